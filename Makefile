@@ -1,0 +1,103 @@
+# What CI runs is what a person runs. `make help` lists the targets.
+# Needed: Go, make, git and bash. Everything else is a Go module, pinned under hack/.
+
+SHELL       := /usr/bin/env bash -o pipefail -e
+.DEFAULT_GOAL := help
+
+TOOL        := go tool -modfile=hack/tools/go.mod
+# The linter caches what it found under the path it found it at: a cache of the checkout's own never tells of another.
+LINT        := GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint-cache go tool -modfile=hack/golangci-lint/go.mod golangci-lint
+IMAGE       ?= scim-operator:dev
+
+# The race detector needs cgo, that is a C compiler; without one the tests run without it.
+RACE        := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+# Packages that share memory between goroutines; the rest is pure, or drives other processes. controllers/faults goes
+# through thousands of days on a clock of its own, which is about faults and not about races: it runs without the detector.
+CONCURRENT   = ./controllers/... ./internal/directory/... ./internal/tokens/... ./internal/scim/... ./internal/portal/... ./internal/devenv/...
+TEST_TIMEOUT ?= 25m
+FUZZ_TIME   ?= 20s
+
+##@ Try it
+
+.PHONY: run
+run: control-plane ## Start everything on this machine: API server, portal, webhook, manager (Ctrl-C stops)
+	@go build -buildvcs=false -o bin/run ./hack/run
+	@exec bin/run $(ARGS)
+
+.PHONY: demo
+demo: ## Replay a small company's day against a running `make run`
+	@go run ./hack/demo $(ARGS)
+
+.PHONY: control-plane
+control-plane: ## Find, download or build kube-apiserver, etcd and kubectl (bin/k8s)
+	@go run ./hack/assets
+
+##@ Develop
+
+.PHONY: build
+build: ## Build every program into bin/
+	@mkdir -p bin
+	go build -trimpath -o bin/ ./cmd/...
+
+.PHONY: generate
+generate: ## Generate code: deep copies, the portal's API
+	$(TOOL) controller-gen object paths=./api/... output:object:dir=api/v1alpha1
+	go generate ./...
+
+.PHONY: manifests
+manifests: ## Generate the CRDs from api/
+	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(LINT) fmt ./...
+
+.PHONY: clean
+clean: ## Remove what was built (bin/k8s stays: it is slow to build) and the data of `make run`
+	rm -rf .run dist
+	find bin -mindepth 1 -maxdepth 1 ! -name k8s -exec rm -rf {} + 2>/dev/null || true
+
+##@ Check
+
+.PHONY: test
+test: control-plane ## Run every test, on a real API server where one is needed
+	go test -timeout $(TEST_TIMEOUT) ./...
+	$(if $(RACE),go list $(CONCURRENT) | grep -v /controllers/faults | xargs go test -race -timeout $(TEST_TIMEOUT),@echo "no C compiler: the race detector is left out")
+
+.PHONY: e2e
+e2e: control-plane ## Run the stories on the built programs
+	go test -count=1 -timeout $(TEST_TIMEOUT) -v ./internal/e2e/...
+
+.PHONY: lint
+lint: ## Lint the Go code
+	$(LINT) run ./...
+
+.PHONY: verify
+verify: ## Check that generated files, formatting and go.mod are current
+	@hack/verify
+
+.PHONY: bench
+bench: control-plane ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz test for FUZZ_TIME each
+	@FUZZ_TIME=$(FUZZ_TIME) hack/fuzz
+
+##@ Ship
+
+.PHONY: dist
+dist: ## Write the manifests of both layouts into dist/
+	@mkdir -p dist
+	$(TOOL) kustomize build config/default > dist/default.yaml
+	$(TOOL) kustomize build config/overlays/separate > dist/separate.yaml
+
+.PHONY: image
+image: ## Build the container image (IMAGE=name:tag)
+	docker build -t $(IMAGE) .
+
+##@ Help
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
