@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const module = "hack/controlplane"
+
+// build compiles the binaries from Go modules.
+func build(ctx context.Context, dir string, want versions) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	say("building %s; the first time takes about 10 minutes on two cores, later builds seconds", want)
+	if err := modules(ctx); err != nil {
+		return err
+	}
+	for _, name := range binaries {
+		if err := buildOne(ctx, dir, name, want); err != nil {
+			return fmt.Errorf("build %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// modules fetches the sources first, so that the estimate which follows is of compiling alone. Listing what the
+// binaries import downloads just the modules that they need.
+func modules(ctx context.Context) error {
+	p := newProgress("downloading Go modules", 0)
+	defer p.done()
+	args := []string{"list", "-deps", "-f", "{{.ImportPath}}"}
+	for _, name := range binaries {
+		args = append(args, "./"+name)
+	}
+	if _, err := goCommand(ctx, args...).Output(); err != nil {
+		return describe("download the sources", err)
+	}
+	return nil
+}
+
+func buildOne(ctx context.Context, dir, name string, want versions) error {
+	total, err := countPackages(ctx, name)
+	if err != nil {
+		return err
+	}
+	part := filepath.Join(dir, name+".part")
+	defer os.Remove(part)
+	// -v prints each package as its compilation starts.
+	cmd := goCommand(ctx, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags", want.ldflags(), "-o", part, "./"+name)
+	lines, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	p := newProgress("building "+name, total)
+	failure := follow(lines, p)
+	err = cmd.Wait()
+	p.done()
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, failure)
+	}
+	return os.Rename(part, filepath.Join(dir, name))
+}
+
+// follow counts the package names and keeps the end of everything else: the compiler's words when it fails.
+func follow(lines io.Reader, p *progress) string {
+	var other []string
+	for scanner := bufio.NewScanner(lines); scanner.Scan(); {
+		line := scanner.Text()
+		if line == "" || strings.ContainsAny(line, " \t:#") {
+			other = append(other[max(0, len(other)-20):], line)
+			continue
+		}
+		p.step()
+	}
+	return strings.Join(other, "\n")
+}
+
+func countPackages(ctx context.Context, name string) (int, error) {
+	out, err := goCommand(ctx, "list", "-deps", "./"+name).Output()
+	if err != nil {
+		return 0, describe("go list", err)
+	}
+	return strings.Count(string(out), "\n"), nil
+}
+
+// goCommand runs go in the control plane's own module, whatever GOFLAGS or a workspace say.
+func goCommand(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}

@@ -1,0 +1,106 @@
+// Command assets makes kube-apiserver, etcd and kubectl available for `make run` and the tests. It tries, in this
+// order: the folder that KUBEBUILDER_ASSETS names; bin/k8s of this repository, when it holds what is wanted; a download
+// by setup-envtest, with a short time limit; a build from Go modules (hack/controlplane). The last one needs only Go
+// and a module proxy, takes about ten minutes on two cores the first time, and says so while it works.
+//
+// Run it from the repository's root: go run ./hack/assets
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// binaries are what a folder of assets must hold, the quickest to build first.
+var binaries = [...]string{"etcd", "kubectl", "kube-apiserver"}
+
+type options struct {
+	dir           string
+	downloadLimit time.Duration
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.dir, "dir", filepath.Join("bin", "k8s"), "folder to put the binaries into")
+	flag.DurationVar(&o.downloadLimit, "download-limit", 20*time.Second, "how long a download may take before the binaries are built instead; 0 builds at once")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "control plane:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
+		if missing := missingIn(dir); missing != "" {
+			return fmt.Errorf("KUBEBUILDER_ASSETS=%s has no %s; complete the folder, or unset the variable and the binaries are found or built", dir, missing)
+		}
+		say("the control plane is in %s (KUBEBUILDER_ASSETS)", dir)
+		return nil
+	}
+	if err := insideRepository(); err != nil {
+		return err
+	}
+	want, err := wanted(ctx)
+	if err != nil {
+		return err
+	}
+	if missingIn(o.dir) == "" && readStamp(o.dir) == want.String() {
+		say("the control plane is in %s (%s)", o.dir, want)
+		return nil
+	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	if err := get(ctx, o, want); err != nil {
+		return err
+	}
+	return writeStamp(o.dir, want.String())
+}
+
+// get downloads or, when that does not work out in time, builds.
+func get(ctx context.Context, o options, want versions) error {
+	if o.downloadLimit > 0 {
+		err := download(ctx, o, want)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		say("no download (%v); building from Go modules instead", err)
+	}
+	return build(ctx, o.dir, want)
+}
+
+// missingIn names the first binary that dir lacks, "" when it is complete.
+func missingIn(dir string) string {
+	for _, name := range binaries {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
+			return name
+		}
+	}
+	return ""
+}
+
+func insideRepository() error {
+	if _, err := os.Stat(filepath.Join("hack", "controlplane", "go.mod")); err != nil {
+		return errors.New("run this from the repository's root, where hack/controlplane is")
+	}
+	return nil
+}
+
+func say(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "control plane: "+format+"\n", args...)
+}

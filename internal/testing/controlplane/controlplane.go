@@ -1,0 +1,138 @@
+// Package controlplane gives tests a real kube-apiserver and etcd with this repository's kinds installed.
+//
+// A test package starts one control plane, on first use, and each test works in a namespace of its own:
+//
+//	func TestMain(m *testing.M) { controlplane.Main(m) }
+//
+//	func TestSomething(t *testing.T) {
+//		cp := controlplane.Get(t)
+//		namespace := cp.Namespace(t)
+//		…
+//	}
+//
+// The binaries come from KUBEBUILDER_ASSETS or, without it, from bin/k8s. A test whose control plane can't start fails; it is never skipped.
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// ControlPlane is a running API server. Config belongs to an administrator and has no client-side rate limit.
+type ControlPlane struct {
+	Config *rest.Config
+	Scheme *k8sruntime.Scheme
+	Client client.WithWatch
+
+	env *envtest.Environment
+}
+
+// shared is the test process's one control plane, started on first use.
+type shared struct {
+	once  sync.Once
+	plane *ControlPlane
+	err   error
+}
+
+// process holds the one control plane of this test binary: starting it takes seconds, so all tests of a package share it.
+var process shared
+
+// Get returns the control plane of this test process and starts it if it is the first call.
+func Get(tb testing.TB) *ControlPlane {
+	tb.Helper()
+	process.once.Do(func() { process.plane, process.err = Start(Root()) })
+	if process.err != nil {
+		tb.Fatalf("start the control plane: %v", process.err)
+	}
+	return process.plane
+}
+
+// Main runs a package's tests and then stops the control plane, if one was started.
+func Main(m *testing.M) {
+	code := m.Run()
+	if process.plane != nil {
+		if err := process.plane.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the control plane:", err)
+		}
+	}
+	os.Exit(code)
+}
+
+// Start starts a control plane with the kinds under root's config/crd/bases. Tests that kill or restart one start their own.
+func Start(root string) (*ControlPlane, error) {
+	assets, err := Assets(root)
+	if err != nil {
+		return nil, err
+	}
+	scheme := k8sruntime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	env := &envtest.Environment{
+		Scheme:                   scheme,
+		BinaryAssetsDirectory:    assets,
+		CRDDirectoryPaths:        []string{filepath.Join(root, "config", "crd", "bases")},
+		ErrorIfCRDPathMissing:    true,
+		ControlPlaneStartTimeout: 2 * time.Minute,
+	}
+	config, err := env.Start()
+	if err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = -1, -1
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, errors.Join(err, env.Stop())
+	}
+	return &ControlPlane{Config: config, Scheme: scheme, Client: c, env: env}, nil
+}
+
+// Stop ends the API server and etcd and removes their data.
+func (c *ControlPlane) Stop() error { return c.env.Stop() }
+
+// Namespace creates a namespace that no other test uses. It is left behind: the control plane ends with the process.
+func (c *ControlPlane) Namespace(tb testing.TB) string {
+	tb.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
+	if err := c.Client.Create(context.Background(), ns); err != nil {
+		tb.Fatalf("create a namespace: %v", err)
+	}
+	return ns.Name
+}
+
+// Assets is the folder that holds kube-apiserver and etcd.
+func Assets(root string) (string, error) {
+	dir := os.Getenv("KUBEBUILDER_ASSETS")
+	if dir == "" {
+		dir = filepath.Join(root, "bin", "k8s")
+	}
+	for _, name := range []string{"kube-apiserver", "etcd"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return "", fmt.Errorf("%s holds no %s: run make test, or make control-plane, which builds them", dir, name)
+		}
+	}
+	return dir, nil
+}
+
+// Root is the repository's top folder.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..")
+}
