@@ -1,0 +1,185 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// DefaultName is the name of the default pool's object and of the one IdentityConfiguration.
+const DefaultName = "default"
+
+// Role is a role of the portal's catalogue, such as ROLE_USER.
+// +kubebuilder:validation:MaxLength=64
+// +kubebuilder:validation:Pattern=`^ROLE_[A-Z][A-Z0-9_]*$`
+type Role string
+
+// PoolDeletion says what becomes of the pool in the portal when its object is deleted.
+// +kubebuilder:validation:Enum=Delete;Orphan
+type PoolDeletion string
+
+const (
+	PoolDelete PoolDeletion = "Delete" // delete it there too
+	PoolOrphan PoolDeletion = "Orphan" // leave it there, to be ruled in the portal
+)
+
+// AgentPoolSpec says what a pool is called, which roles it grants and who is in it. People and Git write it; idp is the webhook's.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.memberFilter) || !has(self.roles) || !self.roles.exists(r, r == 'ROLE_MANAGER')",message="memberFilter and ROLE_MANAGER can't go together: an attribute in the identity provider must not make a manager; list the people in members or use groupName"
+// +kubebuilder:validation:XValidation:rule="!has(self.roles) || !self.roles.exists(r, r == 'ROLE_ADMIN' || r == 'ROLE_ACCOUNT_MANAGER')",message="ROLE_ADMIN and ROLE_ACCOUNT_MANAGER are the vendor's own and can't be granted from here"
+type AgentPoolSpec struct {
+	// displayName is the pool's name in the portal. Absent: the provider's name for it, else the object's name.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	DisplayName string `json:"displayName,omitempty"`
+
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	Description string `json:"description,omitempty"`
+
+	// roles that everyone in the pool holds. Absent: the portal's own setting stands. Empty: none.
+	// The list is one value: as a set, a server-side apply of an empty list would leave it absent, and the roles granted.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(r, self.exists_one(s, s == r))",message="each role is listed once"
+	// +optional
+	Roles []Role `json:"roles,omitzero"`
+
+	// groupName is the identity provider's group that fills this pool. It is offered over SCIM under this name until the
+	// provider links it. Without it a declared pool is not seen over SCIM.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	GroupName string `json:"groupName,omitempty"`
+
+	// members are user names of people who are in the pool besides those the provider puts there.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=1000
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	// +optional
+	Members []string `json:"members,omitempty"`
+
+	// memberFilter is a SCIM filter (RFC 7644 §3.4.2.2) over User attributes; everyone it matches is in the pool. An
+	// invalid filter freezes the membership as it was.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	MemberFilter string `json:"memberFilter,omitempty"`
+
+	// onDelete says what becomes of the pool in the portal when this object is deleted.
+	// +kubebuilder:default=Delete
+	// +optional
+	OnDelete PoolDeletion `json:"onDelete,omitempty"`
+
+	// idp is what the identity provider says of its group. Written by the SCIM webhook.
+	// +optional
+	IDP *IDPGroup `json:"idp,omitempty"`
+}
+
+// IDPGroup is the identity provider's group behind a pool (RFC 7643 §4.2).
+type IDPGroup struct {
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	DisplayName string `json:"displayName,omitempty"`
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	ExternalID string `json:"externalId,omitempty"`
+	// unlinked: the provider deleted its group. The pool is not seen over SCIM until the provider creates the group anew.
+	// +optional
+	Unlinked bool `json:"unlinked,omitempty"`
+}
+
+// AgentPoolStatus is what became of the pool in the portal.
+type AgentPoolStatus struct {
+	// pool is the id of the pool in the portal.
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Pool string `json:"pool,omitempty"`
+	// displayName is the name that is claimed for the pool and that it bears in the portal.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	DisplayName string `json:"displayName,omitempty"`
+	// roles that the pool grants in the portal now.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Roles []Role `json:"roles,omitempty"`
+	// memberCount is how many people the pool holds; renewed at most twice a minute.
+	// +optional
+	MemberCount int64 `json:"memberCount"`
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// AgentPool is a pool of agents in the portal, the roles it grants, and who is in it. Its name is its SCIM id.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=agentpools,shortName=apool,categories=scim
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Display name",type=string,JSONPath=`.status.displayName`
+// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.idp.displayName`
+// +kubebuilder:printcolumn:name="Roles",type=string,JSONPath=`.status.roles`
+// +kubebuilder:printcolumn:name="Members",type=integer,JSONPath=`.status.memberCount`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groupName) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.idp))",message="the default pool holds everyone; it takes no groupName, members, memberFilter or idp"
+type AgentPool struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Spec AgentPoolSpec `json:"spec,omitempty,omitzero"`
+	// +optional
+	Status AgentPoolStatus `json:"status,omitempty,omitzero"`
+}
+
+// PortalName is the pool's name in the portal: displayName, else the provider's name for it, else the object's name.
+func (p *AgentPool) PortalName() string {
+	switch {
+	case p.Spec.DisplayName != "":
+		return p.Spec.DisplayName
+	case p.Spec.IDP != nil && p.Spec.IDP.DisplayName != "":
+		return p.Spec.IDP.DisplayName
+	case p.Spec.GroupName != "":
+		return p.Spec.GroupName
+	}
+	return p.Name
+}
+
+// SCIMName is the displayName under which the pool is seen as a SCIM Group, and whether it is seen at all.
+func (p *AgentPool) SCIMName() (name string, visible bool) {
+	idp := p.Spec.IDP
+	switch {
+	case p.Name == DefaultName:
+		return "", false
+	case idp != nil && idp.Unlinked:
+		return "", false
+	case idp != nil && idp.DisplayName != "":
+		return idp.DisplayName, true
+	}
+	return p.Spec.GroupName, p.Spec.GroupName != ""
+}
+
+// Names are all the names that the pool must hold a NameClaim for: in the portal, at the provider, and the one offered to it.
+func (p *AgentPool) Names() []string {
+	names := []string{p.PortalName()}
+	if p.Spec.IDP != nil && p.Spec.IDP.DisplayName != "" && !p.Spec.IDP.Unlinked {
+		names = append(names, p.Spec.IDP.DisplayName)
+	}
+	if p.Spec.GroupName != "" {
+		names = append(names, p.Spec.GroupName)
+	}
+	return names
+}
+
+// AgentPoolList is a list of pools.
+// +kubebuilder:object:root=true
+type AgentPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []AgentPool `json:"items"`
+}

@@ -1,0 +1,123 @@
+package v1alpha1
+
+// Condition types. Leaves are True when that part is done; Ready sums them up; the others are abnormal when True.
+// docs/reference/conditions.md maps each reason to Ready, Reconciling and Stalled and gives its remedy.
+const (
+	// Leaves of a ScimUser and, where they apply, of an AgentPool.
+	ConditionNameClaimed    = "NameClaimed"    // the name is this object's alone
+	ConditionOwned          = "Owned"          // the record in the portal is ours to write
+	ConditionPoolsResolved  = "PoolsResolved"  // every pool named by or for the object is known
+	ConditionProvisioned    = "Provisioned"    // the record in the portal is as it should be
+	ConditionRolesInherited = "RolesInherited" // the roles there are those that the pools give
+
+	// Leaves of an IdentityConfiguration.
+	ConditionPortalReachable = "PortalReachable" // the portal answers and accepts the credentials
+	ConditionBound           = "Bound"           // this operator and provider are the ones the portal is bound to
+	ConditionLoginMethods    = "LoginMethodsApplied"
+	ConditionTokensSynced    = "TokensSynced" // portal API keys with the scope scim work as tokens
+
+	ConditionReady = "Ready"
+
+	ConditionReconciling        = "Reconciling"
+	ConditionStalled            = "Stalled"
+	ConditionDeprovisioningHeld = "DeprovisioningHeld"
+	ConditionSuspended          = "Suspended"
+	ConditionDrifted            = "Drifted"
+)
+
+// Reasons.
+const (
+	// Good news.
+	ReasonReady       = "Ready"
+	ReasonClaimed     = "Claimed"
+	ReasonOwned       = "Owned"
+	ReasonResolved    = "Resolved"
+	ReasonProvisioned = "Provisioned"
+	ReasonInherited   = "Inherited"
+	ReasonApplied     = "Applied"
+	ReasonMirrored    = "Mirrored" // login methods are the portal's; status mirrors them
+	ReasonBound       = "Bound"
+	ReasonReachable   = "Reachable"
+	ReasonSynced      = "Synced"
+	ReasonInSync      = "InSync"
+
+	// Work under way.
+	ReasonProgressing = "Progressing"
+	ReasonDeleting    = "Deleting"
+
+	// Waiting for something that comes by itself.
+	ReasonPortalUnreachable   = "PortalUnreachable"
+	ReasonPortalNotListed     = "PortalNotListed" // its state has not been read yet
+	ReasonNoConfiguration     = "NoConfiguration"
+	ReasonConfigurationNotOK  = "ConfigurationNotReady"
+	ReasonPoolPending         = "PoolPending"
+	ReasonPoolNotFound        = "PoolNotFound"
+	ReasonDefaultPoolPending  = "DefaultPoolPending"
+	ReasonNameReleasePending  = "NameReleasePending"
+	ReasonCredentialsNotFound = "CredentialsNotFound"
+
+	// Waiting for a person.
+	ReasonLocalAccountExists = "LocalAccountExists"
+	ReasonDeactivatedLocally = "DeactivatedInPortal"
+	ReasonGuardHeld          = "GuardHeld"
+	ReasonRemovalDropped     = "RemovalDropped"
+	ReasonLastManager        = "LastManager"
+	ReasonSuspendedByUser    = "SuspendedByUser"
+	ReasonSCIMOff            = "SCIMOff"
+	ReasonReportOnly         = "ReportOnly"
+	ReasonSSORequired        = "SSORequired"
+
+	// Wrong until somebody changes something.
+	ReasonNameTaken            = "NameTaken"
+	ReasonInvalidName          = "InvalidName"
+	ReasonInvalidFilter        = "InvalidFilter"
+	ReasonUnknownRole          = "UnknownRole"
+	ReasonRoleNotGrantable     = "RoleNotGrantable"
+	ReasonPoolExists           = "PoolExistsInPortal"
+	ReasonBoundElsewhere       = "BoundToAnotherOperator"
+	ReasonProviderConflict     = "AnotherProviderConfigured"
+	ReasonCredentialsRejected  = "CredentialsRejected"
+	ReasonInvalidConfiguration = "InvalidConfiguration"
+	ReasonRefusedByPortal      = "RefusedByPortal"
+	ReasonSSONotReachable      = "SSONotReachable"
+)
+
+// Names that the parts agree on.
+const (
+	// FinalizerUser keeps a ScimUser until its account is released.
+	FinalizerUser = "iam.lightrun.com/account"
+	// FinalizerPool keeps an AgentPool until its pool in the portal is released.
+	FinalizerPool = "iam.lightrun.com/pool"
+	// FinalizerConfiguration keeps an IdentityConfiguration until the portal is given free.
+	FinalizerConfiguration = "iam.lightrun.com/binding"
+
+	// AnnotationRelease on a ScimUser or AgentPool lets the deprovisioning guard pass its removal: its value is the
+	// object's generation, for this one removal, or its UID, for every one.
+	AnnotationRelease = "iam.lightrun.com/release-removal"
+	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: what the account or pool has stays, until the object
+	// changes again. Its value is the object's generation.
+	AnnotationDrop = "iam.lightrun.com/drop-removal"
+	// AnnotationReleaseHeld on the IdentityConfiguration releases every removal held by the time that it gives (RFC 3339).
+	AnnotationReleaseHeld = "iam.lightrun.com/release-held-until"
+	// AnnotationDropHeld on the IdentityConfiguration drops every removal held by the time that it gives (RFC 3339).
+	AnnotationDropHeld = "iam.lightrun.com/drop-held-until"
+
+	// AnnotationReplaceProvider on the IdentityConfiguration lets another identity provider take the place of the one that
+	// the portal is integrated with, which its value names (a ProviderType).
+	AnnotationReplaceProvider = "iam.lightrun.com/replace-identity-provider"
+
+	// AnnotationReleaseStrays on the IdentityConfiguration releases, as spec.onDelete says, the accounts of ours whose
+	// ScimUser is gone and that were found by the time that it gives (RFC 3339).
+	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
+
+	// LabelTokenProvider on a token Secret names the ProviderType whose pushes its tokens are for.
+	LabelTokenProvider = "iam.lightrun.com/identity-provider"
+
+	// FieldManagerWebhook is the field manager of every write by the SCIM webhook.
+	FieldManagerWebhook = "scim-webhook"
+	// FieldManagerController is the field manager of every write by the controllers.
+	FieldManagerController = "scim-manager"
+
+	// PortalTokensSecret is the Secret that the manager fills with the digests of portal API keys with the scope scim.
+	PortalTokensSecret = "scim-portal-tokens"
+)

@@ -1,0 +1,239 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ProviderType is the kind of identity provider.
+// +kubebuilder:validation:Enum=Okta;EntraID;Other
+type ProviderType string
+
+const (
+	ProviderOkta    ProviderType = "Okta"
+	ProviderEntraID ProviderType = "EntraID"
+	ProviderOther   ProviderType = "Other"
+)
+
+// ManagementPolicy says whether the operator writes to the portal.
+// +kubebuilder:validation:Enum=Enforce;ReportOnly
+type ManagementPolicy string
+
+const (
+	PolicyEnforce    ManagementPolicy = "Enforce"    // bring the portal in line
+	PolicyReportOnly ManagementPolicy = "ReportOnly" // write nothing to the portal; say in conditions what differs
+)
+
+// UserDeletion says what becomes of an account when its ScimUser is deleted.
+// +kubebuilder:validation:Enum=Deactivate;Delete;Orphan
+type UserDeletion string
+
+const (
+	UserDeactivate UserDeletion = "Deactivate" // the record stays, sign-in is refused; a return gets it back
+	UserDelete     UserDeletion = "Delete"     // the record goes
+	UserOrphan     UserDeletion = "Orphan"     // the record stays active, as a local account
+)
+
+// SSOType is the protocol of single sign-on.
+// +kubebuilder:validation:Enum=OIDC;SAML
+type SSOType string
+
+const (
+	SSOTypeOIDC SSOType = "OIDC"
+	SSOTypeSAML SSOType = "SAML"
+)
+
+// LocalReference names an object in the same namespace.
+type LocalReference struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// Portal says where the Management Portal is and how to speak to it.
+type Portal struct {
+	// url of the portal, without a path: https://portal.example.com
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^/?#]+/?$`
+	URL string `json:"url"`
+	// credentialsSecretRef names a Secret whose key "token" is a portal API key with the scope provisioning.
+	CredentialsSecretRef LocalReference `json:"credentialsSecretRef"`
+	// caBundle is PEM of the authorities that sign the portal's certificate. Absent: the system's.
+	// +kubebuilder:validation:MaxLength=65536
+	// +optional
+	CABundle []byte `json:"caBundle,omitempty"`
+}
+
+// IdentityProvider is the one identity provider that pushes people here.
+type IdentityProvider struct {
+	Type ProviderType `json:"type"`
+	// name as people know it; shown in the portal. Absent: the type.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Name string `json:"name,omitempty"`
+}
+
+// LoginMethods declares the portal's page of that name. Present: Git rules, and the portal shows the page as managed elsewhere.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.scim) || !self.scim.enabled || (has(self.sso) && self.sso.enabled)",message="SCIM needs single sign-on: enable loginMethods.sso first"
+type LoginMethods struct {
+	// +optional
+	SSO *SSO `json:"sso,omitempty"`
+	// +optional
+	SCIM *SCIM `json:"scim,omitempty"`
+}
+
+// SSO configures single sign-on.
+//
+// +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'OIDC' || (has(self.issuer) && has(self.clientID))",message="OIDC needs issuer and clientID"
+// +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'SAML' || has(self.metadataURL)",message="SAML needs metadataURL"
+type SSO struct {
+	Enabled bool `json:"enabled"`
+	// +kubebuilder:default=OIDC
+	Type SSOType `json:"type"`
+	// issuer of the OIDC provider.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://.+`
+	// +optional
+	Issuer string `json:"issuer,omitempty"`
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	ClientID string `json:"clientID,omitempty"`
+	// metadataURL of the SAML identity provider.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://.+`
+	// +optional
+	MetadataURL string `json:"metadataURL,omitempty"`
+	// secretRef names a Secret whose key "clientSecret" is the OIDC client's secret.
+	// +optional
+	SecretRef *LocalReference `json:"secretRef,omitempty"`
+}
+
+// SCIM configures provisioning.
+//
+// +kubebuilder:validation:XValidation:rule="self.enabled || !has(self.provisionExistingUsers) || !self.provisionExistingUsers",message="provisionExistingUsers needs SCIM: set enabled too"
+type SCIM struct {
+	Enabled bool `json:"enabled"`
+	// provisionExistingUsers adopts local accounts that the provider has pushed.
+	// +optional
+	ProvisionExistingUsers bool `json:"provisionExistingUsers,omitempty"`
+	// provisionGroups turns pushed groups into pools. Absent means true.
+	// +optional
+	ProvisionGroups *bool `json:"provisionGroups,omitempty"`
+}
+
+// DeprovisioningGuard is a budget of removals.
+type DeprovisioningGuard struct {
+	// maxPercent of the managed, active accounts that may be removed within the window.
+	// +kubebuilder:default=20
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	MaxPercent *int32 `json:"maxPercent,omitempty"`
+	// minUsers that may always be removed within the window, whatever the percentage.
+	// +kubebuilder:default=5
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	MinUsers *int32 `json:"minUsers,omitempty"`
+	// window over which removals are counted.
+	// +kubebuilder:default="1h"
+	// +optional
+	Window *metav1.Duration `json:"window,omitempty"`
+}
+
+// IdentityConfigurationSpec binds one namespace to one portal and one identity provider.
+type IdentityConfigurationSpec struct {
+	Portal Portal `json:"portal"`
+	// scimBaseURL is the URL that the identity provider pushes to, ending in /scim/v2. Absent: taken from each request.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^?#]+[^/?#]$`
+	// +optional
+	SCIMBaseURL      string           `json:"scimBaseURL,omitempty"`
+	IdentityProvider IdentityProvider `json:"identityProvider"`
+	// loginMethods. Absent: the portal's Save button rules and status mirrors it. Present: this rules.
+	// +optional
+	LoginMethods *LoginMethods `json:"loginMethods,omitempty"`
+	// +kubebuilder:default=Enforce
+	// +optional
+	ManagementPolicy ManagementPolicy `json:"managementPolicy,omitempty"`
+	// onDelete says what becomes of an account when its ScimUser is deleted.
+	// +kubebuilder:default=Deactivate
+	// +optional
+	OnDelete UserDeletion `json:"onDelete,omitempty"`
+	// +optional
+	DeprovisioningGuard DeprovisioningGuard `json:"deprovisioningGuard,omitempty,omitzero"`
+}
+
+// EffectiveLoginMethods is what is in force in the portal.
+type EffectiveLoginMethods struct {
+	SSO  bool `json:"sso"`
+	SCIM bool `json:"scim"`
+	// +optional
+	ProvisionExistingUsers bool `json:"provisionExistingUsers,omitempty"`
+	// +optional
+	ProvisionGroups bool `json:"provisionGroups,omitempty"`
+}
+
+// IdentityConfigurationStatus is what is in force.
+type IdentityConfigurationStatus struct {
+	// loginMethods in force in the portal. Absent: not known yet, and the webhook answers 503.
+	// +optional
+	LoginMethods *EffectiveLoginMethods `json:"loginMethods,omitempty"`
+	// users is how many ScimUsers there are; ready how many of them are Ready.
+	// +optional
+	Users int64 `json:"users"`
+	// +optional
+	ReadyUsers int64 `json:"readyUsers"`
+	// waitingUsers have a local account and wait for the migration.
+	// +optional
+	WaitingUsers int64 `json:"waitingUsers"`
+	// heldUsers are held by the deprovisioning guard.
+	// +optional
+	HeldUsers int64 `json:"heldUsers"`
+	// localAccounts stay local: the provider has not pushed them.
+	// +optional
+	LocalAccounts int64 `json:"localAccounts"`
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// IdentityConfiguration binds a namespace to one portal and one identity provider. Its only name is default.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=identityconfigurations,shortName=idconf,categories=scim
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.identityProvider.type`
+// +kubebuilder:printcolumn:name="SSO",type=boolean,JSONPath=`.status.loginMethods.sso`
+// +kubebuilder:printcolumn:name="SCIM",type=boolean,JSONPath=`.status.loginMethods.scim`
+// +kubebuilder:printcolumn:name="Users",type=integer,JSONPath=`.status.users`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'default'",message="there is one IdentityConfiguration in a namespace, and its name is default"
+type IdentityConfiguration struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec IdentityConfigurationSpec `json:"spec"`
+	// +optional
+	Status IdentityConfigurationStatus `json:"status,omitempty,omitzero"`
+}
+
+// ProviderName is the provider's name as people know it.
+func (c *IdentityConfiguration) ProviderName() string {
+	if c.Spec.IdentityProvider.Name != "" {
+		return c.Spec.IdentityProvider.Name
+	}
+	return string(c.Spec.IdentityProvider.Type)
+}
+
+// IdentityConfigurationList is a list of configurations.
+// +kubebuilder:object:root=true
+type IdentityConfigurationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []IdentityConfiguration `json:"items"`
+}

@@ -1,0 +1,59 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ClaimType is which kind of name is claimed.
+// +kubebuilder:validation:Enum=User;Pool
+type ClaimType string
+
+const (
+	ClaimUser ClaimType = "User"
+	ClaimPool ClaimType = "Pool"
+)
+
+// NameClaimSpec says who holds a name.
+type NameClaimSpec struct {
+	// +required
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the type of a claim never changes"
+	Type ClaimType `json:"type"`
+	// holder is the ScimUser or AgentPool that may bear the name.
+	// +required
+	Holder ClaimHolder `json:"holder"`
+}
+
+// ClaimHolder is one object, at one time of its life.
+type ClaimHolder struct {
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	UID string `json:"uid"`
+}
+
+// NameClaim is the right to one user or pool name. Its own name is user- or pool- and the SHA-256 of the folded name,
+// so that the API server's uniqueness of object names makes names unique among people and pools.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=nameclaims,categories=scim-internal
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Holder",type=string,JSONPath=`.spec.holder.name`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches(self.spec.type == 'User' ? '^user-[0-9a-f]{64}$' : '^pool-[0-9a-f]{64}$')",message="a claim is named user- or pool- and the SHA-256 of the folded name"
+type NameClaim struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec NameClaimSpec `json:"spec"`
+}
+
+// NameClaimList is a list of claims.
+// +kubebuilder:object:root=true
+type NameClaimList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []NameClaim `json:"items"`
+}

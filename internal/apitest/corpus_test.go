@@ -1,0 +1,159 @@
+package apitest
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/testing/controlplane"
+)
+
+func TestMain(m *testing.M) { controlplane.Main(m) }
+
+// entry is one object of the corpus, with what its comment says.
+type entry struct {
+	name    string // file and position
+	reason  string
+	refused string // what the refusal must say; empty when the object must be accepted
+	object  *unstructured.Unstructured
+}
+
+func TestCorpus(t *testing.T) {
+	cp := controlplane.Get(t)
+	namespace := cp.Namespace(t)
+	for _, e := range append(read(t, "accepted"), read(t, "refused")...) {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			e.object.SetNamespace(namespace)
+			err := cp.Client.Create(t.Context(), e.object, client.DryRunAll, client.FieldValidation("Strict"))
+			switch {
+			case e.refused == "" && err != nil:
+				t.Errorf("refused, must be accepted: %v\n%s", err, e.reason)
+			case e.refused != "" && err == nil:
+				t.Errorf("accepted, must be refused with %q\n%s", e.refused, e.reason)
+			case e.refused != "" && !strings.Contains(err.Error(), e.refused):
+				t.Errorf("refused with\n  %v\nmust say\n  %s\n%s", err, e.refused, e.reason)
+			}
+		})
+	}
+}
+
+// TestBounds shows that a list or a string past its limit is refused and one at the limit is not.
+func TestBounds(t *testing.T) {
+	cp := controlplane.Get(t)
+	namespace := cp.Namespace(t)
+	user := func(field string, value any) map[string]any {
+		return map[string]any{"userName": "ada", field: value}
+	}
+	tests := map[string]struct {
+		kind, name string
+		spec       func(n int) map[string]any
+		limit      int
+		refused    string
+	}{
+		"user name": {kind: "ScimUser", limit: 256, refused: "spec.userName: Too long",
+			spec: func(n int) map[string]any { return map[string]any{"userName": strings.Repeat("a", n)} }},
+		"pools of a person": {kind: "ScimUser", limit: 512, refused: "spec.pools: Too many",
+			spec: func(n int) map[string]any { return user("pools", distinct(n)) }},
+		"e-mail addresses": {kind: "ScimUser", limit: 20, refused: "spec.emails: Too many",
+			spec: func(n int) map[string]any {
+				return user("emails", repeated(n, map[string]any{"value": "a@example.test"}))
+			}},
+		"display name": {kind: "ScimUser", limit: 256, refused: "spec.displayName: Too long",
+			spec: func(n int) map[string]any { return user("displayName", strings.Repeat("é", n)) }},
+		"certificates": {kind: "ScimUser", limit: 5, refused: "spec.x509Certificates: Too many",
+			spec: func(n int) map[string]any {
+				return user("x509Certificates", repeated(n, map[string]any{"value": "MIIB"}))
+			}},
+		"members of a pool": {kind: "AgentPool", name: "p", limit: 1000, refused: "spec.members: Too many",
+			spec: func(n int) map[string]any { return map[string]any{"members": distinct(n)} }},
+		"filter": {kind: "AgentPool", name: "p", limit: 4096, refused: "spec.memberFilter: Too long",
+			spec: func(n int) map[string]any { return map[string]any{"memberFilter": strings.Repeat("a", n)} }},
+		"group name": {kind: "AgentPool", name: "p", limit: 256, refused: "spec.groupName: Too long",
+			spec: func(n int) map[string]any { return map[string]any{"groupName": strings.Repeat("a", n)} }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			try := func(n int) error {
+				u := &unstructured.Unstructured{Object: map[string]any{"spec": tt.spec(n)}}
+				u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(tt.kind))
+				u.SetNamespace(namespace)
+				if u.SetName(tt.name); tt.name == "" {
+					u.SetName("00000000-0000-4000-8000-000000000001")
+				}
+				return cp.Client.Create(t.Context(), u, client.DryRunAll)
+			}
+			if err := try(tt.limit); err != nil {
+				t.Errorf("%d must be accepted: %v", tt.limit, err)
+			}
+			if err := try(tt.limit + 1); err == nil || !strings.Contains(err.Error(), tt.refused) {
+				t.Errorf("%d must be refused with %q, got: %v", tt.limit+1, tt.refused, err)
+			}
+		})
+	}
+}
+
+func distinct(n int) []any {
+	out := make([]any, n)
+	for i := range out {
+		out[i] = "p" + strings.Repeat("x", i%200) + string(rune('a'+i%26)) + strings.Repeat("y", i/200)
+	}
+	return out
+}
+
+func repeated(n int, value any) []any {
+	out := make([]any, n)
+	for i := range out {
+		out[i] = value
+	}
+	return out
+}
+
+// read reads all objects below testdata/<folder>.
+func read(t *testing.T, folder string) []entry {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("testdata", folder, "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no corpus in %s: %v", folder, err)
+	}
+	var out []entry
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range strings.Split(string(text), "\n---\n") {
+			out = append(out, parse(t, folder, file, part))
+		}
+	}
+	return out
+}
+
+func parse(t *testing.T, folder, file, text string) entry {
+	t.Helper()
+	e := entry{reason: comment(text, "reason"), refused: comment(text, "refused"), object: &unstructured.Unstructured{}}
+	e.name = folder + "/" + strings.TrimSuffix(filepath.Base(file), ".yaml") + "/" + e.reason
+	if err := yaml.Unmarshal([]byte(text), &e.object.Object); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if e.reason == "" || (folder == "refused") != (e.refused != "") {
+		t.Fatalf("%s: every object says its reason, and below refused/ what the refusal says:\n%s", file, text)
+	}
+	return e
+}
+
+func comment(text, key string) string {
+	found := regexp.MustCompile(`(?m)^# ` + key + `: (.*)$`).FindStringSubmatch(text)
+	if found == nil {
+		return ""
+	}
+	return found[1]
+}

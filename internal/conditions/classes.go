@@ -1,0 +1,82 @@
+package conditions
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// Class says what a reason means for somebody who waits.
+type Class int
+
+const (
+	Good        Class = iota // nothing to do
+	Progressing              // comes right by itself: Reconciling=True
+	Waiting                  // a person decides: Ready=False, neither Reconciling nor Stalled
+	Invalid                  // somebody must change something: Stalled=True
+)
+
+// Classes maps every reason to its class. docs/reference/conditions.md gives the remedies; a test holds the two together.
+func Classes() map[string]Class {
+	return map[string]Class{
+		v1alpha1.ReasonReady:       Good,
+		v1alpha1.ReasonClaimed:     Good,
+		v1alpha1.ReasonOwned:       Good,
+		v1alpha1.ReasonResolved:    Good,
+		v1alpha1.ReasonProvisioned: Good,
+		v1alpha1.ReasonInherited:   Good,
+		v1alpha1.ReasonApplied:     Good,
+		v1alpha1.ReasonMirrored:    Good,
+		v1alpha1.ReasonBound:       Good,
+		v1alpha1.ReasonReachable:   Good,
+		v1alpha1.ReasonSynced:      Good,
+		v1alpha1.ReasonInSync:      Good,
+
+		v1alpha1.ReasonProgressing:         Progressing,
+		v1alpha1.ReasonDeleting:            Progressing,
+		v1alpha1.ReasonPortalUnreachable:   Progressing,
+		v1alpha1.ReasonPortalNotListed:     Progressing,
+		v1alpha1.ReasonConfigurationNotOK:  Progressing,
+		v1alpha1.ReasonPoolPending:         Progressing,
+		v1alpha1.ReasonPoolNotFound:        Progressing,
+		v1alpha1.ReasonDefaultPoolPending:  Progressing,
+		v1alpha1.ReasonNameReleasePending:  Progressing,
+		v1alpha1.ReasonCredentialsNotFound: Progressing,
+
+		v1alpha1.ReasonNoConfiguration:    Waiting,
+		v1alpha1.ReasonLocalAccountExists: Waiting,
+		v1alpha1.ReasonDeactivatedLocally: Waiting,
+		v1alpha1.ReasonGuardHeld:          Waiting,
+		v1alpha1.ReasonRemovalDropped:     Waiting,
+		v1alpha1.ReasonLastManager:        Waiting,
+		v1alpha1.ReasonSuspendedByUser:    Waiting,
+		v1alpha1.ReasonSCIMOff:            Waiting,
+		v1alpha1.ReasonReportOnly:         Waiting,
+
+		v1alpha1.ReasonSSORequired:          Invalid,
+		v1alpha1.ReasonNameTaken:            Invalid,
+		v1alpha1.ReasonInvalidName:          Invalid,
+		v1alpha1.ReasonInvalidFilter:        Invalid,
+		v1alpha1.ReasonUnknownRole:          Invalid,
+		v1alpha1.ReasonRoleNotGrantable:     Invalid,
+		v1alpha1.ReasonPoolExists:           Invalid,
+		v1alpha1.ReasonBoundElsewhere:       Invalid,
+		v1alpha1.ReasonProviderConflict:     Invalid,
+		v1alpha1.ReasonCredentialsRejected:  Invalid,
+		v1alpha1.ReasonInvalidConfiguration: Invalid,
+		v1alpha1.ReasonRefusedByPortal:      Invalid,
+		v1alpha1.ReasonSSONotReachable:      Invalid,
+	}
+}
+
+// classOf classifies Ready. A reason without a class counts as Progressing: the object is not as it should be, and
+// nobody was told to act; the test over Classes keeps this from happening.
+func classOf(ready Leaf) Class {
+	if ready.Status == metav1.ConditionTrue {
+		return Good
+	}
+	if c, ok := Classes()[ready.Reason]; ok {
+		return c
+	}
+	return Progressing
+}

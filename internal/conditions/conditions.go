@@ -1,0 +1,113 @@
+// Package conditions computes an object's conditions, all in one place and without I/O. A reconciler states its leaves
+// in order; this package derives Ready, Reconciling and Stalled from them by one table (classes.go), so that
+// `kubectl wait`, kstatus, Argo CD and Flux read every kind alike:
+//
+//   - every leaf True: Ready=True
+//   - else the first leaf that is not True gives Ready its reason and message, and its reason's class says whether the
+//     object is Reconciling (it comes right by itself), Stalled (somebody must change something) or merely waits for a
+//     person's decision (neither)
+//
+// Abnormal conditions are present only while True.
+package conditions
+
+import (
+	"slices"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// MaxMessage is the longest message, in bytes; longer ones are cut.
+const MaxMessage = 1024
+
+// Leaf is one part of an object's state.
+type Leaf struct {
+	Type    string
+	Status  metav1.ConditionStatus
+	Reason  string
+	Message string
+}
+
+// True is a leaf that is as it should be.
+func True(typ, reason, message string) Leaf { return Leaf{typ, metav1.ConditionTrue, reason, message} }
+
+// False is a leaf that is not as it should be.
+func False(typ, reason, message string) Leaf {
+	return Leaf{typ, metav1.ConditionFalse, reason, message}
+}
+
+// Unknown is a leaf that can't be told yet.
+func Unknown(typ, reason, message string) Leaf {
+	return Leaf{typ, metav1.ConditionUnknown, reason, message}
+}
+
+// Compute returns the conditions that follow from leaves, with Ready first, the leaves in order, then the abnormal
+// ones. Abnormal leaves that are not True are left out. A condition whose status did not change keeps its
+// lastTransitionTime from have; the others get now.
+func Compute(have []metav1.Condition, generation int64, now metav1.Time, leaves, abnormal []Leaf) []metav1.Condition {
+	all := append([]Leaf{ready(leaves)}, leaves...)
+	switch classOf(all[0]) {
+	case Progressing:
+		all = append(all, True(v1alpha1.ConditionReconciling, all[0].Reason, all[0].Message))
+	case Invalid:
+		all = append(all, True(v1alpha1.ConditionStalled, all[0].Reason, all[0].Message))
+	}
+	for _, l := range abnormal {
+		if l.Status == metav1.ConditionTrue {
+			all = append(all, l)
+		}
+	}
+	out := make([]metav1.Condition, 0, len(all))
+	for _, l := range all {
+		out = append(out, condition(have, generation, now, l))
+	}
+	return out
+}
+
+func ready(leaves []Leaf) Leaf {
+	for _, l := range leaves {
+		if l.Status != metav1.ConditionTrue {
+			return Leaf{v1alpha1.ConditionReady, l.Status, l.Reason, l.Message}
+		}
+	}
+	return True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, "As it should be")
+}
+
+func condition(have []metav1.Condition, generation int64, now metav1.Time, l Leaf) metav1.Condition {
+	c := metav1.Condition{
+		Type: l.Type, Status: l.Status, Reason: l.Reason, Message: cut(l.Message),
+		ObservedGeneration: generation, LastTransitionTime: now,
+	}
+	if i := slices.IndexFunc(have, func(h metav1.Condition) bool { return h.Type == l.Type }); i >= 0 && have[i].Status == l.Status {
+		c.LastTransitionTime = have[i].LastTransitionTime
+	}
+	return c
+}
+
+func cut(message string) string {
+	if len(message) <= MaxMessage {
+		return message
+	}
+	end := MaxMessage - len("…")
+	for end > 0 && message[end]&0xC0 == 0x80 { // not inside a character
+		end--
+	}
+	return message[:end] + "…"
+}
+
+// IsTrue says whether the condition of that type is there and True.
+func IsTrue(have []metav1.Condition, typ string) bool {
+	c := Find(have, typ)
+	return c != nil && c.Status == metav1.ConditionTrue
+}
+
+// Find returns the condition of that type, or nil.
+func Find(have []metav1.Condition, typ string) *metav1.Condition {
+	for i := range have {
+		if have[i].Type == typ {
+			return &have[i]
+		}
+	}
+	return nil
+}
