@@ -1,0 +1,230 @@
+package access
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+)
+
+type department string
+
+func (d department) Match(a Attributes) bool { return a["department"] == string(d) }
+
+func in(dep string) func() Attributes {
+	return func() Attributes { return Attributes{"department": dep} }
+}
+
+var everyone = Pool{Name: "default"}
+
+func TestEffective(t *testing.T) {
+	quota := Pool{Name: "fast", Roles: []string{"ROLE_IGNORE_QUOTA"}}
+	managers := Pool{Name: "managers", Roles: []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}, Members: []string{"Ada@Example.Test"}}
+	payments := Pool{Name: "payments", Roles: []string{"ROLE_PAY"}, Filter: department("Payments")}
+	frozen := Pool{Name: "frozen", Roles: []string{"ROLE_ICE"}, Frozen: true}
+	cases := map[string]struct {
+		reason string
+		user   User
+		pools  []Pool
+		def    Pool
+		want   Access
+	}{
+		"NoPools": {
+			reason: "By default people are in the default pool and hold the user role.",
+			user:   User{UserName: "ada"},
+			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
+		},
+		"Union": {
+			reason: "Several pools give the union of their roles, each with every pool that gives it.",
+			user:   User{UserName: "ada@example.test", Assigned: []string{"fast"}},
+			pools:  []Pool{quota, managers},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"fast", Assigned}, {"managers", Declared}},
+				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast", "managers"}}, {"ROLE_MANAGER", []string{"managers"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
+		"FirstSourceWins": {
+			reason: "A pool reached in several ways is listed once, the provider's word first.",
+			user:   User{UserName: "ada@example.test", Assigned: []string{"managers"}},
+			pools:  []Pool{managers},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"managers", Assigned}},
+				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"managers"}}, {"ROLE_MANAGER", []string{"managers"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
+		"Filter": {
+			reason: "A filter that matches puts the person in.",
+			user:   User{UserName: "bob", Attributes: in("Payments")},
+			pools:  []Pool{payments, quota},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"payments", Filter}},
+				Roles: []Grant{{"ROLE_PAY", []string{"payments"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
+		"FrozenKeeps": {
+			reason: "An invalid filter freezes the membership as it was.",
+			user:   User{UserName: "bob", Filtered: []string{"frozen"}, Attributes: in("x")},
+			pools:  []Pool{frozen},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"frozen", Filter}},
+				Roles: []Grant{{"ROLE_ICE", []string{"frozen"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
+		"FrozenTakesNobody": {
+			reason: "An invalid filter lets nobody in.",
+			user:   User{UserName: "bob", Attributes: in("x")},
+			pools:  []Pool{frozen},
+			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
+		},
+		"LeftFilter": {
+			reason: "A filter that no longer matches takes the person out, whatever was before.",
+			user:   User{UserName: "bob", Filtered: []string{"payments"}, Attributes: in("Sales")},
+			pools:  []Pool{payments},
+			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
+		},
+		"UnknownPool": {
+			reason: "A pool that is not there gives nothing and is named.",
+			user:   User{UserName: "bob", Assigned: []string{"gone", "fast", "gone"}},
+			pools:  []Pool{quota},
+			want: Access{
+				Pools:   []Membership{{"default", Default}, {"fast", Assigned}},
+				Roles:   []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast"}}, {"ROLE_USER", []string{"default"}}},
+				Unknown: []string{"gone"},
+			},
+		},
+		"DefaultRoles": {
+			reason: "Roles of the default pool are everyone's, besides the user role.",
+			user:   User{UserName: "bob", Assigned: []string{"default"}},
+			def:    Pool{Name: "default", Roles: []string{"ROLE_IGNORE_QUOTA", "ROLE_USER"}},
+			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"default"}}, {"ROLE_USER", []string{"default"}}}},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			def := tc.def
+			if def.Name == "" {
+				def = everyone
+			}
+			got := NewPools(tc.pools, def).Effective(tc.user)
+			if diff := cmp.Diff(tc.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+var (
+	someRoles = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"ROLE_A", "ROLE_B", "ROLE_C", "ROLE_MANAGER"}), 0, 4, rapid.ID[string])
+	somePools = rapid.Custom(func(t *rapid.T) []Pool {
+		var pools []Pool
+		for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), 0, 5, rapid.ID[string]).Draw(t, "names") {
+			p := Pool{Name: name, Roles: someRoles.Draw(t, "roles")}
+			p.Members = rapid.SliceOfN(rapid.SampledFrom([]string{"ada", "ADA", "bob"}), 0, 2).Draw(t, "members")
+			switch rapid.IntRange(0, 3).Draw(t, "filter") {
+			case 0:
+				p.Filter = department("x")
+			case 1:
+				p.Frozen = true
+			}
+			pools = append(pools, p)
+		}
+		return pools
+	})
+	someUser = rapid.Custom(func(t *rapid.T) User {
+		names := rapid.SliceOf(rapid.SampledFrom([]string{"a", "b", "c", "default", "gone"}))
+		return User{
+			UserName:   rapid.SampledFrom([]string{"ada", "Bob", "eve"}).Draw(t, "user"),
+			Assigned:   names.Draw(t, "assigned"),
+			Filtered:   names.Draw(t, "filtered"),
+			Attributes: in(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "department")),
+		}
+	})
+)
+
+func TestNoRoleWithoutAPoolThatGrantsIt(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pools, user := somePools.Draw(t, "pools"), someUser.Draw(t, "user")
+		all := NewPools(pools, everyone)
+		got := all.Effective(user)
+		for _, g := range got.Roles {
+			for _, from := range g.From {
+				if !slices.ContainsFunc(got.Pools, func(m Membership) bool { return m.Pool == from }) {
+					t.Fatalf("role %s comes from %s, which the person is not in", g.Role, from)
+				}
+				if g.Role != UserRole && !slices.Contains(all.Pool(from).Roles, g.Role) {
+					t.Fatalf("role %s comes from %s, which does not grant it", g.Role, from)
+				}
+			}
+			if len(g.From) == 0 {
+				t.Fatalf("role %s comes from nowhere", g.Role)
+			}
+		}
+		for _, m := range got.Pools {
+			for _, r := range all.Pool(m.Pool).Roles {
+				if !slices.Contains(got.RoleNames(), r) {
+					t.Fatalf("the person is in %s but does not hold its role %s", m.Pool, r)
+				}
+			}
+		}
+		if !slices.Contains(got.RoleNames(), UserRole) {
+			t.Fatal("the person lacks the user role")
+		}
+	})
+}
+
+func TestOrderDoesNotMatter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pools, user := somePools.Draw(t, "pools"), someUser.Draw(t, "user")
+		want := NewPools(slices.Clone(pools), everyone).Effective(user)
+		seed := rapid.Uint64().Draw(t, "seed")
+		r := rand.New(rand.NewPCG(seed, seed))
+		r.Shuffle(len(pools), func(i, j int) { pools[i], pools[j] = pools[j], pools[i] })
+		r.Shuffle(len(user.Assigned), func(i, j int) {
+			user.Assigned[i], user.Assigned[j] = user.Assigned[j], user.Assigned[i]
+		})
+		if diff := cmp.Diff(want, NewPools(pools, everyone).Effective(user)); diff != "" {
+			t.Fatalf("another order of the same facts gives another answer:\n%s", diff)
+		}
+	})
+}
+
+func TestLeavingAPoolTakesOnlyWhatItAloneGave(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pools, user := somePools.Draw(t, "pools"), someUser.Draw(t, "user")
+		all := NewPools(pools, everyone)
+		before := all.Effective(user)
+		if len(user.Assigned) == 0 {
+			return
+		}
+		left := user.Assigned[0]
+		user.Assigned = slices.DeleteFunc(slices.Clone(user.Assigned), func(s string) bool { return s == left })
+		after := all.Effective(user)
+		for _, g := range before.Roles {
+			alone := slices.Equal(g.From, []string{left})
+			if !alone && !slices.Contains(after.RoleNames(), g.Role) {
+				t.Fatalf("leaving %s took %s, which %v give too", left, g.Role, g.From)
+			}
+		}
+		for _, r := range after.RoleNames() {
+			if !slices.Contains(before.RoleNames(), r) {
+				t.Fatalf("leaving %s gave %s", left, r)
+			}
+		}
+	})
+}
+
+func BenchmarkEffective(b *testing.B) {
+	var pools []Pool
+	for i := range 1000 {
+		pools = append(pools, Pool{Name: string(rune('a'+i%26)) + string(rune('0'+i/26)), Roles: []string{"ROLE_A"}})
+	}
+	all := NewPools(pools, everyone)
+	u := User{UserName: "ada@example.test", Assigned: []string{"a0", "b1", "c2", "d3"}}
+	b.ReportAllocs()
+	for b.Loop() {
+		all.Effective(u)
+	}
+}

@@ -1,0 +1,130 @@
+// Package claims takes and releases the right to a name. A claim is an object whose own name is the digest of the folded
+// name, so the API server lets exactly one be created; a claim whose holder is gone or going is taken over by
+// compare-and-swap. The webhook and the controllers use the same few functions.
+package claims
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/names"
+)
+
+// attempts bounds how often a compare-and-swap is tried against others who want the same name.
+const attempts = 5
+
+// ObjectName is the name of the NameClaim for a name.
+func ObjectName(typ v1alpha1.ClaimType, name string) string {
+	prefix := "user-"
+	if typ == v1alpha1.ClaimPool {
+		prefix = "pool-"
+	}
+	return prefix + names.Digest(name)
+}
+
+// Hold makes holder the holder of the name, or returns who holds it instead: a living object. cached may be a cache or
+// the API server itself; what it says is trusted only when it says that holder has the claim already, so holding on to
+// a name costs no call.
+func Hold(ctx context.Context, cached client.Client, live client.Reader, typ v1alpha1.ClaimType, name string, holder client.Object) (*v1alpha1.ClaimHolder, error) {
+	key := types.NamespacedName{Namespace: holder.GetNamespace(), Name: ObjectName(typ, name)}
+	var claim v1alpha1.NameClaim
+	if err := cached.Get(ctx, key, &claim); err == nil && holds(&claim, holder) {
+		return nil, nil
+	} else if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("get claim %s: %w", key.Name, err)
+	}
+	for range attempts {
+		other, err := take(ctx, cached, live, key, typ, holder)
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) {
+			continue // somebody else was faster: look again
+		}
+		return other, err
+	}
+	return nil, fmt.Errorf("claim %s: others kept changing it", key.Name)
+}
+
+// take tries once.
+func take(ctx context.Context, w client.Writer, live client.Reader, key types.NamespacedName, typ v1alpha1.ClaimType, holder client.Object) (*v1alpha1.ClaimHolder, error) {
+	want := v1alpha1.ClaimHolder{Name: holder.GetName(), UID: string(holder.GetUID())}
+	claim := v1alpha1.NameClaim{
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+		Spec:       v1alpha1.NameClaimSpec{Type: typ, Holder: want},
+	}
+	err := w.Create(ctx, &claim)
+	if err == nil {
+		return nil, nil
+	}
+	if !apierrors.IsAlreadyExists(err) {
+		return nil, fmt.Errorf("create claim %s: %w", key.Name, err)
+	}
+	if err := live.Get(ctx, key, &claim); err != nil {
+		return nil, err
+	}
+	if holds(&claim, holder) {
+		return nil, nil
+	}
+	alive, err := Alive(ctx, live, &claim)
+	if err != nil {
+		return nil, err
+	}
+	if alive {
+		other := claim.Spec.Holder
+		return &other, nil
+	}
+	claim.Spec.Holder = want
+	return nil, w.Update(ctx, &claim) // carries the resourceVersion: compare-and-swap
+}
+
+// Release gives up holder's claim on the name. A claim that somebody else holds by now, or none, is left as it is.
+func Release(ctx context.Context, w client.Writer, live client.Reader, typ v1alpha1.ClaimType, name string, holder client.Object) error {
+	key := types.NamespacedName{Namespace: holder.GetNamespace(), Name: ObjectName(typ, name)}
+	var claim v1alpha1.NameClaim
+	if err := live.Get(ctx, key, &claim); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if !holds(&claim, holder) {
+		return nil
+	}
+	return Delete(ctx, w, &claim)
+}
+
+// Delete removes the claim if it is still exactly as it was read.
+func Delete(ctx context.Context, w client.Writer, claim *v1alpha1.NameClaim) error {
+	uid, rv := claim.UID, claim.ResourceVersion
+	err := w.Delete(ctx, claim, client.Preconditions{UID: &uid, ResourceVersion: &rv})
+	return client.IgnoreNotFound(err)
+}
+
+// Alive says whether the claim's holder exists and is not being deleted, read from r.
+func Alive(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (bool, error) {
+	holder, err := Holder(ctx, r, claim)
+	return holder != nil && holder.GetDeletionTimestamp().IsZero(), err
+}
+
+// Holder returns the object that holds the claim, read from r, or nil when it is gone.
+func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (client.Object, error) {
+	var holder client.Object = &v1alpha1.ScimUser{}
+	if claim.Spec.Type == v1alpha1.ClaimPool {
+		holder = &v1alpha1.AgentPool{}
+	}
+	err := r.Get(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: claim.Spec.Holder.Name}, holder)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("get the holder of claim %s: %w", claim.Name, err)
+	case string(holder.GetUID()) != claim.Spec.Holder.UID:
+		return nil, nil
+	}
+	return holder, nil
+}
+
+func holds(c *v1alpha1.NameClaim, holder client.Object) bool {
+	return c.Spec.Holder.UID == string(holder.GetUID()) && c.Spec.Holder.Name == holder.GetName()
+}

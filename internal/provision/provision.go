@@ -1,0 +1,181 @@
+// Package provision says what must change in the portal for one account or pool to be as it should. It is pure: the
+// same facts give the same plan, and nothing here knows a clock, a client or a cluster. The controllers carry a plan
+// out; `kubectl scim plan`, the migration preview and ReportOnly show it.
+//
+// An account is touched only when it is ours: created by us, released by a ScimUser that is gone or going, handed over
+// by a person, or adopted because the toggle "Provision existing users with SCIM" is on.
+package provision
+
+import (
+	"fmt"
+	"slices"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// Action is the one step that a plan takes.
+type Action string
+
+const (
+	None   Action = "None"   // as it should be
+	Create Action = "Create" // no such account yet
+	Update Action = "Update" // ours, and differs
+	Adopt  Action = "Adopt"  // becomes ours, keeping its id and history
+	Wait   Action = "Wait"   // not ours to touch now; Reason and Message say why and what would help
+)
+
+// Account is what a person's account should be.
+type Account struct {
+	portal.AccountWrite          // without Adopt; Pools sorted, the default pool among them
+	Roles               []string // that its pools give; sorted. The portal derives them, we verify
+}
+
+// Presence says whether a ScimUser still stands behind an account.
+type Presence int
+
+const (
+	Gone    Presence = iota // no such object
+	Leaving                 // being deleted
+	Present                 // alive
+)
+
+// Facts are what the portal and the cluster hold about the account.
+type Facts struct {
+	Own        *portal.Account // the account owned by this ScimUser; nil: none
+	Named      *portal.Account // the account that bears the wanted name; nil: none
+	NamedOwner Presence        // of the ScimUser that owns Named
+}
+
+// Policy is what an operator's owner decided. It only ever takes steps away.
+type Policy struct {
+	ProvisionExistingUsers bool                  // adopt local accounts
+	OnDelete               v1alpha1.UserDeletion // what a leaving owner's account is about to become
+}
+
+// Difference is one field that is not as it should be. Values are for people to read and may hold personal data.
+type Difference struct{ Field, Have, Want string }
+
+// Plan is what to do about one account.
+type Plan struct {
+	Action  Action
+	Account *portal.Account     // the account it speaks of; nil when it is to be created
+	Write   portal.AccountWrite // for Create, Update and Adopt
+	Reason  string              // for Wait: a condition reason of v1alpha1
+	Message string              // for Wait: what is the matter and what would help
+	Mark    bool                // for Wait: record at the account that this user waits for it
+	// Removal: carrying it out takes away a person's access or their manager role; the deprovisioning guard counts it.
+	Removal     bool
+	Differences []Difference
+}
+
+// Writes says whether carrying out the plan changes the account.
+func (p Plan) Writes() bool { return p.Action == Create || p.Action == Update || p.Action == Adopt }
+
+// Compute says what must change for the account to become want, under policy.
+func Compute(want Account, have Facts, policy Policy) Plan {
+	if have.Own != nil {
+		return update(want, have)
+	}
+	if have.Named == nil {
+		return Plan{Action: Create, Write: want.AccountWrite}
+	}
+	return takeOver(want, have, policy)
+}
+
+// update plans for an account that is ours already.
+func update(want Account, have Facts) Plan {
+	own := have.Own
+	p := Plan{Action: None, Account: own, Differences: differences(want, own)}
+	if len(p.Differences) == 0 {
+		return p
+	}
+	if want.Active && own.Status == portal.StatusDeactivated && own.DeactivatedBy == portal.ManagedByLocal && own.Owner.Revision >= want.Owner.Revision {
+		p.Action, p.Reason = Wait, v1alpha1.ReasonDeactivatedLocally
+		p.Message = "An administrator deactivated the account in the portal while SCIM was off. It stays so until the identity provider pushes the person anew"
+		return p
+	}
+	if have.Named != nil && have.Named.ID != own.ID {
+		p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonNameReleasePending, "Another ScimUser's account still bears the new user name; the rename follows when that account is renamed or released"
+		if have.Named.ManagedBy == portal.ManagedByLocal {
+			p.Reason = v1alpha1.ReasonLocalAccountExists
+			p.Message = "The portal has a local account with the new user name. Rename or remove that account, or rename the person in the identity provider"
+		}
+		return p
+	}
+	p.Action, p.Write = Update, want.AccountWrite
+	p.Removal = removes(want, own)
+	return p
+}
+
+// takeOver plans for an account that bears our name and is not ours.
+func takeOver(want Account, have Facts, policy Policy) Plan {
+	named := have.Named
+	p := Plan{Action: Adopt, Account: named, Write: want.AccountWrite, Differences: differences(want, named)}
+	p.Write.Adopt = &portal.Adopt{AccountID: named.ID, OwnerUID: named.Owner.UID}
+	p.Removal = removes(want, named)
+	wait := func(reason, message string) Plan {
+		p.Action, p.Reason, p.Message, p.Write, p.Removal = Wait, reason, message, portal.AccountWrite{}, false
+		return p
+	}
+	switch {
+	case named.ManagedBy == portal.ManagedByLocal && !policy.ProvisionExistingUsers && !named.HandedOver:
+		p.Mark = named.WaitingFor.UID != want.Owner.UID
+		return wait(v1alpha1.ReasonLocalAccountExists, "The portal has a local account with this user name. Switch on \"Provision existing users with SCIM\" to adopt every such account, or hand this one over in User Management")
+	case named.ManagedBy == portal.ManagedByLocal, named.Owner.UID == "", named.Owner.SCIMID == want.Owner.SCIMID, have.NamedOwner == Gone:
+		return p
+	case have.NamedOwner == Leaving && policy.OnDelete == v1alpha1.UserDeactivate:
+		return p
+	case have.NamedOwner == Leaving:
+		return wait(v1alpha1.ReasonNameReleasePending, "The account of a ScimUser that is being deleted still bears this user name; it is released first")
+	}
+	return wait(v1alpha1.ReasonNameReleasePending, "The account of another ScimUser still bears this user name; that person was renamed and their account follows first")
+}
+
+// removes says whether turning have into want takes away access or the manager role.
+func removes(want Account, have *portal.Account) bool {
+	if have.Status != portal.StatusActive {
+		return false
+	}
+	losesManager := slices.Contains(have.Roles, portal.RoleManager) && !slices.Contains(want.Roles, portal.RoleManager)
+	return !want.Active || losesManager
+}
+
+// differences lists what of have is not as in want, in a fixed order. Roles are not among them: they are derived.
+func differences(want Account, have *portal.Account) []Difference {
+	var out []Difference
+	field := func(name, have, want string) {
+		if have != want {
+			out = append(out, Difference{Field: name, Have: have, Want: want})
+		}
+	}
+	field("userName", have.UserName, want.UserName)
+	field("displayName", have.DisplayName, want.DisplayName)
+	field("givenName", have.GivenName, want.GivenName)
+	field("familyName", have.FamilyName, want.FamilyName)
+	field("email", have.Email, want.Email)
+	field("externalId", have.ExternalID, want.ExternalID)
+	field("status", string(have.Status), string(status(want.Active)))
+	field("managedBy", string(have.ManagedBy), string(portal.ManagedBySCIM))
+	field("owner", have.Owner.UID, want.Owner.UID)
+	if have.Owner.UID == want.Owner.UID && have.Owner.Revision < want.Owner.Revision {
+		field("revision", fmt.Sprint(have.Owner.Revision), fmt.Sprint(want.Owner.Revision))
+	}
+	if !slices.Equal(have.Pools, want.Pools) {
+		field("pools", fmt.Sprint(have.Pools), fmt.Sprint(want.Pools))
+	}
+	return out
+}
+
+func status(active bool) portal.Status {
+	if active {
+		return portal.StatusActive
+	}
+	return portal.StatusDeactivated
+}
+
+// SameName says whether an account bears the name.
+func SameName(a *portal.Account, userName string) bool {
+	return a != nil && names.Fold(a.UserName) == names.Fold(userName)
+}
