@@ -1,0 +1,232 @@
+package filter
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+func ada() scim.Object {
+	return scim.Object{
+		"schemas":  []any{scim.SchemaUser, scim.SchemaEnterpriseUser},
+		"id":       "2819c223",
+		"userName": "Ada@Example.test",
+		"name":     scim.Object{"givenName": "Ada", "familyName": "Straße"},
+		"title":    "Engineer ",
+		"active":   true,
+		"emails": []any{
+			scim.Object{"type": "work", "value": "ada@example.test", "primary": true},
+			scim.Object{"type": "home", "value": "countess@example.org"},
+		},
+		"roles": []any{scim.Object{"value": "Admin"}},
+		"meta":  scim.Object{"created": "2026-01-31T08:00:00Z", "lastModified": "2026-01-31T09:30:00.5+01:00"},
+		scim.SchemaEnterpriseUser: scim.Object{
+			"department": "R&D", "employeeNumber": "0815", "manager": scim.Object{"value": "M1"},
+		},
+	}
+}
+
+// TestMatch is RFC 7644 §3.4.2.2 table 3 and RFC 7643 §2.3.
+func TestMatch(t *testing.T) {
+	const ent = scim.SchemaEnterpriseUser
+	cases := map[string]struct {
+		reason, in string
+		want       bool
+	}{
+		"UserNameCase":      {"userName is caseExact false.", `userName eq "ADA@example.TEST"`, true},
+		"NameCase":          {"Attribute names are case-blind.", `USERNAME eq "ada@example.test"`, true},
+		"IDExact":           {"id is caseExact.", `id eq "2819C223"`, false},
+		"NotEqual":          {"", `userName ne "bob"`, true},
+		"NotEqualSame":      {"", `userName ne "ada@example.test"`, false},
+		"NotEqualAbsent":    {"What is unassigned is not equal to anything.", `nickName ne "x"`, true},
+		"FoldedUnicode":     {"Case is folded fully.", `name.familyName eq "STRASSE"`, true},
+		"Contains":          {"", `userName co "A@EX"`, true},
+		"ContainsSpace":     {"A part keeps its white space.", `userName co " "`, false},
+		"StartsWith":        {"", `userName sw "ada"`, true},
+		"EndsWith":          {"", `userName ew ".TEST"`, true},
+		"EndsWithNot":       {"", `userName ew "x"`, false},
+		"EqualTrimmed":      {"Outer white space tells no two values apart.", `title eq "engineer"`, true},
+		"Greater":           {"Strings are ordered.", `name.givenName gt "Aba"`, true},
+		"GreaterOrEqual":    {"", `name.givenName ge "ada"`, true},
+		"Less":              {"", `name.givenName lt "ada"`, false},
+		"LessOrEqual":       {"", `name.givenName le "ada"`, true},
+		"Present":           {"", `name pr`, true},
+		"PresentAbsent":     {"", `nickName pr`, false},
+		"Boolean":           {"", `active eq true`, true},
+		"BooleanNot":        {"", `active ne true`, false},
+		"BooleanString":     {"Entra ID compares with a string.", `active eq "True"`, true},
+		"Null":              {"null is unassigned (RFC 7643 §2.5).", `nickName eq null and userName ne null`, true},
+		"AnyElement":        {"One element is enough.", `emails.type eq "home"`, true},
+		"ComplexIsValue":    {"PingFederate compares the attribute itself.", `emails eq "countess@example.org"`, true},
+		"ComplexIsValueNot": {"", `emails eq "x"`, false},
+		"TwoElements":       {"Without brackets each comparison may hold for another element.", `emails.type eq "home" and emails.value co "ada"`, true},
+		"OneElement":        {"Within brackets one element satisfies all.", `emails[type eq "home" and value co "ada"]`, false},
+		"OneElementHit":     {"", `emails[type eq "work" and value co "ada"]`, true},
+		"Entra":             {"", `emails[type eq "work"].value eq "ADA@example.test"`, true},
+		"EntraMiss":         {"The e-mail of another type does not count.", `emails[type eq "home"].value eq "ada@example.test"`, false},
+		"AbsentList":        {"", `phoneNumbers.value ne "1"`, true},
+		"AbsentListPath":    {"", `phoneNumbers[type eq "work"]`, false},
+		"Instant":           {"Times are compared as instants, not as text.", `meta.lastModified eq "2026-01-31T08:30:00.500Z"`, true},
+		"InstantGreater":    {"", `meta.created gt "2026-01-31T08:00:00+01:00"`, true},
+		"Extension":         {"", ent + `:department eq "r&d"`, true},
+		"ExtensionSub":      {"", ent + `:manager.value eq "M1"`, true},
+		"ExtensionValue":    {"", ent + `:manager eq "M1"`, true},
+		"ManagerExact":      {"An id is caseExact.", ent + `:manager.value eq "m1"`, false},
+		"CoreURN":           {"", scim.SchemaUser + `:name.givenName eq "ada"`, true},
+		"Not":               {"", `not (active eq true)`, false},
+		"Or":                {"", `active eq false or title pr`, true},
+		"And":               {"", `active eq true and nickName pr`, false},
+		"Schemas":           {"A simple multi-valued attribute.", `schemas eq "` + ent + `"`, true},
+		"SchemasPath":       {"value stands for the element of a simple attribute.", `schemas[value ew ":User" and value co "enterprise"]`, true},
+		"SingleComplex":     {"A single complex value is its only element.", `name[givenName eq "ada"]`, true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m, err := Compile(tc.in, schema.User())
+			if err != nil {
+				t.Fatalf("Compile(%q): %v", tc.in, err)
+			}
+			if got := m.Match(ada()); got != tc.want {
+				t.Errorf("%s %s: got %v, want %v", tc.reason, tc.in, got, tc.want)
+			}
+		})
+	}
+}
+
+// TestBindRefuses is RFC 7644 §3.4.2.2: filters that no resource could be asked.
+func TestBindRefuses(t *testing.T) {
+	cases := map[string]struct{ in, says string }{
+		"Unknown":         {`active eq true and nosuch eq 1`, `position 20: User has no attribute "nosuch"`},
+		"UnknownSub":      {`name.nosuch eq "x"`, `"name" has no sub-attribute "nosuch"`},
+		"UnknownSchema":   {`urn:x:userName eq "x"`, `has no schema "urn:x"`},
+		"WholeSchema":     {scim.SchemaEnterpriseUser + ` pr`, "names a whole schema"},
+		"CoreSchema":      {scim.SchemaUser + ` pr`, "names a whole schema"},
+		"Password":        {`password eq "x"`, "can't be searched"},
+		"BooleanOrder":    {`active gt true`, "gt does not go with"},
+		"BinaryOrder":     {`x509Certificates.value ge "x"`, "ge does not go with"},
+		"TimeContains":    {`meta.created co "2026"`, "co does not go with"},
+		"NumberForText":   {`userName eq 5`, "put the value in double quotes"},
+		"BoolForText":     {`userName eq true`, "put the value in double quotes"},
+		"TextForBool":     {`active eq "yes"`, "true or false"},
+		"BadTime":         {`meta.created gt "yesterday"`, "compared with a time"},
+		"NullOrder":       {`title gt null`, "eq and ne alone"},
+		"Complex":         {`name eq "x"`, "compare one of its sub-attributes, such as name.formatted"},
+		"ElementUnknown":  {`emails[nosuch pr]`, `"emails" has no sub-attribute "nosuch"`},
+		"ElementDotted":   {`emails[emails.type eq "x"]`, "names of sub-attributes alone"},
+		"NoElements":      {`userName[value eq "x"]`, "no elements to choose from"},
+		"ExtensionPath":   {scim.SchemaEnterpriseUser + `[department pr]`, "names a whole schema"},
+		"ThenUnknown":     {`emails[type eq "x"].nosuch eq "y"`, `no sub-attribute "nosuch"`},
+		"ElementInValues": {`schemas[type eq "x"]`, `"schemas" has no sub-attribute "type"`},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m, err := Compile(tc.in, schema.User())
+			wantFilterError(t, m, err, tc.says)
+		})
+	}
+}
+
+func TestEqualities(t *testing.T) {
+	cases := map[string]struct {
+		reason, in string
+		want       []Equality
+		exact      bool
+	}{
+		"One":     {"", `DISPLAYNAME eq "Ada"`, []Equality{{"displayName", "Ada"}}, true},
+		"Two":     {"Entra ID's probe of a membership.", `id eq "g" and members eq "u"`, []Equality{{"id", "g"}, {"members.value", "u"}}, true},
+		"Mixed":   {"What is no equality is left to Match.", `id eq "g" and displayName pr`, []Equality{{"id", "g"}}, false},
+		"Or":      {"A disjunction implies neither side.", `id eq "a" or id eq "b"`, nil, false},
+		"Not":     {"", `not (id eq "a")`, nil, false},
+		"Null":    {"", `externalId eq null`, nil, false},
+		"Grouped": {"", `(id eq "g" and (displayName eq "x" and displayName pr))`, []Equality{{"id", "g"}, {"displayName", "x"}}, false},
+		"Element": {"", `members[value eq "u" and type eq "User"]`, []Equality{{`members[type eq "user"].value`, "u"}, {"members.value", "u"}, {"members.type", "User"}}, false},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			m, err := Compile(tc.in, schema.Group())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, m.Equalities()); diff != "" || m.Exact() != tc.exact {
+				t.Errorf("%s exact %v, want %v\n%s", tc.reason, m.Exact(), tc.exact, diff)
+			}
+		})
+	}
+}
+
+func TestEqualitiesOfWorkMail(t *testing.T) {
+	want := []Equality{
+		{"emails.type", "Work"}, {`emails[type eq "work"].value`, "x"}, {"emails.value", "x"},
+	}
+	for _, in := range []string{`emails[type eq "Work"].value eq "x"`, `emails[type eq "Work" and value eq "x"]`} {
+		m, err := Compile(in, schema.User())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, m.Equalities()); diff != "" {
+			t.Errorf("%s:\n%s", in, diff)
+		}
+	}
+}
+
+func TestAnyOf(t *testing.T) {
+	for in, want := range map[string][]string{
+		`value eq "a"`: {"a"},
+		`value eq "a" or value eq "b" or value eq "a"`: {"a", "b", "a"},
+		`value eq "a" or display eq "b"`:               nil,
+		`value ne "a"`:                                 nil,
+		`value eq "a" and value eq "b"`:                nil,
+		`value eq null`:                                nil,
+	} {
+		n, rest, err := ParseValueFilter(in + "].x")
+		if err != nil || rest != ".x" {
+			t.Fatalf("ParseValueFilter(%q) leaves %q, error %v", in, rest, err)
+		}
+		m, err := BindValue(n, schema.Group().Attribute("members"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, ok := m.AnyOf("value")
+		if diff := cmp.Diff(want, got); ok != (want != nil) || ok && diff != "" {
+			t.Errorf("AnyOf of %s = %v, %v, want %v", in, got, ok, want)
+		}
+	}
+}
+
+// BenchmarkUserNameEq is the filter that every provider sends before it creates somebody.
+func BenchmarkUserNameEq(b *testing.B) {
+	user := ada()
+	b.ReportAllocs()
+	for b.Loop() {
+		m, err := Compile(`userName eq "ADA@example.test"`, schema.User())
+		if err != nil || !m.Match(user) {
+			b.Fatal("no match", err)
+		}
+	}
+}
+
+func BenchmarkMatchUserNameEq(b *testing.B) {
+	user := ada()
+	m, err := Compile(`userName eq "ADA@example.test"`, schema.User())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		m.Match(user)
+	}
+}
+
+func BenchmarkWorkMailEq(b *testing.B) {
+	user := ada()
+	b.ReportAllocs()
+	for b.Loop() {
+		m, err := Compile(`emails[type eq "work"].value eq "ada@example.test"`, schema.User())
+		if err != nil || !m.Match(user) {
+			b.Fatal("no match", err)
+		}
+	}
+}

@@ -1,0 +1,373 @@
+package scim
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Limits bounds what DecodeJSON accepts. A zero field takes its default. The length of a body is the caller's to bound.
+type Limits struct {
+	// Depth is how deep arrays and objects may nest; 16 by default. A bulk request with a PATCH of a multi-valued
+	// complex attribute needs 9.
+	Depth int
+	// Values is how many values of any kind a body may hold; 250,000 by default.
+	Values int
+}
+
+const (
+	defaultDepth  = 16
+	defaultValues = 250_000
+)
+
+// DecodeJSON reads one JSON object (RFC 8259), strictly: it refuses invalid UTF-8, lone surrogates, anything after the object,
+// nesting or size beyond the limits, and an object that names an attribute twice, where names differing only in
+// case are the same (RFC 7643 §2.1). Numbers without fraction or exponent that fit become int64, others float64.
+// Names stay as sent. Every error is a 400 invalidSyntax that says where.
+func DecodeJSON(data []byte, limits Limits) (Object, error) {
+	if limits.Depth == 0 {
+		limits.Depth = defaultDepth
+	}
+	if limits.Values == 0 {
+		limits.Values = defaultValues
+	}
+	if !utf8.Valid(data) {
+		return nil, BadRequest(InvalidSyntax, "The body is not valid UTF-8.")
+	}
+	d := decoder{in: string(data), depth: limits.Depth, values: limits.Values}
+	d.space()
+	if d.pos == len(d.in) {
+		return nil, BadRequest(InvalidSyntax, "The body is empty; send a JSON object.")
+	}
+	if d.in[d.pos] != '{' {
+		return nil, BadRequest(InvalidSyntax, "The body is not a JSON object.")
+	}
+	v, err := d.value()
+	if err != nil {
+		return nil, err
+	}
+	d.space()
+	if d.pos != len(d.in) {
+		return nil, d.fail("there is more after the JSON object")
+	}
+	return v.(Object), nil
+}
+
+// decoder walks the input once. depth and values count down to what is still allowed.
+type decoder struct {
+	in     string
+	pos    int
+	depth  int
+	values int
+}
+
+func (d *decoder) fail(what string) error {
+	line := 1 + strings.Count(d.in[:d.pos], "\n")
+	column := d.pos - strings.LastIndexByte(d.in[:d.pos], '\n')
+	return BadRequest(InvalidSyntax, "The body is not acceptable JSON at line %d, column %d: %s.", line, column, what)
+}
+
+func (d *decoder) space() {
+	for d.pos < len(d.in) {
+		switch d.in[d.pos] {
+		case ' ', '\t', '\n', '\r':
+			d.pos++
+		default:
+			return
+		}
+	}
+}
+
+// skip consumes c, after white space, if it comes next.
+func (d *decoder) skip(c byte) bool {
+	d.space()
+	if d.pos < len(d.in) && d.in[d.pos] == c {
+		d.pos++
+		return true
+	}
+	return false
+}
+
+func (d *decoder) value() (any, error) {
+	d.space()
+	if d.pos == len(d.in) {
+		return nil, d.fail("it ends too early")
+	}
+	if d.values--; d.values < 0 {
+		return nil, d.fail("it holds too many values")
+	}
+	switch c := d.in[d.pos]; {
+	case c == '{':
+		return d.nested(d.object)
+	case c == '[':
+		return d.nested(d.array)
+	case c == '"':
+		return d.text()
+	case c == '-' || '0' <= c && c <= '9':
+		return d.number()
+	}
+	return d.word()
+}
+
+func (d *decoder) nested(read func() (any, error)) (any, error) {
+	if d.depth--; d.depth < 0 {
+		return nil, d.fail("it nests too deep")
+	}
+	d.pos++
+	v, err := read()
+	d.depth++
+	return v, err
+}
+
+func (d *decoder) object() (any, error) {
+	out := Object{}
+	seen := nameSet{}
+	if d.skip('}') {
+		return out, nil
+	}
+	for {
+		d.space()
+		if d.pos == len(d.in) || d.in[d.pos] != '"' {
+			return nil, d.fail("a name in double quotes is missing")
+		}
+		name, err := d.text()
+		if err != nil {
+			return nil, err
+		}
+		if !seen.add(name) {
+			return nil, d.fail("the attribute " + strconv.Quote(clip(name)) + " is there twice (names are compared without case)")
+		}
+		if !d.skip(':') {
+			return nil, d.fail("a colon is missing after a name")
+		}
+		if out[name], err = d.value(); err != nil {
+			return nil, err
+		}
+		if d.skip('}') {
+			return out, nil
+		}
+		if !d.skip(',') {
+			return nil, d.fail("a comma or } is missing")
+		}
+	}
+}
+
+func (d *decoder) array() (any, error) {
+	out := []any{}
+	if d.skip(']') {
+		return out, nil
+	}
+	for {
+		v, err := d.value()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+		if d.skip(']') {
+			return out, nil
+		}
+		if !d.skip(',') {
+			return nil, d.fail("a comma or ] is missing")
+		}
+	}
+}
+
+func (d *decoder) word() (any, error) {
+	rest := d.in[d.pos:]
+	for _, w := range [...]struct {
+		text  string
+		value any
+	}{{"true", true}, {"false", false}, {"null", nil}} {
+		if strings.HasPrefix(rest, w.text) {
+			d.pos += len(w.text)
+			return w.value, nil
+		}
+	}
+	return nil, d.fail("a value is missing")
+}
+
+func (d *decoder) number() (any, error) {
+	text, integer, ok := ScanNumber(d.in[d.pos:])
+	if !ok {
+		return nil, d.fail("the number is malformed")
+	}
+	d.pos += len(text)
+	v, ok := ParseNumber(text, integer)
+	if !ok {
+		return nil, d.fail("the number is too large")
+	}
+	return v, nil
+}
+
+// text reads a string, the position being on its opening quote.
+func (d *decoder) text() (string, error) {
+	s, n, problem := ScanString(d.in[d.pos:])
+	d.pos += n
+	if problem != "" {
+		return "", d.fail(problem)
+	}
+	return s, nil
+}
+
+// ScanNumber finds the JSON number (RFC 8259 §6) at the start of s. integer tells that it has neither fraction nor exponent.
+func ScanNumber(s string) (text string, integer, ok bool) {
+	i := 0
+	digits := func() bool {
+		start := i
+		for i < len(s) && '0' <= s[i] && s[i] <= '9' {
+			i++
+		}
+		return i > start
+	}
+	if i < len(s) && s[i] == '-' {
+		i++
+	}
+	first := i
+	if !digits() || s[first] == '0' && i-first > 1 {
+		return "", false, false
+	}
+	integer = true
+	if i < len(s) && s[i] == '.' {
+		i++
+		integer = false
+		if !digits() {
+			return "", false, false
+		}
+	}
+	if i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+		i++
+		integer = false
+		if i < len(s) && (s[i] == '+' || s[i] == '-') {
+			i++
+		}
+		if !digits() {
+			return "", false, false
+		}
+	}
+	return s[:i], integer, true
+}
+
+// ParseNumber turns what ScanNumber found into an int64 or a float64; ok is false beyond float64's range.
+func ParseNumber(text string, integer bool) (v any, ok bool) {
+	if integer {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n, true
+		}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	return f, err == nil && !math.IsInf(f, 0)
+}
+
+// ScanString reads the JSON string (RFC 8259 §7) that s starts with. It returns the text, the number of bytes read, and
+// what is wrong with it, if anything. A string without escapes shares s's memory. s must be valid UTF-8.
+func ScanString(s string) (text string, n int, problem string) {
+	for i := 1; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"':
+			return s[1:i], i + 1, ""
+		case c == '\\':
+			return unescape(s, i)
+		case c < ' ':
+			return "", i, "a string holds a control character that is not escaped"
+		}
+	}
+	return "", len(s), "a string is not closed"
+}
+
+// unescape is ScanString from the first escape, at i, on.
+func unescape(s string, i int) (string, int, string) {
+	out := append(make([]byte, 0, len(s[:i])+32), s[1:i]...)
+	for i < len(s) {
+		switch c := s[i]; {
+		case c == '"':
+			return string(out), i + 1, ""
+		case c < ' ':
+			return "", i, "a string holds a control character that is not escaped"
+		case c != '\\':
+			out = append(out, c)
+			i++
+		default:
+			r, n := escape(s[i:])
+			if n == 0 {
+				return "", i, "a string holds an escape that JSON does not know"
+			}
+			out = utf8.AppendRune(out, r)
+			i += n
+		}
+	}
+	return "", len(s), "a string is not closed"
+}
+
+// escape decodes the escape that s starts with and returns its length, 0 for a bad one.
+func escape(s string) (rune, int) {
+	if len(s) < 2 {
+		return 0, 0
+	}
+	if i := strings.IndexByte(`"\/bfnrt`, s[1]); i >= 0 {
+		return rune("\"\\/\b\f\n\r\t"[i]), 2
+	}
+	r, ok := hex4(s)
+	if !ok {
+		return 0, 0
+	}
+	if !utf16.IsSurrogate(r) {
+		return r, 6
+	}
+	low, ok := hex4(s[6:])
+	if pair := utf16.DecodeRune(r, low); ok && pair != utf8.RuneError {
+		return pair, 12
+	}
+	return 0, 0
+}
+
+// hex4 decodes the \uXXXX that s starts with.
+func hex4(s string) (rune, bool) {
+	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s[2:6], 16, 32)
+	return rune(n), err == nil && s[2] != '+' && s[2] != '_'
+}
+
+// nameSet notices names that differ in nothing but case. Few names are compared one by one, many through a map.
+type nameSet struct {
+	few  []string
+	many map[string]bool
+}
+
+const fewNames = 12
+
+func (s *nameSet) add(name string) bool {
+	if s.many != nil {
+		key := strings.ToLower(name)
+		if s.many[key] {
+			return false
+		}
+		s.many[key] = true
+		return true
+	}
+	for _, have := range s.few {
+		if strings.EqualFold(have, name) {
+			return false
+		}
+	}
+	s.few = append(s.few, name)
+	if len(s.few) > fewNames {
+		s.many = make(map[string]bool, 4*fewNames)
+		for _, n := range s.few {
+			s.many[strings.ToLower(n)] = true
+		}
+	}
+	return true
+}
+
+// clip shortens client text for an error message.
+func clip(s string) string {
+	const most = 64
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most]) + "…"
+}

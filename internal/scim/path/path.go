@@ -1,0 +1,92 @@
+// Package path reads what clients say of attributes besides filters: the paths of PATCH operations (RFC 7644 §3.5.2), the
+// projections attributes and excludedAttributes (§3.9), and sortBy (§3.4.2.3). All are resolved against a resource type at
+// once, so that nobody downstream handles names as text.
+package path
+
+import (
+	"strings"
+
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/filter"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// MaxLength is the longest path in bytes.
+const MaxLength = filter.MaxLength
+
+// Path is where an operation acts: an attribute, a sub-attribute, elements that a filter chooses, or a sub-attribute of those.
+// A nil Attribute means the whole extension, or without an extension the whole resource, named by its URN.
+type Path struct {
+	schema.Ref
+	Filter *filter.Matcher // over the attribute's elements; nil for none
+
+	node filter.Node
+}
+
+// String prints the path with names in schema case; Parse reads it back to the same path.
+func (p Path) String() string {
+	if p.Filter == nil {
+		return p.Ref.String()
+	}
+	s := schema.Ref{Extension: p.Extension, Attribute: p.Attribute}.String() + "[" + p.node.String() + "]"
+	if p.Sub != nil {
+		s += "." + p.Sub.Name
+	}
+	return s
+}
+
+// Parse reads attrPath, or attrPath[filter] with or without a sub-attribute behind it. Errors are 400 invalidPath, and 400
+// invalidFilter for what stands between the brackets (RFC 7644 §3.12).
+func Parse(s string, rt *schema.ResourceType) (Path, error) {
+	if len(s) > MaxLength {
+		return Path{}, scim.BadRequest(scim.InvalidPath, "The path is longer than %d bytes.", MaxLength)
+	}
+	name, brackets, hasFilter := strings.Cut(s, "[")
+	ref, err := resolve(name, s, rt)
+	if err != nil || !hasFilter {
+		return Path{Ref: ref}, err
+	}
+	if ref.Attribute == nil || ref.Sub != nil || !ref.Attribute.MultiValued {
+		return Path{}, invalid(s, "brackets can only follow a multi-valued attribute")
+	}
+	p := Path{Ref: ref}
+	var rest string
+	if p.node, rest, err = filter.ParseValueFilter(brackets); err != nil {
+		return Path{}, err
+	}
+	if p.Filter, err = filter.BindValue(p.node, ref.Attribute); err != nil {
+		return Path{}, err
+	}
+	return p.withSub(rest, s)
+}
+
+// withSub reads what follows the closing bracket.
+func (p Path) withSub(rest, whole string) (Path, error) {
+	if rest == "" {
+		return p, nil
+	}
+	name, ok := strings.CutPrefix(rest, ".")
+	if !ok {
+		return Path{}, invalid(whole, "after the closing ] comes nothing, or a dot and a sub-attribute")
+	}
+	if p.Sub = p.Attribute.Sub(name); p.Sub == nil {
+		return Path{}, invalid(whole, p.Attribute.Name+" has no such sub-attribute")
+	}
+	return p, nil
+}
+
+func resolve(name, whole string, rt *schema.ResourceType) (schema.Ref, error) {
+	n, err := schema.ParseAttrPath(name)
+	if err != nil {
+		return schema.Ref{}, invalid(whole, err.Error())
+	}
+	ref, err := rt.Resolve(n)
+	if err != nil {
+		return schema.Ref{}, invalid(whole, err.Error())
+	}
+	return ref, nil
+}
+
+func invalid(path, why string) error {
+	return scim.BadRequest(scim.InvalidPath, "The path %q is not valid: %s.", path, why)
+}

@@ -1,0 +1,33 @@
+package schema
+
+import (
+	"sync"
+
+	"lightrun.com/scim-operator/internal/scim"
+)
+
+// Group is the Group of RFC 7643 §4.2. The result is shared; don't change it. The number of members has no bound but the
+// size of a request; displayName is required, as the prose of §4.2 has it.
+func Group() *ResourceType { return group() }
+
+var group = sync.OnceValue(func() *ResourceType {
+	return &ResourceType{
+		Name:        "Group",
+		Endpoint:    "/Groups",
+		Description: "A group of people",
+		Schema:      newSchema(scim.SchemaGroup, "Group", "A group of people", groupAttributes()...),
+		common:      indexOf(commonAttributes()),
+	}
+})
+
+func groupAttributes() []*Attribute {
+	return []*Attribute{
+		attribute("displayName", String, "The group's name, unique without regard to case.", required, unique, length(maxName), checked(checkName)),
+		attribute("members", Complex, "The people in the group.", list(0), subs(
+			attribute("value", String, "The person's id.", caseExact, immutable, length(maxID)),
+			attribute("$ref", Reference, "The person's URL.", immutable, refers("User")),
+			attribute("type", String, "User; nested groups are not supported.", immutable, canonical("User")),
+			attribute("display", String, "The person's name.", immutable, hidden),
+		)),
+	}
+}

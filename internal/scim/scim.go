@@ -1,0 +1,36 @@
+// Package scim holds the words that every part of the SCIM protocol engine shares: what a resource is in memory,
+// the schema and message URNs, errors as RFC 7644 §3.12 has them, and a strict JSON reader.
+//
+// The engine is pure: bytes and objects in, objects and errors out. It knows neither HTTP nor Kubernetes. A request
+// passes through its parts in this order:
+//
+//	scim.DecodeJSON       bytes → Object, or 400 invalidSyntax
+//	quirk.Resource/Patch  what identity providers really send → what the RFC says, counted by name
+//	schema.Canonicalize   a POST or PUT body → canonical Object, or 400 naming the attribute
+//	patch.Parse, Apply    a PATCH body → operations → a new Object
+//	filter.Compile        a filter → a Matcher over canonical Objects
+//	path.ParseProjection  attributes and excludedAttributes → what of an Object is returned
+package scim
+
+// Object is a resource or a complex value. In canonical form its names are in schema case, its values are
+// string, bool, int64, float64, Object or []any, and what is unassigned (null, "", [], {}; RFC 7643 §2.5) is absent.
+// An Object that has been handed over is shared: nobody changes it, a change makes a new one.
+type Object = map[string]any
+
+// Schema and message URNs (RFC 7643 §8.7, RFC 7644 §8.2).
+const (
+	SchemaUser           = "urn:ietf:params:scim:schemas:core:2.0:User"
+	SchemaGroup          = "urn:ietf:params:scim:schemas:core:2.0:Group"
+	SchemaEnterpriseUser = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+	SchemaServiceProviderConfig = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
+	SchemaResourceType          = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
+	SchemaSchema                = "urn:ietf:params:scim:schemas:core:2.0:Schema"
+
+	SchemaListResponse  = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
+	SchemaSearchRequest = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
+	SchemaPatchOp       = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+	SchemaBulkRequest   = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
+	SchemaBulkResponse  = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
+	SchemaError         = "urn:ietf:params:scim:api:messages:2.0:Error"
+)

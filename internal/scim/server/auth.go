@@ -1,0 +1,96 @@
+package server
+
+import (
+	"math"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"lightrun.com/scim-operator/internal/scim"
+)
+
+// authenticate checks the bearer token (RFC 6750, RFC 7644 §2). Tokens are read from the header only, never from the query.
+func (c *call) authenticate() error {
+	scheme, token, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return scim.Failure(http.StatusUnauthorized, "A bearer token is missing. Send the header Authorization: Bearer, with an API key of the portal that has the scope scim.")
+	}
+	identity, err := c.Tokens.Authenticate(c.ctx, token)
+	if err != nil {
+		return scim.Failure(http.StatusUnauthorized, "%s.", sentence(err.Error()))
+	}
+	c.identity = identity
+	if want := c.config.Provider; identity.Provider != "" && want != "" && identity.Provider != want {
+		return scim.Failure(http.StatusForbidden, "This token is for %s, but %s is the configured identity provider. One identity provider is integrated at a time.", identity.Provider, want)
+	}
+	return nil
+}
+
+// sentence starts s with a capital letter.
+func sentence(s string) string {
+	if s == "" {
+		return "The bearer token is refused"
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
+
+// throttle applies the rate limit of the token.
+func (c *call) throttle() error {
+	wait := c.limits.take(c.identity.Secret)
+	if wait == 0 {
+		return nil
+	}
+	return &retryError{
+		err:   scim.Failure(http.StatusTooManyRequests, "Too many requests with this token. Wait as long as Retry-After says."),
+		after: wait,
+	}
+}
+
+// limits is one token bucket for each bearer token that was accepted.
+type limits struct {
+	rate    rate.Limit
+	burst   int
+	now     func() time.Time
+	mu      sync.Mutex
+	buckets map[[32]byte]*rate.Limiter
+}
+
+// maxBuckets bounds memory: tokens come and go, and when there are more than this the counts start anew.
+const maxBuckets = 10_000
+
+func newLimits(perSecond float64, burst int, now func() time.Time) *limits {
+	return &limits{rate: rate.Limit(perSecond), burst: max(burst, 1), now: now, buckets: map[[32]byte]*rate.Limiter{}}
+}
+
+// take takes one request out of the bucket, or says in how many whole seconds there will be one.
+func (l *limits) take(key [32]byte) (seconds int) {
+	if l.rate <= 0 {
+		return 0
+	}
+	now := l.now()
+	reservation := l.bucket(key).ReserveN(now, 1)
+	delay := reservation.DelayFrom(now)
+	if delay <= 0 {
+		return 0
+	}
+	reservation.CancelAt(now)
+	return int(math.Ceil(delay.Seconds()))
+}
+
+func (l *limits) bucket(key [32]byte) *rate.Limiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, ok := l.buckets[key]
+	if !ok {
+		if len(l.buckets) >= maxBuckets {
+			clear(l.buckets)
+		}
+		b = rate.NewLimiter(l.rate, l.burst)
+		l.buckets[key] = b
+	}
+	return b
+}

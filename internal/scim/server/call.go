@@ -1,0 +1,212 @@
+package server
+
+import (
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/quirk"
+)
+
+// call is one request on its way through the server. A bulk operation is a call whose payload is given and whose writer is nil.
+type call struct {
+	*Server
+	ctx    context.Context
+	w      http.ResponseWriter
+	r      *http.Request
+	start  time.Time
+	id     string // of the request, for logs
+	log    logr.Logger
+	config Configuration
+
+	identity  Identity
+	base      string // public URL up to and with BasePath
+	method    string
+	segments  []string // of the path below BasePath, unescaped
+	query     url.Values
+	ifMatch   string
+	payload   []byte // the body when it does not come from r
+	plainJSON bool   // answer application/json
+
+	resource  *endpoint
+	operation operation
+	status    int
+	sent      bool
+}
+
+// locate finds the path below BasePath.
+func (c *call) locate() error {
+	rest, ok := strings.CutPrefix(c.r.URL.EscapedPath(), BasePath)
+	if !ok || rest != "" && rest[0] != '/' {
+		return scim.NotFound("There is nothing at this path. The SCIM service is at %s.", BasePath)
+	}
+	query, err := url.ParseQuery(c.r.URL.RawQuery)
+	if err != nil {
+		return scim.BadRequest(scim.InvalidSyntax, "The query string is malformed; encode reserved characters with %%XX.")
+	}
+	c.query = query
+	c.segments, err = split(rest)
+	return err
+}
+
+// split takes an escaped path apart. A trailing slash is ignored.
+func split(path string) ([]string, error) {
+	path = strings.Trim(path, "/")
+	if path == "" {
+		return nil, nil
+	}
+	parts := strings.Split(path, "/")
+	for i, p := range parts {
+		plain, err := url.PathUnescape(p)
+		if err != nil {
+			return nil, scim.NotFound("The path is malformed.")
+		}
+		parts[i] = plain
+	}
+	return parts, nil
+}
+
+// param is the first value of a query parameter; names are compared exactly, as RFC 7644 writes them.
+func (c *call) param(name string) string { return c.query.Get(name) }
+
+// body reads the request's body, at most MaxBody bytes.
+func (c *call) body() ([]byte, error) {
+	if c.payload != nil {
+		return c.payload, nil
+	}
+	if c.r.ContentLength > MaxBody {
+		return nil, errTooLarge()
+	}
+	var in io.Reader = http.MaxBytesReader(c.w, c.r.Body, MaxBody)
+	switch encoding := strings.ToLower(c.r.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+	case "gzip":
+		zipped, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, scim.BadRequest(scim.InvalidSyntax, "The body is not gzip, though Content-Encoding says so.")
+		}
+		in = io.LimitReader(zipped, MaxBody+1)
+	default:
+		return nil, scim.Failure(http.StatusUnsupportedMediaType, "Content-Encoding %q is not supported; send the body as it is or with gzip.", encoding)
+	}
+	data, err := io.ReadAll(in)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge) || len(data) > MaxBody:
+		return nil, errTooLarge()
+	case err != nil:
+		return nil, scim.BadRequest(scim.InvalidSyntax, "The body could not be read to its end.")
+	}
+	return data, nil
+}
+
+func errTooLarge() error {
+	return scim.Failure(http.StatusRequestEntityTooLarge, "The body is larger than %d bytes; send less at a time.", MaxBody)
+}
+
+// object reads the body as a JSON object.
+func (c *call) object() (scim.Object, error) {
+	data, err := c.body()
+	if err != nil {
+		return nil, err
+	}
+	return scim.DecodeJSON(data, scim.Limits{})
+}
+
+// fired counts quirks.
+func (c *call) fired(names []quirk.Name) {
+	for _, n := range names {
+		c.metrics.quirk(string(n))
+	}
+}
+
+// negotiate checks the types of body and answer (RFC 7644 §3.1, §3.8).
+func (c *call) negotiate() error {
+	accept := c.r.Header.Values("Accept")
+	plain, scimOK := acceptable(accept)
+	if !plain && !scimOK {
+		return scim.Failure(http.StatusNotAcceptable, "Accept leaves out application/scim+json and application/json; only these are answered.")
+	}
+	c.plainJSON = !scimOK
+	if !c.operation.takesBody {
+		return nil
+	}
+	given := c.r.Header.Get("Content-Type")
+	if given == "" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(given)
+	if err != nil || media != "application/scim+json" && media != "application/json" {
+		return scim.Failure(http.StatusUnsupportedMediaType, "Content-Type %q is not supported; send application/scim+json.", given)
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return scim.Failure(http.StatusUnsupportedMediaType, "The character set %q is not supported; send UTF-8.", charset)
+	}
+	return nil
+}
+
+// acceptable says whether Accept allows application/json and application/scim+json. No header allows both.
+func acceptable(headers []string) (plain, scimOK bool) {
+	if len(headers) == 0 {
+		return true, true
+	}
+	for _, part := range strings.Split(strings.Join(headers, ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil || strings.Trim(params["q"], "0.") == "" && params["q"] != "" {
+			continue
+		}
+		switch media {
+		case "*/*", "application/*":
+			return true, true
+		case "application/json":
+			plain = true
+		case "application/scim+json":
+			scimOK = true
+		}
+	}
+	return plain, scimOK
+}
+
+// baseURL is the public URL of the service: configured, or as this request reached it.
+func (c *call) baseURL() string {
+	if c.config.BaseURL != "" {
+		return strings.TrimSuffix(c.config.BaseURL, "/")
+	}
+	scheme, host := "http", c.r.Host
+	if c.r.TLS != nil {
+		scheme = "https"
+	}
+	if c.TrustForwarded {
+		if p := first(c.r.Header.Get("X-Forwarded-Proto")); p == "http" || p == "https" {
+			scheme = p
+		}
+		if h := first(c.r.Header.Get("X-Forwarded-Host")); validHost(h) {
+			host = h
+		}
+	}
+	if !validHost(host) {
+		host = "localhost"
+	}
+	return fmt.Sprintf("%s://%s%s", scheme, host, BasePath)
+}
+
+func first(list string) string {
+	one, _, _ := strings.Cut(list, ",")
+	return strings.TrimSpace(one)
+}
+
+// validHost keeps characters out of URLs, and so out of JSON, that a host does not have.
+func validHost(h string) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyz0123456789-._:[]~"
+	return h != "" && len(h) <= 300 && strings.Trim(strings.ToLower(h), allowed) == ""
+}

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// types are the resource types of this service.
+func types() []*schema.ResourceType { return []*schema.ResourceType{schema.User(), schema.Group()} }
+
+// noFilter refuses a filter on discovery; other parameters are ignored (RFC 7644 §4).
+func (c *call) noFilter() error {
+	if c.query.Has("filter") {
+		return scim.Failure(http.StatusForbidden, "Discovery endpoints can't be filtered (RFC 7644 section 4); leave the filter out.")
+	}
+	return nil
+}
+
+// serviceProviderConfig is GET /ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4).
+func (c *call) serviceProviderConfig() (reply, error) {
+	if err := c.noFilter(); err != nil {
+		return reply{}, err
+	}
+	yes := scim.Object{"supported": true}
+	location := c.base + "/ServiceProviderConfig"
+	return c.discovered(scim.Object{
+		"schemas":        []any{scim.SchemaServiceProviderConfig},
+		"patch":          yes,
+		"bulk":           scim.Object{"supported": true, "maxOperations": MaxOperations, "maxPayloadSize": MaxBody},
+		"filter":         scim.Object{"supported": true, "maxResults": MaxCount},
+		"changePassword": scim.Object{"supported": false},
+		"sort":           yes,
+		"etag":           yes,
+		"pagination": scim.Object{
+			"cursor": true, "index": true, "defaultPaginationMethod": "index",
+			"defaultPageSize": DefaultCount, "maxPageSize": MaxCount, "cursorTimeout": int(CursorTimeout.Seconds()),
+		},
+		"authenticationSchemes": []any{scim.Object{
+			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
+			"description": "An API key of the portal with the scope scim, in the Authorization header.",
+		}},
+		"meta": scim.Object{"resourceType": "ServiceProviderConfig", "location": location},
+	}, location)
+}
+
+// resourceTypes is GET /ResourceTypes and /ResourceTypes/{name} (RFC 7643 §6).
+func (c *call) resourceTypes() (reply, error) {
+	if err := c.noFilter(); err != nil {
+		return reply{}, err
+	}
+	var all []any
+	for _, t := range types() {
+		o := t.Object(c.base)
+		if len(c.segments) == 2 && strings.EqualFold(c.segments[1], t.Name) {
+			return c.discovered(o, c.base+"/ResourceTypes/"+t.Name)
+		}
+		all = append(all, o)
+	}
+	return c.discoveredList("resource type", all)
+}
+
+// schemas is GET /Schemas and /Schemas/{urn} (RFC 7643 §7).
+func (c *call) schemas() (reply, error) {
+	if err := c.noFilter(); err != nil {
+		return reply{}, err
+	}
+	var all []any
+	for _, s := range schema.All(types()...) {
+		o := s.Object(c.base)
+		if len(c.segments) == 2 && strings.EqualFold(c.segments[1], s.ID) {
+			return c.discovered(o, c.base+"/Schemas/"+s.ID)
+		}
+		all = append(all, o)
+	}
+	return c.discoveredList("schema", all)
+}
+
+func (c *call) discovered(o any, location string) (reply, error) {
+	body, err := marshal(o)
+	return reply{status: http.StatusOK, body: body, location: location}, err
+}
+
+func (c *call) discoveredList(what string, all []any) (reply, error) {
+	if len(c.segments) == 2 {
+		return reply{}, scim.NotFound("There is no %s %q.", what, c.segments[1])
+	}
+	return c.discovered(scim.Object{
+		"schemas": []any{scim.SchemaListResponse}, "totalResults": len(all), "itemsPerPage": len(all), "startIndex": 1, "Resources": all,
+	}, "")
+}

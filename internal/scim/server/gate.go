@@ -1,0 +1,39 @@
+package server
+
+import (
+	"net/http"
+
+	"lightrun.com/scim-operator/internal/scim"
+)
+
+// retryError is an error that will pass, and when to try again.
+type retryError struct {
+	err   *scim.Error
+	after int // seconds
+}
+
+func (e *retryError) Error() string { return e.err.Error() }
+func (e *retryError) Unwrap() error { return e.err }
+
+// admit asks the configuration whether the operation is served now. Discovery always is.
+func (c *call) admit() error {
+	if !c.resource.gated || c.operation.handle == nil {
+		return nil
+	}
+	switch {
+	case !c.config.Known:
+		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable,
+			"It is not known yet whether SCIM is on: the IdentityConfiguration named default is missing, or the portal has not been reached. Nothing was changed; repeat the request.")}
+	case !c.config.SCIM:
+		return scim.Failure(http.StatusForbidden,
+			"SCIM is off, so nothing was changed. Switch it on in the portal under Settings, Identity and Access Management, Identity Configuration, Login methods, or in loginMethods.scim of the IdentityConfiguration.")
+	case !c.config.Groups && c.resource.groups && c.operation.writes:
+		return errGroupsOff()
+	}
+	return nil
+}
+
+func errGroupsOff() error {
+	return scim.Failure(http.StatusForbidden,
+		"Group provisioning is off, so nothing was changed. Switch it on with loginMethods.scim.provisionGroups of the IdentityConfiguration or in the portal's login methods, or stop pushing groups.")
+}

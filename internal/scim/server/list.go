@@ -1,0 +1,300 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/filter"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// listing is a list request as the query string or a SearchRequest (RFC 7644 §3.4.2, §3.4.3) gives it.
+type listing struct {
+	filter, sortBy, sortOrder string
+	attributes, excluded      string
+	start, count              int
+	countGiven                bool
+	cursor                    *string // RFC 9865; empty for the first page
+}
+
+func (c *call) listUsers() (reply, error) {
+	return c.list(source{userKind(), c.Users.List})
+}
+
+func (c *call) listGroups() (reply, error) {
+	return c.list(source{groupKind(), c.Groups.List})
+}
+
+// listAll is a query over all types (RFC 7644 §3.4.2.1, §3.4.3): people first, then groups.
+func (c *call) listAll() (reply, error) {
+	return c.list(source{userKind(), c.Users.List}, source{groupKind(), c.Groups.List})
+}
+
+// source is one resource type to list.
+type source struct {
+	kind *kind
+	list func(context.Context, Query) (Page, error)
+}
+
+// shown is a resource of an answer, and how to write it.
+type shown struct {
+	resource *Resource
+	show     show
+}
+
+func (c *call) list(sources ...source) (reply, error) {
+	l, err := c.listing()
+	if err != nil {
+		return reply{}, err
+	}
+	at, err := c.position(l)
+	if err != nil {
+		return reply{}, err
+	}
+	var (
+		all   []shown
+		total int
+		more  bool
+		last  position
+	)
+	queries, err := bind(l, sources)
+	if err != nil {
+		return reply{}, err
+	}
+	for i, s := range sources {
+		if queries[i] == nil {
+			continue // the filter can match nothing of this type
+		}
+		q := *queries[i]
+		q.Count = l.count - len(all)
+		at.apply(&q, i, total)
+		page, err := s.list(c.ctx, q)
+		if err != nil {
+			return reply{}, err
+		}
+		show, err := showing(l.attributes, l.excluded, s.kind)
+		if err != nil {
+			return reply{}, err
+		}
+		for _, r := range page.Resources {
+			all = append(all, shown{r, show})
+			last = position{source: i, key: r.Key}
+		}
+		more = more || page.More || q.Count == 0 && i > at.source && page.Total > 0
+		total += page.Total
+	}
+	last.offset = at.offset + len(all)
+	return c.pageReply(l, all, total, last, more && l.count > 0)
+}
+
+// bind reads filter and sortBy for each type. A type that lacks an attribute of the filter is passed over if another has it.
+func bind(l listing, sources []source) ([]*Query, error) {
+	queries := make([]*Query, len(sources))
+	var failure error
+	found := false
+	for i, s := range sources {
+		q := &Query{SortBy: order(l, s.kind.schema)}
+		if l.filter != "" {
+			m, err := filter.Compile(l.filter, s.kind.schema)
+			if err != nil {
+				failure = err
+				continue
+			}
+			q.Filter = m
+		}
+		queries[i], found = q, true
+	}
+	if !found {
+		return nil, failure
+	}
+	return queries, nil
+}
+
+// order reads sortBy and sortOrder. What can't be sorted by is ignored (RFC 7644 §3.4.2.3).
+func order(l listing, rt *schema.ResourceType) *Order {
+	if l.sortBy == "" {
+		return nil
+	}
+	name, err := schema.ParseAttrPath(l.sortBy)
+	if err != nil {
+		return nil
+	}
+	ref, err := rt.Resolve(name)
+	if err != nil || ref.Attribute == nil || ref.Leaf().Returned == schema.Never {
+		return nil
+	}
+	return &Order{By: ref, Descending: strings.EqualFold(l.sortOrder, "descending")}
+}
+
+// pageReply writes a ListResponse (RFC 7644 §3.4.2), one resource after the other, from bytes that are encoded already.
+func (c *call) pageReply(l listing, all []shown, total int, last position, more bool) (reply, error) {
+	head := `{"schemas":["` + scim.SchemaListResponse + `"],"totalResults":` + strconv.Itoa(total) +
+		`,"itemsPerPage":` + strconv.Itoa(len(all))
+	if l.cursor == nil {
+		head += `,"startIndex":` + strconv.Itoa(l.start)
+	} else if more {
+		head += `,"nextCursor":"` + c.seal(l, last) + `"`
+	}
+	base := c.base
+	return reply{status: http.StatusOK, stream: func(w *chunks) {
+		w.put(append(w.tail(), head+`,"Resources":[`...))
+		for i, s := range all {
+			b := w.tail()
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b, err := s.show.append(b, s.resource, base)
+			if err != nil {
+				panic(err) // what was stored decodes; if not, an aborted answer is better than a wrong one
+			}
+			w.put(b)
+		}
+		w.put(append(w.tail(), "]}"...))
+	}}, nil
+}
+
+// listing reads the request, from the query string of a GET or from the body of a POST.
+func (c *call) listing() (listing, error) {
+	if c.method == http.MethodPost {
+		return c.searchRequest()
+	}
+	l := listing{
+		filter: c.param("filter"), sortBy: c.param("sortBy"), sortOrder: c.param("sortOrder"),
+		attributes: c.param("attributes"), excluded: c.param("excludedAttributes"),
+	}
+	start, err := integer("startIndex", c.param("startIndex"))
+	if err != nil {
+		return listing{}, err
+	}
+	count, err := integer("count", c.param("count"))
+	if err != nil {
+		return listing{}, err
+	}
+	if c.query.Has("cursor") {
+		cursor := c.param("cursor")
+		l.cursor = &cursor
+	}
+	return l.bounded(start, count)
+}
+
+// integer reads a number of the query string; nil when it is absent.
+func integer(name, text string) (*int64, error) {
+	if text == "" {
+		return nil, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return nil, scim.BadRequest(scim.InvalidValue, "%s must be a whole number.", name)
+	}
+	return &n, nil
+}
+
+// bounded applies defaults and limits (RFC 7644 §3.4.2.4, RFC 9865 §2).
+func (l listing) bounded(start, count *int64) (listing, error) {
+	l.start, l.count = 1, DefaultCount
+	if start != nil {
+		l.start = int(min(max(*start, 1), 1<<31-1))
+	}
+	if count != nil {
+		l.countGiven = true
+		if l.cursor != nil && *count > MaxCount {
+			return listing{}, scim.BadRequest(scim.InvalidCount, "count is at most %d.", MaxCount)
+		}
+		l.count = int(min(max(*count, 0), MaxCount))
+	}
+	return l, nil
+}
+
+// searchRequest reads the body of a POST to .search (RFC 7644 §3.4.3). Names are in any case.
+func (c *call) searchRequest() (listing, error) {
+	body, err := c.object()
+	if err != nil {
+		return listing{}, err
+	}
+	var l listing
+	var start, count *int64
+	for name, v := range body {
+		switch strings.ToLower(name) {
+		case "filter":
+			err = text(name, v, &l.filter)
+		case "sortby":
+			err = text(name, v, &l.sortBy)
+		case "sortorder":
+			err = text(name, v, &l.sortOrder)
+		case "cursor":
+			var cursor string
+			err = text(name, v, &cursor)
+			l.cursor = &cursor
+		case "attributes":
+			err = nameList(name, v, &l.attributes)
+		case "excludedattributes":
+			err = nameList(name, v, &l.excluded)
+		case "startindex":
+			err = number(name, v, &start)
+		case "count":
+			err = number(name, v, &count)
+		case "schemas":
+			err = hasSchema(v, scim.SchemaSearchRequest)
+		}
+		if err != nil {
+			return listing{}, err
+		}
+	}
+	return l.bounded(start, count)
+}
+
+// text, nameList and number take one member of a message; null is as good as absent.
+func text(name string, v any, into *string) error {
+	s, ok := v.(string)
+	if !ok && v != nil {
+		return scim.BadRequest(scim.InvalidSyntax, "%s must be a string.", name)
+	}
+	*into = s
+	return nil
+}
+
+func nameList(name string, v any, into *string) error {
+	switch v := v.(type) {
+	case nil:
+	case string:
+		*into = v
+	case []any:
+		names := make([]string, 0, len(v))
+		for _, e := range v {
+			s, ok := e.(string)
+			if !ok {
+				return scim.BadRequest(scim.InvalidSyntax, "%s must be a list of attribute names.", name)
+			}
+			names = append(names, s)
+		}
+		*into = strings.Join(names, ",")
+	default:
+		return scim.BadRequest(scim.InvalidSyntax, "%s must be a list of attribute names.", name)
+	}
+	return nil
+}
+
+func number(name string, v any, into **int64) error {
+	switch v := v.(type) {
+	case nil:
+	case int64:
+		*into = &v
+	default:
+		return scim.BadRequest(scim.InvalidSyntax, "%s must be a whole number.", name)
+	}
+	return nil
+}
+
+// hasSchema checks the schemas of a message.
+func hasSchema(v any, urn string) error {
+	list, _ := v.([]any)
+	for _, e := range list {
+		if s, ok := e.(string); ok && strings.EqualFold(s, urn) {
+			return nil
+		}
+	}
+	return scim.BadRequest(scim.InvalidSyntax, "schemas must hold %s.", urn)
+}

@@ -1,0 +1,97 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lightrun.com/scim-operator/internal/scim"
+)
+
+// begin makes the call for a request: its id, its logger, the configuration that it is served under.
+func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
+	id := requestID(r.Header.Get("X-Request-Id"))
+	w.Header().Set("X-Request-Id", id)
+	c := &call{
+		Server: s, ctx: r.Context(), w: w, r: r, start: s.Now(), id: id,
+		log:     s.Log.WithValues("requestId", id),
+		config:  s.Configuration(),
+		method:  r.Method,
+		ifMatch: r.Header.Get("If-Match"),
+	}
+	c.base = c.baseURL()
+	return c
+}
+
+// requestID is the client's, if it is fit for a log, or a new one.
+func requestID(given string) string {
+	if given == "" || len(given) > 128 {
+		return uuid.NewString()
+	}
+	for i := range len(given) {
+		if given[i] <= ' ' || given[i] >= 0x7f {
+			return uuid.NewString()
+		}
+	}
+	return given
+}
+
+// end answers a panic, writes the one log line of the request and counts it. The line holds no personal data: no query, no id of a person.
+func (c *call) end() {
+	if p := recover(); p != nil {
+		c.log.Error(fmt.Errorf("panic: %v", p), "Serving a request", "stack", string(debug.Stack()))
+		if c.sent {
+			panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
+		}
+		c.send(errorReply(scim.Failure(http.StatusInternalServerError, "Something is wrong in this service. Report the request id %s.", c.id)))
+	}
+	resource, operation := "None", "none"
+	if c.resource != nil {
+		resource = c.resource.name
+	}
+	if c.operation.name != "" {
+		operation = c.operation.name
+	}
+	took := c.Now().Sub(c.start)
+	c.metrics.request(operation, resource, c.status, c.config.Provider, took.Seconds())
+	c.log.Info("Served", "operation", operation, "resource", resource, "status", c.status,
+		"milliseconds", float64(took.Microseconds())/1000, "provider", c.config.Provider, "token", c.identity.Name)
+	c.log.V(1).Info("Served in detail", "method", c.method, "path", c.r.URL.Path, "query", c.r.URL.RawQuery)
+}
+
+// metrics counts what the service does.
+type metrics struct {
+	requests *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	quirks   *prometheus.CounterVec
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scim_requests_total", Help: "SCIM requests answered, by operation, resource type, status code and identity provider.",
+		}, []string{"operation", "resource", "code", "provider"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "scim_request_duration_seconds", Help: "Time from the head of a SCIM request to the end of its answer.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
+		}, []string{"operation", "resource"}),
+		quirks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scim_quirks_total", Help: "Requests whose deviation from the RFC was understood, by deviation.",
+		}, []string{"quirk"}),
+	}
+	if r != nil {
+		r.MustRegister(m.requests, m.duration, m.quirks)
+	}
+	return m
+}
+
+func (m *metrics) request(operation, resource string, code int, provider string, seconds float64) {
+	m.requests.WithLabelValues(operation, resource, strconv.Itoa(code), provider).Inc()
+	m.duration.WithLabelValues(operation, resource).Observe(seconds)
+}
+
+func (m *metrics) quirk(name string) { m.quirks.WithLabelValues(name).Inc() }

@@ -1,0 +1,211 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/path"
+)
+
+// reply is an answer before it is written. Exactly one of body and stream is set, or none for no body.
+type reply struct {
+	status   int
+	body     []byte
+	stream   func(w *chunks)
+	etag     string
+	location string // absolute; Location on 201, Content-Location otherwise
+	allow    string
+	after    int // Retry-After in seconds; 0 for none
+	problem  string
+}
+
+// refuse turns an error into a reply (RFC 7644 §3.12). An error that is no *scim.Error is not the client's fault: it is logged, and
+// answered with 503 so that the client repeats.
+func (c *call) refuse(err error) reply {
+	var (
+		method *methodError
+		known  *scim.Error
+		retry  *retryError
+		after  int
+	)
+	switch {
+	case errors.As(err, &method):
+		rep := errorReply(scim.Failure(http.StatusMethodNotAllowed, "%s is not allowed here; allowed are %s.", method.method, method.allow))
+		rep.allow = method.allow
+		return rep
+	case errors.As(err, &retry):
+		known, after = retry.err, retry.after
+	case errors.As(err, &known):
+	default:
+		if !errors.Is(err, context.Canceled) {
+			c.log.Error(err, "Serving a request")
+		}
+		known = scim.Failure(http.StatusServiceUnavailable, "The directory can't be reached or is busy. Repeat the request: what was done already is not done twice.")
+	}
+	if known.Status == http.StatusServiceUnavailable && after == 0 {
+		after = 5
+	}
+	rep := errorReply(known)
+	rep.after = after
+	return rep
+}
+
+func errorReply(e *scim.Error) reply {
+	body, err := json.Marshal(e)
+	if err != nil {
+		body = []byte(`{"schemas":["` + scim.SchemaError + `"],"status":"500"}`)
+	}
+	return reply{status: e.Status, body: body, problem: string(e.Type)}
+}
+
+// send writes the reply.
+func (c *call) send(rep reply) {
+	c.status, c.sent = rep.status, true
+	h := c.w.Header()
+	if rep.body != nil || rep.stream != nil {
+		h.Set("Content-Type", "application/scim+json")
+		if c.plainJSON {
+			h.Set("Content-Type", "application/json")
+		}
+	}
+	set(h, "Etag", rep.etag)
+	set(h, "Allow", rep.allow)
+	switch {
+	case rep.location == "":
+	case rep.status == http.StatusCreated:
+		h.Set("Location", rep.location)
+	default:
+		h.Set("Content-Location", rep.location)
+	}
+	if rep.status == http.StatusUnauthorized {
+		h.Set("Www-Authenticate", `Bearer realm="scim"`)
+	}
+	if rep.after > 0 {
+		h.Set("Retry-After", strconv.Itoa(rep.after))
+	}
+	if rep.status == http.StatusRequestEntityTooLarge {
+		h.Set("Connection", "close")
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if rep.body != nil {
+		h.Set("Content-Length", strconv.Itoa(len(rep.body)))
+	}
+	c.w.WriteHeader(rep.status)
+	switch {
+	case c.method == http.MethodHead:
+	case rep.stream != nil:
+		c.pour(c.w, rep)
+	case rep.body != nil:
+		_, _ = c.w.Write(rep.body) // a client that went away hears nothing anyway
+	}
+}
+
+func set(h http.Header, name, value string) {
+	if value != "" {
+		h.Set(name, value)
+	}
+}
+
+// pour streams a reply through a buffer that requests share one after the other.
+func (c *call) pour(w io.Writer, rep reply) {
+	buf, _ := c.buffers.Get().(*[]byte)
+	if buf == nil {
+		fresh := make([]byte, 0, chunkSize+8<<10)
+		buf = &fresh
+	}
+	out := &chunks{w: w, buf: (*buf)[:0]}
+	rep.stream(out)
+	out.flush()
+	*buf = out.buf
+	if cap(*buf) <= 8*chunkSize { // one huge group must not be kept for ever
+		c.buffers.Put(buf)
+	}
+}
+
+// show is how resources of one request are written: whole, or what the projection leaves of them.
+type show struct {
+	projection path.Projection
+	projected  bool // a projection was asked for
+	links      bool // groups or members are part of the answer
+}
+
+// showing reads attributes and excludedAttributes (RFC 7644 §3.9).
+func showing(attributes, excluded string, t *kind) (show, error) {
+	p, err := path.ParseProjection(attributes, excluded, t.schema)
+	if err != nil {
+		return show{}, err
+	}
+	s := show{projection: p, projected: attributes != "" || excluded != "", links: !p.Excludes(t.links)}
+	if attributes == "" && strings.TrimSpace(excluded) == t.links {
+		s.projected = false // what Entra ID asks of groups: the encoded bytes without the links
+	}
+	return s, nil
+}
+
+// append appends one resource to dst.
+func (s show) append(dst []byte, r *Resource, base string) ([]byte, error) {
+	switch {
+	case !s.projected && s.links:
+		return r.AppendJSON(dst, base), nil
+	case !s.projected:
+		return r.appendFixed(dst, base), nil
+	}
+	o, err := r.Object(base, s.links)
+	if err != nil {
+		return dst, err
+	}
+	b, err := marshal(s.projection.Apply(o))
+	return append(dst, b...), err
+}
+
+// marshal is json.Marshal without escaping <, > and &, which are harmless in a JSON answer.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode the answer: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// one replies with a single resource.
+func (c *call) one(status int, r *Resource, s show) (reply, error) {
+	body, err := s.append(make([]byte, 0, len(r.JSON)+512), r, c.base)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{status: status, body: body, etag: r.Version, location: c.base + r.Type.Endpoint + "/" + r.ID}, nil
+}
+
+// chunks gathers small writes into large ones.
+type chunks struct {
+	w   io.Writer
+	buf []byte
+}
+
+const chunkSize = 32 << 10
+
+// tail hands out the buffer to append to; put takes it back.
+func (c *chunks) tail() []byte { return c.buf }
+
+func (c *chunks) put(b []byte) {
+	c.buf = b
+	if len(b) >= chunkSize {
+		c.flush()
+	}
+}
+
+func (c *chunks) flush() {
+	_, _ = c.w.Write(c.buf)
+	c.buf = c.buf[:0]
+}

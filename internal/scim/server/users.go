@@ -1,0 +1,161 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/patch"
+	"lightrun.com/scim-operator/internal/scim/quirk"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// kind is what handlers need to know of a resource type.
+type kind struct {
+	schema *schema.ResourceType
+	links  string // the attribute that Resource.Links fills
+}
+
+func userKind() *kind  { return &kind{schema: schema.User(), links: "groups"} }
+func groupKind() *kind { return &kind{schema: schema.Group(), links: "members"} }
+
+// showing reads the projection of a request on one resource.
+func (c *call) showing(k *kind) (show, error) {
+	return showing(c.param("attributes"), c.param("excludedAttributes"), k)
+}
+
+// resourceBody reads a POST or PUT body into canonical form.
+func (c *call) resourceBody(k *kind, mode schema.Mode) (scim.Object, error) {
+	body, err := c.object()
+	if err != nil {
+		return nil, err
+	}
+	body, fired := quirk.Resource(k.schema, body)
+	c.fired(fired)
+	return schema.Canonicalize(k.schema, body, mode)
+}
+
+// operations reads a PATCH body.
+func (c *call) operations(k *kind) ([]patch.Operation, error) {
+	body, err := c.object()
+	if err != nil {
+		return nil, err
+	}
+	body, fired := quirk.Patch(k.schema, body)
+	c.fired(fired)
+	return patch.Parse(body)
+}
+
+// createUser is POST /Users (RFC 7644 §3.3).
+func (c *call) createUser() (reply, error) {
+	k := userKind()
+	s, err := c.showing(k)
+	if err != nil {
+		return reply{}, err
+	}
+	user, err := c.resourceBody(k, schema.Create)
+	if err != nil {
+		return reply{}, err
+	}
+	r, err := c.Users.Create(c.ctx, user)
+	if err != nil {
+		return reply{}, err
+	}
+	return c.one(http.StatusCreated, r, s)
+}
+
+// getUser is GET /Users/{id} (RFC 7644 §3.4.1).
+func (c *call) getUser() (reply, error) {
+	s, err := c.showing(userKind())
+	if err != nil {
+		return reply{}, err
+	}
+	r, err := c.Users.Get(c.ctx, c.segments[1])
+	if err != nil {
+		return reply{}, err
+	}
+	return c.read(r, s)
+}
+
+// read answers a GET of one resource, with 304 when the client has this version (RFC 7644 §3.14).
+func (c *call) read(r *Resource, s show) (reply, error) {
+	if c.r != nil && r.Version != "" && matchesTag(c.r.Header.Get("If-None-Match"), r.Version) {
+		return reply{status: http.StatusNotModified, etag: r.Version}, nil
+	}
+	return c.one(http.StatusOK, r, s)
+}
+
+// replaceUser is PUT /Users/{id} (RFC 7644 §3.5.1).
+func (c *call) replaceUser() (reply, error) {
+	k := userKind()
+	s, err := c.showing(k)
+	if err != nil {
+		return reply{}, err
+	}
+	body, err := c.resourceBody(k, schema.Replace)
+	if err != nil {
+		return reply{}, err
+	}
+	return c.updateUser(s, func(have scim.Object) (scim.Object, error) {
+		want, _, err := patch.Put(k.schema, have, body)
+		return want, err
+	})
+}
+
+// patchUser is PATCH /Users/{id} (RFC 7644 §3.5.2). The answer is always the whole person with 200.
+func (c *call) patchUser() (reply, error) {
+	k := userKind()
+	s, err := c.showing(k)
+	if err != nil {
+		return reply{}, err
+	}
+	ops, err := c.operations(k)
+	if err != nil {
+		return reply{}, err
+	}
+	return c.updateUser(s, func(have scim.Object) (scim.Object, error) {
+		want, _, err := patch.Apply(k.schema, have, ops)
+		return want, err
+	})
+}
+
+func (c *call) updateUser(s show, change func(scim.Object) (scim.Object, error)) (reply, error) {
+	r, err := c.Users.Update(c.ctx, c.segments[1], c.precondition(), change)
+	if err != nil {
+		return reply{}, err
+	}
+	return c.one(http.StatusOK, r, s)
+}
+
+// deleteUser is DELETE /Users/{id} (RFC 7644 §3.6).
+func (c *call) deleteUser() (reply, error) {
+	if err := c.Users.Delete(c.ctx, c.segments[1], c.precondition()); err != nil {
+		return reply{}, err
+	}
+	return reply{status: http.StatusNoContent}, nil
+}
+
+// precondition is If-Match (RFC 9110 §13.1.1), or nil without it.
+func (c *call) precondition() Precondition {
+	if c.ifMatch == "" {
+		return nil
+	}
+	header := c.ifMatch
+	return func(version string) bool { return matchesTag(header, version) }
+}
+
+// matchesTag says whether a list of entity tags holds version, compared weakly: the tags of SCIM resources are weak (RFC 7644 §3.14).
+func matchesTag(header, version string) bool {
+	for _, tag := range strings.Split(header, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || tag != "" && opaque(tag) == opaque(version) {
+			return true
+		}
+	}
+	return false
+}
+
+// opaque is a tag without W/ and quotes. Clients that leave the quotes out are understood.
+func opaque(tag string) string {
+	return strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)
+}
