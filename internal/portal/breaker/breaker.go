@@ -1,0 +1,170 @@
+// Package breaker keeps a portal that fails from being called in vain, and one that asks to be left alone from being
+// called at all. It stands in front of the calls that passes over single people and pools make:
+//
+//   - closed: calls go through. A few failures in a row, or one answer with Retry-After, open it
+//   - open: calls are answered with *OpenError at once, without a call, until its time is over
+//   - then one call is let through as a probe. Any answer, a refusal too, closes the breaker; a failure opens it for longer
+//
+// Reading the state and following the feed go past it: they have one caller, with its own pauses, and tell when the
+// portal answers again (Reset).
+package breaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+const (
+	tolerated  = 5                // failures in a row that are put down to chance
+	firstPause = time.Second      // doubled with each probe that fails
+	lastPause  = 30 * time.Second // the longest pause of our own
+	maxAsked   = 5 * time.Minute  // the longest pause that the portal can ask for
+)
+
+// OpenError says that the portal was not called.
+type OpenError struct {
+	Until time.Time // when to try again
+	Cause error     // the failure that opened the breaker
+}
+
+func (e *OpenError) Error() string { return fmt.Sprintf("portal not called after %v", e.Cause) }
+
+// Client is a portal.Client that fails fast while the portal fails. It is safe for concurrent use.
+type Client struct {
+	portal.Client // reading and the identity configuration: not broken
+
+	mu       sync.Mutex
+	failures int // in a row
+	pause    time.Duration
+	until    time.Time // open until then; zero: closed
+	probing  bool
+	cause    error
+}
+
+// New returns a closed breaker in front of c.
+func New(c portal.Client) *Client { return &Client{Client: c} }
+
+// Reset closes the breaker: the portal is known to answer.
+func (c *Client) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.close()
+}
+
+// Open says whether calls are answered without calling.
+func (c *Client) Open() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.until.IsZero()
+}
+
+// PutAccount implements portal.Accounts.
+func (c *Client) PutAccount(ctx context.Context, w portal.AccountWrite) (a *portal.Account, err error) {
+	err = c.call(func() error { a, err = c.Client.PutAccount(ctx, w); return err })
+	return a, err
+}
+
+// ReleaseAccount implements portal.Accounts.
+func (c *Client) ReleaseAccount(ctx context.Context, owner portal.Owner, mode portal.ReleaseMode) error {
+	return c.call(func() error { return c.Client.ReleaseAccount(ctx, owner, mode) })
+}
+
+// MarkWaiting implements portal.Accounts.
+func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal.Owner) error {
+	return c.call(func() error { return c.Client.MarkWaiting(ctx, accountID, owner) })
+}
+
+// PutPool implements portal.Pools.
+func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (p *portal.Pool, err error) {
+	err = c.call(func() error { p, err = c.Client.PutPool(ctx, w); return err })
+	return p, err
+}
+
+// ReleasePool implements portal.Pools.
+func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
+	return c.call(func() error { return c.Client.ReleasePool(ctx, ownerUID, remove) })
+}
+
+// Removals implements portal.Audit.
+func (c *Client) Removals(ctx context.Context, window time.Duration) (r portal.Removals, err error) {
+	err = c.call(func() error { r, err = c.Client.Removals(ctx, window); return err })
+	return r, err
+}
+
+// call makes one call, unless the breaker is open.
+func (c *Client) call(do func() error) error {
+	if err := c.enter(); err != nil {
+		return err
+	}
+	err := do()
+	c.leave(err)
+	return err
+}
+
+// enter lets a call through or says until when not to.
+func (c *Client) enter() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.until.IsZero() {
+		return nil
+	}
+	now := time.Now()
+	if now.Before(c.until) {
+		return &OpenError{Until: c.until, Cause: c.cause}
+	}
+	if c.probing {
+		return &OpenError{Until: now.Add(firstPause), Cause: c.cause}
+	}
+	c.probing = true
+	return nil
+}
+
+// leave draws the conclusions from a call's outcome.
+func (c *Client) leave(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.probing = false
+	asked, failed := failure(err)
+	switch {
+	case errors.Is(err, context.Canceled): // we gave up ourselves: nothing is learned
+	case !failed:
+		c.close()
+	default:
+		c.failures++
+		c.cause = err
+		if asked > 0 {
+			c.until = later(c.until, time.Now().Add(min(asked, maxAsked)))
+		} else if c.failures >= tolerated {
+			c.pause = min(max(2*c.pause, firstPause), lastPause)
+			c.until = later(c.until, time.Now().Add(c.pause))
+		}
+	}
+}
+
+func (c *Client) close() {
+	c.failures, c.pause, c.until, c.cause = 0, 0, time.Time{}, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// failure says whether a call failed rather than being answered, and for how long the portal asks to be left alone.
+func failure(err error) (asked time.Duration, failed bool) {
+	if err == nil {
+		return 0, false
+	}
+	var refusal *portal.Error
+	if !errors.As(err, &refusal) {
+		return 0, true
+	}
+	return refusal.RetryAfter, refusal.RetryAfter > 0 || refusal.Status >= 500 || refusal.Code == portal.CodeRateLimited
+}

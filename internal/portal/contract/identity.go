@@ -1,0 +1,218 @@
+package contract
+
+import (
+	"bytes"
+	"strconv"
+	"sync"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+func binding(cluster string) portal.Binding {
+	return portal.Binding{Cluster: cluster, Namespace: "demo", Name: "default", UID: "uid-" + cluster, ProviderType: "Okta",
+		ProviderName: "Demo Okta", SCIMBaseURL: "https://scim.example.test/scim/v2"}
+}
+
+// declared are login methods as a declared configuration has them.
+func declared() portal.LoginMethods {
+	return portal.LoginMethods{SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal", ClientSecret: "swordfish"},
+		SCIMEnabled: true, ProvisionGroups: true}
+}
+
+func (p *portalTest) saveRefused(m openapi.LoginMethods, code portal.Code) {
+	p.Helper()
+	for _, path := range []string{"/identity-configuration?dryRun=true", "/identity-configuration"} {
+		a := p.http(p.Keys.Manage, "PUT", path, openapi.IdentityConfigurationPut{LoginMethods: m})
+		if a.code() != code {
+			p.Fatalf("%s answers %d %s, want %s", path, a.Status, a.Body, code)
+		}
+	}
+}
+
+var identityTests = map[string]func(*portalTest){
+	"SCIM needs SSO, and provisioning existing users needs SCIM": func(p *portalTest) {
+		p.saveRefused(openapi.LoginMethods{SCIM: openapi.SCIM{Enabled: true}}, portal.CodeSSORequired)
+		m := loginMethods()
+		m.SCIM = openapi.SCIM{ProvisionExistingUsers: true}
+		p.saveRefused(m, portal.CodeSCIMRequired)
+		m = loginMethods()
+		m.SSO.ClientID = ""
+		p.saveRefused(m, portal.CodeInvalid)
+		_, err := p.Client.PutLoginMethods(p.Context(), portal.LoginMethods{SCIMEnabled: true}, "Git")
+		p.refused(err, portal.CodeSSORequired)
+		p.scimOn()
+		config, err := p.Client.Configuration(p.Context())
+		p.ok(err)
+		if !config.SSO.Enabled || !config.SCIMEnabled || config.ProvisionExistingUsers || config.ManagedElsewhere != "" || config.Binding != nil {
+			p.Errorf("in force: %+v", config)
+		}
+		m = loginMethods()
+		m.SSO.Enabled = false
+		p.saveRefused(m, portal.CodeSSORequired)
+	},
+	"SSO that cannot be reached is not turned on": func(p *portalTest) {
+		m := loginMethods()
+		m.SSO.Issuer = Unreachable
+		p.saveRefused(m, portal.CodeSSONotReachable)
+		d := declared()
+		d.SSO.Issuer = Unreachable
+		_, err := p.Client.PutLoginMethods(p.Context(), d, "Git")
+		p.refused(err, portal.CodeSSONotReachable)
+	},
+	"A dry run reports and changes nothing": func(p *portalTest) {
+		p.scimOn()
+		boss := p.manager()
+		ada := p.local("ada", func(c *openapi.UserCreate) { c.DirectRoles = []string{portal.RoleManager} })
+		bob := p.local("bob")
+		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", SCIMID: "s-ada"}))
+		before, err := p.Client.Configuration(p.Context())
+		p.ok(err)
+		m := loginMethods()
+		m.SCIM.ProvisionExistingUsers = true
+		var tried openapi.IdentityConfiguration
+		p.audited("a dry run", 0, func() {
+			p.manage("PUT", "/identity-configuration?dryRun=true", openapi.IdentityConfigurationPut{LoginMethods: m}, &tried)
+		})
+		if !tried.LoginMethods.SCIM.ProvisionExistingUsers || tried.Report == nil {
+			p.Fatalf("dry run: %+v", tried)
+		}
+		r := tried.Report
+		p.equal("waiting", userIDs(r.Waiting), []string{ada.ID})
+		p.equal("losing the manager role", userIDs(r.LosingManager), []string{ada.ID})
+		p.equal("unmatched", userIDs(r.Unmatched), sorted(boss.ID, bob.ID))
+		if r.WaitingCount != 1 || r.LosingManagerCount != 1 || r.UnmatchedCount != 2 || r.Migrated != 0 {
+			p.Errorf("counts: %+v", r)
+		}
+		after, err := p.Client.Configuration(p.Context())
+		p.ok(err)
+		p.equal("configuration", after, before)
+	},
+	"A save names its revision, and an edit made meanwhile is refused": func(p *portalTest) {
+		read := p.http(p.Keys.Manage, "GET", "/identity-configuration", nil)
+		body := openapi.IdentityConfigurationPut{LoginMethods: loginMethods()}
+		saved := p.http(p.Keys.Manage, "PUT", "/identity-configuration", body, "If-Match", read.Header.Get("ETag"))
+		if saved.Status != 200 || saved.Header.Get("ETag") == read.Header.Get("ETag") {
+			p.Fatalf("saved: %d %s %s", saved.Status, saved.Header.Get("ETag"), saved.Body)
+		}
+		body.LoginMethods.SCIM.ProvisionGroups = true
+		p.no(p.http(p.Keys.Manage, "PUT", "/identity-configuration", body, "If-Match", read.Header.Get("ETag")), 412, portal.CodeStaleRevision)
+		p.audited("an unchanged save", 0, func() { p.saveLoginMethods(loginMethods()) })
+	},
+	"The client secret is kept and never shown": func(p *portalTest) {
+		m := loginMethods()
+		m.SSO.ClientSecret = "swordfish"
+		p.saveLoginMethods(m)
+		p.scimOn() // without a secret
+		for _, path := range []string{"/identity-configuration", "/audit-events"} {
+			if a := p.http(p.Keys.Manage, "GET", path, nil); bytes.Contains(a.Body, []byte("swordfish")) {
+				p.Errorf("%s shows the secret", path)
+			}
+		}
+		var config openapi.IdentityConfiguration
+		p.manage("GET", "/identity-configuration", nil, &config)
+		if !config.LoginMethods.SSO.ClientSecretSet {
+			p.Errorf("the secret was not kept")
+		}
+	},
+	"SSO stays on while the last local manager can sign in through it alone": func(p *portalTest) {
+		m := loginMethods()
+		m.SCIM.Enabled = false
+		p.saveLoginMethods(m)
+		p.local("second", func(c *openapi.UserCreate) { c.DirectRoles = []string{portal.RoleManager} }) // no password
+		boss := p.manager()
+		p.manage("PATCH", "/users/"+boss.ID, openapi.UserPatch{Status: ptr(openapi.StatusDeactivated)}, nil)
+		m.SSO.Enabled = false
+		p.saveRefused(m, portal.CodeLastManager)
+		p.manage("PATCH", "/users/"+boss.ID, openapi.UserPatch{Status: ptr(openapi.StatusActive)}, nil)
+		p.saveLoginMethods(m)
+	},
+	"A declared configuration rules, the page stands back until it is handed back": func(p *portalTest) {
+		got, err := p.Client.PutLoginMethods(p.Context(), declared(), "IdentityConfiguration demo/default")
+		p.ok(err)
+		want := declared()
+		want.SSO.ClientSecret = ""
+		p.equal("login methods", got.LoginMethods, want)
+		p.equal("ruler", got.ManagedElsewhere, "IdentityConfiguration demo/default")
+		p.audited("the same again", 0, func() {
+			again, err := p.Client.PutLoginMethods(p.Context(), declared(), "IdentityConfiguration demo/default")
+			p.ok(err)
+			p.equal("again", again, got)
+		})
+		p.saveRefused(loginMethods(), portal.CodeManagedElsewhere)
+		back, err := p.Client.PutLoginMethods(p.Context(), portal.LoginMethods{}, "")
+		p.ok(err)
+		p.equal("handed back", back.LoginMethods, got.LoginMethods)
+		p.equal("ruler", back.ManagedElsewhere, "")
+		p.saveLoginMethods(loginMethods())
+	},
+	"One operator binds the portal; a second is told who holds it": func(p *portalTest) {
+		first := binding("one")
+		p.ok(p.Client.Bind(p.Context(), first))
+		p.audited("binding again", 0, func() { p.ok(p.Client.Bind(p.Context(), first)) })
+		err := p.Client.Bind(p.Context(), binding("two"))
+		p.refused(err, portal.CodeOperatorBound)
+		other := binding("two")
+		other.ProviderType, other.ProviderName = "EntraID", "Demo Entra"
+		err = p.Client.Bind(p.Context(), other)
+		p.refused(err, portal.CodeIDPConfigured)
+		own := first
+		own.ProviderType = "EntraID"
+		p.refused(p.Client.Bind(p.Context(), own), portal.CodeIDPConfigured)
+		own = first
+		own.UID, own.ProviderName = "made-anew", "Renamed Okta"
+		p.ok(p.Client.Bind(p.Context(), own))
+		config, err := p.Client.Configuration(p.Context())
+		p.ok(err)
+		p.equal("binding", config.Binding, &own)
+		p.ok(p.Client.Unbind(p.Context(), first.UID)) // holds it no more
+		p.refused(p.Client.Bind(p.Context(), other), portal.CodeIDPConfigured)
+		p.ok(p.Client.Unbind(p.Context(), own.UID))
+		p.ok(p.Client.Bind(p.Context(), other))
+	},
+	"Of many operators racing one binds": func(p *portalTest) {
+		const n = 12
+		errs := make([]error, n)
+		var wait sync.WaitGroup
+		for i := range n {
+			wait.Go(func() { errs[i] = p.Client.Bind(p.Context(), binding("c"+strconv.Itoa(i))) })
+		}
+		wait.Wait()
+		won := -1
+		for i, err := range errs {
+			if err != nil {
+				p.refused(err, portal.CodeOperatorBound)
+				continue
+			}
+			if won >= 0 {
+				p.Errorf("both %d and %d won", won, i)
+			}
+			won = i
+		}
+		config, err := p.Client.Configuration(p.Context())
+		p.ok(err)
+		if won < 0 || config.Binding == nil || config.Binding.UID != "uid-c"+strconv.Itoa(won) {
+			p.Errorf("%d won and the portal holds %+v", won, config.Binding)
+		}
+	},
+	"The read-only reason names the provider": func(p *portalTest) {
+		p.scimOn()
+		p.ok(p.Client.Bind(p.Context(), binding("one")))
+		ada := p.put(person("ada"))
+		got := p.user(ada.ID)
+		if !got.ReadOnly || !bytes.Contains([]byte(got.ReadOnlyReason), []byte("Demo Okta")) {
+			p.Errorf("read-only %v: %q", got.ReadOnly, got.ReadOnlyReason)
+		}
+		var config openapi.IdentityConfiguration
+		p.manage("GET", "/identity-configuration", nil, &config)
+		p.equal("SCIM base URL", config.SCIMBaseURL, "https://scim.example.test/scim/v2")
+	},
+}
+
+func userIDs(users []openapi.User) []string {
+	ids := make([]string, len(users))
+	for i, u := range users {
+		ids[i] = u.ID
+	}
+	return sorted(ids...)
+}

@@ -1,0 +1,103 @@
+package contract
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+var keyTests = map[string]func(*portalTest){
+	"The secret is shown once, works, and stops with the key": func(p *portalTest) {
+		var made openapi.APIKeyWithSecret
+		p.manage("POST", "/api-keys", openapi.APIKeyCreate{Name: "reader", Scope: openapi.ScopeRead}, &made)
+		if a := p.http(made.Secret, "GET", "/users", nil); a.Status != 200 {
+			p.Fatalf("the new key: %d %s", a.Status, a.Body)
+		}
+		for _, path := range []string{"/api-keys", "/audit-events"} {
+			if a := p.http(p.Keys.Manage, "GET", path, nil); bytes.Contains(a.Body, []byte(made.Secret)) {
+				p.Errorf("%s shows the secret", path)
+			}
+		}
+		var list openapi.APIKeyList
+		p.manage("GET", "/api-keys", nil, &list)
+		if len(list.Items) == 0 || list.Items[0].ID != made.Key.ID || list.Items[0].LastUsedAt == nil || list.Items[0].CreatedBy == "" {
+			p.Errorf("keys: %+v", list.Items)
+		}
+		p.manage("DELETE", "/api-keys/"+made.Key.ID, nil, nil)
+		p.no(p.http(made.Secret, "GET", "/users", nil), 401, portal.CodeUnauthenticated)
+		p.no(p.http(p.Keys.Manage, "DELETE", "/api-keys/"+made.Key.ID, nil), 404, portal.CodeNotFound)
+	},
+	"A key ends at its time": func(p *portalTest) {
+		var made openapi.APIKeyWithSecret
+		create := openapi.APIKeyCreate{Name: "short", Scope: openapi.ScopeSCIM, ExpiresAt: ptr(time.Now().Add(time.Hour))}
+		p.manage("POST", "/api-keys", create, &made)
+		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
+		p.Advance(2 * time.Hour)
+		if _, still := p.digests()[made.Key.ID]; still {
+			p.Errorf("the expired key is still handed to the webhook")
+		}
+		p.no(p.http(made.Secret, "GET", "/users", nil), 401, portal.CodeUnauthenticated)
+		p.no(p.http(p.Keys.Manage, "POST", "/api-keys", create), 400, portal.CodeInvalid)
+	},
+	"The webhook gets the digests of keys with the scope scim alone": func(p *portalTest) {
+		got := map[string]bool{}
+		for _, sum := range p.digests() {
+			got[sum] = true
+		}
+		p.equal("digests", got, map[string]bool{digestOf(p.Keys.SCIM): true})
+	},
+	"Each scope opens what the document says and nothing else": func(p *portalTest) {
+		document, err := openapi3.NewLoader().LoadFromData(openapi.Document)
+		p.ok(err)
+		keys := map[string]string{"manage": p.Keys.Manage, "read": p.Keys.Read, "provisioning": p.Keys.Provisioning, "scim": p.Keys.SCIM}
+		tried := 0
+		for path, item := range document.Paths.Map() {
+			for method, operation := range item.Operations() {
+				open := map[string]bool{}
+				for _, scope := range operation.Extensions["x-scopes"].([]any) {
+					open[scope.(string)] = true
+				}
+				for scope, key := range keys {
+					tried++
+					a := p.http(key, method, fill(path), "{")
+					if forbidden := a.Status == 403 && a.code() == portal.CodeForbidden; forbidden == open[scope] {
+						p.Errorf("%s %s with the scope %s answers %d %s", method, path, scope, a.Status, a.Body)
+					}
+				}
+				p.no(p.http("", method, fill(path), "{"), 401, portal.CodeUnauthenticated)
+			}
+		}
+		if tried < 100 {
+			p.Errorf("only %d combinations tried", tried)
+		}
+	},
+	"A change tried without the scope is audited": func(p *portalTest) {
+		p.audited("a forbidden change", 1, func() {
+			p.no(p.http(p.Keys.Read, "POST", "/users", openapi.UserCreate{UserName: "ada@example.test"}), 403, portal.CodeForbidden)
+		})
+		p.audited("a forbidden read", 0, func() { p.no(p.http(p.Keys.SCIM, "GET", "/users", nil), 403, portal.CodeForbidden) })
+	},
+}
+
+// digests returns the SCIM keys' digests by id.
+func (p *portalTest) digests() map[string]string {
+	p.Helper()
+	keys, err := p.Client.SCIMKeys(p.Context())
+	p.ok(err)
+	all := map[string]string{}
+	for _, k := range keys {
+		all[k.ID] = k.SHA256
+	}
+	return all
+}
+
+func digestOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}

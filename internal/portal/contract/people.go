@@ -1,0 +1,119 @@
+package contract
+
+import (
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+var peopleTests = map[string]func(*portalTest){
+	"A local user is created, edited, deactivated and deleted": func(p *portalTest) {
+		pool := p.pool("Quota", portal.RoleIgnoreQuota)
+		ada := p.local("ada", func(c *openapi.UserCreate) { c.Pools = []string{pool.ID} })
+		if ada.ManagedBy != openapi.ManagedByLocal || ada.Status != openapi.StatusActive || ada.ReadOnly || len(ada.Pools) != 2 {
+			p.Errorf("created: %+v", ada)
+		}
+		p.equal("roles", ada.Roles, []string{portal.RoleIgnoreQuota, portal.RoleUser})
+		var edited openapi.User
+		p.manage("PATCH", "/users/"+ada.ID, openapi.UserPatch{DisplayName: ptr("Other"), Pools: &[]string{}}, &edited)
+		if edited.DisplayName != "Other" || edited.UserName != ada.UserName || edited.Revision <= ada.Revision || len(edited.Pools) != 1 {
+			p.Errorf("edited: %+v", edited)
+		}
+		p.audited("the same edit again", 0, func() {
+			p.manage("PATCH", "/users/"+ada.ID, openapi.UserPatch{DisplayName: ptr("Other")}, nil)
+		})
+		p.manage("PATCH", "/users/"+ada.ID, openapi.UserPatch{Status: ptr(openapi.StatusDeactivated)}, &edited)
+		if edited.DeactivatedBy != openapi.ManagedByLocal {
+			p.Errorf("deactivated: %+v", edited)
+		}
+		p.manage("DELETE", "/users/"+ada.ID, nil, nil)
+		p.no(p.http(p.Keys.Manage, "GET", "/users/"+ada.ID, nil), 404, portal.CodeNotFound)
+		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil), 404, portal.CodeNotFound)
+	},
+	"User names are one over local and managed accounts": func(p *portalTest) {
+		p.scimOn()
+		p.put(person("ada"))
+		p.local("bob")
+		for _, name := range []string{"ADA@example.test", "Bob@Example.test"} {
+			p.no(p.http(p.Keys.Manage, "POST", "/users", openapi.UserCreate{UserName: name}), 409, portal.CodeDuplicateUser)
+		}
+	},
+	"A person managed by SCIM is read-only while SCIM is on": func(p *portalTest) {
+		p.scimOn()
+		ada := p.put(person("ada"))
+		for _, patch := range []openapi.UserPatch{
+			{DisplayName: ptr("mine")}, {Status: ptr(openapi.StatusDeactivated)}, {Pools: &[]string{}}, {Password: ptr("a long enough password")},
+			{DirectRoles: &[]string{portal.RoleManager}}, {UserName: ptr("other@example.test")}, {Email: ptr("other@example.test")},
+		} {
+			p.no(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, patch), 409, portal.CodeReadOnly)
+		}
+		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil), 409, portal.CodeReadOnly)
+		if got := p.user(ada.ID); got.Revision != ada.Revision || !got.ReadOnly || got.ReadOnlyReason == "" {
+			p.Errorf("after the refusals: %+v", got)
+		}
+	},
+	"An edit names its revision": func(p *portalTest) {
+		ada := p.local("ada")
+		read := p.http(p.Keys.Manage, "GET", "/users/"+ada.ID, nil)
+		tag := read.Header.Get("ETag")
+		if tag != `"`+itoa(ada.Revision)+`"` {
+			p.Errorf("ETag %s at revision %d", tag, ada.Revision)
+		}
+		first := p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, openapi.UserPatch{DisplayName: ptr("first")}, "If-Match", tag)
+		if first.Status != 200 {
+			p.Fatalf("first edit: %d %s", first.Status, first.Body)
+		}
+		p.no(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, openapi.UserPatch{DisplayName: ptr("second")}, "If-Match", tag), 412, portal.CodeStaleRevision)
+		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "If-Match", tag), 412, portal.CodeStaleRevision)
+		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "If-Match", "x"), 400, portal.CodeInvalid)
+		if gone := p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "If-Match", first.Header.Get("ETag")); gone.Status != 204 {
+			p.Errorf("delete: %d %s", gone.Status, gone.Body)
+		}
+	},
+	"The last local manager who can sign in stays one": func(p *portalTest) {
+		boss := p.manager()
+		path := "/users/" + boss.ID
+		p.local("second", func(c *openapi.UserCreate) { c.DirectRoles = []string{portal.RoleManager} }) // cannot sign in: no password, no SSO
+		for _, patch := range []openapi.UserPatch{{Status: ptr(openapi.StatusDeactivated)}, {DirectRoles: &[]string{}}} {
+			p.no(p.http(p.Keys.Manage, "PATCH", path, patch), 409, portal.CodeLastManager)
+		}
+		p.no(p.http(p.Keys.Manage, "DELETE", path, nil), 409, portal.CodeLastManager)
+		if got := p.user(boss.ID); got.Revision != boss.Revision {
+			p.Errorf("the manager was changed: %+v", got)
+		}
+		p.scimOn() // now the second can sign in
+		p.manage("DELETE", path, nil, nil)
+	},
+	"Roles, pools and passwords are checked": func(p *portalTest) {
+		for _, c := range []struct {
+			create openapi.UserCreate
+			code   portal.Code
+		}{
+			{openapi.UserCreate{UserName: "ada@example.test", DirectRoles: []string{"ROLE_NOBODY_KNOWS"}}, portal.CodeUnknownRole},
+			{openapi.UserCreate{UserName: "ada@example.test", DirectRoles: []string{portal.RoleAdmin}}, portal.CodeRoleNotGrantable},
+			{openapi.UserCreate{UserName: "ada@example.test", Pools: []string{"no-such-pool"}}, portal.CodeUnknownPool},
+			{openapi.UserCreate{UserName: "ada@example.test", Password: "short"}, portal.CodeInvalid},
+			{openapi.UserCreate{UserName: " ada@example.test"}, portal.CodeInvalid},
+		} {
+			p.no(p.http(p.Keys.Manage, "POST", "/users", c.create), 400, c.code)
+		}
+	},
+	"A list can be narrowed": func(p *portalTest) {
+		p.scimOn()
+		pool := p.pool("Quota")
+		ada, bob := p.put(person("ada", pool.ID)), p.local("bob_100%")
+		find := func(query string) []string {
+			var page openapi.UserPage
+			p.manage("GET", "/users?"+query, nil, &page)
+			return userIDs(page.Items)
+		}
+		p.equal("user name", find("userName=ADA@Example.test"), []string{ada.ID})
+		p.equal("part of a user name", find("userName=ada"), []string{})
+		p.equal("e-mail", find("email=Ada@MAIL.example.test"), []string{ada.ID})
+		p.equal("managed by SCIM", find("managedBy=SCIM"), []string{ada.ID})
+		p.equal("pool", find("poolId="+pool.ID), []string{ada.ID})
+		p.equal("search", find("q=DEMO%20ad"), []string{ada.ID})
+		p.equal("search for wildcards", find("q=_100%25"), []string{bob.ID})
+		p.equal("wildcards that do not fit", find("q=b%25b"), []string{})
+		p.equal("status", find("status=Deactivated"), []string{})
+	},
+}

@@ -1,0 +1,165 @@
+package fake
+
+import (
+	"context"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+)
+
+// maxChanges is how many changes one call returns, as over REST.
+const maxChanges = 1000
+
+// PutAccount implements portal.Accounts.
+func (p *Portal) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal.Account, error) {
+	return do(ctx, p, Call{Method: "PutAccount", ID: w.Owner.UID, Write: true}, func() (*portal.Account, error) {
+		a, err := p.Store.PutAccount(ctx, operator(), w)
+		if err != nil {
+			return nil, err
+		}
+		return &a.Account, nil
+	})
+}
+
+// ReleaseAccount implements portal.Accounts.
+func (p *Portal) ReleaseAccount(ctx context.Context, owner portal.Owner, mode portal.ReleaseMode) error {
+	return run(ctx, p, Call{Method: "ReleaseAccount", ID: owner.UID, Write: true}, func() error {
+		return p.Store.ReleaseAccount(ctx, operator(), owner, mode)
+	})
+}
+
+// MarkWaiting implements portal.Accounts.
+func (p *Portal) MarkWaiting(ctx context.Context, accountID string, owner portal.Owner) error {
+	return run(ctx, p, Call{Method: "MarkWaiting", ID: accountID, Write: true}, func() error {
+		return p.Store.MarkWaiting(ctx, operator(), accountID, owner)
+	})
+}
+
+// PutPool implements portal.Pools.
+func (p *Portal) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
+	return do(ctx, p, Call{Method: "PutPool", ID: w.OwnerUID, Write: true}, func() (*portal.Pool, error) {
+		pool, err := p.Store.PutPool(ctx, operator(), w)
+		if err != nil {
+			return nil, err
+		}
+		return &pool.Pool, nil
+	})
+}
+
+// ReleasePool implements portal.Pools.
+func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
+	return run(ctx, p, Call{Method: "ReleasePool", ID: ownerUID, Write: true}, func() error {
+		return p.Store.ReleasePool(ctx, operator(), ownerUID, remove)
+	})
+}
+
+// Accounts implements portal.Reader.
+func (p *Portal) Accounts(ctx context.Context, after string, limit int) (page []portal.Account, next string, err error) {
+	page, err = do(ctx, p, Call{Method: "Accounts"}, func() ([]portal.Account, error) {
+		found, n, err := p.Store.Accounts(ctx, store.AccountFilter{}, after, limit)
+		next = n
+		all := make([]portal.Account, len(found))
+		for i := range found {
+			all[i] = found[i].Account
+		}
+		return all, err
+	})
+	return page, next, err
+}
+
+// Pools implements portal.Reader.
+func (p *Portal) Pools(ctx context.Context) ([]portal.Pool, error) {
+	return do(ctx, p, Call{Method: "Pools"}, func() ([]portal.Pool, error) {
+		found, err := p.Store.Pools(ctx)
+		all := make([]portal.Pool, len(found))
+		for i := range found {
+			all[i] = found[i].Pool
+		}
+		return all, err
+	})
+}
+
+// Roles implements portal.Reader.
+func (p *Portal) Roles(ctx context.Context) ([]portal.Role, error) {
+	return do(ctx, p, Call{Method: "Roles"}, func() ([]portal.Role, error) { return p.Store.Roles(ctx) })
+}
+
+// Position implements portal.Reader.
+func (p *Portal) Position(ctx context.Context) (portal.Position, error) {
+	return do(ctx, p, Call{Method: "Position"}, func() (portal.Position, error) { return p.Store.Position(ctx) })
+}
+
+// Changes implements portal.Reader.
+func (p *Portal) Changes(ctx context.Context, from portal.Position, wait time.Duration) (changes []portal.Change, end portal.Position, err error) {
+	end = from
+	changes, err = do(ctx, p, Call{Method: "Changes"}, func() ([]portal.Change, error) {
+		if from == (portal.Position{}) {
+			if from, err = p.Store.Position(ctx); err != nil {
+				return nil, err
+			}
+		}
+		found, behind, err := p.Store.Changes(ctx, from, maxChanges, min(wait, 30*time.Second))
+		if err != nil {
+			return nil, err
+		}
+		end = behind
+		all := make([]portal.Change, len(found))
+		for i, c := range found {
+			all[i] = portal.Change{Sequence: c.Sequence, Kind: c.Kind, ID: c.ID, Gone: c.Gone}
+			if c.Account != nil {
+				all[i].Account = &c.Account.Account
+			}
+			if c.Pool != nil {
+				all[i].Pool = &c.Pool.Pool
+			}
+			if c.Configuration != nil {
+				all[i].Configuration = &c.Configuration.Configuration
+			}
+		}
+		return all, nil
+	})
+	return changes, end, err
+}
+
+// Configuration implements portal.Identity.
+func (p *Portal) Configuration(ctx context.Context) (*portal.Configuration, error) {
+	return do(ctx, p, Call{Method: "Configuration"}, func() (*portal.Configuration, error) {
+		c, err := p.Store.Configuration(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &c.Configuration, nil
+	})
+}
+
+// PutLoginMethods implements portal.Identity.
+func (p *Portal) PutLoginMethods(ctx context.Context, m portal.LoginMethods, managedElsewhere string) (*portal.Configuration, error) {
+	return do(ctx, p, Call{Method: "PutLoginMethods", Write: true}, func() (*portal.Configuration, error) {
+		c, err := p.Store.PutLoginMethods(ctx, operator(), m, managedElsewhere)
+		if err != nil {
+			return nil, err
+		}
+		return &c.Configuration, nil
+	})
+}
+
+// Bind implements portal.Identity.
+func (p *Portal) Bind(ctx context.Context, b portal.Binding) error {
+	return run(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() error { return p.Store.Bind(ctx, operator(), b) })
+}
+
+// Unbind implements portal.Identity.
+func (p *Portal) Unbind(ctx context.Context, uid string) error {
+	return run(ctx, p, Call{Method: "Unbind", ID: uid, Write: true}, func() error { return p.Store.Unbind(ctx, operator(), uid) })
+}
+
+// SCIMKeys implements portal.Identity.
+func (p *Portal) SCIMKeys(ctx context.Context) ([]portal.KeyDigest, error) {
+	return do(ctx, p, Call{Method: "SCIMKeys"}, func() ([]portal.KeyDigest, error) { return p.Store.SCIMKeys(ctx) })
+}
+
+// Removals implements portal.Audit.
+func (p *Portal) Removals(ctx context.Context, window time.Duration) (portal.Removals, error) {
+	return do(ctx, p, Call{Method: "Removals"}, func() (portal.Removals, error) { return p.Store.Removals(ctx, window) })
+}

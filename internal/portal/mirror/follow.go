@@ -1,0 +1,311 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// Source is what the mirror reads.
+type Source interface {
+	portal.Reader
+	Configuration(ctx context.Context) (*portal.Configuration, error)
+}
+
+// Options bound the mirror's reading.
+type Options struct {
+	PageSize int           // accounts a page; default 500
+	Wait     time.Duration // how long the portal may hold a feed request that has no news; default 20 s
+	Relist   time.Duration // how often everything is read again; default 10 min
+	Backoff  time.Duration // first pause after a failure, doubled up to 30 s; default 500 ms
+}
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	if o.PageSize == 0 {
+		o.PageSize = 500
+	}
+	set(&o.Wait, 20*time.Second)
+	set(&o.Relist, 10*time.Minute)
+	set(&o.Backoff, 500*time.Millisecond)
+	return o
+}
+
+const maxBackoff = 30 * time.Second
+
+// Follow keeps the mirror in line with src until ctx ends. Failures are waited out; Unreachable tells of them.
+func (m *Mirror) Follow(ctx context.Context, src Source, o Options) {
+	o = o.withDefaults()
+	log := logr.FromContextOrDiscard(ctx)
+	backoff := o.Backoff
+	var at *portal.Position // nil: list first
+	var relist time.Time
+	for ctx.Err() == nil {
+		var err error
+		if at == nil || time.Now().After(relist) {
+			var p portal.Position
+			if p, err = m.list(ctx, src, o); err == nil {
+				at, relist = &p, time.Now().Add(o.Relist+rand.N(o.Relist/10+1))
+			}
+		} else {
+			var p portal.Position
+			if p, err = m.follow(ctx, src, *at, o); err == nil {
+				at = &p
+			}
+		}
+		switch {
+		case err == nil:
+			backoff = o.Backoff
+			m.reached(nil)
+			continue
+		case ctx.Err() != nil:
+			return
+		case portal.CodeOf(err) == portal.CodeFeedTruncated:
+			log.Info("The portal's change feed does not reach back to our position, listing again")
+			at = nil
+			sleep(ctx, backoff/2+rand.N(backoff)) // a feed that is lost again at once must not have us list in a circle
+			backoff = min(2*backoff, maxBackoff)
+			continue
+		}
+		m.reached(err)
+		log.Error(err, "Following the portal, trying again", "after", backoff.String())
+		sleep(ctx, retryAfter(err, backoff))
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// retryAfter is what the portal asked for, else backoff with jitter.
+func retryAfter(err error, backoff time.Duration) time.Duration {
+	var e *portal.Error
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		return min(e.RetryAfter, time.Minute)
+	}
+	return backoff/2 + rand.N(backoff)
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// reached notes that the portal answered, or why not.
+func (m *Mirror) reached(err error) {
+	m.mu.Lock()
+	again := m.unreachable != nil && err == nil
+	if m.unreachable = err; err == nil {
+		m.read = time.Now()
+	}
+	m.mu.Unlock()
+	if again {
+		m.notify(Event{Reachable: true})
+	}
+}
+
+// follow waits for the next changes and puts them in.
+func (m *Mirror) follow(ctx context.Context, src Source, at portal.Position, o Options) (portal.Position, error) {
+	changes, next, err := src.Changes(ctx, at, o.Wait)
+	if err != nil {
+		return at, fmt.Errorf("follow the portal's changes: %w", err)
+	}
+	m.apply(changes)
+	return next, nil
+}
+
+func (m *Mirror) apply(changes []portal.Change) {
+	var events []Event
+	m.mu.Lock()
+	for _, c := range changes {
+		switch c.Kind {
+		case portal.ChangeAccount:
+			if c.Gone || c.Account == nil {
+				if before := m.dropAccount(c.ID); before != nil {
+					events = append(events, Event{Account: &AccountEvent{Before: before}})
+				}
+			} else if before, changed := m.setAccount(c.Account); changed {
+				events = append(events, Event{Account: &AccountEvent{Before: before, After: c.Account}})
+			}
+		case portal.ChangePool:
+			if c.Gone || c.Pool == nil {
+				if before := m.dropPool(c.ID); before != nil {
+					events = append(events, Event{Pool: &PoolEvent{Before: before}})
+				}
+			} else if before, changed := m.setPool(c.Pool); changed {
+				events = append(events, Event{Pool: &PoolEvent{Before: before, After: c.Pool}})
+			}
+		case portal.ChangeConfiguration:
+			if c.Configuration != nil && m.setConfiguration(c.Configuration) {
+				events = append(events, Event{Configuration: true})
+			}
+		case portal.ChangeKey:
+			events = append(events, Event{Keys: true})
+		}
+	}
+	m.mu.Unlock()
+	for _, e := range events {
+		m.notify(e)
+	}
+}
+
+func (m *Mirror) dropPool(id string) *portal.Pool {
+	before := m.pools[id]
+	if before == nil {
+		return nil
+	}
+	next := make(map[string]*portal.Pool, len(m.pools))
+	for k, p := range m.pools {
+		if k != id {
+			next[k] = p
+		}
+	}
+	m.indexPools(next)
+	return before
+}
+
+// list reads everything. The position is taken first, so that what changes meanwhile is in the feed behind it.
+func (m *Mirror) list(ctx context.Context, src Source, o Options) (portal.Position, error) {
+	fail := func(what string, err error) (portal.Position, error) {
+		return portal.Position{}, fmt.Errorf("list the portal's %s: %w", what, err)
+	}
+	m.begin()
+	at, err := src.Position(ctx)
+	if err != nil {
+		return fail("feed position", err)
+	}
+	configuration, err := src.Configuration(ctx)
+	if err != nil {
+		return fail("identity configuration", err)
+	}
+	roles, err := src.Roles(ctx)
+	if err != nil {
+		return fail("roles", err)
+	}
+	pools, err := src.Pools(ctx)
+	if err != nil {
+		return fail("pools", err)
+	}
+	var accounts []portal.Account
+	for after := ""; ; {
+		page, next, err := src.Accounts(ctx, after, o.PageSize)
+		if err != nil {
+			return fail("accounts", err)
+		}
+		accounts = append(accounts, page...)
+		if next == "" {
+			break
+		}
+		after = next
+	}
+	m.replace(configuration, roles, pools, accounts)
+	return at, nil
+}
+
+// begin notes that what we write from now on may be newer than the listing that follows.
+func (m *Mirror) begin() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.written = &written{accounts: map[string]bool{}, pools: map[string]bool{}}
+}
+
+// replace takes over a full listing: what it says holds, also when its revisions are smaller, as after the portal was
+// restored from a backup. Only a record that we wrote while it was read stays, when it is newer or was not there yet.
+func (m *Mirror) replace(c *portal.Configuration, roles []portal.Role, pools []portal.Pool, accounts []portal.Account) {
+	var events []Event
+	m.mu.Lock()
+	first := !m.listed
+	events = append(events, m.replaceAccounts(accounts)...)
+	events = append(events, m.replacePools(pools)...)
+	m.roles = make(map[string]portal.Role, len(roles))
+	for _, r := range roles {
+		m.roles[r.Name] = r
+	}
+	if !m.written.configuration {
+		before := m.configuration
+		m.configuration = nil
+		if m.setConfiguration(c); before == nil || !reflect.DeepEqual(before, c) {
+			events = append(events, Event{Configuration: true})
+		}
+	} else if m.setConfiguration(c) {
+		events = append(events, Event{Configuration: true})
+	}
+	m.listed, m.written = true, nil
+	m.mu.Unlock()
+	if first { // everybody looks at everything once; single differences would only repeat that
+		events = []Event{{Listed: true}, {Configuration: true}, {Keys: true}}
+	}
+	for _, e := range events {
+		m.notify(e)
+	}
+}
+
+// replaceAccounts takes the listed accounts over and returns what is different. The caller holds the lock.
+func (m *Mirror) replaceAccounts(accounts []portal.Account) []Event {
+	var events []Event
+	old, ours := m.accounts, m.written.accounts
+	m.reset()
+	for i := range accounts {
+		a := &accounts[i]
+		before := old[a.ID]
+		if before != nil && (ours[a.ID] && before.Revision > a.Revision || sameAccount(before, a)) {
+			a = before
+		}
+		m.setAccount(a)
+		if a != before {
+			events = append(events, Event{Account: &AccountEvent{Before: before, After: a}})
+		}
+	}
+	for id, before := range old {
+		switch {
+		case m.accounts[id] != nil:
+		case ours[id] && m.accountByName[names.Fold(before.UserName)] == nil:
+			m.setAccount(before) // made while the pages were read
+		default:
+			events = append(events, Event{Account: &AccountEvent{Before: before}})
+		}
+	}
+	return events
+}
+
+// replacePools takes the listed pools over and returns what is different. The caller holds the lock.
+func (m *Mirror) replacePools(pools []portal.Pool) []Event {
+	var events []Event
+	old, ours := m.pools, m.written.pools
+	next := make(map[string]*portal.Pool, len(pools))
+	for i := range pools {
+		p := &pools[i]
+		before := old[p.ID]
+		if before != nil && ours[p.ID] && before.Revision > p.Revision {
+			p = before
+		}
+		next[p.ID] = p
+		if before == nil || !samePool(before, p) {
+			events = append(events, Event{Pool: &PoolEvent{Before: before, After: p}})
+		}
+	}
+	for id, before := range old {
+		switch {
+		case next[id] != nil:
+		case ours[id]:
+			next[id] = before
+		default:
+			events = append(events, Event{Pool: &PoolEvent{Before: before}})
+		}
+	}
+	m.indexPools(next)
+	return events
+}

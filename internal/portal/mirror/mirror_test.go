@@ -1,0 +1,363 @@
+package mirror_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+)
+
+// source is a portal to be read: a few records, a feed, and failures on demand.
+type source struct {
+	mu       sync.Mutex
+	accounts []portal.Account
+	pools    []portal.Pool
+	config   portal.Configuration
+	epoch    string
+	feed     []portal.Change
+	floor    int64
+	fail     error
+	lists    int
+	news     chan struct{}
+	onPage   func() // called after a page was read and before it is returned
+}
+
+func newSource(accounts ...portal.Account) *source {
+	return &source{
+		accounts: accounts, epoch: "e1", news: make(chan struct{}),
+		pools:  []portal.Pool{{ID: "default", Name: "Default", Default: true, Revision: 1}},
+		config: portal.Configuration{LoginMethods: portal.LoginMethods{SCIMEnabled: true}, Revision: 1},
+	}
+}
+
+func (s *source) Accounts(_ context.Context, after string, limit int) ([]portal.Account, string, error) {
+	s.mu.Lock()
+	var page []portal.Account
+	next := ""
+	for _, a := range s.accounts {
+		if a.ID > after {
+			if len(page) == limit {
+				next = page[limit-1].ID
+				break
+			}
+			page = append(page, a)
+		}
+	}
+	err, onPage := s.fail, s.onPage
+	s.mu.Unlock()
+	if onPage != nil {
+		onPage()
+	}
+	return page, next, err
+}
+
+func (s *source) Pools(context.Context) ([]portal.Pool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.pools), s.fail
+}
+
+func (s *source) Roles(context.Context) ([]portal.Role, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return []portal.Role{{Name: portal.RoleUser, Grantable: true}}, s.fail
+}
+
+func (s *source) Configuration(context.Context) (*portal.Configuration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.config
+	return &c, s.fail
+}
+
+func (s *source) Position(context.Context) (portal.Position, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lists++
+	return portal.Position{Epoch: s.epoch, Sequence: s.floor + int64(len(s.feed))}, s.fail
+}
+
+func (s *source) Changes(ctx context.Context, p portal.Position, wait time.Duration) ([]portal.Change, portal.Position, error) {
+	timeout := time.After(wait)
+	for {
+		s.mu.Lock()
+		fail, news := s.fail, s.news
+		lost := p.Epoch != s.epoch || p.Sequence < s.floor
+		var out []portal.Change
+		if !lost {
+			out = slices.Clone(s.feed[p.Sequence-s.floor:])
+		}
+		s.mu.Unlock()
+		switch {
+		case fail != nil:
+			return nil, p, fail
+		case lost:
+			return nil, p, &portal.Error{Status: 410, Code: portal.CodeFeedTruncated}
+		case len(out) > 0:
+			p.Sequence += int64(len(out))
+			return out, p, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, p, ctx.Err()
+		case <-timeout:
+			return nil, p, nil
+		case <-news:
+		}
+	}
+}
+
+// set changes the source and wakes who waits for news.
+func (s *source) set(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+	close(s.news)
+	s.news = make(chan struct{})
+}
+
+// listed is how often everything was read, or tried to be.
+func (s *source) listed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lists
+}
+
+// push changes an account and tells the feed.
+func (s *source) push(a portal.Account) {
+	s.set(func() {
+		s.put(a)
+		s.feed = append(s.feed, portal.Change{Kind: portal.ChangeAccount, ID: a.ID, Account: &a})
+	})
+}
+
+func (s *source) put(a portal.Account) {
+	for i := range s.accounts {
+		if s.accounts[i].ID == a.ID {
+			s.accounts[i] = a
+			return
+		}
+	}
+	s.accounts = append(s.accounts, a)
+}
+
+func account(id, name string, revision int64) portal.Account {
+	return portal.Account{ID: id, UserName: name, Status: portal.StatusActive, ManagedBy: portal.ManagedBySCIM, Owner: portal.Owner{UID: "uid-" + id}, Revision: revision}
+}
+
+// events records what was notified.
+type events struct {
+	mu  sync.Mutex
+	all []mirror.Event
+}
+
+func (e *events) add(v mirror.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, v)
+}
+
+func (e *events) take() []mirror.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	out := e.all
+	e.all = nil
+	return out
+}
+
+// follow runs f over a mirror that has read src once.
+func follow(t *testing.T, src *source, o mirror.Options, f func(t *testing.T, m *mirror.Mirror, e *events)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		src.news = make(chan struct{}) // of this bubble
+		e := &events{}
+		m := mirror.New(e.add)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { m.Follow(ctx, src, o); close(done) }()
+		synctest.Wait()
+		f(t, m, e)
+		cancel()
+		<-done
+	})
+}
+
+func TestTheFirstListingIsOneEventAndNotOnePerAccount(t *testing.T) {
+	follow(t, newSource(account("a", "ada", 1), account("b", "bob", 1), account("c", "eve", 1)), mirror.Options{PageSize: 2}, func(t *testing.T, m *mirror.Mirror, e *events) {
+		if !m.Listed() || m.Owned("uid-c") == nil || m.Named("EVE") == nil || m.DefaultPool() == nil {
+			t.Error("not everything was read")
+		}
+		if got := e.take(); len(got) != 3 || !got[0].Listed {
+			t.Errorf("events %+v", got)
+		}
+	})
+}
+
+func TestChangesAreFollowed(t *testing.T) {
+	src := newSource(account("a", "ada", 1))
+	follow(t, src, mirror.Options{}, func(t *testing.T, m *mirror.Mirror, e *events) {
+		e.take()
+		src.push(account("a", "ada.l", 2))
+		synctest.Wait()
+		if m.Named("ada") != nil || m.Named("ada.l") == nil {
+			t.Error("the rename was not followed")
+		}
+		got := e.take()
+		if len(got) != 1 || got[0].Account == nil || got[0].Account.Before.UserName != "ada" {
+			t.Errorf("events %+v", got)
+		}
+		src.set(func() {
+			src.accounts = nil
+			src.feed = append(src.feed, portal.Change{Kind: portal.ChangeAccount, ID: "a", Gone: true})
+		})
+		synctest.Wait()
+		if m.Owned("uid-a") != nil || len(e.take()) != 1 {
+			t.Error("the deletion was not followed")
+		}
+		if src.listed() != 1 {
+			t.Errorf("listed %d times", src.listed())
+		}
+	})
+}
+
+func TestAFeedThatIsLostIsListedAgain(t *testing.T) {
+	for name, lose := range map[string]func(*source){
+		"Truncated": func(s *source) { s.floor, s.feed = s.floor+int64(len(s.feed))+10, nil },
+		"NewEpoch":  func(s *source) { s.epoch, s.feed = "e2", nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			src := newSource(account("a", "ada", 1))
+			follow(t, src, mirror.Options{}, func(t *testing.T, m *mirror.Mirror, e *events) {
+				e.take()
+				src.set(func() { lose(src); src.put(account("b", "bob", 1)) })
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if m.Named("bob") == nil || src.listed() != 2 {
+					t.Errorf("listed %d times", src.listed())
+				}
+				if got := e.take(); len(got) != 1 || got[0].Account == nil {
+					t.Errorf("only what is different is told: %+v", got)
+				}
+			})
+		})
+	}
+}
+
+func TestAFeedThatIsLostAgainAndAgainDoesNotSpin(t *testing.T) {
+	src := newSource()
+	follow(t, src, mirror.Options{}, func(*testing.T, *mirror.Mirror, *events) {
+		for range 60 {
+			src.set(func() { src.epoch += "x" })
+			time.Sleep(time.Second)
+		}
+		if src.listed() > 200 {
+			t.Errorf("listed %d times in a minute", src.listed())
+		}
+	})
+}
+
+func TestAListingCatchesWhatTheFeedDidNotTell(t *testing.T) {
+	src := newSource(account("a", "ada", 5))
+	follow(t, src, mirror.Options{Relist: time.Minute}, func(t *testing.T, m *mirror.Mirror, e *events) {
+		e.take()
+		edited := account("a", "ada", 5) // a raw database edit: the same revision
+		edited.Status = portal.StatusDeactivated
+		src.set(func() { src.put(edited) })
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if m.Named("ada").Status != portal.StatusDeactivated {
+			t.Error("the edit was not seen")
+		}
+		if got := e.take(); len(got) != 1 || got[0].Account == nil {
+			t.Errorf("events %+v", got)
+		}
+		t.Log("a portal restored from a backup has smaller revisions, and is believed")
+		src.set(func() { src.put(account("a", "ada.old", 2)); src.config.Revision = 0; src.config.SCIMEnabled = false })
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if m.Named("ada.old") == nil || m.Configuration().SCIMEnabled {
+			t.Error("the restored state was not taken over")
+		}
+	})
+}
+
+func TestAWriteOfOursIsNotUndoneByOlderPages(t *testing.T) {
+	src := newSource(account("a", "ada", 1))
+	follow(t, src, mirror.Options{Relist: time.Minute}, func(t *testing.T, m *mirror.Mirror, e *events) {
+		e.take()
+		src.set(func() {
+			src.onPage = func() { // while the page is on its way
+				changed, made := account("a", "ada.l", 2), account("b", "bob", 1)
+				m.PutAccount(&changed)
+				m.PutAccount(&made)
+				pool := portal.Pool{ID: "p", Name: "P", OwnerUID: "uid-p", Revision: 1}
+				m.PutPool(&pool)
+				c := src.config
+				c.Revision, c.ProvisionExistingUsers = 2, true
+				m.PutConfiguration(&c)
+				src.set(func() { src.onPage = nil })
+			}
+		})
+		time.Sleep(90 * time.Second) // a listing waits for the feed request under way
+		synctest.Wait()
+		if m.Named("ada.l") == nil || m.Named("ada") != nil || m.Named("bob") == nil || m.OwnedPool("uid-p") == nil || !m.Configuration().ProvisionExistingUsers {
+			t.Error("an older page undid a write")
+		}
+		t.Log("an older change in the feed does not either")
+		old := account("a", "ada", 1)
+		src.set(func() { src.feed = append(src.feed, portal.Change{Kind: portal.ChangeAccount, ID: "a", Account: &old}) })
+		synctest.Wait()
+		if m.Named("ada.l") == nil {
+			t.Error("an older change undid a write")
+		}
+	})
+}
+
+func TestAnUnreachablePortalIsTriedLessAndLessAndItsReturnIsTold(t *testing.T) {
+	src := newSource(account("a", "ada", 1))
+	down := errors.New("connection refused")
+	follow(t, src, mirror.Options{Relist: time.Hour}, func(t *testing.T, m *mirror.Mirror, e *events) {
+		e.take()
+		src.set(func() { src.fail = down })
+		synctest.Wait()
+		if !errors.Is(m.Unreachable(), down) {
+			t.Fatalf("unreachable: %v", m.Unreachable())
+		}
+		if m.Named("ada") == nil {
+			t.Error("what was known is forgotten")
+		}
+		time.Sleep(10 * time.Minute)
+		src.set(func() { src.fail = nil })
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := e.take(); len(got) != 1 || !got[0].Reachable || m.Unreachable() != nil {
+			t.Errorf("events %+v", got)
+		}
+	})
+}
+
+func TestRetryAfterIsKept(t *testing.T) {
+	src := newSource()
+	src.fail = &portal.Error{Status: 503, Code: portal.CodeInternal, RetryAfter: 40 * time.Second}
+	follow(t, src, mirror.Options{}, func(t *testing.T, m *mirror.Mirror, _ *events) {
+		if m.Listed() || src.listed() != 1 {
+			t.Fatalf("listed %d times", src.listed())
+		}
+		src.set(func() { src.fail = nil })
+		time.Sleep(39 * time.Second)
+		if src.listed() != 1 {
+			t.Error("asked again before the portal's time was over")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if !m.Listed() {
+			t.Error("not listed after it")
+		}
+	})
+}

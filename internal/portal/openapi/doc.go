@@ -1,0 +1,13 @@
+// Package openapi is the portal's wire contract: the OpenAPI document, and the models, client and server skeleton that
+// oapi-codegen makes of it. Change openapi.yaml and generate; the server validates every request against the same
+// document, so that what it says is what is enforced.
+package openapi
+
+import _ "embed"
+
+//go:generate go tool -modfile=../../../hack/tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
+
+// Document is openapi.yaml, as served at /api/v1/openapi.yaml.
+//
+//go:embed openapi.yaml
+var Document []byte

@@ -1,0 +1,257 @@
+// Package portal is the Management Portal as this operator sees it: accounts, pools, the binding of one company to
+// one operator, the login methods, and a change feed. It is a port: controllers depend on these words and interfaces
+// alone. The wire contract behind it is the OpenAPI document in internal/portal/openapi; the REST client in
+// internal/portal/rest speaks it, the mirror in internal/portal/mirror keeps the portal's state in memory, and the
+// contract suite in internal/portal/contract holds any implementation to it.
+package portal
+
+import (
+	"context"
+	"time"
+)
+
+// ManagedBy says who may change an account.
+type ManagedBy string
+
+const (
+	ManagedByLocal ManagedBy = "Local" // people change it, in the portal
+	ManagedBySCIM  ManagedBy = "SCIM"  // only the operator changes it, while SCIM is on
+)
+
+// Status says whether the person may sign in.
+type Status string
+
+const (
+	StatusActive      Status = "Active"
+	StatusDeactivated Status = "Deactivated"
+)
+
+// The roles of the portal's catalogue that the product's rules name. Others may exist; Reader.Roles lists all.
+const (
+	RoleUser           = "ROLE_USER"
+	RoleIgnoreQuota    = "ROLE_IGNORE_QUOTA"
+	RoleManager        = "ROLE_MANAGER"
+	RoleAdmin          = "ROLE_ADMIN"           // the vendor's own, never granted from here
+	RoleAccountManager = "ROLE_ACCOUNT_MANAGER" // the vendor's own, never granted from here
+)
+
+// Owner is the ScimUser that an account follows.
+type Owner struct {
+	UID      string // the object's UID: the right to write; empty when nobody owns the account
+	SCIMID   string // the object's name, which survives backup and restore
+	Revision int64  // the newest revision written under this UID; a write with a smaller one is stale
+}
+
+// Account is one person's record in the portal.
+type Account struct {
+	ID            string
+	UserName      string
+	DisplayName   string
+	GivenName     string
+	FamilyName    string
+	Email         string
+	ExternalID    string
+	Status        Status
+	ManagedBy     ManagedBy
+	Owner         Owner
+	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty when none does
+	HandedOver    bool      // a person in the portal allowed this one local account to be adopted
+	DeactivatedBy ManagedBy // who deactivated it; empty while it is active
+	Pools         []string  // portal ids of its pools, the default pool among them; sorted
+	Roles         []string  // effective roles as the portal derived them; sorted
+	Revision      int64     // grows with every change of the record
+}
+
+// Pool is an agent pool in the portal.
+type Pool struct {
+	ID          string
+	Name        string
+	Description string
+	Roles       []string // sorted
+	Default     bool
+	OwnerUID    string // UID of the AgentPool that rules it; empty for pools made in the portal
+	Members     int
+	Revision    int64
+}
+
+// Role is one entry of the portal's catalogue.
+type Role struct {
+	Name        string
+	Description string
+	Grantable   bool // false for the vendor's own roles
+}
+
+// AccountWrite is the whole desired state of an account. Writing the same state again changes nothing.
+type AccountWrite struct {
+	Owner       Owner // UID, SCIMID and the revision of this write
+	UserName    string
+	DisplayName string
+	GivenName   string
+	FamilyName  string
+	Email       string
+	ExternalID  string
+	Active      bool
+	Pools       []string // portal ids; the default pool is added by the portal
+	Adopt       *Adopt   // nil: the account is owned already, or is created
+}
+
+// Adopt names an existing account to take over, by compare-and-swap on its present owner.
+type Adopt struct {
+	AccountID string
+	OwnerUID  string // the owner that the account must have now; empty for a local or released account
+}
+
+// PoolWrite is the desired state of a pool. Writing the same state again changes nothing.
+type PoolWrite struct {
+	OwnerUID    string
+	Revision    int64
+	Name        string
+	Description string
+	Roles       *[]string // nil: leave the portal's own roles; empty: none
+	AdoptID     string    // an existing pool without owner to take over; empty: owned already, or created
+}
+
+// ReleaseMode says what becomes of an account whose ScimUser goes.
+type ReleaseMode string
+
+const (
+	ReleaseDeactivate ReleaseMode = "Deactivate" // keep the record, sign-in refused, memberships emptied
+	ReleaseDelete     ReleaseMode = "Delete"     // remove the record; its audit trail stays
+	ReleaseOrphan     ReleaseMode = "Orphan"     // leave it active as a local account
+)
+
+// Binding is the identity of the provider and of the operator that a portal is bound to.
+type Binding struct {
+	Cluster      string // UID of the kube-system namespace, or a configured name
+	Namespace    string
+	Name         string
+	UID          string // of the IdentityConfiguration
+	ProviderType string // Okta, EntraID, Other
+	ProviderName string // as shown to people
+	SCIMBaseURL  string // shown in the portal for copying
+}
+
+// SSO is the single sign-on part of the login methods.
+type SSO struct {
+	Enabled      bool
+	Type         string // OIDC or SAML
+	Issuer       string // OIDC issuer URL
+	ClientID     string
+	ClientSecret string // write only; never returned
+	MetadataURL  string // SAML identity provider metadata
+}
+
+// LoginMethods is what the page "Login methods" holds.
+type LoginMethods struct {
+	SSO                    SSO
+	SCIMEnabled            bool
+	ProvisionExistingUsers bool
+	ProvisionGroups        bool
+}
+
+// Configuration is the identity configuration in force in the portal.
+type Configuration struct {
+	LoginMethods
+	ManagedElsewhere string   // who rules it instead of the page's Save button; empty: the page does
+	Binding          *Binding // nil: no operator is bound
+	Revision         int64
+}
+
+// Position is a place in the change feed. The zero Position means "from now".
+type Position struct {
+	Epoch    string
+	Sequence int64
+}
+
+// Change is one entry of the feed with the record as it was when read. Gone: the record no longer exists.
+type Change struct {
+	Sequence      int64
+	Kind          ChangeKind
+	ID            string
+	Gone          bool
+	Account       *Account
+	Pool          *Pool
+	Configuration *Configuration
+}
+
+// ChangeKind is what changed.
+type ChangeKind string
+
+const (
+	ChangeAccount       ChangeKind = "User"
+	ChangePool          ChangeKind = "Pool"
+	ChangeConfiguration ChangeKind = "IdentityConfiguration"
+	ChangeKey           ChangeKind = "ApiKey"
+)
+
+// KeyDigest is one portal API key with the scope scim: enough to verify a token, never to produce one.
+type KeyDigest struct {
+	ID        string
+	Name      string
+	SHA256    string    // lower-case hexadecimal
+	ExpiresAt time.Time // zero: never
+}
+
+// Removals counts what the deprovisioning guard budgets.
+type Removals struct {
+	Removed int // distinct accounts deactivated, released, deleted or stripped of ROLE_MANAGER by the operator in the window
+	Managed int // SCIM-managed accounts that are active now, plus Removed
+}
+
+// Accounts writes accounts. Every method may be repeated: the portal compares before it writes.
+// Errors are *Error; transport failures are not.
+type Accounts interface {
+	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived roles.
+	PutAccount(ctx context.Context, w AccountWrite) (*Account, error)
+	// ReleaseAccount ends the ownership of ownerUID. Releasing what nobody owns is no error.
+	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
+	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark.
+	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
+}
+
+// Pools writes pools. Every method may be repeated.
+type Pools interface {
+	PutPool(ctx context.Context, w PoolWrite) (*Pool, error)
+	// ReleasePool ends the ownership of ownerUID; remove also deletes the pool.
+	ReleasePool(ctx context.Context, ownerUID string, remove bool) error
+}
+
+// Reader lists what the portal holds, by keyset pages, and follows its changes.
+type Reader interface {
+	// Accounts returns up to limit (≤ 1000) accounts with an id after the given one, in order of id, and the id to go on from; empty at the end.
+	Accounts(ctx context.Context, after string, limit int) (page []Account, next string, err error)
+	Pools(ctx context.Context) ([]Pool, error)
+	Roles(ctx context.Context) ([]Role, error)
+	// Position returns the feed's present end.
+	Position(ctx context.Context) (Position, error)
+	// Changes returns what came after p, waiting up to wait (≤ 30 s) for a first one, and the position behind it.
+	// An unknown epoch or a truncated feed is an *Error with code FEED_TRUNCATED: list again.
+	Changes(ctx context.Context, p Position, wait time.Duration) ([]Change, Position, error)
+}
+
+// Identity is the portal's identity configuration and its binding to one operator.
+type Identity interface {
+	Configuration(ctx context.Context) (*Configuration, error)
+	// PutLoginMethods replaces the login methods in the name of a declared configuration; managedElsewhere says whose. Empty hands them back to the page and changes nothing else.
+	PutLoginMethods(ctx context.Context, m LoginMethods, managedElsewhere string) (*Configuration, error)
+	// Bind claims the portal for one operator and provider, atomically. Bound to another: OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED, naming the first.
+	Bind(ctx context.Context, b Binding) error
+	// Unbind gives the portal free if uid holds it.
+	Unbind(ctx context.Context, uid string) error
+	// SCIMKeys returns the digests of the keys valid now for the SCIM webhook.
+	SCIMKeys(ctx context.Context) ([]KeyDigest, error)
+}
+
+// Audit answers what the guard needs to know of the past.
+type Audit interface {
+	Removals(ctx context.Context, window time.Duration) (Removals, error)
+}
+
+// Client is the whole port.
+type Client interface {
+	Accounts
+	Pools
+	Reader
+	Identity
+	Audit
+}

@@ -1,0 +1,220 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+// PutAccount implements portal.Accounts.
+func (c *Client) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal.Account, error) {
+	body := openapi.UserProvision{
+		SCIMID: w.Owner.SCIMID, Revision: w.Owner.Revision, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName,
+		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools),
+	}
+	if w.Adopt != nil {
+		body.Adopt = &openapi.Adopt{AccountID: w.Adopt.AccountID, OwnerUID: w.Adopt.OwnerUID}
+	}
+	var wire openapi.User
+	err := c.call(ctx, "put account", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.ProvisionUser(ctx, w.Owner.UID, body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return account(&wire), nil
+}
+
+// ReleaseAccount implements portal.Accounts.
+func (c *Client) ReleaseAccount(ctx context.Context, owner portal.Owner, mode portal.ReleaseMode) error {
+	body := openapi.UserRelease{Mode: openapi.ReleaseMode(mode), Revision: owner.Revision, SCIMID: owner.SCIMID}
+	return c.call(ctx, "release account", 0, nil, func(ctx context.Context) (*http.Response, error) {
+		return c.api.ReleaseUser(ctx, owner.UID, body)
+	})
+}
+
+// MarkWaiting implements portal.Accounts.
+func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal.Owner) error {
+	return c.call(ctx, "mark account as waited for", 0, nil, func(ctx context.Context) (*http.Response, error) {
+		return c.api.MarkWaiting(ctx, accountID, openapi.WaitingMark{UID: owner.UID, SCIMID: owner.SCIMID})
+	})
+}
+
+// PutPool implements portal.Pools.
+func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
+	body := openapi.PoolProvision{Revision: w.Revision, Name: w.Name, Description: w.Description, AdoptID: w.AdoptID}
+	if w.Roles != nil {
+		roles := list(*w.Roles)
+		body.Roles = &roles
+	}
+	var wire openapi.Pool
+	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.ProvisionPool(ctx, w.OwnerUID, body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return pool(&wire), nil
+}
+
+// ReleasePool implements portal.Pools.
+func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
+	return c.call(ctx, "release pool", 0, nil, func(ctx context.Context) (*http.Response, error) {
+		return c.api.ReleasePool(ctx, ownerUID, openapi.PoolRelease{Remove: remove})
+	})
+}
+
+// Accounts implements portal.Reader.
+func (c *Client) Accounts(ctx context.Context, after string, limit int) ([]portal.Account, string, error) {
+	params := &openapi.ListUsersParams{Limit: &limit}
+	if after != "" {
+		params.After = &after
+	}
+	var wire openapi.UserPage
+	err := c.call(ctx, "list accounts", 0, &wire, func(ctx context.Context) (*http.Response, error) { return c.api.ListUsers(ctx, params) })
+	if err != nil {
+		return nil, "", err
+	}
+	page := make([]portal.Account, len(wire.Items))
+	for i := range wire.Items {
+		page[i] = *account(&wire.Items[i])
+	}
+	return page, wire.Next, nil
+}
+
+// Pools implements portal.Reader.
+func (c *Client) Pools(ctx context.Context) ([]portal.Pool, error) {
+	var wire openapi.PoolList
+	if err := c.call(ctx, "list pools", 0, &wire, func(ctx context.Context) (*http.Response, error) { return c.api.ListPools(ctx) }); err != nil {
+		return nil, err
+	}
+	all := make([]portal.Pool, len(wire.Items))
+	for i := range wire.Items {
+		all[i] = *pool(&wire.Items[i])
+	}
+	return all, nil
+}
+
+// Roles implements portal.Reader.
+func (c *Client) Roles(ctx context.Context) ([]portal.Role, error) {
+	var wire openapi.RoleList
+	if err := c.call(ctx, "list roles", 0, &wire, func(ctx context.Context) (*http.Response, error) { return c.api.ListRoles(ctx) }); err != nil {
+		return nil, err
+	}
+	all := make([]portal.Role, len(wire.Items))
+	for i, r := range wire.Items {
+		all[i] = portal.Role{Name: r.Name, Description: r.Description, Grantable: r.Grantable}
+	}
+	return all, nil
+}
+
+// Position implements portal.Reader.
+func (c *Client) Position(ctx context.Context) (portal.Position, error) {
+	_, end, err := c.changes(ctx, &openapi.ListChangesParams{}, 0)
+	return end, err
+}
+
+// Changes implements portal.Reader.
+func (c *Client) Changes(ctx context.Context, p portal.Position, wait time.Duration) ([]portal.Change, portal.Position, error) {
+	if p == (portal.Position{}) {
+		end, err := c.Position(ctx)
+		if err != nil {
+			return nil, p, err
+		}
+		p = end
+	}
+	seconds := int(min(max(wait, 0), 30*time.Second).Round(time.Second) / time.Second)
+	limit := pageSize
+	changes, end, err := c.changes(ctx, &openapi.ListChangesParams{Epoch: &p.Epoch, After: &p.Sequence, Limit: &limit, WaitSeconds: &seconds},
+		time.Duration(seconds)*time.Second)
+	if err != nil {
+		return nil, p, err
+	}
+	return changes, end, nil
+}
+
+func (c *Client) changes(ctx context.Context, params *openapi.ListChangesParams, wait time.Duration) ([]portal.Change, portal.Position, error) {
+	var wire openapi.ChangePage
+	err := c.call(ctx, "follow changes", wait, &wire, func(ctx context.Context) (*http.Response, error) { return c.api.ListChanges(ctx, params) })
+	if err != nil {
+		return nil, portal.Position{}, err
+	}
+	all := make([]portal.Change, len(wire.Items))
+	for i := range wire.Items {
+		all[i] = change(&wire.Items[i])
+	}
+	return all, portal.Position{Epoch: wire.Epoch, Sequence: wire.Position}, nil
+}
+
+// Configuration implements portal.Identity.
+func (c *Client) Configuration(ctx context.Context) (*portal.Configuration, error) {
+	var wire openapi.IdentityConfiguration
+	err := c.call(ctx, "read identity configuration", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.GetIdentityConfiguration(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return configuration(&wire), nil
+}
+
+// PutLoginMethods implements portal.Identity.
+func (c *Client) PutLoginMethods(ctx context.Context, m portal.LoginMethods, managedElsewhere string) (*portal.Configuration, error) {
+	body := openapi.LoginMethodsProvision{ManagedElsewhere: managedElsewhere}
+	if managedElsewhere != "" {
+		methods := loginMethods(m)
+		body.LoginMethods = &methods
+	}
+	var wire openapi.IdentityConfiguration
+	err := c.call(ctx, "put login methods", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.ProvisionLoginMethods(ctx, body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return configuration(&wire), nil
+}
+
+// Bind implements portal.Identity.
+func (c *Client) Bind(ctx context.Context, b portal.Binding) error {
+	return c.call(ctx, "bind the portal", 0, nil, func(ctx context.Context) (*http.Response, error) {
+		return c.api.Bind(ctx, openapi.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+			ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL})
+	})
+}
+
+// Unbind implements portal.Identity.
+func (c *Client) Unbind(ctx context.Context, uid string) error {
+	return c.call(ctx, "unbind the portal", 0, nil, func(ctx context.Context) (*http.Response, error) {
+		return c.api.Unbind(ctx, &openapi.UnbindParams{UID: uid})
+	})
+}
+
+// SCIMKeys implements portal.Identity.
+func (c *Client) SCIMKeys(ctx context.Context) ([]portal.KeyDigest, error) {
+	var wire openapi.KeyDigestList
+	if err := c.call(ctx, "list SCIM keys", 0, &wire, func(ctx context.Context) (*http.Response, error) { return c.api.ListSCIMKeys(ctx) }); err != nil {
+		return nil, err
+	}
+	all := make([]portal.KeyDigest, len(wire.Items))
+	for i, k := range wire.Items {
+		all[i] = portal.KeyDigest{ID: k.ID, Name: k.Name, SHA256: k.Sha256}
+		if k.ExpiresAt != nil {
+			all[i].ExpiresAt = *k.ExpiresAt
+		}
+	}
+	return all, nil
+}
+
+// Removals implements portal.Audit. The window is rounded up to whole seconds.
+func (c *Client) Removals(ctx context.Context, window time.Duration) (portal.Removals, error) {
+	seconds := int64((window + time.Second - 1) / time.Second)
+	var wire openapi.Removals
+	err := c.call(ctx, "count removals", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.GetRemovals(ctx, &openapi.GetRemovalsParams{WindowSeconds: seconds})
+	})
+	return portal.Removals{Removed: wire.Removed, Managed: wire.Managed}, err
+}

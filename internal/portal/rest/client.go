@@ -1,0 +1,150 @@
+// Package rest is portal.Client over the portal's REST API. It tries each call once: whoever calls knows when to try
+// again, and an error says what it needs for that. A refusal is a *portal.Error with the portal's code and, if the portal
+// named one, the time to wait; anything else is a transport error that may have come before or after the effect, which
+// is why every call may be repeated.
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+const (
+	// DefaultTimeout bounds one call, beyond what a call waits on purpose.
+	DefaultTimeout = 15 * time.Second
+	// maxAnswer is the longest answer that is read, in bytes: a page of 1000 users in many pools fits well.
+	maxAnswer = 64 << 20
+	// pageSize is how many changes are asked for at once.
+	pageSize = 1000
+)
+
+// Options say where the portal is and who is asking.
+type Options struct {
+	URL     string                                // of the portal, such as https://portal.example.com; /api/v1 is added
+	Key     func(context.Context) (string, error) // the API key, asked for at each call so that it can be rotated
+	HTTP    *http.Client                          // nil: http.DefaultTransport without a cookie jar; redirects are never followed
+	Timeout time.Duration                         // of one call; 0: DefaultTimeout
+	// RequestID names the call to the portal, to join its audit and log with ours; nil or "" leaves it to the portal.
+	RequestID func(context.Context) string
+}
+
+// Client is a portal.Client. Its methods may be called at the same time.
+type Client struct {
+	api     *openapi.Client
+	timeout time.Duration
+}
+
+var _ portal.Client = (*Client)(nil)
+
+// New returns a client, or an error that says what is wrong with the options. It makes no call.
+func New(o Options) (*Client, error) {
+	base, err := url.Parse(o.URL)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("the portal's URL: %w", err)
+	case base.Scheme != "https" && base.Scheme != "http" || base.Host == "":
+		return nil, fmt.Errorf("the portal's URL %q must be absolute, such as https://portal.example.com", o.URL)
+	case base.RawQuery != "" || base.Fragment != "" || base.User != nil:
+		return nil, fmt.Errorf("the portal's URL must have no query, fragment or credentials")
+	case o.Key == nil:
+		return nil, errors.New("no API key for the portal is given")
+	}
+	client := http.Client{}
+	if o.HTTP != nil {
+		client = *o.HTTP
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the key goes nowhere else
+	if o.Timeout == 0 {
+		o.Timeout = DefaultTimeout
+	}
+	server := strings.TrimSuffix(base.String(), "/") + "/api/v1/"
+	api, err := openapi.NewClient(server, openapi.WithHTTPClient(&client), openapi.WithRequestEditorFn(o.sign))
+	return &Client{api: api, timeout: o.Timeout}, err
+}
+
+func (o Options) sign(ctx context.Context, r *http.Request) error {
+	key, err := o.Key(ctx)
+	if err != nil {
+		return fmt.Errorf("get the portal's API key: %w", err)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	r.Header.Set("Accept", "application/json")
+	if o.RequestID != nil {
+		if id := o.RequestID(ctx); id != "" {
+			r.Header.Set("X-Request-Id", id)
+		}
+	}
+	return nil
+}
+
+// call sends one request within the client's time and reads its answer into out (nil: there is none to read).
+func (c *Client) call(ctx context.Context, what string, extra time.Duration, out any, send func(context.Context) (*http.Response, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+extra)
+	defer cancel()
+	response, err := send(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	defer response.Body.Close()
+	body := http.MaxBytesReader(nil, response.Body, maxAnswer)
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("%s: %w", what, refusal(response, body))
+	}
+	if out == nil {
+		_, err = io.Copy(io.Discard, body)
+	} else {
+		err = json.NewDecoder(body).Decode(out)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: read the portal's answer: %w", what, err)
+	}
+	return nil
+}
+
+// refusal reads {code, message}. An answer that is none of the portal's, such as a proxy's page, keeps its status and has
+// a code that fits it.
+func refusal(response *http.Response, body io.Reader) *portal.Error {
+	e := &portal.Error{Status: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now())}
+	var wire openapi.Error
+	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	if media == "application/json" && json.NewDecoder(io.LimitReader(body, 1<<16)).Decode(&wire) == nil && wire.Code != "" {
+		e.Code, e.Message = portal.Code(wire.Code), wire.Message
+		return e
+	}
+	e.Message = "something between here and the portal answered " + response.Status
+	switch response.StatusCode {
+	case http.StatusUnauthorized:
+		e.Code = portal.CodeUnauthenticated
+	case http.StatusForbidden:
+		e.Code = portal.CodeForbidden
+	case http.StatusTooManyRequests:
+		e.Code = portal.CodeRateLimited
+	default:
+		// Not NOT_FOUND for a 404: a wrong URL must not look like a record that is gone.
+		e.Code = portal.CodeInternal
+	}
+	return e
+}
+
+// retryAfter reads seconds or an HTTP date (RFC 9110 §10.2.3); 0 when there is none that can be read.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && seconds > 0 {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return 0
+}

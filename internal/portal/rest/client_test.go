@@ -1,0 +1,178 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// client talks to a server that answers every request by handler.
+func client(t *testing.T, o Options, handler http.HandlerFunc) *Client {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	o.URL = server.URL + "/"
+	if o.Key == nil {
+		o.Key = func(context.Context) (string, error) { return "demo-key", nil }
+	}
+	c, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestRefusals(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		answer http.HandlerFunc
+		want   portal.Error
+	}{
+		"Portal": {
+			reason: "The portal's own words reach the caller, with the time to wait.",
+			answer: func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json; charset=utf-8")
+				w.Header().Set("Retry-After", "7")
+				w.WriteHeader(http.StatusTooManyRequests)
+				_, _ = w.Write([]byte(`{"code":"RATE_LIMITED","message":"slow down"}`))
+			},
+			want: portal.Error{Status: 429, Code: portal.CodeRateLimited, Message: "slow down", RetryAfter: 7 * time.Second},
+		},
+		"ProxyBusy": {
+			reason: "A proxy in between says no in its own form; its Retry-After counts.",
+			answer: func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "3")
+				http.Error(w, "<html>busy</html>", http.StatusServiceUnavailable)
+			},
+			want: portal.Error{Status: 503, Code: portal.CodeInternal, Message: "something between here and the portal answered 503 Service Unavailable", RetryAfter: 3 * time.Second},
+		},
+		"WrongURL": {
+			reason: "A page that is not found is no record that is gone.",
+			answer: func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
+			want:   portal.Error{Status: 404, Code: portal.CodeInternal, Message: "something between here and the portal answered 404 Not Found"},
+		},
+		"Redirect": {
+			reason: "A redirect is not followed: the key would go with it.",
+			answer: func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "https://elsewhere.example.test/", http.StatusFound)
+			},
+			want: portal.Error{Status: 302, Code: portal.CodeInternal, Message: "something between here and the portal answered 302 Found"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := client(t, Options{}, test.answer).Pools(t.Context())
+			var got *portal.Error
+			if !errors.As(err, &got) {
+				t.Fatalf("%s: got %v", test.reason, err)
+			}
+			if diff := cmp.Diff(test.want, *got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", test.reason, diff)
+			}
+		})
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "5": 5 * time.Second, "-1": 0, "soon": 0,
+		now.Add(time.Minute).Format(http.TimeFormat):  time.Minute,
+		now.Add(-time.Minute).Format(http.TimeFormat): 0,
+	} {
+		if got := retryAfter(value, now); got != want {
+			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestRequestsAreSignedAndNamed(t *testing.T) {
+	keys := []string{"first-key", "rotated-key"}
+	seen := make(chan http.Header, 2)
+	c := client(t, Options{
+		Key: func(context.Context) (string, error) {
+			key := keys[0]
+			keys = keys[1:]
+			return key, nil
+		},
+		RequestID: func(context.Context) string { return "demo-7" },
+	}, func(w http.ResponseWriter, r *http.Request) {
+		seen <- r.Header
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"items":[]}`))
+	})
+	for _, key := range []string{"first-key", "rotated-key"} {
+		if _, err := c.Roles(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		header := <-seen
+		if header.Get("Authorization") != "Bearer "+key || header.Get("X-Request-Id") != "demo-7" {
+			t.Errorf("sent %v", header)
+		}
+	}
+}
+
+func TestTransportErrors(t *testing.T) {
+	t.Run("a portal that does not answer in time", func(t *testing.T) {
+		done := make(chan struct{})
+		defer close(done)
+		c := client(t, Options{Timeout: 20 * time.Millisecond}, func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-done:
+			case <-r.Context().Done():
+			}
+		})
+		_, err := c.Pools(t.Context())
+		if !errors.Is(err, context.DeadlineExceeded) || portal.CodeOf(err) != "" {
+			t.Errorf("got %v, want a deadline and no refusal", err)
+		}
+	})
+	t.Run("an answer that is cut off", func(t *testing.T) {
+		c := client(t, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(`{"items":[`))
+		})
+		if _, err := c.Pools(t.Context()); err == nil || portal.CodeOf(err) != "" {
+			t.Errorf("got %v, want a transport error", err)
+		}
+	})
+	t.Run("a key that cannot be had", func(t *testing.T) {
+		lost := errors.New("no such secret")
+		c := client(t, Options{Key: func(context.Context) (string, error) { return "", lost }}, func(http.ResponseWriter, *http.Request) {
+			t.Error("a request was sent without a key")
+		})
+		if _, err := c.Pools(t.Context()); !errors.Is(err, lost) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("the key is in no error", func(t *testing.T) {
+		c := client(t, Options{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+		if _, err := c.Pools(t.Context()); err == nil || strings.Contains(err.Error(), "demo-key") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestBadOptions(t *testing.T) {
+	key := func(context.Context) (string, error) { return "k", nil }
+	for name, o := range map[string]Options{
+		"no URL":       {Key: key},
+		"relative URL": {Key: key, URL: "portal.example.test"},
+		"other scheme": {Key: key, URL: "ftp://portal.example.test"},
+		"credentials":  {Key: key, URL: "https://demo:demo@portal.example.test"},
+		"query":        {Key: key, URL: "https://portal.example.test?x=1"},
+		"no key":       {URL: "https://portal.example.test"},
+	} {
+		if _, err := New(o); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+// empty is a portal with nothing in it, whose feed has no news. down makes every call fail.
+type empty struct {
+	portal.Client
+	mu   sync.Mutex
+	down error
+}
+
+func (e *empty) err() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.down
+}
+
+func (e *empty) set(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.down = err
+}
+
+func (e *empty) Accounts(context.Context, string, int) ([]portal.Account, string, error) {
+	return nil, "", e.err()
+}
+func (e *empty) Pools(context.Context) ([]portal.Pool, error) {
+	return []portal.Pool{{ID: "d", Name: "Default", Default: true}}, e.err()
+}
+func (e *empty) Roles(context.Context) ([]portal.Role, error) { return nil, e.err() }
+func (e *empty) Position(context.Context) (portal.Position, error) {
+	return portal.Position{Epoch: "e"}, e.err()
+}
+func (e *empty) Configuration(context.Context) (*portal.Configuration, error) {
+	return &portal.Configuration{Revision: 1}, e.err()
+}
+func (e *empty) ReleasePool(context.Context, string, bool) error { return e.err() }
+func (e *empty) Changes(ctx context.Context, p portal.Position, wait time.Duration) ([]portal.Change, portal.Position, error) {
+	if err := e.err(); err != nil {
+		return nil, p, err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, p, ctx.Err()
+	case <-time.After(wait):
+		return nil, p, nil
+	}
+}
+
+type recorder struct {
+	mu  sync.Mutex
+	all []session.Event
+}
+
+func (r *recorder) add(e session.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, e)
+}
+
+func (r *recorder) take() []session.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := r.all
+	r.all = nil
+	return out
+}
+
+// The bubble of synctest fails when a goroutine outlives it, so each of these also shows that Close leaves none behind.
+func bubble(t *testing.T, f func(t *testing.T, s *session.Session, r *recorder)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s, r := session.New(mirror.Options{}), &recorder{}
+		s.Subscribe(r.add)
+		f(t, s, r)
+		s.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration})
+	})
+}
+
+func TestNothingIsKnownBeforeTheFirstLook(t *testing.T) {
+	bubble(t, func(t *testing.T, s *session.Session, _ *recorder) {
+		if v := s.View(); !v.Unknown || v.Client != nil || v.Mirror != nil {
+			t.Errorf("view %+v", v)
+		}
+	})
+}
+
+func TestTheSameKeyKeepsTheMirrorAndAnotherStartsAfresh(t *testing.T) {
+	bubble(t, func(t *testing.T, s *session.Session, r *recorder) {
+		spec := &v1alpha1.IdentityConfigurationSpec{}
+		first := s.Open(t.Context(), "key", &empty{}, spec)
+		synctest.Wait()
+		if got := r.take(); len(got) != 4 || !got[0].Session {
+			t.Errorf("events %+v", got)
+		}
+		again := s.Open(t.Context(), "key", &empty{}, spec.DeepCopy())
+		if again.Mirror != first.Mirror || len(r.take()) != 0 {
+			t.Error("a look at the same configuration must change nothing and tell nobody")
+		}
+		spec.OnDelete = v1alpha1.UserDelete
+		if s.Open(t.Context(), "key", &empty{}, spec); len(r.take()) != 1 {
+			t.Error("another policy concerns everybody")
+		}
+		held := s.Hold(t.Context(), "key", &empty{}, spec, session.Block{Reason: "r"})
+		if held.Mirror != first.Mirror || held.Block == nil || len(r.take()) != 1 {
+			t.Error("a block keeps the mirror and is told")
+		}
+		other := s.Open(t.Context(), "another key", &empty{}, spec)
+		synctest.Wait()
+		if other.Mirror == first.Mirror || other.Block != nil {
+			t.Error("other credentials start afresh")
+		}
+	})
+}
+
+func TestCloseForgetsThePortal(t *testing.T) {
+	bubble(t, func(t *testing.T, s *session.Session, r *recorder) {
+		s.Open(t.Context(), "key", &empty{}, &v1alpha1.IdentityConfigurationSpec{})
+		synctest.Wait()
+		r.take()
+		s.Close(session.Block{Reason: "gone"})
+		if v := s.View(); v.Client != nil || v.Mirror != nil || v.Block == nil || v.Block.Reason != "gone" {
+			t.Errorf("view %+v", v)
+		}
+		s.Close(session.Block{Reason: "gone"})
+		if got := r.take(); len(got) != 1 {
+			t.Errorf("closing twice tells once, got %+v", got)
+		}
+	})
+}
+
+func TestTheBreakerClosesWhenThePortalIsBack(t *testing.T) {
+	bubble(t, func(t *testing.T, s *session.Session, r *recorder) {
+		down, e := errors.New("refused"), &empty{}
+		v := s.Open(t.Context(), "key", e, &v1alpha1.IdentityConfigurationSpec{})
+		synctest.Wait()
+		e.set(down)
+		for range 20 { // everybody tries, and most are told without a call
+			_ = v.Client.ReleasePool(t.Context(), "uid", false)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r.take()
+		e.set(nil)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		got := r.take()
+		if len(got) != 1 || !got[0].Reachable {
+			t.Fatalf("events %+v", got)
+		}
+		if err := v.Client.ReleasePool(t.Context(), "uid", false); err != nil {
+			t.Errorf("who is told that the portal is back must be let through: %v", err)
+		}
+	})
+}
