@@ -1,0 +1,55 @@
+// Command portal serves the Management Portal: its pages, its REST API and its database.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"go.uber.org/zap/zapcore"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"lightrun.com/scim-operator/internal/portalserver"
+	"lightrun.com/scim-operator/internal/portalserver/web"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "portal:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	var o portalserver.Options
+	level := zapcore.InfoLevel
+	flags := flag.NewFlagSet("portal", flag.ContinueOnError)
+	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8090", "address to serve at")
+	flags.StringVar(&o.PublicURL, "public-url", "", "URL by which people's browsers reach the portal (default http://<listen>)")
+	flags.StringVar(&o.Database, "database", "portal.db", "SQLite file, or postgres:// URL")
+	flags.StringVar(&o.AdminUser, "bootstrap-admin-user", "", "user name of a local manager to create if there is none")
+	flags.StringVar(&o.AdminPassword, "bootstrap-admin-password-file", "", "file with that manager's password, 12 characters or more")
+	flags.Func("bootstrap-key", "scope=file: make sure that an API key with the secret in the file exists with that scope; repeatable", func(text string) error {
+		key, err := portalserver.ParseBootstrapKey(text)
+		o.Keys = append(o.Keys, key)
+		return err
+	})
+	flags.BoolVar(&o.NewFeedEpoch, "new-feed-epoch", false, "make readers of the change feed list everything again; use it once after restoring the database from a backup")
+	flags.BoolVar(&o.HTTPCookies, "insecure-http-cookies", false, "let browsers send cookies over plain http; for loopback alone")
+	flags.Func("log-level", "debug, info or error (default info)", level.Set)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+	}
+	o.Log = zap.New(zap.Level(level)).WithName("portal")
+	o.Web = web.New
+	return portalserver.Run(ctx, o)
+}

@@ -1,0 +1,58 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+)
+
+func refusal(status int, code portal.Code, message string) *portal.Error {
+	return &portal.Error{Status: status, Code: code, Message: message}
+}
+
+func invalid(format string, args ...any) *portal.Error {
+	return refusal(http.StatusBadRequest, portal.CodeInvalid, fmt.Sprintf(format, args...))
+}
+
+// malformed answers for requests that the generated code cannot read.
+func malformed(w http.ResponseWriter, r *http.Request, err error) {
+	failed(w, r, invalid("%v", err))
+}
+
+// failed writes err as {code, message}. What is no refusal is logged and told as a fault of ours.
+func failed(w http.ResponseWriter, r *http.Request, err error) {
+	var e *portal.Error
+	switch {
+	case errors.As(err, &e):
+	case r.Context().Err() != nil, store.IsBusy(err):
+		e = refusal(http.StatusServiceUnavailable, portal.CodeInternal, "the portal could not answer in time; try again")
+		e.RetryAfter = time.Second
+	default:
+		e = refusal(http.StatusInternalServerError, portal.CodeInternal, "the portal could not do this; its log tells why under the request id "+requestID(r.Context()))
+	}
+	if o := observed(r.Context()); o != nil {
+		o.code = e.Code
+		if e.Code == portal.CodeInternal {
+			o.fault = err
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if e.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="portal"`)
+	}
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	w.WriteHeader(e.Status)
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(openapi.Error{Code: string(e.Code), Message: e.Message})
+}

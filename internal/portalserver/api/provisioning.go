@@ -1,0 +1,95 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+func (s *server) ProvisionUser(ctx context.Context, r openapi.ProvisionUserRequestObject) (openapi.ProvisionUserResponseObject, error) {
+	b := r.Body
+	w := portal.AccountWrite{
+		Owner:    portal.Owner{UID: r.OwnerUID, SCIMID: b.SCIMID, Revision: b.Revision},
+		UserName: b.UserName, DisplayName: b.DisplayName, GivenName: b.GivenName, FamilyName: b.FamilyName, Email: b.Email,
+		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools,
+	}
+	if b.Adopt != nil {
+		w.Adopt = &portal.Adopt{AccountID: b.Adopt.AccountID, OwnerUID: b.Adopt.OwnerUID}
+	}
+	account, err := s.store.PutAccount(ctx, actor(ctx), w)
+	if err != nil {
+		return nil, err
+	}
+	return openapi.ProvisionUser200JSONResponse{UserJSONResponse: userResponse(account)}, nil
+}
+
+func (s *server) ReleaseUser(ctx context.Context, r openapi.ReleaseUserRequestObject) (openapi.ReleaseUserResponseObject, error) {
+	owner := portal.Owner{UID: r.OwnerUID, SCIMID: r.Body.SCIMID, Revision: r.Body.Revision}
+	return openapi.ReleaseUser204Response{}, s.store.ReleaseAccount(ctx, actor(ctx), owner, portal.ReleaseMode(r.Body.Mode))
+}
+
+func (s *server) MarkWaiting(ctx context.Context, r openapi.MarkWaitingRequestObject) (openapi.MarkWaitingResponseObject, error) {
+	owner := portal.Owner{UID: r.Body.UID, SCIMID: r.Body.SCIMID}
+	return openapi.MarkWaiting204Response{}, s.store.MarkWaiting(ctx, actor(ctx), r.AccountID, owner)
+}
+
+func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolRequestObject) (openapi.ProvisionPoolResponseObject, error) {
+	b := r.Body
+	put, err := s.store.PutPool(ctx, actor(ctx), portal.PoolWrite{OwnerUID: r.OwnerUID, Revision: b.Revision, Name: b.Name,
+		Description: b.Description, Roles: b.Roles, AdoptID: b.AdoptID})
+	if err != nil {
+		return nil, err
+	}
+	return openapi.ProvisionPool200JSONResponse{PoolJSONResponse: poolResponse(put)}, nil
+}
+
+func (s *server) ReleasePool(ctx context.Context, r openapi.ReleasePoolRequestObject) (openapi.ReleasePoolResponseObject, error) {
+	return openapi.ReleasePool204Response{}, s.store.ReleasePool(ctx, actor(ctx), r.OwnerUID, r.Body.Remove)
+}
+
+func (s *server) Bind(ctx context.Context, r openapi.BindRequestObject) (openapi.BindResponseObject, error) {
+	b := r.Body
+	return openapi.Bind204Response{}, s.store.Bind(ctx, actor(ctx), portal.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+		ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL})
+}
+
+func (s *server) Unbind(ctx context.Context, r openapi.UnbindRequestObject) (openapi.UnbindResponseObject, error) {
+	return openapi.Unbind204Response{}, s.store.Unbind(ctx, actor(ctx), r.Params.UID)
+}
+
+func (s *server) ProvisionLoginMethods(ctx context.Context, r openapi.ProvisionLoginMethodsRequestObject) (openapi.ProvisionLoginMethodsResponseObject, error) {
+	var m portal.LoginMethods
+	switch {
+	case r.Body.LoginMethods != nil:
+		m = loginMethods(*r.Body.LoginMethods)
+	case r.Body.ManagedElsewhere != "":
+		return nil, invalid("managedElsewhere goes with loginMethods: say what is to be in force")
+	}
+	config, err := s.store.PutLoginMethods(ctx, actor(ctx), m, r.Body.ManagedElsewhere)
+	if err != nil {
+		return nil, err
+	}
+	return openapi.ProvisionLoginMethods200JSONResponse{IdentityConfigurationJSONResponse: configurationResponse(config, nil)}, nil
+}
+
+func (s *server) ListSCIMKeys(ctx context.Context, _ openapi.ListSCIMKeysRequestObject) (openapi.ListSCIMKeysResponseObject, error) {
+	keys, err := s.store.SCIMKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := openapi.ListSCIMKeys200JSONResponse{Items: make([]openapi.KeyDigest, len(keys))}
+	for i, k := range keys {
+		all.Items[i] = openapi.KeyDigest{ID: k.ID, Name: k.Name, Sha256: k.SHA256, ExpiresAt: moment(k.ExpiresAt)}
+	}
+	return all, nil
+}
+
+func (s *server) GetRemovals(ctx context.Context, r openapi.GetRemovalsRequestObject) (openapi.GetRemovalsResponseObject, error) {
+	counted, err := s.store.Removals(ctx, time.Duration(r.Params.WindowSeconds)*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return openapi.GetRemovals200JSONResponse{Removed: counted.Removed, Managed: counted.Managed}, nil
+}

@@ -1,0 +1,210 @@
+// Package portalserver is the Management Portal as one process: the service over its database (store), its REST face
+// (api) and its pages (web), with what a deployment brings on the first start.
+package portalserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portalserver/api"
+	"lightrun.com/scim-operator/internal/portalserver/sso"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+)
+
+const (
+	// keepTombstones is how many deleted records the change feed remembers.
+	keepTombstones = 100_000
+	// tidyEvery is how often older ones are dropped.
+	tidyEvery = time.Hour
+	// graceful is how long requests under way may take once the process is told to stop.
+	graceful = 8 * time.Second
+)
+
+// Options are the process's options, as its flags state them.
+type Options struct {
+	Listen        string // host:port
+	PublicURL     string // as people's browsers reach it; empty: http://<Listen>
+	Database      string // see store.Options
+	AdminUser     string // the first local manager, made if there is none; empty: none is made
+	AdminPassword string // the file that holds its password
+	Keys          []BootstrapKey
+	NewFeedEpoch  bool // after a restore from a backup
+	HTTPCookies   bool // cookies without the Secure attribute, for plain http on loopback
+
+	Log logr.Logger
+	// Web makes the pages; nil: there are none.
+	Web func(WebOptions) (http.Handler, error)
+}
+
+// WebOptions is what the pages stand on.
+type WebOptions struct {
+	Store       *store.Store
+	PublicURL   string // without a slash at its end
+	HTTPCookies bool
+	Log         logr.Logger
+}
+
+// BootstrapKey is an API key that must exist: its scope, and the file that holds its secret.
+type BootstrapKey struct {
+	Scope store.Scope
+	File  string
+}
+
+// ParseBootstrapKey reads scope=file.
+func ParseBootstrapKey(text string) (BootstrapKey, error) {
+	scope, file, found := strings.Cut(text, "=")
+	if !found || scope == "" || file == "" {
+		return BootstrapKey{}, fmt.Errorf("%q is not scope=file, such as provisioning=/etc/portal/operator-key", text)
+	}
+	return BootstrapKey{Scope: store.Scope(scope), File: file}, nil
+}
+
+// Handler puts the API and the pages under one address. A nil web has no pages.
+func Handler(api, web http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/api/", "/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, api)
+	}
+	if web != nil {
+		mux.Handle("/", web)
+	}
+	return mux
+}
+
+// CheckSSO says why people could not sign in by these settings: it reads the provider's discovery document and keys.
+func CheckSSO(ctx context.Context, settings portal.SSO) error {
+	if settings.Type != "OIDC" {
+		return fmt.Errorf("this portal signs people in by OIDC alone and not by %s; register an OIDC application at your identity provider", settings.Type)
+	}
+	_, err := sso.Check(ctx, nil, settings.Issuer)
+	return err
+}
+
+// Run serves the portal until ctx ends, and stops within 10 seconds then.
+func Run(ctx context.Context, o Options) error {
+	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO})
+	if err != nil {
+		return err
+	}
+	defer s.Close() // every change was committed when it was answered
+	if err := o.bootstrap(ctx, s); err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the portal: %w", err)
+	}
+	handler, err := o.handler(s, listener.Addr())
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return o.serve(ctx, s, listener, handler)
+}
+
+func (o Options) handler(s *store.Store, at net.Addr) (http.Handler, error) {
+	rest, err := api.New(api.Options{Store: s, Log: o.Log.WithName("api")})
+	if err != nil || o.Web == nil {
+		return Handler(rest, nil), err
+	}
+	public := strings.TrimSuffix(o.PublicURL, "/")
+	if public == "" {
+		public = "http://" + at.String()
+	}
+	web, err := o.Web(WebOptions{Store: s, PublicURL: public, HTTPCookies: o.HTTPCookies, Log: o.Log.WithName("web")})
+	if err != nil {
+		return nil, fmt.Errorf("make the pages: %w", err)
+	}
+	return Handler(rest, web), nil
+}
+
+func (o Options) serve(ctx context.Context, s *store.Store, listener net.Listener, handler http.Handler) error {
+	group, ctx := errgroup.WithContext(ctx)
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second, // a reader of the feed waits 30 of them
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the feed's readers at a stop
+	}
+	o.Log.Info("Portal serves", "address", listener.Addr().String())
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve the portal: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
+		defer cancel()
+		return server.Shutdown(stop)
+	})
+	group.Go(func() error { return o.tidy(ctx, s) })
+	return group.Wait()
+}
+
+// tidy keeps the change feed's tombstones within bounds.
+func (o Options) tidy(ctx context.Context, s *store.Store) error {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := s.TruncateFeed(ctx, keepTombstones); err != nil && ctx.Err() == nil {
+				o.Log.Error(err, "Drop old tombstones of the change feed")
+			}
+		}
+	}
+}
+
+// bootstrap makes what the deployment brings: the first manager, its keys, and a new feed epoch after a restore.
+func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
+	actor := store.SystemActor("bootstrap")
+	if o.NewFeedEpoch {
+		if err := s.NewFeedEpoch(ctx); err != nil {
+			return fmt.Errorf("give the change feed a new epoch: %w", err)
+		}
+	}
+	if o.AdminUser != "" {
+		password, err := secretFile(o.AdminPassword)
+		if err != nil {
+			return fmt.Errorf("read the first manager's password: %w", err)
+		}
+		if err := s.EnsureManager(ctx, actor, o.AdminUser, password); err != nil {
+			return fmt.Errorf("make the first manager: %w", err)
+		}
+	}
+	for _, key := range o.Keys {
+		secret, err := secretFile(key.File)
+		if err != nil {
+			return fmt.Errorf("read the API key for %s: %w", key.Scope, err)
+		}
+		if err := s.EnsureKey(ctx, actor, "bootstrap-"+string(key.Scope), key.Scope, secret); err != nil {
+			return fmt.Errorf("make the API key for %s: %w", key.Scope, err)
+		}
+	}
+	return nil
+}
+
+// secretFile returns the file's text without the white space around it.
+func secretFile(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("no file is named")
+	}
+	text, err := os.ReadFile(path)
+	return strings.TrimSpace(string(text)), err
+}

@@ -1,0 +1,289 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// Account is one person's record, as the pages and the REST server show it.
+type Account struct {
+	portal.Account
+	PoolRefs       []PoolRef // the same pools as Account.Pools, by name
+	DirectRoles    []string  // given to the account itself; sorted
+	ReadOnly       bool      // managed by SCIM while SCIM is on
+	ReadOnlyReason string
+	Migrated       bool // was local before it was adopted
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	LastSignInAt   time.Time // zero: never
+
+	passwordHash string
+}
+
+// PoolRef is a pool as an account has it, with what it gives.
+type PoolRef struct {
+	ID      string
+	Name    string
+	Default bool
+	Roles   []string // sorted
+}
+
+// HasPassword answers whether the person can sign in without SSO.
+func (a *Account) HasPassword() bool { return a.passwordHash != "" }
+
+// IsManager answers whether the account's roles open the pages of a manager.
+func (a *Account) IsManager() bool {
+	return slices.Contains(a.Roles, portal.RoleManager) || slices.Contains(a.Roles, portal.RoleAdmin) || slices.Contains(a.Roles, portal.RoleAccountManager)
+}
+
+func (a *Account) active() bool { return a.Status == portal.StatusActive }
+
+// keeps answers whether the account is a local manager who can sign in.
+func (a *Account) keeps(sso bool) bool {
+	return a.ManagedBy == portal.ManagedByLocal && a.active() && slices.Contains(a.Roles, portal.RoleManager) && (a.HasPassword() || sso)
+}
+
+// AccountFilter narrows a list; empty fields do not.
+type AccountFilter struct {
+	UserName  string // whole, folded
+	Email     string // whole, folded
+	ManagedBy portal.ManagedBy
+	Status    portal.Status
+	PoolID    string
+	Search    string // part of user name, display name or e-mail address, folded
+	ByName    bool   // in order of user name and not of id; cursors of the two do not mix
+}
+
+// Accounts returns up to limit accounts behind the cursor after (empty: from the start), and the cursor to go on from
+// (empty: that was the end). The order is that of ids, or of user names with ByName.
+func (s *Store) Accounts(ctx context.Context, f AccountFilter, after string, limit int) (page []Account, next string, err error) {
+	where, args := f.conditions()
+	key := "id"
+	if f.ByName {
+		key = "user_name_folded"
+	}
+	if after != "" {
+		where, args = append(where, key+" > ?"), append(args, after)
+	}
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		page, err = c.accounts(`WHERE `+strings.Join(where, " AND ")+` ORDER BY `+key+` LIMIT ?`, append(args, limit+1)...)
+		return err
+	})
+	if err != nil || len(page) <= limit {
+		return page, "", err
+	}
+	page = page[:limit]
+	next = page[limit-1].ID
+	if f.ByName {
+		next = names.Fold(page[limit-1].UserName)
+	}
+	return page, next, nil
+}
+
+func (f AccountFilter) conditions() (where []string, args []any) {
+	where = []string{"TRUE"}
+	add := func(on bool, condition string, arg any) {
+		if on {
+			where, args = append(where, condition), append(args, arg)
+		}
+	}
+	add(f.UserName != "", "user_name_folded = ?", names.Fold(f.UserName))
+	add(f.Email != "", "email_folded = ?", names.Fold(f.Email))
+	add(f.ManagedBy != "", "managed_by = ?", string(f.ManagedBy))
+	add(f.Status != "", "status = ?", string(f.Status))
+	// In order of name the walk along the names stops at a full page; in order of id the pool's own index is in that order.
+	inPool := "id IN (SELECT account_id FROM memberships WHERE pool_id = ?)"
+	if f.ByName {
+		inPool = "EXISTS (SELECT 1 FROM memberships m WHERE m.account_id = accounts.id AND m.pool_id = ?)"
+	}
+	add(f.PoolID != "", inPool, f.PoolID)
+	add(strings.TrimSpace(f.Search) != "", `search_text LIKE ? ESCAPE '\'`, "%"+likeText(names.Fold(f.Search))+"%")
+	return where, args
+}
+
+// likeText takes the meaning from LIKE's wildcards.
+func likeText(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}
+
+// CountAccounts returns how many accounts fit the filter.
+func (s *Store) CountAccounts(ctx context.Context, f AccountFilter) (n int, err error) {
+	where, args := f.conditions()
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		return c.row(`SELECT COUNT(*) FROM accounts WHERE `+strings.Join(where, " AND "), args...).Scan(&n)
+	})
+	return n, err
+}
+
+// Account returns the account with the id, or NOT_FOUND.
+func (s *Store) Account(ctx context.Context, id string) (*Account, error) {
+	return s.oneAccount(ctx, "user "+id, `WHERE id = ?`, id)
+}
+
+// AccountByName returns the account with the user name, folded, or NOT_FOUND.
+func (s *Store) AccountByName(ctx context.Context, userName string) (*Account, error) {
+	return s.oneAccount(ctx, "user of that name", `WHERE user_name_folded = ?`, names.Fold(userName))
+}
+
+func (s *Store) oneAccount(ctx context.Context, what, where string, args ...any) (account *Account, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		account, err = c.account(what, where, args...)
+		return err
+	})
+	return account, err
+}
+
+// account returns the one account that where names, or NOT_FOUND.
+func (c *conn) account(what, where string, args ...any) (*Account, error) {
+	found, err := c.accounts(where, args...)
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, refuse(portal.CodeNotFound, "there is no %s", what)
+	}
+	return &found[0], nil
+}
+
+// maybeAccount is account without an error for none.
+func (c *conn) maybeAccount(where string, args ...any) (*Account, error) {
+	found, err := c.accounts(where, args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+func (c *conn) accountsByID(ids []string) (map[string]*Account, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	found, err := c.accounts(`WHERE id IN (`+marks(len(ids))+`)`, list(ids)...)
+	byID := make(map[string]*Account, len(found))
+	for i := range found {
+		byID[found[i].ID] = &found[i]
+	}
+	return byID, err
+}
+
+const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_scim_id,
+	owner_revision, waiting_uid, waiting_scim_id, handed_over, deactivated_by, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
+
+// accounts reads the accounts that where names, with pools and roles: four queries however many they are.
+func (c *conn) accounts(where string, args ...any) ([]Account, error) {
+	var found []Account
+	err := c.each(func(rows *sql.Rows) error {
+		a, err := scanAccount(rows)
+		found = append(found, a)
+		return err
+	}, `SELECT `+accountColumns+` FROM accounts `+where, args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found, errors.Join(c.addPools(found), c.addReadOnly(found))
+}
+
+func scanAccount(rows *sql.Rows) (Account, error) {
+	var (
+		a                          Account
+		owner                      sql.NullString
+		created, updated, signedIn int64
+	)
+	err := rows.Scan(&a.ID, &a.UserName, &a.DisplayName, &a.GivenName, &a.FamilyName, &a.Email, &a.ExternalID, &a.Status, &a.ManagedBy,
+		&owner, &a.Owner.SCIMID, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.SCIMID, &a.HandedOver, &a.DeactivatedBy,
+		&a.passwordHash, &a.Migrated, &a.Revision, &created, &updated, &signedIn)
+	a.Owner.UID = owner.String
+	a.CreatedAt, a.UpdatedAt, a.LastSignInAt = fromMicros(created), fromMicros(updated), fromMicros(signedIn)
+	return a, err
+}
+
+// addPools reads the accounts' pools and direct roles and derives the effective roles.
+func (c *conn) addPools(accounts []Account) error {
+	ids := make([]string, len(accounts))
+	at := make(map[string]*Account, len(accounts))
+	for i := range accounts {
+		ids[i] = accounts[i].ID
+		at[ids[i]] = &accounts[i]
+		accounts[i].DirectRoles = []string{}
+	}
+	in := `IN (` + marks(len(ids)) + `)`
+	members := map[string][]string{}
+	err := c.each(func(rows *sql.Rows) error {
+		var account, pool string
+		err := rows.Scan(&account, &pool)
+		members[account] = append(members[account], pool)
+		return err
+	}, `SELECT account_id, pool_id FROM memberships WHERE account_id `+in, list(ids)...)
+	if err != nil {
+		return err
+	}
+	err = c.each(func(rows *sql.Rows) error {
+		var account, role string
+		err := rows.Scan(&account, &role)
+		at[account].DirectRoles = append(at[account].DirectRoles, role)
+		return err
+	}, `SELECT account_id, role FROM account_roles WHERE account_id `+in+` ORDER BY role`, list(ids)...)
+	if err != nil {
+		return err
+	}
+	refs, err := c.poolRefs(distinct(members))
+	if err != nil {
+		return err
+	}
+	for i := range accounts {
+		accounts[i].setPools(pick(refs, members[accounts[i].ID]))
+	}
+	return nil
+}
+
+// setPools puts the account into these pools and derives its roles.
+func (a *Account) setPools(refs []PoolRef) {
+	slices.SortFunc(refs, func(x, y PoolRef) int { return strings.Compare(x.Name, y.Name) })
+	a.PoolRefs, a.Pools = refs, make([]string, len(refs))
+	for i, p := range refs {
+		a.Pools[i] = p.ID
+	}
+	slices.Sort(a.Pools)
+	a.Roles = effective(a.DirectRoles, refs)
+}
+
+// addReadOnly says which accounts nobody may edit here, and why.
+func (c *conn) addReadOnly(accounts []Account) error {
+	if !slices.ContainsFunc(accounts, func(a Account) bool { return a.ManagedBy == portal.ManagedBySCIM }) {
+		return nil
+	}
+	config, err := c.configuration()
+	if err != nil || !config.SCIMEnabled {
+		return err
+	}
+	reason := "Managed by SCIM: change this person in " + config.provider() + "; the portal follows"
+	for i := range accounts {
+		if accounts[i].ManagedBy == portal.ManagedBySCIM {
+			accounts[i].ReadOnly, accounts[i].ReadOnlyReason = true, reason
+		}
+	}
+	return nil
+}
+
+func distinct(members map[string][]string) []string {
+	var all []string
+	for _, pools := range members {
+		all = append(all, pools...)
+	}
+	return sortedSet(all)
+}
+
+func pick(refs map[string]PoolRef, ids []string) []PoolRef {
+	picked := make([]PoolRef, 0, len(ids))
+	for _, id := range ids {
+		picked = append(picked, refs[id])
+	}
+	return picked
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// event is what the audit will say of a change in the making.
+type event struct {
+	action     string
+	targetKind string
+	targetID   string
+	targetName string
+	changes    []FieldChange
+}
+
+// FieldChange is one field before and after. Secrets are told as "set" alone.
+type FieldChange struct {
+	Field string `json:"field"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+}
+
+// AuditEvent is one change, or one that was refused.
+type AuditEvent struct {
+	ID         int64
+	At         time.Time
+	ActorKind  ActorKind
+	ActorID    string
+	ActorName  string
+	Action     string // what was tried, such as user.update
+	TargetKind string
+	TargetID   string
+	TargetName string // as it was then
+	Code       portal.Code
+	Message    string // why it was refused
+	Changes    []FieldChange
+	RequestID  string
+}
+
+// Refused answers whether nothing was changed.
+func (e AuditEvent) Refused() bool { return e.Code != "" }
+
+// AuditFilter narrows the audit; empty fields do not.
+type AuditFilter struct {
+	TargetID string
+	Actor    string // exact name
+	Refused  bool   // only refused ones
+}
+
+// audit writes the transaction's event. Each transaction has one at most.
+func (t *tx) audit(ev *event, refusal *portal.Error) error {
+	changes, err := json.Marshal(slices.Clip(append([]FieldChange{}, ev.changes...)))
+	if err != nil {
+		return err
+	}
+	var code, message string
+	if refusal != nil {
+		code, message = string(refusal.Code), refusal.Message
+	}
+	if _, err := t.exec(`INSERT INTO audit_events
+		(id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, target_name, code, message, changes, request_id)
+		VALUES (`+marks(13)+`)`, t.auditID, micros(t.now), string(t.actor.Kind), t.actor.ID, t.actor.Name,
+		ev.action, ev.targetKind, ev.targetID, ev.targetName, code, message, string(changes), t.actor.RequestID); err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE meta SET audit_sequence = ?`, t.auditID)
+	return err
+}
+
+// removal notes that the operator took access from the account; the deprovisioning guard counts these.
+func (t *tx) removal(accountID string) error {
+	_, err := t.exec(`INSERT INTO audit_removals (event_id, account_id, at) VALUES (?, ?, ?)`, t.auditID, accountID, micros(t.now))
+	return err
+}
+
+// AuditEvents returns up to limit events older than the one with the id before (0: from the newest), the newest first.
+func (s *Store) AuditEvents(ctx context.Context, f AuditFilter, before int64, limit int) ([]AuditEvent, error) {
+	where, args := []string{"TRUE"}, []any{}
+	add := func(on bool, condition string, arg ...any) {
+		if on {
+			where, args = append(where, condition), append(args, arg...)
+		}
+	}
+	add(before > 0, "id < ?", before)
+	add(f.TargetID != "", "target_id = ?", f.TargetID)
+	add(f.Actor != "", "actor_name = ?", f.Actor)
+	add(f.Refused, "code <> ''")
+	var all []AuditEvent
+	err := s.inSnapshot(ctx, func(c *conn) error {
+		return c.each(func(rows *sql.Rows) error {
+			e, err := scanAudit(rows)
+			all = append(all, e)
+			return err
+		}, `SELECT id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, target_name, code, message, changes, request_id
+			FROM audit_events WHERE `+strings.Join(where, " AND ")+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+	})
+	return all, err
+}
+
+func scanAudit(rows *sql.Rows) (AuditEvent, error) {
+	var (
+		e       AuditEvent
+		at      int64
+		changes string
+	)
+	if err := rows.Scan(&e.ID, &at, &e.ActorKind, &e.ActorID, &e.ActorName, &e.Action, &e.TargetKind, &e.TargetID, &e.TargetName,
+		&e.Code, &e.Message, &changes, &e.RequestID); err != nil {
+		return e, err
+	}
+	e.At = fromMicros(at)
+	return e, json.Unmarshal([]byte(changes), &e.Changes)
+}
+
+// Removals counts, from the audit, the accounts from which the operator took access within the window up to now.
+func (s *Store) Removals(ctx context.Context, window time.Duration) (portal.Removals, error) {
+	var r portal.Removals
+	err := s.inSnapshot(ctx, func(c *conn) error {
+		since := micros(s.now().Add(-window))
+		if err := c.row(`SELECT COUNT(DISTINCT account_id) FROM audit_removals WHERE at > ?`, since).Scan(&r.Removed); err != nil {
+			return err
+		}
+		err := c.row(`SELECT COUNT(*) FROM accounts WHERE managed_by = 'SCIM' AND status = 'Active'`).Scan(&r.Managed)
+		r.Managed += r.Removed
+		return err
+	})
+	return r, err
+}
+
+// difference collects the fields that differ.
+type difference []FieldChange
+
+func (d *difference) text(field, from, to string) {
+	if from != to {
+		*d = append(*d, FieldChange{Field: field, From: from, To: to})
+	}
+}
+
+func (d *difference) flag(field string, from, to bool) {
+	d.text(field, strconv.FormatBool(from), strconv.FormatBool(to))
+}
+
+func (d *difference) list(field string, from, to []string) {
+	d.text(field, strings.Join(from, ", "), strings.Join(to, ", "))
+}

@@ -1,0 +1,60 @@
+package store
+
+import (
+	"context"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// Bind claims the portal for one operator and one identity provider. The holder may bind again, also with another name
+// to show or another SCIM base URL, and an IdentityConfiguration that was made anew in the same place takes its
+// predecessor's. Anybody else is refused: IDP_ALREADY_CONFIGURED for another provider, OPERATOR_ALREADY_BOUND for another operator.
+func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) error {
+	ev := event{action: "binding.bind", targetKind: "IdentityConfiguration", targetID: "default"}
+	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		if b.UID == "" || b.Cluster == "" || b.Namespace == "" || b.Name == "" || b.ProviderType == "" {
+			return refuse(portal.CodeInvalid, "a binding needs cluster, namespace, name and UID of the IdentityConfiguration and the type of its provider")
+		}
+		before, err := t.configuration()
+		if err != nil {
+			return err
+		}
+		if err := bindable(before, b); err != nil {
+			return err
+		}
+		after := *before
+		after.Binding = &b
+		return t.saveConfiguration(&ev, before, &after)
+	})
+}
+
+func bindable(config *Configuration, b portal.Binding) error {
+	first := config.Binding
+	if first == nil {
+		return nil
+	}
+	holder := first.Namespace + "/" + first.Name + " in cluster " + first.Cluster
+	if first.ProviderType != b.ProviderType {
+		return refuse(portal.CodeIDPConfigured, "the portal is integrated with %s (%s) by %s; one identity provider is integrated at a time, unbind that one first",
+			config.provider(), first.ProviderType, holder)
+	}
+	samePlace := first.Cluster == b.Cluster && first.Namespace == b.Namespace && first.Name == b.Name
+	if first.UID != b.UID && !samePlace {
+		return refuse(portal.CodeOperatorBound, "the portal is bound to the operator of %s, for %s; delete that IdentityConfiguration first", holder, config.provider())
+	}
+	return nil
+}
+
+// Unbind gives the portal free if uid holds it.
+func (s *Store) Unbind(ctx context.Context, actor Actor, uid string) error {
+	ev := event{action: "binding.unbind", targetKind: "IdentityConfiguration", targetID: "default"}
+	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		before, err := t.configuration()
+		if err != nil || before.Binding == nil || before.Binding.UID != uid {
+			return err
+		}
+		after := *before
+		after.Binding = nil
+		return t.saveConfiguration(&ev, before, &after)
+	})
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+// dialect is where the databases differ. Everything else is SQL that both understand, with ? for parameters.
+type dialect struct {
+	goose    goose.Dialect
+	numbered bool   // parameters are $1, $2, …
+	forTurn  string // ends the SELECT by which a writer takes its turn
+	snapshot sql.IsolationLevel
+	notify   string // tells other processes of a commit
+}
+
+var (
+	onSQLite     = dialect{goose: goose.DialectSQLite3}
+	onPostgreSQL = dialect{goose: goose.DialectPostgres, numbered: true, forTurn: " FOR UPDATE", snapshot: sql.LevelRepeatableRead, notify: "NOTIFY portal_feed"}
+)
+
+// rebind writes the query's parameters as the database wants them. Queries hold no ? in text.
+func (d dialect) rebind(query string) string {
+	if !d.numbered {
+		return query
+	}
+	var b strings.Builder
+	n := 0
+	for {
+		before, after, found := strings.Cut(query, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		n++
+		b.WriteString("$" + strconv.Itoa(n))
+		query = after
+	}
+}
+
+// marks returns "?, ?, …" for n parameters.
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+// list turns strings into parameters.
+func list(values []string) []any {
+	args := make([]any, len(values))
+	for i, v := range values {
+		args[i] = v
+	}
+	return args
+}
+
+// conn runs queries within one transaction.
+type conn struct {
+	ctx     context.Context
+	tx      *sql.Tx
+	dialect dialect
+}
+
+func (c *conn) exec(query string, args ...any) (int64, error) {
+	result, err := c.tx.ExecContext(c.ctx, c.dialect.rebind(query), args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+func (c *conn) row(query string, args ...any) *sql.Row {
+	return c.tx.QueryRowContext(c.ctx, c.dialect.rebind(query), args...)
+}
+
+// each calls scan for every row of the answer.
+func (c *conn) each(scan func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := c.tx.QueryContext(c.ctx, c.dialect.rebind(query), args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// yes answers an EXISTS query.
+func (c *conn) yes(query string, args ...any) (bool, error) {
+	var found bool
+	err := c.row(`SELECT EXISTS (`+query+`)`, args...).Scan(&found)
+	return found, err
+}

@@ -1,0 +1,283 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// Configuration is the identity configuration in force. Its SSO.ClientSecret is always empty; SSO has it.
+type Configuration struct {
+	portal.Configuration
+	ClientSecretSet bool
+
+	secret string
+}
+
+// provider names the bound identity provider for people.
+func (c *Configuration) provider() string {
+	switch {
+	case c.Binding == nil:
+		return "the identity provider"
+	case c.Binding.ProviderName != "":
+		return c.Binding.ProviderName
+	}
+	return c.Binding.ProviderType
+}
+
+// Provider is the bound identity provider's name as shown to people; empty when none is bound.
+func (c *Configuration) Provider() string {
+	if c.Binding == nil {
+		return ""
+	}
+	return c.provider()
+}
+
+// Configuration returns the identity configuration in force.
+func (s *Store) Configuration(ctx context.Context) (config *Configuration, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		config, err = c.configuration()
+		return err
+	})
+	return config, err
+}
+
+// SSO returns the single sign-on settings with the client secret, for signing people in. It is for no page and no answer.
+func (s *Store) SSO(ctx context.Context) (portal.SSO, error) {
+	config, err := s.Configuration(ctx)
+	if err != nil {
+		return portal.SSO{}, err
+	}
+	sso := config.SSO
+	sso.ClientSecret = config.secret
+	return sso, nil
+}
+
+func (c *conn) configuration() (*Configuration, error) {
+	var (
+		f Configuration
+		b portal.Binding
+	)
+	err := c.row(`SELECT sso_enabled, sso_type, sso_issuer, sso_client_id, sso_client_secret, sso_metadata_url, scim_enabled,
+		provision_existing_users, provision_groups, managed_elsewhere, bound_uid, bound_cluster, bound_namespace, bound_name,
+		provider_type, provider_name, scim_base_url, revision FROM identity_configuration`).Scan(
+		&f.SSO.Enabled, &f.SSO.Type, &f.SSO.Issuer, &f.SSO.ClientID, &f.secret, &f.SSO.MetadataURL, &f.SCIMEnabled,
+		&f.ProvisionExistingUsers, &f.ProvisionGroups, &f.ManagedElsewhere, &b.UID, &b.Cluster, &b.Namespace, &b.Name,
+		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &f.Revision)
+	if b.UID != "" {
+		f.Binding = &b
+	}
+	f.ClientSecretSet = f.secret != ""
+	return &f, err
+}
+
+// configuration is read once per transaction; saveConfiguration keeps it current.
+func (t *tx) configuration() (*Configuration, error) {
+	if t.config != nil {
+		return t.config, nil
+	}
+	config, err := t.conn.configuration()
+	if err == nil {
+		t.config = config
+	}
+	return config, err
+}
+
+// SaveLoginMethods replaces the login methods in the name of the page or a key, and returns what is then in force. With
+// dryRun it checks and answers the same, with the migration report, and changes nothing. An empty client secret keeps
+// the stored one. Refusals: MANAGED_ELSEWHERE, SSO_REQUIRED, SCIM_REQUIRED, SSO_NOT_REACHABLE, LAST_MANAGER, STALE_REVISION (412), INVALID.
+func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portal.LoginMethods, ifRevision *int64, dryRun bool) (*Configuration, *MigrationReport, error) {
+	ev := event{action: "identity-configuration.update", targetKind: "IdentityConfiguration"}
+	checked := s.checkSSO(ctx, m)
+	var (
+		after  *Configuration
+		report *MigrationReport
+	)
+	change := func(t *tx) error {
+		before, err := t.configuration()
+		switch {
+		case err != nil:
+			return err
+		case before.ManagedElsewhere != "":
+			return refuse(portal.CodeManagedElsewhere, "the login methods are ruled by %s; change them there", before.ManagedElsewhere)
+		case ifRevision != nil && *ifRevision != before.Revision:
+			return staleTag("the identity configuration", before.Revision, *ifRevision)
+		case checked != nil:
+			return checked
+		}
+		after = before.with(m)
+		if err := t.saveConfiguration(&ev, before, after); err != nil || !dryRun {
+			return err
+		}
+		if report, err = t.migrationReport(); err != nil {
+			return err
+		}
+		return errDryRun
+	}
+	err := s.changeOrTry(ctx, actor, &ev, dryRun, change)
+	if err != nil {
+		return nil, nil, err
+	}
+	return after, report, nil
+}
+
+// changeOrTry runs a manager's change; a dry run of it leaves neither a change nor an audit event.
+func (s *Store) changeOrTry(ctx context.Context, actor Actor, ev *event, dryRun bool, change func(*tx) error) error {
+	if !dryRun {
+		return s.mutate(ctx, actor, ScopeManage, ev, change)
+	}
+	if err := actor.allowed(ScopeManage); err != nil {
+		return err
+	}
+	err := s.inTx(ctx, func(t *tx) error {
+		t.actor = actor
+		return change(t)
+	})
+	if errors.Is(err, errDryRun) {
+		return nil
+	}
+	return err
+}
+
+// PutLoginMethods replaces the login methods in the name of a declared configuration; managedElsewhere says whose, and
+// closes the page. Empty hands them back to the page and changes nothing else. Refusals as SaveLoginMethods.
+func (s *Store) PutLoginMethods(ctx context.Context, actor Actor, m portal.LoginMethods, managedElsewhere string) (*Configuration, error) {
+	ev := event{action: "identity-configuration.provision", targetKind: "IdentityConfiguration"}
+	var checked error
+	if managedElsewhere != "" {
+		checked = s.checkSSO(ctx, m)
+	}
+	var after *Configuration
+	err := s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		before, err := t.configuration()
+		if err != nil {
+			return err
+		}
+		if checked != nil {
+			return checked
+		}
+		after = before.with(before.LoginMethods)
+		if managedElsewhere != "" {
+			after = before.with(m)
+		}
+		after.ManagedElsewhere = managedElsewhere
+		return t.saveConfiguration(&ev, before, after)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return after, nil
+}
+
+// with returns the configuration with these login methods.
+func (c *Configuration) with(m portal.LoginMethods) *Configuration {
+	after := *c
+	if m.SSO.ClientSecret != "" {
+		after.secret = m.SSO.ClientSecret
+	}
+	m.SSO.ClientSecret = ""
+	after.LoginMethods = m
+	after.ClientSecretSet = after.secret != ""
+	return &after
+}
+
+// checkSSO asks whether people could sign in by m's settings, when they are new. It runs before the transaction, because it
+// talks to the identity provider; whatever else is wrong is said first.
+func (s *Store) checkSSO(ctx context.Context, m portal.LoginMethods) error {
+	if err := validLoginMethods(m); err != nil || !m.SSO.Enabled {
+		return err
+	}
+	now, err := s.SSO(ctx)
+	if err != nil {
+		return err
+	}
+	asked := m.SSO
+	if asked.ClientSecret == "" {
+		asked.ClientSecret = now.ClientSecret
+	}
+	if asked == now {
+		return nil
+	}
+	if err := s.check(ctx, asked); err != nil {
+		return refuse(portal.CodeSSONotReachable, "single sign-on would not work: %v", err)
+	}
+	return nil
+}
+
+// validLoginMethods holds the rules that need no look at the records.
+func validLoginMethods(m portal.LoginMethods) error {
+	sso := m.SSO
+	switch {
+	case m.SCIMEnabled && !sso.Enabled:
+		return refuse(portal.CodeSSORequired, "SCIM needs single sign-on: turn on SSO and configure it first")
+	case m.ProvisionExistingUsers && !m.SCIMEnabled:
+		return refuse(portal.CodeSCIMRequired, "\"Provision existing users with SCIM\" needs SCIM: turn on SCIM first")
+	case !sso.Enabled:
+		return nil
+	case sso.Type != "OIDC" && sso.Type != "SAML":
+		return refuse(portal.CodeInvalid, "the type of single sign-on is %q; use OIDC or SAML", sso.Type)
+	case sso.Type == "OIDC" && (strings.TrimSpace(sso.Issuer) == "" || strings.TrimSpace(sso.ClientID) == ""):
+		return refuse(portal.CodeInvalid, "single sign-on by OIDC needs the issuer URL and the client id")
+	case sso.Type == "SAML" && strings.TrimSpace(sso.MetadataURL) == "":
+		return refuse(portal.CodeInvalid, "single sign-on by SAML needs the metadata URL of the identity provider")
+	}
+	return nil
+}
+
+// saveConfiguration writes after if it differs from before and a local manager who can sign in remains.
+func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
+	ev.changes = configurationDifference(before, after)
+	if len(ev.changes) == 0 {
+		return nil
+	}
+	after.Revision++
+	b := portal.Binding{}
+	if after.Binding != nil {
+		b = *after.Binding
+	}
+	return t.keepManager(before.SSO.Enabled, after.SSO.Enabled, func() error {
+		t.config = after
+		if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
+			sso_metadata_url = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
+			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, revision = ?`,
+			after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL, after.SCIMEnabled,
+			after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
+			b.ProviderType, b.ProviderName, b.SCIMBaseURL, after.Revision); err != nil {
+			return err
+		}
+		return t.touch(portal.ChangeConfiguration, "default", false)
+	})
+}
+
+func configurationDifference(before, after *Configuration) []FieldChange {
+	var d difference
+	d.flag("sso.enabled", before.SSO.Enabled, after.SSO.Enabled)
+	d.text("sso.type", before.SSO.Type, after.SSO.Type)
+	d.text("sso.issuer", before.SSO.Issuer, after.SSO.Issuer)
+	d.text("sso.clientId", before.SSO.ClientID, after.SSO.ClientID)
+	if before.secret != after.secret {
+		d = append(d, FieldChange{Field: "sso.clientSecret", To: "set"})
+	}
+	d.text("sso.metadataUrl", before.SSO.MetadataURL, after.SSO.MetadataURL)
+	d.flag("scim.enabled", before.SCIMEnabled, after.SCIMEnabled)
+	d.flag("scim.provisionExistingUsers", before.ProvisionExistingUsers, after.ProvisionExistingUsers)
+	d.flag("scim.provisionGroups", before.ProvisionGroups, after.ProvisionGroups)
+	d.text("managedElsewhere", before.ManagedElsewhere, after.ManagedElsewhere)
+	var b, a portal.Binding
+	if before.Binding != nil {
+		b = *before.Binding
+	}
+	if after.Binding != nil {
+		a = *after.Binding
+	}
+	d.text("binding.uid", b.UID, a.UID)
+	d.text("binding.cluster", b.Cluster, a.Cluster)
+	d.text("binding.namespace", b.Namespace, a.Namespace)
+	d.text("binding.name", b.Name, a.Name)
+	d.text("binding.providerType", b.ProviderType, a.ProviderType)
+	d.text("binding.providerName", b.ProviderName, a.ProviderName)
+	d.text("binding.scimBaseUrl", b.SCIMBaseURL, a.SCIMBaseURL)
+	return d
+}

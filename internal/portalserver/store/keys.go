@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// APIKey is a key as it may be shown: without its secret.
+type APIKey struct {
+	ID         string
+	Name       string
+	Scope      Scope
+	CreatedAt  time.Time
+	CreatedBy  string
+	ExpiresAt  time.Time // zero: never
+	LastUsedAt time.Time // zero: never; exact to a minute
+
+	sha256 string
+}
+
+// minSecret is the shortest secret that the portal takes from outside, in characters.
+const minSecret = 20
+
+// Keys returns all keys, the newest first.
+func (s *Store) Keys(ctx context.Context) (all []APIKey, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		all, err = c.keys(`ORDER BY created_at DESC, id DESC`)
+		return err
+	})
+	return all, err
+}
+
+func (c *conn) keys(where string, args ...any) ([]APIKey, error) {
+	var all []APIKey
+	err := c.each(func(rows *sql.Rows) error {
+		var k APIKey
+		var created, expires, used int64
+		err := rows.Scan(&k.ID, &k.Name, &k.Scope, &k.sha256, &created, &k.CreatedBy, &expires, &used)
+		k.CreatedAt, k.ExpiresAt, k.LastUsedAt = fromMicros(created), fromMicros(expires), fromMicros(used)
+		all = append(all, k)
+		return err
+	}, `SELECT id, name, scope, sha256, created_at, created_by, expires_at, last_used_at FROM api_keys `+where, args...)
+	return all, err
+}
+
+// CreateKey makes a key and returns its secret, which is kept nowhere. A zero expires means never.
+func (s *Store) CreateKey(ctx context.Context, actor Actor, name string, scope Scope, expires time.Time) (*APIKey, string, error) {
+	secret := "lrp_" + randomText()
+	key := APIKey{ID: newID(), Name: name, Scope: scope, ExpiresAt: expires, CreatedBy: actor.Name, sha256: digest(secret)}
+	ev := event{action: "api-key.create", targetKind: "ApiKey", targetID: key.ID, targetName: name}
+	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
+		if !expires.IsZero() && !expires.After(t.now) {
+			return refuse(portal.CodeInvalid, "the key would have expired already; choose a time to come, or none")
+		}
+		return t.insertKey(&ev, &key)
+	})
+	if err != nil {
+		return nil, "", err
+	}
+	return &key, secret, nil
+}
+
+// EnsureKey makes sure that a key with this secret and scope exists; it is how a deployment brings its first keys.
+// A key with the secret and another scope is refused.
+func (s *Store) EnsureKey(ctx context.Context, actor Actor, name string, scope Scope, secret string) error {
+	ev := event{action: "api-key.ensure", targetKind: "ApiKey", targetName: name}
+	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
+		if len(secret) < minSecret {
+			return refuse(portal.CodeInvalid, "the secret of the key %q is shorter than %d characters; make one with: openssl rand -base64 32", name, minSecret)
+		}
+		found, err := t.keys(`WHERE sha256 = ?`, digest(secret))
+		switch {
+		case err != nil:
+			return err
+		case len(found) > 0 && found[0].Scope == scope:
+			return nil
+		case len(found) > 0:
+			return refuse(portal.CodeInvalid, "the secret of the key %q is in use with the scope %s; give each key a secret of its own", name, found[0].Scope)
+		}
+		return t.insertKey(&ev, &APIKey{ID: newID(), Name: name, Scope: scope, CreatedBy: actor.Name, sha256: digest(secret)})
+	})
+}
+
+func (t *tx) insertKey(ev *event, k *APIKey) error {
+	switch k.Scope {
+	case ScopeManage, ScopeRead, ScopeProvisioning, ScopeSCIM:
+	default:
+		return refuse(portal.CodeInvalid, "there is no scope %q; use manage, read, provisioning or scim", k.Scope)
+	}
+	if k.Name == "" {
+		return refuse(portal.CodeInvalid, "give the key a name that says who uses it")
+	}
+	if err := validText("name", k.Name); err != nil {
+		return err
+	}
+	k.CreatedAt = t.now
+	ev.targetID = k.ID
+	var d difference
+	d.text("scope", "", string(k.Scope))
+	if !k.ExpiresAt.IsZero() {
+		d.text("expiresAt", "", k.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	ev.changes = d
+	if _, err := t.exec(`INSERT INTO api_keys (id, name, scope, sha256, created_at, created_by, expires_at, last_used_at) VALUES (`+marks(8)+`)`,
+		k.ID, k.Name, string(k.Scope), k.sha256, micros(k.CreatedAt), k.CreatedBy, micros(k.ExpiresAt), 0); err != nil {
+		return err
+	}
+	return t.touch(portal.ChangeKey, k.ID, false)
+}
+
+// DeleteKey deletes a key; it stops working at once. NOT_FOUND when there is none.
+func (s *Store) DeleteKey(ctx context.Context, actor Actor, id string) error {
+	ev := event{action: "api-key.delete", targetKind: "ApiKey", targetID: id}
+	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
+		found, err := t.keys(`WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return refuse(portal.CodeNotFound, "there is no API key %s", id)
+		}
+		ev.targetName = found[0].Name
+		if _, err := t.exec(`DELETE FROM api_keys WHERE id = ?`, id); err != nil {
+			return err
+		}
+		return t.touch(portal.ChangeKey, id, true)
+	})
+}
+
+// Authenticate returns the actor behind an API key's secret, or UNAUTHENTICATED.
+func (s *Store) Authenticate(ctx context.Context, secret string) (Actor, error) {
+	sum := digest(secret)
+	var found []APIKey
+	err := s.inSnapshot(ctx, func(c *conn) (err error) {
+		found, err = c.keys(`WHERE sha256 = ?`, sum)
+		return err
+	})
+	if err != nil {
+		return Actor{}, err
+	}
+	if len(found) == 0 || subtle.ConstantTimeCompare([]byte(found[0].sha256), []byte(sum)) != 1 {
+		return Actor{}, refuse(portal.CodeUnauthenticated, "the API key is not known; create one on the page API keys and send it as Authorization: Bearer <key>")
+	}
+	key := found[0]
+	now := s.now()
+	if !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt) {
+		return Actor{}, refuse(portal.CodeUnauthenticated, "the API key %q expired at %s; create a new one", key.Name, key.ExpiresAt.Format(time.RFC3339))
+	}
+	if now.Sub(key.LastUsedAt) >= time.Minute {
+		if err := s.used(ctx, key.ID, now); err != nil {
+			return Actor{}, err
+		}
+	}
+	actor := Actor{Kind: Key, ID: key.ID, Name: key.Name, Scopes: []Scope{key.Scope}}
+	if key.Scope == ScopeProvisioning {
+		actor.Kind = Operator
+	}
+	return actor, nil
+}
+
+// used remembers when the key was last used. It is no change of the record.
+func (s *Store) used(ctx context.Context, id string, now time.Time) error {
+	_, err := s.write.ExecContext(ctx, s.dialect.rebind(`UPDATE api_keys SET last_used_at = ? WHERE id = ? AND last_used_at < ?`), micros(now), id, micros(now))
+	return err
+}
+
+// SCIMKeys returns the digests of the keys that are valid now as tokens for the SCIM webhook.
+func (s *Store) SCIMKeys(ctx context.Context) ([]portal.KeyDigest, error) {
+	var all []portal.KeyDigest
+	err := s.inSnapshot(ctx, func(c *conn) error {
+		found, err := c.keys(`WHERE scope = 'scim' AND (expires_at = 0 OR expires_at > ?) ORDER BY id`, micros(s.now()))
+		for _, k := range found {
+			all = append(all, portal.KeyDigest{ID: k.ID, Name: k.Name, SHA256: k.sha256, ExpiresAt: k.ExpiresAt})
+		}
+		return err
+	})
+	return all, err
+}
+
+// randomText returns 256 random bits as text.
+func randomText() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func digest(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// listenAgain is how long to wait before connecting again once the connection that listens broke.
+const listenAgain = time.Second
+
+// listenInBackground listens until the store is closed, which waits for its end.
+func (s *Store) listenInBackground(database string) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.listen(ctx, database)
+	}()
+	s.stop = func() {
+		cancel()
+		<-done
+	}
+}
+
+// listen rings the bell for what other processes commit to the same PostgreSQL, until ctx ends. While the connection
+// is broken, readers of the feed find out at the end of their wait.
+func (s *Store) listen(ctx context.Context, database string) {
+	for ctx.Err() == nil {
+		_ = s.listenOnce(ctx, database) // it ends with an error always, and all there is to do is to try again
+		select {
+		case <-time.After(listenAgain):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *Store) listenOnce(ctx context.Context, database string) error {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, `LISTEN portal_feed`); err != nil {
+		return err
+	}
+	for {
+		s.bell.ring() // the first time for what was committed while nobody listened
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return err
+		}
+	}
+}

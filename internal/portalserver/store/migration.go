@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// reportLimit is how many accounts each list of the migration report holds.
+const reportLimit = 1000
+
+// MigrationReport says what "Provision existing users with SCIM" does, or has done. Each list holds the first 1000 in
+// order of user name; the counts are complete.
+type MigrationReport struct {
+	Waiting       []Account // local, and the provider has pushed a person of that name
+	Unmatched     []Account // local, and it has not: they stay local
+	LosingManager []Account // those waiting who hold ROLE_MANAGER now
+
+	WaitingCount, UnmatchedCount, LosingManagerCount int
+
+	Migrated int // were local and are managed by SCIM now
+}
+
+// MigrationReport returns the report as of now.
+func (s *Store) MigrationReport(ctx context.Context) (report *MigrationReport, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		report, err = c.migrationReport()
+		return err
+	})
+	return report, err
+}
+
+func (c *conn) migrationReport() (*MigrationReport, error) {
+	const (
+		waiting   = `managed_by = 'Local' AND waiting_uid <> ''`
+		unmatched = `managed_by = 'Local' AND waiting_uid = ''`
+		losing    = waiting + ` AND (id IN (SELECT account_id FROM account_roles WHERE role = '` + portal.RoleManager + `')
+			OR id IN (SELECT m.account_id FROM memberships m JOIN pool_roles r ON r.pool_id = m.pool_id WHERE r.role = '` + portal.RoleManager + `'))`
+	)
+	r := &MigrationReport{}
+	for _, part := range []struct {
+		where string
+		list  *[]Account
+		count *int
+	}{{waiting, &r.Waiting, &r.WaitingCount}, {unmatched, &r.Unmatched, &r.UnmatchedCount}, {losing, &r.LosingManager, &r.LosingManagerCount}} {
+		found, err := c.accounts(`WHERE `+part.where+` ORDER BY user_name_folded LIMIT ?`, reportLimit)
+		if err != nil {
+			return nil, err
+		}
+		*part.list = found
+		if err := c.row(`SELECT COUNT(*) FROM accounts WHERE ` + part.where).Scan(part.count); err != nil {
+			return nil, err
+		}
+	}
+	return r, c.row(`SELECT COUNT(*) FROM accounts WHERE migrated AND managed_by = 'SCIM'`).Scan(&r.Migrated)
+}

@@ -1,0 +1,267 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+	"strings"
+	"time"
+
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// Pool is an agent pool, as the pages and the REST server show it.
+type Pool struct {
+	portal.Pool
+	ReadOnly       bool // ruled by an AgentPool while SCIM is on
+	ReadOnlyReason string
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+
+	ownerRevision int64
+}
+
+// NewPool is a pool to create.
+type NewPool struct {
+	Name, Description string
+	Roles             []string
+}
+
+// PoolPatch changes what is not nil.
+type PoolPatch struct {
+	Name, Description *string
+	Roles             *[]string
+}
+
+// poolReason says why a pool is read-only here.
+const poolReason = "Ruled by an AgentPool object: change it in Kubernetes; the portal follows"
+
+// Pools returns all pools in order of name.
+func (s *Store) Pools(ctx context.Context) (all []Pool, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		all, err = c.pools(`ORDER BY name_folded`)
+		return err
+	})
+	return all, err
+}
+
+// Pool returns the pool with the id, or NOT_FOUND.
+func (s *Store) Pool(ctx context.Context, id string) (pool *Pool, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		pool, err = c.pool(id)
+		return err
+	})
+	return pool, err
+}
+
+func (c *conn) pool(id string) (*Pool, error) {
+	found, err := c.maybePool(`WHERE id = ?`, id)
+	if err == nil && found == nil {
+		err = refuse(portal.CodeNotFound, "there is no pool %s", id)
+	}
+	return found, err
+}
+
+func (c *conn) maybePool(where string, args ...any) (*Pool, error) {
+	found, err := c.pools(where, args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
+}
+
+func (c *conn) poolsByID(ids []string) (map[string]*Pool, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	found, err := c.pools(`WHERE id IN (`+marks(len(ids))+`)`, list(ids)...)
+	byID := make(map[string]*Pool, len(found))
+	for i := range found {
+		byID[found[i].ID] = &found[i]
+	}
+	return byID, err
+}
+
+// pools reads the pools that where names, with roles and member counts.
+func (c *conn) pools(where string, args ...any) ([]Pool, error) {
+	var found []Pool
+	err := c.each(func(rows *sql.Rows) error {
+		var (
+			p                Pool
+			owner            sql.NullString
+			created, updated int64
+		)
+		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.ownerRevision, &p.Revision, &created, &updated, &p.Members)
+		p.OwnerUID, p.CreatedAt, p.UpdatedAt = owner.String, fromMicros(created), fromMicros(updated)
+		found = append(found, p)
+		return err
+	}, `SELECT id, name, description, is_default, owner_uid, owner_revision, revision, created_at, updated_at,
+		(SELECT COUNT(*) FROM memberships WHERE pool_id = pools.id) FROM pools `+where, args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	ids := make([]string, len(found))
+	for i := range found {
+		ids[i] = found[i].ID
+	}
+	roles, err := c.poolRoles(ids)
+	if err != nil {
+		return nil, err
+	}
+	for i := range found {
+		found[i].Roles = sortedSet(roles[found[i].ID])
+	}
+	return found, c.addPoolsReadOnly(found)
+}
+
+func (c *conn) addPoolsReadOnly(pools []Pool) error {
+	if !slices.ContainsFunc(pools, func(p Pool) bool { return p.OwnerUID != "" }) {
+		return nil
+	}
+	config, err := c.configuration()
+	if err != nil || !config.SCIMEnabled {
+		return err
+	}
+	for i := range pools {
+		if pools[i].OwnerUID != "" {
+			pools[i].ReadOnly = true
+			pools[i].ReadOnlyReason = poolReason
+		}
+	}
+	return nil
+}
+
+func (c *conn) poolRoles(ids []string) (map[string][]string, error) {
+	roles := map[string][]string{}
+	err := c.each(func(rows *sql.Rows) error {
+		var pool, role string
+		err := rows.Scan(&pool, &role)
+		roles[pool] = append(roles[pool], role)
+		return err
+	}, `SELECT pool_id, role FROM pool_roles WHERE pool_id IN (`+marks(len(ids))+`) ORDER BY role`, list(ids)...)
+	return roles, err
+}
+
+// poolRefs reads what accounts show of these pools; ids that no pool has are left out.
+func (c *conn) poolRefs(ids []string) (map[string]PoolRef, error) {
+	refs := make(map[string]PoolRef, len(ids))
+	if len(ids) == 0 {
+		return refs, nil
+	}
+	roles, err := c.poolRoles(ids)
+	if err != nil {
+		return nil, err
+	}
+	err = c.each(func(rows *sql.Rows) error {
+		var p PoolRef
+		err := rows.Scan(&p.ID, &p.Name, &p.Default)
+		p.Roles = roles[p.ID]
+		refs[p.ID] = p
+		return err
+	}, `SELECT id, name, is_default FROM pools WHERE id IN (`+marks(len(ids))+`)`, list(ids)...)
+	return refs, err
+}
+
+// defaultPool returns the default pool's id.
+func (c *conn) defaultPool() (id string, err error) {
+	err = c.row(`SELECT id FROM pools WHERE is_default`).Scan(&id)
+	return id, err
+}
+
+// CreatePool creates a pool. Refusals: DUPLICATE_POOL, UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, INVALID.
+func (s *Store) CreatePool(ctx context.Context, actor Actor, n NewPool) (*Pool, error) {
+	ev := event{action: "pool.create", targetKind: "Pool", targetName: n.Name}
+	var after *Pool
+	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) (err error) {
+		after = &Pool{Pool: portal.Pool{ID: newID(), Name: n.Name, Description: n.Description, Roles: n.Roles}}
+		return t.savePool(&ev, nil, after)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return after, nil
+}
+
+// UpdatePool changes a pool that no AgentPool rules. Refusals: SCIM_MANAGED_READ_ONLY, DEFAULT_POOL_PROTECTED (its name),
+// LAST_MANAGER, STALE_REVISION, NOT_FOUND and those of CreatePool.
+func (s *Store) UpdatePool(ctx context.Context, actor Actor, id string, ifRevision *int64, p PoolPatch) (*Pool, error) {
+	ev := event{action: "pool.update", targetKind: "Pool", targetID: id}
+	var after *Pool
+	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
+		before, err := t.editablePool(&ev, id, ifRevision)
+		if err != nil {
+			return err
+		}
+		after = before.copy()
+		if p.Name != nil {
+			after.Name = *p.Name
+		}
+		if p.Description != nil {
+			after.Description = *p.Description
+		}
+		if p.Roles != nil {
+			after.Roles = *p.Roles
+		}
+		return t.savePool(&ev, before, after)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return after, nil
+}
+
+// DeletePool deletes a pool that no AgentPool rules; its members lose what it alone gave. Refusals as for UpdatePool.
+func (s *Store) DeletePool(ctx context.Context, actor Actor, id string, ifRevision *int64) error {
+	ev := event{action: "pool.delete", targetKind: "Pool", targetID: id}
+	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
+		before, err := t.editablePool(&ev, id, ifRevision)
+		if err != nil {
+			return err
+		}
+		return t.deletePool(&ev, before)
+	})
+}
+
+// editablePool returns the pool if a person or a key may change it now.
+func (t *tx) editablePool(ev *event, id string, ifRevision *int64) (*Pool, error) {
+	before, err := t.pool(id)
+	if err != nil {
+		return nil, err
+	}
+	ev.targetName = before.Name
+	switch {
+	case before.ReadOnly:
+		return nil, refuse(portal.CodeReadOnly, "%s", before.ReadOnlyReason)
+	case ifRevision != nil && *ifRevision != before.Revision:
+		return nil, staleTag("the pool", before.Revision, *ifRevision)
+	}
+	return before, nil
+}
+
+func (p *Pool) copy() *Pool {
+	q := *p
+	q.Roles = slices.Clone(p.Roles)
+	return &q
+}
+
+func (p *Pool) validate() error {
+	if err := names.Validate(p.Name); err != nil {
+		return refuse(portal.CodeInvalid, "the pool's name cannot be used: %v", err)
+	}
+	return validText("description", p.Description)
+}
+
+func poolDifference(before, after *Pool) []FieldChange {
+	if before == nil {
+		before = &Pool{}
+	}
+	var d difference
+	d.text("name", before.Name, after.Name)
+	d.text("description", before.Description, after.Description)
+	d.list("roles", before.Roles, after.Roles)
+	d.text("owner", before.OwnerUID, after.OwnerUID)
+	return d
+}
+
+func quoted(s string) string { return `"` + strings.TrimSpace(s) + `"` }

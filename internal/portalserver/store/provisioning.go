@@ -1,0 +1,245 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// PutAccount creates, adopts or updates the account of w.Owner, and returns it as it is then. The same state again
+// changes nothing. Refusals: STALE_REVISION (a newer write came before, the owner was retired, or the account to adopt has
+// another owner), LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, SCIM_REQUIRED, INVALID.
+func (s *Store) PutAccount(ctx context.Context, actor Actor, w portal.AccountWrite) (*Account, error) {
+	var result *Account
+	ev := event{action: "user.provision", targetKind: "User", targetName: w.UserName}
+	err := s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		if err := t.requireSCIM(); err != nil {
+			return err
+		}
+		if w.Owner.UID == "" {
+			return refuse(portal.CodeInvalid, "the write names no owner; give the UID of the ScimUser")
+		}
+		before, err := t.maybeAccount(`WHERE owner_uid = ?`, w.Owner.UID)
+		if err != nil {
+			return err
+		}
+		var after *Account
+		switch {
+		case before != nil:
+			after, err = before.updated(w)
+		case w.Adopt != nil:
+			ev.action = "user.adopt"
+			before, after, err = t.adopted(w)
+		default:
+			ev.action = "user.create"
+			after, err = t.created(w)
+		}
+		if err != nil {
+			return err
+		}
+		result = after
+		if err := t.saveAccount(&ev, before, after); err != nil || t.changed {
+			return err
+		}
+		return t.rememberRevision(before, after)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.describe(ctx, result)
+}
+
+// describe completes an account just saved with what only reading tells.
+func (s *Store) describe(ctx context.Context, a *Account) (*Account, error) {
+	err := s.inSnapshot(ctx, func(c *conn) error {
+		one := []Account{*a}
+		err := c.addReadOnly(one)
+		*a = one[0]
+		return err
+	})
+	return a, err
+}
+
+// rememberRevision stores the newer revision of a write that changed nothing else, so that one older than it, still under
+// way, stays stale. Nobody is told: the record is the same.
+func (t *tx) rememberRevision(before, after *Account) error {
+	if before == nil || after.Owner.Revision <= before.Owner.Revision {
+		return nil
+	}
+	_, err := t.exec(`UPDATE accounts SET owner_revision = ? WHERE id = ?`, after.Owner.Revision, after.ID)
+	return err
+}
+
+func (a *Account) updated(w portal.AccountWrite) (*Account, error) {
+	if w.Owner.Revision < a.Owner.Revision {
+		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", a.Owner.Revision, w.Owner.Revision)
+	}
+	if w.Adopt != nil && w.Adopt.AccountID != a.ID {
+		return nil, refuse(portal.CodeStaleRevision, "this owner has the user %s already and cannot adopt %s too", a.ID, w.Adopt.AccountID)
+	}
+	after := a.copy()
+	after.take(w)
+	return after, nil
+}
+
+// take writes w's facts over the account's.
+func (a *Account) take(w portal.AccountWrite) {
+	a.UserName, a.DisplayName, a.GivenName, a.FamilyName = w.UserName, w.DisplayName, w.GivenName, w.FamilyName
+	a.Email, a.ExternalID = w.Email, w.ExternalID
+	a.Owner, a.Pools = w.Owner, w.Pools
+	a.ManagedBy = portal.ManagedBySCIM
+	a.DirectRoles, a.WaitingFor, a.HandedOver = []string{}, portal.Owner{}, false
+	a.setStatus(w.Active, portal.ManagedBySCIM)
+}
+
+func (t *tx) created(w portal.AccountWrite) (*Account, error) {
+	if err := t.notRetired(w.Owner.UID); err != nil {
+		return nil, err
+	}
+	after := &Account{Account: portal.Account{ID: newID()}}
+	after.take(w)
+	return after, nil
+}
+
+func (t *tx) adopted(w portal.AccountWrite) (before, after *Account, err error) {
+	if err := t.notRetired(w.Owner.UID); err != nil {
+		return nil, nil, err
+	}
+	before, err = t.account("user "+w.Adopt.AccountID, `WHERE id = ?`, w.Adopt.AccountID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if before.Owner.UID != w.Adopt.OwnerUID {
+		return nil, nil, refuse(portal.CodeStaleRevision, "the user %s belongs to %q by now and not to %q; read it again", before.ID, before.Owner.UID, w.Adopt.OwnerUID)
+	}
+	config, err := t.configuration()
+	if err != nil {
+		return nil, nil, err
+	}
+	local := before.ManagedBy == portal.ManagedByLocal
+	if local && !config.ProvisionExistingUsers && !before.HandedOver {
+		return nil, nil, refuse(portal.CodeLocalAccount, "the user %s is local; turn on \"Provision existing users with SCIM\", or hand this user over", before.ID)
+	}
+	if before.Owner.UID != "" {
+		if err := t.retire(before.Owner.UID); err != nil {
+			return nil, nil, err
+		}
+	}
+	after = before.copy()
+	after.Migrated = before.Migrated || local
+	after.take(w)
+	return before, after, nil
+}
+
+// ReleaseAccount ends the ownership of owner.UID, which may never write again. Releasing what nobody owns is no error.
+// Refusals: STALE_REVISION, LAST_MANAGER; SCIM_REQUIRED unless the mode is Orphan, which takes nothing from anybody.
+func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portal.Owner, mode portal.ReleaseMode) error {
+	ev := event{action: "user.release", targetKind: "User"}
+	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		if owner.UID == "" {
+			return refuse(portal.CodeInvalid, "the release names no owner; give the UID of the ScimUser")
+		}
+		before, err := t.maybeAccount(`WHERE owner_uid = ?`, owner.UID)
+		if err != nil {
+			return err
+		}
+		if before == nil {
+			return errors.Join(t.retire(owner.UID), t.stopWaiting(&ev, owner.UID))
+		}
+		ev.targetID, ev.targetName = before.ID, before.UserName
+		if mode != portal.ReleaseOrphan {
+			if err := t.requireSCIM(); err != nil {
+				return err
+			}
+		}
+		if owner.Revision < before.Owner.Revision {
+			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, owner.Revision)
+		}
+		if err := t.retire(owner.UID); err != nil {
+			return err
+		}
+		return t.release(&ev, before, mode)
+	})
+}
+
+func (t *tx) release(ev *event, before *Account, mode portal.ReleaseMode) error {
+	after := before.copy()
+	after.Owner = portal.Owner{}
+	switch mode {
+	case portal.ReleaseDelete:
+		ev.action = "user.delete"
+		return t.deleteAccount(ev, before)
+	case portal.ReleaseDeactivate:
+		after.setStatus(false, portal.ManagedBySCIM)
+		after.Pools = nil
+	case portal.ReleaseOrphan:
+		after.ManagedBy = portal.ManagedByLocal
+	default:
+		return refuse(portal.CodeInvalid, "there is no way %q to release a user; use Deactivate, Delete or Orphan", mode)
+	}
+	return t.saveAccount(ev, before, after)
+}
+
+// stopWaiting clears the marks that the owner left on local accounts: it will not come for them any more.
+func (t *tx) stopWaiting(ev *event, uid string) error {
+	waited, err := t.accounts(`WHERE waiting_uid = ?`, uid)
+	if err != nil {
+		return err
+	}
+	for i := range waited {
+		after := waited[i].copy()
+		after.WaitingFor = portal.Owner{}
+		if err := t.saveAccount(ev, &waited[i], after); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark. Refusals: NOT_FOUND,
+// STALE_REVISION when the account is not local any more, SCIM_REQUIRED for a new mark.
+func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, owner portal.Owner) error {
+	ev := event{action: "user.wait", targetKind: "User", targetID: accountID}
+	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		before, err := t.account("user "+accountID, `WHERE id = ?`, accountID)
+		if err != nil {
+			return err
+		}
+		after := before.copy()
+		after.WaitingFor = portal.Owner{}
+		if owner.UID != "" {
+			if err := t.requireSCIM(); err != nil {
+				return err
+			}
+			if before.ManagedBy != portal.ManagedByLocal {
+				return refuse(portal.CodeStaleRevision, "the user %s is not local any more; read it again", accountID)
+			}
+			after.WaitingFor = portal.Owner{UID: owner.UID, SCIMID: owner.SCIMID}
+		}
+		return t.saveAccount(&ev, before, after)
+	})
+}
+
+// requireSCIM refuses provisioning while SCIM is off: what is there stays as it is.
+func (t *tx) requireSCIM() error {
+	config, err := t.configuration()
+	if err == nil && !config.SCIMEnabled {
+		err = refuse(portal.CodeSCIMRequired, "SCIM is off in the portal: turn it on under Settings, Identity and Access Management, Identity Configuration, Login methods")
+	}
+	return err
+}
+
+func (t *tx) retire(uid string) error {
+	_, err := t.exec(`INSERT INTO retired_owners (uid, retired_at) VALUES (?, ?) ON CONFLICT (uid) DO NOTHING`, uid, micros(t.now))
+	return err
+}
+
+// notRetired refuses the late write of an owner whose record was given to another or released.
+func (t *tx) notRetired(uid string) error {
+	retired, err := t.yes(`SELECT 1 FROM retired_owners WHERE uid = ?`, uid)
+	if err == nil && retired {
+		err = refuse(portal.CodeStaleRevision, "the owner %s was retired: its record was released or belongs to another by now", uid)
+	}
+	return err
+}

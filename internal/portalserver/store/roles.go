@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// effective is the one rule by which roles come about: the user role, what the pools give, and what was given directly.
+// The result is sorted and holds each role once.
+func effective(direct []string, pools []PoolRef) []string {
+	roles := append([]string{portal.RoleUser}, direct...)
+	for _, p := range pools {
+		roles = append(roles, p.Roles...)
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}
+
+// Roles returns the catalogue in order of name.
+func (s *Store) Roles(ctx context.Context) ([]portal.Role, error) {
+	var all []portal.Role
+	err := s.inSnapshot(ctx, func(c *conn) (err error) {
+		all, err = c.roles()
+		return err
+	})
+	return all, err
+}
+
+func (c *conn) roles() ([]portal.Role, error) {
+	var all []portal.Role
+	err := c.each(func(rows *sql.Rows) error {
+		var r portal.Role
+		err := rows.Scan(&r.Name, &r.Description, &r.Grantable)
+		all = append(all, r)
+		return err
+	}, `SELECT name, description, grantable FROM roles ORDER BY name`)
+	return all, err
+}
+
+// grantable returns roles sorted and without doubles, or refuses those that the catalogue does not hold
+// (UNKNOWN_ROLE) and the vendor's own (ROLE_NOT_GRANTABLE).
+func (c *conn) grantable(roles []string) ([]string, error) {
+	if len(roles) == 0 {
+		return []string{}, nil
+	}
+	catalogue, err := c.roles()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range roles {
+		at := slices.IndexFunc(catalogue, func(r portal.Role) bool { return r.Name == name })
+		if at < 0 {
+			return nil, refuse(portal.CodeUnknownRole, "there is no role %q; GET /api/v1/roles lists them", name)
+		}
+		if !catalogue[at].Grantable {
+			return nil, refuse(portal.CodeRoleNotGrantable, "the role %s is the vendor's own and cannot be granted from here", name)
+		}
+	}
+	return sortedSet(roles), nil
+}
+
+// managerLeft answers whether a local manager who can sign in exists: active, holding ROLE_MANAGER, and with a password
+// or with SSO on.
+func (c *conn) managerLeft(sso bool) (bool, error) {
+	const able = ` a.managed_by = 'Local' AND a.status = 'Active' AND (a.password_hash <> '' OR ?)`
+	found, err := c.yes(`SELECT 1 FROM account_roles r JOIN accounts a ON a.id = r.account_id WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
+	if found || err != nil {
+		return found, err
+	}
+	return c.yes(`SELECT 1 FROM pool_roles r JOIN memberships m ON m.pool_id = r.pool_id JOIN accounts a ON a.id = m.account_id
+		WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
+}
+
+// keepManager refuses what f does, if it takes away the last local manager who can sign in. ssoAfter says whether SSO
+// is on afterwards.
+func (t *tx) keepManager(ssoBefore, ssoAfter bool, f func() error) error {
+	before, err := t.managerLeft(ssoBefore)
+	if err != nil {
+		return err
+	}
+	if err := f(); err != nil || !before {
+		return err
+	}
+	after, err := t.managerLeft(ssoAfter)
+	if err == nil && !after {
+		err = refuse(portal.CodeLastManager, "nobody could manage the portal any more: this would take away the last local manager who can sign in; make another local user a manager first")
+	}
+	return err
+}
+
+// sortedSet returns values sorted and each once; never nil.
+func sortedSet(values []string) []string {
+	set := append([]string{}, values...)
+	slices.Sort(set)
+	return slices.Compact(set)
+}

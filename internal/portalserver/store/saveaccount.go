@@ -1,0 +1,241 @@
+package store
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// maxText is the longest value of an account's or a pool's free text, in characters.
+const maxText = 1024
+
+// saveAccount brings the record from before (nil: there is none yet) to after, and does what must go with it: pools,
+// direct roles, revision, feed, the guard's count, the last manager. after's Pools are the ids wanted; its roles are
+// derived here. Nothing differs → nothing is written. ev learns what changed.
+func (t *tx) saveAccount(ev *event, before, after *Account) error {
+	refs, err := t.wantedPools(after)
+	if err != nil {
+		return err
+	}
+	after.setPools(refs)
+	if err := after.validate(); err != nil {
+		return err
+	}
+	if err := t.freeName(before, after); err != nil {
+		return err
+	}
+	ev.targetKind, ev.targetID, ev.targetName = "User", after.ID, after.UserName
+	ev.changes = accountDifference(before, after)
+	if before != nil && len(ev.changes) == 0 {
+		return nil
+	}
+	config, err := t.configuration()
+	if err != nil {
+		return err
+	}
+	write := func() error { return t.writeAccount(before, after) }
+	if before == nil || !before.keeps(config.SSO.Enabled) || after.keeps(config.SSO.Enabled) {
+		return write()
+	}
+	return t.keepManager(config.SSO.Enabled, config.SSO.Enabled, write)
+}
+
+// wantedPools resolves after's pools, the default pool among them unless it was released. Unknown ones are refused.
+func (t *tx) wantedPools(after *Account) ([]PoolRef, error) {
+	ids := after.Pools
+	if after.active() || after.Owner.UID != "" || after.ManagedBy == portal.ManagedByLocal {
+		id, err := t.defaultPool()
+		if err != nil {
+			return nil, err
+		}
+		ids = append(slices.Clone(ids), id)
+	}
+	ids = sortedSet(ids)
+	refs, err := t.poolRefs(ids)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		if _, ok := refs[id]; !ok {
+			return nil, refuse(portal.CodeUnknownPool, "there is no pool %q; GET /api/v1/pools lists them", id)
+		}
+	}
+	return pick(refs, ids), nil
+}
+
+func (a *Account) validate() error {
+	if err := names.Validate(a.UserName); err != nil {
+		return refuse(portal.CodeInvalid, "the user name cannot be used: %v", err)
+	}
+	for _, f := range []struct{ field, value string }{
+		{"displayName", a.DisplayName}, {"givenName", a.GivenName}, {"familyName", a.FamilyName}, {"email", a.Email}, {"externalId", a.ExternalID},
+	} {
+		if err := validText(f.field, f.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validText refuses what PostgreSQL could not store, or is too long.
+func validText(field, value string) error {
+	switch {
+	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
+		return refuse(portal.CodeInvalid, "%s holds bytes that are not text", field)
+	case utf8.RuneCountInString(value) > maxText:
+		return refuse(portal.CodeInvalid, "%s is longer than %d characters", field, maxText)
+	}
+	return nil
+}
+
+// freeName refuses a user name that another account has.
+func (t *tx) freeName(before, after *Account) error {
+	folded := names.Fold(after.UserName)
+	if before != nil && names.Fold(before.UserName) == folded {
+		return nil
+	}
+	other, err := t.maybeAccount(`WHERE user_name_folded = ? AND id <> ?`, folded, after.ID)
+	switch {
+	case err != nil || other == nil:
+		return err
+	case other.ManagedBy == portal.ManagedByLocal && t.actor.May(ScopeProvisioning):
+		return refuse(portal.CodeLocalAccount, "the user name belongs to the local user %s; let SCIM provision existing users, or hand this user over", other.ID)
+	}
+	return refuse(portal.CodeDuplicateUser, "the user name belongs to the user %s already", other.ID)
+}
+
+func (t *tx) writeAccount(before, after *Account) error {
+	after.Revision++
+	after.UpdatedAt = t.now
+	if before == nil {
+		after.CreatedAt = t.now
+	}
+	if err := t.writeAccountRow(before == nil, after); err != nil {
+		return err
+	}
+	var hadPools, hadRoles []string
+	if before != nil {
+		hadPools, hadRoles = before.Pools, before.DirectRoles
+	}
+	if err := t.replaceSet("memberships", "account_id", "pool_id", after.ID, hadPools, after.Pools); err != nil {
+		return err
+	}
+	if err := t.replaceSet("account_roles", "account_id", "role", after.ID, hadRoles, after.DirectRoles); err != nil {
+		return err
+	}
+	if t.actor.Kind == Operator && removes(before, after) {
+		if err := t.removal(after.ID); err != nil {
+			return err
+		}
+	}
+	return t.touch(portal.ChangeAccount, after.ID, false)
+}
+
+// removes answers whether a SCIM-managed person loses access by the change: sign-in, the manager role, or the owner who
+// vouches for it without a new one. An adoption of a local account is none, nor is the arrival of a namesake.
+func removes(before, after *Account) bool {
+	if before == nil || before.ManagedBy != portal.ManagedBySCIM || !before.active() {
+		return false
+	}
+	lostManager := slices.Contains(before.Roles, portal.RoleManager) && !slices.Contains(after.Roles, portal.RoleManager)
+	return !after.active() || lostManager || after.Owner.UID == ""
+}
+
+func (t *tx) writeAccountRow(create bool, a *Account) error {
+	var owner any
+	if a.Owner.UID != "" {
+		owner = a.Owner.UID
+	}
+	columns := strings.Split(strings.Join(strings.Fields(accountColumns), ""), ",")
+	values := []any{a.ID, a.UserName, a.DisplayName, a.GivenName, a.FamilyName, a.Email, a.ExternalID, string(a.Status), string(a.ManagedBy),
+		owner, a.Owner.SCIMID, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.SCIMID, a.HandedOver, string(a.DeactivatedBy),
+		a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt)}
+	columns = append(columns, "user_name_folded", "email_folded", "search_text")
+	values = append(values, names.Fold(a.UserName), names.Fold(a.Email), names.Fold(a.UserName+"\n"+a.DisplayName+"\n"+a.Email))
+	var err error
+	if create {
+		_, err = t.exec(`INSERT INTO accounts (`+strings.Join(columns, ", ")+`) VALUES (`+marks(len(values))+`)`, values...)
+	} else {
+		_, err = t.exec(`UPDATE accounts SET `+strings.Join(columns, " = ?, ")+` = ? WHERE id = ?`, append(values, a.ID)...)
+	}
+	return err
+}
+
+// replaceSet brings the rows of a two-column table that belong to key from had to want.
+func (t *tx) replaceSet(table, keyColumn, valueColumn, key string, had, want []string) error {
+	for _, v := range want {
+		if slices.Contains(had, v) {
+			continue
+		}
+		if _, err := t.exec(`INSERT INTO `+table+` (`+keyColumn+`, `+valueColumn+`) VALUES (?, ?)`, key, v); err != nil {
+			return err
+		}
+	}
+	for _, v := range had {
+		if slices.Contains(want, v) {
+			continue
+		}
+		if _, err := t.exec(`DELETE FROM `+table+` WHERE `+keyColumn+` = ? AND `+valueColumn+` = ?`, key, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// accountDifference says what the audit tells of the change. Owners are told by UID; a password only as changed.
+func accountDifference(before, after *Account) []FieldChange {
+	if before == nil {
+		before = &Account{}
+	}
+	var d difference
+	d.text("userName", before.UserName, after.UserName)
+	d.text("displayName", before.DisplayName, after.DisplayName)
+	d.text("givenName", before.GivenName, after.GivenName)
+	d.text("familyName", before.FamilyName, after.FamilyName)
+	d.text("email", before.Email, after.Email)
+	d.text("externalId", before.ExternalID, after.ExternalID)
+	d.text("status", string(before.Status), string(after.Status))
+	d.text("deactivatedBy", string(before.DeactivatedBy), string(after.DeactivatedBy))
+	d.text("managedBy", string(before.ManagedBy), string(after.ManagedBy))
+	d.text("owner", before.Owner.UID, after.Owner.UID)
+	d.text("scimId", before.Owner.SCIMID, after.Owner.SCIMID)
+	d.text("waitingFor", before.WaitingFor.UID, after.WaitingFor.UID)
+	d.text("waitingForScimId", before.WaitingFor.SCIMID, after.WaitingFor.SCIMID)
+	d.flag("handedOver", before.HandedOver, after.HandedOver)
+	d.list("directRoles", before.DirectRoles, after.DirectRoles)
+	if !slices.Equal(before.Pools, after.Pools) {
+		d = append(d, FieldChange{Field: "pools", From: poolNames(before.PoolRefs), To: poolNames(after.PoolRefs)})
+	}
+	if before.passwordHash != after.passwordHash {
+		d = append(d, FieldChange{Field: "password", To: "set"})
+	}
+	return d
+}
+
+func poolNames(refs []PoolRef) string {
+	all := make([]string, len(refs))
+	for i, p := range refs {
+		all[i] = p.Name
+	}
+	return strings.Join(all, ", ")
+}
+
+// setStatus activates or deactivates the account in the name of by.
+func (a *Account) setStatus(active bool, by portal.ManagedBy) {
+	switch {
+	case active:
+		a.Status, a.DeactivatedBy = portal.StatusActive, ""
+	case a.Status != portal.StatusDeactivated:
+		a.Status, a.DeactivatedBy = portal.StatusDeactivated, by
+	}
+}
+
+// copy returns an account that can be changed without changing a.
+func (a *Account) copy() *Account {
+	b := *a
+	b.Pools, b.DirectRoles = slices.Clone(a.Pools), slices.Clone(a.DirectRoles)
+	return &b
+}

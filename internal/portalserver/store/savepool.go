@@ -1,0 +1,235 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// savePool brings the record from before (nil: there is none yet) to after. A change of roles reaches all members within
+// the same transaction. Nothing differs → nothing is written. ev learns what changed.
+func (t *tx) savePool(ev *event, before, after *Pool) (err error) {
+	if err := after.validate(); err != nil {
+		return err
+	}
+	if before == nil || !slices.Equal(before.Roles, after.Roles) {
+		if after.Roles, err = t.grantable(after.Roles); err != nil {
+			return err
+		}
+	}
+	if before != nil && before.Default && before.Name != after.Name {
+		return refuse(portal.CodeDefaultPool, "the default pool %s keeps its name; change its description or its roles instead", quoted(before.Name))
+	}
+	if err := t.freePoolName(before, after); err != nil {
+		return err
+	}
+	ev.targetKind, ev.targetID, ev.targetName = "Pool", after.ID, after.Name
+	ev.changes = poolDifference(before, after)
+	if before != nil && len(ev.changes) == 0 {
+		return nil
+	}
+	return t.writePool(before, after)
+}
+
+func (t *tx) freePoolName(before, after *Pool) error {
+	folded := names.Fold(after.Name)
+	if before != nil && names.Fold(before.Name) == folded {
+		return nil
+	}
+	taken, err := t.yes(`SELECT 1 FROM pools WHERE name_folded = ? AND id <> ?`, folded, after.ID)
+	if err == nil && taken {
+		err = refuse(portal.CodeDuplicatePool, "there is a pool %s already", quoted(after.Name))
+	}
+	return err
+}
+
+func (t *tx) writePool(before, after *Pool) error {
+	after.Revision++
+	after.UpdatedAt = t.now
+	var owner any
+	if after.OwnerUID != "" {
+		owner = after.OwnerUID
+	}
+	if before == nil {
+		after.CreatedAt = t.now
+		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_revision, revision, created_at, updated_at)
+			VALUES (`+marks(10)+`)`, after.ID, after.Name, names.Fold(after.Name), after.Description, false, owner, after.ownerRevision,
+			after.Revision, micros(t.now), micros(t.now)); err != nil {
+			return err
+		}
+		before = &Pool{}
+	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_revision = ?, revision = ?, updated_at = ? WHERE id = ?`,
+		after.Name, names.Fold(after.Name), after.Description, owner, after.ownerRevision, after.Revision, micros(t.now), after.ID); err != nil {
+		return err
+	}
+	if err := t.touch(portal.ChangePool, after.ID, false); err != nil {
+		return err
+	}
+	if slices.Equal(before.Roles, after.Roles) {
+		return nil
+	}
+	return t.changePoolRoles(before, after)
+}
+
+// changePoolRoles gives the pool its new roles, and every member its new revision and place in the feed.
+func (t *tx) changePoolRoles(before, after *Pool) error {
+	write := func() error {
+		if err := t.replaceSet("pool_roles", "pool_id", "role", after.ID, before.Roles, after.Roles); err != nil {
+			return err
+		}
+		return t.touchMembers(after.ID)
+	}
+	if !slices.Contains(before.Roles, portal.RoleManager) || slices.Contains(after.Roles, portal.RoleManager) {
+		return write()
+	}
+	return t.withoutManagers(after.ID, write)
+}
+
+// withoutManagers runs f, which takes ROLE_MANAGER from the pool: not from the last local manager, and within the
+// guard's count when it is the operator that does it.
+func (t *tx) withoutManagers(poolID string, f func() error) error {
+	config, err := t.configuration()
+	if err != nil {
+		return err
+	}
+	return t.keepManager(config.SSO.Enabled, config.SSO.Enabled, func() error {
+		if t.actor.Kind == Operator {
+			if err := t.countManagers(poolID); err != nil {
+				return err
+			}
+		}
+		return f()
+	})
+}
+
+// countManagers notes a removal for each SCIM-managed member that is a manager by this pool alone.
+func (t *tx) countManagers(poolID string) error {
+	_, err := t.exec(`INSERT INTO audit_removals (event_id, account_id, at)
+		SELECT CAST(? AS BIGINT), m.account_id, CAST(? AS BIGINT) FROM memberships m JOIN accounts a ON a.id = m.account_id
+		WHERE m.pool_id = ? AND a.managed_by = 'SCIM' AND a.status = 'Active'
+		AND NOT EXISTS (SELECT 1 FROM memberships o JOIN pool_roles r ON r.pool_id = o.pool_id
+			WHERE o.account_id = m.account_id AND o.pool_id <> m.pool_id AND r.role = 'ROLE_MANAGER')
+		AND NOT EXISTS (SELECT 1 FROM account_roles d WHERE d.account_id = m.account_id AND d.role = 'ROLE_MANAGER')`,
+		t.auditID, micros(t.now), poolID)
+	return err
+}
+
+// deletePool removes the pool, and with it its memberships and what it alone gave.
+func (t *tx) deletePool(ev *event, before *Pool) error {
+	ev.targetID, ev.targetName = before.ID, before.Name
+	if before.Default {
+		return refuse(portal.CodeDefaultPool, "the default pool cannot be deleted: everyone is in it")
+	}
+	remove := func() error {
+		if err := t.touchMembers(before.ID); err != nil {
+			return err
+		}
+		if _, err := t.exec(`DELETE FROM pools WHERE id = ?`, before.ID); err != nil {
+			return err
+		}
+		return t.touch(portal.ChangePool, before.ID, true)
+	}
+	if !slices.Contains(before.Roles, portal.RoleManager) {
+		return remove()
+	}
+	return t.withoutManagers(before.ID, remove)
+}
+
+// PutPool creates, adopts or updates the pool of w.OwnerUID, and returns it as it is then. The same state again changes
+// nothing. Refusals: STALE_REVISION, DUPLICATE_POOL, UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, DEFAULT_POOL_PROTECTED, LAST_MANAGER, SCIM_REQUIRED, INVALID.
+func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*Pool, error) {
+	ev := event{action: "pool.provision", targetKind: "Pool", targetName: w.Name}
+	var result *Pool
+	err := s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		if err := t.requireSCIM(); err != nil {
+			return err
+		}
+		if w.OwnerUID == "" {
+			return refuse(portal.CodeInvalid, "the write names no owner; give the UID of the AgentPool")
+		}
+		before, err := t.poolFor(&ev, w)
+		if err != nil {
+			return err
+		}
+		after := &Pool{Pool: portal.Pool{ID: newID(), Roles: []string{}}}
+		if before != nil {
+			after = before.copy()
+		}
+		after.Name, after.Description, after.OwnerUID = w.Name, w.Description, w.OwnerUID
+		after.ownerRevision = w.Revision
+		if w.Roles != nil {
+			after.Roles = sortedSet(*w.Roles)
+		}
+		result = after
+		if err := t.savePool(&ev, before, after); err != nil || t.changed || before == nil || w.Revision == before.ownerRevision {
+			return err
+		}
+		_, err = t.exec(`UPDATE pools SET owner_revision = ? WHERE id = ?`, w.Revision, after.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	result.ReadOnly = true // it is owned and SCIM is on
+	result.ReadOnlyReason = poolReason
+	return result, nil
+}
+
+// poolFor finds the pool that w is about: the owner's, or the one to adopt, or none.
+func (t *tx) poolFor(ev *event, w portal.PoolWrite) (*Pool, error) {
+	owned, err := t.maybePool(`WHERE owner_uid = ?`, w.OwnerUID)
+	switch {
+	case err != nil:
+		return nil, err
+	case owned != nil && w.Revision < owned.ownerRevision:
+		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", owned.ownerRevision, w.Revision)
+	case owned != nil && w.AdoptID != "" && w.AdoptID != owned.ID:
+		return nil, refuse(portal.CodeStaleRevision, "this owner has the pool %s already and cannot adopt %s too", owned.ID, w.AdoptID)
+	case owned != nil:
+		return owned, nil
+	}
+	if err := t.notRetired(w.OwnerUID); err != nil {
+		return nil, err
+	}
+	if w.AdoptID == "" {
+		ev.action = "pool.create"
+		return nil, nil
+	}
+	ev.action = "pool.adopt"
+	found, err := t.pool(w.AdoptID)
+	if err == nil && found.OwnerUID != "" {
+		err = refuse(portal.CodeStaleRevision, "the pool %s belongs to %s by now; read it again", found.ID, found.OwnerUID)
+	}
+	return found, err
+}
+
+// ReleasePool ends the ownership of ownerUID, which may never write again; remove also deletes the pool. Releasing what
+// nobody owns is no error. Refusals: DEFAULT_POOL_PROTECTED and LAST_MANAGER for a removal; SCIM_REQUIRED for one while SCIM is off.
+func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, remove bool) error {
+	ev := event{action: "pool.release", targetKind: "Pool"}
+	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		if ownerUID == "" {
+			return refuse(portal.CodeInvalid, "the release names no owner; give the UID of the AgentPool")
+		}
+		before, err := t.maybePool(`WHERE owner_uid = ?`, ownerUID)
+		if err != nil {
+			return err
+		}
+		if err := t.retire(ownerUID); err != nil || before == nil {
+			return err
+		}
+		ev.targetID, ev.targetName = before.ID, before.Name
+		if !remove {
+			after := before.copy()
+			after.OwnerUID, after.ownerRevision = "", 0
+			return t.savePool(&ev, before, after)
+		}
+		if err := t.requireSCIM(); err != nil {
+			return err
+		}
+		ev.action = "pool.delete"
+		return t.deletePool(&ev, before)
+	})
+}

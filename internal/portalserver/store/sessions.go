@@ -1,0 +1,162 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// The ways to sign in, as sessions and audit name them.
+const (
+	MethodPassword = "password"
+	MethodSSO      = "sso"
+)
+
+// Session is one signed-in browser.
+type Session struct {
+	Account   *Account
+	Method    string
+	ExpiresAt time.Time
+}
+
+// CheckPassword returns the account of the user name if the password fits and its owner may sign in by it: SCIM-managed
+// people may not once SSO is on. Every other end is UNAUTHENTICATED with the same message, after the same work.
+func (s *Store) CheckPassword(ctx context.Context, userName, password string) (*Account, error) {
+	wrong := refuse(portal.CodeUnauthenticated, "the user name or the password is wrong, or this person may not sign in by password")
+	account, err := s.AccountByName(ctx, userName)
+	if err != nil && asRefusal(err) == nil {
+		return nil, err
+	}
+	hash := decoy
+	if account != nil && account.HasPassword() {
+		hash = account.passwordHash
+	}
+	fits := passwordFits(hash, password)
+	config, err := s.Configuration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	onlySSO := account != nil && account.ManagedBy == portal.ManagedBySCIM && config.SSO.Enabled
+	if !fits || account == nil || !account.HasPassword() || !account.active() || onlySSO {
+		if err := s.signInFailed(ctx, account, wrong); err != nil {
+			return nil, err
+		}
+		return nil, wrong
+	}
+	return account, nil
+}
+
+// signInFailed audits a failed attempt on a name that exists; attempts on others would only fill the disk.
+func (s *Store) signInFailed(ctx context.Context, account *Account, refusal *portal.Error) error {
+	if account == nil {
+		return nil
+	}
+	return s.auditRefusal(ctx, Actor{Kind: Person, ID: account.ID, Name: account.UserName},
+		&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}, refusal)
+}
+
+// AccountForSSO returns the active account of whom the identity provider vouches for: the one with that user name, or else the
+// only one with that e-mail address. Pass an address only if the provider verified it. UNAUTHENTICATED when there is none.
+func (s *Store) AccountForSSO(ctx context.Context, userName, email string) (*Account, error) {
+	var found []Account
+	err := s.inSnapshot(ctx, func(c *conn) (err error) {
+		if userName != "" {
+			found, err = c.accounts(`WHERE user_name_folded = ?`, names.Fold(userName))
+		}
+		if err == nil && len(found) == 0 && email != "" {
+			found, err = c.accounts(`WHERE email_folded = ? LIMIT 2`, names.Fold(email))
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) != 1:
+		return nil, refuse(portal.CodeUnauthenticated, "your identity provider knows you, but the portal has no user for you; ask whoever manages your access to assign this application to you")
+	case !found[0].active():
+		return nil, refuse(portal.CodeUnauthenticated, "your user in the portal is deactivated; ask whoever manages your access")
+	}
+	return &found[0], nil
+}
+
+// StartSession signs the account in for the time to live and returns the secret for its cookie; the portal keeps a digest.
+func (s *Store) StartSession(ctx context.Context, account *Account, method string, ttl time.Duration) (token string, err error) {
+	token = randomText()
+	ev := event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}
+	ev.changes = []FieldChange{{Field: "method", To: method}}
+	err = s.inTx(ctx, func(t *tx) error {
+		t.actor = Actor{Kind: Person, ID: account.ID, Name: account.UserName}
+		if _, err := t.exec(`DELETE FROM sessions WHERE expires_at <= ?`, micros(t.now)); err != nil {
+			return err
+		}
+		n, err := t.exec(`UPDATE accounts SET last_sign_in_at = ? WHERE id = ? AND status = 'Active'`, micros(t.now), account.ID)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return refuse(portal.CodeUnauthenticated, "this user cannot sign in any more")
+		}
+		if _, err := t.exec(`INSERT INTO sessions (token_sha256, account_id, method, created_at, expires_at) VALUES (?, ?, ?, ?, ?)`,
+			digest(token), account.ID, method, micros(t.now), micros(t.now.Add(ttl))); err != nil {
+			return err
+		}
+		return t.audit(&ev, nil)
+	})
+	return token, err
+}
+
+// Session returns the session of the cookie's secret, or UNAUTHENTICATED: unknown, expired, or the user is deactivated.
+func (s *Store) Session(ctx context.Context, token string) (*Session, error) {
+	var session Session
+	err := s.inSnapshot(ctx, func(c *conn) error {
+		var id string
+		var expires int64
+		err := c.row(`SELECT account_id, method, expires_at FROM sessions WHERE token_sha256 = ?`, digest(token)).Scan(&id, &session.Method, &expires)
+		if err != nil {
+			return err
+		}
+		session.ExpiresAt = fromMicros(expires)
+		session.Account, err = c.account("user "+id, `WHERE id = ?`, id)
+		return err
+	})
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+	case err != nil:
+		return nil, err
+	case s.now().Before(session.ExpiresAt) && session.Account.active():
+		return &session, nil
+	}
+	return nil, refuse(portal.CodeUnauthenticated, "the session has ended; sign in again")
+}
+
+// EndSession signs the browser out. An unknown secret is no error.
+func (s *Store) EndSession(ctx context.Context, token string) error {
+	_, err := s.write.ExecContext(ctx, s.dialect.rebind(`DELETE FROM sessions WHERE token_sha256 = ?`), digest(token))
+	return err
+}
+
+// EnsureManager creates a local manager with the password, unless one who can sign in exists already.
+func (s *Store) EnsureManager(ctx context.Context, actor Actor, userName, password string) error {
+	hash, err := newPassword(password)
+	if err != nil {
+		return err
+	}
+	if hash == "" {
+		return refuse(portal.CodeInvalid, "the first manager %q needs a password", userName)
+	}
+	ev := event{action: "user.create", targetKind: "User", targetName: userName}
+	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
+		exists, err := t.managerLeft(false)
+		if exists || err != nil {
+			return err
+		}
+		after := &Account{Account: portal.Account{ID: newID(), UserName: userName, DisplayName: userName, ManagedBy: portal.ManagedByLocal},
+			DirectRoles: []string{portal.RoleManager}, passwordHash: hash}
+		after.setStatus(true, portal.ManagedByLocal)
+		return t.saveAccount(&ev, nil, after)
+	})
+}

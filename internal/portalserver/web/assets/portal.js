@@ -1,0 +1,52 @@
+// Small helps; every page works without them.
+"use strict";
+
+// Copy buttons put the field beside them on the clipboard.
+for (const button of document.querySelectorAll("[data-copy]")) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const field = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(field.value);
+      button.textContent = "Copied";
+    } catch {
+      field.focus();
+      field.select();
+      button.textContent = "Press Ctrl+C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2500);
+  });
+}
+
+// A page that shows a secret must not be posted again by reloading.
+if (document.querySelector("[data-once]")) {
+  history.replaceState(null, "", location.pathname);
+}
+
+// Login methods: a toggle can be used once what it needs is on, and the bar says what Save would do.
+const methods = document.getElementById("login-methods");
+if (methods && !methods.dataset.readonly) {
+  const before = new URLSearchParams(new FormData(methods)).toString();
+  const drafted = methods.dataset.draft === "true";
+  const bar = methods.querySelector(".savebar");
+  const text = bar.querySelector("p");
+  const clean = text.textContent;
+  const follow = () => {
+    for (const field of methods.querySelectorAll("[data-needs]")) {
+      const needed = document.getElementById(field.dataset.needs);
+      const off = !needed.checked || needed.disabled;
+      field.disabled = off;
+      if (off) field.checked = false;
+      const why = document.getElementById(field.id + "-why");
+      if (why) why.hidden = !off;
+    }
+    for (const part of methods.querySelectorAll("[data-shown-with]")) {
+      part.hidden = !document.getElementById(part.dataset.shownWith).checked;
+    }
+    const dirty = drafted || new URLSearchParams(new FormData(methods)).toString() !== before;
+    bar.classList.toggle("dirty", dirty);
+    if (!drafted) text.textContent = dirty ? "You have changes that are not saved. Nothing applies before Save." : clean;
+  };
+  methods.addEventListener("input", follow);
+  follow();
+}

@@ -1,0 +1,72 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"unicode"
+	"unicode/utf8"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+)
+
+// failure is the page for a request that no other page could answer.
+type failure struct {
+	Heading, Text, Path, Link, RequestID string
+}
+
+// failed shows err as a page. What is no refusal is logged and told as a fault of ours.
+func (s *site) failed(v *visit, err error) {
+	f := failure{Heading: "Something went wrong", Path: "/", Link: "Go to the first page"}
+	status := http.StatusInternalServerError
+	e := asRefusal(err)
+	switch {
+	case e != nil:
+		status, f.Text = e.Status, sentenceOf(e.Message)
+		f.Heading = headings[status]
+		if f.Heading == "" {
+			f.Heading = "This could not be done"
+		}
+	case v.Context().Err() != nil, store.IsBusy(err):
+		status, f.Text, f.RequestID = http.StatusServiceUnavailable, "The portal could not answer in time. Try again in a moment.", v.id
+		v.w.Header().Set("Retry-After", "1")
+	default:
+		f.Text, f.RequestID = "The portal could not do this. Its log tells why under the request below.", v.id
+		s.log.Error(err, "Page failed", "request", v.id, "route", v.Pattern)
+	}
+	if v.session == nil {
+		f.Path, f.Link = "/sign-in", "Go to sign-in"
+	}
+	if err := s.show(v, status, "error", view{Title: f.Heading, Body: f}); err != nil {
+		s.log.Error(err, "Show a failure", "request", v.id)
+		http.Error(v.w, f.Text, status)
+	}
+}
+
+var headings = map[int]string{
+	http.StatusNotFound:  "Not found",
+	http.StatusForbidden: "Not for you",
+}
+
+// asRefusal finds the service's refusal in err's chain; nil when err is none.
+func asRefusal(err error) *portal.Error {
+	var e *portal.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// sentenceOf makes a sentence of an error's message.
+func sentenceOf(message string) string {
+	first, size := utf8.DecodeRuneInString(message)
+	if size == 0 {
+		return ""
+	}
+	text := string(unicode.ToUpper(first)) + message[size:]
+	switch text[len(text)-1] {
+	case '.', '!', '?':
+		return text
+	}
+	return text + "."
+}

@@ -1,0 +1,98 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+)
+
+// keyPage is the page API Keys.
+type keyPage struct {
+	Keys    []store.APIKey
+	Form    keyForm
+	Scopes  []scopeChoice
+	Created *store.APIKey // with Secret: shown this once
+	Secret  string
+}
+
+type keyForm struct{ Name, Scope, Expires string }
+
+type scopeChoice struct{ Name, Title, Hint string }
+
+var scopes = []scopeChoice{
+	{string(store.ScopeSCIM), "scim: for your identity provider", "The token that pushes users and groups. It has no rights in this portal's API."},
+	{string(store.ScopeRead), "read", "Reads users, pools, configuration and audit."},
+	{string(store.ScopeManage), "manage", "Everything that a manager may do on these pages."},
+	{string(store.ScopeProvisioning), "provisioning: for the operator", "Writes what SCIM and Kubernetes say, and reads everything."},
+}
+
+func (s *site) keys(v *visit) error {
+	return s.showKeys(v, http.StatusOK, "", keyPage{Form: keyForm{Scope: v.FormValue("scope"), Expires: "365"}})
+}
+
+func (s *site) showKeys(v *visit, status int, problem string, body keyPage) (err error) {
+	if body.Keys, err = s.store.Keys(v.Context()); err != nil {
+		return err
+	}
+	body.Scopes = scopes
+	return s.show(v, status, "keys", view{Title: "API Keys", Section: "keys", Problem: problem, Body: body})
+}
+
+// createKey answers with the secret at once and redirects nowhere, because the secret is kept nowhere.
+func (s *site) createKey(v *visit) error {
+	f := keyForm{Name: v.text("name"), Scope: v.PostFormValue("scope"), Expires: v.PostFormValue("expires")}
+	expires, err := f.expires(time.Now())
+	var key *store.APIKey
+	var secret string
+	if err == nil {
+		key, secret, err = s.store.CreateKey(v.Context(), v.actor(), f.Name, store.Scope(f.Scope), expires)
+	}
+	if e := asRefusal(err); e != nil {
+		return s.showKeys(v, e.Status, sentenceOf(e.Message), keyPage{Form: f})
+	}
+	if err != nil {
+		return err
+	}
+	return s.showKeys(v, http.StatusCreated, "", keyPage{Form: keyForm{Expires: "365"}, Created: key, Secret: secret})
+}
+
+// expires is when the key ends; zero: never.
+func (f keyForm) expires(now time.Time) (time.Time, error) {
+	if f.Expires == "never" {
+		return time.Time{}, nil
+	}
+	days, err := strconv.Atoi(f.Expires)
+	if err != nil || days < 1 || days > 3650 {
+		return time.Time{}, refusal(http.StatusBadRequest, portal.CodeInvalid, "Choose after how many days the key expires, or never.")
+	}
+	return now.AddDate(0, 0, days), nil
+}
+
+func (s *site) confirmDeleteKey(v *visit) error {
+	all, err := s.store.Keys(v.Context())
+	if err != nil {
+		return err
+	}
+	at := slices.IndexFunc(all, func(k store.APIKey) bool { return k.ID == v.PathValue("id") })
+	if at < 0 {
+		return refusal(http.StatusNotFound, portal.CodeNotFound, "There is no such API key. It may have been deleted already.")
+	}
+	text := "Whatever uses this key is refused from that moment on. This cannot be undone."
+	if all[at].Scope == store.ScopeSCIM {
+		text = "An identity provider that still uses it as its SCIM token is refused within seconds. Give it a new one first. This cannot be undone."
+	}
+	return s.show(v, http.StatusOK, "confirm", view{Title: "Delete an API key", Section: "keys", Crumbs: way("Delete", toKeys), Body: confirmation{
+		Heading: "Delete the API key “" + all[at].Name + "”?", Submit: "Delete key", Action: "/api-keys/" + all[at].ID + "/delete", Back: "/api-keys", Text: []string{text},
+	}})
+}
+
+func (s *site) deleteKey(v *visit) error {
+	if err := s.store.DeleteKey(v.Context(), v.actor(), v.PathValue("id")); err != nil {
+		return err
+	}
+	return s.done(v, "key-deleted", "/api-keys")
+}

@@ -1,0 +1,148 @@
+package web
+
+import (
+	"net/http"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+)
+
+// membersShown is how many members a pool's page shows; the list of users has all.
+const membersShown = 20
+
+func (s *site) pools(v *visit) error {
+	all, err := s.store.Pools(v.Context())
+	if err != nil {
+		return err
+	}
+	return s.show(v, http.StatusOK, "pools", view{Title: "Agent Pools", Section: "pools", Body: struct{ Pools []store.Pool }{all}})
+}
+
+// poolDetail is one pool's page.
+type poolDetail struct {
+	Pool    *store.Pool
+	Members []store.Account
+}
+
+func (s *site) pool(v *visit) error { return s.showPool(v, http.StatusOK, "") }
+
+func (s *site) showPool(v *visit, status int, problem string) error {
+	pool, err := s.store.Pool(v.Context(), v.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	members, _, err := s.store.Accounts(v.Context(), store.AccountFilter{PoolID: pool.ID, ByName: true}, "", membersShown)
+	if err != nil {
+		return err
+	}
+	return s.show(v, status, "pool", view{Title: pool.Name, Section: "pools", Crumbs: way(pool.Name, toPools), Problem: problem, Body: poolDetail{pool, members}})
+}
+
+// poolForm is the form for a new or a present pool.
+type poolForm struct {
+	Heading, Submit, Action, Back string
+	Pool                          *store.Pool
+	Roles                         []roleChoice
+}
+
+func (s *site) newPool(v *visit) error { return s.askPool(v, http.StatusOK, "", &store.Pool{}) }
+
+func (s *site) createPool(v *visit) error {
+	n := store.NewPool{Name: v.text("name"), Description: v.text("description"), Roles: v.PostForm["roles"]}
+	pool, err := s.store.CreatePool(v.Context(), v.actor(), n)
+	if e := asRefusal(err); e != nil {
+		return s.askPool(v, e.Status, sentenceOf(e.Message), v.typedPool(&store.Pool{}))
+	}
+	if err != nil {
+		return err
+	}
+	return s.done(v, "pool-created", "/pools/"+pool.ID)
+}
+
+// typedPool returns base with what the form holds.
+func (v *visit) typedPool(base *store.Pool) *store.Pool {
+	typed := *base
+	typed.Name, typed.Description, typed.Roles = v.text("name"), v.text("description"), v.PostForm["roles"]
+	return &typed
+}
+
+func (s *site) editPool(v *visit) error {
+	pool, err := s.store.Pool(v.Context(), v.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if pool.ReadOnly {
+		return s.showPool(v, http.StatusConflict, sentenceOf(pool.ReadOnlyReason))
+	}
+	return s.askPool(v, http.StatusOK, "", pool)
+}
+
+func (s *site) updatePool(v *visit) error {
+	id := v.PathValue("id")
+	name, description, roles := v.text("name"), v.text("description"), v.PostForm["roles"]
+	revision, err := v.revision()
+	if err == nil {
+		_, err = s.store.UpdatePool(v.Context(), v.actor(), id, revision, store.PoolPatch{Name: &name, Description: &description, Roles: &roles})
+	}
+	e := asRefusal(err)
+	switch {
+	case err == nil:
+		return s.done(v, "pool-saved", "/pools/"+id)
+	case e == nil, e.Code == portal.CodeNotFound:
+		return err
+	case e.Code == portal.CodeReadOnly:
+		return s.showPool(v, e.Status, sentenceOf(e.Message))
+	}
+	pool, err := s.store.Pool(v.Context(), id)
+	switch {
+	case err != nil:
+		return err
+	case e.Code == portal.CodeStaleRevision:
+		return s.askPool(v, e.Status, changedMeanwhile, pool)
+	}
+	return s.askPool(v, e.Status, sentenceOf(e.Message), v.typedPool(pool))
+}
+
+func (s *site) askPool(v *visit, status int, problem string, pool *store.Pool) (err error) {
+	f := poolForm{Heading: "Add an agent pool", Submit: "Create pool", Action: "/pools", Back: "/pools", Pool: pool}
+	crumbs := way("Add", toPools)
+	if pool.ID != "" {
+		f.Heading, f.Submit = "Edit "+pool.Name, "Save"
+		f.Action, f.Back = "/pools/"+pool.ID, "/pools/"+pool.ID
+		crumbs = way("Edit", toPools, pool.Name+"|"+f.Back)
+	}
+	if f.Roles, err = s.roleChoices(v, pool.Roles); err != nil {
+		return err
+	}
+	return s.show(v, status, "pool_form", view{Title: f.Heading, Section: "pools", Crumbs: crumbs, Problem: problem, Body: f})
+}
+
+func (s *site) confirmDeletePool(v *visit) error {
+	pool, err := s.store.Pool(v.Context(), v.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if pool.ReadOnly {
+		return s.showPool(v, http.StatusConflict, sentenceOf(pool.ReadOnlyReason))
+	}
+	path := "/pools/" + pool.ID
+	return s.show(v, http.StatusOK, "confirm", view{Title: "Delete " + pool.Name, Section: "pools", Crumbs: way("Delete", toPools, pool.Name+"|"+path), Body: confirmation{
+		Heading: "Delete the agent pool " + pool.Name + "?", Submit: "Delete pool", Action: path + "/delete", Back: path, Revision: pool.Revision,
+		Text: []string{"Its members stay, and lose the roles that this pool alone gave them. This cannot be undone."},
+	}})
+}
+
+func (s *site) deletePool(v *visit) error {
+	revision, err := v.revision()
+	if err == nil {
+		err = s.store.DeletePool(v.Context(), v.actor(), v.PathValue("id"), revision)
+	}
+	e := asRefusal(err)
+	switch {
+	case err == nil:
+		return s.done(v, "pool-deleted", "/pools")
+	case e == nil, e.Code == portal.CodeNotFound:
+		return err
+	}
+	return s.showPool(v, e.Status, sentenceOf(e.Message))
+}

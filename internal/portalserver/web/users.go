@@ -1,0 +1,198 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+)
+
+const (
+	// perPage is how many rows a list shows.
+	perPage = 50
+	// historyLines is how many events a person's page shows.
+	historyLines = 15
+)
+
+// userList is the page User Management.
+type userList struct {
+	SCIM        bool
+	Provider    string
+	Query       userQuery
+	Filtered    bool
+	PoolName    string
+	Users       []store.Account
+	First, Next string // links; empty: there is no such page
+}
+
+// userQuery is what the list is narrowed by, as the address says it.
+type userQuery struct{ Text, ManagedBy, Status, Pool string }
+
+func (q userQuery) values() url.Values {
+	v := url.Values{}
+	for name, value := range map[string]string{"q": q.Text, "managedBy": q.ManagedBy, "status": q.Status, "pool": q.Pool} {
+		if value != "" {
+			v.Set(name, value)
+		}
+	}
+	return v
+}
+
+func (s *site) users(v *visit) error {
+	q := userQuery{strings.TrimSpace(v.FormValue("q")), v.FormValue("managedBy"), v.FormValue("status"), v.FormValue("pool")}
+	config, err := s.store.Configuration(v.Context())
+	if err != nil {
+		return err
+	}
+	list := userList{SCIM: config.SCIMEnabled, Provider: provider(config), Query: q, Filtered: len(q.values()) > 0}
+	if q.Pool != "" {
+		pool, err := s.store.Pool(v.Context(), q.Pool)
+		if err != nil {
+			return err
+		}
+		list.PoolName = pool.Name
+	}
+	after, err := s.nameOf(v, v.FormValue("after"))
+	if err != nil {
+		return err
+	}
+	f := store.AccountFilter{ManagedBy: portal.ManagedBy(q.ManagedBy), Status: portal.Status(q.Status), PoolID: q.Pool, Search: q.Text, ByName: true}
+	page, next, err := s.store.Accounts(v.Context(), f, after, perPage)
+	if err != nil {
+		return err
+	}
+	list.Users = page
+	if after != "" {
+		list.First = link("/users", q.values())
+	}
+	if next != "" {
+		values := q.values()
+		values.Set("after", page[len(page)-1].ID)
+		list.Next = link("/users", values)
+	}
+	return s.show(v, http.StatusOK, "users", view{Title: "User Management", Section: "users", Body: list})
+}
+
+// nameOf turns the id of a page's last user into the list's cursor. Addresses hold ids and no names. Somebody who was
+// deleted meanwhile leads back to the first page.
+func (s *site) nameOf(v *visit, id string) (string, error) {
+	if id == "" {
+		return "", nil
+	}
+	account, err := s.store.Account(v.Context(), id)
+	if portal.CodeOf(err) == portal.CodeNotFound {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return names.Fold(account.UserName), nil
+}
+
+func link(path string, values url.Values) string {
+	if len(values) == 0 {
+		return path
+	}
+	return path + "?" + values.Encode()
+}
+
+// provider names the identity provider in the middle of a sentence.
+func provider(c *store.Configuration) string {
+	if name := c.Provider(); name != "" {
+		return name
+	}
+	return "your identity provider"
+}
+
+// userDetail is one person's page: for managers, and for the person.
+type userDetail struct {
+	User        *store.Account
+	Manage      bool // the viewer is on the managers' page
+	Provider    string
+	CanHandOver bool
+	Roles       []roleOrigin
+	Pools       []store.PoolRef
+	History     []store.AuditEvent
+}
+
+// roleOrigin is an effective role and where it comes from.
+type roleOrigin struct{ Name, Description, From string }
+
+func (s *site) user(v *visit) error { return s.showUser(v, http.StatusOK, "") }
+
+// showUser shows the managers' page of a person, with what was refused.
+func (s *site) showUser(v *visit, status int, problem string) error {
+	account, err := s.store.Account(v.Context(), v.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	body, err := s.userDetail(v, account)
+	if err != nil {
+		return err
+	}
+	body.Manage = true
+	if body.History, err = s.store.AuditEvents(v.Context(), store.AuditFilter{TargetID: account.ID}, 0, historyLines); err != nil {
+		return err
+	}
+	return s.show(v, status, "user", view{Title: displayName(account), Section: "users", Crumbs: way(displayName(account), toUsers), Problem: problem, Body: body})
+}
+
+// profile is the page that everybody has of themselves.
+func (s *site) profile(v *visit) error {
+	body, err := s.userDetail(v, v.session.Account)
+	if err != nil {
+		return err
+	}
+	return s.show(v, http.StatusOK, "user", view{Title: "My profile", Section: "profile", Body: body})
+}
+
+func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error) {
+	config, err := s.store.Configuration(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	catalogue, err := s.store.Roles(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	return &userDetail{User: account, Provider: provider(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
+		CanHandOver: account.ManagedBy == portal.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
+}
+
+// origins says for each effective role of the account what gives it.
+func origins(account *store.Account, catalogue []portal.Role) []roleOrigin {
+	all := make([]roleOrigin, 0, len(account.Roles))
+	for _, role := range account.Roles {
+		var from []string
+		if role == portal.RoleUser {
+			from = append(from, "Everybody holds it")
+		}
+		var pools []string
+		for _, p := range account.PoolRefs {
+			if slices.Contains(p.Roles, role) {
+				pools = append(pools, p.Name)
+			}
+		}
+		if len(pools) > 0 {
+			from = append(from, "From "+strings.Join(pools, ", "))
+		}
+		if slices.Contains(account.DirectRoles, role) {
+			from = append(from, "Given to this account alone")
+		}
+		all = append(all, roleOrigin{Name: role, Description: described(catalogue, role), From: strings.Join(from, " · ")})
+	}
+	return all
+}
+
+func described(catalogue []portal.Role, name string) string {
+	for _, r := range catalogue {
+		if r.Name == name {
+			return r.Description
+		}
+	}
+	return ""
+}

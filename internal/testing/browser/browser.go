@@ -1,0 +1,286 @@
+// Package browser drives a real Chromium for tests of pages. It never skips: it takes the program that CHROMIUM names,
+// or the one on PATH, and as root on Debian installs the package when there is none. Each Page has cookies of its own,
+// notices what the page complains about (exceptions, refused scripts and styles), and fails the test for it.
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	// startTime is how long the browser may take to be installed and to start.
+	startTime = 5 * time.Minute
+	// Patience is how long one step on a page may take.
+	Patience = 45 * time.Second
+)
+
+// Browser is a running Chromium without a window.
+type Browser struct{ ctx context.Context }
+
+// Start starts a browser that ends with the test.
+func Start(t testing.TB) *Browser {
+	t.Helper()
+	install, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	program, err := Find(install)
+	if err != nil {
+		t.Fatalf("find Chromium: %v", err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()),
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("no-proxy-server", true), chromedp.Flag("hide-scrollbars", true))
+	allocator, _ := chromedp.NewExecAllocator(context.Background(), options...) // ends with the browser
+	ctx, _ := chromedp.NewContext(allocator)                                    // ended by Cancel
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("stop Chromium: %v", err)
+		}
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("start %s: %v", program, err)
+	}
+	return &Browser{ctx: ctx}
+}
+
+// Find returns the path of a Chromium: the one that CHROMIUM names, the one on PATH, or one that it installs.
+func Find(ctx context.Context) (string, error) {
+	if named := os.Getenv("CHROMIUM"); named != "" {
+		path, err := exec.LookPath(named)
+		if err != nil {
+			return "", fmt.Errorf("CHROMIUM names %q, which cannot be run: %w", named, err)
+		}
+		return path, nil
+	}
+	if path := onPath(); path != "" {
+		return path, nil
+	}
+	apt, err := exec.LookPath("apt-get")
+	if err != nil || os.Getuid() != 0 {
+		return "", errors.New("there is none; install it (on Debian as root: apt-get install -y chromium), or let CHROMIUM name the program")
+	}
+	for _, args := range [][]string{{"update", "-q"}, {"install", "-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=240", "chromium"}} {
+		command := exec.CommandContext(ctx, apt, args...)
+		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := command.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
+		}
+	}
+	if path := onPath(); path != "" {
+		return path, nil
+	}
+	return "", errors.New("apt-get installed chromium, and yet there is no chromium on PATH")
+}
+
+func onPath() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// Page is one tab with cookies of its own.
+type Page struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu        sync.Mutex
+	complains []string
+	allowed   []string
+}
+
+// Open opens an empty page that closes with the test.
+func (b *Browser) Open(t testing.TB) *Page {
+	t.Helper()
+	p := &Page{t: t}
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(p.listen))
+	p.ctx = ctx
+	t.Cleanup(func() {
+		cancel()
+		for _, text := range p.complaints() {
+			t.Errorf("the page complains: %s", text)
+		}
+	})
+	if err := chromedp.Do(ctx); err != nil {
+		t.Fatalf("open a page: %v", err)
+	}
+	return p
+}
+
+// listen collects what the browser has to say against the page.
+func (p *Page) listen(ev any) {
+	var text string
+	switch e := ev.(type) {
+	case *runtime.EventExceptionThrown:
+		text = e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
+		}
+	case *log.EventEntryAdded:
+		if e.Entry.Level != log.EntryLevelError {
+			return
+		}
+		text = e.Entry.Text + " " + e.Entry.URL
+	default:
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.complains = append(p.complains, text)
+}
+
+// Allow says that complaints with this text are expected, such as the browser's own about an answer of 409.
+func (p *Page) Allow(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.allowed = append(p.allowed, text)
+}
+
+func (p *Page) complaints() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []string
+complaints:
+	for _, text := range p.complains {
+		for _, a := range p.allowed {
+			if strings.Contains(text, a) {
+				continue complaints
+			}
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// do runs one step within Patience, and shows the page's text when it does not work.
+func (p *Page) do(what string, step func(ctx context.Context) error) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, Patience)
+	defer cancel()
+	if err := step(ctx); err != nil {
+		p.t.Fatalf("%s: %v\n--- the page shows:\n%s", what, err, p.now())
+	}
+}
+
+func (p *Page) now() string {
+	ctx, cancel := context.WithTimeout(p.ctx, Patience)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
+
+// Go loads the address and returns the answer's HTTP status.
+func (p *Page) Go(url string) (status int) {
+	p.t.Helper()
+	return p.load("load "+url, chromedp.Navigate(url))
+}
+
+// Follow clicks what the CSS selector names, waits for the page that this loads and returns the answer's HTTP status.
+func (p *Page) Follow(selector string) (status int) {
+	p.t.Helper()
+	return p.load("follow "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+func (p *Page) load(what string, step chromedp.Action[chromedp.Void]) (status int) {
+	p.t.Helper()
+	p.do(what, func(ctx context.Context) error {
+		answer, err := chromedp.RunResponse(ctx, step)
+		if err == nil && answer != nil {
+			status = int(answer.Status)
+		}
+		return err
+	})
+	return status
+}
+
+// Click clicks what the CSS selector names.
+func (p *Page) Click(selector string) {
+	p.t.Helper()
+	p.do("click "+selector, func(ctx context.Context) error {
+		return chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	})
+}
+
+// Type puts text into the field in place of what it holds.
+func (p *Page) Type(selector, text string) {
+	p.t.Helper()
+	p.do("type into "+selector, func(ctx context.Context) error {
+		return chromedp.Do(ctx, chromedp.Clear(chromedp.CSS(selector), chromedp.NodeVisible), chromedp.SendKeys(chromedp.CSS(selector), text, chromedp.NodeVisible))
+	})
+}
+
+// Shows waits until the selector names something visible that holds the text, on whatever page comes next.
+func (p *Page) Shows(selector, text string) {
+	p.t.Helper()
+	script := fmt.Sprintf(`[...document.querySelectorAll(%q)].some(e => e.checkVisibility() && e.innerText.includes(%q))`, selector, text)
+	p.do(fmt.Sprintf("wait for %q in %s", text, selector), func(ctx context.Context) error {
+		look := time.NewTicker(50 * time.Millisecond)
+		defer look.Stop()
+		for {
+			found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script)) // an error: the page is just being replaced
+			if found {
+				return nil
+			}
+			select {
+			case <-look.C:
+			case <-ctx.Done():
+				return errors.Join(ctx.Err(), err)
+			}
+		}
+	})
+}
+
+// Wide sets the size of the window, and whether the person prefers dark pages.
+func (p *Page) Wide(width, height int64, dark bool) {
+	p.t.Helper()
+	scheme := "light"
+	if dark {
+		scheme = "dark"
+	}
+	p.do("resize the window", func(ctx context.Context) error {
+		if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, height)); err != nil {
+			return err
+		}
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return err
+	})
+}
+
+// Picture returns the whole page as PNG.
+func (p *Page) Picture() (png []byte) {
+	p.t.Helper()
+	p.do("take a picture", func(ctx context.Context) (err error) {
+		png, err = chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		return err
+	})
+	return png
+}
+
+// Ask evaluates a JavaScript expression on the page and returns its value.
+func Ask[T any](p *Page, script string) (value T) {
+	p.t.Helper()
+	p.do("ask "+script, func(ctx context.Context) (err error) {
+		value, err = chromedp.Run(ctx, chromedp.Evaluate[T](script))
+		return err
+	})
+	return value
+}

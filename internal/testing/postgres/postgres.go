@@ -1,0 +1,163 @@
+// Package postgres starts a PostgreSQL for tests, from Debian's package: it looks for the binaries on PATH and under
+// /usr/lib/postgresql, and as root on Debian installs the package when they are missing. The server listens on a socket
+// in a directory of its own, keeps nothing, and ends with the test.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+)
+
+// startTime is how long initdb and the first start may take.
+const startTime = 2 * time.Minute
+
+// Server is a running PostgreSQL.
+type Server struct {
+	directory string
+	admin     *sql.DB
+	databases atomic.Int64
+}
+
+// Start starts a server that ends with the test.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	bin, err := binaries(ctx)
+	if err != nil {
+		t.Fatalf("find PostgreSQL: %v", err)
+	}
+	directory, err := os.MkdirTemp("", "pg") // short: a socket's path has 107 bytes at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
+	run, err := runner(directory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	initdb := run(exec.CommandContext(ctx, filepath.Join(bin, "initdb"), "-D", filepath.Join(directory, "data"), "-U", "postgres", "-A", "trust", "--no-sync", "--no-locale", "-E", "UTF8"))
+	if out, err := initdb.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	s := &Server{directory: directory}
+	s.serve(ctx, t, run(exec.CommandContext(context.Background(), filepath.Join(bin, "postgres"), "-D", filepath.Join(directory, "data"), "-k", directory,
+		"-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "max_connections=400")))
+	return s
+}
+
+// serve runs the server and waits until it answers.
+func (s *Server) serve(ctx context.Context, t testing.TB, server *exec.Cmd) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(s.directory, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close() // the server has its own handle
+	server.Stdout, server.Stderr = log, log
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Signal(syscall.SIGINT) // fast shutdown
+		_ = server.Wait()
+	})
+	if s.admin, err = sql.Open("pgx", s.url("postgres")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.admin.Close() })
+	for s.admin.PingContext(ctx) != nil {
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			text, _ := os.ReadFile(filepath.Join(s.directory, "log"))
+			t.Fatalf("PostgreSQL did not answer within %v:\n%s", startTime, text)
+		}
+	}
+}
+
+// Database makes an empty database and returns its postgres:// URL. It goes with the server.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	name := "test" + strconv.FormatInt(s.databases.Add(1), 10)
+	if _, err := s.admin.ExecContext(t.Context(), "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	return s.url(name)
+}
+
+func (s *Server) url(database string) string {
+	return "postgres://postgres@/" + database + "?" + url.Values{"host": {s.directory}, "sslmode": {"disable"}}.Encode()
+}
+
+// runner returns how to run the binaries: as ourselves or, since they refuse root, as Debian's user postgres, who then owns
+// the directory.
+func runner(directory string) (func(*exec.Cmd) *exec.Cmd, error) {
+	if os.Getuid() != 0 {
+		return func(c *exec.Cmd) *exec.Cmd { return c }, nil
+	}
+	owner, err := user.Lookup("postgres")
+	if err != nil {
+		return nil, fmt.Errorf("PostgreSQL refuses to run as root, and there is no user postgres: %w", err)
+	}
+	uid, uidErr := strconv.Atoi(owner.Uid)
+	gid, gidErr := strconv.Atoi(owner.Gid)
+	if err := errors.Join(uidErr, gidErr, os.Chown(directory, uid, gid)); err != nil {
+		return nil, err
+	}
+	return func(c *exec.Cmd) *exec.Cmd {
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		c.Dir = directory
+		return c
+	}, nil
+}
+
+// binaries returns the directory that holds initdb and postgres, after installing them if that is possible.
+func binaries(ctx context.Context) (string, error) {
+	if found := installed(); found != "" {
+		return found, nil
+	}
+	apt, err := exec.LookPath("apt-get")
+	if err != nil || os.Getuid() != 0 {
+		return "", errors.New("there is none; install it (on Debian as root: apt-get install -y postgresql) or put its initdb and postgres on PATH")
+	}
+	for _, args := range [][]string{{"update", "-q"}, {"install", "-y", "-q", "--no-install-recommends", "postgresql"}} {
+		install := exec.CommandContext(ctx, apt, args...)
+		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := install.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
+		}
+	}
+	if found := installed(); found != "" {
+		return found, nil
+	}
+	return "", errors.New("apt-get installed postgresql, and yet there is no initdb under /usr/lib/postgresql")
+}
+
+func installed() string {
+	paths, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // the pattern is well-formed
+	if path, err := exec.LookPath("initdb"); err == nil {
+		paths = append(paths, path)
+	}
+	for i := len(paths) - 1; i >= 0; i-- {
+		directory := filepath.Dir(paths[i])
+		if _, err := os.Stat(filepath.Join(directory, "postgres")); err == nil {
+			return directory
+		}
+	}
+	return ""
+}
