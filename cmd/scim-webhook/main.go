@@ -1,0 +1,121 @@
+// Command scim-webhook serves SCIM 2.0 at /scim/v2 and keeps what identity providers push as Kubernetes objects.
+//
+// Every replica accepts writes. It speaks HTTPS when --tls-cert-dir names a folder with tls.crt and tls.key, which are read again when
+// they change, and HTTP otherwise. Tokens are files of digests (see internal/tokens). On SIGTERM it stops to be ready, finishes the requests that are under
+// way, for 10 seconds at most, and ends.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+// options are the flags.
+type options struct {
+	listen, healthListen, metricsListen string
+	tlsCertDir                          string
+	namespace                           string
+	tokenDirs                           list
+	rate                                float64
+	burst                               int
+	trustForwarded                      bool
+	log                                 zap.Options
+}
+
+// list is a flag that may be given several times.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, ",") }
+func (l *list) Set(v string) error {
+	*l = append(*l, v)
+	return nil
+}
+
+func flags() (*options, error) {
+	o := &options{}
+	f := flag.CommandLine // holds --kubeconfig, which controller-runtime registers
+	f.StringVar(&o.listen, "listen", ":8443", "address of the SCIM service")
+	f.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt and tls.key; plain HTTP without it")
+	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz and /readyz; empty for none")
+	f.StringVar(&o.metricsListen, "metrics-listen", ":8080", "address of /metrics; empty for none")
+	f.StringVar(&o.namespace, "namespace", "", "namespace of the objects; default POD_NAMESPACE, else the service account's")
+	f.Var(&o.tokenDirs, "token-dir", "folder with files of token digests; may be given several times")
+	f.Float64Var(&o.rate, "rate", 200, "requests per second and token; 0 for no limit")
+	f.IntVar(&o.burst, "burst", 400, "requests that a token may send at once")
+	f.BoolVar(&o.trustForwarded, "trust-forwarded-headers", false, "take the public URL from X-Forwarded-Proto and X-Forwarded-Host when the IdentityConfiguration has no scimBaseURL")
+	level := f.String("log-level", "info", "debug, info or error; debug shows personal data")
+	f.Parse(os.Args[1:]) //nolint:errcheck // ExitOnError
+	if f.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
+	}
+	if err := setLevel(&o.log, *level); err != nil {
+		return nil, err
+	}
+	if len(o.tokenDirs) == 0 {
+		return nil, errors.New("--token-dir is missing: without tokens nobody can push")
+	}
+	if o.namespace == "" {
+		o.namespace = defaultNamespace()
+	}
+	if o.namespace == "" {
+		return nil, errors.New("--namespace is missing, and neither POD_NAMESPACE nor a service account says which it is")
+	}
+	return o, nil
+}
+
+// defaultNamespace is the Pod's own.
+func defaultNamespace() string {
+	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
+		return ns
+	}
+	data, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+func main() {
+	o, err := flags()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "scim-webhook:", err)
+		os.Exit(2)
+	}
+	log := zap.New(zap.UseFlagOptions(&o.log))
+	ctrl.SetLogger(log)
+	klog.SetLogger(log.WithName("client"))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	err = run(ctx, o, log)
+	stop()
+	if err != nil {
+		log.Error(err, "Ending")
+		os.Exit(1)
+	}
+}
+
+// grace is how long requests under way may take when the process is asked to stop.
+const grace = 10 * time.Second
+
+func run(ctx context.Context, o *options, log logr.Logger) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	s, err := wire(o, config, log)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap/zapcore"
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/scim/server"
+	"lightrun.com/scim-operator/internal/tokens"
+)
+
+// rescan is how often token files are read even if nothing tells of a change.
+const rescan = 30 * time.Second
+
+// service is the process: a directory, its tokens, and the servers in front of them.
+type service struct {
+	options   *options
+	log       logr.Logger
+	directory *directory.Directory
+	tokens    *tokens.Set
+	scim      http.Handler
+	registry  *prometheus.Registry
+	stopping  atomic.Bool
+}
+
+func wire(o *options, config *rest.Config, log logr.Logger) (*service, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "webhook"
+	}
+	d, err := directory.New(directory.Options{
+		Config: config, Namespace: o.namespace, Log: log.WithName("directory"), Replica: host + "-" + uuid.NewString()[:8],
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &service{options: o, log: log, directory: d, tokens: tokens.NewSet(o.tokenDirs...), registry: prometheus.NewRegistry()}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.registry.MustRegister(directory.Collector(d), tokens.Collector(s.tokens))
+	s.scim = server.New(server.Options{
+		Users: d.Users(), Groups: d.Groups(), Configuration: d.Configuration, Tokens: bearer{s.tokens},
+		Log: log.WithName("scim"), Registry: s.registry, Rate: o.rate, Burst: o.burst, TrustForwarded: o.trustForwarded,
+	})
+	return s, nil
+}
+
+// bearer lets the server ask the token files.
+type bearer struct{ set *tokens.Set }
+
+func (b bearer) Authenticate(_ context.Context, token string) (server.Identity, error) {
+	e, err := b.set.Authenticate(token)
+	if err != nil {
+		return server.Identity{}, err
+	}
+	id := server.Identity{Name: e.Name, Provider: string(e.Provider)}
+	_, err = hex.Decode(id.Secret[:], []byte(e.Digest))
+	return id, err
+}
+
+// run serves until ctx ends, and then lets requests under way finish.
+func (s *service) run(ctx context.Context) error {
+	work, workCtx := errgroup.WithContext(ctx)
+	background, stop := context.WithCancel(context.WithoutCancel(ctx)) // the directory outlives the requests
+	defer stop()
+	work.Go(func() error { return s.tokens.Watch(workCtx, s.log.WithName("tokens"), rescan) })
+	directoryDone := make(chan error, 1)
+	go func() { directoryDone <- s.directory.Run(background) }()
+	for _, l := range []listener{
+		{"SCIM", s.options.listen, s.scim, s.options.tlsCertDir},
+		{"health", s.options.healthListen, s.health(), ""},
+		{"metrics", s.options.metricsListen, s.metrics(), ""},
+	} {
+		if l.address != "" {
+			work.Go(func() error { return s.serve(workCtx, l) })
+		}
+	}
+	work.Go(func() error {
+		<-workCtx.Done()
+		s.stopping.Store(true)
+		return nil
+	})
+	err := work.Wait()
+	stop()
+	return errors.Join(err, <-directoryDone)
+}
+
+// listener is one address and what is served there.
+type listener struct {
+	name, address string
+	handler       http.Handler
+	certDir       string
+}
+
+func (s *service) serve(ctx context.Context, l listener) error {
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.address)
+	if err != nil {
+		return fmt.Errorf("listen for %s: %w", l.name, err)
+	}
+	server := &http.Server{
+		Handler: l.handler,
+		// An identity provider gives up after 60 seconds; a body or a reader slower than that is cut.
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
+	}
+	if l.certDir != "" {
+		if socket, err = s.secure(ctx, socket, l.certDir); err != nil {
+			return err
+		}
+	}
+	s.log.Info("Listening", "for", l.name, "address", socket.Addr().String())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(socket) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve %s: %w", l.name, err)
+	case <-ctx.Done():
+	}
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := server.Shutdown(late); err != nil {
+		return errors.Join(fmt.Errorf("requests for %s were cut: %w", l.name, err), server.Close())
+	}
+	return nil
+}
+
+// secure speaks TLS with a certificate that is read again when its file changes (RFC 7644 §7.1: TLS 1.2 or later).
+func (s *service) secure(ctx context.Context, socket net.Listener, dir string) (net.Listener, error) {
+	watcher, err := certwatcher.New(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate: %w", err)
+	}
+	go func() {
+		if err := watcher.Start(ctx); err != nil {
+			s.log.Error(err, "Watching the certificate; a new one needs a restart")
+		}
+	}()
+	return tls.NewListener(socket, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: watcher.GetCertificate, NextProtos: []string{"http/1.1"}}), nil
+}
+
+// health answers /healthz while the process lives and /readyz while it can serve.
+func (s *service) health() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case s.stopping.Load():
+			http.Error(w, "stopping", http.StatusServiceUnavailable)
+		case !s.directory.Synced():
+			http.Error(w, "the cache is not filled yet", http.StatusServiceUnavailable)
+		default:
+			fmt.Fprintln(w, "ok")
+		}
+	})
+	return mux
+}
+
+func (s *service) metrics() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	return mux
+}
+
+func setLevel(o *zap.Options, level string) error {
+	switch level {
+	case "debug":
+		o.Level = zapcore.DebugLevel
+	case "info":
+		o.Level = zapcore.InfoLevel
+	case "error":
+		o.Level = zapcore.ErrorLevel
+	default:
+		return fmt.Errorf("--log-level %q is none of debug, info, error", level)
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+package directory_test
+
+import (
+	"testing"
+
+	"lightrun.com/scim-operator/internal/scim/server/directorytest"
+)
+
+func TestContract(t *testing.T) {
+	directorytest.Run(t, func(tb testing.TB) directorytest.Directory {
+		d := newWorld(tb).replica(tb)
+		return directorytest.Directory{Users: d.Users(), Groups: d.Groups()}
+	})
+}

@@ -1,0 +1,149 @@
+package directory_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/testr"
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/scim/server"
+	"lightrun.com/scim-operator/internal/testing/controlplane"
+)
+
+func TestMain(m *testing.M) { controlplane.Main(m) }
+
+// token is what every test server accepts.
+const token = "test-token"
+
+type anyone struct{}
+
+func (anyone) Authenticate(_ context.Context, t string) (server.Identity, error) {
+	if t != token {
+		return server.Identity{}, errWrongToken
+	}
+	return server.Identity{Name: "test"}, nil
+}
+
+type wrongToken string
+
+func (e wrongToken) Error() string { return string(e) }
+
+const errWrongToken = wrongToken("the bearer token is not known")
+
+// world is a namespace with SCIM on.
+type world struct {
+	*controlplane.ControlPlane
+	namespace string
+}
+
+func newWorld(tb testing.TB) world {
+	tb.Helper()
+	w := world{ControlPlane: controlplane.Get(tb)}
+	w.namespace = w.Namespace(tb)
+	w.configure(tb)
+	return w
+}
+
+// configure makes the IdentityConfiguration with SCIM and groups on.
+func (w world) configure(tb testing.TB) {
+	tb.Helper()
+	c := &v1alpha1.IdentityConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: v1alpha1.DefaultName},
+		Spec: v1alpha1.IdentityConfigurationSpec{
+			Portal:           v1alpha1.Portal{URL: "http://127.0.0.1:1", CredentialsSecretRef: v1alpha1.LocalReference{Name: "portal"}},
+			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
+		},
+	}
+	if err := w.Client.Create(tb.Context(), c); err != nil {
+		tb.Fatal(err)
+	}
+	c.Status.LoginMethods = &v1alpha1.EffectiveLoginMethods{SSO: true, SCIM: true, ProvisionGroups: true}
+	if err := w.Client.Status().Update(tb.Context(), c); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// replica starts a directory of its own on the world, as another process would.
+func (w world) replica(tb testing.TB, change ...func(*rest.Config)) *directory.Directory {
+	tb.Helper()
+	config := rest.CopyConfig(w.Config)
+	for _, c := range change {
+		c(config)
+	}
+	return w.start(tb, directory.Options{Config: config})
+}
+
+// replicaAt is a replica with a clock of its own.
+func (w world) replicaAt(tb testing.TB, now func() time.Time) *directory.Directory {
+	tb.Helper()
+	return w.start(tb, directory.Options{Config: w.Config, Now: now})
+}
+
+func (w world) start(tb testing.TB, o directory.Options) *directory.Directory {
+	tb.Helper()
+	o.Namespace, o.Log, o.Replica = w.namespace, logr.Discard(), uuid.NewString()
+	d, err := directory.New(o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			tb.Errorf("run the directory: %v", err)
+		}
+	})
+	eventually(tb, func() bool { return d.Configuration().Known })
+	return d
+}
+
+// serve puts a SCIM server in front of a directory and returns its base URL.
+func serve(tb testing.TB, d *directory.Directory) string {
+	tb.Helper()
+	log := logr.Discard()
+	if testing.Verbose() {
+		if t, ok := tb.(*testing.T); ok {
+			log = testr.New(t)
+		}
+	}
+	s := httptest.NewServer(server.New(server.Options{
+		Users: d.Users(), Groups: d.Groups(), Configuration: d.Configuration, Tokens: anyone{}, Log: log,
+	}))
+	tb.Cleanup(s.Close)
+	return s.URL + server.BasePath
+}
+
+// eventually waits until a condition holds.
+func eventually(tb testing.TB, condition func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(30 * time.Second)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			tb.Fatal("the condition did not come about within 30 seconds")
+		}
+	}
+}
+
+// list reads all objects of a kind in the world.
+func list[L client.ObjectList](tb testing.TB, w world, into L) L {
+	tb.Helper()
+	if err := w.Client.List(tb.Context(), into, client.InNamespace(w.namespace)); err != nil {
+		tb.Fatal(err)
+	}
+	return into
+}

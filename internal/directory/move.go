@@ -1,0 +1,170 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// apply brings the membership about and then leaves its trace on the pool. An error means that some of it may be done.
+func (d *Directory) apply(ctx context.Context, have *v1alpha1.AgentPool, m membership) error {
+	id := have.Name
+	var mu sync.Mutex
+	var highest uint64
+	work, workCtx := errgroup.WithContext(ctx)
+	work.SetLimit(writers)
+	for _, t := range d.touched(id, m) {
+		work.Go(func() error {
+			v, err := d.move(workCtx, t, id, m.set[t])
+			mu.Lock()
+			defer mu.Unlock()
+			highest = max(highest, v)
+			return err
+		})
+	}
+	err := work.Wait()
+	if highest == 0 {
+		return err
+	}
+	if traceErr := d.trace(ctx, have, highest); err == nil {
+		err = traceErr
+	}
+	return err
+}
+
+// touched lists the people whose membership of the pool is not as m has it, as far as the cache knows.
+func (d *Directory) touched(id string, m membership) []string {
+	var out []string
+	for who, in := range m.set {
+		r := d.people.get(who)
+		if r == nil && in || r != nil && slices.Contains(r.value.asserted, id) != in {
+			out = append(out, who)
+		}
+	}
+	if m.all {
+		for _, r := range d.people.under(keyPool + id) {
+			if _, named := m.set[r.id()]; !named {
+				out = append(out, r.id())
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// move puts one person into a pool or takes them out. It returns the version that it wrote, 0 for none.
+func (d *Directory) move(ctx context.Context, who, id string, in bool) (written uint64, err error) {
+	for attempt := range attempts {
+		if err := pause(ctx, attempt); err != nil {
+			return 0, err
+		}
+		written, err = d.moveOnce(ctx, who, id, in, attempt > 0)
+		if !apierrors.IsConflict(err) {
+			return written, err
+		}
+	}
+	return 0, errBusy("change a member's pools")
+}
+
+func (d *Directory) moveOnce(ctx context.Context, who, id string, in, fresh bool) (uint64, error) {
+	at, pools, err := d.poolsOf(ctx, who, fresh)
+	if err != nil || at == "" {
+		if at == "" && err == nil && in {
+			err = errLeft(who)
+		}
+		return 0, err
+	}
+	if slices.Contains(pools, id) == in {
+		return 0, nil
+	}
+	if in {
+		pools = append(slices.Clone(pools), id)
+	} else {
+		pools = slices.DeleteFunc(slices.Clone(pools), func(p string) bool { return p == id })
+	}
+	slices.Sort(pools)
+	u := &v1alpha1.ScimUser{}
+	u.Namespace, u.Name, u.ResourceVersion = d.namespace, who, at
+	err = d.patch(ctx, u, map[string]any{"metadata": d.stamped(u), "spec": map[string]any{"pools": pools}})
+	switch {
+	case apierrors.IsNotFound(err) && !in:
+		return 0, nil
+	case apierrors.IsNotFound(err) || err == nil && in && u.DeletionTimestamp != nil:
+		return 0, errLeft(who)
+	case err != nil:
+		return 0, err
+	}
+	written, err := version(u.ResourceVersion)
+	if err == nil && u.DeletionTimestamp == nil {
+		_, err = users{d}.resource(u)
+	}
+	return written, err
+}
+
+// errLeft is about somebody who was deleted after the request was checked, when others may have been changed already: no 4xx, so that the
+// client repeats and is then told.
+func errLeft(who string) error {
+	return fmt.Errorf("put %s into a pool: the person was deleted meanwhile", who)
+}
+
+// poolsOf reads which pools the provider put somebody in, and at which version: from the cache, or fresh. at is empty for nobody.
+func (d *Directory) poolsOf(ctx context.Context, who string, fresh bool) (at string, pools []string, err error) {
+	if r := d.people.get(who); r != nil && !fresh {
+		return strconv.FormatUint(r.version, 10), r.value.asserted, nil
+	}
+	u := &v1alpha1.ScimUser{}
+	found, err := d.read(ctx, who, u)
+	if err != nil || !found {
+		return "", nil, err
+	}
+	return u.ResourceVersion, u.Spec.Pools, nil
+}
+
+// traced reads what trace noted; 0 for nothing.
+func traced(p *v1alpha1.AgentPool) uint64 {
+	rv, ok := strings.CutPrefix(p.Annotations[annotationMembersAsOf], string(p.UID)+"/")
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseUint(rv, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// trace notes on the pool how far its membership was written, never going back, and when.
+func (d *Directory) trace(ctx context.Context, have *v1alpha1.AgentPool, highest uint64) error {
+	now := *have
+	for attempt := range attempts {
+		if err := pause(ctx, attempt); err != nil {
+			return err
+		}
+		if traced(&now) >= highest {
+			return nil
+		}
+		metadata := d.stamped(&now)
+		metadata["annotations"].(map[string]any)[annotationMembersAsOf] = fmt.Sprintf("%s/%d", now.UID, highest)
+		err := d.patch(ctx, &now, map[string]any{"metadata": metadata})
+		if err == nil {
+			now.DeepCopyInto(have)
+		}
+		if !apierrors.IsConflict(err) {
+			return client.IgnoreNotFound(err)
+		}
+		now = v1alpha1.AgentPool{}
+		if err := d.client.Get(ctx, d.key(have.Name), &now); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+	}
+	return errBusy("note a change of membership")
+}

@@ -1,0 +1,198 @@
+package directory
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// mapper knows where the kinds stand, so that no discovery is needed at start.
+func mapper() meta.RESTMapper {
+	m := meta.NewDefaultRESTMapper(nil)
+	for kind, resource := range map[string]string{
+		"ScimUser": "scimusers", "AgentPool": "agentpools", "IdentityConfiguration": "identityconfigurations", "NameClaim": "nameclaims",
+	} {
+		m.AddSpecific(v1alpha1.GroupVersion.WithKind(kind), v1alpha1.GroupVersion.WithResource(resource),
+			v1alpha1.GroupVersion.WithResource(resource), meta.RESTScopeNamespace)
+	}
+	return m
+}
+
+// version reads a resource version, a decimal number that grows (Kubernetes 1.35 and later promise so).
+func version(rv string) (uint64, error) {
+	n, err := strconv.ParseUint(rv, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("the API server's resourceVersion %q is not a number: %w", rv, err)
+	}
+	return n, nil
+}
+
+// feed is a store that a reflector fills. Nothing is kept here: the functions pass everything on.
+type feed[O client.Object] struct {
+	put    func(O) error
+	remove func(O) error
+	list   func([]O, string) error
+	reach  func(uint64)
+	synced func()
+}
+
+func (f *feed[O]) Add(o any) error    { return f.put(o.(O)) }
+func (f *feed[O]) Update(o any) error { return f.put(o.(O)) }
+func (f *feed[O]) Resync() error      { return nil }
+
+func (f *feed[O]) Delete(o any) error {
+	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
+		o = gone.Obj
+	}
+	return f.remove(o.(O))
+}
+
+func (f *feed[O]) Replace(all []any, rv string) error {
+	list := make([]O, len(all))
+	for i, o := range all {
+		list[i] = o.(O)
+	}
+	if err := f.list(list, rv); err != nil {
+		return err
+	}
+	f.synced()
+	return nil
+}
+
+// Bookmark tells how far the watch has come when nothing changes.
+func (f *feed[O]) Bookmark(rv string) error {
+	n, err := version(rv)
+	if err == nil && f.reach != nil {
+		f.reach(n)
+	}
+	return err
+}
+
+// Transformer drops what nobody needs before the reflector gathers a whole list in memory.
+func (f *feed[O]) Transformer() cache.TransformFunc {
+	return func(o any) (any, error) {
+		if m, err := meta.Accessor(o); err == nil {
+			m.SetManagedFields(nil)
+		}
+		return o, nil
+	}
+}
+
+// follow lists and watches one kind until ctx ends.
+func follow[O client.Object](ctx context.Context, d *Directory, example O, list func() client.ObjectList, f *feed[O]) {
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			l := list()
+			err := d.client.List(ctx, l, client.InNamespace(d.namespace), &client.ListOptions{Raw: &o, Limit: o.Limit, Continue: o.Continue})
+			return l, err
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return d.client.Watch(ctx, list(), client.InNamespace(d.namespace), &client.ListOptions{Raw: &o})
+		},
+	}
+	r := cache.NewReflectorWithOptions(lw, example, f, cache.ReflectorOptions{Name: "directory", Logger: &d.log})
+	r.RunWithContext(ctx)
+}
+
+// watchTable feeds a table. recordOf may be asked about one object often, so it reuses what a status write left as it was.
+func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *table[T], synced func(), example O, list func() client.ObjectList, recordOf func(O) (*record[T], error)) {
+	f := &feed[O]{
+		synced: synced,
+		reach: func(v uint64) {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.advance(v)
+		},
+		put: func(o O) error {
+			v, err := version(o.GetResourceVersion())
+			if err != nil {
+				return err
+			}
+			if o.GetDeletionTimestamp() != nil {
+				t.watchedGone(o.GetName(), v, false)
+				return nil
+			}
+			r, err := recordOf(o)
+			if err != nil {
+				return err
+			}
+			t.watched(r)
+			return nil
+		},
+		remove: func(o O) error {
+			v, err := version(o.GetResourceVersion())
+			if err == nil {
+				t.watchedGone(o.GetName(), v, true)
+			}
+			return err
+		},
+		list: func(all []O, rv string) error {
+			v, err := version(rv)
+			if err != nil {
+				return err
+			}
+			records := make([]*record[T], 0, len(all))
+			for _, o := range all {
+				if o.GetDeletionTimestamp() != nil {
+					continue
+				}
+				r, err := recordOf(o)
+				if err != nil {
+					return err
+				}
+				records = append(records, r)
+			}
+			t.relisted(records, v)
+			return nil
+		},
+	}
+	follow(ctx, d, example, list, f)
+}
+
+func (d *Directory) watchPeople(ctx context.Context) {
+	watchTable(ctx, d, d.people, func() { d.synced[0].Store(true) }, &v1alpha1.ScimUser{},
+		func() client.ObjectList { return &v1alpha1.ScimUserList{} }, d.personRecord)
+}
+
+func (d *Directory) watchPools(ctx context.Context) {
+	watchTable(ctx, d, d.pools, func() { d.synced[1].Store(true) }, &v1alpha1.AgentPool{},
+		func() client.ObjectList { return &v1alpha1.AgentPoolList{} }, d.poolRecord)
+}
+
+// watchConfiguration follows the one IdentityConfiguration.
+func (d *Directory) watchConfiguration(ctx context.Context) {
+	f := &feed[*v1alpha1.IdentityConfiguration]{
+		synced: func() { d.synced[2].Store(true) },
+		put: func(c *v1alpha1.IdentityConfiguration) error {
+			if c.Name == v1alpha1.DefaultName {
+				d.config.Store(c)
+			}
+			return nil
+		},
+		remove: func(c *v1alpha1.IdentityConfiguration) error {
+			if c.Name == v1alpha1.DefaultName {
+				d.config.Store(nil)
+			}
+			return nil
+		},
+	}
+	f.list = func(all []*v1alpha1.IdentityConfiguration, _ string) error {
+		d.config.Store(nil)
+		for _, c := range all {
+			if err := f.put(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	follow(ctx, d, &v1alpha1.IdentityConfiguration{}, func() client.ObjectList { return &v1alpha1.IdentityConfigurationList{} }, f)
+}

@@ -1,0 +1,136 @@
+// Package tokens knows which bearer tokens may push over SCIM.
+//
+// Tokens are kept as SHA-256 digests in files, which are mounted Secrets in a cluster; a plain token is never stored. A
+// file holds one token a line, and several are valid at once, so that a token is rotated by adding the new one, changing the provider
+// and then removing the old one:
+//
+//	# comment
+//	sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 name=okta-2026 provider=Okta expires=2027-01-31T00:00:00Z
+//
+// name is for logs and metrics, provider is the one identity provider whose pushes the token is for, expires is when it stops to work.
+// All three may be left out. The digest of a token is what `printf %s "$TOKEN" | sha256sum` prints.
+package tokens
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// Entry is one token that is accepted.
+type Entry struct {
+	// Digest is the lower-case hexadecimal SHA-256 of the token.
+	Digest string
+	// Name is for people: logs, metrics, error messages. White space in it is written as a hyphen.
+	Name string
+	// Provider is the only identity provider that may use the token; empty for any.
+	Provider v1alpha1.ProviderType
+	// Expires is when the token stops to work; zero for never.
+	Expires time.Time
+}
+
+const prefix = "sha256:"
+
+// Digest is the lower-case hexadecimal SHA-256 of a token.
+func Digest(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// Format writes entries as a file that Parse reads, sorted by digest, so that equal sets are equal bytes.
+func Format(entries []Entry) []byte {
+	sorted := slices.SortedFunc(slices.Values(entries), func(a, b Entry) int { return cmp.Compare(a.Digest, b.Digest) })
+	var b bytes.Buffer
+	for _, e := range sorted {
+		b.WriteString(prefix + e.Digest)
+		if name := oneWord(e.Name); name != "" {
+			b.WriteString(" name=" + name)
+		}
+		if e.Provider != "" {
+			b.WriteString(" provider=" + string(e.Provider))
+		}
+		if !e.Expires.IsZero() {
+			b.WriteString(" expires=" + e.Expires.UTC().Format(time.RFC3339))
+		}
+		b.WriteByte('\n')
+	}
+	return b.Bytes()
+}
+
+func oneWord(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || unicode.IsControl(r) {
+			return '-'
+		}
+		return r
+	}, strings.TrimSpace(s))
+}
+
+// Parse reads a file of tokens. It returns every entry that it understands and an error that names each line that it does not; no
+// error holds more of a line than its number and the field that is wrong, since people paste plain tokens by mistake.
+func Parse(data []byte) ([]Entry, error) {
+	var entries []Entry
+	var problems []error
+	for i, line := range strings.Split(string(data), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		e, err := parseLine(line)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("line %d: %w", i+1, err))
+			continue
+		}
+		entries = append(entries, e)
+	}
+	return entries, errors.Join(problems...)
+}
+
+func parseLine(line string) (Entry, error) {
+	fields := strings.Fields(line)
+	digest, ok := strings.CutPrefix(fields[0], prefix)
+	raw, err := hex.DecodeString(digest)
+	if !ok || err != nil || len(raw) != sha256.Size {
+		return Entry{}, errors.New("a token line starts with sha256: and 64 hexadecimal digits; never put a plain token here")
+	}
+	e := Entry{Digest: strings.ToLower(digest)}
+	for _, field := range fields[1:] {
+		if err := e.set(field); err != nil {
+			return Entry{}, err
+		}
+	}
+	return e, nil
+}
+
+func (e *Entry) set(field string) error {
+	key, value, _ := strings.Cut(field, "=")
+	switch key {
+	case "name":
+		e.Name = value
+	case "provider":
+		e.Provider = v1alpha1.ProviderType(value)
+		switch e.Provider {
+		case v1alpha1.ProviderOkta, v1alpha1.ProviderEntraID, v1alpha1.ProviderOther:
+		default:
+			return errors.New("provider is Okta, EntraID or Other")
+		}
+	case "expires":
+		when, err := time.Parse(time.RFC3339, value)
+		if err != nil {
+			return errors.New("expires is a time like 2027-01-31T00:00:00Z")
+		}
+		e.Expires = when
+	default:
+		return errors.New("after the digest only name=, provider= and expires= are known")
+	}
+	return nil
+}

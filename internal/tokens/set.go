@@ -1,0 +1,167 @@
+package tokens
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// maxFile bounds a token file; a Secret is at most 1 MiB.
+const maxFile = 1 << 20
+
+// errUnknown says that no such token is accepted.
+var errUnknown = errors.New("the bearer token is not known; copy it again from the portal's API keys, or add its digest to the token Secret")
+
+// Expired says that the token was accepted once.
+type Expired struct {
+	Name string
+	When time.Time
+}
+
+func (e *Expired) Error() string {
+	return fmt.Sprintf("the bearer token %sexpired on %s; make a new one and put it into the identity provider", named(e.Name), e.When.UTC().Format(time.RFC3339))
+}
+
+func named(name string) string {
+	if name == "" {
+		return ""
+	}
+	return fmt.Sprintf("%q ", name)
+}
+
+// Set is the tokens that are accepted now. It is safe for concurrent use; Load replaces all of it at once.
+type Set struct {
+	dirs    []string
+	now     func() time.Time
+	entries atomic.Pointer[map[string]Entry]
+}
+
+// NewSet makes an empty set over directories of token files. Nothing is read before Load.
+func NewSet(dirs ...string) *Set {
+	s := &Set{dirs: dirs, now: time.Now}
+	s.entries.Store(&map[string]Entry{})
+	return s
+}
+
+// Len is how many tokens are accepted, expired ones included.
+func (s *Set) Len() int { return len(*s.entries.Load()) }
+
+// All lists the tokens, in no order.
+func (s *Set) All() []Entry {
+	var all []Entry
+	for _, e := range *s.entries.Load() {
+		all = append(all, e)
+	}
+	return all
+}
+
+// Authenticate says which token this is, or why it is refused: *Expired, or an error for an unknown one. The work depends on the token's
+// digest only, so its time tells nothing about other tokens.
+func (s *Set) Authenticate(token string) (Entry, error) {
+	digest := Digest(token)
+	e, ok := (*s.entries.Load())[digest]
+	if !ok || subtle.ConstantTimeCompare([]byte(e.Digest), []byte(digest)) != 1 {
+		return Entry{}, errUnknown
+	}
+	if !e.Expires.IsZero() && !s.now().Before(e.Expires) {
+		return Entry{}, &Expired{Name: e.Name, When: e.Expires}
+	}
+	return e, nil
+}
+
+// Load reads every file below the directories and replaces the set by what they hold. A directory that is missing holds nothing (an optional
+// Secret that is not there yet). What can be read counts even if an error is returned, except that a directory or file which can't be
+// read at all leaves the whole set as it was: an unreadable disk must not lock the provider out.
+func (s *Set) Load() error {
+	found := map[string]Entry{}
+	var problems []error
+	for _, dir := range s.dirs {
+		files, err := tokenFiles(dir)
+		if err != nil {
+			return err
+		}
+		for _, file := range files {
+			data, err := readFile(file)
+			if err != nil {
+				return err
+			}
+			entries, err := Parse(data)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", file, err))
+			}
+			for _, e := range entries {
+				merge(found, e)
+			}
+		}
+	}
+	s.entries.Store(&found)
+	return errors.Join(problems...)
+}
+
+// merge keeps, of two lines with one digest, the one that lasts longer.
+func merge(found map[string]Entry, e Entry) {
+	have, ok := found[e.Digest]
+	if ok && (have.Expires.IsZero() || !e.Expires.IsZero() && have.Expires.After(e.Expires)) {
+		return
+	}
+	found[e.Digest] = e
+}
+
+// tokenFiles lists the files below dir, sorted. The kubelet's own ..data and timestamped folders are passed over: it links
+// each key into the top folder.
+func tokenFiles(dir string) ([]string, error) {
+	var files []string
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case path != dir && strings.HasPrefix(d.Name(), "."):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			return nil
+		}
+		info, err := os.Stat(path) // follows links
+		if err == nil && info.Mode().IsRegular() {
+			files = append(files, path)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	slices.Sort(files)
+	return files, err
+}
+
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+	}
+	return os.ReadFile(path)
+}
+
+// ForProvider says whether a token labelled for one identity provider may be used by the configured one.
+func (e Entry) ForProvider(configured v1alpha1.ProviderType) bool {
+	return e.Provider == "" || e.Provider == configured
+}

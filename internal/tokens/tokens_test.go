@@ -1,0 +1,190 @@
+package tokens
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+func TestFormatAndParse(t *testing.T) {
+	want := []Entry{
+		{Digest: Digest("one"), Name: "okta 2026", Provider: v1alpha1.ProviderOkta, Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)},
+		{Digest: Digest("two")},
+	}
+	have, err := Parse(Format(want))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want[0].Name = "okta-2026"
+	byDigest := cmp.Transformer("byDigest", func(all []Entry) map[string]Entry {
+		out := map[string]Entry{}
+		for _, e := range all {
+			out[e.Digest] = e
+		}
+		return out
+	})
+	if diff := cmp.Diff(want, have, byDigest); diff != "" {
+		t.Error(diff)
+	}
+	reversed := []Entry{want[1], want[0]}
+	if !bytes.Equal(Format(want), Format(reversed)) {
+		t.Error("equal sets must be equal bytes")
+	}
+}
+
+func TestParseProblems(t *testing.T) {
+	digest := "sha256:" + Digest("x")
+	for name, line := range map[string]string{
+		"PlainToken": "s3cret-token", "ShortDigest": "sha256:abcd", "NotHex": "sha256:" + strings.Repeat("z", 64), "UnknownField": digest + " colour=red",
+		"UnknownProvider": digest + " provider=Acme", "BadTime": digest + " expires=tomorrow",
+	} {
+		t.Run(name, func(t *testing.T) {
+			entries, err := Parse([]byte("# comment\n\n" + line + "\r\nsha256:" + Digest("good")))
+			if err == nil || !strings.Contains(err.Error(), "line 3") {
+				t.Errorf("the error must name the line: %v", err)
+			}
+			if err != nil && strings.Contains(err.Error(), "s3cret") {
+				t.Error("the error must not hold the line: it may be a plain token")
+			}
+			if len(entries) != 1 || entries[0].Digest != Digest("good") {
+				t.Errorf("the other lines must count: %v", entries)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mount lays files out as the kubelet mounts a Secret: links into ..data, which is a link to a folder with a date.
+func mount(t *testing.T, dir, date, text string) {
+	t.Helper()
+	write(t, filepath.Join(dir, ".."+date, "tokens"), text)
+	next := filepath.Join(dir, "..data_tmp")
+	if err := os.Symlink(".."+date, next); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(next, filepath.Join(dir, "..data")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join("..data", "tokens"), filepath.Join(dir, "tokens")); err != nil && !errors.Is(err, os.ErrExist) {
+		t.Fatal(err)
+	}
+}
+
+func line(token, more string) string { return "sha256:" + Digest(token) + " " + more + "\n" }
+
+func TestSet(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a", "one"), line("alpha", "name=alpha provider=Okta")+line("beta", "expires=2026-01-01T00:00:00Z name=beta"))
+	write(t, filepath.Join(dir, "b"), line("gamma", "expires=2026-01-01T00:00:00Z")+line("gamma", "expires=2028-01-01T00:00:00Z"))
+	write(t, filepath.Join(dir, ".hidden"), line("hidden", ""))
+	s := NewSet(dir, filepath.Join(dir, "missing"))
+	s.now = func() time.Time { return time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC) }
+	if _, err := s.Authenticate("alpha"); err == nil {
+		t.Error("nothing is accepted before Load")
+	}
+	if err := s.Load(); err != nil {
+		t.Fatal(err)
+	}
+	e, err := s.Authenticate("alpha")
+	if err != nil || e.Name != "alpha" || !e.ForProvider(v1alpha1.ProviderOkta) || e.ForProvider(v1alpha1.ProviderEntraID) {
+		t.Errorf("alpha: %v %v", e, err)
+	}
+	var expired *Expired
+	if _, err := s.Authenticate("beta"); !errors.As(err, &expired) || !strings.Contains(err.Error(), "expired") || !strings.Contains(err.Error(), "beta") {
+		t.Errorf("beta: %v", err)
+	}
+	if _, err := s.Authenticate("gamma"); err != nil {
+		t.Errorf("of two lines the one that lasts longer counts: %v", err)
+	}
+	for _, unknown := range []string{"", "delta", "hidden", Digest("alpha")} {
+		if _, err := s.Authenticate(unknown); err == nil {
+			t.Errorf("%q must be refused", unknown)
+		}
+	}
+	if s.Len() != 3 || len(s.All()) != 3 {
+		t.Errorf("there are %d tokens", s.Len())
+	}
+}
+
+func TestLoadKeepsWhatItCannotRead(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "one"), line("alpha", ""))
+	s := NewSet(dir)
+	if err := s.Load(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxFile+1))
+	if err := s.Load(); err == nil {
+		t.Error("a file that is too large must be told of")
+	}
+	if _, err := s.Authenticate("alpha"); err != nil {
+		t.Error("what was accepted must stay so")
+	}
+}
+
+// TestWatch rotates a token as the kubelet does, without a restart.
+func TestWatch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "secret")
+	s := NewSet(dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Watch(ctx, logr.Discard(), time.Hour) }()
+	mount(t, dir, "2026_01_01", line("old", ""))
+	accepted := func(token string) bool {
+		_, err := s.Authenticate(token)
+		return err == nil
+	}
+	eventually(t, func() bool { return accepted("old") })
+	mount(t, dir, "2026_01_02", line("old", "")+line("new", ""))
+	eventually(t, func() bool { return accepted("new") && accepted("old") })
+	mount(t, dir, "2026_01_03", line("new", ""))
+	eventually(t, func() bool { return accepted("new") && !accepted("old") })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("the condition did not come about")
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("sha256:" + Digest("x") + " name=a provider=Okta expires=2027-01-31T00:00:00Z\n# c\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		entries, _ := Parse(data)
+		again, err := Parse(Format(entries))
+		if err != nil || len(again) != len(entries) {
+			t.Errorf("what was understood must be written so that it is understood again: %v", err)
+		}
+	})
+}
