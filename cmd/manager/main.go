@@ -1,0 +1,172 @@
+// Command manager runs the controllers: it brings the Management Portal in line with the ScimUsers, AgentPools and the
+// IdentityConfiguration of one namespace.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	restclient "k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers"
+	"lightrun.com/scim-operator/controllers/scimuser"
+	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/rest"
+)
+
+type options struct {
+	namespace   string
+	clusterID   string
+	healthAddr  string
+	metricsAddr string
+	elect       bool
+	relist      time.Duration
+	level       zapcore.Level
+}
+
+func main() {
+	if err := run(ctrl.SetupSignalHandler(), os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "manager:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(args []string) (options, error) {
+	o := options{level: zapcore.InfoLevel}
+	f := flag.NewFlagSet("manager", flag.ContinueOnError)
+	config.RegisterFlags(f) // --kubeconfig
+	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace to work in (env POD_NAMESPACE)")
+	f.StringVar(&o.clusterID, "cluster-id", "", "identity of this cluster in the portal's binding; default: the UID of the namespace kube-system")
+	f.StringVar(&o.healthAddr, "health-listen", ":8081", "address of /healthz and /readyz; 0 for none")
+	f.StringVar(&o.metricsAddr, "metrics-listen", ":8080", "address of /metrics; 0 for none")
+	f.BoolVar(&o.elect, "leader-elect", true, "let only one of several managers work")
+	f.DurationVar(&o.relist, "portal-relist", 10*time.Minute, "how often everything is read from the portal again, which catches edits that its change feed does not tell of")
+	f.Func("log-level", "debug, info or error (default info)", o.level.Set)
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	if f.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q; see --help", f.Arg(0))
+	}
+	if o.namespace == "" {
+		return o, errors.New("--namespace is not set: name the namespace to work in, or set POD_NAMESPACE")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(zap.New(zap.Level(o.level)).WithName("manager"))
+	mgr, err := newManager(o)
+	if err != nil {
+		return err
+	}
+	if o.clusterID == "" {
+		if o.clusterID, err = clusterID(ctx, mgr.GetAPIReader()); err != nil {
+			return err
+		}
+	}
+	if err := controllers.Setup(ctx, mgr, controllers.Options{
+		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, Metrics: metrics.Registry, Connect: connect, Attributes: directory.Attributes,
+	}); err != nil {
+		return err
+	}
+	ctrl.Log.Info("Starting", "namespace", o.namespace)
+	return mgr.Start(ctx)
+}
+
+func newManager(o options) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	cluster, err := ctrl.GetConfig()
+	if err != nil {
+		return nil, fmt.Errorf("find the Kubernetes API server: %w", err)
+	}
+	cluster.QPS = -1 // the API server's priority and fairness decides
+	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
+		Scheme:                        scheme,
+		Metrics:                       server.Options{BindAddress: o.metricsAddr},
+		HealthProbeBindAddress:        o.healthAddr,
+		LeaderElection:                o.elect,
+		LeaderElectionID:              "scim-manager.iam.lightrun.com",
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true,
+		Cache: cache.Options{
+			DefaultNamespaces: map[string]cache.Config{o.namespace: {}},
+			DefaultTransform:  cache.TransformStripManagedFields(),
+		},
+		NewClient: func(config *restclient.Config, opts client.Options) (client.Client, error) {
+			c, err := client.New(config, opts)
+			if err != nil {
+				return nil, err
+			}
+			return client.WithFieldOwner(c, v1alpha1.FieldManagerController), nil
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the manager: %w", err)
+	}
+	for _, add := range []func(string, healthz.Checker) error{mgr.AddHealthzCheck, mgr.AddReadyzCheck} {
+		if err := add("ping", healthz.Ping); err != nil {
+			return nil, err
+		}
+	}
+	return mgr, nil
+}
+
+// clusterID is what tells one cluster from another for as long as it lives.
+func clusterID(ctx context.Context, r client.Reader) (string, error) {
+	var ns corev1.Namespace
+	if err := r.Get(ctx, types.NamespacedName{Name: "kube-system"}, &ns); err != nil {
+		return "", fmt.Errorf("read the namespace kube-system to tell this cluster from others (or set --cluster-id): %w", err)
+	}
+	return string(ns.UID), nil
+}
+
+// connect makes the portal's client. Without a bundle the system's authorities are trusted.
+func connect(p v1alpha1.Portal, key string) (portal.Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = 2 * scimuser.Workers
+	if len(p.CABundle) > 0 {
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(p.CABundle) {
+			return nil, errors.New("spec.portal.caBundle holds no PEM certificate")
+		}
+		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return rest.New(rest.Options{
+		URL:  p.URL,
+		Key:  func(context.Context) (string, error) { return key, nil },
+		HTTP: &http.Client{Transport: transport},
+	})
+}

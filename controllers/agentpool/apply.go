@@ -1,0 +1,214 @@
+package agentpool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// claim makes sure that each of the pool's names is its alone.
+func (p *pass) claim(ctx context.Context) (bool, error) {
+	for _, name := range p.pool.Names() {
+		if err := names.Validate(name); err != nil {
+			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
+			return true, nil
+		}
+		other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, p.pool)
+		if err != nil {
+			return false, fmt.Errorf("claim the pool's name: %w", err)
+		}
+		if other != nil {
+			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, or set spec.groupName there to have the provider's group fill it", other.Name, name)))
+			return true, nil
+		}
+	}
+	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The pool's names are its alone"))
+	return false, nil
+}
+
+// apply plans and writes the pool.
+func (p *pass) apply(ctx context.Context) (bool, error) {
+	m := p.view.Mirror
+	want := p.want()
+	p.have = m.OwnedPool(want.OwnerUID)
+	return p.carryOut(ctx, provision.ComputePool(want, provision.PoolFacts{Own: p.have, Named: m.NamedPool(want.Name)}))
+}
+
+// applyDefault writes the default pool's roles and description where its object states them; its name is the portal's.
+func (p *pass) applyDefault(ctx context.Context) (bool, error) {
+	own := p.view.Mirror.DefaultPool()
+	if own == nil {
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
+		return true, nil
+	}
+	p.have = own
+	want := p.want()
+	want.Name = own.Name
+	if p.pool.Spec.Roles == nil && p.pool.Spec.Description == "" && own.OwnerUID == "" && p.frozen == nil {
+		p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonMirrored, "The portal's own default pool; everyone is in it"))
+		return true, nil
+	}
+	facts := provision.PoolFacts{Named: own}
+	if own.OwnerUID == want.OwnerUID {
+		facts.Own = own
+	}
+	return p.carryOut(ctx, provision.ComputePool(want, facts))
+}
+
+func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, error) {
+	switch {
+	case plan.Action == provision.None:
+	case plan.Action == provision.Wait:
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
+		p.result.RequeueAfter = time.Second
+		return true, nil
+	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
+		message := fmt.Sprintf("Would %s the pool", plan.Action)
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonReportOnly, message))
+		p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
+		return true, nil
+	default:
+		if done, err := p.write(ctx, plan); done || err != nil {
+			return done, err
+		}
+	}
+	if p.frozen != nil {
+		p.leaf(*p.frozen)
+		return false, nil
+	}
+	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The pool is as it is declared"))
+	return false, nil
+}
+
+// write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
+func (p *pass) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
+	var got *portal.Pool
+	put := func() (err error) {
+		got, err = p.view.Client.PutPool(ctx, plan.Write)
+		return err
+	}
+	if plan.LosesManager {
+		if done, err := p.guarded(ctx, plan, put); done || err != nil {
+			return true, err
+		}
+	} else if err := put(); err != nil {
+		return p.refused(err)
+	}
+	p.event(normal, string(plan.Action)+"d", string(plan.Action), "Wrote pool %s to the portal", got.ID)
+	p.have = got
+	p.view.Mirror.PutPool(got)
+	return false, nil
+}
+
+// guarded calls put if the deprovisioning guard, or a person, lets it. It reports done=true when it was not called.
+func (p *pass) guarded(ctx context.Context, plan provision.PoolPlan, put func() error) (done bool, err error) {
+	decision, err := guard.Decided(ctx, p.Client, p.pool, p.pool.Status.Conditions, p.view.Decisions)
+	if err != nil {
+		return true, fmt.Errorf("write a decision down: %w", err)
+	}
+	if decision == guard.Drop {
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the pool stays as it is until its object changes"))
+		return true, nil
+	}
+	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, p.view.Mirror.Managers(plan.Pool.ID), decision == guard.Release, put)
+	switch {
+	case err != nil:
+		return p.refused(err)
+	case held != nil:
+		return p.held(held.Message(p.pool.Generation))
+	}
+	return false, nil
+}
+
+// held reports that the guard holds a removal.
+func (p *pass) held(message string) (bool, error) {
+	if !conditions.IsTrue(p.pool.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
+		p.event(warning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
+	}
+	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonGuardHeld, message))
+	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
+	p.result.RequeueAfter = time.Minute
+	return true, nil
+}
+
+// refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
+func (p *pass) refused(err error) (bool, error) {
+	r := gate.Refused(v1alpha1.ConditionProvisioned, err)
+	p.leaf(r.Leaf)
+	p.result.RequeueAfter = r.After
+	return true, r.Err
+}
+
+// release lets go of the pool in the portal, gives its names free and lets the object go. What the provider asserted of
+// its members stays on them.
+func (p *pass) release(ctx context.Context) (bool, error) {
+	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) || p.view.Unknown {
+		p.silent = true
+		return true, nil
+	}
+	leave, err := gate.LeaveAsIs(ctx, p.Live, p.view, p.pool.Namespace)
+	if err != nil {
+		return false, err
+	}
+	if leave {
+		return p.finish(ctx)
+	}
+	if a := gate.Release(p.view); a.Stop {
+		return p.stopAt(a)
+	}
+	if done, err := p.letGo(ctx); done || err != nil {
+		return done, err
+	}
+	return p.finish(ctx)
+}
+
+// letGo releases the pool in the portal; taking ROLE_MANAGER from its members goes through the guard.
+func (p *pass) letGo(ctx context.Context) (bool, error) {
+	decision, err := guard.Decided(ctx, p.Client, p.pool, p.pool.Status.Conditions, p.view.Decisions)
+	if err != nil {
+		return true, fmt.Errorf("write a decision down: %w", err)
+	}
+	remove := p.pool.Spec.OnDelete != v1alpha1.PoolOrphan && decision != guard.Drop
+	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), remove) }
+	n := 0
+	if own := p.view.Mirror.OwnedPool(string(p.pool.UID)); own != nil && remove && slices.Contains(own.Roles, portal.RoleManager) {
+		n = p.view.Mirror.Managers(own.ID)
+	}
+	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, n, n == 0 || decision == guard.Release, do)
+	if err != nil {
+		return p.refused(err)
+	}
+	if held != nil {
+		return p.held(held.Message(p.pool.Generation))
+	}
+	return false, nil
+}
+
+func (p *pass) finish(ctx context.Context) (bool, error) {
+	p.silent = true
+	for _, name := range append(p.pool.Names(), p.pool.Status.DisplayName) {
+		if names.Fold(name) == "" {
+			continue
+		}
+		if err := claims.Release(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, p.pool); err != nil {
+			return false, fmt.Errorf("release the pool's name: %w", err)
+		}
+	}
+	before := p.pool.DeepCopy()
+	controllerutil.RemoveFinalizer(p.pool, v1alpha1.FinalizerPool)
+	err := p.Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return true, client.IgnoreNotFound(err)
+}

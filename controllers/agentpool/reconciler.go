@@ -1,0 +1,197 @@
+// Package agentpool brings each pool in the portal in line with its AgentPool: its name, description and roles. Who is
+// in a pool is not written here: memberships are facts about people, and the people's controller writes them.
+package agentpool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/scim/filter"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// countEvery is the least time between two writes of status.memberCount alone.
+const countEvery = 30 * time.Second
+
+// Reconciler reconciles AgentPools.
+type Reconciler struct {
+	client.Client
+	Live     client.Reader
+	Session  *session.Session
+	Book     *membership.Book
+	Guard    *guard.Guard
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+
+	counted counted
+}
+
+// pass is one look at one pool.
+type pass struct {
+	*Reconciler
+	pool *v1alpha1.AgentPool
+	view session.View
+
+	have     *portal.Pool
+	frozen   *conditions.Leaf // roles that can't be granted: the rest is written, this is said
+	leaves   []conditions.Leaf
+	abnormal []conditions.Leaf
+	result   ctrl.Result
+	silent   bool
+}
+
+type step func(context.Context) (done bool, err error)
+
+// Reconcile brings one pool in line.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var pool v1alpha1.AgentPool
+	if err := r.Get(ctx, req.NamespacedName, &pool); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.counted.forget(req.Name)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	p := &pass{Reconciler: r, pool: &pool, view: r.Session.View()}
+	switch {
+	case !pool.DeletionTimestamp.IsZero():
+		return p.report(ctx, p.run(ctx, p.release))
+	case pool.Name == v1alpha1.DefaultName:
+		return p.report(ctx, p.run(ctx, p.suspended, p.ready, p.resolve, p.applyDefault))
+	}
+	return p.report(ctx, p.run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.apply))
+}
+
+func (p *pass) run(ctx context.Context, steps ...step) error {
+	for _, s := range steps {
+		if done, err := s(ctx); done || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) hold(ctx context.Context) (bool, error) {
+	if controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
+		return false, nil
+	}
+	before := p.pool.DeepCopy()
+	controllerutil.AddFinalizer(p.pool, v1alpha1.FinalizerPool)
+	return false, p.Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// suspended ends the pass while SCIM is off: pools stay as they are.
+func (p *pass) suspended(context.Context) (bool, error) {
+	if !gate.SCIMOff(p.view) {
+		return false, nil
+	}
+	message := "SCIM is off in the portal's login methods: pools stay as they are"
+	p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonSCIMOff, message))
+	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionSuspended, v1alpha1.ReasonSCIMOff, message))
+	return true, nil
+}
+
+// ready ends the pass while the portal's state is not known.
+func (p *pass) ready(context.Context) (bool, error) {
+	return p.stopAt(gate.Ready(p.view, p.pool.Status.ObservedGeneration == p.pool.Generation))
+}
+
+// stopAt ends the pass where the gate says so.
+func (p *pass) stopAt(a gate.Answer) (bool, error) {
+	p.silent = a.Silent
+	if a.Leaf != nil {
+		p.leaf(*a.Leaf)
+	}
+	return a.Stop, nil
+}
+
+// resolve checks the filter and the roles. What is wrong freezes that part as it was; the rest goes on.
+func (p *pass) resolve(context.Context) (bool, error) {
+	typ := v1alpha1.ConditionPoolsResolved
+	if f := p.pool.Spec.MemberFilter; f != "" {
+		if _, err := filter.Compile(f, schema.User()); err != nil {
+			p.leaf(conditions.False(typ, v1alpha1.ReasonInvalidFilter, "spec.memberFilter: "+err.Error()+"; the membership stays as it was"))
+			return false, nil
+		}
+	}
+	p.leaf(conditions.True(typ, v1alpha1.ReasonResolved, "The filter, if any, is valid"))
+	return false, nil
+}
+
+func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+
+func (p *pass) event(kind, reason, action, note string, args ...any) {
+	p.Recorder.Eventf(p.pool, nil, kind, reason, action, note, args...)
+}
+
+// report writes the status once, when something in it changed.
+func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
+	if p.silent && failed == nil {
+		return p.result, nil
+	}
+	if failed != nil && (len(p.leaves) == 0 || p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue) {
+		if apierrors.IsConflict(failed) {
+			return ctrl.Result{RequeueAfter: time.Second / 20}, nil
+		}
+		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+	}
+	before := p.pool.DeepCopy()
+	s := &p.pool.Status
+	if p.have != nil {
+		s.Pool, s.DisplayName, s.Roles = p.have.ID, p.have.Name, roles(p.have.Roles)
+	}
+	s.ObservedGeneration = p.pool.Generation
+	s.Conditions = conditions.Compute(s.Conditions, p.pool.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)
+	p.count(!equality.Semantic.DeepEqual(before.Status, *s))
+	if !equality.Semantic.DeepEqual(before.Status, *s) {
+		if err := p.Status().Patch(ctx, p.pool, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
+		}
+	}
+	if failed != nil {
+		return ctrl.Result{}, failed
+	}
+	return p.result, nil
+}
+
+func roles(in []string) []v1alpha1.Role {
+	out := make([]v1alpha1.Role, len(in))
+	for i, r := range in {
+		out[i] = v1alpha1.Role(r)
+	}
+	return out
+}
+
+const (
+	normal  = corev1.EventTypeNormal
+	warning = corev1.EventTypeWarning
+)
+
+// want is the pool that the AgentPool calls for; roles that can't be granted leave the portal's own.
+func (p *pass) want() portal.PoolWrite {
+	w := provision.WantPool(p.pool)
+	if reason, message := membership.CheckRoles(p.pool.Spec.Roles, p.view.Mirror); reason != "" {
+		leaf := conditions.False(v1alpha1.ConditionProvisioned, reason, message)
+		p.frozen, w.Roles = &leaf, nil
+	}
+	return w
+}

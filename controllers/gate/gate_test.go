@@ -1,0 +1,78 @@
+package gate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/breaker"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+func TestRefused(t *testing.T) {
+	refusal := func(status int, code portal.Code) error {
+		return fmt.Errorf("count removals: %w", &portal.Error{Status: status, Code: code, Message: "m"})
+	}
+	for name, tc := range map[string]struct {
+		reason  string
+		err     error
+		says    string
+		status  metav1.ConditionStatus
+		backoff bool
+		atLeast time.Duration // 0: no pause of its own
+	}{
+		"Transport":   {"A portal that did not answer is tried again, with growing pauses.", errors.New("refused"), v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
+		"Timeout":     {"So is one that did not answer in time.", context.DeadlineExceeded, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
+		"Internal":    {"A portal that fails is no portal that refuses.", refusal(500, portal.CodeInternal), v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
+		"Limited":     {"A rate limit without a time is waited out with growing pauses.", refusal(429, portal.CodeRateLimited), v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
+		"RetryAfter":  {"The portal says when; nobody asks before.", &portal.Error{Status: 429, Code: portal.CodeRateLimited, RetryAfter: 7 * time.Second}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 7 * time.Second},
+		"BreakerOpen": {"Nothing was called, so nothing failed: no error, no log, wait.", &breaker.OpenError{Until: time.Now().Add(9 * time.Second), Cause: errors.New("x")}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 8 * time.Second},
+		"Stale":       {"The mirror is behind, not the person wrong.", refusal(409, portal.CodeStaleRevision), v1alpha1.ReasonProgressing, metav1.ConditionFalse, false, time.Second},
+		"LastManager": {"Somebody must make another manager first.", refusal(409, portal.CodeLastManager), v1alpha1.ReasonLastManager, metav1.ConditionFalse, false, 30 * time.Second},
+		"SCIMOff":     {"The configuration's change brings everybody back.", refusal(409, portal.CodeSCIMRequired), v1alpha1.ReasonSCIMOff, metav1.ConditionFalse, false, 30 * time.Second},
+		"Key":         {"A revoked key is named as such.", refusal(401, portal.CodeUnauthenticated), v1alpha1.ReasonCredentialsRejected, metav1.ConditionFalse, false, 30 * time.Second},
+		"Invalid":     {"What the portal calls invalid stays so until the object changes.", refusal(400, portal.CodeInvalid), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := gate.Refused(v1alpha1.ConditionProvisioned, tc.err)
+			if got.Leaf.Reason != tc.says || got.Leaf.Status != tc.status || got.Leaf.Type != v1alpha1.ConditionProvisioned {
+				t.Errorf("%s\nleaf %+v", tc.reason, got.Leaf)
+			}
+			if (got.Err != nil) != tc.backoff {
+				t.Errorf("%s\nerror %v", tc.reason, got.Err)
+			}
+			if got.After < tc.atLeast || got.After > 2*tc.atLeast {
+				t.Errorf("%s\nagain after %s", tc.reason, got.After)
+			}
+		})
+	}
+}
+
+func TestWhatABlockMeansForDeletion(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		view   session.View
+		leave  bool
+	}{
+		"NoConfiguration": {"Without a configuration there is no portal to write to.", session.View{Block: &session.Block{Reason: v1alpha1.ReasonNoConfiguration}}, true},
+		"Foreign":         {"The portal follows another operator; the account is that one's.", session.View{Block: &session.Block{Reason: v1alpha1.ReasonConfigurationNotOK, Foreign: true}}, true},
+		"ReportOnly":      {"Who only reports releases nothing.", session.View{Spec: &v1alpha1.IdentityConfigurationSpec{ManagementPolicy: v1alpha1.PolicyReportOnly}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leave, err := gate.LeaveAsIs(t.Context(), nil, tc.view, "ns")
+			if err != nil || leave != tc.leave {
+				t.Errorf("%s\ngot %v, %v", tc.reason, leave, err)
+			}
+		})
+	}
+	if a := gate.Release(session.View{Unknown: true}); !a.Stop || !a.Silent {
+		t.Errorf("nothing is known yet, so a deletion waits silently; got %+v", a)
+	}
+}

@@ -1,0 +1,70 @@
+package guard
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+// Decision is what a person decided about an object's removal.
+type Decision int
+
+const (
+	Undecided Decision = iota // the budget decides
+	Release                   // it is meant: let it pass
+	Drop                      // it is a mistake: keep what the person or pool has
+)
+
+// Decided reads the decision about o: its own annotations, or the one that IdentityConfiguration/default takes for
+// everything held by a time. The latter is written down at the object first, through w, so that it outlives this pass and
+// covers exactly what was held then. A decision speaks of one generation: the provider's next push asks anew.
+func Decided(ctx context.Context, w client.Writer, o client.Object, have []metav1.Condition, all session.Decisions) (Decision, error) {
+	if d := own(o); d != Undecided {
+		return d, nil
+	}
+	held := conditions.Find(have, v1alpha1.ConditionDeprovisioningHeld)
+	if held == nil || held.ObservedGeneration != o.GetGeneration() {
+		return Undecided, nil
+	}
+	switch since := held.LastTransitionTime.Time; {
+	case covers(all.DropUntil, since):
+		return Drop, note(ctx, w, o, v1alpha1.AnnotationDrop)
+	case covers(all.ReleaseUntil, since):
+		return Release, note(ctx, w, o, v1alpha1.AnnotationRelease)
+	}
+	return Undecided, nil
+}
+
+// own is the decision that the object's own annotations tell.
+func own(o client.Object) Decision {
+	generation := strconv.FormatInt(o.GetGeneration(), 10)
+	a := o.GetAnnotations()
+	switch {
+	case a[v1alpha1.AnnotationDrop] == generation:
+		return Drop
+	case a[v1alpha1.AnnotationRelease] == generation, a[v1alpha1.AnnotationRelease] == string(o.GetUID()):
+		return Release
+	}
+	return Undecided
+}
+
+func covers(until, since time.Time) bool { return !until.IsZero() && !since.After(until) }
+
+// note writes a decision down at the object.
+func note(ctx context.Context, w client.Writer, o client.Object, annotation string) error {
+	before := o.DeepCopyObject().(client.Object)
+	a := o.GetAnnotations()
+	if a == nil {
+		a = map[string]string{}
+	}
+	a[annotation] = strconv.FormatInt(o.GetGeneration(), 10)
+	o.SetAnnotations(a)
+	return w.Patch(ctx, o, client.MergeFrom(before))
+}

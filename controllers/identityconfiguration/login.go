@@ -1,0 +1,196 @@
+package identityconfiguration
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/tokens"
+)
+
+// loginMethods declares them where the configuration does, and hands them back to the portal's page where it does not.
+func (p *pass) loginMethods(ctx context.Context) (bool, error) {
+	m := p.view.Mirror
+	if !m.Listed() {
+		p.leaf(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
+		return true, nil // the Listed event brings us back
+	}
+	declared := p.config.Spec.LoginMethods
+	if p.config.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly || (declared == nil && m.Configuration().ManagedElsewhere == "") {
+		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "The portal's page rules the login methods"))
+		return false, nil
+	}
+	want, elsewhere := m.Configuration().LoginMethods, ""
+	if declared != nil {
+		var err error
+		if want, err = p.declared(ctx, declared); errors.Is(err, errNoSecret) {
+			p.leaf(conditions.False(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonInvalidConfiguration, err.Error()))
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+		elsewhere = fmt.Sprintf("IdentityConfiguration %s/%s in Kubernetes", p.config.Namespace, p.config.Name)
+	}
+	if m.Configuration().ManagedElsewhere == elsewhere && sameLoginMethods(want, m.Configuration().LoginMethods) && p.config.Status.ObservedGeneration == p.config.Generation {
+		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonApplied, "The portal has the declared login methods"))
+		return false, nil
+	}
+	got, err := p.client.PutLoginMethods(ctx, want, elsewhere)
+	if err != nil {
+		return p.loginRefused(err)
+	}
+	m.PutConfiguration(got)
+	p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonApplied, "The portal has the declared login methods"))
+	return false, nil
+}
+
+func (p *pass) loginRefused(err error) (bool, error) {
+	reasons := map[portal.Code]string{
+		portal.CodeSSORequired:     v1alpha1.ReasonSSORequired,
+		portal.CodeSSONotReachable: v1alpha1.ReasonSSONotReachable,
+		portal.CodeLastManager:     v1alpha1.ReasonLastManager,
+		portal.CodeSCIMRequired:    v1alpha1.ReasonInvalidConfiguration,
+		portal.CodeInvalid:         v1alpha1.ReasonInvalidConfiguration,
+	}
+	reason, ok := reasons[portal.CodeOf(err)]
+	if !ok {
+		return false, fmt.Errorf("put the login methods: %w", err)
+	}
+	p.leaf(conditions.False(v1alpha1.ConditionLoginMethods, reason, err.Error()))
+	return false, nil
+}
+
+// declared are the login methods of the specification, with the secret filled in.
+func (p *pass) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portal.LoginMethods, error) {
+	var m portal.LoginMethods
+	if s := d.SSO; s != nil {
+		m.SSO = portal.SSO{Enabled: s.Enabled, Type: string(s.Type), Issuer: s.Issuer, ClientID: s.ClientID, MetadataURL: s.MetadataURL}
+		if s.SecretRef != nil {
+			secret, err := p.secret(ctx, s.SecretRef.Name, "clientSecret")
+			if err != nil {
+				return m, err
+			}
+			m.SSO.ClientSecret = secret
+		}
+	}
+	if s := d.SCIM; s != nil {
+		m.SCIMEnabled, m.ProvisionExistingUsers = s.Enabled, s.ProvisionExistingUsers
+		m.ProvisionGroups = s.ProvisionGroups == nil || *s.ProvisionGroups
+	}
+	return m, nil
+}
+
+// sameLoginMethods compares what the portal tells; it never tells the client secret.
+func sameLoginMethods(want, have portal.LoginMethods) bool {
+	want.SSO.ClientSecret, have.SSO.ClientSecret = "", ""
+	return want == have
+}
+
+// defaultPool makes the object that stands for the portal's default pool.
+func (p *pass) defaultPool(ctx context.Context) (bool, error) {
+	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.config.Namespace, Name: v1alpha1.DefaultName}}
+	if err := p.Get(ctx, client.ObjectKeyFromObject(pool), pool); err == nil || !apierrors.IsNotFound(err) {
+		return false, err
+	}
+	if err := p.Create(ctx, pool); err != nil && !apierrors.IsAlreadyExists(err) {
+		return false, fmt.Errorf("make the default pool's object: %w", err)
+	}
+	return false, nil
+}
+
+// tokens writes the digests of the portal's keys with the scope scim to the Secret that the webhook has mounted.
+func (p *pass) tokens(ctx context.Context) (bool, error) {
+	keys, err := p.client.SCIMKeys(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the portal's SCIM keys: %w", err)
+	}
+	entries := make([]tokens.Entry, len(keys))
+	for i, k := range keys {
+		entries[i] = tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: p.config.Spec.IdentityProvider.Type}
+	}
+	if err := p.putTokens(ctx, tokens.Format(entries)); err != nil {
+		return false, err
+	}
+	p.leaf(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, fmt.Sprintf("%d portal key(s) work as SCIM tokens", len(keys))))
+	return false, nil
+}
+
+// tokensKey is the key in the Secret, and so the file's name where it is mounted.
+const tokensKey = "tokens"
+
+func (p *pass) putTokens(ctx context.Context, data []byte) error {
+	key := types.NamespacedName{Namespace: p.config.Namespace, Name: v1alpha1.PortalTokensSecret}
+	var secret corev1.Secret
+	err := p.Live.Get(ctx, key, &secret)
+	switch {
+	case apierrors.IsNotFound(err):
+		secret = corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
+			Data:       map[string][]byte{tokensKey: data},
+		}
+		if err := p.Create(ctx, &secret); err != nil {
+			return fmt.Errorf("create Secret %s: %w", key.Name, err)
+		}
+		return nil
+	case err != nil:
+		return fmt.Errorf("get Secret %s: %w", key.Name, err)
+	case bytes.Equal(secret.Data[tokensKey], data):
+		return nil
+	}
+	before := secret.DeepCopy()
+	secret.Data = map[string][]byte{tokensKey: data}
+	if err := p.Patch(ctx, &secret, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("write Secret %s: %w", key.Name, err)
+	}
+	return nil
+}
+
+var errNoSecret = errors.New("there is no Secret")
+
+// secret reads one key of a Secret, live: Secrets are not watched, so that the right to list them is not needed.
+func (p *pass) secret(ctx context.Context, name, key string) (string, error) {
+	var s corev1.Secret
+	if err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.config.Namespace, Name: name}, &s); err != nil {
+		if apierrors.IsNotFound(err) {
+			return "", fmt.Errorf("%w %s; create it with the key %q", errNoSecret, name, key)
+		}
+		return "", fmt.Errorf("read Secret %s: %w", name, err)
+	}
+	if len(s.Data[key]) == 0 {
+		return "", fmt.Errorf("%w %s with the key %q", errNoSecret, name, key)
+	}
+	return string(s.Data[key]), nil
+}
+
+// release gives the portal free for another operator. Accounts stay as they are.
+func (p *pass) release(ctx context.Context) error {
+	if !controllerutil.ContainsFinalizer(p.config, v1alpha1.FinalizerConfiguration) {
+		return nil
+	}
+	done, err := p.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if !done {
+		if err := p.client.Unbind(ctx, string(p.config.UID)); err != nil && portal.CodeOf(err) == "" {
+			return fmt.Errorf("give the portal free: %w", err)
+		}
+	}
+	p.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "The IdentityConfiguration is being deleted: nothing is written to any portal"})
+	p.connection = connection{}
+	before := p.config.DeepCopy()
+	controllerutil.RemoveFinalizer(p.config, v1alpha1.FinalizerConfiguration)
+	return client.IgnoreNotFound(p.Patch(ctx, p.config, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})))
+}

@@ -1,0 +1,56 @@
+package identityconfiguration
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// binding is what this operator and provider claim the portal with.
+func (p *pass) binding() portal.Binding {
+	return portal.Binding{
+		Cluster: p.Cluster, Namespace: p.config.Namespace, Name: p.config.Name, UID: string(p.config.UID),
+		ProviderType: string(p.config.Spec.IdentityProvider.Type), ProviderName: p.config.ProviderName(),
+		SCIMBaseURL: p.config.Spec.SCIMBaseURL,
+	}
+}
+
+// replaceProvider puts the declared provider in the place of the one that the portal is integrated with, if that one is
+// ours and a person named it in the annotation; otherwise it says what that would do. A binding is given free and taken
+// again: cut off in between, the next pass takes it, unless another operator was faster, whom we then stand back for.
+func (p *pass) replaceProvider(ctx context.Context, refused error) error {
+	c, err := p.client.Configuration(ctx)
+	if err != nil {
+		return fmt.Errorf("read which provider the portal is integrated with: %w", err)
+	}
+	first, want := c.Binding, p.binding()
+	switch {
+	case first == nil: // given free meanwhile
+		return p.client.Bind(ctx, want)
+	case first.Cluster != want.Cluster || first.Namespace != want.Namespace || first.Name != want.Name:
+		return refused
+	case p.config.Annotations[v1alpha1.AnnotationReplaceProvider] != first.ProviderType:
+		return p.preview(refused, first.ProviderType, want)
+	}
+	if err := p.client.Unbind(ctx, first.UID); err != nil {
+		return fmt.Errorf("give the portal free from %s: %w", first.ProviderType, err)
+	}
+	if err := p.client.Bind(ctx, want); err != nil {
+		return err
+	}
+	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "ProviderReplaced", "Bind", "%s took the place of %s", want.ProviderType, first.ProviderType)
+	return nil
+}
+
+// preview says what replacing the provider would do, as the refusal that it follows.
+func (p *pass) preview(refused error, first string, want portal.Binding) error {
+	return &portal.Error{
+		Status: 409, Code: portal.CodeIDPConfigured,
+		Message: fmt.Sprintf("%v. To have %s take the place of %s, annotate this object with %s=%s. All %d people keep their accounts, pools and roles; %s takes over each whose user name it pushes, and whom it does not push stays until somebody removes them",
+			refused, want.ProviderType, first, v1alpha1.AnnotationReplaceProvider, first, p.Tally.Counts().Users, want.ProviderType),
+	}
+}

@@ -1,0 +1,258 @@
+// Package identityconfiguration binds the namespace to one portal and one identity provider: it opens the session that
+// the other controllers work with, declares or mirrors the login methods, and hands the portal's SCIM keys to the
+// webhook as token digests.
+package identityconfiguration
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/scimuser"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+// resync is how often credentials, binding and counts are looked at without an event.
+const resync = 30 * time.Second
+
+// retry is the pause after the portal did not answer or refused.
+const retry = 5 * time.Second
+
+// Connect makes a client of the portal at spec.URL with the given API key.
+type Connect func(spec v1alpha1.Portal, key string) (portal.Client, error)
+
+// Reconciler reconciles the one IdentityConfiguration.
+type Reconciler struct {
+	client.Client
+	Live     client.Reader
+	Session  *session.Session
+	Tally    *scimuser.Tally
+	Recorder events.EventRecorder
+	Clock    clock.PassiveClock
+	Connect  Connect
+	Cluster  string // identity of this cluster in the binding
+
+	connection connection
+	strays     strays
+}
+
+// connection is the client made last, kept while address and credentials stay.
+type connection struct {
+	key    string
+	client portal.Client
+}
+
+type pass struct {
+	*Reconciler
+	config *v1alpha1.IdentityConfiguration
+	client portal.Client
+	view   session.View
+
+	leaves []conditions.Leaf
+	result ctrl.Result
+}
+
+type step func(context.Context) (done bool, err error)
+
+// Reconcile opens, blocks or closes the session, and reports what is in force.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var config v1alpha1.IdentityConfiguration
+	if err := r.Get(ctx, req.NamespacedName, &config); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "There is no IdentityConfiguration named default: nothing is written to any portal"})
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	p := &pass{Reconciler: r, config: &config, result: ctrl.Result{RequeueAfter: resync}}
+	if !config.DeletionTimestamp.IsZero() {
+		return p.result, p.release(ctx)
+	}
+	return p.report(ctx, p.run(ctx, p.hold, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
+}
+
+func (p *pass) run(ctx context.Context, steps ...step) error {
+	for _, s := range steps {
+		if done, err := s(ctx); done || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) hold(ctx context.Context) (bool, error) {
+	if controllerutil.ContainsFinalizer(p.config, v1alpha1.FinalizerConfiguration) {
+		return false, nil
+	}
+	before := p.config.DeepCopy()
+	controllerutil.AddFinalizer(p.config, v1alpha1.FinalizerConfiguration)
+	return false, p.Patch(ctx, p.config, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// connect makes the client from the address and the credentials.
+func (p *pass) connect(ctx context.Context) (bool, error) {
+	key, err := p.secret(ctx, p.config.Spec.Portal.CredentialsSecretRef.Name, "token")
+	if errors.Is(err, errNoSecret) {
+		return true, p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsNotFound, err.Error())
+	}
+	if err != nil {
+		return false, err
+	}
+	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", p.config.Spec.Portal.URL, p.config.Spec.Portal.CABundle, key))
+	id := hex.EncodeToString(digest[:])
+	if p.connection.key != id {
+		c, err := p.Connect(p.config.Spec.Portal, key)
+		if err != nil {
+			return true, p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonInvalidConfiguration, err.Error())
+		}
+		p.connection.key, p.connection.client = id, c
+	}
+	p.client = p.connection.client
+	return false, nil
+}
+
+// bind claims the portal for this operator and provider. It is repeated with each look, which also proves that the
+// portal answers and accepts the key.
+func (p *pass) bind(ctx context.Context) (bool, error) {
+	err := p.client.Bind(ctx, p.binding())
+	if portal.CodeOf(err) == portal.CodeIDPConfigured {
+		err = p.replaceProvider(ctx, err)
+	}
+	if err == nil {
+		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
+		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.config.ProviderName()))
+		return false, nil
+	}
+	reason, refused := bindReason(err)
+	if !refused {
+		return true, p.unreachable(ctx, err)
+	}
+	typ := v1alpha1.ConditionBound
+	if reason == v1alpha1.ReasonCredentialsRejected {
+		typ = v1alpha1.ConditionPortalReachable
+	} else {
+		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
+	}
+	return true, p.blocked(ctx, typ, reason, err.Error())
+}
+
+func bindReason(err error) (reason string, refused bool) {
+	switch portal.CodeOf(err) {
+	case portal.CodeOperatorBound:
+		return v1alpha1.ReasonBoundElsewhere, true
+	case portal.CodeIDPConfigured:
+		return v1alpha1.ReasonProviderConflict, true
+	case portal.CodeUnauthenticated, portal.CodeForbidden:
+		return v1alpha1.ReasonCredentialsRejected, true
+	case portal.CodeInvalid, portal.CodeNotFound:
+		return v1alpha1.ReasonRefusedByPortal, true
+	}
+	return "", false
+}
+
+// open lets the other controllers work.
+func (p *pass) open(ctx context.Context) (bool, error) {
+	p.Session.Decide(decisions(p.config.Annotations))
+	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy())
+	return false, nil
+}
+
+// decisions about held removals, as the annotations tell them. What is no time decides nothing.
+func decisions(annotations map[string]string) (d session.Decisions) {
+	for name, at := range map[string]*time.Time{v1alpha1.AnnotationReleaseHeld: &d.ReleaseUntil, v1alpha1.AnnotationDropHeld: &d.DropUntil} {
+		if t, err := time.Parse(time.RFC3339, annotations[name]); err == nil {
+			*at = t.UTC()
+		}
+	}
+	return d
+}
+
+// blocked keeps everybody from writing, and says why.
+func (p *pass) blocked(ctx context.Context, typ, reason, message string) error {
+	p.leaf(conditions.False(typ, reason, message))
+	p.result.RequeueAfter = retry
+	why := session.Block{
+		Reason: v1alpha1.ReasonConfigurationNotOK, Message: "IdentityConfiguration default: " + message,
+		Foreign: reason == v1alpha1.ReasonBoundElsewhere,
+	}
+	if p.client == nil {
+		p.Session.Close(why)
+		return nil
+	}
+	p.view = p.Session.Hold(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy(), why)
+	return nil
+}
+
+// unreachable leaves a session that was open as it is: people keep what they have, and work resumes by itself.
+func (p *pass) unreachable(ctx context.Context, err error) error {
+	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not answer: "+err.Error()))
+	p.result.RequeueAfter = retry
+	var refusal *portal.Error
+	if errors.As(err, &refusal) && refusal.RetryAfter > 0 {
+		p.result.RequeueAfter = refusal.RetryAfter
+	}
+	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy())
+	return nil
+}
+
+func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+
+// report writes the status once, when something in it changed.
+func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
+	if failed != nil && apierrors.IsConflict(failed) {
+		return ctrl.Result{RequeueAfter: time.Second / 20}, nil
+	}
+	if failed != nil {
+		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+	}
+	before := p.config.DeepCopy()
+	s := &p.config.Status
+	p.inForce(s)
+	p.counts(s)
+	s.ObservedGeneration = p.config.Generation
+	s.Conditions = conditions.Compute(s.Conditions, p.config.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, nil)
+	if !equality.Semantic.DeepEqual(before.Status, *s) {
+		if err := p.Status().Patch(ctx, p.config, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
+		}
+	}
+	if failed != nil {
+		return ctrl.Result{}, failed
+	}
+	return p.result, nil
+}
+
+// inForce mirrors the portal's login methods. While the portal can't be read, what was known last stands.
+func (p *pass) inForce(s *v1alpha1.IdentityConfigurationStatus) {
+	m := p.view.Mirror
+	if m == nil || !m.Listed() || p.view.Block != nil {
+		return
+	}
+	c := m.Configuration()
+	s.LoginMethods = &v1alpha1.EffectiveLoginMethods{
+		SSO: c.SSO.Enabled, SCIM: c.SCIMEnabled, ProvisionExistingUsers: c.ProvisionExistingUsers, ProvisionGroups: c.ProvisionGroups,
+	}
+}
+
+func (p *pass) counts(s *v1alpha1.IdentityConfigurationStatus) {
+	n := p.Tally.Counts()
+	s.Users, s.ReadyUsers, s.WaitingUsers, s.HeldUsers = n.Users, n.Ready, n.Waiting, n.Held
+	if m := p.view.Mirror; m != nil && m.Listed() {
+		_, local := m.Counts()
+		s.LocalAccounts = int64(local)
+	}
+}

@@ -1,0 +1,52 @@
+package identityconfiguration
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// SetupWithManager registers the controller with mgr for one namespace.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string) error {
+	def := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: v1alpha1.DefaultName}}
+	follow := func(_ context.Context, q queue) error {
+		q.Add(def) // without a configuration there is no event that would say so
+		r.Session.Subscribe(func(e session.Event) {
+			if e.Configuration || e.Keys || e.Listed || e.Reachable {
+				q.Add(def)
+			}
+		})
+		return nil
+	}
+	// The default pool's object is made again when it is deleted.
+	onlyDefault := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		if o.GetName() != v1alpha1.DefaultName {
+			return nil
+		}
+		return []reconcile.Request{def}
+	})
+	return ctrl.NewControllerManagedBy(mgr).Named("identityconfiguration").
+		For(&v1alpha1.IdentityConfiguration{}).
+		Watches(&v1alpha1.AgentPool{}, onlyDefault, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WatchesRawSource(source.Func(follow)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: 1,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
+		}).
+		Complete(r)
+}

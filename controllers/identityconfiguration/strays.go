@@ -1,0 +1,111 @@
+package identityconfiguration
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// auditEvery is how often accounts of ours are looked for whose user is gone. It costs one walk over both in memory.
+const auditEvery = 5 * time.Minute
+
+// named is how many of them an event names.
+const named = 10
+
+// strays are accounts of ours whose ScimUser is gone: their object was removed by force, or while SCIM was off.
+type strays struct {
+	looked time.Time
+	since  map[string]time.Time // owner's UID → when first seen
+	told   int
+}
+
+// audit looks for strays, tells of them, and releases those that a person asked to release. Nothing is released unasked:
+// the objects may be missing because a restore is not complete.
+func (p *pass) audit(ctx context.Context) (bool, error) {
+	asked, _ := time.Parse(time.RFC3339, p.config.Annotations[v1alpha1.AnnotationReleaseStrays])
+	now, s := p.Clock.Now(), &p.strays
+	if !p.view.Mirror.Configuration().SCIMEnabled || (asked.IsZero() && now.Sub(s.looked) < p.every()) {
+		return false, nil
+	}
+	found, err := p.withoutUser(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.looked = now
+	since := make(map[string]time.Time, len(found))
+	for _, a := range found {
+		since[a.Owner.UID] = now
+		if first, ok := s.since[a.Owner.UID]; ok {
+			since[a.Owner.UID] = first
+		}
+	}
+	s.since = since
+	p.Tally.Strays(len(found))
+	if len(found) != s.told && len(found) > 0 {
+		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
+			"%d account(s) of ours have no ScimUser any more: %s. They stay as they are; to release them annotate this object with %s and the time", len(found), ids(found), v1alpha1.AnnotationReleaseStrays)
+	}
+	s.told = len(found)
+	return false, p.releaseStrays(ctx, found, asked)
+}
+
+// every is shorter while there are strays, to see them go.
+func (p *pass) every() time.Duration {
+	if p.strays.told > 0 {
+		return resync
+	}
+	return auditEvery
+}
+
+// withoutUser are the strays, by the cache and the mirror.
+func (p *pass) withoutUser(ctx context.Context) ([]*portal.Account, error) {
+	var users v1alpha1.ScimUserList
+	if err := p.List(ctx, &users, client.InNamespace(p.config.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	known := make(map[string]bool, len(users.Items))
+	for i := range users.Items {
+		known[string(users.Items[i].UID)] = true
+	}
+	return p.view.Mirror.Without(func(o portal.Owner) bool { return known[o.UID] }), nil
+}
+
+// releaseStrays releases those that were found by the time that a person gave. They named them, so the guard is not asked.
+func (p *pass) releaseStrays(ctx context.Context, found []*portal.Account, asked time.Time) error {
+	if asked.IsZero() || p.config.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return nil
+	}
+	mode := portal.ReleaseMode(p.config.Spec.OnDelete)
+	if mode == "" {
+		mode = portal.ReleaseDeactivate
+	}
+	for _, a := range found {
+		if p.strays.since[a.Owner.UID].Truncate(time.Second).After(asked) {
+			continue
+		}
+		if err := p.view.Client.ReleaseAccount(ctx, a.Owner, mode); err != nil {
+			return fmt.Errorf("release account %s, whose user is gone: %w", a.ID, err)
+		}
+		ctrl.LoggerFrom(ctx).Info("Released an account whose user is gone", "account", a.ID, "mode", mode)
+	}
+	return nil
+}
+
+func ids(accounts []*portal.Account) string {
+	var out []string
+	for _, a := range accounts[:min(len(accounts), named)] {
+		out = append(out, a.ID)
+	}
+	if more := len(accounts) - len(out); more > 0 {
+		out = append(out, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(out, ", ")
+}

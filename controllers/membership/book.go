@@ -1,0 +1,192 @@
+// Package membership joins what AgentPools say with what the portal holds into one picture of all pools, from which a
+// person's access follows, and counts who is in which pool. The people's and the pools' controllers share one Book.
+package membership
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/scim/filter"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// Picture is all pools at one moment.
+type Picture struct {
+	*access.Pools
+	ids     map[string]string   // AgentPool name → portal id
+	pending map[string]struct{} // AgentPools that are not in the portal yet
+}
+
+// PortalID returns the portal's id of the AgentPool; "" for one that is not in the portal.
+func (p *Picture) PortalID(pool string) string { return p.ids[pool] }
+
+// Pending says whether the AgentPool exists and waits to be made in the portal.
+func (p *Picture) Pending(pool string) bool {
+	_, ok := p.pending[pool]
+	return ok
+}
+
+// Book is safe for concurrent use.
+type Book struct {
+	client    client.Reader
+	namespace string
+
+	mu      sync.Mutex
+	picture *Picture
+	of      *mirror.Mirror // that picture was made with
+	filters map[string]compiled
+	census  map[string][]string // user → pools
+	counts  map[string]int
+
+	subscribers []func(pools []string)
+}
+
+// Subscribe has f called with the pools that somebody joined or left. f must not block.
+func (b *Book) Subscribe(f func(pools []string)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.subscribers = append(b.subscribers, f)
+}
+
+type compiled struct {
+	matcher *filter.Matcher
+	err     error
+}
+
+// NewBook returns an empty book over the AgentPools of the namespace, read from c, a cache.
+func NewBook(c client.Reader, namespace string) *Book {
+	return &Book{client: c, namespace: namespace, filters: map[string]compiled{}, census: map[string][]string{}, counts: map[string]int{}}
+}
+
+// Invalidate has the next Picture made anew: an AgentPool or a pool in the portal changed.
+func (b *Book) Invalidate() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.picture = nil
+}
+
+// Picture returns all pools as m and the cache hold them.
+func (b *Book) Picture(ctx context.Context, m *mirror.Mirror) (*Picture, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.picture != nil && b.of == m {
+		return b.picture, nil
+	}
+	var list v1alpha1.AgentPoolList
+	if err := b.client.List(ctx, &list, client.InNamespace(b.namespace)); err != nil {
+		return nil, fmt.Errorf("list agent pools: %w", err)
+	}
+	b.picture, b.of = b.draw(list.Items, m), m
+	return b.picture, nil
+}
+
+// draw makes the picture and forgets filters that no pool has any more. The caller holds the lock.
+func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
+	p := &Picture{ids: map[string]string{}, pending: map[string]struct{}{}}
+	def := access.Pool{Name: v1alpha1.DefaultName}
+	if d := m.DefaultPool(); d != nil {
+		def.Roles, p.ids[def.Name] = d.Roles, d.ID
+	}
+	var known []access.Pool
+	used := make(map[string]compiled, len(b.filters))
+	for i := range pools {
+		pool := &pools[i]
+		if pool.Name == v1alpha1.DefaultName || !pool.DeletionTimestamp.IsZero() {
+			continue
+		}
+		own := m.OwnedPool(string(pool.UID))
+		if own == nil {
+			p.pending[pool.Name] = struct{}{}
+			continue
+		}
+		p.ids[pool.Name] = own.ID
+		matcher, err := b.compile(pool.Spec.MemberFilter)
+		used[pool.Spec.MemberFilter] = compiled{matcher, err}
+		a := access.Pool{Name: pool.Name, Roles: Roles(pool, own, m), Members: pool.Spec.Members, Frozen: err != nil}
+		if matcher != nil {
+			a.Filter = matcher
+		}
+		known = append(known, a)
+	}
+	b.filters = used
+	p.Pools = access.NewPools(known, def)
+	return p
+}
+
+// compile returns the matcher of a filter; nil for none. The caller holds the lock.
+func (b *Book) compile(s string) (*filter.Matcher, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if c, ok := b.filters[s]; ok {
+		return c.matcher, c.err
+	}
+	m, err := filter.Compile(s, schema.User())
+	return m, err
+}
+
+// Record notes which pools a person is in now.
+func (b *Book) Record(user string, pools []string) {
+	changed, subscribers := b.record(user, pools)
+	if len(changed) == 0 {
+		return
+	}
+	for _, f := range subscribers {
+		f(changed)
+	}
+}
+
+// record returns the pools joined or left, and whom to tell.
+func (b *Book) record(user string, pools []string) (changed []string, _ []func([]string)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := b.census[user]
+	for _, p := range pools {
+		if !slices.Contains(before, p) {
+			b.counts[p]++
+			changed = append(changed, p)
+		}
+	}
+	for _, p := range before {
+		if !slices.Contains(pools, p) {
+			b.counts[p]--
+			changed = append(changed, p)
+		}
+	}
+	if len(pools) == 0 {
+		delete(b.census, user)
+	} else if len(changed) > 0 {
+		b.census[user] = pools
+	}
+	return changed, b.subscribers
+}
+
+// Forget notes that the person is gone.
+func (b *Book) Forget(user string) { b.Record(user, nil) }
+
+// Count returns how many people are in the pool.
+func (b *Book) Count(pool string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.counts[pool]
+}
+
+// Members returns the names of the ScimUsers in the pool, in no order.
+func (b *Book) Members(pool string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []string
+	for user, pools := range b.census {
+		if slices.Contains(pools, pool) {
+			out = append(out, user)
+		}
+	}
+	return out
+}

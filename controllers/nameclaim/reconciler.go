@@ -1,0 +1,144 @@
+// Package nameclaim releases claims that nobody needs: whose holder is gone, or whose holder neither bears the name nor
+// wants it, as a rename leaves behind that was cut off between claiming and renaming.
+package nameclaim
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+// DefaultGrace is how long a new claim may be ahead of its holder: a rename claims the new name first.
+const DefaultGrace = 30 * time.Second
+
+// annotationSwept is written on a holder before a stray claim of its is released. It changes the holder's
+// resourceVersion, so a rename that was paused since its claim conflicts, and claims again.
+const annotationSwept = "iam.lightrun.com/claims-swept-at"
+
+// Reconciler reconciles NameClaims.
+type Reconciler struct {
+	client.Client
+	Live    client.Reader
+	Session *session.Session
+	Clock   clock.PassiveClock
+	Grace   time.Duration // 0: DefaultGrace
+}
+
+// Reconcile releases the claim if nobody needs it.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var claim v1alpha1.NameClaim
+	if err := r.Get(ctx, req.NamespacedName, &claim); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	holder, err := claims.Holder(ctx, r.Client, &claim)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if holder != nil && r.needs(holder, claim.Name) {
+		return ctrl.Result{}, nil
+	}
+	if age, grace := r.Clock.Since(claim.CreationTimestamp.Time), cmp.Or(r.Grace, DefaultGrace); age < grace {
+		return ctrl.Result{RequeueAfter: grace - age}, nil
+	}
+	return ctrl.Result{}, r.sweep(ctx, &claim)
+}
+
+// sweep releases a claim that looks stray in the cache, if it is.
+func (r *Reconciler) sweep(ctx context.Context, claim *v1alpha1.NameClaim) error {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(claim), claim); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	holder, err := claims.Holder(ctx, r.Live, claim)
+	if err != nil {
+		return err
+	}
+	if holder != nil {
+		if r.needs(holder, claim.Name) {
+			return nil
+		}
+		if err := r.touch(ctx, holder); err != nil {
+			return fmt.Errorf("touch the holder of stray claim %s: %w", claim.Name, err)
+		}
+	}
+	ctrl.LoggerFrom(ctx).Info("Releasing a claim that nobody needs", "holder", claim.Spec.Holder.Name)
+	return claims.Delete(ctx, r.Client, claim)
+}
+
+// touch changes the holder's resourceVersion, provided it is still as it was read.
+func (r *Reconciler) touch(ctx context.Context, holder client.Object) error {
+	before := holder.DeepCopyObject().(client.Object)
+	a := holder.GetAnnotations()
+	if a == nil {
+		a = map[string]string{}
+	}
+	a[annotationSwept] = r.Clock.Now().UTC().Format(time.RFC3339Nano)
+	holder.SetAnnotations(a)
+	return r.Patch(ctx, holder, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// needs says whether the holder bears the claimed name, in Kubernetes or in the portal, or wants it.
+func (r *Reconciler) needs(holder client.Object, claim string) bool {
+	var typ v1alpha1.ClaimType
+	var names []string
+	switch h := holder.(type) {
+	case *v1alpha1.ScimUser:
+		typ, names = v1alpha1.ClaimUser, []string{h.Spec.UserName, h.Status.UserName}
+		if m := r.Session.View().Mirror; m != nil {
+			if a := m.Owned(string(h.UID)); a != nil {
+				names = append(names, a.UserName)
+			}
+		}
+	case *v1alpha1.AgentPool:
+		typ, names = v1alpha1.ClaimPool, append(h.Names(), h.Status.DisplayName)
+	}
+	for _, n := range names {
+		if n != "" && claims.ObjectName(typ, n) == claim {
+			return true
+		}
+	}
+	return false
+}
+
+// byHolder is the field by which the cache finds the claims of a holder.
+const byHolder = "holder"
+
+// SetupWithManager registers the controller with mgr. A pool that was renamed has its claims looked at; a person's
+// controller releases the former name itself.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NameClaim{}, byHolder, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.NameClaim).Spec.Holder.UID}
+	}); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).Named("nameclaim").
+		For(&v1alpha1.NameClaim{}).
+		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.held)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
+		Complete(r)
+}
+
+// held are the claims that a pool holds.
+func (r *Reconciler) held(ctx context.Context, pool client.Object) []reconcile.Request {
+	var list v1alpha1.NameClaimList
+	if err := r.List(ctx, &list, client.InNamespace(pool.GetNamespace()), client.MatchingFields{byHolder: string(pool.GetUID())}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing claims from the cache")
+		return nil
+	}
+	out := make([]reconcile.Request, len(list.Items))
+	for i := range list.Items {
+		out[i] = reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])}
+	}
+	return out
+}

@@ -1,0 +1,151 @@
+package scimuser
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// conflictPause is how long a pass waits for the cache after somebody else wrote.
+const conflictPause = 50 * time.Millisecond
+
+// retryHeld is the pause before a held removal is looked at again: the budget's window moves.
+const retryHeld = time.Minute
+
+// apply carries the plan out, if policy and the guard let it.
+func (p *pass) apply(ctx context.Context) (bool, error) {
+	switch {
+	case p.plan.Action == provision.Wait:
+		return true, p.wait(ctx)
+	case !p.plan.Writes():
+	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
+		p.reportOnly()
+		return true, nil
+	default:
+		if held, err := p.write(ctx); held || err != nil {
+			return true, err
+		}
+	}
+	p.leaf(conditions.True(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"))
+	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account is as the identity provider says"))
+	return false, nil
+}
+
+// wait reports what the plan waits for, and marks a local account once so that the portal can show who will adopt it.
+func (p *pass) wait(ctx context.Context) error {
+	typ := v1alpha1.ConditionOwned
+	if p.have != nil {
+		p.leaf(conditions.True(typ, v1alpha1.ReasonOwned, "The account follows this ScimUser"))
+		typ = v1alpha1.ConditionProvisioned
+	}
+	p.leaf(conditions.False(typ, p.plan.Reason, p.plan.Message))
+	if p.plan.Reason == v1alpha1.ReasonNameReleasePending {
+		p.result.RequeueAfter = time.Second
+	}
+	if !p.plan.Mark || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return nil
+	}
+	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
+	if err := p.view.Client.MarkWaiting(ctx, p.plan.Account.ID, owner); err != nil {
+		_, err = p.refused(fmt.Errorf("mark the local account as waited for: %w", err), v1alpha1.ConditionProvisioned)
+		return err
+	}
+	return nil
+}
+
+// reportOnly says what would change.
+func (p *pass) reportOnly() {
+	fields := make([]string, len(p.plan.Differences))
+	for i, d := range p.plan.Differences {
+		fields[i] = d.Field
+	}
+	message := fmt.Sprintf("Would %s the account", strings.ToLower(string(p.plan.Action)))
+	if len(fields) > 0 {
+		message += ": " + strings.Join(fields, ", ")
+	}
+	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonReportOnly, message))
+	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
+}
+
+// write puts the account, through the guard where that takes access away.
+func (p *pass) write(ctx context.Context) (held bool, err error) {
+	var got *portal.Account
+	put := func() (err error) {
+		got, err = p.view.Client.PutAccount(ctx, p.plan.Write)
+		return err
+	}
+	if p.plan.Removal {
+		if held, err := p.guarded(ctx, put); held || err != nil {
+			return held, err
+		}
+	} else if err := put(); err != nil {
+		return p.refused(err, v1alpha1.ConditionProvisioned)
+	}
+	p.told(got)
+	p.have = got
+	p.view.Mirror.PutAccount(got)
+	return false, nil
+}
+
+// guarded calls do if the deprovisioning guard, or a person, lets it.
+func (p *pass) guarded(ctx context.Context, do func() error) (held bool, err error) {
+	decision, err := guard.Decided(ctx, p.Client, p.user, p.user.Status.Conditions, p.view.Decisions)
+	if err != nil {
+		return true, fmt.Errorf("write a decision down: %w", err)
+	}
+	if decision == guard.Drop {
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the account stays as it is until the identity provider says something else"))
+		return true, nil
+	}
+	over, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, 1, decision == guard.Release, do)
+	if err != nil {
+		return p.refused(err, v1alpha1.ConditionProvisioned)
+	}
+	if over == nil {
+		return false, nil
+	}
+	message := over.Message(p.user.Generation)
+	if !conditions.IsTrue(p.user.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
+		p.event(warning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
+	}
+	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonGuardHeld, message))
+	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
+	p.result.RequeueAfter = retryHeld
+	return true, nil
+}
+
+// told records what a write did, once.
+func (p *pass) told(got *portal.Account) {
+	switch p.plan.Action {
+	case provision.Create:
+		p.event(normal, "Created", "Create", "Created account %s in the portal", got.ID)
+	case provision.Adopt:
+		p.event(normal, "Adopted", "Adopt", "Adopted account %s, which was there before, with its id and history", got.ID)
+	case provision.Update:
+		before := p.plan.Account
+		switch {
+		case before.Status != got.Status && got.Status == portal.StatusDeactivated:
+			p.event(normal, "Deactivated", "Update", "Deactivated the account")
+		case before.Status != got.Status:
+			p.event(normal, "Activated", "Update", "Activated the account")
+		default:
+			p.event(normal, "Updated", "Update", "Brought the account in line")
+		}
+	}
+}
+
+// refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
+func (p *pass) refused(err error, typ string) (done bool, _ error) {
+	r := gate.Refused(typ, err)
+	p.leaf(r.Leaf)
+	p.result.RequeueAfter = r.After
+	return true, r.Err
+}

@@ -1,0 +1,116 @@
+package scimuser
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/names"
+)
+
+// claim makes sure that the user name is this person's alone. The webhook claims before it answers, so this finds the
+// claim held but after a crash or a restore.
+func (p *pass) claim(ctx context.Context) (bool, error) {
+	name := p.user.Spec.UserName
+	if err := names.Validate(name); err != nil {
+		p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, err.Error()))
+		return true, nil
+	}
+	if wait := p.webhookClaims(ctx); wait > 0 {
+		p.silent, p.result.RequeueAfter = true, wait
+		return true, nil
+	}
+	other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimUser, name, p.user)
+	if err != nil {
+		return false, fmt.Errorf("claim the user name: %w", err)
+	}
+	if other == nil {
+		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The user name is this person's alone"))
+		return false, nil
+	}
+	if never, err := p.neverAnswered(ctx); never || err != nil {
+		return true, err
+	}
+	p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("ScimUser %s has this user name; rename one of the two in the identity provider", other.Name)))
+	return true, nil
+}
+
+// webhookClaims says how long to leave the claim of a new user to the webhook that is creating it: both would succeed,
+// one of them in vain. The claim's own event brings the user back sooner.
+func (p *pass) webhookClaims(ctx context.Context) time.Duration {
+	age := p.Clock.Since(p.user.CreationTimestamp.Time)
+	if p.user.Status.ObservedGeneration != 0 || age >= claimGrace || age < 0 {
+		return 0
+	}
+	key := client.ObjectKey{Namespace: p.user.Namespace, Name: claims.ObjectName(v1alpha1.ClaimUser, p.user.Spec.UserName)}
+	if err := p.Get(ctx, key, &v1alpha1.NameClaim{}); !apierrors.IsNotFound(err) {
+		return 0
+	}
+	return claimGrace - age
+}
+
+// claimGrace is longer than a creation timestamp's resolution of one second.
+const claimGrace = 3 * time.Second
+
+// neverAnswered removes an object that a webhook made and then could not claim the name for, crashing before it could
+// take the object back. No client was ever told of it.
+func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
+	if p.user.Status.UserName != "" {
+		return false, nil
+	}
+	var live v1alpha1.ScimUser
+	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.user), &live); err != nil {
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	}
+	webhooks := slices.ContainsFunc(live.ManagedFields, func(m metav1.ManagedFieldsEntry) bool {
+		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
+	})
+	if !webhooks || live.Status.UserName != "" || live.UID != p.user.UID {
+		return false, nil
+	}
+	ctrl.LoggerFrom(ctx).Info("Removing a user that was never answered for: its name was taken while it was created")
+	uid := live.UID
+	err := p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
+	p.silent = true
+	return true, client.IgnoreNotFound(err)
+}
+
+// settleName lets go of the former name once no account bears it any more, and returns the name that status shows.
+func (p *pass) settleName(ctx context.Context) (string, error) {
+	former, name := p.user.Status.UserName, p.user.Spec.UserName
+	if former == "" || names.Fold(former) == names.Fold(name) {
+		return name, nil
+	}
+	if p.have != nil && names.Fold(p.have.UserName) != names.Fold(name) {
+		return former, nil
+	}
+	if err := claims.Release(ctx, p.Client, p.Live, v1alpha1.ClaimUser, former, p.user); err != nil {
+		return former, fmt.Errorf("release the former user name: %w", err)
+	}
+	return name, nil
+}
+
+// presence says whether the ScimUser that owns an account is still there.
+func (r *Reconciler) presence(ctx context.Context, namespace, scimID, uid string) (leaving, present bool, err error) {
+	var other v1alpha1.ScimUser
+	err = r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: scimID}, &other)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, false, nil
+	case err != nil:
+		return false, false, fmt.Errorf("look for the account's owner: %w", err)
+	case string(other.UID) != uid:
+		return false, false, nil
+	}
+	return !other.DeletionTimestamp.IsZero(), other.DeletionTimestamp.IsZero(), nil
+}

@@ -1,0 +1,140 @@
+// Package scimuser brings each person's portal account in line with what the identity provider asserts. A pass goes
+// top-down: deletion first, then claim, pools and roles, plan, guard, apply, and one status patch that is left out when
+// nothing changed. A pass over a person in their desired state makes no call and no write.
+package scimuser
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// Reconciler reconciles ScimUsers.
+type Reconciler struct {
+	client.Client               // reads from the cache
+	Live          client.Reader // reads from the API server
+	Session       *session.Session
+	Book          *membership.Book
+	Guard         *guard.Guard
+	Tally         *Tally
+	Recorder      events.EventRecorder
+	Clock         clock.PassiveClock
+	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	Attributes func(*v1alpha1.ScimUser) access.Attributes
+}
+
+// pass is one look at one person: the facts, gathered once, and what was found out so far.
+type pass struct {
+	*Reconciler
+	user *v1alpha1.ScimUser
+	view session.View
+
+	access  access.Access
+	picture *membership.Picture
+	have    *portal.Account // our account, as last seen
+	plan    provision.Plan
+
+	leaves   []conditions.Leaf
+	abnormal []conditions.Leaf
+	result   ctrl.Result
+	silent   bool // nothing is known yet, so nothing is reported
+}
+
+// step does one part of a pass. done ends the pass without an error.
+type step func(context.Context) (done bool, err error)
+
+// Reconcile brings one person's account in line.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var u v1alpha1.ScimUser
+	if err := r.Get(ctx, req.NamespacedName, &u); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.Book.Forget(req.Name)
+			r.Tally.Forget(req.Name)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	p := &pass{Reconciler: r, user: &u, view: r.Session.View()}
+	if !u.DeletionTimestamp.IsZero() {
+		return p.report(ctx, p.run(ctx, p.release, p.finish))
+	}
+	return p.report(ctx, p.run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.verify))
+}
+
+func (p *pass) run(ctx context.Context, steps ...step) error {
+	for _, s := range steps {
+		if done, err := s(ctx); done || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold puts the finalizer on, so that the account can't outlive its user unnoticed.
+func (p *pass) hold(ctx context.Context) (bool, error) {
+	if controllerutil.ContainsFinalizer(p.user, v1alpha1.FinalizerUser) {
+		return false, nil
+	}
+	before := p.user.DeepCopy()
+	controllerutil.AddFinalizer(p.user, v1alpha1.FinalizerUser)
+	return false, p.Patch(ctx, p.user, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// suspended ends the pass where a person, or SCIM being off, says that nothing may be written.
+func (p *pass) suspended(context.Context) (bool, error) {
+	if p.user.Spec.Suspend {
+		p.stop(v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person")
+		return true, nil
+	}
+	if gate.SCIMOff(p.view) {
+		p.stop(v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: accounts stay as they are")
+		return true, nil
+	}
+	return false, nil
+}
+
+func (p *pass) stop(reason, message string) {
+	p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, reason, message))
+	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionSuspended, reason, message))
+}
+
+// ready ends the pass while the portal's state is not known.
+func (p *pass) ready(context.Context) (bool, error) {
+	return p.stopAt(gate.Ready(p.view, p.user.Status.ObservedGeneration == p.user.Generation))
+}
+
+// stopAt ends the pass where the gate says so.
+func (p *pass) stopAt(a gate.Answer) (bool, error) {
+	p.silent = a.Silent
+	if a.Leaf != nil {
+		p.leaf(*a.Leaf)
+	}
+	return a.Stop, nil
+}
+
+func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+
+// event tells of one change.
+func (p *pass) event(kind, reason, action, note string, args ...any) {
+	p.Recorder.Eventf(p.user, nil, kind, reason, action, note, args...)
+}
+
+const (
+	normal  = corev1.EventTypeNormal
+	warning = corev1.EventTypeWarning
+)

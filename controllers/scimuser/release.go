@@ -1,0 +1,83 @@
+package scimuser
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// release lets go of the account as onDelete says. It waits only for the guard, the last manager or a portal that does
+// not answer. Without a configuration, with SCIM off, or with the namespace ending, the account stays as it is.
+func (p *pass) release(ctx context.Context) (bool, error) {
+	if !controllerutil.ContainsFinalizer(p.user, v1alpha1.FinalizerUser) {
+		p.silent = true
+		return true, nil
+	}
+	if p.view.Unknown {
+		p.silent = true
+		return true, nil
+	}
+	leave, err := gate.LeaveAsIs(ctx, p.Live, p.view, p.user.Namespace)
+	if leave || err != nil {
+		return false, err
+	}
+	if a := gate.Release(p.view); a.Stop {
+		return p.stopAt(a)
+	}
+	return p.letGo(ctx)
+}
+
+// letGo releases the account in the portal.
+func (p *pass) letGo(ctx context.Context) (bool, error) {
+	mode := portal.ReleaseMode(p.view.Spec.OnDelete)
+	if mode == "" {
+		mode = portal.ReleaseDeactivate
+	}
+	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
+	decision, err := guard.Decided(ctx, p.Client, p.user, p.user.Status.Conditions, p.view.Decisions)
+	if err != nil {
+		return true, fmt.Errorf("write a decision down: %w", err)
+	}
+	if decision == guard.Drop {
+		mode = portal.ReleaseOrphan // the object goes, and what the person has stays, as a local account
+	}
+	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, mode) }
+	own := p.view.Mirror.Owned(owner.UID)
+	if own != nil && own.Status == portal.StatusActive && mode != portal.ReleaseOrphan {
+		if held, err := p.guarded(ctx, do); held || err != nil {
+			return true, err
+		}
+	} else if err := do(); err != nil {
+		return p.refused(err, v1alpha1.ConditionProvisioned)
+	}
+	if own != nil {
+		p.event(normal, "Released", "Release", "Released account %s: %s", own.ID, mode)
+	}
+	return false, nil
+}
+
+// finish gives the names free and lets the object go.
+func (p *pass) finish(ctx context.Context) (bool, error) {
+	p.silent = true
+	for _, name := range []string{p.user.Spec.UserName, p.user.Status.UserName} {
+		if names.Fold(name) == "" {
+			continue
+		}
+		if err := claims.Release(ctx, p.Client, p.Live, v1alpha1.ClaimUser, name, p.user); err != nil {
+			return false, fmt.Errorf("release the user name: %w", err)
+		}
+	}
+	before := p.user.DeepCopy()
+	controllerutil.RemoveFinalizer(p.user, v1alpha1.FinalizerUser)
+	err := p.Patch(ctx, p.user, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return true, client.IgnoreNotFound(err)
+}

@@ -1,0 +1,117 @@
+package scimuser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/conditions"
+)
+
+// report writes the status, once and only when something in it changed, and says when to look again.
+func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
+	if p.silent && failed == nil {
+		return p.result, nil
+	}
+	if failed != nil && len(p.leaves) == 0 || failed != nil && p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue {
+		if apierrors.IsConflict(failed) {
+			return ctrl.Result{RequeueAfter: conflictPause}, nil // somebody else wrote: look again, silently
+		}
+		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+	}
+	before := p.user.DeepCopy()
+	if err := p.fill(ctx); err != nil {
+		return ctrl.Result{}, errors.Join(failed, err)
+	}
+	p.Tally.Record(p.user)
+	if !equality.Semantic.DeepEqual(before.Status, p.user.Status) {
+		if err := p.Status().Patch(ctx, p.user, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
+		}
+	}
+	if failed != nil {
+		return ctrl.Result{}, failed // with back-off
+	}
+	return p.result, nil
+}
+
+// fill computes the status from what was found out.
+func (p *pass) fill(ctx context.Context) error {
+	s := &p.user.Status
+	if p.picture != nil {
+		s.Pools, s.Roles = memberships(p), grants(p)
+		s.PoolNames, s.RoleNames = inOneLine(poolNames(s.Pools)), inOneLine(roleNames(s.Roles))
+	}
+	p.Book.Record(p.user.Name, poolNames(s.Pools))
+	if p.have != nil {
+		s.Account = p.have.ID
+	} else if p.picture != nil {
+		s.Account = ""
+	}
+	if c := p.leaves; p.picture != nil && len(c) > 0 && c[0].Status == metav1.ConditionTrue {
+		name, err := p.settleName(ctx)
+		if err != nil {
+			return err
+		}
+		s.UserName = name
+	} else if s.UserName == "" && len(c) > 0 && c[0].Type == v1alpha1.ConditionNameClaimed && c[0].Status == metav1.ConditionTrue {
+		s.UserName = p.user.Spec.UserName
+	}
+	s.ObservedGeneration = p.user.Generation
+	s.Conditions = conditions.Compute(s.Conditions, p.user.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)
+	return nil
+}
+
+func memberships(p *pass) []v1alpha1.PoolMembership {
+	out := make([]v1alpha1.PoolMembership, len(p.access.Pools))
+	for i, m := range p.access.Pools {
+		out[i] = v1alpha1.PoolMembership{Name: m.Pool, Source: v1alpha1.PoolSource(m.Source)}
+	}
+	return out
+}
+
+// grants are the roles the person holds: of a person without an account of ours, none.
+func grants(p *pass) []v1alpha1.RoleGrant {
+	if p.have == nil {
+		return nil
+	}
+	out := make([]v1alpha1.RoleGrant, len(p.access.Roles))
+	for i, g := range p.access.Roles {
+		out[i] = v1alpha1.RoleGrant{Name: g.Role, From: slices.Clone(g.From)}
+	}
+	return out
+}
+
+func roleNames(in []v1alpha1.RoleGrant) []string {
+	out := make([]string, len(in))
+	for i, g := range in {
+		out[i] = g.Name
+	}
+	return out
+}
+
+// inOneLine joins names for a column; of many it shows the first few and how many more there are.
+func inOneLine(names []string) string {
+	const most = 4
+	if len(names) <= most {
+		return strings.Join(names, ",")
+	}
+	return fmt.Sprintf("%s +%d", strings.Join(names[:most], ","), len(names)-most)
+}
+
+func poolNames(in []v1alpha1.PoolMembership) []string {
+	out := make([]string, len(in))
+	for i, m := range in {
+		out[i] = m.Name
+	}
+	return out
+}

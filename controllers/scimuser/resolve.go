@@ -1,0 +1,113 @@
+package scimuser
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// resolve answers which pools the person is in and which roles that gives.
+func (p *pass) resolve(ctx context.Context) (bool, error) {
+	picture, err := p.Book.Picture(ctx, p.view.Mirror)
+	if err != nil {
+		return false, err
+	}
+	p.picture = picture
+	p.access = picture.Effective(access.User{
+		UserName:   p.user.Spec.UserName,
+		Assigned:   p.user.Spec.Pools,
+		Filtered:   filtered(p.user.Status.Pools),
+		Attributes: func() access.Attributes { return p.Attributes(p.user) },
+	})
+	p.leaf(p.poolsLeaf())
+	return false, nil
+}
+
+// filtered are the pools that a filter had put the person in when last looked at.
+func filtered(pools []v1alpha1.PoolMembership) []string {
+	var out []string
+	for _, m := range pools {
+		if m.Source == v1alpha1.PoolSourceFilter {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
+func (p *pass) poolsLeaf() conditions.Leaf {
+	var pending, gone []string
+	for _, name := range p.access.Unknown {
+		if p.picture.Pending(name) {
+			pending = append(pending, name)
+		} else {
+			gone = append(gone, name)
+		}
+	}
+	typ := v1alpha1.ConditionPoolsResolved
+	switch {
+	case len(gone) > 0:
+		return conditions.False(typ, v1alpha1.ReasonPoolNotFound, "No AgentPool "+strings.Join(gone, ", ")+": it gives nothing until it is there again")
+	case len(pending) > 0:
+		return conditions.False(typ, v1alpha1.ReasonPoolPending, "Not in the portal yet: AgentPool "+strings.Join(pending, ", "))
+	}
+	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("In %d pool(s)", len(p.access.Pools)))
+}
+
+// observe gathers what the portal holds about the person, and plans.
+func (p *pass) observe(ctx context.Context) (bool, error) {
+	m := p.view.Mirror
+	ids := make([]string, 0, len(p.access.Pools))
+	for _, pool := range p.access.Pools {
+		ids = append(ids, p.picture.PortalID(pool.Pool))
+	}
+	want := provision.Want(p.user, ids, p.access.RoleNames())
+	facts := provision.Facts{Own: m.Owned(string(p.user.UID)), Named: m.Named(p.user.Spec.UserName)}
+	p.have = facts.Own
+	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.SCIMID != p.user.Name {
+		leaving, present, err := p.presence(ctx, p.user.Namespace, n.Owner.SCIMID, n.Owner.UID)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case present:
+			facts.NamedOwner = provision.Present
+		case leaving:
+			facts.NamedOwner = provision.Leaving
+		}
+	}
+	p.plan = provision.Compute(want, facts, provision.Policy{
+		ProvisionExistingUsers: m.Configuration().ProvisionExistingUsers,
+		OnDelete:               p.view.Spec.OnDelete,
+	})
+	return false, nil
+}
+
+// verify checks that the roles in the portal are those that the pools give.
+func (p *pass) verify(context.Context) (bool, error) {
+	want := p.access.RoleNames()
+	typ := v1alpha1.ConditionRolesInherited
+	if sameRoles(p.have, want) {
+		p.leaf(conditions.True(typ, v1alpha1.ReasonInherited, "Holds exactly the roles of their pools"))
+		return false, nil
+	}
+	p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has %v, the pools give %v; a pool's change is still on its way", p.have.Roles, want)))
+	return false, nil
+}
+
+func sameRoles(have *portal.Account, want []string) bool {
+	if have == nil || len(have.Roles) != len(want) {
+		return false
+	}
+	for i := range want {
+		if have.Roles[i] != want[i] {
+			return false
+		}
+	}
+	return true
+}

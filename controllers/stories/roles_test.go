@@ -1,0 +1,165 @@
+package stories_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+const (
+	user    = "ROLE_USER"
+	quota   = "ROLE_IGNORE_QUOTA"
+	manager = "ROLE_MANAGER"
+)
+
+func TestPeopleAreInTheDefaultPoolWithTheUserRole(t *testing.T) {
+	w := newWorld(t)
+	ada := w.push("ada@example.test")
+	w.holds(ada, user)
+	if a := w.account("ada@example.test"); len(a.PoolRefs) != 1 || !a.ReadOnly || a.ReadOnlyReason == "" {
+		t.Errorf("want the default pool and a stated reason for read-only, got %+v, %v %q", a.PoolRefs, a.ReadOnly, a.ReadOnlyReason)
+	}
+	def := &v1alpha1.AgentPool{}
+	def.Namespace, def.Name = w.namespace, v1alpha1.DefaultName
+	w.says(def, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.eventually("the default pool counts everyone", func() error {
+		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(def), def))
+		if def.Status.MemberCount != 1 {
+			return fmt.Errorf("it counts %d", def.Status.MemberCount)
+		}
+		return nil
+	})
+}
+
+func TestRolesOfSeveralPoolsAreAUnion(t *testing.T) {
+	w := newWorld(t)
+	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
+	w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager, quota}})
+	ada := w.push("ada@example.test", in("fast", "leads"))
+	w.holds(ada, user, quota, manager)
+	for _, r := range ada.Status.Roles {
+		if r.Name == quota && fmt.Sprint(r.From) != "[fast leads]" {
+			t.Errorf("the quota role comes from %v", r.From)
+		}
+	}
+	t.Log("removed from one pool, only what that pool alone gave goes")
+	w.change(ada, in("fast"))
+	w.holds(ada, user, quota)
+	t.Log("removed from all, the default pool remains")
+	w.change(ada, in())
+	w.holds(ada, user)
+}
+
+func TestAPoolGetsRolesByApply(t *testing.T) {
+	w := newWorld(t, wideGuard)
+	pushed := w.pool("pushed", v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: "Payments"}})
+	ada, bob := w.push("ada@example.test", in("pushed")), w.push("bob@example.test")
+	w.holds(ada, user)
+	w.changePool(pushed, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{manager} })
+	w.holds(ada, user, manager)
+	w.holds(bob, user)
+	w.says(pushed, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if pushed.Status.DisplayName != "Payments" {
+		t.Errorf("the pool is called %q in the portal", pushed.Status.DisplayName)
+	}
+	t.Log("empty roles take all; absent roles leave the portal's own")
+	w.changePool(pushed, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{} })
+	w.holds(ada, user)
+	w.changePool(pushed, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
+	w.holds(ada, user, quota)
+	w.changePool(pushed, func(s *v1alpha1.AgentPoolSpec) { s.Roles = nil })
+	w.says(pushed, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.holds(ada, user, quota)
+}
+
+func TestMembersAndFiltersAndTheProviderTogether(t *testing.T) {
+	w := newWorld(t)
+	w.pool("declared", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []string{"Ada@Example.Test", "nobody@example.test"}})
+	filtered := w.pool("filtered", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}, MemberFilter: `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq "payments"`})
+	ada := w.push("ada@example.test", func(s *v1alpha1.ScimUserSpec) { s.Department = "Payments" })
+	bob := w.push("bob@example.test", func(s *v1alpha1.ScimUserSpec) { s.Department = "Sales" })
+	w.holds(ada, user, manager, quota)
+	w.holds(bob, user)
+	want := []v1alpha1.PoolMembership{{Name: "default", Source: "Default"}, {Name: "declared", Source: "Declared"}, {Name: "filtered", Source: "Filter"}}
+	if fmt.Sprint(ada.Status.Pools) != fmt.Sprint(want) {
+		t.Errorf("the origins are %v", ada.Status.Pools)
+	}
+	w.change(bob, func(s *v1alpha1.ScimUserSpec) { s.Department = "Payments" })
+	w.holds(bob, user, quota)
+	t.Log("an invalid filter freezes the membership as it was")
+	w.changePool(filtered, func(s *v1alpha1.AgentPoolSpec) { s.MemberFilter = `department eq` })
+	w.says(filtered, v1alpha1.ConditionReady, v1alpha1.ReasonInvalidFilter)
+	eve := w.push("eve@example.test", func(s *v1alpha1.ScimUserSpec) { s.Department = "Payments" })
+	w.holds(eve, user)
+	w.change(bob, func(s *v1alpha1.ScimUserSpec) { s.Department, s.Title = "Sales", "x" })
+	w.holds(bob, user, quota)
+	w.changePool(filtered, func(s *v1alpha1.AgentPoolSpec) { s.MemberFilter = `title eq "nobody has it"` })
+	w.holds(bob, user)
+	w.holds(ada, user, manager)
+}
+
+func TestAPoolIsDeletedAndRecreated(t *testing.T) {
+	w := newWorld(t)
+	spec := v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}}
+	fast := w.pool("fast", spec)
+	ada := w.push("ada@example.test", in("fast"))
+	w.holds(ada, user, quota)
+	w.remove(fast)
+	w.gone(fast)
+	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonPoolNotFound)
+	w.eventually("the role goes with the pool", func() error {
+		if a := w.account("ada@example.test"); len(a.Roles) != 1 {
+			return fmt.Errorf("still %v", a.Roles)
+		}
+		return nil
+	})
+	t.Log("what the provider asserted stays on the person, so the pool's return brings the role back")
+	w.pool("fast", spec)
+	w.holds(ada, user, quota)
+	t.Log("a person can be deleted after their pool")
+	w.remove(&v1alpha1.AgentPool{ObjectMeta: fast.ObjectMeta})
+	w.remove(ada)
+	w.gone(ada)
+}
+
+func TestUnknownRolesFreezeThePool(t *testing.T) {
+	w := newWorld(t)
+	p := w.pool("p", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
+	ada := w.push("ada@example.test", in("p"))
+	w.holds(ada, user, quota)
+	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{"ROLE_NO_SUCH"} })
+	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonUnknownRole)
+	w.holds(ada, user, quota)
+	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{} })
+	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.holds(ada, user)
+}
+
+func TestTwoPoolsCantBearOneName(t *testing.T) {
+	w := newWorld(t)
+	a := w.pool("a", v1alpha1.AgentPoolSpec{DisplayName: "Payments"})
+	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	b := w.pool("b", v1alpha1.AgentPoolSpec{DisplayName: "PAYMENTS"})
+	w.says(b, v1alpha1.ConditionStalled, v1alpha1.ReasonNameTaken)
+	t.Log("when the first is renamed, the second gets the name")
+	w.changePool(a, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Billing" })
+	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+}
+
+func TestAPoolMadeInThePortalIsRuledByTheObjectThatNamesIt(t *testing.T) {
+	w := newWorld(t)
+	made, err := w.store.CreatePool(t.Context(), admin, newPool("Payments", quota))
+	w.must(err)
+	p := w.pool("payments", v1alpha1.AgentPoolSpec{DisplayName: "payments"})
+	ada := w.push("ada@example.test", in("payments"))
+	w.holds(ada, user, quota)
+	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if p.Status.Pool != made.ID {
+		w.t.Error(errors.New("another pool was made beside it"))
+	}
+}
