@@ -1,0 +1,98 @@
+// Command demo replays a small company's day against a running `make run`: people arrive, groups are pushed, somebody
+// moves team, somebody is renamed, somebody leaves. It plays the identity provider over SCIM, in the shapes that Okta and
+// Entra ID send, and a platform engineer with kubectl; after each step it shows what became of everybody in Kubernetes
+// and in the portal. Names carry a random tag, so it can be run again and again.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+func main() {
+	log.SetLogger(logr.Discard()) // client libraries speak through it
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "\nmake demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	dir := os.Getenv("RUN_DIR")
+	if dir == "" {
+		dir = ".run"
+	}
+	flags := flag.NewFlagSet("make demo", flag.ContinueOnError)
+	flags.StringVar(&dir, "dir", dir, "data folder of the running make run (RUN_DIR)")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+	}
+	d, err := connect(dir)
+	if err != nil {
+		return err
+	}
+	return d.day(ctx)
+}
+
+// demo is one replay.
+type demo struct {
+	values devenv.Values
+	tag    string
+	http   *http.Client
+	kube   client.Client
+	portal *openapi.ClientWithResponses
+}
+
+// connect reads how to reach the running environment.
+func connect(dir string) (*demo, error) {
+	values, err := devenv.ReadValues(dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{values: values, tag: strings.ToLower(rand.Text()[:4]), http: &http.Client{Timeout: 30 * time.Second}}
+	config, err := clientcmd.BuildConfigFromFlags("", values.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	if d.kube, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return nil, fmt.Errorf("reach the API server of %s: %w", dir, err)
+	}
+	d.portal, err = openapi.NewClientWithResponses(values.PortalURL+"/api/v1", openapi.WithHTTPClient(d.http),
+		openapi.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+values.PortalAPIKey)
+			return nil
+		}))
+	return d, err
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+const (
+	coreUser   = "urn:ietf:params:scim:schemas:core:2.0:User"
+	enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+	coreGroup  = "urn:ietf:params:scim:schemas:core:2.0:Group"
+	patchOp    = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+)
+
+type object = map[string]any
+
+// scim sends one request, shows it, and returns the body of the answer; a refusal is an error.
+func (d *demo) scim(ctx context.Context, method, path string, body any) (object, error) {
+	var content io.Reader = http.NoBody
+	if body != nil {
+		encoded, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		content = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, d.values.SCIMURL+path, content)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+d.values.SCIMToken)
+	request.Header.Set("Content-Type", "application/scim+json")
+	answer, err := d.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("the SCIM webhook does not answer (does make run still run?): %w", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := url.QueryUnescape(path)
+	if err != nil {
+		shown = path
+	}
+	fmt.Printf("   > %-5s %s → %d\n", method, shown, answer.StatusCode)
+	if answer.StatusCode >= http.StatusMultipleChoices {
+		return nil, fmt.Errorf("%s %s was answered %s: %s", method, shown, answer.Status, text)
+	}
+	var out object
+	if len(text) > 0 {
+		if err := json.Unmarshal(text, &out); err != nil {
+			return nil, fmt.Errorf("%s %s was answered with what is no JSON: %w", method, shown, err)
+		}
+	}
+	return out, nil
+}
+
+// find asks with a filter, as providers do before they create, and returns what it finds.
+func (d *demo) find(ctx context.Context, kind, filter string) ([]any, error) {
+	answer, err := d.scim(ctx, "GET", "/"+kind+"?filter="+url.QueryEscape(filter)+"&startIndex=1&count=100", nil)
+	list, _ := answer["Resources"].([]any)
+	return list, err
+}
+
+func text(o any, key string) string {
+	m, _ := o.(object)
+	s, _ := m[key].(string)
+	return s
+}
+
+// create pushes a person and keeps the id.
+func (d *demo) create(ctx context.Context, p *person, body object) error {
+	answer, err := d.scim(ctx, "POST", "/Users", body)
+	p.id = text(answer, "id")
+	return err
+}
+
+// oktaArrival is how Okta brings a person: an existence check, then a create with a placeholder password and no groups.
+func (d *demo) oktaArrival(ctx context.Context, p *person) error {
+	if _, err := d.find(ctx, "Users", fmt.Sprintf("userName eq %q", p.userName)); err != nil {
+		return err
+	}
+	return d.create(ctx, p, object{
+		"schemas": []string{coreUser}, "userName": p.userName, "name": object{"givenName": p.first, "familyName": p.last},
+		"emails":      []any{object{"primary": true, "value": p.userName, "type": "work"}},
+		"displayName": p.first + " " + p.last, "locale": "en-US", "externalId": "00u" + d.tag + p.first, "groups": []any{}, "password": "1Abcd" + d.tag, "active": true,
+	})
+}
+
+// entraArrival is how Entra ID brings a person: matched by externalId, with the enterprise extension and meta in the body.
+func (d *demo) entraArrival(ctx context.Context, p *person, department string) error {
+	external := strings.ToLower(p.first) + "-" + d.tag
+	if _, err := d.find(ctx, "Users", fmt.Sprintf("externalId eq %q", external)); err != nil {
+		return err
+	}
+	return d.create(ctx, p, object{
+		"schemas": []string{coreUser, enterprise}, "externalId": external, "userName": p.userName, "active": "True",
+		"displayName": p.first + " " + p.last, "emails": []any{object{"primary": true, "type": "work", "value": p.userName}},
+		"meta": object{"resourceType": "User"}, "name": object{"formatted": p.first + " " + p.last, "familyName": p.last, "givenName": p.first},
+		"roles": []any{}, enterprise: object{"department": department},
+	})
+}
+
+// oktaGroup is how Okta links a group that exists: it looks it up by name and adds the members.
+func (d *demo) oktaGroup(ctx context.Context, name string, members ...*person) (id string, err error) {
+	found, err := d.find(ctx, "Groups", fmt.Sprintf("displayName eq %q", name))
+	if err != nil {
+		return "", err
+	}
+	if len(found) != 1 {
+		return "", fmt.Errorf("%d groups are called %q, must be the declared pool alone", len(found), name)
+	}
+	id = text(found[0], "id")
+	var values []any
+	for _, p := range members {
+		values = append(values, object{"value": p.id, "display": p.userName})
+	}
+	_, err = d.scim(ctx, "PATCH", "/Groups/"+id, patch(object{"op": "add", "path": "members", "value": values}))
+	return id, err
+}
+
+// entraGroup is how Entra ID pushes a group: created with Microsoft's schema beside, then a PATCH for each member.
+func (d *demo) entraGroup(ctx context.Context, name string, members ...*person) (id string, err error) {
+	answer, err := d.scim(ctx, "POST", "/Groups", object{
+		"schemas":    []string{coreGroup, "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"},
+		"externalId": "g-" + d.tag, "displayName": name, "meta": object{"resourceType": "Group"},
+	})
+	if err != nil {
+		return "", err
+	}
+	id = text(answer, "id")
+	for _, p := range members {
+		if err := d.joinGroup(ctx, id, p); err != nil {
+			return "", err
+		}
+	}
+	return id, nil
+}
+
+// joinGroup is Entra ID's shape, leaveGroup Okta's.
+func (d *demo) joinGroup(ctx context.Context, group string, p *person) error {
+	_, err := d.scim(ctx, "PATCH", "/Groups/"+group, patch(object{"op": "Add", "path": "members", "value": []any{object{"$ref": nil, "value": p.id}}}))
+	return err
+}
+
+func (d *demo) leaveGroup(ctx context.Context, group string, p *person) error {
+	_, err := d.scim(ctx, "PATCH", "/Groups/"+group, patch(object{"op": "remove", "path": fmt.Sprintf("members[value eq %q]", p.id)}))
+	return err
+}
+
+func (d *demo) entraRename(ctx context.Context, p *person, to string) error {
+	_, err := d.scim(ctx, "PATCH", "/Users/"+p.id, patch(
+		object{"op": "Replace", "path": "userName", "value": to},
+		object{"op": "Replace", "path": "name.familyName", "value": p.last},
+		object{"op": "Replace", "path": "displayName", "value": p.first + " " + p.last},
+		object{"op": "Replace", "path": `emails[type eq "work"].value`, "value": to}))
+	p.userName = to
+	return err
+}
+
+func (d *demo) oktaDeactivate(ctx context.Context, p *person) error {
+	_, err := d.scim(ctx, "PATCH", "/Users/"+p.id, patch(object{"op": "replace", "value": object{"active": false}}))
+	return err
+}
+
+func patch(operations ...object) object {
+	return object{"schemas": []string{patchOp}, "Operations": operations}
+}
+
+// declare is what a platform engineer does: apply a pool, and wait until it is in force.
+func (d *demo) declare(ctx context.Context, pool, manifest string) error {
+	manifest = strings.TrimSpace(manifest)
+	if err := d.kubectl(ctx, manifest, "apply", "--server-side", "-f", "-"); err != nil {
+		return err
+	}
+	return d.kubectl(ctx, "", "wait", "--for=condition=Ready", "--timeout=60s", "agentpool/"+pool)
+}
+
+func (d *demo) kubectl(ctx context.Context, stdin string, args ...string) error {
+	fmt.Println("   > kubectl", strings.Join(args, " "))
+	if stdin != "" {
+		fmt.Println("       " + strings.ReplaceAll(stdin, "\n", "\n       "))
+	}
+	cmd := exec.CommandContext(ctx, d.values.Kubectl, args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+d.values.Kubeconfig)
+	cmd.Stdin = strings.NewReader(stdin)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}

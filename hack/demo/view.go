@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+// patience is how long a step may take to arrive everywhere.
+const patience = time.Minute
+
+// row is what is seen of one person in both places.
+type row struct {
+	user    v1alpha1.ScimUser
+	account openapi.User
+}
+
+// show waits until everybody is as the story tells, and prints them.
+func (d *demo) show(ctx context.Context, people []*person) error {
+	begun := time.Now()
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		rows, err := d.look(waiting, people)
+		if err == nil {
+			return d.print(ctx, rows, time.Since(begun))
+		}
+		select {
+		case <-ticker.C:
+		case <-waiting.Done():
+			return errors.Join(ctx.Err(), fmt.Errorf("after %s it is not as told: %w", patience, err))
+		}
+	}
+}
+
+// look reads everybody; an error says who is not as told, and what Kubernetes says about it.
+func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
+	rows := make([]row, len(people))
+	for i, p := range people {
+		r := &rows[i]
+		if err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.values.Namespace, Name: p.id}, &r.user); err != nil {
+			return nil, err
+		}
+		ready := meta.FindStatusCondition(r.user.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != r.user.Generation {
+			return nil, fmt.Errorf("%s is not Ready: %s", p.userName, describe(ready))
+		}
+		answer, err := d.portal.ListUsersWithResponse(ctx, &openapi.ListUsersParams{UserName: &p.userName})
+		if err != nil {
+			return nil, err
+		}
+		if answer.JSON200 == nil || len(answer.JSON200.Items) != 1 {
+			return nil, fmt.Errorf("the portal does not have one account %s: %s", p.userName, answer.Body)
+		}
+		r.account = answer.JSON200.Items[0]
+		if problem := p.problem(r.account); problem != "" {
+			return nil, fmt.Errorf("%s in the portal: %s", p.userName, problem)
+		}
+	}
+	return rows, nil
+}
+
+// problem says what is not as told, "" when all is.
+func (p *person) problem(a openapi.User) string {
+	want := []string{"ROLE_USER"}
+	if p.roles != "" && !p.gone {
+		want = append(want, p.roles)
+	}
+	slices.Sort(want)
+	have := slices.Sorted(slices.Values(a.Roles))
+	switch {
+	case p.gone && a.Status != "Deactivated":
+		return "the status is " + string(a.Status)
+	case p.gone:
+		return ""
+	case a.Status != "Active" || !a.ReadOnly:
+		return fmt.Sprintf("the status is %s, read-only: %v", a.Status, a.ReadOnly)
+	case !slices.Equal(have, want):
+		return fmt.Sprintf("the roles are %v, must be %v", have, want)
+	}
+	return ""
+}
+
+func describe(c *metav1.Condition) string {
+	if c == nil {
+		return "nobody has looked yet"
+	}
+	return c.Reason + ": " + c.Message
+}
+
+// print writes the table. Pools are shown by the names that people know them by, with why the person is in them.
+func (d *demo) print(ctx context.Context, rows []row, took time.Duration) error {
+	var pools v1alpha1.AgentPoolList
+	if err := d.kube.List(ctx, &pools, client.InNamespace(d.values.Namespace)); err != nil {
+		return err
+	}
+	names := map[string]string{}
+	for _, p := range pools.Items {
+		names[p.Name] = p.PortalName()
+	}
+	fmt.Printf("   after %s:\n\n", took.Round(10*time.Millisecond))
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "   IN KUBERNETES\tREADY\tPOOLS (WHY)\tIN THE PORTAL\tROLES")
+	for _, r := range rows {
+		var in []string
+		for _, p := range r.user.Status.Pools {
+			in = append(in, fmt.Sprintf("%s (%s)", names[p.Name], p.Source))
+		}
+		state := string(r.account.Status)
+		if r.account.ReadOnly {
+			state += ", read-only"
+		}
+		fmt.Fprintf(w, "   %s\t%s\t%s\t%s\t%s\n", r.user.Spec.UserName, "True", strings.Join(in, ", "), state, strings.Join(r.account.Roles, ", "))
+	}
+	return w.Flush()
+}

@@ -1,0 +1,150 @@
+// Command run starts the whole product on this machine, on loopback: see internal/devenv. `make run` builds and runs it
+// from the repository's root.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"lightrun.com/scim-operator/internal/devenv"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	log.SetLogger(logr.Discard()) // client libraries speak through it; the programs have logs of their own
+	err := run(ctx, stop, os.Args[1:])
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "make run:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, stop func(), args []string) error {
+	o, err := options(args)
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	fmt.Println("Starting everything on 127.0.0.1, data in", o.Dir)
+	env, err := devenv.Start(ctx, o)
+	switch {
+	case ctx.Err() != nil: // and so err only says that it was interrupted
+		fmt.Println("\nStopped before everything was up.")
+		return nil
+	case err != nil:
+		return err
+	}
+	fmt.Print(summary(env, time.Since(begun)))
+	err = env.Wait(ctx)
+	stop() // a second Ctrl-C ends this program at once
+	fmt.Println("\nStopping; the data stays in", o.Dir)
+	err = errors.Join(err, env.Stop())
+	if err == nil {
+		fmt.Println("Stopped.")
+	}
+	return err
+}
+
+// options reads flags, and the environment where a flag is not given.
+func options(args []string) (devenv.Options, error) {
+	o := devenv.Options{Root: ".", Assets: os.Getenv("KUBEBUILDER_ASSETS"), Out: os.Stdout}
+	if o.Assets == "" {
+		o.Assets = filepath.Join("bin", "k8s")
+	}
+	flags := flag.NewFlagSet("make run", flag.ContinueOnError)
+	flags.StringVar(&o.Dir, "dir", or(os.Getenv("RUN_DIR"), ".run"), "data folder (RUN_DIR)")
+	flags.StringVar(&o.LogLevel, "log-level", or(os.Getenv("LOG_LEVEL"), "info"), "debug, info or error, of the programs (LOG_LEVEL)")
+	flags.StringVar(&o.Programs, "programs", "", "folder of the built programs; built into bin when not given")
+	for _, port := range o.Ports.All() {
+		number := port.Default
+		if text := os.Getenv(port.Env()); text != "" {
+			var err error
+			if number, err = strconv.Atoi(text); err != nil {
+				return o, fmt.Errorf("%s=%q is no port number", port.Env(), text)
+			}
+		}
+		flags.IntVar(port.Number, port.Flag(), number, fmt.Sprintf("port of %s (%s)", port.What, port.Env()))
+	}
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if flags.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
+	}
+	for _, port := range o.Ports.All() {
+		if *port.Number < 1 || *port.Number > 65535 {
+			return o, fmt.Errorf("--%s %d: a port is 1 to 65535", port.Flag(), *port.Number)
+		}
+	}
+	if _, err := os.Stat(filepath.Join("config", "overlays", "development")); err != nil {
+		return o, errors.New("run this from the repository's root")
+	}
+	if o.Programs == "" {
+		o.Programs = "bin"
+		o.Build = func(ctx context.Context) error { return build(ctx, o.Programs) }
+	}
+	return o, nil
+}
+
+// build compiles the programs; a second time that takes a few seconds.
+func build(ctx context.Context, folder string) error {
+	fmt.Println("  building the programs")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", folder+string(filepath.Separator),
+		"./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./cmd/dev-oidc")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go build: %w", err)
+	}
+	return nil
+}
+
+func summary(env *devenv.Environment, took time.Duration) string {
+	v := env.Values
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("\nReady after %s.\n", took.Round(100*time.Millisecond))
+	line("Portal              %s", v.PortalURL)
+	line("  a manager         %s  password %s", v.AdminUser, v.AdminPassword)
+	line("  everybody else    \"Sign in with SSO\" as the user name that was pushed, password %s", v.SSOPassword)
+	line("")
+	line("Paste into the identity provider")
+	line("  SCIM base URL     %s", v.SCIMURL)
+	line("  token             %s", v.SCIMToken)
+	line("")
+	line("In another terminal")
+	line("  source %s", filepath.Join(env.Dir, devenv.EnvFile))
+	line("  alias kubectl=%s", v.Kubectl)
+	line("  kubectl get scimusers,agentpools,identityconfigurations")
+	line("  make demo         replays a small company's day")
+	line("")
+	line("Logs                %s", filepath.Join(env.Dir, "logs"))
+	for _, note := range env.Notes {
+		line("Note                %s", note)
+	}
+	line("Ctrl-C stops everything; the data stays.")
+	return b.String()
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}

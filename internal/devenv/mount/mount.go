@@ -1,0 +1,120 @@
+// Package mount stands in for the kubelet where programs run without Pods: it keeps the content of chosen Secrets as
+// files, in the layout of a mounted Secret, so that a program under test sees tokens arrive and change as it would in a
+// cluster:
+//
+//	<folder>/<secret>/..2026_11_24_03_47_00.1234   the content, one file for each key
+//	<folder>/<secret>/..data                       a link to it, replaced in one step
+//	<folder>/<secret>/<key>                        a link to ..data/<key>
+//
+// A Secret that goes leaves an empty folder, as an optional volume does.
+package mount
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const dataLink = "..data"
+
+// Write makes folder hold data. Readers see the old content or the new one, never half of it. The same content again
+// changes nothing.
+func Write(folder string, data map[string][]byte) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	if same(folder, data) {
+		return nil
+	}
+	fresh, err := writeContent(folder, data)
+	if err != nil {
+		return err
+	}
+	old, _ := os.Readlink(filepath.Join(folder, dataLink)) // "" the first time
+	if err := relink(folder, filepath.Base(fresh)); err != nil {
+		return err
+	}
+	if err := linkKeys(folder, data); err != nil {
+		return err
+	}
+	if old != "" {
+		return os.RemoveAll(filepath.Join(folder, old))
+	}
+	return nil
+}
+
+func writeContent(folder string, data map[string][]byte) (string, error) {
+	fresh, err := os.MkdirTemp(folder, "..")
+	if err != nil {
+		return "", err
+	}
+	for key, value := range data {
+		if key != filepath.Base(key) || strings.HasPrefix(key, "..") {
+			return "", fmt.Errorf("key %q can't be a file name", key)
+		}
+		if err := os.WriteFile(filepath.Join(fresh, key), value, 0o600); err != nil {
+			return "", err
+		}
+	}
+	return fresh, nil
+}
+
+// relink points ..data at target, in one step.
+func relink(folder, target string) error {
+	next := filepath.Join(folder, "..data_tmp")
+	if err := os.Remove(next); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if err := os.Symlink(target, next); err != nil {
+		return err
+	}
+	return os.Rename(next, filepath.Join(folder, dataLink))
+}
+
+// linkKeys adds the links of new keys and removes those of keys that are gone.
+func linkKeys(folder string, data map[string][]byte) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasPrefix(name, "..") {
+			continue
+		}
+		if _, wanted := data[name]; !wanted {
+			if err := os.Remove(filepath.Join(folder, name)); err != nil {
+				return err
+			}
+			continue
+		}
+		there[name] = true
+	}
+	for key := range data {
+		if there[key] {
+			continue
+		}
+		if err := os.Symlink(filepath.Join(dataLink, key), filepath.Join(folder, key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// same says whether folder already holds just data.
+func same(folder string, data map[string][]byte) bool {
+	entries, err := os.ReadDir(filepath.Join(folder, dataLink))
+	if err != nil || len(entries) != len(data) {
+		return false
+	}
+	for key, value := range data {
+		content, err := os.ReadFile(filepath.Join(folder, dataLink, key))
+		if err != nil || !bytes.Equal(content, value) {
+			return false
+		}
+	}
+	return true
+}

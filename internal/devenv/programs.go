@@ -1,0 +1,165 @@
+package devenv
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"lightrun.com/scim-operator/internal/devenv/process"
+)
+
+// adminUser is the portal's first local manager, who can sign in with a password.
+const adminUser = "admin@example.test"
+
+// spec is a program and the URL that says whether it serves.
+type spec struct {
+	process.Spec
+	health string
+}
+
+// specs are all programs with their arguments.
+func (e *Environment) specs() map[string]spec {
+	healthy := func(port int) string { return "http://" + loopback(port) + "/readyz" }
+	all := map[string]spec{
+		Etcd:       {health: "http://" + loopback(e.Ports.Etcd) + "/health"},
+		Kubernetes: {health: "https://" + loopback(e.Ports.Kubernetes) + "/readyz"},
+		SSO:        {health: e.Values.SSOIssuer + "/.well-known/openid-configuration"},
+		Portal:     {health: healthy(e.Ports.Portal)},
+		Webhook:    {health: healthy(e.Ports.WebhookHealth)},
+		Manager:    {health: healthy(e.Ports.ManagerHealth)},
+	}
+	args := map[string][]string{
+		Etcd: e.etcdArgs(), Kubernetes: e.apiserverArgs(), SSO: e.ssoArgs(), Portal: e.portalArgs(), Webhook: e.webhookArgs(), Manager: e.managerArgs(),
+	}
+	for name, s := range all {
+		folder := e.Programs
+		if name == Etcd || name == Kubernetes {
+			folder = e.Assets
+			s.Stop = 30 * time.Second // the API server finishes its watches
+		}
+		s.Name, s.Path, s.Args = name, filepath.Join(folder, name), args[name]
+		s.Log = e.path("logs", name+".log")
+		all[name] = s
+	}
+	return all
+}
+
+func (e *Environment) ssoArgs() []string {
+	return []string{
+		"--listen=" + loopback(e.Ports.OIDC),
+		"--client-id=" + ssoClient,
+		"--client-secret-file=" + e.credentials.file(clientSecret),
+		"--shared-password-file=" + e.credentials.file(ssoPassword),
+		"--redirect-uri=" + e.Values.PortalURL + "/sso/callback",
+	}
+}
+
+func (e *Environment) portalArgs() []string {
+	args := []string{
+		"--listen=" + loopback(e.Ports.Portal),
+		"--public-url=" + e.Values.PortalURL,
+		"--database=" + e.path("portal", "portal.db"),
+		"--insecure-http-cookies",
+		"--log-level=" + e.logLevel(),
+	}
+	if e.fresh() { // later the keys and the manager are the person's own to change
+		args = append(args,
+			"--bootstrap-admin-user="+adminUser,
+			"--bootstrap-admin-password-file="+e.credentials.file(adminPassword),
+			"--bootstrap-key=manage="+e.credentials.file(manageKey),
+			"--bootstrap-key=provisioning="+e.credentials.file(provisioningKey),
+			"--bootstrap-key=scim="+e.credentials.file(scimKey))
+	}
+	return args
+}
+
+func (e *Environment) webhookArgs() []string {
+	return []string{
+		"--kubeconfig=" + e.path("kubernetes", Webhook+".kubeconfig"),
+		"--namespace=" + Namespace,
+		"--listen=" + loopback(e.Ports.SCIM),
+		"--health-listen=" + loopback(e.Ports.WebhookHealth),
+		"--metrics-listen=" + loopback(e.Ports.WebhookMetrics),
+		"--token-dir=" + e.path("secrets"),
+		"--log-level=" + e.logLevel(),
+	}
+}
+
+func (e *Environment) managerArgs() []string {
+	return []string{
+		"--kubeconfig=" + e.path("kubernetes", Manager+".kubeconfig"),
+		"--namespace=" + Namespace,
+		"--health-listen=" + loopback(e.Ports.ManagerHealth),
+		"--metrics-listen=" + loopback(e.Ports.ManagerMetrics),
+		"--log-level=" + e.logLevel(),
+	}
+}
+
+func (e *Environment) logLevel() string {
+	if e.LogLevel == "" {
+		return "info"
+	}
+	return e.LogLevel
+}
+
+// run starts a program and waits until it serves, at most a minute.
+func (e *Environment) run(ctx context.Context, s spec) error {
+	child, err := process.Start(s.Spec)
+	if err != nil {
+		return err
+	}
+	e.children = append(e.children, child)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var last string
+	err = poll(ctx, func(ctx context.Context) (bool, error) {
+		if err := child.Err(); err != nil {
+			return false, err
+		}
+		last = e.probe(ctx, s.health)
+		return last == "", nil
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s is not ready after a minute (%s); its log is %s", s.Name, last, s.Log)
+	}
+	return err
+}
+
+// probe asks a health endpoint on loopback and returns "" when it is well.
+func (e *Environment) probe(ctx context.Context, url string) string {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err.Error()
+	}
+	// Only the health is asked here, with nothing secret: whose certificate it is does not matter.
+	insecure := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	answer, err := insecure.Do(request)
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return url + " answers " + answer.Status
+	}
+	return ""
+}
+
+// poll asks until the answer is yes, an error, or ctx ends.
+func poll(ctx context.Context, ask func(context.Context) (bool, error)) error {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		if yes, err := ask(ctx); yes || err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

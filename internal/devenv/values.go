@@ -1,0 +1,116 @@
+package devenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Values are what a person or a program needs to use a running environment; the file env in the data folder holds them.
+type Values struct {
+	Kubeconfig    string // KUBECONFIG; its default namespace is the installation's
+	Kubectl       string // KUBECTL
+	Namespace     string // SCIM_NAMESPACE
+	SCIMURL       string // SCIM_URL, ending in /scim/v2
+	SCIMToken     string // SCIM_TOKEN
+	PortalURL     string // PORTAL_URL
+	PortalAPIKey  string // PORTAL_API_KEY, scope manage
+	AdminUser     string // PORTAL_ADMIN_USER
+	AdminPassword string // PORTAL_ADMIN_PASSWORD
+	SSOIssuer     string // SSO_ISSUER
+	SSOPassword   string // SSO_PASSWORD, with which anybody signs in at the development single sign-on
+}
+
+// fields pairs the variables with their values, in the order of writing.
+func (v *Values) fields() []struct {
+	name  string
+	value *string
+} {
+	return []struct {
+		name  string
+		value *string
+	}{
+		{"KUBECONFIG", &v.Kubeconfig}, {"KUBECTL", &v.Kubectl}, {"SCIM_NAMESPACE", &v.Namespace},
+		{"SCIM_URL", &v.SCIMURL}, {"SCIM_TOKEN", &v.SCIMToken},
+		{"PORTAL_URL", &v.PortalURL}, {"PORTAL_API_KEY", &v.PortalAPIKey},
+		{"PORTAL_ADMIN_USER", &v.AdminUser}, {"PORTAL_ADMIN_PASSWORD", &v.AdminPassword},
+		{"SSO_ISSUER", &v.SSOIssuer}, {"SSO_PASSWORD", &v.SSOPassword},
+	}
+}
+
+func (e *Environment) values() Values {
+	return Values{
+		Kubeconfig:    e.path("kubeconfig"),
+		Kubectl:       filepath.Join(e.Assets, "kubectl"),
+		Namespace:     Namespace,
+		SCIMURL:       "http://" + loopback(e.Ports.SCIM) + "/scim/v2",
+		SCIMToken:     e.credentials.get(scimKey),
+		PortalURL:     "http://" + loopback(e.Ports.Portal),
+		PortalAPIKey:  e.credentials.get(manageKey),
+		AdminUser:     adminUser,
+		AdminPassword: e.credentials.get(adminPassword),
+		SSOIssuer:     "http://" + loopback(e.Ports.OIDC),
+		SSOPassword:   e.credentials.get(ssoPassword),
+	}
+}
+
+// EnvFile is the name of the file in the data folder that says that everything serves, and how to reach it.
+const EnvFile = "env"
+
+// Format writes the values for a shell to source.
+func (v Values) Format() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# A running environment; this file is removed when it stops.\n# To use its kubectl: export PATH=\"%s:$PATH\"\n", filepath.Dir(v.Kubectl))
+	for _, f := range v.fields() {
+		fmt.Fprintf(&b, "export %s=%s\n", f.name, quote(*f.value))
+	}
+	return b.String()
+}
+
+// ReadValues reads the file env of a data folder. An error says that nothing runs there.
+func ReadValues(dir string) (Values, error) {
+	var v Values
+	content, err := os.ReadFile(filepath.Join(dir, EnvFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return v, fmt.Errorf("nothing runs in %s (there is no %s): start it with make run and wait until it says that it is ready", dir, filepath.Join(dir, EnvFile))
+	}
+	if err != nil {
+		return v, err
+	}
+	for _, line := range strings.Split(string(content), "\n") {
+		name, value, _ := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		for _, f := range v.fields() {
+			if f.name == name {
+				*f.value = strings.ReplaceAll(strings.Trim(value, "'"), `'\''`, "'")
+			}
+		}
+	}
+	return v, nil
+}
+
+// quote makes one word for a shell of any text.
+func quote(text string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,+", r)
+	}
+	if text != "" && strings.TrimFunc(text, plain) == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// announce says to programs that everything serves.
+func (e *Environment) announce(context.Context) error {
+	return writeFile(e.path(EnvFile), []byte(e.Values.Format()))
+}
+
+// withdraw takes that back.
+func (e *Environment) withdraw() error {
+	if err := os.Remove(e.path(EnvFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
