@@ -35,6 +35,8 @@ type Options struct {
 	Relist    time.Duration // how often everything is read from the portal again; 0: the mirror's default
 	Grace     time.Duration // how long a new claim may be ahead of its holder; 0: the controller's default
 	Connect   identityconfiguration.Connect
+	// TokenWarning is how long before a SCIM token expires people are warned, and how long after; 0: the controller's default.
+	TokenWarning time.Duration
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Metrics takes the collectors of people's states and of the portal's calls; nil: none.
@@ -73,7 +75,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		Configuration: &identityconfiguration.Reconciler{
 			Client: c, Live: live, Session: s, Tally: tally, Clock: realClock, Cluster: o.Cluster,
 			Recorder: recorder("identityconfiguration"),
-			Connect:  o.Connect,
+			Connect:  o.Connect, TokenWarning: o.TokenWarning,
 		},
 		Claims: &nameclaim.Reconciler{Client: c, Live: live, Session: s, Clock: realClock, Grace: o.Grace},
 	}

@@ -23,6 +23,7 @@ const (
 	ConditionDeprovisioningHeld = "DeprovisioningHeld"
 	ConditionSuspended          = "Suspended"
 	ConditionDrifted            = "Drifted"
+	ConditionTokensExpiring     = "TokensExpiring" // on an IdentityConfiguration: a SCIM token is about to expire, or has
 )
 
 // Reasons.
@@ -65,6 +66,8 @@ const (
 	ReasonSuspendedByUser    = "SuspendedByUser"
 	ReasonSCIMOff            = "SCIMOff"
 	ReasonReportOnly         = "ReportOnly"
+	ReasonTokenExpiresSoon   = "TokenExpiresSoon"
+	ReasonTokenExpired       = "TokenExpired"
 	ReasonSSORequired        = "SSORequired"
 
 	// Wrong until somebody changes something.
@@ -120,4 +123,6 @@ const (
 
 	// PortalTokensSecret is the Secret that the manager fills with the digests of portal API keys with the scope scim.
 	PortalTokensSecret = "scim-portal-tokens"
+	// DeclaredTokensSecret is the Secret in which people declare digests of SCIM tokens of their own.
+	DeclaredTokensSecret = "scim-tokens"
 )

@@ -30,6 +30,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers"
+	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/directory"
 	"lightrun.com/scim-operator/internal/portal"
@@ -43,6 +44,7 @@ type options struct {
 	metricsAddr string
 	elect       bool
 	relist      time.Duration
+	warning     time.Duration
 	level       zapcore.Level
 }
 
@@ -63,6 +65,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.metricsAddr, "metrics-listen", ":8080", "address of /metrics; 0 for none")
 	f.BoolVar(&o.elect, "leader-elect", true, "let only one of several managers work")
 	f.DurationVar(&o.relist, "portal-relist", 10*time.Minute, "how often everything is read from the portal again, which catches edits that its change feed does not tell of")
+	f.DurationVar(&o.warning, "token-warning", identityconfiguration.DefaultTokenWarning, "how long before a SCIM token expires, and after, the IdentityConfiguration warns of it")
 	f.Func("log-level", "debug, info or error (default info)", o.level.Set)
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -92,7 +95,7 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	if err := controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, Metrics: metrics.Registry, Connect: connect, Attributes: directory.Attributes,
+		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connect, Attributes: directory.Attributes,
 	}); err != nil {
 		return err
 	}

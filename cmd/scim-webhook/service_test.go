@@ -137,7 +137,7 @@ func TestService(t *testing.T) {
 	write(t, filepath.Join(tokenDir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first", Expires: time.Now().Add(time.Hour)}}))
 	until(users, "secret", 200)
 	metrics := until("http://"+o.metricsListen+"/metrics", "", 200)
-	for _, name := range []string{"scim_requests_total", "scim_directory_objects", "scim_tokens 1", "scim_token_expiry_seconds", "go_goroutines"} {
+	for _, name := range []string{"scim_requests_total", "scim_directory_objects", "scim_tokens 1", "scim_token_expiry_timestamp_seconds", "scim_token_last_used_timestamp_seconds", "go_goroutines"} {
 		if !strings.Contains(metrics, name) {
 			t.Errorf("/metrics lacks %s", name)
 		}

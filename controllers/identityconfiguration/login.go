@@ -1,7 +1,6 @@
 package identityconfiguration
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +16,6 @@ import (
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/tokens"
 )
 
 // loginMethods declares them where the configuration does, and hands them back to the portal's page where it does not.
@@ -108,53 +106,6 @@ func (p *pass) defaultPool(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("make the default pool's object: %w", err)
 	}
 	return false, nil
-}
-
-// tokens writes the digests of the portal's keys with the scope scim to the Secret that the webhook has mounted.
-func (p *pass) tokens(ctx context.Context) (bool, error) {
-	keys, err := p.client.SCIMKeys(ctx)
-	if err != nil {
-		return false, fmt.Errorf("read the portal's SCIM keys: %w", err)
-	}
-	entries := make([]tokens.Entry, len(keys))
-	for i, k := range keys {
-		entries[i] = tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: p.config.Spec.IdentityProvider.Type}
-	}
-	if err := p.putTokens(ctx, tokens.Format(entries)); err != nil {
-		return false, err
-	}
-	p.leaf(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, fmt.Sprintf("%d portal key(s) work as SCIM tokens", len(keys))))
-	return false, nil
-}
-
-// tokensKey is the key in the Secret, and so the file's name where it is mounted.
-const tokensKey = "tokens"
-
-func (p *pass) putTokens(ctx context.Context, data []byte) error {
-	key := types.NamespacedName{Namespace: p.config.Namespace, Name: v1alpha1.PortalTokensSecret}
-	var secret corev1.Secret
-	err := p.Live.Get(ctx, key, &secret)
-	switch {
-	case apierrors.IsNotFound(err):
-		secret = corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name},
-			Data:       map[string][]byte{tokensKey: data},
-		}
-		if err := p.Create(ctx, &secret); err != nil {
-			return fmt.Errorf("create Secret %s: %w", key.Name, err)
-		}
-		return nil
-	case err != nil:
-		return fmt.Errorf("get Secret %s: %w", key.Name, err)
-	case bytes.Equal(secret.Data[tokensKey], data):
-		return nil
-	}
-	before := secret.DeepCopy()
-	secret.Data = map[string][]byte{tokensKey: data}
-	if err := p.Patch(ctx, &secret, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("write Secret %s: %w", key.Name, err)
-	}
-	return nil
 }
 
 var errNoSecret = errors.New("there is no Secret")

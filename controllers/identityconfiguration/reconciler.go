@@ -46,6 +46,8 @@ type Reconciler struct {
 	Clock    clock.PassiveClock
 	Connect  Connect
 	Cluster  string // identity of this cluster in the binding
+	// TokenWarning is how long before a token expires people are warned, and how long after; 0: DefaultTokenWarning.
+	TokenWarning time.Duration
 
 	connection connection
 	strays     strays
@@ -63,8 +65,11 @@ type pass struct {
 	client portal.Client
 	view   session.View
 
-	leaves []conditions.Leaf
-	result ctrl.Result
+	accepted accepted
+
+	leaves   []conditions.Leaf
+	abnormal []conditions.Leaf
+	result   ctrl.Result
 }
 
 type step func(context.Context) (done bool, err error)
@@ -82,7 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !config.DeletionTimestamp.IsZero() {
 		return p.result, p.release(ctx)
 	}
-	return p.report(ctx, p.run(ctx, p.hold, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
+	return p.report(ctx, p.run(ctx, p.hold, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
 }
 
 func (p *pass) run(ctx context.Context, steps ...step) error {
@@ -219,12 +224,13 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if failed != nil {
 		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
 	}
+	p.warnOfExpiry()
 	before := p.config.DeepCopy()
 	s := &p.config.Status
 	p.inForce(s)
 	p.counts(s)
 	s.ObservedGeneration = p.config.Generation
-	s.Conditions = conditions.Compute(s.Conditions, p.config.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, nil)
+	s.Conditions = conditions.Compute(s.Conditions, p.config.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)
 	if !equality.Semantic.DeepEqual(before.Status, *s) {
 		if err := p.Status().Patch(ctx, p.config, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))

@@ -233,27 +233,3 @@ func TestSuspendStopsWritesAboutOnePerson(t *testing.T) {
 		return nil
 	})
 }
-
-func TestPortalKeysBecomeTokens(t *testing.T) {
-	w := newWorld(t)
-	key, _, err := w.store.CreateKey(t.Context(), admin, "okta", store.ScopeSCIM, noExpiry)
-	w.must(err)
-	secret := &corev1.Secret{}
-	w.eventually("the digest is in the Secret", func() error {
-		if err := w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: v1alpha1.PortalTokensSecret}, secret); err != nil {
-			return err
-		}
-		if !strings.Contains(string(secret.Data["tokens"]), key.ID) {
-			return errors.New("not yet")
-		}
-		return nil
-	})
-	w.must(w.store.DeleteKey(t.Context(), admin, key.ID))
-	w.eventually("and gone when the key is", func() error {
-		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(secret), secret))
-		if strings.Contains(string(secret.Data["tokens"]), key.ID) {
-			return errors.New("still there")
-		}
-		return nil
-	})
-}

@@ -52,6 +52,8 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonSuspendedByUser:    Waiting,
 		v1alpha1.ReasonSCIMOff:            Waiting,
 		v1alpha1.ReasonReportOnly:         Waiting,
+		v1alpha1.ReasonTokenExpiresSoon:   Waiting,
+		v1alpha1.ReasonTokenExpired:       Waiting,
 
 		v1alpha1.ReasonSSORequired:          Invalid,
 		v1alpha1.ReasonNameTaken:            Invalid,

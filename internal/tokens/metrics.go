@@ -2,7 +2,8 @@ package tokens
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Collector shows how many tokens are accepted, and when each that expires does, so that an alert can come ahead of it.
+// Collector shows how many tokens are accepted, when each that expires does, so that an alert can come ahead of it, and when each was last
+// used, so that one that nobody needs any more is seen. Tokens are told by name and by the first digits of their digest.
 func Collector(s *Set) prometheus.Collector { return collector{s} }
 
 type collector struct{ set *Set }
@@ -12,19 +13,28 @@ func known() *prometheus.Desc {
 }
 
 func expiry() *prometheus.Desc {
-	return prometheus.NewDesc("scim_token_expiry_seconds", "When a bearer token stops to work, in seconds since 1970.", []string{"token", "digest"}, nil)
+	return prometheus.NewDesc("scim_token_expiry_timestamp_seconds", "When a bearer token stops to work, in seconds since 1970.", []string{"token", "digest"}, nil)
+}
+
+func lastUsed() *prometheus.Desc {
+	return prometheus.NewDesc("scim_token_last_used_timestamp_seconds", "When this replica last accepted a bearer token, in seconds since 1970.", []string{"token", "digest"}, nil)
 }
 
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- known()
 	ch <- expiry()
+	ch <- lastUsed()
 }
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.MustNewConstMetric(known(), prometheus.GaugeValue, float64(c.set.Len()))
-	for _, e := range c.set.All() {
-		if !e.Expires.IsZero() {
-			ch <- prometheus.MustNewConstMetric(expiry(), prometheus.GaugeValue, float64(e.Expires.Unix()), e.Name, e.Digest[:8])
+	for _, u := range c.set.All() {
+		labels := []string{u.Name, u.Digest[:8]}
+		if !u.Expires.IsZero() {
+			ch <- prometheus.MustNewConstMetric(expiry(), prometheus.GaugeValue, float64(u.Expires.Unix()), labels...)
+		}
+		if !u.LastUsed.IsZero() {
+			ch <- prometheus.MustNewConstMetric(lastUsed(), prometheus.GaugeValue, float64(u.LastUsed.Unix()), labels...)
 		}
 	}
 }

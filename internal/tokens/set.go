@@ -42,13 +42,25 @@ func named(name string) string {
 type Set struct {
 	dirs    []string
 	now     func() time.Time
-	entries atomic.Pointer[map[string]Entry]
+	entries atomic.Pointer[map[string]*accepted]
+}
+
+// accepted is a token with what became of it in this process.
+type accepted struct {
+	Entry
+	used *atomic.Int64 // when it was last accepted, in seconds since 1970; it outlives a Load
+}
+
+// Usage is a token and when this process last accepted it; zero for never.
+type Usage struct {
+	Entry
+	LastUsed time.Time
 }
 
 // NewSet makes an empty set over directories of token files. Nothing is read before Load.
 func NewSet(dirs ...string) *Set {
 	s := &Set{dirs: dirs, now: time.Now}
-	s.entries.Store(&map[string]Entry{})
+	s.entries.Store(&map[string]*accepted{})
 	return s
 }
 
@@ -56,10 +68,14 @@ func NewSet(dirs ...string) *Set {
 func (s *Set) Len() int { return len(*s.entries.Load()) }
 
 // All lists the tokens, in no order.
-func (s *Set) All() []Entry {
-	var all []Entry
-	for _, e := range *s.entries.Load() {
-		all = append(all, e)
+func (s *Set) All() []Usage {
+	var all []Usage
+	for _, a := range *s.entries.Load() {
+		u := Usage{Entry: a.Entry}
+		if at := a.used.Load(); at != 0 {
+			u.LastUsed = time.Unix(at, 0)
+		}
+		all = append(all, u)
 	}
 	return all
 }
@@ -68,21 +84,25 @@ func (s *Set) All() []Entry {
 // digest only, so its time tells nothing about other tokens.
 func (s *Set) Authenticate(token string) (Entry, error) {
 	digest := Digest(token)
-	e, ok := (*s.entries.Load())[digest]
-	if !ok || subtle.ConstantTimeCompare([]byte(e.Digest), []byte(digest)) != 1 {
+	a, ok := (*s.entries.Load())[digest]
+	if !ok || subtle.ConstantTimeCompare([]byte(a.Digest), []byte(digest)) != 1 {
 		return Entry{}, errUnknown
 	}
-	if !e.Expires.IsZero() && !s.now().Before(e.Expires) {
-		return Entry{}, &Expired{Name: e.Name, When: e.Expires}
+	now := s.now()
+	if !a.Expires.IsZero() && !now.Before(a.Expires) {
+		return Entry{}, &Expired{Name: a.Name, When: a.Expires}
 	}
-	return e, nil
+	if at := now.Unix(); a.used.Load() != at { // written once a second, so that requests side by side don't contend for it
+		a.used.Store(at)
+	}
+	return a.Entry, nil
 }
 
 // Load reads every file below the directories and replaces the set by what they hold. A directory that is missing holds nothing (an optional
 // Secret that is not there yet). What can be read counts even if an error is returned, except that a directory or file which can't be
 // read at all leaves the whole set as it was: an unreadable disk must not lock the provider out.
 func (s *Set) Load() error {
-	found := map[string]Entry{}
+	found, before := map[string]*accepted{}, *s.entries.Load()
 	var problems []error
 	for _, dir := range s.dirs {
 		files, err := tokenFiles(dir)
@@ -103,17 +123,22 @@ func (s *Set) Load() error {
 			}
 		}
 	}
+	for digest, a := range found {
+		if a.used = new(atomic.Int64); before[digest] != nil {
+			a.used = before[digest].used
+		}
+	}
 	s.entries.Store(&found)
 	return errors.Join(problems...)
 }
 
 // merge keeps, of two lines with one digest, the one that lasts longer.
-func merge(found map[string]Entry, e Entry) {
+func merge(found map[string]*accepted, e Entry) {
 	have, ok := found[e.Digest]
 	if ok && (have.Expires.IsZero() || !e.Expires.IsZero() && have.Expires.After(e.Expires)) {
 		return
 	}
-	found[e.Digest] = e
+	found[e.Digest] = &accepted{Entry: e}
 }
 
 // tokenFiles lists the files below dir, sorted. The kubelet's own ..data and timestamped folders are passed over: it links

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
@@ -122,6 +123,42 @@ func TestSet(t *testing.T) {
 	}
 	if s.Len() != 3 || len(s.All()) != 3 {
 		t.Errorf("there are %d tokens", s.Len())
+	}
+	if err := s.Load(); err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range s.All() {
+		if used := !u.LastUsed.IsZero(); used != (u.Name != "beta") {
+			t.Errorf("%q: used is %v, and refused is not used, whatever was read again", u.Name, used)
+		}
+	}
+}
+
+// TestCollector shows what an alert needs, and nothing that is as good as a token.
+func TestCollector(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "one"), line("alpha", "name=alpha expires=2028-01-01T00:00:00Z")+line("beta", ""))
+	s := NewSet(dir)
+	s.now = func() time.Time { return time.Unix(1_800_000_000, 0) }
+	if err := s.Load(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Authenticate("beta"); err != nil {
+		t.Fatal(err)
+	}
+	want := `
+# HELP scim_token_expiry_timestamp_seconds When a bearer token stops to work, in seconds since 1970.
+# TYPE scim_token_expiry_timestamp_seconds gauge
+scim_token_expiry_timestamp_seconds{digest="` + Digest("alpha")[:8] + `",token="alpha"} 1.8302976e+09
+# HELP scim_token_last_used_timestamp_seconds When this replica last accepted a bearer token, in seconds since 1970.
+# TYPE scim_token_last_used_timestamp_seconds gauge
+scim_token_last_used_timestamp_seconds{digest="` + Digest("beta")[:8] + `",token=""} 1.8e+09
+# HELP scim_tokens Bearer tokens that are known.
+# TYPE scim_tokens gauge
+scim_tokens 2
+`
+	if err := testutil.CollectAndCompare(Collector(s), strings.NewReader(want)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -1,0 +1,198 @@
+package identityconfiguration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/tokens"
+)
+
+// DefaultTokenWarning is how long before a token expires people are warned, and how long after.
+const DefaultTokenWarning = 14 * 24 * time.Hour
+
+// tokensKey is the key in the Secret of the portal's tokens, and so the file's name where it is mounted.
+const tokensKey = "tokens"
+
+// accepted is which tokens the webhook accepts, as the Secrets that it mounts say. The webhook itself may write no status, so
+// the manager reads them, digests all, and warns.
+type accepted struct {
+	secret   *corev1.Secret // of the portal's tokens; nil when there is none yet
+	portal   []tokens.Entry
+	declared []tokens.Entry
+	problem  error // lines that declare nothing
+	known    bool  // both were read
+}
+
+// mostNamed is how many tokens a condition or an event names.
+const mostNamed = 8
+
+// readTokens reads both Secrets, live: Secrets are not watched, so that the right to list them is not needed.
+func (p *pass) readTokens(ctx context.Context) (bool, error) {
+	synced, err := p.tokenSecret(ctx, v1alpha1.PortalTokensSecret)
+	if err != nil {
+		return false, err
+	}
+	if p.accepted.secret = synced; synced != nil {
+		p.accepted.portal, _ = tokens.Parse(synced.Data[tokensKey]) // ours; a line that is not goes with the next write
+	}
+	declared, err := p.tokenSecret(ctx, v1alpha1.DeclaredTokensSecret)
+	p.accepted.known = err == nil
+	if err != nil || declared == nil {
+		return false, err
+	}
+	var problems []string
+	for _, file := range slices.Sorted(maps.Keys(declared.Data)) {
+		entries, err := tokens.Parse(declared.Data[file])
+		p.accepted.declared = append(p.accepted.declared, entries...)
+		if err != nil {
+			problems = append(problems, file+", "+strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
+	if len(problems) > 0 {
+		p.accepted.problem = fmt.Errorf("the Secret %s: %s", declared.Name, strings.Join(problems, "; "))
+	}
+	return false, nil
+}
+
+// tokenSecret reads a Secret of token digests; nil when there is none.
+func (p *pass) tokenSecret(ctx context.Context, name string) (*corev1.Secret, error) {
+	var s corev1.Secret
+	err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.config.Namespace, Name: name}, &s)
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read Secret %s: %w", name, err)
+	}
+	return &s, nil
+}
+
+// tokens writes the digests of the portal's keys with the scope scim to the Secret that the webhook has mounted.
+func (p *pass) tokens(ctx context.Context) (bool, error) {
+	keys, err := p.client.SCIMKeys(ctx)
+	if err != nil {
+		return false, fmt.Errorf("read the portal's SCIM keys: %w", err)
+	}
+	entries := make([]tokens.Entry, len(keys))
+	for i, k := range keys {
+		entries[i] = tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: p.config.Spec.IdentityProvider.Type}
+	}
+	p.accepted.portal = append(entries, p.ended(entries)...)
+	if err := p.putTokens(ctx, tokens.Format(p.accepted.portal)); err != nil {
+		return false, err
+	}
+	if err := p.accepted.problem; err != nil {
+		p.leaf(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration, "Some declared tokens are not accepted: "+err.Error()))
+		return false, nil
+	}
+	p.leaf(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, fmt.Sprintf("%d portal key(s) work as SCIM tokens", len(keys))))
+	return false, nil
+}
+
+// ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists them no longer, and a push with one
+// is to be told that it expired, and not that nobody knows it. A key that was deleted is not among them.
+func (p *pass) ended(now []tokens.Entry) []tokens.Entry {
+	var out []tokens.Entry
+	for _, e := range p.accepted.portal {
+		listed := slices.ContainsFunc(now, func(n tokens.Entry) bool { return n.Digest == e.Digest })
+		if !listed && !e.Expires.After(p.Clock.Now()) && p.expiring(e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func (p *pass) putTokens(ctx context.Context, data []byte) error {
+	secret := p.accepted.secret
+	if secret == nil {
+		secret = &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: p.config.Namespace, Name: v1alpha1.PortalTokensSecret},
+			Data:       map[string][]byte{tokensKey: data},
+		}
+		if err := p.Create(ctx, secret); err != nil {
+			return fmt.Errorf("create Secret %s: %w", secret.Name, err)
+		}
+		return nil
+	}
+	if bytes.Equal(secret.Data[tokensKey], data) {
+		return nil
+	}
+	before := secret.DeepCopy()
+	secret.Data = map[string][]byte{tokensKey: data}
+	if err := p.Patch(ctx, secret, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("write Secret %s: %w", secret.Name, err)
+	}
+	return nil
+}
+
+// expiring says whether a token's end is near, before or after.
+func (p *pass) expiring(e tokens.Entry) bool {
+	window := p.TokenWarning
+	if window == 0 {
+		window = DefaultTokenWarning
+	}
+	return !e.Expires.IsZero() && e.Expires.Sub(p.Clock.Now()).Abs() <= window
+}
+
+// warnOfExpiry names the tokens whose end is near, in a condition and, whenever that says something new, in an event.
+func (p *pass) warnOfExpiry() {
+	have := conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionTokensExpiring)
+	if !p.accepted.known {
+		if have != nil { // what was known last stands
+			p.abnormal = append(p.abnormal, conditions.True(have.Type, have.Reason, have.Message))
+		}
+		return
+	}
+	reason, message := p.expiry()
+	if reason == "" {
+		return
+	}
+	if have == nil || have.Message != message {
+		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, reason, "Warn", "%s", message)
+	}
+	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionTokensExpiring, reason, message))
+}
+
+// expiry says which tokens' end is near; no reason for none.
+func (p *pass) expiry() (reason, message string) {
+	var named []string
+	for _, e := range slices.Concat(p.accepted.portal, p.accepted.declared) {
+		if !p.expiring(e) {
+			continue
+		}
+		verb := "expires"
+		if reason == "" {
+			reason = v1alpha1.ReasonTokenExpiresSoon
+		}
+		if !e.Expires.After(p.Clock.Now()) {
+			verb, reason = "expired", v1alpha1.ReasonTokenExpired
+		}
+		named = append(named, fmt.Sprintf("%s %s on %s", label(e), verb, e.Expires.UTC().Format(time.RFC3339)))
+	}
+	slices.Sort(named)
+	if more := len(named) - mostNamed; more > 0 {
+		named = append(named[:mostNamed], fmt.Sprintf("and %d more", more))
+	}
+	return reason, strings.Join(named, ", ") + ". Make a new token, put it into " + p.config.ProviderName() + ", then remove the old one"
+}
+
+// label is how people know a token, in 60 bytes at most.
+func label(e tokens.Entry) string {
+	if e.Name == "" {
+		return "sha256:" + e.Digest[:8]
+	}
+	return strings.ToValidUTF8(e.Name[:min(len(e.Name), 60)], "")
+}
