@@ -62,6 +62,7 @@ const (
 	ReasonDeactivatedLocally = "DeactivatedInPortal"
 	ReasonGuardHeld          = "GuardHeld"
 	ReasonRemovalDropped     = "RemovalDropped"
+	ReasonPoolChangeWaiting  = "PoolChangeWaiting" // a pool gives what it gave: its change is held, dropped or refused
 	ReasonLastManager        = "LastManager"
 	ReasonSuspendedByUser    = "SuspendedByUser"
 	ReasonSCIMOff            = "SCIMOff"

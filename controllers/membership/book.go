@@ -22,6 +22,7 @@ type Picture struct {
 	*access.Pools
 	ids     map[string]string   // AgentPool name → portal id
 	pending map[string]struct{} // AgentPools that are not in the portal yet
+	behind  map[string]Behind   // AgentPools whose change is not in the portal yet
 }
 
 // PortalID returns the portal's id of the AgentPool; "" for one that is not in the portal.
@@ -87,9 +88,12 @@ func (b *Book) Picture(ctx context.Context, m *mirror.Mirror) (*Picture, error) 
 	return b.picture, nil
 }
 
-// draw makes the picture and forgets filters that no pool has any more. The caller holds the lock.
+// draw makes the picture and forgets filters that no pool has any more. A pool gives what it has in the portal: a change
+// that is on its way, or that waits for a person, gives and takes nothing before it is there. A pool that is being deleted
+// is one until it is gone from the portal, so that its people lose it in one call and not before the guard lets them.
+// The caller holds the lock.
 func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
-	p := &Picture{ids: map[string]string{}, pending: map[string]struct{}{}}
+	p := &Picture{ids: map[string]string{}, pending: map[string]struct{}{}, behind: map[string]Behind{}}
 	def := access.Pool{Name: v1alpha1.DefaultName}
 	if d := m.DefaultPool(); d != nil {
 		def.Roles, p.ids[def.Name] = d.Roles, d.ID
@@ -98,18 +102,26 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 	used := make(map[string]compiled, len(b.filters))
 	for i := range pools {
 		pool := &pools[i]
-		if pool.Name == v1alpha1.DefaultName || !pool.DeletionTimestamp.IsZero() {
+		own := m.OwnedPool(string(pool.UID))
+		if pool.Name == v1alpha1.DefaultName {
+			own = m.DefaultPool()
+		}
+		if own == nil {
+			if pool.DeletionTimestamp.IsZero() {
+				p.pending[pool.Name] = struct{}{}
+			}
 			continue
 		}
-		own := m.OwnedPool(string(pool.UID))
-		if own == nil {
-			p.pending[pool.Name] = struct{}{}
+		if late := behind(pool, own, m); late.Pool != "" {
+			p.behind[pool.Name] = late
+		}
+		if pool.Name == v1alpha1.DefaultName {
 			continue
 		}
 		p.ids[pool.Name] = own.ID
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
-		a := access.Pool{Name: pool.Name, Roles: Roles(pool, own, m), Members: pool.Spec.Members, Frozen: err != nil}
+		a := access.Pool{Name: pool.Name, Roles: own.Roles, Members: pool.Spec.Members, Frozen: err != nil}
 		if matcher != nil {
 			a.Filter = matcher
 		}

@@ -5,21 +5,67 @@ import (
 	"slices"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-// Roles are the roles that a pool gives: those it declares, or, when it declares none or one that can't be granted,
-// those that it has in the portal.
-func Roles(pool *v1alpha1.AgentPool, own *portal.Pool, m *mirror.Mirror) []string {
-	if pool.Spec.Roles == nil {
-		return own.Roles
+// Behind says that the portal's pool does not give yet what its AgentPool says.
+type Behind struct {
+	Pool   string // name of the AgentPool; empty: none is behind
+	Waits  string // the reason that the AgentPool gives, when it waits for somebody; empty: it is on its way
+	Reason string // the same as a condition's reason of its people
+}
+
+// Message says it to a reader of a person's conditions.
+func (b Behind) Message() string {
+	if b.Waits == "" {
+		return fmt.Sprintf("The change of AgentPool %s is on its way to the portal", b.Pool)
 	}
+	return fmt.Sprintf("The change of AgentPool %s is not carried out: %s. Until somebody decides there, it gives what it gave", b.Pool, b.Waits)
+}
+
+// Behind returns the first of the pools that is behind; one that waits for somebody goes before one that is on its way.
+func (p *Picture) Behind(pools []access.Membership) Behind {
+	var first Behind
+	for _, m := range pools {
+		if b := p.behind[m.Pool]; b.Pool != "" && (first.Pool == "" || first.Waits == "" && b.Waits != "") {
+			first = b
+		}
+	}
+	return first
+}
+
+// behind compares what the pool gives with what it should. Roles that can't be granted are the AgentPool's matter alone.
+func behind(pool *v1alpha1.AgentPool, own *portal.Pool, m *mirror.Mirror) Behind {
+	want := provision.RoleNames(pool.Spec.Roles)
+	same := want == nil || slices.Equal(*want, own.Roles)
 	if reason, _ := CheckRoles(pool.Spec.Roles, m); reason != "" {
-		return own.Roles
+		same = true
 	}
-	return *provision.RoleNames(pool.Spec.Roles)
+	if same && pool.DeletionTimestamp.IsZero() {
+		return Behind{}
+	}
+	b := Behind{Pool: pool.Name, Waits: Waits(pool), Reason: v1alpha1.ReasonProgressing}
+	if b.Waits != "" {
+		b.Reason = v1alpha1.ReasonPoolChangeWaiting
+	}
+	return b
+}
+
+// Waits returns the reason why the pool's newest change waits for somebody; empty when it does not.
+func Waits(pool *v1alpha1.AgentPool) string {
+	c := conditions.Find(pool.Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil || c.ObservedGeneration != pool.Generation {
+		return ""
+	}
+	switch conditions.Classes()[c.Reason] {
+	case conditions.Waiting, conditions.Invalid:
+		return c.Reason
+	}
+	return ""
 }
 
 // CheckRoles says which of the roles can't be granted, as a condition reason and message; "" when all can.

@@ -92,11 +92,14 @@ func (p *pass) observe(ctx context.Context) (bool, error) {
 func (p *pass) verify(context.Context) (bool, error) {
 	want := p.access.RoleNames()
 	typ := v1alpha1.ConditionRolesInherited
-	if sameRoles(p.have, want) {
+	switch late := p.picture.Behind(p.access.Pools); {
+	case late.Pool != "":
+		p.leaf(conditions.False(typ, late.Reason, late.Message()))
+	case !sameRoles(p.have, want):
+		p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has %v, the pools give %v; the portal's news of it are on their way", p.have.Roles, want)))
+	default:
 		p.leaf(conditions.True(typ, v1alpha1.ReasonInherited, "Holds exactly the roles of their pools"))
-		return false, nil
 	}
-	p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has %v, the pools give %v; a pool's change is still on its way", p.have.Roles, want)))
 	return false, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
@@ -102,8 +103,9 @@ func (w *watcher) pools() handler.EventHandler {
 			}
 		},
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
-			if e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() {
-				touched(ctx, q, pool(e.ObjectOld), pool(e.ObjectNew))
+			before, after := pool(e.ObjectOld), pool(e.ObjectNew)
+			if before.Generation != after.Generation || membership.Waits(before) != membership.Waits(after) {
+				touched(ctx, q, before, after)
 			}
 		},
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { touched(ctx, q, pool(e.Object)) },

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
@@ -94,6 +95,82 @@ func TestSCIMOffAndOn(t *testing.T) {
 	t.Log("until the provider pushes the person anew")
 	w.change(ada, active)
 	w.holds(ada, user)
+}
+
+func TestSSOOffAndOn(t *testing.T) {
+	w := newWorld(t)
+	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
+	ada, bob, eve := w.push("ada@example.test", in("fast")), w.push("bob@example.test"), w.push("eve@example.test")
+	w.holds(ada, user, quota)
+	w.holds(bob, user)
+	w.holds(eve, user)
+	before := w.account("ada@example.test")
+	t.Log("single sign-on is what SCIM stands on: it can't be switched off from under it")
+	c, err := w.store.Configuration(t.Context())
+	w.must(err)
+	m := c.LoginMethods
+	m.SSO.Enabled = false
+	if _, _, err := w.store.SaveLoginMethods(t.Context(), admin, m, nil, false); portal.CodeOf(err) != portal.CodeSSORequired {
+		t.Fatalf("want %s, got %v", portal.CodeSSORequired, err)
+	}
+	t.Log("switched off together with SCIM, nobody is deactivated and everybody says why nothing happens")
+	m.SCIMEnabled = false
+	w.login(m)
+	for _, p := range []*v1alpha1.ScimUser{ada, bob, eve} {
+		w.says(p, v1alpha1.ConditionSuspended, v1alpha1.ReasonSCIMOff)
+	}
+	w.faults.reset()
+	t.Log("what comes meanwhile waits: a change, an arrival, a deactivation; a pool's new roles too")
+	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada L" })
+	w.change(eve, inactive)
+	late := w.push("new@example.test")
+	w.says(late, v1alpha1.ConditionSuspended, v1alpha1.ReasonSCIMOff)
+	for _, p := range []*v1alpha1.ScimUser{ada, eve} {
+		w.saysOfNewest(p, v1alpha1.ConditionSuspended)
+	}
+	if got := w.faults.writes(); len(got) != 0 {
+		t.Errorf("the portal was written: %v", got)
+	}
+	for _, name := range []string{"ada@example.test", "bob@example.test", "eve@example.test"} {
+		w.is(name, portal.StatusActive)
+	}
+	t.Log("an administrator deactivates one, and makes a local account for another who is pushed already")
+	no := false
+	manage := store.Actor{Kind: store.Person, Name: "admin", Scopes: []store.Scope{store.ScopeManage}}
+	_, err = w.store.UpdateAccount(t.Context(), manage, w.account("bob@example.test").ID, nil, store.AccountPatch{Active: &no})
+	w.must(err)
+	w.local("new@example.test", store.NewAccount{})
+	t.Log("on again: re-adopted without doubles, caught up, and nobody revived or taken over against a person's will")
+	m.SSO.Enabled, m.SCIMEnabled = true, true
+	w.login(m)
+	w.holds(ada, user, quota)
+	if a := w.account("ada@example.test"); a.ID != before.ID || a.DisplayName != "Ada L" || !a.ReadOnly {
+		t.Errorf("want the same account, caught up, got %+v", a)
+	}
+	w.is("eve@example.test", portal.StatusDeactivated)
+	w.says(bob, v1alpha1.ConditionReady, v1alpha1.ReasonDeactivatedLocally)
+	w.says(late, v1alpha1.ConditionReady, v1alpha1.ReasonLocalAccountExists)
+	w.is("bob@example.test", portal.StatusDeactivated)
+	n, err := w.store.CountAccounts(t.Context(), store.AccountFilter{})
+	w.must(err)
+	if n != 5 { // with the administrator
+		t.Errorf("%d accounts, want 5: nothing doubled", n)
+	}
+}
+
+// saysOfNewest waits until the object's condition is there and speaks of its newest generation.
+func (w *world) saysOfNewest(o client.Object, typ string) {
+	w.t.Helper()
+	w.eventually(o.GetName()+" says "+typ+" of its newest generation", func() error {
+		if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+			return err
+		}
+		all := conditionsOf(o)
+		if c := conditions.Find(all, typ); c == nil || c.ObservedGeneration != o.GetGeneration() {
+			return errors.New(told(all))
+		}
+		return nil
+	})
 }
 
 func TestNoConfigurationMeansNoPortalWrite(t *testing.T) {

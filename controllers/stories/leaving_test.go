@@ -3,6 +3,8 @@ package stories_test
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 )
 
@@ -132,17 +135,44 @@ func TestAPoolThatTakesTheManagerRoleFromManyIsHeld(t *testing.T) {
 	w.holds(bob, user, manager)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
 	w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
-	if a := w.account("ada@example.test"); !a.IsManager() {
-		t.Error("the role went all the same")
-	}
+	t.Log("its people keep the role, and say which pool's change waits and why; what else becomes of them never waits")
+	w.says(ada, v1alpha1.ConditionRolesInherited, v1alpha1.ReasonPoolChangeWaiting)
+	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada" })
+	w.keepsRole(ada, "leads", v1alpha1.ReasonGuardHeld)
+	t.Log("dropped, the pool gives what it gave until its object changes, and its people say so")
+	w.annotate(p, v1alpha1.AnnotationDrop, fmt.Sprint(p.Generation))
+	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
+	w.keepsRole(ada, "leads", v1alpha1.ReasonRemovalDropped)
+	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{manager} })
+	w.holds(ada, user, manager)
 	t.Log("deleting the pool is no way around")
 	w.remove(p)
 	w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
+	w.keepsRole(ada, "leads", v1alpha1.ReasonGuardHeld)
 	w.annotate(p, v1alpha1.AnnotationRelease, fmt.Sprint(p.Generation))
 	w.gone(p)
 	w.eventually("then it goes", func() error {
 		if w.account("ada@example.test").IsManager() {
 			return errors.New("still a manager")
+		}
+		return nil
+	})
+}
+
+// keepsRole waits until the person is a manager by the pool, in the portal and in the status, is as the provider says
+// otherwise, and says that the pool's change waits for the reason.
+func (w *world) keepsRole(u *v1alpha1.ScimUser, pool, reason string) {
+	w.t.Helper()
+	w.eventually(u.Spec.UserName+" keeps the role", func() error {
+		w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
+		c := conditions.Find(u.Status.Conditions, v1alpha1.ConditionRolesInherited)
+		switch a := w.account(u.Spec.UserName); {
+		case !a.IsManager() || !slices.Contains(roleNames(u), manager):
+			return fmt.Errorf("the portal has %v, the status %v", a.Roles, roleNames(u))
+		case u.Spec.DisplayName != "" && a.DisplayName != u.Spec.DisplayName:
+			return fmt.Errorf("its display name is %q", a.DisplayName)
+		case c == nil || c.Reason != v1alpha1.ReasonPoolChangeWaiting || !strings.Contains(c.Message, pool) || !strings.Contains(c.Message, reason):
+			return errors.New(told(u.Status.Conditions))
 		}
 		return nil
 	})

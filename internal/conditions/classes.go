@@ -48,6 +48,7 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonDeactivatedLocally: Waiting,
 		v1alpha1.ReasonGuardHeld:          Waiting,
 		v1alpha1.ReasonRemovalDropped:     Waiting,
+		v1alpha1.ReasonPoolChangeWaiting:  Waiting,
 		v1alpha1.ReasonLastManager:        Waiting,
 		v1alpha1.ReasonSuspendedByUser:    Waiting,
 		v1alpha1.ReasonSCIMOff:            Waiting,
