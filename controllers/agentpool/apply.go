@@ -3,7 +3,6 @@ package agentpool
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,31 +40,24 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 
 // apply plans and writes the pool.
 func (p *pass) apply(ctx context.Context) (bool, error) {
-	m := p.view.Mirror
-	want := p.want()
-	p.have = m.OwnedPool(want.OwnerUID)
-	return p.carryOut(ctx, provision.ComputePool(want, provision.PoolFacts{Own: p.have, Named: m.NamedPool(want.Name)}))
+	plan, have, frozen := Plan(p.pool, p.view.Mirror)
+	p.have, p.frozen = have, frozen
+	return p.carryOut(ctx, plan)
 }
 
 // applyDefault writes the default pool's roles and description where its object states them; its name is the portal's.
 func (p *pass) applyDefault(ctx context.Context) (bool, error) {
-	own := p.view.Mirror.DefaultPool()
-	if own == nil {
+	if p.view.Mirror.DefaultPool() == nil {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
 		return true, nil
 	}
-	p.have = own
-	want := p.want()
-	want.Name = own.Name
-	if p.pool.Spec.Roles == nil && p.pool.Spec.Description == "" && own.OwnerUID == "" && p.frozen == nil {
+	plan, have, frozen := Plan(p.pool, p.view.Mirror)
+	p.have, p.frozen = have, frozen
+	if plan.Action == provision.None && have.OwnerUID == "" && frozen == nil {
 		p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonMirrored, "The portal's own default pool; everyone is in it"))
 		return true, nil
 	}
-	facts := provision.PoolFacts{Named: own}
-	if own.OwnerUID == want.OwnerUID {
-		facts.Own = own
-	}
-	return p.carryOut(ctx, provision.ComputePool(want, facts))
+	return p.carryOut(ctx, plan)
 }
 
 func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, error) {
@@ -181,12 +173,9 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
-	remove := p.pool.Spec.OnDelete != v1alpha1.PoolOrphan && decision != guard.Drop
-	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), remove) }
-	n := 0
-	if own := p.view.Mirror.OwnedPool(string(p.pool.UID)); own != nil && remove && slices.Contains(own.Roles, portal.RoleManager) {
-		n = p.view.Mirror.Managers(own.ID)
-	}
+	plan := PlanRelease(p.pool, p.view.Mirror, decision == guard.Drop)
+	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), plan.Remove) }
+	n := plan.Managers
 	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, n, n == 0 || decision == guard.Release, do)
 	if err != nil {
 		return p.refused(err)

@@ -25,7 +25,6 @@ import (
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/provision"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
@@ -185,13 +184,3 @@ const (
 	normal  = corev1.EventTypeNormal
 	warning = corev1.EventTypeWarning
 )
-
-// want is the pool that the AgentPool calls for; roles that can't be granted leave the portal's own.
-func (p *pass) want() portal.PoolWrite {
-	w := provision.WantPool(p.pool)
-	if reason, message := membership.CheckRoles(p.pool.Spec.Roles, p.view.Mirror); reason != "" {
-		leaf := conditions.False(v1alpha1.ConditionProvisioned, reason, message)
-		p.frozen, w.Roles = &leaf, nil
-	}
-	return w
-}

@@ -22,24 +22,48 @@ const (
 	Drop                      // it is a mistake: keep what the person or pool has
 )
 
-// Decided reads the decision about o: its own annotations, or the one that IdentityConfiguration/default takes for
-// everything held by a time. The latter is written down at the object first, through w, so that it outlives this pass and
-// covers exactly what was held then. A decision speaks of one generation: the provider's next push asks anew.
+// Decided reads the decision about o (see Decide) and writes it down at the object first, through w, where it comes from
+// the one for all that is held, so that it outlives this pass and covers exactly what was held then.
 func Decided(ctx context.Context, w client.Writer, o client.Object, have []metav1.Condition, all session.Decisions) (Decision, error) {
-	if d := own(o); d != Undecided {
+	d := Decide(o, have, all)
+	if d == own(o) {
 		return d, nil
+	}
+	annotation := v1alpha1.AnnotationRelease
+	if d == Drop {
+		annotation = v1alpha1.AnnotationDrop
+	}
+	return d, note(ctx, w, o, annotation)
+}
+
+// Decide reads the decision about o: its own annotations, or the one that IdentityConfiguration/default takes for
+// everything held by a time. A decision speaks of one generation: the provider's next push asks anew.
+func Decide(o client.Object, have []metav1.Condition, all session.Decisions) Decision {
+	if d := own(o); d != Undecided {
+		return d
 	}
 	held := conditions.Find(have, v1alpha1.ConditionDeprovisioningHeld)
 	if held == nil || held.ObservedGeneration != o.GetGeneration() {
-		return Undecided, nil
+		return Undecided
 	}
 	switch since := held.LastTransitionTime.Time; {
 	case covers(all.DropUntil, since):
-		return Drop, note(ctx, w, o, v1alpha1.AnnotationDrop)
+		return Drop
 	case covers(all.ReleaseUntil, since):
-		return Release, note(ctx, w, o, v1alpha1.AnnotationRelease)
+		return Release
 	}
-	return Undecided, nil
+	return Undecided
+}
+
+// Decisions about everything that is held, as the annotations of IdentityConfiguration/default tell them. What is no time
+// decides nothing.
+func Decisions(annotations map[string]string) (d session.Decisions) {
+	for name, at := range map[string]*time.Time{v1alpha1.AnnotationReleaseHeld: &d.ReleaseUntil, v1alpha1.AnnotationDropHeld: &d.DropUntil} {
+		if t, err := time.Parse(time.RFC3339, annotations[name]); err == nil {
+			*at = t.UTC()
+		}
+	}
+	return d
 }
 
 // own is the decision that the object's own annotations tell.

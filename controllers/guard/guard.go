@@ -43,19 +43,28 @@ func (g *Guard) Remove(ctx context.Context, audit portal.Audit, spec v1alpha1.De
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	window := DefaultWindow
+	left, window, err := Left(ctx, audit, spec)
+	if err != nil {
+		return nil, err
+	}
+	if left < n {
+		return &Held{Wanted: n, Window: window}, nil
+	}
+	return nil, do()
+}
+
+// Left says how many more removals fit the budget of spec now, and over which window they are counted.
+func Left(ctx context.Context, audit portal.Audit, spec v1alpha1.DeprovisioningGuard) (left int, window time.Duration, err error) {
+	window = DefaultWindow
 	if spec.Window != nil {
 		window = spec.Window.Duration
 	}
 	past, err := audit.Removals(ctx, window)
 	if err != nil {
-		return nil, fmt.Errorf("count removals: %w", err)
+		return 0, window, fmt.Errorf("count removals: %w", err)
 	}
 	budget := provision.Budget{MaxPercent: orDefault(spec.MaxPercent, DefaultMaxPercent), MinUsers: orDefault(spec.MinUsers, DefaultMinUsers)}
-	if left := budget.Left(past.Managed, past.Removed); left < n {
-		return &Held{Wanted: n, Window: window}, nil
-	}
-	return nil, do()
+	return budget.Left(past.Managed, past.Removed), window, nil
 }
 
 func orDefault(v *int32, def int) int {

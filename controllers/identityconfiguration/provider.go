@@ -11,11 +11,14 @@ import (
 )
 
 // binding is what this operator and provider claim the portal with.
-func (p *pass) binding() portal.Binding {
+func (p *pass) binding() portal.Binding { return Binding(p.config, p.Cluster) }
+
+// Binding is what the operator of the configuration in the cluster claims the portal with.
+func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portal.Binding {
 	return portal.Binding{
-		Cluster: p.Cluster, Namespace: p.config.Namespace, Name: p.config.Name, UID: string(p.config.UID),
-		ProviderType: string(p.config.Spec.IdentityProvider.Type), ProviderName: p.config.ProviderName(),
-		SCIMBaseURL: p.config.Spec.SCIMBaseURL,
+		Cluster: cluster, Namespace: c.Namespace, Name: c.Name, UID: string(c.UID),
+		ProviderType: string(c.Spec.IdentityProvider.Type), ProviderName: c.ProviderName(),
+		SCIMBaseURL: c.Spec.SCIMBaseURL,
 	}
 }
 
@@ -50,7 +53,12 @@ func (p *pass) replaceProvider(ctx context.Context, refused error) error {
 func (p *pass) preview(refused error, first string, want portal.Binding) error {
 	return &portal.Error{
 		Status: 409, Code: portal.CodeIDPConfigured,
-		Message: fmt.Sprintf("%v. To have %s take the place of %s, annotate this object with %s=%s. All %d people keep their accounts, pools and roles; %s takes over each whose user name it pushes, and whom it does not push stays until somebody removes them",
-			refused, want.ProviderType, first, v1alpha1.AnnotationReplaceProvider, first, p.Tally.Counts().Users, want.ProviderType),
+		Message: fmt.Sprintf("%v. %s", refused, Replacement(first, want.ProviderType, int(p.Tally.Counts().Users))),
 	}
+}
+
+// Replacement says what it takes and does to have the provider want take the place of first, for so many people.
+func Replacement(first, want string, people int) string {
+	return fmt.Sprintf("To have %s take the place of %s, annotate this object with %s=%s. All %d people keep their accounts, pools and roles; %s takes over each whose user name it pushes, and whom it does not push stays until somebody removes them",
+		want, first, v1alpha1.AnnotationReplaceProvider, first, people, want)
 }

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
@@ -171,19 +172,9 @@ func bindReason(err error) (reason string, refused bool) {
 
 // open lets the other controllers work.
 func (p *pass) open(ctx context.Context) (bool, error) {
-	p.Session.Decide(decisions(p.config.Annotations))
+	p.Session.Decide(guard.Decisions(p.config.Annotations))
 	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy())
 	return false, nil
-}
-
-// decisions about held removals, as the annotations tell them. What is no time decides nothing.
-func decisions(annotations map[string]string) (d session.Decisions) {
-	for name, at := range map[string]*time.Time{v1alpha1.AnnotationReleaseHeld: &d.ReleaseUntil, v1alpha1.AnnotationDropHeld: &d.DropUntil} {
-		if t, err := time.Parse(time.RFC3339, annotations[name]); err == nil {
-			*at = t.UTC()
-		}
-	}
-	return d
 }
 
 // blocked keeps everybody from writing, and says why.

@@ -12,6 +12,8 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/provision"
 )
 
 // auditEvery is how often accounts of ours are looked for whose user is gone. It costs one walk over both in memory.
@@ -71,11 +73,16 @@ func (p *pass) withoutUser(ctx context.Context) ([]*portal.Account, error) {
 	if err := p.List(ctx, &users, client.InNamespace(p.config.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
 	}
-	known := make(map[string]bool, len(users.Items))
-	for i := range users.Items {
-		known[string(users.Items[i].UID)] = true
+	return WithoutUser(p.view.Mirror, users.Items), nil
+}
+
+// WithoutUser returns the accounts of ours that none of the users stands behind, in order of id.
+func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portal.Account {
+	known := make(map[string]bool, len(users))
+	for i := range users {
+		known[string(users[i].UID)] = true
 	}
-	return p.view.Mirror.Without(func(o portal.Owner) bool { return known[o.UID] }), nil
+	return m.Without(func(o portal.Owner) bool { return known[o.UID] })
 }
 
 // releaseStrays releases those that were found by the time that a person gave. They named them, so the guard is not asked.
@@ -83,14 +90,11 @@ func (p *pass) releaseStrays(ctx context.Context, found []*portal.Account, asked
 	if asked.IsZero() || p.config.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
-	mode := portal.ReleaseMode(p.config.Spec.OnDelete)
-	if mode == "" {
-		mode = portal.ReleaseDeactivate
-	}
 	for _, a := range found {
 		if p.strays.since[a.Owner.UID].Truncate(time.Second).After(asked) {
 			continue
 		}
+		mode := provision.ComputeRelease(a, p.config.Spec.OnDelete, false).Mode
 		if err := p.view.Client.ReleaseAccount(ctx, a.Owner, mode); err != nil {
 			return fmt.Errorf("release account %s, whose user is gone: %w", a.ID, err)
 		}

@@ -8,7 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -98,19 +97,4 @@ func (p *pass) settleName(ctx context.Context) (string, error) {
 		return former, fmt.Errorf("release the former user name: %w", err)
 	}
 	return name, nil
-}
-
-// presence says whether the ScimUser that owns an account is still there.
-func (r *Reconciler) presence(ctx context.Context, namespace, scimID, uid string) (leaving, present bool, err error) {
-	var other v1alpha1.ScimUser
-	err = r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: scimID}, &other)
-	switch {
-	case apierrors.IsNotFound(err):
-		return false, false, nil
-	case err != nil:
-		return false, false, fmt.Errorf("look for the account's owner: %w", err)
-	case string(other.UID) != uid:
-		return false, false, nil
-	}
-	return !other.DeletionTimestamp.IsZero(), other.DeletionTimestamp.IsZero(), nil
 }

@@ -13,6 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/provision"
 )
 
 // release lets go of the account as onDelete says. It waits only for the guard, the last manager or a portal that does
@@ -38,29 +39,22 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 
 // letGo releases the account in the portal.
 func (p *pass) letGo(ctx context.Context) (bool, error) {
-	mode := portal.ReleaseMode(p.view.Spec.OnDelete)
-	if mode == "" {
-		mode = portal.ReleaseDeactivate
-	}
-	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
 	decision, err := guard.Decided(ctx, p.Client, p.user, p.user.Status.Conditions, p.view.Decisions)
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
-	if decision == guard.Drop {
-		mode = portal.ReleaseOrphan // the object goes, and what the person has stays, as a local account
-	}
-	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, mode) }
-	own := p.view.Mirror.Owned(owner.UID)
-	if own != nil && own.Status == portal.StatusActive && mode != portal.ReleaseOrphan {
+	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
+	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, decision == guard.Drop)
+	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }
+	if plan.Removal {
 		if held, err := p.guarded(ctx, do); held || err != nil {
 			return true, err
 		}
 	} else if err := do(); err != nil {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
 	}
-	if own != nil {
-		p.event(normal, "Released", "Release", "Released account %s: %s", own.ID, mode)
+	if plan.Account != nil {
+		p.event(normal, "Released", "Release", "Released account %s: %s", plan.Account.ID, plan.Mode)
 	}
 	return false, nil
 }

@@ -6,10 +6,8 @@ import (
 	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/provision"
 )
 
 // resolve answers which pools the person is in and which roles that gives.
@@ -19,25 +17,9 @@ func (p *pass) resolve(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	p.picture = picture
-	p.access = picture.Effective(access.User{
-		UserName:   p.user.Spec.UserName,
-		Assigned:   p.user.Spec.Pools,
-		Filtered:   filtered(p.user.Status.Pools),
-		Attributes: func() access.Attributes { return p.Attributes(p.user) },
-	})
+	p.access = Access(p.user, picture, p.Attributes)
 	p.leaf(p.poolsLeaf())
 	return false, nil
-}
-
-// filtered are the pools that a filter had put the person in when last looked at.
-func filtered(pools []v1alpha1.PoolMembership) []string {
-	var out []string
-	for _, m := range pools {
-		if m.Source == v1alpha1.PoolSourceFilter {
-			out = append(out, m.Name)
-		}
-	}
-	return out
 }
 
 func (p *pass) poolsLeaf() conditions.Leaf {
@@ -62,30 +44,10 @@ func (p *pass) poolsLeaf() conditions.Leaf {
 // observe gathers what the portal holds about the person, and plans.
 func (p *pass) observe(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
-	ids := make([]string, 0, len(p.access.Pools))
-	for _, pool := range p.access.Pools {
-		ids = append(ids, p.picture.PortalID(pool.Pool))
-	}
-	want := provision.Want(p.user, ids, p.access.RoleNames())
-	facts := provision.Facts{Own: m.Owned(string(p.user.UID)), Named: m.Named(p.user.Spec.UserName)}
-	p.have = facts.Own
-	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.SCIMID != p.user.Name {
-		leaving, present, err := p.presence(ctx, p.user.Namespace, n.Owner.SCIMID, n.Owner.UID)
-		if err != nil {
-			return false, err
-		}
-		switch {
-		case present:
-			facts.NamedOwner = provision.Present
-		case leaving:
-			facts.NamedOwner = provision.Leaving
-		}
-	}
-	p.plan = provision.Compute(want, facts, provision.Policy{
-		ProvisionExistingUsers: m.Configuration().ProvisionExistingUsers,
-		OnDelete:               p.view.Spec.OnDelete,
-	})
-	return false, nil
+	p.have = m.Owned(string(p.user.UID))
+	plan, err := Plan(ctx, p.user, p.access, Facts{Picture: p.picture, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete})
+	p.plan = plan
+	return false, err
 }
 
 // verify checks that the roles in the portal are those that the pools give.

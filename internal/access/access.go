@@ -9,6 +9,7 @@
 //     filter matches them. A pool reached in several ways is listed once, with the first source in that order.
 //   - A person holds the user role and the union of the roles of their pools, and nothing else.
 //   - A pool whose filter is invalid keeps those whom the filter had put there and takes nobody new.
+//   - A pool that is being deleted keeps those who were in it until it is gone, and takes nobody new.
 package access
 
 import (
@@ -42,6 +43,7 @@ type User struct {
 	UserName string
 	Assigned []string // names of the pools that the provider put them in
 	Filtered []string // names of the pools that a filter had put them in when last looked at; read for frozen pools only
+	In       []string // names of the pools that they were in when last looked at; read for closed pools only
 	// Attributes returns the person's SCIM attributes. It is called only when some pool has a filter.
 	Attributes func() Attributes
 }
@@ -53,6 +55,7 @@ type Pool struct {
 	Members []string // user names that it declares, in any case
 	Filter  Matcher  // nil: none
 	Frozen  bool     // its filter is invalid: who is in stays in, nobody joins by filter
+	Closed  bool     // it is being deleted: who is in stays in, nobody joins
 }
 
 // Membership is one pool that a person is in, and why.
@@ -127,17 +130,21 @@ func (p *Pools) Effective(u User) Access {
 	for _, name := range u.Assigned {
 		switch {
 		case name == p.def.Name:
-		case p.byName[name] == nil:
+		case p.byName[name] == nil || !p.byName[name].takes(u):
 			a.Unknown = append(a.Unknown, name)
 		default:
 			source[name] = Assigned
 		}
 	}
 	for _, name := range p.declared[names.Fold(u.UserName)] {
-		setDefault(source, name, Declared)
+		if p.byName[name].takes(u) {
+			setDefault(source, name, Declared)
+		}
 	}
 	for _, pool := range p.matching(u) {
-		setDefault(source, pool.Name, Filter)
+		if pool.takes(u) {
+			setDefault(source, pool.Name, Filter)
+		}
 	}
 	slices.Sort(a.Unknown)
 	a.Unknown = slices.Compact(a.Unknown)
@@ -148,6 +155,9 @@ func (p *Pools) Effective(u User) Access {
 	a.Roles = p.grants(a.Pools)
 	return a
 }
+
+// takes says whether u can be in the pool now.
+func (p *Pool) takes(u User) bool { return !p.Closed || slices.Contains(u.In, p.Name) }
 
 // matching returns the pools that u is in by filter.
 func (p *Pools) matching(u User) []*Pool {

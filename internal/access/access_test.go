@@ -79,6 +79,24 @@ func TestEffective(t *testing.T) {
 			pools:  []Pool{frozen},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
+		"ClosedKeeps": {
+			reason: "A pool that is being deleted keeps its people until it is gone.",
+			user:   User{UserName: "bob", Assigned: []string{"fast"}, In: []string{"fast"}},
+			pools:  []Pool{{Name: "fast", Roles: quota.Roles, Closed: true}},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"fast", Assigned}},
+				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
+		"ClosedTakesNobody": {
+			reason: "A pool that is being deleted lets nobody in, in no way, and is gone for whom the provider puts there.",
+			user:   User{UserName: "ada@example.test", Assigned: []string{"fast"}, Attributes: in("Payments")},
+			pools: []Pool{
+				{Name: "fast", Roles: quota.Roles, Closed: true}, {Name: "declared", Members: managers.Members, Closed: true},
+				{Name: "filtered", Filter: department("Payments"), Closed: true},
+			},
+			want: Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Unknown: []string{"fast"}},
+		},
 		"LeftFilter": {
 			reason: "A filter that no longer matches takes the person out, whatever was before.",
 			user:   User{UserName: "bob", Filtered: []string{"payments"}, Attributes: in("Sales")},
@@ -122,6 +140,7 @@ var (
 		var pools []Pool
 		for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), 0, 5, rapid.ID[string]).Draw(t, "names") {
 			p := Pool{Name: name, Roles: someRoles.Draw(t, "roles")}
+			p.Closed = rapid.IntRange(0, 4).Draw(t, "closed") == 0
 			p.Members = rapid.SliceOfN(rapid.SampledFrom([]string{"ada", "ADA", "bob"}), 0, 2).Draw(t, "members")
 			switch rapid.IntRange(0, 3).Draw(t, "filter") {
 			case 0:
@@ -139,6 +158,7 @@ var (
 			UserName:   rapid.SampledFrom([]string{"ada", "Bob", "eve"}).Draw(t, "user"),
 			Assigned:   names.Draw(t, "assigned"),
 			Filtered:   names.Draw(t, "filtered"),
+			In:         names.Draw(t, "in"),
 			Attributes: in(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "department")),
 		}
 	})
@@ -187,6 +207,24 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		})
 		if diff := cmp.Diff(want, NewPools(pools, everyone).Effective(user)); diff != "" {
 			t.Fatalf("another order of the same facts gives another answer:\n%s", diff)
+		}
+	})
+}
+
+// What a pass writes down is what the next one reads: it must find the same.
+func TestAskingAgainGivesTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		all, user := NewPools(somePools.Draw(t, "pools"), everyone), someUser.Draw(t, "user")
+		first := all.Effective(user)
+		user.In, user.Filtered = nil, nil
+		for _, m := range first.Pools {
+			user.In = append(user.In, m.Pool)
+			if m.Source == Filter {
+				user.Filtered = append(user.Filtered, m.Pool)
+			}
+		}
+		if diff := cmp.Diff(first, all.Effective(user)); diff != "" {
+			t.Fatalf("the second answer is another one:\n%s", diff)
 		}
 	})
 }

@@ -49,6 +49,23 @@ func Hold(ctx context.Context, cached client.Client, live client.Reader, typ v1a
 	return nil, fmt.Errorf("claim %s: others kept changing it", key.Name)
 }
 
+// Rival returns the kind and name of the living object that holds the name instead of o, read from r; empty: nobody does.
+func Rival(ctx context.Context, r client.Reader, typ v1alpha1.ClaimType, name string, o client.Object) (string, error) {
+	var claim v1alpha1.NameClaim
+	key := types.NamespacedName{Namespace: o.GetNamespace(), Name: ObjectName(typ, name)}
+	if err := r.Get(ctx, key, &claim); err != nil || holds(&claim, o) {
+		return "", client.IgnoreNotFound(err)
+	}
+	alive, err := Alive(ctx, r, &claim)
+	if err != nil || !alive {
+		return "", err
+	}
+	if typ == v1alpha1.ClaimPool {
+		return "AgentPool " + claim.Spec.Holder.Name, nil
+	}
+	return "ScimUser " + claim.Spec.Holder.Name, nil
+}
+
 // take tries once.
 func take(ctx context.Context, w client.Writer, live client.Reader, key types.NamespacedName, typ v1alpha1.ClaimType, holder client.Object) (*v1alpha1.ClaimHolder, error) {
 	want := v1alpha1.ClaimHolder{Name: holder.GetName(), UID: string(holder.GetUID())}

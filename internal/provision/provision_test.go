@@ -228,38 +228,178 @@ func carryOut(p Plan, want Account) *portal.Account {
 	})
 }
 
-func TestOnePlanConverges(t *testing.T) {
-	text := rapid.SampledFrom([]string{"", "x", "y"})
-	rapid.Check(t, func(t *rapid.T) {
-		want := wantAda()
-		want.Active = rapid.Bool().Draw(t, "active")
-		var have Facts
-		if rapid.Bool().Draw(t, "exists") {
-			a := account(want, func(a *portal.Account) {
-				a.DisplayName, a.Email = text.Draw(t, "displayName"), text.Draw(t, "email")
-				a.Status = rapid.SampledFrom([]portal.Status{portal.StatusActive, portal.StatusDeactivated}).Draw(t, "status")
-				a.ManagedBy = rapid.SampledFrom([]portal.ManagedBy{portal.ManagedByLocal, portal.ManagedBySCIM}).Draw(t, "managedBy")
-				a.Owner = rapid.SampledFrom([]portal.Owner{{}, want.Owner, {UID: "other", SCIMID: "other"}}).Draw(t, "owner")
-			})
-			have.Named = a
-			if a.Owner.UID == want.Owner.UID {
-				have.Own = a
-			}
+var (
+	someText  = rapid.SampledFrom([]string{"", "x", "y"})
+	somePools = rapid.Custom(func(t *rapid.T) []string {
+		return slices.Sorted(slices.Values(rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"p-default", "p-fast", "p-managers"}), 0, 3, rapid.ID[string]).Draw(t, "pools")))
+	})
+	someRoles = rapid.SampledFrom([][]string{{"ROLE_USER"}, {"ROLE_MANAGER", "ROLE_USER"}})
+	someBy    = rapid.SampledFrom([]portal.ManagedBy{portal.ManagedByLocal, portal.ManagedBySCIM})
+)
+
+// drawWant is what somebody's account should be.
+func drawWant(t *rapid.T) Account {
+	want := wantAda()
+	want.Active, want.DisplayName = rapid.Bool().Draw(t, "active"), someText.Draw(t, "wanted name")
+	want.Pools, want.Roles = somePools.Draw(t, "wanted pools"), someRoles.Draw(t, "wanted roles")
+	return want
+}
+
+// drawFacts is any state of the portal: nothing, an account of ours, one that bears the name, or both.
+func drawFacts(t *rapid.T, want Account) Facts {
+	one := func(id string, edit func(*portal.Account)) *portal.Account {
+		if !rapid.Bool().Draw(t, id+" exists") {
+			return nil
 		}
-		policy := Policy{ProvisionExistingUsers: rapid.Bool().Draw(t, "toggle"), OnDelete: v1alpha1.UserDeactivate}
-		have.NamedOwner = rapid.SampledFrom([]Presence{Gone, Leaving, Present}).Draw(t, "owner is")
+		return account(want, func(a *portal.Account) {
+			a.ID, a.DisplayName, a.Email = id, someText.Draw(t, "displayName"), someText.Draw(t, "email")
+			a.Pools, a.Roles = somePools.Draw(t, "pools"), someRoles.Draw(t, "roles")
+			if a.Status = rapid.SampledFrom([]portal.Status{portal.StatusActive, portal.StatusDeactivated}).Draw(t, "status"); a.Status == portal.StatusDeactivated {
+				a.DeactivatedBy = someBy.Draw(t, "deactivated by")
+			}
+			edit(a)
+		})
+	}
+	var f Facts
+	f.Own = one("own", func(a *portal.Account) {
+		a.UserName = rapid.SampledFrom([]string{want.UserName, "before@example.test"}).Draw(t, "own name")
+		a.Owner.Revision = rapid.Int64Range(1, 3).Draw(t, "revision")
+	})
+	if SameName(f.Own, want.UserName) {
+		f.Named = f.Own
+		return f
+	}
+	f.Named = one("named", func(a *portal.Account) {
+		a.ManagedBy, a.HandedOver = someBy.Draw(t, "managedBy"), rapid.Bool().Draw(t, "handed over")
+		a.Owner = rapid.SampledFrom([]portal.Owner{{}, {UID: "other", SCIMID: "other"}, {UID: "restored", SCIMID: want.Owner.SCIMID}}).Draw(t, "owner")
+		if a.ManagedBy == portal.ManagedByLocal {
+			a.Owner = portal.Owner{}
+		}
+	})
+	f.NamedOwner = rapid.SampledFrom([]Presence{Gone, Leaving, Present}).Draw(t, "owner is")
+	return f
+}
+
+func drawPolicy(t *rapid.T) Policy {
+	return Policy{ProvisionExistingUsers: rapid.Bool().Draw(t, "toggle"),
+		OnDelete: rapid.SampledFrom([]v1alpha1.UserDeletion{v1alpha1.UserDeactivate, v1alpha1.UserDelete, v1alpha1.UserOrphan}).Draw(t, "onDelete")}
+}
+
+func TestOnePlanConverges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawWant(t)
+		have, policy := drawFacts(t, want), drawPolicy(t)
 		plan := Compute(want, have, policy)
 		if diff := cmp.Diff(plan, Compute(want, have, policy)); diff != "" {
 			t.Fatalf("the same facts gave two plans:\n%s", diff)
 		}
-		after := carryOut(plan, want)
 		if !plan.Writes() {
 			return
 		}
+		after := carryOut(plan, want)
 		if again := Compute(want, Facts{Own: after, Named: after}, policy); again.Action != None {
 			t.Fatalf("after %s the next plan is %s: %v", plan.Action, again.Action, again.Differences)
 		}
 	})
+}
+
+func TestAPolicyOnlyTakesStepsAway(t *testing.T) {
+	most := Policy{ProvisionExistingUsers: true, OnDelete: v1alpha1.UserDeactivate}
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawWant(t)
+		have := drawFacts(t, want)
+		free, bound := Compute(want, have, most), Compute(want, have, drawPolicy(t))
+		if !bound.Writes() {
+			return
+		}
+		if diff := cmp.Diff(free, bound); diff != "" {
+			t.Fatalf("a policy made a step another one (-without, +with):\n%s", diff)
+		}
+	})
+}
+
+func TestWhoIsNotOursIsNotTouched(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawWant(t)
+		have, policy := drawFacts(t, want), drawPolicy(t)
+		plan := Compute(want, have, policy)
+		switch a := plan.Account; {
+		case !plan.Writes() || a == nil || a.Owner.UID == want.Owner.UID:
+		case a.ManagedBy == portal.ManagedByLocal && !policy.ProvisionExistingUsers && !a.HandedOver:
+			t.Fatalf("a local account is taken over unasked: %+v", a)
+		case a.Owner.UID == "other" && have.NamedOwner == Present:
+			t.Fatalf("the account of another living person is taken over: %+v", a)
+		}
+		if plan.Removal && !plan.Writes() {
+			t.Fatal("a plan that writes nothing removes somebody")
+		}
+	})
+}
+
+func TestOnePoolPlanConverges(t *testing.T) {
+	roles := rapid.SampledFrom([][]string{{}, {"ROLE_MANAGER"}, {"ROLE_IGNORE_QUOTA", "ROLE_MANAGER"}})
+	rapid.Check(t, func(t *rapid.T) {
+		want := portal.PoolWrite{OwnerUID: "u", Name: "Payments", Description: someText.Draw(t, "wanted description")}
+		if r := roles.Draw(t, "wanted roles"); rapid.Bool().Draw(t, "declares roles") {
+			want.Roles = &r
+		}
+		one := func(id string, owners ...string) *portal.Pool {
+			if !rapid.Bool().Draw(t, id+" exists") {
+				return nil
+			}
+			return &portal.Pool{ID: id, Name: rapid.SampledFrom([]string{"Payments", "Before"}).Draw(t, "name"), Description: someText.Draw(t, "description"),
+				Roles: roles.Draw(t, "roles"), OwnerUID: rapid.SampledFrom(owners).Draw(t, "owner")}
+		}
+		have := PoolFacts{Own: one("own", "u"), Named: one("named", "", "other")}
+		if have.Named != nil {
+			have.Named.Name = want.Name
+		}
+		if have.Own != nil && have.Own.Name == want.Name {
+			have.Named = have.Own
+		}
+		plan := ComputePool(want, have)
+		if plan.Action == None || plan.Action == Wait {
+			return
+		}
+		after := &portal.Pool{ID: "made", Name: want.Name, Description: want.Description, OwnerUID: want.OwnerUID}
+		if plan.Pool != nil {
+			after.ID, after.Roles = plan.Pool.ID, plan.Pool.Roles
+		}
+		if want.Roles != nil {
+			after.Roles = *want.Roles
+		}
+		if again := ComputePool(want, PoolFacts{Own: after, Named: after}); again.Action != None {
+			t.Fatalf("after %s the next plan is %s", plan.Action, again.Action)
+		}
+		if plan.LosesManager && !slices.Contains(plan.Pool.Roles, portal.RoleManager) {
+			t.Fatal("a pool that does not give ROLE_MANAGER cannot lose it")
+		}
+	})
+}
+
+func TestComputeRelease(t *testing.T) {
+	active, gone := &portal.Account{Status: portal.StatusActive}, &portal.Account{Status: portal.StatusDeactivated}
+	for name, tc := range map[string]struct {
+		reason   string
+		own      *portal.Account
+		onDelete v1alpha1.UserDeletion
+		dropped  bool
+		mode     portal.ReleaseMode
+		removal  bool
+	}{
+		"Default":     {"Without a word the record stays and sign-in ends.", active, "", false, portal.ReleaseDeactivate, true},
+		"Delete":      {"Deleting takes access away.", active, v1alpha1.UserDelete, false, portal.ReleaseDelete, true},
+		"Orphan":      {"Orphaning takes nothing away.", active, v1alpha1.UserOrphan, false, portal.ReleaseOrphan, false},
+		"Dropped":     {"A person decided that what they have stays.", active, v1alpha1.UserDelete, true, portal.ReleaseOrphan, false},
+		"Deactivated": {"Who could not sign in loses nothing.", gone, v1alpha1.UserDelete, false, portal.ReleaseDelete, false},
+		"None":        {"Without an account nothing is lost.", nil, v1alpha1.UserDeactivate, false, portal.ReleaseDeactivate, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if p := ComputeRelease(tc.own, tc.onDelete, tc.dropped); p.Mode != tc.mode || p.Removal != tc.removal || p.Account != tc.own {
+				t.Errorf("%s got %+v", tc.reason, p)
+			}
+		})
+	}
 }
 
 func TestWant(t *testing.T) {

@@ -177,6 +177,12 @@ func (m *Mirror) dropPool(id string) *portal.Pool {
 	return before
 }
 
+// Read reads everything once, for those who look at the portal and do not follow it.
+func (m *Mirror) Read(ctx context.Context, src Source) error {
+	_, err := m.list(ctx, src, Options{}.withDefaults())
+	return err
+}
+
 // list reads everything. The position is taken first, so that what changes meanwhile is in the feed behind it.
 func (m *Mirror) list(ctx context.Context, src Source, o Options) (portal.Position, error) {
 	fail := func(what string, err error) (portal.Position, error) {

@@ -116,6 +116,13 @@ func (m *Mirror) Named(userName string) *portal.Account {
 	return m.accountByName[folded]
 }
 
+// Pool returns the pool of that id, or nil.
+func (m *Mirror) Pool(id string) *portal.Pool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.pools[id]
+}
+
 // OwnedPool returns the pool whose owner has that UID, or nil.
 func (m *Mirror) OwnedPool(uid string) *portal.Pool {
 	m.mu.RLock()
@@ -158,6 +165,13 @@ func (m *Mirror) Counts() (accounts, local int) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.accounts), m.locals
+}
+
+// Accounts returns all accounts, in order of id.
+func (m *Mirror) Accounts() []*portal.Account {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(m.accounts), func(a, b *portal.Account) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // Managers returns how many active members of the pool hold ROLE_MANAGER.

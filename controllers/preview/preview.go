@@ -1,0 +1,203 @@
+// Package preview says what the controllers would change in the portal, and why, and changes nothing. It reads the
+// objects and the portal once, and asks the same functions that decide for the controllers; what is planned has then
+// happened already in a copy of the portal in memory, so that later plans build on it.
+package preview
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/controllers/identityconfiguration"
+	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+)
+
+// Options say of what a preview is made.
+type Options struct {
+	Objects   client.Reader // the API server
+	Portal    portal.Client // only read
+	Namespace string
+	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
+	// Migrate previews with "Provision existing users with SCIM" on, whatever it is now.
+	Migrate bool
+}
+
+// preview is one report in the making.
+type preview struct {
+	Options
+	config   *v1alpha1.IdentityConfiguration
+	objects  *snapshot
+	portal   *mirror.Mirror             // as it would be after the steps so far
+	before   map[string]*portal.Account // by id, as they are
+	names    map[string]string          // pools' names by portal id
+	picture  *membership.Picture
+	managers int // local managers who can sign in, after the steps so far
+	report   *Report
+}
+
+// Compute makes the report. Its errors are those of reading the objects and the portal.
+func Compute(ctx context.Context, o Options) (*Report, error) {
+	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace}}
+	key := client.ObjectKey{Namespace: o.Namespace, Name: v1alpha1.DefaultName}
+	if err := o.Objects.Get(ctx, key, p.config); err != nil {
+		return nil, fmt.Errorf("get IdentityConfiguration %s: %w", key, err)
+	}
+	var err error
+	if p.objects, err = take(ctx, o.Objects, o.Namespace); err != nil {
+		return nil, err
+	}
+	if err := p.portal.Read(ctx, o.Portal); err != nil {
+		return nil, err
+	}
+	if err := p.run(ctx); err != nil {
+		return nil, err
+	}
+	return p.report, nil
+}
+
+func (p *preview) run(ctx context.Context) error {
+	r := p.report
+	r.Portal, r.Provider = p.config.Spec.Portal.URL, p.config.ProviderName()
+	r.Waits, r.Replacement = p.waits()
+	p.remember()
+	if c := *p.portal.Configuration(); p.Migrate && !c.ProvisionExistingUsers {
+		c.ProvisionExistingUsers = true
+		c.Revision++
+		p.portal.PutConfiguration(&c)
+	}
+	r.ProvisionExistingUsers = p.portal.Configuration().ProvisionExistingUsers
+	for _, a := range identityconfiguration.WithoutUser(p.portal, p.objects.users) {
+		r.WithoutUser = append(r.WithoutUser, account(a))
+	}
+	if err := p.pools(ctx); err != nil {
+		return err
+	}
+	picture, err := membership.NewBook(p.objects, p.Namespace).Picture(ctx, p.portal)
+	if err != nil {
+		return err
+	}
+	p.picture = picture
+	if err := p.people(ctx); err != nil {
+		return err
+	}
+	if p.Migrate {
+		r.Migration = p.migration()
+	}
+	return p.guard(ctx)
+}
+
+// remember keeps what the steps will be compared with.
+func (p *preview) remember() {
+	p.before = map[string]*portal.Account{}
+	for _, a := range p.portal.Accounts() {
+		p.before[a.ID] = a
+		if localManager(a) {
+			p.managers++
+		}
+	}
+}
+
+// localManager says whether somebody keeps the portal from locking everybody out. SCIM needs single sign-on, and with it
+// every active account can sign in.
+func localManager(a *portal.Account) bool {
+	return a.ManagedBy == portal.ManagedByLocal && a.Status == portal.StatusActive && slices.Contains(a.Roles, portal.RoleManager)
+}
+
+// waits says why nothing is written to the portal now, and what a change of provider would do.
+func (p *preview) waits() (why, replacement string) {
+	c := p.portal.Configuration()
+	if b := c.Binding; b != nil && b.UID != string(p.config.UID) && (b.Namespace != p.config.Namespace || b.Name != p.config.Name) {
+		return fmt.Sprintf("The portal follows IdentityConfiguration %s/%s of cluster %s", b.Namespace, b.Name, b.Cluster), ""
+	}
+	if b, want := c.Binding, string(p.config.Spec.IdentityProvider.Type); b != nil && b.ProviderType != want {
+		replacement = identityconfiguration.Replacement(b.ProviderType, want, len(p.objects.users))
+		if p.config.Annotations[v1alpha1.AnnotationReplaceProvider] != b.ProviderType {
+			return fmt.Sprintf("The portal is integrated with %s, and the configuration says %s", b.ProviderType, want), replacement
+		}
+	}
+	switch {
+	case !c.SCIMEnabled:
+		return "SCIM is off in the portal's login methods", replacement
+	case p.config.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
+		return "managementPolicy is ReportOnly", replacement
+	}
+	return "", replacement
+}
+
+// guard says what the deprovisioning guard would make of all that.
+func (p *preview) guard(ctx context.Context) error {
+	left, window, err := guard.Left(ctx, p.Portal, p.config.Spec.DeprovisioningGuard)
+	if err != nil {
+		return err
+	}
+	g := Guard{Left: left, Window: window.String()}
+	for _, steps := range [][]Step{p.report.Pools, p.report.Users} {
+		for _, s := range steps {
+			g.Removals += s.Removals
+		}
+	}
+	g.Held = max(g.Removals-g.Left, 0)
+	p.report.Guard = g
+	return nil
+}
+
+// migration sorts the accounts that are local now by what becomes of them.
+func (p *preview) migration() *Migration {
+	m := &Migration{}
+	waits := map[string]bool{} // ids of accounts that somebody wants
+	for _, s := range p.report.Users {
+		a := p.before[s.Record]
+		if a == nil || a.ManagedBy != portal.ManagedByLocal {
+			continue
+		}
+		one := Account{ID: a.ID, UserName: a.UserName, ScimUser: s.Name}
+		switch {
+		case s.Reason == v1alpha1.ReasonLastManager:
+			m.LastManager = append(m.LastManager, one)
+		case s.Writes():
+			m.Adopted = append(m.Adopted, one)
+			if slices.Contains(a.Roles, portal.RoleManager) && !slices.ContainsFunc(s.Roles, func(g Grant) bool { return g.Name == portal.RoleManager }) {
+				m.LosingManager = append(m.LosingManager, one)
+			}
+		}
+		waits[a.ID] = true
+	}
+	for _, a := range p.before {
+		if a.ManagedBy != portal.ManagedByLocal || waits[a.ID] {
+			continue
+		}
+		if who := p.perhaps(a); who != "" {
+			m.Ambiguous = append(m.Ambiguous, Ambiguous{Account{ID: a.ID, UserName: a.UserName}, who})
+			continue
+		}
+		m.Unmatched = append(m.Unmatched, Account{ID: a.ID, UserName: a.UserName})
+	}
+	byName := func(a, b Account) int { return cmp.Compare(names.Fold(a.UserName), names.Fold(b.UserName)) }
+	slices.SortFunc(m.Unmatched, byName)
+	slices.SortFunc(m.Ambiguous, func(a, b Ambiguous) int { return byName(a.Account, b.Account) })
+	return m
+}
+
+// perhaps says who was pushed that a local account nobody wants may belong to: people are matched by user name alone, and
+// an e-mail address that both have is a hint for a person and no match.
+func (p *preview) perhaps(a *portal.Account) string {
+	for i := range p.objects.users {
+		u := &p.objects.users[i]
+		for _, e := range append([]v1alpha1.MultiValue{{Value: u.Spec.UserName}}, u.Spec.Emails...) {
+			if e.Value != "" && (names.Fold(e.Value) == names.Fold(a.Email) || names.Fold(e.Value) == names.Fold(a.UserName)) {
+				return fmt.Sprintf("ScimUser %s (%s) has the same address under another user name: nothing is changed. If they are one person, rename one of the two", u.Name, u.Spec.UserName)
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,178 @@
+package preview
+
+import (
+	"strings"
+
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// Actions of a step besides those of provision.
+const (
+	Release   = "Release"   // the account or pool is let go, as onDelete says
+	Suspended = "Suspended" // nothing is written about this person
+)
+
+// Report is what the controllers would change in the portal now. Lists are in order of name.
+type Report struct {
+	Namespace string `json:"namespace"`
+	Portal    string `json:"portal"`
+	Provider  string `json:"provider"`
+	// Waits says why nothing is written now; the steps are what would be done otherwise. Empty: it is done.
+	Waits string `json:"waits,omitempty"`
+	// ProvisionExistingUsers is what the steps assume.
+	ProvisionExistingUsers bool       `json:"provisionExistingUsers"`
+	Pools                  []Step     `json:"pools"`
+	Users                  []Step     `json:"users"`
+	Guard                  Guard      `json:"guard"`
+	Migration              *Migration `json:"migration,omitempty"`
+	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until somebody asks to release them.
+	WithoutUser []Account `json:"withoutUser"`
+	// Replacement says what a change of provider takes and does; empty when none is declared.
+	Replacement string `json:"replacement,omitempty"`
+}
+
+// Step is what is done about one object.
+type Step struct {
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`  // the object's
+	Title   string `json:"title"` // user name, or the pool's name in the portal
+	Action  string `json:"action"`
+	Record  string `json:"record,omitempty"` // the portal's id of the account or pool; empty when it is to be created
+	Reason  string `json:"reason,omitempty"` // of the condition that says why it waits
+	Message string `json:"message"`
+	// Removals counts what the deprovisioning guard would: people who lose their access or the manager role.
+	Removals int          `json:"removals,omitempty"`
+	Changes  []Change     `json:"changes,omitempty"`
+	Pools    []Membership `json:"pools,omitempty"`
+	Roles    []Grant      `json:"roles,omitempty"`
+}
+
+// Writes says whether the step changes the portal.
+func (s Step) Writes() bool {
+	switch provision.Action(s.Action) {
+	case provision.Create, provision.Update, provision.Adopt, Release:
+		return true
+	}
+	return false
+}
+
+// Membership is a pool that the person is in, and why.
+type Membership struct {
+	Name   string `json:"name"`
+	Source string `json:"source"`
+}
+
+// Grant is a role that the person holds, and the pools that give it.
+type Grant struct {
+	Name string   `json:"name"`
+	From []string `json:"from"`
+}
+
+// Change is one field that would change. Values may hold personal data.
+type Change struct {
+	Field string `json:"field"`
+	From  string `json:"from"`
+	To    string `json:"to"`
+}
+
+// Guard is what the deprovisioning guard would make of the steps.
+type Guard struct {
+	Left     int    `json:"left"`   // removals that fit its budget now
+	Window   string `json:"window"` // over which it counts
+	Removals int    `json:"removals"`
+	Held     int    `json:"held"` // of those, how many would be held
+}
+
+// Migration is what "Provision existing users with SCIM" does.
+type Migration struct {
+	Adopted       []Account   `json:"adopted"`       // local accounts that become SCIM's, keeping id and history
+	LosingManager []Account   `json:"losingManager"` // of those, who hold ROLE_MANAGER now and would not any more
+	LastManager   []Account   `json:"lastManager"`   // would be adopted, but no local manager would remain: they stay
+	Unmatched     []Account   `json:"unmatched"`     // local, and nobody of that user name was pushed: they stay
+	Ambiguous     []Ambiguous `json:"ambiguous"`     // might be somebody who was pushed: nothing is changed
+}
+
+// Account is one account by id and name.
+type Account struct {
+	ID       string `json:"id"`
+	UserName string `json:"userName"`
+	ScimUser string `json:"scimUser,omitempty"` // name of the object that adopts it, or that it followed
+}
+
+// Ambiguous is a local account that may belong to a person who was pushed under another user name.
+type Ambiguous struct {
+	Account
+	Message string `json:"message"`
+}
+
+// Changes says how many steps change the portal.
+func (r *Report) Changes() int {
+	n := 0
+	for _, steps := range [][]Step{r.Pools, r.Users} {
+		for _, s := range steps {
+			if s.Writes() {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func holdings(a access.Access) (pools []Membership, roles []Grant) {
+	for _, m := range a.Pools {
+		pools = append(pools, Membership{m.Pool, string(m.Source)})
+	}
+	for _, g := range a.Roles {
+		roles = append(roles, Grant{g.Role, g.From})
+	}
+	return pools, roles
+}
+
+func account(a *portal.Account) Account {
+	return Account{ID: a.ID, UserName: a.UserName, ScimUser: a.Owner.SCIMID}
+}
+
+// why says what a step follows from.
+func why(p provision.Plan) string {
+	switch p.Action {
+	case provision.None:
+		return "As it should be"
+	case provision.Create:
+		return "No account has this user name"
+	case provision.Update:
+		return "The account differs: " + fields(p.Differences)
+	case provision.Adopt:
+		switch {
+		case p.Account.HandedOver:
+			return "An administrator handed this local account over"
+		case p.Account.ManagedBy == portal.ManagedByLocal:
+			return "The local account of this user name is taken over with its id and history"
+		}
+		return "The account that was released is taken over again"
+	}
+	return p.Message
+}
+
+func fields(all []provision.Difference) string {
+	names := make([]string, len(all))
+	for i, d := range all {
+		names[i] = d.Field
+	}
+	return strings.Join(names, ", ")
+}
+
+func poolWhy(p provision.PoolPlan) string {
+	switch p.Action {
+	case provision.None:
+		return "As it is declared"
+	case provision.Create:
+		return "No pool has this name"
+	case provision.Adopt:
+		return "The portal's pool of this name is taken over with its people"
+	case provision.Update:
+		return "The pool differs"
+	}
+	return p.Message
+}

@@ -1,0 +1,97 @@
+package preview
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/names"
+)
+
+// pageSize is how many objects one call to the API server asks for.
+const pageSize = 500
+
+// snapshot is the namespace's objects as they were read, as a client.Reader over them. Lists are in order of name.
+type snapshot struct {
+	users  []v1alpha1.ScimUser
+	pools  []v1alpha1.AgentPool
+	byName map[string]client.Object // kind and name
+}
+
+func take(ctx context.Context, r client.Reader, namespace string) (*snapshot, error) {
+	s := &snapshot{byName: map[string]client.Object{}}
+	var users v1alpha1.ScimUserList
+	err := pages(ctx, r, namespace, &users, func() { s.users = append(s.users, users.Items...) })
+	if err != nil {
+		return nil, fmt.Errorf("list ScimUsers: %w", err)
+	}
+	var pools v1alpha1.AgentPoolList
+	if err := pages(ctx, r, namespace, &pools, func() { s.pools = append(s.pools, pools.Items...) }); err != nil {
+		return nil, fmt.Errorf("list AgentPools: %w", err)
+	}
+	var claims v1alpha1.NameClaimList
+	if err := pages(ctx, r, namespace, &claims, func() {
+		for _, c := range claims.Items {
+			s.byName[kind(&c)+c.Name] = &c
+		}
+	}); err != nil {
+		return nil, fmt.Errorf("list NameClaims: %w", err)
+	}
+	slices.SortFunc(s.users, func(a, b v1alpha1.ScimUser) int {
+		return cmp.Or(cmp.Compare(names.Fold(a.Spec.UserName), names.Fold(b.Spec.UserName)), cmp.Compare(a.Name, b.Name))
+	})
+	slices.SortFunc(s.pools, func(a, b v1alpha1.AgentPool) int { return cmp.Compare(a.Name, b.Name) })
+	for i := range s.users {
+		s.byName[kind(&s.users[i])+s.users[i].Name] = &s.users[i]
+	}
+	for i := range s.pools {
+		s.byName[kind(&s.pools[i])+s.pools[i].Name] = &s.pools[i]
+	}
+	return s, nil
+}
+
+// pages reads list page by page and calls each after every page.
+func pages(ctx context.Context, r client.Reader, namespace string, list client.ObjectList, each func()) error {
+	for next := ""; ; {
+		if err := r.List(ctx, list, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(next)); err != nil {
+			return err
+		}
+		each()
+		if next = list.GetContinue(); next == "" {
+			return nil
+		}
+	}
+}
+
+func kind(o client.Object) string { return fmt.Sprintf("%T ", o) }
+
+// Get implements client.Reader for the three kinds.
+func (s *snapshot) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	switch found := s.byName[kind(into)+key.Name].(type) {
+	case *v1alpha1.ScimUser:
+		found.DeepCopyInto(into.(*v1alpha1.ScimUser))
+	case *v1alpha1.AgentPool:
+		found.DeepCopyInto(into.(*v1alpha1.AgentPool))
+	case *v1alpha1.NameClaim:
+		found.DeepCopyInto(into.(*v1alpha1.NameClaim))
+	default:
+		return apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.GroupVersion.Group}, key.Name)
+	}
+	return nil
+}
+
+// List implements client.Reader for AgentPools.
+func (s *snapshot) List(_ context.Context, into client.ObjectList, _ ...client.ListOption) error {
+	list, ok := into.(*v1alpha1.AgentPoolList)
+	if !ok {
+		return fmt.Errorf("a preview does not list %T", into)
+	}
+	list.Items = s.pools
+	return nil
+}

@@ -1,0 +1,287 @@
+package preview
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/agentpool"
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/controllers/scimuser"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+const dropped = "A person dropped this removal: it stays as it is until the object changes"
+
+func (s Step) waits(reason, message string) Step {
+	s.Action, s.Reason, s.Message, s.Changes, s.Removals = string(provision.Wait), reason, message, nil, 0
+	return s
+}
+
+// named says who else holds the name, as the reason and message why o waits.
+func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.ClaimType, all ...string) (reason, message string, err error) {
+	for _, name := range all {
+		if err := names.Validate(name); err != nil {
+			return v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err), nil
+		}
+		other, err := claims.Rival(ctx, p.objects, typ, name, o)
+		if err != nil {
+			return "", "", err
+		}
+		if other != "" {
+			return v1alpha1.ReasonNameTaken, fmt.Sprintf("%s has the name %q; rename one of the two", other, name), nil
+		}
+	}
+	return "", "", nil
+}
+
+// pools plans for every AgentPool.
+func (p *preview) pools(ctx context.Context) error {
+	p.names = map[string]string{}
+	for i := range p.objects.pools {
+		s, err := p.pool(ctx, &p.objects.pools[i])
+		if err != nil {
+			return err
+		}
+		p.report.Pools = append(p.report.Pools, s)
+	}
+	return nil
+}
+
+func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error) {
+	s := Step{Kind: "AgentPool", Name: o.Name, Title: o.PortalName()}
+	decision := guard.Decide(o, o.Status.Conditions, guard.Decisions(p.config.Annotations))
+	if !o.DeletionTimestamp.IsZero() {
+		plan := agentpool.PlanRelease(o, p.portal, decision == guard.Drop)
+		s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
+		if plan.Remove {
+			s.Message = "Its AgentPool is being deleted, and the pool with it"
+		}
+		if plan.Pool != nil {
+			s.Record, p.names[plan.Pool.ID] = plan.Pool.ID, o.Name
+		}
+		if decision != guard.Release {
+			s.Removals = plan.Managers
+		}
+		return s, nil
+	}
+	if o.Name != v1alpha1.DefaultName {
+		if reason, message, err := p.named(ctx, o, v1alpha1.ClaimPool, o.Names()...); reason != "" || err != nil {
+			return s.waits(reason, message), err
+		}
+	}
+	plan, have, frozen := agentpool.Plan(o, p.portal)
+	s.Action, s.Reason, s.Message = string(plan.Action), plan.Reason, poolWhy(plan)
+	if frozen != nil {
+		s.Reason, s.Message = frozen.Reason, frozen.Message
+	}
+	if plan.Pool != nil {
+		s.Record = plan.Pool.ID
+	}
+	if plan.LosesManager {
+		switch decision {
+		case guard.Drop:
+			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
+		case guard.Undecided:
+			s.Removals = p.portal.Managers(plan.Pool.ID)
+		}
+	}
+	p.planned(o, &s, plan, have)
+	return s, nil
+}
+
+// planned takes the pool into the portal's copy as it would be, and its people's roles with it.
+func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPlan, have *portal.Pool) {
+	was := plan.Pool
+	if was == nil {
+		was = &portal.Pool{ID: "new pool " + o.Name}
+	}
+	p.names[was.ID] = o.Name
+	if !s.Writes() {
+		if have != nil {
+			s.Title = have.Name
+		}
+		return
+	}
+	will := *was
+	will.Name, will.Description, will.OwnerUID = plan.Write.Name, plan.Write.Description, plan.Write.OwnerUID
+	if plan.Write.Roles != nil {
+		will.Roles = *plan.Write.Roles
+	}
+	will.Revision++
+	s.change("name", was.Name, will.Name)
+	s.change("description", was.Description, will.Description)
+	s.change("roles", strings.Join(was.Roles, ","), strings.Join(will.Roles, ","))
+	p.portal.PutPool(&will)
+	for _, a := range p.portal.Accounts() {
+		if a.ManagedBy == portal.ManagedBySCIM && slices.Contains(a.Pools, will.ID) {
+			p.inherit(a)
+		}
+	}
+}
+
+// inherit gives the account of the copy the roles that its pools give, as the portal derives them.
+func (p *preview) inherit(a *portal.Account) {
+	will := *a
+	roles := map[string]bool{portal.RoleUser: true}
+	for _, id := range a.Pools {
+		if pool := p.portal.Pool(id); pool != nil {
+			for _, r := range pool.Roles {
+				roles[r] = true
+			}
+		}
+	}
+	will.Roles = slices.Sorted(maps.Keys(roles))
+	will.Revision++
+	p.portal.PutAccount(&will)
+}
+
+func (s *Step) change(field, from, to string) {
+	if from != to {
+		s.Changes = append(s.Changes, Change{field, from, to})
+	}
+}
+
+// people plans for every ScimUser. Whoever waits for a name that another's step gives free is planned for again.
+func (p *preview) people(ctx context.Context) error {
+	again := make([]int, len(p.objects.users))
+	for i := range again {
+		again[i] = i
+	}
+	p.report.Users = make([]Step, len(again))
+	for len(again) > 0 {
+		var waiting []int
+		for _, i := range again {
+			s, err := p.person(ctx, &p.objects.users[i])
+			if err != nil {
+				return err
+			}
+			if p.report.Users[i] = s; s.Reason == v1alpha1.ReasonNameReleasePending {
+				waiting = append(waiting, i)
+			}
+		}
+		if len(waiting) == len(again) {
+			return nil
+		}
+		again = waiting
+	}
+	return nil
+}
+
+func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error) {
+	s := Step{Kind: "ScimUser", Name: u.Name, Title: u.Spec.UserName}
+	decision := guard.Decide(u, u.Status.Conditions, guard.Decisions(p.config.Annotations))
+	switch {
+	case !u.DeletionTimestamp.IsZero():
+		return p.leaving(u, s, decision), nil
+	case u.Spec.Suspend:
+		s.Action, s.Reason, s.Message = Suspended, v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person"
+		return s, nil
+	}
+	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
+		return s.waits(reason, message), err
+	}
+	a := scimuser.Access(u, p.picture, func(u *v1alpha1.ScimUser) access.Attributes { return p.Attributes(&u.Spec) })
+	s.Pools, s.Roles = holdings(a)
+	plan, err := scimuser.Plan(ctx, u, a, scimuser.Facts{Picture: p.picture, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete})
+	if err != nil {
+		return s, err
+	}
+	s.Action, s.Reason, s.Message = string(plan.Action), plan.Reason, why(plan)
+	if plan.Account != nil {
+		s.Record = plan.Account.ID
+	}
+	if plan.Removal {
+		switch decision {
+		case guard.Drop:
+			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
+		case guard.Undecided:
+			s.Removals = 1
+		}
+	}
+	return p.carriedOut(s, plan, a), nil
+}
+
+// carriedOut takes the account into the portal's copy as it would be.
+func (p *preview) carriedOut(s Step, plan provision.Plan, a access.Access) Step {
+	if was := plan.Account; plan.Action == provision.Adopt && localManager(was) {
+		if p.managers == 1 {
+			return s.waits(v1alpha1.ReasonLastManager, "No local manager who can sign in would remain: it stays local. Make another local account a manager in the portal")
+		}
+		p.managers--
+	}
+	s.Changes = p.changes(plan, a)
+	if !plan.Writes() {
+		return s
+	}
+	w := plan.Write
+	will := &portal.Account{
+		ID: "new account of " + s.Name, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName, FamilyName: w.FamilyName, Email: w.Email,
+		ExternalID: w.ExternalID, Status: portal.StatusActive, ManagedBy: portal.ManagedBySCIM, Owner: w.Owner, Pools: w.Pools, Roles: a.RoleNames(),
+	}
+	if !w.Active {
+		will.Status, will.DeactivatedBy = portal.StatusDeactivated, portal.ManagedBySCIM
+	}
+	if plan.Account != nil {
+		will.ID, will.Revision = plan.Account.ID, plan.Account.Revision+1
+	}
+	p.portal.PutAccount(will)
+	return s
+}
+
+// changes are the plan's differences in people's words, and the roles that would become others.
+func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
+	if plan.Account == nil || plan.Action == provision.Wait {
+		return nil
+	}
+	var s Step
+	for _, d := range plan.Differences {
+		switch d.Field {
+		case "revision", "owner": // join records with each other and say nothing to people
+		case "pools":
+			s.change("pools", p.poolNames(plan.Account.Pools), p.poolNames(plan.Write.Pools))
+		default:
+			s.change(d.Field, d.Have, d.Want)
+		}
+	}
+	if was := p.before[plan.Account.ID]; was != nil {
+		s.change("roles", strings.Join(was.Roles, ","), strings.Join(a.RoleNames(), ","))
+	}
+	return s.Changes
+}
+
+// poolNames are the names of the AgentPools, or what the portal calls a pool that none rules.
+func (p *preview) poolNames(ids []string) string {
+	var out []string
+	for _, id := range ids {
+		name := p.names[id]
+		if pool := p.portal.Pool(id); name == "" && pool != nil {
+			name = pool.Name
+		}
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return strings.Join(out, ",")
+}
+
+// leaving says what becomes of the account of somebody whose object is being deleted.
+func (p *preview) leaving(u *v1alpha1.ScimUser, s Step, decision guard.Decision) Step {
+	plan := provision.ComputeRelease(p.portal.Owned(string(u.UID)), p.config.Spec.OnDelete, decision == guard.Drop)
+	s.Action, s.Message = Release, fmt.Sprintf("The ScimUser is being deleted: %s", plan.Mode)
+	if plan.Account != nil {
+		s.Record = plan.Account.ID
+	}
+	if plan.Removal && decision == guard.Undecided {
+		s.Removals = 1
+	}
+	return s
+}
