@@ -16,6 +16,7 @@ RACE        := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 CONCURRENT   = ./controllers/... ./internal/directory/... ./internal/tokens/... ./internal/scim/... ./internal/portal/... ./internal/devenv/...
 TEST_TIMEOUT ?= 25m
 FUZZ_TIME   ?= 20s
+DURATION    ?= 10m
 
 ##@ Try it
 
@@ -67,6 +68,10 @@ test: control-plane ## Run every test, on a real API server where one is needed
 .PHONY: e2e
 e2e: control-plane ## Run the stories on the built programs
 	go test -count=1 -timeout $(TEST_TIMEOUT) -v ./internal/e2e/...
+
+.PHONY: histories
+histories: control-plane ## Kill programs under pushes for DURATION, check that no write is lost or doubled (SEED=n for the same choices)
+	HISTORIES_DURATION=$(DURATION) HISTORIES_SEED=$(SEED) go test -count=1 -timeout 24h -v -run '^TestHistories$$' ./internal/e2e
 
 .PHONY: lint
 lint: ## Lint the Go code

@@ -75,6 +75,7 @@ type Environment struct {
 	credentials credentials
 	lock        *os.File
 	children    []*process.Process // in the order of starting
+	replicas    map[string]Ports   // of the webhooks that AddWebhook started
 	unmount     context.CancelFunc // ends the stand-in for the kubelet
 	http        *http.Client
 }

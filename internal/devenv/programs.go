@@ -33,7 +33,10 @@ func (e *Environment) specs() map[string]spec {
 		Manager:    {health: healthy(e.Ports.ManagerHealth)},
 	}
 	args := map[string][]string{
-		Etcd: e.etcdArgs(), Kubernetes: e.apiserverArgs(), SSO: e.ssoArgs(), Portal: e.portalArgs(), Webhook: e.webhookArgs(), Manager: e.managerArgs(),
+		Etcd: e.etcdArgs(), Kubernetes: e.apiserverArgs(), SSO: e.ssoArgs(), Portal: e.portalArgs(), Webhook: e.webhookArgs(e.Ports), Manager: e.managerArgs(),
+	}
+	for name, ports := range e.replicas {
+		all[name], args[name] = spec{health: healthy(ports.WebhookHealth), Spec: process.Spec{Path: filepath.Join(e.Programs, Webhook)}}, e.webhookArgs(ports)
 	}
 	for name, s := range all {
 		folder := e.Programs
@@ -41,7 +44,10 @@ func (e *Environment) specs() map[string]spec {
 			folder = e.Assets
 			s.Stop = 30 * time.Second // the API server finishes its watches
 		}
-		s.Name, s.Path, s.Args = name, filepath.Join(folder, name), args[name]
+		if s.Path == "" {
+			s.Path = filepath.Join(folder, name)
+		}
+		s.Name, s.Args = name, args[name]
 		s.Log = e.path("logs", name+".log")
 		all[name] = s
 	}
@@ -77,13 +83,13 @@ func (e *Environment) portalArgs() []string {
 	return args
 }
 
-func (e *Environment) webhookArgs() []string {
+func (e *Environment) webhookArgs(ports Ports) []string {
 	return []string{
 		"--kubeconfig=" + e.path("kubernetes", Webhook+".kubeconfig"),
 		"--namespace=" + Namespace,
-		"--listen=" + loopback(e.Ports.SCIM),
-		"--health-listen=" + loopback(e.Ports.WebhookHealth),
-		"--metrics-listen=" + loopback(e.Ports.WebhookMetrics),
+		"--listen=" + loopback(ports.SCIM),
+		"--health-listen=" + loopback(ports.WebhookHealth),
+		"--metrics-listen=" + loopback(ports.WebhookMetrics),
 		"--token-dir=" + e.path("secrets"),
 		"--log-level=" + e.logLevel(),
 	}
@@ -104,6 +110,21 @@ func (e *Environment) logLevel() string {
 		return "info"
 	}
 	return e.LogLevel
+}
+
+// AddWebhook starts one more replica of the SCIM webhook, on ports of its own. It returns its name, for Kill and Restart,
+// and its SCIM base URL.
+func (e *Environment) AddWebhook(ctx context.Context) (name, url string, err error) {
+	ports, err := RandomPorts()
+	if err != nil {
+		return "", "", err
+	}
+	if e.replicas == nil {
+		e.replicas = map[string]Ports{}
+	}
+	name = fmt.Sprintf("%s-%d", Webhook, len(e.replicas)+2)
+	e.replicas[name] = ports
+	return name, "http://" + loopback(ports.SCIM) + "/scim/v2", e.run(ctx, e.specs()[name])
 }
 
 // run starts a program and waits until it serves, at most a minute.

@@ -1,0 +1,106 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/internal/histories"
+)
+
+// disturb kills programs one after the other while the round is on, and then all of them at once. It returns when everything serves again.
+func (r *round) disturb() {
+	choices := r.random(r.number, "chaos")
+	over := time.Now().Add(load)
+	for time.Now().Before(over) {
+		pause(r.t.Context(), time.Duration(200+choices.IntN(800))*time.Millisecond)
+		r.kill(r.victim(choices))
+	}
+	r.kill(devenv.Etcd, devenv.Kubernetes, devenv.Portal, devenv.Webhook, r.replicas[1].name, devenv.Manager)
+}
+
+// victim is mostly a webhook; in a long run also the others, alone.
+func (r *round) victim(choices *rand.Rand) string {
+	if r.long && choices.IntN(4) == 0 {
+		return []string{devenv.Kubernetes, devenv.Etcd, devenv.Manager, devenv.Portal}[choices.IntN(4)]
+	}
+	return r.replicas[choices.IntN(len(r.replicas))].name
+}
+
+// kill ends programs as a crash does, all of them, and then starts them again in this order.
+func (r *round) kill(names ...string) {
+	for _, name := range names {
+		if err := r.env.Kill(name); err != nil {
+			r.t.Error(err)
+		}
+		for _, w := range r.replicas {
+			if w.name == name {
+				w.life.Add(1)
+			}
+		}
+	}
+	for _, name := range names {
+		if name == devenv.Manager {
+			r.forgetLeader()
+		}
+		if err := r.env.Restart(r.t.Context(), name); err != nil {
+			r.t.Error(err)
+		}
+	}
+}
+
+// forgetLeader removes the lease of a manager that is known to be dead, so that the next one need not wait until it ends.
+func (r *round) forgetLeader() {
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: "scim-manager.iam.lightrun.com"}}
+	eventually(r.t, "remove the dead manager's lease", func(ctx context.Context) error {
+		return client.IgnoreNotFound(r.env.Client.Delete(ctx, lease))
+	})
+}
+
+// pause lets time pass, or ctx end.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// readEverything ends the history with a look at every user and every name, through both webhooks.
+func (r *round) readEverything() {
+	p := r.newPusher(clients + connections + 1)
+	insist := func(what string, read func(context.Context) bool) {
+		eventually(r.t, "read "+what+" at the end", func(ctx context.Context) error {
+			if !read(ctx) {
+				return errors.New("it is not answered")
+			}
+			return nil
+		})
+	}
+	r.mu.Lock()
+	var tags []string
+	for tag := range r.ids {
+		tags = append(tags, tag)
+	}
+	r.mu.Unlock()
+	for _, tag := range tags {
+		insist(tag, func(ctx context.Context) bool { return p.get(ctx, tag) })
+	}
+	for _, name := range r.names {
+		insist(name, func(ctx context.Context) bool { return p.find(ctx, name) })
+	}
+	for _, group := range r.groups {
+		insist(group, func(ctx context.Context) bool {
+			_, answered := p.do(ctx, ask{request: histories.Members{Group: group}, method: http.MethodGet, path: "/Groups/" + group})
+			return answered
+		})
+	}
+}

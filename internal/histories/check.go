@@ -1,0 +1,225 @@
+package histories
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"lightrun.com/scim-operator/internal/names"
+)
+
+// Violation is a part of a history that no service could explain that loses nothing and does nothing twice.
+type Violation struct {
+	Part   string // such as: user t17, name ada@example.test, member t3 of 0e0f7a5c-…
+	Events []Event
+	// Undecided says that the search was given up, for which the part is too entangled.
+	Undecided bool
+	// Write draws the part as an HTML page.
+	Write func(file string) error
+}
+
+// String is the part with its events, a line each.
+func (v Violation) String() string {
+	verdict := "can't be explained"
+	if v.Undecided {
+		verdict = "could not be decided in time"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s:\n", v.Part, verdict)
+	for _, e := range v.Events {
+		fmt.Fprintf(&b, "  %s\n", e)
+	}
+	return b.String()
+}
+
+// Result is the outcome of a check.
+type Result struct {
+	Operations, Parts int // what was looked at
+	Violations        []Violation
+}
+
+// Check cuts the history into parts and looks for an explanation of each, for at most patience apiece.
+func Check(events []Event, patience time.Duration) Result {
+	c := &checker{events: events, patience: patience, result: Result{Operations: len(events)}}
+	c.users()
+	c.names()
+	c.members()
+	return c.result
+}
+
+type checker struct {
+	events   []Event
+	patience time.Duration
+	result   Result
+}
+
+// part looks for an explanation of some events.
+func (c *checker) part(name string, m porcupine.Model, events []Event) {
+	c.result.Parts++
+	operations := operations(events, cached)
+	verdict := porcupine.CheckOperationsTimeout(m, operations, c.patience)
+	if verdict == porcupine.Ok {
+		return
+	}
+	c.result.Violations = append(c.result.Violations, Violation{
+		Part: name, Events: events, Undecided: verdict == porcupine.Unknown,
+		Write: func(file string) error {
+			_, info := porcupine.CheckOperationsVerbose(m, operations, c.patience)
+			return porcupine.VisualizePath(m, info, file)
+		},
+	})
+}
+
+// cached says whether a replica answers the request from its cache.
+func cached(request any) bool {
+	switch request.(type) {
+	case Search, Members:
+		return true
+	}
+	return false
+}
+
+// parts are events by the part that they belong to.
+type parts map[string][]Event
+
+// put adds an event to a part. What a POST that was not answered leaves behind may be taken back later.
+func (p parts) put(name string, e Event) {
+	p[name] = append(p[name], e)
+	if r, ok := e.Request.(Create); ok && e.Answer.Outcome == Unanswered {
+		e.Request = vanish{r.Person.Tag}
+		p[name] = append(p[name], e)
+	}
+}
+
+// users checks each user by itself.
+func (c *checker) users() {
+	found := parts{}
+	for _, e := range c.events {
+		switch r := e.Request.(type) {
+		case Create:
+			if e.Answer.Outcome != Taken {
+				found.put(r.Person.Tag, e)
+			}
+		case Find:
+			if e.Answer.Person != nil {
+				e.Request = Get{e.Answer.Person.Tag}
+				found.put(e.Answer.Person.Tag, e)
+			}
+		default:
+			if tag := subject(r); tag != "" {
+				found.put(tag, e)
+			}
+		}
+	}
+	for _, tag := range slices.Sorted(maps.Keys(found)) {
+		c.part("user "+tag, model(userState{}, stepUser), found[tag])
+	}
+}
+
+// subject is the tag of the user that a request names; "" for none.
+func subject(request any) string {
+	switch r := request.(type) {
+	case Get:
+		return r.Tag
+	case Search:
+		return r.Tag
+	case Update:
+		return r.Tag
+	case Delete:
+		return r.Tag
+	}
+	return ""
+}
+
+// names checks each name by itself.
+func (c *checker) names() {
+	could, answered := c.bearers()
+	found := parts{}
+	for _, e := range c.events {
+		switch r := e.Request.(type) {
+		case Create:
+			found.put(names.Fold(r.Person.Name), e)
+		case Find:
+			found.put(names.Fold(r.Name), e)
+		case Get:
+			if e.Answer.Person != nil && answered[r.Tag] {
+				found.put(names.Fold(e.Answer.Person.Name), e)
+			}
+		case Update, Delete:
+			for name := range could[subject(r)] {
+				found.put(name, e)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		c.part("name "+name, model(nameState{}, stepName(name)), found[name])
+	}
+}
+
+// bearers is which names, folded, each user could ever have had, and whose POST was answered.
+func (c *checker) bearers() (could map[string]map[string]bool, answered map[string]bool) {
+	could, answered = map[string]map[string]bool{}, map[string]bool{}
+	add := func(tag, name string) {
+		if could[tag] == nil {
+			could[tag] = map[string]bool{}
+		}
+		could[tag][names.Fold(name)] = true
+	}
+	for _, e := range c.events {
+		switch r := e.Request.(type) {
+		case Create:
+			add(r.Person.Tag, r.Person.Name)
+			answered[r.Person.Tag] = e.Answer.Outcome == Done
+		case Update:
+			if r.Name != nil {
+				add(r.Tag, *r.Name)
+			}
+		}
+	}
+	return could, answered
+}
+
+// members checks each person in each group by itself.
+func (c *checker) members() {
+	groups, people := map[string]bool{}, map[string]bool{}
+	for _, e := range c.events {
+		if r, ok := e.Request.(Change); ok {
+			groups[r.Group] = true
+			for _, tag := range slices.Concat(r.Add, r.Remove) {
+				people[tag] = true
+			}
+		}
+	}
+	for _, group := range slices.Sorted(maps.Keys(groups)) {
+		for _, tag := range slices.Sorted(maps.Keys(people)) {
+			c.part("member "+tag+" of "+group, model(false, stepMember(group, tag)), c.member(group, tag))
+		}
+	}
+}
+
+// member lists what says anything of one person in one group.
+func (c *checker) member(group, tag string) []Event {
+	var out []Event
+	for _, e := range c.events {
+		concerns := false
+		switch r := e.Request.(type) {
+		case Change:
+			_, speaks := r.decides(tag, false)
+			concerns = r.Group == group && speaks
+		case Members:
+			concerns = r.Group == group
+		case Search: // from a cache, like Members; one of the two is enough
+		default:
+			e.Request = Get{tag}
+			concerns = e.Answer.Person != nil && e.Answer.Person.Tag == tag
+		}
+		if concerns {
+			out = append(out, e)
+		}
+	}
+	return out
+}

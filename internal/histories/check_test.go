@@ -1,0 +1,138 @@
+package histories
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// script builds a history by hand: each call of at is one request, with its beginning and end in milliseconds.
+type script []Event
+
+func at(from, to int, request any, answer Answer) Event {
+	return Event{Call: time.Duration(from) * time.Millisecond, Return: time.Duration(to) * time.Millisecond, Server: "a/1", Request: request, Answer: answer}
+}
+
+// on is the event at another process.
+func on(server string, e Event) Event {
+	e.Server = server
+	return e
+}
+
+func text(s string) *string { return &s }
+
+var (
+	ada      = Person{Tag: "t1", Name: "ada", Active: true}
+	adaB     = Person{Tag: "t1", Name: "ada", Title: "B", Active: true}
+	adaC     = Person{Tag: "t1", Name: "ada", Nick: "C", Active: true}
+	adaBC    = Person{Tag: "t1", Name: "ada", Title: "B", Nick: "C", Active: true}
+	bob      = Person{Tag: "t2", Name: "bob", Active: true}
+	adaToBob = Person{Tag: "t1", Name: "bob", Active: true}
+	second   = Person{Tag: "t2", Name: "ADA", Active: true}
+	inGroup  = Person{Tag: "t1", Name: "ada", Active: true, Groups: "g"}
+
+	made  = at(0, 1, Create{ada}, shows(ada))
+	lost  = Answer{}
+	done  = Answer{Outcome: Done}
+	taken = Answer{Outcome: Taken}
+	none  = Answer{Outcome: Gone}
+)
+
+func shows(p Person) Answer { return Answer{Outcome: Done, Person: &p} }
+
+func listing(tags ...string) Answer {
+	return Answer{Outcome: Done, Members: append([]string{}, tags...)}
+}
+
+// TestCheck holds the checker itself to account: what a service may do is accepted, and each way of losing or doubling a write is found, in the part
+// where it happened.
+func TestCheck(t *testing.T) {
+	title, nick := Update{Tag: "t1", Title: text("B")}, Update{Tag: "t1", Nick: text("C")}
+	matched := Update{Tag: "t1", Nick: text("C"), If: &ada}
+	toBob := Update{Tag: "t1", Name: text("bob")}
+	tests := map[string]struct {
+		reason string
+		events script
+		want   string // the part that can't be explained; "" for none
+	}{
+		"Life":              {"A user is made, changed, read and deleted.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, Get{"t1"}, shows(adaB)), at(6, 7, Delete{"t1"}, done), at(8, 9, Get{"t1"}, none), at(8, 9, Find{"ada"}, none)}, ""},
+		"LostUpdate":        {"An answered change is gone.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, Get{"t1"}, shows(ada))}, "user t1"},
+		"LostRace":          {"Of two changes of different attributes one overwrote the other.", script{made, at(2, 5, title, shows(adaB)), at(2, 5, nick, shows(adaC)), at(6, 7, Get{"t1"}, shows(adaC))}, "user t1"},
+		"WonRace":           {"Two changes at a time, both there.", script{made, at(2, 5, title, shows(adaB)), at(2, 5, nick, shows(adaBC)), at(6, 7, Get{"t1"}, shows(adaBC))}, ""},
+		"LostUser":          {"A user who was answered for is gone.", script{made, at(2, 3, Get{"t1"}, none)}, "user t1"},
+		"Undead":            {"A deleted user is back.", script{made, at(2, 3, Delete{"t1"}, done), at(4, 5, Get{"t1"}, shows(ada))}, "user t1, name ada"},
+		"DeletedTwice":      {"Of two deletions both won.", script{made, at(2, 5, Delete{"t1"}, done), at(2, 5, Delete{"t1"}, done)}, "user t1"},
+		"OldVersion":        {"A change under If-Match was applied to another version.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, matched, shows(adaBC))}, "user t1"},
+		"StaleVersion":      {"A change under If-Match of an old version is refused.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, matched, Answer{Outcome: Stale}), at(6, 7, Get{"t1"}, shows(adaB))}, ""},
+		"UnansweredApplied": {"A change that was not answered is there, late.", script{made, at(2, 3, title, lost), at(4, 5, Get{"t1"}, shows(ada)), at(6, 7, Get{"t1"}, shows(adaB))}, ""},
+		"UnansweredTwice":   {"A change that was not answered came, went and came.", script{made, at(2, 3, title, lost), at(4, 5, Get{"t1"}, shows(adaB)), at(6, 7, Get{"t1"}, shows(ada)), at(8, 9, Get{"t1"}, shows(adaB))}, "user t1"},
+		"UnansweredCreate":  {"A user whose POST was not answered is found, and taken back.", script{at(0, 1, Create{ada}, lost), at(2, 3, Find{"ada"}, shows(ada)), at(4, 5, Find{"ada"}, none), at(6, 7, Create{second}, shows(second))}, ""},
+		"BuiltOn":           {"A user whose POST was not answered was changed with success and then taken back.", script{at(0, 1, Create{ada}, lost), at(2, 3, Find{"ada"}, shows(ada)), at(4, 5, title, shows(adaB)), at(6, 7, Get{"t1"}, none)}, "user t1"},
+		"BuiltOnName":       {"… and its name was given away.", script{at(0, 1, Create{ada}, lost), at(2, 3, Find{"ada"}, shows(ada)), at(4, 5, title, shows(adaB)), at(6, 7, Create{second}, shows(second))}, "name ada"},
+
+		"RetriedPost":    {"A POST is repeated, told that the name is taken, and finds the first.", script{at(0, 1, Create{ada}, lost), at(2, 3, Create{second}, taken), at(4, 5, Find{"ada"}, shows(ada))}, ""},
+		"Doubled":        {"A repeated POST made a second user.", script{made, at(2, 3, Create{second}, shows(second))}, "name ada"},
+		"DoubledRace":    {"Two POSTs at a time both got the name, in other letters.", script{at(0, 5, Create{ada}, shows(ada)), at(0, 5, Create{second}, shows(second))}, "name ada"},
+		"NobodyHasIt":    {"A name is refused that nobody has.", script{at(0, 1, Create{ada}, taken)}, "name ada"},
+		"FreeAtOnce":     {"A deleted user's name is refused.", script{made, at(2, 3, Delete{"t1"}, done), at(4, 5, Create{second}, taken)}, "name ada"},
+		"Reused":         {"A deleted user's name is given anew.", script{made, at(2, 3, Delete{"t1"}, done), at(4, 5, Create{second}, shows(second))}, ""},
+		"NotFound":       {"Somebody is not found by name.", script{made, at(2, 3, Find{"ada"}, none)}, "name ada"},
+		"Renamed":        {"A renamed user's former name may be kept for a while, and the new one is theirs.", script{made, at(2, 3, toBob, shows(adaToBob)), at(4, 5, Create{second}, taken), at(6, 7, Create{second}, shows(second)), at(8, 9, Create{bob}, taken)}, ""},
+		"RenamedOnto":    {"A user got a name that another has.", script{made, at(0, 1, Create{bob}, shows(bob)), at(2, 3, toBob, shows(adaToBob))}, "name bob"},
+		"RenamedForNone": {"A rename is refused for a name that nobody has.", script{made, at(2, 3, toBob, taken)}, "name bob"},
+		"TwoBear":        {"Somebody is shown under a name that another got meanwhile.", script{made, at(2, 3, toBob, lost), at(4, 5, Create{bob}, shows(bob)), at(6, 7, Get{"t1"}, shows(adaToBob)), at(8, 9, Get{"t2"}, shows(bob))}, "name bob"},
+
+		"CachedOld":     {"Another replica's search is behind.", script{made, at(2, 3, title, shows(adaB)), on("b/1", at(4, 5, Search{"t1"}, shows(ada)))}, ""},
+		"CachedOwn":     {"A replica's search is behind its own write.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, Search{"t1"}, shows(ada))}, "user t1"},
+		"CachedUnknown": {"A search shows what was never so.", script{made, on("b/1", at(4, 5, Search{"t1"}, shows(adaC)))}, "user t1"},
+
+		"Member":             {"A person joins and leaves a group.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup)), at(6, 7, Change{Group: "g", Remove: []string{"t1"}}, done), at(8, 9, Get{"t1"}, shows(ada))}, ""},
+		"DroppedMember":      {"An answered addition is not there.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(ada))}, "member t1 of g"},
+		"DroppedByOther":     {"An addition of one person dropped another.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(2, 3, Change{Group: "g", Add: []string{"t2"}}, done), on("b/1", at(4, 5, Change{Group: "g", Add: []string{"t3"}}, done)), at(6, 7, Get{"t1"}, shows(ada))}, "member t1 of g"},
+		"Replaced":           {"A replacement leaves out who is not listed.", script{at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, Members{"g"}, listing("t2"))}, ""},
+		"NotReplaced":        {"A replacement left somebody in.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+		"MembersBehind":      {"Another replica's list of members is behind.", script{at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), on("b/1", at(4, 5, Members{"g"}, listing()))}, ""},
+		"MembersBehindOwn":   {"A replica's list of members is behind its own change.", script{at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Members{"g"}, listing())}, "member t1 of g"},
+		"UnansweredAddition": {"An addition that was not answered may be there or not.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, lost), at(4, 5, Get{"t1"}, shows(ada)), at(6, 7, Get{"t1"}, shows(inGroup))}, ""},
+		"MemberFromNowhere":  {"A person is in a group that nobody put them in.", script{made, at(2, 3, Change{Group: "g", Remove: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			result := Check(tt.events, time.Minute)
+			var found []string
+			for _, v := range result.Violations {
+				found = append(found, v.Part)
+			}
+			if got := strings.Join(found, ", "); got != tt.want {
+				t.Errorf("%s\nThe checker holds against the service: %q, must be %q\n%v", tt.reason, got, tt.want, result.Violations)
+			}
+		})
+	}
+}
+
+// TestViolation: what is found can be read and drawn.
+func TestViolation(t *testing.T) {
+	h := Begin()
+	h.Add(Event{Call: h.Now(), Server: "a/1", Request: Create{ada}, Answer: shows(ada)})
+	h.Add(Event{Call: h.Now(), Client: 1, Server: "b/1", Request: Update{Tag: "t1", Title: text("B"), If: &ada}, Answer: shows(adaB)})
+	h.Add(Event{Call: h.Now(), Server: "a/1", Request: Get{"t1"}, Answer: shows(ada)})
+	result := Check(h.Events(), time.Minute)
+	if len(result.Violations) != 1 || result.Operations != 3 || result.Parts != 2 {
+		t.Fatalf("got %+v", result)
+	}
+	v := result.Violations[0]
+	for _, want := range []string{"user t1 can't be explained", "client 1 at b/1: Update[t1 title=B if={Tag:t1 ", "→ done {Tag:t1 Name:ada Title:B "} {
+		if !strings.Contains(v.String(), want) {
+			t.Errorf("%s\ndoes not say %q", v, want)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "part.html")
+	if err := v.Write(file); err != nil {
+		t.Fatal(err)
+	}
+	if page, err := os.ReadFile(file); err != nil || !strings.Contains(string(page), "Update") {
+		t.Errorf("the page does not show the history: %v", err)
+	}
+}

@@ -1,0 +1,18 @@
+// Package histories decides whether what clients saw of a SCIM service can be explained by a service that loses nothing and
+// does nothing twice.
+//
+// Clients record what they asked, what was answered and when. A request that was never answered, or answered with a 5xx, may
+// have taken effect, and may still do so at any later time; it is never held against the service whether it did. Everything
+// else is. The history is then cut into small ones, and for each, porcupine looks for an order of its requests that fits
+// what was answered, with each request taking effect at one moment between call and answer (Herlihy and Wing's
+// linearizability):
+//
+//   - for each user, the user as a whole: which attributes it has, and whether it is there;
+//   - for each name, who bears it: one user at most, and whoever was answered 201 or 200;
+//   - for each group and person, whether they are a member.
+//
+// GET /Users/{id} and a filter for userName must fit in as of the moment they were made. Searches by externalId and the
+// members of a group are read from a replica's cache: they may be as old as that replica's own last write, and no older.
+//
+// The stories in internal/e2e record histories from real processes that are killed meanwhile.
+package histories

@@ -1,0 +1,85 @@
+package histories
+
+import "lightrun.com/scim-operator/internal/names"
+
+// nameState is one name.
+type nameState struct {
+	bearer   string // the user's tag; "" for nobody
+	answered bool   // somebody was told that the bearer exists
+	former   string // who bore it last and was renamed: their account may bear it for a while, and keeps others from it
+}
+
+// free says whether the user may take the name.
+func (s nameState) free(tag string) bool { return s.bearer == "" || s.bearer == tag }
+
+// blocked says whether another can have been told that the name is taken.
+func (s nameState) blocked(tag string) bool {
+	return !s.free(tag) || s.former != "" && s.former != tag
+}
+
+// stepName says whether a name in state s allows the answer a, and what becomes of it. The model is of one name: requests on users who never
+// had it are not put to it.
+func stepName(name string) func(s nameState, request any, a Answer) (bool, nameState) {
+	return func(s nameState, request any, a Answer) (bool, nameState) {
+		switch r := request.(type) {
+		case Create:
+			return s.take(r.Person.Tag, a)
+		case vanish:
+			if s.bearer == r.Tag && !s.answered {
+				s = nameState{}
+			}
+			return true, s
+		case Find:
+			if a.Person == nil {
+				return s.bearer == "", s
+			}
+			return s.bearer == a.Person.Tag, s
+		case Get: // only of somebody who was shown to bear it
+			return s.bearer == r.Tag, s
+		case Update:
+			return s.update(name, r, a)
+		case Delete:
+			return true, s.leave(r.Tag, a)
+		}
+		return false, s
+	}
+}
+
+func (s nameState) take(tag string, a Answer) (bool, nameState) {
+	switch {
+	case a.Outcome == Taken:
+		return s.blocked(tag), s
+	case s.free(tag):
+		return true, nameState{bearer: tag, answered: a.Outcome == Done || s.bearer == tag && s.answered}
+	}
+	return a.Outcome == Unanswered, s
+}
+
+func (s nameState) update(name string, r Update, a Answer) (bool, nameState) {
+	effective := a.Outcome == Done || a.Outcome == Unanswered
+	switch {
+	case r.Name != nil && names.Fold(*r.Name) == name && (effective || a.Outcome == Taken):
+		return s.take(r.Tag, a)
+	case !effective:
+		return true, s
+	case r.Name == nil && a.Outcome == Done && a.Person != nil && names.Fold(a.Person.Name) == name:
+		s.answered = true
+		return s.bearer == r.Tag, s
+	case r.Name != nil && s.bearer == r.Tag:
+		return true, nameState{former: r.Tag}
+	}
+	return true, s
+}
+
+func (s nameState) leave(tag string, a Answer) nameState {
+	if a.Outcome != Done && a.Outcome != Unanswered {
+		return s
+	}
+	if s.bearer == tag {
+		return nameState{}
+	}
+	if s.former == tag {
+		s.former = ""
+	}
+	return s
+}
