@@ -114,6 +114,11 @@ const (
 	// ScimUser is gone and that were found by the time that it gives (RFC 3339).
 	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
 
+	// AnnotationRequest on a ScimUser or AgentPool is the id of the request that last changed what the provider says of it.
+	AnnotationRequest = "iam.lightrun.com/request-id"
+	// AnnotationDeletion on a ScimUser or AgentPool is the id of the SCIM request that deletes it.
+	AnnotationDeletion = "iam.lightrun.com/deletion-request-id"
+
 	// LabelTokenProvider on a token Secret names the ProviderType whose pushes its tokens are for.
 	LabelTokenProvider = "iam.lightrun.com/identity-provider"
 

@@ -30,6 +30,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers"
+	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/directory"
@@ -171,5 +172,7 @@ func connect(p v1alpha1.Portal, key string) (portal.Client, error) {
 		URL:  p.URL,
 		Key:  func(context.Context) (string, error) { return key, nil },
 		HTTP: &http.Client{Transport: transport},
+
+		RequestID: gate.RequestID,
 	})
 }

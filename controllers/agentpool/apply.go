@@ -87,6 +87,8 @@ func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, err
 
 // write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
 func (p *pass) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
+	// A push makes a pool or renames it; its roles and description are people's.
+	ctx, p.request = gate.Request(ctx, p.pool, p.have == nil || p.have.Name != plan.Write.Name)
 	var got *portal.Pool
 	put := func() (err error) {
 		got, err = p.view.Client.PutPool(ctx, plan.Write)

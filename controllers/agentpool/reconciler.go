@@ -56,6 +56,7 @@ type pass struct {
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
+	request  string // what the pass is called in the portal's audit
 	silent   bool
 }
 
@@ -71,6 +72,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	p := &pass{Reconciler: r, pool: &pool, view: r.Session.View()}
+	ctx, p.request = gate.Request(ctx, &pool, false)
 	switch {
 	case !pool.DeletionTimestamp.IsZero():
 		return p.report(ctx, p.run(ctx, p.release))
@@ -139,7 +141,7 @@ func (p *pass) resolve(context.Context) (bool, error) {
 func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
 func (p *pass) event(kind, reason, action, note string, args ...any) {
-	p.Recorder.Eventf(p.pool, nil, kind, reason, action, note, args...)
+	p.Recorder.Eventf(p.pool, nil, kind, reason, action, "%s", gate.Note(fmt.Sprintf(note, args...), p.request))
 }
 
 // report writes the status once, when something in it changed.

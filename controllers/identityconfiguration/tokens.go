@@ -90,7 +90,7 @@ func (p *pass) tokens(ctx context.Context) (bool, error) {
 	for i, k := range keys {
 		entries[i] = tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: p.config.Spec.IdentityProvider.Type}
 	}
-	p.accepted.portal = append(entries, p.ended(entries)...)
+	p.accepted.portal = slices.Concat(entries, p.ended(entries))
 	if err := p.putTokens(ctx, tokens.Format(p.accepted.portal)); err != nil {
 		return false, err
 	}

@@ -5,6 +5,7 @@ package scimuser
 
 import (
 	"context"
+	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -53,7 +54,8 @@ type pass struct {
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
-	silent   bool // nothing is known yet, so nothing is reported
+	request  string // what the pass is called in the portal's audit
+	silent   bool   // nothing is known yet, so nothing is reported
 }
 
 // step does one part of a pass. done ends the pass without an error.
@@ -70,6 +72,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	p := &pass{Reconciler: r, user: &u, view: r.Session.View()}
+	ctx, p.request = gate.Request(ctx, &u, !gate.Settled(&u, u.Status.Conditions))
 	if !u.DeletionTimestamp.IsZero() {
 		return p.report(ctx, p.run(ctx, p.release, p.finish))
 	}
@@ -131,7 +134,7 @@ func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
 // event tells of one change.
 func (p *pass) event(kind, reason, action, note string, args ...any) {
-	p.Recorder.Eventf(p.user, nil, kind, reason, action, note, args...)
+	p.Recorder.Eventf(p.user, nil, kind, reason, action, "%s", gate.Note(fmt.Sprintf(note, args...), p.request))
 }
 
 const (

@@ -29,6 +29,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers"
+	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/directory"
@@ -160,7 +161,7 @@ func (w *world) startManager() {
 		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist,
 		Attributes: directory.Attributes,
 		Connect: func(p v1alpha1.Portal, key string) (portal.Client, error) {
-			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second})
+			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: gate.RequestID})
 		},
 	}))
 	done := make(chan error, 1)

@@ -10,12 +10,14 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/requestid"
 	"lightrun.com/scim-operator/internal/scim"
 )
 
@@ -82,12 +84,39 @@ func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]
 	return d.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// stamped is the metadata of a patch of what the provider says: on top of this version only, with the time of the change.
-func (d *Directory) stamped(o client.Object) map[string]any {
-	return map[string]any{
-		"resourceVersion": o.GetResourceVersion(),
-		"annotations":     map[string]any{AnnotationLastModified: d.now().UTC().Format(timeFormat)},
+// stamped is the metadata of a patch of what the provider says: on top of this version only, with the time of the change and the request
+// that made it.
+func (d *Directory) stamped(ctx context.Context, o client.Object) map[string]any {
+	annotations := map[string]any{AnnotationLastModified: d.now().UTC().Format(timeFormat)}
+	if id := requestid.From(ctx); id != "" {
+		annotations[v1alpha1.AnnotationRequest] = id
 	}
+	return map[string]any{"resourceVersion": o.GetResourceVersion(), "annotations": annotations}
+}
+
+// fresh is the metadata of an object that the provider's request creates.
+func (d *Directory) fresh(ctx context.Context, finalizer string) metav1.ObjectMeta {
+	m := metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Finalizers: []string{finalizer}}
+	if id := requestid.From(ctx); id != "" {
+		m.Annotations = map[string]string{v1alpha1.AnnotationRequest: id}
+	}
+	return m
+}
+
+// remove deletes an object as it was read, and no newer one: of two deletions only one wins. Who asks is noted on it first, for those who
+// work on what the finalizer keeps.
+func (d *Directory) remove(ctx context.Context, o client.Object) error {
+	if id := requestid.From(ctx); id != "" {
+		err := d.patch(ctx, o, map[string]any{"metadata": map[string]any{
+			"resourceVersion": o.GetResourceVersion(),
+			"annotations":     map[string]any{v1alpha1.AnnotationDeletion: id},
+		}})
+		if err != nil {
+			return err
+		}
+	}
+	uid, rv := o.GetUID(), o.GetResourceVersion()
+	return d.client.Delete(ctx, o, client.Preconditions{UID: &uid, ResourceVersion: &rv})
 }
 
 // create stores a new object.

@@ -3,9 +3,7 @@ package directory
 import (
 	"context"
 
-	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/names"
@@ -86,7 +84,7 @@ func (g groups) createOnce(ctx context.Context, idp v1alpha1.IDPGroup, members [
 		return g.link(ctx, waiting, idp, members)
 	}
 	have := &v1alpha1.AgentPool{
-		ObjectMeta: metav1.ObjectMeta{Namespace: g.namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerPool}},
+		ObjectMeta: g.fresh(ctx, v1alpha1.FinalizerPool),
 		Spec:       v1alpha1.AgentPoolSpec{IDP: &idp},
 	}
 	if err := g.create(ctx, have); err != nil {
@@ -175,7 +173,7 @@ func (g groups) writeIDP(ctx context.Context, have *v1alpha1.AgentPool, idp *v1a
 	if err != nil || difference == nil {
 		return err
 	}
-	return refused(g.patch(ctx, have, map[string]any{"metadata": g.stamped(have), "spec": difference}))
+	return refused(g.patch(ctx, have, map[string]any{"metadata": g.stamped(ctx, have), "spec": difference}))
 }
 
 // claimNames claims names for a pool, or says who has one of them.

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
@@ -67,8 +66,7 @@ func (g groups) detachOnce(ctx context.Context, have *v1alpha1.AgentPool) error 
 		}
 		return err
 	}
-	uid, rv := have.UID, have.ResourceVersion
-	err := g.client.Delete(ctx, have.DeepCopy(), client.Preconditions{UID: &uid, ResourceVersion: &rv})
+	err := g.remove(ctx, have.DeepCopy())
 	if err == nil {
 		g.pools.removed(have.Name, untilDeleted)
 	}

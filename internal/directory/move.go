@@ -94,7 +94,7 @@ func (d *Directory) moveOnce(ctx context.Context, who, id string, in, fresh bool
 	slices.Sort(pools)
 	u := &v1alpha1.ScimUser{}
 	u.Namespace, u.Name, u.ResourceVersion = d.namespace, who, at
-	err = d.patch(ctx, u, map[string]any{"metadata": d.stamped(u), "spec": map[string]any{"pools": pools}})
+	err = d.patch(ctx, u, map[string]any{"metadata": d.stamped(ctx, u), "spec": map[string]any{"pools": pools}})
 	switch {
 	case apierrors.IsNotFound(err) && !in:
 		return 0, nil
@@ -152,7 +152,7 @@ func (d *Directory) trace(ctx context.Context, have *v1alpha1.AgentPool, highest
 		if traced(&now) >= highest {
 			return nil
 		}
-		metadata := d.stamped(&now)
+		metadata := d.stamped(ctx, &now)
 		metadata["annotations"].(map[string]any)[annotationMembersAsOf] = fmt.Sprintf("%s/%d", now.UID, highest)
 		err := d.patch(ctx, &now, map[string]any{"metadata": metadata})
 		if err == nil {

@@ -4,10 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/names"
@@ -73,7 +70,7 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 		return nil, err
 	}
 	user := &v1alpha1.ScimUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: u.namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerUser}},
+		ObjectMeta: u.fresh(ctx, v1alpha1.FinalizerUser),
 		Spec:       spec,
 	}
 	if err := bounded(user); err != nil {
@@ -205,7 +202,7 @@ func (u users) rename(ctx context.Context, have *v1alpha1.ScimUser, name string)
 
 // write patches what changed, on top of the version that was read.
 func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, spec map[string]any) (*server.Resource, error) {
-	err := u.patch(ctx, have, map[string]any{"metadata": u.stamped(have), "spec": spec})
+	err := u.patch(ctx, have, map[string]any{"metadata": u.stamped(ctx, have), "spec": spec})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, errNoUser(have.Name)
@@ -239,8 +236,7 @@ func (u users) deleteOnce(ctx context.Context, id string, ifVersion server.Preco
 	if err := holds(ifVersion, userVersion(have)); err != nil {
 		return err
 	}
-	uid, rv := have.UID, have.ResourceVersion
-	err = u.client.Delete(ctx, have, client.Preconditions{UID: &uid, ResourceVersion: &rv}) // of two deletions only one wins
+	err = u.remove(ctx, have)
 	switch {
 	case apierrors.IsNotFound(err):
 		return errNoUser(id)

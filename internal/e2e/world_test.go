@@ -30,7 +30,9 @@ type world struct {
 	tag string
 	// token is what the played identity provider sends.
 	token string
-	http  *http.Client
+	// request is what the provider calls its requests; empty to leave that to the webhook.
+	request string
+	http    *http.Client
 }
 
 func newWorld(t *testing.T, env *devenv.Environment) *world {
@@ -66,6 +68,9 @@ func (w *world) scim(ctx context.Context, method, path string, body any) (answer
 	}
 	request.Header.Set("Authorization", "Bearer "+w.token)
 	request.Header.Set("Content-Type", "application/scim+json")
+	if w.request != "" {
+		request.Header.Set("X-Request-Id", w.request)
+	}
 	response, err := w.http.Do(request)
 	if err != nil {
 		return answer{}, err

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/requestid"
 )
 
 func open(t *testing.T) *store.Store {
@@ -79,7 +80,7 @@ func TestFaultsAreOursAndTellNothing(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	w := get(t, h, "/api/v1/users", "Authorization", "Bearer demo-secret-key-0123456789", RequestIDHeader, "demo-9")
+	w := get(t, h, "/api/v1/users", "Authorization", "Bearer demo-secret-key-0123456789", requestid.Header, "demo-9")
 	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "demo-9") || strings.Contains(w.Body.String(), "sql") {
 		t.Errorf("answers %d %s", w.Code, w.Body)
 	}

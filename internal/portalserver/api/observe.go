@@ -4,23 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"regexp"
 	"runtime/debug"
 	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/requestid"
 )
-
-// RequestIDHeader carries the request id in both directions; it joins logs and audit.
-const RequestIDHeader = "X-Request-Id"
-
-// usableID is what a client may call its request.
-var usableID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 
 // observation is what becomes known of a request while it is served.
 type observation struct {
@@ -84,11 +77,8 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // observe gives each request its id, counts it, logs its faults and survives a panic in it.
 func observe(next http.Handler, log logr.Logger, m metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o := &observation{id: r.Header.Get(RequestIDHeader)}
-		if !usableID.MatchString(o.id) {
-			o.id = uuid.NewString()
-		}
-		w.Header().Set(RequestIDHeader, o.id)
+		o := &observation{id: requestid.Of(r.Header)}
+		w.Header().Set(requestid.Header, o.id)
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		sw := &statusWriter{ResponseWriter: w}

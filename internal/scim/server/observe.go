@@ -6,18 +6,18 @@ import (
 	"runtime/debug"
 	"strconv"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"lightrun.com/scim-operator/internal/requestid"
 	"lightrun.com/scim-operator/internal/scim"
 )
 
 // begin makes the call for a request: its id, its logger, the configuration that it is served under.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
-	id := requestID(r.Header.Get("X-Request-Id"))
-	w.Header().Set("X-Request-Id", id)
+	id := requestid.Of(r.Header)
+	w.Header().Set(requestid.Header, id)
 	c := &call{
-		Server: s, ctx: r.Context(), w: w, r: r, start: s.Now(), id: id,
+		Server: s, ctx: requestid.With(r.Context(), id), w: w, r: r, start: s.Now(), id: id,
 		log:     s.Log.WithValues("requestId", id),
 		config:  s.Configuration(),
 		method:  r.Method,
@@ -25,19 +25,6 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 	}
 	c.base = c.baseURL()
 	return c
-}
-
-// requestID is the client's, if it is fit for a log, or a new one.
-func requestID(given string) string {
-	if given == "" || len(given) > 128 {
-		return uuid.NewString()
-	}
-	for i := range len(given) {
-		if given[i] <= ' ' || given[i] >= 0x7f {
-			return uuid.NewString()
-		}
-	}
-	return given
 }
 
 // end answers a panic, writes the one log line of the request and counts it. The line holds no personal data: no query, no id of a person.
