@@ -30,6 +30,8 @@ type options struct {
 	tokenDirs                           list
 	rate                                float64
 	burst                               int
+	maxConnections                      int
+	waits                               waits
 	trustForwarded                      bool
 	log                                 zap.Options
 }
@@ -44,7 +46,7 @@ func (l *list) Set(v string) error {
 }
 
 func flags() (*options, error) {
-	o := &options{}
+	o := &options{waits: defaultWaits()}
 	f := flag.CommandLine // holds --kubeconfig, which controller-runtime registers
 	f.StringVar(&o.listen, "listen", ":8443", "address of the SCIM service")
 	f.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt and tls.key; plain HTTP without it")
@@ -54,6 +56,7 @@ func flags() (*options, error) {
 	f.Var(&o.tokenDirs, "token-dir", "folder with files of token digests; may be given several times")
 	f.Float64Var(&o.rate, "rate", 200, "requests per second and token; 0 for no limit")
 	f.IntVar(&o.burst, "burst", 400, "requests that a token may send at once")
+	f.IntVar(&o.maxConnections, "max-connections", 1000, "connections at the same time and address; more wait; 0 for no limit")
 	f.BoolVar(&o.trustForwarded, "trust-forwarded-headers", false, "take the public URL from X-Forwarded-Proto and X-Forwarded-Host when the IdentityConfiguration has no scimBaseURL")
 	level := f.String("log-level", "info", "debug, info or error; debug shows personal data")
 	f.Parse(os.Args[1:]) //nolint:errcheck // ExitOnError

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap/zapcore"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
@@ -111,15 +112,26 @@ type listener struct {
 	certDir       string
 }
 
+// waits is how long a client may take: to send the head of a request, to send all of it, to take the answer, and until the next request.
+type waits struct{ head, request, answer, idle time.Duration }
+
+// defaultWaits cuts what is slower than any identity provider: they give up after 60 seconds.
+func defaultWaits() waits {
+	return waits{head: 10 * time.Second, request: 30 * time.Second, answer: 2 * time.Minute, idle: 2 * time.Minute}
+}
+
 func (s *service) serve(ctx context.Context, l listener) error {
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.address)
 	if err != nil {
 		return fmt.Errorf("listen for %s: %w", l.name, err)
 	}
+	if s.options.maxConnections > 0 {
+		socket = netutil.LimitListener(socket, s.options.maxConnections)
+	}
+	w := s.options.waits
 	server := &http.Server{
-		Handler: l.handler,
-		// An identity provider gives up after 60 seconds; a body or a reader slower than that is cut.
-		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 2 * time.Minute, IdleTimeout: 2 * time.Minute,
+		Handler:           l.handler,
+		ReadHeaderTimeout: w.head, ReadTimeout: w.request, WriteTimeout: w.answer, IdleTimeout: w.idle,
 		MaxHeaderBytes: 64 << 10,
 	}
 	if l.certDir != "" {

@@ -88,7 +88,7 @@ func TestService(t *testing.T) {
 	client := certificate(t, certDir)
 	o := &options{
 		listen: address(t), healthListen: address(t), metricsListen: address(t), namespace: namespace,
-		tokenDirs: list{tokenDir}, tlsCertDir: certDir, rate: 1000, burst: 1000,
+		waits: defaultWaits(), tokenDirs: list{tokenDir}, tlsCertDir: certDir, rate: 1000, burst: 1000,
 	}
 	s, err := wire(o, cp.Config, logr.Discard())
 	if err != nil {

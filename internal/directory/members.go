@@ -2,7 +2,6 @@ package directory
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -29,6 +28,8 @@ const (
 	annotationMembersAsOf = "iam.lightrun.com/members-as-of"
 	// maxPools is how many pools a person can be in; the CRD says the same.
 	maxPools = 512
+	// maxUnknown is after how many ids of nobody the rest is not asked for any more.
+	maxUnknown = 32
 	// writers is how many people are patched at a time for one request.
 	writers = 8
 )
@@ -50,9 +51,17 @@ func (d *Directory) knownPeople(ctx context.Context, ids []string) error {
 	unknown := map[string]bool{}
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(writers)
+	enough := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(unknown) >= maxUnknown
+	}
 	for _, id := range ids {
 		if d.people.get(id) != nil {
 			continue
+		}
+		if enough() {
+			break
 		}
 		work.Go(func() error {
 			u := &v1alpha1.ScimUser{}
@@ -83,7 +92,7 @@ func errUnknownMembers(ids []string) error {
 	const most = 10
 	named, more := ids, ""
 	if len(ids) > most {
-		named, more = ids[:most], fmt.Sprintf(" and %d more", len(ids)-most)
+		named, more = ids[:most], " and more"
 	}
 	for i, id := range named {
 		named[i] = strconv.Quote(clip(id))

@@ -13,13 +13,13 @@ type Limits struct {
 	// Depth is how deep arrays and objects may nest; 16 by default. A bulk request with a PATCH of a multi-valued
 	// complex attribute needs 9.
 	Depth int
-	// Values is how many values of any kind a body may hold; 250,000 by default.
+	// Values is how many values of any kind a body may hold; 100,000 by default. A MiB of group members holds 60,000.
 	Values int
 }
 
 const (
 	defaultDepth  = 16
-	defaultValues = 250_000
+	defaultValues = 100_000
 )
 
 // DecodeJSON reads one JSON object (RFC 8259), strictly: it refuses invalid UTF-8, lone surrogates, anything after the object,

@@ -19,8 +19,8 @@ func Compile(s string, rt *schema.ResourceType) (*Matcher, error) {
 	return Bind(n, rt)
 }
 
-// Bind checks n against rt: attributes exist and may be filtered on, comparisons fit their types. Every error is a 400
-// invalidFilter that says at which position what is wrong.
+// Bind checks n against rt: attributes exist and may be filtered on, comparisons fit their types. Errors are 400
+// invalidFilter, saying at which position what is wrong, and 403 sensitive (RFC 7644 §7.5.2) for an attribute that is never returned.
 func Bind(n Node, rt *schema.ResourceType) (*Matcher, error) {
 	root, err := binder{rt: rt}.bind(n)
 	if err != nil {
@@ -38,6 +38,9 @@ func BindValue(n Node, attr *schema.Attribute) (*Matcher, error) {
 	}
 	return &Matcher{root}, nil
 }
+
+// Terms is how many comparisons the filter makes of a resource or an element at most.
+func (m *Matcher) Terms() int { return m.root.terms() }
 
 // Match says whether the canonical resource o satisfies the filter.
 func (m *Matcher) Match(o scim.Object) bool { return m.root.match(o) }
@@ -97,7 +100,7 @@ func (b binder) resolve(p schema.AttrPath, pos int) (schema.Ref, error) {
 		return ref, failAt(pos, "%q names a whole schema; compare one of its attributes", p.String())
 	}
 	if ref.Leaf().Returned == schema.Never {
-		return ref, failAt(pos, "%q can't be searched", p.String())
+		return ref, &scim.Error{Status: 403, Type: scim.Sensitive, Detail: fmt.Sprintf("%q is never returned, so it can't be searched. Leave it out.", p.String())}
 	}
 	return ref, nil
 }

@@ -6,7 +6,10 @@ import (
 )
 
 // matcher is a bound node. It is asked about a scope: a resource, or an element of a multi-valued attribute.
-type matcher interface{ match(scope any) bool }
+type matcher interface {
+	match(scope any) bool
+	terms() int
+}
 
 type (
 	andMatcher []matcher
@@ -23,6 +26,20 @@ type (
 		inner, then matcher
 	}
 )
+
+func (m andMatcher) terms() int      { return termsOf(m) }
+func (m orMatcher) terms() int       { return termsOf(m) }
+func (m notMatcher) terms() int      { return m.inner.terms() }
+func (m *leafMatcher) terms() int    { return 1 }
+func (m *elementMatcher) terms() int { return m.inner.terms() + 1 }
+
+func termsOf(all []matcher) int {
+	n := 0
+	for _, m := range all {
+		n += m.terms()
+	}
+	return n
+}
 
 func (m andMatcher) match(scope any) bool {
 	for _, inner := range m {

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -104,7 +105,6 @@ func TestBindRefuses(t *testing.T) {
 		"UnknownSchema":   {`urn:x:userName eq "x"`, `has no schema "urn:x"`},
 		"WholeSchema":     {scim.SchemaEnterpriseUser + ` pr`, "names a whole schema"},
 		"CoreSchema":      {scim.SchemaUser + ` pr`, "names a whole schema"},
-		"Password":        {`password eq "x"`, "can't be searched"},
 		"BooleanOrder":    {`active gt true`, "gt does not go with"},
 		"BinaryOrder":     {`x509Certificates.value ge "x"`, "ge does not go with"},
 		"TimeContains":    {`meta.created co "2026"`, "co does not go with"},
@@ -126,6 +126,31 @@ func TestBindRefuses(t *testing.T) {
 			m, err := Compile(tc.in, schema.User())
 			wantFilterError(t, m, err, tc.says)
 		})
+	}
+}
+
+// TestSensitive is RFC 7644 §7.5.2: what is never returned is never asked for either.
+func TestSensitive(t *testing.T) {
+	for _, text := range []string{`password eq "x"`, `userName eq "a" or PASSWORD sw "s"`, scim.SchemaUser + `:password pr`} {
+		var e *scim.Error
+		if _, err := Compile(text, schema.User()); !errors.As(err, &e) || e.Status != 403 || e.Type != scim.Sensitive {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestTerms(t *testing.T) {
+	for text, want := range map[string]int{`userName pr`: 1, `not (a.b pr)`: 0, `title pr and (active eq true or not (nickName pr))`: 3, `emails[type eq "work" and value pr]`: 3} {
+		m, err := Compile(text, schema.User())
+		if want == 0 {
+			if err == nil {
+				t.Errorf("%s must be refused", text)
+			}
+			continue
+		}
+		if err != nil || m.Terms() != want {
+			t.Errorf("%s: %d terms, want %d, %v", text, m.Terms(), want, err)
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // with it and is resource itself when nothing changed.
 //
 // Errors are 400 and name the operation: invalidPath, invalidFilter, noTarget (a remove without path; a value path that can't
-// be created), mutability (a read-only or required target), invalidValue.
+// be created), mutability (a read-only or required target), invalidValue; and 413 for operations that together compare too much.
 func Apply(rt *schema.ResourceType, resource scim.Object, ops []Operation) (result scim.Object, changed bool, err error) {
 	e := editor{rt: rt, out: maps.Clone(resource), lists: map[schema.Ref]bool{}}
 	if e.out == nil {
@@ -39,6 +39,7 @@ type editor struct {
 	rt    *schema.ResourceType
 	out   scim.Object
 	lists map[schema.Ref]bool // multi-valued attributes that were written
+	work  int                 // what comparing elements has cost so far; see charge
 }
 
 // same compares without what follows from the rest.
@@ -150,6 +151,9 @@ func (e *editor) applyTo(p path.Path, op Operation) error {
 		return err
 	}
 	old := p.Get(e.out)
+	if err := e.charge(p, old, op); err != nil {
+		return err
+	}
 	value, err := newValue(p, old, op)
 	if err != nil {
 		return err

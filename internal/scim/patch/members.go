@@ -11,6 +11,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
+// MaxSearches is how many operations of a request may be a RemoveWhere: each goes through all members.
+const MaxSearches = 50
+
 // MemberOp is how a change alters a group's membership.
 type MemberOp string
 
@@ -34,8 +37,10 @@ type MemberChange struct {
 // that a membership of any size is never held in memory as a resource. The number of ids is bounded by the request's size alone.
 //
 // Errors are 400 and name the operation: those of path.Parse, invalidValue for a member without an id or for a nested
-// group, mutability for a change within a member (RFC 7643 §4.2: members are added and removed whole).
+// group, mutability for a change within a member (RFC 7643 §4.2: members are added and removed whole); and 413 for more
+// than MaxSearches removals that ask each member whether it is meant.
 func GroupOps(ops []Operation) (attrs []Operation, members []MemberChange, err error) {
+	searches := 0
 	for _, op := range ops {
 		rest, change, err := splitOp(op)
 		if err != nil {
@@ -46,7 +51,13 @@ func GroupOps(ops []Operation) (attrs []Operation, members []MemberChange, err e
 		}
 		if change != nil {
 			members = append(members, *change)
+			if change.Op == RemoveWhere {
+				searches++
+			}
 		}
+	}
+	if searches > MaxSearches {
+		return nil, nil, scim.Failure(413, "More than %d operations search the members with a filter other than value eq. Nothing was changed; send fewer at a time.", MaxSearches)
 	}
 	return attrs, members, nil
 }

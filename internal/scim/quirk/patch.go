@@ -38,7 +38,7 @@ func (n *normaliser) operation(in scim.Object) []any {
 		case equalFold(key, "op"):
 			return n.capitalised(s)
 		case equalFold(key, "path"):
-			return n.barePath(n.fixTypo(s))
+			return n.barePath(n.spell(s))
 		}
 		return v
 	})
@@ -105,7 +105,7 @@ func (n *normaliser) pathless(op scim.Object) []any {
 		return []any{op}
 	}
 	n.countEchoes(value)
-	value = n.typoKey(value)
+	value = n.misspeltKeys(value)
 	plain, paths := n.splitKeys(value)
 	var out []any
 	if len(plain) > 0 || len(paths) == 0 {

@@ -27,6 +27,8 @@ const (
 	ExtraSchema Name = "extra-schema"
 	// EnterpriseTypo: the enterprise URN written …enterprise:2.0User, without the colon (an example in entra-docs).
 	EnterpriseTypo Name = "enterprise-urn-typo"
+	// DraftSchema: the URNs of the drafts before RFC 7643, such as urn:scim:schemas:core:2.0 (OneLogin, goauthentik/authentik#11249).
+	DraftSchema Name = "draft-schema"
 	// UndeclaredExtension: a body with extension attributes whose URN schemas does not list.
 	UndeclaredExtension Name = "undeclared-extension"
 	// CapitalisedOperation: Add, Replace, Remove (entra-docs, application-provisioning-config-problem-scim-compatibility).
@@ -54,7 +56,7 @@ const (
 // Names lists all quirks, for a metric that shows each from the start.
 func Names() []Name {
 	return []Name{
-		MissingSchemas, ExtraSchema, EnterpriseTypo, UndeclaredExtension, CapitalisedOperation, BooleanString, ManagerShape,
+		MissingSchemas, ExtraSchema, EnterpriseTypo, DraftSchema, UndeclaredExtension, CapitalisedOperation, BooleanString, ManagerShape,
 		DottedKey, QualifiedKey, BareExtensionPath, ValueListRemoval, ReadOnlyEcho, NullSubAttribute, SeveralPrimaries,
 	}
 }
@@ -62,7 +64,7 @@ func Names() []Name {
 // Resource normalises the body of a POST or PUT for schema.Canonicalize and names the quirks that fired, each once. body is not changed.
 func Resource(rt *schema.ResourceType, body scim.Object) (scim.Object, []Name) {
 	n := &normaliser{rt: rt}
-	out := n.typoKey(body)
+	out := n.misspeltKeys(body)
 	out = n.nestKeys(out)
 	out = n.schemas(out)
 	out = n.undeclared(out)

@@ -70,7 +70,14 @@ func TestResource(t *testing.T) {
 			`{` + both + `,"` + ent + `":{"department":"D"}}`, []Name{EnterpriseTypo}},
 		"TypoBeside": {"", `{"schemas":["` + scim.SchemaUser + `","` + ent + `","urn:ietf:params:scim:schemas:extension:enterprise:2.0User"]}`,
 			`{` + both + `}`, []Name{EnterpriseTypo}},
-		"Undeclared": {"", `{` + core + `,"` + ent + `":{"department":"D"}}`, `{` + both + `,"` + ent + `":{"department":"D"}}`, []Name{UndeclaredExtension}},
+		"Draft": {"OneLogin lists the URNs of the drafts, and bears the enterprise attributes under them.",
+			`{"schemas":["urn:scim:schemas:core:2.0","urn:scim:schemas:extension:enterprise:2.0"],"userName":"a","urn:scim:schemas:extension:enterprise:2.0":{"department":"D"}}`,
+			`{` + both + `,"userName":"a","` + ent + `":{"department":"D"}}`, []Name{DraftSchema}},
+		"DraftWithType": {"", `{"schemas":["urn:scim:schemas:core:2.0:User"],"urn:scim:schemas:extension:enterprise:2.0:User:department":"D"}`,
+			`{` + both + `,"` + ent + `":{"department":"D"}}`, []Name{DraftSchema, QualifiedKey, UndeclaredExtension}},
+		"DraftBeside":   {"The right one wins.", `{"schemas":["` + scim.SchemaUser + `","urn:scim:schemas:core:2.0"]}`, `{` + core + `}`, []Name{DraftSchema}},
+		"DraftOfAGroup": {"Of another type it is as unknown as any.", `{"schemas":["` + scim.SchemaUser + `","urn:scim:schemas:core:2.0:Group"]}`, `{` + core + `}`, []Name{ExtraSchema}},
+		"Undeclared":    {"", `{` + core + `,"` + ent + `":{"department":"D"}}`, `{` + both + `,"` + ent + `":{"department":"D"}}`, []Name{UndeclaredExtension}},
 		"Booleans": {"", `{` + core + `,"active":"True","emails":[{"value":"x","primary":"FALSE"}],"title":"True"}`,
 			`{` + core + `,"active":true,"emails":[{"value":"x","primary":false}],"title":"True"}`, []Name{BooleanString}},
 		"NotABoolean":  {"Other words stay, to be refused.", `{` + core + `,"active":"yes"}`, ``, nil},
@@ -144,7 +151,7 @@ func TestNames(t *testing.T) {
 		}
 		seen[n] = true
 	}
-	if len(seen) != 14 {
+	if len(seen) != 15 {
 		t.Errorf("%d quirks are listed", len(seen))
 	}
 }

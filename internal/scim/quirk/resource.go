@@ -10,31 +10,68 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// enterpriseTypo is what Microsoft's example has for the enterprise URN.
-const enterpriseTypo = "urn:ietf:params:scim:schemas:extension:enterprise:2.0User"
-
-// fixTypo: EnterpriseTypo, at the start of s.
-func (n *normaliser) fixTypo(s string) string {
-	if len(s) < len(enterpriseTypo) || !strings.EqualFold(s[:len(enterpriseTypo)], enterpriseTypo) {
-		return s
-	}
-	n.fire(EnterpriseTypo)
-	return scim.SchemaEnterpriseUser + s[len(enterpriseTypo):]
+// misspelt is a way to write a schema's URN that is not the right one.
+type misspelt struct {
+	text, right string
+	quirk       Name
+	whole       bool // nothing may follow: what does would make it another text
 }
 
-// typoKey: EnterpriseTypo, in the names of a body.
-func (n *normaliser) typoKey(in scim.Object) scim.Object {
-	out := in
-	for key := range in {
-		fixed := n.fixTypo(key)
-		if fixed == key || schema.ValueOf(in, fixed) != nil {
+// spellings are the misspelt URNs, those that begin with another one first.
+func (n *normaliser) spellings() [4]misspelt {
+	const core, enterprise = "urn:scim:schemas:core:2.0", "urn:scim:schemas:extension:enterprise:2.0"
+	return [...]misspelt{
+		{"urn:ietf:params:scim:schemas:extension:enterprise:2.0User", scim.SchemaEnterpriseUser, EnterpriseTypo, false},
+		{enterprise + ":User", scim.SchemaEnterpriseUser, DraftSchema, false},
+		{enterprise, scim.SchemaEnterpriseUser, DraftSchema, true},
+		{core, n.rt.Schema.ID, DraftSchema, true},
+	}
+}
+
+// spell puts the right URN in the place of a misspelt one at the start of s: EnterpriseTypo, DraftSchema.
+func (n *normaliser) spell(s string) string {
+	for _, m := range n.spellings() {
+		if len(s) < len(m.text) || m.whole && len(s) > len(m.text) || !strings.EqualFold(s[:len(m.text)], m.text) {
 			continue
 		}
-		out = maps.Clone(out)
-		out[fixed] = in[key]
+		n.fire(m.quirk)
+		return m.right + s[len(m.text):]
+	}
+	if draft := "urn:scim:schemas:core:2.0:" + n.rt.Name; equalFold(s, draft) {
+		n.fire(DraftSchema)
+		return n.rt.Schema.ID
+	}
+	return s
+}
+
+// misspeltKeys: EnterpriseTypo and DraftSchema, in the names of a body. What stands under the right name wins.
+func (n *normaliser) misspeltKeys(in scim.Object) scim.Object {
+	out, copied := in, false
+	for key := range in {
+		if !strings.Contains(key, ":") {
+			continue
+		}
+		right := n.spell(key)
+		if right == key || !n.names(right) || schema.ValueOf(out, right) != nil {
+			continue
+		}
+		if !copied {
+			out, copied = maps.Clone(in), true
+		}
+		out[right] = in[key]
 		delete(out, key)
 	}
 	return out
+}
+
+// names says whether the type has a schema or an attribute of that qualified name.
+func (n *normaliser) names(qualified string) bool {
+	name, err := schema.ParseAttrPath(qualified)
+	if err != nil {
+		return false
+	}
+	_, err = n.rt.Resolve(name)
+	return err == nil
 }
 
 // nestKeys: DottedKey and QualifiedKey, in the body of a POST or PUT. Such a name moves to where it belongs, unless something is there.
@@ -57,7 +94,7 @@ func (n *normaliser) nestKeys(in scim.Object) scim.Object {
 		delete(out, key)
 		if p.Attribute == nil { // the core URN with all of its attributes
 			n.fire(QualifiedKey)
-			flatten(out, in[key])
+			n.flatten(out, in[key])
 			continue
 		}
 		n.fire(keyQuirk(key))
@@ -74,10 +111,13 @@ func keyQuirk(key string) Name {
 	return DottedKey
 }
 
-func flatten(out scim.Object, v any) {
+// flatten puts the attributes of v beside the others, unless one of that name is there. What the type does not know stays out: it would be ignored,
+// and looking for each of very many names among very many takes long.
+func (n *normaliser) flatten(out scim.Object, v any) {
 	o, _ := v.(scim.Object)
 	for name, inner := range o {
-		if schema.ValueOf(out, name) == nil {
+		known := n.rt.Attribute(name) != nil || n.rt.Extension(name) != nil
+		if known && schema.ValueOf(out, name) == nil {
 			out[name] = inner
 		}
 	}
@@ -131,7 +171,7 @@ func reserved(urn string) bool {
 	return false
 }
 
-// schemas: ExtraSchema and EnterpriseTypo, in the list of schemas.
+// schemas: ExtraSchema, EnterpriseTypo and DraftSchema, in the list of schemas.
 func (n *normaliser) schemas(in scim.Object) scim.Object {
 	return edit(in, func(key string, v any) any {
 		list, ok := v.([]any)
@@ -139,14 +179,15 @@ func (n *normaliser) schemas(in scim.Object) scim.Object {
 			return v
 		}
 		out := make([]any, 0, len(list))
+		declared := map[any]bool{n.rt.Schema.ID: slices.Contains(list, any(n.rt.Schema.ID)), scim.SchemaEnterpriseUser: slices.Contains(list, any(scim.SchemaEnterpriseUser))}
 		for _, e := range list {
 			urn, ok := e.(string)
 			if !ok {
 				out = append(out, e)
 				continue
 			}
-			fixed := n.fixTypo(urn)
-			if fixed != urn && slices.Contains(list, any(fixed)) {
+			fixed := n.spell(urn)
+			if fixed != urn && declared[fixed] {
 				continue
 			}
 			if !n.known(fixed) && !reserved(fixed) {

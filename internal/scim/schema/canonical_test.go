@@ -293,3 +293,18 @@ func FuzzAttrPath(f *testing.F) {
 		}
 	})
 }
+
+// TestRequiredExtension is RFC 7643 §6: a type may require an extension. None of ours does.
+func TestRequiredExtension(t *testing.T) {
+	rt := *User()
+	rt.Extensions = []Extension{{Schema: rt.Extensions[0].Schema, Required: true}}
+	body := scim.Object{"schemas": []any{scim.SchemaUser}, "userName": "ada"}
+	var e *scim.Error
+	if _, err := Canonicalize(&rt, body, Create); !errors.As(err, &e) || e.Type != scim.InvalidValue || !strings.Contains(e.Detail, scim.SchemaEnterpriseUser) {
+		t.Errorf("without it: %v", err)
+	}
+	body[scim.SchemaEnterpriseUser] = scim.Object{"department": "D"}
+	if _, err := Canonicalize(&rt, body, Create); err != nil {
+		t.Errorf("with it: %v", err)
+	}
+}

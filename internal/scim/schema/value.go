@@ -82,9 +82,12 @@ func (a *Attribute) text(v any, prefix string) (any, error) {
 			return nil, a.invalid(prefix, "this must be a time such as 2026-01-31T08:00:00Z")
 		}
 	case Binary:
-		if _, err := base64.StdEncoding.DecodeString(s); err != nil {
+		if !isBase64(s) {
 			return nil, a.invalid(prefix, "this must be base64")
 		}
+	}
+	if strings.ContainsFunc(s, unprintable) {
+		return nil, a.invalid(prefix, "a text holds no control characters but tabs and line breaks")
 	}
 	if a.check != nil {
 		if problem := a.check(s); problem != "" {
@@ -92,6 +95,17 @@ func (a *Attribute) text(v any, prefix string) (any, error) {
 		}
 	}
 	return s, nil
+}
+
+// isBase64 follows RFC 7643 §2.3.6: RFC 4648 §4, in which the padding at the end may be left out.
+func isBase64(s string) bool {
+	_, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	return err == nil && (!strings.HasSuffix(s, "=") || len(s)%4 == 0)
+}
+
+// unprintable tells control characters, which no provider means to send and which deceive whoever reads a log or a terminal.
+func unprintable(r rune) bool {
+	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
 }
 
 // complex reads the sub-attributes; unknown and read-only ones are ignored.

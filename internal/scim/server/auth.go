@@ -81,6 +81,18 @@ func (l *limits) take(key [32]byte) (seconds int) {
 	return int(math.Ceil(delay.Seconds()))
 }
 
+// charge takes n more requests out of the bucket, into debt if need be: the next ones wait until it is paid off.
+func (l *limits) charge(key [32]byte, n int) {
+	if l.rate <= 0 {
+		return
+	}
+	now := l.now()
+	bucket := l.bucket(key)
+	for range n {
+		bucket.ReserveN(now, 1)
+	}
+}
+
 func (l *limits) bucket(key [32]byte) *rate.Limiter {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,8 +18,8 @@ type bulkOperation struct {
 	refs                          []string // bulkIds of other operations that this one needs
 
 	done    bool
-	hidden  bool   // not of the request: the second half of a POST
-	created string // the id that a POST got
+	half    *bulkOperation // the POST whose second half this is; nil for an operation of the request
+	created string         // the id that a POST got
 	answer  scim.Object
 }
 
@@ -43,9 +44,11 @@ func (c *call) bulk() (reply, error) {
 		return reply{}, err
 	}
 	run.all()
+	run.complete()
+	c.limits.charge(c.identity.Secret, len(run.operations)-1)
 	var answers []any
 	for _, op := range run.operations {
-		if op.done && !op.hidden {
+		if op.done && op.half == nil {
 			answers = append(answers, op.answer)
 		}
 	}
@@ -54,6 +57,7 @@ func (c *call) bulk() (reply, error) {
 }
 
 func (c *call) readBulk(body scim.Object) (*bulkRun, error) {
+	c.countSchemas(body)
 	run := &bulkRun{call: c, posts: map[string]*bulkOperation{}}
 	var list []any
 	for name, v := range body {
@@ -100,6 +104,11 @@ func (b *bulkRun) read(list []any) error {
 			b.posts[op.bulkID] = op
 		}
 		b.operations = append(b.operations, op)
+	}
+	for _, op := range b.operations { // a reference to nothing decides the operation: the others need not be looked at again and again
+		if i := slices.IndexFunc(op.refs, func(id string) bool { return b.posts[id] == nil }); i >= 0 {
+			op.refs = op.refs[i : i+1]
+		}
 	}
 	return nil
 }
@@ -209,7 +218,20 @@ func (b *bulkRun) open(waiting []*bulkOperation) {
 	b.finish(waiting[0], "", errorReply(scim.Failure(http.StatusConflict, "The operations refer to each other in a circle that can't be resolved.")))
 }
 
-// ready says whether everything that op refers to is decided.
+// complete carries out second halves that failOnErrors cut off: what was answered with 201 must be whole, or say that it is not.
+func (b *bulkRun) complete() {
+	for _, op := range b.operations {
+		switch {
+		case op.done || op.half == nil:
+		case b.ready(op):
+			b.run(op)
+		default:
+			b.finish(op, "", errorReply(scim.Failure(http.StatusConflict, "The manager was not created.")))
+		}
+	}
+}
+
+// ready says whether everything that op refers to is decided. What is of no POST at all was sorted out when the request was read.
 func (b *bulkRun) ready(op *bulkOperation) bool {
 	for _, id := range op.refs {
 		if post := b.posts[id]; post != nil && !post.done {
@@ -244,7 +266,7 @@ func (b *bulkRun) runWithoutManager(op *bulkOperation, extension scim.Object) {
 		return
 	}
 	later := &bulkOperation{
-		method: http.MethodPatch, path: "/Users/" + op.created, refs: referencesIn(manager), hidden: true,
+		method: http.MethodPatch, path: "/Users/" + op.created, refs: referencesIn(manager), half: op,
 		data: scim.Object{"schemas": []any{scim.SchemaPatchOp}, "Operations": []any{
 			scim.Object{"op": "add", "path": scim.SchemaEnterpriseUser + ":manager", "value": manager},
 		}},
@@ -277,6 +299,7 @@ func (b *bulkRun) serve(method, path, version string, data scim.Object) (rep rep
 			return sub.refuse(err), ""
 		}
 	}
+	defer sub.letGo()
 	rep, err = sub.operation.handle(sub)
 	if err != nil {
 		rep = sub.refuse(err)
@@ -310,6 +333,10 @@ func (b *bulkRun) resolve(v any) any {
 // finish notes what became of an operation.
 func (b *bulkRun) finish(op *bulkOperation, path string, rep reply) {
 	op.done = true
+	if op.half != nil {
+		b.finishHalf(op.half, rep)
+		return
+	}
 	op.answer = scim.Object{"method": op.method, "status": strconv.Itoa(rep.status)}
 	if op.bulkID != "" {
 		op.answer["bulkId"] = op.bulkID
@@ -333,4 +360,19 @@ func (b *bulkRun) finish(op *bulkOperation, path string, rep reply) {
 	if op.method == http.MethodPost {
 		op.created = rep.location[strings.LastIndexByte(rep.location, '/')+1:]
 	}
+}
+
+// finishHalf notes in the answer to a POST that its second half failed: the person is there, but without the manager.
+func (b *bulkRun) finishHalf(post *bulkOperation, rep reply) {
+	if rep.status < 300 {
+		return
+	}
+	b.failures++
+	post.answer["status"] = strconv.Itoa(rep.status)
+	body, err := scim.DecodeJSON(rep.body, scim.Limits{})
+	if err != nil {
+		return
+	}
+	body["detail"] = fmt.Sprint("The User was created, but the manager could not be set: ", body["detail"])
+	post.answer["response"] = body
 }

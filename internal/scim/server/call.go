@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/uuid"
 
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/quirk"
@@ -29,26 +30,28 @@ type call struct {
 	log    logr.Logger
 	config Configuration
 
-	identity  Identity
-	base      string // public URL up to and with BasePath
-	method    string
-	segments  []string // of the path below BasePath, unescaped
-	query     url.Values
-	ifMatch   string
-	payload   []byte // the body when it does not come from r
-	plainJSON bool   // answer application/json
+	identity    Identity
+	base        string // public URL up to and with BasePath
+	method      string
+	segments    []string // of the path below BasePath, unescaped
+	query       url.Values
+	ifMatch     string
+	ifNoneMatch string
+	payload     []byte // the body when it does not come from r
+	plainJSON   bool   // answer application/json
 
 	resource  *endpoint
 	operation operation
+	held      int64 // of the server's memory; see budget.go
 	status    int
 	sent      bool
 }
 
 // locate finds the path below BasePath.
 func (c *call) locate() error {
-	rest, ok := strings.CutPrefix(c.r.URL.EscapedPath(), BasePath)
-	if !ok || rest != "" && rest[0] != '/' {
-		return scim.NotFound("There is nothing at this path. The SCIM service is at %s.", BasePath)
+	rest, err := belowBase(c.r.URL.EscapedPath())
+	if err != nil {
+		return err
 	}
 	query, err := url.ParseQuery(c.r.URL.RawQuery)
 	if err != nil {
@@ -57,6 +60,23 @@ func (c *call) locate() error {
 	c.query = query
 	c.segments, err = split(rest)
 	return err
+}
+
+// belowBase cuts off what the service stands under. The version may be left out, which means the only one there is; another one is a 400
+// invalidVers (RFC 7644 §3.13).
+func belowBase(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, unversioned)
+	if !ok || rest != "" && rest[0] != '/' {
+		return "", scim.NotFound("There is nothing at this path. The SCIM service is at %s.", BasePath)
+	}
+	first, below, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	if len(first) < 2 || first[0] != 'v' || strings.Trim(first[1:], "0123456789.") != "" {
+		return rest, nil
+	}
+	if first != version {
+		return "", scim.BadRequest(scim.InvalidVers, "Version %q of SCIM is not spoken here; use %s.", first, BasePath)
+	}
+	return below, nil
 }
 
 // split takes an escaped path apart. A trailing slash is ignored.
@@ -73,7 +93,18 @@ func split(path string) ([]string, error) {
 		}
 		parts[i] = plain
 	}
+	parts[len(parts)-1] = withoutSuffix(parts[len(parts)-1])
 	return parts, nil
+}
+
+// withoutSuffix takes off .scim, by which a client may ask for the format (RFC 7644 §3.8), from an endpoint or from an id that this service made. An
+// object that a person named x.scim keeps its name.
+func withoutSuffix(segment string) string {
+	plain, ok := strings.CutSuffix(segment, ".scim")
+	if !ok || uuid.Validate(plain) != nil && newRoutes().find([]string{plain}) == nil {
+		return segment
+	}
+	return plain
 }
 
 // param is the first value of a query parameter; names are compared exactly, as RFC 7644 writes them.
@@ -86,6 +117,9 @@ func (c *call) body() ([]byte, error) {
 	}
 	if c.r.ContentLength > MaxBody {
 		return nil, errTooLarge()
+	}
+	if err := c.hold(c.bodySize()); err != nil {
+		return nil, err
 	}
 	var in io.Reader = http.MaxBytesReader(c.w, c.r.Body, MaxBody)
 	switch encoding := strings.ToLower(c.r.Header.Get("Content-Encoding")); encoding {
@@ -108,6 +142,14 @@ func (c *call) body() ([]byte, error) {
 		return nil, scim.BadRequest(scim.InvalidSyntax, "The body could not be read to its end.")
 	}
 	return data, nil
+}
+
+// bodySize is how large the body can come to be.
+func (c *call) bodySize() int64 {
+	if c.r.ContentLength < 0 || c.r.Header.Get("Content-Encoding") != "" {
+		return MaxBody
+	}
+	return c.r.ContentLength
 }
 
 func errTooLarge() error {
@@ -157,7 +199,7 @@ func (c *call) negotiate() error {
 
 // acceptable says whether Accept allows application/json and application/scim+json. No header allows both.
 func acceptable(headers []string) (plain, scimOK bool) {
-	if len(headers) == 0 {
+	if strings.TrimSpace(strings.Join(headers, "")) == "" {
 		return true, true
 	}
 	for _, part := range strings.Split(strings.Join(headers, ","), ",") {

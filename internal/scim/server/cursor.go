@@ -30,6 +30,7 @@ type sealed struct {
 	Source int    `json:"s,omitempty"`
 	Key    string `json:"k,omitempty"`
 	Offset int    `json:"o,omitempty"`
+	Count  int    `json:"c"`
 	Query  []byte `json:"q"`
 	Time   int64  `json:"t"`
 }
@@ -46,8 +47,8 @@ func (p position) apply(q *Query, i, before int) {
 	}
 }
 
-// position is where a request starts.
-func (c *call) position(l listing) (position, error) {
+// position is where a request starts. A page after the first takes the count of the first when the request names none.
+func (c *call) position(l *listing) (position, error) {
 	switch {
 	case l.cursor == nil:
 		return position{offset: l.start - 1}, nil
@@ -61,9 +62,9 @@ const tagSize = 16
 
 // seal makes a cursor, of characters that need no escape in a URL.
 func (c *call) seal(l listing, p position) string {
-	s := sealed{Source: p.source, Key: p.key, Query: c.queryDigest(l), Time: c.Now().Unix()}
+	s := sealed{Source: p.source, Key: p.key, Query: c.queryDigest(l), Time: c.Now().Unix(), Count: l.count}
 	if l.sortBy != "" {
-		s = sealed{Offset: p.offset, Query: s.Query, Time: s.Time}
+		s.Source, s.Key, s.Offset = 0, "", p.offset
 	}
 	body, err := json.Marshal(s)
 	if err != nil {
@@ -72,7 +73,7 @@ func (c *call) seal(l listing, p position) string {
 	return base64.RawURLEncoding.EncodeToString(append(c.sign(body), body...))
 }
 
-func (c *call) open(l listing) (position, error) {
+func (c *call) open(l *listing) (position, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(*l.cursor)
 	if err != nil || len(raw) < tagSize || !hmac.Equal(c.sign(raw[tagSize:]), raw[:tagSize]) {
 		return position{}, scim.BadRequest(scim.InvalidCursor, "The cursor is not one of this service for this token; start again without it.")
@@ -84,9 +85,13 @@ func (c *call) open(l listing) (position, error) {
 	if c.Now().Sub(time.Unix(s.Time, 0)) > CursorTimeout {
 		return position{}, scim.BadRequest(scim.ExpiredCursor, "The cursor is older than %s; start again without it.", CursorTimeout)
 	}
-	if !hmac.Equal(s.Query, c.queryDigest(l)) {
+	if !hmac.Equal(s.Query, c.queryDigest(*l)) {
 		return position{}, scim.BadRequest(scim.InvalidCursor, "The cursor belongs to another query; keep path, filter, sorting, attributes and count from page to page.")
 	}
+	if l.countGiven && l.count != s.Count {
+		return position{}, scim.BadRequest(scim.InvalidCount, "The count was %d on the first page; keep it from page to page, or leave it out.", s.Count)
+	}
+	l.count = s.Count
 	return position{cursor: true, source: s.Source, key: s.Key, offset: s.Offset, sorted: l.sortBy != ""}, nil
 }
 
@@ -96,7 +101,7 @@ func (c *call) sign(body []byte) []byte {
 	return mac.Sum(nil)[:tagSize]
 }
 
-// queryDigest stands for what must stay the same from page to page. Count may be given or left out, as RFC 9865 §2 lets a client do.
+// queryDigest stands for what must stay the same from page to page, besides the count, which has an error of its own (RFC 9865 §2.1).
 func (c *call) queryDigest(l listing) []byte {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
 		strings.Join(c.segments, "/"), l.filter, l.sortBy, l.sortOrder, l.attributes, l.excluded,

@@ -9,6 +9,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/patch"
+	"lightrun.com/scim-operator/internal/scim/path"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
@@ -47,10 +48,12 @@ type Precondition func(version string) bool
 // Query is a list request, read and checked.
 type Query struct {
 	Filter *filter.Matcher // nil for all
-	SortBy *Order          // nil for the directory's own stable order
+	SortBy *path.Sort      // nil for the directory's own stable order
 	Offset int             // how many matches to pass over
 	After  string          // pass over everything up to this Key; only without SortBy
 	Count  int             // how many to return; 0 for the total alone
+	// Check, if set, is asked now and then while a list is gone through; its error is the list's.
+	Check func() error
 }
 
 // Page is a part of a list.
@@ -93,11 +96,15 @@ func (r *Resource) linkage() (attribute, endpoint string) {
 
 // AppendJSON appends the whole resource to dst.
 func (r *Resource) AppendJSON(dst []byte, base string) []byte {
-	dst = r.appendFixed(dst, base)
-	if r.Links == nil {
-		return dst
-	}
-	return r.appendLinks(dst, base)
+	return r.appendLinks(r.appendFixed(dst, base), base, nil)
+}
+
+// write is AppendJSON into a stream: however many links there are, few are in memory at a time.
+func (r *Resource) write(w *chunks, base string) {
+	w.put(r.appendLinks(r.appendFixed(w.tail(), base), base, func(dst []byte) []byte {
+		w.put(dst)
+		return w.tail()
+	}))
 }
 
 // appendFixed appends JSON with the base URL in place.
@@ -113,8 +120,11 @@ func (r *Resource) appendFixed(dst []byte, base string) []byte {
 	}
 }
 
-// appendLinks puts the links before the closing brace that dst ends in.
-func (r *Resource) appendLinks(dst []byte, base string) []byte {
+// appendLinks puts the links before the closing brace that dst ends in. pass, if set, takes what there is so far and returns what to go on with.
+func (r *Resource) appendLinks(dst []byte, base string, pass func([]byte) []byte) []byte {
+	if r.Links == nil {
+		return dst
+	}
 	attribute, endpoint := r.linkage()
 	first := true
 	for link := range r.Links {
@@ -125,6 +135,9 @@ func (r *Resource) appendLinks(dst []byte, base string) []byte {
 		}
 		first = false
 		dst = link.appendJSON(dst, base+endpoint)
+		if pass != nil {
+			dst = pass(dst)
+		}
 	}
 	if !first {
 		dst = append(dst, "]}"...)

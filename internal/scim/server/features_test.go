@@ -1,14 +1,18 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr/funcr"
@@ -232,4 +236,82 @@ func TestLargeAnswer(t *testing.T) {
 	if response.StatusCode != http.StatusOK || response.ContentLength > 0 {
 		t.Errorf("status %d, length %d", response.StatusCode, response.ContentLength)
 	}
+}
+
+// TestBulkIsCharged: a bulk request is worth its operations, or the limit could be passed by a thousand times.
+func TestBulkIsCharged(t *testing.T) {
+	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	s := newService(t, func(s *service) {
+		s.options.Rate, s.options.Burst, s.options.Now = 0.5, 2, func() time.Time { return now }
+	})
+	remove := obj{"method": "DELETE", "path": "/Users/x"}
+	s.do("POST", "/scim/v2/Bulk", bulkOf(nil, remove, remove, remove, remove, remove)).is(200, "Operations.#", 5)
+	if a := s.do("GET", "/scim/v2/Users", nil).problem(429, ""); a.header.Get("Retry-After") != "8" {
+		t.Errorf("Retry-After is %q: 5 of 2 are spent, and there is one in two seconds", a.header.Get("Retry-After"))
+	}
+	now = now.Add(8 * time.Second)
+	s.do("GET", "/scim/v2/Users", nil).is(200)
+}
+
+// TestPatience: what takes too long to find is a 400 tooMany, and nobody searches for a client that went away.
+func TestPatience(t *testing.T) {
+	var step time.Duration
+	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
+	s := newService(t, func(s *service) {
+		s.options.Now = func() time.Time {
+			now = now.Add(step)
+			return now
+		}
+	})
+	for i := range 300 {
+		s.user(fmt.Sprintf("user%d", i))
+	}
+	step = server.ListTime + time.Second
+	for _, query := range []string{`filter=userName%20co%20"x"`, "sortBy=userName"} {
+		s.do("GET", "/scim/v2/Users?"+query, nil).problem(400, "tooMany")
+	}
+	step = 0
+	s.do("GET", `/scim/v2/Users?filter=userName%20co%20"x"`, nil).is(200, "totalResults", 0)
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/scim/v2/Users?sortBy=userName", nil)
+	r.Header.Set("Authorization", "Bearer good")
+	w := httptest.NewRecorder()
+	if s.handler.ServeHTTP(w, r); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("a list for nobody is answered with %d", w.Code)
+	}
+}
+
+// TestManyLargeBodies: bodies share a bounded memory; whoever finds none waits a little and is asked to come again.
+func TestManyLargeBodies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t)
+		post := func(body io.Reader) *httptest.ResponseRecorder {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/scim/v2/Users", body)
+			r.Header.Set("Authorization", "Bearer good")
+			w := httptest.NewRecorder()
+			s.handler.ServeHTTP(w, r)
+			return w
+		}
+		var done sync.WaitGroup
+		var senders []*io.PipeWriter
+		for range 32 { // of unknown length each, so that each may become a MiB
+			reader, writer := io.Pipe()
+			senders = append(senders, writer)
+			done.Go(func() { post(reader) })
+		}
+		synctest.Wait()
+		start := time.Now()
+		body := `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"ada"}`
+		if w := post(strings.NewReader(body)); w.Code != 503 || w.Header().Get("Retry-After") != "5" || time.Since(start) > 10*time.Second {
+			t.Errorf("without memory: %d after %s", w.Code, time.Since(start))
+		}
+		for _, w := range senders {
+			_ = w.Close()
+		}
+		done.Wait()
+		if w := post(strings.NewReader(body)); w.Code != 201 {
+			t.Errorf("with memory again: %d", w.Code)
+		}
+	})
 }

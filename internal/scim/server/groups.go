@@ -124,7 +124,7 @@ func (c *call) deleteGroup() (reply, error) {
 // noVersion refuses If-Match with a tag: groups carry none, as their members are facts of their own that change one by one.
 func (c *call) noVersion() error {
 	if p := c.precondition(); p != nil && !p("") {
-		return scim.Failure(http.StatusPreconditionFailed, "Groups carry no ETag, so If-Match can't hold; leave it out.")
+		return scim.Failure(http.StatusPreconditionFailed, "Groups carry no ETag, so this condition can't hold; leave If-Match and If-None-Match out.")
 	}
 	return nil
 }

@@ -1,13 +1,17 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/filter"
+	"lightrun.com/scim-operator/internal/scim/path"
+	"lightrun.com/scim-operator/internal/scim/quirk"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
@@ -50,7 +54,7 @@ func (c *call) list(sources ...source) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	at, err := c.position(l)
+	at, err := c.position(&l)
 	if err != nil {
 		return reply{}, err
 	}
@@ -60,7 +64,7 @@ func (c *call) list(sources ...source) (reply, error) {
 		more  bool
 		last  position
 	)
-	queries, err := bind(l, sources)
+	queries, err := c.bind(l, sources)
 	if err != nil {
 		return reply{}, err
 	}
@@ -75,7 +79,7 @@ func (c *call) list(sources ...source) (reply, error) {
 		if err != nil {
 			return reply{}, err
 		}
-		show, err := showing(l.attributes, l.excluded, s.kind)
+		show, err := c.shown(l.attributes, l.excluded, s.kind)
 		if err != nil {
 			return reply{}, err
 		}
@@ -91,16 +95,20 @@ func (c *call) list(sources ...source) (reply, error) {
 }
 
 // bind reads filter and sortBy for each type. A type that lacks an attribute of the filter is passed over if another has it.
-func bind(l listing, sources []source) ([]*Query, error) {
+func (c *call) bind(l listing, sources []source) ([]*Query, error) {
 	queries := make([]*Query, len(sources))
 	var failure error
 	found := false
 	for i, s := range sources {
-		q := &Query{SortBy: order(l, s.kind.schema)}
+		sort, err := order(l, s.kind.schema)
+		if err != nil {
+			return nil, err
+		}
+		q := &Query{SortBy: sort, Check: c.patience()}
 		if l.filter != "" {
 			m, err := filter.Compile(l.filter, s.kind.schema)
 			if err != nil {
-				failure = err
+				failure = cmp.Or(failure, err)
 				continue
 			}
 			q.Filter = m
@@ -108,25 +116,44 @@ func bind(l listing, sources []source) ([]*Query, error) {
 		queries[i], found = q, true
 	}
 	if !found {
-		return nil, failure
+		return nil, c.inURL(failure)
 	}
 	return queries, nil
 }
 
+// inURL turns 403 sensitive, which asks for a POST (RFC 7644 §7.5.2), into 400 invalidFilter when it was one.
+func (c *call) inURL(err error) error {
+	var known *scim.Error
+	if c.method == http.MethodPost && errors.As(err, &known) && known.Type == scim.Sensitive {
+		return scim.BadRequest(scim.InvalidFilter, "%s", known.Detail)
+	}
+	return err
+}
+
+// patience ends a list whose client went away, or that takes longer than ListTime.
+func (c *call) patience() func() error {
+	return func() error {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		if c.Now().Sub(c.start) > ListTime {
+			return scim.BadRequest(scim.TooMany, "Comparing this filter with every resource takes longer than %s. Ask with eq for userName, externalId, id, displayName or an e-mail address, or for less.", ListTime)
+		}
+		return nil
+	}
+}
+
 // order reads sortBy and sortOrder. What can't be sorted by is ignored (RFC 7644 §3.4.2.3).
-func order(l listing, rt *schema.ResourceType) *Order {
-	if l.sortBy == "" {
-		return nil
+func order(l listing, rt *schema.ResourceType) (*path.Sort, error) {
+	sort, err := path.ParseSort(l.sortBy, l.sortOrder, rt)
+	var known *scim.Error
+	switch {
+	case errors.As(err, &known) && known.Type == scim.InvalidPath:
+		return nil, nil
+	case err != nil || l.sortBy == "":
+		return nil, err
 	}
-	name, err := schema.ParseAttrPath(l.sortBy)
-	if err != nil {
-		return nil
-	}
-	ref, err := rt.Resolve(name)
-	if err != nil || ref.Attribute == nil || ref.Leaf().Returned == schema.Never {
-		return nil
-	}
-	return &Order{By: ref, Descending: strings.EqualFold(l.sortOrder, "descending")}
+	return &sort, nil
 }
 
 // pageReply writes a ListResponse (RFC 7644 §3.4.2), one resource after the other, from bytes that are encoded already.
@@ -142,15 +169,12 @@ func (c *call) pageReply(l listing, all []shown, total int, last position, more 
 	return reply{status: http.StatusOK, stream: func(w *chunks) {
 		w.put(append(w.tail(), head+`,"Resources":[`...))
 		for i, s := range all {
-			b := w.tail()
 			if i > 0 {
-				b = append(b, ',')
+				w.put(append(w.tail(), ','))
 			}
-			b, err := s.show.append(b, s.resource, base)
-			if err != nil {
+			if err := s.show.write(w, s.resource, base); err != nil {
 				panic(err) // what was stored decodes; if not, an aborted answer is better than a wrong one
 			}
-			w.put(b)
 		}
 		w.put(append(w.tail(), "]}"...))
 	}}, nil
@@ -186,7 +210,8 @@ func integer(name, text string) (*int64, error) {
 		return nil, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond the range it is the largest number there is
+
 		return nil, scim.BadRequest(scim.InvalidValue, "%s must be a whole number.", name)
 	}
 	return &n, nil
@@ -214,6 +239,7 @@ func (c *call) searchRequest() (listing, error) {
 	if err != nil {
 		return listing{}, err
 	}
+	c.countSchemas(body)
 	var l listing
 	var start, count *int64
 	for name, v := range body {
@@ -286,6 +312,13 @@ func number(name string, v any, into **int64) error {
 		return scim.BadRequest(scim.InvalidSyntax, "%s must be a whole number.", name)
 	}
 	return nil
+}
+
+// countSchemas counts a message without schemas, which is read all the same.
+func (c *call) countSchemas(message scim.Object) {
+	if schema.ValueOf(message, "schemas") == nil {
+		c.fired([]quirk.Name{quirk.MissingSchemas})
+	}
 }
 
 // hasSchema checks the schemas of a message.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,11 +22,14 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 		log:     s.Log.WithValues("requestId", id),
 		config:  s.Configuration(),
 		method:  r.Method,
-		ifMatch: r.Header.Get("If-Match"),
+		ifMatch: tags(r.Header["If-Match"]), ifNoneMatch: tags(r.Header["If-None-Match"]),
 	}
 	c.base = c.baseURL()
 	return c
 }
+
+// tags joins the lines of a header into one list (RFC 9110 §5.3).
+func tags(lines []string) string { return strings.Join(lines, ",") }
 
 // end answers a panic, writes the one log line of the request and counts it. The line holds no personal data: no query, no id of a person.
 func (c *call) end() {

@@ -87,6 +87,7 @@ func (c *call) send(rep reply) {
 	}
 	if rep.status == http.StatusUnauthorized {
 		h.Set("Www-Authenticate", `Bearer realm="scim"`)
+		h.Set("Connection", "close") // who has no token keeps no connection either
 	}
 	if rep.after > 0 {
 		h.Set("Retry-After", strconv.Itoa(rep.after))
@@ -138,6 +139,15 @@ type show struct {
 	links      bool // groups or members are part of the answer
 }
 
+// shown is showing, and holds what it takes to pick very many members apart.
+func (c *call) shown(attributes, excluded string, k *kind) (show, error) {
+	s, err := showing(attributes, excluded, k)
+	if err == nil && s.projected && s.links && k.links == "members" && c.held < projectedGroup {
+		err = c.hold(projectedGroup)
+	}
+	return s, err
+}
+
 // showing reads attributes and excludedAttributes (RFC 7644 §3.9).
 func showing(attributes, excluded string, t *kind) (show, error) {
 	p, err := path.ParseProjection(attributes, excluded, t.schema)
@@ -149,6 +159,19 @@ func showing(attributes, excluded string, t *kind) (show, error) {
 		s.projected = false // what Entra ID asks of groups: the encoded bytes without the links
 	}
 	return s, nil
+}
+
+// write writes one resource. An error comes before the first byte.
+func (s show) write(w *chunks, r *Resource, base string) error {
+	if !s.projected && s.links {
+		r.write(w, base)
+		return nil
+	}
+	b, err := s.append(w.tail(), r, base)
+	if err == nil {
+		w.put(b)
+	}
+	return err
 }
 
 // append appends one resource to dst.
@@ -178,13 +201,17 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// one replies with a single resource.
+// one replies with a single resource. A group is streamed, since it may have very many members.
 func (c *call) one(status int, r *Resource, s show) (reply, error) {
+	location := c.base + r.Type.Endpoint + "/" + r.ID
+	if !s.projected && s.links && r.Type.Name == groupKind().schema.Name {
+		return reply{status: status, stream: func(w *chunks) { r.write(w, c.base) }, etag: r.Version, location: location}, nil
+	}
 	body, err := s.append(make([]byte, 0, len(r.JSON)+512), r, c.base)
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{status: status, body: body, etag: r.Version, location: c.base + r.Type.Endpoint + "/" + r.ID}, nil
+	return reply{status: status, body: body, etag: r.Version, location: location}, nil
 }
 
 // chunks gathers small writes into large ones.

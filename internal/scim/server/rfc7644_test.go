@@ -65,13 +65,14 @@ func TestGate(t *testing.T) {
 
 func TestRoutes(t *testing.T) {
 	s := newService(t)
-	for _, path := range []string{"/", "/scim", "/scim/v1/Users", "/scim/v2x", "/scim/v2/Nothing", "/scim/v2/Users/a/b", "/scim/v2/Users/%zz"} {
+	for _, path := range []string{"/", "/scimx", "/scim/v2x", "/scim/v2/v2/Users", "/scim/v2/Nothing", "/scim/v2/Users/a/b", "/scim/v2/Users/%zz"} {
 		r := "/scim/v2/Nothing"
 		if !strings.Contains(path, "%zz") {
 			r = path
 		}
 		s.do("GET", r, nil).problem(404, "")
 	}
+	s.do("GET", "/scim/v1/Users", nil).problem(400, "invalidVers")
 	for _, test := range []struct{ method, path, allow string }{
 		{"DELETE", "/scim/v2/Users", "GET, HEAD, OPTIONS, POST"},
 		{"POST", "/scim/v2/Users/x", "DELETE, GET, HEAD, OPTIONS, PATCH, PUT"},

@@ -15,10 +15,16 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 )
 
 // BasePath is where the SCIM service stands on its host.
-const BasePath = "/scim/v2"
+const BasePath = unversioned + "/" + version
+
+const (
+	unversioned = "/scim"
+	version     = "v2"
+)
 
 // Limits of a request, announced in ServiceProviderConfig where the RFC has a place for them.
 const (
@@ -27,6 +33,7 @@ const (
 	MaxCount      = 1000    // resources on a page at most
 	MaxOperations = 1000    // operations of a bulk request
 	CursorTimeout = time.Hour
+	ListTime      = 10 * time.Second // for finding what a filter or an order that no index serves asks for; longer is a 400 tooMany
 )
 
 // Configuration is what the server must know of the installation to serve a request.
@@ -81,7 +88,8 @@ type Server struct {
 	metrics *metrics
 	limits  *limits
 	routes  routes
-	buffers sync.Pool // of *[]byte, for answers that are streamed
+	memory  *semaphore.Weighted // see budget.go
+	buffers sync.Pool           // of *[]byte, for answers that are streamed
 }
 
 // New makes a server.
@@ -89,13 +97,17 @@ func New(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Server{Options: o, metrics: newMetrics(o.Registry), limits: newLimits(o.Rate, o.Burst, o.Now), routes: newRoutes()}
+	return &Server{
+		Options: o, metrics: newMetrics(o.Registry), limits: newLimits(o.Rate, o.Burst, o.Now), routes: newRoutes(),
+		memory: semaphore.NewWeighted(maxHeld),
+	}
 }
 
 // ServeHTTP answers one request. It never panics and always answers errors with a SCIM body.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := s.begin(w, r)
 	defer c.end()
+	defer c.letGo()
 	c.send(c.serve())
 }
 

@@ -21,7 +21,7 @@ func groupKind() *kind { return &kind{schema: schema.Group(), links: "members"} 
 
 // showing reads the projection of a request on one resource.
 func (c *call) showing(k *kind) (show, error) {
-	return showing(c.param("attributes"), c.param("excludedAttributes"), k)
+	return c.shown(c.param("attributes"), c.param("excludedAttributes"), k)
 }
 
 // resourceBody reads a POST or PUT body into canonical form.
@@ -77,9 +77,12 @@ func (c *call) getUser() (reply, error) {
 	return c.read(r, s)
 }
 
-// read answers a GET of one resource, with 304 when the client has this version (RFC 7644 §3.14).
+// read answers a GET of one resource, with 304 when the client has this version (RFC 7644 §3.14) and 412 when it wants another.
 func (c *call) read(r *Resource, s show) (reply, error) {
-	if c.r != nil && r.Version != "" && matchesTag(c.r.Header.Get("If-None-Match"), r.Version) {
+	switch {
+	case c.ifMatch != "" && !matchesTag(c.ifMatch, r.Version):
+		return reply{}, scim.Failure(http.StatusPreconditionFailed, "The resource has another version than If-Match asks for.")
+	case c.ifNoneMatch != "" && matchesTag(c.ifNoneMatch, r.Version):
 		return reply{status: http.StatusNotModified, etag: r.Version}, nil
 	}
 	return c.one(http.StatusOK, r, s)
@@ -135,20 +138,22 @@ func (c *call) deleteUser() (reply, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
-// precondition is If-Match (RFC 9110 §13.1.1), or nil without it.
+// precondition is If-Match and If-None-Match of a write (RFC 9110 §13.1), or nil without them.
 func (c *call) precondition() Precondition {
-	if c.ifMatch == "" {
+	if c.ifMatch == "" && c.ifNoneMatch == "" {
 		return nil
 	}
-	header := c.ifMatch
-	return func(version string) bool { return matchesTag(header, version) }
+	match, noneMatch := c.ifMatch, c.ifNoneMatch
+	return func(version string) bool {
+		return (match == "" || matchesTag(match, version)) && (noneMatch == "" || !matchesTag(noneMatch, version))
+	}
 }
 
 // matchesTag says whether a list of entity tags holds version, compared weakly: the tags of SCIM resources are weak (RFC 7644 §3.14).
 func matchesTag(header, version string) bool {
 	for _, tag := range strings.Split(header, ",") {
 		tag = strings.TrimSpace(tag)
-		if tag == "*" || tag != "" && opaque(tag) == opaque(version) {
+		if tag == "*" || tag != "" && version != "" && opaque(tag) == opaque(version) {
 			return true
 		}
 	}

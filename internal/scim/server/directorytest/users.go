@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/path"
 	"lightrun.com/scim-operator/internal/scim/schema"
 	"lightrun.com/scim-operator/internal/scim/server"
 )
@@ -198,14 +199,14 @@ func listSorts(f *fixture) {
 	carol := f.user("carol@example.test", "displayName", "b")
 	ada := f.user("ada@example.test", "displayName", "C")
 	bob := f.user("bob@example.test")
-	name := schema.Ref{Attribute: schema.User().Attribute("displayName")}
 	for _, test := range []struct {
-		descending bool
-		want       []string
-	}{{false, ids(carol, ada, bob)}, {true, ids(bob, ada, carol)}} {
-		page := must[server.Page](f)(f.Users.List(f.ctx, server.Query{SortBy: &server.Order{By: name, Descending: test.descending}, Count: 10}))
+		order string
+		want  []string
+	}{{"ascending", ids(carol, ada, bob)}, {"descending", ids(bob, ada, carol)}} {
+		sort := must[path.Sort](f)(path.ParseSort("displayName", test.order, schema.User()))
+		page := must[server.Page](f)(f.Users.List(f.ctx, server.Query{SortBy: &sort, Count: 10}))
 		if have := ids(page.Resources...); !slices.Equal(have, test.want) {
-			f.Errorf("sorted, descending %v: have %v, want %v", test.descending, have, test.want)
+			f.Errorf("sorted, %s: have %v, want %v", test.order, have, test.want)
 		}
 	}
 }

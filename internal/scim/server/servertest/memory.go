@@ -74,8 +74,8 @@ func (m *Memory) enter(method string) error {
 
 func (m *Memory) add(all map[string]*item, o scim.Object) *item {
 	m.serial++
-	id := uuid.NewString()
-	it := &item{id: id, key: fmt.Sprintf("%09d%s", m.serial, id), version: 1, created: m.now(), modified: m.now(), members: map[string]bool{}}
+	id, now := uuid.NewString(), m.now()
+	it := &item{id: id, key: fmt.Sprintf("%09d%s", m.serial, id), version: 1, created: now, modified: now, members: map[string]bool{}}
 	it.attributes = own(o)
 	all[id] = it
 	return it
@@ -100,7 +100,8 @@ func taken(all map[string]*item, attribute, name, except string) bool {
 	return false
 }
 
-const mark = "\ue000"
+// mark stands for the base URL; the engine lets no control character into a value.
+const mark = "\x01"
 
 // resource shows an item. The lock is held; links are gathered at once, so that they may be read after it is gone.
 func (m *Memory) resource(rt *schema.ResourceType, it *item) *server.Resource {
@@ -124,7 +125,7 @@ func (m *Memory) resource(rt *schema.ResourceType, it *item) *server.Resource {
 	if err != nil {
 		panic(err) // what was decoded can be encoded
 	}
-	r.JSON = bytes.Replace(body, []byte(mark), []byte{server.BaseMark}, 1)
+	r.JSON = bytes.Replace(body, []byte(`\u0001`), []byte{server.BaseMark}, 1)
 	if len(links) > 0 {
 		r.Links = slices.Values(links)
 	}
@@ -333,7 +334,9 @@ func (g groups) Update(_ context.Context, id string, change func(scim.Object) (s
 			return nil, err
 		}
 	}
-	it.attributes, it.members, it.modified = own(after), members, g.now()
+	if now := own(after); !scim.Equal(now, it.attributes) || !maps.Equal(members, it.members) {
+		it.attributes, it.members, it.modified = now, members, g.now()
+	}
 	return g.resource(schema.Group(), it), nil
 }
 
@@ -343,7 +346,8 @@ func (g groups) apply(members map[string]bool, c patch.MemberChange) error {
 		clear(members)
 	case patch.RemoveWhere:
 		maps.DeleteFunc(members, func(id string, _ bool) bool {
-			return c.Filter.MatchElement(scim.Object{"value": id, "type": "User"})
+			name, _ := g.users[id].attributes["userName"].(string)
+			return c.Filter.MatchElement(scim.Object{"value": id, "type": "User", "display": name, "$ref": "/Users/" + id})
 		})
 	}
 	for _, id := range c.IDs {
