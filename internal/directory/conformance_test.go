@@ -1,0 +1,14 @@
+package directory_test
+
+import (
+	"testing"
+
+	"lightrun.com/scim-operator/internal/scim/server/conformance"
+)
+
+// TestConformance holds the service to the standard over a real API server.
+func TestConformance(t *testing.T) {
+	conformance.Run(t, func(tb testing.TB) conformance.Service {
+		return conformance.Service{BaseURL: serve(tb, newWorld(tb).replica(tb)), Token: token}
+	})
+}
