@@ -37,6 +37,7 @@ type Options struct {
 	Connect   identityconfiguration.Connect
 	// TokenWarning is how long before a SCIM token expires people are warned, and how long after; 0: the controller's default.
 	TokenWarning time.Duration
+	Clock        clock.PassiveClock // nil: the machine's
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Metrics takes the collectors of people's states and of the portal's calls; nil: none.
@@ -55,29 +56,31 @@ type Parts struct {
 // Assemble wires the controllers. c reads from a cache, live from the API server; recorder makes a recorder of events.
 func Assemble(c client.Client, live client.Reader, recorder func(name string) events.EventRecorder, o Options) Parts {
 	var (
-		s         = session.New(mirror.Options{Relist: o.Relist})
-		book      = membership.NewBook(c, o.Namespace)
-		removals  = &guard.Guard{}
-		tally     = scimuser.NewTally()
-		realClock = clock.RealClock{}
+		s        = session.New(mirror.Options{Relist: o.Relist})
+		book     = membership.NewBook(c, o.Namespace)
+		removals = &guard.Guard{}
+		tally    = scimuser.NewTally()
 	)
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
 	return Parts{
 		Session: s,
 		Users: &scimuser.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Guard: removals, Tally: tally, Clock: realClock,
+			Client: c, Live: live, Session: s, Book: book, Guard: removals, Tally: tally, Clock: o.Clock,
 			Recorder:   recorder("scimuser"),
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Pools: &agentpool.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Guard: removals, Clock: realClock,
+			Client: c, Live: live, Session: s, Book: book, Guard: removals, Clock: o.Clock,
 			Recorder: recorder("agentpool"),
 		},
 		Configuration: &identityconfiguration.Reconciler{
-			Client: c, Live: live, Session: s, Tally: tally, Clock: realClock, Cluster: o.Cluster,
+			Client: c, Live: live, Session: s, Tally: tally, Clock: o.Clock, Cluster: o.Cluster,
 			Recorder: recorder("identityconfiguration"),
 			Connect:  o.Connect, TokenWarning: o.TokenWarning,
 		},
-		Claims: &nameclaim.Reconciler{Client: c, Live: live, Session: s, Clock: realClock, Grace: o.Grace},
+		Claims: &nameclaim.Reconciler{Client: c, Live: live, Session: s, Clock: o.Clock, Grace: o.Grace},
 	}
 }
 

@@ -194,13 +194,12 @@ func (w *world) local(userName string, roles ...string) {
 }
 
 func (w *world) configure() {
-	many := int32(1000)
 	must(w.t, w.kube.Create(w.t.Context(), &v1alpha1.IdentityConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultName, UID: "uid-config", Generation: 1, CreationTimestamp: metav1.Now()},
 		Spec: v1alpha1.IdentityConfigurationSpec{
 			Portal:              v1alpha1.Portal{URL: "http://portal.example.test", CredentialsSecretRef: v1alpha1.LocalReference{Name: "portal"}},
 			IdentityProvider:    v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
-			DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MinUsers: &many},
+			DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MinUsers: &w.guard.minUsers, MaxPercent: &w.guard.maxPercent},
 		},
 	}))
 }

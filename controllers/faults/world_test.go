@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -75,7 +76,21 @@ type world struct {
 	process *process
 
 	watch func() // called after each write to the portal
+
+	ours, theirs jumping    // the manager's clock and the portal's; Kubernetes has the bubble's
+	guard        budget     // of the deprovisioning guard
+	jump         *rand.Rand // not nil: the clocks jump at random before calls
 }
+
+// budget of the deprovisioning guard.
+type budget struct{ minUsers, maxPercent int32 }
+
+// jumping is a clock that somebody sets.
+type jumping struct{ ahead atomic.Int64 }
+
+func (j *jumping) Now() time.Time                  { return time.Now().Add(time.Duration(j.ahead.Load())) }
+func (j *jumping) Since(t time.Time) time.Duration { return j.Now().Sub(t) }
+func (j *jumping) set(ahead time.Duration)         { j.ahead.Store(int64(ahead)) }
 
 // process is one run of the manager.
 type process struct {
@@ -94,7 +109,8 @@ func newWorld(t *testing.T, f fault) *world {
 	scheme := runtime.NewScheme()
 	must(t, clientgoscheme.AddToScheme(scheme))
 	must(t, v1alpha1.AddToScheme(scheme))
-	w := &world{t: t, fault: f, calls: map[string]int{}, portal: fake.New(t, fake.Options{})}
+	w := &world{t: t, fault: f, calls: map[string]int{}, guard: budget{minUsers: 1000, maxPercent: 20}}
+	w.portal = fake.New(t, fake.Options{Now: w.theirs.Now})
 	w.kube = k8sfake.NewClientBuilder().WithScheme(scheme).
 		WithObjectTracker(k8stesting.NewObjectTracker(scheme, serializer.NewCodecFactory(scheme).UniversalDecoder())). // the default one tracks field managers, which costs half of the time
 		WithStatusSubresource(&v1alpha1.ScimUser{}, &v1alpha1.AgentPool{}, &v1alpha1.IdentityConfiguration{}).
@@ -148,9 +164,10 @@ func (w *world) enter(kind string) error {
 	if everyLook := kind == "Bind" || kind == "get Secret" || kind == "Removals"; !everyLook || w.calls[kind] <= 3 {
 		w.order = append(w.order, call)
 	}
-	if !strings.HasPrefix(kind, "get ") && kind != "Bind" { // those are repeated with every look
+	if !strings.HasPrefix(kind, "get ") && kind != "Bind" && kind != "Removals" { // those are repeated with every look
 		w.process.wrote++
 	}
+	w.setClocks()
 	w.next = w.fails(call)
 	switch w.next {
 	case before:
@@ -238,7 +255,7 @@ func (w *world) start() {
 	w.kill()
 	w.process = &process{}
 	w.process.parts = controllers.Assemble(w.around(false), w.around(true), func(string) events.EventRecorder { return noEvents{} }, controllers.Options{
-		Namespace: namespace, Cluster: "cluster", Relist: 1000 * time.Hour, Grace: time.Second,
+		Namespace: namespace, Cluster: "cluster", Relist: 1000 * time.Hour, Grace: time.Second, Clock: &w.ours,
 		Connect:    func(v1alpha1.Portal, string) (portal.Client, error) { return w.portal, nil },
 		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})

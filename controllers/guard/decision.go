@@ -55,15 +55,28 @@ func Decide(o client.Object, have []metav1.Condition, all session.Decisions) Dec
 	return Undecided
 }
 
-// Decisions about everything that is held, as the annotations of IdentityConfiguration/default tell them. What is no time
-// decides nothing.
-func Decisions(annotations map[string]string) (d session.Decisions) {
-	for name, at := range map[string]*time.Time{v1alpha1.AnnotationReleaseHeld: &d.ReleaseUntil, v1alpha1.AnnotationDropHeld: &d.DropUntil} {
-		if t, err := time.Parse(time.RFC3339, annotations[name]); err == nil {
-			*at = t.UTC()
-		}
+// Decisions about everything that is held, as the annotations of IdentityConfiguration/default tell them.
+func Decisions(annotations map[string]string, now time.Time) session.Decisions {
+	release, _ := By(annotations[v1alpha1.AnnotationReleaseHeld], now)
+	drop, _ := By(annotations[v1alpha1.AnnotationDropHeld], now)
+	return session.Decisions{ReleaseUntil: release, DropUntil: drop}
+}
+
+// skew is how far a person's clock may be ahead of ours.
+const skew = time.Minute
+
+// By reads the time (RFC 3339) by which a person decided; what is no time decides nothing. A decision speaks of what a
+// person has seen. One that lies ahead of our clock would decide about what comes yet, so it decides nothing until then:
+// the person's clock or ours is wrong, or was set meanwhile. By says how far ahead it lies.
+func By(value string, now time.Time) (at time.Time, ahead time.Duration) {
+	t, err := time.Parse(time.RFC3339, value)
+	if err != nil {
+		return time.Time{}, 0
 	}
-	return d
+	if ahead := t.Sub(now); ahead > skew {
+		return time.Time{}, ahead
+	}
+	return t.UTC(), 0
 }
 
 // own is the decision that the object's own annotations tell.

@@ -52,6 +52,7 @@ type Reconciler struct {
 
 	connection connection
 	strays     strays
+	ahead      map[string]string // annotation → value that was told of as lying ahead
 }
 
 // connection is the client made last, kept while address and credentials stay.
@@ -172,7 +173,8 @@ func bindReason(err error) (reason string, refused bool) {
 
 // open lets the other controllers work.
 func (p *pass) open(ctx context.Context) (bool, error) {
-	p.Session.Decide(guard.Decisions(p.config.Annotations))
+	p.tellAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
+	p.Session.Decide(guard.Decisions(p.config.Annotations, p.Clock.Now()))
 	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy())
 	return false, nil
 }

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/provision"
@@ -32,8 +33,8 @@ type strays struct {
 // audit looks for strays, tells of them, and releases those that a person asked to release. Nothing is released unasked:
 // the objects may be missing because a restore is not complete.
 func (p *pass) audit(ctx context.Context) (bool, error) {
-	asked, _ := time.Parse(time.RFC3339, p.config.Annotations[v1alpha1.AnnotationReleaseStrays])
 	now, s := p.Clock.Now(), &p.strays
+	asked, _ := guard.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
 	if !p.view.Mirror.Configuration().SCIMEnabled || (asked.IsZero() && now.Sub(s.looked) < p.every()) {
 		return false, nil
 	}

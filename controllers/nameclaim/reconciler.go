@@ -50,7 +50,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	if age, grace := r.Clock.Since(claim.CreationTimestamp.Time), cmp.Or(r.Grace, DefaultGrace); age < grace {
-		return ctrl.Result{RequeueAfter: grace - age}, nil
+		return ctrl.Result{RequeueAfter: min(grace-age, grace)}, nil // a claim from the future: one of the clocks is being set
 	}
 	return ctrl.Result{}, r.sweep(ctx, &claim)
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -59,7 +60,7 @@ func (p *preview) pools(ctx context.Context) error {
 
 func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error) {
 	s := Step{Kind: "AgentPool", Name: o.Name, Title: o.PortalName()}
-	decision := guard.Decide(o, o.Status.Conditions, guard.Decisions(p.config.Annotations))
+	decision := guard.Decide(o, o.Status.Conditions, guard.Decisions(p.config.Annotations, time.Now()))
 	if !o.DeletionTimestamp.IsZero() {
 		plan := agentpool.PlanRelease(o, p.portal, decision == guard.Drop)
 		s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
@@ -179,7 +180,7 @@ func (p *preview) people(ctx context.Context) error {
 
 func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error) {
 	s := Step{Kind: "ScimUser", Name: u.Name, Title: u.Spec.UserName}
-	decision := guard.Decide(u, u.Status.Conditions, guard.Decisions(p.config.Annotations))
+	decision := guard.Decide(u, u.Status.Conditions, guard.Decisions(p.config.Annotations, time.Now()))
 	switch {
 	case !u.DeletionTimestamp.IsZero():
 		return p.leaving(u, s, decision), nil

@@ -23,7 +23,6 @@ const (
 	tolerated  = 5                // failures in a row that are put down to chance
 	firstPause = time.Second      // doubled with each probe that fails
 	lastPause  = 30 * time.Second // the longest pause of our own
-	maxAsked   = 5 * time.Minute  // the longest pause that the portal can ask for
 )
 
 // OpenError says that the portal was not called.
@@ -138,7 +137,7 @@ func (c *Client) leave(err error) {
 		c.failures++
 		c.cause = err
 		if asked > 0 {
-			c.until = later(c.until, time.Now().Add(min(asked, maxAsked)))
+			c.until = later(c.until, time.Now().Add(asked))
 		} else if c.failures >= tolerated {
 			c.pause = min(max(2*c.pause, firstPause), lastPause)
 			c.until = later(c.until, time.Now().Add(c.pause))

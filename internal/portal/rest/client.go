@@ -26,6 +26,8 @@ const (
 	DefaultTimeout = 15 * time.Second
 	// maxAnswer is the longest answer that is read, in bytes: a page of 1000 users in many pools fits well.
 	maxAnswer = 64 << 20
+	// longestPause is how long the portal can ask to be left alone. One that asks for more is tried again after that.
+	longestPause = 5 * time.Minute
 	// pageSize is how many changes are asked for at once.
 	pageSize = 1000
 )
@@ -116,7 +118,7 @@ func (c *Client) call(ctx context.Context, what string, extra time.Duration, out
 // refusal reads {code, message}. An answer that is none of the portal's, such as a proxy's page, keeps its status and has
 // a code that fits it.
 func refusal(response *http.Response, body io.Reader) *portal.Error {
-	e := &portal.Error{Status: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now())}
+	e := &portal.Error{Status: response.StatusCode, RetryAfter: retryAfter(response.Header)}
 	var wire openapi.Error
 	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	if media == "application/json" && json.NewDecoder(io.LimitReader(body, 1<<16)).Decode(&wire) == nil && wire.Code != "" {
@@ -138,13 +140,17 @@ func refusal(response *http.Response, body io.Reader) *portal.Error {
 	return e
 }
 
-// retryAfter reads seconds or an HTTP date (RFC 9110 §10.2.3); 0 when there is none that can be read.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.Atoi(strings.TrimSpace(value)); err == nil && seconds > 0 {
-		return time.Duration(seconds) * time.Second
+// retryAfter reads seconds or an HTTP date (RFC 9110 §10.2.3), at most longestPause; 0 when there is none that can be
+// read. A date is measured from the answer's own Date (§6.6.1), so that it means the same however our clock stands.
+func retryAfter(h http.Header) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, longestPause)
 	}
-	if at, err := http.ParseTime(value); err == nil && at.After(now) {
-		return at.Sub(now)
+	at, err := http.ParseTime(value)
+	sent, none := http.ParseTime(h.Get("Date"))
+	if err != nil || none != nil {
+		return 0
 	}
-	return 0
+	return min(max(at.Sub(sent), 0), longestPause)
 }

@@ -82,15 +82,20 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	sent := time.Date(1999, 11, 24, 12, 0, 0, 0, time.UTC) // by the portal's clock, which is not ours
 	for value, want := range map[string]time.Duration{
-		"": 0, "5": 5 * time.Second, "-1": 0, "soon": 0,
-		now.Add(time.Minute).Format(http.TimeFormat):  time.Minute,
-		now.Add(-time.Minute).Format(http.TimeFormat): 0,
+		"": 0, "5": 5 * time.Second, "-1": 0, "soon": 0, "86400": longestPause, "99999999999999999999": 0,
+		sent.Add(time.Minute).Format(http.TimeFormat):    time.Minute,
+		sent.Add(-time.Minute).Format(http.TimeFormat):   0,
+		sent.Add(24 * time.Hour).Format(http.TimeFormat): longestPause,
 	} {
-		if got := retryAfter(value, now); got != want {
+		header := http.Header{"Retry-After": {value}, "Date": {sent.Format(http.TimeFormat)}}
+		if got := retryAfter(header); got != want {
 			t.Errorf("retryAfter(%q) = %v, want %v", value, got, want)
 		}
+	}
+	if got := retryAfter(http.Header{"Retry-After": {sent.Format(http.TimeFormat)}}); got != 0 {
+		t.Errorf("a date without a Date to measure it from asks for %v", got)
 	}
 }
 

@@ -1,0 +1,26 @@
+package identityconfiguration
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"lightrun.com/scim-operator/controllers/guard"
+)
+
+// tellAhead tells, once, of decisions that lie ahead of our clock and so decide nothing yet.
+func (p *pass) tellAhead(annotations ...string) {
+	for _, name := range annotations {
+		value := p.config.Annotations[name]
+		_, ahead := guard.By(value, p.Clock.Now())
+		if ahead == 0 || p.ahead[name] == value {
+			continue
+		}
+		if p.ahead == nil {
+			p.ahead = map[string]string{}
+		}
+		p.ahead[name] = value
+		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "DecisionAhead", "Decide",
+			"%s=%s lies %s ahead of the manager's clock and decides nothing until then; annotate with the time that it is now, and check the clocks", name, value, ahead.Round(time.Second))
+	}
+}
