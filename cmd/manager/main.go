@@ -44,6 +44,7 @@ type options struct {
 	healthAddr  string
 	metricsAddr string
 	elect       bool
+	lease       time.Duration
 	relist      time.Duration
 	warning     time.Duration
 	level       zapcore.Level
@@ -65,6 +66,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.healthAddr, "health-listen", ":8081", "address of /healthz and /readyz; 0 for none")
 	f.StringVar(&o.metricsAddr, "metrics-listen", ":8080", "address of /metrics; 0 for none")
 	f.BoolVar(&o.elect, "leader-elect", true, "let only one of several managers work")
+	f.DurationVar(&o.lease, "leader-elect-lease-duration", 15*time.Second, "how long the others wait for a leader that is silent, at least 3s; the leader itself gives up after two thirds of it")
 	f.DurationVar(&o.relist, "portal-relist", 10*time.Minute, "how often everything is read from the portal again, which catches edits that its change feed does not tell of")
 	f.DurationVar(&o.warning, "token-warning", identityconfiguration.DefaultTokenWarning, "how long before a SCIM token expires, and after, the IdentityConfiguration warns of it")
 	f.Func("log-level", "debug, info or error (default info)", o.level.Set)
@@ -77,8 +79,14 @@ func parse(args []string) (options, error) {
 	if o.namespace == "" {
 		return o, errors.New("--namespace is not set: name the namespace to work in, or set POD_NAMESPACE")
 	}
+	if o.lease < minLease {
+		return o, fmt.Errorf("--leader-elect-lease-duration is %s: a leader can't renew so often; give %s or more", o.lease, minLease)
+	}
 	return o, nil
 }
+
+// minLease leaves a leader several attempts to renew.
+const minLease = 3 * time.Second
 
 func run(ctx context.Context, args []string) error {
 	o, err := parse(args)
@@ -117,6 +125,7 @@ func newManager(o options) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("find the Kubernetes API server: %w", err)
 	}
 	cluster.QPS = -1 // the API server's priority and fairness decides
+	renew, retry := o.lease*2/3, o.lease*2/15
 	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
 		Scheme:                        scheme,
 		Metrics:                       server.Options{BindAddress: o.metricsAddr},
@@ -125,6 +134,9 @@ func newManager(o options) (ctrl.Manager, error) {
 		LeaderElectionID:              "scim-manager.iam.lightrun.com",
 		LeaderElectionNamespace:       o.namespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &o.lease,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
 		Cache: cache.Options{
 			DefaultNamespaces: map[string]cache.Config{o.namespace: {}},
 			DefaultTransform:  cache.TransformStripManagedFields(),

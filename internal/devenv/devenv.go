@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -231,8 +232,12 @@ func (e *Environment) Restart(ctx context.Context, name string) error {
 		default:
 			return fmt.Errorf("%s is running; Kill or Halt it first", name)
 		}
-		e.children = append(e.children[:i], e.children[i+1:]...)
-		return e.run(ctx, e.specs()[name])
+		e.children = slices.Delete(e.children, i, i+1)
+		err := e.run(ctx, e.specs()[name])
+		if last := len(e.children) - 1; e.children[last].Name() == name { // in its old place: Stop ends what others need after them
+			e.children = slices.Insert(e.children[:last], i, e.children[last])
+		}
+		return err
 	}
 	return fmt.Errorf("there is no program %q", name)
 }

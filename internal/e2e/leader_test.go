@@ -1,0 +1,207 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/internal/devenv/process"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+// shortLease makes another manager take over within seconds.
+const shortLease = "--leader-elect-lease-duration=3s"
+
+// late is a write that hangs on its way to the portal while its sender loses the lead.
+type late struct {
+	sent chan call // the write, once it is on its way
+	free chan struct{}
+	told chan string // what the portal said to it in the end
+}
+
+// delay holds the first write that says text.
+func (r *relay) delay(text string) *late {
+	l := &late{sent: make(chan call, 1), free: make(chan struct{}), told: make(chan string, 1)}
+	var once sync.Once
+	r.on(func(c call) {
+		hold := false
+		if strings.Contains(c.body, text) {
+			once.Do(func() { hold = true })
+		}
+		if !hold {
+			c.forward()
+			return
+		}
+		l.sent <- c
+		<-l.free
+		status, body := c.forward()
+		l.told <- fmt.Sprint(status, " ", body)
+	})
+	return l
+}
+
+// TestALeaderThatIsGoneWritesNothingMore: a leader loses the lead while its write is on the way: killed, or stopped for
+// so long that its lease runs out. Another takes over and writes what is true by then. The old write arrives after that
+// and is refused; a leader that wakes up again ends by itself.
+func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
+	for name, lose := range map[string]func(*testing.T, *process.Process) func(){
+		"Killed": func(_ *testing.T, leader *process.Process) func() {
+			leader.Kill()
+			return func() {}
+		},
+		"LeaseLost": func(t *testing.T, leader *process.Process) func() {
+			signal(t, leader, syscall.SIGSTOP)
+			return func() { signal(t, leader, syscall.SIGCONT) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := shared(t)
+			withoutManager(w)
+			relay := newRelay(w)
+			first := newManager(w, shortLease)
+			ada := w.name("ada")
+			id := w.arrive(ada)
+			account := w.becomes(ada, "arrives", active)
+			newManager(w, shortLease)
+
+			old := relay.delay("Old name")
+			w.displayName(id, "Old name")
+			<-old.sent
+			wakeUp := lose(t, first)
+			w.displayName(id, "New name")
+			w.becomes(ada, "is as the new leader says", named("New name"))
+			close(old.free)
+			if told := <-old.told; !strings.HasPrefix(told, "409 ") || !strings.Contains(told, "STALE_REVISION") {
+				t.Errorf("the portal answered the late write with %s", told)
+			}
+			w.becomes(ada, "is as the new leader says, still", named("New name"))
+			wakeUp()
+			<-first.Done()
+
+			w.displayName(id, "Newest name")
+			w.becomes(ada, "is served by the new leader", named("Newest name"))
+			w.everyoneOnce([]string{ada}, []string{id})
+			if n := len(w.history(t, account.ID)); n != 3 {
+				t.Errorf("the portal's history has %d changes, must be 3: %v", n, w.history(t, account.ID))
+			}
+		})
+	}
+}
+
+// TestALateWriteOfTheSameRevisionIsHealed: what a pool's own object says of its members leaves the people's revision as it
+// is, so such a write can come late and be taken. The new leader hears of it through the feed and puts it right.
+func TestALateWriteOfTheSameRevisionIsHealed(t *testing.T) {
+	w := shared(t)
+	withoutManager(w)
+	relay := newRelay(w)
+	first := newManager(w, shortLease)
+	ada := w.name("ada")
+	id := w.arrive(ada)
+	w.becomes(ada, "arrives", holding("ROLE_USER"))
+	newManager(w, shortLease)
+	pool := "late-" + w.tag
+	declare := func(members string) {
+		kubectl(t, w, fmt.Sprintf(`{apiVersion: iam.lightrun.com/v1alpha1, kind: AgentPool, metadata: {name: %s},
+  spec: {roles: [ROLE_MANAGER], members: [%s]}}`, pool, members), "apply", "--server-side", "-f", "-")
+	}
+
+	old := relay.delay(ada)
+	declare(ada)
+	<-old.sent
+	first.Kill()
+	declare("")
+	kubectl(t, w, "", "wait", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s", "agentpool/"+pool) // by the new leader
+	close(old.free)
+	if told := <-old.told; !strings.HasPrefix(told, "200 ") {
+		t.Errorf("the portal answered the late write with %s", told)
+	}
+	w.becomes(ada, "is without the role again", holding("ROLE_USER"))
+	w.everyoneOnce([]string{ada}, []string{id})
+}
+
+// TestTheAPIServerRestartsWhilePushesGoOn: etcd and the API server die and come back on the same data. The provider
+// repeats what was not answered; a manager that lost its lease ends and is started again, as a kubelet does. In the end
+// everybody is there once. An API server that has just started refuses everybody for a moment, until it knows its Roles, so
+// this has an environment of its own, whose logs are not searched for refusals.
+func TestTheAPIServerRestartsWhilePushesGoOn(t *testing.T) {
+	env, err := devenv.Start(t.Context(), options(t, filepath.Join(t.TempDir(), "run")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWorld(t, env)
+	withoutManager(w)
+	newRelay(w)
+	newImmortal(w, shortLease)
+	const people = 60
+	names, ids := make([]string, people), make([]string, people)
+	work, half := make(chan int), make(chan struct{})
+	var pushed sync.WaitGroup
+	for range 4 {
+		pushed.Go(func() {
+			for i := range work {
+				ids[i] = w.insist(names[i])
+			}
+		})
+	}
+	pushed.Go(func() {
+		<-half
+		if err := w.restartControlPlane(); err != nil {
+			t.Error(err)
+		}
+	})
+	for i := range names {
+		names[i] = w.name(fmt.Sprintf("p%02d", i))
+		if i == people/2 {
+			close(half)
+		}
+		work <- i
+	}
+	close(work)
+	pushed.Wait()
+	w.everyoneOnce(names, ids)
+	for _, name := range names {
+		users, err := w.accounts(t.Context(), name)
+		if err != nil || len(users) != 1 {
+			t.Fatalf("%s has %d accounts: %v", name, len(users), err)
+		}
+		if h := w.history(t, users[0].ID); len(h) != 1 {
+			t.Errorf("the portal's history of %s is %v, must be the arrival alone", name, h)
+		}
+	}
+}
+
+// restartControlPlane kills the API server and etcd and starts them again.
+func (w *world) restartControlPlane() error {
+	ctx := context.WithoutCancel(w.t.Context())
+	return errors.Join(
+		w.env.Kill(devenv.Kubernetes), w.env.Kill(devenv.Etcd),
+		w.env.Restart(ctx, devenv.Etcd), w.env.Restart(ctx, devenv.Kubernetes))
+}
+
+func (w *world) displayName(id, name string) {
+	w.t.Helper()
+	w.must("PATCH", "/Users/"+id, patch(map[string]any{"op": "replace", "path": "displayName", "value": name}), http.StatusOK, http.StatusNoContent)
+}
+
+func named(name string) func(openapi.User) bool {
+	return func(u openapi.User) bool { return active(u) && u.DisplayName == name }
+}
+
+func signal(t *testing.T, p *process.Process, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(p.PID(), s); err != nil {
+		t.Fatal(err)
+	}
+}
