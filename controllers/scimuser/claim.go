@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -62,7 +64,9 @@ func (p *pass) webhookClaims(ctx context.Context) time.Duration {
 const claimGrace = 3 * time.Second
 
 // neverAnswered removes an object that a webhook made and then could not claim the name for, crashing before it could
-// take the object back. No client was ever told of it.
+// take the object back. No client was ever told of it. The webhook that makes it may still be at work, and get the name when its
+// holder leaves: that is waited for (claims.Abandoned), and the claim is read after the version on top of which the
+// object is removed.
 func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
 	if p.user.Status.UserName != "" {
 		return false, nil
@@ -77,11 +81,45 @@ func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
 	if !webhooks || live.Status.UserName != "" || live.UID != p.user.UID {
 		return false, nil
 	}
+	p.silent = true
+	if wait := p.unclaimed.wait(live.UID, p.Clock.Now()); wait > 0 {
+		p.result.RequeueAfter = wait
+		return true, nil
+	}
+	other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimUser, live.Spec.UserName, &live)
+	if other == nil || err != nil {
+		p.result.RequeueAfter = time.Second / 20 // it has the name by now
+		return true, err
+	}
 	ctrl.LoggerFrom(ctx).Info("Removing a user that was never answered for: its name was taken while it was created")
 	uid := live.UID
-	err := p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
-	p.silent = true
+	err = p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
 	return true, client.IgnoreNotFound(err)
+}
+
+// unclaimed is since when users were seen that have no claim and were perhaps never answered for.
+type unclaimed struct {
+	mu   sync.Mutex
+	seen map[types.UID]time.Time
+}
+
+// wait says how long to leave the user to the webhook that makes it.
+func (u *unclaimed) wait(uid types.UID, now time.Time) time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	since, ok := u.seen[uid]
+	if !ok {
+		for other, seen := range u.seen { // of those that are settled nobody tells
+			if now.Sub(seen) > 10*claims.Abandoned {
+				delete(u.seen, other)
+			}
+		}
+		if u.seen == nil {
+			u.seen = map[types.UID]time.Time{}
+		}
+		since, u.seen[uid] = now, now
+	}
+	return claims.Abandoned - now.Sub(since)
 }
 
 // settleName lets go of the former name once no account bears it any more, and returns the name that status shows.

@@ -38,6 +38,8 @@ type Reconciler struct {
 	Clock         clock.PassiveClock
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
+
+	unclaimed unclaimed
 }
 
 // pass is one look at one person: the facts, gathered once, and what was found out so far.

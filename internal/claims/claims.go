@@ -6,6 +6,7 @@ package claims
 import (
 	"context"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,16 @@ import (
 
 // attempts bounds how often a compare-and-swap is tried against others who want the same name.
 const attempts = 5
+
+// A webhook creates a user and then claims its name; a user without its name is what a crash in between leaves. The two times keep
+// the one from being taken for the other, without comparing clocks of two machines.
+const (
+	// AnswerTime is how long after it began to create a user a webhook may answer as soon as it has the name. Later it writes to the user again first,
+	// which may have been removed or is about to be, on top of its version.
+	AnswerTime = 2 * time.Second
+	// Abandoned is how long a controller lets a user without its name be, from when it first saw it.
+	Abandoned = 3 * AnswerTime
+)
 
 // ObjectName is the name of the NameClaim for a name.
 func ObjectName(typ v1alpha1.ClaimType, name string) string {

@@ -2,11 +2,15 @@ package directory
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 
+	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/server"
@@ -79,6 +83,7 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	if err := u.probablyTaken(ctx, spec.UserName); err != nil {
 		return nil, err
 	}
+	begun := u.now()
 	if err := u.create(ctx, user); err != nil {
 		if !apierrors.IsInvalid(err) {
 			u.erase(ctx, user) // it may be there, though the answer was lost
@@ -89,11 +94,30 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	if err == nil && taken != nil {
 		err = errNameTaken(spec.UserName)
 	}
+	if err == nil && u.now().Sub(begun) >= claims.AnswerTime {
+		err = u.confirm(ctx, user)
+	}
 	if err != nil {
 		u.erase(ctx, user)
 		return nil, err
 	}
 	return u.resource(user)
+}
+
+// confirm writes to a user that took long to get its name: a controller may have taken it for abandoned meanwhile, and removed it. One that was about to
+// fails on its version.
+func (u users) confirm(ctx context.Context, user *v1alpha1.ScimUser) error {
+	err := u.patch(ctx, user, map[string]any{"metadata": map[string]any{
+		"uid":         user.UID,
+		"annotations": map[string]any{annotationAttempt: uuid.NewString()},
+	}})
+	if err == nil && user.DeletionTimestamp != nil {
+		err = errors.New("it was taken for abandoned and removed")
+	}
+	if err != nil {
+		return fmt.Errorf("confirm the user %s, which took long to create: %w", user.Name, err)
+	}
+	return nil
 }
 
 // probablyTaken answers the usual conflict without writing anything: the cache knows somebody of that name, and the API server agrees.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -52,6 +53,10 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, holders map[s
 	}
 	if holder := holders[claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)]; holder != string(u.UID) {
 		return fmt.Errorf("%s (%s) does not hold the claim on its name, but %q does", u.Spec.UserName, u.Name, holder)
+	}
+	if meta.IsStatusConditionFalse(u.Status.Conditions, v1alpha1.ConditionProvisioned) &&
+		meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionProvisioned).Reason == v1alpha1.ReasonNameReleasePending {
+		return nil // renamed to a name that the account of somebody who left still bears: the portal keeps it, and the object says so
 	}
 	accounts, err := r.accounts(ctx, u.Spec.UserName)
 	if err != nil {

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -77,13 +78,16 @@ type drill struct {
 
 func newDrill(t *testing.T, seed uint64) *drill {
 	t.Helper()
-	env, err := devenv.Start(t.Context(), options(t, filepath.Join(t.TempDir(), "run")))
+	env, err := devenv.Start(t.Context(), options(t, filepath.Join(filepath.Dir(theStage.dir), "histories")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
+		if err := errors.Join(env.Stop(), wellBehaved(env)); err != nil {
 			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("logs are kept in %s", filepath.Join(env.Dir, "logs"))
 		}
 	})
 	d := &drill{world: newWorld(t, env), seed: seed, long: os.Getenv(envDuration) != ""}

@@ -98,10 +98,30 @@ func (s *Set) Authenticate(token string) (Entry, error) {
 	return a.Entry, nil
 }
 
+// The files of a mounted Secret are exchanged in several steps: in between, a link may lead nowhere. Load then reads all of them again, so often
+// and after such pauses.
+const (
+	exchanges     = 20
+	exchangePause = 5 * time.Millisecond
+)
+
 // Load reads every file below the directories and replaces the set by what they hold. A directory that is missing holds nothing (an optional
 // Secret that is not there yet). What can be read counts even if an error is returned, except that a directory or file which can't be
-// read at all leaves the whole set as it was: an unreadable disk must not lock the provider out.
+// read at all leaves the whole set as it was: an unreadable disk must not lock the provider out. It takes at most 0.1 s
+// longer than the reading when a link leads nowhere.
 func (s *Set) Load() error {
+	for range exchanges {
+		err := s.loadOnce(false)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		<-time.After(exchangePause)
+	}
+	return s.loadOnce(true)
+}
+
+// loadOnce is Load without patience: with a link that leads nowhere it leaves the set as it was, or passes it over and tells of it.
+func (s *Set) loadOnce(passOver bool) error {
 	found, before := map[string]*accepted{}, *s.entries.Load()
 	var problems []error
 	for _, dir := range s.dirs {
@@ -111,6 +131,10 @@ func (s *Set) Load() error {
 		}
 		for _, file := range files {
 			data, err := readFile(file)
+			if passOver && errors.Is(err, fs.ErrNotExist) {
+				problems = append(problems, err)
+				continue
+			}
 			if err != nil {
 				return err
 			}
@@ -163,11 +187,12 @@ func tokenFiles(dir string) ([]string, error) {
 			return nil
 		}
 		info, err := os.Stat(path) // follows links
-		if err == nil && info.Mode().IsRegular() {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // listed, but leading nowhere: reading it will tell
 			files = append(files, path)
-		}
-		if errors.Is(err, fs.ErrNotExist) {
 			return nil
+		case err == nil && info.Mode().IsRegular():
+			files = append(files, path)
 		}
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	folder "lightrun.com/scim-operator/internal/devenv/mount"
 )
 
 func TestFormatAndParse(t *testing.T) {
@@ -199,6 +201,44 @@ func TestWatch(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestLoadDuringRotation: while the files of a mounted Secret are exchanged, again and again, a token that is in all of them is never forgotten.
+func TestLoadDuringRotation(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "secret")
+	content := func(n int) map[string][]byte {
+		return map[string][]byte{"okta": []byte(line("stays", "") + line(fmt.Sprint("other", n), ""))}
+	}
+	if err := folder.Write(dir, content(0)); err != nil {
+		t.Fatal(err)
+	}
+	s := NewSet(dir)
+	if err := s.Load(); err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			_ = s.Load() // what can't be read leaves the set as it was
+			if _, err := s.Authenticate("stays"); err != nil {
+				t.Error("a token that was always there was refused")
+				return
+			}
+		}
+	}()
+	for n := range 500 {
+		if err := folder.Write(dir, content(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	<-done
 }
 
 func eventually(t *testing.T, condition func() bool) {
