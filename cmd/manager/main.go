@@ -4,12 +4,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
-	"net/http"
 	"os"
 	"time"
 
@@ -169,21 +166,16 @@ func clusterID(ctx context.Context, r client.Reader) (string, error) {
 	return string(ns.UID), nil
 }
 
-// connect makes the portal's client. Without a bundle the system's authorities are trusted.
+// connect makes the portal's client.
 func connect(p v1alpha1.Portal, key string) (portal.Client, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = 2 * scimuser.Workers
-	if len(p.CABundle) > 0 {
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(p.CABundle) {
-			return nil, errors.New("spec.portal.caBundle holds no PEM certificate")
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	http, err := rest.HTTPClient(p.CABundle, 2*scimuser.Workers)
+	if err != nil {
+		return nil, err
 	}
 	return rest.New(rest.Options{
 		URL:  p.URL,
 		Key:  func(context.Context) (string, error) { return key, nil },
-		HTTP: &http.Client{Transport: transport},
+		HTTP: http,
 
 		RequestID: gate.RequestID,
 	})

@@ -47,7 +47,7 @@ type preview struct {
 
 // Compute makes the report. Its errors are those of reading the objects and the portal.
 func Compute(ctx context.Context, o Options) (*Report, error) {
-	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace}}
+	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace, Pools: []Step{}, WithoutUser: []Account{}}}
 	key := client.ObjectKey{Namespace: o.Namespace, Name: v1alpha1.DefaultName}
 	if err := o.Objects.Get(ctx, key, p.config); err != nil {
 		return nil, fmt.Errorf("get IdentityConfiguration %s: %w", key, err)
@@ -153,7 +153,7 @@ func (p *preview) guard(ctx context.Context) error {
 
 // migration sorts the accounts that are local now by what becomes of them.
 func (p *preview) migration() *Migration {
-	m := &Migration{}
+	m := &Migration{Adopted: []Account{}, LosingManager: []Account{}, LastManager: []Account{}, Unmatched: []Account{}, Ambiguous: []Ambiguous{}}
 	waits := map[string]bool{} // ids of accounts that somebody wants
 	for _, s := range p.report.Users {
 		a := p.before[s.Record]

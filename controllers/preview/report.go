@@ -142,7 +142,10 @@ func why(p provision.Plan) string {
 	case provision.Create:
 		return "No account has this user name"
 	case provision.Update:
-		return "The account differs: " + fields(p.Differences)
+		if told := fields(p.Differences); told != "" {
+			return "The account differs: " + told
+		}
+		return "The provider's newest push is noted at the account"
 	case provision.Adopt:
 		switch {
 		case p.Account.HandedOver:
@@ -155,10 +158,13 @@ func why(p provision.Plan) string {
 	return p.Message
 }
 
+// fields names what differs, without what only joins records with each other.
 func fields(all []provision.Difference) string {
-	names := make([]string, len(all))
-	for i, d := range all {
-		names[i] = d.Field
+	var names []string
+	for _, d := range all {
+		if d.Field != "revision" && d.Field != "owner" {
+			names = append(names, d.Field)
+		}
 	}
 	return strings.Join(names, ", ")
 }

@@ -225,6 +225,9 @@ func TestASecondProviderIsRefusedAndAChangeIsAnExplicitStep(t *testing.T) {
 	if got := told(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 people keep their accounts") {
 		t.Errorf("the first is not named, or what a change would do is not told: %s", got)
 	}
+	if r := w.preview(false); r.Waits == "" || !strings.Contains(r.Replacement, "All 1 people keep their accounts") || r.Changes() != 0 {
+		t.Errorf("the preview says %q, %q and %d changes", r.Waits, r.Replacement, r.Changes())
+	}
 	t.Log("naming the one to be replaced is the explicit step; everybody keeps what they have")
 	id := w.account("ada@example.test").ID
 	w.annotate(c, v1alpha1.AnnotationReplaceProvider, string(v1alpha1.ProviderOkta))

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/names"
+)
+
+// heldRemoval is an object whose removal the deprovisioning guard holds.
+type heldRemoval struct {
+	Kind    string      `json:"kind"`
+	Name    string      `json:"name"`
+	Title   string      `json:"title"` // user name, or the pool's name in the portal
+	Since   metav1.Time `json:"since"`
+	Message string      `json:"message"`
+
+	object client.Object
+}
+
+func held(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "held",
+		Short: "Removals that the deprovisioning guard holds",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, namespace, err := o.cluster()
+			if err != nil {
+				return err
+			}
+			all, err := heldIn(cmd.Context(), c, namespace)
+			if err != nil {
+				return err
+			}
+			if err := o.print(all, func(w io.Writer) { heldTable(w, all) }); err != nil || len(all) == 0 {
+				return err
+			}
+			return errFound
+		},
+	}
+}
+
+func heldTable(w io.Writer, all []heldRemoval) {
+	if len(all) == 0 {
+		fmt.Fprintln(w, "No removal is held.")
+		return
+	}
+	rows := [][]string{{"KIND", "NAME", "OBJECT", "SINCE"}}
+	for _, h := range all {
+		rows = append(rows, []string{h.Kind, h.Title, h.Name, h.Since.UTC().Format("2006-01-02 15:04 UTC")})
+	}
+	table(w, rows)
+}
+
+// heldIn are the held removals of the namespace, as the objects' conditions tell them.
+func heldIn(ctx context.Context, c client.Client, namespace string) ([]heldRemoval, error) {
+	var users v1alpha1.ScimUserList
+	var pools v1alpha1.AgentPoolList
+	if err := c.List(ctx, &users, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("list ScimUsers: %w", err)
+	}
+	if err := c.List(ctx, &pools, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("list AgentPools: %w", err)
+	}
+	all := []heldRemoval{}
+	add := func(kind, title string, o client.Object, have []metav1.Condition) {
+		if h := conditions.Find(have, v1alpha1.ConditionDeprovisioningHeld); h != nil && h.Status == metav1.ConditionTrue {
+			all = append(all, heldRemoval{kind, o.GetName(), title, h.LastTransitionTime, h.Message, o})
+		}
+	}
+	for i := range pools.Items {
+		add("AgentPool", pools.Items[i].PortalName(), &pools.Items[i], pools.Items[i].Status.Conditions)
+	}
+	for i := range users.Items {
+		add("ScimUser", users.Items[i].Spec.UserName, &users.Items[i], users.Items[i].Status.Conditions)
+	}
+	return all, nil
+}
+
+func release(o *options) *cobra.Command {
+	return decide(o, "release", "Let held removals pass", v1alpha1.AnnotationRelease, v1alpha1.AnnotationReleaseHeld)
+}
+
+func drop(o *options) *cobra.Command {
+	return decide(o, "drop", "Drop held removals: accounts and pools stay as they are", v1alpha1.AnnotationDrop, v1alpha1.AnnotationDropHeld)
+}
+
+func decide(o *options, verb, short, one, every string) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:     verb + " NAME... | --all",
+		Short:   short,
+		Example: "  kubectl scim " + verb + " ada@example.com\n  kubectl scim " + verb + " --all",
+		Args: func(_ *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return fmt.Errorf("name what to %s, as kubectl scim held lists it, or say --all", verb)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if all {
+				return o.decideAll(cmd.Context(), every, now(), "Noted for everything that is held by now.")
+			}
+			return o.decideSome(cmd.Context(), one, args)
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "everything that is held by now")
+	return cmd
+}
+
+// decideAll notes a decision at the configuration.
+func (o *options) decideAll(ctx context.Context, annotation, value, told string) error {
+	c, namespace, err := o.cluster()
+	if err != nil {
+		return err
+	}
+	config, err := configuration(ctx, c, namespace)
+	if err != nil {
+		return err
+	}
+	if err := annotate(ctx, c, config, annotation, value); err != nil {
+		return err
+	}
+	fmt.Fprintln(o.streams.Out, told)
+	return nil
+}
+
+// decideSome notes a decision at each named object. It speaks of the generation that is held: a later one is held anew.
+func (o *options) decideSome(ctx context.Context, annotation string, wanted []string) error {
+	c, namespace, err := o.cluster()
+	if err != nil {
+		return err
+	}
+	all, err := heldIn(ctx, c, namespace)
+	if err != nil {
+		return err
+	}
+	for _, name := range wanted {
+		found := false
+		for _, h := range all {
+			if h.Name != name && names.Fold(h.Title) != names.Fold(name) {
+				continue
+			}
+			found = true
+			if err := annotate(ctx, c, h.object, annotation, strconv.FormatInt(h.object.GetGeneration(), 10)); err != nil {
+				return err
+			}
+			fmt.Fprintf(o.streams.Out, "Noted at %s %s.\n", h.Kind, h.Name)
+		}
+		if !found {
+			return fmt.Errorf("nothing is held about %q; kubectl scim held lists what is", name)
+		}
+	}
+	return nil
+}
+
+// annotate writes the annotation if the object is still as it was read.
+func annotate(ctx context.Context, c client.Client, o client.Object, name, value string) error {
+	before := o.DeepCopyObject().(client.Object)
+	a := map[string]string{}
+	for k, v := range o.GetAnnotations() {
+		a[k] = v
+	}
+	a[name] = value
+	o.SetAnnotations(a)
+	if err := c.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("annotate %s: %w", o.GetName(), err)
+	}
+	return nil
+}

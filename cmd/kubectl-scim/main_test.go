@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portalserver/portaltest"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/testing/controlplane"
+)
+
+func TestMain(m *testing.M) { controlplane.Main(m) }
+
+// namespace is the one that the manual shows.
+const namespace = "lightrun-system"
+
+// scene is a cluster and a portal in which the manual's commands are run.
+type scene struct {
+	*testing.T
+	cp         *controlplane.ControlPlane
+	store      *store.Store
+	kubeconfig string
+	ids        map[string]string // the portal's random ids, and what the manual shows instead
+}
+
+var operator = store.Actor{Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning}}
+
+func newScene(t *testing.T) *scene {
+	s := &scene{T: t, cp: controlplane.Get(t), store: portaltest.Store(t, portaltest.Options{}), ids: map[string]string{}}
+	_, _, err := s.store.SaveLoginMethods(t.Context(), store.SystemActor("test"), portal.LoginMethods{
+		SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal"}, SCIMEnabled: true,
+	}, nil, false)
+	s.must(err)
+	s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
+	s.create(&corev1.Secret{ObjectMeta: named("portal-credentials"), Data: map[string][]byte{"token": []byte(portaltest.ProvisioningKey)}})
+	zero := int32(0)
+	s.create(&v1alpha1.IdentityConfiguration{ObjectMeta: named(v1alpha1.DefaultName), Spec: v1alpha1.IdentityConfigurationSpec{
+		Portal:              v1alpha1.Portal{URL: portaltest.Serve(t, s.store), CredentialsSecretRef: v1alpha1.LocalReference{Name: "portal-credentials"}},
+		IdentityProvider:    v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
+		DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MaxPercent: &zero, MinUsers: &zero},
+	}})
+	s.people()
+	config := clientcmdapi.NewConfig()
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: s.cp.Config.Host, CertificateAuthorityData: s.cp.Config.CAData}
+	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{ClientCertificateData: s.cp.Config.CertData, ClientKeyData: s.cp.Config.KeyData}
+	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u", Namespace: namespace}
+	config.CurrentContext = "x"
+	s.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	s.must(clientcmd.WriteToFile(*config, s.kubeconfig))
+	return s
+}
+
+func named(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name}
+}
+
+func (s *scene) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *scene) create(o client.Object) {
+	s.Helper()
+	s.must(s.cp.Client.Create(s.Context(), o))
+}
+
+// people makes a small company in the middle of changes.
+func (s *scene) people() {
+	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}}}
+	s.create(payments)
+	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portal.RoleManager}, Members: []string{"ada@example.test"}}})
+	pool, err := s.store.PutPool(s.Context(), operator, portal.PoolWrite{OwnerUID: string(payments.UID), Revision: 1, Name: "Payments", Roles: &[]string{portal.RoleIgnoreQuota}})
+	s.must(err)
+	s.provisioned(s.user("ada", nil), pool.ID)
+	bob := s.user("bob", func(u *v1alpha1.ScimUserSpec) { u.DisplayName = "Bob" })
+	s.provisioned(bob)
+	no := false
+	bob.Spec.Active = &no
+	s.must(s.cp.Client.Update(s.Context(), bob))
+	bob.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionDeprovisioningHeld, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGuardHeld,
+		Message: "Held by the deprovisioning guard", ObservedGeneration: bob.Generation, LastTransitionTime: metav1.NewTime(time.Date(2026, 12, 24, 9, 30, 0, 0, time.UTC))}}
+	s.must(s.cp.Client.Status().Update(s.Context(), bob))
+	s.user("eve", nil)
+	s.user("zoe", func(u *v1alpha1.ScimUserSpec) { u.Emails = []v1alpha1.MultiValue{{Value: "zoe.private@example.test"}} })
+	for name, n := range map[string]store.NewAccount{
+		"eve": {DirectRoles: []string{portal.RoleManager}}, "stays": {}, "zz.top": {Email: "zoe.private@example.test"},
+	} {
+		n.UserName = name + "@example.test"
+		_, err := s.store.CreateAccount(s.Context(), store.SystemActor("test"), n)
+		s.must(err)
+	}
+	gone, err := s.store.PutAccount(s.Context(), operator, portal.AccountWrite{Owner: portal.Owner{UID: "gone", SCIMID: "6f9619ff-8b86-4011-b42d-00c04fc964ff", Revision: 1}, UserName: "gone@example.test", Active: true})
+	s.must(err)
+	s.ids[gone.ID] = "019ad4c2-9c51-7e0c-a4b8-5a1f0c6f3b11"
+}
+
+var scimIDs = map[string]string{
+	"ada": "10df185d-6524-4d4f-9d19-e4a4204dcaa5", "bob": "2b9c6b5e-5a43-4c0e-8d0a-0f5a3b3f8e21",
+	"eve": "3f0d8a7c-1c1e-4b51-9b1f-7d2e9c4a6b30", "zoe": "4a6c2e9b-7f3d-4d2c-a1e5-6b8f0d9c3a42",
+}
+
+// user makes a person who is in the pool payments when they are called ada.
+func (s *scene) user(name string, edit func(*v1alpha1.ScimUserSpec)) *v1alpha1.ScimUser {
+	u := &v1alpha1.ScimUser{ObjectMeta: named(scimIDs[name]), Spec: v1alpha1.ScimUserSpec{UserName: name + "@example.test"}}
+	if name == "ada" {
+		u.Spec.DisplayName, u.Spec.Pools = "Ada Lovelace", []string{"payments"}
+	}
+	if edit != nil {
+		edit(&u.Spec)
+	}
+	s.create(u)
+	return u
+}
+
+// provisioned makes the person's account, as it was some changes ago.
+func (s *scene) provisioned(u *v1alpha1.ScimUser, pools ...string) {
+	_, err := s.store.PutAccount(s.Context(), operator, portal.AccountWrite{
+		Owner: portal.Owner{UID: string(u.UID), SCIMID: u.Name, Revision: 1}, UserName: u.Spec.UserName, DisplayName: strings.Fields(u.Spec.DisplayName)[0], Active: true, Pools: pools,
+	})
+	s.must(err)
+}
+
+// run runs a command line as it stands behind "kubectl scim", and returns what it prints and its exit code.
+func (s *scene) run(args ...string) (string, int) {
+	var out bytes.Buffer
+	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}
+	c := command(streams)
+	c.SetArgs(append([]string{"--kubeconfig", s.kubeconfig}, args...))
+	c.SetOut(&out)
+	code := exitCode(c.ExecuteContext(s.Context()), streams)
+	printed := out.String()
+	for id, shown := range s.ids {
+		printed = strings.ReplaceAll(printed, id, shown)
+	}
+	return printed, code
+}
+
+var (
+	block = regexp.MustCompile("(?s)```console\n(.*?)```")
+)
+
+// TestTheManualShowsWhatIsPrinted runs what docs/reference/kubectl-scim.md shows, in its order, and compares.
+func TestTheManualShowsWhatIsPrinted(t *testing.T) {
+	s := newScene(t)
+	page, err := os.ReadFile("../../docs/reference/kubectl-scim.md")
+	s.must(err)
+	commands := 0
+	for _, b := range block.FindAllStringSubmatch(string(page), -1) {
+		for _, shown := range strings.Split("\n"+b[1], "\n$ kubectl scim ")[1:] {
+			line, want, _ := strings.Cut(shown, "\n")
+			got, code := s.run(strings.Fields(line)...)
+			if code > 0 {
+				got += fmt.Sprintf("exit code %d\n", code)
+			}
+			if diff := cmp.Diff(strings.TrimSpace(want), strings.TrimSpace(got)); diff != "" {
+				t.Errorf("$ kubectl scim %s\nprints\n%s\n(-manual +printed):\n%s", line, got, diff)
+			}
+			commands++
+		}
+	}
+	if commands < 8 {
+		t.Errorf("the manual shows %d commands", commands)
+	}
+	t.Log("what was decided is noted as the annotations that the operator reads")
+	bob := &v1alpha1.ScimUser{}
+	s.must(s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: scimIDs["bob"]}, bob))
+	if got := bob.Annotations[v1alpha1.AnnotationRelease]; got != fmt.Sprint(bob.Generation) {
+		t.Errorf("released %q, want the generation %d", got, bob.Generation)
+	}
+	config := &v1alpha1.IdentityConfiguration{}
+	s.must(s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}, config))
+	for _, a := range []string{v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays} {
+		if _, err := time.Parse(time.RFC3339, config.Annotations[a]); err != nil {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+	for _, format := range []string{"json", "yaml"} {
+		if out, code := s.run("plan", "-o", format); code != exitFound || !strings.Contains(out, "withoutUser") {
+			t.Errorf("-o %s: exit code %d, %s", format, code, out)
+		}
+	}
+	s.badInput()
+}
+
+func (s *scene) badInput() {
+	for line, says := range map[string]string{
+		"plan somebody":                     "user NAME, or pool NAME",
+		"plan user nobody@example.test":     "there is no user",
+		"plan -n elsewhere":                 "choose its namespace with -n",
+		"plan -o xml":                       "use table, json or yaml",
+		"plan --portal-key-file /no/such":   "read the portal's key",
+		"release":                           "or say --all",
+		"drop nobody@example.test":          "kubectl scim held lists what is",
+		"plan --portal-url ftp://portal.ex": "must be absolute",
+	} {
+		if out, code := s.run(strings.Fields(line)...); code != exitError || !strings.Contains(out, says) {
+			s.Errorf("kubectl scim %s: exit code %d, %s", line, code, out)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/preview"
+	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/rest"
+)
+
+// fieldManager is the name under which decisions are written.
+const fieldManager = "kubectl-scim"
+
+// options are what all commands share.
+type options struct {
+	streams genericiooptions.IOStreams
+	kube    *genericclioptions.ConfigFlags
+	output  string
+
+	portalURL string // instead of the configuration's
+	keyFile   string // instead of the Secret's key
+}
+
+// portalFlags are for commands that read the portal.
+func (o *options) portalFlags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.portalURL, "portal-url", "", "URL of the portal, when it is reached in another way than from the cluster; default: the configuration's")
+	cmd.Flags().StringVar(&o.keyFile, "portal-key-file", "", "file with a portal API key with the scope provisioning; default: the key in the configured Secret")
+}
+
+// cluster is a client of the API server, and the namespace to work in.
+func (o *options) cluster() (client.Client, string, error) {
+	namespace, _, err := o.kube.ToRawKubeConfigLoader().Namespace()
+	if err != nil {
+		return nil, "", fmt.Errorf("find the namespace: %w", err)
+	}
+	config, err := o.kube.ToRESTConfig()
+	if err != nil {
+		return nil, "", fmt.Errorf("find the Kubernetes API server: %w", err)
+	}
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, "", err
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, "", fmt.Errorf("reach the Kubernetes API server: %w", err)
+	}
+	return client.WithFieldOwner(c, fieldManager), namespace, nil
+}
+
+// report asks for a preview.
+func (o *options) report(ctx context.Context, migrate bool) (*preview.Report, error) {
+	c, namespace, err := o.cluster()
+	if err != nil {
+		return nil, err
+	}
+	p, err := o.portal(ctx, c, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return preview.Compute(ctx, preview.Options{Objects: c, Portal: p, Namespace: namespace, Attributes: directory.Attributes, Migrate: migrate})
+}
+
+// portal is a client of the configured portal, with the configured key.
+func (o *options) portal(ctx context.Context, c client.Client, namespace string) (portal.Client, error) {
+	config, err := configuration(ctx, c, namespace)
+	if err != nil {
+		return nil, err
+	}
+	key, err := o.key(ctx, c, config)
+	if err != nil {
+		return nil, err
+	}
+	url := config.Spec.Portal.URL
+	if o.portalURL != "" {
+		url = o.portalURL
+	}
+	http, err := rest.HTTPClient(config.Spec.Portal.CABundle, 1)
+	if err != nil {
+		return nil, err
+	}
+	return rest.New(rest.Options{URL: url, Key: func(context.Context) (string, error) { return key, nil }, HTTP: http})
+}
+
+func configuration(ctx context.Context, c client.Client, namespace string) (*v1alpha1.IdentityConfiguration, error) {
+	config := &v1alpha1.IdentityConfiguration{}
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}, config); err != nil {
+		return nil, fmt.Errorf("get IdentityConfiguration %s/%s (choose its namespace with -n): %w", namespace, v1alpha1.DefaultName, err)
+	}
+	return config, nil
+}
+
+func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.IdentityConfiguration) (string, error) {
+	if o.keyFile != "" {
+		data, err := os.ReadFile(o.keyFile)
+		if err != nil {
+			return "", fmt.Errorf("read the portal's key: %w", err)
+		}
+		return strings.TrimSpace(string(data)), nil
+	}
+	var secret corev1.Secret
+	key := client.ObjectKey{Namespace: config.Namespace, Name: config.Spec.Portal.CredentialsSecretRef.Name}
+	if err := c.Get(ctx, key, &secret); err != nil {
+		return "", fmt.Errorf("read the portal's key from Secret %s (or give one with --portal-key-file): %w", key, err)
+	}
+	if len(secret.Data["token"]) == 0 {
+		return "", fmt.Errorf("the Secret %s has no key %q; give one with --portal-key-file", key, "token")
+	}
+	return string(secret.Data["token"]), nil
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lightrun.com/scim-operator/controllers/preview"
+	"lightrun.com/scim-operator/internal/names"
+)
+
+func plan(o *options) *cobra.Command {
+	var migration bool
+	cmd := &cobra.Command{
+		Use:   "plan [user|pool NAME]",
+		Short: "What the operator would change in the portal now, and why; nothing is changed",
+		Long: "What the operator would change in the portal now, for everybody or for one person or pool, and why. It is computed by the\n" +
+			"functions that the operator itself decides with. Nothing is changed.",
+		Example: "  kubectl scim plan\n  kubectl scim plan user ada@example.com\n  kubectl scim plan --migration",
+		Args:    cobra.MatchAll(cobra.MaximumNArgs(2), kindAndName),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := o.report(cmd.Context(), migration)
+			if err != nil {
+				return err
+			}
+			if len(args) == 2 {
+				if err := narrow(r, args[0], args[1]); err != nil {
+					return err
+				}
+			}
+			if err := o.print(r, func(w io.Writer) { planTable(w, r, len(args) == 2) }); err != nil {
+				return err
+			}
+			if r.Changes() > 0 {
+				return errFound
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&migration, "migration", false, `preview with "Provision existing users with SCIM" on, and report what becomes of local accounts`)
+	o.portalFlags(cmd)
+	return cmd
+}
+
+func kindAndName(_ *cobra.Command, args []string) error {
+	if len(args) == 0 || len(args) == 2 && (args[0] == "user" || args[0] == "pool") {
+		return nil
+	}
+	return fmt.Errorf("say nothing for everybody, or a kind and a name: user NAME, or pool NAME")
+}
+
+// narrow leaves the one step whose object or title has the name.
+func narrow(r *preview.Report, kind, name string) error {
+	others := func(s preview.Step) bool { return s.Name != name && names.Fold(s.Title) != names.Fold(name) }
+	left := &r.Users
+	if kind == "pool" {
+		left, r.Users = &r.Pools, nil
+	} else {
+		r.Pools = nil
+	}
+	if *left = slices.DeleteFunc(*left, others); len(*left) == 0 {
+		return fmt.Errorf("there is no %s %q; give the object's name, or the user name or the pool's name in the portal", kind, name)
+	}
+	return nil
+}
+
+func planTable(w io.Writer, r *preview.Report, detailed bool) {
+	header(w, r)
+	steps := slices.Concat(r.Pools, r.Users)
+	rows := [][]string{{"KIND", "NAME", "ACTION", "WHAT AND WHY"}}
+	for _, s := range steps {
+		if s.Action == "None" && len(s.Changes) == 0 && s.Reason == "" && !detailed {
+			continue
+		}
+		rows = append(rows, []string{s.Kind, s.Title, s.Action, what(s)})
+		for _, c := range s.Changes {
+			rows = append(rows, []string{"", "", "", fmt.Sprintf("  %s: %s → %s", c.Field, or(c.From, "–"), or(c.To, "–"))})
+		}
+		if detailed {
+			rows = append(rows, origins(s)...)
+		}
+	}
+	if len(rows) > 1 {
+		table(w, rows)
+	}
+	if !detailed {
+		fmt.Fprintf(w, "%d of %d objects change the portal.\n", r.Changes(), len(steps))
+	}
+	if g := r.Guard; g.Removals > 0 && !detailed {
+		fmt.Fprintf(w, "The deprovisioning guard counts %d removal(s); %d more fit its budget for %s, so it would hold %d.\n", g.Removals, g.Left, g.Window, g.Held)
+	}
+	if r.Migration != nil {
+		migrationTable(w, r.Migration)
+	}
+}
+
+func header(w io.Writer, r *preview.Report) {
+	fmt.Fprintf(w, "Namespace %s, provider %s\n", r.Namespace, r.Provider)
+	if r.Waits != "" {
+		fmt.Fprintf(w, "Nothing is written now: %s. What follows would be done otherwise.\n", r.Waits)
+	}
+}
+
+func what(s preview.Step) string {
+	if s.Reason != "" {
+		return s.Reason + ": " + s.Message
+	}
+	return s.Message
+}
+
+// origins are a person's pools and roles, and where each comes from.
+func origins(s preview.Step) [][]string {
+	var rows [][]string
+	for _, p := range s.Pools {
+		rows = append(rows, []string{"", "", "", fmt.Sprintf("  in pool %s (%s)", p.Name, p.Source)})
+	}
+	for _, g := range s.Roles {
+		rows = append(rows, []string{"", "", "", fmt.Sprintf("  holds %s from %s", g.Name, strings.Join(g.From, ", "))})
+	}
+	return rows
+}
+
+func migrationTable(w io.Writer, m *preview.Migration) {
+	fmt.Fprintln(w, "\nMigration of local accounts:")
+	rows := [][]string{{"ACCOUNT", "BECOMES", "BECAUSE"}}
+	add := func(all []preview.Account, becomes, because string) {
+		for _, a := range all {
+			rows = append(rows, []string{a.UserName, becomes, because})
+		}
+	}
+	loses := func(a preview.Account) bool { return slices.Contains(m.LosingManager, a) }
+	add(m.LosingManager, "SCIM", "the provider pushed this user name; LOSES ROLE_MANAGER: no pool of theirs gives it")
+	add(slices.DeleteFunc(slices.Clone(m.Adopted), loses), "SCIM", "the provider pushed this user name")
+	add(m.LastManager, "local", "the last local manager who can sign in; make another one first")
+	for _, a := range m.Ambiguous {
+		rows = append(rows, []string{a.UserName, "local", "ambiguous: " + a.Message})
+	}
+	add(m.Unmatched, "local", "the provider has not pushed this user name")
+	table(w, rows)
+}
