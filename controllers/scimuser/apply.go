@@ -20,8 +20,16 @@ const conflictPause = 50 * time.Millisecond
 // retryHeld is the pause before a held removal is looked at again: the budget's window moves.
 const retryHeld = time.Minute
 
-// apply carries the plan out, if policy and the guard let it.
+// apply carries the plan out, if policy and the guard let it, and has the portal show what the guard holds.
 func (p *pass) apply(ctx context.Context) (bool, error) {
+	done, err := p.carryOut(ctx)
+	if err != nil {
+		return done, err
+	}
+	return done, p.showHeld(ctx)
+}
+
+func (p *pass) carryOut(ctx context.Context) (bool, error) {
 	switch {
 	case p.plan.Action == provision.Wait:
 		return true, p.wait(ctx)
@@ -37,6 +45,21 @@ func (p *pass) apply(ctx context.Context) (bool, error) {
 	p.leaf(conditions.True(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"))
 	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account is as the identity provider says"))
 	return false, nil
+}
+
+// showHeld brings the portal's mark in line with what this pass found held, in either way, and costs no call otherwise.
+func (p *pass) showHeld(ctx context.Context) error {
+	own := p.view.Mirror.Owned(string(p.user.UID))
+	if own == nil || own.Held == p.held || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return nil
+	}
+	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
+	if err := p.view.Client.MarkHeld(ctx, owner, p.held); err != nil {
+		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
+		p.result.RequeueAfter = r.After
+		return r.Err
+	}
+	return nil
 }
 
 // wait reports what the plan waits for, and marks a local account once so that the portal can show who will adopt it.
@@ -83,7 +106,11 @@ func (p *pass) write(ctx context.Context) (held bool, err error) {
 		return err
 	}
 	if p.plan.Removal {
-		if held, err := p.guarded(ctx, put); held || err != nil {
+		what := portal.RemovalManager
+		if !p.plan.Write.Active {
+			what = portal.RemovalDeactivation
+		}
+		if held, err := p.guarded(ctx, what, put); held || err != nil {
 			return held, err
 		}
 	} else if err := put(); err != nil {
@@ -95,8 +122,8 @@ func (p *pass) write(ctx context.Context) (held bool, err error) {
 	return false, nil
 }
 
-// guarded calls do if the deprovisioning guard, or a person, lets it.
-func (p *pass) guarded(ctx context.Context, do func() error) (held bool, err error) {
+// guarded calls do, which removes what, if the deprovisioning guard, or a person, lets it.
+func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error) (held bool, err error) {
 	decision, err := guard.Decided(ctx, p.Client, p.user, p.user.Status.Conditions, p.view.Decisions)
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
@@ -118,7 +145,7 @@ func (p *pass) guarded(ctx context.Context, do func() error) (held bool, err err
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonGuardHeld, message))
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
-	p.result.RequeueAfter = retryHeld
+	p.held, p.result.RequeueAfter = what, retryHeld
 	return true, nil
 }
 

@@ -47,7 +47,14 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, decision == guard.Drop)
 	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }
 	if plan.Removal {
-		if held, err := p.guarded(ctx, do); held || err != nil {
+		what := portal.RemovalDeactivation
+		if plan.Mode == portal.ReleaseDelete {
+			what = portal.RemovalDeletion
+		}
+		if held, err := p.guarded(ctx, what, do); held || err != nil {
+			if err == nil {
+				err = p.showHeld(ctx)
+			}
 			return true, err
 		}
 	} else if err := do(); err != nil {

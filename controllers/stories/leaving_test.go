@@ -89,6 +89,10 @@ func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
 	for _, p := range held {
 		w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	}
+	t.Log("the portal shows what is held, and what would be taken")
+	for name, want := range map[string]portal.Removal{"p1": "", "p2": portal.RemovalDeactivation, "p3": portal.RemovalDeactivation, "p4": portal.RemovalDeactivation, "p5": ""} {
+		w.shows(name+"@example.test", want)
+	}
 	t.Log("a restart does not give a new budget")
 	w.stop()
 	w.startManager()
@@ -101,6 +105,7 @@ func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
 	t.Log("one is dropped: it stays active until the provider says something else")
 	w.annotate(held[0], v1alpha1.AnnotationDrop, fmt.Sprint(held[0].Generation))
 	w.says(held[0], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
+	w.shows("p2@example.test", "")
 	t.Log("the rest is dropped as a set: who was deleted stays as a local account, who was deactivated stays active")
 	w.annotate(w.identity(), v1alpha1.AnnotationDropHeld, w.now())
 	w.gone(held[2])
@@ -154,6 +159,17 @@ func TestAPoolThatTakesTheManagerRoleFromManyIsHeld(t *testing.T) {
 	w.eventually("then it goes", func() error {
 		if w.account("ada@example.test").IsManager() {
 			return errors.New("still a manager")
+		}
+		return nil
+	})
+}
+
+// shows waits until the portal's record has the mark of a held removal.
+func (w *world) shows(userName string, want portal.Removal) {
+	w.t.Helper()
+	w.eventually(fmt.Sprintf("the portal shows %q held about %s", want, userName), func() error {
+		if a := w.account(userName); a.Held != want {
+			return fmt.Errorf("it shows %q", a.Held)
 		}
 		return nil
 	})

@@ -26,6 +26,15 @@ const (
 	StatusDeactivated Status = "Deactivated"
 )
 
+// Removal is what a removal takes from a person.
+type Removal string
+
+const (
+	RemovalDeactivation Removal = "Deactivation" // they could not sign in any more
+	RemovalDeletion     Removal = "Deletion"     // their record would go
+	RemovalManager      Removal = "ManagerRole"  // they would lose ROLE_MANAGER
+)
+
 // The roles of the portal's catalogue that the product's rules name. Others may exist; Reader.Roles lists all.
 const (
 	RoleUser           = "ROLE_USER"
@@ -57,6 +66,7 @@ type Account struct {
 	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty when none does
 	HandedOver    bool      // a person in the portal allowed this one local account to be adopted
 	DeactivatedBy ManagedBy // who deactivated it; empty while it is active
+	Held          Removal   // what the deprovisioning guard holds back; empty: nothing
 	Pools         []string  // portal ids of its pools, the default pool among them; sorted
 	Roles         []string  // effective roles as the portal derived them; sorted
 	Revision      int64     // grows with every change of the record
@@ -207,6 +217,9 @@ type Accounts interface {
 	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
 	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
+	// MarkHeld shows people that the deprovisioning guard holds the removal of owner's account; "" clears the mark, and so
+	// does every PutAccount and ReleaseAccount of the owner. Without an account it does nothing.
+	MarkHeld(ctx context.Context, owner Owner, what Removal) error
 }
 
 // Pools writes pools. Every method may be repeated.

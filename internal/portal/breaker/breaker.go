@@ -78,6 +78,11 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 	return c.call(func() error { return c.Client.MarkWaiting(ctx, accountID, owner) })
 }
 
+// MarkHeld implements portal.Accounts.
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
+	return c.call(func() error { return c.Client.MarkHeld(ctx, owner, what) })
+}
+
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (p *portal.Pool, err error) {
 	err = c.call(func() error { p, err = c.Client.PutPool(ctx, w); return err })

@@ -97,6 +97,20 @@ var auditTests = map[string]func(*portalTest){
 		p.put(w)
 		p.equal("a rename is none", p.removals(time.Hour), portal.Removals{Managed: 3})
 	},
+	"An adoption is a removal when it takes ROLE_MANAGER": func(p *portalTest) {
+		p.existingOn()
+		managers := p.pool("Managers", portal.RoleManager)
+		direct := func(u *openapi.UserCreate) { u.DirectRoles = []string{portal.RoleManager} }
+		for _, one := range []struct {
+			local openapi.User
+			write portal.AccountWrite
+			count int
+		}{{p.local("ada"), person("ada"), 0}, {p.local("bob", direct), person("bob", managers.ID), 0}, {p.local("carl", direct), person("carl"), 1}} {
+			one.write.Adopt = &portal.Adopt{AccountID: one.local.ID}
+			p.put(one.write)
+			p.equal("removed after "+one.write.UserName, p.removals(time.Hour).Removed, one.count)
+		}
+	},
 	"A pool that loses ROLE_MANAGER removes it from those who have it from nowhere else": func(p *portalTest) {
 		other := p.pool("Other managers", portal.RoleManager)
 		p.scimOn()

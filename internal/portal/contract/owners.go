@@ -3,6 +3,7 @@ package contract
 import (
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
+	"slices"
 )
 
 // adopting is person's write that takes over an account.
@@ -174,6 +175,49 @@ var ownerTests = map[string]func(*portalTest){
 		}
 		p.refused(p.Client.MarkWaiting(p.Context(), "no-such-account", portal.Owner{UID: "u"}), portal.CodeNotFound)
 		p.refused(p.Client.MarkWaiting(p.Context(), p.put(person("carl")).ID, portal.Owner{UID: "u"}), portal.CodeStaleRevision)
+	},
+	"A mark shows what the guard holds, until it is cleared, written over, or the owner goes": func(p *portalTest) {
+		p.scimOn()
+		ada := p.put(person("ada"))
+		owner := portal.Owner{UID: "u-ada", SCIMID: "s-ada", Revision: 1}
+		mark := func(what portal.Removal, want openapi.Removal) {
+			p.Helper()
+			p.ok(p.Client.MarkHeld(p.Context(), owner, what))
+			if got := p.user(ada.ID); got.Held != want {
+				p.Errorf("marked %q, it shows %q", what, got.Held)
+			}
+		}
+		p.audited("a mark", 1, func() { mark(portal.RemovalDeactivation, openapi.RemovalDeactivation) })
+		p.audited("the mark again", 0, func() { mark(portal.RemovalDeactivation, openapi.RemovalDeactivation) })
+		page, _, err := p.Client.Accounts(p.Context(), "", 1000)
+		p.ok(err)
+		if i := slices.IndexFunc(page, func(a portal.Account) bool { return a.ID == ada.ID }); page[i].Held != portal.RemovalDeactivation {
+			p.Errorf("the list tells %+v", page[i])
+		}
+		var held openapi.UserPage
+		p.manage("GET", "/users?held=true", nil, &held)
+		if len(held.Items) != 1 || held.Items[0].ID != ada.ID {
+			p.Errorf("held: %+v", held.Items)
+		}
+		mark(portal.RemovalManager, openapi.RemovalManagerRole)
+		mark("", "")
+		mark(portal.RemovalDeletion, openapi.RemovalDeletion)
+		w := person("ada")
+		w.Owner.Revision = 2
+		if got := p.put(w); got.Held != "" {
+			p.Errorf("after a write: %+v", got)
+		}
+		p.refused(p.Client.MarkHeld(p.Context(), owner, portal.RemovalDeletion), portal.CodeStaleRevision)
+		owner.Revision = 2
+		mark(portal.RemovalDeletion, openapi.RemovalDeletion)
+		p.ok(p.Client.ReleaseAccount(p.Context(), owner, portal.ReleaseOrphan))
+		if got := p.user(ada.ID); got.Held != "" {
+			p.Errorf("after a release: %+v", got)
+		}
+		p.ok(p.Client.MarkHeld(p.Context(), owner, portal.RemovalDeletion)) // nobody's any more
+		if got := p.user(ada.ID); got.Held != "" {
+			p.Errorf("marked without an owner: %+v", got)
+		}
 	},
 	"The last local manager who can sign in cannot be adopted": func(p *portalTest) {
 		p.existingOn()

@@ -36,6 +36,13 @@ func (p *Portal) MarkWaiting(ctx context.Context, accountID string, owner portal
 	})
 }
 
+// MarkHeld implements portal.Accounts.
+func (p *Portal) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
+	return run(ctx, p, Call{Method: "MarkHeld", ID: owner.UID, Write: true}, func() error {
+		return p.Store.MarkHeld(ctx, operator(), owner, what)
+	})
+}
+
 // PutPool implements portal.Pools.
 func (p *Portal) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
 	return do(ctx, p, Call{Method: "PutPool", ID: w.OwnerUID, Write: true}, func() (*portal.Pool, error) {

@@ -63,6 +63,12 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 	return c.to.MarkWaiting(ctx, accountID, owner)
 }
 
+// MarkHeld implements portal.Accounts.
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) (err error) {
+	defer c.start("MarkHeld")(&err)
+	return c.to.MarkHeld(ctx, owner, what)
+}
+
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (p *portal.Pool, err error) {
 	defer c.start("PutPool")(&err)

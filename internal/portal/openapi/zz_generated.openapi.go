@@ -83,6 +83,27 @@ func (e ReleaseMode) Valid() bool {
 	}
 }
 
+// Defines values for Removal.
+const (
+	RemovalDeactivation Removal = "Deactivation"
+	RemovalDeletion     Removal = "Deletion"
+	RemovalManagerRole  Removal = "ManagerRole"
+)
+
+// Valid indicates whether the value is a known member of the Removal enum.
+func (e Removal) Valid() bool {
+	switch e {
+	case RemovalDeactivation:
+		return true
+	case RemovalDeletion:
+		return true
+	case RemovalManagerRole:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for SSOType.
 const (
 	SSOTypeOIDC SSOType = "OIDC"
@@ -256,6 +277,13 @@ type Error struct {
 	Message string `json:"message"`
 }
 
+// HeldMark defines model for HeldMark.
+type HeldMark struct {
+	// Held what a removal takes from a person
+	Held     Removal `json:"held,omitempty"`
+	Revision int64   `json:"revision"`
+}
+
 // IdentityConfiguration defines model for IdentityConfiguration.
 type IdentityConfiguration struct {
 	Binding      *Binding     `json:"binding,omitempty"`
@@ -396,6 +424,9 @@ type PoolRelease struct {
 // ReleaseMode defines model for ReleaseMode.
 type ReleaseMode string
 
+// Removal what a removal takes from a person
+type Removal string
+
 // Removals defines model for Removals.
 type Removals struct {
 	Managed int `json:"managed"`
@@ -461,7 +492,10 @@ type User struct {
 	GivenName   string   `json:"givenName"`
 
 	// HandedOver a manager allowed this one local user to be adopted
-	HandedOver   bool       `json:"handedOver"`
+	HandedOver bool `json:"handedOver"`
+
+	// Held what a removal takes from a person
+	Held         Removal    `json:"held,omitempty"`
 	ID           string     `json:"id"`
 	LastSignInAt *time.Time `json:"lastSignInAt,omitempty"`
 	ManagedBy    ManagedBy  `json:"managedBy"`
@@ -630,6 +664,9 @@ type ListUsersParams struct {
 	Status    *Status    `form:"status,omitempty" json:"status,omitempty"`
 	PoolID    *string    `form:"poolId,omitempty" json:"poolId,omitempty"`
 
+	// Held only those whose removal the deprovisioning guard holds
+	Held *bool `form:"held,omitempty" json:"held,omitempty"`
+
 	// Q part of the user name, display name or e-mail address
 	Q     *string `form:"q,omitempty" json:"q,omitempty"`
 	Limit *Limit  `form:"limit,omitempty" json:"limit,omitempty"`
@@ -674,6 +711,9 @@ type ReleasePoolJSONRequestBody = PoolRelease
 
 // ProvisionUserJSONRequestBody defines body for ProvisionUser for application/json ContentType.
 type ProvisionUserJSONRequestBody = UserProvision
+
+// MarkHeldJSONRequestBody defines body for MarkHeld for application/json ContentType.
+type MarkHeldJSONRequestBody = HeldMark
 
 // ReleaseUserJSONRequestBody defines body for ReleaseUser for application/json ContentType.
 type ReleaseUserJSONRequestBody = UserRelease
@@ -974,6 +1014,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
 	ProvisionUser(ctx context.Context, ownerUID OwnerUID, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
+	//
+	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
+	MarkHeldWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
+	//
+	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
+	MarkHeld(ctx context.Context, ownerUID OwnerUID, body MarkHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleaseUserWithBody End the ownership of an account; without an account it does nothing
 	//
@@ -1560,6 +1618,44 @@ func (c *Client) ProvisionUserWithBody(ctx context.Context, ownerUID OwnerUID, c
 // Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
 func (c *Client) ProvisionUser(ctx context.Context, ownerUID OwnerUID, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewProvisionUserRequest(c.Server, ownerUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
+//
+// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
+func (c *Client) MarkHeldWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkHeldRequestWithBody(c.Server, ownerUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
+//
+// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
+func (c *Client) MarkHeld(ctx context.Context, ownerUID OwnerUID, body MarkHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkHeldRequest(c.Server, ownerUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2747,6 +2843,53 @@ func NewProvisionUserRequestWithBody(server string, ownerUID OwnerUID, contentTy
 	return req, nil
 }
 
+// NewMarkHeldRequest calls the generic MarkHeld builder with application/json body
+func NewMarkHeldRequest(server string, ownerUID OwnerUID, body MarkHeldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMarkHeldRequestWithBody(server, ownerUID, "application/json", bodyReader)
+}
+
+// NewMarkHeldRequestWithBody constructs an http.Request for the MarkHeld method, with any body, and a specified content type
+func NewMarkHeldRequestWithBody(server string, ownerUID OwnerUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ownerUid", ownerUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/provisioning/users/%s/held", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewReleaseUserRequest calls the generic ReleaseUser builder with application/json body
 func NewReleaseUserRequest(server string, ownerUID OwnerUID, body ReleaseUserJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2947,6 +3090,18 @@ func NewListUsersRequest(server string, params *ListUsersParams) (*http.Request,
 		if params.PoolID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "poolId", *params.PoolID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Held != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "held", *params.Held, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3472,6 +3627,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
 	ProvisionUserWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error)
+
+	// MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
+	//
+	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
+	MarkHeldWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkHeldResponse, error)
+
+	// MarkHeldWithResponse Show that the deprovisioning guard holds the removal of an owner's account
+	//
+	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
+	MarkHeldWithResponse(ctx context.Context, ownerUID OwnerUID, body MarkHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkHeldResponse, error)
 
 	// ReleaseUserWithBodyWithResponse End the ownership of an account; without an account it does nothing
 	//
@@ -4280,6 +4453,36 @@ func (r ProvisionUserResponse) StatusCode() int {
 	return 0
 }
 
+// MarkHeldResponseDefaultHeaders the declared response headers of an HTTP default response for MarkHeld
+type MarkHeldResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type MarkHeldResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *MarkHeldResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r MarkHeldResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MarkHeldResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
 // ReleaseUserResponseDefaultHeaders the declared response headers of an HTTP default response for ReleaseUser
 type ReleaseUserResponseDefaultHeaders struct {
 	RetryAfter int
@@ -4967,6 +5170,36 @@ func (c *ClientWithResponses) ProvisionUserWithResponse(ctx context.Context, own
 		return nil, err
 	}
 	return ParseProvisionUserResponse(rsp)
+}
+
+// MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
+//
+// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
+func (c *ClientWithResponses) MarkHeldWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkHeldResponse, error) {
+	rsp, err := c.MarkHeldWithBody(ctx, ownerUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkHeldResponse(rsp)
+}
+
+// MarkHeldWithResponse Show that the deprovisioning guard holds the removal of an owner's account
+//
+// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
+func (c *ClientWithResponses) MarkHeldWithResponse(ctx context.Context, ownerUID OwnerUID, body MarkHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkHeldResponse, error) {
+	rsp, err := c.MarkHeld(ctx, ownerUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkHeldResponse(rsp)
 }
 
 // ReleaseUserWithBodyWithResponse End the ownership of an account; without an account it does nothing
@@ -6155,6 +6388,48 @@ func ParseProvisionUserResponse(rsp *http.Response) (*ProvisionUserResponse, err
 	return response, nil
 }
 
+// ParseMarkHeldResponse parses an HTTP response from a MarkHeldWithResponse call
+func ParseMarkHeldResponse(rsp *http.Response) (*MarkHeldResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MarkHeldResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers MarkHeldResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseReleaseUserResponse parses an HTTP response from a ReleaseUserWithResponse call
 func ParseReleaseUserResponse(rsp *http.Response) (*ReleaseUserResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6606,6 +6881,9 @@ type ServerInterface interface {
 	// ProvisionUser Create, adopt or update the account of an owner
 	// (PUT /provisioning/users/{ownerUid})
 	ProvisionUser(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
+	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
+	// (PUT /provisioning/users/{ownerUid}/held)
+	MarkHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
 	// ReleaseUser End the ownership of an account; without an account it does nothing
 	// (POST /provisioning/users/{ownerUid}/release)
 	ReleaseUser(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
@@ -7261,6 +7539,32 @@ func (siw *ServerInterfaceWrapper) ProvisionUser(w http.ResponseWriter, r *http.
 	handler.ServeHTTP(w, r)
 }
 
+// MarkHeld operation middleware
+func (siw *ServerInterfaceWrapper) MarkHeld(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "ownerUid" -------------
+	var ownerUID OwnerUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ownerUid", r.PathValue("ownerUid"), &ownerUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ownerUid", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MarkHeld(w, r, ownerUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ReleaseUser operation middleware
 func (siw *ServerInterfaceWrapper) ReleaseUser(w http.ResponseWriter, r *http.Request) {
 
@@ -7397,6 +7701,19 @@ func (siw *ServerInterfaceWrapper) ListUsers(w http.ResponseWriter, r *http.Requ
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "poolId"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "poolId", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "held" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "held", r.URL.Query(), &params.Held, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "held"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "held", Err: err})
 		}
 		return
 	}
@@ -7732,6 +8049,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/changes", wrapper.ListChanges)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/users/{ownerUid}", wrapper.ProvisionUser)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/provisioning/users/{ownerUid}/release", wrapper.ReleaseUser)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/users/{ownerUid}/held", wrapper.MarkHeld)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/waiting/{accountId}", wrapper.MarkWaiting)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}", wrapper.ProvisionPool)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/release", wrapper.ReleasePool)
@@ -8627,6 +8945,42 @@ func (response ProvisionUserdefaultJSONResponse) VisitProvisionUserResponse(w ht
 	return err
 }
 
+type MarkHeldRequestObject struct {
+	OwnerUID OwnerUID `json:"ownerUid"`
+	Body     *MarkHeldJSONRequestBody
+}
+
+type MarkHeldResponseObject interface {
+	VisitMarkHeldResponse(w http.ResponseWriter) error
+}
+
+type MarkHeld204Response struct {
+}
+
+func (response MarkHeld204Response) VisitMarkHeldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type MarkHelddefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response MarkHelddefaultJSONResponse) VisitMarkHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReleaseUserRequestObject struct {
 	OwnerUID OwnerUID `json:"ownerUid"`
 	Body     *ReleaseUserJSONRequestBody
@@ -9009,6 +9363,9 @@ type StrictServerInterface interface {
 	// ProvisionUser Create, adopt or update the account of an owner
 	// (PUT /provisioning/users/{ownerUid})
 	ProvisionUser(ctx context.Context, request ProvisionUserRequestObject) (ProvisionUserResponseObject, error)
+	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
+	// (PUT /provisioning/users/{ownerUid}/held)
+	MarkHeld(ctx context.Context, request MarkHeldRequestObject) (MarkHeldResponseObject, error)
 	// ReleaseUser End the ownership of an account; without an account it does nothing
 	// (POST /provisioning/users/{ownerUid}/release)
 	ReleaseUser(ctx context.Context, request ReleaseUserRequestObject) (ReleaseUserResponseObject, error)
@@ -9660,6 +10017,39 @@ func (sh *strictHandler) ProvisionUser(w http.ResponseWriter, r *http.Request, o
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ProvisionUserResponseObject); ok {
 		if err := validResponse.VisitProvisionUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MarkHeld operation middleware
+func (sh *strictHandler) MarkHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID) {
+	var request MarkHeldRequestObject
+
+	request.OwnerUID = ownerUID
+
+	var body MarkHeldJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MarkHeld(ctx, request.(MarkHeldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MarkHeld")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MarkHeldResponseObject); ok {
+		if err := validResponse.VisitMarkHeldResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

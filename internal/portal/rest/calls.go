@@ -43,6 +43,13 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 	})
 }
 
+// MarkHeld implements portal.Accounts.
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
+	return c.call(ctx, "mark account as held", 0, nil, func(ctx context.Context) (*http.Response, error) {
+		return c.api.MarkHeld(ctx, owner.UID, openapi.HeldMark{Revision: owner.Revision, Held: openapi.Removal(what)})
+	})
+}
+
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
 	body := openapi.PoolProvision{Revision: w.Revision, Name: w.Name, Description: w.Description, AdoptID: w.AdoptID}

@@ -10,7 +10,7 @@ import (
 func account(u *openapi.User) *portal.Account {
 	a := &portal.Account{
 		ID: u.ID, UserName: u.UserName, DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName, Email: u.Email,
-		ExternalID: u.ExternalID, Status: portal.Status(u.Status), ManagedBy: portal.ManagedBy(u.ManagedBy), HandedOver: u.HandedOver,
+		ExternalID: u.ExternalID, Status: portal.Status(u.Status), ManagedBy: portal.ManagedBy(u.ManagedBy), HandedOver: u.HandedOver, Held: portal.Removal(u.Held),
 		DeactivatedBy: portal.ManagedBy(u.DeactivatedBy), Pools: make([]string, len(u.Pools)), Roles: list(u.Roles), Revision: u.Revision,
 	}
 	for i, p := range u.Pools {

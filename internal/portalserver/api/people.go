@@ -17,7 +17,7 @@ func (s *server) ListUsers(ctx context.Context, r openapi.ListUsersRequestObject
 	p := r.Params
 	page, next, err := s.store.Accounts(ctx, store.AccountFilter{
 		UserName: or(p.UserName, ""), Email: or(p.Email, ""), ManagedBy: portal.ManagedBy(or(p.ManagedBy, "")), Status: portal.Status(or(p.Status, "")),
-		PoolID: or(p.PoolID, ""), Search: or(p.Q, ""),
+		PoolID: or(p.PoolID, ""), Search: or(p.Q, ""), Held: or(p.Held, false),
 	}, or(p.After, ""), or(p.Limit, defaultLimit))
 	if err != nil {
 		return nil, err

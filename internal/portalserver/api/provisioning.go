@@ -35,6 +35,11 @@ func (s *server) MarkWaiting(ctx context.Context, r openapi.MarkWaitingRequestOb
 	return openapi.MarkWaiting204Response{}, s.store.MarkWaiting(ctx, actor(ctx), r.AccountID, owner)
 }
 
+func (s *server) MarkHeld(ctx context.Context, r openapi.MarkHeldRequestObject) (openapi.MarkHeldResponseObject, error) {
+	owner := portal.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
+	return openapi.MarkHeld204Response{}, s.store.MarkHeld(ctx, actor(ctx), owner, portal.Removal(r.Body.Held))
+}
+
 func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolRequestObject) (openapi.ProvisionPoolResponseObject, error) {
 	b := r.Body
 	put, err := s.store.PutPool(ctx, actor(ctx), portal.PoolWrite{OwnerUID: r.OwnerUID, Revision: b.Revision, Name: b.Name,

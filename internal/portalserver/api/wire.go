@@ -18,7 +18,7 @@ func user(a *store.Account) openapi.User {
 		ID: a.ID, UserName: a.UserName, DisplayName: a.DisplayName, GivenName: a.GivenName, FamilyName: a.FamilyName, Email: a.Email,
 		ExternalID: a.ExternalID, Status: openapi.Status(a.Status), ManagedBy: openapi.ManagedBy(a.ManagedBy), ReadOnly: a.ReadOnly,
 		ReadOnlyReason: a.ReadOnlyReason, Pools: make([]openapi.PoolRef, len(a.PoolRefs)), Roles: a.Roles, DirectRoles: a.DirectRoles,
-		HandedOver: a.HandedOver, DeactivatedBy: openapi.ManagedBy(a.DeactivatedBy), Revision: a.Revision,
+		HandedOver: a.HandedOver, DeactivatedBy: openapi.ManagedBy(a.DeactivatedBy), Held: openapi.Removal(a.Held), Revision: a.Revision,
 		CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, LastSignInAt: moment(a.LastSignInAt),
 	}
 	for i, p := range a.PoolRefs {

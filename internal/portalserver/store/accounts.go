@@ -58,6 +58,7 @@ type AccountFilter struct {
 	Status    portal.Status
 	PoolID    string
 	Search    string // part of user name, display name or e-mail address, folded
+	Held      bool   // only those whose removal the deprovisioning guard holds
 	ByName    bool   // in order of user name and not of id; cursors of the two do not mix
 }
 
@@ -98,6 +99,9 @@ func (f AccountFilter) conditions() (where []string, args []any) {
 	add(f.Email != "", "email_folded = ?", names.Fold(f.Email))
 	add(f.ManagedBy != "", "managed_by = ?", string(f.ManagedBy))
 	add(f.Status != "", "status = ?", string(f.Status))
+	if f.Held {
+		where = append(where, "held <> ''")
+	}
 	// In order of name the walk along the names stops at a full page; in order of id the pool's own index is in that order.
 	inPool := "id IN (SELECT account_id FROM memberships WHERE pool_id = ?)"
 	if f.ByName {
@@ -174,7 +178,7 @@ func (c *conn) accountsByID(ids []string) (map[string]*Account, error) {
 }
 
 const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_scim_id,
-	owner_revision, waiting_uid, waiting_scim_id, handed_over, deactivated_by, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
+	owner_revision, waiting_uid, waiting_scim_id, handed_over, deactivated_by, held, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
 
 // accounts reads the accounts that where names, with pools and roles: four queries however many they are.
 func (c *conn) accounts(where string, args ...any) ([]Account, error) {
@@ -197,7 +201,7 @@ func scanAccount(rows *sql.Rows) (Account, error) {
 		created, updated, signedIn int64
 	)
 	err := rows.Scan(&a.ID, &a.UserName, &a.DisplayName, &a.GivenName, &a.FamilyName, &a.Email, &a.ExternalID, &a.Status, &a.ManagedBy,
-		&owner, &a.Owner.SCIMID, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.SCIMID, &a.HandedOver, &a.DeactivatedBy,
+		&owner, &a.Owner.SCIMID, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.SCIMID, &a.HandedOver, &a.DeactivatedBy, &a.Held,
 		&a.passwordHash, &a.Migrated, &a.Revision, &created, &updated, &signedIn)
 	a.Owner.UID = owner.String
 	a.CreatedAt, a.UpdatedAt, a.LastSignInAt = fromMicros(created), fromMicros(updated), fromMicros(signedIn)

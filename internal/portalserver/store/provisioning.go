@@ -89,7 +89,7 @@ func (a *Account) take(w portal.AccountWrite) {
 	a.Email, a.ExternalID = w.Email, w.ExternalID
 	a.Owner, a.Pools = w.Owner, w.Pools
 	a.ManagedBy = portal.ManagedBySCIM
-	a.DirectRoles, a.WaitingFor, a.HandedOver = []string{}, portal.Owner{}, false
+	a.DirectRoles, a.WaitingFor, a.HandedOver, a.Held = []string{}, portal.Owner{}, false, ""
 	a.setStatus(w.Active, portal.ManagedBySCIM)
 }
 
@@ -165,7 +165,7 @@ func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portal.Ow
 
 func (t *tx) release(ev *event, before *Account, mode portal.ReleaseMode) error {
 	after := before.copy()
-	after.Owner = portal.Owner{}
+	after.Owner, after.Held = portal.Owner{}, ""
 	switch mode {
 	case portal.ReleaseDelete:
 		ev.action = "user.delete"
@@ -217,6 +217,33 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 			}
 			after.WaitingFor = portal.Owner{UID: owner.UID, SCIMID: owner.SCIMID}
 		}
+		return t.saveAccount(&ev, before, after)
+	})
+}
+
+// MarkHeld shows that the deprovisioning guard holds the removal of owner's account; "" clears the mark. Without an account
+// it does nothing. Refusals: STALE_REVISION, INVALID, SCIM_REQUIRED for a new mark.
+func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, what portal.Removal) error {
+	ev := event{action: "user.hold", targetKind: "User"}
+	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		switch what {
+		case "":
+		case portal.RemovalDeactivation, portal.RemovalDeletion, portal.RemovalManager:
+			if err := t.requireSCIM(); err != nil {
+				return err
+			}
+		default:
+			return refuse(portal.CodeInvalid, "there is no removal %q; use Deactivation, Deletion or ManagerRole", what)
+		}
+		before, err := t.maybeAccount(`WHERE owner_uid = ?`, owner.UID)
+		if err != nil || before == nil {
+			return err
+		}
+		if owner.Revision < before.Owner.Revision {
+			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, owner.Revision)
+		}
+		after := before.copy()
+		after.Held = what
 		return t.saveAccount(&ev, before, after)
 	})
 }

@@ -135,12 +135,16 @@ func (t *tx) writeAccount(before, after *Account) error {
 }
 
 // removes answers whether a SCIM-managed person loses access by the change: sign-in, the manager role, or the owner who
-// vouches for it without a new one. An adoption of a local account is none, nor is the arrival of a namesake.
+// vouches for it without a new one. An adoption of a local account is one when it takes the manager role; the arrival of a
+// namesake is none.
 func removes(before, after *Account) bool {
-	if before == nil || before.ManagedBy != portal.ManagedBySCIM || !before.active() {
+	if before == nil || after.ManagedBy != portal.ManagedBySCIM && before.ManagedBy != portal.ManagedBySCIM || !before.active() {
 		return false
 	}
 	lostManager := slices.Contains(before.Roles, portal.RoleManager) && !slices.Contains(after.Roles, portal.RoleManager)
+	if before.ManagedBy != portal.ManagedBySCIM {
+		return lostManager
+	}
 	return !after.active() || lostManager || after.Owner.UID == ""
 }
 
@@ -152,7 +156,7 @@ func (t *tx) writeAccountRow(create bool, a *Account) error {
 	columns := strings.Split(strings.Join(strings.Fields(accountColumns), ""), ",")
 	values := []any{a.ID, a.UserName, a.DisplayName, a.GivenName, a.FamilyName, a.Email, a.ExternalID, string(a.Status), string(a.ManagedBy),
 		owner, a.Owner.SCIMID, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.SCIMID, a.HandedOver, string(a.DeactivatedBy),
-		a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt)}
+		string(a.Held), a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt)}
 	columns = append(columns, "user_name_folded", "email_folded", "search_text")
 	values = append(values, names.Fold(a.UserName), names.Fold(a.Email), names.Fold(a.UserName+"\n"+a.DisplayName+"\n"+a.Email))
 	var err error
@@ -204,6 +208,7 @@ func accountDifference(before, after *Account) []FieldChange {
 	d.text("scimId", before.Owner.SCIMID, after.Owner.SCIMID)
 	d.text("waitingFor", before.WaitingFor.UID, after.WaitingFor.UID)
 	d.text("waitingForScimId", before.WaitingFor.SCIMID, after.WaitingFor.SCIMID)
+	d.text("held", string(before.Held), string(after.Held))
 	d.flag("handedOver", before.HandedOver, after.HandedOver)
 	d.list("directRoles", before.DirectRoles, after.DirectRoles)
 	if !slices.Equal(before.Pools, after.Pools) {

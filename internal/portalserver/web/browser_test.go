@@ -22,6 +22,7 @@ func TestInBrowser(t *testing.T) {
 		"SignInByPassword":  signInByPassword,
 		"SetUpLoginMethods": setUpLoginMethods,
 		"SCIMRowIsReadOnly": scimRowIsReadOnly,
+		"HeldRemovals":      heldRemovals,
 		"SignInThroughSSO":  signInThroughSSO,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
@@ -95,6 +96,22 @@ func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 	if n := browser.Ask[int](p, `document.querySelectorAll("main form, main a.button").length`); n != 0 {
 		t.Errorf("a read-only person's page has %d buttons", n)
 	}
+}
+
+func heldRemovals(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", SCIMID: "ada-scim", Revision: 1}, portal.RemovalDeactivation); err != nil {
+		t.Fatal(err)
+	}
+	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows(".note.warn", "1 removal is held")
+	p.Follow(".note.warn a")
+	p.Shows("tr.locked .reason.warn", "Removal held: deactivation")
+	if n := browser.Ask[int](p, `document.querySelectorAll("tbody tr").length`); n != 1 {
+		t.Errorf("%d people are listed, want the one", n)
+	}
+	p.Follow(`a[href="/users/` + c.ada.ID + `"]`)
+	p.Shows(".note.warn", "Removal held: deactivation.")
 }
 
 func signInThroughSSO(t *testing.T, p *browser.Page) {

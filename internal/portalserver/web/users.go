@@ -26,15 +26,16 @@ type userList struct {
 	Filtered    bool
 	PoolName    string
 	Users       []store.Account
+	HeldCount   int    // people whose removal the deprovisioning guard holds, on all pages
 	First, Next string // links; empty: there is no such page
 }
 
 // userQuery is what the list is narrowed by, as the address says it.
-type userQuery struct{ Text, ManagedBy, Status, Pool string }
+type userQuery struct{ Text, ManagedBy, Status, Pool, Held string }
 
 func (q userQuery) values() url.Values {
 	v := url.Values{}
-	for name, value := range map[string]string{"q": q.Text, "managedBy": q.ManagedBy, "status": q.Status, "pool": q.Pool} {
+	for name, value := range map[string]string{"q": q.Text, "managedBy": q.ManagedBy, "status": q.Status, "pool": q.Pool, "held": q.Held} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -43,7 +44,7 @@ func (q userQuery) values() url.Values {
 }
 
 func (s *site) users(v *visit) error {
-	q := userQuery{strings.TrimSpace(v.FormValue("q")), v.FormValue("managedBy"), v.FormValue("status"), v.FormValue("pool")}
+	q := userQuery{strings.TrimSpace(v.FormValue("q")), v.FormValue("managedBy"), v.FormValue("status"), v.FormValue("pool"), v.FormValue("held")}
 	config, err := s.store.Configuration(v.Context())
 	if err != nil {
 		return err
@@ -60,12 +61,15 @@ func (s *site) users(v *visit) error {
 	if err != nil {
 		return err
 	}
-	f := store.AccountFilter{ManagedBy: portal.ManagedBy(q.ManagedBy), Status: portal.Status(q.Status), PoolID: q.Pool, Search: q.Text, ByName: true}
+	f := store.AccountFilter{ManagedBy: portal.ManagedBy(q.ManagedBy), Status: portal.Status(q.Status), PoolID: q.Pool, Search: q.Text, Held: q.Held != "", ByName: true}
 	page, next, err := s.store.Accounts(v.Context(), f, after, perPage)
 	if err != nil {
 		return err
 	}
 	list.Users = page
+	if list.HeldCount, err = s.store.CountAccounts(v.Context(), store.AccountFilter{Held: true}); err != nil {
+		return err
+	}
 	if after != "" {
 		list.First = link("/users", q.values())
 	}

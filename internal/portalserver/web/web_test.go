@@ -258,6 +258,23 @@ func TestUserList(t *testing.T) {
 	boss.get("/users?after=gone").mustSay("admin@example.test")
 }
 
+func TestHeldRemovals(t *testing.T) {
+	c := newCompany(t)
+	boss := c.manager()
+	boss.get("/users").mustNotSay("held")
+	for name, what := range map[string]portal.Removal{"ada": portal.RemovalDeactivation, "grace": portal.RemovalManager} {
+		if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: name + "-uid", SCIMID: name + "-scim", Revision: 1}, what); err != nil {
+			t.Fatal(err)
+		}
+	}
+	boss.get("/users").mustSay("2 removals are held").mustSay("Removal held: deactivation").mustSay("Removal held: loss of the manager role")
+	boss.get("/users?held=true").mustSay("ada@example.test").mustSay("grace@example.test").mustNotSay("carol@example.test")
+	boss.get("/users/" + c.ada.ID).mustSay("Removal held: deactivation.").mustSay("The removal of the user ada@example.test is held")
+	c.put("ada", true)
+	boss.get("/users").mustSay("1 removal is held")
+	boss.get("/users/" + c.ada.ID).mustNotSay("holds it back")
+}
+
 func TestPools(t *testing.T) {
 	c := newCompany(t)
 	boss := c.manager()

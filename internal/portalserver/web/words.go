@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
@@ -26,6 +27,7 @@ var words = template.FuncMap{
 	"userAudit":        func(e store.AuditEvent) string { return link("/audit", auditQuery{User: e.TargetID}.values()) },
 	"join":             func(all []string) string { return strings.Join(all, ", ") },
 	"displayName":      displayNameOf,
+	"held":             held,
 }
 
 // displayNameOf takes what templates have: accounts by value in lists, by pointer elsewhere.
@@ -37,6 +39,21 @@ func displayNameOf(account any) (string, error) {
 		return displayName(a), nil
 	}
 	return "", fmt.Errorf("a %T has no display name", account)
+}
+
+// held says what a held removal would take.
+func held(what portal.Removal) string {
+	switch what {
+	case "":
+		return ""
+	case portal.RemovalDeactivation:
+		return "deactivation"
+	case portal.RemovalDeletion:
+		return "deletion"
+	case portal.RemovalManager:
+		return "loss of the manager role"
+	}
+	return string(what)
 }
 
 var icons = map[string]string{
@@ -104,6 +121,7 @@ var deeds = map[string]deed{
 	"user.provision":                   {"Provisioned the user %s", "Tried to provision the user %s"},
 	"user.release":                     {"Released the user %s", "Tried to release the user %s"},
 	"user.wait":                        {"The user %s waits for migration", "Tried to make the user %s wait for migration"},
+	"user.hold":                        {"The removal of the user %s is held", "Tried to hold the removal of the user %s"},
 	"pool.create":                      {"Created the agent pool %s", "Tried to create the agent pool %s"},
 	"pool.update":                      {"Changed the agent pool %s", "Tried to change the agent pool %s"},
 	"pool.delete":                      {"Deleted the agent pool %s", "Tried to delete the agent pool %s"},
@@ -133,6 +151,8 @@ func sentence(e store.AuditEvent) string {
 	switch {
 	case e.Refused():
 		text = d.tried
+	case e.Action == "user.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
+		text = "The removal of the user %s is no longer held"
 	case e.Action == "user.wait" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "waitingFor" && c.To == "" }):
 		text = "The user %s no longer waits for migration"
 	}
@@ -143,7 +163,7 @@ func sentence(e store.AuditEvent) string {
 var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
-	"scimId": "SCIM id", "waitingFor": "Waits for", "waitingForScimId": "Waits for SCIM id", "handedOver": "Handed over to SCIM",
+	"scimId": "SCIM id", "waitingFor": "Waits for", "waitingForScimId": "Waits for SCIM id", "handedOver": "Handed over to SCIM", "held": "Removal held",
 	"directRoles": "Roles of the account alone", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",

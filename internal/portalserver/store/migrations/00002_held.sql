@@ -1,0 +1,5 @@
+-- What the operator's deprovisioning guard holds back, so that the pages can show it.
+
+-- +goose Up
+ALTER TABLE accounts ADD COLUMN held TEXT NOT NULL DEFAULT '';
+CREATE INDEX accounts_held ON accounts (user_name_folded) WHERE held <> '';
