@@ -276,6 +276,9 @@ func TestTheGuardHoldsAMassRemoval(t *testing.T) {
 		}
 		return nil
 	})
+	for _, p := range held {
+		w.hasEvent(p, v1alpha1.ReasonGuardHeld)
+	}
 	t.Log("arrivals never wait")
 	w.holds(w.push("new@example.test"), user)
 	t.Log("a person releases one")

@@ -227,9 +227,5 @@ func (w *world) nextSecond() {
 // second is another cluster's namespace that wants the same portal.
 func (w *world) second(cluster string) *world {
 	w.t.Helper()
-	o := &world{t: w.t, cp: w.cp, client: w.client, namespace: w.cp.Namespace(w.t), store: w.store, server: w.server, faults: w.faults, cluster: cluster}
-	o.create(&corev1.Secret{ObjectMeta: metav1Name(o.namespace, "portal"), Data: map[string][]byte{"token": []byte(operatorKey)}})
-	o.create(o.configuration())
-	o.startManager()
-	return o
+	return w.rival(cluster, v1alpha1.ProviderOkta)
 }

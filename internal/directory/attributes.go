@@ -8,10 +8,15 @@ import (
 )
 
 // Attributes are a person's SCIM attributes in canonical form, as filters read them. What the portal knows besides, such
-// as groups, is not among them.
+// as groups, is not among them. A person of whom the provider does not say otherwise is active.
 func Attributes(s *v1alpha1.ScimUserSpec) scim.Object {
 	o := scim.Object{}
-	data, err := json.Marshal(wireOf(s))
+	wire := wireOf(s)
+	if wire.Active == nil {
+		active := true
+		wire.Active = &active
+	}
+	data, err := json.Marshal(wire)
 	if err == nil {
 		err = json.Unmarshal(data, &o)
 	}
