@@ -115,6 +115,7 @@ func TestThePortalCanTakeOnRolesOfItsDefaultPool(t *testing.T) {
 	ada := w.push("ada@example.test")
 	w.holds(ada, user)
 	def := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, v1alpha1.DefaultName)}
+	w.says(def, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	t.Log("the default pool's roles can be declared, and reach everyone")
 	w.changePool(def, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
 	w.holds(ada, user, quota)
