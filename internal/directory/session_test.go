@@ -8,7 +8,7 @@ import (
 
 // TestSessions replays what the providers send against a real API server.
 func TestSessions(t *testing.T) {
-	for _, idp := range []string{"okta", "entra"} {
+	for _, idp := range []string{"okta", "entra", "onelogin", "jumpcloud", "ping", "google", "authentik"} {
 		t.Run(idp, func(t *testing.T) {
 			s, err := session.Load(session.Find(idp))
 			if err != nil {

@@ -32,9 +32,9 @@ type step struct {
 	Save                     map[string]string
 }
 
-// TestSessions replays what Okta and Entra ID send against the engine and a map, without HTTP: if this holds, the rest is plumbing.
+// TestSessions replays what the providers send against the engine and a map, without HTTP: if this holds, the rest is plumbing.
 func TestSessions(t *testing.T) {
-	for _, provider := range []string{"okta", "entra"} {
+	for _, provider := range []string{"okta", "entra", "onelogin", "jumpcloud", "ping", "google", "authentik"} {
 		t.Run(provider, func(t *testing.T) {
 			data, err := os.ReadFile("../../testdata/idp/" + provider + ".json")
 			if err != nil {
@@ -47,7 +47,7 @@ func TestSessions(t *testing.T) {
 			d := &directory{t: t, resources: map[string]scim.Object{}}
 			vars := map[string]string{"tag": "t1", "base": "https://h/scim/v2"}
 			for _, s := range session.Steps {
-				if s.Auth == "" { // who may ask is not the engine's to know
+				if s.Auth == "" && s.Path != "/ServiceProviderConfig" { // who may ask, and what is served, is not the engine's to know
 					d.replay(s, vars)
 				}
 			}
