@@ -82,7 +82,9 @@ func (r *round) known(id string) string {
 func (r *round) noStrays(held []v1alpha1.NameClaim, users []v1alpha1.ScimUser) error {
 	needed := map[string]bool{}
 	for _, u := range users {
-		needed[claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)+string(u.UID)] = true
+		for _, name := range []string{u.Spec.UserName, u.Status.UserName} { // the latter is what the account bears still
+			needed[claims.ObjectName(v1alpha1.ClaimUser, name)+string(u.UID)] = true
+		}
 	}
 	for _, c := range held {
 		young := time.Since(c.CreationTimestamp.Time) < nameclaim.DefaultGrace

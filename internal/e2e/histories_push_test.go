@@ -75,7 +75,7 @@ func (p *pusher) value() *string {
 func (p *pusher) arrive(ctx context.Context) bool {
 	name := p.someName()
 	for range 3 {
-		answer, answered := p.create(ctx, histories.Person{Tag: "t" + (*p.value())[1:], Name: name, Active: true})
+		answer, answered := p.create(ctx, histories.Person{Tag: fmt.Sprintf("t%s-r%d", (*p.value())[1:], p.round.number), Name: name, Active: true})
 		if answer.Outcome == histories.Taken {
 			return p.find(ctx, name)
 		}

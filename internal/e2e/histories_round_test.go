@@ -41,7 +41,7 @@ func newRound(d *drill, n int) *round {
 	}
 	p := r.newPusher(0)
 	for i := range 5 {
-		tag := fmt.Sprintf("staff%d", i)
+		tag := fmt.Sprintf("staff%d-r%d", i, n)
 		r.staff = append(r.staff, tag)
 		p.create(d.t.Context(), histories.Person{Tag: tag, Name: r.userName(tag), Active: true})
 		if r.id(tag) == "" {

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -83,7 +82,7 @@ func newDrill(t *testing.T, seed uint64) *drill {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(env.Stop(), wellBehaved(env)); err != nil {
+		if err := env.Stop(); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
