@@ -53,6 +53,9 @@ type Options struct {
 	Ports    Ports
 	LogLevel string // of our programs; info when empty
 
+	// WebhookArgs are further flags of the webhook; the last of a flag counts.
+	WebhookArgs []string
+
 	// Build, when set, makes the programs after the folder is locked and the ports are found free.
 	Build func(ctx context.Context) error
 	// Volatile data need not survive a power cut: etcd does not wait for the disk. For tests.
@@ -240,6 +243,15 @@ func (e *Environment) Restart(ctx context.Context, name string) error {
 		return err
 	}
 	return fmt.Errorf("there is no program %q", name)
+}
+
+// PID is the process id of a program; an error says that there is none of that name.
+func (e *Environment) PID(name string) (int, error) {
+	child, err := e.child(name)
+	if err != nil {
+		return 0, err
+	}
+	return child.PID(), nil
 }
 
 func (e *Environment) child(name string) (*process.Process, error) {

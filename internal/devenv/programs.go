@@ -84,7 +84,7 @@ func (e *Environment) portalArgs() []string {
 }
 
 func (e *Environment) webhookArgs(ports Ports) []string {
-	return []string{
+	return append([]string{
 		"--kubeconfig=" + e.path("kubernetes", Webhook+".kubeconfig"),
 		"--namespace=" + Namespace,
 		"--listen=" + loopback(ports.SCIM),
@@ -92,7 +92,7 @@ func (e *Environment) webhookArgs(ports Ports) []string {
 		"--metrics-listen=" + loopback(ports.WebhookMetrics),
 		"--token-dir=" + e.path("secrets"),
 		"--log-level=" + e.logLevel(),
-	}
+	}, e.WebhookArgs...)
 }
 
 func (e *Environment) managerArgs() []string {

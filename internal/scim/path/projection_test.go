@@ -1,6 +1,9 @@
 package path
 
 import (
+	"bytes"
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,6 +53,10 @@ func TestProjection(t *testing.T) {
 			in := object(t, ada)
 			if diff := cmp.Diff(object(t, tc.want), p.Apply(in)); diff != "" {
 				t.Errorf("%s\n%s", tc.reason, diff)
+			}
+			encoded := p.AppendJSON([]byte("before"), compact(t, in))
+			if diff := cmp.Diff(object(t, tc.want), object(t, string(bytes.TrimPrefix(encoded, []byte("before"))))); diff != "" {
+				t.Errorf("%s, of encoded bytes\n%s", tc.reason, diff)
 			}
 			if diff := cmp.Diff(object(t, ada), in); diff != "" {
 				t.Errorf("Apply changed its input\n%s", diff)
@@ -126,5 +133,58 @@ func BenchmarkDefaultProjection(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		p.Apply(user)
+	}
+}
+
+// compact is a resource as a directory encodes it.
+func compact(t testing.TB, o scim.Object) []byte {
+	t.Helper()
+	b, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// FuzzAppendJSON: of any canonical person, a projection of the encoded bytes returns what a projection of the object does.
+func FuzzAppendJSON(f *testing.F) {
+	for _, names := range []string{"", "userName", "name.givenName,emails.type", "emails.value,meta.location," + ent + ":manager.value", ent, "active,schemas"} {
+		f.Add(ada, names, true)
+		f.Add(`{"id":"\\","userName":"a\"}],\\","active":true,"emails":[{"value":"{\"[\\\\"},{"type":"work","primary":true}]}`, names, false)
+	}
+	f.Fuzz(func(t *testing.T, text, names string, only bool) {
+		in, err := scim.DecodeJSON([]byte(text), scim.Limits{})
+		if err != nil {
+			return
+		}
+		if in, err = schema.Canonicalize(schema.User(), in, schema.Create); err != nil {
+			return
+		}
+		attributes, excluded := names, ""
+		if !only {
+			attributes, excluded = "", names
+		}
+		p, err := ParseProjection(attributes, excluded, schema.User())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := object(t, string(p.AppendJSON(nil, compact(t, in))))
+		if diff := cmp.Diff(p.Apply(in), got); diff != "" {
+			t.Errorf("attributes %q, excludedAttributes %q of %s\n%s", attributes, excluded, strings.TrimSpace(text), diff)
+		}
+	})
+}
+
+// BenchmarkAppendJSON projects one person.
+func BenchmarkAppendJSON(b *testing.B) {
+	p, err := ParseProjection("userName,name.givenName", "", schema.User())
+	if err != nil {
+		b.Fatal(err)
+	}
+	in := compact(b, object(b, ada))
+	var out []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		out = p.AppendJSON(out[:0], in)
 	}
 }

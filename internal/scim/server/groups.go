@@ -38,7 +38,7 @@ func (c *call) createGroup() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return c.one(http.StatusCreated, r, s)
+	return c.one(http.StatusCreated, r, s), nil
 }
 
 // getGroup is GET /Groups/{id} (RFC 7644 §3.4.1).
@@ -71,7 +71,7 @@ func (c *call) replaceGroup() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return c.one(http.StatusOK, r, s)
+	return c.one(http.StatusOK, r, s), nil
 }
 
 // patchGroup is PATCH /Groups/{id} (RFC 7644 §3.5.2). It answers 204, as Entra ID wants it and as a large group costs least, unless attributes
@@ -98,7 +98,7 @@ func (c *call) patchGroup() (reply, error) {
 	case err != nil:
 		return reply{}, err
 	case c.query.Has("attributes") || c.query.Has("excludedAttributes"):
-		return c.one(http.StatusOK, r, s)
+		return c.one(http.StatusOK, r, s), nil
 	}
 	return reply{status: http.StatusNoContent, location: c.base + "/Groups/" + r.ID}, nil
 }

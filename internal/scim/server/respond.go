@@ -161,33 +161,31 @@ func showing(attributes, excluded string, t *kind) (show, error) {
 	return s, nil
 }
 
-// write writes one resource. An error comes before the first byte.
-func (s show) write(w *chunks, r *Resource, base string) error {
+// write writes one resource.
+func (s show) write(w *chunks, r *Resource, base string) {
 	if !s.projected && s.links {
 		r.write(w, base)
-		return nil
+		return
 	}
-	b, err := s.append(w.tail(), r, base)
-	if err == nil {
-		w.put(b)
-	}
-	return err
+	w.put(s.append(w.tail(), r, base))
 }
 
 // append appends one resource to dst.
-func (s show) append(dst []byte, r *Resource, base string) ([]byte, error) {
+func (s show) append(dst []byte, r *Resource, base string) []byte {
 	switch {
 	case !s.projected && s.links:
-		return r.AppendJSON(dst, base), nil
+		return r.AppendJSON(dst, base)
 	case !s.projected:
-		return r.appendFixed(dst, base), nil
+		return r.appendFixed(dst, base)
 	}
-	o, err := r.Object(base, s.links)
-	if err != nil {
-		return dst, err
+	// The whole resource is written behind what is there, then what is returned of it behind that, and moved to its place.
+	whole := r.appendFixed(dst, base)
+	if s.links {
+		whole = r.AppendJSON(dst, base)
 	}
-	b, err := marshal(s.projection.Apply(o))
-	return append(dst, b...), err
+	out := s.projection.AppendJSON(whole, whole[len(dst):])
+	n := copy(out[len(dst):], out[len(whole):])
+	return out[:len(dst)+n]
 }
 
 // marshal is json.Marshal without escaping <, > and &, which are harmless in a JSON answer.
@@ -202,16 +200,13 @@ func marshal(v any) ([]byte, error) {
 }
 
 // one replies with a single resource. A group is streamed, since it may have very many members.
-func (c *call) one(status int, r *Resource, s show) (reply, error) {
+func (c *call) one(status int, r *Resource, s show) reply {
 	location := c.base + r.Type.Endpoint + "/" + r.ID
 	if !s.projected && s.links && r.Type.Name == groupKind().schema.Name {
-		return reply{status: status, stream: func(w *chunks) { r.write(w, c.base) }, etag: r.Version, location: location}, nil
+		return reply{status: status, stream: func(w *chunks) { r.write(w, c.base) }, etag: r.Version, location: location}
 	}
-	body, err := s.append(make([]byte, 0, len(r.JSON)+512), r, c.base)
-	if err != nil {
-		return reply{}, err
-	}
-	return reply{status: status, body: body, etag: r.Version, location: location}, nil
+	body := s.append(make([]byte, 0, len(r.JSON)+512), r, c.base)
+	return reply{status: status, body: body, etag: r.Version, location: location}
 }
 
 // chunks gathers small writes into large ones.

@@ -61,7 +61,7 @@ func (c *call) createUser() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return c.one(http.StatusCreated, r, s)
+	return c.one(http.StatusCreated, r, s), nil
 }
 
 // getUser is GET /Users/{id} (RFC 7644 §3.4.1).
@@ -85,7 +85,7 @@ func (c *call) read(r *Resource, s show) (reply, error) {
 	case c.ifNoneMatch != "" && matchesTag(c.ifNoneMatch, r.Version):
 		return reply{status: http.StatusNotModified, etag: r.Version}, nil
 	}
-	return c.one(http.StatusOK, r, s)
+	return c.one(http.StatusOK, r, s), nil
 }
 
 // replaceUser is PUT /Users/{id} (RFC 7644 §3.5.1).
@@ -127,7 +127,7 @@ func (c *call) updateUser(s show, change func(scim.Object) (scim.Object, error))
 	if err != nil {
 		return reply{}, err
 	}
-	return c.one(http.StatusOK, r, s)
+	return c.one(http.StatusOK, r, s), nil
 }
 
 // deleteUser is DELETE /Users/{id} (RFC 7644 §3.6).

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lightrun.com/scim-operator/internal/devenv"
+)
+
+// sample is one side, measured once.
+type sample struct {
+	count    int
+	elapsed  time.Duration
+	times    []time.Duration // of each request, sorted
+	webhook  time.Duration   // processor time that the webhook used
+	control  time.Duration   // that the API server and etcd used
+	tooSlow  bool            // not even one request ended in time
+	deadline time.Duration
+}
+
+func (s sample) rate() float64 { return float64(s.count) / s.elapsed.Seconds() }
+
+func (s sample) per(d time.Duration) time.Duration {
+	if s.count == 0 {
+		return 0
+	}
+	return d / time.Duration(s.count)
+}
+
+func (s sample) quantile(q float64) time.Duration {
+	if len(s.times) == 0 {
+		return 0
+	}
+	return s.times[int(q*float64(len(s.times)-1))]
+}
+
+// series is one side of one operation, over all rounds.
+type series struct {
+	next    atomic.Int64 // number of the next request
+	samples []sample
+	slow    bool // a request takes longer than a slot: one at a time, one round
+}
+
+// patience is how long a side may take for one request before it is given up.
+const patience = 3 * time.Minute
+
+// measure sends requests of one side for one slot, from as many workers as the operation allows.
+func (s *suite) measure(ctx context.Context, op operation, do request, of *series) error {
+	limit := patience
+	if !op.once {
+		limit = max(4*s.slot, 20*time.Second)
+	}
+	slotCtx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if len(of.samples) == 0 && !op.once { // warm up, and see how long one takes
+		begun := time.Now()
+		if err := do(slotCtx, int(of.next.Add(1)-1)); err != nil {
+			if slotCtx.Err() != nil && ctx.Err() == nil {
+				of.slow = true
+				of.samples = append(of.samples, sample{tooSlow: true, elapsed: limit, deadline: limit})
+				return nil
+			}
+			return err
+		}
+		of.slow = time.Since(begun) > s.slot/8
+	}
+	workers := s.workers
+	if op.alone || of.slow {
+		workers = 1
+	}
+	out, err := s.slotOf(slotCtx, op, do, of, workers)
+	if err != nil && ctx.Err() == nil && (slotCtx.Err() != nil || op.once) {
+		fmt.Printf("  %s was given up after %s: %v\n", op.name, out.elapsed.Round(time.Second), err)
+		of.slow = true
+		out = sample{tooSlow: true, elapsed: out.elapsed, deadline: out.elapsed}
+		err = nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", op.name, err)
+	}
+	of.samples = append(of.samples, out)
+	return nil
+}
+
+func (s *suite) slotOf(ctx context.Context, op operation, do request, of *series, workers int) (sample, error) {
+	var mu sync.Mutex
+	var out sample
+	var failure error
+	webhook, control := s.processorTime()
+	begun := time.Now()
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			var times []time.Duration
+			for {
+				at := time.Now()
+				err := do(ctx, int(of.next.Add(1)-1))
+				if err == nil {
+					times = append(times, time.Since(at))
+				}
+				if err != nil || op.once || time.Since(begun) >= s.slot {
+					mu.Lock()
+					defer mu.Unlock()
+					out.times = append(out.times, times...)
+					if failure == nil {
+						failure = err
+					}
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	out.elapsed = time.Since(begun)
+	webhookAfter, controlAfter := s.processorTime()
+	out.webhook, out.control = webhookAfter-webhook, controlAfter-control
+	slices.Sort(out.times)
+	out.count = len(out.times)
+	return out, failure
+}
+
+// processorTime is how much the webhook has used so far, and the API server and etcd together. It is 0 where there is no /proc.
+func (s *suite) processorTime() (webhook, control time.Duration) {
+	used := func(name string) time.Duration {
+		pid, err := s.env.PID(name)
+		if err != nil {
+			return 0
+		}
+		return processorTime(pid)
+	}
+	return used(devenv.Webhook), used(devenv.Kubernetes) + used(devenv.Etcd)
+}
+
+// processorTime reads utime and stime, in hundredths of a second (proc_pid_stat(5)).
+func processorTime(pid int) time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	var sum time.Duration
+	for _, f := range fields[11:13] {
+		ticks, err := strconv.Atoi(f)
+		if err != nil {
+			return 0
+		}
+		sum += time.Duration(ticks) * 10 * time.Millisecond
+	}
+	return sum
+}
+
+// resident is the memory that a process has, in bytes.
+func resident(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		var kilobytes int64
+		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kilobytes); err == nil {
+			return kilobytes << 10
+		}
+	}
+	return 0
+}

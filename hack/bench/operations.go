@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+)
+
+// Names of the sides, in the order of the tables' columns.
+const (
+	sideOurs     = "scim-webhook"
+	sideRaw      = "client-go"
+	sidePrepared = "net/http"
+	sideElimity  = "elimity"
+	sideSCIMMY   = "SCIMMY"
+)
+
+// request makes the n-th request of one side.
+type request func(ctx context.Context, n int) error
+
+// operation is one kind of request, as each side makes it.
+type operation struct {
+	name  string
+	alone bool // one request at a time: each is many writes already
+	once  bool // one request a round, as it takes long
+	sides map[string]request
+}
+
+// sides are the servers of one size, running.
+type sides struct {
+	size     int
+	prepared *scim
+	others   map[string]*scim
+}
+
+// someMembers is how many people are put into a group at a time.
+const someMembers = 100
+
+// operations are what is measured at one size, in the order of the tables.
+func (s *suite) operations(all sides) []operation {
+	size := all.size
+	spread := func(n int) int { return n * 7919 % size }
+	start := func(n int) int { return 1 + spread(n)%(size-100) }
+	ops := []operation{
+		{name: "list page of 100", sides: map[string]request{
+			sideRaw: func(ctx context.Context, n int) error { return s.raw.list(ctx, n) },
+		}},
+		{name: "list page of 100, two attributes", sides: map[string]request{}},
+		{name: "GET by id", sides: map[string]request{
+			sideRaw: func(ctx context.Context, n int) error { return s.raw.get(ctx, spread(n)) },
+		}},
+		{name: "userName eq", sides: map[string]request{
+			sideRaw: func(ctx context.Context, n int) error { return s.raw.equal(ctx, spread(n)) },
+		}},
+		{name: "POST", sides: map[string]request{
+			sideRaw: func(ctx context.Context, n int) error {
+				return s.raw.post(ctx, fmt.Sprintf("raw%d-%d@example.test", size, n))
+			},
+		}},
+		{name: "PATCH active", sides: map[string]request{
+			sideRaw: func(ctx context.Context, n int) error { return s.raw.patchActive(ctx, half(n, size, 1), turn(n, size)) },
+		}},
+		s.rawGroupPatch(size),
+		s.rawGroupPush(size),
+	}
+	reads := func(server *scim, name string) {
+		ops[0].sides[name] = func(ctx context.Context, n int) error { return server.list(ctx, start(n)) }
+		ops[1].sides[name] = func(ctx context.Context, n int) error { return server.project(ctx, start(n)) }
+		ops[2].sides[name] = func(ctx context.Context, n int) error { return server.get(ctx, spread(n)) }
+	}
+	reads(all.prepared, sidePrepared)
+	ops[3].sides[sidePrepared] = func(ctx context.Context, _ int) error { return all.prepared.equal(ctx, size/2) }
+	for name, server := range all.others {
+		reads(server, name)
+		ops[3].sides[name] = func(ctx context.Context, n int) error { return server.equal(ctx, spread(n)) }
+		ops[4].sides[name] = func(ctx context.Context, n int) error {
+			return server.post(ctx, fmt.Sprintf("new%d-%d@example.test", size, n))
+		}
+		ops[5].sides[name] = func(ctx context.Context, n int) error {
+			return server.patchActive(ctx, half(n, size, 0), turn(n, size))
+		}
+		ops[6].sides[name] = s.groupPatch(server, size)
+		ops[7].sides[name] = func(ctx context.Context, n int) error {
+			_, err := server.group(ctx, fmt.Sprintf("Large %d-%d", size, n), ids(0, min(s.large, size)))
+			return err
+		}
+	}
+	return slices.DeleteFunc(ops, func(o operation) bool { return !s.wanted(o.name) })
+}
+
+// half is the person whom the n-th PATCH changes: even numbers are ours, odd ones the raw side's, so that no side undoes the other's work.
+func half(n, size, odd int) int { return n%(size/2)*2 + odd }
+
+// turn is what active becomes: the opposite of what it is, time after time.
+func turn(n, size int) bool { return n/(size/2)%2 == 1 }
+
+// ids are the ids of count people from the given one.
+func ids(from, count int) []string {
+	out := make([]string, count)
+	for i := range out {
+		out[i] = personID(from + i)
+	}
+	return out
+}
+
+// groupPatch puts 100 people into a group and takes them out again, by turns.
+func (s *suite) groupPatch(server *scim, size int) request {
+	id := ""
+	return func(ctx context.Context, n int) (err error) {
+		if id == "" {
+			if id, err = server.group(ctx, fmt.Sprintf("Some %d", size), nil); err != nil {
+				return err
+			}
+		}
+		return server.patchGroup(ctx, id, ids(0, someMembers), n%2 == 0)
+	}
+}
+
+func (s *suite) rawGroupPatch(size int) operation {
+	id := ""
+	return operation{name: "group PATCH of 100 members", alone: true, sides: map[string]request{
+		sideRaw: func(ctx context.Context, n int) (err error) {
+			if id == "" {
+				if id, err = s.raw.group(ctx, fmt.Sprintf("Raw some %d", size), nil); err != nil {
+					return err
+				}
+			}
+			return s.raw.patchGroup(ctx, id, ids(size-someMembers, someMembers), n%2 == 0)
+		},
+	}}
+}
+
+func (s *suite) rawGroupPush(size int) operation {
+	members := min(s.large, size)
+	return operation{name: fmt.Sprintf("a group of %d pushed", members), alone: true, once: true, sides: map[string]request{
+		sideRaw: func(ctx context.Context, n int) error {
+			_, err := s.raw.group(ctx, fmt.Sprintf("Raw large %d-%d", size, n), ids(size-members, members))
+			return err
+		},
+	}}
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// median is the middle value, and how far the rounds lie apart: (largest - smallest) / median.
+func median[T cmp.Ordered](values []T) T {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+func of[T any](s *series, get func(sample) T) []T {
+	out := make([]T, len(s.samples))
+	for i, x := range s.samples {
+		out[i] = get(x)
+	}
+	return out
+}
+
+func (s *series) rate() float64 { return median(of(s, sample.rate)) }
+
+func (s *series) spread() float64 {
+	rates := of(s, sample.rate)
+	if s.rate() == 0 {
+		return 0
+	}
+	return (slices.Max(rates) - slices.Min(rates)) / s.rate()
+}
+
+// cost is the processor time of the servers for one request.
+func (s *series) cost() (webhook, control time.Duration) {
+	return median(of(s, func(x sample) time.Duration { return x.per(x.webhook) })), median(of(s, func(x sample) time.Duration { return x.per(x.control) }))
+}
+
+func rateText(s *series) string {
+	switch {
+	case s == nil || len(s.samples) == 0:
+		return "–"
+	case s.samples[0].tooSlow:
+		return fmt.Sprintf("< %.2f", 1/s.samples[0].deadline.Seconds())
+	}
+	switch r := s.rate(); {
+	case r >= 100:
+		return fmt.Sprintf("%.0f", r)
+	case r >= 1:
+		return fmt.Sprintf("%.1f", r)
+	default:
+		return fmt.Sprintf("%.3f", r)
+	}
+}
+
+// ratio is our rate as a part or multiple of another side's.
+func ratio(r row, side string) string {
+	theirs, ours := r.sides[side], r.sides[sideOurs]
+	if theirs == nil || ours == nil || len(theirs.samples) == 0 {
+		return "–"
+	}
+	if theirs.samples[0].tooSlow {
+		return fmt.Sprintf("> %.0f", ours.rate()*theirs.samples[0].deadline.Seconds())
+	}
+	x := ours.rate() / theirs.rate()
+	if x >= 10 {
+		return fmt.Sprintf("%.0f", x)
+	}
+	return fmt.Sprintf("%.2f", x)
+}
+
+// markdown is the whole result: where and when, one table for each size, and what a request costs as people grow in number.
+func (r *results) markdown() string {
+	var b strings.Builder
+	r.head(&b)
+	for _, at := range r.sizes {
+		at.table(&b)
+	}
+	r.growth(&b)
+	r.memory(&b)
+	return b.String()
+}
+
+func (r *results) head(b *strings.Builder) {
+	fmt.Fprintf(b, "Measured %s, commit `%s`, on %s. Each side %d times %s by turns, %d requests at a time; the median counts, ± is how far the rounds lie apart.\n",
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), commit(), machine(), r.rounds, r.slot, r.workers)
+	if r.node != nil {
+		fmt.Fprintf(b, "\nSCIMMY was not measured: %v.\n", r.node)
+	}
+}
+
+func (at sized) table(b *strings.Builder) {
+	fmt.Fprintf(b, "\n### %d people\n\n", at.people)
+	fmt.Fprintf(b, "| requests a second | %s | ± | p50 | p99 |", sideOurs)
+	for _, side := range columns()[1:] {
+		fmt.Fprintf(b, " %s | ours ÷ |", side)
+	}
+	fmt.Fprintf(b, "\n|---|%s\n", strings.Repeat("---:|", 4+2*len(columns()[1:])))
+	for _, row := range at.rows {
+		ours := row.sides[sideOurs]
+		fmt.Fprintf(b, "| %s | %s | %.0f %% | %s | %s |", row.name, rateText(ours), 100*ours.spread(),
+			milliseconds(median(of(ours, func(s sample) time.Duration { return s.quantile(.5) }))),
+			milliseconds(median(of(ours, func(s sample) time.Duration { return s.quantile(.99) }))))
+		for _, side := range columns()[1:] {
+			fmt.Fprintf(b, " %s | %s |", rateText(row.sides[side]), ratio(row, side))
+		}
+		fmt.Fprintln(b)
+	}
+}
+
+func milliseconds(d time.Duration) string {
+	if d >= time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}
+
+// growth compares the processor time of a request at each size; unlike a rate it hardly depends on what else the machine does.
+func (r *results) growth(b *strings.Builder) {
+	fmt.Fprint(b, "\n### Processor time for one request\n\n| webhook, and with API server and etcd |")
+	for _, at := range r.sizes {
+		fmt.Fprintf(b, " %d people |", at.people)
+	}
+	fmt.Fprintf(b, " largest ÷ smallest | client-go: API server and etcd |\n|---|%s\n", strings.Repeat("---:|", len(r.sizes)+2))
+	for i, first := range r.sizes[0].rows {
+		fmt.Fprintf(b, "| %s |", first.name)
+		var whole []time.Duration
+		for _, at := range r.sizes {
+			webhook, control := at.rows[i].sides[sideOurs].cost()
+			whole = append(whole, webhook+control)
+			fmt.Fprintf(b, " %s, %s |", milliseconds2(webhook), milliseconds2(webhook+control))
+		}
+		grown := "–"
+		if last := r.sizes[len(r.sizes)-1]; whole[0] > 0 && last.rows[i].name == first.name {
+			grown = fmt.Sprintf("%.2f", float64(whole[len(whole)-1])/float64(whole[0]))
+		}
+		fmt.Fprintf(b, " %s |", grown)
+		if raw := r.sizes[len(r.sizes)-1].rows[i].sides[sideRaw]; raw != nil {
+			_, control := raw.cost()
+			fmt.Fprintf(b, " %s |\n", milliseconds2(control))
+		} else {
+			fmt.Fprint(b, " – |\n")
+		}
+	}
+}
+
+func milliseconds2(d time.Duration) string {
+	if d >= time.Second {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000)
+}
+
+func (r *results) memory(b *strings.Builder) {
+	fmt.Fprint(b, "\n### The webhook's start and memory\n\n| people | ready after | resident | Go heap in use |\n|---:|---:|---:|---:|\n")
+	for _, at := range r.sizes {
+		fmt.Fprintf(b, "| %d | %s | %d MiB | %.0f MiB |\n", at.people, milliseconds(at.started), at.resident>>20, at.heap/(1<<20))
+	}
+}
+
+func commit() string {
+	out, err := exec.CommandContext(context.Background(), "git", "describe", "--always", "--dirty", "--abbrev=10").Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// machine describes where this runs.
+func machine() string {
+	model := runtime.GOARCH
+	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(text)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				model = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%d × %s, %s/%s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
+// The tables stand between these lines of the page; the text around them is written by hand.
+const (
+	begins = "<!-- results: written by make bench -->\n"
+	ends   = "<!-- end of results -->\n"
+)
+
+func writePage(file, tables string) error {
+	page, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, found := bytes.Cut(page, []byte(begins))
+	_, after, closed := bytes.Cut(rest, []byte(ends))
+	if !found || !closed {
+		return fmt.Errorf("%s has no place for results: it must hold the lines %q and %q", file, begins, ends)
+	}
+	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(begins + tables + ends), after}, nil), 0o644) //nolint:gosec // a page for everybody to read
+}

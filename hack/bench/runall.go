@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lightrun.com/scim-operator/internal/devenv"
+)
+
+// mostForSCIMMY is the largest size at which SCIMMY is measured: it makes an instance of everybody for each list request, which takes
+// minutes beyond.
+const mostForSCIMMY = 10_000
+
+// columns are all sides, in the order of the tables.
+func columns() []string { return []string{sideOurs, sideRaw, sidePrepared, sideElimity, sideSCIMMY} }
+
+// results are all measurements of a run.
+type results struct {
+	options
+	node  error
+	sizes []sized
+}
+
+// sized are the measurements at one number of people.
+type sized struct {
+	people   int
+	started  time.Duration // until the webhook was ready
+	resident int64         // memory of the webhook then, in bytes
+	heap     float64       // of that, what Go's heap holds
+	rows     []row
+}
+
+// row is one operation.
+type row struct {
+	name  string
+	sides map[string]*series
+}
+
+func (s *suite) wanted(name string) bool { return strings.Contains(name, s.only) }
+
+func (s *suite) runAll(ctx context.Context) (*results, error) {
+	out := &results{options: s.options, node: s.node}
+	for _, n := range s.options.sizes {
+		at, err := s.runSize(ctx, n)
+		if err != nil {
+			return nil, fmt.Errorf("at %d people: %w", n, err)
+		}
+		out.sizes = append(out.sizes, at)
+	}
+	return out, nil
+}
+
+func (s *suite) runSize(ctx context.Context, n int) (out sized, err error) {
+	out.people = n
+	if out.started, err = s.populate(ctx, n); err != nil {
+		return out, err
+	}
+	if pid, err := s.env.PID(devenv.Webhook); err == nil {
+		out.resident = resident(pid)
+	}
+	out.heap = s.metric(ctx, "go_memstats_heap_inuse_bytes")
+	all, stop, err := s.startSides(ctx, n)
+	defer func() { err = errors.Join(err, stop()) }()
+	if err != nil {
+		return out, err
+	}
+	for _, op := range s.operations(all) {
+		r, err := s.runOperation(ctx, op)
+		if err != nil {
+			return out, err
+		}
+		out.rows = append(out.rows, r)
+	}
+	return out, nil
+}
+
+// startSides starts the servers to compare with.
+func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() error, err error) {
+	var running []*child
+	stop = func() error {
+		var errs []error
+		for _, c := range running {
+			errs = append(errs, c.stop())
+		}
+		return errors.Join(errs...)
+	}
+	add := func(c *child, err error) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		running = append(running, c)
+		return c.url, nil
+	}
+	all = sides{size: n, others: map[string]*scim{sideOurs: s.ours}}
+	url, err := add(s.startPrepared(ctx, n))
+	if err != nil {
+		return all, stop, err
+	}
+	all.prepared = newSCIM(sidePrepared, url, "", s.workers)
+	if !s.peers {
+		return all, stop, nil
+	}
+	if url, err = add(startElimity(ctx, n)); err != nil {
+		return all, stop, err
+	}
+	all.others[sideElimity] = newSCIM(sideElimity, url, "", s.workers)
+	if s.node != nil || n > mostForSCIMMY {
+		return all, stop, nil
+	}
+	if url, err = add(s.startSCIMMY(ctx, n)); err != nil {
+		return all, stop, err
+	}
+	all.others[sideSCIMMY] = newSCIM(sideSCIMMY, url, "x", s.workers)
+	return all, stop, nil
+}
+
+// runOperation measures all sides by turns; each round begins with another side.
+func (s *suite) runOperation(ctx context.Context, op operation) (row, error) {
+	r := row{name: op.name, sides: map[string]*series{}}
+	var names []string
+	for _, name := range columns() {
+		if op.sides[name] != nil {
+			names = append(names, name)
+			r.sides[name] = &series{}
+		}
+	}
+	rounds := s.rounds
+	if op.once {
+		rounds = 1
+	}
+	for round := range rounds {
+		for i := range names {
+			name := names[(i+round)%len(names)]
+			of := r.sides[name]
+			if round > 0 && of.slow {
+				continue
+			}
+			if err := s.measure(ctx, op, op.sides[name], of); err != nil {
+				return r, err
+			}
+		}
+	}
+	fmt.Printf("  %-36s", op.name)
+	for _, name := range names {
+		fmt.Printf("  %s %s", name, rateText(r.sides[name]))
+	}
+	fmt.Println()
+	return r, nil
+}
