@@ -73,16 +73,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	results, err := s.runAll(ctx)
-	if err = errors.Join(err, s.tearDown()); err != nil {
-		return err
-	}
-	page := results.markdown()
-	fmt.Println("\n" + page)
-	if o.out == "" {
-		return nil
-	}
-	return writePage(o.out, page)
+	return errors.Join(s.runAll(ctx), s.tearDown())
 }
 
 func parse(args []string) (options, error) {

@@ -19,7 +19,7 @@ type sample struct {
 	count    int
 	elapsed  time.Duration
 	times    []time.Duration // of each request, sorted
-	webhook  time.Duration   // processor time that the webhook used
+	webhook  time.Duration   // processor time that the side's own server used: the webhook, or the one that it is compared with
 	control  time.Duration   // that the API server and etcd used
 	tooSlow  bool            // not even one request ended in time
 	deadline time.Duration
@@ -52,7 +52,7 @@ type series struct {
 const patience = 3 * time.Minute
 
 // measure sends requests of one side for one slot, from as many workers as the operation allows.
-func (s *suite) measure(ctx context.Context, op operation, do request, of *series) error {
+func (s *suite) measure(ctx context.Context, op operation, do request, of *series, pid int) error {
 	limit := patience
 	if !op.once {
 		limit = max(4*s.slot, 20*time.Second)
@@ -75,7 +75,7 @@ func (s *suite) measure(ctx context.Context, op operation, do request, of *serie
 	if op.alone || of.slow {
 		workers = 1
 	}
-	out, err := s.slotOf(slotCtx, op, do, of, workers)
+	out, err := s.slotOf(slotCtx, op, do, of, workers, pid)
 	if err != nil && ctx.Err() == nil && (slotCtx.Err() != nil || op.once) {
 		fmt.Printf("  %s was given up after %s: %v\n", op.name, out.elapsed.Round(time.Second), err)
 		of.slow = true
@@ -89,11 +89,19 @@ func (s *suite) measure(ctx context.Context, op operation, do request, of *serie
 	return nil
 }
 
-func (s *suite) slotOf(ctx context.Context, op operation, do request, of *series, workers int) (sample, error) {
+func (s *suite) slotOf(ctx context.Context, op operation, do request, of *series, workers, pid int) (sample, error) {
 	var mu sync.Mutex
 	var out sample
 	var failure error
-	webhook, control := s.processorTime()
+	done := func(times []time.Duration, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		out.times = append(out.times, times...)
+		if failure == nil {
+			failure = err
+		}
+	}
+	webhook, control := s.processorTime(pid)
 	begun := time.Now()
 	var wg sync.WaitGroup
 	for range workers {
@@ -106,12 +114,7 @@ func (s *suite) slotOf(ctx context.Context, op operation, do request, of *series
 					times = append(times, time.Since(at))
 				}
 				if err != nil || op.once || time.Since(begun) >= s.slot {
-					mu.Lock()
-					defer mu.Unlock()
-					out.times = append(out.times, times...)
-					if failure == nil {
-						failure = err
-					}
+					done(times, err)
 					return
 				}
 			}
@@ -119,23 +122,21 @@ func (s *suite) slotOf(ctx context.Context, op operation, do request, of *series
 	}
 	wg.Wait()
 	out.elapsed = time.Since(begun)
-	webhookAfter, controlAfter := s.processorTime()
+	webhookAfter, controlAfter := s.processorTime(pid)
 	out.webhook, out.control = webhookAfter-webhook, controlAfter-control
 	slices.Sort(out.times)
 	out.count = len(out.times)
 	return out, failure
 }
 
-// processorTime is how much the webhook has used so far, and the API server and etcd together. It is 0 where there is no /proc.
-func (s *suite) processorTime() (webhook, control time.Duration) {
-	used := func(name string) time.Duration {
-		pid, err := s.env.PID(name)
-		if err != nil {
-			return 0
+// processorTime is how much a server has used so far, and the API server and etcd together. It is 0 where there is no /proc.
+func (s *suite) processorTime(server int) (own, control time.Duration) {
+	for _, name := range []string{devenv.Kubernetes, devenv.Etcd} {
+		if pid, err := s.env.PID(name); err == nil {
+			control += processorTime(pid)
 		}
-		return processorTime(pid)
 	}
-	return used(devenv.Webhook), used(devenv.Kubernetes) + used(devenv.Etcd)
+	return processorTime(server), control
 }
 
 // processorTime reads utime and stime, in hundredths of a second (proc_pid_stat(5)).

@@ -31,6 +31,7 @@ type sides struct {
 	size     int
 	prepared *scim
 	others   map[string]*scim
+	pids     map[string]int // of each side's server
 }
 
 // someMembers is how many people are put into a group at a time.

@@ -38,6 +38,7 @@ func installSCIMMY(ctx context.Context, dir string) error {
 // child is a server started for one size.
 type child struct {
 	url  string
+	pid  int
 	stop func() error
 }
 
@@ -67,7 +68,7 @@ func start(ctx context.Context, name string, args ...string) (*child, error) {
 		return nil, errors.Join(fmt.Errorf("%s %s printed no address: %w", name, strings.Join(args, " "), err), stop())
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
-	return &child{url: strings.TrimSpace(line), stop: stop}, nil
+	return &child{url: strings.TrimSpace(line), pid: cmd.Process.Pid, stop: stop}, nil
 }
 
 // startPrepared fetches the webhook's answers and starts the server that repeats them.

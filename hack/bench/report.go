@@ -83,6 +83,7 @@ func (r *results) markdown() string {
 		at.table(&b)
 	}
 	r.growth(&b)
+	r.servers(&b)
 	r.memory(&b)
 	return b.String()
 }
@@ -146,6 +147,29 @@ func (r *results) growth(b *strings.Builder) {
 			fmt.Fprintf(b, " %s |\n", milliseconds2(control))
 		} else {
 			fmt.Fprint(b, " – |\n")
+		}
+	}
+}
+
+// servers compares the processor time of the servers themselves, without the client that they share the machine with.
+func (r *results) servers(b *strings.Builder) {
+	names := []string{sideOurs, sidePrepared, sideElimity, sideSCIMMY}
+	fmt.Fprintf(b, "\n### Processor time of the server alone, for one read\n\n| | %s |\n|---|%s\n", strings.Join(names, " | "), strings.Repeat("---:|", len(names)))
+	for _, at := range r.sizes {
+		for _, row := range at.rows {
+			if row.sides[sidePrepared] == nil {
+				continue
+			}
+			fmt.Fprintf(b, "| %s, %d people |", row.name, at.people)
+			for _, name := range names {
+				text := "–"
+				if of := row.sides[name]; of != nil && len(of.samples) > 0 && !of.samples[0].tooSlow {
+					own, _ := of.cost()
+					text = milliseconds2(own)
+				}
+				fmt.Fprintf(b, " %s |", text)
+			}
+			fmt.Fprintln(b)
 		}
 	}
 }

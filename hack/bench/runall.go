@@ -41,16 +41,23 @@ type row struct {
 
 func (s *suite) wanted(name string) bool { return strings.Contains(name, s.only) }
 
-func (s *suite) runAll(ctx context.Context) (*results, error) {
+func (s *suite) runAll(ctx context.Context) error {
 	out := &results{options: s.options, node: s.node}
-	for _, n := range s.options.sizes {
+	for _, n := range s.sizes {
 		at, err := s.runSize(ctx, n)
 		if err != nil {
-			return nil, fmt.Errorf("at %d people: %w", n, err)
+			return fmt.Errorf("at %d people: %w", n, err)
 		}
 		out.sizes = append(out.sizes, at)
+		if s.out == "" {
+			continue
+		}
+		if err := writePage(s.out, out.markdown()); err != nil { // after each size: a run that is ended by its limit leaves what it has
+			return err
+		}
 	}
-	return out, nil
+	fmt.Println("\n" + out.markdown())
+	return nil
 }
 
 func (s *suite) runSize(ctx context.Context, n int) (out sized, err error) {
@@ -68,7 +75,7 @@ func (s *suite) runSize(ctx context.Context, n int) (out sized, err error) {
 		return out, err
 	}
 	for _, op := range s.operations(all) {
-		r, err := s.runOperation(ctx, op)
+		r, err := s.runOperation(ctx, op, all.pids)
 		if err != nil {
 			return out, err
 		}
@@ -87,15 +94,20 @@ func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() e
 		}
 		return errors.Join(errs...)
 	}
-	add := func(c *child, err error) (string, error) {
+	all = sides{size: n, others: map[string]*scim{sideOurs: s.ours}, pids: map[string]int{}}
+	if all.pids[sideOurs], err = s.env.PID(devenv.Webhook); err != nil {
+		return all, stop, err
+	}
+	add := func(name string, c *child, err error) (string, error) {
 		if err != nil {
 			return "", err
 		}
 		running = append(running, c)
+		all.pids[name] = c.pid
 		return c.url, nil
 	}
-	all = sides{size: n, others: map[string]*scim{sideOurs: s.ours}}
-	url, err := add(s.startPrepared(ctx, n))
+	c, err := s.startPrepared(ctx, n)
+	url, err := add(sidePrepared, c, err)
 	if err != nil {
 		return all, stop, err
 	}
@@ -103,14 +115,16 @@ func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() e
 	if !s.peers {
 		return all, stop, nil
 	}
-	if url, err = add(startElimity(ctx, n)); err != nil {
+	c, err = startElimity(ctx, n)
+	if url, err = add(sideElimity, c, err); err != nil {
 		return all, stop, err
 	}
 	all.others[sideElimity] = newSCIM(sideElimity, url, "", s.workers)
 	if s.node != nil || n > mostForSCIMMY {
 		return all, stop, nil
 	}
-	if url, err = add(s.startSCIMMY(ctx, n)); err != nil {
+	c, err = s.startSCIMMY(ctx, n)
+	if url, err = add(sideSCIMMY, c, err); err != nil {
 		return all, stop, err
 	}
 	all.others[sideSCIMMY] = newSCIM(sideSCIMMY, url, "x", s.workers)
@@ -118,7 +132,7 @@ func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() e
 }
 
 // runOperation measures all sides by turns; each round begins with another side.
-func (s *suite) runOperation(ctx context.Context, op operation) (row, error) {
+func (s *suite) runOperation(ctx context.Context, op operation, pids map[string]int) (row, error) {
 	r := row{name: op.name, sides: map[string]*series{}}
 	var names []string
 	for _, name := range columns() {
@@ -138,7 +152,7 @@ func (s *suite) runOperation(ctx context.Context, op operation) (row, error) {
 			if round > 0 && of.slow {
 				continue
 			}
-			if err := s.measure(ctx, op, op.sides[name], of); err != nil {
+			if err := s.measure(ctx, op, op.sides[name], of, pids[name]); err != nil {
 				return r, err
 			}
 		}

@@ -146,6 +146,9 @@ func bounded(u *v1alpha1.ScimUser) error {
 
 // Update implements server.Users.
 func (u users) Update(ctx context.Context, id string, ifVersion server.Precondition, change func(scim.Object) (scim.Object, error)) (*server.Resource, error) {
+	if r, err := u.updateKnown(ctx, id, ifVersion, change); r != nil || err != nil {
+		return r, err
+	}
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
 			return nil, err
