@@ -50,7 +50,7 @@ func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	}
 	s.env, err = devenv.Start(ctx, devenv.Options{
 		Dir: filepath.Join(dir, "run"), Root: ".", Assets: o.assets, Programs: programs, Ports: ports, Out: os.Stdout,
-		WebhookArgs: []string{"--rate=0"},
+		WebhookArgs: []string{"--rate=0"}, Patience: 5 * time.Minute,
 	})
 	if err != nil {
 		return nil, err

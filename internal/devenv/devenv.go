@@ -55,6 +55,8 @@ type Options struct {
 
 	// WebhookArgs are further flags of the webhook; the last of a flag counts.
 	WebhookArgs []string
+	// Patience is how long a program may take until it serves; a minute when zero.
+	Patience time.Duration
 
 	// Build, when set, makes the programs after the folder is locked and the ports are found free.
 	Build func(ctx context.Context) error

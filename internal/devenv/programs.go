@@ -1,6 +1,7 @@
 package devenv
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -127,14 +128,15 @@ func (e *Environment) AddWebhook(ctx context.Context) (name, url string, err err
 	return name, "http://" + loopback(ports.SCIM) + "/scim/v2", e.run(ctx, e.specs()[name])
 }
 
-// run starts a program and waits until it serves, at most a minute.
+// run starts a program and waits until it serves, as long as Patience allows.
 func (e *Environment) run(ctx context.Context, s spec) error {
 	child, err := process.Start(s.Spec)
 	if err != nil {
 		return err
 	}
 	e.children = append(e.children, child)
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	patience := cmp.Or(e.Patience, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var last string
 	err = poll(ctx, func(ctx context.Context) (bool, error) {
@@ -145,7 +147,7 @@ func (e *Environment) run(ctx context.Context, s spec) error {
 		return last == "", nil
 	})
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%s is not ready after a minute (%s); its log is %s", s.Name, last, s.Log)
+		return fmt.Errorf("%s is not ready after %s (%s); its log is %s", s.Name, patience, last, s.Log)
 	}
 	return err
 }
