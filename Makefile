@@ -82,12 +82,7 @@ verify: ## Check that generated files, formatting and go.mod are current
 	@hack/verify
 
 .PHONY: bench
-bench: control-plane ## Compare the webhook with client-go, net/http and other SCIM servers; writes docs/benchmarks.md (ARGS=--help)
-	@go build -buildvcs=false -o bin/bench ./hack/bench
-	@exec bin/bench $(ARGS)
-
-.PHONY: microbench
-microbench: control-plane ## Run the benchmarks of single packages (`go test -bench`)
+bench: control-plane ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fuzz
