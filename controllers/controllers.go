@@ -26,6 +26,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/metered"
 	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 // Options say which installation the controllers work for.
@@ -40,6 +41,8 @@ type Options struct {
 	Clock        clock.PassiveClock // nil: the machine's
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
+	// Traces makes spans of passes; nil for none.
+	Traces *tracing.Tracing
 	// Metrics takes the collectors of people's states and of the portal's calls; nil: none.
 	Metrics prometheus.Registerer
 }
@@ -106,16 +109,16 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	if err := p.Users.SetupWithManager(ctx, mgr, o.Namespace); err != nil {
+	if err := p.Users.SetupWithManager(ctx, mgr, o.Namespace, o.Traces); err != nil {
 		return fmt.Errorf("set up the ScimUser controller: %w", err)
 	}
-	if err := p.Pools.SetupWithManager(mgr, o.Namespace); err != nil {
+	if err := p.Pools.SetupWithManager(mgr, o.Namespace, o.Traces); err != nil {
 		return fmt.Errorf("set up the AgentPool controller: %w", err)
 	}
-	if err := p.Configuration.SetupWithManager(mgr, o.Namespace); err != nil {
+	if err := p.Configuration.SetupWithManager(mgr, o.Namespace, o.Traces); err != nil {
 		return fmt.Errorf("set up the IdentityConfiguration controller: %w", err)
 	}
-	if err := p.Claims.SetupWithManager(ctx, mgr); err != nil {
+	if err := p.Claims.SetupWithManager(ctx, mgr, o.Traces); err != nil {
 		return fmt.Errorf("set up the NameClaim controller: %w", err)
 	}
 	return nil

@@ -116,6 +116,8 @@ const (
 
 	// AnnotationRequest on a ScimUser or AgentPool is the id of the request that last changed what the provider says of it.
 	AnnotationRequest = "iam.lightrun.com/request-id"
+	// AnnotationTrace beside it is the traceparent of that request, while traces are on.
+	AnnotationTrace = "iam.lightrun.com/traceparent"
 	// AnnotationDeletion on a ScimUser or AgentPool is the id of the SCIM request that deletes it.
 	AnnotationDeletion = "iam.lightrun.com/deletion-request-id"
 

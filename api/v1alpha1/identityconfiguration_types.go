@@ -71,6 +71,31 @@ type IdentityProvider struct {
 	Name string `json:"name,omitempty"`
 }
 
+// JWTIssuer is an issuer whose JSON Web Tokens (RFC 7519) are accepted as bearer tokens of the SCIM service.
+type JWTIssuer struct {
+	// issuer is the tokens' iss, letter by letter. Its keys are found by OpenID Connect Discovery, over HTTPS except on this machine.
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^(https://[^/?#]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^?#]*)?$`
+	Issuer string `json:"issuer"`
+	// provider is the identity provider that the tokens are of. While another is configured, they are refused.
+	Provider ProviderType `json:"provider"`
+	// audiences: a token's aud must hold one of them.
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	Audiences []string `json:"audiences"`
+	// requiredClaims are claims that must have just this value, such as appid or sub: an issuer may have many clients.
+	// +kubebuilder:validation:MaxProperties=8
+	// +optional
+	RequiredClaims map[string]string `json:"requiredClaims,omitempty"`
+	// caBundle is PEM of the authorities that sign the issuer's certificate. Absent: the system's.
+	// +kubebuilder:validation:MaxLength=65536
+	// +optional
+	CABundle []byte `json:"caBundle,omitempty"`
+}
+
 // LoginMethods declares the portal's page of that name. Present: Git rules, and the portal shows the page as managed elsewhere.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.scim) || !self.scim.enabled || (has(self.sso) && self.sso.enabled)",message="SCIM needs single sign-on: enable loginMethods.sso first"
@@ -148,6 +173,12 @@ type IdentityConfigurationSpec struct {
 	// +optional
 	SCIMBaseURL      string           `json:"scimBaseURL,omitempty"`
 	IdentityProvider IdentityProvider `json:"identityProvider"`
+	// jwtIssuers are accepted besides static tokens, such as Entra ID's own when no secret token is given to it.
+	// +listType=map
+	// +listMapKey=issuer
+	// +kubebuilder:validation:MaxItems=4
+	// +optional
+	JWTIssuers []JWTIssuer `json:"jwtIssuers,omitempty"`
 	// loginMethods. Absent: the portal's Save button rules and status mirrors it. Present: this rules.
 	// +optional
 	LoginMethods *LoginMethods `json:"loginMethods,omitempty"`

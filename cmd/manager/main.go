@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 
@@ -33,6 +34,7 @@ import (
 	"lightrun.com/scim-operator/internal/directory"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/rest"
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 type options struct {
@@ -91,7 +93,11 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	ctrl.SetLogger(zap.New(zap.Level(o.level)).WithName("manager"))
-	mgr, err := newManager(o)
+	traces, err := tracing.Start(ctx, "scim-manager", ctrl.Log.WithName("traces"))
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(o, traces)
 	if err != nil {
 		return err
 	}
@@ -101,15 +107,24 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	if err := controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connect, Attributes: directory.Attributes,
+		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connect(traces), Traces: traces, Attributes: directory.Attributes,
 	}); err != nil {
 		return err
 	}
 	ctrl.Log.Info("Starting", "namespace", o.namespace)
-	return mgr.Start(ctx)
+	err = mgr.Start(ctx)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if stopped := traces.Stop(late); stopped != nil {
+		ctrl.Log.Error(stopped, "Delivering the last traces")
+	}
+	return err
 }
 
-func newManager(o options) (ctrl.Manager, error) {
+// grace is how long the last traces may take to be delivered.
+const grace = 5 * time.Second
+
+func newManager(o options, traces *tracing.Tracing) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return nil, err
@@ -121,6 +136,7 @@ func newManager(o options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the Kubernetes API server: %w", err)
 	}
+	cluster.Wrap(func(next http.RoundTripper) http.RoundTripper { return traces.Transport("kubernetes", next) })
 	cluster.QPS = -1 // the API server's priority and fairness decides
 	renew, retry := o.lease*2/3, o.lease*2/15
 	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
@@ -167,16 +183,18 @@ func clusterID(ctx context.Context, r client.Reader) (string, error) {
 }
 
 // connect makes the portal's client.
-func connect(p v1alpha1.Portal, key string) (portal.Client, error) {
-	http, err := rest.HTTPClient(p.CABundle, 2*scimuser.Workers)
-	if err != nil {
-		return nil, err
+func connect(traces *tracing.Tracing) identityconfiguration.Connect {
+	return func(p v1alpha1.Portal, key string) (portal.Client, error) {
+		dialed, err := rest.HTTPClient(p.CABundle, 2*scimuser.Workers)
+		if err != nil {
+			return nil, err
+		}
+		dialed.Transport = traces.Transport("portal", dialed.Transport)
+		return rest.New(rest.Options{
+			URL:       p.URL,
+			Key:       func(context.Context) (string, error) { return key, nil },
+			HTTP:      dialed,
+			RequestID: gate.RequestID,
+		})
 	}
-	return rest.New(rest.Options{
-		URL:  p.URL,
-		Key:  func(context.Context) (string, error) { return key, nil },
-		HTTP: http,
-
-		RequestID: gate.RequestID,
-	})
 }

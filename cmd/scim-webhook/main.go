@@ -10,6 +10,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -20,6 +21,8 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 // options are the flags.
@@ -116,9 +119,20 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("find the API server: %w", err)
 	}
-	s, err := wire(o, config, log)
+	traces, err := tracing.Start(ctx, "scim-webhook", log.WithName("traces"))
 	if err != nil {
 		return err
 	}
-	return s.run(ctx)
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return traces.Transport("kubernetes", next) })
+	s, err := wire(o, config, traces.Tracer(), log)
+	if err != nil {
+		return err
+	}
+	err = s.run(ctx)
+	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if stopped := traces.Stop(late); stopped != nil {
+		log.Error(stopped, "Delivering the last traces")
+	}
+	return err
 }

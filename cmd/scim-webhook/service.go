@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -18,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap/zapcore"
 	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
@@ -44,7 +44,7 @@ type service struct {
 	stopping  atomic.Bool
 }
 
-func wire(o *options, config *rest.Config, log logr.Logger) (*service, error) {
+func wire(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger) (*service, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "webhook"
@@ -58,24 +58,13 @@ func wire(o *options, config *rest.Config, log logr.Logger) (*service, error) {
 	s := &service{options: o, log: log, directory: d, tokens: tokens.NewSet(o.tokenDirs...), registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.registry.MustRegister(directory.Collector(d), tokens.Collector(s.tokens))
+	bearer := newBearer(s.tokens, d.JWTIssuers)
+	s.registry.MustRegister(bearer.jwt)
 	s.scim = server.New(server.Options{
-		Users: d.Users(), Groups: d.Groups(), Configuration: d.Configuration, Tokens: bearer{s.tokens},
-		Log: log.WithName("scim"), Registry: s.registry, Rate: o.rate, Burst: o.burst, TrustForwarded: o.trustForwarded,
+		Users: d.Users(), Groups: d.Groups(), Configuration: d.Configuration, Tokens: bearer,
+		Log: log.WithName("scim"), Registry: s.registry, Tracer: tracer, Rate: o.rate, Burst: o.burst, TrustForwarded: o.trustForwarded,
 	})
 	return s, nil
-}
-
-// bearer lets the server ask the token files.
-type bearer struct{ set *tokens.Set }
-
-func (b bearer) Authenticate(_ context.Context, token string) (server.Identity, error) {
-	e, err := b.set.Authenticate(token)
-	if err != nil {
-		return server.Identity{}, err
-	}
-	id := server.Identity{Name: e.Name, Provider: string(e.Provider)}
-	_, err = hex.Decode(id.Secret[:], []byte(e.Digest))
-	return id, err
 }
 
 // run serves until ctx ends, and then lets requests under way finish.

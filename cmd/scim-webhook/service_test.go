@@ -83,14 +83,15 @@ func write(t *testing.T, path string, data []byte) {
 func TestService(t *testing.T) {
 	cp := controlplane.Get(t)
 	namespace := cp.Namespace(t)
-	configure(t, cp, namespace)
+	idp := newIssuer(t)
+	configure(t, cp, namespace, idp.trusts()...)
 	tokenDir, certDir := t.TempDir(), t.TempDir()
 	client := certificate(t, certDir)
 	o := &options{
 		listen: address(t), healthListen: address(t), metricsListen: address(t), namespace: namespace,
 		waits: defaultWaits(), tokenDirs: list{tokenDir}, tlsCertDir: certDir, rate: 1000, burst: 1000,
 	}
-	s, err := wire(o, cp.Config, logr.Discard())
+	s, err := wire(o, cp.Config, nil, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +137,12 @@ func TestService(t *testing.T) {
 	until(users, "secret", 401)
 	write(t, filepath.Join(tokenDir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first", Expires: time.Now().Add(time.Hour)}}))
 	until(users, "secret", 200)
+	until(users, idp.token(t, "okta"), 200)
+	if other := until(users, idp.token(t, "entra"), 403); !strings.Contains(other, "EntraID") || !strings.Contains(other, "Okta") {
+		t.Errorf("the refusal must name both providers: %s", other)
+	}
 	metrics := until("http://"+o.metricsListen+"/metrics", "", 200)
-	for _, name := range []string{"scim_requests_total", "scim_directory_objects", "scim_tokens 1", "scim_token_expiry_timestamp_seconds", "scim_token_last_used_timestamp_seconds", "go_goroutines"} {
+	for _, name := range []string{"scim_requests_total", "scim_directory_objects", "scim_directory_lag_seconds", "scim_directory_watched_timestamp_seconds", "scim_jwt_keys_read_timestamp_seconds", "scim_request_duration_seconds_bucket", "scim_tokens 1", "scim_token_expiry_timestamp_seconds", "scim_token_last_used_timestamp_seconds", "go_goroutines"} {
 		if !strings.Contains(metrics, name) {
 			t.Errorf("/metrics lacks %s", name)
 		}
@@ -155,13 +160,14 @@ func TestService(t *testing.T) {
 	}
 }
 
-func configure(t *testing.T, cp *controlplane.ControlPlane, namespace string) {
+func configure(t *testing.T, cp *controlplane.ControlPlane, namespace string, trusts ...v1alpha1.JWTIssuer) {
 	t.Helper()
 	c := &v1alpha1.IdentityConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultName},
 		Spec: v1alpha1.IdentityConfigurationSpec{
 			Portal:           v1alpha1.Portal{URL: "http://127.0.0.1:1", CredentialsSecretRef: v1alpha1.LocalReference{Name: "portal"}},
 			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
+			JWTIssuers:       trusts,
 		},
 	}
 	if err := cp.Client.Create(t.Context(), c); err != nil {

@@ -16,6 +16,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 // Workers is how many pools are worked on at once.
@@ -24,7 +25,7 @@ const Workers = 4
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // SetupWithManager registers the controller with mgr for one namespace.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string) error {
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
 	all := func(ctx context.Context) []reconcile.Request {
 		var list v1alpha1.AgentPoolList
 		if err := r.List(ctx, &list, client.InNamespace(namespace)); err != nil {
@@ -64,7 +65,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string) error 
 			MaxConcurrentReconciles: Workers,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, time.Minute),
 		}).
-		Complete(r)
+		Complete(traces.Reconciler("AgentPool", r))
 }
 
 // wanting are the pools that want the name behind a claim.

@@ -11,6 +11,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/requestid"
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 // Request names what a pass does about o, for the portal's audit, events and the log: by the SCIM request that deletes o, or, if pushed,
@@ -25,6 +26,9 @@ func Request(ctx context.Context, o client.Object, pushed bool) (context.Context
 	}
 	if !requestid.Usable(id) { // annotations are anybody's to write
 		return ctx, RequestID(ctx)
+	}
+	if o.GetDeletionTimestamp() == nil {
+		tracing.Link(ctx, o.GetAnnotations()[v1alpha1.AnnotationTrace])
 	}
 	ctx = ctrl.LoggerInto(ctx, ctrl.LoggerFrom(ctx).WithValues("requestId", id))
 	return requestid.With(ctx, id), id

@@ -17,12 +17,13 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // SetupWithManager registers the controller with mgr for one namespace.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string) error {
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
 	def := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: v1alpha1.DefaultName}}
 	follow := func(_ context.Context, q queue) error {
 		q.Add(def) // without a configuration there is no event that would say so
@@ -48,5 +49,5 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string) error 
 			MaxConcurrentReconciles: 1,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, 30*time.Second),
 		}).
-		Complete(r)
+		Complete(traces.Reconciler("IdentityConfiguration", r))
 }

@@ -18,6 +18,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 // DefaultGrace is how long a new claim may be ahead of its holder: a rename claims the new name first.
@@ -116,7 +117,7 @@ const byHolder = "holder"
 
 // SetupWithManager registers the controller with mgr. A pool that was renamed has its claims looked at; a person's
 // controller releases the former name itself.
-func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) error {
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, traces *tracing.Tracing) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NameClaim{}, byHolder, func(o client.Object) []string {
 		return []string{o.(*v1alpha1.NameClaim).Spec.Holder.UID}
 	}); err != nil {
@@ -126,7 +127,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager) err
 		For(&v1alpha1.NameClaim{}).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.held)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
-		Complete(r)
+		Complete(traces.Reconciler("NameClaim", r))
 }
 
 // held are the claims that a pool holds.

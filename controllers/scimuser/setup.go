@@ -21,6 +21,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 // Fields by which the cache finds users.
@@ -47,7 +48,7 @@ type watcher struct {
 }
 
 // SetupWithManager registers the controller with mgr for one namespace.
-func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string) error {
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
 	index := mgr.GetFieldIndexer()
 	if err := index.IndexField(ctx, &v1alpha1.ScimUser{}, byClaim, func(o client.Object) []string {
 		return []string{claims.ObjectName(v1alpha1.ClaimUser, o.(*v1alpha1.ScimUser).Spec.UserName)}
@@ -70,7 +71,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, nam
 			MaxConcurrentReconciles: Workers,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, lastBackoff),
 		}).
-		Complete(r)
+		Complete(traces.Reconciler("ScimUser", r))
 }
 
 // claimed maps a claim to those who want its name.

@@ -19,6 +19,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/requestid"
 	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/tracing"
 )
 
 const (
@@ -87,20 +88,31 @@ func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]
 // stamped is the metadata of a patch of what the provider says: on top of this version only, with the time of the change and the request
 // that made it.
 func (d *Directory) stamped(ctx context.Context, o client.Object) map[string]any {
-	annotations := map[string]any{AnnotationLastModified: d.now().UTC().Format(timeFormat)}
-	if id := requestid.From(ctx); id != "" {
-		annotations[v1alpha1.AnnotationRequest] = id
+	annotations := map[string]any{
+		AnnotationLastModified:   d.now().UTC().Format(timeFormat),
+		v1alpha1.AnnotationTrace: nil, // an earlier request's goes
+	}
+	for name, value := range request(ctx) {
+		annotations[name] = value
 	}
 	return map[string]any{"resourceVersion": o.GetResourceVersion(), "annotations": annotations}
 }
 
 // fresh is the metadata of an object that the provider's request creates.
 func (d *Directory) fresh(ctx context.Context, finalizer string) metav1.ObjectMeta {
-	m := metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Finalizers: []string{finalizer}}
+	return metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Finalizers: []string{finalizer}, Annotations: request(ctx)}
+}
+
+// request is what an object bears of the request that changed it.
+func request(ctx context.Context) map[string]string {
+	out := map[string]string{}
 	if id := requestid.From(ctx); id != "" {
-		m.Annotations = map[string]string{v1alpha1.AnnotationRequest: id}
+		out[v1alpha1.AnnotationRequest] = id
 	}
-	return m
+	if parent := tracing.Parent(ctx); parent != "" {
+		out[v1alpha1.AnnotationTrace] = parent
+	}
+	return out
 }
 
 // remove deletes an object as it was read, and no newer one: of two deletions only one wins. Who asks is noted on it first, for those who

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -47,6 +48,7 @@ type Directory struct {
 	config atomic.Pointer[v1alpha1.IdentityConfiguration]
 	synced [3]atomic.Bool // one for each watch
 	locks  *locks
+	lag    *prometheus.HistogramVec
 }
 
 // New makes a directory. It doesn't speak to the API server yet.
@@ -64,10 +66,13 @@ func New(o Options) (*Directory, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Directory{
+	d := &Directory{
 		client: c, namespace: o.Namespace, log: o.Log, replica: o.Replica, now: o.Now,
 		people: newTable[*person](), pools: newTable[*pool](), locks: newLocks(),
-	}, nil
+		lag: newLagHistogram(),
+	}
+	d.people.lag.seconds, d.pools.lag.seconds = d.lag.WithLabelValues("ScimUser"), d.lag.WithLabelValues("AgentPool")
+	return d, nil
 }
 
 // Run keeps the cache up to date until ctx ends.
@@ -100,6 +105,15 @@ func (d *Directory) Groups() server.Groups { return groups{d} }
 
 // Sizes is how many people and pools the cache holds.
 func (d *Directory) Sizes() (people, pools int) { return d.people.len(), d.pools.len() }
+
+// JWTIssuers are those that the IdentityConfiguration named default trusts now. known is false while it has not been read.
+func (d *Directory) JWTIssuers() (issuers []v1alpha1.JWTIssuer, known bool) {
+	c := d.config.Load()
+	if c == nil || !d.Synced() {
+		return nil, false
+	}
+	return c.Spec.JWTIssuers, true
+}
 
 // Configuration is what the IdentityConfiguration named default says now. It is not known before the cache is filled.
 func (d *Directory) Configuration() server.Configuration {

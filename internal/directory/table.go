@@ -22,6 +22,7 @@ type table[T any] struct {
 	gone    map[string]uint64      // tombstones: events up to this version are old news
 	seen    uint64                 // how far the watch has come
 	waiters map[chan struct{}]uint64
+	lag     lag
 }
 
 // record is what is kept of one object at one resource version.
@@ -61,6 +62,7 @@ func (t *table[T]) wrote(r *record[T]) {
 	if _, known := t.byID[r.id()]; !known && r.version <= t.seen {
 		return // the watch is past this version and knows the object no more
 	}
+	t.lag.known(r.version, t.seen)
 	t.put(r)
 }
 
@@ -202,6 +204,7 @@ func without[T any](list []*entry[T], e *entry[T]) []*entry[T] {
 
 // advance notes how far the watch has come and wakes those who wait for it. The lock is held.
 func (t *table[T]) advance(version uint64) {
+	t.lag.came(version)
 	if version <= t.seen {
 		return
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"math"
 	"net/http"
 	"strings"
@@ -20,6 +21,10 @@ func (c *call) authenticate() error {
 		return scim.Failure(http.StatusUnauthorized, "A bearer token is missing. Send the header Authorization: Bearer, with an API key of the portal that has the scope scim.")
 	}
 	identity, err := c.Tokens.Authenticate(c.ctx, token)
+	if errors.Is(err, ErrUndecided) {
+		c.log.Error(err, "Checking a token")
+		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable, "The bearer token can't be checked at the moment. Nothing was changed; repeat the request.")}
+	}
 	if err != nil {
 		return scim.Failure(http.StatusUnauthorized, "%s.", sentence(err.Error()))
 	}

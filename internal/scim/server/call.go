@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/quirk"
@@ -28,6 +29,7 @@ type call struct {
 	start  time.Time
 	id     string // of the request, for logs
 	log    logr.Logger
+	span   trace.Span // nil when traces are off
 	config Configuration
 
 	identity    Identity

@@ -25,6 +25,7 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 		ifMatch: tags(r.Header["If-Match"]), ifNoneMatch: tags(r.Header["If-None-Match"]),
 	}
 	c.base = c.baseURL()
+	c.trace()
 	return c
 }
 
@@ -47,6 +48,7 @@ func (c *call) end() {
 	if c.operation.name != "" {
 		operation = c.operation.name
 	}
+	c.traced(operation, resource)
 	took := c.Now().Sub(c.start)
 	c.metrics.request(operation, resource, c.status, c.config.Provider, took.Seconds())
 	c.log.Info("Served", "operation", operation, "resource", resource, "status", c.status,

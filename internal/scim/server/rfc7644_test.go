@@ -20,6 +20,7 @@ func TestRFC7644_2_Authentication(t *testing.T) {
 		"Empty":         {"", "Bearer ", 401},
 		"CaseOfBearer":  {"RFC 9110 §11.1: the scheme is case-insensitive.", "bearer good", 200},
 		"OtherProvider": {"One identity provider is integrated at a time.", "Bearer entra", 403},
+		"Undecided":     {"A token that can't be checked now may be checked later.", "Bearer undecided", 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newService(t).do("GET", "/scim/v2/Users", nil, "Authorization", test.header)
@@ -403,7 +404,11 @@ func TestRequestID(t *testing.T) {
 	if a := s.do("GET", "/scim/v2/Users", nil, "X-Request-Id", "mine-7"); a.header.Get("X-Request-Id") != "mine-7" {
 		t.Errorf("a request id must be kept, not made %q", a.header.Get("X-Request-Id"))
 	}
-	for _, bad := range []string{"a b", strings.Repeat("x", 200), "\x7f"} {
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	if a := s.do("GET", "/scim/v2/Users", nil, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01"); a.header.Get("X-Request-Id") != trace {
+		t.Errorf("a trace's id must be kept, not made %q", a.header.Get("X-Request-Id"))
+	}
+	for _, bad := range []string{"a b", strings.Repeat("x", 200), "\x7f", "ada@example.test"} {
 		if a := s.do("GET", "/scim/v2/Users", nil, "X-Request-Id", bad); a.header.Get("X-Request-Id") == bad || a.header.Get("X-Request-Id") == "" {
 			t.Errorf("the request id %q is not fit for a log", bad)
 		}

@@ -9,12 +9,14 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -56,13 +58,17 @@ type Identity struct {
 	Name string
 	// Provider is the only identity provider that may use the token; empty for any.
 	Provider string
-	// Secret is a key that only holders of this token share with every replica: it signs cursors and names the rate limit.
+	// Secret is the same for the token's holder at every replica: it signs cursors and names the rate limit. It need not be known to
+	// nobody else, as a cursor grants nothing.
 	Secret [32]byte
 }
 
+// ErrUndecided in an Authenticator's error says that nothing can be said about the token now: the client is asked to repeat, with a 503.
+var ErrUndecided = errors.New("the bearer token can't be checked at the moment")
+
 // Authenticator checks bearer tokens. It is called for each request.
 type Authenticator interface {
-	// Authenticate says whose token it is. The error's text is shown to the client with a 401.
+	// Authenticate says whose token it is. The error's text is shown to the client with a 401, unless it is ErrUndecided.
 	Authenticate(ctx context.Context, token string) (Identity, error)
 }
 
@@ -75,6 +81,7 @@ type Options struct {
 
 	Log      logr.Logger
 	Registry prometheus.Registerer // nil for no metrics
+	Tracer   trace.Tracer          // nil for no traces
 	Rate     float64
 	Burst    int
 	// TrustForwarded takes scheme and host of absolute URLs from X-Forwarded-Proto and X-Forwarded-Host.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +25,9 @@ const base = "https://scim.example.test/scim/v2"
 type tokenList map[string]server.Identity
 
 func (l tokenList) Authenticate(_ context.Context, token string) (server.Identity, error) {
+	if token == "undecided" {
+		return server.Identity{}, fmt.Errorf("%w: the issuer sleeps", server.ErrUndecided)
+	}
 	id, ok := l[token]
 	if !ok {
 		return server.Identity{}, errors.New("the bearer token is not known")
