@@ -41,7 +41,7 @@ func attack(t *testing.T, change func(*options)) *target {
 	write(t, filepath.Join(dir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first"}}))
 	o := &options{listen: address(t), namespace: namespace, tokenDirs: list{dir}, waits: defaultWaits(), maxConnections: 1000}
 	change(o)
-	s, err := wire(o, cp.Config, logr.Discard())
+	s, err := wire(o, cp.Config, nil, logr.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
