@@ -21,16 +21,16 @@ func TestTraces(t *testing.T) {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(memory))
 	s := newService(t, func(s *service) { s.options.Tracer = provider.Tracer("test") })
 	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
-	id := s.user("ada@example.test")
-	s.do("GET", "/scim/v2/Users?filter=userName+eq+%22ada@example.test%22", nil, "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-01").is(200)
+	id := s.user("zoe@example.test")
+	s.do("GET", "/scim/v2/Users?filter=userName+eq+%22zoe@example.test%22", nil, "Traceparent", "00-"+traceID+"-00f067aa0ba902b7-01").is(200)
 	s.do("GET", "/scim/v2/Users/"+id, nil).is(200)
-	s.do("GET", "/scim/v2/Users", nil, "Authorization", "Bearer ada@example.test").is(401)
+	s.do("GET", "/scim/v2/Users", nil, "Authorization", "Bearer zoe@example.test").is(401)
 	spans := memory.GetSpans()
 	var names []string
 	for _, span := range spans {
 		names = append(names, span.Name)
 		for _, a := range span.Attributes {
-			if text := a.Value.Emit(); strings.Contains(text, "ada") || strings.Contains(text, id) {
+			if text := a.Value.Emit(); strings.Contains(text, "zoe") || strings.Contains(text, id) {
 				t.Errorf("%s tells of a person: %s=%s", span.Name, a.Key, text)
 			}
 		}
