@@ -75,14 +75,19 @@ histories: control-plane ## Kill programs under pushes for DURATION, check that 
 
 .PHONY: lint
 lint: ## Lint the Go code
-	$(LINT) run ./...
+	$(LINT) run --allow-parallel-runners ./...
 
 .PHONY: verify
 verify: ## Check that generated files, formatting and go.mod are current
 	@hack/verify
 
 .PHONY: bench
-bench: control-plane ## Run the benchmarks
+bench: control-plane ## Compare the webhook with client-go, net/http and other SCIM servers; writes docs/benchmarks.md (ARGS=--help)
+	@go build -buildvcs=false -o bin/bench ./hack/bench
+	@exec bin/bench $(ARGS)
+
+.PHONY: microbench
+microbench: control-plane ## Run the benchmarks of single packages (`go test -bench`)
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: fuzz
