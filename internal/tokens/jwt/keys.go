@@ -78,7 +78,7 @@ func (k *keys) find(ctx context.Context, h jose.Header) (*jose.JSONWebKey, error
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return nil, fmt.Errorf("%w: %v", ErrUnavailable, k.failed)
+	return nil, fmt.Errorf("%w: %w", ErrUnavailable, k.failed)
 }
 
 // pick finds a key. A token without a key id is taken for signed with the only one, if there is just one.
