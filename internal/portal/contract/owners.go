@@ -1,9 +1,10 @@
 package contract
 
 import (
+	"slices"
+
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
-	"slices"
 )
 
 // adopting is person's write that takes over an account.
