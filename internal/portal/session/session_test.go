@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -102,7 +103,10 @@ func TestTheSameKeyKeepsTheMirrorAndAnotherStartsAfresh(t *testing.T) {
 		spec := &v1alpha1.IdentityConfigurationSpec{}
 		first := s.Open(t.Context(), "key", &empty{}, spec)
 		synctest.Wait()
-		if got := r.take(); len(got) != 4 || !got[0].Session {
+		// The mirror tells of what it finds from a goroutine of its own: that may come before the session's own word.
+		got := r.take()
+		sessions := slices.DeleteFunc(slices.Clone(got), func(e session.Event) bool { return !e.Session })
+		if len(got) != 4 || len(sessions) != 1 {
 			t.Errorf("events %+v", got)
 		}
 		again := s.Open(t.Context(), "key", &empty{}, spec.DeepCopy())
