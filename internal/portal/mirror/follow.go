@@ -119,7 +119,11 @@ func (m *Mirror) reached(err error) {
 
 // follow waits for the next changes and puts them in.
 func (m *Mirror) follow(ctx context.Context, src Source, at portal.Position, o Options) (portal.Position, error) {
-	changes, next, err := src.Changes(ctx, at, o.Wait)
+	wait := o.Wait
+	if m.Unreachable() != nil {
+		wait = 0 // the first answer is the news: the portal is back
+	}
+	changes, next, err := src.Changes(ctx, at, wait)
 	if err != nil {
 		return at, fmt.Errorf("follow the portal's changes: %w", err)
 	}

@@ -162,7 +162,7 @@ func TestTheBreakerClosesWhenThePortalIsBack(t *testing.T) {
 		synctest.Wait()
 		got := r.take()
 		if len(got) != 1 || !got[0].Reachable {
-			t.Fatalf("events %+v", got)
+			t.Errorf("events %+v", got)
 		}
 		if err := v.Client.ReleasePool(t.Context(), "uid", false); err != nil {
 			t.Errorf("who is told that the portal is back must be let through: %v", err)
