@@ -41,6 +41,9 @@ func (p *pass) carryOut(ctx context.Context) (bool, error) {
 		if held, err := p.write(ctx); held || err != nil {
 			return true, err
 		}
+		if p.plan.Reason != "" {
+			return true, p.wait(ctx) // all but the name is done
+		}
 	}
 	p.leaf(conditions.True(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"))
 	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account is as the identity provider says"))

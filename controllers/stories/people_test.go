@@ -82,6 +82,24 @@ func TestRenameAndDeactivateInOneChange(t *testing.T) {
 	w.is("left.ada@example.test", portal.StatusDeactivated)
 }
 
+func TestALeaverDoesNotWaitForANameThatIsTaken(t *testing.T) {
+	w := newWorld(t)
+	first := w.push("left@example.test")
+	w.holds(first, user)
+	w.remove(first)
+	w.gone(first)
+	ada := w.push("ada@example.test")
+	w.holds(ada, user)
+	t.Log("the record of somebody who left bears the new name: it stays theirs, and Ada is deactivated all the same")
+	w.rename(ada, "left@example.test", inactive)
+	w.is("ada@example.test", portal.StatusDeactivated)
+	w.says(ada, v1alpha1.ConditionProvisioned, v1alpha1.ReasonNameReleasePending)
+	t.Log("another name, and she follows it")
+	w.rename(ada, "left.ada@example.test")
+	w.is("left.ada@example.test", portal.StatusDeactivated)
+	w.says(ada, v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned)
+}
+
 func TestLeavingFollowsOnDelete(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {

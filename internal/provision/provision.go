@@ -62,8 +62,8 @@ type Plan struct {
 	Action  Action
 	Account *portal.Account     // the account it speaks of; nil when it is to be created
 	Write   portal.AccountWrite // for Create, Update and Adopt
-	Reason  string              // for Wait: a condition reason of v1alpha1
-	Message string              // for Wait: what is the matter and what would help
+	Reason  string              // for Wait, and for an Update that leaves the new name for later: a condition reason of v1alpha1
+	Message string              // with Reason: what is the matter and what would help
 	Mark    bool                // for Wait: record at the account that this user waits for it
 	// Removal: carrying it out takes away a person's access or their manager role; the deprovisioning guard counts it.
 	Removal     bool
@@ -97,15 +97,36 @@ func update(want Account, have Facts) Plan {
 		return p
 	}
 	if have.Named != nil && have.Named.ID != own.ID {
-		p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonNameReleasePending, "Another ScimUser's account still bears the new user name; the rename follows when that account is renamed or released"
-		if have.Named.ManagedBy == portal.ManagedByLocal {
-			p.Reason = v1alpha1.ReasonLocalAccountExists
-			p.Message = "The portal has a local account with the new user name. Rename or remove that account, or rename the person in the identity provider"
-		}
-		return p
+		return exceptName(want, have)
 	}
 	p.Action, p.Write = Update, want.AccountWrite
 	p.Removal = removes(want, own)
+	return p
+}
+
+// exceptName plans for an account whose new name another account bears. All but the name follows now: above all, a
+// deactivation never waits for a name.
+func exceptName(want Account, have Facts) Plan {
+	former := want
+	former.UserName = have.Own.UserName
+	p := update(former, Facts{Own: have.Own})
+	switch p.Action {
+	case Wait:
+		return p
+	case None:
+		p.Action = Wait
+	}
+	p.Differences = differences(want, have.Own)
+	p.Reason = v1alpha1.ReasonNameReleasePending
+	switch {
+	case have.Named.ManagedBy == portal.ManagedByLocal:
+		p.Reason = v1alpha1.ReasonLocalAccountExists
+		p.Message = "The portal has a local account with the new user name. Rename or remove that account, or rename the person in the identity provider"
+	case have.Named.Owner.UID == "":
+		p.Message = "The kept record of a person who left bears the new user name. Rename this person in the identity provider; everything but the name follows already"
+	default:
+		p.Message = "Another ScimUser's account still bears the new user name; the rename follows when that account is renamed or released, everything else follows already"
+	}
 	return p
 }
 

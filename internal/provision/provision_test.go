@@ -188,6 +188,15 @@ func TestCompute(t *testing.T) {
 			policy: Policy{OnDelete: v1alpha1.UserDeactivate, ProvisionExistingUsers: true},
 			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonNameReleasePending},
 		},
+		"DeactivatedWhileTheNewNameIsTaken": {
+			reason: "A deactivation never waits for a name: all but the name follows.",
+			have: func(w Account) Facts {
+				own := account(w, func(a *portal.Account) { a.UserName, a.Status = "before@example.test", portal.StatusActive })
+				return Facts{Own: own, Named: account(w, func(a *portal.Account) { a.ID, a.Owner = "a2", portal.Owner{} })}
+			},
+			want: func(w *Account) { w.Active = false },
+			out:  outcome{Action: Update, Reason: v1alpha1.ReasonNameReleasePending, Removal: true},
+		},
 		"RenameOntoLocalAccount": {
 			reason: "A rename never swallows a local account.",
 			have: func(w Account) Facts {
