@@ -69,6 +69,7 @@ func wire(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger)
 
 // run serves until ctx ends, and then lets requests under way finish.
 func (s *service) run(ctx context.Context) error {
+	_ = s.tokens.Load() // before the first request, which a 401 would tell that its token is wrong; Watch reports what can't be read
 	work, workCtx := errgroup.WithContext(ctx)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx)) // the directory outlives the requests
 	defer stop()
