@@ -4,8 +4,9 @@
 // right to a name a NameClaim, whose creation the API server makes atomic: that is why any number of replicas can write at the same
 // time. Membership is a fact about each person (spec.pools), so that a group of 100,000 is never one object.
 //
-// Reads of one user, and of a user by name, ask the API server. Everything else is served from a watch cache (table.go) that holds,
-// for each object, its JSON as SCIM shows it and the keys to find it by, and that is never older than this replica's own last write.
+// Reads of one user, and of a user by name, ask the API server: for the object's version alone when the cache knows the rest (standing.go).
+// Everything else is served from a watch cache (table.go) that holds, for each object, its JSON as SCIM shows it and the keys to find it by, and that
+// is never older than this replica's own last write.
 package directory
 
 import (
@@ -18,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,6 +40,7 @@ type Options struct {
 // Directory is the SCIM directory of one namespace. It serves when Run has filled its cache.
 type Directory struct {
 	client    client.WithWatch
+	metadata  metadata.ResourceInterface // of people
 	namespace string
 	log       logr.Logger
 	replica   string
@@ -63,11 +66,15 @@ func New(o Options) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
+	m, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("make a client of metadata: %w", err)
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	d := &Directory{
-		client: c, namespace: o.Namespace, log: o.Log, replica: o.Replica, now: o.Now,
+		client: c, metadata: m.Resource(v1alpha1.GroupVersion.WithResource("scimusers")).Namespace(o.Namespace), namespace: o.Namespace, log: o.Log, replica: o.Replica, now: o.Now,
 		people: newTable[*person](), pools: newTable[*pool](), locks: newLocks(),
 		lag: newLagHistogram(),
 	}

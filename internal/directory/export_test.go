@@ -1,7 +1,15 @@
 package directory
 
+import "strconv"
+
 // Sees says whether the cache knows a pool.
 func (d *Directory) Sees(pool string) bool { return d.pools.get(pool) != nil }
 
 // Knows says whether the cache knows a person.
 func (d *Directory) Knows(id string) bool { return d.people.get(id) != nil }
+
+// KnowsAt says whether the cache knows a person at a version.
+func (d *Directory) KnowsAt(id, version string) bool {
+	r := d.people.get(id)
+	return r != nil && strconv.FormatUint(r.version, 10) == version
+}

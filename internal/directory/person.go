@@ -15,6 +15,7 @@ import (
 type person struct {
 	resource *server.Resource
 	modified string   // AnnotationLastModified, which the JSON shows
+	settled  bool     // status bears the userName too
 	label    string   // how the person is shown as a member
 	asserted []string // spec.pools, sorted
 	indirect []string // other pools that the person is in, sorted
@@ -41,7 +42,11 @@ func (d *Directory) personRecord(u *v1alpha1.ScimUser) (*record[*person], error)
 	if err != nil {
 		return nil, err
 	}
-	p := &person{modified: u.Annotations[AnnotationLastModified], asserted: slices.Sorted(slices.Values(u.Spec.Pools))}
+	p := &person{
+		modified: u.Annotations[AnnotationLastModified],
+		settled:  u.Status.UserName == u.Spec.UserName || names.Fold(u.Status.UserName) == names.Fold(u.Spec.UserName),
+		asserted: slices.Sorted(slices.Values(u.Spec.Pools)),
+	}
 	for _, m := range u.Status.Pools {
 		if m.Source != v1alpha1.PoolSourceAssigned && m.Source != v1alpha1.PoolSourceDefault {
 			p.indirect = append(p.indirect, m.Name)

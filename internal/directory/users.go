@@ -37,6 +37,11 @@ func clip(s string) string {
 
 // Get implements server.Users. It asks the API server, so that it is linearizable.
 func (u users) Get(ctx context.Context, id string) (*server.Resource, error) {
+	if r, err := u.standing(ctx, id); err != nil {
+		return nil, err
+	} else if r != nil {
+		return r.value.resource, nil
+	}
 	have, err := u.live(ctx, id)
 	if err != nil {
 		return nil, err

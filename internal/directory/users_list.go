@@ -72,6 +72,11 @@ func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*perso
 // byName finds whoever bears a userName, as of now: through the claim, or, for somebody whose claim is yet to be made (restored from a
 // backup), through the cache and a look at the API server.
 func (u users) byName(ctx context.Context, name string) ([]*record[*person], error) {
+	if r, err := u.standingUnder(ctx, name); err != nil {
+		return nil, err
+	} else if r != nil {
+		return []*record[*person]{r}, nil
+	}
 	holder, err := u.holder(ctx, v1alpha1.ClaimUser, name)
 	if err != nil {
 		return nil, err
