@@ -5,10 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
+	"sync"
 	"time"
 )
 
@@ -16,6 +15,8 @@ import (
 type scim struct {
 	name, base, token string
 	http              *http.Client
+	// answers are buffers that requests read into, one after the other: the client shares the processors with the servers, so it must be light.
+	answers sync.Pool
 }
 
 func newSCIM(name, base, token string, workers int) *scim {
@@ -25,47 +26,54 @@ func newSCIM(name, base, token string, workers int) *scim {
 	}
 }
 
-// send makes one request, reads the whole answer, and takes everything but a 2xx for an error.
-func (s *scim) send(ctx context.Context, method, path string, content []byte) ([]byte, error) {
+// send makes one request, reads the whole answer, takes everything but a 2xx for an error, and hands the answer to read, which must not keep it.
+func (s *scim) send(ctx context.Context, method, path string, content []byte, read func([]byte) error) error {
 	request, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(content))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	request.Header.Set("Authorization", "Bearer "+s.token)
 	request.Header.Set("Content-Type", "application/scim+json")
 	answer, err := s.http.Do(request)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return nil, err
+	buffer, _ := s.answers.Get().(*bytes.Buffer)
+	if buffer == nil {
+		buffer = new(bytes.Buffer)
+	}
+	defer s.answers.Put(buffer)
+	buffer.Reset()
+	if _, err := buffer.ReadFrom(answer.Body); err != nil {
+		return err
 	}
 	if answer.StatusCode >= 300 {
-		return nil, fmt.Errorf("%s: %s %.100s: %s: %.300s", s.name, method, path, answer.Status, text)
+		return fmt.Errorf("%s: %s %.100s: %s: %.300s", s.name, method, path, answer.Status, buffer.Bytes())
 	}
-	return text, nil
+	return read(buffer.Bytes())
 }
+
+// anything is content with whatever is answered.
+func anything([]byte) error { return nil }
 
 func listPath(start int) string { return fmt.Sprintf("/Users?startIndex=%d&count=100", start) }
 
 func (s *scim) list(ctx context.Context, start int) error {
-	text, err := s.send(ctx, http.MethodGet, listPath(start), nil)
-	if err == nil && len(text) < 10_000 {
-		err = fmt.Errorf("%s: a page of %d bytes is no page of 100", s.name, len(text))
-	}
-	return err
+	return s.send(ctx, http.MethodGet, listPath(start), nil, func(text []byte) error {
+		if len(text) < 10_000 {
+			return fmt.Errorf("%s: a page of %d bytes is no page of 100", s.name, len(text))
+		}
+		return nil
+	})
 }
 
 func (s *scim) project(ctx context.Context, start int) error {
-	_, err := s.send(ctx, http.MethodGet, listPath(start)+"&attributes=userName,active", nil)
-	return err
+	return s.send(ctx, http.MethodGet, listPath(start)+"&attributes=userName,active", nil, anything)
 }
 
 func (s *scim) get(ctx context.Context, i int) error {
-	_, err := s.send(ctx, http.MethodGet, "/Users/"+personID(i), nil)
-	return err
+	return s.send(ctx, http.MethodGet, "/Users/"+personID(i), nil, anything)
 }
 
 func equalPath(i int) string {
@@ -73,33 +81,30 @@ func equalPath(i int) string {
 }
 
 func (s *scim) equal(ctx context.Context, i int) error {
-	text, err := s.send(ctx, http.MethodGet, equalPath(i), nil)
-	if err == nil && !bytes.Contains(text, []byte(personID(i))) {
-		err = fmt.Errorf("%s: userName eq %q found %.200s", s.name, personName(i), text)
-	}
-	return err
+	return s.send(ctx, http.MethodGet, equalPath(i), nil, func(text []byte) error {
+		if !bytes.Contains(text, []byte(personID(i))) {
+			return fmt.Errorf("%s: userName eq %q found %.200s", s.name, personName(i), text)
+		}
+		return nil
+	})
 }
 
 func (s *scim) post(ctx context.Context, name string) error {
-	_, err := s.send(ctx, http.MethodPost, "/Users", body(person(name)))
-	return err
+	return s.send(ctx, http.MethodPost, "/Users", body(person(name)), anything)
 }
 
 func (s *scim) patchActive(ctx context.Context, i int, active bool) error {
-	_, err := s.send(ctx, http.MethodPatch, "/Users/"+personID(i), patchBody("replace", "active", active))
-	return err
+	return s.send(ctx, http.MethodPatch, "/Users/"+personID(i), patchBody("replace", "active", active), anything)
 }
 
 // group makes a group with these members and returns its id.
 func (s *scim) group(ctx context.Context, name string, members []string) (string, error) {
-	text, err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", body(map[string]any{
-		"schemas": []string{schemaGroup}, "displayName": name, "members": memberValues(members),
-	}))
-	if err != nil {
-		return "", err
-	}
 	var made struct{ ID string }
-	return made.ID, json.Unmarshal(text, &made)
+	content := body(map[string]any{"schemas": []string{schemaGroup}, "displayName": name, "members": memberValues(members)})
+	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", content, func(text []byte) error {
+		return json.Unmarshal(text, &made)
+	})
+	return made.ID, err
 }
 
 // patchGroup puts people into a group of this side, or takes them out.
@@ -108,15 +113,15 @@ func (s *scim) patchGroup(ctx context.Context, id string, members []string, in b
 	if in {
 		op = "add"
 	}
-	_, err := s.send(ctx, http.MethodPatch, "/Groups/"+id, patchBody(op, "members", memberValues(members)))
-	return err
+	return s.send(ctx, http.MethodPatch, "/Groups/"+id, patchBody(op, "members", memberValues(members)), anything)
 }
 
 // holds checks that the server has n people.
 func (s *scim) holds(ctx context.Context, n int) error {
-	text, err := s.send(ctx, http.MethodGet, "/Users?count=1", nil)
-	if err == nil && !strings.Contains(string(text), fmt.Sprintf(`"totalResults":%d,`, n)) {
-		err = fmt.Errorf("%s does not hold %d people: %.200s", s.name, n, text)
-	}
-	return err
+	return s.send(ctx, http.MethodGet, "/Users?count=1", nil, func(text []byte) error {
+		if !bytes.Contains(text, fmt.Appendf(nil, `"totalResults":%d,`, n)) {
+			return fmt.Errorf("%s does not hold %d people: %.200s", s.name, n, text)
+		}
+		return nil
+	})
 }

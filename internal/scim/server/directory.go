@@ -101,10 +101,7 @@ func (r *Resource) AppendJSON(dst []byte, base string) []byte {
 
 // write is AppendJSON into a stream: however many links there are, few are in memory at a time.
 func (r *Resource) write(w *chunks, base string) {
-	w.put(r.appendLinks(r.appendFixed(w.tail(), base), base, func(dst []byte) []byte {
-		w.put(dst)
-		return w.tail()
-	}))
+	w.put(r.appendLinks(r.appendFixed(w.tail(), base), base, w))
 }
 
 // appendFixed appends JSON with the base URL in place.
@@ -120,11 +117,16 @@ func (r *Resource) appendFixed(dst []byte, base string) []byte {
 	}
 }
 
-// appendLinks puts the links before the closing brace that dst ends in. pass, if set, takes what there is so far and returns what to go on with.
-func (r *Resource) appendLinks(dst []byte, base string, pass func([]byte) []byte) []byte {
+// appendLinks puts the links before the closing brace that dst ends in. A stream, if there is one, takes what there is after each.
+func (r *Resource) appendLinks(dst []byte, base string, stream *chunks) []byte {
 	if r.Links == nil {
 		return dst
 	}
+	return r.appendSomeLinks(dst, base, stream)
+}
+
+// appendSomeLinks is appendLinks where there are links: apart from it, since what a loop over an iterator touches is moved to the heap.
+func (r *Resource) appendSomeLinks(dst []byte, base string, stream *chunks) []byte {
 	attribute, endpoint := r.linkage()
 	first := true
 	for link := range r.Links {
@@ -135,8 +137,9 @@ func (r *Resource) appendLinks(dst []byte, base string, pass func([]byte) []byte
 		}
 		first = false
 		dst = link.appendJSON(dst, base+endpoint)
-		if pass != nil {
-			dst = pass(dst)
+		if stream != nil {
+			stream.put(dst)
+			dst = stream.tail()
 		}
 	}
 	if !first {

@@ -43,10 +43,10 @@ type source struct {
 	list func(context.Context, Query) (Page, error)
 }
 
-// shown is a resource of an answer, and how to write it.
-type shown struct {
-	resource *Resource
-	show     show
+// part is what a page has of one type, and how to write it.
+type part struct {
+	resources []*Resource
+	show      show
 }
 
 func (c *call) list(sources ...source) (reply, error) {
@@ -59,10 +59,11 @@ func (c *call) list(sources ...source) (reply, error) {
 		return reply{}, err
 	}
 	var (
-		all   []shown
-		total int
-		more  bool
-		last  position
+		parts  []part
+		listed int
+		total  int
+		more   bool
+		last   position
 	)
 	queries, err := c.bind(l, sources)
 	if err != nil {
@@ -73,7 +74,7 @@ func (c *call) list(sources ...source) (reply, error) {
 			continue // the filter can match nothing of this type
 		}
 		q := *queries[i]
-		q.Count = l.count - len(all)
+		q.Count = l.count - listed
 		at.apply(&q, i, total)
 		page, err := s.list(c.ctx, q)
 		if err != nil {
@@ -83,15 +84,16 @@ func (c *call) list(sources ...source) (reply, error) {
 		if err != nil {
 			return reply{}, err
 		}
-		for _, r := range page.Resources {
-			all = append(all, shown{r, show})
-			last = position{source: i, key: r.Key}
+		if n := len(page.Resources); n > 0 {
+			parts = append(parts, part{page.Resources, show})
+			listed += n
+			last = position{source: i, key: page.Resources[n-1].Key}
 		}
 		more = more || page.More || q.Count == 0 && i > at.source && page.Total > 0
 		total += page.Total
 	}
-	last.offset = at.offset + len(all)
-	return c.pageReply(l, all, total, last, more && l.count > 0)
+	last.offset = at.offset + listed
+	return c.pageReply(l, parts, total, last, more && l.count > 0)
 }
 
 // bind reads filter and sortBy for each type. A type that lacks an attribute of the filter is passed over if another has it.
@@ -157,9 +159,13 @@ func order(l listing, rt *schema.ResourceType) (*path.Sort, error) {
 }
 
 // pageReply writes a ListResponse (RFC 7644 §3.4.2), one resource after the other, from bytes that are encoded already.
-func (c *call) pageReply(l listing, all []shown, total int, last position, more bool) (reply, error) {
+func (c *call) pageReply(l listing, parts []part, total int, last position, more bool) (reply, error) {
+	listed := 0
+	for _, p := range parts {
+		listed += len(p.resources)
+	}
 	head := `{"schemas":["` + scim.SchemaListResponse + `"],"totalResults":` + strconv.Itoa(total) +
-		`,"itemsPerPage":` + strconv.Itoa(len(all))
+		`,"itemsPerPage":` + strconv.Itoa(listed)
 	if l.cursor == nil {
 		head += `,"startIndex":` + strconv.Itoa(l.start)
 	} else if more {
@@ -168,11 +174,13 @@ func (c *call) pageReply(l listing, all []shown, total int, last position, more 
 	base := c.base
 	return reply{status: http.StatusOK, stream: func(w *chunks) {
 		w.put(append(w.tail(), head+`,"Resources":[`...))
-		for i, s := range all {
-			if i > 0 {
-				w.put(append(w.tail(), ','))
+		separator := ""
+		for _, p := range parts {
+			for _, r := range p.resources {
+				w.put(append(w.tail(), separator...))
+				p.show.write(w, r, base)
+				separator = ","
 			}
-			s.show.write(w, s.resource, base)
 		}
 		w.put(append(w.tail(), "]}"...))
 	}}, nil

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -100,12 +99,12 @@ func (c *call) send(rep reply) {
 	if rep.body != nil {
 		h.Set("Content-Length", strconv.Itoa(len(rep.body)))
 	}
+	if rep.stream != nil && c.method != http.MethodHead {
+		c.pour(rep)
+		return
+	}
 	c.w.WriteHeader(rep.status)
-	switch {
-	case c.method == http.MethodHead:
-	case rep.stream != nil:
-		c.pour(c.w, rep)
-	case rep.body != nil:
+	if rep.body != nil && c.method != http.MethodHead {
 		_, _ = c.w.Write(rep.body) // a client that went away hears nothing anyway
 	}
 }
@@ -117,17 +116,17 @@ func set(h http.Header, name, value string) {
 }
 
 // pour streams a reply through a buffer that requests share one after the other.
-func (c *call) pour(w io.Writer, rep reply) {
+func (c *call) pour(rep reply) {
 	buf, _ := c.buffers.Get().(*[]byte)
 	if buf == nil {
 		fresh := make([]byte, 0, chunkSize+8<<10)
 		buf = &fresh
 	}
-	out := &chunks{w: w, buf: (*buf)[:0]}
+	out := &chunks{w: c.w, status: rep.status, buf: (*buf)[:0]}
 	rep.stream(out)
-	out.flush()
+	out.end()
 	*buf = out.buf
-	if cap(*buf) <= 8*chunkSize { // one huge group must not be kept for ever
+	if cap(*buf) <= 2*chunkSize { // one huge group must not be kept for ever
 		c.buffers.Put(buf)
 	}
 }
@@ -209,13 +208,16 @@ func (c *call) one(status int, r *Resource, s show) reply {
 	return reply{status: status, body: body, etag: r.Version, location: location}
 }
 
-// chunks gathers small writes into large ones.
+// chunks gathers small writes into large ones. An answer that fits one chunk is sent with its length.
 type chunks struct {
-	w   io.Writer
-	buf []byte
+	w      http.ResponseWriter
+	status int
+	begun  bool // the status is sent
+	buf    []byte
 }
 
-const chunkSize = 32 << 10
+// chunkSize is more than a page of 100 typical people.
+const chunkSize = 128 << 10
 
 // tail hands out the buffer to append to; put takes it back.
 func (c *chunks) tail() []byte { return c.buf }
@@ -228,6 +230,18 @@ func (c *chunks) put(b []byte) {
 }
 
 func (c *chunks) flush() {
-	_, _ = c.w.Write(c.buf)
+	if !c.begun {
+		c.begun = true
+		c.w.WriteHeader(c.status)
+	}
+	_, _ = c.w.Write(c.buf) // a client that went away hears nothing anyway
 	c.buf = c.buf[:0]
+}
+
+// end sends what is left.
+func (c *chunks) end() {
+	if !c.begun {
+		c.w.Header().Set("Content-Length", strconv.Itoa(len(c.buf)))
+	}
+	c.flush()
 }
