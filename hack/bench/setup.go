@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -152,10 +153,26 @@ func (s *suite) populate(ctx context.Context, n int) (time.Duration, error) {
 	return took, s.ours.holds(ctx, n)
 }
 
-// visible waits until the API server's own cache has come to the last person.
+// visible waits until the API server's own cache has come to the last person. People are seeded faster than it takes them in, and a webhook
+// that starts meanwhile would wait for that.
 func (s *suite) visible(ctx context.Context, n int) error {
-	var u v1alpha1.ScimUser
-	return s.env.Client.Get(ctx, client.ObjectKey{Namespace: devenv.Namespace, Name: personID(n - 1)}, &u)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	cached := &client.ListOptions{Namespace: devenv.Namespace, Raw: &metav1.ListOptions{ResourceVersion: "0", FieldSelector: "metadata.name=" + personID(n-1)}}
+	for {
+		var list v1alpha1.ScimUserList
+		if err := s.env.Client.List(ctx, &list, cached); err != nil {
+			return err
+		}
+		if len(list.Items) > 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the API server to take in %d people: %w", n, ctx.Err())
+		}
+	}
 }
 
 // metric reads one value of the webhook's /metrics; 0 when it is not there.

@@ -152,4 +152,3 @@ func TestUnsettledNameIsAskedFor(t *testing.T) {
 		t.Errorf("found %v, must find %s, who has the claim", found, holder)
 	}
 }
-

@@ -36,30 +36,57 @@ func version(rv string) (uint64, error) {
 	return n, nil
 }
 
-// feed is a store that a reflector fills. Nothing is kept here: the functions pass everything on.
-type feed[O client.Object] struct {
-	put    func(O) error
+// feed is a store that a reflector fills. Nothing is kept here: the functions pass everything on. K is what is kept of an object O; a whole
+// list is gathered as Ks, so that filling the cache takes no more memory than the cache itself.
+type feed[O client.Object, K any] struct {
+	reduce func(O) (K, error)
+	put    func(K) error
 	remove func(O) error
-	list   func([]O, string) error
+	list   func([]K, string) error
 	reach  func(uint64)
 	synced func()
 }
 
-func (f *feed[O]) Add(o any) error    { return f.put(o.(O)) }
-func (f *feed[O]) Update(o any) error { return f.put(o.(O)) }
-func (f *feed[O]) Resync() error      { return nil }
+func (f *feed[O, K]) Add(o any) error {
+	k, err := f.reduce(o.(O))
+	if err != nil {
+		return err
+	}
+	return f.put(k)
+}
 
-func (f *feed[O]) Delete(o any) error {
+func (f *feed[O, K]) Update(o any) error { return f.Add(o) }
+func (f *feed[O, K]) Resync() error      { return nil }
+
+func (f *feed[O, K]) Delete(o any) error {
 	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
 		o = gone.Obj
 	}
 	return f.remove(o.(O))
 }
 
-func (f *feed[O]) Replace(all []any, rv string) error {
-	list := make([]O, len(all))
+// Transformer is what a reflector that streams a list applies to each object as it comes.
+func (f *feed[O, K]) Transformer() cache.TransformFunc {
+	return func(o any) (any, error) {
+		if object, ok := o.(O); ok {
+			return f.reduce(object)
+		}
+		return o, nil
+	}
+}
+
+// Replace takes a list, streamed and so reduced already, or fetched in pages from an API server that doesn't stream.
+func (f *feed[O, K]) Replace(all []any, rv string) error {
+	list := make([]K, len(all))
 	for i, o := range all {
-		list[i] = o.(O)
+		k, reduced := o.(K)
+		if !reduced {
+			var err error
+			if k, err = f.reduce(o.(O)); err != nil {
+				return err
+			}
+		}
+		list[i] = k
 	}
 	if err := f.list(list, rv); err != nil {
 		return err
@@ -69,7 +96,7 @@ func (f *feed[O]) Replace(all []any, rv string) error {
 }
 
 // Bookmark tells how far the watch has come when nothing changes.
-func (f *feed[O]) Bookmark(rv string) error {
+func (f *feed[O, K]) Bookmark(rv string) error {
 	n, err := version(rv)
 	if err == nil && f.reach != nil {
 		f.reach(n)
@@ -77,18 +104,8 @@ func (f *feed[O]) Bookmark(rv string) error {
 	return err
 }
 
-// Transformer drops what nobody needs before the reflector gathers a whole list in memory.
-func (f *feed[O]) Transformer() cache.TransformFunc {
-	return func(o any) (any, error) {
-		if m, err := meta.Accessor(o); err == nil {
-			m.SetManagedFields(nil)
-		}
-		return o, nil
-	}
-}
-
 // follow lists and watches one kind until ctx ends.
-func follow[O client.Object](ctx context.Context, d *Directory, example O, list func() client.ObjectList, f *feed[O]) {
+func follow[O client.Object, K any](ctx context.Context, d *Directory, example O, list func() client.ObjectList, f *feed[O, K]) {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			l := list()
@@ -103,29 +120,35 @@ func follow[O client.Object](ctx context.Context, d *Directory, example O, list 
 	r.RunWithContext(ctx)
 }
 
+// noted is what is kept of an object that a watch brought: its record, or none when it is being deleted.
+type noted[T any] struct {
+	id      string
+	version uint64
+	record  *record[T]
+}
+
 // watchTable feeds a table. recordOf may be asked about one object often, so it reuses what a status write left as it was.
 func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *table[T], synced func(), example O, list func() client.ObjectList, recordOf func(O) (*record[T], error)) {
-	f := &feed[O]{
+	follow(ctx, d, example, list, &feed[O, noted[T]]{
 		synced: synced,
+		reduce: func(o O) (n noted[T], err error) {
+			n.id = o.GetName()
+			if n.version, err = version(o.GetResourceVersion()); err == nil && o.GetDeletionTimestamp() == nil {
+				n.record, err = recordOf(o)
+			}
+			return n, err
+		},
 		reach: func(v uint64) {
 			t.mu.Lock()
 			defer t.mu.Unlock()
 			t.advance(v)
 		},
-		put: func(o O) error {
-			v, err := version(o.GetResourceVersion())
-			if err != nil {
-				return err
+		put: func(n noted[T]) error {
+			if n.record == nil {
+				t.watchedGone(n.id, n.version, false)
+			} else {
+				t.watched(n.record)
 			}
-			if o.GetDeletionTimestamp() != nil {
-				t.watchedGone(o.GetName(), v, false)
-				return nil
-			}
-			r, err := recordOf(o)
-			if err != nil {
-				return err
-			}
-			t.watched(r)
 			return nil
 		},
 		remove: func(o O) error {
@@ -135,27 +158,21 @@ func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *ta
 			}
 			return err
 		},
-		list: func(all []O, rv string) error {
+		list: func(all []noted[T], rv string) error {
 			v, err := version(rv)
 			if err != nil {
 				return err
 			}
 			records := make([]*record[T], 0, len(all))
-			for _, o := range all {
-				if o.GetDeletionTimestamp() != nil {
-					continue
+			for _, n := range all {
+				if n.record != nil {
+					records = append(records, n.record)
 				}
-				r, err := recordOf(o)
-				if err != nil {
-					return err
-				}
-				records = append(records, r)
 			}
 			t.relisted(records, v)
 			return nil
 		},
-	}
-	follow(ctx, d, example, list, f)
+	})
 }
 
 func (d *Directory) watchPeople(ctx context.Context) {
@@ -170,8 +187,9 @@ func (d *Directory) watchPools(ctx context.Context) {
 
 // watchConfiguration follows the one IdentityConfiguration.
 func (d *Directory) watchConfiguration(ctx context.Context) {
-	f := &feed[*v1alpha1.IdentityConfiguration]{
+	f := &feed[*v1alpha1.IdentityConfiguration, *v1alpha1.IdentityConfiguration]{
 		synced: func() { d.synced[2].Store(true) },
+		reduce: func(c *v1alpha1.IdentityConfiguration) (*v1alpha1.IdentityConfiguration, error) { return c, nil },
 		put: func(c *v1alpha1.IdentityConfiguration) error {
 			if c.Name == v1alpha1.DefaultName {
 				d.config.Store(c)
