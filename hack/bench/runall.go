@@ -111,15 +111,16 @@ func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() e
 	if err != nil {
 		return all, stop, err
 	}
-	all.prepared = newSCIM(sidePrepared, url, "", s.workers)
-	if !s.peers {
-		return all, stop, nil
+	if all.prepared, err = newSCIM(sidePrepared, url, ""); err != nil || !s.peers {
+		return all, stop, err
 	}
 	c, err = startElimity(ctx, n)
 	if url, err = add(sideElimity, c, err); err != nil {
 		return all, stop, err
 	}
-	all.others[sideElimity] = newSCIM(sideElimity, url, "", s.workers)
+	if all.others[sideElimity], err = newSCIM(sideElimity, url, ""); err != nil {
+		return all, stop, err
+	}
 	if s.node != nil || n > mostForSCIMMY {
 		return all, stop, nil
 	}
@@ -127,8 +128,8 @@ func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() e
 	if url, err = add(sideSCIMMY, c, err); err != nil {
 		return all, stop, err
 	}
-	all.others[sideSCIMMY] = newSCIM(sideSCIMMY, url, "x", s.workers)
-	return all, stop, nil
+	all.others[sideSCIMMY], err = newSCIM(sideSCIMMY, url, "x")
+	return all, stop, err
 }
 
 // runOperation measures all sides by turns; each round begins with another side.

@@ -7,51 +7,27 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync"
-	"time"
 )
 
 // scim is a SCIM server under measurement, ours or another.
 type scim struct {
-	name, base, token string
-	http              *http.Client
-	// answers are buffers that requests read into, one after the other: the client shares the processors with the servers, so it must be light.
-	answers sync.Pool
+	*wire
+	name string
 }
 
-func newSCIM(name, base, token string, workers int) *scim {
-	return &scim{
-		name: name, base: base, token: token,
-		http: &http.Client{Timeout: 3 * time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true}},
-	}
+func newSCIM(name, base, token string) (*scim, error) {
+	w, err := newWire(base, token)
+	return &scim{wire: w, name: name}, err
 }
 
-// send makes one request, reads the whole answer, takes everything but a 2xx for an error, and hands the answer to read, which must not keep it.
+// send makes one request, takes everything but a 2xx for an error, and hands the answer to read, which must not keep it.
 func (s *scim) send(ctx context.Context, method, path string, content []byte, read func([]byte) error) error {
-	request, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(content))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+s.token)
-	request.Header.Set("Content-Type", "application/scim+json")
-	answer, err := s.http.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	buffer, _ := s.answers.Get().(*bytes.Buffer)
-	if buffer == nil {
-		buffer = new(bytes.Buffer)
-	}
-	defer s.answers.Put(buffer)
-	buffer.Reset()
-	if _, err := buffer.ReadFrom(answer.Body); err != nil {
-		return err
-	}
-	if answer.StatusCode >= 300 {
-		return fmt.Errorf("%s: %s %.100s: %s: %.300s", s.name, method, path, answer.Status, buffer.Bytes())
-	}
-	return read(buffer.Bytes())
+	return s.do(ctx, method, path, content, func(status int, text []byte) error {
+		if status >= 300 {
+			return fmt.Errorf("%s: %s %.100s: %d: %.300s", s.name, method, path, status, text)
+		}
+		return read(text)
+	})
 }
 
 // anything is content with whatever is answered.

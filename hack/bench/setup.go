@@ -64,7 +64,11 @@ func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 
 func (s *suite) prepare(ctx context.Context) error {
 	s.etcd = etcd{url: fmt.Sprintf("http://127.0.0.1:%d", s.env.Ports.Etcd), http: &http.Client{Timeout: time.Minute}}
-	s.ours = newSCIM("scim-webhook", s.env.Values.SCIMURL, s.env.Values.SCIMToken, s.workers)
+	ours, err := newSCIM(sideOurs, s.env.Values.SCIMURL, s.env.Values.SCIMToken)
+	if err != nil {
+		return err
+	}
+	s.ours = ours
 	if err := s.connect(); err != nil {
 		return err
 	}
