@@ -16,7 +16,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
@@ -60,8 +59,6 @@ type pass struct {
 	silent   bool
 }
 
-type step func(context.Context) (done bool, err error)
-
 // Reconcile brings one pool in line.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var pool v1alpha1.AgentPool
@@ -75,29 +72,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	ctx, p.request = gate.Request(ctx, &pool, false)
 	switch {
 	case !pool.DeletionTimestamp.IsZero():
-		return p.report(ctx, p.run(ctx, p.release))
+		return p.report(ctx, gate.Run(ctx, p.release))
 	case pool.Name == v1alpha1.DefaultName:
-		return p.report(ctx, p.run(ctx, p.suspended, p.ready, p.resolve, p.applyDefault))
+		return p.report(ctx, gate.Run(ctx, p.suspended, p.ready, p.resolve, p.applyDefault))
 	}
-	return p.report(ctx, p.run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.apply))
-}
-
-func (p *pass) run(ctx context.Context, steps ...step) error {
-	for _, s := range steps {
-		if done, err := s(ctx); done || err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.report(ctx, gate.Run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.apply))
 }
 
 func (p *pass) hold(ctx context.Context) (bool, error) {
-	if controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
-		return false, nil
-	}
-	before := p.pool.DeepCopy()
-	controllerutil.AddFinalizer(p.pool, v1alpha1.FinalizerPool)
-	return false, p.Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return false, gate.Hold(ctx, p, p.pool, v1alpha1.FinalizerPool)
 }
 
 // suspended ends the pass while SCIM is off: pools stay as they are.

@@ -1,5 +1,5 @@
-// Package gate answers, for people and pools alike, whether a pass may go on to the portal, whether what is deleted is
-// none of our business any more, and what a failed call means for the object that it was made for.
+// Package gate is what the passes of all kinds have in common (pass.go). It answers, for people and pools alike, whether a pass may go on to the portal,
+// whether what is deleted is none of our business any more, and what a failed call means for the object that it was made for.
 package gate
 
 import (

@@ -18,9 +18,9 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/conditions"
@@ -74,8 +74,6 @@ type pass struct {
 	result   ctrl.Result
 }
 
-type step func(context.Context) (done bool, err error)
-
 // Reconcile opens, blocks or closes the session, and reports what is in force.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var config v1alpha1.IdentityConfiguration
@@ -89,25 +87,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !config.DeletionTimestamp.IsZero() {
 		return p.result, p.release(ctx)
 	}
-	return p.report(ctx, p.run(ctx, p.hold, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
-}
-
-func (p *pass) run(ctx context.Context, steps ...step) error {
-	for _, s := range steps {
-		if done, err := s(ctx); done || err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.report(ctx, gate.Run(ctx, p.hold, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
 }
 
 func (p *pass) hold(ctx context.Context) (bool, error) {
-	if controllerutil.ContainsFinalizer(p.config, v1alpha1.FinalizerConfiguration) {
-		return false, nil
-	}
-	before := p.config.DeepCopy()
-	controllerutil.AddFinalizer(p.config, v1alpha1.FinalizerConfiguration)
-	return false, p.Patch(ctx, p.config, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return false, gate.Hold(ctx, p, p.config, v1alpha1.FinalizerConfiguration)
 }
 
 // connect makes the client from the address and the credentials.

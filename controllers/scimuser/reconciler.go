@@ -13,7 +13,6 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
@@ -61,9 +60,6 @@ type pass struct {
 	silent   bool   // nothing is known yet, so nothing is reported
 }
 
-// step does one part of a pass. done ends the pass without an error.
-type step func(context.Context) (done bool, err error)
-
 // Reconcile brings one person's account in line.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var u v1alpha1.ScimUser
@@ -77,28 +73,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	p := &pass{Reconciler: r, user: &u, view: r.Session.View()}
 	ctx, p.request = gate.Request(ctx, &u, !gate.Settled(&u, u.Status.Conditions))
 	if !u.DeletionTimestamp.IsZero() {
-		return p.report(ctx, p.run(ctx, p.release, p.finish))
+		return p.report(ctx, gate.Run(ctx, p.release, p.finish))
 	}
-	return p.report(ctx, p.run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.verify))
+	return p.report(ctx, gate.Run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.verify))
 }
 
-func (p *pass) run(ctx context.Context, steps ...step) error {
-	for _, s := range steps {
-		if done, err := s(ctx); done || err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// hold puts the finalizer on, so that the account can't outlive its user unnoticed.
 func (p *pass) hold(ctx context.Context) (bool, error) {
-	if controllerutil.ContainsFinalizer(p.user, v1alpha1.FinalizerUser) {
-		return false, nil
-	}
-	before := p.user.DeepCopy()
-	controllerutil.AddFinalizer(p.user, v1alpha1.FinalizerUser)
-	return false, p.Patch(ctx, p.user, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return false, gate.Hold(ctx, p, p.user, v1alpha1.FinalizerUser)
 }
 
 // suspended ends the pass where a person, or SCIM being off, says that nothing may be written.
