@@ -11,6 +11,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/google/uuid"
 	"go.uber.org/zap/zapcore"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -107,7 +108,7 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	if err := controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connect(traces), Traces: traces, Attributes: directory.Attributes,
+		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connect(traces, uuid.NewString()), Traces: traces, Attributes: directory.Attributes,
 	}); err != nil {
 		return err
 	}
@@ -182,8 +183,8 @@ func clusterID(ctx context.Context, r client.Reader) (string, error) {
 	return string(ns.UID), nil
 }
 
-// connect makes the portal's client.
-func connect(traces *tracing.Tracing) identityconfiguration.Connect {
+// connect makes the portal's client. leader names this process among all managers that ever run.
+func connect(traces *tracing.Tracing, leader string) identityconfiguration.Connect {
 	return func(p v1alpha1.Portal, key string) (portal.Client, error) {
 		dialed, err := rest.HTTPClient(p.CABundle, 2*scimuser.Workers)
 		if err != nil {
@@ -195,6 +196,7 @@ func connect(traces *tracing.Tracing) identityconfiguration.Connect {
 			Key:       func(context.Context) (string, error) { return key, nil },
 			HTTP:      dialed,
 			RequestID: gate.RequestID,
+			Leader:    leader,
 		})
 	}
 }

@@ -67,6 +67,8 @@ type world struct {
 	portal *fake.Portal
 	fault  fault
 
+	connected portal.Client // what the manager works with: portal, unless a test puts something in between
+
 	calls   map[string]int // by kind of call
 	order   []string       // every call that can be made to fail
 	hit     bool
@@ -74,6 +76,7 @@ type world struct {
 	left    int
 	next    mode // how the call under way fails
 	process *process
+	starts  int // of processes
 
 	watch func() // called after each write to the portal
 
@@ -111,6 +114,7 @@ func newWorld(t *testing.T, f fault) *world {
 	must(t, v1alpha1.AddToScheme(scheme))
 	w := &world{t: t, fault: f, calls: map[string]int{}, guard: budget{minUsers: 1000, maxPercent: 20}}
 	w.portal = fake.New(t, fake.Options{Now: w.theirs.Now})
+	w.connected = w.portal
 	w.kube = k8sfake.NewClientBuilder().WithScheme(scheme).
 		WithObjectTracker(k8stesting.NewObjectTracker(scheme, serializer.NewCodecFactory(scheme).UniversalDecoder())). // the default one tracks field managers, which costs half of the time
 		WithStatusSubresource(&v1alpha1.ScimUser{}, &v1alpha1.AgentPool{}, &v1alpha1.IdentityConfiguration{}).
@@ -254,9 +258,11 @@ func (w *world) start() {
 	}
 	w.kill()
 	w.process = &process{}
+	w.starts++
+	w.portal.Leader = fmt.Sprint("manager-", w.starts)
 	w.process.parts = controllers.Assemble(w.around(false), w.around(true), func(string) events.EventRecorder { return noEvents{} }, controllers.Options{
 		Namespace: namespace, Cluster: "cluster", Relist: 1000 * time.Hour, Grace: time.Second, Clock: &w.ours,
-		Connect:    func(v1alpha1.Portal, string) (portal.Client, error) { return w.portal, nil },
+		Connect:    func(v1alpha1.Portal, string) (portal.Client, error) { return w.connected, nil },
 		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})
 }

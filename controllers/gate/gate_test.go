@@ -35,6 +35,7 @@ func TestRefused(t *testing.T) {
 		"RetryAfter":  {"The portal says when; nobody asks before.", &portal.Error{Status: 429, Code: portal.CodeRateLimited, RetryAfter: 7 * time.Second}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 7 * time.Second},
 		"BreakerOpen": {"Nothing was called, so nothing failed: no error, no log, wait.", &breaker.OpenError{Until: time.Now().Add(9 * time.Second), Cause: errors.New("x")}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 8 * time.Second},
 		"Stale":       {"The mirror is behind, not the person wrong.", refusal(409, portal.CodeStaleRevision), v1alpha1.ReasonProgressing, metav1.ConditionFalse, false, time.Second},
+		"Replaced":    {"Another manager leads, and says what is true; or this one has not bound the portal yet.", refusal(409, portal.CodeStaleLeader), v1alpha1.ReasonProgressing, metav1.ConditionFalse, false, time.Second},
 		"LastManager": {"Somebody must make another manager first.", refusal(409, portal.CodeLastManager), v1alpha1.ReasonLastManager, metav1.ConditionFalse, false, 30 * time.Second},
 		"SCIMOff":     {"The configuration's change brings everybody back.", refusal(409, portal.CodeSCIMRequired), v1alpha1.ReasonSCIMOff, metav1.ConditionFalse, false, 30 * time.Second},
 		"Key":         {"A revoked key is named as such.", refusal(401, portal.CodeUnauthenticated), v1alpha1.ReasonCredentialsRejected, metav1.ConditionFalse, false, 30 * time.Second},

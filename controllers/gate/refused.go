@@ -35,6 +35,7 @@ func meanings() map[portal.Code]meaning {
 	news := meaning{v1alpha1.ReasonProgressing, retryNews}
 	return map[portal.Code]meaning{
 		portal.CodeStaleRevision: news,
+		portal.CodeStaleLeader:   news,
 		portal.CodeDuplicateUser: news,
 		portal.CodeDuplicatePool: news,
 		portal.CodeLocalAccount:  news,

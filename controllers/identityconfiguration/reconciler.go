@@ -72,6 +72,7 @@ type pass struct {
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
+	silent   bool // another manager leads, and reports
 }
 
 // Reconcile opens, blocks or closes the session, and reports what is in force.
@@ -116,8 +117,8 @@ func (p *pass) connect(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// bind claims the portal for this operator and provider. It is repeated with each look, which also proves that the
-// portal answers and accepts the key.
+// bind claims the portal for this operator and provider, and for this manager, whose predecessor is not heard any more from
+// then on. It is repeated with each look, which also proves that the portal answers and accepts the key.
 func (p *pass) bind(ctx context.Context) (bool, error) {
 	err := p.client.Bind(ctx, p.binding())
 	if portal.CodeOf(err) == portal.CodeIDPConfigured {
@@ -127,6 +128,11 @@ func (p *pass) bind(ctx context.Context) (bool, error) {
 		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
 		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.config.ProviderName()))
 		return false, nil
+	}
+	if portal.CodeOf(err) == portal.CodeStaleLeader {
+		p.silent = true
+		ctrl.LoggerFrom(ctx).Error(err, "Another manager leads: nothing that this one writes reaches the portal any more")
+		return true, nil
 	}
 	reason, refused := bindReason(err)
 	if !refused {
@@ -200,6 +206,9 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	}
 	if failed != nil {
 		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+	}
+	if p.silent {
+		return p.result, failed
 	}
 	p.warnOfExpiry()
 	before := p.config.DeepCopy()

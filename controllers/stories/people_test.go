@@ -202,7 +202,7 @@ func TestDriftIsHealed(t *testing.T) {
 	}
 	t.Log("an edit made in our own name is healed through the change feed")
 	a := w.account("ada@example.test")
-	operator := store.Actor{Kind: store.Operator, Name: "o", Scopes: []store.Scope{store.ScopeProvisioning}}
+	operator := store.Actor{Kind: store.Operator, Name: "o", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: w.leader}
 	_, err = w.store.PutAccount(t.Context(), operator, portal.AccountWrite{Owner: a.Owner, UserName: a.UserName, DisplayName: name, Active: true})
 	w.must(err)
 	w.eventually("healed", func() error {

@@ -4,6 +4,7 @@ package stories_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -66,6 +67,7 @@ type world struct {
 	cluster   string
 	relist    time.Duration
 	file      string // the portal's database
+	leader    string // what the manager that runs is called in the portal
 	stop      func()
 }
 
@@ -157,11 +159,13 @@ func (w *world) startManager() {
 	})
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
+	w.leader = rand.Text()
+	leader := w.leader // of this manager, whoever comes after it
 	w.must(controllers.Setup(ctx, mgr, controllers.Options{
 		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist,
 		Attributes: directory.Attributes,
 		Connect: func(p v1alpha1.Portal, key string) (portal.Client, error) {
-			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: gate.RequestID})
+			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: gate.RequestID, Leader: leader})
 		},
 	}))
 	done := make(chan error, 1)

@@ -20,6 +20,7 @@ const (
 	CodeDuplicateUser    Code = "DUPLICATE_USER"
 	CodeDuplicatePool    Code = "DUPLICATE_POOL"
 	CodeStaleRevision    Code = "STALE_REVISION"
+	CodeStaleLeader      Code = "STALE_LEADER"
 	CodeLocalAccount     Code = "LOCAL_ACCOUNT_EXISTS"
 	CodeUnknownRole      Code = "UNKNOWN_ROLE"
 	CodeRoleNotGrantable Code = "ROLE_NOT_GRANTABLE"

@@ -93,7 +93,8 @@ type Role struct {
 
 // AccountWrite is the whole desired state of an account. Writing the same state again changes nothing.
 type AccountWrite struct {
-	Owner       Owner // UID, SCIMID and the revision of this write
+	Owner       Owner  // UID, SCIMID and the revision of this write
+	IfRevision  *int64 // of the account that this was decided on, 0: there was none; nil: whatever is there. See Accounts
 	UserName    string
 	DisplayName string
 	GivenName   string
@@ -115,6 +116,7 @@ type Adopt struct {
 type PoolWrite struct {
 	OwnerUID    string
 	Revision    int64
+	IfRevision  *int64 // as of an AccountWrite
 	Name        string
 	Description string
 	Roles       *[]string // nil: leave the portal's own roles; empty: none
@@ -208,8 +210,9 @@ type Removals struct {
 	Managed int // SCIM-managed accounts that are active now, plus Removed
 }
 
-// Accounts writes accounts. Every method may be repeated: the portal compares before it writes.
-// Errors are *Error; transport failures are not.
+// Accounts writes accounts. Every method may be repeated: the portal compares before it writes. What was decided on another
+// version than the present one is refused with STALE_REVISION, unless it would change nothing: that is how a write whose answer
+// was lost is repeated. Errors are *Error; transport failures are not.
 type Accounts interface {
 	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived roles.
 	PutAccount(ctx context.Context, w AccountWrite) (*Account, error)
@@ -248,6 +251,8 @@ type Identity interface {
 	// PutLoginMethods replaces the login methods in the name of a declared configuration; managedElsewhere says whose. Empty hands them back to the page and changes nothing else.
 	PutLoginMethods(ctx context.Context, m LoginMethods, managedElsewhere string) (*Configuration, error)
 	// Bind claims the portal for one operator and provider, atomically. Bound to another: OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED, naming the first.
+	// It also makes this client's process the one that leads: writes of accounts and pools by those before it, also late ones, are refused
+	// with STALE_LEADER from then on, and so is their Bind.
 	Bind(ctx context.Context, b Binding) error
 	// Unbind gives the portal free if uid holds it.
 	Unbind(ctx context.Context, uid string) error

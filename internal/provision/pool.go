@@ -50,18 +50,28 @@ func RoleNames(roles []v1alpha1.Role) *[]string {
 func ComputePool(want portal.PoolWrite, have PoolFacts) PoolPlan {
 	switch {
 	case have.Own == nil && have.Named == nil:
-		return PoolPlan{Action: Create, Write: want}
+		return PoolPlan{Action: Create, Write: poolDecidedOn(nil, want)}
 	case have.Own == nil && have.Named.OwnerUID != "":
 		return PoolPlan{Action: Wait, Pool: have.Named, Reason: v1alpha1.ReasonNameReleasePending, Message: "Another AgentPool's pool still bears this name in the portal; it is renamed or released first"}
 	case have.Own == nil:
 		want.AdoptID = have.Named.ID
-		return PoolPlan{Action: Adopt, Pool: have.Named, Write: want, LosesManager: losesManager(want, have.Named)}
+		return PoolPlan{Action: Adopt, Pool: have.Named, Write: poolDecidedOn(have.Named, want), LosesManager: losesManager(want, have.Named)}
 	case have.Named != nil && have.Named.ID != have.Own.ID:
 		return PoolPlan{Action: Wait, Pool: have.Own, Reason: v1alpha1.ReasonPoolExists, Message: "The portal has another pool with this name. Rename one of the two, or delete the other pool in the portal"}
 	case samePool(want, have.Own):
 		return PoolPlan{Action: None, Pool: have.Own}
 	}
-	return PoolPlan{Action: Update, Pool: have.Own, Write: want, LosesManager: losesManager(want, have.Own)}
+	return PoolPlan{Action: Update, Pool: have.Own, Write: poolDecidedOn(have.Own, want), LosesManager: losesManager(want, have.Own)}
+}
+
+// poolDecidedOn is want for a pool as it is; nil: there is none.
+func poolDecidedOn(have *portal.Pool, want portal.PoolWrite) portal.PoolWrite {
+	var revision int64
+	if have != nil {
+		revision = have.Revision
+	}
+	want.IfRevision = &revision
+	return want
 }
 
 func samePool(want portal.PoolWrite, have *portal.Pool) bool {

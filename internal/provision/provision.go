@@ -28,7 +28,7 @@ const (
 
 // Account is what a person's account should be.
 type Account struct {
-	portal.AccountWrite          // without Adopt; Pools sorted, the default pool among them
+	portal.AccountWrite          // without Adopt and IfRevision; Pools sorted, the default pool among them
 	Roles               []string // that its pools give; sorted. The portal derives them, we verify
 }
 
@@ -61,7 +61,7 @@ type Difference struct{ Field, Have, Want string }
 type Plan struct {
 	Action  Action
 	Account *portal.Account     // the account it speaks of; nil when it is to be created
-	Write   portal.AccountWrite // for Create, Update and Adopt
+	Write   portal.AccountWrite // for Create, Update and Adopt; it lands on Account as it is here, or not at all
 	Reason  string              // for Wait, and for an Update that leaves the new name for later: a condition reason of v1alpha1
 	Message string              // with Reason: what is the matter and what would help
 	Mark    bool                // for Wait: record at the account that this user waits for it
@@ -79,7 +79,7 @@ func Compute(want Account, have Facts, policy Policy) Plan {
 		return update(want, have)
 	}
 	if have.Named == nil {
-		return Plan{Action: Create, Write: want.AccountWrite}
+		return Plan{Action: Create, Write: decidedOn(nil, want)}
 	}
 	return takeOver(want, have, policy)
 }
@@ -99,7 +99,7 @@ func update(want Account, have Facts) Plan {
 	if have.Named != nil && have.Named.ID != own.ID {
 		return exceptName(want, have)
 	}
-	p.Action, p.Write = Update, want.AccountWrite
+	p.Action, p.Write = Update, decidedOn(own, want)
 	p.Removal = removes(want, own)
 	return p
 }
@@ -133,7 +133,7 @@ func exceptName(want Account, have Facts) Plan {
 // takeOver plans for an account that bears our name and is not ours.
 func takeOver(want Account, have Facts, policy Policy) Plan {
 	named := have.Named
-	p := Plan{Action: Adopt, Account: named, Write: want.AccountWrite, Differences: differences(want, named)}
+	p := Plan{Action: Adopt, Account: named, Write: decidedOn(named, want), Differences: differences(want, named)}
 	p.Write.Adopt = &portal.Adopt{AccountID: named.ID, OwnerUID: named.Owner.UID}
 	p.Removal = removes(want, named)
 	wait := func(reason, message string) Plan {
@@ -152,6 +152,16 @@ func takeOver(want Account, have Facts, policy Policy) Plan {
 		return wait(v1alpha1.ReasonNameReleasePending, "The account of a ScimUser that is being deleted still bears this user name; it is released first")
 	}
 	return wait(v1alpha1.ReasonNameReleasePending, "The account of another ScimUser still bears this user name; that person was renamed and their account follows first")
+}
+
+// decidedOn is the write of want for an account as it is; nil: there is none.
+func decidedOn(have *portal.Account, want Account) portal.AccountWrite {
+	w, revision := want.AccountWrite, int64(0)
+	if have != nil {
+		revision = have.Revision
+	}
+	w.IfRevision = &revision
+	return w
 }
 
 // removes says whether turning have into want takes away access or the manager role.

@@ -246,6 +246,14 @@ var (
 	someBy    = rapid.SampledFrom([]portal.ManagedBy{portal.ManagedByLocal, portal.ManagedBySCIM})
 )
 
+// revisionOf is the account's revision; 0: there is no account.
+func revisionOf(a *portal.Account) int64 {
+	if a == nil {
+		return 0
+	}
+	return a.Revision
+}
+
 // drawWant is what somebody's account should be.
 func drawWant(t *rapid.T) Account {
 	want := wantAda()
@@ -261,6 +269,7 @@ func drawFacts(t *rapid.T, want Account) Facts {
 			return nil
 		}
 		return account(want, func(a *portal.Account) {
+			a.Revision = rapid.Int64Range(1, 9).Draw(t, id+" revision")
 			a.ID, a.DisplayName, a.Email = id, someText.Draw(t, "displayName"), someText.Draw(t, "email")
 			a.Pools, a.Roles = somePools.Draw(t, "pools"), someRoles.Draw(t, "roles")
 			if a.Status = rapid.SampledFrom([]portal.Status{portal.StatusActive, portal.StatusDeactivated}).Draw(t, "status"); a.Status == portal.StatusDeactivated {
@@ -304,6 +313,9 @@ func TestOnePlanConverges(t *testing.T) {
 		}
 		if !plan.Writes() {
 			return
+		}
+		if on := plan.Write.IfRevision; on == nil || *on != revisionOf(plan.Account) {
+			t.Fatalf("the %s was decided on revision %d and does not say so", plan.Action, revisionOf(plan.Account))
 		}
 		after := carryOut(plan, want)
 		if again := Compute(want, Facts{Own: after, Named: after}, policy); again.Action != None {
@@ -356,7 +368,7 @@ func TestOnePoolPlanConverges(t *testing.T) {
 			if !rapid.Bool().Draw(t, id+" exists") {
 				return nil
 			}
-			return &portal.Pool{ID: id, Name: rapid.SampledFrom([]string{"Payments", "Before"}).Draw(t, "name"), Description: someText.Draw(t, "description"),
+			return &portal.Pool{ID: id, Revision: rapid.Int64Range(1, 9).Draw(t, id+" revision"), Name: rapid.SampledFrom([]string{"Payments", "Before"}).Draw(t, "name"), Description: someText.Draw(t, "description"),
 				Roles: roles.Draw(t, "roles"), OwnerUID: rapid.SampledFrom(owners).Draw(t, "owner")}
 		}
 		have := PoolFacts{Own: one("own", "u"), Named: one("named", "", "other")}
@@ -369,6 +381,13 @@ func TestOnePoolPlanConverges(t *testing.T) {
 		plan := ComputePool(want, have)
 		if plan.Action == None || plan.Action == Wait {
 			return
+		}
+		var on int64
+		if plan.Pool != nil {
+			on = plan.Pool.Revision
+		}
+		if plan.Write.IfRevision == nil || *plan.Write.IfRevision != on {
+			t.Fatalf("the %s was decided on revision %d and does not say so", plan.Action, on)
 		}
 		after := &portal.Pool{ID: "made", Name: want.Name, Description: want.Description, OwnerUID: want.OwnerUID}
 		if plan.Pool != nil {

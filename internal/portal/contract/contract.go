@@ -23,8 +23,10 @@ import (
 // user, the default pool, and SSO and SCIM off; its check of SSO accepts every issuer but Unreachable.
 type Fixture struct {
 	Client portal.Client // the implementation under test, acting as the operator
-	URL    string        // of the portal
-	Keys   Keys
+	// Process is the same for one process of the operator, of which one leads.
+	Process func(leader string) portal.Client
+	URL     string // of the portal
+	Keys    Keys
 	// Advance moves the portal's clock.
 	Advance func(time.Duration)
 	// Truncate drops all but the newest keep tombstones of the change feed.
@@ -48,6 +50,7 @@ func Run(t *testing.T, create func(t *testing.T) Fixture) {
 		{"Accounts", accountTests},
 		{"Owners", ownerTests},
 		{"Pools", poolTests},
+		{"Preconditions", preconditionTests},
 		{"Identity", identityTests},
 		{"Feed", feedTests},
 		{"Audit", auditTests},

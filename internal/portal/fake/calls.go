@@ -14,7 +14,7 @@ const maxChanges = 1000
 // PutAccount implements portal.Accounts.
 func (p *Portal) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal.Account, error) {
 	return do(ctx, p, Call{Method: "PutAccount", ID: w.Owner.UID, Write: true}, func() (*portal.Account, error) {
-		a, err := p.Store.PutAccount(ctx, operator(), w)
+		a, err := p.Store.PutAccount(ctx, p.operator(), w)
 		if err != nil {
 			return nil, err
 		}
@@ -25,28 +25,28 @@ func (p *Portal) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal
 // ReleaseAccount implements portal.Accounts.
 func (p *Portal) ReleaseAccount(ctx context.Context, owner portal.Owner, mode portal.ReleaseMode) error {
 	return run(ctx, p, Call{Method: "ReleaseAccount", ID: owner.UID, Write: true}, func() error {
-		return p.Store.ReleaseAccount(ctx, operator(), owner, mode)
+		return p.Store.ReleaseAccount(ctx, p.operator(), owner, mode)
 	})
 }
 
 // MarkWaiting implements portal.Accounts.
 func (p *Portal) MarkWaiting(ctx context.Context, accountID string, owner portal.Owner) error {
 	return run(ctx, p, Call{Method: "MarkWaiting", ID: accountID, Write: true}, func() error {
-		return p.Store.MarkWaiting(ctx, operator(), accountID, owner)
+		return p.Store.MarkWaiting(ctx, p.operator(), accountID, owner)
 	})
 }
 
 // MarkHeld implements portal.Accounts.
 func (p *Portal) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
 	return run(ctx, p, Call{Method: "MarkHeld", ID: owner.UID, Write: true}, func() error {
-		return p.Store.MarkHeld(ctx, operator(), owner, what)
+		return p.Store.MarkHeld(ctx, p.operator(), owner, what)
 	})
 }
 
 // PutPool implements portal.Pools.
 func (p *Portal) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
 	return do(ctx, p, Call{Method: "PutPool", ID: w.OwnerUID, Write: true}, func() (*portal.Pool, error) {
-		pool, err := p.Store.PutPool(ctx, operator(), w)
+		pool, err := p.Store.PutPool(ctx, p.operator(), w)
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +57,7 @@ func (p *Portal) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool,
 // ReleasePool implements portal.Pools.
 func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return run(ctx, p, Call{Method: "ReleasePool", ID: ownerUID, Write: true}, func() error {
-		return p.Store.ReleasePool(ctx, operator(), ownerUID, remove)
+		return p.Store.ReleasePool(ctx, p.operator(), ownerUID, remove)
 	})
 }
 
@@ -143,7 +143,7 @@ func (p *Portal) Configuration(ctx context.Context) (*portal.Configuration, erro
 // PutLoginMethods implements portal.Identity.
 func (p *Portal) PutLoginMethods(ctx context.Context, m portal.LoginMethods, managedElsewhere string) (*portal.Configuration, error) {
 	return do(ctx, p, Call{Method: "PutLoginMethods", Write: true}, func() (*portal.Configuration, error) {
-		c, err := p.Store.PutLoginMethods(ctx, operator(), m, managedElsewhere)
+		c, err := p.Store.PutLoginMethods(ctx, p.operator(), m, managedElsewhere)
 		if err != nil {
 			return nil, err
 		}
@@ -153,12 +153,12 @@ func (p *Portal) PutLoginMethods(ctx context.Context, m portal.LoginMethods, man
 
 // Bind implements portal.Identity.
 func (p *Portal) Bind(ctx context.Context, b portal.Binding) error {
-	return run(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() error { return p.Store.Bind(ctx, operator(), b) })
+	return run(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() error { return p.Store.Bind(ctx, p.operator(), b) })
 }
 
 // Unbind implements portal.Identity.
 func (p *Portal) Unbind(ctx context.Context, uid string) error {
-	return run(ctx, p, Call{Method: "Unbind", ID: uid, Write: true}, func() error { return p.Store.Unbind(ctx, operator(), uid) })
+	return run(ctx, p, Call{Method: "Unbind", ID: uid, Write: true}, func() error { return p.Store.Unbind(ctx, p.operator(), uid) })
 }
 
 // SCIMKeys implements portal.Identity.

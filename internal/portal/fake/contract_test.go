@@ -18,6 +18,7 @@ func TestContract(t *testing.T) {
 		s := portaltest.Store(t, portaltest.Options{Clock: clock, Unreachable: contract.Unreachable})
 		return contract.Fixture{
 			Client: &fake.Portal{Store: s}, URL: portaltest.Serve(t, s),
+			Process: func(leader string) portal.Client { return &fake.Portal{Store: s, Leader: leader} },
 			Keys:    contract.Keys{Manage: portaltest.ManageKey, Read: portaltest.ReadKey, Provisioning: portaltest.ProvisioningKey, SCIM: portaltest.SCIMKey},
 			Advance: clock.Advance,
 			Truncate: func(keep int) {

@@ -24,6 +24,8 @@ type Call struct {
 type Portal struct {
 	// Store is the service behind, to act in the portal as people do. Use Manager as their actor.
 	Store *store.Store
+	// Leader names the process that calls, among those of the operator; empty for none.
+	Leader string
 	// Before runs before each call; an error ends the call without effect, as a portal that cannot be reached.
 	Before func(context.Context, Call) error
 	// After runs after each call that had its effect, with the call's own error; its result is what the caller sees, as
@@ -47,8 +49,8 @@ func Manager() store.Actor {
 	return store.Actor{Kind: store.Person, ID: "manager", Name: "manager@example.test", Scopes: []store.Scope{store.ScopeManage}}
 }
 
-func operator() store.Actor {
-	return store.Actor{Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning}}
+func (p *Portal) operator() store.Actor {
+	return store.Actor{Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: p.Leader}
 }
 
 // New returns a portal that lives as long as the test.

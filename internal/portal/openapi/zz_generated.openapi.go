@@ -595,6 +595,9 @@ type ID = string
 // IfMatch defines model for IfMatch.
 type IfMatch = string
 
+// IfNoneMatch defines model for IfNoneMatch.
+type IfNoneMatch = string
+
 // Limit defines model for Limit.
 type Limit = int
 
@@ -648,9 +651,27 @@ type UnbindParams struct {
 	UID string `form:"uid" json:"uid"`
 }
 
+// ProvisionPoolParams defines parameters for ProvisionPool.
+type ProvisionPoolParams struct {
+	// IfMatch the entity tag that was read, such as "3"
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch there was no such record
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
+}
+
 // GetRemovalsParams defines parameters for GetRemovals.
 type GetRemovalsParams struct {
 	WindowSeconds int64 `form:"windowSeconds" json:"windowSeconds"`
+}
+
+// ProvisionUserParams defines parameters for ProvisionUser.
+type ProvisionUserParams struct {
+	// IfMatch the entity tag that was read, such as "3"
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// IfNoneMatch there was no such record
+	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 }
 
 // ListUsersParams defines parameters for ListUsers.
@@ -927,14 +948,14 @@ type ClientInterface interface {
 	// Corresponds with DELETE /provisioning/binding (the `Unbind` operationId).
 	Unbind(ctx context.Context, params *UnbindParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// BindWithBody Claim the portal for one operator and one identity provider
+	// BindWithBody Claim the portal for one operator and one identity provider, and lead
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Bind Claim the portal for one operator and one identity provider
+	// Bind Claim the portal for one operator and one identity provider, and lead
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -961,17 +982,21 @@ type ClientInterface interface {
 
 	// ProvisionPoolWithBody Create, adopt or update the pool of an owner
 	//
+	// Preconditions are as for a user.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
-	ProvisionPoolWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ProvisionPoolWithBody(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ProvisionPool Create, adopt or update the pool of an owner
+	//
+	// Preconditions are as for a user.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
-	ProvisionPool(ctx context.Context, ownerUID OwnerUID, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ProvisionPool(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleasePoolWithBody End the ownership of a pool; without a pool it does nothing
 	//
@@ -999,21 +1024,27 @@ type ClientInterface interface {
 
 	// ProvisionUserWithBody Create, adopt or update the account of an owner
 	//
-	// The whole desired state; the same state again changes nothing and leaves no audit event.
+	// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
+	// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
+	// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
+	// it is another by now. Without either, the revision of the owner alone decides.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
-	ProvisionUserWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ProvisionUserWithBody(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ProvisionUser Create, adopt or update the account of an owner
 	//
-	// The whole desired state; the same state again changes nothing and leaves no audit event.
+	// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
+	// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
+	// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
+	// it is another by now. Without either, the revision of the owner alone decides.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
-	ProvisionUser(ctx context.Context, ownerUID OwnerUID, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ProvisionUser(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
 	//
@@ -1420,7 +1451,7 @@ func (c *Client) Unbind(ctx context.Context, params *UnbindParams, reqEditors ..
 	return c.Client.Do(req)
 }
 
-// BindWithBody Claim the portal for one operator and one identity provider
+// BindWithBody Claim the portal for one operator and one identity provider, and lead
 //
 // Takes any type of body and a specified content type.
 //
@@ -1437,7 +1468,7 @@ func (c *Client) BindWithBody(ctx context.Context, contentType string, body io.R
 	return c.Client.Do(req)
 }
 
-// Bind Claim the portal for one operator and one identity provider
+// Bind Claim the portal for one operator and one identity provider, and lead
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1494,11 +1525,13 @@ func (c *Client) ProvisionLoginMethods(ctx context.Context, body ProvisionLoginM
 
 // ProvisionPoolWithBody Create, adopt or update the pool of an owner
 //
+// Preconditions are as for a user.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
-func (c *Client) ProvisionPoolWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewProvisionPoolRequestWithBody(c.Server, ownerUID, contentType, body)
+func (c *Client) ProvisionPoolWithBody(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionPoolRequestWithBody(c.Server, ownerUID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1511,11 +1544,13 @@ func (c *Client) ProvisionPoolWithBody(ctx context.Context, ownerUID OwnerUID, c
 
 // ProvisionPool Create, adopt or update the pool of an owner
 //
+// Preconditions are as for a user.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
-func (c *Client) ProvisionPool(ctx context.Context, ownerUID OwnerUID, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewProvisionPoolRequest(c.Server, ownerUID, body)
+func (c *Client) ProvisionPool(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionPoolRequest(c.Server, ownerUID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1592,13 +1627,16 @@ func (c *Client) ListSCIMKeys(ctx context.Context, reqEditors ...RequestEditorFn
 
 // ProvisionUserWithBody Create, adopt or update the account of an owner
 //
-// The whole desired state; the same state again changes nothing and leaves no audit event.
+// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
+// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
+// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
+// it is another by now. Without either, the revision of the owner alone decides.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
-func (c *Client) ProvisionUserWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewProvisionUserRequestWithBody(c.Server, ownerUID, contentType, body)
+func (c *Client) ProvisionUserWithBody(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionUserRequestWithBody(c.Server, ownerUID, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1611,13 +1649,16 @@ func (c *Client) ProvisionUserWithBody(ctx context.Context, ownerUID OwnerUID, c
 
 // ProvisionUser Create, adopt or update the account of an owner
 //
-// The whole desired state; the same state again changes nothing and leaves no audit event.
+// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
+// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
+// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
+// it is another by now. Without either, the revision of the owner alone decides.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
-func (c *Client) ProvisionUser(ctx context.Context, ownerUID OwnerUID, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewProvisionUserRequest(c.Server, ownerUID, body)
+func (c *Client) ProvisionUser(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionUserRequest(c.Server, ownerUID, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2626,18 +2667,18 @@ func NewProvisionLoginMethodsRequestWithBody(server string, contentType string, 
 }
 
 // NewProvisionPoolRequest calls the generic ProvisionPool builder with application/json body
-func NewProvisionPoolRequest(server string, ownerUID OwnerUID, body ProvisionPoolJSONRequestBody) (*http.Request, error) {
+func NewProvisionPoolRequest(server string, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewProvisionPoolRequestWithBody(server, ownerUID, "application/json", bodyReader)
+	return NewProvisionPoolRequestWithBody(server, ownerUID, params, "application/json", bodyReader)
 }
 
 // NewProvisionPoolRequestWithBody constructs an http.Request for the ProvisionPool method, with any body, and a specified content type
-func NewProvisionPoolRequestWithBody(server string, ownerUID OwnerUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewProvisionPoolRequestWithBody(server string, ownerUID OwnerUID, params *ProvisionPoolParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2668,6 +2709,32 @@ func NewProvisionPoolRequestWithBody(server string, ownerUID OwnerUID, contentTy
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -2797,18 +2864,18 @@ func NewListSCIMKeysRequest(server string) (*http.Request, error) {
 }
 
 // NewProvisionUserRequest calls the generic ProvisionUser builder with application/json body
-func NewProvisionUserRequest(server string, ownerUID OwnerUID, body ProvisionUserJSONRequestBody) (*http.Request, error) {
+func NewProvisionUserRequest(server string, ownerUID OwnerUID, params *ProvisionUserParams, body ProvisionUserJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewProvisionUserRequestWithBody(server, ownerUID, "application/json", bodyReader)
+	return NewProvisionUserRequestWithBody(server, ownerUID, params, "application/json", bodyReader)
 }
 
 // NewProvisionUserRequestWithBody constructs an http.Request for the ProvisionUser method, with any body, and a specified content type
-func NewProvisionUserRequestWithBody(server string, ownerUID OwnerUID, contentType string, body io.Reader) (*http.Request, error) {
+func NewProvisionUserRequestWithBody(server string, ownerUID OwnerUID, params *ProvisionUserParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2839,6 +2906,32 @@ func NewProvisionUserRequestWithBody(server string, ownerUID OwnerUID, contentTy
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -3536,14 +3629,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /provisioning/binding (the `Unbind` operationId).
 	UnbindWithResponse(ctx context.Context, params *UnbindParams, reqEditors ...RequestEditorFn) (*UnbindResponse, error)
 
-	// BindWithBodyWithResponse Claim the portal for one operator and one identity provider
+	// BindWithBodyWithResponse Claim the portal for one operator and one identity provider, and lead
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindResponse, error)
 
-	// BindWithResponse Claim the portal for one operator and one identity provider
+	// BindWithResponse Claim the portal for one operator and one identity provider, and lead
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3570,17 +3663,21 @@ type ClientWithResponsesInterface interface {
 
 	// ProvisionPoolWithBodyWithResponse Create, adopt or update the pool of an owner
 	//
+	// Preconditions are as for a user.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
-	ProvisionPoolWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error)
+	ProvisionPoolWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error)
 
 	// ProvisionPoolWithResponse Create, adopt or update the pool of an owner
+	//
+	// Preconditions are as for a user.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
-	ProvisionPoolWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error)
+	ProvisionPoolWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error)
 
 	// ReleasePoolWithBodyWithResponse End the ownership of a pool; without a pool it does nothing
 	//
@@ -3612,21 +3709,27 @@ type ClientWithResponsesInterface interface {
 
 	// ProvisionUserWithBodyWithResponse Create, adopt or update the account of an owner
 	//
-	// The whole desired state; the same state again changes nothing and leaves no audit event.
+	// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
+	// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
+	// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
+	// it is another by now. Without either, the revision of the owner alone decides.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
-	ProvisionUserWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error)
+	ProvisionUserWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error)
 
 	// ProvisionUserWithResponse Create, adopt or update the account of an owner
 	//
-	// The whole desired state; the same state again changes nothing and leaves no audit event.
+	// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
+	// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
+	// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
+	// it is another by now. Without either, the revision of the owner alone decides.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
-	ProvisionUserWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error)
+	ProvisionUserWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error)
 
 	// MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 	//
@@ -5008,7 +5111,7 @@ func (c *ClientWithResponses) UnbindWithResponse(ctx context.Context, params *Un
 	return ParseUnbindResponse(rsp)
 }
 
-// BindWithBodyWithResponse Claim the portal for one operator and one identity provider
+// BindWithBodyWithResponse Claim the portal for one operator and one identity provider, and lead
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5021,7 +5124,7 @@ func (c *ClientWithResponses) BindWithBodyWithResponse(ctx context.Context, cont
 	return ParseBindResponse(rsp)
 }
 
-// BindWithResponse Claim the portal for one operator and one identity provider
+// BindWithResponse Claim the portal for one operator and one identity provider, and lead
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5066,11 +5169,13 @@ func (c *ClientWithResponses) ProvisionLoginMethodsWithResponse(ctx context.Cont
 
 // ProvisionPoolWithBodyWithResponse Create, adopt or update the pool of an owner
 //
+// Preconditions are as for a user.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
-func (c *ClientWithResponses) ProvisionPoolWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error) {
-	rsp, err := c.ProvisionPoolWithBody(ctx, ownerUID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) ProvisionPoolWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error) {
+	rsp, err := c.ProvisionPoolWithBody(ctx, ownerUID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5079,11 +5184,13 @@ func (c *ClientWithResponses) ProvisionPoolWithBodyWithResponse(ctx context.Cont
 
 // ProvisionPoolWithResponse Create, adopt or update the pool of an owner
 //
+// Preconditions are as for a user.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
-func (c *ClientWithResponses) ProvisionPoolWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error) {
-	rsp, err := c.ProvisionPool(ctx, ownerUID, body, reqEditors...)
+func (c *ClientWithResponses) ProvisionPoolWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error) {
+	rsp, err := c.ProvisionPool(ctx, ownerUID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5144,13 +5251,16 @@ func (c *ClientWithResponses) ListSCIMKeysWithResponse(ctx context.Context, reqE
 
 // ProvisionUserWithBodyWithResponse Create, adopt or update the account of an owner
 //
-// The whole desired state; the same state again changes nothing and leaves no audit event.
+// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
+// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
+// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
+// it is another by now. Without either, the revision of the owner alone decides.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
-func (c *ClientWithResponses) ProvisionUserWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error) {
-	rsp, err := c.ProvisionUserWithBody(ctx, ownerUID, contentType, body, reqEditors...)
+func (c *ClientWithResponses) ProvisionUserWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error) {
+	rsp, err := c.ProvisionUserWithBody(ctx, ownerUID, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -5159,13 +5269,16 @@ func (c *ClientWithResponses) ProvisionUserWithBodyWithResponse(ctx context.Cont
 
 // ProvisionUserWithResponse Create, adopt or update the account of an owner
 //
-// The whole desired state; the same state again changes nothing and leaves no audit event.
+// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
+// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
+// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
+// it is another by now. Without either, the revision of the owner alone decides.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
-func (c *ClientWithResponses) ProvisionUserWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error) {
-	rsp, err := c.ProvisionUser(ctx, ownerUID, body, reqEditors...)
+func (c *ClientWithResponses) ProvisionUserWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error) {
+	rsp, err := c.ProvisionUser(ctx, ownerUID, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -6860,7 +6973,7 @@ type ServerInterface interface {
 	// Unbind Give the portal free, if uid holds it
 	// (DELETE /provisioning/binding)
 	Unbind(w http.ResponseWriter, r *http.Request, params UnbindParams)
-	// Bind Claim the portal for one operator and one identity provider
+	// Bind Claim the portal for one operator and one identity provider, and lead
 	// (PUT /provisioning/binding)
 	Bind(w http.ResponseWriter, r *http.Request)
 	// ProvisionLoginMethods Replace the login methods in the name of a declared configuration
@@ -6868,7 +6981,7 @@ type ServerInterface interface {
 	ProvisionLoginMethods(w http.ResponseWriter, r *http.Request)
 	// ProvisionPool Create, adopt or update the pool of an owner
 	// (PUT /provisioning/pools/{ownerUid})
-	ProvisionPool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
+	ProvisionPool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID, params ProvisionPoolParams)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
@@ -6880,7 +6993,7 @@ type ServerInterface interface {
 	ListSCIMKeys(w http.ResponseWriter, r *http.Request)
 	// ProvisionUser Create, adopt or update the account of an owner
 	// (PUT /provisioning/users/{ownerUid})
-	ProvisionUser(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
+	ProvisionUser(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID, params ProvisionUserParams)
 	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
 	// (PUT /provisioning/users/{ownerUid}/held)
 	MarkHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
@@ -7429,8 +7542,51 @@ func (siw *ServerInterfaceWrapper) ProvisionPool(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ProvisionPoolParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.ProvisionPool(w, r, ownerUID)
+		siw.Handler.ProvisionPool(w, r, ownerUID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -7528,8 +7684,51 @@ func (siw *ServerInterfaceWrapper) ProvisionUser(w http.ResponseWriter, r *http.
 		return
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ProvisionUserParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	// ------------- Optional header parameter "If-None-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-None-Match")]; found {
+		var IfNoneMatch IfNoneMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-None-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-None-Match", valueList[0], &IfNoneMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-None-Match", Err: err})
+			return
+		}
+
+		params.IfNoneMatch = &IfNoneMatch
+
+	}
+
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		siw.Handler.ProvisionUser(w, r, ownerUID)
+		siw.Handler.ProvisionUser(w, r, ownerUID, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8744,6 +8943,7 @@ func (response ProvisionLoginMethodsdefaultJSONResponse) VisitProvisionLoginMeth
 
 type ProvisionPoolRequestObject struct {
 	OwnerUID OwnerUID `json:"ownerUid"`
+	Params   ProvisionPoolParams
 	Body     *ProvisionPoolJSONRequestBody
 }
 
@@ -8904,6 +9104,7 @@ func (response ListSCIMKeysdefaultJSONResponse) VisitListSCIMKeysResponse(w http
 
 type ProvisionUserRequestObject struct {
 	OwnerUID OwnerUID `json:"ownerUid"`
+	Params   ProvisionUserParams
 	Body     *ProvisionUserJSONRequestBody
 }
 
@@ -9342,7 +9543,7 @@ type StrictServerInterface interface {
 	// Unbind Give the portal free, if uid holds it
 	// (DELETE /provisioning/binding)
 	Unbind(ctx context.Context, request UnbindRequestObject) (UnbindResponseObject, error)
-	// Bind Claim the portal for one operator and one identity provider
+	// Bind Claim the portal for one operator and one identity provider, and lead
 	// (PUT /provisioning/binding)
 	Bind(ctx context.Context, request BindRequestObject) (BindResponseObject, error)
 	// ProvisionLoginMethods Replace the login methods in the name of a declared configuration
@@ -9876,10 +10077,11 @@ func (sh *strictHandler) ProvisionLoginMethods(w http.ResponseWriter, r *http.Re
 }
 
 // ProvisionPool operation middleware
-func (sh *strictHandler) ProvisionPool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID) {
+func (sh *strictHandler) ProvisionPool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID, params ProvisionPoolParams) {
 	var request ProvisionPoolRequestObject
 
 	request.OwnerUID = ownerUID
+	request.Params = params
 
 	var body ProvisionPoolJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {
@@ -9992,10 +10194,11 @@ func (sh *strictHandler) ListSCIMKeys(w http.ResponseWriter, r *http.Request) {
 }
 
 // ProvisionUser operation middleware
-func (sh *strictHandler) ProvisionUser(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID) {
+func (sh *strictHandler) ProvisionUser(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID, params ProvisionUserParams) {
 	var request ProvisionUserRequestObject
 
 	request.OwnerUID = ownerUID
+	request.Params = params
 
 	var body ProvisionUserJSONRequestBody
 	if err := runtime.BindJSONBody(r, &body); err != nil {

@@ -20,7 +20,7 @@ func (c *Client) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal
 	}
 	var wire openapi.User
 	err := c.call(ctx, "put account", 0, &wire, func(ctx context.Context) (*http.Response, error) {
-		return c.api.ProvisionUser(ctx, w.Owner.UID, body)
+		return c.api.ProvisionUser(ctx, w.Owner.UID, &openapi.ProvisionUserParams{IfMatch: ifMatch(w.IfRevision), IfNoneMatch: ifNoneMatch(w.IfRevision)}, body)
 	})
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool,
 	}
 	var wire openapi.Pool
 	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {
-		return c.api.ProvisionPool(ctx, w.OwnerUID, body)
+		return c.api.ProvisionPool(ctx, w.OwnerUID, &openapi.ProvisionPoolParams{IfMatch: ifMatch(w.IfRevision), IfNoneMatch: ifNoneMatch(w.IfRevision)}, body)
 	})
 	if err != nil {
 		return nil, err

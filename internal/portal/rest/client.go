@@ -40,6 +40,8 @@ type Options struct {
 	Timeout time.Duration                         // of one call; 0: DefaultTimeout
 	// RequestID names the call to the portal, to join its audit and log with ours; nil or "" leaves it to the portal.
 	RequestID func(context.Context) string
+	// Leader names this process among those of the operator, of which the portal hears only the one that bound it last; "" for none.
+	Leader string
 }
 
 // Client is a portal.Client. Its methods may be called at the same time.
@@ -83,6 +85,9 @@ func (o Options) sign(ctx context.Context, r *http.Request) error {
 	}
 	r.Header.Set("Authorization", "Bearer "+key)
 	r.Header.Set("Accept", "application/json")
+	if o.Leader != "" {
+		r.Header.Set("Operator-Leader", o.Leader)
+	}
 	if o.RequestID != nil {
 		if id := o.RequestID(ctx); id != "" {
 			r.Header.Set("X-Request-Id", id)

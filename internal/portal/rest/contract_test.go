@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/contract"
 	"lightrun.com/scim-operator/internal/portal/rest"
 	"lightrun.com/scim-operator/internal/portalserver/portaltest"
@@ -20,12 +21,15 @@ func fixture(t *testing.T, database string) contract.Fixture {
 	clock := &portaltest.Clock{}
 	s := portaltest.Store(t, portaltest.Options{Database: database, Clock: clock, Unreachable: contract.Unreachable})
 	url := portaltest.Serve(t, s)
-	client, err := rest.New(rest.Options{URL: url, Key: func(context.Context) (string, error) { return portaltest.ProvisioningKey, nil }})
-	if err != nil {
-		t.Fatal(err)
+	process := func(leader string) portal.Client {
+		client, err := rest.New(rest.Options{URL: url, Key: func(context.Context) (string, error) { return portaltest.ProvisioningKey, nil }, Leader: leader})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return client
 	}
 	return contract.Fixture{
-		Client: client, URL: url,
+		Client: process(""), Process: process, URL: url,
 		Keys:    contract.Keys{Manage: portaltest.ManageKey, Read: portaltest.ReadKey, Provisioning: portaltest.ProvisioningKey, SCIM: portaltest.SCIMKey},
 		Advance: clock.Advance,
 		Truncate: func(keep int) {

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"slices"
+	"strconv"
 
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
@@ -74,3 +75,21 @@ func change(c *openapi.Change) portal.Change {
 
 // list is never nil: on the wire an empty list is [] and not null.
 func list(values []string) []string { return append([]string{}, values...) }
+
+// ifMatch is the precondition of a write that was decided on a record at the revision.
+func ifMatch(revision *int64) *openapi.IfMatch {
+	if revision == nil || *revision == 0 {
+		return nil
+	}
+	tag := strconv.Quote(strconv.FormatInt(*revision, 10))
+	return &tag
+}
+
+// ifNoneMatch is the precondition of a write that was decided on there being no such record.
+func ifNoneMatch(revision *int64) *openapi.IfNoneMatch {
+	if revision == nil || *revision != 0 {
+		return nil
+	}
+	any := "*"
+	return &any
+}

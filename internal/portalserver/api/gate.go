@@ -19,6 +19,7 @@ import (
 
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/requestid"
 )
 
 // gate stands in front of every operation, in this order: who is it, may they, is the request what the document says.
@@ -102,6 +103,9 @@ func (g *gate) admit(r *http.Request, op *operation) (store.Actor, error) {
 		return a, err
 	}
 	a.RequestID = requestID(r.Context())
+	if a.Leader = r.Header.Get("Operator-Leader"); a.Leader != "" && !requestid.Usable(a.Leader) {
+		return a, invalid("Operator-Leader must be 1 to 128 letters, digits, dots, underscores, colons and hyphens")
+	}
 	if slices.ContainsFunc(op.scopes, a.May) {
 		return a, nil
 	}

@@ -9,9 +9,13 @@ import (
 )
 
 func (s *server) ProvisionUser(ctx context.Context, r openapi.ProvisionUserRequestObject) (openapi.ProvisionUserResponseObject, error) {
+	decided, err := decidedOn(r.Params.IfMatch, r.Params.IfNoneMatch)
+	if err != nil {
+		return nil, err
+	}
 	b := r.Body
 	w := portal.AccountWrite{
-		Owner:    portal.Owner{UID: r.OwnerUID, SCIMID: b.SCIMID, Revision: b.Revision},
+		Owner: portal.Owner{UID: r.OwnerUID, SCIMID: b.SCIMID, Revision: b.Revision}, IfRevision: decided,
 		UserName: b.UserName, DisplayName: b.DisplayName, GivenName: b.GivenName, FamilyName: b.FamilyName, Email: b.Email,
 		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools,
 	}
@@ -41,8 +45,12 @@ func (s *server) MarkHeld(ctx context.Context, r openapi.MarkHeldRequestObject) 
 }
 
 func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolRequestObject) (openapi.ProvisionPoolResponseObject, error) {
+	decided, err := decidedOn(r.Params.IfMatch, r.Params.IfNoneMatch)
+	if err != nil {
+		return nil, err
+	}
 	b := r.Body
-	put, err := s.store.PutPool(ctx, actor(ctx), portal.PoolWrite{OwnerUID: r.OwnerUID, Revision: b.Revision, Name: b.Name,
+	put, err := s.store.PutPool(ctx, actor(ctx), portal.PoolWrite{OwnerUID: r.OwnerUID, Revision: b.Revision, IfRevision: decided, Name: b.Name,
 		Description: b.Description, Roles: b.Roles, AdoptID: b.AdoptID})
 	if err != nil {
 		return nil, err

@@ -149,6 +149,19 @@ func revision(ifMatch *string) (*int64, error) {
 	return &n, nil
 }
 
+// decidedOn reads the preconditions of a write: the revision that it was decided on, 0 for none such (If-None-Match: *), nil
+// when it names neither.
+func decidedOn(ifMatch *string, ifNoneMatch *openapi.IfNoneMatch) (*int64, error) {
+	match, err := revision(ifMatch)
+	if err != nil || ifNoneMatch == nil {
+		return match, err
+	}
+	if ifMatch != nil {
+		return nil, invalid("If-Match and If-None-Match speak of different cases; send one of them")
+	}
+	return new(int64), nil
+}
+
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -33,6 +33,7 @@ type Actor struct {
 	Name      string // user name, or the key's name
 	Scopes    []Scope
 	RequestID string // joins the audit with the logs; may be empty
+	Leader    string // which process of the operator acts; may be empty
 }
 
 // May answers whether the actor may do what scope opens.

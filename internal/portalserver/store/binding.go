@@ -9,6 +9,7 @@ import (
 // Bind claims the portal for one operator and one identity provider. The holder may bind again, also with another name
 // to show or another SCIM base URL, and an IdentityConfiguration that was made anew in the same place takes its
 // predecessor's. Anybody else is refused: IDP_ALREADY_CONFIGURED for another provider, OPERATOR_ALREADY_BOUND for another operator.
+// The actor's process leads from then on, and the one before it never again (STALE_LEADER).
 func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) error {
 	ev := event{action: "binding.bind", targetKind: "IdentityConfiguration", targetID: "default"}
 	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
@@ -22,10 +23,36 @@ func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) error {
 		if err := bindable(before, b); err != nil {
 			return err
 		}
+		if err := t.lead(before.leader); err != nil {
+			return err
+		}
 		after := *before
-		after.Binding = &b
+		after.Binding, after.leader = &b, actor.Leader
 		return t.saveConfiguration(&ev, before, &after)
 	})
+}
+
+// lead gives the operator's lead to the actor's process and takes it from former for good. Nobody is told: who leads is no part
+// of the configuration that people see and edit.
+func (t *tx) lead(former string) error {
+	leader := t.actor.Leader
+	if leader == former {
+		return nil
+	}
+	led, err := t.yes(`SELECT 1 FROM former_leaders WHERE name = ?`, leader)
+	if err != nil {
+		return err
+	}
+	if led {
+		return refuse(portal.CodeStaleLeader, "the operator's process %q led before and was replaced by %q", leader, former)
+	}
+	if former != "" {
+		if _, err := t.exec(`INSERT INTO former_leaders (name, replaced_at) VALUES (?, ?)`, former, micros(t.now)); err != nil {
+			return err
+		}
+	}
+	_, err = t.exec(`UPDATE identity_configuration SET leader = ?`, leader)
+	return err
 }
 
 func bindable(config *Configuration, b portal.Binding) error {

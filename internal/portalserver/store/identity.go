@@ -14,6 +14,7 @@ type Configuration struct {
 	ClientSecretSet bool
 
 	secret string
+	leader string // the operator's process that leads; empty: everybody may write
 }
 
 // provider names the bound identity provider for people.
@@ -62,10 +63,10 @@ func (c *conn) configuration() (*Configuration, error) {
 	)
 	err := c.row(`SELECT sso_enabled, sso_type, sso_issuer, sso_client_id, sso_client_secret, sso_metadata_url, scim_enabled,
 		provision_existing_users, provision_groups, managed_elsewhere, bound_uid, bound_cluster, bound_namespace, bound_name,
-		provider_type, provider_name, scim_base_url, revision FROM identity_configuration`).Scan(
+		provider_type, provider_name, scim_base_url, leader, revision FROM identity_configuration`).Scan(
 		&f.SSO.Enabled, &f.SSO.Type, &f.SSO.Issuer, &f.SSO.ClientID, &f.secret, &f.SSO.MetadataURL, &f.SCIMEnabled,
 		&f.ProvisionExistingUsers, &f.ProvisionGroups, &f.ManagedElsewhere, &b.UID, &b.Cluster, &b.Namespace, &b.Name,
-		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &f.Revision)
+		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &f.leader, &f.Revision)
 	if b.UID != "" {
 		f.Binding = &b
 	}

@@ -3,17 +3,18 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"lightrun.com/scim-operator/internal/portal"
 )
 
 // PutAccount creates, adopts or updates the account of w.Owner, and returns it as it is then. The same state again
-// changes nothing. Refusals: STALE_REVISION (a newer write came before, the owner was retired, or the account to adopt has
-// another owner), LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, SCIM_REQUIRED, INVALID.
+// changes nothing. Refusals: STALE_REVISION (a newer write came before, the owner was retired, the account to adopt has
+// another owner, or, as 412, it is not as IfRevision says), STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, SCIM_REQUIRED, INVALID.
 func (s *Store) PutAccount(ctx context.Context, actor Actor, w portal.AccountWrite) (*Account, error) {
 	var result *Account
 	ev := event{action: "user.provision", targetKind: "User", targetName: w.UserName}
-	err := s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+	err := s.provision(ctx, actor, &ev, func(t *tx) error {
 		if err := t.requireSCIM(); err != nil {
 			return err
 		}
@@ -39,8 +40,11 @@ func (s *Store) PutAccount(ctx context.Context, actor Actor, w portal.AccountWri
 			return err
 		}
 		result = after
-		if err := t.saveAccount(&ev, before, after); err != nil || t.changed {
+		if err := t.saveAccount(&ev, before, after); err != nil {
 			return err
+		}
+		if t.changed {
+			return decidedOn("the user", w.IfRevision, before.at())
 		}
 		return t.rememberRevision(before, after)
 	})
@@ -133,10 +137,10 @@ func (t *tx) adopted(w portal.AccountWrite) (before, after *Account, err error) 
 }
 
 // ReleaseAccount ends the ownership of owner.UID, which may never write again. Releasing what nobody owns is no error.
-// Refusals: STALE_REVISION, LAST_MANAGER; SCIM_REQUIRED unless the mode is Orphan, which takes nothing from anybody.
+// Refusals: STALE_REVISION, STALE_LEADER, LAST_MANAGER; SCIM_REQUIRED unless the mode is Orphan, which takes nothing from anybody.
 func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portal.Owner, mode portal.ReleaseMode) error {
 	ev := event{action: "user.release", targetKind: "User"}
-	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		if owner.UID == "" {
 			return refuse(portal.CodeInvalid, "the release names no owner; give the UID of the ScimUser")
 		}
@@ -198,10 +202,10 @@ func (t *tx) stopWaiting(ev *event, uid string) error {
 }
 
 // MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark. Refusals: NOT_FOUND,
-// STALE_REVISION when the account is not local any more, SCIM_REQUIRED for a new mark.
+// STALE_REVISION when the account is not local any more, STALE_LEADER, SCIM_REQUIRED for a new mark.
 func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, owner portal.Owner) error {
 	ev := event{action: "user.wait", targetKind: "User", targetID: accountID}
-	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		before, err := t.account("user "+accountID, `WHERE id = ?`, accountID)
 		if err != nil {
 			return err
@@ -222,10 +226,10 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 }
 
 // MarkHeld shows that the deprovisioning guard holds the removal of owner's account; "" clears the mark. Without an account
-// it does nothing. Refusals: STALE_REVISION, INVALID, SCIM_REQUIRED for a new mark.
+// it does nothing. Refusals: STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
 func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, what portal.Removal) error {
 	ev := event{action: "user.hold", targetKind: "User"}
-	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		switch what {
 		case "":
 		case portal.RemovalDeactivation, portal.RemovalDeletion, portal.RemovalManager:
@@ -246,6 +250,44 @@ func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, w
 		after.Held = what
 		return t.saveAccount(&ev, before, after)
 	})
+}
+
+// provision runs one change of an account or a pool in the name of the operator's process that leads.
+func (s *Store) provision(ctx context.Context, actor Actor, ev *event, f func(*tx) error) error {
+	return s.mutate(ctx, actor, ScopeProvisioning, ev, func(t *tx) error {
+		config, err := t.configuration()
+		if err != nil {
+			return err
+		}
+		if config.leader != actor.Leader && config.leader != "" {
+			return refuse(portal.CodeStaleLeader, "the operator's process %q leads, and %s; the one that leads binds the portal first", config.leader, naming(actor.Leader))
+		}
+		return f(t)
+	})
+}
+
+func naming(leader string) string {
+	if leader == "" {
+		return "this write names none"
+	}
+	return fmt.Sprintf("this write is of %q", leader)
+}
+
+// decidedOn refuses a change of a record at the revision have (0: there is none) that was decided on another one. Callers ask
+// it of changes alone: a repeat of what is there already passes.
+func decidedOn(what string, ifRevision *int64, have int64) error {
+	if ifRevision == nil || *ifRevision == have {
+		return nil
+	}
+	return staleTag(what, have, *ifRevision)
+}
+
+// at is the account's revision; 0: there is no account.
+func (a *Account) at() int64 {
+	if a == nil {
+		return 0
+	}
+	return a.Revision
 }
 
 // requireSCIM refuses provisioning while SCIM is off: what is there stays as it is.

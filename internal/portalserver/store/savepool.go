@@ -138,11 +138,11 @@ func (t *tx) deletePool(ev *event, before *Pool) error {
 }
 
 // PutPool creates, adopts or updates the pool of w.OwnerUID, and returns it as it is then. The same state again changes
-// nothing. Refusals: STALE_REVISION, DUPLICATE_POOL, UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, DEFAULT_POOL_PROTECTED, LAST_MANAGER, SCIM_REQUIRED, INVALID.
+// nothing. Refusals: STALE_REVISION, STALE_LEADER, DUPLICATE_POOL, UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, DEFAULT_POOL_PROTECTED, LAST_MANAGER, SCIM_REQUIRED, INVALID.
 func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*Pool, error) {
 	ev := event{action: "pool.provision", targetKind: "Pool", targetName: w.Name}
 	var result *Pool
-	err := s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+	err := s.provision(ctx, actor, &ev, func(t *tx) error {
 		if err := t.requireSCIM(); err != nil {
 			return err
 		}
@@ -163,8 +163,14 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 			after.Roles = sortedSet(*w.Roles)
 		}
 		result = after
-		if err := t.savePool(&ev, before, after); err != nil || t.changed || before == nil || w.Revision == before.ownerRevision {
+		if err := t.savePool(&ev, before, after); err != nil {
 			return err
+		}
+		if t.changed {
+			return decidedOn("the pool", w.IfRevision, before.at())
+		}
+		if w.Revision == before.ownerRevision {
+			return nil
 		}
 		_, err = t.exec(`UPDATE pools SET owner_revision = ? WHERE id = ?`, w.Revision, after.ID)
 		return err
@@ -175,6 +181,14 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 	result.ReadOnly = true // it is owned and SCIM is on
 	result.ReadOnlyReason = poolReason
 	return result, nil
+}
+
+// at is the pool's revision; 0: there is no pool.
+func (p *Pool) at() int64 {
+	if p == nil {
+		return 0
+	}
+	return p.Revision
 }
 
 // poolFor finds the pool that w is about: the owner's, or the one to adopt, or none.
@@ -206,10 +220,10 @@ func (t *tx) poolFor(ev *event, w portal.PoolWrite) (*Pool, error) {
 }
 
 // ReleasePool ends the ownership of ownerUID, which may never write again; remove also deletes the pool. Releasing what
-// nobody owns is no error. Refusals: DEFAULT_POOL_PROTECTED and LAST_MANAGER for a removal; SCIM_REQUIRED for one while SCIM is off.
+// nobody owns is no error. Refusals: STALE_LEADER; DEFAULT_POOL_PROTECTED and LAST_MANAGER for a removal; SCIM_REQUIRED for one while SCIM is off.
 func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, remove bool) error {
 	ev := event{action: "pool.release", targetKind: "Pool"}
-	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		if ownerUID == "" {
 			return refuse(portal.CodeInvalid, "the release names no owner; give the UID of the AgentPool")
 		}
