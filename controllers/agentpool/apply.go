@@ -42,7 +42,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 func (p *pass) apply(ctx context.Context) (bool, error) {
 	plan, have, frozen := Plan(p.pool, p.view.Mirror)
 	p.have, p.frozen = have, frozen
-	return p.carryOut(ctx, plan)
+	return p.bringAbout(ctx, plan)
 }
 
 // applyDefault writes the default pool's roles and description where its object states them; its name is the portal's.
@@ -57,7 +57,31 @@ func (p *pass) applyDefault(ctx context.Context) (bool, error) {
 		p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonMirrored, "The portal's own default pool; everyone is in it"))
 		return true, nil
 	}
-	return p.carryOut(ctx, plan)
+	return p.bringAbout(ctx, plan)
+}
+
+// bringAbout carries the plan out, if policy and the guard let it, and has the portal show what the guard holds.
+func (p *pass) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, error) {
+	done, err := p.carryOut(ctx, plan)
+	if err != nil {
+		return done, err
+	}
+	return done, p.showHeld(ctx)
+}
+
+// showHeld brings the portal's mark in line with what this pass found held, in either way, and costs no call otherwise.
+func (p *pass) showHeld(ctx context.Context) error {
+	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
+	if own == nil || own.Held == p.holds || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return nil
+	}
+	err := p.view.Client.MarkPoolHeld(ctx, portal.PoolHold{OwnerUID: string(p.pool.UID), Revision: p.pool.Generation, What: p.holds, At: p.pool.Name})
+	if err != nil {
+		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
+		p.result.RequeueAfter = r.After
+		return r.Err
+	}
+	return nil
 }
 
 func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, error) {
@@ -122,13 +146,14 @@ func (p *pass) guarded(ctx context.Context, plan provision.PoolPlan, put func() 
 	case err != nil:
 		return p.refused(err)
 	case held != nil:
-		return p.held(held.Message(p.pool.Generation))
+		return p.held(portal.RemovalManager, held.Message(p.pool.Generation))
 	}
 	return false, nil
 }
 
 // held reports that the guard holds a removal.
-func (p *pass) held(message string) (bool, error) {
+func (p *pass) held(what portal.Removal, message string) (bool, error) {
+	p.holds = what
 	if !conditions.IsTrue(p.pool.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
 		p.event(warning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
 	}
@@ -183,7 +208,11 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 		return p.refused(err)
 	}
 	if held != nil {
-		return p.held(held.Message(p.pool.Generation))
+		done, err := p.held(portal.RemovalDeletion, held.Message(p.pool.Generation))
+		if err != nil {
+			return done, err
+		}
+		return done, p.showHeld(ctx)
 	}
 	return false, nil
 }

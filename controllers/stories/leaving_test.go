@@ -14,6 +14,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
 func TestAnotherPersonWithARecycledName(t *testing.T) {
@@ -140,6 +141,7 @@ func TestAPoolThatTakesTheManagerRoleFromManyIsHeld(t *testing.T) {
 	w.holds(bob, user, manager)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
 	w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
+	w.poolShows("leads", portal.RemovalManager)
 	t.Log("its people keep the role, and say which pool's change waits and why; what else becomes of them never waits")
 	w.says(ada, v1alpha1.ConditionRolesInherited, v1alpha1.ReasonPoolChangeWaiting)
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada" })
@@ -147,12 +149,14 @@ func TestAPoolThatTakesTheManagerRoleFromManyIsHeld(t *testing.T) {
 	t.Log("dropped, the pool gives what it gave until its object changes, and its people say so")
 	w.annotate(p, v1alpha1.AnnotationDrop, fmt.Sprint(p.Generation))
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
+	w.poolShows("leads", "")
 	w.keepsRole(ada, "leads", v1alpha1.ReasonRemovalDropped)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{manager} })
 	w.holds(ada, user, manager)
 	t.Log("deleting the pool is no way around")
 	w.remove(p)
 	w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
+	w.poolShows("leads", portal.RemovalDeletion)
 	w.keepsRole(ada, "leads", v1alpha1.ReasonGuardHeld)
 	w.annotate(p, v1alpha1.AnnotationRelease, fmt.Sprint(p.Generation))
 	w.gone(p)
@@ -170,6 +174,26 @@ func (w *world) shows(userName string, want portal.Removal) {
 	w.eventually(fmt.Sprintf("the portal shows %q held about %s", want, userName), func() error {
 		if a := w.account(userName); a.Held != want {
 			return fmt.Errorf("it shows %q", a.Held)
+		}
+		return nil
+	})
+}
+
+// poolShows waits until the portal's record of the AgentPool's pool has the mark of what is held, and where to decide.
+func (w *world) poolShows(agentPool string, want portal.Removal) {
+	w.t.Helper()
+	at := agentPool
+	if want == "" {
+		at = ""
+	}
+	w.eventually(fmt.Sprintf("the portal shows %q held about the pool %s", want, agentPool), func() error {
+		all, err := w.store.Pools(w.t.Context())
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(p store.Pool) bool { return p.Name == agentPool })
+		if i < 0 || all[i].Held != want || all[i].HeldAt != at {
+			return fmt.Errorf("the portal has %+v", all)
 		}
 		return nil
 	})

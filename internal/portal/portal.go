@@ -79,7 +79,9 @@ type Pool struct {
 	Description string
 	Roles       []string // sorted
 	Default     bool
-	OwnerUID    string // UID of the AgentPool that rules it; empty for pools made in the portal
+	OwnerUID    string  // UID of the AgentPool that rules it; empty for pools made in the portal
+	Held        Removal // what the deprovisioning guard holds back from those in it; empty: nothing
+	HeldAt      string  // name of the AgentPool where a person releases or drops it
 	Members     int
 	Revision    int64
 }
@@ -121,6 +123,14 @@ type PoolWrite struct {
 	Description string
 	Roles       *[]string // nil: leave the portal's own roles; empty: none
 	AdoptID     string    // an existing pool without owner to take over; empty: owned already, or created
+}
+
+// PoolHold says what the deprovisioning guard holds back about the pool of an AgentPool.
+type PoolHold struct {
+	OwnerUID string
+	Revision int64
+	What     Removal // RemovalManager: those in it would lose the role; RemovalDeletion: the pool would go; empty: nothing is held
+	At       string  // the AgentPool's name, for people
 }
 
 // ReleaseMode says what becomes of an account whose ScimUser goes.
@@ -230,6 +240,9 @@ type Pools interface {
 	PutPool(ctx context.Context, w PoolWrite) (*Pool, error)
 	// ReleasePool ends the ownership of ownerUID; remove also deletes the pool.
 	ReleasePool(ctx context.Context, ownerUID string, remove bool) error
+	// MarkPoolHeld shows people that the guard holds a change of the owner's pool. Every PutPool and ReleasePool of the owner
+	// clears the mark. Without a pool it does nothing.
+	MarkPoolHeld(ctx context.Context, h PoolHold) error
 }
 
 // Reader lists what the portal holds, by keyset pages, and follows its changes.

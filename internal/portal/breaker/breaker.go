@@ -94,6 +94,11 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	return c.call(func() error { return c.Client.ReleasePool(ctx, ownerUID, remove) })
 }
 
+// MarkPoolHeld implements portal.Pools.
+func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
+	return c.call(func() error { return c.Client.MarkPoolHeld(ctx, h) })
+}
+
 // Removals implements portal.Audit.
 func (c *Client) Removals(ctx context.Context, window time.Duration) (r portal.Removals, err error) {
 	err = c.call(func() error { r, err = c.Client.Removals(ctx, window); return err })

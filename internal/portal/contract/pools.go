@@ -176,6 +176,51 @@ var poolTests = map[string]func(*portalTest){
 			p.Errorf("pool: %+v", got)
 		}
 	},
+	"A change that the guard holds is shown until the owner writes": func(p *portalTest) {
+		p.scimOn()
+		pool := p.putPool(team("Managers", portal.RoleManager))
+		hold := portal.PoolHold{OwnerUID: "o-Managers", Revision: 1, What: portal.RemovalManager, At: "managers"}
+		shown := func() portal.Pool {
+			p.Helper()
+			all, err := p.Client.Pools(p.Context())
+			p.ok(err)
+			return all[slices.IndexFunc(all, func(one portal.Pool) bool { return one.ID == pool.ID })]
+		}
+		mark := func(what portal.Removal, at string) {
+			p.Helper()
+			hold.What = what
+			p.ok(p.Client.MarkPoolHeld(p.Context(), hold))
+			if got := shown(); got.Held != what || got.HeldAt != at {
+				p.Errorf("marked %q, it shows %q at %q", what, got.Held, got.HeldAt)
+			}
+		}
+		end, err := p.Client.Position(p.Context())
+		p.ok(err)
+		p.audited("a mark", 1, func() { mark(portal.RemovalManager, "managers") })
+		p.audited("the mark again", 0, func() { mark(portal.RemovalManager, "managers") })
+		changes, _, err := p.Client.Changes(p.Context(), end, 0)
+		p.ok(err)
+		if len(changes) != 1 || changes[0].Pool == nil || changes[0].Pool.Held != portal.RemovalManager {
+			p.Errorf("the feed tells of %+v", changes)
+		}
+		mark("", "")
+		mark(portal.RemovalDeletion, "managers")
+		w := team("Managers", portal.RoleManager)
+		w.Revision = 2
+		if got := p.putPool(w); got.Held != "" || got.HeldAt != "" {
+			p.Errorf("after a write: %+v", got)
+		}
+		p.refused(p.Client.MarkPoolHeld(p.Context(), hold), portal.CodeStaleRevision)
+		hold.Revision = 2
+		mark(portal.RemovalDeletion, "managers")
+		p.ok(p.Client.ReleasePool(p.Context(), "o-Managers", false))
+		p.ok(p.Client.MarkPoolHeld(p.Context(), hold)) // nobody's any more
+		if got := shown(); got.Held != "" || got.HeldAt != "" {
+			p.Errorf("after a release: %+v", got)
+		}
+		hold.What = portal.RemovalDeactivation
+		p.refused(p.Client.MarkPoolHeld(p.Context(), hold), portal.CodeInvalid)
+	},
 	"A pool that makes the last local manager keeps its role": func(p *portalTest) {
 		pool := p.pool("Managers", portal.RoleManager)
 		boss := p.manager()

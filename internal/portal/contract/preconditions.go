@@ -178,6 +178,7 @@ var preconditionTests = map[string]func(*portalTest){
 			"account release":   first.ReleaseAccount(p.Context(), owner, portal.ReleaseDelete),
 			"mark of a removal": first.MarkHeld(p.Context(), owner, portal.RemovalDeactivation),
 			"mark of waiting":   first.MarkWaiting(p.Context(), p.local("carl").ID, owner),
+			"mark of a pool":    first.MarkPoolHeld(p.Context(), portal.PoolHold{OwnerUID: "o-any", What: portal.RemovalManager}),
 			"pool release":      first.ReleasePool(p.Context(), "o-any", true),
 			"binding":           bind(first),
 		} {

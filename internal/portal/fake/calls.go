@@ -61,6 +61,13 @@ func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	})
 }
 
+// MarkPoolHeld implements portal.Pools.
+func (p *Portal) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
+	return run(ctx, p, Call{Method: "MarkPoolHeld", ID: h.OwnerUID, Write: true}, func() error {
+		return p.Store.MarkPoolHeld(ctx, p.operator(), h)
+	})
+}
+
 // Accounts implements portal.Reader.
 func (p *Portal) Accounts(ctx context.Context, after string, limit int) (page []portal.Account, next string, err error) {
 	page, err = do(ctx, p, Call{Method: "Accounts"}, func() ([]portal.Account, error) {

@@ -81,6 +81,12 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	return c.to.ReleasePool(ctx, ownerUID, remove)
 }
 
+// MarkPoolHeld implements portal.Pools.
+func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) (err error) {
+	defer c.start("MarkPoolHeld")(&err)
+	return c.to.MarkPoolHeld(ctx, h)
+}
+
 // Accounts implements portal.Reader.
 func (c *Client) Accounts(ctx context.Context, after string, limit int) (page []portal.Account, next string, err error) {
 	defer c.start("Accounts")(&err)

@@ -363,9 +363,15 @@ type Pool struct {
 	CreatedAt   time.Time `json:"createdAt"`
 	Default     bool      `json:"default"`
 	Description string    `json:"description"`
-	ID          string    `json:"id"`
-	MemberCount int       `json:"memberCount"`
-	Name        string    `json:"name"`
+
+	// Held what a removal takes from a person
+	Held Removal `json:"held,omitempty"`
+
+	// HeldAt name of the AgentPool where a person releases or drops what is held
+	HeldAt      string `json:"heldAt,omitempty"`
+	ID          string `json:"id"`
+	MemberCount int    `json:"memberCount"`
+	Name        string `json:"name"`
 
 	// OwnerUID UID of the AgentPool that rules it
 	OwnerUID string `json:"ownerUid,omitempty"`
@@ -383,6 +389,16 @@ type PoolCreate struct {
 	Description string   `json:"description,omitempty"`
 	Name        string   `json:"name"`
 	Roles       []string `json:"roles,omitempty"`
+}
+
+// PoolHeldMark defines model for PoolHeldMark.
+type PoolHeldMark struct {
+	// Held what a removal takes from a person
+	Held Removal `json:"held,omitempty"`
+
+	// HeldAt name of the AgentPool where a person releases or drops it
+	HeldAt   string `json:"heldAt,omitempty"`
+	Revision int64  `json:"revision"`
 }
 
 // PoolList defines model for PoolList.
@@ -727,6 +743,9 @@ type ProvisionLoginMethodsJSONRequestBody = LoginMethodsProvision
 // ProvisionPoolJSONRequestBody defines body for ProvisionPool for application/json ContentType.
 type ProvisionPoolJSONRequestBody = PoolProvision
 
+// MarkPoolHeldJSONRequestBody defines body for MarkPoolHeld for application/json ContentType.
+type MarkPoolHeldJSONRequestBody = PoolHeldMark
+
 // ReleasePoolJSONRequestBody defines body for ReleasePool for application/json ContentType.
 type ReleasePoolJSONRequestBody = PoolRelease
 
@@ -997,6 +1016,24 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
 	ProvisionPool(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkPoolHeldWithBody Show that the deprovisioning guard holds a change of an owner's pool
+	//
+	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
+	MarkPoolHeldWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
+	//
+	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
+	MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleasePoolWithBody End the ownership of a pool; without a pool it does nothing
 	//
@@ -1551,6 +1588,44 @@ func (c *Client) ProvisionPoolWithBody(ctx context.Context, ownerUID OwnerUID, p
 // Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
 func (c *Client) ProvisionPool(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewProvisionPoolRequest(c.Server, ownerUID, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkPoolHeldWithBody Show that the deprovisioning guard holds a change of an owner's pool
+//
+// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
+func (c *Client) MarkPoolHeldWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkPoolHeldRequestWithBody(c.Server, ownerUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
+//
+// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
+func (c *Client) MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewMarkPoolHeldRequest(c.Server, ownerUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2739,6 +2814,53 @@ func NewProvisionPoolRequestWithBody(server string, ownerUID OwnerUID, params *P
 	return req, nil
 }
 
+// NewMarkPoolHeldRequest calls the generic MarkPoolHeld builder with application/json body
+func NewMarkPoolHeldRequest(server string, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewMarkPoolHeldRequestWithBody(server, ownerUID, "application/json", bodyReader)
+}
+
+// NewMarkPoolHeldRequestWithBody constructs an http.Request for the MarkPoolHeld method, with any body, and a specified content type
+func NewMarkPoolHeldRequestWithBody(server string, ownerUID OwnerUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ownerUid", ownerUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/provisioning/pools/%s/held", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewReleasePoolRequest calls the generic ReleasePool builder with application/json body
 func NewReleasePoolRequest(server string, ownerUID OwnerUID, body ReleasePoolJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3679,6 +3801,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
 	ProvisionPoolWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error)
 
+	// MarkPoolHeldWithBodyWithResponse Show that the deprovisioning guard holds a change of an owner's pool
+	//
+	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
+	MarkPoolHeldWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkPoolHeldResponse, error)
+
+	// MarkPoolHeldWithResponse Show that the deprovisioning guard holds a change of an owner's pool
+	//
+	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
+	MarkPoolHeldWithResponse(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkPoolHeldResponse, error)
+
 	// ReleasePoolWithBodyWithResponse End the ownership of a pool; without a pool it does nothing
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4417,6 +4557,36 @@ func (r ProvisionPoolResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r ProvisionPoolResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// MarkPoolHeldResponseDefaultHeaders the declared response headers of an HTTP default response for MarkPoolHeld
+type MarkPoolHeldResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type MarkPoolHeldResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *MarkPoolHeldResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r MarkPoolHeldResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r MarkPoolHeldResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -5195,6 +5365,36 @@ func (c *ClientWithResponses) ProvisionPoolWithResponse(ctx context.Context, own
 		return nil, err
 	}
 	return ParseProvisionPoolResponse(rsp)
+}
+
+// MarkPoolHeldWithBodyWithResponse Show that the deprovisioning guard holds a change of an owner's pool
+//
+// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
+func (c *ClientWithResponses) MarkPoolHeldWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkPoolHeldResponse, error) {
+	rsp, err := c.MarkPoolHeldWithBody(ctx, ownerUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkPoolHeldResponse(rsp)
+}
+
+// MarkPoolHeldWithResponse Show that the deprovisioning guard holds a change of an owner's pool
+//
+// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
+func (c *ClientWithResponses) MarkPoolHeldWithResponse(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkPoolHeldResponse, error) {
+	rsp, err := c.MarkPoolHeld(ctx, ownerUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseMarkPoolHeldResponse(rsp)
 }
 
 // ReleasePoolWithBodyWithResponse End the ownership of a pool; without a pool it does nothing
@@ -6311,6 +6511,48 @@ func ParseProvisionPoolResponse(rsp *http.Response) (*ProvisionPoolResponse, err
 	return response, nil
 }
 
+// ParseMarkPoolHeldResponse parses an HTTP response from a MarkPoolHeldWithResponse call
+func ParseMarkPoolHeldResponse(rsp *http.Response) (*MarkPoolHeldResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &MarkPoolHeldResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers MarkPoolHeldResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseReleasePoolResponse parses an HTTP response from a ReleasePoolWithResponse call
 func ParseReleasePoolResponse(rsp *http.Response) (*ReleasePoolResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6982,6 +7224,9 @@ type ServerInterface interface {
 	// ProvisionPool Create, adopt or update the pool of an owner
 	// (PUT /provisioning/pools/{ownerUid})
 	ProvisionPool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID, params ProvisionPoolParams)
+	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
+	// (PUT /provisioning/pools/{ownerUid}/held)
+	MarkPoolHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
@@ -7587,6 +7832,32 @@ func (siw *ServerInterfaceWrapper) ProvisionPool(w http.ResponseWriter, r *http.
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ProvisionPool(w, r, ownerUID, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// MarkPoolHeld operation middleware
+func (siw *ServerInterfaceWrapper) MarkPoolHeld(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "ownerUid" -------------
+	var ownerUID OwnerUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ownerUid", r.PathValue("ownerUid"), &ownerUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ownerUid", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.MarkPoolHeld(w, r, ownerUID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8252,6 +8523,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/waiting/{accountId}", wrapper.MarkWaiting)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}", wrapper.ProvisionPool)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/release", wrapper.ReleasePool)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/held", wrapper.MarkPoolHeld)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/provisioning/binding", wrapper.Unbind)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/binding", wrapper.Bind)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/login-methods", wrapper.ProvisionLoginMethods)
@@ -8985,6 +9257,42 @@ func (response ProvisionPooldefaultJSONResponse) VisitProvisionPoolResponse(w ht
 	return err
 }
 
+type MarkPoolHeldRequestObject struct {
+	OwnerUID OwnerUID `json:"ownerUid"`
+	Body     *MarkPoolHeldJSONRequestBody
+}
+
+type MarkPoolHeldResponseObject interface {
+	VisitMarkPoolHeldResponse(w http.ResponseWriter) error
+}
+
+type MarkPoolHeld204Response struct {
+}
+
+func (response MarkPoolHeld204Response) VisitMarkPoolHeldResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type MarkPoolHelddefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response MarkPoolHelddefaultJSONResponse) VisitMarkPoolHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReleasePoolRequestObject struct {
 	OwnerUID OwnerUID `json:"ownerUid"`
 	Body     *ReleasePoolJSONRequestBody
@@ -9552,6 +9860,9 @@ type StrictServerInterface interface {
 	// ProvisionPool Create, adopt or update the pool of an owner
 	// (PUT /provisioning/pools/{ownerUid})
 	ProvisionPool(ctx context.Context, request ProvisionPoolRequestObject) (ProvisionPoolResponseObject, error)
+	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
+	// (PUT /provisioning/pools/{ownerUid}/held)
+	MarkPoolHeld(ctx context.Context, request MarkPoolHeldRequestObject) (MarkPoolHeldResponseObject, error)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(ctx context.Context, request ReleasePoolRequestObject) (ReleasePoolResponseObject, error)
@@ -10103,6 +10414,39 @@ func (sh *strictHandler) ProvisionPool(w http.ResponseWriter, r *http.Request, o
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ProvisionPoolResponseObject); ok {
 		if err := validResponse.VisitProvisionPoolResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// MarkPoolHeld operation middleware
+func (sh *strictHandler) MarkPoolHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID) {
+	var request MarkPoolHeldRequestObject
+
+	request.OwnerUID = ownerUID
+
+	var body MarkPoolHeldJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.MarkPoolHeld(ctx, request.(MarkPoolHeldRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "MarkPoolHeld")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(MarkPoolHeldResponseObject); ok {
+		if err := validResponse.VisitMarkPoolHeldResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -74,6 +74,13 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 	})
 }
 
+// MarkPoolHeld implements portal.Pools.
+func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
+	return c.call(ctx, "mark pool as held", 0, nil, func(ctx context.Context) (*http.Response, error) {
+		return c.api.MarkPoolHeld(ctx, h.OwnerUID, openapi.PoolHeldMark{Revision: h.Revision, Held: openapi.Removal(h.What), HeldAt: h.At})
+	})
+}
+
 // Accounts implements portal.Reader.
 func (c *Client) Accounts(ctx context.Context, after string, limit int) ([]portal.Account, string, error) {
 	params := &openapi.ListUsersParams{Limit: &limit}

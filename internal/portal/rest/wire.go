@@ -32,7 +32,7 @@ func pool(p *openapi.Pool) *portal.Pool {
 	roles := list(p.Roles)
 	slices.Sort(roles)
 	return &portal.Pool{ID: p.ID, Name: p.Name, Description: p.Description, Roles: roles, Default: p.Default, OwnerUID: p.OwnerUID,
-		Members: p.MemberCount, Revision: p.Revision}
+		Held: portal.Removal(p.Held), HeldAt: p.HeldAt, Members: p.MemberCount, Revision: p.Revision}
 }
 
 func configuration(c *openapi.IdentityConfiguration) *portal.Configuration {

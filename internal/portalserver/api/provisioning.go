@@ -62,6 +62,12 @@ func (s *server) ReleasePool(ctx context.Context, r openapi.ReleasePoolRequestOb
 	return openapi.ReleasePool204Response{}, s.store.ReleasePool(ctx, actor(ctx), r.OwnerUID, r.Body.Remove)
 }
 
+func (s *server) MarkPoolHeld(ctx context.Context, r openapi.MarkPoolHeldRequestObject) (openapi.MarkPoolHeldResponseObject, error) {
+	b := r.Body
+	return openapi.MarkPoolHeld204Response{}, s.store.MarkPoolHeld(ctx, actor(ctx), portal.PoolHold{OwnerUID: r.OwnerUID, Revision: b.Revision,
+		What: portal.Removal(b.Held), At: b.HeldAt})
+}
+
 func (s *server) Bind(ctx context.Context, r openapi.BindRequestObject) (openapi.BindResponseObject, error) {
 	b := r.Body
 	return openapi.Bind204Response{}, s.store.Bind(ctx, actor(ctx), portal.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,

@@ -48,7 +48,7 @@ func userResponse(a *store.Account) openapi.UserJSONResponse {
 func pool(p *store.Pool) openapi.Pool {
 	return openapi.Pool{
 		ID: p.ID, Name: p.Name, Description: p.Description, Roles: p.Roles, Default: p.Default, OwnerUID: p.OwnerUID, MemberCount: p.Members,
-		ReadOnly: p.ReadOnly, ReadOnlyReason: p.ReadOnlyReason, Revision: p.Revision, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+		Held: openapi.Removal(p.Held), HeldAt: p.HeldAt, ReadOnly: p.ReadOnly, ReadOnlyReason: p.ReadOnlyReason, Revision: p.Revision, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}
 }
 

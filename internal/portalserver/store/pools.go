@@ -92,11 +92,11 @@ func (c *conn) pools(where string, args ...any) ([]Pool, error) {
 			owner            sql.NullString
 			created, updated int64
 		)
-		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.ownerRevision, &p.Revision, &created, &updated, &p.Members)
+		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.ownerRevision, &p.Held, &p.HeldAt, &p.Revision, &created, &updated, &p.Members)
 		p.OwnerUID, p.CreatedAt, p.UpdatedAt = owner.String, fromMicros(created), fromMicros(updated)
 		found = append(found, p)
 		return err
-	}, `SELECT id, name, description, is_default, owner_uid, owner_revision, revision, created_at, updated_at,
+	}, `SELECT id, name, description, is_default, owner_uid, owner_revision, held, held_at, revision, created_at, updated_at,
 		(SELECT COUNT(*) FROM memberships WHERE pool_id = pools.id) FROM pools `+where, args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -249,6 +249,9 @@ func (p *Pool) validate() error {
 	if err := names.Validate(p.Name); err != nil {
 		return refuse(portal.CodeInvalid, "the pool's name cannot be used: %v", err)
 	}
+	if err := validText("heldAt", p.HeldAt); err != nil {
+		return err
+	}
 	return validText("description", p.Description)
 }
 
@@ -261,6 +264,8 @@ func poolDifference(before, after *Pool) []FieldChange {
 	d.text("description", before.Description, after.Description)
 	d.list("roles", before.Roles, after.Roles)
 	d.text("owner", before.OwnerUID, after.OwnerUID)
+	d.text("held", string(before.Held), string(after.Held))
+	d.text("heldAt", before.HeldAt, after.HeldAt)
 	return d
 }
 

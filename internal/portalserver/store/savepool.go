@@ -54,14 +54,14 @@ func (t *tx) writePool(before, after *Pool) error {
 	}
 	if before == nil {
 		after.CreatedAt = t.now
-		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_revision, revision, created_at, updated_at)
-			VALUES (`+marks(10)+`)`, after.ID, after.Name, names.Fold(after.Name), after.Description, false, owner, after.ownerRevision,
-			after.Revision, micros(t.now), micros(t.now)); err != nil {
+		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_revision, held, held_at, revision, created_at, updated_at)
+			VALUES (`+marks(12)+`)`, after.ID, after.Name, names.Fold(after.Name), after.Description, false, owner, after.ownerRevision,
+			string(after.Held), after.HeldAt, after.Revision, micros(t.now), micros(t.now)); err != nil {
 			return err
 		}
 		before = &Pool{}
-	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_revision = ?, revision = ?, updated_at = ? WHERE id = ?`,
-		after.Name, names.Fold(after.Name), after.Description, owner, after.ownerRevision, after.Revision, micros(t.now), after.ID); err != nil {
+	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_revision = ?, held = ?, held_at = ?, revision = ?, updated_at = ? WHERE id = ?`,
+		after.Name, names.Fold(after.Name), after.Description, owner, after.ownerRevision, string(after.Held), after.HeldAt, after.Revision, micros(t.now), after.ID); err != nil {
 		return err
 	}
 	if err := t.touch(portal.ChangePool, after.ID, false); err != nil {
@@ -158,7 +158,7 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 			after = before.copy()
 		}
 		after.Name, after.Description, after.OwnerUID = w.Name, w.Description, w.OwnerUID
-		after.ownerRevision = w.Revision
+		after.ownerRevision, after.Held, after.HeldAt = w.Revision, "", ""
 		if w.Roles != nil {
 			after.Roles = sortedSet(*w.Roles)
 		}
@@ -237,7 +237,7 @@ func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, r
 		ev.targetID, ev.targetName = before.ID, before.Name
 		if !remove {
 			after := before.copy()
-			after.OwnerUID, after.ownerRevision = "", 0
+			after.OwnerUID, after.ownerRevision, after.Held, after.HeldAt = "", 0, "", ""
 			return t.savePool(&ev, before, after)
 		}
 		if err := t.requireSCIM(); err != nil {
@@ -245,5 +245,33 @@ func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, r
 		}
 		ev.action = "pool.delete"
 		return t.deletePool(&ev, before)
+	})
+}
+
+// MarkPoolHeld shows that the deprovisioning guard holds a change of the owner's pool; without What it clears the mark. Without
+// a pool it does nothing. Refusals: STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
+func (s *Store) MarkPoolHeld(ctx context.Context, actor Actor, h portal.PoolHold) error {
+	ev := event{action: "pool.hold", targetKind: "Pool"}
+	return s.provision(ctx, actor, &ev, func(t *tx) error {
+		switch h.What {
+		case "":
+			h.At = ""
+		case portal.RemovalManager, portal.RemovalDeletion:
+			if err := t.requireSCIM(); err != nil {
+				return err
+			}
+		default:
+			return refuse(portal.CodeInvalid, "nobody holds a %q about a pool; use ManagerRole or Deletion", h.What)
+		}
+		before, err := t.maybePool(`WHERE owner_uid = ?`, h.OwnerUID)
+		if err != nil || before == nil {
+			return err
+		}
+		if h.Revision < before.ownerRevision {
+			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.ownerRevision, h.Revision)
+		}
+		after := before.copy()
+		after.Held, after.HeldAt = h.What, h.At
+		return t.savePool(&ev, before, after)
 	})
 }

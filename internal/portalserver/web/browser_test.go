@@ -23,6 +23,7 @@ func TestInBrowser(t *testing.T) {
 		"SetUpLoginMethods": setUpLoginMethods,
 		"SCIMRowIsReadOnly": scimRowIsReadOnly,
 		"HeldRemovals":      heldRemovals,
+		"HeldPool":          heldPool,
 		"SignInThroughSSO":  signInThroughSSO,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
@@ -114,6 +115,28 @@ func heldRemovals(t *testing.T, p *browser.Page) {
 	p.Shows(".note.warn", "Removal held: deactivation.")
 }
 
+func heldPool(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	hold := portal.PoolHold{OwnerUID: "pool-1", Revision: 1, What: portal.RemovalManager, At: "payments"}
+	if err := c.store.MarkPoolHeld(t.Context(), operator, hold); err != nil {
+		t.Fatal(err)
+	}
+	signInInBrowser(p, c.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows(".note.warn", "The change of 1 pool is held")
+	p.Shows("tr.locked .reason.warn", "Held: loss of the manager role")
+	p.Follow(`a[href="/pools/` + c.payments.ID + `"]`)
+	p.Shows(".note.warn", "kubectl scim release payments -n lightrun")
+	p.Shows(".note.warn", "kubectl scim drop payments -n lightrun")
+	hold.What = ""
+	if err := c.store.MarkPoolHeld(t.Context(), operator, hold); err != nil {
+		t.Fatal(err)
+	}
+	p.Go(c.url + "/pools/" + c.payments.ID)
+	if n := browser.Ask[int](p, `document.querySelectorAll(".note.warn").length`); n != 0 {
+		t.Error("what is not held any more is still shown")
+	}
+}
+
 func signInThroughSSO(t *testing.T, p *browser.Page) {
 	s := newSite(t)
 	s.methods(portal.LoginMethods{SSO: s.provider("ada@example.test"), SCIMEnabled: true})
@@ -202,6 +225,17 @@ func everyPage(t *testing.T, p *browser.Page) {
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
 		"login-methods": methodsPath, "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
+	} {
+		look(page, at)
+	}
+	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.PoolHold{OwnerUID: "pool-1", Revision: 1, What: portal.RemovalManager, At: "payments"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", SCIMID: "ada-scim", Revision: 1}, portal.RemovalDeactivation); err != nil {
+		t.Fatal(err)
+	}
+	for page, at := range map[string]string{
+		"pools-held": "/pools", "pool-held": "/pools/" + c.payments.ID, "users-held": "/users", "user-held": "/users/" + c.ada.ID,
 	} {
 		look(page, at)
 	}

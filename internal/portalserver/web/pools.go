@@ -10,18 +10,55 @@ import (
 // membersShown is how many members a pool's page shows; the list of users has all.
 const membersShown = 20
 
+// poolList is the page of all pools.
+type poolList struct {
+	Pools  []store.Pool
+	Held   int // pools about which the deprovisioning guard holds a change
+	Decide decision
+}
+
 func (s *site) pools(v *visit) error {
 	all, err := s.store.Pools(v.Context())
 	if err != nil {
 		return err
 	}
-	return s.show(v, http.StatusOK, "pools", view{Title: "Agent Pools", Section: "pools", Body: struct{ Pools []store.Pool }{all}})
+	list, name := poolList{Pools: all}, ""
+	for i := range all {
+		if all[i].Held != "" {
+			list.Held++
+			name = all[i].HeldAt
+		}
+	}
+	if list.Held > 1 {
+		name = "NAME"
+	}
+	if list.Decide, err = s.decisionAbout(v, name); err != nil {
+		return err
+	}
+	return s.show(v, http.StatusOK, "pools", view{Title: "Agent Pools", Section: "pools", Body: list})
+}
+
+// decision are the commands by which a person decides about what is held.
+type decision struct{ Release, Drop string }
+
+// decisionAbout are the commands that speak of the AgentPool.
+func (s *site) decisionAbout(v *visit, agentPool string) (decision, error) {
+	config, err := s.store.Configuration(v.Context())
+	if err != nil {
+		return decision{}, err
+	}
+	where := ""
+	if config.Binding != nil {
+		where = " -n " + config.Binding.Namespace
+	}
+	return decision{"kubectl scim release " + agentPool + where, "kubectl scim drop " + agentPool + where}, nil
 }
 
 // poolDetail is one pool's page.
 type poolDetail struct {
 	Pool    *store.Pool
 	Members []store.Account
+	Decide  decision // about what is held
 }
 
 func (s *site) pool(v *visit) error { return s.showPool(v, http.StatusOK, "") }
@@ -35,7 +72,11 @@ func (s *site) showPool(v *visit, status int, problem string) error {
 	if err != nil {
 		return err
 	}
-	return s.show(v, status, "pool", view{Title: pool.Name, Section: "pools", Crumbs: way(pool.Name, toPools), Problem: problem, Body: poolDetail{pool, members}})
+	decide, err := s.decisionAbout(v, pool.HeldAt)
+	if err != nil {
+		return err
+	}
+	return s.show(v, status, "pool", view{Title: pool.Name, Section: "pools", Crumbs: way(pool.Name, toPools), Problem: problem, Body: poolDetail{pool, members, decide}})
 }
 
 // poolForm is the form for a new or a present pool.

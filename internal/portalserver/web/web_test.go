@@ -275,6 +275,40 @@ func TestHeldRemovals(t *testing.T) {
 	boss.get("/users/" + c.ada.ID).mustNotSay("holds it back")
 }
 
+func TestHeldChangesOfPools(t *testing.T) {
+	c := newCompany(t)
+	boss := c.manager()
+	boss.get("/pools").mustNotSay("held", "Held")
+	boss.get("/pools/"+c.payments.ID).mustNotSay("held", "kubectl")
+	hold := portal.PoolHold{OwnerUID: "pool-1", Revision: 1, What: portal.RemovalManager, At: "payments"}
+	mark := func() {
+		t.Helper()
+		if err := c.store.MarkPoolHeld(t.Context(), operator, hold); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mark()
+	boss.get("/pools").mustSay("The change of 1 pool is held", "Held: loss of the manager role", "AgentPool payments",
+		"kubectl scim release payments -n lightrun", "kubectl scim drop payments -n lightrun")
+	boss.get("/pools/"+c.payments.ID).mustSay("Change held: loss of the manager role.", "kubectl scim release payments -n lightrun", "kubectl scim drop payments -n lightrun")
+	boss.get("/pools/"+c.support.ID).mustNotSay("held", "kubectl")
+	boss.get("/audit").mustSay("A change of the agent pool Payments is held")
+	hold.What = portal.RemovalDeletion
+	mark()
+	if _, err := c.store.PutPool(t.Context(), operator, portal.PoolWrite{OwnerUID: "pool-2", Revision: 1, Name: "Leads"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.PoolHold{OwnerUID: "pool-2", Revision: 1, What: portal.RemovalManager, At: "leads"}); err != nil {
+		t.Fatal(err)
+	}
+	boss.get("/pools").mustSay("The changes of 2 pools are held", "kubectl scim release NAME -n lightrun", "NAME is the AgentPool in the pool's row", "AgentPool leads")
+	boss.get("/pools/" + c.payments.ID).mustSay("Change held: deletion.")
+	hold.What = ""
+	mark()
+	boss.get("/pools").mustSay("The change of 1 pool is held").mustNotSay("Held: deletion", "NAME")
+	boss.get("/audit").mustSay("No change of the agent pool Payments is held any more")
+}
+
 func TestPools(t *testing.T) {
 	c := newCompany(t)
 	boss := c.manager()

@@ -126,6 +126,7 @@ var deeds = map[string]deed{
 	"pool.update":                      {"Changed the agent pool %s", "Tried to change the agent pool %s"},
 	"pool.delete":                      {"Deleted the agent pool %s", "Tried to delete the agent pool %s"},
 	"pool.provision":                   {"Provisioned the agent pool %s", "Tried to provision the agent pool %s"},
+	"pool.hold":                        {"A change of the agent pool %s is held", "Tried to hold a change of the agent pool %s"},
 	"pool.release":                     {"Released the agent pool %s", "Tried to release the agent pool %s"},
 	"api-key.create":                   {"Created the API key %s", "Tried to create the API key %s"},
 	"api-key.delete":                   {"Deleted the API key %s", "Tried to delete the API key %s"},
@@ -153,6 +154,8 @@ func sentence(e store.AuditEvent) string {
 		text = d.tried
 	case e.Action == "user.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
 		text = "The removal of the user %s is no longer held"
+	case e.Action == "pool.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
+		text = "No change of the agent pool %s is held any more"
 	case e.Action == "user.wait" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "waitingFor" && c.To == "" }):
 		text = "The user %s no longer waits for migration"
 	}
@@ -163,7 +166,7 @@ func sentence(e store.AuditEvent) string {
 var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
-	"scimId": "SCIM id", "waitingFor": "Waits for", "waitingForScimId": "Waits for SCIM id", "handedOver": "Handed over to SCIM", "held": "Removal held",
+	"scimId": "SCIM id", "waitingFor": "Waits for", "waitingForScimId": "Waits for SCIM id", "handedOver": "Handed over to SCIM", "held": "Held back", "heldAt": "AgentPool to decide at",
 	"directRoles": "Roles of the account alone", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
