@@ -87,7 +87,7 @@ func planTable(w io.Writer, r *preview.Report, detailed bool) {
 		table(w, rows)
 	}
 	if !detailed {
-		fmt.Fprintf(w, "%d of %d objects change the portal.\n", r.Changes(), len(steps))
+		fmt.Fprintf(w, "%d of %d objects change the portal.\n", r.Changes(), r.Objects())
 	}
 	if g := r.Guard; g.Removals > 0 && !detailed {
 		fmt.Fprintf(w, "The deprovisioning guard counts %d removal(s); %d more fit its budget for %s, so it would hold %d.\n", g.Removals, g.Left, g.Window, g.Held)

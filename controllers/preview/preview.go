@@ -39,6 +39,7 @@ type preview struct {
 	objects  *snapshot
 	portal   *mirror.Mirror             // as it would be after the steps so far
 	before   map[string]*portal.Account // by id, as they are
+	roles    map[string][]string        // by the account's id, as the steps so far have told
 	names    map[string]string          // pools' names by portal id
 	picture  *membership.Picture
 	managers int // local managers who can sign in, after the steps so far
@@ -98,9 +99,9 @@ func (p *preview) run(ctx context.Context) error {
 
 // remember keeps what the steps will be compared with.
 func (p *preview) remember() {
-	p.before = map[string]*portal.Account{}
+	p.before, p.roles = map[string]*portal.Account{}, map[string][]string{}
 	for _, a := range p.portal.Accounts() {
-		p.before[a.ID] = a
+		p.before[a.ID], p.roles[a.ID] = a, a.Roles
 		if localManager(a) {
 			p.managers++
 		}

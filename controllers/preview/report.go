@@ -1,6 +1,7 @@
 package preview
 
 import (
+	"slices"
 	"strings"
 
 	"lightrun.com/scim-operator/internal/access"
@@ -14,7 +15,8 @@ const (
 	Suspended = "Suspended" // nothing is written about this person
 )
 
-// Report is what the controllers would change in the portal now. Lists are in order of name.
+// Report is what the controllers would change in the portal now. Lists are in order of name. Who gets a name that a later step
+// gives free has two steps, one behind the other: everything else, and the name.
 type Report struct {
 	Namespace string `json:"namespace"`
 	Portal    string `json:"portal"`
@@ -107,17 +109,21 @@ type Ambiguous struct {
 	Message string `json:"message"`
 }
 
-// Changes says how many steps change the portal.
-func (r *Report) Changes() int {
-	n := 0
-	for _, steps := range [][]Step{r.Pools, r.Users} {
-		for _, s := range steps {
-			if s.Writes() {
-				n++
-			}
+// Changes says for how many objects the portal is changed.
+func (r *Report) Changes() int { return r.count(Step.Writes) }
+
+// Objects says of how many objects the report speaks.
+func (r *Report) Objects() int { return r.count(func(Step) bool { return true }) }
+
+func (r *Report) count(which func(Step) bool) int {
+	type object struct{ kind, name string }
+	counted := map[object]bool{}
+	for _, s := range slices.Concat(r.Pools, r.Users) {
+		if which(s) {
+			counted[object{s.Kind, s.Name}] = true
 		}
 	}
-	return n
+	return len(counted)
 }
 
 func holdings(a access.Access) (pools []Membership, roles []Grant) {
@@ -142,6 +148,9 @@ func why(p provision.Plan) string {
 	case provision.Create:
 		return "No account has this user name"
 	case provision.Update:
+		if p.Message != "" {
+			return p.Message
+		}
 		if told := fields(p.Differences); told != "" {
 			return "The account differs: " + told
 		}

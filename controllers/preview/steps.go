@@ -152,30 +152,44 @@ func (s *Step) change(field, from, to string) {
 	}
 }
 
-// people plans for every ScimUser. Whoever waits for a name that another's step gives free is planned for again.
+// people plans for every ScimUser. Whoever waits for a name that another's step gives free is planned for again: the name is a
+// second step where the first did everything else.
 func (p *preview) people(ctx context.Context) error {
 	again := make([]int, len(p.objects.users))
 	for i := range again {
 		again[i] = i
 	}
-	p.report.Users = make([]Step, len(again))
-	for len(again) > 0 {
+	steps := make([][]Step, len(again))
+	for {
 		var waiting []int
 		for _, i := range again {
 			s, err := p.person(ctx, &p.objects.users[i])
 			if err != nil {
 				return err
 			}
-			if p.report.Users[i] = s; s.Reason == v1alpha1.ReasonNameReleasePending {
+			if steps[i] = followed(steps[i], s); s.Reason == v1alpha1.ReasonNameReleasePending {
 				waiting = append(waiting, i)
 			}
 		}
-		if len(waiting) == len(again) {
+		if len(waiting) == len(again) || len(waiting) == 0 {
+			p.report.Users = slices.Concat(steps...)
 			return nil
 		}
 		again = waiting
 	}
-	return nil
+}
+
+// followed are somebody's steps so far and what was found next. To wait was no step when there is one in the end; and who still
+// waits after a step was told so by it.
+func followed(so []Step, next Step) []Step {
+	switch {
+	case len(so) == 0:
+	case !so[len(so)-1].Writes():
+		so = so[:len(so)-1]
+	case !next.Writes():
+		return so
+	}
+	return append(so, next)
 }
 
 func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error) {
@@ -224,6 +238,9 @@ func (p *preview) carriedOut(s Step, plan provision.Plan, a access.Access) Step 
 	if !plan.Writes() {
 		return s
 	}
+	if plan.Account != nil {
+		p.roles[plan.Account.ID] = a.RoleNames()
+	}
 	w := plan.Write
 	will := &portal.Account{
 		ID: "new account of " + s.Name, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName, FamilyName: w.FamilyName, Email: w.Email,
@@ -248,14 +265,16 @@ func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
 	for _, d := range plan.Differences {
 		switch d.Field {
 		case "revision", "owner": // join records with each other and say nothing to people
+		case "userName":
+			s.change(d.Field, d.Have, plan.Write.UserName) // it may have to wait
 		case "pools":
 			s.change("pools", p.poolNames(plan.Account.Pools), p.poolNames(plan.Write.Pools))
 		default:
 			s.change(d.Field, d.Have, d.Want)
 		}
 	}
-	if was := p.before[plan.Account.ID]; was != nil {
-		s.change("roles", strings.Join(was.Roles, ","), strings.Join(a.RoleNames(), ","))
+	if was, known := p.roles[plan.Account.ID]; known {
+		s.change("roles", strings.Join(was, ","), strings.Join(a.RoleNames(), ","))
 	}
 	return s.Changes
 }

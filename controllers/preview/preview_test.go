@@ -1,0 +1,136 @@
+package preview_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	k8sfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/preview"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/fake"
+)
+
+const namespace = "company"
+
+func meta(name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + name), Generation: 2}
+}
+
+// person is a ScimUser that was provisioned before they got this spec.
+func person(name string, spec v1alpha1.ScimUserSpec) *v1alpha1.ScimUser {
+	return &v1alpha1.ScimUser{ObjectMeta: meta(name), Spec: spec}
+}
+
+// had is the account that the ScimUser has by now.
+func had(name string) portal.AccountWrite {
+	return portal.AccountWrite{Owner: portal.Owner{UID: "uid-" + name, SCIMID: name, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}
+}
+
+func TestEverybodysStepsInTheirOrder(t *testing.T) {
+	no := false
+	for name, tc := range map[string]struct {
+		reason   string
+		people   []client.Object
+		former   string // who left, leaving a kept record behind
+		steps    []string
+		changed  int
+		removals int
+	}{
+		"NameIsFreeLater": {
+			reason: "All but the name follows first, above all the deactivation; the name follows when bob's account has given it free.",
+			people: []client.Object{
+				person("ada", v1alpha1.ScimUserSpec{UserName: "bob@example.test", DisplayName: "Ada", Active: &no}),
+				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
+			},
+			steps: []string{
+				"ada Update NameReleasePending displayName=Ada status=Deactivated",
+				"ada Update userName=bob@example.test",
+				"bob Update userName=zed@example.test",
+			},
+			changed: 2, removals: 1,
+		},
+		"OnlyTheNameIsLeft": {
+			reason: "The newest push is noted at once, and the name follows in the same plan.",
+			people: []client.Object{
+				person("ada", v1alpha1.ScimUserSpec{UserName: "bob@example.test", DisplayName: "ada"}),
+				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
+			},
+			steps:   []string{"ada Update NameReleasePending", "ada Update userName=bob@example.test", "bob Update userName=zed@example.test"},
+			changed: 2,
+		},
+		"NameIsNeverFree": {
+			reason: "What follows without the name is not forgotten over the waiting, however often it is looked at.",
+			people: []client.Object{
+				person("ada", v1alpha1.ScimUserSpec{UserName: "eve@example.test", DisplayName: "Ada"}),
+				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
+			},
+			former:  "eve",
+			steps:   []string{"ada Update NameReleasePending displayName=Ada", "bob Update userName=zed@example.test"},
+			changed: 2,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := fake.New(t, fake.Options{})
+			for _, o := range tc.people {
+				if _, err := p.PutAccount(t.Context(), had(o.GetName())); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tc.former != "" {
+				w := had(tc.former)
+				if _, err := p.PutAccount(t.Context(), w); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.ReleaseAccount(t.Context(), w.Owner, portal.ReleaseDeactivate); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r := report(t, p, tc.people)
+			var got []string
+			for _, s := range r.Users {
+				words := []string{s.Name, s.Action}
+				if s.Reason != "" {
+					words = append(words, s.Reason)
+				}
+				for _, c := range s.Changes {
+					words = append(words, c.Field+"="+c.To)
+				}
+				got = append(got, strings.Join(words, " "))
+			}
+			if diff := cmp.Diff(tc.steps, got); diff != "" {
+				t.Errorf("%s\n(-want +got):\n%s", tc.reason, diff)
+			}
+			if r.Changes() != tc.changed || r.Objects() != len(tc.people)+1 || r.Guard.Removals != tc.removals {
+				t.Errorf("%s\n%d of %d objects change, %d removals", tc.reason, r.Changes(), r.Objects(), r.Guard.Removals)
+			}
+		})
+	}
+}
+
+// report previews for the people and the default pool.
+func report(t *testing.T, p *fake.Portal, people []client.Object) *preview.Report {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	objects := append([]client.Object{
+		&v1alpha1.IdentityConfiguration{ObjectMeta: meta(v1alpha1.DefaultName)}, &v1alpha1.AgentPool{ObjectMeta: meta(v1alpha1.DefaultName)},
+	}, people...)
+	r, err := preview.Compute(t.Context(), preview.Options{
+		Objects: k8sfake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), Portal: p, Namespace: namespace,
+		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
