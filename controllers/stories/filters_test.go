@@ -117,6 +117,7 @@ func TestEachWayIntoAPoolIsToldApart(t *testing.T) {
 	all := w.pool("all", v1alpha1.AgentPoolSpec{Members: []string{"ada@example.test"}, MemberFilter: `userName pr`, Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("pushed", "all"))
 	w.holds(ada, user, quota, manager)
+	w.isIn(ada, v1alpha1.DefaultName, "all", "matched", "named", "pushed") // the roles alone are whole without one of them
 	told := func() string { return fmt.Sprint(ada.Status.Pools) }
 	if want := "[{default Default} {all Assigned} {matched Filter} {named Declared} {pushed Assigned}]"; told() != want {
 		t.Errorf("got %s, want %s", told(), want)
