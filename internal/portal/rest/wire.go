@@ -90,6 +90,6 @@ func ifNoneMatch(revision *int64) *openapi.IfNoneMatch {
 	if revision == nil || *revision != 0 {
 		return nil
 	}
-	any := "*"
-	return &any
+	every := "*"
+	return &every
 }
