@@ -20,12 +20,14 @@ type Limits struct {
 const (
 	defaultDepth  = 16
 	defaultValues = 100_000
+
+	byteOrderMark = "\ufeff"
 )
 
 // DecodeJSON reads one JSON object (RFC 8259), strictly: it refuses invalid UTF-8, lone surrogates, anything after the object,
 // nesting or size beyond the limits, and an object that names an attribute twice, where names differing only in
 // case are the same (RFC 7643 §2.1). Numbers without fraction or exponent that fit become int64, others float64.
-// Names stay as sent. Every error is a 400 invalidSyntax that says where.
+// A byte order mark in front is passed over, as RFC 8259 §8.1 allows: some encoders write one. Names stay as sent. Every error is a 400 invalidSyntax that says where.
 func DecodeJSON(data []byte, limits Limits) (Object, error) {
 	if limits.Depth == 0 {
 		limits.Depth = defaultDepth
@@ -36,7 +38,7 @@ func DecodeJSON(data []byte, limits Limits) (Object, error) {
 	if !utf8.Valid(data) {
 		return nil, BadRequest(InvalidSyntax, "The body is not valid UTF-8.")
 	}
-	d := decoder{in: string(data), depth: limits.Depth, values: limits.Values}
+	d := decoder{in: strings.TrimPrefix(string(data), byteOrderMark), depth: limits.Depth, values: limits.Values}
 	d.space()
 	if d.pos == len(d.in) {
 		return nil, BadRequest(InvalidSyntax, "The body is empty; send a JSON object.")

@@ -13,7 +13,7 @@ import (
 
 // TestDecodeJSON is RFC 8259 as far as SCIM uses it.
 func TestDecodeJSON(t *testing.T) {
-	in := ` {"s":"a\"\\\/\b\f\n\r\tA\u00e9\ud83d\ude00é", "i":-12, "big":9223372036854775808, "f":1.5e1,
+	in := "\ufeff" + ` {"s":"a\"\\\/\b\f\n\r\tA\u00e9\ud83d\ude00é", "i":-12, "big":9223372036854775808, "f":1.5e1,
 		"t":true, "f2":false, "n":null, "o":{}, "a":[ ], "l":[1,[2],{"x":"y"}], "$ref":"r"} `
 	got, err := DecodeJSON([]byte(in), Limits{})
 	if err != nil {

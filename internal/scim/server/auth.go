@@ -15,9 +15,8 @@ import (
 
 // authenticate checks the bearer token (RFC 6750, RFC 7644 §2). Tokens are read from the header only, never from the query.
 func (c *call) authenticate() error {
-	scheme, token, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := bearer(c.r)
+	if token == "" {
 		return scim.Failure(http.StatusUnauthorized, "A bearer token is missing. Send the header Authorization: Bearer, with an API key of the portal that has the scope scim.")
 	}
 	identity, err := c.Tokens.Authenticate(c.ctx, token)
@@ -33,6 +32,23 @@ func (c *call) authenticate() error {
 		return scim.Failure(http.StatusForbidden, "This token is for %s, but %s is the configured identity provider. One identity provider is integrated at a time.", identity.Provider, want)
 	}
 	return nil
+}
+
+// bearer is the bearer token of a request, or "".
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// challenge is the WWW-Authenticate of a 401 (RFC 6750 §3): who sent a token hears that it is the token, who sent none hears no error.
+func challenge(r *http.Request) string {
+	if bearer(r) == "" {
+		return `Bearer realm="scim"`
+	}
+	return `Bearer realm="scim", error="invalid_token"`
 }
 
 // sentence starts s with a capital letter.

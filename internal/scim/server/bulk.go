@@ -119,6 +119,7 @@ func readOperation(e any) (*bulkOperation, *scim.Error) {
 		return nil, scim.BadRequest(scim.InvalidSyntax, "it must be an object.")
 	}
 	op := &bulkOperation{}
+	var list []any
 	for name, v := range o {
 		switch strings.ToLower(name) {
 		case "method":
@@ -132,7 +133,11 @@ func readOperation(e any) (*bulkOperation, *scim.Error) {
 			op.path, _ = v.(string)
 		case "data":
 			op.data, _ = v.(scim.Object)
+			list, _ = v.([]any)
 		}
+	}
+	if op.method == http.MethodPatch && list != nil { // the bare operations, as RFC 7644 §3.7.3 has them in its example
+		op.data = scim.Object{"schemas": []any{scim.SchemaPatchOp}, "Operations": list}
 	}
 	switch {
 	case !slices.Contains([]string{"POST", "PUT", "PATCH", "DELETE"}, op.method):

@@ -85,7 +85,7 @@ func (c *call) send(rep reply) {
 		h.Set("Content-Location", rep.location)
 	}
 	if rep.status == http.StatusUnauthorized {
-		h.Set("Www-Authenticate", `Bearer realm="scim"`)
+		h.Set("Www-Authenticate", challenge(c.r))
 		h.Set("Connection", "close") // who has no token keeps no connection either
 	}
 	if rep.after > 0 {

@@ -225,12 +225,13 @@ func bulk(f *fixture) {
 		obj{"method": "PUT", "path": "/Users/nobody", "data": userOf(obj{"userName": "x"})},
 		obj{"method": "DELETE", "path": "/Users/" + old, "version": `W/"old"`},
 		obj{"method": "DELETE", "path": "/Users/" + old, "version": version},
-	)).is(200, "schemas[0]", messages+"BulkResponse", "Operations.#", 6, "Operations[0].status", "201", "Operations[0].bulkId", "g", "Operations[1].status", "201",
+		obj{"method": "PATCH", "path": "/Users/bulkId:ada", "data": []obj{{"op": "add", "path": "nickName", "value": "A"}}}, // the example of §3.7.3
+	)).is(200, "schemas[0]", messages+"BulkResponse", "Operations.#", 7, "Operations[6].status", "200", "Operations[0].status", "201", "Operations[0].bulkId", "g", "Operations[1].status", "201",
 		"Operations[2].status", "200", "Operations[2].method", "PATCH", "Operations[3].status", "404", "Operations[3].response.status", "404", "Operations[3].location", f.BaseURL+"/Users/nobody",
 		"Operations[4].status", "412", "Operations[5].status", "204")
 	location, _ := a.at("Operations[1].location").(string)
 	ada := strings.TrimPrefix(location, f.BaseURL+"/Users/")
-	f.do("GET", "/Users/"+ada, nil).is(200, "title", "Countess", "groups[0].display", "Payments")
+	f.do("GET", "/Users/"+ada, nil).is(200, "title", "Countess", "nickName", "A", "groups[0].display", "Payments")
 	f.do("GET", "/Users/"+old, nil).problem(404, "")
 }
 
@@ -253,7 +254,7 @@ func bulkErrors(f *fixture) {
 	f.do("POST", "/Bulk", bulkOf(nil, many...)).problem(413, "")
 	for _, body := range []obj{
 		bulkOf(nil), bulkOf(nil, obj{"method": "GET", "path": "/Users"}), bulkOf(nil, obj{"method": "POST", "path": "/Users", "data": obj{}}),
-		bulkOf(nil, obj{"method": "DELETE"}), bulkOf(nil, obj{"method": "PUT", "path": "/Users/x"}), bulkOf(obj{"failOnErrors": "x"}, good), bulkOf(obj{"failOnErrors": 0}, good), bulkOf(obj{"schemas": []string{patchOp}}, good),
+		bulkOf(nil, obj{"method": "DELETE"}), bulkOf(nil, obj{"method": "PUT", "path": "/Users/x"}), bulkOf(nil, obj{"method": "PUT", "path": "/Users/x", "data": []obj{{"op": "add"}}}), bulkOf(obj{"failOnErrors": "x"}, good), bulkOf(obj{"failOnErrors": 0}, good), bulkOf(obj{"schemas": []string{patchOp}}, good),
 	} {
 		f.do("POST", "/Bulk", body).problem(400, "invalidSyntax")
 	}
