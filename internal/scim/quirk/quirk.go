@@ -37,6 +37,8 @@ const (
 	BooleanString Name = "boolean-string"
 	// ManagerShape: a manager as a bare string or as a list of one (Captain-P-Goldfish/SCIM-SDK#541, apache/directory-scimple#1242).
 	ManagerShape Name = "manager-shape"
+	// ReferenceAlone: a member or a manager with "$ref" and no "value", which RFC 7643 §2.4 allows: the id is the end of the URL.
+	ReferenceAlone Name = "reference-alone"
 	// DottedKey: "name.givenName", or a value path, as the name of a value (Entra ID with aadOptscim062020).
 	DottedKey Name = "dotted-key"
 	// QualifiedKey: "urn:…:User:employeeNumber" as the name of a value (the same; rancher#54871 for the core URN).
@@ -56,7 +58,7 @@ const (
 // Names lists all quirks, for a metric that shows each from the start.
 func Names() []Name {
 	return []Name{
-		MissingSchemas, ExtraSchema, EnterpriseTypo, DraftSchema, UndeclaredExtension, CapitalisedOperation, BooleanString, ManagerShape,
+		MissingSchemas, ExtraSchema, EnterpriseTypo, DraftSchema, UndeclaredExtension, CapitalisedOperation, BooleanString, ManagerShape, ReferenceAlone,
 		DottedKey, QualifiedKey, BareExtensionPath, ValueListRemoval, ReadOnlyEcho, NullSubAttribute, SeveralPrimaries,
 	}
 }

@@ -80,13 +80,19 @@ func TestResource(t *testing.T) {
 		"Undeclared":    {"", `{` + core + `,"` + ent + `":{"department":"D"}}`, `{` + both + `,"` + ent + `":{"department":"D"}}`, []Name{UndeclaredExtension}},
 		"Booleans": {"", `{` + core + `,"active":"True","emails":[{"value":"x","primary":"FALSE"}],"title":"True"}`,
 			`{` + core + `,"active":true,"emails":[{"value":"x","primary":false}],"title":"True"}`, []Name{BooleanString}},
-		"NotABoolean":  {"Other words stay, to be refused.", `{` + core + `,"active":"yes"}`, ``, nil},
-		"Manager":      {"", `{` + both + `,"` + ent + `":{"manager":"m"}}`, `{` + both + `,"` + ent + `":{"manager":{"value":"m"}}}`, []Name{ManagerShape}},
-		"ManagerList":  {"", `{` + both + `,"` + ent + `":{"manager":[{"value":"m"}]}}`, `{` + both + `,"` + ent + `":{"manager":{"value":"m"}}}`, []Name{ManagerShape}},
-		"ManagerMany":  {"Several managers stay, to be refused.", `{` + both + `,"` + ent + `":{"manager":["m","n"]}}`, ``, nil},
-		"ManagerEmpty": {"", `{` + both + `,"` + ent + `":{"manager":""}}`, ``, nil},
-		"Dotted":       {"", `{` + core + `,"name.givenName":"A","name.familyName":"L"}`, `{` + core + `,"name":{"givenName":"A","familyName":"L"}}`, []Name{DottedKey}},
-		"DottedBeside": {"What stands in its place wins.", `{` + core + `,"name":{"GivenName":"A"},"name.givenName":"B","name.familyName":"L"}`, `{` + core + `,"name":{"GivenName":"A","familyName":"L"}}`, []Name{DottedKey}},
+		"NotABoolean": {"Other words stay, to be refused.", `{` + core + `,"active":"yes"}`, ``, nil},
+		"Manager":     {"", `{` + both + `,"` + ent + `":{"manager":"m"}}`, `{` + both + `,"` + ent + `":{"manager":{"value":"m"}}}`, []Name{ManagerShape}},
+		"ManagerList": {"", `{` + both + `,"` + ent + `":{"manager":[{"value":"m"}]}}`, `{` + both + `,"` + ent + `":{"manager":{"value":"m"}}}`, []Name{ManagerShape}},
+		"Reference": {"RFC 7643 §2.4: $ref says who it is as well as value does.", `{` + both + `,"` + ent + `":{"manager":{"$ref":"https://x.test/scim/v2/Users/m"}}}`,
+			`{` + both + `,"` + ent + `":{"manager":{"$ref":"https://x.test/scim/v2/Users/m","value":"m"}}}`, []Name{ReferenceAlone}},
+		"ReferenceRelative": {"A null value is none.", `{` + both + `,"` + ent + `":{"manager":{"$REF":"../Users/a%20b","Value":""}}}`,
+			`{` + both + `,"` + ent + `":{"manager":{"$REF":"../Users/a%20b","value":"a b"}}}`, []Name{ReferenceAlone}},
+		"ReferenceElsewhere": {"A URL of something else says nothing.", `{` + both + `,"` + ent + `":{"manager":{"$ref":"https://x.test/people/m"}}}`, ``, nil},
+		"ReferenceToGroup":   {"", `{` + both + `,"` + ent + `":{"manager":{"$ref":"../Groups/m"}}}`, ``, nil},
+		"ManagerMany":        {"Several managers stay, to be refused.", `{` + both + `,"` + ent + `":{"manager":["m","n"]}}`, ``, nil},
+		"ManagerEmpty":       {"", `{` + both + `,"` + ent + `":{"manager":""}}`, ``, nil},
+		"Dotted":             {"", `{` + core + `,"name.givenName":"A","name.familyName":"L"}`, `{` + core + `,"name":{"givenName":"A","familyName":"L"}}`, []Name{DottedKey}},
+		"DottedBeside":       {"What stands in its place wins.", `{` + core + `,"name":{"GivenName":"A"},"name.givenName":"B","name.familyName":"L"}`, `{` + core + `,"name":{"GivenName":"A","familyName":"L"}}`, []Name{DottedKey}},
 		"Qualified": {"", `{` + both + `,"` + ent + `:department":"D","` + ent + `:manager.value":"m","` + scim.SchemaUser + `:userName":"a"}`,
 			`{` + both + `,"userName":"a","` + ent + `":{"department":"D","manager":{"value":"m"}}}`, []Name{QualifiedKey}},
 		"CoreObject": {"", `{` + core + `,"` + scim.SchemaUser + `":{"userName":"a","title":"x"},"title":"t"}`, `{` + core + `,"userName":"a","title":"t"}`, []Name{QualifiedKey}},
@@ -151,7 +157,7 @@ func TestNames(t *testing.T) {
 		}
 		seen[n] = true
 	}
-	if len(seen) != 15 {
+	if len(seen) != 16 {
 		t.Errorf("%d quirks are listed", len(seen))
 	}
 }

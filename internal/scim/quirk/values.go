@@ -2,6 +2,8 @@ package quirk
 
 import (
 	"maps"
+	"net/url"
+	"slices"
 	"strings"
 
 	"lightrun.com/scim-operator/internal/scim"
@@ -71,6 +73,7 @@ func (n *normaliser) complex(a *schema.Attribute, v any) any {
 	if !ok {
 		return v
 	}
+	o = n.referenceAlone(a, o)
 	return edit(o, func(key string, inner any) any {
 		if inner == nil {
 			n.fire(NullSubAttribute)
@@ -133,6 +136,32 @@ func (n *normaliser) managerShape(a *schema.Attribute, v any) any {
 		return scim.Object{"value": s}
 	}
 	return v
+}
+
+// referenceAlone: ReferenceAlone. A URL that is not of a type that the attribute refers to stays as it is.
+func (n *normaliser) referenceAlone(a *schema.Attribute, o scim.Object) scim.Object {
+	ref, _ := schema.ValueOf(o, "$ref").(string)
+	target := a.Sub("$ref")
+	if ref == "" || target == nil || !scim.Unassigned(schema.ValueOf(o, "value")) {
+		return o
+	}
+	kind, id := cutLast(ref)
+	_, kind = cutLast(kind)
+	id, err := url.PathUnescape(id)
+	if err != nil || id == "" || !slices.Contains(target.ReferenceTypes, strings.TrimSuffix(kind, "s")) {
+		return o
+	}
+	n.fire(ReferenceAlone)
+	out := maps.Clone(o)
+	maps.DeleteFunc(out, func(key string, _ any) bool { return equalFold(key, "value") })
+	out["value"] = id
+	return out
+}
+
+// cutLast parts a URL at its last slash.
+func cutLast(s string) (before, after string) {
+	i := strings.LastIndexByte(s, '/')
+	return s[:max(i, 0)], s[i+1:]
 }
 
 // severalPrimaries: SeveralPrimaries.

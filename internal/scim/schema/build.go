@@ -43,6 +43,7 @@ func readOnly(a *Attribute)  { a.Mutability = ReadOnly }
 func immutable(a *Attribute) { a.Mutability = Immutable }
 func hidden(a *Attribute)    { a.Hidden = true }
 func unique(a *Attribute)    { a.Uniqueness = UniqueServer }
+func defaults(v any) option  { return func(a *Attribute) { a.Default = v } }
 func returned(r Returned) option {
 	return func(a *Attribute) { a.Returned = r }
 }

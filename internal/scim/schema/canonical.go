@@ -51,6 +51,15 @@ func Canonicalize(rt *ResourceType, body scim.Object, mode Mode) (scim.Object, e
 	return out, nil
 }
 
+// SetDefaults gives a canonical resource that a POST or PUT brought the values that its attributes have when they are left out (RFC 7644 §3.3, §3.5.1).
+func (rt *ResourceType) SetDefaults(o scim.Object) {
+	for _, a := range rt.Schema.Attributes {
+		if a.Default != nil && o[a.Name] == nil {
+			o[a.Name] = a.Default
+		}
+	}
+}
+
 // ValueOf returns what o holds under the name in any case, or nil.
 func ValueOf(o scim.Object, name string) any {
 	if v, ok := o[name]; ok {

@@ -27,7 +27,7 @@ func groupAttributes() []*Attribute {
 			attribute("value", String, "The person's id.", caseExact, immutable, length(maxID)),
 			attribute("$ref", Reference, "The person's URL.", immutable, refers("User")),
 			attribute("type", String, "User; nested groups are not supported.", immutable, canonical("User")),
-			attribute("display", String, "The person's name.", immutable, hidden),
+			attribute("display", String, "The person's name, made by the server.", readOnly),
 		)),
 	}
 }

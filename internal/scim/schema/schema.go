@@ -77,6 +77,8 @@ type Attribute struct {
 	MaxLength int
 	// MaxItems bounds how many elements a multi-valued attribute has; 0 for no bound.
 	MaxItems int
+	// Default is what SetDefaults sets a core attribute to that was left out; nil leaves it unassigned.
+	Default any
 	// Hidden attributes are accepted but not listed under /Schemas, which clients want lean.
 	Hidden bool
 

@@ -72,7 +72,7 @@ func userSingles() []*Attribute {
 		attribute("preferredLanguage", String, "Preferred languages, in the form of the Accept-Language header.", checked(checkLanguage)),
 		attribute("locale", String, "Locale, such as en-US.", checked(checkLanguage)),
 		attribute("timezone", String, "Time zone, such as Europe/Paris.", checked(checkTimezone)),
-		attribute("active", Boolean, "Whether the person may sign in; absent means true."),
+		attribute("active", Boolean, "Whether the person may sign in; true when it is left out.", defaults(true)),
 		attribute("password", String, "Accepted and dropped: people sign in through single sign-on.", hidden, writeOnly, caseExact, returned(Never)),
 	}
 }

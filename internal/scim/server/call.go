@@ -112,6 +112,9 @@ func withoutSuffix(segment string) string {
 // param is the first value of a query parameter; names are compared exactly, as RFC 7644 writes them.
 func (c *call) param(name string) string { return c.query.Get(name) }
 
+// names is a list of attribute names in the query. A client that repeats the parameter, as many HTTP libraries write lists, means all of them.
+func (c *call) names(name string) string { return strings.Join(c.query[name], ",") }
+
 // body reads the request's body, at most MaxBody bytes.
 func (c *call) body() ([]byte, error) {
 	if c.payload != nil {

@@ -52,6 +52,8 @@ type Query struct {
 	Offset int             // how many matches to pass over
 	After  string          // pass over everything up to this Key; only without SortBy
 	Count  int             // how many to return; 0 for the total alone
+	// Base is the public URL of the service, which the filter finds in $ref and in meta.location as the client sees them.
+	Base string
 	// Check, if set, is asked now and then while a list is gone through; its error is the list's.
 	Check func() error
 }

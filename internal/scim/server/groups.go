@@ -3,15 +3,18 @@ package server
 import (
 	"maps"
 	"net/http"
+	"strings"
 
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/patch"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// groupBody reads a POST or PUT body: the group's own attributes, and the ids of its members apart.
+// groupBody reads a POST or PUT body: the group's own attributes, and the ids of its members apart. Members are read as they were sent, so that
+// one who can't be told is an error and not an element without content, which would be left out.
 func (c *call) groupBody(mode schema.Mode) (group scim.Object, members []string, err error) {
-	body, err := c.resourceBody(groupKind(), mode)
+	k := groupKind()
+	body, err := c.normalised(k)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -19,9 +22,10 @@ func (c *call) groupBody(mode schema.Mode) (group scim.Object, members []string,
 	if err != nil {
 		return nil, nil, err
 	}
-	group = maps.Clone(body)
-	delete(group, "members")
-	return group, members, nil
+	rest := maps.Clone(body)
+	maps.DeleteFunc(rest, func(name string, _ any) bool { return strings.EqualFold(name, k.links) })
+	group, err = canonical(k, rest, mode)
+	return group, members, err
 }
 
 // createGroup is POST /Groups (RFC 7644 §3.3).

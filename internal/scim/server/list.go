@@ -106,7 +106,7 @@ func (c *call) bind(l listing, sources []source) ([]*Query, error) {
 		if err != nil {
 			return nil, err
 		}
-		q := &Query{SortBy: sort, Check: c.patience()}
+		q := &Query{SortBy: sort, Base: c.base, Check: c.patience()}
 		if l.filter != "" {
 			m, err := filter.Compile(l.filter, s.kind.schema)
 			if err != nil {
@@ -193,7 +193,7 @@ func (c *call) listing() (listing, error) {
 	}
 	l := listing{
 		filter: c.param("filter"), sortBy: c.param("sortBy"), sortOrder: c.param("sortOrder"),
-		attributes: c.param("attributes"), excluded: c.param("excludedAttributes"),
+		attributes: c.names("attributes"), excluded: c.names("excludedAttributes"),
 	}
 	start, err := integer("startIndex", c.param("startIndex"))
 	if err != nil {

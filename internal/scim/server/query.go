@@ -55,7 +55,7 @@ func (q Query) matches(r *Resource) (bool, error) {
 	if q.Filter == nil {
 		return true, nil
 	}
-	o, err := r.Object("", true)
+	o, err := r.Object(q.Base, true)
 	if err != nil {
 		return false, err
 	}
@@ -75,7 +75,7 @@ func (q Query) runSorted(candidates iter.Seq[*Resource]) (Page, error) {
 			return Page{}, err
 		}
 		seen++
-		o, err := r.Object("", q.Filter != nil)
+		o, err := r.Object(q.Base, q.Filter != nil)
 		if err != nil {
 			return Page{}, err
 		}

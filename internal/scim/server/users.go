@@ -21,18 +21,36 @@ func groupKind() *kind { return &kind{schema: schema.Group(), links: "members"} 
 
 // showing reads the projection of a request on one resource.
 func (c *call) showing(k *kind) (show, error) {
-	return c.shown(c.param("attributes"), c.param("excludedAttributes"), k)
+	return c.shown(c.names("attributes"), c.names("excludedAttributes"), k)
 }
 
 // resourceBody reads a POST or PUT body into canonical form.
 func (c *call) resourceBody(k *kind, mode schema.Mode) (scim.Object, error) {
+	body, err := c.normalised(k)
+	if err != nil {
+		return nil, err
+	}
+	return canonical(k, body, mode)
+}
+
+// canonical reads a normalised POST or PUT body.
+func canonical(k *kind, body scim.Object, mode schema.Mode) (scim.Object, error) {
+	out, err := schema.Canonicalize(k.schema, body, mode)
+	if err == nil {
+		k.schema.SetDefaults(out)
+	}
+	return out, err
+}
+
+// normalised reads a POST or PUT body as the provider meant it.
+func (c *call) normalised(k *kind) (scim.Object, error) {
 	body, err := c.object()
 	if err != nil {
 		return nil, err
 	}
 	body, fired := quirk.Resource(k.schema, body)
 	c.fired(fired)
-	return schema.Canonicalize(k.schema, body, mode)
+	return body, nil
 }
 
 // operations reads a PATCH body.

@@ -15,6 +15,7 @@ func queryCases() map[string]func(*fixture) {
 		"RFC7644_3_4_2_List":        list,
 		"RFC7644_3_4_2_1_Root":      root,
 		"RFC7644_3_4_2_2_Operators": operators,
+		"RFC7644_3_4_2_2_Locations": locations,
 		"RFC7644_3_4_2_2_Refused":   filtersRefused,
 		"RFC7644_3_4_2_2_Members":   memberFilters,
 		"RFC7644_3_4_2_3_Sorting":   sorting,
@@ -70,8 +71,8 @@ func operators(f *fixture) {
 	for filter, want := range map[string]string{
 		`userName eq "bjensen"`: "bjensen", `userName ne "bjensen"`: "ada bob", `userName co "ENS"`: "bjensen", `userName sw "B"`: "bjensen bob", `userName ew "n"`: "bjensen",
 		`title pr`: "ada bjensen", `userName gt "bj"`: "bjensen bob", `userName ge "bob"`: "bob", `userName lt "b"`: "ada", `userName le "bjensen"`: "ada bjensen",
-		`title ne "Engineer"`: "bjensen bob", `title eq null`: "bob", `title ne null`: "ada bjensen", `active eq true`: "bjensen", `active ne true`: "ada bob", `active eq "False"`: "ada",
-		`title pr and userName sw "a"`: "ada", `userName eq "bob" or title pr and active eq true`: "bjensen bob", `(userName eq "bob" or title pr) and active eq true`: "bjensen",
+		`title ne "Engineer"`: "bjensen bob", `title eq null`: "bob", `title ne null`: "ada bjensen", `active eq true`: "bjensen bob", `active ne true`: "ada", `active eq "False"`: "ada",
+		`title pr and userName sw "a"`: "ada", `userName eq "bob" or title pr and active eq true`: "bjensen bob", `(userName eq "bob" or title pr) and active eq true`: "bjensen bob",
 		`not (title pr)`: "bob", `NOT(title pr) or active eq false`: "ada bob", `not (userName eq "ada") and not (userName eq "bob")`: "bjensen",
 		`emails[type eq "work" and value co "@example"]`: "bjensen", `emails[type eq "work" and value co "home"]`: "", `emails[not (type eq "work")]`: "ada",
 		`emails.type eq "work" and emails.value co "home"`: "ada", `emails co "home"`: "ada", `emails eq "ADA@work.test"`: "ada", `emails[type eq "work"].value eq "ada@work.test"`: "ada",
@@ -95,6 +96,21 @@ func userNames(a answer) []string {
 		out = append(out, name)
 	}
 	return out
+}
+
+// locations: URLs are compared as the client sees them, so with the service's own in front.
+func locations(f *fixture) {
+	ada := f.user("ada")
+	group := f.group("Payments", ada)
+	f.user("bob")
+	for path, filter := range map[string]string{
+		"/Groups": `members.$ref eq "` + f.BaseURL + "/Users/" + ada + `"`,
+		"/Users":  `groups.$ref eq "` + f.BaseURL + "/Groups/" + group + `"`,
+		"/":       `meta.location eq "` + f.BaseURL + "/Users/" + ada + `"`,
+	} {
+		f.do("GET", path+"?filter="+url.QueryEscape(filter), nil).is(200, "totalResults", 1)
+		f.do("GET", path+"?sortBy=id&filter="+url.QueryEscape(filter), nil).is(200, "totalResults", 1)
+	}
 }
 
 func filtersRefused(f *fixture) {
@@ -211,6 +227,7 @@ func projections(f *fixture) {
 	ext := `"` + enterprise + `"`
 	for query, want := range map[string][]any{
 		"attributes=name.givenName":                             {"name.givenName", "Barbara", "name.familyName", nil, "userName", nil, "id", id},
+		"attributes=title&attributes=nickName,userName":         {"title", "Tour Guide", "nickName", "Babs", "userName", "ada", "locale", nil},
 		"attributes=name":                                       {"name.givenName", "Barbara", "name.familyName", "Jensen"},
 		"attributes=emails.value,%20userName":                   {"emails[0].value", "bjensen@example.test", "emails[0].type", nil, "userName", "ada"},
 		"attributes=nosuch":                                     {"id", id, "userName", nil, "schemas[0]", userSchema},

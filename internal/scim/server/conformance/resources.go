@@ -97,6 +97,10 @@ func userName(f *fixture) {
 
 func active(f *fixture) {
 	id := f.user("ada")
+	f.do("GET", "/Users?filter=active eq true", nil).is(200, "totalResults", 1, "Resources[0].active", true) // who is pushed without a word on it is active, and is shown so
+	f.do("PUT", "/Users/"+id, userOf(obj{"userName": "ada", "active": false})).is(200, "active", false)
+	f.do("PUT", "/Users/"+id, userOf(obj{"userName": "ada"})).is(200, "active", true)
+	f.patch("/Users/"+id, obj{"op": "remove", "path": "active"}).is(200, "active", nil)
 	f.patch("/Users/"+id, obj{"op": "replace", "path": "active", "value": false}).is(200, "active", false)
 	f.do("GET", "/Users/"+id, nil).is(200, "active", false) // still there, still found
 	f.do("GET", "/Users?filter=active eq false", nil).is(200, "totalResults", 1)
@@ -158,7 +162,7 @@ func members(f *fixture) {
 		}
 	}
 	for name, member := range map[string]obj{
-		"Group": {"value": group, "type": "Group"}, "GroupByRef": {"value": group, "$ref": f.BaseURL + "/Groups/" + group}, "Unknown": {"value": "nobody"}, "NoValue": {"display": "x"},
+		"Group": {"value": group, "type": "Group"}, "GroupByRef": {"value": group, "$ref": f.BaseURL + "/Groups/" + group}, "Unknown": {"value": "nobody"}, "NoValue": {"display": "x"}, "TypeAlone": {"type": "User"}, "RefElsewhere": {"$ref": "https://x.test/people/1"},
 		"OtherType": {"value": ada, "type": "Device"},
 	} {
 		for _, a := range []answer{
@@ -173,6 +177,9 @@ func members(f *fixture) {
 	}
 	f.do("GET", path, nil).is(200, "members.#", 1)
 	f.do("GET", "/Groups", nil).is(200, "totalResults", 1)
+	f.patch(path, obj{"op": "add", "path": "members", "value": []obj{{"$ref": f.BaseURL + "/Users/" + bob}}}).is(204) // §2.4: the URL says who it is
+	f.do("GET", path, nil).is(200, "members.#", 2)
+	f.do("PUT", path, groupOf(obj{"displayName": "Payments", "members": []obj{{"$ref": "../Users/" + bob, "type": "User"}}})).is(200, "members.#", 1, "members[0].value", bob)
 }
 
 func enterpriseAttributes(f *fixture) {
@@ -186,6 +193,8 @@ func enterpriseAttributes(f *fixture) {
 	for _, value := range []any{boss, obj{"value": boss}, []obj{{"value": boss}}} {
 		f.patch("/Users/"+id, obj{"op": "replace", "path": enterprise + ":manager", "value": value}).is(200, ext+"manager.value", boss)
 	}
+	f.patch("/Users/"+id, obj{"op": "replace", "path": enterprise + ":manager", "value": obj{"$ref": "../Users/" + id}}).is(200, ext+"manager.value", id)
+	f.patch("/Users/"+id, obj{"op": "replace", "path": enterprise + ":manager", "value": obj{"$ref": f.BaseURL + "/Users/" + boss}}).is(200, ext+"manager.value", boss)
 	f.do("GET", `/Users?filter=`+enterprise+`:manager eq "`+boss+`"`, nil).is(200, "totalResults", 1)
 	f.patch("/Users/"+id, obj{"op": "remove", "path": enterprise + ":manager"}).is(200, ext+"manager", nil)
 }
@@ -229,7 +238,7 @@ func schemaDocuments(f *fixture) {
 	}
 	f.do("GET", "/Schemas/"+userSchema, nil).is(200, "attributes[name=userName].uniqueness", "server", "attributes[name=userName].required", true,
 		"attributes[name=groups].mutability", "readOnly", "attributes[name=emails].multiValued", true)
-	f.do("GET", "/Schemas/"+groupSchema, nil).is(200, "attributes[name=members].subAttributes[name=value].mutability", "immutable")
+	f.do("GET", "/Schemas/"+groupSchema, nil).is(200, "attributes[name=members].subAttributes[name=display].mutability", "readOnly", "attributes[name=members].subAttributes[name=value].mutability", "immutable")
 }
 
 func mutability(f *fixture) {
