@@ -142,19 +142,19 @@ func (m membership) removeWhere(c patch.MemberChange, current []server.Link) {
 		if !decided {
 			in = !m.all
 		}
-		if in && c.Filter.MatchElement(element(l)) {
+		if in && c.Filter.MatchElement(element(l, c.Base)) {
 			m.set[l.ID] = false
 		}
 	}
 	for id, in := range m.set {
-		if in && !seen[id] && c.Filter.MatchElement(element(server.Link{ID: id, Type: "User"})) {
+		if in && !seen[id] && c.Filter.MatchElement(element(server.Link{ID: id, Type: "User"}, c.Base)) {
 			m.set[id] = false
 		}
 	}
 }
 
-func element(l server.Link) scim.Object {
-	return scim.Object{"value": l.ID, "type": l.Type, "display": l.Display, "$ref": "/Users/" + l.ID}
+func element(l server.Link, base string) scim.Object {
+	return scim.Object{"value": l.ID, "type": l.Type, "display": l.Display, "$ref": base + "/Users/" + l.ID}
 }
 
 // change applies changes to the members of a pool.

@@ -31,6 +31,7 @@ type MemberChange struct {
 	Op     MemberOp
 	IDs    []string        // without duplicates, in the order sent
 	Filter *filter.Matcher // for RemoveWhere: MatchElement it with {"value", "type", "display", "$ref"} of each member
+	Base   string          // for RemoveWhere: the public URL of the service, in front of the path in $ref; GroupOps leaves it empty
 }
 
 // GroupOps splits the operations on a Group into those on its attributes, for Apply, and those on its members, in order, so

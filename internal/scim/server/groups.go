@@ -94,6 +94,9 @@ func (c *call) patchGroup() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	for i := range members {
+		members[i].Base = c.base
+	}
 	r, err := c.updateGroup(func(have scim.Object) (scim.Object, []patch.MemberChange, error) {
 		want, _, err := patch.Apply(k.schema, have, attributes)
 		return want, members, err

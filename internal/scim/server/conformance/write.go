@@ -180,6 +180,9 @@ func patchGroup(f *fixture) {
 	f.do("GET", path, nil).is(200, "members.#", 1, "members[0].value", bob)
 	f.patch(path, obj{"op": "replace", "value": obj{"members": refs(ada)}}).is(204)
 	f.do("GET", path, nil).is(200, "members.#", 1, "members[0].value", ada)
+	f.patch(path, obj{"op": "add", "path": "members", "value": refs(eve)}).is(204)
+	f.patch(path, obj{"op": "remove", "path": `members[$ref eq "` + f.BaseURL + "/Users/" + eve + `"]`}).is(204) // as GET shows it
+	f.do("GET", path, nil).is(200, "members.#", 1, "members[0].value", ada)
 	f.patch(path, obj{"op": "remove", "path": "members"}).is(204)
 	f.do("GET", path, nil).is(200, "members", nil)
 }

@@ -347,7 +347,7 @@ func (g groups) apply(members map[string]bool, c patch.MemberChange) error {
 	case patch.RemoveWhere:
 		maps.DeleteFunc(members, func(id string, _ bool) bool {
 			name, _ := g.users[id].attributes["userName"].(string)
-			return c.Filter.MatchElement(scim.Object{"value": id, "type": "User", "display": name, "$ref": "/Users/" + id})
+			return c.Filter.MatchElement(scim.Object{"value": id, "type": "User", "display": name, "$ref": c.Base + "/Users/" + id})
 		})
 	}
 	for _, id := range c.IDs {
