@@ -235,6 +235,8 @@ func TestApplyRefuses(t *testing.T) {
 		"WrongTypeElement":  {`{"op":"add","path":"emails","value":["x"]}`, scim.InvalidValue, "must be an object"},
 		"TooLong":           {`{"op":"replace","path":"` + ent + `:department","value":"` + strings.Repeat("x", 1025) + `"}`, scim.InvalidValue, ent + `:department": this may be at most 1024`},
 		"NoTarget":          {`{"op":"replace","path":"ims[type ne \"x\"].value","value":"v"}`, scim.NoTarget, "does not say what a new one would be"},
+		"NoTargetValue":     {`{"op":"replace","path":"emails[value eq \"gone@x\"].type","value":"home"}`, scim.NoTarget, "No element of"},
+		"NoTargetElement":   {`{"op":"replace","path":"emails[type eq \"work\" and value eq \"gone@x\"]","value":{"display":"x"}}`, scim.NoTarget, "No element of"},
 		"NoTargetOr":        {`{"op":"add","path":"ims[type eq \"x\" or type eq \"y\"].value","value":"v"}`, scim.NoTarget, "does not say"},
 		"Contradiction":     {`{"op":"add","path":"ims[type eq \"x\" and type eq \"y\"].value","value":"v"}`, scim.NoTarget, "does not say"},
 		"TwoPrimaries":      {`{"op":"replace","path":"emails[value pr].primary","value":true}`, scim.InvalidValue, "at most one element can be primary"},

@@ -5,7 +5,8 @@
 // Where the RFC leaves room, this is decided:
 //   - A value path that matches nothing creates the element for add and for replace, with what its filter says (type eq
 //     "work" gives type work), so that later operations of the same request land on it. Entra ID relies on this.
-//     A filter that is more than equalities joined by and can't be satisfied by a new element: 400 noTarget.
+//     A filter that is more than equalities joined by and can't be satisfied by a new element, and a replace of an element
+//     that the filter names by its value means that one alone: 400 noTarget.
 //   - replace of elements chosen by a filter replaces them whole, but keeps what the filter's equalities say of them.
 //   - remove with a list of values removes those elements alone (Entra ID's older form); an empty list removes none.
 //     On a single-valued attribute the value is ignored. Removing what is not there succeeds.

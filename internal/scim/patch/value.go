@@ -279,6 +279,9 @@ func newElement(p path.Path, e any, op Operation) (any, error) {
 // createElement makes the element that a value path did not find.
 func createElement(p path.Path, op Operation) (any, error) {
 	base, ok := fromFilter(p)
+	if op.Op == Replace && base["value"] != nil {
+		return nil, scim.BadRequest(scim.NoTarget, "No element of %q has the value that the path names.", p.Attribute.Name)
+	}
 	if !ok {
 		return nil, scim.BadRequest(scim.NoTarget, "No element of %q matches the path, and its filter does not say what a new one would be.", p.Attribute.Name)
 	}

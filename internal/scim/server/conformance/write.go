@@ -156,6 +156,7 @@ func patchReplace(f *fixture) {
 	f.patch(path, obj{"op": "replace", "path": `emails[type eq "work"]`, "value": obj{"value": "z"}}).is(200, "emails.#", 2, "emails[type=work].value", "z")
 	f.patch(path, obj{"op": "replace", "path": `emails[type eq "home"].value`, "value": "y"}).is(200, "emails[type=home].value", "y", "emails[type=work].value", "z")
 	f.patch(path, obj{"op": "replace", "path": `emails[type eq "other"].value`, "value": "o"}).is(200, "emails[type=other].value", "o") // decided in docs/adr/0005
+	f.patch(path, obj{"op": "replace", "path": `emails[value eq "gone@example.test"].type`, "value": "home"}).problem(400, "noTarget")
 	f.patch(path, obj{"op": "replace", "path": `emails[type eq "x" or type eq "y"].value`, "value": "o"}).problem(400, "noTarget")
 	f.patch(path, obj{"op": "replace", "path": "emails", "value": []obj{{"value": "only"}}}).is(200, "emails.#", 1, "emails[0].value", "only")
 	f.patch(path, obj{"op": "replace", "path": "emails", "value": []obj{}}).is(200, "emails", nil)
