@@ -87,7 +87,7 @@ func (a *Attribute) putInto(out, body scim.Object, prefix string) error {
 
 func (e Extension) putInto(out, body scim.Object) error {
 	v := ValueOf(body, e.Schema.ID)
-	if v == nil {
+	if scim.Unassigned(v) {
 		return nil
 	}
 	in, ok := v.(scim.Object)
