@@ -86,8 +86,8 @@ func enterpriseAttributes() []*Attribute {
 		attribute("department", String, "Department."),
 		attribute("manager", Complex, "The person's manager.", subs(
 			attribute("value", String, "The manager's id.", caseExact, length(maxID)),
-			attribute("$ref", Reference, "The manager's URL, made by the server.", readOnly, refers("User")),
-			attribute("displayName", String, "The manager's name, made by the server.", readOnly),
+			attribute("$ref", Reference, "The manager's URL: read where there is no value, not answered.", readOnly, refers("User")),
+			attribute("displayName", String, "The manager's name: not kept; it is in the manager's own resource.", readOnly),
 		)),
 	}
 }
