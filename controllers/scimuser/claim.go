@@ -3,12 +3,10 @@ package scimuser
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -75,10 +73,7 @@ func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.user), &live); err != nil {
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	}
-	webhooks := slices.ContainsFunc(live.ManagedFields, func(m metav1.ManagedFieldsEntry) bool {
-		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
-	})
-	if !webhooks || live.Status.UserName != "" || live.UID != p.user.UID {
+	if !claims.MadeByWebhook(&live) || live.Status.UserName != "" || live.UID != p.user.UID {
 		return false, nil
 	}
 	p.silent = true

@@ -6,6 +6,7 @@ package claims
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -151,6 +152,14 @@ func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (cl
 		return nil, nil
 	}
 	return holder, nil
+}
+
+// MadeByWebhook says whether a webhook wrote o, read from the API server with its managed fields: o without its claim may then be one that is
+// being created, or one that no client was ever told of.
+func MadeByWebhook(o client.Object) bool {
+	return slices.ContainsFunc(o.GetManagedFields(), func(m metav1.ManagedFieldsEntry) bool {
+		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
+	})
 }
 
 func holds(c *v1alpha1.NameClaim, holder client.Object) bool {

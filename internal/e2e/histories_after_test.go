@@ -17,14 +17,15 @@ import (
 	"lightrun.com/scim-operator/internal/names"
 )
 
-// settles waits until Kubernetes and the portal agree on the round's people: each name once, claimed by who bears it, with one account that is
-// active when the person is; who was deleted is gone, and no claim is left that nobody needs.
+// settles waits until Kubernetes and the portal agree on the round's people and groups: each name once, claimed by who bears it, with one
+// account that is active when the person is, or one pool; who was deleted is gone, and no claim is left that nobody needs.
 func (r *round) settles() {
 	eventually(r.t, "everybody once, in Kubernetes and in the portal", func(ctx context.Context) error {
 		var users v1alpha1.ScimUserList
+		var pools v1alpha1.AgentPoolList
 		var held v1alpha1.NameClaimList
 		in := client.InNamespace(devenv.Namespace)
-		if err := errors.Join(r.env.Client.List(ctx, &users, in), r.env.Client.List(ctx, &held, in)); err != nil {
+		if err := errors.Join(r.env.Client.List(ctx, &users, in), r.env.Client.List(ctx, &pools, in), r.env.Client.List(ctx, &held, in)); err != nil {
 			return err
 		}
 		holders := map[string]string{}
@@ -36,7 +37,7 @@ func (r *round) settles() {
 				return err
 			}
 		}
-		return r.noStrays(held.Items, users.Items)
+		return errors.Join(r.settledGroups(ctx, pools.Items, users.Items, holders), r.noStrays(held.Items, users.Items, pools.Items))
 	})
 }
 
@@ -71,24 +72,23 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, holders map[s
 	return nil
 }
 
-func (r *round) known(id string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.tags[id]
-}
-
 // noStrays checks that every claim is one that its holder needs. Those that a cut-off rename left are released when they are old enough to be told
 // from one under way; a short run does not wait for that.
-func (r *round) noStrays(held []v1alpha1.NameClaim, users []v1alpha1.ScimUser) error {
+func (r *round) noStrays(held []v1alpha1.NameClaim, users []v1alpha1.ScimUser, pools []v1alpha1.AgentPool) error {
 	needed := map[string]bool{}
 	for _, u := range users {
 		for _, name := range []string{u.Spec.UserName, u.Status.UserName} { // the latter is what the account bears still
 			needed[claims.ObjectName(v1alpha1.ClaimUser, name)+string(u.UID)] = true
 		}
 	}
+	for _, p := range pools {
+		for _, name := range append(p.Names(), p.Status.DisplayName) {
+			needed[claims.ObjectName(v1alpha1.ClaimPool, name)+string(p.UID)] = true
+		}
+	}
 	for _, c := range held {
 		young := time.Since(c.CreationTimestamp.Time) < nameclaim.DefaultGrace
-		if c.Spec.Type == v1alpha1.ClaimUser && !needed[c.Name+c.Spec.Holder.UID] && (r.long || !young) {
+		if !needed[c.Name+c.Spec.Holder.UID] && (r.long || !young) {
 			return fmt.Errorf("the claim %s of %s is left", c.Name, c.Spec.Holder.Name)
 		}
 	}

@@ -56,8 +56,10 @@ func (p *pusher) somebody() string {
 }
 
 // someName is one of few, in one of two spellings.
-func (p *pusher) someName() string {
-	name := p.names[p.rand.IntN(len(p.names))]
+func (p *pusher) someName() string { return p.some(p.names) }
+
+func (p *pusher) some(names []string) string {
+	name := names[p.rand.IntN(len(names))]
 	if p.rand.IntN(4) == 0 {
 		return strings.ToUpper(name)
 	}
@@ -111,17 +113,17 @@ func (p *pusher) get(ctx context.Context, tag string) bool {
 	return answered
 }
 
-func filtered(attribute, value string) string {
-	return "/Users?filter=" + url.QueryEscape(fmt.Sprintf("%s eq %q", attribute, value))
+func filtered(kind, attribute, value string) string {
+	return kind + "?filter=" + url.QueryEscape(fmt.Sprintf("%s eq %q", attribute, value))
 }
 
 func (p *pusher) find(ctx context.Context, name string) bool {
-	_, answered := p.do(ctx, ask{request: histories.Find{Name: name}, method: http.MethodGet, path: filtered("userName", name)})
+	_, answered := p.do(ctx, ask{request: histories.Find{Name: name}, method: http.MethodGet, path: filtered("/Users", "userName", name)})
 	return answered
 }
 
 func (p *pusher) search(ctx context.Context, tag string) bool {
-	_, answered := p.do(ctx, ask{request: histories.Search{Tag: tag}, method: http.MethodGet, path: filtered("externalId", tag)})
+	_, answered := p.do(ctx, ask{request: histories.Search{Tag: tag}, method: http.MethodGet, path: filtered("/Users", "externalId", tag)})
 	return answered
 }
 
@@ -176,51 +178,4 @@ func (p *pusher) replace(ctx context.Context, tag string) bool {
 	u := histories.Update{Tag: tag, Name: &who.Name, Title: &who.Title, Nick: &who.Nick, Active: &who.Active}
 	_, answered := p.do(ctx, ask{request: u, method: http.MethodPut, path: "/Users/" + p.id(tag), body: document(who)})
 	return answered
-}
-
-// pushGroups changes and reads who is in the groups until ctx ends.
-func (p *pusher) pushGroups(ctx context.Context) {
-	for ctx.Err() == nil {
-		p.breathe(ctx, p.pushGroup(ctx))
-	}
-}
-
-// pushGroup does one thing. It says whether that was answered.
-func (p *pusher) pushGroup(ctx context.Context) bool {
-	group := p.groups[p.rand.IntN(len(p.groups))]
-	some := p.someStaff()
-	switch choice := p.rand.IntN(100); {
-	case choice < 20:
-		_, answered := p.do(ctx, ask{request: histories.Members{Group: group}, method: http.MethodGet, path: "/Groups/" + group})
-		return answered
-	case choice < 40:
-		return p.get(ctx, some[0])
-	case choice < 65:
-		return p.change(ctx, histories.Change{Group: group, Add: some}, map[string]any{"op": "add", "path": "members", "value": p.references(some)})
-	case choice < 90:
-		return p.change(ctx, histories.Change{Group: group, Remove: some}, map[string]any{"op": "remove", "path": "members", "value": p.references(some)})
-	}
-	return p.change(ctx, histories.Change{Group: group, Add: some, Replace: true}, map[string]any{"op": "replace", "path": "members", "value": p.references(some)})
-}
-
-func (p *pusher) change(ctx context.Context, c histories.Change, operation map[string]any) bool {
-	_, answered := p.do(ctx, ask{request: c, method: http.MethodPatch, path: "/Groups/" + c.Group, body: patch(operation)})
-	return answered
-}
-
-// someStaff are one to three of the staff.
-func (p *pusher) someStaff() []string {
-	var tags []string
-	for _, i := range p.rand.Perm(len(p.staff))[:1+p.rand.IntN(3)] {
-		tags = append(tags, p.staff[i])
-	}
-	return tags
-}
-
-func (p *pusher) references(tags []string) []any {
-	var out []any
-	for _, tag := range tags {
-		out = append(out, map[string]any{"value": p.id(tag)})
-	}
-	return out
 }

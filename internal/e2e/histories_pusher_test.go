@@ -25,6 +25,7 @@ type pusher struct {
 	http   *http.Client
 	made   int
 	seen   map[string]sighting
+	only   *replica // whom to ask; nil for anyone
 }
 
 // sighting is a user as this pusher saw it last.
@@ -51,7 +52,10 @@ type ask struct {
 // do sends a request to one of the webhooks and records it. What changed nothing is not recorded: what was never sent, refused for its rate,
 // or a read that was not answered. answered is false for those, and when a write was not answered.
 func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answered bool) {
-	to := p.replicas[p.rand.IntN(len(p.replicas))]
+	to := p.only
+	if to == nil {
+		to = p.replicas[p.rand.IntN(len(p.replicas))]
+	}
 	e := histories.Event{Client: p.number, Call: p.history.Now(), Server: to.process(), Request: a.request}
 	status, etag, body, err := p.send(context.WithoutCancel(ctx), to.url, a) // what is begun is finished
 	if to.process() != e.Server {
@@ -123,13 +127,24 @@ func (p *pusher) understand(a ask, status int, etag string, body map[string]any)
 		p.t.Errorf("%s %s answered %d %v", a.method, a.path, status, body)
 	}
 	answer := histories.Answer{Outcome: histories.Done}
-	if _, ok := a.request.(histories.Members); ok {
-		answer.Members = p.members(body)
-	} else if len(shown) == 1 && body != nil {
+	switch {
+	case len(shown) != 1 || body == nil:
+	case strings.HasPrefix(a.path, "/Groups"):
+		group := p.meetGroup(shown[0].(map[string]any))
+		answer.Group, answer.Members = &group, p.members(body)
+	default:
 		person := p.meet(shown[0].(map[string]any), etag)
 		answer.Person = &person
 	}
 	return answer
+}
+
+// meetGroup reads a group and remembers it.
+func (p *pusher) meetGroup(body map[string]any) histories.Group {
+	word := func(name string) string { s, _ := body[name].(string); return s }
+	group := histories.Group{Tag: word("externalId"), Name: word("displayName")}
+	p.metGroup(group.Tag, word("id"))
+	return group
 }
 
 // meet reads a user and remembers them.
@@ -141,11 +156,11 @@ func (p *pusher) meet(user map[string]any, etag string) histories.Person {
 	list, _ := user["groups"].([]any)
 	for _, g := range list {
 		id, _ := g.(map[string]any)["value"].(string)
-		groups = append(groups, id)
+		groups = append(groups, p.known(id))
 	}
 	slices.Sort(groups)
 	person.Groups = strings.Join(groups, ",")
-	p.met(person.Tag, word("id"))
+	p.metPerson(person.Tag, word("id"))
 	p.seen[person.Tag] = sighting{person, etag}
 	return person
 }

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,14 +22,17 @@ type round struct {
 	*drill
 	number  int
 	history *histories.History
-	names   []string
-	groups  []string // ids
+	names   []string // of people
+	teams   []string // names of groups that come and go
+	groups  []string // tags of groups that stay
 	staff   []string // tags of people who are in groups; they are changed but never deleted
 
-	mu   sync.Mutex
-	ids  map[string]string // SCIM ids by tag
-	tags map[string]string // and back
-	late []string          // tags that were seen last
+	mu        sync.Mutex
+	ids       map[string]string // SCIM ids by tag, of people and groups
+	tags      map[string]string // and back
+	late      []string          // tags of people who were seen last
+	lateTeams []string          // and of groups that come and go
+	met       []string          // tags of all groups
 }
 
 func newRound(d *drill, n int) *round {
@@ -38,6 +40,9 @@ func newRound(d *drill, n int) *round {
 	r := &round{drill: d, number: n, history: histories.Begin(), ids: map[string]string{}, tags: map[string]string{}}
 	for i := range 4 {
 		r.names = append(r.names, r.userName(fmt.Sprintf("n%d", i)))
+	}
+	for i := range 3 {
+		r.teams = append(r.teams, r.userName(fmt.Sprintf("team%d", i)))
 	}
 	p := r.newPusher(0)
 	for i := range 5 {
@@ -49,10 +54,12 @@ func newRound(d *drill, n int) *round {
 		}
 	}
 	for i := range 2 {
-		group := d.must("POST", "/Groups", map[string]any{
-			"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}, "displayName": r.userName(fmt.Sprintf("group%d", i)),
-		}, http.StatusCreated)
-		r.groups = append(r.groups, group.id())
+		tag := fmt.Sprintf("group%d-r%d", i, n)
+		r.groups = append(r.groups, tag)
+		p.createGroup(d.t.Context(), histories.Group{Tag: tag, Name: r.userName(fmt.Sprintf("group%d", i))}, nil)
+		if r.id(tag) == "" {
+			d.t.Fatalf("round %d can't begin: %s could not be pushed", n, tag)
+		}
 	}
 	return r
 }
@@ -65,13 +72,41 @@ func (r *round) id(tag string) string {
 	return r.ids[tag]
 }
 
-// met notes whom an answer showed.
-func (r *round) met(tag, id string) {
+// known is the tag of whom an answer showed; "" for others.
+func (r *round) known(id string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tags[id]
+}
+
+// metPerson notes whom an answer showed.
+func (r *round) metPerson(tag, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ids[tag], r.tags[id] = id, tag
-	if !slices.Contains(r.late, tag) && !slices.Contains(r.staff, tag) {
-		r.late = append(r.late, tag)
-		r.late = r.late[max(0, len(r.late)-6):]
+	if !slices.Contains(r.staff, tag) {
+		r.late = lately(r.late, tag)
 	}
+}
+
+// metGroup notes which group an answer showed.
+func (r *round) metGroup(tag, id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ids[tag] == "" {
+		r.met = append(r.met, tag)
+	}
+	r.ids[tag], r.tags[id] = id, tag
+	if !slices.Contains(r.groups, tag) {
+		r.lateTeams = lately(r.lateTeams, tag)
+	}
+}
+
+// lately puts a tag among the last that were seen.
+func lately(late []string, tag string) []string {
+	if slices.Contains(late, tag) {
+		return late
+	}
+	late = append(late, tag)
+	return late[max(0, len(late)-6):]
 }

@@ -26,8 +26,8 @@ const (
 	load = 4 * time.Second
 	// search is how long a part of a history may take to be explained; most take milliseconds.
 	search = time.Minute
-	// clients push users, connections push groups.
-	clients, connections = 6, 2
+	// clients push users, connections push members of groups that stay, teams push groups that come and go.
+	clients, connections, teams = 6, 2, 3
 )
 
 // TestHistories: two webhooks over one API server are pushed to from all sides while programs are killed, and in the end everything is killed. What the
@@ -131,7 +131,10 @@ func (d *drill) round(n int) int {
 		busy.Go(func() { r.newPusher(i + 1).pushUsers(pushing) })
 	}
 	for i := range connections {
-		busy.Go(func() { r.newPusher(clients + i + 1).pushGroups(pushing) })
+		busy.Go(func() { r.newPusher(clients + i + 1).pushMembers(pushing) })
+	}
+	for i := range teams {
+		busy.Go(func() { r.newPusher(clients + connections + i + 1).pushGroups(pushing) })
 	}
 	r.disturb()
 	stop()

@@ -45,8 +45,8 @@ type Result struct {
 // Check cuts the history into parts and looks for an explanation of each, for at most patience apiece.
 func Check(events []Event, patience time.Duration) Result {
 	c := &checker{events: events, patience: patience, result: Result{Operations: len(events)}}
-	c.users()
-	c.names()
+	c.objects("user", "name", events)
+	c.objects("group", "group name", groups(events))
 	c.members()
 	return c.result
 }
@@ -77,7 +77,7 @@ func (c *checker) part(name string, m porcupine.Model, events []Event) {
 // cached says whether a replica answers the request from its cache.
 func cached(request any) bool {
 	switch request.(type) {
-	case Search, Members:
+	case Search, members:
 		return true
 	}
 	return false
@@ -95,10 +95,16 @@ func (p parts) put(name string, e Event) {
 	}
 }
 
-// users checks each user by itself.
-func (c *checker) users() {
+// objects checks each object of a kind, and each name of that kind, by itself.
+func (c *checker) objects(kind, name string, events []Event) {
+	c.each(kind, events)
+	c.names(name, events)
+}
+
+// each checks each object by itself.
+func (c *checker) each(kind string, events []Event) {
 	found := parts{}
-	for _, e := range c.events {
+	for _, e := range events {
 		switch r := e.Request.(type) {
 		case Create:
 			if e.Answer.Outcome != Taken {
@@ -116,11 +122,11 @@ func (c *checker) users() {
 		}
 	}
 	for _, tag := range slices.Sorted(maps.Keys(found)) {
-		c.part("user "+tag, model(userState{}, stepUser), found[tag])
+		c.part(kind+" "+tag, model(userState{}, stepUser), found[tag])
 	}
 }
 
-// subject is the tag of the user that a request names; "" for none.
+// subject is the tag of the object that a request names; "" for none.
 func subject(request any) string {
 	switch r := request.(type) {
 	case Get:
@@ -136,10 +142,10 @@ func subject(request any) string {
 }
 
 // names checks each name by itself.
-func (c *checker) names() {
-	could, answered := c.bearers()
+func (c *checker) names(kind string, events []Event) {
+	could, answered := bearers(events)
 	found := parts{}
-	for _, e := range c.events {
+	for _, e := range events {
 		switch r := e.Request.(type) {
 		case Create:
 			found.put(names.Fold(r.Person.Name), e)
@@ -156,12 +162,12 @@ func (c *checker) names() {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		c.part("name "+name, model(nameState{}, stepName(name)), found[name])
+		c.part(kind+" "+name, model(nameState{}, stepName(name)), found[name])
 	}
 }
 
-// bearers is which names, folded, each user could ever have had, and whose POST was answered.
-func (c *checker) bearers() (could map[string]map[string]bool, answered map[string]bool) {
+// bearers is which names, folded, each object could ever have had, and whose POST was answered.
+func bearers(events []Event) (could map[string]map[string]bool, answered map[string]bool) {
 	could, answered = map[string]map[string]bool{}, map[string]bool{}
 	add := func(tag, name string) {
 		if could[tag] == nil {
@@ -169,7 +175,7 @@ func (c *checker) bearers() (could map[string]map[string]bool, answered map[stri
 		}
 		could[tag][names.Fold(name)] = true
 	}
-	for _, e := range c.events {
+	for _, e := range events {
 		switch r := e.Request.(type) {
 		case Create:
 			add(r.Person.Tag, r.Person.Name)
@@ -181,45 +187,4 @@ func (c *checker) bearers() (could map[string]map[string]bool, answered map[stri
 		}
 	}
 	return could, answered
-}
-
-// members checks each person in each group by itself.
-func (c *checker) members() {
-	groups, people := map[string]bool{}, map[string]bool{}
-	for _, e := range c.events {
-		if r, ok := e.Request.(Change); ok {
-			groups[r.Group] = true
-			for _, tag := range slices.Concat(r.Add, r.Remove) {
-				people[tag] = true
-			}
-		}
-	}
-	for _, group := range slices.Sorted(maps.Keys(groups)) {
-		for _, tag := range slices.Sorted(maps.Keys(people)) {
-			c.part("member "+tag+" of "+group, model(false, stepMember(group, tag)), c.member(group, tag))
-		}
-	}
-}
-
-// member lists what says anything of one person in one group.
-func (c *checker) member(group, tag string) []Event {
-	var out []Event
-	for _, e := range c.events {
-		concerns := false
-		switch r := e.Request.(type) {
-		case Change:
-			_, speaks := r.decides(tag, false)
-			concerns = r.Group == group && speaks
-		case Members:
-			concerns = r.Group == group
-		case Search: // from a cache, like Members; one of the two is enough
-		default:
-			e.Request = Get{tag}
-			concerns = e.Answer.Person != nil && e.Answer.Person.Tag == tag
-		}
-		if concerns {
-			out = append(out, e)
-		}
-	}
-	return out
 }

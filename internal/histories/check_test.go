@@ -33,7 +33,11 @@ var (
 	second   = Person{Tag: "t2", Name: "ADA", Active: true}
 	inGroup  = Person{Tag: "t1", Name: "ada", Active: true, Groups: "g"}
 
+	team  = Group{Tag: "g", Name: "team"}
+	rival = Group{Tag: "h", Name: "TEAM"}
+
 	made  = at(0, 1, Create{ada}, shows(ada))
+	built = at(0, 1, CreateGroup{Group: team}, showsGroup(team))
 	lost  = Answer{}
 	done  = Answer{Outcome: Done}
 	taken = Answer{Outcome: Taken}
@@ -42,8 +46,11 @@ var (
 
 func shows(p Person) Answer { return Answer{Outcome: Done, Person: &p} }
 
+func showsGroup(g Group) Answer { return Answer{Outcome: Done, Group: &g} }
+
+// listing is the answer to GetGroup.
 func listing(tags ...string) Answer {
-	return Answer{Outcome: Done, Members: append([]string{}, tags...)}
+	return Answer{Outcome: Done, Group: &team, Members: append([]string{}, tags...)}
 }
 
 // TestCheck holds the checker itself to account: what a service may do is accepted, and each way of losing or doubling a write is found, in the part
@@ -52,6 +59,7 @@ func TestCheck(t *testing.T) {
 	title, nick := Update{Tag: "t1", Title: text("B")}, Update{Tag: "t1", Nick: text("C")}
 	matched := Update{Tag: "t1", Nick: text("C"), If: &ada}
 	toBob := Update{Tag: "t1", Name: text("bob")}
+	staff, toStaff := Group{Tag: "g", Name: "staff"}, Change{Group: "g", Name: text("staff")}
 	tests := map[string]struct {
 		reason string
 		events script
@@ -88,15 +96,35 @@ func TestCheck(t *testing.T) {
 		"CachedOwn":     {"A replica's search is behind its own write.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, Search{"t1"}, shows(ada))}, "user t1"},
 		"CachedUnknown": {"A search shows what was never so.", script{made, on("b/1", at(4, 5, Search{"t1"}, shows(adaC)))}, "user t1"},
 
-		"Member":             {"A person joins and leaves a group.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup)), at(6, 7, Change{Group: "g", Remove: []string{"t1"}}, done), at(8, 9, Get{"t1"}, shows(ada))}, ""},
-		"DroppedMember":      {"An answered addition is not there.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(ada))}, "member t1 of g"},
-		"DroppedByOther":     {"An addition of one person dropped another.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(2, 3, Change{Group: "g", Add: []string{"t2"}}, done), on("b/1", at(4, 5, Change{Group: "g", Add: []string{"t3"}}, done)), at(6, 7, Get{"t1"}, shows(ada))}, "member t1 of g"},
-		"Replaced":           {"A replacement leaves out who is not listed.", script{at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, Members{"g"}, listing("t2"))}, ""},
-		"NotReplaced":        {"A replacement left somebody in.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
-		"MembersBehind":      {"Another replica's list of members is behind.", script{at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), on("b/1", at(4, 5, Members{"g"}, listing()))}, ""},
-		"MembersBehindOwn":   {"A replica's list of members is behind its own change.", script{at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Members{"g"}, listing())}, "member t1 of g"},
-		"UnansweredAddition": {"An addition that was not answered may be there or not.", script{made, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, lost), at(4, 5, Get{"t1"}, shows(ada)), at(6, 7, Get{"t1"}, shows(inGroup))}, ""},
-		"MemberFromNowhere":  {"A person is in a group that nobody put them in.", script{made, at(2, 3, Change{Group: "g", Remove: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+		"Member":             {"A person joins and leaves a group.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup)), at(6, 7, Change{Group: "g", Remove: []string{"t1"}}, done), at(8, 9, Get{"t1"}, shows(ada))}, ""},
+		"DroppedMember":      {"An answered addition is not there.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(ada))}, "member t1 of g"},
+		"DroppedByOther":     {"An addition of one person dropped another.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(2, 3, Change{Group: "g", Add: []string{"t2"}}, done), on("b/1", at(4, 5, Change{Group: "g", Add: []string{"t3"}}, done)), at(6, 7, Get{"t1"}, shows(ada))}, "member t1 of g"},
+		"Replaced":           {"A replacement leaves out who is not listed.", script{built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, GetGroup{"g"}, listing("t2"))}, ""},
+		"NotReplaced":        {"A replacement left somebody in.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+		"MembersBehind":      {"Another replica's list of members is behind.", script{built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), on("b/1", at(4, 5, GetGroup{"g"}, listing()))}, ""},
+		"MembersBehindOwn":   {"A replica's list of members is behind its own change.", script{built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, GetGroup{"g"}, listing())}, "member t1 of g"},
+		"UnansweredAddition": {"An addition that was not answered may be there or not.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, lost), at(4, 5, Get{"t1"}, shows(ada)), at(6, 7, Get{"t1"}, shows(inGroup))}, ""},
+		"MemberFromNowhere":  {"A person is in a group that nobody put them in.", script{made, built, at(2, 3, Change{Group: "g", Remove: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+
+		"GroupLife":             {"A group is made, renamed, read, found and deleted, and its name is given anew.", script{built, at(2, 3, toStaff, done), at(4, 5, GetGroup{"g"}, showsGroup(staff)), at(4, 5, FindGroup{"STAFF"}, showsGroup(staff)), at(6, 7, DeleteGroup{"g"}, done), at(8, 9, GetGroup{"g"}, none), at(8, 9, CreateGroup{Group: Group{"h", "staff"}}, done)}, ""},
+		"GroupLost":             {"A group that was answered for is gone.", script{built, at(2, 3, GetGroup{"g"}, none)}, "group g"},
+		"GroupNotFound":         {"A group is not found by name.", script{built, at(2, 3, FindGroup{"team"}, done)}, "group name team"},
+		"GroupDoubled":          {"A repeated POST made a second group of the name.", script{built, at(2, 3, CreateGroup{Group: rival}, done)}, "group name team"},
+		"GroupRetried":          {"A POST of a group is repeated, told that the name is taken, and finds the first.", script{at(0, 1, CreateGroup{Group: team}, lost), at(2, 3, CreateGroup{Group: rival}, taken), at(4, 5, FindGroup{"team"}, showsGroup(team))}, ""},
+		"GroupBuiltOn":          {"A group whose POST was not answered was changed with success and then taken back.", script{at(0, 1, CreateGroup{Group: team}, lost), at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, GetGroup{"g"}, none)}, "group g"},
+		"GroupNameKept":         {"A deleted group's name is refused.", script{built, at(2, 3, DeleteGroup{"g"}, done), at(4, 5, CreateGroup{Group: rival}, taken)}, "group name team"},
+		"GroupRenamedOnto":      {"A group got a name that another has.", script{built, at(0, 1, CreateGroup{Group: Group{"h", "staff"}}, done), at(2, 3, toStaff, done)}, "group name staff"},
+		"GroupRenameRefused":    {"A rename to a taken name is refused, and changes nothing.", script{built, at(0, 1, CreateGroup{Group: Group{"h", "staff"}}, done), at(2, 3, toStaff, taken), at(4, 5, GetGroup{"g"}, showsGroup(team))}, ""},
+		"GroupRenameLost":       {"An answered rename is gone.", script{built, at(2, 3, toStaff, done), at(4, 5, GetGroup{"g"}, showsGroup(team))}, "group g, group name team"},
+		"GroupRenameUnknown":    {"A rename that was not answered is there, late.", script{built, at(2, 3, toStaff, lost), at(4, 5, GetGroup{"g"}, showsGroup(team)), at(6, 7, GetGroup{"g"}, showsGroup(staff))}, ""},
+		"GroupRenamedMeanwhile": {"The answer to a change shows a rename that came after it.", script{built, at(2, 9, Change{Group: "g", Add: []string{"t1"}}, showsGroup(staff)), at(3, 5, toStaff, done)}, ""},
+		"GroupUndead":           {"A member is put into a group that was deleted.", script{built, at(2, 3, DeleteGroup{"g"}, done), at(4, 5, Change{Group: "g", Add: []string{"t1"}}, done)}, "group g"},
+		"GroupMembersMade":      {"A group is made with members.", script{made, at(2, 3, CreateGroup{Group: team, Members: []string{"t1"}}, showsGroup(team)), at(4, 5, Get{"t1"}, shows(ada))}, "member t1 of g"},
+		"GroupMembersUnknown":   {"A POST of a group that was not answered may have put some in.", script{made, at(2, 3, CreateGroup{Group: team, Members: []string{"t1", "t2"}}, lost), at(4, 5, GetGroup{"g"}, listing("t2")), at(6, 7, Get{"t1"}, shows(ada))}, ""},
+		"GroupHalfDeleted":      {"A DELETE that was not answered took out the members, and somebody is put in again.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, DeleteGroup{"g"}, lost), at(6, 7, Get{"t1"}, shows(ada)), at(8, 9, Change{Group: "g", Add: []string{"t1"}}, done), at(10, 11, Get{"t1"}, shows(inGroup))}, ""},
+		"GroupRefusedAddition":  {"An addition with a rename that was refused put somebody in.", script{made, built, at(0, 1, CreateGroup{Group: Group{"h", "staff"}}, done), at(2, 3, Change{Group: "g", Name: text("staff"), Add: []string{"t1"}}, taken), at(4, 5, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+		"GroupUnknownToCache":   {"A replica that does not know of a new group yet doesn't show it with its people.", script{made, at(2, 3, CreateGroup{Group: team, Members: []string{"t1"}}, showsGroup(team)), on("b/1", at(4, 5, Get{"t1"}, shows(ada)))}, ""},
+		"GroupGoneFromCache":    {"A replica may show a deleted group for as long as its cache does.", script{made, at(2, 3, CreateGroup{Group: team, Members: []string{"t1"}}, showsGroup(team)), at(4, 7, DeleteGroup{"g"}, done), on("b/1", at(8, 9, Get{"t1"}, shows(inGroup)))}, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

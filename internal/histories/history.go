@@ -31,7 +31,7 @@ type Person struct {
 	Name        string // userName
 	Title, Nick string
 	Active      bool
-	Groups      string // ids of the groups, sorted, with commas; only reads show it
+	Groups      string // tags of the groups, sorted, with commas; only reads show it
 }
 
 // attributes is the person without what other requests say of it.
@@ -80,22 +80,42 @@ func (u Update) apply(p Person) Person {
 // Delete is DELETE /Users/{id}.
 type Delete struct{ Tag string }
 
-// Change is PATCH or PUT of a group's members.
+// Group is a group as a client sees it, without its members. It can be compared with ==.
+type Group struct {
+	Tag  string // externalId: each POST gives its own, and nobody ever changes it
+	Name string // displayName
+}
+
+// CreateGroup is POST /Groups.
+type CreateGroup struct {
+	Group   Group
+	Members []string // tags
+}
+
+// GetGroup is GET /Groups/{id}. The group is as it is at that moment; its members a replica reads from its cache.
+type GetGroup struct{ Tag string }
+
+// FindGroup is GET /Groups?filter=displayName eq Name.
+type FindGroup struct{ Name string }
+
+// Change is PATCH or PUT of a group.
 type Change struct {
-	Group   string
+	Group   string   // tag
+	Name    *string  // nil leaves it as it is
 	Add     []string // tags
 	Remove  []string // tags
 	Replace bool     // Add is the whole membership
 }
 
-// Members is GET /Groups/{id}, whose members a replica reads from its cache.
-type Members struct{ Group string }
+// DeleteGroup is DELETE /Groups/{id}.
+type DeleteGroup struct{ Tag string }
 
 // Answer is what came back.
 type Answer struct {
 	Outcome Outcome
 	Person  *Person  // whom the answer shows; nil for nobody
-	Members []string // tags, of Members
+	Group   *Group   // which group it shows; nil for none
+	Members []string // tags, of GetGroup
 }
 
 // Event is one request. Times are since the beginning of the history.
@@ -148,6 +168,9 @@ func describe(request, answer any) string {
 	if a.Person != nil {
 		text += fmt.Sprintf(" %+v", *a.Person)
 	}
+	if a.Group != nil {
+		text += fmt.Sprintf(" %+v", *a.Group)
+	}
 	if a.Members != nil {
 		text += fmt.Sprintf(" %v", a.Members)
 	}
@@ -156,6 +179,9 @@ func describe(request, answer any) string {
 
 // shown is the request with its pointers followed.
 func shown(request any) any {
+	if c, ok := request.(Change); ok && c.Name != nil {
+		return fmt.Sprintf("{Group:%s Name:%s Add:%v Remove:%v Replace:%v}", c.Group, *c.Name, c.Add, c.Remove, c.Replace)
+	}
 	u, ok := request.(Update)
 	if !ok {
 		return request

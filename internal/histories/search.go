@@ -86,7 +86,7 @@ func ownWrites(events []Event, read Event) []int {
 			continue
 		}
 		switch e.Request.(type) {
-		case Create, Update, Delete, Change:
+		case Create, Update, Delete, CreateGroup, Change, DeleteGroup:
 			own = append(own, i)
 		}
 	}

@@ -23,6 +23,9 @@ func (s userState) there() bool { return s.phase == unanswered || s.phase == pre
 
 func (s userState) shown(p *Person) bool { return p != nil && p.attributes() == s.person }
 
+// fits says whether an answer to a change shows what is there, or is silent, as 204 is.
+func (s userState) fits(p *Person) bool { return p == nil || s.shown(p) }
+
 // stepUser says whether a user in state s can answer a to the request, and what becomes of it.
 func stepUser(s userState, request any, a Answer) (bool, userState) {
 	switch r := request.(type) {
@@ -64,7 +67,7 @@ func (s userState) update(r Update, a Answer) (bool, userState) {
 	case Done:
 		ok := s.there() && matches
 		s.phase, s.person = present, r.apply(s.person)
-		return ok && s.shown(a.Person), s
+		return ok && s.fits(a.Person), s
 	case Unanswered:
 		if s.there() && matches {
 			s.person = r.apply(s.person)
