@@ -5,7 +5,6 @@ package nameclaim
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -23,10 +22,6 @@ import (
 
 // DefaultGrace is how long a new claim may be ahead of its holder: a rename claims the new name first.
 const DefaultGrace = 30 * time.Second
-
-// annotationSwept is written on a holder before a stray claim of its is released. It changes the holder's
-// resourceVersion, so a rename that was paused since its claim conflicts, and claims again.
-const annotationSwept = "iam.lightrun.com/claims-swept-at"
 
 // Reconciler reconciles NameClaims.
 type Reconciler struct {
@@ -65,28 +60,14 @@ func (r *Reconciler) sweep(ctx context.Context, claim *v1alpha1.NameClaim) error
 	if err != nil {
 		return err
 	}
-	if holder != nil {
-		if r.needs(holder, claim.Name) {
-			return nil
-		}
-		if err := r.touch(ctx, holder); err != nil {
-			return fmt.Errorf("touch the holder of stray claim %s: %w", claim.Name, err)
-		}
+	if holder != nil && r.needs(holder, claim.Name) {
+		return nil
 	}
 	ctrl.LoggerFrom(ctx).Info("Releasing a claim that nobody needs", "holder", claim.Spec.Holder.Name)
-	return claims.Delete(ctx, r.Client, claim)
-}
-
-// touch changes the holder's resourceVersion, provided it is still as it was read.
-func (r *Reconciler) touch(ctx context.Context, holder client.Object) error {
-	before := holder.DeepCopyObject().(client.Object)
-	a := holder.GetAnnotations()
-	if a == nil {
-		a = map[string]string{}
+	if holder == nil {
+		return claims.Delete(ctx, r.Client, claim)
 	}
-	a[annotationSwept] = r.Clock.Now().UTC().Format(time.RFC3339Nano)
-	holder.SetAnnotations(a)
-	return r.Patch(ctx, holder, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	return claims.Sweep(ctx, r.Client, claim, holder, r.Clock.Now())
 }
 
 // needs says whether the holder bears the claimed name, in Kubernetes or in the portal, or wants it.

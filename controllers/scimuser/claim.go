@@ -3,11 +3,9 @@ package scimuser
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -77,7 +75,7 @@ func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
 		return false, nil
 	}
 	p.silent = true
-	if wait := p.unclaimed.wait(live.UID, p.Clock.Now()); wait > 0 {
+	if wait := p.unclaimed.Wait(live.UID, p.Clock.Now()); wait > 0 {
 		p.result.RequeueAfter = wait
 		return true, nil
 	}
@@ -92,32 +90,8 @@ func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
 	return true, client.IgnoreNotFound(err)
 }
 
-// unclaimed is since when users were seen that have no claim and were perhaps never answered for.
-type unclaimed struct {
-	mu   sync.Mutex
-	seen map[types.UID]time.Time
-}
-
-// wait says how long to leave the user to the webhook that makes it.
-func (u *unclaimed) wait(uid types.UID, now time.Time) time.Duration {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	since, ok := u.seen[uid]
-	if !ok {
-		for other, seen := range u.seen { // of those that are settled nobody tells
-			if now.Sub(seen) > 10*claims.Abandoned {
-				delete(u.seen, other)
-			}
-		}
-		if u.seen == nil {
-			u.seen = map[types.UID]time.Time{}
-		}
-		since, u.seen[uid] = now, now
-	}
-	return claims.Abandoned - now.Sub(since)
-}
-
-// settleName lets go of the former name once no account bears it any more, and returns the name that status shows.
+// settleName lets go of the former name once no account bears it any more, and returns the name that status shows. A person who is being renamed
+// back in this moment conflicts with it.
 func (p *pass) settleName(ctx context.Context) (string, error) {
 	former, name := p.user.Status.UserName, p.user.Spec.UserName
 	if former == "" || names.Fold(former) == names.Fold(name) {
@@ -126,8 +100,8 @@ func (p *pass) settleName(ctx context.Context) (string, error) {
 	if p.have != nil && names.Fold(p.have.UserName) != names.Fold(name) {
 		return former, nil
 	}
-	if err := claims.Release(ctx, p.Client, p.Live, v1alpha1.ClaimUser, former, p.user); err != nil {
-		return former, fmt.Errorf("release the former user name: %w", err)
+	if err := claims.LetGo(ctx, p.Client, p.Live, v1alpha1.ClaimUser, former, p.user, p.Clock.Now()); err != nil {
+		return former, fmt.Errorf("let go of the former user name: %w", err)
 	}
 	return name, nil
 }

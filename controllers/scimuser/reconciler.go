@@ -19,6 +19,7 @@ import (
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
@@ -38,7 +39,7 @@ type Reconciler struct {
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
-	unclaimed unclaimed
+	unclaimed claims.Unclaimed
 }
 
 // pass is one look at one person: the facts, gathered once, and what was found out so far.

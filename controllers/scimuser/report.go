@@ -29,7 +29,9 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
 	}
 	before := p.user.DeepCopy()
-	if err := p.fill(ctx); err != nil {
+	if err := p.fill(ctx); apierrors.IsConflict(err) && failed == nil {
+		return ctrl.Result{RequeueAfter: conflictPause}, nil
+	} else if err != nil {
 		return ctrl.Result{}, errors.Join(failed, err)
 	}
 	p.Tally.Record(p.user)

@@ -6,7 +6,7 @@ package claims
 import (
 	"context"
 	"fmt"
-	"slices"
+	"maps"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,16 +20,6 @@ import (
 
 // attempts bounds how often a compare-and-swap is tried against others who want the same name.
 const attempts = 5
-
-// A webhook creates a user and then claims its name; a user without its name is what a crash in between leaves. The two times keep
-// the one from being taken for the other, without comparing clocks of two machines.
-const (
-	// AnswerTime is how long after it began to create a user a webhook may answer as soon as it has the name. Later it writes to the user again first,
-	// which may have been removed or is about to be, on top of its version.
-	AnswerTime = 2 * time.Second
-	// Abandoned is how long a controller lets a user without its name be, from when it first saw it.
-	Abandoned = 3 * AnswerTime
-)
 
 // ObjectName is the name of the NameClaim for a name.
 func ObjectName(typ v1alpha1.ClaimType, name string) string {
@@ -110,7 +100,7 @@ func take(ctx context.Context, w client.Writer, live client.Reader, key types.Na
 	return nil, w.Update(ctx, &claim) // carries the resourceVersion: compare-and-swap
 }
 
-// Release gives up holder's claim on the name. A claim that somebody else holds by now, or none, is left as it is.
+// Release gives up the claim of a holder that is being deleted. A claim that somebody else holds by now, or none, is left as it is.
 func Release(ctx context.Context, w client.Writer, live client.Reader, typ v1alpha1.ClaimType, name string, holder client.Object) error {
 	key := types.NamespacedName{Namespace: holder.GetNamespace(), Name: ObjectName(typ, name)}
 	var claim v1alpha1.NameClaim
@@ -121,6 +111,36 @@ func Release(ctx context.Context, w client.Writer, live client.Reader, typ v1alp
 		return nil
 	}
 	return Delete(ctx, w, &claim)
+}
+
+// annotationSwept is written on a holder before a claim of its is swept.
+const annotationSwept = "iam.lightrun.com/claims-swept-at"
+
+// LetGo gives up the claim of a living holder on a name that, as it was read, it does not bear. A conflict means that it was written to since.
+func LetGo(ctx context.Context, w client.Writer, live client.Reader, typ v1alpha1.ClaimType, name string, holder client.Object, now time.Time) error {
+	key := types.NamespacedName{Namespace: holder.GetNamespace(), Name: ObjectName(typ, name)}
+	var claim v1alpha1.NameClaim
+	if err := live.Get(ctx, key, &claim); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if !holds(&claim, holder) {
+		return nil
+	}
+	return Sweep(ctx, w, &claim, holder, now)
+}
+
+// Sweep removes a claim that its living holder does not need, after a write to the holder that changes nothing but its version. A rename to that name
+// reads the holder, writes the claim and writes the holder, each on top of what it read: whenever the two meet, one of them fails on a version.
+func Sweep(ctx context.Context, w client.Writer, claim *v1alpha1.NameClaim, holder client.Object, now time.Time) error {
+	touched := holder.DeepCopyObject().(client.Object)
+	annotations := map[string]string{}
+	maps.Copy(annotations, holder.GetAnnotations())
+	annotations[annotationSwept] = now.UTC().Format(time.RFC3339Nano)
+	touched.SetAnnotations(annotations)
+	if err := w.Patch(ctx, touched, client.MergeFromWithOptions(holder, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("touch %s, the holder of claim %s: %w", holder.GetName(), claim.Name, err)
+	}
+	return Delete(ctx, w, claim)
 }
 
 // Delete removes the claim if it is still exactly as it was read.
@@ -152,14 +172,6 @@ func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (cl
 		return nil, nil
 	}
 	return holder, nil
-}
-
-// MadeByWebhook says whether a webhook wrote o, read from the API server with its managed fields: o without its claim may then be one that is
-// being created, or one that no client was ever told of.
-func MadeByWebhook(o client.Object) bool {
-	return slices.ContainsFunc(o.GetManagedFields(), func(m metav1.ManagedFieldsEntry) bool {
-		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
-	})
 }
 
 func holds(c *v1alpha1.NameClaim, holder client.Object) bool {

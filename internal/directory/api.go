@@ -138,17 +138,35 @@ func (d *Directory) create(ctx context.Context, o client.Object) error {
 
 // erase removes an object that no client was told of, finalizer and all. It works on after the request is over, and what it can't do is logged:
 // the controllers do the same later.
-func (d *Directory) erase(ctx context.Context, o client.Object) {
+func (d *Directory) erase(ctx context.Context, o client.Object) { d.eraseAt(ctx, o, "") }
+
+// takeBack erases an object that has its name, by which others may have found it, provided that nobody wrote to it since. Otherwise it stays, and the
+// client, which was told of an error, finds it when it repeats. gone says that it is erased.
+func (d *Directory) takeBack(ctx context.Context, o client.Object) (gone bool) {
+	return d.eraseAt(ctx, o, o.GetResourceVersion())
+}
+
+// eraseAt erases an object, at that version only unless it is empty.
+func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) (gone bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
-	err := d.patch(ctx, o, map[string]any{"metadata": map[string]any{"finalizers": nil}})
+	metadata := map[string]any{"finalizers": nil}
+	if at != "" {
+		metadata["resourceVersion"] = at
+	}
+	err := d.patch(ctx, o, map[string]any{"metadata": metadata})
 	if err == nil {
-		uid := o.GetUID()
-		err = d.client.Delete(ctx, o, client.Preconditions{UID: &uid})
+		uid, rv := o.GetUID(), o.GetResourceVersion()
+		only := client.Preconditions{UID: &uid}
+		if at != "" {
+			only.ResourceVersion = &rv
+		}
+		err = d.client.Delete(ctx, o, only)
 	}
 	if client.IgnoreNotFound(err) != nil {
-		d.log.Error(err, "Removing an object that was not completed; the controller will", "object", client.ObjectKeyFromObject(o).String())
+		d.log.Info("Leaving an object that was not completed to the controller", "object", client.ObjectKeyFromObject(o).String(), "error", err.Error())
 	}
+	return client.IgnoreNotFound(err) == nil
 }
 
 // refused turns the API server's word against the content of an object into the client's error, and leaves other errors alone.

@@ -2,6 +2,8 @@ package directory
 
 import (
 	"context"
+	"errors"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -63,6 +65,9 @@ func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*s
 	if err := g.knownPeople(ctx, members); err != nil {
 		return nil, err
 	}
+	if err := g.roomFor(plan([]patch.MemberChange{{Op: patch.AddMembers, IDs: members}}, nil), ""); err != nil {
+		return nil, err
+	}
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
 			return nil, err
@@ -87,22 +92,37 @@ func (g groups) createOnce(ctx context.Context, idp v1alpha1.IDPGroup, members [
 		ObjectMeta: g.fresh(ctx, v1alpha1.FinalizerPool),
 		Spec:       v1alpha1.AgentPoolSpec{IDP: &idp},
 	}
+	begun := g.now()
 	if err := g.create(ctx, have); err != nil {
 		if !apierrors.IsInvalid(err) {
 			g.erase(ctx, have)
 		}
 		return nil, refused(err)
 	}
-	err = g.claimNames(ctx, have, have.Names())
-	if err == nil {
-		err = g.add(ctx, have, members)
-	}
-	if err != nil {
-		g.strip(ctx, have)
-		g.erase(ctx, have)
+	if err := g.complete(ctx, have, members, begun); err != nil {
 		return nil, err
 	}
 	return g.resource(have)
+}
+
+// complete gives a pool that was just created its name and its members, or takes it back.
+func (g groups) complete(ctx context.Context, have *v1alpha1.AgentPool, members []string, begun time.Time) error {
+	err := g.claimNames(ctx, have, have.Names())
+	var refusal *scim.Error
+	if errors.As(err, &refusal) {
+		g.erase(ctx, have)
+		return err
+	}
+	if err == nil {
+		err = g.confirm(ctx, have, begun)
+	}
+	if err == nil {
+		err = g.add(ctx, have, members)
+	}
+	if err != nil && g.takeBack(ctx, have) {
+		g.strip(ctx, have)
+	}
+	return err
 }
 
 // waiting finds the pool that a new group of this name fills: one that offers the name by groupName, or one whose group the provider

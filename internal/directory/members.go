@@ -19,8 +19,9 @@ import (
 // How a membership changes. Each person touched gets one small patch of spec.pools, on top of the version that was read, so that changes of one person
 // by several groups never overwrite each other. Whether somebody needs a patch at all is seen in the cache, which could be behind another
 // replica: so every change leaves, on the pool, the highest version it wrote to a person, and every change begins by waiting until the
-// cache has come that far. What an earlier, answered change did is then known here. Additions and removals of named people may run side
-// by side; a change that speaks about the whole membership runs alone (locks.go).
+// cache has come that far. What an earlier, answered change did is then known here. What one did that was cut off before it left its trace may not be:
+// so people whom the cache takes for settled are looked at, or the cache is brought abreast first (abreast.go). Additions and removals of named people
+// may run side by side; a change that speaks about the whole membership runs alone (locks.go).
 
 const (
 	// annotationMembersAsOf is, on an AgentPool, its own UID and the highest resourceVersion that a change of its membership gave to a ScimUser.
@@ -104,6 +105,8 @@ func errUnknownMembers(ids []string) error {
 type membership struct {
 	set map[string]bool // decided by name: in or out
 	all bool            // everybody who is not in set is out
+	// abreast says that the cache was brought abreast for this change, so that whom it takes for settled is.
+	abreast bool
 }
 
 // wholly says whether the changes speak about people whom they don't name.
@@ -162,19 +165,20 @@ func (d *Directory) change(ctx context.Context, have *v1alpha1.AgentPool, change
 	if len(changes) == 0 {
 		return nil
 	}
-	lock := d.locks.shared
-	if wholly(changes) {
-		lock = d.locks.exclusive
+	lock, caughtUp, whole := d.locks.shared, d.caughtUp, wholly(changes)
+	if whole {
+		lock, caughtUp = d.locks.exclusive, d.caughtUpWholly
 	}
 	held, err := lock(ctx, d, have)
 	if err != nil {
 		return err
 	}
 	defer held.unlock()
-	if err := d.caughtUp(ctx, have); err != nil {
+	if err := caughtUp(ctx, have); err != nil {
 		return err
 	}
 	m := plan(changes, func() []server.Link { return slices.Collect(d.membersOf(have.Name)) })
+	m.abreast = whole
 	if err := d.roomFor(m, have.Name); err != nil {
 		return err
 	}
@@ -205,10 +209,10 @@ func (g groups) add(ctx context.Context, have *v1alpha1.AgentPool, ids []string)
 
 // empty takes everybody out of a pool; the caller holds its lock.
 func (g groups) empty(ctx context.Context, have *v1alpha1.AgentPool) error {
-	if err := g.caughtUp(ctx, have); err != nil {
+	if err := g.caughtUpWholly(ctx, have); err != nil {
 		return err
 	}
-	return g.apply(ctx, have, membership{all: true})
+	return g.apply(ctx, have, membership{all: true, abreast: true})
 }
 
 // strip takes out those whom a failed request put in. What it can't do is harmless: the pool's name is never used again.

@@ -15,39 +15,75 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// apply brings the membership about and then leaves its trace on the pool. An error means that some of it may be done.
+// apply brings the membership about and then leaves its trace on the pool. An error means that some of it may be done. A pool that went meanwhile is a 404,
+// and nobody is left in it.
 func (d *Directory) apply(ctx context.Context, have *v1alpha1.AgentPool, m membership) error {
-	id := have.Name
+	highest, err := d.moveAll(ctx, have.Name, m)
+	if highest == 0 {
+		return err
+	}
+	there, traceErr := d.trace(ctx, have, highest)
+	switch {
+	case err != nil:
+		return err
+	case traceErr != nil || there:
+		return traceErr
+	}
+	return d.leave(ctx, have.Name, m)
+}
+
+// leave takes back an addition to a pool that was deleted meanwhile: who deleted it may have taken everybody out before.
+func (d *Directory) leave(ctx context.Context, id string, m membership) error {
+	back := membership{set: map[string]bool{}}
+	for who, in := range m.set {
+		if in {
+			back.set[who] = false
+		}
+	}
+	if len(back.set) == 0 {
+		return nil
+	}
+	if _, err := d.moveAll(ctx, id, back); err != nil {
+		return err
+	}
+	return errNoGroup(id)
+}
+
+// moveAll moves people in and out of a pool. It returns the highest version that it wrote to a person, 0 for none.
+func (d *Directory) moveAll(ctx context.Context, id string, m membership) (highest uint64, err error) {
+	touched, settled := d.touched(id, m)
+	if len(settled) > maxLooks {
+		if err := d.abreast(ctx); err != nil {
+			return 0, err
+		}
+		m.abreast = true
+		touched, settled = d.touched(id, m)
+	}
 	var mu sync.Mutex
-	var highest uint64
-	work, workCtx := errgroup.WithContext(ctx)
+	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(writers)
-	for _, t := range d.touched(id, m) {
+	for i, who := range slices.Concat(touched, settled) {
 		work.Go(func() error {
-			v, err := d.move(workCtx, t, id, m.set[t])
+			v, err := d.move(ctx, who, id, m.set[who], i >= len(touched))
 			mu.Lock()
 			defer mu.Unlock()
 			highest = max(highest, v)
 			return err
 		})
 	}
-	err := work.Wait()
-	if highest == 0 {
-		return err
-	}
-	if traceErr := d.trace(ctx, have, highest); err == nil {
-		err = traceErr
-	}
-	return err
+	err = work.Wait()
+	return highest, err
 }
 
-// touched lists the people whose membership of the pool is not as m has it, as far as the cache knows.
-func (d *Directory) touched(id string, m membership) []string {
-	var out []string
+// touched lists the people whose membership of the pool is not as m has it, as far as the cache knows. settled are those of whom it must be looked
+// whether the cache is right that theirs is.
+func (d *Directory) touched(id string, m membership) (out, settled []string) {
 	for who, in := range m.set {
 		r := d.people.get(who)
 		if r == nil && in || r != nil && slices.Contains(r.value.asserted, id) != in {
 			out = append(out, who)
+		} else if !m.abreast {
+			settled = append(settled, who)
 		}
 	}
 	if m.all {
@@ -58,16 +94,18 @@ func (d *Directory) touched(id string, m membership) []string {
 		}
 	}
 	slices.Sort(out)
-	return out
+	slices.Sort(settled)
+	return out, settled
 }
 
-// move puts one person into a pool or takes them out. It returns the version that it wrote, 0 for none.
-func (d *Directory) move(ctx context.Context, who, id string, in bool) (written uint64, err error) {
+// move puts one person into a pool or takes them out. It returns the version that it wrote, 0 for none. fresh is for somebody of whom the cache's word is
+// not enough.
+func (d *Directory) move(ctx context.Context, who, id string, in, fresh bool) (written uint64, err error) {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
 			return 0, err
 		}
-		written, err = d.moveOnce(ctx, who, id, in, attempt > 0)
+		written, err = d.moveOnce(ctx, who, id, in, fresh || attempt > 0)
 		if !apierrors.IsConflict(err) {
 			return written, err
 		}
@@ -142,15 +180,15 @@ func traced(p *v1alpha1.AgentPool) uint64 {
 	return n
 }
 
-// trace notes on the pool how far its membership was written, never going back, and when.
-func (d *Directory) trace(ctx context.Context, have *v1alpha1.AgentPool, highest uint64) error {
+// trace notes on the pool how far its membership was written, never going back, and when. there says whether the pool is still a group.
+func (d *Directory) trace(ctx context.Context, have *v1alpha1.AgentPool, highest uint64) (there bool, err error) {
 	now := *have
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
-			return err
+			return false, err
 		}
 		if traced(&now) >= highest {
-			return nil
+			return true, nil
 		}
 		metadata := d.stamped(ctx, &now)
 		metadata["annotations"].(map[string]any)[annotationMembersAsOf] = fmt.Sprintf("%s/%d", now.UID, highest)
@@ -159,12 +197,13 @@ func (d *Directory) trace(ctx context.Context, have *v1alpha1.AgentPool, highest
 			now.DeepCopyInto(have)
 		}
 		if !apierrors.IsConflict(err) {
-			return client.IgnoreNotFound(err)
+			return err == nil, client.IgnoreNotFound(err)
 		}
 		now = v1alpha1.AgentPool{}
-		if err := d.client.Get(ctx, d.key(have.Name), &now); err != nil {
-			return client.IgnoreNotFound(err)
+		found, err := d.read(ctx, have.Name, &now)
+		if _, visible := now.SCIMName(); err != nil || !found || !visible {
+			return false, err
 		}
 	}
-	return errBusy("note a change of membership")
+	return false, errBusy("note a change of membership")
 }

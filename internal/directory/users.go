@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
@@ -97,30 +99,34 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	}
 	taken, err := u.claim(ctx, v1alpha1.ClaimUser, spec.UserName, user)
 	if err == nil && taken != nil {
-		err = errNameTaken(spec.UserName)
+		u.erase(ctx, user)
+		return nil, errNameTaken(spec.UserName)
 	}
-	if err == nil && u.now().Sub(begun) >= claims.AnswerTime {
-		err = u.confirm(ctx, user)
+	if err == nil {
+		err = u.confirm(ctx, user, begun)
 	}
 	if err != nil {
-		u.erase(ctx, user)
+		u.takeBack(ctx, user)
 		return nil, err
 	}
 	return u.resource(user)
 }
 
-// confirm writes to a user that took long to get its name: a controller may have taken it for abandoned meanwhile, and removed it. One that was about to
+// confirm writes to an object that took long to get its name: a controller may have taken it for abandoned meanwhile, and removed it. One that was about to
 // fails on its version.
-func (u users) confirm(ctx context.Context, user *v1alpha1.ScimUser) error {
-	err := u.patch(ctx, user, map[string]any{"metadata": map[string]any{
-		"uid":         user.UID,
+func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Time) error {
+	if d.now().Sub(begun) < claims.AnswerTime {
+		return nil
+	}
+	err := d.patch(ctx, o, map[string]any{"metadata": map[string]any{
+		"uid":         o.GetUID(),
 		"annotations": map[string]any{annotationAttempt: uuid.NewString()},
 	}})
-	if err == nil && user.DeletionTimestamp != nil {
+	if err == nil && o.GetDeletionTimestamp() != nil {
 		err = errors.New("it was taken for abandoned and removed")
 	}
 	if err != nil {
-		return fmt.Errorf("confirm the user %s, which took long to create: %w", user.Name, err)
+		return fmt.Errorf("confirm %s, which took long to create: %w", o.GetName(), err)
 	}
 	return nil
 }
