@@ -18,26 +18,6 @@ import (
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-// claim makes sure that each of the pool's names is its alone.
-func (p *pass) claim(ctx context.Context) (bool, error) {
-	for _, name := range p.pool.Names() {
-		if err := names.Validate(name); err != nil {
-			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
-			return true, nil
-		}
-		other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, p.pool)
-		if err != nil {
-			return false, fmt.Errorf("claim the pool's name: %w", err)
-		}
-		if other != nil {
-			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, or set spec.groupName there to have the provider's group fill it", other.Name, name)))
-			return true, nil
-		}
-	}
-	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The pool's names are its alone"))
-	return false, nil
-}
-
 // apply plans and writes the pool.
 func (p *pass) apply(ctx context.Context) (bool, error) {
 	plan, have, frozen := Plan(p.pool, p.view.Mirror)

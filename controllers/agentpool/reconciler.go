@@ -21,6 +21,7 @@ import (
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
@@ -41,7 +42,8 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 
-	counted counted
+	counted   counted
+	unclaimed claims.Unclaimed
 }
 
 // pass is one look at one pool.

@@ -65,3 +65,26 @@ func TestCreationCutOff(t *testing.T) {
 		w.must(errors.New("one person must be left"))
 	}
 }
+
+// TestGroupCreationCutOff: what a webhook leaves behind that was killed while it created a group of a name that another has goes away by itself.
+func TestGroupCreationCutOff(t *testing.T) {
+	w := newWorld(t)
+	push := func(name string) *v1alpha1.AgentPool {
+		p := &v1alpha1.AgentPool{
+			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerPool}},
+			Spec:       v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: name}},
+		}
+		w.must(w.client.Create(t.Context(), p, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+		return p
+	}
+	first := push("Payments")
+	w.says(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	left := push("PAYMENTS")
+	w.gone(left)
+	w.says(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	t.Log("a pool that a person has a say in stays, and says why it waits")
+	declared := push("payments")
+	declared.Spec.Roles = []v1alpha1.Role{quota}
+	w.must(w.client.Update(t.Context(), declared))
+	w.says(declared, v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken)
+}
