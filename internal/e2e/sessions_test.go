@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,35 +12,36 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/internal/portal/openapi"
 	"lightrun.com/scim-operator/internal/testing/session"
 )
 
-// TestSessions replays what Okta and Entra ID really send, from the connection test to the clean-up, and looks at what
-// became of the people.
+// TestSessions replays what identity providers send, from the connection test to the clean-up, and looks at what became of the people in the portal:
+// each had an account before they were deleted, and it is deactivated after.
 func TestSessions(t *testing.T) {
 	tests := map[string]struct {
-		people []string // user names at the end, without the tag
+		people []string // user names of those who are deleted, as they are then, without the tag
 		gone   []string // names that nobody bears any more
 	}{
-		"okta":  {people: []string{"okta.", "okta2."}},
-		"entra": {people: []string{"new.", "mgr.", "str."}, gone: []string{"entra."}},
+		"okta":      {people: []string{"okta.", "okta2."}},
+		"entra":     {people: []string{"new.", "mgr.", "str."}, gone: []string{"entra."}},
+		"onelogin":  {people: []string{"onelogin."}},
+		"jumpcloud": {people: []string{"jumpcloud-test.", "jumpcloud."}},
+		"ping":      {people: []string{"ping."}},
+		"google":    {people: []string{"google."}},
+		"authentik": {people: []string{"authentik.", "authentik2."}},
 	}
 	for idp, tt := range tests {
 		t.Run(idp, func(t *testing.T) {
 			w := shared(t)
-			s, err := session.Load(session.Find(idp))
-			if err != nil {
-				t.Fatal(err)
+			var deleted []string
+			for _, who := range w.replay(idp) {
+				deleted = append(deleted, strings.TrimSuffix(who, w.tag+"@example.test"))
+				w.becomes(who, "left", deactivated)
 			}
-			results, err := s.Run(t.Context(), w.env.Values.SCIMURL, w.token, session.Options{Tag: w.tag})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if failures := session.Failures(results); len(failures) > 0 {
-				t.Errorf("%d of %d steps failed:\n%s", len(failures), len(results), strings.Join(failures, "\n"))
-			}
-			for _, who := range tt.people {
-				w.becomes(who+w.tag+"@example.test", "left", deactivated)
+			slices.Sort(deleted)
+			if want := slices.Sorted(slices.Values(tt.people)); !slices.Equal(deleted, want) {
+				t.Errorf("deleted were %v, must be %v", deleted, want)
 			}
 			for _, who := range tt.gone {
 				if users, err := w.accounts(t.Context(), who+w.tag+"@example.test"); err != nil || len(users) != 0 {
@@ -48,6 +51,36 @@ func TestSessions(t *testing.T) {
 			w.nothingLeft()
 		})
 	}
+}
+
+// replay replays a provider's session and returns the user names of those whom it deletes, each of whom the portal must know before.
+func (w *world) replay(idp string) (deleted []string) {
+	w.t.Helper()
+	s, err := session.Load(session.Find(idp))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	vars := map[string]string{}
+	results, err := s.Run(w.t.Context(), w.env.Values.SCIMURL, w.token, session.Options{Tag: w.tag, Vars: vars, Before: func(_ int, step session.Step) {
+		name, ok := strings.CutPrefix(step.Path, "/Users/${")
+		if step.Method != http.MethodDelete || !ok {
+			return
+		}
+		var u v1alpha1.ScimUser
+		key := client.ObjectKey{Namespace: devenv.Namespace, Name: vars[strings.TrimSuffix(name, "}")]}
+		if err := w.env.Client.Get(w.t.Context(), key, &u); err != nil || u.DeletionTimestamp != nil {
+			return // a repetition
+		}
+		w.becomes(u.Spec.UserName, "is there before they go", func(openapi.User) bool { return true })
+		deleted = append(deleted, u.Spec.UserName)
+	}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if failures := session.Failures(results); len(failures) > 0 {
+		w.t.Errorf("%d of %d steps failed:\n%s", len(failures), len(results), strings.Join(failures, "\n"))
+	}
+	return deleted
 }
 
 // nothingLeft waits until no object of this story is in Kubernetes: finalizers have done their work, claims are free.
