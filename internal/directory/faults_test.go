@@ -12,6 +12,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
@@ -320,6 +321,27 @@ func TestRestoredUserIsFound(t *testing.T) {
 	}
 	if found := findByName(t, d, "ada"); len(found) != 1 {
 		t.Errorf("the restored user must be found by name: %v", found)
+	}
+}
+
+// TestUserIsFoundByTheirClaim: somebody who is being created, and may yet be refused the name, is not found under it.
+func TestUserIsFoundByTheirClaim(t *testing.T) {
+	w := newWorld(t)
+	d := w.replica(t)
+	first := createUser(t, d, "ada")
+	creating := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "0e0f7a5c-0000-4000-8000-000000000000"}, Spec: v1alpha1.ScimUserSpec{UserName: "Ada"}}
+	if err := w.Client.Create(t.Context(), creating, client.FieldOwner(v1alpha1.FieldManagerWebhook)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return d.Knows(creating.Name) })
+	if found := findByName(t, d, "ada"); len(found) != 1 || found[0].ID != first {
+		t.Errorf("only %s must be found: %v", first, found)
+	}
+	if err := d.Users().Delete(t.Context(), first, nil); err != nil {
+		t.Fatal(err)
+	}
+	if found := findByName(t, d, "ada"); len(found) != 0 {
+		t.Errorf("somebody who may yet be refused was found: %v", found)
 	}
 }
 

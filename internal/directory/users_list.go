@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/server"
@@ -70,7 +71,8 @@ func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*perso
 }
 
 // byName finds whoever bears a userName, as of now: through the claim, or, for somebody whose claim is yet to be made (restored from a
-// backup), through the cache and a look at the API server.
+// backup), through the cache and a look at the API server. Somebody who is being created is not found before they have their claim, as they may yet be
+// refused.
 func (u users) byName(ctx context.Context, name string) ([]*record[*person], error) {
 	if r, err := u.standingUnder(ctx, name); err != nil {
 		return nil, err
@@ -87,10 +89,11 @@ func (u users) byName(ctx context.Context, name string) ([]*record[*person], err
 			break
 		}
 		var live v1alpha1.ScimUser
-		if ok, err = u.read(ctx, r.id(), &live); err != nil {
+		found, err := u.read(ctx, r.id(), &live)
+		if err != nil {
 			return nil, err
 		}
-		have = &live
+		have, ok = &live, found && !claims.MadeByWebhook(&live)
 	}
 	if !ok {
 		return nil, nil

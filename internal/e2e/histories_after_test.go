@@ -49,7 +49,7 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, holders map[s
 	if u.DeletionTimestamp != nil {
 		return fmt.Errorf("%s (%s) is still being deleted: %+v", u.Spec.UserName, u.Name, u.Status.Conditions)
 	}
-	if r.known(u.Name) == "" {
+	if r.known(u.Name) == "" && !(r.newPusher(0).find(ctx, u.Spec.UserName) && r.known(u.Name) != "") { // it may have got its claim just now
 		return fmt.Errorf("%s (%s) is there, and was never found by name", u.Spec.UserName, u.Name)
 	}
 	if holder := holders[claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)]; holder != string(u.UID) {

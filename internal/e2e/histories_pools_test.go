@@ -23,7 +23,7 @@ func (r *round) settledGroups(ctx context.Context, pools []v1alpha1.AgentPool, u
 	there := map[string]bool{}
 	for _, p := range pools {
 		there[p.Name] = true
-		if err := r.settledGroup(&p, holders, got.JSON200.Items); err != nil {
+		if err := r.settledGroup(ctx, &p, holders, got.JSON200.Items); err != nil {
 			return err
 		}
 	}
@@ -38,7 +38,7 @@ func (r *round) settledGroups(ctx context.Context, pools []v1alpha1.AgentPool, u
 }
 
 // settledGroup checks one group. Two that bear one name can't both hold its claim.
-func (r *round) settledGroup(p *v1alpha1.AgentPool, holders map[string]string, portal []openapi.Pool) error {
+func (r *round) settledGroup(ctx context.Context, p *v1alpha1.AgentPool, holders map[string]string, portal []openapi.Pool) error {
 	name, _ := p.SCIMName()
 	if !strings.HasSuffix(names.Fold(name), names.Fold(r.userName(""))) {
 		return nil // of another round
@@ -46,7 +46,7 @@ func (r *round) settledGroup(p *v1alpha1.AgentPool, holders map[string]string, p
 	if p.DeletionTimestamp != nil {
 		return fmt.Errorf("group %s (%s) is still being deleted: %+v", name, p.Name, p.Status.Conditions)
 	}
-	if r.known(p.Name) == "" {
+	if r.known(p.Name) == "" && !(r.newPusher(0).findGroup(ctx, name) && r.known(p.Name) != "") { // it may have got its claim just now
 		return fmt.Errorf("group %s (%s) is there, and was never found by name: %+v", name, p.Name, p.Status.Conditions)
 	}
 	if holder := holders[claims.ObjectName(v1alpha1.ClaimPool, name)]; holder != string(p.UID) {
