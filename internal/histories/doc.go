@@ -7,12 +7,13 @@
 // what was answered, with each request taking effect at one moment between call and answer (Herlihy and Wing's
 // linearizability):
 //
-//   - for each user, the user as a whole: which attributes it has, and whether it is there;
-//   - for each name, who bears it: one user at most, and whoever was answered 201 or 200;
+//   - for each user, the user as a whole: which attributes it has, and whether it is there; for each group, its name;
+//   - for each name, who bears it: one user, or one group, at most, and whoever was answered with success;
 //   - for each group and person, whether they are a member.
 //
-// GET /Users/{id} and a filter for userName must fit in as of the moment they were made. Searches by externalId and the
-// members of a group are read from a replica's cache: they may be as old as that replica's own last write, and no older.
+// GET of a user or group by id and a filter for userName or displayName must fit in as of the moment they were made. Searches by externalId and the
+// members of a group are read from a replica's cache: they may be as old as that replica's own last write, and no older. Which groups there are to show with a
+// person, a replica learns from its cache too: a new group may be missing there, and one that was deleted be shown, until the replica has spoken of the group itself.
 //
 // The stories in internal/e2e record histories from real processes that are killed meanwhile.
 package histories
