@@ -6,22 +6,17 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/directory"
 	"lightrun.com/scim-operator/internal/scim"
-	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/patch"
-	"lightrun.com/scim-operator/internal/scim/schema"
-	"lightrun.com/scim-operator/internal/scim/server"
 )
 
 // faults breaks one call to the API server: the nth since it was armed, before it is sent or after it took effect.
@@ -307,55 +302,4 @@ func TestClaimOfLostHolder(t *testing.T) {
 	w.oneNameEach(t)
 }
 
-// TestRestoredUserIsFound: somebody whose claim is yet to be made is found by name.
-func TestRestoredUserIsFound(t *testing.T) {
-	w := newWorld(t)
-	d := w.replica(t)
-	restored := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "0e0f7a5c-0000-4000-8000-000000000000"}, Spec: v1alpha1.ScimUserSpec{UserName: "Ada"}}
-	if err := w.Client.Create(t.Context(), restored); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, func() bool { return d.Knows(restored.Name) })
-	if r, err := d.Users().Get(t.Context(), restored.Name); err != nil || !strings.Contains(string(r.JSON), `"Ada"`) {
-		t.Errorf("the restored user must be readable: %v", err)
-	}
-	if found := findByName(t, d, "ada"); len(found) != 1 {
-		t.Errorf("the restored user must be found by name: %v", found)
-	}
-}
-
-// TestUserIsFoundByTheirClaim: somebody who is being created, and may yet be refused the name, is not found under it.
-func TestUserIsFoundByTheirClaim(t *testing.T) {
-	w := newWorld(t)
-	d := w.replica(t)
-	first := createUser(t, d, "ada")
-	creating := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "0e0f7a5c-0000-4000-8000-000000000000"}, Spec: v1alpha1.ScimUserSpec{UserName: "Ada"}}
-	if err := w.Client.Create(t.Context(), creating, client.FieldOwner(v1alpha1.FieldManagerWebhook)); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, func() bool { return d.Knows(creating.Name) })
-	if found := findByName(t, d, "ada"); len(found) != 1 || found[0].ID != first {
-		t.Errorf("only %s must be found: %v", first, found)
-	}
-	if err := d.Users().Delete(t.Context(), first, nil); err != nil {
-		t.Fatal(err)
-	}
-	if found := findByName(t, d, "ada"); len(found) != 0 {
-		t.Errorf("somebody who may yet be refused was found: %v", found)
-	}
-}
-
 func claimName(name string) string { return claims.ObjectName(v1alpha1.ClaimUser, name) }
-
-func findByName(t *testing.T, d *directory.Directory, name string) []*server.Resource {
-	t.Helper()
-	m, err := filter.Compile(`userName eq "`+name+`"`, schema.User())
-	if err != nil {
-		t.Fatal(err)
-	}
-	page, err := d.Users().List(t.Context(), server.Query{Filter: m, Count: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return page.Resources
-}
