@@ -15,6 +15,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
@@ -275,4 +276,32 @@ func TestGroupIsNotTakenBackOnceBuiltOn(t *testing.T) {
 	if have := members(t, other, group); !slices.Equal(have, []string{bob}) {
 		t.Errorf("members are %v", have)
 	}
+}
+
+// TestUserIsNotTakenBackOnceBuiltOn: the same of a user, whose claim was made though the answer to that was lost.
+func TestUserIsNotTakenBackOnceBuiltOn(t *testing.T) {
+	w := newWorld(t)
+	other := w.replica(t)
+	d := w.replica(t, func(c *rest.Config) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				response, err := next.RoundTrip(r)
+				if err != nil || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/nameclaims") {
+					return response, err
+				}
+				response.Body.Close()
+				rename(t, other, findByName(t, other, "ada")[0].ID, "lovelace")
+				return nil, errFault
+			})
+		})
+	})
+	if _, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"}); err == nil {
+		t.Fatal("the creation must fail")
+	} else {
+		noClientError(t, err)
+	}
+	if w.living(t, "lovelace") != 1 {
+		t.Error("somebody was answered that the person is called lovelace, and they are gone")
+	}
+	w.oneNameEach(t)
 }

@@ -49,7 +49,7 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, holders map[s
 	if u.DeletionTimestamp != nil {
 		return fmt.Errorf("%s (%s) is still being deleted: %+v", u.Spec.UserName, u.Name, u.Status.Conditions)
 	}
-	if r.known(u.Name) == "" && !(r.newPusher(0).find(ctx, u.Spec.UserName) && r.known(u.Name) != "") { // it may have got its claim just now
+	if !r.findable(u.Name, func(p *pusher) bool { return p.find(ctx, u.Spec.UserName) }) {
 		return fmt.Errorf("%s (%s) is there, and was never found by name", u.Spec.UserName, u.Name)
 	}
 	if holder := holders[claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)]; holder != string(u.UID) {
@@ -70,6 +70,11 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, holders map[s
 		return fmt.Errorf("the account of %s is %s: %+v", u.Spec.UserName, accounts[0].Status, u.Status.Conditions)
 	}
 	return nil
+}
+
+// findable says whether a client found the object by its name, or can now: it may have got its claim only after the last look.
+func (r *round) findable(id string, find func(*pusher) bool) bool {
+	return r.known(id) != "" || find(r.newPusher(0)) && r.known(id) != ""
 }
 
 // noStrays checks that every claim is one that its holder needs. Those that a cut-off rename left are released when they are old enough to be told

@@ -46,7 +46,7 @@ func (r *round) settledGroup(ctx context.Context, p *v1alpha1.AgentPool, holders
 	if p.DeletionTimestamp != nil {
 		return fmt.Errorf("group %s (%s) is still being deleted: %+v", name, p.Name, p.Status.Conditions)
 	}
-	if r.known(p.Name) == "" && !(r.newPusher(0).findGroup(ctx, name) && r.known(p.Name) != "") { // it may have got its claim just now
+	if !r.findable(p.Name, func(look *pusher) bool { return look.findGroup(ctx, name) }) {
 		return fmt.Errorf("group %s (%s) is there, and was never found by name: %+v", name, p.Name, p.Status.Conditions)
 	}
 	if holder := holders[claims.ObjectName(v1alpha1.ClaimPool, name)]; holder != string(p.UID) {
