@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +12,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
@@ -281,36 +279,6 @@ func TestForgottenLock(t *testing.T) {
 	}
 	if stored := w.stored(t, g.ID); len(stored) != 0 {
 		t.Errorf("members are %v", stored)
-	}
-}
-
-// TestSlowCreateLooksAgain: a controller may take a user that has no name for long for abandoned, and remove it. Who then gets the name must not answer
-// with success.
-func TestSlowCreateLooksAgain(t *testing.T) {
-	w := newWorld(t)
-	var seconds atomic.Int64
-	config := rest.CopyConfig(w.Config)
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return roundTrip(func(r *http.Request) (*http.Response, error) {
-			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/nameclaims") {
-				seconds.Add(60)
-				for _, u := range list(t, w, &v1alpha1.ScimUserList{}).Items {
-					if err := w.Client.Delete(t.Context(), &u); err != nil {
-						t.Error(err)
-					}
-				}
-			}
-			return next.RoundTrip(r)
-		})
-	})
-	d := w.start(t, directory.Options{Config: config, Now: func() time.Time { return time.Unix(2_000_000_000+seconds.Load(), 0) }})
-	_, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"})
-	if err == nil {
-		t.Error("the user was removed while it was created, and success was answered")
-	}
-	noClientError(t, err)
-	if left := list(t, w, &v1alpha1.ScimUserList{}).Items; len(left) != 0 {
-		t.Errorf("nothing must be left of it: %v", left)
 	}
 }
 

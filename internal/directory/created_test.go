@@ -1,0 +1,138 @@
+package directory_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/patch"
+)
+
+// TestSlowCreateLooksAgain: a controller may take what has no name for long for abandoned, and remove it. Who then gets the name must not answer
+// with success.
+func TestSlowCreateLooksAgain(t *testing.T) {
+	for kind, create := range map[string]func(*testing.T, *directory.Directory) error{
+		"User": func(t *testing.T, d *directory.Directory) error {
+			_, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"})
+			return err
+		},
+		"Group": func(t *testing.T, d *directory.Directory) error {
+			_, err := createGroup(t, d, "Payments")
+			return err
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t)
+			var seconds atomic.Int64
+			config := rest.CopyConfig(w.Config)
+			config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(r *http.Request) (*http.Response, error) {
+					if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/nameclaims") {
+						seconds.Add(60)
+						w.removeAll(t)
+					}
+					return next.RoundTrip(r)
+				})
+			})
+			d := w.start(t, directory.Options{Config: config, Now: func() time.Time { return time.Unix(2_000_000_000+seconds.Load(), 0) }})
+			err := create(t, d)
+			if err == nil {
+				t.Error("it was removed while it was created, and success was answered")
+			}
+			noClientError(t, err)
+			if n := len(list(t, w, &v1alpha1.ScimUserList{}).Items) + len(list(t, w, &v1alpha1.AgentPoolList{}).Items); n != 0 {
+				t.Errorf("nothing must be left of it: %d", n)
+			}
+		})
+	}
+}
+
+// removeAll deletes every person and pool.
+func (w world) removeAll(t *testing.T) {
+	t.Helper()
+	var all []client.Object
+	for _, u := range list(t, w, &v1alpha1.ScimUserList{}).Items {
+		all = append(all, &u)
+	}
+	for _, p := range list(t, w, &v1alpha1.AgentPoolList{}).Items {
+		all = append(all, &p)
+	}
+	for _, o := range all {
+		if err := w.Client.Delete(t.Context(), o); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestGroupIsNotTakenBackOnceBuiltOn: a group is found by its name as soon as it has the claim. If its creation fails after that, what another
+// request has made of it stays.
+func TestGroupIsNotTakenBackOnceBuiltOn(t *testing.T) {
+	w := newWorld(t)
+	other := w.replica(t)
+	ada, bob := createUser(t, other, "ada"), createUser(t, other, "bob")
+	var group string
+	broken := false
+	d := w.replica(t, func(c *rest.Config) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				if !broken && patches("scimusers")(r) { // the group is there, and its first member is about to be put in
+					broken = true
+					group = findGroup(t, other, "Payments")[0].ID
+					if err := change(other, t, group, patch.MemberChange{Op: patch.AddMembers, IDs: []string{bob}}); err != nil {
+						t.Error(err)
+					}
+					return nil, errFault
+				}
+				return next.RoundTrip(r)
+			})
+		})
+	})
+	if _, err := createGroup(t, d, "Payments", ada); err == nil {
+		t.Fatal("the creation must fail")
+	} else {
+		noClientError(t, err)
+	}
+	if stored := w.stored(t, group); !slices.Equal(stored, []string{bob}) {
+		t.Errorf("bob was answered for: %v", stored)
+	}
+	if have := members(t, other, group); !slices.Equal(have, []string{bob}) {
+		t.Errorf("members are %v", have)
+	}
+}
+
+// TestUserIsNotTakenBackOnceBuiltOn: the same of a user, whose claim was made though the answer to that was lost.
+func TestUserIsNotTakenBackOnceBuiltOn(t *testing.T) {
+	w := newWorld(t)
+	other := w.replica(t)
+	d := w.replica(t, func(c *rest.Config) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				response, err := next.RoundTrip(r)
+				if err != nil || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/nameclaims") {
+					return response, err
+				}
+				response.Body.Close()
+				rename(t, other, findByName(t, other, "ada")[0].ID, "lovelace")
+				return nil, errFault
+			})
+		})
+	})
+	if _, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"}); err == nil {
+		t.Fatal("the creation must fail")
+	} else {
+		noClientError(t, err)
+	}
+	if w.living(t, "lovelace") != 1 {
+		t.Error("somebody was answered that the person is called lovelace, and they are gone")
+	}
+	w.oneNameEach(t)
+}
