@@ -56,6 +56,49 @@ func TestSlowCreateLooksAgain(t *testing.T) {
 	}
 }
 
+// TestRefusedButNotTakenBack: what was refused its name and could not be removed may get the name yet, when its holder leaves. So the client is not told
+// that it was refused.
+func TestRefusedButNotTakenBack(t *testing.T) {
+	for kind, tt := range map[string]struct {
+		objects string
+		create  func(*testing.T, *directory.Directory) error
+	}{
+		"User": {"scimusers", func(t *testing.T, d *directory.Directory) error {
+			_, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"})
+			return err
+		}},
+		"Group": {"agentpools", func(t *testing.T, d *directory.Directory) error {
+			_, err := createGroup(t, d, "Payments")
+			return err
+		}},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t)
+			other := w.replica(t)
+			rival := between(func(r *http.Request) bool { return r.Method == http.MethodPost }, func() {
+				if err := tt.create(t, other); err != nil {
+					t.Error(err)
+				}
+			})
+			d := w.replica(t, rival, func(c *rest.Config) {
+				c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+					return roundTrip(func(r *http.Request) (*http.Response, error) {
+						if patches(tt.objects)(r) {
+							return nil, errFault
+						}
+						return next.RoundTrip(r)
+					})
+				})
+			})
+			err := tt.create(t, d)
+			if err == nil {
+				t.Error("the name is another's")
+			}
+			noClientError(t, err)
+		})
+	}
+}
+
 // removeAll deletes every person and pool.
 func (w world) removeAll(t *testing.T) {
 	t.Helper()

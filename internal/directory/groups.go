@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -95,7 +96,7 @@ func (g groups) createOnce(ctx context.Context, idp v1alpha1.IDPGroup, members [
 	begun := g.now()
 	if err := g.create(ctx, have); err != nil {
 		if !apierrors.IsInvalid(err) {
-			g.erase(ctx, have)
+			g.takeBack(ctx, have)
 		}
 		return nil, refused(err)
 	}
@@ -110,8 +111,7 @@ func (g groups) complete(ctx context.Context, have *v1alpha1.AgentPool, members 
 	err := g.claimNames(ctx, have, have.Names())
 	var refusal *scim.Error
 	if errors.As(err, &refusal) {
-		g.erase(ctx, have)
-		return err
+		return cmp.Or(g.erase(ctx, have), err)
 	}
 	if err == nil {
 		err = g.confirm(ctx, have, begun)

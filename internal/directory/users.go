@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,14 +94,13 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	begun := u.now()
 	if err := u.create(ctx, user); err != nil {
 		if !apierrors.IsInvalid(err) {
-			u.erase(ctx, user) // it may be there, though the answer was lost
+			u.takeBack(ctx, user) // it may be there, though the answer was lost
 		}
 		return nil, refused(err)
 	}
 	taken, err := u.claim(ctx, v1alpha1.ClaimUser, spec.UserName, user)
 	if err == nil && taken != nil {
-		u.erase(ctx, user)
-		return nil, errNameTaken(spec.UserName)
+		return nil, cmp.Or(u.erase(ctx, user), errNameTaken(spec.UserName))
 	}
 	if err == nil {
 		err = u.confirm(ctx, user, begun)
