@@ -136,45 +136,6 @@ func (d *Directory) create(ctx context.Context, o client.Object) error {
 	return d.client.Create(ctx, o, client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// erase removes an object that no client was told of, finalizer and all. It works on after the request is over. What it can't do the controllers do
-// later, or they give the object its name: then the client must not be told that it was refused.
-func (d *Directory) erase(ctx context.Context, o client.Object) error {
-	return d.eraseAt(ctx, o, "")
-}
-
-// takeBack erases an object that has its name, by which others may have found it, provided that nobody wrote to it since. Otherwise it stays, and the
-// client, which was told of an error, finds it when it repeats. gone says that it is erased.
-func (d *Directory) takeBack(ctx context.Context, o client.Object) (gone bool) {
-	err := d.eraseAt(ctx, o, o.GetResourceVersion())
-	if err != nil {
-		d.log.Info("Leaving an object that was not completed to the controller", "object", client.ObjectKeyFromObject(o).String(), "error", err.Error())
-	}
-	return err == nil
-}
-
-// eraseAt erases an object, at that version only unless it is empty.
-func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
-	defer cancel()
-	metadata := map[string]any{"finalizers": nil}
-	if at != "" {
-		metadata["resourceVersion"] = at
-	}
-	err := d.patch(ctx, o, map[string]any{"metadata": metadata})
-	if err == nil {
-		uid, rv := o.GetUID(), o.GetResourceVersion()
-		only := client.Preconditions{UID: &uid}
-		if at != "" {
-			only.ResourceVersion = &rv
-		}
-		err = d.client.Delete(ctx, o, only)
-	}
-	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("remove %s, which was not completed: %w", o.GetName(), err)
-	}
-	return nil
-}
-
 // refused turns the API server's word against the content of an object into the client's error, and leaves other errors alone.
 func refused(err error) error {
 	var status apierrors.APIStatus

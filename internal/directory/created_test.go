@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/directory"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/patch"
@@ -97,6 +98,38 @@ func TestRefusedButNotTakenBack(t *testing.T) {
 			noClientError(t, err)
 		})
 	}
+}
+
+// TestRefusedAndThenNamed: between the refusal of its name and its removal the holder leaves, a controller gives the new user the name, and somebody
+// who finds them there changes them with success. They must stay, and the creation has succeeded.
+func TestRefusedAndThenNamed(t *testing.T) {
+	w := newWorld(t)
+	other := w.replica(t)
+	var holder string
+	rival := between(func(r *http.Request) bool { return r.Method == http.MethodPost }, func() { holder = createUser(t, other, "ada") })
+	d := w.replica(t, rival, between(patches("scimusers"), func() {
+		if err := other.Users().Delete(t.Context(), holder, nil); err != nil {
+			t.Error(err)
+		}
+		for _, u := range list(t, w, &v1alpha1.ScimUserList{}).Items {
+			if u.Name == holder {
+				continue
+			}
+			if taken, err := claims.Hold(t.Context(), w.Client, w.Client, v1alpha1.ClaimUser, "ada", &u); taken != nil || err != nil {
+				t.Error(taken, err)
+			}
+		}
+		rename(t, other, findByName(t, other, "ada")[0].ID, "lovelace")
+		rename(t, other, findByName(t, other, "lovelace")[0].ID, "ada")
+	}))
+	made, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"})
+	if err != nil {
+		t.Fatalf("the name is theirs: %v", err)
+	}
+	if found := findByName(t, other, "ada"); len(found) != 1 || found[0].ID != made.ID {
+		t.Errorf("%s must be found: %v", made.ID, found)
+	}
+	w.oneNameEach(t)
 }
 
 // removeAll deletes every person and pool.

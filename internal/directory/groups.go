@@ -1,9 +1,7 @@
 package directory
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -108,17 +106,10 @@ func (g groups) createOnce(ctx context.Context, idp v1alpha1.IDPGroup, members [
 
 // complete gives a pool that was just created its name and its members, or takes it back.
 func (g groups) complete(ctx context.Context, have *v1alpha1.AgentPool, members []string, begun time.Time) error {
-	err := g.claimNames(ctx, have, have.Names())
-	var refusal *scim.Error
-	if errors.As(err, &refusal) {
-		return cmp.Or(g.erase(ctx, have), err)
+	if err := g.named(ctx, have, begun, func() error { return g.claimNames(ctx, have, have.Names()) }); err != nil {
+		return err
 	}
-	if err == nil {
-		err = g.confirm(ctx, have, begun)
-	}
-	if err == nil {
-		err = g.add(ctx, have, members)
-	}
+	err := g.add(ctx, have, members)
 	if err != nil && g.takeBack(ctx, have) {
 		g.strip(ctx, have)
 	}

@@ -1,19 +1,12 @@
 package directory
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
-	"time"
 
-	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/server"
@@ -98,37 +91,11 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 		}
 		return nil, refused(err)
 	}
-	taken, err := u.claim(ctx, v1alpha1.ClaimUser, spec.UserName, user)
-	if err == nil && taken != nil {
-		return nil, cmp.Or(u.erase(ctx, user), errNameTaken(spec.UserName))
-	}
-	if err == nil {
-		err = u.confirm(ctx, user, begun)
-	}
+	err = u.named(ctx, user, begun, func() error { return u.claimName(ctx, user, spec.UserName) })
 	if err != nil {
-		u.takeBack(ctx, user)
 		return nil, err
 	}
 	return u.resource(user)
-}
-
-// confirm writes to an object that took long to get its name: a controller may have taken it for abandoned meanwhile, and removed it. One that was about to
-// fails on its version.
-func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Time) error {
-	if d.now().Sub(begun) < claims.AnswerTime {
-		return nil
-	}
-	err := d.patch(ctx, o, map[string]any{"metadata": map[string]any{
-		"uid":         o.GetUID(),
-		"annotations": map[string]any{annotationAttempt: uuid.NewString()},
-	}})
-	if err == nil && o.GetDeletionTimestamp() != nil {
-		err = errors.New("it was taken for abandoned and removed")
-	}
-	if err != nil {
-		return fmt.Errorf("confirm %s, which took long to create: %w", o.GetName(), err)
-	}
-	return nil
 }
 
 // probablyTaken answers the usual conflict without writing anything: the cache knows somebody of that name, and the API server agrees.
@@ -231,6 +198,11 @@ func (u users) rename(ctx context.Context, have *v1alpha1.ScimUser, name string)
 	if names.Fold(name) == names.Fold(have.Spec.UserName) {
 		return nil
 	}
+	return u.claimName(ctx, have, name)
+}
+
+// claimName claims a name for somebody, or says that it is another's.
+func (u users) claimName(ctx context.Context, have *v1alpha1.ScimUser, name string) error {
 	taken, err := u.claim(ctx, v1alpha1.ClaimUser, name, have)
 	if err == nil && taken != nil {
 		err = errNameTaken(name)

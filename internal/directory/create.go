@@ -1,0 +1,110 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/scim"
+)
+
+// How an object comes to be: it is created under an id that nobody knows, and then its name is claimed, which decides. Until the answer, controllers
+// see it too: they may give it the name, and others then find it and build on it; or take it for abandoned, and remove it. So what is taken back is taken
+// back at the version that is known. What can't be is left to the controllers, and then the client is told of an error, never that the name is another's: a
+// controller may give the object the name when the holder leaves.
+
+// named gives an object that was just created its name by claim, which may be repeated, or takes the object back. A *scim.Error is the refusal of the name,
+// and says that nothing is left.
+func (d *Directory) named(ctx context.Context, o client.Object, begun time.Time, claim func() error) error {
+	err := errBusy("name what was created")
+	for attempt := range attempts {
+		if err = pause(ctx, attempt); err != nil {
+			break
+		}
+		err = claim()
+		var refusal *scim.Error
+		if !errors.As(err, &refusal) {
+			break
+		}
+		if again, failed := d.withdraw(ctx, o); !again {
+			return cmp.Or(failed, err)
+		}
+		err = errBusy("name what was created")
+	}
+	if err == nil {
+		err = d.confirm(ctx, o, begun)
+	}
+	if err != nil {
+		d.takeBack(ctx, o)
+	}
+	return err
+}
+
+// confirm writes to an object that took long to get its name: a controller may have taken it for abandoned meanwhile, and removed it. One that was about to
+// fails on its version.
+func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Time) error {
+	if d.now().Sub(begun) < claims.AnswerTime {
+		return nil
+	}
+	err := d.patch(ctx, o, map[string]any{"metadata": map[string]any{
+		"uid":         o.GetUID(),
+		"annotations": map[string]any{annotationAttempt: uuid.NewString()},
+	}})
+	if err == nil && o.GetDeletionTimestamp() != nil {
+		err = errors.New("it was taken for abandoned and removed")
+	}
+	if err != nil {
+		return fmt.Errorf("confirm %s, which took long to create: %w", o.GetName(), err)
+	}
+	return nil
+}
+
+// takeBack erases an object that has its name, by which others may have found it, provided that nobody wrote to it since. Otherwise it stays, and the
+// client, which was told of an error, finds it when it repeats. gone says that it is erased.
+func (d *Directory) takeBack(ctx context.Context, o client.Object) (gone bool) {
+	err := d.eraseAt(ctx, o, o.GetResourceVersion())
+	if err != nil {
+		d.log.Info("Leaving an object that was not completed to the controller", "object", client.ObjectKeyFromObject(o).String(), "error", err.Error())
+	}
+	return err == nil
+}
+
+// withdraw erases an object that was refused its name, as it was read. again says that somebody wrote to it meanwhile, who may have found it under the name
+// after all: its holder left, and a controller gave it the name. It is read anew then.
+func (d *Directory) withdraw(ctx context.Context, o client.Object) (again bool, err error) {
+	err = d.eraseAt(ctx, o, o.GetResourceVersion())
+	if !apierrors.IsConflict(err) {
+		return false, err
+	}
+	return d.read(ctx, o.GetName(), o)
+}
+
+// eraseAt erases an object, finalizer and all, at that version only unless it is empty. It works on after the request is over.
+func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	metadata := map[string]any{"finalizers": nil}
+	if at != "" {
+		metadata["resourceVersion"] = at
+	}
+	err := d.patch(ctx, o, map[string]any{"metadata": metadata})
+	if err == nil {
+		uid, rv := o.GetUID(), o.GetResourceVersion()
+		only := client.Preconditions{UID: &uid}
+		if at != "" {
+			only.ResourceVersion = &rv
+		}
+		err = d.client.Delete(ctx, o, only)
+	}
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("remove %s, which was not completed: %w", o.GetName(), err)
+	}
+	return nil
+}
