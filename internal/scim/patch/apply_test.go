@@ -238,6 +238,7 @@ func TestApplyRefuses(t *testing.T) {
 		"NoTargetValue":     {`{"op":"replace","path":"emails[value eq \"gone@x\"].type","value":"home"}`, scim.NoTarget, "No element of"},
 		"NoTargetElement":   {`{"op":"replace","path":"emails[type eq \"work\" and value eq \"gone@x\"]","value":{"display":"x"}}`, scim.NoTarget, "No element of"},
 		"NoTargetOr":        {`{"op":"add","path":"ims[type eq \"x\" or type eq \"y\"].value","value":"v"}`, scim.NoTarget, "does not say"},
+		"NoTargetEmpty":     {`{"op":"add","path":"ims[type eq \"\"].value","value":"v"}`, scim.NoTarget, "does not say"},
 		"Contradiction":     {`{"op":"add","path":"ims[type eq \"x\" and type eq \"y\"].value","value":"v"}`, scim.NoTarget, "does not say"},
 		"TwoPrimaries":      {`{"op":"replace","path":"emails[value pr].primary","value":true}`, scim.InvalidValue, "at most one element can be primary"},
 		"BadPassword":       {`{"op":"replace","path":"password","value":5}`, scim.InvalidValue, "must be a string"},

@@ -295,13 +295,17 @@ func createElement(p path.Path, op Operation) (any, error) {
 	return overlay(base, v), nil
 }
 
-// fromFilter is the element that a filter describes; ok is false if it describes none.
+// fromFilter is the element that a filter describes; ok is false if it describes none. An empty string describes none: it is not stored, so that no element
+// would ever match.
 func fromFilter(p path.Path) (o scim.Object, ok bool) {
 	o = scim.Object{}
 	if p.Filter == nil {
 		return o, true
 	}
 	for _, eq := range p.Filter.Equalities() {
+		if eq.Value == "" {
+			return o, false
+		}
 		if have, there := o[eq.Path]; there && !scim.Equal(have, eq.Value) {
 			return o, false
 		}
