@@ -156,6 +156,9 @@ func (c *checker) names(kind string, events []Event) {
 				found.put(names.Fold(e.Answer.Person.Name), e)
 			}
 		case Update, Delete:
+			if !moves(e) {
+				continue
+			}
 			for name := range could[subject(r)] {
 				found.put(name, e)
 			}
@@ -164,6 +167,12 @@ func (c *checker) names(kind string, events []Event) {
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		c.part(kind+" "+name, model(nameState{}, stepName(name)), found[name])
 	}
+}
+
+// moves says whether a request on an object can say anything of a name: the others, of which many may be unanswered, only make the search long.
+func moves(e Event) bool {
+	u, update := e.Request.(Update)
+	return e.Answer.Outcome == Done || update && u.Name != nil || !update && e.Answer.Outcome == Unanswered
 }
 
 // bearers is which names, folded, each object could ever have had, and whose POST was answered.
