@@ -9,6 +9,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/histories"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
@@ -28,13 +29,35 @@ func (r *round) settledGroups(ctx context.Context, pools []v1alpha1.AgentPool, u
 		}
 	}
 	for _, u := range users {
+		if r.known(u.Name) == "" {
+			continue // of another round
+		}
 		for _, pool := range u.Spec.Pools {
-			if !there[pool] {
+			if !there[pool] && !r.cutOff(r.known(pool)) {
 				return fmt.Errorf("%s (%s) is in the pool %s (%s), which is gone", u.Spec.UserName, u.Name, pool, r.known(pool))
 			}
 		}
 	}
 	return nil
+}
+
+// cutOff says whether a request on the group had no answer: a webhook that is killed while somebody is put into a group that another deletes leaves them
+// in a pool that is gone, which grants nothing and whose name is never given again.
+func (r *round) cutOff(group string) bool {
+	return slices.ContainsFunc(r.history.Events(), func(e histories.Event) bool {
+		if e.Answer.Outcome != histories.Unanswered {
+			return false
+		}
+		switch q := e.Request.(type) {
+		case histories.CreateGroup:
+			return q.Group.Tag == group
+		case histories.Change:
+			return q.Group == group
+		case histories.DeleteGroup:
+			return q.Tag == group
+		}
+		return false
+	})
 }
 
 // settledGroup checks one group. Two that bear one name can't both hold its claim.
