@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,13 +24,10 @@ func (d *Directory) apply(ctx context.Context, have *v1alpha1.AgentPool, m membe
 		return err
 	}
 	there, traceErr := d.trace(ctx, have, highest)
-	switch {
-	case err != nil:
-		return err
-	case traceErr != nil || there:
-		return traceErr
+	if traceErr != nil || there {
+		return cmp.Or(err, traceErr)
 	}
-	return d.leave(ctx, have.Name, m)
+	return cmp.Or(d.leave(ctx, have.Name, m), err)
 }
 
 // leave takes back an addition to a pool that was deleted meanwhile: who deleted it may have taken everybody out before.
