@@ -15,7 +15,7 @@ import (
 type person struct {
 	resource *server.Resource
 	modified string   // AnnotationLastModified, which the JSON shows
-	settled  bool     // status bears the userName too
+	entitled bool     // status bears the userName too, so the claim on it is theirs
 	label    string   // how the person is shown as a member
 	asserted []string // spec.pools, sorted
 	indirect []string // other pools that the person is in, sorted
@@ -44,7 +44,7 @@ func (d *Directory) personRecord(u *v1alpha1.ScimUser) (*record[*person], error)
 	}
 	p := &person{
 		modified: u.Annotations[AnnotationLastModified],
-		settled:  u.Status.UserName == u.Spec.UserName || names.Fold(u.Status.UserName) == names.Fold(u.Spec.UserName),
+		entitled: u.Status.UserName == u.Spec.UserName || names.Fold(u.Status.UserName) == names.Fold(u.Spec.UserName),
 		asserted: slices.Sorted(slices.Values(u.Spec.Pools)),
 	}
 	for _, m := range u.Status.Pools {

@@ -38,17 +38,17 @@ func (d *Directory) standing(ctx context.Context, id string) (*record[*person], 
 	return r, nil
 }
 
-// standingUnder is standing for whoever bears a userName. One read is enough only for somebody who is alone under the name and settled on it: a claim
+// standingUnder is standing for whoever bears a userName. One read is enough only for somebody who is alone under the name and entitled to it: a claim
 // is taken from nobody who bears its name in spec or status (claims.go), so that at a version that has it in both, it is theirs.
 // Somebody whose status lacks the name may be about to be refused it, and somebody else may be.
 func (d *Directory) standingUnder(ctx context.Context, name string) (*record[*person], error) {
 	key := keyUserName + names.Fold(name)
 	known := d.people.under(key)
-	if len(known) != 1 || !known[0].value.settled {
+	if len(known) != 1 || !known[0].value.entitled {
 		return nil, nil
 	}
 	r, err := d.standing(ctx, known[0].id())
-	if r == nil || !r.value.settled || !slices.Contains(r.keys, key) {
+	if r == nil || !r.value.entitled || !slices.Contains(r.keys, key) {
 		return nil, err
 	}
 	return r, nil

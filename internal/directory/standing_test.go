@@ -43,8 +43,8 @@ func (b *frozenBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// settle writes the status that the controller writes once a person's name is theirs, and waits until the directory knows it.
-func (w world) settle(t *testing.T, d *directory.Directory, id string) {
+// entitle writes the status that the controller writes once a person's name is theirs, and waits until the directory knows it.
+func (w world) entitle(t *testing.T, d *directory.Directory, id string) {
 	t.Helper()
 	var u v1alpha1.ScimUser
 	if err := w.Client.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: id}, &u); err != nil {
@@ -57,12 +57,12 @@ func (w world) settle(t *testing.T, d *directory.Directory, id string) {
 	eventually(t, func() bool { return d.KnowsAt(id, u.ResourceVersion) })
 }
 
-// TestReadOfStanding: who is known and settled is read, by id and by name, with one call.
+// TestReadOfStanding: who is known and entitled to the name is read, by id and by name, with one call.
 func TestReadOfStanding(t *testing.T) {
 	w := newWorld(t)
 	d, calls := w.replicaWithFaults(t)
 	id := createUser(t, d, "Ada@example.test")
-	w.settle(t, d, id)
+	w.entitle(t, d, id)
 	calls.arm(0, false)
 	if r, err := d.Users().Get(t.Context(), id); err != nil || r.ID != id {
 		t.Errorf("got %v, %v", r, err)
@@ -92,7 +92,7 @@ func TestReadBehindTheWatch(t *testing.T) {
 	var ids []string
 	for _, name := range []string{"changed", "renamed", "deleted", "returned"} {
 		ids = append(ids, createUser(t, behind, name))
-		w.settle(t, behind, ids[len(ids)-1])
+		w.entitle(t, behind, ids[len(ids)-1])
 	}
 	f.Store(true)
 	update := func(id, attribute string, value any) {
@@ -130,13 +130,13 @@ func TestReadBehindTheWatch(t *testing.T) {
 	}
 }
 
-// TestUnsettledNameIsAskedFor: an object that has a name in its spec alone may be one whose claim is yet to be refused, so the claim decides.
-func TestUnsettledNameIsAskedFor(t *testing.T) {
+// TestNameWithoutTitleIsAskedFor: an object that has a name in its spec alone may be one whose claim is yet to be refused, so the claim decides.
+func TestNameWithoutTitleIsAskedFor(t *testing.T) {
 	w := newWorld(t)
 	var f frozen
 	d, other := w.replica(t, f.wrap), w.replica(t)
 	holder := createUser(t, other, "first")
-	w.settle(t, d, holder)
+	w.entitle(t, d, holder)
 	pending := &v1alpha1.ScimUser{}
 	pending.Namespace, pending.Name = w.namespace, "00000000-0000-4000-8000-000000000001"
 	pending.Spec.UserName = "second" // as a webhook creates it, before it claims the name
