@@ -5,7 +5,7 @@
 //   - two SCIM servers over stores in memory: elimity-com/scim (elimity.go) and SCIMMY with its routers (scimmy/).
 //
 // All sides answer the same requests of the same client on one machine, by turns, several rounds each. `make bench` runs it and writes
-// the tables into docs/benchmarks.md, whose text says how to read them. People are seeded straight into etcd (seed.go), since creating a
+// the tables into docs/benchmarks.md, whose text says how to read them. People are seeded straight into etcd (hack/internal/seed), since creating a
 // hundred thousand through the API takes longer than all the rest.
 package main
 

@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"lightrun.com/scim-operator/hack/internal/report"
 )
 
 // median is the middle value, and how far the rounds lie apart: (largest - smallest) / median.
@@ -90,7 +87,7 @@ func (r *results) markdown() string {
 
 func (r *results) head(b *strings.Builder) {
 	fmt.Fprintf(b, "Measured %s, commit `%s`, on %s. Each side %d times %s by turns, %d requests at a time; the median counts, ± is how far the rounds lie apart.\n",
-		time.Now().UTC().Format("2006-01-02 15:04 UTC"), commit(), machine(), r.rounds, r.slot, r.workers)
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), report.Commit(), report.Machine(), r.rounds, r.slot, r.workers)
 	if r.node != nil {
 		fmt.Fprintf(b, "\nSCIMMY was not measured: %v.\n", r.node)
 	}
@@ -186,45 +183,4 @@ func (r *results) memory(b *strings.Builder) {
 	for _, at := range r.sizes {
 		fmt.Fprintf(b, "| %d | %s | %d MiB | %.0f MiB |\n", at.people, milliseconds(at.started), at.resident>>20, at.heap/(1<<20))
 	}
-}
-
-func commit() string {
-	out, err := exec.CommandContext(context.Background(), "git", "describe", "--always", "--dirty", "--abbrev=10").Output()
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// machine describes where this runs.
-func machine() string {
-	model := runtime.GOARCH
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(text)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
-	return fmt.Sprintf("%d × %s, %s/%s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version())
-}
-
-// The tables stand between these lines of the page; the text around them is written by hand.
-const (
-	begins = "<!-- results: written by make bench -->\n"
-	ends   = "<!-- end of results -->\n"
-)
-
-func writePage(file, tables string) error {
-	page, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, found := bytes.Cut(page, []byte(begins))
-	_, after, closed := bytes.Cut(rest, []byte(ends))
-	if !found || !closed {
-		return fmt.Errorf("%s has no place for results: it must hold the lines %q and %q", file, begins, ends)
-	}
-	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(begins + tables + ends), after}, nil), 0o644) //nolint:gosec // a page for everybody to read
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"lightrun.com/scim-operator/hack/internal/report"
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
@@ -52,7 +53,7 @@ func (s *suite) runAll(ctx context.Context) error {
 		if s.out == "" {
 			continue
 		}
-		if err := writePage(s.out, out.markdown()); err != nil { // after each size: a run that is ended by its limit leaves what it has
+		if err := report.Write(s.out, "make bench", out.markdown()); err != nil { // after each size: a run that is ended by its limit leaves what it has
 			return err
 		}
 	}
@@ -66,7 +67,7 @@ func (s *suite) runSize(ctx context.Context, n int) (out sized, err error) {
 		return out, err
 	}
 	if pid, err := s.env.PID(devenv.Webhook); err == nil {
-		out.resident = resident(pid)
+		out.resident = report.Resident(pid)
 	}
 	out.heap = s.metric(ctx, "go_memstats_heap_inuse_bytes")
 	all, stop, err := s.startSides(ctx, n)

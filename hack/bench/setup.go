@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/hack/internal/seed"
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
@@ -25,8 +26,8 @@ type suite struct {
 	options
 	dir      string
 	env      *devenv.Environment
-	etcd     etcd
-	template template
+	etcd     seed.Etcd
+	template seed.Template
 	ours     *scim
 	raw      *raw
 	node     error // why SCIMMY is not measured; nil when it is
@@ -63,7 +64,7 @@ func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 }
 
 func (s *suite) prepare(ctx context.Context) error {
-	s.etcd = etcd{url: fmt.Sprintf("http://127.0.0.1:%d", s.env.Ports.Etcd), http: &http.Client{Timeout: time.Minute}}
+	s.etcd = seed.NewEtcd(s.env.Ports.Etcd)
 	ours, err := newSCIM(sideOurs, s.env.Values.SCIMURL, s.env.Values.SCIMToken)
 	if err != nil {
 		return err
@@ -76,7 +77,7 @@ func (s *suite) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.template, err = s.etcd.template(ctx, user); err != nil {
+	if s.template, err = s.etcd.Template(ctx, user); err != nil {
 		return err
 	}
 	if err := errors.Join(s.env.Halt(devenv.Manager), s.env.Halt(devenv.Portal), s.env.Halt(devenv.SSO)); err != nil {
@@ -143,7 +144,7 @@ func (s *suite) populate(ctx context.Context, n int) (time.Duration, error) {
 	if err := s.env.Halt(devenv.Webhook); err != nil {
 		return 0, err
 	}
-	if err := s.etcd.seed(ctx, s.template, n); err != nil {
+	if err := s.seed(ctx, n); err != nil {
 		return 0, fmt.Errorf("seed people: %w", err)
 	}
 	if err := s.visible(ctx, n); err != nil {
@@ -155,6 +156,18 @@ func (s *suite) populate(ctx context.Context, n int) (time.Duration, error) {
 	}
 	took := time.Since(begun)
 	return took, s.ours.holds(ctx, n)
+}
+
+// seed replaces everybody by n people.
+func (s *suite) seed(ctx context.Context, n int) error {
+	if err := s.etcd.Wipe(ctx, "scimusers", "nameclaims", "agentpools"); err != nil {
+		return err
+	}
+	people := make([]seed.Person, n)
+	for i := range people {
+		people[i] = seed.Nth(i)
+	}
+	return s.etcd.Put(ctx, s.template, people)
 }
 
 // visible waits until the API server's own cache has come to the last person. People are seeded faster than it takes them in, and a webhook

@@ -1,0 +1,65 @@
+package seed
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// space makes the ids of people: the same number has the same ids in every run.
+var space = uuid.MustParse("6f1d5f0c-2f0b-4a2e-9f6c-51d6f1f6a3b7")
+
+// ID is the SCIM id of the i-th person.
+func ID(i int) string { return uuid.NewSHA1(space, fmt.Appendf(nil, "%d", i)).String() }
+
+// Name is the user name of the i-th person.
+func Name(i int) string { return fmt.Sprintf("person%06d@example.test", i) }
+
+// Person is what one copy of the template has for itself.
+type Person struct {
+	ID, Name      string
+	UID, ClaimUID string // of the ScimUser, and of the NameClaim of its user name
+	Account       string // the portal's id of their account; empty: the template's
+}
+
+// Nth is the i-th person, without an account.
+func Nth(i int) Person {
+	id := ID(i)
+	return Person{
+		ID: id, Name: Name(i),
+		UID:      uuid.NewSHA1(space, []byte("uid"+id)).String(),
+		ClaimUID: uuid.NewSHA1(space, []byte("claim"+id)).String(),
+	}
+}
+
+// The schemas of what is pushed (RFC 7643 §8.7, RFC 7644 §3.5.2).
+const (
+	SchemaUser       = "urn:ietf:params:scim:schemas:core:2.0:User"
+	SchemaEnterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+	SchemaGroup      = "urn:ietf:params:scim:schemas:core:2.0:Group"
+	SchemaPatch      = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+)
+
+// Resource is a User as a provider pushes one: what most people's records hold, about 700 bytes as SCIM shows it.
+func Resource(name string) map[string]any {
+	return map[string]any{
+		"schemas": []string{SchemaUser, SchemaEnterprise}, "userName": name, "externalId": "00u-" + name, "active": true,
+		"displayName": "Person " + name, "title": "Engineer",
+		"name":           map[string]any{"givenName": "Person", "familyName": name},
+		"emails":         []any{map[string]any{"value": name, "type": "work", "primary": true}},
+		SchemaEnterprise: map[string]any{"department": "Payments", "employeeNumber": "4711"},
+	}
+}
+
+// Spec is the same person as the webhook stores them.
+func Spec(name string) v1alpha1.ScimUserSpec {
+	yes := true
+	return v1alpha1.ScimUserSpec{
+		UserName: name, ExternalID: "00u-" + name, Active: &yes, DisplayName: "Person " + name, Title: "Engineer",
+		Name:       &v1alpha1.Name{GivenName: "Person", FamilyName: name},
+		Emails:     []v1alpha1.MultiValue{{Value: name, Type: "work", Primary: &yes}},
+		Department: "Payments", EmployeeNumber: "4711",
+	}
+}
