@@ -19,7 +19,6 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	restclient "k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -43,6 +42,7 @@ type options struct {
 	clusterID   string
 	healthAddr  string
 	metricsAddr string
+	pprofAddr   string
 	elect       bool
 	lease       time.Duration
 	relist      time.Duration
@@ -65,6 +65,7 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.clusterID, "cluster-id", "", "identity of this cluster in the portal's binding; default: the UID of the namespace kube-system")
 	f.StringVar(&o.healthAddr, "health-listen", ":8081", "address of /healthz and /readyz; 0 for none")
 	f.StringVar(&o.metricsAddr, "metrics-listen", ":8080", "address of /metrics; 0 for none")
+	f.StringVar(&o.pprofAddr, "pprof-listen", "", "address of /debug/pprof, for profiles of memory and processor time; empty for none")
 	f.BoolVar(&o.elect, "leader-elect", true, "let only one of several managers work")
 	f.DurationVar(&o.lease, "leader-elect-lease-duration", 15*time.Second, "how long the others wait for a leader that is silent, at least 3s; the leader itself gives up after two thirds of it")
 	f.DurationVar(&o.relist, "portal-relist", 10*time.Minute, "how often everything is read from the portal again, which catches edits that its change feed does not tell of")
@@ -144,6 +145,7 @@ func newManager(o options, traces *tracing.Tracing) (ctrl.Manager, error) {
 		Scheme:                        scheme,
 		Metrics:                       server.Options{BindAddress: o.metricsAddr},
 		HealthProbeBindAddress:        o.healthAddr,
+		PprofBindAddress:              o.pprofAddr,
 		LeaderElection:                o.elect,
 		LeaderElectionID:              "scim-manager.iam.lightrun.com",
 		LeaderElectionNamespace:       o.namespace,
@@ -151,10 +153,7 @@ func newManager(o options, traces *tracing.Tracing) (ctrl.Manager, error) {
 		LeaseDuration:                 &o.lease,
 		RenewDeadline:                 &renew,
 		RetryPeriod:                   &retry,
-		Cache: cache.Options{
-			DefaultNamespaces: map[string]cache.Config{o.namespace: {}},
-			DefaultTransform:  cache.TransformStripManagedFields(),
-		},
+		Cache:                         controllers.CacheOptions(o.namespace),
 		NewClient: func(config *restclient.Config, opts client.Options) (client.Client, error) {
 			c, err := client.New(config, opts)
 			if err != nil {

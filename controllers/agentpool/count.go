@@ -32,18 +32,31 @@ func (c *counted) forget(pool string) {
 	delete(c.at, pool)
 }
 
+// whileLoading is the pause before a count that is not complete yet is looked at again.
+const whileLoading = 200 * time.Millisecond
+
 // count renews status.memberCount: along with another change, or by itself at most twice a minute.
 func (p *pass) count(writing bool) {
-	now, n := p.Clock.Now(), int64(p.Book.Count(p.pool.Name))
-	if p.pool.Status.MemberCount == n || p.view.Block != nil || p.view.Unknown {
+	now := p.Clock.Now()
+	n, complete := p.Book.Count(p.pool.Name)
+	switch {
+	case !complete:
+		p.lookAgain(whileLoading)
+		return
+	case p.pool.Status.MemberCount == int64(n) || p.view.Block != nil || p.view.Unknown:
 		return
 	}
 	if wait := countEvery - now.Sub(p.counted.last(p.pool.Name)); wait > 0 && !writing {
-		if p.result.RequeueAfter == 0 || wait < p.result.RequeueAfter {
-			p.result.RequeueAfter = wait
-		}
+		p.lookAgain(wait)
 		return
 	}
-	p.pool.Status.MemberCount = n
+	p.pool.Status.MemberCount = int64(n)
 	p.counted.set(p.pool.Name, now)
+}
+
+// lookAgain brings the pool back after wait, or sooner if it comes back sooner anyway.
+func (p *pass) lookAgain(wait time.Duration) {
+	if p.result.RequeueAfter == 0 || wait < p.result.RequeueAfter {
+		p.result.RequeueAfter = wait
+	}
 }

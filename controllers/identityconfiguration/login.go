@@ -22,6 +22,8 @@ import (
 func (p *pass) loginMethods(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	if !m.Listed() {
+		// After a start what was said of this generation stands until the portal is read: a restart is no change.
+		p.silent = m.Unreachable() == nil && p.config.Status.ObservedGeneration == p.config.Generation
 		p.leaf(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
 		return true, nil // the Listed event brings us back
 	}

@@ -52,6 +52,7 @@ type Reconciler struct {
 
 	connection connection
 	strays     strays
+	counted    time.Time         // when the counts were last written
 	ahead      map[string]string // annotation → value that was told of as lying ahead
 }
 
@@ -72,7 +73,7 @@ type pass struct {
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
-	silent   bool // another manager leads, and reports
+	silent   bool // another manager leads and reports, or nothing is known that was not said before
 }
 
 // Reconcile opens, blocks or closes the session, and reports what is in force.
@@ -214,9 +215,9 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	before := p.config.DeepCopy()
 	s := &p.config.Status
 	p.inForce(s)
-	p.counts(s)
 	s.ObservedGeneration = p.config.Generation
 	s.Conditions = conditions.Compute(s.Conditions, p.config.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)
+	p.counts(s, !equality.Semantic.DeepEqual(before.Status, *s))
 	if !equality.Semantic.DeepEqual(before.Status, *s) {
 		if err := p.Status().Patch(ctx, p.config, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
@@ -240,11 +241,32 @@ func (p *pass) inForce(s *v1alpha1.IdentityConfigurationStatus) {
 	}
 }
 
-func (p *pass) counts(s *v1alpha1.IdentityConfigurationStatus) {
-	n := p.Tally.Counts()
-	s.Users, s.ReadyUsers, s.WaitingUsers, s.HeldUsers = n.Users, n.Ready, n.Waiting, n.Held
-	if m := p.view.Mirror; m != nil && m.Listed() {
-		_, local := m.Counts()
-		s.LocalAccounts = int64(local)
+// Pauses between two renewals of the counts alone, and while they are not complete yet.
+const (
+	countEvery   = 30 * time.Second
+	whileLoading = 200 * time.Millisecond
+)
+
+// counts renews how many people are in which state: along with another change, or by itself at most twice a minute, since a pass
+// costs calls to the portal and its own write brings the object back.
+func (p *pass) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
+	if !p.Tally.Complete() {
+		p.result.RequeueAfter = min(p.result.RequeueAfter, whileLoading)
+		return
 	}
+	n, now := p.Tally.Counts(), p.Clock.Now()
+	local := s.LocalAccounts
+	if m := p.view.Mirror; m != nil && m.Listed() {
+		_, all := m.Counts()
+		local = int64(all)
+	}
+	if s.Users == n.Users && s.ReadyUsers == n.Ready && s.WaitingUsers == n.Waiting && s.HeldUsers == n.Held && s.LocalAccounts == local {
+		return
+	}
+	if wait := countEvery - now.Sub(p.counted); wait > 0 && !writing {
+		p.result.RequeueAfter = min(p.result.RequeueAfter, wait)
+		return
+	}
+	s.Users, s.ReadyUsers, s.WaitingUsers, s.HeldUsers, s.LocalAccounts = n.Users, n.Ready, n.Waiting, n.Held, local
+	p.Reconciler.counted = now
 }

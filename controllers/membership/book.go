@@ -45,6 +45,7 @@ type Book struct {
 	filters map[string]compiled
 	census  map[string][]string // user → pools
 	counts  map[string]int
+	loading bool // not everybody of the first listing was recorded yet
 
 	subscribers []func(pools []string)
 }
@@ -144,6 +145,21 @@ func (b *Book) compile(s string) (*filter.Matcher, error) {
 	return m, err
 }
 
+// Load notes that people are about to be recorded for the first time; Loaded, that all of them are. In between no pool's count is complete.
+func (b *Book) Load() { b.load(true) }
+
+// Loaded ends what Load began.
+func (b *Book) Loaded() { b.load(false) }
+
+func (b *Book) load(loading bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.loading = loading
+}
+
+// Remember notes, at the start, which pools a person was in when they were last looked at. Nobody is told of it.
+func (b *Book) Remember(user string, pools []string) { b.record(user, pools) }
+
 // Record notes which pools a person is in now.
 func (b *Book) Record(user string, pools []string) {
 	changed, subscribers := b.record(user, pools)
@@ -183,11 +199,11 @@ func (b *Book) record(user string, pools []string) (changed []string, _ []func([
 // Forget notes that the person is gone.
 func (b *Book) Forget(user string) { b.Record(user, nil) }
 
-// Count returns how many people are in the pool.
-func (b *Book) Count(pool string) int {
+// Count returns how many people are in the pool, and whether that is known of everybody yet.
+func (b *Book) Count(pool string) (n int, complete bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.counts[pool]
+	return b.counts[pool], !b.loading
 }
 
 // Members returns the names of the ScimUsers in the pool, in no order.

@@ -93,14 +93,17 @@ func (r *Reconciler) needs(holder client.Object, claim string) bool {
 	return false
 }
 
-// byHolder is the field by which the cache finds the claims of a holder.
+// byHolder is the field by which the cache finds the claims of a pool.
 const byHolder = "holder"
 
 // SetupWithManager registers the controller with mgr. A pool that was renamed has its claims looked at; a person's
 // controller releases the former name itself.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, traces *tracing.Tracing) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NameClaim{}, byHolder, func(o client.Object) []string {
-		return []string{o.(*v1alpha1.NameClaim).Spec.Holder.UID}
+		if s := o.(*v1alpha1.NameClaim).Spec; s.Type == v1alpha1.ClaimPool {
+			return []string{s.Holder.UID}
+		}
+		return nil // nobody asks for a person's, and there are many
 	}); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ type Reconciler struct {
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	unclaimed claims.Unclaimed
+	written   written
 }
 
 // pass is one look at one person: the facts, gathered once, and what was found out so far.
@@ -68,8 +69,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		if apierrors.IsNotFound(err) {
 			r.Book.Forget(req.Name)
 			r.Tally.Forget(req.Name)
+			r.written.forget(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if r.written.ahead(&u) {
+		return ctrl.Result{}, nil // the event of our own write brings the person back
 	}
 	p := &pass{Reconciler: r, user: &u, view: r.Session.View()}
 	ctx, p.request = gate.Request(ctx, &u, !gate.Settled(&u, u.Status.Conditions))
@@ -80,7 +85,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 }
 
 func (p *pass) hold(ctx context.Context) (bool, error) {
-	return false, gate.Hold(ctx, p, p.user, v1alpha1.FinalizerUser)
+	before := p.user.ResourceVersion
+	if err := gate.Hold(ctx, p, p.user, v1alpha1.FinalizerUser); err != nil {
+		return false, err
+	}
+	if p.user.ResourceVersion != before {
+		p.written.note(p.user)
+	}
+	return false, nil
 }
 
 // suspended ends the pass where a person, or SCIM being off, says that nothing may be written.

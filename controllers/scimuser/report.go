@@ -39,6 +39,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		if err := p.Status().Patch(ctx, p.user, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
 		}
+		p.written.note(p.user)
 	}
 	if failed != nil {
 		return ctrl.Result{}, failed // with back-off

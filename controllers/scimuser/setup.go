@@ -2,6 +2,9 @@ package scimuser
 
 import (
 	"context"
+	"maps"
+	"reflect"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -24,12 +27,6 @@ import (
 	"lightrun.com/scim-operator/internal/tracing"
 )
 
-// Fields by which the cache finds users.
-const (
-	byClaim = "claim" // name of the NameClaim of spec.userName
-	byPool  = "pool"  // each of spec.pools
-)
-
 // Workers is how many people are worked on at once.
 const Workers = 16
 
@@ -41,29 +38,22 @@ const (
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// watcher turns what happens elsewhere into people to look at again.
+// watcher turns what happens into people to look at, and how soon. What a push changed goes first; what follows for many people from one
+// change elsewhere, and the events of our own status writes, come behind it at low priority.
 type watcher struct {
 	*Reconciler
 	namespace string
+	roster    *roster
 }
 
 // SetupWithManager registers the controller with mgr for one namespace.
-func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
-	index := mgr.GetFieldIndexer()
-	if err := index.IndexField(ctx, &v1alpha1.ScimUser{}, byClaim, func(o client.Object) []string {
-		return []string{claims.ObjectName(v1alpha1.ClaimUser, o.(*v1alpha1.ScimUser).Spec.UserName)}
-	}); err != nil {
-		return err
-	}
-	if err := index.IndexField(ctx, &v1alpha1.ScimUser{}, byPool, func(o client.Object) []string {
-		return o.(*v1alpha1.ScimUser).Spec.Pools
-	}); err != nil {
-		return err
-	}
-	w := &watcher{Reconciler: r, namespace: namespace}
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
+	w := &watcher{Reconciler: r, namespace: namespace, roster: newRoster()}
+	r.Tally.load()
+	r.Book.Load()
+	people := source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ScimUser{}, w.people())
 	return ctrl.NewControllerManagedBy(mgr).Named("scimuser").
-		// Status changes bring a person back too: a pass that compared with a cache behind our own last write corrects itself.
-		For(&v1alpha1.ScimUser{}).
+		WatchesRawSource(&loading{SyncingSource: people, loaded: func() { r.Tally.loaded(); r.Book.Loaded() }}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(w.claimed)).
 		Watches(&v1alpha1.AgentPool{}, w.pools()).
 		WatchesRawSource(source.Func(w.follow)).
@@ -74,50 +64,102 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, nam
 		Complete(traces.Reconciler("ScimUser", r))
 }
 
+// loading tells when all events of the first listing were handled.
+type loading struct {
+	source.SyncingSource
+	loaded func()
+}
+
+// WaitForSync implements source.SyncingSource.
+func (l *loading) WaitForSync(ctx context.Context) error {
+	err := l.SyncingSource.WaitForSync(ctx)
+	if err == nil {
+		l.loaded()
+	}
+	return err
+}
+
+// people looks at a person who came, changed or went. Status changes bring a person back too: a pass that compared with a cache behind our
+// own last write corrects itself. At the start everybody counts as their status says, until they are looked at.
+func (w *watcher) people() handler.EventHandler {
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+			u := e.Object.(*v1alpha1.ScimUser)
+			w.roster.put(u)
+			if e.IsInInitialList {
+				w.Tally.Record(u)
+				w.Book.Remember(u.Name, poolNames(u.Status.Pools))
+				w.add(q, handler.LowPriority, u.Name)
+				return
+			}
+			w.add(q, 0, u.Name)
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
+			before, after := e.ObjectOld.(*v1alpha1.ScimUser), e.ObjectNew.(*v1alpha1.ScimUser)
+			w.roster.put(after)
+			priority := handler.LowPriority
+			if asked(before, after) {
+				priority = 0
+			}
+			w.add(q, priority, after.Name)
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
+			w.roster.drop(e.Object.GetName())
+			w.add(q, 0, e.Object.GetName())
+		},
+	}
+}
+
+// asked says whether somebody wants something else than before, rather than our own status having been written.
+func asked(before, after *v1alpha1.ScimUser) bool {
+	return before.Generation != after.Generation || before.UID != after.UID || !before.DeletionTimestamp.Equal(after.DeletionTimestamp) ||
+		!maps.Equal(before.Annotations, after.Annotations) || !slices.Equal(before.Finalizers, after.Finalizers)
+}
+
 // claimed maps a claim to those who want its name.
-func (w *watcher) claimed(ctx context.Context, o client.Object) []reconcile.Request {
+func (w *watcher) claimed(_ context.Context, o client.Object) []reconcile.Request {
 	if o.(*v1alpha1.NameClaim).Spec.Type != v1alpha1.ClaimUser {
 		return nil
 	}
-	return w.requests(w.find(ctx, client.MatchingFields{byClaim: o.GetName()}))
+	return w.requests(w.roster.wanting(o.GetName()))
 }
 
 // pools looks at a pool's people again when the pool comes, goes, or changes what it says of them.
 func (w *watcher) pools() handler.EventHandler {
-	touched := func(ctx context.Context, q queue, pools ...*v1alpha1.AgentPool) {
+	touched := func(q queue, pools ...*v1alpha1.AgentPool) {
 		w.Book.Invalidate()
 		var people []string
 		for _, p := range pools {
 			if p.Spec.MemberFilter != "" || p.Name == v1alpha1.DefaultName {
-				w.add(q, handler.LowPriority, w.find(ctx)...)
+				w.add(q, handler.LowPriority, w.roster.all()...)
 				return
 			}
-			people = append(people, w.peopleOf(ctx, p)...)
+			people = append(people, w.peopleOf(p)...)
 		}
 		w.add(q, handler.LowPriority, people...)
 	}
 	pool := func(o client.Object) *v1alpha1.AgentPool { return o.(*v1alpha1.AgentPool) }
 	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
 			if !e.IsInInitialList { // at the start everybody is looked at anyway
-				touched(ctx, q, pool(e.Object))
+				touched(q, pool(e.Object))
 			}
 		},
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := pool(e.ObjectOld), pool(e.ObjectNew)
 			if before.Generation != after.Generation || membership.Waits(before) != membership.Waits(after) {
-				touched(ctx, q, before, after)
+				touched(q, before, after)
 			}
 		},
-		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) { touched(ctx, q, pool(e.Object)) },
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { touched(q, pool(e.Object)) },
 	}
 }
 
 // peopleOf are the people who are in the pool, should be, or were.
-func (w *watcher) peopleOf(ctx context.Context, p *v1alpha1.AgentPool) []string {
-	people := append(w.Book.Members(p.Name), w.find(ctx, client.MatchingFields{byPool: p.Name})...)
+func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
+	people := append(w.Book.Members(p.Name), w.roster.in(p.Name)...)
 	for _, m := range p.Spec.Members {
-		people = append(people, w.find(ctx, client.MatchingFields{byClaim: claims.ObjectName(v1alpha1.ClaimUser, m)})...)
+		people = append(people, w.roster.wanting(claims.ObjectName(v1alpha1.ClaimUser, m))...)
 	}
 	return people
 }
@@ -127,25 +169,38 @@ func (w *watcher) follow(ctx context.Context, q queue) error {
 	w.Session.Subscribe(func(e session.Event) {
 		switch {
 		case e.Account != nil:
-			w.add(q, 0, w.concerned(ctx, e.Account)...)
+			w.add(q, urgency(e.Account), w.concerned(e.Account)...)
 		case e.Pool != nil:
 			w.Book.Invalidate()
 			w.add(q, handler.LowPriority, w.poolPeople(ctx, e.Pool)...)
 		case e.Session, e.Listed, e.Reachable, e.Configuration:
 			w.Book.Invalidate()
-			w.add(q, handler.LowPriority, w.find(ctx)...)
+			w.add(q, handler.LowPriority, w.roster.all()...)
 		}
 	})
 	return nil
 }
 
+// urgency is low for those who only got other roles: a pool's did change, and everybody in it is told of at once.
+func urgency(e *mirror.AccountEvent) int {
+	if e.Before == nil || e.After == nil {
+		return 0
+	}
+	before := *e.Before
+	before.Roles, before.Revision = e.After.Roles, e.After.Revision
+	if reflect.DeepEqual(before, *e.After) {
+		return handler.LowPriority
+	}
+	return 0
+}
+
 // concerned are the people whom a change of an account concerns: its owner, who waits for it, and who wants its name.
-func (w *watcher) concerned(ctx context.Context, e *mirror.AccountEvent) []string {
+func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	var people []string
 	for _, a := range []*portal.Account{e.Before, e.After} {
 		if a != nil {
 			people = append(people, a.Owner.SCIMID, a.WaitingFor.SCIMID)
-			people = append(people, w.find(ctx, client.MatchingFields{byClaim: claims.ObjectName(v1alpha1.ClaimUser, a.UserName)})...)
+			people = append(people, w.roster.wanting(claims.ObjectName(v1alpha1.ClaimUser, a.UserName))...)
 		}
 	}
 	return people
@@ -158,7 +213,7 @@ func (w *watcher) poolPeople(ctx context.Context, e *mirror.PoolEvent) []string 
 		pool = e.Before
 	}
 	if pool.Default {
-		return w.find(ctx)
+		return w.roster.all()
 	}
 	var list v1alpha1.AgentPoolList
 	if err := w.List(ctx, &list, client.InNamespace(w.namespace)); err != nil {
@@ -167,27 +222,12 @@ func (w *watcher) poolPeople(ctx context.Context, e *mirror.PoolEvent) []string 
 	for i := range list.Items {
 		if p := &list.Items[i]; string(p.UID) == pool.OwnerUID {
 			if p.Spec.MemberFilter != "" {
-				return w.find(ctx)
+				return w.roster.all()
 			}
-			return w.peopleOf(ctx, p)
+			return w.peopleOf(p)
 		}
 	}
 	return nil
-}
-
-// find returns the names of users in the cache.
-func (w *watcher) find(ctx context.Context, opts ...client.ListOption) []string {
-	var list v1alpha1.ScimUserList
-	opts = append(opts, client.InNamespace(w.namespace), client.UnsafeDisableDeepCopy)
-	if err := w.List(ctx, &list, opts...); err != nil {
-		ctrl.LoggerFrom(ctx).Error(err, "Listing users from the cache")
-		return nil
-	}
-	out := make([]string, len(list.Items))
-	for i := range list.Items {
-		out[i] = list.Items[i].Name
-	}
-	return out
 }
 
 func (w *watcher) requests(people []string) []reconcile.Request {

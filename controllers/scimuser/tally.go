@@ -15,12 +15,30 @@ type Tally struct {
 	mu     sync.Mutex
 	users  map[string]state
 	counts Counts
+	// incomplete: not everybody of the first listing was counted yet.
+	incomplete bool
 }
 
 type state struct{ ready, waiting, held bool }
 
 // NewTally returns an empty tally.
 func NewTally() *Tally { return &Tally{users: map[string]state{}} }
+
+// Complete says whether everybody is counted. It is false from the manager's start until the cache's first listing was gone through.
+func (t *Tally) Complete() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.incomplete
+}
+
+func (t *Tally) load()   { t.set(true) }
+func (t *Tally) loaded() { t.set(false) }
+
+func (t *Tally) set(incomplete bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.incomplete = incomplete
+}
 
 // Record notes the state that the user's conditions tell.
 func (t *Tally) Record(u *v1alpha1.ScimUser) {

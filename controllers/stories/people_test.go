@@ -248,6 +248,7 @@ func TestARestartWritesNothing(t *testing.T) {
 			t.Errorf("%s was written", name)
 		}
 	}
+	w.writesNothingOnRestart(21)
 }
 
 // versions are the resource versions of all people.

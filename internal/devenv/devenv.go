@@ -53,8 +53,8 @@ type Options struct {
 	Ports    Ports
 	LogLevel string // of our programs; info when empty
 
-	// WebhookArgs are further flags of the webhook; the last of a flag counts.
-	WebhookArgs []string
+	// WebhookArgs and ManagerArgs are further flags of the webhook and the manager; the last of a flag counts.
+	WebhookArgs, ManagerArgs []string
 	// Patience is how long a program may take until it serves; a minute when zero.
 	Patience time.Duration
 

@@ -97,13 +97,13 @@ func (e *Environment) webhookArgs(ports Ports) []string {
 }
 
 func (e *Environment) managerArgs() []string {
-	return []string{
+	return append([]string{
 		"--kubeconfig=" + e.path("kubernetes", Manager+".kubeconfig"),
 		"--namespace=" + Namespace,
 		"--health-listen=" + loopback(e.Ports.ManagerHealth),
 		"--metrics-listen=" + loopback(e.Ports.ManagerMetrics),
 		"--log-level=" + e.logLevel(),
-	}
+	}, e.ManagerArgs...)
 }
 
 func (e *Environment) logLevel() string {

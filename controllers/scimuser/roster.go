@@ -1,0 +1,113 @@
+package scimuser
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
+)
+
+// roster knows everybody in the cache by name, by the claim that they want and by the pools that they were put in. It is what indexes of
+// the cache are for, at a tenth of their bytes for each person, and its lists hold names alone, where lists of the cache copy everybody. It
+// is safe for concurrent use.
+type roster struct {
+	mu     sync.RWMutex
+	seed   maphash.Seed
+	people map[string]entry
+	first  map[uint64]string   // hash of a claim's name → who wants it
+	others map[uint64][]string // and who else does
+}
+
+type entry struct {
+	claim uint64
+	pools []string // shared with the object
+}
+
+func newRoster() *roster {
+	return &roster{seed: maphash.MakeSeed(), people: map[string]entry{}, first: map[uint64]string{}, others: map[uint64][]string{}}
+}
+
+// put notes how u is now.
+func (r *roster) put(u *v1alpha1.ScimUser) {
+	now := entry{claim: maphash.String(r.seed, claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)), pools: u.Spec.Pools}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before, known := r.people[u.Name]
+	r.people[u.Name] = now
+	if known && before.claim == now.claim {
+		return
+	}
+	if known {
+		r.unclaim(before.claim, u.Name)
+	}
+	if _, taken := r.first[now.claim]; taken {
+		r.others[now.claim] = append(r.others[now.claim], u.Name)
+	} else {
+		r.first[now.claim] = u.Name
+	}
+}
+
+// drop forgets a person.
+func (r *roster) drop(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if before, known := r.people[name]; known {
+		delete(r.people, name)
+		r.unclaim(before.claim, name)
+	}
+}
+
+// unclaim notes that the person does not want the claim any more. The caller holds the lock.
+func (r *roster) unclaim(claim uint64, name string) {
+	others := r.others[claim]
+	if r.first[claim] != name {
+		others = slices.DeleteFunc(others, func(o string) bool { return o == name })
+	} else if len(others) == 0 {
+		delete(r.first, claim)
+	} else {
+		r.first[claim], others = others[0], others[1:]
+	}
+	if len(others) == 0 {
+		delete(r.others, claim)
+	} else {
+		r.others[claim] = others
+	}
+}
+
+// all are the names of everybody, in no order.
+func (r *roster) all() []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	out := make([]string, 0, len(r.people))
+	for name := range r.people {
+		out = append(out, name)
+	}
+	return out
+}
+
+// wanting are the names of those who want the claim of that name, and in one of 2⁶⁴ cases of somebody who does not.
+func (r *roster) wanting(claim string) []string {
+	hash := maphash.String(r.seed, claim)
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	first, ok := r.first[hash]
+	if !ok {
+		return nil
+	}
+	return append([]string{first}, r.others[hash]...)
+}
+
+// in are the names of those whom the provider put in the pool. It looks at everybody: pools change seldom.
+func (r *roster) in(pool string) []string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var out []string
+	for name, e := range r.people {
+		if slices.Contains(e.pools, pool) {
+			out = append(out, name)
+		}
+	}
+	return out
+}

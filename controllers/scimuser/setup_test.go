@@ -1,0 +1,150 @@
+package scimuser
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+// queued notes who was queued, and how urgently.
+type queued struct {
+	priorityqueue.PriorityQueue[reconcile.Request]
+	got map[string]int
+}
+
+func (q *queued) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+	for _, r := range requests {
+		q.got[r.Name] = *o.Priority
+	}
+}
+
+func newWatcher() *watcher {
+	return &watcher{
+		Reconciler: &Reconciler{Tally: NewTally(), Book: membership.NewBook(nil, "company"), Session: session.New(mirror.Options{})},
+		namespace:  "company", roster: newRoster(),
+	}
+}
+
+func TestWhatIsUrgent(t *testing.T) {
+	status := func(u *v1alpha1.ScimUser) { u.Status.RoleNames = "ROLE_USER" }
+	updated := func(change func(*v1alpha1.ScimUser)) func(*watcher, queue) {
+		before := person("1", "ada@example.test", "fast")
+		before.Generation = 1
+		after := before.DeepCopy()
+		change(after)
+		return func(w *watcher, q queue) {
+			w.people().Update(t.Context(), event.UpdateEvent{ObjectOld: before, ObjectNew: after}, q)
+		}
+	}
+	account := func(before, after *portal.Account) func(*watcher, queue) {
+		return func(w *watcher, q queue) {
+			w.add(q, urgency(&mirror.AccountEvent{Before: before, After: after}), "1")
+		}
+	}
+	have := portal.Account{ID: "a", UserName: "ada@example.test", Status: portal.StatusActive, Roles: []string{"ROLE_USER"}, Revision: 4}
+	with := func(change func(*portal.Account)) *portal.Account {
+		a := have
+		a.Revision++
+		change(&a)
+		return &a
+	}
+	for name, c := range map[string]struct {
+		reason string
+		do     func(*watcher, queue)
+		want   int
+	}{
+		"Arrived": {
+			reason: "Somebody waits for a person who was just pushed.",
+			do: func(w *watcher, q queue) {
+				w.people().Create(t.Context(), event.CreateEvent{Object: person("1", "ada@example.test")}, q)
+			},
+		},
+		"ThereAtTheStart": {
+			reason: "After a restart pushes go before those who are probably as they should be.",
+			do: func(w *watcher, q queue) {
+				w.people().Create(t.Context(), event.CreateEvent{Object: person("1", "ada@example.test"), IsInInitialList: true}, q)
+			},
+			want: handler.LowPriority,
+		},
+		"Pushed":    {reason: "The specification changed.", do: updated(func(u *v1alpha1.ScimUser) { u.Generation++ })},
+		"Decided":   {reason: "A person's decision about what is held is an annotation.", do: updated(func(u *v1alpha1.ScimUser) { u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "1"} })},
+		"Deleted":   {reason: "Somebody leaves.", do: updated(func(u *v1alpha1.ScimUser) { u.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} })},
+		"OurStatus": {reason: "Ten thousand statuses that follow a pool's new role are no reason to let a push wait.", do: updated(status), want: handler.LowPriority},
+		"NewRoles": {
+			reason: "The portal tells of each member whose roles follow from the pool's: they are looked at already.",
+			do:     account(&have, with(func(a *portal.Account) { a.Roles = []string{"ROLE_MANAGER", "ROLE_USER"} })), want: handler.LowPriority,
+		},
+		"Drift":       {reason: "An edit behind our back is healed at once.", do: account(&have, with(func(a *portal.Account) { a.Status = portal.StatusDeactivated }))},
+		"AccountGone": {reason: "Somebody lost their account.", do: account(&have, nil)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := &queued{got: map[string]int{}}
+			c.do(newWatcher(), q)
+			if d := cmp.Diff(map[string]int{"1": c.want}, q.got); d != "" {
+				t.Errorf("%s (-want +got):\n%s", c.reason, d)
+			}
+		})
+	}
+}
+
+func TestEverybodyCountsFromTheStart(t *testing.T) {
+	w := newWatcher()
+	w.Tally.load()
+	w.Book.Load()
+	u := person("1", "ada@example.test")
+	u.Status.Pools = []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}}
+	u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}
+	w.people().Create(t.Context(), event.CreateEvent{Object: u, IsInInitialList: true}, &queued{got: map[string]int{}})
+	if n, complete := w.Book.Count("default"); n != 1 || complete || w.Tally.Complete() {
+		t.Errorf("%d people, complete: %v, %v", n, complete, w.Tally.Complete())
+	}
+	w.Tally.loaded()
+	w.Book.Loaded()
+	if _, complete := w.Book.Count("default"); !complete || !w.Tally.Complete() || w.Tally.Counts() != (Counts{Users: 1, Ready: 1}) {
+		t.Errorf("complete: %v, %v; %+v", complete, w.Tally.Complete(), w.Tally.Counts())
+	}
+}
+
+func TestAheadOfTheCache(t *testing.T) {
+	at := func(version string) *v1alpha1.ScimUser {
+		u := person("1", "ada@example.test")
+		u.ResourceVersion = version
+		return u
+	}
+	for name, c := range map[string]struct {
+		reason        string
+		wrote, cached string
+		want          bool
+	}{
+		"NothingWritten": {reason: "There is nothing to wait for.", cached: "7"},
+		"Behind":         {reason: "A pass would compare with a status that is past.", wrote: "10", cached: "9", want: true},
+		"CaughtUp":       {reason: "The cache shows our write.", wrote: "10", cached: "10"},
+		"Newer":          {reason: "Somebody wrote after us.", wrote: "10", cached: "11"},
+		"NotComparable":  {reason: "What can't be compared must not stop anybody for ever.", wrote: "10", cached: "x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w written
+			if c.wrote != "" {
+				w.note(at(c.wrote))
+			}
+			if got := w.ahead(at(c.cached)); got != c.want {
+				t.Errorf("%v: %s", got, c.reason)
+			}
+			if left := len(w.versions); left != 0 != c.want {
+				t.Errorf("%d versions are remembered", left)
+			}
+		})
+	}
+}

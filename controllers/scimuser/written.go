@@ -1,0 +1,47 @@
+package scimuser
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// written are the versions of people that we wrote and that the cache does not show yet. A pass over an older version would compare with a
+// status that is past, and write it once more. It is safe for concurrent use.
+type written struct {
+	mu       sync.Mutex
+	versions map[string]string // person → resourceVersion
+}
+
+// note remembers u as the API server returned it from a write of ours.
+func (w *written) note(u *v1alpha1.ScimUser) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.versions == nil {
+		w.versions = map[string]string{}
+	}
+	w.versions[u.Name] = u.ResourceVersion
+}
+
+// ahead says whether we wrote something newer than u, whose event is still to come. Versions that can't be compared are not waited for.
+func (w *written) ahead(u *v1alpha1.ScimUser) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last, ok := w.versions[u.Name]
+	if !ok {
+		return false
+	}
+	if order, err := resourceversion.CompareResourceVersion(u.ResourceVersion, last); err == nil && order < 0 {
+		return true
+	}
+	delete(w.versions, u.Name)
+	return false
+}
+
+func (w *written) forget(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.versions, name)
+}
