@@ -86,6 +86,11 @@ bench: control-plane ## Compare the webhook with client-go, net/http and other S
 	@go build -buildvcs=false -o bin/bench ./hack/bench
 	@exec bin/bench $(ARGS)
 
+.PHONY: bench-manager
+bench-manager: control-plane ## Measure restart, pushes, a role change and arrivals at the manager; writes docs/benchmarks-manager.md (ARGS=--help)
+	@go build -buildvcs=false -o bin/bench-manager ./hack/bench-manager
+	@exec bin/bench-manager $(ARGS)
+
 .PHONY: microbench
 microbench: control-plane ## Run the benchmarks of single packages (`go test -bench`)
 	go test -run '^$$' -bench . -benchmem ./...

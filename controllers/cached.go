@@ -44,6 +44,7 @@ func compact(in any) (any, error) {
 func compactMeta(t *metav1.TypeMeta, m *metav1.ObjectMeta) {
 	t.Kind, t.APIVersion = shared(t.Kind), shared(t.APIVersion)
 	m.Namespace = shared(m.Namespace)
+	m.Finalizers = exact(m.Finalizers)
 	shareAll(m.Finalizers)
 }
 
@@ -64,8 +65,17 @@ func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 	return out
 }
 
+// exact is a list without room to grow: what was decoded has up to as much again.
+func exact[E any](list []E) []E {
+	if len(list) == cap(list) {
+		return list
+	}
+	return append(make([]E, 0, len(list)), list...)
+}
+
 // compactSpec shares what many people have alike, and what providers repeat of one.
 func compactSpec(s *v1alpha1.ScimUserSpec) {
+	s.Pools, s.Emails = exact(s.Pools), exact(s.Emails)
 	shareAll(s.Pools)
 	for _, text := range []*string{&s.Title, &s.UserType, &s.PreferredLanguage, &s.Locale, &s.Timezone, &s.CostCenter, &s.Organization, &s.Division, &s.Department} {
 		*text = shared(*text)
@@ -79,14 +89,16 @@ func compactSpec(s *v1alpha1.ScimUserSpec) {
 func compactStatus(u *v1alpha1.ScimUser) {
 	s := &u.Status
 	s.UserName = same(s.UserName, u.Spec.UserName)
+	s.Pools, s.Roles, s.Conditions = exact(s.Pools), exact(s.Roles), exact(s.Conditions)
 	s.PoolNames, s.RoleNames = shared(s.PoolNames), shared(s.RoleNames)
 	for i := range s.Pools {
 		p := &s.Pools[i]
 		p.Name, p.Source = shared(p.Name), v1alpha1.PoolSource(shared(string(p.Source)))
 	}
 	for i := range s.Roles {
-		s.Roles[i].Name = shared(s.Roles[i].Name)
-		shareAll(s.Roles[i].From)
+		r := &s.Roles[i]
+		r.Name, r.From = shared(r.Name), exact(r.From)
+		shareAll(r.From)
 	}
 	for i := range s.Conditions {
 		c := &s.Conditions[i]

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"lightrun.com/scim-operator/hack/internal/report"
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
@@ -133,30 +131,8 @@ func (s *suite) slotOf(ctx context.Context, op operation, do request, of *series
 func (s *suite) processorTime(server int) (own, control time.Duration) {
 	for _, name := range []string{devenv.Kubernetes, devenv.Etcd} {
 		if pid, err := s.env.PID(name); err == nil {
-			control += processorTime(pid)
+			control += report.Processor(pid)
 		}
 	}
-	return processorTime(server), control
-}
-
-// processorTime reads utime and stime, in hundredths of a second (proc_pid_stat(5)).
-func processorTime(pid int) time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0
-	}
-	var sum time.Duration
-	for _, f := range fields[11:13] {
-		ticks, err := strconv.Atoi(f)
-		if err != nil {
-			return 0
-		}
-		sum += time.Duration(ticks) * 10 * time.Millisecond
-	}
-	return sum
+	return report.Processor(server), control
 }

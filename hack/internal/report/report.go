@@ -34,21 +34,6 @@ func Machine() string {
 	return fmt.Sprintf("%d × %s, %s/%s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-// Resident is the memory that a process has, in bytes; 0 where there is no /proc.
-func Resident(pid int) int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		var kilobytes int64
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kilobytes); err == nil {
-			return kilobytes << 10
-		}
-	}
-	return 0
-}
-
 // Write replaces the results in a page. They stand between two lines, of which the first names the command that writes them, such as
 // "make bench"; the text around them is written by hand.
 func Write(file, command, results string) error {

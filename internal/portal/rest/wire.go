@@ -3,19 +3,28 @@ package rest
 import (
 	"slices"
 	"strconv"
+	"unique"
 
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
+// account is the port's form of a person. The mirror keeps everybody's, so texts that recur are kept once: roles, pools and states of all,
+// and the user name where it is the e-mail address too.
 func account(u *openapi.User) *portal.Account {
 	a := &portal.Account{
 		ID: u.ID, UserName: u.UserName, DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName, Email: u.Email,
-		ExternalID: u.ExternalID, Status: portal.Status(u.Status), ManagedBy: portal.ManagedBy(u.ManagedBy), HandedOver: u.HandedOver, Held: portal.Removal(u.Held),
-		DeactivatedBy: portal.ManagedBy(u.DeactivatedBy), Pools: make([]string, len(u.Pools)), Roles: list(u.Roles), Revision: u.Revision,
+		ExternalID: u.ExternalID, Status: shared(portal.Status(u.Status)), ManagedBy: shared(portal.ManagedBy(u.ManagedBy)), HandedOver: u.HandedOver, Held: shared(portal.Removal(u.Held)),
+		DeactivatedBy: shared(portal.ManagedBy(u.DeactivatedBy)), Pools: make([]string, len(u.Pools)), Roles: make([]string, len(u.Roles)), Revision: u.Revision,
+	}
+	if a.Email == a.UserName {
+		a.Email = a.UserName
 	}
 	for i, p := range u.Pools {
-		a.Pools[i] = p.ID
+		a.Pools[i] = shared(p.ID)
+	}
+	for i, r := range u.Roles {
+		a.Roles[i] = shared(r)
 	}
 	slices.Sort(a.Pools)
 	slices.Sort(a.Roles)
@@ -26,6 +35,14 @@ func account(u *openapi.User) *portal.Account {
 		a.WaitingFor = portal.Owner{UID: u.WaitingFor.UID, SCIMID: u.WaitingFor.SCIMID}
 	}
 	return a
+}
+
+// shared is one copy of a text, for as long as somebody bears it.
+func shared[S ~string](text S) S {
+	if text == "" {
+		return ""
+	}
+	return S(unique.Make(string(text)).Value())
 }
 
 func pool(p *openapi.Pool) *portal.Pool {

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// atOnce is how many requests a provider has under way.
+const atOnce = 8
+
+// arrived is what many arrivals at once took.
+type arrived struct {
+	count  int
+	pushes time.Duration // until the last push was answered
+	ready  time.Duration // until the last of them was Ready
+	calls  counts        // writes to the portal
+	writes counts        // to the API server
+}
+
+func (a arrived) ratio() float64 { return a.ready.Seconds() / a.pushes.Seconds() }
+
+// arrive pushes people as fast as the webhook takes them.
+func (s *suite) arrive(ctx context.Context) (a arrived, err error) {
+	a.count = s.arrivals
+	fmt.Printf("%d people arrive, %d pushes at a time\n", a.count, atOnce)
+	prefix := s.prefix()
+	seen, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool { return strings.HasPrefix(u.Spec.UserName, prefix) && settled(u) })
+	if err != nil {
+		return a, err
+	}
+	defer seen.stop()
+	calls, err := s.calls(ctx)
+	if err != nil {
+		return a, err
+	}
+	writes, err := s.writes(ctx)
+	if err != nil {
+		return a, err
+	}
+	profiled := make(chan error, 1)
+	go func() { profiled <- s.profile(ctx, "arrivals.cpu", "profile?seconds=15") }()
+	begun := time.Now()
+	if err := s.pushAll(ctx, prefix); err != nil {
+		return a, err
+	}
+	a.pushes = time.Since(begun)
+	fmt.Printf("  pushed after %s; %d are Ready\n", seconds(a.pushes), seen.count())
+	if err := seen.wait(ctx, a.count); err != nil {
+		return a, err
+	}
+	s.people += a.count
+	a.ready = seen.last().Sub(begun)
+	after, err := s.calls(ctx)
+	if err != nil {
+		return a, err
+	}
+	a.calls = writesOf(after.minus(calls))
+	wrote, err := s.writes(ctx)
+	if err != nil {
+		return a, err
+	}
+	a.writes = wrote.minus(writes)
+	fmt.Printf("  all Ready after %s, %.2f times as long; portal: %s; API server: %s\n", seconds(a.ready), a.ratio(), a.calls, a.writes)
+	return a, <-profiled
+}
+
+func (s *suite) pushAll(ctx context.Context, prefix string) error {
+	work, ctx := errgroup.WithContext(ctx)
+	var next atomic.Int64
+	for range atOnce {
+		work.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(s.arrivals); i = next.Add(1) - 1 {
+				if _, err := s.post(ctx, fmt.Sprintf("%s%06d@example.test", prefix, i)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return work.Wait()
+}

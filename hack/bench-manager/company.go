@@ -1,0 +1,186 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/hack/internal/seed"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// The pools of the company. Everybody who is seeded was put into payments by the provider; everybody is in engineers by its filter.
+const (
+	payments  = "payments"
+	engineers = "engineers"
+)
+
+// suite is the company that is measured, running.
+type suite struct {
+	options
+	dir        string
+	env        *devenv.Environment
+	etcd       seed.Etcd
+	template   seed.Template
+	first      *v1alpha1.ScimUser // the template itself
+	apiserver  *http.Client
+	scim       *http.Client
+	debug      string // the manager's /debug/pprof
+	people     int
+	seeded     int // of them copies of the template
+	lastPrefix int
+}
+
+// setUp starts the whole environment with two pools, and lets one person arrive who is in both.
+func setUp(ctx context.Context, o options, dir string) (*suite, error) {
+	s := &suite{options: o, dir: dir, scim: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	programs := filepath.Join(dir, "bin")
+	if err := os.MkdirAll(programs, 0o700); err != nil {
+		return nil, err
+	}
+	fmt.Println("Starting the environment")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", programs+"/", "./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./cmd/dev-oidc")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	ports, err := devenv.RandomPorts()
+	if err != nil {
+		return nil, err
+	}
+	if s.debug, err = freeAddress(ctx); err != nil {
+		return nil, err
+	}
+	s.env, err = devenv.Start(ctx, devenv.Options{
+		Dir: filepath.Join(dir, "run"), Root: ".", Assets: o.assets, Programs: programs, Ports: ports, Out: os.Stdout,
+		WebhookArgs: []string{"--rate=0"}, ManagerArgs: []string{"--pprof-listen=" + s.debug}, Patience: 5 * time.Minute,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.found(ctx); err != nil {
+		return nil, errors.Join(err, s.env.Stop())
+	}
+	return s, nil
+}
+
+// freeAddress is one on loopback that nobody listens at.
+func freeAddress(ctx context.Context) (string, error) {
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return socket.Addr().String(), socket.Close()
+}
+
+// found makes the pools and the first person, of whom all others that are seeded are copies.
+func (s *suite) found(ctx context.Context) error {
+	s.etcd = seed.NewEtcd(s.env.Ports.Etcd)
+	var err error
+	if s.apiserver, err = administrator(s.env.Kube); err != nil {
+		return err
+	}
+	for name, spec := range map[string]v1alpha1.AgentPoolSpec{
+		payments:  {GroupName: "Payments", Roles: []v1alpha1.Role{}},
+		engineers: {MemberFilter: `title eq "Engineer"`, Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}},
+	} {
+		pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: name}, Spec: spec}
+		if err := s.env.Client.Create(ctx, pool, client.FieldOwner("bench")); err != nil {
+			return fmt.Errorf("create AgentPool %s: %w", name, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	seen, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool {
+		if !settled(u) || len(u.Status.Pools) != 3 {
+			return false
+		}
+		s.first = u
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	defer seen.stop()
+	id, err := s.post(ctx, "template@example.test")
+	if err != nil {
+		return err
+	}
+	if err := s.join(ctx, payments, id); err != nil {
+		return err
+	}
+	if err := seen.wait(ctx, 1); err != nil {
+		return fmt.Errorf("wait until the first person is Ready in three pools: %w", err)
+	}
+	s.people = 1
+	s.template, err = s.etcd.Template(ctx, s.first)
+	return err
+}
+
+// settled says that what was last pushed of the person is in force, roles included.
+func settled(u *v1alpha1.ScimUser) bool {
+	return u.Status.ObservedGeneration == u.Generation && conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady)
+}
+
+// post has one more person arrive, and returns their SCIM id.
+func (s *suite) post(ctx context.Context, name string) (string, error) {
+	var made struct{ ID string }
+	err := s.send(ctx, http.MethodPost, "/Users", seed.Resource(name), &made)
+	return made.ID, err
+}
+
+// join puts a person into a group.
+func (s *suite) join(ctx context.Context, group, id string) error {
+	return s.send(ctx, http.MethodPatch, "/Groups/"+group, map[string]any{"schemas": []string{seed.SchemaPatch}, "Operations": []any{
+		map[string]any{"op": "add", "path": "members", "value": []any{map[string]any{"value": id}}},
+	}}, nil)
+}
+
+// send makes one SCIM request and takes everything but a 2xx for an error.
+func (s *suite) send(ctx context.Context, method, path string, content, out any) error {
+	text, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, s.env.Values.SCIMURL+path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+s.env.Values.SCIMToken)
+	request.Header.Set("Content-Type", "application/scim+json")
+	answer, err := s.scim.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if text, err = io.ReadAll(answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode >= 300 {
+		return fmt.Errorf("%s %s: %s: %.300s", method, path, answer.Status, text)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(text, out)
+}
+
+// prefix begins the user names of one scenario's newcomers.
+func (s *suite) prefix() string {
+	s.lastPrefix++
+	return fmt.Sprintf("new%d-", s.lastPrefix)
+}

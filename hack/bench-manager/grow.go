@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/hack/internal/seed"
+	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// grow makes the company one of n people, copies of the first, and leaves the manager halted. Accounts are written by the portal's own
+// store, as the manager would have them written, and objects go straight into etcd with the accounts' ids in their status. Whether the two
+// agree is not taken for granted: the restart that follows must find nothing to write.
+func (s *suite) grow(ctx context.Context, n int) error {
+	if err := errors.Join(s.env.Halt(devenv.Manager), s.env.Halt(devenv.Portal)); err != nil {
+		return err
+	}
+	people := make([]seed.Person, max(0, n-s.people))
+	for i := range people {
+		people[i] = seed.Nth(s.seeded + i)
+	}
+	fmt.Printf("Seeding %d people, for %d in all\n", len(people), n)
+	if err := s.openAccounts(ctx, people); err != nil {
+		return fmt.Errorf("write accounts: %w", err)
+	}
+	if err := s.etcd.Put(ctx, s.template, people); err != nil {
+		return fmt.Errorf("seed etcd: %w", err)
+	}
+	s.people += len(people)
+	s.seeded += len(people)
+	if err := s.env.Restart(ctx, devenv.Portal); err != nil {
+		return err
+	}
+	return s.visible(ctx)
+}
+
+// visible waits until the API server's own cache has come as far as etcd.
+func (s *suite) visible(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var list v1alpha1.ScimUserList
+		if err := s.env.Client.List(ctx, &list, client.InNamespace(devenv.Namespace), client.Limit(1)); err != nil {
+			return err
+		}
+		if n := 1 + *orZero(list.RemainingItemCount); n == int64(s.people) {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait until the API server shows %d people: it shows %d", s.people, 1+*orZero(list.RemainingItemCount))
+		}
+	}
+}
+
+func orZero(n *int64) *int64 {
+	if n == nil {
+		return new(int64)
+	}
+	return n
+}
+
+// openAccounts has the portal's store write an account for each of the people, and notes its id with them. The portal must be halted.
+func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err error) {
+	books, err := store.Open(ctx, store.Options{Database: filepath.Join(s.env.Dir, "portal", "portal.db")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, books.Close()) }()
+	found, _, err := books.Accounts(ctx, store.AccountFilter{UserName: s.first.Spec.UserName}, "", 1)
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 || found[0].ID != s.first.Status.Account {
+		return fmt.Errorf("the portal has no account %s of %s", s.first.Status.Account, s.first.Spec.UserName)
+	}
+	operator := store.Actor{Kind: store.Operator, Name: "seed", Scopes: []store.Scope{store.ScopeProvisioning}}
+	begun := time.Now()
+	for i := range people {
+		if i > 0 && i%20_000 == 0 {
+			fmt.Printf("  %d of %d accounts written after %s\n", i, len(people), time.Since(begun).Round(time.Second))
+		}
+		u, err := s.template.Copy(people[i])
+		if err != nil {
+			return err
+		}
+		account, err := books.PutAccount(ctx, operator, provision.Want(u, found[0].Pools, nil).AccountWrite)
+		if err != nil {
+			return err
+		}
+		people[i].Account = account.ID
+	}
+	return nil
+}
