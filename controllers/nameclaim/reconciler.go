@@ -9,9 +9,12 @@ import (
 
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -108,10 +111,20 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, tra
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("nameclaim").
-		For(&v1alpha1.NameClaim{}).
+		For(&v1alpha1.NameClaim{}, builder.WithPredicates(predicate.Funcs{CreateFunc: r.unneeded})).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.held)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
 		Complete(traces.Reconciler("NameClaim", r))
+}
+
+// unneeded leaves those claims out at the start whose holder needs them: that is nearly all, and queues never shrink.
+func (r *Reconciler) unneeded(e event.CreateEvent) bool {
+	if !e.IsInInitialList {
+		return true
+	}
+	claim := e.Object.(*v1alpha1.NameClaim)
+	holder, err := claims.Holder(context.Background(), r.Client, claim) // from the cache, which is complete by now
+	return err != nil || holder == nil || !r.needs(holder, claim.Name)
 }
 
 // held are the claims that a pool holds.

@@ -41,6 +41,7 @@ type Reconciler struct {
 
 	unclaimed claims.Unclaimed
 	written   written
+	turns     turns
 }
 
 // pass is one look at one person: the facts, gathered once, and what was found out so far.
@@ -64,6 +65,7 @@ type pass struct {
 
 // Reconcile brings one person's account in line.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	defer r.turns.take(req.Name)()
 	var u v1alpha1.ScimUser
 	if err := r.Get(ctx, req.NamespacedName, &u); err != nil {
 		if apierrors.IsNotFound(err) {

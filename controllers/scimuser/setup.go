@@ -2,7 +2,6 @@ package scimuser
 
 import (
 	"context"
-	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -12,13 +11,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/portal"
@@ -38,12 +37,13 @@ const (
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// watcher turns what happens into people to look at, and how soon. What a push changed goes first; what follows for many people from one
-// change elsewhere, and the events of our own status writes, come behind it at low priority.
+// watcher turns what happens into people to look at. Those of whom something was asked are queued by themselves; what follows for many
+// people from one change elsewhere, and the events of our own status writes, goes to the followers.
 type watcher struct {
 	*Reconciler
 	namespace string
 	roster    *roster
+	followers followers
 }
 
 // SetupWithManager registers the controller with mgr for one namespace.
@@ -51,17 +51,21 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 	w := &watcher{Reconciler: r, namespace: namespace, roster: newRoster()}
 	r.Tally.load()
 	r.Book.Load()
+	if err := w.followers.setup(mgr, r, traces); err != nil {
+		return err
+	}
 	people := source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ScimUser{}, w.people())
 	return ctrl.NewControllerManagedBy(mgr).Named("scimuser").
 		WatchesRawSource(&loading{SyncingSource: people, loaded: func() { r.Tally.loaded(); r.Book.Loaded() }}).
-		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(w.claimed)).
+		Watches(&v1alpha1.NameClaim{}, w.claims()).
 		Watches(&v1alpha1.AgentPool{}, w.pools()).
-		WatchesRawSource(source.Func(w.follow)).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: Workers,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, lastBackoff),
-		}).
+		WatchesRawSource(source.Func(w.news)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: Workers, RateLimiter: backoff()}).
 		Complete(traces.Reconciler("ScimUser", r))
+}
+
+func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
+	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, lastBackoff)
 }
 
 // loading tells when all events of the first listing were handled.
@@ -89,23 +93,17 @@ func (w *watcher) people() handler.EventHandler {
 			if e.IsInInitialList {
 				w.Tally.Record(u)
 				w.Book.Remember(u.Name, poolNames(u.Status.Pools))
-				w.add(q, handler.LowPriority, u.Name)
-				return
 			}
-			w.add(q, 0, u.Name)
+			w.look(q, e.IsInInitialList && u.DeletionTimestamp.IsZero() && gate.Settled(u, u.Status.Conditions), u.Name)
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := e.ObjectOld.(*v1alpha1.ScimUser), e.ObjectNew.(*v1alpha1.ScimUser)
 			w.roster.put(after)
-			priority := handler.LowPriority
-			if asked(before, after) {
-				priority = 0
-			}
-			w.add(q, priority, after.Name)
+			w.look(q, !asked(before, after), after.Name)
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
 			w.roster.drop(e.Object.GetName())
-			w.add(q, 0, e.Object.GetName())
+			w.look(q, false, e.Object.GetName())
 		},
 	}
 }
@@ -113,15 +111,26 @@ func (w *watcher) people() handler.EventHandler {
 // asked says whether somebody wants something else than before, rather than our own status having been written.
 func asked(before, after *v1alpha1.ScimUser) bool {
 	return before.Generation != after.Generation || before.UID != after.UID || !before.DeletionTimestamp.Equal(after.DeletionTimestamp) ||
-		!maps.Equal(before.Annotations, after.Annotations) || !slices.Equal(before.Finalizers, after.Finalizers)
+		before.Annotations[v1alpha1.AnnotationRelease] != after.Annotations[v1alpha1.AnnotationRelease] ||
+		before.Annotations[v1alpha1.AnnotationDrop] != after.Annotations[v1alpha1.AnnotationDrop] || !slices.Equal(before.Finalizers, after.Finalizers)
 }
 
-// claimed maps a claim to those who want its name.
-func (w *watcher) claimed(_ context.Context, o client.Object) []reconcile.Request {
-	if o.(*v1alpha1.NameClaim).Spec.Type != v1alpha1.ClaimUser {
-		return nil
+// claims looks at those who want a claim's name when the claim comes, changes hands or goes.
+func (w *watcher) claims() handler.EventHandler {
+	changed := func(o client.Object, q queue) {
+		if o.(*v1alpha1.NameClaim).Spec.Type == v1alpha1.ClaimUser {
+			w.look(q, false, w.roster.wanting(o.GetName())...)
+		}
 	}
-	return w.requests(w.roster.wanting(o.GetName()))
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
+			if !e.IsInInitialList { // at the start everybody is looked at anyway
+				changed(e.Object, q)
+			}
+		},
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { changed(e.ObjectNew, q) },
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { changed(e.Object, q) },
+	}
 }
 
 // pools looks at a pool's people again when the pool comes, goes, or changes what it says of them.
@@ -131,12 +140,12 @@ func (w *watcher) pools() handler.EventHandler {
 		var people []string
 		for _, p := range pools {
 			if p.Spec.MemberFilter != "" || p.Name == v1alpha1.DefaultName {
-				w.add(q, handler.LowPriority, w.roster.all()...)
+				w.spread(q, w.roster.all()...)
 				return
 			}
 			people = append(people, w.peopleOf(p)...)
 		}
-		w.add(q, handler.LowPriority, people...)
+		w.spread(q, people...)
 	}
 	pool := func(o client.Object) *v1alpha1.AgentPool { return o.(*v1alpha1.AgentPool) }
 	return handler.Funcs{
@@ -164,34 +173,31 @@ func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	return people
 }
 
-// follow looks at people again when the portal or the session to it has news of them.
-func (w *watcher) follow(ctx context.Context, q queue) error {
+// news looks at people again when the portal or the session to it has news of them.
+func (w *watcher) news(ctx context.Context, q queue) error {
 	w.Session.Subscribe(func(e session.Event) {
 		switch {
 		case e.Account != nil:
-			w.add(q, urgency(e.Account), w.concerned(e.Account)...)
+			w.look(q, onlyRoles(e.Account), w.concerned(e.Account)...)
 		case e.Pool != nil:
 			w.Book.Invalidate()
-			w.add(q, handler.LowPriority, w.poolPeople(ctx, e.Pool)...)
+			w.spread(q, w.poolPeople(ctx, e.Pool)...)
 		case e.Session, e.Listed, e.Reachable, e.Configuration:
 			w.Book.Invalidate()
-			w.add(q, handler.LowPriority, w.roster.all()...)
+			w.spread(q, w.roster.all()...)
 		}
 	})
 	return nil
 }
 
-// urgency is low for those who only got other roles: a pool's did change, and everybody in it is told of at once.
-func urgency(e *mirror.AccountEvent) int {
+// onlyRoles says whether somebody only got other roles: a pool's did change, and the portal tells of everybody in it at once.
+func onlyRoles(e *mirror.AccountEvent) bool {
 	if e.Before == nil || e.After == nil {
-		return 0
+		return false
 	}
 	before := *e.Before
 	before.Roles, before.Revision = e.After.Roles, e.After.Revision
-	if reflect.DeepEqual(before, *e.After) {
-		return handler.LowPriority
-	}
-	return 0
+	return reflect.DeepEqual(before, *e.After)
 }
 
 // concerned are the people whom a change of an account concerns: its owner, who waits for it, and who wants its name.
@@ -240,14 +246,22 @@ func (w *watcher) requests(people []string) []reconcile.Request {
 	return out
 }
 
-// add queues people, behind fresh pushes when the priority is low.
-func (w *watcher) add(q queue, priority int, people ...string) {
-	requests := w.requests(people)
-	if pq, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
-		pq.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, requests...)
+// look queues people: by themselves, or with the followers.
+func (w *watcher) look(q queue, following bool, people ...string) {
+	if following {
+		w.follow(people...)
 		return
 	}
-	for _, r := range requests {
+	for _, r := range w.requests(people) {
 		q.Add(r)
 	}
 }
+
+// spread queues people whom something elsewhere concerns. Who is not Ready may have waited for just that, and goes first.
+func (w *watcher) spread(q queue, people ...string) {
+	for _, name := range people {
+		w.look(q, w.Tally.isReady(name), name)
+	}
+}
+
+func (w *watcher) follow(people ...string) { w.followers.add(w.requests(people)...) }

@@ -4,37 +4,38 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/portal/session"
 )
 
-// queued notes who was queued, and how urgently.
+// queued notes who was queued.
 type queued struct {
-	priorityqueue.PriorityQueue[reconcile.Request]
-	got map[string]int
+	queue
+	names []string
 }
 
-func (q *queued) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
-	for _, r := range requests {
-		q.got[r.Name] = *o.Priority
-	}
-}
+func (q *queued) Add(r reconcile.Request) { q.names = append(q.names, r.Name) }
 
 func newWatcher() *watcher {
 	return &watcher{
 		Reconciler: &Reconciler{Tally: NewTally(), Book: membership.NewBook(nil, "company"), Session: session.New(mirror.Options{})},
 		namespace:  "company", roster: newRoster(),
 	}
+}
+
+// settled is a person as they should be.
+func settled() *v1alpha1.ScimUser {
+	u := person("1", "ada@example.test", "fast")
+	u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}, {Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionTrue}}
+	return u
 }
 
 func TestWhatIsUrgent(t *testing.T) {
@@ -50,7 +51,7 @@ func TestWhatIsUrgent(t *testing.T) {
 	}
 	account := func(before, after *portal.Account) func(*watcher, queue) {
 		return func(w *watcher, q queue) {
-			w.add(q, urgency(&mirror.AccountEvent{Before: before, After: after}), "1")
+			w.look(q, onlyRoles(&mirror.AccountEvent{Before: before, After: after}), "1")
 		}
 	}
 	have := portal.Account{ID: "a", UserName: "ada@example.test", Status: portal.StatusActive, Roles: []string{"ROLE_USER"}, Revision: 4}
@@ -63,7 +64,7 @@ func TestWhatIsUrgent(t *testing.T) {
 	for name, c := range map[string]struct {
 		reason string
 		do     func(*watcher, queue)
-		want   int
+		later  bool
 	}{
 		"Arrived": {
 			reason: "Somebody waits for a person who was just pushed.",
@@ -74,26 +75,53 @@ func TestWhatIsUrgent(t *testing.T) {
 		"ThereAtTheStart": {
 			reason: "After a restart pushes go before those who are probably as they should be.",
 			do: func(w *watcher, q queue) {
+				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
+			},
+			later: true,
+		},
+		"UnsettledAtTheStart": {
+			reason: "Who was pushed while no manager ran has waited long enough.",
+			do: func(w *watcher, q queue) {
 				w.people().Create(t.Context(), event.CreateEvent{Object: person("1", "ada@example.test"), IsInInitialList: true}, q)
 			},
-			want: handler.LowPriority,
+		},
+		"PoolChanged": {
+			reason: "Who is as they should be follows the pool's change behind pushes.",
+			do: func(w *watcher, q queue) {
+				w.Tally.Record(settled())
+				w.spread(q, "1")
+			},
+			later: true,
+		},
+		"WaitedForThePool": {
+			reason: "Who is not Ready may have waited for just this change.",
+			do:     func(w *watcher, q queue) { w.spread(q, "1") },
+		},
+		"ClaimFree": {
+			reason: "Somebody waits for the name.",
+			do: func(w *watcher, q queue) {
+				w.roster.put(person("1", "ada@example.test"))
+				claim := &v1alpha1.NameClaim{Spec: v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser}}
+				claim.Name = claims.ObjectName(v1alpha1.ClaimUser, "ada@example.test")
+				w.claims().Delete(t.Context(), event.DeleteEvent{Object: claim}, q)
+			},
 		},
 		"Pushed":    {reason: "The specification changed.", do: updated(func(u *v1alpha1.ScimUser) { u.Generation++ })},
 		"Decided":   {reason: "A person's decision about what is held is an annotation.", do: updated(func(u *v1alpha1.ScimUser) { u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "1"} })},
 		"Deleted":   {reason: "Somebody leaves.", do: updated(func(u *v1alpha1.ScimUser) { u.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} })},
-		"OurStatus": {reason: "Ten thousand statuses that follow a pool's new role are no reason to let a push wait.", do: updated(status), want: handler.LowPriority},
+		"OurStatus": {reason: "Ten thousand statuses that follow a pool's new role are no reason to let a push wait.", do: updated(status), later: true},
 		"NewRoles": {
 			reason: "The portal tells of each member whose roles follow from the pool's: they are looked at already.",
-			do:     account(&have, with(func(a *portal.Account) { a.Roles = []string{"ROLE_MANAGER", "ROLE_USER"} })), want: handler.LowPriority,
+			do:     account(&have, with(func(a *portal.Account) { a.Roles = []string{"ROLE_MANAGER", "ROLE_USER"} })), later: true,
 		},
 		"Drift":       {reason: "An edit behind our back is healed at once.", do: account(&have, with(func(a *portal.Account) { a.Status = portal.StatusDeactivated }))},
 		"AccountGone": {reason: "Somebody lost their account.", do: account(&have, nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := &queued{got: map[string]int{}}
-			c.do(newWatcher(), q)
-			if d := cmp.Diff(map[string]int{"1": c.want}, q.got); d != "" {
-				t.Errorf("%s (-want +got):\n%s", c.reason, d)
+			q, w := &queued{}, newWatcher()
+			c.do(w, q)
+			if at, behind := len(q.names), len(w.followers.early); at+behind != 1 || behind == 1 != c.later {
+				t.Errorf("%d are looked at first, %d later: %s", at, behind, c.reason)
 			}
 		})
 	}
@@ -106,7 +134,7 @@ func TestEverybodyCountsFromTheStart(t *testing.T) {
 	u := person("1", "ada@example.test")
 	u.Status.Pools = []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}}
 	u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}
-	w.people().Create(t.Context(), event.CreateEvent{Object: u, IsInInitialList: true}, &queued{got: map[string]int{}})
+	w.people().Create(t.Context(), event.CreateEvent{Object: u, IsInInitialList: true}, &queued{})
 	if n, complete := w.Book.Count("default"); n != 1 || complete || w.Tally.Complete() {
 		t.Errorf("%d people, complete: %v, %v", n, complete, w.Tally.Complete())
 	}

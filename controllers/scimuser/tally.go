@@ -58,6 +58,13 @@ func (t *Tally) Record(u *v1alpha1.ScimUser) {
 	t.add(s, 1)
 }
 
+// isReady says whether the person was Ready when last looked at.
+func (t *Tally) isReady(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.users[name].ready
+}
+
 // Strays notes how many accounts of ours have no user any more.
 func (t *Tally) Strays(n int) {
 	t.mu.Lock()

@@ -14,7 +14,7 @@ type restarted struct {
 	people    int
 	ready     time.Duration // until /readyz answers
 	passed    time.Duration // until everybody was passed over and no queue holds anything
-	passes    float64       // over people
+	passes    float64       // over people, by both of their controllers
 	processor time.Duration // of the manager, until then
 	writes    counts        // by resource
 	calls     counts        // to the portal, by method
@@ -64,7 +64,7 @@ func (s *suite) restart(ctx context.Context) (r restarted, err error) {
 		return r, err
 	}
 	r.passed, r.processor = idle.at.Sub(begun), idle.processor
-	r.passes = idle.metrics.sum("controller_runtime_reconcile_total", `controller="scimuser"`)
+	r.passes = idle.metrics.sum("controller_runtime_reconcile_total", `controller="scimuser`)
 	r.calls = idle.metrics.by("scim_portal_call_duration_seconds_count", "method")
 	after, err := s.writes(ctx)
 	if err != nil {

@@ -1,0 +1,74 @@
+package scimuser
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"lightrun.com/scim-operator/internal/tracing"
+)
+
+// Followers is how many people are worked on at once of those whom a change elsewhere concerns. It is few, and apart from those who work on
+// pushes: ten thousand statuses that follow a pool's new role would otherwise keep the API server from everybody else.
+const Followers = 2
+
+// followers queues people of whom nothing was asked. What comes before its controller has started is kept. It is safe for concurrent use.
+type followers struct {
+	mu    sync.Mutex
+	q     queue
+	early []reconcile.Request
+}
+
+func (f *followers) add(requests ...reconcile.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.q == nil {
+		f.early = append(f.early, requests...)
+		return
+	}
+	f.addTo(f.q, requests)
+}
+
+// start is a source.Func.
+func (f *followers) start(_ context.Context, q queue) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.q = q
+	f.addTo(q, f.early)
+	f.early = nil
+	return nil
+}
+
+func (f *followers) addTo(q queue, requests []reconcile.Request) {
+	for _, r := range requests {
+		q.Add(r)
+	}
+}
+
+// setup registers the controller that works on them. It makes the same passes.
+func (f *followers) setup(mgr ctrl.Manager, r *Reconciler, traces *tracing.Tracing) error {
+	return ctrl.NewControllerManagedBy(mgr).Named("scimuser-followers").
+		WatchesRawSource(source.Func(f.start)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: Followers, RateLimiter: backoff()}).
+		Complete(traces.Reconciler("ScimUser", r))
+}
+
+// turns let one pass at a time look at a person: two controllers work on people. The zero value is ready.
+type turns struct {
+	once sync.Once
+	seed maphash.Seed
+	of   [256]sync.Mutex
+}
+
+// take waits for the person's turn, and returns what ends it.
+func (t *turns) take(name string) (done func()) {
+	t.once.Do(func() { t.seed = maphash.MakeSeed() })
+	m := &t.of[maphash.String(t.seed, name)%uint64(len(t.of))]
+	m.Lock()
+	return m.Unlock
+}
