@@ -153,6 +153,7 @@ func newManager(o options, traces *tracing.Tracing) (ctrl.Manager, error) {
 		LeaseDuration:                 &o.lease,
 		RenewDeadline:                 &renew,
 		RetryPeriod:                   &retry,
+		MapperProvider:                controllers.Mapper,
 		Cache:                         controllers.CacheOptions(o.namespace),
 		NewClient: func(config *restclient.Config, opts client.Options) (client.Client, error) {
 			c, err := client.New(config, opts)

@@ -94,7 +94,11 @@ func (w *watcher) people() handler.EventHandler {
 				w.Tally.Record(u)
 				w.Book.Remember(u.Name, poolNames(u.Status.Pools))
 			}
-			w.look(q, e.IsInInitialList && u.DeletionTimestamp.IsZero() && gate.Settled(u, u.Status.Conditions), u.Name)
+			if e.IsInInitialList && u.DeletionTimestamp.IsZero() && gate.Settled(u, u.Status.Conditions) {
+				w.spread(q, u.Name)
+				return
+			}
+			w.look(q, false, u.Name)
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := e.ObjectOld.(*v1alpha1.ScimUser), e.ObjectNew.(*v1alpha1.ScimUser)
@@ -257,11 +261,21 @@ func (w *watcher) look(q queue, following bool, people ...string) {
 	}
 }
 
-// spread queues people whom something elsewhere concerns. Who is not Ready may have waited for just that, and goes first.
+// spread queues people whom something elsewhere concerns. Who is not Ready may have waited for just that, and goes first. The others have
+// nothing to learn while the portal is not known.
 func (w *watcher) spread(q queue, people ...string) {
+	dark := w.dark()
 	for _, name := range people {
-		w.look(q, w.Tally.isReady(name), name)
+		if ready := w.Tally.isReady(name); !ready || !dark {
+			w.look(q, ready, name)
+		}
 	}
+}
+
+// dark says that the portal's state is not known yet. When it is, or when it is clear why not, everybody is looked at: news sees to it.
+func (w *watcher) dark() bool {
+	v := w.Session.View()
+	return v.Unknown || v.Block == nil && v.Mirror != nil && !v.Mirror.Listed()
 }
 
 func (w *watcher) follow(people ...string) { w.followers.add(w.requests(people)...) }

@@ -75,6 +75,7 @@ func TestWhatIsUrgent(t *testing.T) {
 		"ThereAtTheStart": {
 			reason: "After a restart pushes go before those who are probably as they should be.",
 			do: func(w *watcher, q queue) {
+				w.Session.Close(session.Block{Reason: "Known"})
 				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
 			},
 			later: true,
@@ -88,8 +89,20 @@ func TestWhatIsUrgent(t *testing.T) {
 		"PoolChanged": {
 			reason: "Who is as they should be follows the pool's change behind pushes.",
 			do: func(w *watcher, q queue) {
+				w.Session.Close(session.Block{Reason: "Known"})
 				w.Tally.Record(settled())
 				w.spread(q, "1")
+			},
+			later: true,
+		},
+		"PortalUnknown": {
+			reason: "Before the portal is read there is nothing to learn for who is Ready; then everybody is looked at.",
+			do: func(w *watcher, q queue) {
+				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
+				if err := w.news(t.Context(), q); err != nil || len(w.followers.early) > 0 {
+					t.Errorf("%v, %v", err, w.followers.early)
+				}
+				w.Session.Close(session.Block{Reason: "Known"})
 			},
 			later: true,
 		},

@@ -151,10 +151,11 @@ func (w *world) startManager() {
 	w.t.Helper()
 	skip := true
 	mgr, err := ctrl.NewManager(w.cp.Config, ctrl.Options{
-		Scheme:     w.cp.Scheme,
-		Metrics:    server.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: &skip},
-		Cache:      controllers.CacheOptions(w.namespace),
+		Scheme:         w.cp.Scheme,
+		Metrics:        server.Options{BindAddress: "0"},
+		Controller:     config.Controller{SkipNameValidation: &skip},
+		MapperProvider: controllers.Mapper,
+		Cache:          controllers.CacheOptions(w.namespace),
 	})
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

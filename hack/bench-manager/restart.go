@@ -105,7 +105,8 @@ type quiet struct {
 // stillness is how long the manager must have nothing to do before that is believed.
 const stillness = 3 * time.Second
 
-// idle waits until the manager has passed over everybody and has nothing to do.
+// idle waits until the manager has read the portal, made at least a pass over each person, and has nothing to do. Before the portal is read there
+// are no passes over people who are as they should be.
 func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 	tick, tell := time.NewTicker(100*time.Millisecond), time.NewTicker(15*time.Second)
 	defer tick.Stop()
@@ -114,10 +115,11 @@ func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 		if q.metrics, err = s.manager(ctx); err != nil && time.Since(begun) > time.Minute { // they come a little after /readyz
 			return q, err
 		}
-		known := q.metrics.sum("scim_users")
+		passes := q.metrics.sum("controller_runtime_reconcile_total", `controller="scimuser`) // both controllers of people
+		listed := q.metrics.sum("scim_portal_reachable") == 1
 		busy := q.metrics.sum("workqueue_depth") + q.metrics.sum("controller_runtime_active_workers")
 		switch {
-		case int(known) < s.people || busy > 0:
+		case !listed || int(passes) < s.people || busy > 0:
 			q.at = time.Time{}
 		case q.at.IsZero():
 			q.at, q.processor = time.Now(), report.Processor(pid)
@@ -127,9 +129,9 @@ func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 		select {
 		case <-tick.C:
 		case <-tell.C:
-			fmt.Printf("  %.0f of %d people passed over\n", known, s.people)
+			fmt.Printf("  %.0f passes over %d people\n", passes, s.people)
 		case <-ctx.Done():
-			return q, fmt.Errorf("%.0f of %d people passed over: %w", known, s.people, ctx.Err())
+			return q, fmt.Errorf("%.0f passes over %d people: %w", passes, s.people, ctx.Err())
 		}
 	}
 }
