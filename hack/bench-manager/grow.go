@@ -7,9 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/hack/internal/seed"
 	"lightrun.com/scim-operator/internal/devenv"
 	"lightrun.com/scim-operator/internal/portalserver/store"
@@ -39,36 +36,10 @@ func (s *suite) grow(ctx context.Context, n int) error {
 	if err := s.env.Restart(ctx, devenv.Portal); err != nil {
 		return err
 	}
-	return s.visible(ctx)
-}
-
-// visible waits until the API server's own cache has come as far as etcd.
-func (s *suite) visible(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		var list v1alpha1.ScimUserList
-		if err := s.env.Client.List(ctx, &list, client.InNamespace(devenv.Namespace), client.Limit(1)); err != nil {
-			return err
-		}
-		if n := 1 + *orZero(list.RemainingItemCount); n == int64(s.people) {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait until the API server shows %d people: it shows %d", s.people, 1+*orZero(list.RemainingItemCount))
-		}
+	if len(people) == 0 {
+		return nil
 	}
-}
-
-func orZero(n *int64) *int64 {
-	if n == nil {
-		return new(int64)
-	}
-	return n
+	return seed.Visible(ctx, s.env.Client, people[len(people)-1].ID)
 }
 
 // openAccounts has the portal's store write an account for each of the people, and notes its id with them. The portal must be halted.

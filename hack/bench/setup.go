@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -147,7 +146,7 @@ func (s *suite) populate(ctx context.Context, n int) (time.Duration, error) {
 	if err := s.seed(ctx, n); err != nil {
 		return 0, fmt.Errorf("seed people: %w", err)
 	}
-	if err := s.visible(ctx, n); err != nil {
+	if err := seed.Visible(ctx, s.env.Client, personID(n-1)); err != nil {
 		return 0, err
 	}
 	begun := time.Now()
@@ -168,28 +167,6 @@ func (s *suite) seed(ctx context.Context, n int) error {
 		people[i] = seed.Nth(i)
 	}
 	return s.etcd.Put(ctx, s.template, people)
-}
-
-// visible waits until the API server's own cache has come to the last person. People are seeded faster than it takes them in, and a webhook
-// that starts meanwhile would wait for that.
-func (s *suite) visible(ctx context.Context, n int) error {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	cached := &client.ListOptions{Namespace: devenv.Namespace, Raw: &metav1.ListOptions{ResourceVersion: "0", FieldSelector: "metadata.name=" + personID(n-1)}}
-	for {
-		var list v1alpha1.ScimUserList
-		if err := s.env.Client.List(ctx, &list, cached); err != nil {
-			return err
-		}
-		if len(list.Items) > 0 {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the API server to take in %d people: %w", n, ctx.Err())
-		}
-	}
 }
 
 // metric reads one value of the webhook's /metrics; 0 when it is not there.

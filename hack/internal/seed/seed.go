@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
@@ -163,5 +165,27 @@ func (e Etcd) Put(ctx context.Context, t Template, people []Person) error {
 func progress(begun time.Time, done, all int) {
 	if done > 0 && done%20_000 == 0 {
 		fmt.Printf("  %d of %d people seeded after %s\n", done, all, time.Since(begun).Round(time.Second))
+	}
+}
+
+// Visible waits until the API server's own cache has come to the person of that id. People are seeded faster than it takes them in, and who
+// starts to watch meanwhile would wait for that.
+func Visible(ctx context.Context, c client.Reader, id string) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	cached := &client.ListOptions{Namespace: devenv.Namespace, Raw: &metav1.ListOptions{ResourceVersion: "0", FieldSelector: "metadata.name=" + id}}
+	for {
+		var list v1alpha1.ScimUserList
+		if err := c.List(ctx, &list, cached); err != nil {
+			return err
+		}
+		if len(list.Items) > 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the API server to take in everybody up to %s: %w", id, ctx.Err())
+		}
 	}
 }
