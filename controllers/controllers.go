@@ -109,7 +109,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 			return fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	if err := p.Users.SetupWithManager(mgr, o.Namespace, o.Traces); err != nil {
+	if err := p.Users.SetupWithManager(ctx, mgr, o.Namespace, o.Traces); err != nil {
 		return fmt.Errorf("set up the ScimUser controller: %w", err)
 	}
 	if err := p.Pools.SetupWithManager(mgr, o.Namespace, o.Traces); err != nil {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -47,7 +48,12 @@ type watcher struct {
 }
 
 // SetupWithManager registers the controller with mgr for one namespace.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
+	// Before the start, so that a manager that waits to lead has everybody in its cache, and that reading many people may take longer than a
+	// controller waits for its sources.
+	if _, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.ScimUser{}, cache.BlockUntilSynced(false)); err != nil {
+		return err
+	}
 	w := &watcher{Reconciler: r, namespace: namespace, roster: newRoster()}
 	r.Tally.load()
 	r.Book.Load()
