@@ -36,7 +36,7 @@ func typical(i int) (*v1alpha1.ScimUser, *v1alpha1.NameClaim) {
 		Emails:     []v1alpha1.MultiValue{{Value: name, Type: "work", Primary: &yes}},
 		Department: "Payments", EmployeeNumber: "4711",
 	}
-	leaf := func(typ, reason, message string) conditions.Leaf { return conditions.True(typ, reason, message) }
+	leaf := conditions.True
 	u.Status = v1alpha1.ScimUserStatus{
 		UserName: name, Account: uuid.NewString(), PoolNames: "default,payments", RoleNames: "ROLE_IGNORE_QUOTA,ROLE_USER", ObservedGeneration: 2,
 		Pools: []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}, {Name: "payments", Source: v1alpha1.PoolSourceAssigned}},

@@ -268,5 +268,5 @@ func (p *pass) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
 		return
 	}
 	s.Users, s.ReadyUsers, s.WaitingUsers, s.HeldUsers, s.LocalAccounts = n.Users, n.Ready, n.Waiting, n.Held, local
-	p.Reconciler.counted = now
+	p.counted = now
 }

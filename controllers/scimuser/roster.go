@@ -62,11 +62,12 @@ func (r *roster) drop(name string) {
 // unclaim notes that the person does not want the claim any more. The caller holds the lock.
 func (r *roster) unclaim(claim uint64, name string) {
 	others := r.others[claim]
-	if r.first[claim] != name {
+	switch {
+	case r.first[claim] != name:
 		others = slices.DeleteFunc(others, func(o string) bool { return o == name })
-	} else if len(others) == 0 {
+	case len(others) == 0:
 		delete(r.first, claim)
-	} else {
+	default:
 		r.first[claim], others = others[0], others[1:]
 	}
 	if len(others) == 0 {

@@ -96,8 +96,8 @@ func (c *connection) exchange(w *wire, method, path string, content []byte, read
 		return false, err
 	}
 	c.body.Reset()
-	_, err = c.body.ReadFrom(answer.Body)
-	if err = errors.Join(err, answer.Body.Close()); err != nil {
+	_, failed := c.body.ReadFrom(answer.Body)
+	if err := errors.Join(failed, answer.Body.Close()); err != nil {
 		return false, err
 	}
 	return !answer.Close, read(answer.StatusCode, c.body.Bytes())
