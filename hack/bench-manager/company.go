@@ -127,6 +127,20 @@ func (s *suite) found(ctx context.Context) error {
 		return fmt.Errorf("wait until the first person is Ready in three pools: %w", err)
 	}
 	s.people = 1
+	return nil
+}
+
+// pattern takes the first person, as they are now, for the one whom others are copied from: a role that a pool was granted meanwhile is theirs too.
+func (s *suite) pattern(ctx context.Context) error {
+	var now v1alpha1.ScimUser
+	if err := s.env.Client.Get(ctx, client.ObjectKeyFromObject(s.first), &now); err != nil {
+		return err
+	}
+	if !settled(&now) {
+		return fmt.Errorf("the first person, of whom others are to be copies, is not Ready: %+v", now.Status)
+	}
+	var err error
+	s.first = &now
 	s.template, err = s.etcd.Template(ctx, s.first)
 	return err
 }

@@ -22,6 +22,9 @@ func (s *suite) grow(ctx context.Context, n int) error {
 	if err := errors.Join(s.env.Halt(devenv.Manager), s.env.Halt(devenv.Portal)); err != nil {
 		return err
 	}
+	if err := s.pattern(ctx); err != nil {
+		return err
+	}
 	people := make([]seed.Person, max(0, n-s.people))
 	for i := range people {
 		people[i] = seed.Nth(s.seeded + i)
