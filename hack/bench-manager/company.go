@@ -67,7 +67,8 @@ func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	}
 	s.env, err = devenv.Start(ctx, devenv.Options{
 		Dir: filepath.Join(dir, "run"), Root: ".", Assets: o.assets, Programs: programs, Ports: ports, Out: os.Stdout,
-		WebhookArgs: []string{"--rate=0"}, ManagerArgs: []string{"--pprof-listen=" + s.debug}, Patience: 5 * time.Minute,
+		WebhookArgs: []string{"--rate=0"}, Patience: 5 * time.Minute,
+		ManagerArgs: []string{"--pprof-listen=" + s.debug}, ManagerEnv: []string{"GOMEMLIMIT=900MiB"}, // as config/manager has it
 	})
 	if err != nil {
 		return nil, err

@@ -55,6 +55,8 @@ type Options struct {
 
 	// WebhookArgs and ManagerArgs are further flags of the webhook and the manager; the last of a flag counts.
 	WebhookArgs, ManagerArgs []string
+	// ManagerEnv is put to the manager's environment, in the form key=value.
+	ManagerEnv []string
 	// Patience is how long a program may take until it serves; a minute when zero.
 	Patience time.Duration
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -50,6 +51,9 @@ func (e *Environment) specs() map[string]spec {
 		}
 		s.Name, s.Args = name, args[name]
 		s.Log = e.path("logs", name+".log")
+		if name == Manager {
+			s.Env = append(os.Environ(), e.ManagerEnv...)
+		}
 		all[name] = s
 	}
 	return all
