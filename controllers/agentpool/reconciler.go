@@ -53,7 +53,7 @@ type pass struct {
 	view session.View
 
 	have     *portal.Pool
-	holds    portal.Removal   // what the guard holds back
+	holds    bool             // the guard holds a removal
 	frozen   *conditions.Leaf // roles that can't be granted: the rest is written, this is said
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf

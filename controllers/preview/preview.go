@@ -142,12 +142,16 @@ func (p *preview) guard(ctx context.Context) error {
 		return err
 	}
 	g := Guard{Left: left, Window: window.String()}
+	asks := 0 // removals that the budget is asked about
 	for _, steps := range [][]Step{p.report.Pools, p.report.Users} {
 		for _, s := range steps {
 			g.Removals += s.Removals
+			if s.Reason != v1alpha1.ReasonGuardHeld {
+				asks += s.Removals
+			}
 		}
 	}
-	g.Held = max(g.Removals-g.Left, 0)
+	g.Held = g.Removals - min(asks, g.Left)
 	p.report.Guard = g
 	return nil
 }

@@ -52,9 +52,6 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 			what = portal.RemovalDeletion
 		}
 		if held, err := p.guarded(ctx, what, do); held || err != nil {
-			if err == nil {
-				err = p.showHeld(ctx)
-			}
 			return true, err
 		}
 	} else if err := do(); err != nil {

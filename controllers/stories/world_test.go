@@ -65,8 +65,9 @@ type world struct {
 	faults    *faults
 	cluster   string
 	relist    time.Duration
-	file      string // the portal's database
-	leader    string // what the manager that runs is called in the portal
+	file      string       // the portal's database
+	leader    string       // what the manager that runs is called in the portal
+	ahead     atomic.Int64 // how far the portal's clock is ahead
 	stop      func()
 }
 
@@ -121,7 +122,7 @@ const operatorKey = "operator-key-operator-key-operator-key"
 
 func (w *world) openPortal(file string) {
 	w.t.Helper()
-	s, err := store.Open(w.t.Context(), store.Options{Database: file, CheckSSO: func(context.Context, portal.SSO) error { return nil }})
+	s, err := store.Open(w.t.Context(), store.Options{Database: file, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }, CheckSSO: func(context.Context, portal.SSO) error { return nil }})
 	w.must(err)
 	w.store = s
 	w.must(s.EnsureManager(w.t.Context(), admin, "admin@example.test", "a-long-password-1"))
@@ -181,6 +182,9 @@ func (w *world) startManager() {
 	}
 	w.t.Cleanup(w.stop)
 }
+
+// passes lets time pass in the portal, which counts what the guard's window covers.
+func (w *world) passes(d time.Duration) { w.ahead.Add(int64(d)) }
 
 // faults stand between the controllers and the portal.
 type faults struct {

@@ -230,8 +230,9 @@ type Accounts interface {
 	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
 	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
-	// MarkHeld shows people that the deprovisioning guard holds the removal of owner's account; "" clears the mark, and so
-	// does every PutAccount and ReleaseAccount of the owner. Without an account it does nothing.
+	// MarkHeld remembers, and shows people, that the deprovisioning guard holds the removal of owner's account, or of the local
+	// account that owner waits to adopt (MarkWaiting); "" clears the mark, and so does every PutAccount and ReleaseAccount of
+	// the owner. Without an account it does nothing.
 	MarkHeld(ctx context.Context, owner Owner, what Removal) error
 }
 

@@ -220,6 +220,24 @@ var ownerTests = map[string]func(*portalTest){
 			p.Errorf("marked without an owner: %+v", got)
 		}
 	},
+	"A local account remembers that its adoption is held, until its user goes": func(p *portalTest) {
+		p.scimOn()
+		ada := p.local("ada")
+		owner := portal.Owner{UID: "u-ada", SCIMID: "s-ada", Revision: 1}
+		p.ok(p.Client.MarkHeld(p.Context(), owner, portal.RemovalManager)) // nobody waits for it
+		if got := p.user(ada.ID); got.Held != "" {
+			p.Errorf("marked by nobody: %+v", got)
+		}
+		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, owner))
+		p.audited("a mark", 1, func() { p.ok(p.Client.MarkHeld(p.Context(), owner, portal.RemovalManager)) })
+		if got := p.user(ada.ID); got.Held != openapi.RemovalManagerRole {
+			p.Errorf("marked, it shows %q", got.Held)
+		}
+		p.ok(p.Client.ReleaseAccount(p.Context(), owner, portal.ReleaseDeactivate))
+		if got := p.user(ada.ID); got.Held != "" || got.WaitingFor != nil || got.Status != openapi.StatusActive {
+			p.Errorf("after its user went: %+v", got)
+		}
+	},
 	"The last local manager who can sign in cannot be adopted": func(p *portalTest) {
 		p.existingOn()
 		boss := p.manager()

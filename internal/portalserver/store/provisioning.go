@@ -193,7 +193,7 @@ func (t *tx) stopWaiting(ev *event, uid string) error {
 	}
 	for i := range waited {
 		after := waited[i].copy()
-		after.WaitingFor = portal.Owner{}
+		after.WaitingFor, after.Held = portal.Owner{}, ""
 		if err := t.saveAccount(ev, &waited[i], after); err != nil {
 			return err
 		}
@@ -225,8 +225,8 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 	})
 }
 
-// MarkHeld shows that the deprovisioning guard holds the removal of owner's account; "" clears the mark. Without an account
-// it does nothing. Refusals: STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
+// MarkHeld remembers that the deprovisioning guard holds the removal of owner's account, or of the local one that owner waits
+// to adopt; "" clears the mark. Without an account it does nothing. Refusals: STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
 func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, what portal.Removal) error {
 	ev := event{action: "user.hold", targetKind: "User"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
@@ -240,6 +240,9 @@ func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, w
 			return refuse(portal.CodeInvalid, "there is no removal %q; use Deactivation, Deletion or ManagerRole", what)
 		}
 		before, err := t.maybeAccount(`WHERE owner_uid = ?`, owner.UID)
+		if err == nil && before == nil && owner.UID != "" {
+			before, err = t.maybeAccount(`WHERE waiting_uid = ?`, owner.UID)
+		}
 		if err != nil || before == nil {
 			return err
 		}
