@@ -107,7 +107,7 @@ const (
 	AnnotationDropHeld = "iam.lightrun.com/drop-held-until"
 
 	// AnnotationReplaceProvider on the IdentityConfiguration lets another identity provider take the place of the one that
-	// the portal is integrated with, which its value names (a ProviderType).
+	// the portal is integrated with, which its value names as Type or Type/name.
 	AnnotationReplaceProvider = "iam.lightrun.com/replace-identity-provider"
 
 	// AnnotationReleaseStrays on the IdentityConfiguration releases, as spec.onDelete says, the accounts of ours whose

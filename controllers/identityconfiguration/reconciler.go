@@ -26,6 +26,7 @@ import (
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // resync is how often credentials, binding and counts are looked at without an event.
@@ -67,6 +68,7 @@ type pass struct {
 	config *v1alpha1.IdentityConfiguration
 	client portal.Client
 	view   session.View
+	bound  provider.ID // for which the portal follows this configuration; the zero ID: not known
 
 	accepted accepted
 
@@ -119,15 +121,21 @@ func (p *pass) connect(ctx context.Context) (bool, error) {
 }
 
 // bind claims the portal for this operator and provider, and for this manager, whose predecessor is not heard any more from
-// then on. It is repeated with each look, which also proves that the portal answers and accepts the key.
+// then on. It is repeated with each pass, which also proves that the portal answers and accepts the key. While another provider
+// is integrated by this configuration, that one is bound, and the condition says which is refused.
 func (p *pass) bind(ctx context.Context) (bool, error) {
-	err := p.client.Bind(ctx, p.binding())
+	var conflict error
+	err := p.bindAs(ctx, p.binding())
 	if portal.CodeOf(err) == portal.CodeIDPConfigured {
-		err = p.replaceProvider(ctx, err)
+		conflict, err = p.conflict(ctx, err)
 	}
 	if err == nil {
 		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
-		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.config.ProviderName()))
+		if conflict != nil {
+			p.leaf(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, conflict.Error()))
+			return false, nil
+		}
+		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.bound.String()))
 		return false, nil
 	}
 	if portal.CodeOf(err) == portal.CodeStaleLeader {
@@ -229,8 +237,11 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// inForce mirrors the portal's login methods. While the portal can't be read, what was known last stands.
+// inForce mirrors the portal's provider and login methods. While the portal can't be read, what was known last remains.
 func (p *pass) inForce(s *v1alpha1.IdentityConfigurationStatus) {
+	if p.bound != (provider.ID{}) {
+		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}
+	}
 	m := p.view.Mirror
 	if m == nil || !m.Listed() || p.view.Block != nil {
 		return

@@ -17,6 +17,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/tokens"
 )
 
@@ -86,10 +87,7 @@ func (p *pass) tokens(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read the portal's SCIM keys: %w", err)
 	}
-	entries := make([]tokens.Entry, len(keys))
-	for i, k := range keys {
-		entries[i] = tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: p.config.Spec.IdentityProvider.Type}
-	}
+	entries, unnamed := entriesOf(keys)
 	p.accepted.portal = slices.Concat(entries, p.ended(entries))
 	if err := p.putTokens(ctx, tokens.Format(p.accepted.portal)); err != nil {
 		return false, err
@@ -98,8 +96,42 @@ func (p *pass) tokens(ctx context.Context) (bool, error) {
 		p.leaf(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration, "Some declared tokens are not accepted: "+err.Error()))
 		return false, nil
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, fmt.Sprintf("%d portal key(s) work as SCIM tokens", len(keys))))
+	if len(unnamed) > 0 {
+		p.leaf(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration,
+			fmt.Sprintf("%d portal key(s) name no identity provider and are not accepted: %s. Make a new key for %s in the portal, and delete these", len(unnamed), abridged(unnamed), p.bound)))
+		return false, nil
+	}
+	message, others := fmt.Sprintf("%d portal key(s) work as SCIM tokens", len(entries)), 0
+	for _, e := range entries {
+		if !p.bound.Accepts(e.Provider) {
+			others++
+		}
+	}
+	if others > 0 {
+		message = fmt.Sprintf("%d portal key(s) work as SCIM tokens; %d more are for other identity providers than %s and are refused", len(entries)-others, others, p.bound)
+	}
+	p.leaf(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, message))
 	return false, nil
+}
+
+// entriesOf are the portal's keys as tokens, each for the provider that it was made for, and the names of those that name none.
+func entriesOf(keys []portal.KeyDigest) (entries []tokens.Entry, unnamed []string) {
+	for _, k := range keys {
+		if k.Provider.Validate() != nil {
+			unnamed = append(unnamed, "portal-key-"+k.ID)
+			continue
+		}
+		entries = append(entries, tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: k.Provider})
+	}
+	return entries, unnamed
+}
+
+// abridged names some of all.
+func abridged(all []string) string {
+	if more := len(all) - mostNamed; more > 0 {
+		all = append(slices.Clone(all[:mostNamed]), fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(all, ", ")
 }
 
 // ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists them no longer, and a push with one
@@ -183,10 +215,7 @@ func (p *pass) expiry() (reason, message string) {
 		named = append(named, fmt.Sprintf("%s %s on %s", label(e), verb, e.Expires.UTC().Format(time.RFC3339)))
 	}
 	slices.Sort(named)
-	if more := len(named) - mostNamed; more > 0 {
-		named = append(named[:mostNamed], fmt.Sprintf("and %d more", more))
-	}
-	return reason, strings.Join(named, ", ") + ". Make a new token, put it into " + p.config.ProviderName() + ", then remove the old one"
+	return reason, abridged(named) + ". Make a new token, put it into " + p.config.ProviderName() + ", then remove the old one"
 }
 
 // label is how people know a token, in 60 bytes at most.

@@ -126,7 +126,7 @@ func (w *world) openPortal(file string) {
 	w.must(err)
 	w.store = s
 	w.must(s.EnsureManager(w.t.Context(), admin, "admin@example.test", "a-long-password-1"))
-	w.must(s.EnsureKey(w.t.Context(), admin, "operator", store.ScopeProvisioning, operatorKey))
+	w.must(s.EnsureKey(w.t.Context(), admin, store.NewKey{Name: "operator", Scope: store.ScopeProvisioning}, operatorKey))
 	handler, err := api.New(api.Options{Store: s})
 	w.must(err)
 	w.server = httptest.NewServer(w.faults.around(handler))

@@ -68,7 +68,7 @@ func TestSwitchedOff(t *testing.T) {
 // TestTokenRotation: a portal API key with the scope scim is a token within seconds, beside the old one; deleted, it is none.
 func TestTokenRotation(t *testing.T) {
 	w := shared(t)
-	key, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), openapi.APIKeyCreate{Name: "rotation " + w.tag, Scope: "scim"})
+	key, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), openapi.APIKeyCreate{Name: "rotation " + w.tag, Scope: "scim", ProviderType: "Okta"})
 	if err != nil || key.JSON201 == nil {
 		t.Fatalf("create a key: %v %s", err, key.Body)
 	}

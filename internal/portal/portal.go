@@ -8,6 +8,8 @@ package portal
 import (
 	"context"
 	"time"
+
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // ManagedBy says who may change an account.
@@ -148,8 +150,8 @@ type Binding struct {
 	Namespace    string
 	Name         string
 	UID          string // of the IdentityConfiguration
-	ProviderType string // Okta, EntraID, Other
-	ProviderName string // as shown to people
+	ProviderType string // one of provider.Types
+	ProviderName string // tells two of one type apart, and is shown to people; empty: the type is enough
 	SCIMBaseURL  string // shown in the portal for copying
 }
 
@@ -210,8 +212,14 @@ const (
 type KeyDigest struct {
 	ID        string
 	Name      string
-	SHA256    string    // lower-case hexadecimal
+	SHA256    string // lower-case hexadecimal
+	Provider  provider.ID
 	ExpiresAt time.Time // zero: never
+}
+
+// Provider is the identity provider that the binding integrates.
+func (b *Binding) Provider() provider.ID {
+	return provider.ID{Type: b.ProviderType, Name: b.ProviderName}
 }
 
 // Removals counts what the deprovisioning guard budgets.

@@ -3,6 +3,7 @@ package contract
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"sync"
 
 	"lightrun.com/scim-operator/internal/portal"
@@ -160,7 +161,12 @@ var identityTests = map[string]func(*portalTest){
 		own.ProviderType = "EntraID"
 		p.refused(p.Client.Bind(p.Context(), own), portal.CodeIDPConfigured)
 		own = first
-		own.UID, own.ProviderName = "made-anew", "Renamed Okta"
+		own.ProviderName = "Another Okta"
+		p.refused(p.Client.Bind(p.Context(), own), portal.CodeIDPConfigured)
+		own.ProviderName = ""
+		p.refused(p.Client.Bind(p.Context(), own), portal.CodeIDPConfigured)
+		own = first
+		own.UID = "made-anew"
 		p.ok(p.Client.Bind(p.Context(), own))
 		config, err := p.Client.Configuration(p.Context())
 		p.ok(err)
@@ -169,6 +175,22 @@ var identityTests = map[string]func(*portalTest){
 		p.refused(p.Client.Bind(p.Context(), other), portal.CodeIDPConfigured)
 		p.ok(p.Client.Unbind(p.Context(), own.UID))
 		p.ok(p.Client.Bind(p.Context(), other))
+	},
+	"A provider without a name may get one, and keeps it": func(p *portalTest) {
+		b := binding("one")
+		b.ProviderName = ""
+		p.ok(p.Client.Bind(p.Context(), b))
+		b.ProviderName = "acme"
+		p.ok(p.Client.Bind(p.Context(), b))
+		config, err := p.Client.Configuration(p.Context())
+		p.ok(err)
+		p.equal("binding", config.Binding, &b)
+		b.ProviderName = "globex"
+		err = p.Client.Bind(p.Context(), b)
+		p.refused(err, portal.CodeIDPConfigured)
+		if !strings.Contains(err.Error(), "Okta/acme") || !strings.Contains(err.Error(), "Okta/globex") {
+			p.Errorf("it does not name both: %v", err)
+		}
 	},
 	"Of many operators racing one binds": func(p *portalTest) {
 		const n = 12

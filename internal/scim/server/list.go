@@ -323,7 +323,7 @@ func number(name string, v any, into **int64) error {
 // countSchemas counts a message without schemas, which is read all the same.
 func (c *call) countSchemas(message scim.Object) {
 	if schema.ValueOf(message, "schemas") == nil {
-		c.fired([]quirk.Name{quirk.MissingSchemas})
+		c.metrics.quirk(string(quirk.MissingSchemas))
 	}
 }
 
