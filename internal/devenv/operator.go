@@ -64,7 +64,7 @@ func (e *Environment) configuration() *v1alpha1.IdentityConfiguration {
 		Spec: v1alpha1.IdentityConfigurationSpec{
 			Portal:           v1alpha1.Portal{URL: e.Values.PortalURL, CredentialsSecretRef: v1alpha1.LocalReference{Name: credentialsSecret}},
 			SCIMBaseURL:      e.Values.SCIMURL,
-			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
+			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta, Name: "Okta (development)"},
 			// A handful of people come and go here all day; the budget of a company would hold them after five.
 			DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MinUsers: ptr.To[int32](50)},
 		},
