@@ -16,7 +16,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/server/directorytest"
 )
 
-// crowd is a directory whose cache is filled without an API server, with people who are little more than an id.
+// crowd is a directory whose cache is filled without an API server, with people who are little more
+// than an id.
 type crowd struct {
 	directory *Directory
 	handler   http.Handler
@@ -44,8 +45,8 @@ func newCrowd(t *testing.T, people int, seed uint64) *crowd {
 	return c
 }
 
-// arrival is a new person. Several come within a second, and some clocks of API servers are a little behind, so that
-// not everyone is added to the end of the list.
+// arrival is a new person. Several come within a second, and some clocks of API servers are a
+// little behind, so that not everyone is added to the end of the list.
 func (c *crowd) arrival() *record[*person] {
 	c.version++
 	c.clock += int64(c.random.IntN(2))

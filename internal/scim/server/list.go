@@ -119,7 +119,8 @@ func (p position) apply(q *Query, i, before int) {
 	}
 }
 
-// position is where a request starts. A page after the first by cursor takes the count of the first when the request names none.
+// position is where a request starts. A page after the first by cursor takes the count of the first
+// when the request names none.
 func (c *call) position(l *listing, queries []*Query) (position, error) {
 	switch {
 	case l.cursor != nil && *l.cursor != "":
@@ -138,8 +139,8 @@ func (c *call) position(l *listing, queries []*Query) (position, error) {
 	return at, nil
 }
 
-// noteWalk remembers where a page by startIndex ended. A first page that has everything starts no walk: most
-// lists are such, by filter, and would drive out the walks.
+// noteWalk remembers where a page by startIndex ended. A first page that has everything starts no
+// walk: most lists by filter are such, and would drive out the walks.
 func (c *call) noteWalk(l listing, at position, next stop, total int, more bool) {
 	if l.cursor != nil || next.index == l.start || l.start == 1 && next.index > total {
 		return

@@ -9,15 +9,17 @@ import (
 )
 
 // A client that pages by startIndex says how many resources it has received, not which ones. If a
-// resource that it has received is deleted, all later ones move one position up, and the next page by
-// position alone would pass over one of them. So the server remembers where each page ended: a request
-// whose startIndex is where a page of the same token and query ended continues behind the last resource
-// of that page, and any other request is served by position. What that promises, and why it can't be
-// done without a memory, is docs/adr/0017-walks.md.
+// resource that it has received is deleted, all later ones move one position up, and the next page
+// by position alone would pass over one of them. So the server remembers where each page ended: a
+// request whose startIndex is where a page of the same token and query ended continues behind the
+// last resource of that page, and any other request is served by position. What that promises, and
+// why it can't be done without a memory, is docs/adr/0017-walks.md.
 
 const (
-	walkTimeout  = CursorTimeout   // how long a walk may pause between two pages
-	walkPatience = 2 * time.Minute // how long it may pause while another one of its token and query is at the same startIndex
+	// walkTimeout is how long a walk may pause between two pages.
+	walkTimeout = CursorTimeout
+	// walkPatience is how long it may pause while another walk of its query is at the same startIndex.
+	walkPatience = 2 * time.Minute
 
 	maxWalkedQueries = 1024 // queries whose walks are remembered; the least recently used is forgotten
 	maxWalks         = 16   // walks of one query
@@ -35,7 +37,8 @@ type stop struct {
 	place place
 }
 
-// walk is one client's way through a list by startIndex, or that of several who are at the same stop.
+// walk is one client's way through a list by startIndex, or that of several who are at the same
+// stop.
 type walk struct {
 	next    stop // where the next page begins
 	last    stop // where the last page began: its request may be repeated
@@ -66,7 +69,8 @@ func newWalks() *walks {
 	return &walks{queries: map[walkedQuery]*list.Element{}, recent: list.New()}
 }
 
-// resume finds where the page at a startIndex begins, and whose it is; nil when no page ended there.
+// resume finds where the page at a startIndex begins, and whose it is; nil when no page ended
+// there.
 func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, b place) int) (*walk, place) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,8 +80,8 @@ func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, 
 	}
 	all := e.Value.(*queryWalks).walks
 	found, from := pick(all, index, now, compare)
-	// Whoever else is at this startIndex may be the one who asked. So that it loses nobody either, it
-	// continues from the same place.
+	// Whoever else is at this startIndex may be the one who asked. So that it loses nobody either,
+	// it continues from the same place.
 	for _, other := range all {
 		if found != nil && other.next.index == index && other.rank(now) == walking {
 			other.next.place = from
@@ -86,10 +90,10 @@ func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, 
 	return found, from
 }
 
-// pick chooses among the walks that are at a startIndex, or were there one page ago. Of those that are
-// being walked it takes the one that is the least far: that may return a resource twice, and passes
-// over none. A walk that nobody has continued for walkPatience may have been given up, and must not
-// hold back another one.
+// pick chooses among the walks that are at a startIndex, or were there one page ago. Of those that
+// are being walked it takes the one that is the least far: that may return a resource twice, and
+// passes over none. A walk that nobody has continued for walkPatience may have been given up, and
+// must not hold back another one.
 func pick(all []*walk, index int, now time.Time, compare func(a, b place) int) (best *walk, from place) {
 	for _, k := range all {
 		at := k.next
@@ -175,7 +179,8 @@ func (w *walks) of(q walkedQuery) *queryWalks {
 	return in
 }
 
-// forget makes room for one more walk: those that have ended go first, then the one that has paused the longest.
+// forget makes room for one more walk: those that have ended go first, then the one that has paused
+// the longest.
 func (in *queryWalks) forget(now time.Time) {
 	in.walks = slices.DeleteFunc(in.walks, func(k *walk) bool { return now.Sub(k.at) > walkTimeout })
 	if len(in.walks) < maxWalks {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestWalksAreBounded: the memory of walks is bounded by queries, and by walks of a query; the least recently used go.
+// TestWalksAreBounded: the memory of walks is bounded by queries, and by walks of a query; the
+// least recently used go.
 func TestWalksAreBounded(t *testing.T) {
 	w, now := newWalks(), time.Now()
 	query := func(i int) walkedQuery { return walkedQuery{digest: [8]byte{byte(i), byte(i >> 8)}} }

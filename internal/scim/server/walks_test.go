@@ -33,8 +33,8 @@ func (h *hiker) again() {
 	}
 }
 
-// TestWalks are the courses of events in which it is not plain which walk a request belongs to. There are the
-// people a to h.
+// TestWalks are the courses of events in which it is not plain which walk a request belongs to.
+// There are the people a to h.
 func TestWalks(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason string
@@ -161,7 +161,8 @@ func (h *hiker) rest() {
 	}
 }
 
-// TestManyWalks: what is remembered is bounded, and a walk that goes on is not driven out by lists that are not continued.
+// TestManyWalks: what is remembered is bounded, and a walk that goes on is not driven out by lists
+// that are not continued.
 func TestManyWalks(t *testing.T) {
 	w := newWalkers(t)
 	w.first.page()
@@ -176,7 +177,8 @@ func TestManyWalks(t *testing.T) {
 	}
 }
 
-// TestCursorsAreSealed: a cursor appears in URLs, and so in the logs of proxies, and must not contain a name.
+// TestCursorsAreSealed: a cursor appears in URLs, and so in the logs of proxies, and must not
+// contain a name.
 func TestCursorsAreSealed(t *testing.T) {
 	s := newService(t)
 	for i := range 3 {

@@ -83,15 +83,17 @@ type Crowd struct {
 	Deletions, Arrivals int
 	// Pages is over how many pages they are spread, about.
 	Pages int
-	// Behind says that the list may be a moment behind, as another replica's is: totalResults is not checked.
+	// Behind says that the list may be a moment behind, as another replica's is: totalResults is
+	// not checked.
 	Behind bool
 
 	Random *rand.Rand
 	stayed map[string]bool
 }
 
-// Walk walks the crowd's list, and checks that each page's totalResults is the number of resources at that
-// moment and that everyone who was there throughout is returned exactly once, and nobody twice.
+// Walk walks the crowd's list, and checks that each page's totalResults is the number of resources
+// at that moment and that everyone who was there throughout is returned exactly once, and nobody
+// twice.
 func (c *Crowd) Walk(tb testing.TB, w Walk) {
 	tb.Helper()
 	c.stayed = maps.Clone(c.IDs)

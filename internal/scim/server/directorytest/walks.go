@@ -32,8 +32,8 @@ func NewServer(d Directory) http.Handler {
 	})
 }
 
-// Getter asks a server for pages of a list: those at path with the parameters of query, by GET or, for a path
-// that ends in .search, by POST.
+// Getter asks a server for pages of a list: those at path with the parameters of query, by GET or,
+// for a path that ends in .search, by POST.
 func Getter(tb testing.TB, h http.Handler, path string, query url.Values) func(url.Values) ListResponse {
 	return func(paging url.Values) ListResponse {
 		tb.Helper()
@@ -81,8 +81,9 @@ func pageRequest(tb testing.TB, path string, parameters map[string]string) *http
 	return r
 }
 
-// walksLoseNobody: whoever is there throughout a walk is returned exactly once, whatever is created and deleted
-// meanwhile. The walks follow each other on one server, so none may take another one for itself.
+// walksLoseNobody: whoever is there throughout a walk is returned exactly once, whatever is created
+// and deleted meanwhile. The walks follow each other on one server, so none may take another one
+// for itself.
 func walksLoseNobody(f *fixture) {
 	const people, groups = 24, 12
 	random := rand.New(rand.NewPCG(9, 11))
