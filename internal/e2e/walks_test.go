@@ -16,7 +16,7 @@ import (
 )
 
 // TestWalksLoseNobody walks a list on the built webhook while people are created and deleted: by
-// startIndex on one replica, and by cursor on two by turns, one of which is killed and started
+// startIndex on one replica, and by cursor alternately on two, one of which is killed and started
 // again on the way.
 func TestWalksLoseNobody(t *testing.T) {
 	const people, changes, count = 300, 50, 20
