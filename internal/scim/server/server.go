@@ -58,8 +58,8 @@ type Identity struct {
 	Name string
 	// Provider is the only identity provider that may use the token; empty for any.
 	Provider string
-	// Secret is the same for the token's holder at every replica: it signs cursors and names the rate limit. It need not be known to
-	// nobody else, as a cursor grants nothing.
+	// Secret is the same for the token's holder at every replica: it encrypts cursors and names the rate
+	// limit and the walks. A cursor grants nothing, so it is no harm if others who serve know it.
 	Secret [32]byte
 }
 
@@ -94,6 +94,7 @@ type Server struct {
 	Options
 	metrics *metrics
 	limits  *limits
+	walks   *walks
 	routes  routes
 	memory  *semaphore.Weighted // see budget.go
 	buffers sync.Pool           // of *[]byte, for answers that are streamed
@@ -105,7 +106,7 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	return &Server{
-		Options: o, metrics: newMetrics(o.Registry), limits: newLimits(o.Rate, o.Burst, o.Now), routes: newRoutes(),
+		Options: o, metrics: newMetrics(o.Registry), limits: newLimits(o.Rate, o.Burst, o.Now), walks: newWalks(), routes: newRoutes(),
 		memory: semaphore.NewWeighted(maxHeld),
 	}
 }
