@@ -9,13 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	k8sfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/fake"
+	"lightrun.com/scim-operator/internal/testing/kubefake"
 )
 
 const namespace = "company"
@@ -122,11 +122,15 @@ func report(t *testing.T, p *fake.Portal, people []client.Object) *preview.Repor
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
+	configuration := &v1alpha1.IdentityConfiguration{ObjectMeta: meta(v1alpha1.DefaultName), Spec: v1alpha1.IdentityConfigurationSpec{
+		Portal:           v1alpha1.Portal{URL: "https://portal.example.test", CredentialsSecretRef: v1alpha1.LocalReference{Name: "portal"}},
+		IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
+	}}
 	objects := append([]client.Object{
-		&v1alpha1.IdentityConfiguration{ObjectMeta: meta(v1alpha1.DefaultName)}, &v1alpha1.AgentPool{ObjectMeta: meta(v1alpha1.DefaultName)},
+		configuration, &v1alpha1.AgentPool{ObjectMeta: meta(v1alpha1.DefaultName)},
 	}, people...)
 	r, err := preview.Compute(t.Context(), preview.Options{
-		Objects: k8sfake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), Portal: p, Namespace: namespace,
+		Objects: kubefake.New(t, scheme, objects...), Portal: p, Namespace: namespace,
 		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})
 	if err != nil {
