@@ -74,7 +74,8 @@ type world struct {
 	left    int
 	next    mode // how the call under way fails
 	process *process
-	starts  int // of processes
+	starts  int      // of processes
+	ids     []string // SCIM id, name, SCIM id, name, …
 
 	watch func() // called after each write to the portal
 
@@ -386,6 +387,10 @@ func (w *world) tell() string {
 		}
 	}
 	out = append(out, fmt.Sprintf("audit %v", made))
+	names := strings.NewReplacer(w.ids...)
+	for i := range out {
+		out[i] = names.Replace(out[i])
+	}
 	slices.Sort(out)
 	return strings.Join(out, "\n")
 }

@@ -65,6 +65,15 @@ func New(tb testing.TB, scheme *runtime.Scheme, objects ...client.Object) client
 		WithStatusSubresource(withStatus...).WithObjects(objects...).Build()
 }
 
+// SCIMID is a SCIM id for a name of at most ten bytes. Ids sort like the names they are for.
+func SCIMID(name string) string {
+	var raw [10]byte
+	if copy(raw[:], name) < len(name) {
+		panic(fmt.Sprintf("kubefake.SCIMID: %q is longer than ten bytes", name))
+	}
+	return fmt.Sprintf("%x-0000-4000-8000-%x", raw[:4], raw[4:])
+}
+
 // kind is a CRD, ready to validate objects.
 type kind struct {
 	status     bool // has a status subresource

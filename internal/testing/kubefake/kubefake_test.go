@@ -54,14 +54,18 @@ var refusals = map[string]struct {
 	status bool // write object's status, to an object that has none
 	says   string
 }{
-	"Enum":         {configuration(func(c *v1alpha1.IdentityConfiguration) { c.Spec.IdentityProvider.Type = "Ping" }), false, "Unsupported value"},
-	"Pattern":      {configuration(func(c *v1alpha1.IdentityConfiguration) { c.Spec.Portal.URL = "portal" }), false, "spec.portal.url"},
-	"Rule":         {configuration(func(c *v1alpha1.IdentityConfiguration) { c.Name = "other" }), false, "default"},
-	"TooLong":      {user(func(u *v1alpha1.ScimUser) { u.Spec.UserName = strings.Repeat("x", 10_000) }), false, "spec.userName"},
-	"ListMapKey":   {user(func(u *v1alpha1.ScimUser) { u.Status.Conditions = []metav1.Condition{condition("A", "B", ""), condition("A", "C", "")} }), true, "Duplicate value"},
+	"Enum":    {configuration(func(c *v1alpha1.IdentityConfiguration) { c.Spec.IdentityProvider.Type = "Ping" }), false, "Unsupported value"},
+	"Pattern": {configuration(func(c *v1alpha1.IdentityConfiguration) { c.Spec.Portal.URL = "portal" }), false, "spec.portal.url"},
+	"Rule":    {configuration(func(c *v1alpha1.IdentityConfiguration) { c.Name = "other" }), false, "default"},
+	"TooLong": {user(func(u *v1alpha1.ScimUser) { u.Spec.UserName = strings.Repeat("x", 10_000) }), false, "spec.userName"},
+	"ListMapKey": {user(func(u *v1alpha1.ScimUser) {
+		u.Status.Conditions = []metav1.Condition{condition("A", "B", ""), condition("A", "C", "")}
+	}), true, "Duplicate value"},
 	"StatusReason": {user(func(u *v1alpha1.ScimUser) { u.Status.Conditions = []metav1.Condition{condition("A", "no reason", "")} }), true, "reason"},
-	"StatusLength": {pool(func(p *v1alpha1.AgentPool) { p.Status.Conditions = []metav1.Condition{condition("A", "B", strings.Repeat("x", 40_000))} }), true, "message"},
-	"Name":         {pool(func(p *v1alpha1.AgentPool) { p.Name = "Not A Name" }), false, "metadata.name"},
+	"StatusLength": {pool(func(p *v1alpha1.AgentPool) {
+		p.Status.Conditions = []metav1.Condition{condition("A", "B", strings.Repeat("x", 40_000))}
+	}), true, "message"},
+	"Name": {pool(func(p *v1alpha1.AgentPool) { p.Name = "Not A Name" }), false, "metadata.name"},
 }
 
 func TestRefusals(t *testing.T) {
