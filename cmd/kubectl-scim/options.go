@@ -121,7 +121,7 @@ func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.Ide
 	}
 	parsed, err := portal.ParseKey(secret.Data["token"])
 	if err != nil {
-		return "", fmt.Errorf("Secret %s, key \"token\": %w", key, err)
+		return "", fmt.Errorf("read the key \"token\" of Secret %s: %w", key, err)
 	}
 	return parsed, nil
 }

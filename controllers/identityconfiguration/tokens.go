@@ -113,7 +113,8 @@ func (p *pass) tokens(ctx context.Context) (bool, error) {
 // doubtful reports whether keys is not acted upon yet: no key where some work cuts the provider off,
 // so it takes two answers, KeysConfirm apart, with none in between that lists a key. The doubt is
 // in memory only: a restart begins it again, which may delay the end of the last key and never
-// hastens it.
+// hastens it. The last key stops working KeysConfirm after the first such answer, which the change
+// feed brings about, and at most resync and KeysConfirm after its deletion without the feed.
 func (p *pass) doubtful(keys []portal.KeyDigest) bool {
 	now := p.Clock.Now()
 	working := slices.ContainsFunc(p.accepted.portal, func(e tokens.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })
