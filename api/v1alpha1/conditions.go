@@ -56,6 +56,7 @@ const (
 	ReasonDefaultPoolPending  = "DefaultPoolPending"
 	ReasonNameReleasePending  = "NameReleasePending"
 	ReasonCredentialsNotFound = "CredentialsNotFound"
+	ReasonKeysUnconfirmed     = "KeysUnconfirmed" // the portal lists no key any more; it is asked again before that counts
 
 	// Waiting for a person.
 	ReasonLocalAccountExists = "LocalAccountExists"
@@ -81,6 +82,7 @@ const (
 	ReasonBoundElsewhere       = "BoundToAnotherOperator"
 	ReasonProviderConflict     = "AnotherProviderConfigured"
 	ReasonCredentialsRejected  = "CredentialsRejected"
+	ReasonCredentialsMalformed = "CredentialsMalformed" // the Secret's key can't be sent as it is
 	ReasonInvalidConfiguration = "InvalidConfiguration"
 	ReasonRefusedByPortal      = "RefusedByPortal"
 	ReasonSSONotReachable      = "SSONotReachable"

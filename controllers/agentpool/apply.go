@@ -57,7 +57,7 @@ func (p *pass) showHeld(ctx context.Context) error {
 	}
 	err := p.view.Client.MarkPoolHeld(ctx, portal.PoolHold{OwnerUID: string(p.pool.UID), Revision: p.pool.Generation, What: p.holds, At: p.pool.Name})
 	if err != nil {
-		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
+		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err), p.pool.Status.Conditions, p.Clock.Now())
 		p.result.RequeueAfter = r.After
 		return r.Err
 	}
@@ -145,7 +145,7 @@ func (p *pass) held(what portal.Removal, message string) (bool, error) {
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
 func (p *pass) refused(err error) (bool, error) {
-	r := gate.Refused(v1alpha1.ConditionProvisioned, err)
+	r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
 	p.result.RequeueAfter = r.After
 	return true, r.Err

@@ -58,7 +58,7 @@ func (p *pass) showHeld(ctx context.Context) error {
 	}
 	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
 	if err := p.view.Client.MarkHeld(ctx, owner, p.held); err != nil {
-		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
+		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err), p.user.Status.Conditions, p.Clock.Now())
 		p.result.RequeueAfter = r.After
 		return r.Err
 	}
@@ -174,7 +174,7 @@ func (p *pass) told(got *portal.Account) {
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
 func (p *pass) refused(err error, typ string) (done bool, _ error) {
-	r := gate.Refused(typ, err)
+	r := gate.Refused(typ, err, p.user.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
 	p.result.RequeueAfter = r.After
 	return true, r.Err
