@@ -76,23 +76,27 @@ func (s *scene) roles(ctx context.Context) error {
 // rest as an administrator.
 func (s *scene) fixtures(ctx context.Context) error {
 	for _, namespace := range []string{separate, shared, open, foreign} {
-		webhook, manager := account(namespace, "scim-webhook"), account(namespace, "scim-manager")
-		if namespace == shared {
-			webhook, manager = account(namespace, "scim-operator"), account(namespace, "scim-operator")
-		}
-		pushes, err := s.as(webhook)
-		if err != nil {
-			return err
-		}
-		decides, err := s.as(manager)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(s.provider(ctx, namespace, pushes, decides), s.people(ctx, namespace)); err != nil {
+		if err := s.fill(ctx, namespace); err != nil {
 			return fmt.Errorf("%s: %w", namespace, err)
 		}
 	}
 	return nil
+}
+
+func (s *scene) fill(ctx context.Context, namespace string) error {
+	webhook, manager := account(namespace, "scim-webhook"), account(namespace, "scim-manager")
+	if namespace == shared {
+		webhook, manager = account(namespace, "scim-operator"), account(namespace, "scim-operator")
+	}
+	pushes, err := s.as(webhook)
+	if err != nil {
+		return err
+	}
+	decides, err := s.as(manager)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.provider(ctx, namespace, pushes, decides), s.people(ctx, namespace))
 }
 
 func (s *scene) provider(ctx context.Context, namespace string, pushes, decides client.Client) error {

@@ -118,7 +118,7 @@ func build(t *testing.T, cp *controlplane.ControlPlane) (*scene, error) {
 	if err := cp.StartControllers(); err != nil {
 		return nil, err
 	}
-	for namespace, layout := range map[string]string{separate: "separate", shared: "shared", open: "separate", foreign: "separate"} {
+	for namespace, layout := range map[string]string{separate: "rbac/separate", shared: "rbac/shared", open: "rbac/separate", foreign: "rbac/separate"} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 		if users, open := windows[namespace]; open {
 			ns.Annotations = map[string]string{v1alpha1.AnnotationRestore: users}
@@ -126,7 +126,7 @@ func build(t *testing.T, cp *controlplane.ControlPlane) (*scene, error) {
 		if err := cp.Client.Create(ctx, ns); err != nil {
 			return nil, err
 		}
-		if err := install(t, cp, namespace, layout); err != nil {
+		if err := install(t, cp, namespace, "cluster", layout); err != nil {
 			return nil, err
 		}
 	}
@@ -174,36 +174,49 @@ func arriving(ctx context.Context, cp *controlplane.ControlPlane) error {
 	})
 }
 
-// install applies what config/ has for the cluster and for a company, in a namespace of the
-// company's choice.
-func install(t *testing.T, cp *controlplane.ControlPlane, namespace, layout string) error {
-	dir := t.TempDir()
-	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: " + namespace + "\nresources:\n"
-	for _, folder := range []string{"cluster", filepath.Join("rbac", layout)} {
-		path, err := filepath.Rel(resolved(dir), resolved(filepath.Join(controlplane.Root(), "config", folder)))
-		if err != nil {
-			return err
-		}
-		text += "- " + path + "\n"
-	}
-	kubeconfig := filepath.Join(dir, "kubeconfig")
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-		return err
-	}
-	if err := os.WriteFile(kubeconfig, cp.Kubeconfig(), 0o600); err != nil {
-		return err
-	}
-	assets, err := controlplane.Assets(controlplane.Root())
+// install applies folders of config/ in a namespace of the company's choice.
+func install(t *testing.T, cp *controlplane.ControlPlane, namespace string, folders ...string) error {
+	dir, err := kustomization(t, namespace, folders...)
 	if err != nil {
 		return err
 	}
 	// --force-conflicts: envtest installed the kinds.
-	cmd := exec.CommandContext(t.Context(), filepath.Join(assets, "kubectl"), "apply", "--server-side", "--force-conflicts", "-k", dir)
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+dir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%v: %w\n%s", cmd.Args, err, out)
+	_, err = kubectl(t, cp, "apply", "--server-side", "--force-conflicts", "-k", dir)
+	return err
+}
+
+// kustomization is a folder with folders of config/ in a namespace of the company's choice.
+func kustomization(t *testing.T, namespace string, folders ...string) (string, error) {
+	dir := t.TempDir()
+	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: " + namespace + "\nresources:\n"
+	for _, folder := range folders {
+		path, err := filepath.Rel(resolved(dir), resolved(filepath.Join(controlplane.Root(), "config", folder)))
+		if err != nil {
+			return "", err
+		}
+		text += "- " + path + "\n"
 	}
-	return nil
+	return dir, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)
+}
+
+// kubectl runs the command that a person would run, as the administrator.
+func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) ([]byte, error) {
+	home := t.TempDir()
+	kubeconfig := filepath.Join(home, "kubeconfig")
+	if err := os.WriteFile(kubeconfig, cp.Kubeconfig(), 0o600); err != nil {
+		return nil, err
+	}
+	assets, err := controlplane.Assets(controlplane.Root())
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(assets, "kubectl"), args...)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+home)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("kubectl %v: %w\n%s", args, err, out)
+	}
+	return out, nil
 }
 
 func resolved(path string) string {
