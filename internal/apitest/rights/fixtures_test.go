@@ -103,11 +103,13 @@ func (s *scene) provider(ctx context.Context, namespace string, pushes, decides 
 	for _, r := range records() {
 		for _, name := range []string{plainUser, decidedUser} {
 			// RBAC takes a moment to reach the authorizer.
-			if err := eventually(ctx, func(ctx context.Context) error { return pushes.Create(ctx, object(r.kind, namespace, name, r.spec())) }); err != nil {
+			if err := eventually(ctx, func(ctx context.Context) error {
+				return pushes.Create(ctx, object(r.kind, namespace, name+r.suffix, r.spec()))
+			}); err != nil {
 				return err
 			}
 		}
-		decided := object(r.kind, namespace, decidedUser, nil)
+		decided := object(r.kind, namespace, decidedUser+r.suffix, nil)
 		patch := mergePatch(`{"metadata":{"annotations":{"%s":"1","%s":"%s"}}}`, v1alpha1.AnnotationDrop, v1alpha1.AnnotationDecidedBy, person("somebody"))
 		if err := eventually(ctx, func(ctx context.Context) error { return decides.Patch(ctx, decided, patch) }); err != nil {
 			return err

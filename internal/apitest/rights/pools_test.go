@@ -35,7 +35,7 @@ func pools() []operation {
 		{"CreateOfGroup", "A pushed group that no pool names gets one.", create(kind, newPool, ofGroup(newPool), nil), append(who(programs), writers...), ""},
 		{"CreateOfOtherGroup", "The name is the group's id.", create(kind, newPool, ofGroup(groupPool), nil), writers, notShape},
 		{"CreateOfGroupWithRoles", "A push grants nothing.", create(kind, newPool, with(ofGroup(newPool), map[string]any{"roles": []any{"ROLE_USER"}}), nil), writers, notShape},
-		{"CreateOfGroupWithMembers", "Nor does a stolen token of the webhook.", create(kind, newPool, with(ofGroup(newPool), map[string]any{"members": []any{"eve"}}), nil), writers, notShape},
+		{"CreateOfGroupWithName", "Nor does a stolen token of the webhook take a name in the portal.", create(kind, newPool, with(ofGroup(newPool), map[string]any{"displayName": "Payments"}), nil), writers, notShape},
 		{"CreateDefault", "The default pool has an object.", create(kind, v1alpha1.DefaultName, nil, nil), append(who(programs), writers...), ""},
 		{"CreateDefaultWithRoles", "What everybody gets is people's to say.", create(kind, v1alpha1.DefaultName, map[string]any{"roles": []any{"ROLE_USER"}}, nil), writers, notShape},
 		{"CreateLegacy", "FOR NOW: what the webhook writes until groups are a kind.", create(kind, newPool, legacy, nil), append(who(programs), writers...), ""},
@@ -48,7 +48,7 @@ func pools() []operation {
 		{"ChangeLegacy", "FOR NOW: what the webhook writes until groups are a kind.", change(kind, plainPool, `{"spec":{"idp":{"displayName":"b"}}}`), append(who(programs), changers...), noUpdate},
 		{"Promote", "After the change it makes managers.", change(kind, plainPool, `{"spec":{"roles":["ROLE_MANAGER"]}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
 		{"Demote", "Before the change it did.", change(kind, managerPool, `{"spec":{"roles":null}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
-		{"AddManager", "A member more is a manager more.", change(kind, managerPool, `{"spec":{"members":["eve"]}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
+		{"AddManagers", "A group more is managers more.", change(kind, managerPool, `{"spec":{"groups":[{"displayName":"SRE"}]}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
 		{"ChangeFormer", "In status it still has the role: its loss may be held.", change(kind, formerPool, `{"spec":{"description":"b"}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
 		{"AdoptAsManagers", "Adopting gives the role.", change(kind, managerPool, `{"spec":{"adopt":"7"}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
 
@@ -67,7 +67,7 @@ func pools() []operation {
 		{"Decide", "Deciding about a pool needs no right to change it.", change(kind, managerPool, ownDecision), who("manager operator collector decider", wildcards), "may not decide about"},
 		{"DecideAsSomebodyElse", "The audit names who decided.", change(kind, managerPool, foreignDecision), who("manager operator collector wildcard-in-window"), "may not decide about|says who decided"},
 		{"DecideAndChange", "Deciding is no disguise for a change.",
-			change(kind, plainPool, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationRelease+`":"1","`+v1alpha1.AnnotationDecidedBy+`":"USER"}},"spec":{"members":["eve"]}}`),
+			change(kind, plainPool, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationRelease+`":"1","`+v1alpha1.AnnotationDecidedBy+`":"USER"}},"spec":{"description":"b"}}`),
 			who("collector", wildcards), "may not decide about|" + noUpdate + "|" + notProgram},
 		{"Status", "The manager writes it.", status(kind, plainPool, `{"status":{"memberCount":7}}`), who("manager operator collector", wildcards), ""},
 	}

@@ -1,7 +1,9 @@
 package rights
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -10,17 +12,36 @@ import (
 // record is a kind that holds what the identity provider says.
 type record struct {
 	kind     string
-	spec     func() map[string]any
-	change   string // a merge patch of what the provider says
-	suspends bool   // people may set spec.suspend
-	status   string // a merge patch of status; empty when the kind has none
+	suffix   string                // of the objects' names
+	spec     func() map[string]any // of an object as the provider created it
+	change   map[string]any        // fields of spec that the provider changes
+	suspends bool                  // people may set spec.suspend
+	decides  bool                  // scim-decider decides about it
+	puts     string                // the programs whose Roles have the verb update
+	status   string                // a merge patch of status; empty when the kind has none
 }
 
 func records() []record {
 	return []record{
-		{kind: "ScimUser", change: `{"spec":{"active":true}}`, suspends: true, status: `{"status":{"account":"1"}}`,
+		{kind: "ScimUser", change: map[string]any{"active": true}, suspends: true, decides: true, status: `{"status":{"account":"1"}}`,
 			spec: func() map[string]any { return map[string]any{"userName": "ada", "displayName": "Ada", "active": false} }},
 	}
+}
+
+// patch is a merge patch of what the provider changes, and of more fields.
+func (r record) patch(more map[string]any) string {
+	text, err := json.Marshal(map[string]any{"spec": r.changed(map[string]any{}, more)})
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// changed is spec with what the provider changes, and with more fields.
+func (r record) changed(spec, more map[string]any) map[string]any {
+	maps.Copy(spec, r.change)
+	maps.Copy(spec, more)
+	return spec
 }
 
 const noRestore = "have the verb restore on .* and an open restore window|the restore window is not open for this user"
@@ -30,61 +51,66 @@ const editors = wildcards + " weak stranger"
 
 func (r record) operations() []operation {
 	restorers := "restorer restorer-closed restorer-foreign"
-	patchers := who(programs, editors, "patcher decider collector", restorers)
+	decider := ""
+	if r.decides {
+		decider = "decider"
+	}
+	plain, decided, created := plainUser+r.suffix, decidedUser+r.suffix, newUser+r.suffix
+	patchers := who(programs, editors, "patcher collector", decider, restorers)
 	provider := who(programs, restoring, "collector")
 	table := []operation{
-		{"Read", "Personal data is for those who work with it.", read(r.kind, plainUser),
+		{"Read", "Personal data is for those who work with it.", read(r.kind, plain),
 			who(programs, editors, clean, restorers, "patcher viewer decider"), ""},
-		{"Create", "People and groups come through SCIM; kubectl can't make one up.", create(r.kind, newUser, r.spec(), nil),
+		{"Create", "People and groups come through SCIM; kubectl can't make one up.", create(r.kind, created, r.spec(), nil),
 			who("webhook operator", restoring), noRestore},
 		{"CreateWithAnnotations", "An export is brought back with what its objects had.",
-			create(r.kind, newUser, r.spec(), map[string]string{
+			create(r.kind, created, r.spec(), map[string]string{
 				v1alpha1.AnnotationRequest: "1/x", v1alpha1.AnnotationDrop: "1", v1alpha1.AnnotationDecidedBy: person("somebody"),
 			}), who("operator", restoring), noRestore + "|they are the operator's own|may not decide"},
-		{"Change", "A self-healing GitOps tool must not undo a deactivation.", change(r.kind, plainUser, r.change), provider, noRestore},
-		{"Replace", "A PUT is no way around.", replace(r.kind, plainUser, map[string]any{"userName": "eve"}), who(restoring, "collector"), noRestore},
-		{"Delete", "People and groups go through SCIM.", remove(r.kind, plainUser), who(programs, restoring, clean), noRestore},
+		{"Change", "A self-healing GitOps tool must not undo a deactivation.", change(r.kind, plain, r.patch(nil)), provider, noRestore},
+		{"Replace", "A PUT is no way around.", replace(r.kind, plain, r.changed(r.spec(), nil)), who(restoring, r.puts, "collector"), noRestore},
+		{"Delete", "People and groups go through SCIM.", remove(r.kind, plain), who(programs, restoring, clean), noRestore},
 		{"DeleteCollection", "kubectl delete --all is many deletions. A namespace that ends takes everything along.",
 			removeAll(r.kind), who("wildcard-in-window namespace-controller"), noRestore},
-		{"Labels", "Labels are everyone's who may write the object.", change(r.kind, plainUser, labels), patchers, ""},
-		{"Finalizers", "A stuck object must be freeable without another verb.", change(r.kind, plainUser, finalizers), patchers, ""},
-		{"OtherAnnotation", "Annotations of others are none of our business.", change(r.kind, plainUser, otherAnnotation), patchers, ""},
-		{"OwnerReferences", "The garbage collector deletes what has an owner that does not exist.", change(r.kind, plainUser, ownerReferences),
+		{"Labels", "Labels are everyone's who may write the object.", change(r.kind, plain, labels), patchers, ""},
+		{"Finalizers", "A stuck object must be freeable without another verb.", change(r.kind, plain, finalizers), patchers, ""},
+		{"OtherAnnotation", "Annotations of others are none of our business.", change(r.kind, plain, otherAnnotation), patchers, ""},
+		{"OwnerReferences", "The garbage collector deletes what has an owner that does not exist.", change(r.kind, plain, ownerReferences),
 			who("manager operator collector", restoring), noRestore + "|may not set ownerReferences"},
-		{"RequestID", "It joins the portal's audit with the request of the provider; nobody makes one up.", change(r.kind, plainUser, requestID),
+		{"RequestID", "It joins the portal's audit with the request of the provider; nobody makes one up.", change(r.kind, plain, requestID),
 			provider, "may not write the annotations " + v1alpha1.AnnotationRequest + " of .* they are the operator's own"},
-		{"AnnotationOfOurs", "So are all others with our prefix, which a later version may add.", change(r.kind, plainUser, unknownOfOurs),
+		{"AnnotationOfOurs", "So are all others with our prefix, which a later version may add.", change(r.kind, plain, unknownOfOurs),
 			provider, "they are the operator's own"},
-		{"Decide", "Deciding needs a verb of its own. The manager notes at the object what was decided about all.", change(r.kind, plainUser, ownDecision),
-			who("manager operator decider restorer collector", wildcards), "may not decide about"},
-		{"DecideAsSomebodyElse", "The audit names who decided.", change(r.kind, plainUser, foreignDecision),
+		{"Decide", "Deciding needs a verb of its own. The manager notes at the object what was decided about all.", change(r.kind, plain, ownDecision),
+			who("manager operator restorer collector", decider, wildcards), "may not decide about"},
+		{"DecideAsSomebodyElse", "The audit names who decided.", change(r.kind, plain, foreignDecision),
 			who("manager operator collector", restoring), "may not decide about|set the annotation " + v1alpha1.AnnotationDecidedBy + "=.*@example.test in the same change"},
-		{"DecideWithoutName", "The audit names who decided.", change(r.kind, plainUser, unsignedDecision),
+		{"DecideWithoutName", "The audit names who decided.", change(r.kind, plain, unsignedDecision),
 			who("manager operator collector", restoring), "may not decide about|says who decided"},
-		{"DecideTheOtherWay", "Who decides otherwise takes the earlier decision away.", change(r.kind, decidedUser, otherWay),
-			who("manager operator decider restorer collector", wildcards), "may not decide about"},
-		{"TakeDecisionBack", "That is deciding too.", change(r.kind, decidedUser, takenBack),
-			who("manager operator decider restorer collector", wildcards), "may not decide about"},
-		{"TakeOverDecision", "Nobody puts their name to what another has decided, nor another's name.", change(r.kind, decidedUser, usurped),
+		{"DecideTheOtherWay", "Who decides otherwise takes the earlier decision away.", change(r.kind, decided, otherWay),
+			who("manager operator restorer collector", decider, wildcards), "may not decide about"},
+		{"TakeDecisionBack", "That is deciding too.", change(r.kind, decided, takenBack),
+			who("manager operator restorer collector", decider, wildcards), "may not decide about"},
+		{"TakeOverDecision", "Nobody puts their name to what another has decided, nor another's name.", change(r.kind, decided, usurped),
 			who("manager operator collector", restoring), "may not decide about|has a decision of another user, " + v1alpha1.AnnotationDrop},
 	}
 	for _, name := range v1alpha1.DecisionAnnotations() {
 		_, short, _ := strings.Cut(name, "/")
 		table = append(table, operation{"Decide/" + short, "Every decision is one, whatever it is about.",
-			change(r.kind, plainUser, fmt.Sprintf(`{"metadata":{"annotations":{%q:"1",%q:"USER"}}}`, name, v1alpha1.AnnotationDecidedBy)),
-			who("manager operator decider restorer collector", wildcards), "may not decide about"})
+			change(r.kind, plain, fmt.Sprintf(`{"metadata":{"annotations":{%q:"1",%q:"USER"}}}`, name, v1alpha1.AnnotationDecidedBy)),
+			who("manager operator restorer collector", decider, wildcards), "may not decide about"})
 	}
 	if r.suspends {
 		table = append(table,
-			operation{"Suspend", "People suspend a user; the provider's own program can't.", change(r.kind, plainUser, `{"spec":{"suspend":true}}`),
+			operation{"Suspend", "People suspend a user; the provider's own program can't.", change(r.kind, plain, `{"spec":{"suspend":true}}`),
 				who("manager operator decider collector", editors, restorers), "may not set spec.suspend"},
 			operation{"SuspendAndChange", "A permitted change is no disguise for another.",
-				change(r.kind, plainUser, strings.Replace(r.change, `{"spec":{`, `{"spec":{"suspend":true,`, 1)),
+				change(r.kind, plain, r.patch(map[string]any{"suspend": true})),
 				who("manager operator collector", restoring), noRestore + "|may not set spec.suspend"},
 		)
 	}
 	if r.status != "" {
-		table = append(table, operation{"Status", "Status says what became of it; the manager writes it.", status(r.kind, plainUser, r.status),
+		table = append(table, operation{"Status", "Status says what became of it; the manager writes it.", status(r.kind, plain, r.status),
 			who("manager operator collector", wildcards), ""})
 	}
 	return table
