@@ -17,6 +17,7 @@ type record struct {
 	change   map[string]any        // fields of spec that the provider changes
 	suspends bool                  // people may set spec.suspend
 	decides  bool                  // scim-decider decides about it
+	readers  string                // who reads it besides those who read everything
 	puts     string                // the programs whose Roles have the verb update
 	status   string                // a merge patch of status; empty when the kind has none
 }
@@ -60,7 +61,7 @@ func (r record) operations() []operation {
 	provider := who(programs, restoring, "collector")
 	table := []operation{
 		{"Read", "Personal data is for those who work with it.", read(r.kind, plain),
-			who(programs, editors, clean, restorers, "patcher viewer decider"), ""},
+			who(programs, editors, clean, restorers, "patcher viewer decider", r.readers), ""},
 		{"Create", "People and groups come through SCIM; kubectl can't make one up.", create(r.kind, created, r.spec(), nil),
 			who("webhook operator", restoring), noRestore},
 		{"CreateWithAnnotations", "An export is brought back with what its objects had.",
