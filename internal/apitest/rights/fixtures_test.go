@@ -159,10 +159,11 @@ func (s *scene) ready(ctx context.Context) error {
 		},
 	} {
 		err := eventually(ctx, func(ctx context.Context) error {
-			if err := try(ctx); err == nil || !strings.Contains(err.Error(), policy+".iam.lightrun.com") {
-				return fmt.Errorf("not in force, the answer is: %v", err)
+			err := try(ctx)
+			if err != nil && strings.Contains(err.Error(), policy+".iam.lightrun.com") {
+				return nil
 			}
-			return nil
+			return errors.Join(errors.New("not in force"), err)
 		})
 		if err != nil {
 			return fmt.Errorf("policy %s: %w", policy, err)

@@ -143,7 +143,10 @@ func build(t *testing.T, cp *controlplane.ControlPlane) (*scene, error) {
 	if err := s.fixtures(ctx); err != nil {
 		return nil, err
 	}
-	return s, s.ready(ctx)
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // arriving lets AgentPools have the fields groups and adopt before the schema has them.
