@@ -117,6 +117,7 @@ func (p *pass) guarded(ctx context.Context, plan provision.PoolPlan, put func() 
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	if decision == guard.Drop {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the pool stays as it is until its object changes"))
 		return true, nil
@@ -180,6 +181,7 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	plan := PlanRelease(p.pool, p.view.Mirror, decision == guard.Drop)
 	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), plan.Remove) }
 	n := plan.Managers

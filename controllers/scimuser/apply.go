@@ -131,6 +131,7 @@ func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	if decision == guard.Drop {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the account stays as it is until the identity provider says something else"))
 		return true, nil
