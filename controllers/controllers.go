@@ -38,7 +38,9 @@ type Options struct {
 	Connect   identityconfiguration.Connect
 	// TokenWarning is how long before a SCIM token expires people are warned, and how long after; 0: the controller's default.
 	TokenWarning time.Duration
-	Clock        clock.PassiveClock // nil: the machine's
+	// KeysConfirm is how long an answer without SCIM keys is doubted, where there were some; 0: the controller's default.
+	KeysConfirm time.Duration
+	Clock       clock.PassiveClock // nil: the machine's
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Traces makes spans of passes; nil for none.
@@ -81,7 +83,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		Configuration: &identityconfiguration.Reconciler{
 			Client: c, Live: live, Session: s, Tally: tally, Clock: o.Clock, Cluster: o.Cluster,
 			Recorder: recorder("identityconfiguration"),
-			Connect:  o.Connect, TokenWarning: o.TokenWarning,
+			Connect:  o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},
 		Claims: &nameclaim.Reconciler{Client: c, Live: live, Session: s, Clock: o.Clock, Grace: o.Grace},
 	}

@@ -56,6 +56,7 @@ const (
 	ReasonDefaultPoolPending  = "DefaultPoolPending"
 	ReasonNameReleasePending  = "NameReleasePending"
 	ReasonCredentialsNotFound = "CredentialsNotFound"
+	ReasonKeysUnconfirmed     = "KeysUnconfirmed" // the portal lists no key any more; it is asked again before that counts
 
 	// Waiting for a person.
 	ReasonLocalAccountExists = "LocalAccountExists"
@@ -81,6 +82,7 @@ const (
 	ReasonBoundElsewhere       = "BoundToAnotherOperator"
 	ReasonProviderConflict     = "AnotherProviderConfigured"
 	ReasonCredentialsRejected  = "CredentialsRejected"
+	ReasonCredentialsMalformed = "CredentialsMalformed" // the Secret's key can't be sent as it is
 	ReasonInvalidConfiguration = "InvalidConfiguration"
 	ReasonRefusedByPortal      = "RefusedByPortal"
 	ReasonSSONotReachable      = "SSONotReachable"
@@ -114,6 +116,14 @@ const (
 	// ScimUser is gone and that were found by the time that it gives (RFC 3339).
 	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
 
+	// AnnotationDecidedBy beside a decision is the user name, as the API server knows it, of who decided. A policy holds it
+	// equal to the user of the request. An object has one: who decides removes the decisions of others.
+	AnnotationDecidedBy = "iam.lightrun.com/decided-by"
+
+	// AnnotationRestore on the namespace opens the restore window: its value is the comma-separated user names of those who
+	// may bring back an export, if they have the verb restore.
+	AnnotationRestore = "iam.lightrun.com/restore"
+
 	// AnnotationRequest on a ScimUser or AgentPool is the id of the request that last changed what the provider says of it.
 	AnnotationRequest = "iam.lightrun.com/request-id"
 	// AnnotationTrace beside it is the traceparent of that request, while traces are on.
@@ -134,3 +144,12 @@ const (
 	// DeclaredTokensSecret is the Secret in which people declare digests of SCIM tokens of their own.
 	DeclaredTokensSecret = "scim-tokens"
 )
+
+// DecisionAnnotations are the annotations by which a person decides. The policies ask for the verb decide and for
+// AnnotationDecidedBy where one of them changes.
+func DecisionAnnotations() []string {
+	return []string{
+		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
+		AnnotationReplaceProvider, AnnotationReleaseStrays,
+	}
+}

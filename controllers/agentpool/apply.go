@@ -76,7 +76,7 @@ func (p *pass) clearMark(ctx context.Context) error {
 		return nil
 	}
 	if err := p.mark(ctx, ""); err != nil {
-		r := gate.Refused(v1alpha1.ConditionProvisioned, err)
+		r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 		p.result.RequeueAfter = r.After
 		return r.Err
 	}
@@ -136,6 +136,7 @@ func (p *pass) guarded(ctx context.Context, plan provision.PoolPlan, put func() 
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	if decision == guard.Drop {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the pool stays as it is until its object changes"))
 		return true, nil
@@ -186,7 +187,7 @@ func (p *pass) held(ctx context.Context, what portal.Removal, message string) (b
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
 func (p *pass) refused(err error) (bool, error) {
-	r := gate.Refused(v1alpha1.ConditionProvisioned, err)
+	r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
 	p.result.RequeueAfter = r.After
 	return true, r.Err
@@ -221,6 +222,7 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	plan := PlanRelease(p.pool, p.view.Mirror, decision == guard.Drop)
 	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), plan.Remove) }
 	removal := guard.Removal{Users: plan.Managers, Decision: decision, Mark: p.marked()}

@@ -83,7 +83,7 @@ func (w *world) held() []string {
 	var out []string
 	for _, u := range w.users() {
 		if conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
-			out = append(out, u.Name)
+			out = append(out, strings.NewReplacer(w.ids...).Replace(u.Name))
 		}
 	}
 	return out

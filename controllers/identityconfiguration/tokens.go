@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/tokens"
@@ -23,6 +24,9 @@ import (
 
 // DefaultTokenWarning is how long before a token expires people are warned, and how long after.
 const DefaultTokenWarning = 14 * 24 * time.Hour
+
+// DefaultKeysConfirm is how long an answer without SCIM keys is doubted, where there were some.
+const DefaultKeysConfirm = 30 * time.Second
 
 // tokensKey is the key in the Secret of the portal's tokens, and so the file's name where it is mounted.
 const tokensKey = "tokens"
@@ -85,7 +89,10 @@ func (p *pass) tokenSecret(ctx context.Context, name string) (*corev1.Secret, er
 func (p *pass) tokens(ctx context.Context) (bool, error) {
 	keys, err := p.client.SCIMKeys(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read the portal's SCIM keys: %w", err)
+		return false, p.refused(v1alpha1.ConditionTokensSynced, fmt.Errorf("read the portal's SCIM keys: %w", err))
+	}
+	if p.doubtful(keys) {
+		return false, nil
 	}
 	entries, unnamed := entriesOf(keys)
 	p.accepted.portal = slices.Concat(entries, p.ended(entries))
@@ -132,6 +139,45 @@ func abridged(all []string) string {
 		all = append(slices.Clone(all[:mostNamed]), fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(all, ", ")
+}
+
+// doubtful reports whether keys is not acted upon yet: no key where some work cuts the provider off,
+// so it takes two answers, KeysConfirm apart, with none in between that lists a key. The doubt is
+// in memory only: a restart begins it again, which may delay the end of the last key and never
+// hastens it. The last key stops working KeysConfirm after the first such answer, which the change
+// feed brings about, and at most resync and KeysConfirm after its deletion without the feed.
+func (p *pass) doubtful(keys []portal.KeyDigest) bool {
+	now := p.Clock.Now()
+	working := slices.ContainsFunc(p.accepted.portal, func(e tokens.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })
+	if len(keys) > 0 || !working {
+		p.noKeys = time.Time{}
+		return false
+	}
+	wait := p.KeysConfirm
+	if wait == 0 {
+		wait = DefaultKeysConfirm
+	}
+	if p.noKeys.IsZero() || p.noKeys.After(now) { // After: the clock was set back
+		p.noKeys = now
+	}
+	left := wait - now.Sub(p.noKeys)
+	if left <= 0 {
+		p.noKeys = time.Time{}
+		return false
+	}
+	p.result.RequeueAfter = min(p.result.RequeueAfter, left)
+	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The keys that it listed before work until it says so again, %s later", wait)))
+	return true
+}
+
+// refused reports a failed call and when to repeat it.
+func (p *pass) refused(typ string, err error) error {
+	r := gate.Refused(typ, err, p.config.Status.Conditions, p.Clock.Now())
+	p.leaf(r.Leaf)
+	if r.After > 0 {
+		p.result.RequeueAfter = min(p.result.RequeueAfter, r.After)
+	}
+	return r.Err
 }
 
 // ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists them no longer, and a push with one

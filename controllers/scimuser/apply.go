@@ -87,7 +87,7 @@ func (p *pass) clearMark(ctx context.Context) error {
 		return nil
 	}
 	if err := p.mark(ctx, ""); err != nil {
-		r := gate.Refused(v1alpha1.ConditionProvisioned, err)
+		r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.user.Status.Conditions, p.Clock.Now())
 		p.result.RequeueAfter = r.After
 		return r.Err
 	}
@@ -160,6 +160,7 @@ func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	if decision == guard.Drop {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the account stays as it is until the identity provider says something else"))
 		return true, nil
@@ -210,7 +211,7 @@ func (p *pass) told(got *portal.Account) {
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
 func (p *pass) refused(err error, typ string) (done bool, _ error) {
-	r := gate.Refused(typ, err)
+	r := gate.Refused(typ, err, p.user.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
 	p.result.RequeueAfter = r.After
 	return true, r.Err

@@ -43,6 +43,9 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	if decision == guard.Drop { // a release is reported where it lets something pass
+		p.decided(decision)
+	}
 	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
 	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, decision == guard.Drop)
 	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }

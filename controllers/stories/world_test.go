@@ -118,6 +118,9 @@ func build(t testing.TB, options ...option) *world {
 	return w
 }
 
+// keysConfirm is how long the manager doubts an answer without keys, in stories.
+const keysConfirm = 3 * time.Second
+
 const operatorKey = "operator-key-operator-key-operator-key"
 
 func (w *world) openPortal(file string) {
@@ -163,7 +166,7 @@ func (w *world) startManager() {
 	w.leader = rand.Text()
 	leader := w.leader // of this manager, whoever comes after it
 	w.must(controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist,
+		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist, KeysConfirm: keysConfirm,
 		Attributes: directory.Attributes,
 		Connect: func(p v1alpha1.Portal, key string) (portal.Client, error) {
 			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: gate.RequestID, Leader: leader})
@@ -194,7 +197,16 @@ type faults struct {
 	log   []string
 	after func(r *http.Request) bool // true: the answer is lost after its effect
 
-	refuse func(r *http.Request) bool // true: answered 503, without effect
+	refuse  func(r *http.Request) bool // true: answered 503, without effect
+	foreign http.HandlerFunc           // not nil: answers in the portal's place, like a proxy, what path ends in
+	path    string
+}
+
+// answer has h answer all requests for paths with that end in the portal's place; nil: none.
+func (f *faults) answer(path string, h http.HandlerFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.path, f.foreign = path, h
 }
 
 func (f *faults) around(next http.Handler) http.Handler {
@@ -207,7 +219,15 @@ func (f *faults) around(next http.Handler) http.Handler {
 		}
 		f.mu.Lock()
 		refuse := f.refuse != nil && f.refuse(r)
+		foreign := f.foreign
+		if !strings.HasSuffix(r.URL.Path, f.path) {
+			foreign = nil
+		}
 		f.mu.Unlock()
+		if foreign != nil {
+			foreign(rw, r)
+			return
+		}
 		if refuse || f.down.Load() {
 			http.Error(rw, `{"code":"INTERNAL","message":"down"}`, http.StatusServiceUnavailable)
 			return

@@ -17,7 +17,7 @@ import (
 // absent list would leave the roles as they are.
 func TestApplyTellsEmptyFromAbsent(t *testing.T) {
 	cp := controlplane.Get(t)
-	namespace := cp.Namespace(t)
+	namespace := namespaceOf(t, cp)
 	steps := []struct {
 		roles string
 		want  []v1alpha1.Role

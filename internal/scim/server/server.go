@@ -62,8 +62,8 @@ type Identity struct {
 	Name string
 	// Provider is the only identity provider that may use the token.
 	Provider provider.ID
-	// Secret is the same for the token's holder at every replica: it signs cursors and names the rate limit. It need not be known to
-	// nobody else, as a cursor grants nothing.
+	// Secret is the same for the token's holder at every replica: it encrypts cursors and names the rate
+	// limit and the walks. A cursor grants nothing, so it is no harm if others who serve know it.
 	Secret [32]byte
 }
 
@@ -99,6 +99,7 @@ type Server struct {
 	metrics *metrics
 	limits  *limits
 	clients *clients
+	walks   *walks
 	routes  routes
 	memory  *semaphore.Weighted // see budget.go
 	buffers sync.Pool           // of *[]byte, for answers that are streamed
@@ -110,7 +111,7 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	return &Server{
-		Options: o, metrics: newMetrics(o.Registry), limits: newLimits(o.Rate, o.Burst, o.Now), clients: newClients(), routes: newRoutes(),
+		Options: o, metrics: newMetrics(o.Registry), limits: newLimits(o.Rate, o.Burst, o.Now), clients: newClients(), walks: newWalks(), routes: newRoutes(),
 		memory: semaphore.NewWeighted(maxHeld),
 	}
 }
