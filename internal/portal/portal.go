@@ -219,10 +219,45 @@ type KeyDigest struct {
 	ExpiresAt time.Time // zero: never
 }
 
+// MaxMemberships is how many items one call of PutMemberships takes.
+const MaxMemberships = 1000
+
+// MembershipWrite puts one person into a pool or takes them out of it.
+type MembershipWrite struct {
+	AccountID  string
+	IfRevision int64 // of the account that this was decided on
+	In         bool
+}
+
+// MembershipOutcome is what became of one MembershipWrite.
+type MembershipOutcome string
+
+const (
+	MembershipDone      MembershipOutcome = "Done"
+	MembershipUnchanged MembershipOutcome = "Unchanged" // it was so already, of whatever version
+	MembershipStale     MembershipOutcome = "Stale"     // decided on another version of the account: that person's pass decides again
+	MembershipUnknown   MembershipOutcome = "Unknown"   // there is no such account
+	MembershipNotOurs   MembershipOutcome = "NotOurs"   // nobody owns the account: people edit it in the portal
+)
+
+// MembershipResult is what became of one person.
+type MembershipResult struct {
+	AccountID string
+	Outcome   MembershipOutcome
+	Revision  int64 // the account's now; 0 for one that is unknown
+}
+
 // Removals counts what the deprovisioning guard budgets.
 type Removals struct {
-	Removed int // distinct accounts deactivated, released, deleted or stripped of ROLE_MANAGER by the operator in the window
-	Managed int // SCIM-managed accounts that are active now, plus Removed
+	Pools   map[string]PoolRemovals // by portal id; without the default pool, which nobody leaves
+	Removed int                     // distinct accounts deactivated, released, deleted or stripped of ROLE_MANAGER by the operator in the window
+	Managed int                     // SCIM-managed accounts that are active now, plus Removed
+}
+
+// PoolRemovals counts memberships of one pool that owners granted.
+type PoolRemovals struct {
+	Removed int // distinct active people whom the operator took out of it in the window, and who kept their account
+	Members int // people who are in it now
 }
 
 // Accounts writes accounts. Every method may be repeated: the portal compares before it writes. What was decided on another
@@ -243,6 +278,11 @@ type Accounts interface {
 // Pools writes pools. Every method may be repeated.
 type Pools interface {
 	PutPool(ctx context.Context, w PoolWrite) (*Pool, error)
+	// PutMemberships puts people into the pool of ownerUID and takes people out of it: up to MaxMemberships items, in one
+	// transaction, with a result for each in their order. Roles change with it. It never overwrites what was not seen: an item
+	// that was decided on another version of the account is Stale and left to that person's next write. Without a pool it is
+	// refused with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
+	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite) ([]MembershipResult, error)
 	// ReleasePool ends the ownership of ownerUID. remove also takes back what the owner gave: the pool, if the owner created it,
 	// and otherwise the roles that it gave to it.
 	ReleasePool(ctx context.Context, ownerUID string, remove bool) error

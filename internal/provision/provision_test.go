@@ -110,7 +110,9 @@ func TestCompute(t *testing.T) {
 		"DirectRole": {
 			reason: "An account of ours has no direct role.",
 			have: func(w Account) Facts {
-				a := account(w, func(a *portal.Account) { a.DirectRoles, a.Roles = []string{"ROLE_MANAGER"}, []string{"ROLE_MANAGER", "ROLE_USER"} })
+				a := account(w, func(a *portal.Account) {
+					a.DirectRoles, a.Roles = []string{"ROLE_MANAGER"}, []string{"ROLE_MANAGER", "ROLE_USER"}
+				})
 				return Facts{Own: a, Named: a, Granted: []string{"ROLE_USER"}}
 			},
 			out: outcome{Action: Update},

@@ -89,6 +89,12 @@ func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (p *portal.Poo
 	return p, err
 }
 
+// PutMemberships implements portal.Pools.
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) (r []portal.MembershipResult, err error) {
+	err = c.call(func() error { r, err = c.Client.PutMemberships(ctx, ownerUID, items); return err })
+	return r, err
+}
+
 // ReleasePool implements portal.Pools.
 func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return c.call(func() error { return c.Client.ReleasePool(ctx, ownerUID, remove) })

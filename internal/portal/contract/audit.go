@@ -14,7 +14,16 @@ func (p *portalTest) removals(window time.Duration) portal.Removals {
 	p.Helper()
 	r, err := p.Client.Removals(p.Context(), window)
 	p.ok(err)
+	r.Pools = nil
 	return r
+}
+
+// poolRemovals counts for one pool.
+func (p *portalTest) poolRemovals(id string, window time.Duration) portal.PoolRemovals {
+	p.Helper()
+	r, err := p.Client.Removals(p.Context(), window)
+	p.ok(err)
+	return r.Pools[id]
 }
 
 var auditTests = map[string]func(*portalTest){

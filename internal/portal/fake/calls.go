@@ -54,6 +54,13 @@ func (p *Portal) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool,
 	})
 }
 
+// PutMemberships implements portal.Pools.
+func (p *Portal) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	return do(ctx, p, Call{Method: "PutMemberships", ID: ownerUID, Write: true}, func() ([]portal.MembershipResult, error) {
+		return p.Store.PutMemberships(ctx, p.operator(), ownerUID, items)
+	})
+}
+
 // ReleasePool implements portal.Pools.
 func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return run(ctx, p, Call{Method: "ReleasePool", ID: ownerUID, Write: true}, func() error {

@@ -75,6 +75,12 @@ func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (p *portal.Poo
 	return c.to.PutPool(ctx, w)
 }
 
+// PutMemberships implements portal.Pools.
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) (r []portal.MembershipResult, err error) {
+	defer c.start("PutMemberships")(&err)
+	return c.to.PutMemberships(ctx, ownerUID, items)
+}
+
 // ReleasePool implements portal.Pools.
 func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) (err error) {
 	defer c.start("ReleasePool")(&err)

@@ -62,6 +62,33 @@ func (e ManagedBy) Valid() bool {
 	}
 }
 
+// Defines values for MembershipOutcome.
+const (
+	MembershipOutcomeDone      MembershipOutcome = "Done"
+	MembershipOutcomeNotOurs   MembershipOutcome = "NotOurs"
+	MembershipOutcomeStale     MembershipOutcome = "Stale"
+	MembershipOutcomeUnchanged MembershipOutcome = "Unchanged"
+	MembershipOutcomeUnknown   MembershipOutcome = "Unknown"
+)
+
+// Valid indicates whether the value is a known member of the MembershipOutcome enum.
+func (e MembershipOutcome) Valid() bool {
+	switch e {
+	case MembershipOutcomeDone:
+		return true
+	case MembershipOutcomeNotOurs:
+		return true
+	case MembershipOutcomeStale:
+		return true
+	case MembershipOutcomeUnchanged:
+		return true
+	case MembershipOutcomeUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReleaseMode.
 const (
 	ReleaseModeDeactivate ReleaseMode = "Deactivate"
@@ -333,6 +360,38 @@ type LoginMethodsProvision struct {
 // ManagedBy defines model for ManagedBy.
 type ManagedBy string
 
+// MembershipItem defines model for MembershipItem.
+type MembershipItem struct {
+	// IfRevision of the user that this was decided on
+	IfRevision int64 `json:"ifRevision"`
+
+	// In true: in the pool; false: out of it
+	In     bool   `json:"in"`
+	UserID string `json:"userId"`
+}
+
+// MembershipOutcome defines model for MembershipOutcome.
+type MembershipOutcome string
+
+// MembershipResult defines model for MembershipResult.
+type MembershipResult struct {
+	Outcome MembershipOutcome `json:"outcome"`
+
+	// Revision the user's now; 0 for one that is unknown
+	Revision int64  `json:"revision"`
+	UserID   string `json:"userId"`
+}
+
+// MembershipResults defines model for MembershipResults.
+type MembershipResults struct {
+	Items []MembershipResult `json:"items"`
+}
+
+// MembershipsProvision defines model for MembershipsProvision.
+type MembershipsProvision struct {
+	Items []MembershipItem `json:"items"`
+}
+
 // MigrationReport Each list holds the first 1000 in order of user name; the counts are complete.
 type MigrationReport struct {
 	// LosingManager those waiting who hold ROLE_MANAGER now, locally
@@ -452,6 +511,17 @@ type PoolRelease struct {
 	Remove bool `json:"remove"`
 }
 
+// PoolRemovals defines model for PoolRemovals.
+type PoolRemovals struct {
+	ID string `json:"id"`
+
+	// Members users whom their owners put in it
+	Members int `json:"members"`
+
+	// Removed active users whom the operator took out of it in the window
+	Removed int `json:"removed"`
+}
+
 // ReleaseMode defines model for ReleaseMode.
 type ReleaseMode string
 
@@ -461,7 +531,10 @@ type Removal string
 // Removals defines model for Removals.
 type Removals struct {
 	Managed int `json:"managed"`
-	Removed int `json:"removed"`
+
+	// Pools all but the default pool
+	Pools   []PoolRemovals `json:"pools"`
+	Removed int            `json:"removed"`
 }
 
 // Role defines model for Role.
@@ -763,6 +836,9 @@ type ProvisionPoolJSONRequestBody = PoolProvision
 // MarkPoolHeldJSONRequestBody defines body for MarkPoolHeld for application/json ContentType.
 type MarkPoolHeldJSONRequestBody = PoolHeldMark
 
+// ProvisionMembershipsJSONRequestBody defines body for ProvisionMemberships for application/json ContentType.
+type ProvisionMembershipsJSONRequestBody = MembershipsProvision
+
 // ReleasePoolJSONRequestBody defines body for ReleasePool for application/json ContentType.
 type ReleasePoolJSONRequestBody = PoolRelease
 
@@ -1051,6 +1127,28 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 	MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProvisionMembershipsWithBody Put people into an owner's pool and take people out of it
+	//
+	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+	ProvisionMembershipsWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	//
+	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+	ProvisionMemberships(ctx context.Context, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleasePoolWithBody End the ownership of a pool; without a pool it does nothing
 	//
@@ -1643,6 +1741,48 @@ func (c *Client) MarkPoolHeldWithBody(ctx context.Context, ownerUID OwnerUID, co
 // Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 func (c *Client) MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewMarkPoolHeldRequest(c.Server, ownerUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProvisionMembershipsWithBody Put people into an owner's pool and take people out of it
+//
+// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. Refused as a whole for the default pool and for an owner without a pool.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+func (c *Client) ProvisionMembershipsWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionMembershipsRequestWithBody(c.Server, ownerUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProvisionMemberships Put people into an owner's pool and take people out of it
+//
+// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. Refused as a whole for the default pool and for an owner without a pool.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+func (c *Client) ProvisionMemberships(ctx context.Context, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionMembershipsRequest(c.Server, ownerUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2878,6 +3018,53 @@ func NewMarkPoolHeldRequestWithBody(server string, ownerUID OwnerUID, contentTyp
 	return req, nil
 }
 
+// NewProvisionMembershipsRequest calls the generic ProvisionMemberships builder with application/json body
+func NewProvisionMembershipsRequest(server string, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewProvisionMembershipsRequestWithBody(server, ownerUID, "application/json", bodyReader)
+}
+
+// NewProvisionMembershipsRequestWithBody constructs an http.Request for the ProvisionMemberships method, with any body, and a specified content type
+func NewProvisionMembershipsRequestWithBody(server string, ownerUID OwnerUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ownerUid", ownerUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/provisioning/pools/%s/members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewReleasePoolRequest calls the generic ReleasePool builder with application/json body
 func NewReleasePoolRequest(server string, ownerUID OwnerUID, body ReleasePoolJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3836,6 +4023,28 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 	MarkPoolHeldWithResponse(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkPoolHeldResponse, error)
 
+	// ProvisionMembershipsWithBodyWithResponse Put people into an owner's pool and take people out of it
+	//
+	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+	ProvisionMembershipsWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error)
+
+	// ProvisionMembershipsWithResponse Put people into an owner's pool and take people out of it
+	//
+	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+	ProvisionMembershipsWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error)
+
 	// ReleasePoolWithBodyWithResponse End the ownership of a pool; without a pool it does nothing
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4604,6 +4813,38 @@ func (r MarkPoolHeldResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r MarkPoolHeldResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ProvisionMembershipsResponseDefaultHeaders the declared response headers of an HTTP default response for ProvisionMemberships
+type ProvisionMembershipsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ProvisionMembershipsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MembershipResults
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ProvisionMembershipsResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r ProvisionMembershipsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ProvisionMembershipsResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -5412,6 +5653,40 @@ func (c *ClientWithResponses) MarkPoolHeldWithResponse(ctx context.Context, owne
 		return nil, err
 	}
 	return ParseMarkPoolHeldResponse(rsp)
+}
+
+// ProvisionMembershipsWithBodyWithResponse Put people into an owner's pool and take people out of it
+//
+// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. Refused as a whole for the default pool and for an owner without a pool.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+func (c *ClientWithResponses) ProvisionMembershipsWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error) {
+	rsp, err := c.ProvisionMembershipsWithBody(ctx, ownerUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProvisionMembershipsResponse(rsp)
+}
+
+// ProvisionMembershipsWithResponse Put people into an owner's pool and take people out of it
+//
+// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. Refused as a whole for the default pool and for an owner without a pool.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+func (c *ClientWithResponses) ProvisionMembershipsWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error) {
+	rsp, err := c.ProvisionMemberships(ctx, ownerUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProvisionMembershipsResponse(rsp)
 }
 
 // ReleasePoolWithBodyWithResponse End the ownership of a pool; without a pool it does nothing
@@ -6570,6 +6845,52 @@ func ParseMarkPoolHeldResponse(rsp *http.Response) (*MarkPoolHeldResponse, error
 	return response, nil
 }
 
+// ParseProvisionMembershipsResponse parses an HTTP response from a ProvisionMembershipsWithResponse call
+func ParseProvisionMembershipsResponse(rsp *http.Response) (*ProvisionMembershipsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ProvisionMembershipsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MembershipResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ProvisionMembershipsResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseReleasePoolResponse parses an HTTP response from a ReleasePoolWithResponse call
 func ParseReleasePoolResponse(rsp *http.Response) (*ReleasePoolResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7244,6 +7565,9 @@ type ServerInterface interface {
 	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
 	// (PUT /provisioning/pools/{ownerUid}/held)
 	MarkPoolHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
+	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	// (PUT /provisioning/pools/{ownerUid}/members)
+	ProvisionMemberships(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
@@ -7875,6 +8199,32 @@ func (siw *ServerInterfaceWrapper) MarkPoolHeld(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.MarkPoolHeld(w, r, ownerUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProvisionMemberships operation middleware
+func (siw *ServerInterfaceWrapper) ProvisionMemberships(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "ownerUid" -------------
+	var ownerUID OwnerUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ownerUid", r.PathValue("ownerUid"), &ownerUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ownerUid", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProvisionMemberships(w, r, ownerUID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8539,6 +8889,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/users/{ownerUid}/held", wrapper.MarkHeld)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/waiting/{accountId}", wrapper.MarkWaiting)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}", wrapper.ProvisionPool)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/members", wrapper.ProvisionMemberships)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/release", wrapper.ReleasePool)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/held", wrapper.MarkPoolHeld)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/provisioning/binding", wrapper.Unbind)
@@ -9310,6 +9661,48 @@ func (response MarkPoolHelddefaultJSONResponse) VisitMarkPoolHeldResponse(w http
 	return err
 }
 
+type ProvisionMembershipsRequestObject struct {
+	OwnerUID OwnerUID `json:"ownerUid"`
+	Body     *ProvisionMembershipsJSONRequestBody
+}
+
+type ProvisionMembershipsResponseObject interface {
+	VisitProvisionMembershipsResponse(w http.ResponseWriter) error
+}
+
+type ProvisionMemberships200JSONResponse MembershipResults
+
+func (response ProvisionMemberships200JSONResponse) VisitProvisionMembershipsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProvisionMembershipsdefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response ProvisionMembershipsdefaultJSONResponse) VisitProvisionMembershipsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ReleasePoolRequestObject struct {
 	OwnerUID OwnerUID `json:"ownerUid"`
 	Body     *ReleasePoolJSONRequestBody
@@ -9880,6 +10273,9 @@ type StrictServerInterface interface {
 	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
 	// (PUT /provisioning/pools/{ownerUid}/held)
 	MarkPoolHeld(ctx context.Context, request MarkPoolHeldRequestObject) (MarkPoolHeldResponseObject, error)
+	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	// (PUT /provisioning/pools/{ownerUid}/members)
+	ProvisionMemberships(ctx context.Context, request ProvisionMembershipsRequestObject) (ProvisionMembershipsResponseObject, error)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(ctx context.Context, request ReleasePoolRequestObject) (ReleasePoolResponseObject, error)
@@ -10464,6 +10860,39 @@ func (sh *strictHandler) MarkPoolHeld(w http.ResponseWriter, r *http.Request, ow
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(MarkPoolHeldResponseObject); ok {
 		if err := validResponse.VisitMarkPoolHeldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProvisionMemberships operation middleware
+func (sh *strictHandler) ProvisionMemberships(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID) {
+	var request ProvisionMembershipsRequestObject
+
+	request.OwnerUID = ownerUID
+
+	var body ProvisionMembershipsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProvisionMemberships(ctx, request.(ProvisionMembershipsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProvisionMemberships")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProvisionMembershipsResponseObject); ok {
+		if err := validResponse.VisitProvisionMembershipsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -66,6 +66,26 @@ func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool,
 	return pool(&wire), nil
 }
 
+// PutMemberships implements portal.Pools.
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	body := openapi.MembershipsProvision{Items: make([]openapi.MembershipItem, len(items))}
+	for i, item := range items {
+		body.Items[i] = openapi.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.In}
+	}
+	var wire openapi.MembershipResults
+	err := c.call(ctx, "put memberships", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.ProvisionMemberships(ctx, ownerUID, body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	results := make([]portal.MembershipResult, len(wire.Items))
+	for i, r := range wire.Items {
+		results[i] = portal.MembershipResult{AccountID: r.UserID, Outcome: portal.MembershipOutcome(r.Outcome), Revision: r.Revision}
+	}
+	return results, nil
+}
+
 // ReleasePool implements portal.Pools.
 func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return c.call(ctx, "release pool", 0, nil, func(ctx context.Context) (*http.Response, error) {
@@ -229,5 +249,12 @@ func (c *Client) Removals(ctx context.Context, window time.Duration) (portal.Rem
 	err := c.call(ctx, "count removals", 0, &wire, func(ctx context.Context) (*http.Response, error) {
 		return c.api.GetRemovals(ctx, &openapi.GetRemovalsParams{WindowSeconds: seconds})
 	})
-	return portal.Removals{Removed: wire.Removed, Managed: wire.Managed}, err
+	if err != nil {
+		return portal.Removals{}, err
+	}
+	r := portal.Removals{Removed: wire.Removed, Managed: wire.Managed, Pools: make(map[string]portal.PoolRemovals, len(wire.Pools))}
+	for _, p := range wire.Pools {
+		r.Pools[p.ID] = portal.PoolRemovals{Removed: p.Removed, Members: p.Members}
+	}
+	return r, nil
 }

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"lightrun.com/scim-operator/internal/portal"
@@ -64,6 +66,22 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 	return openapi.ProvisionPool200JSONResponse{PoolJSONResponse: poolResponse(put)}, nil
 }
 
+func (s *server) ProvisionMemberships(ctx context.Context, r openapi.ProvisionMembershipsRequestObject) (openapi.ProvisionMembershipsResponseObject, error) {
+	items := make([]portal.MembershipWrite, len(r.Body.Items))
+	for i, item := range r.Body.Items {
+		items[i] = portal.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In}
+	}
+	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items)
+	if err != nil {
+		return nil, err
+	}
+	all := openapi.ProvisionMemberships200JSONResponse{Items: make([]openapi.MembershipResult, len(results))}
+	for i, one := range results {
+		all.Items[i] = openapi.MembershipResult{UserID: one.AccountID, Outcome: openapi.MembershipOutcome(one.Outcome), Revision: one.Revision}
+	}
+	return all, nil
+}
+
 func (s *server) ReleasePool(ctx context.Context, r openapi.ReleasePoolRequestObject) (openapi.ReleasePoolResponseObject, error) {
 	return openapi.ReleasePool204Response{}, s.store.ReleasePool(ctx, actor(ctx), r.OwnerUID, r.Body.Remove)
 }
@@ -116,5 +134,10 @@ func (s *server) GetRemovals(ctx context.Context, r openapi.GetRemovalsRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return openapi.GetRemovals200JSONResponse{Removed: counted.Removed, Managed: counted.Managed}, nil
+	wire := openapi.GetRemovals200JSONResponse{Removed: counted.Removed, Managed: counted.Managed, Pools: []openapi.PoolRemovals{}}
+	for _, id := range slices.Sorted(maps.Keys(counted.Pools)) {
+		p := counted.Pools[id]
+		wire.Pools = append(wire.Pools, openapi.PoolRemovals{ID: id, Removed: p.Removed, Members: p.Members})
+	}
+	return wire, nil
 }

@@ -129,9 +129,14 @@ func (t *tx) writeAccount(before, after *Account) error {
 	if err := t.replaceSet("account_roles", "account_id", "role", after.ID, hadRoles, after.DirectRoles); err != nil {
 		return err
 	}
-	if t.actor.Kind == Operator && removes(before, after) {
-		if err := t.removal(after.ID); err != nil {
+	if t.actor.Kind == Operator {
+		if err := t.leftPools(before, after); err != nil {
 			return err
+		}
+		if removes(before, after) {
+			if err := t.removal(after.ID); err != nil {
+				return err
+			}
 		}
 	}
 	return t.touch(portal.ChangeAccount, after.ID, false)

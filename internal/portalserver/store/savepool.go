@@ -156,6 +156,13 @@ func (t *tx) deletePool(ev *event, before *Pool) error {
 		return refuse(portal.CodeDefaultPool, "the default pool cannot be deleted: everyone is in it")
 	}
 	remove := func() error {
+		if t.actor.Kind == Operator {
+			if _, err := t.exec(`INSERT INTO audit_pool_removals (event_id, pool_id, account_id, at)
+				SELECT CAST(? AS BIGINT), m.pool_id, m.account_id, CAST(? AS BIGINT) FROM memberships m JOIN accounts a ON a.id = m.account_id
+				WHERE m.pool_id = ? AND m.granted AND a.owner_uid IS NOT NULL AND a.status = 'Active'`, t.auditID, micros(t.now), before.ID); err != nil {
+				return err
+			}
+		}
 		if err := t.touchMembers(before.ID); err != nil {
 			return err
 		}

@@ -122,6 +122,7 @@ var deeds = map[string]deed{
 	"user.release":                     {"Released the user %s", "Tried to release the user %s"},
 	"user.wait":                        {"The user %s waits for migration", "Tried to make the user %s wait for migration"},
 	"user.hold":                        {"The removal of the user %s is held", "Tried to hold the removal of the user %s"},
+	"pool.members":                     {"Changed who is in the agent pool %s", "Tried to change who is in the agent pool %s"},
 	"pool.create":                      {"Created the agent pool %s", "Tried to create the agent pool %s"},
 	"pool.update":                      {"Changed the agent pool %s", "Tried to change the agent pool %s"},
 	"pool.delete":                      {"Deleted the agent pool %s", "Tried to delete the agent pool %s"},
@@ -166,7 +167,7 @@ func sentence(e store.AuditEvent) string {
 var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
-	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "held": "Held back", "heldAt": "AgentPool to decide at",
+	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held back", "heldAt": "AgentPool to decide at",
 	"directRoles": "Roles of the account alone", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
