@@ -21,6 +21,7 @@ import (
 // are left as they are; nil: they are not.
 func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portal.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
+	want.Owner.Binding = m.Binding()
 	facts := provision.PoolFacts{Own: m.OwnedPool(want.Owner.UID), Named: m.NamedPool(want.Name), Adopt: pool.Spec.Adopt}
 	have = facts.Own
 	if want.Default {

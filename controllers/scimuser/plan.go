@@ -52,7 +52,9 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	if a := cmp.Or(facts.Own, facts.Named); a != nil {
 		facts.Granted = provision.GrantedRoles(a, f.Mirror.Pool)
 	}
-	return provision.Compute(provision.Want(u, ids, a.RoleNames()), facts, provision.Policy{
+	want := provision.Want(u, ids, a.RoleNames())
+	want.Owner.Binding = f.Mirror.Binding()
+	return provision.Compute(want, facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,
 		OnDelete:               f.OnDelete,
 	}), nil

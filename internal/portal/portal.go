@@ -49,6 +49,7 @@ type Owner struct {
 	UID      string // the object's UID: the right to write; empty when nobody owns the record
 	Name     string // the object's name, which survives backup and restore
 	Revision int64  // the newest revision written under this UID; a write with a smaller one is stale
+	Binding  string // id of the binding under which it was written last; the portal's, ignored in writes
 }
 
 // Account is one person's record in the portal.
@@ -117,7 +118,13 @@ type AccountWrite struct {
 type Adopt struct {
 	ID       string
 	OwnerUID string // the owner that the record must have now; empty for one that nobody owns
+	// Members are, of a pool, the accounts that stay in it, up to MaxAdoptedMembers: everybody else whose account has an owner
+	// leaves it in the same transaction, before it gets its roles. nil: all stay.
+	Members *[]string
 }
+
+// MaxAdoptedMembers is how many members an adoption can name.
+const MaxAdoptedMembers = 20_000
 
 // PoolWrite is the whole desired state of a pool. Writing the same state again changes nothing.
 type PoolWrite struct {
@@ -149,6 +156,8 @@ const (
 
 // Binding is the identity of the provider and of the operator that a portal is bound to.
 type Binding struct {
+	ID           string // made by the portal at the first Bind, kept when the operator is replaced; ignored in writes
+	Replaces     string // written only: the id of the present binding, whose operator this one takes the place of
 	Cluster      string // UID of the kube-system namespace, or a configured name
 	Namespace    string
 	Name         string
@@ -310,9 +319,11 @@ type Identity interface {
 	// PutLoginMethods replaces the login methods in the name of a declared configuration; managedElsewhere says whose. Empty hands them back to the page and changes nothing else.
 	PutLoginMethods(ctx context.Context, m LoginMethods, managedElsewhere string) (*Configuration, error)
 	// Bind claims the portal for one operator and provider, atomically. Bound to another: OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED, naming the first.
+	// The same cluster, namespace and name get the id that they had before. An operator whose Replaces is the present binding's id
+	// takes the place of the one that is bound, for the same provider, and keeps the id.
 	// It also makes this client's process the one that leads: writes of accounts and pools by those before it, also late ones, are refused
 	// with STALE_LEADER from then on, and so is their Bind.
-	Bind(ctx context.Context, b Binding) error
+	Bind(ctx context.Context, b Binding) (id string, err error)
 	// Unbind gives the portal free if uid holds it.
 	Unbind(ctx context.Context, uid string) error
 	// SCIMKeys returns the digests of the keys valid now for the SCIM webhook.

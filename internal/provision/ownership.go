@@ -12,7 +12,7 @@ type Standing string
 
 const (
 	Ours      Standing = "Ours"      // owned by our UID
-	Heirs     Standing = "Heirs"     // owned by an object of our name that is another one: restored, or deleted and applied again
+	Heirs     Standing = "Heirs"     // owned by our name under this binding and another UID: restored, or deleted and applied again
 	Abandoned Standing = "Abandoned" // its owner no longer exists
 	Leavings  Standing = "Leavings"  // its owner is being deleted
 	Others    Standing = "Others"    // owned by another living object
@@ -26,7 +26,7 @@ func Stand(owner, me portal.Owner, there Presence) Standing {
 		return Portals
 	case owner.UID == me.UID:
 		return Ours
-	case owner.Name == me.Name:
+	case owner.Name == me.Name && owner.Binding == me.Binding:
 		return Heirs
 	case there == Gone:
 		return Abandoned

@@ -158,6 +158,25 @@ var poolTests = map[string]func(*portalTest){
 		restored.Owner.UID = "o-third"
 		p.putPoolRefused(restored, portal.CodeNotFound)
 	},
+	"An adoption gives roles only to members who are wanted, in one step": func(p *portalTest) {
+		p.scimOn()
+		own := p.pool("Leads")
+		ada, bob := p.put(person("ada", own.ID)), p.put(person("bob", own.ID))
+		carl := p.local("carl", func(c *openapi.UserCreate) { c.Pools = []string{own.ID} })
+		w := team("Leads", portal.RoleManager)
+		w.Adopt = &portal.Adopt{ID: own.ID, Members: &[]string{ada.ID, "no-such-account"}}
+		p.audited("the adoption", 1, func() {
+			if got := p.putPool(w); got.Members != 2 {
+				p.Errorf("%d members, want ada and the local user", got.Members)
+			}
+		})
+		p.equal("who stays", p.user(ada.ID).Roles, []string{portal.RoleManager, portal.RoleUser})
+		p.equal("who leaves", p.user(bob.ID).Roles, []string{portal.RoleUser})
+		p.equal("a local user is people's", len(p.user(carl.ID).Pools), 2)
+		p.equal("counted for the pool", p.poolRemovals(own.ID, time.Hour), portal.PoolRemovals{Removed: 1, Members: 1})
+		p.put(person("bob", own.ID))
+		p.equal("the adoption again leaves later members", p.putPool(w).Members, 3)
+	},
 	"A pool that its owner created stays so for an owner of the same name, and for no other": func(p *portalTest) {
 		p.scimOn()
 		made := p.putPool(team("Payments"))

@@ -153,7 +153,7 @@ var preconditionTests = map[string]func(*portalTest){
 	"Whoever bound last leads, and nothing of those before lands any more": func(p *portalTest) {
 		p.scimOn()
 		first, second := p.Process("first"), p.Process("second")
-		bind := func(c portal.Client) error { return c.Bind(p.Context(), binding("one")) }
+		bind := func(c portal.Client) error { return bindBy(p, c, binding("one")) }
 		put := func(c portal.Client, w portal.AccountWrite) error {
 			_, err := c.PutAccount(p.Context(), w)
 			return err
@@ -196,12 +196,12 @@ var preconditionTests = map[string]func(*portalTest){
 	"A binding that is refused makes nobody the leader": func(p *portalTest) {
 		p.scimOn()
 		first, second := p.Process("first"), p.Process("second")
-		p.ok(first.Bind(p.Context(), binding("one")))
-		p.refused(second.Bind(p.Context(), binding("two")), portal.CodeOperatorBound)
+		p.ok(bindBy(p, first, binding("one")))
+		p.refused(bindBy(p, second, binding("two")), portal.CodeOperatorBound)
 		_, err := first.PutAccount(p.Context(), person("ada"))
 		p.ok(err)
 		p.ok(second.Unbind(p.Context(), binding("one").UID))
-		p.ok(second.Bind(p.Context(), binding("two")))
+		p.ok(bindBy(p, second, binding("two")))
 		_, err = first.PutAccount(p.Context(), person("bob"))
 		p.refused(err, portal.CodeStaleLeader)
 	},

@@ -166,8 +166,8 @@ func (p *Portal) PutLoginMethods(ctx context.Context, m portal.LoginMethods, man
 }
 
 // Bind implements portal.Identity.
-func (p *Portal) Bind(ctx context.Context, b portal.Binding) error {
-	return run(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() error { return p.Store.Bind(ctx, p.operator(), b) })
+func (p *Portal) Bind(ctx context.Context, b portal.Binding) (string, error) {
+	return do(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() (string, error) { return p.Store.Bind(ctx, p.operator(), b) })
 }
 
 // Unbind implements portal.Identity.

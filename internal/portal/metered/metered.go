@@ -136,7 +136,7 @@ func (c *Client) PutLoginMethods(ctx context.Context, m portal.LoginMethods, man
 }
 
 // Bind implements portal.Identity.
-func (c *Client) Bind(ctx context.Context, b portal.Binding) (err error) {
+func (c *Client) Bind(ctx context.Context, b portal.Binding) (id string, err error) {
 	defer c.start("Bind")(&err)
 	return c.to.Bind(ctx, b)
 }

@@ -224,8 +224,11 @@ type APIKeyWithSecret struct {
 
 // Adopt take over an existing user or pool, by compare-and-swap on its present owner (empty: none)
 type Adopt struct {
-	ID       string `json:"id"`
-	OwnerUID string `json:"ownerUid"`
+	ID string `json:"id"`
+
+	// Members of a pool: the users who stay in it, of those who have an owner; absent: all stay
+	Members  *[]string `json:"members,omitempty"`
+	OwnerUID string    `json:"ownerUid"`
 }
 
 // AuditChange defines model for AuditChange.
@@ -266,15 +269,26 @@ type AuditEventPage struct {
 
 // Binding defines model for Binding.
 type Binding struct {
-	Cluster      string `json:"cluster"`
+	Cluster string `json:"cluster"`
+
+	// ID made by the portal; ignored when written
+	ID           string `json:"id,omitempty"`
 	Name         string `json:"name"`
 	Namespace    string `json:"namespace"`
 	ProviderName string `json:"providerName,omitempty"`
 
 	// ProviderType Okta, EntraID or Other
 	ProviderType string `json:"providerType"`
-	SCIMBaseURL  string `json:"scimBaseUrl,omitempty"`
-	UID          string `json:"uid"`
+
+	// Replaces written only: the id of the present binding, whose operator is replaced
+	Replaces    string `json:"replaces,omitempty"`
+	SCIMBaseURL string `json:"scimBaseUrl,omitempty"`
+	UID         string `json:"uid"`
+}
+
+// BindingID defines model for BindingID.
+type BindingID struct {
+	ID string `json:"id"`
 }
 
 // Change defines model for Change.
@@ -412,6 +426,9 @@ type MigrationReport struct {
 
 // Owner the Kubernetes object that alone may change the record
 type Owner struct {
+	// Binding id of the binding under which it was written last
+	Binding string `json:"binding,omitempty"`
+
 	// Name the object's name, which survives backup and restore; a ScimUser's is its SCIM id
 	Name string `json:"name"`
 
@@ -1062,12 +1079,18 @@ type ClientInterface interface {
 
 	// BindWithBody Claim the portal for one operator and one identity provider, and lead
 	//
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Bind Claim the portal for one operator and one identity provider, and lead
+	//
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1605,6 +1628,9 @@ func (c *Client) Unbind(ctx context.Context, params *UnbindParams, reqEditors ..
 
 // BindWithBody Claim the portal for one operator and one identity provider, and lead
 //
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /provisioning/binding (the `Bind` operationId).
@@ -1621,6 +1647,9 @@ func (c *Client) BindWithBody(ctx context.Context, contentType string, body io.R
 }
 
 // Bind Claim the portal for one operator and one identity provider, and lead
+//
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3957,12 +3986,18 @@ type ClientWithResponsesInterface interface {
 
 	// BindWithBodyWithResponse Claim the portal for one operator and one identity provider, and lead
 	//
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindResponse, error)
 
 	// BindWithResponse Claim the portal for one operator and one identity provider, and lead
+	//
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4689,6 +4724,8 @@ type BindResponseDefaultHeaders struct {
 type BindResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BindingID
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Refused
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -5541,6 +5578,9 @@ func (c *ClientWithResponses) UnbindWithResponse(ctx context.Context, params *Un
 
 // BindWithBodyWithResponse Claim the portal for one operator and one identity provider, and lead
 //
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /provisioning/binding (the `Bind` operationId).
@@ -5553,6 +5593,9 @@ func (c *ClientWithResponses) BindWithBodyWithResponse(ctx context.Context, cont
 }
 
 // BindWithResponse Claim the portal for one operator and one identity provider, and lead
+//
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6663,8 +6706,12 @@ func ParseBindResponse(rsp *http.Response) (*BindResponse, error) {
 	}
 
 	switch {
-	case rsp.StatusCode == 204:
-		break // No content-type
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BindingID
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Refused
@@ -9510,12 +9557,18 @@ type BindResponseObject interface {
 	VisitBindResponse(w http.ResponseWriter) error
 }
 
-type Bind204Response struct {
-}
+type Bind200JSONResponse BindingID
 
-func (response Bind204Response) VisitBindResponse(w http.ResponseWriter) error {
-	w.WriteHeader(204)
-	return nil
+func (response Bind200JSONResponse) VisitBindResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type BinddefaultJSONResponse struct {

@@ -54,7 +54,7 @@ func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.R
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
 	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles)}
 	if w.Adopt != nil {
-		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID}
+		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Members: w.Adopt.Members}
 	}
 	var wire openapi.Pool
 	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {
@@ -212,11 +212,13 @@ func (c *Client) PutLoginMethods(ctx context.Context, m portal.LoginMethods, man
 }
 
 // Bind implements portal.Identity.
-func (c *Client) Bind(ctx context.Context, b portal.Binding) error {
-	return c.call(ctx, "bind the portal", 0, nil, func(ctx context.Context) (*http.Response, error) {
-		return c.api.Bind(ctx, openapi.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+func (c *Client) Bind(ctx context.Context, b portal.Binding) (string, error) {
+	var wire openapi.BindingID
+	err := c.call(ctx, "bind the portal", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.Bind(ctx, openapi.Binding{Replaces: b.Replaces, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
 			ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL})
 	})
+	return wire.ID, err
 }
 
 // Unbind implements portal.Identity.

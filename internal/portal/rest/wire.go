@@ -53,7 +53,7 @@ func owner(o *openapi.Owner) portal.Owner {
 	if o == nil {
 		return portal.Owner{}
 	}
-	return portal.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision}
+	return portal.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision, Binding: shared(o.Binding)}
 }
 
 // shared is one copy of a text, for as long as somebody bears it.
@@ -82,7 +82,7 @@ func configuration(c *openapi.IdentityConfiguration) *portal.Configuration {
 		ManagedElsewhere: c.ManagedElsewhere, Revision: c.Revision,
 	}
 	if b := c.Binding; b != nil {
-		f.Binding = &portal.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+		f.Binding = &portal.Binding{ID: b.ID, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
 			ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL}
 	}
 	return f

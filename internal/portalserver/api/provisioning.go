@@ -57,7 +57,7 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles,
 	}
 	if b.Adopt != nil {
-		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID}
+		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members}
 	}
 	put, err := s.store.PutPool(ctx, actor(ctx), w)
 	if err != nil {
@@ -94,8 +94,12 @@ func (s *server) MarkPoolHeld(ctx context.Context, r openapi.MarkPoolHeldRequest
 
 func (s *server) Bind(ctx context.Context, r openapi.BindRequestObject) (openapi.BindResponseObject, error) {
 	b := r.Body
-	return openapi.Bind204Response{}, s.store.Bind(ctx, actor(ctx), portal.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+	id, err := s.store.Bind(ctx, actor(ctx), portal.Binding{Replaces: b.Replaces, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
 		ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL})
+	if err != nil {
+		return nil, err
+	}
+	return openapi.Bind200JSONResponse{ID: id}, nil
 }
 
 func (s *server) Unbind(ctx context.Context, r openapi.UnbindRequestObject) (openapi.UnbindResponseObject, error) {

@@ -55,7 +55,7 @@ func owner(o portal.Owner) *openapi.Owner {
 	if o.UID == "" {
 		return nil
 	}
-	return &openapi.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision}
+	return &openapi.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision, Binding: o.Binding}
 }
 
 // list is never nil: on the wire an empty list is [] and not null.
@@ -76,7 +76,7 @@ func configuration(c *store.Configuration) openapi.IdentityConfiguration {
 	}
 	if b := c.Binding; b != nil {
 		wire.SCIMBaseURL = b.SCIMBaseURL
-		wire.Binding = &openapi.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+		wire.Binding = &openapi.Binding{ID: b.ID, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
 			ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL}
 	}
 	return wire

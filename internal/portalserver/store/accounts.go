@@ -180,7 +180,7 @@ func (c *conn) accountsByID(ids []string) (map[string]*Account, error) {
 	return byID, err
 }
 
-const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_name,
+const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_name, owner_binding,
 	owner_revision, waiting_uid, waiting_name, handed_over, deactivated_by, held, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
 
 // accounts reads the accounts that where names, with pools and roles: four queries however many they are.
@@ -204,7 +204,7 @@ func scanAccount(rows *sql.Rows) (Account, error) {
 		created, updated, signedIn int64
 	)
 	err := rows.Scan(&a.ID, &a.UserName, &a.DisplayName, &a.GivenName, &a.FamilyName, &a.Email, &a.ExternalID, &a.Status, &a.ManagedBy,
-		&owner, &a.Owner.Name, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.Name, &a.HandedOver, &a.DeactivatedBy, &a.Held,
+		&owner, &a.Owner.Name, &a.Owner.Binding, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.Name, &a.HandedOver, &a.DeactivatedBy, &a.Held,
 		&a.passwordHash, &a.Migrated, &a.Revision, &created, &updated, &signedIn)
 	a.Owner.UID = owner.String
 	a.CreatedAt, a.UpdatedAt, a.LastSignInAt = fromMicros(created), fromMicros(updated), fromMicros(signedIn)

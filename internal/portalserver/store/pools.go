@@ -93,12 +93,12 @@ func (c *conn) pools(where string, args ...any) ([]Pool, error) {
 			owner            sql.NullString
 			created, updated int64
 		)
-		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.Owner.Name, &p.Owner.Revision, &p.Created, &p.HandedOver,
+		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.Owner.Name, &p.Owner.Binding, &p.Owner.Revision, &p.Created, &p.HandedOver,
 			&p.Held, &p.HeldAt, &p.Revision, &created, &updated, &p.Members)
 		p.Owner.UID, p.CreatedAt, p.UpdatedAt = owner.String, fromMicros(created), fromMicros(updated)
 		found = append(found, p)
 		return err
-	}, `SELECT id, name, description, is_default, owner_uid, owner_name, owner_revision, created_by_owner, handed_over, held, held_at, revision, created_at, updated_at,
+	}, `SELECT id, name, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over, held, held_at, revision, created_at, updated_at,
 		(SELECT COUNT(*) FROM memberships WHERE pool_id = pools.id) FROM pools `+where, args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -295,6 +295,7 @@ func poolDifference(before, after *Pool) []FieldChange {
 	d.list("ungranted", before.Ungranted, after.Ungranted)
 	d.text("owner", before.Owner.UID, after.Owner.UID)
 	d.text("ownerName", before.Owner.Name, after.Owner.Name)
+	d.text("ownerBinding", before.Owner.Binding, after.Owner.Binding)
 	d.flag("handedOver", before.HandedOver, after.HandedOver)
 	d.text("held", string(before.Held), string(after.Held))
 	d.text("heldAt", before.HeldAt, after.HeldAt)

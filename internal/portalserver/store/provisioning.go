@@ -25,6 +25,9 @@ func (s *Store) PutAccount(ctx context.Context, actor Actor, w portal.AccountWri
 		if err != nil {
 			return err
 		}
+		if w.Owner.Binding, err = t.boundBy(); err != nil {
+			return err
+		}
 		var after *Account
 		switch {
 		case before != nil:

@@ -168,7 +168,7 @@ func (t *tx) writeAccountRow(create bool, a *Account) error {
 	}
 	columns := strings.Split(strings.Join(strings.Fields(accountColumns), ""), ",")
 	values := []any{a.ID, a.UserName, a.DisplayName, a.GivenName, a.FamilyName, a.Email, a.ExternalID, string(a.Status), string(a.ManagedBy),
-		owner, a.Owner.Name, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.Name, a.HandedOver, string(a.DeactivatedBy),
+		owner, a.Owner.Name, a.Owner.Binding, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.Name, a.HandedOver, string(a.DeactivatedBy),
 		string(a.Held), a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt)}
 	columns = append(columns, "user_name_folded", "email_folded", "search_text")
 	values = append(values, names.Fold(a.UserName), names.Fold(a.Email), names.Fold(a.UserName+"\n"+a.DisplayName+"\n"+a.Email))
@@ -219,6 +219,7 @@ func accountDifference(before, after *Account) []FieldChange {
 	d.text("managedBy", string(before.ManagedBy), string(after.ManagedBy))
 	d.text("owner", before.Owner.UID, after.Owner.UID)
 	d.text("ownerName", before.Owner.Name, after.Owner.Name)
+	d.text("ownerBinding", before.Owner.Binding, after.Owner.Binding)
 	d.text("waitingFor", before.WaitingFor.UID, after.WaitingFor.UID)
 	d.text("waitingForName", before.WaitingFor.Name, after.WaitingFor.Name)
 	d.text("held", string(before.Held), string(after.Held))

@@ -27,7 +27,7 @@ func (t *tx) savePool(ev *event, before, after *Pool) (err error) {
 		return err
 	}
 	ev.targetKind, ev.targetID, ev.targetName = "Pool", after.ID, after.Name
-	ev.changes = poolDifference(before, after)
+	ev.changes = append(poolDifference(before, after), ev.changes...)
 	if before != nil && len(ev.changes) == 0 {
 		return nil
 	}
@@ -74,15 +74,15 @@ func (t *tx) writePool(before, after *Pool) error {
 	}
 	if before == nil {
 		after.CreatedAt = t.now
-		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_name, owner_revision, created_by_owner, handed_over,
-			held, held_at, revision, created_at, updated_at) VALUES (`+marks(15)+`)`, after.ID, after.Name, names.Fold(after.Name), after.Description, false,
-			owner, after.Owner.Name, after.Owner.Revision, after.Created, after.HandedOver, string(after.Held), after.HeldAt, after.Revision, micros(t.now), micros(t.now)); err != nil {
+		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over,
+			held, held_at, revision, created_at, updated_at) VALUES (`+marks(16)+`)`, after.ID, after.Name, names.Fold(after.Name), after.Description, false,
+			owner, after.Owner.Name, after.Owner.Binding, after.Owner.Revision, after.Created, after.HandedOver, string(after.Held), after.HeldAt, after.Revision, micros(t.now), micros(t.now)); err != nil {
 			return err
 		}
 		before = &Pool{}
-	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_name = ?, owner_revision = ?, created_by_owner = ?,
+	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_name = ?, owner_binding = ?, owner_revision = ?, created_by_owner = ?,
 		handed_over = ?, held = ?, held_at = ?, revision = ?, updated_at = ? WHERE id = ?`,
-		after.Name, names.Fold(after.Name), after.Description, owner, after.Owner.Name, after.Owner.Revision, after.Created,
+		after.Name, names.Fold(after.Name), after.Description, owner, after.Owner.Name, after.Owner.Binding, after.Owner.Revision, after.Created,
 		after.HandedOver, string(after.Held), after.HeldAt, after.Revision, micros(t.now), after.ID); err != nil {
 		return err
 	}
@@ -193,6 +193,9 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 		if err != nil {
 			return err
 		}
+		if w.Owner.Binding, err = t.boundBy(); err != nil {
+			return err
+		}
 		after := &Pool{Pool: portal.Pool{ID: newID(), Created: true}}
 		if before != nil {
 			after = before.copy()
@@ -207,6 +210,14 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 		after.Description, after.Owner, after.Roles, after.granting = w.Description, w.Owner, sortedSet(w.Roles), true
 		after.Held, after.HeldAt, after.HandedOver = "", "", false
 		result = after
+		if w.Adopt != nil && before != nil && before.Owner.UID != w.Owner.UID {
+			if err := t.keepMembers(&ev, before, w.Adopt.Members); err != nil {
+				return err
+			}
+			if after.Members, err = t.countMembers(before.ID); err != nil {
+				return err
+			}
+		}
 		if err := t.savePool(&ev, before, after); err != nil {
 			return err
 		}

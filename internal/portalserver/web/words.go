@@ -135,6 +135,7 @@ var deeds = map[string]deed{
 	"identity-configuration.update":    {"Saved the login methods", "Tried to save the login methods"},
 	"identity-configuration.provision": {"Set the login methods from outside the portal", "Tried to set the login methods from outside the portal"},
 	"binding.bind":                     {"Connected an operator to this portal", "Tried to connect an operator to this portal"},
+	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
 }
@@ -172,14 +173,14 @@ var fields = map[string]string{
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
-	"managedElsewhere": "Managed elsewhere by", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
+	"managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
 	"binding.name": "Configuration", "binding.providerType": "Kind of provider", "binding.providerName": "Provider", "binding.scimBaseUrl": "SCIM base URL",
 }
 
 // told leaves out what only joins records with each other; the audit has it.
 func told(changes []store.FieldChange) []store.FieldChange {
 	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
-		return slices.Contains([]string{"owner", "ownerName", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
+		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
 	})
 }
 
