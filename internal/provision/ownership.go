@@ -19,7 +19,8 @@ const (
 	Portals   Standing = "Portals"   // nobody owns it: people made it in the portal, or it was released
 )
 
-// Stand says whose a record of owner is from the point of view of me. there says whether the owner's object still exists.
+// Stand says whose a record of owner is from the point of view of me. there says whether the
+// owner's object still exists.
 func Stand(owner, me portal.Owner, there Presence) Standing {
 	switch {
 	case owner.UID == "":
@@ -45,7 +46,8 @@ type Verdict struct {
 
 func adopt() Verdict { return Verdict{Adopt: true} }
 
-// AccountVerdict is the row of the ownership table for an account that bears the user name that the object holds the claim on.
+// AccountVerdict is the row of the ownership table for an account that bears the user name that the
+// object holds the claim on.
 func AccountVerdict(a *portal.Account, s Standing, policy Policy) Verdict {
 	switch {
 	case s == Ours, s == Heirs, s == Abandoned:
@@ -60,7 +62,8 @@ func AccountVerdict(a *portal.Account, s Standing, policy Policy) Verdict {
 	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still bears this user name; that person was renamed and their account follows first"}
 }
 
-// PoolVerdict is the row of the ownership table for a pool that an AgentPool wants. chosen: spec.adopt names the pool's id.
+// PoolVerdict is the row of the ownership table for a pool that an AgentPool wants. chosen:
+// spec.adopt names the pool's id.
 func PoolVerdict(p *portal.Pool, s Standing, isDefault, chosen bool) Verdict {
 	switch {
 	case p.Default && isDefault:

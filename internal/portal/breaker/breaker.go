@@ -79,8 +79,8 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 }
 
 // MarkHeld implements portal.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
-	return c.call(func() error { return c.Client.MarkHeld(ctx, owner, what) })
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
+	return c.call(func() error { return c.Client.MarkHeld(ctx, owner, m) })
 }
 
 // PutPool implements portal.Pools.
@@ -101,8 +101,8 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 }
 
 // MarkPoolHeld implements portal.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
-	return c.call(func() error { return c.Client.MarkPoolHeld(ctx, h) })
+func (c *Client) MarkPoolHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
+	return c.call(func() error { return c.Client.MarkPoolHeld(ctx, owner, m) })
 }
 
 // Removals implements portal.Audit.

@@ -176,11 +176,15 @@ var preconditionTests = map[string]func(*portalTest){
 		for what, err := range map[string]error{
 			"account":           put(first, late),
 			"account release":   first.ReleaseAccount(p.Context(), owner, portal.ReleaseDelete),
-			"mark of a removal": first.MarkHeld(p.Context(), owner, portal.RemovalDeactivation),
+			"mark of a removal": first.MarkHeld(p.Context(), owner, &portal.Mark{What: portal.RemovalDeactivation, State: portal.MarkHeld}),
 			"mark of waiting":   first.MarkWaiting(p.Context(), p.local("carl").ID, owner),
-			"mark of a pool":    first.MarkPoolHeld(p.Context(), portal.PoolHold{OwnerUID: "o-any", What: portal.RemovalManager}),
-			"pool release":      first.ReleasePool(p.Context(), "o-any", true),
-			"binding":           bind(first),
+			"mark of a pool":    first.MarkPoolHeld(p.Context(), portal.Owner{UID: "o-any"}, &portal.Mark{What: portal.RemovalManager, State: portal.MarkHeld}),
+			"memberships": func() error {
+				_, err := first.PutMemberships(p.Context(), "o-any", nil)
+				return err
+			}(),
+			"pool release": first.ReleasePool(p.Context(), "o-any", true),
+			"binding":      bind(first),
 		} {
 			if portal.CodeOf(err) != portal.CodeStaleLeader {
 				p.Errorf("%s of the former leader: %v, want %s", what, err, portal.CodeStaleLeader)

@@ -37,9 +37,9 @@ func (p *Portal) MarkWaiting(ctx context.Context, accountID string, owner portal
 }
 
 // MarkHeld implements portal.Accounts.
-func (p *Portal) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
+func (p *Portal) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
 	return run(ctx, p, Call{Method: "MarkHeld", ID: owner.UID, Write: true}, func() error {
-		return p.Store.MarkHeld(ctx, p.operator(), owner, what)
+		return p.Store.MarkHeld(ctx, p.operator(), owner, m)
 	})
 }
 
@@ -69,9 +69,9 @@ func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 }
 
 // MarkPoolHeld implements portal.Pools.
-func (p *Portal) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
-	return run(ctx, p, Call{Method: "MarkPoolHeld", ID: h.OwnerUID, Write: true}, func() error {
-		return p.Store.MarkPoolHeld(ctx, p.operator(), h)
+func (p *Portal) MarkPoolHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
+	return run(ctx, p, Call{Method: "MarkPoolHeld", ID: owner.UID, Write: true}, func() error {
+		return p.Store.MarkPoolHeld(ctx, p.operator(), owner, m)
 	})
 }
 

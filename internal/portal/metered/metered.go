@@ -64,9 +64,9 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 }
 
 // MarkHeld implements portal.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) (err error) {
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) (err error) {
 	defer c.start("MarkHeld")(&err)
-	return c.to.MarkHeld(ctx, owner, what)
+	return c.to.MarkHeld(ctx, owner, m)
 }
 
 // PutPool implements portal.Pools.
@@ -88,9 +88,9 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 }
 
 // MarkPoolHeld implements portal.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) (err error) {
+func (c *Client) MarkPoolHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) (err error) {
 	defer c.start("MarkPoolHeld")(&err)
-	return c.to.MarkPoolHeld(ctx, h)
+	return c.to.MarkPoolHeld(ctx, owner, m)
 }
 
 // Accounts implements portal.Reader.

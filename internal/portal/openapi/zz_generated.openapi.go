@@ -62,6 +62,24 @@ func (e ManagedBy) Valid() bool {
 	}
 }
 
+// Defines values for MarkState.
+const (
+	MarkStateDropped MarkState = "Dropped"
+	MarkStateHeld    MarkState = "Held"
+)
+
+// Valid indicates whether the value is a known member of the MarkState enum.
+func (e MarkState) Valid() bool {
+	switch e {
+	case MarkStateDropped:
+		return true
+	case MarkStateHeld:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for MembershipOutcome.
 const (
 	MembershipOutcomeDone      MembershipOutcome = "Done"
@@ -115,6 +133,7 @@ const (
 	RemovalDeactivation Removal = "Deactivation"
 	RemovalDeletion     Removal = "Deletion"
 	RemovalManagerRole  Removal = "ManagerRole"
+	RemovalMembers      Removal = "Members"
 )
 
 // Valid indicates whether the value is a known member of the Removal enum.
@@ -125,6 +144,8 @@ func (e Removal) Valid() bool {
 	case RemovalDeletion:
 		return true
 	case RemovalManagerRole:
+		return true
+	case RemovalMembers:
 		return true
 	default:
 		return false
@@ -320,9 +341,9 @@ type Error struct {
 
 // HeldMark defines model for HeldMark.
 type HeldMark struct {
-	// Held what a removal takes from a person
-	Held     Removal `json:"held,omitempty"`
-	Revision int64   `json:"revision"`
+	// Mark absent clears it
+	Mark     *Mark `json:"mark,omitempty"`
+	Revision int64 `json:"revision"`
 }
 
 // IdentityConfiguration defines model for IdentityConfiguration.
@@ -373,6 +394,24 @@ type LoginMethodsProvision struct {
 
 // ManagedBy defines model for ManagedBy.
 type ManagedBy string
+
+// Mark a removal that is wanted and not carried out
+type Mark struct {
+	// At name of the object where a person decides, or decided
+	At string `json:"at,omitempty"`
+
+	// Decision id of the decision about it
+	Decision string `json:"decision,omitempty"`
+
+	// State Held: nobody decided; Dropped: a person decided that it is not carried out
+	State MarkState `json:"state"`
+
+	// What what a removal takes from a person
+	What Removal `json:"what"`
+}
+
+// MarkState Held: nobody decided; Dropped: a person decided that it is not carried out
+type MarkState string
 
 // MembershipItem defines model for MembershipItem.
 type MembershipItem struct {
@@ -446,14 +485,9 @@ type Pool struct {
 	Description string    `json:"description"`
 
 	// HandedOver a manager allowed an AgentPool of this name to adopt it
-	HandedOver bool `json:"handedOver"`
-
-	// Held what a removal takes from a person
-	Held Removal `json:"held,omitempty"`
-
-	// HeldAt name of the AgentPool where a person releases or drops what is held
-	HeldAt      string `json:"heldAt,omitempty"`
+	HandedOver  bool   `json:"handedOver"`
 	ID          string `json:"id"`
+	Mark        *Mark  `json:"mark,omitempty"`
 	MemberCount int    `json:"memberCount"`
 	Name        string `json:"name"`
 	Owner       *Owner `json:"owner,omitempty"`
@@ -474,16 +508,6 @@ type PoolCreate struct {
 	Description string   `json:"description,omitempty"`
 	Name        string   `json:"name"`
 	Roles       []string `json:"roles,omitempty"`
-}
-
-// PoolHeldMark defines model for PoolHeldMark.
-type PoolHeldMark struct {
-	// Held what a removal takes from a person
-	Held Removal `json:"held,omitempty"`
-
-	// HeldAt name of the AgentPool where a person releases or drops it
-	HeldAt   string `json:"heldAt,omitempty"`
-	Revision int64  `json:"revision"`
 }
 
 // PoolList defines model for PoolList.
@@ -508,9 +532,12 @@ type PoolProvision struct {
 	// Default the owner rules the default pool, and no other; the name is ignored
 	Default     bool   `json:"default,omitempty"`
 	Description string `json:"description,omitempty"`
-	Name        string `json:"name"`
-	OwnerName   string `json:"ownerName"`
-	Revision    int64  `json:"revision"`
+
+	// KeepMark this write neither carries out nor takes back what the mark is about
+	KeepMark  bool   `json:"keepMark,omitempty"`
+	Name      string `json:"name"`
+	OwnerName string `json:"ownerName"`
+	Revision  int64  `json:"revision"`
 
 	// Roles all that the pool gives
 	Roles []string `json:"roles"`
@@ -613,13 +640,11 @@ type User struct {
 	GivenName   string   `json:"givenName"`
 
 	// HandedOver a manager allowed this one local user to be adopted
-	HandedOver bool `json:"handedOver"`
-
-	// Held what a removal takes from a person
-	Held         Removal    `json:"held,omitempty"`
+	HandedOver   bool       `json:"handedOver"`
 	ID           string     `json:"id"`
 	LastSignInAt *time.Time `json:"lastSignInAt,omitempty"`
 	ManagedBy    ManagedBy  `json:"managedBy"`
+	Mark         *Mark      `json:"mark,omitempty"`
 	Owner        *Owner     `json:"owner,omitempty"`
 	Pools        []PoolRef  `json:"pools"`
 
@@ -678,17 +703,20 @@ type UserPatch struct {
 
 // UserProvision defines model for UserProvision.
 type UserProvision struct {
-	Active      bool     `json:"active"`
-	Adopt       *Adopt   `json:"adopt,omitempty"`
-	DisplayName string   `json:"displayName,omitempty"`
-	Email       string   `json:"email,omitempty"`
-	ExternalID  string   `json:"externalId,omitempty"`
-	FamilyName  string   `json:"familyName,omitempty"`
-	GivenName   string   `json:"givenName,omitempty"`
-	OwnerName   string   `json:"ownerName"`
-	Pools       []string `json:"pools"`
-	Revision    int64    `json:"revision"`
-	UserName    string   `json:"userName"`
+	Active      bool   `json:"active"`
+	Adopt       *Adopt `json:"adopt,omitempty"`
+	DisplayName string `json:"displayName,omitempty"`
+	Email       string `json:"email,omitempty"`
+	ExternalID  string `json:"externalId,omitempty"`
+	FamilyName  string `json:"familyName,omitempty"`
+	GivenName   string `json:"givenName,omitempty"`
+
+	// KeepMark this write neither carries out nor takes back what the mark is about
+	KeepMark  bool     `json:"keepMark,omitempty"`
+	OwnerName string   `json:"ownerName"`
+	Pools     []string `json:"pools"`
+	Revision  int64    `json:"revision"`
+	UserName  string   `json:"userName"`
 }
 
 // UserRelease defines model for UserRelease.
@@ -851,7 +879,7 @@ type ProvisionLoginMethodsJSONRequestBody = LoginMethodsProvision
 type ProvisionPoolJSONRequestBody = PoolProvision
 
 // MarkPoolHeldJSONRequestBody defines body for MarkPoolHeld for application/json ContentType.
-type MarkPoolHeldJSONRequestBody = PoolHeldMark
+type MarkPoolHeldJSONRequestBody = HeldMark
 
 // ProvisionMembershipsJSONRequestBody defines body for ProvisionMemberships for application/json ContentType.
 type ProvisionMembershipsJSONRequestBody = MembershipsProvision
@@ -1135,7 +1163,7 @@ type ClientInterface interface {
 
 	// MarkPoolHeldWithBody Show that the deprovisioning guard holds a change of an owner's pool
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1144,7 +1172,7 @@ type ClientInterface interface {
 
 	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1223,7 +1251,7 @@ type ClientInterface interface {
 
 	// MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1232,7 +1260,7 @@ type ClientInterface interface {
 
 	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1744,7 +1772,7 @@ func (c *Client) ProvisionPool(ctx context.Context, ownerUID OwnerUID, params *P
 
 // MarkPoolHeldWithBody Show that the deprovisioning guard holds a change of an owner's pool
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1763,7 +1791,7 @@ func (c *Client) MarkPoolHeldWithBody(ctx context.Context, ownerUID OwnerUID, co
 
 // MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1932,7 +1960,7 @@ func (c *Client) ProvisionUser(ctx context.Context, ownerUID OwnerUID, params *P
 
 // MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1951,7 +1979,7 @@ func (c *Client) MarkHeldWithBody(ctx context.Context, ownerUID OwnerUID, conten
 
 // MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -4042,7 +4070,7 @@ type ClientWithResponsesInterface interface {
 
 	// MarkPoolHeldWithBodyWithResponse Show that the deprovisioning guard holds a change of an owner's pool
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4051,7 +4079,7 @@ type ClientWithResponsesInterface interface {
 
 	// MarkPoolHeldWithResponse Show that the deprovisioning guard holds a change of an owner's pool
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4134,7 +4162,7 @@ type ClientWithResponsesInterface interface {
 
 	// MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4143,7 +4171,7 @@ type ClientWithResponsesInterface interface {
 
 	// MarkHeldWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5670,7 +5698,7 @@ func (c *ClientWithResponses) ProvisionPoolWithResponse(ctx context.Context, own
 
 // MarkPoolHeldWithBodyWithResponse Show that the deprovisioning guard holds a change of an owner's pool
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5685,7 +5713,7 @@ func (c *ClientWithResponses) MarkPoolHeldWithBodyWithResponse(ctx context.Conte
 
 // MarkPoolHeldWithResponse Show that the deprovisioning guard holds a change of an owner's pool
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5822,7 +5850,7 @@ func (c *ClientWithResponses) ProvisionUserWithResponse(ctx context.Context, own
 
 // MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5837,7 +5865,7 @@ func (c *ClientWithResponses) MarkHeldWithBodyWithResponse(ctx context.Context, 
 
 // MarkHeldWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -13,7 +13,7 @@ import (
 func (c *Client) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal.Account, error) {
 	body := openapi.UserProvision{
 		OwnerName: w.Owner.Name, Revision: w.Owner.Revision, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName,
-		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools),
+		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools), KeepMark: w.KeepMark,
 	}
 	if w.Adopt != nil {
 		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID}
@@ -44,15 +44,15 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 }
 
 // MarkHeld implements portal.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
 	return c.call(ctx, "mark account as held", 0, nil, func(ctx context.Context) (*http.Response, error) {
-		return c.api.MarkHeld(ctx, owner.UID, openapi.HeldMark{Revision: owner.Revision, Held: openapi.Removal(what)})
+		return c.api.MarkHeld(ctx, owner.UID, openapi.HeldMark{Revision: owner.Revision, Mark: markOf(m)})
 	})
 }
 
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
-	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles)}
+	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), KeepMark: w.KeepMark}
 	if w.Adopt != nil {
 		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Members: w.Adopt.Members}
 	}
@@ -94,9 +94,9 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 }
 
 // MarkPoolHeld implements portal.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
+func (c *Client) MarkPoolHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
 	return c.call(ctx, "mark pool as held", 0, nil, func(ctx context.Context) (*http.Response, error) {
-		return c.api.MarkPoolHeld(ctx, h.OwnerUID, openapi.PoolHeldMark{Revision: h.Revision, Held: openapi.Removal(h.What), HeldAt: h.At})
+		return c.api.MarkPoolHeld(ctx, owner.UID, openapi.HeldMark{Revision: owner.Revision, Mark: markOf(m)})
 	})
 }
 

@@ -19,7 +19,7 @@ func (s *server) ProvisionUser(ctx context.Context, r openapi.ProvisionUserReque
 	w := portal.AccountWrite{
 		Owner: portal.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
 		UserName: b.UserName, DisplayName: b.DisplayName, GivenName: b.GivenName, FamilyName: b.FamilyName, Email: b.Email,
-		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools,
+		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools, KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
 		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID}
@@ -43,7 +43,7 @@ func (s *server) MarkWaiting(ctx context.Context, r openapi.MarkWaitingRequestOb
 
 func (s *server) MarkHeld(ctx context.Context, r openapi.MarkHeldRequestObject) (openapi.MarkHeldResponseObject, error) {
 	owner := portal.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
-	return openapi.MarkHeld204Response{}, s.store.MarkHeld(ctx, actor(ctx), owner, portal.Removal(r.Body.Held))
+	return openapi.MarkHeld204Response{}, s.store.MarkHeld(ctx, actor(ctx), owner, markOf(r.Body.Mark))
 }
 
 func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolRequestObject) (openapi.ProvisionPoolResponseObject, error) {
@@ -54,7 +54,7 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 	b := r.Body
 	w := portal.PoolWrite{
 		Owner: portal.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
-		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles,
+		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
 		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members}
@@ -87,9 +87,8 @@ func (s *server) ReleasePool(ctx context.Context, r openapi.ReleasePoolRequestOb
 }
 
 func (s *server) MarkPoolHeld(ctx context.Context, r openapi.MarkPoolHeldRequestObject) (openapi.MarkPoolHeldResponseObject, error) {
-	b := r.Body
-	return openapi.MarkPoolHeld204Response{}, s.store.MarkPoolHeld(ctx, actor(ctx), portal.PoolHold{OwnerUID: r.OwnerUID, Revision: b.Revision,
-		What: portal.Removal(b.Held), At: b.HeldAt})
+	owner := portal.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
+	return openapi.MarkPoolHeld204Response{}, s.store.MarkPoolHeld(ctx, actor(ctx), owner, markOf(r.Body.Mark))
 }
 
 func (s *server) Bind(ctx context.Context, r openapi.BindRequestObject) (openapi.BindResponseObject, error) {

@@ -138,8 +138,8 @@ func (s *Store) Removals(ctx context.Context, window time.Duration) (portal.Remo
 	return r, err
 }
 
-// poolRemovals counts, for each pool but the default one, the people whom their owners put in it and those whom they took out
-// of it since then.
+// poolRemovals counts, for each pool but the default one, the people whom their owners put in it
+// and those whom they took out of it since then.
 func (c *conn) poolRemovals(since int64) (map[string]portal.PoolRemovals, error) {
 	pools := map[string]portal.PoolRemovals{}
 	err := c.each(func(rows *sql.Rows) error {
@@ -171,6 +171,21 @@ func (d *difference) text(field, from, to string) {
 	if from != to {
 		*d = append(*d, FieldChange{Field: field, From: from, To: to})
 	}
+}
+
+// mark tells of what is held or was dropped.
+func (d *difference) mark(from, to *portal.Mark) {
+	var f, t portal.Mark
+	if from != nil {
+		f = *from
+	}
+	if to != nil {
+		t = *to
+	}
+	d.text("held", string(f.What), string(t.What))
+	d.text("heldState", string(f.State), string(t.State))
+	d.text("decision", f.Decision, t.Decision)
+	d.text("heldAt", f.At, t.At)
 }
 
 func (d *difference) flag(field string, from, to bool) {

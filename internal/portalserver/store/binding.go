@@ -10,10 +10,12 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Bind claims the portal for one operator and one identity provider. The holder may bind again, also with another name
-// to show or another SCIM base URL, an IdentityConfiguration that was made again in the same place takes its
-// predecessor's, and one that names the present binding's id takes the place of an operator that is lost. Anybody else is refused: IDP_ALREADY_CONFIGURED for another provider, OPERATOR_ALREADY_BOUND for another operator.
-// The actor's process leads from then on, and the one before it never again (STALE_LEADER).
+// Bind claims the portal for one operator and one identity provider. The holder may bind again,
+// also with another name to show or another SCIM base URL, an IdentityConfiguration that was made
+// again in the same place takes its predecessor's, and one that names the present binding's id
+// takes the place of an operator that is lost. Anybody else is refused: IDP_ALREADY_CONFIGURED for
+// another provider, OPERATOR_ALREADY_BOUND for another operator. The actor's process leads from
+// then on, and the one before it never again (STALE_LEADER).
 func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) (id string, err error) {
 	ev := event{action: "binding.bind", targetKind: "IdentityConfiguration", targetID: "default"}
 	if b.Replaces != "" {
@@ -44,8 +46,9 @@ func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) (id str
 	return id, err
 }
 
-// bindingID is the id of b: that of the present binding, else the one that an operator in the same place had before, else a
-// new one. The place is remembered with it; a place whose operator was replaced has none any more.
+// bindingID is the id of b: that of the present binding, else the one that an operator in the same
+// place had before, else a new one. The place is remembered with it; a place whose operator was
+// replaced has none any more.
 func (t *tx) bindingID(first *portal.Binding, b portal.Binding) (id string, err error) {
 	if first != nil {
 		id = first.ID

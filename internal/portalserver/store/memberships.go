@@ -10,9 +10,10 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// PutMemberships puts people into the pool of ownerUID and takes people out of it, in one transaction. Each item has a result
-// of its own, in the order of items; items that are not Done change nothing. Roles are derived, so they change with it.
-// Refusals of the whole call: NOT_FOUND without such a pool, DEFAULT_POOL_PROTECTED, INVALID, SCIM_REQUIRED, STALE_LEADER.
+// PutMemberships puts people into the pool of ownerUID and takes people out of it, in one
+// transaction. Each item has a result of its own, in the order of items; items that are not Done
+// change nothing. Roles are derived, so they change with it. Refusals of the whole call: NOT_FOUND
+// without such a pool, DEFAULT_POOL_PROTECTED, INVALID, SCIM_REQUIRED, STALE_LEADER.
 func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
 	ev := event{action: "pool.members", targetKind: "Pool"}
 	var results []portal.MembershipResult
@@ -150,7 +151,8 @@ func memberChanges(people map[string]*member, in, out []string) []FieldChange {
 	return d
 }
 
-// writeMembers changes the rows, a few statements for all. An account that comes and goes in one call is touched once.
+// writeMembers changes the rows, a few statements for all. An account that comes and goes in one
+// call is touched once.
 func (t *tx) writeMembers(pool *Pool, in, out, removed, managers, touched []string) error {
 	at := micros(t.now)
 	for part := range slices.Chunk(out, portal.MaxMemberships) {
@@ -202,7 +204,8 @@ func (t *tx) insertEach(insert, conflict string, ids []string, row func(id strin
 	return nil
 }
 
-// keepMembers takes those out of a pool that is adopted who are not among stay, and whose account has an owner. nil: all stay.
+// keepMembers takes those out of a pool that is adopted who are not among stay, and whose account
+// has an owner. nil: all stay.
 func (t *tx) keepMembers(ev *event, pool *Pool, stay *[]string) error {
 	if stay == nil {
 		return nil

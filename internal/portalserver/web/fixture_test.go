@@ -237,3 +237,8 @@ func (a *answer) mustNotSay(texts ...string) *answer {
 	}
 	return a
 }
+
+// marked is the mark of what the guard holds at the object.
+func marked(what portal.Removal, at string) *portal.Mark {
+	return &portal.Mark{What: what, State: portal.MarkHeld, At: at}
+}

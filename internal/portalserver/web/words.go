@@ -52,6 +52,8 @@ func held(what portal.Removal) string {
 		return "deletion"
 	case portal.RemovalManager:
 		return "loss of the manager role"
+	case portal.RemovalMembers:
+		return "loss of members"
 	}
 	return string(what)
 }
@@ -158,6 +160,8 @@ func sentence(e store.AuditEvent) string {
 		text = "The removal of the user %s is no longer held"
 	case e.Action == "pool.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
 		text = "No change of the agent pool %s is held any more"
+	case strings.HasSuffix(e.Action, ".hold") && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "heldState" && c.To == string(portal.MarkDropped) }):
+		text = "A removal about %s was dropped"
 	case e.Action == "user.wait" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "waitingFor" && c.To == "" }):
 		text = "The user %s no longer waits for migration"
 	}
@@ -168,7 +172,7 @@ func sentence(e store.AuditEvent) string {
 var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
-	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held back", "heldAt": "AgentPool to decide at",
+	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held back", "heldState": "Decision", "heldAt": "Object to decide at", "decision": "Decision id",
 	"directRoles": "Roles of the account alone", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
