@@ -20,7 +20,10 @@ import (
 
 // apply plans and writes the pool.
 func (p *pass) apply(ctx context.Context) (bool, error) {
-	plan, have, frozen := Plan(p.pool, p.view.Mirror)
+	plan, have, frozen, err := Plan(ctx, p.Live, p.pool, p.view.Mirror)
+	if err != nil {
+		return true, err
+	}
 	p.have, p.frozen = have, frozen
 	return p.bringAbout(ctx, plan)
 }
@@ -31,9 +34,12 @@ func (p *pass) applyDefault(ctx context.Context) (bool, error) {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
 		return true, nil
 	}
-	plan, have, frozen := Plan(p.pool, p.view.Mirror)
+	plan, have, frozen, err := Plan(ctx, p.Live, p.pool, p.view.Mirror)
+	if err != nil {
+		return true, err
+	}
 	p.have, p.frozen = have, frozen
-	if plan.Action == provision.None && have.OwnerUID == "" && frozen == nil {
+	if plan.Action == provision.None && have.Owner.UID == "" && frozen == nil {
 		p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonMirrored, "The portal's own default pool; everyone is in it"))
 		return true, nil
 	}
@@ -52,7 +58,7 @@ func (p *pass) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, e
 // marked is what the portal remembers as held about this pool.
 func (p *pass) marked() portal.Removal {
 	if own := p.view.Mirror.OwnedPool(string(p.pool.UID)); own != nil {
-		return own.Held
+		return own.Mark.Held()
 	}
 	return ""
 }
@@ -60,10 +66,11 @@ func (p *pass) marked() portal.Removal {
 // mark brings the portal's mark in line with what, and costs no call where it is.
 func (p *pass) mark(ctx context.Context, what portal.Removal) error {
 	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
-	if own == nil || own.Held == what {
+	if own == nil || own.Mark.Held() == what {
 		return nil
 	}
-	err := p.view.Client.MarkPoolHeld(ctx, portal.PoolHold{OwnerUID: string(p.pool.UID), Revision: p.pool.Generation, What: what, At: p.pool.Name})
+	owner := portal.Owner{UID: string(p.pool.UID), Name: p.pool.Name, Revision: p.pool.Generation}
+	err := p.view.Client.MarkPoolHeld(ctx, owner, gate.Held(what, p.pool))
 	if err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
@@ -87,8 +94,7 @@ func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, err
 	switch {
 	case plan.Action == provision.None:
 	case plan.Action == provision.Wait:
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
-		p.result.RequeueAfter = time.Second
+		p.waits(plan)
 		return true, nil
 	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
 		message := fmt.Sprintf("Would %s the pool", plan.Action)
@@ -104,8 +110,21 @@ func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, err
 		p.leaf(*p.frozen)
 		return false, nil
 	}
+	if plan.Reason != "" {
+		p.waits(plan) // all but the name is done
+		return false, nil
+	}
 	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The pool is as it is declared"))
 	return false, nil
+}
+
+// waits reports what the plan waits for. The change feed tells when a person consents or another
+// pool gives the name free; what happens to that pool's object is looked for.
+func (p *pass) waits(plan provision.PoolPlan) {
+	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
+	if plan.Reason == v1alpha1.ReasonNameReleasePending {
+		p.result.RequeueAfter = time.Second
+	}
 }
 
 // write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
@@ -161,7 +180,7 @@ func (p *pass) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 		return nil
 	}
 	as := plan.Write
-	as.Roles = &plan.Pool.Roles
+	as.Roles = plan.Pool.Roles
 	got, err := p.view.Client.PutPool(ctx, as)
 	if err != nil {
 		return err

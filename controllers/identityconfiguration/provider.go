@@ -55,7 +55,7 @@ func (p *pass) conflict(ctx context.Context, refused error) (refusal, failed err
 
 // bindAs binds the portal and remembers for which provider.
 func (p *pass) bindAs(ctx context.Context, b portal.Binding) error {
-	err := p.client.Bind(ctx, b)
+	_, err := p.client.Bind(ctx, b)
 	if err == nil {
 		p.bound = b.Provider()
 	}

@@ -12,7 +12,9 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/provision"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
@@ -97,7 +99,7 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 	p := &Picture{ids: map[string]string{}, pending: map[string]struct{}{}, behind: map[string]Behind{}}
 	def := access.Pool{Name: v1alpha1.DefaultName}
 	if d := m.DefaultPool(); d != nil {
-		def.Roles, p.ids[def.Name] = d.Roles, d.ID
+		def.Roles, p.ids[def.Name] = provision.Granted(d), d.ID
 	}
 	var known []access.Pool
 	used := make(map[string]compiled, len(b.filters))
@@ -122,7 +124,11 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		p.ids[pool.Name] = own.ID
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
-		a := access.Pool{Name: pool.Name, Roles: own.Roles, Members: pool.Spec.Members, Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero()}
+		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.Spec.Members, Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero()}
+		if matcher != nil && slices.Contains(a.Roles, portal.RoleManager) {
+			a.Closed = true // the API bans a filter for managers: until the role is gone, nobody joins
+			p.pending[pool.Name] = struct{}{}
+		}
 		if matcher != nil {
 			a.Filter = matcher
 		}

@@ -74,8 +74,11 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 	if !o.DeletionTimestamp.IsZero() {
 		plan := agentpool.PlanRelease(o, p.portal, decision == guard.Drop)
 		s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
-		if plan.Remove {
+		switch {
+		case plan.Deletes:
 			s.Message = "Its AgentPool is being deleted, and the pool with it"
+		case plan.Remove:
+			s.Message = "Its AgentPool is being deleted; the pool stays in the portal without the roles that it granted"
 		}
 		if plan.Pool != nil {
 			s.Record, p.names[plan.Pool.ID] = plan.Pool.ID, o.Name
@@ -83,7 +86,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		if decision == guard.Release || plan.Pool == nil {
 			return s, nil
 		}
-		if (guard.Removal{Users: plan.Managers, Decision: decision, Mark: plan.Pool.Held}).Stays() {
+		if (guard.Removal{Users: plan.Managers, Decision: decision, Mark: plan.Pool.Mark.Held()}).Stays() {
 			return s.held(plan.Managers), nil
 		}
 		s.Removals = plan.Managers
@@ -94,7 +97,10 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 			return s.waits(reason, message), err
 		}
 	}
-	plan, have, frozen := agentpool.Plan(o, p.portal)
+	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, o, p.portal)
+	if err != nil {
+		return s, err
+	}
 	s.Action, s.Reason, s.Message = string(plan.Action), plan.Reason, poolWhy(plan)
 	if frozen != nil {
 		s.Reason, s.Message = frozen.Reason, frozen.Message
@@ -108,7 +114,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
 		case guard.Undecided:
 			n := p.portal.Managers(plan.Pool.ID)
-			if (guard.Removal{Users: n, Mark: plan.Pool.Held}).Stays() {
+			if (guard.Removal{Users: n, Mark: plan.Pool.Mark.Held()}).Stays() {
 				p.names[plan.Pool.ID] = o.Name
 				return s.held(n), nil
 			}
@@ -133,10 +139,7 @@ func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPla
 		return
 	}
 	will := *was
-	will.Name, will.Description, will.OwnerUID = plan.Write.Name, plan.Write.Description, plan.Write.OwnerUID
-	if plan.Write.Roles != nil {
-		will.Roles = *plan.Write.Roles
-	}
+	will.Name, will.Description, will.Owner, will.Roles, will.Ungranted = plan.Write.Name, plan.Write.Description, plan.Write.Owner, plan.Write.Roles, nil
 	will.Revision++
 	s.change("name", was.Name, will.Name)
 	s.change("description", was.Description, will.Description)
@@ -239,7 +242,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		case guard.Drop:
 			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
 		case guard.Undecided:
-			if (guard.Removal{Users: 1, Mark: plan.Account.Held}).Stays() {
+			if (guard.Removal{Users: 1, Mark: plan.Account.Mark.Held()}).Stays() {
 				return s.held(1), nil
 			}
 			s.Removals = 1
@@ -291,6 +294,8 @@ func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
 			s.change(d.Field, d.Have, plan.Write.UserName) // it may have to wait
 		case "pools":
 			s.change("pools", p.poolNames(plan.Account.Pools), p.poolNames(plan.Write.Pools))
+		case "ungranted":
+			s.change("pools that nobody granted", p.poolNames(plan.Account.Ungranted), "")
 		default:
 			s.change(d.Field, d.Have, d.Want)
 		}
@@ -323,7 +328,7 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step, decision guard.Decision)
 		s.Record = plan.Account.ID
 	}
 	if plan.Removal && decision == guard.Undecided {
-		if (guard.Removal{Users: 1, Mark: plan.Account.Held}).Stays() {
+		if (guard.Removal{Users: 1, Mark: plan.Account.Mark.Held()}).Stays() {
 			return s.held(1)
 		}
 		s.Removals = 1

@@ -63,10 +63,10 @@ func (p *pass) marked() *portal.Account {
 // owner that it still has; a local one has none, and is first marked as waited for.
 func (p *pass) mark(ctx context.Context, what portal.Removal) error {
 	a := p.marked()
-	if a == nil || a.Held == what {
+	if a == nil || a.Mark.Held() == what {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
+	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Generation}
 	switch {
 	case a.Owner.UID != "" && a.Owner.UID != owner.UID:
 		owner = a.Owner
@@ -75,7 +75,7 @@ func (p *pass) mark(ctx context.Context, what portal.Removal) error {
 			return fmt.Errorf("mark the local account as waited for: %w", err)
 		}
 	}
-	if err := p.view.Client.MarkHeld(ctx, owner, what); err != nil {
+	if err := p.view.Client.MarkHeld(ctx, owner, gate.Held(what, p.user)); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
 	return nil
@@ -108,7 +108,7 @@ func (p *pass) wait(ctx context.Context) error {
 	if !p.plan.Mark || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
+	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Generation}
 	if err := p.view.Client.MarkWaiting(ctx, p.plan.Account.ID, owner); err != nil {
 		_, err = p.refused(fmt.Errorf("mark the local account as waited for: %w", err), v1alpha1.ConditionProvisioned)
 		return err
@@ -167,7 +167,7 @@ func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error
 	}
 	removal := guard.Removal{Users: 1, Decision: decision}
 	if a := p.marked(); a != nil {
-		removal.Mark = a.Held
+		removal.Mark = a.Mark.Held()
 	}
 	over, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, removal, do)
 	if over != nil && err == nil {

@@ -1,6 +1,7 @@
 package scimuser
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -42,13 +43,18 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 		ids = append(ids, f.Picture.PortalID(pool.Pool))
 	}
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName)}
-	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.SCIMID != u.Name {
+	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
-		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.SCIMID, n.Owner.UID); err != nil {
+		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.Name, n.Owner.UID); err != nil {
 			return provision.Plan{}, err
 		}
 	}
-	return provision.Compute(provision.Want(u, ids, a.RoleNames()), facts, provision.Policy{
+	if a := cmp.Or(facts.Own, facts.Named); a != nil {
+		facts.Granted = provision.GrantedRoles(a, f.Mirror.Pool)
+	}
+	want := provision.Want(u, ids, a.RoleNames())
+	want.Owner.Binding = f.Mirror.Binding()
+	return provision.Compute(want, facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,
 		OnDelete:               f.OnDelete,
 	}), nil

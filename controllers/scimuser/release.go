@@ -46,7 +46,7 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if decision == guard.Drop { // a release is reported where it lets something pass
 		p.decided(decision)
 	}
-	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Generation}
+	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Generation}
 	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, decision == guard.Drop)
 	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }
 	if plan.Removal {

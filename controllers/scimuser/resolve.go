@@ -36,7 +36,7 @@ func (p *pass) poolsLeaf() conditions.Leaf {
 	case len(gone) > 0:
 		return conditions.False(typ, v1alpha1.ReasonPoolNotFound, "No AgentPool "+strings.Join(gone, ", ")+": it gives nothing until it is there again")
 	case len(pending) > 0:
-		return conditions.False(typ, v1alpha1.ReasonPoolPending, "Not in the portal yet: AgentPool "+strings.Join(pending, ", "))
+		return conditions.False(typ, v1alpha1.ReasonPoolPending, "Waiting for AgentPool "+strings.Join(pending, ", ")+": it is not in the portal yet, or takes nobody new until a change of its roles is carried out")
 	}
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("In %d pool(s)", len(p.access.Pools)))
 }

@@ -32,8 +32,8 @@ func (w *world) staysHeld(when string, people ...*v1alpha1.ScimUser) {
 			}
 			return nil
 		})
-		if a := w.account(u.Spec.UserName); a.Status != portal.StatusActive || a.Held != portal.RemovalDeactivation {
-			w.t.Errorf("%s, %s: the account is %s, held %q", u.Spec.UserName, when, a.Status, a.Held)
+		if a := w.account(u.Spec.UserName); a.Status != portal.StatusActive || a.Mark.Held() != portal.RemovalDeactivation {
+			w.t.Errorf("%s, %s: the account is %s, held %q", u.Spec.UserName, when, a.Status, a.Mark.Held())
 		}
 	}
 }
@@ -130,7 +130,7 @@ func TestAHeldPoolAndAHeldAdoptionStayHeld(t *testing.T) {
 	w.changePool(leads, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
 	w.says(leads, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	t.Log("a pool whose adoption would take the role from those in it is adopted as it is")
-	ops := w.pool("ops", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
+	ops := w.pool("ops", v1alpha1.AgentPoolSpec{Adopt: portals.ID, Roles: []v1alpha1.Role{quota}})
 	w.says(ops, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	w.poolShows("ops", portal.RemovalManager)
 	t.Log("one removal uses the budget, so an adoption that takes the manager role is held")

@@ -14,7 +14,16 @@ func (p *portalTest) removals(window time.Duration) portal.Removals {
 	p.Helper()
 	r, err := p.Client.Removals(p.Context(), window)
 	p.ok(err)
+	r.Pools = nil
 	return r
+}
+
+// poolRemovals counts for one pool.
+func (p *portalTest) poolRemovals(id string, window time.Duration) portal.PoolRemovals {
+	p.Helper()
+	r, err := p.Client.Removals(p.Context(), window)
+	p.ok(err)
+	return r.Pools[id]
 }
 
 var auditTests = map[string]func(*portalTest){
@@ -32,8 +41,8 @@ var auditTests = map[string]func(*portalTest){
 			p.ok(p.Client.ReleaseAccount(p.Context(), portal.Owner{UID: "u-ada", Revision: 2}, portal.ReleaseDeactivate))
 		})
 		p.audited("a pool", 1, func() { p.putPool(team("Payments")) })
-		p.audited("a binding", 1, func() { p.ok(p.Client.Bind(p.Context(), binding("one"))) })
-		p.audited("a refused binding", 1, func() { p.refused(p.Client.Bind(p.Context(), binding("two")), portal.CodeOperatorBound) })
+		p.audited("a binding", 1, func() { p.ok(p.bind(binding("one"))) })
+		p.audited("a refused binding", 1, func() { p.refused(p.bind(binding("two")), portal.CodeOperatorBound) })
 		p.audited("a local user", 1, func() { p.local("carl") })
 		p.audited("a refused local user", 1, func() {
 			p.http(p.Keys.Manage, "POST", "/users", openapi.UserCreate{UserName: "carl@example.test"})
@@ -106,7 +115,7 @@ var auditTests = map[string]func(*portalTest){
 			write portal.AccountWrite
 			count int
 		}{{p.local("ada"), person("ada"), 0}, {p.local("bob", direct), person("bob", managers.ID), 0}, {p.local("carl", direct), person("carl"), 1}} {
-			one.write.Adopt = &portal.Adopt{AccountID: one.local.ID}
+			one.write.Adopt = &portal.Adopt{ID: one.local.ID}
 			p.put(one.write)
 			p.equal("removed after "+one.write.UserName, p.removals(time.Hour).Removed, one.count)
 		}
@@ -119,7 +128,7 @@ var auditTests = map[string]func(*portalTest){
 		p.put(person("bob", pool.ID))
 		p.put(person("carl", pool.ID, other.ID))
 		w := team("Managers")
-		w.Revision = 2
+		w.Owner.Revision = 2
 		p.putPool(w)
 		p.equal("after the pool's change", p.removals(time.Hour), portal.Removals{Removed: 2, Managed: 5})
 	},

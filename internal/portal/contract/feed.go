@@ -42,7 +42,7 @@ var feedTests = map[string]func(*portalTest){
 		}
 		p.equal("order", order, []string{bob.ID, pool.ID, ada.ID})
 		p.equal("ada's pools", changes[2].Account.Pools, sorted(pool.ID, p.defaultPool().ID))
-		if changes[1].Pool == nil || changes[1].Pool.OwnerUID != "o-Payments" {
+		if changes[1].Pool == nil || changes[1].Pool.Owner.UID != "o-Payments" {
 			p.Errorf("the pool in the feed: %+v", changes[1].Pool)
 		}
 		p.equal("end", end, p.end())
@@ -69,7 +69,7 @@ var feedTests = map[string]func(*portalTest){
 		if len(changes) != 1 || changes[0].Kind != portal.ChangeConfiguration || changes[0].Configuration == nil || !changes[0].Configuration.SCIMEnabled {
 			p.Errorf("configuration: %+v", changes)
 		}
-		p.ok(p.Client.Bind(p.Context(), binding("one")))
+		p.ok(p.bind(binding("one")))
 		changes, end = p.changes(end)
 		if len(changes) != 1 || changes[0].Configuration.Binding == nil {
 			p.Errorf("binding: %+v", changes)

@@ -81,7 +81,7 @@ var preconditionTests = map[string]func(*portalTest){
 		pool := p.putPool(team("Payments"))
 		ada := p.put(person("ada", pool.ID))
 		w := team("Payments", portal.RoleIgnoreQuota)
-		w.Revision = 2
+		w.Owner.Revision = 2
 		p.putPool(w)
 		p.putOutdated(since(ada.Revision, person("ada")))
 		p.put(since(p.user(ada.ID).Revision, person("ada")))
@@ -126,12 +126,12 @@ var preconditionTests = map[string]func(*portalTest){
 		own := p.pool("Quota", portal.RoleIgnoreQuota)
 		p.manage("PATCH", "/pools/"+own.ID, openapi.PoolPatch{Description: ptr("changed meanwhile")}, nil)
 		adopt := team("Quota")
-		adopt.AdoptID = own.ID
+		adopt.Adopt = &portal.Adopt{ID: own.ID}
 		p.outdated(put(poolSince(own.Revision, adopt)))
 	},
 	"Preconditions are entity tags": func(p *portalTest) {
 		p.scimOn()
-		body := openapi.UserProvision{SCIMID: "s-ada", Revision: 1, UserName: "ada@example.test", Active: true, Pools: []string{}}
+		body := openapi.UserProvision{OwnerName: "s-ada", Revision: 1, UserName: "ada@example.test", Active: true, Pools: []string{}}
 		put := func(headers ...string) answer {
 			return p.http(p.Keys.Provisioning, "PUT", "/provisioning/users/u-ada", body, headers...)
 		}
@@ -153,7 +153,7 @@ var preconditionTests = map[string]func(*portalTest){
 	"Whoever bound last leads, and nothing of those before lands any more": func(p *portalTest) {
 		p.scimOn()
 		first, second := p.Process("first"), p.Process("second")
-		bind := func(c portal.Client) error { return c.Bind(p.Context(), binding("one")) }
+		bind := func(c portal.Client) error { return bindBy(p, c, binding("one")) }
 		put := func(c portal.Client, w portal.AccountWrite) error {
 			_, err := c.PutAccount(p.Context(), w)
 			return err
@@ -172,15 +172,19 @@ var preconditionTests = map[string]func(*portalTest){
 
 		late := person("ada")
 		late.Owner.Revision, late.Active = 99, false
-		owner := portal.Owner{UID: "u-ada", SCIMID: "s-ada", Revision: 99}
+		owner := portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 99}
 		for what, err := range map[string]error{
 			"account":           put(first, late),
 			"account release":   first.ReleaseAccount(p.Context(), owner, portal.ReleaseDelete),
-			"mark of a removal": first.MarkHeld(p.Context(), owner, portal.RemovalDeactivation),
+			"mark of a removal": first.MarkHeld(p.Context(), owner, &portal.Mark{What: portal.RemovalDeactivation, State: portal.MarkHeld}),
 			"mark of waiting":   first.MarkWaiting(p.Context(), p.local("carl").ID, owner),
-			"mark of a pool":    first.MarkPoolHeld(p.Context(), portal.PoolHold{OwnerUID: "o-any", What: portal.RemovalManager}),
-			"pool release":      first.ReleasePool(p.Context(), "o-any", true),
-			"binding":           bind(first),
+			"mark of a pool":    first.MarkPoolHeld(p.Context(), portal.Owner{UID: "o-any"}, &portal.Mark{What: portal.RemovalManager, State: portal.MarkHeld}),
+			"memberships": func() error {
+				_, err := first.PutMemberships(p.Context(), "o-any", nil)
+				return err
+			}(),
+			"pool release": first.ReleasePool(p.Context(), "o-any", true),
+			"binding":      bind(first),
 		} {
 			if portal.CodeOf(err) != portal.CodeStaleLeader {
 				p.Errorf("%s of the former leader: %v, want %s", what, err, portal.CodeStaleLeader)
@@ -196,12 +200,12 @@ var preconditionTests = map[string]func(*portalTest){
 	"A binding that is refused makes nobody the leader": func(p *portalTest) {
 		p.scimOn()
 		first, second := p.Process("first"), p.Process("second")
-		p.ok(first.Bind(p.Context(), binding("one")))
-		p.refused(second.Bind(p.Context(), binding("two")), portal.CodeOperatorBound)
+		p.ok(bindBy(p, first, binding("one")))
+		p.refused(bindBy(p, second, binding("two")), portal.CodeOperatorBound)
 		_, err := first.PutAccount(p.Context(), person("ada"))
 		p.ok(err)
 		p.ok(second.Unbind(p.Context(), binding("one").UID))
-		p.ok(second.Bind(p.Context(), binding("two")))
+		p.ok(bindBy(p, second, binding("two")))
 		_, err = first.PutAccount(p.Context(), person("bob"))
 		p.refused(err, portal.CodeStaleLeader)
 	},

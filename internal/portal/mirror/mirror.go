@@ -160,6 +160,16 @@ func (m *Mirror) Configuration() *portal.Configuration {
 	return m.configuration
 }
 
+// Binding returns the id of the present binding; empty when none is known.
+func (m *Mirror) Binding() string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.configuration == nil || m.configuration.Binding == nil {
+		return ""
+	}
+	return m.configuration.Binding.ID
+}
+
 // Counts returns how many accounts there are and how many of them are local.
 func (m *Mirror) Counts() (accounts, local int) {
 	m.mu.RLock()
@@ -309,8 +319,8 @@ func (m *Mirror) indexPools(pools map[string]*portal.Pool) {
 	m.poolByName = map[string]*portal.Pool{}
 	m.defaultPool = nil
 	for _, p := range pools {
-		if p.OwnerUID != "" {
-			m.poolByUID[p.OwnerUID] = p
+		if p.Owner.UID != "" {
+			m.poolByUID[p.Owner.UID] = p
 		}
 		m.poolByName[names.Fold(p.Name)] = p
 		if p.Default {

@@ -27,7 +27,7 @@ type operation struct {
 
 // operations are all calls of the port, by the method's name.
 func operations() map[string]operation {
-	owner := portal.Owner{UID: "uid", SCIMID: "id", Revision: 1}
+	owner := portal.Owner{UID: "uid", Name: "id", Revision: 1}
 	return map[string]operation{
 		"PutAccount": {"User", func(ctx context.Context, c *Client) error {
 			_, err := c.PutAccount(ctx, portal.AccountWrite{Owner: owner})
@@ -35,14 +35,14 @@ func operations() map[string]operation {
 		}},
 		"ReleaseAccount": {call: func(ctx context.Context, c *Client) error { return c.ReleaseAccount(ctx, owner, portal.ReleaseDelete) }},
 		"MarkWaiting":    {call: func(ctx context.Context, c *Client) error { return c.MarkWaiting(ctx, "id", owner) }},
-		"MarkHeld":       {call: func(ctx context.Context, c *Client) error { return c.MarkHeld(ctx, owner, portal.RemovalManager) }},
+		"MarkHeld":       {call: func(ctx context.Context, c *Client) error { return c.MarkHeld(ctx, owner, nil) }},
 		"PutPool": {"Pool", func(ctx context.Context, c *Client) error {
-			_, err := c.PutPool(ctx, portal.PoolWrite{OwnerUID: "uid"})
+			_, err := c.PutPool(ctx, portal.PoolWrite{Owner: owner})
 			return err
 		}},
 		"ReleasePool": {call: func(ctx context.Context, c *Client) error { return c.ReleasePool(ctx, "uid", true) }},
 		"MarkPoolHeld": {call: func(ctx context.Context, c *Client) error {
-			return c.MarkPoolHeld(ctx, portal.PoolHold{OwnerUID: "uid"})
+			return c.MarkPoolHeld(ctx, owner, nil)
 		}},
 		"Accounts": {"UserPage", func(ctx context.Context, c *Client) error {
 			_, _, err := c.Accounts(ctx, "", 100)
@@ -66,7 +66,14 @@ func operations() map[string]operation {
 			_, err := c.PutLoginMethods(ctx, portal.LoginMethods{}, "")
 			return err
 		}},
-		"Bind":     {call: func(ctx context.Context, c *Client) error { return c.Bind(ctx, portal.Binding{}) }},
+		"PutMemberships": {"MembershipResults", func(ctx context.Context, c *Client) error {
+			_, err := c.PutMemberships(ctx, "uid", []portal.MembershipWrite{{AccountID: "id", In: true}})
+			return err
+		}},
+		"Bind": {"BindingID", func(ctx context.Context, c *Client) error {
+			_, err := c.Bind(ctx, portal.Binding{})
+			return err
+		}},
 		"Unbind":   {call: func(ctx context.Context, c *Client) error { return c.Unbind(ctx, "uid") }},
 		"SCIMKeys": {"KeyDigestList", func(ctx context.Context, c *Client) error { _, err := c.SCIMKeys(ctx); return err }},
 		"Removals": {"Removals", func(ctx context.Context, c *Client) error { _, err := c.Removals(ctx, time.Hour); return err }},
