@@ -122,7 +122,7 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		p.ids[pool.Name] = own.ID
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
-		a := access.Pool{Name: pool.Name, Roles: own.Roles, Members: pool.Spec.Members, Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero()}
+		a := access.Pool{Name: pool.Name, Roles: own.Roles, Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero()}
 		if matcher != nil {
 			a.Filter = matcher
 		}
