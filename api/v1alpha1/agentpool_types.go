@@ -48,13 +48,20 @@ type AgentPoolSpec struct {
 	// +optional
 	GroupName string `json:"groupName,omitempty"`
 
-	// members are user names of people who are in the pool besides those the provider puts there.
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=1000
-	// +kubebuilder:validation:items:MinLength=1
-	// +kubebuilder:validation:items:MaxLength=256
+	// groups are the identity provider's groups that fill this pool. A line is resolved once and
+	// pinned in status.groups while that group exists: a rename at the provider keeps the
+	// membership, and another group that takes the name fills nothing.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
 	// +optional
-	Members []string `json:"members,omitempty"`
+	Groups []GroupReference `json:"groups,omitempty"`
+
+	// members are users who are in the pool besides those whom groups and memberFilter put there.
+	// +listType=map
+	// +listMapKey=userName
+	// +kubebuilder:validation:MaxItems=1000
+	// +optional
+	Members []PoolMember `json:"members,omitempty"`
 
 	// memberFilter is a SCIM filter (RFC 7644 §3.4.2.2) over User attributes; everyone it matches is in the pool. An
 	// invalid filter freezes the membership as it was.
@@ -81,6 +88,44 @@ type AgentPoolSpec struct {
 	// idp is what the identity provider says of its group. Written by the SCIM webhook.
 	// +optional
 	IDP *IDPGroup `json:"idp,omitempty"`
+}
+
+// GroupReference names one group of the identity provider, in exactly one of three ways.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.displayName), has(self.externalId), has(self.id)].filter(x, x).size() == 1",message="name a group by exactly one of displayName, externalId or id"
+type GroupReference struct {
+	// displayName of the group at the provider, compared without regard to case.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	DisplayName string `json:"displayName,omitempty"`
+	// externalId of the group at the provider, case-exact.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	ExternalID string `json:"externalId,omitempty"`
+	// id is the group's SCIM id, the name of its ScimGroup.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	ID string `json:"id,omitempty"`
+}
+
+// PoolMember is one user whom the pool declares.
+type PoolMember struct {
+	// userName of the user, compared without regard to case.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	UserName string `json:"userName"`
+}
+
+// PinnedGroup is a line of spec.groups and the group that it was resolved to.
+type PinnedGroup struct {
+	GroupReference `json:",inline"`
+	// group is the SCIM id of the group.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Group string `json:"group"`
 }
 
 // IDPGroup is the identity provider's group behind a pool (RFC 7643 §4.2).
@@ -111,6 +156,11 @@ type AgentPoolStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Roles []Role `json:"roles,omitempty"`
+	// groups are the lines of spec.groups that are resolved, and the group of each.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Groups []PinnedGroup `json:"groups,omitempty"`
 	// memberCount is how many people the pool holds; renewed at most twice a minute.
 	// +optional
 	MemberCount int64 `json:"memberCount"`
@@ -135,7 +185,7 @@ type AgentPoolStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groupName) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.idp) && !has(self.spec.adopt))",message="the default pool holds everyone; it takes no groupName, members, memberFilter, idp or adopt"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groupName) && !has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.idp) && !has(self.spec.adopt))",message="the default pool holds everyone; it takes no groups, members, memberFilter, idp or adopt"
 type AgentPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -144,6 +194,30 @@ type AgentPool struct {
 	Spec AgentPoolSpec `json:"spec,omitempty,omitzero"`
 	// +optional
 	Status AgentPoolStatus `json:"status,omitempty,omitzero"`
+}
+
+// UserNames are the user names of spec.members.
+func (p *AgentPool) UserNames() []string {
+	out := make([]string, len(p.Spec.Members))
+	for i, m := range p.Spec.Members {
+		out[i] = m.UserName
+	}
+	return out
+}
+
+// OwnPoolOf returns the SCIM id of the group whose own pool this is; "" for a pool of people. A
+// group that no pool names has a pool of its own, named like the group's id, whose spec is exactly
+// one line that names this id.
+func (p *AgentPool) OwnPoolOf() string {
+	s := p.Spec
+	if s.DisplayName != "" || s.Description != "" || len(s.Roles) != 0 || s.GroupName != "" || len(s.Members) != 0 ||
+		s.MemberFilter != "" || s.Adopt != "" || s.OnDelete != "" && s.OnDelete != PoolDelete || s.IDP != nil {
+		return ""
+	}
+	if len(s.Groups) != 1 || s.Groups[0] != (GroupReference{ID: p.Name}) {
+		return ""
+	}
+	return p.Name
 }
 
 // PortalName is the pool's name in the portal: displayName, else the provider's name for it, else the object's name.

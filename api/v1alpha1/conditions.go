@@ -134,6 +134,8 @@ const (
 	// AnnotationDeletion on a ScimUser or AgentPool is the id of the SCIM request that deletes it.
 	AnnotationDeletion = "iam.lightrun.com/deletion-request-id"
 
+	// LabelGroup on a ScimGroupSlice is the SCIM id of its group.
+	LabelGroup = "iam.lightrun.com/group"
 	// LabelTokenProvider on a token Secret names the ProviderType whose pushes its tokens are for.
 	LabelTokenProvider = "iam.lightrun.com/identity-provider"
 

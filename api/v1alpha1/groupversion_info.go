@@ -1,5 +1,5 @@
 // Package v1alpha1 is the contract between the SCIM webhook, the controllers and the people who write or read these
-// objects: ScimUser (a person as the identity provider describes them), AgentPool (a pool and the roles it grants),
+// objects: ScimUser (a person as the identity provider describes them), ScimGroup and ScimGroupSlice (a group and its members), AgentPool (a pool and the roles it grants),
 // IdentityConfiguration (the one portal, provider and set of login methods) and NameClaim (the right to one name).
 //
 // +kubebuilder:object:generate=true
@@ -19,6 +19,8 @@ var GroupVersion = schema.GroupVersion{Group: "iam.lightrun.com", Version: "v1al
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&ScimUser{}, &ScimUserList{},
+		&ScimGroup{}, &ScimGroupList{},
+		&ScimGroupSlice{}, &ScimGroupSliceList{},
 		&AgentPool{}, &AgentPoolList{},
 		&IdentityConfiguration{}, &IdentityConfigurationList{},
 		&NameClaim{}, &NameClaimList{},

@@ -5,12 +5,13 @@ import (
 )
 
 // ClaimType is which kind of name is claimed.
-// +kubebuilder:validation:Enum=User;Pool
+// +kubebuilder:validation:Enum=User;Group;Pool
 type ClaimType string
 
 const (
-	ClaimUser ClaimType = "User"
-	ClaimPool ClaimType = "Pool"
+	ClaimUser  ClaimType = "User"  // a userName
+	ClaimGroup ClaimType = "Group" // a displayName at the provider
+	ClaimPool  ClaimType = "Pool"  // a name in the portal
 )
 
 // NameClaimSpec says who holds a name.
@@ -18,7 +19,7 @@ type NameClaimSpec struct {
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the type of a claim never changes"
 	Type ClaimType `json:"type"`
-	// holder is the ScimUser or AgentPool that may bear the name.
+	// holder is the ScimUser, ScimGroup or AgentPool that may have the name.
 	// +required
 	Holder ClaimHolder `json:"holder"`
 }
@@ -33,15 +34,15 @@ type ClaimHolder struct {
 	UID string `json:"uid"`
 }
 
-// NameClaim is the right to one user or pool name. Its own name is user- or pool- and the SHA-256 of the folded name,
-// so that the API server's uniqueness of object names makes names unique among people and pools.
+// NameClaim is the exclusive right to one name of a user, a group or a pool. Its own name is user-, group-
+// or pool- and the SHA-256 of the folded name, so that the API server makes taking it atomic.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=nameclaims,categories=scim-internal
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Holder",type=string,JSONPath=`.spec.holder.name`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches(self.spec.type == 'User' ? '^user-[0-9a-f]{64}$' : '^pool-[0-9a-f]{64}$')",message="a claim is named user- or pool- and the SHA-256 of the folded name"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches(self.spec.type == 'User' ? '^user-[0-9a-f]{64}$' : self.spec.type == 'Group' ? '^group-[0-9a-f]{64}$' : '^pool-[0-9a-f]{64}$')",message="a claim is named user-, group- or pool- and the SHA-256 of the folded name"
 type NameClaim struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -26,6 +26,17 @@ type ScimUserSpec struct {
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
+	// deleted is set when the provider deletes the user: over SCIM the user is gone and the name is
+	// free, and the manager deprovisions the account before it deletes the object.
+	// +optional
+	Deleted bool `json:"deleted,omitempty"`
+
+	// revision of the webhook's last write: max(old + 1, Unix milliseconds). An object older than
+	// what the portal has seen is a restored backup and waits.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Revision int64 `json:"revision,omitempty"`
+
 	// pools are the names of the AgentPools that the provider put this person in.
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=512
@@ -202,11 +213,12 @@ type Manager struct {
 }
 
 // PoolSource says why a person is in a pool.
-// +kubebuilder:validation:Enum=Default;Assigned;Declared;Filter
+// +kubebuilder:validation:Enum=Default;Group;Assigned;Declared;Filter
 type PoolSource string
 
 const (
 	PoolSourceDefault  PoolSource = "Default"  // everyone is
+	PoolSourceGroup    PoolSource = "Group"    // a group that fills the pool contains the user
 	PoolSourceAssigned PoolSource = "Assigned" // the identity provider put them in
 	PoolSourceDeclared PoolSource = "Declared" // spec.members of the pool names them
 	PoolSourceFilter   PoolSource = "Filter"   // spec.memberFilter of the pool matches them

@@ -86,7 +86,7 @@ func (s *scene) create(o client.Object) {
 func (s *scene) people() {
 	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}}}
 	s.create(payments)
-	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portal.RoleManager}, Members: []string{"ada@example.test"}}})
+	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portal.RoleManager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}}})
 	pool, err := s.store.PutPool(s.Context(), operator, portal.PoolWrite{Owner: portal.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portal.RoleIgnoreQuota}})
 	s.must(err)
 	s.provisioned(s.user("ada", nil), pool.ID)

@@ -35,7 +35,12 @@ func TestAWriteThatWasOvertakenDoesNotLand(t *testing.T) {
 		w.connected = to
 		w.configure()
 		members := func(pool string, names ...string) {
-			w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { s.Members = names })
+			w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { 
+				s.Members = nil
+				for _, n := range names {
+					s.Members = append(s.Members, v1alpha1.PoolMember{UserName: n})
+				}
+			})
 		}
 		w.addPool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{portal.RoleManager}})
 		w.addPool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}})

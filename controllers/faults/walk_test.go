@@ -37,7 +37,7 @@ func day() []step {
 			w.local("old@example.test")
 			w.configure()
 			w.addPool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}})
-			w.addPool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{portal.RoleManager}, Members: []string{"Bob@example.test"}})
+			w.addPool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{portal.RoleManager}, Members: []v1alpha1.PoolMember{{UserName: "Bob@example.test"}}})
 			w.push("ada", "ada@example.test", "fast")
 			w.push("bob", "bob@example.test")
 			w.push("old", "old@example.test", "fast")

@@ -124,7 +124,7 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		p.ids[pool.Name] = own.ID
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
-		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.Spec.Members, Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero()}
+		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero()}
 		if matcher != nil && slices.Contains(a.Roles, portal.RoleManager) {
 			a.Closed = true // the API bans a filter for managers: until the role is gone, nobody joins
 			p.pending[pool.Name] = struct{}{}

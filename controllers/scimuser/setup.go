@@ -177,7 +177,7 @@ func (w *watcher) pools() handler.EventHandler {
 // peopleOf are the people who are in the pool, should be, or were.
 func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	people := append(w.Book.Members(p.Name), w.roster.in(p.Name)...)
-	for _, m := range p.Spec.Members {
+	for _, m := range p.UserNames() {
 		people = append(people, w.roster.wanting(claims.ObjectName(v1alpha1.ClaimUser, m))...)
 	}
 	return people

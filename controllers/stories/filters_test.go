@@ -112,9 +112,9 @@ func (w *world) isIn(u *v1alpha1.ScimUser, pools ...string) {
 func TestEachWayIntoAPoolIsToldApart(t *testing.T) {
 	w := newWorld(t)
 	w.pool("pushed", v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: "Payments"}, Roles: []v1alpha1.Role{quota}})
-	w.pool("named", v1alpha1.AgentPoolSpec{Members: []string{"ADA@example.test"}, Roles: []v1alpha1.Role{manager}})
+	w.pool("named", v1alpha1.AgentPoolSpec{Members: []v1alpha1.PoolMember{{UserName: "ADA@example.test"}}, Roles: []v1alpha1.Role{manager}})
 	w.pool("matched", v1alpha1.AgentPoolSpec{MemberFilter: `userName sw "ada"`, Roles: []v1alpha1.Role{quota}})
-	all := w.pool("all", v1alpha1.AgentPoolSpec{Members: []string{"ada@example.test"}, MemberFilter: `userName pr`, Roles: []v1alpha1.Role{quota}})
+	all := w.pool("all", v1alpha1.AgentPoolSpec{Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}, MemberFilter: `userName pr`, Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("pushed", "all"))
 	w.holds(ada, user, quota, manager)
 	w.isIn(ada, v1alpha1.DefaultName, "all", "matched", "named", "pushed") // the roles alone are whole without one of them

@@ -170,7 +170,7 @@ func TestTheDefaultPoolLosesWhatItsObjectGrantedWhenThatIsDeleted(t *testing.T) 
 
 func TestRolesRemovedFromAManifestAreRevoked(t *testing.T) {
 	w := newWorld(t)
-	p := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []string{"ada@example.test"}})
+	p := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}})
 	ada := w.push("ada@example.test")
 	w.holds(ada, user, manager)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = nil })
@@ -186,7 +186,7 @@ func TestAFilterNeverMakesAManager(t *testing.T) {
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard.MinUsers, s.DeprovisioningGuard.MaxPercent = &none, &none
 	}))
-	p := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []string{"ada@example.test"}})
+	p := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}})
 	ada := w.push("ada@example.test")
 	w.holds(ada, user, manager)
 	t.Log("the guard holds that the role goes; until a person decides, the filter lets nobody in")

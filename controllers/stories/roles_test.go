@@ -77,7 +77,7 @@ func TestAPoolGetsRolesByApply(t *testing.T) {
 
 func TestMembersAndFiltersAndTheProviderTogether(t *testing.T) {
 	w := newWorld(t)
-	w.pool("declared", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []string{"Ada@Example.Test", "nobody@example.test"}})
+	w.pool("declared", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "Ada@Example.Test"}, {UserName: "nobody@example.test"}}})
 	filtered := w.pool("filtered", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}, MemberFilter: `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq "payments"`})
 	ada := w.push("ada@example.test", func(s *v1alpha1.ScimUserSpec) { s.Department = "Payments" })
 	bob := w.push("bob@example.test", func(s *v1alpha1.ScimUserSpec) { s.Department = "Sales" })

@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -73,7 +74,19 @@ func TestBounds(t *testing.T) {
 				return user("x509Certificates", repeated(n, map[string]any{"value": "MIIB"}))
 			}},
 		"members of a pool": {kind: "AgentPool", name: "p", limit: 1000, refused: "spec.members: Too many",
-			spec: func(n int) map[string]any { return map[string]any{"members": distinct(n)} }},
+			spec: func(n int) map[string]any { return map[string]any{"members": userNames(n)} }},
+		"groups of a pool": {kind: "AgentPool", name: "p", limit: 64, refused: "spec.groups: Too many",
+			spec: func(n int) map[string]any {
+				return map[string]any{"groups": repeated(n, map[string]any{"displayName": "g"})}
+			}},
+		"members of a slice": {kind: "ScimGroupSlice", name: "00000000-0000-4000-8000-000000000001-0000", limit: v1alpha1.SliceMax, refused: "spec.members: Too many",
+			spec: func(n int) map[string]any {
+				members := map[string]any{}
+				for i := range n {
+					members[fmt.Sprint(i)] = true
+				}
+				return map[string]any{"bits": int64(0), "epoch": int64(0), "round": int64(0), "revision": int64(0), "members": members}
+			}},
 		"filter": {kind: "AgentPool", name: "p", limit: 4096, refused: "spec.memberFilter: Too long",
 			spec: func(n int) map[string]any { return map[string]any{"memberFilter": strings.Repeat("a", n)} }},
 		"group name": {kind: "AgentPool", name: "p", limit: 256, refused: "spec.groupName: Too long",
@@ -99,6 +112,14 @@ func TestBounds(t *testing.T) {
 			}
 		})
 	}
+}
+
+func userNames(n int) []any {
+	out := make([]any, n)
+	for i := range out {
+		out[i] = map[string]any{"userName": fmt.Sprint("u", i)}
+	}
+	return out
 }
 
 func distinct(n int) []any {

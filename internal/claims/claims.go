@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -23,11 +24,7 @@ const attempts = 5
 
 // ObjectName is the name of the NameClaim for a name.
 func ObjectName(typ v1alpha1.ClaimType, name string) string {
-	prefix := "user-"
-	if typ == v1alpha1.ClaimPool {
-		prefix = "pool-"
-	}
-	return prefix + names.Digest(name)
+	return strings.ToLower(string(typ)) + "-" + names.Digest(name)
 }
 
 // Hold makes holder the holder of the name, or returns who holds it instead: a living object. cached may be a cache or
@@ -62,10 +59,8 @@ func Rival(ctx context.Context, r client.Reader, typ v1alpha1.ClaimType, name st
 	if err != nil || !alive {
 		return "", err
 	}
-	if typ == v1alpha1.ClaimPool {
-		return "AgentPool " + claim.Spec.Holder.Name, nil
-	}
-	return "ScimUser " + claim.Spec.Holder.Name, nil
+	kind := map[v1alpha1.ClaimType]string{v1alpha1.ClaimUser: "ScimUser", v1alpha1.ClaimGroup: "ScimGroup", v1alpha1.ClaimPool: "AgentPool"}
+	return kind[typ] + " " + claim.Spec.Holder.Name, nil
 }
 
 // take tries once.
@@ -159,8 +154,11 @@ func Alive(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (boo
 // Holder returns the object that holds the claim, read from r, or nil when it is gone.
 func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (client.Object, error) {
 	var holder client.Object = &v1alpha1.ScimUser{}
-	if claim.Spec.Type == v1alpha1.ClaimPool {
+	switch claim.Spec.Type {
+	case v1alpha1.ClaimPool:
 		holder = &v1alpha1.AgentPool{}
+	case v1alpha1.ClaimGroup:
+		holder = &v1alpha1.ScimGroup{}
 	}
 	err := r.Get(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: claim.Spec.Holder.Name}, holder)
 	switch {

@@ -131,12 +131,12 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 			declare(quota, "ROLE_IGNORE_QUOTA", "")
 
 			old := relay.delay(ada)
-			declare(leads, "ROLE_MANAGER", ada)
+			declare(leads, "ROLE_MANAGER", "{userName: "+ada+"}")
 			<-old.sent
 			wakeUp := tc.lose(t, first)
 			declare(leads, "ROLE_MANAGER", "")
 			if tc.then != "" {
-				declare(quota, "ROLE_IGNORE_QUOTA", ada)
+				declare(quota, "ROLE_IGNORE_QUOTA", "{userName: "+ada+"}")
 			}
 			kubectl(t, w, "", "wait", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s", "agentpool/"+leads) // by the new leader
 			w.becomes(ada, "is as the new leader says", holding(tc.holds...))

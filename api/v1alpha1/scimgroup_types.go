@@ -1,0 +1,161 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ScimGroupSpec is what the identity provider says about one group: the attributes of RFC 7643
+// §4.2 under their standard names. Members are in ScimGroupSlices. A group grants nothing: an
+// AgentPool names the groups that fill it. Written by the SCIM webhook.
+type ScimGroupSpec struct {
+	// displayName is the provider's name for the group, unique without regard to case.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +required
+	DisplayName string `json:"displayName"`
+
+	// externalId is the provider's own identifier of the group, case-exact.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	ExternalID string `json:"externalId,omitempty"`
+
+	// deleted is set when the provider deletes the group: over SCIM it is gone, and the manager
+	// takes its members out of the pools that it fills before it deletes the object.
+	// +optional
+	Deleted bool `json:"deleted,omitempty"`
+
+	// revision of the last write of displayName, externalId or deleted: max(old + 1, Unix
+	// milliseconds). An object older than what the portal has seen is a restored backup.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Revision int64 `json:"revision,omitempty"`
+
+	// round of the last replacement of all members. It orders replacements: a slice that was
+	// written in a newer round is not written again by an older one.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Round int64 `json:"round,omitempty"`
+}
+
+// ScimGroupStatus is what the manager found.
+type ScimGroupStatus struct {
+	// memberCount is how many living users the group contains; updated at most twice a minute.
+	// +optional
+	MemberCount int64 `json:"memberCount"`
+	// pools are the names of the AgentPools that the group fills, sorted.
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=253
+	// +optional
+	Pools []string `json:"pools,omitempty"`
+	// poolNames are the same pools in one line: a column of kubectl shows one value.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	PoolNames string `json:"poolNames,omitempty"`
+	// conditions of the group; docs/reference/conditions.md lists types and reasons.
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// observedGeneration is the generation that this status describes.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// ScimGroup is a group as the identity provider describes it. Its name is its SCIM id: a random
+// UUID that is never reassigned.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=scimgroups,shortName=scg,categories=scim
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="Display name",type=string,JSONPath=`.spec.displayName`
+// +kubebuilder:printcolumn:name="Members",type=integer,JSONPath=`.status.memberCount`
+// +kubebuilder:printcolumn:name="Pools",type=string,JSONPath=`.status.poolNames`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')",message="the name of a ScimGroup is its SCIM id, a lower-case UUID; groups are created through SCIM"
+type ScimGroup struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the identity provider says about the group.
+	// +required
+	Spec ScimGroupSpec `json:"spec"`
+	// status is what the manager found.
+	// +optional
+	Status ScimGroupStatus `json:"status,omitempty,omitzero"`
+}
+
+// ScimGroupList is a list of groups.
+// +kubebuilder:object:root=true
+type ScimGroupList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ScimGroup `json:"items"`
+}
+
+// Limits of a slice. A slice with more members than SliceTarget is split after the write; a write
+// that would exceed SliceMax is preceded by splits.
+const (
+	SliceTarget  = 128
+	SliceMax     = 1024
+	SliceMaxBits = 16
+)
+
+// ScimGroupSliceSpec is a part of one group's members: those whose id begins with the first bits
+// of the slice's prefix.
+//
+// +kubebuilder:validation:XValidation:rule="self.epoch > oldSelf.epoch || self.epoch == oldSelf.epoch && self.bits == oldSelf.bits && self.round >= oldSelf.round",message="the slice was split or replaced meanwhile: read the group again"
+// +kubebuilder:validation:XValidation:rule="self.revision >= oldSelf.revision",message="the slice has a newer revision: read the group again"
+type ScimGroupSliceSpec struct {
+	// bits is how many leading bits of a user's id this slice has in common with its own prefix,
+	// the last four hexadecimal digits of its name. 0 covers every user.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=16
+	Bits int32 `json:"bits"`
+	// epoch grows whenever bits change. A writer carries the epoch that it read, so that a write
+	// decided before a split is refused.
+	// +kubebuilder:validation:Minimum=0
+	Epoch int64 `json:"epoch"`
+	// round of the last replacement of all members that was written here; 0 before the first. It
+	// is always written: the rules of this type and the JSON patches compare it.
+	// +kubebuilder:validation:Minimum=0
+	// +required
+	Round int64 `json:"round"`
+	// revision of the last write of members: max(old + 1, Unix milliseconds). It never goes down,
+	// or a group would look like a restored backup.
+	// +kubebuilder:validation:Minimum=0
+	// +required
+	Revision int64 `json:"revision"`
+	// members are the SCIM ids of users, each with the value true.
+	// +mapType=atomic
+	// +kubebuilder:validation:MaxProperties=1024
+	// +optional
+	Members map[string]bool `json:"members,omitempty"`
+}
+
+// ScimGroupSlice is a part of one group's members. Its name is the group's name, a hyphen and a
+// prefix of four hexadecimal digits; its label iam.lightrun.com/group is the group's name.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=scimgroupslices,shortName=scgs,categories=scim-internal
+// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.metadata.labels.iam\.lightrun\.com/group`
+// +kubebuilder:printcolumn:name="Bits",type=integer,JSONPath=`.spec.bits`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}-[0-9a-f]{4}$')",message="a slice is named by its group's SCIM id, a hyphen and four hexadecimal digits"
+type ScimGroupSlice struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the part of the members that this slice contains.
+	// +required
+	Spec ScimGroupSliceSpec `json:"spec"`
+}
+
+// ScimGroupSliceList is a list of slices.
+// +kubebuilder:object:root=true
+type ScimGroupSliceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []ScimGroupSlice `json:"items"`
+}
