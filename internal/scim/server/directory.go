@@ -31,14 +31,15 @@ type Users interface {
 
 // Groups is the groups that a server serves. Members are never passed as part of a group's attributes.
 type Groups interface {
-	Get(ctx context.Context, id string) (*Resource, error)
+	// Get reads one group as of now, or 404. Without members they are not read.
+	Get(ctx context.Context, id string, members bool) (*Resource, error)
 	List(ctx context.Context, q Query) (Page, error)
 	// Create stores a new group with these members, or 409 uniqueness, or 400 invalidValue when a member is unknown.
 	Create(ctx context.Context, group scim.Object, members []string) (*Resource, error)
 	// Update changes a group's attributes and members. Everything is validated first: an error that is a *scim.Error with a
 	// 4xx status means that nothing was written. Any other means that the change may be done in part, and that repeating it completes it.
 	Update(ctx context.Context, id string, change func(scim.Object) (scim.Object, []patch.MemberChange, error)) (*Resource, error)
-	// Delete removes a group and takes its members out of it.
+	// Delete removes a group: 404 from then on, the name free at once.
 	Delete(ctx context.Context, id string) error
 }
 
