@@ -188,7 +188,7 @@ func BenchmarkRawCreate(b *testing.B) {
 
 func (w world) rawCreate(ctx context.Context, name string) error {
 	u := &v1alpha1.ScimUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerUser}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
 		Spec: v1alpha1.ScimUserSpec{
 			UserName: name, ExternalID: name, DisplayName: "A Person", Title: "Engineer", Department: "Payments",
 			Name: &v1alpha1.Name{GivenName: "A", FamilyName: "Person"}, Emails: []v1alpha1.MultiValue{{Value: name, Type: "work"}},

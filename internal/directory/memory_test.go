@@ -50,7 +50,7 @@ func typicalPerson(i int) *v1alpha1.ScimUser {
 			CreationTimestamp: metav1.Now(), Annotations: map[string]string{AnnotationLastModified: "2026-01-01T00:00:00.000Z"},
 		},
 		Spec: v1alpha1.ScimUserSpec{
-			UserName: name, ExternalID: "00u-" + name, Active: &yes, DisplayName: "Person " + name, Title: "Engineer", Pools: []string{"payments"},
+			UserName: name, ExternalID: "00u-" + name, Active: &yes, DisplayName: "Person " + name, Title: "Engineer",
 			Name:       &v1alpha1.Name{GivenName: "Person", FamilyName: name},
 			Emails:     []v1alpha1.MultiValue{{Value: name, Type: "work", Primary: &yes}},
 			Department: "Payments", EmployeeNumber: "4711",
