@@ -103,3 +103,10 @@ func deletes(kind string) func(*http.Request) bool {
 		return r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/"+kind+"/")
 	}
 }
+
+// creates says whether a request creates an object of a kind.
+func creates(kind string) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/"+kind)
+	}
+}

@@ -21,8 +21,8 @@ import (
 // back at the version that is known. What can't be is left to the controllers, and then the client is told of an error, never that the name is another's: a
 // controller may give the object the name when the holder leaves.
 
-// nameBy gives an object that was just created its name by claim, which may be repeated, or takes the object back. A *scim.Error is the refusal of the name,
-// and says that nothing is left.
+// nameBy gives an object that was just created its name by claim, which may be repeated, or says why not. A *scim.Error is the refusal of the
+// name, and says that nothing is left; after any other error the object may have the name.
 func (d *Directory) nameBy(ctx context.Context, o client.Object, begun time.Time, claim func() error) error {
 	err := errBusy("name what was created")
 	for attempt := range attempts {
@@ -41,9 +41,6 @@ func (d *Directory) nameBy(ctx context.Context, o client.Object, begun time.Time
 	}
 	if err == nil {
 		err = d.confirm(ctx, o, begun)
-	}
-	if err != nil {
-		d.takeBack(ctx, o)
 	}
 	return err
 }
@@ -67,18 +64,17 @@ func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Tim
 	return nil
 }
 
-// takeBack gives up an object that has its name, by which others may have found it, provided that
-// nobody wrote to it since. Its controller may have begun its work, so a tombstone is left for it.
-// Otherwise the object stays, and the client, who got an error, finds it when it repeats. gone says
-// that it is given up.
-func (d *Directory) takeBack(ctx context.Context, o client.Object) (gone bool) {
+// takeBack gives up a user who has the name, by which others may have found them, provided that nobody
+// wrote to the object since. The controller may have begun its work, so a tombstone is left for it.
+// Otherwise the object stays, and the client, which got an error, finds it when it repeats. (A group is
+// never taken back: a change of its members does not show in its version.)
+func (d *Directory) takeBack(ctx context.Context, o *v1alpha1.ScimUser) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	err := d.bury(ctx, o)
 	if err != nil {
 		d.log.Info("Leaving an object that was not completed to the controller", "object", client.ObjectKeyFromObject(o).String(), "error", err.Error())
 	}
-	return err == nil
 }
 
 // withdraw erases an object that was refused its name, as it was read. again says that somebody wrote to it meanwhile, who may have found it under the name

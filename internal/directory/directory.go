@@ -58,9 +58,9 @@ type Directory struct {
 	members *memberships
 	config  atomic.Pointer[v1alpha1.IdentityConfiguration]
 
-	ofPeople, ofGroups, ofSlices *source
-	poolsKnown, configKnown      atomic.Bool // a list came
-	lag                          *prometheus.HistogramVec
+	ofPeople, ofGroups, ofSlices, ofClaims *source
+	poolsKnown, configKnown                atomic.Bool // a list came
+	lag                                    *prometheus.HistogramVec
 }
 
 // New makes a directory. It doesn't speak to the API server yet.
@@ -73,7 +73,8 @@ func New(o Options) (*Directory, error) {
 		namespace: o.Namespace, log: o.Log, now: o.Now,
 		people: newTable[*person](), groups: newTable[*group](), slices: newTable[*slice](), pools: newTable[pool](), members: newMemberships(),
 		ofPeople: newSource("ScimUser", "scimusers"), ofGroups: newSource("ScimGroup", "scimgroups"), ofSlices: newSource("ScimGroupSlice", "scimgroupslices"),
-		lag: newLagHistogram(),
+		ofClaims: newSource("NameClaim", "nameclaims"),
+		lag:      newLagHistogram(),
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -95,6 +96,7 @@ func New(o Options) (*Directory, error) {
 	})
 	d.slices.stored = d.indexMembers
 	d.people.lag.seconds, d.groups.lag.seconds, d.slices.lag.seconds = d.lag.WithLabelValues("ScimUser"), d.lag.WithLabelValues("ScimGroup"), d.lag.WithLabelValues("ScimGroupSlice")
+	d.ofClaims.listed() // the cache does not follow claims
 	d.probes()
 	return d, nil
 }

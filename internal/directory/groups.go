@@ -111,7 +111,8 @@ func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*s
 	return g.resource(have)
 }
 
-// createNamed creates the group and gives it its name, or takes everything back.
+// createNamed creates the group and gives it its name. One that is refused it is taken back; after
+// another error the group may be found by its name, and stays: it is whole.
 func (g groups) createNamed(ctx context.Context, have *v1alpha1.ScimGroup) error {
 	begun := g.now()
 	if err := g.create(ctx, have); err != nil {

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim/server"
 )
@@ -176,7 +175,11 @@ func (g groups) byName(ctx context.Context, name string) ([]*record[*group], err
 		if err != nil {
 			return nil, err
 		}
-		have, ok = &live, found && !claims.MadeByWebhook(&live) && names.Fold(live.Spec.DisplayName) == names.Fold(name)
+		if ok, err = g.unnamed(ctx, g.ofGroups, found, &live); err != nil {
+			return nil, err
+		}
+		ok = ok && names.Fold(live.Spec.DisplayName) == names.Fold(name)
+		have = &live
 	}
 	if !ok {
 		return nil, nil

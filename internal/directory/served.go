@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/scim"
 )
@@ -38,7 +39,7 @@ const (
 	causeNotServed metav1.CauseType = "NotServed"
 )
 
-// source is one kind that the cache follows and that cannot be served without its definition.
+// source is one kind that nothing can be served without.
 type source struct {
 	kind, plural string
 	probe        func(ctx context.Context) error // a create as a dry run
@@ -49,7 +50,7 @@ type source struct {
 	recovering bool     // the next list ends missing
 	held       []func() // removals that are held back
 	doubts     chan struct{}
-	restart    context.CancelFunc // of the reflector
+	restart    context.CancelFunc // of the reflector; nil for a kind that the cache does not follow
 }
 
 func newSource(kind, plural string) *source {
@@ -150,7 +151,10 @@ func (s *source) settle(ctx context.Context) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.missing && !s.recovering && s.restart != nil {
+	switch {
+	case s.restart == nil:
+		s.missing = false
+	case s.missing && !s.recovering:
 		s.restart() // list again
 	}
 	return !s.missing && len(s.held) == 0
@@ -162,9 +166,11 @@ func (s *source) ask(ctx context.Context) (served bool, err error) {
 	defer cancel()
 	err = s.probe(ctx)
 	switch {
-	case err == nil, apierrors.IsInvalid(err), apierrors.IsForbidden(err), apierrors.IsAlreadyExists(err):
+	case err == nil, apierrors.IsInvalid(err), apierrors.IsAlreadyExists(err):
 		return true, nil
-	case apierrors.IsMethodNotSupported(err), apierrors.HasStatusCause(err, causeNotServed):
+	case apierrors.IsForbidden(err): // the definition is being deleted, or our rights went with it
+		return false, nil
+	case apierrors.HasStatusCause(err, causeNotServed):
 		return false, nil
 	}
 	return false, fmt.Errorf("probe %s: %w", s.plural, err)
@@ -181,12 +187,28 @@ func (s *source) confirm(ctx context.Context) error {
 	return errNotServed(s.kind)
 }
 
+// unnamed is asked about an object that the cache has under a name of which the API server says that
+// nobody has it: read is what there is of the object. It says whether the object is to be found all the
+// same, because it was restored and its claim is yet to be made. An error means that its kind is gone,
+// or that of the claims.
+func (d *Directory) unnamed(ctx context.Context, from *source, found bool, read client.Object) (bool, error) {
+	switch {
+	case found && !claims.MadeByWebhook(read):
+		return true, nil
+	case found:
+		return false, d.ofClaims.confirm(ctx)
+	}
+	return false, d.gone(ctx, from, true, read)
+}
+
 func errNotServed(kind string) error {
 	return scim.Failure(http.StatusServiceUnavailable, "The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; repeat the request.", kind)
 }
 
 // sources are the kinds that nothing can be served without.
-func (d *Directory) sources() []*source { return []*source{d.ofPeople, d.ofGroups, d.ofSlices} }
+func (d *Directory) sources() []*source {
+	return []*source{d.ofPeople, d.ofGroups, d.ofSlices, d.ofClaims}
+}
 
 // probes sets how each kind is probed: an object that is valid, for a name that nobody has.
 func (d *Directory) probes() {
@@ -201,6 +223,12 @@ func (d *Directory) probes() {
 	})
 	d.ofGroups.probe = dryRun(func() client.Object {
 		return &v1alpha1.ScimGroup{ObjectMeta: meta(uuid.NewString()), Spec: v1alpha1.ScimGroupSpec{DisplayName: "probe"}}
+	})
+	d.ofClaims.probe = dryRun(func() client.Object {
+		return &v1alpha1.NameClaim{
+			ObjectMeta: meta(claims.ObjectName(v1alpha1.ClaimUser, uuid.NewString())),
+			Spec:       v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser, Holder: v1alpha1.ClaimHolder{Name: "probe", UID: "probe"}},
+		}
 	})
 	d.ofSlices.probe = dryRun(func() client.Object {
 		return &v1alpha1.ScimGroupSlice{ObjectMeta: meta(groupslice.Name(uuid.NewString(), 0))}

@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -102,6 +103,10 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 		return nil, refused(err)
 	}
 	err = u.nameBy(ctx, user, begun, func() error { return u.claimName(ctx, user, spec.UserName) })
+	var refusal *scim.Error
+	if err != nil && !errors.As(err, &refusal) {
+		u.takeBack(ctx, user)
+	}
 	if err != nil {
 		return nil, err
 	}
