@@ -59,7 +59,8 @@ type Directory struct {
 	config  atomic.Pointer[v1alpha1.IdentityConfiguration]
 
 	ofPeople, ofGroups, ofSlices, ofClaims *source
-	poolsKnown, configKnown                atomic.Bool // a list came
+	ofPools                                *source
+	configKnown                            atomic.Bool // a list came
 	lag                                    *prometheus.HistogramVec
 }
 
@@ -73,8 +74,8 @@ func New(o Options) (*Directory, error) {
 		namespace: o.Namespace, log: o.Log, now: o.Now,
 		people: newTable[*person](), groups: newTable[*group](), slices: newTable[*slice](), pools: newTable[pool](), members: newMemberships(),
 		ofPeople: newSource("ScimUser", "scimusers"), ofGroups: newSource("ScimGroup", "scimgroups"), ofSlices: newSource("ScimGroupSlice", "scimgroupslices"),
-		ofClaims: newSource("NameClaim", "nameclaims"),
-		lag:      newLagHistogram(),
+		ofClaims: newSource("NameClaim", "nameclaims"), ofPools: newSource("AgentPool", "agentpools"),
+		lag: newLagHistogram(),
 	}
 	if d.now == nil {
 		d.now = time.Now
@@ -105,7 +106,7 @@ func New(o Options) (*Directory, error) {
 func (d *Directory) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	work := []func(context.Context){d.watchPeople, d.watchGroups, d.watchSlices, d.watchPools, d.watchConfiguration}
-	for _, s := range d.sources() {
+	for _, s := range append(d.sources(), d.ofPools) {
 		work = append(work, s.watchDoubts)
 	}
 	for _, run := range work {
@@ -125,7 +126,7 @@ func (d *Directory) Synced() bool {
 			return false
 		}
 	}
-	return d.configKnown.Load()
+	return d.configKnown.Load() && d.ofPools.isKnown()
 }
 
 // missing is a kind that the API server does not serve; empty for none.

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/groupslice"
@@ -107,7 +108,7 @@ func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*s
 	if err := g.createNamed(ctx, have); err != nil {
 		return nil, err
 	}
-	g.ownPool(ctx, have)
+	g.makeOwnPool(ctx, have)
 	return g.resource(have)
 }
 
@@ -160,15 +161,21 @@ func (g groups) claimName(ctx context.Context, have *v1alpha1.ScimGroup, name st
 	return err
 }
 
-// ownPool takes the first step for a group that no pool names: a pool of its own. The manager maintains
+// ownPool is the pool that a group has which no pool names.
+func ownPool(namespace, group string) *v1alpha1.AgentPool {
+	return &v1alpha1.AgentPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},
+		Spec:       v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: group}}},
+	}
+}
+
+// makeOwnPool takes the first step for a group that no pool names: a pool of its own. The manager maintains
 // that rule, so a failure is only logged; the group exists whatever becomes of pools.
-func (g groups) ownPool(ctx context.Context, have *v1alpha1.ScimGroup) {
-	if !g.poolsKnown.Load() || g.named(have) {
+func (g groups) makeOwnPool(ctx context.Context, have *v1alpha1.ScimGroup) {
+	if !g.ofPools.isFilled() || g.ofPools.isMissing() || g.named(have) {
 		return
 	}
-	p := &v1alpha1.AgentPool{Spec: v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: have.Name}}}}
-	p.Namespace, p.Name = g.namespace, have.Name
-	if err := g.create(ctx, p); err != nil && !apierrors.IsAlreadyExists(err) {
+	if err := g.create(ctx, ownPool(g.namespace, have.Name)); err != nil && !apierrors.IsAlreadyExists(err) {
 		g.log.Info("Leaving a group's own pool to the manager", "group", have.Name, "error", err.Error())
 	}
 }

@@ -63,6 +63,9 @@ func (s *source) isFilled() bool {
 	return s.filled
 }
 
+// isKnown says whether the cache has a list of the kind, or that there is none to have.
+func (s *source) isKnown() bool { return s.isFilled() || s.isMissing() }
+
 func (s *source) isMissing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -205,7 +208,8 @@ func errNotServed(kind string) error {
 	return scim.Failure(http.StatusServiceUnavailable, "The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; repeat the request.", kind)
 }
 
-// sources are the kinds that nothing can be served without.
+// sources are the kinds that nothing can be served without. Pools are not among them: groups exist
+// whatever becomes of pools.
 func (d *Directory) sources() []*source {
 	return []*source{d.ofPeople, d.ofGroups, d.ofSlices, d.ofClaims}
 }
@@ -224,6 +228,7 @@ func (d *Directory) probes() {
 	d.ofGroups.probe = dryRun(func() client.Object {
 		return &v1alpha1.ScimGroup{ObjectMeta: meta(uuid.NewString()), Spec: v1alpha1.ScimGroupSpec{DisplayName: "probe"}}
 	})
+	d.ofPools.probe = dryRun(func() client.Object { return ownPool(d.namespace, uuid.NewString()) })
 	d.ofClaims.probe = dryRun(func() client.Object {
 		return &v1alpha1.NameClaim{
 			ObjectMeta: meta(claims.ObjectName(v1alpha1.ClaimUser, uuid.NewString())),
@@ -273,10 +278,9 @@ func pluralOf(path string) string {
 	return ""
 }
 
-// lost notes that the API server does not serve a resource. Pools are not among the sources: groups
-// exist whatever becomes of them.
+// lost notes that the API server does not serve a resource.
 func (d *Directory) lost(plural string) {
-	for _, s := range d.sources() {
+	for _, s := range append(d.sources(), d.ofPools) {
 		if s.plural == plural {
 			s.lost()
 		}

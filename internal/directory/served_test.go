@@ -10,7 +10,9 @@ import (
 	"time"
 
 	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"lightrun.com/scim-operator/internal/testing/controlplane"
@@ -98,17 +100,20 @@ func TestKindIsNotServed(t *testing.T) {
 			}
 			crds := filepath.Join(controlplane.Root(), "config", "crd", "bases", "iam.lightrun.com_"+plural+".yaml")
 			eventually(t, func() bool {
-				_, err := envtest.InstallCRDs(plane.Config, envtest.CRDInstallOptions{Paths: []string{crds}, ErrorIfPathMissing: true})
-				return err == nil
+				return apierrors.IsNotFound(plane.Client.Get(t.Context(), client.ObjectKeyFromObject(definition), definition))
 			})
+			if _, err := envtest.InstallCRDs(plane.Config, envtest.CRDInstallOptions{Paths: []string{crds}, ErrorIfPathMissing: true}); err != nil {
+				t.Fatal(err)
+			}
 			back := time.Now()
 			eventually(t, func() bool { return d.Configuration().Known })
 			t.Logf("served again %s after the definition was there", time.Since(back))
-			want := map[string]int{"scimusers": 0}
-			if n, ok := want[plural]; ok {
-				if _, results, _ := ask(t, base+"/Users?count=1"); results != n {
-					t.Errorf("there are %d users, must be %d", results, n)
-				}
+			want := len(people)
+			if plural == "scimusers" {
+				want = 0 // they went with the definition
+			}
+			if _, results, _ := ask(t, base+"/Users?count=1"); results != want {
+				t.Errorf("there are %d users, must be %d", results, want)
 			}
 			if id := createUser(t, d, "somebody new"); !d.Knows(id) {
 				t.Error("what is created must be known")

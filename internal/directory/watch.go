@@ -144,9 +144,9 @@ type noted[T any] struct {
 // watchTable feeds a table. recordOf may be asked about one object often, so it reuses what a status
 // write left as it was. An object with a tombstone is gone; one that is removed without is gone once
 // from says so.
-func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *table[T], from *source, synced func(), example O, list func() client.ObjectList, recordOf func(O) (*record[T], error)) {
+func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *table[T], from *source, example O, list func() client.ObjectList, recordOf func(O) (*record[T], error)) {
 	follow(ctx, d, from, example, list, &feed[O, noted[T]]{
-		synced: synced,
+		synced: from.listed,
 		reduce: func(o O) (n noted[T], err error) {
 			n.id = o.GetName()
 			if n.version, err = version(o.GetResourceVersion()); err == nil && !claims.Gone(o) {
@@ -172,7 +172,7 @@ func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *ta
 			if err != nil {
 				return err
 			}
-			if from != nil && t.get(o.GetName()) != nil && !claims.Gone(o) {
+			if t.get(o.GetName()) != nil && !claims.Gone(o) {
 				from.hold(func() { t.watchedGone(o.GetName(), v, true) })
 				return nil
 			}
@@ -197,23 +197,23 @@ func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *ta
 }
 
 func (d *Directory) watchPeople(ctx context.Context) {
-	watchTable(ctx, d, d.people, d.ofPeople, d.ofPeople.listed, &v1alpha1.ScimUser{},
+	watchTable(ctx, d, d.people, d.ofPeople, &v1alpha1.ScimUser{},
 		func() client.ObjectList { return &v1alpha1.ScimUserList{} }, d.personRecord)
 }
 
 func (d *Directory) watchGroups(ctx context.Context) {
-	watchTable(ctx, d, d.groups, d.ofGroups, d.ofGroups.listed, &v1alpha1.ScimGroup{},
+	watchTable(ctx, d, d.groups, d.ofGroups, &v1alpha1.ScimGroup{},
 		func() client.ObjectList { return &v1alpha1.ScimGroupList{} }, d.groupRecord)
 }
 
 func (d *Directory) watchSlices(ctx context.Context) {
-	watchTable(ctx, d, d.slices, d.ofSlices, d.ofSlices.listed, &v1alpha1.ScimGroupSlice{},
+	watchTable(ctx, d, d.slices, d.ofSlices, &v1alpha1.ScimGroupSlice{},
 		func() client.ObjectList { return &v1alpha1.ScimGroupSliceList{} }, d.sliceRecord)
 }
 
 // watchPools follows what pools say of groups.
 func (d *Directory) watchPools(ctx context.Context) {
-	watchTable(ctx, d, d.pools, nil, func() { d.poolsKnown.Store(true) }, &v1alpha1.AgentPool{},
+	watchTable(ctx, d, d.pools, d.ofPools, &v1alpha1.AgentPool{},
 		func() client.ObjectList { return &v1alpha1.AgentPoolList{} }, d.poolRecord)
 }
 
