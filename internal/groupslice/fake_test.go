@@ -161,8 +161,11 @@ func (f *fakeAPI) Patch(ctx context.Context, o client.Object, p client.Patch, _ 
 		if err != nil {
 			return err
 		}
-		if patched.GetResourceVersion() != have.GetResourceVersion() || patched.GetUID() != have.GetUID() {
-			return apierrors.NewConflict(resource(o), o.GetName(), fmt.Errorf("precondition failed"))
+		switch {
+		case patched.GetResourceVersion() != have.GetResourceVersion():
+			return apierrors.NewConflict(resource(o), o.GetName(), fmt.Errorf("it was changed"))
+		case patched.GetUID() != have.GetUID():
+			return invalid(o, "metadata.uid", "field is immutable")
 		}
 		if err := f.validate(patched, have); err != nil {
 			return err
@@ -258,8 +261,12 @@ func (f *fakeAPI) validate(o, before client.Object) error {
 	if problem == "" {
 		return nil
 	}
-	return apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("ScimGroupSlice").GroupKind(), o.GetName(),
-		field.ErrorList{field.Invalid(field.NewPath("spec"), "spec", problem)})
+	return invalid(o, "spec", problem)
+}
+
+func invalid(o client.Object, path, problem string) error {
+	kind := v1alpha1.GroupVersion.WithKind("ScimGroupSlice").GroupKind()
+	return apierrors.NewInvalid(kind, o.GetName(), field.ErrorList{field.Invalid(field.NewPath(path), "", problem)})
 }
 
 const groupID = "0c5a3a8e-6a4f-4f4e-9c1c-0a5f1a5b9f00"
