@@ -35,7 +35,8 @@ type fakeAPI struct {
 	// before is called before a request takes effect, after once it has; an error ends the request
 	// there, as if the connection broke.
 	before, after func(ctx context.Context, verb, name string) error
-	most          int // members of a slice
+	most          int    // members of a slice
+	refuse        string // a member that no slice may have
 
 	mu      sync.Mutex
 	version int
@@ -253,6 +254,8 @@ func (f *fakeAPI) validate(o, before client.Object) error {
 		}
 	}
 	switch {
+	case spec.Members[f.refuse]:
+		problem = "this member is refused"
 	case len(spec.Members) > f.most:
 		problem = "too many members"
 	case spec.Bits < 0 || spec.Bits > v1alpha1.SliceMaxBits || spec.Epoch < 0 || spec.Round < 0 || spec.Revision < 0:
