@@ -8,8 +8,8 @@ import (
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -189,7 +189,7 @@ func (s *Store) batch(l *lane, parts []*part) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(live[0].call.ctx), s.options.Wait)
 	defer cancel()
-	if size := s.store(ctx, l, live); size > v1alpha1.SliceTarget {
+	if size := s.store(ctx, l, live); size > s.limits.target {
 		s.split(ctx, l.group, l.prefix)
 	}
 }
@@ -220,7 +220,7 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
 			fail(nil)
 			return size
 		case again:
-			if attempt > 0 && pause(ctx, attempt) != nil {
+			if attempt > 0 && s.pause(ctx, attempt) != nil {
 				return fail(ctx.Err())
 			}
 		case refused:
@@ -306,7 +306,7 @@ func added(changes map[string]bool) int {
 
 // try makes one write of the changes.
 func (s *Store) try(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (int, error) {
-	if k.size+added(changes) > v1alpha1.SliceMax {
+	if k.size+added(changes) > s.limits.most {
 		return s.rewrite(ctx, group, k, changes, attempt)
 	}
 	body, err := s.mergePatch(ctx, k, changes)
@@ -387,7 +387,7 @@ func (s *Store) judge(ctx context.Context, group string, k known, changes map[st
 		return failed
 	}
 	now := s.learn(group, o)
-	tooLarge := now.size+added(changes) > v1alpha1.SliceMax // splits first, the next time
+	tooLarge := now.size+added(changes) > s.limits.most // splits first, the next time
 	if code == http.StatusConflict || now.epoch != k.epoch || now.revision != k.revision || tooLarge {
 		return again
 	}

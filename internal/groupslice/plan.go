@@ -9,6 +9,10 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
+// limits are how many users a slice may have: more than target and it is split after the write; more
+// than most and it is split before. Tests have smaller ones than v1alpha1's.
+type limits struct{ target, most int }
+
 // leaf is a slice as it is to be.
 type leaf struct {
 	prefix uint16
@@ -18,40 +22,40 @@ type leaf struct {
 
 // tooManyError says that more users than a slice takes have the same first 16 bits.
 type tooManyError struct {
-	prefix uint16
-	count  int
+	prefix      uint16
+	count, most int
 }
 
 func (e *tooManyError) Error() string {
-	return fmt.Sprintf("%d members have ids that begin with %04x; a group takes %d of these", e.count, e.prefix, v1alpha1.SliceMax)
+	return fmt.Sprintf("%d members have ids that begin with %04x; a group takes %d of these", e.count, e.prefix, e.most)
 }
 
 // partition divides what the slice (prefix, bits) covers into leaves, by prefix, so that none has
-// more than SliceTarget users where bits allow it. The first leaf has the prefix of the slice.
+// more than target users where bits allow it. The first leaf has the prefix of the slice.
 // A tooManyError says that bits do not suffice.
-func partition(prefix uint16, bits int32, users []string) ([]leaf, error) {
+func (m limits) partition(prefix uint16, bits int32, users []string) ([]leaf, error) {
 	sorted := slices.Clone(users)
 	slices.SortFunc(sorted, func(a, b string) int {
 		return cmp.Or(cmp.Compare(Place(a), Place(b)), cmp.Compare(a, b))
 	})
-	leaves := halve(nil, leaf{prefix, bits, sorted})
+	leaves := m.halve(nil, leaf{prefix, bits, sorted})
 	for _, l := range leaves {
-		if len(l.users) > v1alpha1.SliceMax {
-			return nil, &tooManyError{l.prefix, len(l.users)}
+		if len(l.users) > m.most {
+			return nil, &tooManyError{l.prefix, len(l.users), m.most}
 		}
 	}
 	return leaves, nil
 }
 
 // halve appends the leaves that l is divided into.
-func halve(out []leaf, l leaf) []leaf {
-	if len(l.users) <= v1alpha1.SliceTarget || l.bits == v1alpha1.SliceMaxBits {
+func (m limits) halve(out []leaf, l leaf) []leaf {
+	if len(l.users) <= m.target || l.bits == v1alpha1.SliceMaxBits {
 		return append(out, l)
 	}
 	bits := l.bits + 1
 	upper := l.prefix | 1<<(v1alpha1.SliceMaxBits-bits)
 	i := sort.Search(len(l.users), func(i int) bool { return Place(l.users[i]) >= upper })
-	return halve(halve(out, leaf{l.prefix, bits, l.users[:i]}), leaf{upper, bits, l.users[i:]})
+	return m.halve(m.halve(out, leaf{l.prefix, bits, l.users[:i]}), leaf{upper, bits, l.users[i:]})
 }
 
 // next is the prefix of the slice to look at for a place when the one with this prefix does not

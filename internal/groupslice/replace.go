@@ -41,7 +41,7 @@ func (s *Store) Replace(ctx context.Context, group string, members []string) err
 		if !errors.Is(err, errOvertaken) {
 			return err
 		}
-		if err := pause(ctx, attempt); err != nil {
+		if err := s.pause(ctx, attempt); err != nil {
 			return err
 		}
 		if all, err = s.list(ctx, group); err != nil {
@@ -70,7 +70,7 @@ func (s *Store) raiseRound(ctx context.Context, group string, all []v1alpha1.Sci
 		case status(err) != http.StatusConflict && !absent(err):
 			return 0, err
 		}
-		if err := pause(ctx, attempt); err != nil {
+		if err := s.pause(ctx, attempt); err != nil {
 			return 0, err
 		}
 	}
@@ -86,7 +86,7 @@ type replacement struct {
 // replaceAll writes a round into the slices in force that have an older one: first the slices that
 // need no split and those that are to come into force, then those that are to be narrowed.
 func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) error {
-	todo, err := replacements(all, target, round)
+	todo, err := s.limits.replacements(all, target, round)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.Sci
 
 // replacements are the slices in force with an older round, from the highest prefix down, with the
 // leaves that each is to become.
-func replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) ([]*replacement, error) {
+func (m limits) replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) ([]*replacement, error) {
 	users := slices.Collect(maps.Keys(target))
 	slices.SortFunc(users, func(a, b string) int { return int(Place(a)) - int(Place(b)) })
 	var out []*replacement
@@ -167,7 +167,7 @@ func replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round i
 		if w.Spec.Round >= round {
 			continue
 		}
-		leaves, err := partition(prefix, w.Spec.Bits, mine)
+		leaves, err := m.partition(prefix, w.Spec.Bits, mine)
 		if err != nil {
 			return nil, err
 		}
@@ -189,6 +189,9 @@ type operation struct {
 // do not make it wait. The epoch also says that the other leaves are still as they were written.
 func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, l leaf, round int64) error {
 	for range replaceTries {
+		if w.Spec.Round >= round {
+			return nil // a newer replacement overwrote this one
+		}
 		revision := s.revision(w.Spec.Revision, s.options.Clock())
 		operations := []operation{
 			{"test", "/metadata/uid", w.UID},
@@ -207,10 +210,7 @@ func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlic
 		if !outdated {
 			return err
 		}
-		if w.Spec.Round >= round {
-			return nil // a newer replacement overwrote this one
-		}
-		if err := pause(ctx, 0); err != nil {
+		if err := s.pause(ctx, 0); err != nil {
 			return err
 		}
 	}

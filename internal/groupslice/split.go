@@ -25,7 +25,7 @@ func (s *Store) split(ctx context.Context, group string, prefix uint16) {
 			return
 		}
 		_, err := s.rewrite(ctx, group, k, nil, attempt)
-		if !errors.Is(err, errOvertaken) || pause(ctx, attempt) != nil {
+		if !errors.Is(err, errOvertaken) || s.pause(ctx, attempt) != nil {
 			return
 		}
 	}
@@ -45,7 +45,7 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, changes map[
 			return 0, errOvertaken
 		}
 	}
-	leaves, err := partition(now.prefix, w.Spec.Bits, applied(w.Spec.Members, changes))
+	leaves, err := s.limits.partition(now.prefix, w.Spec.Bits, applied(w.Spec.Members, changes))
 	if err != nil {
 		return 0, err
 	}
@@ -145,7 +145,7 @@ func (s *Store) narrow(
 func (s *Store) carryOver(
 	ctx context.Context, w *v1alpha1.ScimGroupSlice, leaves []leaf, written []*v1alpha1.ScimGroupSlice, changes map[string]bool,
 ) ([]leaf, error) {
-	now, err := partition(leaves[0].prefix, w.Spec.Bits, applied(w.Spec.Members, changes))
+	now, err := s.limits.partition(leaves[0].prefix, w.Spec.Bits, applied(w.Spec.Members, changes))
 	if err != nil {
 		return nil, err
 	}

@@ -70,6 +70,8 @@ type Store struct {
 	client    client.Client
 	namespace string
 	options   Options
+	limits    limits
+	jitter    func(longest time.Duration) time.Duration
 	layout    layout
 
 	mu    sync.Mutex
@@ -88,13 +90,18 @@ func NewStore(c client.Client, namespace string, o Options) *Store {
 	if o.Wait == 0 {
 		o.Wait = defaultWait
 	}
-	return &Store{client: c, namespace: namespace, options: o, lanes: map[string]*lane{}, slots: make(chan struct{}, lanesMax)}
+	return &Store{
+		client: c, namespace: namespace, options: o,
+		limits: limits{v1alpha1.SliceTarget, v1alpha1.SliceMax},
+		jitter: func(longest time.Duration) time.Duration { return rand.N(longest) },
+		lanes:  map[string]*lane{}, slots: make(chan struct{}, lanesMax),
+	}
 }
 
 // Create writes the slices of a new group. The ScimGroup is created afterwards, so that a group
 // that can be found has all of its members. It writes at most 2n/128 slices for n members, or one.
 func (s *Store) Create(ctx context.Context, group string, members []string) error {
-	leaves, err := partition(0, 0, slices.Collect(maps.Keys(set(members))))
+	leaves, err := s.limits.partition(0, 0, slices.Collect(maps.Keys(set(members))))
 	if err != nil {
 		return err
 	}
@@ -201,9 +208,8 @@ func (s *Store) revision(old int64, seen time.Time) int64 {
 
 // pause waits a random time that grows with the attempts, so that two that fail because of each
 // other do not go on doing so.
-func pause(ctx context.Context, attempt int) error {
-	longest := time.Millisecond << min(attempt+2, 8)
-	timer := time.NewTimer(rand.N(longest))
+func (s *Store) pause(ctx context.Context, attempt int) error {
+	timer := time.NewTimer(s.jitter(time.Millisecond << min(attempt+2, 8)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
