@@ -149,12 +149,17 @@ func TestGroupChangesFromTwoReplicas(t *testing.T) {
 // stored lists who is in a group according to the API server.
 func (w world) stored(t *testing.T, group string) []string {
 	t.Helper()
+	return groupslice.Members(w.slicesOf(t, group))
+}
+
+func (w world) slicesOf(t *testing.T, group string) []v1alpha1.ScimGroupSlice {
+	t.Helper()
 	var all v1alpha1.ScimGroupSliceList
 	err := w.Client.List(t.Context(), &all, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelGroup: group})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return groupslice.Members(all.Items)
+	return all.Items
 }
 
 // TestChangesFollowEachOtherAcrossReplicas: what one replica answered, the next change on another replica builds on, though that one's cache may be
