@@ -37,6 +37,8 @@ func storeError(id string, err error) error {
 	switch {
 	case errors.Is(err, groupslice.ErrGroupGone):
 		return errNoGroup(id)
+	case errors.Is(err, groupslice.ErrIncomplete):
+		return scim.Failure(http.StatusServiceUnavailable, "A part of the members of the Group %q is missing in the cluster: restore its ScimGroupSlices, or delete the group and push it again.", clip(id))
 	case errors.Is(err, groupslice.ErrBusy):
 		return scim.Failure(http.StatusServiceUnavailable, "Too many requests change the members of this group at once. Repeat the request: what was done already is not done twice.")
 	}

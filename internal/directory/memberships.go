@@ -222,6 +222,14 @@ func inForce(parts []part, place uint16) *part {
 	return best
 }
 
+// knows says whether a user is in any slice, in force or not.
+func (m *memberships) knows(id uuid.UUID) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	_, ok := m.numbers[id]
+	return ok
+}
+
 // contains says whether a user is in a group.
 func (m *memberships) contains(group string, id uuid.UUID) bool {
 	m.mu.RLock()

@@ -53,7 +53,8 @@ func (d *Directory) personRecord(u *v1alpha1.ScimUser) (*record[*person], error)
 	}
 	tag := userVersion(u)
 	key := listKey(u.CreationTimestamp.Unix(), u.Name)
-	r := &server.Resource{Type: schema.User(), ID: u.Name, Version: tag, Key: key, Links: d.groupsOf(u.Name)}
+	r := &server.Resource{Type: schema.User(), ID: u.Name, Version: tag, Key: key}
+	r.Links, r.Unlinked = d.groupsOf(u.Name)
 	if have := d.people.get(u.Name); have != nil && have.value.resource.Version == tag && have.value.modified == p.modified {
 		r.JSON = have.value.resource.JSON
 	} else if r.JSON, err = encodeUser(u, tag); err != nil {
@@ -83,11 +84,12 @@ func (p *person) link(id string) server.Link {
 	return server.Link{ID: id, Display: p.label, Type: "User"}
 }
 
-// groupsOf lists a person's groups (RFC 7643 §4.1.2), in the order of lists.
-func (d *Directory) groupsOf(id string) iter.Seq[server.Link] {
+// groupsOf lists a person's groups (RFC 7643 §4.1.2), in the order of lists. none says that there are
+// none.
+func (d *Directory) groupsOf(id string) (links iter.Seq[server.Link], none func() bool) {
 	user, ok := userID(id)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	return func(yield func(server.Link) bool) {
 		for _, g := range d.groupsContaining(user) {
@@ -95,7 +97,7 @@ func (d *Directory) groupsOf(id string) iter.Seq[server.Link] {
 				return
 			}
 		}
-	}
+	}, func() bool { return !d.members.knows(user) }
 }
 
 // groupsContaining are the groups that a user is in, as the cache has them, in the order of lists.

@@ -290,6 +290,11 @@ func (f *fakeAPI) slices() []v1alpha1.ScimGroupSlice {
 // with a higher prefix and to newer rounds.
 func (f *fakeAPI) invariant() error {
 	all := f.slices()
+	for _, user := range people {
+		if Lookup(all, user) == nil {
+			return fmt.Errorf("%s is covered by no slice: %s", user, describe(all))
+		}
+	}
 	at := 0
 	for _, s := range InForce(all) {
 		prefix, _ := Prefix(s.Name)
@@ -298,7 +303,7 @@ func (f *fakeAPI) invariant() error {
 		}
 		at += width(s.Spec.Bits)
 		for user := range s.Spec.Members {
-			if Lookup(all, user).Name != s.Name {
+			if in := Lookup(all, user); in == nil || in.Name != s.Name {
 				return fmt.Errorf("%s is in %s, which does not cover it: %s", user, s.Name, describe(all))
 			}
 		}

@@ -80,6 +80,13 @@ type Resource struct {
 	JSON []byte
 	// Links is what follows from other resources: a User's groups, a Group's members. nil for none.
 	Links iter.Seq[Link]
+	// Unlinked, if set, says at little cost that Links has none now.
+	Unlinked func() bool
+}
+
+// linked says whether there may be links.
+func (r *Resource) linked() bool {
+	return r.Links != nil && (r.Unlinked == nil || !r.Unlinked())
 }
 
 // Link is one element of a User's groups or of a Group's members.
@@ -122,7 +129,7 @@ func (r *Resource) appendFixed(dst []byte, base string) []byte {
 
 // appendLinks puts the links before the closing brace that dst ends in. A stream, if there is one, takes what there is after each.
 func (r *Resource) appendLinks(dst []byte, base string, stream *chunks) []byte {
-	if r.Links == nil {
+	if !r.linked() {
 		return dst
 	}
 	return r.appendSomeLinks(dst, base, stream)
@@ -182,7 +189,7 @@ func appendString(dst []byte, s string) []byte {
 // Object decodes the resource. Links are part of it only when withLinks is true, since a group may have very many.
 func (r *Resource) Object(base string, withLinks bool) (scim.Object, error) {
 	o, err := scim.DecodeJSON(r.appendFixed(nil, base), scim.Limits{})
-	if err != nil || !withLinks || r.Links == nil {
+	if err != nil || !withLinks || !r.linked() {
 		return o, err
 	}
 	attribute, endpoint := r.linkage()
