@@ -114,7 +114,8 @@ const (
 	// ScimUser is gone and that were found by the time that it gives (RFC 3339).
 	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
 
-	// AnnotationRequest on a ScimUser or AgentPool is the id of the request that last changed what the provider says of it.
+	// AnnotationRequest on a ScimUser, ScimGroup or ScimGroupSlice is the request that last wrote what
+	// the provider says, <revision>/<id>. It counts while the object has that revision.
 	AnnotationRequest = "iam.lightrun.com/request-id"
 	// AnnotationTrace beside it is the traceparent of that request, while traces are on.
 	AnnotationTrace = "iam.lightrun.com/traceparent"

@@ -171,6 +171,16 @@ func BenchmarkGroupPatch100(b *testing.B) {
 	}
 }
 
+// BenchmarkGroupPost1000 makes groups of 1000.
+func BenchmarkGroupPost1000(b *testing.B) {
+	f := newBench(b)
+	members := `{"value":"` + strings.Join(f.ids, `"},{"value":"`) + `"}`
+	b.ResetTimer()
+	for i := 0; b.Loop(); i++ {
+		f.do("POST", "/Groups", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Group %d","members":[%s]}`, i, members))
+	}
+}
+
 // BenchmarkRawCreate creates a person and a claim with client-go alone: what POST can't be faster than.
 func BenchmarkRawCreate(b *testing.B) {
 	w := newWorld(b)

@@ -38,8 +38,6 @@ type Options struct {
 	Namespace string
 	Log       logr.Logger
 	Now       func() time.Time // nil for time.Now
-	// Hook is for tests: the hook of the store of members.
-	Hook func(ctx context.Context, s groupslice.Step) error
 }
 
 // Directory is the SCIM directory of one namespace. It serves when Run has filled its cache.
@@ -93,7 +91,7 @@ func New(o Options) (*Directory, error) {
 	}
 	d.client, d.metadata = c, m.Resource(v1alpha1.GroupVersion.WithResource("scimusers")).Namespace(o.Namespace)
 	d.store = groupslice.NewStore(observing{c, d}, o.Namespace, groupslice.Options{
-		FieldOwner: v1alpha1.FieldManagerWebhook, Clock: d.now, Annotations: request, Hook: o.Hook,
+		FieldOwner: v1alpha1.FieldManagerWebhook, Clock: d.now, Annotations: request,
 	})
 	d.slices.stored = d.indexMembers
 	d.people.lag.seconds, d.groups.lag.seconds, d.slices.lag.seconds = d.lag.WithLabelValues("ScimUser"), d.lag.WithLabelValues("ScimGroup"), d.lag.WithLabelValues("ScimGroupSlice")
