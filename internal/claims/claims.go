@@ -145,10 +145,26 @@ func Delete(ctx context.Context, w client.Writer, claim *v1alpha1.NameClaim) err
 	return client.IgnoreNotFound(err)
 }
 
-// Alive says whether the claim's holder exists and is not being deleted, read from r.
+// Alive says whether the claim's holder exists and is not gone, read from r.
 func Alive(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (bool, error) {
 	holder, err := Holder(ctx, r, claim)
-	return holder != nil && holder.GetDeletionTimestamp().IsZero(), err
+	return holder != nil && !Gone(holder), err
+}
+
+// Gone says whether an object is being deleted or, as a user or group that the provider deleted, is a
+// tombstone. Its names are free.
+func Gone(o client.Object) bool {
+	switch o := o.(type) {
+	case *v1alpha1.ScimUser:
+		if o.Spec.Deleted {
+			return true
+		}
+	case *v1alpha1.ScimGroup:
+		if o.Spec.Deleted {
+			return true
+		}
+	}
+	return !o.GetDeletionTimestamp().IsZero()
 }
 
 // Holder returns the object that holds the claim, read from r, or nil when it is gone.
