@@ -106,6 +106,7 @@ const (
 // of the slice's prefix.
 //
 // +kubebuilder:validation:XValidation:rule="self.epoch > oldSelf.epoch || self.epoch == oldSelf.epoch && self.bits == oldSelf.bits && self.round >= oldSelf.round",message="the slice was split or replaced meanwhile: read the group again"
+// +kubebuilder:validation:XValidation:rule="self.revision >= oldSelf.revision",message="the slice has a newer revision: read the group again"
 type ScimGroupSliceSpec struct {
 	// bits is how many leading bits of a user's id this slice has in common with its own prefix,
 	// the last four hexadecimal digits of its name. 0 covers every user.
@@ -116,14 +117,16 @@ type ScimGroupSliceSpec struct {
 	// decided before a split is refused.
 	// +kubebuilder:validation:Minimum=0
 	Epoch int64 `json:"epoch"`
-	// round of the last replacement of all members that was written here.
+	// round of the last replacement of all members that was written here; 0 before the first. It
+	// is always written: the rules of this type and the JSON patches compare it.
 	// +kubebuilder:validation:Minimum=0
-	// +optional
-	Round int64 `json:"round,omitempty"`
-	// revision of the last write of members: max(old + 1, Unix milliseconds).
+	// +required
+	Round int64 `json:"round"`
+	// revision of the last write of members: max(old + 1, Unix milliseconds). It never goes down,
+	// or a group would look like a restored backup.
 	// +kubebuilder:validation:Minimum=0
-	// +optional
-	Revision int64 `json:"revision,omitempty"`
+	// +required
+	Revision int64 `json:"revision"`
 	// members are the SCIM ids of users, each with the value true.
 	// +mapType=atomic
 	// +kubebuilder:validation:MaxProperties=1024

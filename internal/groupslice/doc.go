@@ -1,0 +1,2 @@
+// Package groupslice keeps the members of groups in ScimGroupSlices.
+package groupslice

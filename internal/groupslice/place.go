@@ -1,0 +1,108 @@
+package groupslice
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// prefixDigits is the length of a prefix in a slice's name, in hexadecimal digits.
+const prefixDigits = 4
+
+// Place is where a user belongs: the first 16 bits of the SCIM id. Ids are random UUIDs, so that
+// places are spread evenly; an id that is no UUID has the place 0.
+func Place(user string) uint16 {
+	if len(user) < prefixDigits {
+		return 0
+	}
+	place, err := strconv.ParseUint(user[:prefixDigits], 16, 16)
+	if err != nil {
+		return 0
+	}
+	return uint16(place)
+}
+
+// Name is the name of a group's slice.
+func Name(group string, prefix uint16) string { return fmt.Sprintf("%s-%04x", group, prefix) }
+
+// Prefix is the prefix in a slice's name. False for a name that has none.
+func Prefix(name string) (uint16, bool) {
+	i := strings.LastIndexByte(name, '-')
+	if i < 0 || len(name)-i-1 != prefixDigits {
+		return 0, false
+	}
+	prefix, err := strconv.ParseUint(name[i+1:], 16, 16)
+	return uint16(prefix), err == nil
+}
+
+// covers says whether a slice with this prefix and bits covers a place.
+func covers(prefix uint16, bits int32, place uint16) bool {
+	return (prefix^place)>>(v1alpha1.SliceMaxBits-min(bits, v1alpha1.SliceMaxBits)) == 0
+}
+
+// Lookup finds the slice in force for a user: of those that cover the user's place, the one with
+// the fewest bits. Nil if there is none.
+func Lookup(all []v1alpha1.ScimGroupSlice, user string) *v1alpha1.ScimGroupSlice {
+	place := Place(user)
+	var found *v1alpha1.ScimGroupSlice
+	for i := range all {
+		s := &all[i]
+		prefix, ok := Prefix(s.Name)
+		if ok && covers(prefix, s.Spec.Bits, place) && (found == nil || s.Spec.Bits < found.Spec.Bits) {
+			found = s
+		}
+	}
+	return found
+}
+
+// InForce returns the slices of one group that are in force, by prefix. The others are leftovers
+// of splits that were not completed. Together the slices in force cover every place once.
+func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
+	var sorted []*v1alpha1.ScimGroupSlice
+	for i := range all {
+		if _, ok := Prefix(all[i].Name); ok {
+			sorted = append(sorted, &all[i])
+		}
+	}
+	slices.SortFunc(sorted, func(a, b *v1alpha1.ScimGroupSlice) int { return cmp.Compare(a.Name, b.Name) })
+	// A leftover has a higher prefix than the slice that covers its place with fewer bits, and
+	// slices in force do not overlap, so one walk by prefix finds them.
+	var out []*v1alpha1.ScimGroupSlice
+	next := 0
+	for _, s := range sorted {
+		prefix, _ := Prefix(s.Name)
+		if int(prefix) >= next {
+			out = append(out, s)
+			next = int(prefix) + width(s.Spec.Bits)
+		}
+	}
+	return out
+}
+
+// width is how many places a slice with this many bits covers.
+func width(bits int32) int { return 1 << (v1alpha1.SliceMaxBits - min(bits, v1alpha1.SliceMaxBits)) }
+
+// Members are the users of one group in one snapshot of its slices, sorted.
+func Members(all []v1alpha1.ScimGroupSlice) []string {
+	var out []string
+	for _, s := range InForce(all) {
+		out = append(out, membersOf(s)...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// membersOf are the users of one slice, in no order.
+func membersOf(s *v1alpha1.ScimGroupSlice) []string {
+	out := make([]string, 0, len(s.Spec.Members))
+	for user, in := range s.Spec.Members {
+		if in {
+			out = append(out, user)
+		}
+	}
+	return out
+}
