@@ -60,7 +60,8 @@ type Parts struct {
 func Assemble(c client.Client, live client.Reader, recorder func(name string) events.EventRecorder, o Options) Parts {
 	var (
 		s        = session.New(mirror.Options{Relist: o.Relist})
-		book     = membership.NewBook(c, o.Namespace)
+		groups   = groupindex.New()
+		book     = membership.NewBook(c, o.Namespace, groups)
 		removals = &guard.Guard{}
 		tally    = scimuser.NewTally()
 	)

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	toolscache "k8s.io/client-go/tools/cache"
+
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/names"
 )
@@ -41,6 +43,7 @@ type Index struct {
 	users       map[string][]*group // user → groups whose slices contain it, living or not
 	version     int64               // grows when a group comes, goes, is deleted, or becomes whole or not
 	subscribers []func(Change)
+	synced      []toolscache.InformerSynced
 }
 
 // group is a group and its slices. One without a ScimGroup has slices only: they are written before it, and removed after.

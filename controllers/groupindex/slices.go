@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"iter"
 	"slices"
-	"strconv"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/groupslice"
 )
 
 // places is how many places there are for users: the first 16 bits of their ids.
@@ -14,8 +14,8 @@ const places = 1 << v1alpha1.SliceMaxBits
 
 // span is the places that a slice covers, from the first up to and without the last.
 func span(s *v1alpha1.ScimGroupSlice) (first, end int) {
-	prefix, err := strconv.ParseUint(s.Name[max(len(s.Name)-4, 0):], 16, 16)
-	if err != nil {
+	prefix, ok := groupslice.Prefix(s.Name)
+	if !ok {
 		return 0, 0 // the API refuses such a name
 	}
 	size := places >> s.Spec.Bits

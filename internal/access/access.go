@@ -9,7 +9,7 @@
 //     them. A pool reached in several ways is listed once, with the first source in that order.
 //   - A person holds the user role and the union of the roles of their pools, and nothing else.
 //   - A pool whose filter is invalid keeps those whom the filter had put there and takes nobody new.
-//   - A pool of whose groups not all is known keeps those whom a group had put there.
+//   - A pool of whose groups not all is known keeps those who are in it.
 //   - A pool that is being deleted keeps those who were in it until it is gone, and takes nobody new.
 //   - A pool that is not in the portal yet gives nothing; who should be in it is said.
 package access
@@ -44,9 +44,8 @@ type Matcher interface{ Match(Attributes) bool }
 type User struct {
 	UserName string
 	Groups   []string // ids of the living groups that contain them
-	Grouped  []string // names of the pools that a group had put them in when last looked at; read for pools that keep
 	Filtered []string // names of the pools that a filter had put them in when last looked at; read for frozen pools only
-	In       []string // names of the pools that they were in when last looked at; read for closed pools only
+	In       []string // names of the pools that they are in or were when last looked at; read for pools that keep or are closed
 	// Attributes returns the person's SCIM attributes. It is called only when some pool has a filter.
 	Attributes func() Attributes
 }
@@ -59,7 +58,7 @@ type Pool struct {
 	Members []string // user names that it declares, in any case
 	Filter  Matcher  // nil: none
 	Frozen  bool     // its filter is invalid: who is in stays in, nobody joins by filter
-	Keeps   bool     // not all of its groups is known: whom a group had put in stays in
+	Keeps   bool     // not all of its groups is known: who is in stays in
 	Closed  bool     // it is being deleted: who is in stays in, nobody joins
 	Pending bool     // it is not in the portal yet: nobody is in it
 }
@@ -150,11 +149,6 @@ func (p *Pools) Effective(u User) Access {
 			}
 		}
 	}
-	for _, pool := range p.keeping {
-		if slices.Contains(u.Grouped, pool.Name) && !pool.Pending {
-			source[pool.Name] = Group
-		}
-	}
 	for _, name := range p.declared[names.Fold(u.UserName)] {
 		if p.byName[name].takes(u) {
 			setDefault(source, name, Declared)
@@ -163,6 +157,11 @@ func (p *Pools) Effective(u User) Access {
 	for _, pool := range p.matching(u) {
 		if pool.takes(u) {
 			setDefault(source, pool.Name, Filter)
+		}
+	}
+	for _, pool := range p.keeping {
+		if slices.Contains(u.In, pool.Name) && !pool.Pending {
+			setDefault(source, pool.Name, Group)
 		}
 	}
 	slices.Sort(a.Pending)

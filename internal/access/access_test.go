@@ -134,8 +134,8 @@ func TestEffective(t *testing.T) {
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"fast"}},
 		},
 		"Keeps": {
-			reason: "While not all of its groups is known, a pool keeps whom a group had put there, and takes who joins.",
-			user:   User{UserName: "bob", Groups: []string{"g-slow"}, Grouped: []string{"fast"}},
+			reason: "While not all of its groups is known, a pool keeps who is in it, and takes who joins.",
+			user:   User{UserName: "bob", Groups: []string{"g-slow"}, In: []string{"fast"}},
 			pools:  []Pool{{Name: "fast", Groups: []string{"g-fast"}, Roles: quota.Roles, Keeps: true}, {Name: "slow", Groups: []string{"g-slow"}, Keeps: true}},
 			want: Access{
 				Pools: []Membership{{"default", Default}, {"fast", Group}, {"slow", Group}},
@@ -144,7 +144,7 @@ func TestEffective(t *testing.T) {
 		},
 		"LeftGroup": {
 			reason: "Who left the group is out of its pool, whatever was before.",
-			user:   User{UserName: "bob", Grouped: []string{"fast"}, In: []string{"fast"}},
+			user:   User{UserName: "bob", In: []string{"fast"}},
 			pools:  []Pool{quota},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
@@ -196,7 +196,6 @@ var (
 		return User{
 			UserName:   rapid.SampledFrom([]string{"ada", "Bob", "eve"}).Draw(t, "user"),
 			Groups:     someGroups.Draw(t, "groups"),
-			Grouped:    names.Draw(t, "grouped"),
 			Filtered:   names.Draw(t, "filtered"),
 			In:         names.Draw(t, "in"),
 			Attributes: in(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "department")),
@@ -256,14 +255,11 @@ func TestAskingAgainGivesTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all, user := NewPools(somePools.Draw(t, "pools"), everyone), someUser.Draw(t, "user")
 		first := all.Effective(user)
-		user.In, user.Filtered, user.Grouped = nil, nil, nil
+		user.In, user.Filtered = nil, nil
 		for _, m := range first.Pools {
 			user.In = append(user.In, m.Pool)
-			switch m.Source {
-			case Filter:
+			if m.Source == Filter {
 				user.Filtered = append(user.Filtered, m.Pool)
-			case Group:
-				user.Grouped = append(user.Grouped, m.Pool)
 			}
 		}
 		if diff := cmp.Diff(first, all.Effective(user)); diff != "" {

@@ -145,10 +145,25 @@ func Delete(ctx context.Context, w client.Writer, claim *v1alpha1.NameClaim) err
 	return client.IgnoreNotFound(err)
 }
 
-// Alive says whether the claim's holder exists and is not being deleted, read from r.
+// Alive says whether the claim's holder exists and is not being deleted, over SCIM or in Kubernetes, read from r.
 func Alive(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (bool, error) {
 	holder, err := Holder(ctx, r, claim)
-	return holder != nil && holder.GetDeletionTimestamp().IsZero(), err
+	return holder != nil && !gone(holder), err
+}
+
+// gone says whether the provider deleted the holder, or its object is being deleted.
+func gone(holder client.Object) bool {
+	switch h := holder.(type) {
+	case *v1alpha1.ScimUser:
+		if h.Spec.Deleted {
+			return true
+		}
+	case *v1alpha1.ScimGroup:
+		if h.Spec.Deleted {
+			return true
+		}
+	}
+	return !holder.GetDeletionTimestamp().IsZero()
 }
 
 // Holder returns the object that holds the claim, read from r, or nil when it is gone.
