@@ -34,13 +34,12 @@ type AgentPoolSpec struct {
 	// +optional
 	Description string `json:"description,omitempty"`
 
-	// roles that everyone in the pool holds. Absent: the portal's own setting stands. Empty: none.
-	// The list is one value: as a set, a server-side apply of an empty list would leave it absent, and the roles granted.
+	// roles that everyone in the pool holds. Absent and empty both mean none.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(r, self.exists_one(s, s == r))",message="each role is listed once"
 	// +optional
-	Roles []Role `json:"roles,omitzero"`
+	Roles []Role `json:"roles,omitempty"`
 
 	// groupName is the identity provider's group that fills this pool. It is offered over SCIM under this name until the
 	// provider links it. Without it a declared pool is not seen over SCIM.
@@ -71,7 +70,16 @@ type AgentPoolSpec struct {
 	// +optional
 	MemberFilter string `json:"memberFilter,omitempty"`
 
-	// onDelete says what becomes of the pool in the portal when this object is deleted.
+	// adopt is the id of a pool in the portal that this object takes over, with its agents and its members: the consent
+	// without which a pool that was made in the portal is left alone, whatever its name. It is read once; from then on the
+	// pool is this object's.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Adopt string `json:"adopt,omitempty"`
+
+	// onDelete says what becomes of the pool in the portal when this object is deleted. Delete removes what this object
+	// created: of a pool that it adopted, and of the default pool, the roles that it granted.
 	// +kubebuilder:default=Delete
 	// +optional
 	OnDelete PoolDeletion `json:"onDelete,omitempty"`
@@ -146,7 +154,7 @@ type AgentPoolStatus struct {
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
-	// roles that the pool grants in the portal now.
+	// roles that the pool grants in the portal now by a write of this object.
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
@@ -180,7 +188,7 @@ type AgentPoolStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groupName) && !has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.idp))",message="the default pool holds everyone; it takes no groups, members, memberFilter or idp"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groupName) && !has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.idp) && !has(self.spec.adopt))",message="the default pool holds everyone; it takes no groups, members, memberFilter, idp or adopt"
 type AgentPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -69,6 +69,9 @@ const (
 	ReasonReportOnly         = "ReportOnly"
 	ReasonTokenExpiresSoon   = "TokenExpiresSoon"
 	ReasonTokenExpired       = "TokenExpired"
+	ReasonConsentRequired    = "ConsentRequired" // the pool of that name is the portal's: a person consents to its adoption
+	ReasonAdoptRefused       = "AdoptRefused"    // spec.adopt names a pool that can't be adopted
+	ReasonDefaultPoolName    = "DefaultPoolName" // the name is the default pool's, which AgentPool/default alone rules
 	ReasonSSORequired        = "SSORequired"
 
 	// Wrong until somebody changes something.

@@ -87,7 +87,7 @@ func (s *scene) people() {
 	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}}}
 	s.create(payments)
 	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portal.RoleManager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}}})
-	pool, err := s.store.PutPool(s.Context(), operator, portal.PoolWrite{OwnerUID: string(payments.UID), Revision: 1, Name: "Payments", Roles: &[]string{portal.RoleIgnoreQuota}})
+	pool, err := s.store.PutPool(s.Context(), operator, portal.PoolWrite{Owner: portal.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portal.RoleIgnoreQuota}})
 	s.must(err)
 	s.provisioned(s.user("ada", nil), pool.ID)
 	bob := s.user("bob", func(u *v1alpha1.ScimUserSpec) { u.DisplayName = "Bob" })
@@ -107,7 +107,7 @@ func (s *scene) people() {
 		_, err := s.store.CreateAccount(s.Context(), store.SystemActor("test"), n)
 		s.must(err)
 	}
-	gone, err := s.store.PutAccount(s.Context(), operator, portal.AccountWrite{Owner: portal.Owner{UID: "gone", SCIMID: "6f9619ff-8b86-4011-b42d-00c04fc964ff", Revision: 1}, UserName: "gone@example.test", Active: true})
+	gone, err := s.store.PutAccount(s.Context(), operator, portal.AccountWrite{Owner: portal.Owner{UID: "gone", Name: "6f9619ff-8b86-4011-b42d-00c04fc964ff", Revision: 1}, UserName: "gone@example.test", Active: true})
 	s.must(err)
 	s.ids[gone.ID] = "019ad4c2-9c51-7e0c-a4b8-5a1f0c6f3b11"
 }
@@ -133,7 +133,7 @@ func (s *scene) user(name string, edit func(*v1alpha1.ScimUserSpec)) *v1alpha1.S
 // provisioned makes the person's account, as it was some changes ago.
 func (s *scene) provisioned(u *v1alpha1.ScimUser, pools ...string) {
 	_, err := s.store.PutAccount(s.Context(), operator, portal.AccountWrite{
-		Owner: portal.Owner{UID: string(u.UID), SCIMID: u.Name, Revision: 1}, UserName: u.Spec.UserName, DisplayName: strings.Fields(u.Spec.DisplayName)[0], Active: true, Pools: pools,
+		Owner: portal.Owner{UID: string(u.UID), Name: u.Name, Revision: 1}, UserName: u.Spec.UserName, DisplayName: strings.Fields(u.Spec.DisplayName)[0], Active: true, Pools: pools,
 	})
 	s.must(err)
 }

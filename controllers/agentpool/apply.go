@@ -20,7 +20,10 @@ import (
 
 // apply plans and writes the pool.
 func (p *pass) apply(ctx context.Context) (bool, error) {
-	plan, have, frozen := Plan(p.pool, p.view.Mirror)
+	plan, have, frozen, err := Plan(ctx, p.Live, p.pool, p.view.Mirror)
+	if err != nil {
+		return true, err
+	}
 	p.have, p.frozen = have, frozen
 	return p.bringAbout(ctx, plan)
 }
@@ -31,9 +34,12 @@ func (p *pass) applyDefault(ctx context.Context) (bool, error) {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
 		return true, nil
 	}
-	plan, have, frozen := Plan(p.pool, p.view.Mirror)
+	plan, have, frozen, err := Plan(ctx, p.Live, p.pool, p.view.Mirror)
+	if err != nil {
+		return true, err
+	}
 	p.have, p.frozen = have, frozen
-	if plan.Action == provision.None && have.OwnerUID == "" && frozen == nil {
+	if plan.Action == provision.None && have.Owner.UID == "" && frozen == nil {
 		p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonMirrored, "The portal's own default pool; everyone is in it"))
 		return true, nil
 	}
@@ -68,8 +74,7 @@ func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, err
 	switch {
 	case plan.Action == provision.None:
 	case plan.Action == provision.Wait:
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
-		p.result.RequeueAfter = time.Second
+		p.waits(plan)
 		return true, nil
 	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
 		message := fmt.Sprintf("Would %s the pool", plan.Action)
@@ -85,8 +90,21 @@ func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, err
 		p.leaf(*p.frozen)
 		return false, nil
 	}
+	if plan.Reason != "" {
+		p.waits(plan) // all but the name is done
+		return false, nil
+	}
 	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The pool is as it is declared"))
 	return false, nil
+}
+
+// waits reports what the plan waits for. The change feed tells when a person consents or another pool gives the name free; what
+// happens to that pool's object is looked for.
+func (p *pass) waits(plan provision.PoolPlan) {
+	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
+	if plan.Reason == v1alpha1.ReasonNameReleasePending {
+		p.result.RequeueAfter = time.Second
+	}
 }
 
 // write puts the pool; taking ROLE_MANAGER from its members goes through the guard.

@@ -1,7 +1,12 @@
 package agentpool
 
 import (
+	"context"
+	"fmt"
 	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/membership"
@@ -12,40 +17,87 @@ import (
 )
 
 // Plan says what must change in the portal for the pool to be as its AgentPool says, by what m holds, which must show a
-// default pool. have is the pool as it is; nil: none. frozen says why its roles are left as they are; nil: they are not.
-func Plan(pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portal.Pool, frozen *conditions.Leaf) {
+// default pool, and r, which has the owners of other pools. have is the pool as it is; nil: none. frozen says why its roles
+// are left as they are; nil: they are not.
+func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portal.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
+	facts := provision.PoolFacts{Own: m.OwnedPool(want.Owner.UID), Named: m.NamedPool(want.Name), Adopt: pool.Spec.Adopt}
+	have = facts.Own
+	if want.Default {
+		have = m.DefaultPool()
+		facts.Named = have
+		if len(pool.Spec.Roles) == 0 && pool.Spec.Description == "" && have.Owner.UID == "" {
+			return provision.PoolPlan{Action: provision.None, Pool: have}, have, nil, nil
+		}
+	}
+	found := facts.Named
+	if facts.Adopt != "" {
+		facts.Adopted = m.Pool(facts.Adopt)
+		found = facts.Adopted
+	}
+	if facts.Own == nil && found != nil {
+		if facts.Owner, err = presence(ctx, r, pool.Namespace, found.Owner); err != nil {
+			return plan, have, nil, err
+		}
+	}
 	if reason, message := membership.CheckRoles(pool.Spec.Roles, m); reason != "" {
 		leaf := conditions.False(v1alpha1.ConditionProvisioned, reason, message)
-		frozen, want.Roles = &leaf, nil
+		frozen, want.Roles = &leaf, kept(pool, facts.Own, found)
 	}
-	if pool.Name != v1alpha1.DefaultName {
-		have = m.OwnedPool(want.OwnerUID)
-		return provision.ComputePool(want, provision.PoolFacts{Own: have, Named: m.NamedPool(want.Name)}), have, frozen
+	return provision.ComputePool(want, facts), have, frozen, nil
+}
+
+// kept are the roles of a pool whose object declares some that can't be granted: those that it was granted. What the API bans
+// by manifest stays banned: beside a filter the manager role is not kept.
+func kept(pool *v1alpha1.AgentPool, own, found *portal.Pool) []string {
+	if own == nil {
+		own = found
 	}
-	have = m.DefaultPool()
-	want.Name = have.Name // the portal's own
-	if pool.Spec.Roles == nil && pool.Spec.Description == "" && have.OwnerUID == "" {
-		return provision.PoolPlan{Action: provision.None, Pool: have}, have, frozen
+	if own == nil {
+		return []string{}
 	}
-	facts := provision.PoolFacts{Named: have}
-	if have.OwnerUID == want.OwnerUID {
-		facts.Own = have
+	return slices.DeleteFunc(provision.Granted(own), func(r string) bool { return r == portal.RoleManager && pool.Spec.MemberFilter != "" })
+}
+
+// presence says whether the AgentPool that owns a pool is still there.
+func presence(ctx context.Context, r client.Reader, namespace string, owner portal.Owner) (provision.Presence, error) {
+	switch {
+	case owner.UID == "":
+		return provision.Gone, nil
+	case owner.Name == "": // a record of before names were kept
+		return provision.Present, nil
 	}
-	return provision.ComputePool(want, facts), have, frozen
+	var other v1alpha1.AgentPool
+	err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: owner.Name}, &other)
+	switch {
+	case apierrors.IsNotFound(err):
+		return provision.Gone, nil
+	case err != nil:
+		return provision.Gone, fmt.Errorf("look for the pool's owner: %w", err)
+	case string(other.UID) != owner.UID:
+		return provision.Gone, nil
+	case !other.DeletionTimestamp.IsZero():
+		return provision.Leaving, nil
+	}
+	return provision.Present, nil
 }
 
 // ReleasePlan is what becomes of the pool in the portal when its AgentPool goes.
 type ReleasePlan struct {
 	Pool     *portal.Pool // nil: there is none
-	Remove   bool         // it is deleted there too; otherwise it stays, to be ruled in the portal
+	Remove   bool         // what the object gave is taken back: the pool that it created, or the roles that it granted
+	Deletes  bool         // the pool is deleted there; otherwise it stays, to be ruled in the portal
 	Managers int          // how many lose ROLE_MANAGER with it at most; the deprovisioning guard counts them
 }
 
 // PlanRelease says what becomes of the pool when its AgentPool goes. dropped: a person decided that it stays.
 func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror, dropped bool) ReleasePlan {
 	p := ReleasePlan{Pool: m.OwnedPool(string(pool.UID)), Remove: pool.Spec.OnDelete != v1alpha1.PoolOrphan && !dropped}
-	if p.Pool != nil && p.Remove && slices.Contains(p.Pool.Roles, portal.RoleManager) {
+	if p.Pool == nil {
+		return p
+	}
+	p.Deletes = p.Remove && p.Pool.Created
+	if p.Remove && slices.Contains(provision.Granted(p.Pool), portal.RoleManager) {
 		p.Managers = m.Managers(p.Pool.ID)
 	}
 	return p

@@ -25,6 +25,7 @@ import (
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/provision"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
@@ -77,7 +78,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case !pool.DeletionTimestamp.IsZero():
 		return p.report(ctx, gate.Run(ctx, p.release))
 	case pool.Name == v1alpha1.DefaultName:
-		return p.report(ctx, gate.Run(ctx, p.suspended, p.ready, p.resolve, p.applyDefault))
+		return p.report(ctx, gate.Run(ctx, p.hold, p.suspended, p.ready, p.resolve, p.applyDefault))
 	}
 	return p.report(ctx, gate.Run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.apply))
 }
@@ -144,7 +145,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	before := p.pool.DeepCopy()
 	s := &p.pool.Status
 	if p.have != nil {
-		s.Pool, s.DisplayName, s.Roles = p.have.ID, p.have.Name, roles(p.have.Roles)
+		s.Pool, s.DisplayName, s.Roles = p.have.ID, p.have.Name, roles(provision.Granted(p.have))
 	}
 	s.ObservedGeneration = p.pool.Generation
 	s.Conditions = conditions.Compute(s.Conditions, p.pool.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)

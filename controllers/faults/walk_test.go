@@ -182,8 +182,8 @@ func (w *world) guardRails(from, to []store.Account) func() {
 
 // key tells accounts of different runs apart: whose they are, or else their name.
 func key(a store.Account) string {
-	if a.Owner.SCIMID != "" {
-		return a.Owner.SCIMID
+	if a.Owner.Name != "" {
+		return a.Owner.Name
 	}
 	return a.UserName
 }

@@ -375,12 +375,12 @@ func (w *world) tell() string {
 			pools = append(pools, p.Name)
 		}
 		slices.Sort(pools)
-		out = append(out, fmt.Sprintf("account %s %s of %q %s roles %v pools %v migrated %v waiting %q", a.UserName, a.Status, a.Owner.SCIMID, a.ManagedBy, a.Roles, pools, a.Migrated, a.WaitingFor.SCIMID))
+		out = append(out, fmt.Sprintf("account %s %s of %q %s roles %v pools %v migrated %v waiting %q", a.UserName, a.Status, a.Owner.Name, a.ManagedBy, a.Roles, pools, a.Migrated, a.WaitingFor.Name))
 	}
 	pools, err := w.portal.Store.Pools(context.Background())
 	must(w.t, err)
 	for _, p := range pools {
-		out = append(out, fmt.Sprintf("portal pool %s roles %v owned %v members %d", p.Name, p.Roles, p.OwnerUID != "", p.Members))
+		out = append(out, fmt.Sprintf("portal pool %s roles %v owned %v members %d", p.Name, p.Roles, p.Owner.UID != "", p.Members))
 	}
 	made := map[string]int{}
 	audit, err := w.portal.Store.AuditEvents(context.Background(), store.AuditFilter{}, 0, 1000)

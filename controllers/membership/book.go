@@ -13,7 +13,9 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/provision"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
@@ -21,10 +23,9 @@ import (
 // Picture is all pools at one moment.
 type Picture struct {
 	*access.Pools
-	ids     map[string]string   // AgentPool name → portal id
-	names   map[string]string   // portal id → AgentPool name
-	pending map[string]struct{} // AgentPools that are not in the portal yet
-	behind  map[string]Behind   // AgentPools whose change is not in the portal yet
+	ids    map[string]string // AgentPool name → portal id
+	names  map[string]string // portal id → AgentPool name
+	behind map[string]Behind // AgentPools whose change is not in the portal yet
 
 	index   *groupindex.Index
 	version int64 // of the index
@@ -56,12 +57,6 @@ func (p *Picture) Names(ids []string) []string {
 		}
 	}
 	return out
-}
-
-// Pending says whether the AgentPool exists and waits to be made in the portal.
-func (p *Picture) Pending(pool string) bool {
-	_, ok := p.pending[pool]
-	return ok
 }
 
 // Book is safe for concurrent use.
@@ -126,12 +121,12 @@ func (b *Book) Picture(ctx context.Context, m *mirror.Mirror) (*Picture, error) 
 // The caller holds the lock.
 func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 	p := &Picture{
-		ids: map[string]string{}, names: map[string]string{}, pending: map[string]struct{}{}, behind: map[string]Behind{},
+		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{},
 		index: b.index, version: b.index.Version(),
 	}
 	def := access.Pool{Name: v1alpha1.DefaultName}
 	if d := m.DefaultPool(); d != nil {
-		def.Roles, p.ids[def.Name] = d.Roles, d.ID
+		def.Roles, p.ids[def.Name] = provision.Granted(d), d.ID
 		p.names[d.ID] = def.Name
 	}
 	var known []access.Pool
@@ -145,7 +140,6 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		groups, decided := b.filling(pool)
 		if own == nil {
 			if pool.DeletionTimestamp.IsZero() {
-				p.pending[pool.Name] = struct{}{}
 				known = append(known, access.Pool{Name: pool.Name, Groups: groups, Pending: true})
 			}
 			continue
@@ -159,7 +153,10 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		p.ids[pool.Name], p.names[own.ID] = own.ID, pool.Name
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
-		a := access.Pool{Name: pool.Name, Roles: own.Roles, Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
+		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
+		if matcher != nil && slices.Contains(a.Roles, portal.RoleManager) {
+			a.Closed = true // the API bans a filter for managers: until the role is gone, nobody joins
+		}
 		if matcher != nil {
 			a.Filter = matcher
 		}

@@ -41,7 +41,7 @@ func (p *Picture) Behind(pools []access.Membership) Behind {
 // behind compares what the pool gives with what it should. Roles that can't be granted are the AgentPool's matter alone.
 func behind(pool *v1alpha1.AgentPool, own *portal.Pool, m *mirror.Mirror) Behind {
 	want := provision.RoleNames(pool.Spec.Roles)
-	same := want == nil || slices.Equal(*want, own.Roles)
+	same := slices.Equal(want, provision.Granted(own)) || own.Owner.UID == "" && own.Default && len(want) == 0
 	if reason, _ := CheckRoles(pool.Spec.Roles, m); reason != "" {
 		same = true
 	}

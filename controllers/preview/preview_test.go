@@ -31,7 +31,7 @@ func person(name string, spec v1alpha1.ScimUserSpec) *v1alpha1.ScimUser {
 
 // had is the account that the ScimUser has by now.
 func had(name string) portal.AccountWrite {
-	return portal.AccountWrite{Owner: portal.Owner{UID: "uid-" + name, SCIMID: name, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}
+	return portal.AccountWrite{Owner: portal.Owner{UID: "uid-" + name, Name: name, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}
 }
 
 func TestEverybodysStepsInTheirOrder(t *testing.T) {

@@ -137,7 +137,7 @@ func holdings(a access.Access) (pools []Membership, roles []Grant) {
 }
 
 func account(a *portal.Account) Account {
-	return Account{ID: a.ID, UserName: a.UserName, ScimUser: a.Owner.SCIMID}
+	return Account{ID: a.ID, UserName: a.UserName, ScimUser: a.Owner.Name}
 }
 
 // why says what a step follows from.

@@ -64,8 +64,11 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 	if !o.DeletionTimestamp.IsZero() {
 		plan := agentpool.PlanRelease(o, p.portal, decision == guard.Drop)
 		s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
-		if plan.Remove {
+		switch {
+		case plan.Deletes:
 			s.Message = "Its AgentPool is being deleted, and the pool with it"
+		case plan.Remove:
+			s.Message = "Its AgentPool is being deleted; the pool stays in the portal without the roles that it granted"
 		}
 		if plan.Pool != nil {
 			s.Record, p.names[plan.Pool.ID] = plan.Pool.ID, o.Name
@@ -80,7 +83,10 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 			return s.waits(reason, message), err
 		}
 	}
-	plan, have, frozen := agentpool.Plan(o, p.portal)
+	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, o, p.portal)
+	if err != nil {
+		return s, err
+	}
 	s.Action, s.Reason, s.Message = string(plan.Action), plan.Reason, poolWhy(plan)
 	if frozen != nil {
 		s.Reason, s.Message = frozen.Reason, frozen.Message
@@ -114,10 +120,7 @@ func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPla
 		return
 	}
 	will := *was
-	will.Name, will.Description, will.OwnerUID = plan.Write.Name, plan.Write.Description, plan.Write.OwnerUID
-	if plan.Write.Roles != nil {
-		will.Roles = *plan.Write.Roles
-	}
+	will.Name, will.Description, will.Owner, will.Roles, will.Ungranted = plan.Write.Name, plan.Write.Description, plan.Write.Owner, plan.Write.Roles, nil
 	will.Revision++
 	s.change("name", was.Name, will.Name)
 	s.change("description", was.Description, will.Description)
@@ -269,6 +272,8 @@ func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
 			s.change(d.Field, d.Have, plan.Write.UserName) // it may have to wait
 		case "pools":
 			s.change("pools", p.poolNames(plan.Account.Pools), p.poolNames(plan.Write.Pools))
+		case "ungranted":
+			s.change("pools that nobody granted", p.poolNames(plan.Account.Ungranted), "")
 		default:
 			s.change(d.Field, d.Have, d.Want)
 		}

@@ -207,8 +207,8 @@ func (b *books) PutPool(_ context.Context, w portal.PoolWrite) (*portal.Pool, er
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.puts++
-	id := "pool-" + w.OwnerUID
-	p := portal.Pool{ID: id, Name: w.Name, Roles: *w.Roles, OwnerUID: w.OwnerUID, Revision: 1}
+	id := "pool-" + w.Owner.UID
+	p := portal.Pool{ID: id, Name: w.Name, Roles: w.Roles, Owner: w.Owner, Revision: 1}
 	if before := b.pools[id]; before != nil {
 		p.Revision = before.Revision + 1
 	}

@@ -56,7 +56,7 @@ func (p *pass) showHeld(ctx context.Context) error {
 	if own == nil || own.Held == p.held || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Spec.Revision}
+	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	if err := p.view.Client.MarkHeld(ctx, owner, p.held); err != nil {
 		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
 		p.result.RequeueAfter = r.After
@@ -79,7 +79,7 @@ func (p *pass) wait(ctx context.Context) error {
 	if !p.plan.Mark || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.user.UID), SCIMID: p.user.Name, Revision: p.user.Spec.Revision}
+	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	if err := p.view.Client.MarkWaiting(ctx, p.plan.Account.ID, owner); err != nil {
 		_, err = p.refused(fmt.Errorf("mark the local account as waited for: %w", err), v1alpha1.ConditionProvisioned)
 		return err

@@ -1,6 +1,7 @@
 package scimuser
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,7 +32,7 @@ func Access(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror,
 	groups, ok := picture.Groups(u.Name)
 	in := poolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
-		in = append(in, picture.Names(account.Pools)...)
+		in = append(in, picture.Names(granted(account))...)
 	}
 	return picture.Effective(access.User{
 		UserName:   u.Spec.UserName,
@@ -42,12 +43,17 @@ func Access(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror,
 	}), ok
 }
 
+// granted are the portal's pools that the account is in by a write of its owner.
+func granted(a *portal.Account) []string {
+	return slices.DeleteFunc(slices.Clone(a.Pools), func(id string) bool { return slices.Contains(a.Ungranted, id) })
+}
+
 // provisioned is the account that the person has, or had before a restore; nil: none.
 func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
 	}
-	if named := m.Named(u.Spec.UserName); named != nil && named.Owner.SCIMID == u.Name {
+	if named := m.Named(u.Spec.UserName); named != nil && named.Owner.Name == u.Name {
 		return named
 	}
 	return nil
@@ -61,7 +67,7 @@ func Kept(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror) [
 		return nil
 	}
 	var out []*portal.Pool
-	for _, id := range account.Pools {
+	for _, id := range granted(account) {
 		if pool := m.Pool(id); pool != nil && !picture.Ruled(id) {
 			out = append(out, pool)
 		}
@@ -73,7 +79,7 @@ func Kept(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror) [
 func roleNames(a access.Access, kept []*portal.Pool) []string {
 	out := a.RoleNames()
 	for _, pool := range kept {
-		out = append(out, pool.Roles...)
+		out = append(out, provision.Granted(pool)...)
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
@@ -91,11 +97,14 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 		ids = append(ids, pool.ID)
 	}
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName)}
-	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.SCIMID != u.Name {
+	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
-		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.SCIMID, n.Owner.UID); err != nil {
+		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.Name, n.Owner.UID); err != nil {
 			return provision.Plan{}, err
 		}
+	}
+	if have := cmp.Or(facts.Own, facts.Named); have != nil {
+		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
 	return provision.Compute(provision.Want(u, ids, roleNames(a, kept)), facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,

@@ -242,7 +242,7 @@ func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	var people []string
 	for _, a := range []*portal.Account{e.Before, e.After} {
 		if a != nil {
-			people = append(people, a.Owner.SCIMID, a.WaitingFor.SCIMID)
+			people = append(people, a.Owner.Name, a.WaitingFor.Name)
 			people = append(people, w.roster.wanting(claims.ObjectName(v1alpha1.ClaimUser, a.UserName))...)
 		}
 	}
@@ -263,7 +263,7 @@ func (w *watcher) poolPeople(ctx context.Context, e *mirror.PoolEvent) []string 
 		return nil
 	}
 	for i := range list.Items {
-		if p := &list.Items[i]; string(p.UID) == pool.OwnerUID {
+		if p := &list.Items[i]; string(p.UID) == pool.Owner.UID {
 			if p.Spec.MemberFilter != "" {
 				return w.roster.all()
 			}

@@ -99,7 +99,7 @@ func TestTheMigrationPreviewSaysWhatTheMigrationThenDoes(t *testing.T) {
 		w.holds(p, roles...)
 	}
 	for _, a := range said.Migration.Adopted {
-		if got := w.account(a.UserName); got.ID != a.ID || !got.Migrated || got.Owner.SCIMID != a.ScimUser {
+		if got := w.account(a.UserName); got.ID != a.ID || !got.Migrated || got.Owner.Name != a.ScimUser {
 			t.Errorf("%s was to be adopted by %s, and is %+v", a.UserName, a.ScimUser, got)
 		}
 		if lost := !w.account(a.UserName).IsManager(); lost != (a.UserName != keeps.UserName) {

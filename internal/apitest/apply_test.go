@@ -7,15 +7,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
-// TestApplyTellsEmptyFromAbsent: a server-side apply, as GitOps tools do it, can say that a pool grants no role. An
-// absent list would leave the roles as they are.
-func TestApplyTellsEmptyFromAbsent(t *testing.T) {
+// TestApplyTakesRolesAway: a server-side apply, as GitOps tools do it, takes the roles away by an empty list and by leaving it out.
+func TestApplyTakesRolesAway(t *testing.T) {
 	cp := controlplane.Get(t)
 	namespace := cp.Namespace(t)
 	steps := []struct {
@@ -23,10 +23,10 @@ func TestApplyTellsEmptyFromAbsent(t *testing.T) {
 		want  []v1alpha1.Role
 	}{
 		{"roles: [ROLE_USER, ROLE_MANAGER]", []v1alpha1.Role{"ROLE_USER", "ROLE_MANAGER"}},
-		{"roles: []", []v1alpha1.Role{}},
+		{"roles: []", nil},
 		{"roles: [ROLE_USER]", []v1alpha1.Role{"ROLE_USER"}},
-		{"description: the roles are the portal's own", nil},
-		{"roles: []", []v1alpha1.Role{}},
+		{"description: no roles are named", nil},
+		{"roles: []", nil},
 	}
 	for _, step := range steps {
 		file := filepath.Join(t.TempDir(), "pool.yaml")
@@ -39,7 +39,7 @@ func TestApplyTellsEmptyFromAbsent(t *testing.T) {
 		if err := cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "p"}, &pool); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(step.want, pool.Spec.Roles); diff != "" {
+		if diff := cmp.Diff(step.want, pool.Spec.Roles, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("after applying %q (-want +got):\n%s", step.roles, diff)
 		}
 	}

@@ -76,7 +76,7 @@ func (r *round) settledGroup(ctx context.Context, p *v1alpha1.AgentPool, holders
 		return fmt.Errorf("group %s (%s) does not hold the claim on its name, but %q does", name, p.Name, holder)
 	}
 	same := slices.DeleteFunc(slices.Clone(portal), func(q openapi.Pool) bool { return names.Fold(q.Name) != names.Fold(name) })
-	if len(same) != 1 || same[0].OwnerUID != string(p.UID) {
+	if len(same) != 1 || same[0].Owner == nil || same[0].Owner.UID != string(p.UID) {
 		return fmt.Errorf("the portal has these pools of the name %s (%s): %+v; %+v", name, p.UID, same, p.Status.Conditions)
 	}
 	return nil

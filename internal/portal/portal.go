@@ -44,10 +44,10 @@ const (
 	RoleAccountManager = "ROLE_ACCOUNT_MANAGER" // the vendor's own, never granted from here
 )
 
-// Owner is the ScimUser that an account follows.
+// Owner is the object that alone may change a record: the ScimUser of an account, the AgentPool of a pool.
 type Owner struct {
-	UID      string // the object's UID: the right to write; empty when nobody owns the account
-	SCIMID   string // the object's name, which survives backup and restore
+	UID      string // the object's UID: the right to write; empty when nobody owns the record
+	Name     string // the object's name, which survives backup and restore
 	Revision int64  // the newest revision written under this UID; a write with a smaller one is stale
 }
 
@@ -69,6 +69,8 @@ type Account struct {
 	Held          Removal   // what the deprovisioning guard holds back; empty: nothing
 	Pools         []string  // portal ids of its pools, the default pool among them; sorted
 	Roles         []string  // effective roles as the portal derived them; sorted
+	DirectRoles   []string  // those given to the account itself: none, for one that an owner has; sorted, nil for none
+	Ungranted     []string  // those of Pools that no write of the owner put it in; nil for none and without an owner; sorted
 	Revision      int64     // grows with every change of the record
 }
 
@@ -78,8 +80,11 @@ type Pool struct {
 	Name        string
 	Description string
 	Roles       []string // sorted
+	Ungranted   []string // those of Roles that no write of the owner gave it; nil for none and without an owner; sorted
 	Default     bool
-	OwnerUID    string  // UID of the AgentPool that rules it; empty for pools made in the portal
+	Owner       Owner   // the AgentPool that rules it; none for pools made in the portal
+	Created     bool    // its owner created it; false: it was there before, and its owner never deletes it
+	HandedOver  bool    // a person in the portal allowed an AgentPool of this name to adopt it
 	Held        Removal // what the deprovisioning guard holds back from those in it; empty: nothing
 	HeldAt      string  // name of the AgentPool where a person releases or drops it
 	Members     int
@@ -95,7 +100,7 @@ type Role struct {
 
 // AccountWrite is the whole desired state of an account. Writing the same state again changes nothing.
 type AccountWrite struct {
-	Owner       Owner  // UID, SCIMID and the revision of this write
+	Owner       Owner  // UID, name and the revision of this write
 	IfRevision  *int64 // of the account that this was decided on, 0: there was none; nil: whatever is there. See Accounts
 	UserName    string
 	DisplayName string
@@ -108,21 +113,21 @@ type AccountWrite struct {
 	Adopt       *Adopt   // nil: the account is owned already, or is created
 }
 
-// Adopt names an existing account to take over, by compare-and-swap on its present owner.
+// Adopt names an existing account or pool to take over, by compare-and-swap on its present owner.
 type Adopt struct {
-	AccountID string
-	OwnerUID  string // the owner that the account must have now; empty for a local or released account
+	ID       string
+	OwnerUID string // the owner that the record must have now; empty for one that nobody owns
 }
 
-// PoolWrite is the desired state of a pool. Writing the same state again changes nothing.
+// PoolWrite is the whole desired state of a pool. Writing the same state again changes nothing.
 type PoolWrite struct {
-	OwnerUID    string
-	Revision    int64
+	Owner       Owner  // UID, name and the revision of this write
 	IfRevision  *int64 // as of an AccountWrite
+	Default     bool   // the owner rules the default pool, and no other; Name is ignored
 	Name        string
 	Description string
-	Roles       *[]string // nil: leave the portal's own roles; empty: none
-	AdoptID     string    // an existing pool without owner to take over; empty: owned already, or created
+	Roles       []string // all that the pool gives; empty: none
+	Adopt       *Adopt   // nil: the pool is owned already, or is created
 }
 
 // PoolHold says what the deprovisioning guard holds back about the pool of an AgentPool.
@@ -238,7 +243,8 @@ type Accounts interface {
 // Pools writes pools. Every method may be repeated.
 type Pools interface {
 	PutPool(ctx context.Context, w PoolWrite) (*Pool, error)
-	// ReleasePool ends the ownership of ownerUID; remove also deletes the pool.
+	// ReleasePool ends the ownership of ownerUID. remove also takes back what the owner gave: the pool, if the owner created it,
+	// and otherwise the roles that it gave to it.
 	ReleasePool(ctx context.Context, ownerUID string, remove bool) error
 	// MarkPoolHeld shows people that the guard holds a change of the owner's pool. Every PutPool and ReleasePool of the owner
 	// clears the mark. Without a pool it does nothing.

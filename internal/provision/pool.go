@@ -1,16 +1,20 @@
 package provision
 
 import (
+	"fmt"
 	"slices"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// PoolFacts are what the portal holds about a pool.
+// PoolFacts are what the portal and the cluster hold about a pool.
 type PoolFacts struct {
-	Own   *portal.Pool // the pool owned by this AgentPool; nil: none
-	Named *portal.Pool // the pool that bears the wanted name; nil: none
+	Own     *portal.Pool // the pool owned by this AgentPool; nil: none
+	Named   *portal.Pool // the pool that bears the wanted name, or the default pool for its own object; nil: none
+	Adopt   string       // the id of the pool that spec.adopt names; empty: none
+	Adopted *portal.Pool // the pool of that id; nil: there is none
+	Owner   Presence     // of the AgentPool that owns Adopted, or else Named
 }
 
 // PoolPlan is what to do about one pool.
@@ -18,50 +22,116 @@ type PoolPlan struct {
 	Action  Action
 	Pool    *portal.Pool // the pool it speaks of; nil when it is to be created
 	Write   portal.PoolWrite
-	Reason  string // for Wait
-	Message string // for Wait
-	// LosesManager: the change takes ROLE_MANAGER from everyone in the pool; the deprovisioning guard counts them.
+	Reason  string // for Wait, and for an Update that leaves the new name for later: a condition reason of v1alpha1
+	Message string // with Reason
+	// LosesManager: the change takes ROLE_MANAGER, which was granted, from everyone in the pool; the deprovisioning guard
+	// counts them.
 	LosesManager bool
 }
 
 // WantPool is the pool that an AgentPool calls for.
 func WantPool(p *v1alpha1.AgentPool) portal.PoolWrite {
 	return portal.PoolWrite{
-		OwnerUID: string(p.UID), Revision: p.Generation,
-		Name: p.PortalName(), Description: p.Spec.Description, Roles: RoleNames(p.Spec.Roles),
+		Owner:   portal.Owner{UID: string(p.UID), Name: p.Name, Revision: p.Generation},
+		Default: p.Name == v1alpha1.DefaultName,
+		Name:    p.PortalName(), Description: p.Spec.Description, Roles: RoleNames(p.Spec.Roles),
 	}
 }
 
-// RoleNames are roles as the portal takes them, sorted: nil stays "not managed here", empty stays "none".
-func RoleNames(roles []v1alpha1.Role) *[]string {
-	if roles == nil {
-		return nil
-	}
+// RoleNames are roles as the portal takes them, sorted. None is an empty list, and so is a list that is absent.
+func RoleNames(roles []v1alpha1.Role) []string {
 	out := make([]string, len(roles))
 	for i, r := range roles {
 		out[i] = string(r)
 	}
 	slices.Sort(out)
-	return &out
+	return out
 }
 
-// ComputePool says what must change for the pool to become want. A pool in the portal that nobody rules and that bears
-// the name is adopted: an AgentPool that names it is the person's wish to rule it from here.
+// Granted are the roles that the pool gives because its owner, or without one a person in the portal, gave them.
+func Granted(p *portal.Pool) []string {
+	out := []string{}
+	for _, r := range p.Roles {
+		if !slices.Contains(p.Ungranted, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// ComputePool says what must change for the pool to become want.
 func ComputePool(want portal.PoolWrite, have PoolFacts) PoolPlan {
 	switch {
-	case have.Own == nil && have.Named == nil:
-		return PoolPlan{Action: Create, Write: poolDecidedOn(nil, want)}
-	case have.Own == nil && have.Named.OwnerUID != "":
-		return PoolPlan{Action: Wait, Pool: have.Named, Reason: v1alpha1.ReasonNameReleasePending, Message: "Another AgentPool's pool still bears this name in the portal; it is renamed or released first"}
-	case have.Own == nil:
-		want.AdoptID = have.Named.ID
-		return PoolPlan{Action: Adopt, Pool: have.Named, Write: poolDecidedOn(have.Named, want), LosesManager: losesManager(want, have.Named)}
-	case have.Named != nil && have.Named.ID != have.Own.ID:
-		return PoolPlan{Action: Wait, Pool: have.Own, Reason: v1alpha1.ReasonPoolExists, Message: "The portal has another pool with this name. Rename one of the two, or delete the other pool in the portal"}
-	case samePool(want, have.Own):
-		return PoolPlan{Action: None, Pool: have.Own}
+	case have.Own != nil:
+		return updatePool(want, have)
+	case have.Adopt != "" && have.Adopted == nil:
+		return waitForPool(nil, v1alpha1.ReasonAdoptRefused, fmt.Sprintf("The portal has no pool %q, which spec.adopt names. Correct spec.adopt, or remove it", have.Adopt))
+	case have.Adopt != "" && have.Named != nil && have.Named.ID != have.Adopt:
+		return waitForPool(have.Named, v1alpha1.ReasonAdoptRefused, fmt.Sprintf("spec.adopt names the pool %q and the portal has another one with the name %q. Rename one of the two", have.Adopted.Name, want.Name))
+	case have.Adopt != "":
+		return takeOverPool(want, have.Adopted, have.Owner, true)
+	case have.Named != nil:
+		return takeOverPool(want, have.Named, have.Owner, false)
 	}
-	return PoolPlan{Action: Update, Pool: have.Own, Write: poolDecidedOn(have.Own, want), LosesManager: losesManager(want, have.Own)}
+	return PoolPlan{Action: Create, Write: poolDecidedOn(nil, want)}
+}
+
+func waitForPool(p *portal.Pool, reason, message string) PoolPlan {
+	return PoolPlan{Action: Wait, Pool: p, Reason: reason, Message: message}
+}
+
+// takeOverPool plans for a pool that is not ours, by the ownership table.
+func takeOverPool(want portal.PoolWrite, have *portal.Pool, owner Presence, chosen bool) PoolPlan {
+	v := PoolVerdict(have, Stand(have.Owner, want.Owner, owner), want.Default, chosen)
+	if !v.Adopt {
+		return waitForPool(have, v.Reason, v.Message)
+	}
+	if want.Default {
+		want.Name = have.Name
+	}
+	want.Adopt = &portal.Adopt{ID: have.ID, OwnerUID: have.Owner.UID}
+	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
+}
+
+// updatePool plans for a pool that is ours already. What stands in the way of the new name holds up nothing else: above all,
+// roles are taken back at once.
+func updatePool(want portal.PoolWrite, have PoolFacts) PoolPlan {
+	own := have.Own
+	p := PoolPlan{Action: None, Pool: own}
+	switch {
+	case want.Default:
+		want.Name = own.Name // the portal's own
+	case own.Default:
+		v := PoolVerdict(own, Ours, false, false)
+		return waitForPool(own, v.Reason, v.Message)
+	case have.Named != nil && have.Named.ID != own.ID:
+		p.Reason, p.Message = nameInTheWay(want, have.Named)
+		want.Name = own.Name
+	}
+	if have.Adopt != "" && have.Adopt != own.ID {
+		p.Reason = v1alpha1.ReasonAdoptRefused
+		p.Message = fmt.Sprintf("This AgentPool rules the pool %s already and can't adopt %s too. Remove spec.adopt", own.ID, have.Adopt)
+	}
+	switch {
+	case !samePool(want, own):
+		p.Action, p.Write, p.LosesManager = Update, poolDecidedOn(own, want), losesManager(want, own)
+	case p.Reason != "":
+		p.Action = Wait
+	}
+	return p
+}
+
+// nameInTheWay says why a pool can't be renamed to the name of another one.
+func nameInTheWay(want portal.PoolWrite, other *portal.Pool) (reason, message string) {
+	switch {
+	case other.Default:
+		v := PoolVerdict(other, Portals, false, false)
+		return v.Reason, v.Message
+	case other.Owner.UID != "":
+		v := PoolVerdict(other, Others, false, false)
+		return v.Reason, v.Message + "; everything but the name follows already"
+	}
+	return v1alpha1.ReasonPoolExists, fmt.Sprintf("The portal has another pool with the name %q. Rename one of the two, or delete the other pool in the portal; everything but the name follows already", want.Name)
 }
 
 // poolDecidedOn is want for a pool as it is; nil: there is none.
@@ -75,9 +145,9 @@ func poolDecidedOn(have *portal.Pool, want portal.PoolWrite) portal.PoolWrite {
 }
 
 func samePool(want portal.PoolWrite, have *portal.Pool) bool {
-	return want.Name == have.Name && want.Description == have.Description && (want.Roles == nil || slices.Equal(*want.Roles, have.Roles))
+	return want.Name == have.Name && want.Description == have.Description && slices.Equal(want.Roles, have.Roles) && len(have.Ungranted) == 0
 }
 
 func losesManager(want portal.PoolWrite, have *portal.Pool) bool {
-	return want.Roles != nil && slices.Contains(have.Roles, portal.RoleManager) && !slices.Contains(*want.Roles, portal.RoleManager)
+	return slices.Contains(Granted(have), portal.RoleManager) && !slices.Contains(want.Roles, portal.RoleManager)
 }

@@ -9,6 +9,7 @@ package provision
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/names"
@@ -46,6 +47,7 @@ type Facts struct {
 	Own        *portal.Account // the account owned by this ScimUser; nil: none
 	Named      *portal.Account // the account that bears the wanted name; nil: none
 	NamedOwner Presence        // of the ScimUser that owns Named
+	Granted    []string        // roles that the account found holds by a grant (GrantedRoles); the others are taken back at no cost
 }
 
 // Policy is what an operator's owner decided. It only ever takes steps away.
@@ -100,7 +102,7 @@ func update(want Account, have Facts) Plan {
 		return exceptName(want, have)
 	}
 	p.Action, p.Write = Update, decidedOn(own, want)
-	p.Removal = removes(want, own)
+	p.Removal = removes(want, own, have.Granted)
 	return p
 }
 
@@ -109,7 +111,7 @@ func update(want Account, have Facts) Plan {
 func exceptName(want Account, have Facts) Plan {
 	former := want
 	former.UserName = have.Own.UserName
-	p := update(former, Facts{Own: have.Own})
+	p := update(former, Facts{Own: have.Own, Granted: have.Granted})
 	switch p.Action {
 	case Wait:
 		return p
@@ -133,25 +135,17 @@ func exceptName(want Account, have Facts) Plan {
 // takeOver plans for an account that bears our name and is not ours.
 func takeOver(want Account, have Facts, policy Policy) Plan {
 	named := have.Named
-	p := Plan{Action: Adopt, Account: named, Write: decidedOn(named, want), Differences: differences(want, named)}
-	p.Write.Adopt = &portal.Adopt{AccountID: named.ID, OwnerUID: named.Owner.UID}
-	p.Removal = removes(want, named)
-	wait := func(reason, message string) Plan {
-		p.Action, p.Reason, p.Message, p.Write, p.Removal = Wait, reason, message, portal.AccountWrite{}, false
+	p := Plan{Action: Adopt, Account: named, Differences: differences(want, named)}
+	v := AccountVerdict(named, Stand(named.Owner, want.Owner, have.NamedOwner), policy)
+	if !v.Adopt {
+		p.Action, p.Reason, p.Message = Wait, v.Reason, v.Message
+		p.Mark = v.Reason == v1alpha1.ReasonLocalAccountExists && named.WaitingFor.UID != want.Owner.UID
 		return p
 	}
-	switch {
-	case named.ManagedBy == portal.ManagedByLocal && !policy.ProvisionExistingUsers && !named.HandedOver:
-		p.Mark = named.WaitingFor.UID != want.Owner.UID
-		return wait(v1alpha1.ReasonLocalAccountExists, "The portal has a local account with this user name. Switch on \"Provision existing users with SCIM\" to adopt every such account, or hand this one over in User Management")
-	case named.ManagedBy == portal.ManagedByLocal, named.Owner.UID == "", named.Owner.SCIMID == want.Owner.SCIMID, have.NamedOwner == Gone:
-		return p
-	case have.NamedOwner == Leaving && policy.OnDelete == v1alpha1.UserDeactivate:
-		return p
-	case have.NamedOwner == Leaving:
-		return wait(v1alpha1.ReasonNameReleasePending, "The account of a ScimUser that is being deleted still bears this user name; it is released first")
-	}
-	return wait(v1alpha1.ReasonNameReleasePending, "The account of another ScimUser still bears this user name; that person was renamed and their account follows first")
+	p.Write = decidedOn(named, want)
+	p.Write.Adopt = &portal.Adopt{ID: named.ID, OwnerUID: named.Owner.UID}
+	p.Removal = removes(want, named, have.Granted)
+	return p
 }
 
 // decidedOn is the write of want for an account as it is; nil: there is none.
@@ -164,13 +158,34 @@ func decidedOn(have *portal.Account, want Account) portal.AccountWrite {
 	return w
 }
 
-// removes says whether turning have into want takes away access or the manager role.
-func removes(want Account, have *portal.Account) bool {
+// GrantedRoles are those of the account's roles that it holds by a grant: through a pool that its owner put it in, to which
+// the pool's owner, or without one a person, gave them. pool returns a pool of that id or nil; what is not known counts as
+// granted. A local account was granted all that it has, by people.
+func GrantedRoles(a *portal.Account, pool func(id string) *portal.Pool) []string {
+	if a.Owner.UID == "" {
+		return a.Roles
+	}
+	var out []string
+	for _, id := range a.Pools {
+		if slices.Contains(a.Ungranted, id) {
+			continue
+		}
+		p := pool(id)
+		if p == nil {
+			return a.Roles
+		}
+		out = append(out, Granted(p)...)
+	}
+	return out
+}
+
+// removes says whether turning have into want takes away access or the manager role, where it was granted.
+func removes(want Account, have *portal.Account, granted []string) bool {
 	if have.Status != portal.StatusActive {
 		return false
 	}
-	losesManager := slices.Contains(have.Roles, portal.RoleManager) && !slices.Contains(want.Roles, portal.RoleManager)
-	return !want.Active || losesManager
+	manager := slices.Contains(have.Roles, portal.RoleManager) && slices.Contains(granted, portal.RoleManager)
+	return !want.Active || manager && !slices.Contains(want.Roles, portal.RoleManager)
 }
 
 // differences lists what of have is not as in want, in a fixed order. Roles are not among them: they are derived.
@@ -196,6 +211,8 @@ func differences(want Account, have *portal.Account) []Difference {
 	if !slices.Equal(have.Pools, want.Pools) {
 		field("pools", fmt.Sprint(have.Pools), fmt.Sprint(want.Pools))
 	}
+	field("directRoles", strings.Join(have.DirectRoles, ","), "")
+	field("ungranted", strings.Join(have.Ungranted, ","), "")
 	return out
 }
 

@@ -19,7 +19,7 @@ var accountTests = map[string]func(*portalTest){
 		want := &portal.Account{
 			ID: got.ID, UserName: "ada@example.test", DisplayName: "Demo ada", GivenName: "Demo", FamilyName: "ada", Email: "ada@mail.example.test",
 			ExternalID: "x-ada", Status: portal.StatusActive, ManagedBy: portal.ManagedBySCIM,
-			Owner: portal.Owner{UID: "u-ada", SCIMID: "s-ada", Revision: 1},
+			Owner: portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 1},
 			Pools: []string{p.defaultPool().ID}, Roles: []string{portal.RoleUser}, Revision: got.Revision,
 		}
 		p.equal("account", got, want)
@@ -131,7 +131,7 @@ var accountTests = map[string]func(*portalTest){
 		p.saveLoginMethods(off)
 		p.putRefused(person("ada"), portal.CodeSCIMRequired)
 		p.putRefused(person("bob"), portal.CodeSCIMRequired)
-		_, err := p.Client.PutPool(p.Context(), portal.PoolWrite{OwnerUID: "pu", Name: "Pool"})
+		_, err := p.Client.PutPool(p.Context(), portal.PoolWrite{Owner: portal.Owner{UID: "pu"}, Name: "Pool"})
 		p.refused(err, portal.CodeSCIMRequired)
 		p.refused(p.Client.ReleaseAccount(p.Context(), portal.Owner{UID: "u-ada", Revision: 1}, portal.ReleaseDelete), portal.CodeSCIMRequired)
 		p.refused(p.Client.MarkWaiting(p.Context(), p.local("carl").ID, portal.Owner{UID: "u-carl"}), portal.CodeSCIMRequired)

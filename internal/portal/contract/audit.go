@@ -106,7 +106,7 @@ var auditTests = map[string]func(*portalTest){
 			write portal.AccountWrite
 			count int
 		}{{p.local("ada"), person("ada"), 0}, {p.local("bob", direct), person("bob", managers.ID), 0}, {p.local("carl", direct), person("carl"), 1}} {
-			one.write.Adopt = &portal.Adopt{AccountID: one.local.ID}
+			one.write.Adopt = &portal.Adopt{ID: one.local.ID}
 			p.put(one.write)
 			p.equal("removed after "+one.write.UserName, p.removals(time.Hour).Removed, one.count)
 		}
@@ -119,7 +119,7 @@ var auditTests = map[string]func(*portalTest){
 		p.put(person("bob", pool.ID))
 		p.put(person("carl", pool.ID, other.ID))
 		w := team("Managers")
-		w.Revision = 2
+		w.Owner.Revision = 2
 		p.putPool(w)
 		p.equal("after the pool's change", p.removals(time.Hour), portal.Removals{Removed: 2, Managed: 5})
 	},

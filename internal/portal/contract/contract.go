@@ -96,7 +96,7 @@ func (p *portalTest) saveLoginMethods(m openapi.LoginMethods) {
 // person is a write for an owner u-<name> at revision 1.
 func person(name string, pools ...string) portal.AccountWrite {
 	return portal.AccountWrite{
-		Owner: portal.Owner{UID: "u-" + name, SCIMID: "s-" + name, Revision: 1}, UserName: name + "@example.test", DisplayName: "Demo " + name,
+		Owner: portal.Owner{UID: "u-" + name, Name: "s-" + name, Revision: 1}, UserName: name + "@example.test", DisplayName: "Demo " + name,
 		GivenName: "Demo", FamilyName: name, Email: name + "@mail.example.test", ExternalID: "x-" + name, Active: true, Pools: pools,
 	}
 }

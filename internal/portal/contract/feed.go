@@ -41,7 +41,7 @@ var feedTests = map[string]func(*portalTest){
 		}
 		p.equal("order", order, []string{bob.ID, pool.ID, ada.ID})
 		p.equal("ada's pools", changes[2].Account.Pools, sorted(pool.ID, p.defaultPool().ID))
-		if changes[1].Pool == nil || changes[1].Pool.OwnerUID != "o-Payments" {
+		if changes[1].Pool == nil || changes[1].Pool.Owner.UID != "o-Payments" {
 			p.Errorf("the pool in the feed: %+v", changes[1].Pool)
 		}
 		p.equal("end", end, p.end())

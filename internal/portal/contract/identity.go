@@ -65,7 +65,7 @@ var identityTests = map[string]func(*portalTest){
 		boss := p.manager()
 		ada := p.local("ada", func(c *openapi.UserCreate) { c.DirectRoles = []string{portal.RoleManager} })
 		bob := p.local("bob")
-		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", SCIMID: "s-ada"}))
+		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", Name: "s-ada"}))
 		before, err := p.Client.Configuration(p.Context())
 		p.ok(err)
 		m := loginMethods()

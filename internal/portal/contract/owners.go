@@ -10,7 +10,7 @@ import (
 // adopting is person's write that takes over an account.
 func adopting(name, accountID, ownerUID string, pools ...string) portal.AccountWrite {
 	w := person(name, pools...)
-	w.Adopt = &portal.Adopt{AccountID: accountID, OwnerUID: ownerUID}
+	w.Adopt = &portal.Adopt{ID: accountID, OwnerUID: ownerUID}
 	return w
 }
 
@@ -38,7 +38,7 @@ var ownerTests = map[string]func(*portalTest){
 			c.Pools, c.DirectRoles = []string{pool.ID}, []string{portal.RoleManager}
 		})
 		p.existingOn()
-		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", SCIMID: "s-ada"}))
+		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", Name: "s-ada"}))
 		got := p.put(adopting("ada", ada.ID, "", other.ID))
 		if got.ID != ada.ID || got.ManagedBy != portal.ManagedBySCIM || got.Owner.UID != "u-ada" || got.WaitingFor != (portal.Owner{}) {
 			p.Errorf("adopted: %+v", got)
@@ -95,7 +95,7 @@ var ownerTests = map[string]func(*portalTest){
 		p.scimOn()
 		pool := p.pool("Managers", portal.RoleManager)
 		first := p.put(person("ada", pool.ID))
-		owner := portal.Owner{UID: "u-ada", SCIMID: "s-ada", Revision: 1}
+		owner := portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 1}
 		p.ok(p.Client.ReleaseAccount(p.Context(), owner, portal.ReleaseDeactivate))
 		got := p.user(first.ID)
 		if got.Status != openapi.StatusDeactivated || got.DeactivatedBy != openapi.ManagedBySCIM || len(got.Pools) != 0 || got.Owner != nil || got.ManagedBy != openapi.ManagedBySCIM {
@@ -107,7 +107,7 @@ var ownerTests = map[string]func(*portalTest){
 		w := person("ada")
 		w.Owner.UID = "u-ada-2"
 		p.putRefused(w, portal.CodeDuplicateUser)
-		w.Adopt = &portal.Adopt{AccountID: first.ID}
+		w.Adopt = &portal.Adopt{ID: first.ID}
 		back := p.put(w)
 		if back.ID != first.ID || back.Status != portal.StatusActive || back.DeactivatedBy != "" {
 			p.Errorf("back: %+v", back)
@@ -157,12 +157,12 @@ var ownerTests = map[string]func(*portalTest){
 		p.scimOn()
 		ada, bob := p.local("ada"), p.local("bob")
 		p.audited("a mark", 1, func() {
-			p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", SCIMID: "s-ada"}))
+			p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", Name: "s-ada"}))
 		})
 		p.audited("the mark again", 0, func() {
-			p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", SCIMID: "s-ada"}))
+			p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{UID: "u-ada", Name: "s-ada"}))
 		})
-		if got := p.user(ada.ID); got.WaitingFor == nil || *got.WaitingFor != (openapi.WaitingFor{UID: "u-ada", SCIMID: "s-ada"}) {
+		if got := p.user(ada.ID); got.WaitingFor == nil || *got.WaitingFor != (openapi.WaitingFor{UID: "u-ada", Name: "s-ada"}) {
 			p.Errorf("marked: %+v", got)
 		}
 		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portal.Owner{}))
@@ -180,7 +180,7 @@ var ownerTests = map[string]func(*portalTest){
 	"A mark shows what the guard holds, until it is cleared, written over, or the owner goes": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
-		owner := portal.Owner{UID: "u-ada", SCIMID: "s-ada", Revision: 1}
+		owner := portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 1}
 		mark := func(what portal.Removal, want openapi.Removal) {
 			p.Helper()
 			p.ok(p.Client.MarkHeld(p.Context(), owner, what))

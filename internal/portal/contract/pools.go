@@ -2,13 +2,15 @@ package contract
 
 import (
 	"slices"
+	"strings"
+	"time"
 
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
 func team(name string, roles ...string) portal.PoolWrite {
-	return portal.PoolWrite{OwnerUID: "o-" + name, Revision: 1, Name: name, Description: "Team " + name, Roles: &roles}
+	return portal.PoolWrite{Owner: portal.Owner{UID: "o-" + name, Name: "team-" + strings.ToLower(name), Revision: 1}, Name: name, Description: "Team " + name, Roles: roles}
 }
 
 func (p *portalTest) putPool(w portal.PoolWrite) *portal.Pool {
@@ -18,6 +20,30 @@ func (p *portalTest) putPool(w portal.PoolWrite) *portal.Pool {
 		p.Fatalf("put pool %s: %v", w.Name, err)
 	}
 	return got
+}
+
+// poolNow reads the pool as the operator does.
+func (p *portalTest) poolNow(id string) portal.Pool {
+	p.Helper()
+	all, err := p.Client.Pools(p.Context())
+	p.ok(err)
+	at := slices.IndexFunc(all, func(one portal.Pool) bool { return one.ID == id })
+	if at < 0 {
+		p.Fatalf("there is no pool %s", id)
+	}
+	return all[at]
+}
+
+// accountNow reads the account as the operator does.
+func (p *portalTest) accountNow(id string) portal.Account {
+	p.Helper()
+	all, _, err := p.Client.Accounts(p.Context(), "", 1000)
+	p.ok(err)
+	at := slices.IndexFunc(all, func(one portal.Account) bool { return one.ID == id })
+	if at < 0 {
+		p.Fatalf("there is no account %s", id)
+	}
+	return all[at]
 }
 
 func (p *portalTest) putPoolRefused(w portal.PoolWrite, code portal.Code) {
@@ -31,8 +57,8 @@ var poolTests = map[string]func(*portalTest){
 		p.scimOn()
 		w := team("Payments", portal.RoleManager, portal.RoleIgnoreQuota)
 		got := p.putPool(w)
-		p.equal("pool", got, &portal.Pool{ID: got.ID, Name: "Payments", Description: "Team Payments", OwnerUID: "o-Payments",
-			Roles: []string{portal.RoleIgnoreQuota, portal.RoleManager}, Revision: got.Revision})
+		p.equal("pool", got, &portal.Pool{ID: got.ID, Name: "Payments", Description: "Team Payments",
+			Owner: portal.Owner{UID: "o-Payments", Name: "team-payments", Revision: 1}, Created: true, Roles: []string{portal.RoleIgnoreQuota, portal.RoleManager}, Revision: got.Revision})
 		p.audited("an unchanged write", 0, func() { p.equal("again", p.putPool(w), got) })
 		all, err := p.Client.Pools(p.Context())
 		p.ok(err)
@@ -40,14 +66,18 @@ var poolTests = map[string]func(*portalTest){
 			p.Errorf("pools: %+v", all)
 		}
 	},
-	"Absent roles leave the portal's own, empty roles are none": func(p *portalTest) {
+	"Roles that are absent are none": func(p *portalTest) {
 		p.scimOn()
 		own := p.pool("Payments", portal.RoleIgnoreQuota)
 		w := team("Payments")
-		w.AdoptID, w.Roles = own.ID, nil
-		p.equal("absent", p.putPool(w).Roles, []string{portal.RoleIgnoreQuota})
-		w.Roles, w.Revision = &[]string{}, 2
-		p.equal("empty", p.putPool(w).Roles, []string{})
+		w.Adopt = &portal.Adopt{ID: own.ID}
+		p.equal("adopted without roles", p.putPool(w).Roles, []string{})
+		w.Owner.Revision, w.Roles = 2, []string{portal.RoleManager}
+		p.equal("given", p.putPool(w).Roles, []string{portal.RoleManager})
+		w.Owner.Revision, w.Roles = 3, nil
+		p.equal("absent again", p.putPool(w).Roles, []string{})
+		body := map[string]any{"ownerName": "team-payments", "revision": 4, "name": "Payments"}
+		p.no(p.http(p.Keys.Provisioning, "PUT", "/provisioning/pools/o-Payments", body), 400, portal.CodeInvalid)
 	},
 	"A pool's new roles reach every member at once, and the feed tells of them": func(p *portalTest) {
 		p.scimOn()
@@ -60,7 +90,7 @@ var poolTests = map[string]func(*portalTest){
 		p.ok(err)
 		before := p.user(ids[0]).Revision
 		w := team("Payments", portal.RoleIgnoreQuota)
-		w.Revision = 2
+		w.Owner.Revision = 2
 		p.audited("a change of roles", 1, func() {
 			if got := p.putPool(w); got.Members != 30 {
 				p.Errorf("%d members, want 30", got.Members)
@@ -86,7 +116,7 @@ var poolTests = map[string]func(*portalTest){
 		p.scimOn()
 		p.pool("Taken")
 		w := team("Payments")
-		w.Revision = 5
+		w.Owner.Revision = 5
 		first := p.putPool(w)
 		w.Name = "TAKEN"
 		p.putPoolRefused(w, portal.CodeDuplicatePool)
@@ -94,24 +124,124 @@ var poolTests = map[string]func(*portalTest){
 		if got := p.putPool(w); got.ID != first.ID || got.Name != "Billing" || got.Revision <= first.Revision {
 			p.Errorf("renamed: %+v", got)
 		}
-		w.Revision, w.Name = 4, "Late"
+		w.Owner.Revision, w.Name = 4, "Late"
 		p.putPoolRefused(w, portal.CodeStaleRevision)
 		p.putPoolRefused(team("billing"), portal.CodeDuplicatePool)
 	},
-	"A pool without an owner can be adopted, one with an owner cannot": func(p *portalTest) {
+	"A pool is adopted by compare-and-swap on its owner, and the old owner's late write is stale": func(p *portalTest) {
 		p.scimOn()
 		own := p.pool("Payments")
 		w := team("Payments")
 		p.putPoolRefused(w, portal.CodeDuplicatePool)
-		w.AdoptID = own.ID
-		if got := p.putPool(w); got.ID != own.ID || got.OwnerUID != "o-Payments" {
+		w.Adopt = &portal.Adopt{ID: own.ID, OwnerUID: "o-before"}
+		p.putPoolRefused(w, portal.CodeStaleRevision)
+		w.Adopt.OwnerUID = ""
+		if got := p.putPool(w); got.ID != own.ID || got.Owner != w.Owner || got.Created {
 			p.Errorf("adopted: %+v", got)
 		}
 		p.audited("the adoption again", 0, func() { p.putPool(w) })
-		w.OwnerUID = "o-other"
+
+		restored := w
+		restored.Owner.UID = "o-restored"
+		p.putPoolRefused(restored, portal.CodeStaleRevision)
+		restored.Adopt = &portal.Adopt{ID: own.ID, OwnerUID: w.Owner.UID}
+		if got := p.putPool(restored); got.ID != own.ID || got.Owner != restored.Owner {
+			p.Errorf("adopted by the same name: %+v", got)
+		}
+		w.Owner.Revision = 99
 		p.putPoolRefused(w, portal.CodeStaleRevision)
-		w.AdoptID = "no-such-pool"
-		p.putPoolRefused(w, portal.CodeNotFound)
+		p.ok(p.Client.ReleasePool(p.Context(), w.Owner.UID, true))
+		if got := p.poolNow(own.ID); got.Owner != restored.Owner {
+			p.Errorf("the old owner's release reached the pool: %+v", got)
+		}
+		restored.Adopt.ID = "no-such-pool"
+		restored.Owner.UID = "o-third"
+		p.putPoolRefused(restored, portal.CodeNotFound)
+	},
+	"A pool that its owner created stays so for an owner of the same name, and for no other": func(p *portalTest) {
+		p.scimOn()
+		made := p.putPool(team("Payments"))
+		w := team("Payments")
+		w.Owner.UID, w.Adopt = "o-restored", &portal.Adopt{ID: made.ID, OwnerUID: "o-Payments"}
+		if got := p.putPool(w); !got.Created {
+			p.Errorf("restored: %+v", got)
+		}
+		w.Owner = portal.Owner{UID: "o-other", Name: "other", Revision: 1}
+		w.Adopt.OwnerUID = "o-restored"
+		if got := p.putPool(w); got.Created {
+			p.Errorf("another's: %+v", got)
+		}
+	},
+	"A pool made in the portal can be handed over until it has an owner": func(p *portalTest) {
+		p.scimOn()
+		own := p.pool("Payments", portal.RoleIgnoreQuota)
+		end, err := p.Client.Position(p.Context())
+		p.ok(err)
+		var got openapi.Pool
+		p.audited("handing over", 1, func() {
+			p.manage("PATCH", "/pools/"+own.ID, openapi.PoolPatch{HandedOver: ptr(true)}, &got)
+		})
+		changes, _, err := p.Client.Changes(p.Context(), end, 0)
+		p.ok(err)
+		if !got.HandedOver || len(changes) != 1 || changes[0].Pool == nil || !changes[0].Pool.HandedOver {
+			p.Errorf("handed over: %+v, the feed: %+v", got, changes)
+		}
+		w := team("Payments")
+		w.Adopt = &portal.Adopt{ID: own.ID}
+		if adopted := p.putPool(w); adopted.HandedOver || adopted.Created {
+			p.Errorf("adopted: %+v", adopted)
+		}
+		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+own.ID, openapi.PoolPatch{HandedOver: ptr(true)}), 409, portal.CodeReadOnly)
+		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+p.defaultPool().ID, openapi.PoolPatch{HandedOver: ptr(true)}), 400, portal.CodeInvalid)
+	},
+	"What no owner granted is shown, and a write of the owner ends it": func(p *portalTest) {
+		p.scimOn()
+		pool, other := p.putPool(team("Payments", portal.RoleIgnoreQuota)), p.putPool(team("Other"))
+		ada := p.put(person("ada", pool.ID))
+		if pool.Ungranted != nil || ada.Ungranted != nil || ada.DirectRoles != nil {
+			p.Errorf("granted by the owners: %+v, %+v", pool, ada)
+		}
+		off := loginMethods()
+		off.SCIM.Enabled = false
+		p.saveLoginMethods(off)
+		p.manage("PATCH", "/pools/"+pool.ID, openapi.PoolPatch{Roles: &[]string{portal.RoleIgnoreQuota, portal.RoleManager}}, nil)
+		p.manage("PATCH", "/users/"+ada.ID, openapi.UserPatch{Pools: &[]string{pool.ID, other.ID}, DirectRoles: &[]string{portal.RoleManager}}, nil)
+		p.scimOn()
+
+		p.equal("the pool's", p.poolNow(pool.ID).Ungranted, []string{portal.RoleManager})
+		seen := p.accountNow(ada.ID)
+		p.equal("the user's pools", seen.Ungranted, []string{other.ID})
+		p.equal("the user's roles", seen.DirectRoles, []string{portal.RoleManager})
+		w := person("ada", pool.ID, other.ID)
+		w.Owner.Revision = 2
+		healed := p.put(w)
+		if healed.Ungranted != nil || healed.DirectRoles != nil || healed.Revision <= seen.Revision {
+			p.Errorf("after the owner's write: %+v", healed)
+		}
+		t := team("Payments", portal.RoleIgnoreQuota)
+		t.Owner.Revision = 2
+		if got := p.putPool(t); got.Ungranted != nil || slices.Contains(got.Roles, portal.RoleManager) {
+			p.Errorf("after the owner's write: %+v", got)
+		}
+		p.equal("removals", p.removals(time.Hour).Removed, 0)
+	},
+	"What is wanted and was not granted is granted by the owner's next write": func(p *portalTest) {
+		p.scimOn()
+		pool := p.putPool(team("Payments"))
+		ada := p.put(person("ada"))
+		off := loginMethods()
+		off.SCIM.Enabled = false
+		p.saveLoginMethods(off)
+		p.manage("PATCH", "/pools/"+pool.ID, openapi.PoolPatch{Roles: &[]string{portal.RoleManager}}, nil)
+		p.manage("PATCH", "/users/"+ada.ID, openapi.UserPatch{Pools: &[]string{pool.ID}}, nil)
+		p.scimOn()
+		p.equal("not granted", p.accountNow(ada.ID).Ungranted, []string{pool.ID})
+		p.equal("granted to the user", p.put(person("ada", pool.ID)).Ungranted, []string(nil))
+		p.equal("granted to the pool", p.putPool(team("Payments", portal.RoleManager)).Ungranted, []string(nil))
+		w := person("ada")
+		w.Owner.Revision = 2
+		p.put(w)
+		p.equal("taking it back is a removal by then", p.removals(time.Hour).Removed, 1)
 	},
 	"Unknown roles and the vendor's own are refused": func(p *portalTest) {
 		p.scimOn()
@@ -136,34 +266,54 @@ var poolTests = map[string]func(*portalTest){
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Payments", true)) // nobody owns it any more
 		var left openapi.Pool
 		p.manage("GET", "/pools/"+pool.ID, nil, &left)
-		if left.OwnerUID != "" || left.ReadOnly || left.MemberCount != 1 {
+		if left.Owner != nil || left.ReadOnly || left.MemberCount != 1 || left.Created {
 			p.Errorf("released: %+v", left)
 		}
 		p.putPoolRefused(team("Payments"), portal.CodeStaleRevision)
 		w := team("Payments", portal.RoleIgnoreQuota)
-		w.OwnerUID, w.AdoptID = "o-Payments-2", pool.ID
+		w.Owner.UID, w.Adopt = "o-Payments-2", &portal.Adopt{ID: pool.ID}
 		p.putPool(w)
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Payments-2", true))
-		p.no(p.http(p.Keys.Manage, "GET", "/pools/"+pool.ID, nil), 404, portal.CodeNotFound)
-		p.equal("the member's roles", p.user(ada.ID).Roles, []string{portal.RoleUser})
+		if left := p.poolNow(pool.ID); left.Owner.UID != "" || len(left.Roles) > 0 || left.Members != 1 {
+			p.Errorf("a pool that was adopted stays, without what its owner gave: %+v", left)
+		}
+		made := p.putPool(team("Billing", portal.RoleIgnoreQuota))
+		bob := p.put(person("bob", made.ID))
+		p.ok(p.Client.ReleasePool(p.Context(), "o-Billing", true))
+		p.no(p.http(p.Keys.Manage, "GET", "/pools/"+made.ID, nil), 404, portal.CodeNotFound)
+		p.equal("the members' roles", slices.Concat(p.user(ada.ID).Roles, p.user(bob.ID).Roles), []string{portal.RoleUser, portal.RoleUser})
 		p.ok(p.Client.ReleasePool(p.Context(), "o-nobody", true))
 	},
 	"The default pool keeps its name and stays": func(p *portalTest) {
 		p.scimOn()
 		def := p.defaultPool()
-		w := team("Everyone", portal.RoleIgnoreQuota)
-		w.AdoptID = def.ID
-		p.putPoolRefused(w, portal.CodeDefaultPool)
 		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+def.ID, openapi.PoolPatch{Name: ptr("Everyone")}), 409, portal.CodeDefaultPool)
 		p.no(p.http(p.Keys.Manage, "DELETE", "/pools/"+def.ID, nil), 409, portal.CodeDefaultPool)
-		w.Name = def.Name
-		if got := p.putPool(w); !got.Default {
-			p.Errorf("adopted default pool: %+v", got)
-		}
-		p.refused(p.Client.ReleasePool(p.Context(), w.OwnerUID, true), portal.CodeDefaultPool)
-		p.ok(p.Client.ReleasePool(p.Context(), w.OwnerUID, false))
+		p.manage("PATCH", "/pools/"+def.ID, openapi.PoolPatch{Description: ptr("all of us")}, nil)
+		p.putPoolRefused(team("DEFAULT", portal.RoleManager), portal.CodeDuplicatePool)
 		ada := p.put(person("ada"))
-		p.equal("roles by the default pool", ada.Roles, []string{portal.RoleIgnoreQuota, portal.RoleUser})
+
+		w := team("Everyone", portal.RoleIgnoreQuota)
+		w.Adopt = &portal.Adopt{ID: def.ID}
+		p.putPoolRefused(w, portal.CodeDefaultPool) // no other owner reaches it, by whatever name
+		w.Name = def.Name
+		p.putPoolRefused(w, portal.CodeDefaultPool)
+		w.Default, w.Name = true, "Everyone"
+		if got := p.putPool(w); !got.Default || got.Name != def.Name || got.Created {
+			p.Errorf("the default pool of its owner: %+v", got)
+		}
+		p.equal("roles by the default pool", p.user(ada.ID).Roles, []string{portal.RoleIgnoreQuota, portal.RoleUser})
+		other := team("Other")
+		other.Default = true
+		p.putPoolRefused(other, portal.CodeDefaultPool)
+		w.Default = false
+		p.putPoolRefused(w, portal.CodeDefaultPool)
+
+		p.ok(p.Client.ReleasePool(p.Context(), w.Owner.UID, true))
+		if got := p.poolNow(def.ID); got.Owner.UID != "" || len(got.Roles) > 0 || got.Members != 2 {
+			p.Errorf("released: %+v", got)
+		}
+		p.equal("roles after the release", p.user(ada.ID).Roles, []string{portal.RoleUser})
 	},
 	"A pool that an AgentPool rules is read-only for people": func(p *portalTest) {
 		p.scimOn()
@@ -172,7 +322,7 @@ var poolTests = map[string]func(*portalTest){
 		p.no(p.http(p.Keys.Manage, "DELETE", "/pools/"+pool.ID, nil), 409, portal.CodeReadOnly)
 		var got openapi.Pool
 		p.manage("GET", "/pools/"+pool.ID, nil, &got)
-		if !got.ReadOnly || got.ReadOnlyReason == "" || got.OwnerUID != "o-Payments" {
+		if !got.ReadOnly || got.ReadOnlyReason == "" || got.Owner == nil || got.Owner.UID != "o-Payments" {
 			p.Errorf("pool: %+v", got)
 		}
 	},
@@ -206,7 +356,7 @@ var poolTests = map[string]func(*portalTest){
 		mark("", "")
 		mark(portal.RemovalDeletion, "managers")
 		w := team("Managers", portal.RoleManager)
-		w.Revision = 2
+		w.Owner.Revision = 2
 		if got := p.putPool(w); got.Held != "" || got.HeldAt != "" {
 			p.Errorf("after a write: %+v", got)
 		}
@@ -230,7 +380,7 @@ var poolTests = map[string]func(*portalTest){
 		p.no(p.http(p.Keys.Manage, "DELETE", "/pools/"+pool.ID, nil), 409, portal.CodeLastManager)
 		p.scimOn()
 		w := team("Managers")
-		w.AdoptID = pool.ID
+		w.Adopt = &portal.Adopt{ID: pool.ID}
 		p.putPoolRefused(w, portal.CodeLastManager)
 	},
 }

@@ -81,7 +81,7 @@ var preconditionTests = map[string]func(*portalTest){
 		pool := p.putPool(team("Payments"))
 		ada := p.put(person("ada", pool.ID))
 		w := team("Payments", portal.RoleIgnoreQuota)
-		w.Revision = 2
+		w.Owner.Revision = 2
 		p.putPool(w)
 		p.putOutdated(since(ada.Revision, person("ada")))
 		p.put(since(p.user(ada.ID).Revision, person("ada")))
@@ -126,12 +126,12 @@ var preconditionTests = map[string]func(*portalTest){
 		own := p.pool("Quota", portal.RoleIgnoreQuota)
 		p.manage("PATCH", "/pools/"+own.ID, openapi.PoolPatch{Description: ptr("changed meanwhile")}, nil)
 		adopt := team("Quota")
-		adopt.AdoptID = own.ID
+		adopt.Adopt = &portal.Adopt{ID: own.ID}
 		p.outdated(put(poolSince(own.Revision, adopt)))
 	},
 	"Preconditions are entity tags": func(p *portalTest) {
 		p.scimOn()
-		body := openapi.UserProvision{SCIMID: "s-ada", Revision: 1, UserName: "ada@example.test", Active: true, Pools: []string{}}
+		body := openapi.UserProvision{OwnerName: "s-ada", Revision: 1, UserName: "ada@example.test", Active: true, Pools: []string{}}
 		put := func(headers ...string) answer {
 			return p.http(p.Keys.Provisioning, "PUT", "/provisioning/users/u-ada", body, headers...)
 		}
@@ -172,7 +172,7 @@ var preconditionTests = map[string]func(*portalTest){
 
 		late := person("ada")
 		late.Owner.Revision, late.Active = 99, false
-		owner := portal.Owner{UID: "u-ada", SCIMID: "s-ada", Revision: 99}
+		owner := portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 99}
 		for what, err := range map[string]error{
 			"account":           put(first, late),
 			"account release":   first.ReleaseAccount(p.Context(), owner, portal.ReleaseDelete),

@@ -45,7 +45,7 @@ func (p *Portal) MarkHeld(ctx context.Context, owner portal.Owner, what portal.R
 
 // PutPool implements portal.Pools.
 func (p *Portal) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
-	return do(ctx, p, Call{Method: "PutPool", ID: w.OwnerUID, Write: true}, func() (*portal.Pool, error) {
+	return do(ctx, p, Call{Method: "PutPool", ID: w.Owner.UID, Write: true}, func() (*portal.Pool, error) {
 		pool, err := p.Store.PutPool(ctx, p.operator(), w)
 		if err != nil {
 			return nil, err

@@ -38,7 +38,7 @@ func TestContract(t *testing.T) {
 func TestHooksAndRecord(t *testing.T) {
 	p := fake.New(t, fake.Options{})
 	lost, down := errors.New("answer lost"), errors.New("portal down")
-	write := portal.AccountWrite{Owner: portal.Owner{UID: "u", SCIMID: "s", Revision: 1}, UserName: "ada@example.test", Active: true}
+	write := portal.AccountWrite{Owner: portal.Owner{UID: "u", Name: "s", Revision: 1}, UserName: "ada@example.test", Active: true}
 
 	p.Before = func(context.Context, fake.Call) error { return down }
 	if _, err := p.PutAccount(t.Context(), write); !errors.Is(err, down) {

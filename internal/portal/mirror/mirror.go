@@ -309,8 +309,8 @@ func (m *Mirror) indexPools(pools map[string]*portal.Pool) {
 	m.poolByName = map[string]*portal.Pool{}
 	m.defaultPool = nil
 	for _, p := range pools {
-		if p.OwnerUID != "" {
-			m.poolByUID[p.OwnerUID] = p
+		if p.Owner.UID != "" {
+			m.poolByUID[p.Owner.UID] = p
 		}
 		m.poolByName[names.Fold(p.Name)] = p
 		if p.Default {

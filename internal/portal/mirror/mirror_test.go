@@ -296,7 +296,7 @@ func TestAWriteOfOursIsNotUndoneByOlderPages(t *testing.T) {
 				changed, made := account("a", "ada.l", 2), account("b", "bob", 1)
 				m.PutAccount(&changed)
 				m.PutAccount(&made)
-				pool := portal.Pool{ID: "p", Name: "P", OwnerUID: "uid-p", Revision: 1}
+				pool := portal.Pool{ID: "p", Name: "P", Owner: portal.Owner{UID: "uid-p"}, Revision: 1}
 				m.PutPool(&pool)
 				c := src.config
 				c.Revision, c.ProvisionExistingUsers = 2, true

@@ -195,10 +195,10 @@ type APIKeyWithSecret struct {
 	Secret string `json:"secret"`
 }
 
-// Adopt take over an existing account, by compare-and-swap on its present owner (empty: none)
+// Adopt take over an existing user or pool, by compare-and-swap on its present owner (empty: none)
 type Adopt struct {
-	AccountID string `json:"accountId"`
-	OwnerUID  string `json:"ownerUid"`
+	ID       string `json:"id"`
+	OwnerUID string `json:"ownerUid"`
 }
 
 // AuditChange defines model for AuditChange.
@@ -351,18 +351,26 @@ type MigrationReport struct {
 	WaitingCount int    `json:"waitingCount"`
 }
 
-// Owner defines model for Owner.
+// Owner the Kubernetes object that alone may change the record
 type Owner struct {
+	// Name the object's name, which survives backup and restore; a ScimUser's is its SCIM id
+	Name string `json:"name"`
+
+	// Revision the newest one written
 	Revision int64  `json:"revision"`
-	SCIMID   string `json:"scimId"`
 	UID      string `json:"uid"`
 }
 
 // Pool defines model for Pool.
 type Pool struct {
+	// Created its owner created it; otherwise it was there before, and its owner never deletes it
+	Created     bool      `json:"created"`
 	CreatedAt   time.Time `json:"createdAt"`
 	Default     bool      `json:"default"`
 	Description string    `json:"description"`
+
+	// HandedOver a manager allowed an AgentPool of this name to adopt it
+	HandedOver bool `json:"handedOver"`
 
 	// Held what a removal takes from a person
 	Held Removal `json:"held,omitempty"`
@@ -372,16 +380,17 @@ type Pool struct {
 	ID          string `json:"id"`
 	MemberCount int    `json:"memberCount"`
 	Name        string `json:"name"`
-
-	// OwnerUID UID of the AgentPool that rules it
-	OwnerUID string `json:"ownerUid,omitempty"`
+	Owner       *Owner `json:"owner,omitempty"`
 
 	// ReadOnly ruled by an AgentPool while SCIM is on
-	ReadOnly       bool      `json:"readOnly"`
-	ReadOnlyReason string    `json:"readOnlyReason"`
-	Revision       int64     `json:"revision"`
-	Roles          []string  `json:"roles"`
-	UpdatedAt      time.Time `json:"updatedAt"`
+	ReadOnly       bool     `json:"readOnly"`
+	ReadOnlyReason string   `json:"readOnlyReason"`
+	Revision       int64    `json:"revision"`
+	Roles          []string `json:"roles"`
+
+	// Ungranted those of the roles that its owner did not give it; only with an owner
+	Ungranted []string  `json:"ungranted,omitempty"`
+	UpdatedAt time.Time `json:"updatedAt"`
 }
 
 // PoolCreate defines model for PoolCreate.
@@ -408,21 +417,27 @@ type PoolList struct {
 
 // PoolPatch defines model for PoolPatch.
 type PoolPatch struct {
-	Description *string   `json:"description,omitempty"`
-	Name        *string   `json:"name,omitempty"`
-	Roles       *[]string `json:"roles,omitempty"`
+	Description *string `json:"description,omitempty"`
+
+	// HandedOver allow an AgentPool of this name to adopt the pool
+	HandedOver *bool     `json:"handedOver,omitempty"`
+	Name       *string   `json:"name,omitempty"`
+	Roles      *[]string `json:"roles,omitempty"`
 }
 
 // PoolProvision defines model for PoolProvision.
 type PoolProvision struct {
-	// AdoptID an existing pool without an owner to take over
-	AdoptID     string `json:"adoptId,omitempty"`
+	Adopt *Adopt `json:"adopt,omitempty"`
+
+	// Default the owner rules the default pool, and no other; the name is ignored
+	Default     bool   `json:"default,omitempty"`
 	Description string `json:"description,omitempty"`
 	Name        string `json:"name"`
+	OwnerName   string `json:"ownerName"`
 	Revision    int64  `json:"revision"`
 
-	// Roles absent: leave the roles as they are
-	Roles *[]string `json:"roles,omitempty"`
+	// Roles all that the pool gives
+	Roles []string `json:"roles"`
 }
 
 // PoolRef defines model for PoolRef.
@@ -433,7 +448,7 @@ type PoolRef struct {
 
 // PoolRelease defines model for PoolRelease.
 type PoolRelease struct {
-	// Remove also delete the pool
+	// Remove also take back what the owner gave: the pool, if the owner created it, and otherwise the roles that it gave to it
 	Remove bool `json:"remove"`
 }
 
@@ -499,7 +514,7 @@ type User struct {
 	CreatedAt     time.Time `json:"createdAt"`
 	DeactivatedBy ManagedBy `json:"deactivatedBy,omitempty"`
 
-	// DirectRoles roles given to a local user itself
+	// DirectRoles roles given to the user itself; a user of an owner should have none
 	DirectRoles []string `json:"directRoles"`
 	DisplayName string   `json:"displayName"`
 	Email       string   `json:"email"`
@@ -526,8 +541,11 @@ type User struct {
 	Revision       int64  `json:"revision"`
 
 	// Roles effective roles: the user role, those of the pools, and the direct ones
-	Roles      []string    `json:"roles"`
-	Status     Status      `json:"status"`
+	Roles  []string `json:"roles"`
+	Status Status   `json:"status"`
+
+	// Ungranted ids of those pools in which the user's owner did not put it; only with an owner
+	Ungranted  []string    `json:"ungranted,omitempty"`
 	UpdatedAt  time.Time   `json:"updatedAt"`
 	UserName   string      `json:"userName"`
 	WaitingFor *WaitingFor `json:"waitingFor,omitempty"`
@@ -577,9 +595,9 @@ type UserProvision struct {
 	ExternalID  string   `json:"externalId,omitempty"`
 	FamilyName  string   `json:"familyName,omitempty"`
 	GivenName   string   `json:"givenName,omitempty"`
+	OwnerName   string   `json:"ownerName"`
 	Pools       []string `json:"pools"`
 	Revision    int64    `json:"revision"`
-	SCIMID      string   `json:"scimId"`
 	UserName    string   `json:"userName"`
 }
 
@@ -587,19 +605,18 @@ type UserProvision struct {
 type UserRelease struct {
 	Mode     ReleaseMode `json:"mode"`
 	Revision int64       `json:"revision"`
-	SCIMID   string      `json:"scimId,omitempty"`
 }
 
 // WaitingFor defines model for WaitingFor.
 type WaitingFor struct {
-	SCIMID string `json:"scimId"`
-	UID    string `json:"uid"`
+	Name string `json:"name"`
+	UID  string `json:"uid"`
 }
 
 // WaitingMark defines model for WaitingMark.
 type WaitingMark struct {
-	SCIMID string `json:"scimId,omitempty"`
-	UID    string `json:"uid"`
+	Name string `json:"name,omitempty"`
+	UID  string `json:"uid"`
 }
 
 // After defines model for After.

@@ -12,11 +12,11 @@ import (
 // PutAccount implements portal.Accounts.
 func (c *Client) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal.Account, error) {
 	body := openapi.UserProvision{
-		SCIMID: w.Owner.SCIMID, Revision: w.Owner.Revision, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName,
+		OwnerName: w.Owner.Name, Revision: w.Owner.Revision, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName,
 		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools),
 	}
 	if w.Adopt != nil {
-		body.Adopt = &openapi.Adopt{AccountID: w.Adopt.AccountID, OwnerUID: w.Adopt.OwnerUID}
+		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID}
 	}
 	var wire openapi.User
 	err := c.call(ctx, "put account", 0, &wire, func(ctx context.Context) (*http.Response, error) {
@@ -30,7 +30,7 @@ func (c *Client) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal
 
 // ReleaseAccount implements portal.Accounts.
 func (c *Client) ReleaseAccount(ctx context.Context, owner portal.Owner, mode portal.ReleaseMode) error {
-	body := openapi.UserRelease{Mode: openapi.ReleaseMode(mode), Revision: owner.Revision, SCIMID: owner.SCIMID}
+	body := openapi.UserRelease{Mode: openapi.ReleaseMode(mode), Revision: owner.Revision}
 	return c.call(ctx, "release account", 0, nil, func(ctx context.Context) (*http.Response, error) {
 		return c.api.ReleaseUser(ctx, owner.UID, body)
 	})
@@ -39,7 +39,7 @@ func (c *Client) ReleaseAccount(ctx context.Context, owner portal.Owner, mode po
 // MarkWaiting implements portal.Accounts.
 func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal.Owner) error {
 	return c.call(ctx, "mark account as waited for", 0, nil, func(ctx context.Context) (*http.Response, error) {
-		return c.api.MarkWaiting(ctx, accountID, openapi.WaitingMark{UID: owner.UID, SCIMID: owner.SCIMID})
+		return c.api.MarkWaiting(ctx, accountID, openapi.WaitingMark{UID: owner.UID, Name: owner.Name})
 	})
 }
 
@@ -52,14 +52,13 @@ func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.R
 
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
-	body := openapi.PoolProvision{Revision: w.Revision, Name: w.Name, Description: w.Description, AdoptID: w.AdoptID}
-	if w.Roles != nil {
-		roles := list(*w.Roles)
-		body.Roles = &roles
+	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles)}
+	if w.Adopt != nil {
+		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID}
 	}
 	var wire openapi.Pool
 	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {
-		return c.api.ProvisionPool(ctx, w.OwnerUID, &openapi.ProvisionPoolParams{IfMatch: ifMatch(w.IfRevision), IfNoneMatch: ifNoneMatch(w.IfRevision)}, body)
+		return c.api.ProvisionPool(ctx, w.Owner.UID, &openapi.ProvisionPoolParams{IfMatch: ifMatch(w.IfRevision), IfNoneMatch: ifNoneMatch(w.IfRevision)}, body)
 	})
 	if err != nil {
 		return nil, err

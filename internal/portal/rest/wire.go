@@ -28,13 +28,32 @@ func account(u *openapi.User) *portal.Account {
 	}
 	slices.Sort(a.Pools)
 	slices.Sort(a.Roles)
-	if u.Owner != nil {
-		a.Owner = portal.Owner{UID: u.Owner.UID, SCIMID: u.Owner.SCIMID, Revision: u.Owner.Revision}
-	}
+	a.DirectRoles, a.Ungranted = sharedSet(u.DirectRoles), sharedSet(u.Ungranted)
+	a.Owner = owner(u.Owner)
 	if u.WaitingFor != nil {
-		a.WaitingFor = portal.Owner{UID: u.WaitingFor.UID, SCIMID: u.WaitingFor.SCIMID}
+		a.WaitingFor = portal.Owner{UID: u.WaitingFor.UID, Name: u.WaitingFor.Name}
 	}
 	return a
+}
+
+// sharedSet is nil for none, and else sorted.
+func sharedSet(values []string) []string {
+	if len(values) == 0 {
+		return nil
+	}
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = shared(v)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func owner(o *openapi.Owner) portal.Owner {
+	if o == nil {
+		return portal.Owner{}
+	}
+	return portal.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision}
 }
 
 // shared is one copy of a text, for as long as somebody bears it.
@@ -48,7 +67,8 @@ func shared[S ~string](text S) S {
 func pool(p *openapi.Pool) *portal.Pool {
 	roles := list(p.Roles)
 	slices.Sort(roles)
-	return &portal.Pool{ID: p.ID, Name: p.Name, Description: p.Description, Roles: roles, Default: p.Default, OwnerUID: p.OwnerUID,
+	return &portal.Pool{ID: p.ID, Name: p.Name, Description: p.Description, Roles: roles, Ungranted: sharedSet(p.Ungranted),
+		Default: p.Default, Owner: owner(p.Owner), Created: p.Created, HandedOver: p.HandedOver,
 		Held: portal.Removal(p.Held), HeldAt: p.HeldAt, Members: p.MemberCount, Revision: p.Revision}
 }
 

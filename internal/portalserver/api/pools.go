@@ -40,7 +40,7 @@ func (s *server) UpdatePool(ctx context.Context, r openapi.UpdatePoolRequestObje
 	if err != nil {
 		return nil, err
 	}
-	updated, err := s.store.UpdatePool(ctx, actor(ctx), r.ID, match, store.PoolPatch{Name: r.Body.Name, Description: r.Body.Description, Roles: r.Body.Roles})
+	updated, err := s.store.UpdatePool(ctx, actor(ctx), r.ID, match, store.PoolPatch{Name: r.Body.Name, Description: r.Body.Description, Roles: r.Body.Roles, HandedOver: r.Body.HandedOver})
 	if err != nil {
 		return nil, err
 	}

@@ -15,12 +15,12 @@ func (s *server) ProvisionUser(ctx context.Context, r openapi.ProvisionUserReque
 	}
 	b := r.Body
 	w := portal.AccountWrite{
-		Owner: portal.Owner{UID: r.OwnerUID, SCIMID: b.SCIMID, Revision: b.Revision}, IfRevision: decided,
+		Owner: portal.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
 		UserName: b.UserName, DisplayName: b.DisplayName, GivenName: b.GivenName, FamilyName: b.FamilyName, Email: b.Email,
 		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools,
 	}
 	if b.Adopt != nil {
-		w.Adopt = &portal.Adopt{AccountID: b.Adopt.AccountID, OwnerUID: b.Adopt.OwnerUID}
+		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID}
 	}
 	account, err := s.store.PutAccount(ctx, actor(ctx), w)
 	if err != nil {
@@ -30,12 +30,12 @@ func (s *server) ProvisionUser(ctx context.Context, r openapi.ProvisionUserReque
 }
 
 func (s *server) ReleaseUser(ctx context.Context, r openapi.ReleaseUserRequestObject) (openapi.ReleaseUserResponseObject, error) {
-	owner := portal.Owner{UID: r.OwnerUID, SCIMID: r.Body.SCIMID, Revision: r.Body.Revision}
+	owner := portal.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
 	return openapi.ReleaseUser204Response{}, s.store.ReleaseAccount(ctx, actor(ctx), owner, portal.ReleaseMode(r.Body.Mode))
 }
 
 func (s *server) MarkWaiting(ctx context.Context, r openapi.MarkWaitingRequestObject) (openapi.MarkWaitingResponseObject, error) {
-	owner := portal.Owner{UID: r.Body.UID, SCIMID: r.Body.SCIMID}
+	owner := portal.Owner{UID: r.Body.UID, Name: r.Body.Name}
 	return openapi.MarkWaiting204Response{}, s.store.MarkWaiting(ctx, actor(ctx), r.AccountID, owner)
 }
 
@@ -50,8 +50,14 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 		return nil, err
 	}
 	b := r.Body
-	put, err := s.store.PutPool(ctx, actor(ctx), portal.PoolWrite{OwnerUID: r.OwnerUID, Revision: b.Revision, IfRevision: decided, Name: b.Name,
-		Description: b.Description, Roles: b.Roles, AdoptID: b.AdoptID})
+	w := portal.PoolWrite{
+		Owner: portal.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
+		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles,
+	}
+	if b.Adopt != nil {
+		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID}
+	}
+	put, err := s.store.PutPool(ctx, actor(ctx), w)
 	if err != nil {
 		return nil, err
 	}

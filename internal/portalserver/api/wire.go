@@ -17,18 +17,16 @@ func user(a *store.Account) openapi.User {
 	u := openapi.User{
 		ID: a.ID, UserName: a.UserName, DisplayName: a.DisplayName, GivenName: a.GivenName, FamilyName: a.FamilyName, Email: a.Email,
 		ExternalID: a.ExternalID, Status: openapi.Status(a.Status), ManagedBy: openapi.ManagedBy(a.ManagedBy), ReadOnly: a.ReadOnly,
-		ReadOnlyReason: a.ReadOnlyReason, Pools: make([]openapi.PoolRef, len(a.PoolRefs)), Roles: a.Roles, DirectRoles: a.DirectRoles,
+		ReadOnlyReason: a.ReadOnlyReason, Pools: make([]openapi.PoolRef, len(a.PoolRefs)), Roles: a.Roles, DirectRoles: list(a.DirectRoles), Ungranted: a.Ungranted,
 		HandedOver: a.HandedOver, DeactivatedBy: openapi.ManagedBy(a.DeactivatedBy), Held: openapi.Removal(a.Held), Revision: a.Revision,
 		CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, LastSignInAt: moment(a.LastSignInAt),
 	}
 	for i, p := range a.PoolRefs {
 		u.Pools[i] = openapi.PoolRef{ID: p.ID, Name: p.Name}
 	}
-	if a.Owner.UID != "" {
-		u.Owner = &openapi.Owner{UID: a.Owner.UID, SCIMID: a.Owner.SCIMID, Revision: a.Owner.Revision}
-	}
+	u.Owner = owner(a.Owner)
 	if a.WaitingFor.UID != "" {
-		u.WaitingFor = &openapi.WaitingFor{UID: a.WaitingFor.UID, SCIMID: a.WaitingFor.SCIMID}
+		u.WaitingFor = &openapi.WaitingFor{UID: a.WaitingFor.UID, Name: a.WaitingFor.Name}
 	}
 	return u
 }
@@ -47,10 +45,21 @@ func userResponse(a *store.Account) openapi.UserJSONResponse {
 
 func pool(p *store.Pool) openapi.Pool {
 	return openapi.Pool{
-		ID: p.ID, Name: p.Name, Description: p.Description, Roles: p.Roles, Default: p.Default, OwnerUID: p.OwnerUID, MemberCount: p.Members,
+		ID: p.ID, Name: p.Name, Description: p.Description, Roles: p.Roles, Ungranted: p.Ungranted, Default: p.Default, Owner: owner(p.Owner), Created: p.Created, HandedOver: p.HandedOver, MemberCount: p.Members,
 		Held: openapi.Removal(p.Held), HeldAt: p.HeldAt, ReadOnly: p.ReadOnly, ReadOnlyReason: p.ReadOnlyReason, Revision: p.Revision, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}
 }
+
+// owner is nil for a record that nobody owns.
+func owner(o portal.Owner) *openapi.Owner {
+	if o.UID == "" {
+		return nil
+	}
+	return &openapi.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision}
+}
+
+// list is never nil: on the wire an empty list is [] and not null.
+func list(values []string) []string { return append([]string{}, values...) }
 
 func poolResponse(p *store.Pool) openapi.PoolJSONResponse {
 	return openapi.PoolJSONResponse{Body: pool(p), Headers: openapi.PoolResponseHeaders{ETag: tag(p.Revision)}}

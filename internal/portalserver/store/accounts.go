@@ -16,7 +16,6 @@ import (
 type Account struct {
 	portal.Account
 	PoolRefs       []PoolRef // the same pools as Account.Pools, by name
-	DirectRoles    []string  // given to the account itself; sorted
 	ReadOnly       bool      // managed by SCIM while SCIM is on
 	ReadOnlyReason string
 	Migrated       bool // was local before it was adopted
@@ -25,6 +24,7 @@ type Account struct {
 	LastSignInAt   time.Time // zero: never
 
 	passwordHash string
+	granting     bool // this write of its owner grants all memberships that the account has after it
 }
 
 // PoolRef is a pool as an account has it, with what it gives.
@@ -33,6 +33,9 @@ type PoolRef struct {
 	Name    string
 	Default bool
 	Roles   []string // sorted
+
+	granted    []string // those of Roles that the pool's owner gave it, or, without an owner, a person
+	membership bool     // the account's owner put it in
 }
 
 // HasPassword answers whether the person can sign in without SSO.
@@ -177,8 +180,8 @@ func (c *conn) accountsByID(ids []string) (map[string]*Account, error) {
 	return byID, err
 }
 
-const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_scim_id,
-	owner_revision, waiting_uid, waiting_scim_id, handed_over, deactivated_by, held, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
+const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_name,
+	owner_revision, waiting_uid, waiting_name, handed_over, deactivated_by, held, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
 
 // accounts reads the accounts that where names, with pools and roles: four queries however many they are.
 func (c *conn) accounts(where string, args ...any) ([]Account, error) {
@@ -201,7 +204,7 @@ func scanAccount(rows *sql.Rows) (Account, error) {
 		created, updated, signedIn int64
 	)
 	err := rows.Scan(&a.ID, &a.UserName, &a.DisplayName, &a.GivenName, &a.FamilyName, &a.Email, &a.ExternalID, &a.Status, &a.ManagedBy,
-		&owner, &a.Owner.SCIMID, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.SCIMID, &a.HandedOver, &a.DeactivatedBy, &a.Held,
+		&owner, &a.Owner.Name, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.Name, &a.HandedOver, &a.DeactivatedBy, &a.Held,
 		&a.passwordHash, &a.Migrated, &a.Revision, &created, &updated, &signedIn)
 	a.Owner.UID = owner.String
 	a.CreatedAt, a.UpdatedAt, a.LastSignInAt = fromMicros(created), fromMicros(updated), fromMicros(signedIn)
@@ -215,16 +218,18 @@ func (c *conn) addPools(accounts []Account) error {
 	for i := range accounts {
 		ids[i] = accounts[i].ID
 		at[ids[i]] = &accounts[i]
-		accounts[i].DirectRoles = []string{}
 	}
 	in := `IN (` + marks(len(ids)) + `)`
 	members := map[string][]string{}
+	granted := map[[2]string]bool{}
 	err := c.each(func(rows *sql.Rows) error {
 		var account, pool string
-		err := rows.Scan(&account, &pool)
+		var is bool
+		err := rows.Scan(&account, &pool, &is)
 		members[account] = append(members[account], pool)
+		granted[[2]string{account, pool}] = is
 		return err
-	}, `SELECT account_id, pool_id FROM memberships WHERE account_id `+in, list(ids)...)
+	}, `SELECT account_id, pool_id, granted FROM memberships WHERE account_id `+in, list(ids)...)
 	if err != nil {
 		return err
 	}
@@ -242,19 +247,25 @@ func (c *conn) addPools(accounts []Account) error {
 		return err
 	}
 	for i := range accounts {
-		accounts[i].setPools(pick(refs, members[accounts[i].ID]))
+		a := &accounts[i]
+		a.setPools(pick(refs, members[a.ID]), func(pool string) bool { return granted[[2]string{a.ID, pool}] })
 	}
 	return nil
 }
 
-// setPools puts the account into these pools and derives its roles.
-func (a *Account) setPools(refs []PoolRef) {
+// setPools puts the account into these pools, of which granted says which its owner put it in, and derives its roles.
+func (a *Account) setPools(refs []PoolRef, granted func(pool string) bool) {
 	slices.SortFunc(refs, func(x, y PoolRef) int { return strings.Compare(x.Name, y.Name) })
-	a.PoolRefs, a.Pools = refs, make([]string, len(refs))
-	for i, p := range refs {
+	a.PoolRefs, a.Pools, a.Ungranted = refs, make([]string, len(refs)), nil
+	for i := range refs {
+		p := &refs[i]
 		a.Pools[i] = p.ID
+		if p.membership = granted(p.ID); !p.membership && a.Owner.UID != "" {
+			a.Ungranted = append(a.Ungranted, p.ID)
+		}
 	}
 	slices.Sort(a.Pools)
+	slices.Sort(a.Ungranted)
 	a.Roles = effective(a.DirectRoles, refs)
 }
 

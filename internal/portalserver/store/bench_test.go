@@ -25,7 +25,7 @@ func benchStore(b *testing.B, n int) (s *Store, poolID string) {
 		SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal"}}, nil, false); err != nil {
 		b.Fatal(err)
 	}
-	pool, err := s.PutPool(ctx, operator, portal.PoolWrite{OwnerUID: "pool", Name: "Half", Roles: &[]string{portal.RoleIgnoreQuota}})
+	pool, err := s.PutPool(ctx, operator, portal.PoolWrite{Owner: portal.Owner{UID: "pool"}, Name: "Half", Roles: []string{portal.RoleIgnoreQuota}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func (t *tx) fillBench(n int, poolID string) error {
 
 func benchWrite(i int) portal.AccountWrite {
 	name := fmt.Sprintf("person%06d", i)
-	return portal.AccountWrite{Owner: portal.Owner{UID: "uid-" + name, SCIMID: "scim-" + name, Revision: 1}, UserName: name + "@example.test",
+	return portal.AccountWrite{Owner: portal.Owner{UID: "uid-" + name, Name: "scim-" + name, Revision: 1}, UserName: name + "@example.test",
 		DisplayName: "Demo " + name, GivenName: "Demo", FamilyName: name, Email: name + "@example.test", Active: true}
 }
 
@@ -94,7 +94,7 @@ func BenchmarkPoolRoles(b *testing.B) {
 	roles := [][]string{{portal.RoleManager}, {portal.RoleIgnoreQuota}}
 	i := 0
 	for b.Loop() {
-		if _, err := s.PutPool(b.Context(), operator, portal.PoolWrite{OwnerUID: "pool", Name: "Half", Roles: &roles[i%2]}); err != nil {
+		if _, err := s.PutPool(b.Context(), operator, portal.PoolWrite{Owner: portal.Owner{UID: "pool"}, Name: "Half", Roles: roles[i%2]}); err != nil {
 			b.Fatal(err)
 		}
 		i++

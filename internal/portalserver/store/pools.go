@@ -19,7 +19,7 @@ type Pool struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 
-	ownerRevision int64
+	granting bool // this write of its owner grants all roles that the pool has after it
 }
 
 // NewPool is a pool to create.
@@ -32,6 +32,7 @@ type NewPool struct {
 type PoolPatch struct {
 	Name, Description *string
 	Roles             *[]string
+	HandedOver        *bool // allow an AgentPool of the pool's name to adopt it
 }
 
 // poolReason says why a pool is read-only here.
@@ -92,11 +93,12 @@ func (c *conn) pools(where string, args ...any) ([]Pool, error) {
 			owner            sql.NullString
 			created, updated int64
 		)
-		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.ownerRevision, &p.Held, &p.HeldAt, &p.Revision, &created, &updated, &p.Members)
-		p.OwnerUID, p.CreatedAt, p.UpdatedAt = owner.String, fromMicros(created), fromMicros(updated)
+		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.Owner.Name, &p.Owner.Revision, &p.Created, &p.HandedOver,
+			&p.Held, &p.HeldAt, &p.Revision, &created, &updated, &p.Members)
+		p.Owner.UID, p.CreatedAt, p.UpdatedAt = owner.String, fromMicros(created), fromMicros(updated)
 		found = append(found, p)
 		return err
-	}, `SELECT id, name, description, is_default, owner_uid, owner_revision, held, held_at, revision, created_at, updated_at,
+	}, `SELECT id, name, description, is_default, owner_uid, owner_name, owner_revision, created_by_owner, handed_over, held, held_at, revision, created_at, updated_at,
 		(SELECT COUNT(*) FROM memberships WHERE pool_id = pools.id) FROM pools `+where, args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -110,13 +112,20 @@ func (c *conn) pools(where string, args ...any) ([]Pool, error) {
 		return nil, err
 	}
 	for i := range found {
-		found[i].Roles = sortedSet(roles[found[i].ID])
+		p := &found[i]
+		p.Roles = []string{}
+		for _, r := range roles[p.ID] {
+			p.Roles = append(p.Roles, r.name)
+			if p.Owner.UID != "" && !r.granted {
+				p.Ungranted = append(p.Ungranted, r.name)
+			}
+		}
 	}
 	return found, c.addPoolsReadOnly(found)
 }
 
 func (c *conn) addPoolsReadOnly(pools []Pool) error {
-	if !slices.ContainsFunc(pools, func(p Pool) bool { return p.OwnerUID != "" }) {
+	if !slices.ContainsFunc(pools, func(p Pool) bool { return p.Owner.UID != "" }) {
 		return nil
 	}
 	config, err := c.configuration()
@@ -124,7 +133,7 @@ func (c *conn) addPoolsReadOnly(pools []Pool) error {
 		return err
 	}
 	for i := range pools {
-		if pools[i].OwnerUID != "" {
+		if pools[i].Owner.UID != "" {
 			pools[i].ReadOnly = true
 			pools[i].ReadOnlyReason = poolReason
 		}
@@ -132,14 +141,22 @@ func (c *conn) addPoolsReadOnly(pools []Pool) error {
 	return nil
 }
 
-func (c *conn) poolRoles(ids []string) (map[string][]string, error) {
-	roles := map[string][]string{}
+// poolRole is a role that a pool gives.
+type poolRole struct {
+	name    string
+	granted bool // by its owner
+}
+
+// poolRoles reads the roles of the pools, each pool's in order of name.
+func (c *conn) poolRoles(ids []string) (map[string][]poolRole, error) {
+	roles := map[string][]poolRole{}
 	err := c.each(func(rows *sql.Rows) error {
-		var pool, role string
-		err := rows.Scan(&pool, &role)
+		var pool string
+		var role poolRole
+		err := rows.Scan(&pool, &role.name, &role.granted)
 		roles[pool] = append(roles[pool], role)
 		return err
-	}, `SELECT pool_id, role FROM pool_roles WHERE pool_id IN (`+marks(len(ids))+`) ORDER BY role`, list(ids)...)
+	}, `SELECT pool_id, role, granted FROM pool_roles WHERE pool_id IN (`+marks(len(ids))+`) ORDER BY role`, list(ids)...)
 	return roles, err
 }
 
@@ -155,11 +172,17 @@ func (c *conn) poolRefs(ids []string) (map[string]PoolRef, error) {
 	}
 	err = c.each(func(rows *sql.Rows) error {
 		var p PoolRef
-		err := rows.Scan(&p.ID, &p.Name, &p.Default)
-		p.Roles = roles[p.ID]
+		var owned bool
+		err := rows.Scan(&p.ID, &p.Name, &p.Default, &owned)
+		for _, r := range roles[p.ID] {
+			p.Roles = append(p.Roles, r.name)
+			if r.granted || !owned {
+				p.granted = append(p.granted, r.name)
+			}
+		}
 		refs[p.ID] = p
 		return err
-	}, `SELECT id, name, is_default FROM pools WHERE id IN (`+marks(len(ids))+`)`, list(ids)...)
+	}, `SELECT id, name, is_default, owner_uid IS NOT NULL FROM pools WHERE id IN (`+marks(len(ids))+`)`, list(ids)...)
 	return refs, err
 }
 
@@ -203,6 +226,12 @@ func (s *Store) UpdatePool(ctx context.Context, actor Actor, id string, ifRevisi
 		if p.Roles != nil {
 			after.Roles = *p.Roles
 		}
+		if p.HandedOver != nil {
+			if *p.HandedOver && (before.Default || before.Owner.UID != "") {
+				return refuse(portal.CodeInvalid, "only a pool made in the portal can be handed over, and not the default pool: it is AgentPool/default's")
+			}
+			after.HandedOver = *p.HandedOver
+		}
 		return t.savePool(&ev, before, after)
 	})
 	if err != nil {
@@ -241,7 +270,7 @@ func (t *tx) editablePool(ev *event, id string, ifRevision *int64) (*Pool, error
 
 func (p *Pool) copy() *Pool {
 	q := *p
-	q.Roles = slices.Clone(p.Roles)
+	q.Roles, q.Ungranted = slices.Clone(p.Roles), slices.Clone(p.Ungranted)
 	return &q
 }
 
@@ -263,7 +292,10 @@ func poolDifference(before, after *Pool) []FieldChange {
 	d.text("name", before.Name, after.Name)
 	d.text("description", before.Description, after.Description)
 	d.list("roles", before.Roles, after.Roles)
-	d.text("owner", before.OwnerUID, after.OwnerUID)
+	d.list("ungranted", before.Ungranted, after.Ungranted)
+	d.text("owner", before.Owner.UID, after.Owner.UID)
+	d.text("ownerName", before.Owner.Name, after.Owner.Name)
+	d.flag("handedOver", before.HandedOver, after.HandedOver)
 	d.text("held", string(before.Held), string(after.Held))
 	d.text("heldAt", before.HeldAt, after.HeldAt)
 	return d

@@ -79,8 +79,8 @@ func (a *Account) updated(w portal.AccountWrite) (*Account, error) {
 	if w.Owner.Revision < a.Owner.Revision {
 		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", a.Owner.Revision, w.Owner.Revision)
 	}
-	if w.Adopt != nil && w.Adopt.AccountID != a.ID {
-		return nil, refuse(portal.CodeStaleRevision, "this owner has the user %s already and cannot adopt %s too", a.ID, w.Adopt.AccountID)
+	if w.Adopt != nil && w.Adopt.ID != a.ID {
+		return nil, refuse(portal.CodeStaleRevision, "this owner has the user %s already and cannot adopt %s too", a.ID, w.Adopt.ID)
 	}
 	after := a.copy()
 	after.take(w)
@@ -93,7 +93,7 @@ func (a *Account) take(w portal.AccountWrite) {
 	a.Email, a.ExternalID = w.Email, w.ExternalID
 	a.Owner, a.Pools = w.Owner, w.Pools
 	a.ManagedBy = portal.ManagedBySCIM
-	a.DirectRoles, a.WaitingFor, a.HandedOver, a.Held = []string{}, portal.Owner{}, false, ""
+	a.DirectRoles, a.WaitingFor, a.HandedOver, a.Held, a.granting = nil, portal.Owner{}, false, "", true
 	a.setStatus(w.Active, portal.ManagedBySCIM)
 }
 
@@ -110,7 +110,7 @@ func (t *tx) adopted(w portal.AccountWrite) (before, after *Account, err error) 
 	if err := t.notRetired(w.Owner.UID); err != nil {
 		return nil, nil, err
 	}
-	before, err = t.account("user "+w.Adopt.AccountID, `WHERE id = ?`, w.Adopt.AccountID)
+	before, err = t.account("user "+w.Adopt.ID, `WHERE id = ?`, w.Adopt.ID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -219,7 +219,7 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 			if before.ManagedBy != portal.ManagedByLocal {
 				return refuse(portal.CodeStaleRevision, "the user %s is not local any more; read it again", accountID)
 			}
-			after.WaitingFor = portal.Owner{UID: owner.UID, SCIMID: owner.SCIMID}
+			after.WaitingFor = portal.Owner{UID: owner.UID, Name: owner.Name}
 		}
 		return t.saveAccount(&ev, before, after)
 	})

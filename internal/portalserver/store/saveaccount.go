@@ -20,7 +20,7 @@ func (t *tx) saveAccount(ev *event, before, after *Account) error {
 	if err != nil {
 		return err
 	}
-	after.setPools(refs)
+	after.setPools(refs, func(pool string) bool { return after.granting || before.inBy(pool) })
 	if err := after.validate(); err != nil {
 		return err
 	}
@@ -123,6 +123,9 @@ func (t *tx) writeAccount(before, after *Account) error {
 	if err := t.replaceSet("memberships", "account_id", "pool_id", after.ID, hadPools, after.Pools); err != nil {
 		return err
 	}
+	if err := t.markGranted("memberships", "account_id", after.ID, after.granting); err != nil {
+		return err
+	}
 	if err := t.replaceSet("account_roles", "account_id", "role", after.ID, hadRoles, after.DirectRoles); err != nil {
 		return err
 	}
@@ -141,11 +144,16 @@ func removes(before, after *Account) bool {
 	if before == nil || after.ManagedBy != portal.ManagedBySCIM && before.ManagedBy != portal.ManagedBySCIM || !before.active() {
 		return false
 	}
-	lostManager := slices.Contains(before.Roles, portal.RoleManager) && !slices.Contains(after.Roles, portal.RoleManager)
 	if before.ManagedBy != portal.ManagedBySCIM {
-		return lostManager
+		return slices.Contains(before.Roles, portal.RoleManager) && !slices.Contains(after.Roles, portal.RoleManager)
 	}
+	lostManager := before.granted(portal.RoleManager) && !after.granted(portal.RoleManager)
 	return !after.active() || lostManager || after.Owner.UID == ""
+}
+
+// inBy answers whether the account's owner put it in the pool.
+func (a *Account) inBy(pool string) bool {
+	return a != nil && slices.ContainsFunc(a.PoolRefs, func(p PoolRef) bool { return p.ID == pool && p.membership })
 }
 
 func (t *tx) writeAccountRow(create bool, a *Account) error {
@@ -155,7 +163,7 @@ func (t *tx) writeAccountRow(create bool, a *Account) error {
 	}
 	columns := strings.Split(strings.Join(strings.Fields(accountColumns), ""), ",")
 	values := []any{a.ID, a.UserName, a.DisplayName, a.GivenName, a.FamilyName, a.Email, a.ExternalID, string(a.Status), string(a.ManagedBy),
-		owner, a.Owner.SCIMID, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.SCIMID, a.HandedOver, string(a.DeactivatedBy),
+		owner, a.Owner.Name, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.Name, a.HandedOver, string(a.DeactivatedBy),
 		string(a.Held), a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt)}
 	columns = append(columns, "user_name_folded", "email_folded", "search_text")
 	values = append(values, names.Fold(a.UserName), names.Fold(a.Email), names.Fold(a.UserName+"\n"+a.DisplayName+"\n"+a.Email))
@@ -205,15 +213,16 @@ func accountDifference(before, after *Account) []FieldChange {
 	d.text("deactivatedBy", string(before.DeactivatedBy), string(after.DeactivatedBy))
 	d.text("managedBy", string(before.ManagedBy), string(after.ManagedBy))
 	d.text("owner", before.Owner.UID, after.Owner.UID)
-	d.text("scimId", before.Owner.SCIMID, after.Owner.SCIMID)
+	d.text("ownerName", before.Owner.Name, after.Owner.Name)
 	d.text("waitingFor", before.WaitingFor.UID, after.WaitingFor.UID)
-	d.text("waitingForScimId", before.WaitingFor.SCIMID, after.WaitingFor.SCIMID)
+	d.text("waitingForName", before.WaitingFor.Name, after.WaitingFor.Name)
 	d.text("held", string(before.Held), string(after.Held))
 	d.flag("handedOver", before.HandedOver, after.HandedOver)
 	d.list("directRoles", before.DirectRoles, after.DirectRoles)
 	if !slices.Equal(before.Pools, after.Pools) {
 		d = append(d, FieldChange{Field: "pools", From: poolNames(before.PoolRefs), To: poolNames(after.PoolRefs)})
 	}
+	d.list("ungranted", before.Ungranted, after.Ungranted)
 	if before.passwordHash != after.passwordHash {
 		d = append(d, FieldChange{Field: "password", To: "set"})
 	}
@@ -241,6 +250,6 @@ func (a *Account) setStatus(active bool, by portal.ManagedBy) {
 // copy returns an account that can be changed without changing a.
 func (a *Account) copy() *Account {
 	b := *a
-	b.Pools, b.DirectRoles = slices.Clone(a.Pools), slices.Clone(a.DirectRoles)
+	b.Pools, b.DirectRoles, b.Ungranted = slices.Clone(a.Pools), slices.Clone(a.DirectRoles), slices.Clone(a.Ungranted)
 	return &b
 }

@@ -19,6 +19,7 @@ func (t *tx) savePool(ev *event, before, after *Pool) (err error) {
 			return err
 		}
 	}
+	after.Ungranted = ungrantedAfter(before, after)
 	if before != nil && before.Default && before.Name != after.Name {
 		return refuse(portal.CodeDefaultPool, "the default pool %s keeps its name; change its description or its roles instead", quoted(before.Name))
 	}
@@ -31,6 +32,25 @@ func (t *tx) savePool(ev *event, before, after *Pool) (err error) {
 		return nil
 	}
 	return t.writePool(before, after)
+}
+
+// ungrantedAfter are the roles of a pool with an owner that the owner does not vouch for after this write.
+func ungrantedAfter(before, after *Pool) []string {
+	if after.granting || after.Owner.UID == "" || before == nil {
+		return nil
+	}
+	var out []string
+	for _, r := range after.Roles {
+		if !slices.Contains(before.Roles, r) || slices.Contains(before.Ungranted, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// grants says whether the pool gives the role for good: its owner gave it, or, without an owner, a person did.
+func (p *Pool) grants(role string) bool {
+	return slices.Contains(p.Roles, role) && !slices.Contains(p.Ungranted, role)
 }
 
 func (t *tx) freePoolName(before, after *Pool) error {
@@ -49,28 +69,41 @@ func (t *tx) writePool(before, after *Pool) error {
 	after.Revision++
 	after.UpdatedAt = t.now
 	var owner any
-	if after.OwnerUID != "" {
-		owner = after.OwnerUID
+	if after.Owner.UID != "" {
+		owner = after.Owner.UID
 	}
 	if before == nil {
 		after.CreatedAt = t.now
-		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_revision, held, held_at, revision, created_at, updated_at)
-			VALUES (`+marks(12)+`)`, after.ID, after.Name, names.Fold(after.Name), after.Description, false, owner, after.ownerRevision,
-			string(after.Held), after.HeldAt, after.Revision, micros(t.now), micros(t.now)); err != nil {
+		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_name, owner_revision, created_by_owner, handed_over,
+			held, held_at, revision, created_at, updated_at) VALUES (`+marks(15)+`)`, after.ID, after.Name, names.Fold(after.Name), after.Description, false,
+			owner, after.Owner.Name, after.Owner.Revision, after.Created, after.HandedOver, string(after.Held), after.HeldAt, after.Revision, micros(t.now), micros(t.now)); err != nil {
 			return err
 		}
 		before = &Pool{}
-	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_revision = ?, held = ?, held_at = ?, revision = ?, updated_at = ? WHERE id = ?`,
-		after.Name, names.Fold(after.Name), after.Description, owner, after.ownerRevision, string(after.Held), after.HeldAt, after.Revision, micros(t.now), after.ID); err != nil {
+	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_name = ?, owner_revision = ?, created_by_owner = ?,
+		handed_over = ?, held = ?, held_at = ?, revision = ?, updated_at = ? WHERE id = ?`,
+		after.Name, names.Fold(after.Name), after.Description, owner, after.Owner.Name, after.Owner.Revision, after.Created,
+		after.HandedOver, string(after.Held), after.HeldAt, after.Revision, micros(t.now), after.ID); err != nil {
 		return err
 	}
 	if err := t.touch(portal.ChangePool, after.ID, false); err != nil {
 		return err
 	}
-	if slices.Equal(before.Roles, after.Roles) {
+	if !slices.Equal(before.Roles, after.Roles) {
+		if err := t.changePoolRoles(before, after); err != nil {
+			return err
+		}
+	}
+	return t.markGranted("pool_roles", "pool_id", after.ID, after.granting)
+}
+
+// markGranted notes that an owner's write grants every row of the record that is there after it.
+func (t *tx) markGranted(table, keyColumn, key string, granting bool) error {
+	if !granting {
 		return nil
 	}
-	return t.changePoolRoles(before, after)
+	_, err := t.exec(`UPDATE `+table+` SET granted = TRUE WHERE `+keyColumn+` = ? AND NOT granted`, key)
+	return err
 }
 
 // changePoolRoles gives the pool its new roles, and every member its new revision and place in the feed.
@@ -84,19 +117,19 @@ func (t *tx) changePoolRoles(before, after *Pool) error {
 	if !slices.Contains(before.Roles, portal.RoleManager) || slices.Contains(after.Roles, portal.RoleManager) {
 		return write()
 	}
-	return t.withoutManagers(after.ID, write)
+	return t.withoutManagers(before, write)
 }
 
 // withoutManagers runs f, which takes ROLE_MANAGER from the pool: not from the last local manager, and within the
-// guard's count when it is the operator that does it.
-func (t *tx) withoutManagers(poolID string, f func() error) error {
+// guard's count when it is the operator that does it and the role was granted.
+func (t *tx) withoutManagers(pool *Pool, f func() error) error {
 	config, err := t.configuration()
 	if err != nil {
 		return err
 	}
 	return t.keepManager(config.SSO.Enabled, config.SSO.Enabled, func() error {
-		if t.actor.Kind == Operator {
-			if err := t.countManagers(poolID); err != nil {
+		if t.actor.Kind == Operator && pool.grants(portal.RoleManager) {
+			if err := t.countManagers(pool.ID); err != nil {
 				return err
 			}
 		}
@@ -104,14 +137,14 @@ func (t *tx) withoutManagers(poolID string, f func() error) error {
 	})
 }
 
-// countManagers notes a removal for each SCIM-managed member that is a manager by this pool alone.
+// countManagers notes a removal for each SCIM-managed member that was granted ROLE_MANAGER by this pool alone. What nobody
+// granted does not count: it is taken back beside it.
 func (t *tx) countManagers(poolID string) error {
 	_, err := t.exec(`INSERT INTO audit_removals (event_id, account_id, at)
 		SELECT CAST(? AS BIGINT), m.account_id, CAST(? AS BIGINT) FROM memberships m JOIN accounts a ON a.id = m.account_id
-		WHERE m.pool_id = ? AND a.managed_by = 'SCIM' AND a.status = 'Active'
-		AND NOT EXISTS (SELECT 1 FROM memberships o JOIN pool_roles r ON r.pool_id = o.pool_id
-			WHERE o.account_id = m.account_id AND o.pool_id <> m.pool_id AND r.role = 'ROLE_MANAGER')
-		AND NOT EXISTS (SELECT 1 FROM account_roles d WHERE d.account_id = m.account_id AND d.role = 'ROLE_MANAGER')`,
+		WHERE m.pool_id = ? AND m.granted AND a.managed_by = 'SCIM' AND a.status = 'Active'
+		AND NOT EXISTS (SELECT 1 FROM memberships o JOIN pool_roles r ON r.pool_id = o.pool_id JOIN pools p ON p.id = o.pool_id
+			WHERE o.account_id = m.account_id AND o.pool_id <> m.pool_id AND o.granted AND r.role = 'ROLE_MANAGER' AND (r.granted OR p.owner_uid IS NULL))`,
 		t.auditID, micros(t.now), poolID)
 	return err
 }
@@ -134,10 +167,10 @@ func (t *tx) deletePool(ev *event, before *Pool) error {
 	if !slices.Contains(before.Roles, portal.RoleManager) {
 		return remove()
 	}
-	return t.withoutManagers(before.ID, remove)
+	return t.withoutManagers(before, remove)
 }
 
-// PutPool creates, adopts or updates the pool of w.OwnerUID, and returns it as it is then. The same state again changes
+// PutPool creates, adopts or updates the pool of w.Owner, and returns it as it is then. The same state again changes
 // nothing. Refusals: STALE_REVISION, STALE_LEADER, DUPLICATE_POOL, UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, DEFAULT_POOL_PROTECTED, LAST_MANAGER, SCIM_REQUIRED, INVALID.
 func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*Pool, error) {
 	ev := event{action: "pool.provision", targetKind: "Pool", targetName: w.Name}
@@ -146,22 +179,26 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 		if err := t.requireSCIM(); err != nil {
 			return err
 		}
-		if w.OwnerUID == "" {
+		if w.Owner.UID == "" {
 			return refuse(portal.CodeInvalid, "the write names no owner; give the UID of the AgentPool")
 		}
 		before, err := t.poolFor(&ev, w)
 		if err != nil {
 			return err
 		}
-		after := &Pool{Pool: portal.Pool{ID: newID(), Roles: []string{}}}
+		after := &Pool{Pool: portal.Pool{ID: newID(), Created: true}}
 		if before != nil {
 			after = before.copy()
+			after.Created = before.Created && before.Owner.Name == w.Owner.Name
 		}
-		after.Name, after.Description, after.OwnerUID = w.Name, w.Description, w.OwnerUID
-		after.ownerRevision, after.Held, after.HeldAt = w.Revision, "", ""
-		if w.Roles != nil {
-			after.Roles = sortedSet(*w.Roles)
+		if after.Default != w.Default {
+			return refuse(portal.CodeDefaultPool, "the default pool is ruled by the one owner that says so, and that owner has no other pool; pool %s", quoted(w.Name))
 		}
+		if !after.Default {
+			after.Name = w.Name
+		}
+		after.Description, after.Owner, after.Roles, after.granting = w.Description, w.Owner, sortedSet(w.Roles), true
+		after.Held, after.HeldAt, after.HandedOver = "", "", false
 		result = after
 		if err := t.savePool(&ev, before, after); err != nil {
 			return err
@@ -169,10 +206,10 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 		if t.changed {
 			return decidedOn("the pool", w.IfRevision, before.at())
 		}
-		if w.Revision == before.ownerRevision {
+		if w.Owner.Revision == before.Owner.Revision {
 			return nil
 		}
-		_, err = t.exec(`UPDATE pools SET owner_revision = ? WHERE id = ?`, w.Revision, after.ID)
+		_, err = t.exec(`UPDATE pools SET owner_revision = ? WHERE id = ?`, w.Owner.Revision, after.ID)
 		return err
 	})
 	if err != nil {
@@ -193,34 +230,40 @@ func (p *Pool) at() int64 {
 
 // poolFor finds the pool that w is about: the owner's, or the one to adopt, or none.
 func (t *tx) poolFor(ev *event, w portal.PoolWrite) (*Pool, error) {
-	owned, err := t.maybePool(`WHERE owner_uid = ?`, w.OwnerUID)
+	owned, err := t.maybePool(`WHERE owner_uid = ?`, w.Owner.UID)
 	switch {
 	case err != nil:
 		return nil, err
-	case owned != nil && w.Revision < owned.ownerRevision:
-		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", owned.ownerRevision, w.Revision)
-	case owned != nil && w.AdoptID != "" && w.AdoptID != owned.ID:
-		return nil, refuse(portal.CodeStaleRevision, "this owner has the pool %s already and cannot adopt %s too", owned.ID, w.AdoptID)
+	case owned != nil && w.Owner.Revision < owned.Owner.Revision:
+		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", owned.Owner.Revision, w.Owner.Revision)
+	case owned != nil && w.Adopt != nil && w.Adopt.ID != owned.ID:
+		return nil, refuse(portal.CodeStaleRevision, "this owner has the pool %s already and cannot adopt %s too", owned.ID, w.Adopt.ID)
 	case owned != nil:
 		return owned, nil
 	}
-	if err := t.notRetired(w.OwnerUID); err != nil {
+	if err := t.notRetired(w.Owner.UID); err != nil {
 		return nil, err
 	}
-	if w.AdoptID == "" {
+	if w.Adopt == nil {
 		ev.action = "pool.create"
 		return nil, nil
 	}
 	ev.action = "pool.adopt"
-	found, err := t.pool(w.AdoptID)
-	if err == nil && found.OwnerUID != "" {
-		err = refuse(portal.CodeStaleRevision, "the pool %s belongs to %s by now; read it again", found.ID, found.OwnerUID)
+	found, err := t.pool(w.Adopt.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case found.Owner.UID != w.Adopt.OwnerUID:
+		return nil, refuse(portal.CodeStaleRevision, "the pool %s belongs to %q by now and not to %q; read it again", found.ID, found.Owner.UID, w.Adopt.OwnerUID)
+	case found.Owner.UID != "":
+		return found, t.retire(found.Owner.UID)
 	}
-	return found, err
+	return found, nil
 }
 
-// ReleasePool ends the ownership of ownerUID, which may never write again; remove also deletes the pool. Releasing what
-// nobody owns is no error. Refusals: STALE_LEADER; DEFAULT_POOL_PROTECTED and LAST_MANAGER for a removal; SCIM_REQUIRED for one while SCIM is off.
+// ReleasePool ends the ownership of ownerUID, which may never write again. remove also takes back what the owner gave: the
+// pool, if the owner created it, and otherwise the roles that it granted to it. Releasing what nobody owns is no error.
+// Refusals: STALE_LEADER; LAST_MANAGER for a removal; SCIM_REQUIRED for one while SCIM is off.
 func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, remove bool) error {
 	ev := event{action: "pool.release", targetKind: "Pool"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
@@ -235,16 +278,21 @@ func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, r
 			return err
 		}
 		ev.targetID, ev.targetName = before.ID, before.Name
-		if !remove {
-			after := before.copy()
-			after.OwnerUID, after.ownerRevision, after.Held, after.HeldAt = "", 0, "", ""
-			return t.savePool(&ev, before, after)
+		if remove {
+			if err := t.requireSCIM(); err != nil {
+				return err
+			}
 		}
-		if err := t.requireSCIM(); err != nil {
-			return err
+		if remove && before.Created {
+			ev.action = "pool.delete"
+			return t.deletePool(&ev, before)
 		}
-		ev.action = "pool.delete"
-		return t.deletePool(&ev, before)
+		after := before.copy()
+		after.Owner, after.Created, after.Held, after.HeldAt = portal.Owner{}, false, "", ""
+		if remove {
+			after.Roles = slices.DeleteFunc(after.Roles, before.grants)
+		}
+		return t.savePool(&ev, before, after)
 	})
 }
 
@@ -267,8 +315,8 @@ func (s *Store) MarkPoolHeld(ctx context.Context, actor Actor, h portal.PoolHold
 		if err != nil || before == nil {
 			return err
 		}
-		if h.Revision < before.ownerRevision {
-			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.ownerRevision, h.Revision)
+		if h.Revision < before.Owner.Revision {
+			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, h.Revision)
 		}
 		after := before.copy()
 		after.Held, after.HeldAt = h.What, h.At

@@ -154,8 +154,8 @@ func (s *Store) EnsureManager(ctx context.Context, actor Actor, userName, passwo
 		if exists || err != nil {
 			return err
 		}
-		after := &Account{Account: portal.Account{ID: newID(), UserName: userName, DisplayName: userName, ManagedBy: portal.ManagedByLocal},
-			DirectRoles: []string{portal.RoleManager}, passwordHash: hash}
+		after := &Account{Account: portal.Account{ID: newID(), UserName: userName, DisplayName: userName, ManagedBy: portal.ManagedByLocal,
+			DirectRoles: []string{portal.RoleManager}}, passwordHash: hash}
 		after.setStatus(true, portal.ManagedByLocal)
 		return t.saveAccount(&ev, nil, after)
 	})

@@ -33,7 +33,7 @@ func signInStore(t *testing.T) (s *Store, now *time.Time) {
 		t.Fatal(err)
 	}
 	if _, err := s.PutAccount(t.Context(), operator, portal.AccountWrite{Owner: portal.Owner{UID: "u-ada", Revision: 1}, UserName: "ada@example.test",
-		Email: "ada@mail.example.test", Active: true, Adopt: &portal.Adopt{AccountID: ada.ID}}); err != nil {
+		Email: "ada@mail.example.test", Active: true, Adopt: &portal.Adopt{ID: ada.ID}}); err != nil {
 		t.Fatal(err)
 	}
 	return s, now

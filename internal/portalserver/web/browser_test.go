@@ -101,7 +101,7 @@ func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 
 func heldRemovals(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", SCIMID: "ada-scim", Revision: 1}, portal.RemovalDeactivation); err != nil {
+	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, portal.RemovalDeactivation); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
@@ -231,7 +231,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.PoolHold{OwnerUID: "pool-1", Revision: 1, What: portal.RemovalManager, At: "payments"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", SCIMID: "ada-scim", Revision: 1}, portal.RemovalDeactivation); err != nil {
+	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, portal.RemovalDeactivation); err != nil {
 		t.Fatal(err)
 	}
 	for page, at := range map[string]string{

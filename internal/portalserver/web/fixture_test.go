@@ -71,7 +71,7 @@ func newCompany(t testing.TB) *company {
 	c.methods(portal.LoginMethods{SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://demo.example.test", ClientID: "portal", ClientSecret: "s"}, SCIMEnabled: true})
 	var err error
 	roles := []string{portal.RoleIgnoreQuota}
-	c.payments, err = c.store.PutPool(ctx, operator, portal.PoolWrite{OwnerUID: "pool-1", Revision: 1, Name: "Payments", Description: "Everybody who works on payments", Roles: &roles})
+	c.payments, err = c.store.PutPool(ctx, operator, portal.PoolWrite{Owner: portal.Owner{UID: "pool-1", Name: "payments", Revision: 1}, Name: "Payments", Description: "Everybody who works on payments", Roles: roles})
 	check(err)
 	c.support, err = c.store.CreatePool(ctx, manager, store.NewPool{Name: "Support", Roles: []string{portal.RoleManager}})
 	check(err)
@@ -83,7 +83,7 @@ func newCompany(t testing.TB) *company {
 	c.carol, err = c.store.CreateAccount(ctx, manager, store.NewAccount{UserName: "carol@example.test", DisplayName: "Carol Demo", Password: "demo user password",
 		DirectRoles: []string{portal.RoleManager}})
 	check(err)
-	check(c.store.MarkWaiting(ctx, operator, c.carol.ID, portal.Owner{UID: "carol-uid", SCIMID: "carol-scim", Revision: 1}))
+	check(c.store.MarkWaiting(ctx, operator, c.carol.ID, portal.Owner{UID: "carol-uid", Name: "carol-scim", Revision: 1}))
 	return c
 }
 
@@ -91,7 +91,7 @@ func newCompany(t testing.TB) *company {
 func (s *site) put(name string, active bool, pools ...string) *store.Account {
 	s.t.Helper()
 	userName := name + "@example.test"
-	account, err := s.store.PutAccount(s.t.Context(), operator, portal.AccountWrite{Owner: portal.Owner{UID: name + "-uid", SCIMID: name + "-scim", Revision: 1},
+	account, err := s.store.PutAccount(s.t.Context(), operator, portal.AccountWrite{Owner: portal.Owner{UID: name + "-uid", Name: name + "-scim", Revision: 1},
 		UserName: userName, DisplayName: strings.ToUpper(name[:1]) + name[1:] + " Demo", Email: userName, ExternalID: "00u-" + name, Active: active, Pools: pools})
 	if err != nil {
 		s.t.Fatal(err)

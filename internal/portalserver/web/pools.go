@@ -59,6 +59,8 @@ type poolDetail struct {
 	Pool    *store.Pool
 	Members []store.Account
 	Decide  decision // about what is held
+
+	CanHandOver bool // it is the portal's own, and an AgentPool object could rule it
 }
 
 func (s *site) pool(v *visit) error { return s.showPool(v, http.StatusOK, "") }
@@ -76,7 +78,14 @@ func (s *site) showPool(v *visit, status int, problem string) error {
 	if err != nil {
 		return err
 	}
-	return s.show(v, status, "pool", view{Title: pool.Name, Section: "pools", Crumbs: way(pool.Name, toPools), Problem: problem, Body: poolDetail{pool, members, decide}})
+	config, err := s.store.Configuration(v.Context())
+	if err != nil {
+		return err
+	}
+	return s.show(v, status, "pool", view{Title: pool.Name, Section: "pools", Crumbs: way(pool.Name, toPools), Problem: problem, Body: poolDetail{
+		Pool: pool, Members: members, Decide: decide,
+		CanHandOver: !pool.Default && pool.Owner.UID == "" && (config.SCIMEnabled || pool.HandedOver),
+	}})
 }
 
 // poolForm is the form for a new or a present pool.
@@ -142,6 +151,30 @@ func (s *site) updatePool(v *visit) error {
 		return s.askPool(v, e.Status, changedMeanwhile, pool)
 	}
 	return s.askPool(v, e.Status, sentenceOf(e.Message), v.typedPool(pool))
+}
+
+// handOverPool lets an AgentPool object adopt the pool, or takes that back.
+func (s *site) handOverPool(v *visit) error {
+	over := v.PostFormValue("handedOver") == "true"
+	notice := "pool-taken-back"
+	if over {
+		notice = "pool-handed-over"
+	}
+	id := v.PathValue("id")
+	revision, err := v.revision()
+	if err == nil {
+		_, err = s.store.UpdatePool(v.Context(), v.actor(), id, revision, store.PoolPatch{HandedOver: &over})
+	}
+	e := asRefusal(err)
+	switch {
+	case err == nil:
+		return s.done(v, notice, "/pools/"+id)
+	case e == nil, e.Code == portal.CodeNotFound:
+		return err
+	case e.Code == portal.CodeStaleRevision:
+		return s.showPool(v, e.Status, changedMeanwhile)
+	}
+	return s.showPool(v, e.Status, sentenceOf(e.Message))
 }
 
 func (s *site) askPool(v *visit, status int, problem string, pool *store.Pool) (err error) {

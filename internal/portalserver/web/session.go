@@ -58,6 +58,8 @@ var notices = map[string]string{
 	"user-deactivated": "The user was deactivated and is signed out everywhere.",
 	"handed-over":      "The user is handed over to SCIM and can be taken over now.",
 	"taken-back":       "The user stays local.",
+	"pool-handed-over": "The agent pool is handed over: the AgentPool object of its name takes it over.",
+	"pool-taken-back":  "The agent pool stays the portal's.",
 	"pool-created":     "The agent pool was created.",
 	"pool-saved":       "The agent pool was saved.",
 	"pool-deleted":     "The agent pool was deleted.",

@@ -97,6 +97,7 @@ func (s *site) routes() {
 		"GET /pools/{id}":            s.pool,
 		"POST /pools/{id}":           s.updatePool,
 		"GET /pools/{id}/edit":       s.editPool,
+		"POST /pools/{id}/hand-over": s.handOverPool,
 		"GET /pools/{id}/delete":     s.confirmDeletePool,
 		"POST /pools/{id}/delete":    s.deletePool,
 		"GET /api-keys":              s.keys,

@@ -164,7 +164,7 @@ func TestReadOnlyRecords(t *testing.T) {
 	boss := c.manager()
 	const person, pool = "Managed by SCIM: change this person in Okta", "Ruled by an AgentPool object: change it in Kubernetes"
 	boss.get("/users").mustBe(http.StatusOK).mustSay("Read-only: Okta manages it", `class="locked"`, person)
-	boss.get("/pools").mustBe(http.StatusOK).mustSay("Read-only: an AgentPool object rules it")
+	boss.get("/pools").mustBe(http.StatusOK).mustSay("Read-only: AgentPool payments rules it")
 	user, ruled := "/users/"+c.ada.ID, "/pools/"+c.payments.ID
 	boss.get(user).mustSay(person).mustNotSay(user+"/edit", user+"/delete", user+"/status")
 	boss.get(ruled).mustSay(pool).mustNotSay(ruled+"/edit", ruled+"/delete")
@@ -207,6 +207,20 @@ func TestUsers(t *testing.T) {
 	boss.post(path+"/hand-over", url.Values{"handedOver": {"true"}, "revision": {"2"}}).mustBe(http.StatusOK).mustSay("is handed over to SCIM", "Take it back")
 	boss.post(path+"/delete", url.Values{"revision": {"3"}}).mustBe(http.StatusOK).mustSay("The user was deleted")
 	boss.post(path+"/delete", url.Values{"revision": {"3"}}).mustBe(http.StatusNotFound)
+}
+
+func TestPoolHandOver(t *testing.T) {
+	c := newCompany(t)
+	boss := c.manager()
+	path := "/pools/" + c.support.ID
+	boss.get(path).mustSay("Hand over to Kubernetes", "Managers, in this portal")
+	form := url.Values{"handedOver": {"true"}, "revision": {revision(c.support.Revision)}}
+	boss.post(path+"/hand-over", form).mustBe(http.StatusOK).mustSay("The agent pool is handed over", "Take it back")
+	boss.get("/pools").mustSay("Handed over")
+	boss.post(path+"/hand-over", form).mustBe(http.StatusPreconditionFailed).mustSay("Somebody changed this meanwhile")
+	ruled := "/pools/" + c.payments.ID
+	boss.get(ruled).mustSay("AgentPool payments").mustNotSay("Hand over to Kubernetes")
+	boss.post(ruled+"/hand-over", url.Values{"handedOver": {"true"}, "revision": {revision(c.payments.Revision)}}).mustBe(http.StatusConflict).mustSay("Ruled by an AgentPool object")
 }
 
 func TestLastManager(t *testing.T) {
@@ -263,7 +277,7 @@ func TestHeldRemovals(t *testing.T) {
 	boss := c.manager()
 	boss.get("/users").mustNotSay("held")
 	for name, what := range map[string]portal.Removal{"ada": portal.RemovalDeactivation, "grace": portal.RemovalManager} {
-		if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: name + "-uid", SCIMID: name + "-scim", Revision: 1}, what); err != nil {
+		if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: name + "-uid", Name: name + "-scim", Revision: 1}, what); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -295,7 +309,7 @@ func TestHeldChangesOfPools(t *testing.T) {
 	boss.get("/audit").mustSay("A change of the agent pool Payments is held")
 	hold.What = portal.RemovalDeletion
 	mark()
-	if _, err := c.store.PutPool(t.Context(), operator, portal.PoolWrite{OwnerUID: "pool-2", Revision: 1, Name: "Leads"}); err != nil {
+	if _, err := c.store.PutPool(t.Context(), operator, portal.PoolWrite{Owner: portal.Owner{UID: "pool-2", Revision: 1}, Name: "Leads"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.PoolHold{OwnerUID: "pool-2", Revision: 1, What: portal.RemovalManager, At: "leads"}); err != nil {

@@ -166,7 +166,7 @@ func sentence(e store.AuditEvent) string {
 var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
-	"scimId": "SCIM id", "waitingFor": "Waits for", "waitingForScimId": "Waits for SCIM id", "handedOver": "Handed over to SCIM", "held": "Held back", "heldAt": "AgentPool to decide at",
+	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "held": "Held back", "heldAt": "AgentPool to decide at",
 	"directRoles": "Roles of the account alone", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
@@ -178,7 +178,7 @@ var fields = map[string]string{
 // told leaves out what only joins records with each other; the audit has it.
 func told(changes []store.FieldChange) []store.FieldChange {
 	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
-		return slices.Contains([]string{"owner", "scimId", "waitingFor", "waitingForScimId", "deactivatedBy"}, c.Field)
+		return slices.Contains([]string{"owner", "ownerName", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
 	})
 }
 
