@@ -117,6 +117,7 @@ type AccountWrite struct {
 type Adopt struct {
 	ID       string
 	OwnerUID string // the owner that the record must have now; empty for one that nobody owns
+	Inherit  bool   // for a pool: the new owner counts as the one that created it, if the present one does
 }
 
 // PoolWrite is the whole desired state of a pool. Writing the same state again changes nothing.

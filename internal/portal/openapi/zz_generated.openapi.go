@@ -197,7 +197,10 @@ type APIKeyWithSecret struct {
 
 // Adopt take over an existing user or pool, by compare-and-swap on its present owner (empty: none)
 type Adopt struct {
-	ID       string `json:"id"`
+	ID string `json:"id"`
+
+	// Inherit the new owner counts as the one that created the pool, if the present one does
+	Inherit  bool   `json:"inherit,omitempty"`
 	OwnerUID string `json:"ownerUid"`
 }
 

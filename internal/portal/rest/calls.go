@@ -16,7 +16,7 @@ func (c *Client) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal
 		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools),
 	}
 	if w.Adopt != nil {
-		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID}
+		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit}
 	}
 	var wire openapi.User
 	err := c.call(ctx, "put account", 0, &wire, func(ctx context.Context) (*http.Response, error) {
@@ -54,7 +54,7 @@ func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.R
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
 	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles)}
 	if w.Adopt != nil {
-		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID}
+		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit}
 	}
 	var wire openapi.Pool
 	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {
