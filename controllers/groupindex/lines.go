@@ -184,3 +184,19 @@ func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
 	}
 	return p.Name == c.Group
 }
+
+// Titled returns the pool with the name that it is to have in the portal as its displayName: a group's own pool has the
+// group's name there. ok is false for the own pool of a group that is not there: its name is not known.
+func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
+	own := pool.OwnPoolOf()
+	if own == "" {
+		return pool, true
+	}
+	g, found := look.Group(own)
+	if !found || g.Deleted {
+		return pool, false
+	}
+	titled := pool.DeepCopy()
+	titled.Spec.DisplayName = g.DisplayName
+	return titled, true
+}
