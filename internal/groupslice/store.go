@@ -3,17 +3,38 @@ package groupslice
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// ErrGroupGone is returned when the group does not exist or is deleted.
-var ErrGroupGone = errors.New("the group does not exist")
+var (
+	// ErrGroupGone is returned when the group does not exist or is deleted.
+	ErrGroupGone = errors.New("the group does not exist")
+	// ErrIncomplete is returned when the group exists, but a slice of it does not: a restore has
+	// not brought it back yet, or somebody deleted it.
+	ErrIncomplete = errors.New("a part of the group's members is missing: restore its ScimGroupSlices")
+	// ErrBusy is returned when a change waited too long for those before it. It may still take
+	// effect; repeating it is safe.
+	ErrBusy = errors.New("too many changes of this group at once: try again")
+)
 
-// ErrBusy is returned when a change waited too long for those before it. The change may still take
-// effect; repeating it is safe.
-var ErrBusy = errors.New("too many changes of this group at once: try again")
+const (
+	defaultWait = 5 * time.Second
+	// parallel is how many writes of one operation are in flight at a time.
+	parallel = 12
+	// lanesMax is how many slices are changed at a time.
+	lanesMax = 64
+)
 
 // Change says that one user is to be in a group, or not to be.
 type Change struct {
@@ -27,8 +48,8 @@ type Options struct {
 	Clock      func() time.Time // default time.Now
 	// Revision is what follows the revision old; the default is max(old + 1, Unix ms).
 	Revision func(old int64) int64
-	// Annotations of a write: the id of the request that ctx belongs to. A patch that combines
-	// several callers' changes has the first one's.
+	// Annotations of a write, such as the id of the request that ctx belongs to. A patch that
+	// combines the changes of several callers has the first one's.
 	Annotations func(ctx context.Context, revision int64) map[string]string
 	// Hook is for tests: called before and after each write. An error ends the operation there, as
 	// a kill would.
@@ -40,7 +61,7 @@ type Options struct {
 // Step is one write, for Options.Hook.
 type Step struct {
 	After bool   // the write was made; else it is about to be
-	Verb  string // create, update, merge, patch, round
+	Verb  string // create, update, merge (a JSON merge patch) or patch (a JSON patch)
 	Name  string // of the object
 }
 
@@ -49,33 +70,151 @@ type Store struct {
 	client    client.Client
 	namespace string
 	options   Options
+	limits    limits
+	jitter    func(longest time.Duration) time.Duration
+	layout    layout
+
+	mu    sync.Mutex
+	lanes map[string]*lane // by slice
+	slots chan struct{}    // one for each lane that may write
 }
 
-// NewStore makes a Store. The client must not read from a cache and should not limit its rate.
+// NewStore makes a Store. The client must not read from a cache, and should not limit its rate.
 func NewStore(c client.Client, namespace string, o Options) *Store {
-	return &Store{client: c, namespace: namespace, options: o}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Revision == nil {
+		o.Revision = func(old int64) int64 { return max(old+1, o.Clock().UnixMilli()) }
+	}
+	if o.Wait == 0 {
+		o.Wait = defaultWait
+	}
+	return &Store{
+		client: c, namespace: namespace, options: o,
+		limits: limits{v1alpha1.SliceTarget, v1alpha1.SliceMax},
+		jitter: func(longest time.Duration) time.Duration { return rand.N(longest) },
+		lanes:  map[string]*lane{}, slots: make(chan struct{}, lanesMax),
+	}
 }
-
-var errTODO = errors.New("not implemented")
 
 // Create writes the slices of a new group. The ScimGroup is created afterwards, so that a group
-// that can be found has all of its members.
-func (s *Store) Create(ctx context.Context, group string, members []string) error { return errTODO }
-
-// Change adds and removes named users. All changes are made or an error is returned; then some may
-// have been made, and repeating it is safe.
-func (s *Store) Change(ctx context.Context, group string, changes []Change) error { return errTODO }
-
-// Replace makes these the only members of the group.
-func (s *Store) Replace(ctx context.Context, group string, members []string) error { return errTODO }
-
-// Contains says whether a user is a member, read live.
-func (s *Store) Contains(ctx context.Context, group, user string) (bool, error) {
-	return false, errTODO
+// that can be found has all of its members. It writes at most 2n/128 slices for n members, or one.
+func (s *Store) Create(ctx context.Context, group string, members []string) error {
+	leaves, err := s.limits.partition(0, 0, slices.Collect(maps.Keys(set(members))))
+	if err != nil {
+		return err
+	}
+	revision := s.options.Revision(0)
+	return s.each(ctx, len(leaves), func(ctx context.Context, i int) error {
+		l := leaves[len(leaves)-1-i]
+		return s.create(ctx, s.object(ctx, group, l, v1alpha1.ScimGroupSliceSpec{Revision: revision}))
+	})
 }
 
-// Members are the SCIM ids of the group's members in one snapshot, read live and sorted.
-func (s *Store) Members(ctx context.Context, group string) ([]string, error) { return nil, errTODO }
-
 // Delete removes all slices of a group that is gone.
-func (s *Store) Delete(ctx context.Context, group string) error { return errTODO }
+func (s *Store) Delete(ctx context.Context, group string) error {
+	s.layout.forget(group)
+	err := s.client.DeleteAllOf(ctx, &v1alpha1.ScimGroupSlice{}, client.InNamespace(s.namespace),
+		client.MatchingLabels{v1alpha1.LabelGroup: group})
+	if err != nil {
+		return fmt.Errorf("delete the slices of group %s: %w", group, err)
+	}
+	return nil
+}
+
+// object is a new slice for a leaf. The other fields of spec are taken from like.
+func (s *Store) object(ctx context.Context, group string, l leaf, like v1alpha1.ScimGroupSliceSpec) *v1alpha1.ScimGroupSlice {
+	like.Bits, like.Members = l.bits, set(l.users)
+	return &v1alpha1.ScimGroupSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.namespace, Name: Name(group, l.prefix),
+			Labels:      map[string]string{v1alpha1.LabelGroup: group},
+			Annotations: s.annotations(ctx, like.Revision),
+		},
+		Spec: like,
+	}
+}
+
+func (s *Store) annotations(ctx context.Context, revision int64) map[string]string {
+	if s.options.Annotations == nil {
+		return nil
+	}
+	return s.options.Annotations(ctx, revision)
+}
+
+// create writes a new slice and leaves in it what the API server made of it.
+func (s *Store) create(ctx context.Context, o *v1alpha1.ScimGroupSlice) error {
+	return s.write(ctx, "create", o.Name, func() error {
+		return s.client.Create(ctx, o, client.FieldOwner(s.options.FieldOwner))
+	})
+}
+
+// update writes a slice at its resourceVersion.
+func (s *Store) update(ctx context.Context, o *v1alpha1.ScimGroupSlice) error {
+	return s.write(ctx, "update", o.Name, func() error {
+		return s.client.Update(ctx, o, client.FieldOwner(s.options.FieldOwner))
+	})
+}
+
+// patch sends a patch. Without a resourceVersion in it the API server repeats it inside on conflict.
+func (s *Store) patch(ctx context.Context, verb string, o client.Object, p client.Patch) error {
+	return s.write(ctx, verb, o.GetName(), func() error {
+		return s.client.Patch(ctx, o, p, client.FieldOwner(s.options.FieldOwner))
+	})
+}
+
+// write makes one write between two calls of the hook.
+func (s *Store) write(ctx context.Context, verb, name string, do func() error) error {
+	if err := s.hook(ctx, Step{Verb: verb, Name: name}); err != nil {
+		return err
+	}
+	if err := do(); err != nil {
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	return s.hook(ctx, Step{After: true, Verb: verb, Name: name})
+}
+
+func (s *Store) hook(ctx context.Context, step Step) error {
+	if s.options.Hook == nil {
+		return nil
+	}
+	return s.options.Hook(ctx, step)
+}
+
+// each calls do for 0 to n-1, several at a time, until one fails.
+func (s *Store) each(ctx context.Context, n int, do func(ctx context.Context, i int) error) error {
+	if n == 1 {
+		return do(ctx, 0)
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for i := range n {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return do(ctx, i)
+		})
+	}
+	return g.Wait()
+}
+
+// revision follows an older one that was seen some time ago. A replica whose clock is behind
+// another's so keeps up with the revisions that the other writes.
+func (s *Store) revision(old int64, seen time.Time) int64 {
+	return s.options.Revision(old + max(0, s.options.Clock().Sub(seen).Milliseconds()))
+}
+
+// pause waits a random time that grows with the attempts, so that two that fail because of each
+// other do not go on doing so.
+func (s *Store) pause(ctx context.Context, attempt int) error {
+	timer := time.NewTimer(s.jitter(time.Millisecond << min(attempt+2, 8)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

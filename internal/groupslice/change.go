@@ -1,0 +1,404 @@
+package groupslice
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// call is one call of Change. It is divided into parts, one for each slice.
+type call struct {
+	ctx  context.Context //nolint:containedctx // a lane makes the write on behalf of the call
+	done chan struct{}
+
+	mu   sync.Mutex
+	open int // parts without an answer
+	err  error
+}
+
+// add counts parts that need an answer.
+func (c *call) add(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open += n
+}
+
+// part is what a call changes in one slice.
+type part struct {
+	call    *call
+	changes []Change
+}
+
+// finish answers a part. The first error is the answer to the call.
+func (p *part) finish(err error) {
+	c := p.call
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.err = err
+	}
+	if c.open--; c.open == 0 {
+		close(c.done)
+	}
+}
+
+// lane combines the changes of one slice: one write is in flight, and the changes that arrive
+// meanwhile go into the next one together.
+type lane struct {
+	group  string
+	prefix uint16
+	queue  []*part
+}
+
+// Change adds and removes named users; of two changes of one user the last counts. It returns nil
+// once all changes are stored. After an error some of them may be; repeating the call is safe.
+func (s *Store) Change(ctx context.Context, group string, changes []Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, s.options.Wait)
+	defer cancel()
+	c := &call{ctx: waiting, done: make(chan struct{}), open: 1}
+	whole := &part{call: c, changes: changes}
+	if err := s.route(waiting, group, []*part{whole}); err != nil {
+		whole.finish(err)
+	}
+	select {
+	case <-c.done:
+	case <-waiting.Done():
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return ErrBusy
+	}
+	if errors.Is(c.err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return ErrBusy
+	}
+	return c.err
+}
+
+// route divides parts by slice and puts them into the slices' lanes, in their order. On error no
+// part is in a lane.
+func (s *Store) route(ctx context.Context, group string, parts []*part) error {
+	type target struct {
+		prefix uint16
+		part   *part
+	}
+	var targets []target
+	unknown := 0
+	for _, p := range parts {
+		byPrefix := map[uint16]*part{}
+		for _, c := range p.changes {
+			prefix, err := s.locate(ctx, group, Place(c.User), &unknown)
+			if err != nil {
+				return err
+			}
+			if byPrefix[prefix] == nil {
+				byPrefix[prefix] = &part{call: p.call}
+				targets = append(targets, target{prefix, byPrefix[prefix]})
+			}
+			byPrefix[prefix].changes = append(byPrefix[prefix].changes, c)
+		}
+	}
+	for _, t := range targets {
+		t.part.call.add(1)
+	}
+	for _, p := range parts {
+		p.call.add(-1)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range targets {
+		name := Name(group, t.prefix)
+		l := s.lanes[name]
+		if l == nil {
+			l = &lane{group: group, prefix: t.prefix}
+			s.lanes[name] = l
+			go s.run(name, l)
+		}
+		l.queue = append(l.queue, t.part)
+	}
+	return nil
+}
+
+// unknownMax is how many users are located one by one before all slices are listed.
+const unknownMax = 4
+
+// locate is the prefix of the slice in force for a place, as far as this process knows.
+func (s *Store) locate(ctx context.Context, group string, place uint16, unknown *int) (uint16, error) {
+	if k, ok := s.layout.of(group, place); ok {
+		return k.prefix, nil
+	}
+	if *unknown++; *unknown > unknownMax {
+		if _, err := s.list(ctx, group); err != nil {
+			return 0, err
+		}
+		if k, ok := s.layout.of(group, place); ok {
+			return k.prefix, nil
+		}
+	}
+	o, err := s.find(ctx, group, place)
+	if err != nil {
+		return 0, err
+	}
+	prefix, _ := Prefix(o.Name)
+	return prefix, nil
+}
+
+// run works on a lane until it is empty. It waits for a slot first, so that what arrives meanwhile
+// is combined.
+func (s *Store) run(name string, l *lane) {
+	s.slots <- struct{}{}
+	defer func() { <-s.slots }()
+	for {
+		s.mu.Lock()
+		batch := l.queue
+		l.queue = nil
+		if len(batch) == 0 {
+			delete(s.lanes, name)
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		s.batch(l, batch)
+	}
+}
+
+// batch stores the parts with one write and then splits the slice if it has become too large. It is
+// bounded by Wait, and goes on when the first caller gives up, as others wait too.
+func (s *Store) batch(l *lane, parts []*part) {
+	live := parts[:0:0]
+	for _, p := range parts {
+		if err := p.call.ctx.Err(); err != nil {
+			p.finish(err) // nobody waits: it must not be stored later on
+			continue
+		}
+		live = append(live, p)
+	}
+	if len(live) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(live[0].call.ctx), s.options.Wait)
+	defer cancel()
+	if size := s.store(ctx, l, live); size > s.limits.target {
+		s.split(ctx, l.group, l.prefix)
+	}
+}
+
+// store stores the parts and answers each. It returns how many members the slice has then.
+func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
+	fail := func(err error) int {
+		for _, p := range parts {
+			p.finish(err)
+		}
+		return 0
+	}
+	for attempt := 0; ; attempt++ {
+		if err := ctx.Err(); err != nil {
+			return fail(err)
+		}
+		k, err := s.known(ctx, l.group, l.prefix)
+		if err != nil {
+			return fail(err)
+		}
+		if parts = s.divert(ctx, l.group, k, parts); len(parts) == 0 {
+			return 0
+		}
+		changes := merged(parts)
+		size, err := s.try(ctx, l.group, k, changes, attempt)
+		switch s.judge(ctx, l.group, k, changes, err) {
+		case stored:
+			fail(nil)
+			return size
+		case again:
+			if attempt > 0 && s.pause(ctx, attempt) != nil {
+				return fail(ctx.Err())
+			}
+		case refused:
+			if len(parts) == 1 {
+				return fail(err)
+			}
+			for _, p := range parts { // so that what is refused does not take the others with it
+				size = max(size, s.store(ctx, l, []*part{p}))
+			}
+			return size
+		case failed:
+			return fail(err)
+		}
+	}
+}
+
+// known is what this process knows of a slice, read live if it knows nothing.
+func (s *Store) known(ctx context.Context, group string, prefix uint16) (known, error) {
+	if k, ok := s.layout.at(group, prefix); ok {
+		return k, nil
+	}
+	o, err := s.find(ctx, group, prefix)
+	if err != nil {
+		return known{}, err
+	}
+	return s.learn(group, o), nil
+}
+
+// divert sends what the slice k does not cover to other lanes and returns the rest.
+func (s *Store) divert(ctx context.Context, group string, k known, parts []*part) []*part {
+	var stay, move []*part
+	for _, p := range parts {
+		var here, there []Change
+		for _, c := range p.changes {
+			if covers(k.prefix, k.bits, Place(c.User)) {
+				here = append(here, c)
+			} else {
+				there = append(there, c)
+			}
+		}
+		switch {
+		case len(there) == 0:
+			stay = append(stay, p)
+			continue
+		case len(here) == 0:
+			move = append(move, p)
+			continue
+		}
+		p.call.add(1)
+		stay = append(stay, &part{p.call, here})
+		move = append(move, &part{p.call, there})
+	}
+	if err := s.route(ctx, group, move); err != nil {
+		for _, p := range move {
+			p.finish(err)
+		}
+	}
+	return stay
+}
+
+// merged is what parts change together: of two changes of one user the later one counts. The
+// caller of the earlier one is answered with success too, as if it had come just before.
+func merged(parts []*part) map[string]bool {
+	changes := map[string]bool{}
+	for _, p := range parts {
+		for _, c := range p.changes {
+			changes[c.User] = c.In
+		}
+	}
+	return changes
+}
+
+// added is how many users changes may add.
+func added(changes map[string]bool) int {
+	n := 0
+	for _, in := range changes {
+		if in {
+			n++
+		}
+	}
+	return n
+}
+
+// try makes one write of the changes.
+func (s *Store) try(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (int, error) {
+	if k.size+added(changes) > s.limits.most {
+		return s.rewrite(ctx, group, k, changes, attempt)
+	}
+	body, err := s.mergePatch(ctx, k, changes)
+	if err != nil {
+		return 0, err
+	}
+	o := &v1alpha1.ScimGroupSlice{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: Name(group, k.prefix)}}
+	if err := s.patch(ctx, "merge", o, client.RawPatch(types.MergePatchType, body)); err != nil {
+		return 0, err
+	}
+	s.learn(group, o)
+	return len(o.Spec.Members), nil
+}
+
+// mergePatch is the write of changes: without a resourceVersion, so that changes of different
+// users do not conflict, but with the epoch that this writer believes, so that it is refused where
+// the slice no longer covers these users; and with the uid, so that a restored slice is no match.
+func (s *Store) mergePatch(ctx context.Context, k known, changes map[string]bool) ([]byte, error) {
+	type spec struct {
+		Epoch    int64          `json:"epoch"`
+		Revision int64          `json:"revision"`
+		Members  map[string]any `json:"members"`
+	}
+	type metadata struct {
+		UID         types.UID         `json:"uid"`
+		Annotations map[string]string `json:"annotations,omitempty"`
+	}
+	revision := s.revision(k.revision, k.seen)
+	p := struct {
+		Metadata metadata `json:"metadata"`
+		Spec     spec     `json:"spec"`
+	}{metadata{k.uid, s.annotations(ctx, revision)}, spec{k.epoch, revision, map[string]any{}}}
+	for user, in := range changes {
+		if in {
+			p.Spec.Members[user] = true
+		} else {
+			p.Spec.Members[user] = nil
+		}
+	}
+	return json.Marshal(p)
+}
+
+// verdict is what became of a write.
+type verdict int
+
+const (
+	stored  verdict = iota
+	again           // the writer's view of the slice was out of date; it is corrected now
+	refused         // the content is at fault
+	failed          // it may or may not be stored, or the group is gone
+)
+
+// judge says what an error of a write means. A write that may have been made is not repeated: what
+// others changed since would be overwritten by a change that their users have seen already.
+func (s *Store) judge(ctx context.Context, group string, k known, changes map[string]bool, err error) verdict {
+	var many *tooManyError
+	code := status(err)
+	switch {
+	case err == nil:
+		return stored
+	case errors.Is(err, errOvertaken):
+		return again
+	case errors.As(err, &many), code == http.StatusBadRequest, code == http.StatusForbidden,
+		code == http.StatusRequestEntityTooLarge:
+		return refused
+	case absent(err):
+		s.layout.forget(group)
+		return again
+	case code != http.StatusConflict && code != http.StatusUnprocessableEntity:
+		return failed
+	}
+	o, err := s.get(ctx, group, k.prefix)
+	switch {
+	case absent(err), err == nil && o.UID != k.uid:
+		s.layout.forget(group)
+		return again
+	case err != nil:
+		return failed
+	}
+	now := s.learn(group, o)
+	tooLarge := now.size+added(changes) > s.limits.most // splits first, the next time
+	if code == http.StatusConflict || now.epoch != k.epoch || now.revision != k.revision || tooLarge {
+		return again
+	}
+	return refused
+}
+
+// status is the HTTP status of an answer of the API server, 0 if there was none.
+func status(err error) int {
+	var s apierrors.APIStatus
+	if errors.As(err, &s) {
+		return int(s.Status().Code)
+	}
+	return 0
+}

@@ -1,0 +1,95 @@
+package groupslice
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// limits are how many users a slice may have: more than target and it is split after the write; more
+// than most and it is split before. Tests have smaller ones than v1alpha1's.
+type limits struct{ target, most int }
+
+// leaf is a slice as it is to be.
+type leaf struct {
+	prefix uint16
+	bits   int32
+	users  []string
+}
+
+// tooManyError says that more users than a slice takes have the same first 16 bits.
+type tooManyError struct {
+	prefix      uint16
+	count, most int
+}
+
+func (e *tooManyError) Error() string {
+	return fmt.Sprintf("%d members have ids that begin with %04x; a group takes %d of these", e.count, e.prefix, e.most)
+}
+
+// partition divides what the slice (prefix, bits) covers into leaves, by prefix, so that none has
+// more than target users where bits allow it. The first leaf has the prefix of the slice.
+// A tooManyError says that bits do not suffice.
+func (m limits) partition(prefix uint16, bits int32, users []string) ([]leaf, error) {
+	sorted := slices.Clone(users)
+	slices.SortFunc(sorted, func(a, b string) int {
+		return cmp.Or(cmp.Compare(Place(a), Place(b)), cmp.Compare(a, b))
+	})
+	leaves := m.halve(nil, leaf{prefix, bits, sorted})
+	for _, l := range leaves {
+		if len(l.users) > m.most {
+			return nil, &tooManyError{l.prefix, len(l.users), m.most}
+		}
+	}
+	return leaves, nil
+}
+
+// halve appends the leaves that l is divided into.
+func (m limits) halve(out []leaf, l leaf) []leaf {
+	if len(l.users) <= m.target || l.bits == v1alpha1.SliceMaxBits {
+		return append(out, l)
+	}
+	bits := l.bits + 1
+	upper := l.prefix | 1<<(v1alpha1.SliceMaxBits-bits)
+	i := sort.Search(len(l.users), func(i int) bool { return Place(l.users[i]) >= upper })
+	return m.halve(m.halve(out, leaf{l.prefix, bits, l.users[:i]}), leaf{upper, bits, l.users[i:]})
+}
+
+// next is the prefix of the slice to look at for a place when the one with this prefix does not
+// cover it: the slices in force for a place have prefixes that end at one of its set bits.
+func next(prefix, place uint16) uint16 {
+	rest := place &^ prefix
+	bit := uint16(1 << (v1alpha1.SliceMaxBits - 1))
+	for bit > 0 && rest&bit == 0 {
+		bit >>= 1
+	}
+	return prefix | bit
+}
+
+// applied is what changes make of members.
+func applied(members map[string]bool, changes map[string]bool) []string {
+	out := make([]string, 0, len(members)+len(changes))
+	for user, in := range members {
+		if _, changed := changes[user]; in && !changed {
+			out = append(out, user)
+		}
+	}
+	for user, in := range changes {
+		if in {
+			out = append(out, user)
+		}
+	}
+	return out
+}
+
+// set is a list of users as the members of a slice.
+func set(users []string) map[string]bool {
+	out := make(map[string]bool, len(users))
+	for _, user := range users {
+		out[user] = true
+	}
+	return out
+}

@@ -1,0 +1,294 @@
+package groupslice
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// replaceTries bounds the repetitions of one JSON patch before the slices are read again.
+const replaceTries = 8
+
+// Replace makes these the only members of the group. It raises the group's round first and writes
+// that round into every slice in force; a slice with a newer round is left as it is, as if this
+// replacement had come just before the newer one. If nothing changes, nothing is written.
+func (s *Store) Replace(ctx context.Context, group string, members []string) error {
+	target := set(members)
+	all, err := s.snapshot(ctx, group)
+	if err != nil {
+		return err
+	}
+	if maps.Equal(set(Members(all)), target) {
+		return nil
+	}
+	round, err := s.raiseRound(ctx, group, all)
+	if err != nil {
+		return err
+	}
+	for attempt := 0; ; attempt++ {
+		err := s.replaceAll(ctx, group, all, target, round)
+		if !errors.Is(err, errOvertaken) {
+			return err
+		}
+		if err := s.pause(ctx, attempt); err != nil {
+			return err
+		}
+		if all, err = s.list(ctx, group); err != nil {
+			return err
+		}
+	}
+}
+
+// raiseRound takes a round for a replacement, higher than that of any slice.
+func (s *Store) raiseRound(ctx context.Context, group string, all []v1alpha1.ScimGroupSlice) (int64, error) {
+	for attempt := 0; ; attempt++ {
+		g, err := s.group(ctx, group)
+		if err != nil {
+			return 0, err
+		}
+		round := g.Spec.Round
+		for i := range all {
+			round = max(round, all[i].Spec.Round)
+		}
+		round++
+		body := fmt.Sprintf(`{"metadata":{"resourceVersion":%q,"uid":%q},"spec":{"round":%d}}`, g.ResourceVersion, g.UID, round)
+		err = s.patch(ctx, "merge", g, client.RawPatch(types.MergePatchType, []byte(body)))
+		switch {
+		case err == nil:
+			return round, nil
+		case status(err) != http.StatusConflict && !absent(err):
+			return 0, err
+		}
+		if err := s.pause(ctx, attempt); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// replacement is what becomes of one slice in force.
+type replacement struct {
+	w         *v1alpha1.ScimGroupSlice
+	leaves    []leaf
+	overtaken atomic.Bool // somebody split or fenced it meanwhile: read again
+}
+
+// replaceAll writes a round into the slices in force that have an older one: first the slices that
+// need no split and those that are to come into force, then those that are to be narrowed.
+func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) error {
+	todo, err := s.limits.replacements(all, target, round)
+	if err != nil {
+		return err
+	}
+	exist := byPrefix(all)
+	type write struct {
+		r *replacement
+		i int // of a leaf
+	}
+	var fences, writes, narrows []write
+	for _, r := range todo { // from the highest prefix down
+		if anyExists(r.leaves[1:], exist) {
+			fences = append(fences, write{r, 0})
+		}
+		for i := len(r.leaves) - 1; i > 0; i-- {
+			writes = append(writes, write{r, i})
+		}
+		if len(r.leaves) == 1 {
+			writes = append(writes, write{r, 0})
+		} else {
+			narrows = append(narrows, write{r, 0})
+		}
+	}
+	run := func(all []write, do func(context.Context, *replacement, leaf) error) error {
+		return s.each(ctx, len(all), func(ctx context.Context, i int) error {
+			r := all[i].r
+			if r.overtaken.Load() {
+				return nil
+			}
+			err := do(ctx, r, r.leaves[all[i].i])
+			if errors.Is(err, errOvertaken) {
+				r.overtaken.Store(true)
+				return nil
+			}
+			return err
+		})
+	}
+	put := func(ctx context.Context, r *replacement, l leaf) error { return s.put(ctx, group, r.w, l, round) }
+	fence := func(ctx context.Context, r *replacement, _ leaf) error { return s.fence(ctx, group, r.w) }
+	leafOrPut := func(ctx context.Context, r *replacement, l leaf) error {
+		if l.prefix == r.leaves[0].prefix {
+			return put(ctx, r, l)
+		}
+		revision := s.revision(r.w.Spec.Revision, s.options.Clock())
+		_, err := s.writeLeaf(ctx, group, l, exist[l.prefix], round, revision)
+		return overtaken(err)
+	}
+	if err := run(fences, fence); err != nil {
+		return err
+	}
+	if err := run(writes, leafOrPut); err != nil {
+		return err
+	}
+	if err := run(narrows, put); err != nil {
+		return err
+	}
+	for _, r := range todo {
+		if r.overtaken.Load() {
+			return errOvertaken
+		}
+	}
+	return nil
+}
+
+// replacements are the slices in force with an older round, from the highest prefix down, with the
+// leaves that each is to become.
+func (m limits) replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) ([]*replacement, error) {
+	users := slices.Collect(maps.Keys(target))
+	slices.SortFunc(users, func(a, b string) int { return int(Place(a)) - int(Place(b)) })
+	var out []*replacement
+	for _, w := range InForce(all) {
+		prefix, _ := Prefix(w.Name)
+		n := 0 // users are taken off the front, slice by slice
+		for n < len(users) && covers(prefix, w.Spec.Bits, Place(users[n])) {
+			n++
+		}
+		mine := users[:n]
+		users = users[n:]
+		if w.Spec.Round >= round {
+			continue
+		}
+		leaves, err := m.partition(prefix, w.Spec.Bits, mine)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, &replacement{w: w, leaves: leaves})
+	}
+	slices.Reverse(out)
+	return out, nil
+}
+
+// operation is one operation of a JSON Patch (RFC 6902).
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value"`
+}
+
+// put writes the members of a replacement into a slice in force, and narrows it if the leaf has more
+// bits. It depends on the epoch and not on the resourceVersion: single changes are overwritten, and
+// do not make it wait. The epoch also says that the other leaves are still as they were written.
+func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, l leaf, round int64) error {
+	for range replaceTries {
+		if w.Spec.Round >= round {
+			return nil // a newer replacement overwrote this one
+		}
+		revision := s.revision(w.Spec.Revision, s.options.Clock())
+		operations := []operation{
+			{"test", "/metadata/uid", w.UID},
+			{"test", "/spec/epoch", w.Spec.Epoch},
+			{"test", "/spec/round", w.Spec.Round},
+			{"add", "/spec/members", set(l.users)},
+			{"replace", "/spec/round", round},
+			{"replace", "/spec/revision", revision},
+		}
+		if l.bits != w.Spec.Bits {
+			operations = append(operations,
+				operation{"replace", "/spec/bits", l.bits}, operation{"replace", "/spec/epoch", w.Spec.Epoch + 1})
+		}
+		operations = append(operations, annotating(w, s.annotations(ctx, revision))...)
+		outdated, err := s.jsonPatch(ctx, group, w, operations)
+		if !outdated {
+			return err
+		}
+		if err := s.pause(ctx, 0); err != nil {
+			return err
+		}
+	}
+	return errOvertaken
+}
+
+// fence raises the epoch of a slice in force that is to be narrowed over leftovers. Who wrote the
+// leftovers can then no longer bring them into force: it would narrow an older epoch.
+func (s *Store) fence(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice) error {
+	outdated, err := s.jsonPatch(ctx, group, w, []operation{
+		{"test", "/metadata/uid", w.UID},
+		{"test", "/spec/epoch", w.Spec.Epoch},
+		{"replace", "/spec/epoch", w.Spec.Epoch + 1},
+	})
+	if outdated {
+		return errOvertaken
+	}
+	return err
+}
+
+// jsonPatch patches a slice in force and leaves in w how it is then. If the patch was refused, it
+// reads the slice. In another epoch, the error is errOvertaken. In the same epoch the view that the
+// patch was made from may have been outdated: w is corrected, and the patch can be made again.
+func (s *Store) jsonPatch(
+	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, operations []operation,
+) (outdated bool, err error) {
+	body, err := json.Marshal(operations)
+	if err != nil {
+		return false, err
+	}
+	o := &v1alpha1.ScimGroupSlice{}
+	o.Namespace, o.Name = w.Namespace, w.Name
+	err = s.patch(ctx, "patch", o, client.RawPatch(types.JSONPatchType, body))
+	code := status(err)
+	switch {
+	case err == nil:
+		s.learn(group, o)
+		*w = *o
+		return false, nil
+	case absent(err):
+		return false, s.missing(ctx, group)
+	case code != http.StatusConflict && code != http.StatusUnprocessableEntity:
+		return false, err
+	}
+	prefix, _ := Prefix(w.Name)
+	now, readErr := s.get(ctx, group, prefix)
+	switch {
+	case absent(readErr):
+		return false, s.missing(ctx, group)
+	case readErr != nil:
+		return false, readErr
+	case now.UID != w.UID:
+		s.layout.forget(group)
+		return false, errOvertaken
+	}
+	s.learn(group, now)
+	if now.Spec.Epoch != w.Spec.Epoch {
+		return false, errOvertaken
+	}
+	if code == http.StatusUnprocessableEntity && now.ResourceVersion == w.ResourceVersion {
+		return false, err // the content is at fault
+	}
+	*w = *now
+	return true, nil
+}
+
+// annotating adds annotations by JSON Patch.
+func annotating(w *v1alpha1.ScimGroupSlice, annotations map[string]string) []operation {
+	if len(annotations) == 0 {
+		return nil
+	}
+	if len(w.Annotations) == 0 {
+		return []operation{{"add", "/metadata/annotations", annotations}}
+	}
+	var out []operation
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		out = append(out, operation{"add", "/metadata/annotations/" + escape.Replace(key), annotations[key]})
+	}
+	return out
+}

@@ -1,0 +1,216 @@
+package groupslice
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// errOvertaken says that another writer changed the same slices: read them and repeat.
+var errOvertaken = errors.New("another writer changed the slices meanwhile")
+
+// splitTries is how often a split is tried after a write. The next write to the slice tries again,
+// and a write that would not fit goes on until it succeeds.
+const splitTries = 3
+
+// split divides a slice that has become too large. Nobody waits for it but later changes of this
+// slice in this process. Its error is of no consequence: the next write tries again.
+func (s *Store) split(ctx context.Context, group string, prefix uint16) {
+	for attempt := range splitTries {
+		k, ok := s.layout.at(group, prefix)
+		if !ok {
+			return
+		}
+		_, err := s.rewrite(ctx, group, k, nil, attempt)
+		if !errors.Is(err, errOvertaken) || s.pause(ctx, attempt) != nil {
+			return
+		}
+	}
+}
+
+// rewrite makes changes in the slice k together with the splits that they need, and returns how
+// many members the slice has then. All of it takes effect with its last write, which narrows the
+// slice at its resourceVersion: until then the new slices are leftovers that nobody looks at.
+func (s *Store) rewrite(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (int, error) {
+	w, exist, err := s.survey(ctx, group, k, attempt)
+	if err != nil {
+		return 0, err
+	}
+	now := s.learn(group, w)
+	for user := range changes {
+		if !covers(now.prefix, w.Spec.Bits, Place(user)) {
+			return 0, errOvertaken
+		}
+	}
+	leaves, err := s.limits.partition(now.prefix, w.Spec.Bits, applied(w.Spec.Members, changes))
+	if err != nil {
+		return 0, err
+	}
+	if len(leaves) == 1 && len(changes) == 0 {
+		return len(leaves[0].users), nil
+	}
+	if anyExists(leaves[1:], exist) {
+		w.Spec.Epoch++
+		if err := overtaken(s.update(ctx, w)); err != nil {
+			return 0, err
+		}
+	}
+	revision := w.Spec.Revision
+	if len(changes) > 0 {
+		revision = s.revision(w.Spec.Revision, now.seen)
+	}
+	written := make([]*v1alpha1.ScimGroupSlice, len(leaves))
+	err = s.each(ctx, len(leaves)-1, func(ctx context.Context, i int) error {
+		at := len(leaves) - 1 - i // the highest prefix first
+		o, err := s.writeLeaf(ctx, group, leaves[at], exist[leaves[at].prefix], w.Spec.Round, revision)
+		written[at] = o
+		return overtaken(err)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return s.narrow(ctx, group, w, leaves, written, changes, revision)
+}
+
+// survey reads what a rewrite needs: the slice itself, and the slices that exist by prefix. The
+// first attempt takes it that no other exists; if one does, creating it fails.
+func (s *Store) survey(ctx context.Context, group string, k known, attempt int) (*v1alpha1.ScimGroupSlice, map[uint16]*v1alpha1.ScimGroupSlice, error) {
+	exist := map[uint16]*v1alpha1.ScimGroupSlice{}
+	if attempt == 0 {
+		w, err := s.get(ctx, group, k.prefix)
+		if err != nil {
+			return nil, nil, err
+		}
+		exist[k.prefix] = w
+	} else {
+		all, err := s.list(ctx, group)
+		if err != nil {
+			return nil, nil, err
+		}
+		exist = byPrefix(all)
+	}
+	w := exist[k.prefix]
+	if w == nil || w.UID != k.uid {
+		s.layout.forget(group)
+		return nil, nil, errOvertaken
+	}
+	return w, exist, nil
+}
+
+// narrow makes w its first leaf, at the resourceVersion that the other leaves were derived from. A
+// mere change of members since then is carried over, so that a busy slice can be split too. That
+// is safe while the epoch is the same: who wants to write a leaf that exists raises it first.
+func (s *Store) narrow(
+	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice,
+	leaves []leaf, written []*v1alpha1.ScimGroupSlice, changes map[string]bool, revision int64,
+) (int, error) {
+	for {
+		before := w.DeepCopy()
+		if leaves[0].bits != w.Spec.Bits {
+			w.Spec.Epoch++
+		}
+		w.Spec.Bits, w.Spec.Members = leaves[0].bits, set(leaves[0].users)
+		w.Spec.Revision = max(revision, w.Spec.Revision)
+		s.annotate(ctx, w)
+		err := s.update(ctx, w)
+		if err == nil {
+			for _, o := range written[1:] {
+				s.learn(group, o)
+			}
+			s.learn(group, w)
+			return len(leaves[0].users), nil
+		}
+		if status(err) != http.StatusConflict {
+			return 0, overtaken(err)
+		}
+		if w, err = s.get(ctx, group, leaves[0].prefix); err != nil {
+			return 0, err
+		}
+		if w.UID != before.UID || w.Spec.Epoch != before.Spec.Epoch || w.Spec.Round != before.Spec.Round {
+			return 0, errOvertaken
+		}
+		if leaves, err = s.carryOver(ctx, w, leaves, written, changes); err != nil {
+			return 0, err
+		}
+		if len(changes) > 0 {
+			revision = s.options.Revision(w.Spec.Revision)
+		}
+	}
+}
+
+// carryOver brings the leaves that were written up to date with the members of w.
+func (s *Store) carryOver(
+	ctx context.Context, w *v1alpha1.ScimGroupSlice, leaves []leaf, written []*v1alpha1.ScimGroupSlice, changes map[string]bool,
+) ([]leaf, error) {
+	now, err := s.limits.partition(leaves[0].prefix, w.Spec.Bits, applied(w.Spec.Members, changes))
+	if err != nil {
+		return nil, err
+	}
+	same := func(a, b leaf) bool { return a.prefix == b.prefix && a.bits == b.bits }
+	if !slices.EqualFunc(now, leaves, same) {
+		return nil, errOvertaken
+	}
+	for i := len(now) - 1; i > 0; i-- {
+		if slices.Equal(now[i].users, leaves[i].users) {
+			continue
+		}
+		written[i].Spec.Members = set(now[i].users)
+		written[i].Spec.Revision = max(written[i].Spec.Revision, w.Spec.Revision)
+		if err := overtaken(s.update(ctx, written[i])); err != nil {
+			return nil, err
+		}
+	}
+	return now, nil
+}
+
+// writeLeaf creates a slice that is not in force, or takes one over that an earlier attempt left.
+func (s *Store) writeLeaf(
+	ctx context.Context, group string, l leaf, old *v1alpha1.ScimGroupSlice, round, revision int64,
+) (*v1alpha1.ScimGroupSlice, error) {
+	if old == nil {
+		o := s.object(ctx, group, l, v1alpha1.ScimGroupSliceSpec{Epoch: 1, Round: round, Revision: revision})
+		return o, s.create(ctx, o)
+	}
+	o := old.DeepCopy()
+	o.Spec = v1alpha1.ScimGroupSliceSpec{
+		Bits: l.bits, Epoch: old.Spec.Epoch + 1, Round: round,
+		Revision: max(revision, old.Spec.Revision), Members: set(l.users),
+	}
+	s.annotate(ctx, o)
+	return o, s.update(ctx, o)
+}
+
+// annotate puts the request's annotations on a slice.
+func (s *Store) annotate(ctx context.Context, o *v1alpha1.ScimGroupSlice) {
+	for key, value := range s.annotations(ctx, o.Spec.Revision) {
+		if o.Annotations == nil {
+			o.Annotations = map[string]string{}
+		}
+		o.Annotations[key] = value
+	}
+}
+
+// overtaken turns a conflict of a write at a resourceVersion into errOvertaken.
+func overtaken(err error) error {
+	if status(err) == http.StatusConflict {
+		return errors.Join(errOvertaken, err)
+	}
+	return err
+}
+
+func anyExists(leaves []leaf, exist map[uint16]*v1alpha1.ScimGroupSlice) bool {
+	return slices.ContainsFunc(leaves, func(l leaf) bool { return exist[l.prefix] != nil })
+}
+
+func byPrefix(all []v1alpha1.ScimGroupSlice) map[uint16]*v1alpha1.ScimGroupSlice {
+	out := make(map[uint16]*v1alpha1.ScimGroupSlice, len(all))
+	for i := range all {
+		if prefix, ok := Prefix(all[i].Name); ok {
+			out[prefix] = &all[i]
+		}
+	}
+	return out
+}
