@@ -111,6 +111,8 @@ const (
 	// AnnotationAcceptGroups on an AgentPool has groups fill it whose lines need a decision (GroupChanged). Its value is their
 	// SCIM ids, separated by commas.
 	AnnotationAcceptGroups = "iam.lightrun.com/accept-groups"
+	// AnnotationRestore on the namespace is an open restore window: the names of those who may bring back what was exported.
+	AnnotationRestore = "iam.lightrun.com/restore"
 	// AnnotationReleaseHeld on the IdentityConfiguration releases every removal held by the time that it gives (RFC 3339).
 	AnnotationReleaseHeld = "iam.lightrun.com/release-held-until"
 	// AnnotationDropHeld on the IdentityConfiguration drops every removal held by the time that it gives (RFC 3339).

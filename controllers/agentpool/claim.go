@@ -27,7 +27,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("claim the pool's name: %w", err)
 		}
-		if other != nil && p.succeeds(other.Name) {
+		if other != nil && Succeeds(p.pool, other.Name, p.Groups) {
 			if other, err = claims.Succeed(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, *other, p.pool); err != nil {
 				return false, fmt.Errorf("take the name over from a group's own pool: %w", err)
 			}
@@ -44,13 +44,13 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// succeeds says whether the object of that name is a group's own pool, and this pool names the group.
-func (p *pass) succeeds(other string) bool {
-	g, found := p.Groups.Group(other)
+// Succeeds says whether the AgentPool of that name is a group's own pool, and pool names the group.
+func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) bool {
+	g, found := groups.Group(other)
 	if !found {
 		return false
 	}
-	declares, _ := groupindex.Declares(p.pool, g, p.Groups)
+	declares, _ := groupindex.Declares(pool, g, groups)
 	return declares
 }
 

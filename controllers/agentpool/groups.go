@@ -94,16 +94,25 @@ func (p *pass) title(ctx context.Context) (bool, error) {
 	return p.silent, nil
 }
 
+// Resolve says which groups the pool's lines mean. undecided: which they meant before is not known, and a person has to say so.
+func Resolve(pool, titled *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
+	facts := groupindex.Facts{
+		Manager:  slices.Contains(pool.Spec.Roles, portal.RoleManager) || slices.Contains(pool.Status.Roles, portal.RoleManager),
+		Lost:     lost(pool, titled, m),
+		Accepted: Accepted(pool),
+	}
+	lines, pins = groupindex.Resolve(pool.Spec.Groups, pool.Status.Groups, groups, facts)
+	for _, l := range lines {
+		undecided = undecided || facts.Lost && l.State > groupindex.Renamed
+	}
+	return lines, pins, undecided
+}
+
 // lines resolves spec.groups and writes the pins down before anything follows from them.
 func (p *pass) lines(ctx context.Context) (bool, error) {
-	facts := groupindex.Facts{
-		Manager:  slices.Contains(p.pool.Spec.Roles, portal.RoleManager) || slices.Contains(p.pool.Status.Roles, portal.RoleManager),
-		Lost:     p.lost(),
-		Accepted: Accepted(p.pool),
-	}
-	resolved, pins := groupindex.Resolve(p.pool.Spec.Groups, p.pool.Status.Groups, p.Groups, facts)
-	p.leaf(p.groupsLeaf(resolved))
-	p.undecided = facts.Lost && slices.ContainsFunc(resolved, func(l groupindex.Line) bool { return l.State > groupindex.Renamed })
+	resolved, pins, undecided := Resolve(p.pool, p.titled, p.Groups, p.view.Mirror)
+	p.leaf(groupsLeaf(resolved))
+	p.undecided = undecided
 	observed := p.pool.Generation
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
@@ -127,16 +136,15 @@ func (p *pass) lines(ctx context.Context) (bool, error) {
 // that was never written beside a pool in the portal is one that was lost.
 //
 // Pins kept in the portal's record will tell which groups they were; until then a person does.
-func (p *pass) lost() bool {
-	m := p.view.Mirror
-	if p.pool.Status.ObservedGeneration != 0 || m == nil || !m.Listed() {
+func lost(pool, titled *v1alpha1.AgentPool, m *mirror.Mirror) bool {
+	if pool.Status.ObservedGeneration != 0 {
 		return false
 	}
-	if m.OwnedPool(string(p.pool.UID)) != nil {
+	if m.OwnedPool(string(pool.UID)) != nil {
 		return true
 	}
-	named := m.NamedPool(p.titled.PortalName())
-	return named != nil && named.Owner.UID != "" && named.Owner.Name == p.pool.Name
+	named := m.NamedPool(titled.PortalName())
+	return named != nil && named.Owner.UID != "" && named.Owner.Name == pool.Name
 }
 
 // Accepted are the groups that a person accepted for lines that need a decision.
@@ -144,7 +152,8 @@ func Accepted(pool *v1alpha1.AgentPool) []string {
 	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-func (p *pass) groupsLeaf(lines []groupindex.Line) conditions.Leaf {
+// groupsLeaf says how the lines stand; the worst of them is named.
+func groupsLeaf(lines []groupindex.Line) conditions.Leaf {
 	typ := v1alpha1.ConditionGroupsResolved
 	var worst *groupindex.Line
 	for i := range lines {

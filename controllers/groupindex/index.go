@@ -9,6 +9,7 @@ package groupindex
 import (
 	"slices"
 	"sync"
+	"time"
 
 	toolscache "k8s.io/client-go/tools/cache"
 
@@ -316,6 +317,34 @@ func (x *Index) Count(id string, known func(user string) bool) int {
 		}
 	}
 	return n
+}
+
+// NewestSlice is when the newest slice of the group was created; zero for none.
+func (x *Index) NewestSlice(id string) time.Time {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var newest time.Time
+	if g := x.groups[id]; g != nil {
+		for _, s := range g.slices {
+			if at := s.CreationTimestamp.Time; at.After(newest) {
+				newest = at
+			}
+		}
+	}
+	return newest
+}
+
+// All are the groups whose ScimGroup exists, those deleted at the provider among them, in no order.
+func (x *Index) All() []Group {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var out []Group
+	for _, g := range x.groups {
+		if g.exists {
+			out = append(out, g.Group)
+		}
+	}
+	return out
 }
 
 // Leftovers are the groups of which there are slices and no ScimGroup, sorted.

@@ -200,3 +200,20 @@ func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bo
 	titled.Spec.DisplayName = g.DisplayName
 	return titled, true
 }
+
+// Named are the ids of the groups that a change of the pool can concern: those that its lines are pinned to, or could mean, and
+// the one whose own pool has its name.
+func Named(p *v1alpha1.AgentPool, look Lookup) []string {
+	out := []string{p.Name}
+	for _, ref := range p.Spec.Groups {
+		if ref.ID != "" {
+			out = append(out, ref.ID)
+		}
+		out = append(out, candidates(ref, look)...)
+	}
+	for _, pin := range p.Status.Groups {
+		out = append(out, pin.Group)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

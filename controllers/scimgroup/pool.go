@@ -124,4 +124,3 @@ func (p *pass) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
 	ctrl.LoggerFrom(ctx).Info("Deleted the group's own pool", "pool", own.Name)
 	return nil
 }
-

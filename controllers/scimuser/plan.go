@@ -75,6 +75,22 @@ func Kept(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror) [
 	return out
 }
 
+// Stays says whether the person is in the portal in one of the pools without being in it by a: who left it and is there
+// still, as the pass over the person is to come or is held.
+func Stays(u *v1alpha1.ScimUser, a access.Access, picture *membership.Picture, m *mirror.Mirror, pools []string) bool {
+	account := m.Owned(string(u.UID))
+	if account == nil {
+		return false
+	}
+	for _, name := range picture.Names(granted(account)) {
+		in := slices.ContainsFunc(a.Pools, func(p access.Membership) bool { return p.Pool == name })
+		if !in && slices.Contains(pools, name) {
+			return true
+		}
+	}
+	return false
+}
+
 // roleNames are the roles that the person holds by a and by the pools kept; sorted.
 func roleNames(a access.Access, kept []*portal.Pool) []string {
 	out := a.RoleNames()
