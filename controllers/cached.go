@@ -33,6 +33,11 @@ func compact(in any) (any, error) {
 		o.Annotations = readAnnotations(o)
 		compactSpec(&o.Spec)
 		compactStatus(o)
+	case *v1alpha1.ScimGroupSlice:
+		compactMeta(&o.TypeMeta, &o.ObjectMeta)
+		o.Annotations = nil
+		o.Labels = map[string]string{shared(v1alpha1.LabelGroup): shared(o.Labels[v1alpha1.LabelGroup])}
+		compactMembers(&o.Spec)
 	case *v1alpha1.NameClaim:
 		compactMeta(&o.TypeMeta, &o.ObjectMeta)
 		o.Annotations, o.Labels = nil, nil
@@ -51,7 +56,7 @@ func compactMeta(t *metav1.TypeMeta, m *metav1.ObjectMeta) {
 // readAnnotations are those that a controller may read: people's decisions, and the request that is being carried out.
 func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 	var out map[string]string
-	settled := u.DeletionTimestamp.IsZero() && gate.Settled(u, u.Status.Conditions)
+	settled := !u.Spec.Deleted && gate.Settled(u, u.Status.Conditions)
 	for _, name := range []string{v1alpha1.AnnotationRelease, v1alpha1.AnnotationDrop, v1alpha1.AnnotationDecidedBy, v1alpha1.AnnotationDeletion, v1alpha1.AnnotationRequest, v1alpha1.AnnotationTrace} {
 		value, ok := u.Annotations[name]
 		if !ok || settled && (name == v1alpha1.AnnotationRequest || name == v1alpha1.AnnotationTrace) {
@@ -73,10 +78,20 @@ func exact[E any](list []E) []E {
 	return append(make([]E, 0, len(list)), list...)
 }
 
+// compactMembers keeps each user's id once, however many groups contain it.
+func compactMembers(s *v1alpha1.ScimGroupSliceSpec) {
+	members := make(map[string]bool, len(s.Members))
+	for user, in := range s.Members {
+		if in {
+			members[shared(user)] = true
+		}
+	}
+	s.Members = members
+}
+
 // compactSpec shares what many people have alike, and what providers repeat of one.
 func compactSpec(s *v1alpha1.ScimUserSpec) {
-	s.Pools, s.Emails = exact(s.Pools), exact(s.Emails)
-	shareAll(s.Pools)
+	s.Emails = exact(s.Emails)
 	for _, text := range []*string{&s.Title, &s.UserType, &s.PreferredLanguage, &s.Locale, &s.Timezone, &s.CostCenter, &s.Organization, &s.Division, &s.Department} {
 		*text = shared(*text)
 	}

@@ -28,10 +28,9 @@ func typical(i int) (*v1alpha1.ScimUser, *v1alpha1.NameClaim) {
 	}
 	yes := true
 	u := &v1alpha1.ScimUser{TypeMeta: metav1.TypeMeta{Kind: "ScimUser", APIVersion: v1alpha1.GroupVersion.String()}, ObjectMeta: meta(uuid.NewString())}
-	u.Finalizers = []string{v1alpha1.FinalizerUser}
 	u.Annotations = map[string]string{"iam.lightrun.com/last-modified": "2026-01-01T00:00:00.000Z", v1alpha1.AnnotationRequest: uuid.NewString()}
 	u.Spec = v1alpha1.ScimUserSpec{
-		UserName: name, ExternalID: "00u-" + name, Active: &yes, DisplayName: "Person " + name, Title: "Engineer", Pools: []string{"payments"},
+		UserName: name, ExternalID: "00u-" + name, Active: &yes, DisplayName: "Person " + name, Title: "Engineer",
 		Name:       &v1alpha1.Name{GivenName: "Person", FamilyName: name},
 		Emails:     []v1alpha1.MultiValue{{Value: name, Type: "work", Primary: &yes}},
 		Department: "Payments", EmployeeNumber: "4711",
@@ -39,7 +38,7 @@ func typical(i int) (*v1alpha1.ScimUser, *v1alpha1.NameClaim) {
 	leaf := conditions.True
 	u.Status = v1alpha1.ScimUserStatus{
 		UserName: name, Account: uuid.NewString(), PoolNames: "default,payments", RoleNames: "ROLE_IGNORE_QUOTA,ROLE_USER", ObservedGeneration: 2,
-		Pools: []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}, {Name: "payments", Source: v1alpha1.PoolSourceAssigned}},
+		Pools: []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}, {Name: "payments", Source: v1alpha1.PoolSourceGroup}},
 		Roles: []v1alpha1.RoleGrant{{Name: "ROLE_IGNORE_QUOTA", From: []string{"payments"}}, {Name: "ROLE_USER", From: []string{"default"}}},
 		Conditions: conditions.Compute(nil, 2, metav1.Unix(2, 0), []conditions.Leaf{
 			leaf(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The user name is this person's alone"), leaf(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, "In 2 pool(s)"),

@@ -16,12 +16,15 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/controllers/nameclaim"
+	"lightrun.com/scim-operator/controllers/scimgroup"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/metered"
 	"lightrun.com/scim-operator/internal/portal/mirror"
@@ -41,6 +44,8 @@ type Options struct {
 	// KeysConfirm is how long an answer without SCIM keys is doubted, where there were some; 0: the controller's default.
 	KeysConfirm time.Duration
 	Clock       clock.PassiveClock // nil: the machine's
+	// Slices reads and writes the members of groups past the cache; nil: Setup makes a client.
+	Slices client.Client
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Traces makes spans of passes; nil for none.
@@ -49,43 +54,56 @@ type Options struct {
 	Metrics prometheus.Registerer
 }
 
+// fieldManager is the manager's name in the managed fields of slices.
+const fieldManager = "scim-manager"
+
 // Parts are the controllers of one installation, wired to one session, one book of pools and one guard.
 type Parts struct {
 	Session       *session.Session
 	Users         *scimuser.Reconciler
 	Pools         *agentpool.Reconciler
+	Groups        *scimgroup.Reconciler
+	Index         *groupindex.Index // of groups and their members
 	Configuration *identityconfiguration.Reconciler
 	Claims        *nameclaim.Reconciler
 }
 
 // Assemble wires the controllers. c reads from a cache, live from the API server; recorder makes a recorder of events.
 func Assemble(c client.Client, live client.Reader, recorder func(name string) events.EventRecorder, o Options) Parts {
-	var (
-		s        = session.New(mirror.Options{Relist: o.Relist})
-		book     = membership.NewBook(c, o.Namespace)
-		removals = &guard.Guard{}
-		tally    = scimuser.NewTally()
-	)
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
+	var (
+		s        = session.New(mirror.Options{Relist: o.Relist})
+		groups   = groupindex.New()
+		slices   = groupslice.NewStore(o.Slices, o.Namespace, groupslice.Options{FieldOwner: fieldManager, Clock: o.Clock.Now})
+		book     = membership.NewBook(c, o.Namespace, groups)
+		removals = &guard.Guard{}
+		tally    = scimuser.NewTally()
+	)
 	return Parts{
 		Session: s,
 		Users: &scimuser.Reconciler{
 			Client: c, Live: live, Session: s, Book: book, Guard: removals, Tally: tally, Clock: o.Clock,
+			Groups: groups, Slices: slices,
 			Recorder:   recorder("scimuser"),
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Pools: &agentpool.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Guard: removals, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Book: book, Groups: groups, Guard: removals, Clock: o.Clock,
 			Recorder: recorder("agentpool"),
 		},
+		Groups: &scimgroup.Reconciler{
+			Client: c, Live: live, Session: s, Book: book, Groups: groups, Slices: slices, Tally: tally, Clock: o.Clock,
+			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
+		},
+		Index: groups,
 		Configuration: &identityconfiguration.Reconciler{
 			Client: c, Live: live, Session: s, Tally: tally, Clock: o.Clock, Cluster: o.Cluster,
 			Recorder: recorder("identityconfiguration"),
 			Connect:  o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},
-		Claims: &nameclaim.Reconciler{Client: c, Live: live, Session: s, Clock: o.Clock, Grace: o.Grace},
+		Claims: &nameclaim.Reconciler{Client: c, Live: live, Session: s, Groups: groups, Clock: o.Clock, Grace: o.Grace},
 	}
 }
 
@@ -102,6 +120,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 			return metered.New(c, calls), nil
 		}
 	}
+	if o.Slices == nil {
+		direct, err := client.New(mgr.GetConfig(), client.Options{HTTPClient: mgr.GetHTTPClient(), Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
+		if err != nil {
+			return fmt.Errorf("make a client for slices: %w", err)
+		}
+		o.Slices = direct
+	}
 	p := Assemble(mgr.GetClient(), mgr.GetAPIReader(), recorder, o)
 	if err := mgr.Add(p.Session); err != nil {
 		return err
@@ -110,6 +135,12 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		if err := errors.Join(o.Metrics.Register(calls), o.Metrics.Register(Collector(p))); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
 		}
+	}
+	if err := p.Index.Follow(ctx, mgr.GetCache()); err != nil {
+		return fmt.Errorf("follow groups: %w", err)
+	}
+	if err := p.Groups.SetupWithManager(mgr, o.Namespace, o.Traces); err != nil {
+		return fmt.Errorf("set up the ScimGroup controller: %w", err)
 	}
 	if err := p.Users.SetupWithManager(ctx, mgr, o.Namespace, o.Traces); err != nil {
 		return fmt.Errorf("set up the ScimUser controller: %w", err)

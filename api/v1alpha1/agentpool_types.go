@@ -126,6 +126,10 @@ type PinnedGroup struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Group string `json:"group"`
+	// deleted is set when the provider has deleted the group: it fills nothing any more, and another group that takes
+	// its place in a pool with ROLE_MANAGER needs a person's decision.
+	// +optional
+	Deleted bool `json:"deleted,omitempty"`
 }
 
 // IDPGroup is the identity provider's group behind a pool (RFC 7643 §4.2).

@@ -7,6 +7,7 @@ const (
 	ConditionNameClaimed    = "NameClaimed"    // the name is this object's alone
 	ConditionOwned          = "Owned"          // the record in the portal is ours to write
 	ConditionPoolsResolved  = "PoolsResolved"  // every pool named by or for the object is known
+	ConditionGroupsResolved = "GroupsResolved" // every group that fills the pool is known
 	ConditionProvisioned    = "Provisioned"    // the record in the portal is as it should be
 	ConditionRolesInherited = "RolesInherited" // the roles there are those that the pools give
 
@@ -29,18 +30,19 @@ const (
 // Reasons.
 const (
 	// Good news.
-	ReasonReady       = "Ready"
-	ReasonClaimed     = "Claimed"
-	ReasonOwned       = "Owned"
-	ReasonResolved    = "Resolved"
-	ReasonProvisioned = "Provisioned"
-	ReasonInherited   = "Inherited"
-	ReasonApplied     = "Applied"
-	ReasonMirrored    = "Mirrored" // login methods are the portal's; status mirrors them
-	ReasonBound       = "Bound"
-	ReasonReachable   = "Reachable"
-	ReasonSynced      = "Synced"
-	ReasonInSync      = "InSync"
+	ReasonReady        = "Ready"
+	ReasonClaimed      = "Claimed"
+	ReasonOwned        = "Owned"
+	ReasonResolved     = "Resolved"
+	ReasonProvisioned  = "Provisioned"
+	ReasonInherited    = "Inherited"
+	ReasonApplied      = "Applied"
+	ReasonMirrored     = "Mirrored" // login methods are the portal's; status mirrors them
+	ReasonBound        = "Bound"
+	ReasonReachable    = "Reachable"
+	ReasonSynced       = "Synced"
+	ReasonInSync       = "InSync"
+	ReasonGroupRenamed = "GroupRenamed" // the group that a line was resolved to has another name by now, and still fills the pool
 
 	// Work under way.
 	ReasonProgressing = "Progressing"
@@ -52,7 +54,6 @@ const (
 	ReasonNoConfiguration     = "NoConfiguration"
 	ReasonConfigurationNotOK  = "ConfigurationNotReady"
 	ReasonPoolPending         = "PoolPending"
-	ReasonPoolNotFound        = "PoolNotFound"
 	ReasonDefaultPoolPending  = "DefaultPoolPending"
 	ReasonNameReleasePending  = "NameReleasePending"
 	ReasonCredentialsNotFound = "CredentialsNotFound"
@@ -61,6 +62,9 @@ const (
 	// Waiting for a person.
 	ReasonLocalAccountExists = "LocalAccountExists"
 	ReasonDeactivatedLocally = "DeactivatedInPortal"
+	ReasonGroupNotFound      = "GroupNotFound"  // no living group is what a line says
+	ReasonGroupAmbiguous     = "GroupAmbiguous" // several are
+	ReasonGroupChanged       = "GroupChanged"   // another group than before, or perhaps another, is what a line says
 	ReasonGuardHeld          = "GuardHeld"
 	ReasonRemovalDropped     = "RemovalDropped"
 	ReasonPoolChangeWaiting  = "PoolChangeWaiting" // a pool gives what it gave: its change is held, dropped or refused
@@ -106,6 +110,9 @@ const (
 	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: what the account or pool has stays, until the object
 	// changes again. Its value is the object's generation.
 	AnnotationDrop = "iam.lightrun.com/drop-removal"
+	// AnnotationAcceptGroups on an AgentPool has groups fill it whose lines need a decision (GroupChanged). Its value is their
+	// SCIM ids, separated by commas.
+	AnnotationAcceptGroups = "iam.lightrun.com/accept-groups"
 	// AnnotationReleaseHeld on the IdentityConfiguration releases every removal held by the time that it gives (RFC 3339).
 	AnnotationReleaseHeld = "iam.lightrun.com/release-held-until"
 	// AnnotationDropHeld on the IdentityConfiguration drops every removal held by the time that it gives (RFC 3339).
@@ -156,6 +163,6 @@ const (
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
-		AnnotationReplaceProvider, AnnotationReleaseStrays,
+		AnnotationReplaceProvider, AnnotationReleaseStrays, AnnotationAcceptGroups,
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
@@ -20,11 +22,22 @@ import (
 
 // apply plans and writes the pool.
 func (p *pass) apply(ctx context.Context) (bool, error) {
-	plan, have, frozen, err := Plan(ctx, p.Live, p.pool, p.view.Mirror)
+	plan, have, frozen, err := Plan(ctx, p.Live, p.titled, p.view.Mirror)
 	if err != nil {
 		return true, err
 	}
 	p.have, p.frozen = have, frozen
+	all, err := p.all(ctx)
+	if err != nil {
+		return true, err
+	}
+	if before := Predecessor(p.pool, all, p.Groups, p.view.Mirror); before != nil {
+		want := provision.WantPool(p.titled)
+		if frozen != nil {
+			want.Roles = []string{}
+		}
+		plan = Succeed(plan, want, p.view.Mirror.OwnedPool(string(before.UID)))
+	}
 	return p.bringAbout(ctx, plan)
 }
 
@@ -223,6 +236,11 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	if !leave {
+		if leave, err = gate.KindEnding(ctx, p.Client, &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.pool.Namespace, Name: v1alpha1.DefaultName}}); err != nil {
+			return false, err
+		}
+	}
 	if leave {
 		return p.finish(ctx)
 	}
@@ -257,7 +275,8 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 
 func (p *pass) finish(ctx context.Context) (bool, error) {
 	p.silent = true
-	for _, name := range append(p.pool.Names(), p.pool.Status.DisplayName) {
+	titled, _ := groupindex.Titled(p.pool, p.Groups)
+	for _, name := range []string{titled.PortalName(), p.pool.Status.DisplayName} {
 		if names.Fold(name) == "" {
 			continue
 		}

@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/names"
@@ -18,7 +18,7 @@ import (
 
 // claim makes sure that each of the pool's names is its alone.
 func (p *pass) claim(ctx context.Context) (bool, error) {
-	for _, name := range p.pool.Names() {
+	for _, name := range []string{p.titled.PortalName()} {
 		if err := names.Validate(name); err != nil {
 			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
 			return true, nil
@@ -27,16 +27,31 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("claim the pool's name: %w", err)
 		}
+		if other != nil && Succeeds(p.pool, other.Name, p.Groups) {
+			if other, err = claims.Succeed(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, *other, p.pool); err != nil {
+				return false, fmt.Errorf("take the name over from a group's own pool: %w", err)
+			}
+		}
 		if other != nil {
 			if never, err := p.neverAnswered(ctx, name); never || err != nil {
 				return true, err
 			}
-			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, or set spec.groupName there to have the provider's group fill it", other.Name, name)))
+			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, or name the group in spec.groups there to have it fill that pool", other.Name, name)))
 			return true, nil
 		}
 	}
 	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The pool's names are its alone"))
 	return false, nil
+}
+
+// Succeeds says whether the AgentPool of that name is a group's own pool, and pool names the group.
+func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) bool {
+	g, found := groups.Group(other)
+	if !found {
+		return false
+	}
+	declares, _ := groupindex.Declares(pool, g, groups)
+	return declares
 }
 
 // neverAnswered removes a pool that a webhook made for a group of the provider and then could not claim the name for, crashing before it could
@@ -51,7 +66,7 @@ func (p *pass) neverAnswered(ctx context.Context, name string) (bool, error) {
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.pool), &live); err != nil {
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	}
-	if !claims.MadeByWebhook(&live) || !onlyPushed(&live.Spec) || live.Status.Pool != "" || live.UID != p.pool.UID {
+	if !claims.MadeByWebhook(&live) || live.OwnPoolOf() == "" || live.Status.Pool != "" || live.UID != p.pool.UID {
 		return false, nil
 	}
 	p.silent = true
@@ -68,10 +83,4 @@ func (p *pass) neverAnswered(ctx context.Context, name string) (bool, error) {
 	uid := live.UID
 	err = p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
 	return true, client.IgnoreNotFound(err)
-}
-
-// onlyPushed says whether the provider alone wrote the pool.
-func onlyPushed(s *v1alpha1.AgentPoolSpec) bool {
-	only := v1alpha1.AgentPoolSpec{IDP: s.IDP, OnDelete: s.OnDelete}
-	return s.IDP != nil && equality.Semantic.DeepEqual(*s, only)
 }

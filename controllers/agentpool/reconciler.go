@@ -19,6 +19,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/claims"
@@ -39,6 +40,7 @@ type Reconciler struct {
 	Live     client.Reader
 	Session  *session.Session
 	Book     *membership.Book
+	Groups   *groupindex.Index
 	Guard    *guard.Guard
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
@@ -50,8 +52,11 @@ type Reconciler struct {
 // pass is one look at one pool.
 type pass struct {
 	*Reconciler
-	pool *v1alpha1.AgentPool
-	view session.View
+	pool   *v1alpha1.AgentPool
+	titled *v1alpha1.AgentPool // with its name in the portal
+	view   session.View
+
+	undecided bool // which groups fill it was lost, and waits for a person
 
 	have     *portal.Pool
 	holds    bool             // the guard holds a removal
@@ -72,7 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	p := &pass{Reconciler: r, pool: &pool, view: r.Session.View()}
+	p := &pass{Reconciler: r, pool: &pool, titled: &pool, view: r.Session.View()}
 	ctx, p.request = gate.Request(ctx, &pool, false)
 	switch {
 	case !pool.DeletionTimestamp.IsZero():
@@ -80,7 +85,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case pool.Name == v1alpha1.DefaultName:
 		return p.report(ctx, gate.Run(ctx, p.hold, p.suspended, p.ready, p.resolve, p.applyDefault))
 	}
-	return p.report(ctx, gate.Run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.apply))
+	return p.report(ctx, gate.Run(ctx, p.hold, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
 }
 
 func (p *pass) hold(ctx context.Context) (bool, error) {
@@ -147,7 +152,9 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.have != nil {
 		s.Pool, s.DisplayName, s.Roles = p.have.ID, p.have.Name, roles(provision.Granted(p.have))
 	}
-	s.ObservedGeneration = p.pool.Generation
+	if !p.undecided {
+		s.ObservedGeneration = p.pool.Generation
+	}
 	s.Conditions = conditions.Compute(s.Conditions, p.pool.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)
 	p.count(!equality.Semantic.DeepEqual(before.Status, *s))
 	if !equality.Semantic.DeepEqual(before.Status, *s) {

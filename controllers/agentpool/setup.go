@@ -14,7 +14,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/portal/session"
 	"lightrun.com/scim-operator/internal/tracing"
 )
@@ -46,7 +50,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 	}
 	follow := func(ctx context.Context, q queue) error {
 		r.Session.Subscribe(func(e session.Event) {
-			if e.Pool != nil || e.Session || e.Listed || e.Reachable || e.Configuration {
+			switch {
+			case e.Pool != nil:
+				r.Book.Invalidate()
+				for _, req := range r.concerned(ctx, namespace, e.Pool) {
+					q.Add(req)
+				}
+			case e.Session, e.Listed, e.Reachable, e.Configuration:
 				r.Book.Invalidate()
 				for _, req := range all(ctx) {
 					q.Add(req)
@@ -59,6 +69,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		// Status changes bring a pool back too: a pass that compared with a cache behind our own last write corrects itself.
 		For(&v1alpha1.AgentPool{}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
+		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(ownPools)).
+		WatchesRawSource(r.Groups.Source()).
+		WatchesRawSource(source.Func(r.groups(namespace))).
 		WatchesRawSource(source.Func(follow)).
 		WatchesRawSource(source.Func(r.recount(namespace))).
 		WithOptions(controller.Options{
@@ -76,14 +89,74 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
-		for _, name := range list.Items[i].Names() {
-			if claims.ObjectName(v1alpha1.ClaimPool, name) == claim {
-				out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-				break
-			}
+		titled, _ := groupindex.Titled(&list.Items[i], r.Groups)
+		if claims.ObjectName(v1alpha1.ClaimPool, titled.PortalName()) == claim {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(titled)})
 		}
 	}
 	return out
+}
+
+// concerned are the pools that a change of a pool in the portal concerns: its owner, before and after, and those that are not
+// Ready, as they may wait for just that.
+func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.PoolEvent) []reconcile.Request {
+	all, err := All(ctx, r.Client, namespace)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range all {
+		pool, owner := &all[i], owners(e)
+		if owner[pool.Name] || pool.Name == v1alpha1.DefaultName || !conditions.IsTrue(pool.Status.Conditions, v1alpha1.ConditionReady) {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(pool)})
+		}
+	}
+	return out
+}
+
+// owners are the names of the AgentPools that own the pool, before and after.
+func owners(e *mirror.PoolEvent) map[string]bool {
+	out := map[string]bool{}
+	for _, p := range []*portal.Pool{e.Before, e.After} {
+		if p != nil {
+			out[p.Owner.Name] = true
+		}
+	}
+	return out
+}
+
+// ownPools are the own pools of the groups that a pool names: they give way to it, and come back when it goes.
+func ownPools(_ context.Context, o client.Object) []reconcile.Request {
+	var out []reconcile.Request
+	for _, group := range groupindex.Filling(o.(*v1alpha1.AgentPool)) {
+		if group != o.GetName() {
+			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: group}})
+		}
+	}
+	return out
+}
+
+// groups looks at pools again whose groups changed.
+func (r *Reconciler) groups(namespace string) func(context.Context, queue) error {
+	return func(ctx context.Context, q queue) error {
+		r.Groups.Subscribe(func(c groupindex.Change) {
+			if !c.All {
+				return
+			}
+			r.Book.Invalidate()
+			all, err := All(ctx, r.Client, namespace)
+			if err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
+			}
+			for i := range all {
+				if c.Concerns(&all[i], r.Groups) {
+					q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all[i])})
+				}
+			}
+		})
+		return nil
+	}
 }
 
 // recount looks at pools again whose people joined or left.

@@ -35,7 +35,7 @@ func TestAWriteThatWasOvertakenDoesNotLand(t *testing.T) {
 		w.connected = to
 		w.configure()
 		members := func(pool string, names ...string) {
-			w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { 
+			w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) {
 				s.Members = nil
 				for _, n := range names {
 					s.Members = append(s.Members, v1alpha1.PoolMember{UserName: n})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -58,6 +59,19 @@ func (a Answer) or(v session.View) Answer {
 		return Answer{Stop: true, Leaf: &l}
 	}
 	return a
+}
+
+// KindEnding says whether the kind of o, which is as the manager would create it, is being deleted from the cluster: the API
+// server takes no new objects of it then. Nothing is created.
+func KindEnding(ctx context.Context, w client.Writer, o client.Object) (bool, error) {
+	err := w.Create(ctx, o, client.DryRunAll)
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err):
+		return false, nil
+	case apierrors.IsMethodNotSupported(err):
+		return true, nil
+	}
+	return false, fmt.Errorf("look whether the kind is being deleted: %w", err)
 }
 
 // LeaveAsIs says whether what stands in the portal for a deleted object is none of our business any more: there is no

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
@@ -22,24 +23,47 @@ import (
 // Picture is all pools at one moment.
 type Picture struct {
 	*access.Pools
-	ids     map[string]string   // AgentPool name → portal id
-	pending map[string]struct{} // AgentPools that are not in the portal yet
-	behind  map[string]Behind   // AgentPools whose change is not in the portal yet
+	ids    map[string]string // AgentPool name → portal id
+	names  map[string]string // portal id → AgentPool name
+	behind map[string]Behind // AgentPools whose change is not in the portal yet
+
+	index   *groupindex.Index
+	version int64 // of the index
+}
+
+// Groups returns the ids of the living groups that contain the user. ok is false when what is known of groups changed since
+// the picture was made: ask for a new picture.
+func (p *Picture) Groups(user string) (ids []string, ok bool) {
+	ids, version := p.index.Of(user)
+	return ids, version == p.version
+}
+
+// Ruled says whether an AgentPool rules the portal's pool of that id. Until then people keep it: they may have been restored
+// before it.
+func (p *Picture) Ruled(id string) bool {
+	_, ok := p.names[id]
+	return ok
 }
 
 // PortalID returns the portal's id of the AgentPool; "" for one that is not in the portal.
 func (p *Picture) PortalID(pool string) string { return p.ids[pool] }
 
-// Pending says whether the AgentPool exists and waits to be made in the portal.
-func (p *Picture) Pending(pool string) bool {
-	_, ok := p.pending[pool]
-	return ok
+// Names returns the names of the AgentPools that rule the portal's pools of those ids; of others nothing.
+func (p *Picture) Names(ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		if name, ok := p.names[id]; ok {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // Book is safe for concurrent use.
 type Book struct {
 	client    client.Reader
 	namespace string
+	index     *groupindex.Index
 
 	mu      sync.Mutex
 	picture *Picture
@@ -64,9 +88,9 @@ type compiled struct {
 	err     error
 }
 
-// NewBook returns an empty book over the AgentPools of the namespace, read from c, a cache.
-func NewBook(c client.Reader, namespace string) *Book {
-	return &Book{client: c, namespace: namespace, filters: map[string]compiled{}, census: map[string][]string{}, counts: map[string]int{}}
+// NewBook returns an empty book over the AgentPools of the namespace, read from c, a cache, and the groups of the index.
+func NewBook(c client.Reader, namespace string, index *groupindex.Index) *Book {
+	return &Book{client: c, namespace: namespace, index: index, filters: map[string]compiled{}, census: map[string][]string{}, counts: map[string]int{}}
 }
 
 // Invalidate has the next Picture made anew: an AgentPool or a pool in the portal changed.
@@ -80,7 +104,7 @@ func (b *Book) Invalidate() {
 func (b *Book) Picture(ctx context.Context, m *mirror.Mirror) (*Picture, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.picture != nil && b.of == m {
+	if b.picture != nil && b.of == m && b.picture.version == b.index.Version() {
 		return b.picture, nil
 	}
 	var list v1alpha1.AgentPoolList
@@ -96,10 +120,14 @@ func (b *Book) Picture(ctx context.Context, m *mirror.Mirror) (*Picture, error) 
 // is one until it is gone from the portal, so that its people lose it in one call and not before the guard lets them.
 // The caller holds the lock.
 func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
-	p := &Picture{ids: map[string]string{}, pending: map[string]struct{}{}, behind: map[string]Behind{}}
+	p := &Picture{
+		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{},
+		index: b.index, version: b.index.Version(),
+	}
 	def := access.Pool{Name: v1alpha1.DefaultName}
 	if d := m.DefaultPool(); d != nil {
 		def.Roles, p.ids[def.Name] = provision.Granted(d), d.ID
+		p.names[d.ID] = def.Name
 	}
 	var known []access.Pool
 	used := make(map[string]compiled, len(b.filters))
@@ -109,9 +137,10 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		if pool.Name == v1alpha1.DefaultName {
 			own = m.DefaultPool()
 		}
+		groups, decided := b.filling(pool)
 		if own == nil {
 			if pool.DeletionTimestamp.IsZero() {
-				p.pending[pool.Name] = struct{}{}
+				known = append(known, access.Pool{Name: pool.Name, Groups: groups, Pending: true})
 			}
 			continue
 		}
@@ -121,13 +150,12 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		if pool.Name == v1alpha1.DefaultName {
 			continue
 		}
-		p.ids[pool.Name] = own.ID
+		p.ids[pool.Name], p.names[own.ID] = own.ID, pool.Name
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
-		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero()}
+		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
 		if matcher != nil && slices.Contains(a.Roles, portal.RoleManager) {
 			a.Closed = true // the API bans a filter for managers: until the role is gone, nobody joins
-			p.pending[pool.Name] = struct{}{}
 		}
 		if matcher != nil {
 			a.Filter = matcher
@@ -137,6 +165,22 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 	b.filters = used
 	p.Pools = access.NewPools(known, def)
 	return p
+}
+
+// filling returns the groups that fill the pool, and whether who is in it by them is decided: its lines were looked at, and
+// each group is known as a whole. A group whose object is gone without the provider having deleted it takes nobody out; the
+// pool that a group has of its own keeps its people until it is gone itself.
+func (b *Book) filling(pool *v1alpha1.AgentPool) (groups []string, decided bool) {
+	if own := pool.OwnPoolOf(); own != "" {
+		g, known := b.index.Group(own)
+		return []string{own}, known && g.Whole && !g.Deleted
+	}
+	groups, decided = groupindex.Filling(pool), groupindex.Settled(pool)
+	for _, id := range groups {
+		g, known := b.index.Group(id)
+		decided = decided && known && (g.Whole || g.Deleted)
+	}
+	return groups, decided
 }
 
 // compile returns the matcher of a filter; nil for none. The caller holds the lock.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/portal/session"
 	"lightrun.com/scim-operator/internal/tracing"
@@ -31,6 +32,7 @@ type Reconciler struct {
 	client.Client
 	Live    client.Reader
 	Session *session.Session
+	Groups  groupindex.Lookup
 	Clock   clock.PassiveClock
 	Grace   time.Duration // 0: DefaultGrace
 }
@@ -86,7 +88,10 @@ func (r *Reconciler) needs(holder client.Object, claim string) bool {
 			}
 		}
 	case *v1alpha1.AgentPool:
-		typ, names = v1alpha1.ClaimPool, append(h.Names(), h.Status.DisplayName)
+		titled, _ := groupindex.Titled(h, r.Groups)
+		typ, names = v1alpha1.ClaimPool, []string{titled.PortalName(), h.Status.DisplayName}
+	case *v1alpha1.ScimGroup:
+		typ, names = v1alpha1.ClaimGroup, []string{h.Spec.DisplayName}
 	}
 	for _, n := range names {
 		if n != "" && claims.ObjectName(typ, n) == claim {
@@ -96,14 +101,14 @@ func (r *Reconciler) needs(holder client.Object, claim string) bool {
 	return false
 }
 
-// byHolder is the field by which the cache finds the claims of a pool.
+// byHolder is the field by which the cache finds the claims of a pool or a group.
 const byHolder = "holder"
 
-// SetupWithManager registers the controller with mgr. A pool that was renamed has its claims looked at; a person's
+// SetupWithManager registers the controller with mgr. A pool or group that was renamed has its claims looked at; a person's
 // controller releases the former name itself.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, traces *tracing.Tracing) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NameClaim{}, byHolder, func(o client.Object) []string {
-		if s := o.(*v1alpha1.NameClaim).Spec; s.Type == v1alpha1.ClaimPool {
+		if s := o.(*v1alpha1.NameClaim).Spec; s.Type != v1alpha1.ClaimUser {
 			return []string{s.Holder.UID}
 		}
 		return nil // nobody asks for a person's, and there are many
@@ -112,6 +117,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, tra
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("nameclaim").
 		For(&v1alpha1.NameClaim{}, builder.WithPredicates(predicate.Funcs{CreateFunc: r.unneeded})).
+		Watches(&v1alpha1.ScimGroup{}, handler.EnqueueRequestsFromMapFunc(r.held)).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.held)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
 		Complete(traces.Reconciler("NameClaim", r))
@@ -127,10 +133,10 @@ func (r *Reconciler) unneeded(e event.CreateEvent) bool {
 	return err != nil || holder == nil || !r.needs(holder, claim.Name)
 }
 
-// held are the claims that a pool holds.
-func (r *Reconciler) held(ctx context.Context, pool client.Object) []reconcile.Request {
+// held are the claims of a pool or a group.
+func (r *Reconciler) held(ctx context.Context, holder client.Object) []reconcile.Request {
 	var list v1alpha1.NameClaimList
-	if err := r.List(ctx, &list, client.InNamespace(pool.GetNamespace()), client.MatchingFields{byHolder: string(pool.GetUID())}); err != nil {
+	if err := r.List(ctx, &list, client.InNamespace(holder.GetNamespace()), client.MatchingFields{byHolder: string(holder.GetUID())}); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing claims from the cache")
 		return nil
 	}

@@ -86,7 +86,7 @@ func (p *preview) run(ctx context.Context) error {
 	if err := p.pools(ctx); err != nil {
 		return err
 	}
-	picture, err := membership.NewBook(p.objects, p.Namespace).Picture(ctx, p.portal)
+	picture, err := membership.NewBook(p.objects, p.Namespace, p.objects.groups).Picture(ctx, p.portal)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/internal/names"
 )
 
@@ -21,11 +22,12 @@ const pageSize = 500
 type snapshot struct {
 	users  []v1alpha1.ScimUser
 	pools  []v1alpha1.AgentPool
+	groups *groupindex.Index
 	byName map[string]client.Object // kind and name
 }
 
 func take(ctx context.Context, r client.Reader, namespace string) (*snapshot, error) {
-	s := &snapshot{byName: map[string]client.Object{}}
+	s := &snapshot{byName: map[string]client.Object{}, groups: groupindex.New()}
 	var users v1alpha1.ScimUserList
 	err := pages(ctx, r, namespace, &users, func() { s.users = append(s.users, users.Items...) })
 	if err != nil {
@@ -42,6 +44,25 @@ func take(ctx context.Context, r client.Reader, namespace string) (*snapshot, er
 		}
 	}); err != nil {
 		return nil, fmt.Errorf("list NameClaims: %w", err)
+	}
+	var groups v1alpha1.ScimGroupList
+	if err := pages(ctx, r, namespace, &groups, func() {
+		for _, g := range groups.Items {
+			s.groups.Put(&g)
+			s.byName[kind(&g)+g.Name] = &g
+		}
+		groups.Items = nil // the next page must not be decoded over it
+	}); err != nil {
+		return nil, fmt.Errorf("list ScimGroups: %w", err)
+	}
+	var parts v1alpha1.ScimGroupSliceList
+	if err := pages(ctx, r, namespace, &parts, func() {
+		for _, part := range parts.Items {
+			s.groups.PutSlice(&part)
+		}
+		parts.Items = nil
+	}); err != nil {
+		return nil, fmt.Errorf("list ScimGroupSlices: %w", err)
 	}
 	slices.SortFunc(s.users, func(a, b v1alpha1.ScimUser) int {
 		return cmp.Or(cmp.Compare(names.Fold(a.Spec.UserName), names.Fold(b.Spec.UserName)), cmp.Compare(a.Name, b.Name))
@@ -71,13 +92,15 @@ func pages(ctx context.Context, r client.Reader, namespace string, list client.O
 
 func kind(o client.Object) string { return fmt.Sprintf("%T ", o) }
 
-// Get implements client.Reader for the three kinds.
+// Get implements client.Reader for the four kinds.
 func (s *snapshot) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	switch found := s.byName[kind(into)+key.Name].(type) {
 	case *v1alpha1.ScimUser:
 		found.DeepCopyInto(into.(*v1alpha1.ScimUser))
 	case *v1alpha1.AgentPool:
 		found.DeepCopyInto(into.(*v1alpha1.AgentPool))
+	case *v1alpha1.ScimGroup:
+		found.DeepCopyInto(into.(*v1alpha1.ScimGroup))
 	case *v1alpha1.NameClaim:
 		found.DeepCopyInto(into.(*v1alpha1.NameClaim))
 	default:

@@ -12,6 +12,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/access"
@@ -48,6 +49,9 @@ func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.Claim
 		if err != nil {
 			return "", "", err
 		}
+		if pool, ok := o.(*v1alpha1.AgentPool); ok && agentpool.Succeeds(pool, strings.TrimPrefix(other, "AgentPool "), p.objects.groups) {
+			continue
+		}
 		if other != "" {
 			return v1alpha1.ReasonNameTaken, fmt.Sprintf("%s has the name %q; rename one of the two", other, name), nil
 		}
@@ -59,6 +63,7 @@ func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.Claim
 func (p *preview) pools(ctx context.Context) error {
 	p.names = map[string]string{}
 	for i := range p.objects.pools {
+		p.resolve(&p.objects.pools[i])
 		s, err := p.pool(ctx, &p.objects.pools[i])
 		if err != nil {
 			return err
@@ -68,8 +73,18 @@ func (p *preview) pools(ctx context.Context) error {
 	return nil
 }
 
+// resolve has the pool's status tell which groups fill it, as its pass would write it.
+func (p *preview) resolve(o *v1alpha1.AgentPool) {
+	titled, _ := groupindex.Titled(o, p.objects.groups)
+	_, pins, undecided := agentpool.Resolve(o, titled, p.objects.groups, p.portal)
+	if o.Status.Groups = pins; !undecided {
+		o.Status.ObservedGeneration = o.Generation
+	}
+}
+
 func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error) {
-	s := Step{Kind: "AgentPool", Name: o.Name, Title: o.PortalName()}
+	titled, _ := groupindex.Titled(o, p.objects.groups)
+	s := Step{Kind: "AgentPool", Name: o.Name, Title: titled.PortalName()}
 	decision := guard.Decide(o, o.Status.Conditions, guard.Decisions(p.config.Annotations, time.Now()))
 	if !o.DeletionTimestamp.IsZero() {
 		plan := agentpool.PlanRelease(o, p.portal, decision == guard.Drop)
@@ -93,13 +108,16 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		return s, nil
 	}
 	if o.Name != v1alpha1.DefaultName {
-		if reason, message, err := p.named(ctx, o, v1alpha1.ClaimPool, o.Names()...); reason != "" || err != nil {
+		if reason, message, err := p.named(ctx, o, v1alpha1.ClaimPool, titled.PortalName()); reason != "" || err != nil {
 			return s.waits(reason, message), err
 		}
 	}
-	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, o, p.portal)
+	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, titled, p.portal)
 	if err != nil {
 		return s, err
+	}
+	if before := agentpool.Predecessor(o, p.objects.pools, p.objects.groups, p.portal); before != nil {
+		plan = agentpool.Succeed(plan, provision.WantPool(titled), p.portal.OwnedPool(string(before.UID)))
 	}
 	s.Action, s.Reason, s.Message = string(plan.Action), plan.Reason, poolWhy(plan)
 	if frozen != nil {
@@ -218,7 +236,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	s := Step{Kind: "ScimUser", Name: u.Name, Title: u.Spec.UserName}
 	decision := guard.Decide(u, u.Status.Conditions, guard.Decisions(p.config.Annotations, time.Now()))
 	switch {
-	case !u.DeletionTimestamp.IsZero():
+	case u.Spec.Deleted:
 		return p.leaving(u, s, decision), nil
 	case u.Spec.Suspend:
 		s.Action, s.Reason, s.Message = Suspended, v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person"
@@ -227,7 +245,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
 		return s.waits(reason, message), err
 	}
-	a := scimuser.Access(u, p.picture, func(u *v1alpha1.ScimUser) access.Attributes { return p.Attributes(&u.Spec) })
+	a, _ := scimuser.Access(u, p.picture, p.portal, func(u *v1alpha1.ScimUser) access.Attributes { return p.Attributes(&u.Spec) })
 	s.Pools, s.Roles = holdings(a)
 	plan, err := scimuser.Plan(ctx, u, a, scimuser.Facts{Picture: p.picture, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete})
 	if err != nil {

@@ -66,7 +66,7 @@ func (p *pass) mark(ctx context.Context, what portal.Removal) error {
 	if a == nil || a.Mark.Held() == what {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Generation}
+	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	switch {
 	case a.Owner.UID != "" && a.Owner.UID != owner.UID:
 		owner = a.Owner
@@ -108,7 +108,7 @@ func (p *pass) wait(ctx context.Context) error {
 	if !p.plan.Mark || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Generation}
+	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	if err := p.view.Client.MarkWaiting(ctx, p.plan.Account.ID, owner); err != nil {
 		_, err = p.refused(fmt.Errorf("mark the local account as waited for: %w", err), v1alpha1.ConditionProvisioned)
 		return err
@@ -148,7 +148,6 @@ func (p *pass) write(ctx context.Context) (held bool, err error) {
 	} else if err := put(); err != nil {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
 	}
-	p.told(got)
 	p.have = got
 	p.view.Mirror.PutAccount(got)
 	return false, nil
@@ -187,26 +186,6 @@ func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
 	p.held = true
 	return true, nil
-}
-
-// told records what a write did, once.
-func (p *pass) told(got *portal.Account) {
-	switch p.plan.Action {
-	case provision.Create:
-		p.event(normal, "Created", "Create", "Created account %s in the portal", got.ID)
-	case provision.Adopt:
-		p.event(normal, "Adopted", "Adopt", "Adopted account %s, which was there before, with its id and history", got.ID)
-	case provision.Update:
-		before := p.plan.Account
-		switch {
-		case before.Status != got.Status && got.Status == portal.StatusDeactivated:
-			p.event(normal, "Deactivated", "Update", "Deactivated the account")
-		case before.Status != got.Status:
-			p.event(normal, "Activated", "Update", "Activated the account")
-		default:
-			p.event(normal, "Updated", "Update", "Brought the account in line")
-		}
-	}
 }
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.

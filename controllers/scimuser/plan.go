@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -12,6 +13,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/provision"
 )
@@ -24,15 +26,79 @@ type Facts struct {
 	OnDelete v1alpha1.UserDeletion
 }
 
-// Access answers which of the picture's pools the person is in and which roles that gives.
-func Access(u *v1alpha1.ScimUser, picture *membership.Picture, attributes func(*v1alpha1.ScimUser) access.Attributes) access.Access {
+// Access answers which of the picture's pools the person is in and which roles that gives. ok is false when the picture is
+// older than what is known of groups.
+func Access(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
+	groups, ok := picture.Groups(u.Name)
+	in := poolNames(u.Status.Pools)
+	if account := provisioned(u, m); account != nil {
+		in = append(in, picture.Names(granted(account))...)
+	}
 	return picture.Effective(access.User{
 		UserName:   u.Spec.UserName,
-		Assigned:   u.Spec.Pools,
+		Groups:     groups,
 		Filtered:   filtered(u.Status.Pools),
-		In:         poolNames(u.Status.Pools),
+		In:         in,
 		Attributes: func() access.Attributes { return attributes(u) },
-	})
+	}), ok
+}
+
+// granted are the portal's pools that the account is in by a write of its owner.
+func granted(a *portal.Account) []string {
+	return slices.DeleteFunc(slices.Clone(a.Pools), func(id string) bool { return slices.Contains(a.Ungranted, id) })
+}
+
+// provisioned is the account that the person has, or had before a restore; nil: none.
+func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
+	if own := m.Owned(string(u.UID)); own != nil {
+		return own
+	}
+	if named := m.Named(u.Spec.UserName); named != nil && named.Owner.Name == u.Name {
+		return named
+	}
+	return nil
+}
+
+// Kept are the portal's pools that a person is in and no AgentPool rules: whoever ruled them may be restored after the
+// person, or was deleted without them. Nobody leaves those by a pass over a person.
+func Kept(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror) []*portal.Pool {
+	account := provisioned(u, m)
+	if account == nil {
+		return nil
+	}
+	var out []*portal.Pool
+	for _, id := range granted(account) {
+		if pool := m.Pool(id); pool != nil && !picture.Ruled(id) {
+			out = append(out, pool)
+		}
+	}
+	return out
+}
+
+// Stays says whether the person is in the portal in one of the pools without being in it by a: who left it and is there
+// still, as the pass over the person is to come or is held.
+func Stays(u *v1alpha1.ScimUser, a access.Access, picture *membership.Picture, m *mirror.Mirror, pools []string) bool {
+	account := m.Owned(string(u.UID))
+	if account == nil {
+		return false
+	}
+	for _, name := range picture.Names(granted(account)) {
+		in := slices.ContainsFunc(a.Pools, func(p access.Membership) bool { return p.Pool == name })
+		if !in && slices.Contains(pools, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// roleNames are the roles that the person holds by a and by the pools kept; sorted.
+func roleNames(a access.Access, kept []*portal.Pool) []string {
+	out := a.RoleNames()
+	for _, pool := range kept {
+		out = append(out, provision.Granted(pool)...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Plan says what must change in the portal for a person who has a. It calls the API server only to look for the owner of
@@ -42,6 +108,10 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	for _, pool := range a.Pools {
 		ids = append(ids, f.Picture.PortalID(pool.Pool))
 	}
+	kept := Kept(u, f.Picture, f.Mirror)
+	for _, pool := range kept {
+		ids = append(ids, pool.ID)
+	}
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName)}
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
@@ -49,10 +119,10 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 			return provision.Plan{}, err
 		}
 	}
-	if a := cmp.Or(facts.Own, facts.Named); a != nil {
-		facts.Granted = provision.GrantedRoles(a, f.Mirror.Pool)
+	if have := cmp.Or(facts.Own, facts.Named); have != nil {
+		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
-	want := provision.Want(u, ids, a.RoleNames())
+	want := provision.Want(u, ids, roleNames(a, kept))
 	want.Owner.Binding = f.Mirror.Binding()
 	return provision.Compute(want, facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,
@@ -71,7 +141,7 @@ func presence(ctx context.Context, r client.Reader, namespace, scimID, uid strin
 		return provision.Gone, fmt.Errorf("look for the account's owner: %w", err)
 	case string(other.UID) != uid:
 		return provision.Gone, nil
-	case !other.DeletionTimestamp.IsZero():
+	case !other.DeletionTimestamp.IsZero() || other.Spec.Deleted:
 		return provision.Leaving, nil
 	}
 	return provision.Present, nil

@@ -1,5 +1,5 @@
 // Package scimuser brings each person's portal account in line with what the identity provider asserts. A pass goes
-// top-down: deletion first, then claim, pools and roles, plan, guard, apply, and one status patch that is left out when
+// top-down: deletion by the provider first, then claim, pools and roles, plan, guard, apply, and one status patch that is left out when
 // nothing changed. A pass over a person in their desired state makes no call and no write.
 package scimuser
 
@@ -16,11 +16,13 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
 	"lightrun.com/scim-operator/internal/provision"
@@ -34,6 +36,8 @@ type Reconciler struct {
 	Book          *membership.Book
 	Guard         *guard.Guard
 	Tally         *Tally
+	Groups        *groupindex.Index
+	Slices        *groupslice.Store
 	Recorder      events.EventRecorder
 	Clock         clock.PassiveClock
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
@@ -80,21 +84,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	p := &pass{Reconciler: r, user: &u, view: r.Session.View()}
 	ctx, p.request = gate.Request(ctx, &u, !gate.Settled(&u, u.Status.Conditions))
-	if !u.DeletionTimestamp.IsZero() {
+	switch {
+	case u.Spec.Deleted:
 		return p.report(ctx, gate.Run(ctx, p.release, p.finish))
+	case !u.DeletionTimestamp.IsZero():
+		return ctrl.Result{}, nil // somebody deletes the object, and the provider did not delete the user: the account stays
 	}
-	return p.report(ctx, gate.Run(ctx, p.hold, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.verify))
-}
-
-func (p *pass) hold(ctx context.Context) (bool, error) {
-	before := p.user.ResourceVersion
-	if err := gate.Hold(ctx, p, p.user, v1alpha1.FinalizerUser); err != nil {
-		return false, err
-	}
-	if p.user.ResourceVersion != before {
-		p.written.note(p.user)
-	}
-	return false, nil
+	return p.report(ctx, gate.Run(ctx, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.verify))
 }
 
 // suspended ends the pass where a person, or SCIM being off, says that nothing may be written.

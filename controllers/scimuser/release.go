@@ -2,27 +2,24 @@ package scimuser
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-// release lets go of the account as onDelete says. It waits only for the guard, the last manager or a portal that does
+// release releases the account of a user that the provider deleted, as onDelete says. It waits only for the guard, the last manager or a portal that does
 // not answer. Without a configuration, with SCIM off, or with the namespace ending, the account stays as it is.
 func (p *pass) release(ctx context.Context) (bool, error) {
-	if !controllerutil.ContainsFinalizer(p.user, v1alpha1.FinalizerUser) {
-		p.silent = true
-		return true, nil
-	}
 	if p.view.Unknown {
 		p.silent = true
 		return true, nil
@@ -46,7 +43,7 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if decision == guard.Drop { // a release is reported where it lets something pass
 		p.decided(decision)
 	}
-	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Generation}
+	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, decision == guard.Drop)
 	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }
 	if plan.Removal {
@@ -60,15 +57,18 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	} else if err := do(); err != nil {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
 	}
-	if plan.Account != nil {
-		p.event(normal, "Released", "Release", "Released account %s: %s", plan.Account.ID, plan.Mode)
-	}
 	return false, nil
 }
 
-// finish gives the names free and lets the object go.
+// finish takes the id out of the groups, releases the names and deletes the object.
 func (p *pass) finish(ctx context.Context) (bool, error) {
 	p.silent = true
+	for _, group := range p.Groups.Containing(p.user.Name) {
+		err := p.Slices.Change(ctx, group, []groupslice.Change{{User: p.user.Name}})
+		if err != nil && !errors.Is(err, groupslice.ErrGroupGone) {
+			return false, fmt.Errorf("take the user out of group %s: %w", group, err)
+		}
+	}
 	for _, name := range []string{p.user.Spec.UserName, p.user.Status.UserName} {
 		if names.Fold(name) == "" {
 			continue
@@ -77,8 +77,6 @@ func (p *pass) finish(ctx context.Context) (bool, error) {
 			return false, fmt.Errorf("release the user name: %w", err)
 		}
 	}
-	before := p.user.DeepCopy()
-	controllerutil.RemoveFinalizer(p.user, v1alpha1.FinalizerUser)
-	err := p.Patch(ctx, p.user, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-	return true, client.IgnoreNotFound(err)
+	uid := p.user.UID
+	return true, client.IgnoreNotFound(p.Delete(ctx, p.user, client.Preconditions{UID: &uid}))
 }

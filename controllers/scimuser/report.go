@@ -52,7 +52,7 @@ func (p *pass) fill(ctx context.Context) error {
 	s := &p.user.Status
 	if p.picture != nil {
 		s.Pools, s.Roles = memberships(p), grants(p)
-		s.PoolNames, s.RoleNames = inOneLine(poolNames(s.Pools)), inOneLine(roleNames(s.Roles))
+		s.PoolNames, s.RoleNames = inOneLine(poolNames(s.Pools)), inOneLine(grantNames(s.Roles))
 	}
 	p.Book.Record(p.user.Name, poolNames(s.Pools))
 	if p.have != nil {
@@ -94,7 +94,7 @@ func grants(p *pass) []v1alpha1.RoleGrant {
 	return out
 }
 
-func roleNames(in []v1alpha1.RoleGrant) []string {
+func grantNames(in []v1alpha1.RoleGrant) []string {
 	out := make([]string, len(in))
 	for i, g := range in {
 		out[i] = g.Name

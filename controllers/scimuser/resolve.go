@@ -12,31 +12,22 @@ import (
 
 // resolve answers which pools the person is in and which roles that gives.
 func (p *pass) resolve(ctx context.Context) (bool, error) {
-	picture, err := p.Book.Picture(ctx, p.view.Mirror)
-	if err != nil {
-		return false, err
+	for known := false; !known; {
+		picture, err := p.Book.Picture(ctx, p.view.Mirror)
+		if err != nil {
+			return false, err
+		}
+		p.picture = picture
+		p.access, known = Access(p.user, picture, p.view.Mirror, p.Attributes)
 	}
-	p.picture = picture
-	p.access = Access(p.user, picture, p.Attributes)
 	p.leaf(p.poolsLeaf())
 	return false, nil
 }
 
 func (p *pass) poolsLeaf() conditions.Leaf {
-	var pending, gone []string
-	for _, name := range p.access.Unknown {
-		if p.picture.Pending(name) {
-			pending = append(pending, name)
-		} else {
-			gone = append(gone, name)
-		}
-	}
 	typ := v1alpha1.ConditionPoolsResolved
-	switch {
-	case len(gone) > 0:
-		return conditions.False(typ, v1alpha1.ReasonPoolNotFound, "No AgentPool "+strings.Join(gone, ", ")+": it gives nothing until it is there again")
-	case len(pending) > 0:
-		return conditions.False(typ, v1alpha1.ReasonPoolPending, "Waiting for AgentPool "+strings.Join(pending, ", ")+": it is not in the portal yet, or takes nobody new until a change of its roles is carried out")
+	if pending := p.access.Pending; len(pending) > 0 {
+		return conditions.False(typ, v1alpha1.ReasonPoolPending, "Waiting for AgentPool "+strings.Join(pending, ", ")+": it is not in the portal yet, or takes nobody new until a change of its is carried out")
 	}
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("In %d pool(s)", len(p.access.Pools)))
 }
@@ -52,7 +43,7 @@ func (p *pass) observe(ctx context.Context) (bool, error) {
 
 // verify checks that the roles in the portal are those that the pools give.
 func (p *pass) verify(context.Context) (bool, error) {
-	want := p.access.RoleNames()
+	want := roleNames(p.access, Kept(p.user, p.picture, p.view.Mirror))
 	typ := v1alpha1.ConditionRolesInherited
 	switch late := p.picture.Behind(p.access.Pools); {
 	case late.Pool != "":

@@ -9,43 +9,38 @@ import (
 	"lightrun.com/scim-operator/internal/claims"
 )
 
-// roster knows everybody in the cache by name, by the claim that they want and by the pools that they were put in. It is what indexes of
+// roster knows everybody in the cache by name and by the claim that they want. It is what indexes of
 // the cache are for, at a tenth of their bytes for each person, and its lists hold names alone, where lists of the cache copy everybody. It
 // is safe for concurrent use.
 type roster struct {
 	mu     sync.RWMutex
 	seed   maphash.Seed
-	people map[string]entry
+	people map[string]uint64   // who wants which claim, by the hash of its name
 	first  map[uint64]string   // hash of a claim's name → who wants it
 	others map[uint64][]string // and who else does
 }
 
-type entry struct {
-	claim uint64
-	pools []string // shared with the object
-}
-
 func newRoster() *roster {
-	return &roster{seed: maphash.MakeSeed(), people: map[string]entry{}, first: map[uint64]string{}, others: map[uint64][]string{}}
+	return &roster{seed: maphash.MakeSeed(), people: map[string]uint64{}, first: map[uint64]string{}, others: map[uint64][]string{}}
 }
 
 // put notes how u is now.
 func (r *roster) put(u *v1alpha1.ScimUser) {
-	now := entry{claim: maphash.String(r.seed, claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)), pools: u.Spec.Pools}
+	now := maphash.String(r.seed, claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, known := r.people[u.Name]
 	r.people[u.Name] = now
-	if known && before.claim == now.claim {
+	if known && before == now {
 		return
 	}
 	if known {
-		r.unclaim(before.claim, u.Name)
+		r.unclaim(before, u.Name)
 	}
-	if _, taken := r.first[now.claim]; taken {
-		r.others[now.claim] = append(r.others[now.claim], u.Name)
+	if _, taken := r.first[now]; taken {
+		r.others[now] = append(r.others[now], u.Name)
 	} else {
-		r.first[now.claim] = u.Name
+		r.first[now] = u.Name
 	}
 }
 
@@ -55,7 +50,7 @@ func (r *roster) drop(name string) {
 	defer r.mu.Unlock()
 	if before, known := r.people[name]; known {
 		delete(r.people, name)
-		r.unclaim(before.claim, name)
+		r.unclaim(before, name)
 	}
 }
 
@@ -98,17 +93,4 @@ func (r *roster) wanting(claim string) []string {
 		return nil
 	}
 	return append([]string{first}, r.others[hash]...)
-}
-
-// in are the names of those whom the provider put in the pool. It looks at everybody: pools change seldom.
-func (r *roster) in(pool string) []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	var out []string
-	for name, e := range r.people {
-		if slices.Contains(e.pools, pool) {
-			out = append(out, name)
-		}
-	}
-	return out
 }

@@ -11,8 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/claims"
 )
 
-func person(id, userName string, pools ...string) *v1alpha1.ScimUser {
-	return &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: id}, Spec: v1alpha1.ScimUserSpec{UserName: userName, Pools: pools}}
+func person(id, userName string) *v1alpha1.ScimUser {
+	return &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: id}, Spec: v1alpha1.ScimUserSpec{UserName: userName}}
 }
 
 func TestRoster(t *testing.T) {
@@ -22,24 +22,23 @@ func TestRoster(t *testing.T) {
 		all    []string
 		ada    []string // who want ada@example.test
 		bob    []string
-		fast   []string // who are in the pool
 	}{
 		"Empty": {reason: "Nobody wants what nobody has.", do: func(*roster) {}},
 		"Folded": {
 			reason: "User names differ in more than case.",
-			do:     func(r *roster) { r.put(person("1", "ADA@example.test", "fast")) },
-			all:    []string{"1"}, ada: []string{"1"}, fast: []string{"1"},
+			do:     func(r *roster) { r.put(person("1", "ADA@example.test")) },
+			all:    []string{"1"}, ada: []string{"1"},
 		},
 		"PutAgain": {
-			reason: "A change that concerns neither name nor pools leaves one entry.",
+			reason: "A change that does not concern the name leaves one entry.",
 			do:     func(r *roster) { r.put(person("1", "ada@example.test")); r.put(person("1", "ada@example.test")) },
 			all:    []string{"1"}, ada: []string{"1"},
 		},
 		"Renamed": {
 			reason: "The former name is nobody's.",
 			do: func(r *roster) {
-				r.put(person("1", "ada@example.test", "fast"))
-				r.put(person("1", "bob@example.test", "slow"))
+				r.put(person("1", "ada@example.test"))
+				r.put(person("1", "bob@example.test"))
 			},
 			all: []string{"1"}, bob: []string{"1"},
 		},
@@ -74,7 +73,7 @@ func TestRoster(t *testing.T) {
 			c.do(r)
 			wanting := func(userName string) []string { return r.wanting(claims.ObjectName(v1alpha1.ClaimUser, userName)) }
 			for what, pair := range map[string][2][]string{
-				"all": {r.all(), c.all}, "ada": {wanting("ada@example.test"), c.ada}, "bob": {wanting("bob@example.test"), c.bob}, "fast": {r.in("fast"), c.fast},
+				"all": {r.all(), c.all}, "ada": {wanting("ada@example.test"), c.ada}, "bob": {wanting("bob@example.test"), c.bob},
 			} {
 				slices.Sort(pair[0])
 				if d := cmp.Diff(pair[1], pair[0], cmp.Transformer("empty", func(in []string) []string { return append([]string{}, in...) })); d != "" {

@@ -19,6 +19,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/portal"
@@ -65,6 +66,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, nam
 		WatchesRawSource(&loading{SyncingSource: people, loaded: func() { r.Tally.loaded(); r.Book.Loaded() }}).
 		Watches(&v1alpha1.NameClaim{}, w.claims()).
 		Watches(&v1alpha1.AgentPool{}, w.pools()).
+		WatchesRawSource(w.Groups.Source()).
+		WatchesRawSource(source.Func(w.groups)).
 		WatchesRawSource(source.Func(w.news)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: Workers, RateLimiter: backoff()}).
 		Complete(traces.Reconciler("ScimUser", r))
@@ -100,7 +103,7 @@ func (w *watcher) people() handler.EventHandler {
 				w.Tally.Record(u)
 				w.Book.Remember(u.Name, poolNames(u.Status.Pools))
 			}
-			if e.IsInInitialList && u.DeletionTimestamp.IsZero() && gate.Settled(u, u.Status.Conditions) {
+			if e.IsInInitialList && !u.Spec.Deleted && gate.Settled(u, u.Status.Conditions) {
 				w.spread(q, u.Name)
 				return
 			}
@@ -120,9 +123,9 @@ func (w *watcher) people() handler.EventHandler {
 
 // asked says whether somebody wants something else than before, rather than our own status having been written.
 func asked(before, after *v1alpha1.ScimUser) bool {
-	return before.Generation != after.Generation || before.UID != after.UID || !before.DeletionTimestamp.Equal(after.DeletionTimestamp) ||
+	return before.Generation != after.Generation || before.UID != after.UID ||
 		before.Annotations[v1alpha1.AnnotationRelease] != after.Annotations[v1alpha1.AnnotationRelease] ||
-		before.Annotations[v1alpha1.AnnotationDrop] != after.Annotations[v1alpha1.AnnotationDrop] || !slices.Equal(before.Finalizers, after.Finalizers)
+		before.Annotations[v1alpha1.AnnotationDrop] != after.Annotations[v1alpha1.AnnotationDrop]
 }
 
 // claims looks at those who want a claim's name when the claim comes, changes hands or goes.
@@ -166,7 +169,8 @@ func (w *watcher) pools() handler.EventHandler {
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := pool(e.ObjectOld), pool(e.ObjectNew)
-			if before.Generation != after.Generation || membership.Waits(before) != membership.Waits(after) {
+			if before.Generation != after.Generation || membership.Waits(before) != membership.Waits(after) || !slices.Equal(before.Status.Groups, after.Status.Groups) ||
+				groupindex.Settled(before) != groupindex.Settled(after) {
 				touched(q, before, after)
 			}
 		},
@@ -176,11 +180,34 @@ func (w *watcher) pools() handler.EventHandler {
 
 // peopleOf are the people who are in the pool, should be, or were.
 func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
-	people := append(w.Book.Members(p.Name), w.roster.in(p.Name)...)
+	people := w.Book.Members(p.Name)
+	for _, group := range groupindex.Filling(p) {
+		people = append(people, w.Groups.Members(group)...)
+	}
 	for _, m := range p.UserNames() {
 		people = append(people, w.roster.wanting(claims.ObjectName(v1alpha1.ClaimUser, m))...)
 	}
 	return people
+}
+
+// groups looks at those who joined or left a group, and at everybody in its pools when the group itself changed.
+func (w *watcher) groups(ctx context.Context, q queue) error {
+	w.Groups.Subscribe(func(c groupindex.Change) {
+		w.look(q, false, c.Users...)
+		if !c.All {
+			return
+		}
+		var list v1alpha1.AgentPoolList
+		if err := w.List(ctx, &list, client.InNamespace(w.namespace), client.UnsafeDisableDeepCopy); err != nil {
+			return
+		}
+		for i := range list.Items {
+			if p := &list.Items[i]; slices.Contains(groupindex.Filling(p), c.Group) {
+				w.look(q, false, w.peopleOf(p)...)
+			}
+		}
+	})
+	return nil
 }
 
 // news looks at people again when the portal or the session to it has news of them.

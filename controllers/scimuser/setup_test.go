@@ -2,13 +2,13 @@ package scimuser
 
 import (
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/portal"
@@ -25,15 +25,16 @@ type queued struct {
 func (q *queued) Add(r reconcile.Request) { q.names = append(q.names, r.Name) }
 
 func newWatcher() *watcher {
+	groups := groupindex.New()
 	return &watcher{
-		Reconciler: &Reconciler{Tally: NewTally(), Book: membership.NewBook(nil, "company"), Session: session.New(mirror.Options{})},
+		Reconciler: &Reconciler{Tally: NewTally(), Book: membership.NewBook(nil, "company", groups), Groups: groups, Session: session.New(mirror.Options{})},
 		namespace:  "company", roster: newRoster(),
 	}
 }
 
 // settled is a person as they should be.
 func settled() *v1alpha1.ScimUser {
-	u := person("1", "ada@example.test", "fast")
+	u := person("1", "ada@example.test")
 	u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}, {Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionTrue}}
 	return u
 }
@@ -41,7 +42,7 @@ func settled() *v1alpha1.ScimUser {
 func TestWhatIsUrgent(t *testing.T) {
 	status := func(u *v1alpha1.ScimUser) { u.Status.RoleNames = "ROLE_USER" }
 	updated := func(change func(*v1alpha1.ScimUser)) func(*watcher, queue) {
-		before := person("1", "ada@example.test", "fast")
+		before := person("1", "ada@example.test")
 		before.Generation = 1
 		after := before.DeepCopy()
 		change(after)
@@ -121,7 +122,7 @@ func TestWhatIsUrgent(t *testing.T) {
 		},
 		"Pushed":    {reason: "The specification changed.", do: updated(func(u *v1alpha1.ScimUser) { u.Generation++ })},
 		"Decided":   {reason: "A person's decision about what is held is an annotation.", do: updated(func(u *v1alpha1.ScimUser) { u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "1"} })},
-		"Deleted":   {reason: "Somebody leaves.", do: updated(func(u *v1alpha1.ScimUser) { u.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} })},
+		"Deleted":   {reason: "Somebody leaves.", do: updated(func(u *v1alpha1.ScimUser) { u.Spec.Deleted = true; u.Generation++ })},
 		"OurStatus": {reason: "Ten thousand statuses that follow a pool's new role are no reason to let a push wait.", do: updated(status), later: true},
 		"NewRoles": {
 			reason: "The portal tells of each member whose roles follow from the pool's: they are looked at already.",

@@ -58,6 +58,14 @@ func (t *Tally) Record(u *v1alpha1.ScimUser) {
 	t.add(s, 1)
 }
 
+// Knows says whether the person was looked at and is not gone since.
+func (t *Tally) Knows(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.users[name]
+	return ok
+}
+
 // isReady says whether the person was Ready when last looked at.
 func (t *Tally) isReady(name string) bool {
 	t.mu.Lock()

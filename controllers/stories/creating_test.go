@@ -17,7 +17,7 @@ import (
 func (w *world) creating(userName string) *v1alpha1.ScimUser {
 	w.t.Helper()
 	u := &v1alpha1.ScimUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerUser}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
 		Spec:       v1alpha1.ScimUserSpec{UserName: userName},
 	}
 	w.must(w.client.Create(w.t.Context(), u, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
@@ -69,22 +69,16 @@ func TestCreationCutOff(t *testing.T) {
 // TestGroupCreationCutOff: what a webhook leaves behind that was killed while it created a group of a name that another has goes away by itself.
 func TestGroupCreationCutOff(t *testing.T) {
 	w := newWorld(t)
-	push := func(name string) *v1alpha1.AgentPool {
-		p := &v1alpha1.AgentPool{
-			ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerPool}},
-			Spec:       v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: name}},
-		}
-		w.must(w.client.Create(t.Context(), p, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
-		return p
+	first := w.group("Payments")
+	own := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, first.Name)}
+	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	left := &v1alpha1.ScimGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
+		Spec:       v1alpha1.ScimGroupSpec{DisplayName: "PAYMENTS", Revision: revision(0)},
 	}
-	first := push("Payments")
-	w.says(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	left := push("PAYMENTS")
+	w.must(w.groups.slices.Create(t.Context(), left.Name, nil))
+	w.must(w.client.Create(t.Context(), left, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
 	w.gone(left)
 	w.says(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	t.Log("a pool that a person has a say in stays, and says why it waits")
-	declared := push("payments")
-	declared.Spec.Roles = []v1alpha1.Role{quota}
-	w.must(w.client.Update(t.Context(), declared))
-	w.says(declared, v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken)
+	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }

@@ -66,7 +66,7 @@ func TestAMemberFilterCanAskForEveryUserAttribute(t *testing.T) {
 	spec := reflect.TypeFor[v1alpha1.ScimUserSpec]()
 	for i := range spec.NumField() {
 		name, _, _ := strings.Cut(spec.Field(i).Tag.Get("json"), ",")
-		if ours := slices.Contains([]string{"suspend", "pools"}, name); !ours && attributeFilters[name] == "" {
+		if ours := slices.Contains([]string{"suspend", "pools", "deleted", "revision"}, name); !ours && attributeFilters[name] == "" {
 			t.Errorf("no filter asks for %s", name)
 		}
 	}
@@ -111,15 +111,15 @@ func (w *world) isIn(u *v1alpha1.ScimUser, pools ...string) {
 
 func TestEachWayIntoAPoolIsToldApart(t *testing.T) {
 	w := newWorld(t)
-	w.pool("pushed", v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: "Payments"}, Roles: []v1alpha1.Role{quota}})
+	w.pool("pushed", v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{quota}})
 	w.pool("named", v1alpha1.AgentPoolSpec{Members: []v1alpha1.PoolMember{{UserName: "ADA@example.test"}}, Roles: []v1alpha1.Role{manager}})
 	w.pool("matched", v1alpha1.AgentPoolSpec{MemberFilter: `userName sw "ada"`, Roles: []v1alpha1.Role{quota}})
-	all := w.pool("all", v1alpha1.AgentPoolSpec{Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}, MemberFilter: `userName pr`, Roles: []v1alpha1.Role{quota}})
+	all := w.pool("all", v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{DisplayName: "all"}}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}, MemberFilter: `userName pr`, Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("pushed", "all"))
 	w.holds(ada, user, quota, manager)
 	w.isIn(ada, v1alpha1.DefaultName, "all", "matched", "named", "pushed") // the roles alone are whole without one of them
 	told := func() string { return fmt.Sprint(ada.Status.Pools) }
-	if want := "[{default Default} {all Assigned} {matched Filter} {named Declared} {pushed Assigned}]"; told() != want {
+	if want := "[{default Default} {all Group} {matched Filter} {named Declared} {pushed Group}]"; told() != want {
 		t.Errorf("got %s, want %s", told(), want)
 	}
 	if want := "[{ROLE_IGNORE_QUOTA [all matched pushed]} {ROLE_MANAGER [named]} {ROLE_USER [default]}]"; fmt.Sprint(ada.Status.Roles) != want {

@@ -67,8 +67,9 @@ func TestAGroupNamedLikeAPoolOfThePortalTakesNothing(t *testing.T) {
 	w := newWorld(t)
 	made, err := w.store.CreatePool(t.Context(), admin, newPool("SRE", manager))
 	w.must(err)
-	group := w.pool("6f9619ff-8b86-4011-b42d-00c04fc964ff", v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: "sre"}})
-	ada := w.push("ada@example.test", in(group.Name))
+	ada := w.push("ada@example.test")
+	pushed := w.group("sre", ada)
+	group := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, pushed.Name)}
 	w.says(group, v1alpha1.ConditionReady, v1alpha1.ReasonConsentRequired)
 	w.waiting(group)
 	if c := conditions.Find(group.Status.Conditions, v1alpha1.ConditionReady); !strings.Contains(c.Message, "spec.adopt: "+made.ID) || !strings.Contains(c.Message, "Agent Pools") {
@@ -80,7 +81,8 @@ func TestAGroupNamedLikeAPoolOfThePortalTakesNothing(t *testing.T) {
 		t.Errorf("the administrator's pool was changed: %+v", got)
 	}
 	t.Log("deleting the group deletes nothing of the administrator's")
-	w.remove(group)
+	w.remove(pushed)
+	w.gone(pushed)
 	w.gone(group)
 	if got := w.portalPool(made.ID); got == nil || got.Revision != made.Revision {
 		t.Errorf("the administrator's pool: %+v", got)
@@ -124,7 +126,7 @@ func TestAPoolOfThePortalIsAdoptedWithConsentAndLeftWhenItsObjectGoes(t *testing
 func TestNothingButItsOwnObjectReachesTheDefaultPool(t *testing.T) {
 	w := newWorld(t)
 	before := w.defaultPool()
-	group := w.pool("6f9619ff-8b86-4011-b42d-00c04fc964ff", v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: before.Name}, Roles: []v1alpha1.Role{manager}})
+	group := w.pool("6f9619ff-8b86-4011-b42d-00c04fc964ff", v1alpha1.AgentPoolSpec{DisplayName: before.Name, Roles: []v1alpha1.Role{manager}})
 	ada := w.push("ada@example.test", in(group.Name))
 	w.says(group, v1alpha1.ConditionReady, v1alpha1.ReasonDefaultPoolName)
 	w.waiting(group)

@@ -33,6 +33,7 @@ import (
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/rest"
 	"lightrun.com/scim-operator/internal/portalserver/api"
@@ -65,7 +66,8 @@ type world struct {
 	faults    *faults
 	cluster   string
 	relist    time.Duration
-	file      string       // the portal's database
+	file      string // the portal's database
+	groups    pushed
 	leader    string       // what the manager that runs is called in the portal
 	ahead     atomic.Int64 // how far the portal's clock is ahead
 	stop      func()
@@ -104,6 +106,7 @@ func build(t testing.TB, options ...option) *world {
 	t.Helper()
 	cp := controlplane.Get(t)
 	w := &world{t: t, cp: cp, client: cp.Client, namespace: cp.Namespace(t), faults: &faults{}, cluster: "cluster-a"}
+	w.groups.slices = groupslice.NewStore(w.client, w.namespace, groupslice.Options{FieldOwner: v1alpha1.FieldManagerWebhook})
 	w.file = filepath.Join(t.TempDir(), "portal.db")
 	w.openPortal(w.file)
 	c := w.configuration()
@@ -318,43 +321,57 @@ func (w *world) changeLogin(f func(*portal.LoginMethods)) {
 	w.login(m)
 }
 
-// push creates a person the way the webhook does: object first, then claim.
-func (w *world) push(userName string, edit ...func(*v1alpha1.ScimUserSpec)) *v1alpha1.ScimUser {
+// push creates a person the way the webhook does: object first, then claim; then the groups. An edit changes the
+// specification, or says which groups contain the person (in).
+func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
 	w.t.Helper()
 	u := &v1alpha1.ScimUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerUser}},
-		Spec:       v1alpha1.ScimUserSpec{UserName: userName},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
+		Spec:       v1alpha1.ScimUserSpec{UserName: userName, Revision: revision(0)},
 	}
-	for _, f := range edit {
-		f(&u.Spec)
-	}
+	edited(&u.Spec, edit)
 	w.must(w.client.Create(w.t.Context(), u, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
 	other, err := claims.Hold(w.t.Context(), w.client, w.client, v1alpha1.ClaimUser, userName, u)
 	w.must(err)
 	if other != nil {
 		w.t.Fatalf("the name %s is taken by %s", userName, other.Name)
 	}
+	w.regroup(u, edit)
 	return u
 }
 
-func in(pools ...string) func(*v1alpha1.ScimUserSpec) {
-	return func(s *v1alpha1.ScimUserSpec) { s.Pools = pools }
+// revision follows the revision old, as the webhook counts.
+func revision(old int64) int64 { return max(old+1, time.Now().UnixMilli()) }
+
+// edited applies those of the edits that change the specification.
+func edited(s *v1alpha1.ScimUserSpec, edit []any) (any bool) {
+	for _, f := range edit {
+		if f, ok := f.(func(*v1alpha1.ScimUserSpec)); ok {
+			f(s)
+			any = true
+		}
+	}
+	return any
 }
 
 func inactive(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no }
 func active(s *v1alpha1.ScimUserSpec)   { yes := true; s.Active = &yes }
 
-// change edits a person as the webhook would.
-func (w *world) change(u *v1alpha1.ScimUser, edit func(*v1alpha1.ScimUserSpec)) {
+// change edits a person, or the groups of one, as the webhook would.
+func (w *world) change(u *v1alpha1.ScimUser, edit ...any) {
 	w.t.Helper()
 	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
+	w.regroup(u, edit)
 	before := u.DeepCopy()
-	edit(&u.Spec)
+	if !edited(&u.Spec, edit) {
+		return
+	}
+	u.Spec.Revision = revision(u.Spec.Revision)
 	w.must(w.client.Patch(w.t.Context(), u, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManagerWebhook)))
 }
 
 // rename claims the new name, then changes the person, as the webhook does.
-func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...func(*v1alpha1.ScimUserSpec)) {
+func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...any) {
 	w.t.Helper()
 	other, err := claims.Hold(w.t.Context(), w.client, w.client, v1alpha1.ClaimUser, userName, u)
 	w.must(err)
@@ -363,13 +380,25 @@ func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...func(*v1al
 	}
 	w.change(u, func(s *v1alpha1.ScimUserSpec) {
 		s.UserName = userName
-		for _, f := range edit {
-			f(s)
-		}
+		edited(s, edit)
 	})
 }
 
+// remove deletes a user or a group as the provider does, and any other object as people do.
 func (w *world) remove(o client.Object) {
+	w.t.Helper()
+	switch o := o.(type) {
+	case *v1alpha1.ScimUser:
+		w.change(o, func(s *v1alpha1.ScimUserSpec) { s.Deleted = true })
+	case *v1alpha1.ScimGroup:
+		w.changeGroup(o, func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
+	default:
+		w.erase(o)
+	}
+}
+
+// erase deletes an object in Kubernetes.
+func (w *world) erase(o client.Object) {
 	w.t.Helper()
 	w.must(client.IgnoreNotFound(w.client.Delete(w.t.Context(), o)))
 }
@@ -385,11 +414,20 @@ func (w *world) gone(o client.Object) {
 	})
 }
 
-// pool applies an AgentPool.
+// pool applies an AgentPool. Unless it says who is in it a group that is called like it fills it, which is pushed with it.
 func (w *world) pool(name string, spec v1alpha1.AgentPoolSpec) *v1alpha1.AgentPool {
 	w.t.Helper()
+	pushed := spec.Groups == nil && spec.Members == nil && spec.MemberFilter == "" && name != v1alpha1.DefaultName
+	if pushed {
+		spec.Groups = []v1alpha1.GroupReference{{DisplayName: name}}
+	}
 	p := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}, Spec: spec}
 	w.create(p)
+	if pushed {
+		w.groups.mu.Lock()
+		defer w.groups.mu.Unlock()
+		w.groupNamed(name)
+	}
 	return p
 }
 
@@ -449,7 +487,7 @@ func (w *world) says(o client.Object, typ, reason string) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("%s says %s=%s", o.GetName(), typ, reason), func() error {
 		if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
-			return err
+			return err // it may be created yet
 		}
 		all := conditionsOf(o)
 		if c := conditions.Find(all, typ); c == nil || c.Reason != reason {
@@ -464,6 +502,8 @@ func conditionsOf(o client.Object) []metav1.Condition {
 	case *v1alpha1.ScimUser:
 		return o.Status.Conditions
 	case *v1alpha1.AgentPool:
+		return o.Status.Conditions
+	case *v1alpha1.ScimGroup:
 		return o.Status.Conditions
 	case *v1alpha1.IdentityConfiguration:
 		return o.Status.Conditions

@@ -5,11 +5,13 @@
 // The rules, in one place:
 //
 //   - Everyone is in the default pool and holds the user role.
-//   - A person is in every known pool that the provider assigned them to, that declares them as a member, or whose
-//     filter matches them. A pool reached in several ways is listed once, with the first source in that order.
+//   - A person is in every pool that one of their groups fills, that declares them as a member, or whose filter matches
+//     them. A pool reached in several ways is listed once, with the first source in that order.
 //   - A person holds the user role and the union of the roles of their pools, and nothing else.
 //   - A pool whose filter is invalid keeps those whom the filter had put there and takes nobody new.
+//   - A pool of whose groups not all is known keeps those who are in it.
 //   - A pool that is being deleted keeps those who were in it until it is gone, and takes nobody new.
+//   - A pool that is not in the portal yet gives nothing; who should be in it is said.
 package access
 
 import (
@@ -27,7 +29,7 @@ type Source string
 
 const (
 	Default  Source = "Default"
-	Assigned Source = "Assigned"
+	Group    Source = "Group"
 	Declared Source = "Declared"
 	Filter   Source = "Filter"
 )
@@ -41,9 +43,9 @@ type Matcher interface{ Match(Attributes) bool }
 // User is what is known of a person.
 type User struct {
 	UserName string
-	Assigned []string // names of the pools that the provider put them in
+	Groups   []string // ids of the living groups that contain them
 	Filtered []string // names of the pools that a filter had put them in when last looked at; read for frozen pools only
-	In       []string // names of the pools that they were in when last looked at; read for closed pools only
+	In       []string // names of the pools that they are in or were when last looked at; read for pools that keep or are closed
 	// Attributes returns the person's SCIM attributes. It is called only when some pool has a filter.
 	Attributes func() Attributes
 }
@@ -52,10 +54,13 @@ type User struct {
 type Pool struct {
 	Name    string
 	Roles   []string // roles that everyone in it holds
+	Groups  []string // ids of the groups that fill it
 	Members []string // user names that it declares, in any case
 	Filter  Matcher  // nil: none
 	Frozen  bool     // its filter is invalid: who is in stays in, nobody joins by filter
+	Keeps   bool     // not all of its groups is known: who is in stays in
 	Closed  bool     // it is being deleted: who is in stays in, nobody joins
+	Pending bool     // it is not in the portal yet: nobody is in it
 }
 
 // Membership is one pool that a person is in, and why.
@@ -74,7 +79,7 @@ type Grant struct {
 type Access struct {
 	Pools   []Membership
 	Roles   []Grant
-	Unknown []string // pools that the provider assigned and that are not known; sorted
+	Pending []string // pools that a group puts them in and that take nobody yet, or nobody any more; sorted
 }
 
 // RoleNames returns the names of the roles, sorted.
@@ -92,12 +97,14 @@ type Pools struct {
 	def      Pool
 	byName   map[string]*Pool
 	declared map[string][]string // folded user name → names of pools
+	filled   map[string][]*Pool  // id of a group → pools that it fills
+	keeping  []*Pool             // that keep
 	filters  []*Pool             // with a filter, or frozen
 }
 
 // NewPools builds the picture. A pool with the name of def is ignored: def is the default pool.
 func NewPools(pools []Pool, def Pool) *Pools {
-	p := &Pools{def: def, byName: make(map[string]*Pool, len(pools)), declared: map[string][]string{}}
+	p := &Pools{def: def, byName: make(map[string]*Pool, len(pools)), declared: map[string][]string{}, filled: map[string][]*Pool{}}
 	for i := range pools {
 		pool := &pools[i]
 		if pool.Name == def.Name {
@@ -107,6 +114,12 @@ func NewPools(pools []Pool, def Pool) *Pools {
 		for _, m := range pool.Members {
 			folded := names.Fold(m)
 			p.declared[folded] = append(p.declared[folded], pool.Name)
+		}
+		for _, g := range pool.Groups {
+			p.filled[g] = append(p.filled[g], pool)
+		}
+		if pool.Keeps {
+			p.keeping = append(p.keeping, pool)
 		}
 		if pool.Filter != nil || pool.Frozen {
 			p.filters = append(p.filters, pool)
@@ -126,14 +139,14 @@ func (p *Pools) Pool(name string) *Pool {
 // Effective answers which pools u is in and which roles that gives, with the source of each.
 func (p *Pools) Effective(u User) Access {
 	var a Access
-	source := make(map[string]Source, len(u.Assigned)+1)
-	for _, name := range u.Assigned {
-		switch {
-		case name == p.def.Name:
-		case p.byName[name] == nil || !p.byName[name].takes(u):
-			a.Unknown = append(a.Unknown, name)
-		default:
-			source[name] = Assigned
+	source := make(map[string]Source, len(u.Groups)+1)
+	for _, g := range u.Groups {
+		for _, pool := range p.filled[g] {
+			if pool.takes(u) {
+				source[pool.Name] = Group
+			} else {
+				a.Pending = append(a.Pending, pool.Name)
+			}
 		}
 	}
 	for _, name := range p.declared[names.Fold(u.UserName)] {
@@ -146,8 +159,13 @@ func (p *Pools) Effective(u User) Access {
 			setDefault(source, pool.Name, Filter)
 		}
 	}
-	slices.Sort(a.Unknown)
-	a.Unknown = slices.Compact(a.Unknown)
+	for _, pool := range p.keeping {
+		if slices.Contains(u.In, pool.Name) && !pool.Pending {
+			setDefault(source, pool.Name, Group)
+		}
+	}
+	slices.Sort(a.Pending)
+	a.Pending = slices.DeleteFunc(slices.Compact(a.Pending), func(name string) bool { return source[name] != "" })
 	a.Pools = append(a.Pools, Membership{Pool: p.def.Name, Source: Default})
 	for _, name := range slices.Sorted(maps.Keys(source)) {
 		a.Pools = append(a.Pools, Membership{Pool: name, Source: source[name]})
@@ -157,7 +175,7 @@ func (p *Pools) Effective(u User) Access {
 }
 
 // takes says whether u can be in the pool now.
-func (p *Pool) takes(u User) bool { return !p.Closed || slices.Contains(u.In, p.Name) }
+func (p *Pool) takes(u User) bool { return !p.Pending && (!p.Closed || slices.Contains(u.In, p.Name)) }
 
 // matching returns the pools that u is in by filter.
 func (p *Pools) matching(u User) []*Pool {

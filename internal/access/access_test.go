@@ -21,8 +21,8 @@ func in(dep string) func() Attributes {
 var everyone = Pool{Name: "default"}
 
 func TestEffective(t *testing.T) {
-	quota := Pool{Name: "fast", Roles: []string{"ROLE_IGNORE_QUOTA"}}
-	managers := Pool{Name: "managers", Roles: []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}, Members: []string{"Ada@Example.Test"}}
+	quota := Pool{Name: "fast", Groups: []string{"g-fast"}, Roles: []string{"ROLE_IGNORE_QUOTA"}}
+	managers := Pool{Name: "managers", Groups: []string{"g-managers"}, Roles: []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}, Members: []string{"Ada@Example.Test"}}
 	payments := Pool{Name: "payments", Roles: []string{"ROLE_PAY"}, Filter: department("Payments")}
 	frozen := Pool{Name: "frozen", Roles: []string{"ROLE_ICE"}, Frozen: true}
 	cases := map[string]struct {
@@ -39,19 +39,19 @@ func TestEffective(t *testing.T) {
 		},
 		"Union": {
 			reason: "Several pools give the union of their roles, each with every pool that gives it.",
-			user:   User{UserName: "ada@example.test", Assigned: []string{"fast"}},
+			user:   User{UserName: "ada@example.test", Groups: []string{"g-fast"}},
 			pools:  []Pool{quota, managers},
 			want: Access{
-				Pools: []Membership{{"default", Default}, {"fast", Assigned}, {"managers", Declared}},
+				Pools: []Membership{{"default", Default}, {"fast", Group}, {"managers", Declared}},
 				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast", "managers"}}, {"ROLE_MANAGER", []string{"managers"}}, {"ROLE_USER", []string{"default"}}},
 			},
 		},
 		"FirstSourceWins": {
 			reason: "A pool reached in several ways is listed once, the provider's word first.",
-			user:   User{UserName: "ada@example.test", Assigned: []string{"managers"}},
+			user:   User{UserName: "ada@example.test", Groups: []string{"g-managers"}},
 			pools:  []Pool{managers},
 			want: Access{
-				Pools: []Membership{{"default", Default}, {"managers", Assigned}},
+				Pools: []Membership{{"default", Default}, {"managers", Group}},
 				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"managers"}}, {"ROLE_MANAGER", []string{"managers"}}, {"ROLE_USER", []string{"default"}}},
 			},
 		},
@@ -81,21 +81,21 @@ func TestEffective(t *testing.T) {
 		},
 		"ClosedKeeps": {
 			reason: "A pool that is being deleted keeps its people until it is gone.",
-			user:   User{UserName: "bob", Assigned: []string{"fast"}, In: []string{"fast"}},
-			pools:  []Pool{{Name: "fast", Roles: quota.Roles, Closed: true}},
+			user:   User{UserName: "bob", Groups: []string{"g-fast"}, In: []string{"fast"}},
+			pools:  []Pool{{Name: "fast", Groups: quota.Groups, Roles: quota.Roles, Closed: true}},
 			want: Access{
-				Pools: []Membership{{"default", Default}, {"fast", Assigned}},
+				Pools: []Membership{{"default", Default}, {"fast", Group}},
 				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast"}}, {"ROLE_USER", []string{"default"}}},
 			},
 		},
 		"ClosedTakesNobody": {
 			reason: "A pool that is being deleted lets nobody in, in no way, and is gone for whom the provider puts there.",
-			user:   User{UserName: "ada@example.test", Assigned: []string{"fast"}, Attributes: in("Payments")},
+			user:   User{UserName: "ada@example.test", Groups: []string{"g-fast"}, Attributes: in("Payments")},
 			pools: []Pool{
-				{Name: "fast", Roles: quota.Roles, Closed: true}, {Name: "declared", Members: managers.Members, Closed: true},
+				{Name: "fast", Groups: quota.Groups, Roles: quota.Roles, Closed: true}, {Name: "declared", Members: managers.Members, Closed: true},
 				{Name: "filtered", Filter: department("Payments"), Closed: true},
 			},
-			want: Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Unknown: []string{"fast"}},
+			want: Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"fast"}},
 		},
 		"LeftFilter": {
 			reason: "A filter that no longer matches takes the person out, whatever was before.",
@@ -103,19 +103,54 @@ func TestEffective(t *testing.T) {
 			pools:  []Pool{payments},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
-		"UnknownPool": {
-			reason: "A pool that is not there gives nothing and is named.",
-			user:   User{UserName: "bob", Assigned: []string{"gone", "fast", "gone"}},
+		"NoPoolOfTheGroup": {
+			reason: "A group that fills no pool gives nothing.",
+			user:   User{UserName: "bob", Groups: []string{"gone", "g-fast"}},
 			pools:  []Pool{quota},
 			want: Access{
-				Pools:   []Membership{{"default", Default}, {"fast", Assigned}},
-				Roles:   []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast"}}, {"ROLE_USER", []string{"default"}}},
-				Unknown: []string{"gone"},
+				Pools: []Membership{{"default", Default}, {"fast", Group}},
+				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast"}}, {"ROLE_USER", []string{"default"}}},
 			},
+		},
+		"OneGroupFillsSeveralPools": {
+			reason: "A group fills each pool that names it.",
+			user:   User{UserName: "bob", Groups: []string{"g-fast"}},
+			pools:  []Pool{quota, {Name: "slow", Groups: []string{"g-slow", "g-fast"}}},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"fast", Group}, {"slow", Group}},
+				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
+		"SeveralGroupsFillOnePool": {
+			reason: "Whoever is in one of the groups is in the pool, and listed once.",
+			user:   User{UserName: "bob", Groups: []string{"g-fast", "g-more"}},
+			pools:  []Pool{{Name: "fast", Groups: []string{"g-fast", "g-more"}}},
+			want:   Access{Pools: []Membership{{"default", Default}, {"fast", Group}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
+		},
+		"PendingPool": {
+			reason: "A pool that is not in the portal yet gives nothing; that it should is said.",
+			user:   User{UserName: "ada@example.test", Groups: []string{"g-fast"}, Attributes: in("Payments")},
+			pools:  []Pool{{Name: "fast", Groups: quota.Groups, Roles: quota.Roles, Members: managers.Members, Filter: department("Payments"), Pending: true}},
+			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"fast"}},
+		},
+		"Keeps": {
+			reason: "While not all of its groups is known, a pool keeps who is in it, and takes who joins.",
+			user:   User{UserName: "bob", Groups: []string{"g-slow"}, In: []string{"fast"}},
+			pools:  []Pool{{Name: "fast", Groups: []string{"g-fast"}, Roles: quota.Roles, Keeps: true}, {Name: "slow", Groups: []string{"g-slow"}, Keeps: true}},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"fast", Group}, {"slow", Group}},
+				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
+		"LeftGroup": {
+			reason: "Who left the group is out of its pool, whatever was before.",
+			user:   User{UserName: "bob", In: []string{"fast"}},
+			pools:  []Pool{quota},
+			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
 		"DefaultRoles": {
 			reason: "Roles of the default pool are everyone's, besides the user role.",
-			user:   User{UserName: "bob", Assigned: []string{"default"}},
+			user:   User{UserName: "bob"},
 			def:    Pool{Name: "default", Roles: []string{"ROLE_IGNORE_QUOTA", "ROLE_USER"}},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"default"}}, {"ROLE_USER", []string{"default"}}}},
 		},
@@ -135,12 +170,16 @@ func TestEffective(t *testing.T) {
 }
 
 var (
-	someRoles = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"ROLE_A", "ROLE_B", "ROLE_C", "ROLE_MANAGER"}), 0, 4, rapid.ID[string])
-	somePools = rapid.Custom(func(t *rapid.T) []Pool {
+	someRoles  = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"ROLE_A", "ROLE_B", "ROLE_C", "ROLE_MANAGER"}), 0, 4, rapid.ID[string])
+	someGroups = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"g1", "g2", "g3"}), 0, 3, rapid.ID[string])
+	somePools  = rapid.Custom(func(t *rapid.T) []Pool {
 		var pools []Pool
 		for _, name := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "c", "d", "e"}), 0, 5, rapid.ID[string]).Draw(t, "names") {
 			p := Pool{Name: name, Roles: someRoles.Draw(t, "roles")}
 			p.Closed = rapid.IntRange(0, 4).Draw(t, "closed") == 0
+			p.Pending = rapid.IntRange(0, 4).Draw(t, "pending") == 0
+			p.Keeps = rapid.IntRange(0, 4).Draw(t, "keeps") == 0
+			p.Groups = someGroups.Draw(t, "groups")
 			p.Members = rapid.SliceOfN(rapid.SampledFrom([]string{"ada", "ADA", "bob"}), 0, 2).Draw(t, "members")
 			switch rapid.IntRange(0, 3).Draw(t, "filter") {
 			case 0:
@@ -156,7 +195,7 @@ var (
 		names := rapid.SliceOf(rapid.SampledFrom([]string{"a", "b", "c", "default", "gone"}))
 		return User{
 			UserName:   rapid.SampledFrom([]string{"ada", "Bob", "eve"}).Draw(t, "user"),
-			Assigned:   names.Draw(t, "assigned"),
+			Groups:     someGroups.Draw(t, "groups"),
 			Filtered:   names.Draw(t, "filtered"),
 			In:         names.Draw(t, "in"),
 			Attributes: in(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "department")),
@@ -202,8 +241,8 @@ func TestOrderDoesNotMatter(t *testing.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		r := rand.New(rand.NewPCG(seed, seed))
 		r.Shuffle(len(pools), func(i, j int) { pools[i], pools[j] = pools[j], pools[i] })
-		r.Shuffle(len(user.Assigned), func(i, j int) {
-			user.Assigned[i], user.Assigned[j] = user.Assigned[j], user.Assigned[i]
+		r.Shuffle(len(user.Groups), func(i, j int) {
+			user.Groups[i], user.Groups[j] = user.Groups[j], user.Groups[i]
 		})
 		if diff := cmp.Diff(want, NewPools(pools, everyone).Effective(user)); diff != "" {
 			t.Fatalf("another order of the same facts gives another answer:\n%s", diff)
@@ -229,21 +268,23 @@ func TestAskingAgainGivesTheSame(t *testing.T) {
 	})
 }
 
-func TestLeavingAPoolTakesOnlyWhatItAloneGave(t *testing.T) {
+func TestLeavingAGroupTakesOnlyWhatItsPoolsGave(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		pools, user := somePools.Draw(t, "pools"), someUser.Draw(t, "user")
 		all := NewPools(pools, everyone)
 		before := all.Effective(user)
-		if len(user.Assigned) == 0 {
+		if len(user.Groups) == 0 {
 			return
 		}
-		left := user.Assigned[0]
-		user.Assigned = slices.DeleteFunc(slices.Clone(user.Assigned), func(s string) bool { return s == left })
+		left := user.Groups[0]
+		user.Groups = user.Groups[1:]
 		after := all.Effective(user)
+		filled := func(name string) bool {
+			return slices.ContainsFunc(pools, func(p Pool) bool { return p.Name == name && slices.Contains(p.Groups, left) })
+		}
 		for _, g := range before.Roles {
-			alone := slices.Equal(g.From, []string{left})
-			if !alone && !slices.Contains(after.RoleNames(), g.Role) {
-				t.Fatalf("leaving %s took %s, which %v give too", left, g.Role, g.From)
+			if !slices.ContainsFunc(g.From, filled) && !slices.Contains(after.RoleNames(), g.Role) {
+				t.Fatalf("leaving %s took %s, which %v give", left, g.Role, g.From)
 			}
 		}
 		for _, r := range after.RoleNames() {
@@ -257,10 +298,11 @@ func TestLeavingAPoolTakesOnlyWhatItAloneGave(t *testing.T) {
 func BenchmarkEffective(b *testing.B) {
 	var pools []Pool
 	for i := range 1000 {
-		pools = append(pools, Pool{Name: string(rune('a'+i%26)) + string(rune('0'+i/26)), Roles: []string{"ROLE_A"}})
+		name := string(rune('a'+i%26)) + string(rune('0'+i/26))
+		pools = append(pools, Pool{Name: name, Groups: []string{"g-" + name}, Roles: []string{"ROLE_A"}})
 	}
 	all := NewPools(pools, everyone)
-	u := User{UserName: "ada@example.test", Assigned: []string{"a0", "b1", "c2", "d3"}}
+	u := User{UserName: "ada@example.test", Groups: []string{"g-a0", "g-b1", "g-c2", "g-d3"}}
 	b.ReportAllocs()
 	for b.Loop() {
 		all.Effective(u)

@@ -48,6 +48,21 @@ func Hold(ctx context.Context, cached client.Client, live client.Reader, typ v1a
 	return nil, fmt.Errorf("claim %s: others kept changing it", key.Name)
 }
 
+// Succeed has holder take the claim over from a living holder that agrees to it, by compare-and-swap. It returns who has
+// the name instead, if that is another one by now.
+func Succeed(ctx context.Context, cached client.Client, live client.Reader, typ v1alpha1.ClaimType, name string, from v1alpha1.ClaimHolder, holder client.Object) (*v1alpha1.ClaimHolder, error) {
+	key := types.NamespacedName{Namespace: holder.GetNamespace(), Name: ObjectName(typ, name)}
+	var claim v1alpha1.NameClaim
+	if err := live.Get(ctx, key, &claim); err != nil {
+		return nil, fmt.Errorf("get claim %s: %w", key.Name, err)
+	}
+	if claim.Spec.Holder != from {
+		return Hold(ctx, cached, live, typ, name, holder)
+	}
+	claim.Spec.Holder = v1alpha1.ClaimHolder{Name: holder.GetName(), UID: string(holder.GetUID())}
+	return nil, cached.Update(ctx, &claim) // carries the resourceVersion
+}
+
 // Rival returns the kind and name of the living object that holds the name instead of o, read from r; empty: nobody does.
 func Rival(ctx context.Context, r client.Reader, typ v1alpha1.ClaimType, name string, o client.Object) (string, error) {
 	var claim v1alpha1.NameClaim

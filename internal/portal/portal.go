@@ -122,6 +122,7 @@ type AccountWrite struct {
 type Adopt struct {
 	ID       string
 	OwnerUID string // the owner that the record must have now; empty for one that nobody owns
+	Inherit  bool   // for a pool: the new owner counts as the one that created it, if the present one does
 	// Members are, of a pool, the accounts that stay in it, up to MaxAdoptedMembers: everybody else
 	// whose account has an owner leaves it in the same transaction, before it gets its roles. nil:
 	// all stay.

@@ -12,7 +12,7 @@ import (
 // pools and roles that were computed for them. Ids of pools are the portal's.
 func Want(u *v1alpha1.ScimUser, poolIDs, roles []string) Account {
 	w := portal.AccountWrite{
-		Owner:       portal.Owner{UID: string(u.UID), Name: u.Name, Revision: u.Generation},
+		Owner:       portal.Owner{UID: string(u.UID), Name: u.Name, Revision: u.Spec.Revision},
 		UserName:    u.Spec.UserName,
 		DisplayName: displayName(&u.Spec),
 		Email:       email(u.Spec.Emails),

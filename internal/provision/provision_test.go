@@ -466,7 +466,8 @@ func TestComputeRelease(t *testing.T) {
 
 func TestWant(t *testing.T) {
 	yes := true
-	u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: "id", UID: "uid", Generation: 7}, Spec: v1alpha1.ScimUserSpec{
+	u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: "id", UID: "uid"}, Spec: v1alpha1.ScimUserSpec{
+		Revision: 7,
 		UserName: "ada@example.test", ExternalID: "00u1", Name: &v1alpha1.Name{GivenName: "Ada", FamilyName: "Lovelace"},
 		Emails: []v1alpha1.MultiValue{{Value: "home@example.test", Type: "home"}, {Value: "work@example.test", Type: "Work"}, {Value: "first@example.test", Primary: &yes}},
 	}}

@@ -177,7 +177,7 @@ var poolTests = map[string]func(*portalTest){
 		p.put(person("bob", own.ID))
 		p.equal("the adoption again leaves later members", p.putPool(w).Members, 3)
 	},
-	"A pool that its owner created stays so for an owner of the same name, and for no other": func(p *portalTest) {
+	"A pool that its owner created stays so for an owner of the same name and for one that inherits, and for no other": func(p *portalTest) {
 		p.scimOn()
 		made := p.putPool(team("Payments"))
 		w := team("Payments")
@@ -187,6 +187,12 @@ var poolTests = map[string]func(*portalTest){
 		}
 		w.Owner = portal.Owner{UID: "o-other", Name: "other", Revision: 1}
 		w.Adopt.OwnerUID = "o-restored"
+		w.Adopt.Inherit = true
+		if got := p.putPool(w); !got.Created {
+			p.Errorf("one that inherits: %+v", got)
+		}
+		w.Owner = portal.Owner{UID: "o-third", Name: "third", Revision: 1}
+		w.Adopt = &portal.Adopt{ID: made.ID, OwnerUID: "o-other"}
 		if got := p.putPool(w); got.Created {
 			p.Errorf("another's: %+v", got)
 		}

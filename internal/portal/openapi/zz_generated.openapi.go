@@ -257,6 +257,9 @@ type APIKeyWithSecret struct {
 type Adopt struct {
 	ID string `json:"id"`
 
+	// Inherit the new owner counts as the one that created the pool, if the present one does
+	Inherit bool `json:"inherit,omitempty"`
+
 	// Members of a pool: the users who stay in it, of those who have an owner; absent: all stay
 	Members  *[]string `json:"members,omitempty"`
 	OwnerUID string    `json:"ownerUid"`

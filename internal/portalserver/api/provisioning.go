@@ -22,7 +22,7 @@ func (s *server) ProvisionUser(ctx context.Context, r openapi.ProvisionUserReque
 		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools, KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
-		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID}
+		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Inherit: b.Adopt.Inherit}
 	}
 	account, err := s.store.PutAccount(ctx, actor(ctx), w)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
-		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members}
+		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members, Inherit: b.Adopt.Inherit}
 	}
 	put, err := s.store.PutPool(ctx, actor(ctx), w)
 	if err != nil {

@@ -202,7 +202,8 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 		after := &Pool{Pool: portal.Pool{ID: newID(), Created: true}}
 		if before != nil {
 			after = before.copy()
-			after.Created = before.Created && before.Owner.Name == w.Owner.Name
+			inherits := w.Adopt != nil && w.Adopt.Inherit && before.Owner.UID != ""
+			after.Created = before.Created && (before.Owner.Name == w.Owner.Name || inherits)
 		}
 		if after.Default != w.Default {
 			return refuse(portal.CodeDefaultPool, "the default pool is ruled by the one owner that says so, and that owner has no other pool; pool %s", quoted(w.Name))

@@ -1,0 +1,187 @@
+package agentpool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// superseded says whether a pool of people fills or is about to fill its place: it is the own pool of a group that another
+// pool names.
+func superseded(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup) bool {
+	g, found := groups.Group(pool.OwnPoolOf())
+	if !found {
+		return false
+	}
+	return slices.ContainsFunc(all, func(o v1alpha1.AgentPool) bool {
+		declares, _ := groupindex.Declares(&o, g, groups)
+		return declares
+	})
+}
+
+// Predecessor returns the own pool of a group that the pool is to take over in the portal: the pool is filled by that group,
+// has no pool in the portal, and is the first of those by name. nil: none.
+func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) *v1alpha1.AgentPool {
+	if pool.OwnPoolOf() != "" || pool.Spec.Adopt != "" || m.OwnedPool(string(pool.UID)) != nil {
+		return nil
+	}
+	for _, id := range groupindex.Filling(pool) {
+		g, found := groups.Group(id)
+		i := slices.IndexFunc(all, func(o v1alpha1.AgentPool) bool { return o.OwnPoolOf() == id })
+		if !found || g.Deleted || i < 0 || m.OwnedPool(string(all[i].UID)) == nil {
+			continue
+		}
+		earlier := slices.ContainsFunc(all, func(o v1alpha1.AgentPool) bool {
+			_, fills := groupindex.Declares(&o, g, groups)
+			return fills && o.Name < pool.Name && o.Spec.Adopt == "" && m.OwnedPool(string(o.UID)) == nil
+		})
+		if !earlier {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// Succeed makes the plan of a pool that has none in the portal one that takes over the portal's record of a group's own pool,
+// with its agents and its members: nobody leaves or joins by it. Where another pool has the wanted name, that comes first.
+func Succeed(plan provision.PoolPlan, want portal.PoolWrite, record *portal.Pool) provision.PoolPlan {
+	if plan.Pool != nil && plan.Pool.ID != record.ID {
+		return plan
+	}
+	revision := record.Revision
+	want.IfRevision, want.Adopt = &revision, &portal.Adopt{ID: record.ID, OwnerUID: record.Owner.UID, Inherit: true}
+	return provision.PoolPlan{Action: provision.Adopt, Pool: record, Write: want}
+}
+
+// all are the AgentPools of the namespace, in order of name. They are shared with the cache.
+func (p *pass) all(ctx context.Context) ([]v1alpha1.AgentPool, error) {
+	return All(ctx, p.Client, p.pool.Namespace)
+}
+
+// All lists the AgentPools of a namespace from a cache, in order of name. They must not be changed.
+func All(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.AgentPool, error) {
+	var list v1alpha1.AgentPoolList
+	if err := c.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list agent pools: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.AgentPool) int { return strings.Compare(a.Name, b.Name) })
+	return list.Items, nil
+}
+
+// title finds the pool's name in the portal. What is to be replaced, or belongs to a group that is not there, is left as it is.
+func (p *pass) title(ctx context.Context) (bool, error) {
+	titled, ok := groupindex.Titled(p.pool, p.Groups)
+	p.titled = titled
+	if p.pool.OwnPoolOf() == "" {
+		return false, nil
+	}
+	all, err := p.all(ctx)
+	if err != nil {
+		return true, err
+	}
+	p.silent = !ok || superseded(p.pool, all, p.Groups)
+	return p.silent, nil
+}
+
+// Resolve says which groups the pool's lines mean. undecided: which they meant before is not known, and a person has to say so.
+func Resolve(pool, titled *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
+	facts := groupindex.Facts{
+		Manager:  slices.Contains(pool.Spec.Roles, portal.RoleManager) || slices.Contains(pool.Status.Roles, portal.RoleManager),
+		Lost:     lost(pool, titled, m),
+		Accepted: Accepted(pool),
+	}
+	lines, pins = groupindex.Resolve(pool.Spec.Groups, pool.Status.Groups, groups, facts)
+	for _, l := range lines {
+		undecided = undecided || facts.Lost && l.State > groupindex.Renamed
+	}
+	return lines, pins, undecided
+}
+
+// lines resolves spec.groups and writes the pins down before anything follows from them.
+func (p *pass) lines(ctx context.Context) (bool, error) {
+	resolved, pins, undecided := Resolve(p.pool, p.titled, p.Groups, p.view.Mirror)
+	p.leaf(groupsLeaf(resolved))
+	p.undecided = undecided
+	observed := p.pool.Generation
+	if p.undecided {
+		observed = p.pool.Status.ObservedGeneration
+	}
+	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see lost
+	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && !first {
+		return false, nil
+	}
+	before := p.pool.DeepCopy()
+	p.pool.Status.Groups, p.pool.Status.ObservedGeneration = pins, observed
+	if err := p.Status().Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return true, fmt.Errorf("write down which groups fill the pool: %w", err)
+	}
+	return false, nil
+}
+
+// lost says whether the pool was in force in the portal before and its status does not know by which groups: it was restored,
+// or deleted and applied again while the portal was left as it is. The status is written before the portal is, so a status
+// that was never written beside a pool in the portal is one that was lost.
+//
+// Pins kept in the portal's record will tell which groups they were; until then a person does.
+func lost(pool, titled *v1alpha1.AgentPool, m *mirror.Mirror) bool {
+	if pool.Status.ObservedGeneration != 0 {
+		return false
+	}
+	if m.OwnedPool(string(pool.UID)) != nil {
+		return true
+	}
+	named := m.NamedPool(titled.PortalName())
+	return named != nil && named.Owner.UID != "" && named.Owner.Name == pool.Name
+}
+
+// Accepted are the groups that a person accepted for lines that need a decision.
+func Accepted(pool *v1alpha1.AgentPool) []string {
+	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+// groupsLeaf says how the lines stand; the worst of them is named.
+func groupsLeaf(lines []groupindex.Line) conditions.Leaf {
+	typ := v1alpha1.ConditionGroupsResolved
+	var worst *groupindex.Line
+	for i := range lines {
+		if worst == nil || lines[i].State > worst.State {
+			worst = &lines[i]
+		}
+	}
+	if worst == nil {
+		return conditions.True(typ, v1alpha1.ReasonResolved, "No group fills the pool")
+	}
+	switch name, ids := wording(worst.GroupReference), strings.Join(worst.Groups, ", "); worst.State {
+	case groupindex.Renamed:
+		return conditions.True(typ, v1alpha1.ReasonGroupRenamed, fmt.Sprintf("The group with %s has another name by now and still fills the pool (%s). To have another group fill it, name that one", name, ids))
+	case groupindex.NotFound:
+		return conditions.False(typ, v1alpha1.ReasonGroupNotFound, fmt.Sprintf("The identity provider has pushed no group with %s; it fills the pool as soon as it comes", name))
+	case groupindex.Ambiguous:
+		return conditions.False(typ, v1alpha1.ReasonGroupAmbiguous, fmt.Sprintf("The identity provider has pushed several groups with %s: %s. Name one of them by id", name, ids))
+	case groupindex.Changed:
+		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If it is meant, annotate this AgentPool with %s=%s, or name it by id", name, ids, v1alpha1.AnnotationAcceptGroups, strings.Join(worst.Groups, ",")))
+	}
+	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("Filled by %d group(s)", len(lines)))
+}
+
+// wording is how a line names its group.
+func wording(r v1alpha1.GroupReference) string {
+	switch {
+	case r.DisplayName != "":
+		return fmt.Sprintf("displayName %q", r.DisplayName)
+	case r.ExternalID != "":
+		return fmt.Sprintf("externalId %q", r.ExternalID)
+	}
+	return fmt.Sprintf("id %q", r.ID)
+}

@@ -1,0 +1,209 @@
+package groupindex
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+func scimGroup(id, displayName string, edit ...func(*v1alpha1.ScimGroupSpec)) *v1alpha1.ScimGroup {
+	g := &v1alpha1.ScimGroup{ObjectMeta: metav1.ObjectMeta{Name: id}, Spec: v1alpha1.ScimGroupSpec{DisplayName: displayName, ExternalID: "x-" + id}}
+	for _, f := range edit {
+		f(&g.Spec)
+	}
+	return g
+}
+
+func deleted(s *v1alpha1.ScimGroupSpec) { s.Deleted = true }
+
+func byName(name string) v1alpha1.GroupReference { return v1alpha1.GroupReference{DisplayName: name} }
+func byID(id string) v1alpha1.GroupReference     { return v1alpha1.GroupReference{ID: id} }
+func byExternalID(id string) v1alpha1.GroupReference {
+	return v1alpha1.GroupReference{ExternalID: id}
+}
+
+func pin(ref v1alpha1.GroupReference, group string) v1alpha1.PinnedGroup {
+	return v1alpha1.PinnedGroup{GroupReference: ref, Group: group}
+}
+
+func gone(p v1alpha1.PinnedGroup) v1alpha1.PinnedGroup {
+	p.Deleted = true
+	return p
+}
+
+func TestResolve(t *testing.T) {
+	payments := byName("Payments")
+	cases := map[string]struct {
+		reason string
+		groups []*v1alpha1.ScimGroup
+		lines  []v1alpha1.GroupReference
+		pins   []v1alpha1.PinnedGroup
+		facts  Facts
+		want   []Line
+		now    []v1alpha1.PinnedGroup
+	}{
+		"ByName": {
+			reason: "A name is compared without regard to case, and the group is pinned.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "PAYMENTS")},
+			lines:  []v1alpha1.GroupReference{payments},
+			want:   []Line{{payments, Resolved, []string{"g1"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
+		},
+		"ByExternalID": {
+			reason: "An externalId is case-exact.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
+			lines:  []v1alpha1.GroupReference{byExternalID("X-g1"), byExternalID("x-g1")},
+			want:   []Line{{byExternalID("X-g1"), NotFound, nil}, {byExternalID("x-g1"), Resolved, []string{"g1"}}},
+			now:    []v1alpha1.PinnedGroup{pin(byExternalID("x-g1"), "g1")},
+		},
+		"ByID": {
+			reason: "An id means that group.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
+			lines:  []v1alpha1.GroupReference{byID("g1"), byID("g2")},
+			want:   []Line{{byID("g1"), Resolved, []string{"g1"}}, {byID("g2"), NotFound, nil}},
+			now:    []v1alpha1.PinnedGroup{pin(byID("g1"), "g1")},
+		},
+		"OthersWork": {
+			reason: "A line that no group matches holds up no other.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
+			lines:  []v1alpha1.GroupReference{byName("Nobody"), payments},
+			want:   []Line{{byName("Nobody"), NotFound, nil}, {payments, Resolved, []string{"g1"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
+		},
+		"Renamed": {
+			reason: "A rename at the provider keeps the membership, and another group that takes the name fills nothing.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Billing"), scimGroup("g2", "Payments")},
+			lines:  []v1alpha1.GroupReference{payments},
+			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
+			facts:  Facts{Manager: true},
+			want:   []Line{{payments, Renamed, []string{"g1"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
+		},
+		"WrittenAgain": {
+			reason: "A person takes the line out, which drops its pin, and writes it again: it means the group that has the name now.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Billing"), scimGroup("g2", "Payments")},
+			lines:  []v1alpha1.GroupReference{payments},
+			want:   []Line{{payments, Resolved, []string{"g2"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
+		},
+		"LineLeft": {
+			reason: "A pin goes with its line.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
+			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
+		},
+		"Deleted": {
+			reason: "A group that the provider deleted fills nothing; that it was this one is remembered.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted)},
+			lines:  []v1alpha1.GroupReference{payments},
+			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
+			want:   []Line{{payments, NotFound, nil}},
+			now:    []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
+		},
+		"Again": {
+			reason: "After the group is deleted, a new one with that name is resolved again.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted), scimGroup("g2", "payments")},
+			lines:  []v1alpha1.GroupReference{payments},
+			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
+			want:   []Line{{payments, Resolved, []string{"g2"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
+		},
+		"Vanished": {
+			reason: "A group whose object is gone keeps its pin until another one has the name.",
+			lines:  []v1alpha1.GroupReference{payments},
+			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
+			want:   []Line{{payments, NotFound, nil}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
+		},
+		"ManagersAgain": {
+			reason: "Into a pool of managers another group comes only by a person's decision.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
+			lines:  []v1alpha1.GroupReference{payments},
+			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
+			facts:  Facts{Manager: true, Accepted: []string{"g3"}},
+			want:   []Line{{payments, Changed, []string{"g2"}}},
+			now:    []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
+		},
+		"ManagersAccepted": {
+			reason: "The decision names the group.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
+			lines:  []v1alpha1.GroupReference{payments},
+			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
+			facts:  Facts{Manager: true, Accepted: []string{"g2"}},
+			want:   []Line{{payments, Resolved, []string{"g2"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
+		},
+		"ManagersFirst": {
+			reason: "A line that was never resolved was written by a person who may grant.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
+			lines:  []v1alpha1.GroupReference{payments},
+			facts:  Facts{Manager: true},
+			want:   []Line{{payments, Resolved, []string{"g1"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
+		},
+		"Lost": {
+			reason: "Where the pool was in force and its pins are lost, a name is not enough; an id is.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments"), scimGroup("g2", "Sales")},
+			lines:  []v1alpha1.GroupReference{payments, byID("g2")},
+			facts:  Facts{Lost: true},
+			want:   []Line{{payments, Changed, []string{"g1"}}, {byID("g2"), Resolved, []string{"g2"}}},
+			now:    []v1alpha1.PinnedGroup{pin(byID("g2"), "g2")},
+		},
+		"LostAccepted": {
+			reason: "A person decides which group was meant.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
+			lines:  []v1alpha1.GroupReference{payments},
+			facts:  Facts{Lost: true, Accepted: []string{"g1"}},
+			want:   []Line{{payments, Resolved, []string{"g1"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
+		},
+		"Ambiguous": {
+			reason: "Two groups with one externalId fill nothing until a person decides.",
+			groups: []*v1alpha1.ScimGroup{
+				scimGroup("g1", "A", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }), scimGroup("g2", "B", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }),
+			},
+			lines: []v1alpha1.GroupReference{byExternalID("x")},
+			want:  []Line{{byExternalID("x"), Ambiguous, []string{"g1", "g2"}}},
+		},
+		"AmbiguousAccepted": {
+			reason: "The decision names one of them.",
+			groups: []*v1alpha1.ScimGroup{
+				scimGroup("g1", "A", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }), scimGroup("g2", "B", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }),
+			},
+			lines: []v1alpha1.GroupReference{byExternalID("x")},
+			facts: Facts{Accepted: []string{"g2"}},
+			want:  []Line{{byExternalID("x"), Resolved, []string{"g2"}}},
+			now:   []v1alpha1.PinnedGroup{pin(byExternalID("x"), "g2")},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			x := New()
+			for _, g := range tc.groups {
+				x.Put(g)
+			}
+			got, now := Resolve(tc.lines, tc.pins, x, tc.facts)
+			if diff := cmp.Diff(tc.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			if diff := cmp.Diff(tc.now, now, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s pins (-want +got):\n%s", tc.reason, diff)
+			}
+			again, same := Resolve(tc.lines, now, x, Facts{Manager: tc.facts.Manager})
+			if tc.facts.Lost {
+				return // until a person decides
+			}
+			if diff := cmp.Diff(now, same, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("resolved again, the pins are others:\n%s", diff)
+			}
+			for i := range again {
+				if got[i].State == Resolved && again[i].State != Resolved {
+					t.Errorf("resolved again, the line %v is %v", again[i].GroupReference, again[i].State)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,126 @@
+package scimgroup
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+)
+
+// what is to become of a group's own pool.
+type what string
+
+const (
+	keep   what = "Keep"   // as it is, there or not
+	create what = "Create" // no pool names the group
+	remove what = "Remove" // a pool of people fills its place
+)
+
+// decide says what is to become of the group's own pool; own is it, nil when it is not there. m is nil while the portal's
+// state is not known.
+//
+// The own pool goes only when a pool of people has taken over its record in the portal, or when none is going to: agents stay,
+// and no user loses membership meanwhile.
+func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentPool, look groupindex.Lookup, m *mirror.Mirror) (what, []string) {
+	var declared []string
+	var filled, successor bool
+	for i := range pools {
+		pool := &pools[i]
+		declares, fills := groupindex.Declares(pool, g, look)
+		if declares {
+			declared = append(declared, pool.Name)
+		}
+		filled = filled || fills
+		successor = successor || fills && (m == nil || m.OwnedPool(string(pool.UID)) == nil && pool.Spec.Adopt == "")
+	}
+	switch {
+	case own == nil && len(declared) == 0:
+		return create, nil
+	case own == nil || own.OwnPoolOf() == "" || !own.DeletionTimestamp.IsZero():
+		return keep, declared
+	case m == nil:
+		return keep, declared
+	case m.OwnedPool(string(own.UID)) == nil && (filled || own.Status.Pool != "" && m.Pool(own.Status.Pool) != nil):
+		return remove, declared // what it had in the portal is another pool's by now
+	case filled && !successor:
+		return remove, declared
+	}
+	return keep, declared
+}
+
+// ownPool sees to it that a group has a pool of its own exactly while no pool of people names it.
+func (p *pass) ownPool(ctx context.Context) (bool, error) {
+	g, known := p.known()
+	if !known {
+		p.silent, p.result.RequeueAfter = true, conflictPause
+		return true, nil
+	}
+	own := p.own()
+	var m *mirror.Mirror
+	if v := p.view; !v.Unknown && v.Block == nil && v.Mirror != nil && v.Mirror.Listed() {
+		m = v.Mirror
+	}
+	do, declared := decide(g, own, p.pools, p.Groups, m)
+	switch do {
+	case create:
+		if err := p.createPool(ctx); err != nil {
+			return true, err
+		}
+	case remove:
+		if err := p.removePool(ctx, own); err != nil {
+			return true, err
+		}
+	}
+	message := "The group has a pool of its own, without roles"
+	if len(declared) > 0 {
+		message = "Named by AgentPool " + strings.Join(declared, ", ")
+	}
+	p.leaf(conditions.True(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, message))
+	return false, nil
+}
+
+// own is the AgentPool that is named like the group; nil: there is none.
+func (p *pass) own() *v1alpha1.AgentPool {
+	for i := range p.pools {
+		if p.pools[i].Name == p.group.Name {
+			return &p.pools[i]
+		}
+	}
+	return nil
+}
+
+// NewPool is the pool that a group has of its own.
+func NewPool(namespace, group string) *v1alpha1.AgentPool {
+	return &v1alpha1.AgentPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},
+		Spec:       v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: group}}},
+	}
+}
+
+func (p *pass) createPool(ctx context.Context) error {
+	if err := p.Create(ctx, NewPool(p.group.Namespace, p.group.Name)); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create the group's own pool: %w", err)
+	}
+	return nil
+}
+
+// removePool deletes the own pool if it is exactly as it was read: what people made of it is theirs.
+func (p *pass) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
+	uid, version := own.UID, own.ResourceVersion
+	gone := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}
+	err := p.Delete(ctx, gone, client.Preconditions{UID: &uid, ResourceVersion: &version})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete the group's own pool: %w", err)
+	}
+	ctrl.LoggerFrom(ctx).Info("Deleted the group's own pool", "pool", own.Name)
+	return nil
+}

@@ -1,0 +1,154 @@
+// Package scimgroup looks after each group that the identity provider pushed: that its name is its alone, that it has a pool
+// of its own while no pool of people names it, and, when the provider deletes it, that its members leave its pools before
+// its slices and the object go. A group grants nothing; pools do.
+package scimgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/agentpool"
+	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/controllers/groupindex"
+	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/controllers/scimuser"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/groupslice"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+// countEvery is the least time between two writes of status.memberCount alone.
+const countEvery = 30 * time.Second
+
+// conflictPause is how long a pass waits for the cache after somebody else wrote.
+const conflictPause = 50 * time.Millisecond
+
+// Reconciler reconciles ScimGroups.
+type Reconciler struct {
+	client.Client               // reads from the cache
+	Live          client.Reader // reads from the API server
+	Session       *session.Session
+	Book          *membership.Book
+	Groups        *groupindex.Index
+	Slices        *groupslice.Store
+	Tally         *scimuser.Tally
+	Clock         clock.PassiveClock
+	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	Attributes func(*v1alpha1.ScimUser) access.Attributes
+
+	unclaimed claims.Unclaimed
+	counted   counted
+}
+
+// pass is one look at one group.
+type pass struct {
+	*Reconciler
+	group *v1alpha1.ScimGroup
+	view  session.View
+	pools []v1alpha1.AgentPool // all of the namespace, in order of name; shared with the cache
+
+	leaves []conditions.Leaf
+	result ctrl.Result
+	silent bool // nothing is known yet, so nothing is reported
+}
+
+// Reconcile looks after one group.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	var g v1alpha1.ScimGroup
+	if err := r.Get(ctx, req.NamespacedName, &g); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.counted.forget(req.Name)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	pools, err := agentpool.All(ctx, r.Client, g.Namespace)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	p := &pass{Reconciler: r, group: &g, view: r.Session.View(), pools: pools}
+	ctx, _ = gate.Request(ctx, &g, g.Status.ObservedGeneration != g.Generation)
+	switch {
+	case g.Spec.Deleted:
+		return p.report(ctx, gate.Run(ctx, p.dropPool, p.unpinned, p.left, p.finish))
+	case !g.DeletionTimestamp.IsZero():
+		return ctrl.Result{}, nil // somebody deletes the object, and the provider did not delete the group: its pools stay filled
+	}
+	return p.report(ctx, gate.Run(ctx, p.claim, p.ownPool))
+}
+
+func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+
+// known is the group as the index has it; the pass waits until that is what the object says.
+func (p *pass) known() (groupindex.Group, bool) {
+	g, found := p.Groups.Group(p.group.Name)
+	return g, found && g.DisplayName == p.group.Spec.DisplayName && g.Deleted == p.group.Spec.Deleted
+}
+
+// report writes the status once, when something in it changed.
+func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
+	if apierrors.IsConflict(failed) {
+		return ctrl.Result{RequeueAfter: conflictPause}, nil // somebody else wrote: look again
+	}
+	if p.silent && failed == nil {
+		return p.result, nil
+	}
+	if failed != nil {
+		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+	}
+	before := p.group.DeepCopy()
+	s := &p.group.Status
+	s.Pools = p.fills()
+	s.PoolNames = inOneLine(s.Pools)
+	s.ObservedGeneration = p.group.Generation
+	s.Conditions = conditions.Compute(s.Conditions, p.group.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, nil)
+	p.count(!equality.Semantic.DeepEqual(before.Status, *s))
+	if !equality.Semantic.DeepEqual(before.Status, *s) {
+		if err := p.Status().Patch(ctx, p.group, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
+		}
+	}
+	if failed != nil {
+		return ctrl.Result{}, failed // with back-off
+	}
+	return p.result, nil
+}
+
+// fills are the names of the pools that the group fills. Of a group that is being deleted they are those that it filled.
+func (p *pass) fills() []string {
+	if p.group.Spec.Deleted {
+		return p.group.Status.Pools
+	}
+	var out []string
+	for i := range p.pools {
+		if pool := &p.pools[i]; pool.DeletionTimestamp.IsZero() && slices.Contains(groupindex.Filling(pool), p.group.Name) {
+			out = append(out, pool.Name)
+		}
+	}
+	return out[:min(len(out), maxPools)]
+}
+
+// maxPools is how many pools a status names.
+const maxPools = 256
+
+// inOneLine joins names for a column; of many it shows the first few and how many more there are.
+func inOneLine(names []string) string {
+	const most = 4
+	if len(names) <= most {
+		return strings.Join(names, ",")
+	}
+	return fmt.Sprintf("%s +%d", strings.Join(names[:most], ","), len(names)-most)
+}

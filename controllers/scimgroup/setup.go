@@ -1,0 +1,130 @@
+package scimgroup
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
+	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/tracing"
+)
+
+// Workers is how many groups are worked on at once.
+const Workers = 4
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// countDelay gathers a burst of joins into one look.
+const countDelay = 200 * time.Millisecond
+
+// SetupWithManager registers the controller with mgr for one namespace.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
+	request := func(id string) reconcile.Request {
+		return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: id}}
+	}
+	claimed := func(_ context.Context, o client.Object) []reconcile.Request {
+		claim := o.(*v1alpha1.NameClaim)
+		if claim.Spec.Type != v1alpha1.ClaimGroup {
+			return nil
+		}
+		var out []reconcile.Request
+		for _, g := range r.Groups.All() {
+			if claims.ObjectName(v1alpha1.ClaimGroup, g.DisplayName) == claim.Name {
+				out = append(out, request(g.ID))
+			}
+		}
+		return out
+	}
+	named := func(_ context.Context, o client.Object) []reconcile.Request {
+		var out []reconcile.Request
+		for _, id := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {
+			out = append(out, request(id))
+		}
+		return out
+	}
+	changed := func(_ context.Context, q queue) error {
+		r.Groups.Subscribe(func(c groupindex.Change) {
+			if c.All {
+				q.Add(request(c.Group))
+			} else {
+				q.AddAfter(request(c.Group), countDelay)
+			}
+		})
+		return nil
+	}
+	follow := func(ctx context.Context, q queue) error {
+		r.Session.Subscribe(func(e session.Event) {
+			switch {
+			case e.Pool != nil:
+				for _, id := range r.takenOver(ctx, namespace, e) {
+					q.Add(request(id))
+				}
+			case e.Session, e.Listed, e.Reachable, e.Configuration:
+				for _, g := range r.Groups.All() {
+					q.Add(request(g.ID))
+				}
+			}
+		})
+		return nil
+	}
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.sweeping(ctx, namespace) })); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).Named("scimgroup").
+		For(&v1alpha1.ScimGroup{}).
+		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
+		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(named)).
+		WatchesRawSource(r.Groups.Source()).
+		WatchesRawSource(source.Func(changed)).
+		WatchesRawSource(source.Func(follow)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: Workers,
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, time.Minute),
+		}).
+		Complete(traces.Reconciler("ScimGroup", r))
+}
+
+// takenOver are the groups whose own pool had or has the portal's pool, and those that fill the pool's owner.
+func (r *Reconciler) takenOver(ctx context.Context, namespace string, e session.Event) []string {
+	var out []string
+	for _, p := range []*portal.Pool{e.Pool.Before, e.Pool.After} {
+		if p == nil || p.Owner.Name == "" {
+			continue
+		}
+		out = append(out, p.Owner.Name)
+		var pool v1alpha1.AgentPool
+		if err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: p.Owner.Name}, &pool); err == nil {
+			out = append(out, groupindex.Filling(&pool)...)
+		}
+	}
+	return out
+}
+
+// sweeping sweeps now and then until ctx ends.
+func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := r.Sweep(ctx, namespace); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "Sweeping slices of groups that are gone")
+		}
+	}
+}
