@@ -2,6 +2,7 @@ package groupslice
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -170,7 +171,7 @@ func interleave(t *testing.T, kind string, a, b act, i, j int, kill bool) (bool,
 
 // settle lets everybody go on until they are done or stopped.
 func settle() {
-	time.Sleep(3 * time.Second)
+	advance(3 * time.Second)
 	synctest.Wait()
 }
 
@@ -182,6 +183,7 @@ func TestStopOne(t *testing.T) {
 		for _, a := range slices.Concat(splits, plain) {
 			for _, b := range slices.Concat(splits, plain) {
 				t.Run(kind+"/"+a.name+"/"+b.name, func(t *testing.T) {
+					t.Parallel()
 					for _, kill := range []bool{false, true} {
 						i := 1
 						for ; ; i++ {
@@ -208,6 +210,7 @@ func TestStopTwo(t *testing.T) {
 		for _, a := range splits {
 			for _, b := range splits {
 				t.Run(kind+"/"+a.name+"/"+b.name, func(t *testing.T) {
+					t.Parallel()
 					for i := 1; ; i++ {
 						any := false
 						for j := 1; ; j++ {
@@ -288,7 +291,7 @@ func TestBusy(t *testing.T) {
 			synctest.Wait()
 		}
 		for range 2 {
-			if err := <-errs; err != ErrBusy {
+			if err := <-errs; !errors.Is(err, ErrBusy) {
 				t.Errorf("%v, want ErrBusy", err)
 			}
 		}
