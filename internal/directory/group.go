@@ -143,12 +143,11 @@ func userID(id string) (uuid.UUID, bool) {
 // indexMembers keeps memberships in step with the table of slices, which decides which version of a
 // slice is the newest.
 func (d *Directory) indexMembers(old, now *record[*slice]) {
-	switch {
-	case now == nil:
+	if now == nil {
 		d.members.remove(old.value.group, old.value.prefix)
-	default:
-		s := now.value
-		d.members.put(s.group, s.prefix, s.bits, s.members)
-		s.members = nil
+		return
 	}
+	s := now.value
+	d.members.put(s.group, s.prefix, s.bits, s.members)
+	s.members = nil
 }

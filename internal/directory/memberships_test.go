@@ -45,7 +45,7 @@ func TestMembershipsAreThoseInForce(t *testing.T) {
 		for step := range steps {
 			group := rapid.SampledFrom([]string{groupA, groupB}).Draw(t, "group")
 			width := rapid.IntRange(0, 5).Draw(t, "bits")
-			prefix := uint16(rapid.Uint16().Draw(t, "prefix")) &^ (1<<(16-width) - 1)
+			prefix := rapid.Uint16().Draw(t, "prefix") &^ (1<<(16-width) - 1)
 			name := groupslice.Name(group, prefix)
 			version := uint64(step + 1)
 			if rapid.IntRange(0, 4).Draw(t, "deleted") == 0 {
