@@ -96,7 +96,7 @@ func (s *suite) found(ctx context.Context) error {
 		return err
 	}
 	for name, spec := range map[string]v1alpha1.AgentPoolSpec{
-		payments:  {GroupName: "Payments", Roles: []v1alpha1.Role{}},
+		payments:  {Groups: []v1alpha1.GroupReference{{DisplayName: "Payments"}}, Roles: []v1alpha1.Role{}},
 		engineers: {MemberFilter: `title eq "Engineer"`, Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}},
 	} {
 		pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: name}, Spec: spec}

@@ -43,7 +43,7 @@ func (r *raw) equal(ctx context.Context, i int) error {
 // post creates the object and then its claim.
 func (r *raw) post(ctx context.Context, name string) error {
 	u := &v1alpha1.ScimUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerUser}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: uuid.NewString()},
 		Spec:       spec(name),
 	}
 	if err := r.create(ctx, u); err != nil {
@@ -90,7 +90,7 @@ func (r *raw) patch(ctx context.Context, o client.Object, change map[string]any)
 func (r *raw) group(ctx context.Context, name string, members []string) (string, error) {
 	p := &v1alpha1.AgentPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerPool}},
-		Spec:       v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: name}},
+		Spec:       v1alpha1.AgentPoolSpec{DisplayName: name},
 	}
 	if err := r.create(ctx, p); err != nil {
 		return "", err

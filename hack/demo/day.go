@@ -41,7 +41,7 @@ kind: AgentPool
 metadata:
   name: payments-%s
 spec:
-  groupName: %s
+  groups: [{displayName: %s}]
   roles: [ROLE_IGNORE_QUOTA]
 `, d.tag, payments))
 		}},
