@@ -97,8 +97,6 @@ const (
 
 // Names that the parts agree on.
 const (
-	// FinalizerUser keeps a ScimUser until its account is released.
-	FinalizerUser = "iam.lightrun.com/account"
 	// FinalizerPool keeps an AgentPool until its pool in the portal is released.
 	FinalizerPool = "iam.lightrun.com/pool"
 	// FinalizerConfiguration keeps an IdentityConfiguration until the portal is given free.
