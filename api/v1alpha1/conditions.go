@@ -24,6 +24,7 @@ const (
 	ConditionDeprovisioningHeld = "DeprovisioningHeld"
 	ConditionSuspended          = "Suspended"
 	ConditionDrifted            = "Drifted"
+	ConditionRestoreOpen        = "RestoreOpen"    // on an IdentityConfiguration: the restore window is open
 	ConditionTokensExpiring     = "TokensExpiring" // on an IdentityConfiguration: a SCIM token is about to expire, or has
 )
 
@@ -74,6 +75,7 @@ const (
 	ReasonReportOnly         = "ReportOnly"
 	ReasonTokenExpiresSoon   = "TokenExpiresSoon"
 	ReasonTokenExpired       = "TokenExpired"
+	ReasonRestoreWindow      = "RestoreWindowOpen"
 	ReasonConsentRequired    = "ConsentRequired" // the pool of that name is the portal's: a person consents to its adoption
 	ReasonAdoptRefused       = "AdoptRefused"    // spec.adopt names a pool that can't be adopted
 	ReasonDefaultPoolName    = "DefaultPoolName" // the name is the default pool's, which AgentPool/default alone rules
@@ -99,8 +101,6 @@ const (
 const (
 	// FinalizerPool keeps an AgentPool until its pool in the portal is released.
 	FinalizerPool = "iam.lightrun.com/pool"
-	// FinalizerConfiguration keeps an IdentityConfiguration until the portal is given free.
-	FinalizerConfiguration = "iam.lightrun.com/binding"
 
 	// AnnotationRelease on a ScimUser or AgentPool lets the deprovisioning guard pass its removal: its value is the
 	// object's generation, for this one removal, or its UID, for every one.
@@ -119,6 +119,10 @@ const (
 	// AnnotationReplaceProvider on the IdentityConfiguration lets another identity provider take the place of the one that
 	// the portal is integrated with, which its value names as Type or Type/name.
 	AnnotationReplaceProvider = "iam.lightrun.com/replace-identity-provider"
+
+	// AnnotationReplaceOperator on the IdentityConfiguration lets this operator take the place of the one that the portal is
+	// bound to. Its value is the binding's id, which stays. It counts once: the manager takes it away.
+	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
 	// AnnotationReleaseStrays on the IdentityConfiguration releases, as spec.onDelete says, the accounts of ours whose
 	// ScimUser is gone and that were found by the time that it gives (RFC 3339).
@@ -159,6 +163,6 @@ const (
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
-		AnnotationReplaceProvider, AnnotationReleaseStrays, AnnotationAcceptGroups,
+		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseStrays, AnnotationAcceptGroups,
 	}
 }

@@ -83,6 +83,11 @@ func LeaveAsIs(ctx context.Context, live client.Reader, v session.View, namespac
 	if SCIMOff(v) || (v.Spec != nil && v.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly) {
 		return true, nil
 	}
+	return NamespaceEnding(ctx, live, namespace)
+}
+
+// NamespaceEnding says whether the namespace is being deleted.
+func NamespaceEnding(ctx context.Context, live client.Reader, namespace string) (bool, error) {
 	var ns corev1.Namespace
 	if err := live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
 		return false, fmt.Errorf("look whether the namespace is ending: %w", err)
