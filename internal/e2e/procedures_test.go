@@ -235,7 +235,7 @@ func (c *company) shell(line string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "/bin/bash", "-ec", "set -o pipefail; "+line)
+	cmd := exec.CommandContext(ctx, "/bin/bash", "-ec", line)
 	cmd.Dir = c.folder
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.env.Values.Kubeconfig, "KUBECACHEDIR="+c.t.TempDir(),
 		"PATH="+filepath.Dir(c.env.Values.Kubectl)+":"+theStage.programs+":"+os.Getenv("PATH"))

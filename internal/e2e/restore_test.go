@@ -26,7 +26,7 @@ func TestRestoreAfterTheClusterIsLost(t *testing.T) {
 	if err := c.env.Reinstall(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	c.answers("GET", "/Users?count=1", http.StatusUnauthorized) // no token is known yet
+	c.answers("GET", "/Users?count=1", http.StatusServiceUnavailable) // until there is a configuration
 	c.follow("backup-restore.md", "Restore after the cluster is lost")
 	c.configured(v1alpha1.ConditionBound, v1alpha1.ReasonBound)
 	c.answers("GET", "/Users/"+c.ids[user(0)], http.StatusOK)

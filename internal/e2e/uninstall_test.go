@@ -41,9 +41,6 @@ func TestUninstall(t *testing.T) {
 			c := &company{world: newWorld(t, c.env), folder: t.TempDir(), ids: map[string]string{}, groups: map[string]string{}}
 			c.follow("uninstall.md", "Take an export")
 			c.follow("uninstall.md", way.section)
-			if way.name == "Namespace" {
-				c.follow("uninstall.md", "All at once")
-			}
 			c.uninstalled()
 			c.unchanged(before, "uninstalled")
 			c.reinstalls(before, binding)
