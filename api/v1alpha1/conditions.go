@@ -75,6 +75,7 @@ const (
 	ReasonReportOnly         = "ReportOnly"
 	ReasonTokenExpiresSoon   = "TokenExpiresSoon"
 	ReasonTokenExpired       = "TokenExpired"
+	ReasonBackupOlder        = "BackupOlder" // the portal has seen a newer push than the object's
 	ReasonRestoreWindow      = "RestoreWindowOpen"
 	ReasonConsentRequired    = "ConsentRequired" // the pool of that name is the portal's: a person consents to its adoption
 	ReasonAdoptRefused       = "AdoptRefused"    // spec.adopt names a pool that can't be adopted
@@ -108,6 +109,9 @@ const (
 	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: what the account or pool has stays, until the object
 	// changes again. Its value is the object's generation.
 	AnnotationDrop = "iam.lightrun.com/drop-removal"
+	// AnnotationAcceptBackup on a ScimUser lets an object from a backup replace what is newer in the portal (BackupOlder). Its
+	// value is the revision that the portal has.
+	AnnotationAcceptBackup = "iam.lightrun.com/accept-backup"
 	// AnnotationAcceptGroups on an AgentPool has groups fill it whose lines need a decision (GroupChanged). Its value is their
 	// SCIM ids, separated by commas.
 	AnnotationAcceptGroups = "iam.lightrun.com/accept-groups"
@@ -163,6 +167,6 @@ const (
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
-		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseStrays, AnnotationAcceptGroups,
+		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseStrays, AnnotationAcceptGroups, AnnotationAcceptBackup,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -53,10 +54,7 @@ func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
 	}
-	if named := m.Named(u.Spec.UserName); named != nil && named.Owner.Name == u.Name {
-		return named
-	}
-	return nil
+	return m.Of(u.Name)
 }
 
 // Kept are the portal's pools that a person is in and no AgentPool rules: whoever ruled them may be restored after the
@@ -112,14 +110,15 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	for _, pool := range kept {
 		ids = append(ids, pool.ID)
 	}
-	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName)}
+	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
+	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
 		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.Name, n.Owner.UID); err != nil {
 			return provision.Plan{}, err
 		}
 	}
-	if have := cmp.Or(facts.Own, facts.Named); have != nil {
+	if have := cmp.Or(facts.Own, facts.Before, facts.Named); have != nil {
 		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
 	want := provision.Want(u, ids, roleNames(a, kept))
