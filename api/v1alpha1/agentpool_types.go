@@ -70,16 +70,17 @@ type AgentPoolSpec struct {
 	// +optional
 	MemberFilter string `json:"memberFilter,omitempty"`
 
-	// adopt is the id of a pool in the portal that this object takes over, with its agents and its members: the consent
-	// without which a pool that was made in the portal is left alone, whatever its name. It is read once; from then on the
-	// pool is this object's.
+	// adopt is the id of a pool in the portal that this object takes over, with its agents and its
+	// members: the consent without which a pool that was made in the portal is left alone, whatever
+	// its name. It is read once; from then on the pool is this object's.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	Adopt string `json:"adopt,omitempty"`
 
-	// onDelete says what becomes of the pool in the portal when this object is deleted. Delete removes what this object
-	// created: of a pool that it adopted, and of the default pool, the roles that it granted.
+	// onDelete says what becomes of the pool in the portal when this object is deleted. Delete
+	// removes what this object created: of a pool that it adopted, and of the default pool, the
+	// roles that it granted.
 	// +kubebuilder:default=Delete
 	// +optional
 	OnDelete PoolDeletion `json:"onDelete,omitempty"`

@@ -71,10 +71,11 @@ func (p *pass) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, e
 // showHeld brings the portal's mark in line with what this pass found held, in either way, and costs no call otherwise.
 func (p *pass) showHeld(ctx context.Context) error {
 	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
-	if own == nil || own.Held == p.holds || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+	if own == nil || own.Mark.Held() == p.holds || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
-	err := p.view.Client.MarkPoolHeld(ctx, portal.PoolHold{OwnerUID: string(p.pool.UID), Revision: p.pool.Generation, What: p.holds, At: p.pool.Name})
+	owner := portal.Owner{UID: string(p.pool.UID), Name: p.pool.Name, Revision: p.pool.Generation}
+	err := p.view.Client.MarkPoolHeld(ctx, owner, gate.Held(p.holds, p.pool))
 	if err != nil {
 		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
 		p.result.RequeueAfter = r.After
@@ -111,8 +112,8 @@ func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, err
 	return false, nil
 }
 
-// waits reports what the plan waits for. The change feed tells when a person consents or another pool gives the name free; what
-// happens to that pool's object is looked for.
+// waits reports what the plan waits for. The change feed tells when a person consents or another
+// pool gives the name free; what happens to that pool's object is looked for.
 func (p *pass) waits(plan provision.PoolPlan) {
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
 	if plan.Reason == v1alpha1.ReasonNameReleasePending {

@@ -16,11 +16,12 @@ import (
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-// Plan says what must change in the portal for the pool to be as its AgentPool says, by what m holds, which must show a
-// default pool, and r, which has the owners of other pools. have is the pool as it is; nil: none. frozen says why its roles
-// are left as they are; nil: they are not.
+// Plan says what must change in the portal for the pool to be as its AgentPool says, by what m
+// holds, which must show a default pool, and r, which has the owners of other pools. have is the
+// pool as it is; nil: none. frozen says why its roles are left as they are; nil: they are not.
 func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portal.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
+	want.Owner.Binding = m.Binding()
 	facts := provision.PoolFacts{Own: m.OwnedPool(want.Owner.UID), Named: m.NamedPool(want.Name), Adopt: pool.Spec.Adopt}
 	have = facts.Own
 	if want.Default {
@@ -47,8 +48,9 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 	return provision.ComputePool(want, facts), have, frozen, nil
 }
 
-// kept are the roles of a pool whose object declares some that can't be granted: those that it was granted. What the API bans
-// by manifest stays banned: beside a filter the manager role is not kept.
+// kept are the roles of a pool whose object declares some that can't be granted: those that it was
+// granted. What the API bans by manifest stays banned: beside a filter the manager role is not
+// kept.
 func kept(pool *v1alpha1.AgentPool, own, found *portal.Pool) []string {
 	if own == nil {
 		own = found

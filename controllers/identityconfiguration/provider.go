@@ -33,7 +33,8 @@ func (p *pass) replaceProvider(ctx context.Context, refused error) error {
 	first, want := c.Binding, p.binding()
 	switch {
 	case first == nil: // given free meanwhile
-		return p.client.Bind(ctx, want)
+		_, err := p.client.Bind(ctx, want)
+		return err
 	case first.Cluster != want.Cluster || first.Namespace != want.Namespace || first.Name != want.Name:
 		return refused
 	case p.config.Annotations[v1alpha1.AnnotationReplaceProvider] != first.ProviderType:
@@ -42,7 +43,7 @@ func (p *pass) replaceProvider(ctx context.Context, refused error) error {
 	if err := p.client.Unbind(ctx, first.UID); err != nil {
 		return fmt.Errorf("give the portal free from %s: %w", first.ProviderType, err)
 	}
-	if err := p.client.Bind(ctx, want); err != nil {
+	if _, err := p.client.Bind(ctx, want); err != nil {
 		return err
 	}
 	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "ProviderReplaced", "Bind", "%s took the place of %s", want.ProviderType, first.ProviderType)

@@ -121,7 +121,7 @@ func (p *pass) connect(ctx context.Context) (bool, error) {
 // bind claims the portal for this operator and provider, and for this manager, whose predecessor is not heard any more from
 // then on. It is repeated with each look, which also proves that the portal answers and accepts the key.
 func (p *pass) bind(ctx context.Context) (bool, error) {
-	err := p.client.Bind(ctx, p.binding())
+	_, err := p.client.Bind(ctx, p.binding())
 	if portal.CodeOf(err) == portal.CodeIDPConfigured {
 		err = p.replaceProvider(ctx, err)
 	}

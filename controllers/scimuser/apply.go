@@ -53,11 +53,11 @@ func (p *pass) carryOut(ctx context.Context) (bool, error) {
 // showHeld brings the portal's mark in line with what this pass found held, in either way, and costs no call otherwise.
 func (p *pass) showHeld(ctx context.Context) error {
 	own := p.view.Mirror.Owned(string(p.user.UID))
-	if own == nil || own.Held == p.held || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+	if own == nil || own.Mark.Held() == p.held || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
 	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
-	if err := p.view.Client.MarkHeld(ctx, owner, p.held); err != nil {
+	if err := p.view.Client.MarkHeld(ctx, owner, gate.Held(p.held, p.user)); err != nil {
 		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
 		p.result.RequeueAfter = r.After
 		return r.Err

@@ -122,7 +122,9 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	if have := cmp.Or(facts.Own, facts.Named); have != nil {
 		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
-	return provision.Compute(provision.Want(u, ids, roleNames(a, kept)), facts, provision.Policy{
+	want := provision.Want(u, ids, roleNames(a, kept))
+	want.Owner.Binding = f.Mirror.Binding()
+	return provision.Compute(want, facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,
 		OnDelete:               f.OnDelete,
 	}), nil

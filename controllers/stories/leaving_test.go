@@ -172,8 +172,8 @@ func TestAPoolThatTakesTheManagerRoleFromManyIsHeld(t *testing.T) {
 func (w *world) shows(userName string, want portal.Removal) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("the portal shows %q held about %s", want, userName), func() error {
-		if a := w.account(userName); a.Held != want {
-			return fmt.Errorf("it shows %q", a.Held)
+		if a := w.account(userName); a.Mark.Held() != want {
+			return fmt.Errorf("it shows %q", a.Mark.Held())
 		}
 		return nil
 	})
@@ -192,7 +192,7 @@ func (w *world) poolShows(agentPool string, want portal.Removal) {
 			return err
 		}
 		i := slices.IndexFunc(all, func(p store.Pool) bool { return p.Name == agentPool })
-		if i < 0 || all[i].Held != want || all[i].HeldAt != at {
+		if i < 0 || all[i].Mark.Held() != want || want != "" && all[i].Mark.At != at {
 			return fmt.Errorf("the portal has %+v", all)
 		}
 		return nil

@@ -67,7 +67,7 @@ func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err err
 	}
 	// In the halted manager's place, until the next one leads; a name that led once never leads again.
 	operator := store.Actor{Kind: store.Operator, Name: "seed", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: "seed " + uuid.NewString()}
-	if err := books.Bind(ctx, operator, *config.Binding); err != nil {
+	if _, err := books.Bind(ctx, operator, *config.Binding); err != nil {
 		return err
 	}
 	begun := time.Now()

@@ -33,6 +33,7 @@ const (
 	RemovalDeactivation Removal = "Deactivation" // they could not sign in any more
 	RemovalDeletion     Removal = "Deletion"     // their record would go
 	RemovalManager      Removal = "ManagerRole"  // they would lose ROLE_MANAGER
+	RemovalMembers      Removal = "Members"      // of a pool: people would leave it
 )
 
 // The roles of the portal's catalogue that the product's rules name. Others may exist; Reader.Roles lists all.
@@ -44,11 +45,13 @@ const (
 	RoleAccountManager = "ROLE_ACCOUNT_MANAGER" // the vendor's own, never granted from here
 )
 
-// Owner is the object that alone may change a record: the ScimUser of an account, the AgentPool of a pool.
+// Owner is the object that alone may change a record: the ScimUser of an account, the AgentPool of
+// a pool.
 type Owner struct {
 	UID      string // the object's UID: the right to write; empty when nobody owns the record
 	Name     string // the object's name, which survives backup and restore
 	Revision int64  // the newest revision written under this UID; a write with a smaller one is stale
+	Binding  string // id of the binding under which it was written last; the portal's, ignored in writes
 }
 
 // Account is one person's record in the portal.
@@ -66,7 +69,7 @@ type Account struct {
 	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty when none does
 	HandedOver    bool      // a person in the portal allowed this one local account to be adopted
 	DeactivatedBy ManagedBy // who deactivated it; empty while it is active
-	Held          Removal   // what the deprovisioning guard holds back; empty: nothing
+	Mark          *Mark     // what the deprovisioning guard holds back, or a person dropped; nil: nothing
 	Pools         []string  // portal ids of its pools, the default pool among them; sorted
 	Roles         []string  // effective roles as the portal derived them; sorted
 	DirectRoles   []string  // those given to the account itself: none, for one that an owner has; sorted, nil for none
@@ -82,11 +85,10 @@ type Pool struct {
 	Roles       []string // sorted
 	Ungranted   []string // those of Roles that no write of the owner gave it; nil for none and without an owner; sorted
 	Default     bool
-	Owner       Owner   // the AgentPool that rules it; none for pools made in the portal
-	Created     bool    // its owner created it; false: it was there before, and its owner never deletes it
-	HandedOver  bool    // a person in the portal allowed an AgentPool of this name to adopt it
-	Held        Removal // what the deprovisioning guard holds back from those in it; empty: nothing
-	HeldAt      string  // name of the AgentPool where a person releases or drops it
+	Owner       Owner // the AgentPool that rules it; none for pools made in the portal
+	Created     bool  // its owner created it; false: it was there before, and its owner never deletes it
+	HandedOver  bool  // a person in the portal allowed an AgentPool of this name to adopt it
+	Mark        *Mark // what the guard holds back from those in it, or a person dropped; nil: nothing
 	Members     int
 	Revision    int64
 }
@@ -111,6 +113,7 @@ type AccountWrite struct {
 	Active      bool
 	Pools       []string // portal ids; the default pool is added by the portal
 	Adopt       *Adopt   // nil: the account is owned already, or is created
+	KeepMark    bool     // this write neither carries out nor takes back what the account's mark is about
 }
 
 // Adopt names an existing account or pool to take over, by compare-and-swap on its present owner.
@@ -118,7 +121,14 @@ type Adopt struct {
 	ID       string
 	OwnerUID string // the owner that the record must have now; empty for one that nobody owns
 	Inherit  bool   // for a pool: the new owner counts as the one that created it, if the present one does
+	// Members are, of a pool, the accounts that stay in it, up to MaxAdoptedMembers: everybody else
+	// whose account has an owner leaves it in the same transaction, before it gets its roles. nil:
+	// all stay.
+	Members *[]string
 }
+
+// MaxAdoptedMembers is how many members an adoption can name.
+const MaxAdoptedMembers = 20_000
 
 // PoolWrite is the whole desired state of a pool. Writing the same state again changes nothing.
 type PoolWrite struct {
@@ -129,14 +139,32 @@ type PoolWrite struct {
 	Description string
 	Roles       []string // all that the pool gives; empty: none
 	Adopt       *Adopt   // nil: the pool is owned already, or is created
+	KeepMark    bool     // as of an AccountWrite
 }
 
-// PoolHold says what the deprovisioning guard holds back about the pool of an AgentPool.
-type PoolHold struct {
-	OwnerUID string
-	Revision int64
-	What     Removal // RemovalManager: those in it would lose the role; RemovalDeletion: the pool would go; empty: nothing is held
-	At       string  // the AgentPool's name, for people
+// MarkState says how a marked removal stands.
+type MarkState string
+
+const (
+	MarkHeld    MarkState = "Held"    // nobody decided: it is not carried out
+	MarkDropped MarkState = "Dropped" // a person decided that it is not carried out
+)
+
+// Mark says that a removal is wanted and not carried out. It stays with the record, also for an
+// owner of the same name that adopts it, until the owner's next write that does not keep it.
+type Mark struct {
+	What     Removal // of a pool: RemovalManager, RemovalDeletion or RemovalMembers
+	State    MarkState
+	Decision string // id of the decision about it
+	At       string // name of the object where a person decides, or decided
+}
+
+// Held is what the mark holds; empty for none and for one that a person dropped.
+func (m *Mark) Held() Removal {
+	if m == nil || m.State != MarkHeld {
+		return ""
+	}
+	return m.What
 }
 
 // ReleaseMode says what becomes of an account whose ScimUser goes.
@@ -150,6 +178,8 @@ const (
 
 // Binding is the identity of the provider and of the operator that a portal is bound to.
 type Binding struct {
+	ID           string // made by the portal at the first Bind, kept when the operator is replaced; ignored in writes
+	Replaces     string // written only: the id of the present binding, whose operator this one takes the place of
 	Cluster      string // UID of the kube-system namespace, or a configured name
 	Namespace    string
 	Name         string
@@ -220,10 +250,45 @@ type KeyDigest struct {
 	ExpiresAt time.Time // zero: never
 }
 
+// MaxMemberships is how many items one call of PutMemberships takes.
+const MaxMemberships = 1000
+
+// MembershipWrite puts one person into a pool or takes them out of it.
+type MembershipWrite struct {
+	AccountID  string
+	IfRevision int64 // of the account that this was decided on
+	In         bool
+}
+
+// MembershipOutcome is what became of one MembershipWrite.
+type MembershipOutcome string
+
+const (
+	MembershipDone      MembershipOutcome = "Done"
+	MembershipUnchanged MembershipOutcome = "Unchanged" // it was so already, of whatever version
+	MembershipStale     MembershipOutcome = "Stale"     // decided on another version of the account: that person's pass decides again
+	MembershipUnknown   MembershipOutcome = "Unknown"   // there is no such account
+	MembershipNotOurs   MembershipOutcome = "NotOurs"   // nobody owns the account: people edit it in the portal
+)
+
+// MembershipResult is what became of one person.
+type MembershipResult struct {
+	AccountID string
+	Outcome   MembershipOutcome
+	Revision  int64 // the account's now; 0 for one that is unknown
+}
+
 // Removals counts what the deprovisioning guard budgets.
 type Removals struct {
-	Removed int // distinct accounts deactivated, released, deleted or stripped of ROLE_MANAGER by the operator in the window
-	Managed int // SCIM-managed accounts that are active now, plus Removed
+	Pools   map[string]PoolRemovals // by portal id; without the default pool, which nobody leaves
+	Removed int                     // distinct accounts deactivated, released, deleted or stripped of ROLE_MANAGER by the operator in the window
+	Managed int                     // SCIM-managed accounts that are active now, plus Removed
+}
+
+// PoolRemovals counts memberships of one pool that owners granted.
+type PoolRemovals struct {
+	Removed int // distinct active people whom the operator took out of it in the window, and who kept their account
+	Members int // people who are in it now
 }
 
 // Accounts writes accounts. Every method may be repeated: the portal compares before it writes. What was decided on another
@@ -236,20 +301,26 @@ type Accounts interface {
 	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
 	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
-	// MarkHeld shows people that the deprovisioning guard holds the removal of owner's account; "" clears the mark, and so
-	// does every PutAccount and ReleaseAccount of the owner. Without an account it does nothing.
-	MarkHeld(ctx context.Context, owner Owner, what Removal) error
+	// MarkHeld keeps, and shows people, that a removal of owner's account is held or was dropped;
+	// nil clears the mark, and so does every ReleaseAccount and every PutAccount of the owner that
+	// does not keep it. Without an account it does nothing.
+	MarkHeld(ctx context.Context, owner Owner, m *Mark) error
 }
 
 // Pools writes pools. Every method may be repeated.
 type Pools interface {
 	PutPool(ctx context.Context, w PoolWrite) (*Pool, error)
-	// ReleasePool ends the ownership of ownerUID. remove also takes back what the owner gave: the pool, if the owner created it,
-	// and otherwise the roles that it gave to it.
+	// PutMemberships puts people into the pool of ownerUID and takes people out of it: up to
+	// MaxMemberships items, in one transaction, with a result for each in their order. Roles change
+	// with it. It never overwrites what was not seen: an item that was decided on another version
+	// of the account is Stale and left to that person's next write. Without a pool it is refused
+	// with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
+	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite) ([]MembershipResult, error)
+	// ReleasePool ends the ownership of ownerUID. remove also takes back what the owner gave: the
+	// pool, if the owner created it, and otherwise the roles that it gave to it.
 	ReleasePool(ctx context.Context, ownerUID string, remove bool) error
-	// MarkPoolHeld shows people that the guard holds a change of the owner's pool. Every PutPool and ReleasePool of the owner
-	// clears the mark. Without a pool it does nothing.
-	MarkPoolHeld(ctx context.Context, h PoolHold) error
+	// MarkPoolHeld is MarkHeld for the owner's pool.
+	MarkPoolHeld(ctx context.Context, owner Owner, m *Mark) error
 }
 
 // Reader lists what the portal holds, by keyset pages, and follows its changes.
@@ -270,10 +341,14 @@ type Identity interface {
 	Configuration(ctx context.Context) (*Configuration, error)
 	// PutLoginMethods replaces the login methods in the name of a declared configuration; managedElsewhere says whose. Empty hands them back to the page and changes nothing else.
 	PutLoginMethods(ctx context.Context, m LoginMethods, managedElsewhere string) (*Configuration, error)
-	// Bind claims the portal for one operator and provider, atomically. Bound to another: OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED, naming the first.
-	// It also makes this client's process the one that leads: writes of accounts and pools by those before it, also late ones, are refused
-	// with STALE_LEADER from then on, and so is their Bind.
-	Bind(ctx context.Context, b Binding) error
+	// Bind claims the portal for one operator and provider, atomically. Bound to another:
+	// OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED, naming the first. The same cluster,
+	// namespace and name get the id that they had before. An operator whose Replaces is the present
+	// binding's id takes the place of the one that is bound, for the same provider, and keeps the
+	// id. It also makes this client's process the one that leads: writes of accounts and pools by
+	// those before it, also late ones, are refused with STALE_LEADER from then on, and so is their
+	// Bind.
+	Bind(ctx context.Context, b Binding) (id string, err error)
 	// Unbind gives the portal free if uid holds it.
 	Unbind(ctx context.Context, uid string) error
 	// SCIMKeys returns the digests of the keys valid now for the SCIM webhook.

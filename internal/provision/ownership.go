@@ -12,21 +12,22 @@ type Standing string
 
 const (
 	Ours      Standing = "Ours"      // owned by our UID
-	Heirs     Standing = "Heirs"     // owned by an object of our name that is another one: restored, or deleted and applied again
+	Heirs     Standing = "Heirs"     // owned by our name under this binding and another UID: restored, or deleted and applied again
 	Abandoned Standing = "Abandoned" // its owner no longer exists
 	Leavings  Standing = "Leavings"  // its owner is being deleted
 	Others    Standing = "Others"    // owned by another living object
 	Portals   Standing = "Portals"   // nobody owns it: people made it in the portal, or it was released
 )
 
-// Stand says whose a record of owner is from the point of view of me. there says whether the owner's object still exists.
+// Stand says whose a record of owner is from the point of view of me. there says whether the
+// owner's object still exists.
 func Stand(owner, me portal.Owner, there Presence) Standing {
 	switch {
 	case owner.UID == "":
 		return Portals
 	case owner.UID == me.UID:
 		return Ours
-	case owner.Name == me.Name:
+	case owner.Name == me.Name && owner.Binding == me.Binding:
 		return Heirs
 	case there == Gone:
 		return Abandoned
@@ -45,7 +46,8 @@ type Verdict struct {
 
 func adopt() Verdict { return Verdict{Adopt: true} }
 
-// AccountVerdict is the row of the ownership table for an account that bears the user name that the object holds the claim on.
+// AccountVerdict is the row of the ownership table for an account that bears the user name that the
+// object holds the claim on.
 func AccountVerdict(a *portal.Account, s Standing, policy Policy) Verdict {
 	switch {
 	case s == Ours, s == Heirs, s == Abandoned:
@@ -60,7 +62,8 @@ func AccountVerdict(a *portal.Account, s Standing, policy Policy) Verdict {
 	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still bears this user name; that person was renamed and their account follows first"}
 }
 
-// PoolVerdict is the row of the ownership table for a pool that an AgentPool wants. chosen: spec.adopt names the pool's id.
+// PoolVerdict is the row of the ownership table for a pool that an AgentPool wants. chosen:
+// spec.adopt names the pool's id.
 func PoolVerdict(p *portal.Pool, s Standing, isDefault, chosen bool) Verdict {
 	switch {
 	case p.Default && isDefault:

@@ -8,15 +8,16 @@ import (
 )
 
 func TestStand(t *testing.T) {
-	me := portal.Owner{UID: "new", Name: "ada"}
+	me := portal.Owner{UID: "new", Name: "ada", Binding: "b"}
 	for name, tc := range map[string]struct {
 		reason string
 		owner  portal.Owner
 		there  Presence
 		want   Standing
 	}{
-		"Ours":      {"Our UID owns it.", portal.Owner{UID: "new", Name: "ada"}, Present, Ours},
-		"Heirs":     {"Our name owned it under another UID: restored, or deleted and applied again.", portal.Owner{UID: "old", Name: "ada"}, Gone, Heirs},
+		"Ours":      {"Our UID owns it.", portal.Owner{UID: "new", Name: "ada", Binding: "b"}, Present, Ours},
+		"Heirs":     {"Our name owned it under another UID: restored, or deleted and applied again.", portal.Owner{UID: "old", Name: "ada", Binding: "b"}, Gone, Heirs},
+		"Elsewhere": {"Our name of another company's binding is no heir's.", portal.Owner{UID: "old", Name: "ada", Binding: "a"}, Gone, Abandoned},
 		"Abandoned": {"The owner no longer exists.", portal.Owner{UID: "x", Name: "bob"}, Gone, Abandoned},
 		"Leavings":  {"The owner is being deleted.", portal.Owner{UID: "x", Name: "bob"}, Leaving, Leavings},
 		"Others":    {"Another living object owns it.", portal.Owner{UID: "x", Name: "bob"}, Present, Others},

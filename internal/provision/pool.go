@@ -24,8 +24,8 @@ type PoolPlan struct {
 	Write   portal.PoolWrite
 	Reason  string // for Wait, and for an Update that leaves the new name for later: a condition reason of v1alpha1
 	Message string // with Reason
-	// LosesManager: the change takes ROLE_MANAGER, which was granted, from everyone in the pool; the deprovisioning guard
-	// counts them.
+	// LosesManager: the change takes ROLE_MANAGER, which was granted, from everyone in the pool;
+	// the deprovisioning guard counts them.
 	LosesManager bool
 }
 
@@ -38,7 +38,8 @@ func WantPool(p *v1alpha1.AgentPool) portal.PoolWrite {
 	}
 }
 
-// RoleNames are roles as the portal takes them, sorted. None is an empty list, and so is a list that is absent.
+// RoleNames are roles as the portal takes them, sorted. None is an empty list, and so is a list
+// that is absent.
 func RoleNames(roles []v1alpha1.Role) []string {
 	out := make([]string, len(roles))
 	for i, r := range roles {
@@ -48,7 +49,8 @@ func RoleNames(roles []v1alpha1.Role) []string {
 	return out
 }
 
-// Granted are the roles that the pool gives because its owner, or without one a person in the portal, gave them.
+// Granted are the roles that the pool gives because its owner, or without one a person in the
+// portal, gave them.
 func Granted(p *portal.Pool) []string {
 	out := []string{}
 	for _, r := range p.Roles {
@@ -93,8 +95,8 @@ func takeOverPool(want portal.PoolWrite, have *portal.Pool, owner Presence, chos
 	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
 }
 
-// updatePool plans for a pool that is ours already. What stands in the way of the new name holds up nothing else: above all,
-// roles are taken back at once.
+// updatePool plans for a pool that is ours already. What stands in the way of the new name holds up
+// nothing else: above all, roles are taken back at once.
 func updatePool(want portal.PoolWrite, have PoolFacts) PoolPlan {
 	own := have.Own
 	p := PoolPlan{Action: None, Pool: own}

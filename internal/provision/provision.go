@@ -158,9 +158,10 @@ func decidedOn(have *portal.Account, want Account) portal.AccountWrite {
 	return w
 }
 
-// GrantedRoles are those of the account's roles that it holds by a grant: through a pool that its owner put it in, to which
-// the pool's owner, or without one a person, gave them. pool returns a pool of that id or nil; what is not known counts as
-// granted. A local account was granted all that it has, by people.
+// GrantedRoles are those of the account's roles that it holds by a grant: through a pool that its
+// owner put it in, to which the pool's owner, or without one a person, gave them. pool returns a
+// pool of that id or nil; what is not known counts as granted. A local account was granted all that
+// it has, by people.
 func GrantedRoles(a *portal.Account, pool func(id string) *portal.Pool) []string {
 	if a.Owner.UID == "" {
 		return a.Roles
@@ -179,7 +180,8 @@ func GrantedRoles(a *portal.Account, pool func(id string) *portal.Pool) []string
 	return out
 }
 
-// removes says whether turning have into want takes away access or the manager role, where it was granted.
+// removes says whether turning have into want takes away access or the manager role, where it was
+// granted.
 func removes(want Account, have *portal.Account, granted []string) bool {
 	if have.Status != portal.StatusActive {
 		return false

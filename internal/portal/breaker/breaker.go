@@ -79,8 +79,8 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 }
 
 // MarkHeld implements portal.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
-	return c.call(func() error { return c.Client.MarkHeld(ctx, owner, what) })
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
+	return c.call(func() error { return c.Client.MarkHeld(ctx, owner, m) })
 }
 
 // PutPool implements portal.Pools.
@@ -89,14 +89,20 @@ func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (p *portal.Poo
 	return p, err
 }
 
+// PutMemberships implements portal.Pools.
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) (r []portal.MembershipResult, err error) {
+	err = c.call(func() error { r, err = c.Client.PutMemberships(ctx, ownerUID, items); return err })
+	return r, err
+}
+
 // ReleasePool implements portal.Pools.
 func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return c.call(func() error { return c.Client.ReleasePool(ctx, ownerUID, remove) })
 }
 
 // MarkPoolHeld implements portal.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
-	return c.call(func() error { return c.Client.MarkPoolHeld(ctx, h) })
+func (c *Client) MarkPoolHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
+	return c.call(func() error { return c.Client.MarkPoolHeld(ctx, owner, m) })
 }
 
 // Removals implements portal.Audit.

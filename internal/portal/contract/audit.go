@@ -14,7 +14,16 @@ func (p *portalTest) removals(window time.Duration) portal.Removals {
 	p.Helper()
 	r, err := p.Client.Removals(p.Context(), window)
 	p.ok(err)
+	r.Pools = nil
 	return r
+}
+
+// poolRemovals counts for one pool.
+func (p *portalTest) poolRemovals(id string, window time.Duration) portal.PoolRemovals {
+	p.Helper()
+	r, err := p.Client.Removals(p.Context(), window)
+	p.ok(err)
+	return r.Pools[id]
 }
 
 var auditTests = map[string]func(*portalTest){
@@ -32,8 +41,8 @@ var auditTests = map[string]func(*portalTest){
 			p.ok(p.Client.ReleaseAccount(p.Context(), portal.Owner{UID: "u-ada", Revision: 2}, portal.ReleaseDeactivate))
 		})
 		p.audited("a pool", 1, func() { p.putPool(team("Payments")) })
-		p.audited("a binding", 1, func() { p.ok(p.Client.Bind(p.Context(), binding("one"))) })
-		p.audited("a refused binding", 1, func() { p.refused(p.Client.Bind(p.Context(), binding("two")), portal.CodeOperatorBound) })
+		p.audited("a binding", 1, func() { p.ok(p.bind(binding("one"))) })
+		p.audited("a refused binding", 1, func() { p.refused(p.bind(binding("two")), portal.CodeOperatorBound) })
 		p.audited("a local user", 1, func() { p.local("carl") })
 		p.audited("a refused local user", 1, func() {
 			p.http(p.Keys.Manage, "POST", "/users", openapi.UserCreate{UserName: "carl@example.test"})

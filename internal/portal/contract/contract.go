@@ -50,6 +50,7 @@ func Run(t *testing.T, create func(t *testing.T) Fixture) {
 		{"Accounts", accountTests},
 		{"Owners", ownerTests},
 		{"Pools", poolTests},
+		{"Memberships", membershipTests},
 		{"Preconditions", preconditionTests},
 		{"Identity", identityTests},
 		{"Feed", feedTests},

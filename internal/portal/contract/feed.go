@@ -68,7 +68,7 @@ var feedTests = map[string]func(*portalTest){
 		if len(changes) != 1 || changes[0].Kind != portal.ChangeConfiguration || changes[0].Configuration == nil || !changes[0].Configuration.SCIMEnabled {
 			p.Errorf("configuration: %+v", changes)
 		}
-		p.ok(p.Client.Bind(p.Context(), binding("one")))
+		p.ok(p.bind(binding("one")))
 		changes, end = p.changes(end)
 		if len(changes) != 1 || changes[0].Configuration.Binding == nil {
 			p.Errorf("binding: %+v", changes)

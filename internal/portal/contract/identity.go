@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -12,6 +13,13 @@ import (
 func binding(cluster string) portal.Binding {
 	return portal.Binding{Cluster: cluster, Namespace: "demo", Name: "default", UID: "uid-" + cluster, ProviderType: "Okta",
 		ProviderName: "Demo Okta", SCIMBaseURL: "https://scim.example.test/scim/v2"}
+}
+
+func (p *portalTest) bind(b portal.Binding) error { return bindBy(p, p.Client, b) }
+
+func bindBy(p *portalTest, c portal.Client, b portal.Binding) error {
+	_, err := c.Bind(p.Context(), b)
+	return err
 }
 
 // declared are login methods as a declared configuration has them.
@@ -148,34 +156,84 @@ var identityTests = map[string]func(*portalTest){
 	},
 	"One operator binds the portal; a second is told who holds it": func(p *portalTest) {
 		first := binding("one")
-		p.ok(p.Client.Bind(p.Context(), first))
-		p.audited("binding again", 0, func() { p.ok(p.Client.Bind(p.Context(), first)) })
-		err := p.Client.Bind(p.Context(), binding("two"))
+		p.ok(p.bind(first))
+		p.audited("binding again", 0, func() { p.ok(p.bind(first)) })
+		err := p.bind(binding("two"))
 		p.refused(err, portal.CodeOperatorBound)
 		other := binding("two")
 		other.ProviderType, other.ProviderName = "EntraID", "Demo Entra"
-		err = p.Client.Bind(p.Context(), other)
+		err = p.bind(other)
 		p.refused(err, portal.CodeIDPConfigured)
 		own := first
 		own.ProviderType = "EntraID"
-		p.refused(p.Client.Bind(p.Context(), own), portal.CodeIDPConfigured)
+		p.refused(p.bind(own), portal.CodeIDPConfigured)
 		own = first
 		own.UID, own.ProviderName = "made-anew", "Renamed Okta"
-		p.ok(p.Client.Bind(p.Context(), own))
+		p.ok(p.bind(own))
 		config, err := p.Client.Configuration(p.Context())
 		p.ok(err)
+		own.ID = config.Binding.ID
 		p.equal("binding", config.Binding, &own)
 		p.ok(p.Client.Unbind(p.Context(), first.UID)) // holds it no more
-		p.refused(p.Client.Bind(p.Context(), other), portal.CodeIDPConfigured)
+		p.refused(p.bind(other), portal.CodeIDPConfigured)
 		p.ok(p.Client.Unbind(p.Context(), own.UID))
-		p.ok(p.Client.Bind(p.Context(), other))
+		p.ok(p.bind(other))
+	},
+	"A binding has an id, which an operator in the same place and one that replaces it keep": func(p *portalTest) {
+		p.scimOn()
+		bind := func(b portal.Binding) string {
+			p.Helper()
+			id, err := p.Client.Bind(p.Context(), b)
+			p.ok(err)
+			return id
+		}
+		first := bind(binding("one"))
+		if first == "" {
+			p.Fatal("the binding has no id")
+		}
+		p.equal("bound again", bind(binding("one")), first)
+		ada, pool := p.put(person("ada")), p.putPool(team("Payments"))
+		p.equal("the bindings of records", []string{ada.Owner.Binding, pool.Owner.Binding}, []string{first, first})
+
+		again := binding("one")
+		again.UID = "made-again"
+		p.ok(p.Client.Unbind(p.Context(), binding("one").UID))
+		p.equal("bound again in the same place", bind(again), first)
+
+		lost := binding("two")
+		p.refused(p.bind(lost), portal.CodeOperatorBound)
+		lost.Replaces = "another-id"
+		p.refused(p.bind(lost), portal.CodeStaleRevision)
+		lost.Replaces, lost.ProviderType = first, "EntraID"
+		p.refused(p.bind(lost), portal.CodeIDPConfigured)
+		lost.ProviderType = "Okta"
+		p.audited("the replacement", 1, func() { p.equal("replaced", bind(lost), first) })
+		p.refused(p.bind(again), portal.CodeOperatorBound)
+		config, err := p.Client.Configuration(p.Context())
+		p.ok(err)
+		if b := config.Binding; b.ID != first || b.Cluster != "two" || b.Replaces != "" {
+			p.Errorf("bound: %+v", b)
+		}
+		var trail openapi.AuditEventPage
+		p.manage("GET", "/audit-events?limit=1000", nil, &trail)
+		if !slices.ContainsFunc(trail.Items, func(e openapi.AuditEvent) bool { return e.Action == "binding.replace" && e.Outcome == "Done" }) {
+			p.Error("the audit does not tell of the replacement")
+		}
+
+		p.ok(p.Client.Unbind(p.Context(), lost.UID))
+		if other := bind(binding("three")); other == first {
+			p.Error("another operator got the id of the first")
+		}
+		p.ok(p.Client.Unbind(p.Context(), binding("three").UID))
+		lost.Replaces = ""
+		p.equal("the one that replaced it is back", bind(lost), first)
 	},
 	"Of many operators racing one binds": func(p *portalTest) {
 		const n = 12
 		errs := make([]error, n)
 		var wait sync.WaitGroup
 		for i := range n {
-			wait.Go(func() { errs[i] = p.Client.Bind(p.Context(), binding("c"+strconv.Itoa(i))) })
+			wait.Go(func() { errs[i] = p.bind(binding("c" + strconv.Itoa(i))) })
 		}
 		wait.Wait()
 		won := -1
@@ -197,7 +255,7 @@ var identityTests = map[string]func(*portalTest){
 	},
 	"The read-only reason names the provider": func(p *portalTest) {
 		p.scimOn()
-		p.ok(p.Client.Bind(p.Context(), binding("one")))
+		p.ok(p.bind(binding("one")))
 		ada := p.put(person("ada"))
 		got := p.user(ada.ID)
 		if !got.ReadOnly || !bytes.Contains([]byte(got.ReadOnlyReason), []byte("Demo Okta")) {

@@ -1,8 +1,6 @@
 package contract
 
 import (
-	"slices"
-
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
@@ -177,48 +175,66 @@ var ownerTests = map[string]func(*portalTest){
 		p.refused(p.Client.MarkWaiting(p.Context(), "no-such-account", portal.Owner{UID: "u"}), portal.CodeNotFound)
 		p.refused(p.Client.MarkWaiting(p.Context(), p.put(person("carl")).ID, portal.Owner{UID: "u"}), portal.CodeStaleRevision)
 	},
-	"A mark shows what the guard holds, until it is cleared, written over, or the owner goes": func(p *portalTest) {
+	"A mark shows what the guard holds or a person dropped, until it is cleared, written over, or the owner goes": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
 		owner := portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 1}
-		mark := func(what portal.Removal, want openapi.Removal) {
+		mark := func(m *portal.Mark) {
 			p.Helper()
-			p.ok(p.Client.MarkHeld(p.Context(), owner, what))
-			if got := p.user(ada.ID); got.Held != want {
-				p.Errorf("marked %q, it shows %q", what, got.Held)
-			}
+			p.ok(p.Client.MarkHeld(p.Context(), owner, m))
+			p.equal("the mark", p.accountNow(ada.ID).Mark, m)
 		}
-		p.audited("a mark", 1, func() { mark(portal.RemovalDeactivation, openapi.RemovalDeactivation) })
-		p.audited("the mark again", 0, func() { mark(portal.RemovalDeactivation, openapi.RemovalDeactivation) })
-		page, _, err := p.Client.Accounts(p.Context(), "", 1000)
-		p.ok(err)
-		if i := slices.IndexFunc(page, func(a portal.Account) bool { return a.ID == ada.ID }); page[i].Held != portal.RemovalDeactivation {
-			p.Errorf("the list tells %+v", page[i])
+		held := func(what portal.Removal) *portal.Mark {
+			return &portal.Mark{What: what, State: portal.MarkHeld, Decision: "d-1", At: "s-ada"}
 		}
-		var held openapi.UserPage
-		p.manage("GET", "/users?held=true", nil, &held)
-		if len(held.Items) != 1 || held.Items[0].ID != ada.ID {
-			p.Errorf("held: %+v", held.Items)
+		p.audited("a mark", 1, func() { mark(held(portal.RemovalDeactivation)) })
+		p.audited("the mark again", 0, func() { mark(held(portal.RemovalDeactivation)) })
+		var page openapi.UserPage
+		p.manage("GET", "/users?held=true", nil, &page)
+		if len(page.Items) != 1 || page.Items[0].ID != ada.ID {
+			p.Errorf("held: %+v", page.Items)
 		}
-		mark(portal.RemovalManager, openapi.RemovalManagerRole)
-		mark("", "")
-		mark(portal.RemovalDeletion, openapi.RemovalDeletion)
+		mark(held(portal.RemovalManager))
+		mark(nil)
+		dropped := held(portal.RemovalDeletion)
+		dropped.State = portal.MarkDropped
+		mark(dropped)
+		page = openapi.UserPage{}
+		p.manage("GET", "/users?held=true", nil, &page)
+		if len(page.Items) > 0 {
+			p.Errorf("what was dropped is not held: %+v", page.Items)
+		}
 		w := person("ada")
-		w.Owner.Revision = 2
-		if got := p.put(w); got.Held != "" {
-			p.Errorf("after a write: %+v", got)
-		}
-		p.refused(p.Client.MarkHeld(p.Context(), owner, portal.RemovalDeletion), portal.CodeStaleRevision)
+		w.Owner.Revision, w.DisplayName, w.KeepMark = 2, "Renamed", true
+		p.equal("after a write that keeps it", p.put(w).Mark, dropped)
+		w.KeepMark = false
+		p.equal("after a write that does not", p.put(w).Mark, (*portal.Mark)(nil))
+		p.refused(p.Client.MarkHeld(p.Context(), owner, held(portal.RemovalDeletion)), portal.CodeStaleRevision)
 		owner.Revision = 2
-		mark(portal.RemovalDeletion, openapi.RemovalDeletion)
+		p.refused(p.Client.MarkHeld(p.Context(), owner, &portal.Mark{What: portal.RemovalDeletion, State: "Undecided"}), portal.CodeInvalid)
+		p.refused(p.Client.MarkHeld(p.Context(), owner, held(portal.RemovalMembers)), portal.CodeInvalid)
+		mark(held(portal.RemovalDeletion))
 		p.ok(p.Client.ReleaseAccount(p.Context(), owner, portal.ReleaseOrphan))
-		if got := p.user(ada.ID); got.Held != "" {
-			p.Errorf("after a release: %+v", got)
-		}
-		p.ok(p.Client.MarkHeld(p.Context(), owner, portal.RemovalDeletion)) // nobody's any more
-		if got := p.user(ada.ID); got.Held != "" {
-			p.Errorf("marked without an owner: %+v", got)
-		}
+		p.equal("after a release", p.accountNow(ada.ID).Mark, (*portal.Mark)(nil))
+		p.ok(p.Client.MarkHeld(p.Context(), owner, held(portal.RemovalDeletion))) // nobody's any more
+		p.equal("marked without an owner", p.accountNow(ada.ID).Mark, (*portal.Mark)(nil))
+	},
+	"What a person dropped outlives the cluster": func(p *portalTest) {
+		p.scimOn()
+		ada, pool := p.put(person("ada")), p.putPool(team("Payments"))
+		account := &portal.Mark{What: portal.RemovalDeactivation, State: portal.MarkDropped, Decision: "d-1", At: "s-ada"}
+		change := &portal.Mark{What: portal.RemovalDeletion, State: portal.MarkDropped, Decision: "d-2", At: "team-payments"}
+		p.ok(p.Client.MarkHeld(p.Context(), ada.Owner, account))
+		p.ok(p.Client.MarkPoolHeld(p.Context(), pool.Owner, change))
+		w := person("ada")
+		w.Owner.UID, w.Adopt = "u-restored", &portal.Adopt{ID: ada.ID, OwnerUID: "u-ada"}
+		p.equal("the account of the same name", p.put(w).Mark, account)
+		t := team("Payments")
+		t.Owner.UID, t.Adopt = "o-restored", &portal.Adopt{ID: pool.ID, OwnerUID: "o-Payments"}
+		p.equal("the pool of the same name", p.putPool(t).Mark, change)
+		t.Owner = portal.Owner{UID: "o-other", Name: "other", Revision: 1}
+		t.Adopt.OwnerUID = "o-restored"
+		p.equal("the pool of another name", p.putPool(t).Mark, (*portal.Mark)(nil))
 	},
 	"The last local manager who can sign in cannot be adopted": func(p *portalTest) {
 		p.existingOn()

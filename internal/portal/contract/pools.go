@@ -158,6 +158,25 @@ var poolTests = map[string]func(*portalTest){
 		restored.Owner.UID = "o-third"
 		p.putPoolRefused(restored, portal.CodeNotFound)
 	},
+	"An adoption gives roles only to members who are wanted, in one step": func(p *portalTest) {
+		p.scimOn()
+		own := p.pool("Leads")
+		ada, bob := p.put(person("ada", own.ID)), p.put(person("bob", own.ID))
+		carl := p.local("carl", func(c *openapi.UserCreate) { c.Pools = []string{own.ID} })
+		w := team("Leads", portal.RoleManager)
+		w.Adopt = &portal.Adopt{ID: own.ID, Members: &[]string{ada.ID, "no-such-account"}}
+		p.audited("the adoption", 1, func() {
+			if got := p.putPool(w); got.Members != 2 {
+				p.Errorf("%d members, want ada and the local user", got.Members)
+			}
+		})
+		p.equal("who stays", p.user(ada.ID).Roles, []string{portal.RoleManager, portal.RoleUser})
+		p.equal("who leaves", p.user(bob.ID).Roles, []string{portal.RoleUser})
+		p.equal("a local user is people's", len(p.user(carl.ID).Pools), 2)
+		p.equal("counted for the pool", p.poolRemovals(own.ID, time.Hour), portal.PoolRemovals{Removed: 1, Members: 1})
+		p.put(person("bob", own.ID))
+		p.equal("the adoption again leaves later members", p.putPool(w).Members, 3)
+	},
 	"A pool that its owner created stays so for an owner of the same name and for one that inherits, and for no other": func(p *portalTest) {
 		p.scimOn()
 		made := p.putPool(team("Payments"))
@@ -335,47 +354,38 @@ var poolTests = map[string]func(*portalTest){
 	"A change that the guard holds is shown until the owner writes": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Managers", portal.RoleManager))
-		hold := portal.PoolHold{OwnerUID: "o-Managers", Revision: 1, What: portal.RemovalManager, At: "managers"}
-		shown := func() portal.Pool {
+		owner := pool.Owner
+		mark := func(m *portal.Mark) {
 			p.Helper()
-			all, err := p.Client.Pools(p.Context())
-			p.ok(err)
-			return all[slices.IndexFunc(all, func(one portal.Pool) bool { return one.ID == pool.ID })]
+			p.ok(p.Client.MarkPoolHeld(p.Context(), owner, m))
+			p.equal("the mark", p.poolNow(pool.ID).Mark, m)
 		}
-		mark := func(what portal.Removal, at string) {
-			p.Helper()
-			hold.What = what
-			p.ok(p.Client.MarkPoolHeld(p.Context(), hold))
-			if got := shown(); got.Held != what || got.HeldAt != at {
-				p.Errorf("marked %q, it shows %q at %q", what, got.Held, got.HeldAt)
-			}
+		held := func(what portal.Removal) *portal.Mark {
+			return &portal.Mark{What: what, State: portal.MarkHeld, Decision: "d-1", At: "managers"}
 		}
 		end, err := p.Client.Position(p.Context())
 		p.ok(err)
-		p.audited("a mark", 1, func() { mark(portal.RemovalManager, "managers") })
-		p.audited("the mark again", 0, func() { mark(portal.RemovalManager, "managers") })
+		p.audited("a mark", 1, func() { mark(held(portal.RemovalManager)) })
+		p.audited("the mark again", 0, func() { mark(held(portal.RemovalManager)) })
 		changes, _, err := p.Client.Changes(p.Context(), end, 0)
 		p.ok(err)
-		if len(changes) != 1 || changes[0].Pool == nil || changes[0].Pool.Held != portal.RemovalManager {
+		if len(changes) != 1 || changes[0].Pool == nil || changes[0].Pool.Mark.Held() != portal.RemovalManager {
 			p.Errorf("the feed tells of %+v", changes)
 		}
-		mark("", "")
-		mark(portal.RemovalDeletion, "managers")
+		mark(nil)
+		mark(held(portal.RemovalMembers))
 		w := team("Managers", portal.RoleManager)
-		w.Owner.Revision = 2
-		if got := p.putPool(w); got.Held != "" || got.HeldAt != "" {
-			p.Errorf("after a write: %+v", got)
-		}
-		p.refused(p.Client.MarkPoolHeld(p.Context(), hold), portal.CodeStaleRevision)
-		hold.Revision = 2
-		mark(portal.RemovalDeletion, "managers")
+		w.Owner.Revision, w.Description, w.KeepMark = 2, "Other", true
+		p.equal("after a write that keeps it", p.putPool(w).Mark, held(portal.RemovalMembers))
+		w.KeepMark = false
+		p.equal("after a write that does not", p.putPool(w).Mark, (*portal.Mark)(nil))
+		p.refused(p.Client.MarkPoolHeld(p.Context(), owner, held(portal.RemovalDeletion)), portal.CodeStaleRevision)
+		owner.Revision = 2
+		mark(held(portal.RemovalDeletion))
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Managers", false))
-		p.ok(p.Client.MarkPoolHeld(p.Context(), hold)) // nobody's any more
-		if got := shown(); got.Held != "" || got.HeldAt != "" {
-			p.Errorf("after a release: %+v", got)
-		}
-		hold.What = portal.RemovalDeactivation
-		p.refused(p.Client.MarkPoolHeld(p.Context(), hold), portal.CodeInvalid)
+		p.ok(p.Client.MarkPoolHeld(p.Context(), owner, held(portal.RemovalDeletion))) // nobody's any more
+		p.equal("after a release", p.poolNow(pool.ID).Mark, (*portal.Mark)(nil))
+		p.refused(p.Client.MarkPoolHeld(p.Context(), owner, held(portal.RemovalDeactivation)), portal.CodeInvalid)
 	},
 	"A pool that makes the last local manager keeps its role": func(p *portalTest) {
 		pool := p.pool("Managers", portal.RoleManager)

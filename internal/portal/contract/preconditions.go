@@ -153,7 +153,7 @@ var preconditionTests = map[string]func(*portalTest){
 	"Whoever bound last leads, and nothing of those before lands any more": func(p *portalTest) {
 		p.scimOn()
 		first, second := p.Process("first"), p.Process("second")
-		bind := func(c portal.Client) error { return c.Bind(p.Context(), binding("one")) }
+		bind := func(c portal.Client) error { return bindBy(p, c, binding("one")) }
 		put := func(c portal.Client, w portal.AccountWrite) error {
 			_, err := c.PutAccount(p.Context(), w)
 			return err
@@ -176,11 +176,15 @@ var preconditionTests = map[string]func(*portalTest){
 		for what, err := range map[string]error{
 			"account":           put(first, late),
 			"account release":   first.ReleaseAccount(p.Context(), owner, portal.ReleaseDelete),
-			"mark of a removal": first.MarkHeld(p.Context(), owner, portal.RemovalDeactivation),
+			"mark of a removal": first.MarkHeld(p.Context(), owner, &portal.Mark{What: portal.RemovalDeactivation, State: portal.MarkHeld}),
 			"mark of waiting":   first.MarkWaiting(p.Context(), p.local("carl").ID, owner),
-			"mark of a pool":    first.MarkPoolHeld(p.Context(), portal.PoolHold{OwnerUID: "o-any", What: portal.RemovalManager}),
-			"pool release":      first.ReleasePool(p.Context(), "o-any", true),
-			"binding":           bind(first),
+			"mark of a pool":    first.MarkPoolHeld(p.Context(), portal.Owner{UID: "o-any"}, &portal.Mark{What: portal.RemovalManager, State: portal.MarkHeld}),
+			"memberships": func() error {
+				_, err := first.PutMemberships(p.Context(), "o-any", nil)
+				return err
+			}(),
+			"pool release": first.ReleasePool(p.Context(), "o-any", true),
+			"binding":      bind(first),
 		} {
 			if portal.CodeOf(err) != portal.CodeStaleLeader {
 				p.Errorf("%s of the former leader: %v, want %s", what, err, portal.CodeStaleLeader)
@@ -196,12 +200,12 @@ var preconditionTests = map[string]func(*portalTest){
 	"A binding that is refused makes nobody the leader": func(p *portalTest) {
 		p.scimOn()
 		first, second := p.Process("first"), p.Process("second")
-		p.ok(first.Bind(p.Context(), binding("one")))
-		p.refused(second.Bind(p.Context(), binding("two")), portal.CodeOperatorBound)
+		p.ok(bindBy(p, first, binding("one")))
+		p.refused(bindBy(p, second, binding("two")), portal.CodeOperatorBound)
 		_, err := first.PutAccount(p.Context(), person("ada"))
 		p.ok(err)
 		p.ok(second.Unbind(p.Context(), binding("one").UID))
-		p.ok(second.Bind(p.Context(), binding("two")))
+		p.ok(bindBy(p, second, binding("two")))
 		_, err = first.PutAccount(p.Context(), person("bob"))
 		p.refused(err, portal.CodeStaleLeader)
 	},

@@ -37,9 +37,9 @@ func (p *Portal) MarkWaiting(ctx context.Context, accountID string, owner portal
 }
 
 // MarkHeld implements portal.Accounts.
-func (p *Portal) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
+func (p *Portal) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
 	return run(ctx, p, Call{Method: "MarkHeld", ID: owner.UID, Write: true}, func() error {
-		return p.Store.MarkHeld(ctx, p.operator(), owner, what)
+		return p.Store.MarkHeld(ctx, p.operator(), owner, m)
 	})
 }
 
@@ -54,6 +54,13 @@ func (p *Portal) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool,
 	})
 }
 
+// PutMemberships implements portal.Pools.
+func (p *Portal) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	return do(ctx, p, Call{Method: "PutMemberships", ID: ownerUID, Write: true}, func() ([]portal.MembershipResult, error) {
+		return p.Store.PutMemberships(ctx, p.operator(), ownerUID, items)
+	})
+}
+
 // ReleasePool implements portal.Pools.
 func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return run(ctx, p, Call{Method: "ReleasePool", ID: ownerUID, Write: true}, func() error {
@@ -62,9 +69,9 @@ func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 }
 
 // MarkPoolHeld implements portal.Pools.
-func (p *Portal) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
-	return run(ctx, p, Call{Method: "MarkPoolHeld", ID: h.OwnerUID, Write: true}, func() error {
-		return p.Store.MarkPoolHeld(ctx, p.operator(), h)
+func (p *Portal) MarkPoolHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
+	return run(ctx, p, Call{Method: "MarkPoolHeld", ID: owner.UID, Write: true}, func() error {
+		return p.Store.MarkPoolHeld(ctx, p.operator(), owner, m)
 	})
 }
 
@@ -159,8 +166,8 @@ func (p *Portal) PutLoginMethods(ctx context.Context, m portal.LoginMethods, man
 }
 
 // Bind implements portal.Identity.
-func (p *Portal) Bind(ctx context.Context, b portal.Binding) error {
-	return run(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() error { return p.Store.Bind(ctx, p.operator(), b) })
+func (p *Portal) Bind(ctx context.Context, b portal.Binding) (string, error) {
+	return do(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() (string, error) { return p.Store.Bind(ctx, p.operator(), b) })
 }
 
 // Unbind implements portal.Identity.

@@ -64,15 +64,21 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 }
 
 // MarkHeld implements portal.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) (err error) {
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) (err error) {
 	defer c.start("MarkHeld")(&err)
-	return c.to.MarkHeld(ctx, owner, what)
+	return c.to.MarkHeld(ctx, owner, m)
 }
 
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (p *portal.Pool, err error) {
 	defer c.start("PutPool")(&err)
 	return c.to.PutPool(ctx, w)
+}
+
+// PutMemberships implements portal.Pools.
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) (r []portal.MembershipResult, err error) {
+	defer c.start("PutMemberships")(&err)
+	return c.to.PutMemberships(ctx, ownerUID, items)
 }
 
 // ReleasePool implements portal.Pools.
@@ -82,9 +88,9 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 }
 
 // MarkPoolHeld implements portal.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) (err error) {
+func (c *Client) MarkPoolHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) (err error) {
 	defer c.start("MarkPoolHeld")(&err)
-	return c.to.MarkPoolHeld(ctx, h)
+	return c.to.MarkPoolHeld(ctx, owner, m)
 }
 
 // Accounts implements portal.Reader.
@@ -130,7 +136,7 @@ func (c *Client) PutLoginMethods(ctx context.Context, m portal.LoginMethods, man
 }
 
 // Bind implements portal.Identity.
-func (c *Client) Bind(ctx context.Context, b portal.Binding) (err error) {
+func (c *Client) Bind(ctx context.Context, b portal.Binding) (id string, err error) {
 	defer c.start("Bind")(&err)
 	return c.to.Bind(ctx, b)
 }

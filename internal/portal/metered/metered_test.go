@@ -23,7 +23,7 @@ func TestCallsAreMeasuredByMethodAndOutcome(t *testing.T) {
 		t.Fatalf("the error is %v", err)
 	}
 	p.Before = func(context.Context, fake.Call) error { return errors.New("refused") }
-	if err := c.Bind(t.Context(), portal.Binding{}); err == nil {
+	if _, err := c.Bind(t.Context(), portal.Binding{}); err == nil {
 		t.Fatal("no error")
 	}
 	if n := testutil.CollectAndCount(h); n != 3 {

@@ -160,6 +160,16 @@ func (m *Mirror) Configuration() *portal.Configuration {
 	return m.configuration
 }
 
+// Binding returns the id of the present binding; empty when none is known.
+func (m *Mirror) Binding() string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.configuration == nil || m.configuration.Binding == nil {
+		return ""
+	}
+	return m.configuration.Binding.ID
+}
+
 // Counts returns how many accounts there are and how many of them are local.
 func (m *Mirror) Counts() (accounts, local int) {
 	m.mu.RLock()

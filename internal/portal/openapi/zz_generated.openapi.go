@@ -62,6 +62,51 @@ func (e ManagedBy) Valid() bool {
 	}
 }
 
+// Defines values for MarkState.
+const (
+	MarkStateDropped MarkState = "Dropped"
+	MarkStateHeld    MarkState = "Held"
+)
+
+// Valid indicates whether the value is a known member of the MarkState enum.
+func (e MarkState) Valid() bool {
+	switch e {
+	case MarkStateDropped:
+		return true
+	case MarkStateHeld:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MembershipOutcome.
+const (
+	MembershipOutcomeDone      MembershipOutcome = "Done"
+	MembershipOutcomeNotOurs   MembershipOutcome = "NotOurs"
+	MembershipOutcomeStale     MembershipOutcome = "Stale"
+	MembershipOutcomeUnchanged MembershipOutcome = "Unchanged"
+	MembershipOutcomeUnknown   MembershipOutcome = "Unknown"
+)
+
+// Valid indicates whether the value is a known member of the MembershipOutcome enum.
+func (e MembershipOutcome) Valid() bool {
+	switch e {
+	case MembershipOutcomeDone:
+		return true
+	case MembershipOutcomeNotOurs:
+		return true
+	case MembershipOutcomeStale:
+		return true
+	case MembershipOutcomeUnchanged:
+		return true
+	case MembershipOutcomeUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ReleaseMode.
 const (
 	ReleaseModeDeactivate ReleaseMode = "Deactivate"
@@ -88,6 +133,7 @@ const (
 	RemovalDeactivation Removal = "Deactivation"
 	RemovalDeletion     Removal = "Deletion"
 	RemovalManagerRole  Removal = "ManagerRole"
+	RemovalMembers      Removal = "Members"
 )
 
 // Valid indicates whether the value is a known member of the Removal enum.
@@ -98,6 +144,8 @@ func (e Removal) Valid() bool {
 	case RemovalDeletion:
 		return true
 	case RemovalManagerRole:
+		return true
+	case RemovalMembers:
 		return true
 	default:
 		return false
@@ -200,8 +248,11 @@ type Adopt struct {
 	ID string `json:"id"`
 
 	// Inherit the new owner counts as the one that created the pool, if the present one does
-	Inherit  bool   `json:"inherit,omitempty"`
-	OwnerUID string `json:"ownerUid"`
+	Inherit bool `json:"inherit,omitempty"`
+
+	// Members of a pool: the users who stay in it, of those who have an owner; absent: all stay
+	Members  *[]string `json:"members,omitempty"`
+	OwnerUID string    `json:"ownerUid"`
 }
 
 // AuditChange defines model for AuditChange.
@@ -242,15 +293,26 @@ type AuditEventPage struct {
 
 // Binding defines model for Binding.
 type Binding struct {
-	Cluster      string `json:"cluster"`
+	Cluster string `json:"cluster"`
+
+	// ID made by the portal; ignored when written
+	ID           string `json:"id,omitempty"`
 	Name         string `json:"name"`
 	Namespace    string `json:"namespace"`
 	ProviderName string `json:"providerName,omitempty"`
 
 	// ProviderType Okta, EntraID or Other
 	ProviderType string `json:"providerType"`
-	SCIMBaseURL  string `json:"scimBaseUrl,omitempty"`
-	UID          string `json:"uid"`
+
+	// Replaces written only: the id of the present binding, whose operator is replaced
+	Replaces    string `json:"replaces,omitempty"`
+	SCIMBaseURL string `json:"scimBaseUrl,omitempty"`
+	UID         string `json:"uid"`
+}
+
+// BindingID defines model for BindingID.
+type BindingID struct {
+	ID string `json:"id"`
 }
 
 // Change defines model for Change.
@@ -282,9 +344,9 @@ type Error struct {
 
 // HeldMark defines model for HeldMark.
 type HeldMark struct {
-	// Held what a removal takes from a person
-	Held     Removal `json:"held,omitempty"`
-	Revision int64   `json:"revision"`
+	// Mark absent clears it
+	Mark     *Mark `json:"mark,omitempty"`
+	Revision int64 `json:"revision"`
 }
 
 // IdentityConfiguration defines model for IdentityConfiguration.
@@ -336,6 +398,56 @@ type LoginMethodsProvision struct {
 // ManagedBy defines model for ManagedBy.
 type ManagedBy string
 
+// Mark a removal that is wanted and not carried out
+type Mark struct {
+	// At name of the object where a person decides, or decided
+	At string `json:"at,omitempty"`
+
+	// Decision id of the decision about it
+	Decision string `json:"decision,omitempty"`
+
+	// State Held: nobody decided; Dropped: a person decided that it is not carried out
+	State MarkState `json:"state"`
+
+	// What what a removal takes from a person
+	What Removal `json:"what"`
+}
+
+// MarkState Held: nobody decided; Dropped: a person decided that it is not carried out
+type MarkState string
+
+// MembershipItem defines model for MembershipItem.
+type MembershipItem struct {
+	// IfRevision of the user that this was decided on
+	IfRevision int64 `json:"ifRevision"`
+
+	// In true: in the pool; false: out of it
+	In     bool   `json:"in"`
+	UserID string `json:"userId"`
+}
+
+// MembershipOutcome defines model for MembershipOutcome.
+type MembershipOutcome string
+
+// MembershipResult defines model for MembershipResult.
+type MembershipResult struct {
+	Outcome MembershipOutcome `json:"outcome"`
+
+	// Revision the user's now; 0 for one that is unknown
+	Revision int64  `json:"revision"`
+	UserID   string `json:"userId"`
+}
+
+// MembershipResults defines model for MembershipResults.
+type MembershipResults struct {
+	Items []MembershipResult `json:"items"`
+}
+
+// MembershipsProvision defines model for MembershipsProvision.
+type MembershipsProvision struct {
+	Items []MembershipItem `json:"items"`
+}
+
 // MigrationReport Each list holds the first 1000 in order of user name; the counts are complete.
 type MigrationReport struct {
 	// LosingManager those waiting who hold ROLE_MANAGER now, locally
@@ -356,6 +468,9 @@ type MigrationReport struct {
 
 // Owner the Kubernetes object that alone may change the record
 type Owner struct {
+	// Binding id of the binding under which it was written last
+	Binding string `json:"binding,omitempty"`
+
 	// Name the object's name, which survives backup and restore; a ScimUser's is its SCIM id
 	Name string `json:"name"`
 
@@ -373,14 +488,9 @@ type Pool struct {
 	Description string    `json:"description"`
 
 	// HandedOver a manager allowed an AgentPool of this name to adopt it
-	HandedOver bool `json:"handedOver"`
-
-	// Held what a removal takes from a person
-	Held Removal `json:"held,omitempty"`
-
-	// HeldAt name of the AgentPool where a person releases or drops what is held
-	HeldAt      string `json:"heldAt,omitempty"`
+	HandedOver  bool   `json:"handedOver"`
 	ID          string `json:"id"`
+	Mark        *Mark  `json:"mark,omitempty"`
 	MemberCount int    `json:"memberCount"`
 	Name        string `json:"name"`
 	Owner       *Owner `json:"owner,omitempty"`
@@ -401,16 +511,6 @@ type PoolCreate struct {
 	Description string   `json:"description,omitempty"`
 	Name        string   `json:"name"`
 	Roles       []string `json:"roles,omitempty"`
-}
-
-// PoolHeldMark defines model for PoolHeldMark.
-type PoolHeldMark struct {
-	// Held what a removal takes from a person
-	Held Removal `json:"held,omitempty"`
-
-	// HeldAt name of the AgentPool where a person releases or drops it
-	HeldAt   string `json:"heldAt,omitempty"`
-	Revision int64  `json:"revision"`
 }
 
 // PoolList defines model for PoolList.
@@ -435,9 +535,12 @@ type PoolProvision struct {
 	// Default the owner rules the default pool, and no other; the name is ignored
 	Default     bool   `json:"default,omitempty"`
 	Description string `json:"description,omitempty"`
-	Name        string `json:"name"`
-	OwnerName   string `json:"ownerName"`
-	Revision    int64  `json:"revision"`
+
+	// KeepMark this write neither carries out nor takes back what the mark is about
+	KeepMark  bool   `json:"keepMark,omitempty"`
+	Name      string `json:"name"`
+	OwnerName string `json:"ownerName"`
+	Revision  int64  `json:"revision"`
 
 	// Roles all that the pool gives
 	Roles []string `json:"roles"`
@@ -455,6 +558,17 @@ type PoolRelease struct {
 	Remove bool `json:"remove"`
 }
 
+// PoolRemovals defines model for PoolRemovals.
+type PoolRemovals struct {
+	ID string `json:"id"`
+
+	// Members users whom their owners put in it
+	Members int `json:"members"`
+
+	// Removed active users whom the operator took out of it in the window
+	Removed int `json:"removed"`
+}
+
 // ReleaseMode defines model for ReleaseMode.
 type ReleaseMode string
 
@@ -464,7 +578,10 @@ type Removal string
 // Removals defines model for Removals.
 type Removals struct {
 	Managed int `json:"managed"`
-	Removed int `json:"removed"`
+
+	// Pools all but the default pool
+	Pools   []PoolRemovals `json:"pools"`
+	Removed int            `json:"removed"`
 }
 
 // Role defines model for Role.
@@ -526,13 +643,11 @@ type User struct {
 	GivenName   string   `json:"givenName"`
 
 	// HandedOver a manager allowed this one local user to be adopted
-	HandedOver bool `json:"handedOver"`
-
-	// Held what a removal takes from a person
-	Held         Removal    `json:"held,omitempty"`
+	HandedOver   bool       `json:"handedOver"`
 	ID           string     `json:"id"`
 	LastSignInAt *time.Time `json:"lastSignInAt,omitempty"`
 	ManagedBy    ManagedBy  `json:"managedBy"`
+	Mark         *Mark      `json:"mark,omitempty"`
 	Owner        *Owner     `json:"owner,omitempty"`
 	Pools        []PoolRef  `json:"pools"`
 
@@ -591,17 +706,20 @@ type UserPatch struct {
 
 // UserProvision defines model for UserProvision.
 type UserProvision struct {
-	Active      bool     `json:"active"`
-	Adopt       *Adopt   `json:"adopt,omitempty"`
-	DisplayName string   `json:"displayName,omitempty"`
-	Email       string   `json:"email,omitempty"`
-	ExternalID  string   `json:"externalId,omitempty"`
-	FamilyName  string   `json:"familyName,omitempty"`
-	GivenName   string   `json:"givenName,omitempty"`
-	OwnerName   string   `json:"ownerName"`
-	Pools       []string `json:"pools"`
-	Revision    int64    `json:"revision"`
-	UserName    string   `json:"userName"`
+	Active      bool   `json:"active"`
+	Adopt       *Adopt `json:"adopt,omitempty"`
+	DisplayName string `json:"displayName,omitempty"`
+	Email       string `json:"email,omitempty"`
+	ExternalID  string `json:"externalId,omitempty"`
+	FamilyName  string `json:"familyName,omitempty"`
+	GivenName   string `json:"givenName,omitempty"`
+
+	// KeepMark this write neither carries out nor takes back what the mark is about
+	KeepMark  bool     `json:"keepMark,omitempty"`
+	OwnerName string   `json:"ownerName"`
+	Pools     []string `json:"pools"`
+	Revision  int64    `json:"revision"`
+	UserName  string   `json:"userName"`
 }
 
 // UserRelease defines model for UserRelease.
@@ -764,7 +882,10 @@ type ProvisionLoginMethodsJSONRequestBody = LoginMethodsProvision
 type ProvisionPoolJSONRequestBody = PoolProvision
 
 // MarkPoolHeldJSONRequestBody defines body for MarkPoolHeld for application/json ContentType.
-type MarkPoolHeldJSONRequestBody = PoolHeldMark
+type MarkPoolHeldJSONRequestBody = HeldMark
+
+// ProvisionMembershipsJSONRequestBody defines body for ProvisionMemberships for application/json ContentType.
+type ProvisionMembershipsJSONRequestBody = MembershipsProvision
 
 // ReleasePoolJSONRequestBody defines body for ReleasePool for application/json ContentType.
 type ReleasePoolJSONRequestBody = PoolRelease
@@ -989,12 +1110,18 @@ type ClientInterface interface {
 
 	// BindWithBody Claim the portal for one operator and one identity provider, and lead
 	//
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Bind Claim the portal for one operator and one identity provider, and lead
+	//
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1039,7 +1166,7 @@ type ClientInterface interface {
 
 	// MarkPoolHeldWithBody Show that the deprovisioning guard holds a change of an owner's pool
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1048,12 +1175,34 @@ type ClientInterface interface {
 
 	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 	MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProvisionMembershipsWithBody Put people into an owner's pool and take people out of it
+	//
+	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+	ProvisionMembershipsWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	//
+	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+	ProvisionMemberships(ctx context.Context, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ReleasePoolWithBody End the ownership of a pool; without a pool it does nothing
 	//
@@ -1105,7 +1254,7 @@ type ClientInterface interface {
 
 	// MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1114,7 +1263,7 @@ type ClientInterface interface {
 
 	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1510,6 +1659,9 @@ func (c *Client) Unbind(ctx context.Context, params *UnbindParams, reqEditors ..
 
 // BindWithBody Claim the portal for one operator and one identity provider, and lead
 //
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /provisioning/binding (the `Bind` operationId).
@@ -1526,6 +1678,9 @@ func (c *Client) BindWithBody(ctx context.Context, contentType string, body io.R
 }
 
 // Bind Claim the portal for one operator and one identity provider, and lead
+//
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1620,7 +1775,7 @@ func (c *Client) ProvisionPool(ctx context.Context, ownerUID OwnerUID, params *P
 
 // MarkPoolHeldWithBody Show that the deprovisioning guard holds a change of an owner's pool
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1639,13 +1794,55 @@ func (c *Client) MarkPoolHeldWithBody(ctx context.Context, ownerUID OwnerUID, co
 
 // MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 func (c *Client) MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewMarkPoolHeldRequest(c.Server, ownerUID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProvisionMembershipsWithBody Put people into an owner's pool and take people out of it
+//
+// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. Refused as a whole for the default pool and for an owner without a pool.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+func (c *Client) ProvisionMembershipsWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionMembershipsRequestWithBody(c.Server, ownerUID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProvisionMemberships Put people into an owner's pool and take people out of it
+//
+// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. Refused as a whole for the default pool and for an owner without a pool.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+func (c *Client) ProvisionMemberships(ctx context.Context, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionMembershipsRequest(c.Server, ownerUID, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1766,7 +1963,7 @@ func (c *Client) ProvisionUser(ctx context.Context, ownerUID OwnerUID, params *P
 
 // MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1785,7 +1982,7 @@ func (c *Client) MarkHeldWithBody(ctx context.Context, ownerUID OwnerUID, conten
 
 // MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2881,6 +3078,53 @@ func NewMarkPoolHeldRequestWithBody(server string, ownerUID OwnerUID, contentTyp
 	return req, nil
 }
 
+// NewProvisionMembershipsRequest calls the generic ProvisionMemberships builder with application/json body
+func NewProvisionMembershipsRequest(server string, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewProvisionMembershipsRequestWithBody(server, ownerUID, "application/json", bodyReader)
+}
+
+// NewProvisionMembershipsRequestWithBody constructs an http.Request for the ProvisionMemberships method, with any body, and a specified content type
+func NewProvisionMembershipsRequestWithBody(server string, ownerUID OwnerUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "ownerUid", ownerUID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/provisioning/pools/%s/members", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewReleasePoolRequest calls the generic ReleasePool builder with application/json body
 func NewReleasePoolRequest(server string, ownerUID OwnerUID, body ReleasePoolJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -3773,12 +4017,18 @@ type ClientWithResponsesInterface interface {
 
 	// BindWithBodyWithResponse Claim the portal for one operator and one identity provider, and lead
 	//
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindResponse, error)
 
 	// BindWithResponse Claim the portal for one operator and one identity provider, and lead
+	//
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3823,7 +4073,7 @@ type ClientWithResponsesInterface interface {
 
 	// MarkPoolHeldWithBodyWithResponse Show that the deprovisioning guard holds a change of an owner's pool
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3832,12 +4082,34 @@ type ClientWithResponsesInterface interface {
 
 	// MarkPoolHeldWithResponse Show that the deprovisioning guard holds a change of an owner's pool
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 	MarkPoolHeldWithResponse(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkPoolHeldResponse, error)
+
+	// ProvisionMembershipsWithBodyWithResponse Put people into an owner's pool and take people out of it
+	//
+	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+	ProvisionMembershipsWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error)
+
+	// ProvisionMembershipsWithResponse Put people into an owner's pool and take people out of it
+	//
+	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+	ProvisionMembershipsWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error)
 
 	// ReleasePoolWithBodyWithResponse End the ownership of a pool; without a pool it does nothing
 	//
@@ -3893,7 +4165,7 @@ type ClientWithResponsesInterface interface {
 
 	// MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3902,7 +4174,7 @@ type ClientWithResponsesInterface interface {
 
 	// MarkHeldWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 	//
-	// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4483,6 +4755,8 @@ type BindResponseDefaultHeaders struct {
 type BindResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *BindingID
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Refused
 	// HeadersDefault the parsed response headers for an HTTP default response
@@ -4607,6 +4881,38 @@ func (r MarkPoolHeldResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r MarkPoolHeldResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ProvisionMembershipsResponseDefaultHeaders the declared response headers of an HTTP default response for ProvisionMemberships
+type ProvisionMembershipsResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ProvisionMembershipsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *MembershipResults
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ProvisionMembershipsResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r ProvisionMembershipsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ProvisionMembershipsResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -5303,6 +5609,9 @@ func (c *ClientWithResponses) UnbindWithResponse(ctx context.Context, params *Un
 
 // BindWithBodyWithResponse Claim the portal for one operator and one identity provider, and lead
 //
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /provisioning/binding (the `Bind` operationId).
@@ -5315,6 +5624,9 @@ func (c *ClientWithResponses) BindWithBodyWithResponse(ctx context.Context, cont
 }
 
 // BindWithResponse Claim the portal for one operator and one identity provider, and lead
+//
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
+// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5389,7 +5701,7 @@ func (c *ClientWithResponses) ProvisionPoolWithResponse(ctx context.Context, own
 
 // MarkPoolHeldWithBodyWithResponse Show that the deprovisioning guard holds a change of an owner's pool
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5404,7 +5716,7 @@ func (c *ClientWithResponses) MarkPoolHeldWithBodyWithResponse(ctx context.Conte
 
 // MarkPoolHeldWithResponse Show that the deprovisioning guard holds a change of an owner's pool
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without a pool it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5415,6 +5727,40 @@ func (c *ClientWithResponses) MarkPoolHeldWithResponse(ctx context.Context, owne
 		return nil, err
 	}
 	return ParseMarkPoolHeldResponse(rsp)
+}
+
+// ProvisionMembershipsWithBodyWithResponse Put people into an owner's pool and take people out of it
+//
+// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. Refused as a whole for the default pool and for an owner without a pool.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+func (c *ClientWithResponses) ProvisionMembershipsWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error) {
+	rsp, err := c.ProvisionMembershipsWithBody(ctx, ownerUID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProvisionMembershipsResponse(rsp)
+}
+
+// ProvisionMembershipsWithResponse Put people into an owner's pool and take people out of it
+//
+// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
+// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. Refused as a whole for the default pool and for an owner without a pool.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
+func (c *ClientWithResponses) ProvisionMembershipsWithResponse(ctx context.Context, ownerUID OwnerUID, body ProvisionMembershipsJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error) {
+	rsp, err := c.ProvisionMemberships(ctx, ownerUID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProvisionMembershipsResponse(rsp)
 }
 
 // ReleasePoolWithBodyWithResponse End the ownership of a pool; without a pool it does nothing
@@ -5507,7 +5853,7 @@ func (c *ClientWithResponses) ProvisionUserWithResponse(ctx context.Context, own
 
 // MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5522,7 +5868,7 @@ func (c *ClientWithResponses) MarkHeldWithBodyWithResponse(ctx context.Context, 
 
 // MarkHeldWithResponse Show that the deprovisioning guard holds the removal of an owner's account
 //
-// Without held the mark is cleared; so it is by every other write of the owner. Without an account it does nothing.
+// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6391,8 +6737,12 @@ func ParseBindResponse(rsp *http.Response) (*BindResponse, error) {
 	}
 
 	switch {
-	case rsp.StatusCode == 204:
-		break // No content-type
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest BindingID
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Refused
@@ -6560,6 +6910,52 @@ func ParseMarkPoolHeldResponse(rsp *http.Response) (*MarkPoolHeldResponse, error
 	switch {
 	case true:
 		var headers MarkPoolHeldResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseProvisionMembershipsResponse parses an HTTP response from a ProvisionMembershipsWithResponse call
+func ParseProvisionMembershipsResponse(rsp *http.Response) (*ProvisionMembershipsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ProvisionMembershipsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest MembershipResults
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ProvisionMembershipsResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -7247,6 +7643,9 @@ type ServerInterface interface {
 	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
 	// (PUT /provisioning/pools/{ownerUid}/held)
 	MarkPoolHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
+	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	// (PUT /provisioning/pools/{ownerUid}/members)
+	ProvisionMemberships(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
@@ -7878,6 +8277,32 @@ func (siw *ServerInterfaceWrapper) MarkPoolHeld(w http.ResponseWriter, r *http.R
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.MarkPoolHeld(w, r, ownerUID)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProvisionMemberships operation middleware
+func (siw *ServerInterfaceWrapper) ProvisionMemberships(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "ownerUid" -------------
+	var ownerUID OwnerUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ownerUid", r.PathValue("ownerUid"), &ownerUID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ownerUid", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProvisionMemberships(w, r, ownerUID)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -8542,6 +8967,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/users/{ownerUid}/held", wrapper.MarkHeld)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/waiting/{accountId}", wrapper.MarkWaiting)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}", wrapper.ProvisionPool)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/members", wrapper.ProvisionMemberships)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/release", wrapper.ReleasePool)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/pools/{ownerUid}/held", wrapper.MarkPoolHeld)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/provisioning/binding", wrapper.Unbind)
@@ -9162,12 +9588,18 @@ type BindResponseObject interface {
 	VisitBindResponse(w http.ResponseWriter) error
 }
 
-type Bind204Response struct {
-}
+type Bind200JSONResponse BindingID
 
-func (response Bind204Response) VisitBindResponse(w http.ResponseWriter) error {
-	w.WriteHeader(204)
-	return nil
+func (response Bind200JSONResponse) VisitBindResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type BinddefaultJSONResponse struct {
@@ -9301,6 +9733,48 @@ type MarkPoolHelddefaultJSONResponse struct {
 }
 
 func (response MarkPoolHelddefaultJSONResponse) VisitMarkPoolHeldResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProvisionMembershipsRequestObject struct {
+	OwnerUID OwnerUID `json:"ownerUid"`
+	Body     *ProvisionMembershipsJSONRequestBody
+}
+
+type ProvisionMembershipsResponseObject interface {
+	VisitProvisionMembershipsResponse(w http.ResponseWriter) error
+}
+
+type ProvisionMemberships200JSONResponse MembershipResults
+
+func (response ProvisionMemberships200JSONResponse) VisitProvisionMembershipsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProvisionMembershipsdefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response ProvisionMembershipsdefaultJSONResponse) VisitProvisionMembershipsResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9883,6 +10357,9 @@ type StrictServerInterface interface {
 	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
 	// (PUT /provisioning/pools/{ownerUid}/held)
 	MarkPoolHeld(ctx context.Context, request MarkPoolHeldRequestObject) (MarkPoolHeldResponseObject, error)
+	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	// (PUT /provisioning/pools/{ownerUid}/members)
+	ProvisionMemberships(ctx context.Context, request ProvisionMembershipsRequestObject) (ProvisionMembershipsResponseObject, error)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(ctx context.Context, request ReleasePoolRequestObject) (ReleasePoolResponseObject, error)
@@ -10467,6 +10944,39 @@ func (sh *strictHandler) MarkPoolHeld(w http.ResponseWriter, r *http.Request, ow
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(MarkPoolHeldResponseObject); ok {
 		if err := validResponse.VisitMarkPoolHeldResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProvisionMemberships operation middleware
+func (sh *strictHandler) ProvisionMemberships(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID) {
+	var request ProvisionMembershipsRequestObject
+
+	request.OwnerUID = ownerUID
+
+	var body ProvisionMembershipsJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProvisionMemberships(ctx, request.(ProvisionMembershipsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProvisionMemberships")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProvisionMembershipsResponseObject); ok {
+		if err := validResponse.VisitProvisionMembershipsResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -13,7 +13,7 @@ import (
 func (c *Client) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal.Account, error) {
 	body := openapi.UserProvision{
 		OwnerName: w.Owner.Name, Revision: w.Owner.Revision, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName,
-		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools),
+		FamilyName: w.FamilyName, Email: w.Email, ExternalID: w.ExternalID, Active: w.Active, Pools: list(w.Pools), KeepMark: w.KeepMark,
 	}
 	if w.Adopt != nil {
 		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit}
@@ -44,17 +44,17 @@ func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portal
 }
 
 // MarkHeld implements portal.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, what portal.Removal) error {
+func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
 	return c.call(ctx, "mark account as held", 0, nil, func(ctx context.Context) (*http.Response, error) {
-		return c.api.MarkHeld(ctx, owner.UID, openapi.HeldMark{Revision: owner.Revision, Held: openapi.Removal(what)})
+		return c.api.MarkHeld(ctx, owner.UID, openapi.HeldMark{Revision: owner.Revision, Mark: markOf(m)})
 	})
 }
 
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
-	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles)}
+	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), KeepMark: w.KeepMark}
 	if w.Adopt != nil {
-		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit}
+		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit, Members: w.Adopt.Members}
 	}
 	var wire openapi.Pool
 	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {
@@ -66,6 +66,26 @@ func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool,
 	return pool(&wire), nil
 }
 
+// PutMemberships implements portal.Pools.
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	body := openapi.MembershipsProvision{Items: make([]openapi.MembershipItem, len(items))}
+	for i, item := range items {
+		body.Items[i] = openapi.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.In}
+	}
+	var wire openapi.MembershipResults
+	err := c.call(ctx, "put memberships", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.ProvisionMemberships(ctx, ownerUID, body)
+	})
+	if err != nil {
+		return nil, err
+	}
+	results := make([]portal.MembershipResult, len(wire.Items))
+	for i, r := range wire.Items {
+		results[i] = portal.MembershipResult{AccountID: r.UserID, Outcome: portal.MembershipOutcome(r.Outcome), Revision: r.Revision}
+	}
+	return results, nil
+}
+
 // ReleasePool implements portal.Pools.
 func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return c.call(ctx, "release pool", 0, nil, func(ctx context.Context) (*http.Response, error) {
@@ -74,9 +94,9 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) 
 }
 
 // MarkPoolHeld implements portal.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, h portal.PoolHold) error {
+func (c *Client) MarkPoolHeld(ctx context.Context, owner portal.Owner, m *portal.Mark) error {
 	return c.call(ctx, "mark pool as held", 0, nil, func(ctx context.Context) (*http.Response, error) {
-		return c.api.MarkPoolHeld(ctx, h.OwnerUID, openapi.PoolHeldMark{Revision: h.Revision, Held: openapi.Removal(h.What), HeldAt: h.At})
+		return c.api.MarkPoolHeld(ctx, owner.UID, openapi.HeldMark{Revision: owner.Revision, Mark: markOf(m)})
 	})
 }
 
@@ -192,11 +212,13 @@ func (c *Client) PutLoginMethods(ctx context.Context, m portal.LoginMethods, man
 }
 
 // Bind implements portal.Identity.
-func (c *Client) Bind(ctx context.Context, b portal.Binding) error {
-	return c.call(ctx, "bind the portal", 0, nil, func(ctx context.Context) (*http.Response, error) {
-		return c.api.Bind(ctx, openapi.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+func (c *Client) Bind(ctx context.Context, b portal.Binding) (string, error) {
+	var wire openapi.BindingID
+	err := c.call(ctx, "bind the portal", 0, &wire, func(ctx context.Context) (*http.Response, error) {
+		return c.api.Bind(ctx, openapi.Binding{Replaces: b.Replaces, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
 			ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL})
 	})
+	return wire.ID, err
 }
 
 // Unbind implements portal.Identity.
@@ -229,5 +251,12 @@ func (c *Client) Removals(ctx context.Context, window time.Duration) (portal.Rem
 	err := c.call(ctx, "count removals", 0, &wire, func(ctx context.Context) (*http.Response, error) {
 		return c.api.GetRemovals(ctx, &openapi.GetRemovalsParams{WindowSeconds: seconds})
 	})
-	return portal.Removals{Removed: wire.Removed, Managed: wire.Managed}, err
+	if err != nil {
+		return portal.Removals{}, err
+	}
+	r := portal.Removals{Removed: wire.Removed, Managed: wire.Managed, Pools: make(map[string]portal.PoolRemovals, len(wire.Pools))}
+	for _, p := range wire.Pools {
+		r.Pools[p.ID] = portal.PoolRemovals{Removed: p.Removed, Members: p.Members}
+	}
+	return r, nil
 }

@@ -14,7 +14,7 @@ import (
 func account(u *openapi.User) *portal.Account {
 	a := &portal.Account{
 		ID: u.ID, UserName: u.UserName, DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName, Email: u.Email,
-		ExternalID: u.ExternalID, Status: shared(portal.Status(u.Status)), ManagedBy: shared(portal.ManagedBy(u.ManagedBy)), HandedOver: u.HandedOver, Held: shared(portal.Removal(u.Held)),
+		ExternalID: u.ExternalID, Status: shared(portal.Status(u.Status)), ManagedBy: shared(portal.ManagedBy(u.ManagedBy)), HandedOver: u.HandedOver, Mark: mark(u.Mark),
 		DeactivatedBy: shared(portal.ManagedBy(u.DeactivatedBy)), Pools: make([]string, len(u.Pools)), Roles: make([]string, len(u.Roles)), Revision: u.Revision,
 	}
 	if a.Email == a.UserName {
@@ -49,11 +49,25 @@ func sharedSet(values []string) []string {
 	return out
 }
 
+func mark(m *openapi.Mark) *portal.Mark {
+	if m == nil {
+		return nil
+	}
+	return &portal.Mark{What: portal.Removal(m.What), State: portal.MarkState(m.State), Decision: m.Decision, At: m.At}
+}
+
+func markOf(m *portal.Mark) *openapi.Mark {
+	if m == nil {
+		return nil
+	}
+	return &openapi.Mark{What: openapi.Removal(m.What), State: openapi.MarkState(m.State), Decision: m.Decision, At: m.At}
+}
+
 func owner(o *openapi.Owner) portal.Owner {
 	if o == nil {
 		return portal.Owner{}
 	}
-	return portal.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision}
+	return portal.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision, Binding: shared(o.Binding)}
 }
 
 // shared is one copy of a text, for as long as somebody bears it.
@@ -69,7 +83,7 @@ func pool(p *openapi.Pool) *portal.Pool {
 	slices.Sort(roles)
 	return &portal.Pool{ID: p.ID, Name: p.Name, Description: p.Description, Roles: roles, Ungranted: sharedSet(p.Ungranted),
 		Default: p.Default, Owner: owner(p.Owner), Created: p.Created, HandedOver: p.HandedOver,
-		Held: portal.Removal(p.Held), HeldAt: p.HeldAt, Members: p.MemberCount, Revision: p.Revision}
+		Mark: mark(p.Mark), Members: p.MemberCount, Revision: p.Revision}
 }
 
 func configuration(c *openapi.IdentityConfiguration) *portal.Configuration {
@@ -82,7 +96,7 @@ func configuration(c *openapi.IdentityConfiguration) *portal.Configuration {
 		ManagedElsewhere: c.ManagedElsewhere, Revision: c.Revision,
 	}
 	if b := c.Binding; b != nil {
-		f.Binding = &portal.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+		f.Binding = &portal.Binding{ID: b.ID, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
 			ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL}
 	}
 	return f

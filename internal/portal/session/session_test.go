@@ -47,6 +47,9 @@ func (e *empty) Position(context.Context) (portal.Position, error) {
 func (e *empty) Configuration(context.Context) (*portal.Configuration, error) {
 	return &portal.Configuration{Revision: 1}, e.err()
 }
+func (e *empty) PutMemberships(context.Context, string, []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	return nil, e.err()
+}
 func (e *empty) ReleasePool(context.Context, string, bool) error { return e.err() }
 func (e *empty) Changes(ctx context.Context, p portal.Position, wait time.Duration) ([]portal.Change, portal.Position, error) {
 	if err := e.err(); err != nil {

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"lightrun.com/scim-operator/internal/portal"
@@ -17,7 +19,7 @@ func (s *server) ProvisionUser(ctx context.Context, r openapi.ProvisionUserReque
 	w := portal.AccountWrite{
 		Owner: portal.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
 		UserName: b.UserName, DisplayName: b.DisplayName, GivenName: b.GivenName, FamilyName: b.FamilyName, Email: b.Email,
-		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools,
+		ExternalID: b.ExternalID, Active: b.Active, Pools: b.Pools, KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
 		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Inherit: b.Adopt.Inherit}
@@ -41,7 +43,7 @@ func (s *server) MarkWaiting(ctx context.Context, r openapi.MarkWaitingRequestOb
 
 func (s *server) MarkHeld(ctx context.Context, r openapi.MarkHeldRequestObject) (openapi.MarkHeldResponseObject, error) {
 	owner := portal.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
-	return openapi.MarkHeld204Response{}, s.store.MarkHeld(ctx, actor(ctx), owner, portal.Removal(r.Body.Held))
+	return openapi.MarkHeld204Response{}, s.store.MarkHeld(ctx, actor(ctx), owner, markOf(r.Body.Mark))
 }
 
 func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolRequestObject) (openapi.ProvisionPoolResponseObject, error) {
@@ -52,10 +54,10 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 	b := r.Body
 	w := portal.PoolWrite{
 		Owner: portal.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
-		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles,
+		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
-		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Inherit: b.Adopt.Inherit}
+		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Inherit: b.Adopt.Inherit, Members: b.Adopt.Members}
 	}
 	put, err := s.store.PutPool(ctx, actor(ctx), w)
 	if err != nil {
@@ -64,20 +66,39 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 	return openapi.ProvisionPool200JSONResponse{PoolJSONResponse: poolResponse(put)}, nil
 }
 
+func (s *server) ProvisionMemberships(ctx context.Context, r openapi.ProvisionMembershipsRequestObject) (openapi.ProvisionMembershipsResponseObject, error) {
+	items := make([]portal.MembershipWrite, len(r.Body.Items))
+	for i, item := range r.Body.Items {
+		items[i] = portal.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In}
+	}
+	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items)
+	if err != nil {
+		return nil, err
+	}
+	all := openapi.ProvisionMemberships200JSONResponse{Items: make([]openapi.MembershipResult, len(results))}
+	for i, one := range results {
+		all.Items[i] = openapi.MembershipResult{UserID: one.AccountID, Outcome: openapi.MembershipOutcome(one.Outcome), Revision: one.Revision}
+	}
+	return all, nil
+}
+
 func (s *server) ReleasePool(ctx context.Context, r openapi.ReleasePoolRequestObject) (openapi.ReleasePoolResponseObject, error) {
 	return openapi.ReleasePool204Response{}, s.store.ReleasePool(ctx, actor(ctx), r.OwnerUID, r.Body.Remove)
 }
 
 func (s *server) MarkPoolHeld(ctx context.Context, r openapi.MarkPoolHeldRequestObject) (openapi.MarkPoolHeldResponseObject, error) {
-	b := r.Body
-	return openapi.MarkPoolHeld204Response{}, s.store.MarkPoolHeld(ctx, actor(ctx), portal.PoolHold{OwnerUID: r.OwnerUID, Revision: b.Revision,
-		What: portal.Removal(b.Held), At: b.HeldAt})
+	owner := portal.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
+	return openapi.MarkPoolHeld204Response{}, s.store.MarkPoolHeld(ctx, actor(ctx), owner, markOf(r.Body.Mark))
 }
 
 func (s *server) Bind(ctx context.Context, r openapi.BindRequestObject) (openapi.BindResponseObject, error) {
 	b := r.Body
-	return openapi.Bind204Response{}, s.store.Bind(ctx, actor(ctx), portal.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+	id, err := s.store.Bind(ctx, actor(ctx), portal.Binding{Replaces: b.Replaces, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
 		ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL})
+	if err != nil {
+		return nil, err
+	}
+	return openapi.Bind200JSONResponse{ID: id}, nil
 }
 
 func (s *server) Unbind(ctx context.Context, r openapi.UnbindRequestObject) (openapi.UnbindResponseObject, error) {
@@ -116,5 +137,10 @@ func (s *server) GetRemovals(ctx context.Context, r openapi.GetRemovalsRequestOb
 	if err != nil {
 		return nil, err
 	}
-	return openapi.GetRemovals200JSONResponse{Removed: counted.Removed, Managed: counted.Managed}, nil
+	wire := openapi.GetRemovals200JSONResponse{Removed: counted.Removed, Managed: counted.Managed, Pools: []openapi.PoolRemovals{}}
+	for _, id := range slices.Sorted(maps.Keys(counted.Pools)) {
+		p := counted.Pools[id]
+		wire.Pools = append(wire.Pools, openapi.PoolRemovals{ID: id, Removed: p.Removed, Members: p.Members})
+	}
+	return wire, nil
 }

@@ -18,7 +18,7 @@ func user(a *store.Account) openapi.User {
 		ID: a.ID, UserName: a.UserName, DisplayName: a.DisplayName, GivenName: a.GivenName, FamilyName: a.FamilyName, Email: a.Email,
 		ExternalID: a.ExternalID, Status: openapi.Status(a.Status), ManagedBy: openapi.ManagedBy(a.ManagedBy), ReadOnly: a.ReadOnly,
 		ReadOnlyReason: a.ReadOnlyReason, Pools: make([]openapi.PoolRef, len(a.PoolRefs)), Roles: a.Roles, DirectRoles: list(a.DirectRoles), Ungranted: a.Ungranted,
-		HandedOver: a.HandedOver, DeactivatedBy: openapi.ManagedBy(a.DeactivatedBy), Held: openapi.Removal(a.Held), Revision: a.Revision,
+		HandedOver: a.HandedOver, DeactivatedBy: openapi.ManagedBy(a.DeactivatedBy), Mark: mark(a.Mark), Revision: a.Revision,
 		CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, LastSignInAt: moment(a.LastSignInAt),
 	}
 	for i, p := range a.PoolRefs {
@@ -46,8 +46,23 @@ func userResponse(a *store.Account) openapi.UserJSONResponse {
 func pool(p *store.Pool) openapi.Pool {
 	return openapi.Pool{
 		ID: p.ID, Name: p.Name, Description: p.Description, Roles: p.Roles, Ungranted: p.Ungranted, Default: p.Default, Owner: owner(p.Owner), Created: p.Created, HandedOver: p.HandedOver, MemberCount: p.Members,
-		Held: openapi.Removal(p.Held), HeldAt: p.HeldAt, ReadOnly: p.ReadOnly, ReadOnlyReason: p.ReadOnlyReason, Revision: p.Revision, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+		Mark: mark(p.Mark), ReadOnly: p.ReadOnly, ReadOnlyReason: p.ReadOnlyReason, Revision: p.Revision, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}
+}
+
+func mark(m *portal.Mark) *openapi.Mark {
+	if m == nil {
+		return nil
+	}
+	return &openapi.Mark{What: openapi.Removal(m.What), State: openapi.MarkState(m.State), Decision: m.Decision, At: m.At}
+}
+
+// markOf reads a mark; nil clears it.
+func markOf(m *openapi.Mark) *portal.Mark {
+	if m == nil {
+		return nil
+	}
+	return &portal.Mark{What: portal.Removal(m.What), State: portal.MarkState(m.State), Decision: m.Decision, At: m.At}
 }
 
 // owner is nil for a record that nobody owns.
@@ -55,7 +70,7 @@ func owner(o portal.Owner) *openapi.Owner {
 	if o.UID == "" {
 		return nil
 	}
-	return &openapi.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision}
+	return &openapi.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision, Binding: o.Binding}
 }
 
 // list is never nil: on the wire an empty list is [] and not null.
@@ -76,7 +91,7 @@ func configuration(c *store.Configuration) openapi.IdentityConfiguration {
 	}
 	if b := c.Binding; b != nil {
 		wire.SCIMBaseURL = b.SCIMBaseURL
-		wire.Binding = &openapi.Binding{Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
+		wire.Binding = &openapi.Binding{ID: b.ID, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
 			ProviderType: b.ProviderType, ProviderName: b.ProviderName, SCIMBaseURL: b.SCIMBaseURL}
 	}
 	return wire

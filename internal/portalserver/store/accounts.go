@@ -103,7 +103,7 @@ func (f AccountFilter) conditions() (where []string, args []any) {
 	add(f.ManagedBy != "", "managed_by = ?", string(f.ManagedBy))
 	add(f.Status != "", "status = ?", string(f.Status))
 	if f.Held {
-		where = append(where, "held <> ''")
+		where = append(where, "held <> '' AND held_state = 'Held'")
 	}
 	// In order of name the walk along the names stops at a full page; in order of id the pool's own index is in that order.
 	inPool := "id IN (SELECT account_id FROM memberships WHERE pool_id = ?)"
@@ -180,8 +180,8 @@ func (c *conn) accountsByID(ids []string) (map[string]*Account, error) {
 	return byID, err
 }
 
-const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_name,
-	owner_revision, waiting_uid, waiting_name, handed_over, deactivated_by, held, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
+const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_name, owner_binding,
+	owner_revision, waiting_uid, waiting_name, handed_over, deactivated_by, held, held_state, held_decision, held_at, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
 
 // accounts reads the accounts that where names, with pools and roles: four queries however many they are.
 func (c *conn) accounts(where string, args ...any) ([]Account, error) {
@@ -200,15 +200,32 @@ func (c *conn) accounts(where string, args ...any) ([]Account, error) {
 func scanAccount(rows *sql.Rows) (Account, error) {
 	var (
 		a                          Account
+		m                          portal.Mark
 		owner                      sql.NullString
 		created, updated, signedIn int64
 	)
 	err := rows.Scan(&a.ID, &a.UserName, &a.DisplayName, &a.GivenName, &a.FamilyName, &a.Email, &a.ExternalID, &a.Status, &a.ManagedBy,
-		&owner, &a.Owner.Name, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.Name, &a.HandedOver, &a.DeactivatedBy, &a.Held,
+		&owner, &a.Owner.Name, &a.Owner.Binding, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.Name, &a.HandedOver, &a.DeactivatedBy, &m.What, &m.State, &m.Decision, &m.At,
 		&a.passwordHash, &a.Migrated, &a.Revision, &created, &updated, &signedIn)
-	a.Owner.UID = owner.String
+	a.Owner.UID, a.Mark = owner.String, marked(m)
 	a.CreatedAt, a.UpdatedAt, a.LastSignInAt = fromMicros(created), fromMicros(updated), fromMicros(signedIn)
 	return a, err
+}
+
+// marked is nil for no mark.
+func marked(m portal.Mark) *portal.Mark {
+	if m.What == "" {
+		return nil
+	}
+	return &m
+}
+
+// columns are a mark as it is stored.
+func columns(m *portal.Mark) []any {
+	if m == nil {
+		m = &portal.Mark{}
+	}
+	return []any{string(m.What), string(m.State), m.Decision, m.At}
 }
 
 // addPools reads the accounts' pools and direct roles and derives the effective roles.
@@ -253,7 +270,8 @@ func (c *conn) addPools(accounts []Account) error {
 	return nil
 }
 
-// setPools puts the account into these pools, of which granted says which its owner put it in, and derives its roles.
+// setPools puts the account into these pools, of which granted says which its owner put it in, and
+// derives its roles.
 func (a *Account) setPools(refs []PoolRef, granted func(pool string) bool) {
 	slices.SortFunc(refs, func(x, y PoolRef) int { return strings.Compare(x.Name, y.Name) })
 	a.PoolRefs, a.Pools, a.Ungranted = refs, make([]string, len(refs)), nil

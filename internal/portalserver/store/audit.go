@@ -129,9 +129,39 @@ func (s *Store) Removals(ctx context.Context, window time.Duration) (portal.Remo
 		}
 		err := c.row(`SELECT COUNT(*) FROM accounts WHERE managed_by = 'SCIM' AND status = 'Active'`).Scan(&r.Managed)
 		r.Managed += r.Removed
+		if err != nil {
+			return err
+		}
+		r.Pools, err = c.poolRemovals(since)
 		return err
 	})
 	return r, err
+}
+
+// poolRemovals counts, for each pool but the default one, the people whom their owners put in it
+// and those whom they took out of it since then.
+func (c *conn) poolRemovals(since int64) (map[string]portal.PoolRemovals, error) {
+	pools := map[string]portal.PoolRemovals{}
+	err := c.each(func(rows *sql.Rows) error {
+		var id string
+		var n int
+		err := rows.Scan(&id, &n)
+		pools[id] = portal.PoolRemovals{Members: n}
+		return err
+	}, `SELECT m.pool_id, COUNT(*) FROM memberships m JOIN pools p ON p.id = m.pool_id WHERE m.granted AND NOT p.is_default GROUP BY m.pool_id`)
+	if err != nil {
+		return nil, err
+	}
+	err = c.each(func(rows *sql.Rows) error {
+		var id string
+		var n int
+		err := rows.Scan(&id, &n)
+		p := pools[id]
+		p.Removed = n
+		pools[id] = p
+		return err
+	}, `SELECT pool_id, COUNT(DISTINCT account_id) FROM audit_pool_removals WHERE at > ? GROUP BY pool_id`, since)
+	return pools, err
 }
 
 // difference collects the fields that differ.
@@ -141,6 +171,21 @@ func (d *difference) text(field, from, to string) {
 	if from != to {
 		*d = append(*d, FieldChange{Field: field, From: from, To: to})
 	}
+}
+
+// mark tells of what is held or was dropped.
+func (d *difference) mark(from, to *portal.Mark) {
+	var f, t portal.Mark
+	if from != nil {
+		f = *from
+	}
+	if to != nil {
+		t = *to
+	}
+	d.text("held", string(f.What), string(t.What))
+	d.text("heldState", string(f.State), string(t.State))
+	d.text("decision", f.Decision, t.Decision)
+	d.text("heldAt", f.At, t.At)
 }
 
 func (d *difference) flag(field string, from, to bool) {

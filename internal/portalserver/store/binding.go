@@ -2,17 +2,26 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/google/uuid"
 
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Bind claims the portal for one operator and one identity provider. The holder may bind again, also with another name
-// to show or another SCIM base URL, and an IdentityConfiguration that was made anew in the same place takes its
-// predecessor's. Anybody else is refused: IDP_ALREADY_CONFIGURED for another provider, OPERATOR_ALREADY_BOUND for another operator.
-// The actor's process leads from then on, and the one before it never again (STALE_LEADER).
-func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) error {
+// Bind claims the portal for one operator and one identity provider. The holder may bind again,
+// also with another name to show or another SCIM base URL, an IdentityConfiguration that was made
+// again in the same place takes its predecessor's, and one that names the present binding's id
+// takes the place of an operator that is lost. Anybody else is refused: IDP_ALREADY_CONFIGURED for
+// another provider, OPERATOR_ALREADY_BOUND for another operator. The actor's process leads from
+// then on, and the one before it never again (STALE_LEADER).
+func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) (id string, err error) {
 	ev := event{action: "binding.bind", targetKind: "IdentityConfiguration", targetID: "default"}
-	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+	if b.Replaces != "" {
+		ev.action = "binding.replace"
+	}
+	err = s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
 		if b.UID == "" || b.Cluster == "" || b.Namespace == "" || b.Name == "" || b.ProviderType == "" {
 			return refuse(portal.CodeInvalid, "a binding needs cluster, namespace, name and UID of the IdentityConfiguration and the type of its provider")
 		}
@@ -26,10 +35,48 @@ func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) error {
 		if err := t.lead(before.leader); err != nil {
 			return err
 		}
+		if b.ID, err = t.bindingID(before.Binding, b); err != nil {
+			return err
+		}
+		id, b.Replaces = b.ID, ""
 		after := *before
 		after.Binding, after.leader = &b, actor.Leader
 		return t.saveConfiguration(&ev, before, &after)
 	})
+	return id, err
+}
+
+// bindingID is the id of b: that of the present binding, else the one that an operator in the same
+// place had before, else a new one. The place is remembered with it; a place whose operator was
+// replaced has none any more.
+func (t *tx) bindingID(first *portal.Binding, b portal.Binding) (id string, err error) {
+	if first != nil {
+		id = first.ID
+	}
+	if id == "" {
+		err = t.row(`SELECT id FROM bindings WHERE cluster = ? AND namespace = ? AND name = ?`, b.Cluster, b.Namespace, b.Name).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			id, err = uuid.NewString(), nil
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if _, err := t.exec(`DELETE FROM bindings WHERE cluster = ? AND namespace = ? AND name = ? AND id <> ?`, b.Cluster, b.Namespace, b.Name, id); err != nil {
+		return "", err
+	}
+	_, err = t.exec(`INSERT INTO bindings (id, cluster, namespace, name) VALUES (?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET cluster = excluded.cluster, namespace = excluded.namespace, name = excluded.name`, id, b.Cluster, b.Namespace, b.Name)
+	return id, err
+}
+
+// boundBy is the id of the present binding; empty: no operator is bound.
+func (t *tx) boundBy() (string, error) {
+	config, err := t.configuration()
+	if err != nil || config.Binding == nil {
+		return "", err
+	}
+	return config.Binding.ID, nil
 }
 
 // lead gives the operator's lead to the actor's process and takes it from former for good. Nobody is told: who leads is no part
@@ -57,8 +104,11 @@ func (t *tx) lead(former string) error {
 
 func bindable(config *Configuration, b portal.Binding) error {
 	first := config.Binding
-	if first == nil {
+	switch {
+	case first == nil && b.Replaces == "":
 		return nil
+	case first == nil || b.Replaces != "" && b.Replaces != first.ID:
+		return refuse(portal.CodeStaleRevision, "the portal's binding is not %q any more; read it again", b.Replaces)
 	}
 	holder := first.Namespace + "/" + first.Name + " in cluster " + first.Cluster
 	if first.ProviderType != b.ProviderType {
@@ -66,8 +116,8 @@ func bindable(config *Configuration, b portal.Binding) error {
 			config.provider(), first.ProviderType, holder)
 	}
 	samePlace := first.Cluster == b.Cluster && first.Namespace == b.Namespace && first.Name == b.Name
-	if first.UID != b.UID && !samePlace {
-		return refuse(portal.CodeOperatorBound, "the portal is bound to the operator of %s, for %s; delete that IdentityConfiguration first", holder, config.provider())
+	if first.UID != b.UID && !samePlace && b.Replaces == "" {
+		return refuse(portal.CodeOperatorBound, "the portal is bound to the operator of %s, for %s; delete that IdentityConfiguration first or, if it is lost, replace it: it has the binding %s", holder, config.provider(), first.ID)
 	}
 	return nil
 }

@@ -63,10 +63,10 @@ func (c *conn) configuration() (*Configuration, error) {
 	)
 	err := c.row(`SELECT sso_enabled, sso_type, sso_issuer, sso_client_id, sso_client_secret, sso_metadata_url, scim_enabled,
 		provision_existing_users, provision_groups, managed_elsewhere, bound_uid, bound_cluster, bound_namespace, bound_name,
-		provider_type, provider_name, scim_base_url, leader, revision FROM identity_configuration`).Scan(
+		provider_type, provider_name, scim_base_url, binding_id, leader, revision FROM identity_configuration`).Scan(
 		&f.SSO.Enabled, &f.SSO.Type, &f.SSO.Issuer, &f.SSO.ClientID, &f.secret, &f.SSO.MetadataURL, &f.SCIMEnabled,
 		&f.ProvisionExistingUsers, &f.ProvisionGroups, &f.ManagedElsewhere, &b.UID, &b.Cluster, &b.Namespace, &b.Name,
-		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &f.leader, &f.Revision)
+		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &b.ID, &f.leader, &f.Revision)
 	if b.UID != "" {
 		f.Binding = &b
 	}
@@ -242,10 +242,10 @@ func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 		t.config = after
 		if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
 			sso_metadata_url = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
-			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, revision = ?`,
+			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, revision = ?`,
 			after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL, after.SCIMEnabled,
 			after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
-			b.ProviderType, b.ProviderName, b.SCIMBaseURL, after.Revision); err != nil {
+			b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.Revision); err != nil {
 			return err
 		}
 		return t.touch(portal.ChangeConfiguration, "default", false)
@@ -273,6 +273,7 @@ func configurationDifference(before, after *Configuration) []FieldChange {
 	if after.Binding != nil {
 		a = *after.Binding
 	}
+	d.text("binding.id", b.ID, a.ID)
 	d.text("binding.uid", b.UID, a.UID)
 	d.text("binding.cluster", b.Cluster, a.Cluster)
 	d.text("binding.namespace", b.Namespace, a.Namespace)

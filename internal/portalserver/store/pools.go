@@ -90,15 +90,17 @@ func (c *conn) pools(where string, args ...any) ([]Pool, error) {
 	err := c.each(func(rows *sql.Rows) error {
 		var (
 			p                Pool
+			m                portal.Mark
 			owner            sql.NullString
 			created, updated int64
 		)
-		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.Owner.Name, &p.Owner.Revision, &p.Created, &p.HandedOver,
-			&p.Held, &p.HeldAt, &p.Revision, &created, &updated, &p.Members)
+		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.Owner.Name, &p.Owner.Binding, &p.Owner.Revision, &p.Created, &p.HandedOver,
+			&m.What, &m.State, &m.Decision, &m.At, &p.Revision, &created, &updated, &p.Members)
+		p.Mark = marked(m)
 		p.Owner.UID, p.CreatedAt, p.UpdatedAt = owner.String, fromMicros(created), fromMicros(updated)
 		found = append(found, p)
 		return err
-	}, `SELECT id, name, description, is_default, owner_uid, owner_name, owner_revision, created_by_owner, handed_over, held, held_at, revision, created_at, updated_at,
+	}, `SELECT id, name, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over, held, held_state, held_decision, held_at, revision, created_at, updated_at,
 		(SELECT COUNT(*) FROM memberships WHERE pool_id = pools.id) FROM pools `+where, args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -278,9 +280,6 @@ func (p *Pool) validate() error {
 	if err := names.Validate(p.Name); err != nil {
 		return refuse(portal.CodeInvalid, "the pool's name cannot be used: %v", err)
 	}
-	if err := validText("heldAt", p.HeldAt); err != nil {
-		return err
-	}
 	return validText("description", p.Description)
 }
 
@@ -295,9 +294,9 @@ func poolDifference(before, after *Pool) []FieldChange {
 	d.list("ungranted", before.Ungranted, after.Ungranted)
 	d.text("owner", before.Owner.UID, after.Owner.UID)
 	d.text("ownerName", before.Owner.Name, after.Owner.Name)
+	d.text("ownerBinding", before.Owner.Binding, after.Owner.Binding)
 	d.flag("handedOver", before.HandedOver, after.HandedOver)
-	d.text("held", string(before.Held), string(after.Held))
-	d.text("heldAt", before.HeldAt, after.HeldAt)
+	d.mark(before.Mark, after.Mark)
 	return d
 }
 

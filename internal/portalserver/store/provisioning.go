@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lightrun.com/scim-operator/internal/portal"
 )
@@ -23,6 +24,9 @@ func (s *Store) PutAccount(ctx context.Context, actor Actor, w portal.AccountWri
 		}
 		before, err := t.maybeAccount(`WHERE owner_uid = ?`, w.Owner.UID)
 		if err != nil {
+			return err
+		}
+		if w.Owner.Binding, err = t.boundBy(); err != nil {
 			return err
 		}
 		var after *Account
@@ -93,7 +97,10 @@ func (a *Account) take(w portal.AccountWrite) {
 	a.Email, a.ExternalID = w.Email, w.ExternalID
 	a.Owner, a.Pools = w.Owner, w.Pools
 	a.ManagedBy = portal.ManagedBySCIM
-	a.DirectRoles, a.WaitingFor, a.HandedOver, a.Held, a.granting = nil, portal.Owner{}, false, "", true
+	a.DirectRoles, a.WaitingFor, a.HandedOver, a.granting = nil, portal.Owner{}, false, true
+	if !w.KeepMark {
+		a.Mark = nil
+	}
 	a.setStatus(w.Active, portal.ManagedBySCIM)
 }
 
@@ -132,6 +139,7 @@ func (t *tx) adopted(w portal.AccountWrite) (before, after *Account, err error) 
 	}
 	after = before.copy()
 	after.Migrated = before.Migrated || local
+	w.KeepMark = w.KeepMark || before.Owner.UID != "" && before.Owner.Name == w.Owner.Name // what was decided outlives a cluster
 	after.take(w)
 	return before, after, nil
 }
@@ -169,7 +177,7 @@ func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portal.Ow
 
 func (t *tx) release(ev *event, before *Account, mode portal.ReleaseMode) error {
 	after := before.copy()
-	after.Owner, after.Held = portal.Owner{}, ""
+	after.Owner, after.Mark = portal.Owner{}, nil
 	switch mode {
 	case portal.ReleaseDelete:
 		ev.action = "user.delete"
@@ -225,19 +233,14 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 	})
 }
 
-// MarkHeld shows that the deprovisioning guard holds the removal of owner's account; "" clears the mark. Without an account
-// it does nothing. Refusals: STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
-func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, what portal.Removal) error {
+// MarkHeld keeps that the removal of owner's account is held or was dropped; nil clears the mark.
+// Without an account it does nothing. Refusals: STALE_REVISION, STALE_LEADER, INVALID,
+// SCIM_REQUIRED for a new mark.
+func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, m *portal.Mark) error {
 	ev := event{action: "user.hold", targetKind: "User"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
-		switch what {
-		case "":
-		case portal.RemovalDeactivation, portal.RemovalDeletion, portal.RemovalManager:
-			if err := t.requireSCIM(); err != nil {
-				return err
-			}
-		default:
-			return refuse(portal.CodeInvalid, "there is no removal %q; use Deactivation, Deletion or ManagerRole", what)
+		if err := t.markable(m, portal.RemovalDeactivation, portal.RemovalDeletion, portal.RemovalManager); err != nil {
+			return err
 		}
 		before, err := t.maybeAccount(`WHERE owner_uid = ?`, owner.UID)
 		if err != nil || before == nil {
@@ -247,9 +250,22 @@ func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, w
 			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, owner.Revision)
 		}
 		after := before.copy()
-		after.Held = what
+		after.Mark = m
 		return t.saveAccount(&ev, before, after)
 	})
+}
+
+// markable refuses a mark that makes no sense, and a new one while SCIM is off.
+func (t *tx) markable(m *portal.Mark, known ...portal.Removal) error {
+	switch {
+	case m == nil:
+		return nil
+	case !slices.Contains(known, m.What):
+		return refuse(portal.CodeInvalid, "a mark here is about one of %v, and not %q", known, m.What)
+	case m.State != portal.MarkHeld && m.State != portal.MarkDropped:
+		return refuse(portal.CodeInvalid, "the state of a mark is Held or Dropped, and not %q", m.State)
+	}
+	return errors.Join(t.requireSCIM(), validText("decision", m.Decision), validText("at", m.At))
 }
 
 // provision runs one change of an account or a pool in the name of the operator's process that leads.

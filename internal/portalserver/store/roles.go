@@ -19,8 +19,9 @@ func effective(direct []string, pools []PoolRef) []string {
 	return slices.Compact(roles)
 }
 
-// granted answers whether the account has the role by a grant: its owner put it in a pool that was given the role by the pool's
-// own owner or, without one, by a person. Direct roles and what was put there by other means do not count.
+// granted answers whether the account has the role by a grant: its owner put it in a pool that was
+// given the role by the pool's own owner or, without one, by a person. Direct roles and what was
+// put there by other means do not count.
 func (a *Account) granted(role string) bool {
 	return slices.ContainsFunc(a.PoolRefs, func(p PoolRef) bool { return p.membership && slices.Contains(p.granted, role) })
 }

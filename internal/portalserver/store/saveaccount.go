@@ -129,9 +129,14 @@ func (t *tx) writeAccount(before, after *Account) error {
 	if err := t.replaceSet("account_roles", "account_id", "role", after.ID, hadRoles, after.DirectRoles); err != nil {
 		return err
 	}
-	if t.actor.Kind == Operator && removes(before, after) {
-		if err := t.removal(after.ID); err != nil {
+	if t.actor.Kind == Operator {
+		if err := t.leftPools(before, after); err != nil {
 			return err
+		}
+		if removes(before, after) {
+			if err := t.removal(after.ID); err != nil {
+				return err
+			}
 		}
 	}
 	return t.touch(portal.ChangeAccount, after.ID, false)
@@ -161,17 +166,18 @@ func (t *tx) writeAccountRow(create bool, a *Account) error {
 	if a.Owner.UID != "" {
 		owner = a.Owner.UID
 	}
-	columns := strings.Split(strings.Join(strings.Fields(accountColumns), ""), ",")
+	fields := strings.Split(strings.Join(strings.Fields(accountColumns), ""), ",")
 	values := []any{a.ID, a.UserName, a.DisplayName, a.GivenName, a.FamilyName, a.Email, a.ExternalID, string(a.Status), string(a.ManagedBy),
-		owner, a.Owner.Name, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.Name, a.HandedOver, string(a.DeactivatedBy),
-		string(a.Held), a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt)}
-	columns = append(columns, "user_name_folded", "email_folded", "search_text")
+		owner, a.Owner.Name, a.Owner.Binding, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.Name, a.HandedOver, string(a.DeactivatedBy)}
+	values = append(values, columns(a.Mark)...)
+	values = append(values, a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt))
+	fields = append(fields, "user_name_folded", "email_folded", "search_text")
 	values = append(values, names.Fold(a.UserName), names.Fold(a.Email), names.Fold(a.UserName+"\n"+a.DisplayName+"\n"+a.Email))
 	var err error
 	if create {
-		_, err = t.exec(`INSERT INTO accounts (`+strings.Join(columns, ", ")+`) VALUES (`+marks(len(values))+`)`, values...)
+		_, err = t.exec(`INSERT INTO accounts (`+strings.Join(fields, ", ")+`) VALUES (`+marks(len(values))+`)`, values...)
 	} else {
-		_, err = t.exec(`UPDATE accounts SET `+strings.Join(columns, " = ?, ")+` = ? WHERE id = ?`, append(values, a.ID)...)
+		_, err = t.exec(`UPDATE accounts SET `+strings.Join(fields, " = ?, ")+` = ? WHERE id = ?`, append(values, a.ID)...)
 	}
 	return err
 }
@@ -214,9 +220,10 @@ func accountDifference(before, after *Account) []FieldChange {
 	d.text("managedBy", string(before.ManagedBy), string(after.ManagedBy))
 	d.text("owner", before.Owner.UID, after.Owner.UID)
 	d.text("ownerName", before.Owner.Name, after.Owner.Name)
+	d.text("ownerBinding", before.Owner.Binding, after.Owner.Binding)
 	d.text("waitingFor", before.WaitingFor.UID, after.WaitingFor.UID)
 	d.text("waitingForName", before.WaitingFor.Name, after.WaitingFor.Name)
-	d.text("held", string(before.Held), string(after.Held))
+	d.mark(before.Mark, after.Mark)
 	d.flag("handedOver", before.HandedOver, after.HandedOver)
 	d.list("directRoles", before.DirectRoles, after.DirectRoles)
 	if !slices.Equal(before.Pools, after.Pools) {

@@ -27,14 +27,15 @@ func (t *tx) savePool(ev *event, before, after *Pool) (err error) {
 		return err
 	}
 	ev.targetKind, ev.targetID, ev.targetName = "Pool", after.ID, after.Name
-	ev.changes = poolDifference(before, after)
+	ev.changes = append(poolDifference(before, after), ev.changes...)
 	if before != nil && len(ev.changes) == 0 {
 		return nil
 	}
 	return t.writePool(before, after)
 }
 
-// ungrantedAfter are the roles of a pool with an owner that the owner does not vouch for after this write.
+// ungrantedAfter are the roles of a pool with an owner that the owner does not vouch for after this
+// write.
 func ungrantedAfter(before, after *Pool) []string {
 	if after.granting || after.Owner.UID == "" || before == nil {
 		return nil
@@ -48,7 +49,8 @@ func ungrantedAfter(before, after *Pool) []string {
 	return out
 }
 
-// grants says whether the pool gives the role for good: its owner gave it, or, without an owner, a person did.
+// grants says whether the pool gives the role for good: its owner gave it, or, without an owner, a
+// person did.
 func (p *Pool) grants(role string) bool {
 	return slices.Contains(p.Roles, role) && !slices.Contains(p.Ungranted, role)
 }
@@ -74,16 +76,16 @@ func (t *tx) writePool(before, after *Pool) error {
 	}
 	if before == nil {
 		after.CreatedAt = t.now
-		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_name, owner_revision, created_by_owner, handed_over,
-			held, held_at, revision, created_at, updated_at) VALUES (`+marks(15)+`)`, after.ID, after.Name, names.Fold(after.Name), after.Description, false,
-			owner, after.Owner.Name, after.Owner.Revision, after.Created, after.HandedOver, string(after.Held), after.HeldAt, after.Revision, micros(t.now), micros(t.now)); err != nil {
+		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over,
+			held, held_state, held_decision, held_at, revision, created_at, updated_at) VALUES (`+marks(18)+`)`, append(append([]any{after.ID, after.Name, names.Fold(after.Name), after.Description, false,
+			owner, after.Owner.Name, after.Owner.Binding, after.Owner.Revision, after.Created, after.HandedOver}, columns(after.Mark)...), after.Revision, micros(t.now), micros(t.now))...); err != nil {
 			return err
 		}
 		before = &Pool{}
-	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_name = ?, owner_revision = ?, created_by_owner = ?,
-		handed_over = ?, held = ?, held_at = ?, revision = ?, updated_at = ? WHERE id = ?`,
-		after.Name, names.Fold(after.Name), after.Description, owner, after.Owner.Name, after.Owner.Revision, after.Created,
-		after.HandedOver, string(after.Held), after.HeldAt, after.Revision, micros(t.now), after.ID); err != nil {
+	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_name = ?, owner_binding = ?, owner_revision = ?, created_by_owner = ?,
+		handed_over = ?, held = ?, held_state = ?, held_decision = ?, held_at = ?, revision = ?, updated_at = ? WHERE id = ?`,
+		append(append([]any{after.Name, names.Fold(after.Name), after.Description, owner, after.Owner.Name, after.Owner.Binding, after.Owner.Revision, after.Created,
+			after.HandedOver}, columns(after.Mark)...), after.Revision, micros(t.now), after.ID)...); err != nil {
 		return err
 	}
 	if err := t.touch(portal.ChangePool, after.ID, false); err != nil {
@@ -137,8 +139,8 @@ func (t *tx) withoutManagers(pool *Pool, f func() error) error {
 	})
 }
 
-// countManagers notes a removal for each SCIM-managed member that was granted ROLE_MANAGER by this pool alone. What nobody
-// granted does not count: it is taken back beside it.
+// countManagers notes a removal for each SCIM-managed member that was granted ROLE_MANAGER by this
+// pool alone. What nobody granted does not count: it is taken back beside it.
 func (t *tx) countManagers(poolID string) error {
 	_, err := t.exec(`INSERT INTO audit_removals (event_id, account_id, at)
 		SELECT CAST(? AS BIGINT), m.account_id, CAST(? AS BIGINT) FROM memberships m JOIN accounts a ON a.id = m.account_id
@@ -156,6 +158,13 @@ func (t *tx) deletePool(ev *event, before *Pool) error {
 		return refuse(portal.CodeDefaultPool, "the default pool cannot be deleted: everyone is in it")
 	}
 	remove := func() error {
+		if t.actor.Kind == Operator {
+			if _, err := t.exec(`INSERT INTO audit_pool_removals (event_id, pool_id, account_id, at)
+				SELECT CAST(? AS BIGINT), m.pool_id, m.account_id, CAST(? AS BIGINT) FROM memberships m JOIN accounts a ON a.id = m.account_id
+				WHERE m.pool_id = ? AND m.granted AND a.owner_uid IS NOT NULL AND a.status = 'Active'`, t.auditID, micros(t.now), before.ID); err != nil {
+				return err
+			}
+		}
 		if err := t.touchMembers(before.ID); err != nil {
 			return err
 		}
@@ -170,8 +179,9 @@ func (t *tx) deletePool(ev *event, before *Pool) error {
 	return t.withoutManagers(before, remove)
 }
 
-// PutPool creates, adopts or updates the pool of w.Owner, and returns it as it is then. The same state again changes
-// nothing. Refusals: STALE_REVISION, STALE_LEADER, DUPLICATE_POOL, UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, DEFAULT_POOL_PROTECTED, LAST_MANAGER, SCIM_REQUIRED, INVALID.
+// PutPool creates, adopts or updates the pool of w.Owner, and returns it as it is then. The same
+// state again changes nothing. Refusals: STALE_REVISION, STALE_LEADER, DUPLICATE_POOL,
+// UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, DEFAULT_POOL_PROTECTED, LAST_MANAGER, SCIM_REQUIRED, INVALID.
 func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*Pool, error) {
 	ev := event{action: "pool.provision", targetKind: "Pool", targetName: w.Name}
 	var result *Pool
@@ -184,6 +194,9 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 		}
 		before, err := t.poolFor(&ev, w)
 		if err != nil {
+			return err
+		}
+		if w.Owner.Binding, err = t.boundBy(); err != nil {
 			return err
 		}
 		after := &Pool{Pool: portal.Pool{ID: newID(), Created: true}}
@@ -199,8 +212,19 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 			after.Name = w.Name
 		}
 		after.Description, after.Owner, after.Roles, after.granting = w.Description, w.Owner, sortedSet(w.Roles), true
-		after.Held, after.HeldAt, after.HandedOver = "", "", false
+		after.HandedOver = false
+		if same := before != nil && before.Owner.UID != "" && before.Owner.UID != w.Owner.UID && before.Owner.Name == w.Owner.Name; !w.KeepMark && !same {
+			after.Mark = nil // otherwise what was decided outlives a cluster
+		}
 		result = after
+		if w.Adopt != nil && before != nil && before.Owner.UID != w.Owner.UID {
+			if err := t.keepMembers(&ev, before, w.Adopt.Members); err != nil {
+				return err
+			}
+			if after.Members, err = t.countMembers(before.ID); err != nil {
+				return err
+			}
+		}
 		if err := t.savePool(&ev, before, after); err != nil {
 			return err
 		}
@@ -262,9 +286,10 @@ func (t *tx) poolFor(ev *event, w portal.PoolWrite) (*Pool, error) {
 	return found, nil
 }
 
-// ReleasePool ends the ownership of ownerUID, which may never write again. remove also takes back what the owner gave: the
-// pool, if the owner created it, and otherwise the roles that it granted to it. Releasing what nobody owns is no error.
-// Refusals: STALE_LEADER; LAST_MANAGER for a removal; SCIM_REQUIRED for one while SCIM is off.
+// ReleasePool ends the ownership of ownerUID, which may never write again. remove also takes back
+// what the owner gave: the pool, if the owner created it, and otherwise the roles that it granted
+// to it. Releasing what nobody owns is no error. Refusals: STALE_LEADER; LAST_MANAGER for a
+// removal; SCIM_REQUIRED for one while SCIM is off.
 func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, remove bool) error {
 	ev := event{action: "pool.release", targetKind: "Pool"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
@@ -289,7 +314,7 @@ func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, r
 			return t.deletePool(&ev, before)
 		}
 		after := before.copy()
-		after.Owner, after.Created, after.Held, after.HeldAt = portal.Owner{}, false, "", ""
+		after.Owner, after.Created, after.Mark = portal.Owner{}, false, nil
 		if remove {
 			after.Roles = slices.DeleteFunc(after.Roles, before.grants)
 		}
@@ -297,30 +322,23 @@ func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, r
 	})
 }
 
-// MarkPoolHeld shows that the deprovisioning guard holds a change of the owner's pool; without What it clears the mark. Without
-// a pool it does nothing. Refusals: STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
-func (s *Store) MarkPoolHeld(ctx context.Context, actor Actor, h portal.PoolHold) error {
+// MarkPoolHeld is MarkHeld for the owner's pool. Refusals: STALE_REVISION, STALE_LEADER, INVALID,
+// SCIM_REQUIRED for a new mark.
+func (s *Store) MarkPoolHeld(ctx context.Context, actor Actor, owner portal.Owner, m *portal.Mark) error {
 	ev := event{action: "pool.hold", targetKind: "Pool"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
-		switch h.What {
-		case "":
-			h.At = ""
-		case portal.RemovalManager, portal.RemovalDeletion:
-			if err := t.requireSCIM(); err != nil {
-				return err
-			}
-		default:
-			return refuse(portal.CodeInvalid, "nobody holds a %q about a pool; use ManagerRole or Deletion", h.What)
+		if err := t.markable(m, portal.RemovalManager, portal.RemovalDeletion, portal.RemovalMembers); err != nil {
+			return err
 		}
-		before, err := t.maybePool(`WHERE owner_uid = ?`, h.OwnerUID)
+		before, err := t.maybePool(`WHERE owner_uid = ?`, owner.UID)
 		if err != nil || before == nil {
 			return err
 		}
-		if h.Revision < before.Owner.Revision {
-			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, h.Revision)
+		if owner.Revision < before.Owner.Revision {
+			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, owner.Revision)
 		}
 		after := before.copy()
-		after.Held, after.HeldAt = h.What, h.At
+		after.Mark = m
 		return t.savePool(&ev, before, after)
 	})
 }

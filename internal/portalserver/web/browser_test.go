@@ -101,7 +101,7 @@ func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 
 func heldRemovals(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, portal.RemovalDeactivation); err != nil {
+	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portal.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
@@ -117,8 +117,8 @@ func heldRemovals(t *testing.T, p *browser.Page) {
 
 func heldPool(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	hold := portal.PoolHold{OwnerUID: "pool-1", Revision: 1, What: portal.RemovalManager, At: "payments"}
-	if err := c.store.MarkPoolHeld(t.Context(), operator, hold); err != nil {
+	hold := marked(portal.RemovalManager, "payments")
+	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
@@ -127,8 +127,8 @@ func heldPool(t *testing.T, p *browser.Page) {
 	p.Follow(`a[href="/pools/` + c.payments.ID + `"]`)
 	p.Shows(".note.warn", "kubectl scim release payments -n lightrun")
 	p.Shows(".note.warn", "kubectl scim drop payments -n lightrun")
-	hold.What = ""
-	if err := c.store.MarkPoolHeld(t.Context(), operator, hold); err != nil {
+	hold = nil
+	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 		t.Fatal(err)
 	}
 	p.Go(c.url + "/pools/" + c.payments.ID)
@@ -228,10 +228,10 @@ func everyPage(t *testing.T, p *browser.Page) {
 	} {
 		look(page, at)
 	}
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.PoolHold{OwnerUID: "pool-1", Revision: 1, What: portal.RemovalManager, At: "payments"}); err != nil {
+	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.Owner{UID: "pool-1", Revision: 1}, marked(portal.RemovalManager, "payments")); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, portal.RemovalDeactivation); err != nil {
+	if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portal.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
 	for page, at := range map[string]string{

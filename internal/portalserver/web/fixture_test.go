@@ -66,10 +66,10 @@ func newCompany(t testing.TB) *company {
 			t.Fatal(err)
 		}
 	}
-	check(c.store.Bind(ctx, operator, portal.Binding{Cluster: "demo-cluster", Namespace: "lightrun", Name: "default", UID: "idconf-1",
-		ProviderType: "Okta", ProviderName: "Okta", SCIMBaseURL: "http://127.0.0.1:8088/scim/v2"}))
+	_, err := c.store.Bind(ctx, operator, portal.Binding{Cluster: "demo-cluster", Namespace: "lightrun", Name: "default", UID: "idconf-1",
+		ProviderType: "Okta", ProviderName: "Okta", SCIMBaseURL: "http://127.0.0.1:8088/scim/v2"})
+	check(err)
 	c.methods(portal.LoginMethods{SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://demo.example.test", ClientID: "portal", ClientSecret: "s"}, SCIMEnabled: true})
-	var err error
 	roles := []string{portal.RoleIgnoreQuota}
 	c.payments, err = c.store.PutPool(ctx, operator, portal.PoolWrite{Owner: portal.Owner{UID: "pool-1", Name: "payments", Revision: 1}, Name: "Payments", Description: "Everybody who works on payments", Roles: roles})
 	check(err)
@@ -236,4 +236,9 @@ func (a *answer) mustNotSay(texts ...string) *answer {
 		}
 	}
 	return a
+}
+
+// marked is the mark of what the guard holds at the object.
+func marked(what portal.Removal, at string) *portal.Mark {
+	return &portal.Mark{What: what, State: portal.MarkHeld, At: at}
 }

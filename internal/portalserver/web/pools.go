@@ -24,9 +24,9 @@ func (s *site) pools(v *visit) error {
 	}
 	list, name := poolList{Pools: all}, ""
 	for i := range all {
-		if all[i].Held != "" {
+		if m := all[i].Mark; m.Held() != "" {
 			list.Held++
-			name = all[i].HeldAt
+			name = m.At
 		}
 	}
 	if list.Held > 1 {
@@ -74,7 +74,11 @@ func (s *site) showPool(v *visit, status int, problem string) error {
 	if err != nil {
 		return err
 	}
-	decide, err := s.decisionAbout(v, pool.HeldAt)
+	var at string
+	if pool.Mark != nil {
+		at = pool.Mark.At
+	}
+	decide, err := s.decisionAbout(v, at)
 	if err != nil {
 		return err
 	}

@@ -277,7 +277,7 @@ func TestHeldRemovals(t *testing.T) {
 	boss := c.manager()
 	boss.get("/users").mustNotSay("held")
 	for name, what := range map[string]portal.Removal{"ada": portal.RemovalDeactivation, "grace": portal.RemovalManager} {
-		if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: name + "-uid", Name: name + "-scim", Revision: 1}, what); err != nil {
+		if err := c.store.MarkHeld(t.Context(), operator, portal.Owner{UID: name + "-uid", Name: name + "-scim", Revision: 1}, marked(what, "")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -294,10 +294,10 @@ func TestHeldChangesOfPools(t *testing.T) {
 	boss := c.manager()
 	boss.get("/pools").mustNotSay("held", "Held")
 	boss.get("/pools/"+c.payments.ID).mustNotSay("held", "kubectl")
-	hold := portal.PoolHold{OwnerUID: "pool-1", Revision: 1, What: portal.RemovalManager, At: "payments"}
+	hold := marked(portal.RemovalManager, "payments")
 	mark := func() {
 		t.Helper()
-		if err := c.store.MarkPoolHeld(t.Context(), operator, hold); err != nil {
+		if err := c.store.MarkPoolHeld(t.Context(), operator, portal.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -307,20 +307,27 @@ func TestHeldChangesOfPools(t *testing.T) {
 	boss.get("/pools/"+c.payments.ID).mustSay("Change held: loss of the manager role.", "kubectl scim release payments -n lightrun", "kubectl scim drop payments -n lightrun")
 	boss.get("/pools/"+c.support.ID).mustNotSay("held", "kubectl")
 	boss.get("/audit").mustSay("A change of the agent pool Payments is held")
-	hold.What = portal.RemovalDeletion
+	hold = marked(portal.RemovalDeletion, "payments")
 	mark()
 	if _, err := c.store.PutPool(t.Context(), operator, portal.PoolWrite{Owner: portal.Owner{UID: "pool-2", Revision: 1}, Name: "Leads"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.PoolHold{OwnerUID: "pool-2", Revision: 1, What: portal.RemovalManager, At: "leads"}); err != nil {
+	if err := c.store.MarkPoolHeld(t.Context(), operator, portal.Owner{UID: "pool-2", Revision: 1}, marked(portal.RemovalManager, "leads")); err != nil {
 		t.Fatal(err)
 	}
 	boss.get("/pools").mustSay("The changes of 2 pools are held", "kubectl scim release NAME -n lightrun", "NAME is the AgentPool in the pool's row", "AgentPool leads")
 	boss.get("/pools/" + c.payments.ID).mustSay("Change held: deletion.")
-	hold.What = ""
+	hold = nil
 	mark()
 	boss.get("/pools").mustSay("The change of 1 pool is held").mustNotSay("Held: deletion", "NAME")
 	boss.get("/audit").mustSay("No change of the agent pool Payments is held any more")
+	hold = marked(portal.RemovalMembers, "payments")
+	mark()
+	boss.get("/pools/" + c.payments.ID).mustSay("Change held: loss of members.")
+	hold.State = portal.MarkDropped
+	mark()
+	boss.get("/pools/"+c.payments.ID).mustNotSay("Change held", "kubectl")
+	boss.get("/audit").mustSay("A removal about Payments was dropped")
 }
 
 func TestPools(t *testing.T) {

@@ -52,6 +52,8 @@ func held(what portal.Removal) string {
 		return "deletion"
 	case portal.RemovalManager:
 		return "loss of the manager role"
+	case portal.RemovalMembers:
+		return "loss of members"
 	}
 	return string(what)
 }
@@ -122,6 +124,7 @@ var deeds = map[string]deed{
 	"user.release":                     {"Released the user %s", "Tried to release the user %s"},
 	"user.wait":                        {"The user %s waits for migration", "Tried to make the user %s wait for migration"},
 	"user.hold":                        {"The removal of the user %s is held", "Tried to hold the removal of the user %s"},
+	"pool.members":                     {"Changed who is in the agent pool %s", "Tried to change who is in the agent pool %s"},
 	"pool.create":                      {"Created the agent pool %s", "Tried to create the agent pool %s"},
 	"pool.update":                      {"Changed the agent pool %s", "Tried to change the agent pool %s"},
 	"pool.delete":                      {"Deleted the agent pool %s", "Tried to delete the agent pool %s"},
@@ -134,6 +137,7 @@ var deeds = map[string]deed{
 	"identity-configuration.update":    {"Saved the login methods", "Tried to save the login methods"},
 	"identity-configuration.provision": {"Set the login methods from outside the portal", "Tried to set the login methods from outside the portal"},
 	"binding.bind":                     {"Connected an operator to this portal", "Tried to connect an operator to this portal"},
+	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
 }
@@ -156,6 +160,8 @@ func sentence(e store.AuditEvent) string {
 		text = "The removal of the user %s is no longer held"
 	case e.Action == "pool.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
 		text = "No change of the agent pool %s is held any more"
+	case strings.HasSuffix(e.Action, ".hold") && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "heldState" && c.To == string(portal.MarkDropped) }):
+		text = "A removal about %s was dropped"
 	case e.Action == "user.wait" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "waitingFor" && c.To == "" }):
 		text = "The user %s no longer waits for migration"
 	}
@@ -166,19 +172,19 @@ func sentence(e store.AuditEvent) string {
 var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
-	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "held": "Held back", "heldAt": "AgentPool to decide at",
+	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held back", "heldState": "Decision", "heldAt": "Object to decide at", "decision": "Decision id",
 	"directRoles": "Roles of the account alone", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
-	"managedElsewhere": "Managed elsewhere by", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
+	"managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
 	"binding.name": "Configuration", "binding.providerType": "Kind of provider", "binding.providerName": "Provider", "binding.scimBaseUrl": "SCIM base URL",
 }
 
 // told leaves out what only joins records with each other; the audit has it.
 func told(changes []store.FieldChange) []store.FieldChange {
 	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
-		return slices.Contains([]string{"owner", "ownerName", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
+		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
 	})
 }
 

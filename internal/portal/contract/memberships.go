@@ -1,0 +1,167 @@
+package contract
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+// into is an item that puts the account, as it is, into a pool.
+func into(a *portal.Account) portal.MembershipWrite {
+	return portal.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, In: true}
+}
+
+// members changes the pool of the owner, and fails unless each item has the outcome.
+func (p *portalTest) members(ownerUID string, items []portal.MembershipWrite, want ...portal.MembershipOutcome) []portal.MembershipResult {
+	p.Helper()
+	results, err := p.Client.PutMemberships(p.Context(), ownerUID, items)
+	p.ok(err)
+	var got []portal.MembershipOutcome
+	for i, r := range results {
+		if r.AccountID != items[i].AccountID {
+			p.Fatalf("result %d is of %s, want %s", i, r.AccountID, items[i].AccountID)
+		}
+		got = append(got, r.Outcome)
+	}
+	p.equal("outcomes", got, want)
+	return results
+}
+
+var membershipTests = map[string]func(*portalTest){
+	"Many people are put into a pool at once, with its roles": func(p *portalTest) {
+		p.scimOn()
+		pool := p.putPool(team("Payments", portal.RoleIgnoreQuota))
+		var items []portal.MembershipWrite
+		var want []portal.MembershipOutcome
+		for i := range 300 {
+			items, want = append(items, into(p.put(person(number(i))))), append(want, portal.MembershipDone)
+		}
+		end, err := p.Client.Position(p.Context())
+		p.ok(err)
+		p.audited("the call", 1, func() {
+			results := p.members("o-Payments", items, want...)
+			for i, r := range results {
+				if r.Revision <= items[i].IfRevision {
+					p.Fatalf("revision %d after %d", r.Revision, items[i].IfRevision)
+				}
+			}
+		})
+		changes, _, err := p.Client.Changes(p.Context(), end, 0)
+		p.ok(err)
+		if len(changes) != len(items) {
+			p.Errorf("the feed has %d changes, want %d", len(changes), len(items))
+		}
+		for _, c := range changes {
+			if c.Account == nil || !slices.Contains(c.Account.Pools, pool.ID) || c.Account.Ungranted != nil {
+				p.Fatalf("the feed tells %+v", c)
+			}
+			p.equal("roles", c.Account.Roles, []string{portal.RoleIgnoreQuota, portal.RoleUser})
+		}
+		p.equal("members", p.poolNow(pool.ID).Members, len(items))
+		p.audited("the call again, as after an answer that was lost", 0, func() {
+			for i := range want {
+				want[i] = portal.MembershipUnchanged
+			}
+			p.members("o-Payments", items, want...)
+		})
+		_, err = p.Client.PutMemberships(p.Context(), "o-Payments", slices.Repeat(items[:1], portal.MaxMemberships+1))
+		p.refused(err, portal.CodeInvalid)
+	},
+	"Each person has a result of their own, and what was decided on another version changes nothing": func(p *portalTest) {
+		p.scimOn()
+		pool := p.putPool(team("Payments", portal.RoleManager))
+		ada, bob := p.put(person("ada")), p.put(person("bob", pool.ID))
+		late := p.put(person("late"))
+		w := person("late")
+		w.Owner.Revision, w.DisplayName = 2, "Changed meanwhile"
+		changed := p.put(w)
+		local := p.local("carl")
+		results := p.members("o-Payments", []portal.MembershipWrite{
+			into(ada), {AccountID: bob.ID, IfRevision: bob.Revision}, into(late), {AccountID: "no-such-account", In: true},
+			{AccountID: local.ID, IfRevision: local.Revision, In: true}, {AccountID: ada.ID, IfRevision: ada.Revision},
+		}, portal.MembershipDone, portal.MembershipDone, portal.MembershipStale, portal.MembershipUnknown, portal.MembershipNotOurs, portal.MembershipStale)
+		if results[2].Revision != changed.Revision || results[3].Revision != 0 {
+			p.Errorf("the results do not say what to read: %+v", results)
+		}
+		p.equal("ada's roles", p.user(ada.ID).Roles, []string{portal.RoleManager, portal.RoleUser})
+		for _, id := range []string{bob.ID, late.ID, local.ID} {
+			p.equal("roles of the others", p.user(id).Roles, []string{portal.RoleUser})
+		}
+		p.putOutdated(since(ada.Revision, person("ada"))) // a pass that did not see it
+	},
+	"The default pool, no pool and SCIM off refuse the whole call": func(p *portalTest) {
+		p.scimOn()
+		def := p.defaultPool()
+		w := team("Everyone")
+		w.Default, w.Adopt = true, &portal.Adopt{ID: def.ID}
+		p.putPool(w)
+		p.putPool(team("Payments"))
+		item := []portal.MembershipWrite{into(p.put(person("ada")))}
+		put := func(owner string) error {
+			_, err := p.Client.PutMemberships(p.Context(), owner, item)
+			return err
+		}
+		p.refused(put("o-Everyone"), portal.CodeDefaultPool)
+		p.refused(put("o-nobody"), portal.CodeNotFound)
+		off := loginMethods()
+		off.SCIM.Enabled = false
+		p.saveLoginMethods(off)
+		p.refused(put("o-Payments"), portal.CodeSCIMRequired)
+	},
+	"Of two calls decided on one version one lands": func(p *portalTest) {
+		p.scimOn()
+		p.putPool(team("Payments"))
+		p.putPool(team("Billing"))
+		item := []portal.MembershipWrite{into(p.put(person("ada")))}
+		outcomes := make([]portal.MembershipOutcome, 2)
+		var wait sync.WaitGroup
+		for i, owner := range []string{"o-Payments", "o-Billing"} {
+			wait.Go(func() {
+				if r, err := p.Client.PutMemberships(p.Context(), owner, item); err != nil {
+					p.Error(err)
+				} else {
+					outcomes[i] = r[0].Outcome
+				}
+			})
+		}
+		wait.Wait()
+		slices.Sort(outcomes)
+		p.equal("outcomes", outcomes, []portal.MembershipOutcome{portal.MembershipDone, portal.MembershipStale})
+	},
+	"What is taken back is counted for the pool, and for all where ROLE_MANAGER goes with it": func(p *portalTest) {
+		p.scimOn()
+		leads, others := p.putPool(team("Leads", portal.RoleManager)), p.putPool(team("Others", portal.RoleManager))
+		ada, bob := p.put(person("ada", leads.ID)), p.put(person("bob", leads.ID, others.ID))
+		p.equal("before", p.poolRemovals(leads.ID, time.Hour), portal.PoolRemovals{Members: 2})
+		p.members("o-Leads", []portal.MembershipWrite{{AccountID: ada.ID, IfRevision: ada.Revision}, {AccountID: bob.ID, IfRevision: bob.Revision}},
+			portal.MembershipDone, portal.MembershipDone)
+		p.equal("for the pool", p.poolRemovals(leads.ID, time.Hour), portal.PoolRemovals{Removed: 2})
+		p.equal("for all", p.removals(time.Hour).Removed, 1)
+
+		w := person("bob")
+		w.Owner.Revision = 2
+		p.put(w)
+		p.equal("by a write of the account", p.poolRemovals(others.ID, time.Hour), portal.PoolRemovals{Removed: 1})
+		p.equal("for all", p.removals(time.Hour).Removed, 2)
+		p.Advance(2 * time.Hour)
+		p.equal("the window moves on", p.poolRemovals(leads.ID, time.Hour), portal.PoolRemovals{})
+	},
+	"What no owner granted is taken back without being counted": func(p *portalTest) {
+		p.scimOn()
+		leads := p.putPool(team("Leads", portal.RoleManager))
+		ada := p.put(person("ada"))
+		off := loginMethods()
+		off.SCIM.Enabled = false
+		p.saveLoginMethods(off)
+		p.manage("PATCH", "/users/"+ada.ID, openapi.UserPatch{Pools: &[]string{leads.ID}}, nil)
+		p.scimOn()
+		now := p.accountNow(ada.ID)
+		p.members("o-Leads", []portal.MembershipWrite{{AccountID: ada.ID, IfRevision: now.Revision}}, portal.MembershipDone)
+		p.equal("for the pool", p.poolRemovals(leads.ID, time.Hour), portal.PoolRemovals{})
+		p.equal("for all", p.removals(time.Hour).Removed, 0)
+		p.equal("roles", p.user(ada.ID).Roles, []string{portal.RoleUser})
+	},
+}

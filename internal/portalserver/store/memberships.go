@@ -1,0 +1,256 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// PutMemberships puts people into the pool of ownerUID and takes people out of it, in one
+// transaction. Each item has a result of its own, in the order of items; items that are not Done
+// change nothing. Roles are derived, so they change with it. Refusals of the whole call: NOT_FOUND
+// without such a pool, DEFAULT_POOL_PROTECTED, INVALID, SCIM_REQUIRED, STALE_LEADER.
+func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	ev := event{action: "pool.members", targetKind: "Pool"}
+	var results []portal.MembershipResult
+	err := s.provision(ctx, actor, &ev, func(t *tx) error {
+		if err := t.requireSCIM(); err != nil {
+			return err
+		}
+		if len(items) > portal.MaxMemberships {
+			return refuse(portal.CodeInvalid, "%d memberships in one call; send %d at most", len(items), portal.MaxMemberships)
+		}
+		pool, err := t.maybePool(`WHERE owner_uid = ?`, ownerUID)
+		switch {
+		case err != nil:
+			return err
+		case pool == nil:
+			return refuse(portal.CodeNotFound, "the owner %q has no pool; write the pool first", ownerUID)
+		case pool.Default:
+			return refuse(portal.CodeDefaultPool, "everyone is in the default pool; nobody is put into it or taken out of it")
+		}
+		ev.targetID, ev.targetName = pool.ID, pool.Name
+		results, err = t.changeMembers(&ev, pool, items)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// member is what a change of a membership needs to know of the person.
+type member struct {
+	name     string
+	revision int64
+	owned    bool
+	active   bool
+	in       bool // the pool, whoever put them there
+	granted  bool // in it by their owner
+	manager  bool // was granted ROLE_MANAGER by another pool
+}
+
+// changeMembers carries out those items that fit.
+func (t *tx) changeMembers(ev *event, pool *Pool, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	ids := make([]string, len(items))
+	for i, item := range items {
+		ids[i] = item.AccountID
+	}
+	people, err := t.members(pool.ID, sortedSet(ids))
+	if err != nil {
+		return nil, err
+	}
+	results := make([]portal.MembershipResult, len(items))
+	var in, out, removed, managers, touched []string
+	for i, item := range items {
+		m := people[item.AccountID]
+		results[i] = portal.MembershipResult{AccountID: item.AccountID, Outcome: m.outcome(item)}
+		if m != nil {
+			results[i].Revision = m.revision
+		}
+		if results[i].Outcome != portal.MembershipDone {
+			continue
+		}
+		if item.In {
+			in = append(in, item.AccountID)
+		} else {
+			out = append(out, item.AccountID)
+			if m.granted && m.active {
+				removed = append(removed, item.AccountID)
+				if pool.grants(portal.RoleManager) && !m.manager {
+					managers = append(managers, item.AccountID)
+				}
+			}
+		}
+		touched = append(touched, item.AccountID)
+		m.in, m.granted = item.In, item.In
+		m.revision++
+		results[i].Revision = m.revision
+	}
+	if len(touched) == 0 {
+		return results, nil
+	}
+	ev.changes = append(ev.changes, memberChanges(people, in, out)...)
+	return results, t.writeMembers(pool, in, out, removed, managers, touched)
+}
+
+// outcome says what becomes of one item.
+func (m *member) outcome(item portal.MembershipWrite) portal.MembershipOutcome {
+	switch {
+	case m == nil:
+		return portal.MembershipUnknown
+	case !m.owned:
+		return portal.MembershipNotOurs
+	case item.In == m.in && item.In == m.granted:
+		return portal.MembershipUnchanged // also of another version: that is how a call whose answer was lost is repeated
+	case item.IfRevision != m.revision:
+		return portal.MembershipStale
+	}
+	return portal.MembershipDone
+}
+
+// members reads what is known of these accounts with regard to the pool.
+func (t *tx) members(poolID string, ids []string) (map[string]*member, error) {
+	found := make(map[string]*member, len(ids))
+	for part := range slices.Chunk(ids, portal.MaxMemberships) {
+		err := t.each(func(rows *sql.Rows) error {
+			var id string
+			var m member
+			err := rows.Scan(&id, &m.name, &m.revision, &m.owned, &m.active, &m.in, &m.granted, &m.manager)
+			found[id] = &m
+			return err
+		}, `SELECT a.id, a.user_name, a.revision, a.owner_uid IS NOT NULL, a.status = 'Active', m.pool_id IS NOT NULL, COALESCE(m.granted, FALSE),
+			EXISTS (SELECT 1 FROM memberships o JOIN pool_roles r ON r.pool_id = o.pool_id JOIN pools p ON p.id = o.pool_id
+				WHERE o.account_id = a.id AND o.pool_id <> ? AND o.granted AND r.role = 'ROLE_MANAGER' AND (r.granted OR p.owner_uid IS NULL))
+			FROM accounts a LEFT JOIN memberships m ON m.account_id = a.id AND m.pool_id = ? WHERE a.id IN (`+marks(len(part))+`)`,
+			append([]any{poolID, poolID}, list(part)...)...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// memberChanges is what the audit says of the people who came and went.
+func memberChanges(people map[string]*member, in, out []string) []FieldChange {
+	names := func(ids []string) string {
+		all := make([]string, len(ids))
+		for i, id := range ids {
+			all[i] = people[id].name
+		}
+		slices.Sort(all)
+		return strings.Join(all, ", ")
+	}
+	var d difference
+	d.text("membersAdded", "", names(in))
+	d.text("membersRemoved", names(out), "")
+	return d
+}
+
+// writeMembers changes the rows, a few statements for all. An account that comes and goes in one
+// call is touched once.
+func (t *tx) writeMembers(pool *Pool, in, out, removed, managers, touched []string) error {
+	at := micros(t.now)
+	for part := range slices.Chunk(out, portal.MaxMemberships) {
+		if _, err := t.exec(`DELETE FROM memberships WHERE pool_id = ? AND account_id IN (`+marks(len(part))+`)`, append([]any{pool.ID}, list(part)...)...); err != nil {
+			return err
+		}
+	}
+	err := t.insertEach(`INSERT INTO memberships (account_id, pool_id, granted) VALUES `, `ON CONFLICT (account_id, pool_id) DO UPDATE SET granted = TRUE`, in,
+		func(id string) []any { return []any{id, pool.ID, true} })
+	if err != nil {
+		return err
+	}
+	err = t.insertEach(`INSERT INTO audit_pool_removals (event_id, pool_id, account_id, at) VALUES `, ``, removed,
+		func(id string) []any { return []any{t.auditID, pool.ID, id, at} })
+	if err != nil {
+		return err
+	}
+	err = t.insertEach(`INSERT INTO audit_removals (event_id, account_id, at) VALUES `, ``, managers,
+		func(id string) []any { return []any{t.auditID, id, at} })
+	if err != nil {
+		return err
+	}
+	for part := range slices.Chunk(touched, portal.MaxMemberships) {
+		if _, err := t.exec(`UPDATE accounts SET revision = revision + 1, updated_at = ? WHERE id IN (`+marks(len(part))+`)`, append([]any{at}, list(part)...)...); err != nil {
+			return err
+		}
+	}
+	t.changed = true
+	return t.insertEach(`INSERT INTO feed (kind, id, sequence, gone) VALUES `, `ON CONFLICT (kind, id) DO UPDATE SET sequence = excluded.sequence, gone = FALSE`, touched,
+		func(id string) []any {
+			t.sequence++
+			return []any{string(portal.ChangeAccount), id, t.sequence, false}
+		})
+}
+
+// insertEach runs one INSERT for many rows.
+func (t *tx) insertEach(insert, conflict string, ids []string, row func(id string) []any) error {
+	for part := range slices.Chunk(ids, portal.MaxMemberships) {
+		var values []string
+		var args []any
+		for _, id := range part {
+			columns := row(id)
+			values, args = append(values, "("+marks(len(columns))+")"), append(args, columns...)
+		}
+		if _, err := t.exec(insert+strings.Join(values, ", ")+" "+conflict, args...); err != nil {
+			return fmt.Errorf("write %d rows: %w", len(part), err)
+		}
+	}
+	return nil
+}
+
+// keepMembers takes those out of a pool that is adopted who are not among stay, and whose account
+// has an owner. nil: all stay.
+func (t *tx) keepMembers(ev *event, pool *Pool, stay *[]string) error {
+	if stay == nil {
+		return nil
+	}
+	if len(*stay) > portal.MaxAdoptedMembers {
+		return refuse(portal.CodeInvalid, "the adoption names %d members; %d at most", len(*stay), portal.MaxAdoptedMembers)
+	}
+	keep := make(map[string]bool, len(*stay))
+	for _, id := range *stay {
+		keep[id] = true
+	}
+	var items []portal.MembershipWrite
+	err := t.each(func(rows *sql.Rows) error {
+		var item portal.MembershipWrite
+		err := rows.Scan(&item.AccountID, &item.IfRevision)
+		if !keep[item.AccountID] {
+			items = append(items, item)
+		}
+		return err
+	}, `SELECT a.id, a.revision FROM memberships m JOIN accounts a ON a.id = m.account_id WHERE m.pool_id = ? AND a.owner_uid IS NOT NULL ORDER BY a.id`, pool.ID)
+	if err != nil {
+		return err
+	}
+	_, err = t.changeMembers(ev, pool, items)
+	return err
+}
+
+func (t *tx) countMembers(poolID string) (n int, err error) {
+	err = t.row(`SELECT COUNT(*) FROM memberships WHERE pool_id = ?`, poolID).Scan(&n)
+	return n, err
+}
+
+// leftPools notes the pools that the operator took an active person out of who stays.
+func (t *tx) leftPools(before, after *Account) error {
+	if before == nil || after.Owner.UID == "" || before.Owner.UID == "" || !before.active() {
+		return nil
+	}
+	for _, p := range before.PoolRefs {
+		if !p.membership || p.Default || slices.Contains(after.Pools, p.ID) {
+			continue
+		}
+		if _, err := t.exec(`INSERT INTO audit_pool_removals (event_id, pool_id, account_id, at) VALUES (?, ?, ?, ?)`,
+			t.auditID, p.ID, after.ID, micros(t.now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

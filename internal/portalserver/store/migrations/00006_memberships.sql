@@ -1,0 +1,11 @@
+-- Which memberships the operator took away and when, for the budget that each pool has.
+
+-- +goose Up
+CREATE TABLE audit_pool_removals (
+    event_id   BIGINT NOT NULL,
+    pool_id    TEXT   NOT NULL,
+    account_id TEXT   NOT NULL,
+    at         BIGINT NOT NULL,
+    PRIMARY KEY (event_id, pool_id, account_id)
+);
+CREATE INDEX audit_pool_removals_at ON audit_pool_removals (at, pool_id, account_id);
