@@ -182,7 +182,7 @@ func TestOneGroupFillsSeveralPoolsAndSeveralGroupsOne(t *testing.T) {
 
 func TestALineMeansOneGroup(t *testing.T) {
 	w := newWorld(t, wideGuard)
-	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Groups: names("Leads"), Roles: []v1alpha1.Role{manager}})
+	leads := w.pool("managers", v1alpha1.AgentPoolSpec{Groups: names("Leads"), Roles: []v1alpha1.Role{manager}})
 	ada, eve := w.push("ada@example.test"), w.push("eve@example.test")
 	first := w.group("Leads", ada)
 	w.holds(ada, user, manager)

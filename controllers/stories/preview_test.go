@@ -133,7 +133,7 @@ func TestThePlanIsWhatIsThenDone(t *testing.T) {
 	t.Log("while only reporting, the objects change; the plan says what that will come to, and so do the conditions")
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyReportOnly })
 	w.changePool(fast, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName, s.Roles = "Fast lane", []v1alpha1.Role{} })
-	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}, Members: []v1alpha1.PoolMember{{UserName: "bob@example.test"}}})
+	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Groups: names("leads"), Roles: []v1alpha1.Role{quota}, Members: []v1alpha1.PoolMember{{UserName: "bob@example.test"}}})
 	w.change(eve, inactive)
 	w.rename(ada, "ada.l@example.test")
 	zoe := w.push("zoe@example.test", in("leads"))
