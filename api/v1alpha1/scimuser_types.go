@@ -230,6 +230,10 @@ type PoolMembership struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name   string     `json:"name"`
 	Source PoolSource `json:"source"`
+	// held: they are in the pool in the portal though nothing puts them there any more. The
+	// deprovisioning guard holds the removal, or a person dropped it: see the AgentPool.
+	// +optional
+	Held bool `json:"held,omitempty"`
 }
 
 // RoleGrant is one role that a person holds, and the pools that grant it.
