@@ -33,6 +33,10 @@ demo: ## Replay a small company's day against a running `make run`
 control-plane: ## Find, download or build kube-apiserver, etcd and kubectl (bin/k8s)
 	@go run ./hack/assets
 
+.PHONY: kube-controller-manager
+kube-controller-manager: ## Find or build kube-controller-manager, which some tests need (bin/k8s)
+	@go run ./hack/assets --controllers
+
 ##@ Develop
 
 .PHONY: build
@@ -61,12 +65,12 @@ clean: ## Remove what was built (bin/k8s stays: it is slow to build) and the dat
 ##@ Check
 
 .PHONY: test
-test: control-plane ## Run every test, on a real API server where one is needed
+test: control-plane kube-controller-manager ## Run every test, on a real API server where one is needed
 	go test -timeout $(TEST_TIMEOUT) ./...
 	$(if $(RACE),go list $(CONCURRENT) | grep -v /controllers/faults | xargs go test -race -timeout $(TEST_TIMEOUT),@echo "no C compiler: the race detector is left out")
 
 .PHONY: e2e
-e2e: control-plane ## Run the stories on the built programs
+e2e: control-plane kube-controller-manager ## Run the stories on the built programs
 	go test -count=1 -timeout $(TEST_TIMEOUT) -v ./internal/e2e/...
 
 .PHONY: histories
@@ -115,4 +119,4 @@ image: ## Build the container image (IMAGE=name:tag)
 
 .PHONY: help
 help: ## Show this
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

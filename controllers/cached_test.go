@@ -67,9 +67,9 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 		"Decided": {
 			reason: "A person's decision about what is held stays to be read.",
 			change: func(u *v1alpha1.ScimUser) {
-				u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2"}
+				u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2", v1alpha1.AnnotationDecidedBy: "bob"}
 			},
-			keeps: map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2"},
+			keeps: map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2", v1alpha1.AnnotationDecidedBy: "bob"},
 		},
 		"Deleted": {
 			reason: "A deletion bears its own request.",

@@ -41,7 +41,9 @@ type Options struct {
 	Connect   identityconfiguration.Connect
 	// TokenWarning is how long before a SCIM token expires people are warned, and how long after; 0: the controller's default.
 	TokenWarning time.Duration
-	Clock        clock.PassiveClock // nil: the machine's
+	// KeysConfirm is how long an answer without SCIM keys is doubted, where there were some; 0: the controller's default.
+	KeysConfirm time.Duration
+	Clock       clock.PassiveClock // nil: the machine's
 	// Slices reads and writes the members of groups past the cache; nil: Setup makes a client.
 	Slices client.Client
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
@@ -99,7 +101,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		Configuration: &identityconfiguration.Reconciler{
 			Client: c, Live: live, Session: s, Tally: tally, Clock: o.Clock, Cluster: o.Cluster,
 			Recorder: recorder("identityconfiguration"),
-			Connect:  o.Connect, TokenWarning: o.TokenWarning,
+			Connect:  o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},
 		Claims: &nameclaim.Reconciler{Client: c, Live: live, Session: s, Groups: groups, Clock: o.Clock, Grace: o.Grace},
 	}

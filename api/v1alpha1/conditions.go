@@ -57,6 +57,7 @@ const (
 	ReasonDefaultPoolPending  = "DefaultPoolPending"
 	ReasonNameReleasePending  = "NameReleasePending"
 	ReasonCredentialsNotFound = "CredentialsNotFound"
+	ReasonKeysUnconfirmed     = "KeysUnconfirmed" // the portal lists no key any more; it is asked again before that counts
 
 	// Waiting for a person.
 	ReasonLocalAccountExists = "LocalAccountExists"
@@ -88,6 +89,7 @@ const (
 	ReasonBoundElsewhere       = "BoundToAnotherOperator"
 	ReasonProviderConflict     = "AnotherProviderConfigured"
 	ReasonCredentialsRejected  = "CredentialsRejected"
+	ReasonCredentialsMalformed = "CredentialsMalformed" // the Secret's key can't be sent as it is
 	ReasonInvalidConfiguration = "InvalidConfiguration"
 	ReasonRefusedByPortal      = "RefusedByPortal"
 	ReasonSSONotReachable      = "SSONotReachable"
@@ -111,20 +113,26 @@ const (
 	// AnnotationAcceptGroups on an AgentPool has groups fill it whose lines need a decision (GroupChanged). Its value is their
 	// SCIM ids, separated by commas.
 	AnnotationAcceptGroups = "iam.lightrun.com/accept-groups"
-	// AnnotationRestore on the namespace is an open restore window: the names of those who may bring back what was exported.
-	AnnotationRestore = "iam.lightrun.com/restore"
 	// AnnotationReleaseHeld on the IdentityConfiguration releases every removal held by the time that it gives (RFC 3339).
 	AnnotationReleaseHeld = "iam.lightrun.com/release-held-until"
 	// AnnotationDropHeld on the IdentityConfiguration drops every removal held by the time that it gives (RFC 3339).
 	AnnotationDropHeld = "iam.lightrun.com/drop-held-until"
 
 	// AnnotationReplaceProvider on the IdentityConfiguration lets another identity provider take the place of the one that
-	// the portal is integrated with, which its value names (a ProviderType).
+	// the portal is integrated with, which its value names as Type or Type/name.
 	AnnotationReplaceProvider = "iam.lightrun.com/replace-identity-provider"
 
 	// AnnotationReleaseStrays on the IdentityConfiguration releases, as spec.onDelete says, the accounts of ours whose
 	// ScimUser is gone and that were found by the time that it gives (RFC 3339).
 	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
+
+	// AnnotationDecidedBy beside a decision is the user name, as the API server knows it, of who decided. A policy holds it
+	// equal to the user of the request. An object has one: who decides removes the decisions of others.
+	AnnotationDecidedBy = "iam.lightrun.com/decided-by"
+
+	// AnnotationRestore on the namespace opens the restore window: its value is the comma-separated user names of those who
+	// may bring back an export, if they have the verb restore.
+	AnnotationRestore = "iam.lightrun.com/restore"
 
 	// AnnotationRequest on a ScimUser or AgentPool is the id of the request that last changed what the provider says of it.
 	AnnotationRequest = "iam.lightrun.com/request-id"
@@ -148,3 +156,12 @@ const (
 	// DeclaredTokensSecret is the Secret in which people declare digests of SCIM tokens of their own.
 	DeclaredTokensSecret = "scim-tokens"
 )
+
+// DecisionAnnotations are the annotations by which a person decides. The policies ask for the verb decide and for
+// AnnotationDecidedBy where one of them changes.
+func DecisionAnnotations() []string {
+	return []string{
+		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
+		AnnotationReplaceProvider, AnnotationReleaseStrays,
+	}
+}

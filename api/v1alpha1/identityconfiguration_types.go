@@ -61,12 +61,37 @@ type Portal struct {
 	CABundle []byte `json:"caBundle,omitempty"`
 }
 
-// IdentityProvider is the one identity provider that pushes people here.
+// SecondClient says what becomes of requests of a second kind of client on a token.
+// +kubebuilder:validation:Enum=Report;Refuse
+type SecondClient string
+
+const (
+	SecondClientReport SecondClient = "Report" // serve them; say so in the webhook's log and metrics
+	SecondClientRefuse SecondClient = "Refuse" // the same, and answer 403
+)
+
+// IdentityProvider is the one identity provider that pushes people here. Another type, or another name where there was one, is
+// another provider: it takes the first one's place only by the annotation iam.lightrun.com/replace-identity-provider, and until
+// then the first keeps working.
 type IdentityProvider struct {
 	Type ProviderType `json:"type"`
-	// name as people know it; shown in the portal. Absent: the type.
+	// name tells two providers of one type apart, such as two Okta organisations, and is shown in the portal. SCIM tokens that are
+	// made for another name are refused. Absent: there is one of the type.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Name string `json:"name,omitempty"`
+	// onSecondClient says what the webhook does with a request that looks like one of another kind of client than its token is
+	// for, such as Entra ID with a token of Okta's. Absent means Report.
+	// +kubebuilder:default=Report
+	// +optional
+	OnSecondClient SecondClient `json:"onSecondClient,omitempty"`
+}
+
+// BoundProvider is the identity provider that the portal is integrated with.
+type BoundProvider struct {
+	Type ProviderType `json:"type"`
+	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	Name string `json:"name,omitempty"`
 }
@@ -79,6 +104,11 @@ type JWTIssuer struct {
 	Issuer string `json:"issuer"`
 	// provider is the identity provider that the tokens are of. While another is configured, they are refused.
 	Provider ProviderType `json:"provider"`
+	// providerName is that provider's name. Absent: the tokens are for every provider of the type.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	ProviderName string `json:"providerName,omitempty"`
 	// audiences: a token's aud must hold one of them.
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -205,6 +235,10 @@ type EffectiveLoginMethods struct {
 
 // IdentityConfigurationStatus is what is in force.
 type IdentityConfigurationStatus struct {
+	// provider that the portal is integrated with, whatever spec says. The webhook accepts its tokens alone. Absent: not known yet,
+	// and the webhook answers 503.
+	// +optional
+	Provider *BoundProvider `json:"provider,omitempty"`
 	// loginMethods in force in the portal. Absent: not known yet, and the webhook answers 503.
 	// +optional
 	LoginMethods *EffectiveLoginMethods `json:"loginMethods,omitempty"`
@@ -236,7 +270,7 @@ type IdentityConfigurationStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=identityconfigurations,shortName=idconf,categories=scim
 // +kubebuilder:subresource:status
-// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.identityProvider.type`
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.status.provider.type`
 // +kubebuilder:printcolumn:name="SSO",type=boolean,JSONPath=`.status.loginMethods.sso`
 // +kubebuilder:printcolumn:name="SCIM",type=boolean,JSONPath=`.status.loginMethods.scim`
 // +kubebuilder:printcolumn:name="Users",type=integer,JSONPath=`.status.users`

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -162,17 +163,36 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 	return nil
 }
 
-// annotate writes the annotation if the object is still as it was read.
+// annotate writes a decision under the user's own name, if the object is still as it was read. An
+// object names one user who decided, so the earlier decisions of another go.
 func annotate(ctx context.Context, c client.Client, o client.Object, name, value string) error {
+	me, err := userName(ctx, c)
+	if err != nil {
+		return err
+	}
 	before := o.DeepCopyObject().(client.Object)
 	a := map[string]string{}
 	for k, v := range o.GetAnnotations() {
 		a[k] = v
 	}
-	a[name] = value
+	if a[v1alpha1.AnnotationDecidedBy] != me {
+		for _, earlier := range v1alpha1.DecisionAnnotations() {
+			delete(a, earlier)
+		}
+	}
+	a[name], a[v1alpha1.AnnotationDecidedBy] = value, me
 	o.SetAnnotations(a)
 	if err := c.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("annotate %s: %w", o.GetName(), err)
 	}
 	return nil
+}
+
+// userName is who the API server takes the caller for. A policy compares it with the decision.
+func userName(ctx context.Context, c client.Client) (string, error) {
+	review := &authenticationv1.SelfSubjectReview{}
+	if err := c.Create(ctx, review); err != nil {
+		return "", fmt.Errorf("ask the API server for your user name, which a decision carries: %w", err)
+	}
+	return review.Status.UserInfo.Username, nil
 }

@@ -185,6 +185,9 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	if got := bob.Annotations[v1alpha1.AnnotationRelease]; got != fmt.Sprint(bob.Generation) {
 		t.Errorf("released %q, want the generation %d", got, bob.Generation)
 	}
+	if got := bob.Annotations[v1alpha1.AnnotationDecidedBy]; got != "admin" {
+		t.Errorf("released by %q, want the user of the kubeconfig", got)
+	}
 	config := &v1alpha1.IdentityConfiguration{}
 	s.must(s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}, config))
 	for _, a := range []string{v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays} {
@@ -192,12 +195,32 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 			t.Errorf("%s: %v", a, err)
 		}
 	}
+	s.decidesInsteadOfAnother(config)
 	for _, format := range []string{"json", "yaml"} {
 		if out, code := s.run("plan", "-o", format); code != exitFound || !strings.Contains(out, "withoutUser") {
 			t.Errorf("-o %s: exit code %d, %s", format, code, out)
 		}
 	}
 	s.badInput()
+}
+
+// decidesInsteadOfAnother: an object names one user who decided, so another's decision goes.
+func (s *scene) decidesInsteadOfAnother(config *v1alpha1.IdentityConfiguration) {
+	config.Annotations[v1alpha1.AnnotationDecidedBy] = "bob"
+	s.must(s.cp.Client.Update(s.Context(), config))
+	if out, code := s.run("release", "--all"); code != 0 {
+		s.Fatal(out)
+	}
+	s.must(s.cp.Client.Get(s.Context(), client.ObjectKeyFromObject(config), config))
+	for _, name := range append(v1alpha1.DecisionAnnotations(), v1alpha1.AnnotationDecidedBy) {
+		_, found := config.Annotations[name]
+		if want := name == v1alpha1.AnnotationReleaseHeld || name == v1alpha1.AnnotationDecidedBy; found != want {
+			s.Errorf("%s is there: %v", name, found)
+		}
+	}
+	if got := config.Annotations[v1alpha1.AnnotationDecidedBy]; got != "admin" {
+		s.Errorf("decided by %q", got)
+	}
 }
 
 func (s *scene) badInput() {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -110,7 +109,7 @@ func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.Ide
 		if err != nil {
 			return "", fmt.Errorf("read the portal's key: %w", err)
 		}
-		return strings.TrimSpace(string(data)), nil
+		return portal.ParseKey(data)
 	}
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: config.Namespace, Name: config.Spec.Portal.CredentialsSecretRef.Name}
@@ -120,5 +119,9 @@ func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.Ide
 	if len(secret.Data["token"]) == 0 {
 		return "", fmt.Errorf("the Secret %s has no key %q; give one with --portal-key-file", key, "token")
 	}
-	return string(secret.Data["token"]), nil
+	parsed, err := portal.ParseKey(secret.Data["token"])
+	if err != nil {
+		return "", fmt.Errorf("read the key \"token\" of Secret %s: %w", key, err)
+	}
+	return parsed, nil
 }

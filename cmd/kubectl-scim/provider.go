@@ -14,8 +14,8 @@ func provider(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "provider",
 		Short: "What a change of the identity provider does; --replace lets it happen",
-		Long: "After spec.identityProvider.type was changed, the operator stands back until a person names the provider to be replaced. This shows what\n" +
-			"replacing it does, and --replace names it.",
+		Long: "After spec.identityProvider was changed, the first provider keeps working until a person names it as the one to be replaced. This shows\n" +
+			"what replacing it does, and --replace names it.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if replace != "" {
@@ -34,7 +34,7 @@ func provider(o *options) *cobra.Command {
 			return errFound
 		},
 	}
-	cmd.Flags().StringVar(&replace, "replace", "", "type of the provider that the portal is integrated with and that may be replaced, such as Okta")
+	cmd.Flags().StringVar(&replace, "replace", "", "the provider that the portal is integrated with and that may be replaced, such as Okta or Okta/name")
 	o.portalFlags(cmd)
 	return cmd
 }

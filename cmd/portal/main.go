@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.Database, "database", "portal.db", "SQLite file, or postgres:// URL")
 	flags.StringVar(&o.AdminUser, "bootstrap-admin-user", "", "user name of a local manager to create if there is none")
 	flags.StringVar(&o.AdminPassword, "bootstrap-admin-password-file", "", "file with that manager's password, 12 characters or more")
-	flags.Func("bootstrap-key", "scope=file: make sure that an API key with the secret in the file exists with that scope; repeatable", func(text string) error {
+	flags.Func("bootstrap-key", "scope=file, or scim:provider=file such as scim:Okta=file: make sure that an API key with the secret in the file exists with that scope; repeatable", func(text string) error {
 		key, err := portalserver.ParseBootstrapKey(text)
 		o.Keys = append(o.Keys, key)
 		return err

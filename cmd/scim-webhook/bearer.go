@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/scim/server"
 	"lightrun.com/scim-operator/internal/tokens"
 	"lightrun.com/scim-operator/internal/tokens/jwt"
@@ -24,7 +25,7 @@ func newBearer(set *tokens.Set, issuers func() ([]v1alpha1.JWTIssuer, bool)) bea
 		all, _ := issuers()
 		out := make([]jwt.Issuer, len(all))
 		for i, j := range all {
-			out[i] = jwt.Issuer{URL: j.Issuer, Audiences: j.Audiences, Provider: string(j.Provider), Required: j.RequiredClaims, CABundle: j.CABundle}
+			out[i] = jwt.Issuer{URL: j.Issuer, Audiences: j.Audiences, Provider: provider.ID{Type: string(j.Provider), Name: j.ProviderName}, Required: j.RequiredClaims, CABundle: j.CABundle}
 		}
 		return out
 	})}
@@ -34,7 +35,7 @@ func newBearer(set *tokens.Set, issuers func() ([]v1alpha1.JWTIssuer, bool)) bea
 func (b bearer) Authenticate(ctx context.Context, token string) (server.Identity, error) {
 	e, err := b.set.Authenticate(token)
 	if err == nil {
-		id := server.Identity{Name: e.Name, Provider: string(e.Provider)}
+		id := server.Identity{Name: e.Name, Provider: e.Provider}
 		_, err = hex.Decode(id.Secret[:], []byte(e.Digest))
 		return id, err
 	}

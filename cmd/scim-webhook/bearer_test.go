@@ -76,7 +76,7 @@ func TestBearer(t *testing.T) {
 	}
 	known = true
 	id, err := b.Authenticate(t.Context(), token)
-	if err != nil || id.Provider != "EntraID" || id.Name != "jwt:"+i.name("entra") {
+	if err != nil || id.Provider.Type != "EntraID" || id.Name != "jwt:"+i.name("entra") {
 		t.Errorf("%+v %v", id, err)
 	}
 	i.Close()

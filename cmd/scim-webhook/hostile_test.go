@@ -21,6 +21,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 	"lightrun.com/scim-operator/internal/tokens"
 )
@@ -38,7 +39,7 @@ func attack(t *testing.T, change func(*options)) *target {
 	namespace := cp.Namespace(t)
 	configure(t, cp, namespace)
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first"}}))
+	write(t, filepath.Join(dir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first", Provider: provider.ID{Type: provider.Okta}}}))
 	o := &options{listen: address(t), namespace: namespace, tokenDirs: list{dir}, waits: defaultWaits(), maxConnections: 1000}
 	change(o)
 	s, err := wire(o, cp.Config, nil, logr.Discard())

@@ -24,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 	"lightrun.com/scim-operator/internal/tokens"
 )
@@ -135,7 +136,7 @@ func TestService(t *testing.T) {
 	until("http://"+o.healthListen+"/healthz", "", 200)
 	users := "https://" + o.listen + "/scim/v2/Users"
 	until(users, "secret", 401)
-	write(t, filepath.Join(tokenDir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first", Expires: time.Now().Add(time.Hour)}}))
+	write(t, filepath.Join(tokenDir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(time.Hour)}}))
 	until(users, "secret", 200)
 	until(users, idp.token(t, "okta"), 200)
 	if other := until(users, idp.token(t, "entra"), 403); !strings.Contains(other, "EntraID") || !strings.Contains(other, "Okta") {
@@ -173,6 +174,7 @@ func configure(t *testing.T, cp *controlplane.ControlPlane, namespace string, tr
 	if err := cp.Client.Create(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
+	c.Status.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta}
 	c.Status.LoginMethods = &v1alpha1.EffectiveLoginMethods{SSO: true, SCIM: true, ProvisionGroups: true}
 	if err := cp.Client.Status().Update(t.Context(), c); err != nil {
 		t.Fatal(err)

@@ -59,25 +59,44 @@ func (p *pass) applyDefault(ctx context.Context) (bool, error) {
 	return p.bringAbout(ctx, plan)
 }
 
-// bringAbout carries the plan out, if policy and the guard let it, and has the portal show what the guard holds.
+// bringAbout carries the plan out, if policy and the guard let it. A mark that the pass found no reason for goes.
 func (p *pass) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	done, err := p.carryOut(ctx, plan)
 	if err != nil {
 		return done, err
 	}
-	return done, p.showHeld(ctx)
+	return done, p.clearMark(ctx)
 }
 
-// showHeld brings the portal's mark in line with what this pass found held, in either way, and costs no call otherwise.
-func (p *pass) showHeld(ctx context.Context) error {
+// marked is what the portal remembers as held about this pool.
+func (p *pass) marked() portal.Removal {
+	if own := p.view.Mirror.OwnedPool(string(p.pool.UID)); own != nil {
+		return own.Mark.Held()
+	}
+	return ""
+}
+
+// mark brings the portal's mark in line with what, and costs no call where it is.
+func (p *pass) mark(ctx context.Context, what portal.Removal) error {
 	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
-	if own == nil || own.Mark.Held() == p.holds || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+	if own == nil || own.Mark.Held() == what {
 		return nil
 	}
 	owner := portal.Owner{UID: string(p.pool.UID), Name: p.pool.Name, Revision: p.pool.Generation}
-	err := p.view.Client.MarkPoolHeld(ctx, owner, gate.Held(p.holds, p.pool))
+	err := p.view.Client.MarkPoolHeld(ctx, owner, gate.Held(what, p.pool))
 	if err != nil {
-		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
+		return fmt.Errorf("mark what is held: %w", err)
+	}
+	return nil
+}
+
+// clearMark takes the mark away once nothing is held. What ReportOnly finds marked stays held.
+func (p *pass) clearMark(ctx context.Context) error {
+	if p.holds || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return nil
+	}
+	if err := p.mark(ctx, ""); err != nil {
+		r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 		p.result.RequeueAfter = r.After
 		return r.Err
 	}
@@ -149,35 +168,58 @@ func (p *pass) guarded(ctx context.Context, plan provision.PoolPlan, put func() 
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	if decision == guard.Drop {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the pool stays as it is until its object changes"))
 		return true, nil
 	}
-	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, p.view.Mirror.Managers(plan.Pool.ID), decision == guard.Release, put)
+	removal := guard.Removal{Users: p.view.Mirror.Managers(plan.Pool.ID), Decision: decision, Mark: p.marked()}
+	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, removal, put)
+	if held != nil && err == nil {
+		err = p.adoptAsIs(ctx, plan)
+	}
 	switch {
 	case err != nil:
 		return p.refused(err)
 	case held != nil:
-		return p.held(portal.RemovalManager, held.Message(p.pool.Generation))
+		return p.held(ctx, portal.RemovalManager, held.Message(p.pool.Generation))
 	}
 	return false, nil
 }
 
-// held reports that the guard holds a removal.
-func (p *pass) held(what portal.Removal, message string) (bool, error) {
-	p.holds = what
+// adoptAsIs adopts a pool whose adoption the guard holds with the roles that it has: only a record of ours can carry the mark.
+func (p *pass) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
+	if plan.Action != provision.Adopt {
+		return nil
+	}
+	as := plan.Write
+	as.Roles = plan.Pool.Roles
+	got, err := p.view.Client.PutPool(ctx, as)
+	if err != nil {
+		return err
+	}
+	p.have = got
+	p.view.Mirror.PutPool(got)
+	return nil
+}
+
+// held marks in the portal, and reports, that the guard holds a removal. Without the mark the next window would let it pass.
+func (p *pass) held(ctx context.Context, what portal.Removal, message string) (bool, error) {
+	p.holds = true
+	if err := p.mark(ctx, what); err != nil {
+		return p.refused(err)
+	}
 	if !conditions.IsTrue(p.pool.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
 		p.event(warning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonGuardHeld, message))
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
-	p.result.RequeueAfter = time.Minute
 	return true, nil
 }
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
 func (p *pass) refused(err error) (bool, error) {
-	r := gate.Refused(v1alpha1.ConditionProvisioned, err)
+	r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
 	p.result.RequeueAfter = r.After
 	return true, r.Err
@@ -217,19 +259,16 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	plan := PlanRelease(p.pool, p.view.Mirror, decision == guard.Drop)
 	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), plan.Remove) }
-	n := plan.Managers
-	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, n, n == 0 || decision == guard.Release, do)
+	removal := guard.Removal{Users: plan.Managers, Decision: decision, Mark: p.marked()}
+	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, removal, do)
 	if err != nil {
 		return p.refused(err)
 	}
 	if held != nil {
-		done, err := p.held(portal.RemovalDeletion, held.Message(p.pool.Generation))
-		if err != nil {
-			return done, err
-		}
-		return done, p.showHeld(ctx)
+		return p.held(ctx, portal.RemovalDeletion, held.Message(p.pool.Generation))
 	}
 	return false, nil
 }

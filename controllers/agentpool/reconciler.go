@@ -59,7 +59,7 @@ type pass struct {
 	undecided bool // which groups fill it was lost, and waits for a person
 
 	have     *portal.Pool
-	holds    portal.Removal   // what the guard holds back
+	holds    bool             // the guard holds a removal
 	frozen   *conditions.Leaf // roles that can't be granted: the rest is written, this is said
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf

@@ -20,6 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/fake"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/testing/kubefake"
 )
 
 // step is something that people or the identity provider do.
@@ -52,7 +53,7 @@ func day() []step {
 			w.rename("ada", "ada.l@example.test")
 			w.change("bob", func(s *v1alpha1.ScimUserSpec) { s.Pools = []string{"fast"}; s.DisplayName = "Bob" })
 			w.change("eve", func(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no })
-			w.remove(&v1alpha1.ScimUser{}, "old")
+			w.remove(&v1alpha1.ScimUser{}, kubefake.SCIMID("old"))
 		}},
 		{"somebody returns, another takes a name that is free, pools change", func(w *world) {
 			w.push("old-again", "old@example.test")
@@ -222,7 +223,8 @@ func (w *world) changePool(name string, f func(*v1alpha1.AgentPoolSpec)) {
 
 // push creates a person as the webhook does.
 func (w *world) push(id, userName string, pools ...string) {
-	u := &v1alpha1.ScimUser{ObjectMeta: meta(id), Spec: v1alpha1.ScimUserSpec{UserName: userName, Pools: pools}}
+	u := &v1alpha1.ScimUser{ObjectMeta: meta(kubefake.SCIMID(id)), Spec: v1alpha1.ScimUserSpec{UserName: userName, Pools: pools}}
+	w.ids = append(w.ids, u.Name, id)
 	u.Finalizers = []string{v1alpha1.FinalizerUser}
 	must(w.t, w.kube.Create(w.t.Context(), u))
 	w.claim(u, userName)
@@ -238,7 +240,7 @@ func (w *world) claim(u *v1alpha1.ScimUser, userName string) {
 
 func (w *world) user(id string) *v1alpha1.ScimUser {
 	var u v1alpha1.ScimUser
-	must(w.t, w.kube.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: id}, &u))
+	must(w.t, w.kube.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: kubefake.SCIMID(id)}, &u))
 	return &u
 }
 

@@ -17,14 +17,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	k8stesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	k8sfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -34,6 +31,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/fake"
 	"lightrun.com/scim-operator/internal/portal/session"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/testing/kubefake"
 )
 
 const namespace = "company"
@@ -76,7 +74,8 @@ type world struct {
 	left    int
 	next    mode // how the call under way fails
 	process *process
-	starts  int // of processes
+	starts  int      // of processes
+	ids     []string // SCIM id, name, SCIM id, name, …
 
 	watch func() // called after each write to the portal
 
@@ -115,13 +114,10 @@ func newWorld(t *testing.T, f fault) *world {
 	w := &world{t: t, fault: f, calls: map[string]int{}, guard: budget{minUsers: 1000, maxPercent: 20}}
 	w.portal = fake.New(t, fake.Options{Now: w.theirs.Now})
 	w.connected = w.portal
-	w.kube = k8sfake.NewClientBuilder().WithScheme(scheme).
-		WithObjectTracker(k8stesting.NewObjectTracker(scheme, serializer.NewCodecFactory(scheme).UniversalDecoder())). // the default one tracks field managers, which costs half of the time
-		WithStatusSubresource(&v1alpha1.ScimUser{}, &v1alpha1.AgentPool{}, &v1alpha1.IdentityConfiguration{}).
-		WithObjects(
-			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
-			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "portal"}, Data: map[string][]byte{"token": []byte("key")}},
-		).Build()
+	w.kube = kubefake.New(t, scheme,
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "portal"}, Data: map[string][]byte{"token": []byte("key")}},
+	)
 	w.portal.Before = func(_ context.Context, c fake.Call) error {
 		if !walked(c) { // made by the mirror's own goroutine
 			return nil
@@ -391,6 +387,10 @@ func (w *world) tell() string {
 		}
 	}
 	out = append(out, fmt.Sprintf("audit %v", made))
+	names := strings.NewReplacer(w.ids...)
+	for i := range out {
+		out[i] = names.Replace(out[i])
+	}
 	slices.Sort(out)
 	return strings.Join(out, "\n")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,10 +40,13 @@ func TestRefused(t *testing.T) {
 		"LastManager": {"Somebody must make another manager first.", refusal(409, portal.CodeLastManager), v1alpha1.ReasonLastManager, metav1.ConditionFalse, false, 30 * time.Second},
 		"SCIMOff":     {"The configuration's change brings everybody back.", refusal(409, portal.CodeSCIMRequired), v1alpha1.ReasonSCIMOff, metav1.ConditionFalse, false, 30 * time.Second},
 		"Key":         {"A revoked key is named as such.", refusal(401, portal.CodeUnauthenticated), v1alpha1.ReasonCredentialsRejected, metav1.ConditionFalse, false, 30 * time.Second},
-		"Invalid":     {"What the portal calls invalid stays so until the object changes.", refusal(400, portal.CodeInvalid), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, 0},
+		"Invalid":     {"What the portal calls invalid may be fixed in the portal: it is tried again, seldom.", refusal(400, portal.CodeInvalid), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, time.Minute},
+		"NewCode":     {"So is what it refuses with a code that we do not know.", refusal(409, "TENANT_FROZEN"), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, time.Minute},
+		"Proxy":       {"What is not the portal's answer refuses nothing.", &portal.BadAnswerError{Status: 404, Problem: "it is not application/json"}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
+		"ProxyPause":  {"A proxy that says when is asked no earlier.", &portal.BadAnswerError{Status: 503, RetryAfter: 7 * time.Second}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := gate.Refused(v1alpha1.ConditionProvisioned, tc.err)
+			got := gate.Refused(v1alpha1.ConditionProvisioned, tc.err, nil, time.Now())
 			if got.Leaf.Reason != tc.says || got.Leaf.Status != tc.status || got.Leaf.Type != v1alpha1.ConditionProvisioned {
 				t.Errorf("%s\nleaf %+v", tc.reason, got.Leaf)
 			}
@@ -54,6 +58,33 @@ func TestRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestRefusedPauses(t *testing.T) {
+	now := time.Now()
+	for name, tc := range map[string]struct {
+		reason string
+		have   []metav1.Condition
+		want   time.Duration
+	}{
+		"First":     {"The first pause is a minute.", nil, time.Minute},
+		"Other":     {"Another condition's age does not count.", refusedFor(v1alpha1.ReasonGuardHeld, now, time.Hour), time.Minute},
+		"Young":     {"A refusal of ten seconds still waits a minute.", refusedFor(v1alpha1.ReasonRefusedByPortal, now, 10*time.Second), time.Minute},
+		"Growing":   {"The pause is as long as the refusal has lasted.", refusedFor(v1alpha1.ReasonRefusedByPortal, now, 4*time.Minute), 4 * time.Minute},
+		"Longest":   {"It stays below ten minutes: nothing is final.", refusedFor(v1alpha1.ReasonRefusedByPortal, now, time.Hour), 10 * time.Minute},
+		"ClockBack": {"A clock that was set back does not make it longer.", refusedFor(v1alpha1.ReasonRefusedByPortal, now, -time.Hour), time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := gate.Refused(v1alpha1.ConditionProvisioned, &portal.Error{Status: 400, Code: portal.CodeInvalid}, tc.have, now)
+			if got.After != tc.want || got.Err != nil || !strings.Contains(got.Leaf.Message, "tried again after 1 to 10 minutes") {
+				t.Errorf("%s\ngot %+v", tc.reason, got)
+			}
+		})
+	}
+}
+
+func refusedFor(reason string, now time.Time, age time.Duration) []metav1.Condition {
+	return []metav1.Condition{{Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionFalse, Reason: reason, LastTransitionTime: metav1.NewTime(now.Add(-age))}}
 }
 
 func TestWhatABlockMeansForDeletion(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
@@ -15,6 +17,10 @@ import (
 const (
 	retryNews   = time.Second      // the mirror is behind; the feed usually brings the object back sooner
 	retryPerson = 30 * time.Second // somebody must do something in the portal
+
+	// Of a refusal that we know no end of, so that none is final.
+	firstRetry = time.Minute
+	lastRetry  = 10 * time.Minute
 )
 
 // Refusal is what a failed call means for the object that it was made for.
@@ -52,10 +58,12 @@ func meanings() map[portal.Code]meaning {
 	}
 }
 
-// Refused classifies the error of a call to the portal, as a condition of the type and a way to go on. Transport
-// failures and failures of the portal itself are tried again with growing pauses; a portal that asks to be left alone, or
-// a breaker that is open, with the pause that was asked for; a refusal waits for what would end it.
-func Refused(typ string, err error) Refusal {
+// Refused classifies the error of a call to the portal, as a condition of the type and a way to go
+// on. Failures, answers that are not the portal's among them, are tried again with growing pauses; a
+// portal that asks for a pause, or a breaker that is open, after that pause; a refusal waits for
+// what would end it, and one that we know no end of is tried again with pauses that grow with its
+// age, which have, the object's conditions by now, tell.
+func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refusal {
 	unreachable := func(message string, after time.Duration, err error) Refusal {
 		return Refusal{Leaf: conditions.Unknown(typ, v1alpha1.ReasonPortalUnreachable, message), After: after, Err: err}
 	}
@@ -63,9 +71,13 @@ func Refused(typ string, err error) Refusal {
 	if errors.As(err, &open) {
 		return unreachable("The portal fails or asked to be left alone; it is tried again by itself", spread(time.Until(open.Until)), nil)
 	}
+	pause, failed := portal.Failure(err)
+	if failed && pause > 0 {
+		return unreachable("The portal asked to be left alone for a while", spread(pause), nil)
+	}
 	var refusal *portal.Error
 	if !errors.As(err, &refusal) {
-		return unreachable("The portal did not answer", 0, err)
+		return unreachable(noAnswer(err), 0, err)
 	}
 	if m, ok := meanings()[refusal.Code]; ok {
 		message := refusal.Message
@@ -74,13 +86,31 @@ func Refused(typ string, err error) Refusal {
 		}
 		return Refusal{Leaf: conditions.False(typ, m.reason, message), After: m.after}
 	}
-	switch {
-	case refusal.RetryAfter > 0:
-		return unreachable("The portal asked to be left alone for a while", spread(refusal.RetryAfter), nil)
-	case refusal.Status >= 500 || refusal.Code == portal.CodeRateLimited:
+	if failed {
 		return unreachable("The portal failed: "+refusal.Message, 0, err)
 	}
-	return Refusal{Leaf: conditions.False(typ, v1alpha1.ReasonRefusedByPortal, refusal.Error())}
+	message := refusal.Error() + "; tried again after 1 to 10 minutes, and at once when the object changes"
+	return Refusal{Leaf: conditions.False(typ, v1alpha1.ReasonRefusedByPortal, message), After: growing(typ, have, now)}
+}
+
+// noAnswer says what came in place of the portal's answer. It is the same at each try, so that a
+// status is written once.
+func noAnswer(err error) string {
+	var bad *portal.BadAnswerError
+	if errors.As(err, &bad) {
+		return "Tried again by itself: " + bad.Error()
+	}
+	return "The portal did not answer"
+}
+
+// growing is the pause before a refused call is tried again: as long as the refusal has lasted. The
+// condition says since when, so that a restart starts no new count.
+func growing(typ string, have []metav1.Condition, now time.Time) time.Duration {
+	c := conditions.Find(have, typ)
+	if c == nil || c.Reason != v1alpha1.ReasonRefusedByPortal {
+		return firstRetry
+	}
+	return min(max(now.Sub(c.LastTransitionTime.Time), firstRetry), lastRetry)
 }
 
 // spread keeps those who wait for the same moment from all coming at once.

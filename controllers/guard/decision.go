@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"time"
 
@@ -33,7 +34,7 @@ func Decided(ctx context.Context, w client.Writer, o client.Object, have []metav
 	if d == Drop {
 		annotation = v1alpha1.AnnotationDrop
 	}
-	return d, note(ctx, w, o, annotation)
+	return d, note(ctx, w, o, annotation, all.By)
 }
 
 // Decide reads the decision about o: its own annotations, or the one that IdentityConfiguration/default takes for
@@ -59,7 +60,7 @@ func Decide(o client.Object, have []metav1.Condition, all session.Decisions) Dec
 func Decisions(annotations map[string]string, now time.Time) session.Decisions {
 	release, _ := By(annotations[v1alpha1.AnnotationReleaseHeld], now)
 	drop, _ := By(annotations[v1alpha1.AnnotationDropHeld], now)
-	return session.Decisions{ReleaseUntil: release, DropUntil: drop}
+	return session.Decisions{ReleaseUntil: release, DropUntil: drop, By: annotations[v1alpha1.AnnotationDecidedBy]}
 }
 
 // skew is how far a person's clock may be ahead of ours.
@@ -94,14 +95,48 @@ func own(o client.Object) Decision {
 
 func covers(until, since time.Time) bool { return !until.IsZero() && !since.After(until) }
 
-// note writes a decision down at the object.
-func note(ctx context.Context, w client.Writer, o client.Object, annotation string) error {
+// note writes a decision down at the object, under the name of who decided: earlier decisions there
+// are not theirs, so they go.
+func note(ctx context.Context, w client.Writer, o client.Object, annotation, by string) error {
 	before := o.DeepCopyObject().(client.Object)
-	a := o.GetAnnotations()
+	a := maps.Clone(o.GetAnnotations())
 	if a == nil {
 		a = map[string]string{}
 	}
+	for _, earlier := range append(v1alpha1.DecisionAnnotations(), v1alpha1.AnnotationDecidedBy) {
+		delete(a, earlier)
+	}
 	a[annotation] = strconv.FormatInt(o.GetGeneration(), 10)
+	if by != "" {
+		a[v1alpha1.AnnotationDecidedBy] = by
+	}
 	o.SetAnnotations(a)
 	return w.Patch(ctx, o, client.MergeFrom(before))
+}
+
+// Reasons of the events that name who decided.
+const (
+	eventReleased = "RemovalReleased"
+	eventDropped  = "RemovalDropped"
+)
+
+// Event is the event that names who took decision d about o, whose conditions are have: once for a
+// release, which is carried out then, and once for a drop, which stands. The reason is empty when
+// there is nothing to report.
+func Event(d Decision, o client.Object, have []metav1.Condition) (reason, note string) {
+	by := o.GetAnnotations()[v1alpha1.AnnotationDecidedBy]
+	if by == "" {
+		by = "a user whom no policy asked for a name"
+	}
+	switch d {
+	case Release:
+		return eventReleased, "Released by " + by
+	case Drop:
+		c := conditions.Find(have, v1alpha1.ConditionProvisioned)
+		if c != nil && c.Reason == v1alpha1.ReasonRemovalDropped && c.ObservedGeneration == o.GetGeneration() {
+			return "", ""
+		}
+		return eventDropped, "Dropped by " + by
+	}
+	return "", ""
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -66,7 +67,7 @@ func (p *pass) loginRefused(err error) (bool, error) {
 	}
 	reason, ok := reasons[portal.CodeOf(err)]
 	if !ok {
-		return false, fmt.Errorf("put the login methods: %w", err)
+		return false, p.refused(v1alpha1.ConditionLoginMethods, fmt.Errorf("put the login methods: %w", err))
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionLoginMethods, reason, err.Error()))
 	return false, nil
@@ -82,7 +83,7 @@ func (p *pass) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portal.L
 			if err != nil {
 				return m, err
 			}
-			m.SSO.ClientSecret = secret
+			m.SSO.ClientSecret = strings.TrimRight(string(secret), "\r\n") // of the line that it was pasted as
 		}
 	}
 	if s := d.SCIM; s != nil {
@@ -113,18 +114,18 @@ func (p *pass) defaultPool(ctx context.Context) (bool, error) {
 var errNoSecret = errors.New("there is no Secret")
 
 // secret reads one key of a Secret, live: Secrets are not watched, so that the right to list them is not needed.
-func (p *pass) secret(ctx context.Context, name, key string) (string, error) {
+func (p *pass) secret(ctx context.Context, name, key string) ([]byte, error) {
 	var s corev1.Secret
 	if err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.config.Namespace, Name: name}, &s); err != nil {
 		if apierrors.IsNotFound(err) {
-			return "", fmt.Errorf("%w %s; create it with the key %q", errNoSecret, name, key)
+			return nil, fmt.Errorf("%w %s; create it with the key %q", errNoSecret, name, key)
 		}
-		return "", fmt.Errorf("read Secret %s: %w", name, err)
+		return nil, fmt.Errorf("read Secret %s: %w", name, err)
 	}
 	if len(s.Data[key]) == 0 {
-		return "", fmt.Errorf("%w %s with the key %q", errNoSecret, name, key)
+		return nil, fmt.Errorf("%w %s with the key %q", errNoSecret, name, key)
 	}
-	return string(s.Data[key]), nil
+	return s.Data[key], nil
 }
 
 // release gives the portal free for another operator. Accounts stay as they are.
@@ -137,8 +138,9 @@ func (p *pass) release(ctx context.Context) error {
 		return err
 	}
 	if !done {
-		if err := p.client.Unbind(ctx, string(p.config.UID)); err != nil && portal.CodeOf(err) == "" {
-			return fmt.Errorf("give the portal free: %w", err)
+		err := p.client.Unbind(ctx, string(p.config.UID))
+		if _, failed := portal.Failure(err); failed {
+			return fmt.Errorf("release the portal: %w", err)
 		}
 	}
 	p.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "The IdentityConfiguration is being deleted: nothing is written to any portal"})

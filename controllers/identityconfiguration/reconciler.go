@@ -26,6 +26,7 @@ import (
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // resync is how often credentials, binding and counts are looked at without an event.
@@ -49,9 +50,13 @@ type Reconciler struct {
 	Cluster  string // identity of this cluster in the binding
 	// TokenWarning is how long before a token expires people are warned, and how long after; 0: DefaultTokenWarning.
 	TokenWarning time.Duration
+	// KeysConfirm is how long after an answer without SCIM keys, where there were some, the portal is
+	// asked again before they stop working; 0: DefaultKeysConfirm.
+	KeysConfirm time.Duration
 
 	connection connection
 	strays     strays
+	noKeys     time.Time         // when the portal first listed no SCIM key where some work; zero: it lists some
 	counted    time.Time         // when the counts were last written
 	ahead      map[string]string // annotation → value that was told of as lying ahead
 }
@@ -67,6 +72,7 @@ type pass struct {
 	config *v1alpha1.IdentityConfiguration
 	client portal.Client
 	view   session.View
+	bound  provider.ID // for which the portal follows this configuration; the zero ID: not known
 
 	accepted accepted
 
@@ -98,12 +104,17 @@ func (p *pass) hold(ctx context.Context) (bool, error) {
 
 // connect makes the client from the address and the credentials.
 func (p *pass) connect(ctx context.Context) (bool, error) {
-	key, err := p.secret(ctx, p.config.Spec.Portal.CredentialsSecretRef.Name, "token")
+	name := p.config.Spec.Portal.CredentialsSecretRef.Name
+	raw, err := p.secret(ctx, name, "token")
 	if errors.Is(err, errNoSecret) {
 		return true, p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsNotFound, err.Error())
 	}
 	if err != nil {
 		return false, err
+	}
+	key, err := portal.ParseKey(raw)
+	if err != nil {
+		return true, p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsMalformed, fmt.Sprintf("Secret %s, key \"token\": %v", name, err))
 	}
 	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", p.config.Spec.Portal.URL, p.config.Spec.Portal.CABundle, key))
 	id := hex.EncodeToString(digest[:])
@@ -119,15 +130,21 @@ func (p *pass) connect(ctx context.Context) (bool, error) {
 }
 
 // bind claims the portal for this operator and provider, and for this manager, whose predecessor is not heard any more from
-// then on. It is repeated with each look, which also proves that the portal answers and accepts the key.
+// then on. It is repeated with each pass, which also proves that the portal answers and accepts the key. While another provider
+// is integrated by this configuration, that one is bound, and the condition says which is refused.
 func (p *pass) bind(ctx context.Context) (bool, error) {
-	_, err := p.client.Bind(ctx, p.binding())
+	var conflict error
+	err := p.bindAs(ctx, p.binding())
 	if portal.CodeOf(err) == portal.CodeIDPConfigured {
-		err = p.replaceProvider(ctx, err)
+		conflict, err = p.conflict(ctx, err)
 	}
 	if err == nil {
 		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
-		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.config.ProviderName()))
+		if conflict != nil {
+			p.leaf(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, conflict.Error()))
+			return false, nil
+		}
+		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.bound.String()))
 		return false, nil
 	}
 	if portal.CodeOf(err) == portal.CodeStaleLeader {
@@ -157,6 +174,9 @@ func bindReason(err error) (reason string, refused bool) {
 	case portal.CodeUnauthenticated, portal.CodeForbidden:
 		return v1alpha1.ReasonCredentialsRejected, true
 	case portal.CodeInvalid, portal.CodeNotFound:
+		return v1alpha1.ReasonRefusedByPortal, true
+	}
+	if _, failed := portal.Failure(err); !failed { // a code that we do not know
 		return v1alpha1.ReasonRefusedByPortal, true
 	}
 	return "", false
@@ -190,9 +210,8 @@ func (p *pass) blocked(ctx context.Context, typ, reason, message string) error {
 func (p *pass) unreachable(ctx context.Context, err error) error {
 	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not answer: "+err.Error()))
 	p.result.RequeueAfter = retry
-	var refusal *portal.Error
-	if errors.As(err, &refusal) && refusal.RetryAfter > 0 {
-		p.result.RequeueAfter = refusal.RetryAfter
+	if pause, _ := portal.Failure(err); pause > 0 {
+		p.result.RequeueAfter = pause
 	}
 	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy())
 	return nil
@@ -205,7 +224,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if failed != nil && apierrors.IsConflict(failed) {
 		return ctrl.Result{RequeueAfter: time.Second / 20}, nil
 	}
-	if failed != nil {
+	if failed != nil && (len(p.leaves) == 0 || p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue) { // else it is said already
 		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
 	}
 	if p.silent {
@@ -229,8 +248,11 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// inForce mirrors the portal's login methods. While the portal can't be read, what was known last stands.
+// inForce mirrors the portal's provider and login methods. While the portal can't be read, what was known last remains.
 func (p *pass) inForce(s *v1alpha1.IdentityConfigurationStatus) {
+	if p.bound != (provider.ID{}) {
+		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}
+	}
 	m := p.view.Mirror
 	if m == nil || !m.Listed() || p.view.Block != nil {
 		return

@@ -16,12 +16,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/tokens"
 )
 
 // DefaultTokenWarning is how long before a token expires people are warned, and how long after.
 const DefaultTokenWarning = 14 * 24 * time.Hour
+
+// DefaultKeysConfirm is how long an answer without SCIM keys is doubted, where there were some.
+const DefaultKeysConfirm = 30 * time.Second
 
 // tokensKey is the key in the Secret of the portal's tokens, and so the file's name where it is mounted.
 const tokensKey = "tokens"
@@ -84,12 +89,12 @@ func (p *pass) tokenSecret(ctx context.Context, name string) (*corev1.Secret, er
 func (p *pass) tokens(ctx context.Context) (bool, error) {
 	keys, err := p.client.SCIMKeys(ctx)
 	if err != nil {
-		return false, fmt.Errorf("read the portal's SCIM keys: %w", err)
+		return false, p.refused(v1alpha1.ConditionTokensSynced, fmt.Errorf("read the portal's SCIM keys: %w", err))
 	}
-	entries := make([]tokens.Entry, len(keys))
-	for i, k := range keys {
-		entries[i] = tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: p.config.Spec.IdentityProvider.Type}
+	if p.doubtful(keys) {
+		return false, nil
 	}
+	entries, unnamed := entriesOf(keys)
 	p.accepted.portal = slices.Concat(entries, p.ended(entries))
 	if err := p.putTokens(ctx, tokens.Format(p.accepted.portal)); err != nil {
 		return false, err
@@ -98,8 +103,81 @@ func (p *pass) tokens(ctx context.Context) (bool, error) {
 		p.leaf(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration, "Some declared tokens are not accepted: "+err.Error()))
 		return false, nil
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, fmt.Sprintf("%d portal key(s) work as SCIM tokens", len(keys))))
+	if len(unnamed) > 0 {
+		p.leaf(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration,
+			fmt.Sprintf("%d portal key(s) name no identity provider and are not accepted: %s. Make a new key for %s in the portal, and delete these", len(unnamed), abridged(unnamed), p.bound)))
+		return false, nil
+	}
+	message, others := fmt.Sprintf("%d portal key(s) work as SCIM tokens", len(entries)), 0
+	for _, e := range entries {
+		if !p.bound.Accepts(e.Provider) {
+			others++
+		}
+	}
+	if others > 0 {
+		message = fmt.Sprintf("%d portal key(s) work as SCIM tokens; %d more are for other identity providers than %s and are refused", len(entries)-others, others, p.bound)
+	}
+	p.leaf(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, message))
 	return false, nil
+}
+
+// entriesOf are the portal's keys as tokens, each for the provider that it was made for, and the names of those that name none.
+func entriesOf(keys []portal.KeyDigest) (entries []tokens.Entry, unnamed []string) {
+	for _, k := range keys {
+		if k.Provider.Validate() != nil {
+			unnamed = append(unnamed, "portal-key-"+k.ID)
+			continue
+		}
+		entries = append(entries, tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: k.Provider})
+	}
+	return entries, unnamed
+}
+
+// abridged names some of all.
+func abridged(all []string) string {
+	if more := len(all) - mostNamed; more > 0 {
+		all = append(slices.Clone(all[:mostNamed]), fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(all, ", ")
+}
+
+// doubtful reports whether keys is not acted upon yet: no key where some work cuts the provider off,
+// so it takes two answers, KeysConfirm apart, with none in between that lists a key. The doubt is
+// in memory only: a restart begins it again, which may delay the end of the last key and never
+// hastens it. The last key stops working KeysConfirm after the first such answer, which the change
+// feed brings about, and at most resync and KeysConfirm after its deletion without the feed.
+func (p *pass) doubtful(keys []portal.KeyDigest) bool {
+	now := p.Clock.Now()
+	working := slices.ContainsFunc(p.accepted.portal, func(e tokens.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })
+	if len(keys) > 0 || !working {
+		p.noKeys = time.Time{}
+		return false
+	}
+	wait := p.KeysConfirm
+	if wait == 0 {
+		wait = DefaultKeysConfirm
+	}
+	if p.noKeys.IsZero() || p.noKeys.After(now) { // After: the clock was set back
+		p.noKeys = now
+	}
+	left := wait - now.Sub(p.noKeys)
+	if left <= 0 {
+		p.noKeys = time.Time{}
+		return false
+	}
+	p.result.RequeueAfter = min(p.result.RequeueAfter, left)
+	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The keys that it listed before work until it says so again, %s later", wait)))
+	return true
+}
+
+// refused reports a failed call and when to repeat it.
+func (p *pass) refused(typ string, err error) error {
+	r := gate.Refused(typ, err, p.config.Status.Conditions, p.Clock.Now())
+	p.leaf(r.Leaf)
+	if r.After > 0 {
+		p.result.RequeueAfter = min(p.result.RequeueAfter, r.After)
+	}
+	return r.Err
 }
 
 // ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists them no longer, and a push with one
@@ -183,10 +261,7 @@ func (p *pass) expiry() (reason, message string) {
 		named = append(named, fmt.Sprintf("%s %s on %s", label(e), verb, e.Expires.UTC().Format(time.RFC3339)))
 	}
 	slices.Sort(named)
-	if more := len(named) - mostNamed; more > 0 {
-		named = append(named[:mostNamed], fmt.Sprintf("and %d more", more))
-	}
-	return reason, strings.Join(named, ", ") + ". Make a new token, put it into " + p.config.ProviderName() + ", then remove the old one"
+	return reason, abridged(named) + ". Make a new token, put it into " + p.config.ProviderName() + ", then remove the old one"
 }
 
 // label is how people know a token, in 60 bytes at most.

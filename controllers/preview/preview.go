@@ -69,6 +69,9 @@ func Compute(ctx context.Context, o Options) (*Report, error) {
 func (p *preview) run(ctx context.Context) error {
 	r := p.report
 	r.Portal, r.Provider = p.config.Spec.Portal.URL, p.config.ProviderName()
+	if b := p.portal.Configuration().Binding; b != nil {
+		r.Provider = b.Provider().String()
+	}
 	r.Waits, r.Replacement = p.waits()
 	p.remember()
 	if c := *p.portal.Configuration(); p.Migrate && !c.ProvisionExistingUsers {
@@ -120,11 +123,9 @@ func (p *preview) waits() (why, replacement string) {
 	if b := c.Binding; b != nil && b.UID != string(p.config.UID) && (b.Namespace != p.config.Namespace || b.Name != p.config.Name) {
 		return fmt.Sprintf("The portal follows IdentityConfiguration %s/%s of cluster %s", b.Namespace, b.Name, b.Cluster), ""
 	}
-	if b, want := c.Binding, string(p.config.Spec.IdentityProvider.Type); b != nil && b.ProviderType != want {
-		replacement = identityconfiguration.Replacement(b.ProviderType, want, len(p.objects.users))
-		if p.config.Annotations[v1alpha1.AnnotationReplaceProvider] != b.ProviderType {
-			return fmt.Sprintf("The portal is integrated with %s, and the configuration says %s", b.ProviderType, want), replacement
-		}
+	declared := identityconfiguration.Binding(p.config, "")
+	if b, want := c.Binding, declared.Provider(); b != nil && !b.Provider().IsRefined(want) {
+		replacement = identityconfiguration.Replacement(b.Provider(), want, len(p.objects.users))
 	}
 	switch {
 	case !c.SCIMEnabled:
@@ -142,12 +143,16 @@ func (p *preview) guard(ctx context.Context) error {
 		return err
 	}
 	g := Guard{Left: left, Window: window.String()}
+	asks := 0 // removals that the budget is asked about
 	for _, steps := range [][]Step{p.report.Pools, p.report.Users} {
 		for _, s := range steps {
 			g.Removals += s.Removals
+			if s.Reason != v1alpha1.ReasonGuardHeld {
+				asks += s.Removals
+			}
 		}
 	}
-	g.Held = max(g.Removals-g.Left, 0)
+	g.Held = g.Removals - min(asks, g.Left)
 	p.report.Guard = g
 	return nil
 }

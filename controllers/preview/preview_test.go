@@ -9,13 +9,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	k8sfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/fake"
+	"lightrun.com/scim-operator/internal/testing/kubefake"
 )
 
 const namespace = "company"
@@ -26,12 +26,13 @@ func meta(name string) metav1.ObjectMeta {
 
 // person is a ScimUser that was provisioned before they got this spec.
 func person(name string, spec v1alpha1.ScimUserSpec) *v1alpha1.ScimUser {
-	return &v1alpha1.ScimUser{ObjectMeta: meta(name), Spec: spec}
+	return &v1alpha1.ScimUser{ObjectMeta: meta(kubefake.SCIMID(name)), Spec: spec}
 }
 
 // had is the account that the ScimUser has by now.
 func had(name string) portal.AccountWrite {
-	return portal.AccountWrite{Owner: portal.Owner{UID: "uid-" + name, Name: name, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}
+	id := kubefake.SCIMID(name)
+	return portal.AccountWrite{Owner: portal.Owner{UID: "uid-" + id, Name: id, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}
 }
 
 func TestEverybodysStepsInTheirOrder(t *testing.T) {
@@ -51,9 +52,9 @@ func TestEverybodysStepsInTheirOrder(t *testing.T) {
 				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
 			},
 			steps: []string{
-				"ada Update NameReleasePending displayName=Ada status=Deactivated",
-				"ada Update userName=bob@example.test",
-				"bob Update userName=zed@example.test",
+				kubefake.SCIMID("ada") + " Update NameReleasePending displayName=Ada status=Deactivated",
+				kubefake.SCIMID("ada") + " Update userName=bob@example.test",
+				kubefake.SCIMID("bob") + " Update userName=zed@example.test",
 			},
 			changed: 2, removals: 1,
 		},
@@ -63,7 +64,7 @@ func TestEverybodysStepsInTheirOrder(t *testing.T) {
 				person("ada", v1alpha1.ScimUserSpec{UserName: "bob@example.test", DisplayName: "ada"}),
 				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
 			},
-			steps:   []string{"ada Update NameReleasePending", "ada Update userName=bob@example.test", "bob Update userName=zed@example.test"},
+			steps:   []string{kubefake.SCIMID("ada") + " Update NameReleasePending", kubefake.SCIMID("ada") + " Update userName=bob@example.test", kubefake.SCIMID("bob") + " Update userName=zed@example.test"},
 			changed: 2,
 		},
 		"NameIsNeverFree": {
@@ -73,14 +74,14 @@ func TestEverybodysStepsInTheirOrder(t *testing.T) {
 				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),
 			},
 			former:  "eve",
-			steps:   []string{"ada Update NameReleasePending displayName=Ada", "bob Update userName=zed@example.test"},
+			steps:   []string{kubefake.SCIMID("ada") + " Update NameReleasePending displayName=Ada", kubefake.SCIMID("bob") + " Update userName=zed@example.test"},
 			changed: 2,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := fake.New(t, fake.Options{})
-			for _, o := range tc.people {
-				if _, err := p.PutAccount(t.Context(), had(o.GetName())); err != nil {
+			for _, name := range []string{"ada", "bob"} {
+				if _, err := p.PutAccount(t.Context(), had(name)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -122,11 +123,15 @@ func report(t *testing.T, p *fake.Portal, people []client.Object) *preview.Repor
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
+	configuration := &v1alpha1.IdentityConfiguration{ObjectMeta: meta(v1alpha1.DefaultName), Spec: v1alpha1.IdentityConfigurationSpec{
+		Portal:           v1alpha1.Portal{URL: "https://portal.example.test", CredentialsSecretRef: v1alpha1.LocalReference{Name: "portal"}},
+		IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
+	}}
 	objects := append([]client.Object{
-		&v1alpha1.IdentityConfiguration{ObjectMeta: meta(v1alpha1.DefaultName)}, &v1alpha1.AgentPool{ObjectMeta: meta(v1alpha1.DefaultName)},
+		configuration, &v1alpha1.AgentPool{ObjectMeta: meta(v1alpha1.DefaultName)},
 	}, people...)
 	r, err := preview.Compute(t.Context(), preview.Options{
-		Objects: k8sfake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).Build(), Portal: p, Namespace: namespace,
+		Objects: kubefake.New(t, scheme, objects...), Portal: p, Namespace: namespace,
 		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})
 	if err != nil {

@@ -22,7 +22,17 @@ import (
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-const dropped = "A person dropped this removal: it stays as it is until the object changes"
+const (
+	dropped = "A person dropped this removal: it stays as it is until the object changes"
+	held    = "The deprovisioning guard holds this removal until a person releases or drops it, or the object takes it back"
+)
+
+// held makes s wait for a person: the guard counts its removals, and no budget lets them pass.
+func (s Step) held(removals int) Step {
+	s = s.waits(v1alpha1.ReasonGuardHeld, held)
+	s.Removals = removals
+	return s
+}
 
 func (s Step) waits(reason, message string) Step {
 	s.Action, s.Reason, s.Message, s.Changes, s.Removals = string(provision.Wait), reason, message, nil, 0
@@ -88,9 +98,13 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		if plan.Pool != nil {
 			s.Record, p.names[plan.Pool.ID] = plan.Pool.ID, o.Name
 		}
-		if decision != guard.Release {
-			s.Removals = plan.Managers
+		if decision == guard.Release || plan.Pool == nil {
+			return s, nil
 		}
+		if (guard.Removal{Users: plan.Managers, Decision: decision, Mark: plan.Pool.Mark.Held()}).Stays() {
+			return s.held(plan.Managers), nil
+		}
+		s.Removals = plan.Managers
 		return s, nil
 	}
 	if o.Name != v1alpha1.DefaultName {
@@ -117,7 +131,12 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		case guard.Drop:
 			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
 		case guard.Undecided:
-			s.Removals = p.portal.Managers(plan.Pool.ID)
+			n := p.portal.Managers(plan.Pool.ID)
+			if (guard.Removal{Users: n, Mark: plan.Pool.Mark.Held()}).Stays() {
+				p.names[plan.Pool.ID] = o.Name
+				return s.held(n), nil
+			}
+			s.Removals = n
 		}
 	}
 	p.planned(o, &s, plan, have)
@@ -241,6 +260,9 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		case guard.Drop:
 			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
 		case guard.Undecided:
+			if (guard.Removal{Users: 1, Mark: plan.Account.Mark.Held()}).Stays() {
+				return s.held(1), nil
+			}
 			s.Removals = 1
 		}
 	}
@@ -324,6 +346,9 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step, decision guard.Decision)
 		s.Record = plan.Account.ID
 	}
 	if plan.Removal && decision == guard.Undecided {
+		if (guard.Removal{Users: 1, Mark: plan.Account.Mark.Held()}).Stays() {
+			return s.held(1)
+		}
 		s.Removals = 1
 	}
 	return s

@@ -17,16 +17,13 @@ import (
 // conflictPause is how long a pass waits for the cache after somebody else wrote.
 const conflictPause = 50 * time.Millisecond
 
-// retryHeld is the pause before a held removal is looked at again: the budget's window moves.
-const retryHeld = time.Minute
-
-// apply carries the plan out, if policy and the guard let it, and has the portal show what the guard holds.
+// apply carries the plan out, if policy and the guard let it. A mark that the pass found no reason for goes.
 func (p *pass) apply(ctx context.Context) (bool, error) {
 	done, err := p.carryOut(ctx)
 	if err != nil {
 		return done, err
 	}
-	return done, p.showHeld(ctx)
+	return done, p.clearMark(ctx)
 }
 
 func (p *pass) carryOut(ctx context.Context) (bool, error) {
@@ -50,15 +47,47 @@ func (p *pass) carryOut(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// showHeld brings the portal's mark in line with what this pass found held, in either way, and costs no call otherwise.
-func (p *pass) showHeld(ctx context.Context) error {
-	own := p.view.Mirror.Owned(string(p.user.UID))
-	if own == nil || own.Mark.Held() == p.held || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+// marked is the portal's record that remembers whether the guard holds this user's removal: the user's own account, or the one
+// that the user is about to adopt. nil: there is none.
+func (p *pass) marked() *portal.Account {
+	if own := p.view.Mirror.Owned(string(p.user.UID)); own != nil {
+		return own
+	}
+	if a := p.plan.Account; a != nil && (p.plan.Action == provision.Adopt || a.WaitingFor.UID == string(p.user.UID)) {
+		return a
+	}
+	return nil
+}
+
+// mark brings the portal's mark in line with what, and costs no call where it is. An account to be adopted is marked under the
+// owner that it still has; a local one has none, and is first marked as waited for.
+func (p *pass) mark(ctx context.Context, what portal.Removal) error {
+	a := p.marked()
+	if a == nil || a.Mark.Held() == what {
 		return nil
 	}
 	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
-	if err := p.view.Client.MarkHeld(ctx, owner, gate.Held(p.held, p.user)); err != nil {
-		r := gate.Refused(v1alpha1.ConditionProvisioned, fmt.Errorf("show what is held: %w", err))
+	switch {
+	case a.Owner.UID != "" && a.Owner.UID != owner.UID:
+		owner = a.Owner
+	case a.Owner.UID == "" && a.WaitingFor.UID != owner.UID:
+		if err := p.view.Client.MarkWaiting(ctx, a.ID, owner); err != nil {
+			return fmt.Errorf("mark the local account as waited for: %w", err)
+		}
+	}
+	if err := p.view.Client.MarkHeld(ctx, owner, gate.Held(what, p.user)); err != nil {
+		return fmt.Errorf("mark what is held: %w", err)
+	}
+	return nil
+}
+
+// clearMark takes the mark away once nothing is held. What ReportOnly finds marked stays held.
+func (p *pass) clearMark(ctx context.Context) error {
+	if p.held || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return nil
+	}
+	if err := p.mark(ctx, ""); err != nil {
+		r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.user.Status.Conditions, p.Clock.Now())
 		p.result.RequeueAfter = r.After
 		return r.Err
 	}
@@ -130,11 +159,19 @@ func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	p.decided(decision)
 	if decision == guard.Drop {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the account stays as it is until the identity provider says something else"))
 		return true, nil
 	}
-	over, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, 1, decision == guard.Release, do)
+	removal := guard.Removal{Users: 1, Decision: decision}
+	if a := p.marked(); a != nil {
+		removal.Mark = a.Mark.Held()
+	}
+	over, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, removal, do)
+	if over != nil && err == nil {
+		err = p.mark(ctx, what) // before it is called held: without the mark the next window would let it pass
+	}
 	if err != nil {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
 	}
@@ -147,13 +184,13 @@ func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonGuardHeld, message))
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
-	p.held, p.result.RequeueAfter = what, retryHeld
+	p.held = true
 	return true, nil
 }
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
 func (p *pass) refused(err error, typ string) (done bool, _ error) {
-	r := gate.Refused(typ, err)
+	r := gate.Refused(typ, err, p.user.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
 	p.result.RequeueAfter = r.After
 	return true, r.Err

@@ -58,7 +58,7 @@ type pass struct {
 	picture *membership.Picture
 	have    *portal.Account // our account, as last seen
 	plan    provision.Plan
-	held    portal.Removal // what the guard holds back
+	held    bool // the guard holds a removal
 
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf

@@ -40,6 +40,9 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if err != nil {
 		return true, fmt.Errorf("write a decision down: %w", err)
 	}
+	if decision == guard.Drop { // a release is reported where it lets something pass
+		p.decided(decision)
+	}
 	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, decision == guard.Drop)
 	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }
@@ -49,9 +52,6 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 			what = portal.RemovalDeletion
 		}
 		if held, err := p.guarded(ctx, what, do); held || err != nil {
-			if err == nil {
-				err = p.showHeld(ctx)
-			}
 			return true, err
 		}
 	} else if err := do(); err != nil {

@@ -216,6 +216,7 @@ func TestASecondProviderIsRefusedAndAChangeIsAnExplicitStep(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
 	w.holds(ada, user)
+	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta})
 	c := w.identity()
 	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(c), c))
 	before := c.DeepCopy()
@@ -225,13 +226,26 @@ func TestASecondProviderIsRefusedAndAChangeIsAnExplicitStep(t *testing.T) {
 	if got := told(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 people keep their accounts") {
 		t.Errorf("the first is not named, or what a change would do is not told: %s", got)
 	}
-	if r := w.preview(false); r.Waits == "" || !strings.Contains(r.Replacement, "All 1 people keep their accounts") || r.Changes() != 0 {
-		t.Errorf("the preview says %q, %q and %d changes", r.Waits, r.Replacement, r.Changes())
+	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "All 1 people keep their accounts") || r.Changes() != 0 {
+		t.Errorf("the preview says %q, %q, %q and %d changes", r.Waits, r.Provider, r.Replacement, r.Changes())
 	}
+	t.Log("the first keeps working, whatever spec says: what it pushes is carried out, also by a manager that starts now")
+	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta})
+	w.holds(w.push("bob@example.test"), user)
+	w.stop()
+	w.startManager()
+	w.holds(w.push("eve@example.test"), user)
+	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta})
+	t.Log("reverted, nothing has changed; changed again, the second is still refused")
+	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.IdentityProvider.Type = v1alpha1.ProviderOkta })
+	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.IdentityProvider.Type = v1alpha1.ProviderEntraID })
+	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
 	t.Log("naming the one to be replaced is the explicit step; everybody keeps what they have")
 	id := w.account("ada@example.test").ID
 	w.annotate(c, v1alpha1.AnnotationReplaceProvider, string(v1alpha1.ProviderOkta))
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderEntraID})
 	w.holds(ada, user)
 	if a := w.account("ada@example.test"); a.ID != id || !strings.Contains(a.ReadOnlyReason, "Entra") {
 		t.Errorf("want the same account, now read-only because of Entra ID, got %+v", a)
@@ -239,6 +253,51 @@ func TestASecondProviderIsRefusedAndAChangeIsAnExplicitStep(t *testing.T) {
 	t.Log("the new provider finds the person by user name and goes on")
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.ExternalID, s.DisplayName = "entra-1", "Ada" })
 	w.holds(ada, user)
+}
+
+func TestTwoOrganisationsOfOneTypeAreTwoProviders(t *testing.T) {
+	w := newWorld(t)
+	named := func(name string) {
+		w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.IdentityProvider.Name = name })
+	}
+	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta})
+	t.Log("the one that is integrated gets a name")
+	named("acme")
+	acme := v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta, Name: "acme"}
+	w.integrated(acme)
+	c := w.identity()
+	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	for _, other := range []string{"globex", ""} {
+		named(other)
+		w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
+		w.integrated(acme)
+		if got := told(c.Status.Conditions); !strings.Contains(got, "Okta/acme") {
+			t.Errorf("the first is not named: %s", got)
+		}
+		named("acme")
+		w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	}
+	named("globex")
+	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
+	t.Log("the annotation names the first, its name too")
+	w.annotate(c, v1alpha1.AnnotationReplaceProvider, "Okta")
+	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
+	w.annotate(c, v1alpha1.AnnotationReplaceProvider, "Okta/acme")
+	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta, Name: "globex"})
+	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+}
+
+// integrated waits until the configuration's status says which provider the portal is integrated with.
+func (w *world) integrated(want v1alpha1.BoundProvider) {
+	w.t.Helper()
+	c := w.identity()
+	w.eventually(fmt.Sprintf("status says that %v is integrated", want), func() error {
+		w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(c), c))
+		if got := c.Status.Provider; c.Status.ObservedGeneration != c.Generation || got == nil || *got != want {
+			return fmt.Errorf("generation %d of %d says %v", c.Status.ObservedGeneration, c.Generation, got)
+		}
+		return nil
+	})
 }
 
 func TestTheGuardHoldsAMassRemoval(t *testing.T) {

@@ -7,18 +7,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/tokens"
 )
 
+// oktaKey is a key for the provider that the stories' portals are integrated with.
+func oktaKey(name string, expires time.Time) store.NewKey {
+	return store.NewKey{Name: name, Scope: store.ScopeSCIM, Provider: provider.ID{Type: provider.Okta}, Expires: expires}
+}
+
 func TestPortalKeysBecomeTokens(t *testing.T) {
 	w := newWorld(t)
-	key, _, err := w.store.CreateKey(t.Context(), admin, "okta", store.ScopeSCIM, noExpiry)
+	key, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("okta", noExpiry))
 	w.must(err)
 	secret := &corev1.Secret{}
 	w.eventually("the digest is in the Secret", func() error {
@@ -38,6 +45,60 @@ func TestPortalKeysBecomeTokens(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestEveryTokenNamesItsProvider(t *testing.T) {
+	w := newWorld(t)
+	entra := oktaKey("entra", noExpiry)
+	entra.Provider.Type = provider.EntraID
+	acme := oktaKey("acme", noExpiry)
+	acme.Provider.Name = "acme & sons"
+	want := map[string]provider.ID{}
+	for _, n := range []store.NewKey{oktaKey("okta", noExpiry), entra, acme} {
+		key, _, err := w.store.CreateKey(t.Context(), admin, n)
+		w.must(err)
+		want["portal-key-"+key.ID] = n.Provider
+	}
+	w.says(w.identity(), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	synced := func(reason string, words ...string) {
+		w.t.Helper()
+		c := w.identity()
+		w.eventually("TokensSynced says "+reason, func() error {
+			w.poke()
+			w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(c), c))
+			have := conditions.Find(c.Status.Conditions, v1alpha1.ConditionTokensSynced)
+			for _, word := range words {
+				if have == nil || have.Reason != reason || !strings.Contains(have.Message, word) {
+					return errors.New(told(c.Status.Conditions))
+				}
+			}
+			return nil
+		})
+	}
+	synced(v1alpha1.ReasonSynced, "1 portal key(s) work", "2 more are for other identity providers than Okta")
+	var secret corev1.Secret
+	w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: v1alpha1.PortalTokensSecret}, &secret))
+	entries, err := tokens.Parse(secret.Data["tokens"])
+	w.must(err)
+	got := map[string]provider.ID{}
+	for _, e := range entries {
+		got[e.Name] = e.Provider
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	t.Log("a declared line without a provider is refused, and the condition says what to add")
+	declared := &corev1.Secret{ObjectMeta: metav1Name(w.namespace, v1alpha1.DeclaredTokensSecret), Data: map[string][]byte{"okta": []byte("sha256:" + tokens.Digest("a") + " name=old\n")}}
+	w.create(declared)
+	synced(v1alpha1.ReasonInvalidConfiguration, "okta, line 1", "add provider=Okta")
+	w.remove(declared)
+	t.Log("so is a key of an older portal that names none")
+	w.rawSQL(`UPDATE api_keys SET provider_type = '' WHERE name = 'okta'`)
+	synced(v1alpha1.ReasonInvalidConfiguration, "1 portal key(s) name no identity provider", "Make a new key for Okta")
+	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(&secret), &secret))
+	if entries, err := tokens.Parse(secret.Data["tokens"]); err != nil || len(entries) != 2 {
+		t.Errorf("the webhook gets %v, %v", entries, err)
+	}
 }
 
 // poke has the manager look at the configuration now, and not at its next turn.
@@ -75,20 +136,20 @@ func (w *world) warns(words ...string) {
 
 func TestTokensThatExpireAreWarnedOf(t *testing.T) {
 	w := newWorld(t)
-	_, _, err := w.store.CreateKey(t.Context(), admin, "far", store.ScopeSCIM, time.Now().Add(30*24*time.Hour))
+	_, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("far", time.Now().Add(30*24*time.Hour)))
 	w.must(err)
 	w.says(w.identity(), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.warns()
 	t.Log("a portal key with ten days to live")
-	near, _, err := w.store.CreateKey(t.Context(), admin, "near", store.ScopeSCIM, time.Now().Add(10*24*time.Hour))
+	near, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("near", time.Now().Add(10*24*time.Hour)))
 	w.must(err)
 	w.warns(v1alpha1.ReasonTokenExpiresSoon, near.ID+" expires on "+near.ExpiresAt.UTC().Format(time.RFC3339))
 	w.must(w.store.DeleteKey(t.Context(), admin, near.ID))
 	w.warns()
 	t.Log("a declared token that expired yesterday, and one of long ago that nobody misses")
 	secret := &corev1.Secret{ObjectMeta: metav1Name(w.namespace, v1alpha1.DeclaredTokensSecret), Data: map[string][]byte{"okta": tokens.Format([]tokens.Entry{
-		{Digest: tokens.Digest("a"), Name: "okta-2026", Expires: time.Now().Add(-24 * time.Hour)},
-		{Digest: tokens.Digest("b"), Name: "okta-2020", Expires: time.Now().Add(-1000 * time.Hour)},
+		{Digest: tokens.Digest("a"), Name: "okta-2026", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(-24 * time.Hour)},
+		{Digest: tokens.Digest("b"), Name: "okta-2020", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(-1000 * time.Hour)},
 	})}}
 	w.create(secret)
 	w.warns(v1alpha1.ReasonTokenExpired, "okta-2026 expired on")
@@ -111,7 +172,7 @@ func TestTokensThatExpireAreWarnedOf(t *testing.T) {
 
 func TestAnExpiredPortalKeyIsToldFromAnUnknownOne(t *testing.T) {
 	w := newWorld(t)
-	key, _, err := w.store.CreateKey(t.Context(), admin, "short", store.ScopeSCIM, time.Now().Add(3*time.Second))
+	key, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("short", time.Now().Add(3*time.Second)))
 	w.must(err)
 	w.warns(v1alpha1.ReasonTokenExpiresSoon, key.ID)
 	w.warns(v1alpha1.ReasonTokenExpired, key.ID+" expired on")

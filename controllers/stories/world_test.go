@@ -66,9 +66,10 @@ type world struct {
 	faults    *faults
 	cluster   string
 	relist    time.Duration
-	file      string // the portal's database
 	groups    pushed
-	leader    string // what the manager that runs is called in the portal
+	file      string       // the portal's database
+	leader    string       // what the manager that runs is called in the portal
+	ahead     atomic.Int64 // how far the portal's clock is ahead
 	stop      func()
 }
 
@@ -120,15 +121,18 @@ func build(t testing.TB, options ...option) *world {
 	return w
 }
 
+// keysConfirm is how long the manager doubts an answer without keys, in stories.
+const keysConfirm = 3 * time.Second
+
 const operatorKey = "operator-key-operator-key-operator-key"
 
 func (w *world) openPortal(file string) {
 	w.t.Helper()
-	s, err := store.Open(w.t.Context(), store.Options{Database: file, CheckSSO: func(context.Context, portal.SSO) error { return nil }})
+	s, err := store.Open(w.t.Context(), store.Options{Database: file, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }, CheckSSO: func(context.Context, portal.SSO) error { return nil }})
 	w.must(err)
 	w.store = s
 	w.must(s.EnsureManager(w.t.Context(), admin, "admin@example.test", "a-long-password-1"))
-	w.must(s.EnsureKey(w.t.Context(), admin, "operator", store.ScopeProvisioning, operatorKey))
+	w.must(s.EnsureKey(w.t.Context(), admin, store.NewKey{Name: "operator", Scope: store.ScopeProvisioning}, operatorKey))
 	handler, err := api.New(api.Options{Store: s})
 	w.must(err)
 	w.server = httptest.NewServer(w.faults.around(handler))
@@ -165,7 +169,7 @@ func (w *world) startManager() {
 	w.leader = rand.Text()
 	leader := w.leader // of this manager, whoever comes after it
 	w.must(controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist,
+		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist, KeysConfirm: keysConfirm,
 		Attributes: directory.Attributes,
 		Connect: func(p v1alpha1.Portal, key string) (portal.Client, error) {
 			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: gate.RequestID, Leader: leader})
@@ -185,6 +189,9 @@ func (w *world) startManager() {
 	w.t.Cleanup(w.stop)
 }
 
+// passes lets time pass in the portal, which counts what the guard's window covers.
+func (w *world) passes(d time.Duration) { w.ahead.Add(int64(d)) }
+
 // faults stand between the controllers and the portal.
 type faults struct {
 	down  atomic.Bool // every request is answered 503
@@ -193,7 +200,16 @@ type faults struct {
 	log   []string
 	after func(r *http.Request) bool // true: the answer is lost after its effect
 
-	refuse func(r *http.Request) bool // true: answered 503, without effect
+	refuse  func(r *http.Request) bool // true: answered 503, without effect
+	foreign http.HandlerFunc           // not nil: answers in the portal's place, like a proxy, what path ends in
+	path    string
+}
+
+// answer has h answer all requests for paths with that end in the portal's place; nil: none.
+func (f *faults) answer(path string, h http.HandlerFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.path, f.foreign = path, h
 }
 
 func (f *faults) around(next http.Handler) http.Handler {
@@ -206,7 +222,15 @@ func (f *faults) around(next http.Handler) http.Handler {
 		}
 		f.mu.Lock()
 		refuse := f.refuse != nil && f.refuse(r)
+		foreign := f.foreign
+		if !strings.HasSuffix(r.URL.Path, f.path) {
+			foreign = nil
+		}
 		f.mu.Unlock()
+		if foreign != nil {
+			foreign(rw, r)
+			return
+		}
 		if refuse || f.down.Load() {
 			http.Error(rw, `{"code":"INTERNAL","message":"down"}`, http.StatusServiceUnavailable)
 			return

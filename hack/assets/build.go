@@ -14,17 +14,17 @@ import (
 
 const module = "hack/controlplane"
 
-// build compiles the binaries from Go modules.
-func build(ctx context.Context, dir string, want versions) error {
+// build compiles the named binaries from Go modules.
+func build(ctx context.Context, dir string, names []string, estimate string, want versions) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	say("building %s; the first time takes about 10 minutes on two cores, later builds seconds", want)
-	if err := modules(ctx); err != nil {
+	say("building %s; the first time takes about %s on two cores, later builds seconds", want, estimate)
+	if err := modules(ctx, names); err != nil {
 		return err
 	}
-	for _, name := range binaries {
+	for _, name := range names {
 		if err := buildOne(ctx, dir, name, want); err != nil {
 			return fmt.Errorf("build %s: %w", name, err)
 		}
@@ -34,11 +34,11 @@ func build(ctx context.Context, dir string, want versions) error {
 
 // modules fetches the sources first, so that the estimate which follows is of compiling alone. Listing what the
 // binaries import downloads just the modules that they need.
-func modules(ctx context.Context) error {
+func modules(ctx context.Context, names []string) error {
 	p := newProgress("downloading Go modules", 0)
 	defer p.done()
 	args := []string{"list", "-deps", "-f", "{{.ImportPath}}"}
-	for _, name := range binaries {
+	for _, name := range names {
 		args = append(args, "./"+name)
 	}
 	if _, err := goCommand(ctx, args...).Output(); err != nil {

@@ -3,6 +3,9 @@
 // by setup-envtest, with a short time limit; a build from Go modules (hack/controlplane). The last one needs only Go
 // and a module proxy, takes about ten minutes on two cores the first time, and says so while it works.
 //
+// With --controllers it makes kube-controller-manager available instead, for the tests that need Kubernetes' own garbage
+// collector and namespace controller. setup-envtest does not have it, so it is always built, in about four minutes.
+//
 // Run it from the repository's root: go run ./hack/assets
 package main
 
@@ -19,16 +22,21 @@ import (
 )
 
 // binaries are what a folder of assets must hold, the quickest to build first.
-var binaries = [...]string{"etcd", "kubectl", "kube-apiserver"}
+var binaries = []string{"etcd", "kubectl", "kube-apiserver"}
+
+// controllerManager runs Kubernetes' own controllers. Only tests need it, so it is not one of the binaries.
+const controllerManager = "kube-controller-manager"
 
 type options struct {
 	dir           string
+	controllers   bool
 	downloadLimit time.Duration
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.dir, "dir", filepath.Join("bin", "k8s"), "folder to put the binaries into")
+	flag.BoolVar(&o.controllers, "controllers", false, "make "+controllerManager+" available instead of the others")
 	flag.DurationVar(&o.downloadLimit, "download-limit", 20*time.Second, "how long a download may take before the binaries are built instead; 0 builds at once")
 	flag.Parse()
 
@@ -42,8 +50,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
+	if o.controllers {
+		return runControllers(ctx, o)
+	}
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
-		if missing := missingIn(dir); missing != "" {
+		if missing := missingIn(dir, binaries); missing != "" {
 			return fmt.Errorf("KUBEBUILDER_ASSETS=%s has no %s; complete the folder, or unset the variable and the binaries are found or built", dir, missing)
 		}
 		say("the control plane is in %s (KUBEBUILDER_ASSETS)", dir)
@@ -56,7 +67,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	if missingIn(o.dir) == "" && readStamp(o.dir) == want.String() {
+	if missingIn(o.dir, binaries) == "" && readStamp(o.dir, stampFile) == want.String() {
 		say("the control plane is in %s (%s)", o.dir, want)
 		return nil
 	}
@@ -66,7 +77,34 @@ func run(ctx context.Context, o options) error {
 	if err := get(ctx, o, want); err != nil {
 		return err
 	}
-	return writeStamp(o.dir, want.String())
+	return writeStamp(o.dir, stampFile, want.String())
+}
+
+// runControllers builds kube-controller-manager unless the folder of assets, or o.dir, has it. It has a stamp of its own:
+// a folder that was filled before it was asked for has none of it.
+func runControllers(ctx context.Context, o options) error {
+	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" && missingIn(dir, []string{controllerManager}) == "" {
+		say("%s is in %s (KUBEBUILDER_ASSETS)", controllerManager, dir)
+		return nil
+	}
+	if err := insideRepository(); err != nil {
+		return err
+	}
+	want, err := wanted(ctx)
+	if err != nil {
+		return err
+	}
+	if missingIn(o.dir, []string{controllerManager}) == "" && readStamp(o.dir, controllersStampFile) == want.kubernetes {
+		say("%s is in %s (%s)", controllerManager, o.dir, want.kubernetes)
+		return nil
+	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	if err := build(ctx, o.dir, []string{controllerManager}, "4 minutes", want); err != nil {
+		return err
+	}
+	return writeStamp(o.dir, controllersStampFile, want.kubernetes)
 }
 
 // get downloads or, when that does not work out in time, builds.
@@ -81,12 +119,12 @@ func get(ctx context.Context, o options, want versions) error {
 		}
 		say("no download (%v); building from Go modules instead", err)
 	}
-	return build(ctx, o.dir, want)
+	return build(ctx, o.dir, binaries, "10 minutes", want)
 }
 
 // missingIn names the first binary that dir lacks, "" when it is complete.
-func missingIn(dir string) string {
-	for _, name := range binaries {
+func missingIn(dir string, names []string) string {
+	for _, name := range names {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {
 			return name
 		}

@@ -10,8 +10,11 @@ import (
 	"strings"
 )
 
-// stampFile remembers which versions a folder was filled with.
-const stampFile = ".versions"
+// Stamps remember which versions a folder was filled with.
+const (
+	stampFile            = ".versions"
+	controllersStampFile = ".versions-controllers"
+)
 
 // versions are what hack/controlplane/go.mod asks for.
 type versions struct {
@@ -62,14 +65,14 @@ func wanted(ctx context.Context) (versions, error) {
 	return v, nil
 }
 
-func readStamp(dir string) string {
-	text, err := os.ReadFile(filepath.Join(dir, stampFile))
+func readStamp(dir, file string) string {
+	text, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil {
 		return ""
 	}
 	return strings.TrimSpace(string(text))
 }
 
-func writeStamp(dir, text string) error {
-	return os.WriteFile(filepath.Join(dir, stampFile), []byte(text+"\n"), 0o644)
+func writeStamp(dir, file, text string) error {
+	return os.WriteFile(filepath.Join(dir, file), []byte(text+"\n"), 0o644)
 }

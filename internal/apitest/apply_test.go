@@ -18,7 +18,7 @@ import (
 // empty list and by leaving it out.
 func TestApplyTakesRolesAway(t *testing.T) {
 	cp := controlplane.Get(t)
-	namespace := cp.Namespace(t)
+	namespace := namespaceOf(t, cp)
 	steps := []struct {
 		roles string
 		want  []v1alpha1.Role

@@ -28,7 +28,7 @@ type entry struct {
 
 func TestCorpus(t *testing.T) {
 	cp := controlplane.Get(t)
-	namespace := cp.Namespace(t)
+	namespace := namespaceOf(t, cp)
 	for _, e := range append(read(t, "accepted"), read(t, "refused")...) {
 		t.Run(e.name, func(t *testing.T) {
 			t.Parallel()
@@ -49,7 +49,7 @@ func TestCorpus(t *testing.T) {
 // TestBounds shows that a list or a string past its limit is refused and one at the limit is not.
 func TestBounds(t *testing.T) {
 	cp := controlplane.Get(t)
-	namespace := cp.Namespace(t)
+	namespace := namespaceOf(t, cp)
 	user := func(field string, value any) map[string]any {
 		return map[string]any{"userName": "ada", field: value}
 	}

@@ -1,5 +1,5 @@
 // Package apitest holds the API's contract as data: YAML that the API server must accept, and YAML that it must refuse
-// with a stated message. The tests run it, the policies and the manifests under config/ on a real API server.
+// with a stated message. The tests run it and the manifests under config/ on a real API server; package rights has the policies.
 //
 // A file under testdata holds objects of one kind. Above each object a comment says why it stands there, and below
 // refused/ also what the refusal must say:

@@ -6,9 +6,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
@@ -28,16 +29,23 @@ func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string
 	return string(out)
 }
 
+// namespaceOf is a namespace in which the administrator may write what the provider says: the
+// manifests that some tests apply bring the policies, which hold in every namespace.
+func namespaceOf(t *testing.T, cp *controlplane.ControlPlane) string {
+	t.Helper()
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		GenerateName: "test-", Annotations: map[string]string{v1alpha1.AnnotationRestore: "admin"},
+	}}
+	if err := cp.Client.Create(t.Context(), ns); err != nil {
+		t.Fatal(err)
+	}
+	return ns.Name
+}
+
 func kubeconfig(t *testing.T, cp *controlplane.ControlPlane) string {
 	t.Helper()
-	const name = "test"
-	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: cp.Config.Host, CertificateAuthorityData: cp.Config.CAData}
-	config.AuthInfos[name] = &clientcmdapi.AuthInfo{ClientCertificateData: cp.Config.CertData, ClientKeyData: cp.Config.KeyData}
-	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
-	config.CurrentContext = name
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
+	if err := os.WriteFile(file, cp.Kubeconfig(), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return file

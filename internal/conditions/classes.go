@@ -42,6 +42,7 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonDefaultPoolPending:  Progressing,
 		v1alpha1.ReasonNameReleasePending:  Progressing,
 		v1alpha1.ReasonCredentialsNotFound: Progressing,
+		v1alpha1.ReasonKeysUnconfirmed:     Progressing,
 
 		v1alpha1.ReasonNoConfiguration:    Waiting,
 		v1alpha1.ReasonLocalAccountExists: Waiting,
@@ -72,6 +73,7 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonBoundElsewhere:       Invalid,
 		v1alpha1.ReasonProviderConflict:     Invalid,
 		v1alpha1.ReasonCredentialsRejected:  Invalid,
+		v1alpha1.ReasonCredentialsMalformed: Invalid,
 		v1alpha1.ReasonInvalidConfiguration: Invalid,
 		v1alpha1.ReasonRefusedByPortal:      Invalid,
 		v1alpha1.ReasonSSONotReachable:      Invalid,

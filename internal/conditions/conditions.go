@@ -8,6 +8,11 @@
 //     person's decision (neither)
 //
 // Abnormal conditions are present only while True.
+//
+// Each type appears once, as the API server demands: of several leaves of one type the worst counts
+// (False, then Unknown, then True), and of equally bad ones the last. A step that fails after
+// another one reported success thus takes the success back, and nothing takes a failure back within
+// a pass.
 package conditions
 
 import (
@@ -46,6 +51,7 @@ func Unknown(typ, reason, message string) Leaf {
 // ones. Abnormal leaves that are not True are left out. A condition whose status did not change keeps its
 // lastTransitionTime from have; the others get now.
 func Compute(have []metav1.Condition, generation int64, now metav1.Time, leaves, abnormal []Leaf) []metav1.Condition {
+	leaves = oneOfEach(leaves)
 	all := append([]Leaf{ready(leaves)}, leaves...)
 	switch classOf(all[0]) {
 	case Progressing:
@@ -58,11 +64,37 @@ func Compute(have []metav1.Condition, generation int64, now metav1.Time, leaves,
 			all = append(all, l)
 		}
 	}
+	all = oneOfEach(all)
 	out := make([]metav1.Condition, 0, len(all))
 	for _, l := range all {
 		out = append(out, condition(have, generation, now, l))
 	}
 	return out
+}
+
+// oneOfEach keeps one leaf of each type, the worst, in the place of the first.
+func oneOfEach(leaves []Leaf) []Leaf {
+	out := make([]Leaf, 0, len(leaves))
+	for _, l := range leaves {
+		i := slices.IndexFunc(out, func(o Leaf) bool { return o.Type == l.Type })
+		switch {
+		case i < 0:
+			out = append(out, l)
+		case badness(l) >= badness(out[i]):
+			out[i] = l
+		}
+	}
+	return out
+}
+
+func badness(l Leaf) int {
+	switch l.Status {
+	case metav1.ConditionTrue:
+		return 0
+	case metav1.ConditionFalse:
+		return 2
+	}
+	return 1
 }
 
 func ready(leaves []Leaf) Leaf {

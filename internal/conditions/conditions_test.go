@@ -111,6 +111,41 @@ func TestTransitionTimeMovesOnlyWithStatus(t *testing.T) {
 	}
 }
 
+func TestOneConditionOfEachType(t *testing.T) {
+	on := func(s metav1.ConditionStatus, reason string) Leaf { return Leaf{"A", s, reason, reason} }
+	const yes, no, unknown = metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
+	for name, tc := range map[string]struct {
+		reason string
+		leaves []Leaf
+		want   string // reason of A and of Ready
+	}{
+		"FailsLater": {"A step that fails takes the success of an earlier one back.", []Leaf{on(yes, "Synced"), on(unknown, "Progressing")}, "Progressing"},
+		"KeepsFalse": {"What a person must fix is not hidden by an error on the way.", []Leaf{on(no, "InvalidFilter"), on(unknown, "Progressing")}, "InvalidFilter"},
+		"NotUndone":  {"A success takes no failure back.", []Leaf{on(no, "InvalidFilter"), on(yes, "Synced")}, "InvalidFilter"},
+		"LastOfSame": {"Of equally bad ones the last counts.", []Leaf{on(no, "GuardHeld"), on(no, "RefusedByPortal")}, "RefusedByPortal"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			abnormal := []Leaf{True("Held", "GuardHeld", "1"), True("Held", "GuardHeld", "2"), True(v1alpha1.ConditionReady, "Ready", "")}
+			got := Compute(nil, 1, metav1.Now(), tc.leaves, abnormal)
+			seen := map[string]int{}
+			for _, c := range got {
+				seen[c.Type]++
+			}
+			for typ, n := range seen {
+				if n != 1 {
+					t.Errorf("%s: %s is there %d times", tc.reason, typ, n)
+				}
+			}
+			if a, ready := Find(got, "A"), Find(got, v1alpha1.ConditionReady); a.Reason != tc.want || ready.Reason != tc.want {
+				t.Errorf("%s: A says %s, Ready %s; want %s", tc.reason, a.Reason, ready.Reason, tc.want)
+			}
+			if Find(got, "Held").Message != "2" {
+				t.Error("abnormal conditions follow the same rule")
+			}
+		})
+	}
+}
+
 func TestLongMessagesAreCutBetweenCharacters(t *testing.T) {
 	got := cut(strings.Repeat("é", MaxMessage))
 	if len(got) > MaxMessage || !utf8.ValidString(got) {

@@ -25,6 +25,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/devenv/kubecontrollers"
+	"lightrun.com/scim-operator/internal/devenv/process"
 )
 
 // tokenLife is how long the programs' service account tokens work: longer than any environment stays up.
@@ -59,7 +61,25 @@ func (e *Environment) startControlPlane(ctx context.Context) error {
 	if e.Client, err = client.NewWithWatch(e.Kube, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
-	return writeKubeconfig(e.Values.Kubeconfig, e.Kube, e.Kube.BearerToken)
+	if err := writeKubeconfig(e.Values.Kubeconfig, e.Kube, e.Kube.BearerToken); err != nil || !e.KubeControllers {
+		return err
+	}
+	return e.startKubeControllers()
+}
+
+// startKubeControllers does not wait: the program serves no health, and nothing that follows needs it.
+func (e *Environment) startKubeControllers() error {
+	e.say("starting %s", kubecontrollers.Name)
+	path, err := kubecontrollers.Find(e.Root, e.Assets)
+	if err != nil {
+		return err
+	}
+	child, err := process.Start(kubecontrollers.Spec(path, e.Values.Kubeconfig, e.path("logs", kubecontrollers.Name+".log")))
+	if err != nil {
+		return err
+	}
+	e.children = append(e.children, child)
+	return nil
 }
 
 // servingCertificate makes the API server's certificate anew at each start, so that it never expires, and returns its authority.

@@ -7,7 +7,8 @@
 //   - The programs run under the service accounts of config/overlays/separate with tokens from the API server's own
 //     TokenRequest, so the Roles in config/rbac are what really decides.
 //   - There is no kubelet: package mount writes the token Secrets as files, as a mounted Secret would be.
-//   - There is no controller manager: nothing collects garbage, and a namespace that is deleted never ends.
+//   - Only with Options.KubeControllers is there a controller manager: without it nothing collects garbage, and a namespace
+//     that is deleted never ends.
 //   - etcd has no authentication; it listens on loopback alone.
 //
 // All data is below one folder and survives a restart: what a person changed stays changed.
@@ -62,6 +63,8 @@ type Options struct {
 
 	// Build, when set, makes the programs after the folder is locked and the ports are found free.
 	Build func(ctx context.Context) error
+	// KubeControllers runs Kubernetes' own garbage collector and namespace controller too. For tests.
+	KubeControllers bool
 	// Volatile data need not survive a power cut: etcd does not wait for the disk. For tests.
 	Volatile bool
 	// Out takes a line for each step.

@@ -83,7 +83,7 @@ func (e *Environment) portalArgs() []string {
 			"--bootstrap-admin-password-file="+e.credentials.file(adminPassword),
 			"--bootstrap-key=manage="+e.credentials.file(manageKey),
 			"--bootstrap-key=provisioning="+e.credentials.file(provisioningKey),
-			"--bootstrap-key=scim="+e.credentials.file(scimKey))
+			"--bootstrap-key=scim:Okta="+e.credentials.file(scimKey))
 	}
 	return args
 }

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/scim/server"
 )
 
@@ -129,11 +130,14 @@ func (d *Directory) Configuration() server.Configuration {
 		return server.Configuration{}
 	}
 	out := server.Configuration{
-		Provider:     string(c.Spec.IdentityProvider.Type),
-		ProviderName: c.ProviderName(),
-		BaseURL:      c.Spec.SCIMBaseURL,
+		RefuseSecondClient: c.Spec.IdentityProvider.OnSecondClient == v1alpha1.SecondClientRefuse,
+		BaseURL:            c.Spec.SCIMBaseURL,
 	}
-	if methods := c.Status.LoginMethods; methods != nil && c.DeletionTimestamp == nil {
+	bound := c.Status.Provider // what the portal is integrated with; spec says what somebody wishes
+	if bound != nil {
+		out.Provider = provider.ID{Type: string(bound.Type), Name: bound.Name}
+	}
+	if methods := c.Status.LoginMethods; methods != nil && bound != nil && c.DeletionTimestamp == nil {
 		out.Known, out.SCIM, out.Groups = true, methods.SCIM, methods.ProvisionGroups
 	}
 	return out

@@ -15,6 +15,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/scim/server"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
@@ -30,7 +31,7 @@ func (anyone) Authenticate(_ context.Context, t string) (server.Identity, error)
 	if t != token {
 		return server.Identity{}, errWrongToken
 	}
-	return server.Identity{Name: "test"}, nil
+	return server.Identity{Name: "test", Provider: provider.ID{Type: provider.Okta}}, nil
 }
 
 type wrongToken string
@@ -66,6 +67,7 @@ func (w world) configure(tb testing.TB) {
 	if err := w.Client.Create(tb.Context(), c); err != nil {
 		tb.Fatal(err)
 	}
+	c.Status.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta}
 	c.Status.LoginMethods = &v1alpha1.EffectiveLoginMethods{SSO: true, SCIM: true, ProvisionGroups: true}
 	if err := w.Client.Status().Update(tb.Context(), c); err != nil {
 		tb.Fatal(err)

@@ -276,7 +276,9 @@ func (t *table[T]) all() []*record[T] {
 	return loaded(list)
 }
 
-// page returns at most count records behind the key after (or from offset, when after is empty), and how many there are in all.
+// page returns at most count records behind the key after (or from offset, when after is empty), and
+// how many there are in all. A page that is not full is the last one: records are loaded under the
+// lock, so none of them is gone.
 func (t *table[T]) page(after string, offset, count int) (records []*record[T], total int, more bool) {
 	t.mu.RLock()
 	total = len(t.order)
@@ -288,9 +290,9 @@ func (t *table[T]) page(after string, offset, count int) (records []*record[T], 
 	}
 	offset = min(offset, total)
 	end := min(offset+count, total)
-	list := slices.Clone(t.order[offset:end])
+	records = loaded(t.order[offset:end])
 	t.mu.RUnlock()
-	return loaded(list), total, end < total && count > 0
+	return records, total, end < total && count > 0
 }
 
 // len is how many records there are.

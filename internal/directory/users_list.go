@@ -13,7 +13,11 @@ import (
 // List implements server.Users.
 func (u users) List(ctx context.Context, q server.Query) (server.Page, error) {
 	if q.Filter == nil && q.SortBy == nil {
-		records, total, more := u.people.page(q.After, q.Offset, q.Count)
+		after := ""
+		if q.After != nil {
+			after = q.After.Key
+		}
+		records, total, more := u.people.page(after, q.Offset, q.Count)
 		page := server.Page{Total: total, More: more, Resources: make([]*server.Resource, len(records))}
 		for i, r := range records {
 			page.Resources[i] = r.value.resource

@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/devenv"
@@ -68,7 +69,7 @@ func TestSwitchedOff(t *testing.T) {
 // TestTokenRotation: a portal API key with the scope scim is a token within seconds, beside the old one; deleted, it is none.
 func TestTokenRotation(t *testing.T) {
 	w := shared(t)
-	key, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), openapi.APIKeyCreate{Name: "rotation " + w.tag, Scope: "scim"})
+	key, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), openapi.APIKeyCreate{Name: "rotation " + w.tag, Scope: "scim", ProviderType: "Okta"})
 	if err != nil || key.JSON201 == nil {
 		t.Fatalf("create a key: %v %s", err, key.Body)
 	}
@@ -88,6 +89,47 @@ func TestTokenRotation(t *testing.T) {
 	}
 	w.token = old
 	w.answers("the old token still works", http.StatusOK)
+}
+
+// TestSecondProvider: whatever spec says, the provider that is integrated keeps working, and what a second one pushes is refused.
+func TestSecondProvider(t *testing.T) {
+	w := shared(t)
+	entra, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), openapi.APIKeyCreate{Name: "second " + w.tag, Scope: "scim", ProviderType: "EntraID"})
+	if err != nil || entra.JSON201 == nil {
+		t.Fatalf("create a key: %v %s", err, entra.Body)
+	}
+	okta := w.token
+	configure := func(edit func(*v1alpha1.IdentityConfigurationSpec)) *v1alpha1.IdentityConfiguration {
+		c := &v1alpha1.IdentityConfiguration{}
+		if err := w.env.Client.Get(context.WithoutCancel(t.Context()), client.ObjectKey{Namespace: devenv.Namespace, Name: v1alpha1.DefaultName}, c); err != nil {
+			t.Fatal(err)
+		}
+		before := c.DeepCopy()
+		edit(&c.Spec)
+		if err := w.env.Client.Patch(context.WithoutCancel(t.Context()), c, client.MergeFrom(before)); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	var first v1alpha1.IdentityProvider
+	configure(func(s *v1alpha1.IdentityConfigurationSpec) {
+		first = s.IdentityProvider
+		s.IdentityProvider = v1alpha1.IdentityProvider{Type: v1alpha1.ProviderEntraID}
+	})
+	t.Cleanup(func() { configure(func(s *v1alpha1.IdentityConfigurationSpec) { s.IdentityProvider = first }) })
+	w.token = entra.JSON201.Secret
+	refused := w.answers("the second provider is refused", http.StatusForbidden)
+	if !strings.Contains(refused.detail(), "This token is for EntraID, but Okta") {
+		t.Errorf("the refusal does not say who is first: %q", refused.detail())
+	}
+	w.must("POST", "/Users", map[string]any{"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "userName": w.name("eve")}, http.StatusForbidden)
+	w.token = okta
+	if stored := w.search("Users", fmt.Sprintf("userName eq %q", w.name("eve"))); len(stored) != 0 {
+		t.Errorf("what the second provider pushed is stored: %v", stored)
+	}
+	ada := w.name("ada")
+	w.arrive(ada)
+	w.becomes(ada, "arrives by the first provider", active)
 }
 
 // TestDeclaredToken: a token whose digest people keep in a labelled Secret works, for its provider alone.

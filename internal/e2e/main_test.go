@@ -109,7 +109,7 @@ func options(tb testing.TB, dir string) devenv.Options {
 	}
 	return devenv.Options{
 		Dir: dir, Root: controlplane.Root(), Assets: assets, Programs: theStage.programs,
-		Ports: ports, LogLevel: "debug", Volatile: true, Out: os.Stderr,
+		Ports: ports, LogLevel: "debug", Volatile: true, KubeControllers: true, Out: os.Stderr,
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/devenv"
 	"lightrun.com/scim-operator/internal/portal/openapi"
+	idp "lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/tokens"
 )
 
@@ -145,7 +146,7 @@ type declared struct {
 
 func (d *declared) add() string {
 	token := rand.Text()
-	d.digests[token] = string(tokens.Format([]tokens.Entry{{Digest: tokens.Digest(token), Name: "rotation", Provider: v1alpha1.ProviderOkta}}))
+	d.digests[token] = string(tokens.Format([]tokens.Entry{{Digest: tokens.Digest(token), Name: "rotation", Provider: idp.ID{Type: idp.Okta}}}))
 	d.apply()
 	return token
 }
@@ -183,7 +184,7 @@ type portalKeys struct {
 
 func (k *portalKeys) add() string {
 	k.t.Helper()
-	made, err := k.env.API.CreateAPIKeyWithResponse(k.t.Context(), openapi.APIKeyCreate{Name: "rotation " + rand.Text(), Scope: "scim"})
+	made, err := k.env.API.CreateAPIKeyWithResponse(k.t.Context(), openapi.APIKeyCreate{Name: "rotation " + rand.Text(), Scope: "scim", ProviderType: idp.Okta})
 	if err != nil || made.JSON201 == nil {
 		k.t.Fatalf("make a key: %v %s", err, made.Body)
 	}

@@ -3,6 +3,7 @@ package portal
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 )
 
@@ -55,4 +56,35 @@ func CodeOf(err error) Code {
 		return e.Code
 	}
 	return ""
+}
+
+// BadAnswerError is an answer that does not parse as the portal's: a proxy's page, an object that
+// lacks what the contract requires, a redirect. It says nothing about what was asked, so it is
+// neither a refusal nor a success, and the call may be repeated.
+type BadAnswerError struct {
+	Status     int           // HTTP status
+	Problem    string        // why it is not the portal's; no part of its body
+	RetryAfter time.Duration // 0 when the answer names none
+}
+
+func (e *BadAnswerError) Error() string {
+	return fmt.Sprintf("answered with %d %s, but not by the portal: %s. Check spec.portal.url, and the proxies before the portal",
+		e.Status, http.StatusText(e.Status), e.Problem)
+}
+
+// Failure reports whether a call failed, in contrast to one that the portal carried out or refused:
+// no answer, one that is not the portal's, or one by which the portal says that it fails or wants a
+// pause. pause is how long not to call again; 0 when nothing was said.
+func Failure(err error) (pause time.Duration, failed bool) {
+	var refusal *Error
+	var bad *BadAnswerError
+	switch {
+	case err == nil:
+		return 0, false
+	case errors.As(err, &refusal):
+		return refusal.RetryAfter, refusal.RetryAfter > 0 || refusal.Status >= 500 || refusal.Code == CodeRateLimited
+	case errors.As(err, &bad):
+		return bad.RetryAfter, true
+	}
+	return 0, true
 }

@@ -8,6 +8,8 @@ package portal
 import (
 	"context"
 	"time"
+
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // ManagedBy says who may change an account.
@@ -184,8 +186,8 @@ type Binding struct {
 	Namespace    string
 	Name         string
 	UID          string // of the IdentityConfiguration
-	ProviderType string // Okta, EntraID, Other
-	ProviderName string // as shown to people
+	ProviderType string // one of provider.Types
+	ProviderName string // tells two of one type apart, and is shown to people; empty: the type is enough
 	SCIMBaseURL  string // shown in the portal for copying
 }
 
@@ -246,8 +248,14 @@ const (
 type KeyDigest struct {
 	ID        string
 	Name      string
-	SHA256    string    // lower-case hexadecimal
+	SHA256    string // lower-case hexadecimal
+	Provider  provider.ID
 	ExpiresAt time.Time // zero: never
+}
+
+// Provider is the identity provider that the binding integrates.
+func (b *Binding) Provider() provider.ID {
+	return provider.ID{Type: b.ProviderType, Name: b.ProviderName}
 }
 
 // MaxMemberships is how many items one call of PutMemberships takes.
@@ -301,9 +309,10 @@ type Accounts interface {
 	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
 	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
-	// MarkHeld keeps, and shows people, that a removal of owner's account is held or was dropped;
-	// nil clears the mark, and so does every ReleaseAccount and every PutAccount of the owner that
-	// does not keep it. Without an account it does nothing.
+	// MarkHeld keeps, and shows people, that a removal of owner's account, or of the local account
+	// that owner waits to adopt (MarkWaiting), is held or was dropped; nil clears the mark, and so
+	// does every ReleaseAccount and every PutAccount of the owner that does not keep it. Without an
+	// account it does nothing.
 	MarkHeld(ctx context.Context, owner Owner, m *Mark) error
 }
 

@@ -19,6 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/api"
 	"lightrun.com/scim-operator/internal/portalserver/sso"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 const (
@@ -54,19 +55,28 @@ type WebOptions struct {
 	Log         logr.Logger
 }
 
-// BootstrapKey is an API key that must exist: its scope, and the file that holds its secret.
+// BootstrapKey is an API key that must exist: its scope, the identity provider that one with the scope scim is for, and the file
+// that holds its secret.
 type BootstrapKey struct {
-	Scope store.Scope
-	File  string
+	Scope    store.Scope
+	Provider provider.ID
+	File     string
 }
 
-// ParseBootstrapKey reads scope=file.
+// ParseBootstrapKey reads scope=file or, for the scope scim, scope:provider=file.
 func ParseBootstrapKey(text string) (BootstrapKey, error) {
-	scope, file, found := strings.Cut(text, "=")
-	if !found || scope == "" || file == "" {
-		return BootstrapKey{}, fmt.Errorf("%q is not scope=file, such as provisioning=/etc/portal/operator-key", text)
+	left, file, found := strings.Cut(text, "=")
+	scope, idp, named := strings.Cut(left, ":")
+	if !found || scope == "" || file == "" || named != (scope == string(store.ScopeSCIM)) {
+		return BootstrapKey{}, fmt.Errorf("%q is not scope=file, such as provisioning=/etc/portal/operator-key, or scim:provider=file, such as scim:Okta=/etc/portal/scim-key", text)
 	}
-	return BootstrapKey{Scope: store.Scope(scope), File: file}, nil
+	key := BootstrapKey{Scope: store.Scope(scope), File: file}
+	if !named {
+		return key, nil
+	}
+	var err error
+	key.Provider, err = provider.Parse(idp)
+	return key, err
 }
 
 // Handler puts the API and the pages under one address. A nil web has no pages.
@@ -193,7 +203,7 @@ func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
 		if err != nil {
 			return fmt.Errorf("read the API key for %s: %w", key.Scope, err)
 		}
-		if err := s.EnsureKey(ctx, actor, "bootstrap-"+string(key.Scope), key.Scope, secret); err != nil {
+		if err := s.EnsureKey(ctx, actor, store.NewKey{Name: "bootstrap-" + string(key.Scope), Scope: key.Scope, Provider: key.Provider}, secret); err != nil {
 			return fmt.Errorf("make the API key for %s: %w", key.Scope, err)
 		}
 	}

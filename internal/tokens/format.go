@@ -7,8 +7,9 @@
 //	# comment
 //	sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 name=okta-2026 provider=Okta expires=2027-01-31T00:00:00Z
 //
-// name is for logs and metrics, provider is the one identity provider whose pushes the token is for, expires is when it stops to work.
-// All three may be left out. The digest of a token is what `printf %s "$TOKEN" | sha256sum` prints.
+// provider is the one identity provider whose pushes the token is for: a type, or a type and a name as in Okta/acme, with what is
+// special in the name written as in a URL (%20 for a space). A line without it is refused. name is for logs and metrics, expires is
+// when the token stops to work; both may be left out. The digest of a token is what `printf %s "$TOKEN" | sha256sum` prints.
 package tokens
 
 import (
@@ -18,12 +19,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
-	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // Entry is one token that is accepted.
@@ -32,8 +34,8 @@ type Entry struct {
 	Digest string
 	// Name is for people: logs, metrics, error messages. White space in it is written as a hyphen.
 	Name string
-	// Provider is the only identity provider that may use the token; empty for any.
-	Provider v1alpha1.ProviderType
+	// Provider is the only identity provider that may use the token.
+	Provider provider.ID
 	// Expires is when the token stops to work; zero for never.
 	Expires time.Time
 }
@@ -55,8 +57,9 @@ func Format(entries []Entry) []byte {
 		if name := oneWord(e.Name); name != "" {
 			b.WriteString(" name=" + name)
 		}
-		if e.Provider != "" {
-			b.WriteString(" provider=" + string(e.Provider))
+		b.WriteString(" provider=" + e.Provider.Type)
+		if name := e.Provider.Name; name != "" {
+			b.WriteString("/" + url.PathEscape(name))
 		}
 		if !e.Expires.IsZero() {
 			b.WriteString(" expires=" + e.Expires.UTC().Format(time.RFC3339))
@@ -108,6 +111,9 @@ func parseLine(line string) (Entry, error) {
 			return Entry{}, err
 		}
 	}
+	if e.Provider == (provider.ID{}) {
+		return Entry{}, errors.New("the token names no identity provider; add provider=Okta, provider=EntraID or provider=Other to the line")
+	}
 	return e, nil
 }
 
@@ -117,11 +123,12 @@ func (e *Entry) set(field string) error {
 	case "name":
 		e.Name = value
 	case "provider":
-		e.Provider = v1alpha1.ProviderType(value)
-		switch e.Provider {
-		case v1alpha1.ProviderOkta, v1alpha1.ProviderEntraID, v1alpha1.ProviderOther:
-		default:
-			return errors.New("provider is Okta, EntraID or Other")
+		text, err := url.PathUnescape(value)
+		if err == nil {
+			e.Provider, err = provider.Parse(text)
+		}
+		if err != nil {
+			return errors.New("provider is Okta, EntraID or Other, and a name where there are several, as in Okta/acme")
 		}
 	case "expires":
 		when, err := time.Parse(time.RFC3339, value)

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
 // maxFile bounds a token file; a Secret is at most 1 MiB.
@@ -209,9 +207,4 @@ func readFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFile)
 	}
 	return os.ReadFile(path)
-}
-
-// ForProvider says whether a token labelled for one identity provider may be used by the configured one.
-func (e Entry) ForProvider(configured v1alpha1.ProviderType) bool {
-	return e.Provider == "" || e.Provider == configured
 }

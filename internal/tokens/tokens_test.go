@@ -15,14 +15,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"lightrun.com/scim-operator/api/v1alpha1"
 	folder "lightrun.com/scim-operator/internal/devenv/mount"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 func TestFormatAndParse(t *testing.T) {
 	want := []Entry{
-		{Digest: Digest("one"), Name: "okta 2026", Provider: v1alpha1.ProviderOkta, Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)},
-		{Digest: Digest("two")},
+		{Digest: Digest("one"), Name: "okta 2026", Provider: provider.ID{Type: provider.Okta, Name: "Acme & Co"}, Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)},
+		{Digest: Digest("two"), Provider: provider.ID{Type: provider.Other}},
 	}
 	have, err := Parse(Format(want))
 	if err != nil {
@@ -49,10 +49,11 @@ func TestParseProblems(t *testing.T) {
 	digest := "sha256:" + Digest("x")
 	for name, line := range map[string]string{
 		"PlainToken": "s3cret-token", "ShortDigest": "sha256:abcd", "NotHex": "sha256:" + strings.Repeat("z", 64), "UnknownField": digest + " colour=red",
-		"UnknownProvider": digest + " provider=Acme", "BadTime": digest + " expires=tomorrow",
+		"UnknownProvider": digest + " provider=Acme", "BadName": digest + " provider=Okta/%zz", "NoProvider": digest + " name=okta-2026",
+		"BadTime": digest + " provider=Okta expires=tomorrow",
 	} {
 		t.Run(name, func(t *testing.T) {
-			entries, err := Parse([]byte("# comment\n\n" + line + "\r\nsha256:" + Digest("good")))
+			entries, err := Parse([]byte("# comment\n\n" + line + "\r\nsha256:" + Digest("good") + " provider=Okta"))
 			if err == nil || !strings.Contains(err.Error(), "line 3") {
 				t.Errorf("the error must name the line: %v", err)
 			}
@@ -92,11 +93,14 @@ func mount(t *testing.T, dir, date, text string) {
 	}
 }
 
-func line(token, more string) string { return "sha256:" + Digest(token) + " " + more + "\n" }
+// line is a token of Okta's.
+func line(token, more string) string {
+	return "sha256:" + Digest(token) + " provider=Okta " + more + "\n"
+}
 
 func TestSet(t *testing.T) {
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "a", "one"), line("alpha", "name=alpha provider=Okta")+line("beta", "expires=2026-01-01T00:00:00Z name=beta"))
+	write(t, filepath.Join(dir, "a", "one"), line("alpha", "name=alpha")+line("beta", "expires=2026-01-01T00:00:00Z name=beta"))
 	write(t, filepath.Join(dir, "b"), line("gamma", "expires=2026-01-01T00:00:00Z")+line("gamma", "expires=2028-01-01T00:00:00Z"))
 	write(t, filepath.Join(dir, ".hidden"), line("hidden", ""))
 	s := NewSet(dir, filepath.Join(dir, "missing"))
@@ -108,7 +112,7 @@ func TestSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	e, err := s.Authenticate("alpha")
-	if err != nil || e.Name != "alpha" || !e.ForProvider(v1alpha1.ProviderOkta) || e.ForProvider(v1alpha1.ProviderEntraID) {
+	if err != nil || e.Name != "alpha" || e.Provider != (provider.ID{Type: provider.Okta}) {
 		t.Errorf("alpha: %v %v", e, err)
 	}
 	var expired *Expired

@@ -144,7 +144,7 @@ func (c *Client) leave(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.probing = false
-	asked, failed := failure(err)
+	asked, failed := portal.Failure(err)
 	switch {
 	case errors.Is(err, context.Canceled): // we gave up ourselves: nothing is learned
 	case !failed:
@@ -170,16 +170,4 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// failure says whether a call failed rather than being answered, and for how long the portal asks to be left alone.
-func failure(err error) (asked time.Duration, failed bool) {
-	if err == nil {
-		return 0, false
-	}
-	var refusal *portal.Error
-	if !errors.As(err, &refusal) {
-		return 0, true
-	}
-	return refusal.RetryAfter, refusal.RetryAfter > 0 || refusal.Status >= 500 || refusal.Code == portal.CodeRateLimited
 }

@@ -88,6 +88,7 @@ func TestWhatOpensAndWhatDoesNot(t *testing.T) {
 		"Transport":  {"Five failures in a row are no chance.", errDown, 5},
 		"Timeouts":   {"A portal that doesn't answer in time fails.", context.DeadlineExceeded, 5},
 		"Failing":    {"A portal that answers 500 fails.", &portal.Error{Status: 500, Code: portal.CodeInternal}, 5},
+		"Proxy":      {"So does one that a proxy answers for, whatever the proxy's status.", &portal.BadAnswerError{Status: 404, Problem: "it is not JSON"}, 5},
 		"RetryAfter": {"Who asks to be left alone is left alone at once, by everybody.", &portal.Error{Status: 429, Code: portal.CodeRateLimited, RetryAfter: time.Minute}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 func (p *portalTest) end() portal.Position {
@@ -74,7 +75,7 @@ var feedTests = map[string]func(*portalTest){
 			p.Errorf("binding: %+v", changes)
 		}
 		var made openapi.APIKeyWithSecret
-		p.manage("POST", "/api-keys", openapi.APIKeyCreate{Name: "okta", Scope: openapi.ScopeSCIM}, &made)
+		p.manage("POST", "/api-keys", openapi.APIKeyCreate{Name: "okta", Scope: openapi.ScopeSCIM, ProviderType: provider.Okta}, &made)
 		changes, end = p.changes(end)
 		if len(changes) != 1 || changes[0].Kind != portal.ChangeKey || changes[0].ID != made.Key.ID || changes[0].Gone {
 			p.Errorf("key: %+v", changes)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"lightrun.com/scim-operator/internal/portal"
@@ -168,7 +169,12 @@ var identityTests = map[string]func(*portalTest){
 		own.ProviderType = "EntraID"
 		p.refused(p.bind(own), portal.CodeIDPConfigured)
 		own = first
-		own.UID, own.ProviderName = "made-anew", "Renamed Okta"
+		own.ProviderName = "Another Okta"
+		p.refused(p.bind(own), portal.CodeIDPConfigured)
+		own.ProviderName = ""
+		p.refused(p.bind(own), portal.CodeIDPConfigured)
+		own = first
+		own.UID = "made-anew"
 		p.ok(p.bind(own))
 		config, err := p.Client.Configuration(p.Context())
 		p.ok(err)
@@ -227,6 +233,23 @@ var identityTests = map[string]func(*portalTest){
 		p.ok(p.Client.Unbind(p.Context(), binding("three").UID))
 		lost.Replaces = ""
 		p.equal("the one that replaced it is back", bind(lost), first)
+	},
+	"A provider without a name may get one, and keeps it": func(p *portalTest) {
+		b := binding("one")
+		b.ProviderName = ""
+		p.ok(p.bind(b))
+		b.ProviderName = "acme"
+		p.ok(p.bind(b))
+		config, err := p.Client.Configuration(p.Context())
+		p.ok(err)
+		b.ID = config.Binding.ID
+		p.equal("binding", config.Binding, &b)
+		b.ProviderName = "globex"
+		err = p.bind(b)
+		p.refused(err, portal.CodeIDPConfigured)
+		if !strings.Contains(err.Error(), "Okta/acme") || !strings.Contains(err.Error(), "Okta/globex") {
+			p.Errorf("it does not name both: %v", err)
+		}
 	},
 	"Of many operators racing one binds": func(p *portalTest) {
 		const n = 12

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 var keyTests = map[string]func(*portalTest){
@@ -35,7 +37,7 @@ var keyTests = map[string]func(*portalTest){
 	},
 	"A key ends at its time": func(p *portalTest) {
 		var made openapi.APIKeyWithSecret
-		create := openapi.APIKeyCreate{Name: "short", Scope: openapi.ScopeSCIM, ExpiresAt: ptr(time.Now().Add(time.Hour))}
+		create := openapi.APIKeyCreate{Name: "short", Scope: openapi.ScopeSCIM, ProviderType: provider.Okta, ExpiresAt: ptr(time.Now().Add(time.Hour))}
 		p.manage("POST", "/api-keys", create, &made)
 		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
 		p.Advance(2 * time.Hour)
@@ -51,6 +53,37 @@ var keyTests = map[string]func(*portalTest){
 			got[sum] = true
 		}
 		p.equal("digests", got, map[string]bool{digestOf(p.Keys.SCIM): true})
+	},
+	"A key for SCIM is made for one identity provider, and no other key is": func(p *portalTest) {
+		scim := openapi.APIKeyCreate{Name: "acme", Scope: openapi.ScopeSCIM}
+		refused := func(why string, edit func(*openapi.APIKeyCreate)) {
+			p.Helper()
+			k := scim
+			edit(&k)
+			a := p.http(p.Keys.Manage, "POST", "/api-keys", k)
+			p.no(a, 400, portal.CodeInvalid)
+			if !bytes.Contains(a.Body, []byte("Okta, EntraID or Other")) && k.Scope == openapi.ScopeSCIM {
+				p.Errorf("%s: it does not say what to give: %s", why, a.Body)
+			}
+		}
+		refused("no provider", func(*openapi.APIKeyCreate) {})
+		refused("a name alone", func(k *openapi.APIKeyCreate) { k.ProviderName = "acme" })
+		refused("an unknown type", func(k *openapi.APIKeyCreate) { k.ProviderType = "Acme" })
+		refused("another scope", func(k *openapi.APIKeyCreate) { k.Scope, k.ProviderType = openapi.ScopeRead, provider.Okta })
+		scim.ProviderType, scim.ProviderName = provider.Okta, "acme"
+		var made openapi.APIKeyWithSecret
+		p.manage("POST", "/api-keys", scim, &made)
+		var list openapi.APIKeyList
+		p.manage("GET", "/api-keys", nil, &list)
+		if made.Key.ProviderType != provider.Okta || made.Key.ProviderName != "acme" || list.Items[0].ProviderName != "acme" {
+			p.Errorf("made %+v, listed %+v", made.Key, list.Items[0])
+		}
+		keys, err := p.Client.SCIMKeys(p.Context())
+		p.ok(err)
+		i := slices.IndexFunc(keys, func(k portal.KeyDigest) bool { return k.ID == made.Key.ID })
+		if i < 0 || keys[i].Provider != (provider.ID{Type: provider.Okta, Name: "acme"}) {
+			p.Errorf("the webhook gets %+v", keys)
+		}
 	},
 	"Each scope opens what the document says and nothing else": func(p *portalTest) {
 		document, err := openapi3.NewLoader().LoadFromData(openapi.Document)

@@ -236,6 +236,25 @@ var ownerTests = map[string]func(*portalTest){
 		t.Adopt.OwnerUID = "o-restored"
 		p.equal("the pool of another name", p.putPool(t).Mark, (*portal.Mark)(nil))
 	},
+	"A local account remembers that its adoption is held, until its user goes": func(p *portalTest) {
+		p.scimOn()
+		ada := p.local("ada")
+		owner := portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 1}
+		mark := &portal.Mark{What: portal.RemovalManager, State: portal.MarkHeld, At: "s-ada"}
+		p.ok(p.Client.MarkHeld(p.Context(), owner, mark)) // nobody waits for it
+		if got := p.user(ada.ID); got.Mark != nil {
+			p.Errorf("marked by nobody: %+v", got)
+		}
+		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, owner))
+		p.audited("a mark", 1, func() { p.ok(p.Client.MarkHeld(p.Context(), owner, mark)) })
+		if got := p.user(ada.ID); got.Mark == nil || got.Mark.What != openapi.RemovalManagerRole {
+			p.Errorf("marked, it shows %+v", got.Mark)
+		}
+		p.ok(p.Client.ReleaseAccount(p.Context(), owner, portal.ReleaseDeactivate))
+		if got := p.user(ada.ID); got.Mark != nil || got.WaitingFor != nil || got.Status != openapi.StatusActive {
+			p.Errorf("after its user went: %+v", got)
+		}
+	},
 	"The last local manager who can sign in cannot be adopted": func(p *portalTest) {
 		p.existingOn()
 		boss := p.manager()

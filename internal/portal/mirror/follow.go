@@ -2,7 +2,6 @@ package mirror
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -88,9 +87,8 @@ func (m *Mirror) Follow(ctx context.Context, src Source, o Options) {
 
 // retryAfter is what the portal asked for, else backoff with jitter.
 func retryAfter(err error, backoff time.Duration) time.Duration {
-	var e *portal.Error
-	if errors.As(err, &e) && e.RetryAfter > 0 {
-		return min(e.RetryAfter, time.Minute)
+	if pause, _ := portal.Failure(err); pause > 0 {
+		return min(pause, time.Minute)
 	}
 	return backoff/2 + rand.N(backoff)
 }

@@ -214,20 +214,30 @@ func (e Status) Valid() bool {
 
 // APIKey defines model for APIKey.
 type APIKey struct {
-	CreatedAt  time.Time  `json:"createdAt"`
-	CreatedBy  string     `json:"createdBy"`
-	ExpiresAt  *time.Time `json:"expiresAt,omitempty"`
-	ID         string     `json:"id"`
-	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
-	Name       string     `json:"name"`
-	Scope      Scope      `json:"scope"`
+	CreatedAt    time.Time  `json:"createdAt"`
+	CreatedBy    string     `json:"createdBy"`
+	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
+	ID           string     `json:"id"`
+	LastUsedAt   *time.Time `json:"lastUsedAt,omitempty"`
+	Name         string     `json:"name"`
+	ProviderName string     `json:"providerName,omitempty"`
+
+	// ProviderType of a key with the scope scim: the identity provider that it is made for
+	ProviderType string `json:"providerType,omitempty"`
+	Scope        Scope  `json:"scope"`
 }
 
 // APIKeyCreate defines model for APIKeyCreate.
 type APIKeyCreate struct {
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 	Name      string     `json:"name"`
-	Scope     Scope      `json:"scope"`
+
+	// ProviderName its name in the binding, where two of one type must be told apart; absent: the key is for every provider of the type
+	ProviderName string `json:"providerName,omitempty"`
+
+	// ProviderType Okta, EntraID or Other: the identity provider that a key with the scope scim is made for. Required with that scope, refused with another
+	ProviderType string `json:"providerType,omitempty"`
+	Scope        Scope  `json:"scope"`
 }
 
 // APIKeyList defines model for APIKeyList.
@@ -296,9 +306,11 @@ type Binding struct {
 	Cluster string `json:"cluster"`
 
 	// ID made by the portal; ignored when written
-	ID           string `json:"id,omitempty"`
-	Name         string `json:"name"`
-	Namespace    string `json:"namespace"`
+	ID        string `json:"id,omitempty"`
+	Name      string `json:"name"`
+	Namespace string `json:"namespace"`
+
+	// ProviderName tells two providers of one type apart, and is shown to people
 	ProviderName string `json:"providerName,omitempty"`
 
 	// ProviderType Okta, EntraID or Other
@@ -370,9 +382,13 @@ type IdentityConfigurationPut struct {
 
 // KeyDigest defines model for KeyDigest.
 type KeyDigest struct {
-	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
-	ID        string     `json:"id"`
-	Name      string     `json:"name"`
+	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
+	ID           string     `json:"id"`
+	Name         string     `json:"name"`
+	ProviderName string     `json:"providerName,omitempty"`
+
+	// ProviderType Okta, EntraID or Other: the one identity provider whose pushes the key is for
+	ProviderType string `json:"providerType"`
 
 	// Sha256 lower-case hexadecimal
 	Sha256 string `json:"sha256"`

@@ -7,6 +7,7 @@ import (
 
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // PutAccount implements portal.Accounts.
@@ -236,7 +237,7 @@ func (c *Client) SCIMKeys(ctx context.Context) ([]portal.KeyDigest, error) {
 	}
 	all := make([]portal.KeyDigest, len(wire.Items))
 	for i, k := range wire.Items {
-		all[i] = portal.KeyDigest{ID: k.ID, Name: k.Name, SHA256: k.Sha256}
+		all[i] = portal.KeyDigest{ID: k.ID, Name: k.Name, SHA256: k.Sha256, Provider: provider.ID{Type: k.ProviderType, Name: k.ProviderName}}
 		if k.ExpiresAt != nil {
 			all[i].ExpiresAt = *k.ExpiresAt
 		}

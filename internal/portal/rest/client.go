@@ -1,16 +1,15 @@
-// Package rest is portal.Client over the portal's REST API. It tries each call once: whoever calls knows when to try
-// again, and an error says what it needs for that. A refusal is a *portal.Error with the portal's code and, if the portal
-// named one, the time to wait; anything else is a transport error that may have come before or after the effect, which
-// is why every call may be repeated.
+// Package rest is portal.Client over the portal's REST API. It tries each call once: the caller
+// knows when to try again, and the error says what it needs for that. A refusal is a *portal.Error
+// with the portal's code and, if the portal named one, the time to wait. An answer that does not
+// parse as the portal's (answer.go) is a *portal.BadAnswerError. Anything else is a transport
+// error. The last two may come before or after the effect, which is why every call may be repeated.
 package rest
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -96,7 +95,8 @@ func (o Options) sign(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// call sends one request within the client's time and reads its answer into out (nil: there is none to read).
+// call sends one request within the client's time and reads its answer into out (nil: the contract
+// answers 204, without a body).
 func (c *Client) call(ctx context.Context, what string, extra time.Duration, out any, send func(context.Context) (*http.Response, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+extra)
 	defer cancel()
@@ -105,44 +105,14 @@ func (c *Client) call(ctx context.Context, what string, extra time.Duration, out
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer response.Body.Close()
-	body := http.MaxBytesReader(nil, response.Body, maxAnswer)
-	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: %w", what, refusal(response, body))
-	}
-	if out == nil {
-		_, err = io.Copy(io.Discard, body)
-	} else {
-		err = json.NewDecoder(body).Decode(out)
-	}
+	body, err := io.ReadAll(http.MaxBytesReader(nil, response.Body, maxAnswer))
 	if err != nil {
 		return fmt.Errorf("%s: read the portal's answer: %w", what, err)
 	}
+	if err := parse(response, body, out); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	return nil
-}
-
-// refusal reads {code, message}. An answer that is none of the portal's, such as a proxy's page, keeps its status and has
-// a code that fits it.
-func refusal(response *http.Response, body io.Reader) *portal.Error {
-	e := &portal.Error{Status: response.StatusCode, RetryAfter: retryAfter(response.Header)}
-	var wire openapi.Error
-	media, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
-	if media == "application/json" && json.NewDecoder(io.LimitReader(body, 1<<16)).Decode(&wire) == nil && wire.Code != "" {
-		e.Code, e.Message = portal.Code(wire.Code), wire.Message
-		return e
-	}
-	e.Message = "something between here and the portal answered " + response.Status
-	switch response.StatusCode {
-	case http.StatusUnauthorized:
-		e.Code = portal.CodeUnauthenticated
-	case http.StatusForbidden:
-		e.Code = portal.CodeForbidden
-	case http.StatusTooManyRequests:
-		e.Code = portal.CodeRateLimited
-	default:
-		// Not NOT_FOUND for a 404: a wrong URL must not look like a record that is gone.
-		e.Code = portal.CodeInternal
-	}
-	return e
 }
 
 // retryAfter reads seconds or an HTTP date (RFC 9110 §10.2.3), at most longestPause; 0 when there is none that can be

@@ -46,25 +46,14 @@ func TestRefusals(t *testing.T) {
 			},
 			want: portal.Error{Status: 429, Code: portal.CodeRateLimited, Message: "slow down", RetryAfter: 7 * time.Second},
 		},
-		"ProxyBusy": {
-			reason: "A proxy in between says no in its own form; its Retry-After counts.",
+		"NewCode": {
+			reason: "A code that this version does not know is a refusal all the same.",
 			answer: func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Retry-After", "3")
-				http.Error(w, "<html>busy</html>", http.StatusServiceUnavailable)
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusConflict)
+				_, _ = w.Write([]byte(`{"code":"TENANT_FROZEN","message":"wait"}`))
 			},
-			want: portal.Error{Status: 503, Code: portal.CodeInternal, Message: "something between here and the portal answered 503 Service Unavailable", RetryAfter: 3 * time.Second},
-		},
-		"WrongURL": {
-			reason: "A page that is not found is no record that is gone.",
-			answer: func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) },
-			want:   portal.Error{Status: 404, Code: portal.CodeInternal, Message: "something between here and the portal answered 404 Not Found"},
-		},
-		"Redirect": {
-			reason: "A redirect is not followed: the key would go with it.",
-			answer: func(w http.ResponseWriter, r *http.Request) {
-				http.Redirect(w, r, "https://elsewhere.example.test/", http.StatusFound)
-			},
-			want: portal.Error{Status: 302, Code: portal.CodeInternal, Message: "something between here and the portal answered 302 Found"},
+			want: portal.Error{Status: 409, Code: "TENANT_FROZEN", Message: "wait"},
 		},
 	}
 	for name, test := range tests {

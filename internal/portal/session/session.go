@@ -22,7 +22,10 @@ type Block struct {
 
 // Decisions are what a person decided about removals that the deprovisioning guard holds: all that were held by then. The
 // zero time is no decision.
-type Decisions struct{ ReleaseUntil, DropUntil time.Time }
+type Decisions struct {
+	ReleaseUntil, DropUntil time.Time
+	By                      string // who decided; empty when nobody is named
+}
 
 // View is the state of the connection at one moment.
 type View struct {

@@ -8,6 +8,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/openapi"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // defaultLimit is how long a page is when nobody says.
@@ -112,7 +113,10 @@ func (s *server) ListAPIKeys(ctx context.Context, _ openapi.ListAPIKeysRequestOb
 }
 
 func (s *server) CreateAPIKey(ctx context.Context, r openapi.CreateAPIKeyRequestObject) (openapi.CreateAPIKeyResponseObject, error) {
-	key, secret, err := s.store.CreateKey(ctx, actor(ctx), r.Body.Name, store.Scope(r.Body.Scope), or(r.Body.ExpiresAt, time.Time{}))
+	key, secret, err := s.store.CreateKey(ctx, actor(ctx), store.NewKey{
+		Name: r.Body.Name, Scope: store.Scope(r.Body.Scope), Expires: or(r.Body.ExpiresAt, time.Time{}),
+		Provider: provider.ID{Type: r.Body.ProviderType, Name: r.Body.ProviderName},
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -127,7 +127,7 @@ func (s *server) ListSCIMKeys(ctx context.Context, _ openapi.ListSCIMKeysRequest
 	}
 	all := openapi.ListSCIMKeys200JSONResponse{Items: make([]openapi.KeyDigest, len(keys))}
 	for i, k := range keys {
-		all.Items[i] = openapi.KeyDigest{ID: k.ID, Name: k.Name, Sha256: k.SHA256, ExpiresAt: moment(k.ExpiresAt)}
+		all.Items[i] = openapi.KeyDigest{ID: k.ID, Name: k.Name, Sha256: k.SHA256, ProviderType: k.Provider.Type, ProviderName: k.Provider.Name, ExpiresAt: moment(k.ExpiresAt)}
 	}
 	return all, nil
 }

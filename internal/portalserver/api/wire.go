@@ -122,7 +122,7 @@ func loginMethods(m openapi.LoginMethods) portal.LoginMethods {
 }
 
 func apiKey(k *store.APIKey) openapi.APIKey {
-	return openapi.APIKey{ID: k.ID, Name: k.Name, Scope: openapi.Scope(k.Scope), CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy,
+	return openapi.APIKey{ID: k.ID, Name: k.Name, Scope: openapi.Scope(k.Scope), ProviderType: k.Provider.Type, ProviderName: k.Provider.Name, CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy,
 		ExpiresAt: moment(k.ExpiresAt), LastUsedAt: moment(k.LastUsedAt)}
 }
 

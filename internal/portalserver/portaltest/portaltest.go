@@ -14,6 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portalserver/api"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // The secrets of the keys that every portal of this package has, one of each scope.
@@ -87,7 +88,11 @@ func Store(t testing.TB, o Options) *store.Store {
 	}
 	for scope, secret := range map[store.Scope]string{store.ScopeManage: ManageKey, store.ScopeRead: ReadKey,
 		store.ScopeProvisioning: ProvisioningKey, store.ScopeSCIM: SCIMKey} {
-		if err := s.EnsureKey(ctx, actor, "test-"+string(scope), scope, secret); err != nil {
+		key := store.NewKey{Name: "test-" + string(scope), Scope: scope}
+		if scope == store.ScopeSCIM {
+			key.Provider.Type = provider.Okta
+		}
+		if err := s.EnsureKey(ctx, actor, key, secret); err != nil {
 			t.Fatalf("make the portal's keys: %v", err)
 		}
 	}

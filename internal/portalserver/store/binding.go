@@ -11,11 +11,11 @@ import (
 )
 
 // Bind claims the portal for one operator and one identity provider. The holder may bind again,
-// also with another name to show or another SCIM base URL, an IdentityConfiguration that was made
-// again in the same place takes its predecessor's, and one that names the present binding's id
-// takes the place of an operator that is lost. Anybody else is refused: IDP_ALREADY_CONFIGURED for
-// another provider, OPERATOR_ALREADY_BOUND for another operator. The actor's process leads from
-// then on, and the one before it never again (STALE_LEADER).
+// also with a name for a provider that had none or with another SCIM base URL, an
+// IdentityConfiguration that was made again in the same place takes its predecessor's, and one that
+// names the present binding's id takes the place of an operator that is lost. Anybody else is
+// refused: IDP_ALREADY_CONFIGURED for another provider, OPERATOR_ALREADY_BOUND for another operator.
+// The actor's process leads from then on, and the one before it never again (STALE_LEADER).
 func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) (id string, err error) {
 	ev := event{action: "binding.bind", targetKind: "IdentityConfiguration", targetID: "default"}
 	if b.Replaces != "" {
@@ -111,9 +111,9 @@ func bindable(config *Configuration, b portal.Binding) error {
 		return refuse(portal.CodeStaleRevision, "the portal's binding is not %q any more; read it again", b.Replaces)
 	}
 	holder := first.Namespace + "/" + first.Name + " in cluster " + first.Cluster
-	if first.ProviderType != b.ProviderType {
-		return refuse(portal.CodeIDPConfigured, "the portal is integrated with %s (%s) by %s; one identity provider is integrated at a time, unbind that one first",
-			config.provider(), first.ProviderType, holder)
+	if !first.Provider().IsRefined(b.Provider()) {
+		return refuse(portal.CodeIDPConfigured, "the portal is integrated with %s by %s, and that one keeps working; one identity provider is integrated at a time, so %s is refused until the first is replaced or unbound",
+			first.Provider(), holder, b.Provider())
 	}
 	samePlace := first.Cluster == b.Cluster && first.Namespace == b.Namespace && first.Name == b.Name
 	if first.UID != b.UID && !samePlace && b.Replaces == "" {

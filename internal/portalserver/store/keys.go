@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // APIKey is a key as it may be shown: without its secret.
@@ -18,12 +19,21 @@ type APIKey struct {
 	ID         string
 	Name       string
 	Scope      Scope
+	Provider   provider.ID // that a key with the scope scim is made for; the zero ID with every other scope
 	CreatedAt  time.Time
 	CreatedBy  string
 	ExpiresAt  time.Time // zero: never
 	LastUsedAt time.Time // zero: never; exact to a minute
 
 	sha256 string
+}
+
+// NewKey is a key to make.
+type NewKey struct {
+	Name     string
+	Scope    Scope
+	Provider provider.ID // required with the scope scim, refused with another
+	Expires  time.Time   // zero: never
 }
 
 // minSecret is the shortest secret that the portal takes from outside, in characters.
@@ -43,49 +53,53 @@ func (c *conn) keys(where string, args ...any) ([]APIKey, error) {
 	err := c.each(func(rows *sql.Rows) error {
 		var k APIKey
 		var created, expires, used int64
-		err := rows.Scan(&k.ID, &k.Name, &k.Scope, &k.sha256, &created, &k.CreatedBy, &expires, &used)
+		err := rows.Scan(&k.ID, &k.Name, &k.Scope, &k.Provider.Type, &k.Provider.Name, &k.sha256, &created, &k.CreatedBy, &expires, &used)
 		k.CreatedAt, k.ExpiresAt, k.LastUsedAt = fromMicros(created), fromMicros(expires), fromMicros(used)
 		all = append(all, k)
 		return err
-	}, `SELECT id, name, scope, sha256, created_at, created_by, expires_at, last_used_at FROM api_keys `+where, args...)
+	}, `SELECT id, name, scope, provider_type, provider_name, sha256, created_at, created_by, expires_at, last_used_at FROM api_keys `+where, args...)
 	return all, err
 }
 
-// CreateKey makes a key and returns its secret, which is kept nowhere. A zero expires means never.
-func (s *Store) CreateKey(ctx context.Context, actor Actor, name string, scope Scope, expires time.Time) (*APIKey, string, error) {
+// CreateKey makes a key and returns its secret, which is kept nowhere.
+func (s *Store) CreateKey(ctx context.Context, actor Actor, n NewKey) (*APIKey, string, error) {
 	secret := "lrp_" + randomText()
-	key := APIKey{ID: newID(), Name: name, Scope: scope, ExpiresAt: expires, CreatedBy: actor.Name, sha256: digest(secret)}
-	ev := event{action: "api-key.create", targetKind: "ApiKey", targetID: key.ID, targetName: name}
+	key := n.key(actor, secret)
+	ev := event{action: "api-key.create", targetKind: "ApiKey", targetID: key.ID, targetName: n.Name}
 	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
-		if !expires.IsZero() && !expires.After(t.now) {
+		if !n.Expires.IsZero() && !n.Expires.After(t.now) {
 			return refuse(portal.CodeInvalid, "the key would have expired already; choose a time to come, or none")
 		}
-		return t.insertKey(&ev, &key)
+		return t.insertKey(&ev, key)
 	})
 	if err != nil {
 		return nil, "", err
 	}
-	return &key, secret, nil
+	return key, secret, nil
 }
 
-// EnsureKey makes sure that a key with this secret and scope exists; it is how a deployment brings its first keys.
-// A key with the secret and another scope is refused.
-func (s *Store) EnsureKey(ctx context.Context, actor Actor, name string, scope Scope, secret string) error {
-	ev := event{action: "api-key.ensure", targetKind: "ApiKey", targetName: name}
+func (n NewKey) key(actor Actor, secret string) *APIKey {
+	return &APIKey{ID: newID(), Name: n.Name, Scope: n.Scope, Provider: n.Provider, ExpiresAt: n.Expires, CreatedBy: actor.Name, sha256: digest(secret)}
+}
+
+// EnsureKey makes sure that a key with this secret, scope and provider exists; it is how a deployment brings its first keys.
+// A key with the secret and another scope or provider is refused.
+func (s *Store) EnsureKey(ctx context.Context, actor Actor, n NewKey, secret string) error {
+	ev := event{action: "api-key.ensure", targetKind: "ApiKey", targetName: n.Name}
 	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
 		if len(secret) < minSecret {
-			return refuse(portal.CodeInvalid, "the secret of the key %q is shorter than %d characters; make one with: openssl rand -base64 32", name, minSecret)
+			return refuse(portal.CodeInvalid, "the secret of the key %q is shorter than %d characters; make one with: openssl rand -base64 32", n.Name, minSecret)
 		}
 		found, err := t.keys(`WHERE sha256 = ?`, digest(secret))
 		switch {
 		case err != nil:
 			return err
-		case len(found) > 0 && found[0].Scope == scope:
+		case len(found) > 0 && found[0].Scope == n.Scope && found[0].Provider == n.Provider:
 			return nil
 		case len(found) > 0:
-			return refuse(portal.CodeInvalid, "the secret of the key %q is in use with the scope %s; give each key a secret of its own", name, found[0].Scope)
+			return refuse(portal.CodeInvalid, "the secret of the key %q is in use with the scope %s%s; give each key a secret of its own", n.Name, found[0].Scope, madeFor(found[0].Provider))
 		}
-		return t.insertKey(&ev, &APIKey{ID: newID(), Name: name, Scope: scope, CreatedBy: actor.Name, sha256: digest(secret)})
+		return t.insertKey(&ev, n.key(actor, secret))
 	})
 }
 
@@ -101,19 +115,50 @@ func (t *tx) insertKey(ev *event, k *APIKey) error {
 	if err := validText("name", k.Name); err != nil {
 		return err
 	}
+	if err := k.validProvider(); err != nil {
+		return err
+	}
 	k.CreatedAt = t.now
 	ev.targetID = k.ID
 	var d difference
 	d.text("scope", "", string(k.Scope))
+	d.text("provider", "", k.Provider.String())
 	if !k.ExpiresAt.IsZero() {
 		d.text("expiresAt", "", k.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	ev.changes = d
-	if _, err := t.exec(`INSERT INTO api_keys (id, name, scope, sha256, created_at, created_by, expires_at, last_used_at) VALUES (`+marks(8)+`)`,
-		k.ID, k.Name, string(k.Scope), k.sha256, micros(k.CreatedAt), k.CreatedBy, micros(k.ExpiresAt), 0); err != nil {
+	if _, err := t.exec(`INSERT INTO api_keys (id, name, scope, provider_type, provider_name, sha256, created_at, created_by, expires_at, last_used_at) VALUES (`+marks(10)+`)`,
+		k.ID, k.Name, string(k.Scope), k.Provider.Type, k.Provider.Name, k.sha256, micros(k.CreatedAt), k.CreatedBy, micros(k.ExpiresAt), 0); err != nil {
 		return err
 	}
 	return t.touch(portal.ChangeKey, k.ID, false)
+}
+
+// validProvider says what is wrong with the provider that the key is made for.
+func (k *APIKey) validProvider() error {
+	if k.Scope != ScopeSCIM {
+		if k.Provider != (provider.ID{}) {
+			return refuse(portal.CodeInvalid, "a key with the scope %s is for no identity provider; leave the provider out", k.Scope)
+		}
+		return nil
+	}
+	if k.Provider.Type == "" {
+		return refuse(portal.CodeInvalid, "a key with the scope scim is made for one identity provider; say which: Okta, EntraID or Other")
+	}
+	if err := k.Provider.Validate(); err != nil {
+		return refuse(portal.CodeInvalid, "%v", err)
+	}
+	if k.Provider.Name == "" {
+		return nil
+	}
+	return validText("provider's name", k.Provider.Name)
+}
+
+func madeFor(p provider.ID) string {
+	if p == (provider.ID{}) {
+		return ""
+	}
+	return " for " + p.String()
 }
 
 // DeleteKey deletes a key; it stops working at once. NOT_FOUND when there is none.
@@ -178,7 +223,7 @@ func (s *Store) SCIMKeys(ctx context.Context) ([]portal.KeyDigest, error) {
 	err := s.inSnapshot(ctx, func(c *conn) error {
 		found, err := c.keys(`WHERE scope = 'scim' AND (expires_at = 0 OR expires_at > ?) ORDER BY id`, micros(s.now()))
 		for _, k := range found {
-			all = append(all, portal.KeyDigest{ID: k.ID, Name: k.Name, SHA256: k.sha256, ExpiresAt: k.ExpiresAt})
+			all = append(all, portal.KeyDigest{ID: k.ID, Name: k.Name, SHA256: k.sha256, Provider: k.Provider, ExpiresAt: k.ExpiresAt})
 		}
 		return err
 	})

@@ -201,7 +201,7 @@ func (t *tx) stopWaiting(ev *event, uid string) error {
 	}
 	for i := range waited {
 		after := waited[i].copy()
-		after.WaitingFor = portal.Owner{}
+		after.WaitingFor, after.Mark = portal.Owner{}, nil
 		if err := t.saveAccount(ev, &waited[i], after); err != nil {
 			return err
 		}
@@ -233,9 +233,9 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 	})
 }
 
-// MarkHeld keeps that the removal of owner's account is held or was dropped; nil clears the mark.
-// Without an account it does nothing. Refusals: STALE_REVISION, STALE_LEADER, INVALID,
-// SCIM_REQUIRED for a new mark.
+// MarkHeld keeps that the removal of owner's account, or of the local one that owner waits to
+// adopt, is held or was dropped; nil clears the mark. Without an account it does nothing. Refusals:
+// STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
 func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, m *portal.Mark) error {
 	ev := event{action: "user.hold", targetKind: "User"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
@@ -243,6 +243,9 @@ func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, m
 			return err
 		}
 		before, err := t.maybeAccount(`WHERE owner_uid = ?`, owner.UID)
+		if err == nil && before == nil && owner.UID != "" {
+			before, err = t.maybeAccount(`WHERE waiting_uid = ?`, owner.UID)
+		}
 		if err != nil || before == nil {
 			return err
 		}

@@ -157,6 +157,7 @@ func keyIsShownOnce(t *testing.T, p *browser.Page) {
 	s := newSite(t)
 	signInInBrowser(p, s.url+"/api-keys?scope=scim", portaltest.AdminUser, portaltest.AdminPassword)
 	p.Type("#name", "Okta SCIM")
+	browser.Ask[string](p, `document.querySelector("#provider-type").value = "Okta"`)
 	p.Follow("form[action='/api-keys'] button[type=submit]")
 	p.Shows(".secret", "Copy the secret of “Okta SCIM” now")
 	p.Shows("[data-copy=secret]", "Copy")

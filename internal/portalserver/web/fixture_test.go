@@ -67,7 +67,7 @@ func newCompany(t testing.TB) *company {
 		}
 	}
 	_, err := c.store.Bind(ctx, operator, portal.Binding{Cluster: "demo-cluster", Namespace: "lightrun", Name: "default", UID: "idconf-1",
-		ProviderType: "Okta", ProviderName: "Okta", SCIMBaseURL: "http://127.0.0.1:8088/scim/v2"})
+		ProviderType: "Okta", SCIMBaseURL: "http://127.0.0.1:8088/scim/v2"})
 	check(err)
 	c.methods(portal.LoginMethods{SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://demo.example.test", ClientID: "portal", ClientSecret: "s"}, SCIMEnabled: true})
 	roles := []string{portal.RoleIgnoreQuota}

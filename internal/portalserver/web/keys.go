@@ -8,6 +8,7 @@ import (
 
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // keyPage is the page API Keys.
@@ -19,19 +20,34 @@ type keyPage struct {
 	Secret  string
 }
 
-type keyForm struct{ Name, Scope, Expires string }
+type keyForm struct{ Name, Scope, ProviderType, ProviderName, Expires string }
 
 type scopeChoice struct{ Name, Title, Hint string }
 
 var scopes = []scopeChoice{
-	{string(store.ScopeSCIM), "scim: for your identity provider", "The token that pushes users and groups. It has no rights in this portal's API."},
+	{string(store.ScopeSCIM), "scim: for your identity provider", "The token that pushes users and groups of the one provider chosen below. It has no rights in this portal's API."},
 	{string(store.ScopeRead), "read", "Reads users, pools, configuration and audit."},
 	{string(store.ScopeManage), "manage", "Everything that a manager may do on these pages."},
 	{string(store.ScopeProvisioning), "provisioning: for the operator", "Writes what SCIM and Kubernetes say, and reads everything."},
 }
 
 func (s *site) keys(v *visit) error {
-	return s.showKeys(v, http.StatusOK, "", keyPage{Form: keyForm{Scope: v.FormValue("scope"), Expires: "365"}})
+	form, err := s.newKeyForm(v)
+	if err != nil {
+		return err
+	}
+	form.Scope = v.FormValue("scope")
+	return s.showKeys(v, http.StatusOK, "", keyPage{Form: form})
+}
+
+// newKeyForm is the form before somebody fills it in: for the identity provider that is integrated.
+func (s *site) newKeyForm(v *visit) (keyForm, error) {
+	form := keyForm{Expires: "365"}
+	config, err := s.store.Configuration(v.Context())
+	if err == nil && config.Binding != nil {
+		form.ProviderType, form.ProviderName = config.Binding.ProviderType, config.Binding.ProviderName
+	}
+	return form, err
 }
 
 func (s *site) showKeys(v *visit, status int, problem string, body keyPage) (err error) {
@@ -44,12 +60,15 @@ func (s *site) showKeys(v *visit, status int, problem string, body keyPage) (err
 
 // createKey answers with the secret at once and redirects nowhere, because the secret is kept nowhere.
 func (s *site) createKey(v *visit) error {
-	f := keyForm{Name: v.text("name"), Scope: v.PostFormValue("scope"), Expires: v.PostFormValue("expires")}
+	f := keyForm{
+		Name: v.text("name"), Scope: v.PostFormValue("scope"), Expires: v.PostFormValue("expires"),
+		ProviderType: v.PostFormValue("providerType"), ProviderName: v.text("providerName"),
+	}
 	expires, err := f.expires(time.Now())
 	var key *store.APIKey
 	var secret string
 	if err == nil {
-		key, secret, err = s.store.CreateKey(v.Context(), v.actor(), f.Name, store.Scope(f.Scope), expires)
+		key, secret, err = s.store.CreateKey(v.Context(), v.actor(), store.NewKey{Name: f.Name, Scope: store.Scope(f.Scope), Provider: f.provider(), Expires: expires})
 	}
 	if e := asRefusal(err); e != nil {
 		return s.showKeys(v, e.Status, sentenceOf(e.Message), keyPage{Form: f})
@@ -57,7 +76,19 @@ func (s *site) createKey(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return s.showKeys(v, http.StatusCreated, "", keyPage{Form: keyForm{Expires: "365"}, Created: key, Secret: secret})
+	next, err := s.newKeyForm(v)
+	if err != nil {
+		return err
+	}
+	return s.showKeys(v, http.StatusCreated, "", keyPage{Form: next, Created: key, Secret: secret})
+}
+
+// provider is the one that the key is made for; the fields are about keys with the scope scim alone.
+func (f keyForm) provider() provider.ID {
+	if f.Scope != string(store.ScopeSCIM) {
+		return provider.ID{}
+	}
+	return provider.ID{Type: f.ProviderType, Name: f.ProviderName}
 }
 
 // expires is when the key ends; zero: never.

@@ -80,7 +80,7 @@ func (s *site) reportFor(v *visit, config *store.Configuration) (*store.Migratio
 
 func (s *site) showMethods(v *visit, status int, problem string, config *store.Configuration, p methodsPage) error {
 	p.ManagedElsewhere, p.ReadOnly = config.ManagedElsewhere, config.ManagedElsewhere != ""
-	p.Provider, p.SecretSet, p.Binding, p.Revision = provider(config), config.ClientSecretSet, config.Binding, config.Revision
+	p.Provider, p.SecretSet, p.Binding, p.Revision = providerName(config), config.ClientSecretSet, config.Binding, config.Revision
 	p.RedirectURL = s.redirectURL()
 	if config.Binding != nil {
 		p.SCIMBaseURL = config.Binding.SCIMBaseURL

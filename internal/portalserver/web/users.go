@@ -49,7 +49,7 @@ func (s *site) users(v *visit) error {
 	if err != nil {
 		return err
 	}
-	list := userList{SCIM: config.SCIMEnabled, Provider: provider(config), Query: q, Filtered: len(q.values()) > 0}
+	list := userList{SCIM: config.SCIMEnabled, Provider: providerName(config), Query: q, Filtered: len(q.values()) > 0}
 	if q.Pool != "" {
 		pool, err := s.store.Pool(v.Context(), q.Pool)
 		if err != nil {
@@ -105,7 +105,7 @@ func link(path string, values url.Values) string {
 }
 
 // provider names the identity provider in the middle of a sentence.
-func provider(c *store.Configuration) string {
+func providerName(c *store.Configuration) string {
 	if name := c.Provider(); name != "" {
 		return name
 	}
@@ -163,7 +163,7 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 	if err != nil {
 		return nil, err
 	}
-	return &userDetail{User: account, Provider: provider(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
+	return &userDetail{User: account, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
 		CanHandOver: account.ManagedBy == portal.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
 }
 

@@ -354,18 +354,27 @@ func TestKeys(t *testing.T) {
 	s := newSite(t)
 	boss := s.manager()
 	form := url.Values{"name": {"Okta SCIM"}, "scope": {"scim"}, "expires": {"90"}}
-	got := boss.post("/api-keys", form).mustBe(http.StatusCreated).mustSay("Copy the secret of “Okta SCIM” now")
+	boss.post("/api-keys", form).mustBe(http.StatusBadRequest).mustSay("made for one identity provider")
+	form["providerType"], form["providerName"] = []string{"Okta"}, []string{"acme"}
+	got := boss.post("/api-keys", form).mustBe(http.StatusCreated).mustSay("Copy the secret of “Okta SCIM” now", "for Okta/acme alone")
 	_, secret, _ := strings.Cut(got.html, `id="secret" readonly value="`)
 	secret, _, _ = strings.Cut(secret, `"`)
 	key, err := s.store.Authenticate(t.Context(), secret)
 	if err != nil || !key.May(store.ScopeSCIM) {
 		t.Fatalf("the shown secret %q is %+v, %v", secret, key, err)
 	}
-	boss.get("/api-keys").mustSay("Okta SCIM").mustNotSay(secret)
+	boss.get("/api-keys").mustSay("Okta SCIM", "for Okta/acme").mustNotSay(secret)
+	boss.post("/api-keys", url.Values{"name": {"reader"}, "scope": {"read"}, "expires": {"90"}, "providerType": {"Okta"}}).mustBe(http.StatusCreated)
+	t.Log("the form offers the provider that is integrated")
+	if _, err := s.store.Bind(t.Context(), operator, portal.Binding{Cluster: "c", Namespace: "n", Name: "default", UID: "u", ProviderType: "EntraID", ProviderName: "globex"}); err != nil {
+		t.Fatal(err)
+	}
+	boss.get("/api-keys?scope=scim").mustSay(`<option value="EntraID" selected`, `name="providerName" value="globex"`)
 	boss.get("/audit").mustSay("Created the API key Okta SCIM").mustNotSay(secret)
 	for name, bad := range map[string]url.Values{
-		"no scope": {"name": {"x"}, "expires": {"90"}}, "no name": {"scope": {"scim"}, "expires": {"90"}},
-		"no end": {"name": {"x"}, "scope": {"scim"}}, "past": {"name": {"x"}, "scope": {"scim"}, "expires": {"-1"}},
+		"no scope": {"name": {"x"}, "expires": {"90"}}, "no name": {"scope": {"scim"}, "expires": {"90"}, "providerType": {"Okta"}},
+		"no end": {"name": {"x"}, "scope": {"scim"}, "providerType": {"Okta"}}, "past": {"name": {"x"}, "scope": {"scim"}, "providerType": {"Okta"}, "expires": {"-1"}},
+		"unknown provider": {"name": {"x"}, "scope": {"scim"}, "providerType": {"Acme"}, "expires": {"90"}},
 	} {
 		t.Run(name, func(*testing.T) { boss.post("/api-keys", bad).mustBe(http.StatusBadRequest) })
 	}

@@ -2,6 +2,7 @@ package path
 
 import (
 	"cmp"
+	"encoding/json"
 	"strings"
 
 	"lightrun.com/scim-operator/internal/names"
@@ -43,12 +44,34 @@ func ParseSort(by, order string, rt *schema.ResourceType) (Sort, error) {
 	return Sort{}, scim.BadRequest(scim.InvalidValue, "sortOrder is either ascending or descending.")
 }
 
-// Key is what a resource is sorted by. Compute it once for each resource, then Compare keys.
+// Key is what a resource is sorted by. Compute it once for each resource, then Compare keys. It
+// survives JSON, so that a cursor can contain it.
 type Key struct {
 	there bool
 	text  string
 	unix  int64
 	nano  int
+}
+
+// keyJSON is a Key's JSON.
+type keyJSON struct {
+	There bool   `json:"p,omitempty"`
+	Text  string `json:"t,omitempty"`
+	Unix  int64  `json:"u,omitempty"`
+	Nano  int    `json:"n,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (k Key) MarshalJSON() ([]byte, error) {
+	return json.Marshal(keyJSON{k.there, k.text, k.unix, k.nano})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (k *Key) UnmarshalJSON(data []byte) error {
+	var j keyJSON
+	err := json.Unmarshal(data, &j)
+	*k = Key{j.There, j.Text, j.Unix, j.Nano}
+	return err
 }
 
 // Key returns o's key: of a multi-valued attribute the primary element counts, else the first.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/scim"
 )
 
@@ -28,10 +29,10 @@ func (c *call) authenticate() error {
 		return scim.Failure(http.StatusUnauthorized, "%s.", sentence(err.Error()))
 	}
 	c.identity = identity
-	if want := c.config.Provider; identity.Provider != "" && want != "" && identity.Provider != want {
-		return scim.Failure(http.StatusForbidden, "This token is for %s, but %s is the configured identity provider. One identity provider is integrated at a time.", identity.Provider, want)
+	if bound := c.config.Provider; bound != (provider.ID{}) && !bound.Accepts(identity.Provider) {
+		return scim.Failure(http.StatusForbidden, "This token is for %s, but %s is integrated. One identity provider is integrated at a time, and the first keeps working until an administrator replaces it. Nothing was changed.", identity.Provider, bound)
 	}
-	return nil
+	return c.note(clientOf(c.r.UserAgent()))
 }
 
 // bearer is the bearer token of a request, or "".

@@ -47,6 +47,7 @@ type call struct {
 	held      int64 // of the server's memory; see budget.go
 	status    int
 	sent      bool
+	counted   bool // as one of a second kind of client
 }
 
 // locate finds the path below BasePath.
@@ -170,11 +171,12 @@ func (c *call) object() (scim.Object, error) {
 	return scim.DecodeJSON(data, scim.Limits{})
 }
 
-// fired counts quirks.
-func (c *call) fired(names []quirk.Name) {
+// fired counts quirks, and notes whose dialect they are: its error is a refusal.
+func (c *call) fired(names []quirk.Name) error {
 	for _, n := range names {
 		c.metrics.quirk(string(n))
 	}
+	return c.note(clientByDialect(names))
 }
 
 // negotiate checks the types of body and answer (RFC 7644 §3.1, §3.8).

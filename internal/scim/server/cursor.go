@@ -1,7 +1,9 @@
 package server
 
 import (
-	"crypto/hmac"
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -9,96 +11,83 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/path"
 )
 
-// Cursors (RFC 9865) hold everything that the next page needs, so that any replica can serve it and none keeps state: where the page before
-// ended, when it was served, and a digest of the query. They are signed with a key that only the token's holder shares with the replicas: a
-// cursor is worth nothing with another token, and a token that is gone takes its cursors with it. A cursor grants nothing; each page is
-// authorised and gated like any other request.
+// Cursors (RFC 9865) contain everything that the next page needs, so that any replica can serve it and
+// none keeps state: where the page before ended, when it was served, and a digest of the query. A page
+// continues behind a resource, not at a number, so that nothing that is created or deleted meanwhile
+// moves it. What a list is sorted by may be a name or an address, and cursors appear in URLs and so in
+// logs: they are encrypted, with a key that only the token's holder shares with the replicas. A cursor
+// is worth nothing with another token, and a token that is gone takes its cursors with it. A cursor
+// grants nothing; each page is authorised and gated like any other request.
 
-// position is where a page ended: in which source, after which key, or, when sorted, after how many.
-type position struct {
-	source int
-	key    string
-	offset int
-	sorted bool
-	cursor bool
-}
-
-// sealed is a position as the cursor holds it.
+// sealed is what a cursor contains.
 type sealed struct {
-	Source int    `json:"s,omitempty"`
-	Key    string `json:"k,omitempty"`
-	Offset int    `json:"o,omitempty"`
-	Count  int    `json:"c"`
-	Query  []byte `json:"q"`
-	Time   int64  `json:"t"`
+	Source int      `json:"s,omitempty"`
+	Key    string   `json:"k"`
+	Sort   path.Key `json:"o,omitzero"`
+	Count  int      `json:"c"`
+	Query  []byte   `json:"q"`
+	Time   int64    `json:"t"`
 }
-
-// apply sets where the i-th query starts; before is the total of the queries before it.
-func (p position) apply(q *Query, i, before int) {
-	switch {
-	case !p.cursor || p.sorted:
-		q.Offset = max(p.offset-before, 0)
-	case i < p.source:
-		q.Count = 0
-	case i == p.source:
-		q.After = p.key
-	}
-}
-
-// position is where a request starts. A page after the first takes the count of the first when the request names none.
-func (c *call) position(l *listing) (position, error) {
-	switch {
-	case l.cursor == nil:
-		return position{offset: l.start - 1}, nil
-	case *l.cursor == "":
-		return position{cursor: true, sorted: l.sortBy != ""}, nil
-	}
-	return c.open(l)
-}
-
-const tagSize = 16
 
 // seal makes a cursor, of characters that need no escape in a URL.
-func (c *call) seal(l listing, p position) string {
-	s := sealed{Source: p.source, Key: p.key, Query: c.queryDigest(l), Time: c.Now().Unix(), Count: l.count}
-	if l.sortBy != "" {
-		s.Source, s.Key, s.Offset = 0, "", p.offset
-	}
-	body, err := json.Marshal(s)
+func (c *call) seal(l listing, p place) (string, error) {
+	body, err := json.Marshal(sealed{
+		Source: p.source, Key: p.Key, Sort: p.Sort, Query: c.queryDigest(l), Time: c.Now().Unix(), Count: l.count,
+	})
 	if err != nil {
-		panic(err) // strings and numbers marshal
+		return "", err
 	}
-	return base64.RawURLEncoding.EncodeToString(append(c.sign(body), body...))
+	aead, err := c.cursorCipher()
+	if err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(aead.Seal(nil, nil, body, nil)), nil
 }
 
 func (c *call) open(l *listing) (position, error) {
+	aead, err := c.cursorCipher()
+	if err != nil {
+		return position{}, err
+	}
 	raw, err := base64.RawURLEncoding.DecodeString(*l.cursor)
-	if err != nil || len(raw) < tagSize || !hmac.Equal(c.sign(raw[tagSize:]), raw[:tagSize]) {
-		return position{}, scim.BadRequest(scim.InvalidCursor, "The cursor is not one of this service for this token; start again without it.")
+	if err != nil || len(raw) < aead.Overhead() {
+		return position{}, errForeignCursor()
+	}
+	body, err := aead.Open(nil, nil, raw, nil)
+	if err != nil {
+		return position{}, errForeignCursor()
 	}
 	var s sealed
-	if err := json.Unmarshal(raw[tagSize:], &s); err != nil {
+	if err := json.Unmarshal(body, &s); err != nil {
 		return position{}, scim.BadRequest(scim.InvalidCursor, "The cursor is malformed; start again without it.")
 	}
 	if c.Now().Sub(time.Unix(s.Time, 0)) > CursorTimeout {
 		return position{}, scim.BadRequest(scim.ExpiredCursor, "The cursor is older than %s; start again without it.", CursorTimeout)
 	}
-	if !hmac.Equal(s.Query, c.queryDigest(*l)) {
+	if !bytes.Equal(s.Query, c.queryDigest(*l)) {
 		return position{}, scim.BadRequest(scim.InvalidCursor, "The cursor belongs to another query; keep path, filter, sorting, attributes and count from page to page.")
 	}
 	if l.countGiven && l.count != s.Count {
 		return position{}, scim.BadRequest(scim.InvalidCount, "The count was %d on the first page; keep it from page to page, or leave it out.", s.Count)
 	}
 	l.count = s.Count
-	return position{cursor: true, source: s.Source, key: s.Key, offset: s.Offset, sorted: l.sortBy != ""}, nil
+	return position{behind: true, place: place{s.Source, Mark{s.Sort, s.Key}}}, nil
 }
 
-func (c *call) sign(body []byte) []byte {
-	mac := hmac.New(sha256.New, c.identity.Secret[:])
-	mac.Write(body)
-	return mac.Sum(nil)[:tagSize]
+func errForeignCursor() error {
+	return scim.BadRequest(scim.InvalidCursor, "The cursor is not one of this service for this token; start again without it.")
+}
+
+// cursorCipher encrypts the cursors of the token's holder. Nonces are random, and part of what it seals.
+func (c *call) cursorCipher() (cipher.AEAD, error) {
+	block, err := aes.NewCipher(c.identity.Secret[:])
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
 }
 
 // queryDigest stands for what must stay the same from page to page, besides the count, which has an error of its own (RFC 9865 §2.1).

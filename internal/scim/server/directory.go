@@ -50,12 +50,19 @@ type Query struct {
 	Filter *filter.Matcher // nil for all
 	SortBy *path.Sort      // nil for the directory's own stable order
 	Offset int             // how many matches to pass over
-	After  string          // pass over everything up to this Key; only without SortBy
+	After  *Mark           // pass over everything up to this place; then Offset is 0
 	Count  int             // how many to return; 0 for the total alone
 	// Base is the public URL of the service, which the filter finds in $ref and in meta.location as the client sees them.
 	Base string
 	// Check, if set, is asked now and then while a list is gone through; its error is the list's.
 	Check func() error
+}
+
+// Mark is a place in the order of a query: where a resource is, or was. It needs no resource that
+// still exists, so a list can continue behind one that was deleted meanwhile.
+type Mark struct {
+	Sort path.Key // what Query.SortBy orders the resource by; the zero value without SortBy
+	Key  string   // Resource.Key
 }
 
 // Page is a part of a list.

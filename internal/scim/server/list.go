@@ -54,7 +54,11 @@ func (c *call) list(sources ...source) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	at, err := c.position(&l)
+	queries, err := c.bind(l, sources)
+	if err != nil {
+		return reply{}, err
+	}
+	at, err := c.position(&l, queries)
 	if err != nil {
 		return reply{}, err
 	}
@@ -63,12 +67,8 @@ func (c *call) list(sources ...source) (reply, error) {
 		listed int
 		total  int
 		more   bool
-		last   position
+		last   place
 	)
-	queries, err := c.bind(l, sources)
-	if err != nil {
-		return reply{}, err
-	}
 	for i, s := range sources {
 		if queries[i] == nil {
 			continue // the filter can match nothing of this type
@@ -87,13 +87,73 @@ func (c *call) list(sources ...source) (reply, error) {
 		if n := len(page.Resources); n > 0 {
 			parts = append(parts, part{page.Resources, show})
 			listed += n
-			last = position{source: i, key: page.Resources[n-1].Key}
+			last.source = i
+			if last.Mark, err = q.mark(page.Resources[n-1]); err != nil {
+				return reply{}, err
+			}
 		}
-		more = more || page.More || q.Count == 0 && i > at.source && page.Total > 0
+		more = more || page.More || q.Count == 0 && i > at.place.source && page.Total > 0
 		total += page.Total
 	}
-	last.offset = at.offset + listed
+	c.noteWalk(l, at, stop{l.start + listed, last}, total, more)
 	return c.pageReply(l, parts, total, last, more && l.count > 0)
+}
+
+// position is where a page starts: behind a place, or else at an offset.
+type position struct {
+	offset int
+	behind bool
+	place  place
+	walk   *walk // whose next page this is; nil for none
+}
+
+// apply sets where the i-th query starts; before is the total of the queries before it.
+func (p position) apply(q *Query, i, before int) {
+	switch {
+	case !p.behind:
+		q.Offset = max(p.offset-before, 0)
+	case i < p.place.source:
+		q.Count = 0
+	case i == p.place.source:
+		q.After = &p.place.Mark
+	}
+}
+
+// position is where a request starts. A page after the first by cursor takes the count of the first
+// when the request names none.
+func (c *call) position(l *listing, queries []*Query) (position, error) {
+	switch {
+	case l.cursor != nil && *l.cursor != "":
+		return c.open(l)
+	case l.cursor != nil || l.start == 1:
+		return position{}, nil
+	}
+	at := position{offset: l.start - 1}
+	at.walk, at.place = c.walks.resume(c.walkedQuery(*l), l.start, c.Now(), func(a, b place) int {
+		if a.source != b.source {
+			return cmp.Compare(a.source, b.source)
+		}
+		return queries[a.source].compare(a.Mark, b.Mark)
+	})
+	at.behind = at.walk != nil
+	return at, nil
+}
+
+// noteWalk remembers where a page by startIndex ended. A first page that has everything starts no
+// walk: most lists by filter are such, and would drive out the walks.
+func (c *call) noteWalk(l listing, at position, next stop, total int, more bool) {
+	if l.cursor != nil || next.index == l.start || l.start == 1 && next.index > total {
+		return
+	}
+	var from stop
+	if at.behind {
+		from = stop{l.start, at.place}
+	}
+	c.walks.note(c.walkedQuery(l), at.walk, from, next, !more, c.Now())
+}
+
+func (c *call) walkedQuery(l listing) walkedQuery {
+	return walkedQuery{c.identity.Secret, [8]byte(c.queryDigest(l))}
 }
 
 // bind reads filter and sortBy for each type. A type that lacks an attribute of the filter is passed over if another has it.
@@ -159,17 +219,24 @@ func order(l listing, rt *schema.ResourceType) (*path.Sort, error) {
 }
 
 // pageReply writes a ListResponse (RFC 7644 §3.4.2), one resource after the other, from bytes that are encoded already.
-func (c *call) pageReply(l listing, parts []part, total int, last position, more bool) (reply, error) {
+func (c *call) pageReply(l listing, parts []part, total int, last place, more bool) (reply, error) {
 	listed := 0
 	for _, p := range parts {
 		listed += len(p.resources)
+	}
+	var next string
+	if l.cursor != nil && more {
+		var err error
+		if next, err = c.seal(l, last); err != nil {
+			return reply{}, err
+		}
 	}
 	head := `{"schemas":["` + scim.SchemaListResponse + `"],"totalResults":` + strconv.Itoa(total) +
 		`,"itemsPerPage":` + strconv.Itoa(listed)
 	if l.cursor == nil {
 		head += `,"startIndex":` + strconv.Itoa(l.start)
-	} else if more {
-		head += `,"nextCursor":"` + c.seal(l, last) + `"`
+	} else if next != "" {
+		head += `,"nextCursor":"` + next + `"`
 	}
 	base := c.base
 	return reply{status: http.StatusOK, stream: func(w *chunks) {
@@ -323,7 +390,7 @@ func number(name string, v any, into **int64) error {
 // countSchemas counts a message without schemas, which is read all the same.
 func (c *call) countSchemas(message scim.Object) {
 	if schema.ValueOf(message, "schemas") == nil {
-		c.fired([]quirk.Name{quirk.MissingSchemas})
+		c.metrics.quirk(string(quirk.MissingSchemas))
 	}
 }
 

@@ -50,9 +50,9 @@ func (c *call) end() {
 	}
 	c.traced(operation, resource)
 	took := c.Now().Sub(c.start)
-	c.metrics.request(operation, resource, c.status, c.config.Provider, took.Seconds())
+	c.metrics.request(operation, resource, c.status, c.config.Provider.Type, took.Seconds())
 	c.log.Info("Served", "operation", operation, "resource", resource, "status", c.status,
-		"milliseconds", float64(took.Microseconds())/1000, "provider", c.config.Provider, "token", c.identity.Name)
+		"milliseconds", float64(took.Microseconds())/1000, "provider", c.config.Provider.Type, "token", c.identity.Name)
 	c.log.V(1).Info("Served in detail", "method", c.method, "path", c.r.URL.Path, "query", c.r.URL.RawQuery)
 }
 
@@ -61,6 +61,7 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	quirks   *prometheus.CounterVec
+	second   *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -75,9 +76,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		quirks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "scim_quirks_total", Help: "Requests whose deviation from the RFC was understood, by deviation.",
 		}, []string{"quirk"}),
+		second: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "scim_second_client_requests_total", Help: "SCIM requests of another kind of client than the token is for, by token and kind.",
+		}, []string{"token", "client"}),
 	}
 	if r != nil {
-		r.MustRegister(m.requests, m.duration, m.quirks)
+		r.MustRegister(m.requests, m.duration, m.quirks, m.second)
 	}
 	return m
 }

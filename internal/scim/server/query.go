@@ -3,8 +3,7 @@ package server
 import (
 	"iter"
 	"slices"
-
-	"lightrun.com/scim-operator/internal/scim/path"
+	"strings"
 )
 
 // Run answers the query over candidates, which come in the order of their Key and include everything that the filter can match. It is
@@ -14,7 +13,10 @@ func (q Query) Run(candidates iter.Seq[*Resource]) (Page, error) {
 		return q.runSorted(candidates)
 	}
 	var page Page
-	passed, seen := 0, 0
+	passed, seen, after := 0, 0, ""
+	if q.After != nil {
+		after = q.After.Key
+	}
 	for r := range candidates {
 		if err := q.goOn(seen); err != nil {
 			return Page{}, err
@@ -29,7 +31,7 @@ func (q Query) Run(candidates iter.Seq[*Resource]) (Page, error) {
 		}
 		page.Total++
 		switch {
-		case q.After != "" && r.Key <= q.After:
+		case r.Key <= after:
 		case passed < q.Offset:
 			passed++
 		case len(page.Resources) < q.Count:
@@ -62,9 +64,34 @@ func (q Query) matches(r *Resource) (bool, error) {
 	return q.Filter.Match(o), nil
 }
 
+// mark is where r is in the order of the query.
+func (q Query) mark(r *Resource) (Mark, error) {
+	m := Mark{Key: r.Key}
+	if q.SortBy == nil {
+		return m, nil
+	}
+	o, err := r.Object(q.Base, q.Filter != nil)
+	if err != nil {
+		return Mark{}, err
+	}
+	m.Sort = q.SortBy.Key(o)
+	return m, nil
+}
+
+// compare orders two places of the query: negative if a comes first. What sorts equal is in the order
+// of Key, whichever way the query sorts.
+func (q Query) compare(a, b Mark) int {
+	if q.SortBy != nil {
+		if c := q.SortBy.Compare(a.Sort, b.Sort); c != 0 {
+			return c
+		}
+	}
+	return strings.Compare(a.Key, b.Key)
+}
+
 type sortable struct {
 	resource *Resource
-	key      path.Key
+	mark     Mark
 }
 
 func (q Query) runSorted(candidates iter.Seq[*Resource]) (Page, error) {
@@ -80,15 +107,27 @@ func (q Query) runSorted(candidates iter.Seq[*Resource]) (Page, error) {
 			return Page{}, err
 		}
 		if q.Filter == nil || q.Filter.Match(o) {
-			all = append(all, sortable{r, q.SortBy.Key(o)})
+			all = append(all, sortable{r, Mark{q.SortBy.Key(o), r.Key}})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b sortable) int { return q.SortBy.Compare(a.key, b.key) })
+	slices.SortFunc(all, func(a, b sortable) int { return q.compare(a.mark, b.mark) })
 	page := Page{Total: len(all)}
-	all = all[min(q.Offset, len(all)):]
+	all = all[q.start(all):]
 	page.More = q.Count > 0 && len(all) > q.Count
 	for _, s := range all[:min(q.Count, len(all))] {
 		page.Resources = append(page.Resources, s.resource)
 	}
 	return page, nil
+}
+
+// start is how many of the sorted matches the page passes over.
+func (q Query) start(sorted []sortable) int {
+	if q.After == nil {
+		return min(q.Offset, len(sorted))
+	}
+	i, found := slices.BinarySearchFunc(sorted, *q.After, func(s sortable, m Mark) int { return q.compare(s.mark, m) })
+	if found {
+		i++
+	}
+	return i
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
+
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // BasePath is where the SCIM service stands on its host.
@@ -46,8 +48,10 @@ type Configuration struct {
 	SCIM bool
 	// Groups says that pushed groups are taken; off is a 403 for writes to /Groups.
 	Groups bool
-	// Provider is the configured identity provider's type, such as Okta, and ProviderName its name as people know it.
-	Provider, ProviderName string
+	// Provider is the identity provider that is integrated. The zero ID is not known; then no token is refused because of it.
+	Provider provider.ID
+	// RefuseSecondClient refuses requests of a second kind of client on a token, which are reported otherwise.
+	RefuseSecondClient bool
 	// BaseURL is the public URL that ends in BasePath; empty to take it from each request.
 	BaseURL string
 }
@@ -56,10 +60,10 @@ type Configuration struct {
 type Identity struct {
 	// Name is the token's label, for logs.
 	Name string
-	// Provider is the only identity provider that may use the token; empty for any.
-	Provider string
-	// Secret is the same for the token's holder at every replica: it signs cursors and names the rate limit. It need not be known to
-	// nobody else, as a cursor grants nothing.
+	// Provider is the only identity provider that may use the token.
+	Provider provider.ID
+	// Secret is the same for the token's holder at every replica: it encrypts cursors and names the rate
+	// limit and the walks. A cursor grants nothing, so it is no harm if others who serve know it.
 	Secret [32]byte
 }
 
@@ -94,6 +98,8 @@ type Server struct {
 	Options
 	metrics *metrics
 	limits  *limits
+	clients *clients
+	walks   *walks
 	routes  routes
 	memory  *semaphore.Weighted // see budget.go
 	buffers sync.Pool           // of *[]byte, for answers that are streamed
@@ -105,7 +111,7 @@ func New(o Options) *Server {
 		o.Now = time.Now
 	}
 	return &Server{
-		Options: o, metrics: newMetrics(o.Registry), limits: newLimits(o.Rate, o.Burst, o.Now), routes: newRoutes(),
+		Options: o, metrics: newMetrics(o.Registry), limits: newLimits(o.Rate, o.Burst, o.Now), clients: newClients(), walks: newWalks(), routes: newRoutes(),
 		memory: semaphore.NewWeighted(maxHeld),
 	}
 }

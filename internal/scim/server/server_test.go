@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/scim/server"
 	"lightrun.com/scim-operator/internal/scim/server/servertest"
 	"lightrun.com/scim-operator/internal/testing/session"
@@ -47,14 +48,14 @@ type service struct {
 // newService makes a service with SCIM on; change may alter its options.
 func newService(t *testing.T, change ...func(*service)) *service {
 	t.Helper()
-	s := &service{T: t, memory: servertest.New(), config: server.Configuration{Known: true, SCIM: true, Groups: true, Provider: "Okta", BaseURL: base}}
+	s := &service{T: t, memory: servertest.New(), config: server.Configuration{Known: true, SCIM: true, Groups: true, Provider: provider.ID{Type: provider.Okta}, BaseURL: base}}
 	s.options = server.Options{
 		Users: s.memory.Users(), Groups: s.memory.Groups(), Log: logr.Discard(),
 		Configuration: func() server.Configuration { return s.config },
 		Tokens: tokenList{
-			"good":  {Name: "good", Secret: [32]byte{1}},
-			"other": {Name: "other", Secret: [32]byte{2}},
-			"entra": {Name: "entra", Provider: "EntraID", Secret: [32]byte{3}},
+			"good":  {Name: "good", Provider: provider.ID{Type: provider.Okta}, Secret: [32]byte{1}},
+			"other": {Name: "other", Provider: provider.ID{Type: provider.Okta}, Secret: [32]byte{2}},
+			"entra": {Name: "entra", Provider: provider.ID{Type: provider.EntraID}, Secret: [32]byte{3}},
 		},
 	}
 	for _, c := range change {

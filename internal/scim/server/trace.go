@@ -25,7 +25,7 @@ func (c *call) traced(operation, resource string) {
 	}
 	c.span.SetName("SCIM " + operation + " " + resource)
 	c.span.SetAttributes(
-		attribute.String("scim.operation", operation), attribute.String("scim.resource", resource), attribute.String("scim.provider", c.config.Provider),
+		attribute.String("scim.operation", operation), attribute.String("scim.resource", resource), attribute.String("scim.provider", c.config.Provider.Type),
 		attribute.String("scim.request_id", c.id), attribute.Int("http.response.status_code", c.status),
 	)
 	if c.status >= http.StatusInternalServerError {

@@ -49,8 +49,7 @@ func (c *call) normalised(k *kind) (scim.Object, error) {
 		return nil, err
 	}
 	body, fired := quirk.Resource(k.schema, body)
-	c.fired(fired)
-	return body, nil
+	return body, c.fired(fired)
 }
 
 // operations reads a PATCH body.
@@ -60,7 +59,9 @@ func (c *call) operations(k *kind) ([]patch.Operation, error) {
 		return nil, err
 	}
 	body, fired := quirk.Patch(k.schema, body)
-	c.fired(fired)
+	if err := c.fired(fired); err != nil {
+		return nil, err
+	}
 	return patch.Parse(body)
 }
 

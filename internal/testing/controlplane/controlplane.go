@@ -33,6 +33,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/devenv/process"
 )
 
 // ControlPlane is a running API server. Config belongs to an administrator and has no client-side rate limit.
@@ -41,7 +42,9 @@ type ControlPlane struct {
 	Scheme *k8sruntime.Scheme
 	Client client.WithWatch
 
-	env *envtest.Environment
+	env         *envtest.Environment
+	controllers *process.Process // nil until StartControllers
+	dir         string           // of the controllers' files
 }
 
 // shared is the test process's one control plane, started on first use.
@@ -51,24 +54,24 @@ type shared struct {
 	err   error
 }
 
-// process holds the one control plane of this test binary: starting it takes seconds, so all tests of a package share it.
-var process shared
+// running holds the one control plane of this test binary: starting it takes seconds, so all tests of a package share it.
+var running shared
 
 // Get returns the control plane of this test process and starts it if it is the first call.
 func Get(tb testing.TB) *ControlPlane {
 	tb.Helper()
-	process.once.Do(func() { process.plane, process.err = Start(Root()) })
-	if process.err != nil {
-		tb.Fatalf("start the control plane: %v", process.err)
+	running.once.Do(func() { running.plane, running.err = Start(Root()) })
+	if running.err != nil {
+		tb.Fatalf("start the control plane: %v", running.err)
 	}
-	return process.plane
+	return running.plane
 }
 
 // Main runs a package's tests and then stops the control plane, if one was started.
 func Main(m *testing.M) {
 	code := m.Run()
-	if process.plane != nil {
-		if err := process.plane.Stop(); err != nil {
+	if running.plane != nil {
+		if err := running.plane.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the control plane:", err)
 		}
 	}
@@ -104,8 +107,10 @@ func Start(root string) (*ControlPlane, error) {
 	return &ControlPlane{Config: config, Scheme: scheme, Client: c, env: env}, nil
 }
 
-// Stop ends the API server and etcd and removes their data.
-func (c *ControlPlane) Stop() error { return c.env.Stop() }
+// Stop ends the API server, etcd and Kubernetes' own controllers, and removes their data.
+func (c *ControlPlane) Stop() error {
+	return errors.Join(c.stopControllers(), c.env.Stop())
+}
 
 // Namespace creates a namespace that no other test uses. It is left behind: the control plane ends with the process.
 func (c *ControlPlane) Namespace(tb testing.TB) string {
@@ -136,3 +141,6 @@ func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
+
+// Kubeconfig is the administrator's, for the programs that a person would run.
+func (c *ControlPlane) Kubeconfig() []byte { return c.env.KubeConfig }

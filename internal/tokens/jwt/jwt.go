@@ -24,6 +24,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 // Skew is by how much the issuer's clock and ours may differ.
@@ -41,7 +43,7 @@ func Algorithms() []jose.SignatureAlgorithm {
 type Issuer struct {
 	URL       string            // iss, and where /.well-known/openid-configuration is found
 	Audiences []string          // aud must hold one of them
-	Provider  string            // the identity provider that the tokens are of
+	Provider  provider.ID       // the identity provider that the tokens are of
 	Required  map[string]string // claims that must have just this value
 	CABundle  []byte            // PEM of the authorities that sign the issuer's certificate; empty for the system's
 }
@@ -49,7 +51,7 @@ type Issuer struct {
 // Holder is whose token it is.
 type Holder struct {
 	Issuer   string
-	Provider string
+	Provider provider.ID
 	// Key stands for issuer and subject: the same for each token of the same holder.
 	Key [sha256.Size]byte
 }

@@ -19,6 +19,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"lightrun.com/scim-operator/internal/provider"
 )
 
 const audience = "8adf8e6e-67b2-4cf2-a259-e3dc5476c621"
@@ -86,7 +88,7 @@ func (i *idp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (i *idp) issuer() Issuer {
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.Certificate().Raw})
-	return Issuer{URL: i.url(), Audiences: []string{"other", audience}, Provider: "EntraID", Required: map[string]string{"appid": "provisioning"}, CABundle: bundle}
+	return Issuer{URL: i.url(), Audiences: []string{"other", audience}, Provider: provider.ID{Type: provider.EntraID}, Required: map[string]string{"appid": "provisioning"}, CABundle: bundle}
 }
 
 // clock is a time that tests set.
@@ -159,7 +161,7 @@ func TestVerify(t *testing.T) {
 	i := newIDP(t)
 	v, c := i.verifier()
 	holder, err := v.Verify(t.Context(), i.sign(i.good(c.now())))
-	if err != nil || holder.Provider != "EntraID" || holder.Issuer != i.url() {
+	if err != nil || holder.Provider.Type != "EntraID" || holder.Issuer != i.url() {
 		t.Fatalf("a good token: %+v %v", holder, err)
 	}
 	other := i.good(c.now())

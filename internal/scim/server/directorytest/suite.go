@@ -36,6 +36,7 @@ func Run(t *testing.T, fresh func(testing.TB) Directory) {
 		"ListPages":             listPages,
 		"ListFilters":           listFilters,
 		"ListSorts":             listSorts,
+		"WalksLoseNobody":       walksLoseNobody,
 		"GroupRoundTrip":        groupRoundTrip,
 		"GroupNameIsUnique":     groupNameIsUnique,
 		"UnknownMembers":        unknownMembers,

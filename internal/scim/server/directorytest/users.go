@@ -153,7 +153,7 @@ func listPages(f *fixture) {
 			f.Errorf("page %d is not the list's", i)
 		}
 	}
-	after := must[server.Page](f)(f.Users.List(f.ctx, server.Query{After: whole.Resources[2].Key, Count: 10}))
+	after := must[server.Page](f)(f.Users.List(f.ctx, server.Query{After: &server.Mark{Key: whole.Resources[2].Key}, Count: 10}))
 	f.same("behind the third", slices.Sorted(slices.Values(ids(after.Resources...))), ids(whole.Resources[3:]...))
 	none := must[server.Page](f)(f.Users.List(f.ctx, server.Query{Count: 0}))
 	if none.Total != 5 || len(none.Resources) != 0 || none.More {

@@ -1,0 +1,135 @@
+package rights
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+// record is a kind that holds what the identity provider says.
+type record struct {
+	kind     string
+	suffix   string                // of the objects' names
+	spec     func() map[string]any // of an object as the provider created it
+	change   map[string]any        // fields of spec that the provider changes
+	suspends bool                  // people may set spec.suspend
+	decides  bool                  // scim-decider decides about it
+	readers  string                // who reads it besides those who read everything
+	puts     string                // the programs whose Roles have the verb update
+	status   string                // a merge patch of status; empty when the kind has none
+}
+
+func records() []record {
+	return []record{
+		{kind: "ScimUser", change: map[string]any{"active": true}, suspends: true, decides: true, status: `{"status":{"account":"1"}}`,
+			spec: func() map[string]any { return map[string]any{"userName": "ada", "displayName": "Ada", "active": false} }},
+	}
+}
+
+// patch is a merge patch of what the provider changes, and of more fields.
+func (r record) patch(more map[string]any) string {
+	text, err := json.Marshal(map[string]any{"spec": r.changed(map[string]any{}, more)})
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
+
+// changed is spec with what the provider changes, and with more fields.
+func (r record) changed(spec, more map[string]any) map[string]any {
+	maps.Copy(spec, r.change)
+	maps.Copy(spec, more)
+	return spec
+}
+
+const noRestore = "have the verb restore on .* and an open restore window|the restore window is not open for this user"
+
+// editors have all of Kubernetes' verbs on every kind, and perhaps our own.
+const editors = wildcards + " weak stranger"
+
+func (r record) operations() []operation {
+	restorers := "restorer restorer-closed restorer-foreign"
+	decider := ""
+	if r.decides {
+		decider = "decider"
+	}
+	plain, decided, created := plainUser+r.suffix, decidedUser+r.suffix, newUser+r.suffix
+	patchers := who(programs, editors, "patcher collector", decider, restorers)
+	provider := who(programs, restoring, "collector")
+	table := []operation{
+		{"Read", "Personal data is for those who work with it.", read(r.kind, plain),
+			who(programs, editors, clean, restorers, "patcher viewer decider", r.readers), ""},
+		{"Create", "People and groups come through SCIM; kubectl can't make one up.", create(r.kind, created, r.spec(), nil),
+			who("webhook operator", restoring), noRestore},
+		{"CreateWithAnnotations", "An export is brought back with what its objects had.",
+			create(r.kind, created, r.spec(), map[string]string{
+				v1alpha1.AnnotationRequest: "1/x", v1alpha1.AnnotationDrop: "1", v1alpha1.AnnotationDecidedBy: person("somebody"),
+			}), who("operator", restoring), noRestore + "|they are the operator's own|may not decide"},
+		{"Change", "A self-healing GitOps tool must not undo a deactivation.", change(r.kind, plain, r.patch(nil)), provider, noRestore},
+		{"Replace", "A PUT is no way around.", replace(r.kind, plain, r.changed(r.spec(), nil)), who(restoring, r.puts, "collector"), noRestore},
+		{"Delete", "People and groups go through SCIM.", remove(r.kind, plain), who(programs, restoring, clean), noRestore},
+		{"DeleteCollection", "kubectl delete --all is many deletions. A namespace that ends takes everything along.",
+			removeAll(r.kind), who("wildcard-in-window namespace-controller"), noRestore},
+		{"Labels", "Labels are everyone's who may write the object.", change(r.kind, plain, labels), patchers, ""},
+		{"Finalizers", "A stuck object must be freeable without another verb.", change(r.kind, plain, finalizers), patchers, ""},
+		{"OtherAnnotation", "Annotations of others are none of our business.", change(r.kind, plain, otherAnnotation), patchers, ""},
+		{"OwnerReferences", "The garbage collector deletes what has an owner that does not exist.", change(r.kind, plain, ownerReferences),
+			who("manager operator collector", restoring), noRestore + "|may not set ownerReferences"},
+		{"RequestID", "It joins the portal's audit with the request of the provider; nobody makes one up.", change(r.kind, plain, requestID),
+			provider, "may not write the annotations " + v1alpha1.AnnotationRequest + " of .* they are the operator's own"},
+		{"AnnotationOfOurs", "So are all others with our prefix, which a later version may add.", change(r.kind, plain, unknownOfOurs),
+			provider, "they are the operator's own"},
+		{"Decide", "Deciding needs a verb of its own. The manager notes at the object what was decided about all.", change(r.kind, plain, ownDecision),
+			who("manager operator restorer collector", decider, wildcards), "may not decide about"},
+		{"DecideAsSomebodyElse", "The audit names who decided.", change(r.kind, plain, foreignDecision),
+			who("manager operator collector", restoring), "may not decide about|set the annotation " + v1alpha1.AnnotationDecidedBy + "=.*@example.test in the same change"},
+		{"DecideWithoutName", "The audit names who decided.", change(r.kind, plain, unsignedDecision),
+			who("manager operator collector", restoring), "may not decide about|says who decided"},
+		{"DecideTheOtherWay", "Who decides otherwise takes the earlier decision away.", change(r.kind, decided, otherWay),
+			who("manager operator restorer collector", decider, wildcards), "may not decide about"},
+		{"TakeDecisionBack", "That is deciding too.", change(r.kind, decided, takenBack),
+			who("manager operator restorer collector", decider, wildcards), "may not decide about"},
+		{"TakeOverDecision", "Nobody puts their name to what another has decided, nor another's name.", change(r.kind, decided, usurped),
+			who("manager operator collector", restoring), "may not decide about|has a decision of another user, " + v1alpha1.AnnotationDrop},
+	}
+	for _, name := range v1alpha1.DecisionAnnotations() {
+		_, short, _ := strings.Cut(name, "/")
+		table = append(table, operation{"Decide/" + short, "Every decision is one, whatever it is about.",
+			change(r.kind, plain, fmt.Sprintf(`{"metadata":{"annotations":{%q:"1",%q:"USER"}}}`, name, v1alpha1.AnnotationDecidedBy)),
+			who("manager operator restorer collector", decider, wildcards), "may not decide about"})
+	}
+	if r.suspends {
+		table = append(table,
+			operation{"Suspend", "People suspend a user; the provider's own program can't.", change(r.kind, plain, `{"spec":{"suspend":true}}`),
+				who("manager operator decider collector", editors, restorers), "may not set spec.suspend"},
+			operation{"SuspendAndChange", "A permitted change is no disguise for another.",
+				change(r.kind, plain, r.patch(map[string]any{"suspend": true})),
+				who("manager operator collector", restoring), noRestore + "|may not set spec.suspend"},
+		)
+	}
+	if r.status != "" {
+		table = append(table, operation{"Status", "Status says what became of it; the manager writes it.", status(r.kind, plain, r.status),
+			who("manager operator collector", wildcards), ""})
+	}
+	return table
+}
+
+// claim is the name of the n-th claim.
+func claim(n int) string { return "user-" + strings.Repeat(fmt.Sprint(n), 64) }
+
+func claimSpec() map[string]any {
+	return map[string]any{"type": "User", "holder": map[string]any{"name": plainUser, "uid": "u"}}
+}
+
+// claims: who takes a claim takes a name.
+func claims() []operation {
+	taken := map[string]any{"type": "User", "holder": map[string]any{"name": decidedUser, "uid": "u"}}
+	return []operation{
+		{"Create", "A claim keeps everybody else from a name.", create("NameClaim", claim(1), claimSpec(), nil), who(programs, restoring), noRestore},
+		{"TakeOver", "Who holds the claim is who has the name.", replace("NameClaim", claim(0), taken), who(programs, restoring, "collector"), noRestore},
+		{"Delete", "Without a claim the name is free.", remove("NameClaim", claim(0)), who(programs, restoring, clean), noRestore},
+	}
+}

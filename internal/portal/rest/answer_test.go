@@ -1,0 +1,289 @@
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/openapi"
+)
+
+// operation is one call of the port, and the schema of its answer ("" for none).
+type operation struct {
+	schema string
+	call   func(context.Context, *Client) error
+}
+
+// operations are all calls of the port, by the method's name.
+func operations() map[string]operation {
+	owner := portal.Owner{UID: "uid", Name: "id", Revision: 1}
+	return map[string]operation{
+		"PutAccount": {"User", func(ctx context.Context, c *Client) error {
+			_, err := c.PutAccount(ctx, portal.AccountWrite{Owner: owner})
+			return err
+		}},
+		"ReleaseAccount": {call: func(ctx context.Context, c *Client) error { return c.ReleaseAccount(ctx, owner, portal.ReleaseDelete) }},
+		"MarkWaiting":    {call: func(ctx context.Context, c *Client) error { return c.MarkWaiting(ctx, "id", owner) }},
+		"MarkHeld":       {call: func(ctx context.Context, c *Client) error { return c.MarkHeld(ctx, owner, nil) }},
+		"PutPool": {"Pool", func(ctx context.Context, c *Client) error {
+			_, err := c.PutPool(ctx, portal.PoolWrite{Owner: owner})
+			return err
+		}},
+		"ReleasePool": {call: func(ctx context.Context, c *Client) error { return c.ReleasePool(ctx, "uid", true) }},
+		"MarkPoolHeld": {call: func(ctx context.Context, c *Client) error {
+			return c.MarkPoolHeld(ctx, owner, nil)
+		}},
+		"Accounts": {"UserPage", func(ctx context.Context, c *Client) error {
+			_, _, err := c.Accounts(ctx, "", 100)
+			return err
+		}},
+		"Pools": {"PoolList", func(ctx context.Context, c *Client) error { _, err := c.Pools(ctx); return err }},
+		"Roles": {"RoleList", func(ctx context.Context, c *Client) error { _, err := c.Roles(ctx); return err }},
+		"Position": {"ChangePage", func(ctx context.Context, c *Client) error {
+			_, err := c.Position(ctx)
+			return err
+		}},
+		"Changes": {"ChangePage", func(ctx context.Context, c *Client) error {
+			_, _, err := c.Changes(ctx, portal.Position{Epoch: "e", Sequence: 1}, 0)
+			return err
+		}},
+		"Configuration": {"IdentityConfiguration", func(ctx context.Context, c *Client) error {
+			_, err := c.Configuration(ctx)
+			return err
+		}},
+		"PutLoginMethods": {"IdentityConfiguration", func(ctx context.Context, c *Client) error {
+			_, err := c.PutLoginMethods(ctx, portal.LoginMethods{}, "")
+			return err
+		}},
+		"PutMemberships": {"MembershipResults", func(ctx context.Context, c *Client) error {
+			_, err := c.PutMemberships(ctx, "uid", []portal.MembershipWrite{{AccountID: "id", In: true}})
+			return err
+		}},
+		"Bind": {"BindingID", func(ctx context.Context, c *Client) error {
+			_, err := c.Bind(ctx, portal.Binding{})
+			return err
+		}},
+		"Unbind":   {call: func(ctx context.Context, c *Client) error { return c.Unbind(ctx, "uid") }},
+		"SCIMKeys": {"KeyDigestList", func(ctx context.Context, c *Client) error { _, err := c.SCIMKeys(ctx); return err }},
+		"Removals": {"Removals", func(ctx context.Context, c *Client) error { _, err := c.Removals(ctx, time.Hour); return err }},
+	}
+}
+
+func document(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(openapi.Document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+func TestOperationsAreAllCallsOfThePort(t *testing.T) {
+	port, have := reflect.TypeFor[portal.Client](), operations()
+	for i := range port.NumMethod() {
+		if _, ok := have[port.Method(i).Name]; !ok {
+			t.Errorf("operations lacks %s", port.Method(i).Name)
+		}
+	}
+}
+
+// answering is a handler that always gives the same answer.
+func answering(status int, contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if contentType != "" {
+			w.Header().Set("Content-Type", contentType)
+		}
+		w.WriteHeader(status)
+		if status != http.StatusNoContent {
+			_, _ = w.Write([]byte(body))
+		}
+	}
+}
+
+func TestAnswersThatAreNotThePortals(t *testing.T) {
+	const page = "<html>no such page</html>"
+	hostile := map[string]struct {
+		reason string
+		answer http.HandlerFunc
+	}{
+		"NotFoundPage":     {"A proxy's 404 is no record that is gone.", answering(404, "text/html", page)},
+		"NotFoundText":     {"Nor is one in plain text.", answering(404, "text/plain", "404 page not found")},
+		"LoginPage":        {"A sign-in page with 200 is no success.", answering(200, "text/html", page)},
+		"Unauthorized":     {"A proxy's 401 says nothing about the API key.", answering(401, "text/html", page)},
+		"Forbidden":        {"Nor does a firewall's 403.", answering(403, "text/html", page)},
+		"BadGateway":       {"A gateway's 502 says that the portal was not reached.", answering(502, "text/html", page)},
+		"EmptyObject":      {"An object without the required fields is no record.", answering(200, "application/json", `{}`)},
+		"EmptyObjectOther": {"Nor with another status.", answering(201, "application/json", `{}`)},
+		"Null":             {"null is no record.", answering(200, "application/json", `null`)},
+		"List":             {"A list where the contract has an object is none.", answering(200, "application/json", `[]`)},
+		"EmptyBody":        {"Nothing is no record.", answering(200, "application/json", ``)},
+		"NoContentType":    {"JSON that is not called JSON may be anything.", answering(200, "text/plain", `{"items":[]}`)},
+		"Truncated":        {"An answer that is cut off is none.", answering(200, "application/json", `{"items":[`)},
+		"Trailing":         {"Nor is one that goes on after its end.", answering(200, "application/json", `{"items":[]}{"items":[]}`)},
+		"NullItems":        {"A list that is null is no empty list.", answering(200, "application/json", `{"items":null}`)},
+		"EmptyError":       {"An error without a code refuses nothing.", answering(404, "application/json", `{}`)},
+		"GatewayError":     {"An error of another API refuses nothing.", answering(404, "application/json", `{"message":"no Route matched"}`)},
+		"SpringError":      {"Nor does one of a web framework.", answering(404, "application/json", `{"status":404,"error":"Not Found","path":"/api/v1"}`)},
+		"NumericCode":      {"A code that is a number is another API's.", answering(404, "application/json", `{"code":404,"message":"x"}`)},
+		"ForeignCode":      {"A code in another form is another API's.", answering(404, "application/json", `{"code":"ResourceNotFound","message":"x"}`)},
+		"CodeOnly":         {"The contract's error has a message.", answering(404, "application/json", `{"code":"NOT_FOUND"}`)},
+		"ProblemJSON":      {"RFC 9457 is not the contract.", answering(404, "application/problem+json", `{"code":"NOT_FOUND","message":"x"}`)},
+		"Redirect": {"A redirect is not followed: the key would go with it.", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://elsewhere.example.test/", http.StatusFound)
+		}},
+		"ErrorInRedirect": {"What the portal refuses with is 4xx or 5xx.", answering(307, "application/json", `{"code":"NOT_FOUND","message":"x"}`)},
+	}
+	for _, name := range slices.Sorted(maps.Keys(hostile)) {
+		h := hostile[name]
+		t.Run(name, func(t *testing.T) {
+			c := client(t, Options{}, h.answer)
+			for method, op := range operations() {
+				err := op.call(t.Context(), c)
+				if problem := notBad(err); problem != "" {
+					t.Errorf("%s\n%s: %s", h.reason, method, problem)
+				}
+			}
+		})
+	}
+	t.Run("NoContent", func(t *testing.T) {
+		c := client(t, Options{}, answering(http.StatusNoContent, "", ""))
+		for method, op := range operations() {
+			err := op.call(t.Context(), c)
+			if problem := notBad(err); op.schema != "" && problem != "" {
+				t.Errorf("204 is no record\n%s: %s", method, problem)
+			} else if op.schema == "" && err != nil {
+				t.Errorf("204 is the contract's answer to %s: %v", method, err)
+			}
+		}
+	})
+	t.Run("Pause", func(t *testing.T) {
+		c := client(t, Options{}, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "3")
+			http.Error(w, page, http.StatusServiceUnavailable)
+		})
+		_, err := c.Pools(t.Context())
+		if pause, failed := portal.Failure(err); !failed || pause != 3*time.Second {
+			t.Errorf("a proxy's Retry-After counts; got %v of %v", pause, err)
+		}
+	})
+}
+
+// notBad says what is wrong with an error that must be that of an answer that is not the portal's.
+func notBad(err error) string {
+	var bad *portal.BadAnswerError
+	if _, failed := portal.Failure(err); !failed || !errors.As(err, &bad) || portal.CodeOf(err) != "" {
+		return fmt.Sprintf("got %v", err)
+	}
+	if strings.Contains(err.Error(), "no such page") {
+		return "the error quotes the answer: " + err.Error()
+	}
+	return ""
+}
+
+// TestRequiredFields removes each field that the OpenAPI document requires from a whole answer.
+func TestRequiredFields(t *testing.T) {
+	doc := document(t)
+	for method, op := range operations() {
+		if op.schema == "" {
+			continue
+		}
+		t.Run(method, func(t *testing.T) {
+			schema := doc.Components.Schemas[op.schema].Value
+			whole := sample(schema)
+			try := func() error {
+				body, err := json.Marshal(whole)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return op.call(t.Context(), client(t, Options{}, answering(200, "application/json", string(body))))
+			}
+			if err := try(); err != nil {
+				t.Fatalf("the whole answer is refused: %v", err)
+			}
+			removed := 0
+			without(schema, whole, op.schema, func(path string) {
+				removed++
+				if problem := notBad(try()); problem != "" {
+					t.Errorf("without %s: %s", path, problem)
+				}
+			})
+			if removed == 0 {
+				t.Error("the schema requires nothing, so nothing was tried")
+			}
+		})
+	}
+}
+
+// sample is an answer with every field of the schema.
+func sample(s *openapi3.Schema) any {
+	switch {
+	case len(s.AllOf) > 0:
+		return sample(s.AllOf[0].Value)
+	case len(s.Enum) > 0:
+		return s.Enum[0]
+	case s.Type.Is("object"):
+		out := map[string]any{}
+		for name, p := range s.Properties {
+			out[name] = sample(p.Value)
+		}
+		return out
+	case s.Type.Is("array"):
+		return []any{sample(s.Items.Value)}
+	case s.Type.Is("integer"):
+		return 1
+	case s.Type.Is("boolean"):
+		return false
+	case s.Format == "date-time":
+		return "2027-01-31T00:00:00Z"
+	}
+	return ""
+}
+
+// without removes each required field in turn, calls try with its path, and puts it back.
+func without(s *openapi3.Schema, value any, path string, try func(path string)) {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, p := range s.Properties {
+			was := v[name]
+			if slices.Contains(s.Required, name) {
+				delete(v, name)
+				try(path + "." + name)
+				v[name] = nil
+				try(path + "." + name + " (null)")
+				v[name] = was
+			}
+			without(p.Value, was, path+"."+name, try)
+		}
+	case []any:
+		without(s.Items.Value, v[0], path+"[0]", try)
+	}
+}
+
+func TestAChangeWithoutItsRecordIsNone(t *testing.T) {
+	for _, kind := range []portal.ChangeKind{portal.ChangeAccount, portal.ChangePool, portal.ChangeConfiguration} {
+		page := func(gone bool) string {
+			return fmt.Sprintf(`{"epoch":"e","position":2,"items":[{"sequence":2,"kind":%q,"id":"x","gone":%v}]}`, kind, gone)
+		}
+		read := func(body string) error {
+			_, _, err := client(t, Options{}, answering(200, "application/json", body)).Changes(t.Context(), portal.Position{Epoch: "e", Sequence: 1}, 0)
+			return err
+		}
+		if problem := notBad(read(page(false))); problem != "" {
+			t.Errorf("%s without a record would count as gone: %s", kind, problem)
+		}
+		if err := read(page(true)); err != nil {
+			t.Errorf("%s that is gone: %v", kind, err)
+		}
+	}
+}

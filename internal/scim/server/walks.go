@@ -1,0 +1,193 @@
+package server
+
+import (
+	"cmp"
+	"container/list"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A client that pages by startIndex says how many resources it has received, not which ones. If a
+// resource that it has received is deleted, all later ones move one position up, and the next page
+// by position alone would pass over one of them. So the server remembers where each page ended: a
+// request whose startIndex is where a page of the same token and query ended continues behind the
+// last resource of that page, and any other request is served by position. What that promises, and
+// why it can't be done without a memory, is docs/adr/0017-walks.md.
+
+const (
+	// walkTimeout is how long a walk may pause between two pages.
+	walkTimeout = CursorTimeout
+	// walkPatience is how long it may pause while another walk of its query is at the same startIndex.
+	walkPatience = 2 * time.Minute
+
+	maxWalkedQueries = 1024 // queries whose walks are remembered; the least recently used is forgotten
+	maxWalks         = 16   // walks of one query
+)
+
+// place is where a page ended: the last resource, and which source of the list it is from.
+type place struct {
+	source int
+	Mark
+}
+
+// stop is a point between two pages: the startIndex that a client sends there, and the place.
+type stop struct {
+	index int
+	place place
+}
+
+// walk is one client's way through a list by startIndex, or that of several who are at the same
+// stop.
+type walk struct {
+	next    stop // where the next page begins
+	last    stop // where the last page began: its request may be repeated
+	ended   bool // the last page was the list's last
+	clients int  // how many are at next
+	at      time.Time
+}
+
+// walkedQuery is what walks have in common to be compared at all: the token's holder and the query.
+type walkedQuery struct {
+	secret [32]byte
+	digest [8]byte
+}
+
+// walks are those of a server, bounded by number and age.
+type walks struct {
+	mu      sync.Mutex
+	queries map[walkedQuery]*list.Element // of *queryWalks
+	recent  *list.List                    // the most recently used first
+}
+
+type queryWalks struct {
+	query walkedQuery
+	walks []*walk
+}
+
+func newWalks() *walks {
+	return &walks{queries: map[walkedQuery]*list.Element{}, recent: list.New()}
+}
+
+// resume finds where the page at a startIndex begins, and whose it is; nil when no page ended
+// there.
+func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, b place) int) (*walk, place) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, ok := w.queries[q]
+	if !ok {
+		return nil, place{}
+	}
+	all := e.Value.(*queryWalks).walks
+	found, from := pick(all, index, now, compare)
+	// Whoever else is at this startIndex may be the one who asked. So that it loses nobody either,
+	// it continues from the same place.
+	for _, other := range all {
+		if found != nil && other.next.index == index && other.rank(now) == walking {
+			other.next.place = from
+		}
+	}
+	return found, from
+}
+
+// pick chooses among the walks that are at a startIndex, or were there one page ago. Of those that
+// are being walked it takes the one that is the least far: that may return a resource twice, and
+// passes over none. A walk that nobody has continued for walkPatience may have been given up, and
+// must not hold back another one.
+func pick(all []*walk, index int, now time.Time, compare func(a, b place) int) (best *walk, from place) {
+	for _, k := range all {
+		at := k.next
+		if at.index != index {
+			at = k.last
+		}
+		if at.index != index || now.Sub(k.at) > walkTimeout {
+			continue
+		}
+		if best == nil || preferred(k, best, now, compare(at.place, from)) {
+			best, from = k, at.place
+		}
+	}
+	return best, from
+}
+
+// preferred says whether k goes before best. distance is negative if k is less far.
+func preferred(k, best *walk, now time.Time, distance int) bool {
+	mine, its := k.rank(now), best.rank(now)
+	switch {
+	case mine != its:
+		return mine > its
+	case mine == walking:
+		return distance < 0
+	}
+	return k.at.After(best.at)
+}
+
+// Ranks of walks: the higher one goes first.
+const (
+	ended = iota
+	paused
+	walking
+)
+
+func (k *walk) rank(now time.Time) int {
+	switch {
+	case k.ended:
+		return ended
+	case now.Sub(k.at) > walkPatience:
+		return paused
+	}
+	return walking
+}
+
+// note remembers where a page ended. k is the walk that the page continued; nil for a new one.
+func (w *walks) note(q walkedQuery, k *walk, from, next stop, last bool, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	in := w.of(q)
+	if k != nil && k.next.index == from.index && k.clients == 1 && slices.Contains(in.walks, k) {
+		k.last, k.next, k.ended, k.at = from, next, last, now
+		return
+	}
+	if k != nil && k.next.index == from.index {
+		k.clients--
+	}
+	for _, other := range in.walks {
+		if other.next == next && other.ended == last {
+			other.clients++
+			other.at = now
+			return
+		}
+	}
+	if len(in.walks) >= maxWalks {
+		in.forget(now)
+	}
+	in.walks = append(in.walks, &walk{next: next, last: from, ended: last, clients: 1, at: now})
+}
+
+// of returns the walks of a query and makes it the most recently used one.
+func (w *walks) of(q walkedQuery) *queryWalks {
+	if e, ok := w.queries[q]; ok {
+		w.recent.MoveToFront(e)
+		return e.Value.(*queryWalks)
+	}
+	if w.recent.Len() >= maxWalkedQueries {
+		oldest := w.recent.Back()
+		delete(w.queries, w.recent.Remove(oldest).(*queryWalks).query)
+	}
+	in := &queryWalks{query: q}
+	w.queries[q] = w.recent.PushFront(in)
+	return in
+}
+
+// forget makes room for one more walk: those that have ended go first, then the one that has paused
+// the longest.
+func (in *queryWalks) forget(now time.Time) {
+	in.walks = slices.DeleteFunc(in.walks, func(k *walk) bool { return now.Sub(k.at) > walkTimeout })
+	if len(in.walks) < maxWalks {
+		return
+	}
+	worst := slices.MinFunc(in.walks, func(a, b *walk) int {
+		return cmp.Or(cmp.Compare(a.rank(now), b.rank(now)), a.at.Compare(b.at))
+	})
+	in.walks = slices.DeleteFunc(in.walks, func(k *walk) bool { return k == worst })
+}
