@@ -104,11 +104,11 @@ const (
 	// FinalizerConfiguration keeps an IdentityConfiguration until the portal is given free.
 	FinalizerConfiguration = "iam.lightrun.com/binding"
 
-	// AnnotationRelease on a ScimUser or AgentPool lets the deprovisioning guard pass its removal: its value is the
-	// object's generation, for this one removal, or its UID, for every one.
+	// AnnotationRelease on a ScimUser or AgentPool lets a held removal pass: its value is the id that status.held.decision
+	// gives.
 	AnnotationRelease = "iam.lightrun.com/release-removal"
-	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: what the account or pool has stays, until the object
-	// changes again. Its value is the object's generation.
+	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: what the account or pool has stays, until the provider
+	// says something else. Its value is the id that status.held.decision gives.
 	AnnotationDrop = "iam.lightrun.com/drop-removal"
 	// AnnotationAcceptGroups on an AgentPool has groups fill it whose lines need a decision (GroupChanged). Its value is their
 	// SCIM ids, separated by commas.

@@ -43,7 +43,10 @@ func (p *pass) observe(ctx context.Context) (bool, error) {
 
 // verify checks that the roles in the portal are those that the pools give.
 func (p *pass) verify(context.Context) (bool, error) {
-	want := roleNames(p.access, Kept(p.user, p.picture, p.view.Mirror))
+	var want []string
+	if p.have != nil {
+		want = rolesOf(granted(p.have), p.view.Mirror)
+	}
 	typ := v1alpha1.ConditionRolesInherited
 	switch late := p.picture.Behind(p.access.Pools); {
 	case late.Pool != "":
