@@ -218,7 +218,7 @@ func (p *AgentPool) UserNames() []string {
 func (p *AgentPool) OwnPoolOf() string {
 	s := p.Spec
 	if s.DisplayName != "" || s.Description != "" || len(s.Roles) != 0 || s.GroupName != "" || len(s.Members) != 0 ||
-		s.MemberFilter != "" || s.OnDelete != "" && s.OnDelete != PoolDelete || s.IDP != nil {
+		s.MemberFilter != "" || s.Adopt != "" || s.OnDelete != "" && s.OnDelete != PoolDelete || s.IDP != nil {
 		return ""
 	}
 	if len(s.Groups) != 1 || s.Groups[0] != (GroupReference{ID: p.Name}) {

@@ -134,7 +134,8 @@ const (
 	// may bring back an export, if they have the verb restore.
 	AnnotationRestore = "iam.lightrun.com/restore"
 
-	// AnnotationRequest on a ScimUser or AgentPool is the id of the request that last changed what the provider says of it.
+	// AnnotationRequest on a ScimUser, ScimGroup or ScimGroupSlice is the request that last wrote what
+	// the provider says, <revision>/<id>. It counts while the object has that revision.
 	AnnotationRequest = "iam.lightrun.com/request-id"
 	// AnnotationTrace beside it is the traceparent of that request, while traces are on.
 	AnnotationTrace = "iam.lightrun.com/traceparent"
@@ -162,6 +163,6 @@ const (
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
-		AnnotationReplaceProvider, AnnotationReleaseStrays,
+		AnnotationReplaceProvider, AnnotationReleaseStrays, AnnotationAcceptGroups,
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portalserver/portaltest"
 	"lightrun.com/scim-operator/internal/portalserver/store"
@@ -84,8 +85,12 @@ func (s *scene) create(o client.Object) {
 
 // people makes a small company in the middle of changes.
 func (s *scene) people() {
-	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}}}
+	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}, Groups: []v1alpha1.GroupReference{{ID: group}}}}
 	s.create(payments)
+	part := &v1alpha1.ScimGroupSlice{ObjectMeta: named(groupslice.Name(group, 0)), Spec: v1alpha1.ScimGroupSliceSpec{Members: map[string]bool{scimIDs["ada"]: true}}}
+	part.Labels = map[string]string{v1alpha1.LabelGroup: group}
+	s.create(part)
+	s.create(&v1alpha1.ScimGroup{ObjectMeta: named(group), Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments"}})
 	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portal.RoleManager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}}})
 	pool, err := s.store.PutPool(s.Context(), operator, portal.PoolWrite{Owner: portal.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portal.RoleIgnoreQuota}})
 	s.must(err)
@@ -112,16 +117,19 @@ func (s *scene) people() {
 	s.ids[gone.ID] = "019ad4c2-9c51-7e0c-a4b8-5a1f0c6f3b11"
 }
 
+// group is the id of the group that fills the pool payments.
+const group = "5b7d3f0c-8e4e-4e3d-b2f6-7c9a1e0d4b53"
+
 var scimIDs = map[string]string{
 	"ada": "10df185d-6524-4d4f-9d19-e4a4204dcaa5", "bob": "2b9c6b5e-5a43-4c0e-8d0a-0f5a3b3f8e21",
 	"eve": "3f0d8a7c-1c1e-4b51-9b1f-7d2e9c4a6b30", "zoe": "4a6c2e9b-7f3d-4d2c-a1e5-6b8f0d9c3a42",
 }
 
-// user makes a person who is in the pool payments when they are called ada.
+// user makes a person, who is in the group when they are called ada.
 func (s *scene) user(name string, edit func(*v1alpha1.ScimUserSpec)) *v1alpha1.ScimUser {
 	u := &v1alpha1.ScimUser{ObjectMeta: named(scimIDs[name]), Spec: v1alpha1.ScimUserSpec{UserName: name + "@example.test"}}
 	if name == "ada" {
-		u.Spec.DisplayName, u.Spec.Pools = "Ada Lovelace", []string{"payments"}
+		u.Spec.DisplayName = "Ada Lovelace"
 	}
 	if edit != nil {
 		edit(&u.Spec)

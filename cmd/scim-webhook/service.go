@@ -7,13 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -45,12 +43,8 @@ type service struct {
 }
 
 func wire(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger) (*service, error) {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "webhook"
-	}
 	d, err := directory.New(directory.Options{
-		Config: config, Namespace: o.namespace, Log: log.WithName("directory"), Replica: host + "-" + uuid.NewString()[:8],
+		Config: config, Namespace: o.namespace, Log: log.WithName("directory"),
 	})
 	if err != nil {
 		return nil, err

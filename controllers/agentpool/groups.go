@@ -117,11 +117,9 @@ func (p *pass) lines(ctx context.Context) (bool, error) {
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
 	}
-	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && p.pool.Status.ObservedGeneration == observed {
+	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see lost
+	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && !first {
 		return false, nil
-	}
-	if len(p.pool.Spec.Groups) == 0 && len(p.pool.Status.Groups) == 0 {
-		return false, nil // the pass's one status write tells of the generation
 	}
 	before := p.pool.DeepCopy()
 	p.pool.Status.Groups, p.pool.Status.ObservedGeneration = pins, observed

@@ -17,6 +17,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/fake"
 	"lightrun.com/scim-operator/internal/portalserver/store"
@@ -51,9 +52,10 @@ func day() []step {
 		}},
 		{"people move, are renamed and leave", func(w *world) {
 			w.rename("ada", "ada.l@example.test")
-			w.change("bob", func(s *v1alpha1.ScimUserSpec) { s.Pools = []string{"fast"}; s.DisplayName = "Bob" })
+			w.join("fast", "bob")
+			w.change("bob", func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Bob" })
 			w.change("eve", func(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no })
-			w.remove(&v1alpha1.ScimUser{}, kubefake.SCIMID("old"))
+			w.change("old", func(s *v1alpha1.ScimUserSpec) { s.Deleted = true })
 		}},
 		{"somebody returns, another takes a name that is free, pools change", func(w *world) {
 			w.push("old-again", "old@example.test")
@@ -61,6 +63,13 @@ func day() []step {
 			w.change("eve", func(s *v1alpha1.ScimUserSpec) { s.Active = nil })
 			w.changePool("leads", func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{}; s.DisplayName = "Leads" })
 			w.remove(&v1alpha1.AgentPool{}, "fast")
+		}},
+		{"a pool takes over from a group's own, and the provider deletes a group", func(w *world) {
+			w.declare("quick", v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{DisplayName: "FAST"}}, Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}})
+			w.changeGroup("leads", func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
+		}},
+		{"the other one too", func(w *world) {
+			w.changeGroup("fast", func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
 		}},
 	}
 }
@@ -209,8 +218,30 @@ func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + name), Generation: 1, CreationTimestamp: metav1.Now()}
 }
 
+// addPool declares a pool that the group of its name fills, and pushes that group.
 func (w *world) addPool(name string, spec v1alpha1.AgentPoolSpec) {
+	spec.Groups = []v1alpha1.GroupReference{{DisplayName: name}}
+	group := &v1alpha1.ScimGroup{ObjectMeta: meta("g-" + name), Spec: v1alpha1.ScimGroupSpec{DisplayName: name}}
+	part := &v1alpha1.ScimGroupSlice{ObjectMeta: meta(groupslice.Name(group.Name, 0))}
+	part.Labels = map[string]string{v1alpha1.LabelGroup: group.Name}
+	must(w.t, w.kube.Create(w.t.Context(), part))
+	must(w.t, w.kube.Create(w.t.Context(), group))
+	_, err := claims.Hold(w.t.Context(), w.kube, w.kube, v1alpha1.ClaimGroup, name, group)
+	must(w.t, err)
+	w.declare(name, spec)
+}
+
+func (w *world) declare(name string, spec v1alpha1.AgentPoolSpec) {
 	must(w.t, w.kube.Create(w.t.Context(), &v1alpha1.AgentPool{ObjectMeta: meta(name), Spec: spec}))
+}
+
+func (w *world) changeGroup(name string, f func(*v1alpha1.ScimGroupSpec)) {
+	var g v1alpha1.ScimGroup
+	must(w.t, w.kube.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: "g-" + name}, &g))
+	f(&g.Spec)
+	g.Spec.Revision++
+	g.Generation++
+	must(w.t, w.kube.Update(w.t.Context(), &g))
 }
 
 func (w *world) changePool(name string, f func(*v1alpha1.AgentPoolSpec)) {
@@ -221,13 +252,21 @@ func (w *world) changePool(name string, f func(*v1alpha1.AgentPoolSpec)) {
 	must(w.t, w.kube.Update(w.t.Context(), &p))
 }
 
-// push creates a person as the webhook does.
-func (w *world) push(id, userName string, pools ...string) {
-	u := &v1alpha1.ScimUser{ObjectMeta: meta(kubefake.SCIMID(id)), Spec: v1alpha1.ScimUserSpec{UserName: userName, Pools: pools}}
+// push creates a person as the webhook does, and puts them in the groups of those names.
+func (w *world) push(id, userName string, groups ...string) {
+	u := &v1alpha1.ScimUser{ObjectMeta: meta(kubefake.SCIMID(id)), Spec: v1alpha1.ScimUserSpec{UserName: userName, Revision: 1}}
 	w.ids = append(w.ids, u.Name, id)
-	u.Finalizers = []string{v1alpha1.FinalizerUser}
 	must(w.t, w.kube.Create(w.t.Context(), u))
 	w.claim(u, userName)
+	for _, name := range groups {
+		w.join(name, id)
+	}
+}
+
+// join puts the person in the group of that name.
+func (w *world) join(name, id string) {
+	store := groupslice.NewStore(w.kube, namespace, groupslice.Options{})
+	must(w.t, store.Change(w.t.Context(), "g-"+name, []groupslice.Change{{User: id, In: true}}))
 }
 
 func (w *world) claim(u *v1alpha1.ScimUser, userName string) {
@@ -247,6 +286,7 @@ func (w *world) user(id string) *v1alpha1.ScimUser {
 func (w *world) change(id string, f func(*v1alpha1.ScimUserSpec)) {
 	u := w.user(id)
 	f(&u.Spec)
+	u.Spec.Revision++
 	u.Generation++
 	must(w.t, w.kube.Update(w.t.Context(), u))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -96,9 +97,10 @@ func (j *jumping) set(ahead time.Duration)         { j.ahead.Store(int64(ahead))
 
 // process is one run of the manager.
 type process struct {
-	parts controllers.Parts
-	dead  bool
-	wrote int
+	parts  controllers.Parts
+	dead   bool
+	wrote  int
+	slices []v1alpha1.ScimGroupSlice // that the index has
 }
 
 // noEvents drops events.
@@ -161,7 +163,7 @@ func (w *world) enter(kind string) error {
 	}
 	w.calls[kind]++
 	call := fmt.Sprintf("%s %d", kind, w.calls[kind])
-	if everyLook := kind == "Bind" || kind == "get Secret" || kind == "Removals"; !everyLook || w.calls[kind] <= 3 {
+	if everyLook := kind == "Bind" || kind == "get *v1.Secret" || kind == "Removals"; !everyLook || w.calls[kind] <= 3 {
 		w.order = append(w.order, call)
 	}
 	if !strings.HasPrefix(kind, "get ") && kind != "Bind" && kind != "Removals" { // those are repeated with every look
@@ -259,6 +261,7 @@ func (w *world) start() {
 	w.process.parts = controllers.Assemble(w.around(false), w.around(true), func(string) events.EventRecorder { return noEvents{} }, controllers.Options{
 		Namespace: namespace, Cluster: "cluster", Relist: 1000 * time.Hour, Grace: time.Second, Clock: &w.ours,
 		Connect:    func(v1alpha1.Portal, string) (portal.Client, error) { return w.connected, nil },
+		Slices:     w.around(true),
 		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})
 }
@@ -309,6 +312,10 @@ func (w *world) round(p *process) (failed bool) {
 	config.Namespace, config.Name = namespace, v1alpha1.DefaultName
 	look(config, p.parts.Configuration.Reconcile)
 	p.parts.Users.Book.Invalidate()
+	w.index(p)
+	for _, g := range w.groups() {
+		look(&g, p.parts.Groups.Reconcile)
+	}
 	for _, pool := range w.pools() {
 		look(&pool, p.parts.Pools.Reconcile)
 	}
@@ -326,6 +333,42 @@ func (w *world) users() []v1alpha1.ScimUser {
 	var l v1alpha1.ScimUserList
 	must(w.t, w.kube.List(context.Background(), &l))
 	return l.Items
+}
+
+func (w *world) groups() []v1alpha1.ScimGroup {
+	var l v1alpha1.ScimGroupList
+	must(w.t, w.kube.List(context.Background(), &l))
+	return l.Items
+}
+
+func (w *world) slices() []v1alpha1.ScimGroupSlice {
+	var l v1alpha1.ScimGroupSliceList
+	must(w.t, w.kube.List(context.Background(), &l))
+	return l.Items
+}
+
+// index brings the process's index of groups up to date, as its watches would.
+func (w *world) index(p *process) {
+	known := map[string]bool{}
+	for _, g := range w.groups() {
+		p.parts.Index.Put(&g)
+		known[g.Name] = true
+	}
+	for _, s := range w.slices() {
+		p.parts.Index.PutSlice(&s)
+		known[s.Name] = true
+	}
+	for _, g := range p.parts.Index.All() {
+		if !known[g.ID] {
+			p.parts.Index.Drop(g.ID)
+		}
+	}
+	for _, s := range p.slices {
+		if !known[s.Name] {
+			p.parts.Index.DropSlice(&s)
+		}
+	}
+	p.slices = w.slices()
 }
 
 func (w *world) pools() []v1alpha1.AgentPool {
@@ -358,6 +401,12 @@ func (w *world) tell() string {
 			}
 		}
 		out = append(out, fmt.Sprintf("user %s %s pools %v roles %v %s", u.Name, u.Status.UserName, u.Status.Pools, u.Status.Roles, ready))
+	}
+	for _, g := range w.groups() {
+		out = append(out, fmt.Sprintf("group %s fills %v deleted %v", g.Name, g.Status.Pools, g.Spec.Deleted))
+	}
+	for _, s := range w.slices() {
+		out = append(out, fmt.Sprintf("slice %s %v", s.Name, slices.Sorted(maps.Keys(s.Spec.Members))))
 	}
 	for _, p := range w.pools() {
 		out = append(out, fmt.Sprintf("pool %s %s roles %v", p.Name, p.Status.DisplayName, p.Status.Roles))

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
@@ -106,5 +109,40 @@ func TestWhatABlockMeansForDeletion(t *testing.T) {
 	}
 	if a := gate.Release(session.View{Unknown: true}); !a.Stop || !a.Silent {
 		t.Errorf("nothing is known yet, so a deletion waits silently; got %+v", a)
+	}
+}
+
+// creator answers a dry run as the API server does.
+type creator struct {
+	client.Writer
+	err error
+}
+
+func (c creator) Create(_ context.Context, _ client.Object, opts ...client.CreateOption) error {
+	if len(opts) != 1 || opts[0] != client.DryRunAll {
+		return errors.New("it would create something")
+	}
+	return c.err
+}
+
+func TestKindEnding(t *testing.T) {
+	pools := schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "agentpools"}
+	for name, c := range map[string]struct {
+		reason string
+		err    error
+		want   bool
+		fails  bool
+	}{
+		"Creatable":   {reason: "The kind takes new objects."},
+		"There":       {reason: "It took this one.", err: apierrors.NewAlreadyExists(pools, "default")},
+		"Ending":      {reason: "The API server allows no creation while a definition is terminating.", err: apierrors.NewMethodNotSupported(pools, "create"), want: true},
+		"Unreachable": {reason: "Nothing is known, and nothing is decided.", err: errors.New("no route"), fails: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := gate.KindEnding(t.Context(), creator{err: c.err}, &v1alpha1.AgentPool{})
+			if got != c.want || (err != nil) != c.fails {
+				t.Errorf("%v, %v: %s", got, err, c.reason)
+			}
+		})
 	}
 }

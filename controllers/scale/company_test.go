@@ -21,6 +21,7 @@ import (
 	"lightrun.com/scim-operator/controllers"
 	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
 )
@@ -233,6 +234,7 @@ type company struct {
 	portal  *books
 	parts   controllers.Parts
 	names   []string
+	members map[string]bool // of the group that fills the pool
 }
 
 type noEvents struct{}
@@ -241,10 +243,10 @@ func (noEvents) Eventf(runtime.Object, runtime.Object, string, string, string, s
 
 // newCompany has n people, every other one in the pool "fast".
 func newCompany(tb testing.TB, n int) *company {
-	c := &company{tb: tb, portal: newBooks(), cluster: &cluster{
+	c := &company{tb: tb, portal: newBooks(), members: map[string]bool{}, cluster: &cluster{
 		users: make(map[string]*v1alpha1.ScimUser, n), claims: make(map[string]*v1alpha1.NameClaim, n), pools: map[string]*v1alpha1.AgentPool{},
 	}}
-	fast := &v1alpha1.AgentPool{ObjectMeta: meta("fast"), Spec: v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}}}
+	fast := &v1alpha1.AgentPool{ObjectMeta: meta("fast"), Spec: v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}, Groups: []v1alpha1.GroupReference{{ID: "fast-group"}}}}
 	fast.Finalizers = []string{v1alpha1.FinalizerPool}
 	c.cluster.pools["fast"] = fast
 	c.claim(v1alpha1.ClaimPool, "fast", fast)
@@ -274,9 +276,8 @@ func (c *company) push(i int) string {
 		Emails: []v1alpha1.MultiValue{{Value: userName, Type: "work"}},
 	}}
 	if i%2 == 0 {
-		u.Spec.Pools = []string{"fast"}
+		c.members[id] = true
 	}
-	u.Finalizers = []string{v1alpha1.FinalizerUser}
 	c.cluster.users[id] = u
 	c.claim(v1alpha1.ClaimUser, userName, u)
 	c.names = append(c.names, id)
@@ -287,8 +288,12 @@ func (c *company) push(i int) string {
 func (c *company) start() {
 	c.stop()
 	c.parts = controllers.Assemble(c.cluster, c.cluster, func(string) events.EventRecorder { return noEvents{} }, controllers.Options{
-		Namespace: namespace, Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
+		Namespace: namespace, Slices: c.cluster, Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})
+	c.parts.Index.Put(&v1alpha1.ScimGroup{ObjectMeta: meta("fast-group"), Spec: v1alpha1.ScimGroupSpec{DisplayName: "fast"}})
+	part := &v1alpha1.ScimGroupSlice{ObjectMeta: meta(groupslice.Name("fast-group", 0)), Spec: v1alpha1.ScimGroupSliceSpec{Members: c.members}}
+	part.Labels = map[string]string{v1alpha1.LabelGroup: "fast-group"}
+	c.parts.Index.PutSlice(part)
 	listed := make(chan struct{})
 	c.parts.Session.Subscribe(func(e session.Event) {
 		if e.Listed {

@@ -365,3 +365,41 @@ func TestThePortalCanTakeOnRolesOfItsDefaultPool(t *testing.T) {
 		t.Errorf("pools %v", a.PoolRefs)
 	}
 }
+
+// People may be restored before the pools that they are in, and pools come back without knowing which groups filled them.
+func TestPeopleAreRestoredBeforePools(t *testing.T) {
+	w := newWorld(t)
+	spec := v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}}
+	p := w.pool("fast", spec)
+	ada := w.push("ada@example.test")
+	g := w.group("Fast", ada)
+	w.holds(ada, user, quota)
+	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.stop()
+	before := p.DeepCopy()
+	p.Finalizers = nil
+	w.must(w.client.Patch(t.Context(), p, client.MergeFrom(before)))
+	w.erase(p)
+	w.erase(ada)
+	restored := &v1alpha1.ScimUser{ObjectMeta: metav1Name(w.namespace, ada.Name), Spec: ada.Spec}
+	w.create(restored)
+	w.startManager()
+
+	w.change(restored, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada" })
+	w.eventually("her account follows the restored object", func() error {
+		if a := w.account("ada@example.test"); a.DisplayName != "Ada" || a.Owner.UID != string(restored.UID) {
+			return fmt.Errorf("%+v", a)
+		}
+		return nil
+	})
+	w.hasRoles("ada@example.test", user, quota)
+	again := w.pool("fast", spec)
+	w.says(again, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupChanged)
+	w.waiting(again)
+	w.hasRoles("ada@example.test", user, quota)
+	w.annotate(again, v1alpha1.AnnotationAcceptGroups, g.Name)
+	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.holds(restored, user, quota)
+	w.leave(g, restored)
+	w.holds(restored, user)
+}

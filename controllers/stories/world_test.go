@@ -66,8 +66,8 @@ type world struct {
 	faults    *faults
 	cluster   string
 	relist    time.Duration
+	file      string // the portal's database
 	groups    pushed
-	file      string       // the portal's database
 	leader    string       // what the manager that runs is called in the portal
 	ahead     atomic.Int64 // how far the portal's clock is ahead
 	stop      func()

@@ -85,7 +85,7 @@ func TestBounds(t *testing.T) {
 				for i := range n {
 					members[fmt.Sprint(i)] = true
 				}
-				return map[string]any{"bits": int64(0), "epoch": int64(0), "members": members}
+				return map[string]any{"bits": int64(0), "epoch": int64(0), "round": int64(0), "revision": int64(0), "members": members}
 			}},
 		"filter": {kind: "AgentPool", name: "p", limit: 4096, refused: "spec.memberFilter: Too long",
 			spec: func(n int) map[string]any { return map[string]any{"memberFilter": strings.Repeat("a", n)} }},

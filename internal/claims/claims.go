@@ -160,25 +160,26 @@ func Delete(ctx context.Context, w client.Writer, claim *v1alpha1.NameClaim) err
 	return client.IgnoreNotFound(err)
 }
 
-// Alive says whether the claim's holder exists and is not being deleted, over SCIM or in Kubernetes, read from r.
+// Alive says whether the claim's holder exists and is not gone, read from r.
 func Alive(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (bool, error) {
 	holder, err := Holder(ctx, r, claim)
-	return holder != nil && !gone(holder), err
+	return holder != nil && !Gone(holder), err
 }
 
-// gone says whether the provider deleted the holder, or its object is being deleted.
-func gone(holder client.Object) bool {
-	switch h := holder.(type) {
+// Gone says whether an object is being deleted or, as a user or group that the provider deleted, is a
+// tombstone. Its names are free.
+func Gone(o client.Object) bool {
+	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
-		if h.Spec.Deleted {
+		if o.Spec.Deleted {
 			return true
 		}
 	case *v1alpha1.ScimGroup:
-		if h.Spec.Deleted {
+		if o.Spec.Deleted {
 			return true
 		}
 	}
-	return !holder.GetDeletionTimestamp().IsZero()
+	return !o.GetDeletionTimestamp().IsZero()
 }
 
 // Holder returns the object that holds the claim, read from r, or nil when it is gone.

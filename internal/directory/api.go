@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/requestid"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/tracing"
@@ -53,7 +54,8 @@ func errBusy(what string) error {
 	return fmt.Errorf("%s: others kept changing it", what)
 }
 
-// read fetches an object from the API server as it is now. What is gone or going does not exist: nil.
+// read fetches an object from the API server as it is now. What is gone, has a tombstone or is being
+// deleted does not exist.
 func (d *Directory) read(ctx context.Context, id string, into client.Object) (found bool, err error) {
 	if !objectName(id) {
 		return false, nil
@@ -65,7 +67,7 @@ func (d *Directory) read(ctx context.Context, id string, into client.Object) (fo
 	case err != nil:
 		return false, fmt.Errorf("read %s: %w", id, err)
 	}
-	return into.GetDeletionTimestamp() == nil, nil
+	return !claims.Gone(into), nil
 }
 
 // objectName says whether id can be the name of an object at all; everything else is a 404 without asking.
@@ -85,50 +87,41 @@ func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]
 	return d.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// stamped is the metadata of a patch of what the provider says: on top of this version only, with the time of the change and the request
-// that made it.
-func (d *Directory) stamped(ctx context.Context, o client.Object) map[string]any {
+// next is the revision that follows old: never lower, and the time in Unix milliseconds where it can be.
+func (d *Directory) next(old int64) int64 { return max(old+1, d.now().UnixMilli()) }
+
+// stamped is a patch of what the provider says: on top of this version only, with the next revision,
+// the time of the change and the request that made it.
+func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spec map[string]any) map[string]any {
+	revision := d.next(old)
+	spec["revision"] = revision
 	annotations := map[string]any{
-		AnnotationLastModified:   d.now().UTC().Format(timeFormat),
-		v1alpha1.AnnotationTrace: nil, // an earlier request's goes
+		AnnotationLastModified:     d.now().UTC().Format(timeFormat),
+		v1alpha1.AnnotationTrace:   nil, // an earlier request's goes
+		v1alpha1.AnnotationRequest: nil,
 	}
-	for name, value := range request(ctx) {
+	for name, value := range request(ctx, revision) {
 		annotations[name] = value
 	}
-	return map[string]any{"resourceVersion": o.GetResourceVersion(), "annotations": annotations}
+	metadata := map[string]any{"resourceVersion": o.GetResourceVersion(), "annotations": annotations}
+	return map[string]any{"metadata": metadata, "spec": spec}
 }
 
 // fresh is the metadata of an object that the provider's request creates.
-func (d *Directory) fresh(ctx context.Context, finalizer string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Finalizers: []string{finalizer}, Annotations: request(ctx)}
+func (d *Directory) fresh(ctx context.Context, revision int64) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Annotations: request(ctx, revision)}
 }
 
-// request is what an object bears of the request that changed it.
-func request(ctx context.Context) map[string]string {
+// request is what an object bears of the request that wrote this revision.
+func request(ctx context.Context, revision int64) map[string]string {
 	out := map[string]string{}
 	if id := requestid.From(ctx); id != "" {
-		out[v1alpha1.AnnotationRequest] = id
+		out[v1alpha1.AnnotationRequest] = requestid.Stamp(revision, id)
 	}
 	if parent := tracing.Parent(ctx); parent != "" {
 		out[v1alpha1.AnnotationTrace] = parent
 	}
 	return out
-}
-
-// remove deletes an object as it was read, and no newer one: of two deletions only one wins. Who asks is noted on it first, for those who
-// work on what the finalizer keeps.
-func (d *Directory) remove(ctx context.Context, o client.Object) error {
-	if id := requestid.From(ctx); id != "" {
-		err := d.patch(ctx, o, map[string]any{"metadata": map[string]any{
-			"resourceVersion": o.GetResourceVersion(),
-			"annotations":     map[string]any{v1alpha1.AnnotationDeletion: id},
-		}})
-		if err != nil {
-			return err
-		}
-	}
-	uid, rv := o.GetUID(), o.GetResourceVersion()
-	return d.client.Delete(ctx, o, client.Preconditions{UID: &uid, ResourceVersion: &rv})
 }
 
 // create stores a new object.
@@ -162,8 +155,4 @@ func causes(s metav1.Status) string {
 		text += c.Field + ": " + c.Message + ". "
 	}
 	return text
-}
-
-func (d *Directory) key(id string) types.NamespacedName {
-	return types.NamespacedName{Namespace: d.namespace, Name: id}
 }

@@ -171,6 +171,16 @@ func BenchmarkGroupPatch100(b *testing.B) {
 	}
 }
 
+// BenchmarkGroupPost1000 makes groups of 1000.
+func BenchmarkGroupPost1000(b *testing.B) {
+	f := newBench(b)
+	members := `{"value":"` + strings.Join(f.ids, `"},{"value":"`) + `"}`
+	b.ResetTimer()
+	for i := 0; b.Loop(); i++ {
+		f.do("POST", "/Groups", fmt.Sprintf(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"Group %d","members":[%s]}`, i, members))
+	}
+}
+
 // BenchmarkRawCreate creates a person and a claim with client-go alone: what POST can't be faster than.
 func BenchmarkRawCreate(b *testing.B) {
 	w := newWorld(b)
@@ -188,7 +198,7 @@ func BenchmarkRawCreate(b *testing.B) {
 
 func (w world) rawCreate(ctx context.Context, name string) error {
 	u := &v1alpha1.ScimUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerUser}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
 		Spec: v1alpha1.ScimUserSpec{
 			UserName: name, ExternalID: name, DisplayName: "A Person", Title: "Engineer", Department: "Payments",
 			Name: &v1alpha1.Name{GivenName: "A", FamilyName: "Person"}, Emails: []v1alpha1.MultiValue{{Value: name, Type: "work"}},

@@ -22,9 +22,9 @@ func TestBounds(t *testing.T) {
 		compare(t, a.Name, a, user.Properties[a.Name])
 	}
 	compare(t, "externalId", schema.User().Attribute("externalId"), user.Properties["externalId"])
-	idp := specOf(t, "agentpools").Properties["idp"]
-	compare(t, "idp.displayName", schema.Group().Attribute("displayName"), idp.Properties["displayName"])
-	compare(t, "idp.externalId", schema.Group().Attribute("externalId"), idp.Properties["externalId"])
+	group := specOf(t, "scimgroups")
+	compare(t, "displayName", schema.Group().Attribute("displayName"), group.Properties["displayName"])
+	compare(t, "externalId", schema.Group().Attribute("externalId"), group.Properties["externalId"])
 }
 
 func specOf(t *testing.T, plural string) apiextensions.JSONSchemaProps {

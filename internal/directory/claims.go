@@ -73,7 +73,7 @@ func (d *Directory) vacate(ctx context.Context, c *v1alpha1.NameClaim, name stri
 	switch {
 	case err != nil:
 		return nil, err
-	case holder == nil || holder.GetDeletionTimestamp() != nil:
+	case holder == nil || claims.Gone(holder):
 		return nil, nil
 	case bears(holder, name):
 		return holder, nil
@@ -84,14 +84,14 @@ func (d *Directory) vacate(ctx context.Context, c *v1alpha1.NameClaim, name stri
 	}})
 }
 
-// bears says whether an object has the name, or had it and its account or pool in the portal still has.
+// bears says whether an object has the name, or had it and its account in the portal still has.
 func bears(o client.Object, name string) bool {
 	have := []string{}
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
 		have = append(have, o.Spec.UserName, o.Status.UserName)
-	case *v1alpha1.AgentPool:
-		have = append(o.Names(), o.Status.DisplayName)
+	case *v1alpha1.ScimGroup:
+		have = append(have, o.Spec.DisplayName)
 	}
 	folded := names.Fold(name)
 	return slices.ContainsFunc(have, func(n string) bool { return n != "" && names.Fold(n) == folded })
@@ -108,7 +108,7 @@ func (d *Directory) holder(ctx context.Context, typ v1alpha1.ClaimType, name str
 		return nil, fmt.Errorf("read a claim: %w", err)
 	}
 	holder, err := claims.Holder(ctx, d.client, &c)
-	if err != nil || holder == nil || holder.GetDeletionTimestamp() != nil || !bears(holder, name) {
+	if err != nil || holder == nil || claims.Gone(holder) || !bears(holder, name) {
 		return nil, err
 	}
 	return holder, nil

@@ -1,17 +1,21 @@
 // Package directory keeps the SCIM directory in Kubernetes objects.
 //
-// Writes go to the API server and are answered when etcd has them. A person is a ScimUser, a group an AgentPool that is visible over SCIM, and the
-// right to a name a NameClaim, whose creation the API server makes atomic: that is why any number of replicas can write at the same
-// time. Membership is a fact about each person (spec.pools), so that a group of 100,000 is never one object.
+// Writes go to the API server and are answered when etcd has them. A user is a ScimUser, a group a
+// ScimGroup, the members of groups are in ScimGroupSlices (package groupslice), and the right to a name
+// is a NameClaim, whose creation the API server makes atomic: that is why any number of replicas can
+// write at the same time. Deleting a user or group over SCIM leaves a tombstone, spec.deleted, for the
+// manager to finish.
 //
-// Reads of one user, and of a user by name, ask the API server: for the object's version alone when the cache knows the rest (standing.go).
-// Everything else is served from a watch cache (table.go) that holds, for each object, its JSON as SCIM shows it and the keys to find it by, and that
-// is never older than this replica's own last write.
+// Reads of one user, of a user or group by name, and of a group's members ask the API server: for a
+// user's version alone when the cache knows the rest (standing.go). Everything else is served from a
+// watch cache (table.go, memberships.go) that contains, for each object, its JSON as SCIM shows it and
+// the keys to find it by, and that is never older than this replica's own last write.
 package directory
 
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/scim/server"
 )
@@ -33,9 +38,7 @@ type Options struct {
 	Config    *rest.Config // QPS and Burst are ignored: the API server's priority and fairness protects it
 	Namespace string
 	Log       logr.Logger
-	// Replica names this process in the lock of a group's membership; unique among replicas and restarts.
-	Replica string
-	Now     func() time.Time // nil for time.Now
+	Now       func() time.Time // nil for time.Now
 }
 
 // Directory is the SCIM directory of one namespace. It serves when Run has filled its cache.
@@ -44,15 +47,20 @@ type Directory struct {
 	metadata  metadata.ResourceInterface // of people
 	namespace string
 	log       logr.Logger
-	replica   string
 	now       func() time.Time
+	store     *groupslice.Store
 
-	people *table[*person]
-	pools  *table[*pool]
-	config atomic.Pointer[v1alpha1.IdentityConfiguration]
-	synced [3]atomic.Bool // one for each watch
-	locks  *locks
-	lag    *prometheus.HistogramVec
+	people  *table[*person]
+	groups  *table[*group]
+	slices  *table[*slice]
+	pools   *table[pool]
+	members *memberships
+	config  atomic.Pointer[v1alpha1.IdentityConfiguration]
+
+	ofPeople, ofGroups, ofSlices, ofClaims *source
+	ofPools                                *source
+	configKnown                            atomic.Bool // a list came
+	lag                                    *prometheus.HistogramVec
 }
 
 // New makes a directory. It doesn't speak to the API server yet.
@@ -61,8 +69,19 @@ func New(o Options) (*Directory, error) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register kinds: %w", err)
 	}
+	d := &Directory{
+		namespace: o.Namespace, log: o.Log, now: o.Now,
+		people: newTable[*person](), groups: newTable[*group](), slices: newTable[*slice](), pools: newTable[pool](), members: newMemberships(),
+		ofPeople: newSource("ScimUser", "scimusers"), ofGroups: newSource("ScimGroup", "scimgroups"), ofSlices: newSource("ScimGroupSlice", "scimgroupslices"),
+		ofClaims: newSource("NameClaim", "nameclaims"), ofPools: newSource("AgentPool", "agentpools"),
+		lag: newLagHistogram(),
+	}
+	if d.now == nil {
+		d.now = time.Now
+	}
 	config := rest.CopyConfig(o.Config)
 	config.QPS, config.Burst = -1, -1
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return notServed{next, d.lost} })
 	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper()})
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
@@ -71,38 +90,52 @@ func New(o Options) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client of metadata: %w", err)
 	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	d := &Directory{
-		client: c, metadata: m.Resource(v1alpha1.GroupVersion.WithResource("scimusers")).Namespace(o.Namespace), namespace: o.Namespace, log: o.Log, replica: o.Replica, now: o.Now,
-		people: newTable[*person](), pools: newTable[*pool](), locks: newLocks(),
-		lag: newLagHistogram(),
-	}
-	d.people.lag.seconds, d.pools.lag.seconds = d.lag.WithLabelValues("ScimUser"), d.lag.WithLabelValues("AgentPool")
+	d.client, d.metadata = c, m.Resource(v1alpha1.GroupVersion.WithResource("scimusers")).Namespace(o.Namespace)
+	d.store = groupslice.NewStore(observing{c, d}, o.Namespace, groupslice.Options{
+		FieldOwner: v1alpha1.FieldManagerWebhook, Clock: d.now, Annotations: request,
+	})
+	d.slices.stored = d.indexMembers
+	d.people.lag.seconds, d.groups.lag.seconds, d.slices.lag.seconds = d.lag.WithLabelValues("ScimUser"), d.lag.WithLabelValues("ScimGroup"), d.lag.WithLabelValues("ScimGroupSlice")
+	d.ofClaims.listed() // the cache does not follow claims
+	d.probes()
 	return d, nil
 }
 
 // Run keeps the cache up to date until ctx ends.
 func (d *Directory) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, watch := range []func(context.Context){d.watchPeople, d.watchPools, d.watchConfiguration} {
+	work := []func(context.Context){d.watchPeople, d.watchGroups, d.watchSlices, d.watchPools, d.watchConfiguration}
+	for _, s := range append(d.sources(), d.ofPools) {
+		work = append(work, s.watchDoubts)
+	}
+	for _, run := range work {
 		group.Go(func() error {
-			watch(ctx)
+			run(ctx)
 			return nil
 		})
 	}
 	return group.Wait()
 }
 
-// Synced says whether the cache is filled, so that requests can be served.
+// Synced says whether the cache has been filled. A kind that is not served any more does not change
+// that: requests are then answered with 503 and the reason.
 func (d *Directory) Synced() bool {
-	for i := range d.synced {
-		if !d.synced[i].Load() {
+	for _, s := range d.sources() {
+		if !s.isFilled() {
 			return false
 		}
 	}
-	return true
+	return d.configKnown.Load() && d.ofPools.isKnown()
+}
+
+// missing is a kind that the API server does not serve; empty for none.
+func (d *Directory) missing() string {
+	for _, s := range d.sources() {
+		if s.isMissing() {
+			return s.kind
+		}
+	}
+	return ""
 }
 
 // Users is the directory's people.
@@ -111,8 +144,8 @@ func (d *Directory) Users() server.Users { return users{d} }
 // Groups is the directory's groups.
 func (d *Directory) Groups() server.Groups { return groups{d} }
 
-// Sizes is how many people and pools the cache holds.
-func (d *Directory) Sizes() (people, pools int) { return d.people.len(), d.pools.len() }
+// Sizes is how many users and groups the cache contains.
+func (d *Directory) Sizes() (users, groups int) { return d.people.len(), d.groups.len() }
 
 // JWTIssuers are those that the IdentityConfiguration named default trusts now. known is false while it has not been read.
 func (d *Directory) JWTIssuers() (issuers []v1alpha1.JWTIssuer, known bool) {
@@ -126,10 +159,12 @@ func (d *Directory) JWTIssuers() (issuers []v1alpha1.JWTIssuer, known bool) {
 // Configuration is what the IdentityConfiguration named default says now. It is not known before the cache is filled.
 func (d *Directory) Configuration() server.Configuration {
 	c := d.config.Load()
-	if c == nil || !d.Synced() {
-		return server.Configuration{}
+	missing := d.missing()
+	if c == nil || missing == "" && !d.Synced() {
+		return server.Configuration{Missing: missing}
 	}
 	out := server.Configuration{
+		Missing:            missing,
 		RefuseSecondClient: c.Spec.IdentityProvider.OnSecondClient == v1alpha1.SecondClientRefuse,
 		BaseURL:            c.Spec.SCIMBaseURL,
 	}
@@ -137,7 +172,7 @@ func (d *Directory) Configuration() server.Configuration {
 	if bound != nil {
 		out.Provider = provider.ID{Type: string(bound.Type), Name: bound.Name}
 	}
-	if methods := c.Status.LoginMethods; methods != nil && bound != nil && c.DeletionTimestamp == nil {
+	if methods := c.Status.LoginMethods; methods != nil && bound != nil && c.DeletionTimestamp == nil && missing == "" {
 		out.Known, out.SCIM, out.Groups = true, methods.SCIM, methods.ProvisionGroups
 	}
 	return out

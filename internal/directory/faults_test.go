@@ -127,7 +127,7 @@ func (w world) living(t *testing.T, name string) int {
 	t.Helper()
 	n := 0
 	for _, u := range list(t, w, &v1alpha1.ScimUserList{}).Items {
-		if u.Spec.UserName == name && u.DeletionTimestamp == nil {
+		if u.Spec.UserName == name && !claims.Gone(&u) {
 			n++
 		}
 	}
@@ -250,8 +250,11 @@ func TestFaultsOnGroupDelete(t *testing.T) {
 		if second != nil && status(second) != 404 {
 			t.Errorf("%s: the repetition must complete it: %v", name, second)
 		}
-		if stored := w.stored(t, groups[name]); len(stored) != 0 {
-			t.Errorf("%s: the members must be out: %v", name, stored)
+		if _, err := d.Groups().Get(t.Context(), groups[name], true); status(err) != 404 {
+			t.Errorf("%s: the group must be gone: %v", name, err)
+		}
+		if groups := groupsOf(t, d, ada); len(groups) != 0 {
+			t.Errorf("%s: ada is shown in %v", name, groups)
 		}
 	})
 }

@@ -61,14 +61,14 @@ func TestGroupIsFoundByItsClaim(t *testing.T) {
 	w := newWorld(t)
 	a := w.replica(t)
 	b, watches := w.replicaBehind(t)
-	refused := &v1alpha1.AgentPool{
+	refused := &v1alpha1.ScimGroup{
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "0e0f7a5c-0000-4000-8000-000000000000"},
-		Spec:       v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: "PAYMENTS"}},
+		Spec:       v1alpha1.ScimGroupSpec{DisplayName: "PAYMENTS"},
 	}
 	if err := w.Client.Create(t.Context(), refused, client.FieldOwner(v1alpha1.FieldManagerWebhook)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { return b.Sees(refused.Name) })
+	eventually(t, func() bool { return b.SeesGroup(refused.Name) })
 	if found := findGroup(t, b, "payments"); len(found) != 0 {
 		t.Errorf("a group that may yet be refused was found: %v", found)
 	}

@@ -1,12 +1,17 @@
 package directory
 
 import (
+	"cmp"
 	"context"
-	"time"
+	"errors"
+	"net/http"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/patch"
@@ -16,209 +21,170 @@ import (
 // groups implements server.Groups.
 type groups struct{ *Directory }
 
+// changeGroup is what a request makes of a group's attributes and members.
+type changeGroup = func(scim.Object) (scim.Object, []patch.MemberChange, error)
+
 func errNoGroup(id string) error {
 	return scim.NotFound("There is no Group with the id %q.", clip(id))
 }
 
-// Get implements server.Groups. The group itself is read from the API server, its members come from the cache.
-func (g groups) Get(ctx context.Context, id string) (*server.Resource, error) {
+func errGroupTaken(name string) error {
+	return scim.Conflict("Another Group has the displayName %q; displayNames are compared without regard to case.", name)
+}
+
+// storeError is an error of the store of members as a client should see it.
+func storeError(id string, err error) error {
+	switch {
+	case errors.Is(err, groupslice.ErrGroupGone):
+		return errNoGroup(id)
+	case errors.Is(err, groupslice.ErrIncomplete):
+		return scim.Failure(http.StatusServiceUnavailable, "A part of the members of the Group %q is missing in the cluster: restore its ScimGroupSlices, or delete the group and push it again.", clip(id))
+	case errors.Is(err, groupslice.ErrBusy):
+		return scim.Failure(http.StatusServiceUnavailable, "Too many requests change the members of this group at once. Repeat the request: what was done already is not done twice.")
+	}
+	return refused(err)
+}
+
+// Get implements server.Groups. The group and its members are read from the API server.
+func (g groups) Get(ctx context.Context, id string, members bool) (*server.Resource, error) {
 	have, err := g.live(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	return g.resource(have)
+	r, err := g.resource(have)
+	if err != nil || !members {
+		return r, err
+	}
+	links, err := g.liveMembers(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	shown := *r
+	shown.Links = slices.Values(links)
+	return &shown, nil
 }
 
-// live reads one visible pool from the API server, or 404.
-func (g groups) live(ctx context.Context, id string) (*v1alpha1.AgentPool, error) {
-	var have v1alpha1.AgentPool
+// live reads one group from the API server, or 404.
+func (g groups) live(ctx context.Context, id string) (*v1alpha1.ScimGroup, error) {
+	var have v1alpha1.ScimGroup
 	found, err := g.read(ctx, id, &have)
 	if err != nil {
 		return nil, err
 	}
-	if _, visible := have.SCIMName(); !found || !visible {
-		return nil, errNoGroup(id)
+	if !found {
+		return nil, cmp.Or(g.gone(ctx, g.ofGroups, g.groups.get(id) != nil, &have), errNoGroup(id))
 	}
 	return &have, nil
 }
 
-// resource notes what the API server answered in the cache and shows it as a Group.
-func (g groups) resource(have *v1alpha1.AgentPool) (*server.Resource, error) {
-	r, err := g.poolRecord(have)
+// resource notes what the API server answered in the cache and shows it, with its members as the cache
+// has them.
+func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
+	r, err := g.groupRecord(have)
 	if err != nil {
 		return nil, err
 	}
-	if have.DeletionTimestamp != nil || r.value.resource == nil {
-		return nil, errNoGroup(have.Name)
-	}
-	g.pools.wrote(r)
+	g.groups.wrote(r)
 	return r.value.resource, nil
 }
 
-// Create implements server.Groups. A declared pool that waits for a group of this name is linked to it; otherwise there will be a new pool.
+// Create implements server.Groups. The slices come first, so that a group that can be found is whole;
+// then the group, under an id that nobody knows yet; then the claim on its name, which decides.
 func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*server.Resource, error) {
-	idp, err := groupFrom(o)
+	spec, err := groupFrom(o, &v1alpha1.ScimGroupSpec{})
 	if err != nil {
 		return nil, err
 	}
 	if err := g.knownPeople(ctx, members); err != nil {
 		return nil, err
 	}
-	if err := g.roomFor(plan([]patch.MemberChange{{Op: patch.AddMembers, IDs: members}}, nil), ""); err != nil {
+	if err := g.probablyTaken(ctx, spec.DisplayName); err != nil {
 		return nil, err
 	}
-	for attempt := range attempts {
-		if err := pause(ctx, attempt); err != nil {
-			return nil, err
-		}
-		r, err := g.createOnce(ctx, idp, members)
-		if !lost(err) {
-			return r, err
-		}
+	spec.Revision = g.next(0)
+	have := &v1alpha1.ScimGroup{ObjectMeta: g.fresh(ctx, spec.Revision), Spec: spec}
+	if err := g.store.Create(ctx, have.Name, members); err != nil {
+		g.sweep(ctx, have.Name)
+		return nil, storeError(have.Name, err)
 	}
-	return nil, errBusy("create a group")
-}
-
-func (g groups) createOnce(ctx context.Context, idp v1alpha1.IDPGroup, members []string) (*server.Resource, error) {
-	waiting, err := g.waiting(ctx, idp.DisplayName)
-	if err != nil {
+	if err := g.createNamed(ctx, have); err != nil {
 		return nil, err
 	}
-	if waiting != nil {
-		return g.link(ctx, waiting, idp, members)
-	}
-	have := &v1alpha1.AgentPool{
-		ObjectMeta: g.fresh(ctx, v1alpha1.FinalizerPool),
-		Spec:       v1alpha1.AgentPoolSpec{IDP: &idp},
-	}
-	begun := g.now()
-	if err := g.create(ctx, have); err != nil {
-		if !apierrors.IsInvalid(err) {
-			g.takeBack(ctx, have)
-		}
-		return nil, refused(err)
-	}
-	if err := g.complete(ctx, have, members, begun); err != nil {
-		return nil, err
-	}
+	g.makeOwnPool(ctx, have)
 	return g.resource(have)
 }
 
-// complete gives a pool that was just created its name and its members, or takes it back.
-func (g groups) complete(ctx context.Context, have *v1alpha1.AgentPool, members []string, begun time.Time) error {
-	if err := g.named(ctx, have, begun, func() error { return g.claimNames(ctx, have, have.Names()) }); err != nil {
-		return err
+// createNamed creates the group and gives it its name. One that is refused it is taken back; after
+// another error the group may be found by its name, and stays: it is whole.
+func (g groups) createNamed(ctx context.Context, have *v1alpha1.ScimGroup) error {
+	begun := g.now()
+	if err := g.create(ctx, have); err != nil {
+		if !apierrors.IsInvalid(err) {
+			g.erase(ctx, have)
+		}
+		g.sweep(ctx, have.Name)
+		return refused(err)
 	}
-	err := g.add(ctx, have, members)
-	if err != nil && g.takeBack(ctx, have) {
-		g.strip(ctx, have)
+	err := g.nameBy(ctx, have, begun, func() error { return g.claimName(ctx, have, have.Spec.DisplayName) })
+	var refusal *scim.Error
+	if errors.As(err, &refusal) {
+		g.sweep(ctx, have.Name)
 	}
 	return err
 }
 
-// waiting finds the pool that a new group of this name fills: one that offers the name by groupName, or one whose group the provider
-// deleted and now creates anew. A name that a pool bears otherwise is a 409 that says what to do.
-func (g groups) waiting(ctx context.Context, name string) (*v1alpha1.AgentPool, error) {
-	holder, err := g.holder(ctx, v1alpha1.ClaimPool, name)
-	if err != nil {
-		return nil, err
+// sweep removes the slices of a group that did not come to be. What it can't do, the manager does.
+func (g groups) sweep(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	if err := g.store.Delete(ctx, id); err != nil {
+		g.log.Info("Leaving the slices of a group that was not created to the manager", "group", id, "error", err.Error())
 	}
-	if have, ok := holder.(*v1alpha1.AgentPool); ok {
-		if fills(have, name) {
-			return have, nil
-		}
-		return nil, errGroupTaken(have, name)
-	}
-	for _, r := range g.pools.under(keyOffered + names.Fold(name)) { // declared a moment ago, its claim is yet to be made
-		var have v1alpha1.AgentPool
-		found, err := g.read(ctx, r.id(), &have)
-		if err != nil {
-			return nil, err
-		}
-		if found && fills(&have, name) {
-			return &have, nil
-		}
-	}
-	return nil, nil
 }
 
-// fills says whether the pool waits for a group of that name.
-func fills(p *v1alpha1.AgentPool, name string) bool {
-	if linked(p) || p.Name == v1alpha1.DefaultName {
-		return false
+// probablyTaken answers the usual conflict without writing anything.
+func (g groups) probablyTaken(ctx context.Context, name string) error {
+	if g.groups.count(keyName+names.Fold(name)) == 0 {
+		return nil
 	}
-	folded := names.Fold(name)
-	return p.Spec.GroupName != "" && names.Fold(p.Spec.GroupName) == folded ||
-		p.Spec.IDP != nil && p.Spec.IDP.Unlinked && names.Fold(p.Spec.IDP.DisplayName) == folded
+	holder, err := g.holder(ctx, v1alpha1.ClaimGroup, name)
+	if err == nil && holder != nil {
+		err = errGroupTaken(name)
+	}
+	return err
 }
 
-func errGroupTaken(p *v1alpha1.AgentPool, name string) error {
-	if _, visible := p.SCIMName(); visible {
-		return scim.Conflict("Another Group has the displayName %q; its id is %q. displayNames are compared without regard to case.", name, p.Name)
+// claimName claims a name for a group, or says that it is another's.
+func (g groups) claimName(ctx context.Context, have *v1alpha1.ScimGroup, name string) error {
+	taken, err := g.claim(ctx, v1alpha1.ClaimGroup, name, have)
+	if err == nil && taken != nil {
+		err = errGroupTaken(name)
 	}
-	return scim.Conflict("The agent pool %q already bears the name %q and is not filled by a group. Set spec.groupName: %q on it to let this group fill it, or give the group another name.", p.Name, name, name)
+	return err
 }
 
-// link lets a group of the provider fill a pool that people declared.
-func (g groups) link(ctx context.Context, have *v1alpha1.AgentPool, idp v1alpha1.IDPGroup, members []string) (*server.Resource, error) {
-	want := have.DeepCopy()
-	want.Spec.IDP = &idp
-	if err := g.claimNames(ctx, have, added(want.Names(), nil)); err != nil {
-		return nil, err
+// ownPool is the pool that a group has which no pool names.
+func ownPool(namespace, group string) *v1alpha1.AgentPool {
+	return &v1alpha1.AgentPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},
+		Spec:       v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: group}}},
 	}
-	if err := g.writeIDP(ctx, have, &idp); err != nil {
-		return nil, err
-	}
-	if err := g.add(ctx, have, members); err != nil {
-		return nil, err
-	}
-	return g.resource(have)
 }
 
-// writeIDP patches what the provider says of the pool, on top of the version that was read.
-func (g groups) writeIDP(ctx context.Context, have *v1alpha1.AgentPool, idp *v1alpha1.IDPGroup) error {
-	before := have.DeepCopy().Spec
-	after := before
-	after.IDP = idp
-	difference, err := mergePatch(&before, &after)
-	if err != nil || difference == nil {
-		return err
+// makeOwnPool takes the first step for a group that no pool names: a pool of its own. The manager maintains
+// that rule, so a failure is only logged; the group exists whatever becomes of pools.
+func (g groups) makeOwnPool(ctx context.Context, have *v1alpha1.ScimGroup) {
+	if !g.ofPools.isFilled() || g.ofPools.isMissing() || g.named(have) {
+		return
 	}
-	return refused(g.patch(ctx, have, map[string]any{"metadata": g.stamped(ctx, have), "spec": difference}))
+	if err := g.create(ctx, ownPool(g.namespace, have.Name)); err != nil && !apierrors.IsAlreadyExists(err) {
+		g.log.Info("Leaving a group's own pool to the manager", "group", have.Name, "error", err.Error())
+	}
 }
 
-// claimNames claims names for a pool, or says who has one of them.
-func (g groups) claimNames(ctx context.Context, have *v1alpha1.AgentPool, wanted []string) error {
-	for _, name := range added(wanted, nil) {
-		taken, err := g.claim(ctx, v1alpha1.ClaimPool, name, have)
-		if err != nil {
-			return err
-		}
-		if p, ok := taken.(*v1alpha1.AgentPool); ok {
-			return errGroupTaken(p, name)
-		}
-	}
-	return nil
-}
-
-// added lists the names of wanted that are not in have, each once, compared folded.
-func added(wanted, have []string) []string {
-	seen := map[string]bool{}
-	for _, n := range have {
-		seen[names.Fold(n)] = true
-	}
-	var out []string
-	for _, n := range wanted {
-		if f := names.Fold(n); !seen[f] {
-			seen[f] = true
-			out = append(out, n)
-		}
-	}
-	return out
-}
-
-// Update implements server.Groups: first everything is read and checked, then the pool is written, if it changes, and then each person.
-func (g groups) Update(ctx context.Context, id string, change func(scim.Object) (scim.Object, []patch.MemberChange, error)) (*server.Resource, error) {
+// Update implements server.Groups: everything is read and checked first, then the attributes are
+// written, if they change, and then the members.
+func (g groups) Update(ctx context.Context, id string, change changeGroup) (*server.Resource, error) {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
 			return nil, err
@@ -231,35 +197,38 @@ func (g groups) Update(ctx context.Context, id string, change func(scim.Object) 
 	return nil, errBusy("update a group")
 }
 
-func (g groups) updateOnce(ctx context.Context, id string, change func(scim.Object) (scim.Object, []patch.MemberChange, error)) (*server.Resource, error) {
+func (g groups) updateOnce(ctx context.Context, id string, change changeGroup) (*server.Resource, error) {
 	have, err := g.live(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	idp, changes, err := g.changed(have, change)
+	want, changes, err := g.changed(have, change)
 	if err != nil {
 		return nil, err
 	}
 	if err := g.knownPeople(ctx, mentioned(changes)); err != nil {
 		return nil, err
 	}
-	if err := g.rename(ctx, have, idp); err != nil {
+	m, err := g.planned(ctx, id, changes)
+	if err != nil {
 		return nil, err
 	}
-	if err := g.change(ctx, have, changes); err != nil {
+	if err := g.write(ctx, have, want); err != nil {
 		return nil, err
+	}
+	if err := g.apply(ctx, id, m); err != nil {
+		return nil, storeError(id, err)
 	}
 	return g.resource(have)
 }
 
-// changed is what change makes of a pool's attributes, and of its members.
-func (g groups) changed(have *v1alpha1.AgentPool, change func(scim.Object) (scim.Object, []patch.MemberChange, error)) (*v1alpha1.IDPGroup, []patch.MemberChange, error) {
-	name, _ := have.SCIMName()
-	r, err := g.groupResource(have, name, "")
+// changed is what change makes of a group's attributes, and of its members.
+func (g groups) changed(have *v1alpha1.ScimGroup, change changeGroup) (*v1alpha1.ScimGroupSpec, []patch.MemberChange, error) {
+	r, err := g.groupRecord(have)
 	if err != nil {
 		return nil, nil, err
 	}
-	before, err := r.Object("", false)
+	before, err := r.value.resource.Object("", false)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -267,29 +236,46 @@ func (g groups) changed(have *v1alpha1.AgentPool, change func(scim.Object) (scim
 	if err != nil {
 		return nil, nil, err
 	}
-	idp, err := groupFrom(after)
-	if err != nil {
-		return nil, nil, err
-	}
-	if idp.DisplayName == name && have.Spec.IDP == nil && idp.ExternalID == "" {
-		return nil, changes, nil // a declared pool whose attributes nobody changed stays unlinked
-	}
-	return &idp, changes, nil
+	want, err := groupFrom(after, &have.Spec)
+	return &want, changes, err
 }
 
-// rename writes what the provider says of the pool, after the claims on its new names.
-func (g groups) rename(ctx context.Context, have *v1alpha1.AgentPool, idp *v1alpha1.IDPGroup) error {
-	if idp == nil || have.Spec.IDP != nil && *have.Spec.IDP == *idp {
-		return nil
-	}
-	want := have.DeepCopy()
-	want.Spec.IDP = idp
-	if err := g.claimNames(ctx, have, added(want.Names(), have.Names())); err != nil {
+// write patches what changed, on top of the version that was read, after the claim on a new name. The
+// old claim is released by the controller.
+func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alpha1.ScimGroupSpec) error {
+	difference, err := mergePatch(&have.Spec, want)
+	if err != nil || difference == nil {
 		return err
 	}
-	err := g.writeIDP(ctx, have, idp)
-	if apierrors.IsNotFound(err) {
+	if names.Fold(want.DisplayName) != names.Fold(have.Spec.DisplayName) {
+		if err := g.claimName(ctx, have, want.DisplayName); err != nil {
+			return err
+		}
+	}
+	err = g.patch(ctx, have, g.stamped(ctx, have, have.Spec.Revision, difference))
+	if apierrors.IsNotFound(err) || err == nil && have.Spec.Deleted {
 		return errNoGroup(have.Name)
 	}
-	return err
+	return refused(err)
+}
+
+// Delete implements server.Groups: the tombstone. The manager takes the members out of pools, removes
+// the slices and then the object.
+func (g groups) Delete(ctx context.Context, id string) error {
+	for attempt := range attempts {
+		if err := pause(ctx, attempt); err != nil {
+			return err
+		}
+		have, err := g.live(ctx, id)
+		if err == nil {
+			err = g.bury(ctx, have)
+		}
+		switch {
+		case apierrors.IsNotFound(err):
+			return errNoGroup(id)
+		case !apierrors.IsConflict(err):
+			return err
+		}
+	}
+	return errBusy("delete a group")
 }

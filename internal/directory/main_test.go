@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/testr"
-	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -84,15 +83,9 @@ func (w world) replica(tb testing.TB, change ...func(*rest.Config)) *directory.D
 	return w.start(tb, directory.Options{Config: config})
 }
 
-// replicaAt is a replica with a clock of its own.
-func (w world) replicaAt(tb testing.TB, now func() time.Time) *directory.Directory {
-	tb.Helper()
-	return w.start(tb, directory.Options{Config: w.Config, Now: now})
-}
-
 func (w world) start(tb testing.TB, o directory.Options) *directory.Directory {
 	tb.Helper()
-	o.Namespace, o.Log, o.Replica = w.namespace, logr.Discard(), uuid.NewString()
+	o.Namespace, o.Log = w.namespace, logr.Discard()
 	d, err := directory.New(o)
 	if err != nil {
 		tb.Fatal(err)

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
+
+	"github.com/google/uuid"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/names"
@@ -14,11 +17,10 @@ import (
 // person is what the cache keeps of a ScimUser.
 type person struct {
 	resource *server.Resource
-	modified string   // AnnotationLastModified, which the JSON shows
-	entitled bool     // status bears the userName too, so the claim on it is theirs
-	label    string   // how the person is shown as a member
-	asserted []string // spec.pools, sorted
-	indirect []string // other pools that the person is in, sorted
+	modified string // AnnotationLastModified, which the JSON shows
+	entitled bool   // status bears the userName too, so the claim on it is theirs
+	label    string // how the person is shown as a member
+	revision int64  // of the webhook's last write
 }
 
 // Prefixes of secondary keys.
@@ -27,8 +29,6 @@ const (
 	keyExternalID = "x:" // externalId as it is
 	keyEmail      = "e:" // folded e-mail address of any type
 	keyName       = "d:" // folded displayName
-	keyPool       = "p:" // name of a pool that the provider put the person in
-	keyOffered    = "o:" // folded groupName of a pool that waits for the provider's group
 )
 
 // listKey orders resources by creation and id.
@@ -45,21 +45,16 @@ func (d *Directory) personRecord(u *v1alpha1.ScimUser) (*record[*person], error)
 	p := &person{
 		modified: u.Annotations[AnnotationLastModified],
 		entitled: u.Status.UserName == u.Spec.UserName || names.Fold(u.Status.UserName) == names.Fold(u.Spec.UserName),
-		asserted: slices.Sorted(slices.Values(u.Spec.Pools)),
+		revision: u.Spec.Revision,
 	}
-	for _, m := range u.Status.Pools {
-		if m.Source != v1alpha1.PoolSourceAssigned && m.Source != v1alpha1.PoolSourceDefault {
-			p.indirect = append(p.indirect, m.Name)
-		}
-	}
-	slices.Sort(p.indirect)
 	p.label = u.Spec.DisplayName
 	if p.label == "" {
 		p.label = u.Spec.UserName
 	}
 	tag := userVersion(u)
 	key := listKey(u.CreationTimestamp.Unix(), u.Name)
-	r := &server.Resource{Type: schema.User(), ID: u.Name, Version: tag, Key: key, Links: d.groupsOf(p)}
+	r := &server.Resource{Type: schema.User(), ID: u.Name, Version: tag, Key: key}
+	r.Links, r.Unlinked = d.groupsOf(u.Name)
 	if have := d.people.get(u.Name); have != nil && have.value.resource.Version == tag && have.value.modified == p.modified {
 		r.JSON = have.value.resource.JSON
 	} else if r.JSON, err = encodeUser(u, tag); err != nil {
@@ -80,40 +75,40 @@ func personKeys(s *v1alpha1.ScimUserSpec) []string {
 	for _, e := range s.Emails {
 		keys = append(keys, keyEmail+names.Fold(e.Value))
 	}
-	for _, p := range s.Pools {
-		keys = append(keys, keyPool+p)
-	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
 }
 
-// groupsOf lists a person's groups (RFC 7643 §4.1.2): direct are those that the provider put them in, indirect are visible pools
-// that other rules put them in.
-func (d *Directory) groupsOf(p *person) iter.Seq[server.Link] {
-	if len(p.asserted)+len(p.indirect) == 0 {
-		return nil
-	}
-	return func(yield func(server.Link) bool) {
-		for _, id := range p.asserted {
-			if link, ok := d.groupLink(id, "direct"); ok && !yield(link) {
-				return
-			}
-		}
-		for _, id := range p.indirect {
-			if _, also := slices.BinarySearch(p.asserted, id); also {
-				continue
-			}
-			if link, ok := d.groupLink(id, "indirect"); ok && !yield(link) {
-				return
-			}
-		}
-	}
+// link shows the person as a member of a group.
+func (p *person) link(id string) server.Link {
+	return server.Link{ID: id, Display: p.label, Type: "User"}
 }
 
-func (d *Directory) groupLink(id, how string) (server.Link, bool) {
-	r := d.pools.get(id)
-	if r == nil || r.value.resource == nil {
-		return server.Link{}, false
+// groupsOf lists a person's groups (RFC 7643 §4.1.2), in the order of lists. none says that there are
+// none.
+func (d *Directory) groupsOf(id string) (links iter.Seq[server.Link], none func() bool) {
+	user, ok := userID(id)
+	if !ok {
+		return nil, nil
 	}
-	return server.Link{ID: id, Display: r.value.name, Type: how}, true
+	return func(yield func(server.Link) bool) {
+		for _, g := range d.groupsContaining(user) {
+			if !yield(server.Link{ID: g.id(), Display: g.value.name, Type: "direct"}) {
+				return
+			}
+		}
+	}, func() bool { return !d.members.knows(user) }
+}
+
+// groupsContaining are the groups that a user is in, as the cache has them, in the order of lists.
+func (d *Directory) groupsContaining(user uuid.UUID) []*record[*group] {
+	ids := d.members.groupsOf(user)
+	out := make([]*record[*group], 0, len(ids))
+	for _, id := range ids {
+		if r := d.groups.get(id); r != nil {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b *record[*group]) int { return strings.Compare(a.key, b.key) })
+	return out
 }

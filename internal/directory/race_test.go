@@ -1,36 +1,30 @@
 package directory_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
-
-func scimPatch(pools []string) ([]byte, error) {
-	return json.Marshal(map[string]any{"spec": map[string]any{"pools": pools}})
-}
 
 // oneNameEach checks that no two living people bear one name.
 func (w world) oneNameEach(t *testing.T) {
 	t.Helper()
 	bearer := map[string]string{}
 	for _, u := range list(t, w, &v1alpha1.ScimUserList{}).Items {
-		if u.DeletionTimestamp != nil {
+		if claims.Gone(&u) {
 			continue
 		}
 		folded := names.Fold(u.Spec.UserName)
@@ -152,17 +146,20 @@ func TestGroupChangesFromTwoReplicas(t *testing.T) {
 	}
 }
 
-// stored lists who is in a pool according to the API server.
-func (w world) stored(t *testing.T, pool string) []string {
+// stored lists who is in a group according to the API server.
+func (w world) stored(t *testing.T, group string) []string {
 	t.Helper()
-	var in []string
-	for _, u := range list(t, w, &v1alpha1.ScimUserList{}).Items {
-		if slices.Contains(u.Spec.Pools, pool) {
-			in = append(in, u.Name)
-		}
+	return groupslice.Members(w.slicesOf(t, group))
+}
+
+func (w world) slicesOf(t *testing.T, group string) []v1alpha1.ScimGroupSlice {
+	t.Helper()
+	var all v1alpha1.ScimGroupSliceList
+	err := w.Client.List(t.Context(), &all, client.InNamespace(w.namespace), client.MatchingLabels{v1alpha1.LabelGroup: group})
+	if err != nil {
+		t.Fatal(err)
 	}
-	slices.Sort(in)
-	return in
+	return all.Items
 }
 
 // TestChangesFollowEachOtherAcrossReplicas: what one replica answered, the next change on another replica builds on, though that one's cache may be
@@ -198,8 +195,9 @@ func TestChangesFollowEachOtherAcrossReplicas(t *testing.T) {
 	}
 }
 
-// TestReplacesAreSerialised: of several replaces of one membership from two replicas, one wins as a whole.
-func TestReplacesAreSerialised(t *testing.T) {
+// TestReplacesAreOrdered: of several replacements of one membership from two replicas, the one that
+// began last wins as a whole.
+func TestReplacesAreOrdered(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*directory.Directory{w.replica(t), w.replica(t)}
 	var sets [][]string
@@ -230,9 +228,6 @@ func TestReplacesAreSerialised(t *testing.T) {
 			t.Fatalf("the members must be one of the sets, not a mixture: %v", stored)
 		}
 	}
-	if p := w.pool(t, g.ID); p.Annotations["iam.lightrun.com/membership-lock"] != "" {
-		t.Error("a lock must be taken away")
-	}
 }
 
 // TestSeesOwnWrites: what this replica answered is in its lists at once.
@@ -257,29 +252,6 @@ func TestSeesOwnWrites(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-// TestForgottenLock: the lock that a dead replica left behind is taken over after a while.
-func TestForgottenLock(t *testing.T) {
-	w := newWorld(t)
-	var seconds atomic.Int64
-	d := w.replicaAt(t, func() time.Time { return time.Unix(2_000_000_000+seconds.Add(3), 0) }) // each look at the clock is 3 seconds later
-	ada := createUser(t, d, "ada")
-	g, err := createGroup(t, d, "Payments", ada)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := w.pool(t, g.ID)
-	metav1.SetMetaDataAnnotation(&p.ObjectMeta, "iam.lightrun.com/membership-lock", "dead-replica/request/1")
-	if err := w.Client.Update(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
-	if err := change(d, t, g.ID, patch.MemberChange{Op: patch.RemoveAll}); err != nil {
-		t.Fatal(err)
-	}
-	if stored := w.stored(t, g.ID); len(stored) != 0 {
-		t.Errorf("members are %v", stored)
-	}
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

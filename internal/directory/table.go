@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"context"
 	"math"
 	"slices"
 	"strings"
@@ -15,14 +14,16 @@ import (
 // events. Resource versions of one kind are comparable, so the newer one wins whichever way it comes; a removal leaves a
 // tombstone until the watch has passed it. Readers get pointers to records, which never change, and hold no lock while they use them.
 type table[T any] struct {
-	mu      sync.RWMutex
-	byID    map[string]*entry[T]
-	order   []*entry[T]            // all, by key
-	index   map[string][]*entry[T] // by secondary key, each by key
-	gone    map[string]uint64      // tombstones: events up to this version are old news
-	seen    uint64                 // how far the watch has come
-	waiters map[chan struct{}]uint64
-	lag     lag
+	mu    sync.RWMutex
+	byID  map[string]*entry[T]
+	order []*entry[T]            // all, by key
+	index map[string][]*entry[T] // by secondary key, each by key
+	gone  map[string]uint64      // tombstones: events up to this version are old news
+	seen  uint64                 // how far the watch has come
+	lag   lag
+	// stored, if set, is called with the lock held whenever a record is about to take the place of
+	// another; either may be nil.
+	stored func(old, now *record[T])
 }
 
 // record is what is kept of one object at one resource version.
@@ -51,7 +52,7 @@ const untilDeleted = math.MaxUint64
 func newTable[T any]() *table[T] {
 	return &table[T]{
 		byID: map[string]*entry[T]{}, index: map[string][]*entry[T]{},
-		gone: map[string]uint64{}, waiters: map[chan struct{}]uint64{},
+		gone: map[string]uint64{},
 	}
 }
 
@@ -134,13 +135,13 @@ func (t *table[T]) put(r *record[T]) {
 		}
 		if e.key == r.key {
 			t.rekey(e, old.keys, r.keys)
-			e.record.Store(r)
+			t.store(e, r)
 			return
 		}
 		t.drop(id, r.version) // the same id created anew: restored from a backup
 	}
 	e = &entry[T]{key: r.key}
-	e.record.Store(r)
+	t.store(e, r)
 	t.byID[id] = e
 	t.order = inserted(t.order, e)
 	t.rekey(e, nil, r.keys)
@@ -159,7 +160,15 @@ func (t *table[T]) drop(id string, version uint64) {
 	delete(t.byID, id)
 	t.order = without(t.order, e)
 	t.rekey(e, old.keys, nil)
-	e.record.Store(nil)
+	t.store(e, nil)
+}
+
+// store replaces an entry's record. The lock is held.
+func (t *table[T]) store(e *entry[T], r *record[T]) {
+	if t.stored != nil {
+		t.stored(e.record.Load(), r)
+	}
+	e.record.Store(r)
 }
 
 // rekey moves an entry from its old secondary keys to its new ones, both sorted.
@@ -202,44 +211,17 @@ func without[T any](list []*entry[T], e *entry[T]) []*entry[T] {
 	return slices.Delete(list, i, i+1)
 }
 
-// advance notes how far the watch has come and wakes those who wait for it. The lock is held.
+// advance notes how far the watch has come. The lock is held.
 func (t *table[T]) advance(version uint64) {
 	t.lag.came(version)
 	if version <= t.seen {
 		return
 	}
 	t.seen = version
-	for ch, want := range t.waiters {
-		if want <= version {
-			close(ch)
-			delete(t.waiters, ch)
-		}
-	}
 	for id, v := range t.gone {
 		if v <= version {
 			delete(t.gone, id)
 		}
-	}
-}
-
-// reached waits until the watch has come to version, or ctx ends. version must be that of an object of this kind, so that its event is sure to come.
-func (t *table[T]) reached(ctx context.Context, version uint64) error {
-	t.mu.Lock()
-	if version <= t.seen {
-		t.mu.Unlock()
-		return nil
-	}
-	ch := make(chan struct{})
-	t.waiters[ch] = version
-	t.mu.Unlock()
-	select {
-	case <-ch:
-		return nil
-	case <-ctx.Done():
-		t.mu.Lock()
-		delete(t.waiters, ch)
-		t.mu.Unlock()
-		return ctx.Err()
 	}
 }
 

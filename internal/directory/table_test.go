@@ -1,13 +1,10 @@
 package directory
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"pgregory.net/rapid"
 )
@@ -132,33 +129,4 @@ func mapKeys(m map[string]*record[string]) func(func(string) bool) {
 			}
 		}
 	}
-}
-
-func TestReached(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		table := newTable[string]()
-		table.watched(rec("a", 5))
-		if err := table.reached(t.Context(), 5); err != nil {
-			t.Error(err)
-		}
-		done := make(chan error, 1)
-		go func() { done <- table.reached(t.Context(), 8) }()
-		synctest.Wait()
-		table.wrote(rec("bb", 9)) // an own write says nothing about the watch
-		synctest.Wait()
-		select {
-		case <-done:
-			t.Error("the watch has not come so far")
-		default:
-		}
-		table.watched(rec("bb", 9))
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := table.reached(ctx, 99); !errors.Is(err, context.Canceled) || len(table.waiters) != 0 {
-			t.Errorf("who gives up must be forgotten: %v", err)
-		}
-	})
 }

@@ -1,12 +1,16 @@
 package directory
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/server"
@@ -53,9 +57,18 @@ func (u users) live(ctx context.Context, id string) (*v1alpha1.ScimUser, error) 
 		return nil, err
 	}
 	if !found {
-		return nil, errNoUser(id)
+		return nil, cmp.Or(u.gone(ctx, u.ofPeople, u.people.get(id) != nil, &have), errNoUser(id))
 	}
 	return &have, nil
+}
+
+// gone is asked about an object that does not exist: an error if it is the whole kind that is gone. An
+// object that the cache knows and that has no tombstone may have been removed with its kind.
+func (d *Directory) gone(ctx context.Context, from *source, known bool, read client.Object) error {
+	if !known || read.GetUID() != "" {
+		return nil
+	}
+	return from.confirm(ctx)
 }
 
 // resource notes what the API server answered in the cache and shows it.
@@ -74,10 +87,8 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	if err != nil {
 		return nil, err
 	}
-	user := &v1alpha1.ScimUser{
-		ObjectMeta: u.fresh(ctx, v1alpha1.FinalizerUser),
-		Spec:       spec,
-	}
+	spec.Revision = u.next(0)
+	user := &v1alpha1.ScimUser{ObjectMeta: u.fresh(ctx, spec.Revision), Spec: spec}
 	if err := bounded(user); err != nil {
 		return nil, err
 	}
@@ -87,11 +98,15 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	begun := u.now()
 	if err := u.create(ctx, user); err != nil {
 		if !apierrors.IsInvalid(err) {
-			u.takeBack(ctx, user) // it may be there, though the answer was lost
+			u.erase(ctx, user)
 		}
 		return nil, refused(err)
 	}
-	err = u.named(ctx, user, begun, func() error { return u.claimName(ctx, user, spec.UserName) })
+	err = u.nameBy(ctx, user, begun, func() error { return u.claimName(ctx, user, spec.UserName) })
+	var refusal *scim.Error
+	if err != nil && !errors.As(err, &refusal) {
+		u.takeBack(ctx, user)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -212,19 +227,20 @@ func (u users) claimName(ctx context.Context, have *v1alpha1.ScimUser, name stri
 
 // write patches what changed, on top of the version that was read.
 func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, spec map[string]any) (*server.Resource, error) {
-	err := u.patch(ctx, have, map[string]any{"metadata": u.stamped(ctx, have), "spec": spec})
+	err := u.patch(ctx, have, u.stamped(ctx, have, have.Spec.Revision, spec))
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, errNoUser(have.Name)
 	case err != nil:
 		return nil, refused(err)
-	case have.DeletionTimestamp != nil:
+	case claims.Gone(have):
 		return nil, errNoUser(have.Name)
 	}
 	return u.resource(have)
 }
 
-// Delete implements server.Users. The finalizer keeps the object until its account is released; for SCIM it is gone at once.
+// Delete implements server.Users. A tombstone keeps the object until its account is deprovisioned; for
+// SCIM the user is gone at once.
 func (u users) Delete(ctx context.Context, id string, ifVersion server.Precondition) error {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
@@ -246,13 +262,9 @@ func (u users) deleteOnce(ctx context.Context, id string, ifVersion server.Preco
 	if err := holds(ifVersion, userVersion(have)); err != nil {
 		return err
 	}
-	err = u.remove(ctx, have)
-	switch {
-	case apierrors.IsNotFound(err):
+	err = u.bury(ctx, have)
+	if apierrors.IsNotFound(err) {
 		return errNoUser(id)
-	case err != nil:
-		return err
 	}
-	u.people.removed(id, untilDeleted)
-	return nil
+	return err
 }

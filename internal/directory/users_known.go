@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/server"
@@ -36,13 +37,13 @@ func (u users) updateKnown(ctx context.Context, id string, ifVersion server.Prec
 	if err != nil || difference == nil {
 		return nil, err
 	}
-	err = u.patch(ctx, have, map[string]any{"metadata": u.stamped(ctx, have), "spec": difference})
+	err = u.patch(ctx, have, u.stamped(ctx, have, known.value.revision, difference))
 	switch {
 	case apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err):
 		return nil, nil
 	case err != nil:
 		return nil, refused(err)
-	case have.DeletionTimestamp != nil:
+	case claims.Gone(have):
 		return nil, nil
 	}
 	return u.resource(have)
@@ -58,10 +59,9 @@ func specs(p *person, change func(scim.Object) (scim.Object, error)) (before, af
 	if err != nil {
 		return before, after, err
 	}
-	pools := &v1alpha1.ScimUserSpec{Pools: p.asserted}
-	if before, err = userFrom(shown, pools); err != nil {
+	if before, err = userFrom(shown, &v1alpha1.ScimUserSpec{}); err != nil {
 		return before, after, err
 	}
-	after, err = userFrom(changed, pools)
+	after, err = userFrom(changed, &v1alpha1.ScimUserSpec{})
 	return before, after, err
 }

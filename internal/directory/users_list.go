@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/server"
@@ -97,7 +96,11 @@ func (u users) byName(ctx context.Context, name string) ([]*record[*person], err
 		if err != nil {
 			return nil, err
 		}
-		have, ok = &live, found && !claims.MadeByWebhook(&live)
+		if ok, err = u.unnamed(ctx, u.ofPeople, found, &live); err != nil {
+			return nil, err
+		}
+		ok = ok && names.Fold(live.Spec.UserName) == names.Fold(name)
+		have = &live
 	}
 	if !ok {
 		return nil, nil

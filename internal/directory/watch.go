@@ -4,22 +4,26 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 )
 
 // mapper knows where the kinds stand, so that no discovery is needed at start.
 func mapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	for kind, resource := range map[string]string{
-		"ScimUser": "scimusers", "AgentPool": "agentpools", "IdentityConfiguration": "identityconfigurations", "NameClaim": "nameclaims",
+		"ScimUser": "scimusers", "ScimGroup": "scimgroups", "ScimGroupSlice": "scimgroupslices",
+		"AgentPool": "agentpools", "IdentityConfiguration": "identityconfigurations", "NameClaim": "nameclaims",
 	} {
 		m.AddSpecific(v1alpha1.GroupVersion.WithKind(kind), v1alpha1.GroupVersion.WithResource(resource),
 			v1alpha1.GroupVersion.WithResource(resource), meta.RESTScopeNamespace)
@@ -104,8 +108,13 @@ func (f *feed[O, K]) Bookmark(rv string) error {
 	return err
 }
 
-// follow lists and watches one kind until ctx ends.
-func follow[O client.Object, K any](ctx context.Context, d *Directory, example O, list func() client.ObjectList, f *feed[O, K]) {
+// backoff of a list or watch that fails.
+func backoff() *wait.Backoff {
+	return &wait.Backoff{Duration: 300 * time.Millisecond, Cap: 10 * time.Second, Steps: 40, Factor: 2, Jitter: 1}
+}
+
+// follow lists and watches one kind until ctx ends. from, if not nil, may ask for a new list.
+func follow[O client.Object, K any](ctx context.Context, d *Directory, from *source, example O, list func() client.ObjectList, f *feed[O, K]) {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			l := list()
@@ -116,8 +125,13 @@ func follow[O client.Object, K any](ctx context.Context, d *Directory, example O
 			return d.client.Watch(ctx, list(), client.InNamespace(d.namespace), &client.ListOptions{Raw: &o})
 		},
 	}
-	r := cache.NewReflectorWithOptions(lw, example, f, cache.ReflectorOptions{Name: "directory", Logger: &d.log})
-	r.RunWithContext(ctx)
+	for ctx.Err() == nil {
+		run, cancel := context.WithCancel(ctx)
+		from.starts(cancel)
+		r := cache.NewReflectorWithOptions(lw, example, f, cache.ReflectorOptions{Name: "directory", Logger: &d.log, Backoff: backoff()})
+		r.RunWithContext(run)
+		cancel()
+	}
 }
 
 // noted is what is kept of an object that a watch brought: its record, or none when it is being deleted.
@@ -127,13 +141,15 @@ type noted[T any] struct {
 	record  *record[T]
 }
 
-// watchTable feeds a table. recordOf may be asked about one object often, so it reuses what a status write left as it was.
-func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *table[T], synced func(), example O, list func() client.ObjectList, recordOf func(O) (*record[T], error)) {
-	follow(ctx, d, example, list, &feed[O, noted[T]]{
-		synced: synced,
+// watchTable feeds a table. recordOf may be asked about one object often, so it reuses what a status
+// write left as it was. An object with a tombstone is gone; one that is removed without is gone once
+// from says so.
+func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *table[T], from *source, example O, list func() client.ObjectList, recordOf func(O) (*record[T], error)) {
+	follow(ctx, d, from, example, list, &feed[O, noted[T]]{
+		synced: from.listed,
 		reduce: func(o O) (n noted[T], err error) {
 			n.id = o.GetName()
-			if n.version, err = version(o.GetResourceVersion()); err == nil && o.GetDeletionTimestamp() == nil {
+			if n.version, err = version(o.GetResourceVersion()); err == nil && !claims.Gone(o) {
 				n.record, err = recordOf(o)
 			}
 			return n, err
@@ -153,10 +169,15 @@ func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *ta
 		},
 		remove: func(o O) error {
 			v, err := version(o.GetResourceVersion())
-			if err == nil {
-				t.watchedGone(o.GetName(), v, true)
+			if err != nil {
+				return err
 			}
-			return err
+			if t.get(o.GetName()) != nil && !claims.Gone(o) {
+				from.hold(func() { t.watchedGone(o.GetName(), v, true) })
+				return nil
+			}
+			t.watchedGone(o.GetName(), v, true)
+			return nil
 		},
 		list: func(all []noted[T], rv string) error {
 			v, err := version(rv)
@@ -176,19 +197,30 @@ func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *ta
 }
 
 func (d *Directory) watchPeople(ctx context.Context) {
-	watchTable(ctx, d, d.people, func() { d.synced[0].Store(true) }, &v1alpha1.ScimUser{},
+	watchTable(ctx, d, d.people, d.ofPeople, &v1alpha1.ScimUser{},
 		func() client.ObjectList { return &v1alpha1.ScimUserList{} }, d.personRecord)
 }
 
+func (d *Directory) watchGroups(ctx context.Context) {
+	watchTable(ctx, d, d.groups, d.ofGroups, &v1alpha1.ScimGroup{},
+		func() client.ObjectList { return &v1alpha1.ScimGroupList{} }, d.groupRecord)
+}
+
+func (d *Directory) watchSlices(ctx context.Context) {
+	watchTable(ctx, d, d.slices, d.ofSlices, &v1alpha1.ScimGroupSlice{},
+		func() client.ObjectList { return &v1alpha1.ScimGroupSliceList{} }, d.sliceRecord)
+}
+
+// watchPools follows what pools say of groups.
 func (d *Directory) watchPools(ctx context.Context) {
-	watchTable(ctx, d, d.pools, func() { d.synced[1].Store(true) }, &v1alpha1.AgentPool{},
+	watchTable(ctx, d, d.pools, d.ofPools, &v1alpha1.AgentPool{},
 		func() client.ObjectList { return &v1alpha1.AgentPoolList{} }, d.poolRecord)
 }
 
 // watchConfiguration follows the one IdentityConfiguration.
 func (d *Directory) watchConfiguration(ctx context.Context) {
 	f := &feed[*v1alpha1.IdentityConfiguration, *v1alpha1.IdentityConfiguration]{
-		synced: func() { d.synced[2].Store(true) },
+		synced: func() { d.configKnown.Store(true) },
 		reduce: func(c *v1alpha1.IdentityConfiguration) (*v1alpha1.IdentityConfiguration, error) { return c, nil },
 		put: func(c *v1alpha1.IdentityConfiguration) error {
 			if c.Name == v1alpha1.DefaultName {
@@ -212,5 +244,5 @@ func (d *Directory) watchConfiguration(ctx context.Context) {
 		}
 		return nil
 	}
-	follow(ctx, d, &v1alpha1.IdentityConfiguration{}, func() client.ObjectList { return &v1alpha1.IdentityConfigurationList{} }, f)
+	follow(ctx, d, nil, &v1alpha1.IdentityConfiguration{}, func() client.ObjectList { return &v1alpha1.IdentityConfigurationList{} }, f)
 }

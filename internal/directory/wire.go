@@ -11,7 +11,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// This file is the one place that knows how a ScimUser or an AgentPool looks as a SCIM resource and back. The objects bear SCIM's own
+// This file is the one place that knows how a ScimUser or a ScimGroup looks as a SCIM resource and back. The objects bear SCIM's own
 // attribute names, so that the structs below are the objects' types in another arrangement: the enterprise attributes, flat in the
 // object, stand under their URN (RFC 7643 §3.3).
 
@@ -119,10 +119,10 @@ func wireOf(s *v1alpha1.ScimUserSpec) userWire {
 	return w
 }
 
-// spec is wireOf backwards. What the provider doesn't write, suspend and pools, is taken from have.
+// spec is wireOf backwards. What the provider does not write is taken from have.
 func (w *userWire) spec(have *v1alpha1.ScimUserSpec) v1alpha1.ScimUserSpec {
 	s := v1alpha1.ScimUserSpec{
-		Suspend: have.Suspend, Pools: have.Pools,
+		Suspend: have.Suspend, Deleted: have.Deleted, Revision: have.Revision,
 		ExternalID: w.ExternalID, UserName: w.UserName, Active: w.Active, Name: w.Name, DisplayName: w.DisplayName,
 		NickName: w.NickName, ProfileURL: w.ProfileURL, Title: w.Title, UserType: w.UserType,
 		PreferredLanguage: w.PreferredLanguage, Locale: w.Locale, Timezone: w.Timezone,
@@ -144,16 +144,12 @@ func encodeUser(u *v1alpha1.ScimUser, version string) ([]byte, error) {
 	return encoded(w)
 }
 
-// encodeGroup is the JSON of a pool as a Group, without members.
-func encodeGroup(p *v1alpha1.AgentPool, name string) ([]byte, error) {
-	w := groupWire{
-		Schemas: []string{scim.SchemaGroup}, ID: p.Name, DisplayName: name,
-		Meta: metaOf(&p.ObjectMeta, "Group", "/Groups/", ""),
-	}
-	if p.Spec.IDP != nil {
-		w.ExternalID = p.Spec.IDP.ExternalID
-	}
-	return encoded(w)
+// encodeGroup is the JSON of a group without its members.
+func encodeGroup(g *v1alpha1.ScimGroup) ([]byte, error) {
+	return encoded(groupWire{
+		Schemas: []string{scim.SchemaGroup}, ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID,
+		Meta: metaOf(&g.ObjectMeta, "Group", "/Groups/", ""),
+	})
 }
 
 // userFrom reads a canonical User into a spec.
@@ -165,13 +161,15 @@ func userFrom(o scim.Object, have *v1alpha1.ScimUserSpec) (v1alpha1.ScimUserSpec
 	return w.spec(have), nil
 }
 
-// groupFrom reads a canonical Group into what the provider says of a pool.
-func groupFrom(o scim.Object) (v1alpha1.IDPGroup, error) {
+// groupFrom reads a canonical Group into a spec. What the provider does not write is taken from have.
+func groupFrom(o scim.Object, have *v1alpha1.ScimGroupSpec) (v1alpha1.ScimGroupSpec, error) {
 	var w groupWire
 	if err := through(o, &w); err != nil {
-		return v1alpha1.IDPGroup{}, err
+		return v1alpha1.ScimGroupSpec{}, err
 	}
-	return v1alpha1.IDPGroup{DisplayName: w.DisplayName, ExternalID: w.ExternalID}, nil
+	s := *have
+	s.DisplayName, s.ExternalID = w.DisplayName, w.ExternalID
+	return s, nil
 }
 
 // through moves an object into a struct by way of JSON.

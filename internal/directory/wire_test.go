@@ -133,7 +133,7 @@ func TestMergePatch(t *testing.T) {
 		old, now spec
 		want     string
 	}{
-		"Equal":      {spec{UserName: "a", Pools: []string{"p"}}, spec{UserName: "a", Pools: []string{"p"}}, "null"},
+		"Equal":      {spec{UserName: "a", Emails: []v1alpha1.MultiValue{{Value: "a"}}}, spec{UserName: "a", Emails: []v1alpha1.MultiValue{{Value: "a"}}}, "null"},
 		"Changed":    {spec{UserName: "a", Title: "x"}, spec{UserName: "a", Title: "y"}, `{"title":"y"}`},
 		"Cleared":    {spec{UserName: "a", Title: "x"}, spec{UserName: "a"}, `{"title":null}`},
 		"Boolean":    {spec{UserName: "a"}, spec{UserName: "a", Active: &yes}, `{"active":true}`},

@@ -35,7 +35,8 @@ type fakeAPI struct {
 	// before is called before a request takes effect, after once it has; an error ends the request
 	// there, as if the connection broke.
 	before, after func(ctx context.Context, verb, name string) error
-	most          int // members of a slice
+	most          int    // members of a slice
+	refuse        string // a member that no slice may have
 
 	mu      sync.Mutex
 	version int
@@ -161,8 +162,11 @@ func (f *fakeAPI) Patch(ctx context.Context, o client.Object, p client.Patch, _ 
 		if err != nil {
 			return err
 		}
-		if patched.GetResourceVersion() != have.GetResourceVersion() || patched.GetUID() != have.GetUID() {
-			return apierrors.NewConflict(resource(o), o.GetName(), fmt.Errorf("precondition failed"))
+		switch {
+		case patched.GetResourceVersion() != have.GetResourceVersion():
+			return apierrors.NewConflict(resource(o), o.GetName(), fmt.Errorf("it was changed"))
+		case patched.GetUID() != have.GetUID():
+			return invalid(o, "metadata.uid", "field is immutable")
 		}
 		if err := f.validate(patched, have); err != nil {
 			return err
@@ -217,7 +221,7 @@ func (f *fakeAPI) DeleteAllOf(ctx context.Context, o client.Object, options ...c
 func (f *fakeAPI) put(o client.Object) {
 	if have, ok := f.objects[key(o)]; ok {
 		a, _ := json.Marshal(have) //nolint:errchkjson // our own types
-		b, _ := json.Marshal(o)    //nolint:errchkjson
+		b, _ := json.Marshal(o)    //nolint:errchkjson // too
 		if bytes.Equal(a, b) {
 			return
 		}
@@ -250,6 +254,8 @@ func (f *fakeAPI) validate(o, before client.Object) error {
 		}
 	}
 	switch {
+	case spec.Members[f.refuse]:
+		problem = "this member is refused"
 	case len(spec.Members) > f.most:
 		problem = "too many members"
 	case spec.Bits < 0 || spec.Bits > v1alpha1.SliceMaxBits || spec.Epoch < 0 || spec.Round < 0 || spec.Revision < 0:
@@ -258,18 +264,22 @@ func (f *fakeAPI) validate(o, before client.Object) error {
 	if problem == "" {
 		return nil
 	}
-	return apierrors.NewInvalid(v1alpha1.GroupVersion.WithKind("ScimGroupSlice").GroupKind(), o.GetName(),
-		field.ErrorList{field.Invalid(field.NewPath("spec"), "spec", problem)})
+	return invalid(o, "spec", problem)
+}
+
+func invalid(o client.Object, path, problem string) error {
+	kind := v1alpha1.GroupVersion.WithKind("ScimGroupSlice").GroupKind()
+	return apierrors.NewInvalid(kind, o.GetName(), field.ErrorList{field.Invalid(field.NewPath(path), "", problem)})
 }
 
 const groupID = "0c5a3a8e-6a4f-4f4e-9c1c-0a5f1a5b9f00"
 
-// slices are the slices of the group.
+// slices are the slices of the group, to be read only.
 func (f *fakeAPI) slices() []v1alpha1.ScimGroupSlice {
 	var out []v1alpha1.ScimGroupSlice
 	for _, k := range slices.Sorted(maps.Keys(f.objects)) {
 		if s, ok := f.objects[k].(*v1alpha1.ScimGroupSlice); ok && s.Labels[v1alpha1.LabelGroup] == groupID {
-			out = append(out, *s.DeepCopy())
+			out = append(out, *s)
 		}
 	}
 	return out
@@ -280,6 +290,11 @@ func (f *fakeAPI) slices() []v1alpha1.ScimGroupSlice {
 // with a higher prefix and to newer rounds.
 func (f *fakeAPI) invariant() error {
 	all := f.slices()
+	for _, user := range people {
+		if Lookup(all, user) == nil {
+			return fmt.Errorf("%s is covered by no slice: %s", user, describe(all))
+		}
+	}
 	at := 0
 	for _, s := range InForce(all) {
 		prefix, _ := Prefix(s.Name)
@@ -288,7 +303,7 @@ func (f *fakeAPI) invariant() error {
 		}
 		at += width(s.Spec.Bits)
 		for user := range s.Spec.Members {
-			if Lookup(all, user).Name != s.Name {
+			if in := Lookup(all, user); in == nil || in.Name != s.Name {
 				return fmt.Errorf("%s is in %s, which does not cover it: %s", user, s.Name, describe(all))
 			}
 		}
@@ -319,6 +334,9 @@ func describe(all []v1alpha1.ScimGroupSlice) string {
 	}
 	return out
 }
+
+// drop deletes a slice.
+func (f *fakeAPI) drop(prefix uint16) { delete(f.objects, "scimgroupslices/"+Name(groupID, prefix)) }
 
 // withGroup creates the group, once its slices exist.
 func withGroup(tb testing.TB, c client.Client, s *Store, members ...string) {

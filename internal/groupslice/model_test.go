@@ -228,19 +228,24 @@ func (r *run) play(ctx context.Context, seed uint64, writers, operations int) {
 	for idle := 0; idle < 3; {
 		synctest.Wait()
 		if r.sched.random.IntN(4) == 0 {
-			time.Sleep(time.Duration(r.sched.random.IntN(5)) * time.Millisecond) // those who pause may overtake
+			advance(time.Duration(r.sched.random.IntN(5)) * time.Millisecond) // those who pause may overtake
 			synctest.Wait()
 		}
 		if r.sched.next() {
 			continue
 		}
-		time.Sleep(time.Second)
+		advance(time.Second)
 		select {
 		case <-done:
 			idle++
 		default:
 		}
 	}
+}
+
+// advance moves the clock of a synctest bubble.
+func advance(d time.Duration) {
+	<-time.After(d)
 }
 
 // check looks for what is wrong with a run.
@@ -292,7 +297,7 @@ func (r *run) check(ctx context.Context) error {
 }
 
 // schedule plays one seed.
-func schedule(t *testing.T, seed uint64, writers, operations int, faults bool) (err error, writes int) {
+func schedule(t *testing.T, seed uint64, writers, operations int, faults bool) (writes int, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRun(seed, faults)
 		r.initial = r.some(r.random, len(people))
@@ -304,7 +309,7 @@ func schedule(t *testing.T, seed uint64, writers, operations int, faults bool) (
 		r.play(t.Context(), seed, writers, operations)
 		err, writes = r.check(t.Context()), r.api.writes
 	})
-	return err, writes
+	return writes, err
 }
 
 func TestModel(t *testing.T) {
@@ -314,15 +319,16 @@ func TestModel(t *testing.T) {
 		faults              bool
 		seeds               int
 	}{
-		"Two":    {reason: "two writers, every order", writers: 2, operations: 2, seeds: 600},
-		"Four":   {reason: "four writers on three replicas", writers: 4, operations: 4, seeds: 400},
-		"Faults": {reason: "connections break before and after requests", writers: 4, operations: 4, faults: true, seeds: 600},
+		"Two":    {reason: "two writers, every order", writers: 2, operations: 2, seeds: 300},
+		"Four":   {reason: "four writers on three replicas", writers: 4, operations: 4, seeds: 200},
+		"Faults": {reason: "connections break before and after requests", writers: 4, operations: 4, faults: true, seeds: 300},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			writes := 0
 			for seed := range uint64(tc.seeds * *seeds) {
-				err, n := schedule(t, seed, tc.writers, tc.operations, tc.faults)
+				n, err := schedule(t, seed, tc.writers, tc.operations, tc.faults)
 				if err != nil {
 					t.Fatalf("seed %d: %v\n%s", seed, err, tc.reason)
 				}

@@ -93,7 +93,7 @@ func NewStore(c client.Client, namespace string, o Options) *Store {
 	return &Store{
 		client: c, namespace: namespace, options: o,
 		limits: limits{v1alpha1.SliceTarget, v1alpha1.SliceMax},
-		jitter: func(longest time.Duration) time.Duration { return rand.N(longest) },
+		jitter: rand.N[time.Duration],
 		lanes:  map[string]*lane{}, slots: make(chan struct{}, lanesMax),
 	}
 }

@@ -77,7 +77,7 @@ func (c *checker) part(name string, m porcupine.Model, events []Event) {
 // cached says whether a replica answers the request from its cache.
 func cached(request any) bool {
 	switch request.(type) {
-	case Search, members:
+	case Search, groupsOf:
 		return true
 	}
 	return false

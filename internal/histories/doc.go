@@ -11,9 +11,10 @@
 //   - for each name, who bears it: one user, or one group, at most, and whoever was answered with success;
 //   - for each group and person, whether they are a member.
 //
-// GET of a user or group by id and a filter for userName or displayName must fit in as of the moment they were made. Searches by externalId and the
-// members of a group are read from a replica's cache: they may be as old as that replica's own last write, and no older. Which groups there are to show with a
-// person, a replica learns from its cache too: a new group may be missing there, and one that was deleted be shown, until the replica has spoken of the group itself.
+// GET of a user or group by id, the members of a group and a filter for userName or displayName must fit
+// in as of the moment they were made. Searches by externalId and the groups of a user are read from a
+// replica's cache: they may be as old as that replica's own last write, and no older. A group that was
+// deleted may be shown there with its people for as long as a cache does.
 //
 // The stories in internal/e2e record histories from real processes that are killed meanwhile.
 package histories

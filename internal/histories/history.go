@@ -92,7 +92,7 @@ type CreateGroup struct {
 	Members []string // tags
 }
 
-// GetGroup is GET /Groups/{id}. The group is as it is at that moment; its members a replica reads from its cache.
+// GetGroup is GET /Groups/{id}: the group and its members as they are at that moment.
 type GetGroup struct{ Tag string }
 
 // FindGroup is GET /Groups?filter=displayName eq Name.

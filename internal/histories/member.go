@@ -3,11 +3,16 @@ package histories
 import (
 	"maps"
 	"slices"
-	"time"
+
+	"github.com/anishathalye/porcupine"
 )
 
-// members is what GET /Groups/{id} says of the members, apart from the group itself.
+// members is what GET /Groups/{id} says of the members, apart from the group itself: as of that moment.
 type members struct{ group string }
+
+// groupsOf is what an answer that shows a user says of the user's groups, which a replica reads from its
+// cache.
+type groupsOf struct{ tag string }
 
 // members checks each person in each group by itself.
 func (c *checker) members() {
@@ -24,9 +29,8 @@ func (c *checker) members() {
 		}
 	}
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
-		known := knownSince(c.events, group)
 		for _, tag := range slices.Sorted(maps.Keys(people)) {
-			c.part("member "+tag+" of "+group, model(memberState{}, stepMember(group, tag)), c.member(group, tag, known))
+			c.part("member "+tag+" of "+group, c.memberModel(group, tag), c.member(group, tag))
 		}
 	}
 }
@@ -37,32 +41,14 @@ func note(set map[string]bool, tags []string) {
 	}
 }
 
-// knownSince says since when each process is sure to know of the group: from its first answer about it.
-func knownSince(events []Event, group string) map[string]time.Duration {
-	since := map[string]time.Duration{}
-	for _, e := range events {
-		about := e.Answer.Group != nil && e.Answer.Group.Tag == group
-		if r, ok := e.Request.(Change); ok {
-			about = r.Group == group
-		}
-		if !about || e.Answer.Outcome != Done || e.Server == "" {
-			continue
-		}
-		if have, ok := since[e.Server]; !ok || e.Return < have {
-			since[e.Server] = e.Return
-		}
-	}
-	return since
-}
-
 // member lists what says anything of one person in one group.
-func (c *checker) member(group, tag string, known map[string]time.Duration) []Event {
+func (c *checker) member(group, tag string) []Event {
 	var out []Event
 	for _, e := range c.events {
 		concerns := false
 		switch r := e.Request.(type) {
 		case CreateGroup:
-			concerns = r.Group.Tag == group && slices.Contains(r.Members, tag)
+			concerns = r.Group.Tag == group && e.Answer.Outcome != Taken
 		case Change:
 			_, speaks := r.decides(tag, false)
 			concerns = r.Group == group && speaks
@@ -71,10 +57,10 @@ func (c *checker) member(group, tag string, known map[string]time.Duration) []Ev
 		case GetGroup:
 			e.Request = members{group}
 			concerns = r.Tag == group && e.Answer.Outcome == Done
-		case FindGroup, Search: // from a cache, like GetGroup; one of the two is enough
+		case FindGroup:
 		default:
-			e.Request = Get{tag}
-			concerns = e.Answer.Person != nil && e.Answer.Person.Tag == tag && tells(e, group, known)
+			e.Request = groupsOf{tag}
+			concerns = e.Answer.Person != nil && e.Answer.Person.Tag == tag
 		}
 		if concerns {
 			out = append(out, e)
@@ -83,38 +69,47 @@ func (c *checker) member(group, tag string, known map[string]time.Duration) []Ev
 	return out
 }
 
-// tells says whether an answer that shows a person says anything of them and the group. A process that does not know of the group yet can't
-// show it: which groups there are it learns from its cache.
-func tells(e Event, group string, known map[string]time.Duration) bool {
-	since, knows := known[e.Server]
-	return e.Answer.Person.in(group) || knows && since < e.Call
+// memberModel is one person in one group. A group whose POST is not part of the history was there before.
+func (c *checker) memberModel(group, tag string) porcupine.Model {
+	made := !slices.ContainsFunc(c.events, func(e Event) bool {
+		r, ok := e.Request.(CreateGroup)
+		return ok && r.Group.Tag == group
+	})
+	return model(memberState{made: made}, stepMember(group, tag))
 }
 
 // memberState is one person in one group.
 type memberState struct {
+	made bool
 	in   bool
-	gone bool // the group was deleted: a replica may show it for as long as its cache does
+	gone bool // the group was deleted: a replica may show it with people for as long as its cache does
 }
 
+// there says whether the group can be read and changed.
+func (s memberState) there() bool { return s.made && !s.gone }
+
 // stepMember says whether a person who is a member or not allows the answer a, and what becomes of it. The model is of one
-// person and one group.
+// person and one group. A group comes with all of its members and goes with them, answered or not.
 func stepMember(group, tag string) func(s memberState, request any, a Answer) (bool, memberState) {
 	return func(s memberState, request any, a Answer) (bool, memberState) {
 		effective := a.Outcome == Done || a.Outcome == Unanswered
 		switch r := request.(type) {
 		case CreateGroup:
-			s.in = s.in || effective
-			return true, s
-		case Change:
-			if now, _ := r.decides(tag, s.in); effective {
-				s.in = now
+			if !s.made && effective {
+				s.made, s.in = true, slices.Contains(r.Members, tag)
 			}
 			return true, s
-		case DeleteGroup: // one that was not answered may have taken out the people and left the group
-			return true, memberState{in: s.in && !effective, gone: s.gone || a.Outcome == Done}
+		case Change:
+			if now, _ := r.decides(tag, s.in); effective && s.there() {
+				s.in = now
+			}
+			return s.there() || a.Outcome != Done, s
+		case DeleteGroup:
+			s.gone = s.gone || effective
+			return true, s
 		case members:
-			return s.gone || s.in == slices.Contains(a.Members, tag), s
-		case Get:
+			return s.there() && s.in == slices.Contains(a.Members, tag), s
+		case groupsOf:
 			return s.gone || s.in == a.Person.in(group), s
 		}
 		return false, s

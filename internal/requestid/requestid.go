@@ -5,6 +5,7 @@ package requestid
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -71,5 +72,18 @@ func With(ctx context.Context, id string) context.Context {
 // From is the id that ctx carries; empty for none.
 func From(ctx context.Context) string {
 	id, _ := ctx.Value(key{}).(string)
+	return id
+}
+
+// Stamp is the id as an object has it: together with the revision that the request wrote.
+func Stamp(revision int64, id string) string { return strconv.FormatInt(revision, 10) + "/" + id }
+
+// Stamped is the id in a stamp if it was written with this revision. A later write that named no
+// request must not be put down to an earlier one.
+func Stamped(stamp string, revision int64) string {
+	at, id, ok := strings.Cut(stamp, "/")
+	if !ok || at != strconv.FormatInt(revision, 10) || !Usable(id) {
+		return ""
+	}
 	return id
 }

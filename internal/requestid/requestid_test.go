@@ -59,3 +59,11 @@ func TestContext(t *testing.T) {
 		t.Errorf("the id is %q", id)
 	}
 }
+
+func TestStamped(t *testing.T) {
+	for stamp, want := range map[string]string{Stamp(7, "a"): "a", Stamp(6, "a"): "", "a": "", "7/": "", "7/a b": "", "": ""} {
+		if have := Stamped(stamp, 7); have != want {
+			t.Errorf("the id in %q is %q, must be %q", stamp, have, want)
+		}
+	}
+}

@@ -55,7 +55,7 @@ func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mar
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
 	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), KeepMark: w.KeepMark}
 	if w.Adopt != nil {
-		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit, Members: w.Adopt.Members}
+		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Members: w.Adopt.Members, Inherit: w.Adopt.Inherit}
 	}
 	var wire openapi.Pool
 	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {

@@ -57,7 +57,7 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
-		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Inherit: b.Adopt.Inherit, Members: b.Adopt.Members}
+		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members, Inherit: b.Adopt.Inherit}
 	}
 	put, err := s.store.PutPool(ctx, actor(ctx), w)
 	if err != nil {

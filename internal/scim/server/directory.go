@@ -31,14 +31,15 @@ type Users interface {
 
 // Groups is the groups that a server serves. Members are never passed as part of a group's attributes.
 type Groups interface {
-	Get(ctx context.Context, id string) (*Resource, error)
+	// Get reads one group as of now, or 404. Without members they are not read.
+	Get(ctx context.Context, id string, members bool) (*Resource, error)
 	List(ctx context.Context, q Query) (Page, error)
 	// Create stores a new group with these members, or 409 uniqueness, or 400 invalidValue when a member is unknown.
 	Create(ctx context.Context, group scim.Object, members []string) (*Resource, error)
 	// Update changes a group's attributes and members. Everything is validated first: an error that is a *scim.Error with a
 	// 4xx status means that nothing was written. Any other means that the change may be done in part, and that repeating it completes it.
 	Update(ctx context.Context, id string, change func(scim.Object) (scim.Object, []patch.MemberChange, error)) (*Resource, error)
-	// Delete removes a group and takes its members out of it.
+	// Delete removes a group: 404 from then on, the name free at once.
 	Delete(ctx context.Context, id string) error
 }
 
@@ -86,6 +87,13 @@ type Resource struct {
 	JSON []byte
 	// Links is what follows from other resources: a User's groups, a Group's members. nil for none.
 	Links iter.Seq[Link]
+	// Unlinked, if set, says at little cost that Links has none now.
+	Unlinked func() bool
+}
+
+// linked says whether there may be links.
+func (r *Resource) linked() bool {
+	return r.Links != nil && (r.Unlinked == nil || !r.Unlinked())
 }
 
 // Link is one element of a User's groups or of a Group's members.
@@ -128,7 +136,7 @@ func (r *Resource) appendFixed(dst []byte, base string) []byte {
 
 // appendLinks puts the links before the closing brace that dst ends in. A stream, if there is one, takes what there is after each.
 func (r *Resource) appendLinks(dst []byte, base string, stream *chunks) []byte {
-	if r.Links == nil {
+	if !r.linked() {
 		return dst
 	}
 	return r.appendSomeLinks(dst, base, stream)
@@ -188,7 +196,7 @@ func appendString(dst []byte, s string) []byte {
 // Object decodes the resource. Links are part of it only when withLinks is true, since a group may have very many.
 func (r *Resource) Object(base string, withLinks bool) (scim.Object, error) {
 	o, err := scim.DecodeJSON(r.appendFixed(nil, base), scim.Limits{})
-	if err != nil || !withLinks || r.Links == nil {
+	if err != nil || !withLinks || !r.linked() {
 		return o, err
 	}
 	attribute, endpoint := r.linkage()

@@ -21,6 +21,9 @@ func (c *call) admit() error {
 		return nil
 	}
 	switch {
+	case c.config.Missing != "":
+		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable,
+			"The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; repeat the request.", c.config.Missing)}
 	case !c.config.Known:
 		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable,
 			"It is not known yet whether SCIM is on: the IdentityConfiguration named default is missing, or the portal has not been reached. Nothing was changed; repeat the request.")}

@@ -51,7 +51,7 @@ func (c *call) getGroup() (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	r, err := c.Groups.Get(c.ctx, c.segments[1])
+	r, err := c.Groups.Get(c.ctx, c.segments[1], s.links)
 	if err != nil {
 		return reply{}, err
 	}

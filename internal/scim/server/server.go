@@ -44,6 +44,9 @@ const (
 type Configuration struct {
 	// Known is false until the login methods in force are known; requests are answered with 503.
 	Known bool
+	// Missing is a kind without which nothing can be served and that the cluster does not serve, such as
+	// ScimUser; empty for none. Known is false then.
+	Missing string
 	// SCIM says that provisioning is on; off is a 403.
 	SCIM bool
 	// Groups says that pushed groups are taken; off is a 403 for writes to /Groups.

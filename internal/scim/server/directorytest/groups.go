@@ -15,7 +15,7 @@ import (
 func groupRoundTrip(f *fixture) {
 	ada := f.user("ada@example.test")
 	g := must[*server.Resource](f)(f.Groups.Create(f.ctx, scim.Object{"displayName": "Payments", "externalId": "g1"}, ids(ada)))
-	o := f.object(must[*server.Resource](f)(f.Groups.Get(f.ctx, g.ID)))
+	o := f.object(must[*server.Resource](f)(f.Groups.Get(f.ctx, g.ID, true)))
 	members, _ := o["members"].([]any)
 	if o["displayName"] != "Payments" || o["externalId"] != "g1" || len(members) != 1 {
 		f.Fatalf("the group read back is %v", o)
@@ -149,7 +149,7 @@ func deletedGroupIsEmptied(f *fixture) {
 	if err := f.Groups.Delete(f.ctx, g.ID); err != nil {
 		f.Fatal(err)
 	}
-	_, err := f.Groups.Get(f.ctx, g.ID)
+	_, err := f.Groups.Get(f.ctx, g.ID, true)
 	f.wantStatus(err, 404, "")
 	f.wantStatus(f.Groups.Delete(f.ctx, g.ID), 404, "")
 	f.same("by name", f.findGroups(`displayName eq "Payments"`), nil)

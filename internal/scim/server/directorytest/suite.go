@@ -146,7 +146,7 @@ func (f *fixture) findGroups(text string) []string {
 // members reads a group's members, sorted.
 func (f *fixture) members(id string) []string {
 	f.Helper()
-	r := must[*server.Resource](f)(f.Groups.Get(f.ctx, id))
+	r := must[*server.Resource](f)(f.Groups.Get(f.ctx, id, true))
 	return links(r)
 }
 

@@ -72,7 +72,7 @@ func unknownIDs(f *fixture) {
 		_, err = f.Users.Update(f.ctx, id, nil, set("title", "x"))
 		f.wantStatus(err, 404, "")
 		f.wantStatus(f.Users.Delete(f.ctx, id, nil), 404, "")
-		_, err = f.Groups.Get(f.ctx, id)
+		_, err = f.Groups.Get(f.ctx, id, true)
 		f.wantStatus(err, 404, "")
 		f.wantStatus(f.change(id), 404, "")
 		f.wantStatus(f.Groups.Delete(f.ctx, id), 404, "")

@@ -260,7 +260,7 @@ func (u users) Delete(_ context.Context, id string, ifVersion server.Preconditio
 	return nil
 }
 
-func (g groups) Get(_ context.Context, id string) (*server.Resource, error) {
+func (g groups) Get(_ context.Context, id string, _ bool) (*server.Resource, error) {
 	if err := g.enter("Groups.Get"); err != nil {
 		return nil, err
 	}
