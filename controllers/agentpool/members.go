@@ -169,7 +169,7 @@ func (p *pass) members(ctx context.Context) error {
 	if own == nil || own.Default {
 		return nil
 	}
-	changes, err := p.changes(ctx, own)
+	changes, keeps, err := p.changes(ctx, own)
 	if err != nil {
 		return err
 	}
@@ -180,21 +180,27 @@ func (p *pass) members(ctx context.Context) error {
 	if err := p.put(ctx, own, slices.Concat(items(changes.Join, true), items(changes.Free, false))); err != nil {
 		return p.membersRefused(err)
 	}
+	if keeps { // who is to leave is not known as a whole, so nothing is decided, and what is held stays so
+		p.keepsMark = true
+		return nil
+	}
 	if p.answer.Verdict == sets.Hold || p.answer.Verdict == sets.Keep {
 		return nil // one decision at a time: who is to leave stays until the one about the pool's role is carried out
 	}
 	return p.leave(ctx, own, changes.Leave)
 }
 
-func (p *pass) changes(ctx context.Context, own *portal.Pool) (Changes, error) {
+// changes are the pool's; keeps: it keeps everybody for now, as its lines, one of its groups or its filter is not known.
+func (p *pass) changes(ctx context.Context, own *portal.Pool) (_ Changes, keeps bool, _ error) {
 	for {
 		picture, err := p.Book.Picture(ctx, p.view.Mirror)
 		if err != nil {
-			return Changes{}, err
+			return Changes{}, false, err
 		}
 		changes, ok, err := MemberChanges(ctx, p.pool, own, Company{Users: p.Client, Groups: p.Groups, Mirror: p.view.Mirror, Picture: picture, Attributes: p.Attributes})
 		if ok || err != nil {
-			return changes, err
+			drawn := picture.Pool(p.pool.Name)
+			return changes, drawn == nil || drawn.Keeps || drawn.Frozen, err
 		}
 	}
 }

@@ -262,6 +262,7 @@ func TestWhatNobodyGrantedIsTakenBackFreeOfCharge(t *testing.T) {
 	}
 	t.Log("what an object granted and no longer wants is a removal")
 	w.change(bob, in())
-	w.says(bob, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
+	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
+	w.staysIn(bob, "leads")
 	w.hasRoles("bob@example.test", user, manager)
 }
