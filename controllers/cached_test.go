@@ -72,11 +72,11 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 			keeps: map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2", v1alpha1.AnnotationDecidedBy: "bob"},
 		},
 		"Deleted": {
-			reason: "A deletion bears its own request.",
+			reason: "A deletion over SCIM is reported under its own request.",
 			change: func(u *v1alpha1.ScimUser) {
-				u.DeletionTimestamp, u.Annotations = &metav1.Time{}, map[string]string{v1alpha1.AnnotationDeletion: "d"}
+				u.Spec.Deleted, u.Annotations = true, map[string]string{v1alpha1.AnnotationRequest: "d"}
 			},
-			keeps: map[string]string{v1alpha1.AnnotationDeletion: "d"},
+			keeps: map[string]string{v1alpha1.AnnotationRequest: "d"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -139,8 +139,6 @@ const (
 	AnnotationRequest = "iam.lightrun.com/request-id"
 	// AnnotationTrace beside it is the traceparent of that request, while traces are on.
 	AnnotationTrace = "iam.lightrun.com/traceparent"
-	// AnnotationDeletion on a ScimUser or AgentPool is the id of the SCIM request that deletes it.
-	AnnotationDeletion = "iam.lightrun.com/deletion-request-id"
 
 	// LabelGroup on a ScimGroupSlice is the SCIM id of its group.
 	LabelGroup = "iam.lightrun.com/group"

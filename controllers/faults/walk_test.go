@@ -218,10 +218,14 @@ func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + name), Generation: 1, CreationTimestamp: metav1.Now()}
 }
 
+// groupID is the SCIM id of the group of that name.
+func groupID(name string) string { return kubefake.SCIMID("g-" + name) }
+
 // addPool declares a pool that the group of its name fills, and pushes that group.
 func (w *world) addPool(name string, spec v1alpha1.AgentPoolSpec) {
 	spec.Groups = []v1alpha1.GroupReference{{DisplayName: name}}
-	group := &v1alpha1.ScimGroup{ObjectMeta: meta(kubefake.SCIMID("g-" + name)), Spec: v1alpha1.ScimGroupSpec{DisplayName: name}}
+	group := &v1alpha1.ScimGroup{ObjectMeta: meta(groupID(name)), Spec: v1alpha1.ScimGroupSpec{DisplayName: name}}
+	w.ids = append(w.ids, group.Name, "g-"+name)
 	part := &v1alpha1.ScimGroupSlice{ObjectMeta: meta(groupslice.Name(group.Name, 0))}
 	part.Labels = map[string]string{v1alpha1.LabelGroup: group.Name}
 	must(w.t, w.kube.Create(w.t.Context(), part))
@@ -237,7 +241,7 @@ func (w *world) declare(name string, spec v1alpha1.AgentPoolSpec) {
 
 func (w *world) changeGroup(name string, f func(*v1alpha1.ScimGroupSpec)) {
 	var g v1alpha1.ScimGroup
-	must(w.t, w.kube.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: kubefake.SCIMID("g-" + name)}, &g))
+	must(w.t, w.kube.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: groupID(name)}, &g))
 	f(&g.Spec)
 	g.Spec.Revision++
 	g.Generation++
@@ -266,7 +270,7 @@ func (w *world) push(id, userName string, groups ...string) {
 // join puts the person in the group of that name.
 func (w *world) join(name, id string) {
 	store := groupslice.NewStore(w.kube, namespace, groupslice.Options{})
-	must(w.t, store.Change(w.t.Context(), kubefake.SCIMID("g-"+name), []groupslice.Change{{User: id, In: true}}))
+	must(w.t, store.Change(w.t.Context(), groupID(name), []groupslice.Change{{User: kubefake.SCIMID(id), In: true}}))
 }
 
 func (w *world) claim(u *v1alpha1.ScimUser, userName string) {

@@ -14,24 +14,32 @@ import (
 	"lightrun.com/scim-operator/internal/tracing"
 )
 
-// Request names what a pass does about o, for the portal's audit, events and the log: by the SCIM request that deletes o, or, if pushed,
-// by the one that last changed it, and otherwise by the pass itself. A person's deletion and the healing of drift are no push's doing.
+// Request names what a pass does about o, for the portal's audit, events and the log: if pushed, by
+// the SCIM request that last wrote o, and otherwise by the pass itself. The id counts only while it
+// has the object's own revision: a later write that names no request, a person's deletion and the
+// healing of drift are no push's doing.
 func Request(ctx context.Context, o client.Object, pushed bool) (context.Context, string) {
-	var id string
-	switch {
-	case o.GetDeletionTimestamp() != nil:
-		id = o.GetAnnotations()[v1alpha1.AnnotationDeletion]
-	case pushed:
-		id = o.GetAnnotations()[v1alpha1.AnnotationRequest]
+	id := ""
+	if revision, ok := revisionOf(o); ok && pushed && o.GetDeletionTimestamp() == nil {
+		id = requestid.Stamped(o.GetAnnotations()[v1alpha1.AnnotationRequest], revision)
 	}
-	if !requestid.Usable(id) { // annotations are anybody's to write
+	if id == "" {
 		return ctx, RequestID(ctx)
 	}
-	if o.GetDeletionTimestamp() == nil {
-		tracing.Link(ctx, o.GetAnnotations()[v1alpha1.AnnotationTrace])
-	}
+	tracing.Link(ctx, o.GetAnnotations()[v1alpha1.AnnotationTrace])
 	ctx = ctrl.LoggerInto(ctx, ctrl.LoggerFrom(ctx).WithValues("requestId", id))
 	return requestid.With(ctx, id), id
+}
+
+// revisionOf is the revision of the webhook's last write to o, if o is of a kind that it writes.
+func revisionOf(o client.Object) (revision int64, ok bool) {
+	switch o := o.(type) {
+	case *v1alpha1.ScimUser:
+		return o.Spec.Revision, true
+	case *v1alpha1.ScimGroup:
+		return o.Spec.Revision, true
+	}
+	return 0, false
 }
 
 // RequestID is the id that ctx carries, or else the pass's own, which its log lines bear as reconcileID.

@@ -26,6 +26,7 @@ func meta(name string) metav1.ObjectMeta {
 
 // person is a ScimUser that was provisioned before they got this spec.
 func person(name string, spec v1alpha1.ScimUserSpec) *v1alpha1.ScimUser {
+	spec.Revision = 2
 	return &v1alpha1.ScimUser{ObjectMeta: meta(kubefake.SCIMID(name)), Spec: spec}
 }
 

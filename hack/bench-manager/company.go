@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,11 +25,16 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// The pools of the company. Everybody who is seeded was put into payments by the provider; everybody is in engineers by its filter.
+// The pools of the company. A group with all seeded people fills payments; everyone is in engineers by its filter.
 const (
 	payments  = "payments"
 	engineers = "engineers"
+
+	paymentsGroup = "Payments" // the name of the group at the provider
 )
+
+// mostMembers is how many members one request has at most: the webhook takes bodies of 1 MiB.
+const mostMembers = 10_000
 
 // suite is the company that is measured, running.
 type suite struct {
@@ -38,6 +44,7 @@ type suite struct {
 	etcd       seed.Etcd
 	template   seed.Template
 	first      *v1alpha1.ScimUser // the template itself
+	paymentsID string             // the SCIM id of the group that fills payments
 	apiserver  *http.Client
 	scim       *http.Client
 	debug      string // the manager's /debug/pprof
@@ -96,7 +103,7 @@ func (s *suite) found(ctx context.Context) error {
 		return err
 	}
 	for name, spec := range map[string]v1alpha1.AgentPoolSpec{
-		payments:  {GroupName: "Payments", Roles: []v1alpha1.Role{}},
+		payments:  {Groups: []v1alpha1.GroupReference{{DisplayName: paymentsGroup}}},
 		engineers: {MemberFilter: `title eq "Engineer"`, Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}},
 	} {
 		pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: name}, Spec: spec}
@@ -121,7 +128,7 @@ func (s *suite) found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.join(ctx, payments, id); err != nil {
+	if s.paymentsID, err = s.postGroup(ctx, paymentsGroup, []string{id}); err != nil {
 		return err
 	}
 	if err := seen.wait(ctx, 1); err != nil {
@@ -158,11 +165,35 @@ func (s *suite) post(ctx context.Context, name string) (string, error) {
 	return made.ID, err
 }
 
-// join puts a person into a group.
-func (s *suite) join(ctx context.Context, group, id string) error {
-	return s.send(ctx, http.MethodPatch, "/Groups/"+group, map[string]any{"schemas": []string{seed.SchemaPatch}, "Operations": []any{
-		map[string]any{"op": "add", "path": "members", "value": []any{map[string]any{"value": id}}},
-	}}, nil)
+// postGroup pushes a group and returns its SCIM id.
+func (s *suite) postGroup(ctx context.Context, name string, members []string) (string, error) {
+	var made struct{ ID string }
+	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", map[string]any{
+		"schemas": []string{seed.SchemaGroup}, "displayName": name, "members": values(members),
+	}, &made)
+	return made.ID, err
+}
+
+// join puts people into a group, as many at a time as a request has.
+func (s *suite) join(ctx context.Context, group string, members []string) error {
+	for chunk := range slices.Chunk(members, mostMembers) {
+		err := s.send(ctx, http.MethodPatch, "/Groups/"+group, map[string]any{"schemas": []string{seed.SchemaPatch}, "Operations": []any{
+			map[string]any{"op": "add", "path": "members", "value": values(chunk)},
+		}}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// values are members as SCIM has them.
+func values(members []string) []any {
+	out := make([]any, len(members))
+	for i, id := range members {
+		out[i] = map[string]any{"value": id}
+	}
+	return out
 }
 
 // send makes one SCIM request and takes everything but a 2xx for an error.

@@ -15,9 +15,10 @@ import (
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-// grow makes the company one of n people, copies of the first, and leaves the manager halted. Accounts are written by the portal's own
-// store, as the manager would have them written, and objects go straight into etcd with the accounts' ids in their status. Whether the two
-// agree is not taken for granted: the restart that follows must find nothing to write.
+// grow makes the company one of n people, copies of the first, and leaves the manager halted. Accounts are written by the
+// portal's own store, as the manager would write them, objects go directly into etcd with the accounts' ids in their status,
+// and the webhook puts all into the group that fills payments. That they agree is checked: the restart that follows must
+// find nothing to write.
 func (s *suite) grow(ctx context.Context, n int) error {
 	if err := errors.Join(s.env.Halt(devenv.Manager), s.env.Halt(devenv.Portal)); err != nil {
 		return err
@@ -44,7 +45,17 @@ func (s *suite) grow(ctx context.Context, n int) error {
 	if len(people) == 0 {
 		return nil
 	}
-	return seed.Visible(ctx, s.env.Client, people[len(people)-1].ID)
+	if err := seed.Visible(ctx, s.env.Client, people[len(people)-1].ID); err != nil {
+		return err
+	}
+	members := make([]string, len(people))
+	for i, p := range people {
+		members[i] = p.ID
+	}
+	if err := s.join(ctx, s.paymentsID, members); err != nil {
+		return fmt.Errorf("put the people into the group %s: %w", paymentsGroup, err)
+	}
+	return nil
 }
 
 // openAccounts has the portal's store write an account for each of the people, and notes its id with them. The portal must be halted.

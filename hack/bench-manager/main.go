@@ -1,12 +1,14 @@
-// Command bench-manager measures the controllers as a process, with a real API server, etcd, portal (SQLite) and webhook around it:
+// Command bench-manager measures the controllers as a process, with a real API server, etcd, portal (SQLite) and webhook
+// around it:
 //
-//   - a restart with many people who are all as they should be (restart.go);
+//   - a restart with many people who are all in their desired state (restart.go);
 //   - pushes at a steady rate, each until the person's roles are in force (pushes.go);
+//   - a large group, from its push until it is in force in the portal (groups.go);
 //   - a pool's roles changed under many members, with pushes meanwhile (roles.go);
 //   - many people arriving at once (arrivals.go).
 //
-// `make bench-manager` runs it and writes the tables into docs/benchmarks-manager.md, whose text says how to read them. `make bench`
-// measures the webhook.
+// `make bench-manager` runs it and writes the tables into docs/benchmarks-manager.md, whose text says how to read them.
+// `make bench` measures the webhook.
 package main
 
 import (
@@ -25,12 +27,18 @@ import (
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"lightrun.com/scim-operator/hack/internal/report"
 )
+
+// command is what writes the results, as the page names it.
+const command = "make bench-manager"
 
 // options are the flags.
 type options struct {
 	sizes    []int
 	members  int // of the pool whose roles change
+	group    int // members of the group that is pushed
 	arrivals int
 	rate     int // pushes a second
 	duration time.Duration
@@ -54,6 +62,9 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	o, err := parse(args)
 	if err != nil {
+		return err
+	}
+	if err := report.Prepare(o.out, command); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("--limit: the run took longer than %s", o.limit))
@@ -82,6 +93,7 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("make bench-manager", flag.ContinueOnError)
 	sizes := f.String("sizes", "1000,10000,100000", "numbers of people to restart with, ascending; empty for none")
 	f.IntVar(&o.members, "members", 10_000, "members of the pool whose roles change; 0 leaves that out")
+	f.IntVar(&o.group, "group", 10_000, "members of a group that is pushed; 0 leaves that out")
 	f.IntVar(&o.arrivals, "arrivals", 10_000, "people who arrive at once; 0 leaves that out")
 	f.IntVar(&o.rate, "rate", 20, "pushes a second; 0 leaves them out")
 	f.DurationVar(&o.duration, "duration", time.Minute, "how long pushes come at that rate")
@@ -104,8 +116,11 @@ func parse(args []string) (options, error) {
 	if !slices.IsSorted(o.sizes) {
 		return o, fmt.Errorf("--sizes: %s does not ascend: people are only ever added", *sizes)
 	}
-	if o.members < 0 || o.arrivals < 0 || o.rate < 0 || o.duration <= 0 {
-		return o, errors.New("--members, --arrivals and --rate must not be negative, and --duration must be positive")
+	if o.members < 0 || o.group < 0 || o.arrivals < 0 || o.rate < 0 || o.duration <= 0 {
+		return o, errors.New("--members, --group, --arrivals and --rate must not be negative, and --duration must be positive")
+	}
+	if o.group > mostMembers {
+		return o, fmt.Errorf("--group: one request has at most %d members", mostMembers)
 	}
 	return o, nil
 }

@@ -14,6 +14,7 @@ type results struct {
 	restarts []restarted
 	granted  *granted
 	pushed   *pushed
+	group    *group
 	arrived  *arrived
 }
 
@@ -28,7 +29,7 @@ func (s *suite) measureAll(ctx context.Context) error {
 		if s.out == "" {
 			return nil
 		}
-		return report.Write(s.out, "make bench-manager", out.markdown()) // after each part: a run that is ended by its limit leaves what it has
+		return report.Write(s.out, command, out.markdown()) // after each part: a run that is ended by its limit leaves what it has
 	}
 	for i, n := range s.sizes {
 		r, err := s.restarts(ctx, n)
@@ -60,6 +61,13 @@ func (s *suite) measureChanges(ctx context.Context, out *results, keep func(stri
 			return err
 		}
 	}
+	if s.group > 0 {
+		g, err := s.pushGroup(ctx)
+		out.group = &g
+		if err := keep("a pushed group", err); err != nil {
+			return err
+		}
+	}
 	if s.members > 0 {
 		g, err := s.grantRole(ctx)
 		out.granted = &g
@@ -83,7 +91,7 @@ func (r *results) markdown() string {
 	if len(r.restarts) > 0 {
 		r.restartTable(&b)
 	}
-	if r.pushed != nil || r.granted != nil || r.arrived != nil {
+	if r.pushed != nil || r.group != nil || r.granted != nil || r.arrived != nil {
 		fmt.Fprint(&b, "\n### Changes\n\n| | measured | aim |\n|---|---|---|\n")
 	}
 	if p := r.pushed; p != nil {
@@ -91,9 +99,15 @@ func (r *results) markdown() string {
 			milliseconds(quantile(p.effective, .5)), milliseconds(quantile(p.effective, .99)), milliseconds(quantile(p.effective, 1)))
 		fmt.Fprintf(&b, "| of that, until the webhook answered | p50 %s, p99 %s | |\n", milliseconds(quantile(p.answers, .5)), milliseconds(quantile(p.answers, .99)))
 	}
+	if g := r.group; g != nil {
+		fmt.Fprintf(&b, "| a group of %d pushed, which no pool names: answered | %s | |\n", g.members, milliseconds(g.answered))
+		fmt.Fprintf(&b, "| its members in its own pool in the portal | %s | |\n", seconds(g.inPortal))
+		fmt.Fprintf(&b, "| shown by every member's status | %s | |\n", seconds(g.shown))
+		fmt.Fprintf(&b, "| writes to the portal; to the API server | %s; %s | |\n", g.calls, g.writes)
+	}
 	if g := r.granted; g != nil {
 		fmt.Fprintf(&b, "| a role for a pool of %d: in force in the portal | %s | |\n", g.members, milliseconds(g.inPortal))
-		fmt.Fprintf(&b, "| told by every member's status | %s | |\n", seconds(g.told))
+		fmt.Fprintf(&b, "| shown by every member's status | %s | |\n", seconds(g.told))
 		fmt.Fprintf(&b, "| writes to the portal, with %d pushes meanwhile | %s | one for the pool, one a push |\n", g.meanwhile.count, g.calls)
 		fmt.Fprintf(&b, "| push to roles in force meanwhile | p50 %s, p99 %s | as without |\n", milliseconds(quantile(g.meanwhile.effective, .5)), milliseconds(quantile(g.meanwhile.effective, .99)))
 	}

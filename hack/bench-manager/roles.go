@@ -20,7 +20,7 @@ import (
 type granted struct {
 	members   int
 	inPortal  time.Duration // until the portal gives it to them
-	told      time.Duration // until every member's status tells of it
+	told      time.Duration // until every member's status shows it
 	calls     counts        // writes to the portal
 	writes    counts        // to the API server, by resource
 	meanwhile pushed
@@ -65,12 +65,12 @@ func (s *suite) grantRole(ctx context.Context) (g granted, err error) {
 	g.calls = writesOf(after.minus(calls))
 	wrote, err := s.writes(ctx)
 	g.writes = wrote.minus(writes)
-	fmt.Printf("  in the portal after %s, told by everybody's status after %s; portal: %s; API server: %s; %d pushes meanwhile, in force p50 %s, p99 %s\n", milliseconds(g.inPortal), seconds(g.told),
+	fmt.Printf("  in the portal after %s, shown by every status after %s; portal: %s; API server: %s; %d pushes meanwhile, in force p50 %s, p99 %s\n", milliseconds(g.inPortal), seconds(g.told),
 		g.calls, g.writes, g.meanwhile.count, milliseconds(quantile(g.meanwhile.effective, .5)), milliseconds(quantile(g.meanwhile.effective, .99)))
 	return g, err
 }
 
-// pushUntilTold pushes people until every member's status tells of the role.
+// pushUntilTold pushes people until every member's status shows the role.
 func (s *suite) pushUntilTold(ctx context.Context, g *granted, told *observer) error {
 	all := make(chan error, 1)
 	stop := make(chan struct{})
@@ -95,7 +95,7 @@ func (s *suite) pushUntilTold(ctx context.Context, g *granted, told *observer) e
 // writesOf leaves out the calls that only read.
 func writesOf(calls counts) counts {
 	out := counts{}
-	for _, method := range []string{"PutAccount", "PutPool", "ReleaseAccount", "ReleasePool", "MarkHeld", "MarkWaiting", "PutLoginMethods"} {
+	for _, method := range []string{"PutAccount", "PutPool", "PutMemberships", "ReleaseAccount", "ReleasePool", "MarkHeld", "MarkWaiting", "PutLoginMethods"} {
 		if n := calls[method]; n != 0 {
 			out[method] = n
 		}

@@ -1,12 +1,13 @@
-// Command bench compares the SCIM webhook, as a process in front of a real API server and etcd, with what it can be measured by:
+// Command bench compares the SCIM webhook, as a process in front of a real API server and etcd, with what it can be
+// measured by:
 //
-//   - client-go, doing straight what the webhook does on the API server for the same request (raw.go);
+//   - client-go, making the calls that the webhook makes on the API server for the same request (raw.go);
 //   - net/http, sending the same bytes ready made (prepared.go);
 //   - two SCIM servers over stores in memory: elimity-com/scim (elimity.go) and SCIMMY with its routers (scimmy/).
 //
-// All sides answer the same requests of the same client on one machine, by turns, several rounds each. `make bench` runs it and writes
-// the tables into docs/benchmarks.md, whose text says how to read them. People are seeded straight into etcd (hack/internal/seed), since creating a
-// hundred thousand through the API takes longer than all the rest.
+// All sides answer the same requests of the same client on one machine, alternately, several rounds each. `make bench`
+// runs it and writes the tables into docs/benchmarks.md, whose text says how to read them. People are seeded directly into
+// etcd (hack/internal/seed), because creating a hundred thousand through the API takes longer than all the rest.
 package main
 
 import (
@@ -24,7 +25,12 @@ import (
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"lightrun.com/scim-operator/hack/internal/report"
 )
+
+// command is what writes the results, as the page names it.
+const command = "make bench"
 
 // options are the flags.
 type options struct {
@@ -34,6 +40,7 @@ type options struct {
 	limit   time.Duration // of the whole run
 	workers int
 	large   int // members of a large group
+	largest int // members of a group that is pushed in several requests
 	peers   bool
 	assets  string
 	out     string // the page to write; "" for none
@@ -62,6 +69,9 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := report.Prepare(o.out, command); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, o.limit)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "scim-bench-")
@@ -88,6 +98,7 @@ func parse(args []string) (options, error) {
 	f.DurationVar(&o.limit, "limit", time.Hour, "how long the whole run may take")
 	f.IntVar(&o.workers, "workers", 8, "requests under way at a time")
 	f.IntVar(&o.large, "large", 10_000, "members of the large group that is pushed")
+	f.IntVar(&o.largest, "largest", 100_000, "members of the largest group, measured where there are as many people")
 	f.BoolVar(&o.peers, "peers", true, "measure the other SCIM servers too; SCIMMY needs node and npm")
 	f.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks.md"), "page to write the tables into; empty for none")
 	f.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
@@ -101,8 +112,11 @@ func parse(args []string) (options, error) {
 		}
 		o.sizes = append(o.sizes, n)
 	}
-	if o.rounds < 1 || o.workers < 1 || o.slot <= 0 || o.large < 1 {
-		return o, errors.New("--rounds, --workers, --large and --slot must be positive")
+	if o.rounds < 1 || o.workers < 1 || o.slot <= 0 || o.large < 1 || o.largest < 1 {
+		return o, errors.New("--rounds, --workers, --large, --largest and --slot must be positive")
+	}
+	if o.large > mostMembers {
+		return o, fmt.Errorf("--large: one request has at most %d members; --largest is pushed in several", mostMembers)
 	}
 	return o, nil
 }

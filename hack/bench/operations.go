@@ -24,6 +24,9 @@ type operation struct {
 	alone bool // one request at a time: each is many writes already
 	once  bool // one request a round, as it takes long
 	sides map[string]request
+
+	// prepare makes what the requests work on, before the first of them; nil: there is nothing to make.
+	prepare func(ctx context.Context) error
 }
 
 // sides are the servers of one size, running.
@@ -86,10 +89,15 @@ func (s *suite) operations(all sides) []operation {
 			return err
 		}
 	}
+	ops = append(ops, s.memberChange(size, 10))
+	if s.largest <= size {
+		ops = append(ops, s.largestPush(), s.memberChange(size, s.largest))
+	}
 	return slices.DeleteFunc(ops, func(o operation) bool { return !s.wanted(o.name) })
 }
 
-// half is the person whom the n-th PATCH changes: even numbers are ours, odd ones the raw side's, so that no side undoes the other's work.
+// half is the person whom the n-th PATCH changes: even numbers are ours, odd ones the raw side's, so that no side undoes
+// the other's work.
 func half(n, size, odd int) int { return n%(size/2)*2 + odd }
 
 // turn is what active becomes: the opposite of what it is, time after time.
@@ -104,7 +112,7 @@ func ids(from, count int) []string {
 	return out
 }
 
-// groupPatch puts 100 people into a group and takes them out again, by turns.
+// groupPatch puts 100 people into a group and takes them out again, alternately.
 func (s *suite) groupPatch(server *scim, size int) request {
 	id := ""
 	return func(ctx context.Context, n int) (err error) {
@@ -139,4 +147,48 @@ func (s *suite) rawGroupPush(size int) operation {
 			return err
 		},
 	}}
+}
+
+// largestPush pushes a group that needs several requests. The other SCIM servers are left out: their stores replace members
+// where they should add them.
+func (s *suite) largestPush() operation {
+	members := ids(0, s.largest)
+	return operation{name: fmt.Sprintf("a group of %d pushed", s.largest), alone: true, once: true, sides: map[string]request{
+		sideOurs: func(ctx context.Context, n int) error {
+			_, err := s.ours.group(ctx, fmt.Sprintf("Largest %d", n), members)
+			return err
+		},
+		sideRaw: func(ctx context.Context, n int) error {
+			_, err := s.raw.group(ctx, fmt.Sprintf("Raw largest %d", n), members)
+			return err
+		},
+	}}
+}
+
+// moving is how many people go in and out of a group, one at a time, so that its size stays about the same.
+const moving = 64
+
+// memberChange puts one person at a time into a group, or takes one out.
+func (s *suite) memberChange(size, members int) operation {
+	name := fmt.Sprintf("one member into or out of a group of %d", members)
+	op := operation{name: name, sides: map[string]request{}}
+	first := min(members, size-moving) // of those who move
+	change := func(ctx context.Context, patch func(context.Context, string, []string, bool) error, id string, n int) error {
+		joins := n/moving%2 == 0
+		if first < members {
+			joins = !joins // they are members already
+		}
+		return patch(ctx, id, ids(first+n%moving, 1), joins)
+	}
+	var ours, theirs string
+	op.prepare = func(ctx context.Context) (err error) {
+		if ours, err = s.ours.group(ctx, fmt.Sprintf("Members %d of %d", members, size), ids(0, members)); err != nil {
+			return err
+		}
+		theirs, err = s.raw.group(ctx, fmt.Sprintf("Raw members %d of %d", members, size), ids(0, members))
+		return err
+	}
+	op.sides[sideOurs] = func(ctx context.Context, n int) error { return change(ctx, s.ours.patchGroup, ours, n) }
+	op.sides[sideRaw] = func(ctx context.Context, n int) error { return change(ctx, s.raw.patchGroup, theirs, n) }
+	return op
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -14,11 +18,15 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/internal/groupslice"
 )
 
-// raw is the API server's own rate: for each SCIM request, the calls that the webhook makes for it, made by client-go alone under the
-// webhook's service account. Nothing is looked up, checked or converted in between.
-type raw struct{ client client.Client }
+// raw is the API server's own rate: for each SCIM request, the calls that the webhook makes for it, made by client-go
+// alone under the webhook's service account. Nothing is looked up, checked or converted in between.
+type raw struct {
+	client client.Client
+	parts  sync.Map // group → []part, sorted by prefix
+}
 
 func (r *raw) list(ctx context.Context, _ int) error {
 	var list v1alpha1.ScimUserList
@@ -42,14 +50,16 @@ func (r *raw) equal(ctx context.Context, i int) error {
 
 // post creates the object and then its claim.
 func (r *raw) post(ctx context.Context, name string) error {
-	u := &v1alpha1.ScimUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerUser}},
-		Spec:       spec(name),
-	}
+	u := &v1alpha1.ScimUser{ObjectMeta: r.fresh(), Spec: spec(name)}
+	u.Spec.Revision = time.Now().UnixMilli()
 	if err := r.create(ctx, u); err != nil {
 		return err
 	}
 	return r.claim(ctx, v1alpha1.ClaimUser, name, u)
+}
+
+func (r *raw) fresh() metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: devenv.Namespace, Name: uuid.NewString()}
 }
 
 func (r *raw) claim(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) error {
@@ -63,18 +73,18 @@ func (r *raw) create(ctx context.Context, o client.Object) error {
 	return r.client.Create(ctx, o, client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// patchActive patches a person straight away. The webhook's patch bears the version that its cache knows; it reads only after a conflict.
+// patchActive patches a person without reading. The webhook's patch has the version that its cache knows; it reads only
+// after a conflict.
 func (r *raw) patchActive(ctx context.Context, i int, active bool) error {
 	u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: personID(i)}}
 	return r.patch(ctx, u, map[string]any{
 		"metadata": map[string]any{"annotations": map[string]any{annotationModified: modified}},
-		"spec":     map[string]any{"active": active},
+		"spec":     map[string]any{"active": active, "revision": time.Now().UnixMilli()},
 	})
 }
 
 const (
 	annotationModified = "iam.lightrun.com/last-modified"
-	annotationTrace    = "iam.lightrun.com/members-as-of"
 	modified           = "2026-01-01T00:00:00.000Z"
 )
 
@@ -86,55 +96,114 @@ func (r *raw) patch(ctx context.Context, o client.Object, change map[string]any)
 	return r.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// group makes a pool, its claim, and each member's part.
+// group creates slices, the group, its claim and its own pool, as the webhook does.
 func (r *raw) group(ctx context.Context, name string, members []string) (string, error) {
-	p := &v1alpha1.AgentPool{
-		ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: uuid.NewString(), Finalizers: []string{v1alpha1.FinalizerPool}},
-		Spec:       v1alpha1.AgentPoolSpec{IDP: &v1alpha1.IDPGroup{DisplayName: name}},
-	}
-	if err := r.create(ctx, p); err != nil {
-		return "", err
-	}
-	if err := r.claim(ctx, v1alpha1.ClaimPool, name, p); err != nil {
-		return "", err
-	}
-	if len(members) == 0 {
-		return p.Name, nil
-	}
-	return p.Name, r.move(ctx, p.Name, members, true)
-}
-
-// patchGroup reads the pool, patches each person, and leaves the trace on the pool.
-func (r *raw) patchGroup(ctx context.Context, id string, members []string, in bool) error {
-	var p v1alpha1.AgentPool
-	if err := r.client.Get(ctx, key(id), &p); err != nil {
-		return err
-	}
-	return r.move(ctx, id, members, in)
-}
-
-// move patches people eight at a time, as many as the webhook does.
-func (r *raw) move(ctx context.Context, id string, members []string, in bool) error {
-	pools := []string{}
-	if in {
-		pools = append(pools, id)
-	}
+	g := &v1alpha1.ScimGroup{ObjectMeta: r.fresh()}
+	revision := time.Now().UnixMilli()
+	g.Spec = v1alpha1.ScimGroupSpec{DisplayName: name, Revision: revision}
+	parts := divide(part{members: members})
 	work, workCtx := errgroup.WithContext(ctx)
-	work.SetLimit(8)
-	for _, m := range members {
+	work.SetLimit(atOnce)
+	for _, p := range parts {
 		work.Go(func() error {
-			u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: m}}
-			return r.patch(workCtx, u, map[string]any{
-				"metadata": map[string]any{"annotations": map[string]any{annotationModified: modified}}, "spec": map[string]any{"pools": pools},
+			return r.create(workCtx, &v1alpha1.ScimGroupSlice{
+				ObjectMeta: metav1.ObjectMeta{
+					Namespace: devenv.Namespace, Name: groupslice.Name(g.Name, p.prefix), Labels: map[string]string{v1alpha1.LabelGroup: g.Name},
+				},
+				Spec: v1alpha1.ScimGroupSliceSpec{Bits: p.bits, Revision: revision, Members: all(p.members, true)},
 			})
 		})
 	}
 	if err := work.Wait(); err != nil {
-		return fmt.Errorf("patch the members: %w", err)
+		return "", fmt.Errorf("create the slices: %w", err)
 	}
-	p := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: id}}
-	return r.patch(ctx, p, map[string]any{"metadata": map[string]any{"annotations": map[string]any{annotationTrace: uuid.NewString()}}})
+	if err := r.create(ctx, g); err != nil {
+		return "", err
+	}
+	if err := r.claim(ctx, v1alpha1.ClaimGroup, name, g); err != nil {
+		return "", err
+	}
+	own := &v1alpha1.AgentPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: g.Name},
+		Spec:       v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: g.Name}}},
+	}
+	r.parts.Store(g.Name, parts)
+	return g.Name, r.create(ctx, own)
 }
+
+// part is what one slice covers, and those of the first members that belong there.
+type part struct {
+	prefix  uint16
+	bits    int32
+	members []string
+}
+
+// divide halves a part until no slice is larger than slices should be.
+func divide(p part) []part {
+	if len(p.members) <= v1alpha1.SliceTarget || p.bits == v1alpha1.SliceMaxBits {
+		return []part{p}
+	}
+	bits := p.bits + 1
+	low, high := part{prefix: p.prefix, bits: bits}, part{prefix: p.prefix | 1<<(v1alpha1.SliceMaxBits-bits), bits: bits}
+	for _, m := range p.members {
+		if groupslice.Place(m) < high.prefix {
+			low.members = append(low.members, m)
+		} else {
+			high.members = append(high.members, m)
+		}
+	}
+	return append(divide(low), divide(high)...)
+}
+
+// all gives each member the same value.
+func all[V any](members []string, value V) map[string]V {
+	out := make(map[string]V, len(members))
+	for _, m := range members {
+		out[m] = value
+	}
+	return out
+}
+
+// patchGroup reads the group and sends one patch for each slice that changes. It never splits a slice: the members that
+// it is given must leave room below v1alpha1.SliceMax.
+func (r *raw) patchGroup(ctx context.Context, id string, members []string, in bool) error {
+	var g v1alpha1.ScimGroup
+	if err := r.client.Get(ctx, key(id), &g); err != nil {
+		return err
+	}
+	known, _ := r.parts.Load(id)
+	parts, _ := known.([]part)
+	changes := map[uint16][]string{}
+	for _, m := range members {
+		i, found := slices.BinarySearchFunc(parts, groupslice.Place(m), func(p part, place uint16) int { return cmp.Compare(p.prefix, place) })
+		if !found {
+			i--
+		}
+		changes[parts[i].prefix] = append(changes[parts[i].prefix], m)
+	}
+	work, workCtx := errgroup.WithContext(ctx)
+	work.SetLimit(atOnce)
+	for prefix, of := range changes {
+		work.Go(func() error { return r.patchSlice(workCtx, groupslice.Name(id, prefix), of, in) })
+	}
+	if err := work.Wait(); err != nil {
+		return fmt.Errorf("patch the slices: %w", err)
+	}
+	return nil
+}
+
+func (r *raw) patchSlice(ctx context.Context, name string, members []string, in bool) error {
+	values := all[any](members, nil)
+	if in {
+		values = all[any](members, true)
+	}
+	s := &v1alpha1.ScimGroupSlice{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: name}}
+	// Without a revision: of two patches at once the API server would refuse the one with the smaller revision.
+	return r.patch(ctx, s, map[string]any{"spec": map[string]any{"epoch": 0, "members": values}})
+}
+
+// atOnce is how many slices are written at the same time, as many as the webhook writes.
+const atOnce = 12
 
 func key(name string) client.ObjectKey {
 	return client.ObjectKey{Namespace: devenv.Namespace, Name: name}

@@ -86,7 +86,7 @@ func (r *results) markdown() string {
 }
 
 func (r *results) head(b *strings.Builder) {
-	fmt.Fprintf(b, "Measured %s, commit `%s`, on %s. Each side %d times %s by turns, %d requests at a time; the median counts, ± is how far the rounds lie apart.\n",
+	fmt.Fprintf(b, "Measured %s, commit `%s`, on %s. Each side %d times %s alternately, %d requests at a time; the median counts, ± is how far the rounds lie apart.\n",
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), report.Commit(), report.Machine(), r.rounds, r.slot, r.workers)
 	if r.node != nil {
 		fmt.Fprintf(b, "\nSCIMMY was not measured: %v.\n", r.node)
@@ -119,6 +119,29 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
 
+// names are the operations that were measured, in the order of the tables. Not every size has all.
+func (r *results) names() []string {
+	var names []string
+	for _, at := range r.sizes {
+		for _, row := range at.rows {
+			if !slices.Contains(names, row.name) {
+				names = append(names, row.name)
+			}
+		}
+	}
+	return names
+}
+
+// side is one side of one operation at one size; nil when it was not measured.
+func (at sized) side(name, side string) *series {
+	for _, row := range at.rows {
+		if row.name == name {
+			return row.sides[side]
+		}
+	}
+	return nil
+}
+
 // growth compares the processor time of a request at each size; unlike a rate it hardly depends on what else the machine does.
 func (r *results) growth(b *strings.Builder) {
 	fmt.Fprint(b, "\n### Processor time for one request\n\n| webhook, and with API server and etcd |")
@@ -126,25 +149,28 @@ func (r *results) growth(b *strings.Builder) {
 		fmt.Fprintf(b, " %d people |", at.people)
 	}
 	fmt.Fprintf(b, " largest ÷ smallest | client-go: API server and etcd |\n|---|%s\n", strings.Repeat("---:|", len(r.sizes)+2))
-	for i, first := range r.sizes[0].rows {
-		fmt.Fprintf(b, "| %s |", first.name)
-		var whole []time.Duration
-		for _, at := range r.sizes {
-			webhook, control := at.rows[i].sides[sideOurs].cost()
-			whole = append(whole, webhook+control)
-			fmt.Fprintf(b, " %s, %s |", milliseconds2(webhook), milliseconds2(webhook+control))
+	for _, name := range r.names() {
+		fmt.Fprintf(b, "| %s |", name)
+		whole := make([]time.Duration, len(r.sizes))
+		for i, at := range r.sizes {
+			of := at.side(name, sideOurs)
+			if of == nil {
+				fmt.Fprint(b, " – |")
+				continue
+			}
+			webhook, control := of.cost()
+			whole[i] = webhook + control
+			fmt.Fprintf(b, " %s, %s |", milliseconds2(webhook), milliseconds2(whole[i]))
 		}
-		grown := "–"
-		if last := r.sizes[len(r.sizes)-1]; whole[0] > 0 && last.rows[i].name == first.name {
-			grown = fmt.Sprintf("%.2f", float64(whole[len(whole)-1])/float64(whole[0]))
+		grown, raw := "–", "–"
+		if first, last := whole[0], whole[len(whole)-1]; first > 0 && last > 0 {
+			grown = fmt.Sprintf("%.2f", float64(last)/float64(first))
 		}
-		fmt.Fprintf(b, " %s |", grown)
-		if raw := r.sizes[len(r.sizes)-1].rows[i].sides[sideRaw]; raw != nil {
-			_, control := raw.cost()
-			fmt.Fprintf(b, " %s |\n", milliseconds2(control))
-		} else {
-			fmt.Fprint(b, " – |\n")
+		if of := r.sizes[len(r.sizes)-1].side(name, sideRaw); of != nil {
+			_, control := of.cost()
+			raw = milliseconds2(control)
 		}
+		fmt.Fprintf(b, " %s | %s |\n", grown, raw)
 	}
 }
 

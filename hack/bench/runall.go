@@ -53,7 +53,7 @@ func (s *suite) runAll(ctx context.Context) error {
 		if s.out == "" {
 			continue
 		}
-		if err := report.Write(s.out, "make bench", out.markdown()); err != nil { // after each size: a run that is ended by its limit leaves what it has
+		if err := report.Write(s.out, command, out.markdown()); err != nil { // after each size: a run that is ended by its limit leaves what it has
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() e
 	return all, stop, err
 }
 
-// runOperation measures all sides by turns; each round begins with another side.
+// runOperation measures all sides alternately; each round begins with another side.
 func (s *suite) runOperation(ctx context.Context, op operation, pids map[string]int) (row, error) {
 	r := row{name: op.name, sides: map[string]*series{}}
 	var names []string
@@ -141,6 +141,11 @@ func (s *suite) runOperation(ctx context.Context, op operation, pids map[string]
 		if op.sides[name] != nil {
 			names = append(names, name)
 			r.sides[name] = &series{}
+		}
+	}
+	if op.prepare != nil {
+		if err := op.prepare(ctx); err != nil {
+			return r, fmt.Errorf("%s: prepare: %w", op.name, err)
 		}
 	}
 	rounds := s.rounds
@@ -159,7 +164,7 @@ func (s *suite) runOperation(ctx context.Context, op operation, pids map[string]
 			}
 		}
 	}
-	fmt.Printf("  %-36s", op.name)
+	fmt.Printf("  %-44s", op.name)
 	for _, name := range names {
 		fmt.Printf("  %s %s", name, rateText(r.sides[name]))
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 )
 
 // scim is a SCIM server under measurement, ours or another.
@@ -73,13 +74,23 @@ func (s *scim) patchActive(ctx context.Context, i int, active bool) error {
 	return s.send(ctx, http.MethodPatch, "/Users/"+personID(i), patchBody("replace", "active", active), anything)
 }
 
-// group makes a group with these members and returns its id.
+// mostMembers is how many members one request has at most: the webhook takes bodies of 1 MiB.
+const mostMembers = 10_000
+
+// group makes a group with these members and returns its id. What does not fit into the first request is added by more.
 func (s *scim) group(ctx context.Context, name string, members []string) (string, error) {
 	var made struct{ ID string }
-	content := body(map[string]any{"schemas": []string{schemaGroup}, "displayName": name, "members": memberValues(members)})
+	now := members[:min(mostMembers, len(members))]
+	content := body(map[string]any{"schemas": []string{schemaGroup}, "displayName": name, "members": memberValues(now)})
 	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", content, func(text []byte) error {
 		return json.Unmarshal(text, &made)
 	})
+	for chunk := range slices.Chunk(members[len(now):], mostMembers) {
+		if err != nil {
+			return "", err
+		}
+		err = s.patchGroup(ctx, made.ID, chunk, true)
+	}
 	return made.ID, err
 }
 

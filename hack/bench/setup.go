@@ -137,7 +137,7 @@ func ready(u *v1alpha1.ScimUser) bool {
 
 func (s *suite) tearDown() error { return s.env.Stop() }
 
-// populate seeds n people and starts the webhook anew on them. It returns how long the webhook took until it was ready.
+// populate seeds n people and starts the webhook again on them. It returns how long the webhook took until it was ready.
 func (s *suite) populate(ctx context.Context, n int) (time.Duration, error) {
 	fmt.Printf("Seeding %d people\n", n)
 	if err := s.env.Halt(devenv.Webhook); err != nil {
@@ -157,9 +157,9 @@ func (s *suite) populate(ctx context.Context, n int) (time.Duration, error) {
 	return took, s.ours.holds(ctx, n)
 }
 
-// seed replaces everybody by n people.
+// seed replaces all users, groups and pools by n users.
 func (s *suite) seed(ctx context.Context, n int) error {
-	if err := s.etcd.Wipe(ctx, "scimusers", "nameclaims", "agentpools"); err != nil {
+	if err := s.etcd.Wipe(ctx, "scimusers", "scimgroups", "scimgroupslices", "nameclaims", "agentpools"); err != nil {
 		return err
 	}
 	people := make([]seed.Person, n)

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// person is somebody of the company, and what must have become of them by now.
+// person is one of the company's people, and what is expected of the account by now.
 type person struct {
 	first, last string
 	id          string
 	userName    string
-	roles       string // those besides ROLE_USER
+	roles       string // besides ROLE_USER
 	gone        bool
 }
 
-// day is the story. Every step ends with a look at everybody, which fails when it is not as told.
+// day is the story. Every step ends by comparing each person's account with what is expected.
 func (d *demo) day(ctx context.Context) error {
 	ada := &person{first: "Ada", last: "Arrow"}
 	ben := &person{first: "Ben", last: "Brook"}
@@ -25,59 +25,59 @@ func (d *demo) day(ctx context.Context) error {
 		p.userName = d.name(p.first)
 	}
 	payments, platform := "Payments "+d.tag, "Platform "+d.tag
-	var paymentsID, platformID string
+	var paymentsID, platformID, record string
 
-	fmt.Printf("A small company's day, in the shapes that Okta and Entra ID send. Tag of this run: %s\n", d.tag)
+	fmt.Printf("A small company's day, with the requests that Okta and Entra ID send. Tag of this run: %s\n", d.tag)
 	steps := []struct {
-		title, told string
-		act         func() error
+		title, about string
+		act          func() error
 	}{
-		{"Three people arrive", "Nobody gave them anything yet: they are in the default pool and hold the user role.", func() error {
+		{"Three people arrive", "They are in no group yet: each is in the default pool and has the user role.", func() error {
 			return first(d.oktaArrival(ctx, ada), d.oktaArrival(ctx, ben), d.entraArrival(ctx, cleo, "Platform"))
 		}},
-		{"A platform engineer declares a pool", "kubectl apply: the provider's group \"" + payments + "\" is to fill it, and it grants ROLE_IGNORE_QUOTA.", func() error {
-			return d.declare(ctx, "payments-"+d.tag, fmt.Sprintf(`apiVersion: iam.lightrun.com/v1alpha1
-kind: AgentPool
-metadata:
-  name: payments-%s
-spec:
-  groupName: %s
-  roles: [ROLE_IGNORE_QUOTA]
-`, d.tag, payments))
+		{"A platform engineer declares a pool", "kubectl apply: the group \"" + payments + "\" fills it, and it grants ROLE_IGNORE_QUOTA. The group does not exist yet.", func() error {
+			return d.apply(ctx, pool("payments-"+d.tag, payments, "ROLE_IGNORE_QUOTA"))
 		}},
-		{"Groups are pushed", "Okta finds the declared pool as a group and fills it. Entra ID pushes a group that nobody declared: a pool without roles.", func() (err error) {
+		{"Okta pushes that group", "Its members are in the declared pool and inherit the role.", func() (err error) {
 			if paymentsID, err = d.oktaGroup(ctx, payments, ada, ben); err != nil {
 				return err
 			}
-			platformID, err = d.entraGroup(ctx, platform, cleo)
 			ada.roles, ben.roles = "ROLE_IGNORE_QUOTA", "ROLE_IGNORE_QUOTA"
+			return d.ready(ctx, "payments-"+d.tag)
+		}},
+		{"Entra ID pushes a group that no pool names", "The group gets a pool of its own, without roles.", func() (err error) {
+			if platformID, err = d.entraGroup(ctx, platform, cleo); err != nil {
+				return err
+			}
+			if err := d.ready(ctx, platformID); err != nil {
+				return err
+			}
+			record, err = d.record(ctx, platformID)
 			return err
 		}},
-		{"The pushed group's pool is given a role", "kubectl apply, of the roles alone: who is in the pool inherits them.", func() error {
+		{"A pool that names that group gives it a role", "kubectl apply: the declared pool takes over the own pool's record in the portal, with its agents; the own pool's object goes.", func() error {
 			cleo.roles = "ROLE_MANAGER"
-			return d.declare(ctx, platformID, fmt.Sprintf(`apiVersion: iam.lightrun.com/v1alpha1
-kind: AgentPool
-metadata:
-  name: %s
-spec:
-  roles: [ROLE_MANAGER]
-`, platformID))
+			declared := "platform-" + d.tag
+			if err := first(d.apply(ctx, pool(declared, platform, "ROLE_MANAGER")), d.ready(ctx, declared)); err != nil {
+				return err
+			}
+			return d.adopted(ctx, declared, platformID, record)
 		}},
 		{"Ben moves team", "From Payments to Platform: he loses what Payments gave him and inherits what Platform gives.", func() error {
 			ben.roles = "ROLE_MANAGER"
 			return first(d.leaveGroup(ctx, paymentsID, ben), d.joinGroup(ctx, platformID, ben))
 		}},
-		{"Cleo is renamed", "Same person, same account, same roles; the name changes everywhere.", func() error {
+		{"Cleo is renamed", "Same person, same account, same roles, another name.", func() error {
 			cleo.last = "Crest"
 			return d.entraRename(ctx, cleo, d.name("cleo.crest"))
 		}},
-		{"Ada leaves", "Okta deactivates her: she can't sign in any more; the record stays.", func() error {
+		{"Ada leaves", "Okta deactivates her: she can't sign in any more, and the account stays.", func() error {
 			ada.gone = true
 			return d.oktaDeactivate(ctx, ada)
 		}},
 	}
 	for i, step := range steps {
-		fmt.Printf("\n%d. %s\n   %s\n", i+1, step.title, step.told)
+		fmt.Printf("\n%d. %s\n   %s\n", i+1, step.title, step.about)
 		if err := step.act(); err != nil {
 			return err
 		}
@@ -88,10 +88,22 @@ spec:
 	fmt.Printf(`
 That was the day. Look around:
   the portal's User Management   %s
-  kubectl                        %s --kubeconfig %s get scimusers,agentpools
+  kubectl                        %s --kubeconfig %s get scimusers,scimgroups,agentpools
   one person, with the reasons   … get scimuser %s -o yaml
 `, d.values.PortalURL, d.values.Kubectl, d.values.Kubeconfig, cleo.id)
 	return nil
+}
+
+// pool is the manifest of a pool that one group fills.
+func pool(name, group, role string) string {
+	return fmt.Sprintf(`apiVersion: iam.lightrun.com/v1alpha1
+kind: AgentPool
+metadata:
+  name: %s
+spec:
+  groups:
+    - displayName: %s
+  roles: [%s]`, name, group, role)
 }
 
 // name is a user name of this run.

@@ -1,7 +1,8 @@
-// Command demo replays a small company's day against a running `make run`: people arrive, groups are pushed, somebody
-// moves team, somebody is renamed, somebody leaves. It plays the identity provider over SCIM, in the shapes that Okta and
-// Entra ID send, and a platform engineer with kubectl; after each step it shows what became of everybody in Kubernetes
-// and in the portal. Names carry a random tag, so it can be run again and again.
+// Command demo replays a small company's day against a running `make run`: people arrive, groups
+// are pushed, pools are declared, one person changes teams, one is renamed, one leaves. It plays the
+// identity provider over SCIM, with the requests that Okta and Entra ID send, and a platform engineer
+// with kubectl. After each step it compares each account with what is expected and shows it, as
+// Kubernetes and the portal have it. Names carry a random tag, so it can be run again and again.
 package main
 
 import (

@@ -11,6 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
 const (
@@ -22,7 +26,7 @@ const (
 
 type object = map[string]any
 
-// scim sends one request, shows it, and returns the body of the answer; a refusal is an error.
+// scim sends one request, shows it, and returns the body of the answer; an answer of 300 and above is an error.
 func (d *demo) scim(ctx context.Context, method, path string, body any) (object, error) {
 	var content io.Reader = http.NoBody
 	if body != nil {
@@ -110,16 +114,20 @@ func (d *demo) entraArrival(ctx context.Context, p *person, department string) e
 	})
 }
 
-// oktaGroup is how Okta links a group that exists: it looks it up by name and adds the members.
+// oktaGroup is how Okta pushes a group: it looks the name up, creates the group, and adds the members.
 func (d *demo) oktaGroup(ctx context.Context, name string, members ...*person) (id string, err error) {
 	found, err := d.find(ctx, "Groups", fmt.Sprintf("displayName eq %q", name))
 	if err != nil {
 		return "", err
 	}
-	if len(found) != 1 {
-		return "", fmt.Errorf("%d groups are called %q, must be the declared pool alone", len(found), name)
+	if len(found) != 0 {
+		return "", fmt.Errorf("%d groups are called %q before the first push", len(found), name)
 	}
-	id = text(found[0], "id")
+	answer, err := d.scim(ctx, "POST", "/Groups", object{"schemas": []string{coreGroup}, "displayName": name, "members": []any{}})
+	if err != nil {
+		return "", err
+	}
+	id = text(answer, "id")
 	var values []any
 	for _, p := range members {
 		values = append(values, object{"value": p.id, "display": p.userName})
@@ -176,13 +184,41 @@ func patch(operations ...object) object {
 	return object{"schemas": []string{patchOp}, "Operations": operations}
 }
 
-// declare is what a platform engineer does: apply a pool, and wait until it is in force.
-func (d *demo) declare(ctx context.Context, pool, manifest string) error {
-	manifest = strings.TrimSpace(manifest)
-	if err := d.kubectl(ctx, manifest, "apply", "--server-side", "-f", "-"); err != nil {
+// apply is what a platform engineer does.
+func (d *demo) apply(ctx context.Context, manifest string) error {
+	return d.kubectl(ctx, manifest, "apply", "--server-side", "-f", "-")
+}
+
+// ready waits until the pool is Ready.
+func (d *demo) ready(ctx context.Context, pool string) error {
+	return d.kubectl(ctx, "", "wait", "--for=create", "--for=condition=Ready", "--timeout=60s", "agentpool/"+pool)
+}
+
+// record is the id of the pool's record in the portal.
+func (d *demo) record(ctx context.Context, name string) (string, error) {
+	var pool v1alpha1.AgentPool
+	if err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.values.Namespace, Name: name}, &pool); err != nil {
+		return "", err
+	}
+	if pool.Status.Pool == "" {
+		return "", fmt.Errorf("AgentPool %s has no record in the portal", name)
+	}
+	return pool.Status.Pool, nil
+}
+
+// adopted waits until the own pool's object is gone, and checks that the declared pool has its record.
+func (d *demo) adopted(ctx context.Context, declared, own, record string) error {
+	if err := d.kubectl(ctx, "", "wait", "--for=delete", "--timeout=60s", "agentpool/"+own); err != nil {
 		return err
 	}
-	return d.kubectl(ctx, "", "wait", "--for=condition=Ready", "--timeout=60s", "agentpool/"+pool)
+	now, err := d.record(ctx, declared)
+	if err == nil && now != record {
+		err = fmt.Errorf("AgentPool %s has the record %s in the portal, must be the own pool's, %s", declared, now, record)
+	}
+	if err == nil {
+		fmt.Printf("   the pool's record in the portal is the same as before: %s\n", record)
+	}
+	return err
 }
 
 func (d *demo) kubectl(ctx context.Context, stdin string, args ...string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,16 +19,16 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// patience is how long a step may take to arrive everywhere.
+// patience is how long a step may take to be in force.
 const patience = time.Minute
 
-// row is what is seen of one person in both places.
+// row is one person in Kubernetes and in the portal.
 type row struct {
 	user    v1alpha1.ScimUser
 	account openapi.User
 }
 
-// show waits until everybody is as the story tells, and prints them.
+// show waits until each person is as expected, and prints them.
 func (d *demo) show(ctx context.Context, people []*person) error {
 	begun := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, patience)
@@ -42,12 +43,12 @@ func (d *demo) show(ctx context.Context, people []*person) error {
 		select {
 		case <-ticker.C:
 		case <-waiting.Done():
-			return errors.Join(ctx.Err(), fmt.Errorf("after %s it is not as told: %w", patience, err))
+			return errors.Join(ctx.Err(), fmt.Errorf("after %s this is not as expected: %w", patience, err))
 		}
 	}
 }
 
-// look reads everybody; an error says who is not as told, and what Kubernetes says about it.
+// look reads each person; an error says who is not as expected, and what Kubernetes says about it.
 func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 	rows := make([]row, len(people))
 	for i, p := range people {
@@ -58,6 +59,9 @@ func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 		ready := meta.FindStatusCondition(r.user.Status.Conditions, v1alpha1.ConditionReady)
 		if ready == nil || ready.Status != metav1.ConditionTrue || ready.ObservedGeneration != r.user.Generation {
 			return nil, fmt.Errorf("%s is not Ready: %s", p.userName, describe(ready))
+		}
+		if have, want := statusRoles(&r.user), p.wantRoles(); !p.gone && !slices.Equal(have, want) {
+			return nil, fmt.Errorf("the status of %s has the roles %v, must have %v", p.userName, have, want)
 		}
 		answer, err := d.portal.ListUsersWithResponse(ctx, &openapi.ListUsersParams{UserName: &p.userName})
 		if err != nil {
@@ -74,13 +78,28 @@ func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 	return rows, nil
 }
 
-// problem says what is not as told, "" when all is.
-func (p *person) problem(a openapi.User) string {
+// wantRoles are the roles that the person is expected to have, sorted.
+func (p *person) wantRoles() []string {
 	want := []string{"ROLE_USER"}
-	if p.roles != "" && !p.gone {
+	if p.roles != "" {
 		want = append(want, p.roles)
 	}
 	slices.Sort(want)
+	return want
+}
+
+func statusRoles(u *v1alpha1.ScimUser) []string {
+	var roles []string
+	for _, r := range u.Status.Roles {
+		roles = append(roles, r.Name)
+	}
+	slices.Sort(roles)
+	return roles
+}
+
+// problem says how the account differs from what is expected; "" when it does not.
+func (p *person) problem(a openapi.User) string {
+	want := p.wantRoles()
 	have := slices.Sorted(slices.Values(a.Roles))
 	switch {
 	case p.gone && a.Status != "Deactivated":
@@ -97,12 +116,12 @@ func (p *person) problem(a openapi.User) string {
 
 func describe(c *metav1.Condition) string {
 	if c == nil {
-		return "nobody has looked yet"
+		return "the manager has not seen the user yet"
 	}
 	return c.Reason + ": " + c.Message
 }
 
-// print writes the table. Pools are shown by the names that people know them by, with why the person is in them.
+// print writes the table. Pools have their names in the portal, and why the person is in them.
 func (d *demo) print(ctx context.Context, rows []row, took time.Duration) error {
 	var pools v1alpha1.AgentPoolList
 	if err := d.kube.List(ctx, &pools, client.InNamespace(d.values.Namespace)); err != nil {
@@ -110,7 +129,7 @@ func (d *demo) print(ctx context.Context, rows []row, took time.Duration) error 
 	}
 	names := map[string]string{}
 	for _, p := range pools.Items {
-		names[p.Name] = p.PortalName()
+		names[p.Name] = cmp.Or(p.Status.DisplayName, p.Name)
 	}
 	fmt.Printf("   after %s:\n\n", took.Round(10*time.Millisecond))
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', 0)

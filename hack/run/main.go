@@ -1,5 +1,5 @@
-// Command run starts the whole product on this machine, on loopback: see internal/devenv. `make run` builds and runs it
-// from the repository's root.
+// Command run starts the whole product on this machine, on loopback: see internal/devenv. `make run`
+// builds it and runs it from the repository's root.
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	log.SetLogger(logr.Discard()) // client libraries speak through it; the programs have logs of their own
+	log.SetLogger(logr.Discard()) // client libraries log here; the programs have their own logs
 	err := run(ctx, stop, os.Args[1:])
 	stop()
 	switch {
@@ -45,7 +45,7 @@ func run(ctx context.Context, stop func(), args []string) error {
 	fmt.Println("Starting everything on 127.0.0.1, data in", o.Dir)
 	env, err := devenv.Start(ctx, o)
 	switch {
-	case ctx.Err() != nil: // and so err only says that it was interrupted
+	case ctx.Err() != nil: // err says only that it was interrupted
 		fmt.Println("\nStopped before everything was up.")
 		return nil
 	case err != nil:
@@ -77,7 +77,7 @@ func options(args []string) (devenv.Options, error) {
 		if text := os.Getenv(port.Env()); text != "" {
 			var err error
 			if number, err = strconv.Atoi(text); err != nil {
-				return o, fmt.Errorf("%s=%q is no port number", port.Env(), text)
+				return o, fmt.Errorf("%s=%q is not a port number", port.Env(), text)
 			}
 		}
 		flags.IntVar(port.Number, port.Flag(), number, fmt.Sprintf("port of %s (%s)", port.What, port.Env()))
@@ -103,7 +103,7 @@ func options(args []string) (devenv.Options, error) {
 	return o, nil
 }
 
-// build compiles the programs; a second time that takes a few seconds.
+// build compiles the programs. Again it takes a few seconds, as Go caches what it built.
 func build(ctx context.Context, folder string) error {
 	fmt.Println("  building the programs")
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", folder+string(filepath.Separator),
@@ -131,7 +131,7 @@ func summary(env *devenv.Environment, took time.Duration) string {
 	line("In another terminal")
 	line("  source %s", filepath.Join(env.Dir, devenv.EnvFile))
 	line("  alias kubectl=%s", v.Kubectl)
-	line("  kubectl get scimusers,agentpools,identityconfigurations")
+	line("  kubectl get scimusers,scimgroups,agentpools,identityconfigurations")
 	line("  make demo         replays a small company's day")
 	line("")
 	line("Logs                %s", filepath.Join(env.Dir, "logs"))

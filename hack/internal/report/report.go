@@ -4,7 +4,10 @@ package report
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -34,18 +37,64 @@ func Machine() string {
 	return fmt.Sprintf("%d × %s, %s/%s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-// Write replaces the results in a page. They stand between two lines, of which the first names the command that writes them, such as
-// "make bench"; the text around them is written by hand.
+// Prepare checks, before the first measurement, that Write can write to a page: it creates one that does not exist, with
+// nothing but the place for results. With an empty name there is nothing to do.
+func Prepare(file, command string) error {
+	if file == "" {
+		return nil
+	}
+	begins, ends := marks(command)
+	_, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = os.WriteFile(file, []byte(begins+ends), pageMode)
+	}
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	page, err := os.OpenFile(file, os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	text, err := io.ReadAll(page)
+	if err := errors.Join(err, page.Close()); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	if _, _, err := around(file, text, command); err != nil {
+		return fmt.Errorf("--out: %w", err)
+	}
+	return nil
+}
+
+// Write replaces the results in a page. They are between two lines, of which the first names the command that writes them,
+// such as "make bench"; the text around them is written by hand.
 func Write(file, command, results string) error {
 	page, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	begins, ends := "<!-- results: written by "+command+" -->\n", "<!-- end of results -->\n"
+	before, after, err := around(file, page, command)
+	if err != nil {
+		return err
+	}
+	begins, ends := marks(command)
+	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(begins + results + ends), after}, nil), pageMode)
+}
+
+// pageMode lets all users of the machine read a page.
+const pageMode = 0o644
+
+// marks are the lines before and after the results.
+func marks(command string) (begins, ends string) {
+	return "<!-- results: written by " + command + " -->\n", "<!-- end of results -->\n"
+}
+
+// around is the text of a page before and after the results.
+func around(file string, page []byte, command string) (before, after []byte, err error) {
+	begins, ends := marks(command)
 	before, rest, found := bytes.Cut(page, []byte(begins))
 	_, after, closed := bytes.Cut(rest, []byte(ends))
 	if !found || !closed {
-		return fmt.Errorf("%s has no place for results: it must hold the lines %q and %q", file, begins, ends)
+		return nil, nil, fmt.Errorf("%s has no place for results: it must contain the lines %q and %q", file, begins, ends)
 	}
-	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(begins + results + ends), after}, nil), 0o644) //nolint:gosec // a page for everybody to read
+	return before, after, nil
 }
