@@ -91,7 +91,8 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		},
 		Pools: &agentpool.Reconciler{
 			Client: c, Live: live, Session: s, Book: book, Groups: groups, Guard: removals, Clock: o.Clock,
-			Recorder: recorder("agentpool"),
+			Recorder:   recorder("agentpool"),
+			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Groups: &scimgroup.Reconciler{
 			Client: c, Live: live, Session: s, Book: book, Groups: groups, Slices: slices, Tally: tally, Clock: o.Clock,

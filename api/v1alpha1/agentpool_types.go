@@ -124,6 +124,9 @@ type PinnedGroup struct {
 
 // AgentPoolStatus is what became of the pool in the portal.
 type AgentPoolStatus struct {
+	// held is the removal that the deprovisioning guard holds: decide by its id.
+	// +optional
+	Held *HeldRemoval `json:"held,omitempty"`
 	// pool is the id of the pool in the portal.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional

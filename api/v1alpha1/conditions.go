@@ -103,11 +103,11 @@ const (
 	// FinalizerPool keeps an AgentPool until its pool in the portal is released.
 	FinalizerPool = "iam.lightrun.com/pool"
 
-	// AnnotationRelease on a ScimUser or AgentPool lets the deprovisioning guard pass its removal: its value is the
-	// object's generation, for this one removal, or its UID, for every one.
+	// AnnotationRelease on a ScimUser or AgentPool lets a held removal pass: its value is the id that status.held.decision
+	// gives.
 	AnnotationRelease = "iam.lightrun.com/release-removal"
-	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: what the account or pool has stays, until the object
-	// changes again. Its value is the object's generation.
+	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: what the account or pool has stays, until the provider
+	// says something else. Its value is the id that status.held.decision gives.
 	AnnotationDrop = "iam.lightrun.com/drop-removal"
 	// AnnotationAcceptBackup on a ScimUser lets an object from a backup replace what is newer in the portal (BackupOlder). Its
 	// value is the revision that the portal has.

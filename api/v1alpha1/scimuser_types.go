@@ -205,7 +205,7 @@ type Manager struct {
 }
 
 // PoolSource says why a person is in a pool.
-// +kubebuilder:validation:Enum=Default;Group;Declared;Filter
+// +kubebuilder:validation:Enum=Default;Group;Declared;Filter;Held
 type PoolSource string
 
 const (
@@ -213,6 +213,7 @@ const (
 	PoolSourceGroup    PoolSource = "Group"    // a group that fills the pool contains the user
 	PoolSourceDeclared PoolSource = "Declared" // spec.members of the pool names them
 	PoolSourceFilter   PoolSource = "Filter"   // spec.memberFilter of the pool matches them
+	PoolSourceHeld     PoolSource = "Held"     // nothing does any more: that they leave is held or was dropped
 )
 
 // PoolMembership is one pool that a person is in, and why. A pool reached in several ways is listed once, with the first source in the order of the constants.
@@ -221,6 +222,23 @@ type PoolMembership struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name   string     `json:"name"`
 	Source PoolSource `json:"source"`
+	// held: they are in the pool in the portal though nothing puts them there any more. The
+	// deprovisioning guard holds the removal, or a person dropped it: see the AgentPool.
+	// +optional
+	Held bool `json:"held,omitempty"`
+}
+
+// HeldRemoval is a removal that the deprovisioning guard holds until a person decides.
+type HeldRemoval struct {
+	// decision is the id of this removal, which a decision quotes. It names exactly these users
+	// and when the removal was first wanted; another set of users is another id.
+	// +kubebuilder:validation:MaxLength=128
+	Decision string `json:"decision"`
+	// removal is what they would lose: Deactivation, Deletion, ManagerRole or Members.
+	// +kubebuilder:validation:MaxLength=32
+	Removal string `json:"removal"`
+	// users is how many would lose it.
+	Users int64 `json:"users"`
 }
 
 // RoleGrant is one role that a person holds, and the pools that grant it.
@@ -258,6 +276,9 @@ type ScimUserStatus struct {
 	// +kubebuilder:validation:MaxItems=1024
 	// +optional
 	Pools []PoolMembership `json:"pools,omitempty"`
+	// held is the removal that the deprovisioning guard holds: decide by its id.
+	// +optional
+	Held *HeldRemoval `json:"held,omitempty"`
 	// roles the person holds, and from which pools.
 	// +listType=map
 	// +listMapKey=name

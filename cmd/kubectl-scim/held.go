@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -13,6 +14,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
 )
 
@@ -23,6 +25,8 @@ type heldRemoval struct {
 	Title   string      `json:"title"` // user name, or the pool's name in the portal
 	Since   metav1.Time `json:"since"`
 	Message string      `json:"message"`
+
+	v1alpha1.HeldRemoval `json:",inline"` // decision, removal and users
 
 	object client.Object
 }
@@ -54,9 +58,9 @@ func heldTable(w io.Writer, all []heldRemoval) {
 		fmt.Fprintln(w, "No removal is held.")
 		return
 	}
-	rows := [][]string{{"KIND", "NAME", "OBJECT", "SINCE"}}
+	rows := [][]string{{"ID", "KIND", "NAME", "OBJECT", "LOSE", "USERS", "SINCE"}}
 	for _, h := range all {
-		rows = append(rows, []string{h.Kind, h.Title, h.Name, h.Since.UTC().Format("2006-01-02 15:04 UTC")})
+		rows = append(rows, []string{h.Decision, h.Kind, h.Title, h.Name, h.Removal, strconv.FormatInt(h.Users, 10), h.Since.UTC().Format("2006-01-02 15:04 UTC")})
 	}
 	table(w, rows)
 }
@@ -72,16 +76,16 @@ func heldIn(ctx context.Context, c client.Client, namespace string) ([]heldRemov
 		return nil, fmt.Errorf("list AgentPools: %w", err)
 	}
 	all := []heldRemoval{}
-	add := func(kind, title string, o client.Object, have []metav1.Condition) {
-		if h := conditions.Find(have, v1alpha1.ConditionDeprovisioningHeld); h != nil && h.Status == metav1.ConditionTrue {
-			all = append(all, heldRemoval{kind, o.GetName(), title, h.LastTransitionTime, h.Message, o})
+	add := func(kind, title string, o client.Object, removal *v1alpha1.HeldRemoval, have []metav1.Condition) {
+		if h := conditions.Find(have, v1alpha1.ConditionDeprovisioningHeld); removal != nil && h != nil && h.Status == metav1.ConditionTrue {
+			all = append(all, heldRemoval{kind, o.GetName(), title, metav1.NewTime(guard.Since(removal.Decision)), h.Message, *removal, o})
 		}
 	}
 	for i := range pools.Items {
-		add("AgentPool", pools.Items[i].PortalName(), &pools.Items[i], pools.Items[i].Status.Conditions)
+		add("AgentPool", pools.Items[i].PortalName(), &pools.Items[i], pools.Items[i].Status.Held, pools.Items[i].Status.Conditions)
 	}
 	for i := range users.Items {
-		add("ScimUser", users.Items[i].Spec.UserName, &users.Items[i], users.Items[i].Status.Conditions)
+		add("ScimUser", users.Items[i].Spec.UserName, &users.Items[i], users.Items[i].Status.Held, users.Items[i].Status.Conditions)
 	}
 	return all, nil
 }
@@ -96,13 +100,17 @@ func drop(o *options) *cobra.Command {
 
 func decide(o *options, verb, short, one, every string) *cobra.Command {
 	var all bool
+	var id string
 	cmd := &cobra.Command{
-		Use:     verb + " NAME... | --all",
+		Use:     verb + " NAME... [--id ID] | --all",
 		Short:   short,
-		Example: "  kubectl scim " + verb + " ada@example.com\n  kubectl scim " + verb + " --all",
+		Example: "  kubectl scim " + verb + " ada@example.com\n  kubectl scim " + verb + " agentpool/payments --id mwxpemhe-ecf183e4ba2e\n  kubectl scim " + verb + " --all",
 		Args: func(_ *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
 				return fmt.Errorf("name what to %s, as kubectl scim held lists it, or say --all", verb)
+			}
+			if id != "" && len(args) != 1 {
+				return fmt.Errorf("--id says which removal of one object is meant: name that object")
 			}
 			return nil
 		},
@@ -110,10 +118,11 @@ func decide(o *options, verb, short, one, every string) *cobra.Command {
 			if all {
 				return o.decideAll(cmd.Context(), every, now(), "Noted for everything that is held by now.")
 			}
-			return o.decideSome(cmd.Context(), one, args)
+			return o.decideSome(cmd.Context(), one, args, id)
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "everything that is held by now")
+	cmd.Flags().StringVar(&id, "id", "", "only if exactly this removal is held, as kubectl scim held and the condition give its id")
 	return cmd
 }
 
@@ -134,8 +143,9 @@ func (o *options) decideAll(ctx context.Context, annotation, value, told string)
 	return nil
 }
 
-// decideSome notes a decision at each named object. It speaks of the generation that is held: a later one is held anew.
-func (o *options) decideSome(ctx context.Context, annotation string, wanted []string) error {
+// decideSome notes a decision at each named object, about the removal that is held there now; with an id, only if that is the
+// one. It speaks of exactly those users: another set has another id.
+func (o *options) decideSome(ctx context.Context, annotation string, wanted []string, id string) error {
 	c, namespace, err := o.cluster()
 	if err != nil {
 		return err
@@ -147,14 +157,17 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 	for _, name := range wanted {
 		found := false
 		for _, h := range all {
-			if h.Name != name && names.Fold(h.Title) != names.Fold(name) {
+			if h.Name != name && names.Fold(h.Title) != names.Fold(name) && strings.ToLower(h.Kind)+"/"+h.Name != strings.ToLower(name) {
 				continue
 			}
 			found = true
-			if err := annotate(ctx, c, h.object, annotation, strconv.FormatInt(h.object.GetGeneration(), 10)); err != nil {
+			if id != "" && id != h.Decision {
+				return fmt.Errorf("%s %s holds another removal by now, %s, of %d user(s); look at it with kubectl scim held", h.Kind, h.Name, h.Decision, h.Users)
+			}
+			if err := annotate(ctx, c, h.object, annotation, h.Decision); err != nil {
 				return err
 			}
-			fmt.Fprintf(o.streams.Out, "Noted at %s %s.\n", h.Kind, h.Name)
+			fmt.Fprintf(o.streams.Out, "Noted at %s %s: %s, %d user(s).\n", h.Kind, h.Name, h.Decision, h.Users)
 		}
 		if !found {
 			return fmt.Errorf("nothing is held about %q; kubectl scim held lists what is", name)

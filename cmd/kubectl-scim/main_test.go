@@ -100,6 +100,7 @@ func (s *scene) people() {
 	no := false
 	bob.Spec.Active = &no
 	s.must(s.cp.Client.Update(s.Context(), bob))
+	bob.Status.Held = &v1alpha1.HeldRemoval{Decision: heldByBob, Removal: "Deactivation", Users: 1}
 	bob.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionDeprovisioningHeld, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGuardHeld,
 		Message: "Held by the deprovisioning guard", ObservedGeneration: bob.Generation, LastTransitionTime: metav1.NewTime(time.Date(2026, 12, 24, 9, 30, 0, 0, time.UTC))}}
 	s.must(s.cp.Client.Status().Update(s.Context(), bob))
@@ -190,8 +191,8 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	t.Log("what was decided is noted as the annotations that the operator reads")
 	bob := &v1alpha1.ScimUser{}
 	s.must(s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: scimIDs["bob"]}, bob))
-	if got := bob.Annotations[v1alpha1.AnnotationRelease]; got != fmt.Sprint(bob.Generation) {
-		t.Errorf("released %q, want the generation %d", got, bob.Generation)
+	if got := bob.Annotations[v1alpha1.AnnotationRelease]; got != heldByBob {
+		t.Errorf("released %q, want the removal %s", got, heldByBob)
 	}
 	if got := bob.Annotations[v1alpha1.AnnotationDecidedBy]; got != "admin" {
 		t.Errorf("released by %q, want the user of the kubeconfig", got)
@@ -231,6 +232,9 @@ func (s *scene) decidesInsteadOfAnother(config *v1alpha1.IdentityConfiguration) 
 	}
 }
 
+// heldByBob is the id of the removal of bob, held since 2026-12-24 09:30 UTC.
+const heldByBob = "my1d1ww0-9c1d2e3f4a5b"
+
 func (s *scene) badInput() {
 	for line, says := range map[string]string{
 		"plan somebody":                     "user NAME, or pool NAME",
@@ -240,6 +244,7 @@ func (s *scene) badInput() {
 		"plan --portal-key-file /no/such":   "read the portal's key",
 		"release":                           "or say --all",
 		"drop nobody@example.test":          "kubectl scim held lists what is",
+		"drop a b --id x":                   "name that object",
 		"plan --portal-url ftp://portal.ex": "must be absolute",
 	} {
 		if out, code := s.run(strings.Fields(line)...); code != exitError || !strings.Contains(out, says) {

@@ -15,6 +15,7 @@ import (
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
+	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/provision"
@@ -59,44 +60,56 @@ func (p *pass) applyDefault(ctx context.Context) (bool, error) {
 	return p.bringAbout(ctx, plan)
 }
 
-// bringAbout carries the plan out, if policy and the guard let it. A mark that the pass found no reason for goes.
+// bringAbout carries the plan out, and brings the members in line whatever became of the rest of it, if policy and the guard
+// let it. A mark that the pass found no reason for goes.
 func (p *pass) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	done, err := p.carryOut(ctx, plan)
+	if err == nil {
+		err = p.members(ctx)
+	}
 	if err != nil {
 		return done, err
 	}
 	return done, p.clearMark(ctx)
 }
 
-// marked is what the portal remembers as held about this pool.
-func (p *pass) marked() portal.Removal {
-	if own := p.view.Mirror.OwnedPool(string(p.pool.UID)); own != nil {
-		return own.Mark.Held()
-	}
-	return ""
-}
+// record is the portal's record that remembers what is held about this pool; nil: there is none.
+func (p *pass) record() *portal.Pool { return p.view.Mirror.OwnedPool(string(p.pool.UID)) }
 
-// mark brings the portal's mark in line with what, and costs no call where it is.
-func (p *pass) mark(ctx context.Context, what portal.Removal) error {
-	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
-	if own == nil || own.Mark.Held() == what {
-		return nil
-	}
-	owner := portal.Owner{UID: string(p.pool.UID), Name: p.pool.Name, Revision: p.pool.Generation}
-	err := p.view.Client.MarkPoolHeld(ctx, owner, gate.Held(what, p.pool))
-	if err != nil {
-		return fmt.Errorf("mark what is held: %w", err)
+// marked is the mark at the record that the pool has or, by adopting it, gets.
+func (p *pass) marked(plan provision.PoolPlan) *portal.Mark {
+	switch own := p.record(); {
+	case own != nil:
+		return own.Mark
+	case plan.Pool != nil:
+		return plan.Pool.Mark
 	}
 	return nil
 }
 
-// clearMark takes the mark away once nothing is held. What ReportOnly finds marked stays held.
-func (p *pass) clearMark(ctx context.Context) error {
-	if p.holds || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+// mark brings the portal's mark in line with m, and costs no call where it is.
+func (p *pass) mark(ctx context.Context, m *portal.Mark) error {
+	own := p.record()
+	if own == nil || gate.SameMark(own.Mark, m) {
 		return nil
 	}
-	if err := p.mark(ctx, ""); err != nil {
-		r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
+	owner := portal.Owner{UID: string(p.pool.UID), Name: p.pool.Name, Revision: p.pool.Generation}
+	if err := p.view.Client.MarkPoolHeld(ctx, owner, m); err != nil {
+		return fmt.Errorf("mark what is held: %w", err)
+	}
+	with := *own
+	with.Mark = m
+	p.view.Mirror.PutPool(&with) // the next pass must know it, also before the change feed tells
+	return nil
+}
+
+// clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays so.
+func (p *pass) clearMark(ctx context.Context) error {
+	if p.keepsMark || p.answer.Mark(p.pool.Name) != nil || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return nil
+	}
+	if err := p.mark(ctx, nil); err != nil {
+		r := p.refusal(err)
 		p.result.RequeueAfter = r.After
 		return r.Err
 	}
@@ -140,10 +153,16 @@ func (p *pass) waits(plan provision.PoolPlan) {
 	}
 }
 
+// on is what a removal is decided on.
+func (p *pass) on() guard.On {
+	return guard.On{Object: p.pool, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
+}
+
 // write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
 func (p *pass) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	// A push makes a pool or renames it; its roles and description are people's.
 	ctx, p.request = gate.Request(ctx, p.pool, p.have == nil || p.have.Name != plan.Write.Name)
+	plan.Write.KeepMark = true // it goes when nothing is held any more, and not before
 	var got *portal.Pool
 	put := func() (err error) {
 		got, err = p.view.Client.PutPool(ctx, plan.Write)
@@ -164,26 +183,32 @@ func (p *pass) write(ctx context.Context, plan provision.PoolPlan) (bool, error)
 
 // guarded calls put if the deprovisioning guard, or a person, lets it. It reports done=true when it was not called.
 func (p *pass) guarded(ctx context.Context, plan provision.PoolPlan, put func() error) (done bool, err error) {
-	decision, err := guard.Decided(ctx, p.Client, p.pool, p.pool.Status.Conditions, p.view.Decisions)
-	if err != nil {
-		return true, fmt.Errorf("write a decision down: %w", err)
+	removal := ManagerSet(p.pool, plan, p.view.Mirror, p.marked(plan))
+	if len(removal.Users) == 0 {
+		if err := put(); err != nil {
+			return p.refused(err)
+		}
+		return false, nil
 	}
-	p.decided(decision)
-	if decision == guard.Drop {
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the pool stays as it is until its object changes"))
-		return true, nil
-	}
-	removal := guard.Removal{Users: p.view.Mirror.Managers(plan.Pool.ID), Decision: decision, Mark: p.marked()}
-	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, removal, put)
-	if held != nil && err == nil {
+	p.answer, err = p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, put)
+	if err == nil && p.answer.Mark(p.pool.Name) != nil {
 		err = p.adoptAsIs(ctx, plan)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return p.refused(err)
-	case held != nil:
-		return p.held(ctx, portal.RemovalManager, held.Message(p.pool.Generation))
 	}
+	p.decided(p.answer, removal.Mark)
+	switch p.answer.Verdict {
+	case sets.Hold:
+		return p.held(ctx, p.answer)
+	case sets.Keep:
+		if err := p.mark(ctx, p.answer.Mark(p.pool.Name)); err != nil {
+			return p.refused(err)
+		}
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the pool stays as it is until its object changes"))
+		return true, nil
+	}
+	p.keepsMark = p.answer.Decision != "" // until its members were looked at: they do not pass with it
 	return false, nil
 }
 
@@ -193,7 +218,7 @@ func (p *pass) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 		return nil
 	}
 	as := plan.Write
-	as.Roles = plan.Pool.Roles
+	as.Roles, as.KeepMark = plan.Pool.Roles, true
 	got, err := p.view.Client.PutPool(ctx, as)
 	if err != nil {
 		return err
@@ -204,22 +229,33 @@ func (p *pass) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 }
 
 // held marks in the portal, and reports, that the guard holds a removal. Without the mark the next window would let it pass.
-func (p *pass) held(ctx context.Context, what portal.Removal, message string) (bool, error) {
-	p.holds = true
-	if err := p.mark(ctx, what); err != nil {
+func (p *pass) held(ctx context.Context, answer guard.Answer) (bool, error) {
+	if err := p.mark(ctx, answer.Mark(p.pool.Name)); err != nil {
 		return p.refused(err)
 	}
+	p.holdReported(answer, "")
+	return true, nil
+}
+
+// holdReported says in the conditions, and once in an event, that a removal is held.
+func (p *pass) holdReported(answer guard.Answer, also string) {
+	message := answer.Message() + also
 	if !conditions.IsTrue(p.pool.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
 		p.event(warning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonGuardHeld, message))
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
-	return true, nil
+}
+
+// refusal classifies a failed call.
+func (p *pass) refusal(err error) gate.Refusal {
+	return gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 }
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
 func (p *pass) refused(err error) (bool, error) {
-	r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
+	r := p.refusal(err)
+	p.keepsMark = true
 	p.leaf(r.Leaf)
 	p.result.RequeueAfter = r.After
 	return true, r.Err
@@ -253,22 +289,29 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 	return p.finish(ctx)
 }
 
-// letGo releases the pool in the portal; taking ROLE_MANAGER from its members goes through the guard.
+// letGo releases the pool in the portal, if the guard lets its members go. What a person decided to keep stays there as it is,
+// with its members, for an AgentPool of the same name.
 func (p *pass) letGo(ctx context.Context) (bool, error) {
-	decision, err := guard.Decided(ctx, p.Client, p.pool, p.pool.Status.Conditions, p.view.Decisions)
-	if err != nil {
-		return true, fmt.Errorf("write a decision down: %w", err)
-	}
-	p.decided(decision)
-	plan := PlanRelease(p.pool, p.view.Mirror, decision == guard.Drop)
+	plan := PlanRelease(p.pool, p.view.Mirror)
 	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), plan.Remove) }
-	removal := guard.Removal{Users: plan.Managers, Decision: decision, Mark: p.marked()}
-	held, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, removal, do)
-	if err != nil {
+	if len(plan.Removal.Users) == 0 {
+		if err := do(); err != nil {
+			return p.refused(err)
+		}
+		return false, nil
+	}
+	var err error
+	if p.answer, err = p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), plan.Removal, do); err != nil {
 		return p.refused(err)
 	}
-	if held != nil {
-		return p.held(ctx, portal.RemovalDeletion, held.Message(p.pool.Generation))
+	p.decided(p.answer, plan.Removal.Mark)
+	switch p.answer.Verdict {
+	case sets.Hold:
+		return p.held(ctx, p.answer)
+	case sets.Keep:
+		if err := p.mark(ctx, p.answer.Mark(p.pool.Name)); err != nil {
+			return p.refused(err)
+		}
 	}
 	return false, nil
 }

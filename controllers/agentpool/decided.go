@@ -1,10 +1,13 @@
 package agentpool
 
-import "lightrun.com/scim-operator/controllers/guard"
+import (
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/internal/portal"
+)
 
-// decided reports, as an event, who took a decision about what is held.
-func (p *pass) decided(d guard.Decision) {
-	if reason, note := guard.Event(d, p.pool, p.pool.Status.Conditions); reason != "" {
+// decided reports, as an event, who took a decision about what is held; mark is the record's before.
+func (p *pass) decided(a guard.Answer, mark *portal.Mark) {
+	if reason, note := guard.Event(a, p.pool, mark); reason != "" {
 		p.event(normal, reason, "Decide", "%s", note)
 	}
 }

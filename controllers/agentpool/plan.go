@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
@@ -44,6 +45,10 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 	if reason, message := membership.CheckRoles(pool.Spec.Roles, m); reason != "" {
 		leaf := conditions.False(v1alpha1.ConditionProvisioned, reason, message)
 		frozen, want.Roles = &leaf, kept(pool, facts.Own, found)
+	}
+	if own := facts.Own; own != nil && own.Mark.Held() == portal.RemovalMembers {
+		have := provision.Granted(own) // a pool of which a removal of members is held gains no role
+		want.Roles = slices.DeleteFunc(want.Roles, func(r string) bool { return !slices.Contains(have, r) })
 	}
 	return provision.ComputePool(want, facts), have, frozen, nil
 }
@@ -86,21 +91,64 @@ func presence(ctx context.Context, r client.Reader, namespace string, owner port
 
 // ReleasePlan is what becomes of the pool in the portal when its AgentPool goes.
 type ReleasePlan struct {
-	Pool     *portal.Pool // nil: there is none
-	Remove   bool         // what the object gave is taken back: the pool that it created, or the roles that it granted
-	Deletes  bool         // the pool is deleted there; otherwise it stays, to be ruled in the portal
-	Managers int          // how many lose ROLE_MANAGER with it at most; the deprovisioning guard counts them
+	Pool    *portal.Pool  // nil: there is none
+	Remove  bool          // what the object gave is taken back: the pool that it created, or the roles that it granted
+	Deletes bool          // the pool is deleted there; otherwise it stays, to be ruled in the portal
+	Removal guard.Removal // who loses by it; the deprovisioning guard decides about all of them at once
 }
 
-// PlanRelease says what becomes of the pool when its AgentPool goes. dropped: a person decided that it stays.
-func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror, dropped bool) ReleasePlan {
-	p := ReleasePlan{Pool: m.OwnedPool(string(pool.UID)), Remove: pool.Spec.OnDelete != v1alpha1.PoolOrphan && !dropped}
+// PlanRelease says what becomes of the pool when its AgentPool goes.
+func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
+	p := ReleasePlan{Pool: m.OwnedPool(string(pool.UID)), Remove: pool.Spec.OnDelete != v1alpha1.PoolOrphan}
 	if p.Pool == nil {
 		return p
 	}
 	p.Deletes = p.Remove && p.Pool.Created
-	if p.Remove && slices.Contains(provision.Granted(p.Pool), portal.RoleManager) {
-		p.Managers = m.Managers(p.Pool.ID)
+	switch {
+	case p.Deletes, p.Remove && len(provision.Granted(p.Pool)) > 0 && !p.Pool.Default:
+		p.Removal = losers(portal.RemovalDeletion, pool, p.Pool, m, p.Pool.Mark)
+	case p.Remove:
+		p.Removal = ManagerSet(pool, provision.PoolPlan{Pool: p.Pool, LosesManager: slices.Contains(provision.Granted(p.Pool), portal.RoleManager)}, m, p.Pool.Mark)
+		p.Removal.Kind = portal.RemovalDeletion
 	}
 	return p
+}
+
+// ManagerSet is the loss of ROLE_MANAGER, which the plan takes from everybody in the pool who has it by no other pool.
+func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mirror, mark *portal.Mark) guard.Removal {
+	if !plan.LosesManager {
+		return guard.Removal{Mark: mark}
+	}
+	r := losers(portal.RemovalManager, pool, plan.Pool, m, mark)
+	r.Pool, r.Members = "", 0 // they stay in it
+	return r
+}
+
+// losers are the active accounts that lose by what becomes of a pool: all that an owner put there, who leave it, or those who
+// lose ROLE_MANAGER with it.
+func losers(kind portal.Removal, pool *v1alpha1.AgentPool, record *portal.Pool, m *mirror.Mirror, mark *portal.Mark) guard.Removal {
+	r := guard.Removal{Set: guard.Set(kind, pool), Mark: mark, Pool: record.ID}
+	manages := slices.Contains(provision.Granted(record), portal.RoleManager)
+	for _, a := range m.Accounts() {
+		in, granted := memberOf(a, record.ID)
+		if !in || a.Status != portal.StatusActive {
+			continue
+		}
+		manager := manages && m.Managing(record.ID, []string{a.ID}) > 0
+		member := kind == portal.RemovalDeletion && granted && a.Owner.UID != ""
+		if member {
+			r.Members++
+		}
+		if manager {
+			r.Accounts++
+		}
+		switch {
+		case !member && !manager:
+		case a.Owner.UID != "":
+			r.Users = append(r.Users, a.Owner.Name)
+		default:
+			r.Users = append(r.Users, "account "+a.ID)
+		}
+	}
+	return r
 }

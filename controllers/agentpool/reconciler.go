@@ -1,5 +1,5 @@
-// Package agentpool brings each pool in the portal in line with its AgentPool: its name, description and roles. Who is
-// in a pool is not written here: memberships are facts about people, and the people's controller writes them.
+// Package agentpool brings each pool in the portal in line with its AgentPool: its name, description and roles, and who is in
+// it, many users in one call. A user's controller writes only the memberships that an account begins with.
 package agentpool
 
 import (
@@ -23,6 +23,7 @@ import (
 	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
@@ -46,8 +47,13 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 
+	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	Attributes func(*v1alpha1.ScimUser) access.Attributes
+
 	counted   counted
 	unclaimed claims.Unclaimed
+	quiet     quiet
+	released  released
 }
 
 // pass is one look at one pool.
@@ -59,14 +65,15 @@ type pass struct {
 
 	undecided bool // which groups fill it was lost, and waits for a person
 
-	have     *portal.Pool
-	holds    bool             // the guard holds a removal
-	frozen   *conditions.Leaf // roles that can't be granted: the rest is written, this is said
-	leaves   []conditions.Leaf
-	abnormal []conditions.Leaf
-	result   ctrl.Result
-	request  string // what the pass is called in the portal's audit
-	silent   bool
+	have      *portal.Pool
+	answer    guard.Answer     // the guard's about a removal; the zero answer: none was asked for
+	keepsMark bool             // what the mark at the record is about is not decided by this pass
+	frozen    *conditions.Leaf // roles that can't be granted: the rest is written, this is said
+	leaves    []conditions.Leaf
+	abnormal  []conditions.Leaf
+	result    ctrl.Result
+	request   string // what the pass is called in the portal's audit
+	silent    bool
 }
 
 // Reconcile brings one pool in line.
@@ -75,6 +82,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Get(ctx, req.NamespacedName, &pool); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.counted.forget(req.Name)
+			r.quiet.end(req.Name)
+			r.released.forget(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -161,6 +170,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.have != nil {
 		s.Pool, s.DisplayName, s.Roles = p.have.ID, p.have.Name, roles(provision.Granted(p.have))
 	}
+	s.Held = p.answer.Held()
 	if !p.undecided {
 		s.ObservedGeneration = p.pool.Generation
 	}

@@ -2,6 +2,7 @@ package agentpool
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -137,20 +138,19 @@ func ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	return out
 }
 
-// groups looks at pools again whose groups changed.
+// groups looks at pools again whose groups, or their members, changed.
 func (r *Reconciler) groups(namespace string) func(context.Context, queue) error {
 	return func(ctx context.Context, q queue) error {
 		r.Groups.Subscribe(func(c groupindex.Change) {
-			if !c.All {
-				return
+			if c.All {
+				r.Book.Invalidate()
 			}
-			r.Book.Invalidate()
 			all, err := All(ctx, r.Client, namespace)
 			if err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
 			}
 			for i := range all {
-				if c.Concerns(&all[i], r.Groups) {
+				if c.All && c.Concerns(&all[i], r.Groups) || slices.Contains(groupindex.Filling(&all[i]), c.Group) {
 					q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all[i])})
 				}
 			}
@@ -165,6 +165,11 @@ func (r *Reconciler) recount(namespace string) func(context.Context, queue) erro
 		r.Book.Subscribe(func(pools []string) {
 			for _, name := range pools {
 				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}, countDelay)
+			}
+		})
+		r.Book.OnUnsettled(func(pools []string) {
+			for _, name := range pools {
+				q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
 			}
 		})
 		return nil

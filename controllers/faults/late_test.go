@@ -2,7 +2,6 @@ package faults_test
 
 import (
 	"context"
-	"slices"
 	"testing"
 	"testing/synctest"
 
@@ -14,16 +13,16 @@ import (
 // delayed is a portal to which the write of an account in the pool is under way for so long that its sender gives up.
 type delayed struct {
 	*fake.Portal
-	pool string              // portal id; empty: every write arrives
-	late portal.AccountWrite // under way
+	owner string                   // of the pool whose members are written late; empty: every write arrives
+	late  []portal.MembershipWrite // under way
 }
 
-func (d *delayed) PutAccount(ctx context.Context, w portal.AccountWrite) (*portal.Account, error) {
-	if d.pool != "" && slices.Contains(w.Pools, d.pool) {
-		d.late = w
+func (d *delayed) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	if d.owner != "" && ownerUID == d.owner {
+		d.late = items
 		return nil, errFault
 	}
-	return d.Portal.PutAccount(ctx, w)
+	return d.Portal.PutMemberships(ctx, ownerUID, items)
 }
 
 // TestAWriteThatWasOvertakenDoesNotLand: a write of the manager that leads is under way while the pools' own objects change their
@@ -47,13 +46,9 @@ func TestAWriteThatWasOvertakenDoesNotLand(t *testing.T) {
 		w.push("ada", "ada@example.test")
 		w.settle()
 
-		for _, p := range w.pools() {
-			if p.Name == "leads" {
-				to.pool = p.Status.Pool
-			}
-		}
+		to.owner = "uid-leads"
 		members("leads", "ada@example.test")
-		if w.round(w.process); to.late.UserName == "" {
+		if w.round(w.process); len(to.late) != 1 {
 			t.Fatal("the manager did not write that ada leads")
 		}
 		members("leads")
@@ -61,8 +56,9 @@ func TestAWriteThatWasOvertakenDoesNotLand(t *testing.T) {
 		w.settle()
 		want := w.tell()
 
-		if _, err := to.Portal.PutAccount(t.Context(), to.late); portal.CodeOf(err) != portal.CodeStaleRevision {
-			t.Errorf("the late write was answered with %v, want %s", err, portal.CodeStaleRevision)
+		results, err := to.Portal.PutMemberships(t.Context(), to.owner, to.late)
+		if err != nil || results[0].Outcome != portal.MembershipStale {
+			t.Errorf("the late write was answered with %v, %v, want %s", results, err, portal.MembershipStale)
 		}
 		if got := w.tell(); got != want {
 			t.Errorf("the late write changed what was\n%s\nto\n%s", want, got)

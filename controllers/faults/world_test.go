@@ -400,7 +400,7 @@ func (w *world) tell() string {
 				ready = c.Reason
 			}
 		}
-		out = append(out, fmt.Sprintf("user %s %s pools %v roles %v %s", u.Name, u.Status.UserName, u.Status.Pools, u.Status.Roles, ready))
+		out = append(out, fmt.Sprintf("user %s %s pools %v roles %v %s", u.Name, u.Status.UserName, memberships(&u), u.Status.Roles, ready))
 	}
 	for _, g := range w.groups() {
 		out = append(out, fmt.Sprintf("group %s fills %v deleted %v", g.Name, g.Status.Pools, g.Spec.Deleted))
@@ -442,4 +442,13 @@ func (w *world) tell() string {
 	}
 	slices.Sort(out)
 	return strings.Join(out, "\n")
+}
+
+// memberships are the pools that the user's status names, each with why.
+func memberships(u *v1alpha1.ScimUser) []string {
+	out := []string{}
+	for _, m := range u.Status.Pools {
+		out = append(out, fmt.Sprintf("{%s %s}", m.Name, m.Source))
+	}
+	return out
 }

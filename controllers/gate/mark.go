@@ -1,15 +1,11 @@
 package gate
 
-import (
-	"sigs.k8s.io/controller-runtime/pkg/client"
+import "lightrun.com/scim-operator/internal/portal"
 
-	"lightrun.com/scim-operator/internal/portal"
-)
-
-// Held is the mark of a removal that the guard holds at o; nil: it holds nothing.
-func Held(what portal.Removal, o client.Object) *portal.Mark {
-	if what == "" {
-		return nil
+// SameMark says whether two marks at a record of the portal say the same; nil says that nothing is held or was dropped.
+func SameMark(a, b *portal.Mark) bool {
+	if a == nil || b == nil {
+		return a == b
 	}
-	return &portal.Mark{What: what, State: portal.MarkHeld, At: o.GetName()}
+	return *a == *b
 }

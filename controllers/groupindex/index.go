@@ -51,6 +51,7 @@ type Index struct {
 type group struct {
 	Group
 	exists bool
+	round  int64                      // of the newest replacement of all members
 	slices []*v1alpha1.ScimGroupSlice // in order of name; shared with the cache
 }
 
@@ -71,7 +72,7 @@ func (x *Index) Put(g *v1alpha1.ScimGroup) {
 	now := Group{ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID, Deleted: g.Spec.Deleted}
 	x.change(func() *Change {
 		known := x.group(g.Name)
-		now.Whole = known.Whole
+		now.Whole, known.round = known.Whole, g.Spec.Round
 		if known.exists && known.Group == now {
 			return nil
 		}
@@ -299,6 +300,37 @@ func (x *Index) Members(id string) []string {
 		out = slices.AppendSeq(out, members(s))
 	}
 	return out
+}
+
+// Contains says whether one of the groups' slices contains the user, whatever became of the group.
+func (x *Index) Contains(groups []string, user string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for _, g := range x.users[user] {
+		if slices.Contains(groups, g.ID) {
+			return true
+		}
+	}
+	return false
+}
+
+// Replaced says whether no replacement of all members of one of the groups is under way, as far as
+// is known: every slice in force is of the group's round.
+func (x *Index) Replaced(groups []string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for _, id := range groups {
+		g := x.groups[id]
+		if g == nil || !g.exists || g.Deleted {
+			continue
+		}
+		for _, s := range g.inForce() {
+			if s.Spec.Round != g.round {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Count returns how many of the group's members known knows. known must not block.

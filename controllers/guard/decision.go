@@ -3,57 +3,60 @@ package guard
 import (
 	"context"
 	"maps"
-	"strconv"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/conditions"
+	sets "lightrun.com/scim-operator/internal/guard"
+	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
 )
 
-// Decision is what a person decided about an object's removal.
-type Decision int
+// Decision is what a person decided about a removal.
+type Decision = sets.Decision
 
 const (
-	Undecided Decision = iota // the budget decides
-	Release                   // it is meant: let it pass
-	Drop                      // it is a mistake: keep what the person or pool has
+	Undecided = sets.Undecided // the budget decides, and what is held stays held
+	Release   = sets.Release   // it is meant: carry it out
+	Drop      = sets.Drop      // it is a mistake: what the user or pool has stays
 )
 
-// Decided reads the decision about o (see Decide) and writes it down at the object first, through w, where it comes from
-// the one for all that is held, so that it outlives this pass and covers exactly what was held then.
-func Decided(ctx context.Context, w client.Writer, o client.Object, have []metav1.Condition, all session.Decisions) (Decision, error) {
-	d := Decide(o, have, all)
-	if d == own(o) {
-		return d, nil
-	}
-	annotation := v1alpha1.AnnotationRelease
-	if d == Drop {
-		annotation = v1alpha1.AnnotationDrop
-	}
-	return d, note(ctx, w, o, annotation, all.By)
-}
-
-// Decide reads the decision about o: its own annotations, or the one that IdentityConfiguration/default takes for
-// everything held by a time. A decision speaks of one generation: the provider's next push asks anew.
-func Decide(o client.Object, have []metav1.Condition, all session.Decisions) Decision {
-	if d := own(o); d != Undecided {
-		return d
-	}
-	held := conditions.Find(have, v1alpha1.ConditionDeprovisioningHeld)
-	if held == nil || held.ObservedGeneration != o.GetGeneration() {
+// Decide reads the decision about the removal of that id: by the object's own annotations, or by the one that
+// IdentityConfiguration/default takes for everything held by a time. A decision speaks of one set of users: another set has
+// another id.
+func Decide(o client.Object, id string, all session.Decisions) Decision {
+	if id == "" {
 		return Undecided
 	}
-	switch since := held.LastTransitionTime.Time; {
+	a := o.GetAnnotations()
+	switch since := sets.Since(id).Truncate(time.Second); {
+	case a[v1alpha1.AnnotationDrop] == id:
+		return Drop
+	case a[v1alpha1.AnnotationRelease] == id:
+		return Release
 	case covers(all.DropUntil, since):
 		return Drop
 	case covers(all.ReleaseUntil, since):
 		return Release
 	}
 	return Undecided
+}
+
+// writeDown writes the decision about the removal of that id down at the object, where it comes from the one for all that is
+// held: it covers exactly what was held then, and outlives it.
+func writeDown(ctx context.Context, w client.Writer, o client.Object, id string, all session.Decisions) error {
+	annotation := v1alpha1.AnnotationRelease
+	switch Decide(o, id, all) {
+	case Undecided:
+		return nil
+	case Drop:
+		annotation = v1alpha1.AnnotationDrop
+	}
+	if o.GetAnnotations()[annotation] == id {
+		return nil
+	}
+	return note(ctx, w, o, annotation, id, all.By)
 }
 
 // Decisions about everything that is held, as the annotations of IdentityConfiguration/default tell them.
@@ -80,24 +83,11 @@ func By(value string, now time.Time) (at time.Time, ahead time.Duration) {
 	return t.UTC(), 0
 }
 
-// own is the decision that the object's own annotations tell.
-func own(o client.Object) Decision {
-	generation := strconv.FormatInt(o.GetGeneration(), 10)
-	a := o.GetAnnotations()
-	switch {
-	case a[v1alpha1.AnnotationDrop] == generation:
-		return Drop
-	case a[v1alpha1.AnnotationRelease] == generation, a[v1alpha1.AnnotationRelease] == string(o.GetUID()):
-		return Release
-	}
-	return Undecided
-}
-
 func covers(until, since time.Time) bool { return !until.IsZero() && !since.After(until) }
 
 // note writes a decision down at the object, under the name of who decided: earlier decisions there
 // are not theirs, so they go.
-func note(ctx context.Context, w client.Writer, o client.Object, annotation, by string) error {
+func note(ctx context.Context, w client.Writer, o client.Object, annotation, id, by string) error {
 	before := o.DeepCopyObject().(client.Object)
 	a := maps.Clone(o.GetAnnotations())
 	if a == nil {
@@ -106,7 +96,7 @@ func note(ctx context.Context, w client.Writer, o client.Object, annotation, by 
 	for _, earlier := range append(v1alpha1.DecisionAnnotations(), v1alpha1.AnnotationDecidedBy) {
 		delete(a, earlier)
 	}
-	a[annotation] = strconv.FormatInt(o.GetGeneration(), 10)
+	a[annotation] = id
 	if by != "" {
 		a[v1alpha1.AnnotationDecidedBy] = by
 	}
@@ -120,22 +110,18 @@ const (
 	eventDropped  = "RemovalDropped"
 )
 
-// Event is the event that names who took decision d about o, whose conditions are have: once for a
-// release, which is carried out then, and once for a drop, which stands. The reason is empty when
-// there is nothing to report.
-func Event(d Decision, o client.Object, have []metav1.Condition) (reason, note string) {
+// Event is the event that names who decided about o: once for a release, which is carried out then,
+// and once for a drop, which mark, the portal's at the record before, does not know yet. The reason
+// is empty when there is nothing to report.
+func Event(a Answer, o client.Object, mark *portal.Mark) (reason, note string) {
 	by := o.GetAnnotations()[v1alpha1.AnnotationDecidedBy]
 	if by == "" {
 		by = "a user whom no policy asked for a name"
 	}
-	switch d {
-	case Release:
+	switch {
+	case a.Verdict == sets.Apply && a.Decision != "":
 		return eventReleased, "Released by " + by
-	case Drop:
-		c := conditions.Find(have, v1alpha1.ConditionProvisioned)
-		if c != nil && c.Reason == v1alpha1.ReasonRemovalDropped && c.ObservedGeneration == o.GetGeneration() {
-			return "", ""
-		}
+	case a.Verdict == sets.Keep && (mark == nil || mark.State != portal.MarkDropped || mark.Decision != a.Decision):
 		return eventDropped, "Dropped by " + by
 	}
 	return "", ""

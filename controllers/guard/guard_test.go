@@ -7,53 +7,86 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"lightrun.com/scim-operator/api/v1alpha1"
+	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/session"
 )
 
-// audit is a portal's audit in which removed of managed accounts lost their access within any window.
+// audit is a portal's audit in which removed of managed accounts lost their access within any window, and one pool.
 type audit struct {
 	portal.Audit
 	removed, managed int
+	pool             portal.PoolRemovals
 }
 
 func (a audit) Removals(context.Context, time.Duration) (portal.Removals, error) {
-	return portal.Removals{Removed: a.removed, Managed: a.managed}, nil
+	return portal.Removals{Removed: a.removed, Managed: a.managed, Pools: map[string]portal.PoolRemovals{"p": a.pool}}, nil
+}
+
+// writer takes what is written down.
+type writer struct{ client.Writer }
+
+func (writer) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
+	return nil
 }
 
 func TestRemove(t *testing.T) {
-	cases := map[string]struct {
-		reason  string
-		removal Removal
-		budget  int32
-		audit   audit
-		passes  bool
-	}{
-		"Fits":             {"Within the budget nobody is asked.", Removal{Users: 1}, 7, audit{removed: 6}, true},
-		"TooMany":          {"One more than the budget waits.", Removal{Users: 1}, 7, audit{removed: 7}, false},
-		"SetTooLarge":      {"What one change takes passes whole or not at all.", Removal{Users: 3}, 7, audit{removed: 5}, false},
-		"NewWindow":        {"What was held stays held when the window has a whole budget again.", Removal{Users: 1, Mark: portal.RemovalDeactivation}, 7, audit{}, false},
-		"LargerBudget":     {"A larger budget decides nothing about what is held.", Removal{Users: 1, Mark: portal.RemovalManager}, math.MaxInt32, audit{}, false},
-		"Released":         {"A person lets it pass, whatever the budget says.", Removal{Users: 1, Decision: Release}, 0, audit{removed: 9}, true},
-		"HeldReleased":     {"A person lets what was held pass.", Removal{Users: 1, Decision: Release, Mark: portal.RemovalDeletion}, 0, audit{}, true},
-		"Dropped":          {"A person keeps what it would take.", Removal{Users: 1, Decision: Drop}, 7, audit{}, false},
-		"NobodyLoses":      {"A change that takes nothing is no removal.", Removal{}, 0, audit{}, true},
-		"NobodyLosesAgain": {"The manager role was taken from the last member meanwhile: nothing is left to hold.", Removal{Mark: portal.RemovalManager}, 0, audit{}, true},
+	pool := &v1alpha1.AgentPool{}
+	pool.Name = "leads"
+	now := time.UnixMilli(1_764_168_000_000)
+	removal := func(members, accounts int) Removal {
+		r := Removal{Set: Set(portal.RemovalMembers, pool), Accounts: accounts, Pool: "p", Members: members}
+		for i := range max(members, accounts) {
+			r.Users = append(r.Users, string(rune('a'+i)))
+		}
+		return r
 	}
-	for name, tc := range cases {
+	marked := func(r Removal, s portal.MarkState, at time.Time) Removal {
+		r.Mark = &portal.Mark{What: r.Kind, State: s, Decision: r.ID(at.UnixMilli())}
+		return r
+	}
+	before := now.Add(-time.Hour)
+	for name, tc := range map[string]struct {
+		reason    string
+		removal   Removal
+		budget    int32
+		audit     audit
+		decisions session.Decisions
+		want      sets.Verdict
+	}{
+		"Fits":            {"Within the budget nobody is asked.", removal(0, 1), 7, audit{removed: 6}, session.Decisions{}, sets.Apply},
+		"TooMany":         {"One more than the budget waits.", removal(0, 1), 7, audit{removed: 7}, session.Decisions{}, sets.Hold},
+		"SetTooLarge":     {"What one change takes passes whole or not at all.", removal(0, 3), 7, audit{removed: 5}, session.Decisions{}, sets.Hold},
+		"MembersFit":      {"A pool has a budget of its own, of those who were in it at first.", removal(2, 0), 2, audit{removed: 99, pool: portal.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Apply},
+		"MembersUsed":     {"What the pool lost before counts.", removal(2, 0), 2, audit{pool: portal.PoolRemovals{Members: 30, Removed: 1}}, session.Decisions{}, sets.Hold},
+		"BothBudgets":     {"Who loses ROLE_MANAGER with the pool counts for the company too.", removal(2, 2), 3, audit{removed: 2, pool: portal.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Hold},
+		"NewWindow":       {"What was held stays held when the window has a whole budget again.", marked(removal(1, 0), portal.MarkHeld, before), 7, audit{}, session.Decisions{}, sets.Hold},
+		"LargerBudget":    {"A larger budget decides nothing about what is held.", marked(removal(1, 0), portal.MarkHeld, before), math.MaxInt32, audit{}, session.Decisions{}, sets.Hold},
+		"AllReleased":     {"A decision about all that is held by a time.", marked(removal(9, 0), portal.MarkHeld, before), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Apply},
+		"AllDropped":      {"The same, to keep it.", marked(removal(9, 0), portal.MarkHeld, before), 0, audit{}, session.Decisions{DropUntil: before}, sets.Keep},
+		"HeldLater":       {"It does not speak of what is held later.", marked(removal(9, 0), portal.MarkHeld, now), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Hold},
+		"DroppedRemember": {"The portal remembers a drop.", marked(removal(1, 0), portal.MarkDropped, before), 7, audit{}, session.Decisions{}, sets.Keep},
+	} {
 		t.Run(name, func(t *testing.T) {
 			var g Guard
-			percent, called := int32(0), false
-			spec := v1alpha1.DeprovisioningGuard{MinUsers: &tc.budget, MaxPercent: &percent}
-			held, err := g.Remove(t.Context(), tc.audit, spec, tc.removal, func() error { called = true; return nil })
-			if err != nil {
-				t.Fatal(err)
+			done := false
+			spec := v1alpha1.DeprovisioningGuard{MinUsers: &tc.budget, MaxPercent: new(int32)}
+			on := On{Object: pool.DeepCopy(), Decisions: tc.decisions, Spec: spec, Now: now}
+			answer, err := g.Remove(t.Context(), writer{}, tc.audit, on, tc.removal, func() error { done = true; return nil })
+			if err != nil || answer.Verdict != tc.want || done != (tc.want == sets.Apply) {
+				t.Fatalf("%s\ngot %v, %v; carried out: %v", tc.reason, answer.Verdict, err, done)
 			}
-			if called != tc.passes || (held == nil) != tc.passes {
-				t.Errorf("%s carried out: %v, held: %+v", tc.reason, called, held)
+			if held := answer.Held(); (held != nil) != (tc.want == sets.Hold) {
+				t.Errorf("%s\nthe status says %+v", tc.reason, held)
 			}
-			if held != nil && !strings.Contains(held.Message(4), v1alpha1.AnnotationRelease+"=4") {
-				t.Errorf("it does not say how to decide: %s", held.Message(4))
+			if tc.want != sets.Hold {
+				return
+			}
+			if m := answer.Message(); !strings.Contains(m, "kubectl scim release agentpool/leads --id "+answer.Decision) {
+				t.Errorf("the message does not say how to decide: %s", m)
 			}
 		})
 	}

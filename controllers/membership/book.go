@@ -26,6 +26,7 @@ type Picture struct {
 	ids    map[string]string // AgentPool name → portal id
 	names  map[string]string // portal id → AgentPool name
 	behind map[string]Behind // AgentPools whose change is not in the portal yet
+	marked map[string]bool   // AgentPools of whose members a removal is held or was dropped
 
 	index   *groupindex.Index
 	version int64 // of the index
@@ -47,6 +48,10 @@ func (p *Picture) Ruled(id string) bool {
 
 // PortalID returns the portal's id of the AgentPool; "" for one that is not in the portal.
 func (p *Picture) PortalID(pool string) string { return p.ids[pool] }
+
+// Marked says whether a removal of members of the AgentPool is held or was dropped: who is in the
+// pool without being wanted in it stays.
+func (p *Picture) Marked(pool string) bool { return p.marked[pool] }
 
 // Names returns the names of the AgentPools that rule the portal's pools of those ids; of others nothing.
 func (p *Picture) Names(ids []string) []string {
@@ -74,6 +79,25 @@ type Book struct {
 	loading bool // not everybody of the first listing was recorded yet
 
 	subscribers []func(pools []string)
+	unsettled   []func(pools []string)
+}
+
+// OnUnsettled has f called with the pools in which a user is without being wanted, or is wanted
+// without being in them: the pools' passes write memberships. f must not block.
+func (b *Book) OnUnsettled(f func(pools []string)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.unsettled = append(b.unsettled, f)
+}
+
+// Unsettled asks for passes over the pools.
+func (b *Book) Unsettled(pools []string) {
+	b.mu.Lock()
+	fs := b.unsettled
+	b.mu.Unlock()
+	for _, f := range fs {
+		f(pools)
+	}
 }
 
 // Subscribe has f called with the pools that somebody joined or left. f must not block.
@@ -121,7 +145,7 @@ func (b *Book) Picture(ctx context.Context, m *mirror.Mirror) (*Picture, error) 
 // The caller holds the lock.
 func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 	p := &Picture{
-		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{},
+		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
 		index: b.index, version: b.index.Version(),
 	}
 	def := access.Pool{Name: v1alpha1.DefaultName}
@@ -151,9 +175,14 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 			continue
 		}
 		p.ids[pool.Name], p.names[own.ID] = own.ID, pool.Name
+		p.marked[pool.Name] = own.Mark != nil
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
 		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
+		switch own.Mark.Held() {
+		case portal.RemovalManager, portal.RemovalDeletion:
+			a.Closed = true // nobody joins a pool whose managers are to lose their role
+		}
 		if matcher != nil && slices.Contains(a.Roles, portal.RoleManager) {
 			a.Closed = true // the API bans a filter for managers: until the role is gone, nobody joins
 		}

@@ -42,6 +42,8 @@ type preview struct {
 	roles    map[string][]string        // by the account's id, as the steps so far have told
 	names    map[string]string          // pools' names by portal id
 	picture  *membership.Picture
+	stays    map[string]bool // the portal's pools whose members do not leave, as the guard would hold it or a person dropped it
+	left     guard.Left
 	managers int // local managers who can sign in, after the steps so far
 	report   *Report
 }
@@ -83,6 +85,11 @@ func (p *preview) run(ctx context.Context) error {
 	for _, a := range identityconfiguration.WithoutUser(p.portal, p.objects.users) {
 		r.WithoutUser = append(r.WithoutUser, account(a))
 	}
+	left, err := guard.Budgets(ctx, p.Portal, p.config.Spec.DeprovisioningGuard)
+	if err != nil {
+		return err
+	}
+	p.left = left
 	if err := p.pools(ctx); err != nil {
 		return err
 	}
@@ -91,13 +98,17 @@ func (p *preview) run(ctx context.Context) error {
 		return err
 	}
 	p.picture = picture
+	if err := p.members(ctx); err != nil {
+		return err
+	}
 	if err := p.people(ctx); err != nil {
 		return err
 	}
 	if p.Migrate {
 		r.Migration = p.migration()
 	}
-	return p.guard(ctx)
+	p.guard()
+	return nil
 }
 
 // remember keeps what the steps will be compared with.
@@ -137,12 +148,8 @@ func (p *preview) waits() (why, replacement string) {
 }
 
 // guard says what the deprovisioning guard would make of all that.
-func (p *preview) guard(ctx context.Context) error {
-	left, window, err := guard.Left(ctx, p.Portal, p.config.Spec.DeprovisioningGuard)
-	if err != nil {
-		return err
-	}
-	g := Guard{Left: left, Window: window.String()}
+func (p *preview) guard() {
+	g := Guard{Left: p.left.Accounts, Window: p.left.Window.String()}
 	asks := 0 // removals that the budget is asked about
 	for _, steps := range [][]Step{p.report.Pools, p.report.Users} {
 		for _, s := range steps {
@@ -154,7 +161,6 @@ func (p *preview) guard(ctx context.Context) error {
 	}
 	g.Held = g.Removals - min(asks, g.Left)
 	p.report.Guard = g
-	return nil
 }
 
 // migration sorts the accounts that are local now by what becomes of them.

@@ -109,12 +109,15 @@ func (s *snapshot) Get(_ context.Context, key client.ObjectKey, into client.Obje
 	return nil
 }
 
-// List implements client.Reader for AgentPools.
+// List implements client.Reader for AgentPools and ScimUsers.
 func (s *snapshot) List(_ context.Context, into client.ObjectList, _ ...client.ListOption) error {
-	list, ok := into.(*v1alpha1.AgentPoolList)
-	if !ok {
+	switch list := into.(type) {
+	case *v1alpha1.AgentPoolList:
+		list.Items = s.pools
+	case *v1alpha1.ScimUserList:
+		list.Items = s.users
+	default:
 		return fmt.Errorf("a preview does not list %T", into)
 	}
-	list.Items = s.pools
 	return nil
 }

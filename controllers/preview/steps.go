@@ -17,6 +17,7 @@ import (
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/claims"
+	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/provision"
@@ -85,27 +86,8 @@ func (p *preview) resolve(o *v1alpha1.AgentPool) {
 func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error) {
 	titled, _ := groupindex.Titled(o, p.objects.groups)
 	s := Step{Kind: "AgentPool", Name: o.Name, Title: titled.PortalName()}
-	decision := guard.Decide(o, o.Status.Conditions, guard.Decisions(p.config.Annotations, time.Now()))
 	if !o.DeletionTimestamp.IsZero() {
-		plan := agentpool.PlanRelease(o, p.portal, decision == guard.Drop)
-		s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
-		switch {
-		case plan.Deletes:
-			s.Message = "Its AgentPool is being deleted, and the pool with it"
-		case plan.Remove:
-			s.Message = "Its AgentPool is being deleted; the pool stays in the portal without the roles that it granted"
-		}
-		if plan.Pool != nil {
-			s.Record, p.names[plan.Pool.ID] = plan.Pool.ID, o.Name
-		}
-		if decision == guard.Release || plan.Pool == nil {
-			return s, nil
-		}
-		if (guard.Removal{Users: plan.Managers, Decision: decision, Mark: plan.Pool.Mark.Held()}).Stays() {
-			return s.held(plan.Managers), nil
-		}
-		s.Removals = plan.Managers
-		return s, nil
+		return p.leavingPool(o, s), nil
 	}
 	if o.Name != v1alpha1.DefaultName {
 		if reason, message, err := p.named(ctx, o, v1alpha1.ClaimPool, titled.PortalName()); reason != "" || err != nil {
@@ -127,21 +109,106 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		s.Record = plan.Pool.ID
 	}
 	if plan.LosesManager {
-		switch decision {
-		case guard.Drop:
+		var mark *portal.Mark
+		if plan.Pool != nil {
+			mark = plan.Pool.Mark
+		}
+		removal := agentpool.ManagerSet(o, plan, p.portal, mark)
+		answer := p.foresee(o, removal)
+		switch answer.Verdict {
+		case sets.Keep:
+			p.names[plan.Pool.ID] = o.Name
 			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
-		case guard.Undecided:
-			n := p.portal.Managers(plan.Pool.ID)
-			if (guard.Removal{Users: n, Mark: plan.Pool.Mark.Held()}).Stays() {
-				p.names[plan.Pool.ID] = o.Name
-				return s.held(n), nil
-			}
-			s.Removals = n
+		case sets.Hold:
+			p.names[plan.Pool.ID] = o.Name
+			return s.held(len(removal.Users)), nil
+		case sets.Apply:
+			s.Removals = asked(answer)
 		}
 	}
 	p.planned(o, &s, plan, have)
 	return s, nil
 }
+
+// leavingPool says what becomes of the pool of an AgentPool that is being deleted.
+func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
+	plan := agentpool.PlanRelease(o, p.portal)
+	s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
+	switch {
+	case plan.Deletes:
+		s.Message = "Its AgentPool is being deleted, and the pool with it"
+	case plan.Remove:
+		s.Message = "Its AgentPool is being deleted; the pool stays in the portal without the roles that it granted"
+	}
+	if plan.Pool == nil {
+		return s
+	}
+	s.Record, p.names[plan.Pool.ID] = plan.Pool.ID, o.Name
+	switch answer := p.foresee(o, plan.Removal); answer.Verdict {
+	case sets.Hold:
+		return s.held(len(plan.Removal.Users))
+	case sets.Keep:
+		s.Message = "Its AgentPool is being deleted; a person decided that the pool stays in the portal as it is"
+	case sets.Apply:
+		s.Removals = asked(answer)
+	}
+	return s
+}
+
+// foresee says what would become of a removal. Whether the company's budget has room is said of all steps together.
+func (p *preview) foresee(o client.Object, r guard.Removal) guard.Answer {
+	now := time.Now()
+	on := guard.On{Object: o, Decisions: guard.Decisions(p.config.Annotations, now), Spec: p.config.Spec.DeprovisioningGuard, Now: now}
+	fits := func() (bool, error) { return r.Members == 0 || r.Members <= p.left.Members(r.Pool), nil }
+	answer, _ := guard.Foresee(on, r, fits) // it fails where asking the budget does
+	return answer
+}
+
+// asked is how many removals the company's budget is asked about.
+func asked(a guard.Answer) int {
+	if a.Decision != "" {
+		return 0 // a person released them
+	}
+	return a.Removal.Accounts
+}
+
+// members foresees, for each pool that is in the portal by now, whether those who are to leave it do.
+func (p *preview) members(ctx context.Context) error {
+	p.stays = map[string]bool{}
+	for i := range p.objects.pools {
+		o := &p.objects.pools[i]
+		own := p.portal.OwnedPool(string(o.UID))
+		if own == nil || own.Default || !o.DeletionTimestamp.IsZero() {
+			continue
+		}
+		changes, _, err := agentpool.MemberChanges(ctx, o, own, agentpool.Company{
+			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Picture: p.picture, Attributes: p.attributes,
+		})
+		if err != nil {
+			return err
+		}
+		s := &p.report.Pools[i]
+		if len(changes.Leave) == 0 {
+			continue
+		}
+		removal := agentpool.LeaveSet(o, own, changes.Leave, p.portal)
+		switch answer := p.foresee(o, removal); {
+		case s.Reason == v1alpha1.ReasonGuardHeld || s.Reason == v1alpha1.ReasonRemovalDropped:
+			p.stays[own.ID] = true // one decision at a time
+		case answer.Verdict == sets.Hold:
+			p.stays[own.ID] = true
+			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) who are to leave it stay until a person decides", len(removal.Users)), len(removal.Users)
+		case answer.Verdict == sets.Keep:
+			p.stays[own.ID] = true
+			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, fmt.Sprintf("A person dropped the removal of %d user(s): they stay in it", len(removal.Users))
+		default:
+			s.Removals += asked(answer)
+		}
+	}
+	return nil
+}
+
+func (p *preview) attributes(u *v1alpha1.ScimUser) access.Attributes { return p.Attributes(&u.Spec) }
 
 // planned takes the pool into the portal's copy as it would be, and its people's roles with it.
 func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPlan, have *portal.Pool) {
@@ -234,10 +301,9 @@ func followed(so []Step, next Step) []Step {
 
 func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error) {
 	s := Step{Kind: "ScimUser", Name: u.Name, Title: u.Spec.UserName}
-	decision := guard.Decide(u, u.Status.Conditions, guard.Decisions(p.config.Annotations, time.Now()))
 	switch {
 	case u.Spec.Deleted:
-		return p.leaving(u, s, decision), nil
+		return p.leaving(u, s), nil
 	case u.Spec.Suspend:
 		s.Action, s.Reason, s.Message = Suspended, v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person"
 		return s, nil
@@ -245,9 +311,15 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
 		return s.waits(reason, message), err
 	}
-	a, _ := scimuser.Access(u, p.picture, p.portal, func(u *v1alpha1.ScimUser) access.Attributes { return p.Attributes(&u.Spec) })
+	a, _ := scimuser.Access(u, p.picture, p.portal, p.attributes)
 	s.Pools, s.Roles = holdings(a)
-	plan, err := scimuser.Plan(ctx, u, a, scimuser.Facts{Picture: p.picture, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete})
+	facts := scimuser.Facts{Picture: p.picture, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete}
+	own, err := scimuser.Plan(ctx, u, a, facts)
+	if err != nil {
+		return s, err
+	}
+	facts.Stays = func(pool string) bool { return p.stays[pool] }
+	plan, err := scimuser.Plan(ctx, u, a, facts) // with what the pools' passes do
 	if err != nil {
 		return s, err
 	}
@@ -255,15 +327,18 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	if plan.Account != nil {
 		s.Record = plan.Account.ID
 	}
-	if plan.Removal {
-		switch decision {
-		case guard.Drop:
+	if own.Removal {
+		what := portal.RemovalManager
+		if !own.Write.Active {
+			what = portal.RemovalDeactivation
+		}
+		switch answer := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: own.Account.Mark, Accounts: 1}); answer.Verdict {
+		case sets.Keep:
 			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
-		case guard.Undecided:
-			if (guard.Removal{Users: 1, Mark: plan.Account.Mark.Held()}).Stays() {
-				return s.held(1), nil
-			}
-			s.Removals = 1
+		case sets.Hold:
+			return s.held(1), nil
+		case sets.Apply:
+			s.Removals = asked(answer)
 		}
 	}
 	return p.carriedOut(s, plan, a), nil
@@ -339,17 +414,24 @@ func (p *preview) poolNames(ids []string) string {
 }
 
 // leaving says what becomes of the account of somebody whose object is being deleted.
-func (p *preview) leaving(u *v1alpha1.ScimUser, s Step, decision guard.Decision) Step {
-	plan := provision.ComputeRelease(p.portal.Owned(string(u.UID)), p.config.Spec.OnDelete, decision == guard.Drop)
+func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
+	plan := provision.ComputeRelease(p.portal.Owned(string(u.UID)), p.config.Spec.OnDelete, false)
 	s.Action, s.Message = Release, fmt.Sprintf("The ScimUser is being deleted: %s", plan.Mode)
-	if plan.Account != nil {
-		s.Record = plan.Account.ID
+	if plan.Account == nil {
+		return s
 	}
-	if plan.Removal && decision == guard.Undecided {
-		if (guard.Removal{Users: 1, Mark: plan.Account.Mark.Held()}).Stays() {
-			return s.held(1)
-		}
-		s.Removals = 1
+	s.Record = plan.Account.ID
+	if !plan.Removal {
+		return s
+	}
+	what := scimuser.RemovalOf(plan.Mode)
+	switch answer := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: plan.Account.Mark, Accounts: 1}); answer.Verdict {
+	case sets.Hold:
+		return s.held(1)
+	case sets.Keep:
+		s.Message = fmt.Sprintf("The ScimUser is being deleted: %s", portal.ReleaseOrphan)
+	case sets.Apply:
+		s.Removals = asked(answer)
 	}
 	return s
 }

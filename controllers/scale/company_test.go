@@ -21,7 +21,6 @@ import (
 	"lightrun.com/scim-operator/controllers"
 	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/groupslice"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/session"
 )
@@ -291,9 +290,7 @@ func (c *company) start() {
 		Namespace: namespace, Slices: c.cluster, Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})
 	c.parts.Index.Put(&v1alpha1.ScimGroup{ObjectMeta: meta("fast-group"), Spec: v1alpha1.ScimGroupSpec{DisplayName: "fast"}})
-	part := &v1alpha1.ScimGroupSlice{ObjectMeta: meta(groupslice.Name("fast-group", 0)), Spec: v1alpha1.ScimGroupSliceSpec{Members: c.members}}
-	part.Labels = map[string]string{v1alpha1.LabelGroup: "fast-group"}
-	c.parts.Index.PutSlice(part)
+	c.parts.Index.PutSlice(groupSlice(c.members))
 	listed := make(chan struct{})
 	c.parts.Session.Subscribe(func(e session.Event) {
 		if e.Listed {

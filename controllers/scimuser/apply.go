@@ -10,6 +10,7 @@ import (
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/internal/conditions"
+	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/provision"
 )
@@ -59,11 +60,11 @@ func (p *pass) marked() *portal.Account {
 	return nil
 }
 
-// mark brings the portal's mark in line with what, and costs no call where it is. An account to be adopted is marked under the
+// mark brings the portal's mark in line with m, and costs no call where it is. An account to be adopted is marked under the
 // owner that it still has; a local one has none, and is first marked as waited for.
-func (p *pass) mark(ctx context.Context, what portal.Removal) error {
+func (p *pass) mark(ctx context.Context, m *portal.Mark) error {
 	a := p.marked()
-	if a == nil || a.Mark.Held() == what {
+	if a == nil || gate.SameMark(a.Mark, m) {
 		return nil
 	}
 	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
@@ -75,18 +76,21 @@ func (p *pass) mark(ctx context.Context, what portal.Removal) error {
 			return fmt.Errorf("mark the local account as waited for: %w", err)
 		}
 	}
-	if err := p.view.Client.MarkHeld(ctx, owner, gate.Held(what, p.user)); err != nil {
+	if err := p.view.Client.MarkHeld(ctx, owner, m); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
+	with := *a
+	with.Mark = m
+	p.view.Mirror.PutAccount(&with) // the next pass must know it, also before the change feed tells
 	return nil
 }
 
-// clearMark takes the mark away once nothing is held. What ReportOnly finds marked stays held.
+// clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays so.
 func (p *pass) clearMark(ctx context.Context) error {
-	if p.held || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+	if p.answer.Mark(p.user.Name) != nil || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
-	if err := p.mark(ctx, ""); err != nil {
+	if err := p.mark(ctx, nil); err != nil {
 		r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.user.Status.Conditions, p.Clock.Now())
 		p.result.RequeueAfter = r.After
 		return r.Err
@@ -153,39 +157,46 @@ func (p *pass) write(ctx context.Context) (held bool, err error) {
 	return false, nil
 }
 
-// guarded calls do, which removes what, if the deprovisioning guard, or a person, lets it.
-func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error) (held bool, err error) {
-	decision, err := guard.Decided(ctx, p.Client, p.user, p.user.Status.Conditions, p.view.Decisions)
-	if err != nil {
-		return true, fmt.Errorf("write a decision down: %w", err)
-	}
-	p.decided(decision)
-	if decision == guard.Drop {
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal: the account stays as it is until the identity provider says something else"))
-		return true, nil
-	}
-	removal := guard.Removal{Users: 1, Decision: decision}
+// removal is what the user would lose, as the guard counts it.
+func (p *pass) removal(what portal.Removal) guard.Removal {
+	r := guard.Removal{Set: guard.Set(what, p.user, p.user.Name), Accounts: 1}
 	if a := p.marked(); a != nil {
-		removal.Mark = a.Mark.Held()
+		r.Mark = a.Mark
 	}
-	over, err := p.Guard.Remove(ctx, p.view.Client, p.view.Spec.DeprovisioningGuard, removal, do)
-	if over != nil && err == nil {
-		err = p.mark(ctx, what) // before it is called held: without the mark the next window would let it pass
+	return r
+}
+
+func (p *pass) on() guard.On {
+	return guard.On{Object: p.user, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
+}
+
+// guarded calls do, which removes what, if the deprovisioning guard, or a person, lets it. done: it was not called.
+func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error) (done bool, err error) {
+	removal := p.removal(what)
+	p.answer, err = p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, do)
+	if err == nil {
+		err = p.mark(ctx, p.answer.Mark(p.user.Name)) // before it is called held: without the mark the next window would let it pass
 	}
 	if err != nil {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
 	}
-	if over == nil {
-		return false, nil
+	if reason, note := guard.Event(p.answer, p.user, removal.Mark); reason != "" {
+		p.event(normal, reason, "Decide", "%s", note)
 	}
-	message := over.Message(p.user.Generation)
-	if !conditions.IsTrue(p.user.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
-		p.event(warning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
+	switch p.answer.Verdict {
+	case sets.Hold:
+		message := p.answer.Message()
+		if !conditions.IsTrue(p.user.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
+			p.event(warning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
+		}
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonGuardHeld, message))
+		p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
+		return true, nil
+	case sets.Keep:
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the account stays as it is until the identity provider says something else"))
+		return true, nil
 	}
-	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonGuardHeld, message))
-	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
-	p.held = true
-	return true, nil
+	return false, nil
 }
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.

@@ -14,7 +14,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/provision"
 )
@@ -25,6 +24,9 @@ type Facts struct {
 	Mirror   *mirror.Mirror
 	Objects  client.Reader // ScimUsers as they are now: whether the owner of an account that bears our name is still there
 	OnDelete v1alpha1.UserDeletion
+	// Stays says, in a preview, of which of the portal's pools nobody leaves: the plan then shows also the memberships that the
+	// pools' passes write. nil: they are not part of the plan.
+	Stays func(poolID string) bool
 }
 
 // Access answers which of the picture's pools the person is in and which roles that gives. ok is false when the picture is
@@ -33,7 +35,7 @@ func Access(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror,
 	groups, ok := picture.Groups(u.Name)
 	in := poolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
-		in = append(in, picture.Names(granted(account))...)
+		in = picture.Names(granted(account))
 	}
 	return picture.Effective(access.User{
 		UserName:   u.Spec.UserName,
@@ -42,35 +44,6 @@ func Access(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror,
 		In:         in,
 		Attributes: func() access.Attributes { return attributes(u) },
 	}), ok
-}
-
-// granted are the portal's pools that the account is in by a write of its owner.
-func granted(a *portal.Account) []string {
-	return slices.DeleteFunc(slices.Clone(a.Pools), func(id string) bool { return slices.Contains(a.Ungranted, id) })
-}
-
-// provisioned is the account that the person has, or had before a restore; nil: none.
-func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
-	if own := m.Owned(string(u.UID)); own != nil {
-		return own
-	}
-	return m.Of(u.Name)
-}
-
-// Kept are the portal's pools that a person is in and no AgentPool rules: whoever ruled them may be restored after the
-// person, or was deleted without them. Nobody leaves those by a pass over a person.
-func Kept(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror) []*portal.Pool {
-	account := provisioned(u, m)
-	if account == nil {
-		return nil
-	}
-	var out []*portal.Pool
-	for _, id := range granted(account) {
-		if pool := m.Pool(id); pool != nil && !picture.Ruled(id) {
-			out = append(out, pool)
-		}
-	}
-	return out
 }
 
 // Stays says whether the person is in the portal in one of the pools without being in it by a: who left it and is there
@@ -89,27 +62,10 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, picture *membership.Picture, m
 	return false
 }
 
-// roleNames are the roles that the person holds by a and by the pools kept; sorted.
-func roleNames(a access.Access, kept []*portal.Pool) []string {
-	out := a.RoleNames()
-	for _, pool := range kept {
-		out = append(out, provision.Granted(pool)...)
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // Plan says what must change in the portal for a person who has a. It calls the API server only to look for the owner of
 // another account that bears the person's name.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
-	ids := make([]string, 0, len(a.Pools))
-	for _, pool := range a.Pools {
-		ids = append(ids, f.Picture.PortalID(pool.Pool))
-	}
-	kept := Kept(u, f.Picture, f.Mirror)
-	for _, pool := range kept {
-		ids = append(ids, pool.ID)
-	}
+	ids := accountPools(u, a, f)
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
 	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
@@ -121,7 +77,7 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	if have := cmp.Or(facts.Own, facts.Before, facts.Named); have != nil {
 		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
-	want := provision.Want(u, ids, roleNames(a, kept))
+	want := provision.Want(u, ids, rolesOf(ids, f.Mirror))
 	want.Owner.Binding = f.Mirror.Binding()
 	return provision.Compute(want, facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,

@@ -45,6 +45,7 @@ type Reconciler struct {
 
 	unclaimed claims.Unclaimed
 	written   written
+	patience  waiting
 	turns     turns
 }
 
@@ -58,7 +59,11 @@ type pass struct {
 	picture *membership.Picture
 	have    *portal.Account // our account, as last seen
 	plan    provision.Plan
-	held    bool // the guard holds a removal
+	answer  guard.Answer // the guard's about a removal; the zero answer: none was asked for
+
+	missing []string // AgentPools that the user is to be in and is not yet in the portal; set by settle
+	leaving []string // AgentPools whose pass has to decide whether the user leaves; set by settle
+	kept    []string // AgentPools that the user is in though nothing puts them there; set by settle
 
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
@@ -76,6 +81,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			r.Book.Forget(req.Name)
 			r.Tally.Forget(req.Name)
 			r.written.forget(req.Name)
+			r.patience.end(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -90,7 +96,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case !u.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // somebody deletes the object, and the provider did not delete the user: the account stays
 	}
-	return p.report(ctx, gate.Run(ctx, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.verify))
+	return p.report(ctx, gate.Run(ctx, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.settle, p.verify))
 }
 
 // suspended ends the pass where a person, or SCIM being off, says that nothing may be written.

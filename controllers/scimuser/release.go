@@ -9,9 +9,9 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/groupslice"
+	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/provision"
@@ -34,30 +34,33 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 	return p.letGo(ctx)
 }
 
-// letGo releases the account in the portal.
+// letGo releases the account in the portal. What a person decided to keep becomes a local account.
 func (p *pass) letGo(ctx context.Context) (bool, error) {
-	decision, err := guard.Decided(ctx, p.Client, p.user, p.user.Status.Conditions, p.view.Decisions)
-	if err != nil {
-		return true, fmt.Errorf("write a decision down: %w", err)
-	}
-	if decision == guard.Drop { // a release is reported where it lets something pass
-		p.decided(decision)
-	}
 	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
-	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, decision == guard.Drop)
+	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, false)
 	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }
-	if plan.Removal {
-		what := portal.RemovalDeactivation
-		if plan.Mode == portal.ReleaseDelete {
-			what = portal.RemovalDeletion
+	if !plan.Removal {
+		if err := do(); err != nil {
+			return p.refused(err, v1alpha1.ConditionProvisioned)
 		}
-		if held, err := p.guarded(ctx, what, do); held || err != nil {
-			return true, err
-		}
-	} else if err := do(); err != nil {
+		return false, nil
+	}
+	done, err := p.guarded(ctx, RemovalOf(plan.Mode), do)
+	if !done || err != nil || p.answer.Verdict != sets.Keep {
+		return done, err
+	}
+	if err := p.view.Client.ReleaseAccount(ctx, owner, portal.ReleaseOrphan); err != nil {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
 	}
 	return false, nil
+}
+
+// RemovalOf is what the release of an account takes away.
+func RemovalOf(mode portal.ReleaseMode) portal.Removal {
+	if mode == portal.ReleaseDelete {
+		return portal.RemovalDeletion
+	}
+	return portal.RemovalDeactivation
 }
 
 // finish takes the id out of the groups, releases the names and deletes the object.

@@ -1,6 +1,7 @@
 package scimuser
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/conditions"
 )
 
@@ -54,6 +56,7 @@ func (p *pass) fill(ctx context.Context) error {
 		s.Pools, s.Roles = memberships(p), grants(p)
 		s.PoolNames, s.RoleNames = inOneLine(poolNames(s.Pools)), inOneLine(grantNames(s.Roles))
 	}
+	s.Held = p.answer.Held()
 	p.Book.Record(p.user.Name, poolNames(s.Pools))
 	if p.have != nil {
 		s.Account = p.have.ID
@@ -74,21 +77,41 @@ func (p *pass) fill(ctx context.Context) error {
 	return nil
 }
 
+// memberships are the pools that the user is to be in, and those that they are still in though
+// nothing puts them there: their removal is held or was dropped.
 func memberships(p *pass) []v1alpha1.PoolMembership {
-	out := make([]v1alpha1.PoolMembership, len(p.access.Pools))
+	out := make([]v1alpha1.PoolMembership, len(p.access.Pools), len(p.access.Pools)+len(p.kept))
 	for i, m := range p.access.Pools {
 		out[i] = v1alpha1.PoolMembership{Name: m.Pool, Source: v1alpha1.PoolSource(m.Source)}
 	}
+	for _, name := range p.kept {
+		out = append(out, v1alpha1.PoolMembership{Name: name, Source: v1alpha1.PoolSourceHeld, Held: true})
+	}
+	slices.SortFunc(out, func(a, b v1alpha1.PoolMembership) int {
+		first := func(m v1alpha1.PoolMembership) int {
+			if m.Name == v1alpha1.DefaultName {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Or(first(a)-first(b), strings.Compare(a.Name, b.Name))
+	})
 	return out
 }
 
-// grants are the roles the person holds: of a person without an account of ours, none.
+// grants are the roles that the user holds by the pools that they are in: of a user without an
+// account of ours, none.
 func grants(p *pass) []v1alpha1.RoleGrant {
 	if p.have == nil {
 		return nil
 	}
-	out := make([]v1alpha1.RoleGrant, len(p.access.Roles))
-	for i, g := range p.access.Roles {
+	var in []access.Membership
+	for _, name := range p.picture.Names(granted(p.have)) {
+		in = append(in, access.Membership{Pool: name})
+	}
+	all := p.picture.Grants(in)
+	out := make([]v1alpha1.RoleGrant, len(all))
+	for i, g := range all {
 		out[i] = v1alpha1.RoleGrant{Name: g.Role, From: slices.Clone(g.From)}
 	}
 	return out

@@ -36,14 +36,21 @@ func (p *pass) poolsLeaf() conditions.Leaf {
 func (p *pass) observe(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	p.have = m.Owned(string(p.user.UID))
-	plan, err := Plan(ctx, p.user, p.access, Facts{Picture: p.picture, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete})
+	facts := Facts{Picture: p.picture, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete}
+	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		facts.Stays = func(string) bool { return false } // what would change is told with the memberships
+	}
+	plan, err := Plan(ctx, p.user, p.access, facts)
 	p.plan = plan
 	return false, err
 }
 
 // verify checks that the roles in the portal are those that the pools give.
 func (p *pass) verify(context.Context) (bool, error) {
-	want := roleNames(p.access, Kept(p.user, p.picture, p.view.Mirror))
+	var want []string
+	if p.have != nil {
+		want = rolesOf(granted(p.have), p.view.Mirror)
+	}
 	typ := v1alpha1.ConditionRolesInherited
 	switch late := p.picture.Behind(p.access.Pools); {
 	case late.Pool != "":

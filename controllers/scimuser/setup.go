@@ -190,10 +190,11 @@ func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	return people
 }
 
-// groups looks at those who joined or left a group, and at everybody in its pools when the group itself changed.
-func (w *watcher) groups(ctx context.Context, q queue) error {
+// groups looks at those who joined or left a group, and at everybody in its pools when the group itself changed. Their statuses
+// follow what the pools' passes write.
+func (w *watcher) groups(ctx context.Context, _ queue) error {
 	w.Groups.Subscribe(func(c groupindex.Change) {
-		w.look(q, false, c.Users...)
+		w.follow(c.Users...) // the pools' passes put them in or take them out, many at once
 		if !c.All {
 			return
 		}
@@ -203,7 +204,7 @@ func (w *watcher) groups(ctx context.Context, q queue) error {
 		}
 		for i := range list.Items {
 			if p := &list.Items[i]; slices.Contains(groupindex.Filling(p), c.Group) {
-				w.look(q, false, w.peopleOf(p)...)
+				w.follow(w.peopleOf(p)...)
 			}
 		}
 	})
@@ -215,7 +216,7 @@ func (w *watcher) news(ctx context.Context, q queue) error {
 	w.Session.Subscribe(func(e session.Event) {
 		switch {
 		case e.Account != nil:
-			w.look(q, onlyRoles(e.Account), w.concerned(e.Account)...)
+			w.look(q, onlyPools(e.Account), w.concerned(e.Account)...)
 		case e.Pool != nil:
 			w.Book.Invalidate()
 			w.spread(q, w.poolPeople(ctx, e.Pool)...)
@@ -227,14 +228,15 @@ func (w *watcher) news(ctx context.Context, q queue) error {
 	return nil
 }
 
-// onlyRoles says whether somebody only got other roles: a pool's did change, and the portal tells of everybody in it at once.
-func onlyRoles(e *mirror.AccountEvent) bool {
+// onlyPools says whether only the pools that the user is in, or the roles that those give, became others: a pass over a pool
+// wrote that, or a change of the pool, and the portal tells of everybody in it at once.
+func onlyPools(e *mirror.AccountEvent) bool {
 	if e.Before == nil || e.After == nil {
 		return false
 	}
-	before := *e.Before
-	before.Roles, before.Revision = e.After.Roles, e.After.Revision
-	return reflect.DeepEqual(before, *e.After)
+	before, now := *e.Before, e.After
+	before.Roles, before.Pools, before.Ungranted, before.Revision = now.Roles, now.Pools, now.Ungranted, now.Revision
+	return reflect.DeepEqual(before, *now)
 }
 
 // concerned are the people whom a change of an account concerns: its owner, who waits for it, and who wants its name.

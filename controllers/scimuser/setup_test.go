@@ -52,7 +52,7 @@ func TestWhatIsUrgent(t *testing.T) {
 	}
 	account := func(before, after *portal.Account) func(*watcher, queue) {
 		return func(w *watcher, q queue) {
-			w.look(q, onlyRoles(&mirror.AccountEvent{Before: before, After: after}), "1")
+			w.look(q, onlyPools(&mirror.AccountEvent{Before: before, After: after}), "1")
 		}
 	}
 	have := portal.Account{ID: "a", UserName: "ada@example.test", Status: portal.StatusActive, Roles: []string{"ROLE_USER"}, Revision: 4}

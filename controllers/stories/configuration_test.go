@@ -342,9 +342,7 @@ func TestTheGuardHoldsAMassRemoval(t *testing.T) {
 	w.holds(w.push("new@example.test"), user)
 	t.Log("a person releases one")
 	one := held[0]
-	before := one.DeepCopy()
-	one.Annotations = map[string]string{v1alpha1.AnnotationRelease: string(one.UID)}
-	w.must(w.client.Patch(t.Context(), one, client.MergeFrom(before)))
+	w.annotate(one, v1alpha1.AnnotationRelease, w.decision(one))
 	w.is(one.Spec.UserName, portal.StatusDeactivated)
 }
 

@@ -30,10 +30,10 @@ func TestEventsNameWhoDecided(t *testing.T) {
 	w.changePool(leads, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
 	w.says(leads, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 
-	w.decide(bob, v1alpha1.AnnotationRelease, fmt.Sprint(bob.Generation), "carol@example.test")
+	w.decide(bob, v1alpha1.AnnotationRelease, w.decision(bob), "carol@example.test")
 	w.is("bob@example.test", portal.StatusDeactivated)
 	w.hasNote(bob, "RemovalReleased", "Released by carol@example.test")
-	w.decide(leads, v1alpha1.AnnotationDrop, fmt.Sprint(leads.Generation), "dan@example.test")
+	w.decide(leads, v1alpha1.AnnotationDrop, w.decision(leads), "dan@example.test")
 	w.hasNote(leads, "RemovalDropped", "Dropped by dan@example.test")
 	t.Log("the decision about all that is held leaves the name at each object")
 	w.decide(w.identity(), v1alpha1.AnnotationDropHeld, w.now(), "frank@example.test")

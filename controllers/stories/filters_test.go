@@ -119,7 +119,7 @@ func TestEachWayIntoAPoolIsToldApart(t *testing.T) {
 	w.holds(ada, user, quota, manager)
 	w.isIn(ada, v1alpha1.DefaultName, "all", "matched", "named", "pushed") // the roles alone are whole without one of them
 	told := func() string { return fmt.Sprint(ada.Status.Pools) }
-	if want := "[{default Default} {all Group} {matched Filter} {named Declared} {pushed Group}]"; told() != want {
+	if want := "[{default Default false} {all Group false} {matched Filter false} {named Declared false} {pushed Group false}]"; told() != want {
 		t.Errorf("got %s, want %s", told(), want)
 	}
 	if want := "[{ROLE_IGNORE_QUOTA [all matched pushed]} {ROLE_MANAGER [named]} {ROLE_USER [default]}]"; fmt.Sprint(ada.Status.Roles) != want {

@@ -101,9 +101,9 @@ func TestHeldUntilAPersonDecidesOrTheProviderTakesItBack(t *testing.T) {
 	w.change(held[0], inactive)
 	w.is(held[0].Spec.UserName, portal.StatusDeactivated)
 	t.Log("one is released and carried out; one is dropped")
-	w.annotate(held[1], v1alpha1.AnnotationRelease, fmt.Sprint(held[1].Generation))
+	w.annotate(held[1], v1alpha1.AnnotationRelease, w.decision(held[1]))
 	w.is(held[1].Spec.UserName, portal.StatusDeactivated)
-	w.annotate(held[2], v1alpha1.AnnotationDrop, fmt.Sprint(held[2].Generation))
+	w.annotate(held[2], v1alpha1.AnnotationDrop, w.decision(held[2]))
 	w.says(held[2], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	t.Log("deleting the person is no way around")
 	w.remove(held[3])
@@ -175,4 +175,24 @@ func TestAHeldPoolAndAHeldAdoptionStayHeld(t *testing.T) {
 	w.remove(carl)
 	w.gone(carl)
 	w.shows("carl@example.test", "")
+}
+
+// decision is the id of the removal that is held at o, once one is.
+func (w *world) decision(o client.Object) string {
+	w.t.Helper()
+	var held *v1alpha1.HeldRemoval
+	w.eventually(o.GetName()+" holds a removal", func() error {
+		w.must(w.client.Get(w.t.Context(), keyOf(o), o))
+		switch o := o.(type) {
+		case *v1alpha1.ScimUser:
+			held = o.Status.Held
+		case *v1alpha1.AgentPool:
+			held = o.Status.Held
+		}
+		if held == nil {
+			return errors.New(told(conditionsOf(o)))
+		}
+		return nil
+	})
+	return held.Decision
 }

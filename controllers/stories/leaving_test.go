@@ -104,7 +104,7 @@ func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
 		w.is(p.Spec.UserName, portal.StatusActive)
 	}
 	t.Log("one is dropped: it stays active until the provider says something else")
-	w.annotate(held[0], v1alpha1.AnnotationDrop, fmt.Sprint(held[0].Generation))
+	w.annotate(held[0], v1alpha1.AnnotationDrop, w.decision(held[0]))
 	w.says(held[0], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.shows("p2@example.test", "")
 	t.Log("the rest is dropped as a set: who was deleted stays as a local account, who was deactivated stays active")
@@ -147,7 +147,7 @@ func TestAPoolThatTakesTheManagerRoleFromManyIsHeld(t *testing.T) {
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada" })
 	w.keepsRole(ada, "leads", v1alpha1.ReasonGuardHeld)
 	t.Log("dropped, the pool gives what it gave until its object changes, and its people say so")
-	w.annotate(p, v1alpha1.AnnotationDrop, fmt.Sprint(p.Generation))
+	w.annotate(p, v1alpha1.AnnotationDrop, w.decision(p))
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.poolShows("leads", "")
 	w.keepsRole(ada, "leads", v1alpha1.ReasonRemovalDropped)
@@ -158,7 +158,7 @@ func TestAPoolThatTakesTheManagerRoleFromManyIsHeld(t *testing.T) {
 	w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	w.poolShows("leads", portal.RemovalDeletion)
 	w.keepsRole(ada, "leads", v1alpha1.ReasonGuardHeld)
-	w.annotate(p, v1alpha1.AnnotationRelease, fmt.Sprint(p.Generation))
+	w.annotate(p, v1alpha1.AnnotationRelease, w.decision(p))
 	w.gone(p)
 	w.eventually("then it goes", func() error {
 		if w.account("ada@example.test").IsManager() {

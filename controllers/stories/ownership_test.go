@@ -201,7 +201,7 @@ func TestAFilterNeverMakesAManager(t *testing.T) {
 	t.Log("a role that the catalogue does not have keeps the others, but not that one")
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{"ROLE_NO_SUCH"} })
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
-	w.annotate(p, v1alpha1.AnnotationRelease, fmt.Sprint(p.Generation))
+	w.annotate(p, v1alpha1.AnnotationRelease, w.decision(p))
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonUnknownRole)
 	w.hasRoles("ada@example.test", user)
 	w.hasRoles("bob@example.test", user)
@@ -262,6 +262,7 @@ func TestWhatNobodyGrantedIsTakenBackFreeOfCharge(t *testing.T) {
 	}
 	t.Log("what an object granted and no longer wants is a removal")
 	w.change(bob, in())
-	w.says(bob, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
+	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
+	w.staysIn(bob, "leads")
 	w.hasRoles("bob@example.test", user, manager)
 }

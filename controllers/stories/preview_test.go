@@ -201,7 +201,7 @@ func TestThePreviewNamesTheLastManagerAndWhatTheGuardWouldHold(t *testing.T) {
 	w.changeLogin(func(m *portal.LoginMethods) { m.ProvisionExistingUsers = true })
 	t.Log("the guard comes first, as for any loss of the manager role; released, the portal refuses all the same")
 	w.says(last, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
-	w.annotate(last, v1alpha1.AnnotationRelease, fmt.Sprint(last.Generation))
+	w.annotate(last, v1alpha1.AnnotationRelease, w.decision(last))
 	w.says(last, v1alpha1.ConditionReady, v1alpha1.ReasonLastManager)
 	if c := conditions.Find(last.Status.Conditions, v1alpha1.ConditionReady); c.Message == "" {
 		t.Error("it does not say what would help")

@@ -170,7 +170,7 @@ func (p *Pools) Effective(u User) Access {
 	for _, name := range slices.Sorted(maps.Keys(source)) {
 		a.Pools = append(a.Pools, Membership{Pool: name, Source: source[name]})
 	}
-	a.Roles = p.grants(a.Pools)
+	a.Roles = p.Grants(a.Pools)
 	return a
 }
 
@@ -201,10 +201,15 @@ func (p *Pools) matching(u User) []*Pool {
 	return out
 }
 
-func (p *Pools) grants(in []Membership) []Grant {
+// Grants are the roles of who is in those pools, each with the pools that give it; sorted.
+func (p *Pools) Grants(in []Membership) []Grant {
 	from := map[string][]string{UserRole: {p.def.Name}}
 	for _, m := range in {
-		for _, role := range p.Pool(m.Pool).Roles {
+		pool := p.Pool(m.Pool)
+		if pool == nil {
+			continue
+		}
+		for _, role := range pool.Roles {
 			if !slices.Contains(from[role], m.Pool) {
 				from[role] = append(from[role], m.Pool)
 			}

@@ -536,12 +536,3 @@ func TestWant(t *testing.T) {
 		t.Errorf("without a primary address the one for work is used, got %q", got)
 	}
 }
-
-func TestBudget(t *testing.T) {
-	b := Budget{MaxPercent: 20, MinUsers: 5}
-	for _, tc := range []struct{ managed, removed, left int }{{0, 0, 5}, {10, 5, 0}, {100, 0, 20}, {100, 25, 0}, {1000, 199, 1}} {
-		if got := b.Left(tc.managed, tc.removed); got != tc.left {
-			t.Errorf("Left(%d, %d) = %d, want %d", tc.managed, tc.removed, got, tc.left)
-		}
-	}
-}

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -78,6 +79,11 @@ func TestPagesCommands(t *testing.T) {
 	if len(blocks) != 3 {
 		t.Errorf("the page has %d blocks of commands", len(blocks))
 	}
+	held := object("ScimUser", namespace, plainUser, nil)
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"status":{"held":{"decision":"mxk5w0-9c1d","removal":"Deactivation","users":1}}}`))
+	if err := s.cp.Client.Status().Patch(t.Context(), held, patch); err != nil {
+		t.Fatal(err)
+	}
 	for _, block := range blocks {
 		run(t, s, strings.ReplaceAll(block[1], "lightrun-system", namespace))
 	}
@@ -85,7 +91,7 @@ func TestPagesCommands(t *testing.T) {
 	if err := s.cp.Client.Get(t.Context(), client.ObjectKeyFromObject(user), user); err != nil {
 		t.Fatal(err)
 	}
-	if got := user.GetAnnotations(); got[v1alpha1.AnnotationRelease] != fmt.Sprint(user.GetGeneration()) || got[v1alpha1.AnnotationDecidedBy] != "admin" {
+	if got := user.GetAnnotations(); got[v1alpha1.AnnotationRelease] != "mxk5w0-9c1d" || got[v1alpha1.AnnotationDecidedBy] != "admin" {
 		t.Errorf("the decision is %v", got)
 	}
 	var binding rbacv1.RoleBinding

@@ -1,0 +1,317 @@
+package agentpool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
+	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/controllers/scimuser"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/conditions"
+	sets "lightrun.com/scim-operator/internal/guard"
+	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// retryMembers is the pause before memberships are written again that were decided on another
+// version of an account: the change feed tells of that one.
+const retryMembers = time.Second
+
+// Changes are the memberships of a pool in the portal that are not as they should be.
+type Changes struct {
+	Join  []*portal.Account // to be in it, and granted
+	Free  []*portal.Account // to leave it at no cost: no owner granted it, or the account is not active
+	Leave []*portal.Account // to leave it, which they were granted: the guard decides about all of them at once
+}
+
+// None says that the memberships are as they should be.
+func (c Changes) None() bool { return len(c.Join)+len(c.Free)+len(c.Leave) == 0 }
+
+// Users are the names of the ScimUsers whose accounts those are.
+func Users(accounts []*portal.Account) []string {
+	out := make([]string, len(accounts))
+	for i, a := range accounts {
+		out[i] = a.Owner.Name
+	}
+	return out
+}
+
+// Company is what the members of a pool follow from.
+type Company struct {
+	Users      client.Reader // ScimUsers, from a cache
+	Groups     *groupindex.Index
+	Mirror     *mirror.Mirror
+	Picture    *membership.Picture
+	Attributes func(*v1alpha1.ScimUser) access.Attributes
+}
+
+// MemberChanges compares who is to be in the pool with who is in own, its pool in the portal. Only
+// accounts count that a living ScimUser owns: what becomes of the others is decided with the account.
+// ok is false when the picture is older than what is known of groups.
+func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portal.Pool, c Company) (changes Changes, ok bool, err error) {
+	find, err := c.finder(ctx, pool)
+	if err != nil {
+		return changes, false, err
+	}
+	for _, a := range c.candidates(pool, own) {
+		u, err := find(a.Owner.Name)
+		if err != nil {
+			return changes, false, err
+		}
+		if u == nil || string(u.UID) != a.Owner.UID || u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
+			continue
+		}
+		may, known := scimuser.Access(u, c.Picture, c.Mirror, c.Attributes)
+		if !known {
+			return Changes{}, false, nil
+		}
+		wanted := slices.ContainsFunc(may.Pools, func(m access.Membership) bool { return m.Pool == pool.Name })
+		in, granted := memberOf(a, own.ID)
+		switch {
+		case wanted && !granted:
+			changes.Join = append(changes.Join, a)
+		case wanted || !in:
+		case granted && a.Status == portal.StatusActive:
+			changes.Leave = append(changes.Leave, a)
+		default:
+			changes.Free = append(changes.Free, a)
+		}
+	}
+	return changes, true, nil
+}
+
+// memberOf says whether the account is in the pool, and whether its owner put it there.
+func memberOf(a *portal.Account, poolID string) (in, granted bool) {
+	in = slices.Contains(a.Pools, poolID)
+	return in, in && !slices.Contains(a.Ungranted, poolID)
+}
+
+// candidates are the accounts, in order of id, whose membership may not be as it should be. Of a
+// pool that is filled by groups or lists its members this is told without reading any user.
+func (c Company) candidates(pool *v1alpha1.AgentPool, own *portal.Pool) []*portal.Account {
+	var groups []string
+	for _, id := range groupindex.Filling(pool) {
+		if g, found := c.Groups.Group(id); found && !g.Deleted {
+			groups = append(groups, id)
+		}
+	}
+	declared := map[string]bool{}
+	for _, name := range pool.UserNames() {
+		declared[names.Fold(name)] = true
+	}
+	var out []*portal.Account
+	c.Mirror.EachOwned(func(a *portal.Account) {
+		in, granted := memberOf(a, own.ID)
+		wanted := c.Groups.Contains(groups, a.Owner.Name) || len(declared) > 0 && declared[names.Fold(a.UserName)]
+		if in != wanted || in && !granted || pool.Spec.MemberFilter != "" && !wanted {
+			out = append(out, a)
+		}
+	})
+	slices.SortFunc(out, func(a, b *portal.Account) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// finder finds ScimUsers by name; nil for one that is not there. A filter asks about everybody, so
+// they are listed once.
+func (c Company) finder(ctx context.Context, pool *v1alpha1.AgentPool) (func(name string) (*v1alpha1.ScimUser, error), error) {
+	if pool.Spec.MemberFilter == "" {
+		return func(name string) (*v1alpha1.ScimUser, error) {
+			var u v1alpha1.ScimUser
+			err := c.Users.Get(ctx, client.ObjectKey{Namespace: pool.Namespace, Name: name}, &u)
+			switch {
+			case apierrors.IsNotFound(err):
+				return nil, nil
+			case err != nil:
+				return nil, fmt.Errorf("get the owner of an account: %w", err)
+			}
+			return &u, nil
+		}, nil
+	}
+	var list v1alpha1.ScimUserList
+	if err := c.Users.List(ctx, &list, client.InNamespace(pool.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("list users: %w", err)
+	}
+	all := make(map[string]*v1alpha1.ScimUser, len(list.Items))
+	for i := range list.Items {
+		all[list.Items[i].Name] = &list.Items[i]
+	}
+	return func(name string) (*v1alpha1.ScimUser, error) { return all[name], nil }, nil
+}
+
+// LeaveSet is the removal of those accounts from the pool.
+func LeaveSet(pool *v1alpha1.AgentPool, own *portal.Pool, leave []*portal.Account, m *mirror.Mirror) guard.Removal {
+	r := guard.Removal{Set: guard.Set(portal.RemovalMembers, pool, Users(leave)...), Mark: own.Mark, Pool: own.ID, Members: len(leave)}
+	if slices.Contains(provision.Granted(own), portal.RoleManager) {
+		ids := make([]string, len(leave))
+		for i, a := range leave {
+			ids[i] = a.ID
+		}
+		r.Accounts = m.Managing(own.ID, ids)
+	}
+	return r
+}
+
+// members brings the members of the pool in the portal in line: arrivals and what no owner granted
+// at once, many in one call; who is to leave as one set that the guard decides about.
+func (p *pass) members(ctx context.Context) error {
+	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
+	if own == nil || own.Default {
+		return nil
+	}
+	changes, keeps, err := p.changes(ctx, own)
+	if err != nil {
+		return err
+	}
+	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		p.wouldChange(changes)
+		return nil
+	}
+	if err := p.put(ctx, own, slices.Concat(items(changes.Join, true), items(changes.Free, false))); err != nil {
+		return p.membersRefused(err)
+	}
+	if keeps { // who is to leave is not known as a whole, so nothing is decided, and what is held stays so
+		p.keepsMark = true
+		return nil
+	}
+	if p.answer.Verdict == sets.Hold || p.answer.Verdict == sets.Keep {
+		return nil // one decision at a time: who is to leave stays until the one about the pool's role is carried out
+	}
+	return p.leave(ctx, own, changes.Leave)
+}
+
+// changes are the pool's; keeps: it keeps everybody for now, as its lines, one of its groups or its filter is not known.
+func (p *pass) changes(ctx context.Context, own *portal.Pool) (_ Changes, keeps bool, _ error) {
+	for {
+		picture, err := p.Book.Picture(ctx, p.view.Mirror)
+		if err != nil {
+			return Changes{}, false, err
+		}
+		changes, ok, err := MemberChanges(ctx, p.pool, own, Company{Users: p.Client, Groups: p.Groups, Mirror: p.view.Mirror, Picture: picture, Attributes: p.Attributes})
+		if ok || err != nil {
+			drawn := picture.Pool(p.pool.Name)
+			return changes, drawn == nil || drawn.Keeps || drawn.Frozen, err
+		}
+	}
+}
+
+// wouldChange reports what ReportOnly leaves as it is.
+func (p *pass) wouldChange(c Changes) {
+	if c.None() {
+		return
+	}
+	message := fmt.Sprintf("Would put %d user(s) into the pool and take %d out of it", len(c.Join), len(c.Free)+len(c.Leave))
+	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonReportOnly, message))
+	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
+}
+
+// leave takes those out of the pool, whole, if the guard or a person lets them go.
+func (p *pass) leave(ctx context.Context, own *portal.Pool, leave []*portal.Account) error {
+	removal := LeaveSet(p.pool, own, leave, p.view.Mirror)
+	do := func() error { return p.put(ctx, own, items(leave, false)) }
+	if p.released.includes(p.pool.Name, removal.Users) { // the rest of what a person released
+		p.keepsMark = true
+		return p.membersRefused(do())
+	}
+	if wait := p.incomplete(removal); wait > 0 {
+		p.keepsMark = true
+		p.lookAgain(wait)
+		return nil
+	}
+	answer, err := p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, do)
+	if err == nil {
+		err = p.mark(ctx, markAfter(answer, own.Mark, p.pool.Name))
+	}
+	if err != nil {
+		return p.membersRefused(err)
+	}
+	p.answer = answer
+	if answer.Verdict == sets.Apply && answer.Decision != "" {
+		p.keepsMark = true // until all of them are out
+		p.released.note(p.pool.Name, removal.Users)
+	}
+	p.decided(answer, own.Mark)
+	switch answer.Verdict {
+	case sets.Nothing:
+		p.released.forget(p.pool.Name)
+	case sets.Hold:
+		p.holdReported(answer, "; until then the pool gains no role")
+	case sets.Keep:
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,
+			fmt.Sprintf("A person dropped the removal of %d user(s) (%s): they stay in the pool until the identity provider says something else", len(leave), answer.Decision)))
+	}
+	return nil
+}
+
+// markAfter is the mark that the record has after the answer: what a person released keeps it until
+// all of it is carried out, so that the rest does not pass by a budget.
+func markAfter(a guard.Answer, before *portal.Mark, at string) *portal.Mark {
+	if a.Verdict == sets.Apply {
+		return before
+	}
+	return a.Mark(at)
+}
+
+// incomplete is how long to wait for the rest of a request that takes out more users than pass at
+// any time: it arrives in several writes, and is one set.
+func (p *pass) incomplete(r guard.Removal) time.Duration {
+	if len(r.Users) <= guard.MinUsers(p.view.Spec.DeprovisioningGuard) || r.Mark != nil && r.Is(r.Mark.Decision) {
+		p.quiet.end(p.pool.Name)
+		return 0
+	}
+	wait := p.quiet.left(p.pool.Name, r.ID(0), p.Clock.Now(), p.Groups.Replaced(groupindex.Filling(p.pool)))
+	if wait == 0 {
+		p.quiet.end(p.pool.Name)
+	}
+	return wait
+}
+
+func items(accounts []*portal.Account, in bool) []portal.MembershipWrite {
+	out := make([]portal.MembershipWrite, len(accounts))
+	for i, a := range accounts {
+		out[i] = portal.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, In: in}
+	}
+	return out
+}
+
+// put writes memberships, many in one call. What was decided on another version of an account is
+// decided again soon.
+func (p *pass) put(ctx context.Context, own *portal.Pool, all []portal.MembershipWrite) error {
+	for part := range slices.Chunk(all, portal.MaxMemberships) {
+		results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part)
+		if err != nil {
+			return fmt.Errorf("write %d memberships: %w", len(part), err)
+		}
+		p.view.Mirror.PutMemberships(own.ID, part, results)
+		for _, r := range results {
+			if r.Outcome != portal.MembershipDone && r.Outcome != portal.MembershipUnchanged {
+				p.lookAgain(retryMembers)
+			}
+		}
+	}
+	return nil
+}
+
+// membersRefused turns a failed call into a condition and a way to go on.
+func (p *pass) membersRefused(err error) error {
+	if err == nil {
+		return nil
+	}
+	p.keepsMark = true
+	r := p.refusal(err)
+	p.leaf(r.Leaf)
+	if r.After > 0 {
+		p.lookAgain(r.After)
+	}
+	return r.Err
+}

@@ -1,0 +1,164 @@
+package scimuser
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/membership"
+	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/provision"
+)
+
+// granted are the portal's pools that the account is in by a write of its owner.
+func granted(a *portal.Account) []string {
+	return slices.DeleteFunc(slices.Clone(a.Pools), func(id string) bool { return slices.Contains(a.Ungranted, id) })
+}
+
+// provisioned is the account that the user has, or had before a restore; nil: none.
+func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
+	if own := m.Owned(string(u.UID)); own != nil {
+		return own
+	}
+	return m.Of(u.Name)
+}
+
+// accountPools are the portal ids of the pools that the account is to be in by a pass over the user
+// who has a. The pools' passes write memberships, many at once, and ask the guard about those that
+// end. A pass over a user writes only those that an account begins with, and those that no owner
+// granted: it grants them or takes them back.
+func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts) []string {
+	wanted := make([]string, 0, len(a.Pools))
+	for _, pool := range a.Pools {
+		wanted = append(wanted, f.Picture.PortalID(pool.Pool))
+	}
+	if own := f.Mirror.Owned(string(u.UID)); own != nil && f.Stays != nil {
+		for _, id := range granted(own) {
+			if !f.Picture.Ruled(id) || f.Stays(id) {
+				wanted = append(wanted, id)
+			}
+		}
+		slices.Sort(wanted)
+		return slices.Compact(wanted)
+	} else if own != nil {
+		return slices.DeleteFunc(slices.Clone(own.Pools), func(id string) bool {
+			return slices.Contains(own.Ungranted, id) && !slices.Contains(wanted, id)
+		})
+	}
+	if had := provisioned(u, f.Mirror); had != nil {
+		wanted = append(wanted, granted(had)...)
+		slices.Sort(wanted)
+		wanted = slices.Compact(wanted)
+	}
+	return wanted
+}
+
+// rolesOf are the roles that those pools of the portal give to who is in them by a grant; sorted.
+func rolesOf(ids []string, m *mirror.Mirror) []string {
+	out := []string{access.UserRole}
+	for _, id := range ids {
+		if pool := m.Pool(id); pool != nil {
+			out = append(out, provision.Granted(pool)...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// unsettled are the AgentPools whose members a pass has to write because of the user who has a: they
+// are to be in missing and are not yet, and they are in leaving without being wanted there. A nil
+// account is in none.
+func unsettled(account *portal.Account, a access.Access, picture *membership.Picture) (missing, leaving []string) {
+	if account == nil {
+		return nil, nil
+	}
+	in := picture.Names(granted(account))
+	for _, pool := range a.Pools {
+		if pool.Source != access.Default && !slices.Contains(in, pool.Pool) {
+			missing = append(missing, pool.Pool)
+		}
+	}
+	for _, name := range in {
+		wanted := slices.ContainsFunc(a.Pools, func(m access.Membership) bool { return m.Pool == name })
+		if name != v1alpha1.DefaultName && !wanted {
+			leaving = append(leaving, name)
+		}
+	}
+	slices.Sort(leaving)
+	return missing, leaving
+}
+
+// patience is how long a user's status is kept back until a pool's pass has written a membership,
+// so that it is written once.
+const patience = 2 * time.Second
+
+// settle asks for passes over the pools whose members are not as they should be because of the user,
+// and keeps the status back meanwhile: the account's change brings the user back.
+func (p *pass) settle(context.Context) (bool, error) {
+	p.missing, p.leaving = unsettled(p.have, p.access, p.picture)
+	p.leaving, p.kept = split(p.leaving, p.picture.Marked)
+	waits := slices.Concat(p.missing, p.leaving)
+	if len(waits) == 0 || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		p.kept = slices.Concat(p.kept, p.leaving)
+		p.patience.end(p.user.Name)
+		return false, nil
+	}
+	p.Book.Unsettled(waits)
+	if left := p.patience.left(p.user.Name, p.Clock.Now()); left > 0 {
+		p.silent, p.result.RequeueAfter = true, left
+		return true, nil
+	}
+	p.leaf(conditions.False(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonProgressing, fmt.Sprintf("AgentPool %s is to put the user in or take them out in the portal; see its conditions", strings.Join(waits, ", "))))
+	p.result.RequeueAfter = patience
+	return true, nil
+}
+
+// split returns those of which is does not hold, and those of which it does.
+func split(all []string, is func(string) bool) (others, those []string) {
+	for _, s := range all {
+		if is(s) {
+			those = append(those, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	return others, those
+}
+
+// waiting remembers since when users wait for their pools. It is safe for concurrent use.
+type waiting struct {
+	mu    sync.Mutex
+	since map[string]time.Time
+}
+
+// left is how much longer the user waits; 0: they have waited long enough. A clock that was set back
+// ends the wait.
+func (w *waiting) left(user string, now time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since, ok := w.since[user]
+	if !ok {
+		if w.since == nil {
+			w.since = map[string]time.Time{}
+		}
+		w.since[user] = now
+		return patience
+	}
+	if so := now.Sub(since); so >= 0 {
+		return max(0, patience-so)
+	}
+	return 0
+}
+
+func (w *waiting) end(user string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.since, user)
+}

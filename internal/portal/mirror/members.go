@@ -1,0 +1,90 @@
+package mirror
+
+import (
+	"slices"
+
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// EachOwned calls f with every account that an owner has, in no order. f must neither block nor
+// call the mirror.
+func (m *Mirror) EachOwned(f func(*portal.Account)) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, a := range m.accountByUID {
+		f(a)
+	}
+}
+
+// Managing returns how many active accounts among ids hold ROLE_MANAGER, which the pool gives them,
+// and no other pool that their owner put them in.
+func (m *Mirror) Managing(poolID string, ids []string) int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n := 0
+	for _, id := range ids {
+		a := m.accounts[id]
+		if a == nil || a.Status != portal.StatusActive || !slices.Contains(a.Roles, portal.RoleManager) {
+			continue
+		}
+		if !slices.ContainsFunc(a.Pools, func(other string) bool { return other != poolID && m.manages(a, other) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// manages says whether the account was granted ROLE_MANAGER by the pool. The caller holds the lock.
+func (m *Mirror) manages(a *portal.Account, poolID string) bool {
+	p := m.pools[poolID]
+	return p != nil && !slices.Contains(a.Ungranted, poolID) && slices.Contains(p.Roles, portal.RoleManager) && !slices.Contains(p.Ungranted, portal.RoleManager)
+}
+
+// PutMemberships puts in what became of the items of a PutMemberships of ours. The accounts are as
+// the portal derives them by what is known here; the change feed has the last word. It notifies, as
+// users follow their pools.
+func (m *Mirror) PutMemberships(poolID string, items []portal.MembershipWrite, results []portal.MembershipResult) {
+	var events []Event
+	m.mu.Lock()
+	for i, r := range results {
+		before := m.accounts[r.AccountID]
+		if before == nil || r.Outcome != portal.MembershipDone || before.Revision != items[i].IfRevision {
+			continue
+		}
+		after := *before
+		other := func(id string) bool { return id == poolID }
+		after.Pools = slices.DeleteFunc(slices.Clone(before.Pools), other)
+		after.Ungranted = slices.DeleteFunc(slices.Clone(before.Ungranted), other)
+		if len(after.Ungranted) == 0 {
+			after.Ungranted = nil
+		}
+		if items[i].In {
+			after.Pools = append(after.Pools, poolID)
+			slices.Sort(after.Pools)
+		}
+		after.Roles, after.Revision = m.effective(&after), r.Revision
+		if m.written != nil {
+			m.written.accounts[after.ID] = true
+		}
+		if before, changed := m.setAccount(&after); changed {
+			events = append(events, Event{Account: &AccountEvent{Before: before, After: &after}})
+		}
+	}
+	m.mu.Unlock()
+	for _, e := range events {
+		m.notify(e)
+	}
+}
+
+// effective are the roles that the account's pools give it, as the portal derives them. The caller
+// holds the lock.
+func (m *Mirror) effective(a *portal.Account) []string {
+	roles := append([]string{portal.RoleUser}, a.DirectRoles...)
+	for _, id := range a.Pools {
+		if p := m.pools[id]; p != nil {
+			roles = append(roles, p.Roles...)
+		}
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}
