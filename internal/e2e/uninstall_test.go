@@ -7,8 +7,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// reinstalls applies the manifests again, the secret, the configuration and the pools of the export,
-// and the provider pushes everything again under new ids.
+// reinstalls applies the manifests again and what was exported.
 func (c *company) reinstalls(before map[string]access, binding string) {
 	c.t.Helper()
 	if err := c.env.Reinstall(c.t.Context()); err != nil {
@@ -17,8 +16,6 @@ func (c *company) reinstalls(before map[string]access, binding string) {
 	c.follow("uninstall.md", "Install again")
 	c.answers("GET", "/Users?count=1", http.StatusOK)
 	kubectl(c.t, c.world, pools, "apply", "-f", "-")
-	c.push()
-	c.must("PATCH", "/Users/"+c.ids[user(20)], patch(setActive(false)), http.StatusOK)
 	c.configured(v1alpha1.ConditionBound, v1alpha1.ReasonBound)
 	c.settled()
 	c.unchanged(before, "installed again")
