@@ -3,7 +3,6 @@ package agentpool
 import (
 	"context"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -33,9 +32,6 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 			}
 		}
 		if other != nil {
-			if never, err := p.neverAnswered(ctx, name); never || err != nil {
-				return true, err
-			}
 			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, or name the group in spec.groups there to have it fill that pool", other.Name, name)))
 			return true, nil
 		}
@@ -54,33 +50,34 @@ func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) 
 	return declares
 }
 
-// neverAnswered removes a pool that a webhook made for a group of the provider and then could not claim the name for, crashing before it could
-// take the pool back. No client was ever told of it. The webhook that makes it may still be at work, and get the name when its
-// holder leaves: that is waited for (claims.Abandoned), and the claim is read after the version on top of which the
-// pool is removed. A pool that was ever in the portal had its name, and stays.
-func (p *pass) neverAnswered(ctx context.Context, name string) (bool, error) {
-	if p.pool.Status.Pool != "" {
-		return false, nil
+// orphaned deletes a group's own pool that a program created after the group had gone: creating it is
+// the last step of a push, and the group's deletion can overtake it. A pool that is in the portal, or
+// whose spec somebody else wrote, stays: a restore may bring its group back after it.
+func (p *pass) orphaned(ctx context.Context) error {
+	m := p.view.Mirror
+	if p.pool.Status.Pool != "" || m == nil || !m.Listed() || m.OwnedPool(string(p.pool.UID)) != nil {
+		return nil
 	}
 	var live v1alpha1.AgentPool
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.pool), &live); err != nil {
-		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+		return client.IgnoreNotFound(err)
 	}
-	if !claims.MadeByWebhook(&live) || live.OwnPoolOf() == "" || live.Status.Pool != "" || live.UID != p.pool.UID {
-		return false, nil
+	if live.UID != p.pool.UID || live.OwnPoolOf() == "" || live.Status.Pool != "" || !claims.SpecByPrograms(&live) {
+		return nil
 	}
-	p.silent = true
 	if wait := p.unclaimed.Wait(live.UID, p.Clock.Now()); wait > 0 {
 		p.result.RequeueAfter = wait
-		return true, nil
+		return nil
 	}
-	other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, &live)
-	if other == nil || err != nil {
-		p.result.RequeueAfter = time.Second / 20 // it has the name by now
-		return true, err
+	var group v1alpha1.ScimGroup
+	switch err := p.Live.Get(ctx, client.ObjectKey{Namespace: live.Namespace, Name: live.OwnPoolOf()}, &group); {
+	case err == nil:
+		return nil // the index is behind, or the group's own controller deletes the pool
+	case !apierrors.IsNotFound(err):
+		return fmt.Errorf("get the group of an own pool: %w", err)
 	}
-	ctrl.LoggerFrom(ctx).Info("Removing a pool that was never answered for: its name was taken while it was created")
+	ctrl.LoggerFrom(ctx).Info("Deleting the own pool of a group that was deleted while the pool was created")
 	uid := live.UID
-	err = p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
-	return true, client.IgnoreNotFound(err)
+	err := p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
+	return client.IgnoreNotFound(err)
 }

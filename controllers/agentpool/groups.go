@@ -91,6 +91,9 @@ func (p *pass) title(ctx context.Context) (bool, error) {
 		return true, err
 	}
 	p.silent = !ok || superseded(p.pool, all, p.Groups)
+	if !ok {
+		return true, p.orphaned(ctx)
+	}
 	return p.silent, nil
 }
 

@@ -86,3 +86,21 @@ func TestGroupCreationCutOff(t *testing.T) {
 	w.says(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
+
+// TestOwnPoolWithoutItsGroup: the own pool that a push created after the group had gone is deleted. One
+// that a restore brings back before its group stays.
+func TestOwnPoolWithoutItsGroup(t *testing.T) {
+	w := newWorld(t)
+	own := func(writer string) *v1alpha1.AgentPool {
+		id := uuid.NewString()
+		p := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, id), Spec: v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: id}}}}
+		w.must(w.client.Create(t.Context(), p, client.FieldOwner(writer)))
+		return p
+	}
+	restored, late := own("kubectl"), own(v1alpha1.FieldManagerWebhook)
+	w.gone(late)
+	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(restored), restored))
+	if restored.DeletionTimestamp != nil {
+		t.Error("the restored pool is being deleted")
+	}
+}

@@ -1,6 +1,7 @@
 package claims
 
 import (
+	"bytes"
 	"slices"
 	"sync"
 	"time"
@@ -28,6 +29,22 @@ func MadeByWebhook(o client.Object) bool {
 	return slices.ContainsFunc(o.GetManagedFields(), func(m metav1.ManagedFieldsEntry) bool {
 		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
 	})
+}
+
+// SpecByPrograms says whether webhook or manager alone wrote the spec of o, read from the API server
+// with its managed fields.
+func SpecByPrograms(o client.Object) bool {
+	wrote := false
+	for _, m := range o.GetManagedFields() {
+		if m.Subresource != "" || m.FieldsV1 == nil || !bytes.Contains(m.FieldsV1.Raw, []byte(`"f:spec"`)) {
+			continue
+		}
+		if m.Manager != v1alpha1.FieldManagerWebhook && m.Manager != v1alpha1.FieldManagerController {
+			return false
+		}
+		wrote = true
+	}
+	return wrote
 }
 
 // Unclaimed is since when objects were seen that have no claim and were perhaps never answered for. The zero value is ready; it is safe for
