@@ -91,7 +91,7 @@ bench: control-plane ## Compare the webhook with client-go, net/http and other S
 	@exec bin/bench $(ARGS)
 
 .PHONY: bench-manager
-bench-manager: control-plane ## Measure restart, pushes, a role change and arrivals at the manager; writes docs/benchmarks-manager.md (ARGS=--help)
+bench-manager: control-plane ## Measure restart, pushes, a group, a role change and arrivals at the manager; writes docs/benchmarks-manager.md (ARGS=--help)
 	@go build -buildvcs=false -o bin/bench-manager ./hack/bench-manager
 	@exec bin/bench-manager $(ARGS)
 

@@ -57,7 +57,7 @@ func compactMeta(t *metav1.TypeMeta, m *metav1.ObjectMeta) {
 func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 	var out map[string]string
 	settled := !u.Spec.Deleted && gate.Settled(u, u.Status.Conditions)
-	for _, name := range []string{v1alpha1.AnnotationRelease, v1alpha1.AnnotationDrop, v1alpha1.AnnotationDecidedBy, v1alpha1.AnnotationRequest, v1alpha1.AnnotationTrace} {
+	for _, name := range []string{v1alpha1.AnnotationRelease, v1alpha1.AnnotationDrop, v1alpha1.AnnotationAcceptBackup, v1alpha1.AnnotationDecidedBy, v1alpha1.AnnotationRequest, v1alpha1.AnnotationTrace} {
 		value, ok := u.Annotations[name]
 		if !ok || settled && (name == v1alpha1.AnnotationRequest || name == v1alpha1.AnnotationTrace) {
 			continue

@@ -19,12 +19,14 @@ const (
 	PoolOrphan PoolDeletion = "Orphan" // leave it there, to be ruled in the portal
 )
 
-// AgentPoolSpec says what a pool is called, which roles it grants and who is in it. People and Git write it; idp is the webhook's.
+// AgentPoolSpec says what a pool is called, which roles it grants and who is in it. People and Git
+// write it.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.memberFilter) || !has(self.roles) || !self.roles.exists(r, r == 'ROLE_MANAGER')",message="memberFilter and ROLE_MANAGER can't go together: an attribute in the identity provider must not make a manager; list the people in members or use groupName"
+// +kubebuilder:validation:XValidation:rule="!has(self.memberFilter) || !has(self.roles) || !self.roles.exists(r, r == 'ROLE_MANAGER')",message="memberFilter and ROLE_MANAGER can't go together: an attribute in the identity provider must not make a manager; list the people in members or name groups"
 // +kubebuilder:validation:XValidation:rule="!has(self.roles) || !self.roles.exists(r, r == 'ROLE_ADMIN' || r == 'ROLE_ACCOUNT_MANAGER')",message="ROLE_ADMIN and ROLE_ACCOUNT_MANAGER are the vendor's own and can't be granted from here"
 type AgentPoolSpec struct {
-	// displayName is the pool's name in the portal. Absent: the provider's name for it, else the object's name.
+	// displayName is the pool's name in the portal. Absent: the object's name, and for a group's own
+	// pool the group's displayName.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
@@ -40,13 +42,6 @@ type AgentPoolSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(r, self.exists_one(s, s == r))",message="each role is listed once"
 	// +optional
 	Roles []Role `json:"roles,omitempty"`
-
-	// groupName is the identity provider's group that fills this pool. It is offered over SCIM under this name until the
-	// provider links it. Without it a declared pool is not seen over SCIM.
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=256
-	// +optional
-	GroupName string `json:"groupName,omitempty"`
 
 	// groups are the identity provider's groups that fill this pool. A line is resolved once and
 	// pinned in status.groups while that group exists: a rename at the provider keeps the
@@ -80,14 +75,9 @@ type AgentPoolSpec struct {
 
 	// onDelete says what becomes of the pool in the portal when this object is deleted. Delete
 	// removes what this object created: of a pool that it adopted, and of the default pool, the
-	// roles that it granted.
-	// +kubebuilder:default=Delete
+	// roles that it granted. Absent means Delete.
 	// +optional
 	OnDelete PoolDeletion `json:"onDelete,omitempty"`
-
-	// idp is what the identity provider says of its group. Written by the SCIM webhook.
-	// +optional
-	IDP *IDPGroup `json:"idp,omitempty"`
 }
 
 // GroupReference names one group of the identity provider, in exactly one of three ways.
@@ -132,19 +122,6 @@ type PinnedGroup struct {
 	Deleted bool `json:"deleted,omitempty"`
 }
 
-// IDPGroup is the identity provider's group behind a pool (RFC 7643 §4.2).
-type IDPGroup struct {
-	// +kubebuilder:validation:MaxLength=256
-	// +optional
-	DisplayName string `json:"displayName,omitempty"`
-	// +kubebuilder:validation:MaxLength=256
-	// +optional
-	ExternalID string `json:"externalId,omitempty"`
-	// unlinked: the provider deleted its group. The pool is not seen over SCIM until the provider creates the group anew.
-	// +optional
-	Unlinked bool `json:"unlinked,omitempty"`
-}
-
 // AgentPoolStatus is what became of the pool in the portal.
 type AgentPoolStatus struct {
 	// held is the removal that the deprovisioning guard holds: decide by its id.
@@ -180,19 +157,18 @@ type AgentPoolStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
-// AgentPool is a pool of agents in the portal, the roles it grants, and who is in it. Its name is its SCIM id.
+// AgentPool is a pool of agents in the portal, the roles it grants, and who is in it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=agentpools,shortName=apool,categories=scim
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Display name",type=string,JSONPath=`.status.displayName`
-// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.idp.displayName`
 // +kubebuilder:printcolumn:name="Roles",type=string,JSONPath=`.status.roles`
 // +kubebuilder:printcolumn:name="Members",type=integer,JSONPath=`.status.memberCount`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groupName) && !has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.idp) && !has(self.spec.adopt))",message="the default pool holds everyone; it takes no groups, members, memberFilter, idp or adopt"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.adopt))",message="the default pool holds everyone; it takes no groups, members, memberFilter or adopt"
 type AgentPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -217,8 +193,8 @@ func (p *AgentPool) UserNames() []string {
 // one line that names this id.
 func (p *AgentPool) OwnPoolOf() string {
 	s := p.Spec
-	if s.DisplayName != "" || s.Description != "" || len(s.Roles) != 0 || s.GroupName != "" || len(s.Members) != 0 ||
-		s.MemberFilter != "" || s.Adopt != "" || s.OnDelete != "" && s.OnDelete != PoolDelete || s.IDP != nil {
+	if s.DisplayName != "" || s.Description != "" || len(s.Roles) != 0 || len(s.Members) != 0 ||
+		s.MemberFilter != "" || s.Adopt != "" || s.OnDelete != "" {
 		return ""
 	}
 	if len(s.Groups) != 1 || s.Groups[0] != (GroupReference{ID: p.Name}) {
@@ -227,43 +203,13 @@ func (p *AgentPool) OwnPoolOf() string {
 	return p.Name
 }
 
-// PortalName is the pool's name in the portal: displayName, else the provider's name for it, else the object's name.
+// PortalName is the pool's name in the portal: displayName, else the object's name. The name of a
+// group's own pool is the group's displayName, which is not known here.
 func (p *AgentPool) PortalName() string {
-	switch {
-	case p.Spec.DisplayName != "":
+	if p.Spec.DisplayName != "" {
 		return p.Spec.DisplayName
-	case p.Spec.IDP != nil && p.Spec.IDP.DisplayName != "":
-		return p.Spec.IDP.DisplayName
-	case p.Spec.GroupName != "":
-		return p.Spec.GroupName
 	}
 	return p.Name
-}
-
-// SCIMName is the displayName under which the pool is seen as a SCIM Group, and whether it is seen at all.
-func (p *AgentPool) SCIMName() (name string, visible bool) {
-	idp := p.Spec.IDP
-	switch {
-	case p.Name == DefaultName:
-		return "", false
-	case idp != nil && idp.Unlinked:
-		return "", false
-	case idp != nil && idp.DisplayName != "":
-		return idp.DisplayName, true
-	}
-	return p.Spec.GroupName, p.Spec.GroupName != ""
-}
-
-// Names are all the names that the pool must hold a NameClaim for: in the portal, at the provider, and the one offered to it.
-func (p *AgentPool) Names() []string {
-	names := []string{p.PortalName()}
-	if p.Spec.IDP != nil && p.Spec.IDP.DisplayName != "" && !p.Spec.IDP.Unlinked {
-		names = append(names, p.Spec.IDP.DisplayName)
-	}
-	if p.Spec.GroupName != "" {
-		names = append(names, p.Spec.GroupName)
-	}
-	return names
 }
 
 // AgentPoolList is a list of pools.

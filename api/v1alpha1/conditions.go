@@ -24,6 +24,7 @@ const (
 	ConditionDeprovisioningHeld = "DeprovisioningHeld"
 	ConditionSuspended          = "Suspended"
 	ConditionDrifted            = "Drifted"
+	ConditionRestoreOpen        = "RestoreOpen"    // on an IdentityConfiguration: the restore window is open
 	ConditionTokensExpiring     = "TokensExpiring" // on an IdentityConfiguration: a SCIM token is about to expire, or has
 )
 
@@ -74,6 +75,8 @@ const (
 	ReasonReportOnly         = "ReportOnly"
 	ReasonTokenExpiresSoon   = "TokenExpiresSoon"
 	ReasonTokenExpired       = "TokenExpired"
+	ReasonBackupOlder        = "BackupOlder" // the portal has seen a newer push than the object's
+	ReasonRestoreWindow      = "RestoreWindowOpen"
 	ReasonConsentRequired    = "ConsentRequired" // the pool of that name is the portal's: a person consents to its adoption
 	ReasonAdoptRefused       = "AdoptRefused"    // spec.adopt names a pool that can't be adopted
 	ReasonDefaultPoolName    = "DefaultPoolName" // the name is the default pool's, which AgentPool/default alone rules
@@ -97,12 +100,8 @@ const (
 
 // Names that the parts agree on.
 const (
-	// FinalizerUser keeps a ScimUser until its account is released.
-	FinalizerUser = "iam.lightrun.com/account"
 	// FinalizerPool keeps an AgentPool until its pool in the portal is released.
 	FinalizerPool = "iam.lightrun.com/pool"
-	// FinalizerConfiguration keeps an IdentityConfiguration until the portal is given free.
-	FinalizerConfiguration = "iam.lightrun.com/binding"
 
 	// AnnotationRelease on a ScimUser or AgentPool lets a held removal pass: its value is the id that status.held.decision
 	// gives.
@@ -110,6 +109,9 @@ const (
 	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: what the account or pool has stays, until the provider
 	// says something else. Its value is the id that status.held.decision gives.
 	AnnotationDrop = "iam.lightrun.com/drop-removal"
+	// AnnotationAcceptBackup on a ScimUser lets an object from a backup replace what is newer in the portal (BackupOlder). Its
+	// value is the revision that the portal has.
+	AnnotationAcceptBackup = "iam.lightrun.com/accept-backup"
 	// AnnotationAcceptGroups on an AgentPool has groups fill it whose lines need a decision (GroupChanged). Its value is their
 	// SCIM ids, separated by commas.
 	AnnotationAcceptGroups = "iam.lightrun.com/accept-groups"
@@ -121,6 +123,10 @@ const (
 	// AnnotationReplaceProvider on the IdentityConfiguration lets another identity provider take the place of the one that
 	// the portal is integrated with, which its value names as Type or Type/name.
 	AnnotationReplaceProvider = "iam.lightrun.com/replace-identity-provider"
+
+	// AnnotationReplaceOperator on the IdentityConfiguration lets this operator take the place of the one that the portal is
+	// bound to. Its value is the binding's id, which stays. It counts once: the manager takes it away.
+	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
 	// AnnotationReleaseStrays on the IdentityConfiguration releases, as spec.onDelete says, the accounts of ours whose
 	// ScimUser is gone and that were found by the time that it gives (RFC 3339).
@@ -161,6 +167,6 @@ const (
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
-		AnnotationReplaceProvider, AnnotationReleaseStrays, AnnotationAcceptGroups,
+		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseStrays, AnnotationAcceptGroups, AnnotationAcceptBackup,
 	}
 }

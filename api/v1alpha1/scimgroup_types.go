@@ -37,6 +37,10 @@ type ScimGroupSpec struct {
 
 // ScimGroupStatus is what the manager found.
 type ScimGroupStatus struct {
+	// displayName is the last name that was claimed for the group; absent until one was.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	DisplayName string `json:"displayName,omitempty"`
 	// memberCount is how many living users the group contains; updated at most twice a minute.
 	// +optional
 	MemberCount int64 `json:"memberCount"`

@@ -37,14 +37,6 @@ type ScimUserSpec struct {
 	// +optional
 	Revision int64 `json:"revision,omitempty"`
 
-	// pools are the names of the AgentPools that the provider put this person in.
-	// +listType=set
-	// +kubebuilder:validation:MaxItems=512
-	// +kubebuilder:validation:items:MaxLength=253
-	// +kubebuilder:validation:items:MinLength=1
-	// +optional
-	Pools []string `json:"pools,omitempty"`
-
 	// +optional
 	Name *Name `json:"name,omitempty"`
 	// +kubebuilder:validation:MaxLength=256
@@ -213,13 +205,12 @@ type Manager struct {
 }
 
 // PoolSource says why a person is in a pool.
-// +kubebuilder:validation:Enum=Default;Group;Assigned;Declared;Filter;Held
+// +kubebuilder:validation:Enum=Default;Group;Declared;Filter;Held
 type PoolSource string
 
 const (
 	PoolSourceDefault  PoolSource = "Default"  // everyone is
 	PoolSourceGroup    PoolSource = "Group"    // a group that fills the pool contains the user
-	PoolSourceAssigned PoolSource = "Assigned" // the identity provider put them in
 	PoolSourceDeclared PoolSource = "Declared" // spec.members of the pool names them
 	PoolSourceFilter   PoolSource = "Filter"   // spec.memberFilter of the pool matches them
 	PoolSourceHeld     PoolSource = "Held"     // nothing does any more: that they leave is held or was dropped

@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
@@ -97,7 +98,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return p.report(ctx, gate.Run(ctx, p.hold, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
 }
 
+// hold adds the finalizer, unless the namespace is being deleted: the manager may lose its rights
+// before it could take it away.
 func (p *pass) hold(ctx context.Context) (bool, error) {
+	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
+		if ending, err := gate.NamespaceEnding(ctx, p.Live, p.pool.Namespace); ending || err != nil {
+			p.silent = err == nil
+			return true, err
+		}
+	}
 	return false, gate.Hold(ctx, p, p.pool, v1alpha1.FinalizerPool)
 }
 

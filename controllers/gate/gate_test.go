@@ -133,8 +133,12 @@ func TestKindEnding(t *testing.T) {
 		want   bool
 		fails  bool
 	}{
-		"Creatable":   {reason: "The kind takes new objects."},
-		"There":       {reason: "It took this one.", err: apierrors.NewAlreadyExists(pools, "default")},
+		"Creatable": {reason: "The kind takes new objects."},
+		"There":     {reason: "It took this one.", err: apierrors.NewAlreadyExists(pools, "default")},
+		"EndingForbidden": {
+			reason: "Newer API servers refuse the creation as forbidden.", want: true,
+			err: apierrors.NewForbidden(pools, "default", errors.New("create not allowed while custom resource definition is terminating")),
+		},
 		"Ending":      {reason: "The API server allows no creation while a definition is terminating.", err: apierrors.NewMethodNotSupported(pools, "create"), want: true},
 		"Unreachable": {reason: "Nothing is known, and nothing is decided.", err: errors.New("no route"), fails: true},
 	} {

@@ -11,12 +11,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/session"
 )
 
 // loginMethods declares them where the configuration does, and hands them back to the portal's page where it does not.
@@ -29,7 +27,7 @@ func (p *pass) loginMethods(ctx context.Context) (bool, error) {
 		return true, nil // the Listed event brings us back
 	}
 	declared := p.config.Spec.LoginMethods
-	if p.config.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly || (declared == nil && m.Configuration().ManagedElsewhere == "") {
+	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly || (declared == nil && m.Configuration().ManagedElsewhere == "") {
 		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "The portal's page rules the login methods"))
 		return false, nil
 	}
@@ -126,26 +124,4 @@ func (p *pass) secret(ctx context.Context, name, key string) ([]byte, error) {
 		return nil, fmt.Errorf("%w %s with the key %q", errNoSecret, name, key)
 	}
 	return s.Data[key], nil
-}
-
-// release gives the portal free for another operator. Accounts stay as they are.
-func (p *pass) release(ctx context.Context) error {
-	if !controllerutil.ContainsFinalizer(p.config, v1alpha1.FinalizerConfiguration) {
-		return nil
-	}
-	done, err := p.connect(ctx)
-	if err != nil {
-		return err
-	}
-	if !done {
-		err := p.client.Unbind(ctx, string(p.config.UID))
-		if _, failed := portal.Failure(err); failed {
-			return fmt.Errorf("release the portal: %w", err)
-		}
-	}
-	p.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "The IdentityConfiguration is being deleted: nothing is written to any portal"})
-	p.connection = connection{}
-	before := p.config.DeepCopy()
-	controllerutil.RemoveFinalizer(p.config, v1alpha1.FinalizerConfiguration)
-	return client.IgnoreNotFound(p.Patch(ctx, p.config, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})))
 }

@@ -58,6 +58,7 @@ func (p *pass) bindAs(ctx context.Context, b portal.Binding) error {
 	_, err := p.client.Bind(ctx, b)
 	if err == nil {
 		p.bound = b.Provider()
+		p.held = held{client: p.client, uid: b.UID}
 	}
 	return err
 }

@@ -55,6 +55,7 @@ type Reconciler struct {
 	KeysConfirm time.Duration
 
 	connection connection
+	held       held
 	strays     strays
 	noKeys     time.Time         // when the portal first listed no SCIM key where some work; zero: it lists some
 	counted    time.Time         // when the counts were last written
@@ -67,10 +68,17 @@ type connection struct {
 	client portal.Client
 }
 
+// held is the binding that this process made: what there is to release once the configuration is deleted.
+type held struct {
+	client portal.Client
+	uid    string
+}
+
 type pass struct {
 	*Reconciler
 	config *v1alpha1.IdentityConfiguration
 	client portal.Client
+	spec   *v1alpha1.IdentityConfigurationSpec // in force: in a restore window, as in ReportOnly
 	view   session.View
 	bound  provider.ID // for which the portal follows this configuration; the zero ID: not known
 
@@ -87,19 +95,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	var config v1alpha1.IdentityConfiguration
 	if err := r.Get(ctx, req.NamespacedName, &config); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "There is no IdentityConfiguration named default: nothing is written to any portal"})
+			return ctrl.Result{}, r.release(ctx, req.Namespace)
 		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		return ctrl.Result{}, err
 	}
-	p := &pass{Reconciler: r, config: &config, result: ctrl.Result{RequeueAfter: resync}}
-	if !config.DeletionTimestamp.IsZero() {
-		return p.result, p.release(ctx)
+	if !config.DeletionTimestamp.IsZero() { // somebody else's finalizer keeps it
+		return ctrl.Result{}, r.release(ctx, req.Namespace)
 	}
-	return p.report(ctx, gate.Run(ctx, p.hold, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
-}
-
-func (p *pass) hold(ctx context.Context) (bool, error) {
-	return false, gate.Hold(ctx, p, p.config, v1alpha1.FinalizerConfiguration)
+	p := &pass{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), result: ctrl.Result{RequeueAfter: resync}}
+	return p.report(ctx, gate.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
 }
 
 // connect makes the client from the address and the credentials.
@@ -134,7 +138,7 @@ func (p *pass) connect(ctx context.Context) (bool, error) {
 // is integrated by this configuration, that one is bound, and the condition says which is refused.
 func (p *pass) bind(ctx context.Context) (bool, error) {
 	var conflict error
-	err := p.bindAs(ctx, p.binding())
+	err := p.replaceOperator(ctx, p.bindAs(ctx, p.binding()))
 	if portal.CodeOf(err) == portal.CodeIDPConfigured {
 		conflict, err = p.conflict(ctx, err)
 	}
@@ -186,7 +190,7 @@ func bindReason(err error) (reason string, refused bool) {
 func (p *pass) open(ctx context.Context) (bool, error) {
 	p.tellAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
 	p.Session.Decide(guard.Decisions(p.config.Annotations, p.Clock.Now()))
-	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy())
+	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return false, nil
 }
 
@@ -202,7 +206,7 @@ func (p *pass) blocked(ctx context.Context, typ, reason, message string) error {
 		p.Session.Close(why)
 		return nil
 	}
-	p.view = p.Session.Hold(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy(), why)
+	p.view = p.Session.Hold(ctx, p.connection.key, p.client, p.spec, why)
 	return nil
 }
 
@@ -213,7 +217,7 @@ func (p *pass) unreachable(ctx context.Context, err error) error {
 	if pause, _ := portal.Failure(err); pause > 0 {
 		p.result.RequeueAfter = pause
 	}
-	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.config.Spec.DeepCopy())
+	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return nil
 }
 

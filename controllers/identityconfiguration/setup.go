@@ -25,7 +25,8 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 // SetupWithManager registers the controller with mgr for one namespace.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
 	def := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: v1alpha1.DefaultName}}
-	follow := func(_ context.Context, q queue) error {
+	follow := func(ctx context.Context, q queue) error {
+		go r.followWindow(ctx, namespace, func() { q.Add(def) })
 		q.Add(def) // without a configuration there is no event that would say so
 		r.Session.Subscribe(func(e session.Event) {
 			if e.Configuration || e.Keys || e.Listed || e.Reachable {

@@ -88,7 +88,7 @@ func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portal.Account 
 
 // releaseStrays releases those that were found by the time that a person gave. They named them, so the guard is not asked.
 func (p *pass) releaseStrays(ctx context.Context, found []*portal.Account, asked time.Time) error {
-	if asked.IsZero() || p.config.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+	if asked.IsZero() || p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
 	for _, a := range found {

@@ -36,6 +36,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("claim the group's name: %w", err)
 	}
 	if other == nil {
+		p.claimed = true
 		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The name is this group's alone"))
 		return false, nil
 	}
@@ -50,7 +51,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 // of them in vain. The claim's own event brings the group back sooner.
 func (p *pass) webhookClaims(ctx context.Context) time.Duration {
 	age := p.Clock.Since(p.group.CreationTimestamp.Time)
-	if p.group.Status.ObservedGeneration != 0 || age >= claimGrace || age < 0 {
+	if p.group.Status.DisplayName != "" || age >= claimGrace || age < 0 {
 		return 0
 	}
 	key := client.ObjectKey{Namespace: p.group.Namespace, Name: claims.ObjectName(v1alpha1.ClaimGroup, p.group.Spec.DisplayName)}
@@ -65,14 +66,14 @@ func (p *pass) webhookClaims(ctx context.Context) time.Duration {
 // holder leaves: that is waited for (claims.Abandoned), and the claim is read after the version on top of which the object is
 // removed. Its slices go with the next sweep.
 func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
-	if p.group.Status.ObservedGeneration != 0 {
+	if p.group.Status.DisplayName != "" {
 		return false, nil
 	}
 	var live v1alpha1.ScimGroup
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.group), &live); err != nil {
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
 	}
-	if !claims.MadeByWebhook(&live) || live.Status.ObservedGeneration != 0 || live.UID != p.group.UID {
+	if !claims.MadeByWebhook(&live) || live.Status.DisplayName != "" || live.UID != p.group.UID {
 		return false, nil
 	}
 	p.silent = true

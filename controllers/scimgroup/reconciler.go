@@ -61,9 +61,10 @@ type pass struct {
 	view  session.View
 	pools []v1alpha1.AgentPool // all of the namespace, in order of name; shared with the cache
 
-	leaves []conditions.Leaf
-	result ctrl.Result
-	silent bool // nothing is known yet, so nothing is reported
+	claimed bool // its display name
+	leaves  []conditions.Leaf
+	result  ctrl.Result
+	silent  bool // nothing is known yet, so nothing is reported
 }
 
 // Reconcile looks after one group.
@@ -111,6 +112,9 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	}
 	before := p.group.DeepCopy()
 	s := &p.group.Status
+	if p.claimed {
+		s.DisplayName = p.group.Spec.DisplayName
+	}
 	s.Pools = p.fills()
 	s.PoolNames = inOneLine(s.Pools)
 	s.ObservedGeneration = p.group.Generation

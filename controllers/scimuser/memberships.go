@@ -27,10 +27,7 @@ func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
 	}
-	if named := m.Named(u.Spec.UserName); named != nil && named.Owner.Name == u.Name {
-		return named
-	}
-	return nil
+	return m.Of(u.Name)
 }
 
 // accountPools are the portal ids of the pools that the account is to be in by a pass over the user

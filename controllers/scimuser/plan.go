@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -65,14 +66,15 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, picture *membership.Picture, m
 // another account that bears the person's name.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
 	ids := accountPools(u, a, f)
-	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName)}
+	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
+	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
 		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.Name, n.Owner.UID); err != nil {
 			return provision.Plan{}, err
 		}
 	}
-	if have := cmp.Or(facts.Own, facts.Named); have != nil {
+	if have := cmp.Or(facts.Own, facts.Before, facts.Named); have != nil {
 		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
 	want := provision.Want(u, ids, rolesOf(ids, f.Mirror))

@@ -78,6 +78,10 @@ func TestGroupCreationCutOff(t *testing.T) {
 	}
 	w.must(w.groups.slices.Create(t.Context(), left.Name, nil))
 	w.must(w.client.Create(t.Context(), left, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+	// A pass that fails, as while the API server restarts, reports before the name is claimed.
+	failed := left.DeepCopy()
+	failed.Status.ObservedGeneration = left.Generation
+	w.must(w.client.Status().Patch(t.Context(), failed, client.MergeFrom(left)))
 	w.gone(left)
 	w.says(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)

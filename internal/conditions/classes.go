@@ -60,6 +60,8 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonSuspendedByUser:    Waiting,
 		v1alpha1.ReasonSCIMOff:            Waiting,
 		v1alpha1.ReasonReportOnly:         Waiting,
+		v1alpha1.ReasonBackupOlder:        Waiting,
+		v1alpha1.ReasonRestoreWindow:      Waiting,
 		v1alpha1.ReasonTokenExpiresSoon:   Waiting,
 		v1alpha1.ReasonTokenExpired:       Waiting,
 

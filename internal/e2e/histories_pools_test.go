@@ -14,35 +14,45 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// settledGroups checks the round's groups: each is one that a client could find, holds its name alone, and is one pool in the portal; and
-// nobody is in a pool that is gone.
-func (r *round) settledGroups(ctx context.Context, pools []v1alpha1.AgentPool, users []v1alpha1.ScimUser, holders map[string]string) error {
+// settledGroups checks the round's groups: each is one that a client could find, has its name alone,
+// and a pool of its own that is one in the portal; and nothing is left of those that are gone.
+func (r *round) settledGroups(ctx context.Context, now *state) error {
 	got, err := r.env.API.ListPoolsWithResponse(ctx)
 	if err != nil || got.JSON200 == nil {
 		return errors.Join(err, errors.New("the portal's pools can't be read"))
 	}
 	there := map[string]bool{}
-	for _, p := range pools {
-		there[p.Name] = true
-		if err := r.settledGroup(ctx, &p, holders, got.JSON200.Items); err != nil {
+	for _, g := range now.groups.Items {
+		there[g.Name] = true
+		if err := r.settledGroup(ctx, &g, now, got.JSON200.Items); err != nil {
 			return err
 		}
 	}
-	for _, u := range users {
-		if r.known(u.Name) == "" {
-			continue // of another round
+	for _, p := range now.pools.Items {
+		if own := p.OwnPoolOf(); own != "" && !there[own] {
+			return fmt.Errorf("the own pool of the group %s (%s), which is gone, is left: %+v", own, r.known(own), p.Status.Conditions)
 		}
-		for _, pool := range u.Spec.Pools {
-			if !there[pool] && !r.cutOff(r.known(pool)) {
-				return fmt.Errorf("%s (%s) is in the pool %s (%s), which is gone", u.Spec.UserName, u.Name, pool, r.known(pool))
-			}
+	}
+	for _, s := range now.slices.Items {
+		if group := s.Labels[v1alpha1.LabelGroup]; !there[group] && r.known(group) != "" && !r.cutOff(r.known(group)) {
+			return fmt.Errorf("the slice %s of the group %s, which is gone, is left", s.Name, r.known(group))
+		}
+	}
+	for _, q := range got.JSON200.Items {
+		if r.ofRound(q.Name) && !slices.ContainsFunc(now.groups.Items, func(g v1alpha1.ScimGroup) bool { return g.Spec.DisplayName == q.Name }) {
+			return fmt.Errorf("the portal still has the pool %s: %+v", q.Name, q.Owner)
 		}
 	}
 	return nil
 }
 
-// cutOff says whether a request on the group had no answer: a webhook that is killed while somebody is put into a group that another deletes leaves them
-// in a pool that is gone, which grants nothing and whose name is never given again.
+// ofRound says whether a name is one of this round.
+func (r *round) ofRound(name string) bool {
+	return strings.HasSuffix(names.Fold(name), names.Fold(r.userName("")))
+}
+
+// cutOff says whether a request on the group had no answer: a webhook that is killed while it changes a group that another
+// deletes can leave a slice, which counts for nothing and which the manager sweeps when it is ten minutes old.
 func (r *round) cutOff(group string) bool {
 	return slices.ContainsFunc(r.history.Events(), func(e histories.Event) bool {
 		if e.Answer.Outcome != histories.Unanswered {
@@ -60,24 +70,29 @@ func (r *round) cutOff(group string) bool {
 	})
 }
 
-// settledGroup checks one group. Two that bear one name can't both hold its claim.
-func (r *round) settledGroup(ctx context.Context, p *v1alpha1.AgentPool, holders map[string]string, portal []openapi.Pool) error {
-	name, _ := p.SCIMName()
-	if !strings.HasSuffix(names.Fold(name), names.Fold(r.userName(""))) {
-		return nil // of another round
+// settledGroup checks one group. Two that have one name can't both have its claim.
+func (r *round) settledGroup(ctx context.Context, g *v1alpha1.ScimGroup, now *state, portal []openapi.Pool) error {
+	name := g.Spec.DisplayName
+	if !r.ofRound(name) {
+		return nil
 	}
-	if p.DeletionTimestamp != nil {
-		return fmt.Errorf("group %s (%s) is still being deleted: %+v", name, p.Name, p.Status.Conditions)
+	if g.Spec.Deleted || g.DeletionTimestamp != nil {
+		return fmt.Errorf("group %s (%s) is still being deleted: %+v", name, g.Name, g.Status.Conditions)
 	}
-	if !r.findable(p.Name, func(look *pusher) bool { return look.findGroup(ctx, name) }) {
-		return fmt.Errorf("group %s (%s) is there, and was never found by name: %+v", name, p.Name, p.Status.Conditions)
+	if !r.findable(g.Name, func(look *pusher) bool { return look.findGroup(ctx, name) }) {
+		return fmt.Errorf("group %s (%s) is there, and was never found by name: %+v", name, g.Name, g.Status.Conditions)
 	}
-	if holder := holders[claims.ObjectName(v1alpha1.ClaimPool, name)]; holder != string(p.UID) {
-		return fmt.Errorf("group %s (%s) does not hold the claim on its name, but %q does", name, p.Name, holder)
+	if holder := now.holders[claims.ObjectName(v1alpha1.ClaimGroup, name)]; holder != string(g.UID) {
+		return fmt.Errorf("group %s (%s) does not have the claim on its name, but %q does", name, g.Name, holder)
 	}
+	i := slices.IndexFunc(now.pools.Items, func(p v1alpha1.AgentPool) bool { return p.OwnPoolOf() == g.Name })
+	if i < 0 {
+		return fmt.Errorf("group %s (%s) has no pool of its own: %+v", name, g.Name, g.Status.Conditions)
+	}
+	own := now.pools.Items[i]
 	same := slices.DeleteFunc(slices.Clone(portal), func(q openapi.Pool) bool { return names.Fold(q.Name) != names.Fold(name) })
-	if len(same) != 1 || same[0].Owner == nil || same[0].Owner.UID != string(p.UID) {
-		return fmt.Errorf("the portal has these pools of the name %s (%s): %+v; %+v", name, p.UID, same, p.Status.Conditions)
+	if len(same) != 1 || same[0].Owner == nil || same[0].Owner.UID != string(own.UID) {
+		return fmt.Errorf("the portal has these pools of the name %s (%s): %+v; %+v", name, own.UID, same, own.Status.Conditions)
 	}
 	return nil
 }

@@ -27,18 +27,11 @@ func TestPoolGivesRoles(t *testing.T) {
 	pool := "payments-" + w.tag
 	declare := func(roles string) {
 		kubectl(t, w, fmt.Sprintf(`{apiVersion: iam.lightrun.com/v1alpha1, kind: AgentPool, metadata: {name: %s},
-  spec: {displayName: Pool %s, groupName: %s, roles: [%s]}}`, pool, w.tag, group, roles), "apply", "--server-side", "-f", "-")
+  spec: {displayName: Pool %s, groups: [{displayName: %s}], roles: [%s]}}`, pool, w.tag, group, roles), "apply", "--server-side", "-f", "-")
 	}
 	declare("ROLE_IGNORE_QUOTA")
 
-	var groups []any
-	eventually(t, "the provider finds the declared pool as a group", func(context.Context) error {
-		if groups = w.search("Groups", fmt.Sprintf("displayName eq %q", group)); len(groups) != 1 {
-			return fmt.Errorf("%d groups", len(groups))
-		}
-		return nil
-	})
-	gid, _ := groups[0].(map[string]any)["id"].(string)
+	gid := w.group(group)
 	w.must("PATCH", "/Groups/"+gid, patch(addMember(id)), http.StatusOK, http.StatusNoContent)
 	account := w.becomes(ada, "inherits the pool's role", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
 	names := make([]string, 0, len(account.Pools))
@@ -106,10 +99,7 @@ func TestGroupPushedFirst(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
 	id := w.arrive(ada)
-	group := w.must("POST", "/Groups", map[string]any{
-		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}, "displayName": "ROLE_MANAGER " + w.tag,
-		"members": []any{map[string]any{"value": id}},
-	}, http.StatusCreated).id()
+	group := w.group("ROLE_MANAGER "+w.tag, id)
 	w.becomes(ada, "is in the pool, which grants nothing whatever it is called", func(u openapi.User) bool {
 		return holding("ROLE_USER")(u) && len(u.Pools) == 2
 	})

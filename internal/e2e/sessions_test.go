@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -68,7 +69,7 @@ func (w *world) replay(idp string) (deleted []string) {
 		}
 		var u v1alpha1.ScimUser
 		key := client.ObjectKey{Namespace: devenv.Namespace, Name: vars[strings.TrimSuffix(name, "}")]}
-		if err := w.env.Client.Get(w.t.Context(), key, &u); err != nil || u.DeletionTimestamp != nil {
+		if err := w.env.Client.Get(w.t.Context(), key, &u); err != nil || u.Spec.Deleted || u.DeletionTimestamp != nil {
 			return // a repetition
 		}
 		w.becomes(u.Spec.UserName, "is there before they go", func(openapi.User) bool { return true })
@@ -83,12 +84,15 @@ func (w *world) replay(idp string) (deleted []string) {
 	return deleted
 }
 
-// nothingLeft waits until no object of this story is in Kubernetes: finalizers have done their work, claims are free.
+// nothingLeft waits until no object of this story is in Kubernetes: the manager has finished users and
+// groups that the provider deleted.
 func (w *world) nothingLeft() {
 	w.t.Helper()
 	in := client.InNamespace(devenv.Namespace)
 	eventually(w.t, "nothing is left in Kubernetes", func(ctx context.Context) error {
 		var users v1alpha1.ScimUserList
+		var groups v1alpha1.ScimGroupList
+		var parts v1alpha1.ScimGroupSliceList
 		var pools v1alpha1.AgentPoolList
 		if err := w.env.Client.List(ctx, &users, in); err != nil {
 			return err
@@ -98,12 +102,23 @@ func (w *world) nothingLeft() {
 				return fmt.Errorf("ScimUser %s (%s) is there, finalizers %v; %s", u.Name, u.Spec.UserName, u.Finalizers, w.status(ctx, u.Spec.UserName))
 			}
 		}
-		if err := w.env.Client.List(ctx, &pools, in); err != nil {
+		if err := errors.Join(w.env.Client.List(ctx, &groups, in), w.env.Client.List(ctx, &parts, in), w.env.Client.List(ctx, &pools, in)); err != nil {
 			return err
 		}
+		there := map[string]bool{}
+		for _, g := range groups.Items {
+			if there[g.Name] = true; strings.Contains(g.Spec.DisplayName, w.tag) {
+				return fmt.Errorf("ScimGroup %s (%s) is there: %+v", g.Name, g.Spec.DisplayName, g.Status.Conditions)
+			}
+		}
+		for _, s := range parts.Items {
+			if !there[s.Labels[v1alpha1.LabelGroup]] {
+				return fmt.Errorf("ScimGroupSlice %s is left of a group that is gone", s.Name)
+			}
+		}
 		for _, p := range pools.Items {
-			if p.Spec.IDP != nil && strings.Contains(p.Spec.IDP.DisplayName, w.tag) {
-				return fmt.Errorf("AgentPool %s is there, finalizers %v, conditions %+v", p.Name, p.Finalizers, p.Status.Conditions)
+			if own := p.OwnPoolOf(); own != "" && !there[own] {
+				return fmt.Errorf("AgentPool %s is left of a group that is gone, finalizers %v, conditions %+v", p.Name, p.Finalizers, p.Status.Conditions)
 			}
 		}
 		return nil

@@ -66,11 +66,12 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	pool := "walk-" + w.tag
 	declare := func(roles string) {
 		kubectl(t, w, fmt.Sprintf(`{apiVersion: iam.lightrun.com/v1alpha1, kind: AgentPool, metadata: {name: %s},
-  spec: {displayName: Walk %s, groupName: Walk %s, roles: [%s]}}`, pool, w.tag, w.tag, roles), "apply", "--server-side", "-f", "-")
+  spec: {displayName: Walk %s, groups: [{displayName: Walk %s}], roles: [%s]}}`, pool, w.tag, w.tag, roles), "apply", "--server-side", "-f", "-")
 	}
 
 	t.Log("everybody arrives, one of them with a local account")
 	declare("ROLE_IGNORE_QUOTA")
+	group := w.group("Walk " + w.tag)
 	ids := map[string]string{}
 	for _, who := range []string{ada, bob, eve, old} {
 		ids[who] = w.arrive(who)
@@ -83,7 +84,7 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	t.Log("the local account is migrated, people move into the pool")
 	w.loginMethods(func(m *openapi.LoginMethods) { m.SCIM.ProvisionExistingUsers = true })
 	t.Cleanup(func() { w.loginMethods(func(m *openapi.LoginMethods) { m.SCIM.ProvisionExistingUsers = false }) })
-	w.must("PATCH", "/Groups/"+pool, patch(addMember(ids[ada]), addMember(ids[bob])), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Groups/"+group, patch(addMember(ids[ada]), addMember(ids[bob])), http.StatusOK, http.StatusNoContent)
 	olds := w.becomes(old, "is migrated", holding("ROLE_USER"))
 	w.becomes(ada, "has the pool's role", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
 	w.becomes(bob, "has the pool's role", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
@@ -99,10 +100,12 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	w.becomes(eve, "is deactivated", deactivated)
 
 	t.Log("the pool is emptied and goes")
-	w.must("PATCH", "/Groups/"+pool, patch(removeMember(ids[ada]), removeMember(ids[bob])), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Groups/"+group, patch(removeMember(ids[ada]), removeMember(ids[bob])), http.StatusOK, http.StatusNoContent)
 	for _, who := range []string{lovelace, bob} {
 		w.becomes(who, "has left the pool", func(u openapi.User) bool { return len(u.Pools) == 1 })
 	}
+	w.must("DELETE", "/Groups/"+group, nil, http.StatusNoContent)
+	kubectl(t, w, "", "wait", "--for=delete", "--timeout=60s", "scimgroup/"+group)
 	kubectl(t, w, "", "delete", "agentpool", pool, "--timeout=60s")
 	w.condition(ids[old], "Ready", "True", "")
 	kubectl(t, w, "", "wait", "--for=delete", "--timeout=60s", "scimuser/"+ids[eve])

@@ -247,3 +247,15 @@ func (w *world) loginMethods(edit func(*openapi.LoginMethods)) {
 		w.t.Fatalf("save the login methods: %v %s", err, put.Body)
 	}
 }
+
+// group pushes a group with members and returns its SCIM id.
+func (w *world) group(name string, members ...string) string {
+	w.t.Helper()
+	list := []any{}
+	for _, id := range members {
+		list = append(list, map[string]any{"value": id})
+	}
+	return w.must("POST", "/Groups", map[string]any{
+		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}, "displayName": name, "members": list,
+	}, http.StatusCreated).id()
+}

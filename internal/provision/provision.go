@@ -46,6 +46,8 @@ const (
 type Facts struct {
 	Own        *portal.Account // the account owned by this ScimUser; nil: none
 	Named      *portal.Account // the account that bears the wanted name; nil: none
+	Before     *portal.Account // the account that an object of our name owned, before a restore; nil: none
+	Accepted   int64           // the portal's revision that a person lets an older object replace; 0: none
 	NamedOwner Presence        // of the ScimUser that owns Named
 	Granted    []string        // roles that the account found holds by a grant (GrantedRoles); the others are taken back at no cost
 }
@@ -80,11 +82,57 @@ func Compute(want Account, have Facts, policy Policy) Plan {
 	if have.Own != nil {
 		return update(want, have)
 	}
+	if p, decided := restored(want, have); decided {
+		return p
+	}
 	if have.Named == nil {
 		return Plan{Action: Create, Write: decidedOn(nil, want)}
 	}
 	return takeOver(want, have, policy)
 }
+
+// restored plans for a user who had an account under the same SCIM id in this binding, where the
+// account's name is not what the account is found by, or something is to wait for. decided is false
+// where the account is an ordinary one to take over.
+func restored(want Account, have Facts) (p Plan, decided bool) {
+	before := have.Before
+	if before == nil || Stand(before.Owner, want.Owner, Gone) != Heirs {
+		return Plan{}, false
+	}
+	p = Plan{Action: Wait, Account: before, Differences: differences(want, before)}
+	switch {
+	case older(want, before) && have.Accepted != before.Owner.Revision:
+		p.Reason, p.Message = v1alpha1.ReasonBackupOlder, backupOlder(want, before)
+	case want.Active && deactivatedLocally(before) && before.Owner.Revision >= want.Owner.Revision:
+		p.Reason, p.Message = v1alpha1.ReasonDeactivatedLocally, stayDeactivated
+	case have.Named == nil:
+		p.Action, p.Write = Adopt, decidedOn(before, want)
+		p.Write.Adopt = &portal.Adopt{ID: before.ID, OwnerUID: before.Owner.UID}
+		p.Removal = removes(want, before, have.Granted)
+	case have.Named.ID != before.ID:
+		p.Reason = v1alpha1.ReasonNameReleasePending
+		p.Message = "Another account of the portal bears the user name; the account that this user had before has another one. It follows when the name is released"
+	default:
+		return Plan{}, false
+	}
+	return p, true
+}
+
+// older says whether want comes from a backup: the portal has seen a newer push of this user.
+func older(want Account, have *portal.Account) bool {
+	return want.Owner.Revision < have.Owner.Revision
+}
+
+func backupOlder(want Account, have *portal.Account) string {
+	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer, annotate this object with %s=%d",
+		have.Owner.Revision, want.Owner.Revision, v1alpha1.AnnotationAcceptBackup, have.Owner.Revision)
+}
+
+func deactivatedLocally(a *portal.Account) bool {
+	return a.Status == portal.StatusDeactivated && a.DeactivatedBy == portal.ManagedByLocal
+}
+
+const stayDeactivated = "An administrator deactivated the account in the portal while SCIM was off. It stays so until the identity provider pushes the person anew"
 
 // update plans for an account that is ours already.
 func update(want Account, have Facts) Plan {
@@ -93,9 +141,8 @@ func update(want Account, have Facts) Plan {
 	if len(p.Differences) == 0 {
 		return p
 	}
-	if want.Active && own.Status == portal.StatusDeactivated && own.DeactivatedBy == portal.ManagedByLocal && own.Owner.Revision >= want.Owner.Revision {
-		p.Action, p.Reason = Wait, v1alpha1.ReasonDeactivatedLocally
-		p.Message = "An administrator deactivated the account in the portal while SCIM was off. It stays so until the identity provider pushes the person anew"
+	if want.Active && deactivatedLocally(own) && own.Owner.Revision >= want.Owner.Revision {
+		p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonDeactivatedLocally, stayDeactivated
 		return p
 	}
 	if have.Named != nil && have.Named.ID != own.ID {

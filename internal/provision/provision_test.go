@@ -185,6 +185,58 @@ func TestCompute(t *testing.T) {
 			},
 			out: outcome{Action: Adopt, Adopt: &portal.Adopt{ID: "a1", OwnerUID: "uid-before"}},
 		},
+		"RestoredFromOldBackup": {
+			reason: "The portal has seen a newer push: nothing of the backup is carried out.",
+			have: func(w Account) Facts {
+				a := account(w, func(a *portal.Account) {
+					a.Owner.UID, a.Owner.Revision, a.Status = "uid-before", 4, portal.StatusDeactivated
+				})
+				return Facts{Named: a, Before: a}
+			},
+			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"RestoredFromOldBackupUnderAFormerName": {
+			reason: "The user was renamed since the backup: nobody is doubled.",
+			have: func(w Account) Facts {
+				return Facts{Before: account(w, func(a *portal.Account) {
+					a.Owner.UID, a.Owner.Revision, a.UserName = "uid-before", 4, "after@example.test"
+				})}
+			},
+			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"OldBackupAccepted": {
+			reason: "A person lets this backup replace this newer revision.",
+			have: func(w Account) Facts {
+				a := account(w, func(a *portal.Account) { a.Owner.UID, a.Owner.Revision = "uid-before", 4 })
+				return Facts{Named: a, Before: a, Accepted: 4}
+			},
+			out: outcome{Action: Adopt, Adopt: &portal.Adopt{ID: "a1", OwnerUID: "uid-before"}},
+		},
+		"OldBackupAcceptedForAnotherRevision": {
+			reason: "The decision was about what the portal had then.",
+			have: func(w Account) Facts {
+				a := account(w, func(a *portal.Account) { a.Owner.UID, a.Owner.Revision = "uid-before", 5 })
+				return Facts{Named: a, Before: a, Accepted: 4}
+			},
+			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"RestoredAndPushedUnderANewName": {
+			reason: "The account is found by the SCIM id, so a rename keeps it.",
+			have: func(w Account) Facts {
+				return Facts{Before: account(w, func(a *portal.Account) { a.Owner.UID, a.UserName = "uid-before", "before@example.test" })}
+			},
+			out: outcome{Action: Adopt, Adopt: &portal.Adopt{ID: "a1", OwnerUID: "uid-before"}},
+		},
+		"RestoredAfterDeactivationInThePortal": {
+			reason: "A restore is no push: what an administrator deactivated stays so.",
+			have: func(w Account) Facts {
+				a := account(w, func(a *portal.Account) {
+					a.Owner.UID, a.Status, a.DeactivatedBy = "uid-before", portal.StatusDeactivated, portal.ManagedByLocal
+				})
+				return Facts{Named: a, Before: a}
+			},
+			out: outcome{Action: Wait, Reason: v1alpha1.ReasonDeactivatedLocally},
+		},
 		"OwnerGone": {
 			reason: "An owner whose object is gone can't release the account; it is taken over by compare-and-swap.",
 			have: func(w Account) Facts {

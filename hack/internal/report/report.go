@@ -46,7 +46,7 @@ func Prepare(file, command string) error {
 	begins, ends := marks(command)
 	_, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = os.WriteFile(file, []byte(begins+ends), pageMode)
+		err = os.WriteFile(file, []byte(begins+ends), pageMode) //nolint:gosec // a page for everyone to read
 	}
 	if err != nil {
 		return fmt.Errorf("--out: %w", err)
@@ -77,7 +77,7 @@ func Write(file, command, results string) error {
 		return err
 	}
 	begins, ends := marks(command)
-	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(begins + results + ends), after}, nil), pageMode)
+	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(begins + results + ends), after}, nil), pageMode) //nolint:gosec // a page for everyone to read
 }
 
 // pageMode lets all users of the machine read a page.

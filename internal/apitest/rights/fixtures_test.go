@@ -26,14 +26,12 @@ const (
 	managerPool = "managers"                             // has ROLE_MANAGER in spec
 	formerPool  = "former-managers"                      // has it in status alone
 	groupPool   = "10000000-0000-4000-8000-000000000001" // the pool of a group
-	legacyPool  = "10000000-0000-4000-8000-000000000002" // the pool of a group, as the webhook still writes it
 	newPool     = "10000000-0000-4000-8000-000000000009"
 )
 
 var (
 	plain    = map[string]any{"description": "a pool"}
 	managers = map[string]any{"roles": []any{"ROLE_MANAGER"}}
-	legacy   = map[string]any{"idp": map[string]any{"displayName": "a group"}}
 )
 
 // ofGroup is the spec of the pool of a group.
@@ -120,7 +118,7 @@ func (s *scene) provider(ctx context.Context, namespace string, pushes, decides 
 
 func (s *scene) people(ctx context.Context, namespace string) error {
 	for name, spec := range map[string]map[string]any{
-		plainPool: plain, managerPool: managers, formerPool: plain, groupPool: ofGroup(groupPool), legacyPool: legacy,
+		plainPool: plain, managerPool: managers, formerPool: plain, groupPool: ofGroup(groupPool),
 	} {
 		if err := s.cp.Client.Create(ctx, object("AgentPool", namespace, name, spec)); err != nil {
 			return err

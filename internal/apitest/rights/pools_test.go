@@ -17,7 +17,7 @@ func pools() []operation {
 	granters := who(wildcards, "pool-granter")
 	changers := append(who("collector"), writers...)
 	managing := append(who("collector"), granters...)
-	metadata := append(who(programs, "patcher decider"), changers...)
+	metadata := append(who("manager operator patcher decider"), changers...)
 	with := func(a, b map[string]any) map[string]any {
 		out := map[string]any{}
 		for _, m := range []map[string]any{a, b} {
@@ -38,14 +38,11 @@ func pools() []operation {
 		{"CreateOfGroupWithName", "Nor does a stolen token of the webhook take a name in the portal.", create(kind, newPool, with(ofGroup(newPool), map[string]any{"displayName": "Payments"}), nil), writers, notShape},
 		{"CreateDefault", "The default pool has an object.", create(kind, v1alpha1.DefaultName, nil, nil), append(who(programs), writers...), ""},
 		{"CreateDefaultWithRoles", "What everybody gets is people's to say.", create(kind, v1alpha1.DefaultName, map[string]any{"roles": []any{"ROLE_USER"}}, nil), writers, notShape},
-		{"CreateLegacy", "FOR NOW: what the webhook writes until groups are a kind.", create(kind, newPool, legacy, nil), append(who(programs), writers...), ""},
-		{"CreateLegacyWithRoles", "FOR NOW: and no more than that.", create(kind, newPool, with(legacy, map[string]any{"roles": []any{"ROLE_USER"}}), nil), writers, notShape},
 		{"CreateManagers", "Who may edit pools may not make managers.", create(kind, newPool, managers, nil), granters, noGrant + "|" + notShape},
 
 		{"Change", "patch alone reaches no spec.", change(kind, plainPool, `{"spec":{"description":"b"}}`), changers, noUpdate + "|" + notProgram},
 		{"Replace", "A PUT is judged alike.", replace(kind, plainPool, map[string]any{"description": "b"}), changers, ""},
 		{"Adopt", "Consent to adopt a portal's pool is people's.", change(kind, plainPool, `{"spec":{"adopt":"7"}}`), changers, noUpdate + "|" + notProgram},
-		{"ChangeLegacy", "FOR NOW: what the webhook writes until groups are a kind.", change(kind, plainPool, `{"spec":{"idp":{"displayName":"b"}}}`), append(who(programs), changers...), noUpdate},
 		{"Promote", "After the change it makes managers.", change(kind, plainPool, `{"spec":{"roles":["ROLE_MANAGER"]}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
 		{"Demote", "Before the change it did.", change(kind, managerPool, `{"spec":{"roles":null}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
 		{"AddManagers", "A group more is managers more.", change(kind, managerPool, `{"spec":{"groups":[{"displayName":"SRE"}]}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
@@ -56,16 +53,18 @@ func pools() []operation {
 		{"DeleteManagers", "That takes a role away from managers.", remove(kind, managerPool), append(who("namespace-controller"), managing...), noGrant + "|" + notShape},
 		{"DeleteFormer", "And here too.", remove(kind, formerPool), append(who("namespace-controller"), managing...), noGrant + "|" + notShape},
 		{"DeleteAll", "kubectl delete --all meets a pool of managers.", removeAll(kind), who(wildcards, "namespace-controller"), noGrant},
-		{"DeleteOfGroup", "The group is gone, or a declared pool took over.", remove(kind, groupPool), append(who(programs, "namespace-controller"), changers...), ""},
-		{"DeleteLegacy", "FOR NOW: the provider deletes its group.", remove(kind, legacyPool), append(who(programs, "namespace-controller"), changers...), ""},
+		{"DeleteOfGroup", "The group is gone, or a declared pool took over.", remove(kind, groupPool), append(who("manager operator namespace-controller"), changers...), ""},
 
 		{"Labels", "Labels of a pool of managers are nobody's concern.", change(kind, managerPool, labels), metadata, ""},
 		{"Finalizers", "A stuck pool must be freeable.", change(kind, managerPool, finalizers), metadata, ""},
 		{"OwnerReferences", "They delete, so they are a change.", change(kind, plainPool, ownerReferences), changers, noUpdate + "|may not set ownerReferences"},
 		{"OwnerReferencesOfManagers", "Deletion by the garbage collector is a deletion.", change(kind, managerPool, ownerReferences), managing, noGrant + "|may not set ownerReferences|" + noUpdate},
-		{"RequestID", "Nobody makes one up.", change(kind, plainPool, requestID), who(programs, "collector wildcard-in-window"), "they are the operator's own"},
+		{"RequestID", "Nobody makes one up.", change(kind, plainPool, requestID), who("manager operator collector wildcard-in-window"), "they are the operator's own"},
 		{"Decide", "Deciding about a pool needs no right to change it.", change(kind, managerPool, ownDecision), who("manager operator collector decider", wildcards), "may not decide about"},
 		{"DecideAsSomebodyElse", "The audit names who decided.", change(kind, managerPool, foreignDecision), who("manager operator collector wildcard-in-window"), "may not decide about|says who decided"},
+		{"AcceptGroups", "A group that fills a pool of managers is a decision.",
+			change(kind, managerPool, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationAcceptGroups+`":"`+plainUser+`","`+v1alpha1.AnnotationDecidedBy+`":"USER"}}}`),
+			who("manager operator collector decider", wildcards), "may not decide about"},
 		{"DecideAndChange", "Deciding is no disguise for a change.",
 			change(kind, plainPool, `{"metadata":{"annotations":{"`+v1alpha1.AnnotationRelease+`":"1","`+v1alpha1.AnnotationDecidedBy+`":"USER"}},"spec":{"description":"b"}}`),
 			who("collector", wildcards), "may not decide about|" + noUpdate + "|" + notProgram},

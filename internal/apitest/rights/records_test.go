@@ -19,6 +19,8 @@ type record struct {
 	decides  bool                  // scim-decider decides about it
 	readers  string                // who reads it besides those who read everything
 	puts     string                // the programs whose Roles have the verb update
+	creates  string                // those that create besides the webhook
+	clears   string                // the programs that delete many in one request
 	status   string                // a merge patch of status; empty when the kind has none
 }
 
@@ -26,6 +28,13 @@ func records() []record {
 	return []record{
 		{kind: "ScimUser", change: map[string]any{"active": true}, suspends: true, decides: true, status: `{"status":{"account":"1"}}`,
 			spec: func() map[string]any { return map[string]any{"userName": "ada", "displayName": "Ada", "active": false} }},
+		{kind: "ScimGroup", readers: "pool-editor pool-granter", change: map[string]any{"externalId": "x"}, decides: true,
+			status: `{"status":{"memberCount":7}}`,
+			spec:   func() map[string]any { return map[string]any{"displayName": "Payments"} }},
+		{kind: "ScimGroupSlice", suffix: "-0000", change: map[string]any{"round": int64(7)}, puts: programs, creates: "manager", clears: programs,
+			spec: func() map[string]any {
+				return map[string]any{"bits": int64(0), "epoch": int64(1), "round": int64(1), "revision": int64(1)}
+			}},
 	}
 }
 
@@ -63,16 +72,16 @@ func (r record) operations() []operation {
 		{"Read", "Personal data is for those who work with it.", read(r.kind, plain),
 			who(programs, editors, clean, restorers, "patcher viewer decider", r.readers), ""},
 		{"Create", "People and groups come through SCIM; kubectl can't make one up.", create(r.kind, created, r.spec(), nil),
-			who("webhook operator", restoring), noRestore},
+			who("webhook operator", r.creates, restoring), noRestore},
 		{"CreateWithAnnotations", "An export is brought back with what its objects had.",
 			create(r.kind, created, r.spec(), map[string]string{
 				v1alpha1.AnnotationRequest: "1/x", v1alpha1.AnnotationDrop: "1", v1alpha1.AnnotationDecidedBy: person("somebody"),
-			}), who("operator", restoring), noRestore + "|they are the operator's own|may not decide"},
+			}), who("operator", r.creates, restoring), noRestore + "|they are the operator's own|may not decide"},
 		{"Change", "A self-healing GitOps tool must not undo a deactivation.", change(r.kind, plain, r.patch(nil)), provider, noRestore},
 		{"Replace", "A PUT is no way around.", replace(r.kind, plain, r.changed(r.spec(), nil)), who(restoring, r.puts, "collector"), noRestore},
 		{"Delete", "People and groups go through SCIM.", remove(r.kind, plain), who(programs, restoring, clean), noRestore},
 		{"DeleteCollection", "kubectl delete --all is many deletions. A namespace that ends takes everything along.",
-			removeAll(r.kind), who("wildcard-in-window namespace-controller"), noRestore},
+			removeAll(r.kind), who("wildcard-in-window namespace-controller", r.clears), noRestore},
 		{"Labels", "Labels are everyone's who may write the object.", change(r.kind, plain, labels), patchers, ""},
 		{"Finalizers", "A stuck object must be freeable without another verb.", change(r.kind, plain, finalizers), patchers, ""},
 		{"OtherAnnotation", "Annotations of others are none of our business.", change(r.kind, plain, otherAnnotation), patchers, ""},

@@ -43,6 +43,7 @@ type Mirror struct {
 	mu            sync.RWMutex
 	accounts      map[string]*portal.Account
 	accountByUID  map[string]*portal.Account
+	accountOf     map[string]*portal.Account // by the owner's name, which survives a restore
 	accountByName map[string]*portal.Account // folded
 	pools         map[string]*portal.Pool
 	poolByUID     map[string]*portal.Pool
@@ -76,6 +77,7 @@ func New(notify func(Event)) *Mirror {
 func (m *Mirror) reset() {
 	m.accounts = map[string]*portal.Account{}
 	m.accountByUID = map[string]*portal.Account{}
+	m.accountOf = map[string]*portal.Account{}
 	m.accountByName = map[string]*portal.Account{}
 	m.locals = 0
 }
@@ -106,6 +108,14 @@ func (m *Mirror) Owned(uid string) *portal.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.accountByUID[uid]
+}
+
+// Of returns the account whose owner has that name, whatever its UID, or nil. A ScimUser's name is
+// its SCIM id.
+func (m *Mirror) Of(owner string) *portal.Account {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.accountOf[owner]
 }
 
 // Named returns the account that bears the name, or nil.
@@ -258,6 +268,7 @@ func (m *Mirror) setAccount(a *portal.Account) (before *portal.Account, changed 
 	m.accounts[a.ID] = a
 	if a.Owner.UID != "" {
 		m.accountByUID[a.Owner.UID] = a
+		m.accountOf[a.Owner.Name] = a
 	}
 	m.accountByName[names.Fold(a.UserName)] = a
 	if a.ManagedBy == portal.ManagedByLocal {
@@ -282,6 +293,9 @@ func (m *Mirror) unindex(a *portal.Account) {
 	}
 	if m.accountByUID[a.Owner.UID] == a {
 		delete(m.accountByUID, a.Owner.UID)
+	}
+	if m.accountOf[a.Owner.Name] == a {
+		delete(m.accountOf, a.Owner.Name)
 	}
 	if folded := names.Fold(a.UserName); m.accountByName[folded] == a {
 		delete(m.accountByName, folded)

@@ -1,0 +1,50 @@
+package identityconfiguration
+
+import (
+	"context"
+	"fmt"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/session"
+)
+
+// release lets the portal go after the configuration was deleted, so that another operator can
+// bind it. Accounts and pools stay as they are. While the namespace or the kinds are being deleted
+// nothing is written: who reinstalls finds their binding.
+//
+// No finalizer waits for this: an uninstallation takes the manager away together with the object. A
+// binding that nobody released stays, harmless, until the same place binds again or a person
+// replaces its operator (kubectl scim bind --replace).
+func (r *Reconciler) release(ctx context.Context, namespace string) error {
+	r.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "There is no IdentityConfiguration named default: nothing is written to any portal"})
+	if r.held.client == nil {
+		return nil
+	}
+	leave, err := r.ending(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	if !leave {
+		err := r.held.client.Unbind(ctx, r.held.uid)
+		if _, failed := portal.Failure(err); failed {
+			return fmt.Errorf("release the portal: %w", err)
+		}
+	}
+	r.held, r.connection = held{}, connection{}
+	return nil
+}
+
+// ending says whether the namespace or the kinds are being deleted. One kind speaks for all.
+func (r *Reconciler) ending(ctx context.Context, namespace string) (bool, error) {
+	if ending, err := gate.NamespaceEnding(ctx, r.Live, namespace); ending || err != nil {
+		return ending, err
+	}
+	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultName}}
+	return gate.KindEnding(ctx, client.Writer(r.Client), pool)
+}

@@ -1,0 +1,55 @@
+package identityconfiguration
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/portal"
+)
+
+// replaceOperator answers a refusal because the portal is bound to another operator: where a person
+// named that binding in the annotation, this operator takes the other's place and keeps the
+// binding's id, so that every record finds its owner again. The annotation counts once: left there,
+// it would take the portal back from an operator that replaces this one.
+func (p *pass) replaceOperator(ctx context.Context, refused error) error {
+	id := p.config.Annotations[v1alpha1.AnnotationReplaceOperator]
+	switch {
+	case refused == nil && id != "":
+		return p.replaced(ctx)
+	case portal.CodeOf(refused) != portal.CodeOperatorBound:
+		return refused
+	case id == "":
+		return tell(refused, "Is that operator lost, or is it to give the portal up, then let this one take its place: kubectl scim bind --replace")
+	}
+	b := p.binding()
+	b.Replaces = id
+	err := p.bindAs(ctx, b)
+	if portal.CodeOf(err) == portal.CodeStaleRevision {
+		return tell(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with kubectl scim bind --replace", v1alpha1.AnnotationReplaceOperator, id))
+	}
+	if err != nil {
+		return err
+	}
+	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "OperatorReplaced", "Bind", "This operator took the place of the one that the portal was bound to, as %s decided; the binding is still %s",
+		p.config.Annotations[v1alpha1.AnnotationDecidedBy], id)
+	return p.replaced(ctx)
+}
+
+// replaced takes the decision away: it is carried out.
+func (p *pass) replaced(ctx context.Context) error {
+	before := p.config.DeepCopy()
+	delete(p.config.Annotations, v1alpha1.AnnotationReplaceOperator)
+	if err := p.Patch(ctx, p.config, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("take the annotation %s away: %w", v1alpha1.AnnotationReplaceOperator, err)
+	}
+	return nil
+}
+
+// tell appends what to do to a refusal.
+func tell(refused error, remedy string) error {
+	return &portal.Error{Status: 409, Code: portal.CodeOf(refused), Message: refused.Error() + ". " + remedy}
+}
