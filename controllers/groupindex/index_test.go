@@ -179,3 +179,42 @@ func BenchmarkMemory(b *testing.B) {
 		runtime.KeepAlive(x)
 	}
 }
+
+func TestAReplacementIsUnderWayUntilAllSlicesAreOfItsRound(t *testing.T) {
+	x := New()
+	group := func(round int64) {
+		x.Put(&v1alpha1.ScimGroup{ObjectMeta: metav1.ObjectMeta{Name: "g"}, Spec: v1alpha1.ScimGroupSpec{DisplayName: "g", Round: round}})
+	}
+	part := func(prefix string, round int64, members ...string) {
+		s := &v1alpha1.ScimGroupSlice{ObjectMeta: metav1.ObjectMeta{Name: "g-" + prefix, Labels: map[string]string{v1alpha1.LabelGroup: "g"}}}
+		s.Spec.Bits, s.Spec.Round, s.Spec.Members = 1, round, map[string]bool{}
+		for _, m := range members {
+			s.Spec.Members[m] = true
+		}
+		x.PutSlice(s)
+	}
+	group(0)
+	part("0000", 0, "ada")
+	part("8000", 0, "bob")
+	version := x.Version()
+	for i, step := range []struct {
+		do   func()
+		want bool
+	}{
+		{func() {}, true},
+		{func() { part("8000", 1) }, false}, // its event may come before the group's
+		{func() { group(1) }, false},
+		{func() { part("0000", 1) }, true},
+	} {
+		step.do()
+		if got := x.Replaced([]string{"g", "no-such-group"}); got != step.want {
+			t.Errorf("step %d: %v", i, got)
+		}
+	}
+	if x.Version() != version {
+		t.Error("a replacement has all pools looked at again")
+	}
+	if x.Contains([]string{"g"}, "ada") {
+		t.Error("ada is in it still")
+	}
+}

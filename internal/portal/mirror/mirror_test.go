@@ -361,3 +361,35 @@ func TestRetryAfterIsKept(t *testing.T) {
 		}
 	})
 }
+
+func TestBulkWritesAreKnownBeforeTheFeedTells(t *testing.T) {
+	var told int
+	m := mirror.New(func(e mirror.Event) {
+		if e.Account != nil {
+			told++
+		}
+	})
+	m.PutPool(&portal.Pool{ID: "leads", Roles: []string{portal.RoleManager}, Revision: 1})
+	for _, id := range []string{"ada", "bob", "eve"} {
+		m.PutAccount(&portal.Account{ID: id, UserName: id, Owner: portal.Owner{UID: "u-" + id}, Status: portal.StatusActive, Roles: []string{portal.RoleUser}, Revision: 5})
+	}
+	items := []portal.MembershipWrite{{AccountID: "ada", IfRevision: 5, In: true}, {AccountID: "bob", IfRevision: 4, In: true}, {AccountID: "eve", IfRevision: 5, In: true}}
+	m.PutMemberships("leads", items, []portal.MembershipResult{
+		{AccountID: "ada", Outcome: portal.MembershipDone, Revision: 6}, {AccountID: "bob", Outcome: portal.MembershipDone, Revision: 5}, {AccountID: "eve", Outcome: portal.MembershipStale, Revision: 7},
+	})
+	if a := m.Owned("u-ada"); !slices.Equal(a.Pools, []string{"leads"}) || !slices.Contains(a.Roles, portal.RoleManager) || a.Revision != 6 {
+		t.Errorf("ada: %+v", a)
+	}
+	for _, uid := range []string{"u-bob", "u-eve"} {
+		if a := m.Owned(uid); len(a.Pools) != 0 || a.Revision != 5 {
+			t.Errorf("decided on another version, and changed: %+v", a)
+		}
+	}
+	if told != 1 || m.Managing("leads", []string{"ada", "bob"}) != 1 {
+		t.Errorf("%d events, %d managers", told, m.Managing("leads", []string{"ada", "bob"}))
+	}
+	m.PutMemberships("leads", []portal.MembershipWrite{{AccountID: "ada", IfRevision: 6}}, []portal.MembershipResult{{AccountID: "ada", Outcome: portal.MembershipDone, Revision: 7}})
+	if a := m.Owned("u-ada"); len(a.Pools) != 0 || !slices.Equal(a.Roles, []string{portal.RoleUser}) {
+		t.Errorf("ada left: %+v", a)
+	}
+}
