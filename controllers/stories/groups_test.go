@@ -251,8 +251,11 @@ func TestAPoolIsReplaced(t *testing.T) {
 	w.holds(ada, user, quota)
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	replaced := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, "fast"), Spec: v1alpha1.AgentPoolSpec{Description: "d", Groups: names("Fast"), Roles: []v1alpha1.Role{quota}}}
-	replaced.ResourceVersion = p.ResourceVersion
-	w.must(w.client.Update(t.Context(), replaced))
+	w.eventually("the object is replaced at its newest version", func() error {
+		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(p), p))
+		replaced.ResourceVersion = p.ResourceVersion
+		return w.client.Update(t.Context(), replaced)
+	})
 	w.eventually("the description follows", func() error {
 		if got := w.portalPool(p.Status.Pool); got == nil || got.Description != "d" {
 			return fmt.Errorf("%+v", got)
