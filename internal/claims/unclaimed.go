@@ -36,7 +36,7 @@ func MadeByWebhook(o client.Object) bool {
 func SpecByPrograms(o client.Object) bool {
 	wrote := false
 	for _, m := range o.GetManagedFields() {
-		if m.Subresource != "" || m.FieldsV1 == nil || !bytes.Contains(m.FieldsV1.Raw, []byte(`"f:spec"`)) {
+		if m.Subresource != "" || m.FieldsV1 == nil || !bytes.Contains(m.FieldsV1.GetRawBytes(), []byte(`"f:spec"`)) {
 			continue
 		}
 		if m.Manager != v1alpha1.FieldManagerWebhook && m.Manager != v1alpha1.FieldManagerController {

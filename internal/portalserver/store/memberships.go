@@ -105,7 +105,7 @@ func (m *member) outcome(item portal.MembershipWrite) portal.MembershipOutcome {
 		return portal.MembershipUnknown
 	case !m.owned:
 		return portal.MembershipNotOurs
-	case item.In == m.in && item.In == m.granted:
+	case item.In && m.in && m.granted, !item.In && !m.in && !m.granted:
 		return portal.MembershipUnchanged // also of another version: that is how a call whose answer was lost is repeated
 	case item.IfRevision != m.revision:
 		return portal.MembershipStale

@@ -199,22 +199,9 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 		if w.Owner.Binding, err = t.boundBy(); err != nil {
 			return err
 		}
-		after := &Pool{Pool: portal.Pool{ID: newID(), Created: true}}
-		if before != nil {
-			after = before.copy()
-			inherits := w.Adopt != nil && w.Adopt.Inherit && before.Owner.UID != ""
-			after.Created = before.Created && (before.Owner.Name == w.Owner.Name || inherits)
-		}
-		if after.Default != w.Default {
-			return refuse(portal.CodeDefaultPool, "the default pool is ruled by the one owner that says so, and that owner has no other pool; pool %s", quoted(w.Name))
-		}
-		if !after.Default {
-			after.Name = w.Name
-		}
-		after.Description, after.Owner, after.Roles, after.granting = w.Description, w.Owner, sortedSet(w.Roles), true
-		after.HandedOver = false
-		if same := before != nil && before.Owner.UID != "" && before.Owner.UID != w.Owner.UID && before.Owner.Name == w.Owner.Name; !w.KeepMark && !same {
-			after.Mark = nil // otherwise what was decided outlives a cluster
+		after, err := written(before, w)
+		if err != nil {
+			return err
 		}
 		result = after
 		if w.Adopt != nil && before != nil && before.Owner.UID != w.Owner.UID {
@@ -243,6 +230,31 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 	result.ReadOnly = true // it is owned and SCIM is on
 	result.ReadOnlyReason = poolReason
 	return result, nil
+}
+
+// written is the pool as w wants it; before is nil where there is none yet. Refusal:
+// DEFAULT_POOL_PROTECTED.
+func written(before *Pool, w portal.PoolWrite) (*Pool, error) {
+	after, same := &Pool{Pool: portal.Pool{ID: newID(), Created: true}}, false
+	if before != nil {
+		after = before.copy()
+		sameName := before.Owner.Name == w.Owner.Name
+		same = sameName && before.Owner.UID != "" && before.Owner.UID != w.Owner.UID
+		inherits := w.Adopt != nil && w.Adopt.Inherit && before.Owner.UID != ""
+		after.Created = before.Created && (sameName || inherits)
+	}
+	if after.Default != w.Default {
+		return nil, refuse(portal.CodeDefaultPool, "the default pool is ruled by the one owner that says so, and that owner has no other pool; pool %s", quoted(w.Name))
+	}
+	if !after.Default {
+		after.Name = w.Name
+	}
+	after.Description, after.Owner, after.Roles, after.granting = w.Description, w.Owner, sortedSet(w.Roles), true
+	after.HandedOver = false
+	if !w.KeepMark && !same {
+		after.Mark = nil // otherwise what was decided outlives a cluster
+	}
+	return after, nil
 }
 
 // at is the pool's revision; 0: there is no pool.
