@@ -10,12 +10,12 @@ import (
 	"strings"
 	"testing"
 
-	eventsv1 "k8s.io/api/events/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/devenv"
 	"lightrun.com/scim-operator/internal/portal/openapi"
+	"lightrun.com/scim-operator/internal/requestid"
 )
 
 // TestOneRequestFromPushToAudit follows the id that a provider gives its request: the answer, the webhook's log, the object, the
@@ -34,22 +34,19 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 	if err := w.env.Client.Get(t.Context(), client.ObjectKey{Namespace: devenv.Namespace, Name: id}, &u); err != nil {
 		t.Fatal(err)
 	}
-	if have := u.Annotations[v1alpha1.AnnotationRequest]; have != w.request {
-		t.Errorf("the object bears %q", have)
+	if have := requestid.Stamped(u.Annotations[v1alpha1.AnnotationRequest], u.Spec.Revision); have != w.request {
+		t.Errorf("the object has the request id %q", have)
 	}
 	w.logged(devenv.Webhook, w.request, `"Served"`, "create")
-	w.event(id, "Created", w.request)
 	w.audited(account.ID, "user.create", w.request)
 
 	w.request = "departure-" + w.tag
 	w.must("PATCH", "/Users/"+id, patch(setActive(false)), http.StatusOK)
 	w.becomes(ada, "is deactivated", deactivated)
-	w.event(id, "Deactivated", w.request)
 	w.audited(account.ID, "user.provision", w.request)
 
 	w.request = "" // the webhook makes one
 	gone := w.must("DELETE", "/Users/"+id, nil, http.StatusNoContent)
-	w.event(id, "Released", gone.header.Get("X-Request-Id"))
 	w.audited(account.ID, "user.release", gone.header.Get("X-Request-Id"))
 }
 
@@ -71,23 +68,6 @@ func (w *world) logged(program string, words ...string) {
 			return nil
 		}
 		return errors.New("there is no such line")
-	})
-}
-
-// event waits for the person's event of that reason, which must name the request.
-func (w *world) event(id, reason, request string) {
-	w.t.Helper()
-	eventually(w.t, "the event "+reason, func(ctx context.Context) error {
-		var all eventsv1.EventList
-		if err := w.env.Client.List(ctx, &all, client.InNamespace(devenv.Namespace)); err != nil {
-			return err
-		}
-		for _, e := range all.Items {
-			if e.Regarding.Name == id && e.Reason == reason && strings.Contains(e.Note, "(request "+request+")") {
-				return nil
-			}
-		}
-		return errors.New("there is none that names the request " + request)
 	})
 }
 

@@ -117,12 +117,13 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 			t.Errorf("the manager was not killed after %s", name)
 		}
 	}
+	// A membership is a change of the pool, and in its history.
 	for who, a := range map[string]struct {
 		id   string
 		want []string
 	}{
-		"ada": {adas.ID, []string{"user.create userName=ada.·@example.test status=Active managedBy=SCIM pools=Default", "user.provision pools=Default, Walk ·", "user.provision userName=ada.lovelace.·@example.test", "user.provision pools=Default"}},
-		"bob": {bobs.ID, []string{"user.create userName=bob.·@example.test status=Active managedBy=SCIM pools=Default", "user.provision pools=Default, Walk ·", "user.provision status=Deactivated", "user.provision pools=Default"}},
+		"ada": {adas.ID, []string{"user.create userName=ada.·@example.test status=Active managedBy=SCIM pools=Default", "user.provision userName=ada.lovelace.·@example.test"}},
+		"bob": {bobs.ID, []string{"user.create userName=bob.·@example.test status=Active managedBy=SCIM pools=Default", "user.provision status=Deactivated"}},
 		"eve": {eves.ID, []string{"user.create userName=eve.·@example.test status=Active managedBy=SCIM pools=Default", "user.release status=Deactivated pools="}},
 		"old": {olds.ID, []string{"user.create userName=old.·@example.test status=Active managedBy=Local pools=Default", "user.wait", "user.adopt managedBy=SCIM"}},
 	} {
