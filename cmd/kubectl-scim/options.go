@@ -16,7 +16,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
-	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/rest"
 )
@@ -71,7 +71,7 @@ func (o *options) report(ctx context.Context, migrate bool) (*preview.Report, er
 	if err != nil {
 		return nil, err
 	}
-	return preview.Compute(ctx, preview.Options{Objects: c, Portal: p, Namespace: namespace, Attributes: directory.Attributes, Migrate: migrate})
+	return preview.Compute(ctx, preview.Options{Objects: c, Portal: p, Namespace: namespace, Attributes: scimattrs.Attributes, Migrate: migrate})
 }
 
 // portal is a client of the configured portal, with the configured key.

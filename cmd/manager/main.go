@@ -31,7 +31,7 @@ import (
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/rest"
 	"lightrun.com/scim-operator/internal/tracing"
@@ -109,7 +109,7 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	if err := controllers.Setup(ctx, mgr, controllers.Options{
-		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connect(traces, uuid.NewString()), Traces: traces, Attributes: directory.Attributes,
+		Namespace: o.namespace, Cluster: o.clusterID, Relist: o.relist, TokenWarning: o.warning, Metrics: metrics.Registry, Connect: connect(traces, uuid.NewString()), Traces: traces, Attributes: scimattrs.Attributes,
 	}); err != nil {
 		return err
 	}

@@ -9,8 +9,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/go-logr/logr"
+	"github.com/go-logr/zapr"
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"lightrun.com/scim-operator/internal/portalserver"
 	"lightrun.com/scim-operator/internal/portalserver/web"
@@ -43,13 +45,28 @@ func run(ctx context.Context, args []string) error {
 	flags.BoolVar(&o.NewFeedEpoch, "new-feed-epoch", false, "make readers of the change feed list everything again; use it once after restoring the database from a backup")
 	flags.BoolVar(&o.HTTPCookies, "insecure-http-cookies", false, "let browsers send cookies over plain http; for loopback alone")
 	flags.Func("log-level", "debug, info or error (default info)", level.Set)
-	if err := flags.Parse(args); err != nil {
+	err := flags.Parse(args)
+	if err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))
 	}
-	o.Log = zap.New(zap.Level(level)).WithName("portal")
+	if o.Log, err = logger(level); err != nil {
+		return err
+	}
 	o.Web = web.New
 	return portalserver.Run(ctx, o)
+}
+
+// logger writes the same JSON lines as the other programs, without linking Kubernetes.
+func logger(level zapcore.Level) (logr.Logger, error) {
+	c := zap.NewProductionConfig()
+	c.Level = zap.NewAtomicLevelAt(level)
+	c.EncoderConfig.EncodeTime = zapcore.RFC3339TimeEncoder
+	l, err := c.Build()
+	if err != nil {
+		return logr.Logger{}, fmt.Errorf("make the logger: %w", err)
+	}
+	return zapr.NewLogger(l).WithName("portal"), nil
 }

@@ -23,7 +23,7 @@ import (
 
 	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
-	"lightrun.com/scim-operator/internal/tokens"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 // target is the whole service, running, with SCIM on and one person in it.
@@ -39,7 +39,7 @@ func attack(t *testing.T, change func(*options)) *target {
 	namespace := cp.Namespace(t)
 	configure(t, cp, namespace)
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first", Provider: provider.ID{Type: provider.Okta}}}))
+	write(t, filepath.Join(dir, "tokens"), tokenfile.Format([]tokenfile.Entry{{Digest: tokenfile.Digest("secret"), Name: "first", Provider: provider.ID{Type: provider.Okta}}}))
 	o := &options{listen: address(t), namespace: namespace, tokenDirs: list{dir}, waits: defaultWaits(), maxConnections: 1000}
 	change(o)
 	s, err := wire(o, cp.Config, nil, logr.Discard())

@@ -26,7 +26,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
-	"lightrun.com/scim-operator/internal/tokens"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
@@ -136,7 +136,7 @@ func TestService(t *testing.T) {
 	until("http://"+o.healthListen+"/healthz", "", 200)
 	users := "https://" + o.listen + "/scim/v2/Users"
 	until(users, "secret", 401)
-	write(t, filepath.Join(tokenDir, "tokens"), tokens.Format([]tokens.Entry{{Digest: tokens.Digest("secret"), Name: "first", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(time.Hour)}}))
+	write(t, filepath.Join(tokenDir, "tokens"), tokenfile.Format([]tokenfile.Entry{{Digest: tokenfile.Digest("secret"), Name: "first", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(time.Hour)}}))
 	until(users, "secret", 200)
 	until(users, idp.token(t, "okta"), 200)
 	if other := until(users, idp.token(t, "entra"), 403); !strings.Contains(other, "EntraID") || !strings.Contains(other, "Okta") {

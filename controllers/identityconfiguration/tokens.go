@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/tokens"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 // DefaultTokenWarning is how long before a token expires people are warned, and how long after.
@@ -35,8 +35,8 @@ const tokensKey = "tokens"
 // the manager reads them, digests all, and warns.
 type accepted struct {
 	secret   *corev1.Secret // of the portal's tokens; nil when there is none yet
-	portal   []tokens.Entry
-	declared []tokens.Entry
+	portal   []tokenfile.Entry
+	declared []tokenfile.Entry
 	problem  error // lines that declare nothing
 	known    bool  // both were read
 }
@@ -51,7 +51,7 @@ func (p *pass) readTokens(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if p.accepted.secret = synced; synced != nil {
-		p.accepted.portal, _ = tokens.Parse(synced.Data[tokensKey]) // ours; a line that is not goes with the next write
+		p.accepted.portal, _ = tokenfile.Parse(synced.Data[tokensKey]) // ours; a line that is not goes with the next write
 	}
 	declared, err := p.tokenSecret(ctx, v1alpha1.DeclaredTokensSecret)
 	p.accepted.known = err == nil
@@ -60,7 +60,7 @@ func (p *pass) readTokens(ctx context.Context) (bool, error) {
 	}
 	var problems []string
 	for _, file := range slices.Sorted(maps.Keys(declared.Data)) {
-		entries, err := tokens.Parse(declared.Data[file])
+		entries, err := tokenfile.Parse(declared.Data[file])
 		p.accepted.declared = append(p.accepted.declared, entries...)
 		if err != nil {
 			problems = append(problems, file+", "+strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -96,7 +96,7 @@ func (p *pass) tokens(ctx context.Context) (bool, error) {
 	}
 	entries, unnamed := entriesOf(keys)
 	p.accepted.portal = slices.Concat(entries, p.ended(entries))
-	if err := p.putTokens(ctx, tokens.Format(p.accepted.portal)); err != nil {
+	if err := p.putTokens(ctx, tokenfile.Format(p.accepted.portal)); err != nil {
 		return false, err
 	}
 	if err := p.accepted.problem; err != nil {
@@ -122,13 +122,13 @@ func (p *pass) tokens(ctx context.Context) (bool, error) {
 }
 
 // entriesOf are the portal's keys as tokens, each for the provider that it was made for, and the names of those that name none.
-func entriesOf(keys []portal.KeyDigest) (entries []tokens.Entry, unnamed []string) {
+func entriesOf(keys []portal.KeyDigest) (entries []tokenfile.Entry, unnamed []string) {
 	for _, k := range keys {
 		if k.Provider.Validate() != nil {
 			unnamed = append(unnamed, "portal-key-"+k.ID)
 			continue
 		}
-		entries = append(entries, tokens.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: k.Provider})
+		entries = append(entries, tokenfile.Entry{Digest: k.SHA256, Name: "portal-key-" + k.ID, Expires: k.ExpiresAt, Provider: k.Provider})
 	}
 	return entries, unnamed
 }
@@ -148,7 +148,7 @@ func abridged(all []string) string {
 // feed brings about, and at most resync and KeysConfirm after its deletion without the feed.
 func (p *pass) doubtful(keys []portal.KeyDigest) bool {
 	now := p.Clock.Now()
-	working := slices.ContainsFunc(p.accepted.portal, func(e tokens.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })
+	working := slices.ContainsFunc(p.accepted.portal, func(e tokenfile.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })
 	if len(keys) > 0 || !working {
 		p.noKeys = time.Time{}
 		return false
@@ -182,10 +182,10 @@ func (p *pass) refused(typ string, err error) error {
 
 // ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists them no longer, and a push with one
 // is to be told that it expired, and not that nobody knows it. A key that was deleted is not among them.
-func (p *pass) ended(now []tokens.Entry) []tokens.Entry {
-	var out []tokens.Entry
+func (p *pass) ended(now []tokenfile.Entry) []tokenfile.Entry {
+	var out []tokenfile.Entry
 	for _, e := range p.accepted.portal {
-		listed := slices.ContainsFunc(now, func(n tokens.Entry) bool { return n.Digest == e.Digest })
+		listed := slices.ContainsFunc(now, func(n tokenfile.Entry) bool { return n.Digest == e.Digest })
 		if !listed && !e.Expires.After(p.Clock.Now()) && p.expiring(e) {
 			out = append(out, e)
 		}
@@ -217,7 +217,7 @@ func (p *pass) putTokens(ctx context.Context, data []byte) error {
 }
 
 // expiring says whether a token's end is near, before or after.
-func (p *pass) expiring(e tokens.Entry) bool {
+func (p *pass) expiring(e tokenfile.Entry) bool {
 	window := p.TokenWarning
 	if window == 0 {
 		window = DefaultTokenWarning
@@ -265,7 +265,7 @@ func (p *pass) expiry() (reason, message string) {
 }
 
 // label is how people know a token, in 60 bytes at most.
-func label(e tokens.Entry) string {
+func label(e tokenfile.Entry) string {
 	if e.Name == "" {
 		return "sha256:" + e.Digest[:8]
 	}

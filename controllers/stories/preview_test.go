@@ -14,7 +14,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/directory"
+	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/rest"
 	"lightrun.com/scim-operator/internal/portalserver/store"
@@ -25,7 +25,7 @@ func (w *world) preview(migrate bool) *preview.Report {
 	w.t.Helper()
 	c, err := rest.New(rest.Options{URL: w.server.URL, Key: func(context.Context) (string, error) { return operatorKey, nil }, HTTP: &http.Client{}, Timeout: 30 * time.Second})
 	w.must(err)
-	r, err := preview.Compute(w.t.Context(), preview.Options{Objects: w.client, Portal: c, Namespace: w.namespace, Attributes: directory.Attributes, Migrate: migrate})
+	r, err := preview.Compute(w.t.Context(), preview.Options{Objects: w.client, Portal: c, Namespace: w.namespace, Attributes: scimattrs.Attributes, Migrate: migrate})
 	w.must(err)
 	return r
 }

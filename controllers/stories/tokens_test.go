@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portalserver/store"
 	"lightrun.com/scim-operator/internal/provider"
-	"lightrun.com/scim-operator/internal/tokens"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 // oktaKey is a key for the provider that the stories' portals are integrated with.
@@ -78,7 +78,7 @@ func TestEveryTokenNamesItsProvider(t *testing.T) {
 	synced(v1alpha1.ReasonSynced, "1 portal key(s) work", "2 more are for other identity providers than Okta")
 	var secret corev1.Secret
 	w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: v1alpha1.PortalTokensSecret}, &secret))
-	entries, err := tokens.Parse(secret.Data["tokens"])
+	entries, err := tokenfile.Parse(secret.Data["tokens"])
 	w.must(err)
 	got := map[string]provider.ID{}
 	for _, e := range entries {
@@ -88,7 +88,7 @@ func TestEveryTokenNamesItsProvider(t *testing.T) {
 		t.Error(diff)
 	}
 	t.Log("a declared line without a provider is refused, and the condition says what to add")
-	declared := &corev1.Secret{ObjectMeta: metav1Name(w.namespace, v1alpha1.DeclaredTokensSecret), Data: map[string][]byte{"okta": []byte("sha256:" + tokens.Digest("a") + " name=old\n")}}
+	declared := &corev1.Secret{ObjectMeta: metav1Name(w.namespace, v1alpha1.DeclaredTokensSecret), Data: map[string][]byte{"okta": []byte("sha256:" + tokenfile.Digest("a") + " name=old\n")}}
 	w.create(declared)
 	synced(v1alpha1.ReasonInvalidConfiguration, "okta, line 1", "add provider=Okta")
 	w.remove(declared)
@@ -96,7 +96,7 @@ func TestEveryTokenNamesItsProvider(t *testing.T) {
 	w.rawSQL(`UPDATE api_keys SET provider_type = '' WHERE name = 'okta'`)
 	synced(v1alpha1.ReasonInvalidConfiguration, "1 portal key(s) name no identity provider", "Make a new key for Okta")
 	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(&secret), &secret))
-	if entries, err := tokens.Parse(secret.Data["tokens"]); err != nil || len(entries) != 2 {
+	if entries, err := tokenfile.Parse(secret.Data["tokens"]); err != nil || len(entries) != 2 {
 		t.Errorf("the webhook gets %v, %v", entries, err)
 	}
 }
@@ -147,9 +147,9 @@ func TestTokensThatExpireAreWarnedOf(t *testing.T) {
 	w.must(w.store.DeleteKey(t.Context(), admin, near.ID))
 	w.warns()
 	t.Log("a declared token that expired yesterday, and one of long ago that nobody misses")
-	secret := &corev1.Secret{ObjectMeta: metav1Name(w.namespace, v1alpha1.DeclaredTokensSecret), Data: map[string][]byte{"okta": tokens.Format([]tokens.Entry{
-		{Digest: tokens.Digest("a"), Name: "okta-2026", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(-24 * time.Hour)},
-		{Digest: tokens.Digest("b"), Name: "okta-2020", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(-1000 * time.Hour)},
+	secret := &corev1.Secret{ObjectMeta: metav1Name(w.namespace, v1alpha1.DeclaredTokensSecret), Data: map[string][]byte{"okta": tokenfile.Format([]tokenfile.Entry{
+		{Digest: tokenfile.Digest("a"), Name: "okta-2026", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(-24 * time.Hour)},
+		{Digest: tokenfile.Digest("b"), Name: "okta-2020", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(-1000 * time.Hour)},
 	})}}
 	w.create(secret)
 	w.warns(v1alpha1.ReasonTokenExpired, "okta-2026 expired on")

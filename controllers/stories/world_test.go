@@ -32,8 +32,8 @@ import (
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/directory"
 	"lightrun.com/scim-operator/internal/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/rest"
 	"lightrun.com/scim-operator/internal/portalserver/api"
@@ -170,7 +170,7 @@ func (w *world) startManager() {
 	leader := w.leader // of this manager, whoever comes after it
 	w.must(controllers.Setup(ctx, mgr, controllers.Options{
 		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist, KeysConfirm: keysConfirm,
-		Attributes: directory.Attributes,
+		Attributes: scimattrs.Attributes,
 		Connect: func(p v1alpha1.Portal, key string) (portal.Client, error) {
 			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: gate.RequestID, Leader: leader})
 		},

@@ -18,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 	"lightrun.com/scim-operator/internal/portal/openapi"
 	idp "lightrun.com/scim-operator/internal/provider"
-	"lightrun.com/scim-operator/internal/tokens"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 // refusedWithin is how long a token may still be accepted after it was removed from the mounted files: the webhook hears of changes at once, and looks every
@@ -146,7 +146,7 @@ type declared struct {
 
 func (d *declared) add() string {
 	token := rand.Text()
-	d.digests[token] = string(tokens.Format([]tokens.Entry{{Digest: tokens.Digest(token), Name: "rotation", Provider: idp.ID{Type: idp.Okta}}}))
+	d.digests[token] = string(tokenfile.Format([]tokenfile.Entry{{Digest: tokenfile.Digest(token), Name: "rotation", Provider: idp.ID{Type: idp.Okta}}}))
 	d.apply()
 	return token
 }

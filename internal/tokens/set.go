@@ -1,3 +1,5 @@
+// Package tokens knows which bearer tokens may push over SCIM: those in mounted token files (tokenfile),
+// read again when a file changes.
 package tokens
 
 import (
@@ -11,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 // maxFile bounds a token file; a Secret is at most 1 MiB.
@@ -45,13 +49,13 @@ type Set struct {
 
 // accepted is a token with what became of it in this process.
 type accepted struct {
-	Entry
+	tokenfile.Entry
 	used *atomic.Int64 // when it was last accepted, in seconds since 1970; it outlives a Load
 }
 
 // Usage is a token and when this process last accepted it; zero for never.
 type Usage struct {
-	Entry
+	tokenfile.Entry
 	LastUsed time.Time
 }
 
@@ -80,15 +84,15 @@ func (s *Set) All() []Usage {
 
 // Authenticate says which token this is, or why it is refused: *Expired, or an error for an unknown one. The work depends on the token's
 // digest only, so its time tells nothing about other tokens.
-func (s *Set) Authenticate(token string) (Entry, error) {
-	digest := Digest(token)
+func (s *Set) Authenticate(token string) (tokenfile.Entry, error) {
+	digest := tokenfile.Digest(token)
 	a, ok := (*s.entries.Load())[digest]
 	if !ok || subtle.ConstantTimeCompare([]byte(a.Digest), []byte(digest)) != 1 {
-		return Entry{}, errUnknown
+		return tokenfile.Entry{}, errUnknown
 	}
 	now := s.now()
 	if !a.Expires.IsZero() && !now.Before(a.Expires) {
-		return Entry{}, &Expired{Name: a.Name, When: a.Expires}
+		return tokenfile.Entry{}, &Expired{Name: a.Name, When: a.Expires}
 	}
 	if at := now.Unix(); a.used.Load() != at { // written once a second, so that requests side by side don't contend for it
 		a.used.Store(at)
@@ -136,7 +140,7 @@ func (s *Set) loadOnce(passOver bool) error {
 			if err != nil {
 				return err
 			}
-			entries, err := Parse(data)
+			entries, err := tokenfile.Parse(data)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("%s: %w", file, err))
 			}
@@ -155,7 +159,7 @@ func (s *Set) loadOnce(passOver bool) error {
 }
 
 // merge keeps, of two lines with one digest, the one that lasts longer.
-func merge(found map[string]*accepted, e Entry) {
+func merge(found map[string]*accepted, e tokenfile.Entry) {
 	have, ok := found[e.Digest]
 	if ok && (have.Expires.IsZero() || !e.Expires.IsZero() && have.Expires.After(e.Expires)) {
 		return

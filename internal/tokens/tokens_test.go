@@ -1,7 +1,6 @@
 package tokens
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,60 +11,12 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	folder "lightrun.com/scim-operator/internal/devenv/mount"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 	"lightrun.com/scim-operator/internal/provider"
 )
-
-func TestFormatAndParse(t *testing.T) {
-	want := []Entry{
-		{Digest: Digest("one"), Name: "okta 2026", Provider: provider.ID{Type: provider.Okta, Name: "Acme & Co"}, Expires: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)},
-		{Digest: Digest("two"), Provider: provider.ID{Type: provider.Other}},
-	}
-	have, err := Parse(Format(want))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want[0].Name = "okta-2026"
-	byDigest := cmp.Transformer("byDigest", func(all []Entry) map[string]Entry {
-		out := map[string]Entry{}
-		for _, e := range all {
-			out[e.Digest] = e
-		}
-		return out
-	})
-	if diff := cmp.Diff(want, have, byDigest); diff != "" {
-		t.Error(diff)
-	}
-	reversed := []Entry{want[1], want[0]}
-	if !bytes.Equal(Format(want), Format(reversed)) {
-		t.Error("equal sets must be equal bytes")
-	}
-}
-
-func TestParseProblems(t *testing.T) {
-	digest := "sha256:" + Digest("x")
-	for name, line := range map[string]string{
-		"PlainToken": "s3cret-token", "ShortDigest": "sha256:abcd", "NotHex": "sha256:" + strings.Repeat("z", 64), "UnknownField": digest + " colour=red",
-		"UnknownProvider": digest + " provider=Acme", "BadName": digest + " provider=Okta/%zz", "NoProvider": digest + " name=okta-2026",
-		"BadTime": digest + " provider=Okta expires=tomorrow",
-	} {
-		t.Run(name, func(t *testing.T) {
-			entries, err := Parse([]byte("# comment\n\n" + line + "\r\nsha256:" + Digest("good") + " provider=Okta"))
-			if err == nil || !strings.Contains(err.Error(), "line 3") {
-				t.Errorf("the error must name the line: %v", err)
-			}
-			if err != nil && strings.Contains(err.Error(), "s3cret") {
-				t.Error("the error must not hold the line: it may be a plain token")
-			}
-			if len(entries) != 1 || entries[0].Digest != Digest("good") {
-				t.Errorf("the other lines must count: %v", entries)
-			}
-		})
-	}
-}
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
@@ -95,7 +46,7 @@ func mount(t *testing.T, dir, date, text string) {
 
 // line is a token of Okta's.
 func line(token, more string) string {
-	return "sha256:" + Digest(token) + " provider=Okta " + more + "\n"
+	return "sha256:" + tokenfile.Digest(token) + " provider=Okta " + more + "\n"
 }
 
 func TestSet(t *testing.T) {
@@ -122,7 +73,7 @@ func TestSet(t *testing.T) {
 	if _, err := s.Authenticate("gamma"); err != nil {
 		t.Errorf("of two lines the one that lasts longer counts: %v", err)
 	}
-	for _, unknown := range []string{"", "delta", "hidden", Digest("alpha")} {
+	for _, unknown := range []string{"", "delta", "hidden", tokenfile.Digest("alpha")} {
 		if _, err := s.Authenticate(unknown); err == nil {
 			t.Errorf("%q must be refused", unknown)
 		}
@@ -155,10 +106,10 @@ func TestCollector(t *testing.T) {
 	want := `
 # HELP scim_token_expiry_timestamp_seconds When a bearer token stops to work, in seconds since 1970.
 # TYPE scim_token_expiry_timestamp_seconds gauge
-scim_token_expiry_timestamp_seconds{digest="` + Digest("alpha")[:8] + `",token="alpha"} 1.8302976e+09
+scim_token_expiry_timestamp_seconds{digest="` + tokenfile.Digest("alpha")[:8] + `",token="alpha"} 1.8302976e+09
 # HELP scim_token_last_used_timestamp_seconds When this replica last accepted a bearer token, in seconds since 1970.
 # TYPE scim_token_last_used_timestamp_seconds gauge
-scim_token_last_used_timestamp_seconds{digest="` + Digest("beta")[:8] + `",token=""} 1.8e+09
+scim_token_last_used_timestamp_seconds{digest="` + tokenfile.Digest("beta")[:8] + `",token=""} 1.8e+09
 # HELP scim_tokens Bearer tokens that are known.
 # TYPE scim_tokens gauge
 scim_tokens 2
@@ -259,13 +210,3 @@ func eventually(t *testing.T, condition func() bool) {
 	}
 }
 
-func FuzzParse(f *testing.F) {
-	f.Add([]byte("sha256:" + Digest("x") + " name=a provider=Okta expires=2027-01-31T00:00:00Z\n# c\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		entries, _ := Parse(data)
-		again, err := Parse(Format(entries))
-		if err != nil || len(again) != len(entries) {
-			t.Errorf("what was understood must be written so that it is understood again: %v", err)
-		}
-	})
-}

@@ -1,6 +1,6 @@
-// Package tokens knows which bearer tokens may push over SCIM.
+// Package tokenfile reads and writes the file that lists which bearer tokens may push over SCIM.
 //
-// Tokens are kept as SHA-256 digests in files, which are mounted Secrets in a cluster; a plain token is never stored. A
+// Tokens are stored as SHA-256 digests in files, which are mounted Secrets in a cluster; a plain token is never stored. A
 // file holds one token a line, and several are valid at once, so that a token is rotated by adding the new one, changing the provider
 // and then removing the old one:
 //
@@ -10,7 +10,7 @@
 // provider is the one identity provider whose pushes the token is for: a type, or a type and a name as in Okta/acme, with what is
 // special in the name written as in a URL (%20 for a space). A line without it is refused. name is for logs and metrics, expires is
 // when the token stops to work; both may be left out. The digest of a token is what `printf %s "$TOKEN" | sha256sum` prints.
-package tokens
+package tokenfile
 
 import (
 	"bytes"
