@@ -104,7 +104,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 			Recorder: recorder("identityconfiguration"),
 			Connect:  o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},
-		Claims: &nameclaim.Reconciler{Client: c, Live: live, Session: s, Groups: groups, Clock: o.Clock, Grace: o.Grace},
+		Claims: &nameclaim.Reconciler{Client: c, Live: live, Groups: groups, Clock: o.Clock, Grace: o.Grace},
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
@@ -323,7 +322,7 @@ func (p *pass) finish(ctx context.Context) (bool, error) {
 		if names.Fold(name) == "" {
 			continue
 		}
-		if err := claims.Release(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, p.pool); err != nil {
+		if err := p.registry().Release(ctx, v1alpha1.ClaimPool, name, p.pool); err != nil {
 			return false, fmt.Errorf("release the pool's name: %w", err)
 		}
 	}

@@ -22,17 +22,17 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
 			return true, nil
 		}
-		other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, p.pool)
+		other, err := p.registry().Keep(ctx, v1alpha1.ClaimPool, name, p.pool)
 		if err != nil {
 			return false, fmt.Errorf("claim the pool's name: %w", err)
 		}
-		if other != nil && Succeeds(p.pool, other.Name, p.Groups) {
-			if other, err = claims.Succeed(ctx, p.Client, p.Live, v1alpha1.ClaimPool, name, *other, p.pool); err != nil {
+		if other != nil && Succeeds(p.pool, other.GetName(), p.Groups) {
+			if other, err = p.registry().TakeFrom(ctx, v1alpha1.ClaimPool, name, other, p.pool); err != nil {
 				return false, fmt.Errorf("take the name over from a group's own pool: %w", err)
 			}
 		}
 		if other != nil {
-			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, or name the group in spec.groups there to have it fill that pool", other.Name, name)))
+			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, or name the group in spec.groups there to have it fill that pool", other.GetName(), name)))
 			return true, nil
 		}
 	}
@@ -80,4 +80,8 @@ func (p *pass) orphaned(ctx context.Context) error {
 	uid := live.UID
 	err := p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
 	return client.IgnoreNotFound(err)
+}
+
+func (r *Reconciler) registry() claims.Registry {
+	return claims.Registry{Client: r.Client, Live: r.Live, Names: groupindex.Names(r.Groups)}
 }

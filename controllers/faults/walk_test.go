@@ -230,7 +230,7 @@ func (w *world) addPool(name string, spec v1alpha1.AgentPoolSpec) {
 	part.Labels = map[string]string{v1alpha1.LabelGroup: group.Name}
 	must(w.t, w.kube.Create(w.t.Context(), part))
 	must(w.t, w.kube.Create(w.t.Context(), group))
-	_, err := claims.Hold(w.t.Context(), w.kube, w.kube, v1alpha1.ClaimGroup, name, group)
+	_, err := registry(w.kube).Keep(w.t.Context(), v1alpha1.ClaimGroup, name, group)
 	must(w.t, err)
 	w.declare(name, spec)
 }
@@ -274,10 +274,10 @@ func (w *world) join(name, id string) {
 }
 
 func (w *world) claim(u *v1alpha1.ScimUser, userName string) {
-	other, err := claims.Hold(w.t.Context(), w.kube, w.kube, v1alpha1.ClaimUser, userName, u)
+	other, err := registry(w.kube).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
 	must(w.t, err)
 	if other != nil {
-		w.t.Fatalf("%s is taken by %s", userName, other.Name)
+		w.t.Fatalf("%s is taken by %s", userName, other.GetName())
 	}
 }
 
@@ -307,3 +307,6 @@ func (w *world) remove(o client.Object, name string) {
 }
 
 func (f fault) String() string { return fmt.Sprintf("%s %s", f.mode, f.call) }
+
+// registry is the claim protocol that webhook and controllers use.
+func registry(c client.Client) claims.Registry { return claims.Registry{Client: c, Live: c} }

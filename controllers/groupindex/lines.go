@@ -3,7 +3,10 @@ package groupindex
 import (
 	"slices"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/names"
 )
 
@@ -199,6 +202,16 @@ func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bo
 	titled := pool.DeepCopy()
 	titled.Spec.DisplayName = g.DisplayName
 	return titled, true
+}
+
+// Names returns which names an object has, for claims: Titled's for a pool.
+func Names(look Lookup) func(client.Object) []string {
+	return func(o client.Object) []string {
+		if pool, ok := o.(*v1alpha1.AgentPool); ok {
+			o, _ = Titled(pool, look)
+		}
+		return claims.Names(o)
+	}
 }
 
 // Named are the ids of the groups that a change of the pool can concern: those that its lines are pinned to, or could mean, and

@@ -18,8 +18,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/kernel/tokenfile"
+	"lightrun.com/scim-operator/internal/portal"
 )
 
 // DefaultTokenWarning is how long before a token expires people are warned, and how long after.

@@ -20,7 +20,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/portal/session"
 	"lightrun.com/scim-operator/internal/tracing"
 )
 
@@ -30,11 +29,10 @@ const DefaultGrace = 30 * time.Second
 // Reconciler reconciles NameClaims.
 type Reconciler struct {
 	client.Client
-	Live    client.Reader
-	Session *session.Session
-	Groups  groupindex.Lookup
-	Clock   clock.PassiveClock
-	Grace   time.Duration // 0: DefaultGrace
+	Live   client.Reader
+	Groups groupindex.Lookup
+	Clock  clock.PassiveClock
+	Grace  time.Duration // 0: DefaultGrace
 }
 
 // Reconcile releases the claim if nobody needs it.
@@ -43,62 +41,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Get(ctx, req.NamespacedName, &claim); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	holder, err := claims.Holder(ctx, r.Client, &claim)
-	if err != nil {
+	if needed, err := r.registry().Needed(ctx, &claim); needed || err != nil {
 		return ctrl.Result{}, err
-	}
-	if holder != nil && r.needs(holder, claim.Name) {
-		return ctrl.Result{}, nil
 	}
 	if age, grace := r.Clock.Since(claim.CreationTimestamp.Time), cmp.Or(r.Grace, DefaultGrace); age < grace {
 		return ctrl.Result{RequeueAfter: min(grace-age, grace)}, nil // a claim from the future: one of the clocks is being set
 	}
-	return ctrl.Result{}, r.sweep(ctx, &claim)
+	swept, err := r.registry().Sweep(ctx, req.NamespacedName)
+	if swept && err == nil {
+		ctrl.LoggerFrom(ctx).Info("Released a claim whose holder does not have the name", "holder", claim.Spec.Holder.Name)
+	}
+	return ctrl.Result{}, err
 }
 
-// sweep releases a claim that looks stray in the cache, if it is.
-func (r *Reconciler) sweep(ctx context.Context, claim *v1alpha1.NameClaim) error {
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(claim), claim); err != nil {
-		return client.IgnoreNotFound(err)
-	}
-	holder, err := claims.Holder(ctx, r.Live, claim)
-	if err != nil {
-		return err
-	}
-	if holder != nil && r.needs(holder, claim.Name) {
-		return nil
-	}
-	ctrl.LoggerFrom(ctx).Info("Releasing a claim that nobody needs", "holder", claim.Spec.Holder.Name)
-	if holder == nil {
-		return claims.Delete(ctx, r.Client, claim)
-	}
-	return claims.Sweep(ctx, r.Client, claim, holder, r.Clock.Now())
-}
-
-// needs says whether the holder bears the claimed name, in Kubernetes or in the portal, or wants it.
-func (r *Reconciler) needs(holder client.Object, claim string) bool {
-	var typ v1alpha1.ClaimType
-	var names []string
-	switch h := holder.(type) {
-	case *v1alpha1.ScimUser:
-		typ, names = v1alpha1.ClaimUser, []string{h.Spec.UserName, h.Status.UserName}
-		if m := r.Session.View().Mirror; m != nil {
-			if a := m.Owned(string(h.UID)); a != nil {
-				names = append(names, a.UserName)
-			}
-		}
-	case *v1alpha1.AgentPool:
-		titled, _ := groupindex.Titled(h, r.Groups)
-		typ, names = v1alpha1.ClaimPool, []string{titled.PortalName(), h.Status.DisplayName}
-	case *v1alpha1.ScimGroup:
-		typ, names = v1alpha1.ClaimGroup, []string{h.Spec.DisplayName}
-	}
-	for _, n := range names {
-		if n != "" && claims.ObjectName(typ, n) == claim {
-			return true
-		}
-	}
-	return false
+func (r *Reconciler) registry() claims.Registry {
+	return claims.Registry{Client: r.Client, Live: r.Live, Names: groupindex.Names(r.Groups)}
 }
 
 // byHolder is the field by which the cache finds the claims of a pool or a group.
@@ -129,8 +86,8 @@ func (r *Reconciler) unneeded(e event.CreateEvent) bool {
 		return true
 	}
 	claim := e.Object.(*v1alpha1.NameClaim)
-	holder, err := claims.Holder(context.Background(), r.Client, claim) // from the cache, which is complete by now
-	return err != nil || holder == nil || !r.needs(holder, claim.Name)
+	needed, err := r.registry().Needed(context.Background(), claim) // from the cache, which is complete by now
+	return err != nil || !needed
 }
 
 // held are the claims of a pool or a group.

@@ -13,8 +13,6 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/portal/session"
 )
 
 // cached serves people by name; any other call panics.
@@ -34,7 +32,7 @@ func (c cached) Get(_ context.Context, key client.ObjectKey, o client.Object, _ 
 
 func TestWhichClaimsAreLookedAtAtTheStart(t *testing.T) {
 	ada := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: "1", UID: "uid-1"}, Spec: v1alpha1.ScimUserSpec{UserName: "ada@example.test"}, Status: v1alpha1.ScimUserStatus{UserName: "former@example.test"}}
-	r := &Reconciler{Client: cached{people: map[string]*v1alpha1.ScimUser{"1": ada}}, Session: session.New(mirror.Options{})}
+	r := &Reconciler{Client: cached{people: map[string]*v1alpha1.ScimUser{"1": ada}}}
 	for name, c := range map[string]struct {
 		reason    string
 		user, uid string

@@ -42,20 +42,22 @@ func (s Step) waits(reason, message string) Step {
 
 // named says who else holds the name, as the reason and message why o waits.
 func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.ClaimType, all ...string) (reason, message string, err error) {
+	registry := claims.Registry{Live: p.objects, Names: groupindex.Names(p.objects.groups)}
 	for _, name := range all {
 		if err := names.Validate(name); err != nil {
 			return v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err), nil
 		}
-		other, err := claims.Rival(ctx, p.objects, typ, name, o)
+		other, err := registry.Owner(ctx, typ, o.GetNamespace(), name)
 		if err != nil {
 			return "", "", err
 		}
-		if pool, ok := o.(*v1alpha1.AgentPool); ok && agentpool.Succeeds(pool, strings.TrimPrefix(other, "AgentPool "), p.objects.groups) {
+		if other == nil || other.GetUID() == o.GetUID() {
 			continue
 		}
-		if other != "" {
-			return v1alpha1.ReasonNameTaken, fmt.Sprintf("%s has the name %q; rename one of the two", other, name), nil
+		if pool, ok := o.(*v1alpha1.AgentPool); ok && agentpool.Succeeds(pool, other.GetName(), p.objects.groups) {
+			continue
 		}
+		return v1alpha1.ReasonNameTaken, fmt.Sprintf("%s %s has the name %q; rename one of the two", strings.TrimPrefix(strings.TrimSpace(kind(other)), "*v1alpha1."), other.GetName(), name), nil
 	}
 	return "", "", nil
 }

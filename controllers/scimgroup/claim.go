@@ -31,7 +31,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 		p.silent, p.result.RequeueAfter = true, wait
 		return true, nil
 	}
-	other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimGroup, name, p.group)
+	other, err := p.registry().Keep(ctx, v1alpha1.ClaimGroup, name, p.group)
 	if err != nil {
 		return false, fmt.Errorf("claim the group's name: %w", err)
 	}
@@ -43,7 +43,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 	if never, err := p.neverAnswered(ctx); never || err != nil {
 		return true, err
 	}
-	p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("ScimGroup %s has this name; rename one of the two in the identity provider", other.Name)))
+	p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("ScimGroup %s has this name; rename one of the two in the identity provider", other.GetName())))
 	return true, nil
 }
 
@@ -81,7 +81,7 @@ func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
 		p.result.RequeueAfter = wait
 		return true, nil
 	}
-	other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimGroup, live.Spec.DisplayName, &live)
+	other, err := p.registry().Keep(ctx, v1alpha1.ClaimGroup, live.Spec.DisplayName, &live)
 	if other == nil || err != nil {
 		p.result.RequeueAfter = conflictPause // it has the name by now
 		return true, err
@@ -90,4 +90,8 @@ func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
 	uid := live.UID
 	err = p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
 	return true, client.IgnoreNotFound(err)
+}
+
+func (r *Reconciler) registry() claims.Registry {
+	return claims.Registry{Client: r.Client, Live: r.Live}
 }

@@ -16,7 +16,6 @@ import (
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 )
 
@@ -106,7 +105,7 @@ func (p *pass) finish(ctx context.Context) (bool, error) {
 	if err := p.Slices.Delete(ctx, p.group.Name); err != nil {
 		return true, fmt.Errorf("delete the group's slices: %w", err)
 	}
-	if err := claims.Release(ctx, p.Client, p.Live, v1alpha1.ClaimGroup, p.group.Spec.DisplayName, p.group); err != nil {
+	if err := p.registry().Release(ctx, v1alpha1.ClaimGroup, p.group.Spec.DisplayName, p.group); err != nil {
 		return true, fmt.Errorf("release the group's name: %w", err)
 	}
 	uid := p.group.UID

@@ -27,7 +27,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 		p.silent, p.result.RequeueAfter = true, wait
 		return true, nil
 	}
-	other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimUser, name, p.user)
+	other, err := p.registry().Keep(ctx, v1alpha1.ClaimUser, name, p.user)
 	if err != nil {
 		return false, fmt.Errorf("claim the user name: %w", err)
 	}
@@ -38,7 +38,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 	if never, err := p.neverAnswered(ctx); never || err != nil {
 		return true, err
 	}
-	p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("ScimUser %s has this user name; rename one of the two in the identity provider", other.Name)))
+	p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("ScimUser %s has this user name; rename one of the two in the identity provider", other.GetName())))
 	return true, nil
 }
 
@@ -79,7 +79,7 @@ func (p *pass) neverAnswered(ctx context.Context) (bool, error) {
 		p.result.RequeueAfter = wait
 		return true, nil
 	}
-	other, err := claims.Hold(ctx, p.Client, p.Live, v1alpha1.ClaimUser, live.Spec.UserName, &live)
+	other, err := p.registry().Keep(ctx, v1alpha1.ClaimUser, live.Spec.UserName, &live)
 	if other == nil || err != nil {
 		p.result.RequeueAfter = time.Second / 20 // it has the name by now
 		return true, err
@@ -100,8 +100,12 @@ func (p *pass) settleName(ctx context.Context) (string, error) {
 	if p.have != nil && names.Fold(p.have.UserName) != names.Fold(name) {
 		return former, nil
 	}
-	if err := claims.LetGo(ctx, p.Client, p.Live, v1alpha1.ClaimUser, former, p.user, p.Clock.Now()); err != nil {
+	if err := p.registry().Release(ctx, v1alpha1.ClaimUser, former, p.user); err != nil {
 		return former, fmt.Errorf("let go of the former user name: %w", err)
 	}
 	return name, nil
+}
+
+func (r *Reconciler) registry() claims.Registry {
+	return claims.Registry{Client: r.Client, Live: r.Live}
 }

@@ -9,7 +9,6 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/groupslice"
 	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
@@ -76,7 +75,7 @@ func (p *pass) finish(ctx context.Context) (bool, error) {
 		if names.Fold(name) == "" {
 			continue
 		}
-		if err := claims.Release(ctx, p.Client, p.Live, v1alpha1.ClaimUser, name, p.user); err != nil {
+		if err := p.registry().Release(ctx, v1alpha1.ClaimUser, name, p.user); err != nil {
 			return false, fmt.Errorf("release the user name: %w", err)
 		}
 	}

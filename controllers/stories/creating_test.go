@@ -37,10 +37,10 @@ func TestCreatedWhileTheNameIsLeft(t *testing.T) {
 		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(second), second))
 	}
 	w.remove(first)
-	other, err := claims.Hold(t.Context(), w.client, w.client, v1alpha1.ClaimUser, second.Spec.UserName, second)
+	other, err := registry(w.client).Keep(t.Context(), v1alpha1.ClaimUser, second.Spec.UserName, second)
 	w.must(err)
 	if other != nil {
-		t.Fatalf("the name is %s's still", other.Name)
+		t.Fatalf("the name is %s's still", other.GetName())
 	}
 	w.holds(second, user)
 	if second.DeletionTimestamp != nil {

@@ -46,7 +46,7 @@ func (w *world) group(name string, users ...*v1alpha1.ScimUser) *v1alpha1.ScimGr
 
 func (w *world) claimGroup(g *v1alpha1.ScimGroup, name string) {
 	w.t.Helper()
-	other, err := claims.Hold(w.t.Context(), w.client, w.client, v1alpha1.ClaimGroup, name, g)
+	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimGroup, name, g)
 	w.must(err)
 	if other != nil {
 		w.t.Fatalf("the name %s is taken by %s", name, other.Name)

@@ -13,9 +13,9 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 	"lightrun.com/scim-operator/internal/portalserver/store"
 	"lightrun.com/scim-operator/internal/provider"
-	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 // oktaKey is a key for the provider that the stories' portals are integrated with.

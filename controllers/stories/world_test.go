@@ -331,10 +331,10 @@ func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
 	}
 	edited(&u.Spec, edit)
 	w.must(w.client.Create(w.t.Context(), u, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
-	other, err := claims.Hold(w.t.Context(), w.client, w.client, v1alpha1.ClaimUser, userName, u)
+	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
 	w.must(err)
 	if other != nil {
-		w.t.Fatalf("the name %s is taken by %s", userName, other.Name)
+		w.t.Fatalf("the name %s is taken by %s", userName, other.GetName())
 	}
 	w.regroup(u, edit)
 	return u
@@ -373,10 +373,10 @@ func (w *world) change(u *v1alpha1.ScimUser, edit ...any) {
 // rename claims the new name, then changes the person, as the webhook does.
 func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...any) {
 	w.t.Helper()
-	other, err := claims.Hold(w.t.Context(), w.client, w.client, v1alpha1.ClaimUser, userName, u)
+	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
 	w.must(err)
 	if other != nil {
-		w.t.Fatalf("the name %s is taken by %s", userName, other.Name)
+		w.t.Fatalf("the name %s is taken by %s", userName, other.GetName())
 	}
 	w.change(u, func(s *v1alpha1.ScimUserSpec) {
 		s.UserName = userName
@@ -538,3 +538,6 @@ var noExpiry time.Time
 func metav1Name(namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name}
 }
+
+// registry is the claim protocol that webhook and controllers use.
+func registry(c client.Client) claims.Registry { return claims.Registry{Client: c, Live: c} }

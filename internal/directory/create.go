@@ -53,7 +53,7 @@ func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Tim
 	}
 	err := d.patch(ctx, o, map[string]any{"metadata": map[string]any{
 		"uid":         o.GetUID(),
-		"annotations": map[string]any{annotationAttempt: uuid.NewString()},
+		"annotations": map[string]any{claims.AnnotationAttempt: uuid.NewString()},
 	}})
 	if err == nil && claims.Gone(o) {
 		err = errors.New("it was taken for abandoned and removed")

@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/directory"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/patch"
@@ -115,7 +114,7 @@ func TestRefusedAndThenNamed(t *testing.T) {
 			if u.Name == holder {
 				continue
 			}
-			if taken, err := claims.Hold(t.Context(), w.Client, w.Client, v1alpha1.ClaimUser, "ada", &u); taken != nil || err != nil {
+			if taken, err := registry(w.Client).Keep(t.Context(), v1alpha1.ClaimUser, "ada", &u); taken != nil || err != nil {
 				t.Error(taken, err)
 			}
 		}

@@ -3,7 +3,6 @@ package directory_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -107,7 +106,7 @@ func TestRenameBackWhileTheFormerNameIsLetGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := w.replica(t, between(patches("scimusers"), func() {
-		if err := claims.LetGo(t.Context(), w.Client, w.Client, v1alpha1.ClaimUser, "ada", &seen, time.Now()); err != nil {
+		if err := registry(w.Client).Release(t.Context(), v1alpha1.ClaimUser, "ada", &seen); err != nil {
 			t.Error(err)
 		}
 	}))
@@ -134,3 +133,6 @@ func findByName(t *testing.T, d *directory.Directory, name string) []*server.Res
 	}
 	return page.Resources
 }
+
+// registry is the claim protocol that webhook and controllers use.
+func registry(c client.Client) claims.Registry { return claims.Registry{Client: c, Live: c} }

@@ -16,9 +16,9 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 	"lightrun.com/scim-operator/internal/portal/openapi"
 	idp "lightrun.com/scim-operator/internal/provider"
-	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 // refusedWithin is how long a token may still be accepted after it was removed from the mounted files: the webhook hears of changes at once, and looks every

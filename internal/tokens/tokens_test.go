@@ -209,4 +209,3 @@ func eventually(t *testing.T, condition func() bool) {
 		}
 	}
 }
-
