@@ -9,8 +9,8 @@ COPY api/ api/
 COPY cmd/ cmd/
 COPY controllers/ controllers/
 COPY internal/ internal/
-ARG TARGETOS=linux TARGETARCH=amd64
-RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false -ldflags="-s -w" -o /out/ ./cmd/manager ./cmd/scim-webhook ./cmd/portal
+ARG TARGETOS=linux TARGETARCH=amd64 VERSION=
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false -ldflags="-s -w -X lightrun.com/scim-operator/internal/kernel/version.stamped=$VERSION" -o /out/ ./cmd/manager ./cmd/scim-webhook ./cmd/portal
 
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/ /

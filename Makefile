@@ -113,7 +113,7 @@ dist: ## Write the manifests of both layouts into dist/
 
 .PHONY: image
 image: ## Build the container image (IMAGE=name:tag)
-	docker build -t $(IMAGE) .
+	docker build --build-arg VERSION=$$(git describe --tags --always --dirty) -t $(IMAGE) .
 
 ##@ Help
 

@@ -13,6 +13,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"lightrun.com/scim-operator/internal/kernel/version"
 )
 
 // Exit codes, as those of kubectl diff.
@@ -51,6 +53,7 @@ func command(streams genericiooptions.IOStreams) *cobra.Command {
 		Long: "See what the operator would change in the portal and why, and decide what waits for a person.\n\n" +
 			"Exit codes: 0 nothing to see, 1 something found (a change, a held removal, an account without a user), 2 an error.",
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl scim"},
+		Version:           version.String(),
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},

@@ -32,6 +32,7 @@ import (
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/scimattrs"
+	"lightrun.com/scim-operator/internal/kernel/version"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/rest"
 	"lightrun.com/scim-operator/internal/tracing"
@@ -48,6 +49,7 @@ type options struct {
 	relist      time.Duration
 	warning     time.Duration
 	level       zapcore.Level
+	version     bool
 }
 
 func main() {
@@ -71,8 +73,12 @@ func parse(args []string) (options, error) {
 	f.DurationVar(&o.relist, "portal-relist", 10*time.Minute, "how often everything is read from the portal again, which catches edits that its change feed does not tell of")
 	f.DurationVar(&o.warning, "token-warning", identityconfiguration.DefaultTokenWarning, "how long before a SCIM token expires, and after, the IdentityConfiguration warns of it")
 	f.Func("log-level", "debug, info or error (default info)", o.level.Set)
+	f.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := f.Parse(args); err != nil {
 		return o, err
+	}
+	if o.version {
+		return o, nil
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q; see --help", f.Arg(0))
@@ -93,6 +99,10 @@ func run(ctx context.Context, args []string) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
+	}
+	if o.version {
+		fmt.Println("manager", version.String())
+		return nil
 	}
 	ctrl.SetLogger(zap.New(zap.Level(o.level)).WithName("manager"))
 	traces, err := tracing.Start(ctx, "scim-manager", ctrl.Log.WithName("traces"))

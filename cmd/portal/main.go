@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"lightrun.com/scim-operator/internal/kernel/version"
 	"lightrun.com/scim-operator/internal/portalserver"
 	"lightrun.com/scim-operator/internal/portalserver/web"
 )
@@ -45,9 +46,14 @@ func run(ctx context.Context, args []string) error {
 	flags.BoolVar(&o.NewFeedEpoch, "new-feed-epoch", false, "make readers of the change feed list everything again; use it once after restoring the database from a backup")
 	flags.BoolVar(&o.HTTPCookies, "insecure-http-cookies", false, "let browsers send cookies over plain http; for loopback alone")
 	flags.Func("log-level", "debug, info or error (default info)", level.Set)
+	show := flags.Bool("version", false, "print the version and exit")
 	err := flags.Parse(args)
 	if err != nil {
 		return err
+	}
+	if *show {
+		fmt.Println("portal", version.String())
+		return nil
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see --help", flags.Arg(0))

@@ -22,6 +22,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"lightrun.com/scim-operator/internal/kernel/version"
 	"lightrun.com/scim-operator/internal/tracing"
 )
 
@@ -61,8 +62,13 @@ func flags() (*options, error) {
 	f.IntVar(&o.burst, "burst", 400, "requests that a token may send at once")
 	f.IntVar(&o.maxConnections, "max-connections", 1000, "connections at the same time and address; more wait; 0 for no limit")
 	f.BoolVar(&o.trustForwarded, "trust-forwarded-headers", false, "take the public URL from X-Forwarded-Proto and X-Forwarded-Host when the IdentityConfiguration has no scimBaseURL")
+	show := f.Bool("version", false, "print the version and exit")
 	level := f.String("log-level", "info", "debug, info or error; debug shows personal data")
 	f.Parse(os.Args[1:]) //nolint:errcheck // ExitOnError
+	if *show {
+		fmt.Println("scim-webhook", version.String())
+		os.Exit(0)
+	}
 	if f.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
