@@ -32,12 +32,25 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 			}
 		}
 		if other != nil {
-			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, or name the group in spec.groups there to have it fill that pool", other.GetName(), name)))
+			reason, message := p.taken(name, other)
+			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, reason, message))
 			return true, nil
 		}
 	}
 	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The pool's names are its alone"))
 	return false, nil
+}
+
+// taken says why the pool waits for a name that another one has.
+func (p *pass) taken(name string, other client.Object) (reason, message string) {
+	if pool, ok := other.(*v1alpha1.AgentPool); ok {
+		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
+			return v1alpha1.ReasonNameReleasePending, fmt.Sprintf("AgentPool %s still has the name %q in the portal; it is renamed first. "+
+				"Two pools exchange their names in two commits: give one of them a third name first", pool.Name, name)
+		}
+	}
+	return v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, "+
+		"or name the group in spec.groups there to have it fill that pool", other.GetName(), name)
 }
 
 // Succeeds says whether the AgentPool of that name is a group's own pool, and pool names the group.

@@ -9,7 +9,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/groupslice"
 )
 
@@ -49,7 +48,7 @@ func (w *world) claimGroup(g *v1alpha1.ScimGroup, name string) {
 	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimGroup, name, g)
 	w.must(err)
 	if other != nil {
-		w.t.Fatalf("the name %s is taken by %s", name, other.Name)
+		w.t.Fatalf("the name %s is taken by %s", name, other.GetName())
 	}
 }
 

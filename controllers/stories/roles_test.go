@@ -132,7 +132,24 @@ func TestUnknownRolesFreezeThePool(t *testing.T) {
 	w.holds(ada, user)
 }
 
-func TestTwoPoolsCantBearOneName(t *testing.T) {
+func TestTwoPoolsSwapTheirNames(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.pool("a", v1alpha1.AgentPoolSpec{DisplayName: "Payments"}), w.pool("b", v1alpha1.AgentPoolSpec{DisplayName: "Billing"})
+	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	t.Log("in one commit, each waits for the other, and says how it is done")
+	w.changePool(a, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Billing" })
+	w.changePool(b, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Payments" })
+	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonNameReleasePending)
+	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonNameReleasePending)
+	t.Log("with a third name first, both get theirs")
+	w.changePool(a, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Elsewhere" })
+	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.changePool(a, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Billing" })
+	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+}
+
+func TestTwoPoolsCantHaveOneName(t *testing.T) {
 	w := newWorld(t)
 	a := w.pool("a", v1alpha1.AgentPoolSpec{DisplayName: "Payments"})
 	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
