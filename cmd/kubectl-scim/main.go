@@ -60,6 +60,6 @@ func command(streams genericiooptions.IOStreams) *cobra.Command {
 	}
 	o.kube.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVarP(&o.output, "output", "o", "table", "table, json or yaml")
-	root.AddCommand(plan(o), audit(o), held(o), release(o), drop(o), provider(o), bind(o), restore(o))
+	root.AddCommand(plan(o), audit(o), held(o), release(o), drop(o), accept(o), provider(o), bind(o), restore(o))
 	return root
 }

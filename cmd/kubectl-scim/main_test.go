@@ -205,12 +205,33 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 		}
 	}
 	s.decidesInsteadOfAnother(config)
+	s.accepts()
 	for _, format := range []string{"json", "yaml"} {
 		if out, code := s.run("plan", "-o", format); code != exitFound || !strings.Contains(out, "withoutUser") {
 			t.Errorf("-o %s: exit code %d, %s", format, code, out)
 		}
 	}
 	s.badInput()
+}
+
+// accepts notes what a condition asks about, under the user's own name.
+func (s *scene) accepts() {
+	for line, want := range map[string]struct {
+		object     client.Object
+		annotation string
+		value      string
+	}{
+		"accept agentpool/payments --group 7c1f6c1e-5b8e-4f1e-9d3a-0c1e2f3a4b5c": {&v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Name: "payments"}}, v1alpha1.AnnotationAcceptGroups, "7c1f6c1e-5b8e-4f1e-9d3a-0c1e2f3a4b5c"},
+		"accept scimuser/" + scimIDs["ada"] + " --revision 7":                    {&v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: scimIDs["ada"]}}, v1alpha1.AnnotationAcceptBackup, "7"},
+	} {
+		if out, code := s.run(strings.Fields(line)...); code != 0 {
+			s.Fatal(out)
+		}
+		s.must(s.cp.Client.Get(s.Context(), client.ObjectKey{Namespace: namespace, Name: want.object.GetName()}, want.object))
+		if a := want.object.GetAnnotations(); a[want.annotation] != want.value || a[v1alpha1.AnnotationDecidedBy] != "admin" {
+			s.Errorf("%s: %v", line, a)
+		}
+	}
 }
 
 // decidesInsteadOfAnother: an object names one user who decided, so another's decision goes.
@@ -246,6 +267,10 @@ func (s *scene) badInput() {
 		"drop nobody@example.test":          "kubectl scim held lists what is",
 		"drop a b --id x":                   "name that object",
 		"plan --portal-url ftp://portal.ex": "must be absolute",
+		"accept payments":                   "is not agentpool/NAME",
+		"accept agentpool/payments":         "--group ID",
+		"accept scimuser/x":                 "--revision N",
+		"accept scimuser/x --revision 1":    "get scimuser/x",
 	} {
 		if out, code := s.run(strings.Fields(line)...); code != exitError || !strings.Contains(out, says) {
 			s.Errorf("kubectl scim %s: exit code %d, %s", line, code, out)

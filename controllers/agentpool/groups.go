@@ -114,7 +114,7 @@ func Resolve(pool, titled *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirr
 // lines resolves spec.groups and writes the pins down before anything follows from them.
 func (p *pass) lines(ctx context.Context) (bool, error) {
 	resolved, pins, undecided := Resolve(p.pool, p.titled, p.Groups, p.view.Mirror)
-	p.leaf(groupsLeaf(resolved))
+	p.leaf(groupsLeaf(p.pool.Name, resolved))
 	p.undecided = undecided
 	observed := p.pool.Generation
 	if p.undecided {
@@ -153,8 +153,8 @@ func Accepted(pool *v1alpha1.AgentPool) []string {
 	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// groupsLeaf says how the lines stand; the worst of them is named.
-func groupsLeaf(lines []groupindex.Line) conditions.Leaf {
+// groupsLeaf reports the state of the lines, and which one is the worst.
+func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	typ := v1alpha1.ConditionGroupsResolved
 	var worst *groupindex.Line
 	for i := range lines {
@@ -173,7 +173,7 @@ func groupsLeaf(lines []groupindex.Line) conditions.Leaf {
 	case groupindex.Ambiguous:
 		return conditions.False(typ, v1alpha1.ReasonGroupAmbiguous, fmt.Sprintf("The identity provider has pushed several groups with %s: %s. Name one of them by id", name, ids))
 	case groupindex.Changed:
-		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If it is meant, annotate this AgentPool with %s=%s, or name it by id", name, ids, v1alpha1.AnnotationAcceptGroups, strings.Join(worst.Groups, ",")))
+		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If it is meant: kubectl scim accept agentpool/%s --group %s; or name it by id", name, ids, pool, strings.Join(worst.Groups, ",")))
 	}
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("Filled by %d group(s)", len(lines)))
 }

@@ -73,6 +73,6 @@ func (p *pass) preview(refused error, first, want provider.ID) error {
 
 // Replacement says what it takes and does to have the provider want take the place of first, for so many people.
 func Replacement(first, want provider.ID, people int) string {
-	return fmt.Sprintf("To have %s take the place of %s, annotate this object with %s=%s, and make a SCIM key for %s. All %d people keep their accounts, pools and roles; %s takes over each whose user name it pushes, and whom it does not push stays until somebody removes them",
-		want, first, v1alpha1.AnnotationReplaceProvider, first, want, people, want)
+	return fmt.Sprintf("To have %s take the place of %s: kubectl scim provider --replace %q, and make a SCIM key for %s. All %d people keep their accounts, pools and roles; %s takes over each whose user name it pushes, and whom it does not push stays until somebody removes them",
+		want, first, first.String(), want, people, want)
 }

@@ -54,7 +54,7 @@ func (p *pass) audit(ctx context.Context) (bool, error) {
 	p.Tally.Strays(len(found))
 	if len(found) != s.told && len(found) > 0 {
 		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
-			"%d account(s) of ours have no ScimUser any more: %s. They stay as they are; to release them annotate this object with %s and the time", len(found), ids(found), v1alpha1.AnnotationReleaseStrays)
+			"%d account(s) of ours have no ScimUser any more: %s. They stay as they are; to release them: kubectl scim audit --release", len(found), ids(found))
 	}
 	s.told = len(found)
 	return false, p.releaseStrays(ctx, found, asked)

@@ -124,8 +124,8 @@ func older(want Account, have *portal.Account) bool {
 }
 
 func backupOlder(want Account, have *portal.Account) string {
-	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer, annotate this object with %s=%d",
-		have.Owner.Revision, want.Owner.Revision, v1alpha1.AnnotationAcceptBackup, have.Owner.Revision)
+	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: kubectl scim accept scimuser/%s --revision %d",
+		have.Owner.Revision, want.Owner.Revision, want.Owner.Name, have.Owner.Revision)
 }
 
 func deactivatedLocally(a *portal.Account) bool {

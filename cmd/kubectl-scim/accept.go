@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+)
+
+func accept(o *options) *cobra.Command {
+	var groups []string
+	var revision int64
+	cmd := &cobra.Command{
+		Use:   "accept agentpool/NAME --group ID | scimuser/NAME --revision N | scimgroup/NAME --revision N",
+		Short: "Accept what a condition asks about: the group that fills a pool, or an older backup",
+		Long: "Accept the group that GroupChanged names, so that it fills the pool, or the backup that BackupOlder names, so that it replaces what is newer\n" +
+			"in the portal. The conditions give the command.",
+		Example: "  kubectl scim accept agentpool/payments --group 7c1f6c1e-5b8e-4f1e-9d3a-0c1e2f3a4b5c\n" +
+			"  kubectl scim accept scimuser/2b1c0d9e-8f7a-4b6c-9d5e-4f3a2b1c0d9e --revision 1767225600000",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.accept(cmd.Context(), args[0], groups, revision)
+		},
+	}
+	cmd.Flags().StringSliceVar(&groups, "group", nil, "id of the group that may fill the pool; repeat it for several")
+	cmd.Flags().Int64Var(&revision, "revision", 0, "the portal's revision, which the backup may replace")
+	return cmd
+}
+
+func (o *options) accept(ctx context.Context, object string, groups []string, revision int64) error {
+	kind, name, _ := strings.Cut(object, "/")
+	var into client.Object
+	annotation, value := v1alpha1.AnnotationAcceptBackup, strconv.FormatInt(revision, 10)
+	switch strings.ToLower(kind) {
+	case "agentpool":
+		into, annotation, value = &v1alpha1.AgentPool{}, v1alpha1.AnnotationAcceptGroups, strings.Join(groups, ",")
+		if len(groups) == 0 || revision != 0 {
+			return fmt.Errorf("say which group may fill the pool: --group ID, as the condition GroupChanged gives it")
+		}
+	case "scimuser":
+		into = &v1alpha1.ScimUser{}
+	case "scimgroup":
+		into = &v1alpha1.ScimGroup{}
+	default:
+		return fmt.Errorf("%q is not agentpool/NAME, scimuser/NAME or scimgroup/NAME", object)
+	}
+	if annotation == v1alpha1.AnnotationAcceptBackup && (revision <= 0 || len(groups) > 0) {
+		return fmt.Errorf("say which revision the backup may replace: --revision N, as the condition BackupOlder gives it")
+	}
+	c, namespace, err := o.cluster()
+	if err != nil {
+		return err
+	}
+	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, into); err != nil {
+		return fmt.Errorf("get %s: %w", object, err)
+	}
+	if err := annotate(ctx, c, into, annotation, value); err != nil {
+		return err
+	}
+	fmt.Fprintf(o.streams.Out, "Accepted at %s: %s.\n", object, value)
+	return nil
+}
