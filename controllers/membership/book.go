@@ -179,12 +179,13 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
 		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
-		switch own.Mark.Held() {
-		case portal.RemovalManager, portal.RemovalDeletion:
-			a.Closed = true // nobody joins a pool whose managers are to lose their role
+		// No user joins a pool that is to lose ROLE_MANAGER, until it has lost it or declares it again: whether that
+		// is held, was dropped or is about to happen. The API bans a filter beside the role, so no filter fills it.
+		if slices.Contains(a.Roles, portal.RoleManager) && (matcher != nil || !slices.Contains(pool.Spec.Roles, v1alpha1.Role(portal.RoleManager))) {
+			a.Closed = true
 		}
-		if matcher != nil && slices.Contains(a.Roles, portal.RoleManager) {
-			a.Closed = true // the API bans a filter for managers: until the role is gone, nobody joins
+		if own.Mark.Held() == portal.RemovalDeletion {
+			a.Closed = true
 		}
 		if matcher != nil {
 			a.Filter = matcher

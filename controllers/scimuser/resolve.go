@@ -27,7 +27,7 @@ func (p *pass) resolve(ctx context.Context) (bool, error) {
 func (p *pass) poolsLeaf() conditions.Leaf {
 	typ := v1alpha1.ConditionPoolsResolved
 	if pending := p.access.Pending; len(pending) > 0 {
-		return conditions.False(typ, v1alpha1.ReasonPoolPending, "Waiting for AgentPool "+strings.Join(pending, ", ")+": it is not in the portal yet, or takes nobody new until a change of its is carried out")
+		return conditions.False(typ, v1alpha1.ReasonPoolPending, "Waiting for AgentPool "+strings.Join(pending, ", ")+": it is not in the portal yet, or takes no new users until a change of it is decided or carried out: see its conditions")
 	}
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("In %d pool(s)", len(p.access.Pools)))
 }

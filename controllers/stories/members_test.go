@@ -134,6 +134,41 @@ func TestADroppedRemovalOfMembersStands(t *testing.T) {
 	w.poolShows("ops", "")
 }
 
+// TestDroppedLossOfManagerTakesNoNewMembers: dropping keeps the managers that there were, and makes no
+// new ones, whoever put them into the group or the pool.
+func TestDroppedLossOfManagerTakesNoNewMembers(t *testing.T) {
+	w := newWorld(t)
+	pool := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})
+	var all []*v1alpha1.ScimUser
+	for i := range 8 {
+		all = append(all, w.push(fmt.Sprintf("lead%d@example.test", i), in("leads")))
+	}
+	for _, u := range all {
+		w.holds(u, manager, user)
+	}
+	w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { s.Roles = nil })
+	w.annotate(pool, v1alpha1.AnnotationDrop, w.decision(pool))
+	w.says(pool, v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
+	late := w.push("late@example.test", in("leads"))
+	w.says(late, v1alpha1.ConditionReady, v1alpha1.ReasonPoolPending)
+	w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { s.Members = []v1alpha1.PoolMember{{UserName: "editor@example.test"}} })
+	editor := w.push("editor@example.test")
+	w.says(editor, v1alpha1.ConditionReady, v1alpha1.ReasonPoolPending)
+	for _, u := range append(all, late, editor) {
+		want := []string{manager, user}
+		if u == late || u == editor {
+			want = []string{user}
+		}
+		if roles := w.account(u.Spec.UserName).Roles; !slices.Equal(roles, want) {
+			t.Errorf("%s has %v, want %v", u.Spec.UserName, roles, want)
+		}
+	}
+	t.Log("a pool that declares the role again takes them")
+	w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{manager} })
+	w.holds(late, manager, user)
+	w.holds(editor, manager, user)
+}
+
 func TestSingleRemovalsPassUntilThePoolsBudgetIsUsed(t *testing.T) {
 	w := newWorld(t)
 	pool, all := w.team("ops", 10)

@@ -152,6 +152,8 @@ func (p *Pools) Effective(u User) Access {
 	for _, name := range p.declared[names.Fold(u.UserName)] {
 		if p.byName[name].takes(u) {
 			setDefault(source, name, Declared)
+		} else {
+			a.Pending = append(a.Pending, name)
 		}
 	}
 	for _, pool := range p.matching(u) {

@@ -88,14 +88,14 @@ func TestEffective(t *testing.T) {
 				Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"fast"}}, {"ROLE_USER", []string{"default"}}},
 			},
 		},
-		"ClosedTakesNobody": {
-			reason: "A pool that is being deleted lets nobody in, in no way, and is gone for whom the provider puts there.",
+		"ClosedTakesNoNewUsers": {
+			reason: "A closed pool takes no new users, in no way. Users that a group or the manifest puts there wait for it.",
 			user:   User{UserName: "ada@example.test", Groups: []string{"g-fast"}, Attributes: in("Payments")},
 			pools: []Pool{
 				{Name: "fast", Groups: quota.Groups, Roles: quota.Roles, Closed: true}, {Name: "declared", Members: managers.Members, Closed: true},
 				{Name: "filtered", Filter: department("Payments"), Closed: true},
 			},
-			want: Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"fast"}},
+			want: Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"declared", "fast"}},
 		},
 		"LeftFilter": {
 			reason: "A filter that no longer matches takes the person out, whatever was before.",

@@ -42,7 +42,8 @@ func pools() []operation {
 
 		{"Change", "patch alone reaches no spec.", change(kind, plainPool, `{"spec":{"description":"b"}}`), changers, noUpdate + "|" + notProgram},
 		{"Replace", "A PUT is judged alike.", replace(kind, plainPool, map[string]any{"description": "b"}), changers, ""},
-		{"Adopt", "Consent to adopt a portal's pool is people's.", change(kind, plainPool, `{"spec":{"adopt":"7"}}`), changers, noUpdate + "|" + notProgram},
+		{"Adopt", "The portal's pool may make managers.", change(kind, plainPool, `{"spec":{"adopt":"7"}}`), managing, noGrant + "|" + noUpdate + "|" + notProgram},
+		{"CreateAdopting", "So may one that is adopted from the beginning.", create(kind, newPool, map[string]any{"adopt": "7"}, nil), granters, noGrant + "|" + notShape},
 		{"Promote", "After the change it makes managers.", change(kind, plainPool, `{"spec":{"roles":["ROLE_MANAGER"]}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
 		{"Demote", "Before the change it did.", change(kind, managerPool, `{"spec":{"roles":null}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
 		{"AddManagers", "A group more is managers more.", change(kind, managerPool, `{"spec":{"groups":[{"displayName":"SRE"}]}}`), managing, noGrant + "|" + notProgram + "|" + noUpdate},
