@@ -66,7 +66,9 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 		pin.Group = ref.ID
 	}
 	g, found := look.Group(pin.Group)
-	pin.Deleted = pin.Deleted || found && g.Deleted
+	if found {
+		pin.Deleted = g.Deleted // a person who drops a deletion brings the group back
+	}
 	if found && !pin.Deleted {
 		line.Groups = []string{g.ID}
 		if !matches(ref, g) {

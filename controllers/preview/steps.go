@@ -416,7 +416,7 @@ func (p *preview) poolNames(ids []string) string {
 // leaving says what becomes of the account of somebody whose object is being deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	plan := provision.ComputeRelease(p.portal.Owned(string(u.UID)), p.config.Spec.OnDelete, false)
-	s.Action, s.Message = Release, fmt.Sprintf("The ScimUser is being deleted: %s", plan.Mode)
+	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)
 	if plan.Account == nil {
 		return s
 	}
@@ -429,7 +429,7 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	case sets.Hold:
 		return s.held(1)
 	case sets.Keep:
-		s.Message = fmt.Sprintf("The ScimUser is being deleted: %s", portal.ReleaseOrphan)
+		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user comes back if the user name is still free")
 	case sets.Apply:
 		s.Removals = asked(answer)
 	}

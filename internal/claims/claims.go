@@ -74,8 +74,18 @@ func Rival(ctx context.Context, r client.Reader, typ v1alpha1.ClaimType, name st
 	if err != nil || !alive {
 		return "", err
 	}
-	kind := map[v1alpha1.ClaimType]string{v1alpha1.ClaimUser: "ScimUser", v1alpha1.ClaimGroup: "ScimGroup", v1alpha1.ClaimPool: "AgentPool"}
-	return kind[typ] + " " + claim.Spec.Holder.Name, nil
+	return Kind(typ) + " " + claim.Spec.Holder.Name, nil
+}
+
+// Kind is the kind of the objects that hold claims of the type.
+func Kind(typ v1alpha1.ClaimType) string {
+	switch typ {
+	case v1alpha1.ClaimGroup:
+		return "ScimGroup"
+	case v1alpha1.ClaimPool:
+		return "AgentPool"
+	}
+	return "ScimUser"
 }
 
 // take tries once.
@@ -164,6 +174,37 @@ func Delete(ctx context.Context, w client.Writer, claim *v1alpha1.NameClaim) err
 func Alive(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (bool, error) {
 	holder, err := Holder(ctx, r, claim)
 	return holder != nil && !Gone(holder), err
+}
+
+// annotationKept is written on a claim whose holder was gone and came back.
+const annotationKept = "iam.lightrun.com/kept-at"
+
+// Keep makes sure that holder, which was gone and came back, has the claim, or returns the living object that has it instead.
+// It writes to a claim that holder has: a program that found holder gone and is about to take the claim over fails on its version.
+func Keep(ctx context.Context, w client.Writer, live client.Reader, typ v1alpha1.ClaimType, name string, holder client.Object, now time.Time) (*v1alpha1.ClaimHolder, error) {
+	key := types.NamespacedName{Namespace: holder.GetNamespace(), Name: ObjectName(typ, name)}
+	for range attempts {
+		other, err := keep(ctx, w, live, key, typ, holder, now)
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) {
+			continue // another one was faster: look again
+		}
+		return other, err
+	}
+	return nil, fmt.Errorf("keep claim %s: others kept changing it", key.Name)
+}
+
+// keep tries once.
+func keep(ctx context.Context, w client.Writer, live client.Reader, key types.NamespacedName, typ v1alpha1.ClaimType, holder client.Object, now time.Time) (*v1alpha1.ClaimHolder, error) {
+	var claim v1alpha1.NameClaim
+	err := live.Get(ctx, key, &claim)
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return nil, fmt.Errorf("get claim %s: %w", key.Name, err)
+	case err != nil || !holds(&claim, holder):
+		return take(ctx, w, live, key, typ, holder)
+	}
+	metav1.SetMetaDataAnnotation(&claim.ObjectMeta, annotationKept, now.UTC().Format(time.RFC3339Nano))
+	return nil, w.Update(ctx, &claim)
 }
 
 // Gone says whether an object is being deleted or, as a user or group that the provider deleted, is a
