@@ -76,8 +76,7 @@ func (p *preview) pools(ctx context.Context) error {
 
 // resolve has the pool's status tell which groups fill it, as its pass would write it.
 func (p *preview) resolve(o *v1alpha1.AgentPool) {
-	titled, _ := groupindex.Titled(o, p.objects.groups)
-	_, pins, undecided := agentpool.Resolve(o, titled, p.objects.groups, p.portal)
+	_, pins, undecided := agentpool.Resolve(o, p.objects.groups, p.portal)
 	if o.Status.Groups = pins; !undecided {
 		o.Status.ObservedGeneration = o.Generation
 	}

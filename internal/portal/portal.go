@@ -91,6 +91,7 @@ type Pool struct {
 	Created     bool  // its owner created it; false: it was there before, and its owner never deletes it
 	HandedOver  bool  // a person in the portal allowed an AgentPool of this name to adopt it
 	Mark        *Mark // what the guard holds back from those in it, or a person dropped; nil: nothing
+	Pins        []Pin // as its owner wrote them last; nil for none
 	Members     int
 	Revision    int64
 }
@@ -140,8 +141,17 @@ type PoolWrite struct {
 	Name        string
 	Description string
 	Roles       []string // all that the pool gives; empty: none
+	Pins        []Pin    // all that is to be kept; nil for none
 	Adopt       *Adopt   // nil: the pool is owned already, or is created
 	KeepMark    bool     // as of an AccountWrite
+}
+
+// Pin says which group a line of the pool's object means. The portal keeps it for an owner that lost it, such as an AgentPool that
+// was restored without its status, and reads nothing from it.
+type Pin struct {
+	Line    string // as the owner writes it
+	Group   string // SCIM id
+	Deleted bool   // the identity provider deleted the group
 }
 
 // MarkState says how a marked removal stands.

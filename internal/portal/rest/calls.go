@@ -53,7 +53,7 @@ func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mar
 
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
-	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), KeepMark: w.KeepMark}
+	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), Pins: pinsOf(w.Pins), KeepMark: w.KeepMark}
 	if w.Adopt != nil {
 		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Members: w.Adopt.Members, Inherit: w.Adopt.Inherit}
 	}

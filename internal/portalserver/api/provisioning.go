@@ -54,7 +54,7 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 	b := r.Body
 	w := portal.PoolWrite{
 		Owner: portal.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
-		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, KeepMark: b.KeepMark,
+		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, Pins: pinsOf(b.Pins), KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
 		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members, Inherit: b.Adopt.Inherit}
