@@ -51,6 +51,7 @@ type Reconciler struct {
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	counted   counted
+	causes    causes
 	unclaimed claims.Unclaimed
 	quiet     quiet
 	released  released
@@ -88,7 +89,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	p := &pass{Reconciler: r, pool: &pool, titled: &pool, view: r.Session.View()}
-	ctx, p.request = gate.Request(ctx, &pool, false)
+	p.request = gate.RequestID(ctx)
 	switch {
 	case !pool.DeletionTimestamp.IsZero():
 		return p.report(ctx, gate.Run(ctx, p.release))

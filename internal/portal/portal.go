@@ -276,6 +276,7 @@ type MembershipWrite struct {
 	AccountID  string
 	IfRevision int64 // of the account that this was decided on
 	In         bool
+	Request    string // id of the SCIM request that caused it, for the audit; empty: of the call
 }
 
 // MembershipOutcome is what became of one MembershipWrite.
@@ -332,7 +333,8 @@ type Pools interface {
 	// PutMemberships puts people into the pool of ownerUID and takes people out of it: up to
 	// MaxMemberships items, in one transaction, with a result for each in their order. Roles change
 	// with it. It never overwrites what was not seen: an item that was decided on another version
-	// of the account is Stale and left to that person's next write. Without a pool it is refused
+	// of the account is Stale and left to that person's next write. The audit has one event for each
+	// request that the items name. Without a pool it is refused
 	// with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
 	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite) ([]MembershipResult, error)
 	// ReleasePool ends the ownership of ownerUID. remove also takes back what the owner gave: the

@@ -127,6 +127,13 @@ func (m *Mirror) Named(userName string) *portal.Account {
 	return m.accountByName[folded]
 }
 
+// Account returns the account of that id, or nil.
+func (m *Mirror) Account(id string) *portal.Account {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.accounts[id]
+}
+
 // Pool returns the pool of that id, or nil.
 func (m *Mirror) Pool(id string) *portal.Pool {
 	m.mu.RLock()

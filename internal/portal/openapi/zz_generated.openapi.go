@@ -438,8 +438,11 @@ type MembershipItem struct {
 	IfRevision int64 `json:"ifRevision"`
 
 	// In true: in the pool; false: out of it
-	In     bool   `json:"in"`
-	UserID string `json:"userId"`
+	In bool `json:"in"`
+
+	// RequestID of the request that caused it, for the audit; empty: of this call
+	RequestID string `json:"requestId,omitempty"`
+	UserID    string `json:"userId"`
 }
 
 // MembershipOutcome defines model for MembershipOutcome.

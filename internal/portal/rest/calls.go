@@ -71,7 +71,7 @@ func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool,
 func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
 	body := openapi.MembershipsProvision{Items: make([]openapi.MembershipItem, len(items))}
 	for i, item := range items {
-		body.Items[i] = openapi.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.In}
+		body.Items[i] = openapi.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.In, RequestID: item.Request}
 	}
 	var wire openapi.MembershipResults
 	err := c.call(ctx, "put memberships", 0, &wire, func(ctx context.Context) (*http.Response, error) {

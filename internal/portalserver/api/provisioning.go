@@ -69,7 +69,7 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 func (s *server) ProvisionMemberships(ctx context.Context, r openapi.ProvisionMembershipsRequestObject) (openapi.ProvisionMembershipsResponseObject, error) {
 	items := make([]portal.MembershipWrite, len(r.Body.Items))
 	for i, item := range r.Body.Items {
-		items[i] = portal.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In}
+		items[i] = portal.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In, Request: item.RequestID}
 	}
 	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items)
 	if err != nil {
