@@ -33,9 +33,6 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// countEvery is the least time between two writes of status.memberCount alone.
-const countEvery = 30 * time.Second
-
 // Reconciler reconciles AgentPools.
 type Reconciler struct {
 	client.Client
@@ -50,7 +47,7 @@ type Reconciler struct {
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
-	counted   counted
+	counted   gate.Counts
 	causes    causes
 	unclaimed claims.Unclaimed
 	quiet     quiet
@@ -82,7 +79,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	var pool v1alpha1.AgentPool
 	if err := r.Get(ctx, req.NamespacedName, &pool); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.counted.forget(req.Name)
+			r.counted.Forget(req.Name)
 			r.quiet.end(req.Name)
 			r.released.forget(req.Name)
 		}

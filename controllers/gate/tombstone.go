@@ -18,7 +18,7 @@ import (
 // A name is free while its holder is a tombstone. So o comes back first, and then its claim is written: of another program that
 // takes the name meanwhile, one of the two fails on the claim's version. If it was this one, o is a tombstone again.
 func Undelete(ctx context.Context, c client.Client, live client.Reader, o client.Object, now time.Time) (taken string, err error) {
-	typ, name := nameOf(o)
+	typ, name, _ := claims.NameOf(o)
 	if taken, err = claims.Rival(ctx, live, typ, name, o); taken != "" || err != nil {
 		return taken, err
 	}
@@ -49,15 +49,4 @@ func bury(ctx context.Context, c client.Client, o client.Object, deleted bool, n
 		return fmt.Errorf("write whether %s is deleted: %w", o.GetName(), err)
 	}
 	return nil
-}
-
-// nameOf is the name that the provider knows o by.
-func nameOf(o client.Object) (v1alpha1.ClaimType, string) {
-	switch o := o.(type) {
-	case *v1alpha1.ScimUser:
-		return v1alpha1.ClaimUser, o.Spec.UserName
-	case *v1alpha1.ScimGroup:
-		return v1alpha1.ClaimGroup, o.Spec.DisplayName
-	}
-	return "", ""
 }
