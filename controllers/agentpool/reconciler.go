@@ -166,7 +166,8 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	before := p.pool.DeepCopy()
 	s := &p.pool.Status
 	if p.have != nil {
-		s.Pool, s.DisplayName, s.Roles = p.have.ID, p.have.Name, roles(provision.Granted(p.have))
+		granted := provision.Granted(p.have)
+		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), gate.OneLine(granted)
 	}
 	s.Held = p.answer.Held()
 	if !p.undecided {
