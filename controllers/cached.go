@@ -35,7 +35,7 @@ func compact(in any) (any, error) {
 		compactStatus(o)
 	case *v1alpha1.ScimGroupSlice:
 		compactMeta(&o.TypeMeta, &o.ObjectMeta)
-		o.Annotations = nil
+		o.Annotations = only(o.Annotations, v1alpha1.AnnotationRequest)
 		o.Labels = map[string]string{shared(v1alpha1.LabelGroup): shared(o.Labels[v1alpha1.LabelGroup])}
 		compactMembers(&o.Spec)
 	case *v1alpha1.NameClaim:
@@ -68,6 +68,15 @@ func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 		out[shared(name)] = value
 	}
 	return out
+}
+
+// only is that annotation alone.
+func only(all map[string]string, name string) map[string]string {
+	value, ok := all[name]
+	if !ok {
+		return nil
+	}
+	return map[string]string{shared(name): value}
 }
 
 // exact is a list without room to grow: what was decoded has up to as much again.

@@ -140,6 +140,10 @@ type AgentPoolStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Roles []Role `json:"roles,omitempty"`
+	// roleNames are the roles in one line.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	RoleNames string `json:"roleNames,omitempty"`
 	// groups are the lines of spec.groups that are resolved, and the group of each.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
@@ -163,7 +167,7 @@ type AgentPoolStatus struct {
 // +kubebuilder:resource:path=agentpools,shortName=apool,categories=scim
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="Display name",type=string,JSONPath=`.status.displayName`
-// +kubebuilder:printcolumn:name="Roles",type=string,JSONPath=`.status.roles`
+// +kubebuilder:printcolumn:name="Roles",type=string,JSONPath=`.status.roleNames`
 // +kubebuilder:printcolumn:name="Members",type=integer,JSONPath=`.status.memberCount`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

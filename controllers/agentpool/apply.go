@@ -18,6 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/requestid"
 )
 
 // apply plans and writes the pool.
@@ -159,8 +160,7 @@ func (p *pass) on() guard.On {
 
 // write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
 func (p *pass) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
-	// A push makes a pool or renames it; its roles and description are people's.
-	ctx, p.request = gate.Request(ctx, p.pool, p.have == nil || p.have.Name != plan.Write.Name)
+	ctx, p.request = p.because(ctx)
 	plan.Write.KeepMark = true // it goes when nothing is held any more, and not before
 	var got *portal.Pool
 	put := func() (err error) {
@@ -175,6 +175,7 @@ func (p *pass) write(ctx context.Context, plan provision.PoolPlan) (bool, error)
 		return p.refused(err)
 	}
 	p.event(normal, string(plan.Action)+"d", string(plan.Action), "Wrote pool %s to the portal", got.ID)
+	p.causes.done(p.pool.Name, p.pool.OwnPoolOf())
 	p.have = got
 	p.view.Mirror.PutPool(got)
 	return false, nil
@@ -288,9 +289,24 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 	return p.finish(ctx)
 }
 
+// because names what is written about the pool itself by the SCIM request that it follows from: a push makes the own pool of a
+// group, renames it or deletes it. All else about a pool is people's.
+func (p *pass) because(ctx context.Context) (context.Context, string) {
+	own := p.pool.OwnPoolOf()
+	if own == "" {
+		return ctx, p.request
+	}
+	id := p.causes.newest(p.pool.Name, p.Clock.Now(), own)
+	if id == "" {
+		return ctx, p.request
+	}
+	return requestid.With(ctx, id), id
+}
+
 // letGo releases the pool in the portal, if the guard lets its members go. What a person decided to keep stays there as it is,
 // with its members, for an AgentPool of the same name.
 func (p *pass) letGo(ctx context.Context) (bool, error) {
+	ctx, p.request = p.because(ctx)
 	plan := PlanRelease(p.pool, p.view.Mirror)
 	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), plan.Remove) }
 	if len(plan.Removal.Users) == 0 {

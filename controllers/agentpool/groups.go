@@ -98,13 +98,18 @@ func (p *pass) title(ctx context.Context) (bool, error) {
 }
 
 // Resolve says which groups the pool's lines mean. undecided: which they meant before is not known, and a person has to say so.
-func Resolve(pool, titled *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
+func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
+	before := inForce(pool, m)
 	facts := groupindex.Facts{
 		Manager:  slices.Contains(pool.Spec.Roles, portal.RoleManager) || slices.Contains(pool.Status.Roles, portal.RoleManager),
-		Lost:     lost(pool, titled, m),
+		Lost:     before != nil && pool.Status.ObservedGeneration == 0,
 		Accepted: Accepted(pool),
 	}
-	lines, pins = groupindex.Resolve(pool.Spec.Groups, pool.Status.Groups, groups, facts)
+	known := pool.Status.Groups
+	if facts.Lost {
+		known = slices.Concat(known, provision.Pinned(pool.Spec.Groups, before)) // of two pins of one line the first counts
+	}
+	lines, pins = groupindex.Resolve(pool.Spec.Groups, known, groups, facts)
 	for _, l := range lines {
 		undecided = undecided || facts.Lost && l.State > groupindex.Renamed
 	}
@@ -113,39 +118,34 @@ func Resolve(pool, titled *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirr
 
 // lines resolves spec.groups and writes the pins down before anything follows from them.
 func (p *pass) lines(ctx context.Context) (bool, error) {
-	resolved, pins, undecided := Resolve(p.pool, p.titled, p.Groups, p.view.Mirror)
+	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.view.Mirror)
 	p.leaf(groupsLeaf(p.pool.Name, resolved))
 	p.undecided = undecided
 	observed := p.pool.Generation
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
 	}
-	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see lost
+	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see inForce
 	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && !first {
 		return false, nil
 	}
 	before := p.pool.DeepCopy()
 	p.pool.Status.Groups, p.pool.Status.ObservedGeneration = pins, observed
+	p.titled.Status.Groups = pins
 	if err := p.Status().Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return true, fmt.Errorf("write down which groups fill the pool: %w", err)
 	}
 	return false, nil
 }
 
-// lost says whether the pool was in force in the portal before and its status does not know by which groups: it was restored,
-// or deleted and applied again while the portal was left as it is. The status is written before the portal is, so a status
-// that was never written beside a pool in the portal is one that was lost.
-//
-// Pins kept in the portal's record will tell which groups they were; until then a person does.
-func lost(pool, titled *v1alpha1.AgentPool, m *mirror.Mirror) bool {
-	if pool.Status.ObservedGeneration != 0 {
-		return false
+// inForce is the portal's pool of the AgentPool, also of one of the same name before it was restored, or deleted and applied again
+// while the portal was left as it is. The status is written before the portal is, so a status that was never written beside a
+// pool in the portal is one that was lost. What it said of groups, the portal's record says too.
+func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portal.Pool {
+	if own := m.OwnedPool(string(pool.UID)); own != nil {
+		return own
 	}
-	if m.OwnedPool(string(pool.UID)) != nil {
-		return true
-	}
-	named := m.NamedPool(titled.PortalName())
-	return named != nil && named.Owner.UID != "" && named.Owner.Name == pool.Name
+	return m.PoolOf(pool.Name)
 }
 
 // Accepted are the groups that a person accepted for lines that need a decision.
@@ -153,7 +153,7 @@ func Accepted(pool *v1alpha1.AgentPool) []string {
 	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// groupsLeaf reports the state of the lines, and which one is the worst.
+// groupsLeaf says how the lines stand; the worst of them is named.
 func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	typ := v1alpha1.ConditionGroupsResolved
 	var worst *groupindex.Line

@@ -287,19 +287,39 @@ func items(accounts []*portal.Account, in bool) []portal.MembershipWrite {
 // put writes memberships, many in one call. What was decided on another version of an account is
 // decided again soon.
 func (p *pass) put(ctx context.Context, own *portal.Pool, all []portal.MembershipWrite) error {
+	p.nameCauses(all)
 	for part := range slices.Chunk(all, portal.MaxMemberships) {
 		results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part)
 		if err != nil {
 			return fmt.Errorf("write %d memberships: %w", len(part), err)
 		}
 		p.view.Mirror.PutMemberships(own.ID, part, results)
-		for _, r := range results {
+		for i, r := range results {
 			if r.Outcome != portal.MembershipDone && r.Outcome != portal.MembershipUnchanged {
 				p.lookAgain(retryMembers)
+			} else if part[i].Request != "" {
+				p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
 			}
 		}
 	}
 	return nil
+}
+
+// nameCauses notes at each item the SCIM request that it follows from.
+func (p *pass) nameCauses(all []portal.MembershipWrite) {
+	now := p.Clock.Now()
+	for i := range all {
+		all[i].Request = p.causes.newest(p.pool.Name, now, p.effects(all[i].AccountID)...)
+	}
+}
+
+// effects are what a request can lead to that writes the account's membership: of the user, and of the groups that contain them.
+func (p *pass) effects(accountID string) []string {
+	a := p.view.Mirror.Account(accountID)
+	if a == nil {
+		return nil
+	}
+	return append(p.Groups.Containing(a.Owner.Name), a.Owner.Name)
 }
 
 // membersRefused turns a failed call into a condition and a way to go on.

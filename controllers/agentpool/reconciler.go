@@ -33,9 +33,6 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// countEvery is the least time between two writes of status.memberCount alone.
-const countEvery = 30 * time.Second
-
 // Reconciler reconciles AgentPools.
 type Reconciler struct {
 	client.Client
@@ -50,7 +47,8 @@ type Reconciler struct {
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
-	counted   counted
+	counted   gate.Counts
+	causes    causes
 	unclaimed claims.Unclaimed
 	quiet     quiet
 	released  released
@@ -81,14 +79,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	var pool v1alpha1.AgentPool
 	if err := r.Get(ctx, req.NamespacedName, &pool); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.counted.forget(req.Name)
+			r.counted.Forget(req.Name)
 			r.quiet.end(req.Name)
 			r.released.forget(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	p := &pass{Reconciler: r, pool: &pool, titled: &pool, view: r.Session.View()}
-	ctx, p.request = gate.Request(ctx, &pool, false)
+	p.request = gate.RequestID(ctx)
 	switch {
 	case !pool.DeletionTimestamp.IsZero():
 		return p.report(ctx, gate.Run(ctx, p.release))
@@ -168,7 +166,8 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	before := p.pool.DeepCopy()
 	s := &p.pool.Status
 	if p.have != nil {
-		s.Pool, s.DisplayName, s.Roles = p.have.ID, p.have.Name, roles(provision.Granted(p.have))
+		granted := provision.Granted(p.have)
+		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), gate.OneLine(granted)
 	}
 	s.Held = p.answer.Held()
 	if !p.undecided {

@@ -16,6 +16,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/groupindex"
+	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/claims"
 	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/portal"
@@ -145,17 +146,27 @@ func (r *Reconciler) groups(namespace string) func(context.Context, queue) error
 			if c.All {
 				r.Book.Invalidate()
 			}
+			r.causedBy(c, c.Group) // its own pool, which may be created after it
 			all, err := All(ctx, r.Client, namespace)
 			if err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
 			}
 			for i := range all {
 				if c.All && c.Concerns(&all[i], r.Groups) || slices.Contains(groupindex.Filling(&all[i]), c.Group) {
+					r.causedBy(c, all[i].Name)
 					q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all[i])})
 				}
 			}
 		})
 		return nil
+	}
+}
+
+// causedBy notes what the request that changed a group leads to in the pool.
+func (r *Reconciler) causedBy(c groupindex.Change, pool string) {
+	r.causes.note(pool, c.Request, r.Clock.Now(), c.Users...)
+	if c.All {
+		r.causes.note(pool, c.Request, r.Clock.Now(), c.Group)
 	}
 }
 
@@ -167,8 +178,9 @@ func (r *Reconciler) recount(namespace string) func(context.Context, queue) erro
 				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}, countDelay)
 			}
 		})
-		r.Book.OnUnsettled(func(pools []string) {
-			for _, name := range pools {
+		r.Book.OnUnsettled(func(u membership.Unsettled) {
+			for _, name := range u.Pools {
+				r.causes.note(name, u.Request, r.Clock.Now(), u.User)
 				q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
 			}
 		})

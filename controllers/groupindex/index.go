@@ -15,6 +15,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/requestid"
 )
 
 // Group is what the index knows of one group.
@@ -33,6 +34,8 @@ type Change struct {
 	Users []string
 	All   bool
 	Was   Group // with All: the group before; zero: it was not there
+	// Request is the id of the SCIM request that caused it; empty: none did, or it was before this process began.
+	Request string
 }
 
 // Index is safe for concurrent use.
@@ -69,6 +72,10 @@ func (x *Index) Subscribe(f func(Change)) {
 
 // Put notes how g is now.
 func (x *Index) Put(g *v1alpha1.ScimGroup) {
+	x.put(g, requestid.Stamped(g.Annotations[v1alpha1.AnnotationRequest], g.Spec.Revision))
+}
+
+func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
 	now := Group{ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID, Deleted: g.Spec.Deleted}
 	x.change(func() *Change {
 		known := x.group(g.Name)
@@ -76,7 +83,7 @@ func (x *Index) Put(g *v1alpha1.ScimGroup) {
 		if known.exists && known.Group == now {
 			return nil
 		}
-		c := &Change{Group: g.Name, All: true}
+		c := &Change{Group: g.Name, All: true, Request: request}
 		if known.exists {
 			c.Was = known.Group
 			x.unname(known.Group)
@@ -106,9 +113,13 @@ func (x *Index) Drop(id string) {
 
 // PutSlice notes how s is now. It keeps s, which must not be changed.
 func (x *Index) PutSlice(s *v1alpha1.ScimGroupSlice) {
+	x.putSlice(s, requestid.Stamped(s.Annotations[v1alpha1.AnnotationRequest], s.Spec.Revision))
+}
+
+func (x *Index) putSlice(s *v1alpha1.ScimGroupSlice, request string) {
 	x.change(func() *Change {
 		g := x.group(s.Labels[v1alpha1.LabelGroup])
-		return x.reslice(g, func() {
+		c := x.reslice(g, func() {
 			at, found := g.find(s.Name)
 			if found {
 				g.slices[at] = s
@@ -116,6 +127,10 @@ func (x *Index) PutSlice(s *v1alpha1.ScimGroupSlice) {
 				g.slices = slices.Insert(g.slices, at, s)
 			}
 		})
+		if c != nil {
+			c.Request = request
+		}
+		return c
 	})
 }
 

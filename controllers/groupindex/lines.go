@@ -21,8 +21,8 @@ type Lookup interface {
 type Facts struct {
 	// Manager: the pool grants ROLE_MANAGER, or is about to. Another group than before needs a decision.
 	Manager bool
-	// Lost: the pool was in force in the portal before, and which groups its lines meant is not known. Each line needs a
-	// decision.
+	// Lost: the pool was in force in the portal before, and its status does not know by which groups. A line without a pin needs
+	// a decision, and so does one whose group is not there: it may come after the pool in a restore.
 	Lost bool
 	// Accepted are the ids of the groups that a person decided for.
 	Accepted []string
@@ -69,7 +69,9 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 		pin.Group = ref.ID
 	}
 	g, found := look.Group(pin.Group)
-	pin.Deleted = pin.Deleted || found && g.Deleted
+	if found {
+		pin.Deleted = g.Deleted // a person who drops a deletion brings the group back
+	}
 	if found && !pin.Deleted {
 		line.Groups = []string{g.ID}
 		if !matches(ref, g) {
@@ -84,7 +86,7 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 		line.State = NotFound
 	case len(line.Groups) > 1 && len(accepted) != 1:
 		line.State = Ambiguous
-	case (pinned && f.Manager || !pinned && f.Lost) && len(accepted) != 1:
+	case (pinned && f.Manager || f.Lost && !pin.Deleted) && len(accepted) != 1:
 		line.State = Changed
 	default:
 		if len(accepted) == 1 {

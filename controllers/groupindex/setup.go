@@ -16,8 +16,8 @@ import (
 
 // Follow has the index follow the groups and slices that c watches. Call it before c starts.
 func (x *Index) Follow(ctx context.Context, c cache.Cache) error {
-	groups := handler(x.Put, func(g *v1alpha1.ScimGroup) { x.Drop(g.Name) })
-	parts := handler(x.PutSlice, x.DropSlice)
+	groups := handler(x.Put, func(g *v1alpha1.ScimGroup) { x.put(g, "") }, func(g *v1alpha1.ScimGroup) { x.Drop(g.Name) })
+	parts := handler(x.PutSlice, func(s *v1alpha1.ScimGroupSlice) { x.putSlice(s, "") }, x.DropSlice)
 	for _, of := range []struct {
 		kind    client.Object
 		handler toolscache.ResourceEventHandler
@@ -35,9 +35,16 @@ func (x *Index) Follow(ctx context.Context, c cache.Cache) error {
 	return nil
 }
 
-func handler[T client.Object](put, drop func(T)) toolscache.ResourceEventHandler {
-	return toolscache.ResourceEventHandlerFuncs{
-		AddFunc:    func(o any) { put(o.(T)) },
+// handler passes events on; begin takes the objects of the first listing.
+func handler[T client.Object](put, begin, drop func(T)) toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(o any, first bool) {
+			if first {
+				begin(o.(T))
+				return
+			}
+			put(o.(T))
+		},
 		UpdateFunc: func(_, o any) { put(o.(T)) },
 		DeleteFunc: func(o any) {
 			if last, ok := o.(toolscache.DeletedFinalStateUnknown); ok {

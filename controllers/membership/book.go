@@ -79,24 +79,30 @@ type Book struct {
 	loading bool // not everybody of the first listing was recorded yet
 
 	subscribers []func(pools []string)
-	unsettled   []func(pools []string)
+	unsettled   []func(Unsettled)
 }
 
-// OnUnsettled has f called with the pools in which a user is without being wanted, or is wanted
-// without being in them: the pools' passes write memberships. f must not block.
-func (b *Book) OnUnsettled(f func(pools []string)) {
+// Unsettled says in which pools a user is without being wanted, or is wanted without being in them.
+type Unsettled struct {
+	User    string
+	Pools   []string
+	Request string // id of the SCIM request about the user that caused it; empty: none did
+}
+
+// OnUnsettled has f called for users whose memberships a pool's pass is to write. f must not block.
+func (b *Book) OnUnsettled(f func(Unsettled)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.unsettled = append(b.unsettled, f)
 }
 
 // Unsettled asks for passes over the pools.
-func (b *Book) Unsettled(pools []string) {
+func (b *Book) Unsettled(u Unsettled) {
 	b.mu.Lock()
 	fs := b.unsettled
 	b.mu.Unlock()
 	for _, f := range fs {
-		f(pools)
+		f(u)
 	}
 }
 

@@ -144,7 +144,7 @@ func account(a *portal.Account) Account {
 func why(p provision.Plan) string {
 	switch p.Action {
 	case provision.None:
-		return "As it should be"
+		return "All is as the identity provider says"
 	case provision.Create:
 		return "No account has this user name"
 	case provision.Update:

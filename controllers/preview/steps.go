@@ -78,8 +78,7 @@ func (p *preview) pools(ctx context.Context) error {
 
 // resolve has the pool's status tell which groups fill it, as its pass would write it.
 func (p *preview) resolve(o *v1alpha1.AgentPool) {
-	titled, _ := groupindex.Titled(o, p.objects.groups)
-	_, pins, undecided := agentpool.Resolve(o, titled, p.objects.groups, p.portal)
+	_, pins, undecided := agentpool.Resolve(o, p.objects.groups, p.portal)
 	if o.Status.Groups = pins; !undecided {
 		o.Status.ObservedGeneration = o.Generation
 	}
@@ -418,7 +417,7 @@ func (p *preview) poolNames(ids []string) string {
 // leaving says what becomes of the account of somebody whose object is being deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	plan := provision.ComputeRelease(p.portal.Owned(string(u.UID)), p.config.Spec.OnDelete, false)
-	s.Action, s.Message = Release, fmt.Sprintf("The ScimUser is being deleted: %s", plan.Mode)
+	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)
 	if plan.Account == nil {
 		return s
 	}
@@ -431,7 +430,7 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	case sets.Hold:
 		return s.held(1)
 	case sets.Keep:
-		s.Message = fmt.Sprintf("The ScimUser is being deleted: %s", portal.ReleaseOrphan)
+		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user comes back if the user name is still free")
 	case sets.Apply:
 		s.Removals = asked(answer)
 	}

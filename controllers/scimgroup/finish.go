@@ -13,10 +13,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/groupindex"
+	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/portal"
 )
 
 // retryFinish is the pause before it is looked again whether a deleted group's members have left its pools.
@@ -79,6 +82,12 @@ func (p *pass) left(ctx context.Context) (bool, error) {
 	if err != nil {
 		return true, err
 	}
+	switch dropped, err := p.dropped(ctx, picture); {
+	case err != nil:
+		return true, err
+	case dropped:
+		return true, p.comeBack(ctx)
+	}
 	waiting := 0
 	for _, name := range p.Groups.Members(p.group.Name) {
 		var u v1alpha1.ScimUser
@@ -97,6 +106,48 @@ func (p *pass) left(ctx context.Context) (bool, error) {
 		return p.waitFor("The provider deleted the group; %d member(s) have not left its pools in the portal yet", waiting)
 	}
 	return false, nil
+}
+
+// dropped says whether a person dropped what follows from the group's deletion in one of its pools.
+func (p *pass) dropped(ctx context.Context, picture *membership.Picture) (bool, error) {
+	m := p.view.Mirror
+	if record := m.PoolOf(p.group.Name); record != nil && p.own() == nil && droppedDeletion(record.Mark) {
+		return true, nil // of its own pool, which stayed in the portal
+	}
+	for i := range p.pools {
+		pool := &p.pools[i]
+		record := m.OwnedPool(string(pool.UID))
+		if record == nil || record.Mark == nil || record.Mark.State != portal.MarkDropped || !slices.Contains(p.group.Status.Pools, pool.Name) {
+			continue
+		}
+		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.Company{
+			Users: p.Client, Groups: p.Groups, Mirror: m, Picture: picture, Attributes: p.Attributes,
+		})
+		if err != nil {
+			return false, err
+		}
+		ours := slices.ContainsFunc(changes.Leave, func(a *portal.Account) bool { return p.Groups.Contains([]string{p.group.Name}, a.Owner.Name) })
+		if ours && agentpool.LeaveSet(pool, record, changes.Leave, m).Is(record.Mark.Decision) {
+			return true, nil // exactly those who leave by it: an earlier decision was about others
+		}
+	}
+	return false, nil
+}
+
+func droppedDeletion(m *portal.Mark) bool {
+	return m != nil && m.State == portal.MarkDropped && m.What == portal.RemovalDeletion
+}
+
+// comeBack takes the tombstone away: the group is as the provider last described it, over SCIM too.
+func (p *pass) comeBack(ctx context.Context) error {
+	taken, err := gate.Undelete(ctx, p.registry(), p.group.DeepCopy(), p.Clock.Now())
+	if taken == "" || err != nil {
+		p.silent = true // the event of that write brings the group back
+		return err
+	}
+	p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonRemovalDropped,
+		fmt.Sprintf("A person dropped what the group's deletion takes away, and %s has its name by now: its members stay in its pools. Rename or delete that group in the identity provider, and this one comes back", taken)))
+	return nil
 }
 
 // finish removes the slices, releases the name and deletes the object.

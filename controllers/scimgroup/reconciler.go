@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -31,9 +30,6 @@ import (
 	"lightrun.com/scim-operator/internal/portal/session"
 )
 
-// countEvery is the least time between two writes of status.memberCount alone.
-const countEvery = 30 * time.Second
-
 // conflictPause is how long a pass waits for the cache after somebody else wrote.
 const conflictPause = 50 * time.Millisecond
 
@@ -51,7 +47,7 @@ type Reconciler struct {
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	unclaimed claims.Unclaimed
-	counted   counted
+	counted   gate.Counts
 }
 
 // pass is one look at one group.
@@ -72,7 +68,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	var g v1alpha1.ScimGroup
 	if err := r.Get(ctx, req.NamespacedName, &g); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.counted.forget(req.Name)
+			r.counted.Forget(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -116,7 +112,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		s.DisplayName = p.group.Spec.DisplayName
 	}
 	s.Pools = p.fills()
-	s.PoolNames = inOneLine(s.Pools)
+	s.PoolNames = gate.OneLine(s.Pools)
 	s.ObservedGeneration = p.group.Generation
 	s.Conditions = conditions.Compute(s.Conditions, p.group.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, nil)
 	p.count(!equality.Semantic.DeepEqual(before.Status, *s))
@@ -147,12 +143,3 @@ func (p *pass) fills() []string {
 
 // maxPools is how many pools a status names.
 const maxPools = 256
-
-// inOneLine joins names for a column; of many it shows the first few and how many more there are.
-func inOneLine(names []string) string {
-	const most = 4
-	if len(names) <= most {
-		return strings.Join(names, ",")
-	}
-	return fmt.Sprintf("%s +%d", strings.Join(names[:most], ","), len(names)-most)
-}

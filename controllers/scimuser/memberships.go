@@ -15,6 +15,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/requestid"
 )
 
 // granted are the portal's pools that the account is in by a write of its owner.
@@ -101,7 +102,7 @@ const patience = 2 * time.Second
 
 // settle asks for passes over the pools whose members are not as they should be because of the user,
 // and keeps the status back meanwhile: the account's change brings the user back.
-func (p *pass) settle(context.Context) (bool, error) {
+func (p *pass) settle(ctx context.Context) (bool, error) {
 	p.missing, p.leaving = unsettled(p.have, p.access, p.picture)
 	p.leaving, p.kept = split(p.leaving, p.picture.Marked)
 	waits := slices.Concat(p.missing, p.leaving)
@@ -110,7 +111,7 @@ func (p *pass) settle(context.Context) (bool, error) {
 		p.patience.end(p.user.Name)
 		return false, nil
 	}
-	p.Book.Unsettled(waits)
+	p.Book.Unsettled(membership.Unsettled{User: p.user.Name, Pools: waits, Request: requestid.From(ctx)})
 	if left := p.patience.left(p.user.Name, p.Clock.Now()); left > 0 {
 		p.silent, p.result.RequeueAfter = true, left
 		return true, nil

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/groupslice"
 	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
@@ -33,7 +35,7 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 	return p.letGo(ctx)
 }
 
-// letGo releases the account in the portal. What a person decided to keep becomes a local account.
+// letGo releases the account in the portal, unless a person dropped that: then the user comes back.
 func (p *pass) letGo(ctx context.Context) (bool, error) {
 	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, false)
@@ -48,10 +50,26 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	if !done || err != nil || p.answer.Verdict != sets.Keep {
 		return done, err
 	}
-	if err := p.view.Client.ReleaseAccount(ctx, owner, portal.ReleaseOrphan); err != nil {
-		return p.refused(err, v1alpha1.ConditionProvisioned)
+	return true, p.comeBack(ctx)
+}
+
+// comeBack takes the tombstone away: the user is as the provider last described them, over SCIM too.
+func (p *pass) comeBack(ctx context.Context) error {
+	taken, err := gate.Undelete(ctx, p.registry(), p.user.DeepCopy(), p.Clock.Now())
+	switch {
+	case apierrors.IsConflict(err):
+		p.silent, p.result.RequeueAfter = true, conflictPause
+		return nil
+	case err != nil:
+		return err
+	case taken == "":
+		p.silent = true // the event of that write brings the user back
+		return nil
 	}
-	return false, nil
+	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,
+		fmt.Sprintf("A person dropped this deletion (%s) and %s has the user name by now: the account stays as it is. Rename or delete that user in the identity provider, and this one comes back; or release the deletion, and that user gets the name in the portal: kubectl scim release scimuser/%s --id %s",
+			p.answer.Decision, taken, p.user.Name, p.answer.Decision)))
+	return nil
 }
 
 // RemovalOf is what the release of an account takes away.

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/internal/access"
 	"lightrun.com/scim-operator/internal/conditions"
 )
@@ -54,7 +55,7 @@ func (p *pass) fill(ctx context.Context) error {
 	s := &p.user.Status
 	if p.picture != nil {
 		s.Pools, s.Roles = memberships(p), grants(p)
-		s.PoolNames, s.RoleNames = inOneLine(poolNames(s.Pools)), inOneLine(grantNames(s.Roles))
+		s.PoolNames, s.RoleNames = gate.OneLine(poolNames(s.Pools)), gate.OneLine(grantNames(s.Roles))
 	}
 	s.Held = p.answer.Held()
 	p.Book.Record(p.user.Name, poolNames(s.Pools))
@@ -123,15 +124,6 @@ func grantNames(in []v1alpha1.RoleGrant) []string {
 		out[i] = g.Name
 	}
 	return out
-}
-
-// inOneLine joins names for a column; of many it shows the first few and how many more there are.
-func inOneLine(names []string) string {
-	const most = 4
-	if len(names) <= most {
-		return strings.Join(names, ",")
-	}
-	return fmt.Sprintf("%s +%d", strings.Join(names[:most], ","), len(names)-most)
 }
 
 func poolNames(in []v1alpha1.PoolMembership) []string {

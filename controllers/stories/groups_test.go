@@ -397,12 +397,58 @@ func TestPeopleAreRestoredBeforePools(t *testing.T) {
 	})
 	w.hasRoles("ada@example.test", user, quota)
 	again := w.pool("fast", spec)
-	w.says(again, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupChanged)
-	w.waiting(again)
-	w.hasRoles("ada@example.test", user, quota)
-	w.annotate(again, v1alpha1.AnnotationAcceptGroups, g.Name)
 	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.holds(restored, user, quota)
 	w.leave(g, restored)
 	w.holds(restored, user)
+}
+
+// TestAPoolWithoutStatusIsFilledByItsGroup: the portal remembers which group a line means, for an
+// AgentPool that lost its status.
+func TestAPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
+	spec := v1alpha1.AgentPoolSpec{Groups: names("SRE"), Roles: []v1alpha1.Role{quota}}
+	for name, tc := range map[string]struct {
+		reason string
+		lose   func(*world, *v1alpha1.AgentPool)
+	}{
+		"Restored": {"The object is gone without a finalizer and comes back from an export.", func(w *world, p *v1alpha1.AgentPool) {
+			w.stop()
+			before := p.DeepCopy()
+			p.Finalizers = nil
+			w.must(w.client.Patch(w.t.Context(), p, client.MergeFrom(before)))
+			w.erase(p)
+			w.gone(p)
+			w.create(&v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, p.Name), Spec: spec})
+			w.startManager()
+		}},
+		"Reapplied": {"It is deleted and applied again while the manager only reports.", func(w *world, p *v1alpha1.AgentPool) {
+			w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyReportOnly })
+			w.says(w.identity(), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			w.erase(p)
+			w.gone(p)
+			w.create(&v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, p.Name), Spec: spec})
+			w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyEnforce })
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, wideGuard)
+			p := w.pool("operators", spec)
+			ada, eve := w.push("ada@example.test"), w.push("eve@example.test")
+			first := w.group("SRE", ada)
+			w.holds(ada, user, quota)
+			w.changeGroup(first, func(s *v1alpha1.ScimGroupSpec) { s.DisplayName = "Former SRE" })
+			w.eventually("the former name is free", func() error { return w.nameFree(v1alpha1.ClaimGroup, "SRE") })
+			w.group("SRE", eve)
+			w.isOnlyIn("eve@example.test", "SRE")
+			w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			tc.lose(w, p)
+			w.says(p, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupRenamed)
+			w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			w.isOnlyIn("eve@example.test", "SRE")
+			w.holds(eve, user)
+			w.holds(ada, user, quota)
+			w.leave(first, ada)
+			w.holds(ada, user)
+		})
+	}
 }

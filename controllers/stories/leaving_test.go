@@ -107,13 +107,11 @@ func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
 	w.annotate(held[0], v1alpha1.AnnotationDrop, w.decision(held[0]))
 	w.says(held[0], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.shows("p2@example.test", "")
-	t.Log("the rest is dropped as a set: who was deleted stays as a local account, who was deactivated stays active")
+	t.Log("the rest is dropped as a set: who was deleted comes back, who was deactivated stays active")
 	w.annotate(w.identity(), v1alpha1.AnnotationDropHeld, w.now())
-	w.gone(held[2])
+	w.holds(held[2], user)
 	w.says(held[1], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
-	if a := w.account("p4@example.test"); a.Status != portal.StatusActive || a.ManagedBy != portal.ManagedByLocal {
-		t.Errorf("want an active local account, got %+v", a)
-	}
+	w.shows("p4@example.test", "")
 	w.nextSecond()
 	t.Log("the provider pushes them anew and deactivates again: held again, and released as a set")
 	for _, p := range held[:2] {

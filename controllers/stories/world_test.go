@@ -38,6 +38,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/rest"
 	"lightrun.com/scim-operator/internal/portalserver/api"
 	"lightrun.com/scim-operator/internal/portalserver/store"
+	"lightrun.com/scim-operator/internal/requestid"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
@@ -106,7 +107,7 @@ func build(t testing.TB, options ...option) *world {
 	t.Helper()
 	cp := controlplane.Get(t)
 	w := &world{t: t, cp: cp, client: cp.Client, namespace: cp.Namespace(t), faults: &faults{}, cluster: "cluster-a"}
-	w.groups.slices = groupslice.NewStore(w.client, w.namespace, groupslice.Options{FieldOwner: v1alpha1.FieldManagerWebhook})
+	w.groups.slices = groupslice.NewStore(w.client, w.namespace, groupslice.Options{FieldOwner: v1alpha1.FieldManagerWebhook, Annotations: stamped})
 	w.file = filepath.Join(t.TempDir(), "portal.db")
 	w.openPortal(w.file)
 	c := w.configuration()
@@ -119,6 +120,14 @@ func build(t testing.TB, options ...option) *world {
 	w.create(c)
 	w.startManager()
 	return w
+}
+
+// stamped is what the webhook notes of the request of ctx at what it writes.
+func stamped(ctx context.Context, revision int64) map[string]string {
+	if id := requestid.From(ctx); id != "" {
+		return map[string]string{v1alpha1.AnnotationRequest: requestid.Stamp(revision, id)}
+	}
+	return nil
 }
 
 // keysConfirm is how long the manager doubts an answer without keys, in stories.

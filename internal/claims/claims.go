@@ -267,13 +267,7 @@ func Gone(o client.Object) bool {
 
 // Holder returns the object that holds the claim, read from r, or nil when it does not exist.
 func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (client.Object, error) {
-	var holder client.Object = &v1alpha1.ScimUser{}
-	switch claim.Spec.Type {
-	case v1alpha1.ClaimPool:
-		holder = &v1alpha1.AgentPool{}
-	case v1alpha1.ClaimGroup:
-		holder = &v1alpha1.ScimGroup{}
-	}
+	holder := empty(claim.Spec.Type)
 	err := r.Get(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: claim.Spec.Holder.Name}, holder)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -284,6 +278,28 @@ func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (cl
 		return nil, nil
 	}
 	return holder, nil
+}
+
+// Kind is the kind of the objects that hold claims of the type.
+func Kind(typ v1alpha1.ClaimType) string {
+	switch typ {
+	case v1alpha1.ClaimGroup:
+		return "ScimGroup"
+	case v1alpha1.ClaimPool:
+		return "AgentPool"
+	}
+	return "ScimUser"
+}
+
+// empty is an object of the kind that holds claims of the type.
+func empty(typ v1alpha1.ClaimType) client.Object {
+	switch typ {
+	case v1alpha1.ClaimPool:
+		return &v1alpha1.AgentPool{}
+	case v1alpha1.ClaimGroup:
+		return &v1alpha1.ScimGroup{}
+	}
+	return &v1alpha1.ScimUser{}
 }
 
 // pause waits before the given attempt, longer each time and never the same for two writers.

@@ -103,7 +103,7 @@ func ready(leaves []Leaf) Leaf {
 			return Leaf{v1alpha1.ConditionReady, l.Status, l.Reason, l.Message}
 		}
 	}
-	return True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, "As it should be")
+	return True(v1alpha1.ConditionReady, v1alpha1.ReasonReady, "All conditions are met")
 }
 
 func condition(have []metav1.Condition, generation int64, now metav1.Time, l Leaf) metav1.Condition {

@@ -91,6 +91,7 @@ type Pool struct {
 	Created     bool  // its owner created it; false: it was there before, and its owner never deletes it
 	HandedOver  bool  // a person in the portal allowed an AgentPool of this name to adopt it
 	Mark        *Mark // what the guard holds back from those in it, or a person dropped; nil: nothing
+	Pins        []Pin // as its owner wrote them last; nil for none
 	Members     int
 	Revision    int64
 }
@@ -140,8 +141,17 @@ type PoolWrite struct {
 	Name        string
 	Description string
 	Roles       []string // all that the pool gives; empty: none
+	Pins        []Pin    // all that is to be kept; nil for none
 	Adopt       *Adopt   // nil: the pool is owned already, or is created
 	KeepMark    bool     // as of an AccountWrite
+}
+
+// Pin says which group a line of the pool's object means. The portal keeps it for an owner that lost it, such as an AgentPool that
+// was restored without its status, and reads nothing from it.
+type Pin struct {
+	Line    string // as the owner writes it
+	Group   string // SCIM id
+	Deleted bool   // the identity provider deleted the group
 }
 
 // MarkState says how a marked removal stands.
@@ -266,6 +276,7 @@ type MembershipWrite struct {
 	AccountID  string
 	IfRevision int64 // of the account that this was decided on
 	In         bool
+	Request    string // id of the SCIM request that caused it, for the audit; empty: of the call
 }
 
 // MembershipOutcome is what became of one MembershipWrite.
@@ -322,7 +333,8 @@ type Pools interface {
 	// PutMemberships puts people into the pool of ownerUID and takes people out of it: up to
 	// MaxMemberships items, in one transaction, with a result for each in their order. Roles change
 	// with it. It never overwrites what was not seen: an item that was decided on another version
-	// of the account is Stale and left to that person's next write. Without a pool it is refused
+	// of the account is Stale and left to that person's next write. The audit has one event for each
+	// request that the items name. Without a pool it is refused
 	// with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
 	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite) ([]MembershipResult, error)
 	// ReleasePool ends the ownership of ownerUID. remove also takes back what the owner gave: the

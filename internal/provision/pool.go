@@ -35,7 +35,40 @@ func WantPool(p *v1alpha1.AgentPool) portal.PoolWrite {
 		Owner:   portal.Owner{UID: string(p.UID), Name: p.Name, Revision: p.Generation},
 		Default: p.Name == v1alpha1.DefaultName,
 		Name:    p.PortalName(), Description: p.Spec.Description, Roles: RoleNames(p.Spec.Roles),
+		Pins: pins(p.Status.Groups),
 	}
+}
+
+// pins are which groups the AgentPool's lines mean, as the portal keeps them.
+func pins(all []v1alpha1.PinnedGroup) (out []portal.Pin) {
+	for _, p := range all {
+		out = append(out, portal.Pin{Line: line(p.GroupReference), Group: p.Group, Deleted: p.Deleted})
+	}
+	return out
+}
+
+// Pinned are those of the lines of which the portal knows which group they mean.
+func Pinned(lines []v1alpha1.GroupReference, have *portal.Pool) (out []v1alpha1.PinnedGroup) {
+	if have == nil {
+		return nil
+	}
+	for _, ref := range lines {
+		if i := slices.IndexFunc(have.Pins, func(p portal.Pin) bool { return p.Line == line(ref) }); i >= 0 {
+			out = append(out, v1alpha1.PinnedGroup{GroupReference: ref, Group: have.Pins[i].Group, Deleted: have.Pins[i].Deleted})
+		}
+	}
+	return out
+}
+
+// line is how a pin of the portal names a line.
+func line(r v1alpha1.GroupReference) string {
+	switch {
+	case r.DisplayName != "":
+		return "displayName " + r.DisplayName
+	case r.ExternalID != "":
+		return "externalId " + r.ExternalID
+	}
+	return "id " + r.ID
 }
 
 // RoleNames are roles as the portal takes them, sorted. None is an empty list, and so is a list
@@ -147,7 +180,7 @@ func poolDecidedOn(have *portal.Pool, want portal.PoolWrite) portal.PoolWrite {
 }
 
 func samePool(want portal.PoolWrite, have *portal.Pool) bool {
-	return want.Name == have.Name && want.Description == have.Description && slices.Equal(want.Roles, have.Roles) && len(have.Ungranted) == 0
+	return want.Name == have.Name && want.Description == have.Description && slices.Equal(want.Roles, have.Roles) && slices.Equal(want.Pins, have.Pins) && len(have.Ungranted) == 0
 }
 
 func losesManager(want portal.PoolWrite, have *portal.Pool) bool {

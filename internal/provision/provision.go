@@ -141,6 +141,13 @@ func update(want Account, have Facts) Plan {
 	if len(p.Differences) == 0 {
 		return p
 	}
+	if older(want, own) { // an older export was applied over the object
+		if have.Accepted != own.Owner.Revision {
+			p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonBackupOlder, backupOlder(want, own)
+			return p
+		}
+		want.Owner.Revision = own.Owner.Revision // the portal refuses an older one, and what is pushed next is newer than both
+	}
 	if want.Active && deactivatedLocally(own) && own.Owner.Revision >= want.Owner.Revision {
 		p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonDeactivatedLocally, stayDeactivated
 		return p
@@ -158,7 +165,7 @@ func update(want Account, have Facts) Plan {
 func exceptName(want Account, have Facts) Plan {
 	former := want
 	former.UserName = have.Own.UserName
-	p := update(former, Facts{Own: have.Own, Granted: have.Granted})
+	p := update(former, Facts{Own: have.Own, Granted: have.Granted, Accepted: have.Accepted})
 	switch p.Action {
 	case Wait:
 		return p

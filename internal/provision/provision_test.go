@@ -70,6 +70,30 @@ func TestCompute(t *testing.T) {
 			},
 			out: outcome{Action: Update},
 		},
+		"OlderInPlace": {
+			reason: "An older export was applied over the object: nothing changes until the next push, or a person's decision.",
+			have: func(w Account) Facts {
+				a := account(w, func(a *portal.Account) { a.Owner.Revision, a.DisplayName = w.Owner.Revision+1, "Newer" })
+				return Facts{Own: a, Named: a}
+			},
+			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
+		},
+		"OlderInPlaceAccepted": {
+			reason: "A person lets it replace what is newer.",
+			have: func(w Account) Facts {
+				a := account(w, func(a *portal.Account) { a.Owner.Revision, a.DisplayName = w.Owner.Revision+1, "Newer" })
+				return Facts{Own: a, Named: a, Accepted: w.Owner.Revision + 1}
+			},
+			out: outcome{Action: Update},
+		},
+		"OlderInPlaceAndTheSame": {
+			reason: "Where it says what the newer one said, nothing waits.",
+			have: func(w Account) Facts {
+				a := account(w, func(a *portal.Account) { a.Owner.Revision = w.Owner.Revision + 1 })
+				return Facts{Own: a, Named: a}
+			},
+			out: outcome{Action: None},
+		},
 		"EditedBehindOurBack": {
 			reason: "Drift is healed.",
 			have: func(w Account) Facts {

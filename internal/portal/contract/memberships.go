@@ -70,6 +70,30 @@ var membershipTests = map[string]func(*portalTest){
 		_, err = p.Client.PutMemberships(p.Context(), "o-Payments", slices.Repeat(items[:1], portal.MaxMemberships+1))
 		p.refused(err, portal.CodeInvalid)
 	},
+	"The audit has one event for each request that caused some of the items": func(p *portalTest) {
+		p.scimOn()
+		p.putPool(team("Payments"))
+		var items []portal.MembershipWrite
+		for i, request := range []string{"r1", "", "r2", "r1"} {
+			item := into(p.put(person(number(i))))
+			item.Request = request
+			items = append(items, item)
+		}
+		done := []portal.MembershipOutcome{portal.MembershipDone, portal.MembershipDone, portal.MembershipDone, portal.MembershipDone}
+		p.audited("three requests", 3, func() { p.members("o-Payments", items, done...) })
+		same := portal.MembershipUnchanged
+		p.audited("the call again", 0, func() { p.members("o-Payments", items, same, same, same, same) })
+		var events openapi.AuditEventPage
+		p.manage("GET", "/audit-events?limit=3", nil, &events)
+		said := map[string]string{}
+		for _, e := range events.Items {
+			for _, c := range e.Changes {
+				said[e.RequestID] = c.To
+			}
+		}
+		p.equal("r1", said["r1"], p.user(items[0].AccountID).UserName+", "+p.user(items[3].AccountID).UserName)
+		p.equal("r2", said["r2"], p.user(items[2].AccountID).UserName)
+	},
 	"Each person has a result of their own, and what was decided on another version changes nothing": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments", portal.RoleManager))

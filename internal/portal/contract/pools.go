@@ -66,6 +66,31 @@ var poolTests = map[string]func(*portalTest){
 			p.Errorf("pools: %+v", all)
 		}
 	},
+	"Which groups fill a pool is kept for its owner, also for the next one of the name": func(p *portalTest) {
+		p.scimOn()
+		w := team("Payments")
+		w.Pins = []portal.Pin{{Line: "displayName Payments", Group: "g1"}, {Line: "externalId x", Group: "g2", Deleted: true}}
+		got := p.putPool(w)
+		p.equal("pins", got.Pins, w.Pins)
+		p.audited("an unchanged write", 0, func() { p.equal("again", p.putPool(w), got) })
+		p.equal("listed", p.poolNow(got.ID).Pins, w.Pins)
+		end, err := p.Client.Position(p.Context())
+		p.ok(err)
+		w.Pins = w.Pins[:1]
+		p.audited("another set of groups", 1, func() { p.equal("changed", p.putPool(w).Pins, w.Pins) })
+		changes, _, err := p.Client.Changes(p.Context(), end, 0)
+		p.ok(err)
+		if len(changes) != 1 || changes[0].Pool == nil || !slices.Equal(changes[0].Pool.Pins, w.Pins) {
+			p.Errorf("the feed has %+v", changes)
+		}
+		heir := w
+		heir.Owner.UID, heir.Adopt = "o-again", &portal.Adopt{ID: got.ID, OwnerUID: w.Owner.UID}
+		p.equal("adopted", p.putPool(heir).Pins, w.Pins)
+		p.ok(p.Client.ReleasePool(p.Context(), heir.Owner.UID, false))
+		if left := p.poolNow(got.ID).Pins; left != nil {
+			p.Errorf("a pool without an owner keeps %v", left)
+		}
+	},
 	"Roles that are absent are none": func(p *portalTest) {
 		p.scimOn()
 		own := p.pool("Payments", portal.RoleIgnoreQuota)

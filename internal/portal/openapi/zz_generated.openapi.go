@@ -438,8 +438,11 @@ type MembershipItem struct {
 	IfRevision int64 `json:"ifRevision"`
 
 	// In true: in the pool; false: out of it
-	In     bool   `json:"in"`
-	UserID string `json:"userId"`
+	In bool `json:"in"`
+
+	// RequestID of the request that caused it, for the audit; empty: of this call
+	RequestID string `json:"requestId,omitempty"`
+	UserID    string `json:"userId"`
 }
 
 // MembershipOutcome defines model for MembershipOutcome.
@@ -495,6 +498,18 @@ type Owner struct {
 	UID      string `json:"uid"`
 }
 
+// Pin which group a line of the owner's object means. The portal keeps it for an owner that lost it and reads nothing from it
+type Pin struct {
+	// Deleted the identity provider deleted that group
+	Deleted bool `json:"deleted,omitempty"`
+
+	// Group SCIM id of the group
+	Group string `json:"group"`
+
+	// Line the line as the owner writes it
+	Line string `json:"line"`
+}
+
 // Pool defines model for Pool.
 type Pool struct {
 	// Created its owner created it; otherwise it was there before, and its owner never deletes it
@@ -510,6 +525,9 @@ type Pool struct {
 	MemberCount int    `json:"memberCount"`
 	Name        string `json:"name"`
 	Owner       *Owner `json:"owner,omitempty"`
+
+	// Pins which groups fill it, as its owner's last write says
+	Pins []Pin `json:"pins,omitempty"`
 
 	// ReadOnly ruled by an AgentPool while SCIM is on
 	ReadOnly       bool     `json:"readOnly"`
@@ -556,7 +574,10 @@ type PoolProvision struct {
 	KeepMark  bool   `json:"keepMark,omitempty"`
 	Name      string `json:"name"`
 	OwnerName string `json:"ownerName"`
-	Revision  int64  `json:"revision"`
+
+	// Pins all that the owner remembers
+	Pins     []Pin `json:"pins,omitempty"`
+	Revision int64 `json:"revision"`
 
 	// Roles all that the pool gives
 	Roles []string `json:"roles"`

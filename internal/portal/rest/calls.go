@@ -53,7 +53,7 @@ func (c *Client) MarkHeld(ctx context.Context, owner portal.Owner, m *portal.Mar
 
 // PutPool implements portal.Pools.
 func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool, error) {
-	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), KeepMark: w.KeepMark}
+	body := openapi.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), Pins: pinsOf(w.Pins), KeepMark: w.KeepMark}
 	if w.Adopt != nil {
 		body.Adopt = &openapi.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Members: w.Adopt.Members, Inherit: w.Adopt.Inherit}
 	}
@@ -71,7 +71,7 @@ func (c *Client) PutPool(ctx context.Context, w portal.PoolWrite) (*portal.Pool,
 func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
 	body := openapi.MembershipsProvision{Items: make([]openapi.MembershipItem, len(items))}
 	for i, item := range items {
-		body.Items[i] = openapi.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.In}
+		body.Items[i] = openapi.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.In, RequestID: item.Request}
 	}
 	var wire openapi.MembershipResults
 	err := c.call(ctx, "put memberships", 0, &wire, func(ctx context.Context) (*http.Response, error) {

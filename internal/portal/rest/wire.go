@@ -63,6 +63,20 @@ func markOf(m *portal.Mark) *openapi.Mark {
 	return &openapi.Mark{What: openapi.Removal(m.What), State: openapi.MarkState(m.State), Decision: m.Decision, At: m.At}
 }
 
+func pins(all []openapi.Pin) (out []portal.Pin) {
+	for _, p := range all {
+		out = append(out, portal.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted})
+	}
+	return out
+}
+
+func pinsOf(all []portal.Pin) (out []openapi.Pin) {
+	for _, p := range all {
+		out = append(out, openapi.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted})
+	}
+	return out
+}
+
 func owner(o *openapi.Owner) portal.Owner {
 	if o == nil {
 		return portal.Owner{}
@@ -83,7 +97,7 @@ func pool(p *openapi.Pool) *portal.Pool {
 	slices.Sort(roles)
 	return &portal.Pool{ID: p.ID, Name: p.Name, Description: p.Description, Roles: roles, Ungranted: sharedSet(p.Ungranted),
 		Default: p.Default, Owner: owner(p.Owner), Created: p.Created, HandedOver: p.HandedOver,
-		Mark: mark(p.Mark), Members: p.MemberCount, Revision: p.Revision}
+		Mark: mark(p.Mark), Pins: pins(p.Pins), Members: p.MemberCount, Revision: p.Revision}
 }
 
 func configuration(c *openapi.IdentityConfiguration) *portal.Configuration {

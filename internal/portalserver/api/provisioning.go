@@ -54,7 +54,7 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 	b := r.Body
 	w := portal.PoolWrite{
 		Owner: portal.Owner{UID: r.OwnerUID, Name: b.OwnerName, Revision: b.Revision}, IfRevision: decided,
-		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, KeepMark: b.KeepMark,
+		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, Pins: pinsOf(b.Pins), KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
 		w.Adopt = &portal.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members, Inherit: b.Adopt.Inherit}
@@ -69,7 +69,7 @@ func (s *server) ProvisionPool(ctx context.Context, r openapi.ProvisionPoolReque
 func (s *server) ProvisionMemberships(ctx context.Context, r openapi.ProvisionMembershipsRequestObject) (openapi.ProvisionMembershipsResponseObject, error) {
 	items := make([]portal.MembershipWrite, len(r.Body.Items))
 	for i, item := range r.Body.Items {
-		items[i] = portal.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In}
+		items[i] = portal.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In, Request: item.RequestID}
 	}
 	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items)
 	if err != nil {

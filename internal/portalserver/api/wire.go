@@ -46,8 +46,22 @@ func userResponse(a *store.Account) openapi.UserJSONResponse {
 func pool(p *store.Pool) openapi.Pool {
 	return openapi.Pool{
 		ID: p.ID, Name: p.Name, Description: p.Description, Roles: p.Roles, Ungranted: p.Ungranted, Default: p.Default, Owner: owner(p.Owner), Created: p.Created, HandedOver: p.HandedOver, MemberCount: p.Members,
-		Mark: mark(p.Mark), ReadOnly: p.ReadOnly, ReadOnlyReason: p.ReadOnlyReason, Revision: p.Revision, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
+		Mark: mark(p.Mark), Pins: pins(p.Pins), ReadOnly: p.ReadOnly, ReadOnlyReason: p.ReadOnlyReason, Revision: p.Revision, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt,
 	}
+}
+
+func pins(all []portal.Pin) (out []openapi.Pin) {
+	for _, p := range all {
+		out = append(out, openapi.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted})
+	}
+	return out
+}
+
+func pinsOf(all []openapi.Pin) (out []portal.Pin) {
+	for _, p := range all {
+		out = append(out, portal.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted})
+	}
+	return out
 }
 
 func mark(m *portal.Mark) *openapi.Mark {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -34,11 +35,49 @@ func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string
 			return refuse(portal.CodeDefaultPool, "everyone is in the default pool; nobody is put into it or taken out of it")
 		}
 		ev.targetID, ev.targetName = pool.ID, pool.Name
-		results, err = t.changeMembers(&ev, pool, items)
+		results, err = t.changeByRequest(ev, pool, items)
 		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	return results, nil
+}
+
+// changeByRequest carries out those items that fit, with one audit event for each request that
+// caused some of them.
+func (t *tx) changeByRequest(ev event, pool *Pool, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
+	var requests []string
+	at := map[string][]int{} // request → places of its items
+	for i, item := range items {
+		if at[item.Request] == nil {
+			requests = append(requests, item.Request)
+		}
+		at[item.Request] = append(at[item.Request], i)
+	}
+	own, results := t.actor.RequestID, make([]portal.MembershipResult, len(items))
+	for _, request := range requests {
+		part := make([]portal.MembershipWrite, len(at[request]))
+		for i, place := range at[request] {
+			part[i] = items[place]
+		}
+		one := ev
+		done, err := t.changeMembers(&one, pool, part)
+		if err != nil {
+			return nil, err
+		}
+		for i, place := range at[request] {
+			results[place] = done[i]
+		}
+		if len(one.changes) == 0 {
+			continue
+		}
+		t.actor.RequestID = cmp.Or(request, own)
+		if err := t.audit(&one, nil); err != nil {
+			return nil, err
+		}
+		t.auditID++
+		t.audited = true
 	}
 	return results, nil
 }

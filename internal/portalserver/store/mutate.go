@@ -19,6 +19,7 @@ type tx struct {
 	sequence int64 // of the newest feed entry, this transaction's included
 	auditID  int64 // of this transaction's audit event, if it makes one
 	changed  bool  // a record was written: the audit event and the counters must be too
+	audited  bool  // what was written has its audit events
 	config   *Configuration
 }
 
@@ -74,7 +75,7 @@ func (s *Store) mutate(ctx context.Context, actor Actor, scope Scope, ev *event,
 			if err := f(t); err != nil {
 				return err
 			}
-			if !t.changed {
+			if !t.changed || t.audited {
 				return nil
 			}
 			return t.audit(ev, nil)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -92,15 +93,19 @@ func (c *conn) pools(where string, args ...any) ([]Pool, error) {
 			p                Pool
 			m                portal.Mark
 			owner            sql.NullString
+			pins             string
 			created, updated int64
 		)
 		err := rows.Scan(&p.ID, &p.Name, &p.Description, &p.Default, &owner, &p.Owner.Name, &p.Owner.Binding, &p.Owner.Revision, &p.Created, &p.HandedOver,
-			&m.What, &m.State, &m.Decision, &m.At, &p.Revision, &created, &updated, &p.Members)
+			&m.What, &m.State, &m.Decision, &m.At, &pins, &p.Revision, &created, &updated, &p.Members)
 		p.Mark = marked(m)
+		if err == nil && pins != "" {
+			err = json.Unmarshal([]byte(pins), &p.Pins)
+		}
 		p.Owner.UID, p.CreatedAt, p.UpdatedAt = owner.String, fromMicros(created), fromMicros(updated)
 		found = append(found, p)
 		return err
-	}, `SELECT id, name, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over, held, held_state, held_decision, held_at, revision, created_at, updated_at,
+	}, `SELECT id, name, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over, held, held_state, held_decision, held_at, pins, revision, created_at, updated_at,
 		(SELECT COUNT(*) FROM memberships WHERE pool_id = pools.id) FROM pools `+where, args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
@@ -297,7 +302,20 @@ func poolDifference(before, after *Pool) []FieldChange {
 	d.text("ownerBinding", before.Owner.Binding, after.Owner.Binding)
 	d.flag("handedOver", before.HandedOver, after.HandedOver)
 	d.mark(before.Mark, after.Mark)
+	d.list("groups", filledBy(before.Pins), filledBy(after.Pins))
 	return d
+}
+
+// filledBy is what the audit says of a pool's pins.
+func filledBy(pins []portal.Pin) []string {
+	out := make([]string, len(pins))
+	for i, p := range pins {
+		out[i] = p.Line + " is " + p.Group
+		if p.Deleted {
+			out[i] += ", deleted"
+		}
+	}
+	return out
 }
 
 func quoted(s string) string { return `"` + strings.TrimSpace(s) + `"` }

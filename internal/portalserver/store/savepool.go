@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"lightrun.com/scim-operator/internal/names"
@@ -70,6 +71,14 @@ func (t *tx) freePoolName(before, after *Pool) error {
 func (t *tx) writePool(before, after *Pool) error {
 	after.Revision++
 	after.UpdatedAt = t.now
+	pins := ""
+	if len(after.Pins) > 0 {
+		all, err := json.Marshal(after.Pins)
+		if err != nil {
+			return err
+		}
+		pins = string(all)
+	}
 	var owner any
 	if after.Owner.UID != "" {
 		owner = after.Owner.UID
@@ -77,15 +86,15 @@ func (t *tx) writePool(before, after *Pool) error {
 	if before == nil {
 		after.CreatedAt = t.now
 		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over,
-			held, held_state, held_decision, held_at, revision, created_at, updated_at) VALUES (`+marks(18)+`)`, append(append([]any{after.ID, after.Name, names.Fold(after.Name), after.Description, false,
-			owner, after.Owner.Name, after.Owner.Binding, after.Owner.Revision, after.Created, after.HandedOver}, columns(after.Mark)...), after.Revision, micros(t.now), micros(t.now))...); err != nil {
+			held, held_state, held_decision, held_at, pins, revision, created_at, updated_at) VALUES (`+marks(19)+`)`, append(append([]any{after.ID, after.Name, names.Fold(after.Name), after.Description, false,
+			owner, after.Owner.Name, after.Owner.Binding, after.Owner.Revision, after.Created, after.HandedOver}, columns(after.Mark)...), pins, after.Revision, micros(t.now), micros(t.now))...); err != nil {
 			return err
 		}
 		before = &Pool{}
 	} else if _, err := t.exec(`UPDATE pools SET name = ?, name_folded = ?, description = ?, owner_uid = ?, owner_name = ?, owner_binding = ?, owner_revision = ?, created_by_owner = ?,
-		handed_over = ?, held = ?, held_state = ?, held_decision = ?, held_at = ?, revision = ?, updated_at = ? WHERE id = ?`,
+		handed_over = ?, held = ?, held_state = ?, held_decision = ?, held_at = ?, pins = ?, revision = ?, updated_at = ? WHERE id = ?`,
 		append(append([]any{after.Name, names.Fold(after.Name), after.Description, owner, after.Owner.Name, after.Owner.Binding, after.Owner.Revision, after.Created,
-			after.HandedOver}, columns(after.Mark)...), after.Revision, micros(t.now), after.ID)...); err != nil {
+			after.HandedOver}, columns(after.Mark)...), pins, after.Revision, micros(t.now), after.ID)...); err != nil {
 		return err
 	}
 	if err := t.touch(portal.ChangePool, after.ID, false); err != nil {
@@ -250,7 +259,7 @@ func written(before *Pool, w portal.PoolWrite) (*Pool, error) {
 		after.Name = w.Name
 	}
 	after.Description, after.Owner, after.Roles, after.granting = w.Description, w.Owner, sortedSet(w.Roles), true
-	after.HandedOver = false
+	after.HandedOver, after.Pins = false, slices.Clone(w.Pins)
 	if !w.KeepMark && !same {
 		after.Mark = nil // otherwise what was decided outlives a cluster
 	}
@@ -326,7 +335,7 @@ func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, r
 			return t.deletePool(&ev, before)
 		}
 		after := before.copy()
-		after.Owner, after.Created, after.Mark = portal.Owner{}, false, nil
+		after.Owner, after.Created, after.Mark, after.Pins = portal.Owner{}, false, nil, nil
 		if remove {
 			after.Roles = slices.DeleteFunc(after.Roles, before.grants)
 		}
