@@ -114,7 +114,7 @@ func Resolve(pool, titled *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirr
 // lines resolves spec.groups and writes the pins down before anything follows from them.
 func (p *pass) lines(ctx context.Context) (bool, error) {
 	resolved, pins, undecided := Resolve(p.pool, p.titled, p.Groups, p.view.Mirror)
-	p.leaf(groupsLeaf(resolved))
+	p.leaf(groupsLeaf(p.pool.Name, resolved))
 	p.undecided = undecided
 	observed := p.pool.Generation
 	if p.undecided {
@@ -154,7 +154,7 @@ func Accepted(pool *v1alpha1.AgentPool) []string {
 }
 
 // groupsLeaf says how the lines stand; the worst of them is named.
-func groupsLeaf(lines []groupindex.Line) conditions.Leaf {
+func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	typ := v1alpha1.ConditionGroupsResolved
 	var worst *groupindex.Line
 	for i := range lines {
@@ -173,9 +173,21 @@ func groupsLeaf(lines []groupindex.Line) conditions.Leaf {
 	case groupindex.Ambiguous:
 		return conditions.False(typ, v1alpha1.ReasonGroupAmbiguous, fmt.Sprintf("The identity provider has pushed several groups with %s: %s. Name one of them by id", name, ids))
 	case groupindex.Changed:
-		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If it is meant, annotate this AgentPool with %s=%s, or name it by id", name, ids, v1alpha1.AnnotationAcceptGroups, strings.Join(worst.Groups, ",")))
+		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If another one is meant, name it by id in spec.groups; otherwise decide for each line that waits: %s", name, ids, acceptCommand(pool, lines)))
 	}
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("Filled by %d group(s)", len(lines)))
+}
+
+// acceptCommand is what a person runs to have the groups fill the pool that its lines name now.
+func acceptCommand(pool string, lines []groupindex.Line) string {
+	var ids []string
+	for _, l := range lines {
+		if l.State == groupindex.Changed {
+			ids = append(ids, l.Groups...)
+		}
+	}
+	return fmt.Sprintf("kubectl annotate --overwrite agentpool %s %s=%s %s=$(kubectl auth whoami -o jsonpath='{.status.userInfo.username}')",
+		pool, v1alpha1.AnnotationAcceptGroups, strings.Join(ids, ","), v1alpha1.AnnotationDecidedBy)
 }
 
 // wording is how a line names its group.

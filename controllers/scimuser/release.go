@@ -4,32 +4,35 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/groupslice"
 	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-// release releases the account of a user that the provider deleted, as onDelete says. It waits only for the guard, the last manager or a portal that does
-// not answer. Without a configuration, with SCIM off, or with the namespace ending, the account stays as it is.
+// release releases the account of a user that the provider deleted, as onDelete says. It waits for the guard, the last manager and a portal that
+// does not answer. While nothing may be written, the user waits too: a deletion that was held would be forgotten with its object.
 func (p *pass) release(ctx context.Context) (bool, error) {
-	if p.view.Unknown {
-		p.silent = true
-		return true, nil
-	}
-	leave, err := gate.LeaveAsIs(ctx, p.Live, p.view, p.user.Namespace)
-	if leave || err != nil {
-		return false, err
+	ending, err := gate.NamespaceEnding(ctx, p.Live, p.user.Namespace)
+	if p.view.Unknown || ending || err != nil {
+		p.silent = err == nil
+		return true, err
 	}
 	if a := gate.Release(p.view); a.Stop {
 		return p.stopAt(a)
+	}
+	if stop, err := p.suspended(ctx); stop || err != nil {
+		return stop, err
 	}
 	return p.letGo(ctx)
 }
@@ -37,7 +40,25 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 // letGo releases the account in the portal. What a person decided to keep becomes a local account.
 func (p *pass) letGo(ctx context.Context) (bool, error) {
 	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
-	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, false)
+	own := Kept(p.user, p.view.Mirror)
+	plan := provision.ComputeRelease(own, p.view.Spec.OnDelete, false)
+	switch {
+	case own == nil:
+	case owner.Revision < own.Owner.Revision && p.user.Annotations[v1alpha1.AnnotationAcceptBackup] != strconv.FormatInt(own.Owner.Revision, 10):
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonBackupOlder, provision.BackupOlder(owner.Revision, own.Owner.Revision)))
+		return true, nil
+	default:
+		owner.UID, owner.Revision = own.Owner.UID, max(owner.Revision, own.Owner.Revision)
+	}
+	if own != nil && p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		message := fmt.Sprintf("Would release the account: %s", plan.Mode)
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonReportOnly, message))
+		p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
+		return true, nil
+	}
+	if own == nil && p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return false, nil
+	}
 	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }
 	if !plan.Removal {
 		if err := do(); err != nil {
@@ -53,6 +74,17 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
 	}
 	return false, nil
+}
+
+// Kept is the account that a user owns, or owned under the same SCIM id before a restore; nil: none.
+func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
+	if own := m.Owned(string(u.UID)); own != nil {
+		return own
+	}
+	if had := m.Of(u.Name); had != nil && had.Owner.Binding == m.Binding() {
+		return had
+	}
+	return nil
 }
 
 // RemovalOf is what the release of an account takes away.

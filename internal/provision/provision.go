@@ -102,7 +102,7 @@ func restored(want Account, have Facts) (p Plan, decided bool) {
 	p = Plan{Action: Wait, Account: before, Differences: differences(want, before)}
 	switch {
 	case older(want, before) && have.Accepted != before.Owner.Revision:
-		p.Reason, p.Message = v1alpha1.ReasonBackupOlder, backupOlder(want, before)
+		p.Reason, p.Message = v1alpha1.ReasonBackupOlder, BackupOlder(want.Owner.Revision, before.Owner.Revision)
 	case want.Active && deactivatedLocally(before) && before.Owner.Revision >= want.Owner.Revision:
 		p.Reason, p.Message = v1alpha1.ReasonDeactivatedLocally, stayDeactivated
 	case have.Named == nil:
@@ -123,9 +123,10 @@ func older(want Account, have *portal.Account) bool {
 	return want.Owner.Revision < have.Owner.Revision
 }
 
-func backupOlder(want Account, have *portal.Account) string {
+// BackupOlder tells a person what an object with a revision older than the portal's waits for.
+func BackupOlder(object, portal int64) string {
 	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer, annotate this object with %s=%d",
-		have.Owner.Revision, want.Owner.Revision, v1alpha1.AnnotationAcceptBackup, have.Owner.Revision)
+		portal, object, v1alpha1.AnnotationAcceptBackup, portal)
 }
 
 func deactivatedLocally(a *portal.Account) bool {

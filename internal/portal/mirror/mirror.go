@@ -47,6 +47,7 @@ type Mirror struct {
 	accountByName map[string]*portal.Account // folded
 	pools         map[string]*portal.Pool
 	poolByUID     map[string]*portal.Pool
+	poolOf        map[string]*portal.Pool // by the owner's name, which survives a restore
 	poolByName    map[string]*portal.Pool // folded
 	defaultPool   *portal.Pool
 	roles         map[string]portal.Role
@@ -138,6 +139,13 @@ func (m *Mirror) OwnedPool(uid string) *portal.Pool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.poolByUID[uid]
+}
+
+// PoolOf returns the pool whose owner has that name, whatever its UID, or nil.
+func (m *Mirror) PoolOf(owner string) *portal.Pool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.poolOf[owner]
 }
 
 // NamedPool returns the pool that bears the name, or nil.
@@ -330,11 +338,12 @@ func samePool(a, b *portal.Pool) bool {
 func (m *Mirror) indexPools(pools map[string]*portal.Pool) {
 	m.pools = pools
 	m.poolByUID = map[string]*portal.Pool{}
-	m.poolByName = map[string]*portal.Pool{}
+	m.poolOf, m.poolByName = map[string]*portal.Pool{}, map[string]*portal.Pool{}
 	m.defaultPool = nil
 	for _, p := range pools {
 		if p.Owner.UID != "" {
 			m.poolByUID[p.Owner.UID] = p
+			m.poolOf[p.Owner.Name] = p
 		}
 		m.poolByName[names.Fold(p.Name)] = p
 		if p.Default {
