@@ -115,7 +115,7 @@ func Resolve(pool, titled *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirr
 func (p *pass) lines(ctx context.Context) (bool, error) {
 	resolved, pins, undecided := Resolve(p.pool, p.titled, p.Groups, p.view.Mirror)
 	p.leaf(groupsLeaf(p.pool.Name, resolved))
-	p.undecided = undecided
+	p.undecided, p.looked = undecided, true
 	observed := p.pool.Generation
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
