@@ -74,7 +74,12 @@ func (p *pass) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, e
 }
 
 // record is the portal's record that remembers what is held about this pool; nil: there is none.
-func (p *pass) record() *portal.Pool { return p.view.Mirror.OwnedPool(string(p.pool.UID)) }
+func (p *pass) record() *portal.Pool {
+	if !p.pool.DeletionTimestamp.IsZero() {
+		return Kept(p.pool, p.view.Mirror)
+	}
+	return p.view.Mirror.OwnedPool(string(p.pool.UID))
+}
 
 // marked is the mark at the record that the pool has or, by adopting it, gets.
 func (p *pass) marked(plan provision.PoolPlan) *portal.Mark {
@@ -93,7 +98,7 @@ func (p *pass) mark(ctx context.Context, m *portal.Mark) error {
 	if own == nil || gate.SameMark(own.Mark, m) {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.pool.UID), Name: p.pool.Name, Revision: p.pool.Generation}
+	owner := portal.Owner{UID: own.Owner.UID, Name: p.pool.Name, Revision: max(p.pool.Generation, own.Owner.Revision)}
 	if err := p.view.Client.MarkPoolHeld(ctx, owner, m); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
@@ -308,7 +313,11 @@ func (p *pass) because(ctx context.Context) (context.Context, string) {
 func (p *pass) letGo(ctx context.Context) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan := PlanRelease(p.pool, p.view.Mirror)
-	do := func() error { return p.view.Client.ReleasePool(ctx, string(p.pool.UID), plan.Remove) }
+	uid := string(p.pool.UID)
+	if plan.Pool != nil {
+		uid = plan.Pool.Owner.UID
+	}
+	do := func() error { return p.view.Client.ReleasePool(ctx, uid, plan.Remove) }
 	if len(plan.Removal.Users) == 0 {
 		if err := do(); err != nil {
 			return p.refused(err)

@@ -120,7 +120,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 func (p *pass) lines(ctx context.Context) (bool, error) {
 	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.view.Mirror)
 	p.leaf(groupsLeaf(p.pool.Name, resolved))
-	p.undecided = undecided
+	p.undecided, p.looked = undecided, true
 	observed := p.pool.Generation
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
@@ -173,9 +173,20 @@ func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	case groupindex.Ambiguous:
 		return conditions.False(typ, v1alpha1.ReasonGroupAmbiguous, fmt.Sprintf("The identity provider has pushed several groups with %s: %s. Name one of them by id", name, ids))
 	case groupindex.Changed:
-		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If it is meant: kubectl scim accept agentpool/%s --group %s; or name it by id", name, ids, pool, strings.Join(worst.Groups, ",")))
+		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If another one is meant, name it by id in spec.groups; otherwise decide for each line that waits: %s", name, ids, acceptCommand(pool, lines)))
 	}
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("Filled by %d group(s)", len(lines)))
+}
+
+// acceptCommand is what a person runs to have the groups fill the pool that its lines name now.
+func acceptCommand(pool string, lines []groupindex.Line) string {
+	var ids []string
+	for _, l := range lines {
+		if l.State == groupindex.Changed {
+			ids = append(ids, l.Groups...)
+		}
+	}
+	return fmt.Sprintf("kubectl scim accept agentpool/%s --group %s", pool, strings.Join(ids, ","))
 }
 
 // wording is how a line names its group.

@@ -33,6 +33,7 @@ type Changes struct {
 	Join  []*portal.Account // to be in it, and granted
 	Free  []*portal.Account // to leave it at no cost: no owner granted it, or the account is not active
 	Leave []*portal.Account // to leave it, which they were granted: the guard decides about all of them at once
+	Later int               // of those in it who seem to leave it, whose ScimUser is gone or suspended: the user may come back, under another id
 }
 
 // None says that the memberships are as they should be.
@@ -69,7 +70,12 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portal.Po
 		if err != nil {
 			return changes, false, err
 		}
-		if u == nil || string(u.UID) != a.Owner.UID || u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
+		in, granted := memberOf(a, own.ID)
+		ours := u != nil && string(u.UID) == a.Owner.UID
+		if (u == nil || u.Spec.Suspend) && in && granted && a.Status == portal.StatusActive {
+			changes.Later++
+		}
+		if u == nil || !ours && !restored(u, a, c.Mirror) || u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
 			continue
 		}
 		may, known := scimuser.Access(u, c.Picture, c.Mirror, c.Attributes)
@@ -77,8 +83,8 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portal.Po
 			return Changes{}, false, nil
 		}
 		wanted := slices.ContainsFunc(may.Pools, func(m access.Membership) bool { return m.Pool == pool.Name })
-		in, granted := memberOf(a, own.ID)
 		switch {
+		case !ours && (wanted || !in || !granted || a.Status != portal.StatusActive): // once the user has adopted the account
 		case wanted && !granted:
 			changes.Join = append(changes.Join, a)
 		case wanted || !in:
@@ -89,6 +95,12 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portal.Po
 		}
 	}
 	return changes, true, nil
+}
+
+// restored says whether the user is to adopt the account that the same SCIM id had before a restore.
+// Who is to leave a pool is known before that, or a decision about them would be forgotten meanwhile.
+func restored(u *v1alpha1.ScimUser, a *portal.Account, m *mirror.Mirror) bool {
+	return a.Owner.Name == u.Name && a.Owner.Binding == m.Binding() && a.Owner.Revision <= u.Spec.Revision
 }
 
 // memberOf says whether the account is in the pool, and whether its owner put it there.
@@ -186,6 +198,10 @@ func (p *pass) members(ctx context.Context) error {
 	}
 	if p.answer.Verdict == sets.Hold || p.answer.Verdict == sets.Keep {
 		return nil // one decision at a time: who is to leave stays until the one about the pool's role is carried out
+	}
+	if len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portal.RemovalMembers {
+		p.keepsMark = true // the decision may be about them
+		return nil
 	}
 	return p.leave(ctx, own, changes.Leave)
 }

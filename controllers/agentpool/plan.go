@@ -97,9 +97,21 @@ type ReleasePlan struct {
 	Removal guard.Removal // who loses by it; the deprovisioning guard decides about all of them at once
 }
 
+// Kept is the pool in the portal that an AgentPool owns, or owned under the same name before it was
+// restored or applied again; nil: none.
+func Kept(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portal.Pool {
+	if own := m.OwnedPool(string(pool.UID)); own != nil {
+		return own
+	}
+	if had := m.PoolOf(pool.Name); had != nil && had.Owner.Binding == m.Binding() {
+		return had
+	}
+	return nil
+}
+
 // PlanRelease says what becomes of the pool when its AgentPool goes.
 func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
-	p := ReleasePlan{Pool: m.OwnedPool(string(pool.UID)), Remove: pool.Spec.OnDelete != v1alpha1.PoolOrphan}
+	p := ReleasePlan{Pool: Kept(pool, m), Remove: pool.Spec.OnDelete != v1alpha1.PoolOrphan}
 	if p.Pool == nil {
 		return p
 	}

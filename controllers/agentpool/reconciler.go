@@ -62,6 +62,7 @@ type pass struct {
 	view   session.View
 
 	undecided bool // which groups fill it was lost, and waits for a person
+	looked    bool // at its lines
 
 	have      *portal.Pool
 	answer    guard.Answer     // the guard's about a removal; the zero answer: none was asked for
@@ -170,7 +171,8 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), gate.OneLine(granted)
 	}
 	s.Held = p.answer.Held()
-	if !p.undecided {
+	// A status that no pass over the lines has written says that what they meant is not known; see lost.
+	if first := s.ObservedGeneration == 0 && p.pool.Name != v1alpha1.DefaultName; !p.undecided && (p.looked || !first) {
 		s.ObservedGeneration = p.pool.Generation
 	}
 	s.Conditions = conditions.Compute(s.Conditions, p.pool.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)

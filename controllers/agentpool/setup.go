@@ -71,7 +71,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		// Status changes bring a pool back too: a pass that compared with a cache behind our own last write corrects itself.
 		For(&v1alpha1.AgentPool{}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
-		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(ownPools)).
+		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.ownPools)).
 		WatchesRawSource(r.Groups.Source()).
 		WatchesRawSource(source.Func(r.groups(namespace))).
 		WatchesRawSource(source.Func(follow)).
@@ -128,10 +128,11 @@ func owners(e *mirror.PoolEvent) map[string]bool {
 	return out
 }
 
-// ownPools are the own pools of the groups that a pool names: they give way to it, and come back when it goes.
-func ownPools(_ context.Context, o client.Object) []reconcile.Request {
+// ownPools are the own pools of the groups that a pool names or could mean: they give way to it, and come back when it goes or
+// means another group.
+func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	var out []reconcile.Request
-	for _, group := range groupindex.Filling(o.(*v1alpha1.AgentPool)) {
+	for _, group := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {
 		if group != o.GetName() {
 			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: group}})
 		}

@@ -77,13 +77,16 @@ func (p *pass) withoutUser(ctx context.Context) ([]*portal.Account, error) {
 	return WithoutUser(p.view.Mirror, users.Items), nil
 }
 
-// WithoutUser returns the accounts of ours that none of the users stands behind, in order of id.
+// WithoutUser returns the accounts of ours that none of the users owns, in order of id. A user who was
+// restored owns the account that the same SCIM id had under this binding, also while nothing may be
+// written about them.
 func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portal.Account {
-	known := make(map[string]bool, len(users))
+	uids, names := make(map[string]bool, len(users)), make(map[string]bool, len(users))
 	for i := range users {
-		known[string(users[i].UID)] = true
+		uids[string(users[i].UID)], names[users[i].Name] = true, true
 	}
-	return m.Without(func(o portal.Owner) bool { return known[o.UID] })
+	binding := m.Binding()
+	return m.Without(func(o portal.Owner) bool { return uids[o.UID] || names[o.Name] && o.Binding == binding })
 }
 
 // releaseStrays releases those that were found by the time that a person gave. They named them, so the guard is not asked.

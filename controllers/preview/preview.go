@@ -16,6 +16,7 @@ import (
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/internal/access"
+	"lightrun.com/scim-operator/internal/conditions"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/mirror"
@@ -141,6 +142,8 @@ func (p *preview) waits() (why, replacement string) {
 	switch {
 	case !c.SCIMEnabled:
 		return "SCIM is off in the portal's login methods", replacement
+	case conditions.IsTrue(p.config.Status.Conditions, v1alpha1.ConditionRestoreOpen):
+		return "the restore window is open", replacement
 	case p.config.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
 		return "managementPolicy is ReportOnly", replacement
 	}

@@ -140,3 +140,27 @@ func report(t *testing.T, p *fake.Portal, people []client.Object) *preview.Repor
 	}
 	return r
 }
+
+func TestAdoptionsSayWhoseTheAccountWas(t *testing.T) {
+	p := fake.New(t, fake.Options{})
+	for _, name := range []string{"ada", "bob"} {
+		if _, err := p.PutAccount(t.Context(), had(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restored := person("ada", v1alpha1.ScimUserSpec{UserName: "ada@example.test", DisplayName: "ada"})
+	restored.UID = "after the restore"
+	again := person("bob again", v1alpha1.ScimUserSpec{UserName: "bob@example.test", DisplayName: "bob"})
+	r := report(t, p, []client.Object{restored, again})
+	want := map[string]string{
+		"ada@example.test": "Adopt: The account that this user had before is taken over with its pools",
+		"bob@example.test": "Adopt: The account of a ScimUser that is gone is taken over with its pools",
+	}
+	got := map[string]string{}
+	for _, s := range r.Users {
+		got[s.Title] = s.Action + ": " + s.Message
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

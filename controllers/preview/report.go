@@ -161,6 +161,10 @@ func why(p provision.Plan) string {
 			return "An administrator handed this local account over"
 		case p.Account.ManagedBy == portal.ManagedByLocal:
 			return "The local account of this user name is taken over with its id and history"
+		case p.Account.Owner.UID != "" && p.Account.Owner.Name == p.Write.Owner.Name:
+			return "The account that this user had before is taken over with its pools"
+		case p.Account.Owner.UID != "":
+			return "The account of a ScimUser that is gone is taken over with its pools"
 		}
 		return "The account that was released is taken over again"
 	}

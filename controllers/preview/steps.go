@@ -416,7 +416,7 @@ func (p *preview) poolNames(ids []string) string {
 
 // leaving says what becomes of the account of somebody whose object is being deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
-	plan := provision.ComputeRelease(p.portal.Owned(string(u.UID)), p.config.Spec.OnDelete, false)
+	plan := provision.ComputeRelease(scimuser.Kept(u, p.portal), p.config.Spec.OnDelete, false)
 	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)
 	if plan.Account == nil {
 		return s

@@ -32,6 +32,32 @@ func (p *pass) waitFor(format string, args ...any) (bool, error) {
 	return true, nil
 }
 
+// later ends the pass over a group that the provider deleted while nothing may be written to the
+// portal: its members stay in its pools, and the deletion is carried out, or held, afterwards.
+func (p *pass) later(ctx context.Context) (bool, error) {
+	ending, err := gate.NamespaceEnding(ctx, p.Live, p.group.Namespace)
+	if p.view.Unknown || ending || err != nil {
+		p.silent = err == nil
+		return true, err
+	}
+	if a := gate.Release(p.view); a.Stop {
+		p.silent = a.Silent
+		if a.Leaf != nil {
+			p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, a.Leaf.Reason, a.Leaf.Message))
+		}
+		return true, nil
+	}
+	switch {
+	case gate.SCIMOff(p.view):
+		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: the members of the deleted group stay in its pools"))
+		return true, nil
+	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
+		p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonReportOnly, "Would take the members of the deleted group out of its pools"))
+		return true, nil
+	}
+	return false, nil
+}
+
 // dropPool deletes the own pool of a group that the provider deleted; its members lose it together, if the guard lets them.
 func (p *pass) dropPool(ctx context.Context) (bool, error) {
 	if _, known := p.known(); !known || p.view.Unknown {
@@ -54,30 +80,16 @@ func (p *pass) dropPool(ctx context.Context) (bool, error) {
 func (p *pass) unpinned(context.Context) (bool, error) {
 	for i := range p.pools {
 		pool := &p.pools[i]
-		if pool.DeletionTimestamp.IsZero() && slices.Contains(groupindex.Filling(pool), p.group.Name) && p.settles() {
+		if pool.DeletionTimestamp.IsZero() && slices.Contains(groupindex.Filling(pool), p.group.Name) {
 			return p.waitFor("The provider deleted the group; AgentPool %s still counts it", pool.Name)
 		}
 	}
 	return false, nil
 }
 
-// settles says whether pools look at their groups now: the portal's state is known, and SCIM is on there.
-func (p *pass) settles() bool { return !gate.Ready(p.view, false).Stop && !gate.SCIMOff(p.view) }
-
 // left waits until the members have left the pools that the group filled. What the guard stops keeps the group as well: the
 // decision may be that it stays.
 func (p *pass) left(ctx context.Context) (bool, error) {
-	leave, err := gate.LeaveAsIs(ctx, p.Live, p.view, p.group.Namespace)
-	if leave || err != nil {
-		return false, err
-	}
-	if a := gate.Release(p.view); a.Stop {
-		p.silent, p.result.RequeueAfter = a.Silent, retryFinish
-		if a.Leaf != nil {
-			p.leaf(*a.Leaf)
-		}
-		return true, nil
-	}
 	picture, err := p.Book.Picture(ctx, p.view.Mirror)
 	if err != nil {
 		return true, err

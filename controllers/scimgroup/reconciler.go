@@ -80,7 +80,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	ctx, _ = gate.Request(ctx, &g, g.Status.ObservedGeneration != g.Generation)
 	switch {
 	case g.Spec.Deleted:
-		return p.report(ctx, gate.Run(ctx, p.dropPool, p.unpinned, p.left, p.finish))
+		return p.report(ctx, gate.Run(ctx, p.later, p.dropPool, p.unpinned, p.left, p.finish))
 	case !g.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // somebody deletes the object, and the provider did not delete the group: its pools stay filled
 	}

@@ -51,6 +51,9 @@ func (p *pass) carryOut(ctx context.Context) (bool, error) {
 // marked is the portal's record that remembers whether the guard holds this user's removal: the user's own account, or the one
 // that the user is about to adopt. nil: there is none.
 func (p *pass) marked() *portal.Account {
+	if p.user.Spec.Deleted {
+		return Kept(p.user, p.view.Mirror)
+	}
 	if own := p.view.Mirror.Owned(string(p.user.UID)); own != nil {
 		return own
 	}

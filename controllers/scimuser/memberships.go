@@ -34,8 +34,9 @@ func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
 // accountPools are the portal ids of the pools that the account is to be in by a pass over the user
 // who has a. The pools' passes write memberships, many at once, and ask the guard about those that
 // end. A pass over a user writes only those that an account begins with, and those that no owner
-// granted: it grants them or takes them back.
-func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts) []string {
+// granted: it grants them or takes them back. had is the account that the user adopts from an owner
+// who no longer exists; nil: none. What it has stays, as its pools may not be decided yet.
+func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portal.Account) []string {
 	wanted := make([]string, 0, len(a.Pools))
 	for _, pool := range a.Pools {
 		wanted = append(wanted, f.Picture.PortalID(pool.Pool))
@@ -53,7 +54,7 @@ func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts) []string {
 			return slices.Contains(own.Ungranted, id) && !slices.Contains(wanted, id)
 		})
 	}
-	if had := provisioned(u, f.Mirror); had != nil {
+	if had != nil {
 		wanted = append(wanted, granted(had)...)
 		slices.Sort(wanted)
 		wanted = slices.Compact(wanted)

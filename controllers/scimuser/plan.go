@@ -65,7 +65,6 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, picture *membership.Picture, m
 // Plan says what must change in the portal for a person who has a. It calls the API server only to look for the owner of
 // another account that bears the person's name.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
-	ids := accountPools(u, a, f)
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
 	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
@@ -74,6 +73,11 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 			return provision.Plan{}, err
 		}
 	}
+	had := provisioned(u, f.Mirror)
+	if n := facts.Named; had == nil && n != nil && n.Owner.UID != "" && facts.NamedOwner == provision.Gone {
+		had = n // the user was pushed again under another SCIM id
+	}
+	ids := accountPools(u, a, f, had)
 	if have := cmp.Or(facts.Own, facts.Before, facts.Named); have != nil {
 		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -15,22 +16,23 @@ import (
 	sets "lightrun.com/scim-operator/internal/guard"
 	"lightrun.com/scim-operator/internal/names"
 	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-// release releases the account of a user that the provider deleted, as onDelete says. It waits only for the guard, the last manager or a portal that does
-// not answer. Without a configuration, with SCIM off, or with the namespace ending, the account stays as it is.
+// release releases the account of a user that the provider deleted, as onDelete says. It waits for the guard, the last manager and a portal that
+// does not answer. While nothing may be written, the user waits too: a deletion that was held would be forgotten with its object.
 func (p *pass) release(ctx context.Context) (bool, error) {
-	if p.view.Unknown {
-		p.silent = true
-		return true, nil
-	}
-	leave, err := gate.LeaveAsIs(ctx, p.Live, p.view, p.user.Namespace)
-	if leave || err != nil {
-		return false, err
+	ending, err := gate.NamespaceEnding(ctx, p.Live, p.user.Namespace)
+	if p.view.Unknown || ending || err != nil {
+		p.silent = err == nil
+		return true, err
 	}
 	if a := gate.Release(p.view); a.Stop {
 		return p.stopAt(a)
+	}
+	if stop, err := p.suspended(ctx); stop || err != nil {
+		return stop, err
 	}
 	return p.letGo(ctx)
 }
@@ -38,7 +40,25 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 // letGo releases the account in the portal, unless a person dropped that: then the user comes back.
 func (p *pass) letGo(ctx context.Context) (bool, error) {
 	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
-	plan := provision.ComputeRelease(p.view.Mirror.Owned(owner.UID), p.view.Spec.OnDelete, false)
+	own := Kept(p.user, p.view.Mirror)
+	plan := provision.ComputeRelease(own, p.view.Spec.OnDelete, false)
+	switch {
+	case own == nil:
+	case owner.Revision < own.Owner.Revision && p.user.Annotations[v1alpha1.AnnotationAcceptBackup] != strconv.FormatInt(own.Owner.Revision, 10):
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonBackupOlder, provision.BackupOlder(owner.Name, owner.Revision, own.Owner.Revision)))
+		return true, nil
+	default:
+		owner.UID, owner.Revision = own.Owner.UID, max(owner.Revision, own.Owner.Revision)
+	}
+	if own != nil && p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		message := fmt.Sprintf("Would release the account: %s", plan.Mode)
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonReportOnly, message))
+		p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
+		return true, nil
+	}
+	if own == nil && p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return false, nil
+	}
 	do := func() error { return p.view.Client.ReleaseAccount(ctx, owner, plan.Mode) }
 	if !plan.Removal {
 		if err := do(); err != nil {
@@ -69,6 +89,17 @@ func (p *pass) comeBack(ctx context.Context) error {
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,
 		fmt.Sprintf("A person dropped this deletion (%s) and %s has the user name by now: the account stays as it is. Rename or delete that user in the identity provider, and this one comes back; or release the deletion, and that user gets the name in the portal: kubectl scim release scimuser/%s --id %s",
 			p.answer.Decision, taken, p.user.Name, p.answer.Decision)))
+	return nil
+}
+
+// Kept is the account that a user owns, or owned under the same SCIM id before a restore; nil: none.
+func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
+	if own := m.Owned(string(u.UID)); own != nil {
+		return own
+	}
+	if had := m.Of(u.Name); had != nil && had.Owner.Binding == m.Binding() {
+		return had
+	}
 	return nil
 }
 

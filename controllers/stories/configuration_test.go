@@ -184,9 +184,10 @@ func TestNoConfigurationMeansNoPortalWrite(t *testing.T) {
 	w.faults.reset()
 	bob := w.push("bob@example.test")
 	w.says(bob, v1alpha1.ConditionReady, v1alpha1.ReasonNoConfiguration)
-	t.Log("a person can leave; their account stays")
+	t.Log("a user whom the provider deletes waits; their account stays")
 	w.remove(ada)
-	w.gone(ada)
+	w.saysOfNewest(ada, v1alpha1.ConditionReady)
+	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonNoConfiguration)
 	if got := w.faults.writes(); len(got) != 0 {
 		t.Errorf("the portal was written: %v", got)
 	}

@@ -45,6 +45,7 @@ func TestDeletedWhileTheNamespaceIsEnding(t *testing.T) {
 	w.remove(&corev1.Namespace{ObjectMeta: metav1Name("", w.namespace)})
 	t.Log("the namespace's controller deletes everything; accounts stay as they are and no finalizer is stuck")
 	w.remove(ada)
+	w.erase(ada)
 	w.gone(ada)
 	c := w.identity()
 	w.remove(c)
@@ -63,7 +64,8 @@ func TestDeletedWhileAnotherOperatorHoldsThePortal(t *testing.T) {
 	ada := second.push("ada@example.test")
 	second.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonConfigurationNotOK)
 	second.remove(ada)
-	second.gone(ada)
+	second.saysOfNewest(ada, v1alpha1.ConditionReady)
+	second.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonConfigurationNotOK)
 	first.is("ada@example.test", portal.StatusActive)
 }
 

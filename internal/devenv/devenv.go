@@ -88,6 +88,7 @@ type Environment struct {
 	children    []*process.Process // in the order of starting
 	replicas    map[string]Ports   // of the webhooks that AddWebhook started
 	unmount     context.CancelFunc // ends the stand-in for the kubelet
+	restored    bool               // the portal starts on a backup
 	http        *http.Client
 }
 

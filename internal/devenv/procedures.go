@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"lightrun.com/scim-operator/internal/devenv/kubecontrollers"
 )
@@ -60,4 +61,38 @@ func (e *Environment) LoseCluster(ctx context.Context) error {
 		return nil
 	}
 	return e.startKubeControllers()
+}
+
+// LosePortal kills the portal and deletes its database.
+func (e *Environment) LosePortal() error {
+	child, err := e.child(Portal)
+	if err != nil {
+		return err
+	}
+	child.Kill()
+	<-child.Done()
+	files, err := filepath.Glob(e.path("portal", "*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("lose the portal: %w", err)
+		}
+	}
+	return nil
+}
+
+// RestorePortal starts the portal on a backup of its database, after LosePortal.
+func (e *Environment) RestorePortal(ctx context.Context, backup string) error {
+	content, err := os.ReadFile(backup)
+	if err != nil {
+		return fmt.Errorf("restore the portal: %w", err)
+	}
+	if err := writeFile(e.path("portal", "portal.db"), content); err != nil {
+		return fmt.Errorf("restore the portal: %w", err)
+	}
+	e.restored = true
+	defer func() { e.restored = false }()
+	return e.Restart(ctx, Portal)
 }

@@ -77,6 +77,9 @@ func (e *Environment) portalArgs() []string {
 		"--insecure-http-cookies",
 		"--log-level=" + e.logLevel(),
 	}
+	if e.restored {
+		args = append(args, "--new-feed-epoch")
+	}
 	if e.fresh() { // later the keys and the manager are the person's own to change
 		args = append(args,
 			"--bootstrap-admin-user="+adminUser,

@@ -79,7 +79,7 @@ func PoolVerdict(p *portal.Pool, s Standing, isDefault, chosen bool) Verdict {
 	case chosen, s == Portals && p.HandedOver:
 		return adopt()
 	case s == Abandoned:
-		return Verdict{Reason: v1alpha1.ReasonConsentRequired, Message: fmt.Sprintf("The portal's pool %q belongs to AgentPool %s, which no longer exists. To take it over, set spec.adopt: %s; otherwise give this pool another displayName", p.Name, p.Owner.Name, p.ID)}
+		return Verdict{Reason: v1alpha1.ReasonConsentRequired, Message: fmt.Sprintf("The portal's pool %q belongs to AgentPool %s, which no longer exists. Consent with spec.adopt: %s, or give this pool another displayName", p.Name, p.Owner.Name, p.ID)}
 	}
-	return Verdict{Reason: v1alpha1.ReasonConsentRequired, Message: fmt.Sprintf("The portal has a pool %q that was made there. To take it over, set spec.adopt: %s, or hand it over on the portal's page Agent Pools; otherwise give this pool another displayName", p.Name, p.ID)}
+	return Verdict{Reason: v1alpha1.ReasonConsentRequired, Message: fmt.Sprintf("The portal has a pool %q that was made there. Consent with spec.adopt: %s, hand it over on the portal's page Agent Pools, or give this pool another displayName", p.Name, p.ID)}
 }

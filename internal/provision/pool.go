@@ -1,8 +1,10 @@
 package provision
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/portal"
@@ -118,6 +120,9 @@ func waitForPool(p *portal.Pool, reason, message string) PoolPlan {
 // takeOverPool plans for a pool that is not ours, by the ownership table.
 func takeOverPool(want portal.PoolWrite, have *portal.Pool, owner Presence, chosen bool) PoolPlan {
 	v := PoolVerdict(have, Stand(have.Owner, want.Owner, owner), want.Default, chosen)
+	if !v.Adopt && v.Reason == v1alpha1.ReasonConsentRequired {
+		v.Message += ". To take it over: " + consentCommand(want, have)
+	}
 	if !v.Adopt {
 		return waitForPool(have, v.Reason, v.Message)
 	}
@@ -126,6 +131,13 @@ func takeOverPool(want portal.PoolWrite, have *portal.Pool, owner Presence, chos
 	}
 	want.Adopt = &portal.Adopt{ID: have.ID, OwnerUID: have.Owner.UID}
 	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
+}
+
+// consentCommand is what a person runs to consent. It names the pool too: the own pool of a group, to
+// which people have written, is theirs from then on, and would have its object's name.
+func consentCommand(want portal.PoolWrite, have *portal.Pool) string {
+	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: texts only
+	return fmt.Sprintf("kubectl patch agentpool %s --type=merge -p '%s'", want.Owner.Name, strings.ReplaceAll(string(patch), "'", `\u0027`))
 }
 
 // updatePool plans for a pool that is ours already. What stands in the way of the new name holds up

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -129,5 +130,15 @@ func TestGrantedRoles(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+func TestConsentIsNamedByACommand(t *testing.T) {
+	want := portal.PoolWrite{Owner: portal.Owner{UID: "u", Name: "group-id"}, Name: `Rock'n "Roll"`}
+	record := &portal.Pool{ID: "7", Name: want.Name, Owner: portal.Owner{UID: "x", Name: "gone"}}
+	p := ComputePool(want, PoolFacts{Named: record, Owner: Gone})
+	const command = `kubectl patch agentpool group-id --type=merge -p '{"spec":{"adopt":"7","displayName":"Rock\u0027n \"Roll\""}}'`
+	if p.Reason != v1alpha1.ReasonConsentRequired || !strings.HasSuffix(p.Message, ": "+command) {
+		t.Errorf("%s: %s", p.Reason, p.Message)
 	}
 }

@@ -102,7 +102,7 @@ func restored(want Account, have Facts) (p Plan, decided bool) {
 	p = Plan{Action: Wait, Account: before, Differences: differences(want, before)}
 	switch {
 	case older(want, before) && have.Accepted != before.Owner.Revision:
-		p.Reason, p.Message = v1alpha1.ReasonBackupOlder, backupOlder(want, before)
+		p.Reason, p.Message = v1alpha1.ReasonBackupOlder, BackupOlder(want.Owner.Name, want.Owner.Revision, before.Owner.Revision)
 	case want.Active && deactivatedLocally(before) && before.Owner.Revision >= want.Owner.Revision:
 		p.Reason, p.Message = v1alpha1.ReasonDeactivatedLocally, stayDeactivated
 	case have.Named == nil:
@@ -123,9 +123,10 @@ func older(want Account, have *portal.Account) bool {
 	return want.Owner.Revision < have.Owner.Revision
 }
 
-func backupOlder(want Account, have *portal.Account) string {
+// BackupOlder reports an object whose revision is older than the portal's, and what a person can do.
+func BackupOlder(scimID string, object, portal int64) string {
 	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: kubectl scim accept scimuser/%s --revision %d",
-		have.Owner.Revision, want.Owner.Revision, want.Owner.Name, have.Owner.Revision)
+		portal, object, scimID, portal)
 }
 
 func deactivatedLocally(a *portal.Account) bool {
@@ -143,7 +144,7 @@ func update(want Account, have Facts) Plan {
 	}
 	if older(want, own) { // an older export was applied over the object
 		if have.Accepted != own.Owner.Revision {
-			p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonBackupOlder, backupOlder(want, own)
+			p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonBackupOlder, BackupOlder(want.Owner.Name, want.Owner.Revision, own.Owner.Revision)
 			return p
 		}
 		want.Owner.Revision = own.Owner.Revision // the portal refuses an older one, and what is pushed next is newer than both

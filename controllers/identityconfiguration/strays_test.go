@@ -1,0 +1,40 @@
+package identityconfiguration_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/identityconfiguration"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/mirror"
+)
+
+func TestWithoutUser(t *testing.T) {
+	m := mirror.New(func(mirror.Event) {})
+	m.PutConfiguration(&portal.Configuration{Binding: &portal.Binding{ID: "binding"}})
+	for id, owner := range map[string]portal.Owner{
+		"1": {UID: "uid-ada", Name: "ada", Binding: "binding"},
+		"2": {UID: "before the restore", Name: "bob", Binding: "binding"},
+		"3": {UID: "another operator's", Name: "carl", Binding: "another"},
+		"4": {UID: "uid-eve", Name: "eve", Binding: "binding"},
+		"5": {},
+	} {
+		m.PutAccount(&portal.Account{ID: id, UserName: "user" + id, Owner: owner, Revision: 1})
+	}
+	user := func(name string) v1alpha1.ScimUser {
+		return v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name)}}
+	}
+	users := []v1alpha1.ScimUser{user("ada"), user("bob"), user("carl")}
+
+	var got []string
+	for _, a := range identityconfiguration.WithoutUser(m, users) {
+		got = append(got, a.ID)
+	}
+	if diff := cmp.Diff([]string{"3", "4"}, got); diff != "" {
+		t.Errorf("A restored user owns the account of the same SCIM id, under the same binding alone (-want +got):\n%s", diff)
+	}
+}
