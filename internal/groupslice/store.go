@@ -54,7 +54,7 @@ type Options struct {
 	// Hook is for tests: called before and after each write. An error ends the operation there, as
 	// a kill would.
 	Hook func(ctx context.Context, s Step) error
-	// Wait bounds how long Change waits, 5 s by default; then it returns ErrBusy.
+	// Wait bounds how long Change waits for one slice, 5 s by default; then it returns ErrBusy.
 	Wait time.Duration
 }
 
