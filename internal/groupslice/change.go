@@ -221,8 +221,9 @@ func (s *Store) batch(l *lane, parts []*part) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(live[0].call.ctx), s.options.Wait)
 	defer cancel()
-	if size := s.store(ctx, l, live); size > s.limits.target {
-		s.split(ctx, l.group, l.prefix)
+	limits := s.limits.after(added(merged(live)))
+	if size := s.store(ctx, l, live); size > limits.target {
+		s.split(ctx, l.group, l.prefix, limits)
 	}
 }
 
@@ -338,8 +339,12 @@ func added(changes map[string]bool) int {
 
 // try makes one write of the changes.
 func (s *Store) try(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (int, error) {
-	if k.size+added(changes) > s.limits.most {
-		return s.rewrite(ctx, group, k, changes, attempt)
+	adds := added(changes)
+	limits := s.limits.after(adds)
+	// A split that is needed anyway saves a write if it comes first. It can conflict with other
+	// writers, which the patch can't, so it is tried once.
+	if size := k.size + adds; size > limits.most || adds >= limits.many && size > limits.target && attempt == 0 {
+		return s.rewrite(ctx, group, k, goal{limits, changes}, attempt)
 	}
 	body, err := s.mergePatch(ctx, k, changes)
 	if err != nil {

@@ -30,8 +30,9 @@
 // # Splits
 //
 // A slice with more than SliceTarget members is split after the write, before this process's next
-// write to it; one that would exceed SliceMax is split before, together with the changes. The
-// writer
+// write to it; one that would exceed SliceMax is split before, together with the changes. A write that
+// adds many members splits above SliceMax/2 only, and before: a large group arrives in several
+// requests that each write every slice. The writer
 //
 //  1. reads the slices that are to come into force, then W, the slice in force;
 //  2. fences: if one of them exists, raises W's epoch;

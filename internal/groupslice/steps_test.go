@@ -440,7 +440,7 @@ func TestPlaces(t *testing.T) {
 		for range random.IntN(400) {
 			users[fmt.Sprintf("%04x-%d", random.IntN(1<<16), random.IntN(9))] = true
 		}
-		leaves, err := limits{1 + random.IntN(9), 1024}.partition(0, 0, slices.Collect(maps.Keys(users)))
+		leaves, err := limits{target: 1 + random.IntN(9), most: 1024}.partition(0, 0, slices.Collect(maps.Keys(users)))
 		if err != nil {
 			t.Fatal(err)
 		}
