@@ -173,7 +173,9 @@ func (p *pusher) members(group map[string]any) []string {
 	defer p.mu.Unlock()
 	for _, m := range list {
 		id, _ := m.(map[string]any)["value"].(string)
-		tags = append(tags, p.tags[id])
+		if tag := p.tags[id]; tag != "" || !p.inCrowd(id) {
+			tags = append(tags, tag)
+		}
 	}
 	return tags
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -403,13 +404,13 @@ func TestLateReplacement(t *testing.T) {
 		withGroup(t, r.api, r.stores[0], people...)
 		ctx := context.WithValue(t.Context(), writerKey{}, "old")
 		gate := make(chan struct{})
-		held := 0
+		var held atomic.Int64 // several slices are written at a time
 		r.api.before = func(ctx context.Context, verb, name string) error {
 			if ctx.Value(writerKey{}) == "old" && verb == "patch" && name != groupID {
 				select {
 				case <-gate:
 				default:
-					held++
+					held.Add(1)
 					<-gate
 				}
 			}
@@ -425,8 +426,8 @@ func TestLateReplacement(t *testing.T) {
 		if err := <-answered; err != nil {
 			t.Errorf("the replacement that was overtaken: %v, want success", err)
 		}
-		if have, err := r.stores[2].Members(t.Context(), groupID); err != nil || !slices.Equal(have, people[2:]) || held == 0 {
-			t.Errorf("%v, %v; %d patches were held", have, err, held)
+		if have, err := r.stores[2].Members(t.Context(), groupID); err != nil || !slices.Equal(have, people[2:]) || held.Load() == 0 {
+			t.Errorf("%v, %v; %d patches were held", have, err, held.Load())
 		}
 	})
 }
