@@ -85,19 +85,26 @@ func (r *Reconciler) sweepUser(ctx context.Context, namespace, id string, at tim
 	if r.Clock.Since(at) < leftoverAge {
 		return nil
 	}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: id}, &v1alpha1.ScimUser{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return err
-	}
-	if err != nil {
-		for _, group := range r.Groups.Containing(id) {
-			ctrl.LoggerFrom(ctx).Info("Taking a user that is gone out of a group", "user", id, "group", group)
-			err := r.Slices.Change(ctx, group, []groupslice.Change{{User: id}})
-			if err != nil && !errors.Is(err, groupslice.ErrGroupGone) {
-				return fmt.Errorf("take user %s, which is gone, out of group %s: %w", id, group, err)
-			}
+	if groups := r.Groups.Containing(id); len(groups) > 0 {
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: id}, &v1alpha1.ScimUser{})
+		if apierrors.IsNotFound(err) {
+			err = r.takeOut(ctx, id, groups)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	r.Finished.Forget(id)
+	return nil
+}
+
+func (r *Reconciler) takeOut(ctx context.Context, user string, groups []string) error {
+	for _, group := range groups {
+		ctrl.LoggerFrom(ctx).Info("Taking a user that is gone out of a group", "user", user, "group", group)
+		err := r.Slices.Change(ctx, group, []groupslice.Change{{User: user}})
+		if err != nil && !errors.Is(err, groupslice.ErrGroupGone) {
+			return fmt.Errorf("take user %s, which is gone, out of group %s: %w", user, group, err)
+		}
+	}
 	return nil
 }
