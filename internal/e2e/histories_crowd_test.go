@@ -28,7 +28,7 @@ func (d *drill) gather() {
 	d.crowd = make([]string, crowdSize)
 	work := make(chan int)
 	var busy sync.WaitGroup
-	for range 8 {
+	for range 16 {
 		busy.Go(func() {
 			for i := range work {
 				d.crowd[i] = d.insist(d.name(fmt.Sprintf("crowd%d", i)))

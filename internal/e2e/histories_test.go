@@ -93,7 +93,11 @@ func (d *drill) load() time.Duration {
 
 func newDrill(t *testing.T, seed uint64) *drill {
 	t.Helper()
-	env, err := devenv.Start(t.Context(), options(t, filepath.Join(filepath.Dir(theStage.dir), "histories")))
+	o := options(t, filepath.Join(filepath.Dir(theStage.dir), "histories"))
+	if os.Getenv(envDuration) != "" {
+		o.Patience = 3 * time.Minute // thousands of users are there, and everything else is busy too
+	}
+	env, err := devenv.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

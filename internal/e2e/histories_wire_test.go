@@ -47,8 +47,20 @@ func (d *drill) wired(names ...string) {
 	}
 	d.wires, d.env.Kubeconfigs = map[string]*wire{}, map[string]string{}
 	for _, name := range names {
+		program := devenv.Webhook
+		if name == devenv.Manager {
+			program = name
+		}
+		config, err := clientcmd.LoadFromFile(filepath.Join(d.env.Dir, "kubernetes", program+".kubeconfig"))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		token := config.AuthInfos[config.Contexts[config.CurrentContext].AuthInfo].Token
 		w := &wire{proxy: &httputil.ReverseProxy{
-			Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(server) },
+			Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(server)
+				r.Out.Header.Set("Authorization", "Bearer "+token) // client-go sends none without TLS
+			},
 			Transport:     transport,
 			FlushInterval: -1, // watches
 			ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
@@ -58,14 +70,6 @@ func (d *drill) wired(names ...string) {
 			listener.CloseClientConnections()
 			listener.Close()
 		})
-		program := devenv.Webhook
-		if name == devenv.Manager {
-			program = name
-		}
-		config, err := clientcmd.LoadFromFile(filepath.Join(d.env.Dir, "kubernetes", program+".kubeconfig"))
-		if err != nil {
-			d.t.Fatal(err)
-		}
 		for _, c := range config.Clusters {
 			c.Server, c.CertificateAuthorityData = listener.URL, nil
 		}
