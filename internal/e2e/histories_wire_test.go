@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -62,7 +64,8 @@ func (d *drill) wired(names ...string) {
 				r.Out.Header.Set("Authorization", "Bearer "+token) // client-go sends none without TLS
 			},
 			Transport:     transport,
-			FlushInterval: -1, // watches
+			FlushInterval: -1,                         // watches
+			ErrorLog:      log.New(io.Discard, "", 0), // programs are killed all the time
 			ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		}}
 		listener := httptest.NewServer(w)
