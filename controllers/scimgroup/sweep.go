@@ -15,9 +15,9 @@ import (
 	"lightrun.com/scim-operator/internal/groupslice"
 )
 
-// sweepEvery is how often leftovers are looked for. leftoverAge is how old the slices of a group that is not there are at
-// least, since a webhook creates them before the group, and how long requests can be under way that put a deleted user's id
-// into a slice.
+// sweepEvery is how often leftovers are looked for. leftoverAge is how old the slices of a group
+// that is not there are at least, since a webhook creates them before the group, and how long
+// requests can be under way that put a deleted user's id into a slice.
 const (
 	sweepEvery  = time.Hour
 	leftoverAge = 10 * time.Minute
@@ -39,9 +39,10 @@ func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
 	}
 }
 
-// Sweep deletes the slices of groups that are not there: of POSTs that were cut off, and of groups whose object was deleted by
-// force. It takes out of groups the ids of users whose deletion was finished and that a request added after that. In a restore
-// window it changes nothing: groups and users may come after the slices.
+// Sweep deletes the slices of groups that are not there: of POSTs that were cut off, and of groups
+// whose object was deleted by force. It takes out of groups the ids of users whose deletion was
+// finished and that a request added after that. In a restore window it changes nothing: groups and
+// users may come after the slices.
 func (r *Reconciler) Sweep(ctx context.Context, namespace string) error {
 	leftovers, finished := r.Groups.Leftovers(), r.Finished.All()
 	if len(leftovers)+len(finished) == 0 {
@@ -79,8 +80,9 @@ func (r *Reconciler) sweepGroup(ctx context.Context, namespace, id string) error
 	return nil
 }
 
-// sweepUser takes a user whose deletion was finished at that time out of all groups. A user that vanished without a tombstone is
-// never among them: their memberships wait for the object to be restored.
+// sweepUser takes a user whose deletion was finished at that time out of all groups. A user that
+// vanished without a tombstone is never among them: their memberships wait for the object to be
+// restored.
 func (r *Reconciler) sweepUser(ctx context.Context, namespace, id string, at time.Time) error {
 	if r.Clock.Since(at) < leftoverAge {
 		return nil

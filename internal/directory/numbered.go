@@ -1,7 +1,8 @@
 package directory
 
-// numbered keeps values under keys and gives each key a number, which takes four bytes where the key takes
-// many. The number of a key that was dropped is given to another one. The zero value is not usable.
+// numbered keeps values under keys and gives each key a number, which takes four bytes where the
+// key takes many. The number of a key that was dropped is given to another one. The zero value is
+// not usable.
 type numbered[K comparable, V any] struct {
 	numbers map[K]uint32
 	values  []V      // by number

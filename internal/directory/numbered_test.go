@@ -6,8 +6,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestNumbered: whatever comes and goes, each key keeps its number and its value, no two share one, and
-// numbers are used again.
+// TestNumbered: whatever comes and goes, each key keeps its number and its value, no two share one,
+// and numbers are used again.
 func TestNumbered(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		table := newNumbered[string, string]()

@@ -30,8 +30,9 @@ func (r *round) disturb() {
 	r.kill(devenv.Etcd, devenv.Kubernetes, devenv.Portal, devenv.Webhook, r.replicas[1].name, devenv.Manager)
 }
 
-// killAtStep kills a program in the middle of a write: before the API server has it, or after that and before the program knows.
-// A webhook is killed twice as often as the manager, and at writes of slices as often as at all others.
+// killAtStep kills a program in the middle of a write: before the API server has it, or after that
+// and before the program knows. A webhook is killed twice as often as the manager, and at writes of
+// slices as often as at all others.
 func (r *round) killAtStep(choices *rand.Rand) {
 	name := []string{r.replicas[0].name, r.replicas[1].name, devenv.Manager}[choices.IntN(3)]
 	resource := "scimgroupslices"

@@ -11,14 +11,15 @@ import (
 	"lightrun.com/scim-operator/internal/histories"
 )
 
-// In a long run some groups are large. They are filled with a crowd of people to whom nothing else happens; of these the history
-// follows a few, spread over all slices, as it follows the staff.
+// In a long run some groups are large. They are filled with a crowd of people who are changed in no
+// other way. The history follows a few of them, spread over all slices, as it follows the staff.
 
 const (
 	crowdSize = 5200
 	// mid is the size of the group that needs two slices; its part of the crowd is spread evenly.
 	mid = 130
-	// followed is how many of the crowd the history follows. Each of them is in the group of mid people too.
+	// followed is how many of the crowd the history follows. Each of them is in the group of mid
+	// people too.
 	followed = 10
 )
 
@@ -48,13 +49,13 @@ func (d *drill) inCrowd(id string) bool {
 	return found
 }
 
-// crowdTag is the tag of one of the crowd whom the history follows; false for the others.
+// crowdTag is the tag of one of the crowd that the history follows; false for the others.
 func crowdTag(i int) (string, bool) {
 	const each = crowdSize / followed // a multiple of crowdSize / mid
 	return fmt.Sprintf("crowd%d", i/each), i%each == 0
 }
 
-// many is a part of the crowd: so many, and of those whom the history follows the tags.
+// many is a part of the crowd: so many, and the tags of those that the history follows.
 type many struct {
 	ids, tags []string
 }

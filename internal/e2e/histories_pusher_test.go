@@ -49,8 +49,9 @@ type ask struct {
 	ifMatch      string
 }
 
-// do sends a request to one of the webhooks and records it. What changed nothing is not recorded: what was never sent, refused for its rate
-// or with the promise that nothing was changed, or a read that was not answered. answered is false for those, and when a write was not answered.
+// do sends a request to one of the webhooks and records it. What changed nothing is not recorded:
+// what was never sent, refused for its rate or with the promise that nothing was changed, or a read
+// that was not answered. answered is false for those, and when a write was not answered.
 func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answered bool) {
 	to := p.only
 	if to == nil {
@@ -78,7 +79,8 @@ func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answer
 	return e.Answer, true
 }
 
-// unchanged says whether a refusal promises that it had no effect, as that of a webhook does whose cache is not filled yet.
+// unchanged says whether a refusal promises that it had no effect, as that of a webhook does whose
+// cache is not filled yet.
 func unchanged(body map[string]any) bool {
 	detail, _ := body["detail"].(string)
 	return strings.Contains(detail, "Nothing was changed")

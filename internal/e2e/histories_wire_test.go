@@ -18,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
-// wire stands between a program and the API server. It can be armed: at the next write of a kind it
+// wire is between a program and the API server. It can be armed: at the next write of a kind it
 // says so and holds the write, before the API server has it or before the program has the answer,
 // until the program is dead.
 type wire struct {
@@ -35,8 +35,8 @@ type step struct {
 	dead     chan struct{}
 }
 
-// wired puts a wire between each of the programs and the API server. A program uses it from its next
-// start on.
+// wired puts a wire between each of the programs and the API server. A program uses it from its
+// next start on.
 func (d *drill) wired(names ...string) {
 	d.t.Helper()
 	server, err := url.Parse(d.env.Kube.Host)

@@ -15,7 +15,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// call is what a Change asks of one slice. It is divided into parts if the slice was split meanwhile.
+// call is what a Change asks of one slice. It is divided into parts if the slice was split
+// meanwhile.
 type call struct {
 	ctx  context.Context //nolint:containedctx // a lane makes the write on behalf of the call
 	done chan struct{}
@@ -72,8 +73,8 @@ func (s *Store) Change(ctx context.Context, group string, changes []Change) erro
 	return s.each(ctx, len(bySlice), func(ctx context.Context, i int) error { return s.change(ctx, group, bySlice[i]) })
 }
 
-// bySlice divides changes by slice, as far as this process knows. A large change so takes a few lanes
-// at a time, and neither it nor what others change meanwhile waits for all of it.
+// bySlice divides changes by slice, as far as this process knows. A large change so takes a few
+// lanes at a time, and neither it nor what others change meanwhile waits for all of it.
 func (s *Store) bySlice(ctx context.Context, group string, changes []Change) ([][]Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Wait)
 	defer cancel()

@@ -66,8 +66,8 @@ var plain = []act{
 	{name: "replacement by few", replace: true, add: []string{"1fff-c", "c000-i"}},
 }
 
-// stops counts an actor's steps and stops it at one of them. A replacement writes several slices at a
-// time, so steps come from several goroutines.
+// stops counts an actor's steps and stops it at one of them. A replacement writes several slices at
+// a time, so steps come from several goroutines.
 type stops struct {
 	at     int
 	kill   bool
@@ -319,8 +319,8 @@ func TestBusy(t *testing.T) {
 	})
 }
 
-// TestLargeChange takes longer than Wait in all, and still no slice of it waits long; a change of one
-// user that comes meanwhile does not queue behind it.
+// TestLargeChange takes longer than Wait in all, and still no slice of it waits long; a change of
+// one user that comes meanwhile does not queue behind it.
 func TestLargeChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRun(1, false)
