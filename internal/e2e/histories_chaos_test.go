@@ -15,11 +15,15 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
+// leastKills is how many times programs are killed in a round of a long run, however long that takes
+// on a busy machine.
+const leastKills = 6
+
 // disturb kills programs one after the other while the round is on, and then all of them at once. It returns when everything serves again.
 func (r *round) disturb() {
 	choices := r.random(r.number, "chaos")
 	over := time.Now().Add(r.load())
-	for time.Now().Before(over) {
+	for n := 0; time.Now().Before(over) || r.long && n < leastKills; n++ {
 		pause(r.t.Context(), time.Duration(200+choices.IntN(800))*time.Millisecond)
 		if r.long && choices.IntN(2) == 0 {
 			r.killAtStep(choices)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -46,6 +47,9 @@ func TestHistories(t *testing.T) {
 	}
 	if d.long {
 		t.Logf("programs were killed at these writes: %v", d.steps)
+		if len(d.steps) == 0 {
+			t.Error("no program was killed at a write, which shows nothing of it")
+		}
 	}
 	t.Logf("%d requests in %s explained; %s=%d repeats the choices, though not the timing", operations, time.Since(begun).Round(time.Second), envSeed, seed)
 }
@@ -117,7 +121,13 @@ func newDrill(t *testing.T, seed uint64) *drill {
 	d.replicas = []*replica{{name: devenv.Webhook, url: env.Values.SCIMURL}, {name: name, url: url}}
 	d.openGuard()
 	if d.long {
-		d.wired(devenv.Webhook, name, devenv.Manager)
+		wired := []string{devenv.Webhook, name, devenv.Manager}
+		d.wired(wired...)
+		for _, name := range wired {
+			if err := errors.Join(env.Halt(name), env.Restart(t.Context(), name)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		d.gather()
 	}
 	return d
