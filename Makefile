@@ -13,7 +13,7 @@ IMAGE       ?= scim-operator:dev
 RACE        := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 # Packages that share memory between goroutines; the rest is pure, or drives other processes. controllers/faults goes
 # through thousands of days on a clock of its own, which is about faults and not about races: it runs without the detector.
-CONCURRENT   = ./controllers/... ./internal/directory/... ./internal/tokens/... ./internal/scim/... ./internal/portal/... ./internal/devenv/...
+CONCURRENT   = ./controllers/... ./internal/directory/... ./internal/groupslice/... ./internal/tokens/... ./internal/scim/... ./internal/portal/... ./internal/devenv/...
 TEST_TIMEOUT ?= 25m
 FUZZ_TIME   ?= 20s
 DURATION    ?= 10m

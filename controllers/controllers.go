@@ -80,11 +80,12 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		book     = membership.NewBook(c, o.Namespace, groups)
 		removals = &guard.Guard{}
 		tally    = scimuser.NewTally()
+		finished = &scimuser.Finished{}
 	)
 	return Parts{
 		Session: s,
 		Users: &scimuser.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Guard: removals, Tally: tally, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Book: book, Guard: removals, Tally: tally, Finished: finished, Clock: o.Clock,
 			Groups: groups, Slices: slices,
 			Recorder:   recorder("scimuser"),
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
@@ -95,7 +96,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Groups: &scimgroup.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Groups: groups, Slices: slices, Tally: tally, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Book: book, Groups: groups, Slices: slices, Tally: tally, Finished: finished, Clock: o.Clock,
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Index: groups,

@@ -6,10 +6,8 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -173,48 +171,4 @@ func (p *pass) finish(ctx context.Context) (bool, error) {
 	}
 	uid := p.group.UID
 	return true, client.IgnoreNotFound(p.Delete(ctx, p.group, client.Preconditions{UID: &uid}))
-}
-
-// sweepEvery is how often slices are looked for whose group is gone, and leftoverAge how old they are at least: a webhook
-// creates the slices of a group before the group.
-const (
-	sweepEvery  = time.Hour
-	leftoverAge = 10 * time.Minute
-)
-
-// Sweep deletes the slices of groups that are not there: of POSTs that were cut off, and of groups whose object was deleted by
-// force. In a restore window nothing is deleted: groups may come after their slices.
-func (r *Reconciler) Sweep(ctx context.Context, namespace string) error {
-	leftovers := r.Groups.Leftovers()
-	if len(leftovers) == 0 {
-		return nil
-	}
-	var ns corev1.Namespace
-	if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-		return fmt.Errorf("look for a restore window: %w", err)
-	}
-	if _, open := ns.Annotations[v1alpha1.AnnotationRestore]; open {
-		return nil
-	}
-	for _, id := range leftovers {
-		if err := r.sweep(ctx, namespace, id); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (r *Reconciler) sweep(ctx context.Context, namespace, id string) error {
-	if age := r.Clock.Since(r.Groups.NewestSlice(id)); age < leftoverAge {
-		return nil
-	}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: id}, &v1alpha1.ScimGroup{})
-	if !apierrors.IsNotFound(err) {
-		return err
-	}
-	ctrl.LoggerFrom(ctx).Info("Deleting slices of a group that is gone", "group", id)
-	if err := r.Slices.Delete(ctx, id); err != nil {
-		return fmt.Errorf("delete the slices of group %s, which is gone: %w", id, err)
-	}
-	return nil
 }

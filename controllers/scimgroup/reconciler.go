@@ -42,6 +42,7 @@ type Reconciler struct {
 	Groups        *groupindex.Index
 	Slices        *groupslice.Store
 	Tally         *scimuser.Tally
+	Finished      *scimuser.Finished
 	Clock         clock.PassiveClock
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes

@@ -112,19 +112,3 @@ func (r *Reconciler) takenOver(ctx context.Context, namespace string, e session.
 	}
 	return out
 }
-
-// sweeping sweeps now and then until ctx ends.
-func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		if err := r.Sweep(ctx, namespace); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "Sweeping slices of groups that are gone")
-		}
-	}
-}

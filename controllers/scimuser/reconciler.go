@@ -36,6 +36,7 @@ type Reconciler struct {
 	Book          *membership.Book
 	Guard         *guard.Guard
 	Tally         *Tally
+	Finished      *Finished
 	Groups        *groupindex.Index
 	Slices        *groupslice.Store
 	Recorder      events.EventRecorder

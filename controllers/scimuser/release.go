@@ -114,6 +114,7 @@ func RemovalOf(mode portal.ReleaseMode) portal.Removal {
 // finish takes the id out of the groups, releases the names and deletes the object.
 func (p *pass) finish(ctx context.Context) (bool, error) {
 	p.silent = true
+	p.Finished.Note(p.user.Name, p.Clock.Now())
 	for _, group := range p.Groups.Containing(p.user.Name) {
 		err := p.Slices.Change(ctx, group, []groupslice.Change{{User: p.user.Name}})
 		if err != nil && !errors.Is(err, groupslice.ErrGroupGone) {

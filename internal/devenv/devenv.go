@@ -61,6 +61,10 @@ type Options struct {
 	// Patience is how long a program may take until it serves; a minute when zero.
 	Patience time.Duration
 
+	// Kubeconfigs are the files that programs and replicas get in place of their own, by name, from
+	// their next start on. For tests that stand between a program and the API server.
+	Kubeconfigs map[string]string
+
 	// Build, when set, makes the programs after the folder is locked and the ports are found free.
 	Build func(ctx context.Context) error
 	// KubeControllers runs Kubernetes' own garbage collector and namespace controller too. For tests.

@@ -35,10 +35,10 @@ func (e *Environment) specs() map[string]spec {
 		Manager:    {health: healthy(e.Ports.ManagerHealth)},
 	}
 	args := map[string][]string{
-		Etcd: e.etcdArgs(), Kubernetes: e.apiserverArgs(), SSO: e.ssoArgs(), Portal: e.portalArgs(), Webhook: e.webhookArgs(e.Ports), Manager: e.managerArgs(),
+		Etcd: e.etcdArgs(), Kubernetes: e.apiserverArgs(), SSO: e.ssoArgs(), Portal: e.portalArgs(), Webhook: e.webhookArgs(Webhook, e.Ports), Manager: e.managerArgs(),
 	}
 	for name, ports := range e.replicas {
-		all[name], args[name] = spec{health: healthy(ports.WebhookHealth), Spec: process.Spec{Path: filepath.Join(e.Programs, Webhook)}}, e.webhookArgs(ports)
+		all[name], args[name] = spec{health: healthy(ports.WebhookHealth), Spec: process.Spec{Path: filepath.Join(e.Programs, Webhook)}}, e.webhookArgs(name, ports)
 	}
 	for name, s := range all {
 		folder := e.Programs
@@ -91,9 +91,14 @@ func (e *Environment) portalArgs() []string {
 	return args
 }
 
-func (e *Environment) webhookArgs(ports Ports) []string {
+// kubeconfig is the file that a program reads.
+func (e *Environment) kubeconfig(name, program string) string {
+	return cmp.Or(e.Kubeconfigs[name], e.path("kubernetes", program+".kubeconfig"))
+}
+
+func (e *Environment) webhookArgs(name string, ports Ports) []string {
 	return append([]string{
-		"--kubeconfig=" + e.path("kubernetes", Webhook+".kubeconfig"),
+		"--kubeconfig=" + e.kubeconfig(name, Webhook),
 		"--namespace=" + Namespace,
 		"--listen=" + loopback(ports.SCIM),
 		"--health-listen=" + loopback(ports.WebhookHealth),
@@ -105,7 +110,7 @@ func (e *Environment) webhookArgs(ports Ports) []string {
 
 func (e *Environment) managerArgs() []string {
 	return append([]string{
-		"--kubeconfig=" + e.path("kubernetes", Manager+".kubeconfig"),
+		"--kubeconfig=" + e.kubeconfig(Manager, Manager),
 		"--namespace=" + Namespace,
 		"--health-listen=" + loopback(e.Ports.ManagerHealth),
 		"--metrics-listen=" + loopback(e.Ports.ManagerMetrics),

@@ -16,13 +16,9 @@ import (
 // it is, in force or not; what is in force is decided by whoever reads, since a split makes two slices
 // of one for a moment. The rule is that of groupslice.InForce, and a test holds the two together.
 type memberships struct {
-	mu          sync.RWMutex
-	numbers     map[uuid.UUID]uint32 // of users who are in a slice
-	users       []user               // by number
-	freeUsers   []uint32
-	groupNumber map[string]uint32 // of groups that have a slice
-	groups      []groupParts      // by number
-	freeGroups  []uint32
+	mu     sync.RWMutex
+	users  numbered[uuid.UUID, user]    // those in a slice
+	groups numbered[string, groupParts] // those that have a slice
 }
 
 // user is in some slices.
@@ -56,18 +52,18 @@ func (p *part) covers(place uint16) bool {
 func placeOf(id uuid.UUID) uint16 { return uint16(id[0])<<8 | uint16(id[1]) }
 
 func newMemberships() *memberships {
-	return &memberships{numbers: map[uuid.UUID]uint32{}, groupNumber: map[string]uint32{}}
+	return &memberships{users: newNumbered[uuid.UUID, user](), groups: newNumbered[string, groupParts]()}
 }
 
 // put stores what a slice contains now. Ids that do not belong to the slice are left out.
 func (m *memberships) put(group string, prefix uint16, width uint8, ids []uuid.UUID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g := m.group(group)
+	g := m.groups.number(group, groupParts{id: group})
 	now := part{prefix: prefix, bits: width}
 	for _, id := range ids {
 		if now.covers(placeOf(id)) {
-			now.members = append(now.members, m.number(id))
+			now.members = append(now.members, m.users.number(id, user{id: id}))
 		}
 	}
 	now.members = slices.Clip(now.members)
@@ -79,11 +75,11 @@ func (m *memberships) put(group string, prefix uint16, width uint8, ids []uuid.U
 func (m *memberships) remove(group string, prefix uint16) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	g, ok := m.groupNumber[group]
+	g, ok := m.groups.find(group)
 	if !ok {
 		return
 	}
-	parts := &m.groups[g].parts
+	parts := &m.groups.at(g).parts
 	i, found := at(*parts, prefix)
 	if !found {
 		return
@@ -92,15 +88,13 @@ func (m *memberships) remove(group string, prefix uint16) {
 	*parts = slices.Delete(*parts, i, i+1)
 	m.left(g, old, nil)
 	if len(*parts) == 0 {
-		delete(m.groupNumber, group)
-		m.groups[g] = groupParts{}
-		m.freeGroups = append(m.freeGroups, g)
+		m.groups.drop(group)
 	}
 }
 
 // replace puts a part in the place of the one with its prefix.
 func (m *memberships) replace(g uint32, now part) {
-	parts := &m.groups[g].parts
+	parts := &m.groups.at(g).parts
 	i, found := at(*parts, now.prefix)
 	var old []uint32
 	if found {
@@ -110,7 +104,8 @@ func (m *memberships) replace(g uint32, now part) {
 		*parts = slices.Insert(*parts, i, now)
 	}
 	for _, n := range now.members {
-		m.users[n].in = inserting(m.users[n].in, g)
+		u := m.users.at(n)
+		u.in = inserting(u.in, g)
 	}
 	m.left(g, old, now.members)
 }
@@ -121,21 +116,19 @@ func (m *memberships) left(g uint32, before, now []uint32) {
 		if _, stayed := slices.BinarySearch(now, n); stayed || m.anywhere(g, n) {
 			continue
 		}
-		u := &m.users[n]
+		u := m.users.at(n)
 		if i, found := slices.BinarySearch(u.in, g); found {
 			u.in = slices.Delete(u.in, i, i+1)
 		}
 		if len(u.in) == 0 {
-			delete(m.numbers, u.id)
-			*u = user{}
-			m.freeUsers = append(m.freeUsers, n)
+			m.users.drop(u.id)
 		}
 	}
 }
 
 // anywhere says whether any slice of the group contains the user, in force or not.
 func (m *memberships) anywhere(g, n uint32) bool {
-	for p := range covering(m.groups[g].parts, placeOf(m.users[n].id)) {
+	for p := range covering(m.groups.at(g).parts, placeOf(m.users.at(n).id)) {
 		if _, found := slices.BinarySearch(p.members, n); found {
 			return true
 		}
@@ -153,36 +146,6 @@ func inserting(list []uint32, n uint32) []uint32 {
 		list = append(make([]uint32, 0, len(list)+4), list...)
 	}
 	return slices.Insert(list, i, n)
-}
-
-func (m *memberships) group(id string) uint32 {
-	if n, ok := m.groupNumber[id]; ok {
-		return n
-	}
-	n := uint32(len(m.groups))
-	if last := len(m.freeGroups) - 1; last >= 0 {
-		n, m.freeGroups = m.freeGroups[last], m.freeGroups[:last]
-	} else {
-		m.groups = append(m.groups, groupParts{})
-	}
-	m.groups[n].id = id
-	m.groupNumber[id] = n
-	return n
-}
-
-func (m *memberships) number(id uuid.UUID) uint32 {
-	if n, ok := m.numbers[id]; ok {
-		return n
-	}
-	n := uint32(len(m.users))
-	if last := len(m.freeUsers) - 1; last >= 0 {
-		n, m.freeUsers = m.freeUsers[last], m.freeUsers[:last]
-	} else {
-		m.users = append(m.users, user{})
-	}
-	m.users[n].id = id
-	m.numbers[id] = n
-	return n
 }
 
 func at(parts []part, prefix uint16) (int, bool) {
@@ -226,7 +189,7 @@ func inForce(parts []part, place uint16) *part {
 func (m *memberships) knows(id uuid.UUID) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	_, ok := m.numbers[id]
+	_, ok := m.users.find(id)
 	return ok
 }
 
@@ -234,13 +197,13 @@ func (m *memberships) knows(id uuid.UUID) bool {
 func (m *memberships) contains(group string, id uuid.UUID) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	n, known := m.numbers[id]
-	g, has := m.groupNumber[group]
+	n, known := m.users.find(id)
+	g, has := m.groups.find(group)
 	return known && has && m.in(g, n)
 }
 
 func (m *memberships) in(g, n uint32) bool {
-	p := inForce(m.groups[g].parts, placeOf(m.users[n].id))
+	p := inForce(m.groups.at(g).parts, placeOf(m.users.at(n).id))
 	if p == nil {
 		return false
 	}
@@ -252,14 +215,15 @@ func (m *memberships) in(g, n uint32) bool {
 func (m *memberships) groupsOf(id uuid.UUID) []string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	n, ok := m.numbers[id]
+	n, ok := m.users.find(id)
 	if !ok {
 		return nil
 	}
-	out := make([]string, 0, len(m.users[n].in))
-	for _, g := range m.users[n].in {
+	in := m.users.at(n).in
+	out := make([]string, 0, len(in))
+	for _, g := range in {
 		if m.in(g, n) {
-			out = append(out, m.groups[g].id)
+			out = append(out, m.groups.at(g).id)
 		}
 	}
 	return out
@@ -269,18 +233,18 @@ func (m *memberships) groupsOf(id uuid.UUID) []string {
 func (m *memberships) membersOf(group string) []uuid.UUID {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	g, ok := m.groupNumber[group]
+	g, ok := m.groups.find(group)
 	if !ok {
 		return nil
 	}
 	var out []uuid.UUID
-	parts := m.groups[g].parts
+	parts := m.groups.at(g).parts
 	for i := range parts {
 		if inForce(parts, parts[i].prefix) != &parts[i] {
 			continue
 		}
 		for _, n := range parts[i].members {
-			out = append(out, m.users[n].id)
+			out = append(out, m.users.at(n).id)
 		}
 	}
 	slices.SortFunc(out, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })

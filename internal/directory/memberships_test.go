@@ -111,7 +111,7 @@ func TestMembershipsAreThoseInForce(t *testing.T) {
 		for _, name := range slices.Collect(maps.Keys(have)) {
 			d.slices.watchedGone(name, 99, true)
 		}
-		if n, g := len(d.members.numbers), len(d.members.groupNumber); n != 0 || g != 0 {
+		if n, g := len(d.members.users.numbers), len(d.members.groups.numbers); n != 0 || g != 0 {
 			t.Fatalf("without slices %d users and %d groups are kept", n, g)
 		}
 	})

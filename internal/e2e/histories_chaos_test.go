@@ -15,15 +15,49 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
+// leastKills is how many times programs are killed in a round of a long run, however long that takes
+// on a busy machine.
+const leastKills = 6
+
 // disturb kills programs one after the other while the round is on, and then all of them at once. It returns when everything serves again.
 func (r *round) disturb() {
 	choices := r.random(r.number, "chaos")
-	over := time.Now().Add(load)
-	for time.Now().Before(over) {
+	over := time.Now().Add(r.load())
+	for n := 0; time.Now().Before(over) || r.long && n < leastKills; n++ {
 		pause(r.t.Context(), time.Duration(200+choices.IntN(800))*time.Millisecond)
-		r.kill(r.victim(choices))
+		if r.long && choices.IntN(2) == 0 {
+			r.killAtStep(choices)
+		} else {
+			r.kill(r.victim(choices))
+		}
 	}
 	r.kill(devenv.Etcd, devenv.Kubernetes, devenv.Portal, devenv.Webhook, r.replicas[1].name, devenv.Manager)
+}
+
+// killAtStep kills a program in the middle of a write: before the API server has it, or after that
+// and before the program knows. A webhook is killed twice as often as the manager, and at writes of
+// slices as often as at all others.
+func (r *round) killAtStep(choices *rand.Rand) {
+	name := []string{r.replicas[0].name, r.replicas[1].name, devenv.Manager}[choices.IntN(3)]
+	resource := "scimgroupslices"
+	if name == devenv.Manager || choices.IntN(2) == 0 {
+		resource = []string{"scimgroups", "scimusers", "nameclaims", "agentpools"}[choices.IntN(4)]
+	}
+	w := r.wires[name]
+	s := w.arm(resource, choices.IntN(2) == 0)
+	timer := time.NewTimer(2 * time.Second) // it may have nothing of the kind to write
+	defer timer.Stop()
+	select {
+	case where := <-s.reached:
+		r.steps[name+" "+where]++
+	case <-timer.C:
+		w.disarm()
+	}
+	if err := r.env.Kill(name); err != nil {
+		r.t.Error(err)
+	}
+	close(s.dead)
+	r.kill(name)
 }
 
 // victim is mostly a webhook; in a long run also the others, alone.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"lightrun.com/scim-operator/internal/histories"
 )
@@ -26,6 +27,10 @@ func (p *pusher) pushGroups(ctx context.Context) {
 func (p *pusher) pushMember(ctx context.Context, group string) bool {
 	some := p.someStaff()
 	switch choice := p.rand.IntN(100); {
+	case p.large[group] > 0 && choice < 25:
+		return p.pushLarge(ctx, group)
+	case p.large[group] > 0 && choice > 95:
+		return p.replaceTwice(ctx, group)
 	case choice < 20:
 		return p.getGroup(ctx, group)
 	case choice < 40:
@@ -35,7 +40,7 @@ func (p *pusher) pushMember(ctx context.Context, group string) bool {
 	case choice < 90:
 		return p.change(ctx, histories.Change{Group: group, Remove: some})
 	}
-	return p.change(ctx, histories.Change{Group: group, Add: some, Replace: true})
+	return p.replaceMembers(ctx, group)
 }
 
 // pushGroup does one thing to a group that comes and goes.
@@ -96,9 +101,16 @@ func (p *pusher) arriveGroup(ctx context.Context, name string) bool {
 }
 
 func (p *pusher) createGroup(ctx context.Context, group histories.Group, members []string) (histories.Answer, bool) {
-	return p.do(ctx, ask{
-		request: histories.CreateGroup{Group: group, Members: members}, method: http.MethodPost, path: "/Groups", body: p.groupDocument(group, members),
-	})
+	return p.createGroupOf(ctx, group, members, many{})
+}
+
+func (p *pusher) createGroupOf(ctx context.Context, group histories.Group, members []string, with many) (histories.Answer, bool) {
+	body := p.groupDocument(group, members)
+	if len(with.ids) > 0 {
+		body["members"] = p.references(members, with.ids...)
+	}
+	request := histories.CreateGroup{Group: group, Members: slices.Concat(members, with.tags)}
+	return p.do(ctx, ask{request: request, method: http.MethodPost, path: "/Groups", body: body})
 }
 
 // groupDocument is a group as a provider pushes one.
@@ -130,6 +142,11 @@ func (p *pusher) deleteGroup(ctx context.Context, group string) bool {
 
 // change is a PATCH, with a path for the name, as Entra ID sends it, or without, as Okta does.
 func (p *pusher) change(ctx context.Context, c histories.Change) bool {
+	return p.changeOf(ctx, c, many{})
+}
+
+// changeOf is a PATCH that adds, removes or has a part of the crowd too.
+func (p *pusher) changeOf(ctx context.Context, c histories.Change, with many) bool {
 	var operations []map[string]any
 	if c.Name != nil && p.rand.IntN(2) == 0 {
 		operations = append(operations, map[string]any{"op": "Replace", "path": "displayName", "value": *c.Name})
@@ -137,7 +154,7 @@ func (p *pusher) change(ctx context.Context, c histories.Change) bool {
 		operations = append(operations, map[string]any{"op": "replace", "value": map[string]any{"id": p.id(c.Group), "displayName": *c.Name}})
 	}
 	members := func(op string, tags []string) {
-		operations = append(operations, map[string]any{"op": op, "path": "members", "value": p.references(tags)})
+		operations = append(operations, map[string]any{"op": op, "path": "members", "value": p.references(tags, with.ids...)})
 	}
 	switch {
 	case c.Replace:
@@ -146,6 +163,11 @@ func (p *pusher) change(ctx context.Context, c histories.Change) bool {
 		members("add", c.Add)
 	case c.Remove != nil:
 		members("remove", c.Remove)
+	}
+	if c.Remove != nil {
+		c.Remove = slices.Concat(c.Remove, with.tags)
+	} else {
+		c.Add = slices.Concat(c.Add, with.tags)
 	}
 	_, answered := p.do(ctx, ask{request: c, method: http.MethodPatch, path: "/Groups/" + p.id(c.Group), body: patch(operations...)})
 	return answered
@@ -167,8 +189,11 @@ func (p *pusher) someStaff() []string {
 	return tags
 }
 
-func (p *pusher) references(tags []string) []any {
-	var out []any
+func (p *pusher) references(tags []string, ids ...string) []any {
+	out := []any{}
+	for _, id := range ids {
+		out = append(out, map[string]any{"value": id})
+	}
 	for _, tag := range tags {
 		out = append(out, map[string]any{"value": p.id(tag)})
 	}

@@ -49,8 +49,9 @@ type ask struct {
 	ifMatch      string
 }
 
-// do sends a request to one of the webhooks and records it. What changed nothing is not recorded: what was never sent, refused for its rate,
-// or a read that was not answered. answered is false for those, and when a write was not answered.
+// do sends a request to one of the webhooks and records it. What changed nothing is not recorded:
+// what was never sent, refused for its rate or with the promise that nothing was changed, or a read
+// that was not answered. answered is false for those, and when a write was not answered.
 func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answered bool) {
 	to := p.only
 	if to == nil {
@@ -65,6 +66,8 @@ func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answer
 	switch {
 	case errors.As(err, &refused) && refused.Op == "dial", status == http.StatusTooManyRequests:
 		return answer, false
+	case err == nil && status == http.StatusServiceUnavailable && unchanged(body):
+		return answer, false
 	case err != nil || status >= http.StatusInternalServerError:
 		if a.method != http.MethodGet {
 			p.history.Add(e)
@@ -74,6 +77,13 @@ func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answer
 	e.Answer = p.understand(a, status, etag, body)
 	p.history.Add(e)
 	return e.Answer, true
+}
+
+// unchanged says whether a refusal promises that it had no effect, as that of a webhook does whose
+// cache is not filled yet.
+func unchanged(body map[string]any) bool {
+	detail, _ := body["detail"].(string)
+	return strings.Contains(detail, "Nothing was changed")
 }
 
 func (p *pusher) send(ctx context.Context, base string, a ask) (status int, etag string, body map[string]any, err error) {
@@ -173,7 +183,9 @@ func (p *pusher) members(group map[string]any) []string {
 	defer p.mu.Unlock()
 	for _, m := range list {
 		id, _ := m.(map[string]any)["value"].(string)
-		tags = append(tags, p.tags[id])
+		if tag := p.tags[id]; tag != "" || !p.inCrowd(id) {
+			tags = append(tags, tag)
+		}
 	}
 	return tags
 }

@@ -33,6 +33,7 @@ type round struct {
 	late      []string          // tags of people who were seen last
 	lateTeams []string          // and of groups that come and go
 	met       []string          // tags of all groups
+	large     map[string]int    // sizes of large groups, by tag
 }
 
 func newRound(d *drill, n int) *round {
@@ -61,6 +62,7 @@ func newRound(d *drill, n int) *round {
 			d.t.Fatalf("round %d can't begin: %s could not be pushed", n, tag)
 		}
 	}
+	r.fillLarge(p)
 	return r
 }
 

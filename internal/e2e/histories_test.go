@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -22,8 +23,8 @@ import (
 const (
 	// Environment variables of `make histories`.
 	envDuration, envSeed = "HISTORIES_DURATION", "HISTORIES_SEED"
-	// load is how long a round pushes before everything is killed.
-	load = 4 * time.Second
+	// shortLoad and longLoad are how long a round pushes before everything is killed.
+	shortLoad, longLoad = 4 * time.Second, 8 * time.Second
 	// search is how long a part of a history may take to be explained; most take milliseconds.
 	search = time.Minute
 	// clients push users, connections push members of groups that stay, teams push groups that come and go.
@@ -42,6 +43,12 @@ func TestHistories(t *testing.T) {
 		operations += d.round(n)
 		if t.Failed() {
 			break
+		}
+	}
+	if d.long {
+		t.Logf("programs were killed at these writes: %v", d.steps)
+		if len(d.steps) == 0 {
+			t.Error("no program was killed at a write, which shows nothing of it")
 		}
 	}
 	t.Logf("%d requests in %s explained; %s=%d repeats the choices, though not the timing", operations, time.Since(begun).Round(time.Second), envSeed, seed)
@@ -73,11 +80,28 @@ type drill struct {
 	seed     uint64
 	replicas []*replica
 	long     bool
+
+	// In a long run:
+	wires map[string]*wire // between each program and the API server
+	crowd []string         // ids of people who fill large groups; nothing else happens to them
+	steps map[string]int   // at which writes programs were killed, and how often
+}
+
+// load is how long a round pushes.
+func (d *drill) load() time.Duration {
+	if d.long {
+		return longLoad
+	}
+	return shortLoad
 }
 
 func newDrill(t *testing.T, seed uint64) *drill {
 	t.Helper()
-	env, err := devenv.Start(t.Context(), options(t, filepath.Join(filepath.Dir(theStage.dir), "histories")))
+	o := options(t, filepath.Join(filepath.Dir(theStage.dir), "histories"))
+	if os.Getenv(envDuration) != "" {
+		o.Patience = 3 * time.Minute // thousands of users are there, and everything else is busy too
+	}
+	env, err := devenv.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,13 +113,23 @@ func newDrill(t *testing.T, seed uint64) *drill {
 			t.Logf("logs are kept in %s", filepath.Join(env.Dir, "logs"))
 		}
 	})
-	d := &drill{world: newWorld(t, env), seed: seed, long: os.Getenv(envDuration) != ""}
+	d := &drill{world: newWorld(t, env), seed: seed, long: os.Getenv(envDuration) != "", steps: map[string]int{}}
 	name, url, err := env.AddWebhook(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.replicas = []*replica{{name: devenv.Webhook, url: env.Values.SCIMURL}, {name: name, url: url}}
 	d.openGuard()
+	if d.long {
+		wired := []string{devenv.Webhook, name, devenv.Manager}
+		d.wired(wired...)
+		for _, name := range wired {
+			if err := errors.Join(env.Halt(name), env.Restart(t.Context(), name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.gather()
+	}
 	return d
 }
 
@@ -147,6 +181,7 @@ func (d *drill) round(n int) int {
 		d.t.Errorf("round %d: %s\ndrawn in %s (%v)", n, v, file, v.Write(file))
 	}
 	r.settles()
+	r.endLarge()
 	d.t.Logf("round %d: %d requests (%s), %d parts", n, result.Operations, tally(events), result.Parts)
 	return result.Operations
 }

@@ -2,6 +2,7 @@ package groupslice
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/google/uuid"
@@ -63,6 +64,33 @@ func BenchmarkCreate(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkPush pushes a group as a provider does: the first 10,000 members create it, and each
+// request after that adds 10,000.
+func BenchmarkPush(b *testing.B) {
+	const request = 10_000
+	for _, n := range []int{20_000, 100_000} {
+		b.Run(fmt.Sprintf("members=%d", n), func(b *testing.B) {
+			cp := controlplane.Get(b)
+			members := ids(n)
+			rand.Shuffle(n, func(i, j int) { members[i], members[j] = members[j], members[i] })
+			requests := map[string]int{}
+			for b.Loop() {
+				c := &counting{Client: cp.Client}
+				s := NewStore(c, cp.Namespace(b), Options{FieldOwner: "bench"})
+				withGroup(b, cp.Client, s, members[:request]...)
+				for at := request; at < n; at += request {
+					if err := s.Change(b.Context(), groupID, changes(members[at:at+request])); err != nil {
+						b.Fatal(err)
+					}
+				}
+				requests = c.take()
+			}
+			b.ReportMetric(float64(requests["write"]), "writes/op")
+			b.ReportMetric(float64(requests["get"]), "gets/op")
 		})
 	}
 }

@@ -15,7 +15,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// call is one call of Change. It is divided into parts, one for each slice.
+// call is what a Change asks of one slice. It is divided into parts if the slice was split
+// meanwhile.
 type call struct {
 	ctx  context.Context //nolint:containedctx // a lane makes the write on behalf of the call
 	done chan struct{}
@@ -65,6 +66,38 @@ func (s *Store) Change(ctx context.Context, group string, changes []Change) erro
 	if len(changes) == 0 {
 		return nil
 	}
+	bySlice, err := s.bySlice(ctx, group, changes)
+	if err != nil {
+		return err
+	}
+	return s.each(ctx, len(bySlice), func(ctx context.Context, i int) error { return s.change(ctx, group, bySlice[i]) })
+}
+
+// bySlice divides changes by slice, as far as this process knows. A large change so takes a few
+// lanes at a time, and neither it nor what others change meanwhile waits for all of it.
+func (s *Store) bySlice(ctx context.Context, group string, changes []Change) ([][]Change, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.options.Wait)
+	defer cancel()
+	var out [][]Change
+	at := map[uint16]int{} // in out, by prefix
+	unknown := 0
+	for _, c := range changes {
+		prefix, err := s.locate(ctx, group, Place(c.User), &unknown)
+		if err != nil {
+			return nil, err
+		}
+		i, ok := at[prefix]
+		if !ok {
+			i = len(out)
+			at[prefix], out = i, append(out, nil)
+		}
+		out[i] = append(out[i], c)
+	}
+	return out, nil
+}
+
+// change makes the changes of one slice. It is a call of its own.
+func (s *Store) change(ctx context.Context, group string, changes []Change) error {
 	waiting, cancel := context.WithTimeout(ctx, s.options.Wait)
 	defer cancel()
 	c := &call{ctx: waiting, done: make(chan struct{}), open: 1}
@@ -189,8 +222,9 @@ func (s *Store) batch(l *lane, parts []*part) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(live[0].call.ctx), s.options.Wait)
 	defer cancel()
-	if size := s.store(ctx, l, live); size > s.limits.target {
-		s.split(ctx, l.group, l.prefix)
+	limits := s.limits.after(added(merged(live)))
+	if size := s.store(ctx, l, live); size > limits.target {
+		s.split(ctx, l.group, l.prefix, limits)
 	}
 }
 
@@ -306,8 +340,12 @@ func added(changes map[string]bool) int {
 
 // try makes one write of the changes.
 func (s *Store) try(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (int, error) {
-	if k.size+added(changes) > s.limits.most {
-		return s.rewrite(ctx, group, k, changes, attempt)
+	adds := added(changes)
+	limits := s.limits.after(adds)
+	// A split that is needed anyway saves a write if it comes first. It can conflict with other
+	// writers, which the patch can't, so it is tried once.
+	if size := k.size + adds; size > limits.most || adds >= limits.many && size > limits.target && attempt == 0 {
+		return s.rewrite(ctx, group, k, goal{limits, changes}, attempt)
 	}
 	body, err := s.mergePatch(ctx, k, changes)
 	if err != nil {

@@ -1,14 +1,14 @@
 // Package groupslice keeps the members of groups in ScimGroupSlices, as EndpointSlices keep the
-// endpoints of a Service: one member is one small write, however large the group is, and a group
-// of 10,000 is about 130 writes.
+// endpoints of a Service: one member is one small write, however large the group is, and a group of
+// 10,000 is about 130 writes.
 //
 // # Which slice
 //
 // A user's place is the first 16 bits of the SCIM id. The slice <group>-<hhhh> with b bits covers
-// the places that have their first b bits in common with hhhh. In force for a place is the
-// covering slice with the fewest bits. A new group has one slice, -0000 with 0 bits; a larger one
-// begins with as many as it needs. All are written before the ScimGroup, so that a group that can
-// be found is whole.
+// the places that have their first b bits in common with hhhh. In force for a place is the covering
+// slice with the fewest bits. A new group has one slice, -0000 with 0 bits; a larger one begins
+// with as many as it needs. All are written before the ScimGroup, so that a group that can be found
+// is whole.
 //
 // A slice in force is narrowed by splits and never widened, and no slice is deleted while its group
 // lives. So a slice that was in force for a place still is, unless it no longer covers the place.
@@ -21,29 +21,30 @@
 // not conflict, and a repetition is harmless. It carries the epoch that its writer believes. The
 // epoch of a slice grows with every change of its bits, and the CRD's rule refuses a patch with an
 // older one (422): the writer reads the slice and repeats. It carries the uid too, so that a slice
-// that was deleted and restored is no match. A 404 means: read the group. A patch that may have been
-// stored (a timeout, a broken connection) is never repeated by the Store.
+// that was deleted and restored is no match. A 404 means: read the group. A patch that may have
+// been stored (a timeout, a broken connection) is never repeated by the Store.
 //
-// A Store combines changes: one patch of a slice is in flight, and what arrives meanwhile is the next
-// patch. If a patch is refused for its content, each caller's part is tried alone.
+// A Store combines changes: one patch of a slice is in flight, and what arrives meanwhile is the
+// next patch. If a patch is refused for its content, each caller's part is tried alone.
 //
 // # Splits
 //
 // A slice with more than SliceTarget members is split after the write, before this process's next
-// write to it; one that would exceed SliceMax is split before, together with the changes. The
-// writer
+// write to it; one that would exceed SliceMax is split before, together with the changes. A write
+// that adds many members splits above SliceMax/2 only, and before: a large group arrives in several
+// requests that each write every slice. The writer
 //
 //  1. reads the slices that are to come into force, then W, the slice in force;
 //  2. fences: if one of them exists, raises W's epoch;
 //  3. creates them, or updates them at the resourceVersion of step 1, each in a new epoch;
 //  4. narrows W in a new epoch, at the resourceVersion that their members were taken from.
 //
-// Before step 4 nothing has changed for anybody, as W covers all of it with fewer bits; a writer that
-// dies leaves slices that the next split takes over. Step 4 brings all of them into force at once.
-// They are then as this writer wrote them: whoever wants to overwrite one must have seen it and
-// raised W's epoch first, and then step 4 fails. Whoever was slow and overwrites one later finds
-// another resourceVersion, or fails to raise W's epoch. (Creating counts as having read that the
-// slice is absent, so the first attempt skips that read.)
+// Before step 4 nothing has changed for anybody, as W covers all of it with fewer bits; a writer
+// that dies leaves slices that the next split takes over. Step 4 brings all of them into force at
+// once. They are then as this writer wrote them: whoever wants to overwrite one must have seen it
+// and raised W's epoch first, and then step 4 fails. Whoever was slow and overwrites one later
+// finds another resourceVersion, or fails to raise W's epoch. (Creating counts as having read that
+// the slice is absent, so the first attempt skips that read.)
 //
 // If only members of W changed before step 4, the difference is carried over into the new slices
 // and step 4 is repeated; a busy slice can be split.
@@ -53,9 +54,9 @@
 // A replacement first raises the round of the ScimGroup at its resourceVersion. It then writes its
 // round and members into every slice in force, by JSON patches that test epoch and round, so that
 // single changes do not make it wait; a slice that needs more room is split as above with the new
-// members. A slice with a newer round is left alone: the replacement counts as having come before the
-// newer one. So replacements that overlap end as the newest, and none can land after a newer one.
-// A replacement that changes nothing takes no round and writes nothing.
+// members. A slice with a newer round is left alone: the replacement counts as having come before
+// the newer one. So replacements that overlap end as the newest, and none can land after a newer
+// one. A replacement that changes nothing takes no round and writes nothing.
 //
 // # What is promised
 //

@@ -10,8 +10,18 @@ import (
 )
 
 // limits are how many users a slice may have: more than target and it is split after the write; more
-// than most and it is split before. Tests have smaller ones than v1alpha1's.
-type limits struct{ target, most int }
+// than most and it is split before. A write that adds many users or more at once may leave bulk of
+// them: a large group is pushed in several requests, and each of them writes every slice. The next
+// small write splits. Tests have smaller limits than v1alpha1's.
+type limits struct{ target, bulk, most, many int }
+
+// after are the limits for what a write leaves that adds so many users.
+func (m limits) after(adds int) limits {
+	if adds >= m.many {
+		m.target = m.bulk
+	}
+	return m
+}
 
 // leaf is a slice as it is to be.
 type leaf struct {

@@ -18,38 +18,44 @@ const splitTries = 3
 
 // split divides a slice that has become too large. Nobody waits for it but later changes of this
 // slice in this process. Its error is of no consequence: the next write tries again.
-func (s *Store) split(ctx context.Context, group string, prefix uint16) {
+func (s *Store) split(ctx context.Context, group string, prefix uint16, limits limits) {
 	for attempt := range splitTries {
 		k, ok := s.layout.at(group, prefix)
 		if !ok {
 			return
 		}
-		_, err := s.rewrite(ctx, group, k, nil, attempt)
+		_, err := s.rewrite(ctx, group, k, goal{limits: limits}, attempt)
 		if !errors.Is(err, errOvertaken) || s.pause(ctx, attempt) != nil {
 			return
 		}
 	}
 }
 
+// goal is what a rewrite is to achieve.
+type goal struct {
+	limits  limits          // of the slices that it leaves
+	changes map[string]bool // of members
+}
+
 // rewrite makes changes in the slice k together with the splits that they need, and returns how
 // many members the slice has then. All of it takes effect with its last write, which narrows the
 // slice at its resourceVersion: until then the new slices are leftovers that nobody looks at.
-func (s *Store) rewrite(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (int, error) {
+func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, attempt int) (int, error) {
 	w, exist, err := s.survey(ctx, group, k, attempt)
 	if err != nil {
 		return 0, err
 	}
 	now := s.learn(group, w)
-	for user := range changes {
+	for user := range g.changes {
 		if !covers(now.prefix, w.Spec.Bits, Place(user)) {
 			return 0, errOvertaken
 		}
 	}
-	leaves, err := s.limits.partition(now.prefix, w.Spec.Bits, applied(w.Spec.Members, changes))
+	leaves, err := g.limits.partition(now.prefix, w.Spec.Bits, applied(w.Spec.Members, g.changes))
 	if err != nil {
 		return 0, err
 	}
-	if len(leaves) == 1 && len(changes) == 0 {
+	if len(leaves) == 1 && len(g.changes) == 0 {
 		return len(leaves[0].users), nil
 	}
 	if anyExists(leaves[1:], exist) {
@@ -59,7 +65,7 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, changes map[
 		}
 	}
 	revision := w.Spec.Revision
-	if len(changes) > 0 {
+	if len(g.changes) > 0 {
 		revision = s.revision(w.Spec.Revision, now.seen)
 	}
 	written := make([]*v1alpha1.ScimGroupSlice, len(leaves))
@@ -72,7 +78,7 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, changes map[
 	if err != nil {
 		return 0, err
 	}
-	return s.narrow(ctx, group, w, leaves, written, changes, revision)
+	return s.narrow(ctx, group, w, leaves, written, g, revision)
 }
 
 // survey reads what a rewrite needs: the slice itself, and the slices that exist by prefix. The
@@ -105,7 +111,7 @@ func (s *Store) survey(ctx context.Context, group string, k known, attempt int) 
 // is safe while the epoch is the same: who wants to write a leaf that exists raises it first.
 func (s *Store) narrow(
 	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice,
-	leaves []leaf, written []*v1alpha1.ScimGroupSlice, changes map[string]bool, revision int64,
+	leaves []leaf, written []*v1alpha1.ScimGroupSlice, g goal, revision int64,
 ) (int, error) {
 	for {
 		before := w.DeepCopy()
@@ -132,10 +138,10 @@ func (s *Store) narrow(
 		if w.UID != before.UID || w.Spec.Epoch != before.Spec.Epoch || w.Spec.Round != before.Spec.Round {
 			return 0, errOvertaken
 		}
-		if leaves, err = s.carryOver(ctx, w, leaves, written, changes); err != nil {
+		if leaves, err = s.carryOver(ctx, w, leaves, written, g); err != nil {
 			return 0, err
 		}
-		if len(changes) > 0 {
+		if len(g.changes) > 0 {
 			revision = s.options.Revision(w.Spec.Revision)
 		}
 	}
@@ -143,9 +149,9 @@ func (s *Store) narrow(
 
 // carryOver brings the leaves that were written up to date with the members of w.
 func (s *Store) carryOver(
-	ctx context.Context, w *v1alpha1.ScimGroupSlice, leaves []leaf, written []*v1alpha1.ScimGroupSlice, changes map[string]bool,
+	ctx context.Context, w *v1alpha1.ScimGroupSlice, leaves []leaf, written []*v1alpha1.ScimGroupSlice, g goal,
 ) ([]leaf, error) {
-	now, err := s.limits.partition(leaves[0].prefix, w.Spec.Bits, applied(w.Spec.Members, changes))
+	now, err := g.limits.partition(leaves[0].prefix, w.Spec.Bits, applied(w.Spec.Members, g.changes))
 	if err != nil {
 		return nil, err
 	}

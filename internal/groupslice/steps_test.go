@@ -7,6 +7,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,28 +66,39 @@ var plain = []act{
 	{name: "replacement by few", replace: true, add: []string{"1fff-c", "c000-i"}},
 }
 
-// stops counts an actor's steps and stops it at one of them.
+// stops counts an actor's steps and stops it at one of them. A replacement writes several slices at
+// a time, so steps come from several goroutines.
 type stops struct {
-	at, seen int
-	stopped  bool
-	kill     bool
-	resume   chan struct{}
+	at     int
+	kill   bool
+	resume chan struct{}
+
+	mu      sync.Mutex
+	seen    int
+	stopped bool
 }
 
-func (s *stops) step(ctx context.Context) error {
+func (s *stops) step() error {
+	s.mu.Lock()
 	s.seen++
-	if s.seen != s.at {
-		if s.kill && s.stopped {
-			return errBroken
-		}
-		return nil
+	dead, here := s.kill && s.stopped, s.seen == s.at
+	s.stopped = s.stopped || here
+	s.mu.Unlock()
+	if here {
+		<-s.resume
+		dead = s.kill
 	}
-	s.stopped = true
-	<-s.resume
-	if s.kill {
+	if dead {
 		return errBroken
 	}
 	return nil
+}
+
+// reached says whether the actor came to the step that it is stopped at.
+func (s *stops) reached() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at == 0 || s.stopped
 }
 
 type stopsKey struct{}
@@ -118,7 +131,7 @@ func newStage(t *testing.T, kind string) *run {
 	}
 	step := func(ctx context.Context, _, _ string) error {
 		if s, ok := ctx.Value(stopsKey{}).(*stops); ok {
-			return s.step(ctx)
+			return s.step()
 		}
 		return nil
 	}
@@ -158,7 +171,7 @@ func interleave(t *testing.T, kind string, a, b act, i, j int, kill bool) (bool,
 		settle()
 		close(stop[1].resume)
 		settle()
-		reached = stop[0].stopped && (j == 0 || stop[1].stopped)
+		reached = stop[0].reached() && stop[1].reached()
 		if err = r.check(t.Context()); err == nil && lateErr != nil {
 			err = fmt.Errorf("the group cannot be changed afterwards: %w", lateErr)
 		}
@@ -306,6 +319,53 @@ func TestBusy(t *testing.T) {
 	})
 }
 
+// TestLargeChange takes longer than Wait in all, and still no slice of it waits long; a change of
+// one user that comes meanwhile does not queue behind it.
+func TestLargeChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRun(1, false)
+		s := NewStore(r.api, "", Options{})
+		s.limits = tiny
+		members := ids(121)
+		withGroup(t, r.api, s, members[:120]...)
+		if _, err := s.Members(t.Context(), groupID); err != nil {
+			t.Fatal(err)
+		}
+		r.api.before = func(_ context.Context, verb, _ string) error {
+			if verb == "patch" {
+				time.Sleep(2 * time.Second)
+			}
+			return nil
+		}
+		start := time.Now()
+		done := make(chan error, 1)
+		go func() {
+			var all []Change
+			for _, user := range members[:120] {
+				all = append(all, Change{user, false})
+			}
+			done <- s.Change(t.Context(), groupID, all)
+		}()
+		advance(2 * time.Second)
+		single := time.Now()
+		if err := s.Change(t.Context(), groupID, []Change{{members[120], true}}); err != nil {
+			t.Errorf("one user: %v", err)
+		}
+		if waited := time.Since(single); waited >= defaultWait {
+			t.Errorf("a change of one user waited %v for a large one", waited)
+		}
+		if err := <-done; err != nil {
+			t.Errorf("%v, want success: no slice of it waited long", err)
+		}
+		if took := time.Since(start); took < 2*defaultWait {
+			t.Errorf("it took %v, which shows nothing", took)
+		}
+		if have, err := s.Members(t.Context(), groupID); err != nil || !slices.Equal(have, members[120:]) {
+			t.Errorf("%v, %v", have, err)
+		}
+	})
+}
+
 // TestRefused takes a batch apart: what the API server refuses fails its own caller only.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -344,13 +404,13 @@ func TestLateReplacement(t *testing.T) {
 		withGroup(t, r.api, r.stores[0], people...)
 		ctx := context.WithValue(t.Context(), writerKey{}, "old")
 		gate := make(chan struct{})
-		held := 0
+		var held atomic.Int64 // several slices are written at a time
 		r.api.before = func(ctx context.Context, verb, name string) error {
 			if ctx.Value(writerKey{}) == "old" && verb == "patch" && name != groupID {
 				select {
 				case <-gate:
 				default:
-					held++
+					held.Add(1)
 					<-gate
 				}
 			}
@@ -366,8 +426,8 @@ func TestLateReplacement(t *testing.T) {
 		if err := <-answered; err != nil {
 			t.Errorf("the replacement that was overtaken: %v, want success", err)
 		}
-		if have, err := r.stores[2].Members(t.Context(), groupID); err != nil || !slices.Equal(have, people[2:]) || held == 0 {
-			t.Errorf("%v, %v; %d patches were held", have, err, held)
+		if have, err := r.stores[2].Members(t.Context(), groupID); err != nil || !slices.Equal(have, people[2:]) || held.Load() == 0 {
+			t.Errorf("%v, %v; %d patches were held", have, err, held.Load())
 		}
 	})
 }
@@ -381,7 +441,7 @@ func TestPlaces(t *testing.T) {
 		for range random.IntN(400) {
 			users[fmt.Sprintf("%04x-%d", random.IntN(1<<16), random.IntN(9))] = true
 		}
-		leaves, err := limits{1 + random.IntN(9), 1024}.partition(0, 0, slices.Collect(maps.Keys(users)))
+		leaves, err := limits{target: 1 + random.IntN(9), most: 1024}.partition(0, 0, slices.Collect(maps.Keys(users)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,6 +34,8 @@ const (
 	parallel = 12
 	// lanesMax is how many slices are changed at a time.
 	lanesMax = 64
+	// sliceBulk is how many members a slice may have after a write that adds sliceMany or more.
+	sliceBulk, sliceMany = v1alpha1.SliceMax / 2, 16
 )
 
 // Change says that one user is to be in a group, or not to be.
@@ -54,7 +56,7 @@ type Options struct {
 	// Hook is for tests: called before and after each write. An error ends the operation there, as
 	// a kill would.
 	Hook func(ctx context.Context, s Step) error
-	// Wait bounds how long Change waits, 5 s by default; then it returns ErrBusy.
+	// Wait bounds how long Change waits for one slice, 5 s by default; then it returns ErrBusy.
 	Wait time.Duration
 }
 
@@ -92,7 +94,7 @@ func NewStore(c client.Client, namespace string, o Options) *Store {
 	}
 	return &Store{
 		client: c, namespace: namespace, options: o,
-		limits: limits{v1alpha1.SliceTarget, v1alpha1.SliceMax},
+		limits: limits{v1alpha1.SliceTarget, sliceBulk, v1alpha1.SliceMax, sliceMany},
 		jitter: rand.N[time.Duration],
 		lanes:  map[string]*lane{}, slots: make(chan struct{}, lanesMax),
 	}

@@ -1,0 +1,201 @@
+package scimgroup
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/groupindex"
+	"lightrun.com/scim-operator/controllers/scimuser"
+	"lightrun.com/scim-operator/internal/groupslice"
+	"lightrun.com/scim-operator/internal/testing/kubefake"
+)
+
+const namespace = "company"
+
+const (
+	ada = "0c0ffee0-0000-4000-8000-000000000001"
+	bob = "f00dcafe-0000-4000-8000-000000000002"
+)
+
+// half is one of two slices of the group, of that age.
+func half(prefix uint16, now time.Time, age time.Duration, members ...string) *v1alpha1.ScimGroupSlice {
+	s := &v1alpha1.ScimGroupSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: groupslice.Name(id, prefix), CreationTimestamp: metav1.NewTime(now.Add(-age)),
+			Labels: map[string]string{v1alpha1.LabelGroup: id},
+		},
+		Spec: v1alpha1.ScimGroupSliceSpec{Bits: 1, Epoch: 1, Revision: 1, Members: map[string]bool{}},
+	}
+	for _, m := range members {
+		s.Spec.Members[m] = true
+	}
+	return s
+}
+
+// unreadable fails to read one kind.
+type unreadable struct {
+	client.Reader
+	kind client.Object
+}
+
+var errUnreadable = errors.New("the API server does not answer")
+
+func (u unreadable) Get(ctx context.Context, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+	if reflect.TypeOf(o) == reflect.TypeOf(u.kind) {
+		return errUnreadable
+	}
+	return u.Reader.Get(ctx, key, o, options...)
+}
+
+func TestSweep(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	group := func(edit ...func(*v1alpha1.ScimGroup)) *v1alpha1.ScimGroup {
+		g := &v1alpha1.ScimGroup{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: id}, Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments", Revision: 1}}
+		for _, f := range edit {
+			f(g)
+		}
+		return g
+	}
+	user := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: ada}, Spec: v1alpha1.ScimUserSpec{UserName: "ada@example.test", Revision: 1}}
+	both := []string{ada, bob}
+	for name, tc := range map[string]struct {
+		reason   string
+		ages     [2]time.Duration // of the two slices
+		group    *v1alpha1.ScimGroup
+		cached   bool // the cache has the group
+		user     bool // ada's object is there
+		finished time.Duration
+		window   bool
+		fails    client.Object
+		want     []string // members that are left
+		slices   int
+		finishes int // users who are looked at again
+	}{
+		"CutOff":        {reason: "A POST was cut off: nothing can ever find these slices.", ages: [2]time.Duration{time.Hour, leftoverAge}},
+		"Young":         {reason: "The group may be about to be created.", ages: [2]time.Duration{leftoverAge - time.Second, leftoverAge - time.Second}, want: both, slices: 2},
+		"OneYoung":      {reason: "The newest slice decides.", ages: [2]time.Duration{time.Hour, leftoverAge - time.Second}, want: both, slices: 2},
+		"CacheBehind":   {reason: "The group is there and the cache has not seen it.", ages: [2]time.Duration{time.Hour, time.Hour}, group: group(), want: both, slices: 2},
+		"BeingFinished": {reason: "The group's own pass removes them, once its members have left.", ages: [2]time.Duration{time.Hour, time.Hour}, group: group(func(g *v1alpha1.ScimGroup) { g.Spec.Deleted = true }), want: both, slices: 2},
+		"Restore":       {reason: "The group may be restored after its slices.", ages: [2]time.Duration{time.Hour, time.Hour}, window: true, want: both, slices: 2},
+		"NoAnswer":      {reason: "An API server that does not answer has not said that the group is gone.", ages: [2]time.Duration{time.Hour, time.Hour}, fails: &v1alpha1.ScimGroup{}, want: both, slices: 2},
+		"WindowUnknown": {reason: "Without the namespace it is not known whether a restore is on.", ages: [2]time.Duration{time.Hour, time.Hour}, fails: &corev1.Namespace{}, want: both, slices: 2},
+		"LeftUser":      {reason: "A request added ada after her deletion was finished.", group: group(), cached: true, finished: leftoverAge, want: []string{bob}, slices: 2},
+		"LateRequest":   {reason: "A request that adds ada may still be under way: the next sweep looks again.", group: group(), cached: true, finished: leftoverAge - time.Second, want: both, slices: 2, finishes: 1},
+		"VanishedUser":  {reason: "Ada's object vanished without a tombstone: her memberships wait until it is restored.", group: group(), cached: true, want: both, slices: 2},
+		"RestoredUser":  {reason: "Ada's object was restored since.", group: group(), cached: true, finished: leftoverAge, user: true, want: both, slices: 2},
+		"RestoreUser":   {reason: "Ada's object may be restored in a moment.", group: group(), cached: true, finished: leftoverAge, window: true, want: both, slices: 2, finishes: 1},
+		"UserUnknown":   {reason: "An API server that does not answer has not said that ada is gone.", group: group(), cached: true, finished: leftoverAge, fails: &v1alpha1.ScimUser{}, want: both, slices: 2, finishes: 1},
+		"BothGone":      {reason: "The group went as well: its slices are removed, and nothing is changed in them.", ages: [2]time.Duration{time.Hour, time.Hour}, finished: leftoverAge},
+	} {
+		t.Run(name, func(t *testing.T) {
+			scheme := runtime.NewScheme()
+			if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+				t.Fatal(err)
+			}
+			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+			if tc.window {
+				ns.Annotations = map[string]string{v1alpha1.AnnotationRestore: "admin"}
+			}
+			low, high := half(0, now, tc.ages[0], ada), half(0x8000, now, tc.ages[1], bob)
+			objects := []client.Object{ns, low.DeepCopy(), high.DeepCopy()}
+			if tc.group != nil {
+				objects = append(objects, tc.group.DeepCopy())
+			}
+			if tc.user {
+				objects = append(objects, user.DeepCopy())
+			}
+			c := kubefake.New(t, scheme, objects...)
+			r := sweeper(c, clocktesting.NewFakePassiveClock(now), low, high)
+			r.Live = unreadable{c, tc.fails}
+			if tc.cached {
+				r.Groups.Put(tc.group)
+			}
+			if tc.finished > 0 {
+				r.Finished.Note(ada, now.Add(-tc.finished))
+			}
+			if err := r.Sweep(t.Context(), namespace); (err != nil) != (tc.fails != nil) {
+				t.Errorf("%v: %s", err, tc.reason)
+			}
+			var left v1alpha1.ScimGroupSliceList
+			if err := c.List(t.Context(), &left); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, groupslice.Members(left.Items), cmpopts.EquateEmpty()); diff != "" || len(left.Items) != tc.slices {
+				t.Errorf("%d slices, want %d: %s (-want +got):\n%s", len(left.Items), tc.slices, tc.reason, diff)
+			}
+			if n := len(r.Finished.All()); n != tc.finishes {
+				t.Errorf("%d users are looked at again, want %d: %s", n, tc.finishes, tc.reason)
+			}
+		})
+	}
+}
+
+// sweeper has what a sweep needs. The cache has these slices.
+func sweeper(c client.Client, now clock.PassiveClock, cached ...*v1alpha1.ScimGroupSlice) *Reconciler {
+	r := &Reconciler{
+		Client: c, Live: c, Groups: groupindex.New(), Clock: now, Finished: &scimuser.Finished{},
+		Slices: groupslice.NewStore(c, namespace, groupslice.Options{Clock: now.Now}),
+	}
+	for _, s := range cached {
+		r.Groups.PutSlice(s)
+	}
+	return r
+}
+
+// TestSweepEvery: the sweep comes each hour, whatever became of the one before.
+func TestSweepEvery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		scheme := runtime.NewScheme()
+		if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+			t.Fatal(err)
+		}
+		low, high := half(0, time.Now(), 0, ada), half(0x8000, time.Now(), 0, bob)
+		c := kubefake.New(t, scheme, low.DeepCopy(), high.DeepCopy()) // without the namespace the first sweep fails
+		r := sweeper(c, clock.RealClock{}, low, high)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- r.sweeping(ctx, namespace) }()
+		left := func() int {
+			synctest.Wait()
+			var l v1alpha1.ScimGroupSliceList
+			if err := c.List(ctx, &l); err != nil {
+				t.Fatal(err)
+			}
+			return len(l.Items)
+		}
+		time.Sleep(sweepEvery + time.Minute)
+		if n := left(); n != 2 {
+			t.Errorf("%d slices are left by a sweep that could not read the namespace, want 2", n)
+		}
+		if err := c.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(sweepEvery - 2*time.Minute)
+		if n := left(); n != 2 {
+			t.Errorf("%d slices are left before the hour is over, want 2", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := left(); n != 0 {
+			t.Errorf("%d slices are left after the second sweep, want none", n)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
