@@ -1,6 +1,7 @@
-// Package browser drives a real Chromium for tests of pages. It never skips: it takes the program that CHROMIUM names,
-// or the one on PATH, and as root on Debian installs the package when there is none. Each Page has cookies of its own,
-// notices what the page complains about (exceptions, refused scripts and styles), and fails the test for it.
+// Package browser drives a real Chromium for tests of pages. It never skips: it takes the program
+// that CHROMIUM names, or the one on PATH, and as root on Debian installs the package when there is
+// none. Each Page has cookies of its own, notices what the page complains about (exceptions,
+// refused scripts and styles), and fails the test for it.
 package browser
 
 import (
@@ -55,7 +56,8 @@ func Start(t testing.TB) *Browser {
 	return &Browser{ctx: ctx}
 }
 
-// Find returns the path of a Chromium: the one that CHROMIUM names, the one on PATH, or one that it installs.
+// Find returns the path of a Chromium: the one that CHROMIUM names, the one on PATH, or one that it
+// installs.
 func Find(ctx context.Context) (string, error) {
 	if named := os.Getenv("CHROMIUM"); named != "" {
 		path, err := exec.LookPath(named)
@@ -143,7 +145,8 @@ func (p *Page) listen(ev any) {
 	p.complains = append(p.complains, text)
 }
 
-// Allow says that complaints with this text are expected, such as the browser's own about an answer of 409.
+// Allow says that complaints with this text are expected, such as the browser's own about an answer
+// of 409.
 func (p *Page) Allow(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,7 +195,8 @@ func (p *Page) Go(url string) (status int) {
 	return p.load("load "+url, chromedp.Navigate(url))
 }
 
-// Follow clicks what the CSS selector names, waits for the page that this loads and returns the answer's HTTP status.
+// Follow clicks what the CSS selector names, waits for the page that this loads and returns the
+// answer's HTTP status.
 func (p *Page) Follow(selector string) (status int) {
 	p.t.Helper()
 	return p.load("follow "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
@@ -226,7 +230,8 @@ func (p *Page) Type(selector, text string) {
 	})
 }
 
-// Shows waits until the selector names something visible that holds the text, on whatever page comes next.
+// Shows waits until the selector names something visible that holds the text, on whatever page
+// comes next.
 func (p *Page) Shows(selector, text string) {
 	p.t.Helper()
 	script := fmt.Sprintf(`[...document.querySelectorAll(%q)].some(e => e.checkVisibility() && e.innerText.includes(%q))`, selector, text)
@@ -266,7 +271,7 @@ func (p *Page) Wide(width, height int64, dark bool) {
 }
 
 // Picture returns the whole page as PNG.
-func (p *Page) Picture() (png []byte) {
+func (p *Page) Screenshot() (png []byte) {
 	p.t.Helper()
 	p.do("take a picture", func(ctx context.Context) (err error) {
 		png, err = chromedp.Run(ctx, chromedp.FullScreenshot(100))
