@@ -13,7 +13,8 @@ import (
 	"lightrun.com/scim-operator/internal/tokens/jwt"
 )
 
-// bearer checks bearer tokens: static ones by the token files, others as JWTs of the issuers that the IdentityConfiguration trusts.
+// bearer checks bearer tokens: static ones by the token files, others as JWTs of the issuers that
+// the IdentityConfiguration trusts.
 type bearer struct {
 	set     *tokens.Set
 	jwt     *jwt.Verifier

@@ -58,7 +58,8 @@ func (i *issuer) token(t *testing.T, path string) string {
 	return token
 }
 
-// trusts is what an IdentityConfiguration that trusts the issuer says: under each path for another provider.
+// trusts is what an IdentityConfiguration that trusts the issuer says: under each path for another
+// provider.
 func (i *issuer) trusts() []v1alpha1.JWTIssuer {
 	return []v1alpha1.JWTIssuer{
 		{Issuer: i.name("okta"), Provider: v1alpha1.ProviderOkta, Audiences: []string{"scim"}},

@@ -21,9 +21,9 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
-	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 // target is the whole service, running, with SCIM on and one person in it.

@@ -1,8 +1,10 @@
-// Command scim-webhook serves SCIM 2.0 at /scim/v2 and keeps what identity providers push as Kubernetes objects.
+// Command scim-webhook serves SCIM 2.0 at /scim/v2 and keeps what identity providers push as
+// Kubernetes objects.
 //
-// Every replica accepts writes. It speaks HTTPS when --tls-cert-dir names a folder with tls.crt and tls.key, which are read again when
-// they change, and HTTP otherwise. Tokens are files of digests (see internal/tokens). On SIGTERM it stops to be ready, finishes the requests that are under
-// way, for 10 seconds at most, and ends.
+// Every replica accepts writes. It speaks HTTPS when --tls-cert-dir names a folder with tls.crt and
+// tls.key, which are read again when they change, and HTTP otherwise. Tokens are files of digests
+// (see internal/tokens). On SIGTERM it stops to be ready, finishes the requests that are under way,
+// for 10 seconds at most, and ends.
 package main
 
 import (

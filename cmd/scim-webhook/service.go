@@ -96,7 +96,8 @@ type listener struct {
 	certDir       string
 }
 
-// waits is how long a client may take: to send the head of a request, to send all of it, to take the answer, and until the next request.
+// waits is how long a client may take: to send the head of a request, to send all of it, to take
+// the answer, and until the next request.
 type waits struct{ head, request, answer, idle time.Duration }
 
 // defaultWaits cuts what is slower than any identity provider: they give up after 60 seconds.
@@ -139,7 +140,8 @@ func (s *service) serve(ctx context.Context, l listener) error {
 	return nil
 }
 
-// secure speaks TLS with a certificate that is read again when its file changes (RFC 7644 §7.1: TLS 1.2 or later).
+// secure speaks TLS with a certificate that is read again when its file changes (RFC 7644 §7.1: TLS
+// 1.2 or later).
 func (s *service) secure(ctx context.Context, socket net.Listener, dir string) (net.Listener, error) {
 	watcher, err := certwatcher.New(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
 	if err != nil {

@@ -24,9 +24,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 	"lightrun.com/scim-operator/internal/provider"
 	"lightrun.com/scim-operator/internal/testing/controlplane"
-	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
@@ -79,8 +79,8 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-// TestService starts the whole process but for its flags: probes, metrics, TLS, a token that is added while it runs, and the stop that lets a
-// request finish.
+// TestService starts the whole process but for its flags: probes, metrics, TLS, a token that is
+// added while it runs, and the stop that lets a request finish.
 func TestService(t *testing.T) {
 	cp := controlplane.Get(t)
 	namespace := cp.Namespace(t)
@@ -181,8 +181,8 @@ func configure(t *testing.T, cp *controlplane.ControlPlane, namespace string, tr
 	}
 }
 
-// slowPost sends the head of a POST; the body follows when it is put into the channel, and then the status comes out of it. started is closed once
-// the server asked for the body.
+// slowPost sends the head of a POST; the body follows when it is put into the channel, and then the
+// status comes out of it. started is closed once the server asked for the body.
 func slowPost(t *testing.T, client *http.Client, url string) (body chan string, started chan struct{}) {
 	t.Helper()
 	body, started = make(chan string), make(chan struct{})

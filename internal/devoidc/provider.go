@@ -1,7 +1,8 @@
-// Package devoidc is a small OpenID Connect provider for development and tests: it stands in for the company's
-// single sign-on so that the documented path (switch SSO on, then SCIM) can be walked on one machine. The protocol
-// is github.com/zitadel/oidc's; here are only people from a list, one client, memory for open sign-ins and one plain
-// page that asks for user name and password. It is not an identity provider to put in front of anything real.
+// Package devoidc is a small OpenID Connect provider for development and tests: it stands in for
+// the company's single sign-on so that the documented path (switch SSO on, then SCIM) can be walked
+// on one machine. The protocol is github.com/zitadel/oidc's; here are only people from a list, one
+// client, memory for open sign-ins and one plain page that asks for user name and password. It is
+// not an identity provider to put in front of anything real.
 package devoidc
 
 import (
@@ -22,7 +23,8 @@ type Config struct {
 	ClientSecret string   // the application's secret; must not be empty
 	RedirectURIs []string // exact redirect URIs of the application; at least one
 	Users        []User
-	// SharedPassword lets anybody who is not in Users sign in under the name that they type. Empty: nobody else.
+	// SharedPassword lets anybody who is not in Users sign in under the name that they type. Empty:
+	// nobody else.
 	SharedPassword string
 }
 

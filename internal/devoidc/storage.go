@@ -29,8 +29,8 @@ var (
 	errUnsupported    = errors.New("not supported by the development provider")
 )
 
-// storage keeps what the protocol needs between two requests, in memory. It implements op.Storage and
-// op.CanSetUserinfoFromRequest.
+// storage keeps what the protocol needs between two requests, in memory. It implements op.Storage
+// and op.CanSetUserinfoFromRequest.
 type storage struct {
 	client *client
 	key    signingKey

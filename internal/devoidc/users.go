@@ -18,7 +18,8 @@ type User struct {
 	FamilyName string `json:"familyName,omitempty"`
 }
 
-// ReadUsers reads a JSON array of users. Unknown fields and users without name or password are errors.
+// ReadUsers reads a JSON array of users. Unknown fields and users without name or password are
+// errors.
 func ReadUsers(r io.Reader) ([]User, error) {
 	decoder := json.NewDecoder(r)
 	decoder.DisallowUnknownFields()

@@ -12,7 +12,8 @@ import (
 	"lightrun.com/scim-operator/internal/names"
 )
 
-// Violation is a part of a history that no service could explain that loses nothing and does nothing twice.
+// Violation is a part of a history that no service could explain that loses nothing and does
+// nothing twice.
 type Violation struct {
 	Part   string // such as: user t17, name ada@example.test, member t3 of 0e0f7a5c-…
 	Events []Event
@@ -42,7 +43,8 @@ type Result struct {
 	Violations        []Violation
 }
 
-// Check cuts the history into parts and looks for an explanation of each, for at most patience apiece.
+// Check cuts the history into parts and looks for an explanation of each, for at most patience
+// apiece.
 func Check(events []Event, patience time.Duration) Result {
 	c := &checker{events: events, patience: patience, result: Result{Operations: len(events)}}
 	c.objects("user", "name", events)
@@ -86,7 +88,8 @@ func cached(request any) bool {
 // parts are events by the part that they belong to.
 type parts map[string][]Event
 
-// put adds an event to a part. What a POST that was not answered leaves behind may be taken back later.
+// put adds an event to a part. What a POST that was not answered leaves behind may be taken back
+// later.
 func (p parts) put(name string, e Event) {
 	p[name] = append(p[name], e)
 	if r, ok := e.Request.(Create); ok && e.Answer.Outcome == Unanswered {
@@ -169,7 +172,8 @@ func (c *checker) names(kind string, events []Event) {
 	}
 }
 
-// moves says whether a request on an object can say anything of a name: the others, of which many may be unanswered, only make the search long.
+// moves says whether a request on an object can say anything of a name: the others, of which many
+// may be unanswered, only make the search long.
 func moves(e Event) bool {
 	u, update := e.Request.(Update)
 	return e.Answer.Outcome == Done || update && u.Name != nil || !update && e.Answer.Outcome == Unanswered

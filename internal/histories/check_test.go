@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// script builds a history by hand: each call of at is one request, with its beginning and end in milliseconds.
+// script builds a history by hand: each call of at is one request, with its beginning and end in
+// milliseconds.
 type script []Event
 
 func at(from, to int, request any, answer Answer) Event {
@@ -53,8 +54,8 @@ func listing(tags ...string) Answer {
 	return Answer{Outcome: Done, Group: &team, Members: append([]string{}, tags...)}
 }
 
-// TestCheck holds the checker itself to account: what a service may do is accepted, and each way of losing or doubling a write is found, in the part
-// where it happened.
+// TestCheck holds the checker itself to account: what a service may do is accepted, and each way of
+// losing or doubling a write is found, in the part where it happened.
 func TestCheck(t *testing.T) {
 	title, nick := Update{Tag: "t1", Title: text("B")}, Update{Tag: "t1", Nick: text("C")}
 	matched := Update{Tag: "t1", Nick: text("C"), If: &ada}

@@ -1,8 +1,10 @@
 package histories
 
-// groups tells the histories of groups as those of users: what holds of a user and its name holds of a group and its name, whose
-// members are looked at apart (member.go). Unlike a user, a group is written in several steps, the members after the name; so an answer that shows a
-// group after a write shows it as it is then, when another may have renamed it already: that is a read of its own.
+// groups tells the histories of groups as those of users: what holds of a user and its name holds
+// of a group and its name, whose members are looked at apart (member.go). Unlike a user, a group is
+// written in several steps, the members after the name; so an answer that shows a group after a
+// write shows it as it is then, when another may have renamed it already: that is a read of its
+// own.
 func groups(events []Event) []Event {
 	var out []Event
 	for _, e := range events {

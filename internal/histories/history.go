@@ -12,7 +12,8 @@ import (
 // Outcome is how a request ended.
 type Outcome int
 
-// The outcomes. A request that was refused for another reason (400, 401, 403, 429, or never sent) changed nothing and is not recorded.
+// The outcomes. A request that was refused for another reason (400, 401, 403, 429, or never sent)
+// changed nothing and is not recorded.
 const (
 	Unanswered Outcome = iota // no answer, or a 5xx: it may have taken effect, or may do so later
 	Done                      // 2xx

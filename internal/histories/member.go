@@ -7,11 +7,12 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// members is what GET /Groups/{id} says of the members, apart from the group itself: as of that moment.
+// members is what GET /Groups/{id} says of the members, apart from the group itself: as of that
+// moment.
 type members struct{ group string }
 
-// groupsOf is what an answer that shows a user says of the user's groups, which a replica reads from its
-// cache.
+// groupsOf is what an answer that shows a user says of the user's groups, which a replica reads
+// from its cache.
 type groupsOf struct{ tag string }
 
 // members checks each person in each group by itself.
@@ -69,7 +70,8 @@ func (c *checker) member(group, tag string) []Event {
 	return out
 }
 
-// memberModel is one person in one group. A group whose POST is not part of the history was there before.
+// memberModel is one person in one group. A group whose POST is not part of the history was there
+// before.
 func (c *checker) memberModel(group, tag string) porcupine.Model {
 	made := !slices.ContainsFunc(c.events, func(e Event) bool {
 		r, ok := e.Request.(CreateGroup)
@@ -88,8 +90,9 @@ type memberState struct {
 // there says whether the group can be read and changed.
 func (s memberState) there() bool { return s.made && !s.gone }
 
-// stepMember says whether a person who is a member or not allows the answer a, and what becomes of it. The model is of one
-// person and one group. A group comes with all of its members and goes with them, answered or not.
+// stepMember says whether a person who is a member or not allows the answer a, and what becomes of
+// it. The model is of one person and one group. A group comes with all of its members and goes with
+// them, answered or not.
 func stepMember(group, tag string) func(s memberState, request any, a Answer) (bool, memberState) {
 	return func(s memberState, request any, a Answer) (bool, memberState) {
 		effective := a.Outcome == Done || a.Outcome == Unanswered

@@ -17,8 +17,8 @@ func (s nameState) blocked(tag string) bool {
 	return !s.free(tag) || s.former != "" && s.former != tag
 }
 
-// stepName says whether a name in state s allows the answer a, and what becomes of it. The model is of one name: requests on users who never
-// had it are not put to it.
+// stepName says whether a name in state s allows the answer a, and what becomes of it. The model is
+// of one name: requests on users who never had it are not put to it.
 func stepName(name string) func(s nameState, request any, a Answer) (bool, nameState) {
 	return func(s nameState, request any, a Answer) (bool, nameState) {
 		switch r := request.(type) {

@@ -16,13 +16,13 @@ const never = time.Duration(math.MaxInt64)
 type input struct {
 	id      string // ";7;" for the seventh request of the part
 	request any
-	// after names the writes that a read from a cache must show. Its time does not say so: the cache may have been read while another write that is
-	// answered by now was still to come.
+	// after names the writes that a read from a cache must show. Its time does not say so: the
+	// cache may have been read while another write that is answered by now was still to come.
 	after []string
 }
 
-// state is a model's state, and the ids of what came before it. The latter follow from the set of requests that are placed, which
-// porcupine compares anyway.
+// state is a model's state, and the ids of what came before it. The latter follow from the set of
+// requests that are placed, which porcupine compares anyway.
 type state[S comparable] struct {
 	model S
 	past  string
@@ -48,7 +48,8 @@ func model[S comparable](init S, step func(S, any, Answer) (bool, S)) porcupine.
 	}
 }
 
-// operations are a part's requests as porcupine sees them. cached says which reads come from a cache.
+// operations are a part's requests as porcupine sees them. cached says which reads come from a
+// cache.
 func operations(events []Event, cached func(request any) bool) []porcupine.Operation {
 	out := make([]porcupine.Operation, len(events))
 	named := map[int]bool{}

@@ -1,7 +1,8 @@
 package histories
 
-// vanish is a user going without a DELETE. A POST that was never answered may have left a user behind that its maker then takes back; once somebody
-// was answered that they changed that user, it must stay.
+// vanish is a user going without a DELETE. A POST that was never answered may have left a user
+// behind that its maker then takes back; once somebody was answered that they changed that user, it
+// must stay.
 type vanish struct{ Tag string }
 
 type phase int

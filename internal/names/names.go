@@ -1,8 +1,9 @@
 // Package names decides when two names are the same name.
 //
-// User names and pool names are compared without regard to case, width or Unicode composition, and a name
-// that could be mistaken for another by invisible or control characters is refused. The rule lives here and
-// nowhere else: the claim's object name, the portal's unique column and every lookup use Fold's result.
+// User names and pool names are compared without regard to case, width or Unicode composition, and
+// a name that could be mistaken for another by invisible or control characters is refused. The rule
+// lives here and nowhere else: the claim's object name, the portal's unique column and every lookup
+// use Fold's result.
 package names
 
 import (
@@ -20,8 +21,9 @@ import (
 // MaxLength is the longest user or pool name in characters, before folding.
 const MaxLength = 256
 
-// Fold returns the form under which names are compared: NFKC, case folded, NFKC again, outer white space removed.
-// It is idempotent. Two names are the same exactly when their folded forms are equal.
+// Fold returns the form under which names are compared: NFKC, case folded, NFKC again, outer white
+// space removed. It is idempotent. Two names are the same exactly when their folded forms are
+// equal.
 func Fold(name string) string {
 	if folded, ok := foldASCII(name); ok {
 		return folded
@@ -39,9 +41,10 @@ func foldASCII(name string) (string, bool) {
 	return strings.TrimSpace(strings.ToLower(name)), true
 }
 
-// Validate says why name cannot be used as a user or pool name, or returns nil. A name is 1 to MaxLength
-// characters of valid UTF-8, without control, format, private-use or unassigned characters and without outer white space
-// (RFC 8265's identifier rules, widened to the free-form names that providers really send).
+// Validate says why name cannot be used as a user or pool name, or returns nil. A name is 1 to
+// MaxLength characters of valid UTF-8, without control, format, private-use or unassigned
+// characters and without outer white space (RFC 8265's identifier rules, widened to the free-form
+// names that providers really send).
 func Validate(name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -61,7 +64,8 @@ func Validate(name string) error {
 	return nil
 }
 
-// Digest returns the lower-case hexadecimal SHA-256 of the folded name: 64 characters, usable in an object's name.
+// Digest returns the lower-case hexadecimal SHA-256 of the folded name: 64 characters, usable in an
+// object's name.
 func Digest(name string) string {
 	sum := sha256.Sum256([]byte(Fold(name)))
 	return hex.EncodeToString(sum[:])

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Code is the portal's machine-readable reason for a refusal. docs/reference/errors.md lists each with its remedy.
+// Code is the portal's machine-readable reason for a refusal. docs/reference/errors.md lists each
+// with its remedy.
 type Code string
 
 const (

@@ -1,8 +1,9 @@
-// Package portal is the Management Portal as this operator sees it: accounts, pools, the binding of one company to
-// one operator, the login methods, and a change feed. It is a port: controllers depend on these words and interfaces
-// alone. The wire contract behind it is the OpenAPI document in internal/portal/openapi; the REST client in
-// internal/portal/rest speaks it, the mirror in internal/portal/mirror keeps the portal's state in memory, and the
-// contract suite in internal/portal/contract holds any implementation to it.
+// Package portal is the Management Portal as this operator sees it: accounts, pools, the binding of
+// one company to one operator, the login methods, and a change feed. It is a port: controllers
+// depend on these words and interfaces alone. The wire contract behind it is the OpenAPI document
+// in internal/portal/openapi; the REST client in internal/portal/rest speaks it, the mirror in
+// internal/portal/mirror keeps the portal's state in memory, and the contract suite in
+// internal/portal/contract holds any implementation to it.
 package portal
 
 import (
@@ -38,7 +39,8 @@ const (
 	RemovalMembers      Removal = "Members"      // of a pool: people would leave it
 )
 
-// The roles of the portal's catalogue that the product's rules name. Others may exist; Reader.Roles lists all.
+// The roles of the portal's catalogue that the product's rules name. Others may exist; Reader.Roles
+// lists all.
 const (
 	RoleUser           = "ROLE_USER"
 	RoleIgnoreQuota    = "ROLE_IGNORE_QUOTA"
@@ -102,7 +104,8 @@ type Role struct {
 	Grantable   bool // false for the vendor's own roles
 }
 
-// AccountWrite is the whole desired state of an account. Writing the same state again changes nothing.
+// AccountWrite is the whole desired state of an account. Writing the same state again changes
+// nothing.
 type AccountWrite struct {
 	Owner       Owner  // UID, name and the revision of this write
 	IfRevision  *int64 // of the account that this was decided on, 0: there was none; nil: whatever is there. See Accounts
@@ -223,7 +226,8 @@ type Position struct {
 	Sequence int64
 }
 
-// Change is one entry of the feed with the record as it was when read. Gone: the record no longer exists.
+// Change is one entry of the feed with the record as it was when read. Gone: the record no longer
+// exists.
 type Change struct {
 	Sequence      int64
 	Kind          ChangeKind
@@ -244,7 +248,8 @@ const (
 	ChangeKey           ChangeKind = "ApiKey"
 )
 
-// KeyDigest is one portal API key with the scope scim: enough to verify a token, never to produce one.
+// KeyDigest is one portal API key with the scope scim: enough to verify a token, never to produce
+// one.
 type KeyDigest struct {
 	ID        string
 	Name      string
@@ -299,15 +304,18 @@ type PoolRemovals struct {
 	Members int // people who are in it now
 }
 
-// Accounts writes accounts. Every method may be repeated: the portal compares before it writes. What was decided on another
-// version than the present one is refused with STALE_REVISION, unless it would change nothing: that is how a write whose answer
-// was lost is repeated. Errors are *Error; transport failures are not.
+// Accounts writes accounts. Every method may be repeated: the portal compares before it writes.
+// What was decided on another version than the present one is refused with STALE_REVISION, unless
+// it would change nothing: that is how a write whose answer was lost is repeated. Errors are
+// *Error; transport failures are not.
 type Accounts interface {
-	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived roles.
+	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived
+	// roles.
 	PutAccount(ctx context.Context, w AccountWrite) (*Account, error)
 	// ReleaseAccount ends the ownership of ownerUID. Releasing what nobody owns is no error.
 	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
-	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark.
+	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the
+	// mark.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
 	// MarkHeld keeps, and shows people, that a removal of owner's account, or of the local account
 	// that owner waits to adopt (MarkWaiting), is held or was dropped; nil clears the mark, and so
@@ -334,21 +342,24 @@ type Pools interface {
 
 // Reader lists what the portal holds, by keyset pages, and follows its changes.
 type Reader interface {
-	// Accounts returns up to limit (≤ 1000) accounts with an id after the given one, in order of id, and the id to go on from; empty at the end.
+	// Accounts returns up to limit (≤ 1000) accounts with an id after the given one, in order of
+	// id, and the id to go on from; empty at the end.
 	Accounts(ctx context.Context, after string, limit int) (page []Account, next string, err error)
 	Pools(ctx context.Context) ([]Pool, error)
 	Roles(ctx context.Context) ([]Role, error)
 	// Position returns the feed's present end.
 	Position(ctx context.Context) (Position, error)
-	// Changes returns what came after p, waiting up to wait (≤ 30 s) for a first one, and the position behind it.
-	// An unknown epoch or a truncated feed is an *Error with code FEED_TRUNCATED: list again.
+	// Changes returns what came after p, waiting up to wait (≤ 30 s) for a first one, and the
+	// position behind it. An unknown epoch or a truncated feed is an *Error with code
+	// FEED_TRUNCATED: list again.
 	Changes(ctx context.Context, p Position, wait time.Duration) ([]Change, Position, error)
 }
 
 // Identity is the portal's identity configuration and its binding to one operator.
 type Identity interface {
 	Configuration(ctx context.Context) (*Configuration, error)
-	// PutLoginMethods replaces the login methods in the name of a declared configuration; managedElsewhere says whose. Empty hands them back to the page and changes nothing else.
+	// PutLoginMethods replaces the login methods in the name of a declared configuration;
+	// managedElsewhere says whose. Empty hands them back to the page and changes nothing else.
 	PutLoginMethods(ctx context.Context, m LoginMethods, managedElsewhere string) (*Configuration, error)
 	// Bind claims the portal for one operator and provider, atomically. Bound to another:
 	// OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED, naming the first. The same cluster,

@@ -1,6 +1,8 @@
-// Package provider names identity providers: by type, and by name where two of one type must be told apart.
+// Package provider names identity providers: by type, and by name where two of one type must be
+// told apart.
 //
-// One provider is integrated at a time. Every SCIM token is made for one, and is refused while another is integrated.
+// One provider is integrated at a time. Every SCIM token is made for one, and is refused while
+// another is integrated.
 package provider
 
 import (
@@ -54,14 +56,14 @@ func (p ID) Validate() error {
 	return nil
 }
 
-// Accepts says whether what was made for the provider token may be used while p is integrated. A token without a name is for
-// every provider of its type.
+// Accepts says whether what was made for the provider token may be used while p is integrated. A
+// token without a name is for every provider of its type.
 func (p ID) Accepts(token ID) bool {
 	return p.Type == token.Type && (token.Name == "" || token.Name == p.Name)
 }
 
-// IsRefined says whether next is p, or p with a name where it had none. Everything that p accepts, next accepts too; any other
-// change puts another provider in the place of p.
+// IsRefined says whether next is p, or p with a name where it had none. Everything that p accepts,
+// next accepts too; any other change puts another provider in the place of p.
 func (p ID) IsRefined(next ID) bool {
 	return p.Type == next.Type && (p.Name == "" || p.Name == next.Name)
 }

@@ -1,5 +1,6 @@
-// Package requestid names a request, so that one word finds it everywhere: in the answer's header, the webhook's log line, the
-// annotation of the object that it changed, the manager's log and events, and the portal's log and audit.
+// Package requestid names a request, so that one word finds it everywhere: in the answer's header,
+// the webhook's log line, the annotation of the object that it changed, the manager's log and
+// events, and the portal's log and audit.
 package requestid
 
 import (
@@ -17,8 +18,9 @@ const Header = "X-Request-Id"
 // maxLength bounds an id, in bytes.
 const maxLength = 128
 
-// Usable says whether a client may name its request so: 1 to 128 letters, digits, dots, underscores, colons and hyphens. That is
-// safe in a header, a log and an annotation, and no e-mail address.
+// Usable says whether a client may name its request so: 1 to 128 letters, digits, dots,
+// underscores, colons and hyphens. That is safe in a header, a log and an annotation, and no e-mail
+// address.
 func Usable(id string) bool {
 	if id == "" || len(id) > maxLength {
 		return false
@@ -33,8 +35,8 @@ func Usable(id string) bool {
 	return true
 }
 
-// Of is the id of a request: the client's X-Request-Id if it is usable, else the trace id of its traceparent (W3C Trace Context §3.2),
-// else a new UUID.
+// Of is the id of a request: the client's X-Request-Id if it is usable, else the trace id of its
+// traceparent (W3C Trace Context §3.2), else a new UUID.
 func Of(h http.Header) string {
 	if id := h.Get(Header); Usable(id) {
 		return id
@@ -45,7 +47,8 @@ func Of(h http.Header) string {
 	return uuid.NewString()
 }
 
-// traceID is the trace id of a traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01; empty for one that is none.
+// traceID is the trace id of a traceparent, such as
+// 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01; empty for one that is none.
 func traceID(parent string) string {
 	parts := strings.Split(parent, "-")
 	if len(parts) < 4 || len(parts[0]) != 2 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 {

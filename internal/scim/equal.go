@@ -34,8 +34,8 @@ func Equal(a, b any) bool {
 	return a == b
 }
 
-// Unassigned says whether v means that an attribute has no value: null, "", [] and {} (RFC 7643 §2.5; the empty string
-// since providers clear attributes with it).
+// Unassigned says whether v means that an attribute has no value: null, "", [] and {} (RFC 7643
+// §2.5; the empty string since providers clear attributes with it).
 func Unassigned(v any) bool {
 	switch v := v.(type) {
 	case nil:

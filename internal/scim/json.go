@@ -8,12 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// Limits bounds what DecodeJSON accepts. A zero field takes its default. The length of a body is the caller's to bound.
+// Limits bounds what DecodeJSON accepts. A zero field takes its default. The length of a body is
+// the caller's to bound.
 type Limits struct {
-	// Depth is how deep arrays and objects may nest; 16 by default. A bulk request with a PATCH of a multi-valued
-	// complex attribute needs 9.
+	// Depth is how deep arrays and objects may nest; 16 by default. A bulk request with a PATCH of
+	// a multi-valued complex attribute needs 9.
 	Depth int
-	// Values is how many values of any kind a body may hold; 100,000 by default. A MiB of group members holds 60,000.
+	// Values is how many values of any kind a body may hold; 100,000 by default. A MiB of group
+	// members holds 60,000.
 	Values int
 }
 
@@ -24,10 +26,12 @@ const (
 	byteOrderMark = "\ufeff"
 )
 
-// DecodeJSON reads one JSON object (RFC 8259), strictly: it refuses invalid UTF-8, lone surrogates, anything after the object,
-// nesting or size beyond the limits, and an object that names an attribute twice, where names differing only in
-// case are the same (RFC 7643 §2.1). Numbers without fraction or exponent that fit become int64, others float64.
-// A byte order mark in front is passed over, as RFC 8259 §8.1 allows: some encoders write one. Names stay as sent. Every error is a 400 invalidSyntax that says where.
+// DecodeJSON reads one JSON object (RFC 8259), strictly: it refuses invalid UTF-8, lone surrogates,
+// anything after the object, nesting or size beyond the limits, and an object that names an
+// attribute twice, where names differing only in case are the same (RFC 7643 §2.1). Numbers without
+// fraction or exponent that fit become int64, others float64. A byte order mark in front is passed
+// over, as RFC 8259 §8.1 allows: some encoders write one. Names stay as sent. Every error is a 400
+// invalidSyntax that says where.
 func DecodeJSON(data []byte, limits Limits) (Object, error) {
 	if limits.Depth == 0 {
 		limits.Depth = defaultDepth
@@ -213,7 +217,8 @@ func (d *decoder) text() (string, error) {
 	return s, nil
 }
 
-// ScanNumber finds the JSON number (RFC 8259 §6) at the start of s. integer tells that it has neither fraction nor exponent.
+// ScanNumber finds the JSON number (RFC 8259 §6) at the start of s. integer tells that it has
+// neither fraction nor exponent.
 func ScanNumber(s string) (text string, integer, ok bool) {
 	i := 0
 	digits := func() bool {
@@ -251,7 +256,8 @@ func ScanNumber(s string) (text string, integer, ok bool) {
 	return s[:i], integer, true
 }
 
-// ParseNumber turns what ScanNumber found into an int64 or a float64; ok is false beyond float64's range.
+// ParseNumber turns what ScanNumber found into an int64 or a float64; ok is false beyond float64's
+// range.
 func ParseNumber(text string, integer bool) (v any, ok bool) {
 	if integer {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -262,8 +268,9 @@ func ParseNumber(text string, integer bool) (v any, ok bool) {
 	return f, err == nil && !math.IsInf(f, 0)
 }
 
-// ScanString reads the JSON string (RFC 8259 §7) that s starts with. It returns the text, the number of bytes read, and
-// what is wrong with it, if anything. A string without escapes shares s's memory. s must be valid UTF-8.
+// ScanString reads the JSON string (RFC 8259 §7) that s starts with. It returns the text, the
+// number of bytes read, and what is wrong with it, if anything. A string without escapes shares s's
+// memory. s must be valid UTF-8.
 func ScanString(s string) (text string, n int, problem string) {
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; {
@@ -333,7 +340,8 @@ func hex4(s string) (rune, bool) {
 	return rune(n), err == nil && s[2] != '+' && s[2] != '_'
 }
 
-// nameSet notices names that differ in nothing but case. Few names are compared one by one, many through a map.
+// nameSet notices names that differ in nothing but case. Few names are compared one by one, many
+// through a map.
 type nameSet struct {
 	few  []string
 	many map[string]bool

@@ -2,8 +2,9 @@ package tokens
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Collector shows how many tokens are accepted, when each that expires does, so that an alert can come ahead of it, and when each was last
-// used, so that one that nobody needs any more is seen. Tokens are told by name and by the first digits of their digest.
+// Collector shows how many tokens are accepted, when each that expires does, so that an alert can
+// come ahead of it, and when each was last used, so that one that nobody needs any more is seen.
+// Tokens are told by name and by the first digits of their digest.
 func Collector(s *Set) prometheus.Collector { return collector{s} }
 
 type collector struct{ set *Set }

@@ -1,5 +1,5 @@
-// Package tokens knows which bearer tokens may push over SCIM: those in mounted token files (tokenfile),
-// read again when a file changes.
+// Package tokens knows which bearer tokens may push over SCIM: those in mounted token files
+// (tokenfile), read again when a file changes.
 package tokens
 
 import (
@@ -40,7 +40,8 @@ func named(name string) string {
 	return fmt.Sprintf("%q ", name)
 }
 
-// Set is the tokens that are accepted now. It is safe for concurrent use; Load replaces all of it at once.
+// Set is the tokens that are accepted now. It is safe for concurrent use; Load replaces all of it
+// at once.
 type Set struct {
 	dirs    []string
 	now     func() time.Time
@@ -82,8 +83,8 @@ func (s *Set) All() []Usage {
 	return all
 }
 
-// Authenticate says which token this is, or why it is refused: *Expired, or an error for an unknown one. The work depends on the token's
-// digest only, so its time tells nothing about other tokens.
+// Authenticate says which token this is, or why it is refused: *Expired, or an error for an unknown
+// one. The work depends on the token's digest only, so its time tells nothing about other tokens.
 func (s *Set) Authenticate(token string) (tokenfile.Entry, error) {
 	digest := tokenfile.Digest(token)
 	a, ok := (*s.entries.Load())[digest]
@@ -100,17 +101,18 @@ func (s *Set) Authenticate(token string) (tokenfile.Entry, error) {
 	return a.Entry, nil
 }
 
-// The files of a mounted Secret are exchanged in several steps: in between, a link may lead nowhere. Load then reads all of them again, so often
-// and after such pauses.
+// The files of a mounted Secret are exchanged in several steps: in between, a link may lead
+// nowhere. Load then reads all of them again, so often and after such pauses.
 const (
 	exchanges     = 20
 	exchangePause = 5 * time.Millisecond
 )
 
-// Load reads every file below the directories and replaces the set by what they hold. A directory that is missing holds nothing (an optional
-// Secret that is not there yet). What can be read counts even if an error is returned, except that a directory or file which can't be
-// read at all leaves the whole set as it was: an unreadable disk must not lock the provider out. It takes at most 0.1 s
-// longer than the reading when a link leads nowhere.
+// Load reads every file below the directories and replaces the set by what they hold. A directory
+// that is missing holds nothing (an optional Secret that is not there yet). What can be read counts
+// even if an error is returned, except that a directory or file which can't be read at all leaves
+// the whole set as it was: an unreadable disk must not lock the provider out. It takes at most 0.1
+// s longer than the reading when a link leads nowhere.
 func (s *Set) Load() error {
 	for range exchanges {
 		err := s.loadOnce(false)
@@ -122,7 +124,8 @@ func (s *Set) Load() error {
 	return s.loadOnce(true)
 }
 
-// loadOnce is Load without patience: with a link that leads nowhere it leaves the set as it was, or passes it over and tells of it.
+// loadOnce is Load without patience: with a link that leads nowhere it leaves the set as it was, or
+// passes it over and tells of it.
 func (s *Set) loadOnce(passOver bool) error {
 	found, before := map[string]*accepted{}, *s.entries.Load()
 	var problems []error
@@ -167,8 +170,8 @@ func merge(found map[string]*accepted, e tokenfile.Entry) {
 	found[e.Digest] = &accepted{Entry: e}
 }
 
-// tokenFiles lists the files below dir, sorted. The kubelet's own ..data and timestamped folders are passed over: it links
-// each key into the top folder.
+// tokenFiles lists the files below dir, sorted. The kubelet's own ..data and timestamped folders
+// are passed over: it links each key into the top folder.
 func tokenFiles(dir string) ([]string, error) {
 	var files []string
 	if real, err := filepath.EvalSymlinks(dir); err == nil {

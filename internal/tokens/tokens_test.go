@@ -28,7 +28,8 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// mount lays files out as the kubelet mounts a Secret: links into ..data, which is a link to a folder with a date.
+// mount lays files out as the kubelet mounts a Secret: links into ..data, which is a link to a
+// folder with a date.
 func mount(t *testing.T, dir, date, text string) {
 	t.Helper()
 	write(t, filepath.Join(dir, ".."+date, "tokens"), text)
@@ -158,7 +159,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestLoadDuringRotation: while the files of a mounted Secret are exchanged, again and again, a token that is in all of them is never forgotten.
+// TestLoadDuringRotation: while the files of a mounted Secret are exchanged, again and again, a
+// token that is in all of them is never forgotten.
 func TestLoadDuringRotation(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "secret")
 	content := func(n int) map[string][]byte {
@@ -209,4 +211,3 @@ func eventually(t *testing.T, condition func() bool) {
 		}
 	}
 }
-

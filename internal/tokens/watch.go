@@ -10,11 +10,12 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// settle is how long the files must be quiet before they are read again: the kubelet changes several links in a row.
+// settle is how long the files must be quiet before they are read again: the kubelet changes
+// several links in a row.
 const settle = 50 * time.Millisecond
 
-// Watch reads the files, and again whenever they change, until ctx ends. Changes are noticed at once where the system tells of them, and
-// after rescan at the latest.
+// Watch reads the files, and again whenever they change, until ctx ends. Changes are noticed at
+// once where the system tells of them, and after rescan at the latest.
 func (s *Set) Watch(ctx context.Context, log logr.Logger, rescan time.Duration) error {
 	s.load(log)
 	watcher, err := fsnotify.NewWatcher()
@@ -55,7 +56,8 @@ func (s *Set) load(log logr.Logger) {
 	}
 }
 
-// follow watches every directory, the parent of those that do not exist yet, and their sub-directories. Adding one twice is harmless.
+// follow watches every directory, the parent of those that do not exist yet, and their
+// sub-directories. Adding one twice is harmless.
 func (s *Set) follow(watcher *fsnotify.Watcher) {
 	for _, dir := range s.dirs {
 		if watcher.Add(dir) != nil {

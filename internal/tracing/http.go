@@ -11,8 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Transport makes a span for each request to a peer, such as kubernetes or portal, and passes the trace on. It is next itself when traces are
-// off. Requests outside any span, such as watches, make none.
+// Transport makes a span for each request to a peer, such as kubernetes or portal, and passes the
+// trace on. It is next itself when traces are off. Requests outside any span, such as watches, make
+// none.
 func (t *Tracing) Transport(peer string, next http.RoundTripper) http.RoundTripper {
 	if t == nil {
 		return next
@@ -26,7 +27,8 @@ type transport struct {
 	peer   string
 }
 
-// RoundTrip implements http.RoundTripper. The span has the method and the status, and no URL: queries and claims' names tell of people.
+// RoundTrip implements http.RoundTripper. The span has the method and the status, and no URL:
+// queries and claims' names tell of people.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !trace.SpanContextFromContext(r.Context()).IsValid() {
 		return t.next.RoundTrip(r)

@@ -9,7 +9,8 @@ import (
 
 const header = "traceparent"
 
-// Parent is the traceparent (W3C Trace Context §3.2) of the span that ctx is in, for others to link to; empty when it is not recorded.
+// Parent is the traceparent (W3C Trace Context §3.2) of the span that ctx is in, for others to link
+// to; empty when it is not recorded.
 func Parent(ctx context.Context) string {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ""
@@ -19,7 +20,8 @@ func Parent(ctx context.Context) string {
 	return carrier[header]
 }
 
-// Link has the span that ctx is in point to the one that left parent behind. A parent that is none is passed over.
+// Link has the span that ctx is in point to the one that left parent behind. A parent that is none
+// is passed over.
 func Link(ctx context.Context, parent string) {
 	if parent == "" {
 		return

@@ -10,7 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Reconciler makes a span for each pass over an object of the kind. It is next itself when traces are off.
+// Reconciler makes a span for each pass over an object of the kind. It is next itself when traces
+// are off.
 func (t *Tracing) Reconciler(kind string, next reconcile.Reconciler) reconcile.Reconciler {
 	if t == nil {
 		return next

@@ -1,13 +1,15 @@
-// Package tracing turns OpenTelemetry traces on where the standard environment variables say where they go, and is nothing
-// otherwise: without an endpoint there is no tracer, no wrapper around any client and no span.
+// Package tracing turns OpenTelemetry traces on where the standard environment variables say where
+// they go, and is nothing otherwise: without an endpoint there is no tracer, no wrapper around any
+// client and no span.
 //
 //	OTEL_EXPORTER_OTLP_ENDPOINT         http://collector:4318 turns traces on (or …_TRACES_ENDPOINT)
 //	OTEL_EXPORTER_OTLP_PROTOCOL         http/protobuf, the only one
 //	OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, …  as the specification has them
 //	OTEL_SDK_DISABLED=true              turns them off again
 //
-// Spans are made here and by the SCIM server, each with a few attributes of its own. The ready-made instrumentation of HTTP
-// is not used: it records URLs, which hold filters with e-mail addresses, and addresses of clients.
+// Spans are made here and by the SCIM server, each with a few attributes of its own. The ready-made
+// instrumentation of HTTP is not used: it records URLs, which hold filters with e-mail addresses,
+// and addresses of clients.
 package tracing
 
 import (
@@ -35,8 +37,9 @@ type Tracing struct {
 	provider *sdktrace.TracerProvider
 }
 
-// Start turns traces on for a service of that name, if the environment says so; it is nil otherwise. The error says which variable is
-// wrong. What the exporter can't deliver is logged and dropped: traces never hold a request up.
+// Start turns traces on for a service of that name, if the environment says so; it is nil
+// otherwise. The error says which variable is wrong. What the exporter can't deliver is logged and
+// dropped: traces never hold a request up.
 func Start(ctx context.Context, service string, log logr.Logger) (*Tracing, error) {
 	on, err := wanted()
 	if !on || err != nil {

@@ -89,7 +89,8 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
-// TestWhatSpansTell follows a pass to a peer: the trace goes along, a link leads back to the push, and no URL is in any span.
+// TestWhatSpansTell follows a pass to a peer: the trace goes along, a link leads back to the push,
+// and no URL is in any span.
 func TestWhatSpansTell(t *testing.T) {
 	environment(t, nil)
 	memory := tracetest.NewInMemoryExporter()

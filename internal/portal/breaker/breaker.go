@@ -1,12 +1,14 @@
-// Package breaker keeps a portal that fails from being called in vain, and one that asks to be left alone from being
-// called at all. It stands in front of the calls that passes over single people and pools make:
+// Package breaker keeps a portal that fails from being called in vain, and one that asks to be left
+// alone from being called at all. It stands in front of the calls that passes over single people
+// and pools make:
 //
 //   - closed: calls go through. A few failures in a row, or one answer with Retry-After, open it
 //   - open: calls are answered with *OpenError at once, without a call, until its time is over
-//   - then one call is let through as a probe. Any answer, a refusal too, closes the breaker; a failure opens it for longer
+//   - then one call is let through as a probe. Any answer, a refusal too, closes the breaker; a
+//     failure opens it for longer
 //
-// Reading the state and following the feed go past it: they have one caller, with its own pauses, and tell when the
-// portal answers again (Reset).
+// Reading the state and following the feed go past it: they have one caller, with its own pauses,
+// and tell when the portal answers again (Reset).
 package breaker
 
 import (

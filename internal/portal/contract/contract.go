@@ -1,6 +1,6 @@
-// Package contract holds every implementation of the portal to the same words: the port's calls as the operator makes
-// them, and the REST contract as everybody else sees it. Run it on a portal of your own to see whether the operator can
-// work with it.
+// Package contract holds every implementation of the portal to the same words: the port's calls as
+// the operator makes them, and the REST contract as everybody else sees it. Run it on a portal of
+// your own to see whether the operator can work with it.
 package contract
 
 import (
@@ -19,8 +19,9 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// Fixture is a portal made for one test. It has one local manager (direct role ROLE_MANAGER, with a password), no other
-// user, the default pool, and SSO and SCIM off; its check of SSO accepts every issuer but Unreachable.
+// Fixture is a portal made for one test. It has one local manager (direct role ROLE_MANAGER, with a
+// password), no other user, the default pool, and SSO and SCIM off; its check of SSO accepts every
+// issuer but Unreachable.
 type Fixture struct {
 	Client portal.Client // the implementation under test, acting as the operator
 	// Process is the same for one process of the operator, of which one leads.
@@ -255,7 +256,8 @@ func (p *portalTest) http(key, method, path string, body any, headers ...string)
 	return answer{Status: response.StatusCode, Header: response.Header, Body: text}
 }
 
-// manage sends a request as a manager and reads the answer into out; anything but success ends the test.
+// manage sends a request as a manager and reads the answer into out; anything but success ends the
+// test.
 func (p *portalTest) manage(method, path string, body, out any) {
 	p.Helper()
 	a := p.http(p.Keys.Manage, method, path, body)

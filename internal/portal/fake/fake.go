@@ -1,5 +1,5 @@
-// Package fake is a portal for tests of what talks to one. It is the real service on a database in memory, so that it
-// refuses what the portal refuses, and it records calls and fails on demand.
+// Package fake is a portal for tests of what talks to one. It is the real service on a database in
+// memory, so that it refuses what the portal refuses, and it records calls and fails on demand.
 package fake
 
 import (
@@ -26,10 +26,11 @@ type Portal struct {
 	Store *store.Store
 	// Leader names the process that calls, among those of the operator; empty for none.
 	Leader string
-	// Before runs before each call; an error ends the call without effect, as a portal that cannot be reached.
+	// Before runs before each call; an error ends the call without effect, as a portal that cannot
+	// be reached.
 	Before func(context.Context, Call) error
-	// After runs after each call that had its effect, with the call's own error; its result is what the caller sees, as
-	// when an answer is lost.
+	// After runs after each call that had its effect, with the call's own error; its result is what
+	// the caller sees, as when an answer is lost.
 	After func(context.Context, Call, error) error
 
 	mu    sync.Mutex
@@ -38,7 +39,8 @@ type Portal struct {
 
 var _ portal.Client = (*Portal)(nil)
 
-// Options say how the portal is at first. The zero Options are a portal with SSO and SCIM on, and the real clock.
+// Options say how the portal is at first. The zero Options are a portal with SSO and SCIM on, and
+// the real clock.
 type Options struct {
 	Now     func() time.Time
 	SCIMOff bool // SSO and SCIM are off, as in a new portal

@@ -1,4 +1,5 @@
-// Package metered measures the calls to the portal: how many, how they ended, and how long they took.
+// Package metered measures the calls to the portal: how many, how they ended, and how long they
+// took.
 package metered
 
 import (
@@ -10,8 +11,9 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// NewHistogram returns the metric that Client fills: seconds per call, by method of the port and outcome. Outcome is OK, the
-// portal's error code, or NO_ANSWER. Calls that wait for the change feed's news are counted under Changes and last long.
+// NewHistogram returns the metric that Client fills: seconds per call, by method of the port and
+// outcome. Outcome is OK, the portal's error code, or NO_ANSWER. Calls that wait for the change
+// feed's news are counted under Changes and last long.
 func NewHistogram() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "scim_portal_call_duration_seconds",

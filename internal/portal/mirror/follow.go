@@ -44,7 +44,8 @@ func (o Options) withDefaults() Options {
 
 const maxBackoff = 30 * time.Second
 
-// Follow keeps the mirror in line with src until ctx ends. Failures are waited out; Unreachable tells of them.
+// Follow keeps the mirror in line with src until ctx ends. Failures are waited out; Unreachable
+// tells of them.
 func (m *Mirror) Follow(ctx context.Context, src Source, o Options) {
 	o = o.withDefaults()
 	log := logr.FromContextOrDiscard(ctx)
@@ -185,7 +186,8 @@ func (m *Mirror) Read(ctx context.Context, src Source) error {
 	return err
 }
 
-// list reads everything. The position is taken first, so that what changes meanwhile is in the feed behind it.
+// list reads everything. The position is taken first, so that what changes meanwhile is in the feed
+// behind it.
 func (m *Mirror) list(ctx context.Context, src Source, o Options) (portal.Position, error) {
 	fail := func(what string, err error) (portal.Position, error) {
 		return portal.Position{}, fmt.Errorf("list the portal's %s: %w", what, err)
@@ -230,8 +232,9 @@ func (m *Mirror) begin() {
 	m.written = &written{accounts: map[string]bool{}, pools: map[string]bool{}}
 }
 
-// replace takes over a full listing: what it says holds, also when its revisions are smaller, as after the portal was
-// restored from a backup. Only a record that we wrote while it was read stays, when it is newer or was not there yet.
+// replace takes over a full listing: what it says holds, also when its revisions are smaller, as
+// after the portal was restored from a backup. Only a record that we wrote while it was read stays,
+// when it is newer or was not there yet.
 func (m *Mirror) replace(c *portal.Configuration, roles []portal.Role, pools []portal.Pool, accounts []portal.Account) {
 	var events []Event
 	m.mu.Lock()
@@ -261,7 +264,8 @@ func (m *Mirror) replace(c *portal.Configuration, roles []portal.Role, pools []p
 	}
 }
 
-// replaceAccounts takes the listed accounts over and returns what is different. The caller holds the lock.
+// replaceAccounts takes the listed accounts over and returns what is different. The caller holds
+// the lock.
 func (m *Mirror) replaceAccounts(accounts []portal.Account) []Event {
 	var events []Event
 	old, ours := m.accounts, m.written.accounts
@@ -289,7 +293,8 @@ func (m *Mirror) replaceAccounts(accounts []portal.Account) []Event {
 	return events
 }
 
-// replacePools takes the listed pools over and returns what is different. The caller holds the lock.
+// replacePools takes the listed pools over and returns what is different. The caller holds the
+// lock.
 func (m *Mirror) replacePools(pools []portal.Pool) []Event {
 	var events []Event
 	old, ours := m.pools, m.written.pools

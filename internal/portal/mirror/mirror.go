@@ -1,9 +1,11 @@
-// Package mirror keeps what the portal holds in memory, so that a reconcile that finds nothing to do makes no call.
+// Package mirror keeps what the portal holds in memory, so that a reconcile that finds nothing to
+// do makes no call.
 //
-// Follow takes a position in the change feed, reads keyset pages, then follows the feed from that position. A feed that
-// was truncated, restarted or has another epoch means listing again; a slow full listing also catches edits that went
-// past the feed, such as raw database edits. Our own writes are put in at once (PutAccount, PutPool), and of two states
-// of one record the newer revision wins, so that a page or a change that was read before our write can't undo it.
+// Follow takes a position in the change feed, reads keyset pages, then follows the feed from that
+// position. A feed that was truncated, restarted or has another epoch means listing again; a slow
+// full listing also catches edits that went past the feed, such as raw database edits. Our own
+// writes are put in at once (PutAccount, PutPool), and of two states of one record the newer
+// revision wins, so that a page or a change that was read before our write can't undo it.
 //
 // Records handed out are shared and must not be changed.
 package mirror
@@ -56,7 +58,8 @@ type Mirror struct {
 	unreachable   error
 	read          time.Time // when the portal last answered a reading
 
-	// What we wrote since the listing under way began: the pages may be older. nil while nothing is listed.
+	// What we wrote since the listing under way began: the pages may be older. nil while nothing is
+	// listed.
 	written *written
 }
 
@@ -66,8 +69,8 @@ type written struct {
 	configuration   bool
 }
 
-// New returns an empty mirror that is not listed. notify is called after each difference, outside the lock and from
-// whatever goroutine saw it; it must not block for long.
+// New returns an empty mirror that is not listed. notify is called after each difference, outside
+// the lock and from whatever goroutine saw it; it must not block for long.
 func New(notify func(Event)) *Mirror {
 	m := &Mirror{notify: notify}
 	m.reset()
@@ -96,7 +99,8 @@ func (m *Mirror) Unreachable() error {
 	return m.unreachable
 }
 
-// LastRead is when the portal last answered a reading: what the mirror holds is at most that old. Zero before the first.
+// LastRead is when the portal last answered a reading: what the mirror holds is at most that old.
+// Zero before the first.
 func (m *Mirror) LastRead() time.Time {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -207,8 +211,8 @@ func (m *Mirror) Managers(poolID string) int {
 	return n
 }
 
-// Without returns the accounts that somebody owns and whose owner known does not know, in order of id. known must not
-// block.
+// Without returns the accounts that somebody owns and whose owner known does not know, in order of
+// id. known must not block.
 func (m *Mirror) Without(known func(owner portal.Owner) bool) []*portal.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -305,7 +309,8 @@ func (m *Mirror) unindex(a *portal.Account) {
 	}
 }
 
-// setPool stores p unless a newer revision is there. The caller holds the lock. A pool's member count alone is no change.
+// setPool stores p unless a newer revision is there. The caller holds the lock. A pool's member
+// count alone is no change.
 func (m *Mirror) setPool(p *portal.Pool) (before *portal.Pool, changed bool) {
 	before = m.pools[p.ID]
 	if before != nil && before.Revision > p.Revision {

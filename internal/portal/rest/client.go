@@ -23,9 +23,11 @@ import (
 const (
 	// DefaultTimeout bounds one call, beyond what a call waits on purpose.
 	DefaultTimeout = 15 * time.Second
-	// maxAnswer is the longest answer that is read, in bytes: a page of 1000 users in many pools fits well.
+	// maxAnswer is the longest answer that is read, in bytes: a page of 1000 users in many pools
+	// fits well.
 	maxAnswer = 64 << 20
-	// longestPause is how long the portal can ask to be left alone. One that asks for more is tried again after that.
+	// longestPause is how long the portal can ask to be left alone. One that asks for more is tried
+	// again after that.
 	longestPause = 5 * time.Minute
 	// pageSize is how many changes are asked for at once.
 	pageSize = 1000
@@ -37,9 +39,11 @@ type Options struct {
 	Key     func(context.Context) (string, error) // the API key, asked for at each call so that it can be rotated
 	HTTP    *http.Client                          // nil: http.DefaultTransport without a cookie jar; redirects are never followed
 	Timeout time.Duration                         // of one call; 0: DefaultTimeout
-	// RequestID names the call to the portal, to join its audit and log with ours; nil or "" leaves it to the portal.
+	// RequestID names the call to the portal, to join its audit and log with ours; nil or "" leaves
+	// it to the portal.
 	RequestID func(context.Context) string
-	// Leader names this process among those of the operator, of which the portal hears only the one that bound it last; "" for none.
+	// Leader names this process among those of the operator, of which the portal hears only the one
+	// that bound it last; "" for none.
 	Leader string
 }
 
@@ -115,8 +119,9 @@ func (c *Client) call(ctx context.Context, what string, extra time.Duration, out
 	return nil
 }
 
-// retryAfter reads seconds or an HTTP date (RFC 9110 §10.2.3), at most longestPause; 0 when there is none that can be
-// read. A date is measured from the answer's own Date (§6.6.1), so that it means the same however our clock stands.
+// retryAfter reads seconds or an HTTP date (RFC 9110 §10.2.3), at most longestPause; 0 when there
+// is none that can be read. A date is measured from the answer's own Date (§6.6.1), so that it
+// means the same however our clock stands.
 func retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

@@ -7,8 +7,8 @@ import (
 	"net/http"
 )
 
-// HTTPClient makes a client for Options.HTTP that keeps that many idle connections at most. bundle is PEM of the authorities
-// that sign the portal's certificate; empty: the system's.
+// HTTPClient makes a client for Options.HTTP that keeps that many idle connections at most. bundle
+// is PEM of the authorities that sign the portal's certificate; empty: the system's.
 func HTTPClient(bundle []byte, idle int) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = idle

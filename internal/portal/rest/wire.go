@@ -9,8 +9,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// account is the port's form of a person. The mirror keeps everybody's, so texts that recur are kept once: roles, pools and states of all,
-// and the user name where it is the e-mail address too.
+// account is the port's form of a person. The mirror keeps everybody's, so texts that recur are
+// kept once: roles, pools and states of all, and the user name where it is the e-mail address too.
 func account(u *openapi.User) *portal.Account {
 	a := &portal.Account{
 		ID: u.ID, UserName: u.UserName, DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName, Email: u.Email,

@@ -1,6 +1,6 @@
-// Package session holds the operator's one live connection to the portal, with the policy it works under. The
-// IdentityConfiguration's controller opens, blocks and closes it; the other controllers take a View once per pass and
-// are told of changes.
+// Package session holds the operator's one live connection to the portal, with the policy it works
+// under. The IdentityConfiguration's controller opens, blocks and closes it; the other controllers
+// take a View once per pass and are told of changes.
 package session
 
 import (
@@ -20,8 +20,8 @@ type Block struct {
 	Foreign         bool // the portal follows another operator: what it holds is not ours
 }
 
-// Decisions are what a person decided about removals that the deprovisioning guard holds: all that were held by then. The
-// zero time is no decision.
+// Decisions are what a person decided about removals that the deprovisioning guard holds: all that
+// were held by then. The zero time is no decision.
 type Decisions struct {
 	ReleaseUntil, DropUntil time.Time
 	By                      string // who decided; empty when nobody is named
@@ -34,7 +34,8 @@ type View struct {
 	Spec      *v1alpha1.IdentityConfigurationSpec // of the configuration in force; nil without one
 	Block     *Block                              // nil: go on
 	Decisions Decisions
-	// Unknown: the configuration has not been looked at since the start. Nothing is known, so nothing is said or done.
+	// Unknown: the configuration has not been looked at since the start. Nothing is known, so
+	// nothing is said or done.
 	Unknown bool
 }
 
@@ -83,8 +84,9 @@ func (s *Session) publish(e Event) {
 	}
 }
 
-// Open works with client under spec from now on. The same key (address and credentials) keeps the connection and its
-// mirror; another one starts afresh. It returns the view and does not wait for the portal.
+// Open works with client under spec from now on. The same key (address and credentials) keeps the
+// connection and its mirror; another one starts afresh. It returns the view and does not wait for
+// the portal.
 func (s *Session) Open(ctx context.Context, key string, client portal.Client, spec *v1alpha1.IdentityConfigurationSpec) View {
 	return s.set(ctx, key, client, spec, nil)
 }
@@ -156,7 +158,8 @@ func (s *Session) connect(ctx context.Context, key string, client portal.Client)
 	go m.Follow(ctx, client, s.options)
 }
 
-// disconnect stops following. The caller holds the lock. It does not wait: a notification under way may need the lock.
+// disconnect stops following. The caller holds the lock. It does not wait: a notification under way
+// may need the lock.
 func (s *Session) disconnect() {
 	if s.stop != nil {
 		s.stop()

@@ -82,7 +82,8 @@ func (r *recorder) take() []session.Event {
 	return out
 }
 
-// The bubble of synctest fails when a goroutine outlives it, so each of these also shows that Close leaves none behind.
+// The bubble of synctest fails when a goroutine outlives it, so each of these also shows that Close
+// leaves none behind.
 func bubble(t *testing.T, f func(t *testing.T, s *session.Session, r *recorder)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -106,7 +107,8 @@ func TestTheSameKeyKeepsTheMirrorAndAnotherStartsAfresh(t *testing.T) {
 		spec := &v1alpha1.IdentityConfigurationSpec{}
 		first := s.Open(t.Context(), "key", &empty{}, spec)
 		synctest.Wait()
-		// The mirror tells of what it finds from a goroutine of its own: that may come before the session's own word.
+		// The mirror tells of what it finds from a goroutine of its own: that may come before the
+		// session's own word.
 		got := r.take()
 		sessions := slices.DeleteFunc(slices.Clone(got), func(e session.Event) bool { return !e.Session })
 		if len(got) != 4 || len(sessions) != 1 {

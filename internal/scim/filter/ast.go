@@ -1,11 +1,14 @@
-// Package filter reads filters (RFC 7644 §3.4.2.2), prints them back, and matches resources with them.
+// Package filter reads filters (RFC 7644 §3.4.2.2), prints them back, and matches resources with
+// them.
 //
-// Parse turns text into a small syntax tree in one pass, knowing nothing of schemas. Bind checks the tree against a
-// resource type and yields a Matcher, whose Match asks one resource after the other. A Matcher also tells which
-// equalities it implies, so that an index can narrow down what needs to be asked.
+// Parse turns text into a small syntax tree in one pass, knowing nothing of schemas. Bind checks
+// the tree against a resource type and yields a Matcher, whose Match asks one resource after the
+// other. A Matcher also tells which equalities it implies, so that an index can narrow down what
+// needs to be asked.
 //
-// Beyond the RFC's grammar it reads what Entra ID sends, emails[type eq "work"].value eq "x", compares a boolean with
-// "True" and "False", and takes a complex attribute without sub-attribute to mean its value: members eq "id".
+// Beyond the RFC's grammar it reads what Entra ID sends, emails[type eq "work"].value eq "x",
+// compares a boolean with "True" and "False", and takes a complex attribute without sub-attribute
+// to mean its value: members eq "id".
 package filter
 
 import (
@@ -32,7 +35,8 @@ const (
 	LessOrEqual    Op = "le"
 )
 
-// Node is a filter's syntax tree: *Comparison, *ValuePath, *And, *Or or *Not. String prints it so that Parse reads the same tree again.
+// Node is a filter's syntax tree: *Comparison, *ValuePath, *And, *Or or *Not. String prints it so
+// that Parse reads the same tree again.
 type Node interface {
 	String() string
 	print(b *strings.Builder)
@@ -46,8 +50,8 @@ type Comparison struct {
 	Pos   int // byte offset in the text, for errors
 }
 
-// ValuePath is attrPath[filter]: an element that satisfies the whole filter. With Then it is Entra ID's
-// attrPath[filter].sub op value: Then must hold for the same element.
+// ValuePath is attrPath[filter]: an element that satisfies the whole filter. With Then it is Entra
+// ID's attrPath[filter].sub op value: Then must hold for the same element.
 type ValuePath struct {
 	Path   schema.AttrPath
 	Filter Node

@@ -7,7 +7,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Matcher is a filter bound to a resource type, or to the elements of one attribute. It is safe for concurrent use.
+// Matcher is a filter bound to a resource type, or to the elements of one attribute. It is safe for
+// concurrent use.
 type Matcher struct{ root matcher }
 
 // Compile parses s and binds it to rt. Errors are those of Parse and Bind.
@@ -19,8 +20,9 @@ func Compile(s string, rt *schema.ResourceType) (*Matcher, error) {
 	return Bind(n, rt)
 }
 
-// Bind checks n against rt: attributes exist and may be filtered on, comparisons fit their types. Errors are 400
-// invalidFilter, saying at which position what is wrong, and 403 sensitive (RFC 7644 §7.5.2) for an attribute that is never returned.
+// Bind checks n against rt: attributes exist and may be filtered on, comparisons fit their types.
+// Errors are 400 invalidFilter, saying at which position what is wrong, and 403 sensitive (RFC 7644
+// §7.5.2) for an attribute that is never returned.
 func Bind(n Node, rt *schema.ResourceType) (*Matcher, error) {
 	root, err := binder{rt: rt}.bind(n)
 	if err != nil {
@@ -29,8 +31,8 @@ func Bind(n Node, rt *schema.ResourceType) (*Matcher, error) {
 	return &Matcher{root}, nil
 }
 
-// BindValue binds the filter of a value path to the elements of attr: names are sub-attributes, or value for the elements
-// of a simple attribute themselves. Errors are Bind's.
+// BindValue binds the filter of a value path to the elements of attr: names are sub-attributes, or
+// value for the elements of a simple attribute themselves. Errors are Bind's.
 func BindValue(n Node, attr *schema.Attribute) (*Matcher, error) {
 	root, err := binder{element: attr}.bind(n)
 	if err != nil {
@@ -118,7 +120,8 @@ func (b binder) resolveSub(p schema.AttrPath, pos int) (schema.Ref, error) {
 	return schema.Ref{}, failAt(pos, "%q has no sub-attribute %q", b.element.Name, p.Name)
 }
 
-// comparison binds to the named attribute; a complex one stands for its value, unless it is only asked to be present.
+// comparison binds to the named attribute; a complex one stands for its value, unless it is only
+// asked to be present.
 func (b binder) comparison(n *Comparison) (matcher, error) {
 	ref, err := b.resolve(n.Path, n.Pos)
 	if err != nil {

@@ -85,8 +85,8 @@ func (t *test) bindText(s string) {
 	}
 }
 
-// fold brings text into the form in which it is compared without case. Whole values fold as names do, so that a filter and
-// the claim on a name agree; parts keep their outer white space.
+// fold brings text into the form in which it is compared without case. Whole values fold as names
+// do, so that a filter and the claim on a name agree; parts keep their outer white space.
 func (t *test) fold(s string) string {
 	if t.op == Equal || t.op == NotEqual {
 		return names.Fold(s)

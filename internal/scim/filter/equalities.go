@@ -6,18 +6,21 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Equality is a term that everything the filter matches satisfies: the attribute at Path equals Value.
+// Equality is a term that everything the filter matches satisfies: the attribute at Path equals
+// Value.
 type Equality struct {
-	// Path is canonical: "userName", "id", "members.value", "emails.value". A work e-mail asked for in either way,
-	// emails[type eq "work"].value eq … or emails[type eq "work" and value eq …], is `emails[type eq "work"].value`
-	// (the type in lower case), followed by the weaker "emails.value".
+	// Path is canonical: "userName", "id", "members.value", "emails.value". A work e-mail asked for
+	// in either way, emails[type eq "work"].value eq … or emails[type eq "work" and value eq …], is
+	// `emails[type eq "work"].value` (the type in lower case), followed by the weaker
+	// "emails.value".
 	Path string
 	// Value is as asked for, not folded: string, bool, int64 or float64.
 	Value any
 }
 
-// Equalities lists the equalities in the filter's top-level conjunction. An index that serves one of them yields a superset of what matches; ask Match of each.
-// For a filter from BindValue the paths are names of sub-attributes.
+// Equalities lists the equalities in the filter's top-level conjunction. An index that serves one
+// of them yields a superset of what matches; ask Match of each. For a filter from BindValue the
+// paths are names of sub-attributes.
 func (m *Matcher) Equalities() []Equality {
 	eqs, _ := conjunction(m.root)
 	return eqs
@@ -78,8 +81,8 @@ func (m *elementMatcher) equalities() []Equality {
 	return out
 }
 
-// AnyOf returns the texts of a filter that asks nothing but whether the attribute at path equals one of them:
-// value eq "a" or value eq "b".
+// AnyOf returns the texts of a filter that asks nothing but whether the attribute at path equals
+// one of them: value eq "a" or value eq "b".
 func (m *Matcher) AnyOf(path string) (values []string, ok bool) {
 	operands := []matcher{m.root}
 	if or, isOr := m.root.(orMatcher); isOr {

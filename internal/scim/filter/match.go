@@ -5,7 +5,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// matcher is a bound node. It is asked about a scope: a resource, or an element of a multi-valued attribute.
+// matcher is a bound node. It is asked about a scope: a resource, or an element of a multi-valued
+// attribute.
 type matcher interface {
 	match(scope any) bool
 	terms() int
@@ -61,7 +62,8 @@ func (m orMatcher) match(scope any) bool {
 
 func (m notMatcher) match(scope any) bool { return !m.inner.match(scope) }
 
-// match holds for an attribute of several elements when it holds for one of them, and for one without any as for an unassigned one.
+// match holds for an attribute of several elements when it holds for one of them, and for one
+// without any as for an unassigned one.
 func (m *leafMatcher) match(scope any) bool {
 	v := m.value(scope)
 	elements, ok := v.([]any)

@@ -15,8 +15,9 @@ const (
 	MaxDepth  = 20   // nested parentheses and brackets
 )
 
-// Parse reads a filter (RFC 7644 §3.4.2.2 figure 1) of at most MaxLength bytes, MaxTerms comparisons and MaxDepth levels.
-// Every error is a 400 invalidFilter that says at which position what is wrong.
+// Parse reads a filter (RFC 7644 §3.4.2.2 figure 1) of at most MaxLength bytes, MaxTerms
+// comparisons and MaxDepth levels. Every error is a 400 invalidFilter that says at which position
+// what is wrong.
 func Parse(s string) (Node, error) {
 	p, err := newParser(s)
 	if err != nil {
@@ -32,8 +33,8 @@ func Parse(s string) (Node, error) {
 	return n, nil
 }
 
-// ParseValueFilter reads the filter between the brackets of a value path, s starting after the opening one. It also returns
-// what follows the closing bracket. Limits and errors are Parse's.
+// ParseValueFilter reads the filter between the brackets of a value path, s starting after the
+// opening one. It also returns what follows the closing bracket. Limits and errors are Parse's.
 func ParseValueFilter(s string) (n Node, rest string, err error) {
 	p, err := newParser(s)
 	if err != nil {
@@ -97,7 +98,8 @@ func (p *parser) skip(c byte) bool {
 	return false
 }
 
-// word returns what stands here up to white space, a bracket, a parenthesis or a quote, and consumes it.
+// word returns what stands here up to white space, a bracket, a parenthesis or a quote, and
+// consumes it.
 func (p *parser) word() string {
 	p.space()
 	start := p.pos

@@ -9,12 +9,14 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Apply applies ops in order to resource, all or none (RFC 7644 §3.5.2). resource is canonical and complete (id and groups
-// included, so that equal read-only values can be told from different ones) and is not changed; result shares what it can
-// with it and is resource itself when nothing changed.
+// Apply applies ops in order to resource, all or none (RFC 7644 §3.5.2). resource is canonical and
+// complete (id and groups included, so that equal read-only values can be told from different ones)
+// and is not changed; result shares what it can with it and is resource itself when nothing
+// changed.
 //
-// Errors are 400 and name the operation: invalidPath, invalidFilter, noTarget (a remove without path; a value path that can't
-// be created), mutability (a read-only or required target), invalidValue; and 413 for operations that together compare too much.
+// Errors are 400 and name the operation: invalidPath, invalidFilter, noTarget (a remove without
+// path; a value path that can't be created), mutability (a read-only or required target),
+// invalidValue; and 413 for operations that together compare too much.
 func Apply(rt *schema.ResourceType, resource scim.Object, ops []Operation) (result scim.Object, changed bool, err error) {
 	e := editor{rt: rt, out: maps.Clone(resource), lists: map[schema.Ref]bool{}}
 	if e.out == nil {
@@ -34,7 +36,8 @@ func Apply(rt *schema.ResourceType, resource scim.Object, ops []Operation) (resu
 	return e.out, true, nil
 }
 
-// editor holds the resource as the operations so far have left it. Values are replaced, never changed in place.
+// editor holds the resource as the operations so far have left it. Values are replaced, never
+// changed in place.
 type editor struct {
 	rt    *schema.ResourceType
 	out   scim.Object
@@ -228,7 +231,8 @@ func (e *editor) set(ref schema.Ref, value any) {
 	}
 }
 
-// finish brings the lists that were written into order, checks what is required and derives schemas.
+// finish brings the lists that were written into order, checks what is required and derives
+// schemas.
 func (e *editor) finish() error {
 	for ref := range e.lists {
 		list, ok := ref.Get(e.out).([]any)

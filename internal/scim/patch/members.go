@@ -11,7 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// MaxSearches is how many operations of a request may be a RemoveWhere: each goes through all members.
+// MaxSearches is how many operations of a request may be a RemoveWhere: each goes through all
+// members.
 const MaxSearches = 50
 
 // MemberOp is how a change alters a group's membership.
@@ -34,12 +35,14 @@ type MemberChange struct {
 	Base   string          // for RemoveWhere: the public URL of the service, in front of the path in $ref; GroupOps leaves it empty
 }
 
-// GroupOps splits the operations on a Group into those on its attributes, for Apply, and those on its members, in order, so
-// that a membership of any size is never held in memory as a resource. The number of ids is bounded by the request's size alone.
+// GroupOps splits the operations on a Group into those on its attributes, for Apply, and those on
+// its members, in order, so that a membership of any size is never held in memory as a resource.
+// The number of ids is bounded by the request's size alone.
 //
-// Errors are 400 and name the operation: those of path.Parse, invalidValue for a member without an id or for a nested
-// group, mutability for a change within a member (RFC 7643 §4.2: members are added and removed whole); and 413 for more
-// than MaxSearches removals that ask each member whether it is meant.
+// Errors are 400 and name the operation: those of path.Parse, invalidValue for a member without an
+// id or for a nested group, mutability for a change within a member (RFC 7643 §4.2: members are
+// added and removed whole); and 413 for more than MaxSearches removals that ask each member whether
+// it is meant.
 func GroupOps(ops []Operation) (attrs []Operation, members []MemberChange, err error) {
 	searches := 0
 	for _, op := range ops {
@@ -148,7 +151,8 @@ func removal(p path.Path, op Operation) (*MemberChange, error) {
 	return &MemberChange{Op: RemoveMembers, IDs: ids}, nil
 }
 
-// MemberIDs returns the ids in the members of a Group's body, without duplicates, in the order sent. Errors are those of GroupOps.
+// MemberIDs returns the ids in the members of a Group's body, without duplicates, in the order
+// sent. Errors are those of GroupOps.
 func MemberIDs(group scim.Object) ([]string, error) {
 	return memberIDs(schema.ValueOf(group, "members"))
 }

@@ -23,7 +23,8 @@ func groupOps(t testing.TB, ops string) ([]patch.Operation, []patch.MemberChange
 	return patch.GroupOps(parsed)
 }
 
-// TestGroupOps: the ways in which providers change a group's membership (RFC 7644 §3.5.2, providers' documentation).
+// TestGroupOps: the ways in which providers change a group's membership (RFC 7644 §3.5.2,
+// providers' documentation).
 func TestGroupOps(t *testing.T) {
 	cases := map[string]struct {
 		reason, ops string
@@ -135,7 +136,8 @@ func TestMemberIDs(t *testing.T) {
 	}
 }
 
-// TestMembersAgainstApply: the changes that GroupOps finds lead to the members that Apply gives a whole group.
+// TestMembersAgainstApply: the changes that GroupOps finds lead to the members that Apply gives a
+// whole group.
 func TestMembersAgainstApply(t *testing.T) {
 	id := rapid.SampledFrom([]string{"a", "b", "c", "d"})
 	list := rapid.Custom(func(t *rapid.T) string {

@@ -1,18 +1,23 @@
-// Package patch applies PATCH and PUT requests (RFC 7644 §3.5) as pure functions: a canonical resource and operations in, a
-// new canonical resource out, and whether anything changed. The input is never changed, and a failing operation leaves no
-// trace of those before it.
+// Package patch applies PATCH and PUT requests (RFC 7644 §3.5) as pure functions: a canonical
+// resource and operations in, a new canonical resource out, and whether anything changed. The input
+// is never changed, and a failing operation leaves no trace of those before it.
 //
 // Where the RFC leaves room, this is decided:
-//   - A value path that matches nothing creates the element for add and for replace, with what its filter says (type eq
-//     "work" gives type work), so that later operations of the same request land on it. Entra ID relies on this.
-//     A filter that is more than equalities joined by and can't be satisfied by a new element, and a replace of an element
-//     that the filter names by its value means that one alone: 400 noTarget.
-//   - replace of elements chosen by a filter replaces them whole, but keeps what the filter's equalities say of them.
-//   - remove with a list of values removes those elements alone (Entra ID's older form); an empty list removes none.
-//     On a single-valued attribute the value is ignored. Removing what is not there succeeds.
+//   - A value path that matches nothing creates the element for add and for replace, with what its
+//     filter says (type eq "work" gives type work), so that later operations of the same request
+//     land on it. Entra ID relies on this. A filter that is more than equalities joined by and
+//     can't be satisfied by a new element, and a replace of an element that the filter names by its
+//     value means that one alone: 400 noTarget.
+//   - replace of elements chosen by a filter replaces them whole, but keeps what the filter's
+//     equalities say of them.
+//   - remove with a list of values removes those elements alone (Entra ID's older form); an empty
+//     list removes none. On a single-valued attribute the value is ignored. Removing what is not
+//     there succeeds.
 //   - add of nothing (null, "", []) changes nothing, replace with nothing clears.
-//   - Without a path, replace merges: attributes not mentioned stay, complex ones keep unmentioned sub-attributes.
-//   - schemas and meta in a value without path are ignored; other read-only attributes must equal what is there.
+//   - Without a path, replace merges: attributes not mentioned stay, complex ones keep unmentioned
+//     sub-attributes.
+//   - schemas and meta in a value without path are ignored; other read-only attributes must equal
+//     what is there.
 package patch
 
 import (
@@ -46,8 +51,9 @@ type Operation struct {
 	Index    int  // position in the request, for errors
 }
 
-// Parse reads a PATCH body that quirk.Patch has normalised. Errors are 400 invalidSyntax: schemas lacks the PatchOp URN,
-// Operations is missing, empty or no list of objects, an op is unknown, a path is no string. Names may be in any case.
+// Parse reads a PATCH body that quirk.Patch has normalised. Errors are 400 invalidSyntax: schemas
+// lacks the PatchOp URN, Operations is missing, empty or no list of objects, an op is unknown, a
+// path is no string. Names may be in any case.
 func Parse(body scim.Object) ([]Operation, error) {
 	if !holds(schema.ValueOf(body, "schemas"), scim.SchemaPatchOp) {
 		return nil, scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must hold %q.", scim.SchemaPatchOp)

@@ -7,9 +7,10 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Put is what becomes of resource when body, from schema.Canonicalize, replaces it (RFC 7644 §3.5.1): read-only attributes
-// stay, everything else is as body says. Neither is changed; result is resource itself when nothing changed. An
-// immutable attribute that differs is a 400 mutability. For a Group whose members live elsewhere, leave members out of both.
+// Put is what becomes of resource when body, from schema.Canonicalize, replaces it (RFC 7644
+// §3.5.1): read-only attributes stay, everything else is as body says. Neither is changed; result
+// is resource itself when nothing changed. An immutable attribute that differs is a 400 mutability.
+// For a Group whose members live elsewhere, leave members out of both.
 func Put(rt *schema.ResourceType, resource, body scim.Object) (result scim.Object, changed bool, err error) {
 	out := maps.Clone(body)
 	for name, v := range resource {

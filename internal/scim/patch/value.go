@@ -9,7 +9,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// newValue is what becomes of the attribute's old value; nil stands for unassigned. old is not changed.
+// newValue is what becomes of the attribute's old value; nil stands for unassigned. old is not
+// changed.
 func newValue(p path.Path, old any, op Operation) (any, error) {
 	a := p.Attribute
 	switch {
@@ -92,7 +93,8 @@ func withSub(have scim.Object, sub *schema.Attribute, op Operation, prefix strin
 	return out, nil
 }
 
-// mergeComplex lays the value's sub-attributes over what is there. A replace clears those that the value names without giving them a value.
+// mergeComplex lays the value's sub-attributes over what is there. A replace clears those that the
+// value names without giving them a value.
 func mergeComplex(a *schema.Attribute, have scim.Object, op Operation, prefix string) (scim.Object, error) {
 	v, err := a.CanonicalElement(op.Value, prefix)
 	if err != nil {
@@ -111,7 +113,8 @@ func mergeComplex(a *schema.Attribute, have scim.Object, op Operation, prefix st
 	return out, nil
 }
 
-// withoutDerived drops read-only sub-attributes, such as a manager's name, after a change: the server makes them anew.
+// withoutDerived drops read-only sub-attributes, such as a manager's name, after a change: the
+// server makes them anew.
 func withoutDerived(a *schema.Attribute, o scim.Object) scim.Object {
 	for _, sub := range a.SubAttributes {
 		if sub.Mutability == schema.ReadOnly && o[sub.Name] != nil {
@@ -163,8 +166,9 @@ func elements(p path.Path, v any) ([]any, error) {
 	return list, err
 }
 
-// listed says whether e is meant by one of the given elements: all that one says of itself, but for the display name, is so.
-// One that has a value is recognised by it, and by the type if it says one.
+// listed says whether e is meant by one of the given elements: all that one says of itself, but for
+// the display name, is so. One that has a value is recognised by it, and by the type if it says
+// one.
 func listed(e any, given []any) bool {
 	return slices.ContainsFunc(given, func(g any) bool {
 		want, ok := g.(scim.Object)
@@ -182,7 +186,8 @@ func listed(e any, given []any) bool {
 	})
 }
 
-// addElements appends what is new, merges what is there already, and lets a new primary unset the old (RFC 7643 §2.4).
+// addElements appends what is new, merges what is there already, and lets a new primary unset the
+// old (RFC 7643 §2.4).
 func addElements(a *schema.Attribute, old, given []any) []any {
 	out := slices.Clone(old)
 	var touched []int
@@ -223,7 +228,8 @@ func onePrimary(list []any, touched []int) []any {
 	return list
 }
 
-// newElements changes the elements that the filter chooses, all without one, or a sub-attribute of those.
+// newElements changes the elements that the filter chooses, all without one, or a sub-attribute of
+// those.
 func newElements(p path.Path, old []any, op Operation) ([]any, error) {
 	chosen := func(e any) bool { return p.Filter == nil || p.Filter.MatchElement(e) }
 	if op.Op == Remove && p.Sub == nil {
@@ -295,8 +301,8 @@ func createElement(p path.Path, op Operation) (any, error) {
 	return overlay(base, v), nil
 }
 
-// fromFilter is the element that a filter describes; ok is false if it describes none. An empty string describes none: it is not stored, so that no element
-// would ever match.
+// fromFilter is the element that a filter describes; ok is false if it describes none. An empty
+// string describes none: it is not stored, so that no element would ever match.
 func fromFilter(p path.Path) (o scim.Object, ok bool) {
 	o = scim.Object{}
 	if p.Filter == nil {

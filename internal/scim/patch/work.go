@@ -7,8 +7,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim/path"
 )
 
-// maxWork bounds what the operations of one request may compare, in comparisons of short ASCII texts. Folding a byte of other text costs about as
-// much as one. A push of a person with 20 addresses in Chinese costs some thousands; a hostile body of a MiB would cost billions.
+// maxWork bounds what the operations of one request may compare, in comparisons of short ASCII
+// texts. Folding a byte of other text costs about as much as one. A push of a person with 20
+// addresses in Chinese costs some thousands; a hostile body of a MiB would cost billions.
 const maxWork = 200_000
 
 // charge adds up what an operation on the elements of an attribute will compare, before it does.

@@ -6,9 +6,11 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// AppendJSON is Apply for a canonical resource that is encoded already: it appends to dst what of the JSON in src is returned, copying bytes
-// instead of decoding them. src must be one object as encoding/json writes it, without white space between tokens; attribute
-// names without escapes; a resource that this program encoded. What the projection takes nothing from comes out as it went in.
+// AppendJSON is Apply for a canonical resource that is encoded already: it appends to dst what of
+// the JSON in src is returned, copying bytes instead of decoding them. src must be one object as
+// encoding/json writes it, without white space between tokens; attribute names without escapes; a
+// resource that this program encoded. What the projection takes nothing from comes out as it went
+// in.
 func (p Projection) AppendJSON(dst, src []byte) []byte {
 	return appendMembers(dst, src, func(dst, name, value []byte) ([]byte, bool) {
 		if a := p.rt.Attribute(string(name)); a != nil {
@@ -30,7 +32,8 @@ func (p Projection) AppendJSON(dst, src []byte) []byte {
 	})
 }
 
-// appendAttribute appends what is returned of an attribute's value, and says whether that is anything.
+// appendAttribute appends what is returned of an attribute's value, and says whether that is
+// anything.
 func (p Projection) appendAttribute(dst []byte, a *schema.Attribute, value []byte) ([]byte, bool) {
 	if p.drops(a) {
 		return dst, false

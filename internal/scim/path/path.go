@@ -1,6 +1,7 @@
-// Package path reads what clients say of attributes besides filters: the paths of PATCH operations (RFC 7644 §3.5.2), the
-// projections attributes and excludedAttributes (§3.9), and sortBy (§3.4.2.3). All are resolved against a resource type at
-// once, so that nobody downstream handles names as text.
+// Package path reads what clients say of attributes besides filters: the paths of PATCH operations
+// (RFC 7644 §3.5.2), the projections attributes and excludedAttributes (§3.9), and sortBy
+// (§3.4.2.3). All are resolved against a resource type at once, so that nobody downstream handles
+// names as text.
 package path
 
 import (
@@ -14,8 +15,9 @@ import (
 // MaxLength is the longest path in bytes.
 const MaxLength = filter.MaxLength
 
-// Path is where an operation acts: an attribute, a sub-attribute, elements that a filter chooses, or a sub-attribute of those.
-// A nil Attribute means the whole extension, or without an extension the whole resource, named by its URN.
+// Path is where an operation acts: an attribute, a sub-attribute, elements that a filter chooses,
+// or a sub-attribute of those. A nil Attribute means the whole extension, or without an extension
+// the whole resource, named by its URN.
 type Path struct {
 	schema.Ref
 	Filter *filter.Matcher // over the attribute's elements; nil for none
@@ -35,8 +37,8 @@ func (p Path) String() string {
 	return s
 }
 
-// Parse reads attrPath, or attrPath[filter] with or without a sub-attribute behind it. Errors are 400 invalidPath, and 400
-// invalidFilter for what stands between the brackets (RFC 7644 §3.12).
+// Parse reads attrPath, or attrPath[filter] with or without a sub-attribute behind it. Errors are
+// 400 invalidPath, and 400 invalidFilter for what stands between the brackets (RFC 7644 §3.12).
 func Parse(s string, rt *schema.ResourceType) (Path, error) {
 	if len(s) > MaxLength {
 		return Path{}, scim.BadRequest(scim.InvalidPath, "The path is longer than %d bytes.", MaxLength)

@@ -80,7 +80,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// FuzzAgainstFilterParser: what scim2/filter-parser and this package both read as a path, they read alike.
+// FuzzAgainstFilterParser: what scim2/filter-parser and this package both read as a path, they read
+// alike.
 func FuzzAgainstFilterParser(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s)

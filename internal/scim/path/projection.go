@@ -7,8 +7,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Projection says which attributes of a resource are returned (RFC 7644 §3.9, RFC 7643 §7). The zero value is not usable;
-// ParseProjection("", "", rt) is what holds when a client asks for nothing special. It is safe for concurrent use.
+// Projection says which attributes of a resource are returned (RFC 7644 §3.9, RFC 7643 §7). The
+// zero value is not usable; ParseProjection("", "", rt) is what holds when a client asks for
+// nothing special. It is safe for concurrent use.
 type Projection struct {
 	rt     *schema.ResourceType
 	only   bool // picked is all that is asked for; else it is what is not wanted
@@ -22,9 +23,9 @@ type pick struct {
 	subs  map[*schema.Attribute]bool
 }
 
-// ParseProjection reads the query parameters attributes and excludedAttributes, names separated by commas. Names may be
-// qualified by a URN and may name a sub-attribute or a whole extension; unknown ones are ignored. Naming both
-// parameters is a 400 invalidValue.
+// ParseProjection reads the query parameters attributes and excludedAttributes, names separated by
+// commas. Names may be qualified by a URN and may name a sub-attribute or a whole extension;
+// unknown ones are ignored. Naming both parameters is a 400 invalidValue.
 func ParseProjection(attributes, excluded string, rt *schema.ResourceType) (Projection, error) {
 	return NewProjection(split(attributes), split(excluded), rt)
 }
@@ -92,7 +93,8 @@ func (p *Projection) add(a, sub *schema.Attribute) {
 	p.picked[a] = have
 }
 
-// Excludes says that no part of the root attribute of that name is returned, so that the caller needs not fetch it: Excludes("members").
+// Excludes says that no part of the root attribute of that name is returned, so that the caller
+// needs not fetch it: Excludes("members").
 func (p Projection) Excludes(name string) bool {
 	a := p.rt.Attribute(name)
 	return a == nil || p.drops(a)
@@ -115,10 +117,12 @@ func (p Projection) drops(a *schema.Attribute) bool {
 	return picked.whole
 }
 
-// Default says that the client asks for nothing special: prepared representations can be sent as they are.
+// Default says that the client asks for nothing special: prepared representations can be sent as
+// they are.
 func (p Projection) Default() bool { return !p.only && len(p.picked) == 0 }
 
-// plain says that everything in o is returned by default. No sub-attribute or extension attribute of ours is held back.
+// plain says that everything in o is returned by default. No sub-attribute or extension attribute
+// of ours is held back.
 func (p Projection) plain(o scim.Object) bool {
 	for _, name := range p.held {
 		if _, there := o[name]; there {
@@ -128,7 +132,8 @@ func (p Projection) plain(o scim.Object) bool {
 	return p.Default()
 }
 
-// Apply returns what of the canonical resource o is to be returned. It never changes o and shares what it can with it.
+// Apply returns what of the canonical resource o is to be returned. It never changes o and shares
+// what it can with it.
 func (p Projection) Apply(o scim.Object) scim.Object {
 	if p.plain(o) {
 		return o

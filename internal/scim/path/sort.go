@@ -10,15 +10,16 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Sort orders resources by an attribute (RFC 7644 §3.4.2.3). The zero value leaves the order as it is.
+// Sort orders resources by an attribute (RFC 7644 §3.4.2.3). The zero value leaves the order as it
+// is.
 type Sort struct {
 	ref        schema.Ref
 	descending bool
 }
 
-// ParseSort reads sortBy and sortOrder, "ascending" by default. A complex attribute is ordered by its value. An empty sortBy
-// is no order. Errors: 400 invalidPath for an attribute that is not there or that has no value to order by, 400
-// invalidValue for another sortOrder.
+// ParseSort reads sortBy and sortOrder, "ascending" by default. A complex attribute is ordered by
+// its value. An empty sortBy is no order. Errors: 400 invalidPath for an attribute that is not
+// there or that has no value to order by, 400 invalidValue for another sortOrder.
 func ParseSort(by, order string, rt *schema.ResourceType) (Sort, error) {
 	if by == "" {
 		return Sort{}, nil
@@ -125,8 +126,9 @@ func preferred(list []any) any {
 	return list[0]
 }
 
-// Compare orders two keys of s: negative if a comes first. What has no value comes last in ascending and first in descending order.
-// Resources that compare equal need a tie-break, such as their id, so that pages are stable.
+// Compare orders two keys of s: negative if a comes first. What has no value comes last in
+// ascending and first in descending order. Resources that compare equal need a tie-break, such as
+// their id, so that pages are stable.
 func (s Sort) Compare(a, b Key) int {
 	var c int
 	switch {

@@ -98,7 +98,8 @@ func (n *normaliser) pathed(op scim.Object, text string) any {
 	})
 }
 
-// pathless normalises the value of an operation without a path and turns names that are paths into operations of their own.
+// pathless normalises the value of an operation without a path and turns names that are paths into
+// operations of their own.
 func (n *normaliser) pathless(op scim.Object) []any {
 	value, ok := schema.ValueOf(op, "value").(scim.Object)
 	if !ok {
@@ -118,8 +119,8 @@ func (n *normaliser) pathless(op scim.Object) []any {
 	return out
 }
 
-// splitKeys: DottedKey and QualifiedKey, in the value of an operation without a path. Sub-attributes and value paths come
-// after the attributes that they are parts of.
+// splitKeys: DottedKey and QualifiedKey, in the value of an operation without a path.
+// Sub-attributes and value paths come after the attributes that they are parts of.
 func (n *normaliser) splitKeys(value scim.Object) (plain scim.Object, paths []string) {
 	for key := range value {
 		if n.rt.Attribute(key) != nil || n.rt.Extension(key) != nil || !strings.ContainsAny(key, ".:[") {

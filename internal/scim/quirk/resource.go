@@ -28,7 +28,8 @@ func (n *normaliser) spellings() [4]misspelt {
 	}
 }
 
-// spell puts the right URN in the place of a misspelt one at the start of s: EnterpriseTypo, DraftSchema.
+// spell puts the right URN in the place of a misspelt one at the start of s: EnterpriseTypo,
+// DraftSchema.
 func (n *normaliser) spell(s string) string {
 	for _, m := range n.spellings() {
 		if len(s) < len(m.text) || m.whole && len(s) > len(m.text) || !strings.EqualFold(s[:len(m.text)], m.text) {
@@ -44,7 +45,8 @@ func (n *normaliser) spell(s string) string {
 	return s
 }
 
-// misspeltKeys: EnterpriseTypo and DraftSchema, in the names of a body. What stands under the right name wins.
+// misspeltKeys: EnterpriseTypo and DraftSchema, in the names of a body. What stands under the right
+// name wins.
 func (n *normaliser) misspeltKeys(in scim.Object) scim.Object {
 	out, copied := in, false
 	for key := range in {
@@ -74,7 +76,8 @@ func (n *normaliser) names(qualified string) bool {
 	return err == nil
 }
 
-// nestKeys: DottedKey and QualifiedKey, in the body of a POST or PUT. Such a name moves to where it belongs, unless something is there.
+// nestKeys: DottedKey and QualifiedKey, in the body of a POST or PUT. Such a name moves to where it
+// belongs, unless something is there.
 func (n *normaliser) nestKeys(in scim.Object) scim.Object {
 	var special []string
 	for key := range in {
@@ -111,8 +114,9 @@ func keyQuirk(key string) Name {
 	return DottedKey
 }
 
-// flatten puts the attributes of v beside the others, unless one of that name is there. What the type does not know stays out: it would be ignored,
-// and looking for each of very many names among very many takes long.
+// flatten puts the attributes of v beside the others, unless one of that name is there. What the
+// type does not know stays out: it would be ignored, and looking for each of very many names among
+// very many takes long.
 func (n *normaliser) flatten(out scim.Object, v any) {
 	o, _ := v.(scim.Object)
 	for name, inner := range o {
@@ -139,7 +143,8 @@ func nest(out scim.Object, p path.Path, v any) {
 	}
 }
 
-// inner returns the object under the name as a copy that may be changed, made if nothing is there; nil if something else is.
+// inner returns the object under the name as a copy that may be changed, made if nothing is there;
+// nil if something else is.
 func inner(o scim.Object, name string) scim.Object {
 	if o == nil {
 		return nil
@@ -161,7 +166,8 @@ func inner(o scim.Object, name string) scim.Object {
 	return c
 }
 
-// reserved are URNs of the RFCs' own resources and messages: one of another kind in schemas is an error, not a habit.
+// reserved are URNs of the RFCs' own resources and messages: one of another kind in schemas is an
+// error, not a habit.
 func reserved(urn string) bool {
 	for _, prefix := range [...]string{"urn:ietf:params:scim:schemas:core:", "urn:ietf:params:scim:api:"} {
 		if len(urn) >= len(prefix) && strings.EqualFold(urn[:len(prefix)], prefix) {
@@ -204,7 +210,8 @@ func (n *normaliser) known(urn string) bool {
 	return equalFold(urn, n.rt.Schema.ID) || n.rt.Extension(urn) != nil
 }
 
-// undeclared: UndeclaredExtension. The list is only added to where there is one: a missing one is an error.
+// undeclared: UndeclaredExtension. The list is only added to where there is one: a missing one is
+// an error.
 func (n *normaliser) undeclared(in scim.Object) scim.Object {
 	return edit(in, func(key string, v any) any {
 		list, ok := v.([]any)

@@ -12,7 +12,8 @@ import (
 
 func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
 
-// values normalises the value of each attribute of a resource, or of a PATCH value that stands for one.
+// values normalises the value of each attribute of a resource, or of a PATCH value that stands for
+// one.
 func (n *normaliser) values(in scim.Object) scim.Object {
 	return edit(in, func(key string, v any) any {
 		if a := n.rt.Attribute(key); a != nil {
@@ -103,8 +104,9 @@ func edit(o scim.Object, change func(key string, v any) any) scim.Object {
 	return out
 }
 
-// same tells cheaply that a normalised value is the one that went in. Objects and lists are copied when anything in them
-// changes and keep their length, so identity needs not be asked: a boolean in place of a string shows in a deep comparison.
+// same tells cheaply that a normalised value is the one that went in. Objects and lists are copied
+// when anything in them changes and keep their length, so identity needs not be asked: a boolean in
+// place of a string shows in a deep comparison.
 func same(a, b any) bool { return scim.Equal(a, b) }
 
 // booleanString: BooleanString.
@@ -138,7 +140,8 @@ func (n *normaliser) managerShape(a *schema.Attribute, v any) any {
 	return v
 }
 
-// referenceAlone: ReferenceAlone. A URL that is not of a type that the attribute refers to stays as it is.
+// referenceAlone: ReferenceAlone. A URL that is not of a type that the attribute refers to stays as
+// it is.
 func (n *normaliser) referenceAlone(a *schema.Attribute, o scim.Object) scim.Object {
 	ref, _ := schema.ValueOf(o, "$ref").(string)
 	target := a.Sub("$ref")

@@ -2,7 +2,8 @@ package schema
 
 import "strings"
 
-// Bounds shared by many attributes. They equal those of the ScimUser and AgentPool objects, so that what is accepted here can be stored.
+// Bounds shared by many attributes. They equal those of the ScimUser and AgentPool objects, so that
+// what is accepted here can be stored.
 const (
 	maxName    = 256
 	maxText    = 1024
@@ -18,7 +19,8 @@ const (
 // option changes a new attribute from the defaults of RFC 7643 §2.2.
 type option func(*Attribute)
 
-// attribute makes a descriptor with the defaults of RFC 7643 §2.2: single, optional, caseExact false, readWrite, returned by default, not unique.
+// attribute makes a descriptor with the defaults of RFC 7643 §2.2: single, optional, caseExact
+// false, readWrite, returned by default, not unique.
 func attribute(name string, t Type, description string, options ...option) *Attribute {
 	a := &Attribute{
 		Name: name, Type: t, Description: description,
@@ -76,7 +78,8 @@ func indexOf(attributes []*Attribute) map[string]*Attribute {
 	return index
 }
 
-// commonAttributes are those that every resource has (RFC 7643 §3, §3.1). They are no part of a schema's definition.
+// commonAttributes are those that every resource has (RFC 7643 §3, §3.1). They are no part of a
+// schema's definition.
 func commonAttributes() []*Attribute {
 	return []*Attribute{
 		attribute("schemas", Reference, "URNs of the schemas that the resource uses.", list(0), required, returned(Always)),

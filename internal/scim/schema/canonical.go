@@ -16,12 +16,14 @@ const (
 	Replace             // PUT, RFC 7644 §3.5.1
 )
 
-// Canonicalize reads the body of a POST or PUT into canonical form: names in schema case, values checked against type and
-// bounds, what is unassigned left out, duplicate elements folded, schemas as they follow from the content. Read-only
-// and unknown attributes are ignored, a password is checked and dropped. body is not changed.
+// Canonicalize reads the body of a POST or PUT into canonical form: names in schema case, values
+// checked against type and bounds, what is unassigned left out, duplicate elements folded, schemas
+// as they follow from the content. Read-only and unknown attributes are ignored, a password is
+// checked and dropped. body is not changed.
 //
-// Errors are 400 invalidSyntax for a wrong `schemas` (RFC 7643 §3) and 400 invalidValue, naming the attribute, for a value
-// of the wrong type, beyond a bound, a second primary, or a missing required attribute.
+// Errors are 400 invalidSyntax for a wrong `schemas` (RFC 7643 §3) and 400 invalidValue, naming the
+// attribute, for a value of the wrong type, beyond a bound, a second primary, or a missing required
+// attribute.
 func Canonicalize(rt *ResourceType, body scim.Object, mode Mode) (scim.Object, error) {
 	if err := rt.checkSchemas(ValueOf(body, "schemas")); err != nil {
 		return nil, err
@@ -51,7 +53,8 @@ func Canonicalize(rt *ResourceType, body scim.Object, mode Mode) (scim.Object, e
 	return out, nil
 }
 
-// SetDefaults gives a canonical resource that a POST or PUT brought the values that its attributes have when they are left out (RFC 7644 §3.3, §3.5.1).
+// SetDefaults gives a canonical resource that a POST or PUT brought the values that its attributes
+// have when they are left out (RFC 7644 §3.3, §3.5.1).
 func (rt *ResourceType) SetDefaults(o scim.Object) {
 	for _, a := range rt.Schema.Attributes {
 		if a.Default != nil && o[a.Name] == nil {
@@ -73,7 +76,8 @@ func ValueOf(o scim.Object, name string) any {
 	return nil
 }
 
-// putInto reads a from body into out, under its name in schema case. prefix goes before the name in errors.
+// putInto reads a from body into out, under its name in schema case. prefix goes before the name in
+// errors.
 func (a *Attribute) putInto(out, body scim.Object, prefix string) error {
 	if a.Mutability == ReadOnly {
 		return nil
@@ -106,7 +110,8 @@ func (e Extension) putInto(out, body scim.Object) error {
 	return nil
 }
 
-// CheckRequired says which required attribute or extension a canonical resource lacks, or returns nil.
+// CheckRequired says which required attribute or extension a canonical resource lacks, or returns
+// nil.
 func (rt *ResourceType) CheckRequired(o scim.Object) *scim.Error {
 	for _, a := range rt.Schema.Attributes {
 		if a.Required && o[a.Name] == nil {
@@ -121,7 +126,8 @@ func (rt *ResourceType) CheckRequired(o scim.Object) *scim.Error {
 	return nil
 }
 
-// SchemasOf is the value of `schemas` for a canonical resource: the core schema and each extension that it has attributes of.
+// SchemasOf is the value of `schemas` for a canonical resource: the core schema and each extension
+// that it has attributes of.
 func (rt *ResourceType) SchemasOf(o scim.Object) []any {
 	out := []any{rt.Schema.ID}
 	for _, e := range rt.Extensions {
@@ -132,7 +138,8 @@ func (rt *ResourceType) SchemasOf(o scim.Object) []any {
 	return out
 }
 
-// checkSchemas follows RFC 7643 §3: present, the core schema among them, every one known to the type, none twice.
+// checkSchemas follows RFC 7643 §3: present, the core schema among them, every one known to the
+// type, none twice.
 func (rt *ResourceType) checkSchemas(v any) error {
 	list, _ := v.([]any)
 	if len(list) == 0 {

@@ -270,7 +270,8 @@ func checkElimity(t *testing.T, user scim.Object) {
 	}
 }
 
-// FuzzAttrPath: a name that is read is printed as it was, and resolves to a name that resolves to itself.
+// FuzzAttrPath: a name that is read is printed as it was, and resolves to a name that resolves to
+// itself.
 func FuzzAttrPath(f *testing.F) {
 	for _, s := range []string{"userName", "name.givenName", ent, ent + ":manager.$ref", scim.SchemaUser + ":USERNAME", "a:b:c.d", "$ref", ":x", "x."} {
 		f.Add(s)

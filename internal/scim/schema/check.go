@@ -27,12 +27,14 @@ func checkURI(s string) string {
 	return ""
 }
 
-// checkLanguage accepts what languages, lists of them and locales are written with, en_US included; it does not ask whether the language exists.
+// checkLanguage accepts what languages, lists of them and locales are written with, en_US included;
+// it does not ask whether the language exists.
 func checkLanguage(s string) string {
 	return onlyASCII(s, "-_*,;=. ", "a language is written like en-US")
 }
 
-// checkTimezone accepts what time zone names are written with; it does not ask whether the zone exists.
+// checkTimezone accepts what time zone names are written with; it does not ask whether the zone
+// exists.
 func checkTimezone(s string) string {
 	return onlyASCII(s, "-_+/:.(), &", "a time zone is written like Europe/Paris")
 }

@@ -6,8 +6,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// Group is the Group of RFC 7643 §4.2. The result is shared; don't change it. The number of members has no bound but the
-// size of a request; displayName is required, as the prose of §4.2 has it.
+// Group is the Group of RFC 7643 §4.2. The result is shared; don't change it. The number of members
+// has no bound but the size of a request; displayName is required, as the prose of §4.2 has it.
 func Group() *ResourceType { return group() }
 
 var group = sync.OnceValue(func() *ResourceType {

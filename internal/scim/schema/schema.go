@@ -1,6 +1,7 @@
-// Package schema describes resources: which attributes a User or a Group has and what is allowed of each
-// (RFC 7643 §2, §7). The descriptors are data, built once and never changed, and everything else is driven by them:
-// reading bodies, filters, paths, PATCH, what is returned, and the discovery endpoints.
+// Package schema describes resources: which attributes a User or a Group has and what is allowed of
+// each (RFC 7643 §2, §7). The descriptors are data, built once and never changed, and everything
+// else is driven by them: reading bodies, filters, paths, PATCH, what is returned, and the
+// discovery endpoints.
 //
 // A newcomer who wants another attribute adds one line to user.go or group.go.
 package schema
@@ -77,7 +78,8 @@ type Attribute struct {
 	MaxLength int
 	// MaxItems bounds how many elements a multi-valued attribute has; 0 for no bound.
 	MaxItems int
-	// Default is what SetDefaults sets a core attribute to that was left out; nil leaves it unassigned.
+	// Default is what SetDefaults sets a core attribute to that was left out; nil leaves it
+	// unassigned.
 	Default any
 	// Hidden attributes are accepted but not listed under /Schemas, which clients want lean.
 	Hidden bool
@@ -144,7 +146,8 @@ func (rt *ResourceType) Extension(urn string) *Schema {
 	return nil
 }
 
-// Ref is a resolved attribute name. The whole extension, named by its URN alone, has a nil Attribute.
+// Ref is a resolved attribute name. The whole extension, named by its URN alone, has a nil
+// Attribute.
 type Ref struct {
 	Extension *Schema    // nil for core and common attributes
 	Attribute *Attribute // nil for a whole extension, or for the whole resource
@@ -202,8 +205,9 @@ func (r Ref) Get(o scim.Object) any {
 	return o[r.Attribute.Name]
 }
 
-// Resolve finds what a name means for rt. uri is empty, the core schema's URN or an extension's URN. A name that is not
-// found is an error in plain words, for the caller to wrap in the type of error that fits.
+// Resolve finds what a name means for rt. uri is empty, the core schema's URN or an extension's
+// URN. A name that is not found is an error in plain words, for the caller to wrap in the type of
+// error that fits.
 func (rt *ResourceType) Resolve(n AttrPath) (Ref, error) { return rt.resolve(n) }
 
 // lookup finds name in any case without allocating.

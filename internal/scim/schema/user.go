@@ -6,7 +6,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// User is the User of RFC 7643 §4.1 with the enterprise extension of §4.3. The result is shared; don't change it.
+// User is the User of RFC 7643 §4.1 with the enterprise extension of §4.3. The result is shared;
+// don't change it.
 func User() *ResourceType { return user() }
 
 var user = sync.OnceValue(func() *ResourceType {

@@ -10,8 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// Canonical reads a value for a, all elements for a multi-valued attribute, as Canonicalize does; nil stands for unassigned.
-// Errors are 400 invalidValue; prefix goes before the attribute's name in them.
+// Canonical reads a value for a, all elements for a multi-valued attribute, as Canonicalize does;
+// nil stands for unassigned. Errors are 400 invalidValue; prefix goes before the attribute's name
+// in them.
 func (a *Attribute) Canonical(v any, prefix string) (any, error) {
 	if scim.Unassigned(v) {
 		return nil, nil
@@ -103,7 +104,8 @@ func isBase64(s string) bool {
 	return err == nil && (!strings.HasSuffix(s, "=") || len(s)%4 == 0)
 }
 
-// unprintable tells control characters, which no provider means to send and which deceive whoever reads a log or a terminal.
+// unprintable tells control characters, which no provider means to send and which deceive whoever
+// reads a log or a terminal.
 func unprintable(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
 }
@@ -136,9 +138,10 @@ func (a *Attribute) subNames() []string {
 	return out
 }
 
-// Tidy brings the canonical elements of a multi-valued attribute into order: those that hold nothing but a type or a
-// primary mark are dropped, later ones with the type and value of an earlier one are merged into it (RFC 7643 §2.4).
-// It makes a new list. Errors are 400 invalidValue: more than MaxItems elements, or more than one primary.
+// Tidy brings the canonical elements of a multi-valued attribute into order: those that hold
+// nothing but a type or a primary mark are dropped, later ones with the type and value of an
+// earlier one are merged into it (RFC 7643 §2.4). It makes a new list. Errors are 400 invalidValue:
+// more than MaxItems elements, or more than one primary.
 func (a *Attribute) Tidy(list []any, prefix string) ([]any, error) {
 	if a.MaxItems > 0 && len(list) > 4*a.MaxItems { // far too many to look for duplicates
 		return nil, a.invalid(prefix, "this may have at most %d elements", a.MaxItems)
@@ -184,7 +187,8 @@ func (a *Attribute) fold(list []any) []any {
 	return out
 }
 
-// elementKey identifies an element by type and value (RFC 7643 §2.4); elements without a value have no key.
+// elementKey identifies an element by type and value (RFC 7643 §2.4); elements without a value have
+// no key.
 func (a *Attribute) elementKey(e any) (string, bool) {
 	o, isObject := e.(scim.Object)
 	if !isObject {
@@ -202,7 +206,8 @@ func (a *Attribute) elementKey(e any) (string, bool) {
 	return strings.ToLower(kind) + "\x00" + value, true
 }
 
-// SameElement says whether two elements of a are one: the same type and value, or equal where there is no value.
+// SameElement says whether two elements of a are one: the same type and value, or equal where there
+// is no value.
 func (a *Attribute) SameElement(x, y any) bool {
 	keyX, okX := a.elementKey(x)
 	keyY, okY := a.elementKey(y)

@@ -14,7 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// authenticate checks the bearer token (RFC 6750, RFC 7644 §2). Tokens are read from the header only, never from the query.
+// authenticate checks the bearer token (RFC 6750, RFC 7644 §2). Tokens are read from the header
+// only, never from the query.
 func (c *call) authenticate() error {
 	token := bearer(c.r)
 	if token == "" {
@@ -44,7 +45,8 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// challenge is the WWW-Authenticate of a 401 (RFC 6750 §3): who sent a token hears that it is the token, who sent none hears no error.
+// challenge is the WWW-Authenticate of a 401 (RFC 6750 §3): who sent a token hears that it is the
+// token, who sent none hears no error.
 func challenge(r *http.Request) string {
 	if bearer(r) == "" {
 		return `Bearer realm="scim"`
@@ -81,7 +83,8 @@ type limits struct {
 	buckets map[[32]byte]*rate.Limiter
 }
 
-// maxBuckets bounds memory: tokens come and go, and when there are more than this the counts start anew.
+// maxBuckets bounds memory: tokens come and go, and when there are more than this the counts start
+// anew.
 const maxBuckets = 10_000
 
 func newLimits(perSecond float64, burst int, now func() time.Time) *limits {
@@ -103,7 +106,8 @@ func (l *limits) take(key [32]byte) (seconds int) {
 	return int(math.Ceil(delay.Seconds()))
 }
 
-// charge takes n more requests out of the bucket, into debt if need be: the next ones wait until it is paid off.
+// charge takes n more requests out of the bucket, into debt if need be: the next ones wait until it
+// is paid off.
 func (l *limits) charge(key [32]byte, n int) {
 	if l.rate <= 0 {
 		return

@@ -8,12 +8,14 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// Memory that requests hold at the same time is bounded: a request takes out of one budget what its body may come to, and gives it back when it is
-// answered. Read into values, a hostile body takes about 30 times its size, so that the budget stands for a GiB at the very worst and for a
-// small part of that in practice.
+// Memory that requests hold at the same time is bounded: a request takes out of one budget what its
+// body may come to, and gives it back when it is answered. Read into values, a hostile body takes
+// about 30 times its size, so that the budget stands for a GiB at the very worst and for a small
+// part of that in practice.
 const (
 	maxHeld = 32 * MaxBody
-	// projectedGroup is what is taken for a group whose members are picked apart: they are decoded for it, where otherwise their bytes are streamed.
+	// projectedGroup is what is taken for a group whose members are picked apart: they are decoded
+	// for it, where otherwise their bytes are streamed.
 	projectedGroup = 8 * MaxBody
 	// heldWait is how long a request waits for its part.
 	heldWait = 5 * time.Second

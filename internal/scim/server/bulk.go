@@ -23,8 +23,8 @@ type bulkOperation struct {
 	answer  scim.Object
 }
 
-// bulkRun is a bulk request while it is worked off. Operations run in the order in which they stand, except that one waits for the POSTs that it
-// refers to by bulkId (RFC 7644 §3.7.2).
+// bulkRun is a bulk request while it is worked off. Operations run in the order in which they
+// stand, except that one waits for the POSTs that it refers to by bulkId (RFC 7644 §3.7.2).
 type bulkRun struct {
 	call       *call
 	operations []*bulkOperation
@@ -183,8 +183,9 @@ func referencesIn(v any) []string {
 	return out
 }
 
-// all works the operations off: in order, again and again while something that had to wait can go on. A circle of people who are each
-// other's managers is opened by creating one without and setting the manager afterwards.
+// all works the operations off: in order, again and again while something that had to wait can go
+// on. A circle of people who are each other's managers is opened by creating one without and
+// setting the manager afterwards.
 func (b *bulkRun) all() {
 	for {
 		progress := false
@@ -223,7 +224,8 @@ func (b *bulkRun) open(waiting []*bulkOperation) {
 	b.finish(waiting[0], "", errorReply(scim.Failure(http.StatusConflict, "The operations refer to each other in a circle that can't be resolved.")))
 }
 
-// complete carries out second halves that failOnErrors cut off: what was answered with 201 must be whole, or say that it is not.
+// complete carries out second halves that failOnErrors cut off: what was answered with 201 must be
+// whole, or say that it is not.
 func (b *bulkRun) complete() {
 	for _, op := range b.operations {
 		switch {
@@ -236,7 +238,8 @@ func (b *bulkRun) complete() {
 	}
 }
 
-// ready says whether everything that op refers to is decided. What is of no POST at all was sorted out when the request was read.
+// ready says whether everything that op refers to is decided. What is of no POST at all was sorted
+// out when the request was read.
 func (b *bulkRun) ready(op *bulkOperation) bool {
 	for _, id := range op.refs {
 		if post := b.posts[id]; post != nil && !post.done {
@@ -261,7 +264,8 @@ func (b *bulkRun) run(op *bulkOperation) {
 	b.finish(op, path, rep)
 }
 
-// runWithoutManager creates a person whose manager is not created yet, and sets the manager when they are.
+// runWithoutManager creates a person whose manager is not created yet, and sets the manager when
+// they are.
 func (b *bulkRun) runWithoutManager(op *bulkOperation, extension scim.Object) {
 	manager := extension["manager"]
 	delete(extension, "manager")
@@ -367,7 +371,8 @@ func (b *bulkRun) finish(op *bulkOperation, path string, rep reply) {
 	}
 }
 
-// finishHalf notes in the answer to a POST that its second half failed: the person is there, but without the manager.
+// finishHalf notes in the answer to a POST that its second half failed: the person is there, but
+// without the manager.
 func (b *bulkRun) finishHalf(post *bulkOperation, rep reply) {
 	if rep.status < 300 {
 		return

@@ -20,7 +20,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/quirk"
 )
 
-// call is one request on its way through the server. A bulk operation is a call whose payload is given and whose writer is nil.
+// call is one request on its way through the server. A bulk operation is a call whose payload is
+// given and whose writer is nil.
 type call struct {
 	*Server
 	ctx    context.Context
@@ -65,8 +66,8 @@ func (c *call) locate() error {
 	return err
 }
 
-// belowBase cuts off what the service stands under. The version may be left out, which means the only one there is; another one is a 400
-// invalidVers (RFC 7644 §3.13).
+// belowBase cuts off what the service stands under. The version may be left out, which means the
+// only one there is; another one is a 400 invalidVers (RFC 7644 §3.13).
 func belowBase(path string) (string, error) {
 	rest, ok := strings.CutPrefix(path, unversioned)
 	if !ok || rest != "" && rest[0] != '/' {
@@ -100,8 +101,9 @@ func split(path string) ([]string, error) {
 	return parts, nil
 }
 
-// withoutSuffix takes off .scim, by which a client may ask for the format (RFC 7644 §3.8), from an endpoint or from an id that this service made. An
-// object that a person named x.scim keeps its name.
+// withoutSuffix takes off .scim, by which a client may ask for the format (RFC 7644 §3.8), from an
+// endpoint or from an id that this service made. An object that a person named x.scim keeps its
+// name.
 func withoutSuffix(segment string) string {
 	plain, ok := strings.CutSuffix(segment, ".scim")
 	if !ok || uuid.Validate(plain) != nil && newRoutes().find([]string{plain}) == nil {
@@ -110,10 +112,12 @@ func withoutSuffix(segment string) string {
 	return plain
 }
 
-// param is the first value of a query parameter; names are compared exactly, as RFC 7644 writes them.
+// param is the first value of a query parameter; names are compared exactly, as RFC 7644 writes
+// them.
 func (c *call) param(name string) string { return c.query.Get(name) }
 
-// names is a list of attribute names in the query. A client that repeats the parameter, as many HTTP libraries write lists, means all of them.
+// names is a list of attribute names in the query. A client that repeats the parameter, as many
+// HTTP libraries write lists, means all of them.
 func (c *call) names(name string) string { return strings.Join(c.query[name], ",") }
 
 // body reads the request's body, at most MaxBody bytes.
@@ -204,7 +208,8 @@ func (c *call) negotiate() error {
 	return nil
 }
 
-// acceptable says whether Accept allows application/json and application/scim+json. No header allows both.
+// acceptable says whether Accept allows application/json and application/scim+json. No header
+// allows both.
 func acceptable(headers []string) (plain, scimOK bool) {
 	if strings.TrimSpace(strings.Join(headers, "")) == "" {
 		return true, true

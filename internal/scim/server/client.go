@@ -11,8 +11,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim/quirk"
 )
 
-// clientOf is the kind of client that a User-Agent belongs to, as a type of provider; empty where it says nothing about that.
-// Okta documents "Okta SCIM Client 1.0.0"; Microsoft's clients name Microsoft, Azure AD or Entra.
+// clientOf is the kind of client that a User-Agent belongs to, as a type of provider; empty where
+// it says nothing about that. Okta documents "Okta SCIM Client 1.0.0"; Microsoft's clients name
+// Microsoft, Azure AD or Entra.
 func clientOf(userAgent string) string {
 	agent := strings.ToLower(userAgent)
 	for _, known := range []struct{ word, client string }{
@@ -49,8 +50,9 @@ func newClients() *clients {
 	return &clients{first: map[[32]byte]string{}, told: map[second]bool{}}
 }
 
-// second says whether client is another kind than the token is for, and whether that is news. A token is for the kind of its
-// provider; one for a provider of the type Other is for the first kind that it served.
+// second says whether client is another kind than the token is for, and whether that is news. A
+// token is for the kind of its provider; one for a provider of the type Other is for the first kind
+// that it served.
 func (k *clients) second(token Identity, client string) (first string, is, news bool) {
 	first = token.Provider.Type
 	if client == "" || client == first {
@@ -79,8 +81,8 @@ func (k *clients) second(token Identity, client string) (first string, is, news 
 	return first, true, news
 }
 
-// note reports a second kind of client on the call's token, and refuses it where the configuration says so. The log has one line
-// for each token and kind; the metric counts each request.
+// note reports a second kind of client on the call's token, and refuses it where the configuration
+// says so. The log has one line for each token and kind; the metric counts each request.
 func (c *call) note(client string) error {
 	first, is, news := c.clients.second(c.identity, client)
 	if !is {

@@ -14,13 +14,14 @@ import (
 	"lightrun.com/scim-operator/internal/scim/path"
 )
 
-// Cursors (RFC 9865) contain everything that the next page needs, so that any replica can serve it and
-// none keeps state: where the page before ended, when it was served, and a digest of the query. A page
-// continues behind a resource, not at a number, so that nothing that is created or deleted meanwhile
-// moves it. What a list is sorted by may be a name or an address, and cursors appear in URLs and so in
-// logs: they are encrypted, with a key that only the token's holder shares with the replicas. A cursor
-// is worth nothing with another token, and a token that is gone takes its cursors with it. A cursor
-// grants nothing; each page is authorised and gated like any other request.
+// Cursors (RFC 9865) contain everything that the next page needs, so that any replica can serve it
+// and none keeps state: where the page before ended, when it was served, and a digest of the query.
+// A page continues behind a resource, not at a number, so that nothing that is created or deleted
+// meanwhile moves it. What a list is sorted by may be a name or an address, and cursors appear in
+// URLs and so in logs: they are encrypted, with a key that only the token's holder shares with the
+// replicas. A cursor is worth nothing with another token, and a token that is gone takes its
+// cursors with it. A cursor grants nothing; each page is authorised and gated like any other
+// request.
 
 // sealed is what a cursor contains.
 type sealed struct {
@@ -81,7 +82,8 @@ func errForeignCursor() error {
 	return scim.BadRequest(scim.InvalidCursor, "The cursor is not one of this service for this token; start again without it.")
 }
 
-// cursorCipher encrypts the cursors of the token's holder. Nonces are random, and part of what it seals.
+// cursorCipher encrypts the cursors of the token's holder. Nonces are random, and part of what it
+// seals.
 func (c *call) cursorCipher() (cipher.AEAD, error) {
 	block, err := aes.NewCipher(c.identity.Secret[:])
 	if err != nil {
@@ -90,7 +92,8 @@ func (c *call) cursorCipher() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// queryDigest stands for what must stay the same from page to page, besides the count, which has an error of its own (RFC 9865 §2.1).
+// queryDigest stands for what must stay the same from page to page, besides the count, which has an
+// error of its own (RFC 9865 §2.1).
 func (c *call) queryDigest(l listing) []byte {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
 		strings.Join(c.segments, "/"), l.filter, l.sortBy, l.sortOrder, l.attributes, l.excluded,

@@ -13,8 +13,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Users is the people that a server serves. Errors that a client should see are *scim.Error; any other error is answered as a 503
-// that asks the client to repeat. Every method may be repeated; none blocks longer than its context.
+// Users is the people that a server serves. Errors that a client should see are *scim.Error; any
+// other error is answered as a 503 that asks the client to repeat. Every method may be repeated;
+// none blocks longer than its context.
 type Users interface {
 	// Get reads one person as of now, or 404.
 	Get(ctx context.Context, id string) (*Resource, error)
@@ -22,22 +23,26 @@ type Users interface {
 	List(ctx context.Context, q Query) (Page, error)
 	// Create stores a new person from canonical attributes, or 409 uniqueness.
 	Create(ctx context.Context, user scim.Object) (*Resource, error)
-	// Update replaces a person by what change makes of them. change may run more than once, on fresh data each time; an
-	// equal result writes nothing. ifVersion, when not nil, is asked about each version found, and false is a 412.
+	// Update replaces a person by what change makes of them. change may run more than once, on
+	// fresh data each time; an equal result writes nothing. ifVersion, when not nil, is asked about
+	// each version found, and false is a 412.
 	Update(ctx context.Context, id string, ifVersion Precondition, change func(scim.Object) (scim.Object, error)) (*Resource, error)
 	// Delete removes a person: 404 from then on, the name free at once.
 	Delete(ctx context.Context, id string, ifVersion Precondition) error
 }
 
-// Groups is the groups that a server serves. Members are never passed as part of a group's attributes.
+// Groups is the groups that a server serves. Members are never passed as part of a group's
+// attributes.
 type Groups interface {
 	// Get reads one group as of now, or 404. Without members they are not read.
 	Get(ctx context.Context, id string, members bool) (*Resource, error)
 	List(ctx context.Context, q Query) (Page, error)
-	// Create stores a new group with these members, or 409 uniqueness, or 400 invalidValue when a member is unknown.
+	// Create stores a new group with these members, or 409 uniqueness, or 400 invalidValue when a
+	// member is unknown.
 	Create(ctx context.Context, group scim.Object, members []string) (*Resource, error)
-	// Update changes a group's attributes and members. Everything is validated first: an error that is a *scim.Error with a
-	// 4xx status means that nothing was written. Any other means that the change may be done in part, and that repeating it completes it.
+	// Update changes a group's attributes and members. Everything is validated first: an error that
+	// is a *scim.Error with a 4xx status means that nothing was written. Any other means that the
+	// change may be done in part, and that repeating it completes it.
 	Update(ctx context.Context, id string, change func(scim.Object) (scim.Object, []patch.MemberChange, error)) (*Resource, error)
 	// Delete removes a group: 404 from then on, the name free at once.
 	Delete(ctx context.Context, id string) error
@@ -53,7 +58,8 @@ type Query struct {
 	Offset int             // how many matches to pass over
 	After  *Mark           // pass over everything up to this place; then Offset is 0
 	Count  int             // how many to return; 0 for the total alone
-	// Base is the public URL of the service, which the filter finds in $ref and in meta.location as the client sees them.
+	// Base is the public URL of the service, which the filter finds in $ref and in meta.location as
+	// the client sees them.
 	Base string
 	// Check, if set, is asked now and then while a list is gone through; its error is the list's.
 	Check func() error
@@ -83,7 +89,8 @@ type Resource struct {
 	Version string // the entity tag, such as W/"3-1f09"; empty for none
 	// Key orders resources: lists are sorted by it, and it never changes while the resource lives.
 	Key string
-	// JSON is the resource, encoded once per change, without what Links holds and with BaseMark for the base URL.
+	// JSON is the resource, encoded once per change, without what Links holds and with BaseMark for
+	// the base URL.
 	JSON []byte
 	// Links is what follows from other resources: a User's groups, a Group's members. nil for none.
 	Links iter.Seq[Link]
@@ -134,7 +141,8 @@ func (r *Resource) appendFixed(dst []byte, base string) []byte {
 	}
 }
 
-// appendLinks puts the links before the closing brace that dst ends in. A stream, if there is one, takes what there is after each.
+// appendLinks puts the links before the closing brace that dst ends in. A stream, if there is one,
+// takes what there is after each.
 func (r *Resource) appendLinks(dst []byte, base string, stream *chunks) []byte {
 	if !r.linked() {
 		return dst
@@ -142,7 +150,8 @@ func (r *Resource) appendLinks(dst []byte, base string, stream *chunks) []byte {
 	return r.appendSomeLinks(dst, base, stream)
 }
 
-// appendSomeLinks is appendLinks where there are links: apart from it, since what a loop over an iterator touches is moved to the heap.
+// appendSomeLinks is appendLinks where there are links: apart from it, since what a loop over an
+// iterator touches is moved to the heap.
 func (r *Resource) appendSomeLinks(dst []byte, base string, stream *chunks) []byte {
 	attribute, endpoint := r.linkage()
 	first := true
@@ -193,7 +202,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// Object decodes the resource. Links are part of it only when withLinks is true, since a group may have very many.
+// Object decodes the resource. Links are part of it only when withLinks is true, since a group may
+// have very many.
 func (r *Resource) Object(base string, withLinks bool) (scim.Object, error) {
 	o, err := scim.DecodeJSON(r.appendFixed(nil, base), scim.Limits{})
 	if err != nil || !withLinks || !r.linked() {

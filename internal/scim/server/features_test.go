@@ -240,7 +240,8 @@ func TestLargeAnswer(t *testing.T) {
 	}
 }
 
-// TestBulkIsCharged: a bulk request is worth its operations, or the limit could be passed by a thousand times.
+// TestBulkIsCharged: a bulk request is worth its operations, or the limit could be passed by a
+// thousand times.
 func TestBulkIsCharged(t *testing.T) {
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	s := newService(t, func(s *service) {
@@ -255,7 +256,8 @@ func TestBulkIsCharged(t *testing.T) {
 	s.do("GET", "/scim/v2/Users", nil).is(200)
 }
 
-// TestPatience: what takes too long to find is a 400 tooMany, and nobody searches for a client that went away.
+// TestPatience: what takes too long to find is a 400 tooMany, and nobody searches for a client that
+// went away.
 func TestPatience(t *testing.T) {
 	var step time.Duration
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
@@ -284,7 +286,8 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// TestManyLargeBodies: bodies share a bounded memory; whoever finds none waits a little and is asked to come again.
+// TestManyLargeBodies: bodies share a bounded memory; whoever finds none waits a little and is
+// asked to come again.
 func TestManyLargeBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t)

@@ -10,8 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// groupBody reads a POST or PUT body: the group's own attributes, and the ids of its members apart. Members are read as they were sent, so that
-// one who can't be told is an error and not an element without content, which would be left out.
+// groupBody reads a POST or PUT body: the group's own attributes, and the ids of its members apart.
+// Members are read as they were sent, so that one who can't be told is an error and not an element
+// without content, which would be left out.
 func (c *call) groupBody(mode schema.Mode) (group scim.Object, members []string, err error) {
 	k := groupKind()
 	body, err := c.normalised(k)
@@ -58,7 +59,8 @@ func (c *call) getGroup() (reply, error) {
 	return c.read(r, s)
 }
 
-// replaceGroup is PUT /Groups/{id} (RFC 7644 §3.5.1). As null, absent and [] are the same (RFC 7643 §2.5), a body without members empties the group.
+// replaceGroup is PUT /Groups/{id} (RFC 7644 §3.5.1). As null, absent and [] are the same (RFC 7643
+// §2.5), a body without members empties the group.
 func (c *call) replaceGroup() (reply, error) {
 	s, err := c.showing(groupKind())
 	if err != nil {
@@ -78,8 +80,8 @@ func (c *call) replaceGroup() (reply, error) {
 	return c.one(http.StatusOK, r, s), nil
 }
 
-// patchGroup is PATCH /Groups/{id} (RFC 7644 §3.5.2). It answers 204, as Entra ID wants it and as a large group costs least, unless attributes
-// are asked for.
+// patchGroup is PATCH /Groups/{id} (RFC 7644 §3.5.2). It answers 204, as Entra ID wants it and as a
+// large group costs least, unless attributes are asked for.
 func (c *call) patchGroup() (reply, error) {
 	k := groupKind()
 	s, err := c.showing(k)
@@ -128,7 +130,8 @@ func (c *call) deleteGroup() (reply, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
-// noVersion refuses If-Match with a tag: groups carry none, as their members are facts of their own that change one by one.
+// noVersion refuses If-Match with a tag: groups carry none, as their members are facts of their own
+// that change one by one.
 func (c *call) noVersion() error {
 	if p := c.precondition(); p != nil && !p("") {
 		return scim.Failure(http.StatusPreconditionFailed, "Groups carry no ETag, so this condition can't hold; leave If-Match and If-None-Match out.")

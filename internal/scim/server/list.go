@@ -15,7 +15,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// listing is a list request as the query string or a SearchRequest (RFC 7644 §3.4.2, §3.4.3) gives it.
+// listing is a list request as the query string or a SearchRequest (RFC 7644 §3.4.2, §3.4.3) gives
+// it.
 type listing struct {
 	filter, sortBy, sortOrder string
 	attributes, excluded      string
@@ -156,7 +157,8 @@ func (c *call) walkedQuery(l listing) walkedQuery {
 	return walkedQuery{c.identity.Secret, [8]byte(c.queryDigest(l))}
 }
 
-// bind reads filter and sortBy for each type. A type that lacks an attribute of the filter is passed over if another has it.
+// bind reads filter and sortBy for each type. A type that lacks an attribute of the filter is
+// passed over if another has it.
 func (c *call) bind(l listing, sources []source) ([]*Query, error) {
 	queries := make([]*Query, len(sources))
 	var failure error
@@ -183,7 +185,8 @@ func (c *call) bind(l listing, sources []source) ([]*Query, error) {
 	return queries, nil
 }
 
-// inURL turns 403 sensitive, which asks for a POST (RFC 7644 §7.5.2), into 400 invalidFilter when it was one.
+// inURL turns 403 sensitive, which asks for a POST (RFC 7644 §7.5.2), into 400 invalidFilter when
+// it was one.
 func (c *call) inURL(err error) error {
 	var known *scim.Error
 	if c.method == http.MethodPost && errors.As(err, &known) && known.Type == scim.Sensitive {
@@ -218,7 +221,8 @@ func order(l listing, rt *schema.ResourceType) (*path.Sort, error) {
 	return &sort, nil
 }
 
-// pageReply writes a ListResponse (RFC 7644 §3.4.2), one resource after the other, from bytes that are encoded already.
+// pageReply writes a ListResponse (RFC 7644 §3.4.2), one resource after the other, from bytes that
+// are encoded already.
 func (c *call) pageReply(l listing, parts []part, total int, last place, more bool) (reply, error) {
 	listed := 0
 	for _, p := range parts {

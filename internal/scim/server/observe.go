@@ -13,7 +13,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// begin makes the call for a request: its id, its logger, the configuration that it is served under.
+// begin makes the call for a request: its id, its logger, the configuration that it is served
+// under.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 	id := requestid.Of(r.Header)
 	w.Header().Set(requestid.Header, id)
@@ -32,7 +33,8 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 // tags joins the lines of a header into one list (RFC 9110 §5.3).
 func tags(lines []string) string { return strings.Join(lines, ",") }
 
-// end answers a panic, writes the one log line of the request and counts it. The line holds no personal data: no query, no id of a person.
+// end answers a panic, writes the one log line of the request and counts it. The line holds no
+// personal data: no query, no id of a person.
 func (c *call) end() {
 	if p := recover(); p != nil {
 		c.log.Error(fmt.Errorf("panic: %v", p), "Serving a request", "stack", string(debug.Stack()))

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Run answers the query over candidates, which come in the order of their Key and include everything that the filter can match. It is
-// what a directory does when it has no quicker way.
+// Run answers the query over candidates, which come in the order of their Key and include
+// everything that the filter can match. It is what a directory does when it has no quicker way.
 func (q Query) Run(candidates iter.Seq[*Resource]) (Page, error) {
 	if q.SortBy != nil {
 		return q.runSorted(candidates)
@@ -52,7 +52,8 @@ func (q Query) goOn(seen int) error {
 	return q.Check()
 }
 
-// matches says whether the filter accepts r. Links are decoded for it, as a filter may ask for members or groups.
+// matches says whether the filter accepts r. Links are decoded for it, as a filter may ask for
+// members or groups.
 func (q Query) matches(r *Resource) (bool, error) {
 	if q.Filter == nil {
 		return true, nil
@@ -78,8 +79,8 @@ func (q Query) mark(r *Resource) (Mark, error) {
 	return m, nil
 }
 
-// compare orders two places of the query: negative if a comes first. What sorts equal is in the order
-// of Key, whichever way the query sorts.
+// compare orders two places of the query: negative if a comes first. What sorts equal is in the
+// order of Key, whichever way the query sorts.
 func (q Query) compare(a, b Mark) int {
 	if q.SortBy != nil {
 		if c := q.SortBy.Compare(a.Sort, b.Sort); c != 0 {

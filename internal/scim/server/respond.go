@@ -14,7 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/path"
 )
 
-// reply is an answer before it is written. Exactly one of body and stream is set, or none for no body.
+// reply is an answer before it is written. Exactly one of body and stream is set, or none for no
+// body.
 type reply struct {
 	status   int
 	body     []byte
@@ -26,8 +27,8 @@ type reply struct {
 	problem  string
 }
 
-// refuse turns an error into a reply (RFC 7644 §3.12). An error that is no *scim.Error is not the client's fault: it is logged, and
-// answered with 503 so that the client repeats.
+// refuse turns an error into a reply (RFC 7644 §3.12). An error that is no *scim.Error is not the
+// client's fault: it is logged, and answered with 503 so that the client repeats.
 func (c *call) refuse(err error) reply {
 	var (
 		method *methodError
@@ -177,7 +178,8 @@ func (s show) append(dst []byte, r *Resource, base string) []byte {
 	case !s.projected:
 		return r.appendFixed(dst, base)
 	}
-	// The whole resource is written behind what is there, then what is returned of it behind that, and moved to its place.
+	// The whole resource is written behind what is there, then what is returned of it behind that,
+	// and moved to its place.
 	whole := r.appendFixed(dst, base)
 	if s.links {
 		whole = r.AppendJSON(dst, base)
@@ -208,7 +210,8 @@ func (c *call) one(status int, r *Resource, s show) reply {
 	return reply{status: status, body: body, etag: r.Version, location: location}
 }
 
-// chunks gathers small writes into large ones. An answer that fits one chunk is sent with its length.
+// chunks gathers small writes into large ones. An answer that fits one chunk is sent with its
+// length.
 type chunks struct {
 	w      http.ResponseWriter
 	status int

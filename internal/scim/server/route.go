@@ -16,7 +16,8 @@ type operation struct {
 	handle    func(*call) (reply, error)
 }
 
-// endpoint is a place in the URL space: its methods, and whether it is served only while SCIM is on.
+// endpoint is a place in the URL space: its methods, and whether it is served only while SCIM is
+// on.
 type endpoint struct {
 	name    string // a label in metrics and logs
 	gated   bool

@@ -1,10 +1,12 @@
 // Package server speaks SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865) over HTTP on behalf of a directory.
 //
-// A request passes through few steps, each in a file of its own: it gets an id and is logged and counted (observe.go), its bearer
-// token is checked (auth.go), its path and method are looked up in one table (route.go), the configuration is asked whether
-// SCIM is on (gate.go), and a handler (users.go, groups.go, list.go, bulk.go, discovery.go) turns it into a reply, which respond.go writes. Handlers
-// know nothing of HTTP connections, so that a bulk operation is served by the same code as a request of its own. What is stored, and how
-// it stays consistent, is the directory's concern (directory.go).
+// A request passes through few steps, each in a file of its own: it gets an id and is logged and
+// counted (observe.go), its bearer token is checked (auth.go), its path and method are looked up in
+// one table (route.go), the configuration is asked whether SCIM is on (gate.go), and a handler
+// (users.go, groups.go, list.go, bulk.go, discovery.go) turns it into a reply, which respond.go
+// writes. Handlers know nothing of HTTP connections, so that a bulk operation is served by the same
+// code as a request of its own. What is stored, and how it stays consistent, is the directory's
+// concern (directory.go).
 package server
 
 import (
@@ -44,16 +46,18 @@ const (
 type Configuration struct {
 	// Known is false until the login methods in force are known; requests are answered with 503.
 	Known bool
-	// Missing is a kind without which nothing can be served and that the cluster does not serve, such as
-	// ScimUser; empty for none. Known is false then.
+	// Missing is a kind without which nothing can be served and that the cluster does not serve,
+	// such as ScimUser; empty for none. Known is false then.
 	Missing string
 	// SCIM says that provisioning is on; off is a 403.
 	SCIM bool
 	// Groups says that pushed groups are taken; off is a 403 for writes to /Groups.
 	Groups bool
-	// Provider is the identity provider that is integrated. The zero ID is not known; then no token is refused because of it.
+	// Provider is the identity provider that is integrated. The zero ID is not known; then no token
+	// is refused because of it.
 	Provider provider.ID
-	// RefuseSecondClient refuses requests of a second kind of client on a token, which are reported otherwise.
+	// RefuseSecondClient refuses requests of a second kind of client on a token, which are reported
+	// otherwise.
 	RefuseSecondClient bool
 	// BaseURL is the public URL that ends in BasePath; empty to take it from each request.
 	BaseURL string
@@ -65,21 +69,25 @@ type Identity struct {
 	Name string
 	// Provider is the only identity provider that may use the token.
 	Provider provider.ID
-	// Secret is the same for the token's holder at every replica: it encrypts cursors and names the rate
-	// limit and the walks. A cursor grants nothing, so it is no harm if others who serve know it.
+	// Secret is the same for the token's holder at every replica: it encrypts cursors and names the
+	// rate limit and the walks. A cursor grants nothing, so it is no harm if others who serve know
+	// it.
 	Secret [32]byte
 }
 
-// ErrUndecided in an Authenticator's error says that nothing can be said about the token now: the client is asked to repeat, with a 503.
+// ErrUndecided in an Authenticator's error says that nothing can be said about the token now: the
+// client is asked to repeat, with a 503.
 var ErrUndecided = errors.New("the bearer token can't be checked at the moment")
 
 // Authenticator checks bearer tokens. It is called for each request.
 type Authenticator interface {
-	// Authenticate says whose token it is. The error's text is shown to the client with a 401, unless it is ErrUndecided.
+	// Authenticate says whose token it is. The error's text is shown to the client with a 401,
+	// unless it is ErrUndecided.
 	Authenticate(ctx context.Context, token string) (Identity, error)
 }
 
-// Options is what a server needs. Rate and Burst bound requests per second and token; a Rate of 0 sets no bound.
+// Options is what a server needs. Rate and Burst bound requests per second and token; a Rate of 0
+// sets no bound.
 type Options struct {
 	Users         Users
 	Groups        Groups
@@ -91,7 +99,8 @@ type Options struct {
 	Tracer   trace.Tracer          // nil for no traces
 	Rate     float64
 	Burst    int
-	// TrustForwarded takes scheme and host of absolute URLs from X-Forwarded-Proto and X-Forwarded-Host.
+	// TrustForwarded takes scheme and host of absolute URLs from X-Forwarded-Proto and
+	// X-Forwarded-Host.
 	TrustForwarded bool
 	Now            func() time.Time // nil for time.Now
 }

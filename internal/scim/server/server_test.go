@@ -74,7 +74,8 @@ type answer struct {
 	body   any
 }
 
-// do sends a request with the good token. body may be a string, or anything that marshals; headers come as name, value.
+// do sends a request with the good token. body may be a string, or anything that marshals; headers
+// come as name, value.
 func (s *service) do(method, path string, body any, headers ...string) answer {
 	s.Helper()
 	var in io.Reader

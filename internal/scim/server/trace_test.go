@@ -15,7 +15,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/server/servertest"
 )
 
-// TestTraces: a span for each request, in the client's trace, that says what happened and nothing of whom.
+// TestTraces: a span for each request, in the client's trace, that says what happened and nothing
+// of whom.
 func TestTraces(t *testing.T) {
 	memory := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(memory))
@@ -43,7 +44,8 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// BenchmarkTraces shows what a span costs a request, and that without a tracer there is nothing to pay.
+// BenchmarkTraces shows what a span costs a request, and that without a tracer there is nothing to
+// pay.
 func BenchmarkTraces(b *testing.B) {
 	on := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.AlwaysSample())).Tracer("bench")
 	for name, tracer := range map[string]trace.Tracer{"Off": nil, "On": on} {

@@ -96,7 +96,8 @@ func (c *call) getUser() (reply, error) {
 	return c.read(r, s)
 }
 
-// read answers a GET of one resource, with 304 when the client has this version (RFC 7644 §3.14) and 412 when it wants another.
+// read answers a GET of one resource, with 304 when the client has this version (RFC 7644 §3.14)
+// and 412 when it wants another.
 func (c *call) read(r *Resource, s show) (reply, error) {
 	switch {
 	case c.ifMatch != "" && !matchesTag(c.ifMatch, r.Version):
@@ -168,7 +169,8 @@ func (c *call) precondition() Precondition {
 	}
 }
 
-// matchesTag says whether a list of entity tags holds version, compared weakly: the tags of SCIM resources are weak (RFC 7644 §3.14).
+// matchesTag says whether a list of entity tags holds version, compared weakly: the tags of SCIM
+// resources are weak (RFC 7644 §3.14).
 func matchesTag(header, version string) bool {
 	for _, tag := range strings.Split(header, ",") {
 		tag = strings.TrimSpace(tag)

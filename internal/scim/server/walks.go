@@ -18,7 +18,8 @@ import (
 const (
 	// walkTimeout is how long a walk may pause between two pages.
 	walkTimeout = CursorTimeout
-	// walkPatience is how long it may pause while another walk of its query is at the same startIndex.
+	// walkPatience is how long it may pause while another walk of its query is at the same
+	// startIndex.
 	walkPatience = 2 * time.Minute
 
 	maxWalkedQueries = 1024 // queries whose walks are remembered; the least recently used is forgotten

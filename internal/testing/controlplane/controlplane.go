@@ -1,6 +1,8 @@
-// Package controlplane gives tests a real kube-apiserver and etcd with this repository's kinds installed.
+// Package controlplane gives tests a real kube-apiserver and etcd with this repository's kinds
+// installed.
 //
-// A test package starts one control plane, on first use, and each test works in a namespace of its own:
+// A test package starts one control plane, on first use, and each test works in a namespace of its
+// own:
 //
 //	func TestMain(m *testing.M) { controlplane.Main(m) }
 //
@@ -10,7 +12,8 @@
 //		…
 //	}
 //
-// The binaries come from KUBEBUILDER_ASSETS or, without it, from bin/k8s. A test whose control plane can't start fails; it is never skipped.
+// The binaries come from KUBEBUILDER_ASSETS or, without it, from bin/k8s. A test whose control
+// plane can't start fails; it is never skipped.
 package controlplane
 
 import (
@@ -36,7 +39,8 @@ import (
 	"lightrun.com/scim-operator/internal/devenv/process"
 )
 
-// ControlPlane is a running API server. Config belongs to an administrator and has no client-side rate limit.
+// ControlPlane is a running API server. Config belongs to an administrator and has no client-side
+// rate limit.
 type ControlPlane struct {
 	Config *rest.Config
 	Scheme *k8sruntime.Scheme
@@ -54,7 +58,8 @@ type shared struct {
 	err   error
 }
 
-// running holds the one control plane of this test binary: starting it takes seconds, so all tests of a package share it.
+// running holds the one control plane of this test binary: starting it takes seconds, so all tests
+// of a package share it.
 var running shared
 
 // Get returns the control plane of this test process and starts it if it is the first call.
@@ -78,7 +83,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Start starts a control plane with the kinds under root's config/crd/bases. Tests that kill or restart one start their own.
+// Start starts a control plane with the kinds under root's config/crd/bases. Tests that kill or
+// restart one start their own.
 func Start(root string) (*ControlPlane, error) {
 	assets, err := Assets(root)
 	if err != nil {
@@ -112,7 +118,8 @@ func (c *ControlPlane) Stop() error {
 	return errors.Join(c.stopControllers(), c.env.Stop())
 }
 
-// Namespace creates a namespace that no other test uses. It is left behind: the control plane ends with the process.
+// Namespace creates a namespace that no other test uses. It is left behind: the control plane ends
+// with the process.
 func (c *ControlPlane) Namespace(tb testing.TB) string {
 	tb.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}

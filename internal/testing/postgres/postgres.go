@@ -1,6 +1,7 @@
-// Package postgres starts a PostgreSQL for tests, from Debian's package: it looks for the binaries on PATH and under
-// /usr/lib/postgresql, and as root on Debian installs the package when they are missing. The server listens on a socket
-// in a directory of its own, keeps nothing, and ends with the test.
+// Package postgres starts a PostgreSQL for tests, from Debian's package: it looks for the binaries
+// on PATH and under /usr/lib/postgresql, and as root on Debian installs the package when they are
+// missing. The server listens on a socket in a directory of its own, keeps nothing, and ends with
+// the test.
 package postgres
 
 import (
@@ -104,8 +105,8 @@ func (s *Server) url(database string) string {
 	return "postgres://postgres@/" + database + "?" + url.Values{"host": {s.directory}, "sslmode": {"disable"}}.Encode()
 }
 
-// runner returns how to run the binaries: as ourselves or, since they refuse root, as Debian's user postgres, who then owns
-// the directory.
+// runner returns how to run the binaries: as ourselves or, since they refuse root, as Debian's user
+// postgres, who then owns the directory.
 func runner(directory string) (func(*exec.Cmd) *exec.Cmd, error) {
 	if os.Getuid() != 0 {
 		return func(c *exec.Cmd) *exec.Cmd { return c }, nil
@@ -126,7 +127,8 @@ func runner(directory string) (func(*exec.Cmd) *exec.Cmd, error) {
 	}, nil
 }
 
-// binaries returns the directory that holds initdb and postgres, after installing them if that is possible.
+// binaries returns the directory that holds initdb and postgres, after installing them if that is
+// possible.
 func binaries(ctx context.Context) (string, error) {
 	if found := installed(); found != "" {
 		return found, nil

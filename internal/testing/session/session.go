@@ -1,7 +1,8 @@
 // Package session replays what identity providers really send.
 //
-// A session is a JSON file, such as testdata/idp/okta.json: one provider's requests as steps in order. A step has a method, a path relative to the SCIM
-// base URL, a body (or raw, for a body that is no JSON), headers, and what the answer must be:
+// A session is a JSON file, such as testdata/idp/okta.json: one provider's requests as steps in
+// order. A step has a method, a path relative to the SCIM base URL, a body (or raw, for a body that
+// is no JSON), headers, and what the answer must be:
 //
 //	status         the accepted codes
 //	expect         JSON path → literal, or "$any" (present), "$str", "$num"
@@ -10,8 +11,9 @@
 //	save           name → JSON path of a value that later steps use as ${name}
 //	auth           "bearer" (default), "none", or an Authorization header as it is; a single word is sent as a bearer token
 //
-// A JSON path is a.b, a[0], a[k=v] (the first element whose k is v), a.# (the length; absent counts as 0) or "quoted:urn".x. ${tag} is random for
-// each run, so that a session can be replayed again, and ${base} is the base URL. A 204 has no body to check.
+// A JSON path is a.b, a[0], a[k=v] (the first element whose k is v), a.# (the length; absent counts
+// as 0) or "quoted:urn".x. ${tag} is random for each run, so that a session can be replayed again,
+// and ${base} is the base URL. A 204 has no body to check.
 package session
 
 import (
@@ -101,8 +103,8 @@ func Find(idp string) string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "..", "testdata", "idp", idp+".json")
 }
 
-// Run replays the session against a SCIM service. It runs every step even if one fails; the error is about the run itself, such as a
-// service that can't be reached.
+// Run replays the session against a SCIM service. It runs every step even if one fails; the error
+// is about the run itself, such as a service that can't be reached.
 func (s *Session) Run(ctx context.Context, baseURL, token string, o Options) ([]Result, error) {
 	r := runner{session: s, base: strings.TrimSuffix(baseURL, "/"), token: token, client: o.Client, vars: o.Vars}
 	if r.client == nil {
@@ -226,7 +228,8 @@ func (r *runner) request(ctx context.Context, s Step) (*http.Request, error) {
 	return request, nil
 }
 
-// encode escapes what a URL can't hold, and leaves the structure of path and query as it is written.
+// encode escapes what a URL can't hold, and leaves the structure of path and query as it is
+// written.
 func encode(path string) string {
 	var b strings.Builder
 	for i := range len(path) {

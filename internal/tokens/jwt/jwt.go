@@ -1,15 +1,18 @@
-// Package jwt checks bearer tokens that are JSON Web Tokens (RFC 7519) of issuers that somebody trusts by name, such as those that
-// Microsoft Entra ID's provisioning service sends.
+// Package jwt checks bearer tokens that are JSON Web Tokens (RFC 7519) of issuers that somebody
+// trusts by name, such as those that Microsoft Entra ID's provisioning service sends.
 //
-// An issuer's keys are found by OpenID Connect Discovery and kept (keys.go). A token is accepted when
+// An issuer's keys are found by OpenID Connect Discovery and kept (keys.go). A token is accepted
+// when
 //
-//   - it is signed by one of those keys with an asymmetric algorithm of the list in Algorithms: "none" and the HMACs are refused before
-//     anything else is looked at, so that nobody makes a token with a public key (RFC 8725 §3.1);
+//   - it is signed by one of those keys with an asymmetric algorithm of the list in Algorithms:
+//     "none" and the HMACs are refused before anything else is looked at, so that nobody makes a
+//     token with a public key (RFC 8725 §3.1);
 //   - iss is exactly the issuer and aud holds one of its audiences (RFC 8725 §3.8, §3.9);
 //   - exp is there and has not passed, and nbf and iat, where they are, have, all within Skew;
 //   - every required claim has the required value.
 //
-// The signature is checked before the claims are judged, so that only who holds a token of the issuer is told what is wrong with it.
+// The signature is checked before the claims are judged, so that only who holds a token of the
+// issuer is told what is wrong with it.
 package jwt
 
 import (
@@ -56,10 +59,12 @@ type Holder struct {
 	Key [sha256.Size]byte
 }
 
-// ErrUnavailable says that the issuer's keys are not known and could not be read, so that nothing can be said about the token.
+// ErrUnavailable says that the issuer's keys are not known and could not be read, so that nothing
+// can be said about the token.
 var ErrUnavailable = errors.New("the keys of the token's issuer can't be read")
 
-// Verifier checks tokens. It is safe for concurrent use and starts nothing before the first token comes.
+// Verifier checks tokens. It is safe for concurrent use and starts nothing before the first token
+// comes.
 type Verifier struct {
 	issuers func() []Issuer // trusted now; asked for each token
 	now     func() time.Time
@@ -73,13 +78,15 @@ func New(issuers func() []Issuer) *Verifier {
 	return &Verifier{issuers: issuers, now: time.Now, keys: map[string]*keys{}}
 }
 
-// Looks says whether a bearer token has the form of a JWT: three parts of base64url (RFC 7515 §3.1).
+// Looks says whether a bearer token has the form of a JWT: three parts of base64url (RFC 7515
+// §3.1).
 func Looks(token string) bool {
 	return strings.Count(token, ".") == 2 && strings.HasPrefix(token, "ey")
 }
 
-// Verify says whose token it is. The error says what is wrong with it, in words for the person who runs the client; it never holds the token. When
-// the issuer's keys can't be read, it is ErrUnavailable.
+// Verify says whose token it is. The error says what is wrong with it, in words for the person who
+// runs the client; it never holds the token. When the issuer's keys can't be read, it is
+// ErrUnavailable.
 func (v *Verifier) Verify(ctx context.Context, token string) (Holder, error) {
 	if len(token) > maxToken {
 		return Holder{}, fmt.Errorf("the JWT is longer than %d bytes", maxToken)
@@ -190,7 +197,8 @@ func (i Issuer) judge(c jwt.Claims, all map[string]any, now time.Time) error {
 	return nil
 }
 
-// client reads an issuer's documents: it follows no redirect, so that only what the issuer's own address says counts.
+// client reads an issuer's documents: it follows no redirect, so that only what the issuer's own
+// address says counts.
 func client(i Issuer) (*http.Client, error) {
 	transport, err := transport(i.CABundle)
 	if err != nil {

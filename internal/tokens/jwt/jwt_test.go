@@ -259,7 +259,8 @@ func swapped(t *testing.T, token string, claims map[string]any) string {
 	return parts[0] + "." + strings.Split(unsigned(t, nil, claims), ".")[1] + "." + parts[2]
 }
 
-// TestRotationAndOutage: a new key is found without a restart, an issuer that is down does not fail known keys, and made-up keys cost it nothing.
+// TestRotationAndOutage: a new key is found without a restart, an issuer that is down does not fail
+// known keys, and made-up keys cost it nothing.
 func TestRotationAndOutage(t *testing.T) {
 	i := newIDP(t)
 	v, c := i.verifier()
@@ -310,7 +311,7 @@ func TestHostileIssuer(t *testing.T) {
 		change func(*idp)
 		says   string
 	}{
-		"AnotherName": {func(i *idp) { i.claims = "https://elsewhere.example.test/" }, "names another issuer"},
+		"AnotherName": {func(i *idp) { i.claims = "https://elsewhere.example.test/" }, "names a different issuer"},
 		"Endless":     {func(i *idp) { i.padding = maxDocument }, "no JSON Web Key Set"},
 		"NoKeys":      {func(i *idp) { i.keys = nil }, "no public key"},
 		"SharedSecret": {func(i *idp) {

@@ -18,9 +18,11 @@ import (
 )
 
 const (
-	// fresh is how long keys are used without asking the issuer again; one that it takes back is noticed by then.
+	// fresh is how long keys are used without asking the issuer again; one that it takes back is
+	// noticed by then.
 	fresh = time.Hour
-	// between is the least time between two readings, whoever sends what: a token with a made-up key id costs the issuer nothing.
+	// between is the least time between two readings, whoever sends what: a token with a made-up
+	// key id costs the issuer nothing.
 	between = 15 * time.Second
 	// fetchTime bounds one request to the issuer.
 	fetchTime = 10 * time.Second
@@ -30,8 +32,9 @@ const (
 	leastRSA = 2048
 )
 
-// keys are one issuer's public keys as last read. They are read again when they are an hour old, beside the requests, and when a token names
-// one that is not among them, since issuers change keys without notice. What was read stays in use while the issuer does not answer.
+// keys are one issuer's public keys as last read. They are read again when they are an hour old,
+// beside the requests, and when a token names one that is not among them, since issuers change keys
+// without notice. What was read stays in use while the issuer does not answer.
 type keys struct {
 	issuer Issuer
 	now    func() time.Time
@@ -81,7 +84,8 @@ func (k *keys) find(ctx context.Context, h jose.Header) (*jose.JSONWebKey, error
 	return nil, fmt.Errorf("%w: %w", ErrUnavailable, k.failed)
 }
 
-// pick finds a key. A token without a key id is taken for signed with the only one, if there is just one.
+// pick finds a key. A token without a key id is taken for signed with the only one, if there is
+// just one.
 func (k *keys) pick(id string) (jose.JSONWebKey, bool) {
 	if id == "" && len(k.byID) == 1 {
 		for _, only := range k.byID {
@@ -111,7 +115,8 @@ func (k *keys) begin(now time.Time) {
 	}()
 }
 
-// fetch reads an issuer's discovery document (OpenID Connect Discovery §4), which must name the issuer as we do, and the keys that it points to.
+// fetch reads an issuer's discovery document (OpenID Connect Discovery §4), which must name the
+// issuer as we do, and the keys that it points to.
 func fetch(ctx context.Context, i Issuer) (map[string]jose.JSONWebKey, error) {
 	c, err := client(i)
 	if err != nil {
@@ -148,7 +153,8 @@ func fetch(ctx context.Context, i Issuer) (map[string]jose.JSONWebKey, error) {
 	return usable(set.Keys)
 }
 
-// usable keeps the public keys that may sign. One that we do not know the kind of harms no other (RFC 7517 §5).
+// usable keeps the public keys that may sign. One that we do not know the kind of harms no other
+// (RFC 7517 §5).
 func usable(raw []json.RawMessage) (map[string]jose.JSONWebKey, error) {
 	out := map[string]jose.JSONWebKey{}
 	for _, one := range raw {

@@ -1,8 +1,10 @@
-// Package conformance holds a SCIM service to the standard, section by section, over HTTP. Each case is named after its section in RFC 7643, RFC 7644 or
-// RFC 9865 and knows nothing of what is behind the service, so that the same cases run against the directory in memory and the one in Kubernetes.
+// Package conformance holds a SCIM service to the standard, section by section, over HTTP. Each
+// case is named after its section in RFC 7643, RFC 7644 or RFC 9865 and knows nothing of what is
+// behind the service, so that the same cases run against the directory in memory and the one in
+// Kubernetes.
 //
-// docs/reference/scim-conformance.md lists what the standard asks, what this service does, and which cases and tests hold it to that; a test here
-// keeps the list whole.
+// docs/reference/scim-conformance.md lists what the standard asks, what this service does, and
+// which cases and tests hold it to that; a test here keeps the list whole.
 package conformance
 
 import (
@@ -74,8 +76,9 @@ const (
 	messages    = "urn:ietf:params:scim:api:messages:2.0:"
 )
 
-// do sends a request; path is below the base URL and may hold what a URL needs escaped. body is text as it is, or anything that marshals. Headers come as
-// name, value; an empty value leaves the header out.
+// do sends a request; path is below the base URL and may hold what a URL needs escaped. body is
+// text as it is, or anything that marshals. Headers come as name, value; an empty value leaves the
+// header out.
 func (f *fixture) do(method, path string, body any, headers ...string) answer {
 	f.Helper()
 	var in io.Reader

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// protocolCases are the rest of RFC 7644: media types, versions, errors, discovery, and what RFC 9110 asks of any HTTP service.
+// protocolCases are the rest of RFC 7644: media types, versions, errors, discovery, and what RFC
+// 9110 asks of any HTTP service.
 func protocolCases() map[string]func(*fixture) {
 	return map[string]func(*fixture){
 		"RFC7644_2_Authentication":  authentication,

@@ -153,7 +153,8 @@ func sorting(f *fixture) {
 			f.Errorf("%s: have %s, want %s", query, have, want)
 		}
 	}
-	// Kubernetes keeps creation times to the second, so who came within one second stands in either order.
+	// Kubernetes keeps creation times to the second, so who came within one second stands in either
+	// order.
 	if created := f.created("sortBy=meta.created"); !slices.IsSorted(created) {
 		f.Errorf("sorted by creation: %v", created)
 	}

@@ -13,13 +13,15 @@ import (
 
 const repository = "../../../.."
 
-// rows is how many duties docs/reference/scim-conformance.md lists; from notOurs on they are other documents, which this service does not implement.
+// rows is how many duties docs/reference/scim-conformance.md lists; from notOurs on they are other
+// documents, which this service does not implement.
 const (
 	rows    = 70
 	notOurs = 66
 )
 
-// TestTable: every row says what is done and names tests that exist, and every case stands in a row.
+// TestTable: every row says what is done and names tests that exist, and every case stands in a
+// row.
 func TestTable(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(repository, "docs", "reference", "scim-conformance.md"))
 	if err != nil {

@@ -279,7 +279,8 @@ func bulkCircles(f *fixture) {
 		is(200, "Operations[0].status", "201", "Operations[1].status", "201", "Operations[2].status", "201", "Operations.#", 3)
 	f.do("GET", "/Users/"+id(a, "0"), nil).is(200, manager, id(a, "1"))
 	f.do("GET", "/Users/"+id(a, "2"), nil).is(200, manager, id(a, "0"))
-	// Of two who are each other's managers, one's name is taken: the other is there without a manager, and the answer says so.
+	// Of two who are each other's managers, one's name is taken: the other is there without a
+	// manager, and the answer says so.
 	half := f.do("POST", "/Bulk", bulkOf(nil, post("dora", "ADA"), post("ADA", "dora"))).is(200, "Operations.#", 2, "Operations[1].status", "409", "Operations[0].status", "409")
 	if detail, _ := half.at("Operations[0].response.detail").(string); !strings.Contains(detail, "was created") {
 		f.Errorf("the answer must say that the person is there: %s", half.raw)

@@ -1,4 +1,5 @@
-// Package directorytest is the contract that every directory behind a SCIM server keeps: the one in memory and the one in Kubernetes run the same cases.
+// Package directorytest is the contract that every directory behind a SCIM server keeps: the one in
+// memory and the one in Kubernetes run the same cases.
 package directorytest
 
 import (

@@ -1,5 +1,6 @@
-// Package servertest keeps a SCIM directory in memory, for tests of the server and of whoever speaks to it. It passes the same contract suite as the
-// real one (package directorytest) and is as simple as can be: one lock, maps, no index.
+// Package servertest keeps a SCIM directory in memory, for tests of the server and of whoever
+// speaks to it. It passes the same contract suite as the real one (package directorytest) and is as
+// simple as can be: one lock, maps, no index.
 package servertest
 
 import (
@@ -26,7 +27,8 @@ import (
 
 // Memory is a directory in memory.
 type Memory struct {
-	// Fail, if set, is asked before each call, by method name such as "Users.Get"; an error it returns is the call's.
+	// Fail, if set, is asked before each call, by method name such as "Users.Get"; an error it
+	// returns is the call's.
 	Fail func(method string) error
 
 	mu     sync.Mutex
@@ -103,7 +105,8 @@ func taken(all map[string]*item, attribute, name, except string) bool {
 // mark stands for the base URL; the engine lets no control character into a value.
 const mark = "\x01"
 
-// resource shows an item. The lock is held; links are gathered at once, so that they may be read after it is gone.
+// resource shows an item. The lock is held; links are gathered at once, so that they may be read
+// after it is gone.
 func (m *Memory) resource(rt *schema.ResourceType, it *item) *server.Resource {
 	r := &server.Resource{Type: rt, ID: it.id, Key: it.key}
 	meta := scim.Object{
