@@ -24,7 +24,7 @@ type source struct {
 	floor    int64
 	fail     error
 	lists    int
-	changed     chan struct{}
+	changed  chan struct{}
 	onPage   func() // called after a page was read and before it is returned
 }
 
