@@ -81,7 +81,7 @@ func TestMatch(t *testing.T) {
 		"Or":                {"", `active eq false or title pr`, true},
 		"And":               {"", `active eq true and nickName pr`, false},
 		"Schemas":           {"A simple multi-valued attribute.", `schemas eq "` + ent + `"`, true},
-		"SchemasPath":       {"value stands for the element of a simple attribute.", `schemas[value ew ":User" and value co "enterprise"]`, true},
+		"SchemasPath":       {"value is the element of a simple attribute.", `schemas[value ew ":User" and value co "enterprise"]`, true},
 		"SingleComplex":     {"A single complex value is its only element.", `name[givenName eq "ada"]`, true},
 	}
 	for name, tc := range cases {
@@ -105,18 +105,18 @@ func TestBindRefuses(t *testing.T) {
 		"UnknownSchema":   {`urn:x:userName eq "x"`, `has no schema "urn:x"`},
 		"WholeSchema":     {scim.SchemaEnterpriseUser + ` pr`, "names a whole schema"},
 		"CoreSchema":      {scim.SchemaUser + ` pr`, "names a whole schema"},
-		"BooleanOrder":    {`active gt true`, "gt does not go with"},
-		"BinaryOrder":     {`x509Certificates.value ge "x"`, "ge does not go with"},
-		"TimeContains":    {`meta.created co "2026"`, "co does not go with"},
+		"BooleanOrder":    {`active gt true`, "gt is not supported for"},
+		"BinaryOrder":     {`x509Certificates.value ge "x"`, "ge is not supported for"},
+		"TimeContains":    {`meta.created co "2026"`, "co is not supported for"},
 		"NumberForText":   {`userName eq 5`, "put the value in double quotes"},
 		"BoolForText":     {`userName eq true`, "put the value in double quotes"},
 		"TextForBool":     {`active eq "yes"`, "true or false"},
 		"BadTime":         {`meta.created gt "yesterday"`, "compared with a time"},
-		"NullOrder":       {`title gt null`, "eq and ne alone"},
+		"NullOrder":       {`title gt null`, "only with eq and ne"},
 		"Complex":         {`name eq "x"`, "compare one of its sub-attributes, such as name.formatted"},
 		"ElementUnknown":  {`emails[nosuch pr]`, `"emails" has no sub-attribute "nosuch"`},
-		"ElementDotted":   {`emails[emails.type eq "x"]`, "names of sub-attributes alone"},
-		"NoElements":      {`userName[value eq "x"]`, "no elements to choose from"},
+		"ElementDotted":   {`emails[emails.type eq "x"]`, "only names of sub-attributes"},
+		"NoElements":      {`userName[value eq "x"]`, "is not multi-valued"},
 		"ExtensionPath":   {scim.SchemaEnterpriseUser + `[department pr]`, "names a whole schema"},
 		"ThenUnknown":     {`emails[type eq "x"].nosuch eq "y"`, `no sub-attribute "nosuch"`},
 		"ElementInValues": {`schemas[type eq "x"]`, `"schemas" has no sub-attribute "type"`},
@@ -221,7 +221,7 @@ func TestAnyOf(t *testing.T) {
 	}
 }
 
-// BenchmarkUserNameEq is the filter that every provider sends before it creates somebody.
+// BenchmarkUserNameEq is the filter that every provider sends before it creates a user.
 func BenchmarkUserNameEq(b *testing.B) {
 	user := ada()
 	b.ReportAllocs()

@@ -62,7 +62,7 @@ func TestParseRefuses(t *testing.T) {
 		"OpenGroup":     {`(userName pr`, "closing ) is missing"},
 		"StrayGroup":    {`userName pr)`, `")" is not expected`},
 		"OpenBracket":   {`emails[type eq "x"`, "closing ] is missing"},
-		"Nested":        {`a[b[c pr]]`, "brackets within brackets"},
+		"Nested":        {`a[b[c pr]]`, "brackets can't be nested"},
 		"SubBracket":    {`a.b[c pr]`, "can't follow a sub-attribute"},
 		"Dangling":      {`a pr and`, "an attribute name is missing"},
 		"Juxtaposed":    {`a pr b pr`, "is not expected here"},
@@ -95,7 +95,7 @@ func wantFilterError(t *testing.T, got any, err error, says string) {
 	}
 }
 
-// FuzzParse: printing what was read and reading it again gives the same tree, and nothing ever panics.
+// FuzzParse: printing a parsed filter and parsing it again gives the same tree, without a panic.
 func FuzzParse(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s)

@@ -163,7 +163,7 @@ func itoa(n int) string {
 // obj is a JSON object in a test.
 type obj = map[string]any
 
-// user creates somebody and returns the id.
+// user creates a user and returns the id.
 func (s *service) user(name string, more ...any) string {
 	s.Helper()
 	o := obj{"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "userName": name}

@@ -15,8 +15,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/server/servertest"
 )
 
-// TestTraces: a span for each request, in the client's trace, that says what happened and nothing
-// of whom.
+// TestTraces: each request has a span in the client's trace, with the operation and without
+// personal data.
 func TestTraces(t *testing.T) {
 	memory := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(memory))
@@ -32,7 +32,7 @@ func TestTraces(t *testing.T) {
 		names = append(names, span.Name)
 		for _, a := range span.Attributes {
 			if text := a.Value.String(); strings.Contains(text, "zoe") || strings.Contains(text, id) {
-				t.Errorf("%s tells of a person: %s=%s", span.Name, a.Key, text)
+				t.Errorf("%s names a user: %s=%s", span.Name, a.Key, text)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ const (
 	notOurs = 66
 )
 
-// TestTable: every row says what is done and names tests that exist, and every case stands in a
+// TestTable: every row describes the behaviour and names existing tests, and every case is in a
 // row.
 func TestTable(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(repository, "docs", "reference", "scim-conformance.md"))
@@ -54,7 +54,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, name := range Names() {
 		if !named[name] {
-			t.Errorf("the case %s stands in no row", name)
+			t.Errorf("the case %s is in no row", name)
 		}
 	}
 }
