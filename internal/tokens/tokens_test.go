@@ -111,7 +111,7 @@ scim_token_expiry_timestamp_seconds{digest="` + tokenfile.Digest("alpha")[:8] + 
 # HELP scim_token_last_used_timestamp_seconds When this replica last accepted a bearer token, in seconds since 1970.
 # TYPE scim_token_last_used_timestamp_seconds gauge
 scim_token_last_used_timestamp_seconds{digest="` + tokenfile.Digest("beta")[:8] + `",token=""} 1.8e+09
-# HELP scim_tokens Bearer tokens that are known.
+# HELP scim_tokens Number of known bearer tokens.
 # TYPE scim_tokens gauge
 scim_tokens 2
 `

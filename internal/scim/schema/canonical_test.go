@@ -129,7 +129,7 @@ func TestCanonicalizeRefuses(t *testing.T) {
 		"ManyAddresses":    {user(`"addresses":[` + list(5000, `{"locality":"P"}`) + `]`), scim.InvalidValue, "the maximum is 20 elements"},
 		"ManyCertificates": {user(`"x509Certificates":[{"value":"AAEC"},{"value":"AAED"},{"value":"AAEE"},{"value":"AAEF"},{"value":"AAEG"},{"value":"AAEH"}]`), scim.InvalidValue, "the maximum is 5 elements"},
 		"ExtensionText":    {user(`"` + ent + `":"x"`), scim.InvalidValue, "must be an object"},
-		"ExtensionLong":    {user(`"` + ent + `":{"division":"` + strings.Repeat("x", 1025) + `"}`), scim.InvalidValue, ent + `:division": this may be`},
+		"ExtensionLong":    {user(`"` + ent + `":{"division":"` + strings.Repeat("x", 1025) + `"}`), scim.InvalidValue, ent + `:division": the maximum length is`},
 		"ManagerText":      {user(`"` + ent + `":{"manager":"m1"}`), scim.InvalidValue, ent + `:manager": the value must be an object, of value`},
 		"PasswordNumber":   {user(`"password":5`), scim.InvalidValue, `"password": the value must be a string`},
 	}

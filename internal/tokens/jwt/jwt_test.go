@@ -201,7 +201,7 @@ func TestHostileAndStaleTokens(t *testing.T) {
 		"UnknownKey":        {sign(t, jose.RS256, jose.JSONWebKey{Key: weak, KeyID: "unknown"}, i.good(now)), "does not publish"},
 		"Changed":           {swapped(t, cut, i.good(now.Add(time.Hour))), "signature"},
 		"Cut":               {cut[:len(cut)-8], "signature"},
-		"NoJWT":             {"eyJ.eyJ.x", "is none"},
+		"NoJWT":             {"eyJ.eyJ.x", "is not valid"},
 		"Long":              {"ey" + strings.Repeat("x", maxToken) + "..", "longer"},
 		"OtherIssuer":       {edit("iss", "https://evil.example.test/"), "issuer is not in jwtIssuers"},
 		"AlmostTheIssuer":   {edit("iss", strings.TrimSuffix(i.url(), "/")), "must match exactly"},
