@@ -108,7 +108,7 @@ func TestRunTwiceOnOneDatabase(t *testing.T) {
 	}
 }
 
-func TestAStopEndsWaitingReaders(t *testing.T) {
+func TestStopEndsWaitingReaders(t *testing.T) {
 	key, err := ParseBootstrapKey("read=" + file(t, "demo-read-key-0123456789"))
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestAStopEndsWaitingReaders(t *testing.T) {
 	}
 }
 
-func TestABadStartIsExplained(t *testing.T) {
+func TestStartErrors(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "portal.db")
 	for want, o := range map[string]Options{
 		"no database: set":    {},

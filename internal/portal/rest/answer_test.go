@@ -89,7 +89,7 @@ func document(t *testing.T) *openapi3.T {
 	return doc
 }
 
-func TestOperationsAreAllCallsOfThePort(t *testing.T) {
+func TestOperationsAreComplete(t *testing.T) {
 	port, have := reflect.TypeFor[portal.Client](), operations()
 	for i := range port.NumMethod() {
 		if _, ok := have[port.Method(i).Name]; !ok {

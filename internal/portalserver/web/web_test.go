@@ -289,7 +289,7 @@ func TestHeldRemovals(t *testing.T) {
 	boss.get("/users/" + c.ada.ID).mustNotSay("guard holds it")
 }
 
-func TestHeldChangesOfPools(t *testing.T) {
+func TestHeldPools(t *testing.T) {
 	c := newCompany(t)
 	boss := c.manager()
 	boss.get("/pools").mustNotSay("held", "Held")

@@ -41,7 +41,7 @@ func TestGroupOps(t *testing.T) {
 			nil, []patch.MemberChange{{Op: patch.RemoveMembers, IDs: []string{"a"}}}},
 		"RemoveSeveral": {"", `{"op":"remove","path":"MEMBERS[value eq \"a\" or VALUE eq \"b\"]"}`,
 			nil, []patch.MemberChange{{Op: patch.RemoveMembers, IDs: []string{"a", "b"}}}},
-		"RemoveList": {"Entra ID's older form removes what is listed, no more.", `{"op":"Remove","path":"members","value":[{"$ref":null,"value":"a"}]}`,
+		"RemoveList": {"Entra ID's older form removes only the listed values.", `{"op":"Remove","path":"members","value":[{"$ref":null,"value":"a"}]}`,
 			nil, []patch.MemberChange{{Op: patch.RemoveMembers, IDs: []string{"a"}}}},
 		"RemoveEmptyList": {"An empty list removes no member.", `{"op":"remove","path":"members","value":[]}`,
 			nil, []patch.MemberChange{{Op: patch.RemoveMembers, IDs: nil}}},
