@@ -128,7 +128,7 @@ func run(ctx context.Context, args []string) error {
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if stopped := traces.Stop(late); stopped != nil {
-		ctrl.Log.Error(stopped, "Delivering the last traces")
+		ctrl.Log.Error(stopped, "Cannot deliver the last traces")
 	}
 	return err
 }

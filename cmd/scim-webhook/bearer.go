@@ -13,7 +13,8 @@ import (
 	"lightrun.com/scim-operator/internal/tokens/jwt"
 )
 
-// bearer checks bearer tokens: static ones by the token files, others as JWTs of the issuers that the IdentityConfiguration trusts.
+// bearer authenticates bearer tokens: static ones with the token files, others as JWTs of the
+// issuers that the IdentityConfiguration trusts.
 type bearer struct {
 	set     *tokens.Set
 	jwt     *jwt.Verifier
@@ -45,7 +46,7 @@ func (b bearer) Authenticate(ctx context.Context, token string) (server.Identity
 	all, known := b.issuers()
 	switch {
 	case !known:
-		return server.Identity{}, fmt.Errorf("%w: the IdentityConfiguration is not known yet", server.ErrUndecided)
+		return server.Identity{}, fmt.Errorf("%w: the IdentityConfiguration is not loaded yet", server.ErrUndecided)
 	case len(all) == 0:
 		return server.Identity{}, err
 	}

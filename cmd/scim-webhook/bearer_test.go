@@ -18,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/tokens"
 )
 
-// issuer serves the keys of an issuer at each of the paths, and signs tokens as it.
+// issuer serves the keys of an issuer at each of the paths, and signs tokens as that issuer.
 type issuer struct {
 	*httptest.Server
 	key jose.JSONWebKey
@@ -58,7 +58,8 @@ func (i *issuer) token(t *testing.T, path string) string {
 	return token
 }
 
-// trusts is what an IdentityConfiguration that trusts the issuer says: under each path for another provider.
+// trusts returns an IdentityConfiguration that trusts the issuer, under each path for another
+// provider.
 func (i *issuer) trusts() []v1alpha1.JWTIssuer {
 	return []v1alpha1.JWTIssuer{
 		{Issuer: i.name("okta"), Provider: v1alpha1.ProviderOkta, Audiences: []string{"scim"}},
@@ -72,7 +73,7 @@ func TestBearer(t *testing.T) {
 	b := newBearer(tokens.NewSet(), func() ([]v1alpha1.JWTIssuer, bool) { return trusts, known })
 	token := i.token(t, "entra")
 	if _, err := b.Authenticate(t.Context(), token); !errors.Is(err, server.ErrUndecided) {
-		t.Errorf("while it is not known who is trusted, nothing can be said: %v", err)
+		t.Errorf("before the trusted issuers are known, a token can't be verified: %v", err)
 	}
 	known = true
 	id, err := b.Authenticate(t.Context(), token)
@@ -81,10 +82,10 @@ func TestBearer(t *testing.T) {
 	}
 	i.Close()
 	if _, err := b.Authenticate(t.Context(), i.token(t, "okta")); !errors.Is(err, server.ErrUndecided) {
-		t.Errorf("keys that were never read are no proof against a token: %v", err)
+		t.Errorf("before the keys are read, a token can't be refused: %v", err)
 	}
 	trusts = nil
 	if _, err := b.Authenticate(t.Context(), token); err == nil || errors.Is(err, server.ErrUndecided) {
-		t.Errorf("where nobody trusts an issuer a JWT is an unknown token: %v", err)
+		t.Errorf("without trusted issuers a JWT is an unknown token: %v", err)
 	}
 }

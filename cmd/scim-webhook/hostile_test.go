@@ -26,13 +26,13 @@ import (
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
-// target is the whole service, running, with SCIM on and one person in it.
+// target is the whole service, running, with SCIM on and one user.
 type target struct {
 	*testing.T
 	address, ada string
 }
 
-// attack starts the service as main does, but for its flags.
+// attack starts the service as main does, except for the flags.
 func attack(t *testing.T, change func(*options)) *target {
 	t.Helper()
 	cp := controlplane.Get(t)
@@ -87,7 +87,7 @@ func (f *target) status(method, path string, body []byte, headers ...string) int
 	return code
 }
 
-// send returns the status, 0 for no answer, and the body.
+// send returns the status, 0 for no response, and the body.
 func (f *target) send(method, path string, body []byte, headers ...string) (int, []byte) {
 	f.Helper()
 	return f.stream(method, path, bytes.NewReader(body), headers...)
@@ -115,7 +115,7 @@ func (f *target) stream(method, path string, body io.Reader, headers ...string) 
 	return response.StatusCode, data
 }
 
-// unharmed checks that ada is all there is.
+// unharmed checks that ada is the only user and unchanged.
 func (f *target) unharmed() {
 	f.Helper()
 	for path, want := range map[string]string{"/Users": `"totalResults":1,`, "/Groups": `"totalResults":0,`, "/Users/" + f.ada: `"userName":"ada"`} {
@@ -134,14 +134,14 @@ func each(n int, text func(int) string) string {
 	return strings.Join(parts, ",")
 }
 
-// hostile is a request that is meant to harm.
+// hostile is a request with malicious intent.
 type hostile struct {
 	method, path, body string
 	headers            []string
 	want               []int
 }
 
-// bodies attack what reads bodies.
+// bodies attack the code that reads bodies.
 func bodies() map[string]hostile {
 	post := func(body string, want ...int) hostile {
 		return hostile{method: "POST", path: "/Users", body: body, want: want}
@@ -181,7 +181,7 @@ func bodies() map[string]hostile {
 	}
 }
 
-// bomb is n zeros, zipped.
+// bomb returns n compressed zeros.
 func bomb(n int) string {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -231,7 +231,7 @@ func operations(ada string) map[string]hostile {
 	}
 }
 
-// heads attack what reads URLs and headers.
+// heads attack the code that reads URLs and headers.
 func heads(ada string) map[string]hostile {
 	get := func(path string, want ...int) hostile { return hostile{method: "GET", path: path, want: want} }
 	with := func(name, value string, want ...int) hostile {
@@ -265,7 +265,7 @@ func heads(ada string) map[string]hostile {
 	}
 }
 
-// TestHostile: whatever is sent is answered soon, with a clear error, and changes nothing.
+// TestHostile: every request is answered soon, with a clear error, and changes nothing.
 func TestHostile(t *testing.T) {
 	f := attack(t, func(*options) {})
 	var before, after runtime.MemStats
@@ -281,7 +281,7 @@ func TestHostile(t *testing.T) {
 				if !slices.Contains(h.want, code) {
 					t.Errorf("answered with %d %.300s, want %v", code, body, h.want)
 				}
-				const bound = 20 * time.Second // on a machine that does much else; alone, the slowest takes a small part of it
+				const bound = 20 * time.Second // on a busy machine; on an idle one, the slowest takes a small part of it
 				if took > bound {
 					t.Errorf("took %s", took)
 				}
@@ -299,11 +299,11 @@ func TestHostile(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > 64<<20 {
-		t.Errorf("%d MiB are still held", held>>20)
+		t.Errorf("%d MiB are still allocated", held>>20)
 	}
 }
 
-// explains says whether a body is a SCIM error with a detail, or a bulk answer.
+// explains reports whether a body is a SCIM error with a detail, or a bulk response.
 func explains(body []byte) bool {
 	var e struct {
 		Schemas        []string
@@ -347,7 +347,7 @@ func (f *target) dial(text string) net.Conn {
 
 const head = " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret\r\n"
 
-// TestSlowClients: who sends or reads too slowly is cut off, and nothing is written.
+// TestSlowClients: a client that sends or reads too slowly is cut off, and nothing is written.
 func TestSlowClients(t *testing.T) {
 	f := attack(t, func(o *options) {
 		o.waits = waits{head: 200 * time.Millisecond, request: 400 * time.Millisecond, answer: 600 * time.Millisecond, idle: 200 * time.Millisecond}
@@ -363,7 +363,7 @@ func TestSlowClients(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := &target{T: t, address: f.address}
 			if _, err := io.Copy(io.Discard, g.dial(text)); errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Error("the connection is kept for ever")
+				t.Error("the connection is never closed")
 			}
 		})
 	}
@@ -372,7 +372,7 @@ func TestSlowClients(t *testing.T) {
 		for { // asks and asks and never reads
 			if _, err := io.WriteString(c, strings.Repeat("GET /scim/v2/Schemas"+head+"\r\n", 100)); err != nil {
 				if errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Error("the answer is offered for ever")
+					t.Error("the response is never cancelled")
 				}
 				return
 			}
@@ -381,7 +381,7 @@ func TestSlowClients(t *testing.T) {
 	f.unharmed()
 }
 
-// TestSmuggling: what is no HTTP is refused by the HTTP server, and the connection is closed.
+// TestSmuggling: the HTTP server refuses malformed HTTP and closes the connection.
 func TestSmuggling(t *testing.T) {
 	f := attack(t, func(*options) {})
 	for name, text := range map[string]string{
@@ -411,7 +411,8 @@ func TestSmuggling(t *testing.T) {
 	f.unharmed()
 }
 
-// TestManyConnections: connections that say nothing are limited in number and in time, so that others get their turn.
+// TestManyConnections: idle connections are limited in number and in time, so that others are
+// served.
 func TestManyConnections(t *testing.T) {
 	f := attack(t, func(o *options) {
 		o.maxConnections = 20
@@ -423,7 +424,8 @@ func TestManyConnections(t *testing.T) {
 	f.unharmed()
 }
 
-// TestRateLimited: more requests than the token may send are 429 with whole seconds to wait, and another token is not held up.
+// TestRateLimited: requests above the token's rate are 429 with whole seconds in Retry-After, and
+// another token is not affected.
 func TestRateLimited(t *testing.T) {
 	f := attack(t, func(o *options) { o.rate, o.burst = 0.5, 20 })
 	limited := 0
@@ -448,9 +450,9 @@ func TestRateLimited(t *testing.T) {
 		}
 	}
 	if limited < 30 {
-		t.Errorf("only %d of 60 requests were told to wait", limited)
+		t.Errorf("only %d of 60 requests got Retry-After", limited)
 	}
 	if code := f.status("GET", "/Users", nil, "Authorization", "Bearer other"); code != http.StatusUnauthorized {
-		t.Errorf("an unknown token is told %d", code)
+		t.Errorf("an unknown token gets %d", code)
 	}
 }

@@ -1,8 +1,10 @@
-// Command scim-webhook serves SCIM 2.0 at /scim/v2 and keeps what identity providers push as Kubernetes objects.
+// Command scim-webhook serves SCIM 2.0 at /scim/v2 and stores what identity providers push as
+// Kubernetes objects.
 //
-// Every replica accepts writes. It speaks HTTPS when --tls-cert-dir names a folder with tls.crt and tls.key, which are read again when
-// they change, and HTTP otherwise. Tokens are files of digests (see internal/tokens). On SIGTERM it stops to be ready, finishes the requests that are under
-// way, for 10 seconds at most, and ends.
+// Every replica accepts writes. It serves HTTPS if --tls-cert-dir is a folder with tls.crt and
+// tls.key, which are read again when they change, and HTTP otherwise. Tokens are files of digests
+// (see internal/tokens). On SIGTERM it becomes not ready, finishes the current requests within 10
+// seconds, and exits.
 package main
 
 import (
@@ -40,7 +42,7 @@ type options struct {
 	log                                 zap.Options
 }
 
-// list is a flag that may be given several times.
+// list is a flag that may be repeated.
 type list []string
 
 func (l *list) String() string { return strings.Join(*l, ",") }
@@ -51,7 +53,7 @@ func (l *list) Set(v string) error {
 
 func flags() (*options, error) {
 	o := &options{waits: defaultWaits()}
-	f := flag.CommandLine // holds --kubeconfig, which controller-runtime registers
+	f := flag.CommandLine // contains --kubeconfig, which controller-runtime registers
 	f.StringVar(&o.listen, "listen", ":8443", "address of the SCIM service")
 	f.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt and tls.key; plain HTTP without it")
 	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz and /readyz; empty for none")
@@ -59,8 +61,8 @@ func flags() (*options, error) {
 	f.StringVar(&o.namespace, "namespace", "", "namespace of the objects; default POD_NAMESPACE, else the service account's")
 	f.Var(&o.tokenDirs, "token-dir", "folder with files of token digests; may be given several times")
 	f.Float64Var(&o.rate, "rate", 200, "requests per second and token; 0 for no limit")
-	f.IntVar(&o.burst, "burst", 400, "requests that a token may send at once")
-	f.IntVar(&o.maxConnections, "max-connections", 1000, "connections at the same time and address; more wait; 0 for no limit")
+	f.IntVar(&o.burst, "burst", 400, "burst of requests per token above the rate")
+	f.IntVar(&o.maxConnections, "max-connections", 1000, "concurrent connections per address; further ones wait; 0 for no limit")
 	f.BoolVar(&o.trustForwarded, "trust-forwarded-headers", false, "take the public URL from X-Forwarded-Proto and X-Forwarded-Host when the IdentityConfiguration has no scimBaseURL")
 	show := f.Bool("version", false, "print the version and exit")
 	level := f.String("log-level", "info", "debug, info or error; debug shows personal data")
@@ -76,18 +78,18 @@ func flags() (*options, error) {
 		return nil, err
 	}
 	if len(o.tokenDirs) == 0 {
-		return nil, errors.New("--token-dir is missing: without tokens nobody can push")
+		return nil, errors.New("--token-dir is missing: without tokens every request is refused")
 	}
 	if o.namespace == "" {
 		o.namespace = defaultNamespace()
 	}
 	if o.namespace == "" {
-		return nil, errors.New("--namespace is missing, and neither POD_NAMESPACE nor a service account says which it is")
+		return nil, errors.New("--namespace is missing, and neither POD_NAMESPACE nor a service account sets it")
 	}
 	return o, nil
 }
 
-// defaultNamespace is the Pod's own.
+// defaultNamespace returns the Pod's own namespace.
 func defaultNamespace() string {
 	if ns := os.Getenv("POD_NAMESPACE"); ns != "" {
 		return ns
@@ -117,7 +119,7 @@ func main() {
 	}
 }
 
-// grace is how long requests under way may take when the process is asked to stop.
+// grace is how long current requests may take after the process is asked to stop.
 const grace = 10 * time.Second
 
 func run(ctx context.Context, o *options, log logr.Logger) error {
@@ -138,7 +140,7 @@ func run(ctx context.Context, o *options, log logr.Logger) error {
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if stopped := traces.Stop(late); stopped != nil {
-		log.Error(stopped, "Delivering the last traces")
+		log.Error(stopped, "Cannot deliver the last traces")
 	}
 	return err
 }

@@ -28,10 +28,10 @@ import (
 	"lightrun.com/scim-operator/internal/tokens"
 )
 
-// rescan is how often token files are read even if nothing tells of a change.
+// rescan is the interval at which token files are read even without a notification of a change.
 const rescan = 30 * time.Second
 
-// service is the process: a directory, its tokens, and the servers in front of them.
+// service is the process: a directory, its tokens, and its servers.
 type service struct {
 	options   *options
 	log       logr.Logger
@@ -61,9 +61,9 @@ func wire(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger)
 	return s, nil
 }
 
-// run serves until ctx ends, and then lets requests under way finish.
+// run serves until ctx ends, and then finishes the current requests.
 func (s *service) run(ctx context.Context) error {
-	_ = s.tokens.Load() // before the first request, which a 401 would tell that its token is wrong; Watch reports what can't be read
+	_ = s.tokens.Load() // before the first request, which would otherwise get a wrong 401; Watch reports unreadable files
 	work, workCtx := errgroup.WithContext(ctx)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx)) // the directory outlives the requests
 	defer stop()
@@ -89,17 +89,19 @@ func (s *service) run(ctx context.Context) error {
 	return errors.Join(err, <-directoryDone)
 }
 
-// listener is one address and what is served there.
+// listener is one address with its handler.
 type listener struct {
 	name, address string
 	handler       http.Handler
 	certDir       string
 }
 
-// waits is how long a client may take: to send the head of a request, to send all of it, to take the answer, and until the next request.
+// waits are the timeouts for a client: to send the header of a request, to send all of it, to
+// receive the response, and until the next request.
 type waits struct{ head, request, answer, idle time.Duration }
 
-// defaultWaits cuts what is slower than any identity provider: they give up after 60 seconds.
+// defaultWaits cut off clients that are slower than any identity provider: those give up after 60
+// seconds.
 func defaultWaits() waits {
 	return waits{head: 10 * time.Second, request: 30 * time.Second, answer: 2 * time.Minute, idle: 2 * time.Minute}
 }
@@ -134,12 +136,13 @@ func (s *service) serve(ctx context.Context, l listener) error {
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := server.Shutdown(late); err != nil {
-		return errors.Join(fmt.Errorf("requests for %s were cut: %w", l.name, err), server.Close())
+		return errors.Join(fmt.Errorf("requests for %s were cancelled: %w", l.name, err), server.Close())
 	}
 	return nil
 }
 
-// secure speaks TLS with a certificate that is read again when its file changes (RFC 7644 §7.1: TLS 1.2 or later).
+// secure serves TLS with a certificate that is read again when its file changes (RFC 7644 §7.1: TLS
+// 1.2 or later).
 func (s *service) secure(ctx context.Context, socket net.Listener, dir string) (net.Listener, error) {
 	watcher, err := certwatcher.New(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
 	if err != nil {
@@ -147,13 +150,13 @@ func (s *service) secure(ctx context.Context, socket net.Listener, dir string) (
 	}
 	go func() {
 		if err := watcher.Start(ctx); err != nil {
-			s.log.Error(err, "Watching the certificate; a new one needs a restart")
+			s.log.Error(err, "Cannot watch the certificate; a new one needs a restart")
 		}
 	}()
 	return tls.NewListener(socket, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: watcher.GetCertificate, NextProtos: []string{"http/1.1"}}), nil
 }
 
-// health answers /healthz while the process lives and /readyz while it can serve.
+// health serves /healthz while the process runs and /readyz while it can serve requests.
 func (s *service) health() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -162,7 +165,7 @@ func (s *service) health() http.Handler {
 		case s.stopping.Load():
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
 		case !s.directory.Synced():
-			http.Error(w, "the cache is not filled yet", http.StatusServiceUnavailable)
+			http.Error(w, "the cache is not synced yet", http.StatusServiceUnavailable)
 		default:
 			fmt.Fprintln(w, "ok")
 		}
@@ -185,7 +188,7 @@ func setLevel(o *zap.Options, level string) error {
 	case "error":
 		o.Level = zapcore.ErrorLevel
 	default:
-		return fmt.Errorf("--log-level %q is none of debug, info, error", level)
+		return fmt.Errorf("--log-level must be debug, info or error, not %q", level)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ import (
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
 
-// address finds a free one on loopback.
+// address returns a free address on loopback.
 func address(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -42,7 +42,8 @@ func address(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// certificate writes tls.crt and tls.key for 127.0.0.1 and returns a client that trusts them.
+// certificate writes tls.crt and tls.key for 127.0.0.1 and returns a client that trusts the
+// certificate.
 func certificate(t *testing.T, dir string) *http.Client {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -79,8 +80,8 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-// TestService starts the whole process but for its flags: probes, metrics, TLS, a token that is added while it runs, and the stop that lets a
-// request finish.
+// TestService starts the whole process except for its flags: probes, metrics, TLS, a token that is
+// added at run time, and a shutdown that finishes the current request.
 func TestService(t *testing.T) {
 	cp := controlplane.Get(t)
 	namespace := cp.Namespace(t)
@@ -154,7 +155,7 @@ func TestService(t *testing.T) {
 	stop()
 	slow <- `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"late@example.test"}`
 	if answer := <-slow; answer != "201 Created" {
-		t.Errorf("a request under way must be finished: %s", answer)
+		t.Errorf("a current request must be finished: %s", answer)
 	}
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -181,8 +182,8 @@ func configure(t *testing.T, cp *controlplane.ControlPlane, namespace string, tr
 	}
 }
 
-// slowPost sends the head of a POST; the body follows when it is put into the channel, and then the status comes out of it. started is closed once
-// the server asked for the body.
+// slowPost sends the header of a POST; it sends the body when it is put into the channel, and then
+// returns the status through the channel. It closes started when the server requests the body.
 func slowPost(t *testing.T, client *http.Client, url string) (body chan string, started chan struct{}) {
 	t.Helper()
 	body, started = make(chan string), make(chan struct{})

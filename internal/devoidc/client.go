@@ -7,7 +7,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// client is the one application that may ask; it implements op.Client.
+// client is the one application that is registered; it implements op.Client.
 type client struct {
 	id           string
 	secret       string

@@ -10,13 +10,13 @@ import (
 
 const (
 	loginPath = "/login"
-	requestID = "authRequestID" // the query parameter that carries an open sign-in through the page
+	requestID = "authRequestID" // the query parameter with the id of the pending sign-in
 )
 
 //go:embed login.html
 var loginHTML string
 
-// login is the page that asks for user name and password.
+// login is the page with user name and password.
 type login struct {
 	storage  *storage
 	callback func(context.Context, string) string

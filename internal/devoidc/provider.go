@@ -1,7 +1,8 @@
-// Package devoidc is a small OpenID Connect provider for development and tests: it stands in for the company's
-// single sign-on so that the documented path (switch SSO on, then SCIM) can be walked on one machine. The protocol
-// is github.com/zitadel/oidc's; here are only people from a list, one client, memory for open sign-ins and one plain
-// page that asks for user name and password. It is not an identity provider to put in front of anything real.
+// Package devoidc is a small OpenID Connect provider for development and tests: it replaces the
+// company's single sign-on, so that the documented procedure (turn on SSO, then SCIM) works on one
+// machine. The protocol implementation is github.com/zitadel/oidc; this package adds users from a
+// list, one client, memory for pending sign-ins and one plain sign-in page. It is not an identity
+// provider for production.
 package devoidc
 
 import (
@@ -15,14 +16,15 @@ import (
 	"golang.org/x/text/language"
 )
 
-// Config says whom the provider knows and which application may ask it.
+// Config contains the users that the provider knows and the application that may use it.
 type Config struct {
-	Issuer       string   // http(s) URL without trailing slash; what tokens name as iss
+	Issuer       string   // http(s) URL without trailing slash; the iss of the tokens
 	ClientID     string   // the application's client id
 	ClientSecret string   // the application's secret; must not be empty
 	RedirectURIs []string // exact redirect URIs of the application; at least one
 	Users        []User
-	// SharedPassword lets anybody who is not in Users sign in under the name that they type. Empty: nobody else.
+	// SharedPassword signs in any user name that is not in Users, under the name that was typed.
+	// Empty: only Users can sign in.
 	SharedPassword string
 }
 
@@ -32,8 +34,8 @@ type Provider struct {
 	storage *storage
 }
 
-// New returns a provider with a fresh signing key; tokens of an earlier one do not verify any more.
-// An incomplete Config is an error that says what is missing.
+// New returns a provider with a new signing key; tokens of an earlier provider no longer verify. An
+// incomplete Config is an error that names what is missing.
 func New(c Config) (*Provider, error) {
 	if err := c.validate(); err != nil {
 		return nil, err
@@ -44,7 +46,7 @@ func New(c Config) (*Provider, error) {
 	}
 	var key [32]byte
 	if _, err := rand.Read(key[:]); err != nil {
-		return nil, fmt.Errorf("draw the token key: %w", err)
+		return nil, fmt.Errorf("create the token key: %w", err)
 	}
 	provider, err := op.NewProvider(&op.Config{
 		CryptoKey:          key,

@@ -6,7 +6,8 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 )
 
-// request is one open sign-in; it implements op.AuthRequest. The storage's lock guards the fields that change.
+// request is one pending sign-in; it implements op.AuthRequest. The storage's mutex guards the
+// fields that change.
 type request struct {
 	id          string
 	clientID    string

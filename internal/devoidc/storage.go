@@ -20,16 +20,16 @@ import (
 const (
 	requestLifetime = 10 * time.Minute
 	tokenLifetime   = time.Hour
-	maxOpen         = 10_000 // open sign-ins and live tokens kept at most, each
+	maxOpen         = 10_000 // maximum number of pending sign-ins, and of valid tokens
 )
 
 var (
-	errUnknownRequest = errors.New("no such sign-in is open")
+	errUnknownRequest = errors.New("unknown or expired sign-in")
 	errUnknownToken   = errors.New("no such access token")
 	errUnsupported    = errors.New("not supported by the development provider")
 )
 
-// storage keeps what the protocol needs between two requests, in memory. It implements op.Storage and
+// storage keeps the protocol's state in memory. It implements op.Storage and
 // op.CanSetUserinfoFromRequest.
 type storage struct {
 	client *client
@@ -53,7 +53,7 @@ type token struct {
 func newStorage(c Config) (*storage, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
-		return nil, fmt.Errorf("make the signing key: %w", err)
+		return nil, fmt.Errorf("create the signing key: %w", err)
 	}
 	s := &storage{
 		client:   &client{id: c.ClientID, secret: c.ClientSecret, redirectURIs: c.RedirectURIs},
@@ -73,7 +73,7 @@ func newStorage(c Config) (*storage, error) {
 	return s, nil
 }
 
-// open returns a copy of an open sign-in.
+// open returns a copy of a pending sign-in.
 func (s *storage) open(id string) (request, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +84,7 @@ func (s *storage) open(id string) (request, bool) {
 	return *r, true
 }
 
-// authenticate finishes an open sign-in if user name and password are right.
+// authenticate completes a pending sign-in if user name and password are right.
 func (s *storage) authenticate(id, userName, password string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +122,7 @@ func (s *storage) CreateAuthRequest(_ context.Context, asked *oidc.AuthRequest, 
 	return r, nil
 }
 
-// forgetExpired drops what nobody can use any more; the lock must be held.
+// forgetExpired drops expired entries; the caller must have locked the mutex.
 func (s *storage) forgetExpired(now time.Time) {
 	for id, r := range s.requests {
 		if now.After(r.expires) {
@@ -188,7 +188,7 @@ func (s *storage) CreateAccessToken(_ context.Context, r op.TokenRequest) (strin
 
 func (s *storage) GetClientByClientID(_ context.Context, id string) (op.Client, error) {
 	if id != s.client.id {
-		return nil, fmt.Errorf("client %q is not known here", id)
+		return nil, fmt.Errorf("unknown client %q", id)
 	}
 	return s.client, nil
 }
@@ -200,7 +200,7 @@ func (s *storage) AuthorizeClientIDSecret(_ context.Context, id, secret string) 
 	return nil
 }
 
-// SetUserinfoFromRequest fills the id token.
+// SetUserinfoFromRequest adds the user's claims to the id token.
 func (s *storage) SetUserinfoFromRequest(_ context.Context, info *oidc.UserInfo, r op.IDTokenRequest, scopes []string) error {
 	return s.describe(info, r.GetSubject(), scopes)
 }
@@ -244,7 +244,7 @@ func (s *storage) SignatureAlgorithms(context.Context) ([]jose.SignatureAlgorith
 func (s *storage) KeySet(context.Context) ([]op.Key, error) { return []op.Key{&publicKey{s.key}}, nil }
 func (s *storage) Health(context.Context) error             { return nil }
 
-// signingKey is the private half, publicKey what /keys shows.
+// signingKey is the private key; publicKey is what /keys shows.
 type signingKey struct {
 	id  string
 	key *rsa.PrivateKey

@@ -9,8 +9,8 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// The parts of op.Storage that a sign-in by authorization code never reaches: refresh tokens, introspection,
-// revocation and JWT profiles are answered as unsupported.
+// The parts of op.Storage that a sign-in by authorization code never reaches: refresh tokens,
+// introspection, revocation and JWT profiles are answered as unsupported.
 
 func (s *storage) CreateAccessAndRefreshTokens(context.Context, op.TokenRequest, string) (string, string, time.Time, error) {
 	return "", "", time.Time{}, errUnsupported

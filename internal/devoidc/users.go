@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// User is one person who can sign in.
+// User is a user who can sign in.
 type User struct {
 	Subject    string `json:"sub,omitempty"` // stable id in tokens; the user name when empty
 	UserName   string `json:"userName"`      // typed at sign-in and sent as preferred_username
@@ -18,7 +18,8 @@ type User struct {
 	FamilyName string `json:"familyName,omitempty"`
 }
 
-// ReadUsers reads a JSON array of users. Unknown fields and users without name or password are errors.
+// ReadUsers parses a JSON array of users. Unknown fields and users without name or password are
+// errors.
 func ReadUsers(r io.Reader) ([]User, error) {
 	decoder := json.NewDecoder(r)
 	decoder.DisallowUnknownFields()
@@ -29,7 +30,7 @@ func ReadUsers(r io.Reader) ([]User, error) {
 	return users, validateUsers(users)
 }
 
-// ParseUser reads the short form userName:password[:email].
+// ParseUser parses the short form userName:password[:email].
 func ParseUser(text string) (User, error) {
 	name, rest, found := strings.Cut(text, ":")
 	if !found || name == "" || rest == "" {
@@ -54,7 +55,7 @@ func validateUsers(users []User) error {
 	return nil
 }
 
-// withDefaults fills what tokens need from the user name.
+// withDefaults sets fields that tokens need from the user name.
 func (u User) withDefaults() User {
 	if u.Subject == "" {
 		u.Subject = u.UserName

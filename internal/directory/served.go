@@ -205,7 +205,7 @@ func (d *Directory) unnamed(ctx context.Context, from *source, found bool, read 
 }
 
 func errNotServed(kind string) error {
-	return scim.Failure(http.StatusServiceUnavailable, "The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; repeat the request.", kind)
+	return scim.Failure(http.StatusServiceUnavailable, "The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; retry the request.", kind)
 }
 
 // sources are the kinds that nothing can be served without. Pools are not among them: groups exist

@@ -12,17 +12,18 @@ import (
 	"lightrun.com/scim-operator/internal/names"
 )
 
-// Violation is a part of a history that no service could explain that loses nothing and does nothing twice.
+// Violation is a part of a history that is impossible for a service that loses no write and applies
+// none twice.
 type Violation struct {
 	Part   string // such as: user t17, name ada@example.test, member t3 of 0e0f7a5c-…
 	Events []Event
-	// Undecided says that the search was given up, for which the part is too entangled.
+	// Undecided means that the search was stopped because the part is too complex.
 	Undecided bool
-	// Write draws the part as an HTML page.
+	// Write renders the part as an HTML page.
 	Write func(file string) error
 }
 
-// String is the part with its events, a line each.
+// String returns the part with its events, one per line.
 func (v Violation) String() string {
 	verdict := "can't be explained"
 	if v.Undecided {
@@ -38,11 +39,12 @@ func (v Violation) String() string {
 
 // Result is the outcome of a check.
 type Result struct {
-	Operations, Parts int // what was looked at
+	Operations, Parts int // what was checked
 	Violations        []Violation
 }
 
-// Check cuts the history into parts and looks for an explanation of each, for at most patience apiece.
+// Check splits the history into parts and searches an explanation of each, for at most patience per
+// part.
 func Check(events []Event, patience time.Duration) Result {
 	c := &checker{events: events, patience: patience, result: Result{Operations: len(events)}}
 	c.objects("user", "name", events)
@@ -57,7 +59,7 @@ type checker struct {
 	result   Result
 }
 
-// part looks for an explanation of some events.
+// part searches an explanation of some events.
 func (c *checker) part(name string, m porcupine.Model, events []Event) {
 	c.result.Parts++
 	operations := operations(events, cached)
@@ -74,7 +76,7 @@ func (c *checker) part(name string, m porcupine.Model, events []Event) {
 	})
 }
 
-// cached says whether a replica answers the request from its cache.
+// cached reports whether a replica answers the request from its cache.
 func cached(request any) bool {
 	switch request.(type) {
 	case Search, groupsOf:
@@ -83,10 +85,10 @@ func cached(request any) bool {
 	return false
 }
 
-// parts are events by the part that they belong to.
+// parts are the events of each part.
 type parts map[string][]Event
 
-// put adds an event to a part. What a POST that was not answered leaves behind may be taken back later.
+// put adds an event to a part. The effect of an unanswered POST may be undone later.
 func (p parts) put(name string, e Event) {
 	p[name] = append(p[name], e)
 	if r, ok := e.Request.(Create); ok && e.Answer.Outcome == Unanswered {
@@ -95,13 +97,13 @@ func (p parts) put(name string, e Event) {
 	}
 }
 
-// objects checks each object of a kind, and each name of that kind, by itself.
+// objects checks each object of a kind, and each name of that kind, separately.
 func (c *checker) objects(kind, name string, events []Event) {
 	c.each(kind, events)
 	c.names(name, events)
 }
 
-// each checks each object by itself.
+// each checks each object separately.
 func (c *checker) each(kind string, events []Event) {
 	found := parts{}
 	for _, e := range events {
@@ -126,7 +128,7 @@ func (c *checker) each(kind string, events []Event) {
 	}
 }
 
-// subject is the tag of the object that a request names; "" for none.
+// subject returns the tag of the object that a request names; "" for none.
 func subject(request any) string {
 	switch r := request.(type) {
 	case Get:
@@ -141,7 +143,7 @@ func subject(request any) string {
 	return ""
 }
 
-// names checks each name by itself.
+// names checks each name separately.
 func (c *checker) names(kind string, events []Event) {
 	could, answered := bearers(events)
 	found := parts{}
@@ -169,13 +171,15 @@ func (c *checker) names(kind string, events []Event) {
 	}
 }
 
-// moves says whether a request on an object can say anything of a name: the others, of which many may be unanswered, only make the search long.
+// moves reports whether a request on an object constrains a name. The others, many of which may be
+// unanswered, would only make the search longer.
 func moves(e Event) bool {
 	u, update := e.Request.(Update)
 	return e.Answer.Outcome == Done || update && u.Name != nil || !update && e.Answer.Outcome == Unanswered
 }
 
-// bearers is which names, folded, each object could ever have had, and whose POST was answered.
+// bearers returns the names, folded, that each object could ever have had, and the objects whose
+// POST was answered.
 func bearers(events []Event) (could map[string]map[string]bool, answered map[string]bool) {
 	could, answered = map[string]map[string]bool{}, map[string]bool{}
 	add := func(tag, name string) {

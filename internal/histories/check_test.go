@@ -8,14 +8,15 @@ import (
 	"time"
 )
 
-// script builds a history by hand: each call of at is one request, with its beginning and end in milliseconds.
+// script builds a history by hand: each call of at is one request, with its start and end in
+// milliseconds.
 type script []Event
 
 func at(from, to int, request any, answer Answer) Event {
 	return Event{Call: time.Duration(from) * time.Millisecond, Return: time.Duration(to) * time.Millisecond, Server: "a/1", Request: request, Answer: answer}
 }
 
-// on is the event at another process.
+// on returns the event at another process.
 func on(server string, e Event) Event {
 	e.Server = server
 	return e
@@ -48,13 +49,13 @@ func shows(p Person) Answer { return Answer{Outcome: Done, Person: &p} }
 
 func showsGroup(g Group) Answer { return Answer{Outcome: Done, Group: &g} }
 
-// listing is the answer to GetGroup.
+// listing is the response to GetGroup.
 func listing(tags ...string) Answer {
 	return Answer{Outcome: Done, Group: &team, Members: append([]string{}, tags...)}
 }
 
-// TestCheck holds the checker itself to account: what a service may do is accepted, and each way of losing or doubling a write is found, in the part
-// where it happened.
+// TestCheck tests the checker itself: it accepts permitted behaviour, and finds every way of losing
+// or duplicating a write, in the right part.
 func TestCheck(t *testing.T) {
 	title, nick := Update{Tag: "t1", Title: text("B")}, Update{Tag: "t1", Nick: text("C")}
 	matched := Update{Tag: "t1", Nick: text("C"), If: &ada}
@@ -69,50 +70,50 @@ func TestCheck(t *testing.T) {
 		"LostUpdate":        {"An answered change is gone.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, Get{"t1"}, shows(ada))}, "user t1"},
 		"LostRace":          {"Of two changes of different attributes one overwrote the other.", script{made, at(2, 5, title, shows(adaB)), at(2, 5, nick, shows(adaC)), at(6, 7, Get{"t1"}, shows(adaC))}, "user t1"},
 		"WonRace":           {"Two changes at a time, both there.", script{made, at(2, 5, title, shows(adaB)), at(2, 5, nick, shows(adaBC)), at(6, 7, Get{"t1"}, shows(adaBC))}, ""},
-		"LostUser":          {"A user who was answered for is gone.", script{made, at(2, 3, Get{"t1"}, none)}, "user t1"},
+		"LostUser":          {"An acknowledged user is gone.", script{made, at(2, 3, Get{"t1"}, none)}, "user t1"},
 		"Undead":            {"A deleted user is back.", script{made, at(2, 3, Delete{"t1"}, done), at(4, 5, Get{"t1"}, shows(ada))}, "user t1, name ada"},
 		"DeletedTwice":      {"Of two deletions both won.", script{made, at(2, 5, Delete{"t1"}, done), at(2, 5, Delete{"t1"}, done)}, "user t1"},
 		"OldVersion":        {"A change under If-Match was applied to another version.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, matched, shows(adaBC))}, "user t1"},
 		"StaleVersion":      {"A change under If-Match of an old version is refused.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, matched, Answer{Outcome: Stale}), at(6, 7, Get{"t1"}, shows(adaB))}, ""},
 		"UnansweredApplied": {"A change that was not answered is there, late.", script{made, at(2, 3, title, lost), at(4, 5, Get{"t1"}, shows(ada)), at(6, 7, Get{"t1"}, shows(adaB))}, ""},
-		"UnansweredTwice":   {"A change that was not answered came, went and came.", script{made, at(2, 3, title, lost), at(4, 5, Get{"t1"}, shows(adaB)), at(6, 7, Get{"t1"}, shows(ada)), at(8, 9, Get{"t1"}, shows(adaB))}, "user t1"},
+		"UnansweredTwice":   {"An unanswered change appeared, disappeared and appeared again.", script{made, at(2, 3, title, lost), at(4, 5, Get{"t1"}, shows(adaB)), at(6, 7, Get{"t1"}, shows(ada)), at(8, 9, Get{"t1"}, shows(adaB))}, "user t1"},
 		"UnansweredCreate":  {"A user whose POST was not answered is found, and taken back.", script{at(0, 1, Create{ada}, lost), at(2, 3, Find{"ada"}, shows(ada)), at(4, 5, Find{"ada"}, none), at(6, 7, Create{second}, shows(second))}, ""},
 		"BuiltOn":           {"A user whose POST was not answered was changed with success and then taken back.", script{at(0, 1, Create{ada}, lost), at(2, 3, Find{"ada"}, shows(ada)), at(4, 5, title, shows(adaB)), at(6, 7, Get{"t1"}, none)}, "user t1"},
-		"BuiltOnName":       {"… and its name was given away.", script{at(0, 1, Create{ada}, lost), at(2, 3, Find{"ada"}, shows(ada)), at(4, 5, title, shows(adaB)), at(6, 7, Create{second}, shows(second))}, "name ada"},
+		"BuiltOnName":       {"… and its name went to another user.", script{at(0, 1, Create{ada}, lost), at(2, 3, Find{"ada"}, shows(ada)), at(4, 5, title, shows(adaB)), at(6, 7, Create{second}, shows(second))}, "name ada"},
 
-		"RetriedPost":    {"A POST is repeated, told that the name is taken, and finds the first.", script{at(0, 1, Create{ada}, lost), at(2, 3, Create{second}, taken), at(4, 5, Find{"ada"}, shows(ada))}, ""},
+		"RetriedPost":    {"A repeated POST is refused as taken, and finds the first user.", script{at(0, 1, Create{ada}, lost), at(2, 3, Create{second}, taken), at(4, 5, Find{"ada"}, shows(ada))}, ""},
 		"Doubled":        {"A repeated POST made a second user.", script{made, at(2, 3, Create{second}, shows(second))}, "name ada"},
-		"DoubledRace":    {"Two POSTs at a time both got the name, in other letters.", script{at(0, 5, Create{ada}, shows(ada)), at(0, 5, Create{second}, shows(second))}, "name ada"},
-		"NobodyHasIt":    {"A name is refused that nobody has.", script{at(0, 1, Create{ada}, taken)}, "name ada"},
+		"DoubledRace":    {"Two POSTs at a time both got the name, in different case.", script{at(0, 5, Create{ada}, shows(ada)), at(0, 5, Create{second}, shows(second))}, "name ada"},
+		"FreeName":       {"A free name is refused.", script{at(0, 1, Create{ada}, taken)}, "name ada"},
 		"FreeAtOnce":     {"A deleted user's name is refused.", script{made, at(2, 3, Delete{"t1"}, done), at(4, 5, Create{second}, taken)}, "name ada"},
-		"Reused":         {"A deleted user's name is given anew.", script{made, at(2, 3, Delete{"t1"}, done), at(4, 5, Create{second}, shows(second))}, ""},
-		"NotFound":       {"Somebody is not found by name.", script{made, at(2, 3, Find{"ada"}, none)}, "name ada"},
-		"Renamed":        {"A renamed user's former name may be kept for a while, and the new one is theirs.", script{made, at(2, 3, toBob, shows(adaToBob)), at(4, 5, Create{second}, taken), at(6, 7, Create{second}, shows(second)), at(8, 9, Create{bob}, taken)}, ""},
+		"Reused":         {"A deleted user's name is used again.", script{made, at(2, 3, Delete{"t1"}, done), at(4, 5, Create{second}, shows(second))}, ""},
+		"NotFound":       {"A user is not found by name.", script{made, at(2, 3, Find{"ada"}, none)}, "name ada"},
+		"Renamed":        {"A renamed user's former name may be kept for a while, and the new one belongs to the user.", script{made, at(2, 3, toBob, shows(adaToBob)), at(4, 5, Create{second}, taken), at(6, 7, Create{second}, shows(second)), at(8, 9, Create{bob}, taken)}, ""},
 		"RenamedOnto":    {"A user got a name that another has.", script{made, at(0, 1, Create{bob}, shows(bob)), at(2, 3, toBob, shows(adaToBob))}, "name bob"},
-		"RenamedForNone": {"A rename is refused for a name that nobody has.", script{made, at(2, 3, toBob, taken)}, "name bob"},
-		"TwoBear":        {"Somebody is shown under a name that another got meanwhile.", script{made, at(2, 3, toBob, lost), at(4, 5, Create{bob}, shows(bob)), at(6, 7, Get{"t1"}, shows(adaToBob)), at(8, 9, Get{"t2"}, shows(bob))}, "name bob"},
+		"RenamedForNone": {"A rename to a free name is refused.", script{made, at(2, 3, toBob, taken)}, "name bob"},
+		"TwoUsers":       {"A user is shown under a name that another user got in between.", script{made, at(2, 3, toBob, lost), at(4, 5, Create{bob}, shows(bob)), at(6, 7, Get{"t1"}, shows(adaToBob)), at(8, 9, Get{"t2"}, shows(bob))}, "name bob"},
 
 		"CachedOld":     {"Another replica's search is behind.", script{made, at(2, 3, title, shows(adaB)), on("b/1", at(4, 5, Search{"t1"}, shows(ada)))}, ""},
 		"CachedOwn":     {"A replica's search is behind its own write.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, Search{"t1"}, shows(ada))}, "user t1"},
-		"CachedUnknown": {"A search shows what was never so.", script{made, on("b/1", at(4, 5, Search{"t1"}, shows(adaC)))}, "user t1"},
+		"CachedUnknown": {"A search shows a state that never existed.", script{made, on("b/1", at(4, 5, Search{"t1"}, shows(adaC)))}, "user t1"},
 
 		"Member":             {"A person joins and leaves a group.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup)), at(6, 7, Change{Group: "g", Remove: []string{"t1"}}, done), at(8, 9, Get{"t1"}, shows(ada))}, ""},
-		"DroppedMember":      {"An answered addition is not there.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(ada))}, "member t1 of g"},
+		"DroppedMember":      {"An acknowledged addition is missing.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(ada))}, "member t1 of g"},
 		"DroppedByOther":     {"An addition of one person dropped another.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(2, 3, Change{Group: "g", Add: []string{"t2"}}, done), on("b/1", at(4, 5, Change{Group: "g", Add: []string{"t3"}}, done)), at(6, 7, Get{"t1"}, shows(ada))}, "member t1 of g"},
-		"Replaced":           {"A replacement leaves out who is not listed.", script{built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, GetGroup{"g"}, listing("t2"))}, ""},
-		"NotReplaced":        {"A replacement left somebody in.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+		"Replaced":           {"A replacement removes users that are not listed.", script{built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, GetGroup{"g"}, listing("t2"))}, ""},
+		"NotReplaced":        {"A replacement left an unlisted user in the group.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Change{Group: "g", Replace: true, Add: []string{"t2"}}, done), at(6, 7, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
 		"MembersBehind":      {"A list of members is behind, at another replica.", script{built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), on("b/1", at(4, 5, GetGroup{"g"}, listing()))}, "member t1 of g"},
 		"GroupsBehind":       {"Another replica shows a person without a group that they joined just now.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), on("b/1", at(4, 5, Get{"t1"}, shows(ada)))}, ""},
 		"GroupsBehindOwn":    {"A replica shows a person without a group that it put them in.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, Search{"t1"}, shows(ada))}, "member t1 of g"},
 		"MembersBehindOwn":   {"A list of members is behind, at the replica that changed them.", script{built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, GetGroup{"g"}, listing())}, "member t1 of g"},
-		"UnansweredAddition": {"An addition that was not answered may be there or not.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, lost), at(4, 5, Get{"t1"}, shows(ada)), at(6, 7, Get{"t1"}, shows(inGroup))}, ""},
-		"MemberFromNowhere":  {"A person is in a group that nobody put them in.", script{made, built, at(2, 3, Change{Group: "g", Remove: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+		"UnansweredAddition": {"An unanswered addition may be applied or not.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, lost), at(4, 5, Get{"t1"}, shows(ada)), at(6, 7, Get{"t1"}, shows(inGroup))}, ""},
+		"MemberFromNowhere":  {"A user is in a group without an addition.", script{made, built, at(2, 3, Change{Group: "g", Remove: []string{"t1"}}, done), at(4, 5, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
 
-		"GroupLife":             {"A group is made, renamed, read, found and deleted, and its name is given anew.", script{built, at(2, 3, toStaff, done), at(4, 5, GetGroup{"g"}, showsGroup(staff)), at(4, 5, FindGroup{"STAFF"}, showsGroup(staff)), at(6, 7, DeleteGroup{"g"}, done), at(8, 9, GetGroup{"g"}, none), at(8, 9, CreateGroup{Group: Group{"h", "staff"}}, done)}, ""},
-		"GroupLost":             {"A group that was answered for is gone.", script{built, at(2, 3, GetGroup{"g"}, none)}, "group g"},
+		"GroupLife":             {"A group is made, renamed, read, found and deleted, and its name is used again.", script{built, at(2, 3, toStaff, done), at(4, 5, GetGroup{"g"}, showsGroup(staff)), at(4, 5, FindGroup{"STAFF"}, showsGroup(staff)), at(6, 7, DeleteGroup{"g"}, done), at(8, 9, GetGroup{"g"}, none), at(8, 9, CreateGroup{Group: Group{"h", "staff"}}, done)}, ""},
+		"GroupLost":             {"An acknowledged group is gone.", script{built, at(2, 3, GetGroup{"g"}, none)}, "group g"},
 		"GroupNotFound":         {"A group is not found by name.", script{built, at(2, 3, FindGroup{"team"}, done)}, "group name team"},
 		"GroupDoubled":          {"A repeated POST made a second group of the name.", script{built, at(2, 3, CreateGroup{Group: rival}, done)}, "group name team"},
-		"GroupRetried":          {"A POST of a group is repeated, told that the name is taken, and finds the first.", script{at(0, 1, CreateGroup{Group: team}, lost), at(2, 3, CreateGroup{Group: rival}, taken), at(4, 5, FindGroup{"team"}, showsGroup(team))}, ""},
+		"GroupRetried":          {"A repeated POST of a group is refused as taken, and finds the first group.", script{at(0, 1, CreateGroup{Group: team}, lost), at(2, 3, CreateGroup{Group: rival}, taken), at(4, 5, FindGroup{"team"}, showsGroup(team))}, ""},
 		"GroupBuiltOn":          {"A group whose POST was not answered was changed with success and then taken back.", script{at(0, 1, CreateGroup{Group: team}, lost), at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, GetGroup{"g"}, none)}, "group g"},
 		"GroupNameKept":         {"A deleted group's name is refused.", script{built, at(2, 3, DeleteGroup{"g"}, done), at(4, 5, CreateGroup{Group: rival}, taken)}, "group name team"},
 		"GroupRenamedOnto":      {"A group got a name that another has.", script{built, at(0, 1, CreateGroup{Group: Group{"h", "staff"}}, done), at(2, 3, toStaff, done)}, "group name staff"},
@@ -125,7 +126,7 @@ func TestCheck(t *testing.T) {
 		"GroupMembersUnknown":   {"A POST of a group that was not answered made it with some of its members.", script{made, at(2, 3, CreateGroup{Group: team, Members: []string{"t1", "t2"}}, lost), at(4, 5, GetGroup{"g"}, listing("t2"))}, "member t1 of g"},
 		"GroupMembersWhole":     {"A POST of a group that was not answered made it, or not yet.", script{made, at(2, 3, CreateGroup{Group: team, Members: []string{"t1", "t2"}}, lost), at(4, 5, Get{"t1"}, shows(ada)), at(6, 7, GetGroup{"g"}, listing("t1", "t2"))}, ""},
 		"GroupHalfDeleted":      {"A DELETE that was not answered took out the members and left the group.", script{made, built, at(2, 3, Change{Group: "g", Add: []string{"t1"}}, done), at(4, 5, DeleteGroup{"g"}, lost), at(6, 7, GetGroup{"g"}, listing())}, "member t1 of g"},
-		"GroupRefusedAddition":  {"An addition with a rename that was refused put somebody in.", script{made, built, at(0, 1, CreateGroup{Group: Group{"h", "staff"}}, done), at(2, 3, Change{Group: "g", Name: text("staff"), Add: []string{"t1"}}, taken), at(4, 5, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
+		"GroupRefusedAddition":  {"An addition with a refused rename added a user.", script{made, built, at(0, 1, CreateGroup{Group: Group{"h", "staff"}}, done), at(2, 3, Change{Group: "g", Name: text("staff"), Add: []string{"t1"}}, taken), at(4, 5, Get{"t1"}, shows(inGroup))}, "member t1 of g"},
 		"GroupUnknownToCache":   {"A replica that does not know of a new group yet doesn't show it with its people.", script{made, at(2, 3, CreateGroup{Group: team, Members: []string{"t1"}}, showsGroup(team)), on("b/1", at(4, 5, Get{"t1"}, shows(ada)))}, ""},
 		"GroupGoneFromCache":    {"A replica may show a deleted group for as long as its cache does.", script{made, at(2, 3, CreateGroup{Group: team, Members: []string{"t1"}}, showsGroup(team)), at(4, 7, DeleteGroup{"g"}, done), on("b/1", at(8, 9, Get{"t1"}, shows(inGroup)))}, ""},
 	}
@@ -137,13 +138,13 @@ func TestCheck(t *testing.T) {
 				found = append(found, v.Part)
 			}
 			if got := strings.Join(found, ", "); got != tt.want {
-				t.Errorf("%s\nThe checker holds against the service: %q, must be %q\n%v", tt.reason, got, tt.want, result.Violations)
+				t.Errorf("%s\nThe checker reports: %q, must be %q\n%v", tt.reason, got, tt.want, result.Violations)
 			}
 		})
 	}
 }
 
-// TestViolation: what is found can be read and drawn.
+// TestViolation: a violation can be printed and rendered.
 func TestViolation(t *testing.T) {
 	h := Begin()
 	h.Add(Event{Call: h.Now(), Server: "a/1", Request: Create{ada}, Answer: shows(ada)})

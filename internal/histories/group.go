@@ -1,8 +1,10 @@
 package histories
 
-// groups tells the histories of groups as those of users: what holds of a user and its name holds of a group and its name, whose
-// members are looked at apart (member.go). Unlike a user, a group is written in several steps, the members after the name; so an answer that shows a
-// group after a write shows it as it is then, when another may have renamed it already: that is a read of its own.
+// groups converts the histories of groups to histories of users: the same rules apply to a group
+// and its name as to a user and its name, and members are checked separately (member.go). Unlike a
+// user, a group is written in several steps, the members after the name. So a response that shows a
+// group after a write shows its state at that time, when another client may have renamed it
+// already: that is a separate read.
 func groups(events []Event) []Event {
 	var out []Event
 	for _, e := range events {
@@ -33,7 +35,7 @@ func groups(events []Event) []Event {
 	return out
 }
 
-// showing is the event with an answer that shows the group.
+// showing returns the event with a response that shows the group.
 func (e Event) showing(g *Group) Event {
 	e.Answer.Group, e.Answer.Person = nil, nil
 	if g != nil {
@@ -43,5 +45,5 @@ func (e Event) showing(g *Group) Event {
 	return e
 }
 
-// object is the group in the place of a user.
+// object returns the group as a user.
 func (g Group) object() Person { return Person{Tag: g.Tag, Name: g.Name} }

@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// Outcome is how a request ended.
+// Outcome is the result of a request.
 type Outcome int
 
-// The outcomes. A request that was refused for another reason (400, 401, 403, 429, or never sent) changed nothing and is not recorded.
+// The outcomes. A request that was refused for another reason (400, 401, 403, 429, or never sent)
+// changed nothing and is not recorded.
 const (
-	Unanswered Outcome = iota // no answer, or a 5xx: it may have taken effect, or may do so later
+	Unanswered Outcome = iota // no response, or a 5xx: it may have taken effect, or may do so later
 	Done                      // 2xx
-	Taken                     // 409 uniqueness: the name is another's
+	Taken                     // 409 uniqueness: another object has the name
 	Gone                      // 404
 	Stale                     // 412: not the version of If-Match
 )
@@ -27,14 +28,14 @@ func (o Outcome) String() string {
 
 // Person is a user as a client sees it. It can be compared with ==.
 type Person struct {
-	Tag         string // externalId: each POST gives its own, and nobody ever changes it
+	Tag         string // externalId: each POST sets a new one, which never changes
 	Name        string // userName
 	Title, Nick string
 	Active      bool
 	Groups      string // tags of the groups, sorted, with commas; only reads show it
 }
 
-// attributes is the person without what other requests say of it.
+// attributes returns the person without the fields that other requests set.
 func (p Person) attributes() Person {
 	p.Groups = ""
 	return p
@@ -45,7 +46,7 @@ func (p Person) in(group string) bool { return slices.Contains(strings.Split(p.G
 // Create is POST /Users.
 type Create struct{ Person Person }
 
-// Get is GET /Users/{id}, and also what an answer that shows a user says of it.
+// Get is GET /Users/{id}, and also the state in a response that shows a user.
 type Get struct{ Tag string }
 
 // Find is GET /Users?filter=userName eq Name.
@@ -54,7 +55,7 @@ type Find struct{ Name string }
 // Search is GET /Users?filter=externalId eq Tag, which a replica answers from its cache.
 type Search struct{ Tag string }
 
-// Update is PATCH or PUT of a user. What is nil stays as it is.
+// Update is PATCH or PUT of a user. A nil field is unchanged.
 type Update struct {
 	Tag               string
 	Name, Title, Nick *string
@@ -82,7 +83,7 @@ type Delete struct{ Tag string }
 
 // Group is a group as a client sees it, without its members. It can be compared with ==.
 type Group struct {
-	Tag  string // externalId: each POST gives its own, and nobody ever changes it
+	Tag  string // externalId: each POST sets a new one, which never changes
 	Name string // displayName
 }
 
@@ -92,7 +93,7 @@ type CreateGroup struct {
 	Members []string // tags
 }
 
-// GetGroup is GET /Groups/{id}: the group and its members as they are at that moment.
+// GetGroup is GET /Groups/{id}: the current state of the group and its members.
 type GetGroup struct{ Tag string }
 
 // FindGroup is GET /Groups?filter=displayName eq Name.
@@ -101,28 +102,28 @@ type FindGroup struct{ Name string }
 // Change is PATCH or PUT of a group.
 type Change struct {
 	Group   string   // tag
-	Name    *string  // nil leaves it as it is
+	Name    *string  // nil: unchanged
 	Add     []string // tags
 	Remove  []string // tags
-	Replace bool     // Add is the whole membership
+	Replace bool     // Add is the complete membership
 }
 
 // DeleteGroup is DELETE /Groups/{id}.
 type DeleteGroup struct{ Tag string }
 
-// Answer is what came back.
+// Answer is the response.
 type Answer struct {
 	Outcome Outcome
-	Person  *Person  // whom the answer shows; nil for nobody
-	Group   *Group   // which group it shows; nil for none
+	Person  *Person  // the user in the response; nil for none
+	Group   *Group   // the group in the response; nil for none
 	Members []string // tags, of GetGroup
 }
 
-// Event is one request. Times are since the beginning of the history.
+// Event is one request. Times are relative to the beginning of the history.
 type Event struct {
 	Client       int
 	Call, Return time.Duration
-	Server       string // which process answered; a restarted one is another
+	Server       string // the process that answered; a restarted process is a new one
 	Request      any
 	Answer       Answer
 }
@@ -137,10 +138,10 @@ type History struct {
 // Begin starts a history.
 func Begin() *History { return &History{begun: time.Now()} }
 
-// Now is the time of the history's clock.
+// Now returns the time of the history's clock.
 func (h *History) Now() time.Duration { return time.Since(h.begun) }
 
-// Add records a request that was answered just now, or given up.
+// Add records a request that was just answered or given up.
 func (h *History) Add(e Event) {
 	e.Return = h.Now()
 	h.mu.Lock()
@@ -148,7 +149,7 @@ func (h *History) Add(e Event) {
 	h.events = append(h.events, e)
 }
 
-// Events lists what was recorded, in the order of calls.
+// Events returns the recorded events, in the order of calls.
 func (h *History) Events() []Event {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -157,7 +158,7 @@ func (h *History) Events() []Event {
 	return out
 }
 
-// String writes the event as a line.
+// String returns the event as one line.
 func (e Event) String() string {
 	return fmt.Sprintf("%9.3fs %9.3fs client %d at %s: %s", e.Call.Seconds(), e.Return.Seconds(), e.Client, e.Server, describe(e.Request, e.Answer))
 }
@@ -177,7 +178,7 @@ func describe(request, answer any) string {
 	return strings.TrimPrefix(text, "histories.")
 }
 
-// shown is the request with its pointers followed.
+// shown returns the request with its pointers dereferenced.
 func shown(request any) any {
 	if c, ok := request.(Change); ok && c.Name != nil {
 		return fmt.Sprintf("{Group:%s Name:%s Add:%v Remove:%v Replace:%v}", c.Group, *c.Name, c.Add, c.Remove, c.Replace)

@@ -7,14 +7,13 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// members is what GET /Groups/{id} says of the members, apart from the group itself: as of that moment.
+// members is the part of GET /Groups/{id} about the members: their current state.
 type members struct{ group string }
 
-// groupsOf is what an answer that shows a user says of the user's groups, which a replica reads from its
-// cache.
+// groupsOf is the part of a response about a user's groups, which a replica reads from its cache.
 type groupsOf struct{ tag string }
 
-// members checks each person in each group by itself.
+// members checks each user in each group separately.
 func (c *checker) members() {
 	groups, people := map[string]bool{}, map[string]bool{}
 	for _, e := range c.events {
@@ -41,7 +40,7 @@ func note(set map[string]bool, tags []string) {
 	}
 }
 
-// member lists what says anything of one person in one group.
+// member returns the events that constrain one user in one group.
 func (c *checker) member(group, tag string) []Event {
 	var out []Event
 	for _, e := range c.events {
@@ -69,7 +68,8 @@ func (c *checker) member(group, tag string) []Event {
 	return out
 }
 
-// memberModel is one person in one group. A group whose POST is not part of the history was there before.
+// memberModel models one user in one group. A group whose POST is not in the history existed
+// before.
 func (c *checker) memberModel(group, tag string) porcupine.Model {
 	made := !slices.ContainsFunc(c.events, func(e Event) bool {
 		r, ok := e.Request.(CreateGroup)
@@ -78,18 +78,19 @@ func (c *checker) memberModel(group, tag string) porcupine.Model {
 	return model(memberState{made: made}, stepMember(group, tag))
 }
 
-// memberState is one person in one group.
+// memberState is the state of one user in one group.
 type memberState struct {
 	made bool
 	in   bool
-	gone bool // the group was deleted: a replica may show it with people for as long as its cache does
+	gone bool // the group was deleted: a replica's cache may show it with members for some time
 }
 
-// there says whether the group can be read and changed.
+// there reports whether the group can be read and changed.
 func (s memberState) there() bool { return s.made && !s.gone }
 
-// stepMember says whether a person who is a member or not allows the answer a, and what becomes of it. The model is of one
-// person and one group. A group comes with all of its members and goes with them, answered or not.
+// stepMember reports whether the membership of a user allows the answer a, and returns the next
+// state. The model contains one user and one group. A group is created and deleted together with
+// all of its members, with or without a response.
 func stepMember(group, tag string) func(s memberState, request any, a Answer) (bool, memberState) {
 	return func(s memberState, request any, a Answer) (bool, memberState) {
 		effective := a.Outcome == Done || a.Outcome == Unanswered
@@ -116,7 +117,7 @@ func stepMember(group, tag string) func(s memberState, request any, a Answer) (b
 	}
 }
 
-// decides says what the change makes of one person, and whether it speaks of them at all.
+// decides returns the effect of the change on one user, and whether it has one.
 func (c Change) decides(tag string, member bool) (now, speaks bool) {
 	switch {
 	case slices.Contains(c.Add, tag):

@@ -2,23 +2,23 @@ package histories
 
 import "lightrun.com/scim-operator/internal/names"
 
-// nameState is one name.
+// nameState is the state of one name.
 type nameState struct {
-	bearer   string // the user's tag; "" for nobody
-	answered bool   // somebody was told that the bearer exists
-	former   string // who bore it last and was renamed: their account may bear it for a while, and keeps others from it
+	bearer   string // the tag of the user that has it; "" for none
+	answered bool   // a client knows that the owner exists
+	former   string // the previous owner, which was renamed: its account may have the name for a while, and blocks others
 }
 
-// free says whether the user may take the name.
+// free reports whether the user may take the name.
 func (s nameState) free(tag string) bool { return s.bearer == "" || s.bearer == tag }
 
-// blocked says whether another can have been told that the name is taken.
+// blocked reports whether another user may have got "name taken".
 func (s nameState) blocked(tag string) bool {
 	return !s.free(tag) || s.former != "" && s.former != tag
 }
 
-// stepName says whether a name in state s allows the answer a, and what becomes of it. The model is of one name: requests on users who never
-// had it are not put to it.
+// stepName reports whether a name in state s allows the answer a, and returns the next state. The
+// model contains one name: it gets no requests on users that never had the name.
 func stepName(name string) func(s nameState, request any, a Answer) (bool, nameState) {
 	return func(s nameState, request any, a Answer) (bool, nameState) {
 		switch r := request.(type) {
@@ -34,7 +34,7 @@ func stepName(name string) func(s nameState, request any, a Answer) (bool, nameS
 				return s.bearer == "", s
 			}
 			return s.bearer == a.Person.Tag, s
-		case Get: // only of somebody who was shown to bear it
+		case Get: // only for a user that was shown with it
 			return s.bearer == r.Tag, s
 		case Update:
 			return s.update(name, r, a)

@@ -9,26 +9,26 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// never is when a request ends that was not answered.
+// never is the end of a request without a response.
 const never = time.Duration(math.MaxInt64)
 
-// input is a request as porcupine sees it.
+// input is a request in porcupine's form.
 type input struct {
 	id      string // ";7;" for the seventh request of the part
 	request any
-	// after names the writes that a read from a cache must show. Its time does not say so: the cache may have been read while another write that is
-	// answered by now was still to come.
+	// after contains the writes that a read from a cache must show. Its time is not sufficient: the
+	// cache may have been read before another write that has a response by now.
 	after []string
 }
 
-// state is a model's state, and the ids of what came before it. The latter follow from the set of requests that are placed, which
-// porcupine compares anyway.
+// state is a model's state, with the ids of the earlier requests. The ids follow from the set of
+// requests that are placed, which porcupine compares anyway.
 type state[S comparable] struct {
 	model S
 	past  string
 }
 
-// model makes a porcupine model of a step function over states that are compared with ==.
+// model returns a porcupine model of a step function over states that are compared with ==.
 func model[S comparable](init S, step func(S, any, Answer) (bool, S)) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return state[S]{model: init} },
@@ -48,7 +48,8 @@ func model[S comparable](init S, step func(S, any, Answer) (bool, S)) porcupine.
 	}
 }
 
-// operations are a part's requests as porcupine sees them. cached says which reads come from a cache.
+// operations converts the requests of a part to porcupine's form. cached selects the reads that
+// come from a cache.
 func operations(events []Event, cached func(request any) bool) []porcupine.Operation {
 	out := make([]porcupine.Operation, len(events))
 	named := map[int]bool{}
@@ -78,7 +79,7 @@ func operations(events []Event, cached func(request any) bool) []porcupine.Opera
 
 func mark(i int) string { return fmt.Sprintf(";%d;", i) }
 
-// ownWrites are the writes that the process had answered when it was asked.
+// ownWrites returns the writes to which the process had responded before the read.
 func ownWrites(events []Event, read Event) []int {
 	var own []int
 	for i, e := range events {

@@ -1,19 +1,20 @@
 package histories
 
-// vanish is a user going without a DELETE. A POST that was never answered may have left a user behind that its maker then takes back; once somebody
-// was answered that they changed that user, it must stay.
+// vanish is the disappearance of a user without a DELETE. An unanswered POST may have created a
+// user that the service then removes; once a client got success for a change of that user, it must
+// stay.
 type vanish struct{ Tag string }
 
 type phase int
 
 const (
 	absent     phase = iota
-	unanswered       // made by a POST that was not answered
+	unanswered       // created by an unanswered POST
 	present
 	gone
 )
 
-// userState is one user.
+// userState is the state of one user.
 type userState struct {
 	phase  phase
 	person Person
@@ -23,10 +24,11 @@ func (s userState) there() bool { return s.phase == unanswered || s.phase == pre
 
 func (s userState) shown(p *Person) bool { return p != nil && p.attributes() == s.person }
 
-// fits says whether an answer to a change shows what is there, or is silent, as 204 is.
+// fits reports whether a response to a change shows the current state, or shows nothing, like 204.
 func (s userState) fits(p *Person) bool { return p == nil || s.shown(p) }
 
-// stepUser says whether a user in state s can answer a to the request, and what becomes of it.
+// stepUser reports whether a user in state s allows the answer a to the request, and returns the
+// next state.
 func stepUser(s userState, request any, a Answer) (bool, userState) {
 	switch r := request.(type) {
 	case Create:
@@ -76,7 +78,7 @@ func (s userState) update(r Update, a Answer) (bool, userState) {
 	case Gone:
 		return !s.there(), s
 	}
-	return s.there(), s // a name that is taken is the name's affair; a group can have changed the version
+	return s.there(), s // a taken name is checked in the name's part; a group can have changed the version
 }
 
 func (s userState) remove(a Answer) (bool, userState) {

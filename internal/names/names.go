@@ -1,8 +1,9 @@
-// Package names decides when two names are the same name.
+// Package names decides when two names are equal.
 //
-// User names and pool names are compared without regard to case, width or Unicode composition, and a name
-// that could be mistaken for another by invisible or control characters is refused. The rule lives here and
-// nowhere else: the claim's object name, the portal's unique column and every lookup use Fold's result.
+// User names and pool names are compared regardless of case, width and Unicode composition. A name
+// is refused if invisible or control characters could make it look like another. Only this package
+// implements the rule: the claim's object name, the portal's unique column and every lookup use
+// Fold's result.
 package names
 
 import (
@@ -17,11 +18,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// MaxLength is the longest user or pool name in characters, before folding.
+// MaxLength is the maximum length of a user or pool name in characters, before folding.
 const MaxLength = 256
 
-// Fold returns the form under which names are compared: NFKC, case folded, NFKC again, outer white space removed.
-// It is idempotent. Two names are the same exactly when their folded forms are equal.
+// Fold returns the form in which names are compared: NFKC, case folded, NFKC again, outer white
+// space removed. It is idempotent. Two names are equal exactly when their folded forms are equal.
 func Fold(name string) string {
 	if folded, ok := foldASCII(name); ok {
 		return folded
@@ -29,7 +30,7 @@ func Fold(name string) string {
 	return strings.TrimSpace(norm.NFKC.String(cases.Fold().String(norm.NFKC.String(name))))
 }
 
-// foldASCII is Fold for the names that nearly everybody has, without the Unicode tables.
+// foldASCII is Fold for ASCII names, the most common ones, without the Unicode tables.
 func foldASCII(name string) (string, bool) {
 	for i := range len(name) {
 		if name[i] >= utf8.RuneSelf {
@@ -39,9 +40,10 @@ func foldASCII(name string) (string, bool) {
 	return strings.TrimSpace(strings.ToLower(name)), true
 }
 
-// Validate says why name cannot be used as a user or pool name, or returns nil. A name is 1 to MaxLength
-// characters of valid UTF-8, without control, format, private-use or unassigned characters and without outer white space
-// (RFC 8265's identifier rules, widened to the free-form names that providers really send).
+// Validate returns why name cannot be a user or pool name, or nil. A name is 1 to MaxLength
+// characters of valid UTF-8, without control, format, private-use or unassigned characters and
+// without outer white space (RFC 8265's identifier rules, extended to the free-form names that
+// providers really send).
 func Validate(name string) error {
 	switch {
 	case strings.TrimSpace(name) == "":
@@ -55,13 +57,14 @@ func Validate(name string) error {
 	}
 	for _, r := range name {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) || !unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S, unicode.Zs) {
-			return fmt.Errorf("the name holds the character %U, which is invisible or not assigned", r)
+			return fmt.Errorf("the name contains the character %U, which is invisible or not assigned", r)
 		}
 	}
 	return nil
 }
 
-// Digest returns the lower-case hexadecimal SHA-256 of the folded name: 64 characters, usable in an object's name.
+// Digest returns the lower-case hexadecimal SHA-256 of the folded name: 64 characters, usable in an
+// object's name.
 func Digest(name string) string {
 	sum := sha256.Sum256([]byte(Fold(name)))
 	return hex.EncodeToString(sum[:])

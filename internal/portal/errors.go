@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Code is the portal's machine-readable reason for a refusal. docs/reference/errors.md lists each with its remedy.
+// Code is the portal's machine-readable reason for a refusal. docs/reference/errors.md lists each
+// with its remedy.
 type Code string
 
 const (
@@ -37,19 +38,19 @@ const (
 	CodeInternal         Code = "INTERNAL"
 )
 
-// Error is the portal's answer when it refuses.
+// Error is a refusal by the portal.
 type Error struct {
 	Status     int // HTTP status
 	Code       Code
 	Message    string
-	RetryAfter time.Duration // set with 429 and 503 when the portal said so
+	RetryAfter time.Duration // from Retry-After of 429 and 503; 0: none
 }
 
 func (e *Error) Error() string {
 	return fmt.Sprintf("portal answered %d %s: %s", e.Status, e.Code, e.Message)
 }
 
-// CodeOf returns the portal's code in err's chain, or "" when the portal did not answer at all.
+// CodeOf returns the portal's code in err's chain, or "" when the portal did not respond.
 func CodeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {
@@ -58,23 +59,23 @@ func CodeOf(err error) Code {
 	return ""
 }
 
-// BadAnswerError is an answer that does not parse as the portal's: a proxy's page, an object that
-// lacks what the contract requires, a redirect. It says nothing about what was asked, so it is
-// neither a refusal nor a success, and the call may be repeated.
+// BadAnswerError is a response that does not parse as the portal's: a proxy's page, an object
+// without a field that the contract requires, a redirect. It says nothing about the requested
+// operation, so it is neither a refusal nor a success, and the call may be repeated.
 type BadAnswerError struct {
 	Status     int           // HTTP status
-	Problem    string        // why it is not the portal's; no part of its body
-	RetryAfter time.Duration // 0 when the answer names none
+	Problem    string        // why it is not the portal's; never quotes the body
+	RetryAfter time.Duration // 0: none
 }
 
 func (e *BadAnswerError) Error() string {
-	return fmt.Sprintf("answered with %d %s, but not by the portal: %s. Check spec.portal.url, and the proxies before the portal",
+	return fmt.Sprintf("a response with status %d %s is not from the portal: %s. Check spec.portal.url, and the proxies in front of the portal",
 		e.Status, http.StatusText(e.Status), e.Problem)
 }
 
 // Failure reports whether a call failed, in contrast to one that the portal carried out or refused:
-// no answer, one that is not the portal's, or one by which the portal says that it fails or wants a
-// pause. pause is how long not to call again; 0 when nothing was said.
+// there was no response, it is not the portal's, or the portal reports a failure or asks for a
+// pause. pause is how long to wait before the next call; 0 when the portal does not say.
 func Failure(err error) (pause time.Duration, failed bool) {
 	var refusal *Error
 	var bad *BadAnswerError

@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// ParseKey reads an API key as files and Secrets store it. White space around it, such as the
-// newline that an editor or a pasted line leaves, is not part of the key. Whatever else cannot be
-// sent in an Authorization header is an error, which does not quote the key.
+// ParseKey parses an API key as files and Secrets contain it. Surrounding white space, such as a
+// trailing newline, is not part of the key. A key that cannot be sent in an Authorization header is
+// an error, which does not quote the key.
 func ParseKey(raw []byte) (string, error) {
 	key := bytes.TrimSpace(raw)
 	if len(key) == 0 {
@@ -16,7 +16,7 @@ func ParseKey(raw []byte) (string, error) {
 	}
 	for i, b := range key {
 		if b <= ' ' || b > '~' {
-			return "", fmt.Errorf("the API key is malformed: byte %d is white space, a control character or not ASCII; store the key alone, on one line", i+1)
+			return "", fmt.Errorf("the API key is malformed: byte %d is white space, a control character or not ASCII; store only the key, on one line", i+1)
 		}
 	}
 	return string(key), nil

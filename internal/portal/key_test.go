@@ -9,14 +9,14 @@ func TestParseKey(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason, raw, want string
 	}{
-		"Plain":     {"A key is taken as it is.", "lr_abc-DEF.123~+/=", "lr_abc-DEF.123~+/="},
-		"Newline":   {"A pasted line ends in a newline.", "secret\n", "secret"},
-		"Windows":   {"Or in two characters.", "secret\r\n", "secret"},
-		"Around":    {"White space around it is not part of it.", " \t secret \n\n", "secret"},
+		"Plain":     {"A key is unchanged.", "lr_abc-DEF.123~+/=", "lr_abc-DEF.123~+/="},
+		"Newline":   {"A pasted line ends with a newline.", "secret\n", "secret"},
+		"Windows":   {"On Windows a line ends with two characters.", "secret\r\n", "secret"},
+		"Around":    {"Surrounding white space is not part of the key.", " \t secret \n\n", "secret"},
 		"Empty":     {"White space alone is no key.", " \n", ""},
 		"TwoLines":  {"Two lines are no key.", "secret\nsecret", ""},
-		"Inner":     {"A space cannot be sent in a token.", "sec ret", ""},
-		"Control":   {"Nor can a control character.", "sec\x00ret", ""},
+		"Inner":     {"A token contains no space.", "sec ret", ""},
+		"Control":   {"A token contains no control character.", "sec\x00ret", ""},
 		"ByteOrder": {"An editor's byte order mark is not ASCII.", "\ufeffsecret", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

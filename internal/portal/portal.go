@@ -1,8 +1,9 @@
-// Package portal is the Management Portal as this operator sees it: accounts, pools, the binding of one company to
-// one operator, the login methods, and a change feed. It is a port: controllers depend on these words and interfaces
-// alone. The wire contract behind it is the OpenAPI document in internal/portal/openapi; the REST client in
-// internal/portal/rest speaks it, the mirror in internal/portal/mirror keeps the portal's state in memory, and the
-// contract suite in internal/portal/contract holds any implementation to it.
+// Package portal is the port to the Management Portal: accounts, pools, the binding of one company
+// to one operator, the login methods, and a change feed. Controllers depend only on the types and
+// interfaces in this package. The wire contract behind it is the OpenAPI document in
+// internal/portal/openapi. The REST client in internal/portal/rest implements the port, the mirror
+// in internal/portal/mirror keeps the portal's state in memory, and the suite in
+// internal/portal/contract tests every implementation.
 package portal
 
 import (
@@ -20,7 +21,7 @@ const (
 	ManagedBySCIM  ManagedBy = "SCIM"  // only the operator changes it, while SCIM is on
 )
 
-// Status says whether the person may sign in.
+// Status says whether the user may sign in.
 type Status string
 
 const (
@@ -28,35 +29,36 @@ const (
 	StatusDeactivated Status = "Deactivated"
 )
 
-// Removal is what a removal takes from a person.
+// Removal is what a removal takes from a user.
 type Removal string
 
 const (
-	RemovalDeactivation Removal = "Deactivation" // they could not sign in any more
-	RemovalDeletion     Removal = "Deletion"     // their record would go
+	RemovalDeactivation Removal = "Deactivation" // they could no longer sign in
+	RemovalDeletion     Removal = "Deletion"     // their record would be deleted
 	RemovalManager      Removal = "ManagerRole"  // they would lose ROLE_MANAGER
-	RemovalMembers      Removal = "Members"      // of a pool: people would leave it
+	RemovalMembers      Removal = "Members"      // of a pool: users would leave it
 )
 
-// The roles of the portal's catalogue that the product's rules name. Others may exist; Reader.Roles lists all.
+// The roles of the portal's catalogue that the product's rules name. The catalogue may contain
+// others; Reader.Roles lists all.
 const (
 	RoleUser           = "ROLE_USER"
 	RoleIgnoreQuota    = "ROLE_IGNORE_QUOTA"
 	RoleManager        = "ROLE_MANAGER"
-	RoleAdmin          = "ROLE_ADMIN"           // the vendor's own, never granted from here
-	RoleAccountManager = "ROLE_ACCOUNT_MANAGER" // the vendor's own, never granted from here
+	RoleAdmin          = "ROLE_ADMIN"           // reserved for the vendor, never granted here
+	RoleAccountManager = "ROLE_ACCOUNT_MANAGER" // reserved for the vendor, never granted here
 )
 
-// Owner is the object that alone may change a record: the ScimUser of an account, the AgentPool of
-// a pool.
+// Owner is the only object that may change a record: the ScimUser of an account, the AgentPool of a
+// pool.
 type Owner struct {
-	UID      string // the object's UID: the right to write; empty when nobody owns the record
+	UID      string // the object's UID: the right to write; empty when the record has no owner
 	Name     string // the object's name, which survives backup and restore
 	Revision int64  // the newest revision written under this UID; a write with a smaller one is stale
-	Binding  string // id of the binding under which it was written last; the portal's, ignored in writes
+	Binding  string // id of the binding of the last write; set by the portal, ignored in writes
 }
 
-// Account is one person's record in the portal.
+// Account is the record of one user in the portal.
 type Account struct {
 	ID            string
 	UserName      string
@@ -71,11 +73,11 @@ type Account struct {
 	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty when none does
 	HandedOver    bool      // a person in the portal allowed this one local account to be adopted
 	DeactivatedBy ManagedBy // who deactivated it; empty while it is active
-	Mark          *Mark     // what the deprovisioning guard holds back, or a person dropped; nil: nothing
+	Mark          *Mark     // the held or dropped removal; nil: none
 	Pools         []string  // portal ids of its pools, the default pool among them; sorted
 	Roles         []string  // effective roles as the portal derived them; sorted
-	DirectRoles   []string  // those given to the account itself: none, for one that an owner has; sorted, nil for none
-	Ungranted     []string  // those of Pools that no write of the owner put it in; nil for none and without an owner; sorted
+	DirectRoles   []string  // roles of the account itself: none for an account with an owner; sorted, nil for none
+	Ungranted     []string  // those of Pools that no write of the owner granted; sorted, nil for none and without an owner
 	Revision      int64     // grows with every change of the record
 }
 
@@ -85,12 +87,12 @@ type Pool struct {
 	Name        string
 	Description string
 	Roles       []string // sorted
-	Ungranted   []string // those of Roles that no write of the owner gave it; nil for none and without an owner; sorted
+	Ungranted   []string // those of Roles that no write of the owner granted; sorted, nil for none and without an owner
 	Default     bool
-	Owner       Owner // the AgentPool that rules it; none for pools made in the portal
-	Created     bool  // its owner created it; false: it was there before, and its owner never deletes it
-	HandedOver  bool  // a person in the portal allowed an AgentPool of this name to adopt it
-	Mark        *Mark // what the guard holds back from those in it, or a person dropped; nil: nothing
+	Owner       Owner // the AgentPool that manages it; none for pools created in the portal
+	Created     bool  // its owner created it; false: it existed before, and its owner never deletes it
+	HandedOver  bool  // a person in the portal allowed the AgentPool with this name to adopt it
+	Mark        *Mark // the held or dropped change; nil: none
 	Pins        []Pin // as its owner wrote them last; nil for none
 	Members     int
 	Revision    int64
@@ -100,13 +102,13 @@ type Pool struct {
 type Role struct {
 	Name        string
 	Description string
-	Grantable   bool // false for the vendor's own roles
+	Grantable   bool // false for the roles that are reserved for the vendor
 }
 
-// AccountWrite is the whole desired state of an account. Writing the same state again changes nothing.
+// AccountWrite is the complete desired state of an account. Repeating a write changes nothing.
 type AccountWrite struct {
 	Owner       Owner  // UID, name and the revision of this write
-	IfRevision  *int64 // of the account that this was decided on, 0: there was none; nil: whatever is there. See Accounts
+	IfRevision  *int64 // revision of the account that this was decided on, 0: there was none; nil: no precondition. See Accounts
 	UserName    string
 	DisplayName string
 	GivenName   string
@@ -115,63 +117,63 @@ type AccountWrite struct {
 	ExternalID  string
 	Active      bool
 	Pools       []string // portal ids; the default pool is added by the portal
-	Adopt       *Adopt   // nil: the account is owned already, or is created
-	KeepMark    bool     // this write neither carries out nor takes back what the account's mark is about
+	Adopt       *Adopt   // nil: the account has this owner already, or is created
+	KeepMark    bool     // the account's mark stays: this write neither carries out nor cancels the marked removal
 }
 
-// Adopt names an existing account or pool to take over, by compare-and-swap on its present owner.
+// Adopt names an existing account or pool to take over, by compare-and-swap on its current owner.
 type Adopt struct {
 	ID       string
-	OwnerUID string // the owner that the record must have now; empty for one that nobody owns
-	Inherit  bool   // for a pool: the new owner counts as the one that created it, if the present one does
-	// Members are, of a pool, the accounts that stay in it, up to MaxAdoptedMembers: everybody else
-	// whose account has an owner leaves it in the same transaction, before it gets its roles. nil:
-	// all stay.
+	OwnerUID string // the owner that the record must have now; empty for a record without an owner
+	Inherit  bool   // for a pool: the new owner counts as its creator if the current one does
+	// Members are, for a pool, the accounts that stay in it, up to MaxAdoptedMembers. All other
+	// members whose account has an owner leave it in the same transaction, before it gets its
+	// roles. nil: all stay.
 	Members *[]string
 }
 
-// MaxAdoptedMembers is how many members an adoption can name.
+// MaxAdoptedMembers is the maximum number of members that an adoption can name.
 const MaxAdoptedMembers = 20_000
 
-// PoolWrite is the whole desired state of a pool. Writing the same state again changes nothing.
+// PoolWrite is the complete desired state of a pool. Repeating a write changes nothing.
 type PoolWrite struct {
 	Owner       Owner  // UID, name and the revision of this write
-	IfRevision  *int64 // as of an AccountWrite
-	Default     bool   // the owner rules the default pool, and no other; Name is ignored
+	IfRevision  *int64 // as in AccountWrite
+	Default     bool   // the owner manages the default pool, and no other pool; Name is ignored
 	Name        string
 	Description string
-	Roles       []string // all that the pool gives; empty: none
-	Pins        []Pin    // all that is to be kept; nil for none
-	Adopt       *Adopt   // nil: the pool is owned already, or is created
-	KeepMark    bool     // as of an AccountWrite
+	Roles       []string // all roles that the pool grants; empty: none
+	Pins        []Pin    // all pins to keep; nil for none
+	Adopt       *Adopt   // nil: the pool has this owner already, or is created
+	KeepMark    bool     // as in AccountWrite
 }
 
-// Pin says which group a line of the pool's object means. The portal keeps it for an owner that lost it, such as an AgentPool that
-// was restored without its status, and reads nothing from it.
+// Pin records which group a line of the pool's object means. The portal keeps it for an owner that lost
+// it, such as an AgentPool that was restored without its status, and reads nothing from it.
 type Pin struct {
 	Line    string // as the owner writes it
 	Group   string // SCIM id
 	Deleted bool   // the identity provider deleted the group
 }
 
-// MarkState says how a marked removal stands.
+// MarkState is the state of a marked removal.
 type MarkState string
 
 const (
-	MarkHeld    MarkState = "Held"    // nobody decided: it is not carried out
+	MarkHeld    MarkState = "Held"    // undecided: it is not carried out
 	MarkDropped MarkState = "Dropped" // a person decided that it is not carried out
 )
 
-// Mark says that a removal is wanted and not carried out. It stays with the record, also for an
-// owner of the same name that adopts it, until the owner's next write that does not keep it.
+// Mark says that a removal is wanted but not carried out. It stays with the record, also when an
+// owner with the same name adopts the record, until the owner's next write without KeepMark.
 type Mark struct {
-	What     Removal // of a pool: RemovalManager, RemovalDeletion or RemovalMembers
+	What     Removal // for a pool: RemovalManager, RemovalDeletion or RemovalMembers
 	State    MarkState
 	Decision string // id of the decision about it
 	At       string // name of the object where a person decides, or decided
 }
 
-// Held is what the mark holds; empty for none and for one that a person dropped.
+// Held returns the held removal; empty for no mark and for a dropped removal.
 func (m *Mark) Held() Removal {
 	if m == nil || m.State != MarkHeld {
 		return ""
@@ -179,25 +181,25 @@ func (m *Mark) Held() Removal {
 	return m.What
 }
 
-// ReleaseMode says what becomes of an account whose ScimUser goes.
+// ReleaseMode says what happens to an account whose ScimUser is deleted.
 type ReleaseMode string
 
 const (
-	ReleaseDeactivate ReleaseMode = "Deactivate" // keep the record, sign-in refused, memberships emptied
-	ReleaseDelete     ReleaseMode = "Delete"     // remove the record; its audit trail stays
+	ReleaseDeactivate ReleaseMode = "Deactivate" // keep the record, refuse the sign-in, remove the memberships
+	ReleaseDelete     ReleaseMode = "Delete"     // delete the record; its audit trail stays
 	ReleaseOrphan     ReleaseMode = "Orphan"     // leave it active as a local account
 )
 
 // Binding is the identity of the provider and of the operator that a portal is bound to.
 type Binding struct {
-	ID           string // made by the portal at the first Bind, kept when the operator is replaced; ignored in writes
-	Replaces     string // written only: the id of the present binding, whose operator this one takes the place of
+	ID           string // created by the portal at the first Bind, kept when the operator is replaced; ignored in writes
+	Replaces     string // write only: the id of the current binding, whose operator this one replaces
 	Cluster      string // UID of the kube-system namespace, or a configured name
 	Namespace    string
 	Name         string
 	UID          string // of the IdentityConfiguration
 	ProviderType string // one of provider.Types
-	ProviderName string // tells two of one type apart, and is shown to people; empty: the type is enough
+	ProviderName string // distinguishes two providers of one type, and is shown to people; empty: the type is enough
 	SCIMBaseURL  string // shown in the portal for copying
 }
 
@@ -211,7 +213,7 @@ type SSO struct {
 	MetadataURL  string // SAML identity provider metadata
 }
 
-// LoginMethods is what the page "Login methods" holds.
+// LoginMethods are the settings of the page "Login methods".
 type LoginMethods struct {
 	SSO                    SSO
 	SCIMEnabled            bool
@@ -219,10 +221,10 @@ type LoginMethods struct {
 	ProvisionGroups        bool
 }
 
-// Configuration is the identity configuration in force in the portal.
+// Configuration is the current identity configuration of the portal.
 type Configuration struct {
 	LoginMethods
-	ManagedElsewhere string   // who rules it instead of the page's Save button; empty: the page does
+	ManagedElsewhere string   // who manages it instead of the page; empty: the page does
 	Binding          *Binding // nil: no operator is bound
 	Revision         int64
 }
@@ -233,7 +235,8 @@ type Position struct {
 	Sequence int64
 }
 
-// Change is one entry of the feed with the record as it was when read. Gone: the record no longer exists.
+// Change is one entry of the feed, with the record as it was when the entry was read. Gone: the
+// record no longer exists.
 type Change struct {
 	Sequence      int64
 	Kind          ChangeKind
@@ -254,7 +257,8 @@ const (
 	ChangeKey           ChangeKind = "ApiKey"
 )
 
-// KeyDigest is one portal API key with the scope scim: enough to verify a token, never to produce one.
+// KeyDigest is a portal API key with the scope scim: enough to verify a token, but not to produce
+// one.
 type KeyDigest struct {
 	ID        string
 	Name      string
@@ -268,120 +272,127 @@ func (b *Binding) Provider() provider.ID {
 	return provider.ID{Type: b.ProviderType, Name: b.ProviderName}
 }
 
-// MaxMemberships is how many items one call of PutMemberships takes.
+// MaxMemberships is the maximum number of items in one call of PutMemberships.
 const MaxMemberships = 1000
 
-// MembershipWrite puts one person into a pool or takes them out of it.
+// MembershipWrite adds one user to a pool or removes them from it.
 type MembershipWrite struct {
 	AccountID  string
-	IfRevision int64 // of the account that this was decided on
+	IfRevision int64 // revision of the account that this was decided on
 	In         bool
 	Request    string // id of the SCIM request that caused it, for the audit; empty: of the call
 }
 
-// MembershipOutcome is what became of one MembershipWrite.
+// MembershipOutcome is the result of one MembershipWrite.
 type MembershipOutcome string
 
 const (
 	MembershipDone      MembershipOutcome = "Done"
-	MembershipUnchanged MembershipOutcome = "Unchanged" // it was so already, of whatever version
-	MembershipStale     MembershipOutcome = "Stale"     // decided on another version of the account: that person's pass decides again
+	MembershipUnchanged MembershipOutcome = "Unchanged" // nothing to change, at any revision of the account
+	MembershipStale     MembershipOutcome = "Stale"     // decided on another revision of the account: the user's pass decides again
 	MembershipUnknown   MembershipOutcome = "Unknown"   // there is no such account
-	MembershipNotOurs   MembershipOutcome = "NotOurs"   // nobody owns the account: people edit it in the portal
+	MembershipNotOurs   MembershipOutcome = "NotOurs"   // the account has no owner: people edit it in the portal
 )
 
-// MembershipResult is what became of one person.
+// MembershipResult is the result for one user.
 type MembershipResult struct {
 	AccountID string
 	Outcome   MembershipOutcome
-	Revision  int64 // the account's now; 0 for one that is unknown
+	Revision  int64 // the account's current revision; 0 for an unknown account
 }
 
-// Removals counts what the deprovisioning guard budgets.
+// Removals contains the counts for the budgets of the deprovisioning guard.
 type Removals struct {
-	Pools   map[string]PoolRemovals // by portal id; without the default pool, which nobody leaves
-	Removed int                     // distinct accounts deactivated, released, deleted or stripped of ROLE_MANAGER by the operator in the window
+	Pools   map[string]PoolRemovals // by portal id; without the default pool, which no active user leaves
+	Removed int                     // distinct accounts deactivated, released, deleted or deprived of ROLE_MANAGER by the operator in the window
 	Managed int                     // SCIM-managed accounts that are active now, plus Removed
 }
 
 // PoolRemovals counts memberships of one pool that owners granted.
 type PoolRemovals struct {
-	Removed int // distinct active people whom the operator took out of it in the window, and who kept their account
-	Members int // people who are in it now
+	Removed int // distinct active users that the operator removed from it in the window, and that kept their account
+	Members int // users that are in it now
 }
 
-// Accounts writes accounts. Every method may be repeated: the portal compares before it writes. What was decided on another
-// version than the present one is refused with STALE_REVISION, unless it would change nothing: that is how a write whose answer
-// was lost is repeated. Errors are *Error; transport failures are not.
+// Accounts writes accounts. Every method may be repeated: the portal compares before it writes. A
+// write that was decided on another revision than the current one is refused with STALE_REVISION,
+// unless it would change nothing: so a write whose response was lost can be repeated. Errors are
+// *Error; transport failures are not.
 type Accounts interface {
-	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived roles.
+	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived
+	// roles.
 	PutAccount(ctx context.Context, w AccountWrite) (*Account, error)
-	// ReleaseAccount ends the ownership of ownerUID. Releasing what nobody owns is no error.
+	// ReleaseAccount ends the ownership of ownerUID. Releasing a record without an owner is no
+	// error.
 	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
-	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark.
+	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the
+	// mark.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
-	// MarkHeld keeps, and shows people, that a removal of owner's account, or of the local account
-	// that owner waits to adopt (MarkWaiting), is held or was dropped; nil clears the mark, and so
-	// does every ReleaseAccount and every PutAccount of the owner that does not keep it. Without an
-	// account it does nothing.
+	// MarkHeld records, and shows people, that a removal of owner's account, or of the local
+	// account that owner waits to adopt (MarkWaiting), is held or was dropped. nil clears the mark,
+	// and so does every ReleaseAccount and every PutAccount of the owner without KeepMark. Without
+	// an account it does nothing.
 	MarkHeld(ctx context.Context, owner Owner, m *Mark) error
 }
 
 // Pools writes pools. Every method may be repeated.
 type Pools interface {
 	PutPool(ctx context.Context, w PoolWrite) (*Pool, error)
-	// PutMemberships puts people into the pool of ownerUID and takes people out of it: up to
-	// MaxMemberships items, in one transaction, with a result for each in their order. Roles change
-	// with it. It never overwrites what was not seen: an item that was decided on another version
-	// of the account is Stale and left to that person's next write. The audit has one event for each
-	// request that the items name. Without a pool it is refused
-	// with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
+	// PutMemberships adds users to the pool of ownerUID and removes users from it: up to
+	// MaxMemberships items, in one transaction, with a result for each, in their order. Roles
+	// change with the memberships. It never overwrites a change that the caller did not see: an
+	// item that was decided on another revision of the account is Stale and left to that user's
+	// next write. The audit has one event for each request that the items name. Without a pool it
+	// is refused with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
 	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite) ([]MembershipResult, error)
-	// ReleasePool ends the ownership of ownerUID. remove also takes back what the owner gave: the
-	// pool, if the owner created it, and otherwise the roles that it gave to it.
+	// ReleasePool ends the ownership of ownerUID. remove also undoes what the owner did: it deletes
+	// the pool if the owner created it, and otherwise removes the roles that the owner granted.
 	ReleasePool(ctx context.Context, ownerUID string, remove bool) error
 	// MarkPoolHeld is MarkHeld for the owner's pool.
 	MarkPoolHeld(ctx context.Context, owner Owner, m *Mark) error
 }
 
-// Reader lists what the portal holds, by keyset pages, and follows its changes.
+// Reader lists the portal's records in keyset pages, and follows its changes.
 type Reader interface {
-	// Accounts returns up to limit (≤ 1000) accounts with an id after the given one, in order of id, and the id to go on from; empty at the end.
+	// Accounts returns up to limit (≤ 1000) accounts with an id after the given one, in the order
+	// of ids, and the id to continue from; empty at the end.
 	Accounts(ctx context.Context, after string, limit int) (page []Account, next string, err error)
 	Pools(ctx context.Context) ([]Pool, error)
 	Roles(ctx context.Context) ([]Role, error)
-	// Position returns the feed's present end.
+	// Position returns the current end of the feed.
 	Position(ctx context.Context) (Position, error)
-	// Changes returns what came after p, waiting up to wait (≤ 30 s) for a first one, and the position behind it.
-	// An unknown epoch or a truncated feed is an *Error with code FEED_TRUNCATED: list again.
+	// Changes returns the changes after p, and the position after them. If there are none, it waits
+	// up to wait (≤ 30 s) for the first one. An unknown epoch or a truncated feed is an *Error with
+	// code FEED_TRUNCATED: list again.
 	Changes(ctx context.Context, p Position, wait time.Duration) ([]Change, Position, error)
 }
 
 // Identity is the portal's identity configuration and its binding to one operator.
 type Identity interface {
 	Configuration(ctx context.Context) (*Configuration, error)
-	// PutLoginMethods replaces the login methods in the name of a declared configuration; managedElsewhere says whose. Empty hands them back to the page and changes nothing else.
+	// PutLoginMethods replaces the login methods on behalf of a declared configuration, which
+	// managedElsewhere names. If managedElsewhere is empty, the page is editable again and nothing
+	// else changes.
 	PutLoginMethods(ctx context.Context, m LoginMethods, managedElsewhere string) (*Configuration, error)
-	// Bind claims the portal for one operator and provider, atomically. Bound to another:
-	// OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED, naming the first. The same cluster,
-	// namespace and name get the id that they had before. An operator whose Replaces is the present
-	// binding's id takes the place of the one that is bound, for the same provider, and keeps the
-	// id. It also makes this client's process the one that leads: writes of accounts and pools by
-	// those before it, also late ones, are refused with STALE_LEADER from then on, and so is their
-	// Bind.
+	// Bind binds the portal to one operator and provider, atomically. If it is bound to another,
+	// the refusal is OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED and names the first. The same
+	// cluster, namespace and name get their previous binding id. An operator whose Replaces is the
+	// id of the current binding replaces the bound operator, for the same provider, and keeps the
+	// id. Bind also makes this client's process the leader: writes of accounts and pools by former
+	// leaders, also late ones, are refused with STALE_LEADER from then on, and so is their Bind.
 	Bind(ctx context.Context, b Binding) (id string, err error)
-	// Unbind gives the portal free if uid holds it.
+	// Unbind removes the binding if uid owns it.
 	Unbind(ctx context.Context, uid string) error
-	// SCIMKeys returns the digests of the keys valid now for the SCIM webhook.
+	// SCIMKeys returns the digests of the keys that are currently valid for the SCIM webhook.
 	SCIMKeys(ctx context.Context) ([]KeyDigest, error)
 }
 
-// Audit answers what the guard needs to know of the past.
+// Audit returns the history that the guard needs.
 type Audit interface {
 	Removals(ctx context.Context, window time.Duration) (Removals, error)
 }
 
-// Client is the whole port.
+// Client is the complete port.
 type Client interface {
 	Accounts
 	Pools

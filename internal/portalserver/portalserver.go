@@ -1,5 +1,6 @@
-// Package portalserver is the Management Portal as one process: the service over its database (store), its REST face
-// (api) and its pages (web), with what a deployment brings on the first start.
+// Package portalserver runs the Management Portal in one process: the service with its database
+// (store), the REST server (api), the pages (web), and the records that a deployment creates on the
+// first start.
 package portalserver
 
 import (
@@ -23,31 +24,31 @@ import (
 )
 
 const (
-	// keepTombstones is how many deleted records the change feed remembers.
+	// keepTombstones is the number of deleted records that the change feed keeps.
 	keepTombstones = 100_000
-	// tidyEvery is how often older ones are dropped.
+	// tidyEvery is the interval at which older tombstones are deleted.
 	tidyEvery = time.Hour
-	// graceful is how long requests under way may take once the process is told to stop.
+	// graceful is how long running requests may take after the process is asked to stop.
 	graceful = 8 * time.Second
 )
 
-// Options are the process's options, as its flags state them.
+// Options are the options of the process, as set by its flags.
 type Options struct {
 	Listen        string // host:port
-	PublicURL     string // as people's browsers reach it; empty: http://<Listen>
+	PublicURL     string // as browsers reach it; empty: http://<Listen>
 	Database      string // see store.Options
-	AdminUser     string // the first local manager, made if there is none; empty: none is made
-	AdminPassword string // the file that holds its password
+	AdminUser     string // the first local manager, created if there is none; empty: none is created
+	AdminPassword string // the file with its password
 	Keys          []BootstrapKey
 	NewFeedEpoch  bool // after a restore from a backup
 	HTTPCookies   bool // cookies without the Secure attribute, for plain http on loopback
 
 	Log logr.Logger
-	// Web makes the pages; nil: there are none.
+	// Web creates the pages; nil: no pages.
 	Web func(WebOptions) (http.Handler, error)
 }
 
-// WebOptions is what the pages stand on.
+// WebOptions configure the pages.
 type WebOptions struct {
 	Store       *store.Store
 	PublicURL   string // without a slash at its end
@@ -55,15 +56,15 @@ type WebOptions struct {
 	Log         logr.Logger
 }
 
-// BootstrapKey is an API key that must exist: its scope, the identity provider that one with the scope scim is for, and the file
-// that holds its secret.
+// BootstrapKey is an API key that must exist: its scope, the identity provider if the scope is
+// scim, and the file with its secret.
 type BootstrapKey struct {
 	Scope    store.Scope
 	Provider provider.ID
 	File     string
 }
 
-// ParseBootstrapKey reads scope=file or, for the scope scim, scope:provider=file.
+// ParseBootstrapKey parses scope=file or, for the scope scim, scope:provider=file.
 func ParseBootstrapKey(text string) (BootstrapKey, error) {
 	left, file, found := strings.Cut(text, "=")
 	scope, idp, named := strings.Cut(left, ":")
@@ -79,7 +80,7 @@ func ParseBootstrapKey(text string) (BootstrapKey, error) {
 	return key, err
 }
 
-// Handler puts the API and the pages under one address. A nil web has no pages.
+// Handler serves the API and the pages under one address. If web is nil, there are no pages.
 func Handler(api, web http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for _, path := range []string{"/api/", "/healthz", "/readyz", "/metrics"} {
@@ -91,16 +92,17 @@ func Handler(api, web http.Handler) http.Handler {
 	return mux
 }
 
-// CheckSSO says why people could not sign in by these settings: it reads the provider's discovery document and keys.
+// CheckSSO reads the provider's discovery document and keys, and returns an error if users could
+// not sign in with these settings.
 func CheckSSO(ctx context.Context, settings portal.SSO) error {
 	if settings.Type != "OIDC" {
-		return fmt.Errorf("this portal signs people in by OIDC alone and not by %s; register an OIDC application at your identity provider", settings.Type)
+		return fmt.Errorf("this portal supports single sign-on by OIDC only, not by %s; register an OIDC application at your identity provider", settings.Type)
 	}
 	_, err := sso.Check(ctx, nil, settings.Issuer)
 	return err
 }
 
-// Run serves the portal until ctx ends, and stops within 10 seconds then.
+// Run serves the portal until ctx ends, and then stops within 10 seconds.
 func Run(ctx context.Context, o Options) error {
 	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO})
 	if err != nil {
@@ -132,7 +134,7 @@ func (o Options) handler(s *store.Store, at net.Addr) (http.Handler, error) {
 	}
 	web, err := o.Web(WebOptions{Store: s, PublicURL: public, HTTPCookies: o.HTTPCookies, Log: o.Log.WithName("web")})
 	if err != nil {
-		return nil, fmt.Errorf("make the pages: %w", err)
+		return nil, fmt.Errorf("create the pages: %w", err)
 	}
 	return Handler(rest, web), nil
 }
@@ -148,7 +150,7 @@ func (o Options) serve(ctx context.Context, s *store.Store, listener net.Listene
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the feed's readers at a stop
 	}
-	o.Log.Info("Portal serves", "address", listener.Addr().String())
+	o.Log.Info("Serving the portal", "address", listener.Addr().String())
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve the portal: %w", err)
@@ -165,7 +167,7 @@ func (o Options) serve(ctx context.Context, s *store.Store, listener net.Listene
 	return group.Wait()
 }
 
-// tidy keeps the change feed's tombstones within bounds.
+// tidy limits the number of tombstones in the change feed.
 func (o Options) tidy(ctx context.Context, s *store.Store) error {
 	ticker := time.NewTicker(tidyEvery)
 	defer ticker.Stop()
@@ -175,18 +177,19 @@ func (o Options) tidy(ctx context.Context, s *store.Store) error {
 			return nil
 		case <-ticker.C:
 			if err := s.TruncateFeed(ctx, keepTombstones); err != nil && ctx.Err() == nil {
-				o.Log.Error(err, "Drop old tombstones of the change feed")
+				o.Log.Error(err, "Cannot delete old tombstones of the change feed")
 			}
 		}
 	}
 }
 
-// bootstrap makes what the deployment brings: the first manager, its keys, and a new feed epoch after a restore.
+// bootstrap creates the deployment's records: the first manager, the API keys and, after a restore,
+// a new feed epoch.
 func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
 	actor := store.SystemActor("bootstrap")
 	if o.NewFeedEpoch {
 		if err := s.NewFeedEpoch(ctx); err != nil {
-			return fmt.Errorf("give the change feed a new epoch: %w", err)
+			return fmt.Errorf("start a new epoch of the change feed: %w", err)
 		}
 	}
 	if o.AdminUser != "" {
@@ -195,7 +198,7 @@ func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
 			return fmt.Errorf("read the first manager's password: %w", err)
 		}
 		if err := s.EnsureManager(ctx, actor, o.AdminUser, password); err != nil {
-			return fmt.Errorf("make the first manager: %w", err)
+			return fmt.Errorf("create the first manager: %w", err)
 		}
 	}
 	for _, key := range o.Keys {
@@ -204,7 +207,7 @@ func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
 			return fmt.Errorf("read the API key for %s: %w", key.Scope, err)
 		}
 		if err := s.EnsureKey(ctx, actor, store.NewKey{Name: "bootstrap-" + string(key.Scope), Scope: key.Scope, Provider: key.Provider}, secret); err != nil {
-			return fmt.Errorf("make the API key for %s: %w", key.Scope, err)
+			return fmt.Errorf("create the API key for %s: %w", key.Scope, err)
 		}
 	}
 	return nil

@@ -18,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// start runs a portal and returns its URL, what stops it, and its end.
+// start runs a portal. It returns its URL, a function that stops it, and a channel with its result.
 func start(t *testing.T, o Options) (url string, stop func() error) {
 	t.Helper()
 	ready := make(chan string, 1)
@@ -108,7 +108,7 @@ func TestRunTwiceOnOneDatabase(t *testing.T) {
 	}
 }
 
-func TestAStopEndsWaitingReaders(t *testing.T) {
+func TestStopEndsWaitingReaders(t *testing.T) {
 	key, err := ParseBootstrapKey("read=" + file(t, "demo-read-key-0123456789"))
 	if err != nil {
 		t.Fatal(err)
@@ -140,14 +140,14 @@ func TestAStopEndsWaitingReaders(t *testing.T) {
 	}
 }
 
-func TestABadStartIsExplained(t *testing.T) {
+func TestStartErrors(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "portal.db")
 	for want, o := range map[string]Options{
-		"no database given":   {},
+		"no database: set":    {},
 		"no file is named":    {Database: database, AdminUser: "admin@example.test"},
 		"12 to 256":           {Database: database, AdminUser: "admin@example.test", AdminPassword: file(t, "short")},
 		"openssl rand":        {Database: database, Keys: []BootstrapKey{{Scope: "read", File: file(t, "short")}}},
-		"there is no scope":   {Database: database, Keys: []BootstrapKey{{Scope: "root", File: file(t, "demo-root-key-0123456789")}}},
+		"unknown scope":       {Database: database, Keys: []BootstrapKey{{Scope: "root", File: file(t, "demo-root-key-0123456789")}}},
 		"listen for the port": {Database: database, Listen: "127.0.0.1:notaport"},
 	} {
 		err := Run(t.Context(), o)
@@ -157,7 +157,7 @@ func TestABadStartIsExplained(t *testing.T) {
 	}
 	for _, text := range []string{"", "manage", "=file", "manage="} {
 		if _, err := ParseBootstrapKey(text); err == nil {
-			t.Errorf("%q is taken for scope=file", text)
+			t.Errorf("%q is accepted as scope=file", text)
 		}
 	}
 }

@@ -1,6 +1,8 @@
-// Package provider names identity providers: by type, and by name where two of one type must be told apart.
+// Package provider identifies identity providers: by type, and by name if there are several of one
+// type.
 //
-// One provider is integrated at a time. Every SCIM token is made for one, and is refused while another is integrated.
+// One provider is integrated at a time. Every SCIM token belongs to one provider, and is refused
+// while another is integrated.
 package provider
 
 import (
@@ -16,19 +18,19 @@ const (
 	Other   = "Other"
 )
 
-// MaxName is the longest name of a provider, in bytes.
+// MaxName is the maximum length of a provider's name, in bytes.
 const MaxName = 128
 
 // ID identifies one identity provider. The zero ID is none.
 type ID struct {
 	Type string // one of Okta, EntraID and Other
-	Name string // empty where one of the type is enough
+	Name string // empty if there is only one of the type
 }
 
-// Types lists the types.
+// Types returns the types.
 func Types() []string { return []string{Okta, EntraID, Other} }
 
-// String is Type, or Type/Name.
+// String returns Type, or Type/Name.
 func (p ID) String() string {
 	if p.Name == "" {
 		return p.Type
@@ -36,14 +38,14 @@ func (p ID) String() string {
 	return p.Type + "/" + p.Name
 }
 
-// Parse reads what String writes.
+// Parse parses the result of String.
 func Parse(text string) (ID, error) {
 	var p ID
 	p.Type, p.Name, _ = strings.Cut(text, "/")
 	return p, p.Validate()
 }
 
-// Validate says what is wrong with p.
+// Validate returns what is wrong with p, or nil.
 func (p ID) Validate() error {
 	switch {
 	case !slices.Contains(Types(), p.Type):
@@ -54,14 +56,14 @@ func (p ID) Validate() error {
 	return nil
 }
 
-// Accepts says whether what was made for the provider token may be used while p is integrated. A token without a name is for
-// every provider of its type.
+// Accepts reports whether a token of the provider token may be used while p is integrated. A token
+// without a name is for every provider of its type.
 func (p ID) Accepts(token ID) bool {
 	return p.Type == token.Type && (token.Name == "" || token.Name == p.Name)
 }
 
-// IsRefined says whether next is p, or p with a name where it had none. Everything that p accepts, next accepts too; any other
-// change puts another provider in the place of p.
+// IsRefined reports whether next is p, or p with a name where it had none. next accepts everything
+// that p accepts; any other change replaces p with another provider.
 func (p ID) IsRefined(next ID) bool {
 	return p.Type == next.Type && (p.Name == "" || p.Name == next.Name)
 }

@@ -15,10 +15,10 @@ func TestAcceptsAndIsRefined(t *testing.T) {
 		"Same":       {"The provider's own token works.", acme, acme, true, true},
 		"SameType":   {"Without names the type decides.", okta, okta, true, true},
 		"OtherType":  {"One identity provider at a time.", okta, entra, false, false},
-		"OtherName":  {"Two organisations of one type are two providers.", acme, globex, false, false},
-		"Unnamed":    {"A token without a name is for every provider of its type; taking the name away would let in others' tokens.", acme, okta, true, false},
-		"NameAdded":  {"A token for a named one is not for whichever the unnamed one is; naming it locks out no token that works.", okta, acme, false, true},
-		"NoProvider": {"A token that names no provider is for none.", okta, ID{}, false, false},
+		"OtherName":  {"Two names of one type are two providers.", acme, globex, false, false},
+		"Unnamed":    {"A token without a name is for every provider of its type; removing the name would accept the tokens of others.", acme, okta, true, false},
+		"NameAdded":  {"A token for a named provider is not for an unnamed one; adding the name refuses no token that worked.", okta, acme, false, true},
+		"NoProvider": {"A token without a provider is for none.", okta, ID{}, false, false},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, text := range []string{"", "okta", "Acme", "/acme", "Okta/" + strings.Repeat("x", MaxName+1)} {
 		if got, err := Parse(text); err == nil {
-			t.Errorf("%q was taken for %+v", text, got)
+			t.Errorf("%q was parsed as %+v", text, got)
 		}
 	}
 }

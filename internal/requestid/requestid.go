@@ -1,5 +1,6 @@
-// Package requestid names a request, so that one word finds it everywhere: in the answer's header, the webhook's log line, the
-// annotation of the object that it changed, the manager's log and events, and the portal's log and audit.
+// Package requestid identifies a request across all programs: in the response header, the webhook's
+// log line, the annotation of the object that it changed, the manager's log and events, and the
+// portal's log and audit.
 package requestid
 
 import (
@@ -11,14 +12,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// Header carries the id in both directions.
+// Header contains the id in requests and responses.
 const Header = "X-Request-Id"
 
-// maxLength bounds an id, in bytes.
+// maxLength is the maximum length of an id, in bytes.
 const maxLength = 128
 
-// Usable says whether a client may name its request so: 1 to 128 letters, digits, dots, underscores, colons and hyphens. That is
-// safe in a header, a log and an annotation, and no e-mail address.
+// Usable reports whether a client may use this id: 1 to 128 letters, digits, dots, underscores,
+// colons and hyphens. That is safe in a header, a log and an annotation, and is no e-mail address.
 func Usable(id string) bool {
 	if id == "" || len(id) > maxLength {
 		return false
@@ -33,8 +34,8 @@ func Usable(id string) bool {
 	return true
 }
 
-// Of is the id of a request: the client's X-Request-Id if it is usable, else the trace id of its traceparent (W3C Trace Context §3.2),
-// else a new UUID.
+// Of returns the id of a request: the client's X-Request-Id if it is usable, else the trace id of
+// its traceparent (W3C Trace Context §3.2), else a new UUID.
 func Of(h http.Header) string {
 	if id := h.Get(Header); Usable(id) {
 		return id
@@ -45,7 +46,8 @@ func Of(h http.Header) string {
 	return uuid.NewString()
 }
 
-// traceID is the trace id of a traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01; empty for one that is none.
+// traceID returns the trace id of a traceparent, such as
+// 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01; empty for an invalid one.
 func traceID(parent string) string {
 	parts := strings.Split(parent, "-")
 	if len(parts) < 4 || len(parts[0]) != 2 || len(parts[1]) != 32 || len(parts[2]) != 16 || len(parts[3]) != 2 {
@@ -64,22 +66,22 @@ func traceID(parent string) string {
 
 type key struct{}
 
-// With returns a context that carries id.
+// With returns a context with the id.
 func With(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, key{}, id)
 }
 
-// From is the id that ctx carries; empty for none.
+// From returns the id in ctx; empty for none.
 func From(ctx context.Context) string {
 	id, _ := ctx.Value(key{}).(string)
 	return id
 }
 
-// Stamp is the id as an object has it: together with the revision that the request wrote.
+// Stamp returns the form of the id on an object: with the revision that the request wrote.
 func Stamp(revision int64, id string) string { return strconv.FormatInt(revision, 10) + "/" + id }
 
-// Stamped is the id in a stamp if it was written with this revision. A later write that named no
-// request must not be put down to an earlier one.
+// Stamped returns the id in a stamp if it was written with this revision. A later write without an
+// id must not be attributed to an earlier request.
 func Stamped(stamp string, revision int64) string {
 	at, id, ok := strings.Cut(stamp, "/")
 	if !ok || at != strconv.FormatInt(revision, 10) || !Usable(id) {

@@ -39,7 +39,7 @@ func TestOf(t *testing.T) {
 			have := Of(h)
 			if tc.want == "" {
 				if _, err := uuid.Parse(have); err != nil {
-					t.Errorf("a new id must be made, not %q", have)
+					t.Errorf("want a new id, not %q", have)
 				}
 			} else if have != tc.want {
 				t.Errorf("the id is %q", have)

@@ -1,6 +1,6 @@
 package scim
 
-// Equal says whether two values of canonical objects are the same. The order of elements counts.
+// Equal reports whether two values of canonical objects are equal. The order of elements matters.
 func Equal(a, b any) bool {
 	switch a := a.(type) {
 	case Object:
@@ -34,8 +34,8 @@ func Equal(a, b any) bool {
 	return a == b
 }
 
-// Unassigned says whether v means that an attribute has no value: null, "", [] and {} (RFC 7643 §2.5; the empty string
-// since providers clear attributes with it).
+// Unassigned reports whether v means that an attribute has no value: null, "", [] and {} (RFC 7643
+// §2.5; the empty string because providers clear attributes with it).
 func Unassigned(v any) bool {
 	switch v := v.(type) {
 	case nil:

@@ -9,7 +9,7 @@ import (
 // ErrorType is the scimType of an error (RFC 7644 §3.12 table 9, RFC 9865 §4 for the cursor ones).
 type ErrorType string
 
-// The error types. All go with status 400 but Uniqueness (409) and Sensitive (403).
+// The error types. Their status is 400, except Uniqueness (409) and Sensitive (403).
 const (
 	InvalidFilter ErrorType = "invalidFilter"
 	TooMany       ErrorType = "tooMany"
@@ -26,14 +26,15 @@ const (
 	InvalidCount  ErrorType = "invalidCount"
 )
 
-// Error is what a client is told when its request fails: RFC 7644 §3.12.
-// Detail is a sentence for the person who runs the client: what is wrong, where, and what to do.
+// Error is the error response to a client: RFC 7644 §3.12. Detail is a sentence for the
+// administrator of the client: what is wrong, where, and what to do.
 type Error struct {
 	// Status is the HTTP status, 400 to 599.
 	Status int
 	// Type is the scimType; empty where the RFC defines none.
 	Type ErrorType
-	// Detail is shown to the client as it is, so it holds no secret and no other client's data.
+	// Detail is sent to the client unchanged, so it must contain no secret and no other client's
+	// data.
 	Detail string
 }
 
@@ -55,22 +56,22 @@ func (e *Error) MarshalJSON() ([]byte, error) {
 	}{[]string{SchemaError}, strconv.Itoa(e.Status), e.Type, e.Detail})
 }
 
-// BadRequest is a 400 with the given type.
+// BadRequest returns a 400 with the given type.
 func BadRequest(t ErrorType, format string, args ...any) *Error {
 	return &Error{Status: 400, Type: t, Detail: fmt.Sprintf(format, args...)}
 }
 
-// NotFound is a 404.
+// NotFound returns a 404.
 func NotFound(format string, args ...any) *Error {
 	return &Error{Status: 404, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Conflict is a 409 uniqueness: another resource holds the value.
+// Conflict returns a 409 uniqueness: another resource has the value.
 func Conflict(format string, args ...any) *Error {
 	return &Error{Status: 409, Type: Uniqueness, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Failure is an error of any status, without a scimType.
+// Failure returns an error with any status, without a scimType.
 func Failure(status int, format string, args ...any) *Error {
 	return &Error{Status: status, Detail: fmt.Sprintf(format, args...)}
 }

@@ -8,12 +8,14 @@ import (
 	"unicode/utf8"
 )
 
-// Limits bounds what DecodeJSON accepts. A zero field takes its default. The length of a body is the caller's to bound.
+// Limits limits what DecodeJSON accepts. A zero field has its default. The caller limits the length
+// of a body.
 type Limits struct {
-	// Depth is how deep arrays and objects may nest; 16 by default. A bulk request with a PATCH of a multi-valued
-	// complex attribute needs 9.
+	// Depth is the maximum nesting of arrays and objects; 16 by default. A bulk request with a
+	// PATCH of a multi-valued complex attribute needs 9.
 	Depth int
-	// Values is how many values of any kind a body may hold; 100,000 by default. A MiB of group members holds 60,000.
+	// Values is the maximum number of values of any kind in a body; 100,000 by default. A MiB of
+	// group members contains 60,000.
 	Values int
 }
 
@@ -24,10 +26,12 @@ const (
 	byteOrderMark = "\ufeff"
 )
 
-// DecodeJSON reads one JSON object (RFC 8259), strictly: it refuses invalid UTF-8, lone surrogates, anything after the object,
-// nesting or size beyond the limits, and an object that names an attribute twice, where names differing only in
-// case are the same (RFC 7643 §2.1). Numbers without fraction or exponent that fit become int64, others float64.
-// A byte order mark in front is passed over, as RFC 8259 §8.1 allows: some encoders write one. Names stay as sent. Every error is a 400 invalidSyntax that says where.
+// DecodeJSON decodes one JSON object (RFC 8259) strictly: it refuses invalid UTF-8, lone
+// surrogates, data after the object, nesting or size beyond the limits, and an object that contains
+// an attribute twice, where names that differ only in case are equal (RFC 7643 §2.1). Numbers
+// without fraction or exponent that fit become int64, others float64. A leading byte order mark is
+// ignored, as RFC 8259 §8.1 allows: some encoders write one. Names keep their case. Every error is
+// a 400 invalidSyntax with the position.
 func DecodeJSON(data []byte, limits Limits) (Object, error) {
 	if limits.Depth == 0 {
 		limits.Depth = defaultDepth
@@ -52,12 +56,12 @@ func DecodeJSON(data []byte, limits Limits) (Object, error) {
 	}
 	d.space()
 	if d.pos != len(d.in) {
-		return nil, d.fail("there is more after the JSON object")
+		return nil, d.fail("there is data after the JSON object")
 	}
 	return v.(Object), nil
 }
 
-// decoder walks the input once. depth and values count down to what is still allowed.
+// decoder reads the input once. depth and values count down to zero.
 type decoder struct {
 	in     string
 	pos    int
@@ -68,7 +72,7 @@ type decoder struct {
 func (d *decoder) fail(what string) error {
 	line := 1 + strings.Count(d.in[:d.pos], "\n")
 	column := d.pos - strings.LastIndexByte(d.in[:d.pos], '\n')
-	return BadRequest(InvalidSyntax, "The body is not acceptable JSON at line %d, column %d: %s.", line, column, what)
+	return BadRequest(InvalidSyntax, "The body is not valid JSON at line %d, column %d: %s.", line, column, what)
 }
 
 func (d *decoder) space() {
@@ -82,7 +86,7 @@ func (d *decoder) space() {
 	}
 }
 
-// skip consumes c, after white space, if it comes next.
+// skip skips white space and consumes c if it is next.
 func (d *decoder) skip(c byte) bool {
 	d.space()
 	if d.pos < len(d.in) && d.in[d.pos] == c {
@@ -95,10 +99,10 @@ func (d *decoder) skip(c byte) bool {
 func (d *decoder) value() (any, error) {
 	d.space()
 	if d.pos == len(d.in) {
-		return nil, d.fail("it ends too early")
+		return nil, d.fail("it ends unexpectedly")
 	}
 	if d.values--; d.values < 0 {
-		return nil, d.fail("it holds too many values")
+		return nil, d.fail("it contains too many values")
 	}
 	switch c := d.in[d.pos]; {
 	case c == '{':
@@ -115,7 +119,7 @@ func (d *decoder) value() (any, error) {
 
 func (d *decoder) nested(read func() (any, error)) (any, error) {
 	if d.depth--; d.depth < 0 {
-		return nil, d.fail("it nests too deep")
+		return nil, d.fail("it is nested too deeply")
 	}
 	d.pos++
 	v, err := read()
@@ -139,7 +143,7 @@ func (d *decoder) object() (any, error) {
 			return nil, err
 		}
 		if !seen.add(name) {
-			return nil, d.fail("the attribute " + strconv.Quote(clip(name)) + " is there twice (names are compared without case)")
+			return nil, d.fail("the attribute " + strconv.Quote(clip(name)) + " occurs twice (names are case-insensitive)")
 		}
 		if !d.skip(':') {
 			return nil, d.fail("a colon is missing after a name")
@@ -203,7 +207,7 @@ func (d *decoder) number() (any, error) {
 	return v, nil
 }
 
-// text reads a string, the position being on its opening quote.
+// text reads a string from its opening quote.
 func (d *decoder) text() (string, error) {
 	s, n, problem := ScanString(d.in[d.pos:])
 	d.pos += n
@@ -213,7 +217,8 @@ func (d *decoder) text() (string, error) {
 	return s, nil
 }
 
-// ScanNumber finds the JSON number (RFC 8259 §6) at the start of s. integer tells that it has neither fraction nor exponent.
+// ScanNumber finds the JSON number (RFC 8259 §6) at the start of s. integer means that it has
+// neither fraction nor exponent.
 func ScanNumber(s string) (text string, integer, ok bool) {
 	i := 0
 	digits := func() bool {
@@ -251,7 +256,8 @@ func ScanNumber(s string) (text string, integer, ok bool) {
 	return s[:i], integer, true
 }
 
-// ParseNumber turns what ScanNumber found into an int64 or a float64; ok is false beyond float64's range.
+// ParseNumber converts the result of ScanNumber to an int64 or a float64; ok is false beyond
+// float64's range.
 func ParseNumber(text string, integer bool) (v any, ok bool) {
 	if integer {
 		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
@@ -262,8 +268,9 @@ func ParseNumber(text string, integer bool) (v any, ok bool) {
 	return f, err == nil && !math.IsInf(f, 0)
 }
 
-// ScanString reads the JSON string (RFC 8259 §7) that s starts with. It returns the text, the number of bytes read, and
-// what is wrong with it, if anything. A string without escapes shares s's memory. s must be valid UTF-8.
+// ScanString reads the JSON string (RFC 8259 §7) at the start of s. It returns the text, the number
+// of bytes read, and the problem, if any. A string without escapes shares s's memory. s must be
+// valid UTF-8.
 func ScanString(s string) (text string, n int, problem string) {
 	for i := 1; i < len(s); i++ {
 		switch c := s[i]; {
@@ -272,13 +279,13 @@ func ScanString(s string) (text string, n int, problem string) {
 		case c == '\\':
 			return unescape(s, i)
 		case c < ' ':
-			return "", i, "a string holds a control character that is not escaped"
+			return "", i, "a string contains a control character that is not escaped"
 		}
 	}
 	return "", len(s), "a string is not closed"
 }
 
-// unescape is ScanString from the first escape, at i, on.
+// unescape continues ScanString from the first escape, at i.
 func unescape(s string, i int) (string, int, string) {
 	out := append(make([]byte, 0, len(s[:i])+32), s[1:i]...)
 	for i < len(s) {
@@ -286,14 +293,14 @@ func unescape(s string, i int) (string, int, string) {
 		case c == '"':
 			return string(out), i + 1, ""
 		case c < ' ':
-			return "", i, "a string holds a control character that is not escaped"
+			return "", i, "a string contains a control character that is not escaped"
 		case c != '\\':
 			out = append(out, c)
 			i++
 		default:
 			r, n := escape(s[i:])
 			if n == 0 {
-				return "", i, "a string holds an escape that JSON does not know"
+				return "", i, "a string contains an invalid escape sequence"
 			}
 			out = utf8.AppendRune(out, r)
 			i += n
@@ -302,7 +309,7 @@ func unescape(s string, i int) (string, int, string) {
 	return "", len(s), "a string is not closed"
 }
 
-// escape decodes the escape that s starts with and returns its length, 0 for a bad one.
+// escape decodes the escape at the start of s and returns its length, 0 for an invalid one.
 func escape(s string) (rune, int) {
 	if len(s) < 2 {
 		return 0, 0
@@ -324,7 +331,7 @@ func escape(s string) (rune, int) {
 	return 0, 0
 }
 
-// hex4 decodes the \uXXXX that s starts with.
+// hex4 decodes the \uXXXX at the start of s.
 func hex4(s string) (rune, bool) {
 	if len(s) < 6 || s[0] != '\\' || s[1] != 'u' {
 		return 0, false
@@ -333,7 +340,8 @@ func hex4(s string) (rune, bool) {
 	return rune(n), err == nil && s[2] != '+' && s[2] != '_'
 }
 
-// nameSet notices names that differ in nothing but case. Few names are compared one by one, many through a map.
+// nameSet detects names that differ only in case. A few names are compared one by one, many through
+// a map.
 type nameSet struct {
 	few  []string
 	many map[string]bool

@@ -1,8 +1,8 @@
-// Package scim holds the words that every part of the SCIM protocol engine shares: what a resource is in memory,
-// the schema and message URNs, errors as RFC 7644 §3.12 has them, and a strict JSON reader.
+// Package scim contains the types that all parts of the SCIM protocol engine share: a resource in
+// memory, the schema and message URNs, errors as in RFC 7644 §3.12, and a strict JSON decoder.
 //
-// The engine is pure: bytes and objects in, objects and errors out. It knows neither HTTP nor Kubernetes. A request
-// passes through its parts in this order:
+// The engine is pure: its input and output are bytes, objects and errors. It depends on neither
+// HTTP nor Kubernetes. A request passes through its parts in this order:
 //
 //	scim.DecodeJSON       bytes → Object, or 400 invalidSyntax
 //	quirk.Resource/Patch  what identity providers really send → what the RFC says, counted by name
@@ -12,9 +12,10 @@
 //	path.ParseProjection  attributes and excludedAttributes → what of an Object is returned
 package scim
 
-// Object is a resource or a complex value. In canonical form its names are in schema case, its values are
-// string, bool, int64, float64, Object or []any, and what is unassigned (null, "", [], {}; RFC 7643 §2.5) is absent.
-// An Object that has been handed over is shared: nobody changes it, a change makes a new one.
+// Object is a resource or a complex value. In canonical form its names are in schema case, its
+// values are string, bool, int64, float64, Object or []any, and unassigned values (null, "", [],
+// {}; RFC 7643 §2.5) are absent. An Object that was passed on is shared and must not be changed;
+// make a new one for a change.
 type Object = map[string]any
 
 // Schema and message URNs (RFC 7643 §8.7, RFC 7644 §8.2).

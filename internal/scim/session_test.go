@@ -32,7 +32,8 @@ type step struct {
 	Save                     map[string]string
 }
 
-// TestSessions replays what the providers send against the engine and a map, without HTTP: if this holds, the rest is plumbing.
+// TestSessions replays what the providers send against the engine and a map, without HTTP: if this
+// holds, the rest is plumbing.
 func TestSessions(t *testing.T) {
 	for _, provider := range []string{"okta", "entra", "onelogin", "jumpcloud", "ping", "google", "authentik"} {
 		t.Run(provider, func(t *testing.T) {

@@ -2,18 +2,19 @@ package tokens
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Collector shows how many tokens are accepted, when each that expires does, so that an alert can come ahead of it, and when each was last
-// used, so that one that nobody needs any more is seen. Tokens are told by name and by the first digits of their digest.
+// Collector exports the number of accepted tokens, the expiry of each, so that an alert can precede
+// it, and the last use of each, so that unused tokens are visible. Tokens are identified by name
+// and by the first digits of their digest.
 func Collector(s *Set) prometheus.Collector { return collector{s} }
 
 type collector struct{ set *Set }
 
 func known() *prometheus.Desc {
-	return prometheus.NewDesc("scim_tokens", "Bearer tokens that are known.", nil, nil)
+	return prometheus.NewDesc("scim_tokens", "Number of known bearer tokens.", nil, nil)
 }
 
 func expiry() *prometheus.Desc {
-	return prometheus.NewDesc("scim_token_expiry_timestamp_seconds", "When a bearer token stops to work, in seconds since 1970.", []string{"token", "digest"}, nil)
+	return prometheus.NewDesc("scim_token_expiry_timestamp_seconds", "When a bearer token expires, in seconds since 1970.", []string{"token", "digest"}, nil)
 }
 
 func lastUsed() *prometheus.Desc {

@@ -1,5 +1,5 @@
-// Package tokens knows which bearer tokens may push over SCIM: those in mounted token files (tokenfile),
-// read again when a file changes.
+// Package tokens checks the static bearer tokens for SCIM: those in mounted token files
+// (tokenfile), which are read again when a file changes.
 package tokens
 
 import (
@@ -17,20 +17,20 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 )
 
-// maxFile bounds a token file; a Secret is at most 1 MiB.
+// maxFile limits a token file, in bytes; a Secret has at most 1 MiB.
 const maxFile = 1 << 20
 
-// errUnknown says that no such token is accepted.
-var errUnknown = errors.New("the bearer token is not known; copy it again from the portal's API keys, or add its digest to the token Secret")
+// errUnknown means that no such token is accepted.
+var errUnknown = errors.New("unknown bearer token; copy it again from the portal's API keys, or add its digest to the token Secret")
 
-// Expired says that the token was accepted once.
+// Expired means that the token was valid in the past.
 type Expired struct {
 	Name string
 	When time.Time
 }
 
 func (e *Expired) Error() string {
-	return fmt.Sprintf("the bearer token %sexpired on %s; make a new one and put it into the identity provider", named(e.Name), e.When.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("the bearer token %sexpired on %s; create a new one and configure it in the identity provider", named(e.Name), e.When.UTC().Format(time.RFC3339))
 }
 
 func named(name string) string {
@@ -40,17 +40,17 @@ func named(name string) string {
 	return fmt.Sprintf("%q ", name)
 }
 
-// Set is the tokens that are accepted now. It is safe for concurrent use; Load replaces all of it at once.
+// Set is the set of accepted tokens. It is safe for concurrent use; Load replaces it atomically.
 type Set struct {
 	dirs    []string
 	now     func() time.Time
 	entries atomic.Pointer[map[string]*accepted]
 }
 
-// accepted is a token with what became of it in this process.
+// accepted is a token with its use in this process.
 type accepted struct {
 	tokenfile.Entry
-	used *atomic.Int64 // when it was last accepted, in seconds since 1970; it outlives a Load
+	used *atomic.Int64 // when it was last accepted, in seconds since 1970; it survives a Load
 }
 
 // Usage is a token and when this process last accepted it; zero for never.
@@ -59,17 +59,17 @@ type Usage struct {
 	LastUsed time.Time
 }
 
-// NewSet makes an empty set over directories of token files. Nothing is read before Load.
+// NewSet returns an empty set for directories of token files. Load reads them.
 func NewSet(dirs ...string) *Set {
 	s := &Set{dirs: dirs, now: time.Now}
 	s.entries.Store(&map[string]*accepted{})
 	return s
 }
 
-// Len is how many tokens are accepted, expired ones included.
+// Len returns the number of tokens, including expired ones.
 func (s *Set) Len() int { return len(*s.entries.Load()) }
 
-// All lists the tokens, in no order.
+// All returns the tokens, in no particular order.
 func (s *Set) All() []Usage {
 	var all []Usage
 	for _, a := range *s.entries.Load() {
@@ -82,8 +82,8 @@ func (s *Set) All() []Usage {
 	return all
 }
 
-// Authenticate says which token this is, or why it is refused: *Expired, or an error for an unknown one. The work depends on the token's
-// digest only, so its time tells nothing about other tokens.
+// Authenticate returns the token, or why it is refused: *Expired, or an error for an unknown one.
+// The work depends only on the token's digest, so its duration reveals nothing about other tokens.
 func (s *Set) Authenticate(token string) (tokenfile.Entry, error) {
 	digest := tokenfile.Digest(token)
 	a, ok := (*s.entries.Load())[digest]
@@ -94,23 +94,24 @@ func (s *Set) Authenticate(token string) (tokenfile.Entry, error) {
 	if !a.Expires.IsZero() && !now.Before(a.Expires) {
 		return tokenfile.Entry{}, &Expired{Name: a.Name, When: a.Expires}
 	}
-	if at := now.Unix(); a.used.Load() != at { // written once a second, so that requests side by side don't contend for it
+	if at := now.Unix(); a.used.Load() != at { // written at most once a second, so that concurrent requests don't contend for it
 		a.used.Store(at)
 	}
 	return a.Entry, nil
 }
 
-// The files of a mounted Secret are exchanged in several steps: in between, a link may lead nowhere. Load then reads all of them again, so often
-// and after such pauses.
+// The kubelet replaces the files of a mounted Secret in several steps; in between, a link may be
+// broken. Load then reads all of them again, this many times and with this pause.
 const (
 	exchanges     = 20
 	exchangePause = 5 * time.Millisecond
 )
 
-// Load reads every file below the directories and replaces the set by what they hold. A directory that is missing holds nothing (an optional
-// Secret that is not there yet). What can be read counts even if an error is returned, except that a directory or file which can't be
-// read at all leaves the whole set as it was: an unreadable disk must not lock the provider out. It takes at most 0.1 s
-// longer than the reading when a link leads nowhere.
+// Load reads every file below the directories and replaces the set with their tokens. A missing
+// directory contains no tokens (an optional Secret that does not exist yet). Tokens that can be
+// read are accepted even if Load returns an error, except that an unreadable directory or file
+// leaves the whole set unchanged: an unreadable disk must not lock the provider out. A broken link
+// extends the read by at most 0.1 s.
 func (s *Set) Load() error {
 	for range exchanges {
 		err := s.loadOnce(false)
@@ -122,7 +123,8 @@ func (s *Set) Load() error {
 	return s.loadOnce(true)
 }
 
-// loadOnce is Load without patience: with a link that leads nowhere it leaves the set as it was, or passes it over and tells of it.
+// loadOnce is Load without retries: for a broken link it leaves the set unchanged, or skips and
+// reports the link.
 func (s *Set) loadOnce(passOver bool) error {
 	found, before := map[string]*accepted{}, *s.entries.Load()
 	var problems []error
@@ -158,7 +160,7 @@ func (s *Set) loadOnce(passOver bool) error {
 	return errors.Join(problems...)
 }
 
-// merge keeps, of two lines with one digest, the one that lasts longer.
+// merge keeps, of two lines with one digest, the one that expires later.
 func merge(found map[string]*accepted, e tokenfile.Entry) {
 	have, ok := found[e.Digest]
 	if ok && (have.Expires.IsZero() || !e.Expires.IsZero() && have.Expires.After(e.Expires)) {
@@ -167,8 +169,8 @@ func merge(found map[string]*accepted, e tokenfile.Entry) {
 	found[e.Digest] = &accepted{Entry: e}
 }
 
-// tokenFiles lists the files below dir, sorted. The kubelet's own ..data and timestamped folders are passed over: it links
-// each key into the top folder.
+// tokenFiles lists the files below dir, sorted. It skips the kubelet's own ..data and timestamped
+// folders: the kubelet links each key into the top folder.
 func tokenFiles(dir string) ([]string, error) {
 	var files []string
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
@@ -190,7 +192,7 @@ func tokenFiles(dir string) ([]string, error) {
 		}
 		info, err := os.Stat(path) // follows links
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // listed, but leading nowhere: reading it will tell
+		case errors.Is(err, fs.ErrNotExist): // a broken link: reading it returns the error
 			files = append(files, path)
 			return nil
 		case err == nil && info.Mode().IsRegular():

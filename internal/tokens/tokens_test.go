@@ -28,7 +28,8 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// mount lays files out as the kubelet mounts a Secret: links into ..data, which is a link to a folder with a date.
+// mount creates the files as the kubelet mounts a Secret: links into ..data, which is a link to a
+// folder with a timestamp.
 func mount(t *testing.T, dir, date, text string) {
 	t.Helper()
 	write(t, filepath.Join(dir, ".."+date, "tokens"), text)
@@ -44,7 +45,7 @@ func mount(t *testing.T, dir, date, text string) {
 	}
 }
 
-// line is a token of Okta's.
+// line returns a token line for Okta.
 func line(token, more string) string {
 	return "sha256:" + tokenfile.Digest(token) + " provider=Okta " + more + "\n"
 }
@@ -71,7 +72,7 @@ func TestSet(t *testing.T) {
 		t.Errorf("beta: %v", err)
 	}
 	if _, err := s.Authenticate("gamma"); err != nil {
-		t.Errorf("of two lines the one that lasts longer counts: %v", err)
+		t.Errorf("of two lines the one that expires later must count: %v", err)
 	}
 	for _, unknown := range []string{"", "delta", "hidden", tokenfile.Digest("alpha")} {
 		if _, err := s.Authenticate(unknown); err == nil {
@@ -104,13 +105,13 @@ func TestCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `
-# HELP scim_token_expiry_timestamp_seconds When a bearer token stops to work, in seconds since 1970.
+# HELP scim_token_expiry_timestamp_seconds When a bearer token expires, in seconds since 1970.
 # TYPE scim_token_expiry_timestamp_seconds gauge
 scim_token_expiry_timestamp_seconds{digest="` + tokenfile.Digest("alpha")[:8] + `",token="alpha"} 1.8302976e+09
 # HELP scim_token_last_used_timestamp_seconds When this replica last accepted a bearer token, in seconds since 1970.
 # TYPE scim_token_last_used_timestamp_seconds gauge
 scim_token_last_used_timestamp_seconds{digest="` + tokenfile.Digest("beta")[:8] + `",token=""} 1.8e+09
-# HELP scim_tokens Bearer tokens that are known.
+# HELP scim_tokens Number of known bearer tokens.
 # TYPE scim_tokens gauge
 scim_tokens 2
 `
@@ -128,10 +129,10 @@ func TestLoadKeepsWhatItCannotRead(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "huge"), strings.Repeat("x", maxFile+1))
 	if err := s.Load(); err == nil {
-		t.Error("a file that is too large must be told of")
+		t.Error("a file that is too large must be reported")
 	}
 	if _, err := s.Authenticate("alpha"); err != nil {
-		t.Error("what was accepted must stay so")
+		t.Error("accepted tokens must stay accepted")
 	}
 }
 
@@ -158,7 +159,8 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// TestLoadDuringRotation: while the files of a mounted Secret are exchanged, again and again, a token that is in all of them is never forgotten.
+// TestLoadDuringRotation: while the files of a mounted Secret are replaced repeatedly, a token that
+// is in all of them is always accepted.
 func TestLoadDuringRotation(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "secret")
 	content := func(n int) map[string][]byte {
@@ -180,9 +182,9 @@ func TestLoadDuringRotation(t *testing.T) {
 				return
 			default:
 			}
-			_ = s.Load() // what can't be read leaves the set as it was
+			_ = s.Load() // an unreadable file leaves the set unchanged
 			if _, err := s.Authenticate("stays"); err != nil {
-				t.Error("a token that was always there was refused")
+				t.Error("a token that was always in the files was refused")
 				return
 			}
 		}
@@ -205,7 +207,7 @@ func eventually(t *testing.T, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatal("the condition did not come about")
+			t.Fatal("the condition did not become true")
 		}
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// settle is how long the files must be quiet before they are read again: the kubelet changes several links in a row.
+// settle is how long the files must be unchanged before they are read again: the kubelet changes
+// several links in a row.
 const settle = 50 * time.Millisecond
 
-// Watch reads the files, and again whenever they change, until ctx ends. Changes are noticed at once where the system tells of them, and
-// after rescan at the latest.
+// Watch reads the files, and again whenever they change, until ctx ends. It notices changes
+// immediately if the system notifies it, and after rescan at the latest.
 func (s *Set) Watch(ctx context.Context, log logr.Logger, rescan time.Duration) error {
 	s.load(log)
 	watcher, err := fsnotify.NewWatcher()
@@ -34,7 +35,7 @@ func (s *Set) Watch(ctx context.Context, log logr.Logger, rescan time.Duration) 
 		case <-watcher.Events:
 			quiet.Reset(settle)
 		case err := <-watcher.Errors:
-			log.Info("Watching token files is disturbed; they are read again regularly", "error", err.Error())
+			log.Info("Cannot watch the token files; they are read periodically", "error", err.Error())
 		case <-ticker.C:
 			s.follow(watcher)
 			s.load(log)
@@ -48,14 +49,15 @@ func (s *Set) Watch(ctx context.Context, log logr.Logger, rescan time.Duration) 
 func (s *Set) load(log logr.Logger) {
 	before := s.Len()
 	if err := s.Load(); err != nil {
-		log.Error(err, "Reading token files; what could be read is in force", "tokens", s.Len())
+		log.Error(err, "Cannot read all token files; the tokens that could be read are accepted", "tokens", s.Len())
 	}
 	if s.Len() != before {
-		log.Info("Tokens in force changed", "before", before, "now", s.Len())
+		log.Info("Accepted tokens changed", "before", before, "now", s.Len())
 	}
 }
 
-// follow watches every directory, the parent of those that do not exist yet, and their sub-directories. Adding one twice is harmless.
+// follow watches every directory, the parent of missing ones, and their sub-directories. Adding one
+// twice is harmless.
 func (s *Set) follow(watcher *fsnotify.Watcher) {
 	for _, dir := range s.dirs {
 		if watcher.Add(dir) != nil {

@@ -11,8 +11,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Transport makes a span for each request to a peer, such as kubernetes or portal, and passes the trace on. It is next itself when traces are
-// off. Requests outside any span, such as watches, make none.
+// Transport creates a span for each request to a peer, such as kubernetes or portal, and propagates
+// the trace. If tracing is off, it returns next. Requests outside any span, such as watches, get
+// none.
 func (t *Tracing) Transport(peer string, next http.RoundTripper) http.RoundTripper {
 	if t == nil {
 		return next
@@ -26,7 +27,8 @@ type transport struct {
 	peer   string
 }
 
-// RoundTrip implements http.RoundTripper. The span has the method and the status, and no URL: queries and claims' names tell of people.
+// RoundTrip implements http.RoundTripper. The span has the method and the status, but no URL:
+// queries and claim names contain personal data.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !trace.SpanContextFromContext(r.Context()).IsValid() {
 		return t.next.RoundTrip(r)
@@ -38,7 +40,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	propagator().Inject(ctx, propagation.HeaderCarrier(r.Header))
 	answer, err := t.next.RoundTrip(r)
 	if err != nil {
-		span.SetStatus(codes.Error, fmt.Sprintf("no answer: %T", err)) // its text holds the URL
+		span.SetStatus(codes.Error, fmt.Sprintf("no answer: %T", err)) // its text contains the URL
 		return nil, err
 	}
 	span.SetAttributes(semconv.HTTPResponseStatusCode(answer.StatusCode))

@@ -9,7 +9,8 @@ import (
 
 const header = "traceparent"
 
-// Parent is the traceparent (W3C Trace Context §3.2) of the span that ctx is in, for others to link to; empty when it is not recorded.
+// Parent returns the traceparent (W3C Trace Context §3.2) of ctx's span, for others to link to;
+// empty when it is not recorded.
 func Parent(ctx context.Context) string {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ""
@@ -19,7 +20,7 @@ func Parent(ctx context.Context) string {
 	return carrier[header]
 }
 
-// Link has the span that ctx is in point to the one that left parent behind. A parent that is none is passed over.
+// Link links the span of ctx to the one with the traceparent parent. An invalid parent is ignored.
 func Link(ctx context.Context, parent string) {
 	if parent == "" {
 		return

@@ -10,7 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Reconciler makes a span for each pass over an object of the kind. It is next itself when traces are off.
+// Reconciler creates a span for each pass over an object of the kind. If tracing is off, it returns
+// next.
 func (t *Tracing) Reconciler(kind string, next reconcile.Reconciler) reconcile.Reconciler {
 	if t == nil {
 		return next
@@ -28,7 +29,7 @@ func (t *Tracing) Reconciler(kind string, next reconcile.Reconciler) reconcile.R
 	})
 }
 
-// objectName leaves out what is derived from a person's name.
+// objectName omits names that are derived from a user's name.
 func objectName(kind, name string) string {
 	if kind == "NameClaim" {
 		return ""

@@ -1,13 +1,16 @@
-// Package tracing turns OpenTelemetry traces on where the standard environment variables say where they go, and is nothing
-// otherwise: without an endpoint there is no tracer, no wrapper around any client and no span.
+// Package tracing turns OpenTelemetry traces on if the standard environment variables set an
+// endpoint. Without one there is no tracer, no wrapper around any client and no span.
 //
-//	OTEL_EXPORTER_OTLP_ENDPOINT         http://collector:4318 turns traces on (or …_TRACES_ENDPOINT)
-//	OTEL_EXPORTER_OTLP_PROTOCOL         http/protobuf, the only one
-//	OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, …  as the specification has them
-//	OTEL_SDK_DISABLED=true              turns them off again
+//	OTEL_EXPORTER_OTLP_ENDPOINT   http://collector:4318 turns traces on (or …_TRACES_ENDPOINT)
+//	OTEL_EXPORTER_OTLP_PROTOCOL   only http/protobuf is supported
+//	OTEL_SDK_DISABLED=true        turns traces off again
 //
-// Spans are made here and by the SCIM server, each with a few attributes of its own. The ready-made instrumentation of HTTP
-// is not used: it records URLs, which hold filters with e-mail addresses, and addresses of clients.
+// OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS and
+// others have the meaning of the specification.
+//
+// The spans are created here and by the SCIM server, each with a few attributes. The standard HTTP
+// instrumentation is not used: it records URLs, which contain filters with e-mail addresses, and
+// the addresses of clients.
 package tracing
 
 import (
@@ -27,16 +30,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// scope names the instrumentation in each span.
+// scope is the instrumentation name of each span.
 const scope = "lightrun.com/scim-operator"
 
-// Tracing makes spans. A nil Tracing is off, and so is everything that its methods return.
+// Tracing creates spans. A nil Tracing is off, and so is everything that its methods return.
 type Tracing struct {
 	provider *sdktrace.TracerProvider
 }
 
-// Start turns traces on for a service of that name, if the environment says so; it is nil otherwise. The error says which variable is
-// wrong. What the exporter can't deliver is logged and dropped: traces never hold a request up.
+// Start turns traces on for the named service, if the environment sets an endpoint; otherwise it
+// returns nil. The error names the wrong variable. Spans that the exporter can't deliver are logged
+// and dropped: traces never delay a request.
 func Start(ctx context.Context, service string, log logr.Logger) (*Tracing, error) {
 	on, err := wanted()
 	if !on || err != nil {
@@ -44,18 +48,19 @@ func Start(ctx context.Context, service string, log logr.Logger) (*Tracing, erro
 	}
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("make the exporter of traces that OTEL_EXPORTER_OTLP_ENDPOINT asks for: %w", err)
+		return nil, fmt.Errorf("create the trace exporter for OTEL_EXPORTER_OTLP_ENDPOINT: %w", err)
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Error(err, "Delivering traces") }))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Error(err, "Cannot deliver traces") }))
 	t, err := New(ctx, service, sdktrace.WithBatcher(exporter))
 	if err != nil {
 		return nil, errors.Join(err, exporter.Shutdown(ctx))
 	}
-	log.Info("Traces are on")
+	log.Info("Tracing is on")
 	return t, nil
 }
 
-// New is tracing of a service with the given exporters, whatever the environment says of endpoints.
+// New returns tracing for a service with the given exporters, regardless of the endpoints in the
+// environment.
 func New(ctx context.Context, service string, exporters ...sdktrace.TracerProviderOption) (*Tracing, error) {
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(semconv.ServiceName(service)), resource.WithFromEnv())
 	if err != nil {
@@ -64,7 +69,7 @@ func New(ctx context.Context, service string, exporters ...sdktrace.TracerProvid
 	return &Tracing{provider: sdktrace.NewTracerProvider(append(exporters, sdktrace.WithResource(about))...)}, nil
 }
 
-// wanted says whether the environment asks for traces.
+// wanted reports whether the environment turns traces on.
 func wanted() (bool, error) {
 	set := func(names ...string) string {
 		for _, n := range names {
@@ -79,12 +84,12 @@ func wanted() (bool, error) {
 		return false, nil
 	}
 	if p := set("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); p != "" && p != "http/protobuf" {
-		return false, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q; only http/protobuf is spoken, usually on port 4318", p)
+		return false, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q; only http/protobuf is supported, usually on port 4318", p)
 	}
 	return true, nil
 }
 
-// Tracer makes spans; nil when traces are off.
+// Tracer returns the tracer; nil when traces are off.
 func (t *Tracing) Tracer() trace.Tracer {
 	if t == nil {
 		return nil
@@ -92,7 +97,7 @@ func (t *Tracing) Tracer() trace.Tracer {
 	return t.provider.Tracer(scope)
 }
 
-// Stop delivers what is left, as long as ctx lasts.
+// Stop delivers the remaining spans, until ctx ends.
 func (t *Tracing) Stop(ctx context.Context) error {
 	if t == nil {
 		return nil
@@ -100,5 +105,5 @@ func (t *Tracing) Stop(ctx context.Context) error {
 	return t.provider.Shutdown(ctx)
 }
 
-// propagator carries traces across processes as W3C Trace Context.
+// propagator propagates traces across processes as W3C Trace Context.
 func propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// environment sets the variables and no other of OpenTelemetry's.
+// environment sets these variables and unsets all others of OpenTelemetry.
 func environment(t *testing.T, set map[string]string) {
 	t.Helper()
 	for _, name := range []string{
@@ -41,7 +41,7 @@ func TestOffByDefault(t *testing.T) {
 				t.Fatalf("traces must be off: %v %v", traces, err)
 			}
 			if traces.Tracer() != nil || traces.Transport("x", http.DefaultTransport) != http.DefaultTransport || traces.Stop(t.Context()) != nil {
-				t.Error("what is off must wrap nothing")
+				t.Error("tracing that is off must wrap nothing")
 			}
 		})
 	}
@@ -50,11 +50,11 @@ func TestOffByDefault(t *testing.T) {
 func TestUnknownProtocol(t *testing.T) {
 	environment(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
 	if _, err := Start(t.Context(), "test", logr.Discard()); err == nil || !strings.Contains(err.Error(), "http/protobuf") {
-		t.Errorf("the error must say what is spoken: %v", err)
+		t.Errorf("the error must name the supported protocol: %v", err)
 	}
 }
 
-// TestDelivery sends a pass to a collector, with nothing but the standard variable set.
+// TestDelivery sends a pass to a collector, with only the standard variable set.
 func TestDelivery(t *testing.T) {
 	got := make(chan string, 10)
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -81,16 +81,17 @@ func TestDelivery(t *testing.T) {
 	case body := <-got:
 		for _, want := range []string{"scim-manager", "story", "reconcile ScimUser", "an-id"} {
 			if !strings.Contains(body, want) {
-				t.Errorf("the collector must hear of %q", want)
+				t.Errorf("the collector must get %q", want)
 			}
 		}
 	default:
-		t.Error("the collector heard nothing")
+		t.Error("the collector got nothing")
 	}
 }
 
-// TestWhatSpansTell follows a pass to a peer: the trace goes along, a link leads back to the push, and no URL is in any span.
-func TestWhatSpansTell(t *testing.T) {
+// TestSpanContent follows a pass to a peer: the trace is propagated, a link points back to the
+// push, and no span contains a URL.
+func TestSpanContent(t *testing.T) {
 	environment(t, nil)
 	memory := tracetest.NewInMemoryExporter()
 	traces, err := New(t.Context(), "test", sdktrace.WithSyncer(memory))
@@ -132,21 +133,21 @@ func TestWhatSpansTell(t *testing.T) {
 		t.Errorf("the pass must point to the push: %+v", spans[2].Links)
 	}
 	if want := spans[1].SpanContext.TraceID().String(); !strings.Contains(carried, want) {
-		t.Errorf("the trace must go along: %q", carried)
+		t.Errorf("the trace must be propagated: %q", carried)
 	}
 	for _, s := range spans {
 		for _, a := range s.Attributes {
 			if text := a.Value.String(); strings.Contains(text, "ada") || strings.Contains(text, "user-hash") {
-				t.Errorf("%s tells of a person: %s=%s", s.Name, a.Key, text)
+				t.Errorf("%s names a user: %s=%s", s.Name, a.Key, text)
 			}
 		}
 		if strings.Contains(s.Status.Description, "ada") {
-			t.Errorf("%s tells of a person: %s", s.Name, s.Status.Description)
+			t.Errorf("%s names a user: %s", s.Name, s.Status.Description)
 		}
 	}
 }
 
-// TestOutsideATrace: what no span has begun, such as a watch, makes none.
+// TestOutsideATrace: requests outside any span, such as a watch, create none.
 func TestOutsideATrace(t *testing.T) {
 	environment(t, nil)
 	memory := tracetest.NewInMemoryExporter()

@@ -1,12 +1,14 @@
-// Package breaker keeps a portal that fails from being called in vain, and one that asks to be left alone from being
-// called at all. It stands in front of the calls that passes over single people and pools make:
+// Package breaker is a circuit breaker for the portal client. It stops calls to a portal that
+// fails, and to one that asked for a pause with Retry-After. It wraps the calls that passes over
+// single users and pools make:
 //
-//   - closed: calls go through. A few failures in a row, or one answer with Retry-After, open it
-//   - open: calls are answered with *OpenError at once, without a call, until its time is over
-//   - then one call is let through as a probe. Any answer, a refusal too, closes the breaker; a failure opens it for longer
+//   - closed: calls are sent. Five failures in a row, or one response with Retry-After, open it
+//   - open: calls return *OpenError immediately, without a request, until its time is over
+//   - half-open: one call is sent as a probe. Any response, also a refusal, closes the breaker; a
+//     failure opens it for a longer time
 //
-// Reading the state and following the feed go past it: they have one caller, with its own pauses, and tell when the
-// portal answers again (Reset).
+// Reading the state and following the feed bypass it: they have a single caller with its own
+// pauses, which calls Reset when the portal responds again.
 package breaker
 
 import (
@@ -20,12 +22,12 @@ import (
 )
 
 const (
-	tolerated  = 5                // failures in a row that are put down to chance
-	firstPause = time.Second      // doubled with each probe that fails
-	lastPause  = 30 * time.Second // the longest pause of our own
+	tolerated  = 5                // failures in a row that do not yet open the breaker
+	firstPause = time.Second      // doubled after each failed probe
+	lastPause  = 30 * time.Second // the longest pause without Retry-After
 )
 
-// OpenError says that the portal was not called.
+// OpenError means that no request was sent to the portal.
 type OpenError struct {
 	Until time.Time // when to try again
 	Cause error     // the failure that opened the breaker
@@ -35,7 +37,7 @@ func (e *OpenError) Error() string { return fmt.Sprintf("portal not called after
 
 // Client is a portal.Client that fails fast while the portal fails. It is safe for concurrent use.
 type Client struct {
-	portal.Client // reading and the identity configuration: not broken
+	portal.Client // reading and the identity configuration bypass the breaker
 
 	mu       sync.Mutex
 	failures int // in a row
@@ -45,17 +47,17 @@ type Client struct {
 	cause    error
 }
 
-// New returns a closed breaker in front of c.
+// New returns a closed breaker around c.
 func New(c portal.Client) *Client { return &Client{Client: c} }
 
-// Reset closes the breaker: the portal is known to answer.
+// Reset closes the breaker after a successful call that bypassed it.
 func (c *Client) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.close()
 }
 
-// Open says whether calls are answered without calling.
+// Open reports whether the breaker is open.
 func (c *Client) Open() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,7 +123,7 @@ func (c *Client) call(do func() error) error {
 	return err
 }
 
-// enter lets a call through or says until when not to.
+// enter admits a call, or returns *OpenError.
 func (c *Client) enter() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -139,14 +141,14 @@ func (c *Client) enter() error {
 	return nil
 }
 
-// leave draws the conclusions from a call's outcome.
+// leave updates the breaker with a call's outcome.
 func (c *Client) leave(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.probing = false
 	asked, failed := portal.Failure(err)
 	switch {
-	case errors.Is(err, context.Canceled): // we gave up ourselves: nothing is learned
+	case errors.Is(err, context.Canceled): // the caller cancelled: this says nothing about the portal
 	case !failed:
 		c.close()
 	default:

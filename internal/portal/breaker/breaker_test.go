@@ -11,7 +11,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/breaker"
 )
 
-// stub answers every write with err and counts the calls.
+// stub returns err from every write and counts the calls.
 type stub struct {
 	portal.Client
 	err   error
@@ -25,7 +25,7 @@ func (s *stub) ReleasePool(context.Context, string, bool) error {
 
 var errDown = errors.New("connection refused")
 
-// try makes one call and says whether it reached the portal.
+// try makes one call and reports whether it reached the portal.
 func try(t *testing.T, s *stub, c *breaker.Client) (reached bool, until time.Duration) {
 	t.Helper()
 	before := s.calls
@@ -33,7 +33,7 @@ func try(t *testing.T, s *stub, c *breaker.Client) (reached bool, until time.Dur
 	var open *breaker.OpenError
 	if errors.As(err, &open) {
 		if s.calls != before {
-			t.Fatal("called, and said not")
+			t.Fatal("the stub was called, but the error says it was not")
 		}
 		return false, time.Until(open.Until)
 	}
@@ -43,7 +43,7 @@ func try(t *testing.T, s *stub, c *breaker.Client) (reached bool, until time.Dur
 	return true, 0
 }
 
-func TestADeadPortalIsCalledLessAndLess(t *testing.T) {
+func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &stub{err: errDown}
 		c := breaker.New(s)
@@ -55,7 +55,7 @@ func TestADeadPortalIsCalledLessAndLess(t *testing.T) {
 		if s.calls > 5+5+10*60/30 {
 			t.Errorf("called %d times in ten minutes", s.calls)
 		}
-		t.Log("the first answer lets everybody through again")
+		t.Log("the first response closes the breaker for all callers")
 		s.err = nil
 		if reached, wait := try(t, s, c); !reached {
 			time.Sleep(wait)
@@ -74,22 +74,22 @@ func TestADeadPortalIsCalledLessAndLess(t *testing.T) {
 	})
 }
 
-// start is when every bubble's clock starts.
+// start is the start time of every synctest bubble.
 func start() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-func TestWhatOpensAndWhatDoesNot(t *testing.T) {
+func TestWhichOutcomesOpen(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
 		err    error
 		calls  int // that reach the portal out of ten
 	}{
-		"Refusals":   {"A refusal is an answer: the portal works.", &portal.Error{Status: 409, Code: portal.CodeStaleRevision}, 10},
-		"OwnCancel":  {"A call that we gave up says nothing about the portal.", context.Canceled, 10},
-		"Transport":  {"Five failures in a row are no chance.", errDown, 5},
-		"Timeouts":   {"A portal that doesn't answer in time fails.", context.DeadlineExceeded, 5},
-		"Failing":    {"A portal that answers 500 fails.", &portal.Error{Status: 500, Code: portal.CodeInternal}, 5},
-		"Proxy":      {"So does one that a proxy answers for, whatever the proxy's status.", &portal.BadAnswerError{Status: 404, Problem: "it is not JSON"}, 5},
-		"RetryAfter": {"Who asks to be left alone is left alone at once, by everybody.", &portal.Error{Status: 429, Code: portal.CodeRateLimited, RetryAfter: time.Minute}, 1},
+		"Refusals":   {"A refusal is a response: the portal works.", &portal.Error{Status: 409, Code: portal.CodeStaleRevision}, 10},
+		"OwnCancel":  {"A cancelled call says nothing about the portal.", context.Canceled, 10},
+		"Transport":  {"Five failures in a row open the breaker.", errDown, 5},
+		"Timeouts":   {"A timeout is a failure.", context.DeadlineExceeded, 5},
+		"Failing":    {"Status 500 is a failure.", &portal.Error{Status: 500, Code: portal.CodeInternal}, 5},
+		"Proxy":      {"A proxy's response is a failure, with any status.", &portal.BadAnswerError{Status: 404, Problem: "it is not JSON"}, 5},
+		"RetryAfter": {"Retry-After opens the breaker immediately, for all callers.", &portal.Error{Status: 429, Code: portal.CodeRateLimited, RetryAfter: time.Minute}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &stub{err: tc.err}
@@ -110,7 +110,7 @@ func TestOneProbeAtATimeAndReset(t *testing.T) {
 		c := breaker.New(s)
 		try(t, s, c)
 		if _, wait := try(t, s, c); wait != 2*time.Second {
-			t.Errorf("told to wait %s, want what the portal asked for", wait)
+			t.Errorf("wait is %s, want the portal's Retry-After", wait)
 		}
 		time.Sleep(2 * time.Second)
 		hold := make(chan struct{})
@@ -126,12 +126,12 @@ func TestOneProbeAtATimeAndReset(t *testing.T) {
 		go func() { done <- c2.ReleasePool(t.Context(), "uid", false) }()
 		synctest.Wait()
 		if reached, _ := try(t, s, c2); reached {
-			t.Error("a second call went along with the probe")
+			t.Error("a second call was sent during the probe")
 		}
 		close(hold)
 		<-done
 		if !c2.Open() {
-			t.Error("a failed probe must keep it open")
+			t.Error("the breaker must stay open after a failed probe")
 		}
 		c2.Reset()
 		slow.block = false

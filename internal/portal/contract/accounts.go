@@ -26,10 +26,10 @@ var accountTests = map[string]func(*portalTest){
 		page, next, err := p.Client.Accounts(p.Context(), "", 1000)
 		p.ok(err)
 		if next != "" || len(page) != 2 || !slices.ContainsFunc(page, func(a portal.Account) bool { return a.ID == got.ID }) {
-			p.Errorf("the list holds %d accounts and goes on at %q, want the manager and ada", len(page), next)
+			p.Errorf("the list has %d accounts and continues at %q, want the manager and ada", len(page), next)
 		}
 	},
-	"Roles are the union of the pools' roles, and leaving one pool takes what it alone gave": func(p *portalTest) {
+	"Roles are the union of the pools' roles, and leaving a pool removes the roles that only it granted": func(p *portalTest) {
 		p.scimOn()
 		quota, manager := p.pool("Quota", portal.RoleIgnoreQuota), p.pool("Managers", portal.RoleManager, portal.RoleIgnoreQuota)
 		got := p.put(person("ada", quota.ID, manager.ID))
@@ -40,7 +40,7 @@ var accountTests = map[string]func(*portalTest){
 		got = p.put(person("ada"))
 		p.equal("roles in the default pool", got.Roles, []string{portal.RoleUser})
 	},
-	"The same state again writes nothing, and says so by the same revision": func(p *portalTest) {
+	"Repeating a write changes nothing and returns the same revision": func(p *portalTest) {
 		p.scimOn()
 		pool := p.pool("Quota", portal.RoleIgnoreQuota)
 		first := p.put(person("ada", pool.ID))
@@ -54,7 +54,7 @@ var accountTests = map[string]func(*portalTest){
 		p.ok(err)
 		p.equal("position", after, end)
 	},
-	"A change moves the revision, deactivation says by whom": func(p *portalTest) {
+	"A change advances the revision, a deactivation names who deactivated": func(p *portalTest) {
 		p.scimOn()
 		first := p.put(person("ada"))
 		w := person("ada")
@@ -81,7 +81,7 @@ var accountTests = map[string]func(*portalTest){
 		w.Owner.Revision, w.DisplayName = 6, "Late"
 		p.putRefused(w, portal.CodeStaleRevision)
 	},
-	"A rename keeps the account; a name that is taken is refused": func(p *portalTest) {
+	"A rename keeps the account; a taken name is refused": func(p *portalTest) {
 		p.scimOn()
 		first := p.put(person("ada"))
 		p.put(person("bob"))
@@ -97,7 +97,7 @@ var accountTests = map[string]func(*portalTest){
 		p.putRefused(w, portal.CodeLocalAccount)
 		p.put(person("ada")) // the first name is free again
 	},
-	"Names are one name without regard to case and composition": func(p *portalTest) {
+	"Names are equal regardless of case and Unicode composition": func(p *portalTest) {
 		p.scimOn()
 		w := person("ada")
 		w.UserName = "J\u00fcrgen@example.test"
@@ -108,7 +108,7 @@ var accountTests = map[string]func(*portalTest){
 			p.putRefused(w, portal.CodeDuplicateUser)
 		}
 	},
-	"Bad input is refused with nothing changed": func(p *portalTest) {
+	"Invalid input is refused and changes nothing": func(p *portalTest) {
 		p.scimOn()
 		p.putRefused(person("ada", "no-such-pool"), portal.CodeUnknownPool)
 		for _, name := range []string{" outer@example.test", "bell\u0007@example.test", strings.Repeat("x", 257)} {
@@ -120,7 +120,7 @@ var accountTests = map[string]func(*portalTest){
 		w.DisplayName = strings.Repeat("x", 1025)
 		p.putRefused(w, portal.CodeInvalid)
 		if page, _, err := p.Client.Accounts(p.Context(), "", 10); err != nil || len(page) != 1 {
-			p.Errorf("%d accounts, want the manager alone (%v)", len(page), err)
+			p.Errorf("%d accounts, want only the manager (%v)", len(page), err)
 		}
 	},
 	"While SCIM is off provisioning is refused and accounts can be edited": func(p *portalTest) {
@@ -145,7 +145,7 @@ var accountTests = map[string]func(*portalTest){
 			p.Errorf("after SCIM is on again: %+v", got)
 		}
 	},
-	"Of many owners racing for one name one wins": func(p *portalTest) {
+	"One of many owners that race for a name wins": func(p *portalTest) {
 		p.scimOn()
 		const n = 16
 		errs := make([]error, n)
@@ -170,7 +170,7 @@ var accountTests = map[string]func(*portalTest){
 			p.Errorf("%d writers won, want 1", won)
 		}
 	},
-	"Writes of one owner racing end at the newest revision": func(p *portalTest) {
+	"Racing writes of one owner end at the newest revision": func(p *portalTest) {
 		p.scimOn()
 		const n = 16
 		var wait sync.WaitGroup
@@ -193,7 +193,7 @@ var accountTests = map[string]func(*portalTest){
 		w.Owner.Revision = n - 1
 		p.putRefused(w, portal.CodeStaleRevision)
 	},
-	"Accounts come in pages in order of id, each once": func(p *portalTest) {
+	"Pages return each account once, in the order of ids": func(p *portalTest) {
 		p.scimOn()
 		const n, limit = 2500, 700
 		want := map[string]bool{p.manager().ID: true}
@@ -218,7 +218,7 @@ var accountTests = map[string]func(*portalTest){
 			after = next
 		}
 		if len(want) > 0 || pages != 4 {
-			p.Errorf("%d accounts were left out of %d pages", len(want), pages)
+			p.Errorf("%d accounts are missing in %d pages", len(want), pages)
 		}
 	},
 }

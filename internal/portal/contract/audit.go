@@ -18,7 +18,7 @@ func (p *portalTest) removals(window time.Duration) portal.Removals {
 	return r
 }
 
-// poolRemovals counts for one pool.
+// poolRemovals returns the counts of one pool.
 func (p *portalTest) poolRemovals(id string, window time.Duration) portal.PoolRemovals {
 	p.Helper()
 	r, err := p.Client.Removals(p.Context(), window)
@@ -52,7 +52,7 @@ var auditTests = map[string]func(*portalTest){
 			p.manager()
 		})
 	},
-	"Events tell who did what to whom, the newest first": func(p *portalTest) {
+	"Events name actor, action and target, newest first": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
 		w := person("ada")
@@ -81,7 +81,7 @@ var auditTests = map[string]func(*portalTest){
 			p.Errorf("the page after: %+v", page)
 		}
 	},
-	"Removals are distinct people within the window": func(p *portalTest) {
+	"Removals counts distinct users within the window": func(p *portalTest) {
 		managers := p.pool("Managers", portal.RoleManager)
 		p.scimOn()
 		p.equal("at first", p.removals(time.Hour), portal.Removals{})
@@ -104,9 +104,9 @@ var auditTests = map[string]func(*portalTest){
 		w = person("dora", managers.ID)
 		w.Owner.Revision, w.DisplayName = 2, "Renamed"
 		p.put(w)
-		p.equal("a rename is none", p.removals(time.Hour), portal.Removals{Managed: 3})
+		p.equal("after a rename, which is no removal", p.removals(time.Hour), portal.Removals{Managed: 3})
 	},
-	"An adoption is a removal when it takes ROLE_MANAGER": func(p *portalTest) {
+	"An adoption that takes ROLE_MANAGER is a removal": func(p *portalTest) {
 		p.existingOn()
 		managers := p.pool("Managers", portal.RoleManager)
 		direct := func(u *openapi.UserCreate) { u.DirectRoles = []string{portal.RoleManager} }
@@ -120,7 +120,7 @@ var auditTests = map[string]func(*portalTest){
 			p.equal("removed after "+one.write.UserName, p.removals(time.Hour).Removed, one.count)
 		}
 	},
-	"A pool that loses ROLE_MANAGER removes it from those who have it from nowhere else": func(p *portalTest) {
+	"A pool that loses ROLE_MANAGER removes it from the members that have it from no other pool": func(p *portalTest) {
 		other := p.pool("Other managers", portal.RoleManager)
 		p.scimOn()
 		pool := p.putPool(team("Managers", portal.RoleManager))
@@ -132,7 +132,7 @@ var auditTests = map[string]func(*portalTest){
 		p.putPool(w)
 		p.equal("after the pool's change", p.removals(time.Hour), portal.Removals{Removed: 2, Managed: 5})
 	},
-	"What people do is none of the guard's business": func(p *portalTest) {
+	"Changes that people make do not count for the guard": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
 		off := loginMethods()

@@ -1,6 +1,6 @@
-// Package contract holds every implementation of the portal to the same words: the port's calls as the operator makes
-// them, and the REST contract as everybody else sees it. Run it on a portal of your own to see whether the operator can
-// work with it.
+// Package contract is the contract suite for implementations of the portal. It tests the port's
+// calls as the operator makes them, and the REST contract as other clients see it. Run it on your
+// own portal to check whether the operator can work with it.
 package contract
 
 import (
@@ -19,29 +19,30 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// Fixture is a portal made for one test. It has one local manager (direct role ROLE_MANAGER, with a password), no other
-// user, the default pool, and SSO and SCIM off; its check of SSO accepts every issuer but Unreachable.
+// Fixture is a portal for one test. It has one local manager (direct role ROLE_MANAGER, with a
+// password), no other user, the default pool, and SSO and SCIM off. Its check of SSO accepts every
+// issuer except Unreachable.
 type Fixture struct {
 	Client portal.Client // the implementation under test, acting as the operator
-	// Process is the same for one process of the operator, of which one leads.
+	// Process returns the client of one process of the operator. One process leads at a time.
 	Process func(leader string) portal.Client
 	URL     string // of the portal
 	Keys    Keys
-	// Advance moves the portal's clock.
+	// Advance advances the portal's clock.
 	Advance func(time.Duration)
-	// Truncate drops all but the newest keep tombstones of the change feed.
+	// Truncate deletes all but the newest keep tombstones of the change feed.
 	Truncate func(keep int)
-	// NewEpoch gives the change feed a new epoch.
+	// NewEpoch starts a new epoch of the change feed.
 	NewEpoch func()
 }
 
 // Unreachable is an issuer that the portal cannot reach.
 const Unreachable = "https://unreachable.example.test"
 
-// Keys are one API key of each scope.
+// Keys contains one API key for each scope.
 type Keys struct{ Manage, Read, Provisioning, SCIM string }
 
-// Run runs the suite. create makes a fresh portal for each test.
+// Run runs the suite. create returns a new portal for each test.
 func Run(t *testing.T, create func(t *testing.T) Fixture) {
 	for _, part := range []struct {
 		name  string
@@ -94,7 +95,7 @@ func (p *portalTest) saveLoginMethods(m openapi.LoginMethods) {
 	p.manage("PUT", "/identity-configuration", openapi.IdentityConfigurationPut{LoginMethods: m}, nil)
 }
 
-// person is a write for an owner u-<name> at revision 1.
+// person returns a write for the owner u-<name> at revision 1.
 func person(name string, pools ...string) portal.AccountWrite {
 	return portal.AccountWrite{
 		Owner: portal.Owner{UID: "u-" + name, Name: "s-" + name, Revision: 1}, UserName: name + "@example.test", DisplayName: "Demo " + name,
@@ -139,7 +140,7 @@ func (p *portalTest) equal(what string, got, want any) {
 	}
 }
 
-// pool makes a pool of the portal's own with these roles.
+// pool creates a pool in the portal with these roles.
 func (p *portalTest) pool(name string, roles ...string) openapi.Pool {
 	p.Helper()
 	var made openapi.Pool
@@ -160,7 +161,7 @@ func (p *portalTest) defaultPool() portal.Pool {
 	return portal.Pool{}
 }
 
-// local makes a local user.
+// local creates a local user.
 func (p *portalTest) local(name string, change ...func(*openapi.UserCreate)) openapi.User {
 	p.Helper()
 	create := openapi.UserCreate{UserName: name + "@example.test", DisplayName: "Local " + name}
@@ -187,7 +188,7 @@ func (p *portalTest) manager() openapi.User {
 	return page.Items[0]
 }
 
-// audit returns how many audit events there are.
+// audit returns the number of audit events.
 func (p *portalTest) audit() int {
 	p.Helper()
 	var page openapi.AuditEventPage
@@ -195,17 +196,17 @@ func (p *portalTest) audit() int {
 	return len(page.Items)
 }
 
-// audited fails unless f leaves exactly n audit events.
+// audited fails unless f writes exactly n audit events.
 func (p *portalTest) audited(what string, n int, f func()) {
 	p.Helper()
 	before := p.audit()
 	f()
 	if got := p.audit() - before; got != n {
-		p.Errorf("%s left %d audit events, want %d", what, got, n)
+		p.Errorf("%s wrote %d audit events, want %d", what, got, n)
 	}
 }
 
-// answer is what the portal said over HTTP.
+// answer is the portal's HTTP response.
 type answer struct {
 	Status int
 	Header http.Header
@@ -221,7 +222,8 @@ func (a answer) code() portal.Code {
 	return portal.Code(e.Code)
 }
 
-// http sends a request with the key; body is JSON, or text as it is, or nil.
+// http sends a request with the key. body is encoded as JSON, sent unchanged if it is a string, or
+// omitted if it is nil.
 func (p *portalTest) http(key, method, path string, body any, headers ...string) answer {
 	p.Helper()
 	var reader io.Reader
@@ -255,7 +257,8 @@ func (p *portalTest) http(key, method, path string, body any, headers ...string)
 	return answer{Status: response.StatusCode, Header: response.Header, Body: text}
 }
 
-// manage sends a request as a manager and reads the answer into out; anything but success ends the test.
+// manage sends a request as a manager and decodes the response into out. Any status except success
+// ends the test.
 func (p *portalTest) manage(method, path string, body, out any) {
 	p.Helper()
 	a := p.http(p.Keys.Manage, method, path, body)
@@ -269,7 +272,7 @@ func (p *portalTest) manage(method, path string, body, out any) {
 	}
 }
 
-// no fails unless the answer is a refusal with this status and code.
+// no fails unless the response is a refusal with this status and code.
 func (p *portalTest) no(a answer, status int, code portal.Code) {
 	p.Helper()
 	if a.Status != status || a.code() != code {

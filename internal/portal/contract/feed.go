@@ -27,7 +27,7 @@ func (p *portalTest) changes(from portal.Position) ([]portal.Change, portal.Posi
 }
 
 var feedTests = map[string]func(*portalTest){
-	"Changes come in order, each record at its newest": func(p *portalTest) {
+	"Changes are in order, with each record's newest state": func(p *portalTest) {
 		p.scimOn()
 		start := p.end()
 		ada, bob := p.put(person("ada")), p.put(person("bob"))
@@ -47,10 +47,10 @@ var feedTests = map[string]func(*portalTest){
 		}
 		p.equal("end", end, p.end())
 		if rest, again := p.changes(end); len(rest) > 0 || again != end {
-			p.Errorf("behind the end there are %+v", rest)
+			p.Errorf("after the end there are %+v", rest)
 		}
 	},
-	"What is gone leaves a tombstone": func(p *portalTest) {
+	"A deleted record leaves a tombstone": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
 		pool := p.pool("Payments")
@@ -62,7 +62,7 @@ var feedTests = map[string]func(*portalTest){
 			p.Errorf("tombstones: %+v", changes)
 		}
 	},
-	"Configuration, binding and keys are told of": func(p *portalTest) {
+	"The feed reports configuration, binding and keys": func(p *portalTest) {
 		start := p.end()
 		p.scimOn()
 		changes, end := p.changes(start)
@@ -85,7 +85,7 @@ var feedTests = map[string]func(*portalTest){
 			p.Errorf("deleted key: %+v", changes)
 		}
 	},
-	"A waiting reader wakes at the first change": func(p *portalTest) {
+	"A waiting reader returns at the first change": func(p *portalTest) {
 		p.scimOn()
 		start := p.end()
 		type result struct {
@@ -108,7 +108,7 @@ var feedTests = map[string]func(*portalTest){
 			p.Errorf("woke after %v", took)
 		}
 	},
-	"A reader that waits in vain gets nothing at the same position": func(p *portalTest) {
+	"A reader whose wait ends gets no change and the same position": func(p *portalTest) {
 		start := p.end()
 		changes, end, err := p.Client.Changes(p.Context(), start, time.Second)
 		p.ok(err)
@@ -116,7 +116,7 @@ var feedTests = map[string]func(*portalTest){
 			p.Errorf("got %+v up to %v", changes, end)
 		}
 	},
-	"No position means from now": func(p *portalTest) {
+	"No position means the current end": func(p *portalTest) {
 		p.scimOn()
 		changes, end, err := p.Client.Changes(p.Context(), portal.Position{}, 0)
 		p.ok(err)
@@ -124,7 +124,7 @@ var feedTests = map[string]func(*portalTest){
 			p.Errorf("got %+v up to %v", changes, end)
 		}
 	},
-	"An unknown epoch and a position out of reach are truncated": func(p *portalTest) {
+	"An unknown epoch and a truncated position are refused": func(p *portalTest) {
 		p.scimOn()
 		start := p.end()
 		for _, at := range []portal.Position{{Epoch: "unknown", Sequence: start.Sequence}, {Epoch: start.Epoch, Sequence: start.Sequence + 1000}} {
@@ -136,13 +136,13 @@ var feedTests = map[string]func(*portalTest){
 		p.put(person("bob"))
 		p.Truncate(1)
 		if changes, _ := p.changes(start); len(changes) != 2 {
-			p.Errorf("a kept tombstone was dropped: %+v", changes)
+			p.Errorf("a tombstone to keep was deleted: %+v", changes)
 		}
 		p.Truncate(0)
 		_, _, err := p.Client.Changes(p.Context(), start, 0)
 		p.refused(err, portal.CodeFeedTruncated)
 		if changes, _ := p.changes(p.end()); len(changes) != 0 {
-			p.Errorf("behind the end there are %+v", changes)
+			p.Errorf("after the end there are %+v", changes)
 		}
 	},
 	"A new epoch makes every reader list again": func(p *portalTest) {
@@ -154,7 +154,7 @@ var feedTests = map[string]func(*portalTest){
 			p.Errorf("epoch %q after %q", now.Epoch, start.Epoch)
 		}
 	},
-	"A feed longer than a page is read in pages": func(p *portalTest) {
+	"A long feed is read in pages": func(p *portalTest) {
 		p.scimOn()
 		start := p.end()
 		for i := range 25 {

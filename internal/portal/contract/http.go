@@ -11,12 +11,12 @@ import (
 
 var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// fill puts something in a path's parameters.
+// fill replaces the parameters of a path.
 func fill(path string) string { return pathParameter.ReplaceAllString(path, "some-id") }
 
 var httpTests = map[string]func(*portalTest){
-	"Requests that leave the document are told where": func(p *portalTest) {
-		for _, c := range []struct{ method, path, body, told string }{
+	"The error of an invalid request names the place": func(p *portalTest) {
+		for _, c := range []struct{ method, path, body, want string }{
 			{"POST", "/users", `{"userName":"ada@example.test","surname":"x"}`, "surname"},
 			{"POST", "/users", `{"userName":5}`, "userName"},
 			{"POST", "/users", `{}`, "userName"},
@@ -40,35 +40,35 @@ var httpTests = map[string]func(*portalTest){
 				body = c.body
 			}
 			a := p.http(p.Keys.Manage, c.method, c.path, body)
-			if a.Status != 400 || a.code() != portal.CodeInvalid || !strings.Contains(string(a.Body), c.told) {
-				p.Errorf("%s %s %s answers %d %s, want 400 INVALID telling of %s", c.method, c.path, c.body, a.Status, a.Body, c.told)
+			if a.Status != 400 || a.code() != portal.CodeInvalid || !strings.Contains(string(a.Body), c.want) {
+				p.Errorf("%s %s %s answers %d %s, want 400 INVALID with %s", c.method, c.path, c.body, a.Status, a.Body, c.want)
 			}
 		}
 	},
-	"Unknown paths and methods are answered in the same form": func(p *portalTest) {
+	"Unknown paths and methods get an error in the same form": func(p *portalTest) {
 		p.no(p.http(p.Keys.Manage, "GET", "/nothing", nil), 404, portal.CodeNotFound)
 		a := p.http(p.Keys.Manage, "PUT", "/users", nil)
 		p.no(a, 405, portal.CodeInvalid)
 		p.equal("Allow", a.Header.Get("Allow"), "GET, POST")
 	},
-	"A body is JSON of one MiB at most": func(p *portalTest) {
+	"A body is JSON of at most one MiB": func(p *portalTest) {
 		p.no(p.http(p.Keys.Manage, "POST", "/users", "userName=ada", "Content-Type", "application/x-www-form-urlencoded"), 415, portal.CodeInvalid)
 		long := `{"userName":"` + strings.Repeat("x", 1<<20) + `"}`
 		p.no(p.http(p.Keys.Manage, "POST", "/users", long), 413, portal.CodeInvalid)
 	},
-	"Without a known key there is nothing": func(p *portalTest) {
-		for _, header := range []string{"", "Bearer", "Bearer nobody-knows-this-key", "Basic " + p.Keys.Manage, p.Keys.Manage} {
+	"Without a valid key every request is refused": func(p *portalTest) {
+		for _, header := range []string{"", "Bearer", "Bearer unknown-key", "Basic " + p.Keys.Manage, p.Keys.Manage} {
 			a := p.http("", "GET", "/users", nil, "Authorization", header)
 			p.no(a, 401, portal.CodeUnauthenticated)
 			if !strings.HasPrefix(a.Header.Get("WWW-Authenticate"), "Bearer") {
-				p.Errorf("%q is answered without WWW-Authenticate", header)
+				p.Errorf("%q gets no WWW-Authenticate", header)
 			}
 		}
 		if a := p.http("", "GET", "/users", nil, "Authorization", "bearer "+p.Keys.Manage); a.Status != 200 {
-			p.Errorf("the scheme is compared with its case: %d", a.Status)
+			p.Errorf("the scheme is compared case-sensitively: %d", a.Status)
 		}
 	},
-	"The document is served, and every answer has a request id": func(p *portalTest) {
+	"The document is served, and every response has a request id": func(p *portalTest) {
 		a := p.http("", "GET", "/openapi.yaml", nil)
 		if a.Status != 200 || !bytes.Equal(a.Body, openapi.Document) {
 			p.Errorf("the document: %d", a.Status)
@@ -79,14 +79,14 @@ var httpTests = map[string]func(*portalTest){
 			p.Errorf("request id %q", id)
 		}
 	},
-	"A user shows pools by name, and lists are never null": func(p *portalTest) {
+	"A user contains pools by name, and lists are never null": func(p *portalTest) {
 		a := p.http(p.Keys.Manage, "GET", "/users/"+p.local("ada").ID, nil)
 		for _, part := range []string{`"pools":[{"id":"`, `"name":"` + p.defaultPool().Name + `"`, `"roles":["ROLE_USER"]`, `"directRoles":[]`, `"externalId":""`} {
 			if !strings.Contains(string(a.Body), part) {
 				p.Errorf("%s lacks %s", a.Body, part)
 			}
 		}
-		for _, path := range []string{"/users?status=Deactivated", "/users?userName=nobody", "/audit-events?actor=nobody"} {
+		for _, path := range []string{"/users?status=Deactivated", "/users?userName=unknown", "/audit-events?actor=unknown"} {
 			if a := p.http(p.Keys.Manage, "GET", path, nil); !strings.Contains(string(a.Body), `"items":[]`) {
 				p.Errorf("%s answers %s", path, a.Body)
 			}

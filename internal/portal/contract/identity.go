@@ -23,7 +23,7 @@ func bindBy(p *portalTest, c portal.Client, b portal.Binding) error {
 	return err
 }
 
-// declared are login methods as a declared configuration has them.
+// declared returns login methods as a declared configuration sets them.
 func declared() portal.LoginMethods {
 	return portal.LoginMethods{SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal", ClientSecret: "swordfish"},
 		SCIMEnabled: true, ProvisionGroups: true}
@@ -60,7 +60,7 @@ var identityTests = map[string]func(*portalTest){
 		m.SSO.Enabled = false
 		p.saveRefused(m, portal.CodeSSORequired)
 	},
-	"SSO that cannot be reached is not turned on": func(p *portalTest) {
+	"SSO with an unreachable issuer is not turned on": func(p *portalTest) {
 		m := loginMethods()
 		m.SSO.Issuer = Unreachable
 		p.saveRefused(m, portal.CodeSSONotReachable)
@@ -69,7 +69,7 @@ var identityTests = map[string]func(*portalTest){
 		_, err := p.Client.PutLoginMethods(p.Context(), d, "Git")
 		p.refused(err, portal.CodeSSONotReachable)
 	},
-	"A dry run reports and changes nothing": func(p *portalTest) {
+	"A dry run returns the report and changes nothing": func(p *portalTest) {
 		p.scimOn()
 		boss := p.manager()
 		ada := p.local("ada", func(c *openapi.UserCreate) { c.DirectRoles = []string{portal.RoleManager} })
@@ -97,7 +97,7 @@ var identityTests = map[string]func(*portalTest){
 		p.ok(err)
 		p.equal("configuration", after, before)
 	},
-	"A save names its revision, and an edit made meanwhile is refused": func(p *portalTest) {
+	"A save names its revision; a save on an old revision is refused": func(p *portalTest) {
 		read := p.http(p.Keys.Manage, "GET", "/identity-configuration", nil)
 		body := openapi.IdentityConfigurationPut{LoginMethods: loginMethods()}
 		saved := p.http(p.Keys.Manage, "PUT", "/identity-configuration", body, "If-Match", read.Header.Get("ETag"))
@@ -124,7 +124,7 @@ var identityTests = map[string]func(*portalTest){
 			p.Errorf("the secret was not kept")
 		}
 	},
-	"SSO stays on while the last local manager can sign in through it alone": func(p *portalTest) {
+	"SSO stays on while the last local manager can sign in only through it": func(p *portalTest) {
 		m := loginMethods()
 		m.SCIM.Enabled = false
 		p.saveLoginMethods(m)
@@ -136,7 +136,7 @@ var identityTests = map[string]func(*portalTest){
 		p.manage("PATCH", "/users/"+boss.ID, openapi.UserPatch{Status: ptr(openapi.StatusActive)}, nil)
 		p.saveLoginMethods(m)
 	},
-	"A declared configuration rules, the page stands back until it is handed back": func(p *portalTest) {
+	"A declared configuration makes the page read-only until it is handed back": func(p *portalTest) {
 		got, err := p.Client.PutLoginMethods(p.Context(), declared(), "IdentityConfiguration demo/default")
 		p.ok(err)
 		want := declared()
@@ -155,7 +155,7 @@ var identityTests = map[string]func(*portalTest){
 		p.equal("ruler", back.ManagedElsewhere, "")
 		p.saveLoginMethods(loginMethods())
 	},
-	"One operator binds the portal; a second is told who holds it": func(p *portalTest) {
+	"One operator binds the portal; the refusal of a second names the first": func(p *portalTest) {
 		first := binding("one")
 		p.ok(p.bind(first))
 		p.audited("binding again", 0, func() { p.ok(p.bind(first)) })
@@ -174,18 +174,18 @@ var identityTests = map[string]func(*portalTest){
 		own.ProviderName = ""
 		p.refused(p.bind(own), portal.CodeIDPConfigured)
 		own = first
-		own.UID = "made-anew"
+		own.UID = "recreated"
 		p.ok(p.bind(own))
 		config, err := p.Client.Configuration(p.Context())
 		p.ok(err)
 		own.ID = config.Binding.ID
 		p.equal("binding", config.Binding, &own)
-		p.ok(p.Client.Unbind(p.Context(), first.UID)) // holds it no more
+		p.ok(p.Client.Unbind(p.Context(), first.UID)) // is no longer bound
 		p.refused(p.bind(other), portal.CodeIDPConfigured)
 		p.ok(p.Client.Unbind(p.Context(), own.UID))
 		p.ok(p.bind(other))
 	},
-	"A binding has an id, which an operator in the same place and one that replaces it keep": func(p *portalTest) {
+	"An operator in the same place and one that replaces it keep the binding's id": func(p *portalTest) {
 		p.scimOn()
 		bind := func(b portal.Binding) string {
 			p.Helper()
@@ -223,7 +223,7 @@ var identityTests = map[string]func(*portalTest){
 		var trail openapi.AuditEventPage
 		p.manage("GET", "/audit-events?limit=1000", nil, &trail)
 		if !slices.ContainsFunc(trail.Items, func(e openapi.AuditEvent) bool { return e.Action == "binding.replace" && e.Outcome == "Done" }) {
-			p.Error("the audit does not tell of the replacement")
+			p.Error("the audit has no event for the replacement")
 		}
 
 		p.ok(p.Client.Unbind(p.Context(), lost.UID))
@@ -232,9 +232,9 @@ var identityTests = map[string]func(*portalTest){
 		}
 		p.ok(p.Client.Unbind(p.Context(), binding("three").UID))
 		lost.Replaces = ""
-		p.equal("the one that replaced it is back", bind(lost), first)
+		p.equal("the replacing operator binds again", bind(lost), first)
 	},
-	"A provider without a name may get one, and keeps it": func(p *portalTest) {
+	"A provider without a name can get one, and keeps it": func(p *portalTest) {
 		b := binding("one")
 		b.ProviderName = ""
 		p.ok(p.bind(b))
@@ -251,7 +251,7 @@ var identityTests = map[string]func(*portalTest){
 			p.Errorf("it does not name both: %v", err)
 		}
 	},
-	"Of many operators racing one binds": func(p *portalTest) {
+	"One of many racing operators binds": func(p *portalTest) {
 		const n = 12
 		errs := make([]error, n)
 		var wait sync.WaitGroup
@@ -273,7 +273,7 @@ var identityTests = map[string]func(*portalTest){
 		config, err := p.Client.Configuration(p.Context())
 		p.ok(err)
 		if won < 0 || config.Binding == nil || config.Binding.UID != "uid-c"+strconv.Itoa(won) {
-			p.Errorf("%d won and the portal holds %+v", won, config.Binding)
+			p.Errorf("%d won and the portal has %+v", won, config.Binding)
 		}
 	},
 	"The read-only reason names the provider": func(p *portalTest) {

@@ -15,7 +15,7 @@ import (
 )
 
 var keyTests = map[string]func(*portalTest){
-	"The secret is shown once, works, and stops with the key": func(p *portalTest) {
+	"The secret is shown once and works until the key is deleted": func(p *portalTest) {
 		var made openapi.APIKeyWithSecret
 		p.manage("POST", "/api-keys", openapi.APIKeyCreate{Name: "reader", Scope: openapi.ScopeRead}, &made)
 		if a := p.http(made.Secret, "GET", "/users", nil); a.Status != 200 {
@@ -35,26 +35,26 @@ var keyTests = map[string]func(*portalTest){
 		p.no(p.http(made.Secret, "GET", "/users", nil), 401, portal.CodeUnauthenticated)
 		p.no(p.http(p.Keys.Manage, "DELETE", "/api-keys/"+made.Key.ID, nil), 404, portal.CodeNotFound)
 	},
-	"A key ends at its time": func(p *portalTest) {
+	"A key expires": func(p *portalTest) {
 		var made openapi.APIKeyWithSecret
 		create := openapi.APIKeyCreate{Name: "short", Scope: openapi.ScopeSCIM, ProviderType: provider.Okta, ExpiresAt: ptr(time.Now().Add(time.Hour))}
 		p.manage("POST", "/api-keys", create, &made)
 		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
 		p.Advance(2 * time.Hour)
 		if _, still := p.digests()[made.Key.ID]; still {
-			p.Errorf("the expired key is still handed to the webhook")
+			p.Errorf("the webhook still gets the expired key")
 		}
 		p.no(p.http(made.Secret, "GET", "/users", nil), 401, portal.CodeUnauthenticated)
 		p.no(p.http(p.Keys.Manage, "POST", "/api-keys", create), 400, portal.CodeInvalid)
 	},
-	"The webhook gets the digests of keys with the scope scim alone": func(p *portalTest) {
+	"The webhook gets only the digests of keys with the scope scim": func(p *portalTest) {
 		got := map[string]bool{}
 		for _, sum := range p.digests() {
 			got[sum] = true
 		}
 		p.equal("digests", got, map[string]bool{digestOf(p.Keys.SCIM): true})
 	},
-	"A key for SCIM is made for one identity provider, and no other key is": func(p *portalTest) {
+	"A key with the scope scim names one identity provider; other keys name none": func(p *portalTest) {
 		scim := openapi.APIKeyCreate{Name: "acme", Scope: openapi.ScopeSCIM}
 		refused := func(why string, edit func(*openapi.APIKeyCreate)) {
 			p.Helper()
@@ -63,11 +63,11 @@ var keyTests = map[string]func(*portalTest){
 			a := p.http(p.Keys.Manage, "POST", "/api-keys", k)
 			p.no(a, 400, portal.CodeInvalid)
 			if !bytes.Contains(a.Body, []byte("Okta, EntraID or Other")) && k.Scope == openapi.ScopeSCIM {
-				p.Errorf("%s: it does not say what to give: %s", why, a.Body)
+				p.Errorf("%s: the error does not name the values: %s", why, a.Body)
 			}
 		}
 		refused("no provider", func(*openapi.APIKeyCreate) {})
-		refused("a name alone", func(k *openapi.APIKeyCreate) { k.ProviderName = "acme" })
+		refused("only a name", func(k *openapi.APIKeyCreate) { k.ProviderName = "acme" })
 		refused("an unknown type", func(k *openapi.APIKeyCreate) { k.ProviderType = "Acme" })
 		refused("another scope", func(k *openapi.APIKeyCreate) { k.Scope, k.ProviderType = openapi.ScopeRead, provider.Okta })
 		scim.ProviderType, scim.ProviderName = provider.Okta, "acme"
@@ -85,7 +85,7 @@ var keyTests = map[string]func(*portalTest){
 			p.Errorf("the webhook gets %+v", keys)
 		}
 	},
-	"Each scope opens what the document says and nothing else": func(p *portalTest) {
+	"Each scope allows exactly the operations in the document": func(p *portalTest) {
 		document, err := openapi3.NewLoader().LoadFromData(openapi.Document)
 		p.ok(err)
 		keys := map[string]string{"manage": p.Keys.Manage, "read": p.Keys.Read, "provisioning": p.Keys.Provisioning, "scim": p.Keys.SCIM}
@@ -110,7 +110,7 @@ var keyTests = map[string]func(*portalTest){
 			p.Errorf("only %d combinations tried", tried)
 		}
 	},
-	"A change tried without the scope is audited": func(p *portalTest) {
+	"A change without the scope is audited": func(p *portalTest) {
 		p.audited("a forbidden change", 1, func() {
 			p.no(p.http(p.Keys.Read, "POST", "/users", openapi.UserCreate{UserName: "ada@example.test"}), 403, portal.CodeForbidden)
 		})
@@ -118,7 +118,7 @@ var keyTests = map[string]func(*portalTest){
 	},
 }
 
-// digests returns the SCIM keys' digests by id.
+// digests returns the digests of the SCIM keys by id.
 func (p *portalTest) digests() map[string]string {
 	p.Helper()
 	keys, err := p.Client.SCIMKeys(p.Context())

@@ -9,7 +9,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// into is an item that puts the account, as it is, into a pool.
+// into returns an item that adds the account, at its current revision, to a pool.
 func into(a *portal.Account) portal.MembershipWrite {
 	return portal.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, In: true}
 }
@@ -31,7 +31,7 @@ func (p *portalTest) members(ownerUID string, items []portal.MembershipWrite, wa
 }
 
 var membershipTests = map[string]func(*portalTest){
-	"Many people are put into a pool at once, with its roles": func(p *portalTest) {
+	"Many users are added to a pool in one call, with its roles": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments", portal.RoleIgnoreQuota))
 		var items []portal.MembershipWrite
@@ -56,12 +56,12 @@ var membershipTests = map[string]func(*portalTest){
 		}
 		for _, c := range changes {
 			if c.Account == nil || !slices.Contains(c.Account.Pools, pool.ID) || c.Account.Ungranted != nil {
-				p.Fatalf("the feed tells %+v", c)
+				p.Fatalf("the feed has %+v", c)
 			}
 			p.equal("roles", c.Account.Roles, []string{portal.RoleIgnoreQuota, portal.RoleUser})
 		}
 		p.equal("members", p.poolNow(pool.ID).Members, len(items))
-		p.audited("the call again, as after an answer that was lost", 0, func() {
+		p.audited("the call again, as after a lost response", 0, func() {
 			for i := range want {
 				want[i] = portal.MembershipUnchanged
 			}
@@ -94,13 +94,13 @@ var membershipTests = map[string]func(*portalTest){
 		p.equal("r1", said["r1"], p.user(items[0].AccountID).UserName+", "+p.user(items[3].AccountID).UserName)
 		p.equal("r2", said["r2"], p.user(items[2].AccountID).UserName)
 	},
-	"Each person has a result of their own, and what was decided on another version changes nothing": func(p *portalTest) {
+	"Each user has a separate result, and a stale item changes nothing": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments", portal.RoleManager))
 		ada, bob := p.put(person("ada")), p.put(person("bob", pool.ID))
 		late := p.put(person("late"))
 		w := person("late")
-		w.Owner.Revision, w.DisplayName = 2, "Changed meanwhile"
+		w.Owner.Revision, w.DisplayName = 2, "Changed in between"
 		changed := p.put(w)
 		local := p.local("carl")
 		results := p.members("o-Payments", []portal.MembershipWrite{
@@ -114,9 +114,9 @@ var membershipTests = map[string]func(*portalTest){
 		for _, id := range []string{bob.ID, late.ID, local.ID} {
 			p.equal("roles of the others", p.user(id).Roles, []string{portal.RoleUser})
 		}
-		p.putOutdated(since(ada.Revision, person("ada"))) // a pass that did not see it
+		p.putOutdated(since(ada.Revision, person("ada"))) // a pass that did not see the change
 	},
-	"The default pool, no pool and SCIM off refuse the whole call": func(p *portalTest) {
+	"The whole call is refused for the default pool, without a pool, and while SCIM is off": func(p *portalTest) {
 		p.scimOn()
 		def := p.defaultPool()
 		w := team("Everyone")
@@ -129,13 +129,13 @@ var membershipTests = map[string]func(*portalTest){
 			return err
 		}
 		p.refused(put("o-Everyone"), portal.CodeDefaultPool)
-		p.refused(put("o-nobody"), portal.CodeNotFound)
+		p.refused(put("o-no-such-owner"), portal.CodeNotFound)
 		off := loginMethods()
 		off.SCIM.Enabled = false
 		p.saveLoginMethods(off)
 		p.refused(put("o-Payments"), portal.CodeSCIMRequired)
 	},
-	"Of two calls decided on one version one lands": func(p *portalTest) {
+	"One of two calls with the same precondition succeeds": func(p *portalTest) {
 		p.scimOn()
 		p.putPool(team("Payments"))
 		p.putPool(team("Billing"))
@@ -155,7 +155,7 @@ var membershipTests = map[string]func(*portalTest){
 		slices.Sort(outcomes)
 		p.equal("outcomes", outcomes, []portal.MembershipOutcome{portal.MembershipDone, portal.MembershipStale})
 	},
-	"What is taken back is counted for the pool, and for all where ROLE_MANAGER goes with it": func(p *portalTest) {
+	"Removals count for the pool, and for the portal where ROLE_MANAGER is lost": func(p *portalTest) {
 		p.scimOn()
 		leads, others := p.putPool(team("Leads", portal.RoleManager)), p.putPool(team("Others", portal.RoleManager))
 		ada, bob := p.put(person("ada", leads.ID)), p.put(person("bob", leads.ID, others.ID))
@@ -171,9 +171,9 @@ var membershipTests = map[string]func(*portalTest){
 		p.equal("by a write of the account", p.poolRemovals(others.ID, time.Hour), portal.PoolRemovals{Removed: 1})
 		p.equal("for all", p.removals(time.Hour).Removed, 2)
 		p.Advance(2 * time.Hour)
-		p.equal("the window moves on", p.poolRemovals(leads.ID, time.Hour), portal.PoolRemovals{})
+		p.equal("after the window", p.poolRemovals(leads.ID, time.Hour), portal.PoolRemovals{})
 	},
-	"What no owner granted is taken back without being counted": func(p *portalTest) {
+	"Removing a membership that no owner granted does not count": func(p *portalTest) {
 		p.scimOn()
 		leads := p.putPool(team("Leads", portal.RoleManager))
 		ada := p.put(person("ada"))

@@ -5,14 +5,14 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// adopting is person's write that takes over an account.
+// adopting returns person's write with the adoption of an account.
 func adopting(name, accountID, ownerUID string, pools ...string) portal.AccountWrite {
 	w := person(name, pools...)
 	w.Adopt = &portal.Adopt{ID: accountID, OwnerUID: ownerUID}
 	return w
 }
 
-// existingOn turns on "Provision existing users with SCIM" too.
+// existingOn also turns on "Provision existing users with SCIM".
 func (p *portalTest) existingOn() {
 	p.Helper()
 	m := loginMethods()
@@ -21,7 +21,7 @@ func (p *portalTest) existingOn() {
 }
 
 var ownerTests = map[string]func(*portalTest){
-	"A local account is not taken by its name, nor adopted without leave": func(p *portalTest) {
+	"A local account is not adopted because of its name, nor without permission": func(p *portalTest) {
 		p.scimOn()
 		ada := p.local("ada")
 		p.putRefused(person("ada"), portal.CodeLocalAccount)
@@ -54,7 +54,7 @@ var ownerTests = map[string]func(*portalTest){
 		}
 		p.audited("the adoption again", 0, func() { p.equal("adopted again", p.put(adopting("ada", ada.ID, "", other.ID)), got) })
 	},
-	"One local account that was handed over is adopted without the toggle": func(p *portalTest) {
+	"A local account that was handed over is adopted without the toggle": func(p *portalTest) {
 		p.scimOn()
 		ada := p.local("ada")
 		p.manage("PATCH", "/users/"+ada.ID, openapi.UserPatch{HandedOver: ptr(true)}, nil)
@@ -63,10 +63,10 @@ var ownerTests = map[string]func(*portalTest){
 		}
 		p.no(p.http(p.Keys.Manage, "PATCH", "/users/"+ada.ID, openapi.UserPatch{HandedOver: ptr(true)}), 409, portal.CodeReadOnly)
 	},
-	"Adoption is a compare-and-swap, and the old owner's late write is stale": func(p *portalTest) {
+	"Adoption is a compare-and-swap, and a late write of the old owner is stale": func(p *portalTest) {
 		p.scimOn()
 		first := p.put(person("ada"))
-		w := adopting("ada", first.ID, "somebody-else")
+		w := adopting("ada", first.ID, "other-owner")
 		w.Owner.UID = "u-ada-2"
 		p.putRefused(w, portal.CodeStaleRevision)
 		w.Adopt.OwnerUID = "u-ada"
@@ -82,14 +82,14 @@ var ownerTests = map[string]func(*portalTest){
 		p.putRefused(adopting("ada", first.ID, "u-ada-2"), portal.CodeStaleRevision)
 		p.ok(p.Client.ReleaseAccount(p.Context(), portal.Owner{UID: "u-ada", Revision: 99}, portal.ReleaseDelete))
 		if after := p.user(first.ID); after.Owner.UID != "u-ada-2" || after.Status != openapi.StatusActive {
-			p.Errorf("the old owner's release reached the account: %+v", after)
+			p.Errorf("the release of the old owner changed the account: %+v", after)
 		}
 	},
-	"An account to adopt that is gone is not found": func(p *portalTest) {
+	"Adopting a deleted account returns NOT_FOUND": func(p *portalTest) {
 		p.scimOn()
 		p.putRefused(adopting("ada", "no-such-account", ""), portal.CodeNotFound)
 	},
-	"Release by deactivation keeps the record without memberships; a return gets it back": func(p *portalTest) {
+	"Release by deactivation keeps the record without memberships; the user can get it back": func(p *portalTest) {
 		p.scimOn()
 		pool := p.pool("Managers", portal.RoleManager)
 		first := p.put(person("ada", pool.ID))
@@ -144,14 +144,14 @@ var ownerTests = map[string]func(*portalTest){
 		}
 		p.equal("roles", got.Roles, []string{portal.RoleIgnoreQuota, portal.RoleUser})
 	},
-	"Releasing what nobody owns is no error, and keeps a late write out": func(p *portalTest) {
+	"Releasing a record without an owner is no error, and refuses a late write": func(p *portalTest) {
 		p.scimOn()
 		p.audited("a release of nothing", 0, func() {
 			p.ok(p.Client.ReleaseAccount(p.Context(), portal.Owner{UID: "u-ada", Revision: 1}, portal.ReleaseDeactivate))
 		})
 		p.putRefused(person("ada"), portal.CodeStaleRevision)
 	},
-	"A mark says who waits for a local account, until it is cleared or its owner goes": func(p *portalTest) {
+	"A mark names the owner that waits for a local account, until it is cleared or the owner is released": func(p *portalTest) {
 		p.scimOn()
 		ada, bob := p.local("ada"), p.local("bob")
 		p.audited("a mark", 1, func() {
@@ -175,7 +175,7 @@ var ownerTests = map[string]func(*portalTest){
 		p.refused(p.Client.MarkWaiting(p.Context(), "no-such-account", portal.Owner{UID: "u"}), portal.CodeNotFound)
 		p.refused(p.Client.MarkWaiting(p.Context(), p.put(person("carl")).ID, portal.Owner{UID: "u"}), portal.CodeStaleRevision)
 	},
-	"A mark shows what the guard holds or a person dropped, until it is cleared, written over, or the owner goes": func(p *portalTest) {
+	"A mark shows a held or dropped removal, until it is cleared, overwritten, or the owner is released": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
 		owner := portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 1}
@@ -202,7 +202,7 @@ var ownerTests = map[string]func(*portalTest){
 		page = openapi.UserPage{}
 		p.manage("GET", "/users?held=true", nil, &page)
 		if len(page.Items) > 0 {
-			p.Errorf("what was dropped is not held: %+v", page.Items)
+			p.Errorf("a dropped removal is listed as held: %+v", page.Items)
 		}
 		w := person("ada")
 		w.Owner.Revision, w.DisplayName, w.KeepMark = 2, "Renamed", true
@@ -216,10 +216,10 @@ var ownerTests = map[string]func(*portalTest){
 		mark(held(portal.RemovalDeletion))
 		p.ok(p.Client.ReleaseAccount(p.Context(), owner, portal.ReleaseOrphan))
 		p.equal("after a release", p.accountNow(ada.ID).Mark, (*portal.Mark)(nil))
-		p.ok(p.Client.MarkHeld(p.Context(), owner, held(portal.RemovalDeletion))) // nobody's any more
+		p.ok(p.Client.MarkHeld(p.Context(), owner, held(portal.RemovalDeletion))) // no longer owned
 		p.equal("marked without an owner", p.accountNow(ada.ID).Mark, (*portal.Mark)(nil))
 	},
-	"What a person dropped outlives the cluster": func(p *portalTest) {
+	"A dropped removal survives the loss of the cluster": func(p *portalTest) {
 		p.scimOn()
 		ada, pool := p.put(person("ada")), p.putPool(team("Payments"))
 		account := &portal.Mark{What: portal.RemovalDeactivation, State: portal.MarkDropped, Decision: "d-1", At: "s-ada"}
@@ -236,14 +236,14 @@ var ownerTests = map[string]func(*portalTest){
 		t.Adopt.OwnerUID = "o-restored"
 		p.equal("the pool of another name", p.putPool(t).Mark, (*portal.Mark)(nil))
 	},
-	"A local account remembers that its adoption is held, until its user goes": func(p *portalTest) {
+	"A local account keeps the mark of its held adoption until its user is released": func(p *portalTest) {
 		p.scimOn()
 		ada := p.local("ada")
 		owner := portal.Owner{UID: "u-ada", Name: "s-ada", Revision: 1}
 		mark := &portal.Mark{What: portal.RemovalManager, State: portal.MarkHeld, At: "s-ada"}
-		p.ok(p.Client.MarkHeld(p.Context(), owner, mark)) // nobody waits for it
+		p.ok(p.Client.MarkHeld(p.Context(), owner, mark)) // no owner waits for it
 		if got := p.user(ada.ID); got.Mark != nil {
-			p.Errorf("marked by nobody: %+v", got)
+			p.Errorf("marked without an owner: %+v", got)
 		}
 		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, owner))
 		p.audited("a mark", 1, func() { p.ok(p.Client.MarkHeld(p.Context(), owner, mark)) })

@@ -29,7 +29,7 @@ var peopleTests = map[string]func(*portalTest){
 		p.no(p.http(p.Keys.Manage, "GET", "/users/"+ada.ID, nil), 404, portal.CodeNotFound)
 		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil), 404, portal.CodeNotFound)
 	},
-	"User names are one over local and managed accounts": func(p *portalTest) {
+	"User names are unique across local and managed accounts": func(p *portalTest) {
 		p.scimOn()
 		p.put(person("ada"))
 		p.local("bob")
@@ -37,7 +37,7 @@ var peopleTests = map[string]func(*portalTest){
 			p.no(p.http(p.Keys.Manage, "POST", "/users", openapi.UserCreate{UserName: name}), 409, portal.CodeDuplicateUser)
 		}
 	},
-	"A person managed by SCIM is read-only while SCIM is on": func(p *portalTest) {
+	"A SCIM-managed user is read-only while SCIM is on": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
 		for _, patch := range []openapi.UserPatch{
@@ -69,7 +69,7 @@ var peopleTests = map[string]func(*portalTest){
 			p.Errorf("delete: %d %s", gone.Status, gone.Body)
 		}
 	},
-	"The last local manager who can sign in stays one": func(p *portalTest) {
+	"The last local manager who can sign in keeps the role": func(p *portalTest) {
 		boss := p.manager()
 		path := "/users/" + boss.ID
 		p.local("second", func(c *openapi.UserCreate) { c.DirectRoles = []string{portal.RoleManager} }) // cannot sign in: no password, no SSO
@@ -97,7 +97,7 @@ var peopleTests = map[string]func(*portalTest){
 			p.no(p.http(p.Keys.Manage, "POST", "/users", c.create), 400, c.code)
 		}
 	},
-	"A list can be narrowed": func(p *portalTest) {
+	"A list can be filtered": func(p *portalTest) {
 		p.scimOn()
 		pool := p.pool("Quota")
 		ada, bob := p.put(person("ada", pool.ID)), p.local("bob_100%")
@@ -113,7 +113,7 @@ var peopleTests = map[string]func(*portalTest){
 		p.equal("pool", find("poolId="+pool.ID), []string{ada.ID})
 		p.equal("search", find("q=DEMO%20ad"), []string{ada.ID})
 		p.equal("search for wildcards", find("q=_100%25"), []string{bob.ID})
-		p.equal("wildcards that do not fit", find("q=b%25b"), []string{})
+		p.equal("wildcards that match nothing", find("q=b%25b"), []string{})
 		p.equal("status", find("status=Deactivated"), []string{})
 	},
 }

@@ -53,7 +53,7 @@ func (p *portalTest) putPoolRefused(w portal.PoolWrite, code portal.Code) {
 }
 
 var poolTests = map[string]func(*portalTest){
-	"A pool is created, and the same state again writes nothing": func(p *portalTest) {
+	"A pool is created; repeating the write changes nothing": func(p *portalTest) {
 		p.scimOn()
 		w := team("Payments", portal.RoleManager, portal.RoleIgnoreQuota)
 		got := p.putPool(w)
@@ -91,7 +91,7 @@ var poolTests = map[string]func(*portalTest){
 			p.Errorf("a pool without an owner keeps %v", left)
 		}
 	},
-	"Roles that are absent are none": func(p *portalTest) {
+	"Absent roles mean no roles": func(p *portalTest) {
 		p.scimOn()
 		own := p.pool("Payments", portal.RoleIgnoreQuota)
 		w := team("Payments")
@@ -104,7 +104,7 @@ var poolTests = map[string]func(*portalTest){
 		body := map[string]any{"ownerName": "team-payments", "revision": 4, "name": "Payments"}
 		p.no(p.http(p.Keys.Provisioning, "PUT", "/provisioning/pools/o-Payments", body), 400, portal.CodeInvalid)
 	},
-	"A pool's new roles reach every member at once, and the feed tells of them": func(p *portalTest) {
+	"A pool's new roles apply to every member immediately, and the feed has the members": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments"))
 		var ids []string
@@ -123,21 +123,21 @@ var poolTests = map[string]func(*portalTest){
 		})
 		changes, _, err := p.Client.Changes(p.Context(), end, 0)
 		p.ok(err)
-		told := map[string]bool{}
+		inFeed := map[string]bool{}
 		for _, c := range changes {
 			if c.Kind == portal.ChangeAccount {
 				p.equal("roles in the feed", c.Account.Roles, []string{portal.RoleIgnoreQuota, portal.RoleUser})
-				told[c.ID] = true
+				inFeed[c.ID] = true
 			}
 		}
-		if len(told) != 30 || len(changes) != 31 {
-			p.Errorf("the feed tells of %d members in %d changes, want 30 in 31", len(told), len(changes))
+		if len(inFeed) != 30 || len(changes) != 31 {
+			p.Errorf("the feed has %d members in %d changes, want 30 in 31", len(inFeed), len(changes))
 		}
 		if got := p.user(ids[0]); got.Revision <= before {
 			p.Errorf("the member's revision stayed at %d", got.Revision)
 		}
 	},
-	"An older revision is stale, a taken name refused, a rename kept": func(p *portalTest) {
+	"An older revision is stale, a taken name is refused, a rename is kept": func(p *portalTest) {
 		p.scimOn()
 		p.pool("Taken")
 		w := team("Payments")
@@ -153,7 +153,7 @@ var poolTests = map[string]func(*portalTest){
 		p.putPoolRefused(w, portal.CodeStaleRevision)
 		p.putPoolRefused(team("billing"), portal.CodeDuplicatePool)
 	},
-	"A pool is adopted by compare-and-swap on its owner, and the old owner's late write is stale": func(p *portalTest) {
+	"A pool is adopted by compare-and-swap on its owner, and a late write of the old owner is stale": func(p *portalTest) {
 		p.scimOn()
 		own := p.pool("Payments")
 		w := team("Payments")
@@ -177,13 +177,13 @@ var poolTests = map[string]func(*portalTest){
 		p.putPoolRefused(w, portal.CodeStaleRevision)
 		p.ok(p.Client.ReleasePool(p.Context(), w.Owner.UID, true))
 		if got := p.poolNow(own.ID); got.Owner != restored.Owner {
-			p.Errorf("the old owner's release reached the pool: %+v", got)
+			p.Errorf("the release of the old owner changed the pool: %+v", got)
 		}
 		restored.Adopt.ID = "no-such-pool"
 		restored.Owner.UID = "o-third"
 		p.putPoolRefused(restored, portal.CodeNotFound)
 	},
-	"An adoption gives roles only to members who are wanted, in one step": func(p *portalTest) {
+	"An adoption grants roles only to wanted members, in one transaction": func(p *portalTest) {
 		p.scimOn()
 		own := p.pool("Leads")
 		ada, bob := p.put(person("ada", own.ID)), p.put(person("bob", own.ID))
@@ -195,14 +195,14 @@ var poolTests = map[string]func(*portalTest){
 				p.Errorf("%d members, want ada and the local user", got.Members)
 			}
 		})
-		p.equal("who stays", p.user(ada.ID).Roles, []string{portal.RoleManager, portal.RoleUser})
-		p.equal("who leaves", p.user(bob.ID).Roles, []string{portal.RoleUser})
-		p.equal("a local user is people's", len(p.user(carl.ID).Pools), 2)
+		p.equal("a member that stays", p.user(ada.ID).Roles, []string{portal.RoleManager, portal.RoleUser})
+		p.equal("a member that leaves", p.user(bob.ID).Roles, []string{portal.RoleUser})
+		p.equal("a local user stays", len(p.user(carl.ID).Pools), 2)
 		p.equal("counted for the pool", p.poolRemovals(own.ID, time.Hour), portal.PoolRemovals{Removed: 1, Members: 1})
 		p.put(person("bob", own.ID))
-		p.equal("the adoption again leaves later members", p.putPool(w).Members, 3)
+		p.equal("repeating the adoption keeps later members", p.putPool(w).Members, 3)
 	},
-	"A pool that its owner created stays so for an owner of the same name and for one that inherits, and for no other": func(p *portalTest) {
+	"An owner with the same name and one that inherits count as the creator of the pool, others do not": func(p *portalTest) {
 		p.scimOn()
 		made := p.putPool(team("Payments"))
 		w := team("Payments")
@@ -244,7 +244,7 @@ var poolTests = map[string]func(*portalTest){
 		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+own.ID, openapi.PoolPatch{HandedOver: ptr(true)}), 409, portal.CodeReadOnly)
 		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+p.defaultPool().ID, openapi.PoolPatch{HandedOver: ptr(true)}), 400, portal.CodeInvalid)
 	},
-	"What no owner granted is shown, and a write of the owner ends it": func(p *portalTest) {
+	"Ungranted memberships and roles are shown, and a write of the owner removes them": func(p *portalTest) {
 		p.scimOn()
 		pool, other := p.putPool(team("Payments", portal.RoleIgnoreQuota)), p.putPool(team("Other"))
 		ada := p.put(person("ada", pool.ID))
@@ -275,7 +275,7 @@ var poolTests = map[string]func(*portalTest){
 		}
 		p.equal("removals", p.removals(time.Hour).Removed, 0)
 	},
-	"What is wanted and was not granted is granted by the owner's next write": func(p *portalTest) {
+	"The owner's next write grants a wanted membership or role that was ungranted": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments"))
 		ada := p.put(person("ada"))
@@ -291,7 +291,7 @@ var poolTests = map[string]func(*portalTest){
 		w := person("ada")
 		w.Owner.Revision = 2
 		p.put(w)
-		p.equal("taking it back is a removal by then", p.removals(time.Hour).Removed, 1)
+		p.equal("removing it now is a removal", p.removals(time.Hour).Removed, 1)
 	},
 	"Unknown roles and the vendor's own are refused": func(p *portalTest) {
 		p.scimOn()
@@ -308,12 +308,12 @@ var poolTests = map[string]func(*portalTest){
 		p.equal("catalogue", grantable, map[string]bool{portal.RoleUser: true, portal.RoleIgnoreQuota: true, portal.RoleManager: true,
 			portal.RoleAdmin: false, portal.RoleAccountManager: false})
 	},
-	"A release leaves the pool, a removal takes it and what it gave": func(p *portalTest) {
+	"A release keeps the pool; a removal deletes it and its roles": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments", portal.RoleIgnoreQuota))
 		ada := p.put(person("ada", pool.ID))
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Payments", false))
-		p.ok(p.Client.ReleasePool(p.Context(), "o-Payments", true)) // nobody owns it any more
+		p.ok(p.Client.ReleasePool(p.Context(), "o-Payments", true)) // it no longer has an owner
 		var left openapi.Pool
 		p.manage("GET", "/pools/"+pool.ID, nil, &left)
 		if left.Owner != nil || left.ReadOnly || left.MemberCount != 1 || left.Created {
@@ -325,16 +325,16 @@ var poolTests = map[string]func(*portalTest){
 		p.putPool(w)
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Payments-2", true))
 		if left := p.poolNow(pool.ID); left.Owner.UID != "" || len(left.Roles) > 0 || left.Members != 1 {
-			p.Errorf("a pool that was adopted stays, without what its owner gave: %+v", left)
+			p.Errorf("an adopted pool stays, without the roles that its owner granted: %+v", left)
 		}
 		made := p.putPool(team("Billing", portal.RoleIgnoreQuota))
 		bob := p.put(person("bob", made.ID))
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Billing", true))
 		p.no(p.http(p.Keys.Manage, "GET", "/pools/"+made.ID, nil), 404, portal.CodeNotFound)
 		p.equal("the members' roles", slices.Concat(p.user(ada.ID).Roles, p.user(bob.ID).Roles), []string{portal.RoleUser, portal.RoleUser})
-		p.ok(p.Client.ReleasePool(p.Context(), "o-nobody", true))
+		p.ok(p.Client.ReleasePool(p.Context(), "o-no-such-owner", true))
 	},
-	"The default pool keeps its name and stays": func(p *portalTest) {
+	"The default pool keeps its name and cannot be deleted": func(p *portalTest) {
 		p.scimOn()
 		def := p.defaultPool()
 		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+def.ID, openapi.PoolPatch{Name: ptr("Everyone")}), 409, portal.CodeDefaultPool)
@@ -345,7 +345,7 @@ var poolTests = map[string]func(*portalTest){
 
 		w := team("Everyone", portal.RoleIgnoreQuota)
 		w.Adopt = &portal.Adopt{ID: def.ID}
-		p.putPoolRefused(w, portal.CodeDefaultPool) // no other owner reaches it, by whatever name
+		p.putPoolRefused(w, portal.CodeDefaultPool) // no other owner can write it, under any name
 		w.Name = def.Name
 		p.putPoolRefused(w, portal.CodeDefaultPool)
 		w.Default, w.Name = true, "Everyone"
@@ -365,7 +365,7 @@ var poolTests = map[string]func(*portalTest){
 		}
 		p.equal("roles after the release", p.user(ada.ID).Roles, []string{portal.RoleUser})
 	},
-	"A pool that an AgentPool rules is read-only for people": func(p *portalTest) {
+	"A pool that an AgentPool manages is read-only for people": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments"))
 		p.no(p.http(p.Keys.Manage, "PATCH", "/pools/"+pool.ID, openapi.PoolPatch{Description: ptr("mine")}), 409, portal.CodeReadOnly)
@@ -376,7 +376,7 @@ var poolTests = map[string]func(*portalTest){
 			p.Errorf("pool: %+v", got)
 		}
 	},
-	"A change that the guard holds is shown until the owner writes": func(p *portalTest) {
+	"A held change is shown until the owner writes": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Managers", portal.RoleManager))
 		owner := pool.Owner
@@ -395,7 +395,7 @@ var poolTests = map[string]func(*portalTest){
 		changes, _, err := p.Client.Changes(p.Context(), end, 0)
 		p.ok(err)
 		if len(changes) != 1 || changes[0].Pool == nil || changes[0].Pool.Mark.Held() != portal.RemovalManager {
-			p.Errorf("the feed tells of %+v", changes)
+			p.Errorf("the feed has %+v", changes)
 		}
 		mark(nil)
 		mark(held(portal.RemovalMembers))
@@ -408,11 +408,11 @@ var poolTests = map[string]func(*portalTest){
 		owner.Revision = 2
 		mark(held(portal.RemovalDeletion))
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Managers", false))
-		p.ok(p.Client.MarkPoolHeld(p.Context(), owner, held(portal.RemovalDeletion))) // nobody's any more
+		p.ok(p.Client.MarkPoolHeld(p.Context(), owner, held(portal.RemovalDeletion))) // no longer owned
 		p.equal("after a release", p.poolNow(pool.ID).Mark, (*portal.Mark)(nil))
 		p.refused(p.Client.MarkPoolHeld(p.Context(), owner, held(portal.RemovalDeactivation)), portal.CodeInvalid)
 	},
-	"A pool that makes the last local manager keeps its role": func(p *portalTest) {
+	"A pool that grants the last local manager the role keeps it": func(p *portalTest) {
 		pool := p.pool("Managers", portal.RoleManager)
 		boss := p.manager()
 		p.local("second", func(c *openapi.UserCreate) { c.Password, c.Pools = "a long enough password", []string{pool.ID} })

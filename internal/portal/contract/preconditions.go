@@ -10,7 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// since is w as decided on the revision; 0: on there being no such record.
+// since returns w with the precondition that the record has the revision; 0: that there is no
+// record.
 func since(revision int64, w portal.AccountWrite) portal.AccountWrite {
 	w.IfRevision = &revision
 	return w
@@ -21,7 +22,7 @@ func poolSince(revision int64, w portal.PoolWrite) portal.PoolWrite {
 	return w
 }
 
-// outdated fails unless err says that the write was decided on another version.
+// outdated fails unless err says that the precondition no longer matches.
 func (p *portalTest) outdated(err error) {
 	p.Helper()
 	p.refused(err, portal.CodeStaleRevision)
@@ -37,11 +38,11 @@ func (p *portalTest) putOutdated(w portal.AccountWrite) {
 }
 
 var preconditionTests = map[string]func(*portalTest){
-	"A write decided on one version of an account does not land on another": func(p *portalTest) {
+	"A write whose precondition does not match the account is refused": func(p *portalTest) {
 		p.scimOn()
 		quota, managers := p.pool("Quota", portal.RoleIgnoreQuota), p.pool("Managers", portal.RoleManager)
 		first := p.put(since(0, person("ada")))
-		p.putOutdated(since(0, person("ada", managers.ID))) // decided before there was an account
+		p.putOutdated(since(0, person("ada", managers.ID))) // decided before the account existed
 		second := p.put(since(first.Revision, person("ada", quota.ID)))
 		if second.Revision <= first.Revision {
 			p.Errorf("the revision went from %d to %d", first.Revision, second.Revision)
@@ -53,14 +54,14 @@ var preconditionTests = map[string]func(*portalTest){
 			p.Errorf("decided on the newest version: %+v", got)
 		}
 	},
-	"A write whose answer was lost is repeated as it was": func(p *portalTest) {
+	"A write whose response was lost can be repeated": func(p *portalTest) {
 		p.scimOn()
 		quota := p.pool("Quota", portal.RoleIgnoreQuota)
 		created := p.put(since(0, person("ada")))
 		updated := p.put(since(created.Revision, person("ada", quota.ID)))
 		p.audited("the repeats", 0, func() {
 			p.equal("an update again", p.put(since(created.Revision, person("ada", quota.ID))), updated)
-			p.equal("decided on nothing", p.put(since(0, person("ada", quota.ID))), updated)
+			p.equal("decided without a record", p.put(since(0, person("ada", quota.ID))), updated)
 		})
 		local := p.local("bob", func(c *openapi.UserCreate) { c.Pools = []string{quota.ID} })
 		p.existingOn()
@@ -68,7 +69,7 @@ var preconditionTests = map[string]func(*portalTest){
 		adopted := p.put(adopt)
 		p.equal("an adoption again", p.put(adopt), adopted)
 	},
-	"An account that a person changed meanwhile is not adopted on what it was": func(p *portalTest) {
+	"An account that a person changed in between is not adopted on the old revision": func(p *portalTest) {
 		p.existingOn()
 		local := p.local("ada")
 		var edited openapi.User
@@ -76,7 +77,7 @@ var preconditionTests = map[string]func(*portalTest){
 		p.putOutdated(since(local.Revision, adopting("ada", local.ID, "")))
 		p.put(since(edited.Revision, adopting("ada", local.ID, "")))
 	},
-	"A change of a pool's roles makes new versions of its members": func(p *portalTest) {
+	"A change of a pool's roles advances the revision of its members": func(p *portalTest) {
 		p.scimOn()
 		pool := p.putPool(team("Payments"))
 		ada := p.put(person("ada", pool.ID))
@@ -86,7 +87,7 @@ var preconditionTests = map[string]func(*portalTest){
 		p.putOutdated(since(ada.Revision, person("ada")))
 		p.put(since(p.user(ada.ID).Revision, person("ada")))
 	},
-	"Of many writes decided on one version one lands": func(p *portalTest) {
+	"One of many writes with the same precondition succeeds": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
 		const n = 8
@@ -108,10 +109,10 @@ var preconditionTests = map[string]func(*portalTest){
 			}
 		}
 		if landed != 1 {
-			p.Errorf("%d writes landed, want 1", landed)
+			p.Errorf("%d writes succeeded, want 1", landed)
 		}
 	},
-	"A write decided on one version of a pool does not land on another": func(p *portalTest) {
+	"A write whose precondition does not match the pool is refused": func(p *portalTest) {
 		p.scimOn()
 		put := func(w portal.PoolWrite) error {
 			_, err := p.Client.PutPool(p.Context(), w)
@@ -124,7 +125,7 @@ var preconditionTests = map[string]func(*portalTest){
 		p.audited("a repeat", 0, func() { p.equal("a repeat", p.putPool(poolSince(first.Revision, team("Payments"))), second) })
 
 		own := p.pool("Quota", portal.RoleIgnoreQuota)
-		p.manage("PATCH", "/pools/"+own.ID, openapi.PoolPatch{Description: ptr("changed meanwhile")}, nil)
+		p.manage("PATCH", "/pools/"+own.ID, openapi.PoolPatch{Description: ptr("changed in between")}, nil)
 		adopt := team("Quota")
 		adopt.Adopt = &portal.Adopt{ID: own.ID}
 		p.outdated(put(poolSince(own.Revision, adopt)))
@@ -150,7 +151,7 @@ var preconditionTests = map[string]func(*portalTest){
 		}
 		p.no(put("Operator-Leader", "not usable!"), 400, portal.CodeInvalid)
 	},
-	"Whoever bound last leads, and nothing of those before lands any more": func(p *portalTest) {
+	"The process that bound last leads, and writes of former leaders are refused": func(p *portalTest) {
 		p.scimOn()
 		first, second := p.Process("first"), p.Process("second")
 		bind := func(c portal.Client) error { return bindBy(p, c, binding("one")) }
@@ -194,10 +195,10 @@ var preconditionTests = map[string]func(*portalTest){
 		p.refused(err, portal.CodeStaleLeader)
 		p.ok(put(second, person("ada")))
 		p.ok(bind(second))
-		_, err = first.Removals(p.Context(), time.Hour) // reading is anybody's
+		_, err = first.Removals(p.Context(), time.Hour) // every process may read
 		p.ok(err)
 	},
-	"A binding that is refused makes nobody the leader": func(p *portalTest) {
+	"A refused binding makes no process the leader": func(p *portalTest) {
 		p.scimOn()
 		first, second := p.Process("first"), p.Process("second")
 		p.ok(bindBy(p, first, binding("one")))

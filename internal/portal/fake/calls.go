@@ -8,7 +8,7 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// maxChanges is how many changes one call returns, as over REST.
+// maxChanges is the maximum number of changes that one call returns, as over REST.
 const maxChanges = 1000
 
 // PutAccount implements portal.Accounts.

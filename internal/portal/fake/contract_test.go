@@ -11,7 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/portaltest"
 )
 
-// The fake keeps what the real portal keeps; people reach it through the real server over the same records.
+// The fake passes the contract of the real portal. HTTP requests go to the real server with the
+// same records.
 func TestContract(t *testing.T) {
 	contract.Run(t, func(t *testing.T) contract.Fixture {
 		clock := &portaltest.Clock{}

@@ -1,5 +1,5 @@
-// Package fake is a portal for tests of what talks to one. It is the real service on a database in memory, so that it
-// refuses what the portal refuses, and it records calls and fails on demand.
+// Package fake is a portal for tests of its clients. It is the real service on an in-memory
+// database, so it refuses what the portal refuses; it also records calls and fails on demand.
 package fake
 
 import (
@@ -15,21 +15,23 @@ import (
 
 // Call is one call of the port.
 type Call struct {
-	Method string // such as PutAccount
+	Method string // for example PutAccount
 	ID     string // the owner's UID, the account's id or the configuration's UID; empty for lists
-	Write  bool   // whether it may change something
+	Write  bool   // whether it can change something
 }
 
-// Portal is a portal.Client. Its methods may be called at the same time.
+// Portal is a portal.Client. Its methods are safe for concurrent use.
 type Portal struct {
-	// Store is the service behind, to act in the portal as people do. Use Manager as their actor.
+	// Store is the service behind the fake, for changes that people make in the portal. Use Manager
+	// as their actor.
 	Store *store.Store
-	// Leader names the process that calls, among those of the operator; empty for none.
+	// Leader names the operator's process that calls; empty for none.
 	Leader string
-	// Before runs before each call; an error ends the call without effect, as a portal that cannot be reached.
+	// Before runs before each call. An error ends the call without effect, as if the portal were
+	// unreachable.
 	Before func(context.Context, Call) error
-	// After runs after each call that had its effect, with the call's own error; its result is what the caller sees, as
-	// when an answer is lost.
+	// After runs after each call that had its effect, with the call's own error. The caller gets
+	// its result; an error simulates a lost response.
 	After func(context.Context, Call, error) error
 
 	mu    sync.Mutex
@@ -38,13 +40,14 @@ type Portal struct {
 
 var _ portal.Client = (*Portal)(nil)
 
-// Options say how the portal is at first. The zero Options are a portal with SSO and SCIM on, and the real clock.
+// Options set the initial state. The zero Options are a portal with SSO and SCIM on, and the real
+// clock.
 type Options struct {
 	Now     func() time.Time
 	SCIMOff bool // SSO and SCIM are off, as in a new portal
 }
 
-// Manager is a person who may do everything in the portal that a local manager may.
+// Manager returns a person with all permissions of a local manager.
 func Manager() store.Actor {
 	return store.Actor{Kind: store.Person, ID: "manager", Name: "manager@example.test", Scopes: []store.Scope{store.ScopeManage}}
 }
@@ -53,7 +56,7 @@ func (p *Portal) operator() store.Actor {
 	return store.Actor{Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: p.Leader}
 }
 
-// New returns a portal that lives as long as the test.
+// New returns a portal that is closed at the end of the test.
 func New(t testing.TB, o Options) *Portal {
 	t.Helper()
 	s, err := store.Open(context.Background(), store.Options{Database: store.Memory, Now: o.Now})
@@ -73,7 +76,7 @@ func New(t testing.TB, o Options) *Portal {
 	return &Portal{Store: s}
 }
 
-// SCIMOn are login methods with SSO and SCIM on.
+// SCIMOn returns login methods with SSO and SCIM on.
 func SCIMOn() portal.LoginMethods {
 	return portal.LoginMethods{SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal"}, SCIMEnabled: true}
 }
@@ -85,12 +88,12 @@ func (p *Portal) Calls() []Call {
 	return slices.Clone(p.calls)
 }
 
-// Writes returns those calls so far that may change something.
+// Writes returns the calls so far that can change something.
 func (p *Portal) Writes() []Call {
 	return slices.DeleteFunc(p.Calls(), func(c Call) bool { return !c.Write })
 }
 
-// Forget empties the record of calls.
+// Forget clears the recorded calls.
 func (p *Portal) Forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

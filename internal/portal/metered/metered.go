@@ -1,4 +1,4 @@
-// Package metered measures the calls to the portal: how many, how they ended, and how long they took.
+// Package metered measures the calls to the portal: their number, outcome and duration.
 package metered
 
 import (
@@ -10,8 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// NewHistogram returns the metric that Client fills: seconds per call, by method of the port and outcome. Outcome is OK, the
-// portal's error code, or NO_ANSWER. Calls that wait for the change feed's news are counted under Changes and last long.
+// NewHistogram returns the metric that Client records: seconds per call, by method of the port and
+// outcome. Outcome is OK, the portal's error code, or NO_ANSWER. Long polls of the change feed are
+// counted under Changes and take long.
 func NewHistogram() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "scim_portal_call_duration_seconds",
@@ -28,10 +29,10 @@ type Client struct {
 
 var _ portal.Client = (*Client)(nil)
 
-// New measures the calls to c in h.
+// New returns a client that records the calls to c in h.
 func New(c portal.Client, h prometheus.ObserverVec) *Client { return &Client{to: c, by: h} }
 
-// start begins a measurement; the returned function ends it.
+// start starts a measurement; the returned function ends it.
 func (c *Client) start(method string) func(*error) {
 	began := time.Now()
 	return func(err *error) {

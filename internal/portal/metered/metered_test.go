@@ -12,7 +12,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/metered"
 )
 
-func TestCallsAreMeasuredByMethodAndOutcome(t *testing.T) {
+func TestMetricLabels(t *testing.T) {
 	h := metered.NewHistogram()
 	p := fake.New(t, fake.Options{})
 	c := metered.New(p, h)

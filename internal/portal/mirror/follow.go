@@ -13,17 +13,17 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Source is what the mirror reads.
+// Source is the interface that the mirror reads from.
 type Source interface {
 	portal.Reader
 	Configuration(ctx context.Context) (*portal.Configuration, error)
 }
 
-// Options bound the mirror's reading.
+// Options configure how the mirror reads.
 type Options struct {
-	PageSize int           // accounts a page; default 500
-	Wait     time.Duration // how long the portal may hold a feed request that has no news; default 20 s
-	Relist   time.Duration // how often everything is read again; default 10 min
+	PageSize int           // accounts per page; default 500
+	Wait     time.Duration // how long the portal may delay the response to a feed request without changes; default 20 s
+	Relist   time.Duration // interval of the full listing; default 10 min
 	Backoff  time.Duration // first pause after a failure, doubled up to 30 s; default 500 ms
 }
 
@@ -44,7 +44,8 @@ func (o Options) withDefaults() Options {
 
 const maxBackoff = 30 * time.Second
 
-// Follow keeps the mirror in line with src until ctx ends. Failures are waited out; Unreachable tells of them.
+// Follow keeps the mirror up to date with src until ctx ends. It retries after failures;
+// Unreachable returns the current one.
 func (m *Mirror) Follow(ctx context.Context, src Source, o Options) {
 	o = o.withDefaults()
 	log := logr.FromContextOrDiscard(ctx)
@@ -72,20 +73,20 @@ func (m *Mirror) Follow(ctx context.Context, src Source, o Options) {
 		case ctx.Err() != nil:
 			return
 		case portal.CodeOf(err) == portal.CodeFeedTruncated:
-			log.Info("The portal's change feed does not reach back to our position, listing again")
+			log.Info("The portal's change feed is truncated before our position, listing again")
 			at = nil
-			sleep(ctx, backoff/2+rand.N(backoff)) // a feed that is lost again at once must not have us list in a circle
+			sleep(ctx, backoff/2+rand.N(backoff)) // do not list in a tight loop if the feed is truncated again immediately
 			backoff = min(2*backoff, maxBackoff)
 			continue
 		}
 		m.reached(err)
-		log.Error(err, "Following the portal, trying again", "after", backoff.String())
+		log.Error(err, "Cannot follow the portal, trying again", "after", backoff.String())
 		sleep(ctx, retryAfter(err, backoff))
 		backoff = min(2*backoff, maxBackoff)
 	}
 }
 
-// retryAfter is what the portal asked for, else backoff with jitter.
+// retryAfter returns the portal's Retry-After, else backoff with jitter.
 func retryAfter(err error, backoff time.Duration) time.Duration {
 	if pause, _ := portal.Failure(err); pause > 0 {
 		return min(pause, time.Minute)
@@ -102,7 +103,7 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// reached notes that the portal answered, or why not.
+// reached records that the portal responded, or err.
 func (m *Mirror) reached(err error) {
 	m.mu.Lock()
 	again := m.unreachable != nil && err == nil
@@ -115,11 +116,11 @@ func (m *Mirror) reached(err error) {
 	}
 }
 
-// follow waits for the next changes and puts them in.
+// follow waits for the next changes and applies them.
 func (m *Mirror) follow(ctx context.Context, src Source, at portal.Position, o Options) (portal.Position, error) {
 	wait := o.Wait
 	if m.Unreachable() != nil {
-		wait = 0 // the first answer is the news: the portal is back
+		wait = 0 // after a failure, do not wait: the response shows that the portal is reachable again
 	}
 	changes, next, err := src.Changes(ctx, at, wait)
 	if err != nil {
@@ -179,13 +180,14 @@ func (m *Mirror) dropPool(id string) *portal.Pool {
 	return before
 }
 
-// Read reads everything once, for those who look at the portal and do not follow it.
+// Read lists everything once, for callers that do not follow the portal.
 func (m *Mirror) Read(ctx context.Context, src Source) error {
 	_, err := m.list(ctx, src, Options{}.withDefaults())
 	return err
 }
 
-// list reads everything. The position is taken first, so that what changes meanwhile is in the feed behind it.
+// list reads everything. It takes the feed position first, so that changes during the listing are
+// in the feed after it.
 func (m *Mirror) list(ctx context.Context, src Source, o Options) (portal.Position, error) {
 	fail := func(what string, err error) (portal.Position, error) {
 		return portal.Position{}, fmt.Errorf("list the portal's %s: %w", what, err)
@@ -223,15 +225,16 @@ func (m *Mirror) list(ctx context.Context, src Source, o Options) (portal.Positi
 	return at, nil
 }
 
-// begin notes that what we write from now on may be newer than the listing that follows.
+// begin starts to record our writes: they may be newer than the listing that follows.
 func (m *Mirror) begin() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.written = &written{accounts: map[string]bool{}, pools: map[string]bool{}}
 }
 
-// replace takes over a full listing: what it says holds, also when its revisions are smaller, as after the portal was
-// restored from a backup. Only a record that we wrote while it was read stays, when it is newer or was not there yet.
+// replace replaces the state with a full listing, also if its revisions are smaller, as after a
+// restore of the portal from a backup. The only exception is a record that we wrote during the
+// listing: it stays if it is newer or missing in the listing.
 func (m *Mirror) replace(c *portal.Configuration, roles []portal.Role, pools []portal.Pool, accounts []portal.Account) {
 	var events []Event
 	m.mu.Lock()
@@ -253,7 +256,7 @@ func (m *Mirror) replace(c *portal.Configuration, roles []portal.Role, pools []p
 	}
 	m.listed, m.written = true, nil
 	m.mu.Unlock()
-	if first { // everybody looks at everything once; single differences would only repeat that
+	if first { // the Listed event makes all controllers reconcile everything; single events would only repeat that
 		events = []Event{{Listed: true}, {Configuration: true}, {Keys: true}}
 	}
 	for _, e := range events {
@@ -261,7 +264,8 @@ func (m *Mirror) replace(c *portal.Configuration, roles []portal.Role, pools []p
 	}
 }
 
-// replaceAccounts takes the listed accounts over and returns what is different. The caller holds the lock.
+// replaceAccounts replaces the accounts with the listed ones and returns the differences. The
+// caller has locked m.mu.
 func (m *Mirror) replaceAccounts(accounts []portal.Account) []Event {
 	var events []Event
 	old, ours := m.accounts, m.written.accounts
@@ -281,7 +285,7 @@ func (m *Mirror) replaceAccounts(accounts []portal.Account) []Event {
 		switch {
 		case m.accounts[id] != nil:
 		case ours[id] && m.accountByName[names.Fold(before.UserName)] == nil:
-			m.setAccount(before) // made while the pages were read
+			m.setAccount(before) // created while the pages were read
 		default:
 			events = append(events, Event{Account: &AccountEvent{Before: before}})
 		}
@@ -289,7 +293,8 @@ func (m *Mirror) replaceAccounts(accounts []portal.Account) []Event {
 	return events
 }
 
-// replacePools takes the listed pools over and returns what is different. The caller holds the lock.
+// replacePools replaces the pools with the listed ones and returns the differences. The caller has
+// locked m.mu.
 func (m *Mirror) replacePools(pools []portal.Pool) []Event {
 	var events []Event
 	old, ours := m.pools, m.written.pools

@@ -6,8 +6,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// EachOwned calls f with every account that an owner has, in no order. f must neither block nor
-// call the mirror.
+// EachOwned calls f with every account that has an owner, in no particular order. f must neither
+// block nor call the mirror.
 func (m *Mirror) EachOwned(f func(*portal.Account)) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -16,8 +16,8 @@ func (m *Mirror) EachOwned(f func(*portal.Account)) {
 	}
 }
 
-// Managing returns how many active accounts among ids hold ROLE_MANAGER, which the pool gives them,
-// and no other pool that their owner put them in.
+// Managing returns the number of active accounts among ids that have ROLE_MANAGER from this pool,
+// and from no other pool that their owner added them to.
 func (m *Mirror) Managing(poolID string, ids []string) int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -34,15 +34,15 @@ func (m *Mirror) Managing(poolID string, ids []string) int {
 	return n
 }
 
-// manages says whether the account was granted ROLE_MANAGER by the pool. The caller holds the lock.
+// manages reports whether the pool grants the account ROLE_MANAGER. The caller has locked m.mu.
 func (m *Mirror) manages(a *portal.Account, poolID string) bool {
 	p := m.pools[poolID]
 	return p != nil && !slices.Contains(a.Ungranted, poolID) && slices.Contains(p.Roles, portal.RoleManager) && !slices.Contains(p.Ungranted, portal.RoleManager)
 }
 
-// PutMemberships puts in what became of the items of a PutMemberships of ours. The accounts are as
-// the portal derives them by what is known here; the change feed has the last word. It notifies, as
-// users follow their pools.
+// PutMemberships applies the results of our own PutMemberships call. It derives the accounts as the
+// portal does, from what the mirror knows; the change feed then delivers the portal's own state. It
+// notifies, because users follow their pools.
 func (m *Mirror) PutMemberships(poolID string, items []portal.MembershipWrite, results []portal.MembershipResult) {
 	var events []Event
 	m.mu.Lock()
@@ -76,8 +76,8 @@ func (m *Mirror) PutMemberships(poolID string, items []portal.MembershipWrite, r
 	}
 }
 
-// effective are the roles that the account's pools give it, as the portal derives them. The caller
-// holds the lock.
+// effective returns the roles that the account's pools grant, as the portal derives them. The
+// caller has locked m.mu.
 func (m *Mirror) effective(a *portal.Account) []string {
 	roles := append([]string{portal.RoleUser}, a.DirectRoles...)
 	for _, id := range a.Pools {

@@ -1,11 +1,13 @@
-// Package mirror keeps what the portal holds in memory, so that a reconcile that finds nothing to do makes no call.
+// Package mirror keeps the portal's state in memory, so that a reconcile with nothing to do makes
+// no call.
 //
-// Follow takes a position in the change feed, reads keyset pages, then follows the feed from that position. A feed that
-// was truncated, restarted or has another epoch means listing again; a slow full listing also catches edits that went
-// past the feed, such as raw database edits. Our own writes are put in at once (PutAccount, PutPool), and of two states
-// of one record the newer revision wins, so that a page or a change that was read before our write can't undo it.
+// Follow takes a position in the change feed, lists all pages, then follows the feed from that
+// position. If the feed was truncated or restarted, or has another epoch, it lists again. A
+// periodic full listing also finds edits that bypass the feed, such as raw database edits. Our own
+// writes are applied immediately (PutAccount, PutPool). Of two states of one record the newer
+// revision wins, so that a page or a change that was read before our write cannot undo it.
 //
-// Records handed out are shared and must not be changed.
+// Returned records are shared. Callers must not change them.
 package mirror
 
 import (
@@ -20,20 +22,21 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Event says what became different. Exactly one of the fields is set.
+// Event describes one difference. Exactly one of the fields is set.
 type Event struct {
 	Account       *AccountEvent
 	Pool          *PoolEvent
 	Configuration bool // the login methods or the binding
 	Keys          bool // API keys
-	Listed        bool // the whole state was read for the first time, or again after the feed was lost
-	Reachable     bool // the portal answers again
+	Listed        bool // the whole state was listed for the first time, or again after the feed was lost
+	Reachable     bool // the portal is reachable again
 }
 
-// AccountEvent is a change of one account; Before or After is nil when it came or went.
+// AccountEvent is a change of one account. Before is nil for a new account, After for a deleted
+// one.
 type AccountEvent struct{ Before, After *portal.Account }
 
-// PoolEvent is a change of one pool; Before or After is nil when it came or went.
+// PoolEvent is a change of one pool. Before is nil for a new pool, After for a deleted one.
 type PoolEvent struct{ Before, After *portal.Pool }
 
 // Mirror is the portal's state in memory. It is safe for concurrent use.
@@ -55,20 +58,21 @@ type Mirror struct {
 	locals        int
 	listed        bool
 	unreachable   error
-	read          time.Time // when the portal last answered a reading
+	read          time.Time // time of the last successful read
 
-	// What we wrote since the listing under way began: the pages may be older. nil while nothing is listed.
+	// Our writes since the current listing began: its pages may be older. nil while no listing
+	// runs.
 	written *written
 }
 
-// written are ids of records and whether the configuration is among them.
+// written contains the ids of written records, and whether the configuration was written.
 type written struct {
 	accounts, pools map[string]bool
 	configuration   bool
 }
 
-// New returns an empty mirror that is not listed. notify is called after each difference, outside the lock and from
-// whatever goroutine saw it; it must not block for long.
+// New returns an empty mirror without a listing. It calls notify after each difference, without a
+// lock and on the goroutine that found the difference; notify must not block for long.
 func New(notify func(Event)) *Mirror {
 	m := &Mirror{notify: notify}
 	m.reset()
@@ -83,21 +87,22 @@ func (m *Mirror) reset() {
 	m.locals = 0
 }
 
-// Listed says whether the whole state was read at least once.
+// Listed reports whether the whole state was listed at least once.
 func (m *Mirror) Listed() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.listed
 }
 
-// Unreachable returns why the portal can't be followed now, or nil.
+// Unreachable returns why the portal cannot be followed now, or nil.
 func (m *Mirror) Unreachable() error {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.unreachable
 }
 
-// LastRead is when the portal last answered a reading: what the mirror holds is at most that old. Zero before the first.
+// LastRead returns the time of the last successful read: the mirror's state is at most that old.
+// Zero before the first read.
 func (m *Mirror) LastRead() time.Time {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -111,15 +116,15 @@ func (m *Mirror) Owned(uid string) *portal.Account {
 	return m.accountByUID[uid]
 }
 
-// Of returns the account whose owner has that name, whatever its UID, or nil. A ScimUser's name is
-// its SCIM id.
+// Of returns the account whose owner has that name, with any UID, or nil. A ScimUser's name is its
+// SCIM id.
 func (m *Mirror) Of(owner string) *portal.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.accountOf[owner]
 }
 
-// Named returns the account that bears the name, or nil.
+// Named returns the account with the user name, or nil.
 func (m *Mirror) Named(userName string) *portal.Account {
 	folded := names.Fold(userName)
 	m.mu.RLock()
@@ -134,7 +139,7 @@ func (m *Mirror) Account(id string) *portal.Account {
 	return m.accounts[id]
 }
 
-// Pool returns the pool of that id, or nil.
+// Pool returns the pool with the id, or nil.
 func (m *Mirror) Pool(id string) *portal.Pool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -155,7 +160,7 @@ func (m *Mirror) PoolOf(owner string) *portal.Pool {
 	return m.poolOf[owner]
 }
 
-// NamedPool returns the pool that bears the name, or nil.
+// NamedPool returns the pool with the name, or nil.
 func (m *Mirror) NamedPool(name string) *portal.Pool {
 	folded := names.Fold(name)
 	m.mu.RLock()
@@ -170,7 +175,7 @@ func (m *Mirror) DefaultPool() *portal.Pool {
 	return m.defaultPool
 }
 
-// Role returns the catalogue's entry of that name.
+// Role returns the catalogue's entry for the role.
 func (m *Mirror) Role(name string) (portal.Role, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -178,14 +183,14 @@ func (m *Mirror) Role(name string) (portal.Role, bool) {
 	return r, ok
 }
 
-// Configuration returns the identity configuration in force; nil before the first listing.
+// Configuration returns the current identity configuration; nil before the first listing.
 func (m *Mirror) Configuration() *portal.Configuration {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.configuration
 }
 
-// Binding returns the id of the present binding; empty when none is known.
+// Binding returns the id of the current binding; empty when it is unknown.
 func (m *Mirror) Binding() string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -195,21 +200,21 @@ func (m *Mirror) Binding() string {
 	return m.configuration.Binding.ID
 }
 
-// Counts returns how many accounts there are and how many of them are local.
+// Counts returns the number of accounts, and how many of them are local.
 func (m *Mirror) Counts() (accounts, local int) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return len(m.accounts), m.locals
 }
 
-// Accounts returns all accounts, in order of id.
+// Accounts returns all accounts, sorted by id.
 func (m *Mirror) Accounts() []*portal.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return slices.SortedFunc(maps.Values(m.accounts), func(a, b *portal.Account) int { return strings.Compare(a.ID, b.ID) })
 }
 
-// Managers returns how many active members of the pool hold ROLE_MANAGER.
+// Managers returns the number of active members of the pool that have ROLE_MANAGER.
 func (m *Mirror) Managers(poolID string) int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -222,8 +227,7 @@ func (m *Mirror) Managers(poolID string) int {
 	return n
 }
 
-// Without returns the accounts that somebody owns and whose owner known does not know, in order of id. known must not
-// block.
+// Without returns the accounts whose owner is not among known, sorted by id. known must not block.
 func (m *Mirror) Without(known func(owner portal.Owner) bool) []*portal.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -237,7 +241,7 @@ func (m *Mirror) Without(known func(owner portal.Owner) bool) []*portal.Account 
 	return out
 }
 
-// PutAccount puts in what a write of ours returned. Nobody is notified: whoever wrote knows.
+// PutAccount applies the result of our own write. It does not notify: the writer knows the change.
 func (m *Mirror) PutAccount(a *portal.Account) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -247,7 +251,7 @@ func (m *Mirror) PutAccount(a *portal.Account) {
 	m.setAccount(a)
 }
 
-// PutPool puts in what a write of ours returned.
+// PutPool applies the result of our own write.
 func (m *Mirror) PutPool(p *portal.Pool) {
 	m.mu.Lock()
 	if m.written != nil {
@@ -260,7 +264,7 @@ func (m *Mirror) PutPool(p *portal.Pool) {
 	}
 }
 
-// PutConfiguration puts in what a write of ours returned.
+// PutConfiguration applies the result of our own write.
 func (m *Mirror) PutConfiguration(c *portal.Configuration) {
 	m.mu.Lock()
 	if m.written != nil {
@@ -273,7 +277,7 @@ func (m *Mirror) PutConfiguration(c *portal.Configuration) {
 	}
 }
 
-// setAccount stores a unless a newer revision is there. The caller holds the lock.
+// setAccount stores a, unless the mirror has a newer revision. The caller has locked m.mu.
 func (m *Mirror) setAccount(a *portal.Account) (before *portal.Account, changed bool) {
 	before = m.accounts[a.ID]
 	if before != nil && (before.Revision > a.Revision || sameAccount(before, a)) {
@@ -294,7 +298,7 @@ func (m *Mirror) setAccount(a *portal.Account) (before *portal.Account, changed 
 
 func sameAccount(a, b *portal.Account) bool { return reflect.DeepEqual(a, b) }
 
-// dropAccount forgets the account. The caller holds the lock.
+// dropAccount removes the account. The caller has locked m.mu.
 func (m *Mirror) dropAccount(id string) *portal.Account {
 	before := m.accounts[id]
 	m.unindex(before)
@@ -320,7 +324,8 @@ func (m *Mirror) unindex(a *portal.Account) {
 	}
 }
 
-// setPool stores p unless a newer revision is there. The caller holds the lock. A pool's member count alone is no change.
+// setPool stores p, unless the mirror has a newer revision. The caller has locked m.mu. A different
+// member count alone is no change.
 func (m *Mirror) setPool(p *portal.Pool) (before *portal.Pool, changed bool) {
 	before = m.pools[p.ID]
 	if before != nil && before.Revision > p.Revision {
@@ -341,7 +346,7 @@ func samePool(a, b *portal.Pool) bool {
 	return reflect.DeepEqual(x, y)
 }
 
-// indexPools replaces all pools. There are few of them. The caller holds the lock.
+// indexPools replaces all pools, of which there are few. The caller has locked m.mu.
 func (m *Mirror) indexPools(pools map[string]*portal.Pool) {
 	m.pools = pools
 	m.poolByUID = map[string]*portal.Pool{}

@@ -13,7 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/mirror"
 )
 
-// source is a portal to be read: a few records, a feed, and failures on demand.
+// source is a portal to read from: a few records, a feed, and failures on demand.
 type source struct {
 	mu       sync.Mutex
 	accounts []portal.Account
@@ -24,13 +24,13 @@ type source struct {
 	floor    int64
 	fail     error
 	lists    int
-	news     chan struct{}
+	changed  chan struct{}
 	onPage   func() // called after a page was read and before it is returned
 }
 
 func newSource(accounts ...portal.Account) *source {
 	return &source{
-		accounts: accounts, epoch: "e1", news: make(chan struct{}),
+		accounts: accounts, epoch: "e1", changed: make(chan struct{}),
 		pools:  []portal.Pool{{ID: "default", Name: "Default", Default: true, Revision: 1}},
 		config: portal.Configuration{LoginMethods: portal.LoginMethods{SCIMEnabled: true}, Revision: 1},
 	}
@@ -87,7 +87,7 @@ func (s *source) Changes(ctx context.Context, p portal.Position, wait time.Durat
 	timeout := time.After(wait)
 	for {
 		s.mu.Lock()
-		fail, news := s.fail, s.news
+		fail, changed := s.fail, s.changed
 		lost := p.Epoch != s.epoch || p.Sequence < s.floor
 		var out []portal.Change
 		if !lost {
@@ -108,28 +108,28 @@ func (s *source) Changes(ctx context.Context, p portal.Position, wait time.Durat
 			return nil, p, ctx.Err()
 		case <-timeout:
 			return nil, p, nil
-		case <-news:
+		case <-changed:
 		}
 	}
 }
 
-// set changes the source and wakes who waits for news.
+// set changes the source and wakes waiting readers.
 func (s *source) set(f func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f()
-	close(s.news)
-	s.news = make(chan struct{})
+	close(s.changed)
+	s.changed = make(chan struct{})
 }
 
-// listed is how often everything was read, or tried to be.
+// listed returns the number of listings, also failed ones.
 func (s *source) listed() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.lists
 }
 
-// push changes an account and tells the feed.
+// push changes an account and adds the change to the feed.
 func (s *source) push(a portal.Account) {
 	s.set(func() {
 		s.put(a)
@@ -151,7 +151,7 @@ func account(id, name string, revision int64) portal.Account {
 	return portal.Account{ID: id, UserName: name, Status: portal.StatusActive, ManagedBy: portal.ManagedBySCIM, Owner: portal.Owner{UID: "uid-" + id}, Revision: revision}
 }
 
-// events records what was notified.
+// events records the notifications.
 type events struct {
 	mu  sync.Mutex
 	all []mirror.Event
@@ -171,11 +171,11 @@ func (e *events) take() []mirror.Event {
 	return out
 }
 
-// follow runs f over a mirror that has read src once.
+// follow runs f on a mirror that has listed src once.
 func follow(t *testing.T, src *source, o mirror.Options, f func(t *testing.T, m *mirror.Mirror, e *events)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		src.news = make(chan struct{}) // of this bubble
+		src.changed = make(chan struct{}) // of this bubble
 		e := &events{}
 		m := mirror.New(e.add)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -188,7 +188,7 @@ func follow(t *testing.T, src *source, o mirror.Options, f func(t *testing.T, m 
 	})
 }
 
-func TestTheFirstListingIsOneEventAndNotOnePerAccount(t *testing.T) {
+func TestFirstListingIsOneEvent(t *testing.T) {
 	follow(t, newSource(account("a", "ada", 1), account("b", "bob", 1), account("c", "eve", 1)), mirror.Options{PageSize: 2}, func(t *testing.T, m *mirror.Mirror, e *events) {
 		if !m.Listed() || m.Owned("uid-c") == nil || m.Named("EVE") == nil || m.DefaultPool() == nil {
 			t.Error("not everything was read")
@@ -199,7 +199,7 @@ func TestTheFirstListingIsOneEventAndNotOnePerAccount(t *testing.T) {
 	})
 }
 
-func TestChangesAreFollowed(t *testing.T) {
+func TestFollow(t *testing.T) {
 	src := newSource(account("a", "ada", 1))
 	follow(t, src, mirror.Options{}, func(t *testing.T, m *mirror.Mirror, e *events) {
 		e.take()
@@ -226,7 +226,7 @@ func TestChangesAreFollowed(t *testing.T) {
 	})
 }
 
-func TestAFeedThatIsLostIsListedAgain(t *testing.T) {
+func TestTruncatedFeedIsListedAgain(t *testing.T) {
 	for name, lose := range map[string]func(*source){
 		"Truncated": func(s *source) { s.floor, s.feed = s.floor+int64(len(s.feed))+10, nil },
 		"NewEpoch":  func(s *source) { s.epoch, s.feed = "e2", nil },
@@ -242,14 +242,14 @@ func TestAFeedThatIsLostIsListedAgain(t *testing.T) {
 					t.Errorf("listed %d times", src.listed())
 				}
 				if got := e.take(); len(got) != 1 || got[0].Account == nil {
-					t.Errorf("only what is different is told: %+v", got)
+					t.Errorf("want events for differences only: %+v", got)
 				}
 			})
 		})
 	}
 }
 
-func TestAFeedThatIsLostAgainAndAgainDoesNotSpin(t *testing.T) {
+func TestRepeatedTruncationIsThrottled(t *testing.T) {
 	src := newSource()
 	follow(t, src, mirror.Options{}, func(*testing.T, *mirror.Mirror, *events) {
 		for range 60 {
@@ -262,7 +262,7 @@ func TestAFeedThatIsLostAgainAndAgainDoesNotSpin(t *testing.T) {
 	})
 }
 
-func TestAListingCatchesWhatTheFeedDidNotTell(t *testing.T) {
+func TestListingFindsEditsOutsideTheFeed(t *testing.T) {
 	src := newSource(account("a", "ada", 5))
 	follow(t, src, mirror.Options{Relist: time.Minute}, func(t *testing.T, m *mirror.Mirror, e *events) {
 		e.take()
@@ -277,22 +277,22 @@ func TestAListingCatchesWhatTheFeedDidNotTell(t *testing.T) {
 		if got := e.take(); len(got) != 1 || got[0].Account == nil {
 			t.Errorf("events %+v", got)
 		}
-		t.Log("a portal restored from a backup has smaller revisions, and is believed")
+		t.Log("a portal that was restored from a backup has smaller revisions, which the mirror accepts")
 		src.set(func() { src.put(account("a", "ada.old", 2)); src.config.Revision = 0; src.config.SCIMEnabled = false })
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if m.Named("ada.old") == nil || m.Configuration().SCIMEnabled {
-			t.Error("the restored state was not taken over")
+			t.Error("the mirror ignored the restored state")
 		}
 	})
 }
 
-func TestAWriteOfOursIsNotUndoneByOlderPages(t *testing.T) {
+func TestOlderPageDoesNotUndoWrite(t *testing.T) {
 	src := newSource(account("a", "ada", 1))
 	follow(t, src, mirror.Options{Relist: time.Minute}, func(t *testing.T, m *mirror.Mirror, e *events) {
 		e.take()
 		src.set(func() {
-			src.onPage = func() { // while the page is on its way
+			src.onPage = func() { // after the page was read, before it is returned
 				changed, made := account("a", "ada.l", 2), account("b", "bob", 1)
 				m.PutAccount(&changed)
 				m.PutAccount(&made)
@@ -304,12 +304,12 @@ func TestAWriteOfOursIsNotUndoneByOlderPages(t *testing.T) {
 				src.set(func() { src.onPage = nil })
 			}
 		})
-		time.Sleep(90 * time.Second) // a listing waits for the feed request under way
+		time.Sleep(90 * time.Second) // a listing waits for the running feed request
 		synctest.Wait()
 		if m.Named("ada.l") == nil || m.Named("ada") != nil || m.Named("bob") == nil || m.OwnedPool("uid-p") == nil || !m.Configuration().ProvisionExistingUsers {
 			t.Error("an older page undid a write")
 		}
-		t.Log("an older change in the feed does not either")
+		t.Log("an older change in the feed does not undo it either")
 		old := account("a", "ada", 1)
 		src.set(func() { src.feed = append(src.feed, portal.Change{Kind: portal.ChangeAccount, ID: "a", Account: &old}) })
 		synctest.Wait()
@@ -319,7 +319,7 @@ func TestAWriteOfOursIsNotUndoneByOlderPages(t *testing.T) {
 	})
 }
 
-func TestAnUnreachablePortalIsTriedLessAndLessAndItsReturnIsTold(t *testing.T) {
+func TestBackoffAndRecovery(t *testing.T) {
 	src := newSource(account("a", "ada", 1))
 	down := errors.New("connection refused")
 	follow(t, src, mirror.Options{Relist: time.Hour}, func(t *testing.T, m *mirror.Mirror, e *events) {
@@ -330,11 +330,11 @@ func TestAnUnreachablePortalIsTriedLessAndLessAndItsReturnIsTold(t *testing.T) {
 			t.Fatalf("unreachable: %v", m.Unreachable())
 		}
 		if m.Named("ada") == nil {
-			t.Error("what was known is forgotten")
+			t.Error("the mirror lost its state")
 		}
 		time.Sleep(10 * time.Minute)
 		src.set(func() { src.fail = nil })
-		time.Sleep(46 * time.Second) // the longest pause; the first request after it does not wait for news
+		time.Sleep(46 * time.Second) // the longest pause; the first request after it does not wait for changes
 		synctest.Wait()
 		if got := e.take(); len(got) != 1 || !got[0].Reachable || m.Unreachable() != nil {
 			t.Errorf("events %+v", got)
@@ -342,7 +342,7 @@ func TestAnUnreachablePortalIsTriedLessAndLessAndItsReturnIsTold(t *testing.T) {
 	})
 }
 
-func TestRetryAfterIsKept(t *testing.T) {
+func TestRetryAfter(t *testing.T) {
 	src := newSource()
 	src.fail = &portal.Error{Status: 503, Code: portal.CodeInternal, RetryAfter: 40 * time.Second}
 	follow(t, src, mirror.Options{}, func(t *testing.T, m *mirror.Mirror, _ *events) {
@@ -352,7 +352,7 @@ func TestRetryAfterIsKept(t *testing.T) {
 		src.set(func() { src.fail = nil })
 		time.Sleep(39 * time.Second)
 		if src.listed() != 1 {
-			t.Error("asked again before the portal's time was over")
+			t.Error("retried before Retry-After was over")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
@@ -362,11 +362,11 @@ func TestRetryAfterIsKept(t *testing.T) {
 	})
 }
 
-func TestBulkWritesAreKnownBeforeTheFeedTells(t *testing.T) {
-	var told int
+func TestPutMembershipsIsVisibleImmediately(t *testing.T) {
+	var events int
 	m := mirror.New(func(e mirror.Event) {
 		if e.Account != nil {
-			told++
+			events++
 		}
 	})
 	m.PutPool(&portal.Pool{ID: "leads", Roles: []string{portal.RoleManager}, Revision: 1})
@@ -382,11 +382,11 @@ func TestBulkWritesAreKnownBeforeTheFeedTells(t *testing.T) {
 	}
 	for _, uid := range []string{"u-bob", "u-eve"} {
 		if a := m.Owned(uid); len(a.Pools) != 0 || a.Revision != 5 {
-			t.Errorf("decided on another version, and changed: %+v", a)
+			t.Errorf("a stale item changed the account: %+v", a)
 		}
 	}
-	if told != 1 || m.Managing("leads", []string{"ada", "bob"}) != 1 {
-		t.Errorf("%d events, %d managers", told, m.Managing("leads", []string{"ada", "bob"}))
+	if events != 1 || m.Managing("leads", []string{"ada", "bob"}) != 1 {
+		t.Errorf("%d events, %d managers", events, m.Managing("leads", []string{"ada", "bob"}))
 	}
 	m.PutMemberships("leads", []portal.MembershipWrite{{AccountID: "ada", IfRevision: 6}}, []portal.MembershipResult{{AccountID: "ada", Outcome: portal.MembershipDone, Revision: 7}})
 	if a := m.Owned("u-ada"); len(a.Pools) != 0 || !slices.Equal(a.Roles, []string{portal.RoleUser}) {

@@ -222,7 +222,7 @@ type APIKey struct {
 	Name         string     `json:"name"`
 	ProviderName string     `json:"providerName,omitempty"`
 
-	// ProviderType of a key with the scope scim: the identity provider that it is made for
+	// ProviderType for a key with the scope scim: its identity provider
 	ProviderType string `json:"providerType,omitempty"`
 	Scope        Scope  `json:"scope"`
 }
@@ -232,10 +232,10 @@ type APIKeyCreate struct {
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 	Name      string     `json:"name"`
 
-	// ProviderName its name in the binding, where two of one type must be told apart; absent: the key is for every provider of the type
+	// ProviderName its name in the binding, to distinguish two providers of one type; absent: the key is for every provider of the type
 	ProviderName string `json:"providerName,omitempty"`
 
-	// ProviderType Okta, EntraID or Other: the identity provider that a key with the scope scim is made for. Required with that scope, refused with another
+	// ProviderType Okta, EntraID or Other: the identity provider of a key with the scope scim. Required with that scope, refused with others
 	ProviderType string `json:"providerType,omitempty"`
 	Scope        Scope  `json:"scope"`
 }
@@ -249,18 +249,18 @@ type APIKeyList struct {
 type APIKeyWithSecret struct {
 	Key APIKey `json:"key"`
 
-	// Secret shown this once
+	// Secret shown only once
 	Secret string `json:"secret"`
 }
 
-// Adopt take over an existing user or pool, by compare-and-swap on its present owner (empty: none)
+// Adopt take over an existing user or pool, by compare-and-swap on its current owner (empty: none)
 type Adopt struct {
 	ID string `json:"id"`
 
-	// Inherit the new owner counts as the one that created the pool, if the present one does
+	// Inherit the new owner counts as the creator of the pool if the current one does
 	Inherit bool `json:"inherit,omitempty"`
 
-	// Members of a pool: the users who stay in it, of those who have an owner; absent: all stay
+	// Members for a pool: the users with an owner that stay in it; absent: all stay
 	Members  *[]string `json:"members,omitempty"`
 	OwnerUID string    `json:"ownerUid"`
 }
@@ -305,18 +305,18 @@ type AuditEventPage struct {
 type Binding struct {
 	Cluster string `json:"cluster"`
 
-	// ID made by the portal; ignored when written
+	// ID created by the portal; ignored when written
 	ID        string `json:"id,omitempty"`
 	Name      string `json:"name"`
 	Namespace string `json:"namespace"`
 
-	// ProviderName tells two providers of one type apart, and is shown to people
+	// ProviderName distinguishes two providers of one type, and is shown to people
 	ProviderName string `json:"providerName,omitempty"`
 
 	// ProviderType Okta, EntraID or Other
 	ProviderType string `json:"providerType"`
 
-	// Replaces written only: the id of the present binding, whose operator is replaced
+	// Replaces write only: the id of the current binding, whose operator is replaced
 	Replaces    string `json:"replaces,omitempty"`
 	SCIMBaseURL string `json:"scimBaseUrl,omitempty"`
 	UID         string `json:"uid"`
@@ -366,7 +366,7 @@ type IdentityConfiguration struct {
 	Binding      *Binding     `json:"binding,omitempty"`
 	LoginMethods LoginMethods `json:"loginMethods"`
 
-	// ManagedElsewhere who rules the login methods instead of the page; empty: the page does
+	// ManagedElsewhere who manages the login methods instead of the page; empty: the page does
 	ManagedElsewhere string `json:"managedElsewhere"`
 
 	// Report with dryRun
@@ -387,7 +387,7 @@ type KeyDigest struct {
 	Name         string     `json:"name"`
 	ProviderName string     `json:"providerName,omitempty"`
 
-	// ProviderType Okta, EntraID or Other: the one identity provider whose pushes the key is for
+	// ProviderType Okta, EntraID or Other: the one identity provider that may use the key
 	ProviderType string `json:"providerType"`
 
 	// Sha256 lower-case hexadecimal
@@ -422,25 +422,25 @@ type Mark struct {
 	// Decision id of the decision about it
 	Decision string `json:"decision,omitempty"`
 
-	// State Held: nobody decided; Dropped: a person decided that it is not carried out
+	// State Held: undecided; Dropped: a person decided that it is not carried out
 	State MarkState `json:"state"`
 
-	// What what a removal takes from a person
+	// What what a removal takes from a user
 	What Removal `json:"what"`
 }
 
-// MarkState Held: nobody decided; Dropped: a person decided that it is not carried out
+// MarkState Held: undecided; Dropped: a person decided that it is not carried out
 type MarkState string
 
 // MembershipItem defines model for MembershipItem.
 type MembershipItem struct {
-	// IfRevision of the user that this was decided on
+	// IfRevision revision of the user that this was decided on
 	IfRevision int64 `json:"ifRevision"`
 
-	// In true: in the pool; false: out of it
+	// In true: member of the pool; false: not a member
 	In bool `json:"in"`
 
-	// RequestID of the request that caused it, for the audit; empty: of this call
+	// RequestID id of the request that caused it, for the audit; empty: this call
 	RequestID string `json:"requestId,omitempty"`
 	UserID    string `json:"userId"`
 }
@@ -452,7 +452,7 @@ type MembershipOutcome string
 type MembershipResult struct {
 	Outcome MembershipOutcome `json:"outcome"`
 
-	// Revision the user's now; 0 for one that is unknown
+	// Revision the user's current revision; 0 for an unknown user
 	Revision int64  `json:"revision"`
 	UserID   string `json:"userId"`
 }
@@ -467,9 +467,9 @@ type MembershipsProvision struct {
 	Items []MembershipItem `json:"items"`
 }
 
-// MigrationReport Each list holds the first 1000 in order of user name; the counts are complete.
+// MigrationReport Each list contains the first 1000 users in the order of user names; the counts are complete.
 type MigrationReport struct {
-	// LosingManager those waiting who hold ROLE_MANAGER now, locally
+	// LosingManager the waiting users that have ROLE_MANAGER now
 	LosingManager      []User `json:"losingManager"`
 	LosingManagerCount int    `json:"losingManagerCount"`
 
@@ -487,7 +487,7 @@ type MigrationReport struct {
 
 // Owner the Kubernetes object that alone may change the record
 type Owner struct {
-	// Binding id of the binding under which it was written last
+	// Binding id of the binding of the last write
 	Binding string `json:"binding,omitempty"`
 
 	// Name the object's name, which survives backup and restore; a ScimUser's is its SCIM id
@@ -512,13 +512,13 @@ type Pin struct {
 
 // Pool defines model for Pool.
 type Pool struct {
-	// Created its owner created it; otherwise it was there before, and its owner never deletes it
+	// Created its owner created it; otherwise it existed before, and its owner never deletes it
 	Created     bool      `json:"created"`
 	CreatedAt   time.Time `json:"createdAt"`
 	Default     bool      `json:"default"`
 	Description string    `json:"description"`
 
-	// HandedOver a manager allowed an AgentPool of this name to adopt it
+	// HandedOver a manager allowed the AgentPool with this name to adopt it
 	HandedOver  bool   `json:"handedOver"`
 	ID          string `json:"id"`
 	Mark        *Mark  `json:"mark,omitempty"`
@@ -529,13 +529,13 @@ type Pool struct {
 	// Pins which groups fill it, as its owner's last write says
 	Pins []Pin `json:"pins,omitempty"`
 
-	// ReadOnly ruled by an AgentPool while SCIM is on
+	// ReadOnly managed by an AgentPool while SCIM is on
 	ReadOnly       bool     `json:"readOnly"`
 	ReadOnlyReason string   `json:"readOnlyReason"`
 	Revision       int64    `json:"revision"`
 	Roles          []string `json:"roles"`
 
-	// Ungranted those of the roles that its owner did not give it; only with an owner
+	// Ungranted the roles that its owner did not grant; only with an owner
 	Ungranted []string  `json:"ungranted,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt"`
 }
@@ -556,7 +556,7 @@ type PoolList struct {
 type PoolPatch struct {
 	Description *string `json:"description,omitempty"`
 
-	// HandedOver allow an AgentPool of this name to adopt the pool
+	// HandedOver allow the AgentPool with this name to adopt the pool
 	HandedOver *bool     `json:"handedOver,omitempty"`
 	Name       *string   `json:"name,omitempty"`
 	Roles      *[]string `json:"roles,omitempty"`
@@ -566,11 +566,11 @@ type PoolPatch struct {
 type PoolProvision struct {
 	Adopt *Adopt `json:"adopt,omitempty"`
 
-	// Default the owner rules the default pool, and no other; the name is ignored
+	// Default the owner manages the default pool, and no other pool; the name is ignored
 	Default     bool   `json:"default,omitempty"`
 	Description string `json:"description,omitempty"`
 
-	// KeepMark this write neither carries out nor takes back what the mark is about
+	// KeepMark the mark stays: this write neither carries out nor cancels the marked removal
 	KeepMark  bool   `json:"keepMark,omitempty"`
 	Name      string `json:"name"`
 	OwnerName string `json:"ownerName"`
@@ -579,7 +579,7 @@ type PoolProvision struct {
 	Pins     []Pin `json:"pins,omitempty"`
 	Revision int64 `json:"revision"`
 
-	// Roles all that the pool gives
+	// Roles all roles that the pool grants
 	Roles []string `json:"roles"`
 }
 
@@ -591,7 +591,7 @@ type PoolRef struct {
 
 // PoolRelease defines model for PoolRelease.
 type PoolRelease struct {
-	// Remove also take back what the owner gave: the pool, if the owner created it, and otherwise the roles that it gave to it
+	// Remove also undo what the owner did: delete the pool if the owner created it, and otherwise remove the roles that the owner granted
 	Remove bool `json:"remove"`
 }
 
@@ -599,24 +599,24 @@ type PoolRelease struct {
 type PoolRemovals struct {
 	ID string `json:"id"`
 
-	// Members users whom their owners put in it
+	// Members users that their owners added to it
 	Members int `json:"members"`
 
-	// Removed active users whom the operator took out of it in the window
+	// Removed active users that the operator removed from it in the window
 	Removed int `json:"removed"`
 }
 
 // ReleaseMode defines model for ReleaseMode.
 type ReleaseMode string
 
-// Removal what a removal takes from a person
+// Removal what a removal takes from a user
 type Removal string
 
 // Removals defines model for Removals.
 type Removals struct {
 	Managed int `json:"managed"`
 
-	// Pools all but the default pool
+	// Pools all pools except the default pool
 	Pools   []PoolRemovals `json:"pools"`
 	Removed int            `json:"removed"`
 }
@@ -625,7 +625,7 @@ type Removals struct {
 type Role struct {
 	Description string `json:"description"`
 
-	// Grantable false for the vendor's own roles
+	// Grantable false for the roles that are reserved for the vendor
 	Grantable bool   `json:"grantable"`
 	Name      string `json:"name"`
 }
@@ -695,11 +695,11 @@ type User struct {
 	ReadOnlyReason string `json:"readOnlyReason"`
 	Revision       int64  `json:"revision"`
 
-	// Roles effective roles: the user role, those of the pools, and the direct ones
+	// Roles effective roles: the user role, the roles of the pools, and the direct roles
 	Roles  []string `json:"roles"`
 	Status Status   `json:"status"`
 
-	// Ungranted ids of those pools in which the user's owner did not put it; only with an owner
+	// Ungranted ids of the pools that the user's owner did not grant; only with an owner
 	Ungranted  []string    `json:"ungranted,omitempty"`
 	UpdatedAt  time.Time   `json:"updatedAt"`
 	UserName   string      `json:"userName"`
@@ -723,7 +723,7 @@ type UserCreate struct {
 type UserPage struct {
 	Items []User `json:"items"`
 
-	// Next where the next page starts; absent on the last
+	// Next value of after for the next page; absent on the last page
 	Next string `json:"next,omitempty"`
 }
 
@@ -751,7 +751,7 @@ type UserProvision struct {
 	FamilyName  string `json:"familyName,omitempty"`
 	GivenName   string `json:"givenName,omitempty"`
 
-	// KeepMark this write neither carries out nor takes back what the mark is about
+	// KeepMark the mark stays: this write neither carries out nor cancels the marked removal
 	KeepMark  bool     `json:"keepMark,omitempty"`
 	OwnerName string   `json:"ownerName"`
 	Pools     []string `json:"pools"`
@@ -876,7 +876,7 @@ type ListUsersParams struct {
 	Status    *Status    `form:"status,omitempty" json:"status,omitempty"`
 	PoolID    *string    `form:"poolId,omitempty" json:"poolId,omitempty"`
 
-	// Held only those whose removal the deprovisioning guard holds
+	// Held only users with a held removal
 	Held *bool `form:"held,omitempty" json:"held,omitempty"`
 
 	// Q part of the user name, display name or e-mail address
@@ -1026,7 +1026,7 @@ type ClientInterface interface {
 
 	// CreateAPIKeyWithBody Create an API key
 	//
-	// The secret is in this answer and nowhere else; the portal keeps its SHA-256 digest alone.
+	// The secret is returned only in this response; the portal stores only its SHA-256 digest.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1035,33 +1035,33 @@ type ClientInterface interface {
 
 	// CreateAPIKey Create an API key
 	//
-	// The secret is in this answer and nowhere else; the portal keeps its SHA-256 digest alone.
+	// The secret is returned only in this response; the portal stores only its SHA-256 digest.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /api-keys (the `CreateAPIKey` operationId).
 	CreateAPIKey(ctx context.Context, body CreateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteAPIKey Delete an API key; it stops working at once
+	// DeleteAPIKey Delete an API key; it stops working immediately
 	//
 	// Corresponds with DELETE /api-keys/{id} (the `DeleteAPIKey` operationId).
 	DeleteAPIKey(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListAuditEvents List audit events, the newest first
+	// ListAuditEvents List audit events, newest first
 	//
 	// Corresponds with GET /audit-events (the `ListAuditEvents` operationId).
 	ListAuditEvents(ctx context.Context, params *ListAuditEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListChanges Follow what changed
+	// ListChanges Follow the change feed
 	//
-	// Without epoch: the present end and no items. Otherwise what came after the position, waiting up to waitSeconds for a
-	// first entry. Several changes of one record may be folded into its newest. An unknown epoch or a position that the feed no longer reaches back to
-	// is 410 FEED_TRUNCATED: take a new position, list everything, go on from the position.
+	// Without epoch: the current end of the feed and no items. With epoch: the changes after the position; if there are none, the
+	// request waits up to waitSeconds for the first one. Several changes of one record may appear as the newest one only. An unknown
+	// epoch or a position that the feed no longer contains is 410 FEED_TRUNCATED: take a new position, list everything, continue from the position.
 	//
 	// Corresponds with GET /changes (the `ListChanges` operationId).
 	ListChanges(ctx context.Context, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetIdentityConfiguration Read the identity configuration in force
+	// GetIdentityConfiguration Read the current identity configuration
 	//
 	// Corresponds with GET /identity-configuration (the `GetIdentityConfiguration` operationId).
 	GetIdentityConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1070,7 +1070,7 @@ type ClientInterface interface {
 	//
 	// SCIM needs SSO (SSO_REQUIRED), provisioning existing users needs SCIM (SCIM_REQUIRED), enabling SSO checks that the
 	// provider can be reached (SSO_NOT_REACHABLE) and a local manager who can sign in must remain (LAST_MANAGER). With dryRun
-	// the answer is the same, with the migration report, and nothing is changed.
+	// the response is the same, with the migration report, and nothing is changed.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1081,7 +1081,7 @@ type ClientInterface interface {
 	//
 	// SCIM needs SSO (SSO_REQUIRED), provisioning existing users needs SCIM (SCIM_REQUIRED), enabling SSO checks that the
 	// provider can be reached (SSO_NOT_REACHABLE) and a local manager who can sign in must remain (LAST_MANAGER). With dryRun
-	// the answer is the same, with the migration report, and nothing is changed.
+	// the response is the same, with the migration report, and nothing is changed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1112,7 +1112,7 @@ type ClientInterface interface {
 	// Corresponds with POST /pools (the `CreatePool` operationId).
 	CreatePool(ctx context.Context, body CreatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeletePool Delete an agent pool; its members lose what it alone gave
+	// DeletePool Delete an agent pool; its members lose the roles that only it granted
 	//
 	// Corresponds with DELETE /pools/{id} (the `DeletePool` operationId).
 	DeletePool(ctx context.Context, id ID, params *DeletePoolParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1124,7 +1124,7 @@ type ClientInterface interface {
 
 	// UpdatePoolWithBody Change an agent pool
 	//
-	// Absent members stay as they are. A pool ruled by an AgentPool object is read-only here.
+	// Absent members stay as they are. A pool that an AgentPool object manages is read-only here.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1133,50 +1133,50 @@ type ClientInterface interface {
 
 	// UpdatePool Change an agent pool
 	//
-	// Absent members stay as they are. A pool ruled by an AgentPool object is read-only here.
+	// Absent members stay as they are. A pool that an AgentPool object manages is read-only here.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /pools/{id} (the `UpdatePool` operationId).
 	UpdatePool(ctx context.Context, id ID, params *UpdatePoolParams, body UpdatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Unbind Give the portal free, if uid holds it
+	// Unbind Remove the binding if uid owns it
 	//
 	// Corresponds with DELETE /provisioning/binding (the `Unbind` operationId).
 	Unbind(ctx context.Context, params *UnbindParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// BindWithBody Claim the portal for one operator and one identity provider, and lead
+	// BindWithBody Bind the portal to one operator and one identity provider, and become the leader
 	//
-	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
-	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets its previous id. An
+	// operator that sends the current id in `replaces` replaces the bound operator and keeps the id.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// Bind Claim the portal for one operator and one identity provider, and lead
+	// Bind Bind the portal to one operator and one identity provider, and become the leader
 	//
-	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
-	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets its previous id. An
+	// operator that sends the current id in `replaces` replaces the bound operator and keeps the id.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	Bind(ctx context.Context, body BindJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ProvisionLoginMethodsWithBody Replace the login methods in the name of a declared configuration
+	// ProvisionLoginMethodsWithBody Replace the login methods on behalf of a declared configuration
 	//
-	// With an empty managedElsewhere they are handed back to the page as they are, and loginMethods is ignored.
+	// With an empty managedElsewhere the page is editable again, the login methods stay unchanged, and loginMethods is ignored.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/login-methods (the `ProvisionLoginMethods` operationId).
 	ProvisionLoginMethodsWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ProvisionLoginMethods Replace the login methods in the name of a declared configuration
+	// ProvisionLoginMethods Replace the login methods on behalf of a declared configuration
 	//
-	// With an empty managedElsewhere they are handed back to the page as they are, and loginMethods is ignored.
+	// With an empty managedElsewhere the page is editable again, the login methods stay unchanged, and loginMethods is ignored.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1201,40 +1201,40 @@ type ClientInterface interface {
 	// Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
 	ProvisionPool(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MarkPoolHeldWithBody Show that the deprovisioning guard holds a change of an owner's pool
+	// MarkPoolHeldWithBody Record the held or dropped change of an owner's pool
 	//
-	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
+	// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without a pool, the call does nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 	MarkPoolHeldWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
+	// MarkPoolHeld Record the held or dropped change of an owner's pool
 	//
-	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
+	// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without a pool, the call does nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 	MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ProvisionMembershipsWithBody Put people into an owner's pool and take people out of it
+	// ProvisionMembershipsWithBody Add users to an owner's pool and remove users from it
 	//
-	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
-	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
-	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	// One transaction; each item has a separate outcome, in the order of the items. `Unchanged`: there was nothing to change. `Stale`: the
+	// item was decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. The whole call is refused for the default pool and for an owner without a pool.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
 	ProvisionMembershipsWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	// ProvisionMemberships Add users to an owner's pool and remove users from it
 	//
-	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
-	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
-	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	// One transaction; each item has a separate outcome, in the order of the items. `Unchanged`: there was nothing to change. `Stale`: the
+	// item was decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. The whole call is refused for the default pool and for an owner without a pool.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1255,22 +1255,22 @@ type ClientInterface interface {
 	// Corresponds with POST /provisioning/pools/{ownerUid}/release (the `ReleasePool` operationId).
 	ReleasePool(ctx context.Context, ownerUID OwnerUID, body ReleasePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRemovals What the deprovisioning guard budgets, counted from the audit
+	// GetRemovals The counts for the budgets of the deprovisioning guard, from the audit
 	//
 	// Corresponds with GET /provisioning/removals (the `GetRemovals` operationId).
 	GetRemovals(ctx context.Context, params *GetRemovalsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSCIMKeys Digests of the keys valid now for the SCIM webhook
+	// ListSCIMKeys Digests of the keys that are currently valid for the SCIM webhook
 	//
 	// Corresponds with GET /provisioning/scim-keys (the `ListSCIMKeys` operationId).
 	ListSCIMKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ProvisionUserWithBody Create, adopt or update the account of an owner
 	//
-	// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
-	// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
-	// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
-	// it is another by now. Without either, the revision of the owner alone decides.
+	// The complete desired state. Repeating a write changes nothing, writes no audit event and succeeds regardless of the
+	// preconditions (RFC 9110 §13.1.1): the writer may have lost the first response. Otherwise `If-Match` contains the entity
+	// tag of the account that the write was decided on, or `If-None-Match: *` says that there was no account; if that no longer
+	// matches, the response is 412 STALE_REVISION. Without both headers, only the revision of the owner is compared.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1279,28 +1279,28 @@ type ClientInterface interface {
 
 	// ProvisionUser Create, adopt or update the account of an owner
 	//
-	// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
-	// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
-	// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
-	// it is another by now. Without either, the revision of the owner alone decides.
+	// The complete desired state. Repeating a write changes nothing, writes no audit event and succeeds regardless of the
+	// preconditions (RFC 9110 §13.1.1): the writer may have lost the first response. Otherwise `If-Match` contains the entity
+	// tag of the account that the write was decided on, or `If-None-Match: *` says that there was no account; if that no longer
+	// matches, the response is 412 STALE_REVISION. Without both headers, only the revision of the owner is compared.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
 	ProvisionUser(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
+	// MarkHeldWithBody Record the held or dropped removal of an owner's account
 	//
-	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
+	// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without an account, the call does nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
 	MarkHeldWithBody(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
+	// MarkHeld Record the held or dropped removal of an owner's account
 	//
-	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
+	// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without an account, the call does nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1405,7 +1405,7 @@ func (c *Client) ListAPIKeys(ctx context.Context, reqEditors ...RequestEditorFn)
 
 // CreateAPIKeyWithBody Create an API key
 //
-// The secret is in this answer and nowhere else; the portal keeps its SHA-256 digest alone.
+// The secret is returned only in this response; the portal stores only its SHA-256 digest.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1424,7 +1424,7 @@ func (c *Client) CreateAPIKeyWithBody(ctx context.Context, contentType string, b
 
 // CreateAPIKey Create an API key
 //
-// The secret is in this answer and nowhere else; the portal keeps its SHA-256 digest alone.
+// The secret is returned only in this response; the portal stores only its SHA-256 digest.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1441,7 +1441,7 @@ func (c *Client) CreateAPIKey(ctx context.Context, body CreateAPIKeyJSONRequestB
 	return c.Client.Do(req)
 }
 
-// DeleteAPIKey Delete an API key; it stops working at once
+// DeleteAPIKey Delete an API key; it stops working immediately
 //
 // Corresponds with DELETE /api-keys/{id} (the `DeleteAPIKey` operationId).
 func (c *Client) DeleteAPIKey(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1456,7 +1456,7 @@ func (c *Client) DeleteAPIKey(ctx context.Context, id ID, reqEditors ...RequestE
 	return c.Client.Do(req)
 }
 
-// ListAuditEvents List audit events, the newest first
+// ListAuditEvents List audit events, newest first
 //
 // Corresponds with GET /audit-events (the `ListAuditEvents` operationId).
 func (c *Client) ListAuditEvents(ctx context.Context, params *ListAuditEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1471,11 +1471,11 @@ func (c *Client) ListAuditEvents(ctx context.Context, params *ListAuditEventsPar
 	return c.Client.Do(req)
 }
 
-// ListChanges Follow what changed
+// ListChanges Follow the change feed
 //
-// Without epoch: the present end and no items. Otherwise what came after the position, waiting up to waitSeconds for a
-// first entry. Several changes of one record may be folded into its newest. An unknown epoch or a position that the feed no longer reaches back to
-// is 410 FEED_TRUNCATED: take a new position, list everything, go on from the position.
+// Without epoch: the current end of the feed and no items. With epoch: the changes after the position; if there are none, the
+// request waits up to waitSeconds for the first one. Several changes of one record may appear as the newest one only. An unknown
+// epoch or a position that the feed no longer contains is 410 FEED_TRUNCATED: take a new position, list everything, continue from the position.
 //
 // Corresponds with GET /changes (the `ListChanges` operationId).
 func (c *Client) ListChanges(ctx context.Context, params *ListChangesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1490,7 +1490,7 @@ func (c *Client) ListChanges(ctx context.Context, params *ListChangesParams, req
 	return c.Client.Do(req)
 }
 
-// GetIdentityConfiguration Read the identity configuration in force
+// GetIdentityConfiguration Read the current identity configuration
 //
 // Corresponds with GET /identity-configuration (the `GetIdentityConfiguration` operationId).
 func (c *Client) GetIdentityConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1509,7 +1509,7 @@ func (c *Client) GetIdentityConfiguration(ctx context.Context, reqEditors ...Req
 //
 // SCIM needs SSO (SSO_REQUIRED), provisioning existing users needs SCIM (SCIM_REQUIRED), enabling SSO checks that the
 // provider can be reached (SSO_NOT_REACHABLE) and a local manager who can sign in must remain (LAST_MANAGER). With dryRun
-// the answer is the same, with the migration report, and nothing is changed.
+// the response is the same, with the migration report, and nothing is changed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1530,7 +1530,7 @@ func (c *Client) PutIdentityConfigurationWithBody(ctx context.Context, params *P
 //
 // SCIM needs SSO (SSO_REQUIRED), provisioning existing users needs SCIM (SCIM_REQUIRED), enabling SSO checks that the
 // provider can be reached (SSO_NOT_REACHABLE) and a local manager who can sign in must remain (LAST_MANAGER). With dryRun
-// the answer is the same, with the migration report, and nothing is changed.
+// the response is the same, with the migration report, and nothing is changed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1611,7 +1611,7 @@ func (c *Client) CreatePool(ctx context.Context, body CreatePoolJSONRequestBody,
 	return c.Client.Do(req)
 }
 
-// DeletePool Delete an agent pool; its members lose what it alone gave
+// DeletePool Delete an agent pool; its members lose the roles that only it granted
 //
 // Corresponds with DELETE /pools/{id} (the `DeletePool` operationId).
 func (c *Client) DeletePool(ctx context.Context, id ID, params *DeletePoolParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1643,7 +1643,7 @@ func (c *Client) GetPool(ctx context.Context, id ID, reqEditors ...RequestEditor
 
 // UpdatePoolWithBody Change an agent pool
 //
-// Absent members stay as they are. A pool ruled by an AgentPool object is read-only here.
+// Absent members stay as they are. A pool that an AgentPool object manages is read-only here.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1662,7 +1662,7 @@ func (c *Client) UpdatePoolWithBody(ctx context.Context, id ID, params *UpdatePo
 
 // UpdatePool Change an agent pool
 //
-// Absent members stay as they are. A pool ruled by an AgentPool object is read-only here.
+// Absent members stay as they are. A pool that an AgentPool object manages is read-only here.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1679,7 +1679,7 @@ func (c *Client) UpdatePool(ctx context.Context, id ID, params *UpdatePoolParams
 	return c.Client.Do(req)
 }
 
-// Unbind Give the portal free, if uid holds it
+// Unbind Remove the binding if uid owns it
 //
 // Corresponds with DELETE /provisioning/binding (the `Unbind` operationId).
 func (c *Client) Unbind(ctx context.Context, params *UnbindParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1694,10 +1694,10 @@ func (c *Client) Unbind(ctx context.Context, params *UnbindParams, reqEditors ..
 	return c.Client.Do(req)
 }
 
-// BindWithBody Claim the portal for one operator and one identity provider, and lead
+// BindWithBody Bind the portal to one operator and one identity provider, and become the leader
 //
-// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
-// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets its previous id. An
+// operator that sends the current id in `replaces` replaces the bound operator and keeps the id.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1714,10 +1714,10 @@ func (c *Client) BindWithBody(ctx context.Context, contentType string, body io.R
 	return c.Client.Do(req)
 }
 
-// Bind Claim the portal for one operator and one identity provider, and lead
+// Bind Bind the portal to one operator and one identity provider, and become the leader
 //
-// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
-// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets its previous id. An
+// operator that sends the current id in `replaces` replaces the bound operator and keeps the id.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1734,9 +1734,9 @@ func (c *Client) Bind(ctx context.Context, body BindJSONRequestBody, reqEditors 
 	return c.Client.Do(req)
 }
 
-// ProvisionLoginMethodsWithBody Replace the login methods in the name of a declared configuration
+// ProvisionLoginMethodsWithBody Replace the login methods on behalf of a declared configuration
 //
-// With an empty managedElsewhere they are handed back to the page as they are, and loginMethods is ignored.
+// With an empty managedElsewhere the page is editable again, the login methods stay unchanged, and loginMethods is ignored.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1753,9 +1753,9 @@ func (c *Client) ProvisionLoginMethodsWithBody(ctx context.Context, contentType 
 	return c.Client.Do(req)
 }
 
-// ProvisionLoginMethods Replace the login methods in the name of a declared configuration
+// ProvisionLoginMethods Replace the login methods on behalf of a declared configuration
 //
-// With an empty managedElsewhere they are handed back to the page as they are, and loginMethods is ignored.
+// With an empty managedElsewhere the page is editable again, the login methods stay unchanged, and loginMethods is ignored.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1810,9 +1810,9 @@ func (c *Client) ProvisionPool(ctx context.Context, ownerUID OwnerUID, params *P
 	return c.Client.Do(req)
 }
 
-// MarkPoolHeldWithBody Show that the deprovisioning guard holds a change of an owner's pool
+// MarkPoolHeldWithBody Record the held or dropped change of an owner's pool
 //
-// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
+// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without a pool, the call does nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1829,9 +1829,9 @@ func (c *Client) MarkPoolHeldWithBody(ctx context.Context, ownerUID OwnerUID, co
 	return c.Client.Do(req)
 }
 
-// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
+// MarkPoolHeld Record the held or dropped change of an owner's pool
 //
-// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
+// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without a pool, the call does nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1848,11 +1848,11 @@ func (c *Client) MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkP
 	return c.Client.Do(req)
 }
 
-// ProvisionMembershipsWithBody Put people into an owner's pool and take people out of it
+// ProvisionMembershipsWithBody Add users to an owner's pool and remove users from it
 //
-// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
-// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
-// no owner. Refused as a whole for the default pool and for an owner without a pool.
+// One transaction; each item has a separate outcome, in the order of the items. `Unchanged`: there was nothing to change. `Stale`: the
+// item was decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. The whole call is refused for the default pool and for an owner without a pool.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1869,11 +1869,11 @@ func (c *Client) ProvisionMembershipsWithBody(ctx context.Context, ownerUID Owne
 	return c.Client.Do(req)
 }
 
-// ProvisionMemberships Put people into an owner's pool and take people out of it
+// ProvisionMemberships Add users to an owner's pool and remove users from it
 //
-// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
-// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
-// no owner. Refused as a whole for the default pool and for an owner without a pool.
+// One transaction; each item has a separate outcome, in the order of the items. `Unchanged`: there was nothing to change. `Stale`: the
+// item was decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. The whole call is refused for the default pool and for an owner without a pool.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1924,7 +1924,7 @@ func (c *Client) ReleasePool(ctx context.Context, ownerUID OwnerUID, body Releas
 	return c.Client.Do(req)
 }
 
-// GetRemovals What the deprovisioning guard budgets, counted from the audit
+// GetRemovals The counts for the budgets of the deprovisioning guard, from the audit
 //
 // Corresponds with GET /provisioning/removals (the `GetRemovals` operationId).
 func (c *Client) GetRemovals(ctx context.Context, params *GetRemovalsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1939,7 +1939,7 @@ func (c *Client) GetRemovals(ctx context.Context, params *GetRemovalsParams, req
 	return c.Client.Do(req)
 }
 
-// ListSCIMKeys Digests of the keys valid now for the SCIM webhook
+// ListSCIMKeys Digests of the keys that are currently valid for the SCIM webhook
 //
 // Corresponds with GET /provisioning/scim-keys (the `ListSCIMKeys` operationId).
 func (c *Client) ListSCIMKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1956,10 +1956,10 @@ func (c *Client) ListSCIMKeys(ctx context.Context, reqEditors ...RequestEditorFn
 
 // ProvisionUserWithBody Create, adopt or update the account of an owner
 //
-// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
-// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
-// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
-// it is another by now. Without either, the revision of the owner alone decides.
+// The complete desired state. Repeating a write changes nothing, writes no audit event and succeeds regardless of the
+// preconditions (RFC 9110 §13.1.1): the writer may have lost the first response. Otherwise `If-Match` contains the entity
+// tag of the account that the write was decided on, or `If-None-Match: *` says that there was no account; if that no longer
+// matches, the response is 412 STALE_REVISION. Without both headers, only the revision of the owner is compared.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1978,10 +1978,10 @@ func (c *Client) ProvisionUserWithBody(ctx context.Context, ownerUID OwnerUID, p
 
 // ProvisionUser Create, adopt or update the account of an owner
 //
-// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
-// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
-// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
-// it is another by now. Without either, the revision of the owner alone decides.
+// The complete desired state. Repeating a write changes nothing, writes no audit event and succeeds regardless of the
+// preconditions (RFC 9110 §13.1.1): the writer may have lost the first response. Otherwise `If-Match` contains the entity
+// tag of the account that the write was decided on, or `If-None-Match: *` says that there was no account; if that no longer
+// matches, the response is 412 STALE_REVISION. Without both headers, only the revision of the owner is compared.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1998,9 +1998,9 @@ func (c *Client) ProvisionUser(ctx context.Context, ownerUID OwnerUID, params *P
 	return c.Client.Do(req)
 }
 
-// MarkHeldWithBody Show that the deprovisioning guard holds the removal of an owner's account
+// MarkHeldWithBody Record the held or dropped removal of an owner's account
 //
-// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
+// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without an account, the call does nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2017,9 +2017,9 @@ func (c *Client) MarkHeldWithBody(ctx context.Context, ownerUID OwnerUID, conten
 	return c.Client.Do(req)
 }
 
-// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
+// MarkHeld Record the held or dropped removal of an owner's account
 //
-// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
+// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without an account, the call does nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3915,7 +3915,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAPIKeyWithBodyWithResponse Create an API key
 	//
-	// The secret is in this answer and nowhere else; the portal keeps its SHA-256 digest alone.
+	// The secret is returned only in this response; the portal stores only its SHA-256 digest.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3924,39 +3924,39 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAPIKeyWithResponse Create an API key
 	//
-	// The secret is in this answer and nowhere else; the portal keeps its SHA-256 digest alone.
+	// The secret is returned only in this response; the portal stores only its SHA-256 digest.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /api-keys (the `CreateAPIKey` operationId).
 	CreateAPIKeyWithResponse(ctx context.Context, body CreateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAPIKeyResponse, error)
 
-	// DeleteAPIKeyWithResponse Delete an API key; it stops working at once
+	// DeleteAPIKeyWithResponse Delete an API key; it stops working immediately
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /api-keys/{id} (the `DeleteAPIKey` operationId).
 	DeleteAPIKeyWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*DeleteAPIKeyResponse, error)
 
-	// ListAuditEventsWithResponse List audit events, the newest first
+	// ListAuditEventsWithResponse List audit events, newest first
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /audit-events (the `ListAuditEvents` operationId).
 	ListAuditEventsWithResponse(ctx context.Context, params *ListAuditEventsParams, reqEditors ...RequestEditorFn) (*ListAuditEventsResponse, error)
 
-	// ListChangesWithResponse Follow what changed
+	// ListChangesWithResponse Follow the change feed
 	//
-	// Without epoch: the present end and no items. Otherwise what came after the position, waiting up to waitSeconds for a
-	// first entry. Several changes of one record may be folded into its newest. An unknown epoch or a position that the feed no longer reaches back to
-	// is 410 FEED_TRUNCATED: take a new position, list everything, go on from the position.
+	// Without epoch: the current end of the feed and no items. With epoch: the changes after the position; if there are none, the
+	// request waits up to waitSeconds for the first one. Several changes of one record may appear as the newest one only. An unknown
+	// epoch or a position that the feed no longer contains is 410 FEED_TRUNCATED: take a new position, list everything, continue from the position.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /changes (the `ListChanges` operationId).
 	ListChangesWithResponse(ctx context.Context, params *ListChangesParams, reqEditors ...RequestEditorFn) (*ListChangesResponse, error)
 
-	// GetIdentityConfigurationWithResponse Read the identity configuration in force
+	// GetIdentityConfigurationWithResponse Read the current identity configuration
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3967,7 +3967,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// SCIM needs SSO (SSO_REQUIRED), provisioning existing users needs SCIM (SCIM_REQUIRED), enabling SSO checks that the
 	// provider can be reached (SSO_NOT_REACHABLE) and a local manager who can sign in must remain (LAST_MANAGER). With dryRun
-	// the answer is the same, with the migration report, and nothing is changed.
+	// the response is the same, with the migration report, and nothing is changed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3978,7 +3978,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// SCIM needs SSO (SSO_REQUIRED), provisioning existing users needs SCIM (SCIM_REQUIRED), enabling SSO checks that the
 	// provider can be reached (SSO_NOT_REACHABLE) and a local manager who can sign in must remain (LAST_MANAGER). With dryRun
-	// the answer is the same, with the migration report, and nothing is changed.
+	// the response is the same, with the migration report, and nothing is changed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4013,7 +4013,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /pools (the `CreatePool` operationId).
 	CreatePoolWithResponse(ctx context.Context, body CreatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*CreatePoolResponse, error)
 
-	// DeletePoolWithResponse Delete an agent pool; its members lose what it alone gave
+	// DeletePoolWithResponse Delete an agent pool; its members lose the roles that only it granted
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4029,7 +4029,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdatePoolWithBodyWithResponse Change an agent pool
 	//
-	// Absent members stay as they are. A pool ruled by an AgentPool object is read-only here.
+	// Absent members stay as they are. A pool that an AgentPool object manages is read-only here.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4038,52 +4038,52 @@ type ClientWithResponsesInterface interface {
 
 	// UpdatePoolWithResponse Change an agent pool
 	//
-	// Absent members stay as they are. A pool ruled by an AgentPool object is read-only here.
+	// Absent members stay as they are. A pool that an AgentPool object manages is read-only here.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /pools/{id} (the `UpdatePool` operationId).
 	UpdatePoolWithResponse(ctx context.Context, id ID, params *UpdatePoolParams, body UpdatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePoolResponse, error)
 
-	// UnbindWithResponse Give the portal free, if uid holds it
+	// UnbindWithResponse Remove the binding if uid owns it
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /provisioning/binding (the `Unbind` operationId).
 	UnbindWithResponse(ctx context.Context, params *UnbindParams, reqEditors ...RequestEditorFn) (*UnbindResponse, error)
 
-	// BindWithBodyWithResponse Claim the portal for one operator and one identity provider, and lead
+	// BindWithBodyWithResponse Bind the portal to one operator and one identity provider, and become the leader
 	//
-	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
-	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets its previous id. An
+	// operator that sends the current id in `replaces` replaces the bound operator and keeps the id.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*BindResponse, error)
 
-	// BindWithResponse Claim the portal for one operator and one identity provider, and lead
+	// BindWithResponse Bind the portal to one operator and one identity provider, and become the leader
 	//
-	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
-	// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+	// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets its previous id. An
+	// operator that sends the current id in `replaces` replaces the bound operator and keeps the id.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/binding (the `Bind` operationId).
 	BindWithResponse(ctx context.Context, body BindJSONRequestBody, reqEditors ...RequestEditorFn) (*BindResponse, error)
 
-	// ProvisionLoginMethodsWithBodyWithResponse Replace the login methods in the name of a declared configuration
+	// ProvisionLoginMethodsWithBodyWithResponse Replace the login methods on behalf of a declared configuration
 	//
-	// With an empty managedElsewhere they are handed back to the page as they are, and loginMethods is ignored.
+	// With an empty managedElsewhere the page is editable again, the login methods stay unchanged, and loginMethods is ignored.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/login-methods (the `ProvisionLoginMethods` operationId).
 	ProvisionLoginMethodsWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionLoginMethodsResponse, error)
 
-	// ProvisionLoginMethodsWithResponse Replace the login methods in the name of a declared configuration
+	// ProvisionLoginMethodsWithResponse Replace the login methods on behalf of a declared configuration
 	//
-	// With an empty managedElsewhere they are handed back to the page as they are, and loginMethods is ignored.
+	// With an empty managedElsewhere the page is editable again, the login methods stay unchanged, and loginMethods is ignored.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4108,40 +4108,40 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /provisioning/pools/{ownerUid} (the `ProvisionPool` operationId).
 	ProvisionPoolWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionPoolResponse, error)
 
-	// MarkPoolHeldWithBodyWithResponse Show that the deprovisioning guard holds a change of an owner's pool
+	// MarkPoolHeldWithBodyWithResponse Record the held or dropped change of an owner's pool
 	//
-	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
+	// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without a pool, the call does nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 	MarkPoolHeldWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkPoolHeldResponse, error)
 
-	// MarkPoolHeldWithResponse Show that the deprovisioning guard holds a change of an owner's pool
+	// MarkPoolHeldWithResponse Record the held or dropped change of an owner's pool
 	//
-	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
+	// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without a pool, the call does nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/held (the `MarkPoolHeld` operationId).
 	MarkPoolHeldWithResponse(ctx context.Context, ownerUID OwnerUID, body MarkPoolHeldJSONRequestBody, reqEditors ...RequestEditorFn) (*MarkPoolHeldResponse, error)
 
-	// ProvisionMembershipsWithBodyWithResponse Put people into an owner's pool and take people out of it
+	// ProvisionMembershipsWithBodyWithResponse Add users to an owner's pool and remove users from it
 	//
-	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
-	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
-	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	// One transaction; each item has a separate outcome, in the order of the items. `Unchanged`: there was nothing to change. `Stale`: the
+	// item was decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. The whole call is refused for the default pool and for an owner without a pool.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/pools/{ownerUid}/members (the `ProvisionMemberships` operationId).
 	ProvisionMembershipsWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionMembershipsResponse, error)
 
-	// ProvisionMembershipsWithResponse Put people into an owner's pool and take people out of it
+	// ProvisionMembershipsWithResponse Add users to an owner's pool and remove users from it
 	//
-	// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
-	// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
-	// no owner. Refused as a whole for the default pool and for an owner without a pool.
+	// One transaction; each item has a separate outcome, in the order of the items. `Unchanged`: there was nothing to change. `Stale`: the
+	// item was decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+	// no owner. The whole call is refused for the default pool and for an owner without a pool.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4162,14 +4162,14 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /provisioning/pools/{ownerUid}/release (the `ReleasePool` operationId).
 	ReleasePoolWithResponse(ctx context.Context, ownerUID OwnerUID, body ReleasePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*ReleasePoolResponse, error)
 
-	// GetRemovalsWithResponse What the deprovisioning guard budgets, counted from the audit
+	// GetRemovalsWithResponse The counts for the budgets of the deprovisioning guard, from the audit
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /provisioning/removals (the `GetRemovals` operationId).
 	GetRemovalsWithResponse(ctx context.Context, params *GetRemovalsParams, reqEditors ...RequestEditorFn) (*GetRemovalsResponse, error)
 
-	// ListSCIMKeysWithResponse Digests of the keys valid now for the SCIM webhook
+	// ListSCIMKeysWithResponse Digests of the keys that are currently valid for the SCIM webhook
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4178,10 +4178,10 @@ type ClientWithResponsesInterface interface {
 
 	// ProvisionUserWithBodyWithResponse Create, adopt or update the account of an owner
 	//
-	// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
-	// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
-	// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
-	// it is another by now. Without either, the revision of the owner alone decides.
+	// The complete desired state. Repeating a write changes nothing, writes no audit event and succeeds regardless of the
+	// preconditions (RFC 9110 §13.1.1): the writer may have lost the first response. Otherwise `If-Match` contains the entity
+	// tag of the account that the write was decided on, or `If-None-Match: *` says that there was no account; if that no longer
+	// matches, the response is 412 STALE_REVISION. Without both headers, only the revision of the owner is compared.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4190,28 +4190,28 @@ type ClientWithResponsesInterface interface {
 
 	// ProvisionUserWithResponse Create, adopt or update the account of an owner
 	//
-	// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
-	// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
-	// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
-	// it is another by now. Without either, the revision of the owner alone decides.
+	// The complete desired state. Repeating a write changes nothing, writes no audit event and succeeds regardless of the
+	// preconditions (RFC 9110 §13.1.1): the writer may have lost the first response. Otherwise `If-Match` contains the entity
+	// tag of the account that the write was decided on, or `If-None-Match: *` says that there was no account; if that no longer
+	// matches, the response is 412 STALE_REVISION. Without both headers, only the revision of the owner is compared.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid} (the `ProvisionUser` operationId).
 	ProvisionUserWithResponse(ctx context.Context, ownerUID OwnerUID, params *ProvisionUserParams, body ProvisionUserJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionUserResponse, error)
 
-	// MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
+	// MarkHeldWithBodyWithResponse Record the held or dropped removal of an owner's account
 	//
-	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
+	// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without an account, the call does nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /provisioning/users/{ownerUid}/held (the `MarkHeld` operationId).
 	MarkHeldWithBodyWithResponse(ctx context.Context, ownerUID OwnerUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MarkHeldResponse, error)
 
-	// MarkHeldWithResponse Show that the deprovisioning guard holds the removal of an owner's account
+	// MarkHeldWithResponse Record the held or dropped removal of an owner's account
 	//
-	// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
+	// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without an account, the call does nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5405,7 +5405,7 @@ func (c *ClientWithResponses) ListAPIKeysWithResponse(ctx context.Context, reqEd
 
 // CreateAPIKeyWithBodyWithResponse Create an API key
 //
-// The secret is in this answer and nowhere else; the portal keeps its SHA-256 digest alone.
+// The secret is returned only in this response; the portal stores only its SHA-256 digest.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5420,7 +5420,7 @@ func (c *ClientWithResponses) CreateAPIKeyWithBodyWithResponse(ctx context.Conte
 
 // CreateAPIKeyWithResponse Create an API key
 //
-// The secret is in this answer and nowhere else; the portal keeps its SHA-256 digest alone.
+// The secret is returned only in this response; the portal stores only its SHA-256 digest.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5433,7 +5433,7 @@ func (c *ClientWithResponses) CreateAPIKeyWithResponse(ctx context.Context, body
 	return ParseCreateAPIKeyResponse(rsp)
 }
 
-// DeleteAPIKeyWithResponse Delete an API key; it stops working at once
+// DeleteAPIKeyWithResponse Delete an API key; it stops working immediately
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5446,7 +5446,7 @@ func (c *ClientWithResponses) DeleteAPIKeyWithResponse(ctx context.Context, id I
 	return ParseDeleteAPIKeyResponse(rsp)
 }
 
-// ListAuditEventsWithResponse List audit events, the newest first
+// ListAuditEventsWithResponse List audit events, newest first
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5459,11 +5459,11 @@ func (c *ClientWithResponses) ListAuditEventsWithResponse(ctx context.Context, p
 	return ParseListAuditEventsResponse(rsp)
 }
 
-// ListChangesWithResponse Follow what changed
+// ListChangesWithResponse Follow the change feed
 //
-// Without epoch: the present end and no items. Otherwise what came after the position, waiting up to waitSeconds for a
-// first entry. Several changes of one record may be folded into its newest. An unknown epoch or a position that the feed no longer reaches back to
-// is 410 FEED_TRUNCATED: take a new position, list everything, go on from the position.
+// Without epoch: the current end of the feed and no items. With epoch: the changes after the position; if there are none, the
+// request waits up to waitSeconds for the first one. Several changes of one record may appear as the newest one only. An unknown
+// epoch or a position that the feed no longer contains is 410 FEED_TRUNCATED: take a new position, list everything, continue from the position.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5476,7 +5476,7 @@ func (c *ClientWithResponses) ListChangesWithResponse(ctx context.Context, param
 	return ParseListChangesResponse(rsp)
 }
 
-// GetIdentityConfigurationWithResponse Read the identity configuration in force
+// GetIdentityConfigurationWithResponse Read the current identity configuration
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5493,7 +5493,7 @@ func (c *ClientWithResponses) GetIdentityConfigurationWithResponse(ctx context.C
 //
 // SCIM needs SSO (SSO_REQUIRED), provisioning existing users needs SCIM (SCIM_REQUIRED), enabling SSO checks that the
 // provider can be reached (SSO_NOT_REACHABLE) and a local manager who can sign in must remain (LAST_MANAGER). With dryRun
-// the answer is the same, with the migration report, and nothing is changed.
+// the response is the same, with the migration report, and nothing is changed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5510,7 +5510,7 @@ func (c *ClientWithResponses) PutIdentityConfigurationWithBodyWithResponse(ctx c
 //
 // SCIM needs SSO (SSO_REQUIRED), provisioning existing users needs SCIM (SCIM_REQUIRED), enabling SSO checks that the
 // provider can be reached (SSO_NOT_REACHABLE) and a local manager who can sign in must remain (LAST_MANAGER). With dryRun
-// the answer is the same, with the migration report, and nothing is changed.
+// the response is the same, with the migration report, and nothing is changed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5575,7 +5575,7 @@ func (c *ClientWithResponses) CreatePoolWithResponse(ctx context.Context, body C
 	return ParseCreatePoolResponse(rsp)
 }
 
-// DeletePoolWithResponse Delete an agent pool; its members lose what it alone gave
+// DeletePoolWithResponse Delete an agent pool; its members lose the roles that only it granted
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5603,7 +5603,7 @@ func (c *ClientWithResponses) GetPoolWithResponse(ctx context.Context, id ID, re
 
 // UpdatePoolWithBodyWithResponse Change an agent pool
 //
-// Absent members stay as they are. A pool ruled by an AgentPool object is read-only here.
+// Absent members stay as they are. A pool that an AgentPool object manages is read-only here.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5618,7 +5618,7 @@ func (c *ClientWithResponses) UpdatePoolWithBodyWithResponse(ctx context.Context
 
 // UpdatePoolWithResponse Change an agent pool
 //
-// Absent members stay as they are. A pool ruled by an AgentPool object is read-only here.
+// Absent members stay as they are. A pool that an AgentPool object manages is read-only here.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5631,7 +5631,7 @@ func (c *ClientWithResponses) UpdatePoolWithResponse(ctx context.Context, id ID,
 	return ParseUpdatePoolResponse(rsp)
 }
 
-// UnbindWithResponse Give the portal free, if uid holds it
+// UnbindWithResponse Remove the binding if uid owns it
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5644,10 +5644,10 @@ func (c *ClientWithResponses) UnbindWithResponse(ctx context.Context, params *Un
 	return ParseUnbindResponse(rsp)
 }
 
-// BindWithBodyWithResponse Claim the portal for one operator and one identity provider, and lead
+// BindWithBodyWithResponse Bind the portal to one operator and one identity provider, and become the leader
 //
-// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
-// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets its previous id. An
+// operator that sends the current id in `replaces` replaces the bound operator and keeps the id.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5660,10 +5660,10 @@ func (c *ClientWithResponses) BindWithBodyWithResponse(ctx context.Context, cont
 	return ParseBindResponse(rsp)
 }
 
-// BindWithResponse Claim the portal for one operator and one identity provider, and lead
+// BindWithResponse Bind the portal to one operator and one identity provider, and become the leader
 //
-// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets the id that it had before. One
-// that names the present id in `replaces` takes the place of the operator that is bound, and keeps the id.
+// The portal gives each binding an id. An operator in the same place (cluster, namespace, name) gets its previous id. An
+// operator that sends the current id in `replaces` replaces the bound operator and keeps the id.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5676,9 +5676,9 @@ func (c *ClientWithResponses) BindWithResponse(ctx context.Context, body BindJSO
 	return ParseBindResponse(rsp)
 }
 
-// ProvisionLoginMethodsWithBodyWithResponse Replace the login methods in the name of a declared configuration
+// ProvisionLoginMethodsWithBodyWithResponse Replace the login methods on behalf of a declared configuration
 //
-// With an empty managedElsewhere they are handed back to the page as they are, and loginMethods is ignored.
+// With an empty managedElsewhere the page is editable again, the login methods stay unchanged, and loginMethods is ignored.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5691,9 +5691,9 @@ func (c *ClientWithResponses) ProvisionLoginMethodsWithBodyWithResponse(ctx cont
 	return ParseProvisionLoginMethodsResponse(rsp)
 }
 
-// ProvisionLoginMethodsWithResponse Replace the login methods in the name of a declared configuration
+// ProvisionLoginMethodsWithResponse Replace the login methods on behalf of a declared configuration
 //
-// With an empty managedElsewhere they are handed back to the page as they are, and loginMethods is ignored.
+// With an empty managedElsewhere the page is editable again, the login methods stay unchanged, and loginMethods is ignored.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5736,9 +5736,9 @@ func (c *ClientWithResponses) ProvisionPoolWithResponse(ctx context.Context, own
 	return ParseProvisionPoolResponse(rsp)
 }
 
-// MarkPoolHeldWithBodyWithResponse Show that the deprovisioning guard holds a change of an owner's pool
+// MarkPoolHeldWithBodyWithResponse Record the held or dropped change of an owner's pool
 //
-// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
+// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without a pool, the call does nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5751,9 +5751,9 @@ func (c *ClientWithResponses) MarkPoolHeldWithBodyWithResponse(ctx context.Conte
 	return ParseMarkPoolHeldResponse(rsp)
 }
 
-// MarkPoolHeldWithResponse Show that the deprovisioning guard holds a change of an owner's pool
+// MarkPoolHeldWithResponse Record the held or dropped change of an owner's pool
 //
-// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without a pool it does nothing.
+// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without a pool, the call does nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5766,11 +5766,11 @@ func (c *ClientWithResponses) MarkPoolHeldWithResponse(ctx context.Context, owne
 	return ParseMarkPoolHeldResponse(rsp)
 }
 
-// ProvisionMembershipsWithBodyWithResponse Put people into an owner's pool and take people out of it
+// ProvisionMembershipsWithBodyWithResponse Add users to an owner's pool and remove users from it
 //
-// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
-// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
-// no owner. Refused as a whole for the default pool and for an owner without a pool.
+// One transaction; each item has a separate outcome, in the order of the items. `Unchanged`: there was nothing to change. `Stale`: the
+// item was decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. The whole call is refused for the default pool and for an owner without a pool.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5783,11 +5783,11 @@ func (c *ClientWithResponses) ProvisionMembershipsWithBodyWithResponse(ctx conte
 	return ParseProvisionMembershipsResponse(rsp)
 }
 
-// ProvisionMembershipsWithResponse Put people into an owner's pool and take people out of it
+// ProvisionMembershipsWithResponse Add users to an owner's pool and remove users from it
 //
-// One transaction; each item has an outcome of its own, in the order of the items. `Unchanged`: it was so already. `Stale`: it was
-// decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
-// no owner. Refused as a whole for the default pool and for an owner without a pool.
+// One transaction; each item has a separate outcome, in the order of the items. `Unchanged`: there was nothing to change. `Stale`: the
+// item was decided on another revision of the user, and nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has
+// no owner. The whole call is refused for the default pool and for an owner without a pool.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5826,7 +5826,7 @@ func (c *ClientWithResponses) ReleasePoolWithResponse(ctx context.Context, owner
 	return ParseReleasePoolResponse(rsp)
 }
 
-// GetRemovalsWithResponse What the deprovisioning guard budgets, counted from the audit
+// GetRemovalsWithResponse The counts for the budgets of the deprovisioning guard, from the audit
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5839,7 +5839,7 @@ func (c *ClientWithResponses) GetRemovalsWithResponse(ctx context.Context, param
 	return ParseGetRemovalsResponse(rsp)
 }
 
-// ListSCIMKeysWithResponse Digests of the keys valid now for the SCIM webhook
+// ListSCIMKeysWithResponse Digests of the keys that are currently valid for the SCIM webhook
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -5854,10 +5854,10 @@ func (c *ClientWithResponses) ListSCIMKeysWithResponse(ctx context.Context, reqE
 
 // ProvisionUserWithBodyWithResponse Create, adopt or update the account of an owner
 //
-// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
-// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
-// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
-// it is another by now. Without either, the revision of the owner alone decides.
+// The complete desired state. Repeating a write changes nothing, writes no audit event and succeeds regardless of the
+// preconditions (RFC 9110 §13.1.1): the writer may have lost the first response. Otherwise `If-Match` contains the entity
+// tag of the account that the write was decided on, or `If-None-Match: *` says that there was no account; if that no longer
+// matches, the response is 412 STALE_REVISION. Without both headers, only the revision of the owner is compared.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5872,10 +5872,10 @@ func (c *ClientWithResponses) ProvisionUserWithBodyWithResponse(ctx context.Cont
 
 // ProvisionUserWithResponse Create, adopt or update the account of an owner
 //
-// The whole desired state; the same state again changes nothing, leaves no audit event and is answered whatever the
-// preconditions say (RFC 9110 §13.1.1): the writer may not have heard the first answer. Otherwise `If-Match` names the entity
-// tag of the account that the write was decided on, `If-None-Match: *` says that there was none, and 412 STALE_REVISION that
-// it is another by now. Without either, the revision of the owner alone decides.
+// The complete desired state. Repeating a write changes nothing, writes no audit event and succeeds regardless of the
+// preconditions (RFC 9110 §13.1.1): the writer may have lost the first response. Otherwise `If-Match` contains the entity
+// tag of the account that the write was decided on, or `If-None-Match: *` says that there was no account; if that no longer
+// matches, the response is 412 STALE_REVISION. Without both headers, only the revision of the owner is compared.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5888,9 +5888,9 @@ func (c *ClientWithResponses) ProvisionUserWithResponse(ctx context.Context, own
 	return ParseProvisionUserResponse(rsp)
 }
 
-// MarkHeldWithBodyWithResponse Show that the deprovisioning guard holds the removal of an owner's account
+// MarkHeldWithBodyWithResponse Record the held or dropped removal of an owner's account
 //
-// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
+// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without an account, the call does nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -5903,9 +5903,9 @@ func (c *ClientWithResponses) MarkHeldWithBodyWithResponse(ctx context.Context, 
 	return ParseMarkHeldResponse(rsp)
 }
 
-// MarkHeldWithResponse Show that the deprovisioning guard holds the removal of an owner's account
+// MarkHeldWithResponse Record the held or dropped removal of an owner's account
 //
-// Without mark it is cleared; so it is by every other write of the owner that does not keep it. Without an account it does nothing.
+// Without mark, the current mark is cleared. Every other write of the owner without keepMark clears it too. Without an account, the call does nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7632,16 +7632,16 @@ type ServerInterface interface {
 	// CreateAPIKey Create an API key
 	// (POST /api-keys)
 	CreateAPIKey(w http.ResponseWriter, r *http.Request)
-	// DeleteAPIKey Delete an API key; it stops working at once
+	// DeleteAPIKey Delete an API key; it stops working immediately
 	// (DELETE /api-keys/{id})
 	DeleteAPIKey(w http.ResponseWriter, r *http.Request, id ID)
-	// ListAuditEvents List audit events, the newest first
+	// ListAuditEvents List audit events, newest first
 	// (GET /audit-events)
 	ListAuditEvents(w http.ResponseWriter, r *http.Request, params ListAuditEventsParams)
-	// ListChanges Follow what changed
+	// ListChanges Follow the change feed
 	// (GET /changes)
 	ListChanges(w http.ResponseWriter, r *http.Request, params ListChangesParams)
-	// GetIdentityConfiguration Read the identity configuration in force
+	// GetIdentityConfiguration Read the current identity configuration
 	// (GET /identity-configuration)
 	GetIdentityConfiguration(w http.ResponseWriter, r *http.Request)
 	// PutIdentityConfiguration Replace the login methods
@@ -7656,7 +7656,7 @@ type ServerInterface interface {
 	// CreatePool Create an agent pool
 	// (POST /pools)
 	CreatePool(w http.ResponseWriter, r *http.Request)
-	// DeletePool Delete an agent pool; its members lose what it alone gave
+	// DeletePool Delete an agent pool; its members lose the roles that only it granted
 	// (DELETE /pools/{id})
 	DeletePool(w http.ResponseWriter, r *http.Request, id ID, params DeletePoolParams)
 	// GetPool Read an agent pool
@@ -7665,37 +7665,37 @@ type ServerInterface interface {
 	// UpdatePool Change an agent pool
 	// (PATCH /pools/{id})
 	UpdatePool(w http.ResponseWriter, r *http.Request, id ID, params UpdatePoolParams)
-	// Unbind Give the portal free, if uid holds it
+	// Unbind Remove the binding if uid owns it
 	// (DELETE /provisioning/binding)
 	Unbind(w http.ResponseWriter, r *http.Request, params UnbindParams)
-	// Bind Claim the portal for one operator and one identity provider, and lead
+	// Bind Bind the portal to one operator and one identity provider, and become the leader
 	// (PUT /provisioning/binding)
 	Bind(w http.ResponseWriter, r *http.Request)
-	// ProvisionLoginMethods Replace the login methods in the name of a declared configuration
+	// ProvisionLoginMethods Replace the login methods on behalf of a declared configuration
 	// (PUT /provisioning/login-methods)
 	ProvisionLoginMethods(w http.ResponseWriter, r *http.Request)
 	// ProvisionPool Create, adopt or update the pool of an owner
 	// (PUT /provisioning/pools/{ownerUid})
 	ProvisionPool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID, params ProvisionPoolParams)
-	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
+	// MarkPoolHeld Record the held or dropped change of an owner's pool
 	// (PUT /provisioning/pools/{ownerUid}/held)
 	MarkPoolHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
-	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	// ProvisionMemberships Add users to an owner's pool and remove users from it
 	// (PUT /provisioning/pools/{ownerUid}/members)
 	ProvisionMemberships(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
-	// GetRemovals What the deprovisioning guard budgets, counted from the audit
+	// GetRemovals The counts for the budgets of the deprovisioning guard, from the audit
 	// (GET /provisioning/removals)
 	GetRemovals(w http.ResponseWriter, r *http.Request, params GetRemovalsParams)
-	// ListSCIMKeys Digests of the keys valid now for the SCIM webhook
+	// ListSCIMKeys Digests of the keys that are currently valid for the SCIM webhook
 	// (GET /provisioning/scim-keys)
 	ListSCIMKeys(w http.ResponseWriter, r *http.Request)
 	// ProvisionUser Create, adopt or update the account of an owner
 	// (PUT /provisioning/users/{ownerUid})
 	ProvisionUser(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID, params ProvisionUserParams)
-	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
+	// MarkHeld Record the held or dropped removal of an owner's account
 	// (PUT /provisioning/users/{ownerUid}/held)
 	MarkHeld(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID)
 	// ReleaseUser End the ownership of an account; without an account it does nothing
@@ -10346,16 +10346,16 @@ type StrictServerInterface interface {
 	// CreateAPIKey Create an API key
 	// (POST /api-keys)
 	CreateAPIKey(ctx context.Context, request CreateAPIKeyRequestObject) (CreateAPIKeyResponseObject, error)
-	// DeleteAPIKey Delete an API key; it stops working at once
+	// DeleteAPIKey Delete an API key; it stops working immediately
 	// (DELETE /api-keys/{id})
 	DeleteAPIKey(ctx context.Context, request DeleteAPIKeyRequestObject) (DeleteAPIKeyResponseObject, error)
-	// ListAuditEvents List audit events, the newest first
+	// ListAuditEvents List audit events, newest first
 	// (GET /audit-events)
 	ListAuditEvents(ctx context.Context, request ListAuditEventsRequestObject) (ListAuditEventsResponseObject, error)
-	// ListChanges Follow what changed
+	// ListChanges Follow the change feed
 	// (GET /changes)
 	ListChanges(ctx context.Context, request ListChangesRequestObject) (ListChangesResponseObject, error)
-	// GetIdentityConfiguration Read the identity configuration in force
+	// GetIdentityConfiguration Read the current identity configuration
 	// (GET /identity-configuration)
 	GetIdentityConfiguration(ctx context.Context, request GetIdentityConfigurationRequestObject) (GetIdentityConfigurationResponseObject, error)
 	// PutIdentityConfiguration Replace the login methods
@@ -10370,7 +10370,7 @@ type StrictServerInterface interface {
 	// CreatePool Create an agent pool
 	// (POST /pools)
 	CreatePool(ctx context.Context, request CreatePoolRequestObject) (CreatePoolResponseObject, error)
-	// DeletePool Delete an agent pool; its members lose what it alone gave
+	// DeletePool Delete an agent pool; its members lose the roles that only it granted
 	// (DELETE /pools/{id})
 	DeletePool(ctx context.Context, request DeletePoolRequestObject) (DeletePoolResponseObject, error)
 	// GetPool Read an agent pool
@@ -10379,37 +10379,37 @@ type StrictServerInterface interface {
 	// UpdatePool Change an agent pool
 	// (PATCH /pools/{id})
 	UpdatePool(ctx context.Context, request UpdatePoolRequestObject) (UpdatePoolResponseObject, error)
-	// Unbind Give the portal free, if uid holds it
+	// Unbind Remove the binding if uid owns it
 	// (DELETE /provisioning/binding)
 	Unbind(ctx context.Context, request UnbindRequestObject) (UnbindResponseObject, error)
-	// Bind Claim the portal for one operator and one identity provider, and lead
+	// Bind Bind the portal to one operator and one identity provider, and become the leader
 	// (PUT /provisioning/binding)
 	Bind(ctx context.Context, request BindRequestObject) (BindResponseObject, error)
-	// ProvisionLoginMethods Replace the login methods in the name of a declared configuration
+	// ProvisionLoginMethods Replace the login methods on behalf of a declared configuration
 	// (PUT /provisioning/login-methods)
 	ProvisionLoginMethods(ctx context.Context, request ProvisionLoginMethodsRequestObject) (ProvisionLoginMethodsResponseObject, error)
 	// ProvisionPool Create, adopt or update the pool of an owner
 	// (PUT /provisioning/pools/{ownerUid})
 	ProvisionPool(ctx context.Context, request ProvisionPoolRequestObject) (ProvisionPoolResponseObject, error)
-	// MarkPoolHeld Show that the deprovisioning guard holds a change of an owner's pool
+	// MarkPoolHeld Record the held or dropped change of an owner's pool
 	// (PUT /provisioning/pools/{ownerUid}/held)
 	MarkPoolHeld(ctx context.Context, request MarkPoolHeldRequestObject) (MarkPoolHeldResponseObject, error)
-	// ProvisionMemberships Put people into an owner's pool and take people out of it
+	// ProvisionMemberships Add users to an owner's pool and remove users from it
 	// (PUT /provisioning/pools/{ownerUid}/members)
 	ProvisionMemberships(ctx context.Context, request ProvisionMembershipsRequestObject) (ProvisionMembershipsResponseObject, error)
 	// ReleasePool End the ownership of a pool; without a pool it does nothing
 	// (POST /provisioning/pools/{ownerUid}/release)
 	ReleasePool(ctx context.Context, request ReleasePoolRequestObject) (ReleasePoolResponseObject, error)
-	// GetRemovals What the deprovisioning guard budgets, counted from the audit
+	// GetRemovals The counts for the budgets of the deprovisioning guard, from the audit
 	// (GET /provisioning/removals)
 	GetRemovals(ctx context.Context, request GetRemovalsRequestObject) (GetRemovalsResponseObject, error)
-	// ListSCIMKeys Digests of the keys valid now for the SCIM webhook
+	// ListSCIMKeys Digests of the keys that are currently valid for the SCIM webhook
 	// (GET /provisioning/scim-keys)
 	ListSCIMKeys(ctx context.Context, request ListSCIMKeysRequestObject) (ListSCIMKeysResponseObject, error)
 	// ProvisionUser Create, adopt or update the account of an owner
 	// (PUT /provisioning/users/{ownerUid})
 	ProvisionUser(ctx context.Context, request ProvisionUserRequestObject) (ProvisionUserResponseObject, error)
-	// MarkHeld Show that the deprovisioning guard holds the removal of an owner's account
+	// MarkHeld Record the held or dropped removal of an owner's account
 	// (PUT /provisioning/users/{ownerUid}/held)
 	MarkHeld(ctx context.Context, request MarkHeldRequestObject) (MarkHeldResponseObject, error)
 	// ReleaseUser End the ownership of an account; without an account it does nothing

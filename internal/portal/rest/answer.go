@@ -15,9 +15,9 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// parse reads an answer into out (nil: the contract answers 204, without a body). All answers come
-// through here: one is the portal's only if it has the status, the media type and the required
-// fields of the contract. A refusal of the portal's is a *portal.Error.
+// parse decodes a response into out (nil: the contract has 204, without a body). All responses pass
+// through it: a response is the portal's only if it has the status, the media type and the required
+// fields of the contract. A refusal by the portal is a *portal.Error.
 func parse(response *http.Response, body []byte, out any) error {
 	bad := func(format string, args ...any) error {
 		return &portal.BadAnswerError{Status: response.StatusCode, Problem: fmt.Sprintf(format, args...), RetryAfter: retryAfter(response.Header)}
@@ -29,7 +29,7 @@ func parse(response *http.Response, body []byte, out any) error {
 	refused := response.StatusCode >= 400
 	switch {
 	case !refused && response.StatusCode != want:
-		return bad("the contract answers %d here", want)
+		return bad("the contract requires status %d", want)
 	case response.StatusCode == http.StatusNoContent:
 		return nil
 	}
@@ -47,15 +47,15 @@ func parse(response *http.Response, body []byte, out any) error {
 	}
 	e := out.(*openapi.Error)
 	if !code.MatchString(e.Code) {
-		return bad("its code is none")
+		return bad("it has no valid error code")
 	}
 	return &portal.Error{Status: response.StatusCode, Code: portal.Code(e.Code), Message: e.Message, RetryAfter: retryAfter(response.Header)}
 }
 
-// code is the form of every code of the portal, also of those that it may add later.
+// code is the syntax of all codes of the portal, also of future ones.
 var code = regexp.MustCompile(`^[A-Z][A-Z0-9]*(_[A-Z0-9]+)*$`)
 
-// read decodes a JSON document with all required fields into out, or says what is wrong with it.
+// read decodes a JSON document with all required fields into out, or returns what is wrong with it.
 func read(body []byte, out any) (problem string) {
 	var raw any
 	if json.Unmarshal(body, &raw) != nil {
@@ -65,7 +65,7 @@ func read(body []byte, out any) (problem string) {
 		return "it has no " + field
 	}
 	if err := json.Unmarshal(body, out); err != nil {
-		return "its fields have other types than the contract's"
+		return "the types of its fields are not the contract's"
 	}
 	if page, ok := out.(*openapi.ChangePage); ok {
 		return incomplete(page)
@@ -73,7 +73,8 @@ func read(body []byte, out any) (problem string) {
 	return ""
 }
 
-// incomplete finds a change without its record, which the contract only allows when it is gone.
+// incomplete finds a change without its record, which the contract allows only for a record that is
+// gone.
 func incomplete(page *openapi.ChangePage) (problem string) {
 	for i := range page.Items {
 		c := &page.Items[i]
@@ -89,8 +90,8 @@ func incomplete(page *openapi.ChangePage) (problem string) {
 }
 
 // missing returns the path of the first field that the contract requires and raw lacks; "" if raw
-// is complete. The generated types say what is required: oapi-codegen gives every other field
-// omitempty, and TestRequiredFields compares them with the OpenAPI document.
+// is complete. The generated types say which fields are required: oapi-codegen gives all other
+// fields omitempty, and TestRequiredFields compares them with the OpenAPI document.
 func missing(raw any, t reflect.Type) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -98,7 +99,7 @@ func missing(raw any, t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
 	case t.Kind() == reflect.Slice:
-		items, _ := raw.([]any) // another type does not decode
+		items, _ := raw.([]any) // another type fails to decode
 		for i, item := range items {
 			if field := missing(item, t.Elem()); field != "" {
 				return strconv.Itoa(i) + "." + field
@@ -131,7 +132,7 @@ func missingIn(fields map[string]any, t reflect.Type) string {
 	return ""
 }
 
-// wireField is a field's name in JSON, and whether the contract requires it.
+// wireField returns a field's name in JSON, and whether the contract requires it.
 func wireField(f reflect.StructField) (name string, required bool) {
 	name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 	return name, !strings.Contains(options, "omitempty")

@@ -19,13 +19,13 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// operation is one call of the port, and the schema of its answer ("" for none).
+// operation is one call of the port, and the schema of its response ("" for none).
 type operation struct {
 	schema string
 	call   func(context.Context, *Client) error
 }
 
-// operations are all calls of the port, by the method's name.
+// operations returns all calls of the port, by the method's name.
 func operations() map[string]operation {
 	owner := portal.Owner{UID: "uid", Name: "id", Revision: 1}
 	return map[string]operation{
@@ -89,7 +89,7 @@ func document(t *testing.T) *openapi3.T {
 	return doc
 }
 
-func TestOperationsAreAllCallsOfThePort(t *testing.T) {
+func TestOperationsAreComplete(t *testing.T) {
 	port, have := reflect.TypeFor[portal.Client](), operations()
 	for i := range port.NumMethod() {
 		if _, ok := have[port.Method(i).Name]; !ok {
@@ -98,7 +98,7 @@ func TestOperationsAreAllCallsOfThePort(t *testing.T) {
 	}
 }
 
-// answering is a handler that always gives the same answer.
+// answering returns a handler with a fixed response.
 func answering(status int, contentType, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if contentType != "" {
@@ -117,26 +117,26 @@ func TestAnswersThatAreNotThePortals(t *testing.T) {
 		reason string
 		answer http.HandlerFunc
 	}{
-		"NotFoundPage":     {"A proxy's 404 is no record that is gone.", answering(404, "text/html", page)},
-		"NotFoundText":     {"Nor is one in plain text.", answering(404, "text/plain", "404 page not found")},
-		"LoginPage":        {"A sign-in page with 200 is no success.", answering(200, "text/html", page)},
+		"NotFoundPage":     {"A proxy's 404 does not mean that the record is gone.", answering(404, "text/html", page)},
+		"NotFoundText":     {"A 404 in plain text does not mean that either.", answering(404, "text/plain", "404 page not found")},
+		"LoginPage":        {"A sign-in page with status 200 is no success.", answering(200, "text/html", page)},
 		"Unauthorized":     {"A proxy's 401 says nothing about the API key.", answering(401, "text/html", page)},
-		"Forbidden":        {"Nor does a firewall's 403.", answering(403, "text/html", page)},
+		"Forbidden":        {"A firewall's 403 says nothing about it either.", answering(403, "text/html", page)},
 		"BadGateway":       {"A gateway's 502 says that the portal was not reached.", answering(502, "text/html", page)},
 		"EmptyObject":      {"An object without the required fields is no record.", answering(200, "application/json", `{}`)},
-		"EmptyObjectOther": {"Nor with another status.", answering(201, "application/json", `{}`)},
+		"EmptyObjectOther": {"With another status it is no record either.", answering(201, "application/json", `{}`)},
 		"Null":             {"null is no record.", answering(200, "application/json", `null`)},
-		"List":             {"A list where the contract has an object is none.", answering(200, "application/json", `[]`)},
-		"EmptyBody":        {"Nothing is no record.", answering(200, "application/json", ``)},
-		"NoContentType":    {"JSON that is not called JSON may be anything.", answering(200, "text/plain", `{"items":[]}`)},
-		"Truncated":        {"An answer that is cut off is none.", answering(200, "application/json", `{"items":[`)},
-		"Trailing":         {"Nor is one that goes on after its end.", answering(200, "application/json", `{"items":[]}{"items":[]}`)},
-		"NullItems":        {"A list that is null is no empty list.", answering(200, "application/json", `{"items":null}`)},
-		"EmptyError":       {"An error without a code refuses nothing.", answering(404, "application/json", `{}`)},
-		"GatewayError":     {"An error of another API refuses nothing.", answering(404, "application/json", `{"message":"no Route matched"}`)},
-		"SpringError":      {"Nor does one of a web framework.", answering(404, "application/json", `{"status":404,"error":"Not Found","path":"/api/v1"}`)},
-		"NumericCode":      {"A code that is a number is another API's.", answering(404, "application/json", `{"code":404,"message":"x"}`)},
-		"ForeignCode":      {"A code in another form is another API's.", answering(404, "application/json", `{"code":"ResourceNotFound","message":"x"}`)},
+		"List":             {"A list is no object.", answering(200, "application/json", `[]`)},
+		"EmptyBody":        {"An empty body is no record.", answering(200, "application/json", ``)},
+		"NoContentType":    {"Without the media type, the body may be anything.", answering(200, "text/plain", `{"items":[]}`)},
+		"Truncated":        {"A truncated response is invalid.", answering(200, "application/json", `{"items":[`)},
+		"Trailing":         {"Data after the end of the document is invalid.", answering(200, "application/json", `{"items":[]}{"items":[]}`)},
+		"NullItems":        {"null is no empty list.", answering(200, "application/json", `{"items":null}`)},
+		"EmptyError":       {"An error without a code is no refusal.", answering(404, "application/json", `{}`)},
+		"GatewayError":     {"An error of another API is no refusal.", answering(404, "application/json", `{"message":"no Route matched"}`)},
+		"SpringError":      {"An error of a web framework is no refusal.", answering(404, "application/json", `{"status":404,"error":"Not Found","path":"/api/v1"}`)},
+		"NumericCode":      {"A numeric code belongs to another API.", answering(404, "application/json", `{"code":404,"message":"x"}`)},
+		"ForeignCode":      {"A code with another syntax belongs to another API.", answering(404, "application/json", `{"code":"ResourceNotFound","message":"x"}`)},
 		"CodeOnly":         {"The contract's error has a message.", answering(404, "application/json", `{"code":"NOT_FOUND"}`)},
 		"ProblemJSON":      {"RFC 9457 is not the contract.", answering(404, "application/problem+json", `{"code":"NOT_FOUND","message":"x"}`)},
 		"Redirect": {"A redirect is not followed: the key would go with it.", func(w http.ResponseWriter, r *http.Request) {
@@ -161,9 +161,9 @@ func TestAnswersThatAreNotThePortals(t *testing.T) {
 		for method, op := range operations() {
 			err := op.call(t.Context(), c)
 			if problem := notBad(err); op.schema != "" && problem != "" {
-				t.Errorf("204 is no record\n%s: %s", method, problem)
+				t.Errorf("204 contains no record\n%s: %s", method, problem)
 			} else if op.schema == "" && err != nil {
-				t.Errorf("204 is the contract's answer to %s: %v", method, err)
+				t.Errorf("204 is the contract's response to %s: %v", method, err)
 			}
 		}
 	})
@@ -179,19 +179,20 @@ func TestAnswersThatAreNotThePortals(t *testing.T) {
 	})
 }
 
-// notBad says what is wrong with an error that must be that of an answer that is not the portal's.
+// notBad returns what is wrong with err if it is not a *portal.BadAnswerError.
 func notBad(err error) string {
 	var bad *portal.BadAnswerError
 	if _, failed := portal.Failure(err); !failed || !errors.As(err, &bad) || portal.CodeOf(err) != "" {
 		return fmt.Sprintf("got %v", err)
 	}
 	if strings.Contains(err.Error(), "no such page") {
-		return "the error quotes the answer: " + err.Error()
+		return "the error quotes the response: " + err.Error()
 	}
 	return ""
 }
 
-// TestRequiredFields removes each field that the OpenAPI document requires from a whole answer.
+// TestRequiredFields removes each field that the OpenAPI document requires from a complete
+// response.
 func TestRequiredFields(t *testing.T) {
 	doc := document(t)
 	for method, op := range operations() {
@@ -209,7 +210,7 @@ func TestRequiredFields(t *testing.T) {
 				return op.call(t.Context(), client(t, Options{}, answering(200, "application/json", string(body))))
 			}
 			if err := try(); err != nil {
-				t.Fatalf("the whole answer is refused: %v", err)
+				t.Fatalf("the complete response is refused: %v", err)
 			}
 			removed := 0
 			without(schema, whole, op.schema, func(path string) {
@@ -219,13 +220,13 @@ func TestRequiredFields(t *testing.T) {
 				}
 			})
 			if removed == 0 {
-				t.Error("the schema requires nothing, so nothing was tried")
+				t.Error("the schema has no required field, so nothing was tested")
 			}
 		})
 	}
 }
 
-// sample is an answer with every field of the schema.
+// sample returns a response with every field of the schema.
 func sample(s *openapi3.Schema) any {
 	switch {
 	case len(s.AllOf) > 0:
@@ -250,7 +251,7 @@ func sample(s *openapi3.Schema) any {
 	return ""
 }
 
-// without removes each required field in turn, calls try with its path, and puts it back.
+// without removes each required field in turn, calls try with its path, and restores it.
 func without(s *openapi3.Schema, value any, path string, try func(path string)) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -270,7 +271,7 @@ func without(s *openapi3.Schema, value any, path string, try func(path string)) 
 	}
 }
 
-func TestAChangeWithoutItsRecordIsNone(t *testing.T) {
+func TestChangeWithoutRecord(t *testing.T) {
 	for _, kind := range []portal.ChangeKind{portal.ChangeAccount, portal.ChangePool, portal.ChangeConfiguration} {
 		page := func(gone bool) string {
 			return fmt.Sprintf(`{"epoch":"e","position":2,"items":[{"sequence":2,"kind":%q,"id":"x","gone":%v}]}`, kind, gone)

@@ -1,8 +1,8 @@
-// Package rest is portal.Client over the portal's REST API. It tries each call once: the caller
-// knows when to try again, and the error says what it needs for that. A refusal is a *portal.Error
-// with the portal's code and, if the portal named one, the time to wait. An answer that does not
-// parse as the portal's (answer.go) is a *portal.BadAnswerError. Anything else is a transport
-// error. The last two may come before or after the effect, which is why every call may be repeated.
+// Package rest is a portal.Client for the portal's REST API. It sends each call once: the caller
+// decides when to retry, and the error contains what the caller needs for that. A refusal is a
+// *portal.Error with the portal's code and its Retry-After, if any. A response that does not parse
+// as the portal's (answer.go) is a *portal.BadAnswerError. All other errors are transport errors.
+// The last two may occur before or after the effect, which is why every call may be repeated.
 package rest
 
 import (
@@ -21,29 +21,33 @@ import (
 )
 
 const (
-	// DefaultTimeout bounds one call, beyond what a call waits on purpose.
+	// DefaultTimeout limits one call, not counting a deliberate wait.
 	DefaultTimeout = 15 * time.Second
-	// maxAnswer is the longest answer that is read, in bytes: a page of 1000 users in many pools fits well.
+	// maxAnswer is the maximum length of a response in bytes; a page of 1000 users in many pools is
+	// well below it.
 	maxAnswer = 64 << 20
-	// longestPause is how long the portal can ask to be left alone. One that asks for more is tried again after that.
+	// longestPause limits the portal's Retry-After. After a longer one, the client is used again
+	// after this time.
 	longestPause = 5 * time.Minute
-	// pageSize is how many changes are asked for at once.
+	// pageSize is the number of changes per request.
 	pageSize = 1000
 )
 
-// Options say where the portal is and who is asking.
+// Options configure the client.
 type Options struct {
-	URL     string                                // of the portal, such as https://portal.example.com; /api/v1 is added
-	Key     func(context.Context) (string, error) // the API key, asked for at each call so that it can be rotated
+	URL     string                                // base URL of the portal, such as https://portal.example.com; /api/v1 is added
+	Key     func(context.Context) (string, error) // returns the API key; called for each request, so that the key can be rotated
 	HTTP    *http.Client                          // nil: http.DefaultTransport without a cookie jar; redirects are never followed
-	Timeout time.Duration                         // of one call; 0: DefaultTimeout
-	// RequestID names the call to the portal, to join its audit and log with ours; nil or "" leaves it to the portal.
+	Timeout time.Duration                         // per call; 0: DefaultTimeout
+	// RequestID returns the request id to send, which links the portal's audit and log to ours. If
+	// it is nil or returns "", the portal generates one.
 	RequestID func(context.Context) string
-	// Leader names this process among those of the operator, of which the portal hears only the one that bound it last; "" for none.
+	// Leader names this process among the processes of the operator. The portal accepts writes only
+	// from the one that bound it last; "" for none.
 	Leader string
 }
 
-// Client is a portal.Client. Its methods may be called at the same time.
+// Client is a portal.Client. Its methods are safe for concurrent use.
 type Client struct {
 	api     *openapi.Client
 	timeout time.Duration
@@ -51,7 +55,7 @@ type Client struct {
 
 var _ portal.Client = (*Client)(nil)
 
-// New returns a client, or an error that says what is wrong with the options. It makes no call.
+// New returns a client, or an error for invalid options. It sends no request.
 func New(o Options) (*Client, error) {
 	base, err := url.Parse(o.URL)
 	switch {
@@ -62,13 +66,13 @@ func New(o Options) (*Client, error) {
 	case base.RawQuery != "" || base.Fragment != "" || base.User != nil:
 		return nil, fmt.Errorf("the portal's URL must have no query, fragment or credentials")
 	case o.Key == nil:
-		return nil, errors.New("no API key for the portal is given")
+		return nil, errors.New("no API key for the portal")
 	}
 	client := http.Client{}
 	if o.HTTP != nil {
 		client = *o.HTTP
 	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the key goes nowhere else
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the key is sent to no other host
 	if o.Timeout == 0 {
 		o.Timeout = DefaultTimeout
 	}
@@ -95,8 +99,8 @@ func (o Options) sign(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// call sends one request within the client's time and reads its answer into out (nil: the contract
-// answers 204, without a body).
+// call sends one request within the client's timeout and decodes its response into out (nil: the
+// contract has 204, without a body).
 func (c *Client) call(ctx context.Context, what string, extra time.Duration, out any, send func(context.Context) (*http.Response, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+extra)
 	defer cancel()
@@ -107,7 +111,7 @@ func (c *Client) call(ctx context.Context, what string, extra time.Duration, out
 	defer response.Body.Close()
 	body, err := io.ReadAll(http.MaxBytesReader(nil, response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("%s: read the portal's answer: %w", what, err)
+		return fmt.Errorf("%s: read the portal's response: %w", what, err)
 	}
 	if err := parse(response, body, out); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
@@ -115,8 +119,9 @@ func (c *Client) call(ctx context.Context, what string, extra time.Duration, out
 	return nil
 }
 
-// retryAfter reads seconds or an HTTP date (RFC 9110 §10.2.3), at most longestPause; 0 when there is none that can be
-// read. A date is measured from the answer's own Date (§6.6.1), so that it means the same however our clock stands.
+// retryAfter parses seconds or an HTTP date (RFC 9110 §10.2.3), limited to longestPause; 0 when
+// there is no valid value. A date is measured from the Date of the response (§6.6.1), so that the
+// clocks need not agree.
 func retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

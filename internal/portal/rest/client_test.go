@@ -14,7 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// client talks to a server that answers every request by handler.
+// client returns a client of a server that handles every request with handler.
 func client(t *testing.T, o Options, handler http.HandlerFunc) *Client {
 	t.Helper()
 	server := httptest.NewServer(handler)
@@ -37,7 +37,7 @@ func TestRefusals(t *testing.T) {
 		want   portal.Error
 	}{
 		"Portal": {
-			reason: "The portal's own words reach the caller, with the time to wait.",
+			reason: "The caller gets the portal's message and the time to wait.",
 			answer: func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json; charset=utf-8")
 				w.Header().Set("Retry-After", "7")
@@ -47,7 +47,7 @@ func TestRefusals(t *testing.T) {
 			want: portal.Error{Status: 429, Code: portal.CodeRateLimited, Message: "slow down", RetryAfter: 7 * time.Second},
 		},
 		"NewCode": {
-			reason: "A code that this version does not know is a refusal all the same.",
+			reason: "A code that this version does not know is a refusal too.",
 			answer: func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(http.StatusConflict)
@@ -71,7 +71,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	sent := time.Date(1999, 11, 24, 12, 0, 0, 0, time.UTC) // by the portal's clock, which is not ours
+	sent := time.Date(1999, 11, 24, 12, 0, 0, 0, time.UTC) // by the portal's clock, which differs from ours
 	for value, want := range map[string]time.Duration{
 		"": 0, "5": 5 * time.Second, "-1": 0, "soon": 0, "86400": longestPause, "99999999999999999999": 0,
 		sent.Add(time.Minute).Format(http.TimeFormat):    time.Minute,
@@ -84,7 +84,7 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 	if got := retryAfter(http.Header{"Retry-After": {sent.Format(http.TimeFormat)}}); got != 0 {
-		t.Errorf("a date without a Date to measure it from asks for %v", got)
+		t.Errorf("without a Date header, the date gives %v", got)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestRequestsAreSignedAndNamed(t *testing.T) {
 }
 
 func TestTransportErrors(t *testing.T) {
-	t.Run("a portal that does not answer in time", func(t *testing.T) {
+	t.Run("timeout", func(t *testing.T) {
 		done := make(chan struct{})
 		defer close(done)
 		c := client(t, Options{Timeout: 20 * time.Millisecond}, func(_ http.ResponseWriter, r *http.Request) {
@@ -129,7 +129,7 @@ func TestTransportErrors(t *testing.T) {
 			t.Errorf("got %v, want a deadline and no refusal", err)
 		}
 	})
-	t.Run("an answer that is cut off", func(t *testing.T) {
+	t.Run("truncated response", func(t *testing.T) {
 		c := client(t, Options{}, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = w.Write([]byte(`{"items":[`))
@@ -138,7 +138,7 @@ func TestTransportErrors(t *testing.T) {
 			t.Errorf("got %v, want a transport error", err)
 		}
 	})
-	t.Run("a key that cannot be had", func(t *testing.T) {
+	t.Run("unavailable key", func(t *testing.T) {
 		lost := errors.New("no such secret")
 		c := client(t, Options{Key: func(context.Context) (string, error) { return "", lost }}, func(http.ResponseWriter, *http.Request) {
 			t.Error("a request was sent without a key")
@@ -147,7 +147,7 @@ func TestTransportErrors(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-	t.Run("the key is in no error", func(t *testing.T) {
+	t.Run("no error contains the key", func(t *testing.T) {
 		c := client(t, Options{}, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
 		if _, err := c.Pools(t.Context()); err == nil || strings.Contains(err.Error(), "demo-key") {
 			t.Errorf("got %v", err)
@@ -166,7 +166,7 @@ func TestBadOptions(t *testing.T) {
 		"no key":       {URL: "https://portal.example.test"},
 	} {
 		if _, err := New(o); err == nil {
-			t.Errorf("%s is taken", name)
+			t.Errorf("%s is accepted", name)
 		}
 	}
 }

@@ -11,12 +11,12 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/portaltest"
 )
 
-// The REST client against the real server on an SQLite file.
+// The REST client with the real server on an SQLite file.
 func TestContract(t *testing.T) {
 	contract.Run(t, func(t *testing.T) contract.Fixture { return fixture(t, filepath.Join(t.TempDir(), "portal.db")) })
 }
 
-// fixture is the REST client and the server over a fresh database.
+// fixture returns the REST client and the server on a new database.
 func fixture(t *testing.T, database string) contract.Fixture {
 	clock := &portaltest.Clock{}
 	s := portaltest.Store(t, portaltest.Options{Database: database, Clock: clock, Unreachable: contract.Unreachable})

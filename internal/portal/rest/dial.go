@@ -7,15 +7,15 @@ import (
 	"net/http"
 )
 
-// HTTPClient makes a client for Options.HTTP that keeps that many idle connections at most. bundle is PEM of the authorities
-// that sign the portal's certificate; empty: the system's.
+// HTTPClient returns a client for Options.HTTP with at most that many idle connections. bundle is
+// the PEM of the authorities that sign the portal's certificate; empty: the system's.
 func HTTPClient(bundle []byte, idle int) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = idle
 	if len(bundle) > 0 {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(bundle) {
-			return nil, errors.New("spec.portal.caBundle holds no PEM certificate")
+			return nil, errors.New("spec.portal.caBundle contains no PEM certificate")
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}

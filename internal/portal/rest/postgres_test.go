@@ -7,7 +7,7 @@ import (
 	"lightrun.com/scim-operator/internal/testing/postgres"
 )
 
-// The REST client against the real server on PostgreSQL.
+// The REST client with the real server on PostgreSQL.
 func TestContractOnPostgreSQL(t *testing.T) {
 	server := postgres.Start(t)
 	contract.Run(t, func(t *testing.T) contract.Fixture { return fixture(t, server.Database(t)) })

@@ -9,8 +9,9 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// account is the port's form of a person. The mirror keeps everybody's, so texts that recur are kept once: roles, pools and states of all,
-// and the user name where it is the e-mail address too.
+// account converts an account to the port's form. The mirror keeps all accounts, so recurring
+// strings are shared: roles, pools and states of all accounts, and the user name if it equals the
+// e-mail address.
 func account(u *openapi.User) *portal.Account {
 	a := &portal.Account{
 		ID: u.ID, UserName: u.UserName, DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName, Email: u.Email,
@@ -36,7 +37,7 @@ func account(u *openapi.User) *portal.Account {
 	return a
 }
 
-// sharedSet is nil for none, and else sorted.
+// sharedSet returns the values sorted and shared; nil for none.
 func sharedSet(values []string) []string {
 	if len(values) == 0 {
 		return nil
@@ -84,7 +85,7 @@ func owner(o *openapi.Owner) portal.Owner {
 	return portal.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision, Binding: shared(o.Binding)}
 }
 
-// shared is one copy of a text, for as long as somebody bears it.
+// shared returns one copy of a string, for as long as an account uses it.
 func shared[S ~string](text S) S {
 	if text == "" {
 		return ""
@@ -138,10 +139,10 @@ func change(c *openapi.Change) portal.Change {
 	return out
 }
 
-// list is never nil: on the wire an empty list is [] and not null.
+// list never returns nil: on the wire, an empty list is [] and not null.
 func list(values []string) []string { return append([]string{}, values...) }
 
-// ifMatch is the precondition of a write that was decided on a record at the revision.
+// ifMatch is the precondition that the record has the revision.
 func ifMatch(revision *int64) *openapi.IfMatch {
 	if revision == nil || *revision == 0 {
 		return nil
@@ -150,7 +151,7 @@ func ifMatch(revision *int64) *openapi.IfMatch {
 	return &tag
 }
 
-// ifNoneMatch is the precondition of a write that was decided on there being no such record.
+// ifNoneMatch is the precondition that there is no record.
 func ifNoneMatch(revision *int64) *openapi.IfNoneMatch {
 	if revision == nil || *revision != 0 {
 		return nil

@@ -1,6 +1,6 @@
-// Package session holds the operator's one live connection to the portal, with the policy it works under. The
-// IdentityConfiguration's controller opens, blocks and closes it; the other controllers take a View once per pass and
-// are told of changes.
+// Package session owns the operator's connection to the portal, with its policy. The controller of
+// the IdentityConfiguration opens, blocks and closes it. The other controllers take a View once per
+// pass and subscribe to changes.
 package session
 
 import (
@@ -14,34 +14,35 @@ import (
 	"lightrun.com/scim-operator/internal/portal/mirror"
 )
 
-// Block says why nothing may be written to the portal now.
+// Block is the reason why the portal must not be written to now.
 type Block struct {
 	Reason, Message string
-	Foreign         bool // the portal follows another operator: what it holds is not ours
+	Foreign         bool // the portal is bound to another operator: its records are not ours
 }
 
-// Decisions are what a person decided about removals that the deprovisioning guard holds: all that were held by then. The
-// zero time is no decision.
+// Decisions are a person's decisions about held removals. Each covers all removals that were held
+// at that time. The zero time is no decision.
 type Decisions struct {
 	ReleaseUntil, DropUntil time.Time
-	By                      string // who decided; empty when nobody is named
+	By                      string // who decided; empty when unknown
 }
 
-// View is the state of the connection at one moment.
+// View is a snapshot of the connection's state.
 type View struct {
 	Client    portal.Client                       // nil while Block or Unknown
 	Mirror    *mirror.Mirror                      // nil before the first connection
-	Spec      *v1alpha1.IdentityConfigurationSpec // of the configuration in force; nil without one
-	Block     *Block                              // nil: go on
+	Spec      *v1alpha1.IdentityConfigurationSpec // of the current configuration; nil without one
+	Block     *Block                              // nil: writes are allowed
 	Decisions Decisions
-	// Unknown: the configuration has not been looked at since the start. Nothing is known, so nothing is said or done.
+	// Unknown: the configuration was not read since the start. Nothing is known, so nothing is
+	// reported or done.
 	Unknown bool
 }
 
-// Event says what became different for those who work with the session.
+// Event describes a difference for the subscribers of the session.
 type Event struct {
-	mirror.Event      // what the portal told
-	Session      bool // the session itself was opened, blocked, closed or given another policy
+	mirror.Event      // a change of the portal's state
+	Session      bool // the session was opened, blocked or closed, or its policy changed
 }
 
 // Session is safe for concurrent use.
@@ -55,19 +56,19 @@ type Session struct {
 	subscribers []func(Event)
 }
 
-// New returns a session that knows nothing yet.
+// New returns a session in the state Unknown.
 func New(o mirror.Options) *Session {
 	return &Session{options: o, view: View{Unknown: true}}
 }
 
-// View returns the state now.
+// View returns the current state.
 func (s *Session) View() View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.view
 }
 
-// Subscribe has f called after each change. f must not block for long.
+// Subscribe calls f after each change. f must not block for long.
 func (s *Session) Subscribe(f func(Event)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,18 +84,19 @@ func (s *Session) publish(e Event) {
 	}
 }
 
-// Open works with client under spec from now on. The same key (address and credentials) keeps the connection and its
-// mirror; another one starts afresh. It returns the view and does not wait for the portal.
+// Open uses client under spec from now on. With the same key (address and credentials) it keeps the
+// connection and its mirror; with another key it starts a new mirror. It returns the view and does
+// not wait for the portal.
 func (s *Session) Open(ctx context.Context, key string, client portal.Client, spec *v1alpha1.IdentityConfigurationSpec) View {
 	return s.set(ctx, key, client, spec, nil)
 }
 
-// Hold keeps the connection open for reading, and lets nobody write.
+// Hold keeps the connection open for reading, and blocks all writes.
 func (s *Session) Hold(ctx context.Context, key string, client portal.Client, spec *v1alpha1.IdentityConfigurationSpec, why Block) View {
 	return s.set(ctx, key, client, spec, &why)
 }
 
-// Decide takes a person's decisions over.
+// Decide sets a person's decisions.
 func (s *Session) Decide(d Decisions) {
 	s.mu.Lock()
 	changed := s.view.Decisions != d
@@ -121,7 +123,7 @@ func (s *Session) set(ctx context.Context, key string, client portal.Client, spe
 	return view
 }
 
-// Close ends the connection and says why there is none.
+// Close ends the connection; block is the reason.
 func (s *Session) Close(why Block) {
 	s.mu.Lock()
 	before := s.view
@@ -142,13 +144,13 @@ func (s *Session) Start(ctx context.Context) error {
 	return nil
 }
 
-// connect starts to follow the portal. The caller holds the lock.
+// connect starts to follow the portal. The caller has locked s.mu.
 func (s *Session) connect(ctx context.Context, key string, client portal.Client) {
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx)) // outlives the reconcile that opens it
 	broken := breaker.New(client)
 	m := mirror.New(func(e mirror.Event) {
 		if e.Reachable {
-			broken.Reset() // before anybody is told to try again
+			broken.Reset() // before the subscribers are notified to try again
 		}
 		s.publish(Event{Event: e})
 	})
@@ -156,7 +158,8 @@ func (s *Session) connect(ctx context.Context, key string, client portal.Client)
 	go m.Follow(ctx, client, s.options)
 }
 
-// disconnect stops following. The caller holds the lock. It does not wait: a notification under way may need the lock.
+// disconnect stops following. The caller has locked s.mu. It does not wait: a running notification
+// may need the lock.
 func (s *Session) disconnect() {
 	if s.stop != nil {
 		s.stop()
@@ -171,7 +174,7 @@ func sameBlock(a, b *Block) bool {
 	return *a == *b
 }
 
-// samePolicy compares what changes decisions about accounts.
+// samePolicy compares the fields that affect decisions about accounts.
 func samePolicy(a, b *v1alpha1.IdentityConfigurationSpec) bool {
 	if a == nil || b == nil {
 		return a == b

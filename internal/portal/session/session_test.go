@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/session"
 )
 
-// empty is a portal with nothing in it, whose feed has no news. down makes every call fail.
+// empty is a portal without records, whose feed has no changes. down makes every call fail.
 type empty struct {
 	portal.Client
 	mu   sync.Mutex
@@ -82,7 +82,8 @@ func (r *recorder) take() []session.Event {
 	return out
 }
 
-// The bubble of synctest fails when a goroutine outlives it, so each of these also shows that Close leaves none behind.
+// A synctest bubble fails when a goroutine outlives it, so each of these tests also checks that
+// Close stops all goroutines.
 func bubble(t *testing.T, f func(t *testing.T, s *session.Session, r *recorder)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -93,7 +94,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *session.Session, r *recorder))
 	})
 }
 
-func TestNothingIsKnownBeforeTheFirstLook(t *testing.T) {
+func TestUnknownBeforeTheFirstRead(t *testing.T) {
 	bubble(t, func(t *testing.T, s *session.Session, _ *recorder) {
 		if v := s.View(); !v.Unknown || v.Client != nil || v.Mirror != nil {
 			t.Errorf("view %+v", v)
@@ -101,12 +102,12 @@ func TestNothingIsKnownBeforeTheFirstLook(t *testing.T) {
 	})
 }
 
-func TestTheSameKeyKeepsTheMirrorAndAnotherStartsAfresh(t *testing.T) {
+func TestOpen(t *testing.T) {
 	bubble(t, func(t *testing.T, s *session.Session, r *recorder) {
 		spec := &v1alpha1.IdentityConfigurationSpec{}
 		first := s.Open(t.Context(), "key", &empty{}, spec)
 		synctest.Wait()
-		// The mirror tells of what it finds from a goroutine of its own: that may come before the session's own word.
+		// The mirror notifies from its own goroutine, possibly before the session's own event.
 		got := r.take()
 		sessions := slices.DeleteFunc(slices.Clone(got), func(e session.Event) bool { return !e.Session })
 		if len(got) != 4 || len(sessions) != 1 {
@@ -114,25 +115,25 @@ func TestTheSameKeyKeepsTheMirrorAndAnotherStartsAfresh(t *testing.T) {
 		}
 		again := s.Open(t.Context(), "key", &empty{}, spec.DeepCopy())
 		if again.Mirror != first.Mirror || len(r.take()) != 0 {
-			t.Error("a look at the same configuration must change nothing and tell nobody")
+			t.Error("opening with the same configuration must change nothing and notify no subscriber")
 		}
 		spec.OnDelete = v1alpha1.UserDelete
 		if s.Open(t.Context(), "key", &empty{}, spec); len(r.take()) != 1 {
-			t.Error("another policy concerns everybody")
+			t.Error("a change of the policy must notify all subscribers")
 		}
 		held := s.Hold(t.Context(), "key", &empty{}, spec, session.Block{Reason: "r"})
 		if held.Mirror != first.Mirror || held.Block == nil || len(r.take()) != 1 {
-			t.Error("a block keeps the mirror and is told")
+			t.Error("a block must keep the mirror and notify the subscribers")
 		}
 		other := s.Open(t.Context(), "another key", &empty{}, spec)
 		synctest.Wait()
 		if other.Mirror == first.Mirror || other.Block != nil {
-			t.Error("other credentials start afresh")
+			t.Error("other credentials must start a new mirror")
 		}
 	})
 }
 
-func TestCloseForgetsThePortal(t *testing.T) {
+func TestClose(t *testing.T) {
 	bubble(t, func(t *testing.T, s *session.Session, r *recorder) {
 		s.Open(t.Context(), "key", &empty{}, &v1alpha1.IdentityConfigurationSpec{})
 		synctest.Wait()
@@ -143,18 +144,18 @@ func TestCloseForgetsThePortal(t *testing.T) {
 		}
 		s.Close(session.Block{Reason: "gone"})
 		if got := r.take(); len(got) != 1 {
-			t.Errorf("closing twice tells once, got %+v", got)
+			t.Errorf("closing twice must notify once, got %+v", got)
 		}
 	})
 }
 
-func TestTheBreakerClosesWhenThePortalIsBack(t *testing.T) {
+func TestBreakerClosesOnRecovery(t *testing.T) {
 	bubble(t, func(t *testing.T, s *session.Session, r *recorder) {
 		down, e := errors.New("refused"), &empty{}
 		v := s.Open(t.Context(), "key", e, &v1alpha1.IdentityConfigurationSpec{})
 		synctest.Wait()
 		e.set(down)
-		for range 20 { // everybody tries, and most are told without a call
+		for range 20 { // all callers try, and most fail without a request
 			_ = v.Client.ReleasePool(t.Context(), "uid", false)
 		}
 		time.Sleep(time.Minute)
@@ -168,7 +169,7 @@ func TestTheBreakerClosesWhenThePortalIsBack(t *testing.T) {
 			t.Errorf("events %+v", got)
 		}
 		if err := v.Client.ReleasePool(t.Context(), "uid", false); err != nil {
-			t.Errorf("who is told that the portal is back must be let through: %v", err)
+			t.Errorf("a subscriber that is notified of the recovery must get through: %v", err)
 		}
 	})
 }

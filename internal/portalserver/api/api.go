@@ -1,6 +1,7 @@
-// Package api is the portal's REST face: the OpenAPI document of internal/portal/openapi, served over the service in
-// internal/portalserver/store. It holds no rule of its own. The document decides what a request may look like and which
-// key scopes open an operation; an operation without scopes in the document does not start.
+// Package api is the portal's REST server: it serves the OpenAPI document of
+// internal/portal/openapi on top of the service in internal/portalserver/store. It contains no
+// business rule. The document defines what a request may look like and which key scopes allow an
+// operation; the server does not start if an operation has no scopes in the document.
 package api
 
 import (
@@ -19,20 +20,21 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// Base is where the API is served.
+// Base is the path prefix of the API.
 const Base = "/api/v1"
 
-// MaxBody is the longest request body, in bytes.
+// MaxBody is the maximum length of a request body, in bytes.
 const MaxBody = 1 << 20
 
-// Options say what the API stands on.
+// Options configure the API.
 type Options struct {
 	Store    *store.Store
 	Log      logr.Logger
 	Registry *prometheus.Registry // nil: a new one
 }
 
-// New returns the handler of /api/v1, /healthz, /readyz and /metrics. It fails if the document is not in order.
+// New returns the handler of /api/v1, /healthz, /readyz and /metrics. It returns an error if the
+// document is invalid.
 func New(o Options) (http.Handler, error) {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
@@ -62,7 +64,7 @@ func New(o Options) (http.Handler, error) {
 	return observe(mux, o.Log, newMetrics(o.Registry)), nil
 }
 
-// ready answers whether the database can be read within two seconds.
+// ready reports whether the database can be read within two seconds.
 func ready(s *store.Store) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
@@ -87,7 +89,7 @@ const (
 	observationKey
 )
 
-// actor is who the gate let in.
+// actor returns the authenticated caller.
 func actor(ctx context.Context) store.Actor {
 	a, _ := ctx.Value(actorKey).(store.Actor)
 	return a

@@ -69,7 +69,7 @@ func TestProbesAndMetrics(t *testing.T) {
 	}
 }
 
-func TestFaultsAreOursAndTellNothing(t *testing.T) {
+func TestInternalErrorsRevealNothing(t *testing.T) {
 	var logged strings.Builder
 	log := funcr.New(func(prefix, args string) { logged.WriteString(prefix + args + "\n") }, funcr.Options{})
 	s := open(t)
@@ -89,7 +89,7 @@ func TestFaultsAreOursAndTellNothing(t *testing.T) {
 	}
 }
 
-func TestAPanicIsAnswered(t *testing.T) {
+func TestPanic(t *testing.T) {
 	h := observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New("demo")) }), logr.Discard(), newMetrics(prometheus.NewRegistry()))
 	if w := get(t, h, "/"); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "INTERNAL") {
 		t.Errorf("answers %d %s", w.Code, w.Body)

@@ -22,21 +22,22 @@ func invalid(format string, args ...any) *portal.Error {
 	return refusal(http.StatusBadRequest, portal.CodeInvalid, fmt.Sprintf(format, args...))
 }
 
-// malformed answers for requests that the generated code cannot read.
+// malformed answers requests that the generated code cannot read.
 func malformed(w http.ResponseWriter, r *http.Request, err error) {
 	failed(w, r, invalid("%v", err))
 }
 
-// failed writes err as {code, message}. What is no refusal is logged and told as a fault of ours.
+// failed writes err as {code, message}. An error that is not a refusal is logged and reported as an
+// internal error.
 func failed(w http.ResponseWriter, r *http.Request, err error) {
 	var e *portal.Error
 	switch {
 	case errors.As(err, &e):
 	case r.Context().Err() != nil, store.IsBusy(err):
-		e = refusal(http.StatusServiceUnavailable, portal.CodeInternal, "the portal could not answer in time; try again")
+		e = refusal(http.StatusServiceUnavailable, portal.CodeInternal, "the portal did not answer in time; try again")
 		e.RetryAfter = time.Second
 	default:
-		e = refusal(http.StatusInternalServerError, portal.CodeInternal, "the portal could not do this; its log tells why under the request id "+requestID(r.Context()))
+		e = refusal(http.StatusInternalServerError, portal.CodeInternal, "internal error in the portal; its log has the reason under the request id "+requestID(r.Context()))
 	}
 	if o := observed(r.Context()); o != nil {
 		o.code = e.Code

@@ -22,7 +22,8 @@ import (
 	"lightrun.com/scim-operator/internal/requestid"
 )
 
-// gate stands in front of every operation, in this order: who is it, may they, is the request what the document says.
+// gate guards every operation. It checks, in this order: the API key, the key's scope, and the
+// request against the document.
 type gate struct {
 	store    *store.Store
 	document *openapi3.T
@@ -76,7 +77,7 @@ func (g *gate) operation(pattern string) (*operation, error) {
 		}
 	}
 	if len(op.scopes) == 0 {
-		return nil, fmt.Errorf("the document gives the operation %s no x-scopes", pattern)
+		return nil, fmt.Errorf("the operation %s has no x-scopes in the document", pattern)
 	}
 	for _, parameters := range []openapi3.Parameters{item.Parameters, op.route.Operation.Parameters} {
 		for _, p := range parameters {
@@ -91,7 +92,8 @@ func (g *gate) operation(pattern string) (*operation, error) {
 	return op, nil
 }
 
-// admit answers who sends the request, if their key's scope opens the operation. A change tried without the scope is audited.
+// admit authenticates the request and checks that the scope of its key allows the operation. A
+// change without the scope is audited.
 func (g *gate) admit(r *http.Request, op *operation) (store.Actor, error) {
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	key = strings.TrimSpace(key)
@@ -122,7 +124,8 @@ func (g *gate) admit(r *http.Request, op *operation) (store.Actor, error) {
 	return a, no
 }
 
-// validate holds the request to the document, and refuses what the document does not know.
+// validate checks the request against the document and refuses parameters that the document does
+// not define.
 func (op *operation) validate(w http.ResponseWriter, r *http.Request) error {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -153,7 +156,7 @@ func (op *operation) validate(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// readBody takes in the body within its bound and checks that it is JSON text.
+// readBody reads the body within its bound and checks that it is JSON text.
 func (op *operation) readBody(w http.ResponseWriter, r *http.Request) error {
 	if op.route.Operation.RequestBody == nil {
 		return nil
@@ -179,7 +182,7 @@ func (op *operation) readBody(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// explain says in one sentence where a request leaves the document.
+// explain says in one sentence where a request differs from the document.
 func explain(err error) string {
 	where, why := "the request", err.Error()
 	if e := new(openapi3filter.RequestError); errors.As(err, &e) {
@@ -203,7 +206,7 @@ func explain(err error) string {
 	return where + ": " + why
 }
 
-// unknown answers for paths and methods that the document does not have.
+// unknown answers requests for paths and methods that are not in the document.
 func (g *gate) unknown(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
@@ -213,9 +216,9 @@ func (g *gate) unknown(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(allowed) == 0 {
-		failed(w, r, refusal(http.StatusNotFound, portal.CodeNotFound, "there is nothing at "+r.URL.Path+"; "+Base+"/openapi.yaml tells what there is"))
+		failed(w, r, refusal(http.StatusNotFound, portal.CodeNotFound, "there is nothing at "+r.URL.Path+"; "+Base+"/openapi.yaml describes the API"))
 		return
 	}
 	w.Header().Set("Allow", strings.Join(allowed, ", "))
-	failed(w, r, refusal(http.StatusMethodNotAllowed, portal.CodeInvalid, "the method "+r.Method+" is not known here; use "+strings.Join(allowed, " or ")))
+	failed(w, r, refusal(http.StatusMethodNotAllowed, portal.CodeInvalid, "the method "+r.Method+" is not supported here; use "+strings.Join(allowed, " or ")))
 }

@@ -40,7 +40,7 @@ func (s *server) ListChanges(ctx context.Context, r openapi.ListChangesRequestOb
 	p := r.Params
 	if p.Epoch == nil {
 		if p.After != nil || p.WaitSeconds != nil {
-			return nil, invalid("after and waitSeconds go with an epoch; without any of them the answer is the feed's present end")
+			return nil, invalid("after and waitSeconds need an epoch; without any of the three the answer is the current end of the feed")
 		}
 		end, err := s.store.Position(ctx)
 		if err != nil {

@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/internal/requestid"
 )
 
-// observation is what becomes known of a request while it is served.
+// observation collects facts about a request while it is served.
 type observation struct {
 	id    string
 	code  portal.Code
@@ -51,7 +51,7 @@ func newMetrics(registry *prometheus.Registry) metrics {
 	return m
 }
 
-// statusWriter remembers the status.
+// statusWriter records the status.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
@@ -71,10 +71,10 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController through.
+// Unwrap gives http.ResponseController access to the wrapped writer.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// observe gives each request its id, counts it, logs its faults and survives a panic in it.
+// observe gives each request an id, counts it, logs its errors and recovers from a panic.
 func observe(next http.Handler, log logr.Logger, m metrics) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o := &observation{id: requestid.Of(r.Header)}
@@ -86,7 +86,7 @@ func observe(next http.Handler, log logr.Logger, m metrics) http.Handler {
 		r = r.WithContext(context.WithValue(r.Context(), observationKey, o))
 		defer func() {
 			if p := recover(); p != nil {
-				log.Error(fmt.Errorf("panic: %v", p), "Request broke", "request", o.id, "stack", string(debug.Stack()))
+				log.Error(fmt.Errorf("panic: %v", p), "Request panicked", "request", o.id, "stack", string(debug.Stack()))
 				failed(sw, r, fmt.Errorf("panic: %v", p))
 				o.fault = nil
 			}

@@ -11,7 +11,7 @@ import (
 	"lightrun.com/scim-operator/internal/provider"
 )
 
-// defaultLimit is how long a page is when nobody says.
+// defaultLimit is the page size of a request without a limit.
 const defaultLimit = 100
 
 func (s *server) ListUsers(ctx context.Context, r openapi.ListUsersRequestObject) (openapi.ListUsersResponseObject, error) {
@@ -80,7 +80,7 @@ func (s *server) ListAuditEvents(ctx context.Context, r openapi.ListAuditEventsR
 	if after := or(r.Params.After, ""); after != "" {
 		n, err := strconv.ParseInt(after, 10, 64)
 		if err != nil || n < 1 {
-			return nil, invalid("after must be the next of the page before")
+			return nil, invalid("after must be the value of next from the previous page")
 		}
 		before = n
 	}

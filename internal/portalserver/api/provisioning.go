@@ -111,7 +111,7 @@ func (s *server) ProvisionLoginMethods(ctx context.Context, r openapi.ProvisionL
 	case r.Body.LoginMethods != nil:
 		m = loginMethods(*r.Body.LoginMethods)
 	case r.Body.ManagedElsewhere != "":
-		return nil, invalid("managedElsewhere goes with loginMethods: say what is to be in force")
+		return nil, invalid("managedElsewhere needs loginMethods: send the login methods that apply")
 	}
 	config, err := s.store.PutLoginMethods(ctx, actor(ctx), m, r.Body.ManagedElsewhere)
 	if err != nil {

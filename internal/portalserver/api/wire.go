@@ -11,7 +11,7 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// The functions below say what the service's records look like on the wire.
+// The functions below convert the service's records to their wire form.
 
 func user(a *store.Account) openapi.User {
 	u := openapi.User{
@@ -79,7 +79,7 @@ func markOf(m *openapi.Mark) *portal.Mark {
 	return &portal.Mark{What: portal.Removal(m.What), State: portal.MarkState(m.State), Decision: m.Decision, At: m.At}
 }
 
-// owner is nil for a record that nobody owns.
+// owner returns nil for a record without an owner.
 func owner(o portal.Owner) *openapi.Owner {
 	if o.UID == "" {
 		return nil
@@ -87,7 +87,7 @@ func owner(o portal.Owner) *openapi.Owner {
 	return &openapi.Owner{UID: o.UID, Name: o.Name, Revision: o.Revision, Binding: o.Binding}
 }
 
-// list is never nil: on the wire an empty list is [] and not null.
+// list never returns nil: on the wire, an empty list is [] and not null.
 func list(values []string) []string { return append([]string{}, values...) }
 
 func poolResponse(p *store.Pool) openapi.PoolJSONResponse {
@@ -174,7 +174,7 @@ func change(c store.Change) openapi.Change {
 // tag is the entity tag of a revision.
 func tag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
 
-// revision reads If-Match: nil when it is absent or *.
+// revision reads If-Match. It returns nil if the header is absent or *.
 func revision(ifMatch *string) (*int64, error) {
 	if ifMatch == nil || strings.TrimSpace(*ifMatch) == "*" {
 		return nil, nil
@@ -187,15 +187,15 @@ func revision(ifMatch *string) (*int64, error) {
 	return &n, nil
 }
 
-// decidedOn reads the preconditions of a write: the revision that it was decided on, 0 for none such (If-None-Match: *), nil
-// when it names neither.
+// decidedOn reads the preconditions of a write: the revision that the decision was based on, 0 for
+// "no record" (If-None-Match: *), or nil without preconditions.
 func decidedOn(ifMatch *string, ifNoneMatch *openapi.IfNoneMatch) (*int64, error) {
 	match, err := revision(ifMatch)
 	if err != nil || ifNoneMatch == nil {
 		return match, err
 	}
 	if ifMatch != nil {
-		return nil, invalid("If-Match and If-None-Match speak of different cases; send one of them")
+		return nil, invalid("If-Match and If-None-Match exclude each other; send one of them")
 	}
 	return new(int64), nil
 }

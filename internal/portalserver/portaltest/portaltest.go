@@ -1,4 +1,5 @@
-// Package portaltest starts portals for tests: the real service behind the real REST server on loopback.
+// Package portaltest starts portals for tests: the real service behind the real REST server on
+// loopback.
 package portaltest
 
 import (
@@ -17,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/provider"
 )
 
-// The secrets of the keys that every portal of this package has, one of each scope.
+// The secrets of the API keys, one for each scope, that every portal of this package has.
 const (
 	ManageKey       = "demo-manage-key-0123456789"
 	ReadKey         = "demo-read-key-0123456789"
@@ -25,7 +26,7 @@ const (
 	SCIMKey         = "demo-scim-key-0123456789"
 )
 
-// The first local manager of every portal of this package.
+// The first local manager, which every portal of this package has.
 const (
 	AdminUser     = "admin@example.test"
 	AdminPassword = "demo admin password"
@@ -37,28 +38,27 @@ type Clock struct {
 	ahead time.Duration
 }
 
-// Now returns the time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Now().Add(c.ahead)
 }
 
-// Advance moves the clock.
 func (c *Clock) Advance(by time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ahead += by
 }
 
-// Options say what the portal stands on.
+// Options configure the portal.
 type Options struct {
 	Database    string // empty: in memory
 	Clock       *Clock // nil: one of its own
 	Unreachable string // an issuer whose SSO cannot be turned on
 }
 
-// Store opens a portal's service with the keys and the manager. It is closed with the test.
+// Store opens a portal's service with the keys and the manager, and closes it at the end of the
+// test.
 func Store(t testing.TB, o Options) *store.Store {
 	t.Helper()
 	if o.Database == "" {
@@ -99,7 +99,7 @@ func Store(t testing.TB, o Options) *store.Store {
 	return s
 }
 
-// Serve serves the REST API over the service and returns its URL.
+// Serve serves the REST API of the service and returns its URL.
 func Serve(t testing.TB, s *store.Store) string {
 	t.Helper()
 	handler, err := api.New(api.Options{Store: s, Log: logr.Discard()})

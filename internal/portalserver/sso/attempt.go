@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// attemptLifetime is how long a person may take at the provider.
+// attemptLifetime is how long a user may take to sign in at the provider.
 const attemptLifetime = 15 * time.Minute
 
-// attempt is one sign-in under way, kept in the browser that began it. It needs no signature: each value only has to
-// equal what comes back through the same browser.
+// attempt is a sign-in in progress, stored in a cookie of the browser that started it. It needs no
+// signature: each value only has to equal the value that comes back through the same browser.
 type attempt struct {
 	State    string `json:"s"`
 	Nonce    string `json:"n"`
@@ -37,7 +37,7 @@ func (a attempt) cookie(insecure bool) *http.Cookie {
 	return newCookie(base64.RawURLEncoding.EncodeToString(text), int(attemptLifetime.Seconds()), insecure)
 }
 
-// spent is the cookie that removes the attempt.
+// spent returns the cookie that removes the attempt.
 func spent(insecure bool) *http.Cookie { return newCookie("", -1, insecure) }
 
 func newCookie(value string, maxAge int, insecure bool) *http.Cookie {
@@ -63,7 +63,7 @@ func readAttempt(r *http.Request, insecure bool) (attempt, bool) {
 	return a, true
 }
 
-// same compares secrets without telling how much of them is equal.
+// same compares secrets in constant time.
 func same(a, b string) bool {
 	return a != "" && subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
@@ -71,7 +71,7 @@ func same(a, b string) bool {
 // flexBool reads true and "true": some providers send email_verified as a string.
 type flexBool bool
 
-// UnmarshalJSON accepts a JSON boolean or its text; anything else is false.
+// UnmarshalJSON accepts a JSON boolean or its text; any other value is false.
 func (b *flexBool) UnmarshalJSON(data []byte) error {
 	text := string(data)
 	if unquoted, err := strconv.Unquote(text); err == nil {

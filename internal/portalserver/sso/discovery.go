@@ -17,13 +17,14 @@ import (
 )
 
 const (
-	// Timeout bounds each request to the provider.
+	// Timeout limits each request to the provider.
 	Timeout = 10 * time.Second
-	// maxDocument bounds a discovery document or key set.
+	// maxDocument limits the size of a discovery document or key set, in bytes.
 	maxDocument = 1 << 20
 )
 
-// Client returns an HTTP client with Timeout that follows at most three redirects and never from https to http.
+// Client returns an HTTP client with Timeout. It follows at most three redirects, and never from
+// https to http.
 func Client() *http.Client {
 	return &http.Client{Timeout: Timeout, Transport: limited{http.DefaultTransport}, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		if len(via) >= 3 {
@@ -33,7 +34,7 @@ func Client() *http.Client {
 	}}
 }
 
-// limited cuts answers off at maxDocument, so that no provider can fill the portal's memory.
+// limited truncates responses at maxDocument, so that no provider can fill the portal's memory.
 type limited struct{ http.RoundTripper }
 
 func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -48,7 +49,7 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// Discovery is what Check found.
+// Discovery is the result of Check.
 type Discovery struct {
 	Issuer                string
 	AuthorizationEndpoint string
@@ -56,7 +57,7 @@ type Discovery struct {
 	Keys                  int // signing keys in the key set, at least one
 }
 
-// CheckIssuer says why issuer cannot be an issuer, without asking it: it must be an absolute https URL (http is
+// CheckIssuer validates an issuer without contacting it: it must be an absolute https URL (http is
 // allowed on loopback) without query and fragment (OpenID Connect Discovery 1.0 §3).
 func CheckIssuer(issuer string) error {
 	u, err := url.Parse(issuer)
@@ -68,13 +69,13 @@ func CheckIssuer(issuer string) error {
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return fmt.Errorf("the issuer %q has a query, a fragment or credentials; use the plain URL", issuer)
 	case strings.HasSuffix(u.Path, "/.well-known/openid-configuration"):
-		return fmt.Errorf("this is the address of the discovery document; the issuer is what stands before /.well-known/openid-configuration")
+		return fmt.Errorf("this is the address of the discovery document; the issuer is the part before /.well-known/openid-configuration")
 	}
 	return secure(u)
 }
 
-// Check reads the issuer's discovery document and key set and says in one sentence what is wrong with them, if
-// anything. It needs neither client id nor secret. client nil means Client().
+// Check reads the issuer's discovery document and key set. Its error says in one sentence what is
+// wrong with them. It needs neither client id nor secret. If client is nil, it uses Client().
 func Check(ctx context.Context, client *http.Client, issuer string) (*Discovery, error) {
 	if err := CheckIssuer(issuer); err != nil {
 		return nil, err
@@ -134,29 +135,29 @@ func countKeys(ctx context.Context, client *http.Client, address string) (int, e
 	}
 	err = json.NewDecoder(answer.Body).Decode(&set)
 	if answer.StatusCode != http.StatusOK || err != nil || len(set.Keys) == 0 {
-		return 0, fmt.Errorf("the key set at %s holds no signing keys (status %d)", address, answer.StatusCode)
+		return 0, fmt.Errorf("the key set at %s contains no signing keys (status %d)", address, answer.StatusCode)
 	}
 	return len(set.Keys), nil
 }
 
-// explain turns the library's errors into what a person can act on.
+// explain converts the library's errors into messages that an administrator can act on.
 func explain(issuer string, err error) error {
 	var network *net.OpError
 	var name *net.DNSError
 	switch {
 	case errors.As(err, &name):
-		return fmt.Errorf("the host of %s is not known; check the spelling", issuer)
+		return fmt.Errorf("the host of %s cannot be resolved; check the spelling", issuer)
 	case errors.As(err, &network):
 		return fmt.Errorf("%s cannot be reached from the portal: %w", issuer, network.Err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s did not answer within %d seconds", issuer, int(Timeout.Seconds()))
 	case strings.Contains(err.Error(), "did not match the issuer"):
-		return fmt.Errorf("the discovery document found there names another issuer than %s; enter the issuer exactly as the provider states it, with or without a trailing slash", issuer)
+		return fmt.Errorf("the discovery document there names a different issuer than %s; enter the issuer exactly as the provider states it, with or without a trailing slash", issuer)
 	}
 	return fmt.Errorf("%s/.well-known/openid-configuration is not a discovery document: %w", strings.TrimSuffix(issuer, "/"), shorten(err))
 }
 
-// shorten keeps a provider's error page out of ours.
+// shorten limits how much of a provider's error page appears in our message.
 func shorten(err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if len(text) > 160 {
@@ -172,10 +173,10 @@ func secure(u *url.URL) error {
 	if u.Scheme == "https" || (u.Scheme == "http" && local) {
 		return nil
 	}
-	return fmt.Errorf("%s does not use https; plain http is only accepted on this machine (127.0.0.1)", u.Redacted())
+	return fmt.Errorf("%s does not use https; plain http is accepted only on the loopback address (127.0.0.1)", u.Redacted())
 }
 
-// discover returns the provider's endpoints and keys, from memory where they are fresh.
+// discover returns the provider's endpoints and keys, from memory while they are fresh.
 func (p *RelyingParty) discover(ctx context.Context, issuer string) (*oidc.Provider, error) {
 	if err := CheckIssuer(issuer); err != nil {
 		return nil, err

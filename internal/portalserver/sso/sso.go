@@ -1,8 +1,9 @@
-// Package sso lets people sign in to the portal through their company's identity provider. It is an OpenID Connect
-// relying party: authorization code flow with PKCE, state and nonce (OpenID Connect Core 1.0 §3.1, RFC 7636,
-// RFC 9207). It knows nothing of accounts: Finish says who the provider vouches for, and the caller decides which
-// account, if any, that is. What lies between Begin and Finish is kept in a short-lived cookie of that browser, so
-// that any replica can finish what another began.
+// Package sso lets users sign in to the portal through their company's identity provider. It is an
+// OpenID Connect relying party: authorization code flow with PKCE, state and nonce (OpenID Connect
+// Core 1.0 §3.1, RFC 7636, RFC 9207). It does not know accounts: Finish returns the identity that
+// the provider asserts, and the caller finds the account for it. The state between Begin and Finish
+// is stored in a short-lived cookie of the browser, so that any replica can finish what another
+// began.
 package sso
 
 import (
@@ -17,7 +18,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// CallbackPath is where the provider sends people back to; the redirect URI to register is the public URL and this path.
+// CallbackPath is the path to which the provider sends the browser back. The redirect URI to
+// register is the public URL followed by this path.
 const CallbackPath = "/sso/callback"
 
 // Settings identify this portal at the provider.
@@ -28,7 +30,7 @@ type Settings struct {
 	RedirectURL  string // absolute, ends in CallbackPath
 }
 
-// Identity is whom the provider vouches for. Only Issuer and Subject are always set.
+// Identity is the identity that the provider asserts. Only Issuer and Subject are always set.
 type Identity struct {
 	Issuer        string
 	Subject       string
@@ -39,7 +41,7 @@ type Identity struct {
 	Name          string
 }
 
-// Refusal is an error with a sentence that may be shown to the person who tried to sign in.
+// Refusal is an error whose message may be shown to the user who tried to sign in.
 type Refusal struct {
 	Message string
 	Cause   error
@@ -54,11 +56,11 @@ func (e *Refusal) Error() string {
 
 func (e *Refusal) Unwrap() error { return e.Cause }
 
-// RelyingParty runs sign-ins. Its methods may be called at the same time.
+// RelyingParty runs sign-ins. Its methods are safe for concurrent use.
 type RelyingParty struct {
-	// Insecure leaves the Secure attribute off the cookie, for plain http on loopback.
+	// Insecure omits the Secure attribute of the cookie, for plain http on loopback.
 	Insecure bool
-	// Client reaches the provider; nil means Client().
+	// Client sends requests to the provider; nil means Client().
 	Client *http.Client
 
 	mu        sync.Mutex
@@ -70,15 +72,15 @@ type known struct {
 	since    time.Time
 }
 
-// discoveryLifetime is how long a discovery document is trusted without being read again.
+// discoveryLifetime is how long a discovery document is used before it is read again.
 const discoveryLifetime = 10 * time.Minute
 
-// Begin sends the browser to the provider. returnTo is a path of this portal to show afterwards; the caller has
-// checked that it is one. An error means that nothing was written to w.
+// Begin redirects the browser to the provider. returnTo is a path of this portal to show
+// afterwards; the caller has validated it. If Begin returns an error, it has written nothing to w.
 func (p *RelyingParty) Begin(w http.ResponseWriter, r *http.Request, s Settings, returnTo string) error {
 	provider, err := p.discover(r.Context(), s.Issuer)
 	if err != nil {
-		return &Refusal{Message: "Single sign-on is not reachable now. Try again in a minute, or ask your administrator to check the login methods.", Cause: err}
+		return &Refusal{Message: "The identity provider is not reachable. Try again in a minute, or ask your administrator to check the login methods.", Cause: err}
 	}
 	a := attempt{
 		State:    oauth2.GenerateVerifier(),
@@ -93,8 +95,9 @@ func (p *RelyingParty) Begin(w http.ResponseWriter, r *http.Request, s Settings,
 	return nil
 }
 
-// Finish handles the provider's answer at CallbackPath and returns whom it vouches for, and Begin's returnTo. Every
-// error is a *Refusal. The attempt is used up in either case.
+// Finish handles the provider's response at CallbackPath. It returns the identity that the provider
+// asserts, and the returnTo of Begin. Every error is a *Refusal. Finish uses up the attempt, also
+// when it fails.
 func (p *RelyingParty) Finish(w http.ResponseWriter, r *http.Request, s Settings) (Identity, string, error) {
 	a, ok := readAttempt(r, p.Insecure)
 	http.SetCookie(w, spent(p.Insecure))
@@ -103,20 +106,20 @@ func (p *RelyingParty) Finish(w http.ResponseWriter, r *http.Request, s Settings
 	case !ok || !same(query.Get("state"), a.State):
 		return Identity{}, "", &Refusal{Message: "This sign-in was not started in this browser, or has expired. Please sign in again."}
 	case a.Issuer != s.Issuer, query.Get("iss") != "" && query.Get("iss") != s.Issuer:
-		return Identity{}, "", &Refusal{Message: "The answer came from another identity provider than the configured one. Please sign in again."}
+		return Identity{}, "", &Refusal{Message: "The response came from an identity provider that is not the configured one. Please sign in again."}
 	case query.Get("error") != "":
 		return Identity{}, "", refusedByProvider(query.Get("error"), query.Get("error_description"))
 	case query.Get("code") == "":
-		return Identity{}, "", &Refusal{Message: "The identity provider's answer holds no code. Please sign in again."}
+		return Identity{}, "", &Refusal{Message: "The identity provider's response contains no code. Please sign in again."}
 	}
 	identity, err := p.exchange(r.Context(), s, a, query.Get("code"))
 	if err != nil {
-		return Identity{}, "", &Refusal{Message: "The identity provider's answer could not be verified. Try again; if it stays so, ask your administrator to check the client id and secret.", Cause: err}
+		return Identity{}, "", &Refusal{Message: "The identity provider's response could not be verified. Try again. If the error persists, ask your administrator to check the client id and secret.", Cause: err}
 	}
 	return identity, a.ReturnTo, nil
 }
 
-// exchange turns the code into verified claims.
+// exchange exchanges the code for verified claims.
 func (p *RelyingParty) exchange(ctx context.Context, s Settings, a attempt, code string) (Identity, error) {
 	ctx = oidc.ClientContext(ctx, p.client())
 	provider, err := p.discover(ctx, s.Issuer)
@@ -129,19 +132,19 @@ func (p *RelyingParty) exchange(ctx context.Context, s Settings, a attempt, code
 	}
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
-		return Identity{}, errors.New("the token answer has no id_token")
+		return Identity{}, errors.New("the token response has no id_token")
 	}
 	idToken, err := provider.Verifier(&oidc.Config{ClientID: s.ClientID}).Verify(ctx, raw)
 	if err != nil {
 		return Identity{}, fmt.Errorf("verify the id token: %w", err)
 	}
 	if !same(idToken.Nonce, a.Nonce) {
-		return Identity{}, errors.New("the id token answers another sign-in (nonce)")
+		return Identity{}, errors.New("the id token belongs to another sign-in (nonce)")
 	}
 	return identify(ctx, provider, idToken, token)
 }
 
-// claims are what this portal reads of an id token or userinfo answer.
+// claims are the fields that the portal reads from an id token or a userinfo response.
 type claims struct {
 	Subject       string   `json:"sub"`
 	ObjectID      string   `json:"oid"`
@@ -152,7 +155,8 @@ type claims struct {
 	Name          string   `json:"name"`
 }
 
-// identify reads the id token and, where it names nobody, the userinfo endpoint (OpenID Connect Core §5.3).
+// identify reads the id token and, if it has neither a user name nor an e-mail address, the
+// userinfo endpoint (OpenID Connect Core §5.3).
 func identify(ctx context.Context, provider *oidc.Provider, idToken *oidc.IDToken, token *oauth2.Token) (Identity, error) {
 	var c claims
 	if err := idToken.Claims(&c); err != nil {
@@ -164,7 +168,7 @@ func identify(ctx context.Context, provider *oidc.Provider, idToken *oidc.IDToke
 			return Identity{}, fmt.Errorf("read userinfo: %w", err)
 		}
 		if info.Subject != idToken.Subject {
-			return Identity{}, errors.New("userinfo speaks of another subject than the id token")
+			return Identity{}, errors.New("userinfo and the id token name different subjects")
 		}
 		if err := info.Claims(&c); err != nil {
 			return Identity{}, fmt.Errorf("read userinfo's claims: %w", err)
@@ -201,7 +205,7 @@ func refusedByProvider(code, description string) *Refusal {
 	return &Refusal{Message: "The identity provider refused the sign-in: " + text}
 }
 
-// withoutBody drops the provider's raw answer, which may hold more than a log should.
+// withoutBody drops the provider's raw response, which may contain data that must not be logged.
 func withoutBody(err error) error {
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) {

@@ -17,7 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/sso"
 )
 
-// walk is one browser between a portal that only has sign-in and a provider.
+// walk is one browser between a provider and a portal that has only the sign-in.
 type walk struct {
 	t        *testing.T
 	browser  *http.Client
@@ -71,7 +71,7 @@ func newProvider(t *testing.T, redirect string) string {
 	return issuer
 }
 
-// begin goes to the provider's sign-in page and returns the id of the open sign-in.
+// begin opens the provider's sign-in page and returns the id of the pending sign-in.
 func (w *walk) begin() string {
 	w.t.Helper()
 	page := w.get(w.portal.URL + "/sso")
@@ -118,7 +118,7 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-func TestSharedPasswordLetsAnybodyIn(t *testing.T) {
+func TestSharedPassword(t *testing.T) {
 	w := newWalk(t)
 	id := w.begin()
 	if page := w.submit(id, "new@example.test", "pw"); !strings.Contains(page, "User name or password is wrong") {
@@ -130,7 +130,7 @@ func TestSharedPasswordLetsAnybodyIn(t *testing.T) {
 	}
 }
 
-// TestFinishRefuses answers the callback by hand, with one thing wrong at a time.
+// TestFinishRefuses answers the callback by hand, with one fault at a time.
 func TestFinishRefuses(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
@@ -138,34 +138,34 @@ func TestFinishRefuses(t *testing.T) {
 		want    string
 	}{
 		"ForeignState": {
-			reason:  "Somebody else's answer must not sign this browser in (login CSRF).",
+			reason:  "The response to another user's sign-in must not sign this browser in (login CSRF).",
 			prepare: func(_ *walk, callback url.Values) { callback.Set("state", "forged") },
 			want:    "not started in this browser",
 		},
 		"NoCookie": {
-			reason:  "A link to the callback in another browser is worth nothing.",
+			reason:  "The callback URL does not work in another browser.",
 			prepare: func(w *walk, _ url.Values) { w.browser.Jar, _ = cookiejar.New(nil) },
 			want:    "not started in this browser",
 		},
 		"OtherIssuer": {
-			reason:  "RFC 9207: the answer names who answers.",
+			reason:  "RFC 9207: the response names its issuer.",
 			prepare: func(_ *walk, callback url.Values) { callback.Set("iss", "https://evil.example.test") },
-			want:    "another identity provider",
+			want:    "not the configured one",
 		},
 		"ConfigurationChanged": {
-			reason:  "An attempt begun with one provider cannot end with another.",
+			reason:  "An attempt that began with one provider cannot end with another.",
 			prepare: func(w *walk, _ url.Values) { w.settings.Issuer = "https://other.example.test" },
-			want:    "another identity provider",
+			want:    "not the configured one",
 		},
 		"ProviderRefuses": {
-			reason: "The provider's own words reach the person.",
+			reason: "The user sees the provider's error description.",
 			prepare: func(_ *walk, callback url.Values) {
 				callback.Set("error", "access_denied")
 				callback.Set("error_description", "Not assigned to this application")
 			},
 			want: "refused the sign-in: Not assigned to this application",
 		},
-		"NoCode":      {prepare: func(_ *walk, callback url.Values) { callback.Del("code") }, want: "holds no code"},
+		"NoCode":      {prepare: func(_ *walk, callback url.Values) { callback.Del("code") }, want: "contains no code"},
 		"WrongCode":   {prepare: func(_ *walk, callback url.Values) { callback.Set("code", "guess") }, want: "could not be verified"},
 		"WrongSecret": {prepare: func(w *walk, _ url.Values) { w.settings.ClientSecret = "old" }, want: "could not be verified"},
 		"WrongNonce": {
@@ -174,7 +174,7 @@ func TestFinishRefuses(t *testing.T) {
 			want:    "could not be verified",
 		},
 		"WrongVerifier": {
-			reason:  "PKCE binds the code to the browser that asked for it.",
+			reason:  "PKCE binds the code to the browser that requested it.",
 			prepare: func(w *walk, _ url.Values) { w.edit(`"v":"`, `"v":"x`) },
 			want:    "could not be verified",
 		},
@@ -215,7 +215,7 @@ func (w *walk) answer(id string) url.Values {
 	return target.Query()
 }
 
-// edit replaces part of the attempt kept in the browser.
+// edit replaces a part of the attempt in the browser's cookie.
 func (w *walk) edit(old, replacement string) {
 	w.t.Helper()
 	home, err := url.Parse(w.portal.URL)
@@ -236,7 +236,7 @@ func (w *walk) edit(old, replacement string) {
 func TestBeginWithoutProvider(t *testing.T) {
 	w := newWalk(t)
 	w.settings.Issuer = "http://127.0.0.1:1"
-	if page := w.get(w.portal.URL + "/sso"); !strings.Contains(page, "not reachable now") {
+	if page := w.get(w.portal.URL + "/sso"); !strings.Contains(page, "is not reachable") {
 		t.Fatalf("got %q", page)
 	}
 }
@@ -260,16 +260,16 @@ func TestCheck(t *testing.T) {
 		"Empty":         {"", "enter the issuer URL"},
 		"NotAURL":       {"okta", "is not a URL"},
 		"PlainHTTP":     {"http://idp.example.test", "does not use https"},
-		"Document":      {"https://idp.example.test/.well-known/openid-configuration", "the issuer is what stands before"},
+		"Document":      {"https://idp.example.test/.well-known/openid-configuration", "the issuer is the part before"},
 		"Query":         {"https://idp.example.test?x=1", "has a query"},
-		"NobodyThere":   {"http://127.0.0.1:1", "cannot be reached"},
+		"NoServer":      {"http://127.0.0.1:1", "cannot be reached"},
 		"NotFound":      {server.URL + "/nothing", "is not a discovery document"},
 		"HTML":          {at("html", "<html>"), "is not a discovery document"},
-		"OtherIssuer":   {at("other", `{"issuer":"https://other.example.test",`+endpoints+`}`), "names another issuer"},
+		"OtherIssuer":   {at("other", `{"issuer":"https://other.example.test",`+endpoints+`}`), "names a different issuer"},
 		"NoEndpoints":   {at("bare", `{"issuer":"ISSUER"}`), "has no usable"},
 		"PlainEndpoint": {at("plain", `{"issuer":"ISSUER",`+endpoints+`,"jwks_uri":"http://idp.example.test/keys"}`), "does not use https"},
 		"NoCode":        {at("implicit", `{"issuer":"ISSUER",`+endpoints+`,"jwks_uri":"SERVER/nokeys","response_types_supported":["id_token"]}`), "authorization code flow"},
-		"NoKeys":        {at("keyless", `{"issuer":"ISSUER",`+endpoints+`,"jwks_uri":"SERVER/nokeys"}`), "holds no signing keys"},
+		"NoKeys":        {at("keyless", `{"issuer":"ISSUER",`+endpoints+`,"jwks_uri":"SERVER/nokeys"}`), "contains no signing keys"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Account is one person's record, as the pages and the REST server show it.
+// Account is the record of one user, as the pages and the REST server show it.
 type Account struct {
 	portal.Account
 	PoolRefs       []PoolRef // the same pools as Account.Pools, by name
@@ -24,49 +24,49 @@ type Account struct {
 	LastSignInAt   time.Time // zero: never
 
 	passwordHash string
-	granting     bool // this write of its owner grants all memberships that the account has after it
+	granting     bool // this write of its owner grants all memberships that the account has afterwards
 }
 
-// PoolRef is a pool as an account has it, with what it gives.
+// PoolRef is a pool of an account, with the roles that it grants.
 type PoolRef struct {
 	ID      string
 	Name    string
 	Default bool
 	Roles   []string // sorted
 
-	granted    []string // those of Roles that the pool's owner gave it, or, without an owner, a person
-	membership bool     // the account's owner put it in
+	granted    []string // those of Roles that the pool's owner granted or, without an owner, a person
+	membership bool     // the account's owner added it
 }
 
-// HasPassword answers whether the person can sign in without SSO.
+// HasPassword reports whether the user can sign in without SSO.
 func (a *Account) HasPassword() bool { return a.passwordHash != "" }
 
-// IsManager answers whether the account's roles open the pages of a manager.
+// IsManager reports whether the account's roles allow the manager's pages.
 func (a *Account) IsManager() bool {
 	return slices.Contains(a.Roles, portal.RoleManager) || slices.Contains(a.Roles, portal.RoleAdmin) || slices.Contains(a.Roles, portal.RoleAccountManager)
 }
 
 func (a *Account) active() bool { return a.Status == portal.StatusActive }
 
-// keeps answers whether the account is a local manager who can sign in.
+// keeps reports whether the account is a local manager who can sign in.
 func (a *Account) keeps(sso bool) bool {
 	return a.ManagedBy == portal.ManagedByLocal && a.active() && slices.Contains(a.Roles, portal.RoleManager) && (a.HasPassword() || sso)
 }
 
-// AccountFilter narrows a list; empty fields do not.
+// AccountFilter narrows a list. An empty field matches all accounts.
 type AccountFilter struct {
-	UserName  string // whole, folded
-	Email     string // whole, folded
+	UserName  string // exact, folded
+	Email     string // exact, folded
 	ManagedBy portal.ManagedBy
 	Status    portal.Status
 	PoolID    string
 	Search    string // part of user name, display name or e-mail address, folded
-	Held      bool   // only those whose removal the deprovisioning guard holds
-	ByName    bool   // in order of user name and not of id; cursors of the two do not mix
+	Held      bool   // only accounts with a held removal
+	ByName    bool   // in the order of user names, not of ids; a cursor is valid for its own order only
 }
 
-// Accounts returns up to limit accounts behind the cursor after (empty: from the start), and the cursor to go on from
-// (empty: that was the end). The order is that of ids, or of user names with ByName.
+// Accounts returns up to limit accounts after the cursor (empty: from the start), and the cursor to
+// continue from (empty: no more accounts). The order is by id, or by user name with ByName.
 func (s *Store) Accounts(ctx context.Context, f AccountFilter, after string, limit int) (page []Account, next string, err error) {
 	where, args := f.conditions()
 	key := "id"
@@ -105,7 +105,8 @@ func (f AccountFilter) conditions() (where []string, args []any) {
 	if f.Held {
 		where = append(where, "held <> '' AND held_state = 'Held'")
 	}
-	// In order of name the walk along the names stops at a full page; in order of id the pool's own index is in that order.
+	// In name order, the scan along the names stops at a full page; in id order, the pool's own
+	// index already has that order.
 	inPool := "id IN (SELECT account_id FROM memberships WHERE pool_id = ?)"
 	if f.ByName {
 		inPool = "EXISTS (SELECT 1 FROM memberships m WHERE m.account_id = accounts.id AND m.pool_id = ?)"
@@ -115,12 +116,12 @@ func (f AccountFilter) conditions() (where []string, args []any) {
 	return where, args
 }
 
-// likeText takes the meaning from LIKE's wildcards.
+// likeText escapes the wildcards of LIKE.
 func likeText(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }
 
-// CountAccounts returns how many accounts fit the filter.
+// CountAccounts returns the number of accounts that match the filter.
 func (s *Store) CountAccounts(ctx context.Context, f AccountFilter) (n int, err error) {
 	where, args := f.conditions()
 	err = s.inSnapshot(ctx, func(c *conn) error {
@@ -147,7 +148,7 @@ func (s *Store) oneAccount(ctx context.Context, what, where string, args ...any)
 	return account, err
 }
 
-// account returns the one account that where names, or NOT_FOUND.
+// account returns the one account that where selects, or NOT_FOUND.
 func (c *conn) account(what, where string, args ...any) (*Account, error) {
 	found, err := c.accounts(where, args...)
 	if err != nil {
@@ -159,7 +160,7 @@ func (c *conn) account(what, where string, args ...any) (*Account, error) {
 	return &found[0], nil
 }
 
-// maybeAccount is account without an error for none.
+// maybeAccount is account, but returns nil if there is none.
 func (c *conn) maybeAccount(where string, args ...any) (*Account, error) {
 	found, err := c.accounts(where, args...)
 	if err != nil || len(found) == 0 {
@@ -183,7 +184,8 @@ func (c *conn) accountsByID(ids []string) (map[string]*Account, error) {
 const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_name, owner_binding,
 	owner_revision, waiting_uid, waiting_name, handed_over, deactivated_by, held, held_state, held_decision, held_at, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
 
-// accounts reads the accounts that where names, with pools and roles: four queries however many they are.
+// accounts reads the accounts that where selects, with pools and roles, in four queries for any
+// number of accounts.
 func (c *conn) accounts(where string, args ...any) ([]Account, error) {
 	var found []Account
 	err := c.each(func(rows *sql.Rows) error {
@@ -212,7 +214,7 @@ func scanAccount(rows *sql.Rows) (Account, error) {
 	return a, err
 }
 
-// marked is nil for no mark.
+// marked returns nil if there is no mark.
 func marked(m portal.Mark) *portal.Mark {
 	if m.What == "" {
 		return nil
@@ -220,7 +222,7 @@ func marked(m portal.Mark) *portal.Mark {
 	return &m
 }
 
-// columns are a mark as it is stored.
+// columns converts a mark to its columns.
 func columns(m *portal.Mark) []any {
 	if m == nil {
 		m = &portal.Mark{}
@@ -228,7 +230,7 @@ func columns(m *portal.Mark) []any {
 	return []any{string(m.What), string(m.State), m.Decision, m.At}
 }
 
-// addPools reads the accounts' pools and direct roles and derives the effective roles.
+// addPools reads the pools and direct roles of the accounts and derives the effective roles.
 func (c *conn) addPools(accounts []Account) error {
 	ids := make([]string, len(accounts))
 	at := make(map[string]*Account, len(accounts))
@@ -270,8 +272,8 @@ func (c *conn) addPools(accounts []Account) error {
 	return nil
 }
 
-// setPools puts the account into these pools, of which granted says which its owner put it in, and
-// derives its roles.
+// setPools sets the account's pools and derives its roles. granted contains the pools to which the
+// account's owner added it.
 func (a *Account) setPools(refs []PoolRef, granted func(pool string) bool) {
 	slices.SortFunc(refs, func(x, y PoolRef) int { return strings.Compare(x.Name, y.Name) })
 	a.PoolRefs, a.Pools, a.Ungranted = refs, make([]string, len(refs)), nil
@@ -287,7 +289,7 @@ func (a *Account) setPools(refs []PoolRef, granted func(pool string) bool) {
 	a.Roles = effective(a.DirectRoles, refs)
 }
 
-// addReadOnly says which accounts nobody may edit here, and why.
+// addReadOnly marks the accounts that are read-only in the portal, with the reason.
 func (c *conn) addReadOnly(accounts []Account) error {
 	if !slices.ContainsFunc(accounts, func(a Account) bool { return a.ManagedBy == portal.ManagedBySCIM }) {
 		return nil
@@ -296,7 +298,7 @@ func (c *conn) addReadOnly(accounts []Account) error {
 	if err != nil || !config.SCIMEnabled {
 		return err
 	}
-	reason := "Managed by SCIM: change this person in " + config.provider() + "; the portal follows"
+	reason := "Managed by SCIM: change this user in " + config.provider() + "; the portal follows"
 	for i := range accounts {
 		if accounts[i].ManagedBy == portal.ManagedBySCIM {
 			accounts[i].ReadOnly, accounts[i].ReadOnlyReason = true, reason

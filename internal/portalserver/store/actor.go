@@ -6,17 +6,17 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Scope is what an actor may do.
+// Scope is a set of permitted actions.
 type Scope string
 
 const (
-	ScopeManage       Scope = "manage"       // what a local manager may do: users, pools, keys, identity configuration
-	ScopeRead         Scope = "read"         // the same, reading only
+	ScopeManage       Scope = "manage"       // everything that a local manager can change: users, pools, keys, identity configuration
+	ScopeRead         Scope = "read"         // read access to the same
 	ScopeProvisioning Scope = "provisioning" // the operator's calls, and every read
-	ScopeSCIM         Scope = "scim"         // nothing here; the key is a token for the SCIM webhook
+	ScopeSCIM         Scope = "scim"         // no access to the portal's API; the key is a token for the SCIM webhook
 )
 
-// ActorKind says what kind of actor acts.
+// ActorKind is the kind of an actor.
 type ActorKind string
 
 const (
@@ -26,25 +26,26 @@ const (
 	System   ActorKind = "System"   // the portal itself, at its start
 )
 
-// Actor is who wants a change; the audit names it.
+// Actor is the client that requests a change; the audit names it.
 type Actor struct {
 	Kind      ActorKind
 	ID        string // of the account or the key
 	Name      string // user name, or the key's name
 	Scopes    []Scope
-	RequestID string // joins the audit with the logs; may be empty
-	Leader    string // which process of the operator acts; may be empty
+	RequestID string // links the audit to the logs; may be empty
+	Leader    string // the operator's process that acts; may be empty
 }
 
-// May answers whether the actor may do what scope opens.
+// May reports whether the actor has the scope.
 func (a Actor) May(scope Scope) bool { return a.Kind == System || slices.Contains(a.Scopes, scope) }
 
-// MayRead answers whether the actor may read everything but secrets.
+// MayRead reports whether the actor may read everything except secrets.
 func (a Actor) MayRead() bool {
 	return a.May(ScopeRead) || a.May(ScopeManage) || a.May(ScopeProvisioning)
 }
 
-// ActorOf is the person behind account, on the pages. Managers have the scope manage, everybody else none.
+// ActorOf returns the actor for a user of the pages. Managers have the scope manage, other users
+// have none.
 func ActorOf(account *Account, requestID string) Actor {
 	a := Actor{Kind: Person, ID: account.ID, Name: account.UserName, RequestID: requestID}
 	if account.IsManager() {
@@ -53,7 +54,7 @@ func ActorOf(account *Account, requestID string) Actor {
 	return a
 }
 
-// SystemActor acts at the portal's start.
+// SystemActor is the actor of changes at the portal's start.
 func SystemActor(name string) Actor { return Actor{Kind: System, Name: name} }
 
 // allowed refuses an actor without the scope.
@@ -61,5 +62,5 @@ func (a Actor) allowed(scope Scope) error {
 	if a.May(scope) {
 		return nil
 	}
-	return refuse(portal.CodeForbidden, "%s %q may not do this: it needs the scope %q", a.Kind, a.Name, scope)
+	return refuse(portal.CodeForbidden, "%s %q is not allowed to do this: it needs the scope %q", a.Kind, a.Name, scope)
 }

@@ -12,7 +12,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// event is what the audit will say of a change in the making.
+// event is the audit event of a change in progress.
 type event struct {
 	action     string
 	targetKind string
@@ -21,41 +21,41 @@ type event struct {
 	changes    []FieldChange
 }
 
-// FieldChange is one field before and after. Secrets are told as "set" alone.
+// FieldChange is one field before and after. A secret is shown only as "set".
 type FieldChange struct {
 	Field string `json:"field"`
 	From  string `json:"from"`
 	To    string `json:"to"`
 }
 
-// AuditEvent is one change, or one that was refused.
+// AuditEvent is one change, or one refused attempt.
 type AuditEvent struct {
 	ID         int64
 	At         time.Time
 	ActorKind  ActorKind
 	ActorID    string
 	ActorName  string
-	Action     string // what was tried, such as user.update
+	Action     string // the action, such as user.update
 	TargetKind string
 	TargetID   string
-	TargetName string // as it was then
+	TargetName string // the name at that time
 	Code       portal.Code
-	Message    string // why it was refused
+	Message    string // the reason of the refusal
 	Changes    []FieldChange
 	RequestID  string
 }
 
-// Refused answers whether nothing was changed.
+// Refused reports whether the change was refused.
 func (e AuditEvent) Refused() bool { return e.Code != "" }
 
-// AuditFilter narrows the audit; empty fields do not.
+// AuditFilter narrows the audit. An empty field matches all events.
 type AuditFilter struct {
 	TargetID string
 	Actor    string // exact name
-	Refused  bool   // only refused ones
+	Refused  bool   // only refused events
 }
 
-// audit writes the transaction's event. Each transaction has one at most.
+// audit writes the transaction's event. A transaction has at most one.
 func (t *tx) audit(ev *event, refusal *portal.Error) error {
 	changes, err := json.Marshal(slices.Clip(append([]FieldChange{}, ev.changes...)))
 	if err != nil {
@@ -75,13 +75,15 @@ func (t *tx) audit(ev *event, refusal *portal.Error) error {
 	return err
 }
 
-// removal notes that the operator took access from the account; the deprovisioning guard counts these.
+// removal records that the operator took access from the account. The deprovisioning guard counts
+// these records.
 func (t *tx) removal(accountID string) error {
 	_, err := t.exec(`INSERT INTO audit_removals (event_id, account_id, at) VALUES (?, ?, ?)`, t.auditID, accountID, micros(t.now))
 	return err
 }
 
-// AuditEvents returns up to limit events older than the one with the id before (0: from the newest), the newest first.
+// AuditEvents returns up to limit events that are older than the event with the id before (0: from
+// the newest), newest first.
 func (s *Store) AuditEvents(ctx context.Context, f AuditFilter, before int64, limit int) ([]AuditEvent, error) {
 	where, args := []string{"TRUE"}, []any{}
 	add := func(on bool, condition string, arg ...any) {
@@ -119,7 +121,8 @@ func scanAudit(rows *sql.Rows) (AuditEvent, error) {
 	return e, json.Unmarshal([]byte(changes), &e.Changes)
 }
 
-// Removals counts, from the audit, the accounts from which the operator took access within the window up to now.
+// Removals returns, from the audit, the accounts from which the operator took access within the
+// window up to now.
 func (s *Store) Removals(ctx context.Context, window time.Duration) (portal.Removals, error) {
 	var r portal.Removals
 	err := s.inSnapshot(ctx, func(c *conn) error {
@@ -138,8 +141,8 @@ func (s *Store) Removals(ctx context.Context, window time.Duration) (portal.Remo
 	return r, err
 }
 
-// poolRemovals counts, for each pool but the default one, the people whom their owners put in it
-// and those whom they took out of it since then.
+// poolRemovals returns, for each pool except the default pool, how many users are in it by their
+// owner, and how many their owners took out of it since the given time.
 func (c *conn) poolRemovals(since int64) (map[string]portal.PoolRemovals, error) {
 	pools := map[string]portal.PoolRemovals{}
 	err := c.each(func(rows *sql.Rows) error {
@@ -173,7 +176,7 @@ func (d *difference) text(field, from, to string) {
 	}
 }
 
-// mark tells of what is held or was dropped.
+// mark records the difference of what is held or was dropped.
 func (d *difference) mark(from, to *portal.Mark) {
 	var f, t portal.Mark
 	if from != nil {

@@ -11,7 +11,7 @@ import (
 
 var operator = Actor{Kind: Operator, ID: "operator", Name: "operator", Scopes: []Scope{ScopeProvisioning}}
 
-// benchStore opens a portal on a file with SCIM on and n accounts, half of them in a pool of its own.
+// benchStore opens a portal on a file, with SCIM on and n accounts, half of them in a pool.
 func benchStore(b *testing.B, n int) (s *Store, poolID string) {
 	b.Helper()
 	ctx := context.Background()
@@ -35,7 +35,7 @@ func benchStore(b *testing.B, n int) (s *Store, poolID string) {
 	return s, pool.ID
 }
 
-// fillBench writes n accounts in one transaction, through the code that writes one.
+// fillBench writes n accounts in one transaction, through the code that writes a single account.
 func (t *tx) fillBench(n int, poolID string) error {
 	t.actor = operator
 	for i := range n {

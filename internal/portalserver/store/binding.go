@@ -10,12 +10,13 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Bind claims the portal for one operator and one identity provider. The holder may bind again,
-// also with a name for a provider that had none or with another SCIM base URL, an
-// IdentityConfiguration that was made again in the same place takes its predecessor's, and one that
-// names the present binding's id takes the place of an operator that is lost. Anybody else is
-// refused: IDP_ALREADY_CONFIGURED for another provider, OPERATOR_ALREADY_BOUND for another operator.
-// The actor's process leads from then on, and the one before it never again (STALE_LEADER).
+// Bind binds the portal to one operator and one identity provider. The bound operator may bind
+// again, also to name a provider that had no name or to change the SCIM base URL. An
+// IdentityConfiguration that was recreated in the same place takes over the binding of its
+// predecessor, and an operator that sends the id of the current binding replaces a lost operator.
+// Every other operator is refused: IDP_ALREADY_CONFIGURED for another provider,
+// OPERATOR_ALREADY_BOUND for another operator. The actor's process becomes the leader; the previous
+// leader never becomes it again (STALE_LEADER).
 func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) (id string, err error) {
 	ev := event{action: "binding.bind", targetKind: "IdentityConfiguration", targetID: "default"}
 	if b.Replaces != "" {
@@ -23,7 +24,7 @@ func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) (id str
 	}
 	err = s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
 		if b.UID == "" || b.Cluster == "" || b.Namespace == "" || b.Name == "" || b.ProviderType == "" {
-			return refuse(portal.CodeInvalid, "a binding needs cluster, namespace, name and UID of the IdentityConfiguration and the type of its provider")
+			return refuse(portal.CodeInvalid, "a binding needs the cluster, namespace, name and UID of the IdentityConfiguration and the type of its provider")
 		}
 		before, err := t.configuration()
 		if err != nil {
@@ -46,9 +47,9 @@ func (s *Store) Bind(ctx context.Context, actor Actor, b portal.Binding) (id str
 	return id, err
 }
 
-// bindingID is the id of b: that of the present binding, else the one that an operator in the same
-// place had before, else a new one. The place is remembered with it; a place whose operator was
-// replaced has none any more.
+// bindingID returns the id of b: the id of the current binding, else the id that an operator in the
+// same place had before, else a new one. The place is stored with the id; a place whose operator
+// was replaced loses its id.
 func (t *tx) bindingID(first *portal.Binding, b portal.Binding) (id string, err error) {
 	if first != nil {
 		id = first.ID
@@ -70,7 +71,7 @@ func (t *tx) bindingID(first *portal.Binding, b portal.Binding) (id string, err 
 	return id, err
 }
 
-// boundBy is the id of the present binding; empty: no operator is bound.
+// boundBy returns the id of the current binding. Empty: no operator is bound.
 func (t *tx) boundBy() (string, error) {
 	config, err := t.configuration()
 	if err != nil || config.Binding == nil {
@@ -79,8 +80,8 @@ func (t *tx) boundBy() (string, error) {
 	return config.Binding.ID, nil
 }
 
-// lead gives the operator's lead to the actor's process and takes it from former for good. Nobody is told: who leads is no part
-// of the configuration that people see and edit.
+// lead makes the actor's process the operator's leader, permanently in place of former. It writes
+// no change to the feed: the leader is no part of the configuration that people see and edit.
 func (t *tx) lead(former string) error {
 	leader := t.actor.Leader
 	if leader == former {
@@ -108,21 +109,21 @@ func bindable(config *Configuration, b portal.Binding) error {
 	case first == nil && b.Replaces == "":
 		return nil
 	case first == nil || b.Replaces != "" && b.Replaces != first.ID:
-		return refuse(portal.CodeStaleRevision, "the portal's binding is not %q any more; read it again", b.Replaces)
+		return refuse(portal.CodeStaleRevision, "the portal's binding is no longer %q; read it again", b.Replaces)
 	}
 	holder := first.Namespace + "/" + first.Name + " in cluster " + first.Cluster
 	if !first.Provider().IsRefined(b.Provider()) {
-		return refuse(portal.CodeIDPConfigured, "the portal is integrated with %s by %s, and that one keeps working; one identity provider is integrated at a time, so %s is refused until the first is replaced or unbound",
+		return refuse(portal.CodeIDPConfigured, "the portal is integrated with %s by %s, and that one keeps working; only one identity provider can be integrated at a time, so %s is refused until the first is replaced or unbound",
 			first.Provider(), holder, b.Provider())
 	}
 	samePlace := first.Cluster == b.Cluster && first.Namespace == b.Namespace && first.Name == b.Name
 	if first.UID != b.UID && !samePlace && b.Replaces == "" {
-		return refuse(portal.CodeOperatorBound, "the portal is bound to the operator of %s, for %s; delete that IdentityConfiguration first or, if it is lost, replace it: it has the binding %s", holder, config.provider(), first.ID)
+		return refuse(portal.CodeOperatorBound, "the portal is bound to the operator of %s, for %s; delete that IdentityConfiguration first or, if its cluster is lost, replace the binding %s", holder, config.provider(), first.ID)
 	}
 	return nil
 }
 
-// Unbind gives the portal free if uid holds it.
+// Unbind removes the binding if uid owns it.
 func (s *Store) Unbind(ctx context.Context, actor Actor, uid string) error {
 	ev := event{action: "binding.unbind", targetKind: "IdentityConfiguration", targetID: "default"}
 	return s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {

@@ -10,8 +10,8 @@ import (
 	codes "modernc.org/sqlite/lib"
 )
 
-// IsBusy answers whether err says that the database could not take the work just now and may later: it is locked,
-// unreachable, shutting down, or time ran out.
+// IsBusy reports whether err means that the database cannot serve the request now, but may serve it
+// later: it is locked, unreachable or shutting down, or the request timed out.
 func IsBusy(err error) bool {
 	var (
 		lite *driver.Error

@@ -9,11 +9,12 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// dialect is where the databases differ. Everything else is SQL that both understand, with ? for parameters.
+// dialect contains the differences between the databases. All other SQL works on both, with ? for
+// parameters.
 type dialect struct {
 	goose    goose.Dialect
 	numbered bool   // parameters are $1, $2, …
-	forTurn  string // ends the SELECT by which a writer takes its turn
+	forTurn  string // ends the SELECT with which a writer takes the write lock
 	snapshot sql.IsolationLevel
 	notify   string // tells other processes of a commit
 }
@@ -23,7 +24,7 @@ var (
 	onPostgreSQL = dialect{goose: goose.DialectPostgres, numbered: true, forTurn: " FOR UPDATE", snapshot: sql.LevelRepeatableRead, notify: "NOTIFY portal_feed"}
 )
 
-// rebind writes the query's parameters as the database wants them. Queries hold no ? in text.
+// rebind converts the query's parameters to the database's form. Queries contain no ? in text.
 func (d dialect) rebind(query string) string {
 	if !d.numbered {
 		return query
@@ -45,7 +46,7 @@ func (d dialect) rebind(query string) string {
 // marks returns "?, ?, …" for n parameters.
 func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
 
-// list turns strings into parameters.
+// list converts strings to parameters.
 func list(values []string) []any {
 	args := make([]any, len(values))
 	for i, v := range values {
@@ -73,7 +74,7 @@ func (c *conn) row(query string, args ...any) *sql.Row {
 	return c.tx.QueryRowContext(c.ctx, c.dialect.rebind(query), args...)
 }
 
-// each calls scan for every row of the answer.
+// each calls scan for every row of the result.
 func (c *conn) each(scan func(*sql.Rows) error, query string, args ...any) error {
 	rows, err := c.tx.QueryContext(c.ctx, c.dialect.rebind(query), args...)
 	if err != nil {
@@ -88,7 +89,7 @@ func (c *conn) each(scan func(*sql.Rows) error, query string, args ...any) error
 	return rows.Err()
 }
 
-// yes answers an EXISTS query.
+// yes runs an EXISTS query.
 func (c *conn) yes(query string, args ...any) (bool, error) {
 	var found bool
 	err := c.row(`SELECT EXISTS (`+query+`)`, args...).Scan(&found)

@@ -11,7 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Change is one entry of the feed with the record as it was when read; Gone: the record no longer exists.
+// Change is one entry of the feed, with the record as it was when the entry was read. Gone: the
+// record no longer exists.
 type Change struct {
 	Sequence      int64
 	Kind          portal.ChangeKind
@@ -22,7 +23,7 @@ type Change struct {
 	Configuration *Configuration
 }
 
-// bell wakes those who wait for the feed, whenever a change was committed.
+// bell wakes the readers that wait for the feed, at every committed change.
 type bell struct {
 	mu   *sync.Mutex
 	next *chan struct{}
@@ -46,8 +47,9 @@ func (b bell) rung() <-chan struct{} {
 	return *b.next
 }
 
-// touch gives the record the next number of the feed. The feed keeps one row per record, so that it never grows beyond
-// the records and the tombstones, and a reader sees each record's newest change.
+// touch gives the record the next sequence number of the feed. The feed has one row per record, so
+// it never grows beyond the records and the tombstones, and a reader sees the newest change of each
+// record.
 func (t *tx) touch(kind portal.ChangeKind, id string, gone bool) error {
 	t.sequence++
 	t.changed = true
@@ -56,7 +58,8 @@ func (t *tx) touch(kind portal.ChangeKind, id string, gone bool) error {
 	return err
 }
 
-// touchMembers advances revision and feed number of every member of the pool, in two statements however many they are.
+// touchMembers advances the revision and the sequence number of every member of the pool, in two
+// statements for any number of members.
 func (t *tx) touchMembers(poolID string) error {
 	if _, err := t.exec(`UPDATE accounts SET revision = revision + 1, updated_at = ?
 		WHERE id IN (SELECT account_id FROM memberships WHERE pool_id = ?)`, micros(t.now), poolID); err != nil {
@@ -69,7 +72,7 @@ func (t *tx) touchMembers(poolID string) error {
 	return err
 }
 
-// Position returns the feed's present end.
+// Position returns the current end of the feed.
 func (s *Store) Position(ctx context.Context) (portal.Position, error) {
 	var p portal.Position
 	err := s.inSnapshot(ctx, func(c *conn) error {
@@ -78,8 +81,9 @@ func (s *Store) Position(ctx context.Context) (portal.Position, error) {
 	return p, err
 }
 
-// Changes returns up to limit changes after p in their order, and the position behind them. It waits up to wait for a
-// first one and then returns none. An unknown epoch, and a position that the feed does not reach back to, is FEED_TRUNCATED.
+// Changes returns up to limit changes after p in order, and the position after the last of them. If
+// there is none, it waits up to wait for the first one. An unknown epoch, or a position that the
+// feed no longer contains, is FEED_TRUNCATED.
 func (s *Store) Changes(ctx context.Context, p portal.Position, limit int, wait time.Duration) ([]Change, portal.Position, error) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -92,7 +96,7 @@ func (s *Store) Changes(ctx context.Context, p portal.Position, limit int, wait 
 		select {
 		case <-rung:
 		case <-timer.C:
-			wait = 0 // look once more: another process may have written and not been heard
+			wait = 0 // read once more: another process may have written, and its notification may be lost
 		case <-ctx.Done():
 			return nil, p, ctx.Err()
 		}
@@ -138,7 +142,7 @@ func (c *conn) checkPosition(p portal.Position) error {
 	return nil
 }
 
-// fill reads the changes' records, all of a kind at once.
+// fill reads the records of the changes, one query for each kind.
 func (c *conn) fill(changes []Change) error {
 	var accountIDs, poolIDs []string
 	for _, ch := range changes {
@@ -177,7 +181,8 @@ func (c *conn) fill(changes []Change) error {
 	return nil
 }
 
-// TruncateFeed drops all but the newest keep tombstones and refuses readers that have not seen the dropped ones.
+// TruncateFeed deletes all tombstones except the newest keep, and refuses readers that have not
+// seen the deleted ones.
 func (s *Store) TruncateFeed(ctx context.Context, keep int) error {
 	return s.inTx(ctx, func(t *tx) error {
 		var floor sql.NullInt64
@@ -194,7 +199,8 @@ func (s *Store) TruncateFeed(ctx context.Context, keep int) error {
 	})
 }
 
-// NewFeedEpoch makes every reader of the feed list again. Call it after the database was restored from a backup.
+// NewFeedEpoch makes every reader of the feed list again. Call it after restoring the database from
+// a backup.
 func (s *Store) NewFeedEpoch(ctx context.Context) error {
 	return s.inTx(ctx, func(t *tx) error {
 		_, err := t.exec(`UPDATE meta SET epoch = ?`, uuid.NewString())

@@ -8,16 +8,17 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// Configuration is the identity configuration in force. Its SSO.ClientSecret is always empty; SSO has it.
+// Configuration is the current identity configuration. Its SSO.ClientSecret is always empty; SSO
+// returns the secret.
 type Configuration struct {
 	portal.Configuration
 	ClientSecretSet bool
 
 	secret string
-	leader string // the operator's process that leads; empty: everybody may write
+	leader string // the operator's process that leads; empty: every process may write
 }
 
-// provider names the bound identity provider for people.
+// provider returns the name of the bound identity provider for messages.
 func (c *Configuration) provider() string {
 	switch {
 	case c.Binding == nil:
@@ -28,7 +29,7 @@ func (c *Configuration) provider() string {
 	return c.Binding.ProviderType
 }
 
-// Provider is the bound identity provider's name as shown to people; empty when none is bound.
+// Provider returns the display name of the bound identity provider; empty when none is bound.
 func (c *Configuration) Provider() string {
 	if c.Binding == nil {
 		return ""
@@ -36,7 +37,7 @@ func (c *Configuration) Provider() string {
 	return c.provider()
 }
 
-// Configuration returns the identity configuration in force.
+// Configuration returns the current identity configuration.
 func (s *Store) Configuration(ctx context.Context) (config *Configuration, err error) {
 	err = s.inSnapshot(ctx, func(c *conn) error {
 		config, err = c.configuration()
@@ -45,7 +46,8 @@ func (s *Store) Configuration(ctx context.Context) (config *Configuration, err e
 	return config, err
 }
 
-// SSO returns the single sign-on settings with the client secret, for signing people in. It is for no page and no answer.
+// SSO returns the single sign-on settings with the client secret, for signing users in. Never show
+// them on a page or in a response.
 func (s *Store) SSO(ctx context.Context) (portal.SSO, error) {
 	config, err := s.Configuration(ctx)
 	if err != nil {
@@ -74,7 +76,7 @@ func (c *conn) configuration() (*Configuration, error) {
 	return &f, err
 }
 
-// configuration is read once per transaction; saveConfiguration keeps it current.
+// configuration is read once per transaction; saveConfiguration updates the cached value.
 func (t *tx) configuration() (*Configuration, error) {
 	if t.config != nil {
 		return t.config, nil
@@ -86,9 +88,11 @@ func (t *tx) configuration() (*Configuration, error) {
 	return config, err
 }
 
-// SaveLoginMethods replaces the login methods in the name of the page or a key, and returns what is then in force. With
-// dryRun it checks and answers the same, with the migration report, and changes nothing. An empty client secret keeps
-// the stored one. Refusals: MANAGED_ELSEWHERE, SSO_REQUIRED, SCIM_REQUIRED, SSO_NOT_REACHABLE, LAST_MANAGER, STALE_REVISION (412), INVALID.
+// SaveLoginMethods replaces the login methods on behalf of the page or an API key, and returns the
+// configuration after it. With dryRun it checks everything and returns the same, with the migration
+// report, but changes nothing. An empty client secret keeps the stored one. Refusals:
+// MANAGED_ELSEWHERE, SSO_REQUIRED, SCIM_REQUIRED, SSO_NOT_REACHABLE, LAST_MANAGER, STALE_REVISION
+// (412), INVALID.
 func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portal.LoginMethods, ifRevision *int64, dryRun bool) (*Configuration, *MigrationReport, error) {
 	ev := event{action: "identity-configuration.update", targetKind: "IdentityConfiguration"}
 	checked := s.checkSSO(ctx, m)
@@ -102,7 +106,7 @@ func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portal.Logi
 		case err != nil:
 			return err
 		case before.ManagedElsewhere != "":
-			return refuse(portal.CodeManagedElsewhere, "the login methods are ruled by %s; change them there", before.ManagedElsewhere)
+			return refuse(portal.CodeManagedElsewhere, "the login methods are managed by %s; change them there", before.ManagedElsewhere)
 		case ifRevision != nil && *ifRevision != before.Revision:
 			return staleTag("the identity configuration", before.Revision, *ifRevision)
 		case checked != nil:
@@ -124,7 +128,7 @@ func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portal.Logi
 	return after, report, nil
 }
 
-// changeOrTry runs a manager's change; a dry run of it leaves neither a change nor an audit event.
+// changeOrTry runs a manager's change. A dry run leaves neither a change nor an audit event.
 func (s *Store) changeOrTry(ctx context.Context, actor Actor, ev *event, dryRun bool, change func(*tx) error) error {
 	if !dryRun {
 		return s.mutate(ctx, actor, ScopeManage, ev, change)
@@ -142,8 +146,9 @@ func (s *Store) changeOrTry(ctx context.Context, actor Actor, ev *event, dryRun 
 	return err
 }
 
-// PutLoginMethods replaces the login methods in the name of a declared configuration; managedElsewhere says whose, and
-// closes the page. Empty hands them back to the page and changes nothing else. Refusals as SaveLoginMethods.
+// PutLoginMethods replaces the login methods on behalf of a declared configuration.
+// managedElsewhere names that configuration and makes the page read-only; if it is empty, the page
+// is editable again and nothing else changes. Refusals are those of SaveLoginMethods.
 func (s *Store) PutLoginMethods(ctx context.Context, actor Actor, m portal.LoginMethods, managedElsewhere string) (*Configuration, error) {
 	ev := event{action: "identity-configuration.provision", targetKind: "IdentityConfiguration"}
 	var checked error
@@ -172,7 +177,7 @@ func (s *Store) PutLoginMethods(ctx context.Context, actor Actor, m portal.Login
 	return after, nil
 }
 
-// with returns the configuration with these login methods.
+// with returns a copy of the configuration with the login methods m.
 func (c *Configuration) with(m portal.LoginMethods) *Configuration {
 	after := *c
 	if m.SSO.ClientSecret != "" {
@@ -184,8 +189,9 @@ func (c *Configuration) with(m portal.LoginMethods) *Configuration {
 	return &after
 }
 
-// checkSSO asks whether people could sign in by m's settings, when they are new. It runs before the transaction, because it
-// talks to the identity provider; whatever else is wrong is said first.
+// checkSSO checks whether users could sign in with m's settings, if the settings are new. It runs
+// before the transaction, because it contacts the identity provider; all other errors are reported
+// first.
 func (s *Store) checkSSO(ctx context.Context, m portal.LoginMethods) error {
 	if err := validLoginMethods(m); err != nil || !m.SSO.Enabled {
 		return err
@@ -202,12 +208,12 @@ func (s *Store) checkSSO(ctx context.Context, m portal.LoginMethods) error {
 		return nil
 	}
 	if err := s.check(ctx, asked); err != nil {
-		return refuse(portal.CodeSSONotReachable, "single sign-on would not work: %v", err)
+		return refuse(portal.CodeSSONotReachable, "single sign-on does not work with these settings: %v", err)
 	}
 	return nil
 }
 
-// validLoginMethods holds the rules that need no look at the records.
+// validLoginMethods checks the rules that need no records.
 func validLoginMethods(m portal.LoginMethods) error {
 	sso := m.SSO
 	switch {
@@ -227,7 +233,8 @@ func validLoginMethods(m portal.LoginMethods) error {
 	return nil
 }
 
-// saveConfiguration writes after if it differs from before and a local manager who can sign in remains.
+// saveConfiguration writes after if it differs from before, and refuses it if no local manager
+// could sign in afterwards.
 func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 	ev.changes = configurationDifference(before, after)
 	if len(ev.changes) == 0 {

@@ -14,21 +14,21 @@ import (
 	"lightrun.com/scim-operator/internal/provider"
 )
 
-// APIKey is a key as it may be shown: without its secret.
+// APIKey is a key without its secret.
 type APIKey struct {
 	ID         string
 	Name       string
 	Scope      Scope
-	Provider   provider.ID // that a key with the scope scim is made for; the zero ID with every other scope
+	Provider   provider.ID // the provider of a key with the scope scim; the zero ID for every other scope
 	CreatedAt  time.Time
 	CreatedBy  string
 	ExpiresAt  time.Time // zero: never
-	LastUsedAt time.Time // zero: never; exact to a minute
+	LastUsedAt time.Time // zero: never; accurate to a minute
 
 	sha256 string
 }
 
-// NewKey is a key to make.
+// NewKey is a key to create.
 type NewKey struct {
 	Name     string
 	Scope    Scope
@@ -36,10 +36,10 @@ type NewKey struct {
 	Expires  time.Time   // zero: never
 }
 
-// minSecret is the shortest secret that the portal takes from outside, in characters.
+// minSecret is the minimum length of a secret that comes from outside the portal, in characters.
 const minSecret = 20
 
-// Keys returns all keys, the newest first.
+// Keys returns all keys, newest first.
 func (s *Store) Keys(ctx context.Context) (all []APIKey, err error) {
 	err = s.inSnapshot(ctx, func(c *conn) error {
 		all, err = c.keys(`ORDER BY created_at DESC, id DESC`)
@@ -61,14 +61,14 @@ func (c *conn) keys(where string, args ...any) ([]APIKey, error) {
 	return all, err
 }
 
-// CreateKey makes a key and returns its secret, which is kept nowhere.
+// CreateKey creates a key and returns its secret. The portal does not store the secret.
 func (s *Store) CreateKey(ctx context.Context, actor Actor, n NewKey) (*APIKey, string, error) {
 	secret := "lrp_" + randomText()
 	key := n.key(actor, secret)
 	ev := event{action: "api-key.create", targetKind: "ApiKey", targetID: key.ID, targetName: n.Name}
 	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
 		if !n.Expires.IsZero() && !n.Expires.After(t.now) {
-			return refuse(portal.CodeInvalid, "the key would have expired already; choose a time to come, or none")
+			return refuse(portal.CodeInvalid, "the expiry is in the past; choose a later time, or none")
 		}
 		return t.insertKey(&ev, key)
 	})
@@ -82,8 +82,8 @@ func (n NewKey) key(actor Actor, secret string) *APIKey {
 	return &APIKey{ID: newID(), Name: n.Name, Scope: n.Scope, Provider: n.Provider, ExpiresAt: n.Expires, CreatedBy: actor.Name, sha256: digest(secret)}
 }
 
-// EnsureKey makes sure that a key with this secret, scope and provider exists; it is how a deployment brings its first keys.
-// A key with the secret and another scope or provider is refused.
+// EnsureKey creates a key with this secret, scope and provider unless it exists. Deployments use it
+// for their first keys. It refuses a secret that is already used with another scope or provider.
 func (s *Store) EnsureKey(ctx context.Context, actor Actor, n NewKey, secret string) error {
 	ev := event{action: "api-key.ensure", targetKind: "ApiKey", targetName: n.Name}
 	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
@@ -97,7 +97,7 @@ func (s *Store) EnsureKey(ctx context.Context, actor Actor, n NewKey, secret str
 		case len(found) > 0 && found[0].Scope == n.Scope && found[0].Provider == n.Provider:
 			return nil
 		case len(found) > 0:
-			return refuse(portal.CodeInvalid, "the secret of the key %q is in use with the scope %s%s; give each key a secret of its own", n.Name, found[0].Scope, madeFor(found[0].Provider))
+			return refuse(portal.CodeInvalid, "the secret of the key %q is already used by a key with the scope %s%s; give each key its own secret", n.Name, found[0].Scope, madeFor(found[0].Provider))
 		}
 		return t.insertKey(&ev, n.key(actor, secret))
 	})
@@ -107,7 +107,7 @@ func (t *tx) insertKey(ev *event, k *APIKey) error {
 	switch k.Scope {
 	case ScopeManage, ScopeRead, ScopeProvisioning, ScopeSCIM:
 	default:
-		return refuse(portal.CodeInvalid, "there is no scope %q; use manage, read, provisioning or scim", k.Scope)
+		return refuse(portal.CodeInvalid, "unknown scope %q; use manage, read, provisioning or scim", k.Scope)
 	}
 	if k.Name == "" {
 		return refuse(portal.CodeInvalid, "give the key a name that says who uses it")
@@ -134,16 +134,16 @@ func (t *tx) insertKey(ev *event, k *APIKey) error {
 	return t.touch(portal.ChangeKey, k.ID, false)
 }
 
-// validProvider says what is wrong with the provider that the key is made for.
+// validProvider validates the provider of the key.
 func (k *APIKey) validProvider() error {
 	if k.Scope != ScopeSCIM {
 		if k.Provider != (provider.ID{}) {
-			return refuse(portal.CodeInvalid, "a key with the scope %s is for no identity provider; leave the provider out", k.Scope)
+			return refuse(portal.CodeInvalid, "a key with the scope %s has no identity provider; omit the provider", k.Scope)
 		}
 		return nil
 	}
 	if k.Provider.Type == "" {
-		return refuse(portal.CodeInvalid, "a key with the scope scim is made for one identity provider; say which: Okta, EntraID or Other")
+		return refuse(portal.CodeInvalid, "a key with the scope scim is for one identity provider; name it: Okta, EntraID or Other")
 	}
 	if err := k.Provider.Validate(); err != nil {
 		return refuse(portal.CodeInvalid, "%v", err)
@@ -161,7 +161,8 @@ func madeFor(p provider.ID) string {
 	return " for " + p.String()
 }
 
-// DeleteKey deletes a key; it stops working at once. NOT_FOUND when there is none.
+// DeleteKey deletes a key, which stops working immediately. It returns NOT_FOUND when there is no
+// such key.
 func (s *Store) DeleteKey(ctx context.Context, actor Actor, id string) error {
 	ev := event{action: "api-key.delete", targetKind: "ApiKey", targetID: id}
 	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
@@ -180,7 +181,7 @@ func (s *Store) DeleteKey(ctx context.Context, actor Actor, id string) error {
 	})
 }
 
-// Authenticate returns the actor behind an API key's secret, or UNAUTHENTICATED.
+// Authenticate returns the actor of an API key's secret, or UNAUTHENTICATED.
 func (s *Store) Authenticate(ctx context.Context, secret string) (Actor, error) {
 	sum := digest(secret)
 	var found []APIKey
@@ -192,7 +193,7 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Actor, error) 
 		return Actor{}, err
 	}
 	if len(found) == 0 || subtle.ConstantTimeCompare([]byte(found[0].sha256), []byte(sum)) != 1 {
-		return Actor{}, refuse(portal.CodeUnauthenticated, "the API key is not known; create one on the page API keys and send it as Authorization: Bearer <key>")
+		return Actor{}, refuse(portal.CodeUnauthenticated, "unknown API key; create one on the page API Keys and send it as Authorization: Bearer <key>")
 	}
 	key := found[0]
 	now := s.now()
@@ -211,13 +212,13 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Actor, error) 
 	return actor, nil
 }
 
-// used remembers when the key was last used. It is no change of the record.
+// used records the last use of the key. It does not change the revision.
 func (s *Store) used(ctx context.Context, id string, now time.Time) error {
 	_, err := s.write.ExecContext(ctx, s.dialect.rebind(`UPDATE api_keys SET last_used_at = ? WHERE id = ? AND last_used_at < ?`), micros(now), id, micros(now))
 	return err
 }
 
-// SCIMKeys returns the digests of the keys that are valid now as tokens for the SCIM webhook.
+// SCIMKeys returns the digests of the keys that are currently valid as tokens for the SCIM webhook.
 func (s *Store) SCIMKeys(ctx context.Context) ([]portal.KeyDigest, error) {
 	var all []portal.KeyDigest
 	err := s.inSnapshot(ctx, func(c *conn) error {
@@ -233,7 +234,7 @@ func (s *Store) SCIMKeys(ctx context.Context) ([]portal.KeyDigest, error) {
 // randomText returns 256 random bits as text.
 func randomText() string {
 	var b [32]byte
-	_, _ = rand.Read(b[:]) // it never fails
+	_, _ = rand.Read(b[:]) // crypto/rand never returns an error
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 

@@ -7,10 +7,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// listenAgain is how long to wait before connecting again once the connection that listens broke.
+// listenAgain is how long to wait before reconnecting after the listening connection breaks.
 const listenAgain = time.Second
 
-// listenInBackground listens until the store is closed, which waits for its end.
+// listenInBackground listens until the store is closed. Close waits for it to end.
 func (s *Store) listenInBackground(database string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -24,11 +24,11 @@ func (s *Store) listenInBackground(database string) {
 	}
 }
 
-// listen rings the bell for what other processes commit to the same PostgreSQL, until ctx ends. While the connection
-// is broken, readers of the feed find out at the end of their wait.
+// listen rings the bell for changes that other processes commit to the same PostgreSQL, until ctx
+// ends. While the connection is broken, readers of the feed see changes at the end of their wait.
 func (s *Store) listen(ctx context.Context, database string) {
 	for ctx.Err() == nil {
-		_ = s.listenOnce(ctx, database) // it ends with an error always, and all there is to do is to try again
+		_ = s.listenOnce(ctx, database) // it always returns an error, and the only reaction is to try again
 		select {
 		case <-time.After(listenAgain):
 		case <-ctx.Done():
@@ -46,7 +46,7 @@ func (s *Store) listenOnce(ctx context.Context, database string) error {
 		return err
 	}
 	for {
-		s.bell.ring() // the first time for what was committed while nobody listened
+		s.bell.ring() // once at the start, for changes committed while no process listened
 		if _, err := conn.WaitForNotification(ctx); err != nil {
 			return err
 		}

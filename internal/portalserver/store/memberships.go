@@ -11,9 +11,9 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// PutMemberships puts people into the pool of ownerUID and takes people out of it, in one
-// transaction. Each item has a result of its own, in the order of items; items that are not Done
-// change nothing. Roles are derived, so they change with it. Refusals of the whole call: NOT_FOUND
+// PutMemberships adds users to the pool of ownerUID and removes users from it, in one transaction.
+// Each item has its own result, in the order of items; items that are not Done change nothing.
+// Roles are derived, so they change with the memberships. Refusals of the whole call: NOT_FOUND
 // without such a pool, DEFAULT_POOL_PROTECTED, INVALID, SCIM_REQUIRED, STALE_LEADER.
 func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
 	ev := event{action: "pool.members", targetKind: "Pool"}
@@ -23,7 +23,7 @@ func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string
 			return err
 		}
 		if len(items) > portal.MaxMemberships {
-			return refuse(portal.CodeInvalid, "%d memberships in one call; send %d at most", len(items), portal.MaxMemberships)
+			return refuse(portal.CodeInvalid, "%d memberships in one call; send at most %d", len(items), portal.MaxMemberships)
 		}
 		pool, err := t.maybePool(`WHERE owner_uid = ?`, ownerUID)
 		switch {
@@ -32,7 +32,7 @@ func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string
 		case pool == nil:
 			return refuse(portal.CodeNotFound, "the owner %q has no pool; write the pool first", ownerUID)
 		case pool.Default:
-			return refuse(portal.CodeDefaultPool, "everyone is in the default pool; nobody is put into it or taken out of it")
+			return refuse(portal.CodeDefaultPool, "every active user is a member of the default pool; its members cannot be changed")
 		}
 		ev.targetID, ev.targetName = pool.ID, pool.Name
 		results, err = t.changeByRequest(ev, pool, items)
@@ -82,18 +82,18 @@ func (t *tx) changeByRequest(ev event, pool *Pool, items []portal.MembershipWrit
 	return results, nil
 }
 
-// member is what a change of a membership needs to know of the person.
+// member contains the facts about a user that a change of a membership needs.
 type member struct {
 	name     string
 	revision int64
 	owned    bool
 	active   bool
-	in       bool // the pool, whoever put them there
-	granted  bool // in it by their owner
-	manager  bool // was granted ROLE_MANAGER by another pool
+	in       bool // a member of the pool, added by any writer
+	granted  bool // added to it by the user's owner
+	manager  bool // another pool grants ROLE_MANAGER
 }
 
-// changeMembers carries out those items that fit.
+// changeMembers applies the items whose preconditions match.
 func (t *tx) changeMembers(ev *event, pool *Pool, items []portal.MembershipWrite) ([]portal.MembershipResult, error) {
 	ids := make([]string, len(items))
 	for i, item := range items {
@@ -137,7 +137,7 @@ func (t *tx) changeMembers(ev *event, pool *Pool, items []portal.MembershipWrite
 	return results, t.writeMembers(pool, in, out, removed, managers, touched)
 }
 
-// outcome says what becomes of one item.
+// outcome returns the result of one item.
 func (m *member) outcome(item portal.MembershipWrite) portal.MembershipOutcome {
 	switch {
 	case m == nil:
@@ -145,14 +145,14 @@ func (m *member) outcome(item portal.MembershipWrite) portal.MembershipOutcome {
 	case !m.owned:
 		return portal.MembershipNotOurs
 	case item.In && m.in && m.granted, !item.In && !m.in && !m.granted:
-		return portal.MembershipUnchanged // also of another version: that is how a call whose answer was lost is repeated
+		return portal.MembershipUnchanged // also at another revision: a caller whose response was lost repeats the call like this
 	case item.IfRevision != m.revision:
 		return portal.MembershipStale
 	}
 	return portal.MembershipDone
 }
 
-// members reads what is known of these accounts with regard to the pool.
+// members reads the facts about these accounts in relation to the pool.
 func (t *tx) members(poolID string, ids []string) (map[string]*member, error) {
 	found := make(map[string]*member, len(ids))
 	for part := range slices.Chunk(ids, portal.MaxMemberships) {
@@ -174,7 +174,7 @@ func (t *tx) members(poolID string, ids []string) (map[string]*member, error) {
 	return found, nil
 }
 
-// memberChanges is what the audit says of the people who came and went.
+// memberChanges returns the audit's field changes for the added and the removed users.
 func memberChanges(people map[string]*member, in, out []string) []FieldChange {
 	names := func(ids []string) string {
 		all := make([]string, len(ids))
@@ -190,8 +190,8 @@ func memberChanges(people map[string]*member, in, out []string) []FieldChange {
 	return d
 }
 
-// writeMembers changes the rows, a few statements for all. An account that comes and goes in one
-// call is touched once.
+// writeMembers changes the rows, in a few statements for all items. An account that is added and
+// removed in one call is touched once.
 func (t *tx) writeMembers(pool *Pool, in, out, removed, managers, touched []string) error {
 	at := micros(t.now)
 	for part := range slices.Chunk(out, portal.MaxMemberships) {
@@ -243,14 +243,14 @@ func (t *tx) insertEach(insert, conflict string, ids []string, row func(id strin
 	return nil
 }
 
-// keepMembers takes those out of a pool that is adopted who are not among stay, and whose account
-// has an owner. nil: all stay.
+// keepMembers removes from an adopted pool the members that are not in stay and whose account has
+// an owner. nil: all stay.
 func (t *tx) keepMembers(ev *event, pool *Pool, stay *[]string) error {
 	if stay == nil {
 		return nil
 	}
 	if len(*stay) > portal.MaxAdoptedMembers {
-		return refuse(portal.CodeInvalid, "the adoption names %d members; %d at most", len(*stay), portal.MaxAdoptedMembers)
+		return refuse(portal.CodeInvalid, "the adoption names %d members; name at most %d", len(*stay), portal.MaxAdoptedMembers)
 	}
 	keep := make(map[string]bool, len(*stay))
 	for _, id := range *stay {
@@ -277,7 +277,7 @@ func (t *tx) countMembers(poolID string) (n int, err error) {
 	return n, err
 }
 
-// leftPools notes the pools that the operator took an active person out of who stays.
+// leftPools records the pools from which the operator removed a user who remains active.
 func (t *tx) leftPools(before, after *Account) error {
 	if before == nil || after.Owner.UID == "" || before.Owner.UID == "" || !before.active() {
 		return nil

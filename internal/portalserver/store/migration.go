@@ -6,22 +6,22 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// reportLimit is how many accounts each list of the migration report holds.
+// reportLimit is the maximum number of accounts in each list of the migration report.
 const reportLimit = 1000
 
-// MigrationReport says what "Provision existing users with SCIM" does, or has done. Each list holds the first 1000 in
-// order of user name; the counts are complete.
+// MigrationReport describes what "Provision existing users with SCIM" does, or has done. Each list
+// contains the first 1000 accounts in the order of user names; the counts are complete.
 type MigrationReport struct {
-	Waiting       []Account // local, and the provider has pushed a person of that name
-	Unmatched     []Account // local, and it has not: they stay local
-	LosingManager []Account // those waiting who hold ROLE_MANAGER now
+	Waiting       []Account // local, and the provider has pushed a user with that name
+	Unmatched     []Account // local, and the provider has not: they stay local
+	LosingManager []Account // those in Waiting that have ROLE_MANAGER now
 
 	WaitingCount, UnmatchedCount, LosingManagerCount int
 
 	Migrated int // were local and are managed by SCIM now
 }
 
-// MigrationReport returns the report as of now.
+// MigrationReport returns the current report.
 func (s *Store) MigrationReport(ctx context.Context) (report *MigrationReport, err error) {
 	err = s.inSnapshot(ctx, func(c *conn) error {
 		report, err = c.migrationReport()

@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// tx is one change in the making: a transaction, the counters that it advances and what the audit will say.
+// tx is one change in progress: a transaction, the counters that it advances, and its audit event.
 type tx struct {
 	conn
 	now      time.Time
@@ -18,12 +18,12 @@ type tx struct {
 	epoch    string
 	sequence int64 // of the newest feed entry, this transaction's included
 	auditID  int64 // of this transaction's audit event, if it makes one
-	changed  bool  // a record was written: the audit event and the counters must be too
-	audited  bool  // what was written has its audit events
+	changed  bool  // a record was written, so the audit event and the counters must be written too
+	audited  bool  // the audit events of the records are written
 	config   *Configuration
 }
 
-// inTx runs f in a write transaction of its own turn and commits what it did.
+// inTx runs f in an exclusive write transaction and commits it.
 func (s *Store) inTx(ctx context.Context, f func(*tx) error) error {
 	began, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
@@ -56,7 +56,7 @@ func (s *Store) inTx(ctx context.Context, f func(*tx) error) error {
 	return nil
 }
 
-// inSnapshot runs f over one consistent state of the database.
+// inSnapshot runs f on one consistent snapshot of the database.
 func (s *Store) inSnapshot(ctx context.Context, f func(*conn) error) error {
 	began, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true, Isolation: s.dialect.snapshot})
 	if err != nil {
@@ -66,7 +66,8 @@ func (s *Store) inSnapshot(ctx context.Context, f func(*conn) error) error {
 	return f(&conn{ctx: ctx, tx: began, dialect: s.dialect})
 }
 
-// mutate runs one change of actor's and audits it. ev says what is being tried; f fills in what it learns.
+// mutate runs one change on behalf of actor and audits it. ev describes the attempt; f completes
+// it.
 func (s *Store) mutate(ctx context.Context, actor Actor, scope Scope, ev *event, f func(*tx) error) error {
 	err := actor.allowed(scope)
 	if err == nil {
@@ -93,7 +94,8 @@ func (s *Store) mutate(ctx context.Context, actor Actor, scope Scope, ev *event,
 	return nil
 }
 
-// auditRefusal records a change that a rule said no to; the change's own transaction was rolled back.
+// auditRefusal records a change that was refused; the transaction of the change itself was rolled
+// back.
 func (s *Store) auditRefusal(ctx context.Context, actor Actor, ev *event, refusal *portal.Error) error {
 	err := s.inTx(ctx, func(t *tx) error {
 		t.actor = actor
@@ -105,10 +107,11 @@ func (s *Store) auditRefusal(ctx context.Context, actor Actor, ev *event, refusa
 	return nil
 }
 
-// Refused records in the audit what the caller refused itself, such as a key without the scope that the action needs.
+// Refused records in the audit a change that the caller refused itself, for example because the key
+// lacks the scope.
 func (s *Store) Refused(ctx context.Context, actor Actor, action string, refusal *portal.Error) error {
 	return s.auditRefusal(ctx, actor, &event{action: action}, refusal)
 }
 
-// errDryRun ends a transaction whose effects nobody wants.
+// errDryRun rolls back the transaction of a dry run.
 var errDryRun = errors.New("dry run")

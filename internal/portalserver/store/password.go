@@ -12,33 +12,34 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// The cost of one password: argon2id with 19 MiB, two passes and one lane, as OWASP recommends for servers.
+// The cost of one password: argon2id with 19 MiB, two passes and one lane, as OWASP recommends for
+// servers.
 const (
 	argonMemory  = 19 * 1024
 	argonPasses  = 2
 	argonLanes   = 1
 	argonKeySize = 32
 
-	// decoy is a hash that no password fits: checking it takes as long as checking a real one.
+	// decoy is a hash that matches no password: checking it takes as long as checking a real one.
 	decoy = "$argon2id$v=19$m=19456,t=2,p=1$bm8gc2FsdCBhdCBhbGwgIQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 	minPassword = 12
 	maxPassword = 256
 )
 
-// newPassword hashes a password that someone chose; none gives no hash.
+// newPassword hashes a password that a person chose. An empty password has no hash.
 func newPassword(password string) (string, error) {
 	n := utf8.RuneCountInString(password)
 	switch {
 	case n == 0:
 		return "", nil
 	case n < minPassword || n > maxPassword:
-		return "", refuse(portal.CodeInvalid, "a password has %d to %d characters; a few words that you can remember do well", minPassword, maxPassword)
+		return "", refuse(portal.CodeInvalid, "a password has %d to %d characters; use a few words that you can remember", minPassword, maxPassword)
 	}
 	return hashPassword(password)
 }
 
-// hashPassword returns the PHC string of the password's hash under a fresh salt.
+// hashPassword returns the PHC string of the password's hash with a new salt.
 func hashPassword(password string) (string, error) {
 	var salt [16]byte
 	if _, err := rand.Read(salt[:]); err != nil {
@@ -49,7 +50,7 @@ func hashPassword(password string) (string, error) {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, argonMemory, argonPasses, argonLanes, encode(salt[:]), encode(key)), nil
 }
 
-// passwordFits answers whether hash was made of password.
+// passwordFits reports whether the password matches the hash.
 func passwordFits(hash, password string) bool {
 	var version, memory, passes, lanes int
 	var rest string

@@ -10,13 +10,13 @@ import (
 type NewAccount struct {
 	UserName, DisplayName, GivenName, FamilyName, Email string
 
-	Password    string // empty: none, the person signs in through SSO
+	Password    string // empty: none, the user signs in through SSO
 	Inactive    bool
-	Pools       []string // ids; the default pool is added
+	Pools       []string // ids; the default pool is added automatically
 	DirectRoles []string
 }
 
-// AccountPatch changes what is not nil.
+// AccountPatch changes the fields that are not nil.
 type AccountPatch struct {
 	UserName, DisplayName, GivenName, FamilyName, Email *string
 
@@ -27,7 +27,8 @@ type AccountPatch struct {
 	HandedOver  *bool // allow SCIM to adopt this one local account
 }
 
-// CreateAccount creates a local account. Refusals: DUPLICATE_USER, UNKNOWN_POOL, UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, INVALID.
+// CreateAccount creates a local account. Refusals: DUPLICATE_USER, UNKNOWN_POOL, UNKNOWN_ROLE,
+// ROLE_NOT_GRANTABLE, INVALID.
 func (s *Store) CreateAccount(ctx context.Context, actor Actor, n NewAccount) (*Account, error) {
 	after := &Account{Account: portal.Account{ID: newID(), UserName: n.UserName, DisplayName: n.DisplayName, GivenName: n.GivenName,
 		FamilyName: n.FamilyName, Email: n.Email, ManagedBy: portal.ManagedByLocal, Pools: n.Pools}}
@@ -50,8 +51,9 @@ func (s *Store) CreateAccount(ctx context.Context, actor Actor, n NewAccount) (*
 	return after, nil
 }
 
-// UpdateAccount changes an account in the name of a person or a key. ifRevision refuses (STALE_REVISION, 412) an edit of
-// what was changed meanwhile; nil does not ask. Refusals: SCIM_MANAGED_READ_ONLY, LAST_MANAGER, NOT_FOUND and those of CreateAccount.
+// UpdateAccount changes an account on behalf of a person or an API key. If ifRevision is not nil
+// and differs from the account's revision, the edit is refused (STALE_REVISION, 412). Refusals:
+// SCIM_MANAGED_READ_ONLY, LAST_MANAGER, NOT_FOUND and those of CreateAccount.
 func (s *Store) UpdateAccount(ctx context.Context, actor Actor, id string, ifRevision *int64, p AccountPatch) (*Account, error) {
 	ev := event{action: "user.update", targetKind: "User", targetID: id}
 	var hash string
@@ -105,14 +107,15 @@ func (t *tx) apply(p AccountPatch, after *Account) (err error) {
 	}
 	if p.HandedOver != nil {
 		if *p.HandedOver && after.ManagedBy != portal.ManagedByLocal {
-			return refuse(portal.CodeInvalid, "only a local user can be handed over to SCIM, and %q is managed by SCIM already", after.UserName)
+			return refuse(portal.CodeInvalid, "only a local user can be handed over to SCIM; %q is already managed by SCIM", after.UserName)
 		}
 		after.HandedOver = *p.HandedOver
 	}
 	return nil
 }
 
-// DeleteAccount deletes an account; its audit trail stays. Refusals: SCIM_MANAGED_READ_ONLY, LAST_MANAGER, NOT_FOUND, STALE_REVISION.
+// DeleteAccount deletes an account; its audit trail stays. Refusals: SCIM_MANAGED_READ_ONLY,
+// LAST_MANAGER, NOT_FOUND, STALE_REVISION.
 func (s *Store) DeleteAccount(ctx context.Context, actor Actor, id string, ifRevision *int64) error {
 	ev := event{action: "user.delete", targetKind: "User", targetID: id}
 	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
@@ -120,11 +123,11 @@ func (s *Store) DeleteAccount(ctx context.Context, actor Actor, id string, ifRev
 		if err != nil {
 			return err
 		}
-		return t.deleteAccount(&ev, before) // its owner may write again: the operator heals what people do here
+		return t.deleteAccount(&ev, before) // its owner is not retired: the operator may create the account again
 	})
 }
 
-// editable returns the account if a person or a key may change it now.
+// editable returns the account if a person or an API key may change it now.
 func (t *tx) editable(ev *event, id string, ifRevision *int64) (*Account, error) {
 	before, err := t.account("user "+id, `WHERE id = ?`, id)
 	if err != nil {
@@ -140,7 +143,7 @@ func (t *tx) editable(ev *event, id string, ifRevision *int64) (*Account, error)
 	return before, nil
 }
 
-// deleteAccount removes the record. Memberships, direct roles and sessions go with it.
+// deleteAccount deletes the record, with its memberships, direct roles and sessions.
 func (t *tx) deleteAccount(ev *event, before *Account) error {
 	ev.targetID, ev.targetName = before.ID, before.UserName
 	config, err := t.configuration()

@@ -15,12 +15,12 @@ import (
 // Pool is an agent pool, as the pages and the REST server show it.
 type Pool struct {
 	portal.Pool
-	ReadOnly       bool // ruled by an AgentPool while SCIM is on
+	ReadOnly       bool // managed by an AgentPool while SCIM is on
 	ReadOnlyReason string
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 
-	granting bool // this write of its owner grants all roles that the pool has after it
+	granting bool // this write of its owner grants all roles that the pool has afterwards
 }
 
 // NewPool is a pool to create.
@@ -29,17 +29,17 @@ type NewPool struct {
 	Roles             []string
 }
 
-// PoolPatch changes what is not nil.
+// PoolPatch changes the fields that are not nil.
 type PoolPatch struct {
 	Name, Description *string
 	Roles             *[]string
-	HandedOver        *bool // allow an AgentPool of the pool's name to adopt it
+	HandedOver        *bool // an AgentPool with the pool's name may adopt it
 }
 
-// poolReason says why a pool is read-only here.
-const poolReason = "Ruled by an AgentPool object: change it in Kubernetes; the portal follows"
+// poolReason is the reason why a pool is read-only in the portal.
+const poolReason = "Managed by an AgentPool object: change it in Kubernetes; the portal follows"
 
-// Pools returns all pools in order of name.
+// Pools returns all pools in the order of names.
 func (s *Store) Pools(ctx context.Context) (all []Pool, err error) {
 	err = s.inSnapshot(ctx, func(c *conn) error {
 		all, err = c.pools(`ORDER BY name_folded`)
@@ -85,7 +85,7 @@ func (c *conn) poolsByID(ids []string) (map[string]*Pool, error) {
 	return byID, err
 }
 
-// pools reads the pools that where names, with roles and member counts.
+// pools reads the pools that where selects, with roles and member counts.
 func (c *conn) pools(where string, args ...any) ([]Pool, error) {
 	var found []Pool
 	err := c.each(func(rows *sql.Rows) error {
@@ -148,13 +148,13 @@ func (c *conn) addPoolsReadOnly(pools []Pool) error {
 	return nil
 }
 
-// poolRole is a role that a pool gives.
+// poolRole is a role that a pool grants.
 type poolRole struct {
 	name    string
-	granted bool // by its owner
+	granted bool // by the pool's owner
 }
 
-// poolRoles reads the roles of the pools, each pool's in order of name.
+// poolRoles reads the roles of the pools, sorted by name for each pool.
 func (c *conn) poolRoles(ids []string) (map[string][]poolRole, error) {
 	roles := map[string][]poolRole{}
 	err := c.each(func(rows *sql.Rows) error {
@@ -167,7 +167,7 @@ func (c *conn) poolRoles(ids []string) (map[string][]poolRole, error) {
 	return roles, err
 }
 
-// poolRefs reads what accounts show of these pools; ids that no pool has are left out.
+// poolRefs reads the parts of these pools that accounts show; ids without a pool are omitted.
 func (c *conn) poolRefs(ids []string) (map[string]PoolRef, error) {
 	refs := make(map[string]PoolRef, len(ids))
 	if len(ids) == 0 {
@@ -213,8 +213,9 @@ func (s *Store) CreatePool(ctx context.Context, actor Actor, n NewPool) (*Pool, 
 	return after, nil
 }
 
-// UpdatePool changes a pool that no AgentPool rules. Refusals: SCIM_MANAGED_READ_ONLY, DEFAULT_POOL_PROTECTED (its name),
-// LAST_MANAGER, STALE_REVISION, NOT_FOUND and those of CreatePool.
+// UpdatePool changes a pool that no AgentPool manages. Refusals: SCIM_MANAGED_READ_ONLY,
+// DEFAULT_POOL_PROTECTED (its name), LAST_MANAGER, STALE_REVISION, NOT_FOUND and those of
+// CreatePool.
 func (s *Store) UpdatePool(ctx context.Context, actor Actor, id string, ifRevision *int64, p PoolPatch) (*Pool, error) {
 	ev := event{action: "pool.update", targetKind: "Pool", targetID: id}
 	var after *Pool
@@ -235,7 +236,7 @@ func (s *Store) UpdatePool(ctx context.Context, actor Actor, id string, ifRevisi
 		}
 		if p.HandedOver != nil {
 			if *p.HandedOver && (before.Default || before.Owner.UID != "") {
-				return refuse(portal.CodeInvalid, "only a pool made in the portal can be handed over, and not the default pool: it is AgentPool/default's")
+				return refuse(portal.CodeInvalid, "only a pool created in the portal can be handed over; the default pool is for AgentPool/default")
 			}
 			after.HandedOver = *p.HandedOver
 		}
@@ -247,7 +248,8 @@ func (s *Store) UpdatePool(ctx context.Context, actor Actor, id string, ifRevisi
 	return after, nil
 }
 
-// DeletePool deletes a pool that no AgentPool rules; its members lose what it alone gave. Refusals as for UpdatePool.
+// DeletePool deletes a pool that no AgentPool manages; its members lose the roles that they had
+// only through it. Refusals are those of UpdatePool.
 func (s *Store) DeletePool(ctx context.Context, actor Actor, id string, ifRevision *int64) error {
 	ev := event{action: "pool.delete", targetKind: "Pool", targetID: id}
 	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
@@ -259,7 +261,7 @@ func (s *Store) DeletePool(ctx context.Context, actor Actor, id string, ifRevisi
 	})
 }
 
-// editablePool returns the pool if a person or a key may change it now.
+// editablePool returns the pool if a person or an API key may change it now.
 func (t *tx) editablePool(ev *event, id string, ifRevision *int64) (*Pool, error) {
 	before, err := t.pool(id)
 	if err != nil {
@@ -283,7 +285,7 @@ func (p *Pool) copy() *Pool {
 
 func (p *Pool) validate() error {
 	if err := names.Validate(p.Name); err != nil {
-		return refuse(portal.CodeInvalid, "the pool's name cannot be used: %v", err)
+		return refuse(portal.CodeInvalid, "invalid pool name: %v", err)
 	}
 	return validText("description", p.Description)
 }

@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/testing/postgres"
 )
 
-// Two processes on one PostgreSQL: each sees what the other commits, and their writers take turns.
+// Two processes on one PostgreSQL: each sees the other's commits, and their writers are serialized.
 func TestTwoProcessesOnOnePostgreSQL(t *testing.T) {
 	database := postgres.Start(t).Database(t)
 	stores := make([]*Store, 2)
@@ -37,7 +37,7 @@ func TestTwoProcessesOnOnePostgreSQL(t *testing.T) {
 	go func() {
 		changes, _, err := reader.Changes(t.Context(), position, 10, 30*time.Second)
 		if err == nil && len(changes) == 0 {
-			err = fmt.Errorf("woke with nothing")
+			err = fmt.Errorf("woke without a change")
 		}
 		woke <- err
 	}()
@@ -48,7 +48,7 @@ func TestTwoProcessesOnOnePostgreSQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("the other process's change was heard after %v", took)
+		t.Errorf("the other process's change arrived after %v", took)
 	}
 
 	var wait sync.WaitGroup

@@ -9,9 +9,11 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// PutAccount creates, adopts or updates the account of w.Owner, and returns it as it is then. The same state again
-// changes nothing. Refusals: STALE_REVISION (a newer write came before, the owner was retired, the account to adopt has
-// another owner, or, as 412, it is not as IfRevision says), STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, SCIM_REQUIRED, INVALID.
+// PutAccount creates, adopts or updates the account of w.Owner, and returns it as it is afterwards.
+// Repeating a write changes nothing. Refusals: STALE_REVISION (a newer write was applied, the owner
+// is retired, the account to adopt has another owner or, as 412, its revision is not IfRevision),
+// STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, SCIM_REQUIRED,
+// INVALID.
 func (s *Store) PutAccount(ctx context.Context, actor Actor, w portal.AccountWrite) (*Account, error) {
 	var result *Account
 	ev := event{action: "user.provision", targetKind: "User", targetName: w.UserName}
@@ -20,7 +22,7 @@ func (s *Store) PutAccount(ctx context.Context, actor Actor, w portal.AccountWri
 			return err
 		}
 		if w.Owner.UID == "" {
-			return refuse(portal.CodeInvalid, "the write names no owner; give the UID of the ScimUser")
+			return refuse(portal.CodeInvalid, "the write names no owner; send the UID of the ScimUser")
 		}
 		before, err := t.maybeAccount(`WHERE owner_uid = ?`, w.Owner.UID)
 		if err != nil {
@@ -58,7 +60,7 @@ func (s *Store) PutAccount(ctx context.Context, actor Actor, w portal.AccountWri
 	return s.describe(ctx, result)
 }
 
-// describe completes an account just saved with what only reading tells.
+// describe completes an account that was just saved with the fields that are derived on reading.
 func (s *Store) describe(ctx context.Context, a *Account) (*Account, error) {
 	err := s.inSnapshot(ctx, func(c *conn) error {
 		one := []Account{*a}
@@ -69,8 +71,8 @@ func (s *Store) describe(ctx context.Context, a *Account) (*Account, error) {
 	return a, err
 }
 
-// rememberRevision stores the newer revision of a write that changed nothing else, so that one older than it, still under
-// way, stays stale. Nobody is told: the record is the same.
+// rememberRevision stores the newer revision of a write that changed nothing else, so that an older
+// write, still in flight, stays stale. It adds no change to the feed: the record is the same.
 func (t *tx) rememberRevision(before, after *Account) error {
 	if before == nil || after.Owner.Revision <= before.Owner.Revision {
 		return nil
@@ -81,17 +83,17 @@ func (t *tx) rememberRevision(before, after *Account) error {
 
 func (a *Account) updated(w portal.AccountWrite) (*Account, error) {
 	if w.Owner.Revision < a.Owner.Revision {
-		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", a.Owner.Revision, w.Owner.Revision)
+		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner is already written; %d is older", a.Owner.Revision, w.Owner.Revision)
 	}
 	if w.Adopt != nil && w.Adopt.ID != a.ID {
-		return nil, refuse(portal.CodeStaleRevision, "this owner has the user %s already and cannot adopt %s too", a.ID, w.Adopt.ID)
+		return nil, refuse(portal.CodeStaleRevision, "this owner already has the user %s and cannot also adopt %s", a.ID, w.Adopt.ID)
 	}
 	after := a.copy()
 	after.take(w)
 	return after, nil
 }
 
-// take writes w's facts over the account's.
+// take copies the fields of w to the account.
 func (a *Account) take(w portal.AccountWrite) {
 	a.UserName, a.DisplayName, a.GivenName, a.FamilyName = w.UserName, w.DisplayName, w.GivenName, w.FamilyName
 	a.Email, a.ExternalID = w.Email, w.ExternalID
@@ -122,7 +124,7 @@ func (t *tx) adopted(w portal.AccountWrite) (before, after *Account, err error) 
 		return nil, nil, err
 	}
 	if before.Owner.UID != w.Adopt.OwnerUID {
-		return nil, nil, refuse(portal.CodeStaleRevision, "the user %s belongs to %q by now and not to %q; read it again", before.ID, before.Owner.UID, w.Adopt.OwnerUID)
+		return nil, nil, refuse(portal.CodeStaleRevision, "the user %s belongs to %q now, not to %q; read it again", before.ID, before.Owner.UID, w.Adopt.OwnerUID)
 	}
 	config, err := t.configuration()
 	if err != nil {
@@ -130,7 +132,7 @@ func (t *tx) adopted(w portal.AccountWrite) (before, after *Account, err error) 
 	}
 	local := before.ManagedBy == portal.ManagedByLocal
 	if local && !config.ProvisionExistingUsers && !before.HandedOver {
-		return nil, nil, refuse(portal.CodeLocalAccount, "the user %s is local; turn on \"Provision existing users with SCIM\", or hand this user over", before.ID)
+		return nil, nil, refuse(portal.CodeLocalAccount, "the user %s is local; turn on \"Provision existing users with SCIM\" or hand this user over", before.ID)
 	}
 	if before.Owner.UID != "" {
 		if err := t.retire(before.Owner.UID); err != nil {
@@ -139,18 +141,19 @@ func (t *tx) adopted(w portal.AccountWrite) (before, after *Account, err error) 
 	}
 	after = before.copy()
 	after.Migrated = before.Migrated || local
-	w.KeepMark = w.KeepMark || before.Owner.UID != "" && before.Owner.Name == w.Owner.Name // what was decided outlives a cluster
+	w.KeepMark = w.KeepMark || before.Owner.UID != "" && before.Owner.Name == w.Owner.Name // a decision survives the loss of a cluster
 	after.take(w)
 	return before, after, nil
 }
 
-// ReleaseAccount ends the ownership of owner.UID, which may never write again. Releasing what nobody owns is no error.
-// Refusals: STALE_REVISION, STALE_LEADER, LAST_MANAGER; SCIM_REQUIRED unless the mode is Orphan, which takes nothing from anybody.
+// ReleaseAccount ends the ownership of owner.UID, which may never write again. Releasing a record
+// that has no owner is no error. Refusals: STALE_REVISION, STALE_LEADER, LAST_MANAGER;
+// SCIM_REQUIRED unless the mode is Orphan, which removes no access.
 func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portal.Owner, mode portal.ReleaseMode) error {
 	ev := event{action: "user.release", targetKind: "User"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		if owner.UID == "" {
-			return refuse(portal.CodeInvalid, "the release names no owner; give the UID of the ScimUser")
+			return refuse(portal.CodeInvalid, "the release names no owner; send the UID of the ScimUser")
 		}
 		before, err := t.maybeAccount(`WHERE owner_uid = ?`, owner.UID)
 		if err != nil {
@@ -166,7 +169,7 @@ func (s *Store) ReleaseAccount(ctx context.Context, actor Actor, owner portal.Ow
 			}
 		}
 		if owner.Revision < before.Owner.Revision {
-			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, owner.Revision)
+			return refuse(portal.CodeStaleRevision, "revision %d of this owner is already written; %d is older", before.Owner.Revision, owner.Revision)
 		}
 		if err := t.retire(owner.UID); err != nil {
 			return err
@@ -188,12 +191,13 @@ func (t *tx) release(ev *event, before *Account, mode portal.ReleaseMode) error 
 	case portal.ReleaseOrphan:
 		after.ManagedBy = portal.ManagedByLocal
 	default:
-		return refuse(portal.CodeInvalid, "there is no way %q to release a user; use Deactivate, Delete or Orphan", mode)
+		return refuse(portal.CodeInvalid, "unknown release mode %q; use Deactivate, Delete or Orphan", mode)
 	}
 	return t.saveAccount(ev, before, after)
 }
 
-// stopWaiting clears the marks that the owner left on local accounts: it will not come for them any more.
+// stopWaiting clears the owner's waiting marks on local accounts: the owner no longer waits to
+// adopt them.
 func (t *tx) stopWaiting(ev *event, uid string) error {
 	waited, err := t.accounts(`WHERE waiting_uid = ?`, uid)
 	if err != nil {
@@ -209,8 +213,9 @@ func (t *tx) stopWaiting(ev *event, uid string) error {
 	return nil
 }
 
-// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the mark. Refusals: NOT_FOUND,
-// STALE_REVISION when the account is not local any more, STALE_LEADER, SCIM_REQUIRED for a new mark.
+// MarkWaiting records that owner waits to adopt the local account. An empty UID clears the mark.
+// Refusals: NOT_FOUND, STALE_REVISION when the account is no longer local, STALE_LEADER,
+// SCIM_REQUIRED for a new mark.
 func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, owner portal.Owner) error {
 	ev := event{action: "user.wait", targetKind: "User", targetID: accountID}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
@@ -225,7 +230,7 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 				return err
 			}
 			if before.ManagedBy != portal.ManagedByLocal {
-				return refuse(portal.CodeStaleRevision, "the user %s is not local any more; read it again", accountID)
+				return refuse(portal.CodeStaleRevision, "the user %s is no longer local; read it again", accountID)
 			}
 			after.WaitingFor = portal.Owner{UID: owner.UID, Name: owner.Name}
 		}
@@ -233,8 +238,8 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 	})
 }
 
-// MarkHeld keeps that the removal of owner's account, or of the local one that owner waits to
-// adopt, is held or was dropped; nil clears the mark. Without an account it does nothing. Refusals:
+// MarkHeld records that the removal of owner's account, or of the local account that owner waits to
+// adopt, is held or was dropped. nil clears the mark. Without an account it does nothing. Refusals:
 // STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
 func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, m *portal.Mark) error {
 	ev := event{action: "user.hold", targetKind: "User"}
@@ -250,7 +255,7 @@ func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, m
 			return err
 		}
 		if owner.Revision < before.Owner.Revision {
-			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, owner.Revision)
+			return refuse(portal.CodeStaleRevision, "revision %d of this owner is already written; %d is older", before.Owner.Revision, owner.Revision)
 		}
 		after := before.copy()
 		after.Mark = m
@@ -258,20 +263,20 @@ func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portal.Owner, m
 	})
 }
 
-// markable refuses a mark that makes no sense, and a new one while SCIM is off.
+// markable refuses an invalid mark, and a new mark while SCIM is off.
 func (t *tx) markable(m *portal.Mark, known ...portal.Removal) error {
 	switch {
 	case m == nil:
 		return nil
 	case !slices.Contains(known, m.What):
-		return refuse(portal.CodeInvalid, "a mark here is about one of %v, and not %q", known, m.What)
+		return refuse(portal.CodeInvalid, "the subject of a mark must be one of %v, not %q", known, m.What)
 	case m.State != portal.MarkHeld && m.State != portal.MarkDropped:
-		return refuse(portal.CodeInvalid, "the state of a mark is Held or Dropped, and not %q", m.State)
+		return refuse(portal.CodeInvalid, "the state of a mark must be Held or Dropped, not %q", m.State)
 	}
 	return errors.Join(t.requireSCIM(), validText("decision", m.Decision), validText("at", m.At))
 }
 
-// provision runs one change of an account or a pool in the name of the operator's process that leads.
+// provision runs one change of an account or a pool on behalf of the operator's leading process.
 func (s *Store) provision(ctx context.Context, actor Actor, ev *event, f func(*tx) error) error {
 	return s.mutate(ctx, actor, ScopeProvisioning, ev, func(t *tx) error {
 		config, err := t.configuration()
@@ -279,7 +284,7 @@ func (s *Store) provision(ctx context.Context, actor Actor, ev *event, f func(*t
 			return err
 		}
 		if config.leader != actor.Leader && config.leader != "" {
-			return refuse(portal.CodeStaleLeader, "the operator's process %q leads, and %s; the one that leads binds the portal first", config.leader, naming(actor.Leader))
+			return refuse(portal.CodeStaleLeader, "the operator's process %q leads, but %s; a new leader must bind the portal before it writes", config.leader, naming(actor.Leader))
 		}
 		return f(t)
 	})
@@ -289,11 +294,11 @@ func naming(leader string) string {
 	if leader == "" {
 		return "this write names none"
 	}
-	return fmt.Sprintf("this write is of %q", leader)
+	return fmt.Sprintf("this write is from %q", leader)
 }
 
-// decidedOn refuses a change of a record at the revision have (0: there is none) that was decided on another one. Callers ask
-// it of changes alone: a repeat of what is there already passes.
+// decidedOn refuses a change of a record at the revision have (0: no record) if the change was
+// decided on another revision. Callers check only changes: a repeat of a finished write passes.
 func decidedOn(what string, ifRevision *int64, have int64) error {
 	if ifRevision == nil || *ifRevision == have {
 		return nil
@@ -301,7 +306,7 @@ func decidedOn(what string, ifRevision *int64, have int64) error {
 	return staleTag(what, have, *ifRevision)
 }
 
-// at is the account's revision; 0: there is no account.
+// at returns the account's revision; 0: there is no account.
 func (a *Account) at() int64 {
 	if a == nil {
 		return 0
@@ -309,7 +314,7 @@ func (a *Account) at() int64 {
 	return a.Revision
 }
 
-// requireSCIM refuses provisioning while SCIM is off: what is there stays as it is.
+// requireSCIM refuses provisioning while SCIM is off: existing records stay unchanged.
 func (t *tx) requireSCIM() error {
 	config, err := t.configuration()
 	if err == nil && !config.SCIMEnabled {
@@ -323,11 +328,11 @@ func (t *tx) retire(uid string) error {
 	return err
 }
 
-// notRetired refuses the late write of an owner whose record was given to another or released.
+// notRetired refuses a late write of an owner whose record was released or has another owner.
 func (t *tx) notRetired(uid string) error {
 	retired, err := t.yes(`SELECT 1 FROM retired_owners WHERE uid = ?`, uid)
 	if err == nil && retired {
-		err = refuse(portal.CodeStaleRevision, "the owner %s was retired: its record was released or belongs to another by now", uid)
+		err = refuse(portal.CodeStaleRevision, "the owner %s is retired: its record was released or belongs to another owner", uid)
 	}
 	return err
 }

@@ -8,7 +8,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// statuses are the HTTP statuses of the codes that are not 409 Conflict.
+// statuses are the HTTP statuses of the codes whose status is not 409 Conflict.
 var statuses = map[portal.Code]int{
 	portal.CodeUnknownRole:      http.StatusBadRequest,
 	portal.CodeRoleNotGrantable: http.StatusBadRequest,
@@ -22,7 +22,7 @@ var statuses = map[portal.Code]int{
 	portal.CodeInternal:         http.StatusInternalServerError,
 }
 
-// refuse makes the error by which a rule says no. The message says what to do.
+// refuse returns the error of a refused request. The message says what to do.
 func refuse(code portal.Code, format string, args ...any) *portal.Error {
 	status, ok := statuses[code]
 	if !ok {
@@ -31,14 +31,14 @@ func refuse(code portal.Code, format string, args ...any) *portal.Error {
 	return &portal.Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// staleTag refuses an edit of a revision that is not the newest.
+// staleTag refuses an edit that is based on an old revision.
 func staleTag(what string, have, got int64) *portal.Error {
-	e := refuse(portal.CodeStaleRevision, "%s was changed meanwhile: it is at revision %d, not %d; read it again and repeat the change", what, have, got)
+	e := refuse(portal.CodeStaleRevision, "%s has changed: it is at revision %d, not %d; read it again and repeat the change", what, have, got)
 	e.Status = http.StatusPreconditionFailed
 	return e
 }
 
-// asRefusal finds the refusal in err's chain; nil when err is none.
+// asRefusal returns the refusal in err's chain, or nil.
 func asRefusal(err error) *portal.Error {
 	var e *portal.Error
 	if errors.As(err, &e) {

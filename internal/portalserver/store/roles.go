@@ -8,8 +8,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// effective is the one rule by which roles come about: the user role, what the pools give, and what was given directly.
-// The result is sorted and holds each role once.
+// effective is the one rule that derives roles: the user role, the roles of the pools, and the
+// direct roles. The result is sorted and contains each role once.
 func effective(direct []string, pools []PoolRef) []string {
 	roles := append([]string{portal.RoleUser}, direct...)
 	for _, p := range pools {
@@ -19,14 +19,14 @@ func effective(direct []string, pools []PoolRef) []string {
 	return slices.Compact(roles)
 }
 
-// granted answers whether the account has the role by a grant: its owner put it in a pool that was
-// given the role by the pool's own owner or, without one, by a person. Direct roles and what was
-// put there by other means do not count.
+// granted reports whether the account has the role by a grant: its owner added it to a pool to
+// which the pool's own owner (or, without one, a person) gave the role. Direct roles, and
+// memberships and roles from other writers, do not count.
 func (a *Account) granted(role string) bool {
 	return slices.ContainsFunc(a.PoolRefs, func(p PoolRef) bool { return p.membership && slices.Contains(p.granted, role) })
 }
 
-// Roles returns the catalogue in order of name.
+// Roles returns the catalogue in the order of names.
 func (s *Store) Roles(ctx context.Context) ([]portal.Role, error) {
 	var all []portal.Role
 	err := s.inSnapshot(ctx, func(c *conn) (err error) {
@@ -47,8 +47,8 @@ func (c *conn) roles() ([]portal.Role, error) {
 	return all, err
 }
 
-// grantable returns roles sorted and without doubles, or refuses those that the catalogue does not hold
-// (UNKNOWN_ROLE) and the vendor's own (ROLE_NOT_GRANTABLE).
+// grantable returns roles sorted and without duplicates. It refuses roles that are not in the
+// catalogue (UNKNOWN_ROLE) and the vendor's own roles (ROLE_NOT_GRANTABLE).
 func (c *conn) grantable(roles []string) ([]string, error) {
 	if len(roles) == 0 {
 		return []string{}, nil
@@ -63,14 +63,14 @@ func (c *conn) grantable(roles []string) ([]string, error) {
 			return nil, refuse(portal.CodeUnknownRole, "there is no role %q; GET /api/v1/roles lists them", name)
 		}
 		if !catalogue[at].Grantable {
-			return nil, refuse(portal.CodeRoleNotGrantable, "the role %s is the vendor's own and cannot be granted from here", name)
+			return nil, refuse(portal.CodeRoleNotGrantable, "the role %s is reserved for the vendor and cannot be granted here", name)
 		}
 	}
 	return sortedSet(roles), nil
 }
 
-// managerLeft answers whether a local manager who can sign in exists: active, holding ROLE_MANAGER, and with a password
-// or with SSO on.
+// managerLeft reports whether a local manager who can sign in exists: active, with ROLE_MANAGER,
+// and with a password or with SSO on.
 func (c *conn) managerLeft(sso bool) (bool, error) {
 	const able = ` a.managed_by = 'Local' AND a.status = 'Active' AND (a.password_hash <> '' OR ?)`
 	found, err := c.yes(`SELECT 1 FROM account_roles r JOIN accounts a ON a.id = r.account_id WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
@@ -81,8 +81,8 @@ func (c *conn) managerLeft(sso bool) (bool, error) {
 		WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
 }
 
-// keepManager refuses what f does, if it takes away the last local manager who can sign in. ssoAfter says whether SSO
-// is on afterwards.
+// keepManager refuses f if it removes the last local manager who can sign in. ssoAfter says whether
+// SSO is on afterwards.
 func (t *tx) keepManager(ssoBefore, ssoAfter bool, f func() error) error {
 	before, err := t.managerLeft(ssoBefore)
 	if err != nil {
@@ -93,12 +93,12 @@ func (t *tx) keepManager(ssoBefore, ssoAfter bool, f func() error) error {
 	}
 	after, err := t.managerLeft(ssoAfter)
 	if err == nil && !after {
-		err = refuse(portal.CodeLastManager, "nobody could manage the portal any more: this would take away the last local manager who can sign in; make another local user a manager first")
+		err = refuse(portal.CodeLastManager, "this removes the last local manager who can sign in; make another local user a manager first")
 	}
 	return err
 }
 
-// sortedSet returns values sorted and each once; never nil.
+// sortedSet returns the values sorted and without duplicates; never nil.
 func sortedSet(values []string) []string {
 	set := append([]string{}, values...)
 	slices.Sort(set)

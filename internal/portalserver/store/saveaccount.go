@@ -9,12 +9,13 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// maxText is the longest value of an account's or a pool's free text, in characters.
+// maxText is the maximum length of the free-text fields of an account or a pool, in characters.
 const maxText = 1024
 
-// saveAccount brings the record from before (nil: there is none yet) to after, and does what must go with it: pools,
-// direct roles, revision, feed, the guard's count, the last manager. after's Pools are the ids wanted; its roles are
-// derived here. Nothing differs → nothing is written. ev learns what changed.
+// saveAccount changes the record from before (nil: no record yet) to after, with everything that
+// depends on it: pools, direct roles, revision, feed, the guard's count, the last manager.
+// after.Pools contains the wanted ids; its roles are derived here. If nothing differs, it writes
+// nothing. It adds the changes to ev.
 func (t *tx) saveAccount(ev *event, before, after *Account) error {
 	refs, err := t.wantedPools(after)
 	if err != nil {
@@ -43,7 +44,8 @@ func (t *tx) saveAccount(ev *event, before, after *Account) error {
 	return t.keepManager(config.SSO.Enabled, config.SSO.Enabled, write)
 }
 
-// wantedPools resolves after's pools, the default pool among them unless it was released. Unknown ones are refused.
+// wantedPools resolves after's pools, including the default pool unless the account was released.
+// It refuses unknown pools.
 func (t *tx) wantedPools(after *Account) ([]PoolRef, error) {
 	ids := after.Pools
 	if after.active() || after.Owner.UID != "" || after.ManagedBy == portal.ManagedByLocal {
@@ -68,7 +70,7 @@ func (t *tx) wantedPools(after *Account) ([]PoolRef, error) {
 
 func (a *Account) validate() error {
 	if err := names.Validate(a.UserName); err != nil {
-		return refuse(portal.CodeInvalid, "the user name cannot be used: %v", err)
+		return refuse(portal.CodeInvalid, "invalid user name: %v", err)
 	}
 	for _, f := range []struct{ field, value string }{
 		{"displayName", a.DisplayName}, {"givenName", a.GivenName}, {"familyName", a.FamilyName}, {"email", a.Email}, {"externalId", a.ExternalID},
@@ -80,11 +82,11 @@ func (a *Account) validate() error {
 	return nil
 }
 
-// validText refuses what PostgreSQL could not store, or is too long.
+// validText refuses text that PostgreSQL cannot store, or that is too long.
 func validText(field, value string) error {
 	switch {
 	case !utf8.ValidString(value) || strings.ContainsRune(value, 0):
-		return refuse(portal.CodeInvalid, "%s holds bytes that are not text", field)
+		return refuse(portal.CodeInvalid, "%s contains bytes that are not text", field)
 	case utf8.RuneCountInString(value) > maxText:
 		return refuse(portal.CodeInvalid, "%s is longer than %d characters", field, maxText)
 	}
@@ -102,9 +104,9 @@ func (t *tx) freeName(before, after *Account) error {
 	case err != nil || other == nil:
 		return err
 	case other.ManagedBy == portal.ManagedByLocal && t.actor.May(ScopeProvisioning):
-		return refuse(portal.CodeLocalAccount, "the user name belongs to the local user %s; let SCIM provision existing users, or hand this user over", other.ID)
+		return refuse(portal.CodeLocalAccount, "the user name belongs to the local user %s; turn on \"Provision existing users with SCIM\" or hand this user over", other.ID)
 	}
-	return refuse(portal.CodeDuplicateUser, "the user name belongs to the user %s already", other.ID)
+	return refuse(portal.CodeDuplicateUser, "the user name already belongs to the user %s", other.ID)
 }
 
 func (t *tx) writeAccount(before, after *Account) error {
@@ -142,9 +144,9 @@ func (t *tx) writeAccount(before, after *Account) error {
 	return t.touch(portal.ChangeAccount, after.ID, false)
 }
 
-// removes answers whether a SCIM-managed person loses access by the change: sign-in, the manager role, or the owner who
-// vouches for it without a new one. An adoption of a local account is one when it takes the manager role; the arrival of a
-// namesake is none.
+// removes reports whether a SCIM-managed user loses access by the change: the sign-in, the manager
+// role, or the owner without a new one. The adoption of a local account counts when it takes the
+// manager role; adoption by another object with the same name does not count.
 func removes(before, after *Account) bool {
 	if before == nil || after.ManagedBy != portal.ManagedBySCIM && before.ManagedBy != portal.ManagedBySCIM || !before.active() {
 		return false
@@ -156,7 +158,7 @@ func removes(before, after *Account) bool {
 	return !after.active() || lostManager || after.Owner.UID == ""
 }
 
-// inBy answers whether the account's owner put it in the pool.
+// inBy reports whether the account's owner added it to the pool.
 func (a *Account) inBy(pool string) bool {
 	return a != nil && slices.ContainsFunc(a.PoolRefs, func(p PoolRef) bool { return p.ID == pool && p.membership })
 }
@@ -182,7 +184,7 @@ func (t *tx) writeAccountRow(create bool, a *Account) error {
 	return err
 }
 
-// replaceSet brings the rows of a two-column table that belong to key from had to want.
+// replaceSet changes the rows of key in a two-column table from had to want.
 func (t *tx) replaceSet(table, keyColumn, valueColumn, key string, had, want []string) error {
 	for _, v := range want {
 		if slices.Contains(had, v) {
@@ -203,7 +205,8 @@ func (t *tx) replaceSet(table, keyColumn, valueColumn, key string, had, want []s
 	return nil
 }
 
-// accountDifference says what the audit tells of the change. Owners are told by UID; a password only as changed.
+// accountDifference returns the audit's field changes. Owners appear as UIDs; a password appears
+// only as changed.
 func accountDifference(before, after *Account) []FieldChange {
 	if before == nil {
 		before = &Account{}
@@ -244,7 +247,7 @@ func poolNames(refs []PoolRef) string {
 	return strings.Join(all, ", ")
 }
 
-// setStatus activates or deactivates the account in the name of by.
+// setStatus activates or deactivates the account; by is stored as the deactivating party.
 func (a *Account) setStatus(active bool, by portal.ManagedBy) {
 	switch {
 	case active:
@@ -254,7 +257,7 @@ func (a *Account) setStatus(active bool, by portal.ManagedBy) {
 	}
 }
 
-// copy returns an account that can be changed without changing a.
+// copy returns a copy of an account that can be changed without changing a.
 func (a *Account) copy() *Account {
 	b := *a
 	b.Pools, b.DirectRoles, b.Ungranted = slices.Clone(a.Pools), slices.Clone(a.DirectRoles), slices.Clone(a.Ungranted)

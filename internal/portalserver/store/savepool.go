@@ -9,8 +9,9 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// savePool brings the record from before (nil: there is none yet) to after. A change of roles reaches all members within
-// the same transaction. Nothing differs → nothing is written. ev learns what changed.
+// savePool changes the record from before (nil: no record yet) to after. A change of roles applies
+// to all members in the same transaction. If nothing differs, it writes nothing. It adds the
+// changes to ev.
 func (t *tx) savePool(ev *event, before, after *Pool) (err error) {
 	if err := after.validate(); err != nil {
 		return err
@@ -35,8 +36,8 @@ func (t *tx) savePool(ev *event, before, after *Pool) (err error) {
 	return t.writePool(before, after)
 }
 
-// ungrantedAfter are the roles of a pool with an owner that the owner does not vouch for after this
-// write.
+// ungrantedAfter returns the roles that an owned pool has after this write without a grant of its
+// owner.
 func ungrantedAfter(before, after *Pool) []string {
 	if after.granting || after.Owner.UID == "" || before == nil {
 		return nil
@@ -50,8 +51,8 @@ func ungrantedAfter(before, after *Pool) []string {
 	return out
 }
 
-// grants says whether the pool gives the role for good: its owner gave it, or, without an owner, a
-// person did.
+// grants reports whether the pool grants the role: its owner or, without an owner, a person gave
+// it.
 func (p *Pool) grants(role string) bool {
 	return slices.Contains(p.Roles, role) && !slices.Contains(p.Ungranted, role)
 }
@@ -63,7 +64,7 @@ func (t *tx) freePoolName(before, after *Pool) error {
 	}
 	taken, err := t.yes(`SELECT 1 FROM pools WHERE name_folded = ? AND id <> ?`, folded, after.ID)
 	if err == nil && taken {
-		err = refuse(portal.CodeDuplicatePool, "there is a pool %s already", quoted(after.Name))
+		err = refuse(portal.CodeDuplicatePool, "the pool %s already exists", quoted(after.Name))
 	}
 	return err
 }
@@ -108,7 +109,7 @@ func (t *tx) writePool(before, after *Pool) error {
 	return t.markGranted("pool_roles", "pool_id", after.ID, after.granting)
 }
 
-// markGranted notes that an owner's write grants every row of the record that is there after it.
+// markGranted marks every remaining row of the record as granted by the owner.
 func (t *tx) markGranted(table, keyColumn, key string, granting bool) error {
 	if !granting {
 		return nil
@@ -117,7 +118,8 @@ func (t *tx) markGranted(table, keyColumn, key string, granting bool) error {
 	return err
 }
 
-// changePoolRoles gives the pool its new roles, and every member its new revision and place in the feed.
+// changePoolRoles sets the pool's roles, and advances the revision and the feed sequence of every
+// member.
 func (t *tx) changePoolRoles(before, after *Pool) error {
 	write := func() error {
 		if err := t.replaceSet("pool_roles", "pool_id", "role", after.ID, before.Roles, after.Roles); err != nil {
@@ -131,8 +133,9 @@ func (t *tx) changePoolRoles(before, after *Pool) error {
 	return t.withoutManagers(before, write)
 }
 
-// withoutManagers runs f, which takes ROLE_MANAGER from the pool: not from the last local manager, and within the
-// guard's count when it is the operator that does it and the role was granted.
+// withoutManagers runs f, which takes ROLE_MANAGER from the pool. It refuses f if the last local
+// manager would lose the role, and adds the removals to the guard's count if the operator takes
+// away a granted role.
 func (t *tx) withoutManagers(pool *Pool, f func() error) error {
 	config, err := t.configuration()
 	if err != nil {
@@ -148,8 +151,8 @@ func (t *tx) withoutManagers(pool *Pool, f func() error) error {
 	})
 }
 
-// countManagers notes a removal for each SCIM-managed member that was granted ROLE_MANAGER by this
-// pool alone. What nobody granted does not count: it is taken back beside it.
+// countManagers records a removal for each SCIM-managed member that had ROLE_MANAGER granted by
+// this pool only. A role without a grant does not count: it is removed without using the budget.
 func (t *tx) countManagers(poolID string) error {
 	_, err := t.exec(`INSERT INTO audit_removals (event_id, account_id, at)
 		SELECT CAST(? AS BIGINT), m.account_id, CAST(? AS BIGINT) FROM memberships m JOIN accounts a ON a.id = m.account_id
@@ -160,11 +163,11 @@ func (t *tx) countManagers(poolID string) error {
 	return err
 }
 
-// deletePool removes the pool, and with it its memberships and what it alone gave.
+// deletePool deletes the pool, with its memberships and the roles that only it gave.
 func (t *tx) deletePool(ev *event, before *Pool) error {
 	ev.targetID, ev.targetName = before.ID, before.Name
 	if before.Default {
-		return refuse(portal.CodeDefaultPool, "the default pool cannot be deleted: everyone is in it")
+		return refuse(portal.CodeDefaultPool, "the default pool cannot be deleted: every active user is a member")
 	}
 	remove := func() error {
 		if t.actor.Kind == Operator {
@@ -188,8 +191,8 @@ func (t *tx) deletePool(ev *event, before *Pool) error {
 	return t.withoutManagers(before, remove)
 }
 
-// PutPool creates, adopts or updates the pool of w.Owner, and returns it as it is then. The same
-// state again changes nothing. Refusals: STALE_REVISION, STALE_LEADER, DUPLICATE_POOL,
+// PutPool creates, adopts or updates the pool of w.Owner, and returns it as it is afterwards.
+// Repeating a write changes nothing. Refusals: STALE_REVISION, STALE_LEADER, DUPLICATE_POOL,
 // UNKNOWN_ROLE, ROLE_NOT_GRANTABLE, DEFAULT_POOL_PROTECTED, LAST_MANAGER, SCIM_REQUIRED, INVALID.
 func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*Pool, error) {
 	ev := event{action: "pool.provision", targetKind: "Pool", targetName: w.Name}
@@ -199,7 +202,7 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 			return err
 		}
 		if w.Owner.UID == "" {
-			return refuse(portal.CodeInvalid, "the write names no owner; give the UID of the AgentPool")
+			return refuse(portal.CodeInvalid, "the write names no owner; send the UID of the AgentPool")
 		}
 		before, err := t.poolFor(&ev, w)
 		if err != nil {
@@ -241,7 +244,7 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portal.PoolWrite) (*
 	return result, nil
 }
 
-// written is the pool as w wants it; before is nil where there is none yet. Refusal:
+// written returns the pool as w declares it; before is nil if there is none yet. Refusal:
 // DEFAULT_POOL_PROTECTED.
 func written(before *Pool, w portal.PoolWrite) (*Pool, error) {
 	after, same := &Pool{Pool: portal.Pool{ID: newID(), Created: true}}, false
@@ -253,7 +256,7 @@ func written(before *Pool, w portal.PoolWrite) (*Pool, error) {
 		after.Created = before.Created && (sameName || inherits)
 	}
 	if after.Default != w.Default {
-		return nil, refuse(portal.CodeDefaultPool, "the default pool is ruled by the one owner that says so, and that owner has no other pool; pool %s", quoted(w.Name))
+		return nil, refuse(portal.CodeDefaultPool, "only the owner whose write sets Default manages the default pool, and that owner has no other pool; pool %s", quoted(w.Name))
 	}
 	if !after.Default {
 		after.Name = w.Name
@@ -261,12 +264,12 @@ func written(before *Pool, w portal.PoolWrite) (*Pool, error) {
 	after.Description, after.Owner, after.Roles, after.granting = w.Description, w.Owner, sortedSet(w.Roles), true
 	after.HandedOver, after.Pins = false, slices.Clone(w.Pins)
 	if !w.KeepMark && !same {
-		after.Mark = nil // otherwise what was decided outlives a cluster
+		after.Mark = nil // in all other cases a decision survives the loss of a cluster
 	}
 	return after, nil
 }
 
-// at is the pool's revision; 0: there is no pool.
+// at returns the pool's revision; 0: there is no pool.
 func (p *Pool) at() int64 {
 	if p == nil {
 		return 0
@@ -274,16 +277,16 @@ func (p *Pool) at() int64 {
 	return p.Revision
 }
 
-// poolFor finds the pool that w is about: the owner's, or the one to adopt, or none.
+// poolFor returns the pool that w is about: the owner's pool, the pool to adopt, or nil.
 func (t *tx) poolFor(ev *event, w portal.PoolWrite) (*Pool, error) {
 	owned, err := t.maybePool(`WHERE owner_uid = ?`, w.Owner.UID)
 	switch {
 	case err != nil:
 		return nil, err
 	case owned != nil && w.Owner.Revision < owned.Owner.Revision:
-		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", owned.Owner.Revision, w.Owner.Revision)
+		return nil, refuse(portal.CodeStaleRevision, "revision %d of this owner is already written; %d is older", owned.Owner.Revision, w.Owner.Revision)
 	case owned != nil && w.Adopt != nil && w.Adopt.ID != owned.ID:
-		return nil, refuse(portal.CodeStaleRevision, "this owner has the pool %s already and cannot adopt %s too", owned.ID, w.Adopt.ID)
+		return nil, refuse(portal.CodeStaleRevision, "this owner already has the pool %s and cannot also adopt %s", owned.ID, w.Adopt.ID)
 	case owned != nil:
 		return owned, nil
 	}
@@ -300,22 +303,22 @@ func (t *tx) poolFor(ev *event, w portal.PoolWrite) (*Pool, error) {
 	case err != nil:
 		return nil, err
 	case found.Owner.UID != w.Adopt.OwnerUID:
-		return nil, refuse(portal.CodeStaleRevision, "the pool %s belongs to %q by now and not to %q; read it again", found.ID, found.Owner.UID, w.Adopt.OwnerUID)
+		return nil, refuse(portal.CodeStaleRevision, "the pool %s belongs to %q now, not to %q; read it again", found.ID, found.Owner.UID, w.Adopt.OwnerUID)
 	case found.Owner.UID != "":
 		return found, t.retire(found.Owner.UID)
 	}
 	return found, nil
 }
 
-// ReleasePool ends the ownership of ownerUID, which may never write again. remove also takes back
-// what the owner gave: the pool, if the owner created it, and otherwise the roles that it granted
-// to it. Releasing what nobody owns is no error. Refusals: STALE_LEADER; LAST_MANAGER for a
-// removal; SCIM_REQUIRED for one while SCIM is off.
+// ReleasePool ends the ownership of ownerUID, which may never write again. remove also undoes what
+// the owner did: it deletes the pool if the owner created it, and otherwise removes the roles that
+// the owner granted. Releasing a record that has no owner is no error. Refusals: STALE_LEADER;
+// LAST_MANAGER for a removal; SCIM_REQUIRED for a removal while SCIM is off.
 func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, remove bool) error {
 	ev := event{action: "pool.release", targetKind: "Pool"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		if ownerUID == "" {
-			return refuse(portal.CodeInvalid, "the release names no owner; give the UID of the AgentPool")
+			return refuse(portal.CodeInvalid, "the release names no owner; send the UID of the AgentPool")
 		}
 		before, err := t.maybePool(`WHERE owner_uid = ?`, ownerUID)
 		if err != nil {
@@ -356,7 +359,7 @@ func (s *Store) MarkPoolHeld(ctx context.Context, actor Actor, owner portal.Owne
 			return err
 		}
 		if owner.Revision < before.Owner.Revision {
-			return refuse(portal.CodeStaleRevision, "revision %d of this owner was written already, %d is older", before.Owner.Revision, owner.Revision)
+			return refuse(portal.CodeStaleRevision, "revision %d of this owner is already written; %d is older", before.Owner.Revision, owner.Revision)
 		}
 		after := before.copy()
 		after.Mark = m

@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// The ways to sign in, as sessions and audit name them.
+// The ways to sign in, as they appear in sessions and in the audit.
 const (
 	MethodPassword = "password"
 	MethodSSO      = "sso"
@@ -23,10 +23,11 @@ type Session struct {
 	ExpiresAt time.Time
 }
 
-// CheckPassword returns the account of the user name if the password fits and its owner may sign in by it: SCIM-managed
-// people may not once SSO is on. Every other end is UNAUTHENTICATED with the same message, after the same work.
+// CheckPassword returns the account of the user name if the password is right and the user may sign
+// in with it: SCIM-managed users may not while SSO is on. Every other outcome is UNAUTHENTICATED,
+// with the same message and after the same amount of work.
 func (s *Store) CheckPassword(ctx context.Context, userName, password string) (*Account, error) {
-	wrong := refuse(portal.CodeUnauthenticated, "the user name or the password is wrong, or this person may not sign in by password")
+	wrong := refuse(portal.CodeUnauthenticated, "the user name or the password is wrong, or this user may not sign in with a password")
 	account, err := s.AccountByName(ctx, userName)
 	if err != nil && asRefusal(err) == nil {
 		return nil, err
@@ -50,7 +51,8 @@ func (s *Store) CheckPassword(ctx context.Context, userName, password string) (*
 	return account, nil
 }
 
-// signInFailed audits a failed attempt on a name that exists; attempts on others would only fill the disk.
+// signInFailed audits a failed attempt on an existing user name. Attempts on unknown names are not
+// audited: they would only fill the disk.
 func (s *Store) signInFailed(ctx context.Context, account *Account, refusal *portal.Error) error {
 	if account == nil {
 		return nil
@@ -59,8 +61,9 @@ func (s *Store) signInFailed(ctx context.Context, account *Account, refusal *por
 		&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}, refusal)
 }
 
-// AccountForSSO returns the active account of whom the identity provider vouches for: the one with that user name, or else the
-// only one with that e-mail address. Pass an address only if the provider verified it. UNAUTHENTICATED when there is none.
+// AccountForSSO returns the active account for the identity that the provider asserts: the account
+// with that user name, or else the only account with that e-mail address. Pass an address only if
+// the provider verified it. UNAUTHENTICATED when there is none.
 func (s *Store) AccountForSSO(ctx context.Context, userName, email string) (*Account, error) {
 	var found []Account
 	err := s.inSnapshot(ctx, func(c *conn) (err error) {
@@ -76,14 +79,15 @@ func (s *Store) AccountForSSO(ctx context.Context, userName, email string) (*Acc
 	case err != nil:
 		return nil, err
 	case len(found) != 1:
-		return nil, refuse(portal.CodeUnauthenticated, "your identity provider knows you, but the portal has no user for you; ask whoever manages your access to assign this application to you")
+		return nil, refuse(portal.CodeUnauthenticated, "your identity provider knows you, but the portal has no user for you; ask your administrator to assign this application to you")
 	case !found[0].active():
-		return nil, refuse(portal.CodeUnauthenticated, "your user in the portal is deactivated; ask whoever manages your access")
+		return nil, refuse(portal.CodeUnauthenticated, "your user in the portal is deactivated; ask your administrator")
 	}
 	return &found[0], nil
 }
 
-// StartSession signs the account in for the time to live and returns the secret for its cookie; the portal keeps a digest.
+// StartSession signs the account in for the given time and returns the secret for its cookie. The
+// portal stores only a digest.
 func (s *Store) StartSession(ctx context.Context, account *Account, method string, ttl time.Duration) (token string, err error) {
 	token = randomText()
 	ev := event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}
@@ -98,7 +102,7 @@ func (s *Store) StartSession(ctx context.Context, account *Account, method strin
 			return err
 		}
 		if n == 0 {
-			return refuse(portal.CodeUnauthenticated, "this user cannot sign in any more")
+			return refuse(portal.CodeUnauthenticated, "this user can no longer sign in")
 		}
 		if _, err := t.exec(`INSERT INTO sessions (token_sha256, account_id, method, created_at, expires_at) VALUES (?, ?, ?, ?, ?)`,
 			digest(token), account.ID, method, micros(t.now), micros(t.now.Add(ttl))); err != nil {
@@ -109,7 +113,8 @@ func (s *Store) StartSession(ctx context.Context, account *Account, method strin
 	return token, err
 }
 
-// Session returns the session of the cookie's secret, or UNAUTHENTICATED: unknown, expired, or the user is deactivated.
+// Session returns the session of the cookie's secret, or UNAUTHENTICATED: the secret is unknown or
+// expired, or the user is deactivated.
 func (s *Store) Session(ctx context.Context, token string) (*Session, error) {
 	var session Session
 	err := s.inSnapshot(ctx, func(c *conn) error {
@@ -139,7 +144,8 @@ func (s *Store) EndSession(ctx context.Context, token string) error {
 	return err
 }
 
-// EnsureManager creates a local manager with the password, unless one who can sign in exists already.
+// EnsureManager creates a local manager with the password, unless a local manager who can sign in
+// exists.
 func (s *Store) EnsureManager(ctx context.Context, actor Actor, userName, password string) error {
 	hash, err := newPassword(password)
 	if err != nil {

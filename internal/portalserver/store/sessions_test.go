@@ -10,7 +10,8 @@ import (
 
 const demoPassword = "demo password, long enough"
 
-// signInStore is a portal with SSO and SCIM on, a clock, and one local and one SCIM-managed person with one password.
+// signInStore is a portal with SSO and SCIM on, a clock, and one local and one SCIM-managed user
+// with the same password.
 func signInStore(t *testing.T) (s *Store, now *time.Time) {
 	t.Helper()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -45,11 +46,11 @@ func TestCheckPassword(t *testing.T) {
 		user, password string
 		ok             bool
 	}{
-		"a local manager signs in by password, whatever SSO does": {"LOCAL@example.test", demoPassword, true},
-		"a wrong password":    {"local@example.test", "another password", false},
-		"no password":         {"local@example.test", "", false},
-		"nobody of that name": {"nobody@example.test", demoPassword, false},
-		"an adopted person signs in through SSO from then on": {"ada@example.test", demoPassword, false},
+		"a local manager signs in with a password also while SSO is on": {"LOCAL@example.test", demoPassword, true},
+		"a wrong password":                          {"local@example.test", "another password", false},
+		"no password":                               {"local@example.test", "", false},
+		"an unknown user name":                      {"unknown@example.test", demoPassword, false},
+		"an adopted user signs in only through SSO": {"ada@example.test", demoPassword, false},
 	} {
 		account, err := s.CheckPassword(t.Context(), c.user, c.password)
 		switch {
@@ -67,10 +68,10 @@ func TestAccountForSSO(t *testing.T) {
 		user, email string
 		ok          bool
 	}{
-		"by user name":            {"Ada@Example.test", "", true},
-		"by verified address":     {"other-name", "ADA@mail.example.test", true},
-		"nobody":                  {"nobody", "nobody@example.test", false},
-		"nothing to find them by": {"", "", false},
+		"by user name":                  {"Ada@Example.test", "", true},
+		"by verified address":           {"other-name", "ADA@mail.example.test", true},
+		"unknown name and address":      {"unknown", "unknown@example.test", false},
+		"neither user name nor address": {"", "", false},
 	} {
 		account, err := s.AccountForSSO(t.Context(), c.user, c.email)
 		if c.ok && (err != nil || account.UserName != "ada@example.test") || !c.ok && portal.CodeOf(err) != portal.CodeUnauthenticated {
@@ -103,7 +104,7 @@ func TestSessions(t *testing.T) {
 	}
 	ended := func(why, token string) {
 		if _, err := s.Session(t.Context(), token); portal.CodeOf(err) != portal.CodeUnauthenticated {
-			t.Errorf("%s: the session goes on (%v)", why, err)
+			t.Errorf("%s: the session continues (%v)", why, err)
 		}
 	}
 	token := start()
@@ -112,7 +113,7 @@ func TestSessions(t *testing.T) {
 		t.Fatalf("session %+v, %v", session, err)
 	}
 	if session.Account.Revision != account.Revision {
-		t.Errorf("signing in moved the revision from %d to %d", account.Revision, session.Account.Revision)
+		t.Errorf("signing in changed the revision from %d to %d", account.Revision, session.Account.Revision)
 	}
 	ended("an unknown secret", "unknown")
 	if err := s.EndSession(t.Context(), token); err != nil {
@@ -121,18 +122,18 @@ func TestSessions(t *testing.T) {
 	ended("after signing out", token)
 	token = start()
 	*now = now.Add(time.Hour)
-	ended("after its time", token)
+	ended("after its lifetime", token)
 	token = start()
 	if err := s.ReleaseAccount(t.Context(), operator, portal.Owner{UID: "u-ada", Revision: 1}, portal.ReleaseDeactivate); err != nil {
 		t.Fatal(err)
 	}
-	ended("of a deactivated person", token)
+	ended("of a deactivated user", token)
 	if _, err := s.StartSession(t.Context(), account, MethodSSO, time.Hour); portal.CodeOf(err) != portal.CodeUnauthenticated {
 		t.Errorf("a deactivated person signs in: %v", err)
 	}
 }
 
-func TestAPersonWithoutTheRoleChangesNothing(t *testing.T) {
+func TestUserWithoutManagerRole(t *testing.T) {
 	s, _ := signInStore(t)
 	ada, err := s.AccountByName(t.Context(), "ada@example.test")
 	if err != nil {
@@ -147,7 +148,7 @@ func TestAPersonWithoutTheRoleChangesNothing(t *testing.T) {
 	}
 }
 
-func TestACancelledCallLeavesTheDatabaseInMemoryWhole(t *testing.T) {
+func TestCancelledCallKeepsMemoryDatabase(t *testing.T) {
 	s, _ := signInStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	err := s.inTx(ctx, func(t *tx) error {

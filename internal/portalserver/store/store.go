@@ -1,13 +1,16 @@
-// Package store is the Management Portal itself: its records in a database, and the rules under which they change. The
-// pages and the REST server are two faces of this one service and hold no rule of their own.
+// Package store is the core of the Management Portal: the records in a database, and the rules by
+// which they change. The pages and the REST server are two front ends of this service and contain
+// no rules of their own.
 //
-// A change is a method with an Actor. It runs in one transaction: the rules are checked against what the database holds
-// in that transaction, the records are written, one audit event tells who did what, and the records take the next numbers
-// of the change feed. A refusal is a *portal.Error and an audit event too. A write of the state that is there already
-// writes nothing. Effective roles are derived when a record is read and are stored nowhere, so they cannot lag behind.
+// A change is a method with an Actor. It runs in one transaction, which checks the rules against
+// the current records, writes the records, writes one audit event, and gives the records the next
+// sequence numbers of the change feed. A refusal is a *portal.Error and an audit event too. A write
+// of the current state writes nothing. Effective roles are derived when a record is read and are
+// not stored, so they are never out of date.
 //
-// Writers take turns (SQLite has one, PostgreSQL locks the row of counters), so that a rule over all records, such as
-// "one local manager remains", needs no further lock, and feed numbers become visible in their order.
+// Writers are serialized (SQLite has one writer, PostgreSQL locks the row of counters). A rule over
+// all records, such as "one local manager remains", therefore needs no further lock, and sequence
+// numbers of the feed become visible in order.
 package store
 
 import (
@@ -33,31 +36,32 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Memory is the Database of a portal that lives as long as its Store.
+// Memory as Options.Database keeps the records in memory, until the Store is closed.
 const Memory = ":memory:"
 
-// Options say where the records are and what the rules ask of the world around.
+// Options configure the database and the dependencies of the rules.
 type Options struct {
 	// Database is the path of an SQLite file, a postgres:// URL, or Memory.
 	Database string
 	// Now is the clock; nil is time.Now.
 	Now func() time.Time
-	// CheckSSO says why people could not sign in by these settings; nil trusts them. It may take as long as ctx allows.
+	// CheckSSO returns an error if users could not sign in with these settings; nil accepts all
+	// settings. It may take as long as ctx allows.
 	CheckSSO func(ctx context.Context, sso portal.SSO) error
 }
 
-// Store is the service. Its methods may be called at the same time.
+// Store is the service. Its methods are safe for concurrent use.
 type Store struct {
-	write   *sql.DB // for what takes a writer's turn
-	read    *sql.DB // the same database; in memory the same pool
+	write   *sql.DB // for the writers, which are serialized
+	read    *sql.DB // the same database; with Memory the same pool
 	dialect dialect
 	now     func() time.Time
 	check   func(ctx context.Context, sso portal.SSO) error
 	bell    bell
-	stop    func() // ends what runs in the background
+	stop    func() // stops the background work
 }
 
-// Open connects to the database, brings its tables up to date and makes the default pool if there is none.
+// Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{now: o.Now, check: o.CheckSSO, bell: newBell(), dialect: onSQLite, stop: func() {}}
 	if s.now == nil {
@@ -82,10 +86,10 @@ func (s *Store) connect(database string) (err error) {
 	driver, name, writers := "sqlite", sqliteName(database), 1
 	switch {
 	case database == "":
-		return errors.New("no database given: name an SQLite file or a postgres:// URL")
+		return errors.New("no database: set an SQLite file or a postgres:// URL")
 	case strings.HasPrefix(database, "postgres://"), strings.HasPrefix(database, "postgresql://"):
 		s.dialect = onPostgreSQL
-		driver, name, writers = "pgx", database, 4 // one works, the others are on their way in or out
+		driver, name, writers = "pgx", database, 4 // one writes, the others wait or finish
 	}
 	if s.write, err = sql.Open(driver, name); err != nil {
 		return err
@@ -93,7 +97,7 @@ func (s *Store) connect(database string) (err error) {
 	s.write.SetMaxOpenConns(writers)
 	s.write.SetMaxIdleConns(writers)
 	if database == Memory {
-		s.read = s.write // the one connection is the database
+		s.read = s.write // the single connection is the database
 		return nil
 	}
 	if s.read, err = sql.Open(driver, name); err != nil {
@@ -105,8 +109,9 @@ func (s *Store) connect(database string) (err error) {
 	return nil
 }
 
-// sqliteName is the data source name: WAL so that readers and the writer do not wait for each other, FULL so that what
-// was answered survives a power cut, and writers that take their turn when they begin.
+// sqliteName returns the data source name: WAL, so that readers and the writer do not block each
+// other; FULL, so that acknowledged writes survive a power failure; and an immediate write lock at
+// the beginning of a write transaction.
 func sqliteName(path string) string {
 	q := url.Values{"_txlock": {"immediate"}, "_dqs": {"false"}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "temp_store(MEMORY)", "cache_size(-65536)",
@@ -154,13 +159,13 @@ func (s *Store) seed(ctx context.Context) error {
 	})
 }
 
-// Ping answers whether the database can be read.
+// Ping returns an error if the database cannot be read.
 func (s *Store) Ping(ctx context.Context) error {
 	var one int
 	return s.read.QueryRowContext(ctx, `SELECT id FROM meta`).Scan(&one)
 }
 
-// Close gives the database back. Waiting readers of the feed end when their context does.
+// Close closes the database. Readers that wait for the feed end when their context ends.
 func (s *Store) Close() error {
 	s.stop()
 	err := s.write.Close()
@@ -170,7 +175,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-// newID returns an id that sorts after those made before it, so that new rows land together at an index's end.
+// newID returns an id that sorts after all earlier ids, so that new rows are next to each other in
+// an index.
 func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 func micros(t time.Time) int64 {

@@ -10,18 +10,20 @@ import (
 )
 
 const (
-	// window is how long a failed sign-in is remembered.
+	// window is how long a failed sign-in counts.
 	window = 15 * time.Minute
-	// perName is how many may fail for one name from one address within it; perAddress how many from one address for all names.
-	// A name is never closed for every address, so that nobody can lock the managers out by failing in their name.
+	// perName is the maximum number of failures for one name from one address within the window;
+	// perAddress is the maximum from one address for all names. A name is never blocked for every
+	// address, so failed attempts cannot lock the managers out.
 	perName, perAddress = 10, 100
-	// remembered bounds the memory.
+	// remembered limits the memory.
 	remembered = 20_000
-	// atOnce bounds the passwords checked at one time: each takes 19 MiB.
+	// atOnce limits the number of concurrent password checks: each takes 19 MiB.
 	atOnce = 4
 )
 
-// attempts slows down who guesses passwords. It is kept in this process's memory: several replicas allow as many times more.
+// attempts slows down password guessing. It is kept in the memory of the process: n replicas allow
+// n times as many attempts.
 type attempts struct {
 	now   func() time.Time
 	turns chan struct{}
@@ -39,7 +41,8 @@ func newAttempts(now func() time.Time) *attempts {
 	return &attempts{now: now, turns: make(chan struct{}, atOnce), failed: map[string]count{}}
 }
 
-// wait returns how long to wait before the name may be tried again from the request's address; zero: now.
+// wait returns how long to wait before the next attempt for the name from the request's address;
+// zero: no wait.
 func (a *attempts) wait(r *http.Request, name string) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -53,7 +56,7 @@ func (a *attempts) wait(r *http.Request, name string) time.Duration {
 	return longest
 }
 
-// fail notes a failed attempt.
+// fail records a failed attempt.
 func (a *attempts) fail(r *http.Request, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -71,14 +74,14 @@ func (a *attempts) fail(r *http.Request, name string) {
 	}
 }
 
-// succeed forgets what failed for the name from the request's address.
+// succeed clears the failures for the name from the request's address.
 func (a *attempts) succeed(r *http.Request, name string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.failed, nameKey(r, name))
 }
 
-// forget makes room: what is over, or else everything.
+// forget makes room: it removes expired entries, or else all entries.
 func (a *attempts) forget(now time.Time) {
 	for key, c := range a.failed {
 		if !c.until.After(now) {

@@ -30,10 +30,10 @@ func TestAttempts(t *testing.T) {
 			t.Errorf("must wait %v, want %v", got, window)
 		}
 		if a.wait(owner, "ada@example.test") != 0 {
-			t.Error("guessing from elsewhere locks the owner out")
+			t.Error("guessing from another address locks the user out")
 		}
 		if a.wait(guesser, "bob@example.test") != 0 {
-			t.Error("one name's failures stop another")
+			t.Error("failures for one name block another name")
 		}
 		a.succeed(guesser, "ada@example.test")
 		if a.wait(guesser, "ada@example.test") != 0 {
@@ -42,11 +42,11 @@ func TestAttempts(t *testing.T) {
 		for i := range perAddress {
 			a.fail(guesser, fmt.Sprint("name", i))
 		}
-		if a.wait(guesser, "somebody else") == 0 {
-			t.Error("an address may guess on and on with new names")
+		if a.wait(guesser, "another user") == 0 {
+			t.Error("an address may continue to guess with new names")
 		}
 		time.Sleep(window) //nolint:forbidigo // the bubble's clock
-		if a.wait(guesser, "somebody else") != 0 {
+		if a.wait(guesser, "another user") != 0 {
 			t.Error("the window does not end")
 		}
 	})
@@ -58,6 +58,6 @@ func TestAttemptsAreBounded(t *testing.T) {
 		a.fail(from(fmt.Sprintf("2001:db8::%x", i)), "ada@example.test")
 	}
 	if len(a.failed) > remembered+2 {
-		t.Errorf("%d attempts are remembered", len(a.failed))
+		t.Errorf("%d attempts are stored", len(a.failed))
 	}
 }

@@ -12,10 +12,10 @@ import (
 	"lightrun.com/scim-operator/internal/testing/browser"
 )
 
-// conflict is what the browser itself says of an answer that refuses a form.
+// conflict is the browser's own console message about a response that refuses a form.
 const conflict = "Failed to load resource: the server responded with a status of 4"
 
-// TestInBrowser walks people's journeys in a real browser. They share one browser and nothing else.
+// TestInBrowser runs user journeys in a real browser. They share only the browser.
 func TestInBrowser(t *testing.T) {
 	b := browser.Start(t)
 	for name, journey := range map[string]func(*testing.T, *browser.Page){
@@ -62,9 +62,9 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	sso := s.provider("ada@example.test")
 	signInInBrowser(p, s.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
 	p.Shows(".crumbs", "Identity Configuration")
-	p.Shows("#scim-why", "Switch single sign-on on first")
+	p.Shows("#scim-why", "Turn on single sign-on first")
 	if !browser.Ask[bool](p, `document.querySelector("#scim").disabled && document.querySelector("#existing").disabled`) {
-		t.Error("SCIM can be switched on without SSO")
+		t.Error("SCIM can be turned on without SSO")
 	}
 	p.Click("#sso")
 	p.Type("#issuer", sso.Issuer)
@@ -91,9 +91,9 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
-	p.Shows("tr.locked", "Read-only: Okta manages it")
+	p.Shows("tr.locked", "Read-only: managed by Okta")
 	p.Follow(`a[href="/users/` + c.ada.ID + `"]`)
-	p.Shows(".note.scim", "Read-only. Managed by SCIM: change this person in Okta")
+	p.Shows(".note.scim", "Read-only. Managed by SCIM: change this user in Okta")
 	if n := browser.Ask[int](p, `document.querySelectorAll("main form, main a.button").length`); n != 0 {
 		t.Errorf("a read-only person's page has %d buttons", n)
 	}
@@ -190,7 +190,7 @@ func editLocalUser(t *testing.T, p *browser.Page) {
 	p.Shows("[role=status]", "The user was deleted")
 }
 
-// looks are the windows that every page must fit.
+// looks are the window sizes and color schemes that every page must fit.
 var looks = []struct {
 	name          string
 	width, height int64
@@ -199,11 +199,11 @@ var looks = []struct {
 	{"1280-light", 1280, 800, false}, {"1280-dark", 1280, 800, true}, {"400-light", 400, 800, false}, {"400-dark", 400, 800, true},
 }
 
-// everyPage looks at each page in each window: nothing sticks out, everything has a name, the contrast is enough. Set
-// PORTAL_PICTURES to a folder to get pictures.
+// everyPage checks each page in each window size: nothing overflows, every control has a name, the
+// contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save screenshots.
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	pictures := os.Getenv("PORTAL_PICTURES")
+	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
 	look := func(page, at string) {
 		p.Go(c.url + at)
 		for _, l := range looks {
@@ -211,8 +211,8 @@ func everyPage(t *testing.T, p *browser.Page) {
 			for _, wrong := range browser.Ask[[]string](p, faults) {
 				t.Errorf("%s at %s: %s", page, l.name, wrong)
 			}
-			if pictures != "" {
-				if err := os.WriteFile(filepath.Join(pictures, page+"-"+l.name+".png"), p.Picture(), 0o600); err != nil {
+			if screenshots != "" {
+				if err := os.WriteFile(filepath.Join(screenshots, page+"-"+l.name+".png"), p.Screenshot(), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -222,7 +222,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 	signInInBrowser(p, c.url+"/sign-in", portaltest.AdminUser, portaltest.AdminPassword)
 	p.Allow(conflict)
 	for page, at := range map[string]string{
-		"users": "/users", "users-none": "/users?" + url.Values{"q": {"nobody"}}.Encode(), "user-scim": "/users/" + c.ada.ID, "user-local": "/users/" + c.carol.ID,
+		"users": "/users", "users-none": "/users?" + url.Values{"q": {"unknown"}}.Encode(), "user-scim": "/users/" + c.ada.ID, "user-local": "/users/" + c.carol.ID,
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
 		"login-methods": methodsPath, "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
@@ -242,7 +242,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 	}
 }
 
-// faults is a script that lists what is wrong with how a page is made.
+// faults is a script that lists layout and accessibility errors of a page.
 const faults = `(() => {
 	const found = [];
 	const name = e => e.tagName.toLowerCase() + (e.id ? "#" + e.id : "") + (e.className && e.className.split ? "." + e.className.split(" ").join(".") : "") + " “" + (e.innerText || "").slice(0, 30) + "”";

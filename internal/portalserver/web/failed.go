@@ -10,12 +10,13 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// failure is the page for a request that no other page could answer.
+// failure is the content of the error page.
 type failure struct {
 	Heading, Text, Path, Link, RequestID string
 }
 
-// failed shows err as a page. What is no refusal is logged and told as a fault of ours.
+// failed shows err as a page. An error that is not a refusal is logged and shown as an internal
+// error.
 func (s *site) failed(v *visit, err error) {
 	f := failure{Heading: "Something went wrong", Path: "/", Link: "Go to the first page"}
 	status := http.StatusInternalServerError
@@ -25,13 +26,13 @@ func (s *site) failed(v *visit, err error) {
 		status, f.Text = e.Status, sentenceOf(e.Message)
 		f.Heading = headings[status]
 		if f.Heading == "" {
-			f.Heading = "This could not be done"
+			f.Heading = "The request was refused"
 		}
 	case v.Context().Err() != nil, store.IsBusy(err):
-		status, f.Text, f.RequestID = http.StatusServiceUnavailable, "The portal could not answer in time. Try again in a moment.", v.id
+		status, f.Text, f.RequestID = http.StatusServiceUnavailable, "The portal did not answer in time. Try again in a moment.", v.id
 		v.w.Header().Set("Retry-After", "1")
 	default:
-		f.Text, f.RequestID = "The portal could not do this. Its log tells why under the request below.", v.id
+		f.Text, f.RequestID = "Internal error in the portal. Its log has the reason under this request id:", v.id
 		s.log.Error(err, "Page failed", "request", v.id, "route", v.Pattern)
 	}
 	if v.session == nil {
@@ -45,10 +46,10 @@ func (s *site) failed(v *visit, err error) {
 
 var headings = map[int]string{
 	http.StatusNotFound:  "Not found",
-	http.StatusForbidden: "Not for you",
+	http.StatusForbidden: "Not allowed",
 }
 
-// asRefusal finds the service's refusal in err's chain; nil when err is none.
+// asRefusal returns the service's refusal in err's chain, or nil.
 func asRefusal(err error) *portal.Error {
 	var e *portal.Error
 	if errors.As(err, &e) {
@@ -57,7 +58,7 @@ func asRefusal(err error) *portal.Error {
 	return nil
 }
 
-// sentenceOf makes a sentence of an error's message.
+// sentenceOf converts an error message to a sentence.
 func sentenceOf(message string) string {
 	first, size := utf8.DecodeRuneInString(message)
 	if size == 0 {

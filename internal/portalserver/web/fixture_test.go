@@ -27,7 +27,7 @@ var (
 	operator = store.Actor{Kind: store.Operator, Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning}}
 )
 
-// site is a portal's pages on loopback with the service behind them.
+// site is a portal's pages on loopback with their service.
 type site struct {
 	t     testing.TB
 	store *store.Store
@@ -52,8 +52,8 @@ func newSite(t testing.TB) *site {
 // company fills the portal with a small company, with SSO and SCIM on and bound to Okta.
 type company struct {
 	*site
-	ada, grace, bob, carol *store.Account // ada and grace are SCIM's; bob is local; carol is local and waits for migration
-	payments, support      *store.Pool    // payments is ruled by an AgentPool; support is local
+	ada, grace, bob, carol *store.Account // ada and grace are SCIM-managed; bob is local; carol is local and waits for migration
+	payments, support      *store.Pool    // payments is managed by an AgentPool; support is local
 }
 
 func newCompany(t testing.TB) *company {
@@ -71,7 +71,7 @@ func newCompany(t testing.TB) *company {
 	check(err)
 	c.methods(portal.LoginMethods{SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://demo.example.test", ClientID: "portal", ClientSecret: "s"}, SCIMEnabled: true})
 	roles := []string{portal.RoleIgnoreQuota}
-	c.payments, err = c.store.PutPool(ctx, operator, portal.PoolWrite{Owner: portal.Owner{UID: "pool-1", Name: "payments", Revision: 1}, Name: "Payments", Description: "Everybody who works on payments", Roles: roles})
+	c.payments, err = c.store.PutPool(ctx, operator, portal.PoolWrite{Owner: portal.Owner{UID: "pool-1", Name: "payments", Revision: 1}, Name: "Payments", Description: "All who work on payments", Roles: roles})
 	check(err)
 	c.support, err = c.store.CreatePool(ctx, manager, store.NewPool{Name: "Support", Roles: []string{portal.RoleManager}})
 	check(err)
@@ -87,7 +87,7 @@ func newCompany(t testing.TB) *company {
 	return c
 }
 
-// put provisions a person as the operator does.
+// put provisions a user as the operator does.
 func (s *site) put(name string, active bool, pools ...string) *store.Account {
 	s.t.Helper()
 	userName := name + "@example.test"
@@ -106,7 +106,8 @@ func (s *site) methods(m portal.LoginMethods) {
 	}
 }
 
-// provider starts a development identity provider that knows the people and has the site as its application.
+// provider starts a development identity provider that knows the users and has the site as its
+// application.
 func (s *site) provider(people ...string) portal.SSO {
 	s.t.Helper()
 	server := httptest.NewUnstartedServer(nil)
@@ -125,7 +126,7 @@ func (s *site) provider(people ...string) portal.SSO {
 	return portal.SSO{Enabled: true, Type: "OIDC", Issuer: config.Issuer, ClientID: config.ClientID, ClientSecret: config.ClientSecret}
 }
 
-// visitor is somebody without JavaScript: forms and links alone.
+// visitor is a browser without JavaScript: forms and links only.
 type visitor struct {
 	*site
 	client *http.Client
@@ -187,7 +188,7 @@ func (v *visitor) send(method, path, body string, header http.Header) *answer {
 	return &answer{t: v.t, status: got.StatusCode, path: got.Request.URL.RequestURI(), header: got.Header, html: string(text)}
 }
 
-// answer is the page that came of a request, after redirects.
+// answer is the response page, after redirects.
 type answer struct {
 	t      testing.TB
 	status int
@@ -201,7 +202,7 @@ var (
 	space = regexp.MustCompile(`\s+`)
 )
 
-// text is what the page says.
+// text returns the visible text of the page.
 func (a *answer) text() string {
 	return unescape(space.ReplaceAllString(tag.ReplaceAllString(a.html, " "), " "))
 }

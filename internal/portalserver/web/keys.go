@@ -11,12 +11,12 @@ import (
 	"lightrun.com/scim-operator/internal/provider"
 )
 
-// keyPage is the page API Keys.
+// keyPage is the content of the page API Keys.
 type keyPage struct {
 	Keys    []store.APIKey
 	Form    keyForm
 	Scopes  []scopeChoice
-	Created *store.APIKey // with Secret: shown this once
+	Created *store.APIKey // with Secret: shown only once
 	Secret  string
 }
 
@@ -25,10 +25,10 @@ type keyForm struct{ Name, Scope, ProviderType, ProviderName, Expires string }
 type scopeChoice struct{ Name, Title, Hint string }
 
 var scopes = []scopeChoice{
-	{string(store.ScopeSCIM), "scim: for your identity provider", "The token that pushes users and groups of the one provider chosen below. It has no rights in this portal's API."},
-	{string(store.ScopeRead), "read", "Reads users, pools, configuration and audit."},
-	{string(store.ScopeManage), "manage", "Everything that a manager may do on these pages."},
-	{string(store.ScopeProvisioning), "provisioning: for the operator", "Writes what SCIM and Kubernetes say, and reads everything."},
+	{string(store.ScopeSCIM), "scim: for your identity provider", "The token with which the provider chosen below pushes users and groups. It has no rights in this portal's API."},
+	{string(store.ScopeRead), "read", "Reads users, pools, configuration and the audit."},
+	{string(store.ScopeManage), "manage", "Does everything that a manager can do on these pages."},
+	{string(store.ScopeProvisioning), "provisioning: for the operator", "Writes the users and pools that come from SCIM and Kubernetes, and reads everything."},
 }
 
 func (s *site) keys(v *visit) error {
@@ -40,7 +40,7 @@ func (s *site) keys(v *visit) error {
 	return s.showKeys(v, http.StatusOK, "", keyPage{Form: form})
 }
 
-// newKeyForm is the form before somebody fills it in: for the identity provider that is integrated.
+// newKeyForm returns the initial form: for the integrated identity provider.
 func (s *site) newKeyForm(v *visit) (keyForm, error) {
 	form := keyForm{Expires: "365"}
 	config, err := s.store.Configuration(v.Context())
@@ -58,7 +58,8 @@ func (s *site) showKeys(v *visit, status int, problem string, body keyPage) (err
 	return s.show(v, status, "keys", view{Title: "API Keys", Section: "keys", Problem: problem, Body: body})
 }
 
-// createKey answers with the secret at once and redirects nowhere, because the secret is kept nowhere.
+// createKey responds with the secret directly and does not redirect, because the secret is not
+// stored.
 func (s *site) createKey(v *visit) error {
 	f := keyForm{
 		Name: v.text("name"), Scope: v.PostFormValue("scope"), Expires: v.PostFormValue("expires"),
@@ -83,7 +84,7 @@ func (s *site) createKey(v *visit) error {
 	return s.showKeys(v, http.StatusCreated, "", keyPage{Form: next, Created: key, Secret: secret})
 }
 
-// provider is the one that the key is made for; the fields are about keys with the scope scim alone.
+// provider returns the provider of the key; the fields apply only to keys with the scope scim.
 func (f keyForm) provider() provider.ID {
 	if f.Scope != string(store.ScopeSCIM) {
 		return provider.ID{}
@@ -91,7 +92,7 @@ func (f keyForm) provider() provider.ID {
 	return provider.ID{Type: f.ProviderType, Name: f.ProviderName}
 }
 
-// expires is when the key ends; zero: never.
+// expires returns the expiry of the key; zero: never.
 func (f keyForm) expires(now time.Time) (time.Time, error) {
 	if f.Expires == "never" {
 		return time.Time{}, nil
@@ -112,9 +113,9 @@ func (s *site) confirmDeleteKey(v *visit) error {
 	if at < 0 {
 		return refusal(http.StatusNotFound, portal.CodeNotFound, "There is no such API key. It may have been deleted already.")
 	}
-	text := "Whatever uses this key is refused from that moment on. This cannot be undone."
+	text := "Programs that use this key are refused immediately. This cannot be undone."
 	if all[at].Scope == store.ScopeSCIM {
-		text = "An identity provider that still uses it as its SCIM token is refused within seconds. Give it a new one first. This cannot be undone."
+		text = "An identity provider that still uses this key as its SCIM token is refused within seconds. Configure a new token there first. This cannot be undone."
 	}
 	return s.show(v, http.StatusOK, "confirm", view{Title: "Delete an API key", Section: "keys", Crumbs: way("Delete", toKeys), Body: confirmation{
 		Heading: "Delete the API key “" + all[at].Name + "”?", Submit: "Delete key", Action: "/api-keys/" + all[at].ID + "/delete", Back: "/api-keys", Text: []string{text},

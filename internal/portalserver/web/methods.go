@@ -11,7 +11,8 @@ import (
 
 const loginMethodsPath = "/settings/identity-and-access-management/identity-configuration/login-methods"
 
-// methodsPage is the page Login methods. It shows what is in force, or a draft that was not saved.
+// methodsPage is the content of the page Login methods. It shows the current settings, or an
+// unsaved draft.
 type methodsPage struct {
 	Form             methodsForm
 	Draft            bool
@@ -23,19 +24,19 @@ type methodsPage struct {
 	SCIMBaseURL      string
 	Binding          *portal.Binding
 	Revision         int64
-	Tested           string // what a test of the connection found
+	Tested           string // the result of a connection test
 	Report           *store.MigrationReport
 	MoreWaiting      bool
 	MoreUnmatched    bool
 }
 
-// methodsForm is what the page's fields hold.
+// methodsForm contains the values of the form's fields.
 type methodsForm struct {
 	SSO, SCIM, Existing, Groups          bool
 	Type, Issuer, ClientID, ClientSecret string
 }
 
-// formOf shows login methods. The client secret is never read back.
+// formOf returns the form for login methods. It never contains the client secret.
 func formOf(m portal.LoginMethods) methodsForm {
 	f := methodsForm{SSO: m.SSO.Enabled, SCIM: m.SCIMEnabled, Existing: m.ProvisionExistingUsers, Groups: m.ProvisionGroups,
 		Type: m.SSO.Type, Issuer: m.SSO.Issuer, ClientID: m.SSO.ClientID}
@@ -51,7 +52,7 @@ func (v *visit) methodsForm() methodsForm {
 		Type: v.text("type"), Issuer: v.text("issuer"), ClientID: v.text("clientId"), ClientSecret: v.PostFormValue("clientSecret")}
 }
 
-// methods are the login methods that the form asks for; what it has no field for stays.
+// methods returns the login methods of the form. Settings without a field keep their value.
 func (f methodsForm) methods(now portal.LoginMethods) portal.LoginMethods {
 	now.SSO.Enabled, now.SSO.Type, now.SSO.Issuer, now.SSO.ClientID, now.SSO.ClientSecret = f.SSO, f.Type, f.Issuer, f.ClientID, f.ClientSecret
 	now.SCIMEnabled, now.ProvisionExistingUsers, now.ProvisionGroups = f.SCIM, f.Existing, f.Groups
@@ -70,7 +71,7 @@ func (s *site) loginMethods(v *visit) error {
 	return s.showMethods(v, http.StatusOK, "", config, methodsPage{Form: formOf(config.LoginMethods), Report: report})
 }
 
-// reportFor is the migration report where it has something to say: SCIM is on.
+// reportFor returns the migration report if it is relevant: SCIM is on.
 func (s *site) reportFor(v *visit, config *store.Configuration) (*store.MigrationReport, error) {
 	if !config.SCIMEnabled {
 		return nil, nil
@@ -93,7 +94,8 @@ func (s *site) showMethods(v *visit, status int, problem string, config *store.C
 		Crumbs: way("Login methods", toSettings, toIAM, "Identity Configuration")})
 }
 
-// submitLoginMethods saves the form, or tries it: what is only tried comes back as a draft.
+// submitLoginMethods saves, previews or tests the form. A preview or a test shows the form again as
+// a draft.
 func (s *site) submitLoginMethods(v *visit) error {
 	config, err := s.store.Configuration(v.Context())
 	if err != nil {
@@ -106,7 +108,7 @@ func (s *site) submitLoginMethods(v *visit) error {
 		switch v.PostFormValue("action") {
 		case "test":
 			err = testSSO(v, m.SSO)
-			draft.Tested = "The provider answers at " + m.SSO.Issuer + ". Client id and secret show whether they fit when somebody signs in."
+			draft.Tested = "The provider answers at " + m.SSO.Issuer + ". The client id and secret are checked at the first sign-in."
 		case "save":
 			if _, _, err = s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, false); err == nil {
 				return s.done(v, "methods-saved", loginMethodsPath)
@@ -125,7 +127,8 @@ func (s *site) submitLoginMethods(v *visit) error {
 	return s.methodsRefused(v, e, draft)
 }
 
-// methodsRefused shows the refusal with the draft, or with what is in force if the draft can no longer be saved.
+// methodsRefused shows the refusal with the draft, or with the current settings if the draft can no
+// longer be saved.
 func (s *site) methodsRefused(v *visit, e *portal.Error, draft methodsPage) error {
 	config, err := s.store.Configuration(v.Context()) // it may have changed meanwhile
 	if err != nil {
@@ -142,13 +145,13 @@ func (s *site) methodsRefused(v *visit, e *portal.Error, draft methodsPage) erro
 	return s.showMethods(v, e.Status, problem, config, draft)
 }
 
-// testSSO asks the provider whether people could sign in there.
+// testSSO checks whether users could sign in at the provider.
 func testSSO(v *visit, settings portal.SSO) error {
 	if strings.TrimSpace(settings.Issuer) == "" {
 		return refusal(http.StatusBadRequest, portal.CodeInvalid, "Fill in the issuer URL first.")
 	}
 	if err := portalserver.CheckSSO(v.Context(), settings); err != nil {
-		return refusal(http.StatusConflict, portal.CodeSSONotReachable, "Single sign-on would not work: "+err.Error())
+		return refusal(http.StatusConflict, portal.CodeSSONotReachable, "Single sign-on does not work with these settings: "+err.Error())
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 
 func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
 
-// form is what the page Login methods posts.
+// form returns the values that the page Login methods posts.
 func (s *site) form(action string, values ...string) url.Values {
 	s.t.Helper()
 	config, err := s.store.Configuration(s.t.Context())
@@ -31,14 +31,14 @@ func (s *site) form(action string, values ...string) url.Values {
 func TestLoginMethodsWithoutScript(t *testing.T) {
 	s := newSite(t)
 	boss := s.manager()
-	boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Switch single sign-on on first", "Settings", "Identity and Access Management", "Identity Configuration", s.url+"/sso/callback")
+	boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Turn on single sign-on first", "Settings", "Identity and Access Management", "Identity Configuration", s.url+"/sso/callback")
 	sso := []string{"sso", "on", "issuer", "https://demo.example.test", "clientId", "portal", "clientSecret", "demo client secret"}
 	draft := boss.post(methodsPath, s.form("preview", sso...)).mustBe(http.StatusOK).mustSay("You have changes that are not saved", "demo client secret")
 	if strings.Contains(input(draft.html, "scim"), "disabled") || !strings.Contains(input(draft.html, "existing"), "disabled") {
-		t.Error("a previewed SSO does not open the next toggle, and that alone")
+		t.Error("a previewed SSO must enable the next toggle and no other")
 	}
 	boss.get(methodsPath).mustNotSay("https://demo.example.test") // nothing applied
-	boss.post(methodsPath, s.form("save", sso...)).mustBe(http.StatusOK).mustSay("saved and are in force", "Stored; left empty it stays").mustNotSay("demo client secret")
+	boss.post(methodsPath, s.form("save", sso...)).mustBe(http.StatusOK).mustSay("saved and are in force", "Leave empty to keep the stored secret").mustNotSay("demo client secret")
 	boss.post(methodsPath, s.form("save", "sso", "on", "issuer", "https://demo.example.test", "clientId", "portal", "scim", "on", "existing", "on")).mustBe(http.StatusOK)
 	kept, err := s.store.SSO(t.Context())
 	if err != nil || kept.ClientSecret != "demo client secret" {
@@ -47,7 +47,7 @@ func TestLoginMethodsWithoutScript(t *testing.T) {
 	boss.get("/audit").mustSay("Saved the login methods").mustNotSay("demo client secret")
 }
 
-// input is the text of the page's input with the id.
+// input returns the HTML of the page's input with the id.
 func input(html, id string) string {
 	_, rest, _ := strings.Cut(html, `id="`+id+`"`)
 	text, _, _ := strings.Cut(rest, ">")
@@ -66,9 +66,9 @@ func TestLoginMethodsRefusals(t *testing.T) {
 		"ExistingWithoutSCIM": {s.form("save", append(sso, "existing", "on")...), "needs SCIM: turn on SCIM first"},
 		"NoIssuer":            {s.form("save", "sso", "on"), "needs the issuer URL and the client id"},
 		"TestNothing":         {s.form("test"), "Fill in the issuer URL first"},
-		"TestNobody":          {s.form("test", "issuer", "http://127.0.0.1:1"), "Single sign-on would not work"},
+		"TestNoServer":        {s.form("test", "issuer", "http://127.0.0.1:1"), "Single sign-on does not work with these settings"},
 		"PreviewIsChecked":    {s.form("preview", "scim", "on"), "SCIM needs single sign-on"},
-		"NoRevision":          {url.Values{"action": {"save"}}, "does not say which revision"},
+		"NoRevision":          {url.Values{"action": {"save"}}, "does not contain the revision"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := boss.post(methodsPath, tc.form).mustSay(tc.want)
@@ -79,7 +79,7 @@ func TestLoginMethodsRefusals(t *testing.T) {
 	}
 	stale := s.form("save", sso...)
 	boss.post(methodsPath, stale).mustBe(http.StatusOK)
-	boss.post(methodsPath, stale).mustBe(http.StatusPreconditionFailed).mustSay("Somebody changed this meanwhile")
+	boss.post(methodsPath, stale).mustBe(http.StatusPreconditionFailed).mustSay("This was changed by another user")
 }
 
 func TestLoginMethodsManagedElsewhere(t *testing.T) {
@@ -92,9 +92,9 @@ func TestLoginMethodsManagedElsewhere(t *testing.T) {
 	if _, err := c.store.PutLoginMethods(t.Context(), operator, config.LoginMethods, "IdentityConfiguration lightrun/default"); err != nil {
 		t.Fatal(err)
 	}
-	page := boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Managed elsewhere.", "IdentityConfiguration lightrun/default rules the login methods", "<fieldset disabled>")
+	page := boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Managed elsewhere.", "IdentityConfiguration lightrun/default manages the login methods", "<fieldset disabled>")
 	page.mustNotSay(`value="save"`, `value="test"`)
-	boss.post(methodsPath, c.form("save")).mustBe(http.StatusConflict).mustSay("ruled by IdentityConfiguration lightrun/default")
+	boss.post(methodsPath, c.form("save")).mustBe(http.StatusConflict).mustSay("managed by IdentityConfiguration lightrun/default")
 }
 
 func TestMigrationPreview(t *testing.T) {
@@ -110,30 +110,30 @@ func TestMigrationPreview(t *testing.T) {
 
 func TestSSO(t *testing.T) {
 	s := newSite(t)
-	s.visitor().get("/sso/begin").mustBe(http.StatusUnauthorized).mustSay("Single sign-on is switched off")
-	s.methods(portal.LoginMethods{SSO: s.provider("ada@example.test", "nobody@example.test", "grace@example.test"), SCIMEnabled: true})
+	s.visitor().get("/sso/begin").mustBe(http.StatusUnauthorized).mustSay("Single sign-on is off")
+	s.methods(portal.LoginMethods{SSO: s.provider("ada@example.test", "unknown@example.test", "grace@example.test"), SCIMEnabled: true})
 	s.put("ada", true)
 	s.put("grace", false)
 
 	v := s.visitor()
 	v.throughSSO("ada@example.test").mustBe(http.StatusOK).mustSay("Ada Demo", "My profile", "Managed by SCIM")
 	v.get("/users").mustBe(http.StatusForbidden)
-	s.visitor().throughSSO("nobody@example.test").mustBe(http.StatusUnauthorized).mustSay("the portal has no user for you")
+	s.visitor().throughSSO("unknown@example.test").mustBe(http.StatusUnauthorized).mustSay("the portal has no user for you")
 	s.visitor().throughSSO("grace@example.test").mustBe(http.StatusUnauthorized).mustSay("is deactivated")
 	s.visitor().get("/sso/callback?state=x&code=y").mustBe(http.StatusUnauthorized).mustSay("was not started in this browser")
-	s.manager() // the way in that is always open
+	s.manager() // the sign-in that always works
 
 	account, err := s.store.AccountByName(t.Context(), "ada@example.test")
 	if err != nil || account.LastSignInAt.IsZero() {
-		t.Errorf("the sign-in was not noted: %+v, %v", account, err)
+		t.Errorf("the sign-in was not recorded: %+v, %v", account, err)
 	}
 	events, err := s.store.AuditEvents(t.Context(), store.AuditFilter{TargetID: account.ID}, 0, 1)
 	if err != nil || len(events) != 1 || events[0].Changes[0].To != store.MethodSSO {
-		t.Errorf("the audit tells %+v, %v", events, err)
+		t.Errorf("the audit has %+v, %v", events, err)
 	}
 }
 
-// throughSSO signs in at the provider and returns the page that comes of it.
+// throughSSO signs in at the provider and returns the resulting page.
 func (v *visitor) throughSSO(name string) *answer {
 	v.t.Helper()
 	page := v.get("/sso/begin?return=/profile").mustBe(http.StatusOK)
@@ -146,7 +146,7 @@ func (v *visitor) throughSSO(name string) *answer {
 	return v.post(config.SSO.Issuer+"/login", url.Values{"id": {id}, "username": {name}, "password": {"demo provider password"}})
 }
 
-func TestOnlySSOForSCIMPeople(t *testing.T) {
+func TestSCIMUsersSignInWithSSO(t *testing.T) {
 	c := newCompany(t)
 	c.visitor().signIn("ada@example.test", "").mustBe(http.StatusUnauthorized)
 	c.visitor().signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK)

@@ -7,13 +7,13 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// membersShown is how many members a pool's page shows; the list of users has all.
+// membersShown is the number of members on a pool's page; User Management lists all of them.
 const membersShown = 20
 
-// poolList is the page of all pools.
+// poolList is the content of the page Agent Pools.
 type poolList struct {
 	Pools  []store.Pool
-	Held   int // pools about which the deprovisioning guard holds a change
+	Held   int // pools with a held change
 	Decide decision
 }
 
@@ -38,10 +38,10 @@ func (s *site) pools(v *visit) error {
 	return s.show(v, http.StatusOK, "pools", view{Title: "Agent Pools", Section: "pools", Body: list})
 }
 
-// decision are the commands by which a person decides about what is held.
+// decision contains the commands with which a person decides about a held change.
 type decision struct{ Release, Drop string }
 
-// decisionAbout are the commands that speak of the AgentPool.
+// decisionAbout returns the commands for the AgentPool.
 func (s *site) decisionAbout(v *visit, agentPool string) (decision, error) {
 	config, err := s.store.Configuration(v.Context())
 	if err != nil {
@@ -54,13 +54,13 @@ func (s *site) decisionAbout(v *visit, agentPool string) (decision, error) {
 	return decision{"kubectl scim release " + agentPool + where, "kubectl scim drop " + agentPool + where}, nil
 }
 
-// poolDetail is one pool's page.
+// poolDetail is the content of a pool's page.
 type poolDetail struct {
 	Pool    *store.Pool
 	Members []store.Account
-	Decide  decision // about what is held
+	Decide  decision // about the held change
 
-	CanHandOver bool // it is the portal's own, and an AgentPool object could rule it
+	CanHandOver bool // it is managed in the portal, and an AgentPool object could manage it
 }
 
 func (s *site) pool(v *visit) error { return s.showPool(v, http.StatusOK, "") }
@@ -92,7 +92,7 @@ func (s *site) showPool(v *visit, status int, problem string) error {
 	}})
 }
 
-// poolForm is the form for a new or a present pool.
+// poolForm is the form for a new or an existing pool.
 type poolForm struct {
 	Heading, Submit, Action, Back string
 	Pool                          *store.Pool
@@ -113,7 +113,7 @@ func (s *site) createPool(v *visit) error {
 	return s.done(v, "pool-created", "/pools/"+pool.ID)
 }
 
-// typedPool returns base with what the form holds.
+// typedPool returns base with the values of the form.
 func (v *visit) typedPool(base *store.Pool) *store.Pool {
 	typed := *base
 	typed.Name, typed.Description, typed.Roles = v.text("name"), v.text("description"), v.PostForm["roles"]
@@ -157,7 +157,7 @@ func (s *site) updatePool(v *visit) error {
 	return s.askPool(v, e.Status, sentenceOf(e.Message), v.typedPool(pool))
 }
 
-// handOverPool lets an AgentPool object adopt the pool, or takes that back.
+// handOverPool allows an AgentPool object to adopt the pool, or revokes that.
 func (s *site) handOverPool(v *visit) error {
 	over := v.PostFormValue("handedOver") == "true"
 	notice := "pool-taken-back"
@@ -206,7 +206,7 @@ func (s *site) confirmDeletePool(v *visit) error {
 	path := "/pools/" + pool.ID
 	return s.show(v, http.StatusOK, "confirm", view{Title: "Delete " + pool.Name, Section: "pools", Crumbs: way("Delete", toPools, pool.Name+"|"+path), Body: confirmation{
 		Heading: "Delete the agent pool " + pool.Name + "?", Submit: "Delete pool", Action: path + "/delete", Back: path, Revision: pool.Revision,
-		Text: []string{"Its members stay, and lose the roles that this pool alone gave them. This cannot be undone."},
+		Text: []string{"Its members lose the roles that they have only through this pool. This cannot be undone."},
 	}})
 }
 

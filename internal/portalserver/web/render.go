@@ -20,14 +20,14 @@ import (
 //go:embed templates/*.html assets/*
 var files embed.FS
 
-// view is what a page shows: the frame's parts, and the page's own as Body.
+// view is the data of a page: the frame's parts, and the page's own data as Body.
 type view struct {
 	Title   string
 	Section string // of the navigation
 	Crumbs  []crumb
-	Viewer  *viewer // nil: nobody is signed in
-	Notice  string  // what has just been done
-	Problem string  // why it was not
+	Viewer  *viewer // nil: the visitor is not signed in
+	Notice  string  // the result of the last action
+	Problem string  // why the action was refused
 	Body    any
 }
 
@@ -36,13 +36,13 @@ type viewer struct {
 	Manager bool
 }
 
-// crumb is one step of the way to a page. Steps that are no pages have no path.
+// crumb is one step of the breadcrumb. A step that is no page has no path.
 type crumb struct {
 	Name, Path string
 	Here       bool // the page itself
 }
 
-// way makes crumbs: steps written name or name|path, and the page itself.
+// way returns the crumbs of a path: steps written as name or name|path, and the page itself.
 func way(here string, steps ...string) []crumb {
 	var crumbs []crumb
 	for _, step := range steps {
@@ -52,7 +52,7 @@ func way(here string, steps ...string) []crumb {
 	return append(crumbs, crumb{Name: here, Here: true})
 }
 
-// The steps that several pages have.
+// The crumbs that several pages share.
 const (
 	toSettings = "Settings"
 	toIAM      = "Identity and Access Management"
@@ -61,7 +61,7 @@ const (
 	toKeys     = "API Keys|/api-keys"
 )
 
-// pages are the parsed templates by name, and the assets.
+// pages contains the parsed templates by name, and the assets.
 type pages struct {
 	templates map[string]*template.Template
 	assets    assets
@@ -97,7 +97,7 @@ func parsePages() (*pages, error) {
 	return p, nil
 }
 
-// show writes the page. An error means that nothing was written.
+// show writes the page. If it returns an error, it has written nothing.
 func (s *site) show(v *visit, status int, name string, w view) error {
 	if v.session != nil {
 		w.Viewer = &viewer{Name: displayName(v.session.Account), Manager: v.session.Account.IsManager()}
@@ -111,11 +111,11 @@ func (s *site) show(v *visit, status int, name string, w view) error {
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.WriteHeader(status)
-	_, _ = out.WriteTo(v.w) // the browser went away
+	_, _ = out.WriteTo(v.w) // the browser has disconnected
 	return nil
 }
 
-// assets are the files that pages load, each under an address that changes with its content.
+// assets are the files that pages load. The address of each contains a hash of its content.
 type assets map[string]asset
 
 type asset struct {
@@ -161,7 +161,7 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.content))
 }
 
-// displayName is how an account is called in lists.
+// displayName returns the name of an account in lists.
 func displayName(a *store.Account) string {
 	if a.DisplayName != "" {
 		return a.DisplayName

@@ -11,7 +11,8 @@ import (
 // sessionLifetime is how long a sign-in lasts.
 const sessionLifetime = 12 * time.Hour
 
-// cookie makes a cookie of this host alone. maxAge 0 keeps it until the browser closes; below 0 removes it.
+// cookie creates a cookie for this host only. maxAge 0 keeps it until the browser closes; a
+// negative maxAge removes it.
 func (s *site) cookie(name, value string, maxAge int) *http.Cookie {
 	return &http.Cookie{Name: s.cookieName(name), Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: !s.insecure, SameSite: http.SameSiteLaxMode}
 }
@@ -31,7 +32,7 @@ func (s *site) cookieValue(v *visit, name string) string {
 	return c.Value
 }
 
-// readSession finds the visit's session, if it has one that still holds.
+// readSession reads the visit's session, if it has a valid one.
 func (s *site) readSession(v *visit) error {
 	token := s.cookieValue(v, "session")
 	if token == "" {
@@ -49,26 +50,26 @@ func (s *site) readSession(v *visit) error {
 	return nil
 }
 
-// notices are the sentences shown on the page after something was done.
+// notices are the messages that pages show after an action.
 var notices = map[string]string{
 	"user-created":     "The user was created.",
 	"user-saved":       "The user was saved.",
 	"user-deleted":     "The user was deleted. The audit keeps its history.",
 	"user-activated":   "The user is active again.",
 	"user-deactivated": "The user was deactivated and is signed out everywhere.",
-	"handed-over":      "The user is handed over to SCIM and can be taken over now.",
-	"taken-back":       "The user stays local.",
-	"pool-handed-over": "The agent pool is handed over: the AgentPool object of its name takes it over.",
-	"pool-taken-back":  "The agent pool stays the portal's.",
+	"handed-over":      "The user is handed over to SCIM: the identity provider can take it over now.",
+	"taken-back":       "The user remains local.",
+	"pool-handed-over": "The agent pool is handed over: the AgentPool object with its name takes it over.",
+	"pool-taken-back":  "The agent pool remains managed in the portal.",
 	"pool-created":     "The agent pool was created.",
 	"pool-saved":       "The agent pool was saved.",
 	"pool-deleted":     "The agent pool was deleted.",
-	"key-deleted":      "The API key was deleted and does not work any more.",
+	"key-deleted":      "The API key was deleted and no longer works.",
 	"methods-saved":    "The login methods were saved and are in force.",
 	"signed-out":       "You are signed out.",
 }
 
-// done redirects to path, which will show the notice once.
+// done redirects to path, which shows the notice once.
 func (s *site) done(v *visit, notice, path string) error {
 	http.SetCookie(v.w, s.cookie("notice", notice, 60))
 	return v.redirect(path)
@@ -82,7 +83,7 @@ func (s *site) takeNotice(v *visit) string {
 	return notice
 }
 
-// localPath returns path if it is one of this portal's, and the first page's otherwise.
+// localPath returns path if it is a path of this portal, and the home page otherwise.
 func localPath(path string) string {
 	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\r\n\t") {
 		return "/"

@@ -13,7 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// signInForm is the sign-in page's own part.
+// signInForm is the content of the sign-in page.
 type signInForm struct {
 	SSO      bool
 	SSOPath  string
@@ -28,7 +28,7 @@ func (s *site) signInPage(v *visit) error {
 	return s.askSignIn(v, http.StatusOK, "")
 }
 
-// askSignIn shows the sign-in page, with what was wrong with the attempt before.
+// askSignIn shows the sign-in page, with the reason of the last failure.
 func (s *site) askSignIn(v *visit, status int, problem string) error {
 	config, err := s.store.Configuration(v.Context())
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *site) signIn(v *visit) error {
 	return s.start(v, account, store.MethodPassword, v.PostFormValue("return"))
 }
 
-// checkPassword waits for its turn, because each check is made to be costly.
+// checkPassword waits for a free slot, because each check is deliberately expensive.
 func (s *site) checkPassword(v *visit, name string) (*store.Account, error) {
 	select {
 	case s.attempts.turns <- struct{}{}:
@@ -69,7 +69,8 @@ func (s *site) checkPassword(v *visit, name string) (*store.Account, error) {
 	}
 }
 
-// start signs the account in, in this browser, and shows the page that was asked for first. An earlier session of the browser ends.
+// start signs the account in, in this browser, and redirects to the page that was requested. It
+// ends an earlier session of the browser.
 func (s *site) start(v *visit, account *store.Account, method, returnTo string) error {
 	if old := s.cookieValue(v, "session"); old != "" {
 		if err := s.store.EndSession(v.Context(), old); err != nil {
@@ -92,14 +93,14 @@ func (s *site) signOut(v *visit) error {
 	return s.done(v, "signed-out", "/sign-in")
 }
 
-// settings are the relying party's, if SSO is on.
+// settings returns the relying party's settings, if SSO is on.
 func (s *site) settings(v *visit) (sso.Settings, error) {
 	c, err := s.store.SSO(v.Context())
 	if err != nil {
 		return sso.Settings{}, err
 	}
 	if !c.Enabled {
-		return sso.Settings{}, &sso.Refusal{Message: "Single sign-on is switched off. Sign in with user name and password."}
+		return sso.Settings{}, &sso.Refusal{Message: "Single sign-on is off. Sign in with user name and password."}
 	}
 	return sso.Settings{Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURL: s.redirectURL()}, nil
 }
@@ -134,10 +135,11 @@ func (s *site) finishSSO(v *visit) error {
 	return s.start(v, account, store.MethodSSO, returnTo)
 }
 
-// ssoRefused shows the sign-in page with the reason of a sign-in through the provider that came to nothing; other errors pass.
+// ssoRefused shows the sign-in page with the reason of a refused sign-in through the provider. It
+// returns all other errors.
 func (s *site) ssoRefused(v *visit, err error) error {
 	if e := new(sso.Refusal); errors.As(err, &e) {
-		s.log.Info("Sign-in through SSO came to nothing", "request", v.id, "reason", e.Message, "cause", fmt.Sprint(e.Cause))
+		s.log.Info("Sign-in through SSO refused", "request", v.id, "reason", e.Message, "cause", fmt.Sprint(e.Cause))
 		return s.askSignIn(v, http.StatusUnauthorized, e.Message)
 	}
 	if portal.CodeOf(err) == portal.CodeUnauthenticated {

@@ -10,10 +10,10 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// userForm is the form for a new or a present local user.
+// userForm is the form for a new or an existing local user.
 type userForm struct {
 	Heading, Submit, Action, Back string
-	User                          *store.Account // what the fields show
+	User                          *store.Account // the values of the fields
 	Pools                         []poolChoice
 	Roles                         []roleChoice
 }
@@ -46,7 +46,7 @@ func (s *site) createUser(v *visit) error {
 	return s.done(v, "user-created", "/users/"+account.ID)
 }
 
-// typedUser returns base with what the form holds.
+// typedUser returns base with the values of the form.
 func (v *visit) typedUser(base *store.Account) *store.Account {
 	typed := *base
 	typed.UserName, typed.DisplayName, typed.Email = v.text("userName"), v.text("displayName"), v.text("email")
@@ -98,10 +98,10 @@ func (s *site) updateUser(v *visit) error {
 	return s.askUser(v, e.Status, sentenceOf(e.Message), v.typedUser(account), pools)
 }
 
-// changedMeanwhile is said with a form that shows the present values.
-const changedMeanwhile = "Somebody changed this meanwhile, so nothing was saved. The form now shows the present values: make your change again."
+// changedMeanwhile is the message beside a form that shows the current values after a conflict.
+const changedMeanwhile = "This was changed by another user, so nothing was saved. The form now shows the current values. Make your change again."
 
-// askUser shows the form with account's values and these pools chosen.
+// askUser shows the form with account's values and these pools selected.
 func (s *site) askUser(v *visit, status int, problem string, account *store.Account, pools []string) error {
 	f := userForm{Heading: "Add a local user", Submit: "Create user", Action: "/users", Back: "/users", User: account}
 	crumbs := way("Add", toUsers)
@@ -123,7 +123,8 @@ func (s *site) askUser(v *visit, status int, problem string, account *store.Acco
 	return s.show(v, status, "user_form", view{Title: f.Heading, Section: "users", Crumbs: crumbs, Problem: problem, Body: f})
 }
 
-// roleChoices are the roles that people may grant. ROLE_USER, which everybody holds anyway, is offered only where it is chosen.
+// roleChoices returns the roles that people may grant. ROLE_USER, which every user has, is offered
+// only where it is already selected.
 func (s *site) roleChoices(v *visit, chosen []string) ([]roleChoice, error) {
 	all, err := s.store.Roles(v.Context())
 	if err != nil {
@@ -157,7 +158,7 @@ func (s *site) handOver(v *visit) error {
 	return s.patchUser(v, store.AccountPatch{HandedOver: &over}, notice)
 }
 
-// patchUser makes a change by a button of the person's page.
+// patchUser applies a change from a button on the user's page.
 func (s *site) patchUser(v *visit, patch store.AccountPatch, notice string) error {
 	revision, err := v.revision()
 	if err == nil {
@@ -166,7 +167,7 @@ func (s *site) patchUser(v *visit, patch store.AccountPatch, notice string) erro
 	return s.userButton(v, err, notice, "/users/"+v.PathValue("id"))
 }
 
-// userButton ends a change by a button: with the notice, or on the person's page with the refusal.
+// userButton responds to a button: with the notice, or with the refusal on the user's page.
 func (s *site) userButton(v *visit, err error, notice, path string) error {
 	e := asRefusal(err)
 	switch {
@@ -178,7 +179,7 @@ func (s *site) userButton(v *visit, err error, notice, path string) error {
 	return s.showUser(v, e.Status, sentenceOf(e.Message))
 }
 
-// confirmation is the page that asks before something is deleted.
+// confirmation is the page that asks before a deletion.
 type confirmation struct {
 	Heading, Submit, Action, Back string
 	Text                          []string
@@ -196,8 +197,8 @@ func (s *site) confirmDeleteUser(v *visit) error {
 	path, name := "/users/"+account.ID, displayName(account)
 	return s.show(v, http.StatusOK, "confirm", view{Title: "Delete " + name, Section: "users", Crumbs: way("Delete", toUsers, name+"|"+path), Body: confirmation{
 		Heading: "Delete " + name + "?", Submit: "Delete user", Action: path + "/delete", Back: path, Revision: account.Revision,
-		Text: []string{"The account " + account.UserName + " is removed and its sessions end at once. This cannot be undone.",
-			"The audit keeps what happened to it. To keep the account and only end its access, deactivate it instead."},
+		Text: []string{"The account " + account.UserName + " is removed and its sessions end immediately. This cannot be undone.",
+			"The audit keeps its history. To keep the account and only end its access, deactivate it instead."},
 	}})
 }
 
@@ -209,14 +210,15 @@ func (s *site) deleteUser(v *visit) error {
 	return s.userButton(v, err, "user-deleted", "/users")
 }
 
-// text returns a posted field without the white space around it.
+// text returns a posted field without surrounding white space.
 func (v *visit) text(name string) string { return strings.TrimSpace(v.PostFormValue(name)) }
 
-// revision is the one that the form was made of. A form without is refused: it could undo what it never saw.
+// revision returns the revision that the form is based on. A form without it is refused: it could
+// overwrite a change that its user never saw.
 func (v *visit) revision() (*int64, error) {
 	n, err := strconv.ParseInt(v.PostFormValue("revision"), 10, 64)
 	if err != nil {
-		return nil, refusal(http.StatusBadRequest, portal.CodeInvalid, "The form does not say which revision it changes. Load the page again and repeat the change.")
+		return nil, refusal(http.StatusBadRequest, portal.CodeInvalid, "The form does not contain the revision that it changes. Reload the page and repeat the change.")
 	}
 	return &n, nil
 }

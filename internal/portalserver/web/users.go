@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// perPage is how many rows a list shows.
+	// perPage is the number of rows in a list.
 	perPage = 50
-	// historyLines is how many events a person's page shows.
+	// historyLines is the number of events on a user's page.
 	historyLines = 15
 )
 
-// userList is the page User Management.
+// userList is the content of the page User Management.
 type userList struct {
 	SCIM        bool
 	Provider    string
@@ -26,11 +26,11 @@ type userList struct {
 	Filtered    bool
 	PoolName    string
 	Users       []store.Account
-	HeldCount   int    // people whose removal the deprovisioning guard holds, on all pages
+	HeldCount   int    // users with a held removal, on all pages
 	First, Next string // links; empty: there is no such page
 }
 
-// userQuery is what the list is narrowed by, as the address says it.
+// userQuery contains the filters of the list, as in the URL.
 type userQuery struct{ Text, ManagedBy, Status, Pool, Held string }
 
 func (q userQuery) values() url.Values {
@@ -81,8 +81,8 @@ func (s *site) users(v *visit) error {
 	return s.show(v, http.StatusOK, "users", view{Title: "User Management", Section: "users", Body: list})
 }
 
-// nameOf turns the id of a page's last user into the list's cursor. Addresses hold ids and no names. Somebody who was
-// deleted meanwhile leads back to the first page.
+// nameOf converts the id of a page's last user to the list's cursor. URLs contain ids, not names.
+// If that user was deleted in the meantime, the first page is shown.
 func (s *site) nameOf(v *visit, id string) (string, error) {
 	if id == "" {
 		return "", nil
@@ -104,7 +104,7 @@ func link(path string, values url.Values) string {
 	return path + "?" + values.Encode()
 }
 
-// provider names the identity provider in the middle of a sentence.
+// providerName returns the name of the identity provider for the middle of a sentence.
 func providerName(c *store.Configuration) string {
 	if name := c.Provider(); name != "" {
 		return name
@@ -112,7 +112,7 @@ func providerName(c *store.Configuration) string {
 	return "your identity provider"
 }
 
-// userDetail is one person's page: for managers, and for the person.
+// userDetail is the content of a user's page: for managers, and for the user.
 type userDetail struct {
 	User        *store.Account
 	Manage      bool // the viewer is on the managers' page
@@ -123,12 +123,12 @@ type userDetail struct {
 	History     []store.AuditEvent
 }
 
-// roleOrigin is an effective role and where it comes from.
+// roleOrigin is an effective role with its origin.
 type roleOrigin struct{ Name, Description, From string }
 
 func (s *site) user(v *visit) error { return s.showUser(v, http.StatusOK, "") }
 
-// showUser shows the managers' page of a person, with what was refused.
+// showUser shows the managers' page of a user, with the reason of a refusal.
 func (s *site) showUser(v *visit, status int, problem string) error {
 	account, err := s.store.Account(v.Context(), v.PathValue("id"))
 	if err != nil {
@@ -145,7 +145,7 @@ func (s *site) showUser(v *visit, status int, problem string) error {
 	return s.show(v, status, "user", view{Title: displayName(account), Section: "users", Crumbs: way(displayName(account), toUsers), Problem: problem, Body: body})
 }
 
-// profile is the page that everybody has of themselves.
+// profile is the page that every user has about their own account.
 func (s *site) profile(v *visit) error {
 	body, err := s.userDetail(v, v.session.Account)
 	if err != nil {
@@ -167,13 +167,13 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 		CanHandOver: account.ManagedBy == portal.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
 }
 
-// origins says for each effective role of the account what gives it.
+// origins returns the origin of each effective role of the account.
 func origins(account *store.Account, catalogue []portal.Role) []roleOrigin {
 	all := make([]roleOrigin, 0, len(account.Roles))
 	for _, role := range account.Roles {
 		var from []string
 		if role == portal.RoleUser {
-			from = append(from, "Everybody holds it")
+			from = append(from, "Every user has it")
 		}
 		var pools []string
 		for _, p := range account.PoolRefs {
@@ -185,7 +185,7 @@ func origins(account *store.Account, catalogue []portal.Role) []roleOrigin {
 			from = append(from, "From "+strings.Join(pools, ", "))
 		}
 		if slices.Contains(account.DirectRoles, role) {
-			from = append(from, "Given to this account alone")
+			from = append(from, "Granted to this account only")
 		}
 		all = append(all, roleOrigin{Name: role, Description: described(catalogue, role), From: strings.Join(from, " · ")})
 	}

@@ -1,10 +1,11 @@
-// Package web is the portal's face for people: pages rendered on the server, which work without JavaScript. It holds no
-// rule of its own. Every page asks the service (internal/portalserver/store), every form is one call of it, and what
-// the service refuses is shown in the service's words beside the form. What can be changed is said before anybody
-// tries: records that SCIM or Kubernetes rules carry a lock, the reason, and no buttons.
+// Package web serves the portal's pages. They are rendered on the server and work without
+// JavaScript. The package contains no business rule: every page reads from the service
+// (internal/portalserver/store), every form is one call of it, and the service's refusal is shown
+// beside the form. Pages show in advance what can be changed: a record that SCIM or Kubernetes
+// manages has a lock, the reason, and no buttons.
 //
-// A request passes, in this order: security headers and a request id, the refusal of forms that another site posts, the
-// session, the question whether the page is for managers only, the page.
+// A request passes, in this order: security headers and a request id, the refusal of cross-site
+// forms, the session, the check that a manager's page is requested by a manager, the page.
 package web
 
 import (
@@ -25,13 +26,13 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// maxForm bounds a posted form.
+// maxForm limits the size of a posted form, in bytes.
 const maxForm = 256 << 10
 
-// contentPolicy lets pages load this portal's own style sheet, script and images, and nothing else.
+// contentPolicy lets pages load only this portal's own style sheet, script and images.
 const contentPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// site is the pages and what they stand on.
+// site contains the pages and their dependencies.
 type site struct {
 	store    *store.Store
 	public   string // the portal's address without a slash at its end
@@ -112,21 +113,21 @@ func (s *site) routes() {
 	}
 }
 
-// page answers one request, or says why it cannot.
+// page serves one request, or returns the error to show.
 type page func(v *visit) error
 
-// visit is one request on its way through a page.
+// visit is one request in progress.
 type visit struct {
 	*http.Request
 	w       http.ResponseWriter
 	id      string
-	session *store.Session // nil: nobody is signed in
+	session *store.Session // nil: the visitor is not signed in
 }
 
-// actor is who acts; call it on pages behind a session alone.
+// actor returns the signed-in user. Call it only on pages that need a session.
 func (v *visit) actor() store.Actor { return store.ActorOf(v.session.Account, v.id) }
 
-// open serves a page to everybody. A session is read where there is one.
+// open serves a page to every visitor. It reads the session if there is one.
 func (s *site) open(p page) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{Request: r, w: w, id: w.Header().Get(requestIDHeader)}
@@ -143,7 +144,7 @@ func (s *site) open(p page) http.Handler {
 	})
 }
 
-// signedIn serves a page to people with a session and sends everybody else to sign in.
+// signedIn serves a page to signed-in users and redirects other visitors to the sign-in page.
 func (s *site) signedIn(p page) http.Handler {
 	return s.open(func(v *visit) error {
 		if v.session == nil {
@@ -157,17 +158,17 @@ func (s *site) signedIn(p page) http.Handler {
 	})
 }
 
-// managers serves a page to managers alone.
+// managers serves a page to managers only.
 func (s *site) managers(p page) http.Handler {
 	return s.signedIn(func(v *visit) error {
 		if !v.session.Account.IsManager() {
-			return refusal(http.StatusForbidden, portal.CodeForbidden, "This page is for managers. Ask one of your company's managers if you need what it does.")
+			return refusal(http.StatusForbidden, portal.CodeForbidden, "This page is for managers. If you need access, ask a manager of your company.")
 		}
 		return p(v)
 	})
 }
 
-// readForm takes in a posted form within its bound.
+// readForm parses a posted form within its bound.
 func readForm(v *visit) error {
 	if v.Method != http.MethodPost {
 		return nil
@@ -175,15 +176,15 @@ func readForm(v *visit) error {
 	v.Body = http.MaxBytesReader(v.w, v.Body, maxForm)
 	err := v.ParseForm()
 	if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
-		return refusal(http.StatusRequestEntityTooLarge, portal.CodeInvalid, "The form is larger than any that this portal has.")
+		return refusal(http.StatusRequestEntityTooLarge, portal.CodeInvalid, "The form is too large.")
 	}
 	if err != nil {
-		return refusal(http.StatusBadRequest, portal.CodeInvalid, "The form cannot be read. Go back, load the page again and repeat it.")
+		return refusal(http.StatusBadRequest, portal.CodeInvalid, "The form cannot be read. Go back, reload the page and try again.")
 	}
 	return nil
 }
 
-// redirect sends the browser on with a GET.
+// redirect sends the browser to path with a GET.
 func (v *visit) redirect(path string) error {
 	http.Redirect(v.w, v.Request, path, http.StatusSeeOther)
 	return nil
@@ -191,7 +192,7 @@ func (v *visit) redirect(path string) error {
 
 const requestIDHeader = "X-Request-Id"
 
-// protect sets the headers that every answer has, and survives a panic in a page.
+// protect sets the headers of every response, and recovers from a panic in a page.
 func (s *site) protect(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id, began := uuid.NewString(), time.Now()
@@ -207,8 +208,8 @@ func (s *site) protect(next http.Handler) http.Handler {
 		}
 		defer func() {
 			if p := recover(); p != nil {
-				s.log.Error(fmt.Errorf("panic: %v", p), "Page broke", "request", id, "route", r.Pattern, "stack", string(debug.Stack()))
-				http.Error(w, "The portal could not show this page; its log tells why under the request id "+id+".", http.StatusInternalServerError)
+				s.log.Error(fmt.Errorf("panic: %v", p), "Page panicked", "request", id, "route", r.Pattern, "stack", string(debug.Stack()))
+				http.Error(w, "The portal could not show this page; its log has the reason under the request id "+id+".", http.StatusInternalServerError)
 			}
 			s.log.V(1).Info("Page served", "request", id, "route", r.Pattern, "took", time.Since(began).String())
 		}()
@@ -216,7 +217,7 @@ func (s *site) protect(next http.Handler) http.Handler {
 	})
 }
 
-// home shows managers the users, and everybody else themselves.
+// home shows managers the user list, and other users their profile.
 func (s *site) home(v *visit) error {
 	switch {
 	case v.session == nil:
@@ -228,7 +229,7 @@ func (s *site) home(v *visit) error {
 }
 
 func (s *site) nothingHere(*visit) error {
-	return refusal(http.StatusNotFound, portal.CodeNotFound, "There is nothing at this address. It may have been deleted, or the link is incomplete.")
+	return refusal(http.StatusNotFound, portal.CodeNotFound, "This page does not exist. It may have been deleted, or the link is incomplete.")
 }
 
 func refusal(status int, code portal.Code, message string) *portal.Error {

@@ -11,7 +11,7 @@ import (
 	"lightrun.com/scim-operator/internal/portalserver/store"
 )
 
-// words are the templates' functions: how the service's values are said to people.
+// words are the template functions that convert the service's values to text.
 var words = template.FuncMap{
 	"asset":            func(string) string { return "" }, // replaced where the assets are known
 	"icon":             icon,
@@ -22,7 +22,7 @@ var words = template.FuncMap{
 	"sentence":         sentence,
 	"changeLine":       changeLine,
 	"who":              who,
-	"told":             told,
+	"shown":            shown,
 	"full":             sentenceOf,
 	"userAudit":        func(e store.AuditEvent) string { return link("/audit", auditQuery{User: e.TargetID}.values()) },
 	"join":             func(all []string) string { return strings.Join(all, ", ") },
@@ -30,7 +30,8 @@ var words = template.FuncMap{
 	"held":             held,
 }
 
-// displayNameOf takes what templates have: accounts by value in lists, by pointer elsewhere.
+// displayNameOf accepts both forms that templates have: accounts by value in lists, by pointer
+// elsewhere.
 func displayNameOf(account any) (string, error) {
 	switch a := account.(type) {
 	case store.Account:
@@ -41,7 +42,7 @@ func displayNameOf(account any) (string, error) {
 	return "", fmt.Errorf("a %T has no display name", account)
 }
 
-// held says what a held removal would take.
+// held describes what a held removal would take away.
 func held(what portal.Removal) string {
 	switch what {
 	case "":
@@ -75,7 +76,8 @@ var icons = map[string]string{
 	"clock":  `<circle cx="12" cy="12" r="9"/><path d="M12 7v5.2l3.3 2"/>`,
 }
 
-// icon draws one of the icons. They only repeat what words say, so screen readers pass over them.
+// icon returns the SVG of an icon. Icons only repeat the text beside them, so screen readers skip
+// them.
 func icon(name string) (template.HTML, error) {
 	paths, ok := icons[name]
 	if !ok {
@@ -84,7 +86,7 @@ func icon(name string) (template.HTML, error) {
 	return template.HTML(`<svg viewBox="0 0 24 24" aria-hidden="true">` + paths + `</svg>`), nil
 }
 
-// options writes the options of a select from pairs of value and label.
+// options renders the options of a select from pairs of value and label.
 func options(chosen any, pairs ...string) template.HTML {
 	var b strings.Builder
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -97,7 +99,7 @@ func options(chosen any, pairs ...string) template.HTML {
 	return template.HTML(b.String())
 }
 
-// when says a moment in UTC; the zero time is never.
+// when formats a time in UTC; the zero time is "never".
 func when(t time.Time) template.HTML {
 	if t.IsZero() || t.Unix() == 0 {
 		return "Never"
@@ -113,7 +115,7 @@ func expiry(t, now time.Time) template.HTML {
 	return when(t)
 }
 
-// deed is what an event was about, done and only tried; %s is the target's name.
+// deed is the sentence for an event, done and refused; %s is the target's name.
 type deed struct{ done, tried string }
 
 var deeds = map[string]deed{
@@ -124,7 +126,7 @@ var deeds = map[string]deed{
 	"user.release":                     {"Released the user %s", "Tried to release the user %s"},
 	"user.wait":                        {"The user %s waits for migration", "Tried to make the user %s wait for migration"},
 	"user.hold":                        {"The removal of the user %s is held", "Tried to hold the removal of the user %s"},
-	"pool.members":                     {"Changed who is in the agent pool %s", "Tried to change who is in the agent pool %s"},
+	"pool.members":                     {"Changed the members of the agent pool %s", "Tried to change the members of the agent pool %s"},
 	"pool.create":                      {"Created the agent pool %s", "Tried to create the agent pool %s"},
 	"pool.update":                      {"Changed the agent pool %s", "Tried to change the agent pool %s"},
 	"pool.delete":                      {"Deleted the agent pool %s", "Tried to delete the agent pool %s"},
@@ -135,14 +137,14 @@ var deeds = map[string]deed{
 	"api-key.delete":                   {"Deleted the API key %s", "Tried to delete the API key %s"},
 	"api-key.ensure":                   {"Took over the API key %s from the deployment", "Tried to take over the API key %s from the deployment"},
 	"identity-configuration.update":    {"Saved the login methods", "Tried to save the login methods"},
-	"identity-configuration.provision": {"Set the login methods from outside the portal", "Tried to set the login methods from outside the portal"},
+	"identity-configuration.provision": {"Set the login methods from Kubernetes", "Tried to set the login methods from Kubernetes"},
 	"binding.bind":                     {"Connected an operator to this portal", "Tried to connect an operator to this portal"},
 	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
 }
 
-// sentence says what an event was about.
+// sentence returns the sentence for an event.
 func sentence(e store.AuditEvent) string {
 	name := e.TargetName
 	if name == "" {
@@ -159,36 +161,36 @@ func sentence(e store.AuditEvent) string {
 	case e.Action == "user.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
 		text = "The removal of the user %s is no longer held"
 	case e.Action == "pool.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
-		text = "No change of the agent pool %s is held any more"
+		text = "The change of the agent pool %s is no longer held"
 	case strings.HasSuffix(e.Action, ".hold") && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "heldState" && c.To == string(portal.MarkDropped) }):
-		text = "A removal about %s was dropped"
+		text = "A held removal of %s was dropped"
 	case e.Action == "user.wait" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "waitingFor" && c.To == "" }):
 		text = "The user %s no longer waits for migration"
 	}
 	return strings.TrimSpace(strings.Replace(text, "%s", name, 1))
 }
 
-// fields are the names of changed fields as the pages call them.
+// fields are the display names of changed fields.
 var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
-	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held back", "heldState": "Decision", "heldAt": "Object to decide at", "decision": "Decision id",
-	"directRoles": "Roles of the account alone", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
+	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id",
+	"directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
 	"managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
-	"binding.name": "Configuration", "binding.providerType": "Kind of provider", "binding.providerName": "Provider", "binding.scimBaseUrl": "SCIM base URL",
+	"binding.name": "Configuration", "binding.providerType": "Provider type", "binding.providerName": "Provider", "binding.scimBaseUrl": "SCIM base URL",
 }
 
-// told leaves out what only joins records with each other; the audit has it.
-func told(changes []store.FieldChange) []store.FieldChange {
+// shown omits the fields that only link records to each other; the audit has them.
+func shown(changes []store.FieldChange) []store.FieldChange {
 	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
 		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
 	})
 }
 
-// changeLine says one field's change.
+// changeLine describes one field's change.
 func changeLine(c store.FieldChange) string {
 	name := fields[c.Field]
 	if name == "" {
@@ -213,7 +215,7 @@ func plain(value string) string {
 	return value
 }
 
-// who says who acted.
+// who names the actor.
 func who(e store.AuditEvent) string {
 	switch e.ActorKind {
 	case store.Key:

@@ -1,11 +1,13 @@
-// Package filter reads filters (RFC 7644 §3.4.2.2), prints them back, and matches resources with them.
+// Package filter parses filters (RFC 7644 §3.4.2.2), prints them, and matches resources against
+// them.
 //
-// Parse turns text into a small syntax tree in one pass, knowing nothing of schemas. Bind checks the tree against a
-// resource type and yields a Matcher, whose Match asks one resource after the other. A Matcher also tells which
-// equalities it implies, so that an index can narrow down what needs to be asked.
+// Parse converts text to a small syntax tree in one pass, without schemas. Bind checks the tree
+// against a resource type and returns a Matcher, whose Match tests single resources. A Matcher also
+// reports the equalities that it implies, so that an index can reduce the number of candidates.
 //
-// Beyond the RFC's grammar it reads what Entra ID sends, emails[type eq "work"].value eq "x", compares a boolean with
-// "True" and "False", and takes a complex attribute without sub-attribute to mean its value: members eq "id".
+// In addition to the RFC's grammar it accepts what Entra ID sends, emails[type eq "work"].value eq
+// "x", compares a boolean with "True" and "False", and interprets a complex attribute without
+// sub-attribute as its value: members eq "id".
 package filter
 
 import (
@@ -15,7 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Op is a comparison's operator.
+// Op is the operator of a comparison.
 type Op string
 
 // The operators (RFC 7644 table 3).
@@ -32,7 +34,8 @@ const (
 	LessOrEqual    Op = "le"
 )
 
-// Node is a filter's syntax tree: *Comparison, *ValuePath, *And, *Or or *Not. String prints it so that Parse reads the same tree again.
+// Node is a filter's syntax tree: *Comparison, *ValuePath, *And, *Or or *Not. String prints it so
+// that Parse reads the same tree again.
 type Node interface {
 	String() string
 	print(b *strings.Builder)
@@ -46,8 +49,8 @@ type Comparison struct {
 	Pos   int // byte offset in the text, for errors
 }
 
-// ValuePath is attrPath[filter]: an element that satisfies the whole filter. With Then it is Entra ID's
-// attrPath[filter].sub op value: Then must hold for the same element.
+// ValuePath is attrPath[filter]: an element that satisfies the whole filter. With Then it is Entra
+// ID's attrPath[filter].sub op value: the same element must also satisfy Then.
 type ValuePath struct {
 	Path   schema.AttrPath
 	Filter Node
@@ -55,13 +58,13 @@ type ValuePath struct {
 	Pos    int
 }
 
-// And holds when all of its two or more operands do.
+// And is true when all of its two or more operands are true.
 type And struct{ Operands []Node }
 
-// Or holds when one of its two or more operands does.
+// Or is true when one of its two or more operands is true.
 type Or struct{ Operands []Node }
 
-// Not holds when its operand does not.
+// Not is true when its operand is false.
 type Not struct{ Operand Node }
 
 func (n *Comparison) String() string { return text(n) }
@@ -103,7 +106,7 @@ func (n *Not) print(b *strings.Builder) {
 	b.WriteByte(')')
 }
 
-// print puts parentheses round nested conjunctions and disjunctions: and binds tighter than or.
+// print puts parentheses around nested conjunctions and disjunctions: and binds tighter than or.
 func (n *And) print(b *strings.Builder) {
 	for i, operand := range n.Operands {
 		if i > 0 {
@@ -156,7 +159,7 @@ func printValue(b *strings.Builder, v any) {
 	}
 }
 
-// printString quotes as JSON does, escaping no more than it must.
+// printString quotes like JSON, with as few escapes as possible.
 func printString(b *strings.Builder, s string) {
 	const hex = "0123456789abcdef"
 	b.WriteByte('"')
@@ -176,7 +179,7 @@ func printString(b *strings.Builder, s string) {
 	b.WriteByte('"')
 }
 
-// Quote prints s as a filter's string literal.
+// Quote returns s as a filter's string literal.
 func Quote(s string) string {
 	var b strings.Builder
 	printString(&b, s)

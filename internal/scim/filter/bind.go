@@ -7,7 +7,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Matcher is a filter bound to a resource type, or to the elements of one attribute. It is safe for concurrent use.
+// Matcher is a filter bound to a resource type, or to the elements of one attribute. It is safe for
+// concurrent use.
 type Matcher struct{ root matcher }
 
 // Compile parses s and binds it to rt. Errors are those of Parse and Bind.
@@ -19,8 +20,9 @@ func Compile(s string, rt *schema.ResourceType) (*Matcher, error) {
 	return Bind(n, rt)
 }
 
-// Bind checks n against rt: attributes exist and may be filtered on, comparisons fit their types. Errors are 400
-// invalidFilter, saying at which position what is wrong, and 403 sensitive (RFC 7644 §7.5.2) for an attribute that is never returned.
+// Bind checks n against rt: attributes exist and may be filtered on, comparisons match their types.
+// Errors are 400 invalidFilter, with the position and the problem, and 403 sensitive (RFC 7644
+// §7.5.2) for an attribute that is never returned.
 func Bind(n Node, rt *schema.ResourceType) (*Matcher, error) {
 	root, err := binder{rt: rt}.bind(n)
 	if err != nil {
@@ -29,8 +31,8 @@ func Bind(n Node, rt *schema.ResourceType) (*Matcher, error) {
 	return &Matcher{root}, nil
 }
 
-// BindValue binds the filter of a value path to the elements of attr: names are sub-attributes, or value for the elements
-// of a simple attribute themselves. Errors are Bind's.
+// BindValue binds the filter of a value path to the elements of attr: names are sub-attributes, or
+// value for the elements of a simple attribute. Errors are those of Bind.
 func BindValue(n Node, attr *schema.Attribute) (*Matcher, error) {
 	root, err := binder{element: attr}.bind(n)
 	if err != nil {
@@ -39,13 +41,14 @@ func BindValue(n Node, attr *schema.Attribute) (*Matcher, error) {
 	return &Matcher{root}, nil
 }
 
-// Terms is how many comparisons the filter makes of a resource or an element at most.
+// Terms returns the maximum number of comparisons that the filter makes for a resource or an
+// element.
 func (m *Matcher) Terms() int { return m.root.terms() }
 
-// Match says whether the canonical resource o satisfies the filter.
+// Match reports whether the canonical resource o satisfies the filter.
 func (m *Matcher) Match(o scim.Object) bool { return m.root.match(o) }
 
-// MatchElement says whether an element satisfies a filter from BindValue.
+// MatchElement reports whether an element satisfies a filter from BindValue.
 func (m *Matcher) MatchElement(v any) bool { return m.root.match(v) }
 
 // binder resolves names in a resource, or in the elements of an attribute.
@@ -100,14 +103,14 @@ func (b binder) resolve(p schema.AttrPath, pos int) (schema.Ref, error) {
 		return ref, failAt(pos, "%q names a whole schema; compare one of its attributes", p.String())
 	}
 	if ref.Leaf().Returned == schema.Never {
-		return ref, &scim.Error{Status: 403, Type: scim.Sensitive, Detail: fmt.Sprintf("%q is never returned, so it can't be searched. Leave it out.", p.String())}
+		return ref, &scim.Error{Status: 403, Type: scim.Sensitive, Detail: fmt.Sprintf("%q is never returned, so it can't be searched. Remove it from the filter.", p.String())}
 	}
 	return ref, nil
 }
 
 func (b binder) resolveSub(p schema.AttrPath, pos int) (schema.Ref, error) {
 	if p.URI != "" || p.Sub != "" {
-		return schema.Ref{}, failAt(pos, "%q: between brackets stand names of sub-attributes alone", p.String())
+		return schema.Ref{}, failAt(pos, "%q: only names of sub-attributes are allowed between brackets", p.String())
 	}
 	if sub := b.element.Sub(p.Name); sub != nil {
 		return schema.Ref{Sub: sub}, nil
@@ -118,7 +121,7 @@ func (b binder) resolveSub(p schema.AttrPath, pos int) (schema.Ref, error) {
 	return schema.Ref{}, failAt(pos, "%q has no sub-attribute %q", b.element.Name, p.Name)
 }
 
-// comparison binds to the named attribute; a complex one stands for its value, unless it is only asked to be present.
+// comparison binds to the named attribute. A complex attribute means its value, except with pr.
 func (b binder) comparison(n *Comparison) (matcher, error) {
 	ref, err := b.resolve(n.Path, n.Pos)
 	if err != nil {
@@ -148,7 +151,7 @@ func (b binder) valuePath(n *ValuePath) (matcher, error) {
 	}
 	elements := binder{element: ref.Attribute}
 	if elements.element == nil || elements.element.Type != schema.Complex && !elements.element.MultiValued {
-		return nil, failAt(n.Pos, "%q has no elements to choose from with brackets", n.Path.String())
+		return nil, failAt(n.Pos, "%q is not multi-valued, so brackets can't follow it", n.Path.String())
 	}
 	out := &elementMatcher{ref: ref}
 	if out.inner, err = elements.bind(n.Filter); err != nil {

@@ -17,7 +17,7 @@ import (
 type test struct {
 	op    Op
 	attr  *schema.Attribute
-	value any // string, bool, int64, float64 or nil, as asked for
+	value any // string, bool, int64, float64 or nil, as in the filter
 	text  string
 	at    time.Time
 	ascii bool // text is plain ASCII, folded
@@ -31,12 +31,12 @@ func (t *test) bind(n *Comparison, attr *schema.Attribute) error {
 	}
 	if n.Value == nil {
 		if n.Op != Equal && n.Op != NotEqual {
-			return failAt(n.Pos, "null can be compared with eq and ne alone")
+			return failAt(n.Pos, "null can be compared only with eq and ne")
 		}
 		return nil
 	}
 	if !fits(n.Op, attr.Type) {
-		return failAt(n.Pos, "%s does not go with %q, which is of type %s", n.Op, attr.Name, attr.Type)
+		return failAt(n.Pos, "%s is not supported for %q, which has the type %s", n.Op, attr.Name, attr.Type)
 	}
 	return t.bindValue(n)
 }
@@ -85,8 +85,8 @@ func (t *test) bindText(s string) {
 	}
 }
 
-// fold brings text into the form in which it is compared without case. Whole values fold as names do, so that a filter and
-// the claim on a name agree; parts keep their outer white space.
+// fold converts text to the form for case-insensitive comparison. Whole values fold as names do, so
+// that a filter and the claim on a name agree; parts keep their outer white space.
 func (t *test) fold(s string) string {
 	if t.op == Equal || t.op == NotEqual {
 		return names.Fold(s)
@@ -97,7 +97,7 @@ func (t *test) fold(s string) string {
 	return norm.NFKC.String(cases.Fold().String(norm.NFKC.String(s)))
 }
 
-// holds says whether v, nil for unassigned, satisfies the comparison.
+// holds reports whether v (nil for unassigned) satisfies the comparison.
 func (t *test) holds(v any) bool {
 	if t.op == Present {
 		return present(v)
@@ -161,7 +161,7 @@ func compare[T int64 | float64](a, b T) int {
 	return 0
 }
 
-// ordered interprets how the attribute compares with the asked value.
+// ordered interprets the order of the attribute's value and the filter's value.
 func (t *test) ordered(c int) bool {
 	switch t.op {
 	case Equal:
@@ -180,7 +180,7 @@ func (t *test) ordered(c int) bool {
 	return false
 }
 
-// present is RFC 7644's pr: there, and not empty.
+// present is RFC 7644's pr: assigned and not empty.
 func present(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -195,7 +195,7 @@ func present(v any) bool {
 	return true
 }
 
-// boolean also reads "True" and "False", which Entra ID compares with.
+// boolean also accepts "True" and "False", which Entra ID sends.
 func boolean(v any) (any, bool) {
 	switch v := v.(type) {
 	case bool:

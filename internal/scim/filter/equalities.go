@@ -6,30 +6,33 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Equality is a term that everything the filter matches satisfies: the attribute at Path equals Value.
+// Equality is a condition that every match of the filter satisfies: the attribute at Path equals
+// Value.
 type Equality struct {
-	// Path is canonical: "userName", "id", "members.value", "emails.value". A work e-mail asked for in either way,
-	// emails[type eq "work"].value eq … or emails[type eq "work" and value eq …], is `emails[type eq "work"].value`
-	// (the type in lower case), followed by the weaker "emails.value".
+	// Path is canonical: "userName", "id", "members.value", "emails.value". Both forms of a filter
+	// on a work e-mail, emails[type eq "work"].value eq … and emails[type eq "work" and value eq
+	// …], give `emails[type eq "work"].value` (the type in lower case), followed by the weaker
+	// "emails.value".
 	Path string
-	// Value is as asked for, not folded: string, bool, int64 or float64.
+	// Value is the filter's value, not folded: string, bool, int64 or float64.
 	Value any
 }
 
-// Equalities lists the equalities in the filter's top-level conjunction. An index that serves one of them yields a superset of what matches; ask Match of each.
-// For a filter from BindValue the paths are names of sub-attributes.
+// Equalities returns the equalities in the filter's top-level conjunction. An index that serves one
+// of them returns a superset of the matches; call Match for each. For a filter from BindValue the
+// paths are names of sub-attributes.
 func (m *Matcher) Equalities() []Equality {
 	eqs, _ := conjunction(m.root)
 	return eqs
 }
 
-// Exact says that the filter asks nothing beyond its Equalities.
+// Exact reports whether the filter has no conditions besides its Equalities.
 func (m *Matcher) Exact() bool {
 	_, whole := conjunction(m.root)
 	return whole
 }
 
-// conjunction collects the equalities of a node; whole tells that there is nothing else to it.
+// conjunction collects the equalities of a node. whole means that the node has no other condition.
 func conjunction(m matcher) (eqs []Equality, whole bool) {
 	switch m := m.(type) {
 	case *leafMatcher:
@@ -50,7 +53,7 @@ func conjunction(m matcher) (eqs []Equality, whole bool) {
 	return nil, false
 }
 
-// equalities are those of one element, said of the resource.
+// equalities converts the equalities of an element to equalities of the resource.
 func (m *elementMatcher) equalities() []Equality {
 	inner, _ := conjunction(m.inner)
 	if m.then != nil {
@@ -78,8 +81,8 @@ func (m *elementMatcher) equalities() []Equality {
 	return out
 }
 
-// AnyOf returns the texts of a filter that asks nothing but whether the attribute at path equals one of them:
-// value eq "a" or value eq "b".
+// AnyOf returns the values of a filter whose only condition is that the attribute at path equals
+// one of them: value eq "a" or value eq "b".
 func (m *Matcher) AnyOf(path string) (values []string, ok bool) {
 	operands := []matcher{m.root}
 	if or, isOr := m.root.(orMatcher); isOr {

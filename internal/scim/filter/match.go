@@ -5,7 +5,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// matcher is a bound node. It is asked about a scope: a resource, or an element of a multi-valued attribute.
+// matcher is a bound node. It tests a scope: a resource, or an element of a multi-valued attribute.
 type matcher interface {
 	match(scope any) bool
 	terms() int
@@ -15,12 +15,12 @@ type (
 	andMatcher []matcher
 	orMatcher  []matcher
 	notMatcher struct{ inner matcher }
-	// leafMatcher compares one attribute, any element of it if it has several.
+	// leafMatcher compares one attribute: any of its elements if it is multi-valued.
 	leafMatcher struct {
 		ref  schema.Ref
 		test test
 	}
-	// elementMatcher looks for one element that satisfies inner, and then as well.
+	// elementMatcher finds one element that satisfies inner and then.
 	elementMatcher struct {
 		ref         schema.Ref
 		inner, then matcher
@@ -61,7 +61,8 @@ func (m orMatcher) match(scope any) bool {
 
 func (m notMatcher) match(scope any) bool { return !m.inner.match(scope) }
 
-// match holds for an attribute of several elements when it holds for one of them, and for one without any as for an unassigned one.
+// match is true for a multi-valued attribute if it is true for one element. An attribute without
+// elements is treated as unassigned.
 func (m *leafMatcher) match(scope any) bool {
 	v := m.value(scope)
 	elements, ok := v.([]any)

@@ -30,7 +30,7 @@ func ada() scim.Object {
 	}
 }
 
-// TestMatch is RFC 7644 §3.4.2.2 table 3 and RFC 7643 §2.3.
+// TestMatch tests RFC 7644 §3.4.2.2 table 3 and RFC 7643 §2.3.
 func TestMatch(t *testing.T) {
 	const ent = scim.SchemaEnterpriseUser
 	cases := map[string]struct {
@@ -38,18 +38,18 @@ func TestMatch(t *testing.T) {
 		want       bool
 	}{
 		"UserNameCase":      {"userName is caseExact false.", `userName eq "ADA@example.TEST"`, true},
-		"NameCase":          {"Attribute names are case-blind.", `USERNAME eq "ada@example.test"`, true},
+		"NameCase":          {"Attribute names are case-insensitive.", `USERNAME eq "ada@example.test"`, true},
 		"IDExact":           {"id is caseExact.", `id eq "2819C223"`, false},
 		"NotEqual":          {"", `userName ne "bob"`, true},
 		"NotEqualSame":      {"", `userName ne "ada@example.test"`, false},
-		"NotEqualAbsent":    {"What is unassigned is not equal to anything.", `nickName ne "x"`, true},
+		"NotEqualAbsent":    {"An unassigned value is not equal to any value.", `nickName ne "x"`, true},
 		"FoldedUnicode":     {"Case is folded fully.", `name.familyName eq "STRASSE"`, true},
 		"Contains":          {"", `userName co "A@EX"`, true},
 		"ContainsSpace":     {"A part keeps its white space.", `userName co " "`, false},
 		"StartsWith":        {"", `userName sw "ada"`, true},
 		"EndsWith":          {"", `userName ew ".TEST"`, true},
 		"EndsWithNot":       {"", `userName ew "x"`, false},
-		"EqualTrimmed":      {"Outer white space tells no two values apart.", `title eq "engineer"`, true},
+		"EqualTrimmed":      {"Outer white space does not distinguish two values.", `title eq "engineer"`, true},
 		"Greater":           {"Strings are ordered.", `name.givenName gt "Aba"`, true},
 		"GreaterOrEqual":    {"", `name.givenName ge "ada"`, true},
 		"Less":              {"", `name.givenName lt "ada"`, false},
@@ -63,7 +63,7 @@ func TestMatch(t *testing.T) {
 		"AnyElement":        {"One element is enough.", `emails.type eq "home"`, true},
 		"ComplexIsValue":    {"PingFederate compares the attribute itself.", `emails eq "countess@example.org"`, true},
 		"ComplexIsValueNot": {"", `emails eq "x"`, false},
-		"TwoElements":       {"Without brackets each comparison may hold for another element.", `emails.type eq "home" and emails.value co "ada"`, true},
+		"TwoElements":       {"Without brackets each comparison may match another element.", `emails.type eq "home" and emails.value co "ada"`, true},
 		"OneElement":        {"Within brackets one element satisfies all.", `emails[type eq "home" and value co "ada"]`, false},
 		"OneElementHit":     {"", `emails[type eq "work" and value co "ada"]`, true},
 		"Entra":             {"", `emails[type eq "work"].value eq "ADA@example.test"`, true},
@@ -81,7 +81,7 @@ func TestMatch(t *testing.T) {
 		"Or":                {"", `active eq false or title pr`, true},
 		"And":               {"", `active eq true and nickName pr`, false},
 		"Schemas":           {"A simple multi-valued attribute.", `schemas eq "` + ent + `"`, true},
-		"SchemasPath":       {"value stands for the element of a simple attribute.", `schemas[value ew ":User" and value co "enterprise"]`, true},
+		"SchemasPath":       {"value is the element of a simple attribute.", `schemas[value ew ":User" and value co "enterprise"]`, true},
 		"SingleComplex":     {"A single complex value is its only element.", `name[givenName eq "ada"]`, true},
 	}
 	for name, tc := range cases {
@@ -97,7 +97,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// TestBindRefuses is RFC 7644 §3.4.2.2: filters that no resource could be asked.
+// TestBindRefuses tests RFC 7644 §3.4.2.2: filters that match no resource type.
 func TestBindRefuses(t *testing.T) {
 	cases := map[string]struct{ in, says string }{
 		"Unknown":         {`active eq true and nosuch eq 1`, `position 20: User has no attribute "nosuch"`},
@@ -105,18 +105,18 @@ func TestBindRefuses(t *testing.T) {
 		"UnknownSchema":   {`urn:x:userName eq "x"`, `has no schema "urn:x"`},
 		"WholeSchema":     {scim.SchemaEnterpriseUser + ` pr`, "names a whole schema"},
 		"CoreSchema":      {scim.SchemaUser + ` pr`, "names a whole schema"},
-		"BooleanOrder":    {`active gt true`, "gt does not go with"},
-		"BinaryOrder":     {`x509Certificates.value ge "x"`, "ge does not go with"},
-		"TimeContains":    {`meta.created co "2026"`, "co does not go with"},
+		"BooleanOrder":    {`active gt true`, "gt is not supported for"},
+		"BinaryOrder":     {`x509Certificates.value ge "x"`, "ge is not supported for"},
+		"TimeContains":    {`meta.created co "2026"`, "co is not supported for"},
 		"NumberForText":   {`userName eq 5`, "put the value in double quotes"},
 		"BoolForText":     {`userName eq true`, "put the value in double quotes"},
 		"TextForBool":     {`active eq "yes"`, "true or false"},
 		"BadTime":         {`meta.created gt "yesterday"`, "compared with a time"},
-		"NullOrder":       {`title gt null`, "eq and ne alone"},
+		"NullOrder":       {`title gt null`, "only with eq and ne"},
 		"Complex":         {`name eq "x"`, "compare one of its sub-attributes, such as name.formatted"},
 		"ElementUnknown":  {`emails[nosuch pr]`, `"emails" has no sub-attribute "nosuch"`},
-		"ElementDotted":   {`emails[emails.type eq "x"]`, "names of sub-attributes alone"},
-		"NoElements":      {`userName[value eq "x"]`, "no elements to choose from"},
+		"ElementDotted":   {`emails[emails.type eq "x"]`, "only names of sub-attributes"},
+		"NoElements":      {`userName[value eq "x"]`, "is not multi-valued"},
 		"ExtensionPath":   {scim.SchemaEnterpriseUser + `[department pr]`, "names a whole schema"},
 		"ThenUnknown":     {`emails[type eq "x"].nosuch eq "y"`, `no sub-attribute "nosuch"`},
 		"ElementInValues": {`schemas[type eq "x"]`, `"schemas" has no sub-attribute "type"`},
@@ -129,7 +129,7 @@ func TestBindRefuses(t *testing.T) {
 	}
 }
 
-// TestSensitive is RFC 7644 §7.5.2: what is never returned is never asked for either.
+// TestSensitive tests RFC 7644 §7.5.2: attributes that are never returned can't be searched.
 func TestSensitive(t *testing.T) {
 	for _, text := range []string{`password eq "x"`, `userName eq "a" or PASSWORD sw "s"`, scim.SchemaUser + `:password pr`} {
 		var e *scim.Error
@@ -162,7 +162,7 @@ func TestEqualities(t *testing.T) {
 	}{
 		"One":     {"", `DISPLAYNAME eq "Ada"`, []Equality{{"displayName", "Ada"}}, true},
 		"Two":     {"Entra ID's probe of a membership.", `id eq "g" and members eq "u"`, []Equality{{"id", "g"}, {"members.value", "u"}}, true},
-		"Mixed":   {"What is no equality is left to Match.", `id eq "g" and displayName pr`, []Equality{{"id", "g"}}, false},
+		"Mixed":   {"Match checks conditions that are no equality.", `id eq "g" and displayName pr`, []Equality{{"id", "g"}}, false},
 		"Or":      {"A disjunction implies neither side.", `id eq "a" or id eq "b"`, nil, false},
 		"Not":     {"", `not (id eq "a")`, nil, false},
 		"Null":    {"", `externalId eq null`, nil, false},
@@ -221,7 +221,7 @@ func TestAnyOf(t *testing.T) {
 	}
 }
 
-// BenchmarkUserNameEq is the filter that every provider sends before it creates somebody.
+// BenchmarkUserNameEq is the filter that every provider sends before it creates a user.
 func BenchmarkUserNameEq(b *testing.B) {
 	user := ada()
 	b.ReportAllocs()

@@ -47,8 +47,8 @@ func parseOracle(s string) (e oracle.Expression, err error) {
 	return oracle.ParseFilter([]byte(s))
 }
 
-// outline prints a tree so that groupings which mean the same look the same. Literals with escapes are left out, since the
-// oracle does not decode them; so are numbers, which it rounds.
+// outline prints a tree so that groupings which mean the same look the same. Literals with escapes
+// are left out, since the oracle does not decode them; so are numbers, which it rounds.
 func outline(n Node) string {
 	switch n := n.(type) {
 	case *Comparison:
@@ -113,7 +113,8 @@ func outlineOracle(e oracle.Expression) string {
 	return "?"
 }
 
-// TestAgainstElimity: filters over attributes that are there match the same people as in elimity-com/scim.
+// TestAgainstElimity: filters over attributes that are there match the same people as in
+// elimity-com/scim.
 func TestAgainstElimity(t *testing.T) {
 	people := []scim.Object{ada(), {
 		"userName": "bob", "displayName": "", "title": "engineer", "active": false,

@@ -8,15 +8,16 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// What a filter may hold at most.
+// The limits of a filter.
 const (
 	MaxLength = 4096 // bytes
 	MaxTerms  = 100  // comparisons
 	MaxDepth  = 20   // nested parentheses and brackets
 )
 
-// Parse reads a filter (RFC 7644 §3.4.2.2 figure 1) of at most MaxLength bytes, MaxTerms comparisons and MaxDepth levels.
-// Every error is a 400 invalidFilter that says at which position what is wrong.
+// Parse parses a filter (RFC 7644 §3.4.2.2 figure 1) of at most MaxLength bytes, MaxTerms
+// comparisons and MaxDepth levels. Every error is a 400 invalidFilter with the position and the
+// problem.
 func Parse(s string) (Node, error) {
 	p, err := newParser(s)
 	if err != nil {
@@ -27,13 +28,14 @@ func Parse(s string) (Node, error) {
 		return nil, err
 	}
 	if p.space(); p.pos < len(p.in) {
-		return nil, p.fail("%q is not expected here; join comparisons with and, or", p.rest())
+		return nil, p.fail("%q is not expected here; join comparisons with and or or", p.rest())
 	}
 	return n, nil
 }
 
-// ParseValueFilter reads the filter between the brackets of a value path, s starting after the opening one. It also returns
-// what follows the closing bracket. Limits and errors are Parse's.
+// ParseValueFilter parses the filter between the brackets of a value path; s starts after the
+// opening bracket. It also returns the text after the closing bracket. Limits and errors are those
+// of Parse.
 func ParseValueFilter(s string) (n Node, rest string, err error) {
 	p, err := newParser(s)
 	if err != nil {
@@ -49,7 +51,7 @@ func ParseValueFilter(s string) (n Node, rest string, err error) {
 	return n, p.in[p.pos:], nil
 }
 
-// parser walks the text once.
+// parser reads the text once.
 type parser struct {
 	in           string
 	pos          int
@@ -73,7 +75,7 @@ func failAt(pos int, format string, args ...any) error {
 	return scim.BadRequest(scim.InvalidFilter, "The filter is wrong at position %d: "+format+".", append([]any{pos + 1}, args...)...)
 }
 
-// rest is the beginning of what is still to be read, for an error.
+// rest returns the beginning of the unread text, for an error.
 func (p *parser) rest() string {
 	r := []rune(p.in[p.pos:])
 	return string(r[:min(len(r), 20)])
@@ -87,7 +89,7 @@ func (p *parser) space() {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
-// skip consumes c, after white space, if it comes next.
+// skip skips white space and consumes c if it is next.
 func (p *parser) skip(c byte) bool {
 	p.space()
 	if p.pos < len(p.in) && p.in[p.pos] == c {
@@ -97,7 +99,7 @@ func (p *parser) skip(c byte) bool {
 	return false
 }
 
-// word returns what stands here up to white space, a bracket, a parenthesis or a quote, and consumes it.
+// word returns and consumes the text up to white space, a bracket, a parenthesis or a quote.
 func (p *parser) word() string {
 	p.space()
 	start := p.pos
@@ -111,7 +113,7 @@ func (p *parser) word() string {
 	return p.in[start:]
 }
 
-// keyword consumes the word k if it comes next, in any case.
+// keyword consumes the word k if it is next, in any case.
 func (p *parser) keyword(k string) bool {
 	start := p.pos
 	if strings.EqualFold(p.word(), k) {
@@ -187,7 +189,7 @@ func (p *parser) term() (Node, error) {
 	return p.comparison(path, start)
 }
 
-// group is the rest of a parenthesised filter.
+// group parses the rest of a parenthesised filter.
 func (p *parser) group() (Node, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
@@ -205,15 +207,15 @@ func (p *parser) group() (Node, error) {
 
 func (p *parser) enter() error {
 	if p.depth++; p.depth > MaxDepth {
-		return p.fail("it nests deeper than %d levels", MaxDepth)
+		return p.fail("it is nested deeper than %d levels", MaxDepth)
 	}
 	return nil
 }
 
-// valuePath reads on at the opening bracket.
+// valuePath parses a value path from its opening bracket.
 func (p *parser) valuePath(path schema.AttrPath, start int) (Node, error) {
 	if p.inValue {
-		return nil, p.fail("brackets within brackets are not possible, since complex attributes don't nest")
+		return nil, p.fail("brackets can't be nested, since complex attributes don't nest")
 	}
 	if path.Sub != "" {
 		return nil, p.fail("a bracket can't follow a sub-attribute")
@@ -241,7 +243,7 @@ func (p *parser) valuePath(path schema.AttrPath, start int) (Node, error) {
 	return out, err
 }
 
-// then reads sub op value after a value path.
+// then parses sub op value after a value path.
 func (p *parser) then() (*Comparison, error) {
 	start := p.pos
 	sub, err := schema.ParseAttrPath(p.word())
@@ -251,7 +253,7 @@ func (p *parser) then() (*Comparison, error) {
 	return p.comparison(sub, start)
 }
 
-// comparison reads op and value.
+// comparison parses op and value.
 func (p *parser) comparison(path schema.AttrPath, start int) (*Comparison, error) {
 	p.space()
 	at := p.pos
@@ -307,5 +309,5 @@ func (p *parser) value() (any, error) {
 			return v, nil
 		}
 	}
-	return nil, failAt(start, "a value is missing: put text in double quotes; numbers, true, false and null stand without")
+	return nil, failAt(start, "a value is missing: put text in double quotes; numbers, true, false and null have none")
 }

@@ -14,14 +14,14 @@ import (
 var ignorePositions = cmpopts.IgnoreFields(Comparison{}, "Pos")
 var ignoreElementPositions = cmpopts.IgnoreFields(ValuePath{}, "Pos")
 
-// TestParse is RFC 7644 §3.4.2.2: what is read, shown by how it is printed.
+// TestParse tests RFC 7644 §3.4.2.2 by printing the parsed filter.
 func TestParse(t *testing.T) {
 	cases := map[string]struct{ reason, in, want string }{
-		"Equality":     {"The plainest filter.", `userName eq "bjensen"`, `userName eq "bjensen"`},
+		"Equality":     {"The simplest filter.", `userName eq "bjensen"`, `userName eq "bjensen"`},
 		"CaseBlind":    {"Operators and keywords are read in any case.", `userName Eq "a" AND NOT (title PR)`, `userName eq "a" and not (title pr)`},
 		"Precedence":   {"and binds tighter than or.", `a eq 1 or b eq 2 and c eq 3`, `a eq 1 or b eq 2 and c eq 3`},
-		"Grouping":     {"Parentheses that matter stay.", `(a eq 1 or b eq 2) and c eq 3`, `(a eq 1 or b eq 2) and c eq 3`},
-		"Redundant":    {"Parentheses that don't matter go.", `((a eq 1) and (b eq 2))`, `a eq 1 and b eq 2`},
+		"Grouping":     {"Necessary parentheses stay.", `(a eq 1 or b eq 2) and c eq 3`, `(a eq 1 or b eq 2) and c eq 3`},
+		"Redundant":    {"Redundant parentheses are removed.", `((a eq 1) and (b eq 2))`, `a eq 1 and b eq 2`},
 		"NotTight":     {"not needs no space before its parenthesis.", `not(a pr)`, `not (a pr)`},
 		"ValuePath":    {"Conditions on one element.", `emails[type eq "work" and value co "@x"]`, `emails[type eq "work" and value co "@x"]`},
 		"EntraMail":    {"Entra ID's matching attribute.", `emails[type eq "work"].value eq "x"`, `emails[type eq "work"].value eq "x"`},
@@ -62,7 +62,7 @@ func TestParseRefuses(t *testing.T) {
 		"OpenGroup":     {`(userName pr`, "closing ) is missing"},
 		"StrayGroup":    {`userName pr)`, `")" is not expected`},
 		"OpenBracket":   {`emails[type eq "x"`, "closing ] is missing"},
-		"Nested":        {`a[b[c pr]]`, "brackets within brackets"},
+		"Nested":        {`a[b[c pr]]`, "brackets can't be nested"},
 		"SubBracket":    {`a.b[c pr]`, "can't follow a sub-attribute"},
 		"Dangling":      {`a pr and`, "an attribute name is missing"},
 		"Juxtaposed":    {`a pr b pr`, "is not expected here"},
@@ -95,7 +95,7 @@ func wantFilterError(t *testing.T, got any, err error, says string) {
 	}
 }
 
-// FuzzParse: printing what was read and reading it again gives the same tree, and nothing ever panics.
+// FuzzParse: printing a parsed filter and parsing it again gives the same tree, without a panic.
 func FuzzParse(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s)

@@ -9,12 +9,14 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Apply applies ops in order to resource, all or none (RFC 7644 §3.5.2). resource is canonical and complete (id and groups
-// included, so that equal read-only values can be told from different ones) and is not changed; result shares what it can
-// with it and is resource itself when nothing changed.
+// Apply applies ops in order to resource, all or none (RFC 7644 §3.5.2). resource is canonical and
+// complete (with id and groups, so that equal read-only values can be distinguished from different
+// ones) and is not changed. result shares memory with it, and is resource itself when nothing
+// changed.
 //
-// Errors are 400 and name the operation: invalidPath, invalidFilter, noTarget (a remove without path; a value path that can't
-// be created), mutability (a read-only or required target), invalidValue; and 413 for operations that together compare too much.
+// Errors are 400 and name the operation: invalidPath, invalidFilter, noTarget (a remove without
+// path; a value path that can't be created), mutability (a read-only or required target),
+// invalidValue; and 413 for operations that in total compare too much.
 func Apply(rt *schema.ResourceType, resource scim.Object, ops []Operation) (result scim.Object, changed bool, err error) {
 	e := editor{rt: rt, out: maps.Clone(resource), lists: map[schema.Ref]bool{}}
 	if e.out == nil {
@@ -34,15 +36,16 @@ func Apply(rt *schema.ResourceType, resource scim.Object, ops []Operation) (resu
 	return e.out, true, nil
 }
 
-// editor holds the resource as the operations so far have left it. Values are replaced, never changed in place.
+// editor contains the resource after the operations so far. Values are replaced, never changed in
+// place.
 type editor struct {
 	rt    *schema.ResourceType
 	out   scim.Object
 	lists map[schema.Ref]bool // multi-valued attributes that were written
-	work  int                 // what comparing elements has cost so far; see charge
+	work  int                 // cost of the comparisons so far; see charge
 }
 
-// same compares without what follows from the rest.
+// same compares without the derived attributes.
 func same(a, b scim.Object) bool {
 	count := func(o scim.Object) int {
 		n := len(o)
@@ -80,7 +83,7 @@ func (e *editor) apply(op Operation) error {
 	return e.applyAll(op)
 }
 
-// applyAll applies an operation without a path: each attribute of its value on its own.
+// applyAll applies an operation without a path: each attribute of its value separately.
 func (e *editor) applyAll(op Operation) error {
 	if op.Op == Remove {
 		return scim.BadRequest(scim.NoTarget, "A remove needs a path.")
@@ -142,7 +145,7 @@ func (e *editor) applyExtension(ext *schema.Schema, op Operation) error {
 	return nil
 }
 
-// applyTo applies op to the attribute that p names.
+// applyTo applies op to the attribute at p.
 func (e *editor) applyTo(p path.Path, op Operation) error {
 	if op.Op != Remove && !op.HasValue {
 		return scim.BadRequest(scim.InvalidValue, "The value of %s is missing.", op.Op)
@@ -165,13 +168,14 @@ func (e *editor) applyTo(p path.Path, op Operation) error {
 	return nil
 }
 
-// checkMutability tells that there is nothing to do, or that it is not allowed.
+// checkMutability reports that there is nothing to do, or returns an error if the change is not
+// allowed.
 func (e *editor) checkMutability(p path.Path, op Operation) (done bool, err error) {
 	a := p.Attribute
 	switch {
 	case a.Name == "schemas" && p.Extension == nil:
 		if op.Op == Remove {
-			return true, mutability(p, "follows from the other attributes")
+			return true, mutability(p, "is derived from other attributes")
 		}
 		return true, nil
 	case a.Mutability == schema.ReadOnly || p.Sub != nil && p.Sub.Mutability == schema.ReadOnly:
@@ -201,7 +205,7 @@ func mutability(p path.Path, why string) error {
 	return scim.BadRequest(scim.Mutability, "Attribute %q %s.", p.Ref.String(), why)
 }
 
-// set puts value, nil for unassigned, where ref is.
+// set sets the value at ref; nil for unassigned.
 func (e *editor) set(ref schema.Ref, value any) {
 	ref.Sub = nil
 	if ref.Attribute.MultiValued {
@@ -228,7 +232,7 @@ func (e *editor) set(ref schema.Ref, value any) {
 	}
 }
 
-// finish brings the lists that were written into order, checks what is required and derives schemas.
+// finish tidies the written lists, checks required attributes and derives schemas.
 func (e *editor) finish() error {
 	for ref := range e.lists {
 		list, ok := ref.Get(e.out).([]any)

@@ -103,7 +103,7 @@ func runChanges(t *testing.T, cases map[string]change) {
 	}
 }
 
-// TestAdd is RFC 7644 §3.5.2.1.
+// TestAdd tests RFC 7644 §3.5.2.1.
 func TestAdd(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Simple":           {"", `{"op":"add","path":"nickName","value":"A"}`, `{"nickName":"A"}`},
@@ -112,7 +112,7 @@ func TestAdd(t *testing.T) {
 		"SubAttribute":     {"", `{"op":"add","path":"name.middleName","value":"K"}`, `{"name":{"givenName":"Ada","familyName":"L","middleName":"K"}}`},
 		"Complex":          {"A complex value is merged.", `{"op":"add","path":"name","value":{"MIDDLENAME":"K"}}`, `{"name":{"givenName":"Ada","familyName":"L","middleName":"K"}}`},
 		"Append":           {"", `{"op":"add","path":"emails","value":[{"type":"other","value":"c@x"}]}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"},{"type":"other","value":"c@x"}]}`},
-		"AppendOne":        {"A value that is no list is one element.", `{"op":"add","path":"emails","value":{"type":"other","value":"c@x"}}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"},{"type":"other","value":"c@x"}]}`},
+		"AppendOne":        {"A single value is one element.", `{"op":"add","path":"emails","value":{"type":"other","value":"c@x"}}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"},{"type":"other","value":"c@x"}]}`},
 		"AppendEqual":      {"", `{"op":"add","path":"emails","value":[{"type":"home","value":"B@x"}]}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"B@x"}]}`},
 		"AppendSame":       {"", `{"op":"add","path":"emails","value":[{"type":"home","value":"b@x"}]}`, ``},
 		"NewPrimary":       {"A new primary unsets the old (RFC 7643 §2.4).", `{"op":"add","path":"emails","value":[{"value":"c@x","primary":true}]}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x"},{"value":"c@x","primary":true}]}`},
@@ -122,25 +122,25 @@ func TestAdd(t *testing.T) {
 		"ExtensionPath":    {"", `{"op":"add","path":"` + ent + `","value":{"costCenter":"7"}}`, `{"` + ent + `":{"department":"R&D","costCenter":"7","manager":{"value":"m1","displayName":"Em","$ref":"https://h/Users/m1"}}}`},
 		"Nothing":          {"Adding nothing changes nothing.", `{"op":"add","path":"title","value":""},{"op":"add","path":"emails","value":[]},{"op":"add","path":"name.givenName","value":null},{"op":"add","path":"name","value":{}}`, ``},
 		"CoreURN":          {"", `{"op":"add","path":"` + scim.SchemaUser + `:title","value":"Boss"}`, `{"title":"Boss"}`},
-		"CoreURNAlone":     {"The core URN stands for the resource.", `{"op":"add","path":"` + scim.SchemaUser + `","value":{"title":"Boss"}}`, `{"title":"Boss"}`},
+		"CoreURNAlone":     {"The core URN means the resource.", `{"op":"add","path":"` + scim.SchemaUser + `","value":{"title":"Boss"}}`, `{"title":"Boss"}`},
 		"ReadOnlyEqual":    {"An equal read-only value is tolerated.", `{"op":"add","value":{"id":"u1","groups":[{"value":"g1","type":"direct"}],"meta":{"x":"y"},"schemas":["urn:x"]}}`, ``},
-		"UnknownNull":      {"null for what we do not know is nothing.", `{"op":"add","value":{"nosuch":null}}`, ``},
+		"UnknownNull":      {"null for an unknown attribute changes nothing.", `{"op":"add","value":{"nosuch":null}}`, ``},
 		"Password":         {"A password is accepted and dropped.", `{"op":"add","path":"password","value":"p"}`, ``},
 		"SeveralInOrder":   {"Operations apply in order.", `{"op":"add","path":"title","value":"A"},{"op":"remove","path":"title"},{"op":"add","path":"title","value":"B"}`, `{"title":"B"}`},
-		"BackAgain":        {"What ends as it began is no change.", `{"op":"remove","path":"title"},{"op":"add","path":"title","value":"Engineer"}`, ``},
+		"BackAgain":        {"Operations that restore the old value are no change.", `{"op":"remove","path":"title"},{"op":"add","path":"title","value":"Engineer"}`, ``},
 		"MatchedElement":   {"", `{"op":"add","path":"emails[type eq \"home\"]","value":{"display":"H"}}`, `{"emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x","display":"H"}]}`},
 		"ElementPrimary":   {"", `{"op":"add","path":"emails[type eq \"home\"].primary","value":true}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x","primary":true}]}`},
-		"ReadOnlySubs":     {"What the server derives of a manager does not come from a client.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m1","displayName":"Liar"}}`, ``},
+		"ReadOnlySubs":     {"A client can't set the sub-attributes of a manager that the server derives.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m1","displayName":"Liar"}}`, ``},
 		"ManagerChanged":   {"Derived parts go when the manager changes.", `{"op":"add","path":"` + ent + `:manager","value":{"value":"m2"}}`, `{"` + ent + `":{"department":"R&D","manager":{"value":"m2"}}}`},
 		"ListWithoutValue": {"", `{"op":"add","path":"addresses","value":[{"type":"work","locality":"Paris"},{"type":"work","locality":"Paris"}]}`, `{"addresses":[{"type":"work","locality":"Paris"}]}`},
 	})
 }
 
-// TestRemove is RFC 7644 §3.5.2.2.
+// TestRemove tests RFC 7644 §3.5.2.2.
 func TestRemove(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Simple":          {"", `{"op":"remove","path":"title"}`, `{"title":null}`},
-		"Absent":          {"Removing what is not there succeeds.", `{"op":"remove","path":"nickName"},{"op":"remove","path":"ims[type eq \"x\"]"},{"op":"remove","path":"name.middleName"}`, ``},
+		"Absent":          {"Removing a missing value succeeds.", `{"op":"remove","path":"nickName"},{"op":"remove","path":"ims[type eq \"x\"]"},{"op":"remove","path":"name.middleName"}`, ``},
 		"SubAttribute":    {"", `{"op":"remove","path":"name.givenName"}`, `{"name":{"familyName":"L"}}`},
 		"LastSub":         {"A complex attribute without parts is unassigned.", `{"op":"remove","path":"name.givenName"},{"op":"remove","path":"name.familyName"}`, `{"name":null}`},
 		"Filtered":        {"", `{"op":"remove","path":"emails[type eq \"work\"]"}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
@@ -148,7 +148,7 @@ func TestRemove(t *testing.T) {
 		"LastElement":     {"", `{"op":"remove","path":"emails[value pr]"}`, `{"emails":null}`},
 		"FilteredSub":     {"An element without its value is none.", `{"op":"remove","path":"emails[type eq \"work\"].value"}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
 		"All":             {"", `{"op":"remove","path":"emails"}`, `{"emails":null}`},
-		"ValueList":       {"Entra ID's older form removes what is listed, no more.", `{"op":"Remove","path":"emails","value":[{"value":"b@x"}]}`, `{"emails":[{"type":"work","value":"a@x","primary":true}]}`},
+		"ValueList":       {"Entra ID's older form removes only the listed values.", `{"op":"Remove","path":"emails","value":[{"value":"b@x"}]}`, `{"emails":[{"type":"work","value":"a@x","primary":true}]}`},
 		"ValueListType":   {"", `{"op":"remove","path":"emails","value":[{"value":"b@x","type":"work"}]}`, ``},
 		"EmptyValueList":  {"An empty list lists nothing.", `{"op":"remove","path":"emails","value":[]}`, ``},
 		"ValueIgnored":    {"On a single value the value is ignored.", `{"op":"Remove","path":"title","value":"old"}`, `{"title":null}`},
@@ -158,7 +158,7 @@ func TestRemove(t *testing.T) {
 	})
 }
 
-// TestReplace is RFC 7644 §3.5.2.3.
+// TestReplace tests RFC 7644 §3.5.2.3.
 func TestReplace(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Simple":         {"", `{"op":"replace","path":"title","value":"Boss"}`, `{"title":"Boss"}`},
@@ -166,16 +166,16 @@ func TestReplace(t *testing.T) {
 		"Clear":          {"The empty string clears.", `{"op":"replace","path":"title","value":""}`, `{"title":null}`},
 		"ClearNull":      {"", `{"op":"replace","path":"title","value":null}`, `{"title":null}`},
 		"ClearList":      {"", `{"op":"replace","path":"emails","value":[]}`, `{"emails":null}`},
-		"Complex":        {"Sub-attributes that are not mentioned stay.", `{"op":"replace","path":"name","value":{"givenName":"A"}}`, `{"name":{"givenName":"A","familyName":"L"}}`},
+		"Complex":        {"Sub-attributes that are not in the value stay.", `{"op":"replace","path":"name","value":{"givenName":"A"}}`, `{"name":{"givenName":"A","familyName":"L"}}`},
 		"ComplexClear":   {"", `{"op":"replace","path":"name","value":{"givenName":""}}`, `{"name":{"familyName":"L"}}`},
 		"List":           {"Without a filter the whole list is replaced.", `{"op":"replace","path":"emails","value":[{"value":"c@x"}]}`, `{"emails":[{"value":"c@x"}]}`},
-		"Element":        {"A chosen element is replaced whole, but stays one that the filter chooses.", `{"op":"replace","path":"emails[type eq \"work\"]","value":{"value":"c@x"}}`, `{"emails":[{"type":"work","value":"c@x"},{"type":"home","value":"b@x"}]}`},
+		"Element":        {"A selected element is replaced whole, but keeps the values in the filter.", `{"op":"replace","path":"emails[type eq \"work\"]","value":{"value":"c@x"}}`, `{"emails":[{"type":"work","value":"c@x"},{"type":"home","value":"b@x"}]}`},
 		"ElementInList":  {"", `{"op":"replace","path":"emails[type eq \"work\"]","value":[{"value":"c@x"}]}`, `{"emails":[{"type":"work","value":"c@x"},{"type":"home","value":"b@x"}]}`},
 		"ElementEmpty":   {"", `{"op":"replace","path":"emails[type eq \"work\"]","value":null}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
 		"ElementSub":     {"", `{"op":"replace","path":"emails[type eq \"work\"].value","value":"c@x"}`, `{"emails":[{"type":"work","value":"c@x","primary":true},{"type":"home","value":"b@x"}]}`},
 		"ElementSubGone": {"", `{"op":"replace","path":"emails[type eq \"work\"].value","value":""}`, `{"emails":[{"type":"home","value":"b@x"}]}`},
 		"AllSubs":        {"", `{"op":"replace","path":"emails.display","value":"D"}`, `{"emails":[{"type":"work","value":"a@x","primary":true,"display":"D"},{"type":"home","value":"b@x","display":"D"}]}`},
-		"Pathless":       {"Attributes that are not mentioned stay.", `{"op":"replace","value":{"active":false,"name":{"givenName":"A"},"title":null}}`, `{"active":false,"name":{"givenName":"A","familyName":"L"},"title":null}`},
+		"Pathless":       {"Attributes that are not in the value stay.", `{"op":"replace","value":{"active":false,"name":{"givenName":"A"},"title":null}}`, `{"active":false,"name":{"givenName":"A","familyName":"L"},"title":null}`},
 		"PathlessGone":   {"", `{"op":"replace","value":{"` + ent + `":null}}`, `{"` + ent + `":null,"schemas":["` + scim.SchemaUser + `"]}`},
 		"PrimaryMoves":   {"", `{"op":"replace","path":"emails[type eq \"home\"].primary","value":true}`, `{"emails":[{"type":"work","value":"a@x","primary":false},{"type":"home","value":"b@x","primary":true}]}`},
 		"Same":           {"", `{"op":"replace","value":{"userName":"ada","emails":[{"type":"work","value":"a@x","primary":true},{"type":"home","value":"b@x"}]}}`, ``},
@@ -183,13 +183,14 @@ func TestReplace(t *testing.T) {
 	})
 }
 
-// TestCreateOnAbsent: value paths that match nothing (entra-docs; the package comment says what is decided).
+// TestCreateOnAbsent: value paths that match nothing (entra-docs; the package comment says what is
+// decided).
 func TestCreateOnAbsent(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Add":            {"", `{"op":"Add","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`, `{"phoneNumbers":[{"type":"mobile","value":"1"}]}`},
 		"Replace":        {"", `{"op":"Replace","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`, `{"phoneNumbers":[{"type":"mobile","value":"1"}]}`},
-		"OneElement":     {"Several operations land on one new element.", `{"op":"Add","path":"addresses[type eq \"work\"].streetAddress","value":"1 Way"},{"op":"Add","path":"addresses[type eq \"work\"].postalCode","value":"98052"}`, `{"addresses":[{"type":"work","streetAddress":"1 Way","postalCode":"98052"}]}`},
-		"PrimaryFirst":   {"Also if the first says nothing but that it is primary.", `{"op":"Add","path":"ims[type eq \"x\"].primary","value":"True"},{"op":"Add","path":"ims[type eq \"x\"].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
+		"OneElement":     {"Several operations change one new element.", `{"op":"Add","path":"addresses[type eq \"work\"].streetAddress","value":"1 Way"},{"op":"Add","path":"addresses[type eq \"work\"].postalCode","value":"98052"}`, `{"addresses":[{"type":"work","streetAddress":"1 Way","postalCode":"98052"}]}`},
+		"PrimaryFirst":   {"Also if the first one sets only primary.", `{"op":"Add","path":"ims[type eq \"x\"].primary","value":"True"},{"op":"Add","path":"ims[type eq \"x\"].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
 		"RoleByPrimary":  {"Entra ID compares primary with a string.", `{"op":"Add","path":"roles[primary eq \"True\"].value","value":"Admin"}`, `{"roles":[{"primary":true,"value":"Admin"}]}`},
 		"Whole":          {"", `{"op":"add","path":"ims[type eq \"x\"]","value":{"value":"v"}}`, `{"ims":[{"type":"x","value":"v"}]}`},
 		"WithAnd":        {"", `{"op":"add","path":"ims[type eq \"x\" and primary eq true].value","value":"v"}`, `{"ims":[{"type":"x","primary":true,"value":"v"}]}`},
@@ -225,21 +226,21 @@ func TestApplyRefuses(t *testing.T) {
 		"ReadOnlyElement":   {`{"op":"remove","path":"groups[value eq \"g1\"]"}`, scim.Mutability, "read-only"},
 		"ReadOnlySub":       {`{"op":"replace","path":"` + ent + `:manager.displayName","value":"x"}`, scim.Mutability, "read-only"},
 		"Meta":              {`{"op":"replace","path":"meta.created","value":"2020-01-01T00:00:00Z"}`, scim.Mutability, "read-only"},
-		"SchemasRemove":     {`{"op":"remove","path":"schemas"}`, scim.Mutability, "follows from"},
+		"SchemasRemove":     {`{"op":"remove","path":"schemas"}`, scim.Mutability, "is derived from"},
 		"NoValue":           {`{"op":"add","path":"title"}`, scim.InvalidValue, "value of add is missing"},
 		"NoValueNoPath":     {`{"op":"add"}`, scim.InvalidValue, "must be an object"},
-		"WrongType":         {`{"op":"replace","path":"title","value":5}`, scim.InvalidValue, `Attribute "title": this must be a string`},
+		"WrongType":         {`{"op":"replace","path":"title","value":5}`, scim.InvalidValue, `Attribute "title": the value must be a string`},
 		"WrongTypeBool":     {`{"op":"replace","path":"active","value":"maybe"}`, scim.InvalidValue, "true or false"},
 		"WrongTypeComplex":  {`{"op":"replace","path":"name","value":"x"}`, scim.InvalidValue, "must be an object"},
 		"WrongTypeExt":      {`{"op":"replace","path":"` + ent + `","value":"x"}`, scim.InvalidValue, "must be an object"},
 		"WrongTypeElement":  {`{"op":"add","path":"emails","value":["x"]}`, scim.InvalidValue, "must be an object"},
-		"TooLong":           {`{"op":"replace","path":"` + ent + `:department","value":"` + strings.Repeat("x", 1025) + `"}`, scim.InvalidValue, ent + `:department": this may be at most 1024`},
-		"NoTarget":          {`{"op":"replace","path":"ims[type ne \"x\"].value","value":"v"}`, scim.NoTarget, "does not say what a new one would be"},
+		"TooLong":           {`{"op":"replace","path":"` + ent + `:department","value":"` + strings.Repeat("x", 1025) + `"}`, scim.InvalidValue, ent + `:department": the maximum length is 1024`},
+		"NoTarget":          {`{"op":"replace","path":"ims[type ne \"x\"].value","value":"v"}`, scim.NoTarget, "does not describe a new one"},
 		"NoTargetValue":     {`{"op":"replace","path":"emails[value eq \"gone@x\"].type","value":"home"}`, scim.NoTarget, "No element of"},
 		"NoTargetElement":   {`{"op":"replace","path":"emails[type eq \"work\" and value eq \"gone@x\"]","value":{"display":"x"}}`, scim.NoTarget, "No element of"},
-		"NoTargetOr":        {`{"op":"add","path":"ims[type eq \"x\" or type eq \"y\"].value","value":"v"}`, scim.NoTarget, "does not say"},
-		"NoTargetEmpty":     {`{"op":"add","path":"ims[type eq \"\"].value","value":"v"}`, scim.NoTarget, "does not say"},
-		"Contradiction":     {`{"op":"add","path":"ims[type eq \"x\" and type eq \"y\"].value","value":"v"}`, scim.NoTarget, "does not say"},
+		"NoTargetOr":        {`{"op":"add","path":"ims[type eq \"x\" or type eq \"y\"].value","value":"v"}`, scim.NoTarget, "does not describe"},
+		"NoTargetEmpty":     {`{"op":"add","path":"ims[type eq \"\"].value","value":"v"}`, scim.NoTarget, "does not describe"},
+		"Contradiction":     {`{"op":"add","path":"ims[type eq \"x\" and type eq \"y\"].value","value":"v"}`, scim.NoTarget, "does not describe"},
 		"TwoPrimaries":      {`{"op":"replace","path":"emails[value pr].primary","value":true}`, scim.InvalidValue, "at most one element can be primary"},
 		"BadPassword":       {`{"op":"replace","path":"password","value":5}`, scim.InvalidValue, "must be a string"},
 		"UnknownOperation":  {`{"op":"move","path":"title","value":"x"}`, scim.InvalidSyntax, `"move" is not an operation`},
@@ -247,8 +248,8 @@ func TestApplyRefuses(t *testing.T) {
 		"NoObject":          {`"x"`, scim.InvalidSyntax, "must be an object"},
 		"PathNoString":      {`{"op":"add","path":5,"value":"x"}`, scim.InvalidSyntax, "must be a string"},
 		"Empty":             {``, scim.InvalidSyntax, "at least one operation"},
-		"TooManyElements":   {strings.TrimSuffix(strings.Repeat(`{"op":"add","path":"emails","value":[{"value":"§"}]},`, 25), ","), scim.InvalidValue, "at most 20 elements"},
-		"FarTooMany":        {strings.TrimSuffix(strings.Repeat(`{"op":"add","path":"addresses","value":[{"locality":"§"}]},`, 90), ","), scim.InvalidValue, "at most 20 elements"},
+		"TooManyElements":   {strings.TrimSuffix(strings.Repeat(`{"op":"add","path":"emails","value":[{"value":"§"}]},`, 25), ","), scim.InvalidValue, "the maximum is 20 elements"},
+		"FarTooMany":        {strings.TrimSuffix(strings.Repeat(`{"op":"add","path":"addresses","value":[{"locality":"§"}]},`, 90), ","), scim.InvalidValue, "the maximum is 20 elements"},
 		"Long path":         {`{"op":"add","path":"` + strings.Repeat("x", 5000) + `","value":1}`, scim.InvalidPath, "longer than"},
 		"BadUserName":       {`{"op":"replace","path":"userName","value":" ada"}`, scim.InvalidValue, "white space"},
 		"CoreRemove":        {`{"op":"remove","path":"` + scim.SchemaUser + `"}`, scim.NoTarget, "needs a path"},

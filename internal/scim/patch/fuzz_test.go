@@ -15,7 +15,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// FuzzApply: whatever a PATCH body holds, the input stays as it was, the result is canonical, and a plain replace done again changes nothing.
+// FuzzApply: whatever a PATCH body holds, the input stays as it was, the result is canonical, and a
+// plain replace done again changes nothing.
 func FuzzApply(f *testing.F) {
 	for _, ops := range []string{
 		`{"op":"replace","value":{"active":false,"name.givenName":"x","` + ent + `:manager":"m"}}`,
@@ -92,7 +93,8 @@ func checkCanonical(t *testing.T, rt *schema.ResourceType, sent string, got scim
 	}
 }
 
-// plainReplace tells that there are replaces alone, none of which chooses elements: those can be done again without effect.
+// plainReplace tells that there are replaces alone, none of which chooses elements: those can be
+// done again without effect.
 func plainReplace(rt *schema.ResourceType, ops []patch.Operation) bool {
 	for _, op := range ops {
 		if op.Op != patch.Replace {

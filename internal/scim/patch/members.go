@@ -11,35 +11,36 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// MaxSearches is how many operations of a request may be a RemoveWhere: each goes through all members.
+// MaxSearches is the maximum number of RemoveWhere operations in a request: each tests all members.
 const MaxSearches = 50
 
-// MemberOp is how a change alters a group's membership.
+// MemberOp is the way in which a change alters a group's membership.
 type MemberOp string
 
 // The member operations.
 const (
 	AddMembers     MemberOp = "add"         // IDs become members
 	RemoveMembers  MemberOp = "remove"      // IDs are no longer members
-	ReplaceMembers MemberOp = "replace"     // IDs are the members, and nobody else; none empties the group
-	RemoveAll      MemberOp = "removeAll"   // nobody is a member
-	RemoveWhere    MemberOp = "removeWhere" // those whose element Filter matches are no longer members
+	ReplaceMembers MemberOp = "replace"     // IDs become the only members; none empties the group
+	RemoveAll      MemberOp = "removeAll"   // all members are removed
+	RemoveWhere    MemberOp = "removeWhere" // the members whose element Filter matches are removed
 )
 
 // MemberChange is one change of a group's membership.
 type MemberChange struct {
 	Op     MemberOp
 	IDs    []string        // without duplicates, in the order sent
-	Filter *filter.Matcher // for RemoveWhere: MatchElement it with {"value", "type", "display", "$ref"} of each member
-	Base   string          // for RemoveWhere: the public URL of the service, in front of the path in $ref; GroupOps leaves it empty
+	Filter *filter.Matcher // for RemoveWhere: the argument of MatchElement is {"value", "type", "display", "$ref"} of each member
+	Base   string          // for RemoveWhere: the public URL of the service, before the path in $ref; GroupOps leaves it empty
 }
 
-// GroupOps splits the operations on a Group into those on its attributes, for Apply, and those on its members, in order, so
-// that a membership of any size is never held in memory as a resource. The number of ids is bounded by the request's size alone.
+// GroupOps separates the operations on a Group into operations on its attributes, for Apply, and
+// operations on its members, in order, so that a large membership is never in memory as a resource.
+// The number of ids is limited only by the request's size.
 //
-// Errors are 400 and name the operation: those of path.Parse, invalidValue for a member without an id or for a nested
-// group, mutability for a change within a member (RFC 7643 §4.2: members are added and removed whole); and 413 for more
-// than MaxSearches removals that ask each member whether it is meant.
+// Errors are 400 and name the operation: those of path.Parse, invalidValue for a member without an
+// id or for a nested group, mutability for a change within a member (RFC 7643 §4.2: members are
+// added and removed whole); and 413 for more than MaxSearches removals that test each member.
 func GroupOps(ops []Operation) (attrs []Operation, members []MemberChange, err error) {
 	searches := 0
 	for _, op := range ops {
@@ -58,12 +59,12 @@ func GroupOps(ops []Operation) (attrs []Operation, members []MemberChange, err e
 		}
 	}
 	if searches > MaxSearches {
-		return nil, nil, scim.Failure(413, "More than %d operations search the members with a filter other than value eq. Nothing was changed; send fewer at a time.", MaxSearches)
+		return nil, nil, scim.Failure(413, "More than %d operations search the members with a filter other than value eq. Nothing was changed; send fewer of them in one request.", MaxSearches)
 	}
 	return attrs, members, nil
 }
 
-// splitOp parts one operation; either result may be nil.
+// splitOp splits one operation; either result may be nil.
 func splitOp(op Operation) (rest *Operation, change *MemberChange, err error) {
 	if op.Path == "" {
 		return splitValue(op)
@@ -81,7 +82,7 @@ func splitOp(op Operation) (rest *Operation, change *MemberChange, err error) {
 	return nil, change, err
 }
 
-// splitValue takes members out of the value of an operation without a path.
+// splitValue separates members from the value of an operation without a path.
 func splitValue(op Operation) (rest *Operation, change *MemberChange, err error) {
 	value, ok := op.Value.(scim.Object)
 	if !ok || op.Op == Remove {
@@ -106,7 +107,7 @@ func splitValue(op Operation) (rest *Operation, change *MemberChange, err error)
 	return &op, change, nil
 }
 
-// setMembers is an add or a replace of whole members.
+// setMembers handles an add or a replace of whole members.
 func setMembers(op Op, ids []string) *MemberChange {
 	if op == Replace {
 		return &MemberChange{Op: ReplaceMembers, IDs: ids}
@@ -116,7 +117,7 @@ func setMembers(op Op, ids []string) *MemberChange {
 
 func memberChange(p path.Path, op Operation) (*MemberChange, error) {
 	if p.Sub != nil || p.Filter != nil && op.Op != Remove {
-		return nil, scim.BadRequest(scim.Mutability, "A member can't be changed; add and remove whole members.")
+		return nil, scim.BadRequest(scim.Mutability, "A member can't be changed; remove it and add another.")
 	}
 	if op.Op == Remove {
 		return removal(p, op)
@@ -148,12 +149,13 @@ func removal(p path.Path, op Operation) (*MemberChange, error) {
 	return &MemberChange{Op: RemoveMembers, IDs: ids}, nil
 }
 
-// MemberIDs returns the ids in the members of a Group's body, without duplicates, in the order sent. Errors are those of GroupOps.
+// MemberIDs returns the ids in the members of a Group's body, without duplicates, in the order
+// sent. Errors are those of GroupOps.
 func MemberIDs(group scim.Object) ([]string, error) {
 	return memberIDs(schema.ValueOf(group, "members"))
 }
 
-// memberIDs reads a list of members, or one.
+// memberIDs reads a list of members, or a single member.
 func memberIDs(v any) ([]string, error) {
 	if scim.Unassigned(v) {
 		return nil, nil
@@ -183,12 +185,12 @@ func memberID(e any) (string, error) {
 		return "", scim.BadRequest(scim.InvalidValue, "Each of \"members\" must be an object whose \"value\" is the id of a User.")
 	}
 	if value := schema.Group().Attribute("members").Sub("value"); utf8.RuneCountInString(id) > value.MaxLength {
-		return "", scim.BadRequest(scim.InvalidValue, "Attribute \"members.value\": this may be at most %d characters long.", value.MaxLength)
+		return "", scim.BadRequest(scim.InvalidValue, "Attribute \"members.value\": the maximum length is %d characters.", value.MaxLength)
 	}
 	kind, _ := schema.ValueOf(o, "type").(string)
 	ref, _ := schema.ValueOf(o, "$ref").(string)
 	if strings.EqualFold(kind, "Group") || kind == "" && strings.Contains(ref, "/Groups/") {
-		return "", scim.BadRequest(scim.InvalidValue, "Member %q is a group; groups in groups are not supported, add its people instead.", id)
+		return "", scim.BadRequest(scim.InvalidValue, "Member %q is a group; nested groups are not supported; add its users instead.", id)
 	}
 	if kind != "" && !strings.EqualFold(kind, "User") {
 		return "", scim.BadRequest(scim.InvalidValue, "Member %q is of type %q; only a User can be a member.", id, kind)
@@ -196,7 +198,7 @@ func memberID(e any) (string, error) {
 	return id, nil
 }
 
-// unique drops repeated ids; a list of its own is made.
+// unique returns a new list without duplicates.
 func unique(ids []string) []string {
 	seen := make(map[string]bool, len(ids))
 	out := make([]string, 0, len(ids))

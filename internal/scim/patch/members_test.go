@@ -23,7 +23,8 @@ func groupOps(t testing.TB, ops string) ([]patch.Operation, []patch.MemberChange
 	return patch.GroupOps(parsed)
 }
 
-// TestGroupOps: the ways in which providers change a group's membership (RFC 7644 §3.5.2, providers' documentation).
+// TestGroupOps: the ways in which providers change a group's membership (RFC 7644 §3.5.2,
+// providers' documentation).
 func TestGroupOps(t *testing.T) {
 	cases := map[string]struct {
 		reason, ops string
@@ -40,9 +41,9 @@ func TestGroupOps(t *testing.T) {
 			nil, []patch.MemberChange{{Op: patch.RemoveMembers, IDs: []string{"a"}}}},
 		"RemoveSeveral": {"", `{"op":"remove","path":"MEMBERS[value eq \"a\" or VALUE eq \"b\"]"}`,
 			nil, []patch.MemberChange{{Op: patch.RemoveMembers, IDs: []string{"a", "b"}}}},
-		"RemoveList": {"Entra ID's older form removes what is listed, no more.", `{"op":"Remove","path":"members","value":[{"$ref":null,"value":"a"}]}`,
+		"RemoveList": {"Entra ID's older form removes only the listed values.", `{"op":"Remove","path":"members","value":[{"$ref":null,"value":"a"}]}`,
 			nil, []patch.MemberChange{{Op: patch.RemoveMembers, IDs: []string{"a"}}}},
-		"RemoveEmptyList": {"An empty list removes nobody.", `{"op":"remove","path":"members","value":[]}`,
+		"RemoveEmptyList": {"An empty list removes no member.", `{"op":"remove","path":"members","value":[]}`,
 			nil, []patch.MemberChange{{Op: patch.RemoveMembers, IDs: nil}}},
 		"RemoveAll": {"", `{"op":"remove","path":"members"}`,
 			nil, []patch.MemberChange{{Op: patch.RemoveAll}}},
@@ -103,16 +104,16 @@ func TestGroupOpsRefuses(t *testing.T) {
 		kind        scim.ErrorType
 		says        string
 	}{
-		"NestedType":   {"Groups in groups are refused clearly (RFC 7643 §4.2).", `{"op":"add","path":"members","value":[{"value":"g","type":"Group"}]}`, scim.InvalidValue, `Operations[0]: Member "g" is a group; groups in groups are not supported`},
+		"NestedType":   {"Groups in groups are refused clearly (RFC 7643 §4.2).", `{"op":"add","path":"members","value":[{"value":"g","type":"Group"}]}`, scim.InvalidValue, `Operations[0]: Member "g" is a group; nested groups are not supported`},
 		"NestedRef":    {"", `{"op":"add","path":"members","value":[{"value":"g","$ref":"https://h/scim/v2/Groups/g"}]}`, scim.InvalidValue, "is a group"},
 		"OtherType":    {"", `{"op":"add","path":"members","value":[{"value":"g","type":"Device"}]}`, scim.InvalidValue, "only a User"},
 		"NoID":         {"", `{"op":"add","path":"members","value":[{"display":"x"}]}`, scim.InvalidValue, "is the id of a User"},
 		"BareID":       {"", `{"op":"add","path":"members","value":["x"]}`, scim.InvalidValue, "is the id of a User"},
-		"LongID":       {"", `{"op":"add","path":"members","value":[{"value":"` + strings.Repeat("x", 257) + `"}]}`, scim.InvalidValue, "at most 256"},
+		"LongID":       {"", `{"op":"add","path":"members","value":[{"value":"` + strings.Repeat("x", 257) + `"}]}`, scim.InvalidValue, "the maximum length is 256"},
 		"NoValue":      {"", `{"op":"add","path":"members"}`, scim.InvalidValue, "value of add is missing"},
-		"WithinMember": {"Members are immutable.", `{"op":"replace","path":"members[value eq \"a\"].display","value":"x"}`, scim.Mutability, "add and remove whole members"},
-		"ReplaceOne":   {"", `{"op":"replace","path":"members[value eq \"a\"]","value":{"value":"b"}}`, scim.Mutability, "add and remove whole members"},
-		"RemovePart":   {"", `{"op":"remove","path":"members.display"}`, scim.Mutability, "add and remove whole members"},
+		"WithinMember": {"Members are immutable.", `{"op":"replace","path":"members[value eq \"a\"].display","value":"x"}`, scim.Mutability, "remove it and add another"},
+		"ReplaceOne":   {"", `{"op":"replace","path":"members[value eq \"a\"]","value":{"value":"b"}}`, scim.Mutability, "remove it and add another"},
+		"RemovePart":   {"", `{"op":"remove","path":"members.display"}`, scim.Mutability, "remove it and add another"},
 		"BadPath":      {"", `{"op":"remove","path":"members[value]"}`, scim.InvalidFilter, "an operator is missing"},
 		"UnknownPath":  {"", `{"op":"remove","path":"nosuch"}`, scim.InvalidPath, "no attribute"},
 		"PathlessBad":  {"", `{"op":"replace","value":{"displayName":"x","members":[{"value":"g","type":"group"}]}}`, scim.InvalidValue, "is a group"},
@@ -135,7 +136,8 @@ func TestMemberIDs(t *testing.T) {
 	}
 }
 
-// TestMembersAgainstApply: the changes that GroupOps finds lead to the members that Apply gives a whole group.
+// TestMembersAgainstApply: the changes that GroupOps finds lead to the members that Apply gives a
+// whole group.
 func TestMembersAgainstApply(t *testing.T) {
 	id := rapid.SampledFrom([]string{"a", "b", "c", "d"})
 	list := rapid.Custom(func(t *rapid.T) string {

@@ -1,18 +1,23 @@
-// Package patch applies PATCH and PUT requests (RFC 7644 §3.5) as pure functions: a canonical resource and operations in, a
-// new canonical resource out, and whether anything changed. The input is never changed, and a failing operation leaves no
-// trace of those before it.
+// Package patch applies PATCH and PUT requests (RFC 7644 §3.5) as pure functions: the input is a
+// canonical resource and operations, the output is a new canonical resource and whether anything
+// changed. The input is never changed, and a failed operation discards the ones before it.
 //
-// Where the RFC leaves room, this is decided:
-//   - A value path that matches nothing creates the element for add and for replace, with what its filter says (type eq
-//     "work" gives type work), so that later operations of the same request land on it. Entra ID relies on this.
-//     A filter that is more than equalities joined by and can't be satisfied by a new element, and a replace of an element
-//     that the filter names by its value means that one alone: 400 noTarget.
-//   - replace of elements chosen by a filter replaces them whole, but keeps what the filter's equalities say of them.
-//   - remove with a list of values removes those elements alone (Entra ID's older form); an empty list removes none.
-//     On a single-valued attribute the value is ignored. Removing what is not there succeeds.
-//   - add of nothing (null, "", []) changes nothing, replace with nothing clears.
-//   - Without a path, replace merges: attributes not mentioned stay, complex ones keep unmentioned sub-attributes.
-//   - schemas and meta in a value without path are ignored; other read-only attributes must equal what is there.
+// Where the RFC allows several interpretations, this package does the following:
+//   - For add and replace, a value path that matches nothing creates the element with the values in
+//     its filter (type eq "work" gives type work), so that later operations of the same request
+//     find it. Entra ID relies on this. There are two exceptions, which are 400 noTarget: a filter
+//     that is not only equalities joined by and, which a new element can't satisfy; and a replace
+//     of an element that the filter names by its value.
+//   - replace of elements that a filter selects replaces them whole, but keeps the values in the
+//     filter's equalities.
+//   - remove with a list of values removes only those elements (Entra ID's older form); an empty
+//     list removes none. On a single-valued attribute the value is ignored. Removing a missing
+//     value succeeds.
+//   - add of an empty value (null, "", []) changes nothing, replace with an empty value clears.
+//   - Without a path, replace merges: attributes that are not in the value stay, and complex
+//     attributes keep their other sub-attributes.
+//   - schemas and meta in a value without path are ignored; other read-only attributes must equal
+//     the current value.
 package patch
 
 import (
@@ -24,7 +29,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Op is what an operation does.
+// Op is the kind of an operation.
 type Op string
 
 // The operations.
@@ -34,7 +39,7 @@ const (
 	Replace Op = "replace"
 )
 
-// MaxOperations is how many operations a request may hold.
+// MaxOperations is the maximum number of operations in a request.
 const MaxOperations = 10_000
 
 // Operation is one element of Operations.
@@ -42,15 +47,16 @@ type Operation struct {
 	Op       Op
 	Path     string // empty for none
 	Value    any
-	HasValue bool // value was there, be it null
+	HasValue bool // the operation has a value, possibly null
 	Index    int  // position in the request, for errors
 }
 
-// Parse reads a PATCH body that quirk.Patch has normalised. Errors are 400 invalidSyntax: schemas lacks the PatchOp URN,
-// Operations is missing, empty or no list of objects, an op is unknown, a path is no string. Names may be in any case.
+// Parse parses a PATCH body that quirk.Patch has normalised. Errors are 400 invalidSyntax: schemas
+// lacks the PatchOp URN, Operations is missing, empty or no list of objects, an op is unknown, a
+// path is no string. Names are case-insensitive.
 func Parse(body scim.Object) ([]Operation, error) {
 	if !holds(schema.ValueOf(body, "schemas"), scim.SchemaPatchOp) {
-		return nil, scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must hold %q.", scim.SchemaPatchOp)
+		return nil, scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must contain %q.", scim.SchemaPatchOp)
 	}
 	list, ok := schema.ValueOf(body, "Operations").([]any)
 	if !ok || len(list) == 0 {
@@ -107,7 +113,7 @@ func parseOne(e any) (Operation, error) {
 	return Operation{}, scim.BadRequest(scim.InvalidSyntax, "%q is not an operation; use add, remove or replace.", op.Op)
 }
 
-// at says in the error which operation it is about.
+// at adds the index of the operation to the error.
 func at(index int, err error) error {
 	var e *scim.Error
 	if !errors.As(err, &e) {

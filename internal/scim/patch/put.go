@@ -7,9 +7,10 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Put is what becomes of resource when body, from schema.Canonicalize, replaces it (RFC 7644 §3.5.1): read-only attributes
-// stay, everything else is as body says. Neither is changed; result is resource itself when nothing changed. An
-// immutable attribute that differs is a 400 mutability. For a Group whose members live elsewhere, leave members out of both.
+// Put replaces resource with body, from schema.Canonicalize (RFC 7644 §3.5.1): read-only attributes
+// stay, all others become those of body. It changes neither argument; result is resource itself
+// when nothing changed. An immutable attribute that differs is a 400 mutability. For a Group whose
+// members are stored elsewhere, omit members in both.
 func Put(rt *schema.ResourceType, resource, body scim.Object) (result scim.Object, changed bool, err error) {
 	out := maps.Clone(body)
 	for name, v := range resource {
@@ -45,7 +46,7 @@ func Put(rt *schema.ResourceType, resource, body scim.Object) (result scim.Objec
 	return out, true, nil
 }
 
-// keepDerived keeps old if it differs from v in nothing but read-only sub-attributes.
+// keepDerived returns old if v differs from it only in read-only sub-attributes.
 func keepDerived(a *schema.Attribute, old, v any) any {
 	have, ok := old.(scim.Object)
 	if ok && a != nil && scim.Equal(withoutDerived(a, have), v) {

@@ -9,7 +9,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// newValue is what becomes of the attribute's old value; nil stands for unassigned. old is not changed.
+// newValue returns the new value of the attribute; nil means unassigned. old is not changed.
 func newValue(p path.Path, old any, op Operation) (any, error) {
 	a := p.Attribute
 	switch {
@@ -20,7 +20,7 @@ func newValue(p path.Path, old any, op Operation) (any, error) {
 			return nil, err
 		}
 		if a.MaxItems > 0 && len(out) > 4*a.MaxItems {
-			return nil, scim.BadRequest(scim.InvalidValue, "Attribute %q: this may have at most %d elements.", a.Name, a.MaxItems)
+			return nil, scim.BadRequest(scim.InvalidValue, "Attribute %q: the maximum is %d elements.", a.Name, a.MaxItems)
 		}
 		return out, nil
 	case a.Type == schema.Complex:
@@ -42,7 +42,7 @@ func prefix(p path.Path) string {
 	return ""
 }
 
-// newComplex changes a single-valued complex attribute, as a whole or one sub-attribute of it.
+// newComplex changes a single-valued complex attribute, or one of its sub-attributes.
 func newComplex(p path.Path, old any, op Operation) (any, error) {
 	have, _ := old.(scim.Object)
 	a := p.Attribute
@@ -92,7 +92,8 @@ func withSub(have scim.Object, sub *schema.Attribute, op Operation, prefix strin
 	return out, nil
 }
 
-// mergeComplex lays the value's sub-attributes over what is there. A replace clears those that the value names without giving them a value.
+// mergeComplex merges the value's sub-attributes into the current ones. A replace clears the
+// sub-attributes that the value contains without a value.
 func mergeComplex(a *schema.Attribute, have scim.Object, op Operation, prefix string) (scim.Object, error) {
 	v, err := a.CanonicalElement(op.Value, prefix)
 	if err != nil {
@@ -111,7 +112,8 @@ func mergeComplex(a *schema.Attribute, have scim.Object, op Operation, prefix st
 	return out, nil
 }
 
-// withoutDerived drops read-only sub-attributes, such as a manager's name, after a change: the server makes them anew.
+// withoutDerived drops read-only sub-attributes, such as a manager's name, after a change: the
+// server derives them again.
 func withoutDerived(a *schema.Attribute, o scim.Object) scim.Object {
 	for _, sub := range a.SubAttributes {
 		if sub.Mutability == schema.ReadOnly && o[sub.Name] != nil {
@@ -153,7 +155,7 @@ func newList(p path.Path, old []any, op Operation) ([]any, error) {
 	return addElements(p.Attribute, old, given), nil
 }
 
-// elements reads the value for a multi-valued attribute: a list, or one element.
+// elements converts the value of a multi-valued attribute to a list: it is a list or one element.
 func elements(p path.Path, v any) ([]any, error) {
 	if _, ok := v.([]any); !ok && !scim.Unassigned(v) {
 		v = []any{v}
@@ -163,8 +165,9 @@ func elements(p path.Path, v any) ([]any, error) {
 	return list, err
 }
 
-// listed says whether e is meant by one of the given elements: all that one says of itself, but for the display name, is so.
-// One that has a value is recognised by it, and by the type if it says one.
+// listed reports whether e matches one of the given elements: e has all of its sub-attributes
+// except the display name. An element with a value is identified by the value, and by the type if
+// it has one.
 func listed(e any, given []any) bool {
 	return slices.ContainsFunc(given, func(g any) bool {
 		want, ok := g.(scim.Object)
@@ -182,7 +185,8 @@ func listed(e any, given []any) bool {
 	})
 }
 
-// addElements appends what is new, merges what is there already, and lets a new primary unset the old (RFC 7643 §2.4).
+// addElements appends new elements, merges existing ones, and lets a new primary unset the old one
+// (RFC 7643 §2.4).
 func addElements(a *schema.Attribute, old, given []any) []any {
 	out := slices.Clone(old)
 	var touched []int
@@ -210,7 +214,7 @@ func overlay(e, over any) any {
 	return out
 }
 
-// onePrimary unsets primary everywhere but on the touched elements if one of those is primary.
+// onePrimary unsets primary on all other elements if one of the touched elements is primary.
 func onePrimary(list []any, touched []int) []any {
 	if !slices.ContainsFunc(touched, func(i int) bool { return schema.IsPrimary(list[i]) }) {
 		return list
@@ -223,7 +227,8 @@ func onePrimary(list []any, touched []int) []any {
 	return list
 }
 
-// newElements changes the elements that the filter chooses, all without one, or a sub-attribute of those.
+// newElements changes the elements that the filter selects (without a filter, all), or a
+// sub-attribute of them.
 func newElements(p path.Path, old []any, op Operation) ([]any, error) {
 	chosen := func(e any) bool { return p.Filter == nil || p.Filter.MatchElement(e) }
 	if op.Op == Remove && p.Sub == nil {
@@ -253,7 +258,7 @@ func newElements(p path.Path, old []any, op Operation) ([]any, error) {
 	return onePrimary(out, touched), nil
 }
 
-// newElement changes one chosen element.
+// newElement changes one selected element.
 func newElement(p path.Path, e any, op Operation) (any, error) {
 	have, _ := e.(scim.Object)
 	if p.Sub != nil {
@@ -261,7 +266,7 @@ func newElement(p path.Path, e any, op Operation) (any, error) {
 	}
 	if scim.Unassigned(op.Value) {
 		if op.Op == Replace {
-			return scim.Object{}, nil // goes when the list is brought into order
+			return scim.Object{}, nil // tidying the list drops it
 		}
 		return e, nil
 	}
@@ -276,14 +281,14 @@ func newElement(p path.Path, e any, op Operation) (any, error) {
 	return overlay(e, v), nil
 }
 
-// createElement makes the element that a value path did not find.
+// createElement creates the element that a value path did not find.
 func createElement(p path.Path, op Operation) (any, error) {
 	base, ok := fromFilter(p)
 	if op.Op == Replace && base["value"] != nil {
-		return nil, scim.BadRequest(scim.NoTarget, "No element of %q has the value that the path names.", p.Attribute.Name)
+		return nil, scim.BadRequest(scim.NoTarget, "No element of %q has the value in the path.", p.Attribute.Name)
 	}
 	if !ok {
-		return nil, scim.BadRequest(scim.NoTarget, "No element of %q matches the path, and its filter does not say what a new one would be.", p.Attribute.Name)
+		return nil, scim.BadRequest(scim.NoTarget, "No element of %q matches the path, and its filter does not describe a new one.", p.Attribute.Name)
 	}
 	if p.Sub != nil {
 		return withSub(base, p.Sub, Operation{Op: Replace, Value: op.Value}, prefix(p)+p.Attribute.Name+".")
@@ -295,8 +300,8 @@ func createElement(p path.Path, op Operation) (any, error) {
 	return overlay(base, v), nil
 }
 
-// fromFilter is the element that a filter describes; ok is false if it describes none. An empty string describes none: it is not stored, so that no element
-// would ever match.
+// fromFilter returns the element that a filter describes; ok is false if it describes none. An
+// empty string describes none: it is not stored, so no element would ever match.
 func fromFilter(p path.Path) (o scim.Object, ok bool) {
 	o = scim.Object{}
 	if p.Filter == nil {
@@ -314,7 +319,7 @@ func fromFilter(p path.Path) (o scim.Object, ok bool) {
 	return o, p.Filter.Exact()
 }
 
-// single unwraps a list of one.
+// single unwraps a list with one element.
 func single(v any) any {
 	if list, ok := v.([]any); ok && len(list) == 1 {
 		return list[0]

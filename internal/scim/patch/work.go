@@ -7,11 +7,12 @@ import (
 	"lightrun.com/scim-operator/internal/scim/path"
 )
 
-// maxWork bounds what the operations of one request may compare, in comparisons of short ASCII texts. Folding a byte of other text costs about as
-// much as one. A push of a person with 20 addresses in Chinese costs some thousands; a hostile body of a MiB would cost billions.
+// maxWork limits the comparisons of one request, in comparisons of short ASCII texts. Folding a
+// byte of other text costs about as much as one. A push of a user with 20 addresses in Chinese
+// costs a few thousand; a hostile body of a MiB would cost billions.
 const maxWork = 200_000
 
-// charge adds up what an operation on the elements of an attribute will compare, before it does.
+// charge adds the cost of comparing the elements of an attribute, before the comparison.
 func (e *editor) charge(p path.Path, old any, op Operation) error {
 	list, ok := old.([]any)
 	if !ok {
@@ -26,13 +27,14 @@ func (e *editor) charge(p path.Path, old any, op Operation) error {
 	for _, element := range list {
 		if e.work += times * weight(element); e.work > maxWork {
 			return scim.Failure(413,
-				"The operations of this request compare too many values with each other. Nothing was changed; send fewer at a time.")
+				"The operations of this request compare too many values with each other. Nothing was changed; send fewer operations in one request.")
 		}
 	}
 	return nil
 }
 
-// weight is what comparing one element costs: one, and one for each byte of text that is not ASCII.
+// weight is the cost of comparing one element: one, plus one for each byte of text that is not
+// ASCII.
 func weight(element any) int {
 	n := 1
 	switch v := element.(type) {

@@ -6,9 +6,10 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// AppendJSON is Apply for a canonical resource that is encoded already: it appends to dst what of the JSON in src is returned, copying bytes
-// instead of decoding them. src must be one object as encoding/json writes it, without white space between tokens; attribute
-// names without escapes; a resource that this program encoded. What the projection takes nothing from comes out as it went in.
+// AppendJSON is Apply for a canonical resource that is already encoded: it appends the returned
+// parts of the JSON in src to dst, copying bytes instead of decoding them. src must be one object
+// that this program encoded with encoding/json: no white space between tokens, attribute names
+// without escapes. Parts that the projection returns whole are copied unchanged.
 func (p Projection) AppendJSON(dst, src []byte) []byte {
 	return appendMembers(dst, src, func(dst, name, value []byte) ([]byte, bool) {
 		if a := p.rt.Attribute(string(name)); a != nil {
@@ -30,7 +31,8 @@ func (p Projection) AppendJSON(dst, src []byte) []byte {
 	})
 }
 
-// appendAttribute appends what is returned of an attribute's value, and says whether that is anything.
+// appendAttribute appends the returned parts of an attribute's value, and reports whether there are
+// any.
 func (p Projection) appendAttribute(dst []byte, a *schema.Attribute, value []byte) ([]byte, bool) {
 	if p.drops(a) {
 		return dst, false
@@ -62,7 +64,7 @@ func (p Projection) appendAttribute(dst []byte, a *schema.Attribute, value []byt
 	return dst, len(dst)-start > len("[]")
 }
 
-// appendComplex appends what is returned of one complex value.
+// appendComplex appends the returned parts of one complex value.
 func (p Projection) appendComplex(dst []byte, a *schema.Attribute, value []byte) []byte {
 	if value[0] != '{' {
 		return append(dst, value...)
@@ -75,7 +77,7 @@ func (p Projection) appendComplex(dst []byte, a *schema.Attribute, value []byte)
 	})
 }
 
-// appendMembers appends an object of those members of src that keep appends a value for.
+// appendMembers appends an object with the members of src for which keep appends a value.
 func appendMembers(dst, src []byte, keep func(dst, name, value []byte) ([]byte, bool)) []byte {
 	dst = append(dst, '{')
 	first := true
@@ -101,7 +103,7 @@ func appendMembers(dst, src []byte, keep func(dst, name, value []byte) ([]byte, 
 	return append(dst, '}')
 }
 
-// stringEnd is where the JSON string that b begins with ends.
+// stringEnd returns the end of the JSON string at the start of b.
 func stringEnd(b []byte) int {
 	at := 1
 	for {
@@ -117,7 +119,7 @@ func stringEnd(b []byte) int {
 	}
 }
 
-// valueEnd is where the JSON value that b begins with ends.
+// valueEnd returns the end of the JSON value at the start of b.
 func valueEnd(b []byte) int {
 	switch b[0] {
 	case '"':

@@ -1,6 +1,7 @@
-// Package path reads what clients say of attributes besides filters: the paths of PATCH operations (RFC 7644 §3.5.2), the
-// projections attributes and excludedAttributes (§3.9), and sortBy (§3.4.2.3). All are resolved against a resource type at
-// once, so that nobody downstream handles names as text.
+// Package path parses the attribute references in requests other than filters: the paths of PATCH
+// operations (RFC 7644 §3.5.2), the projections attributes and excludedAttributes (§3.9), and
+// sortBy (§3.4.2.3). It resolves them against a resource type immediately, so that no other package
+// parses names.
 package path
 
 import (
@@ -11,11 +12,12 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// MaxLength is the longest path in bytes.
+// MaxLength is the maximum length of a path, in bytes.
 const MaxLength = filter.MaxLength
 
-// Path is where an operation acts: an attribute, a sub-attribute, elements that a filter chooses, or a sub-attribute of those.
-// A nil Attribute means the whole extension, or without an extension the whole resource, named by its URN.
+// Path is the target of an operation: an attribute, a sub-attribute, elements that a filter
+// selects, or a sub-attribute of those. A nil Attribute means the whole extension, or without an
+// extension the whole resource, named by its URN.
 type Path struct {
 	schema.Ref
 	Filter *filter.Matcher // over the attribute's elements; nil for none
@@ -35,8 +37,8 @@ func (p Path) String() string {
 	return s
 }
 
-// Parse reads attrPath, or attrPath[filter] with or without a sub-attribute behind it. Errors are 400 invalidPath, and 400
-// invalidFilter for what stands between the brackets (RFC 7644 §3.12).
+// Parse parses attrPath, or attrPath[filter] with an optional sub-attribute. Errors are 400
+// invalidPath, and 400 invalidFilter for the text between the brackets (RFC 7644 §3.12).
 func Parse(s string, rt *schema.ResourceType) (Path, error) {
 	if len(s) > MaxLength {
 		return Path{}, scim.BadRequest(scim.InvalidPath, "The path is longer than %d bytes.", MaxLength)
@@ -47,7 +49,7 @@ func Parse(s string, rt *schema.ResourceType) (Path, error) {
 		return Path{Ref: ref}, err
 	}
 	if ref.Attribute == nil || ref.Sub != nil || !ref.Attribute.MultiValued {
-		return Path{}, invalid(s, "brackets can only follow a multi-valued attribute")
+		return Path{}, invalid(s, "brackets can follow only a multi-valued attribute")
 	}
 	p := Path{Ref: ref}
 	var rest string
@@ -60,14 +62,14 @@ func Parse(s string, rt *schema.ResourceType) (Path, error) {
 	return p.withSub(rest, s)
 }
 
-// withSub reads what follows the closing bracket.
+// withSub parses the text after the closing bracket.
 func (p Path) withSub(rest, whole string) (Path, error) {
 	if rest == "" {
 		return p, nil
 	}
 	name, ok := strings.CutPrefix(rest, ".")
 	if !ok {
-		return Path{}, invalid(whole, "after the closing ] comes nothing, or a dot and a sub-attribute")
+		return Path{}, invalid(whole, "after the closing ] only a dot and a sub-attribute can follow")
 	}
 	if p.Sub = p.Attribute.Sub(name); p.Sub == nil {
 		return Path{}, invalid(whole, p.Attribute.Name+" has no such sub-attribute")

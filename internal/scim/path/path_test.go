@@ -61,11 +61,11 @@ func TestParseRefuses(t *testing.T) {
 		"Rest":          {`emails[type eq "x"]x`, scim.InvalidPath, "after the closing ]"},
 		"RestSub":       {`emails[type eq "x"].x`, scim.InvalidPath, "emails has no such sub-attribute"},
 		"Twice":         {`emails[type eq "x"][type eq "x"]`, scim.InvalidPath, "after the closing ]"},
-		"SubFilter":     {`name.givenName[x eq "y"]`, scim.InvalidPath, "only follow a multi-valued"},
-		"SingleFilter":  {`name[givenName eq "y"]`, scim.InvalidPath, "only follow a multi-valued"},
-		"URNFilter":     {ent + `[department eq "y"]`, scim.InvalidPath, "only follow a multi-valued"},
+		"SubFilter":     {`name.givenName[x eq "y"]`, scim.InvalidPath, "can follow only a multi-valued"},
+		"SingleFilter":  {`name[givenName eq "y"]`, scim.InvalidPath, "can follow only a multi-valued"},
+		"URNFilter":     {ent + `[department eq "y"]`, scim.InvalidPath, "can follow only a multi-valued"},
 		"FilterUnknown": {`emails[nosuch eq "y"]`, scim.InvalidFilter, "no sub-attribute"},
-		"Nested":        {`emails[emails[type eq "x"]]`, scim.InvalidFilter, "brackets within brackets"},
+		"Nested":        {`emails[emails[type eq "x"]]`, scim.InvalidFilter, "brackets can't be nested"},
 		"Long":          {strings.Repeat("x", MaxLength+1), scim.InvalidPath, "longer than 4096"},
 		"Percent":       {`%d%s`, scim.InvalidPath, "is not an attribute name"},
 	}
@@ -80,7 +80,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// FuzzAgainstFilterParser: what scim2/filter-parser and this package both read as a path, they read alike.
+// FuzzAgainstFilterParser: what scim2/filter-parser and this package both read as a path, they read
+// alike.
 func FuzzAgainstFilterParser(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s)

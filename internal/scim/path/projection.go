@@ -7,24 +7,25 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Projection says which attributes of a resource are returned (RFC 7644 §3.9, RFC 7643 §7). The zero value is not usable;
-// ParseProjection("", "", rt) is what holds when a client asks for nothing special. It is safe for concurrent use.
+// Projection selects the attributes of a resource that are returned (RFC 7644 §3.9, RFC 7643 §7).
+// The zero value is not usable; ParseProjection("", "", rt) is the default projection. It is safe
+// for concurrent use.
 type Projection struct {
 	rt     *schema.ResourceType
-	only   bool // picked is all that is asked for; else it is what is not wanted
+	only   bool // picked are the requested attributes; otherwise the excluded ones
 	picked map[*schema.Attribute]pick
 	held   []string // root attributes that are never or only on request returned
 }
 
-// pick is what was named of an attribute: the whole, or some sub-attributes.
+// pick is the selected part of an attribute: the whole, or some sub-attributes.
 type pick struct {
 	whole bool
 	subs  map[*schema.Attribute]bool
 }
 
-// ParseProjection reads the query parameters attributes and excludedAttributes, names separated by commas. Names may be
-// qualified by a URN and may name a sub-attribute or a whole extension; unknown ones are ignored. Naming both
-// parameters is a 400 invalidValue.
+// ParseProjection parses the query parameters attributes and excludedAttributes, names separated by
+// commas. Names may be qualified by a URN and may name a sub-attribute or a whole extension;
+// unknown names are ignored. Using both parameters is a 400 invalidValue.
 func ParseProjection(attributes, excluded string, rt *schema.ResourceType) (Projection, error) {
 	return NewProjection(split(attributes), split(excluded), rt)
 }
@@ -39,7 +40,7 @@ func NewProjection(attributes, excluded []string, rt *schema.ResourceType) (Proj
 	}
 	switch {
 	case len(attributes) > 0 && len(excluded) > 0:
-		return p, scim.BadRequest(scim.InvalidValue, "Use either attributes or excludedAttributes; they can't go together.")
+		return p, scim.BadRequest(scim.InvalidValue, "Use either attributes or excludedAttributes, not both.")
 	case len(attributes) > 0:
 		p.only = true
 		p.pickAll(attributes)
@@ -92,13 +93,14 @@ func (p *Projection) add(a, sub *schema.Attribute) {
 	p.picked[a] = have
 }
 
-// Excludes says that no part of the root attribute of that name is returned, so that the caller needs not fetch it: Excludes("members").
+// Excludes reports whether no part of the root attribute is returned, so that the caller need not
+// fetch it: Excludes("members").
 func (p Projection) Excludes(name string) bool {
 	a := p.rt.Attribute(name)
 	return a == nil || p.drops(a)
 }
 
-// drops says that nothing of a is returned.
+// drops reports whether no part of a is returned.
 func (p Projection) drops(a *schema.Attribute) bool {
 	picked, named := p.picked[a]
 	switch a.Returned {
@@ -115,10 +117,12 @@ func (p Projection) drops(a *schema.Attribute) bool {
 	return picked.whole
 }
 
-// Default says that the client asks for nothing special: prepared representations can be sent as they are.
+// Default reports whether the client uses the default projection, so that prepared representations
+// can be sent unchanged.
 func (p Projection) Default() bool { return !p.only && len(p.picked) == 0 }
 
-// plain says that everything in o is returned by default. No sub-attribute or extension attribute of ours is held back.
+// plain reports whether everything in o is returned by default. All our sub-attributes and
+// extension attributes are.
 func (p Projection) plain(o scim.Object) bool {
 	for _, name := range p.held {
 		if _, there := o[name]; there {
@@ -128,7 +132,8 @@ func (p Projection) plain(o scim.Object) bool {
 	return p.Default()
 }
 
-// Apply returns what of the canonical resource o is to be returned. It never changes o and shares what it can with it.
+// Apply returns the returned parts of the canonical resource o. It never changes o and shares
+// memory with it.
 func (p Projection) Apply(o scim.Object) scim.Object {
 	if p.plain(o) {
 		return o
@@ -148,7 +153,7 @@ func (p Projection) Apply(o scim.Object) scim.Object {
 	return out
 }
 
-// value is what remains of a root attribute or an extension; nil for nothing.
+// value returns the returned parts of a root attribute or an extension; nil for none.
 func (p Projection) value(key string, v any) (kept any, same bool) {
 	if a := p.rt.Attribute(key); a != nil {
 		return p.attribute(a, v)
@@ -209,7 +214,7 @@ func (p Projection) attribute(a *schema.Attribute, v any) (kept any, same bool) 
 	return out, false
 }
 
-// complex keeps the sub-attributes that are to be returned.
+// complex keeps the returned sub-attributes.
 func (p Projection) complex(a *schema.Attribute, v any) (kept any, same bool) {
 	in, ok := v.(scim.Object)
 	if !ok {

@@ -146,7 +146,8 @@ func compact(t testing.TB, o scim.Object) []byte {
 	return b
 }
 
-// FuzzAppendJSON: of any canonical person, a projection of the encoded bytes returns what a projection of the object does.
+// FuzzAppendJSON: of any canonical person, a projection of the encoded bytes returns what a
+// projection of the object does.
 func FuzzAppendJSON(f *testing.F) {
 	for _, names := range []string{"", "userName", "name.givenName,emails.type", "emails.value,meta.location," + ent + ":manager.value", ent, "active,schemas"} {
 		f.Add(ada, names, true)

@@ -10,15 +10,15 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Sort orders resources by an attribute (RFC 7644 §3.4.2.3). The zero value leaves the order as it is.
+// Sort orders resources by an attribute (RFC 7644 §3.4.2.3). The zero value keeps the order.
 type Sort struct {
 	ref        schema.Ref
 	descending bool
 }
 
-// ParseSort reads sortBy and sortOrder, "ascending" by default. A complex attribute is ordered by its value. An empty sortBy
-// is no order. Errors: 400 invalidPath for an attribute that is not there or that has no value to order by, 400
-// invalidValue for another sortOrder.
+// ParseSort parses sortBy and sortOrder, "ascending" by default. A complex attribute is sorted by
+// its value. An empty sortBy means no order. Errors: 400 invalidPath for an unknown attribute or
+// one without a sortable value, 400 invalidValue for another sortOrder.
 func ParseSort(by, order string, rt *schema.ResourceType) (Sort, error) {
 	if by == "" {
 		return Sort{}, nil
@@ -41,11 +41,11 @@ func ParseSort(by, order string, rt *schema.ResourceType) (Sort, error) {
 	case "descending":
 		return Sort{ref: ref, descending: true}, nil
 	}
-	return Sort{}, scim.BadRequest(scim.InvalidValue, "sortOrder is either ascending or descending.")
+	return Sort{}, scim.BadRequest(scim.InvalidValue, "sortOrder must be ascending or descending.")
 }
 
-// Key is what a resource is sorted by. Compute it once for each resource, then Compare keys. It
-// survives JSON, so that a cursor can contain it.
+// Key is the sort key of a resource. Compute it once for each resource, then Compare keys. It can
+// be encoded as JSON, so that a cursor can contain it.
 type Key struct {
 	there bool
 	text  string
@@ -53,7 +53,7 @@ type Key struct {
 	nano  int
 }
 
-// keyJSON is a Key's JSON.
+// keyJSON is the JSON form of a Key.
 type keyJSON struct {
 	There bool   `json:"p,omitempty"`
 	Text  string `json:"t,omitempty"`
@@ -74,7 +74,8 @@ func (k *Key) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// Key returns o's key: of a multi-valued attribute the primary element counts, else the first.
+// Key returns o's key. For a multi-valued attribute it is that of the primary element, or else of
+// the first.
 func (s Sort) Key(o scim.Object) Key {
 	if s.ref.Attribute == nil {
 		return Key{}
@@ -125,8 +126,9 @@ func preferred(list []any) any {
 	return list[0]
 }
 
-// Compare orders two keys of s: negative if a comes first. What has no value comes last in ascending and first in descending order.
-// Resources that compare equal need a tie-break, such as their id, so that pages are stable.
+// Compare compares two keys of s: negative if a comes first. A missing value sorts last in
+// ascending and first in descending order. Equal resources need a tie-break, such as their id, so
+// that pages are stable.
 func (s Sort) Compare(a, b Key) int {
 	var c int
 	switch {

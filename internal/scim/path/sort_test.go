@@ -55,7 +55,7 @@ func TestSortRefuses(t *testing.T) {
 		"Password": {"password", "", "can't be sorted by"},
 		"Complex":  {"name", "", "sort by one of its sub-attributes"},
 		"Schema":   {ent, "", "can't be sorted by"},
-		"Order":    {"userName", "up", "either ascending or descending"},
+		"Order":    {"userName", "up", "must be ascending or descending"},
 	} {
 		if _, err := ParseSort(tc.by, tc.order, schema.User()); err == nil || !strings.Contains(err.Error(), tc.says) {
 			t.Errorf("%s: got %v, want an error that says %q", name, err, tc.says)

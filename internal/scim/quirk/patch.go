@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// missingSchemas: MissingSchemas.
+// missingSchemas implements MissingSchemas.
 func (n *normaliser) missingSchemas(body scim.Object) scim.Object {
 	if schema.ValueOf(body, "schemas") != nil {
 		return body
@@ -29,7 +29,7 @@ func (n *normaliser) missingSchemas(body scim.Object) scim.Object {
 	return out
 }
 
-// operation normalises one operation; some become several.
+// operation normalises one operation; it may become several.
 func (n *normaliser) operation(in scim.Object) []any {
 	op := edit(in, func(key string, v any) any {
 		s, ok := v.(string)
@@ -48,7 +48,7 @@ func (n *normaliser) operation(in scim.Object) []any {
 	return n.pathless(op)
 }
 
-// capitalised: CapitalisedOperation.
+// capitalised implements CapitalisedOperation.
 func (n *normaliser) capitalised(op string) string {
 	lower := strings.ToLower(op)
 	if lower == op || lower != "add" && lower != "replace" && lower != "remove" {
@@ -58,7 +58,7 @@ func (n *normaliser) capitalised(op string) string {
 	return lower
 }
 
-// barePath: BareExtensionPath.
+// barePath implements BareExtensionPath.
 func (n *normaliser) barePath(text string) string {
 	name, err := schema.ParseAttrPath(text)
 	if err != nil || name.URI != "" || n.rt.Attribute(name.Name) != nil {
@@ -73,11 +73,11 @@ func (n *normaliser) barePath(text string) string {
 	return text
 }
 
-// pathed normalises the value of an operation with a path by what the path names.
+// pathed normalises the value of an operation with a path, according to the attribute at the path.
 func (n *normaliser) pathed(op scim.Object, text string) any {
 	p, err := path.Parse(text, n.rt)
 	if err != nil {
-		return op // for the engine to refuse
+		return op // the engine refuses it
 	}
 	return edit(op, func(key string, v any) any {
 		switch {
@@ -98,7 +98,8 @@ func (n *normaliser) pathed(op scim.Object, text string) any {
 	})
 }
 
-// pathless normalises the value of an operation without a path and turns names that are paths into operations of their own.
+// pathless normalises the value of an operation without a path, and converts names that are paths
+// to separate operations.
 func (n *normaliser) pathless(op scim.Object) []any {
 	value, ok := schema.ValueOf(op, "value").(scim.Object)
 	if !ok {
@@ -118,8 +119,8 @@ func (n *normaliser) pathless(op scim.Object) []any {
 	return out
 }
 
-// splitKeys: DottedKey and QualifiedKey, in the value of an operation without a path. Sub-attributes and value paths come
-// after the attributes that they are parts of.
+// splitKeys implements DottedKey and QualifiedKey for the value of an operation without a path.
+// Sub-attributes and value paths come after the attributes that contain them.
 func (n *normaliser) splitKeys(value scim.Object) (plain scim.Object, paths []string) {
 	for key := range value {
 		if n.rt.Attribute(key) != nil || n.rt.Extension(key) != nil || !strings.ContainsAny(key, ".:[") {
@@ -141,7 +142,7 @@ func (n *normaliser) splitKeys(value scim.Object) (plain scim.Object, paths []st
 	return plain, paths
 }
 
-// countEchoes: ReadOnlyEcho.
+// countEchoes implements ReadOnlyEcho.
 func (n *normaliser) countEchoes(value scim.Object) {
 	for key := range value {
 		if a := n.rt.Attribute(key); a != nil && a.Mutability == schema.ReadOnly {
@@ -150,7 +151,7 @@ func (n *normaliser) countEchoes(value scim.Object) {
 	}
 }
 
-// with is o with another value under the name, which it may have in any case.
+// with returns o with another value for the name, which is case-insensitive.
 func with(o scim.Object, name string, v any) scim.Object {
 	out := maps.Clone(o)
 	for key := range o {

@@ -1,11 +1,13 @@
-// Package quirk turns what identity providers really send into what the RFC says, in front of the strict engine.
+// Package quirk converts what identity providers really send to what the RFC requires, before the
+// strict engine reads it.
 //
-// Each quirk is one small function with a name, which the server counts, and the place where it is documented. A quirk acts
-// only on what the strict engine would refuse or lose, so a request that is right is read as it stands. Nothing is
-// changed in place: what a quirk touches is copied.
+// Each quirk is one small function with a name, which the server counts, and a reference to its
+// documentation. A quirk changes only what the strict engine would refuse or lose, so a correct
+// request is not changed. Nothing is changed in place: a quirk copies what it changes.
 //
-// Some habits need no quirk, for the engine reads them as the RFC allows: null for unassigned, names in any case, paths
-// qualified with the core URN, equal read-only values, emails[type eq "work"].value in filters, and value paths that match nothing.
+// Some habits need no quirk, because the engine accepts them as the RFC allows: null for
+// unassigned, names in any case, paths qualified with the core URN, equal read-only values,
+// emails[type eq "work"].value in filters, and value paths that match nothing.
 package quirk
 
 import (
@@ -23,39 +25,52 @@ type Name string
 const (
 	// MissingSchemas: a PATCH body without schemas. Okta's "push now" (jelhub/scimgateway#113).
 	MissingSchemas Name = "missing-schemas"
-	// ExtraSchema: schemas lists a URI that is not ours, such as Microsoft's ADSCIM/2.0/Group or a custom extension (entra-docs, use-scim-to-provision-users-and-groups).
+	// ExtraSchema: schemas lists a URI that is not ours, such as Microsoft's ADSCIM/2.0/Group or a
+	// custom extension (entra-docs, use-scim-to-provision-users-and-groups).
 	ExtraSchema Name = "extra-schema"
-	// EnterpriseTypo: the enterprise URN written …enterprise:2.0User, without the colon (an example in entra-docs).
+	// EnterpriseTypo: the enterprise URN written …enterprise:2.0User, without the colon (an example
+	// in entra-docs).
 	EnterpriseTypo Name = "enterprise-urn-typo"
-	// DraftSchema: the URNs of the drafts before RFC 7643, such as urn:scim:schemas:core:2.0 (OneLogin, goauthentik/authentik#11249).
+	// DraftSchema: the URNs of the drafts before RFC 7643, such as urn:scim:schemas:core:2.0
+	// (OneLogin, goauthentik/authentik#11249).
 	DraftSchema Name = "draft-schema"
-	// UndeclaredExtension: a body with extension attributes whose URN schemas does not list.
+	// UndeclaredExtension: a body with extension attributes whose URN is not in schemas.
 	UndeclaredExtension Name = "undeclared-extension"
-	// CapitalisedOperation: Add, Replace, Remove (entra-docs, application-provisioning-config-problem-scim-compatibility).
+	// CapitalisedOperation: Add, Replace, Remove (entra-docs,
+	// application-provisioning-config-problem-scim-compatibility).
 	CapitalisedOperation Name = "capitalised-operation"
 	// BooleanString: "True" and "False" for booleans (the same page).
 	BooleanString Name = "boolean-string"
-	// ManagerShape: a manager as a bare string or as a list of one (Captain-P-Goldfish/SCIM-SDK#541, apache/directory-scimple#1242).
+	// ManagerShape: a manager as a bare string or as a list of one
+	// (Captain-P-Goldfish/SCIM-SDK#541, apache/directory-scimple#1242).
 	ManagerShape Name = "manager-shape"
-	// ReferenceAlone: a member or a manager with "$ref" and no "value", which RFC 7643 §2.4 allows: the id is the end of the URL.
+	// ReferenceAlone: a member or a manager with "$ref" and without "value", which RFC 7643 §2.4
+	// allows: the id is the end of the URL.
 	ReferenceAlone Name = "reference-alone"
-	// DottedKey: "name.givenName", or a value path, as the name of a value (Entra ID with aadOptscim062020).
+	// DottedKey: "name.givenName", or a value path, as the name of a value (Entra ID with
+	// aadOptscim062020).
 	DottedKey Name = "dotted-key"
-	// QualifiedKey: "urn:…:User:employeeNumber" as the name of a value (the same; rancher#54871 for the core URN).
+	// QualifiedKey: "urn:…:User:employeeNumber" as the name of a value (the same; rancher#54871 for
+	// the core URN).
 	QualifiedKey Name = "qualified-key"
-	// BareExtensionPath: a path that names an extension's attribute without its URN: manager (entra-docs).
+	// BareExtensionPath: a path that names an extension's attribute without its URN: manager
+	// (entra-docs).
 	BareExtensionPath Name = "bare-extension-path"
-	// ValueListRemoval: remove with a list of values removes those alone (entra-docs, scim-compatibility; authentik). The engine does so; this counts it.
+	// ValueListRemoval: remove with a list of values removes only those (entra-docs,
+	// scim-compatibility; authentik). The engine implements this; the quirk counts it.
 	ValueListRemoval Name = "value-list-removal"
-	// ReadOnlyEcho: id, meta or groups sent back within a value (Okta's rename, authentik). The engine tolerates equal ones; this counts it.
+	// ReadOnlyEcho: id, meta or groups sent back within a value (Okta's rename, authentik). The
+	// engine accepts equal ones; the quirk counts it.
 	ReadOnlyEcho Name = "read-only-echo"
-	// NullSubAttribute: "$ref": null, "display": null within an element (Entra ID; jelhub/scimgateway#95). The engine reads null as absent; this counts it.
+	// NullSubAttribute: "$ref": null, "display": null within an element (Entra ID;
+	// jelhub/scimgateway#95). The engine treats null as absent; the quirk counts it.
 	NullSubAttribute Name = "null-sub-attribute"
-	// SeveralPrimaries: more than one element of a list is primary; the first stays so (PingOne).
+	// SeveralPrimaries: more than one element of a list is primary; only the first remains primary
+	// (PingOne).
 	SeveralPrimaries Name = "several-primaries"
 )
 
-// Names lists all quirks, for a metric that shows each from the start.
+// Names returns all quirks, for a metric that shows each from the start.
 func Names() []Name {
 	return []Name{
 		MissingSchemas, ExtraSchema, EnterpriseTypo, DraftSchema, UndeclaredExtension, CapitalisedOperation, BooleanString, ManagerShape, ReferenceAlone,
@@ -63,7 +78,8 @@ func Names() []Name {
 	}
 }
 
-// Resource normalises the body of a POST or PUT for schema.Canonicalize and names the quirks that fired, each once. body is not changed.
+// Resource normalises the body of a POST or PUT for schema.Canonicalize and returns the quirks that
+// it found, each once. body is not changed.
 func Resource(rt *schema.ResourceType, body scim.Object) (scim.Object, []Name) {
 	n := &normaliser{rt: rt}
 	out := n.misspeltKeys(body)
@@ -73,7 +89,8 @@ func Resource(rt *schema.ResourceType, body scim.Object) (scim.Object, []Name) {
 	return n.values(out), n.fired
 }
 
-// Patch normalises a PATCH body for patch.Parse and names the quirks that fired, each once. body is not changed.
+// Patch normalises a PATCH body for patch.Parse and returns the quirks that it found, each once.
+// body is not changed.
 func Patch(rt *schema.ResourceType, body scim.Object) (scim.Object, []Name) {
 	n := &normaliser{rt: rt}
 	out := n.missingSchemas(body)
@@ -95,7 +112,7 @@ func Patch(rt *schema.ResourceType, body scim.Object) (scim.Object, []Name) {
 	return out, n.fired
 }
 
-// operations finds the list of operations and the name that it has in the body.
+// operations finds the list of operations and its name in the body.
 func operations(body scim.Object) (name string, list []any) {
 	for k, v := range body {
 		if equalFold(k, "Operations") {
@@ -106,7 +123,7 @@ func operations(body scim.Object) (name string, list []any) {
 	return "", nil
 }
 
-// normaliser collects what fired.
+// normaliser collects the quirks that it found.
 type normaliser struct {
 	rt    *schema.ResourceType
 	fired []Name

@@ -60,8 +60,8 @@ func run(t *testing.T, cases map[string]rewrite, normalise func(*schema.Resource
 
 func TestResource(t *testing.T) {
 	run(t, map[string]rewrite{
-		"Right": {"A right request is read as it stands.", `{` + both + `,"userName":"a","active":true,"emails":[{"value":"x","primary":true},{"value":"y"}],"name":{"givenName":"A"},"` + ent + `":{"manager":{"value":"m"}}}`, ``, nil},
-		"MissingSchemas": {"Without schemas the engine refuses: nobody is documented to leave them out here.",
+		"Right": {"A correct request is not changed.", `{` + both + `,"userName":"a","active":true,"emails":[{"value":"x","primary":true},{"value":"y"}],"name":{"givenName":"A"},"` + ent + `":{"manager":{"value":"m"}}}`, ``, nil},
+		"MissingSchemas": {"Without schemas the engine refuses: no provider is documented to omit them here.",
 			`{"userName":"a"}`, ``, nil},
 		"ExtraSchema": {"", `{"schemas":["` + scim.SchemaUser + `","http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group","urn:ietf:params:scim:schemas:extension:acme:2.0:User"],"userName":"a"}`,
 			`{` + core + `,"userName":"a"}`, []Name{ExtraSchema}},
@@ -70,7 +70,7 @@ func TestResource(t *testing.T) {
 			`{` + both + `,"` + ent + `":{"department":"D"}}`, []Name{EnterpriseTypo}},
 		"TypoBeside": {"", `{"schemas":["` + scim.SchemaUser + `","` + ent + `","urn:ietf:params:scim:schemas:extension:enterprise:2.0User"]}`,
 			`{` + both + `}`, []Name{EnterpriseTypo}},
-		"Draft": {"OneLogin lists the URNs of the drafts, and bears the enterprise attributes under them.",
+		"Draft": {"OneLogin lists the URNs of the drafts, and sends the enterprise attributes under them.",
 			`{"schemas":["urn:scim:schemas:core:2.0","urn:scim:schemas:extension:enterprise:2.0"],"userName":"a","urn:scim:schemas:extension:enterprise:2.0":{"department":"D"}}`,
 			`{` + both + `,"userName":"a","` + ent + `":{"department":"D"}}`, []Name{DraftSchema}},
 		"DraftWithType": {"", `{"schemas":["urn:scim:schemas:core:2.0:User"],"urn:scim:schemas:extension:enterprise:2.0:User:department":"D"}`,
@@ -92,7 +92,7 @@ func TestResource(t *testing.T) {
 		"ManagerMany":        {"Several managers stay, to be refused.", `{` + both + `,"` + ent + `":{"manager":["m","n"]}}`, ``, nil},
 		"ManagerEmpty":       {"", `{` + both + `,"` + ent + `":{"manager":""}}`, ``, nil},
 		"Dotted":             {"", `{` + core + `,"name.givenName":"A","name.familyName":"L"}`, `{` + core + `,"name":{"givenName":"A","familyName":"L"}}`, []Name{DottedKey}},
-		"DottedBeside":       {"What stands in its place wins.", `{` + core + `,"name":{"GivenName":"A"},"name.givenName":"B","name.familyName":"L"}`, `{` + core + `,"name":{"GivenName":"A","familyName":"L"}}`, []Name{DottedKey}},
+		"DottedBeside":       {"A value in its place has precedence.", `{` + core + `,"name":{"GivenName":"A"},"name.givenName":"B","name.familyName":"L"}`, `{` + core + `,"name":{"GivenName":"A","familyName":"L"}}`, []Name{DottedKey}},
 		"Qualified": {"", `{` + both + `,"` + ent + `:department":"D","` + ent + `:manager.value":"m","` + scim.SchemaUser + `:userName":"a"}`,
 			`{` + both + `,"userName":"a","` + ent + `":{"department":"D","manager":{"value":"m"}}}`, []Name{QualifiedKey}},
 		"CoreObject": {"", `{` + core + `,"` + scim.SchemaUser + `":{"userName":"a","title":"x"},"title":"t"}`, `{` + core + `,"userName":"a","title":"t"}`, []Name{QualifiedKey}},
@@ -105,7 +105,7 @@ func TestResource(t *testing.T) {
 
 func TestPatch(t *testing.T) {
 	run(t, map[string]rewrite{
-		"Right":         {"A right request is read as it stands.", `{"op":"replace","path":"active","value":true},{"op":"remove","path":"emails[type eq \"work\"]"},{"op":"add","value":{"title":"True","name":{"givenName":"A"}}},{"op":"remove","path":"title"}`, ``, nil},
+		"Right":         {"A correct request is not changed.", `{"op":"replace","path":"active","value":true},{"op":"remove","path":"emails[type eq \"work\"]"},{"op":"add","value":{"title":"True","name":{"givenName":"A"}}},{"op":"remove","path":"title"}`, ``, nil},
 		"Capitalised":   {"", `{"op":"Replace","path":"title","value":"Add"}`, `{"op":"replace","path":"title","value":"Add"}`, []Name{CapitalisedOperation}},
 		"UnknownOp":     {"", `{"op":"Move","path":"title"}`, ``, nil},
 		"Boolean":       {"", `{"op":"replace","path":"active","value":"False"}`, `{"op":"replace","path":"active","value":false}`, []Name{BooleanString}},
@@ -153,7 +153,7 @@ func TestNames(t *testing.T) {
 	seen := map[Name]bool{}
 	for _, n := range Names() {
 		if seen[n] {
-			t.Errorf("%s is there twice", n)
+			t.Errorf("%s occurs twice", n)
 		}
 		seen[n] = true
 	}

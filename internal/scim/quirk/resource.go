@@ -10,14 +10,14 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// misspelt is a way to write a schema's URN that is not the right one.
+// misspelt is a wrong spelling of a schema's URN.
 type misspelt struct {
 	text, right string
 	quirk       Name
-	whole       bool // nothing may follow: what does would make it another text
+	whole       bool // nothing may follow: a longer text is another URN
 }
 
-// spellings are the misspelt URNs, those that begin with another one first.
+// spellings are the wrong spellings; one that starts with another comes first.
 func (n *normaliser) spellings() [4]misspelt {
 	const core, enterprise = "urn:scim:schemas:core:2.0", "urn:scim:schemas:extension:enterprise:2.0"
 	return [...]misspelt{
@@ -28,7 +28,7 @@ func (n *normaliser) spellings() [4]misspelt {
 	}
 }
 
-// spell puts the right URN in the place of a misspelt one at the start of s: EnterpriseTypo, DraftSchema.
+// spell replaces a misspelt URN at the start of s: EnterpriseTypo, DraftSchema.
 func (n *normaliser) spell(s string) string {
 	for _, m := range n.spellings() {
 		if len(s) < len(m.text) || m.whole && len(s) > len(m.text) || !strings.EqualFold(s[:len(m.text)], m.text) {
@@ -44,7 +44,8 @@ func (n *normaliser) spell(s string) string {
 	return s
 }
 
-// misspeltKeys: EnterpriseTypo and DraftSchema, in the names of a body. What stands under the right name wins.
+// misspeltKeys implements EnterpriseTypo and DraftSchema for the names of a body. A value under the
+// correct name has precedence.
 func (n *normaliser) misspeltKeys(in scim.Object) scim.Object {
 	out, copied := in, false
 	for key := range in {
@@ -64,7 +65,7 @@ func (n *normaliser) misspeltKeys(in scim.Object) scim.Object {
 	return out
 }
 
-// names says whether the type has a schema or an attribute of that qualified name.
+// names reports whether the type has a schema or an attribute with that qualified name.
 func (n *normaliser) names(qualified string) bool {
 	name, err := schema.ParseAttrPath(qualified)
 	if err != nil {
@@ -74,7 +75,8 @@ func (n *normaliser) names(qualified string) bool {
 	return err == nil
 }
 
-// nestKeys: DottedKey and QualifiedKey, in the body of a POST or PUT. Such a name moves to where it belongs, unless something is there.
+// nestKeys implements DottedKey and QualifiedKey for the body of a POST or PUT. The value moves to
+// the attribute that the name means, unless the attribute has a value.
 func (n *normaliser) nestKeys(in scim.Object) scim.Object {
 	var special []string
 	for key := range in {
@@ -92,7 +94,7 @@ func (n *normaliser) nestKeys(in scim.Object) scim.Object {
 			continue
 		}
 		delete(out, key)
-		if p.Attribute == nil { // the core URN with all of its attributes
+		if p.Attribute == nil { // the core URN with all its attributes
 			n.fire(QualifiedKey)
 			n.flatten(out, in[key])
 			continue
@@ -103,7 +105,7 @@ func (n *normaliser) nestKeys(in scim.Object) scim.Object {
 	return out
 }
 
-// keyQuirk tells which of the two quirks a name shows.
+// keyQuirk returns which of the two quirks a name is.
 func keyQuirk(key string) Name {
 	if strings.Contains(key, ":") {
 		return QualifiedKey
@@ -111,8 +113,9 @@ func keyQuirk(key string) Name {
 	return DottedKey
 }
 
-// flatten puts the attributes of v beside the others, unless one of that name is there. What the type does not know stays out: it would be ignored,
-// and looking for each of very many names among very many takes long.
+// flatten moves the attributes of v to the top level, except those that exist there. It drops
+// attributes that the type does not know: they would be ignored, and searching for each of many
+// names among many takes long.
 func (n *normaliser) flatten(out scim.Object, v any) {
 	o, _ := v.(scim.Object)
 	for name, inner := range o {
@@ -123,7 +126,7 @@ func (n *normaliser) flatten(out scim.Object, v any) {
 	}
 }
 
-// nest puts v where p says, if nothing is there. out may be changed, what it holds not.
+// nest sets v at p if there is no value. It may change out, but not the values in it.
 func nest(out scim.Object, p path.Path, v any) {
 	if p.Extension != nil {
 		out = inner(out, p.Extension.ID)
@@ -139,7 +142,8 @@ func nest(out scim.Object, p path.Path, v any) {
 	}
 }
 
-// inner returns the object under the name as a copy that may be changed, made if nothing is there; nil if something else is.
+// inner returns a copy of the object under the name that may be changed; a new object if there is
+// none; nil if the value is no object.
 func inner(o scim.Object, name string) scim.Object {
 	if o == nil {
 		return nil
@@ -161,7 +165,8 @@ func inner(o scim.Object, name string) scim.Object {
 	return c
 }
 
-// reserved are URNs of the RFCs' own resources and messages: one of another kind in schemas is an error, not a habit.
+// reserved are URNs of the RFCs' own resources and messages: another one in schemas is an error,
+// not a quirk.
 func reserved(urn string) bool {
 	for _, prefix := range [...]string{"urn:ietf:params:scim:schemas:core:", "urn:ietf:params:scim:api:"} {
 		if len(urn) >= len(prefix) && strings.EqualFold(urn[:len(prefix)], prefix) {
@@ -171,7 +176,7 @@ func reserved(urn string) bool {
 	return false
 }
 
-// schemas: ExtraSchema, EnterpriseTypo and DraftSchema, in the list of schemas.
+// schemas implements ExtraSchema, EnterpriseTypo and DraftSchema for the list of schemas.
 func (n *normaliser) schemas(in scim.Object) scim.Object {
 	return edit(in, func(key string, v any) any {
 		list, ok := v.([]any)
@@ -204,7 +209,8 @@ func (n *normaliser) known(urn string) bool {
 	return equalFold(urn, n.rt.Schema.ID) || n.rt.Extension(urn) != nil
 }
 
-// undeclared: UndeclaredExtension. The list is only added to where there is one: a missing one is an error.
+// undeclared implements UndeclaredExtension. It only extends an existing list: a missing one is an
+// error.
 func (n *normaliser) undeclared(in scim.Object) scim.Object {
 	return edit(in, func(key string, v any) any {
 		list, ok := v.([]any)

@@ -12,7 +12,8 @@ import (
 
 func equalFold(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
 
-// values normalises the value of each attribute of a resource, or of a PATCH value that stands for one.
+// values normalises the value of each attribute of a resource, or of a PATCH value that represents
+// one.
 func (n *normaliser) values(in scim.Object) scim.Object {
 	return edit(in, func(key string, v any) any {
 		if a := n.rt.Attribute(key); a != nil {
@@ -38,7 +39,7 @@ func (n *normaliser) extension(ext *schema.Schema, v any) any {
 	})
 }
 
-// value normalises what was sent for a: a value, or a list of them.
+// value normalises the value sent for a: a single value, or a list.
 func (n *normaliser) value(a *schema.Attribute, v any) any {
 	if a.Type == schema.Boolean {
 		return n.booleanString(v)
@@ -86,7 +87,7 @@ func (n *normaliser) complex(a *schema.Attribute, v any) any {
 	})
 }
 
-// edit returns o with each value replaced by what change makes of it; o itself if nothing does.
+// edit returns o with each value replaced by the result of change; o itself if nothing changes.
 func edit(o scim.Object, change func(key string, v any) any) scim.Object {
 	out := o
 	copied := false
@@ -103,11 +104,12 @@ func edit(o scim.Object, change func(key string, v any) any) scim.Object {
 	return out
 }
 
-// same tells cheaply that a normalised value is the one that went in. Objects and lists are copied when anything in them
-// changes and keep their length, so identity needs not be asked: a boolean in place of a string shows in a deep comparison.
+// same detects cheaply whether normalising changed a value. Objects and lists are copied when
+// anything in them changes and keep their length, so comparing identities is unnecessary: a boolean
+// in place of a string shows in a deep comparison.
 func same(a, b any) bool { return scim.Equal(a, b) }
 
-// booleanString: BooleanString.
+// booleanString implements BooleanString.
 func (n *normaliser) booleanString(v any) any {
 	s, ok := v.(string)
 	if !ok {
@@ -122,7 +124,8 @@ func (n *normaliser) booleanString(v any) any {
 	return v
 }
 
-// managerShape: ManagerShape. It serves every single-valued complex attribute that has a value.
+// managerShape implements ManagerShape. It applies to every single-valued complex attribute that
+// has a value.
 func (n *normaliser) managerShape(a *schema.Attribute, v any) any {
 	if a.Sub("value") == nil {
 		return v
@@ -138,7 +141,8 @@ func (n *normaliser) managerShape(a *schema.Attribute, v any) any {
 	return v
 }
 
-// referenceAlone: ReferenceAlone. A URL that is not of a type that the attribute refers to stays as it is.
+// referenceAlone implements ReferenceAlone. It keeps a URL whose type is not one that the attribute
+// refers to.
 func (n *normaliser) referenceAlone(a *schema.Attribute, o scim.Object) scim.Object {
 	ref, _ := schema.ValueOf(o, "$ref").(string)
 	target := a.Sub("$ref")
@@ -158,13 +162,13 @@ func (n *normaliser) referenceAlone(a *schema.Attribute, o scim.Object) scim.Obj
 	return out
 }
 
-// cutLast parts a URL at its last slash.
+// cutLast splits a URL at its last slash.
 func cutLast(s string) (before, after string) {
 	i := strings.LastIndexByte(s, '/')
 	return s[:max(i, 0)], s[i+1:]
 }
 
-// severalPrimaries: SeveralPrimaries.
+// severalPrimaries implements SeveralPrimaries.
 func (n *normaliser) severalPrimaries(list []any) []any {
 	found := false
 	out := list

@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// AttrPath is an attribute name as it stands in filters, paths and projections: attrPath in RFC 7644 §3.4.2.2 figure 1.
-// A URN that names a whole schema is split at its last colon like any other; Resolve sees that it is one.
+// AttrPath is an attribute name in filters, paths and projections: attrPath in RFC 7644 §3.4.2.2
+// figure 1. A URN that names a whole schema is split at its last colon like any other; Resolve
+// recognizes it.
 type AttrPath struct {
 	URI  string // without the colon before Name; empty for none
 	Name string
@@ -29,7 +30,8 @@ func (p AttrPath) String() string {
 	return s
 }
 
-// ParseAttrPath splits [URI ":"] ATTRNAME ["." subAttr]. The error says in plain words what is wrong.
+// ParseAttrPath splits [URI ":"] ATTRNAME ["." subAttr]. The error says what is wrong, without a
+// SCIM type.
 func ParseAttrPath(s string) (AttrPath, error) {
 	p := AttrPath{Name: s}
 	if i := strings.LastIndexByte(s, ':'); i >= 0 {
@@ -96,7 +98,8 @@ func (rt *ResourceType) resolve(n AttrPath) (Ref, error) {
 	return Ref{Extension: ext, Attribute: attr, Sub: sub}, nil
 }
 
-// wholeSchema recognises a URN that stands alone. The core schema's own URN means the whole resource: a nil schema.
+// wholeSchema recognises a URN without an attribute. The core schema's own URN means the whole
+// resource: a nil schema.
 func (rt *ResourceType) wholeSchema(n AttrPath) (*Schema, bool) {
 	if n.Sub != "" {
 		return nil, false

@@ -2,7 +2,8 @@ package schema
 
 import "strings"
 
-// Bounds shared by many attributes. They equal those of the ScimUser and AgentPool objects, so that what is accepted here can be stored.
+// Bounds that many attributes share. They equal those of the ScimUser and AgentPool objects, so
+// that every accepted value can be stored.
 const (
 	maxName    = 256
 	maxText    = 1024
@@ -18,7 +19,8 @@ const (
 // option changes a new attribute from the defaults of RFC 7643 §2.2.
 type option func(*Attribute)
 
-// attribute makes a descriptor with the defaults of RFC 7643 §2.2: single, optional, caseExact false, readWrite, returned by default, not unique.
+// attribute returns a descriptor with the defaults of RFC 7643 §2.2: single, optional, caseExact
+// false, readWrite, returned by default, not unique.
 func attribute(name string, t Type, description string, options ...option) *Attribute {
 	a := &Attribute{
 		Name: name, Type: t, Description: description,
@@ -59,7 +61,7 @@ func subs(attributes ...*Attribute) option {
 	return func(a *Attribute) { a.SubAttributes = attributes }
 }
 
-// list makes the attribute multi-valued, of at most n elements; 0 for no bound.
+// list makes the attribute multi-valued, with at most n elements; 0 for no bound.
 func list(n int) option {
 	return func(a *Attribute) { a.MultiValued, a.MaxItems = true, n }
 }
@@ -76,13 +78,14 @@ func indexOf(attributes []*Attribute) map[string]*Attribute {
 	return index
 }
 
-// commonAttributes are those that every resource has (RFC 7643 §3, §3.1). They are no part of a schema's definition.
+// commonAttributes are those that every resource has (RFC 7643 §3, §3.1). They are not part of a
+// schema's definition.
 func commonAttributes() []*Attribute {
 	return []*Attribute{
 		attribute("schemas", Reference, "URNs of the schemas that the resource uses.", list(0), required, returned(Always)),
 		attribute("id", String, "The server's identifier of the resource.", caseExact, readOnly, returned(Always), unique, length(maxID)),
 		attribute("externalId", String, "The client's identifier of the resource.", caseExact, length(maxID)),
-		attribute("meta", Complex, "What the server knows about the resource.", readOnly, subs(
+		attribute("meta", Complex, "Metadata that the server maintains.", readOnly, subs(
 			attribute("resourceType", String, "The resource's type.", caseExact, readOnly),
 			attribute("created", DateTime, "When it was created.", readOnly),
 			attribute("lastModified", DateTime, "When it last changed.", readOnly),

@@ -7,7 +7,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// Mode says what a body is for.
+// Mode is the method that a body belongs to.
 type Mode int
 
 // The modes.
@@ -16,12 +16,14 @@ const (
 	Replace             // PUT, RFC 7644 §3.5.1
 )
 
-// Canonicalize reads the body of a POST or PUT into canonical form: names in schema case, values checked against type and
-// bounds, what is unassigned left out, duplicate elements folded, schemas as they follow from the content. Read-only
-// and unknown attributes are ignored, a password is checked and dropped. body is not changed.
+// Canonicalize converts the body of a POST or PUT to canonical form: names in schema case, values
+// checked against type and bounds, unassigned values omitted, duplicate elements merged, schemas
+// derived from the content. Read-only and unknown attributes are ignored; a password is checked and
+// dropped. body is not changed.
 //
-// Errors are 400 invalidSyntax for a wrong `schemas` (RFC 7643 §3) and 400 invalidValue, naming the attribute, for a value
-// of the wrong type, beyond a bound, a second primary, or a missing required attribute.
+// Errors are 400 invalidSyntax for a wrong `schemas` (RFC 7643 §3) and 400 invalidValue, naming the
+// attribute, for a value of the wrong type, beyond a bound, a second primary, or a missing required
+// attribute.
 func Canonicalize(rt *ResourceType, body scim.Object, mode Mode) (scim.Object, error) {
 	if err := rt.checkSchemas(ValueOf(body, "schemas")); err != nil {
 		return nil, err
@@ -43,7 +45,7 @@ func Canonicalize(rt *ResourceType, body scim.Object, mode Mode) (scim.Object, e
 	}
 	if err := rt.CheckRequired(out); err != nil {
 		if mode == Replace {
-			err.Detail += " PUT replaces the whole resource, so what it leaves out is cleared."
+			err.Detail += " PUT replaces the whole resource, so attributes that the body omits are cleared."
 		}
 		return nil, err
 	}
@@ -51,7 +53,8 @@ func Canonicalize(rt *ResourceType, body scim.Object, mode Mode) (scim.Object, e
 	return out, nil
 }
 
-// SetDefaults gives a canonical resource that a POST or PUT brought the values that its attributes have when they are left out (RFC 7644 §3.3, §3.5.1).
+// SetDefaults sets the default values of the attributes that a POST or PUT omitted in a canonical
+// resource (RFC 7644 §3.3, §3.5.1).
 func (rt *ResourceType) SetDefaults(o scim.Object) {
 	for _, a := range rt.Schema.Attributes {
 		if a.Default != nil && o[a.Name] == nil {
@@ -60,7 +63,7 @@ func (rt *ResourceType) SetDefaults(o scim.Object) {
 	}
 }
 
-// ValueOf returns what o holds under the name in any case, or nil.
+// ValueOf returns the value in o under the name in any case, or nil.
 func ValueOf(o scim.Object, name string) any {
 	if v, ok := o[name]; ok {
 		return v
@@ -73,7 +76,8 @@ func ValueOf(o scim.Object, name string) any {
 	return nil
 }
 
-// putInto reads a from body into out, under its name in schema case. prefix goes before the name in errors.
+// putInto copies a from body to out, under its name in schema case. prefix precedes the name in
+// errors.
 func (a *Attribute) putInto(out, body scim.Object, prefix string) error {
 	if a.Mutability == ReadOnly {
 		return nil
@@ -106,7 +110,8 @@ func (e Extension) putInto(out, body scim.Object) error {
 	return nil
 }
 
-// CheckRequired says which required attribute or extension a canonical resource lacks, or returns nil.
+// CheckRequired returns an error that names the first required attribute or extension that a
+// canonical resource lacks, or nil.
 func (rt *ResourceType) CheckRequired(o scim.Object) *scim.Error {
 	for _, a := range rt.Schema.Attributes {
 		if a.Required && o[a.Name] == nil {
@@ -121,7 +126,8 @@ func (rt *ResourceType) CheckRequired(o scim.Object) *scim.Error {
 	return nil
 }
 
-// SchemasOf is the value of `schemas` for a canonical resource: the core schema and each extension that it has attributes of.
+// SchemasOf returns the value of `schemas` for a canonical resource: the core schema and each
+// extension with attributes.
 func (rt *ResourceType) SchemasOf(o scim.Object) []any {
 	out := []any{rt.Schema.ID}
 	for _, e := range rt.Extensions {
@@ -132,34 +138,35 @@ func (rt *ResourceType) SchemasOf(o scim.Object) []any {
 	return out
 }
 
-// checkSchemas follows RFC 7643 §3: present, the core schema among them, every one known to the type, none twice.
+// checkSchemas follows RFC 7643 §3: present, the core schema among them, every one known to the
+// type, none twice.
 func (rt *ResourceType) checkSchemas(v any) error {
 	list, _ := v.([]any)
 	if len(list) == 0 {
-		return scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must be a list that holds %q.", rt.Schema.ID)
+		return scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must be a list that contains %q.", rt.Schema.ID)
 	}
 	seen := map[string]bool{}
 	for _, e := range list {
 		urn, ok := e.(string)
 		if !ok {
-			return scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must hold nothing but strings.")
+			return scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must contain only strings.")
 		}
 		if !equalFold(urn, rt.Schema.ID) && rt.Extension(urn) == nil {
 			return scim.BadRequest(scim.InvalidSyntax, "%q in \"schemas\" is not a schema of a %s.", urn, rt.Name)
 		}
 		key := strings.ToLower(urn)
 		if seen[key] {
-			return scim.BadRequest(scim.InvalidSyntax, "%q is twice in \"schemas\".", urn)
+			return scim.BadRequest(scim.InvalidSyntax, "\"schemas\" contains %q twice.", urn)
 		}
 		seen[key] = true
 	}
 	if !seen[strings.ToLower(rt.Schema.ID)] {
-		return scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must hold %q.", rt.Schema.ID)
+		return scim.BadRequest(scim.InvalidSyntax, "The attribute \"schemas\" must contain %q.", rt.Schema.ID)
 	}
 	return nil
 }
 
-// invalid is the error for a value of a; prefix comes before its name.
+// invalid returns the error for a value of a; prefix precedes its name.
 func (a *Attribute) invalid(prefix, format string, args ...any) error {
 	return scim.BadRequest(scim.InvalidValue, "Attribute %q: %s.", prefix+a.Name, fmt.Sprintf(format, args...))
 }

@@ -93,45 +93,45 @@ func TestCanonicalizeRefuses(t *testing.T) {
 		kind scim.ErrorType
 		says string
 	}{
-		"NoSchemas":        {`{"userName":"ada"}`, scim.InvalidSyntax, `"schemas" must be a list that holds`},
+		"NoSchemas":        {`{"userName":"ada"}`, scim.InvalidSyntax, `"schemas" must be a list that contains`},
 		"EmptySchemas":     {`{"schemas":[],"userName":"ada"}`, scim.InvalidSyntax, "must be a list"},
 		"SchemasText":      {`{"schemas":"x","userName":"ada"}`, scim.InvalidSyntax, "must be a list"},
-		"SchemasNumber":    {`{"schemas":[1],"userName":"ada"}`, scim.InvalidSyntax, "nothing but strings"},
+		"SchemasNumber":    {`{"schemas":[1],"userName":"ada"}`, scim.InvalidSyntax, "only strings"},
 		"UnknownSchema":    {`{"schemas":["` + scim.SchemaUser + `","urn:x"],"userName":"ada"}`, scim.InvalidSyntax, `"urn:x" in "schemas" is not a schema of a User`},
 		"OtherSchema":      {`{"schemas":["` + scim.SchemaGroup + `"],"userName":"ada"}`, scim.InvalidSyntax, "is not a schema of a User"},
 		"DuplicateSchema":  {`{"schemas":["` + scim.SchemaUser + `","` + strings.ToUpper(scim.SchemaUser) + `"],"userName":"ada"}`, scim.InvalidSyntax, "twice"},
-		"NoBaseSchema":     {`{"schemas":["` + ent + `"],"userName":"ada"}`, scim.InvalidSyntax, "must hold"},
+		"NoBaseSchema":     {`{"schemas":["` + ent + `"],"userName":"ada"}`, scim.InvalidSyntax, "must contain"},
 		"NoUserName":       {`{` + core + `}`, scim.InvalidValue, `"userName" is required for a User`},
 		"EmptyUserName":    {`{` + core + `,"userName":""}`, scim.InvalidValue, `"userName" is required`},
 		"BlankUserName":    {`{` + core + `,"userName":"  "}`, scim.InvalidValue, `Attribute "userName": the name is empty`},
 		"InvisibleName":    {`{` + core + `,"userName":"a\u200bda"}`, scim.InvalidValue, "invisible"},
-		"LongUserName":     {`{` + core + `,"userName":"` + strings.Repeat("x", 257) + `"}`, scim.InvalidValue, `"userName": this may be at most 256 characters`},
-		"NumberName":       {`{` + core + `,"userName":5}`, scim.InvalidValue, `"userName": this must be a string`},
-		"LongExternal":     {user(`"externalId":"` + strings.Repeat("x", 257) + `"`), scim.InvalidValue, `"externalId": this may be at most 256`},
-		"LongTitle":        {user(`"title":"` + strings.Repeat("x", 1025) + `"`), scim.InvalidValue, `"title": this may be at most 1024`},
-		"LongURL":          {user(`"profileUrl":"https://x/` + strings.Repeat("x", 2048) + `"`), scim.InvalidValue, `"profileUrl": this may be at most 2048`},
-		"LongPhoto":        {user(`"photos":[{"value":"https://x/` + strings.Repeat("x", 2048) + `"}]`), scim.InvalidValue, `"photos.value": this may be at most 2048`},
-		"LongCertificate":  {user(`"x509Certificates":[{"value":"` + strings.Repeat("AAAA", 2049) + `"}]`), scim.InvalidValue, `"x509Certificates.value": this may be at most 8192`},
+		"LongUserName":     {`{` + core + `,"userName":"` + strings.Repeat("x", 257) + `"}`, scim.InvalidValue, `"userName": the maximum length is 256 characters`},
+		"NumberName":       {`{` + core + `,"userName":5}`, scim.InvalidValue, `"userName": the value must be a string`},
+		"LongExternal":     {user(`"externalId":"` + strings.Repeat("x", 257) + `"`), scim.InvalidValue, `"externalId": the maximum length is 256`},
+		"LongTitle":        {user(`"title":"` + strings.Repeat("x", 1025) + `"`), scim.InvalidValue, `"title": the maximum length is 1024`},
+		"LongURL":          {user(`"profileUrl":"https://x/` + strings.Repeat("x", 2048) + `"`), scim.InvalidValue, `"profileUrl": the maximum length is 2048`},
+		"LongPhoto":        {user(`"photos":[{"value":"https://x/` + strings.Repeat("x", 2048) + `"}]`), scim.InvalidValue, `"photos.value": the maximum length is 2048`},
+		"LongCertificate":  {user(`"x509Certificates":[{"value":"` + strings.Repeat("AAAA", 2049) + `"}]`), scim.InvalidValue, `"x509Certificates.value": the maximum length is 8192`},
 		"BadURL":           {user(`"profileUrl":"my page"`), scim.InvalidValue, "no spaces"},
 		"BadURL2":          {user(`"profileUrl":"http://[::1"`), scim.InvalidValue, "not a URL"},
 		"BadCertificate":   {user(`"x509Certificates":[{"value":"?"}]`), scim.InvalidValue, "must be base64"},
 		"BadLocale":        {user(`"locale":"<en>"`), scim.InvalidValue, "written like en-US"},
 		"BadTimezone":      {user(`"timezone":"☃"`), scim.InvalidValue, "written like Europe/Paris"},
-		"StringBool":       {user(`"active":"true"`), scim.InvalidValue, `"active": this must be true or false`},
+		"StringBool":       {user(`"active":"true"`), scim.InvalidValue, `"active": the value must be true or false`},
 		"NumberBool":       {user(`"active":1`), scim.InvalidValue, "true or false"},
-		"PrimaryText":      {user(`"emails":[{"value":"x","primary":"yes"}]`), scim.InvalidValue, `"emails.primary": this must be true or false`},
+		"PrimaryText":      {user(`"emails":[{"value":"x","primary":"yes"}]`), scim.InvalidValue, `"emails.primary": the value must be true or false`},
 		"TwoPrimaries":     {user(`"emails":[{"value":"x","primary":true},{"value":"y","primary":true}]`), scim.InvalidValue, `"emails": at most one element can be primary`},
-		"NoList":           {user(`"emails":{"value":"x"}`), scim.InvalidValue, `"emails": this must be a list`},
-		"NoObject":         {user(`"name":"Ada"`), scim.InvalidValue, `"name": this must be an object, of formatted, familyName`},
-		"NoElementObject":  {user(`"emails":["x"]`), scim.InvalidValue, `"emails": this must be an object`},
-		"ManyEmails":       {user(`"emails":[` + uniqueList(21) + `]`), scim.InvalidValue, `"emails": this may have at most 20 elements`},
-		"ManyRoles":        {user(`"roles":[` + uniqueList(51) + `]`), scim.InvalidValue, `"roles": this may have at most 50 elements`},
-		"ManyAddresses":    {user(`"addresses":[` + list(5000, `{"locality":"P"}`) + `]`), scim.InvalidValue, "at most 20 elements"},
-		"ManyCertificates": {user(`"x509Certificates":[{"value":"AAEC"},{"value":"AAED"},{"value":"AAEE"},{"value":"AAEF"},{"value":"AAEG"},{"value":"AAEH"}]`), scim.InvalidValue, "at most 5 elements"},
+		"NoList":           {user(`"emails":{"value":"x"}`), scim.InvalidValue, `"emails": the value must be a list`},
+		"NoObject":         {user(`"name":"Ada"`), scim.InvalidValue, `"name": the value must be an object, of formatted, familyName`},
+		"NoElementObject":  {user(`"emails":["x"]`), scim.InvalidValue, `"emails": the value must be an object`},
+		"ManyEmails":       {user(`"emails":[` + uniqueList(21) + `]`), scim.InvalidValue, `"emails": the maximum is 20 elements`},
+		"ManyRoles":        {user(`"roles":[` + uniqueList(51) + `]`), scim.InvalidValue, `"roles": the maximum is 50 elements`},
+		"ManyAddresses":    {user(`"addresses":[` + list(5000, `{"locality":"P"}`) + `]`), scim.InvalidValue, "the maximum is 20 elements"},
+		"ManyCertificates": {user(`"x509Certificates":[{"value":"AAEC"},{"value":"AAED"},{"value":"AAEE"},{"value":"AAEF"},{"value":"AAEG"},{"value":"AAEH"}]`), scim.InvalidValue, "the maximum is 5 elements"},
 		"ExtensionText":    {user(`"` + ent + `":"x"`), scim.InvalidValue, "must be an object"},
-		"ExtensionLong":    {user(`"` + ent + `":{"division":"` + strings.Repeat("x", 1025) + `"}`), scim.InvalidValue, ent + `:division": this may be`},
-		"ManagerText":      {user(`"` + ent + `":{"manager":"m1"}`), scim.InvalidValue, ent + `:manager": this must be an object, of value`},
-		"PasswordNumber":   {user(`"password":5`), scim.InvalidValue, `"password": this must be a string`},
+		"ExtensionLong":    {user(`"` + ent + `":{"division":"` + strings.Repeat("x", 1025) + `"}`), scim.InvalidValue, ent + `:division": the maximum length is`},
+		"ManagerText":      {user(`"` + ent + `":{"manager":"m1"}`), scim.InvalidValue, ent + `:manager": the value must be an object, of value`},
+		"PasswordNumber":   {user(`"password":5`), scim.InvalidValue, `"password": the value must be a string`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -270,7 +270,8 @@ func checkElimity(t *testing.T, user scim.Object) {
 	}
 }
 
-// FuzzAttrPath: a name that is read is printed as it was, and resolves to a name that resolves to itself.
+// FuzzAttrPath: a name that is read is printed as it was, and resolves to a name that resolves to
+// itself.
 func FuzzAttrPath(f *testing.F) {
 	for _, s := range []string{"userName", "name.givenName", ent, ent + ":manager.$ref", scim.SchemaUser + ":USERNAME", "a:b:c.d", "$ref", ":x", "x."} {
 		f.Add(s)

@@ -7,7 +7,7 @@ import (
 	"lightrun.com/scim-operator/internal/names"
 )
 
-// The checks return what is wrong with a string in words that follow "Attribute x: ", or "".
+// The checks return the problem of a string in words that follow "Attribute x: ", or "".
 
 func checkName(s string) string {
 	if err := names.Validate(s); err != nil {
@@ -19,20 +19,22 @@ func checkName(s string) string {
 // checkURI accepts absolute and relative references (RFC 7643 §2.3.7).
 func checkURI(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		return "a URL holds no spaces or control characters"
+		return "a URL contains no spaces or control characters"
 	}
 	if _, err := url.Parse(s); err != nil {
-		return "this is not a URL"
+		return "the value is not a URL"
 	}
 	return ""
 }
 
-// checkLanguage accepts what languages, lists of them and locales are written with, en_US included; it does not ask whether the language exists.
+// checkLanguage accepts the characters of languages, lists of languages and locales, en_US
+// included; it does not check whether the language exists.
 func checkLanguage(s string) string {
 	return onlyASCII(s, "-_*,;=. ", "a language is written like en-US")
 }
 
-// checkTimezone accepts what time zone names are written with; it does not ask whether the zone exists.
+// checkTimezone accepts the characters of time zone names; it does not check whether the zone
+// exists.
 func checkTimezone(s string) string {
 	return onlyASCII(s, "-_+/:.(), &", "a time zone is written like Europe/Paris")
 }

@@ -2,7 +2,8 @@ package schema
 
 import "lightrun.com/scim-operator/internal/scim"
 
-// Object is the schema as /Schemas shows it (RFC 7643 §7). baseURL is where the server stands, without a trailing slash.
+// Object returns the schema for /Schemas (RFC 7643 §7). baseURL is the base URL of the service,
+// without a trailing slash.
 func (s *Schema) Object(baseURL string) scim.Object {
 	return scim.Object{
 		"schemas":     []any{scim.SchemaSchema},
@@ -14,7 +15,8 @@ func (s *Schema) Object(baseURL string) scim.Object {
 	}
 }
 
-// Object is the resource type as /ResourceTypes shows it (RFC 7643 §6). baseURL is where the server stands, without a trailing slash.
+// Object returns the resource type for /ResourceTypes (RFC 7643 §6). baseURL is the base URL of the
+// service, without a trailing slash.
 func (rt *ResourceType) Object(baseURL string) scim.Object {
 	out := scim.Object{
 		"schemas":     []any{scim.SchemaResourceType},
@@ -35,7 +37,8 @@ func (rt *ResourceType) Object(baseURL string) scim.Object {
 	return out
 }
 
-// All returns the schemas of the given types: each one's core schema, then its extensions, none twice.
+// All returns the schemas of the given types: the core schema of each, then its extensions, without
+// duplicates.
 func All(types ...*ResourceType) []*Schema {
 	var out []*Schema
 	seen := map[string]bool{}
@@ -54,7 +57,7 @@ func All(types ...*ResourceType) []*Schema {
 	return out
 }
 
-// describe lists all characteristics of the attributes that are not hidden.
+// describe returns all characteristics of the attributes that are not hidden.
 func describe(attributes []*Attribute) []any {
 	out := make([]any, 0, len(attributes))
 	for _, a := range attributes {

@@ -6,8 +6,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// Group is the Group of RFC 7643 §4.2. The result is shared; don't change it. The number of members has no bound but the
-// size of a request; displayName is required, as the prose of §4.2 has it.
+// Group returns the Group of RFC 7643 §4.2. The result is shared; do not change it. The number of
+// members is limited only by the size of a request; displayName is required, as the prose of §4.2
+// says.
 func Group() *ResourceType { return group() }
 
 var group = sync.OnceValue(func() *ResourceType {
@@ -22,12 +23,12 @@ var group = sync.OnceValue(func() *ResourceType {
 
 func groupAttributes() []*Attribute {
 	return []*Attribute{
-		attribute("displayName", String, "The group's name, unique without regard to case.", required, unique, length(maxName), checked(checkName)),
+		attribute("displayName", String, "The group's name; unique and case-insensitive.", required, unique, length(maxName), checked(checkName)),
 		attribute("members", Complex, "The people in the group.", list(0), subs(
 			attribute("value", String, "The person's id.", caseExact, immutable, length(maxID)),
 			attribute("$ref", Reference, "The person's URL.", immutable, refers("User")),
 			attribute("type", String, "User; nested groups are not supported.", immutable, canonical("User")),
-			attribute("display", String, "The person's name, made by the server.", readOnly),
+			attribute("display", String, "The user's name, set by the server.", readOnly),
 		)),
 	}
 }

@@ -1,8 +1,9 @@
-// Package schema describes resources: which attributes a User or a Group has and what is allowed of each
-// (RFC 7643 §2, §7). The descriptors are data, built once and never changed, and everything else is driven by them:
-// reading bodies, filters, paths, PATCH, what is returned, and the discovery endpoints.
+// Package schema describes resources: the attributes of a User or a Group, with their
+// characteristics (RFC 7643 §2, §7). The descriptors are data, built once and never changed, and
+// drive everything else: reading bodies, filters, paths, PATCH, projections, and the discovery
+// endpoints.
 //
-// A newcomer who wants another attribute adds one line to user.go or group.go.
+// To add an attribute, add one line to user.go or group.go.
 package schema
 
 import (
@@ -37,7 +38,7 @@ const (
 	WriteOnly Mutability = "writeOnly"
 )
 
-// Returned says when an attribute is part of an answer (RFC 7643 §7).
+// Returned says when a response contains an attribute (RFC 7643 §7).
 type Returned string
 
 // The return rules.
@@ -48,7 +49,7 @@ const (
 	OnRequest Returned = "request"
 )
 
-// Uniqueness says among whom a value is unique (RFC 7643 §7).
+// Uniqueness is the scope in which a value is unique (RFC 7643 §7).
 type Uniqueness string
 
 // The uniqueness rules.
@@ -73,20 +74,21 @@ type Attribute struct {
 	SubAttributes   []*Attribute
 	Description     string
 
-	// MaxLength bounds a string in characters (Unicode code points); 0 for no bound.
+	// MaxLength limits a string, in characters (Unicode code points); 0 for no limit.
 	MaxLength int
-	// MaxItems bounds how many elements a multi-valued attribute has; 0 for no bound.
+	// MaxItems limits the number of elements of a multi-valued attribute; 0 for no limit.
 	MaxItems int
-	// Default is what SetDefaults sets a core attribute to that was left out; nil leaves it unassigned.
+	// Default is the value that SetDefaults sets if a core attribute was omitted; nil leaves it
+	// unassigned.
 	Default any
-	// Hidden attributes are accepted but not listed under /Schemas, which clients want lean.
+	// Hidden attributes are accepted but not listed under /Schemas, which clients want to be short.
 	Hidden bool
 
-	// check says what is wrong with a string beyond its type and length, or "".
+	// check returns the problem of a string besides its type and length, or "".
 	check func(string) string
 }
 
-// Sub returns the sub-attribute of that name in any case, or nil.
+// Sub returns the sub-attribute with that name in any case, or nil.
 func (a *Attribute) Sub(name string) *Attribute {
 	for _, s := range a.SubAttributes {
 		if len(s.Name) == len(name) && strings.EqualFold(s.Name, name) {
@@ -106,7 +108,7 @@ type Schema struct {
 	index map[string]*Attribute // by lower-case name
 }
 
-// Attribute returns the attribute of that name in any case, or nil.
+// Attribute returns the attribute with that name in any case, or nil.
 func (s *Schema) Attribute(name string) *Attribute { return lookup(s.index, name) }
 
 // Extension is a schema whose attributes a resource may have under its URN (RFC 7643 §3.3).
@@ -126,7 +128,7 @@ type ResourceType struct {
 	common map[string]*Attribute // schemas, id, externalId, meta (RFC 7643 §3.1)
 }
 
-// Attribute returns the core or common attribute of that name in any case, or nil.
+// Attribute returns the core or common attribute with that name in any case, or nil.
 func (rt *ResourceType) Attribute(name string) *Attribute {
 	if a := rt.Schema.Attribute(name); a != nil {
 		return a
@@ -134,7 +136,7 @@ func (rt *ResourceType) Attribute(name string) *Attribute {
 	return lookup(rt.common, name)
 }
 
-// Extension returns the extension schema of that URN in any case, or nil.
+// Extension returns the extension schema with that URN in any case, or nil.
 func (rt *ResourceType) Extension(urn string) *Schema {
 	for _, e := range rt.Extensions {
 		if len(e.Schema.ID) == len(urn) && strings.EqualFold(e.Schema.ID, urn) {
@@ -144,14 +146,14 @@ func (rt *ResourceType) Extension(urn string) *Schema {
 	return nil
 }
 
-// Ref is a resolved attribute name. The whole extension, named by its URN alone, has a nil Attribute.
+// Ref is a resolved attribute name. A whole extension, named only by its URN, has a nil Attribute.
 type Ref struct {
 	Extension *Schema    // nil for core and common attributes
 	Attribute *Attribute // nil for a whole extension, or for the whole resource
-	Sub       *Attribute // nil when the attribute itself is meant
+	Sub       *Attribute // nil for the attribute itself
 }
 
-// String is the name in schema case: "userName", "name.givenName", "urn:…:User:manager.value".
+// String returns the name in schema case: "userName", "name.givenName", "urn:…:User:manager.value".
 func (r Ref) String() string {
 	if r.Extension == nil && r.Sub == nil && r.Attribute != nil {
 		return r.Attribute.Name
@@ -176,7 +178,7 @@ func (r Ref) String() string {
 	return b.String()
 }
 
-// Leaf is the attribute that the name ends in: Sub, else Attribute.
+// Leaf returns the attribute at the end of the name: Sub, else Attribute.
 func (r Ref) Leaf() *Attribute {
 	if r.Sub != nil {
 		return r.Sub
@@ -202,8 +204,9 @@ func (r Ref) Get(o scim.Object) any {
 	return o[r.Attribute.Name]
 }
 
-// Resolve finds what a name means for rt. uri is empty, the core schema's URN or an extension's URN. A name that is not
-// found is an error in plain words, for the caller to wrap in the type of error that fits.
+// Resolve finds the attribute that a name means for rt. uri is empty, the core schema's URN or an
+// extension's URN. The error for an unknown name has no SCIM type: the caller wraps it in the
+// appropriate one.
 func (rt *ResourceType) Resolve(n AttrPath) (Ref, error) { return rt.resolve(n) }
 
 // lookup finds name in any case without allocating.

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ParseTime reads an xsd:dateTime (RFC 7643 §2.3.5). Without a zone it is taken as UTC.
+// ParseTime parses an xsd:dateTime (RFC 7643 §2.3.5). Without a zone it is UTC.
 func ParseTime(s string) (time.Time, bool) {
 	if t, err := time.Parse(time.RFC3339Nano, s); err == nil && !strings.Contains(s, ",") {
 		return t, true

@@ -6,7 +6,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// User is the User of RFC 7643 §4.1 with the enterprise extension of §4.3. The result is shared; don't change it.
+// User returns the User of RFC 7643 §4.1 with the enterprise extension of §4.3. The result is
+// shared; do not change it.
 func User() *ResourceType { return user() }
 
 var user = sync.OnceValue(func() *ResourceType {
@@ -16,7 +17,7 @@ var user = sync.OnceValue(func() *ResourceType {
 		Description: "A person",
 		Schema:      newSchema(scim.SchemaUser, "User", "A person", userAttributes()...),
 		Extensions: []Extension{{
-			Schema: newSchema(scim.SchemaEnterpriseUser, "EnterpriseUser", "What an employer says of a person", enterpriseAttributes()...),
+			Schema: newSchema(scim.SchemaEnterpriseUser, "EnterpriseUser", "Enterprise attributes of a user", enterpriseAttributes()...),
 		}},
 		common: indexOf(commonAttributes()),
 	}
@@ -34,18 +35,18 @@ func userAttributes() []*Attribute {
 			attribute("locality", String, "City."),
 			attribute("region", String, "State or region."),
 			attribute("postalCode", String, "Postal code."),
-			attribute("country", String, "Country, best as an ISO 3166-1 alpha-2 code."),
+			attribute("country", String, "Country, preferably an ISO 3166-1 alpha-2 code."),
 			typeOf("work", "home", "other"),
 			primary(),
 		)),
-		attribute("groups", Complex, "Groups that the person is in; set through the groups.", list(0), readOnly, subs(
+		attribute("groups", Complex, "The user's groups; changed through the groups.", list(0), readOnly, subs(
 			attribute("value", String, "The group's id.", caseExact, readOnly, length(maxID)),
 			attribute("$ref", Reference, "The group's URL.", readOnly, refers("Group")),
 			attribute("display", String, "The group's name.", readOnly),
-			attribute("type", String, "direct, or indirect when other rules than the provider's put the person there.", readOnly, canonical("direct", "indirect")),
+			attribute("type", String, "direct, or indirect if the membership does not come from the provider.", readOnly, canonical("direct", "indirect")),
 		)),
-		grants("entitlements", "Things that the person has a right to."),
-		grants("roles", "The identity provider's own roles of the person."),
+		grants("entitlements", "Things that the user is entitled to."),
+		grants("roles", "The roles of the user at the identity provider."),
 		attribute("x509Certificates", Complex, "Certificates.", list(maxCerts), subs(
 			attribute("value", Binary, "DER in base64.", length(maxCert)),
 			display(), typeOf(), primary(),
@@ -55,7 +56,7 @@ func userAttributes() []*Attribute {
 
 func userSingles() []*Attribute {
 	return []*Attribute{
-		attribute("userName", String, "The name that the person signs in with, unique without regard to case.", required, unique, length(maxName), checked(checkName)),
+		attribute("userName", String, "The name with which the user signs in; unique and case-insensitive.", required, unique, length(maxName), checked(checkName)),
 		attribute("name", Complex, "The components of the person's name.", subs(
 			attribute("formatted", String, "The whole name, for display."),
 			attribute("familyName", String, "Family name."),
@@ -65,36 +66,36 @@ func userSingles() []*Attribute {
 			attribute("honorificSuffix", String, "Suffix after the name."),
 		)),
 		attribute("displayName", String, "The name to show.", length(maxName)),
-		attribute("nickName", String, "What the person is called casually."),
+		attribute("nickName", String, "The casual name of the user."),
 		attribute("profileUrl", Reference, "URL of the person's profile.", refers("external"), checked(checkURI)),
 		attribute("title", String, "Job title."),
-		attribute("userType", String, "Relation to the organisation, such as Employee."),
+		attribute("userType", String, "Relation to the organization, such as Employee."),
 		attribute("preferredLanguage", String, "Preferred languages, in the form of the Accept-Language header.", checked(checkLanguage)),
 		attribute("locale", String, "Locale, such as en-US.", checked(checkLanguage)),
 		attribute("timezone", String, "Time zone, such as Europe/Paris.", checked(checkTimezone)),
-		attribute("active", Boolean, "Whether the person may sign in; true when it is left out.", defaults(true)),
-		attribute("password", String, "Accepted and dropped: people sign in through single sign-on.", hidden, writeOnly, caseExact, returned(Never)),
+		attribute("active", Boolean, "Whether the user may sign in; true if omitted.", defaults(true)),
+		attribute("password", String, "Accepted and ignored: users sign in through single sign-on.", hidden, writeOnly, caseExact, returned(Never)),
 	}
 }
 
 func enterpriseAttributes() []*Attribute {
 	return []*Attribute{
-		attribute("employeeNumber", String, "The number that the organisation gave the person."),
+		attribute("employeeNumber", String, "The employee number in the organization."),
 		attribute("costCenter", String, "Cost centre."),
 		attribute("organization", String, "Organisation."),
 		attribute("division", String, "Division."),
 		attribute("department", String, "Department."),
 		attribute("manager", Complex, "The person's manager.", subs(
 			attribute("value", String, "The manager's id.", caseExact, length(maxID)),
-			attribute("$ref", Reference, "The manager's URL: read where there is no value, not answered.", readOnly, refers("User")),
-			attribute("displayName", String, "The manager's name: not kept; it is in the manager's own resource.", readOnly),
+			attribute("$ref", Reference, "The manager's URL: read if there is no value, never returned.", readOnly, refers("User")),
+			attribute("displayName", String, "The manager's name: not stored; see the manager's resource.", readOnly),
 		)),
 	}
 }
 
 func writeOnly(a *Attribute) { a.Mutability = WriteOnly }
 
-// contact is a multi-valued attribute with the sub-attributes of RFC 7643 §2.4.
+// contact returns a multi-valued attribute with the sub-attributes of RFC 7643 §2.4.
 func contact(name, description string, t Type, max int, types ...string) *Attribute {
 	value := attribute("value", t, "The value.", length(max))
 	if t == Reference {

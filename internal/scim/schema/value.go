@@ -10,8 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// Canonical reads a value for a, all elements for a multi-valued attribute, as Canonicalize does; nil stands for unassigned.
-// Errors are 400 invalidValue; prefix goes before the attribute's name in them.
+// Canonical converts a value for a (for a multi-valued attribute, all elements) as Canonicalize
+// does; nil means unassigned. Errors are 400 invalidValue; in them, prefix precedes the attribute's
+// name.
 func (a *Attribute) Canonical(v any, prefix string) (any, error) {
 	if scim.Unassigned(v) {
 		return nil, nil
@@ -21,7 +22,7 @@ func (a *Attribute) Canonical(v any, prefix string) (any, error) {
 	}
 	in, ok := v.([]any)
 	if !ok {
-		return nil, a.invalid(prefix, "this must be a list")
+		return nil, a.invalid(prefix, "the value must be a list")
 	}
 	list := make([]any, 0, len(in))
 	for _, e := range in {
@@ -50,16 +51,16 @@ func (a *Attribute) CanonicalElement(v any, prefix string) (any, error) {
 		return a.complex(v, prefix)
 	case Boolean:
 		if _, ok := v.(bool); !ok {
-			return nil, a.invalid(prefix, "this must be true or false")
+			return nil, a.invalid(prefix, "the value must be true or false")
 		}
 	case Integer:
 		if _, ok := v.(int64); !ok {
-			return nil, a.invalid(prefix, "this must be a whole number")
+			return nil, a.invalid(prefix, "the value must be a whole number")
 		}
 	case Decimal:
 		f, isFloat := v.(float64)
 		if _, ok := v.(int64); !ok && (!isFloat || math.IsNaN(f)) {
-			return nil, a.invalid(prefix, "this must be a number")
+			return nil, a.invalid(prefix, "the value must be a number")
 		}
 	default:
 		return a.text(v, prefix)
@@ -67,27 +68,27 @@ func (a *Attribute) CanonicalElement(v any, prefix string) (any, error) {
 	return v, nil
 }
 
-// text checks strings and what JSON writes as strings.
+// text checks values that JSON represents as strings.
 func (a *Attribute) text(v any, prefix string) (any, error) {
 	s, ok := v.(string)
 	if !ok {
-		return nil, a.invalid(prefix, "this must be a string")
+		return nil, a.invalid(prefix, "the value must be a string")
 	}
 	if a.MaxLength > 0 && len(s) > a.MaxLength && utf8.RuneCountInString(s) > a.MaxLength {
-		return nil, a.invalid(prefix, "this may be at most %d characters long", a.MaxLength)
+		return nil, a.invalid(prefix, "the maximum length is %d characters", a.MaxLength)
 	}
 	switch a.Type {
 	case DateTime:
 		if _, ok := ParseTime(s); !ok {
-			return nil, a.invalid(prefix, "this must be a time such as 2026-01-31T08:00:00Z")
+			return nil, a.invalid(prefix, "the value must be a time such as 2026-01-31T08:00:00Z")
 		}
 	case Binary:
 		if !isBase64(s) {
-			return nil, a.invalid(prefix, "this must be base64")
+			return nil, a.invalid(prefix, "the value must be base64")
 		}
 	}
 	if strings.ContainsFunc(s, unprintable) {
-		return nil, a.invalid(prefix, "a text holds no control characters but tabs and line breaks")
+		return nil, a.invalid(prefix, "text contains no control characters except tabs and line breaks")
 	}
 	if a.check != nil {
 		if problem := a.check(s); problem != "" {
@@ -97,22 +98,23 @@ func (a *Attribute) text(v any, prefix string) (any, error) {
 	return s, nil
 }
 
-// isBase64 follows RFC 7643 §2.3.6: RFC 4648 §4, in which the padding at the end may be left out.
+// isBase64 follows RFC 7643 §2.3.6: RFC 4648 §4, in which the padding at the end is optional.
 func isBase64(s string) bool {
 	_, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
 	return err == nil && (!strings.HasSuffix(s, "=") || len(s)%4 == 0)
 }
 
-// unprintable tells control characters, which no provider means to send and which deceive whoever reads a log or a terminal.
+// unprintable reports control characters, which no provider sends on purpose and which deceive the
+// reader of a log or a terminal.
 func unprintable(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f
 }
 
-// complex reads the sub-attributes; unknown and read-only ones are ignored.
+// complex reads the sub-attributes. It ignores unknown and read-only ones.
 func (a *Attribute) complex(v any, prefix string) (any, error) {
 	in, ok := v.(scim.Object)
 	if !ok {
-		return nil, a.invalid(prefix, "this must be an object, of %s", strings.Join(a.subNames(), ", "))
+		return nil, a.invalid(prefix, "the value must be an object, of %s", strings.Join(a.subNames(), ", "))
 	}
 	out := make(scim.Object, len(in))
 	for _, sub := range a.SubAttributes {
@@ -136,16 +138,17 @@ func (a *Attribute) subNames() []string {
 	return out
 }
 
-// Tidy brings the canonical elements of a multi-valued attribute into order: those that hold nothing but a type or a
-// primary mark are dropped, later ones with the type and value of an earlier one are merged into it (RFC 7643 §2.4).
-// It makes a new list. Errors are 400 invalidValue: more than MaxItems elements, or more than one primary.
+// Tidy normalises the canonical elements of a multi-valued attribute: it drops elements that
+// contain only a type or a primary mark, and merges later elements into earlier ones with the same
+// type and value (RFC 7643 §2.4). It returns a new list. Errors are 400 invalidValue: more than
+// MaxItems elements, or more than one primary.
 func (a *Attribute) Tidy(list []any, prefix string) ([]any, error) {
-	if a.MaxItems > 0 && len(list) > 4*a.MaxItems { // far too many to look for duplicates
-		return nil, a.invalid(prefix, "this may have at most %d elements", a.MaxItems)
+	if a.MaxItems > 0 && len(list) > 4*a.MaxItems { // too many to search for duplicates
+		return nil, a.invalid(prefix, "the maximum is %d elements", a.MaxItems)
 	}
 	list = a.fold(list)
 	if a.MaxItems > 0 && len(list) > a.MaxItems {
-		return nil, a.invalid(prefix, "this may have at most %d elements", a.MaxItems)
+		return nil, a.invalid(prefix, "the maximum is %d elements", a.MaxItems)
 	}
 	primaries := 0
 	for _, e := range list {
@@ -184,7 +187,8 @@ func (a *Attribute) fold(list []any) []any {
 	return out
 }
 
-// elementKey identifies an element by type and value (RFC 7643 §2.4); elements without a value have no key.
+// elementKey identifies an element by type and value (RFC 7643 §2.4); elements without a value have
+// no key.
 func (a *Attribute) elementKey(e any) (string, bool) {
 	o, isObject := e.(scim.Object)
 	if !isObject {
@@ -202,7 +206,8 @@ func (a *Attribute) elementKey(e any) (string, bool) {
 	return strings.ToLower(kind) + "\x00" + value, true
 }
 
-// SameElement says whether two elements of a are one: the same type and value, or equal where there is no value.
+// SameElement reports whether two elements of a are the same: the same type and value, or equal if
+// there is no value.
 func (a *Attribute) SameElement(x, y any) bool {
 	keyX, okX := a.elementKey(x)
 	keyY, okY := a.elementKey(y)
@@ -234,7 +239,7 @@ func contains(list []any, e any) bool {
 	return false
 }
 
-// merged is x with what y has besides or instead; neither is changed.
+// merged returns x with the sub-attributes of y, which have precedence; neither is changed.
 func merged(x, y any) any {
 	a, okA := x.(scim.Object)
 	b, okB := y.(scim.Object)
@@ -251,7 +256,7 @@ func merged(x, y any) any {
 	return out
 }
 
-// IsPrimary says whether an element is marked as the preferred one.
+// IsPrimary reports whether an element is marked as the preferred one.
 func IsPrimary(e any) bool {
 	o, _ := e.(scim.Object)
 	p, _ := o["primary"].(bool)

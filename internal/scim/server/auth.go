@@ -14,7 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// authenticate checks the bearer token (RFC 6750, RFC 7644 §2). Tokens are read from the header only, never from the query.
+// authenticate checks the bearer token (RFC 6750, RFC 7644 §2). It reads tokens only from the
+// header, never from the query.
 func (c *call) authenticate() error {
 	token := bearer(c.r)
 	if token == "" {
@@ -22,20 +23,20 @@ func (c *call) authenticate() error {
 	}
 	identity, err := c.Tokens.Authenticate(c.ctx, token)
 	if errors.Is(err, ErrUndecided) {
-		c.log.Error(err, "Checking a token")
-		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable, "The bearer token can't be checked at the moment. Nothing was changed; repeat the request.")}
+		c.log.Error(err, "Cannot check the token")
+		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable, "The bearer token can't be checked at the moment. Nothing was changed; retry the request.")}
 	}
 	if err != nil {
 		return scim.Failure(http.StatusUnauthorized, "%s.", sentence(err.Error()))
 	}
 	c.identity = identity
 	if bound := c.config.Provider; bound != (provider.ID{}) && !bound.Accepts(identity.Provider) {
-		return scim.Failure(http.StatusForbidden, "This token is for %s, but %s is integrated. One identity provider is integrated at a time, and the first keeps working until an administrator replaces it. Nothing was changed.", identity.Provider, bound)
+		return scim.Failure(http.StatusForbidden, "This token is for %s, but %s is integrated. Only one identity provider can be integrated at a time, and the first keeps working until an administrator replaces it. Nothing was changed.", identity.Provider, bound)
 	}
 	return c.note(clientOf(c.r.UserAgent()))
 }
 
-// bearer is the bearer token of a request, or "".
+// bearer returns the bearer token of a request, or "".
 func bearer(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -44,7 +45,8 @@ func bearer(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// challenge is the WWW-Authenticate of a 401 (RFC 6750 §3): who sent a token hears that it is the token, who sent none hears no error.
+// challenge returns the WWW-Authenticate of a 401 (RFC 6750 §3). A request with a token gets the
+// error code, a request without one gets none.
 func challenge(r *http.Request) string {
 	if bearer(r) == "" {
 		return `Bearer realm="scim"`
@@ -67,12 +69,12 @@ func (c *call) throttle() error {
 		return nil
 	}
 	return &retryError{
-		err:   scim.Failure(http.StatusTooManyRequests, "Too many requests with this token. Wait as long as Retry-After says."),
+		err:   scim.Failure(http.StatusTooManyRequests, "Too many requests with this token. Wait for the time in Retry-After."),
 		after: wait,
 	}
 }
 
-// limits is one token bucket for each bearer token that was accepted.
+// limits contains one token bucket for each bearer token that was accepted.
 type limits struct {
 	rate    rate.Limit
 	burst   int
@@ -81,14 +83,14 @@ type limits struct {
 	buckets map[[32]byte]*rate.Limiter
 }
 
-// maxBuckets bounds memory: tokens come and go, and when there are more than this the counts start anew.
+// maxBuckets limits the memory: tokens come and go, and above this number all counts restart.
 const maxBuckets = 10_000
 
 func newLimits(perSecond float64, burst int, now func() time.Time) *limits {
 	return &limits{rate: rate.Limit(perSecond), burst: max(burst, 1), now: now, buckets: map[[32]byte]*rate.Limiter{}}
 }
 
-// take takes one request out of the bucket, or says in how many whole seconds there will be one.
+// take takes one request from the bucket, or returns in how many whole seconds there will be one.
 func (l *limits) take(key [32]byte) (seconds int) {
 	if l.rate <= 0 {
 		return 0
@@ -103,7 +105,8 @@ func (l *limits) take(key [32]byte) (seconds int) {
 	return int(math.Ceil(delay.Seconds()))
 }
 
-// charge takes n more requests out of the bucket, into debt if need be: the next ones wait until it is paid off.
+// charge takes n more requests from the bucket, which may become negative: the next requests wait
+// until it is refilled.
 func (l *limits) charge(key [32]byte, n int) {
 	if l.rate <= 0 {
 		return

@@ -8,31 +8,33 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// Memory that requests hold at the same time is bounded: a request takes out of one budget what its body may come to, and gives it back when it is
-// answered. Read into values, a hostile body takes about 30 times its size, so that the budget stands for a GiB at the very worst and for a
-// small part of that in practice.
+// The memory of concurrent requests is limited by one budget: a request reserves the maximum size
+// of its body and returns it after the response. A decoded hostile body takes about 30 times its
+// size, so the budget corresponds to a GiB in the worst case and to a small part of that in
+// practice.
 const (
 	maxHeld = 32 * MaxBody
-	// projectedGroup is what is taken for a group whose members are picked apart: they are decoded for it, where otherwise their bytes are streamed.
+	// projectedGroup is the reservation for a group with a projection of its members: they are
+	// decoded for it, while otherwise their bytes are streamed.
 	projectedGroup = 8 * MaxBody
-	// heldWait is how long a request waits for its part.
-	heldWait = 5 * time.Second
+	// reserveWait is how long a request waits for its reservation.
+	reserveWait = 5 * time.Second
 )
 
-// hold takes n bytes out of the budget until the call ends, or answers 503.
-func (c *call) hold(n int64) error {
-	ctx, cancel := context.WithTimeout(c.ctx, heldWait)
+// reserve takes n bytes from the budget until the call ends, or returns a 503.
+func (c *call) reserve(n int64) error {
+	ctx, cancel := context.WithTimeout(c.ctx, reserveWait)
 	defer cancel()
 	if err := c.memory.Acquire(ctx, n); err != nil {
 		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable,
-			"Too many large requests are under way at the same time. Nothing was changed; repeat this one.")}
+			"Too many large requests are in progress. Nothing was changed; retry the request.")}
 	}
-	c.held += n
+	c.reserved += n
 	return nil
 }
 
-// letGo gives back what the call holds.
-func (c *call) letGo() {
-	c.memory.Release(c.held)
-	c.held = 0
+// unreserve returns the reserved bytes to the budget.
+func (c *call) unreserve() {
+	c.memory.Release(c.reserved)
+	c.reserved = 0
 }

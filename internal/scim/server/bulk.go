@@ -15,25 +15,25 @@ import (
 type bulkOperation struct {
 	method, bulkID, version, path string
 	data                          scim.Object
-	refs                          []string // bulkIds of other operations that this one needs
+	refs                          []string // bulkIds of other operations on which this one depends
 
 	done    bool
 	half    *bulkOperation // the POST whose second half this is; nil for an operation of the request
-	created string         // the id that a POST got
+	created string         // the id that a POST created
 	answer  scim.Object
 }
 
-// bulkRun is a bulk request while it is worked off. Operations run in the order in which they stand, except that one waits for the POSTs that it
-// refers to by bulkId (RFC 7644 §3.7.2).
+// bulkRun is a bulk request in progress. Operations run in their order, except that an operation
+// waits for the POSTs to which it refers by bulkId (RFC 7644 §3.7.2).
 type bulkRun struct {
 	call       *call
 	operations []*bulkOperation
 	posts      map[string]*bulkOperation
 	failures   int
-	most       int // failures after which the rest is left undone; 0 for no bound
+	most       int // failures after which the rest is skipped; 0 for no limit
 }
 
-// bulk is POST /Bulk (RFC 7644 §3.7).
+// bulk handles POST /Bulk (RFC 7644 §3.7).
 func (c *call) bulk() (reply, error) {
 	body, err := c.object()
 	if err != nil {
@@ -82,7 +82,7 @@ func (c *call) readBulk(body scim.Object) (*bulkRun, error) {
 	case len(list) == 0:
 		return nil, scim.BadRequest(scim.InvalidSyntax, "Operations must be a list of at least one operation.")
 	case len(list) > MaxOperations:
-		return nil, scim.Failure(http.StatusRequestEntityTooLarge, "A bulk request has at most %d operations; this one has %d.", MaxOperations, len(list))
+		return nil, scim.Failure(http.StatusRequestEntityTooLarge, "A bulk request can have at most %d operations; this one has %d.", MaxOperations, len(list))
 	}
 	if err := run.read(list); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (b *bulkRun) read(list []any) error {
 		}
 		b.operations = append(b.operations, op)
 	}
-	for _, op := range b.operations { // a reference to nothing decides the operation: the others need not be looked at again and again
+	for _, op := range b.operations { // a reference to an unknown bulkId fails the operation: the loop below need not check it again
 		if i := slices.IndexFunc(op.refs, func(id string) bool { return b.posts[id] == nil }); i >= 0 {
 			op.refs = op.refs[i : i+1]
 		}
@@ -136,7 +136,7 @@ func readOperation(e any) (*bulkOperation, *scim.Error) {
 			list, _ = v.([]any)
 		}
 	}
-	if op.method == http.MethodPatch && list != nil { // the bare operations, as RFC 7644 §3.7.3 has them in its example
+	if op.method == http.MethodPatch && list != nil { // only the operations, as in the example of RFC 7644 §3.7.3
 		op.data = scim.Object{"schemas": []any{scim.SchemaPatchOp}, "Operations": list}
 	}
 	switch {
@@ -183,8 +183,9 @@ func referencesIn(v any) []string {
 	return out
 }
 
-// all works the operations off: in order, again and again while something that had to wait can go on. A circle of people who are each
-// other's managers is opened by creating one without and setting the manager afterwards.
+// all runs the operations in order, and repeats while an operation that had to wait can continue.
+// It breaks a cycle of users that are each other's managers: it creates one without a manager and
+// sets the manager afterwards.
 func (b *bulkRun) all() {
 	for {
 		progress := false
@@ -211,7 +212,7 @@ func (b *bulkRun) all() {
 	}
 }
 
-// open breaks a circle of POSTs that wait for each other.
+// open breaks a cycle of POSTs that wait for each other.
 func (b *bulkRun) open(waiting []*bulkOperation) {
 	for _, op := range waiting {
 		extension, _ := op.data[scim.SchemaEnterpriseUser].(scim.Object)
@@ -223,7 +224,8 @@ func (b *bulkRun) open(waiting []*bulkOperation) {
 	b.finish(waiting[0], "", errorReply(scim.Failure(http.StatusConflict, "The operations refer to each other in a circle that can't be resolved.")))
 }
 
-// complete carries out second halves that failOnErrors cut off: what was answered with 201 must be whole, or say that it is not.
+// complete runs second halves that failOnErrors skipped: a resource that was answered with 201 must
+// be complete, or the response must say that it is not.
 func (b *bulkRun) complete() {
 	for _, op := range b.operations {
 		switch {
@@ -236,7 +238,8 @@ func (b *bulkRun) complete() {
 	}
 }
 
-// ready says whether everything that op refers to is decided. What is of no POST at all was sorted out when the request was read.
+// ready reports whether everything to which op refers is finished. References to unknown bulkIds
+// were resolved when the request was read.
 func (b *bulkRun) ready(op *bulkOperation) bool {
 	for _, id := range op.refs {
 		if post := b.posts[id]; post != nil && !post.done {
@@ -246,14 +249,14 @@ func (b *bulkRun) ready(op *bulkOperation) bool {
 	return true
 }
 
-// run carries one operation out.
+// run executes one operation.
 func (b *bulkRun) run(op *bulkOperation) {
 	for _, id := range op.refs {
 		if post := b.posts[id]; post == nil {
-			b.finish(op, "", errorReply(scim.BadRequest(scim.InvalidValue, "The bulkId %q is of no POST in this request.", id)))
+			b.finish(op, "", errorReply(scim.BadRequest(scim.InvalidValue, "No POST in this request has the bulkId %q.", id)))
 			return
 		} else if post.created == "" {
-			b.finish(op, "", errorReply(scim.Failure(http.StatusConflict, "The operation with the bulkId %q, which this one needs, failed.", id)))
+			b.finish(op, "", errorReply(scim.Failure(http.StatusConflict, "The operation with the bulkId %q, on which this one depends, failed.", id)))
 			return
 		}
 	}
@@ -261,7 +264,7 @@ func (b *bulkRun) run(op *bulkOperation) {
 	b.finish(op, path, rep)
 }
 
-// runWithoutManager creates a person whose manager is not created yet, and sets the manager when they are.
+// runWithoutManager creates a user whose manager does not exist yet, and sets the manager later.
 func (b *bulkRun) runWithoutManager(op *bulkOperation, extension scim.Object) {
 	manager := extension["manager"]
 	delete(extension, "manager")
@@ -279,7 +282,7 @@ func (b *bulkRun) runWithoutManager(op *bulkOperation, extension scim.Object) {
 	b.operations = append(b.operations, later)
 }
 
-// serve passes an operation through the same handlers as a request of its own.
+// serve passes an operation through the same handlers as a separate request.
 func (b *bulkRun) serve(method, path, version string, data scim.Object) (rep reply, resolved string) {
 	sub := &call{
 		Server: b.call.Server, ctx: b.call.ctx, start: b.call.start, id: b.call.id, log: b.call.log, config: b.call.config,
@@ -304,7 +307,7 @@ func (b *bulkRun) serve(method, path, version string, data scim.Object) (rep rep
 			return sub.refuse(err), ""
 		}
 	}
-	defer sub.letGo()
+	defer sub.unreserve()
 	rep, err = sub.operation.handle(sub)
 	if err != nil {
 		rep = sub.refuse(err)
@@ -312,7 +315,7 @@ func (b *bulkRun) serve(method, path, version string, data scim.Object) (rep rep
 	return rep, "/" + strings.Join(sub.segments, "/")
 }
 
-// resolve puts ids in place of bulkId:….
+// resolve replaces bulkId:… with ids.
 func (b *bulkRun) resolve(v any) any {
 	switch v := v.(type) {
 	case string:
@@ -335,7 +338,7 @@ func (b *bulkRun) resolve(v any) any {
 	return v
 }
 
-// finish notes what became of an operation.
+// finish records the result of an operation.
 func (b *bulkRun) finish(op *bulkOperation, path string, rep reply) {
 	op.done = true
 	if op.half != nil {
@@ -367,7 +370,8 @@ func (b *bulkRun) finish(op *bulkOperation, path string, rep reply) {
 	}
 }
 
-// finishHalf notes in the answer to a POST that its second half failed: the person is there, but without the manager.
+// finishHalf adds the failure of the second half to the response of its POST: the user exists, but
+// without the manager.
 func (b *bulkRun) finishHalf(post *bulkOperation, rep reply) {
 	if rep.status < 300 {
 		return

@@ -20,7 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/quirk"
 )
 
-// call is one request on its way through the server. A bulk operation is a call whose payload is given and whose writer is nil.
+// call is one request in progress. A bulk operation is a call with a payload and a nil writer.
 type call struct {
 	*Server
 	ctx    context.Context
@@ -40,14 +40,14 @@ type call struct {
 	ifMatch     string
 	ifNoneMatch string
 	payload     []byte // the body when it does not come from r
-	plainJSON   bool   // answer application/json
+	plainJSON   bool   // respond with application/json
 
 	resource  *endpoint
 	operation operation
-	held      int64 // of the server's memory; see budget.go
+	reserved  int64 // reserved bytes of the server's memory; see budget.go
 	status    int
 	sent      bool
-	counted   bool // as one of a second kind of client
+	counted   bool // counted as one of a second kind of client
 }
 
 // locate finds the path below BasePath.
@@ -65,24 +65,24 @@ func (c *call) locate() error {
 	return err
 }
 
-// belowBase cuts off what the service stands under. The version may be left out, which means the only one there is; another one is a 400
-// invalidVers (RFC 7644 §3.13).
+// belowBase removes the base path. The version may be omitted, which means the only one; another
+// version is a 400 invalidVers (RFC 7644 §3.13).
 func belowBase(path string) (string, error) {
 	rest, ok := strings.CutPrefix(path, unversioned)
 	if !ok || rest != "" && rest[0] != '/' {
-		return "", scim.NotFound("There is nothing at this path. The SCIM service is at %s.", BasePath)
+		return "", scim.NotFound("This path does not exist. The SCIM service is at %s.", BasePath)
 	}
 	first, below, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
 	if len(first) < 2 || first[0] != 'v' || strings.Trim(first[1:], "0123456789.") != "" {
 		return rest, nil
 	}
 	if first != version {
-		return "", scim.BadRequest(scim.InvalidVers, "Version %q of SCIM is not spoken here; use %s.", first, BasePath)
+		return "", scim.BadRequest(scim.InvalidVers, "SCIM version %q is not supported; use %s.", first, BasePath)
 	}
 	return below, nil
 }
 
-// split takes an escaped path apart. A trailing slash is ignored.
+// split splits an escaped path into segments. A trailing slash is ignored.
 func split(path string) ([]string, error) {
 	path = strings.Trim(path, "/")
 	if path == "" {
@@ -100,8 +100,9 @@ func split(path string) ([]string, error) {
 	return parts, nil
 }
 
-// withoutSuffix takes off .scim, by which a client may ask for the format (RFC 7644 §3.8), from an endpoint or from an id that this service made. An
-// object that a person named x.scim keeps its name.
+// withoutSuffix removes .scim, with which a client may request the format (RFC 7644 §3.8), from an
+// endpoint or from an id that this service created. A user-defined object name that ends in .scim
+// keeps it.
 func withoutSuffix(segment string) string {
 	plain, ok := strings.CutSuffix(segment, ".scim")
 	if !ok || uuid.Validate(plain) != nil && newRoutes().find([]string{plain}) == nil {
@@ -110,10 +111,11 @@ func withoutSuffix(segment string) string {
 	return plain
 }
 
-// param is the first value of a query parameter; names are compared exactly, as RFC 7644 writes them.
+// param returns the first value of a query parameter. Names are case-sensitive, as in RFC 7644.
 func (c *call) param(name string) string { return c.query.Get(name) }
 
-// names is a list of attribute names in the query. A client that repeats the parameter, as many HTTP libraries write lists, means all of them.
+// names returns the attribute names in a query parameter. If a client repeats the parameter, as
+// many HTTP libraries encode lists, all of its values count.
 func (c *call) names(name string) string { return strings.Join(c.query[name], ",") }
 
 // body reads the request's body, at most MaxBody bytes.
@@ -124,7 +126,7 @@ func (c *call) body() ([]byte, error) {
 	if c.r.ContentLength > MaxBody {
 		return nil, errTooLarge()
 	}
-	if err := c.hold(c.bodySize()); err != nil {
+	if err := c.reserve(c.bodySize()); err != nil {
 		return nil, err
 	}
 	var in io.Reader = http.MaxBytesReader(c.w, c.r.Body, MaxBody)
@@ -133,11 +135,11 @@ func (c *call) body() ([]byte, error) {
 	case "gzip":
 		zipped, err := gzip.NewReader(in)
 		if err != nil {
-			return nil, scim.BadRequest(scim.InvalidSyntax, "The body is not gzip, though Content-Encoding says so.")
+			return nil, scim.BadRequest(scim.InvalidSyntax, "The body is not gzip, but Content-Encoding is gzip.")
 		}
 		in = io.LimitReader(zipped, MaxBody+1)
 	default:
-		return nil, scim.Failure(http.StatusUnsupportedMediaType, "Content-Encoding %q is not supported; send the body as it is or with gzip.", encoding)
+		return nil, scim.Failure(http.StatusUnsupportedMediaType, "Content-Encoding %q is not supported; send the body uncompressed or with gzip.", encoding)
 	}
 	data, err := io.ReadAll(in)
 	var tooLarge *http.MaxBytesError
@@ -145,12 +147,12 @@ func (c *call) body() ([]byte, error) {
 	case errors.As(err, &tooLarge) || len(data) > MaxBody:
 		return nil, errTooLarge()
 	case err != nil:
-		return nil, scim.BadRequest(scim.InvalidSyntax, "The body could not be read to its end.")
+		return nil, scim.BadRequest(scim.InvalidSyntax, "The body could not be read completely.")
 	}
 	return data, nil
 }
 
-// bodySize is how large the body can come to be.
+// bodySize returns the maximum size of the body.
 func (c *call) bodySize() int64 {
 	if c.r.ContentLength < 0 || c.r.Header.Get("Content-Encoding") != "" {
 		return MaxBody
@@ -159,7 +161,7 @@ func (c *call) bodySize() int64 {
 }
 
 func errTooLarge() error {
-	return scim.Failure(http.StatusRequestEntityTooLarge, "The body is larger than %d bytes; send less at a time.", MaxBody)
+	return scim.Failure(http.StatusRequestEntityTooLarge, "The body is larger than %d bytes; split the request.", MaxBody)
 }
 
 // object reads the body as a JSON object.
@@ -171,7 +173,7 @@ func (c *call) object() (scim.Object, error) {
 	return scim.DecodeJSON(data, scim.Limits{})
 }
 
-// fired counts quirks, and notes whose dialect they are: its error is a refusal.
+// fired counts quirks, and records which kind of client they indicate; an error is a refusal.
 func (c *call) fired(names []quirk.Name) error {
 	for _, n := range names {
 		c.metrics.quirk(string(n))
@@ -179,12 +181,12 @@ func (c *call) fired(names []quirk.Name) error {
 	return c.note(clientByDialect(names))
 }
 
-// negotiate checks the types of body and answer (RFC 7644 §3.1, §3.8).
+// negotiate checks the media types of the request and of the response (RFC 7644 §3.1, §3.8).
 func (c *call) negotiate() error {
 	accept := c.r.Header.Values("Accept")
 	plain, scimOK := acceptable(accept)
 	if !plain && !scimOK {
-		return scim.Failure(http.StatusNotAcceptable, "Accept leaves out application/scim+json and application/json; only these are answered.")
+		return scim.Failure(http.StatusNotAcceptable, "Accept excludes application/scim+json and application/json; the service supports only these.")
 	}
 	c.plainJSON = !scimOK
 	if !c.operation.takesBody {
@@ -204,7 +206,8 @@ func (c *call) negotiate() error {
 	return nil
 }
 
-// acceptable says whether Accept allows application/json and application/scim+json. No header allows both.
+// acceptable reports whether Accept allows application/json and application/scim+json. A missing
+// header allows both.
 func acceptable(headers []string) (plain, scimOK bool) {
 	if strings.TrimSpace(strings.Join(headers, "")) == "" {
 		return true, true
@@ -226,7 +229,7 @@ func acceptable(headers []string) (plain, scimOK bool) {
 	return plain, scimOK
 }
 
-// baseURL is the public URL of the service: configured, or as this request reached it.
+// baseURL returns the public URL of the service: the configured one, or the one of this request.
 func (c *call) baseURL() string {
 	if c.config.BaseURL != "" {
 		return strings.TrimSuffix(c.config.BaseURL, "/")
@@ -254,7 +257,8 @@ func first(list string) string {
 	return strings.TrimSpace(one)
 }
 
-// validHost keeps characters out of URLs, and so out of JSON, that a host does not have.
+// validHost refuses characters that a host can't contain, so that they get neither into URLs nor
+// into JSON.
 func validHost(h string) bool {
 	const allowed = "abcdefghijklmnopqrstuvwxyz0123456789-._:[]~"
 	return h != "" && len(h) <= 300 && strings.Trim(strings.ToLower(h), allowed) == ""

@@ -11,8 +11,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim/quirk"
 )
 
-// clientOf is the kind of client that a User-Agent belongs to, as a type of provider; empty where it says nothing about that.
-// Okta documents "Okta SCIM Client 1.0.0"; Microsoft's clients name Microsoft, Azure AD or Entra.
+// clientOf returns the kind of client of a User-Agent, as a type of provider; empty if it is
+// unknown. Okta documents "Okta SCIM Client 1.0.0"; Microsoft's clients name Microsoft, Azure AD or
+// Entra.
 func clientOf(userAgent string) string {
 	agent := strings.ToLower(userAgent)
 	for _, known := range []struct{ word, client string }{
@@ -25,7 +26,7 @@ func clientOf(userAgent string) string {
 	return ""
 }
 
-// clientByDialect is the kind of client that writes such a body; empty where others do too.
+// clientByDialect returns the kind of client that writes such a body; empty if others write it too.
 func clientByDialect(names []quirk.Name) string {
 	if slices.Contains(names, quirk.CapitalisedOperation) || slices.Contains(names, quirk.DottedKey) {
 		return provider.EntraID
@@ -33,11 +34,11 @@ func clientByDialect(names []quirk.Name) string {
 	return ""
 }
 
-// clients remembers which kinds of client each token has served in this process.
+// clients records which kinds of client have used each token in this process.
 type clients struct {
-	mu    sync.Mutex
-	first map[[32]byte]string
-	told  map[second]bool
+	mu       sync.Mutex
+	first    map[[32]byte]string
+	reported map[second]bool
 }
 
 type second struct {
@@ -46,12 +47,13 @@ type second struct {
 }
 
 func newClients() *clients {
-	return &clients{first: map[[32]byte]string{}, told: map[second]bool{}}
+	return &clients{first: map[[32]byte]string{}, reported: map[second]bool{}}
 }
 
-// second says whether client is another kind than the token is for, and whether that is news. A token is for the kind of its
-// provider; one for a provider of the type Other is for the first kind that it served.
-func (k *clients) second(token Identity, client string) (first string, is, news bool) {
+// second reports whether client is another kind than the token's, and whether this is the first
+// such request. A token belongs to the kind of its provider; a token for a provider of the type
+// Other belongs to the first kind that used it.
+func (k *clients) second(token Identity, client string) (first string, is, isNew bool) {
 	first = token.Provider.Type
 	if client == "" || client == first {
 		return first, false, false
@@ -70,19 +72,19 @@ func (k *clients) second(token Identity, client string) (first string, is, news 
 	if first == client {
 		return first, false, false
 	}
-	if len(k.told) >= maxBuckets {
-		clear(k.told)
+	if len(k.reported) >= maxBuckets {
+		clear(k.reported)
 	}
 	key := second{token.Secret, client}
-	news = !k.told[key]
-	k.told[key] = true
-	return first, true, news
+	isNew = !k.reported[key]
+	k.reported[key] = true
+	return first, true, isNew
 }
 
-// note reports a second kind of client on the call's token, and refuses it where the configuration says so. The log has one line
-// for each token and kind; the metric counts each request.
+// note reports a second kind of client on the call's token, and refuses it if the configuration
+// says so. The log has one line for each token and kind; the metric counts each request.
 func (c *call) note(client string) error {
-	first, is, news := c.clients.second(c.identity, client)
+	first, is, isNew := c.clients.second(c.identity, client)
 	if !is {
 		return nil
 	}
@@ -90,13 +92,13 @@ func (c *call) note(client string) error {
 		c.counted = true
 		c.metrics.second.WithLabelValues(c.identity.Name, client).Inc()
 	}
-	if news {
-		c.log.Info("A second kind of client uses a token; make a token of its own for each client, and find out who has this one",
+	if isNew {
+		c.log.Info("A second kind of client uses a token; create a separate token for each client, and check who uses this one",
 			"token", c.identity.Name, "first", first, "second", client, "refused", c.config.RefuseSecondClient)
 	}
 	if !c.config.RefuseSecondClient {
 		return nil
 	}
 	return scim.Failure(http.StatusForbidden,
-		"This token serves %s, and the request looks like one of %s. Nothing was changed. Give each client a token of its own, or set identityProvider.onSecondClient of the IdentityConfiguration to Report.", first, client)
+		"This token is used by %s, and the request looks like one from %s. Nothing was changed. Create a separate token for each client, or set identityProvider.onSecondClient of the IdentityConfiguration to Report.", first, client)
 }

@@ -14,15 +14,15 @@ import (
 	"lightrun.com/scim-operator/internal/scim/path"
 )
 
-// Cursors (RFC 9865) contain everything that the next page needs, so that any replica can serve it and
-// none keeps state: where the page before ended, when it was served, and a digest of the query. A page
-// continues behind a resource, not at a number, so that nothing that is created or deleted meanwhile
-// moves it. What a list is sorted by may be a name or an address, and cursors appear in URLs and so in
-// logs: they are encrypted, with a key that only the token's holder shares with the replicas. A cursor
-// is worth nothing with another token, and a token that is gone takes its cursors with it. A cursor
-// grants nothing; each page is authorised and gated like any other request.
+// A cursor (RFC 9865) contains everything that the next page needs, so that any replica can serve
+// it and no replica keeps state: where the previous page ended, when it was served, and a digest of
+// the query. A page continues after a resource, not at a number, so that resources that are created
+// or deleted in between do not move it. The sort value may be a name or an address, and cursors
+// appear in URLs and thus in logs: they are encrypted with a key that the token's holder and the
+// replicas share. A cursor does not work with another token, and expires with its token. A cursor
+// grants no access; each page is authorized like any other request.
 
-// sealed is what a cursor contains.
+// sealed is the content of a cursor.
 type sealed struct {
 	Source int      `json:"s,omitempty"`
 	Key    string   `json:"k"`
@@ -32,7 +32,7 @@ type sealed struct {
 	Time   int64    `json:"t"`
 }
 
-// seal makes a cursor, of characters that need no escape in a URL.
+// seal returns an encrypted cursor, of characters that need no escape in a URL.
 func (c *call) seal(l listing, p place) (string, error) {
 	body, err := json.Marshal(sealed{
 		Source: p.source, Key: p.Key, Sort: p.Sort, Query: c.queryDigest(l), Time: c.Now().Unix(), Count: l.count,
@@ -68,20 +68,21 @@ func (c *call) open(l *listing) (position, error) {
 		return position{}, scim.BadRequest(scim.ExpiredCursor, "The cursor is older than %s; start again without it.", CursorTimeout)
 	}
 	if !bytes.Equal(s.Query, c.queryDigest(*l)) {
-		return position{}, scim.BadRequest(scim.InvalidCursor, "The cursor belongs to another query; keep path, filter, sorting, attributes and count from page to page.")
+		return position{}, scim.BadRequest(scim.InvalidCursor, "The cursor belongs to another query; keep path, filter, sorting, attributes and count the same on all pages.")
 	}
 	if l.countGiven && l.count != s.Count {
-		return position{}, scim.BadRequest(scim.InvalidCount, "The count was %d on the first page; keep it from page to page, or leave it out.", s.Count)
+		return position{}, scim.BadRequest(scim.InvalidCount, "The count was %d on the first page; keep it the same on all pages, or omit it.", s.Count)
 	}
 	l.count = s.Count
 	return position{behind: true, place: place{s.Source, Mark{s.Sort, s.Key}}}, nil
 }
 
 func errForeignCursor() error {
-	return scim.BadRequest(scim.InvalidCursor, "The cursor is not one of this service for this token; start again without it.")
+	return scim.BadRequest(scim.InvalidCursor, "The cursor was not issued by this service for this token; start again without it.")
 }
 
-// cursorCipher encrypts the cursors of the token's holder. Nonces are random, and part of what it seals.
+// cursorCipher encrypts the cursors of the token's holder. Nonces are random and part of the sealed
+// data.
 func (c *call) cursorCipher() (cipher.AEAD, error) {
 	block, err := aes.NewCipher(c.identity.Secret[:])
 	if err != nil {
@@ -90,7 +91,8 @@ func (c *call) cursorCipher() (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
-// queryDigest stands for what must stay the same from page to page, besides the count, which has an error of its own (RFC 9865 §2.1).
+// queryDigest identifies everything that must stay the same on all pages, except the count, which
+// has its own error (RFC 9865 §2.1).
 func (c *call) queryDigest(l listing) []byte {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
 		strings.Join(c.segments, "/"), l.filter, l.sortBy, l.sortOrder, l.attributes, l.excluded,

@@ -13,56 +13,63 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Users is the people that a server serves. Errors that a client should see are *scim.Error; any other error is answered as a 503
-// that asks the client to repeat. Every method may be repeated; none blocks longer than its context.
+// Users is the users that a server serves. Errors that a client should see are *scim.Error; any
+// other error is answered with a 503 that asks the client to retry. Every method may be repeated;
+// none blocks longer than its context.
 type Users interface {
-	// Get reads one person as of now, or 404.
+	// Get reads the current state of one user, or returns a 404.
 	Get(ctx context.Context, id string) (*Resource, error)
-	// List answers a query from a view that holds at least this replica's own writes.
+	// List answers a query from a view that contains at least this replica's own writes.
 	List(ctx context.Context, q Query) (Page, error)
-	// Create stores a new person from canonical attributes, or 409 uniqueness.
+	// Create stores a new user from canonical attributes, or returns a 409 uniqueness.
 	Create(ctx context.Context, user scim.Object) (*Resource, error)
-	// Update replaces a person by what change makes of them. change may run more than once, on fresh data each time; an
-	// equal result writes nothing. ifVersion, when not nil, is asked about each version found, and false is a 412.
+	// Update replaces a user with the result of change. change may run more than once, each time on
+	// the current state; an equal result writes nothing. If ifVersion is not nil, Update calls it
+	// with each version that it reads, and false is a 412.
 	Update(ctx context.Context, id string, ifVersion Precondition, change func(scim.Object) (scim.Object, error)) (*Resource, error)
-	// Delete removes a person: 404 from then on, the name free at once.
+	// Delete deletes a user: 404 from then on, and the name is free immediately.
 	Delete(ctx context.Context, id string, ifVersion Precondition) error
 }
 
-// Groups is the groups that a server serves. Members are never passed as part of a group's attributes.
+// Groups is the groups that a server serves. Members are never passed as part of a group's
+// attributes.
 type Groups interface {
-	// Get reads one group as of now, or 404. Without members they are not read.
+	// Get reads the current state of one group, or returns a 404. Without members, it does not read
+	// them.
 	Get(ctx context.Context, id string, members bool) (*Resource, error)
 	List(ctx context.Context, q Query) (Page, error)
-	// Create stores a new group with these members, or 409 uniqueness, or 400 invalidValue when a member is unknown.
+	// Create stores a new group with these members, or returns a 409 uniqueness, or a 400
+	// invalidValue when a member is unknown.
 	Create(ctx context.Context, group scim.Object, members []string) (*Resource, error)
-	// Update changes a group's attributes and members. Everything is validated first: an error that is a *scim.Error with a
-	// 4xx status means that nothing was written. Any other means that the change may be done in part, and that repeating it completes it.
+	// Update changes a group's attributes and members. It validates everything first: a *scim.Error
+	// with a 4xx status means that nothing was written. Any other error means that the change may
+	// be partly done, and that repeating it completes it.
 	Update(ctx context.Context, id string, change func(scim.Object) (scim.Object, []patch.MemberChange, error)) (*Resource, error)
-	// Delete removes a group: 404 from then on, the name free at once.
+	// Delete deletes a group: 404 from then on, and the name is free immediately.
 	Delete(ctx context.Context, id string) error
 }
 
-// Precondition is what If-Match asks of a version.
+// Precondition is the If-Match condition on a version.
 type Precondition func(version string) bool
 
-// Query is a list request, read and checked.
+// Query is a list request after parsing and validation.
 type Query struct {
 	Filter *filter.Matcher // nil for all
 	SortBy *path.Sort      // nil for the directory's own stable order
-	Offset int             // how many matches to pass over
-	After  *Mark           // pass over everything up to this place; then Offset is 0
-	Count  int             // how many to return; 0 for the total alone
-	// Base is the public URL of the service, which the filter finds in $ref and in meta.location as the client sees them.
+	Offset int             // number of matches to skip
+	After  *Mark           // skip everything up to this place; Offset is then 0
+	Count  int             // number of resources to return; 0 for the total only
+	// Base is the public URL of the service, which the filter sees in $ref and in meta.location as
+	// the client does.
 	Base string
-	// Check, if set, is asked now and then while a list is gone through; its error is the list's.
+	// Check, if set, is called periodically while a list is read; its error ends the list.
 	Check func() error
 }
 
-// Mark is a place in the order of a query: where a resource is, or was. It needs no resource that
-// still exists, so a list can continue behind one that was deleted meanwhile.
+// Mark is a place in the order of a query: where a resource is, or was. The resource need not exist
+// any longer, so a list can continue after a deleted one.
 type Mark struct {
-	Sort path.Key // what Query.SortBy orders the resource by; the zero value without SortBy
+	Sort path.Key // the resource's key for Query.SortBy; the zero value without SortBy
 	Key  string   // Resource.Key
 }
 
@@ -70,28 +77,31 @@ type Mark struct {
 type Page struct {
 	Total     int
 	Resources []*Resource
-	More      bool // there is something behind the last of Resources
+	More      bool // there are more resources after the last of Resources
 }
 
-// BaseMark stands in a Resource's JSON where the server's base URL goes. JSON can't contain it.
+// BaseMark is the placeholder for the server's base URL in a Resource's JSON. JSON can't contain
+// it.
 const BaseMark = 0
 
-// Resource is one User or Group as it stands. It is shared and never changed.
+// Resource is the state of one User or Group. It is shared and never changed.
 type Resource struct {
 	Type    *schema.ResourceType
 	ID      string
 	Version string // the entity tag, such as W/"3-1f09"; empty for none
-	// Key orders resources: lists are sorted by it, and it never changes while the resource lives.
+	// Key is the order of resources: lists are sorted by it, and it never changes while the
+	// resource exists.
 	Key string
-	// JSON is the resource, encoded once per change, without what Links holds and with BaseMark for the base URL.
+	// JSON is the resource, encoded once per change, without the content of Links and with BaseMark
+	// for the base URL.
 	JSON []byte
-	// Links is what follows from other resources: a User's groups, a Group's members. nil for none.
+	// Links is derived from other resources: a User's groups, a Group's members. nil for none.
 	Links iter.Seq[Link]
-	// Unlinked, if set, says at little cost that Links has none now.
+	// Unlinked, if set, reports cheaply that Links is currently empty.
 	Unlinked func() bool
 }
 
-// linked says whether there may be links.
+// linked reports whether there may be links.
 func (r *Resource) linked() bool {
 	return r.Links != nil && (r.Unlinked == nil || !r.Unlinked())
 }
@@ -103,7 +113,7 @@ type Link struct {
 	Type    string // direct or indirect; User
 }
 
-// linkage is how a type's links look in JSON.
+// linkage is the JSON form of a type's links.
 func (r *Resource) linkage() (attribute, endpoint string) {
 	if r.Type.Name == "Group" {
 		return "members", "/Users/"
@@ -116,12 +126,12 @@ func (r *Resource) AppendJSON(dst []byte, base string) []byte {
 	return r.appendLinks(r.appendFixed(dst, base), base, nil)
 }
 
-// write is AppendJSON into a stream: however many links there are, few are in memory at a time.
+// write is AppendJSON to a stream: for any number of links, only a few are in memory at a time.
 func (r *Resource) write(w *chunks, base string) {
 	w.put(r.appendLinks(r.appendFixed(w.tail(), base), base, w))
 }
 
-// appendFixed appends JSON with the base URL in place.
+// appendFixed appends JSON with the base URL.
 func (r *Resource) appendFixed(dst []byte, base string) []byte {
 	rest := r.JSON
 	for {
@@ -134,7 +144,8 @@ func (r *Resource) appendFixed(dst []byte, base string) []byte {
 	}
 }
 
-// appendLinks puts the links before the closing brace that dst ends in. A stream, if there is one, takes what there is after each.
+// appendLinks inserts the links before the closing brace at the end of dst. If there is a stream,
+// it flushes dst to it after each link.
 func (r *Resource) appendLinks(dst []byte, base string, stream *chunks) []byte {
 	if !r.linked() {
 		return dst
@@ -142,7 +153,8 @@ func (r *Resource) appendLinks(dst []byte, base string, stream *chunks) []byte {
 	return r.appendSomeLinks(dst, base, stream)
 }
 
-// appendSomeLinks is appendLinks where there are links: apart from it, since what a loop over an iterator touches is moved to the heap.
+// appendSomeLinks is appendLinks for at least one link. It is separate because variables that an
+// iterator loop uses escape to the heap.
 func (r *Resource) appendSomeLinks(dst []byte, base string, stream *chunks) []byte {
 	attribute, endpoint := r.linkage()
 	first := true
@@ -193,7 +205,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// Object decodes the resource. Links are part of it only when withLinks is true, since a group may have very many.
+// Object decodes the resource. It contains the links only if withLinks is true, since a group may
+// have very many.
 func (r *Resource) Object(base string, withLinks bool) (scim.Object, error) {
 	o, err := scim.DecodeJSON(r.appendFixed(nil, base), scim.Limits{})
 	if err != nil || !withLinks || !r.linked() {

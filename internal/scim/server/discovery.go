@@ -14,12 +14,12 @@ func types() []*schema.ResourceType { return []*schema.ResourceType{schema.User(
 // noFilter refuses a filter on discovery; other parameters are ignored (RFC 7644 §4).
 func (c *call) noFilter() error {
 	if c.query.Has("filter") {
-		return scim.Failure(http.StatusForbidden, "Discovery endpoints can't be filtered (RFC 7644 section 4); leave the filter out.")
+		return scim.Failure(http.StatusForbidden, "Discovery endpoints can't be filtered (RFC 7644 section 4); remove the filter.")
 	}
 	return nil
 }
 
-// serviceProviderConfig is GET /ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4).
+// serviceProviderConfig handles GET /ServiceProviderConfig (RFC 7643 §5, RFC 9865 §4).
 func (c *call) serviceProviderConfig() (reply, error) {
 	if err := c.noFilter(); err != nil {
 		return reply{}, err
@@ -46,7 +46,7 @@ func (c *call) serviceProviderConfig() (reply, error) {
 	}, location)
 }
 
-// resourceTypes is GET /ResourceTypes and /ResourceTypes/{name} (RFC 7643 §6).
+// resourceTypes handles GET /ResourceTypes and /ResourceTypes/{name} (RFC 7643 §6).
 func (c *call) resourceTypes() (reply, error) {
 	if err := c.noFilter(); err != nil {
 		return reply{}, err
@@ -62,7 +62,7 @@ func (c *call) resourceTypes() (reply, error) {
 	return c.discoveredList("resource type", all)
 }
 
-// schemas is GET /Schemas and /Schemas/{urn} (RFC 7643 §7).
+// schemas handles GET /Schemas and /Schemas/{urn} (RFC 7643 §7).
 func (c *call) schemas() (reply, error) {
 	if err := c.noFilter(); err != nil {
 		return reply{}, err

@@ -99,11 +99,11 @@ func TestRFC7644_3_7_Bulk(t *testing.T) {
 		obj{"method": "post", "path": "/Users", "bulkId": "ada", "data": userOf(obj{"userName": "ada", enterprise: obj{"manager": obj{"value": "bulkId:bob"}}})},
 		obj{"method": "POST", "path": "/Users", "bulkId": "bob", "data": userOf(obj{"userName": "bob", enterprise: obj{"manager": obj{"value": "bulkId:ada"}}})},
 		obj{"method": "PATCH", "path": "/Users/bulkId:ada", "data": patchOf(obj{"op": "add", "path": "title", "value": "Countess"})},
-		obj{"method": "PUT", "path": "/Users/nobody", "data": userOf(obj{"userName": "x"})},
+		obj{"method": "PUT", "path": "/Users/unknown", "data": userOf(obj{"userName": "x"})},
 		obj{"method": "DELETE", "path": "/Users/" + old},
 	)).is(200, "schemas[0]", "urn:ietf:params:scim:api:messages:2.0:BulkResponse", "Operations.#", 6,
 		"Operations[0].status", "201", "Operations[1].status", "201", "Operations[2].status", "201", "Operations[3].status", "200",
-		"Operations[4].status", "404", "Operations[4].response.status", "404", "Operations[4].location", base+"/Users/nobody",
+		"Operations[4].status", "404", "Operations[4].response.status", "404", "Operations[4].location", base+"/Users/unknown",
 		"Operations[5].status", "204", "Operations[0].bulkId", "g", "Operations[3].method", "PATCH")
 	ada := strings.TrimPrefix(a.at("Operations[1].location").(string), base+"/Users/")
 	bob := strings.TrimPrefix(a.at("Operations[2].location").(string), base+"/Users/")
@@ -240,7 +240,8 @@ func TestLargeAnswer(t *testing.T) {
 	}
 }
 
-// TestBulkIsCharged: a bulk request is worth its operations, or the limit could be passed by a thousand times.
+// TestBulkIsCharged: a bulk request is worth its operations, or the limit could be passed by a
+// thousand times.
 func TestBulkIsCharged(t *testing.T) {
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	s := newService(t, func(s *service) {
@@ -255,7 +256,8 @@ func TestBulkIsCharged(t *testing.T) {
 	s.do("GET", "/scim/v2/Users", nil).is(200)
 }
 
-// TestPatience: what takes too long to find is a 400 tooMany, and nobody searches for a client that went away.
+// TestPatience: a search that takes too long is a 400 tooMany, and a search ends when its client
+// disconnects.
 func TestPatience(t *testing.T) {
 	var step time.Duration
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
@@ -280,11 +282,12 @@ func TestPatience(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer good")
 	w := httptest.NewRecorder()
 	if s.handler.ServeHTTP(w, r); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("a list for nobody is answered with %d", w.Code)
+		t.Errorf("a list without a client is answered with %d", w.Code)
 	}
 }
 
-// TestManyLargeBodies: bodies share a bounded memory; whoever finds none waits a little and is asked to come again.
+// TestManyLargeBodies: bodies share a limited memory; a request that gets none waits a little and
+// is then asked to retry.
 func TestManyLargeBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t)

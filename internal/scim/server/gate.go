@@ -6,7 +6,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// retryError is an error that will pass, and when to try again.
+// retryError is a temporary error, with the time after which to retry.
 type retryError struct {
 	err   *scim.Error
 	after int // seconds
@@ -15,7 +15,7 @@ type retryError struct {
 func (e *retryError) Error() string { return e.err.Error() }
 func (e *retryError) Unwrap() error { return e.err }
 
-// admit asks the configuration whether the operation is served now. Discovery always is.
+// admit checks in the configuration whether the operation is served now. Discovery always is.
 func (c *call) admit() error {
 	if !c.resource.gated || c.operation.handle == nil {
 		return nil
@@ -23,13 +23,13 @@ func (c *call) admit() error {
 	switch {
 	case c.config.Missing != "":
 		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable,
-			"The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; repeat the request.", c.config.Missing)}
+			"The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; retry the request.", c.config.Missing)}
 	case !c.config.Known:
 		return &retryError{after: 5, err: scim.Failure(http.StatusServiceUnavailable,
-			"It is not known yet whether SCIM is on: the IdentityConfiguration named default is missing, or the portal has not been reached. Nothing was changed; repeat the request.")}
+			"It is unknown whether SCIM is on: the IdentityConfiguration named default is missing, or the portal is unreachable. Nothing was changed; retry the request.")}
 	case !c.config.SCIM:
 		return scim.Failure(http.StatusForbidden,
-			"SCIM is off, so nothing was changed. Switch it on in the portal under Settings, Identity and Access Management, Identity Configuration, Login methods, or in loginMethods.scim of the IdentityConfiguration.")
+			"SCIM is off, so nothing was changed. Turn it on in the portal under Settings, Identity and Access Management, Identity Configuration, Login methods, or in loginMethods.scim of the IdentityConfiguration.")
 	case !c.config.Groups && c.resource.groups && c.operation.writes:
 		return errGroupsOff()
 	}
@@ -38,5 +38,5 @@ func (c *call) admit() error {
 
 func errGroupsOff() error {
 	return scim.Failure(http.StatusForbidden,
-		"Group provisioning is off, so nothing was changed. Switch it on with loginMethods.scim.provisionGroups of the IdentityConfiguration or in the portal's login methods, or stop pushing groups.")
+		"Group provisioning is off, so nothing was changed. Turn it on with loginMethods.scim.provisionGroups of the IdentityConfiguration or in the portal's login methods, or stop pushing groups.")
 }

@@ -10,8 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// groupBody reads a POST or PUT body: the group's own attributes, and the ids of its members apart. Members are read as they were sent, so that
-// one who can't be told is an error and not an element without content, which would be left out.
+// groupBody reads a POST or PUT body: the group's own attributes and, separately, the ids of its
+// members. Members are read as they were sent, so that a member without an id is an error and not
+// an empty element, which would be dropped.
 func (c *call) groupBody(mode schema.Mode) (group scim.Object, members []string, err error) {
 	k := groupKind()
 	body, err := c.normalised(k)
@@ -28,7 +29,7 @@ func (c *call) groupBody(mode schema.Mode) (group scim.Object, members []string,
 	return group, members, err
 }
 
-// createGroup is POST /Groups (RFC 7644 §3.3).
+// createGroup handles POST /Groups (RFC 7644 §3.3).
 func (c *call) createGroup() (reply, error) {
 	s, err := c.showing(groupKind())
 	if err != nil {
@@ -45,7 +46,7 @@ func (c *call) createGroup() (reply, error) {
 	return c.one(http.StatusCreated, r, s), nil
 }
 
-// getGroup is GET /Groups/{id} (RFC 7644 §3.4.1).
+// getGroup handles GET /Groups/{id} (RFC 7644 §3.4.1).
 func (c *call) getGroup() (reply, error) {
 	s, err := c.showing(groupKind())
 	if err != nil {
@@ -58,7 +59,8 @@ func (c *call) getGroup() (reply, error) {
 	return c.read(r, s)
 }
 
-// replaceGroup is PUT /Groups/{id} (RFC 7644 §3.5.1). As null, absent and [] are the same (RFC 7643 §2.5), a body without members empties the group.
+// replaceGroup handles PUT /Groups/{id} (RFC 7644 §3.5.1). Because null, absent and [] are equal
+// (RFC 7643 §2.5), a body without members empties the group.
 func (c *call) replaceGroup() (reply, error) {
 	s, err := c.showing(groupKind())
 	if err != nil {
@@ -78,8 +80,8 @@ func (c *call) replaceGroup() (reply, error) {
 	return c.one(http.StatusOK, r, s), nil
 }
 
-// patchGroup is PATCH /Groups/{id} (RFC 7644 §3.5.2). It answers 204, as Entra ID wants it and as a large group costs least, unless attributes
-// are asked for.
+// patchGroup handles PATCH /Groups/{id} (RFC 7644 §3.5.2). It responds with 204, as Entra ID
+// expects and as is cheapest for a large group, unless attributes are requested.
 func (c *call) patchGroup() (reply, error) {
 	k := groupKind()
 	s, err := c.showing(k)
@@ -117,7 +119,7 @@ func (c *call) updateGroup(change func(scim.Object) (scim.Object, []patch.Member
 	return c.Groups.Update(c.ctx, c.segments[1], change)
 }
 
-// deleteGroup is DELETE /Groups/{id} (RFC 7644 §3.6).
+// deleteGroup handles DELETE /Groups/{id} (RFC 7644 §3.6).
 func (c *call) deleteGroup() (reply, error) {
 	if err := c.noVersion(); err != nil {
 		return reply{}, err
@@ -128,10 +130,11 @@ func (c *call) deleteGroup() (reply, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
-// noVersion refuses If-Match with a tag: groups carry none, as their members are facts of their own that change one by one.
+// noVersion refuses If-Match with a tag: groups have none, because their members are separate facts
+// that change one by one.
 func (c *call) noVersion() error {
 	if p := c.precondition(); p != nil && !p("") {
-		return scim.Failure(http.StatusPreconditionFailed, "Groups carry no ETag, so this condition can't hold; leave If-Match and If-None-Match out.")
+		return scim.Failure(http.StatusPreconditionFailed, "Groups have no ETag, so this condition never matches; omit If-Match and If-None-Match.")
 	}
 	return nil
 }

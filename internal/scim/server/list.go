@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// listing is a list request as the query string or a SearchRequest (RFC 7644 §3.4.2, §3.4.3) gives it.
+// listing is the list request from the query string or a SearchRequest (RFC 7644 §3.4.2, §3.4.3).
 type listing struct {
 	filter, sortBy, sortOrder string
 	attributes, excluded      string
@@ -32,7 +32,7 @@ func (c *call) listGroups() (reply, error) {
 	return c.list(source{groupKind(), c.Groups.List})
 }
 
-// listAll is a query over all types (RFC 7644 §3.4.2.1, §3.4.3): people first, then groups.
+// listAll is a query over all types (RFC 7644 §3.4.2.1, §3.4.3): users first, then groups.
 func (c *call) listAll() (reply, error) {
 	return c.list(source{userKind(), c.Users.List}, source{groupKind(), c.Groups.List})
 }
@@ -43,7 +43,7 @@ type source struct {
 	list func(context.Context, Query) (Page, error)
 }
 
-// part is what a page has of one type, and how to write it.
+// part is the part of a page for one type, and how to write it.
 type part struct {
 	resources []*Resource
 	show      show
@@ -71,7 +71,7 @@ func (c *call) list(sources ...source) (reply, error) {
 	)
 	for i, s := range sources {
 		if queries[i] == nil {
-			continue // the filter can match nothing of this type
+			continue // the filter can match no resource of this type
 		}
 		q := *queries[i]
 		q.Count = l.count - listed
@@ -99,12 +99,12 @@ func (c *call) list(sources ...source) (reply, error) {
 	return c.pageReply(l, parts, total, last, more && l.count > 0)
 }
 
-// position is where a page starts: behind a place, or else at an offset.
+// position is where a page starts: after a place, or else at an offset.
 type position struct {
 	offset int
 	behind bool
 	place  place
-	walk   *walk // whose next page this is; nil for none
+	walk   *walk // the walk that this page continues; nil for none
 }
 
 // apply sets where the i-th query starts; before is the total of the queries before it.
@@ -119,8 +119,8 @@ func (p position) apply(q *Query, i, before int) {
 	}
 }
 
-// position is where a request starts. A page after the first by cursor takes the count of the first
-// when the request names none.
+// position returns where a request starts. A later page by cursor uses the count of the first page
+// if the request has none.
 func (c *call) position(l *listing, queries []*Query) (position, error) {
 	switch {
 	case l.cursor != nil && *l.cursor != "":
@@ -139,8 +139,8 @@ func (c *call) position(l *listing, queries []*Query) (position, error) {
 	return at, nil
 }
 
-// noteWalk remembers where a page by startIndex ended. A first page that has everything starts no
-// walk: most lists by filter are such, and would drive out the walks.
+// noteWalk records where a page by startIndex ended. A first page that contains everything starts
+// no walk: most filtered lists are like this, and would displace the walks.
 func (c *call) noteWalk(l listing, at position, next stop, total int, more bool) {
 	if l.cursor != nil || next.index == l.start || l.start == 1 && next.index > total {
 		return
@@ -156,7 +156,8 @@ func (c *call) walkedQuery(l listing) walkedQuery {
 	return walkedQuery{c.identity.Secret, [8]byte(c.queryDigest(l))}
 }
 
-// bind reads filter and sortBy for each type. A type that lacks an attribute of the filter is passed over if another has it.
+// bind parses filter and sortBy for each type. It skips a type that lacks an attribute of the
+// filter if another type has it.
 func (c *call) bind(l listing, sources []source) ([]*Query, error) {
 	queries := make([]*Query, len(sources))
 	var failure error
@@ -183,7 +184,8 @@ func (c *call) bind(l listing, sources []source) ([]*Query, error) {
 	return queries, nil
 }
 
-// inURL turns 403 sensitive, which asks for a POST (RFC 7644 §7.5.2), into 400 invalidFilter when it was one.
+// inURL converts 403 sensitive, which suggests a POST (RFC 7644 §7.5.2), to 400 invalidFilter if
+// the request was a POST.
 func (c *call) inURL(err error) error {
 	var known *scim.Error
 	if c.method == http.MethodPost && errors.As(err, &known) && known.Type == scim.Sensitive {
@@ -192,20 +194,21 @@ func (c *call) inURL(err error) error {
 	return err
 }
 
-// patience ends a list whose client went away, or that takes longer than ListTime.
+// patience ends a list whose client has disconnected, or that takes longer than ListTime.
 func (c *call) patience() func() error {
 	return func() error {
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
 		if c.Now().Sub(c.start) > ListTime {
-			return scim.BadRequest(scim.TooMany, "Comparing this filter with every resource takes longer than %s. Ask with eq for userName, externalId, id, displayName or an e-mail address, or for less.", ListTime)
+			return scim.BadRequest(scim.TooMany, "Comparing this filter with every resource takes longer than %s. Filter with eq on userName, externalId, id, displayName or an e-mail address, or restrict the filter.", ListTime)
 		}
 		return nil
 	}
 }
 
-// order reads sortBy and sortOrder. What can't be sorted by is ignored (RFC 7644 §3.4.2.3).
+// order parses sortBy and sortOrder. An attribute that can't be sorted by is ignored (RFC 7644
+// §3.4.2.3).
 func order(l listing, rt *schema.ResourceType) (*path.Sort, error) {
 	sort, err := path.ParseSort(l.sortBy, l.sortOrder, rt)
 	var known *scim.Error
@@ -218,7 +221,8 @@ func order(l listing, rt *schema.ResourceType) (*path.Sort, error) {
 	return &sort, nil
 }
 
-// pageReply writes a ListResponse (RFC 7644 §3.4.2), one resource after the other, from bytes that are encoded already.
+// pageReply writes a ListResponse (RFC 7644 §3.4.2), one resource after the other, from encoded
+// bytes.
 func (c *call) pageReply(l listing, parts []part, total int, last place, more bool) (reply, error) {
 	listed := 0
 	for _, p := range parts {
@@ -277,13 +281,13 @@ func (c *call) listing() (listing, error) {
 	return l.bounded(start, count)
 }
 
-// integer reads a number of the query string; nil when it is absent.
+// integer parses a number in the query string; nil when it is absent.
 func integer(name, text string) (*int64, error) {
 	if text == "" {
 		return nil, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond the range it is the largest number there is
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond the range it is the largest number
 
 		return nil, scim.BadRequest(scim.InvalidValue, "%s must be a whole number.", name)
 	}
@@ -306,7 +310,7 @@ func (l listing) bounded(start, count *int64) (listing, error) {
 	return l, nil
 }
 
-// searchRequest reads the body of a POST to .search (RFC 7644 §3.4.3). Names are in any case.
+// searchRequest reads the body of a POST to .search (RFC 7644 §3.4.3). Names are case-insensitive.
 func (c *call) searchRequest() (listing, error) {
 	body, err := c.object()
 	if err != nil {
@@ -345,7 +349,7 @@ func (c *call) searchRequest() (listing, error) {
 	return l.bounded(start, count)
 }
 
-// text, nameList and number take one member of a message; null is as good as absent.
+// text, nameList and number read one member of a message; null means absent.
 func text(name string, v any, into *string) error {
 	s, ok := v.(string)
 	if !ok && v != nil {
@@ -387,7 +391,7 @@ func number(name string, v any, into **int64) error {
 	return nil
 }
 
-// countSchemas counts a message without schemas, which is read all the same.
+// countSchemas counts a message without schemas, which is accepted.
 func (c *call) countSchemas(message scim.Object) {
 	if schema.ValueOf(message, "schemas") == nil {
 		c.metrics.quirk(string(quirk.MissingSchemas))
@@ -402,5 +406,5 @@ func hasSchema(v any, urn string) error {
 			return nil
 		}
 	}
-	return scim.BadRequest(scim.InvalidSyntax, "schemas must hold %s.", urn)
+	return scim.BadRequest(scim.InvalidSyntax, "schemas must contain %s.", urn)
 }

@@ -13,7 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// begin makes the call for a request: its id, its logger, the configuration that it is served under.
+// begin creates the call for a request: its id, its logger, and its configuration.
 func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 	id := requestid.Of(r.Header)
 	w.Header().Set(requestid.Header, id)
@@ -32,14 +32,15 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) *call {
 // tags joins the lines of a header into one list (RFC 9110 §5.3).
 func tags(lines []string) string { return strings.Join(lines, ",") }
 
-// end answers a panic, writes the one log line of the request and counts it. The line holds no personal data: no query, no id of a person.
+// end handles a panic, writes the one log line of the request and counts it. The line contains no
+// personal data: no query, no id of a user.
 func (c *call) end() {
 	if p := recover(); p != nil {
-		c.log.Error(fmt.Errorf("panic: %v", p), "Serving a request", "stack", string(debug.Stack()))
+		c.log.Error(fmt.Errorf("panic: %v", p), "Request panicked", "stack", string(debug.Stack()))
 		if c.sent {
-			panic(http.ErrAbortHandler) // the client must not take half an answer for a whole one
+			panic(http.ErrAbortHandler) // the client must not mistake a partial response for a complete one
 		}
-		c.send(errorReply(scim.Failure(http.StatusInternalServerError, "Something is wrong in this service. Report the request id %s.", c.id)))
+		c.send(errorReply(scim.Failure(http.StatusInternalServerError, "Internal error. Report the request id %s.", c.id)))
 	}
 	resource, operation := "None", "none"
 	if c.resource != nil {
@@ -56,7 +57,7 @@ func (c *call) end() {
 	c.log.V(1).Info("Served in detail", "method", c.method, "path", c.r.URL.Path, "query", c.r.URL.RawQuery)
 }
 
-// metrics counts what the service does.
+// metrics counts the requests of the service.
 type metrics struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Run answers the query over candidates, which come in the order of their Key and include everything that the filter can match. It is
-// what a directory does when it has no quicker way.
+// Run answers the query from candidates, which are in the order of their Key and include every
+// possible match of the filter. A directory uses it when it has no faster way.
 func (q Query) Run(candidates iter.Seq[*Resource]) (Page, error) {
 	if q.SortBy != nil {
 		return q.runSorted(candidates)
@@ -43,7 +43,7 @@ func (q Query) Run(candidates iter.Seq[*Resource]) (Page, error) {
 	return page, nil
 }
 
-// goOn asks now and then whether the list is still wanted.
+// goOn checks periodically whether the list is still wanted.
 func (q Query) goOn(seen int) error {
 	const often = 256
 	if q.Check == nil || seen%often != often-1 {
@@ -52,7 +52,8 @@ func (q Query) goOn(seen int) error {
 	return q.Check()
 }
 
-// matches says whether the filter accepts r. Links are decoded for it, as a filter may ask for members or groups.
+// matches reports whether the filter matches r. It decodes the links, since a filter may use
+// members or groups.
 func (q Query) matches(r *Resource) (bool, error) {
 	if q.Filter == nil {
 		return true, nil
@@ -64,7 +65,7 @@ func (q Query) matches(r *Resource) (bool, error) {
 	return q.Filter.Match(o), nil
 }
 
-// mark is where r is in the order of the query.
+// mark returns the place of r in the order of the query.
 func (q Query) mark(r *Resource) (Mark, error) {
 	m := Mark{Key: r.Key}
 	if q.SortBy == nil {
@@ -78,8 +79,8 @@ func (q Query) mark(r *Resource) (Mark, error) {
 	return m, nil
 }
 
-// compare orders two places of the query: negative if a comes first. What sorts equal is in the order
-// of Key, whichever way the query sorts.
+// compare compares two places of the query: negative if a comes first. Equal sort keys are in the
+// order of Key, for both sort orders.
 func (q Query) compare(a, b Mark) int {
 	if q.SortBy != nil {
 		if c := q.SortBy.Compare(a.Sort, b.Sort); c != 0 {
@@ -120,7 +121,7 @@ func (q Query) runSorted(candidates iter.Seq[*Resource]) (Page, error) {
 	return page, nil
 }
 
-// start is how many of the sorted matches the page passes over.
+// start returns the number of sorted matches before the page.
 func (q Query) start(sorted []sortable) int {
 	if q.After == nil {
 		return min(q.Offset, len(sorted))

@@ -14,7 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/path"
 )
 
-// reply is an answer before it is written. Exactly one of body and stream is set, or none for no body.
+// reply is a response before it is written. At most one of body and stream is set.
 type reply struct {
 	status   int
 	body     []byte
@@ -26,8 +26,8 @@ type reply struct {
 	problem  string
 }
 
-// refuse turns an error into a reply (RFC 7644 §3.12). An error that is no *scim.Error is not the client's fault: it is logged, and
-// answered with 503 so that the client repeats.
+// refuse converts an error to a reply (RFC 7644 §3.12). An error that is not a *scim.Error is not
+// the client's fault: it is logged, and answered with 503 so that the client retries.
 func (c *call) refuse(err error) reply {
 	var (
 		method *methodError
@@ -37,7 +37,7 @@ func (c *call) refuse(err error) reply {
 	)
 	switch {
 	case errors.As(err, &method):
-		rep := errorReply(scim.Failure(http.StatusMethodNotAllowed, "%s is not allowed here; allowed are %s.", method.method, method.allow))
+		rep := errorReply(scim.Failure(http.StatusMethodNotAllowed, "%s is not allowed here; use %s.", method.method, method.allow))
 		rep.allow = method.allow
 		return rep
 	case errors.As(err, &retry):
@@ -45,9 +45,9 @@ func (c *call) refuse(err error) reply {
 	case errors.As(err, &known):
 	default:
 		if !errors.Is(err, context.Canceled) {
-			c.log.Error(err, "Serving a request")
+			c.log.Error(err, "Request failed")
 		}
-		known = scim.Failure(http.StatusServiceUnavailable, "The directory can't be reached or is busy. Repeat the request: what was done already is not done twice.")
+		known = scim.Failure(http.StatusServiceUnavailable, "The directory is unreachable or busy. Retry the request: changes that are already done are not repeated.")
 	}
 	if known.Status == http.StatusServiceUnavailable && after == 0 {
 		after = 5
@@ -86,7 +86,7 @@ func (c *call) send(rep reply) {
 	}
 	if rep.status == http.StatusUnauthorized {
 		h.Set("Www-Authenticate", challenge(c.r))
-		h.Set("Connection", "close") // who has no token keeps no connection either
+		h.Set("Connection", "close") // a client without a token keeps no connection
 	}
 	if rep.after > 0 {
 		h.Set("Retry-After", strconv.Itoa(rep.after))
@@ -105,7 +105,7 @@ func (c *call) send(rep reply) {
 	}
 	c.w.WriteHeader(rep.status)
 	if rep.body != nil && c.method != http.MethodHead {
-		_, _ = c.w.Write(rep.body) // a client that went away hears nothing anyway
+		_, _ = c.w.Write(rep.body) // the client has disconnected
 	}
 }
 
@@ -115,7 +115,7 @@ func set(h http.Header, name, value string) {
 	}
 }
 
-// pour streams a reply through a buffer that requests share one after the other.
+// pour streams a reply through a buffer from a pool.
 func (c *call) pour(rep reply) {
 	buf, _ := c.buffers.Get().(*[]byte)
 	if buf == nil {
@@ -126,23 +126,23 @@ func (c *call) pour(rep reply) {
 	rep.stream(out)
 	out.end()
 	*buf = out.buf
-	if cap(*buf) <= 2*chunkSize { // one huge group must not be kept for ever
+	if cap(*buf) <= 2*chunkSize { // do not keep the buffer of one huge group for ever
 		c.buffers.Put(buf)
 	}
 }
 
-// show is how resources of one request are written: whole, or what the projection leaves of them.
+// show says how the resources of one request are written: whole, or with a projection.
 type show struct {
 	projection path.Projection
-	projected  bool // a projection was asked for
-	links      bool // groups or members are part of the answer
+	projected  bool // a projection was requested
+	links      bool // the response contains groups or members
 }
 
-// shown is showing, and holds what it takes to pick very many members apart.
+// shown is showing, with a reservation of the memory for a projection of very many members.
 func (c *call) shown(attributes, excluded string, k *kind) (show, error) {
 	s, err := showing(attributes, excluded, k)
-	if err == nil && s.projected && s.links && k.links == "members" && c.held < projectedGroup {
-		err = c.hold(projectedGroup)
+	if err == nil && s.projected && s.links && k.links == "members" && c.reserved < projectedGroup {
+		err = c.reserve(projectedGroup)
 	}
 	return s, err
 }
@@ -155,7 +155,7 @@ func showing(attributes, excluded string, t *kind) (show, error) {
 	}
 	s := show{projection: p, projected: attributes != "" || excluded != "", links: !p.Excludes(t.links)}
 	if attributes == "" && strings.TrimSpace(excluded) == t.links {
-		s.projected = false // what Entra ID asks of groups: the encoded bytes without the links
+		s.projected = false // what Entra ID requests for groups: the encoded bytes without the links
 	}
 	return s, nil
 }
@@ -177,7 +177,8 @@ func (s show) append(dst []byte, r *Resource, base string) []byte {
 	case !s.projected:
 		return r.appendFixed(dst, base)
 	}
-	// The whole resource is written behind what is there, then what is returned of it behind that, and moved to its place.
+	// The whole resource is appended to dst, then its returned part after it, which is moved to the
+	// place of the whole.
 	whole := r.appendFixed(dst, base)
 	if s.links {
 		whole = r.AppendJSON(dst, base)
@@ -187,7 +188,7 @@ func (s show) append(dst []byte, r *Resource, base string) []byte {
 	return out[:len(dst)+n]
 }
 
-// marshal is json.Marshal without escaping <, > and &, which are harmless in a JSON answer.
+// marshal is json.Marshal without escaping <, > and &, which are harmless in a JSON response.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -208,7 +209,8 @@ func (c *call) one(status int, r *Resource, s show) reply {
 	return reply{status: status, body: body, etag: r.Version, location: location}
 }
 
-// chunks gathers small writes into large ones. An answer that fits one chunk is sent with its length.
+// chunks collects small writes into large ones. A response that fits one chunk is sent with its
+// length.
 type chunks struct {
 	w      http.ResponseWriter
 	status int
@@ -216,10 +218,10 @@ type chunks struct {
 	buf    []byte
 }
 
-// chunkSize is more than a page of 100 typical people.
+// chunkSize is larger than a page of 100 typical users.
 const chunkSize = 128 << 10
 
-// tail hands out the buffer to append to; put takes it back.
+// tail returns the buffer to append to; put stores it again.
 func (c *chunks) tail() []byte { return c.buf }
 
 func (c *chunks) put(b []byte) {
@@ -234,11 +236,11 @@ func (c *chunks) flush() {
 		c.begun = true
 		c.w.WriteHeader(c.status)
 	}
-	_, _ = c.w.Write(c.buf) // a client that went away hears nothing anyway
+	_, _ = c.w.Write(c.buf) // the client has disconnected
 	c.buf = c.buf[:0]
 }
 
-// end sends what is left.
+// end sends the rest.
 func (c *chunks) end() {
 	if !c.begun {
 		c.w.Header().Set("Content-Length", strconv.Itoa(len(c.buf)))

@@ -190,7 +190,7 @@ func TestRFC7644_3_4_1_Read(t *testing.T) {
 	if a.header.Get("Content-Location") != base+"/Users/"+id {
 		t.Errorf("Content-Location is %q", a.header.Get("Content-Location"))
 	}
-	s.do("GET", "/scim/v2/Users/nobody", nil).problem(404, "")
+	s.do("GET", "/scim/v2/Users/unknown", nil).problem(404, "")
 	s.do("GET", "/scim/v2/Users/..%2f..%2fsecrets", nil).problem(404, "")
 }
 
@@ -282,7 +282,7 @@ func TestRFC7644_3_5_1_Put(t *testing.T) {
 	path := "/scim/v2/Users/" + id
 	s.do("PUT", path, userOf(obj{"id": "ignored", "userName": "ada@example.test", "title": "Director", "nickName": ""})).is(200, "title", "Director", "nickName", nil, "id", id)
 	s.do("PUT", path, userOf(obj{"title": "x"})).problem(400, "invalidValue")
-	s.do("PUT", "/scim/v2/Users/nobody", userOf(obj{"userName": "x"})).problem(404, "")
+	s.do("PUT", "/scim/v2/Users/unknown", userOf(obj{"userName": "x"})).problem(404, "")
 	s.user("bob@example.test")
 	s.do("PUT", path, userOf(obj{"userName": "BOB@example.test"})).problem(409, "uniqueness")
 	s.do("PUT", path+"?attributes=userName", userOf(obj{"userName": "ada@example.test"})).is(200, "title", nil, "userName", "ada@example.test", "meta", nil)
@@ -307,7 +307,7 @@ func TestRFC7644_3_5_2_Patch(t *testing.T) {
 	s.do("PATCH", path, patchOf(obj{"op": "jump", "path": "title", "value": "x"})).problem(400, "invalidSyntax")
 	s.do("PATCH", path, patchOf()).problem(400, "invalidSyntax")
 	s.do("PATCH", path+"?attributes=title", patchOf(obj{"op": "add", "path": "title", "value": "y"})).is(200, "title", "y", "userName", nil)
-	s.do("PATCH", "/scim/v2/Users/nobody", patchOf(obj{"op": "add", "path": "title", "value": "y"})).problem(404, "")
+	s.do("PATCH", "/scim/v2/Users/unknown", patchOf(obj{"op": "add", "path": "title", "value": "y"})).problem(404, "")
 }
 
 func TestRFC7644_3_5_2_PatchGroup(t *testing.T) {
@@ -320,7 +320,7 @@ func TestRFC7644_3_5_2_PatchGroup(t *testing.T) {
 		is(200, "members.#", 1, "members[0].value", bob, "displayName", nil)
 	s.do("PATCH", path+"?excludedAttributes=members", patchOf(obj{"op": "replace", "value": obj{"id": id, "displayName": "Fraud"}})).
 		is(200, "displayName", "Fraud", "members", nil)
-	s.do("PATCH", path, patchOf(obj{"op": "add", "path": "members", "value": []obj{{"value": "nobody"}}})).problem(400, "invalidValue")
+	s.do("PATCH", path, patchOf(obj{"op": "add", "path": "members", "value": []obj{{"value": "unknown"}}})).problem(400, "invalidValue")
 	s.do("PATCH", path, patchOf(obj{"op": "add", "path": "members", "value": []obj{{"value": id, "type": "Group"}}})).problem(400, "invalidValue")
 	s.do("GET", path, nil).is(200, "members.#", 1)
 	s.do("GET", path+"?excludedAttributes=members", nil).is(200, "displayName", "Fraud", "members", nil)

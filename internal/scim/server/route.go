@@ -8,7 +8,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// operation is what one method does at one endpoint. name is a label in metrics and logs.
+// operation is the handling of one method at one endpoint. name is a label in metrics and logs.
 type operation struct {
 	name      string
 	takesBody bool
@@ -16,7 +16,7 @@ type operation struct {
 	handle    func(*call) (reply, error)
 }
 
-// endpoint is a place in the URL space: its methods, and whether it is served only while SCIM is on.
+// endpoint is a set of paths: its methods, and whether it is served only while SCIM is on.
 type endpoint struct {
 	name    string // a label in metrics and logs
 	gated   bool
@@ -24,7 +24,7 @@ type endpoint struct {
 	methods methods
 }
 
-// allow is the value of the Allow header.
+// allow returns the value of the Allow header.
 func (e *endpoint) allow() string {
 	methods := []string{http.MethodOptions}
 	for m := range e.methods {
@@ -56,15 +56,15 @@ func (c *call) route() error {
 	return nil
 }
 
-// methodError is a 405, which must say what is allowed.
+// methodError is a 405, which must contain the allowed methods.
 type methodError struct{ method, allow string }
 
 func (e *methodError) Error() string { return e.method + " is not allowed here" }
 
-// routes is the map of the service: path patterns of at most two segments, "*" standing for an id.
+// routes contains all endpoints: path patterns of at most two segments, in which "*" is an id.
 type routes map[string]*endpoint
 
-// find looks a path up; nil for no such endpoint.
+// find returns the endpoint of a path; nil if there is none.
 func (r routes) find(path []string) *endpoint {
 	switch len(path) {
 	case 0:
@@ -109,7 +109,7 @@ func newRoutes() routes {
 		"Bulk": {name: "Bulk", gated: true, methods: methods{
 			"POST": {name: "bulk", takesBody: true, handle: (*call).bulk},
 		}},
-		"Me":                    unsupported("Me", "The alias /Me is not supported: a provisioning token belongs to no person."),
+		"Me":                    unsupported("Me", "The alias /Me is not supported: a provisioning token belongs to no user."),
 		"ServiceProviderConfig": discovery((*call).serviceProviderConfig),
 		"ResourceTypes":         discovery((*call).resourceTypes),
 		"ResourceTypes/*":       discovery((*call).resourceTypes),

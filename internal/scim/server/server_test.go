@@ -74,7 +74,8 @@ type answer struct {
 	body   any
 }
 
-// do sends a request with the good token. body may be a string, or anything that marshals; headers come as name, value.
+// do sends a request with the good token. body may be a string, or anything that marshals; headers
+// come as name, value.
 func (s *service) do(method, path string, body any, headers ...string) answer {
 	s.Helper()
 	var in io.Reader
@@ -162,7 +163,7 @@ func itoa(n int) string {
 // obj is a JSON object in a test.
 type obj = map[string]any
 
-// user creates somebody and returns the id.
+// user creates a user and returns the id.
 func (s *service) user(name string, more ...any) string {
 	s.Helper()
 	o := obj{"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "userName": name}

@@ -9,7 +9,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// trace begins the span of the request, in the client's trace if it has one. Off costs a comparison.
+// trace starts the span of the request, in the client's trace if it has one. If tracing is off, it
+// costs one comparison.
 func (c *call) trace() {
 	if c.Tracer == nil {
 		return
@@ -18,7 +19,8 @@ func (c *call) trace() {
 	c.ctx, c.span = c.Tracer.Start(ctx, "SCIM", trace.WithSpanKind(trace.SpanKindServer))
 }
 
-// traced ends the span. It says what the log line says: no path, no query and no body, which tell of people.
+// traced ends the span. It records what the log line contains: no path, no query and no body, which
+// contain personal data.
 func (c *call) traced(operation, resource string) {
 	if c.span == nil {
 		return

@@ -15,7 +15,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/server/servertest"
 )
 
-// TestTraces: a span for each request, in the client's trace, that says what happened and nothing of whom.
+// TestTraces: each request has a span in the client's trace, with the operation and without
+// personal data.
 func TestTraces(t *testing.T) {
 	memory := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(memory))
@@ -31,7 +32,7 @@ func TestTraces(t *testing.T) {
 		names = append(names, span.Name)
 		for _, a := range span.Attributes {
 			if text := a.Value.String(); strings.Contains(text, "zoe") || strings.Contains(text, id) {
-				t.Errorf("%s tells of a person: %s=%s", span.Name, a.Key, text)
+				t.Errorf("%s names a user: %s=%s", span.Name, a.Key, text)
 			}
 		}
 	}
@@ -43,7 +44,8 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// BenchmarkTraces shows what a span costs a request, and that without a tracer there is nothing to pay.
+// BenchmarkTraces shows what a span costs a request, and that without a tracer there is nothing to
+// pay.
 func BenchmarkTraces(b *testing.B) {
 	on := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.AlwaysSample())).Tracer("bench")
 	for name, tracer := range map[string]trace.Tracer{"Off": nil, "On": on} {

@@ -10,10 +10,10 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// kind is what handlers need to know of a resource type.
+// kind is what handlers need to know about a resource type.
 type kind struct {
 	schema *schema.ResourceType
-	links  string // the attribute that Resource.Links fills
+	links  string // the attribute for Resource.Links
 }
 
 func userKind() *kind  { return &kind{schema: schema.User(), links: "groups"} }
@@ -42,7 +42,7 @@ func canonical(k *kind, body scim.Object, mode schema.Mode) (scim.Object, error)
 	return out, err
 }
 
-// normalised reads a POST or PUT body as the provider meant it.
+// normalised reads a POST or PUT body and applies the quirks.
 func (c *call) normalised(k *kind) (scim.Object, error) {
 	body, err := c.object()
 	if err != nil {
@@ -65,7 +65,7 @@ func (c *call) operations(k *kind) ([]patch.Operation, error) {
 	return patch.Parse(body)
 }
 
-// createUser is POST /Users (RFC 7644 §3.3).
+// createUser handles POST /Users (RFC 7644 §3.3).
 func (c *call) createUser() (reply, error) {
 	k := userKind()
 	s, err := c.showing(k)
@@ -83,7 +83,7 @@ func (c *call) createUser() (reply, error) {
 	return c.one(http.StatusCreated, r, s), nil
 }
 
-// getUser is GET /Users/{id} (RFC 7644 §3.4.1).
+// getUser handles GET /Users/{id} (RFC 7644 §3.4.1).
 func (c *call) getUser() (reply, error) {
 	s, err := c.showing(userKind())
 	if err != nil {
@@ -96,18 +96,19 @@ func (c *call) getUser() (reply, error) {
 	return c.read(r, s)
 }
 
-// read answers a GET of one resource, with 304 when the client has this version (RFC 7644 §3.14) and 412 when it wants another.
+// read answers a GET of one resource, with 304 when the client has this version (RFC 7644 §3.14)
+// and 412 when If-Match names another.
 func (c *call) read(r *Resource, s show) (reply, error) {
 	switch {
 	case c.ifMatch != "" && !matchesTag(c.ifMatch, r.Version):
-		return reply{}, scim.Failure(http.StatusPreconditionFailed, "The resource has another version than If-Match asks for.")
+		return reply{}, scim.Failure(http.StatusPreconditionFailed, "The version of the resource differs from If-Match.")
 	case c.ifNoneMatch != "" && matchesTag(c.ifNoneMatch, r.Version):
 		return reply{status: http.StatusNotModified, etag: r.Version}, nil
 	}
 	return c.one(http.StatusOK, r, s), nil
 }
 
-// replaceUser is PUT /Users/{id} (RFC 7644 §3.5.1).
+// replaceUser handles PUT /Users/{id} (RFC 7644 §3.5.1).
 func (c *call) replaceUser() (reply, error) {
 	k := userKind()
 	s, err := c.showing(k)
@@ -124,7 +125,8 @@ func (c *call) replaceUser() (reply, error) {
 	})
 }
 
-// patchUser is PATCH /Users/{id} (RFC 7644 §3.5.2). The answer is always the whole person with 200.
+// patchUser handles PATCH /Users/{id} (RFC 7644 §3.5.2). The response is always the complete user
+// with 200.
 func (c *call) patchUser() (reply, error) {
 	k := userKind()
 	s, err := c.showing(k)
@@ -149,7 +151,7 @@ func (c *call) updateUser(s show, change func(scim.Object) (scim.Object, error))
 	return c.one(http.StatusOK, r, s), nil
 }
 
-// deleteUser is DELETE /Users/{id} (RFC 7644 §3.6).
+// deleteUser handles DELETE /Users/{id} (RFC 7644 §3.6).
 func (c *call) deleteUser() (reply, error) {
 	if err := c.Users.Delete(c.ctx, c.segments[1], c.precondition()); err != nil {
 		return reply{}, err
@@ -157,7 +159,8 @@ func (c *call) deleteUser() (reply, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
-// precondition is If-Match and If-None-Match of a write (RFC 9110 §13.1), or nil without them.
+// precondition returns the If-Match and If-None-Match of a write (RFC 9110 §13.1), or nil without
+// them.
 func (c *call) precondition() Precondition {
 	if c.ifMatch == "" && c.ifNoneMatch == "" {
 		return nil
@@ -168,7 +171,8 @@ func (c *call) precondition() Precondition {
 	}
 }
 
-// matchesTag says whether a list of entity tags holds version, compared weakly: the tags of SCIM resources are weak (RFC 7644 §3.14).
+// matchesTag reports whether a list of entity tags contains version. The comparison is weak, as the
+// tags of SCIM resources are (RFC 7644 §3.14).
 func matchesTag(header, version string) bool {
 	for _, tag := range strings.Split(header, ",") {
 		tag = strings.TrimSpace(tag)
@@ -179,7 +183,7 @@ func matchesTag(header, version string) bool {
 	return false
 }
 
-// opaque is a tag without W/ and quotes. Clients that leave the quotes out are understood.
+// opaque returns a tag without W/ and quotes. Tags without quotes are accepted.
 func opaque(tag string) string {
 	return strings.Trim(strings.TrimPrefix(tag, "W/"), `"`)
 }

@@ -8,24 +8,25 @@ import (
 	"time"
 )
 
-// A client that pages by startIndex says how many resources it has received, not which ones. If a
-// resource that it has received is deleted, all later ones move one position up, and the next page
-// by position alone would pass over one of them. So the server remembers where each page ended: a
-// request whose startIndex is where a page of the same token and query ended continues behind the
-// last resource of that page, and any other request is served by position. What that promises, and
-// why it can't be done without a memory, is docs/adr/0017-walks.md.
+// A client that pages by startIndex says how many resources it has received, not which ones. If one
+// of them is deleted, all later resources move up one position, and a next page by position would
+// skip one. So the server remembers where each page ended: a request whose startIndex is where a
+// page of the same token and query ended continues after the last resource of that page, and any
+// other request is served by position. docs/adr/0017-walks.md describes the guarantee, and why it
+// needs memory.
 
 const (
-	// walkTimeout is how long a walk may pause between two pages.
+	// walkTimeout is the maximum pause of a walk between two pages.
 	walkTimeout = CursorTimeout
-	// walkPatience is how long it may pause while another walk of its query is at the same startIndex.
+	// walkPatience is the maximum pause while another walk of the same query is at the same
+	// startIndex.
 	walkPatience = 2 * time.Minute
 
-	maxWalkedQueries = 1024 // queries whose walks are remembered; the least recently used is forgotten
-	maxWalks         = 16   // walks of one query
+	maxWalkedQueries = 1024 // queries with remembered walks; the least recently used one is dropped
+	maxWalks         = 16   // walks per query
 )
 
-// place is where a page ended: the last resource, and which source of the list it is from.
+// place is where a page ended: the last resource, and the source of the list that it is from.
 type place struct {
 	source int
 	Mark
@@ -37,8 +38,8 @@ type stop struct {
 	place place
 }
 
-// walk is one client's way through a list by startIndex, or that of several who are at the same
-// stop.
+// walk is the progress of one client through a list by startIndex, or of several clients at the
+// same stop.
 type walk struct {
 	next    stop // where the next page begins
 	last    stop // where the last page began: its request may be repeated
@@ -47,13 +48,13 @@ type walk struct {
 	at      time.Time
 }
 
-// walkedQuery is what walks have in common to be compared at all: the token's holder and the query.
+// walkedQuery identifies the walks that are comparable: the token's holder and the query.
 type walkedQuery struct {
 	secret [32]byte
 	digest [8]byte
 }
 
-// walks are those of a server, bounded by number and age.
+// walks contains the walks of a server, limited by number and age.
 type walks struct {
 	mu      sync.Mutex
 	queries map[walkedQuery]*list.Element // of *queryWalks
@@ -69,8 +70,7 @@ func newWalks() *walks {
 	return &walks{queries: map[walkedQuery]*list.Element{}, recent: list.New()}
 }
 
-// resume finds where the page at a startIndex begins, and whose it is; nil when no page ended
-// there.
+// resume finds where the page at a startIndex begins, and its walk; nil when no page ended there.
 func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, b place) int) (*walk, place) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -80,8 +80,8 @@ func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, 
 	}
 	all := e.Value.(*queryWalks).walks
 	found, from := pick(all, index, now, compare)
-	// Whoever else is at this startIndex may be the one who asked. So that it loses nobody either,
-	// it continues from the same place.
+	// Any client at this startIndex may have sent the request. So that none of them misses a
+	// resource, it continues from the same place.
 	for _, other := range all {
 		if found != nil && other.next.index == index && other.rank(now) == walking {
 			other.next.place = from
@@ -90,10 +90,9 @@ func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, 
 	return found, from
 }
 
-// pick chooses among the walks that are at a startIndex, or were there one page ago. Of those that
-// are being walked it takes the one that is the least far: that may return a resource twice, and
-// passes over none. A walk that nobody has continued for walkPatience may have been given up, and
-// must not hold back another one.
+// pick selects one of the walks that are at a startIndex, or were there one page ago. Of the active
+// walks it selects the one that is least far: this may return a resource twice, and skips none. A
+// walk that was not continued for walkPatience may be abandoned, and must not delay another one.
 func pick(all []*walk, index int, now time.Time, compare func(a, b place) int) (best *walk, from place) {
 	for _, k := range all {
 		at := k.next
@@ -110,7 +109,7 @@ func pick(all []*walk, index int, now time.Time, compare func(a, b place) int) (
 	return best, from
 }
 
-// preferred says whether k goes before best. distance is negative if k is less far.
+// preferred reports whether k has precedence over best. distance is negative if k is less far.
 func preferred(k, best *walk, now time.Time, distance int) bool {
 	mine, its := k.rank(now), best.rank(now)
 	switch {
@@ -122,7 +121,7 @@ func preferred(k, best *walk, now time.Time, distance int) bool {
 	return k.at.After(best.at)
 }
 
-// Ranks of walks: the higher one goes first.
+// Ranks of walks: the higher one has precedence.
 const (
 	ended = iota
 	paused
@@ -139,7 +138,7 @@ func (k *walk) rank(now time.Time) int {
 	return walking
 }
 
-// note remembers where a page ended. k is the walk that the page continued; nil for a new one.
+// note records where a page ended. k is the walk that the page continued; nil for a new one.
 func (w *walks) note(q walkedQuery, k *walk, from, next stop, last bool, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -179,8 +178,8 @@ func (w *walks) of(q walkedQuery) *queryWalks {
 	return in
 }
 
-// forget makes room for one more walk: those that have ended go first, then the one that has paused
-// the longest.
+// forget makes room for one more walk: ended walks are dropped first, then the one with the longest
+// pause.
 func (in *queryWalks) forget(now time.Time) {
 	in.walks = slices.DeleteFunc(in.walks, func(k *walk) bool { return now.Sub(k.at) > walkTimeout })
 	if len(in.walks) < maxWalks {

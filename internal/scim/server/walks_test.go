@@ -42,7 +42,7 @@ func TestWalks(t *testing.T) {
 		want   string // what the first client is returned
 		second string // and the second one
 	}{
-		"Deletion": {"A deletion behind the walk moves nobody.", func(w *walkers) {
+		"Deletion": {"A deletion before the position moves no resource of the walk.", func(w *walkers) {
 			w.first.page()
 			w.delete("a")
 			w.first.rest()
@@ -60,7 +60,7 @@ func TestWalks(t *testing.T) {
 			w.delete("a")
 			w.second.rest()
 		}, "a b c d e f g h", "b c d e f g h"},
-		"AtOnce": {"Of two walks at the same startIndex nobody is lost; the one that was ahead gets a page's deletions twice.", func(w *walkers) {
+		"AtOnce": {"Of two walks at the same startIndex none misses a resource; the one that was ahead gets as many twice as were deleted on a page.", func(w *walkers) {
 			w.first.page()
 			w.delete("a")
 			w.second.page()
@@ -69,7 +69,7 @@ func TestWalks(t *testing.T) {
 			w.first.rest()
 			w.second.rest()
 		}, "a b c d e f g h", "b c c d e f g h"},
-		"AtOnceAndAlike": {"Two clients that are at the same place are told apart once one has moved on.", func(w *walkers) {
+		"AtOnceAndAlike": {"Two clients at the same place are distinguished after one has continued.", func(w *walkers) {
 			w.first.page()
 			w.second.page()
 			w.first.page()
@@ -105,7 +105,7 @@ func TestWalks(t *testing.T) {
 			w.first.rest()
 			w.second.rest()
 		}, "a b c d e f g h", "b c d e f g h"},
-		"OnToTheEnd": {"A client that asks on at the end is returned who has come meanwhile, and nobody twice.", func(w *walkers) {
+		"OnToTheEnd": {"A client that continues at the end gets the new resources, and none twice.", func(w *walkers) {
 			w.first.rest()
 			w.delete("a")
 			w.user("i")

@@ -1,6 +1,7 @@
-// Package browser drives a real Chromium for tests of pages. It never skips: it takes the program that CHROMIUM names,
-// or the one on PATH, and as root on Debian installs the package when there is none. Each Page has cookies of its own,
-// notices what the page complains about (exceptions, refused scripts and styles), and fails the test for it.
+// Package browser drives a real Chromium for tests of pages. It never skips: it uses the program in
+// CHROMIUM, or the one on PATH, and as root on Debian installs the package if there is none. Each
+// Page has its own cookies, collects the errors of the page (exceptions, refused scripts and
+// styles), and fails the test for them.
 package browser
 
 import (
@@ -21,16 +22,16 @@ import (
 )
 
 const (
-	// startTime is how long the browser may take to be installed and to start.
+	// startTime is how long the installation and the start of the browser may take.
 	startTime = 5 * time.Minute
-	// Patience is how long one step on a page may take.
+	// Patience is the maximum duration of one step on a page.
 	Patience = 45 * time.Second
 )
 
-// Browser is a running Chromium without a window.
+// Browser is a running headless Chromium.
 type Browser struct{ ctx context.Context }
 
-// Start starts a browser that ends with the test.
+// Start starts a browser, which ends with the test.
 func Start(t testing.TB) *Browser {
 	t.Helper()
 	install, cancel := context.WithTimeout(t.Context(), startTime)
@@ -55,7 +56,8 @@ func Start(t testing.TB) *Browser {
 	return &Browser{ctx: ctx}
 }
 
-// Find returns the path of a Chromium: the one that CHROMIUM names, the one on PATH, or one that it installs.
+// Find returns the path of a Chromium: the one in CHROMIUM, the one on PATH, or one that it
+// installs.
 func Find(ctx context.Context) (string, error) {
 	if named := os.Getenv("CHROMIUM"); named != "" {
 		path, err := exec.LookPath(named)
@@ -81,7 +83,7 @@ func Find(ctx context.Context) (string, error) {
 	if path := onPath(); path != "" {
 		return path, nil
 	}
-	return "", errors.New("apt-get installed chromium, and yet there is no chromium on PATH")
+	return "", errors.New("apt-get installed chromium, but there is no chromium on PATH")
 }
 
 func onPath() string {
@@ -93,7 +95,7 @@ func onPath() string {
 	return ""
 }
 
-// Page is one tab with cookies of its own.
+// Page is one tab with its own cookies.
 type Page struct {
 	t   testing.TB
 	ctx context.Context
@@ -103,7 +105,7 @@ type Page struct {
 	allowed   []string
 }
 
-// Open opens an empty page that closes with the test.
+// Open opens an empty page, which closes with the test.
 func (b *Browser) Open(t testing.TB) *Page {
 	t.Helper()
 	p := &Page{t: t}
@@ -112,7 +114,7 @@ func (b *Browser) Open(t testing.TB) *Page {
 	t.Cleanup(func() {
 		cancel()
 		for _, text := range p.complaints() {
-			t.Errorf("the page complains: %s", text)
+			t.Errorf("the page has an error: %s", text)
 		}
 	})
 	if err := chromedp.Do(ctx); err != nil {
@@ -121,7 +123,7 @@ func (b *Browser) Open(t testing.TB) *Page {
 	return p
 }
 
-// listen collects what the browser has to say against the page.
+// listen collects the errors that the browser reports for the page.
 func (p *Page) listen(ev any) {
 	var text string
 	switch e := ev.(type) {
@@ -143,7 +145,7 @@ func (p *Page) listen(ev any) {
 	p.complains = append(p.complains, text)
 }
 
-// Allow says that complaints with this text are expected, such as the browser's own about an answer of 409.
+// Allow permits errors that contain this text, such as the browser's own about a 409 response.
 func (p *Page) Allow(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,7 +168,7 @@ complaints:
 	return all
 }
 
-// do runs one step within Patience, and shows the page's text when it does not work.
+// do runs one step within Patience, and prints the page's text if it fails.
 func (p *Page) do(what string, step func(ctx context.Context) error) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, Patience)
@@ -186,13 +188,14 @@ func (p *Page) now() string {
 	return text
 }
 
-// Go loads the address and returns the answer's HTTP status.
+// Go loads the address and returns the HTTP status.
 func (p *Page) Go(url string) (status int) {
 	p.t.Helper()
 	return p.load("load "+url, chromedp.Navigate(url))
 }
 
-// Follow clicks what the CSS selector names, waits for the page that this loads and returns the answer's HTTP status.
+// Follow clicks the element of the CSS selector, waits for the next page and returns its HTTP
+// status.
 func (p *Page) Follow(selector string) (status int) {
 	p.t.Helper()
 	return p.load("follow "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
@@ -210,7 +213,7 @@ func (p *Page) load(what string, step chromedp.Action[chromedp.Void]) (status in
 	return status
 }
 
-// Click clicks what the CSS selector names.
+// Click clicks the element of the CSS selector.
 func (p *Page) Click(selector string) {
 	p.t.Helper()
 	p.do("click "+selector, func(ctx context.Context) error {
@@ -218,7 +221,7 @@ func (p *Page) Click(selector string) {
 	})
 }
 
-// Type puts text into the field in place of what it holds.
+// Type replaces the text of the field.
 func (p *Page) Type(selector, text string) {
 	p.t.Helper()
 	p.do("type into "+selector, func(ctx context.Context) error {
@@ -226,7 +229,8 @@ func (p *Page) Type(selector, text string) {
 	})
 }
 
-// Shows waits until the selector names something visible that holds the text, on whatever page comes next.
+// Shows waits until the selector matches a visible element that contains the text, also on a page
+// that loads later.
 func (p *Page) Shows(selector, text string) {
 	p.t.Helper()
 	script := fmt.Sprintf(`[...document.querySelectorAll(%q)].some(e => e.checkVisibility() && e.innerText.includes(%q))`, selector, text)
@@ -234,7 +238,7 @@ func (p *Page) Shows(selector, text string) {
 		look := time.NewTicker(50 * time.Millisecond)
 		defer look.Stop()
 		for {
-			found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script)) // an error: the page is just being replaced
+			found, err := chromedp.Run(ctx, chromedp.Evaluate[bool](script)) // an error means that the page is loading
 			if found {
 				return nil
 			}
@@ -247,7 +251,7 @@ func (p *Page) Shows(selector, text string) {
 	})
 }
 
-// Wide sets the size of the window, and whether the person prefers dark pages.
+// Wide sets the size of the window, and whether the user prefers dark pages.
 func (p *Page) Wide(width, height int64, dark bool) {
 	p.t.Helper()
 	scheme := "light"
@@ -265,10 +269,10 @@ func (p *Page) Wide(width, height int64, dark bool) {
 	})
 }
 
-// Picture returns the whole page as PNG.
-func (p *Page) Picture() (png []byte) {
+// Screenshot returns the whole page as PNG.
+func (p *Page) Screenshot() (png []byte) {
 	p.t.Helper()
-	p.do("take a picture", func(ctx context.Context) (err error) {
+	p.do("take a screenshot", func(ctx context.Context) (err error) {
 		png, err = chromedp.Run(ctx, chromedp.FullScreenshot(100))
 		return err
 	})

@@ -9,8 +9,8 @@ import (
 )
 
 // StartControllers starts Kubernetes' own garbage collector, namespace controller and role
-// aggregation beside the API server; Stop ends them. They serve no health: a test waits for what
-// they bring about.
+// aggregation beside the API server; Stop ends them. They have no health endpoint: a test waits for
+// their effect.
 func (c *ControlPlane) StartControllers() error {
 	path, err := kubecontrollers.Find(Root(), c.env.BinaryAssetsDirectory)
 	if err != nil {
@@ -27,7 +27,7 @@ func (c *ControlPlane) StartControllers() error {
 	return err
 }
 
-// stopControllers ends what StartControllers started, if it did.
+// stopControllers stops the controllers if they were started.
 func (c *ControlPlane) stopControllers() error {
 	var err error
 	if c.controllers != nil {

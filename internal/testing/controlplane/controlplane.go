@@ -1,6 +1,6 @@
-// Package controlplane gives tests a real kube-apiserver and etcd with this repository's kinds installed.
+// Package controlplane gives tests a real kube-apiserver and etcd with the CRDs of this repository.
 //
-// A test package starts one control plane, on first use, and each test works in a namespace of its own:
+// A test package starts one control plane, on first use, and each test has its own namespace:
 //
 //	func TestMain(m *testing.M) { controlplane.Main(m) }
 //
@@ -10,7 +10,8 @@
 //		…
 //	}
 //
-// The binaries come from KUBEBUILDER_ASSETS or, without it, from bin/k8s. A test whose control plane can't start fails; it is never skipped.
+// The binaries come from KUBEBUILDER_ASSETS or, without it, from bin/k8s. If the control plane
+// can't start, the test fails; it is never skipped.
 package controlplane
 
 import (
@@ -36,7 +37,8 @@ import (
 	"lightrun.com/scim-operator/internal/devenv/process"
 )
 
-// ControlPlane is a running API server. Config belongs to an administrator and has no client-side rate limit.
+// ControlPlane is a running API server. Config is for an administrator and has no client-side rate
+// limit.
 type ControlPlane struct {
 	Config *rest.Config
 	Scheme *k8sruntime.Scheme
@@ -54,10 +56,11 @@ type shared struct {
 	err   error
 }
 
-// running holds the one control plane of this test binary: starting it takes seconds, so all tests of a package share it.
+// running is the one control plane of this test binary: starting it takes seconds, so all tests of
+// a package share it.
 var running shared
 
-// Get returns the control plane of this test process and starts it if it is the first call.
+// Get returns the control plane of this test process, and starts it on the first call.
 func Get(tb testing.TB) *ControlPlane {
 	tb.Helper()
 	running.once.Do(func() { running.plane, running.err = Start(Root()) })
@@ -78,7 +81,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Start starts a control plane with the kinds under root's config/crd/bases. Tests that kill or restart one start their own.
+// Start starts a control plane with the CRDs in config/crd/bases below root. Tests that kill or
+// restart one start their own.
 func Start(root string) (*ControlPlane, error) {
 	assets, err := Assets(root)
 	if err != nil {
@@ -112,7 +116,8 @@ func (c *ControlPlane) Stop() error {
 	return errors.Join(c.stopControllers(), c.env.Stop())
 }
 
-// Namespace creates a namespace that no other test uses. It is left behind: the control plane ends with the process.
+// Namespace creates a namespace that no other test uses. It is not deleted: the control plane ends
+// with the process.
 func (c *ControlPlane) Namespace(tb testing.TB) string {
 	tb.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "test-"}}
@@ -122,7 +127,7 @@ func (c *ControlPlane) Namespace(tb testing.TB) string {
 	return ns.Name
 }
 
-// Assets is the folder that holds kube-apiserver and etcd.
+// Assets returns the folder with kube-apiserver and etcd.
 func Assets(root string) (string, error) {
 	dir := os.Getenv("KUBEBUILDER_ASSETS")
 	if dir == "" {
@@ -130,17 +135,17 @@ func Assets(root string) (string, error) {
 	}
 	for _, name := range []string{"kube-apiserver", "etcd"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return "", fmt.Errorf("%s holds no %s: run make test, or make control-plane, which builds them", dir, name)
+			return "", fmt.Errorf("%s contains no %s: run make test, or make control-plane, which builds them", dir, name)
 		}
 	}
 	return dir, nil
 }
 
-// Root is the repository's top folder.
+// Root returns the top folder of the repository.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
-// Kubeconfig is the administrator's, for the programs that a person would run.
+// Kubeconfig returns the administrator's kubeconfig, for programs that a person would run.
 func (c *ControlPlane) Kubeconfig() []byte { return c.env.KubeConfig }

@@ -1,9 +1,10 @@
-// Package kubefake is controller-runtime's fake client, as strict as the API server: each object
-// that is stored is validated like the API server validates a custom resource, by the schemas,
-// list keys and CEL rules of this repository's CRDs. Without this, a test passes on a status that
-// the API server refuses as a whole.
+// Package kubefake is controller-runtime's fake client, as strict as the API server: it validates
+// each stored object as the API server validates a custom resource, by the schemas, list keys and
+// CEL rules of this repository's CRDs. Without this, a test passes with a status that the API
+// server refuses as a whole.
 //
-// It is not the API server: it sets no defaults, and admission policies and RBAC do not apply.
+// It differs from the API server: it sets no defaults, and admission policies and RBAC do not
+// apply.
 package kubefake
 
 import (
@@ -40,8 +41,8 @@ import (
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
-// New returns a fake client that stores objects, and later what is written through it, if the API
-// server would.
+// New returns a fake client with these objects. It refuses objects and writes that the API server
+// would refuse.
 func New(tb testing.TB, scheme *runtime.Scheme, objects ...client.Object) client.WithWatch {
 	tb.Helper()
 	kinds, err := load()
@@ -59,13 +60,13 @@ func New(tb testing.TB, scheme *runtime.Scheme, objects ...client.Object) client
 		}
 		withStatus = append(withStatus, o.(client.Object))
 	}
-	// The default tracker also computes managed fields, which costs half of the time.
+	// The default tracker also computes managed fields, which takes half of the time.
 	plain := k8stesting.NewObjectTracker(scheme, serializer.NewCodecFactory(scheme).UniversalDecoder())
 	return fake.NewClientBuilder().WithScheme(scheme).WithObjectTracker(&tracker{ObjectTracker: plain, scheme: scheme, kinds: kinds}).
 		WithStatusSubresource(withStatus...).WithObjects(objects...).Build()
 }
 
-// SCIMID is a SCIM id for a name of at most ten bytes. Ids sort like the names they are for.
+// SCIMID returns a SCIM id for a name of at most ten bytes. Ids sort like their names.
 func SCIMID(name string) string {
 	var raw [10]byte
 	if copy(raw[:], name) < len(name) {
@@ -74,7 +75,7 @@ func SCIMID(name string) string {
 	return fmt.Sprintf("%x-0000-4000-8000-%x", raw[:4], raw[4:])
 }
 
-// kind is a CRD, ready to validate objects.
+// kind is a CRD that can validate objects.
 type kind struct {
 	status     bool // has a status subresource
 	namespaced bool
@@ -131,8 +132,8 @@ func read(file string, into map[schema.GroupVersionKind]*kind) error {
 	return nil
 }
 
-// tracker refuses what the API server refuses. The fake client brings it whole objects, also those
-// that a patch or a write of the status results in.
+// tracker refuses what the API server refuses. The fake client passes it complete objects, also for
+// a patch or a write of the status.
 type tracker struct {
 	k8stesting.ObjectTracker
 	scheme *runtime.Scheme
@@ -167,7 +168,7 @@ func (t *tracker) Patch(gvr schema.GroupVersionResource, o runtime.Object, ns st
 	return t.ObjectTracker.Patch(gvr, o, ns, opts...)
 }
 
-// Apply is not supported: what it results in is known to the tracker below alone.
+// Apply is not supported: only the tracker below knows its result.
 func (t *tracker) Apply(schema.GroupVersionResource, runtime.Object, string, ...metav1.PatchOptions) error {
 	return apierrors.NewBadRequest("kubefake does not support server-side apply")
 }
@@ -184,8 +185,8 @@ func (t *tracker) validateUpdate(gvr schema.GroupVersionResource, o runtime.Obje
 	return t.validate(o, old)
 }
 
-// validate returns what the API server would answer; old is nil for a new object. Objects of other
-// groups, such as Secrets, pass.
+// validate returns the API server's error; old is nil for a new object. Objects of other groups,
+// such as Secrets, are accepted.
 func (t *tracker) validate(o, old runtime.Object) error {
 	gvk, err := apiutil.GVKForObject(o, t.scheme)
 	if err != nil {
@@ -227,7 +228,7 @@ func (k *kind) validate(now, before map[string]any) field.ErrorList {
 		errs = append(errs, validation.ValidateCustomResourceUpdate(nil, now, before, k.schema)...)
 	}
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, k.structural, now)...)
-	if k.rules == nil || len(errs) > 0 { // like the API server: rules see valid objects only
+	if k.rules == nil || len(errs) > 0 { // like the API server: rules apply only to valid objects
 		return errs
 	}
 	var old any
@@ -238,7 +239,7 @@ func (k *kind) validate(now, before map[string]any) field.ErrorList {
 	return append(errs, broken...)
 }
 
-// content is the object as the API server sees it, with defaults.
+// content returns the object as the API server sees it, with defaults.
 func content(o runtime.Object, gvk schema.GroupVersionKind, k *kind) (map[string]any, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {

@@ -47,11 +47,11 @@ func condition(typ, reason, message string) metav1.Condition {
 	return metav1.Condition{Type: typ, Status: metav1.ConditionTrue, Reason: reason, Message: message, LastTransitionTime: metav1.Now()}
 }
 
-// refusals are writes that the API server refuses, each for another kind of reason. Both clients
-// get the same ones, so that the fake cannot be kinder than the real thing.
+// refusals are writes that the API server refuses, each for a different kind of reason. Both
+// clients get the same writes, so that the fake is not more permissive than the API server.
 var refusals = map[string]struct {
 	object client.Object
-	status bool // write object's status, to an object that has none
+	status bool // write object's status, to an object without one
 	says   string
 }{
 	"Enum":    {configuration(func(c *v1alpha1.IdentityConfiguration) { c.Spec.IdentityProvider.Type = "Ping" }), false, "Unsupported value"},
@@ -101,7 +101,7 @@ func check(t *testing.T, fresh func(*testing.T) (client.Client, string)) {
 	}
 }
 
-// writeStatus creates o without its status and patches that in.
+// writeStatus creates o without its status and then patches the status.
 func writeStatus(t *testing.T, c client.Client, o client.Object) error {
 	t.Helper()
 	before := o.DeepCopyObject().(client.Object)
@@ -135,7 +135,7 @@ func TestUpdates(t *testing.T) {
 	}
 	var now v1alpha1.ScimUser
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(u), &now); err != nil || now.Spec.DisplayName != "" {
-		t.Errorf("a refused write left its trace: %q, %v", now.Spec.DisplayName, err)
+		t.Errorf("a refused write changed the object: %q, %v", now.Spec.DisplayName, err)
 	}
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"userName":""}}`))
 	if err := c.Patch(t.Context(), &now, patch); !apierrors.IsInvalid(err) {

@@ -1,6 +1,7 @@
-// Package postgres starts a PostgreSQL for tests, from Debian's package: it looks for the binaries on PATH and under
-// /usr/lib/postgresql, and as root on Debian installs the package when they are missing. The server listens on a socket
-// in a directory of its own, keeps nothing, and ends with the test.
+// Package postgres starts a PostgreSQL for tests, from Debian's package: it searches the binaries
+// on PATH and under /usr/lib/postgresql, and as root on Debian installs the package if they are
+// missing. The server listens on a socket in its own directory, keeps no data, and ends with the
+// test.
 package postgres
 
 import (
@@ -22,7 +23,7 @@ import (
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 )
 
-// startTime is how long initdb and the first start may take.
+// startTime is the maximum duration of initdb and the first start.
 const startTime = 2 * time.Minute
 
 // Server is a running PostgreSQL.
@@ -32,7 +33,7 @@ type Server struct {
 	databases atomic.Int64
 }
 
-// Start starts a server that ends with the test.
+// Start starts a server, which ends with the test.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
@@ -41,7 +42,7 @@ func Start(t testing.TB) *Server {
 	if err != nil {
 		t.Fatalf("find PostgreSQL: %v", err)
 	}
-	directory, err := os.MkdirTemp("", "pg") // short: a socket's path has 107 bytes at most
+	directory, err := os.MkdirTemp("", "pg") // short: a socket's path has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// serve runs the server and waits until it answers.
+// serve runs the server and waits until it responds.
 func (s *Server) serve(ctx context.Context, t testing.TB, server *exec.Cmd) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(s.directory, "log"))
@@ -90,7 +91,8 @@ func (s *Server) serve(ctx context.Context, t testing.TB, server *exec.Cmd) {
 	}
 }
 
-// Database makes an empty database and returns its postgres:// URL. It goes with the server.
+// Database creates an empty database and returns its postgres:// URL. It is deleted with the
+// server.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
 	name := "test" + strconv.FormatInt(s.databases.Add(1), 10)
@@ -104,8 +106,8 @@ func (s *Server) url(database string) string {
 	return "postgres://postgres@/" + database + "?" + url.Values{"host": {s.directory}, "sslmode": {"disable"}}.Encode()
 }
 
-// runner returns how to run the binaries: as ourselves or, since they refuse root, as Debian's user postgres, who then owns
-// the directory.
+// runner returns how to run the binaries: as the current user or, since they refuse root, as
+// Debian's user postgres, which then owns the directory.
 func runner(directory string) (func(*exec.Cmd) *exec.Cmd, error) {
 	if os.Getuid() != 0 {
 		return func(c *exec.Cmd) *exec.Cmd { return c }, nil
@@ -126,7 +128,8 @@ func runner(directory string) (func(*exec.Cmd) *exec.Cmd, error) {
 	}, nil
 }
 
-// binaries returns the directory that holds initdb and postgres, after installing them if that is possible.
+// binaries returns the directory of initdb and postgres. It installs them if necessary and
+// possible.
 func binaries(ctx context.Context) (string, error) {
 	if found := installed(); found != "" {
 		return found, nil
@@ -145,7 +148,7 @@ func binaries(ctx context.Context) (string, error) {
 	if found := installed(); found != "" {
 		return found, nil
 	}
-	return "", errors.New("apt-get installed postgresql, and yet there is no initdb under /usr/lib/postgresql")
+	return "", errors.New("apt-get installed postgresql, but there is no initdb under /usr/lib/postgresql")
 }
 
 func installed() string {

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Lookup finds what a JSON path, as the package comment describes it, points at in a decoded document.
+// Lookup returns the value at a JSON path, as the package comment describes it, in a decoded
+// document.
 func Lookup(document any, path string) (value any, present bool) {
 	value, present = document, true
 	for path != "" {

@@ -1,17 +1,19 @@
 // Package session replays what identity providers really send.
 //
-// A session is a JSON file, such as testdata/idp/okta.json: one provider's requests as steps in order. A step has a method, a path relative to the SCIM
-// base URL, a body (or raw, for a body that is no JSON), headers, and what the answer must be:
+// A session is a JSON file, such as testdata/idp/okta.json: one provider's requests as steps in
+// order. A step has a method, a path relative to the SCIM base URL, a body (or raw, for a body that
+// is not JSON), headers, and the expected response:
 //
 //	status         the accepted codes
 //	expect         JSON path → literal, or "$any" (present), "$str", "$num"
 //	absent         JSON paths that must not be there
 //	headersExpect  header → regular expression
 //	save           name → JSON path of a value that later steps use as ${name}
-//	auth           "bearer" (default), "none", or an Authorization header as it is; a single word is sent as a bearer token
+//	auth           "bearer" (default), "none", or an Authorization header; one word is a token
 //
-// A JSON path is a.b, a[0], a[k=v] (the first element whose k is v), a.# (the length; absent counts as 0) or "quoted:urn".x. ${tag} is random for
-// each run, so that a session can be replayed again, and ${base} is the base URL. A 204 has no body to check.
+// A JSON path is a.b, a[0], a[k=v] (the first element whose k is v), a.# (the length; absent counts
+// as 0) or "quoted:urn".x. ${tag} is random for each run, so that a session can be replayed again,
+// and ${base} is the base URL. A 204 has no body to check.
 package session
 
 import (
@@ -40,7 +42,7 @@ type Session struct {
 	Steps       []Step `json:"steps"`
 }
 
-// Step is one request and what its answer must be.
+// Step is one request with its expected response.
 type Step struct {
 	Name          string            `json:"name"`
 	Method        string            `json:"method"`
@@ -59,27 +61,28 @@ type Step struct {
 	Source        string            `json:"source"`
 }
 
-// Options changes how a session is run. The zero value is fine.
+// Options change how a session runs. The zero value is valid.
 type Options struct {
 	Client *http.Client
-	// Tag is ${tag}: lower-case letters and digits. Empty for a random one.
+	// Tag is ${tag}: lower-case letters and digits. Empty: a random one.
 	Tag string
-	// From and To bound the steps that are run, by index; To of 0 is the end.
+	// From and To limit the steps that run, by index; To of 0 is the end.
 	From, To int
-	// Vars are values for ${name} from an earlier run, and take what this run saves. nil for none.
+	// Vars are values for ${name} from an earlier run; this run adds its own. nil for none.
 	Vars map[string]string
-	// Before, if set, is called ahead of each step, so that a test can do something in mid-session.
+	// Before, if set, is called before each step, so that a test can act in the middle of a
+	// session.
 	Before func(index int, step Step)
 }
 
-// Result is what became of one step.
+// Result is the result of one step.
 type Result struct {
 	Step     Step
 	Status   int
 	Header   http.Header
 	Body     []byte
 	Took     time.Duration
-	Problems []string // empty when the answer is as it must be
+	Problems []string // empty if the response is the expected one
 }
 
 // Load reads a session file.
@@ -95,14 +98,14 @@ func Load(path string) (*Session, error) {
 	return &s, nil
 }
 
-// Find is the path of a session of this repository, by provider: okta, entra.
+// Find returns the path of a session in this repository, by provider: okta, entra.
 func Find(idp string) string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..", "..", "testdata", "idp", idp+".json")
 }
 
-// Run replays the session against a SCIM service. It runs every step even if one fails; the error is about the run itself, such as a
-// service that can't be reached.
+// Run replays the session against a SCIM service. It runs every step even if one fails; the error
+// is about the run itself, such as an unreachable service.
 func (s *Session) Run(ctx context.Context, baseURL, token string, o Options) ([]Result, error) {
 	r := runner{session: s, base: strings.TrimSuffix(baseURL, "/"), token: token, client: o.Client, vars: o.Vars}
 	if r.client == nil {
@@ -136,7 +139,7 @@ func (s *Session) Run(ctx context.Context, baseURL, token string, o Options) ([]
 	return results, nil
 }
 
-// Failures describes every step whose answer is not as it must be.
+// Failures describes every step with an unexpected response.
 func Failures(results []Result) []string {
 	var out []string
 	for i, r := range results {
@@ -162,7 +165,7 @@ type runner struct {
 
 var variable = regexp.MustCompile(`\$\{(\w+)\}`)
 
-// fill puts values in place of ${name}.
+// fill replaces ${name} with values.
 func (r *runner) fill(s string) string {
 	return variable.ReplaceAllStringFunc(s, func(v string) string {
 		if value, ok := r.vars[v[2:len(v)-1]]; ok {
@@ -226,7 +229,7 @@ func (r *runner) request(ctx context.Context, s Step) (*http.Request, error) {
 	return request, nil
 }
 
-// encode escapes what a URL can't hold, and leaves the structure of path and query as it is written.
+// encode escapes characters that a URL can't contain, and keeps the structure of path and query.
 func encode(path string) string {
 	var b strings.Builder
 	for i := range len(path) {
@@ -241,7 +244,7 @@ func encode(path string) string {
 	return b.String()
 }
 
-// check compares an answer with what it must be, and saves values of it.
+// check compares a response with the expected one, and saves values from it.
 func (r *runner) check(s Step, response *http.Response, body []byte) []string {
 	var problems []string
 	if len(s.Status) > 0 && !slices.Contains(s.Status, response.StatusCode) {

@@ -25,7 +25,7 @@ import (
 
 const audience = "8adf8e6e-67b2-4cf2-a259-e3dc5476c621"
 
-// idp is an issuer of tokens, as Entra ID is one: with a path in its name and a slash at the end.
+// idp is a token issuer like Entra ID: with a path in its name and a trailing slash.
 type idp struct {
 	*httptest.Server
 	t *testing.T
@@ -35,7 +35,7 @@ type idp struct {
 	signer   jose.JSONWebKey
 	down     bool
 	readings int    // of the keys
-	claims   string // what the discovery document says of the issuer; empty for the truth
+	claims   string // the issuer in the discovery document; empty for the real one
 	padding  int    // bytes by which the key set is too long
 }
 
@@ -50,7 +50,7 @@ func newIDP(t *testing.T) *idp {
 
 func (i *idp) url() string { return i.URL + "/tenant/" }
 
-// rotate has tokens signed with a new key, and publishes only that.
+// rotate signs later tokens with a new key, and publishes only that key.
 func (i *idp) rotate(id string) {
 	i.t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -116,7 +116,7 @@ func (i *idp) verifier() (*Verifier, *clock) {
 	return v, c
 }
 
-// claims are those of a good token at now.
+// claims are those of a valid token at now.
 func (i *idp) good(now time.Time) map[string]any {
 	return map[string]any{
 		"iss": i.url(), "aud": audience, "sub": "service", "appid": "provisioning",
@@ -144,7 +144,7 @@ func sign(t *testing.T, alg jose.SignatureAlgorithm, key any, claims map[string]
 	return token
 }
 
-// unsigned is a token with the algorithm none, or whatever a header says.
+// unsigned returns a token with the algorithm none, or with any other header.
 func unsigned(t *testing.T, header, claims map[string]any) string {
 	t.Helper()
 	part := func(v any) string {
@@ -168,7 +168,7 @@ func TestVerify(t *testing.T) {
 	other["aud"], other["jti"] = []string{"x", audience}, "another token"
 	again, err := v.Verify(t.Context(), i.sign(other))
 	if err != nil || again.Key != holder.Key {
-		t.Errorf("another token of the same holder has the same key: %v", err)
+		t.Errorf("another token of the same holder must have the same key: %v", err)
 	}
 	if n := testutil.CollectAndCount(v); n != 2 {
 		t.Errorf("%d metrics", n)
@@ -201,11 +201,11 @@ func TestHostileAndStaleTokens(t *testing.T) {
 		"UnknownKey":        {sign(t, jose.RS256, jose.JSONWebKey{Key: weak, KeyID: "unknown"}, i.good(now)), "does not publish"},
 		"Changed":           {swapped(t, cut, i.good(now.Add(time.Hour))), "signature"},
 		"Cut":               {cut[:len(cut)-8], "signature"},
-		"NoJWT":             {"eyJ.eyJ.x", "is none"},
+		"NoJWT":             {"eyJ.eyJ.x", "is not valid"},
 		"Long":              {"ey" + strings.Repeat("x", maxToken) + "..", "longer"},
-		"OtherIssuer":       {edit("iss", "https://evil.example.test/"), "issuer is not among"},
-		"AlmostTheIssuer":   {edit("iss", strings.TrimSuffix(i.url(), "/")), "letter by letter"},
-		"NoIssuer":          {edit("iss", nil), "issuer is not among"},
+		"OtherIssuer":       {edit("iss", "https://evil.example.test/"), "issuer is not in jwtIssuers"},
+		"AlmostTheIssuer":   {edit("iss", strings.TrimSuffix(i.url(), "/")), "must match exactly"},
+		"NoIssuer":          {edit("iss", nil), "issuer is not in jwtIssuers"},
 		"OtherAudience":     {edit("aud", "someone else"), "another audience"},
 		"NoAudience":        {edit("aud", nil), "another audience"},
 		"Expired":           {edit("exp", now.Add(-Skew-time.Second).Unix()), "expired on 2027-01-01T11:58:59Z"},
@@ -223,7 +223,7 @@ func TestHostileAndStaleTokens(t *testing.T) {
 				t.Errorf("it must say %q, not: %v", tc.says, err)
 			}
 			if err != nil && len(tc.token) > 20 && strings.Contains(err.Error(), tc.token[:20]) {
-				t.Error("the error must not hold the token")
+				t.Error("the error must not contain the token")
 			}
 		})
 	}
@@ -234,7 +234,7 @@ func TestHostileAndStaleTokens(t *testing.T) {
 	}
 }
 
-// embedded is a token that brings the key to check it with along (RFC 7515 §4.1.3).
+// embedded returns a token that contains the key to verify it (RFC 7515 §4.1.3).
 func embedded(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -252,14 +252,15 @@ func embedded(t *testing.T, claims map[string]any) string {
 	return token
 }
 
-// swapped is a token with other claims under the old signature.
+// swapped returns a token with other claims and the old signature.
 func swapped(t *testing.T, token string, claims map[string]any) string {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	return parts[0] + "." + strings.Split(unsigned(t, nil, claims), ".")[1] + "." + parts[2]
 }
 
-// TestRotationAndOutage: a new key is found without a restart, an issuer that is down does not fail known keys, and made-up keys cost it nothing.
+// TestRotationAndOutage: a new key is found without a restart, an unreachable issuer does not fail
+// known keys, and unknown key ids cause no extra requests.
 func TestRotationAndOutage(t *testing.T) {
 	i := newIDP(t)
 	v, c := i.verifier()
@@ -269,11 +270,11 @@ func TestRotationAndOutage(t *testing.T) {
 	}
 	i.set(func() { i.down = true })
 	if err := verify(); !errors.Is(err, ErrUnavailable) {
-		t.Fatalf("while the keys were never read, nothing can be said: %v", err)
+		t.Fatalf("before the keys are read, the token can't be verified: %v", err)
 	}
 	i.set(func() { i.down = false })
 	if err := verify(); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("the issuer is asked every %s at most: %v", between, err)
+		t.Errorf("the issuer must be read at most once per %s: %v", between, err)
 	}
 	c.pass(between)
 	if err := verify(); err != nil {
@@ -288,30 +289,30 @@ func TestRotationAndOutage(t *testing.T) {
 	made := jose.JSONWebKey{Key: stranger(t), KeyID: "made-up"}
 	for range 50 {
 		if _, err := v.Verify(t.Context(), sign(t, jose.EdDSA, made, i.good(c.now()))); err == nil {
-			t.Fatal("a stranger's key must be refused")
+			t.Fatal("an unknown key must be refused")
 		}
 	}
 	if have := i.count(); have != before {
-		t.Errorf("made-up key ids had the keys read %d times", have-before)
+		t.Errorf("unknown key ids caused %d reads of the keys", have-before)
 	}
 	i.set(func() { i.down = true })
 	for range 3 {
 		c.pass(fresh)
 		if err := verify(); err != nil {
-			t.Errorf("an issuer that is down must not fail a known key: %v", err)
+			t.Errorf("an unreachable issuer must not fail a known key: %v", err)
 		}
 	}
 }
 
-// TestHostileIssuer: what an issuer publishes is bounded, and must be of itself.
+// TestHostileIssuer: an issuer's documents are limited in size, and must name the issuer.
 func TestHostileIssuer(t *testing.T) {
 	secret := []byte("a shared secret of the length of a key")
 	cases := map[string]struct {
 		change func(*idp)
 		says   string
 	}{
-		"AnotherName": {func(i *idp) { i.claims = "https://elsewhere.example.test/" }, "names another issuer"},
-		"Endless":     {func(i *idp) { i.padding = maxDocument }, "no JSON Web Key Set"},
+		"AnotherName": {func(i *idp) { i.claims = "https://elsewhere.example.test/" }, "names a different issuer"},
+		"Endless":     {func(i *idp) { i.padding = maxDocument }, "not a JSON Web Key Set"},
 		"NoKeys":      {func(i *idp) { i.keys = nil }, "no public key"},
 		"SharedSecret": {func(i *idp) {
 			i.keys = []jose.JSONWebKey{{Key: secret, KeyID: "first", Use: "sig"}}
@@ -331,7 +332,7 @@ func TestHostileIssuer(t *testing.T) {
 	}
 }
 
-// TestForgets: an issuer that is trusted no more is forgotten at once.
+// TestForgets: an issuer that is no longer trusted is forgotten immediately.
 func TestForgets(t *testing.T) {
 	i := newIDP(t)
 	_, c := i.verifier()

@@ -18,20 +18,23 @@ import (
 )
 
 const (
-	// fresh is how long keys are used without asking the issuer again; one that it takes back is noticed by then.
+	// fresh is how long keys are used before they are read again. A withdrawn key is refused after
+	// this time at the latest.
 	fresh = time.Hour
-	// between is the least time between two readings, whoever sends what: a token with a made-up key id costs the issuer nothing.
+	// between is the minimum time between two reads, for any tokens: a token with an unknown key id
+	// causes no extra request.
 	between = 15 * time.Second
-	// fetchTime bounds one request to the issuer.
+	// fetchTime limits one request to the issuer.
 	fetchTime = 10 * time.Second
-	// maxDocument bounds what is read of the issuer's documents, in bytes.
+	// maxDocument limits the size of the issuer's documents, in bytes.
 	maxDocument = 1 << 20
-	// leastRSA is the shortest RSA key that is accepted, in bits (RFC 7518 §3.3).
+	// leastRSA is the minimum length of an accepted RSA key, in bits (RFC 7518 §3.3).
 	leastRSA = 2048
 )
 
-// keys are one issuer's public keys as last read. They are read again when they are an hour old, beside the requests, and when a token names
-// one that is not among them, since issuers change keys without notice. What was read stays in use while the issuer does not answer.
+// keys are the public keys of one issuer. They are read again in the background when they are an
+// hour old, and when a token names a key that is not among them, since issuers change keys without
+// notice. The last keys stay in use while the issuer is unreachable.
 type keys struct {
 	issuer Issuer
 	now    func() time.Time
@@ -41,9 +44,9 @@ type keys struct {
 	mu      sync.Mutex
 	byID    map[string]jose.JSONWebKey
 	read    time.Time     // when they were read
-	tried   time.Time     // when reading began last
-	failed  error         // why the last reading failed
-	reading chan struct{} // closed when the reading under way ends; nil for none
+	tried   time.Time     // when the last read began
+	failed  error         // why the last read failed
+	reading chan struct{} // closed when the current read ends; nil for none
 }
 
 func newKeys(i Issuer, now func() time.Time) *keys { return &keys{issuer: i, now: now} }
@@ -81,7 +84,7 @@ func (k *keys) find(ctx context.Context, h jose.Header) (*jose.JSONWebKey, error
 	return nil, fmt.Errorf("%w: %w", ErrUnavailable, k.failed)
 }
 
-// pick finds a key. A token without a key id is taken for signed with the only one, if there is just one.
+// pick finds a key. A token without a key id matches the only key, if there is exactly one.
 func (k *keys) pick(id string) (jose.JSONWebKey, bool) {
 	if id == "" && len(k.byID) == 1 {
 		for _, only := range k.byID {
@@ -92,7 +95,7 @@ func (k *keys) pick(id string) (jose.JSONWebKey, bool) {
 	return key, ok
 }
 
-// begin reads the keys beside the requests. The lock is held.
+// begin reads the keys in the background. The caller has locked the mutex.
 func (k *keys) begin(now time.Time) {
 	k.tried = now
 	done := make(chan struct{})
@@ -111,7 +114,8 @@ func (k *keys) begin(now time.Time) {
 	}()
 }
 
-// fetch reads an issuer's discovery document (OpenID Connect Discovery §4), which must name the issuer as we do, and the keys that it points to.
+// fetch reads an issuer's discovery document (OpenID Connect Discovery §4), which must name the
+// issuer exactly as configured, and the keys at its jwks_uri.
 func fetch(ctx context.Context, i Issuer) (map[string]jose.JSONWebKey, error) {
 	c, err := client(i)
 	if err != nil {
@@ -119,7 +123,7 @@ func fetch(ctx context.Context, i Issuer) (map[string]jose.JSONWebKey, error) {
 	}
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, c), i.URL)
 	if err != nil {
-		return nil, errors.New("its discovery document can't be read, or names another issuer")
+		return nil, errors.New("its discovery document can't be read, or names a different issuer")
 	}
 	var document struct {
 		Keys string `json:"jwks_uri"`
@@ -129,7 +133,7 @@ func fetch(ctx context.Context, i Issuer) (map[string]jose.JSONWebKey, error) {
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, document.Keys, nil)
 	if err != nil {
-		return nil, errors.New("its jwks_uri is no address")
+		return nil, errors.New("its jwks_uri is not a valid URL")
 	}
 	answer, err := c.Do(r)
 	if err != nil {
@@ -143,12 +147,12 @@ func fetch(ctx context.Context, i Issuer) (map[string]jose.JSONWebKey, error) {
 		return nil, fmt.Errorf("its keys can't be read: %s", answer.Status)
 	}
 	if err := json.NewDecoder(answer.Body).Decode(&set); err != nil {
-		return nil, errors.New("its keys are no JSON Web Key Set")
+		return nil, errors.New("its keys are not a JSON Web Key Set")
 	}
 	return usable(set.Keys)
 }
 
-// usable keeps the public keys that may sign. One that we do not know the kind of harms no other (RFC 7517 §5).
+// usable returns the public keys for signatures. A key of an unknown kind is skipped (RFC 7517 §5).
 func usable(raw []json.RawMessage) (map[string]jose.JSONWebKey, error) {
 	out := map[string]jose.JSONWebKey{}
 	for _, one := range raw {
@@ -162,25 +166,25 @@ func usable(raw []json.RawMessage) (map[string]jose.JSONWebKey, error) {
 		out[key.KeyID] = key
 	}
 	if len(out) == 0 {
-		return nil, errors.New("it publishes no public key that may sign")
+		return nil, errors.New("it publishes no public key for signatures")
 	}
 	return out, nil
 }
 
 func transport(bundle []byte) (http.RoundTripper, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DisableKeepAlives = true // an hour until the next reading
+	t.DisableKeepAlives = true // an hour until the next read
 	if len(bundle) > 0 {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(bundle) {
-			return nil, errors.New("the caBundle of the issuer holds no PEM certificate")
+			return nil, errors.New("the caBundle of the issuer contains no PEM certificate")
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	return t, nil
 }
 
-// bounded cuts answers that are too long.
+// bounded refuses responses that are too long.
 type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {

@@ -16,7 +16,8 @@ func lastRead() *prometheus.Desc {
 	return prometheus.NewDesc("scim_jwt_keys_read_timestamp_seconds", "When this replica last read the keys of an issuer of JWTs, in seconds since 1970.", []string{"issuer"}, nil)
 }
 
-// Collect implements prometheus.Collector. It shows issuers a token of which came since the start.
+// Collect implements prometheus.Collector. It shows the issuers whose tokens arrived since the
+// start.
 func (v *Verifier) Collect(ch chan<- prometheus.Metric) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

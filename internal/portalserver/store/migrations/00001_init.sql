@@ -36,7 +36,7 @@ CREATE TABLE accounts (
     external_id      TEXT    NOT NULL,
     status           TEXT    NOT NULL CHECK (status IN ('Active', 'Deactivated')),
     managed_by       TEXT    NOT NULL CHECK (managed_by IN ('Local', 'SCIM')),
-    owner_uid        TEXT    UNIQUE, -- NULL: nobody owns it
+    owner_uid        TEXT    UNIQUE, -- NULL: no owner
     owner_scim_id    TEXT    NOT NULL,
     owner_revision   BIGINT  NOT NULL,
     waiting_uid      TEXT    NOT NULL,
@@ -89,7 +89,7 @@ CREATE TABLE memberships (
 );
 CREATE INDEX memberships_pool ON memberships (pool_id, account_id);
 
--- Owners that may never write again: their record was given to another owner or released.
+-- Retired owners: their record was released or has another owner. They may never write again.
 CREATE TABLE retired_owners (
     uid        TEXT PRIMARY KEY,
     retired_at BIGINT NOT NULL
@@ -159,7 +159,7 @@ CREATE TABLE audit_events (
 CREATE INDEX audit_events_target ON audit_events (target_id, id);
 CREATE INDEX audit_events_actor ON audit_events (actor_name, id);
 
--- What each audited event of the operator took away, for the deprovisioning guard.
+-- The access that each audited event of the operator took away, for the deprovisioning guard.
 CREATE TABLE audit_removals (
     event_id   BIGINT NOT NULL,
     account_id TEXT   NOT NULL,
@@ -168,7 +168,7 @@ CREATE TABLE audit_removals (
 );
 CREATE INDEX audit_removals_at ON audit_removals (at, account_id);
 
--- One row per record, holding the sequence of its newest change; gone rows are tombstones.
+-- One row per record, with the sequence of its newest change; gone rows are tombstones.
 CREATE TABLE feed (
     kind     TEXT    NOT NULL,
     id       TEXT    NOT NULL,

@@ -1,4 +1,4 @@
--- What the operator's deprovisioning guard holds back, so that the pages can show it.
+-- The removals that the operator's deprovisioning guard holds, so that the pages can show them.
 
 -- +goose Up
 ALTER TABLE accounts ADD COLUMN held TEXT NOT NULL DEFAULT '';

@@ -1,4 +1,4 @@
--- Which process of the operator leads, and which led before: late writes of theirs are refused.
+-- The operator's process that leads, and former leaders, whose late writes are refused.
 
 -- +goose Up
 ALTER TABLE identity_configuration ADD COLUMN leader TEXT NOT NULL DEFAULT '';

@@ -1,4 +1,4 @@
--- What the deprovisioning guard holds back about a pool, and where a person decides about it.
+-- The held change of a pool, and the object for the decision.
 
 -- +goose Up
 ALTER TABLE pools ADD COLUMN held TEXT NOT NULL DEFAULT '';

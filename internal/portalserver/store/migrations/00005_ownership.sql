@@ -1,5 +1,5 @@
--- Who owns a pool, by name too; whether its owner created it; and which memberships and roles of pools an owner granted. What
--- nobody's owner granted, the operator takes back as soon as it sees it.
+-- The name of a pool's owner; whether the owner created the pool; and the memberships and roles that an owner granted.
+-- The operator removes memberships and roles without a grant as soon as it sees them.
 
 -- +goose Up
 ALTER TABLE accounts RENAME COLUMN owner_scim_id TO owner_name;

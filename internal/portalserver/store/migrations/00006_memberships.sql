@@ -1,4 +1,4 @@
--- Which memberships the operator took away and when, for the budget that each pool has.
+-- The memberships that the operator removed, and when, for the guard's budget of each pool.
 
 -- +goose Up
 CREATE TABLE audit_pool_removals (

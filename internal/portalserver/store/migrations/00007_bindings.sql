@@ -1,4 +1,4 @@
--- The id of each binding, which outlives the operator: records name the binding under which they were written.
+-- The id of each binding, which survives the operator: records name the binding under which they were written.
 
 -- +goose Up
 ALTER TABLE identity_configuration ADD COLUMN binding_id TEXT NOT NULL DEFAULT '';
@@ -6,7 +6,7 @@ ALTER TABLE accounts ADD COLUMN owner_binding TEXT NOT NULL DEFAULT '';
 ALTER TABLE pools ADD COLUMN owner_binding TEXT NOT NULL DEFAULT '';
 CREATE TABLE bindings (
     id        TEXT PRIMARY KEY,
-    cluster   TEXT NOT NULL, -- of the operator that had it last
+    cluster   TEXT NOT NULL, -- of the last operator with this binding
     namespace TEXT NOT NULL,
     name      TEXT NOT NULL,
     UNIQUE (cluster, namespace, name)

@@ -1,4 +1,4 @@
--- What the deprovisioning guard holds, or a person dropped, with the decision's id and the object where it was taken.
+-- Held and dropped removals, with the decision's id and the object for the decision.
 
 -- +goose Up
 ALTER TABLE accounts ADD COLUMN held_state TEXT NOT NULL DEFAULT '';

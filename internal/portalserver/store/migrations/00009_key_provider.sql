@@ -1,4 +1,4 @@
--- The one identity provider that a key with the scope scim is made for.
+-- The identity provider of a key with the scope scim.
 
 -- +goose Up
 ALTER TABLE api_keys ADD COLUMN provider_type TEXT NOT NULL DEFAULT '';

@@ -1,7 +1,7 @@
-// Small helps; every page works without them.
+// Optional enhancements; every page works without them.
 "use strict";
 
-// Copy buttons put the field beside them on the clipboard.
+// Copy buttons copy the field beside them to the clipboard.
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
@@ -18,12 +18,12 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   });
 }
 
-// A page that shows a secret must not be posted again by reloading.
+// Reloading a page that shows a secret must not post the form again.
 if (document.querySelector("[data-once]")) {
   history.replaceState(null, "", location.pathname);
 }
 
-// Login methods: a toggle can be used once what it needs is on, and the bar says what Save would do.
+// Login methods: a toggle is enabled only while the toggle that it needs is on; the save bar reports unsaved changes.
 const methods = document.getElementById("login-methods");
 if (methods && !methods.dataset.readonly) {
   const before = new URLSearchParams(new FormData(methods)).toString();

@@ -1,8 +1,9 @@
-// Package conformance holds a SCIM service to the standard, section by section, over HTTP. Each case is named after its section in RFC 7643, RFC 7644 or
-// RFC 9865 and knows nothing of what is behind the service, so that the same cases run against the directory in memory and the one in Kubernetes.
+// Package conformance tests a SCIM service against the standard, section by section, over HTTP.
+// Each case is named after its section in RFC 7643, RFC 7644 or RFC 9865 and does not depend on the
+// implementation, so the same cases run on the directory in memory and the one in Kubernetes.
 //
-// docs/reference/scim-conformance.md lists what the standard asks, what this service does, and which cases and tests hold it to that; a test here
-// keeps the list whole.
+// docs/reference/scim-conformance.md lists the requirements of the standard, the behaviour of this
+// service, and the cases and tests that check it; a test here checks that the list is complete.
 package conformance
 
 import (
@@ -25,7 +26,7 @@ type Service struct {
 	Token   string
 }
 
-// Run runs every case, each on a service of its own.
+// Run runs every case, each on a new service.
 func Run(t *testing.T, fresh func(testing.TB) Service) {
 	all := cases()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -36,7 +37,7 @@ func Run(t *testing.T, fresh func(testing.TB) Service) {
 	}
 }
 
-// Names lists the cases.
+// Names returns the names of the cases.
 func Names() []string { return slices.Sorted(maps.Keys(cases())) }
 
 func cases() map[string]func(*fixture) {
@@ -47,13 +48,13 @@ func cases() map[string]func(*fixture) {
 	return all
 }
 
-// fixture is a case under way.
+// fixture is a running case.
 type fixture struct {
 	*testing.T
 	Service
 }
 
-// answer is a response, read.
+// answer is a response whose body was read.
 type answer struct {
 	*testing.T
 	what   string
@@ -74,8 +75,9 @@ const (
 	messages    = "urn:ietf:params:scim:api:messages:2.0:"
 )
 
-// do sends a request; path is below the base URL and may hold what a URL needs escaped. body is text as it is, or anything that marshals. Headers come as
-// name, value; an empty value leaves the header out.
+// do sends a request. path is below the base URL and may contain characters that a URL must escape.
+// body is a string, sent unchanged, or a value to marshal. Headers are name, value; an empty value
+// omits the header.
 func (f *fixture) do(method, path string, body any, headers ...string) answer {
 	f.Helper()
 	var in io.Reader
@@ -130,7 +132,7 @@ func (f *fixture) send(r *http.Request) answer {
 	return a
 }
 
-// at looks up a JSON path, as package session describes it; nil for nothing.
+// at looks up a JSON path, as package session describes it; nil if there is no value.
 func (a answer) at(path string) any {
 	v, _ := session.Lookup(a.body, path)
 	return v
@@ -154,7 +156,8 @@ func (a answer) is(status int, pairs ...any) answer {
 	return a
 }
 
-// problem checks a SCIM error (RFC 7644 §3.12): its schema, its status as a string, its type, a detail that says something, and its media type.
+// problem checks a SCIM error (RFC 7644 §3.12): its schema, its status as a string, its type, a
+// useful detail, and its media type.
 func (a answer) problem(status int, kind string) answer {
 	a.Helper()
 	a.is(status, "schemas[0]", messages+"Error", "status", strconv.Itoa(status))
@@ -189,7 +192,7 @@ func groupOf(o obj) obj {
 
 func patchOf(ops ...obj) obj { return obj{"schemas": []string{patchOp}, "Operations": ops} }
 
-// user creates somebody and returns the id; more is attributes, as name, value.
+// user creates a user and returns the id; more is attributes, as name, value.
 func (f *fixture) user(name string, more ...any) string {
 	f.Helper()
 	o := obj{"userName": name}

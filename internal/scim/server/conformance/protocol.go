@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// protocolCases are the rest of RFC 7644: media types, versions, errors, discovery, and what RFC 9110 asks of any HTTP service.
+// protocolCases test the rest of RFC 7644: media types, versions, errors, discovery, and the
+// requirements of RFC 9110 for any HTTP service.
 func protocolCases() map[string]func(*fixture) {
 	return map[string]func(*fixture){
 		"RFC7644_2_Authentication":  authentication,
@@ -31,7 +32,7 @@ func authentication(f *fixture) {
 		for _, path := range []string{"/Users", "/Users/x", "/Me", "/ServiceProviderConfig", "/nothing"} {
 			a := f.do("GET", path, nil, "Authorization", header).problem(401, "")
 			want := `Bearer realm="scim"`
-			if name == "Unknown" || name == "Long" { // RFC 6750 §3: a token that is wrong is named as the error
+			if name == "Unknown" || name == "Long" { // RFC 6750 §3: the error code names an invalid token
 				want += `, error="invalid_token"`
 			}
 			if have := a.header.Get("WWW-Authenticate"); have != want {
@@ -40,7 +41,7 @@ func authentication(f *fixture) {
 		}
 	}
 	f.do("POST", "/Users", userOf(obj{"userName": "eve"}), "Authorization", "").problem(401, "")
-	f.do("GET", "/Users", nil, "Authorization", "bEARER "+f.Token).is(200, "totalResults", 0) // RFC 9110 §11.1: schemes are without case
+	f.do("GET", "/Users", nil, "Authorization", "bEARER "+f.Token).is(200, "totalResults", 0) // RFC 9110 §11.1: schemes are case-insensitive
 }
 
 func mediaTypes(f *fixture) {
@@ -73,7 +74,7 @@ func suffix(f *fixture) {
 	f.do("GET", "/Groups/"+group+".scim", nil).is(200, "id", group)
 	f.do("GET", "/Users.scim?count=1", nil).is(200, "totalResults", 1)
 	f.do("GET", "/Schemas.scim", nil).is(200)
-	f.do("GET", "/Users/nobody.scim", nil).problem(404, "")
+	f.do("GET", "/Users/unknown.scim", nil).problem(404, "")
 	f.do("GET", "/Users/"+id+".xml", nil).problem(404, "")
 }
 
@@ -103,7 +104,7 @@ func errorBodies(f *fixture) {
 
 func versions(f *fixture) {
 	id := f.user("ada")
-	f.do("GET", "!/scim/Users/"+id, nil).is(200, "meta.location", f.BaseURL+"/Users/"+id) // without a version: the only one there is
+	f.do("GET", "!/scim/Users/"+id, nil).is(200, "meta.location", f.BaseURL+"/Users/"+id) // without a version: the only supported one
 	f.do("GET", "!/scim/v1/Users", nil).problem(400, "invalidVers")
 	f.do("GET", "!/scim/v3/Users", nil).problem(400, "invalidVers")
 	f.do("GET", "!/scim/v2.1/Users", nil).problem(400, "invalidVers")
@@ -118,7 +119,7 @@ func etags(f *fixture) {
 	first := f.do("GET", path, nil)
 	tag := first.header.Get("ETag")
 	if !strings.HasPrefix(tag, `W/"`) || first.at("meta.version") != tag {
-		f.Errorf("a version is a weak tag and stands in meta: %s", tag)
+		f.Errorf("a version must be a weak tag that is also in meta: %s", tag)
 	}
 	for header, status := range map[string]int{tag: 304, "*": 304, `W/"x", ` + tag: 304, strings.TrimPrefix(tag, "W/"): 304, `W/"other"`: 200, `""`: 200} {
 		if a := f.do("GET", path, nil, "If-None-Match", header); a.status != status || status == 304 && len(a.raw) != 0 {
@@ -137,7 +138,7 @@ func etags(f *fixture) {
 	now := f.do("GET", path, nil).header.Get("ETag")
 	f.do("DELETE", path, nil, "If-Match", `W/"x", `+now).is(204)
 	group := f.group("Payments")
-	f.do("GET", "/Groups/"+group, nil).is(200, "meta.version", nil) // groups carry none: their members change one by one
+	f.do("GET", "/Groups/"+group, nil).is(200, "meta.version", nil) // groups have none: their members change one by one
 	f.patch("/Groups/"+group, obj{"op": "remove", "path": "members"}).is(204)
 	f.do("PATCH", "/Groups/"+group, patchOf(obj{"op": "remove", "path": "members"}), "If-Match", `W/"1"`).problem(412, "")
 	f.do("DELETE", "/Groups/"+group, nil, "If-Match", `W/"1"`).problem(412, "")
@@ -171,7 +172,7 @@ func httpMethods(f *fixture) {
 		f.Errorf("HEAD is a GET without a body: %v", head.header)
 	}
 	f.do("HEAD", "/Users", nil).is(200)
-	f.do("HEAD", "/Users/nobody", nil).is(404)
+	f.do("HEAD", "/Users/unknown", nil).is(404)
 	f.do("GET", "/Users/", nil).is(200, "totalResults", 1)
 }
 
@@ -196,7 +197,7 @@ func tokenInURL(f *fixture) {
 	}
 }
 
-// consistency is what a provider relies on: what was answered is seen by the next request, in every way of asking.
+// consistency tests what providers rely on: every kind of read sees all earlier successful writes.
 func consistency(f *fixture) {
 	id := f.user("ada", "externalId", "x", "emails", []obj{{"type": "work", "value": "a@x"}})
 	group := f.group("Payments", id)

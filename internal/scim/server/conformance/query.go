@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// queryCases are RFC 7644 §3.4 and §3.9, and RFC 9865: reading.
+// queryCases test reading: RFC 7644 §3.4 and §3.9, and RFC 9865.
 func queryCases() map[string]func(*fixture) {
 	return map[string]func(*fixture){
 		"RFC7644_3_4_1_Read":        read,
@@ -34,7 +34,7 @@ func read(f *fixture) {
 	if a.header.Get("Content-Location") != f.BaseURL+"/Users/"+id || a.header.Get("ETag") == "" {
 		f.Errorf("headers: %v", a.header)
 	}
-	for _, missing := range []string{"nobody", "..%2f..%2fsecrets", "%00", "A%20B", strings.Repeat("x", 5000), "%2e%2e", "default%2fstatus", "*", "%ff", "bulkId:1"} {
+	for _, missing := range []string{"unknown", "..%2f..%2fsecrets", "%00", "A%20B", strings.Repeat("x", 5000), "%2e%2e", "default%2fstatus", "*", "%ff", "bulkId:1"} {
 		f.do("GET", "/Users/"+missing, nil).problem(404, "")
 		f.do("GET", "/Groups/"+missing, nil).problem(404, "")
 		f.do("DELETE", "/Users/"+missing, nil).problem(404, "")
@@ -47,7 +47,7 @@ func list(f *fixture) {
 	if !strings.Contains(string(empty.raw), `"Resources":[]`) {
 		f.Errorf("Resources is an empty list, never null: %s", empty.raw)
 	}
-	f.do("GET", `/Users?filter=userName eq "nobody"`, nil).is(200, "totalResults", 0)
+	f.do("GET", `/Users?filter=userName eq "unknown"`, nil).is(200, "totalResults", 0)
 	f.user("ada")
 	f.do("GET", "/Users?whatever=1", nil).is(200, "totalResults", 1, "itemsPerPage", 1, "Resources[0].userName", "ada")
 }
@@ -98,7 +98,7 @@ func userNames(a answer) []string {
 	return out
 }
 
-// locations: URLs are compared as the client sees them, so with the service's own in front.
+// locations: the client compares URLs as it sees them, with the base URL of the service.
 func locations(f *fixture) {
 	ada := f.user("ada")
 	group := f.group("Payments", ada)
@@ -153,7 +153,8 @@ func sorting(f *fixture) {
 			f.Errorf("%s: have %s, want %s", query, have, want)
 		}
 	}
-	// Kubernetes keeps creation times to the second, so who came within one second stands in either order.
+	// Kubernetes stores creation times in seconds, so users created in the same second have no
+	// order.
 	if created := f.created("sortBy=meta.created"); !slices.IsSorted(created) {
 		f.Errorf("sorted by creation: %v", created)
 	}
@@ -166,7 +167,7 @@ func sorting(f *fixture) {
 	f.do("GET", "/Users?sortBy=userName&sortOrder=random", nil).problem(400, "invalidValue")
 }
 
-// created answers the creation times of a list, in its order.
+// created returns the creation times of a list, in its order.
 func (f *fixture) created(query string) (times []string) {
 	for _, r := range f.do("GET", "/Users?"+query, nil).is(200).at("Resources").([]any) {
 		times = append(times, r.(obj)["meta"].(obj)["created"].(string))
@@ -287,7 +288,7 @@ func cursors(f *fixture) {
 				break
 			}
 			if !regexp.MustCompile(`^[A-Za-z0-9._~-]+$`).MatchString(next) {
-				f.Errorf("a cursor is of unreserved characters, not %q", next)
+				f.Errorf("a cursor must contain only unreserved characters, not %q", next)
 			}
 			cursor = next
 		}
@@ -300,7 +301,7 @@ func cursors(f *fixture) {
 	f.do("GET", "/Users?count=2", nil).is(200, "startIndex", 1, "nextCursor", nil) // index paging is the default
 	next := f.do("POST", "/Users/.search", obj{"cursor": "", "count": 3}).is(200, "itemsPerPage", 3).at("nextCursor")
 	f.do("POST", "/Users/.search", obj{"cursor": next, "count": 3}).is(200, "itemsPerPage", 2, "nextCursor", nil)
-	f.do("POST", "/Users/.search", obj{"cursor": next}).is(200, "itemsPerPage", 2, "nextCursor", nil) // without a count it is the first page's
+	f.do("POST", "/Users/.search", obj{"cursor": next}).is(200, "itemsPerPage", 2, "nextCursor", nil) // without a count, the count of the first page applies
 }
 
 func cursorErrors(f *fixture) {

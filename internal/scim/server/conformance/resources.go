@@ -4,7 +4,7 @@ import (
 	"strings"
 )
 
-// resourceCases are RFC 7643 §4 to §8: users, groups and what the service says of itself.
+// resourceCases test RFC 7643 §4 to §8: users, groups and discovery.
 func resourceCases() map[string]func(*fixture) {
 	return map[string]func(*fixture){
 		"RFC7643_4_1_Attributes":     attributes,
@@ -24,7 +24,7 @@ func resourceCases() map[string]func(*fixture) {
 	}
 }
 
-// everything is a User with every attribute of RFC 7643 §4.1 and §4.3.
+// everything returns a User with every attribute of RFC 7643 §4.1 and §4.3.
 func everything(name string) obj {
 	contact := func(value, kind string) []obj { return []obj{{"value": value, "type": kind, "primary": true}} }
 	return userOf(obj{
@@ -42,7 +42,7 @@ func everything(name string) obj {
 	})
 }
 
-// same checks that an answer holds all of want.
+// same checks that a response contains all of want.
 func (a answer) same(path string, want any) {
 	a.Helper()
 	switch want := want.(type) {
@@ -73,7 +73,7 @@ func attributes(f *fixture) {
 	f.do("GET", path, nil).is(200).same("", want)
 	again := f.do("PUT", path, want).is(200)
 	if again.header.Get("ETag") != created.header.Get("ETag") {
-		f.Error("a PUT of what is there changes nothing")
+		f.Error("a PUT of the current state must change nothing")
 	}
 	for _, filter := range []string{"name.honorificSuffix", "ims.value", "photos.value", "addresses.country", "entitlements.value", "x509Certificates.value", enterprise + ":costCenter", enterprise + ":manager.value"} {
 		f.do("GET", "/Users?filter="+filter+" pr", nil).is(200, "totalResults", 1)
@@ -90,14 +90,14 @@ func userName(f *fixture) {
 	f.do("GET", "/Users/"+id, nil).is(200, "userName", "Ada@Example.test")
 	f.do("GET", `/Users?filter=userName eq "ada@example.TEST"`, nil).is(200, "totalResults", 1)
 	f.do("POST", "/Users", userOf(obj{"userName": "ADA@example.test"})).problem(409, "uniqueness")
-	f.patch("/Users/"+id, obj{"op": "replace", "path": "userName", "value": "ada@example.test"}).is(200, "userName", "ada@example.test") // its own name in another case
+	f.patch("/Users/"+id, obj{"op": "replace", "path": "userName", "value": "ada@example.test"}).is(200, "userName", "ada@example.test") // the same name in another case
 	f.patch("/Users/"+id, obj{"op": "remove", "path": "userName"}).problem(400, "mutability")
 	f.patch("/Users/"+id, obj{"op": "replace", "path": "userName", "value": ""}).problem(400, "invalidValue")
 }
 
 func active(f *fixture) {
 	id := f.user("ada")
-	f.do("GET", "/Users?filter=active eq true", nil).is(200, "totalResults", 1, "Resources[0].active", true) // who is pushed without a word on it is active, and is shown so
+	f.do("GET", "/Users?filter=active eq true", nil).is(200, "totalResults", 1, "Resources[0].active", true) // a user pushed without active is active
 	f.do("PUT", "/Users/"+id, userOf(obj{"userName": "ada", "active": false})).is(200, "active", false)
 	f.do("PUT", "/Users/"+id, userOf(obj{"userName": "ada"})).is(200, "active", true)
 	f.patch("/Users/"+id, obj{"op": "remove", "path": "active"}).is(200, "active", nil)
@@ -162,7 +162,7 @@ func members(f *fixture) {
 		}
 	}
 	for name, member := range map[string]obj{
-		"Group": {"value": group, "type": "Group"}, "GroupByRef": {"value": group, "$ref": f.BaseURL + "/Groups/" + group}, "Unknown": {"value": "nobody"}, "NoValue": {"display": "x"}, "TypeAlone": {"type": "User"}, "RefElsewhere": {"$ref": "https://x.test/people/1"},
+		"Group": {"value": group, "type": "Group"}, "GroupByRef": {"value": group, "$ref": f.BaseURL + "/Groups/" + group}, "Unknown": {"value": "unknown"}, "NoValue": {"display": "x"}, "TypeAlone": {"type": "User"}, "RefElsewhere": {"$ref": "https://x.test/people/1"},
 		"OtherType": {"value": ada, "type": "Device"},
 	} {
 		for _, a := range []answer{
@@ -177,7 +177,7 @@ func members(f *fixture) {
 	}
 	f.do("GET", path, nil).is(200, "members.#", 1)
 	f.do("GET", "/Groups", nil).is(200, "totalResults", 1)
-	f.patch(path, obj{"op": "add", "path": "members", "value": []obj{{"$ref": f.BaseURL + "/Users/" + bob}}}).is(204) // §2.4: the URL says who it is
+	f.patch(path, obj{"op": "add", "path": "members", "value": []obj{{"$ref": f.BaseURL + "/Users/" + bob}}}).is(204) // §2.4: the URL identifies the user
 	f.do("GET", path, nil).is(200, "members.#", 2)
 	f.do("PUT", path, groupOf(obj{"displayName": "Payments", "members": []obj{{"$ref": "../Users/" + bob, "type": "User"}}})).is(200, "members.#", 1, "members[0].value", bob)
 }
@@ -209,7 +209,7 @@ func providerConfig(f *fixture) {
 		}
 	}
 	if strings.Contains(string(a.raw), `""`) {
-		f.Errorf("an empty URI is left out: %s", a.raw)
+		f.Errorf("an empty URI must be omitted: %s", a.raw)
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// schemaCases are RFC 7643 §2 and §3: what attributes are.
+// schemaCases test RFC 7643 §2 and §3: the attributes.
 func schemaCases() map[string]func(*fixture) {
 	return map[string]func(*fixture){
 		"RFC7643_2_1_Names":        names,
@@ -135,7 +135,7 @@ func primary(f *fixture) {
 		is(200, "emails[value=b].primary", true, "emails[value=c].primary", false)
 	f.patch("/Users/"+id, obj{"op": "replace", "path": `emails[value eq "a" or value eq "c"].primary`, "value": true}).problem(400, "invalidValue")
 	f.do("GET", "/Users/"+id, nil).is(200, "emails[value=b].primary", true)
-	for _, method := range []string{"POST", "PUT"} { // PingOne sends two; the first is taken
+	for _, method := range []string{"POST", "PUT"} { // PingOne sends two; the first one counts
 		path := map[string]string{"POST": "/Users", "PUT": "/Users/" + id}[method]
 		a := f.do(method, path, userOf(obj{"userName": method, "phoneNumbers": []obj{{"value": "1", "primary": true}, {"value": "2", "primary": true}}}))
 		if a.is(a.status, "phoneNumbers[value=1].primary", true, "phoneNumbers[value=2].primary", false); a.status >= 300 {
@@ -158,7 +158,7 @@ func unassigned(f *fixture) {
 		empty["userName"] = "ada"
 		again := f.do("PUT", "/Users/"+id, userOf(empty)).is(200, "title", nil, "emails", nil, "name", nil)
 		if again.header.Get("ETag") != first.header.Get("ETag") {
-			f.Errorf("%v is the same state and makes another version", empty)
+			f.Errorf("%v is the same state, but the version changed", empty)
 		}
 	}
 	for _, filter := range []string{"title pr", "emails pr", "name pr", "name.givenName pr", "not (userName pr)"} {
@@ -191,11 +191,11 @@ func common(f *fixture) {
 	id := a.at("id").(string)
 	location := f.BaseURL + "/Users/" + id
 	if id == "mine" || id == "" || strings.Contains(strings.ToLower(id), "bulkid") {
-		f.Errorf("the id is the service's own: %q", id)
+		f.Errorf("the id must be the service's: %q", id)
 	}
 	a.is(201, "meta.resourceType", "User", "meta.location", location, "meta.version", a.header.Get("ETag"))
 	if created, _ := a.at("meta.created").(string); created < "2020" || a.at("meta.lastModified") != created {
-		f.Errorf("meta is the service's own: %s", a.raw)
+		f.Errorf("meta must be the service's: %s", a.raw)
 	}
 	for path, value := range map[string]any{"id": "other", "meta.created": "1999-01-01T00:00:00Z", "meta": obj{"created": "1999-01-01T00:00:00Z"}} {
 		f.patch("/Users/"+id, obj{"op": "replace", "path": path, "value": value}).problem(400, "mutability")
@@ -207,7 +207,7 @@ func common(f *fixture) {
 	f.do("GET", `/Users?filter=id eq "`+strings.ToUpper(id)+`"`, nil).is(200, "totalResults", 0)
 	f.do("DELETE", "/Users/"+id, nil).is(204)
 	if again := f.user("ada"); again == id {
-		f.Error("an id is never given again")
+		f.Error("an id must never be reused")
 	}
 	group := f.group("Payments")
 	f.do("GET", "/Groups/"+group, nil).is(200, "meta.resourceType", "Group", "meta.location", f.BaseURL+"/Groups/"+group)

@@ -13,13 +13,15 @@ import (
 
 const repository = "../../../.."
 
-// rows is how many duties docs/reference/scim-conformance.md lists; from notOurs on they are other documents, which this service does not implement.
+// rows is how many duties docs/reference/scim-conformance.md lists; from notOurs on they are other
+// documents, which this service does not implement.
 const (
 	rows    = 70
 	notOurs = 66
 )
 
-// TestTable: every row says what is done and names tests that exist, and every case stands in a row.
+// TestTable: every row describes the behaviour and names existing tests, and every case is in a
+// row.
 func TestTable(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(repository, "docs", "reference", "scim-conformance.md"))
 	if err != nil {
@@ -52,7 +54,7 @@ func TestTable(t *testing.T) {
 	}
 	for _, name := range Names() {
 		if !named[name] {
-			t.Errorf("the case %s stands in no row", name)
+			t.Errorf("the case %s is in no row", name)
 		}
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// writeCases are RFC 7644 §3.3 and §3.5 to §3.7: creating, changing and deleting.
+// writeCases test RFC 7644 §3.3 and §3.5 to §3.7: creating, changing and deleting.
 func writeCases() map[string]func(*fixture) {
 	return map[string]func(*fixture){
 		"RFC7644_3_3_Create":        create,
@@ -39,7 +39,7 @@ func put(f *fixture) {
 	path := "/Users/" + id
 	f.do("PUT", path, userOf(obj{"id": "ignored", "userName": "ada", "title": "Director", "nickName": ""})).is(200, "title", "Director", "nickName", nil, "id", id)
 	if f.do("GET", path, nil).at("active") == false {
-		f.Error("active is not said, so it is cleared, and absent means true")
+		f.Error("active is omitted, so it is cleared, and absent means true")
 	}
 	f.do("PUT", path, userOf(obj{"title": "x"})).problem(400, "invalidValue")
 	f.do("PUT", "/Users/6f3c1c1e-0000-4000-8000-000000000000", userOf(obj{"userName": "x"})).problem(404, "")
@@ -69,7 +69,7 @@ func atomic(f *fixture) {
 	group := f.group("Payments", ada)
 	f.group("Fraud")
 	for name, ops := range map[string][]obj{
-		"UnknownMember": {{"op": "replace", "path": "displayName", "value": "New"}, {"op": "add", "path": "members", "value": refs(bob)}, {"op": "add", "path": "members", "value": refs("nobody")}},
+		"UnknownMember": {{"op": "replace", "path": "displayName", "value": "New"}, {"op": "add", "path": "members", "value": refs(bob)}, {"op": "add", "path": "members", "value": refs("unknown")}},
 		"TakenName":     {{"op": "add", "path": "members", "value": refs(bob)}, {"op": "replace", "path": "displayName", "value": "FRAUD"}},
 		"Path":          {{"op": "remove", "path": "members"}, {"op": "replace", "path": "nosuch", "value": "x"}},
 		"Nested":        {{"op": "remove", "path": "members"}, {"op": "add", "path": "members", "value": []obj{{"value": ada, "type": "Group"}}}},
@@ -95,7 +95,7 @@ func patchBody(f *fixture) {
 	}
 	f.do("PATCH", path+"?attributes=title", patchOf(obj{"op": "add", "path": "title", "value": "y"})).is(200, "title", "y", "userName", nil)
 	f.patch(path, obj{"op": "add", "path": "title", "value": "1"}, obj{"op": "remove", "path": "title"}, obj{"op": "add", "path": "title", "value": "2"}).is(200, "title", "2") // in order
-	f.do("PATCH", "/Users/nobody", patchOf(obj{"op": "add", "path": "title", "value": "y"})).problem(404, "")
+	f.do("PATCH", "/Users/unknown", patchOf(obj{"op": "add", "path": "title", "value": "y"})).problem(404, "")
 }
 
 func patchPaths(f *fixture) {
@@ -118,14 +118,14 @@ func patchAdd(f *fixture) {
 	for _, same := range []obj{{"op": "add", "path": "emails", "value": []obj{{"type": "home", "value": "b"}}}, {"op": "add", "path": "title", "value": "T"}, {"op": "add", "value": obj{"name": obj{"givenName": "Ada"}}}, {"op": "add", "path": "nickName", "value": nil}} {
 		after := f.patch(path, same).is(200, "meta.lastModified", before.at("meta.lastModified"))
 		if after.header.Get("ETag") != before.header.Get("ETag") {
-			f.Errorf("%v changes nothing and makes another version", same)
+			f.Errorf("%v changes nothing, but the version changed", same)
 		}
 	}
 	f.patch(path, obj{"op": "add", "path": "name.middleName", "value": "K"}).is(200, "name.middleName", "K", "name.givenName", "Ada")
 	f.patch(path, obj{"op": "add", "path": "title"}).problem(400, "invalidValue")
 	f.patch(path, obj{"op": "add", "value": "x"}).problem(400, "invalidValue")
 	f.patch(path, obj{"op": "add", "path": `phoneNumbers[type eq "mobile"].value`, "value": "1"}, obj{"op": "add", "path": `phoneNumbers[type eq "mobile"].display`, "value": "One"}).
-		is(200, "phoneNumbers.#", 1, "phoneNumbers[type=mobile].value", "1", "phoneNumbers[type=mobile].display", "One") // both land on one new element
+		is(200, "phoneNumbers.#", 1, "phoneNumbers[type=mobile].value", "1", "phoneNumbers[type=mobile].display", "One") // both change the same new element
 	group := f.group("Payments", id)
 	modified := f.do("GET", "/Groups/"+group, nil).at("meta.lastModified")
 	f.patch("/Groups/"+group, obj{"op": "add", "path": "members", "value": refs(id)}).is(204)
@@ -144,7 +144,7 @@ func patchRemove(f *fixture) {
 	f.patch(path, obj{"op": "remove", "path": `emails[type eq "work"].display`}).is(200, "emails.#", 2)
 	f.patch(path, obj{"op": "remove", "path": `emails[type pr]`}).is(200, "emails", nil)
 	f.patch(path, obj{"op": "remove", "path": "name.givenName"}).is(200, "name", nil) // the last of it
-	f.patch(path, obj{"op": "remove", "path": "nickName"}).is(200)                    // what is not there is gone already
+	f.patch(path, obj{"op": "remove", "path": "nickName"}).is(200)                    // removing a missing value succeeds
 	f.do("GET", "/Users?filter=emails pr or name pr", nil).is(200, "totalResults", 0)
 }
 
@@ -171,7 +171,7 @@ func patchGroup(f *fixture) {
 	f.patch(path, obj{"op": "add", "path": "members", "value": refs(bob, eve, bob)}).is(204)
 	f.do("PATCH", path+"?attributes=members", patchOf(obj{"op": "remove", "path": `members[value eq "` + ada + `"]`})).is(200, "members.#", 2, "displayName", nil)
 	f.do("PATCH", path+"?excludedAttributes=members", patchOf(obj{"op": "replace", "value": obj{"id": id, "displayName": "Fraud"}})).is(200, "displayName", "Fraud", "members", nil)
-	f.patch(path, obj{"op": "remove", "path": "members", "value": refs(bob)}).is(204) // those alone
+	f.patch(path, obj{"op": "remove", "path": "members", "value": refs(bob)}).is(204) // only those
 	f.do("GET", path, nil).is(200, "members.#", 1, "members[0].value", eve)
 	f.patch(path, obj{"op": "remove", "path": "members", "value": []obj{}}).is(204) // none
 	f.do("GET", path, nil).is(200, "members.#", 1)
@@ -192,7 +192,7 @@ func deleting(f *fixture) {
 	id := f.user("ada", "externalId", "x1")
 	group := f.group("Payments", id)
 	if a := f.do("DELETE", "/Users/"+id, nil).is(204); len(a.raw) != 0 {
-		f.Error("a 204 has no body")
+		f.Error("a 204 must have no body")
 	}
 	for _, a := range []answer{
 		f.do("DELETE", "/Users/"+id, nil), f.do("GET", "/Users/"+id, nil), f.do("PUT", "/Users/"+id, userOf(obj{"userName": "ada"})),
@@ -204,7 +204,7 @@ func deleting(f *fixture) {
 	f.do("GET", `/Users?filter=externalId eq "x1"`, nil).is(200, "totalResults", 0)
 	f.do("GET", "/Groups/"+group, nil).is(200, "members", nil)
 	if again := f.user("ada"); again == id {
-		f.Error("the id is used again")
+		f.Error("the id was reused")
 	}
 	f.do("DELETE", "/Groups/"+group, nil).is(204)
 	f.do("GET", "/Groups/"+group, nil).problem(404, "")
@@ -226,12 +226,12 @@ func bulk(f *fixture) {
 		obj{"method": "POST", "path": "/Groups", "bulkId": "g", "data": groupOf(obj{"displayName": "Payments", "members": refs("bulkId:ada")})},
 		obj{"method": "post", "path": "/Users", "bulkId": "ada", "data": userOf(obj{"userName": "ada"})},
 		obj{"method": "PATCH", "path": "/Users/bulkId:ada", "data": patchOf(obj{"op": "add", "path": "title", "value": "Countess"})},
-		obj{"method": "PUT", "path": "/Users/nobody", "data": userOf(obj{"userName": "x"})},
+		obj{"method": "PUT", "path": "/Users/unknown", "data": userOf(obj{"userName": "x"})},
 		obj{"method": "DELETE", "path": "/Users/" + old, "version": `W/"old"`},
 		obj{"method": "DELETE", "path": "/Users/" + old, "version": version},
 		obj{"method": "PATCH", "path": "/Users/bulkId:ada", "data": []obj{{"op": "add", "path": "nickName", "value": "A"}}}, // the example of §3.7.3
 	)).is(200, "schemas[0]", messages+"BulkResponse", "Operations.#", 7, "Operations[6].status", "200", "Operations[0].status", "201", "Operations[0].bulkId", "g", "Operations[1].status", "201",
-		"Operations[2].status", "200", "Operations[2].method", "PATCH", "Operations[3].status", "404", "Operations[3].response.status", "404", "Operations[3].location", f.BaseURL+"/Users/nobody",
+		"Operations[2].status", "200", "Operations[2].method", "PATCH", "Operations[3].status", "404", "Operations[3].response.status", "404", "Operations[3].location", f.BaseURL+"/Users/unknown",
 		"Operations[4].status", "412", "Operations[5].status", "204")
 	location, _ := a.at("Operations[1].location").(string)
 	ada := strings.TrimPrefix(location, f.BaseURL+"/Users/")
@@ -279,10 +279,11 @@ func bulkCircles(f *fixture) {
 		is(200, "Operations[0].status", "201", "Operations[1].status", "201", "Operations[2].status", "201", "Operations.#", 3)
 	f.do("GET", "/Users/"+id(a, "0"), nil).is(200, manager, id(a, "1"))
 	f.do("GET", "/Users/"+id(a, "2"), nil).is(200, manager, id(a, "0"))
-	// Of two who are each other's managers, one's name is taken: the other is there without a manager, and the answer says so.
+	// Of two users that are each other's managers, one has a taken name: the other is created
+	// without a manager, and the response says so.
 	half := f.do("POST", "/Bulk", bulkOf(nil, post("dora", "ADA"), post("ADA", "dora"))).is(200, "Operations.#", 2, "Operations[1].status", "409", "Operations[0].status", "409")
 	if detail, _ := half.at("Operations[0].response.detail").(string); !strings.Contains(detail, "was created") {
-		f.Errorf("the answer must say that the person is there: %s", half.raw)
+		f.Errorf("the response must say that the user was created: %s", half.raw)
 	}
 	f.do("GET", "/Users/"+id(half, "0"), nil).is(200, "userName", "dora", manager, nil)
 	f.do("POST", "/Bulk", bulkOf(obj{"failOnErrors": 1}, post("eve", "BOB"), post("BOB", "eve"))).is(200, "Operations[0].status", "409", "Operations.#", 2)

@@ -28,7 +28,7 @@ func groupRoundTrip(f *fixture) {
 	f.same("by externalId", f.findGroups(`externalId eq "g1"`), ids(g))
 	f.same("by id and member", f.findGroups(`id eq "`+g.ID+`" and members eq "`+ada.ID+`"`), ids(g))
 	f.same("by member", f.findGroups(`members.value eq "`+ada.ID+`"`), ids(g))
-	f.same("by nobody", f.findGroups(`members eq "nobody"`), nil)
+	f.same("by an unknown member", f.findGroups(`members eq "unknown"`), nil)
 	f.same("by part of the name", f.findGroups(`displayName co "aym"`), ids(g))
 }
 
@@ -57,7 +57,7 @@ func unknownMembers(f *fixture) {
 	}
 	f.same("after a refused change", f.members(g.ID), nil)
 	if err := f.change(g.ID, patch.MemberChange{Op: patch.RemoveMembers, IDs: []string{ghost}}); err != nil {
-		f.Errorf("to remove somebody unknown is no error: %v", err)
+		f.Errorf("removing an unknown user must be no error: %v", err)
 	}
 }
 
@@ -105,7 +105,7 @@ func removeWhere(f *fixture) {
 	if err := f.change(g.ID, patch.MemberChange{Op: patch.RemoveWhere, Filter: where}); err != nil {
 		f.Fatal(err)
 	}
-	f.same("those whom the filter left", f.members(g.ID), ids(ada))
+	f.same("the remaining members", f.members(g.ID), ids(ada))
 }
 
 func bindElement(text string) (*filter.Matcher, error) {
@@ -157,7 +157,7 @@ func deletedGroupIsEmptied(f *fixture) {
 		f.Errorf("the user must be out of the deleted group: %v", groups)
 	}
 	if again := f.group("Payments"); len(f.members(again.ID)) != 0 {
-		f.Error("a group made anew must be empty")
+		f.Error("a group that is created again must be empty")
 	}
 }
 
@@ -203,6 +203,6 @@ func parallelMemberChanges(f *fixture) {
 		})
 	}
 	wg.Wait()
-	f.same("everybody who was added", f.members(g.ID), ids(all...))
-	f.same("nobody is left", f.members(other.ID), nil)
+	f.same("all added users", f.members(g.ID), ids(all...))
+	f.same("no user is left", f.members(other.ID), nil)
 }

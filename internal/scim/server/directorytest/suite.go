@@ -1,4 +1,5 @@
-// Package directorytest is the contract that every directory behind a SCIM server keeps: the one in memory and the one in Kubernetes run the same cases.
+// Package directorytest is the contract suite for directories of a SCIM server: the one in memory
+// and the one in Kubernetes run the same cases.
 package directorytest
 
 import (
@@ -21,7 +22,7 @@ type Directory struct {
 	Groups server.Groups
 }
 
-// Run runs the suite. fresh makes an empty directory for each case.
+// Run runs the suite. fresh returns an empty directory for each case.
 func Run(t *testing.T, fresh func(testing.TB) Directory) {
 	for name, test := range map[string]func(*fixture){
 		"UserRoundTrip":         userRoundTrip,
@@ -36,7 +37,7 @@ func Run(t *testing.T, fresh func(testing.TB) Directory) {
 		"ListPages":             listPages,
 		"ListFilters":           listFilters,
 		"ListSorts":             listSorts,
-		"WalksLoseNobody":       walksLoseNobody,
+		"WalksReturnAll":        walksReturnAll,
 		"GroupRoundTrip":        groupRoundTrip,
 		"GroupNameIsUnique":     groupNameIsUnique,
 		"UnknownMembers":        unknownMembers,
@@ -102,7 +103,7 @@ func (f *fixture) object(r *server.Resource) scim.Object {
 	return must[scim.Object](f)(r.Object("http://base", true))
 }
 
-// status is the status of a *scim.Error, 0 for none.
+// status returns the status of a *scim.Error, 0 for other errors.
 func (f *fixture) wantStatus(err error, status int, kind scim.ErrorType) {
 	f.Helper()
 	var e *scim.Error
@@ -130,7 +131,7 @@ func (f *fixture) filter(rt *schema.ResourceType, text string) *filter.Matcher {
 	return must[*filter.Matcher](f)(filter.Compile(text, rt))
 }
 
-// find lists the ids of users that match, sorted.
+// find returns the ids of the matching users, sorted.
 func (f *fixture) find(text string) []string {
 	f.Helper()
 	page := must[server.Page](f)(f.Users.List(f.ctx, server.Query{Filter: f.filter(schema.User(), text), Count: 100}))

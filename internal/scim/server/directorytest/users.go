@@ -172,7 +172,7 @@ func listFilters(f *fixture) {
 		scim.SchemaEnterpriseUser, scim.Object{"department": "Payments"})
 	for filter, want := range map[string][]string{
 		`userName eq "ADA@example.test"`:                             {ada.ID},
-		`userName eq "nobody@example.test"`:                          nil,
+		`userName eq "unknown@example.test"`:                         nil,
 		`externalId eq "x1"`:                                         {ada.ID},
 		`displayName eq "bob"`:                                       {bob.ID},
 		`id eq "` + bob.ID + `"`:                                     {bob.ID},

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// ListResponse is what a walk reads of a page (RFC 7644 §3.4.2).
+// ListResponse is the part of a page that a walk reads (RFC 7644 §3.4.2).
 type ListResponse struct {
 	TotalResults int
 	NextCursor   string
@@ -19,17 +19,17 @@ type ListResponse struct {
 
 // Walk reads a list page by page, as clients do, while others change it.
 type Walk struct {
-	// Style is how the client asks for the next page.
+	// Style is how the client requests the next page.
 	Style Style
-	// Count is the count that it asks for.
+	// Count is the requested count.
 	Count int
-	// Get asks for the page that the parameters describe.
+	// Get requests the page for the parameters.
 	Get func(url.Values) ListResponse
 	// Between is called after each page, with that page.
 	Between func(ListResponse)
 }
 
-// Style is how a client asks for the next page, and how it knows that there is none.
+// Style is how a client requests the next page, and how it detects the last one.
 type Style int
 
 // Styles of walking.
@@ -46,7 +46,7 @@ func (s Style) String() string {
 	return []string{"ByCount", "BySeen", "ByCursor"}[s]
 }
 
-// Run walks and returns the ids in the order in which they came.
+// Run walks and returns the ids in the order of the responses.
 func (w Walk) Run() (ids []string) {
 	cursor := ""
 	for page := 0; ; page++ {
@@ -72,32 +72,32 @@ func (w Walk) Run() (ids []string) {
 	}
 }
 
-// Crowd is what a list contains while it is walked, and changes it at random moments.
+// Crowd is the content of a list during a walk. It changes at random moments.
 type Crowd struct {
-	// Create adds a resource that the list shows and returns its id; Delete removes one.
+	// Create adds a resource to the list and returns its id; Delete removes one.
 	Create func() string
 	Delete func(id string)
-	// IDs are those that the list shows now.
+	// IDs are the current ids of the list.
 	IDs map[string]bool
-	// Deletions and Arrivals are how many are to come.
+	// Deletions and Arrivals are the numbers of remaining deletions and creations.
 	Deletions, Arrivals int
-	// Pages is over how many pages they are spread, about.
+	// Pages is the approximate number of pages over which they are spread.
 	Pages int
-	// Behind says that the list may be a moment behind, as another replica's is: totalResults is
-	// not checked.
+	// Behind means that the list may be slightly out of date, as another replica's is: totalResults
+	// is not checked.
 	Behind bool
 
 	Random *rand.Rand
 	stayed map[string]bool
 }
 
-// Walk walks the crowd's list, and checks that each page's totalResults is the number of resources
-// at that moment and that everyone who was there throughout is returned exactly once, and nobody
-// twice.
+// Walk walks the crowd's list. It checks that each page's totalResults is the current number of
+// resources, that every resource that exists throughout is returned exactly once, and that no
+// resource is returned twice.
 func (c *Crowd) Walk(tb testing.TB, w Walk) {
 	tb.Helper()
 	c.stayed = maps.Clone(c.IDs)
-	now := slices.Sorted(maps.Keys(c.IDs)) // sorted, so that a seed is one course of events
+	now := slices.Sorted(maps.Keys(c.IDs)) // sorted, so that a seed gives one sequence of events
 	c.Random.Shuffle(len(now), func(i, j int) { now[i], now[j] = now[j], now[i] })
 	get := w.Get
 	w.Get = func(q url.Values) ListResponse {
@@ -127,7 +127,7 @@ func (c *Crowd) Walk(tb testing.TB, w Walk) {
 	}
 }
 
-// share is how many of what is left happen between these two pages.
+// share returns how many of the remaining changes happen between these two pages.
 func (c *Crowd) share(left *int) int {
 	n := min(c.Random.IntN(2**left/max(c.Pages, 1)+2), *left)
 	*left -= n

@@ -24,7 +24,7 @@ func (anyToken) Authenticate(context.Context, string) (server.Identity, error) {
 	return server.Identity{Name: "test"}, nil
 }
 
-// NewServer is a SCIM server on a directory, for every token.
+// NewServer returns a SCIM server for a directory, which accepts every token.
 func NewServer(d Directory) http.Handler {
 	return server.New(server.Options{
 		Users: d.Users, Groups: d.Groups, Tokens: anyToken{}, Log: logr.Discard(),
@@ -32,8 +32,8 @@ func NewServer(d Directory) http.Handler {
 	})
 }
 
-// Getter asks a server for pages of a list: those at path with the parameters of query, by GET or,
-// for a path that ends in .search, by POST.
+// Getter requests pages of a list from a server: those at path with the parameters of query, by GET
+// or, for a path that ends in .search, by POST.
 func Getter(tb testing.TB, h http.Handler, path string, query url.Values) func(url.Values) ListResponse {
 	return func(paging url.Values) ListResponse {
 		tb.Helper()
@@ -81,10 +81,10 @@ func pageRequest(tb testing.TB, path string, parameters map[string]string) *http
 	return r
 }
 
-// walksLoseNobody: whoever is there throughout a walk is returned exactly once, whatever is created
-// and deleted meanwhile. The walks follow each other on one server, so none may take another one
-// for itself.
-func walksLoseNobody(f *fixture) {
+// walksReturnAll: every resource that exists throughout a walk is returned exactly once, regardless
+// of creations and deletions during the walk. The walks run one after the other on one server, so
+// the server must not confuse them.
+func walksReturnAll(f *fixture) {
 	const people, groups = 24, 12
 	random := rand.New(rand.NewPCG(9, 11))
 	serial := 0
@@ -130,7 +130,7 @@ func walksLoseNobody(f *fixture) {
 		{"/.search", url.Values{"sortBy": {"id"}}, allNow, group},
 	} {
 		for _, style := range Styles() {
-			if len(list.now) == 0 { // both kinds: as they are by now
+			if len(list.now) == 0 { // both kinds: the current ones
 				for _, now := range []map[string]bool{usersNow, groupsNow} {
 					for id := range now {
 						list.now[id] = true

@@ -1,5 +1,6 @@
-// Package servertest keeps a SCIM directory in memory, for tests of the server and of whoever speaks to it. It passes the same contract suite as the
-// real one (package directorytest) and is as simple as can be: one lock, maps, no index.
+// Package servertest is a SCIM directory in memory, for tests of the server and of its clients. It
+// passes the same contract suite as the real one (package directorytest) and is as simple as
+// possible: one lock, maps, no index.
 package servertest
 
 import (
@@ -26,7 +27,8 @@ import (
 
 // Memory is a directory in memory.
 type Memory struct {
-	// Fail, if set, is asked before each call, by method name such as "Users.Get"; an error it returns is the call's.
+	// Fail, if set, is called before each call, with the method name such as "Users.Get"; the call
+	// returns its error.
 	Fail func(method string) error
 
 	mu     sync.Mutex
@@ -45,15 +47,15 @@ type item struct {
 	members           map[string]bool
 }
 
-// New makes an empty directory.
+// New returns an empty directory.
 func New() *Memory {
 	return &Memory{users: map[string]*item{}, groups: map[string]*item{}, now: time.Now}
 }
 
-// Users is the directory's people.
+// Users returns the directory's users.
 func (m *Memory) Users() server.Users { return users{m} }
 
-// Groups is the directory's groups.
+// Groups returns the directory's groups.
 func (m *Memory) Groups() server.Groups { return groups{m} }
 
 type (
@@ -61,7 +63,7 @@ type (
 	groups struct{ *Memory }
 )
 
-// enter locks the directory, or fails as told.
+// enter locks the directory, or returns Fail's error.
 func (m *Memory) enter(method string) error {
 	if m.Fail != nil {
 		if err := m.Fail(method); err != nil {
@@ -81,7 +83,7 @@ func (m *Memory) add(all map[string]*item, o scim.Object) *item {
 	return it
 }
 
-// own is what a resource keeps of o; the rest is made anew each time.
+// own returns the stored attributes of o; the others are derived each time.
 func own(o scim.Object) scim.Object {
 	out := maps.Clone(o)
 	for _, name := range []string{"id", "meta", "schemas", "groups", "members"} {
@@ -90,7 +92,7 @@ func own(o scim.Object) scim.Object {
 	return out
 }
 
-// taken says whether another item has the name.
+// taken reports whether another item has the name.
 func taken(all map[string]*item, attribute, name, except string) bool {
 	for id, it := range all {
 		if have, _ := it.attributes[attribute].(string); id != except && names.Fold(have) == names.Fold(name) {
@@ -100,10 +102,11 @@ func taken(all map[string]*item, attribute, name, except string) bool {
 	return false
 }
 
-// mark stands for the base URL; the engine lets no control character into a value.
+// mark is the placeholder for the base URL; the engine allows no control character in a value.
 const mark = "\x01"
 
-// resource shows an item. The lock is held; links are gathered at once, so that they may be read after it is gone.
+// resource returns the resource of an item. The lock is locked; the links are collected
+// immediately, so that they can be read after it is unlocked.
 func (m *Memory) resource(rt *schema.ResourceType, it *item) *server.Resource {
 	r := &server.Resource{Type: rt, ID: it.id, Key: it.key}
 	meta := scim.Object{
@@ -123,7 +126,7 @@ func (m *Memory) resource(rt *schema.ResourceType, it *item) *server.Resource {
 	o["schemas"] = rt.SchemasOf(o)
 	body, err := json.Marshal(o)
 	if err != nil {
-		panic(err) // what was decoded can be encoded
+		panic(err) // a decoded value can always be encoded
 	}
 	r.JSON = bytes.Replace(body, []byte(`\u0001`), []byte{server.BaseMark}, 1)
 	if len(links) > 0 {
@@ -231,7 +234,7 @@ func (u users) Update(_ context.Context, id string, ifVersion server.Preconditio
 	return u.resource(schema.User(), it), nil
 }
 
-// found returns a person at a version that is wanted.
+// found returns the user if its version matches.
 func (u users) found(id string, ifVersion server.Precondition) (*item, scim.Object, error) {
 	it := u.users[id]
 	if it == nil {
