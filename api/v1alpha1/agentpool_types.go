@@ -172,7 +172,7 @@ type AgentPoolStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.adopt))",message="the default pool holds everyone; it takes no groups, members, memberFilter or adopt"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.adopt))",message="the default pool contains every user; it takes no groups, members, memberFilter or adopt"
 type AgentPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
