@@ -108,7 +108,7 @@ type BoundProvider struct {
 // JWTIssuer is an issuer whose JSON Web Tokens (RFC 7519) the webhook accepts as bearer tokens.
 type JWTIssuer struct {
 	// issuer must equal the iss claim of the tokens, character by character. The webhook finds the
-	// issuer's keys by OpenID Connect Discovery, over HTTPS except on this machine.
+	// issuer's keys by OpenID Connect Discovery. HTTP without TLS is accepted only for localhost.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^(https://[^/?#]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^?#]*)?$`
 	Issuer string `json:"issuer"`

@@ -121,8 +121,8 @@ func summary(env *devenv.Environment, took time.Duration) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("\nReady after %s.\n", took.Round(100*time.Millisecond))
 	line("Portal              %s", v.PortalURL)
-	line("  a manager         %s  password %s", v.AdminUser, v.AdminPassword)
-	line("  everybody else    \"Sign in with SSO\" as the user name that was pushed, password %s", v.SSOPassword)
+	line("  manager           %s  password %s", v.AdminUser, v.AdminPassword)
+	line("  other users       \"Sign in with SSO\" with the pushed user name, password %s", v.SSOPassword)
 	line("")
 	line("Paste into the identity provider")
 	line("  SCIM base URL     %s", v.SCIMURL)

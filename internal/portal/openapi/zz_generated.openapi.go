@@ -650,7 +650,7 @@ type User struct {
 	CreatedAt     time.Time `json:"createdAt"`
 	DeactivatedBy ManagedBy `json:"deactivatedBy,omitempty"`
 
-	// DirectRoles roles that are granted to the user directly; a user with an owner has none
+	// DirectRoles roles that are granted to the user directly; a user with an owner should have none
 	DirectRoles []string `json:"directRoles"`
 	DisplayName string   `json:"displayName"`
 	Email       string   `json:"email"`
