@@ -1,6 +1,6 @@
-# One image holds every program; a container's command says which one runs: /manager, /scim-webhook or /portal.
-# Static programs on distroless: no shell, no package manager, not root, and nothing that needs a writable file system
-# (the portal's SQLite file goes to a volume).
+# One image contains every program. The command of a container selects one: /manager, /scim-webhook or /portal.
+# Static programs on distroless: no shell, no package manager, no root. Only the portal's SQLite file needs a writable
+# volume.
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./

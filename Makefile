@@ -1,18 +1,18 @@
-# What CI runs is what a person runs. `make help` lists the targets.
-# Needed: Go, make, git and bash. Everything else is a Go module, pinned under hack/.
+# People and CI run the same targets. `make help` lists them.
+# Needs Go, make, git and bash. Everything else is a Go module, pinned under hack/.
 
 SHELL       := /usr/bin/env bash -o pipefail -e
 .DEFAULT_GOAL := help
 
 TOOL        := go tool -modfile=hack/tools/go.mod
-# The linter caches what it found under the path it found it at: a cache of the checkout's own never tells of another.
+# The linter's cache contains file paths, so each checkout has its own cache.
 LINT        := GOLANGCI_LINT_CACHE=$(CURDIR)/bin/lint-cache go tool -modfile=hack/golangci-lint/go.mod golangci-lint
 IMAGE       ?= scim-operator:dev
 
-# The race detector needs cgo, that is a C compiler; without one the tests run without it.
+# The race detector needs cgo and so a C compiler. Without one, the tests run without the detector.
 RACE        := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
-# Packages that share memory between goroutines; the rest is pure, or drives other processes. controllers/faults goes
-# through thousands of days on a clock of its own, which is about faults and not about races: it runs without the detector.
+# Packages that share memory between goroutines. The others are pure or drive other processes. controllers/faults runs
+# without the detector: it simulates thousands of days on a fake clock and is about faults, not about races.
 CONCURRENT   = ./controllers/... ./internal/directory/... ./internal/groupslice/... ./internal/tokens/... ./internal/scim/... ./internal/portal/... ./internal/devenv/...
 TEST_TIMEOUT ?= 25m
 FUZZ_TIME   ?= 20s
@@ -58,7 +58,7 @@ fmt: ## Format the code
 	$(LINT) fmt ./...
 
 .PHONY: clean
-clean: ## Remove what was built (bin/k8s stays: it is slow to build) and the data of `make run`
+clean: ## Remove built files (bin/k8s stays: it is slow to build) and the data of `make run`
 	rm -rf .run dist
 	find bin -mindepth 1 -maxdepth 1 ! -name k8s -exec rm -rf {} + 2>/dev/null || true
 
@@ -67,14 +67,14 @@ clean: ## Remove what was built (bin/k8s stays: it is slow to build) and the dat
 .PHONY: test
 test: control-plane kube-controller-manager ## Run every test, on a real API server where one is needed
 	go test -timeout $(TEST_TIMEOUT) ./...
-	$(if $(RACE),go list $(CONCURRENT) | grep -v /controllers/faults | xargs go test -race -timeout $(TEST_TIMEOUT),@echo "no C compiler: the race detector is left out")
+	$(if $(RACE),go list $(CONCURRENT) | grep -v /controllers/faults | xargs go test -race -timeout $(TEST_TIMEOUT),@echo "no C compiler: the tests run without the race detector")
 
 .PHONY: e2e
 e2e: control-plane kube-controller-manager ## Run the stories on the built programs
 	go test -count=1 -timeout $(TEST_TIMEOUT) -v ./internal/e2e/...
 
 .PHONY: histories
-histories: control-plane ## Kill programs under pushes for DURATION, check that no write is lost or doubled (SEED=n for the same choices)
+histories: control-plane ## Kill programs during pushes for DURATION and check that no write is lost or applied twice (SEED=n repeats the choices)
 	HISTORIES_DURATION=$(DURATION) HISTORIES_SEED=$(SEED) go test -count=1 -timeout 24h -v -run '^TestHistories$$' ./internal/e2e
 
 .PHONY: lint
@@ -118,5 +118,5 @@ image: ## Build the container image (IMAGE=name:tag)
 ##@ Help
 
 .PHONY: help
-help: ## Show this
+help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-zA-Z0-9_-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -10,33 +10,34 @@ const DefaultName = "default"
 // +kubebuilder:validation:Pattern=`^ROLE_[A-Z][A-Z0-9_]*$`
 type Role string
 
-// PoolDeletion says what becomes of the pool in the portal when its object is deleted.
+// PoolDeletion says what happens to the pool in the portal when its object is deleted.
 // +kubebuilder:validation:Enum=Delete;Orphan
 type PoolDeletion string
 
 const (
-	PoolDelete PoolDeletion = "Delete" // delete it there too
-	PoolOrphan PoolDeletion = "Orphan" // leave it there, to be ruled in the portal
+	PoolDelete PoolDeletion = "Delete" // the pool is deleted in the portal too
+	PoolOrphan PoolDeletion = "Orphan" // the pool stays in the portal and is edited there
 )
 
-// AgentPoolSpec says what a pool is called, which roles it grants and who is in it. People and Git
-// write it.
+// AgentPoolSpec declares the name of a pool, the roles that it grants and its members. People and
+// Git write it.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.memberFilter) || !has(self.roles) || !self.roles.exists(r, r == 'ROLE_MANAGER')",message="memberFilter and ROLE_MANAGER can't go together: an attribute in the identity provider must not make a manager; list the people in members or name groups"
 // +kubebuilder:validation:XValidation:rule="!has(self.roles) || !self.roles.exists(r, r == 'ROLE_ADMIN' || r == 'ROLE_ACCOUNT_MANAGER')",message="ROLE_ADMIN and ROLE_ACCOUNT_MANAGER are the vendor's own and can't be granted from here"
 type AgentPoolSpec struct {
-	// displayName is the pool's name in the portal. Absent: the object's name, and for a group's own
-	// pool the group's displayName.
+	// displayName is the pool's name in the portal. If it is absent, the name is the object's name;
+	// for a group's own pool it is the group's displayName.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
 
+	// description is the pool's description in the portal.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Description string `json:"description,omitempty"`
 
-	// roles that everyone in the pool holds. Absent and empty both mean none.
+	// roles are the roles that every member of the pool inherits. Absent and empty both mean none.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(r, self.exists_one(s, s == r))",message="each role is listed once"
@@ -44,38 +45,39 @@ type AgentPoolSpec struct {
 	Roles []Role `json:"roles,omitempty"`
 
 	// groups are the identity provider's groups that fill this pool. A line is resolved once and
-	// pinned in status.groups while that group exists: a rename at the provider keeps the
-	// membership, and another group that takes the name fills nothing.
+	// pinned in status.groups while that group exists. If the provider renames the group, the
+	// membership stays; another group that takes the old name fills nothing.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Groups []GroupReference `json:"groups,omitempty"`
 
-	// members are users who are in the pool besides those whom groups and memberFilter put there.
+	// members are users who are in the pool in addition to those from groups and memberFilter.
 	// +listType=map
 	// +listMapKey=userName
 	// +kubebuilder:validation:MaxItems=1000
 	// +optional
 	Members []PoolMember `json:"members,omitempty"`
 
-	// memberFilter is a SCIM filter (RFC 7644 §3.4.2.2) over User attributes; everyone it matches is in the pool. An
-	// invalid filter freezes the membership as it was.
+	// memberFilter is a SCIM filter (RFC 7644 §3.4.2.2) over User attributes. Every user that it
+	// matches is in the pool. While the filter is invalid, the users who are in the pool by it stay
+	// and no user joins by it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	MemberFilter string `json:"memberFilter,omitempty"`
 
-	// adopt is the id of a pool in the portal that this object takes over, with its agents and its
-	// members: the consent without which a pool that was made in the portal is left alone, whatever
-	// its name. It is read once; from then on the pool is this object's.
+	// adopt is the portal id of a pool that this object takes over, with its agents and members. It
+	// is the consent that a pool made in the portal needs: an equal name alone never takes a pool
+	// over. Once the pool belongs to this object, the field has no further effect.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	Adopt string `json:"adopt,omitempty"`
 
-	// onDelete says what becomes of the pool in the portal when this object is deleted. Delete
-	// removes what this object created: of a pool that it adopted, and of the default pool, the
-	// roles that it granted. Absent means Delete.
+	// onDelete says what happens to the pool in the portal when this object is deleted. Delete
+	// removes what this object created. A pool that it adopted, and the default pool, stay and lose
+	// the roles that this object granted. Absent means Delete.
 	// +optional
 	OnDelete PoolDeletion `json:"onDelete,omitempty"`
 }
@@ -84,26 +86,26 @@ type AgentPoolSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.displayName), has(self.externalId), has(self.id)].filter(x, x).size() == 1",message="name a group by exactly one of displayName, externalId or id"
 type GroupReference struct {
-	// displayName of the group at the provider, compared without regard to case.
+	// displayName of the group at the provider. Case is ignored.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
-	// externalId of the group at the provider, case-exact.
+	// externalId of the group at the provider. Case is significant.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	ExternalID string `json:"externalId,omitempty"`
-	// id is the group's SCIM id, the name of its ScimGroup.
+	// id is the group's SCIM id, which is the name of its ScimGroup.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	ID string `json:"id,omitempty"`
 }
 
-// PoolMember is one user whom the pool declares.
+// PoolMember is one user that spec.members lists.
 type PoolMember struct {
-	// userName of the user, compared without regard to case.
+	// userName of the user. Case is ignored.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	UserName string `json:"userName"`
@@ -116,26 +118,26 @@ type PinnedGroup struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Group string `json:"group"`
-	// deleted is set when the provider has deleted the group: it fills nothing any more, and another group that takes
-	// its place in a pool with ROLE_MANAGER needs a person's decision.
+	// deleted is true when the provider has deleted the group. The group then fills nothing. If the
+	// pool has ROLE_MANAGER, a person must decide before another group takes its place.
 	// +optional
 	Deleted bool `json:"deleted,omitempty"`
 }
 
-// AgentPoolStatus is what became of the pool in the portal.
+// AgentPoolStatus is the state of the pool in the portal.
 type AgentPoolStatus struct {
-	// held is the removal that the deprovisioning guard holds: decide by its id.
+	// held is the removal that the deprovisioning guard holds. A decision quotes its id.
 	// +optional
 	Held *HeldRemoval `json:"held,omitempty"`
 	// pool is the id of the pool in the portal.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Pool string `json:"pool,omitempty"`
-	// displayName is the name that is claimed for the pool and that it bears in the portal.
+	// displayName is the pool's name in the portal, which this object has claimed.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
-	// roles that the pool grants in the portal now by a write of this object.
+	// roles are the roles that this object has granted in the portal and that are in force.
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
@@ -144,24 +146,26 @@ type AgentPoolStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	RoleNames string `json:"roleNames,omitempty"`
-	// groups are the lines of spec.groups that are resolved, and the group of each.
+	// groups are the lines of spec.groups that are resolved, each with its group.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Groups []PinnedGroup `json:"groups,omitempty"`
-	// memberCount is how many people the pool holds; renewed at most twice a minute.
+	// memberCount is the number of members of the pool. It is updated at most twice a minute.
 	// +optional
 	MemberCount int64 `json:"memberCount"`
+	// conditions of the pool. docs/reference/conditions.md lists types and reasons.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// observedGeneration is the generation that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
-// AgentPool is a pool of agents in the portal, the roles it grants, and who is in it.
+// AgentPool is a pool of agents in the portal, with the roles that it grants and its members.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=agentpools,shortName=apool,categories=scim
@@ -172,18 +176,20 @@ type AgentPoolStatus struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.adopt))",message="the default pool holds everyone; it takes no groups, members, memberFilter or adopt"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'default' || !has(self.spec) || (!has(self.spec.groups) && !has(self.spec.members) && !has(self.spec.memberFilter) && !has(self.spec.adopt))",message="the default pool contains every user; it takes no groups, members, memberFilter or adopt"
 type AgentPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// spec is the desired state of the pool.
 	// +optional
 	Spec AgentPoolSpec `json:"spec,omitempty,omitzero"`
+	// status is the state that the manager has observed and written.
 	// +optional
 	Status AgentPoolStatus `json:"status,omitempty,omitzero"`
 }
 
-// UserNames are the user names of spec.members.
+// UserNames returns the user names of spec.members.
 func (p *AgentPool) UserNames() []string {
 	out := make([]string, len(p.Spec.Members))
 	for i, m := range p.Spec.Members {
@@ -192,9 +198,9 @@ func (p *AgentPool) UserNames() []string {
 	return out
 }
 
-// OwnPoolOf returns the SCIM id of the group whose own pool this is; "" for a pool of people. A
-// group that no pool names has a pool of its own, named like the group's id, whose spec is exactly
-// one line that names this id.
+// OwnPoolOf returns the SCIM id of the group whose own pool this is, or "" for a pool that people
+// wrote. A group that no pool names has a pool of its own: its name is the group's id, and its spec
+// is exactly one line that names this id.
 func (p *AgentPool) OwnPoolOf() string {
 	s := p.Spec
 	if s.DisplayName != "" || s.Description != "" || len(s.Roles) != 0 || len(s.Members) != 0 ||
@@ -207,8 +213,8 @@ func (p *AgentPool) OwnPoolOf() string {
 	return p.Name
 }
 
-// PortalName is the pool's name in the portal: displayName, else the object's name. The name of a
-// group's own pool is the group's displayName, which is not known here.
+// PortalName returns the pool's name in the portal: displayName, or the object's name. This object
+// does not contain the name of a group's own pool, which is the group's displayName.
 func (p *AgentPool) PortalName() string {
 	if p.Spec.DisplayName != "" {
 		return p.Spec.DisplayName

@@ -1,6 +1,11 @@
-// Package v1alpha1 is the contract between the SCIM webhook, the controllers and the people who write or read these
-// objects: ScimUser (a person as the identity provider describes them), ScimGroup and ScimGroupSlice (a group and its members), AgentPool (a pool and the roles it grants),
-// IdentityConfiguration (the one portal, provider and set of login methods) and NameClaim (the right to one name).
+// Package v1alpha1 is the contract between the SCIM webhook, the controllers and the people who
+// read or write these objects:
+//
+//   - ScimUser is a person as the identity provider describes them.
+//   - ScimGroup is a group of the provider, and ScimGroupSlice a part of its members.
+//   - AgentPool is a pool in the portal and the roles that it grants.
+//   - IdentityConfiguration is the one portal, the provider and the login methods.
+//   - NameClaim is the exclusive right to one name.
 //
 // +kubebuilder:object:generate=true
 // +groupName=iam.lightrun.com

@@ -17,18 +17,18 @@ const (
 type ManagementPolicy string
 
 const (
-	PolicyEnforce    ManagementPolicy = "Enforce"    // bring the portal in line
-	PolicyReportOnly ManagementPolicy = "ReportOnly" // write nothing to the portal; say in conditions what differs
+	PolicyEnforce    ManagementPolicy = "Enforce"    // change the portal to the desired state
+	PolicyReportOnly ManagementPolicy = "ReportOnly" // write nothing to the portal; report differences in conditions
 )
 
-// UserDeletion says what becomes of an account when its ScimUser is deleted.
+// UserDeletion says what happens to an account when the identity provider deletes its user.
 // +kubebuilder:validation:Enum=Deactivate;Delete;Orphan
 type UserDeletion string
 
 const (
-	UserDeactivate UserDeletion = "Deactivate" // the record stays, sign-in is refused; a return gets it back
-	UserDelete     UserDeletion = "Delete"     // the record goes
-	UserOrphan     UserDeletion = "Orphan"     // the record stays active, as a local account
+	UserDeactivate UserDeletion = "Deactivate" // the account stays without sign-in; a returning user gets it back
+	UserDelete     UserDeletion = "Delete"     // the account is deleted
+	UserOrphan     UserDeletion = "Orphan"     // the account stays active, as a local account
 )
 
 // SSOType is the protocol of single sign-on.
@@ -42,47 +42,54 @@ const (
 
 // LocalReference names an object in the same namespace.
 type LocalReference struct {
+	// name of the object.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 }
 
-// Portal says where the Management Portal is and how to speak to it.
+// Portal says where the Management Portal is and how to connect to it.
 type Portal struct {
-	// url of the portal, without a path: https://portal.example.com
+	// url of the portal, without a path, such as https://portal.example.com.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://[^/?#]+/?$`
 	URL string `json:"url"`
-	// credentialsSecretRef names a Secret whose key "token" is a portal API key with the scope provisioning.
+	// credentialsSecretRef names a Secret. Its key "token" contains a portal API key with the scope
+	// provisioning.
 	CredentialsSecretRef LocalReference `json:"credentialsSecretRef"`
-	// caBundle is PEM of the authorities that sign the portal's certificate. Absent: the system's.
+	// caBundle contains the certificates, in PEM, of the authorities that may sign the portal's
+	// certificate. If it is absent, the system's authorities apply.
 	// +kubebuilder:validation:MaxLength=65536
 	// +optional
 	CABundle []byte `json:"caBundle,omitempty"`
 }
 
-// SecondClient says what becomes of requests of a second kind of client on a token.
+// SecondClient says what the webhook does with requests that use a token and come from another kind
+// of client than the token is for.
 // +kubebuilder:validation:Enum=Report;Refuse
 type SecondClient string
 
 const (
-	SecondClientReport SecondClient = "Report" // serve them; say so in the webhook's log and metrics
-	SecondClientRefuse SecondClient = "Refuse" // the same, and answer 403
+	SecondClientReport SecondClient = "Report" // serve them, and report them in the webhook's log and metrics
+	SecondClientRefuse SecondClient = "Refuse" // report them, and answer 403
 )
 
-// IdentityProvider is the one identity provider that pushes people here. Another type, or another name where there was one, is
-// another provider: it takes the first one's place only by the annotation iam.lightrun.com/replace-identity-provider, and until
-// then the first keeps working.
+// IdentityProvider is the one identity provider that pushes users and groups. Another type, or
+// another name where there was one, is another provider. It replaces the first one only by the
+// annotation iam.lightrun.com/replace-identity-provider; until then the first one keeps working.
 type IdentityProvider struct {
+	// type of the identity provider.
 	Type ProviderType `json:"type"`
-	// name tells two providers of one type apart, such as two Okta organisations, and is shown in the portal. SCIM tokens that are
-	// made for another name are refused. Absent: there is one of the type.
+	// name distinguishes two providers of one type, such as two Okta organisations. The portal
+	// shows it. SCIM tokens that were made for another name are refused. Leave it out if there is
+	// only one provider of the type.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Name string `json:"name,omitempty"`
-	// onSecondClient says what the webhook does with a request that looks like one of another kind of client than its token is
-	// for, such as Entra ID with a token of Okta's. Absent means Report.
+	// onSecondClient says what the webhook does with a request that comes from another kind of
+	// client than its token is for, such as a request of Entra ID with a token for Okta. Absent
+	// means Report.
 	// +kubebuilder:default=Report
 	// +optional
 	OnSecondClient SecondClient `json:"onSecondClient,omitempty"`
@@ -90,48 +97,58 @@ type IdentityProvider struct {
 
 // BoundProvider is the identity provider that the portal is integrated with.
 type BoundProvider struct {
+	// type of the identity provider.
 	Type ProviderType `json:"type"`
+	// name of the identity provider. Absent if the provider has no name.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	Name string `json:"name,omitempty"`
 }
 
-// JWTIssuer is an issuer whose JSON Web Tokens (RFC 7519) are accepted as bearer tokens of the SCIM service.
+// JWTIssuer is an issuer whose JSON Web Tokens (RFC 7519) the webhook accepts as bearer tokens.
 type JWTIssuer struct {
-	// issuer is the tokens' iss, letter by letter. Its keys are found by OpenID Connect Discovery, over HTTPS except on this machine.
+	// issuer must equal the iss claim of the tokens, character by character. The webhook finds the
+	// issuer's keys by OpenID Connect Discovery. HTTP without TLS is accepted only for localhost.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^(https://[^/?#]+|http://(127\.0\.0\.1|localhost)(:[0-9]+)?)(/[^?#]*)?$`
 	Issuer string `json:"issuer"`
-	// provider is the identity provider that the tokens are of. While another is configured, they are refused.
+	// provider is the type of the identity provider that sends these tokens. While another provider
+	// is integrated, the tokens are refused.
 	Provider ProviderType `json:"provider"`
-	// providerName is that provider's name. Absent: the tokens are for every provider of the type.
+	// providerName is the name of that provider. If it is absent, the tokens are valid for every
+	// provider of the type.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	ProviderName string `json:"providerName,omitempty"`
-	// audiences: a token's aud must hold one of them.
+	// audiences are the accepted audiences. The aud claim of a token must contain one of them.
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=256
 	Audiences []string `json:"audiences"`
-	// requiredClaims are claims that must have just this value, such as appid or sub: an issuer may have many clients.
+	// requiredClaims are claims that must have exactly this value, such as appid or sub. Use them
+	// when an issuer has many clients.
 	// +kubebuilder:validation:MaxProperties=8
 	// +optional
 	RequiredClaims map[string]string `json:"requiredClaims,omitempty"`
-	// caBundle is PEM of the authorities that sign the issuer's certificate. Absent: the system's.
+	// caBundle contains the certificates, in PEM, of the authorities that may sign the issuer's
+	// certificate. If it is absent, the system's authorities apply.
 	// +kubebuilder:validation:MaxLength=65536
 	// +optional
 	CABundle []byte `json:"caBundle,omitempty"`
 }
 
-// LoginMethods declares the portal's page of that name. Present: Git rules, and the portal shows the page as managed elsewhere.
+// LoginMethods declares the portal's login methods. While they are declared, the portal's page is
+// read-only and says that they are managed elsewhere.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.scim) || !self.scim.enabled || (has(self.sso) && self.sso.enabled)",message="SCIM needs single sign-on: enable loginMethods.sso first"
 type LoginMethods struct {
+	// sso configures single sign-on. Absent means off.
 	// +optional
 	SSO *SSO `json:"sso,omitempty"`
+	// scim configures provisioning over SCIM. Absent means off.
 	// +optional
 	SCIM *SCIM `json:"scim,omitempty"`
 }
@@ -141,23 +158,26 @@ type LoginMethods struct {
 // +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'OIDC' || (has(self.issuer) && has(self.clientID))",message="OIDC needs issuer and clientID"
 // +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'SAML' || has(self.metadataURL)",message="SAML needs metadataURL"
 type SSO struct {
+	// enabled switches single sign-on on.
 	Enabled bool `json:"enabled"`
+	// type is the protocol of single sign-on.
 	// +kubebuilder:default=OIDC
 	Type SSOType `json:"type"`
-	// issuer of the OIDC provider.
+	// issuer of the OIDC provider. Required for OIDC.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://.+`
 	// +optional
 	Issuer string `json:"issuer,omitempty"`
+	// clientID is the portal's client id at the OIDC provider. Required for OIDC.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	ClientID string `json:"clientID,omitempty"`
-	// metadataURL of the SAML identity provider.
+	// metadataURL is where the SAML identity provider publishes its metadata. Required for SAML.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://.+`
 	// +optional
 	MetadataURL string `json:"metadataURL,omitempty"`
-	// secretRef names a Secret whose key "clientSecret" is the OIDC client's secret.
+	// secretRef names a Secret. Its key "clientSecret" contains the OIDC client's secret.
 	// +optional
 	SecretRef *LocalReference `json:"secretRef,omitempty"`
 }
@@ -166,29 +186,32 @@ type SSO struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.enabled || !has(self.provisionExistingUsers) || !self.provisionExistingUsers",message="provisionExistingUsers needs SCIM: set enabled too"
 type SCIM struct {
+	// enabled switches provisioning over SCIM on. It needs single sign-on.
 	Enabled bool `json:"enabled"`
-	// provisionExistingUsers adopts local accounts that the provider has pushed.
+	// provisionExistingUsers adopts the local accounts whose user names the provider has pushed.
 	// +optional
 	ProvisionExistingUsers bool `json:"provisionExistingUsers,omitempty"`
-	// provisionGroups turns pushed groups into pools. Absent means true.
+	// provisionGroups says whether the webhook accepts changes of groups. Absent means true.
 	// +optional
 	ProvisionGroups *bool `json:"provisionGroups,omitempty"`
 }
 
-// DeprovisioningGuard is a budget of removals.
+// DeprovisioningGuard is a budget of removals: max(maxPercent, minUsers) within the window.
 type DeprovisioningGuard struct {
-	// maxPercent of the managed, active accounts that may be removed within the window.
+	// maxPercent is the percentage that may be removed within the window: of the managed, active
+	// accounts, and in each pool of its members.
 	// +kubebuilder:default=20
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	// +optional
 	MaxPercent *int32 `json:"maxPercent,omitempty"`
-	// minUsers that may always be removed within the window, whatever the percentage.
+	// minUsers is the number of users that may always be removed within the window, from the
+	// accounts and from each pool, whatever the percentage.
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	MinUsers *int32 `json:"minUsers,omitempty"`
-	// window over which removals are counted.
+	// window is the time over which removals are counted.
 	// +kubebuilder:default="1h"
 	// +optional
 	Window *metav1.Duration `json:"window,omitempty"`
@@ -196,76 +219,97 @@ type DeprovisioningGuard struct {
 
 // IdentityConfigurationSpec binds one namespace to one portal and one identity provider.
 type IdentityConfigurationSpec struct {
+	// portal says where the Management Portal is and how to connect to it.
 	Portal Portal `json:"portal"`
-	// scimBaseURL is the URL that the identity provider pushes to, ending in /scim/v2. Absent: taken from each request.
+	// scimBaseURL is the URL that the identity provider pushes to, ending in /scim/v2. If it is
+	// absent, the webhook takes it from each request.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://[^?#]+[^/?#]$`
 	// +optional
-	SCIMBaseURL      string           `json:"scimBaseURL,omitempty"`
+	SCIMBaseURL string `json:"scimBaseURL,omitempty"`
+	// identityProvider is the one identity provider that pushes users and groups.
 	IdentityProvider IdentityProvider `json:"identityProvider"`
-	// jwtIssuers are accepted besides static tokens, such as Entra ID's own when no secret token is given to it.
+	// jwtIssuers are issuers whose JSON Web Tokens are accepted in addition to static tokens. Entra
+	// ID sends its own tokens when no secret token is configured there.
 	// +listType=map
 	// +listMapKey=issuer
 	// +kubebuilder:validation:MaxItems=4
 	// +optional
 	JWTIssuers []JWTIssuer `json:"jwtIssuers,omitempty"`
-	// loginMethods. Absent: the portal's Save button rules and status mirrors it. Present: this rules.
+	// loginMethods declares the portal's login methods. If you omit it, administrators edit them in
+	// the portal and status shows them. If you set it, this field is authoritative and the page is
+	// read-only.
 	// +optional
 	LoginMethods *LoginMethods `json:"loginMethods,omitempty"`
+	// managementPolicy says whether the operator writes to the portal.
 	// +kubebuilder:default=Enforce
 	// +optional
 	ManagementPolicy ManagementPolicy `json:"managementPolicy,omitempty"`
-	// onDelete says what becomes of an account when its ScimUser is deleted.
+	// onDelete says what happens to an account when the identity provider deletes its user.
 	// +kubebuilder:default=Deactivate
 	// +optional
 	OnDelete UserDeletion `json:"onDelete,omitempty"`
+	// deprovisioningGuard limits how many removals the operator carries out without a person's
+	// decision.
 	// +optional
 	DeprovisioningGuard DeprovisioningGuard `json:"deprovisioningGuard,omitempty,omitzero"`
 }
 
-// EffectiveLoginMethods is what is in force in the portal.
+// EffectiveLoginMethods are the login methods in force in the portal.
 type EffectiveLoginMethods struct {
-	SSO  bool `json:"sso"`
+	// sso says whether single sign-on is on.
+	SSO bool `json:"sso"`
+	// scim says whether provisioning over SCIM is on.
 	SCIM bool `json:"scim"`
+	// provisionExistingUsers says whether local accounts whose user names the provider has pushed
+	// are adopted.
 	// +optional
 	ProvisionExistingUsers bool `json:"provisionExistingUsers,omitempty"`
+	// provisionGroups says whether the webhook accepts changes of groups.
 	// +optional
 	ProvisionGroups bool `json:"provisionGroups,omitempty"`
 }
 
-// IdentityConfigurationStatus is what is in force.
+// IdentityConfigurationStatus is the configuration in force.
 type IdentityConfigurationStatus struct {
-	// provider that the portal is integrated with, whatever spec says. The webhook accepts its tokens alone. Absent: not known yet,
-	// and the webhook answers 503.
+	// provider is the identity provider that the portal is integrated with, whatever spec says. The
+	// webhook accepts only tokens for this provider. Absent means not known yet; the webhook then
+	// answers 503.
 	// +optional
 	Provider *BoundProvider `json:"provider,omitempty"`
-	// loginMethods in force in the portal. Absent: not known yet, and the webhook answers 503.
+	// loginMethods are in force in the portal. Absent means not known yet; the webhook then answers
+	// 503.
 	// +optional
 	LoginMethods *EffectiveLoginMethods `json:"loginMethods,omitempty"`
-	// users is how many ScimUsers there are; ready how many of them are Ready.
+	// users is the number of ScimUsers.
 	// +optional
 	Users int64 `json:"users"`
+	// readyUsers is the number of ScimUsers that are Ready.
 	// +optional
 	ReadyUsers int64 `json:"readyUsers"`
-	// waitingUsers have a local account and wait for the migration.
+	// waitingUsers is the number of users who have a local account and wait for the migration.
 	// +optional
 	WaitingUsers int64 `json:"waitingUsers"`
-	// heldUsers are held by the deprovisioning guard.
+	// heldUsers is the number of users whose removal the deprovisioning guard holds.
 	// +optional
 	HeldUsers int64 `json:"heldUsers"`
-	// localAccounts stay local: the provider has not pushed them.
+	// localAccounts is the number of accounts that stay local because the provider has not pushed
+	// them.
 	// +optional
 	LocalAccounts int64 `json:"localAccounts"`
+	// conditions of the configuration. docs/reference/conditions.md lists types and reasons.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// observedGeneration is the generation that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
-// IdentityConfiguration binds a namespace to one portal and one identity provider. Its only name is default.
+// IdentityConfiguration binds a namespace to one portal and one identity provider. Its name is
+// default.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=identityconfigurations,shortName=idconf,categories=scim
@@ -281,13 +325,15 @@ type IdentityConfiguration struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// spec is the desired configuration.
 	// +required
 	Spec IdentityConfigurationSpec `json:"spec"`
+	// status is what is in force.
 	// +optional
 	Status IdentityConfigurationStatus `json:"status,omitempty,omitzero"`
 }
 
-// ProviderName is the provider's name as people know it.
+// ProviderName returns the name of the provider that people see: its name, or else its type.
 func (c *IdentityConfiguration) ProviderName() string {
 	if c.Spec.IdentityProvider.Name != "" {
 		return c.Spec.IdentityProvider.Name

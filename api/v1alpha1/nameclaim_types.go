@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ClaimType is which kind of name is claimed.
+// ClaimType is the kind of name that is claimed.
 // +kubebuilder:validation:Enum=User;Group;Pool
 type ClaimType string
 
@@ -14,8 +14,9 @@ const (
 	ClaimPool  ClaimType = "Pool"  // a name in the portal
 )
 
-// NameClaimSpec says who holds a name.
+// NameClaimSpec says which object has a name.
 type NameClaimSpec struct {
+	// type is the kind of name that is claimed. It never changes.
 	// +required
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the type of a claim never changes"
 	Type ClaimType `json:"type"`
@@ -24,18 +25,21 @@ type NameClaimSpec struct {
 	Holder ClaimHolder `json:"holder"`
 }
 
-// ClaimHolder is one object, at one time of its life.
+// ClaimHolder identifies the object that has the claim, by name and UID.
 type ClaimHolder struct {
+	// name of the object. Its kind follows from the type of the claim.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
+	// uid of the object. An object that is created again under the same name has another one.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	UID string `json:"uid"`
 }
 
-// NameClaim is the exclusive right to one name of a user, a group or a pool. Its own name is user-, group-
-// or pool- and the SHA-256 of the folded name, so that the API server makes taking it atomic.
+// NameClaim is the exclusive right to one name of a user, a group or a pool. Its own name is user-,
+// group- or pool- and the SHA-256 of the folded name, so a claim is taken atomically by creating
+// it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=nameclaims,categories=scim-internal
@@ -47,6 +51,7 @@ type NameClaim struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// spec says which object has the name.
 	// +required
 	Spec NameClaimSpec `json:"spec"`
 }

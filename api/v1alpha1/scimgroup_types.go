@@ -6,42 +6,44 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // §4.2 under their standard names. Members are in ScimGroupSlices. A group grants nothing: an
 // AgentPool names the groups that fill it. Written by the SCIM webhook.
 type ScimGroupSpec struct {
-	// displayName is the provider's name for the group, unique without regard to case.
+	// displayName is the provider's name for the group. It is unique; case is ignored.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +required
 	DisplayName string `json:"displayName"`
 
-	// externalId is the provider's own identifier of the group, case-exact.
+	// externalId is the provider's own identifier of the group. Case is significant.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	ExternalID string `json:"externalId,omitempty"`
 
-	// deleted is set when the provider deletes the group: over SCIM it is gone, and the manager
-	// takes its members out of the pools that it fills before it deletes the object.
+	// deleted is true when the provider has deleted the group. SCIM answers 404 for it from then
+	// on. The manager takes its members out of the pools that it fills and then deletes the object.
 	// +optional
 	Deleted bool `json:"deleted,omitempty"`
 
 	// revision of the last write of displayName, externalId or deleted: max(old + 1, Unix
-	// milliseconds). An object older than what the portal has seen is a restored backup.
+	// milliseconds). An object whose revision is older than the one that the portal has seen comes
+	// from a backup.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Revision int64 `json:"revision,omitempty"`
 
-	// round of the last replacement of all members. It orders replacements: a slice that was
-	// written in a newer round is not written again by an older one.
+	// round of the last replacement of all members. It orders replacements: an older replacement
+	// does not overwrite a slice that a newer one has written.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Round int64 `json:"round,omitempty"`
 }
 
-// ScimGroupStatus is what the manager found.
+// ScimGroupStatus is the state of the group that the manager has observed.
 type ScimGroupStatus struct {
-	// displayName is the last name that was claimed for the group; absent until one was.
+	// displayName is the last name that was claimed for the group. It is absent until the first
+	// claim.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
-	// memberCount is how many living users the group contains; updated at most twice a minute.
+	// memberCount is the number of living users in the group. It is updated at most twice a minute.
 	// +optional
 	MemberCount int64 `json:"memberCount"`
 	// pools are the names of the AgentPools that the group fills, sorted.
@@ -50,11 +52,11 @@ type ScimGroupStatus struct {
 	// +kubebuilder:validation:items:MaxLength=253
 	// +optional
 	Pools []string `json:"pools,omitempty"`
-	// poolNames are the same pools in one line: a column of kubectl shows one value.
+	// poolNames are the same pools in one line, because a column of kubectl shows one value.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	PoolNames string `json:"poolNames,omitempty"`
-	// conditions of the group; docs/reference/conditions.md lists types and reasons.
+	// conditions of the group. docs/reference/conditions.md lists types and reasons.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
@@ -85,7 +87,7 @@ type ScimGroup struct {
 	// spec is what the identity provider says about the group.
 	// +required
 	Spec ScimGroupSpec `json:"spec"`
-	// status is what the manager found.
+	// status is the state that the manager has observed and written.
 	// +optional
 	Status ScimGroupStatus `json:"status,omitempty,omitzero"`
 }
@@ -98,36 +100,35 @@ type ScimGroupList struct {
 	Items           []ScimGroup `json:"items"`
 }
 
-// Limits of a slice. A slice with more members than SliceTarget is split after the write; a write
-// that would exceed SliceMax is preceded by splits.
+// Limits of a slice.
 const (
-	SliceTarget  = 128
-	SliceMax     = 1024
-	SliceMaxBits = 16
+	SliceTarget  = 128  // members; a slice with more is split after the write
+	SliceMax     = 1024 // members at most; a write that would exceed it splits the slice first
+	SliceMaxBits = 16   // of the id that a slice can use
 )
 
-// ScimGroupSliceSpec is a part of one group's members: those whose id begins with the first bits
-// of the slice's prefix.
+// ScimGroupSliceSpec is a part of one group's members: the users whose id begins with the first
+// bits of the slice's prefix.
 //
 // +kubebuilder:validation:XValidation:rule="self.epoch > oldSelf.epoch || self.epoch == oldSelf.epoch && self.bits == oldSelf.bits && self.round >= oldSelf.round",message="the slice was split or replaced meanwhile: read the group again"
 // +kubebuilder:validation:XValidation:rule="self.revision >= oldSelf.revision",message="the slice has a newer revision: read the group again"
 type ScimGroupSliceSpec struct {
-	// bits is how many leading bits of a user's id this slice has in common with its own prefix,
-	// the last four hexadecimal digits of its name. 0 covers every user.
+	// bits is the number of leading bits that a user's id must have in common with the slice's
+	// prefix, which is the last four hexadecimal digits of the slice's name. 0 covers every user.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=16
 	Bits int32 `json:"bits"`
-	// epoch grows whenever bits change. A writer carries the epoch that it read, so that a write
-	// decided before a split is refused.
+	// epoch increases whenever bits change. A write contains the epoch that its writer has read, so
+	// the API server refuses a write that was decided before a split.
 	// +kubebuilder:validation:Minimum=0
 	Epoch int64 `json:"epoch"`
-	// round of the last replacement of all members that was written here; 0 before the first. It
-	// is always written: the rules of this type and the JSON patches compare it.
+	// round of the last replacement of all members that was written to this slice; 0 before the
+	// first. It is always present, because the rules of this type and the JSON patches compare it.
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	Round int64 `json:"round"`
-	// revision of the last write of members: max(old + 1, Unix milliseconds). It never goes down,
-	// or a group would look like a restored backup.
+	// revision of the last write of members: max(old + 1, Unix milliseconds). It never decreases;
+	// otherwise the group would look like a restored backup.
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	Revision int64 `json:"revision"`

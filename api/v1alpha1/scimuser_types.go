@@ -2,139 +2,170 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// ScimUserSpec is what the identity provider says of a person: the attributes of RFC 7643 §4.1 (User) and §4.3
-// (enterprise extension) under their standard names. Written by the SCIM webhook. Absent means unassigned.
+// ScimUserSpec is what the identity provider says about one person: the attributes of RFC 7643 §4.1
+// (User) and §4.3 (enterprise extension) under their standard names. The SCIM webhook writes it.
+// Absent means unassigned.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.emails) || self.emails.filter(e, has(e.primary) && e.primary).size() <= 1",message="at most one e-mail address can be primary (RFC 7643 §2.4)"
 type ScimUserSpec struct {
-	// userName is the provider's unique name for the person, compared without regard to case.
+	// userName is the provider's unique name for the user. Case is ignored.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +required
 	UserName string `json:"userName"`
 
-	// externalId is the provider's own identifier of the person, case-exact.
+	// externalId is the provider's own identifier of the user. Case is significant.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	ExternalID string `json:"externalId,omitempty"`
 
-	// active says whether the person may sign in. Absent means true.
+	// active says whether the user may sign in. Absent means true.
 	// +optional
 	Active *bool `json:"active,omitempty"`
 
-	// suspend stops every write about this person to the portal until it is removed. A person sets it; the provider can't.
+	// suspend stops every write to the portal about this user while it is true. People set it; the
+	// provider cannot.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// deleted is set when the provider deletes the user: over SCIM the user is gone and the name is
-	// free, and the manager deprovisions the account before it deletes the object.
+	// deleted is true when the provider has deleted the user. SCIM answers 404 for the user from
+	// then on, and the name is free. The manager deprovisions the account and then deletes the
+	// object.
 	// +optional
 	Deleted bool `json:"deleted,omitempty"`
 
-	// revision of the webhook's last write: max(old + 1, Unix milliseconds). An object older than
-	// what the portal has seen is a restored backup and waits.
+	// revision of the webhook's last write: max(old + 1, Unix milliseconds). An object whose
+	// revision is older than the one that the portal has seen comes from a backup and waits.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Revision int64 `json:"revision,omitempty"`
 
+	// name contains the components of the user's name.
 	// +optional
 	Name *Name `json:"name,omitempty"`
+	// displayName is the name to show to people.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
+	// nickName is the user's casual name.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	NickName string `json:"nickName,omitempty"`
+	// profileUrl is the URL of a page about the user.
 	// +kubebuilder:validation:MaxLength=2048
 	// +optional
 	ProfileURL string `json:"profileUrl,omitempty"`
+	// title is the user's title, such as "Vice President".
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Title string `json:"title,omitempty"`
+	// userType describes the relation to the organisation, such as "Contractor" or "Employee".
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	UserType string `json:"userType,omitempty"`
+	// preferredLanguage is the user's language, such as "en-US" (RFC 9110 §12.5.4).
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	PreferredLanguage string `json:"preferredLanguage,omitempty"`
+	// locale is used for formats of dates, numbers and currencies, such as "en-US" (RFC 5646).
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Locale string `json:"locale,omitempty"`
+	// timezone is the user's IANA time zone, such as "Europe/Paris".
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Timezone string `json:"timezone,omitempty"`
 
+	// emails are the user's e-mail addresses.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	// +optional
 	Emails []MultiValue `json:"emails,omitempty"`
+	// phoneNumbers are the user's phone numbers.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	// +optional
 	PhoneNumbers []MultiValue `json:"phoneNumbers,omitempty"`
+	// ims are the user's instant messaging addresses.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	// +optional
 	Ims []MultiValue `json:"ims,omitempty"`
+	// photos are URLs of photos of the user.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	// +optional
 	Photos []LongMultiValue `json:"photos,omitempty"`
+	// addresses are the user's physical mailing addresses.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	// +optional
 	Addresses []Address `json:"addresses,omitempty"`
-	// entitlements are kept for the provider; they grant nothing in the portal.
+	// entitlements are stored for the provider. They grant nothing in the portal.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
 	// +optional
 	Entitlements []MultiValue `json:"entitlements,omitempty"`
-	// roles are the provider's own role strings, kept for it; they grant nothing in the portal. Pools do.
+	// roles are the provider's own role strings, stored for the provider. They grant nothing in the
+	// portal; pools do.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=50
 	// +optional
 	Roles []MultiValue `json:"roles,omitempty"`
+	// x509Certificates are certificates issued to the user, in base64-encoded DER.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=5
 	// +optional
 	X509Certificates []LongMultiValue `json:"x509Certificates,omitempty"`
 
+	// employeeNumber is the identifier that the organisation gives to the user.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	EmployeeNumber string `json:"employeeNumber,omitempty"`
+	// costCenter is the name of a cost center.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	CostCenter string `json:"costCenter,omitempty"`
+	// organization is the name of an organization.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Organization string `json:"organization,omitempty"`
+	// division is the name of a division.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Division string `json:"division,omitempty"`
+	// department is the name of a department.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Department string `json:"department,omitempty"`
+	// manager is the user's manager.
 	// +optional
 	Manager *Manager `json:"manager,omitempty"`
 }
 
 // Name is the components of a person's name (RFC 7643 §4.1.1).
 type Name struct {
+	// formatted is the full name, formatted for display.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Formatted string `json:"formatted,omitempty"`
+	// familyName is the family name.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	FamilyName string `json:"familyName,omitempty"`
+	// givenName is the given name.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	GivenName string `json:"givenName,omitempty"`
+	// middleName contains the middle names.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	MiddleName string `json:"middleName,omitempty"`
+	// honorificPrefix is a title before the name, such as "Dr."
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	HonorificPrefix string `json:"honorificPrefix,omitempty"`
+	// honorificSuffix is a suffix after the name, such as "III".
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	HonorificSuffix string `json:"honorificSuffix,omitempty"`
@@ -142,119 +173,140 @@ type Name struct {
 
 // MultiValue is one value of a multi-valued attribute (RFC 7643 §2.4).
 type MultiValue struct {
+	// value of this element, such as an e-mail address.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Value string `json:"value,omitempty"`
+	// display is a name of this element for people.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Display string `json:"display,omitempty"`
+	// type labels the function of this element, such as "work" or "home".
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Type string `json:"type,omitempty"`
+	// primary is true for the preferred element. At most one element is primary.
 	// +optional
 	Primary *bool `json:"primary,omitempty"`
 }
 
 // LongMultiValue is one value of photos or x509Certificates: a URI, or base64 DER.
 type LongMultiValue struct {
+	// value of this element, a URI or base64-encoded DER.
 	// +kubebuilder:validation:MaxLength=8192
 	// +optional
 	Value string `json:"value,omitempty"`
+	// display is a name of this element for people.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Display string `json:"display,omitempty"`
+	// type labels the function of this element, such as "photo" or "thumbnail".
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Type string `json:"type,omitempty"`
+	// primary is true for the preferred element. At most one element is primary.
 	// +optional
 	Primary *bool `json:"primary,omitempty"`
 }
 
 // Address is one physical mailing address (RFC 7643 §4.1.2).
 type Address struct {
+	// formatted is the full address, formatted for display or for a label.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Formatted string `json:"formatted,omitempty"`
+	// streetAddress is the street with house number, and may have several lines.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	StreetAddress string `json:"streetAddress,omitempty"`
+	// locality is the city or town.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Locality string `json:"locality,omitempty"`
+	// region is the state or region.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Region string `json:"region,omitempty"`
+	// postalCode is the postal code.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	PostalCode string `json:"postalCode,omitempty"`
+	// country is the country code of ISO 3166-1 alpha-2, such as "FR".
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Country string `json:"country,omitempty"`
+	// type labels the function of this address, such as "work" or "home".
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Type string `json:"type,omitempty"`
+	// primary is true for the preferred address. At most one address is primary.
 	// +optional
 	Primary *bool `json:"primary,omitempty"`
 }
 
-// Manager names the person's manager by SCIM id (RFC 7643 §4.3).
+// Manager names the user's manager by SCIM id (RFC 7643 §4.3).
 type Manager struct {
+	// value is the SCIM id of the user's manager.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	Value string `json:"value,omitempty"`
 }
 
-// PoolSource says why a person is in a pool.
+// PoolSource says why a user is in a pool.
 // +kubebuilder:validation:Enum=Default;Group;Declared;Filter;Held
 type PoolSource string
 
 const (
-	PoolSourceDefault  PoolSource = "Default"  // everyone is
+	PoolSourceDefault  PoolSource = "Default"  // every user is in the default pool
 	PoolSourceGroup    PoolSource = "Group"    // a group that fills the pool contains the user
-	PoolSourceDeclared PoolSource = "Declared" // spec.members of the pool names them
-	PoolSourceFilter   PoolSource = "Filter"   // spec.memberFilter of the pool matches them
-	PoolSourceHeld     PoolSource = "Held"     // nothing does any more: that they leave is held or was dropped
+	PoolSourceDeclared PoolSource = "Declared" // spec.members of the pool lists the user
+	PoolSourceFilter   PoolSource = "Filter"   // spec.memberFilter of the pool matches the user
+	PoolSourceHeld     PoolSource = "Held"     // no source any more; the removal is held or was dropped
 )
 
-// PoolMembership is one pool that a person is in, and why. A pool reached in several ways is listed once, with the first source in the order of the constants.
+// PoolMembership is one pool that a user is in, and why. A pool with several sources is listed
+// once, with the first source in the order of the constants.
 type PoolMembership struct {
 	// name of the AgentPool.
 	// +kubebuilder:validation:MaxLength=253
-	Name   string     `json:"name"`
+	Name string `json:"name"`
+	// source says why the user is in the pool.
 	Source PoolSource `json:"source"`
-	// held: they are in the pool in the portal though nothing puts them there any more. The
-	// deprovisioning guard holds the removal, or a person dropped it: see the AgentPool.
+	// held is true when nothing puts the user into the pool any more and the user is still in it in
+	// the portal, because the deprovisioning guard holds the removal or a person dropped it. The
+	// AgentPool has the details.
 	// +optional
 	Held bool `json:"held,omitempty"`
 }
 
 // HeldRemoval is a removal that the deprovisioning guard holds until a person decides.
 type HeldRemoval struct {
-	// decision is the id of this removal, which a decision quotes. It names exactly these users
-	// and when the removal was first wanted; another set of users is another id.
+	// decision is the id of this removal; release and drop quote it. It names exactly these users
+	// and the revisions at which the removal was first wanted. Another set of users has another id.
 	// +kubebuilder:validation:MaxLength=128
 	Decision string `json:"decision"`
-	// removal is what they would lose: Deactivation, Deletion, ManagerRole or Members.
+	// removal is what the users would lose: Deactivation, Deletion, ManagerRole or Members.
 	// +kubebuilder:validation:MaxLength=32
 	Removal string `json:"removal"`
-	// users is how many would lose it.
+	// users is the number of users who would lose it.
 	Users int64 `json:"users"`
 }
 
-// RoleGrant is one role that a person holds, and the pools that grant it.
+// RoleGrant is one role that a user has, and the pools that grant it.
 type RoleGrant struct {
+	// name of the role, such as ROLE_USER.
 	// +kubebuilder:validation:MaxLength=64
 	Name string `json:"name"`
-	// from names the AgentPools that grant the role, sorted.
+	// from contains the names of the AgentPools that grant the role, sorted.
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=1024
 	// +kubebuilder:validation:items:MaxLength=253
 	From []string `json:"from"`
 }
 
-// ScimUserStatus is what became of the person in the portal.
+// ScimUserStatus is the state of the user's account in the portal.
 type ScimUserStatus struct {
-	// userName is the name that is claimed for the person and that their account bears.
+	// userName is the account's user name, which is claimed for this user.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	UserName string `json:"userName,omitempty"`
@@ -262,7 +314,7 @@ type ScimUserStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Account string `json:"account,omitempty"`
-	// poolNames are the pools in one line, for people: kubectl's columns show one value each.
+	// poolNames are the pools in one line, because a column of kubectl shows one value.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	PoolNames string `json:"poolNames,omitempty"`
@@ -270,32 +322,34 @@ type ScimUserStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	RoleNames string `json:"roleNames,omitempty"`
-	// pools the person is in, and why.
+	// pools that the user is in, and why.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=1024
 	// +optional
 	Pools []PoolMembership `json:"pools,omitempty"`
-	// held is the removal that the deprovisioning guard holds: decide by its id.
+	// held is the removal that the deprovisioning guard holds. A decision quotes its id.
 	// +optional
 	Held *HeldRemoval `json:"held,omitempty"`
-	// roles the person holds, and from which pools.
+	// roles that the user has, and the pools that grant them.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Roles []RoleGrant `json:"roles,omitempty"`
+	// conditions of the user. docs/reference/conditions.md lists types and reasons.
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// observedGeneration is the generation that this status speaks of.
+	// observedGeneration is the generation that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
-// ScimUser is a person as the identity provider describes them. Its name is its SCIM id: a random UUID, never reassigned.
+// ScimUser is a person as the identity provider describes them. Its name is its SCIM id: a random
+// UUID that is never reassigned.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=scimusers,shortName=scu,categories=scim
@@ -315,16 +369,18 @@ type ScimUser struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// spec is what the identity provider says about the user.
 	// +required
 	Spec ScimUserSpec `json:"spec"`
+	// status is the state that the manager has observed and written.
 	// +optional
 	Status ScimUserStatus `json:"status,omitempty,omitzero"`
 }
 
-// IsActive says whether the provider lets the person sign in; absent means yes.
+// IsActive reports whether the provider lets the user sign in. Absent means yes.
 func (u *ScimUser) IsActive() bool { return u.Spec.Active == nil || *u.Spec.Active }
 
-// ScimUserList is a list of people.
+// ScimUserList is a list of users.
 // +kubebuilder:object:root=true
 type ScimUserList struct {
 	metav1.TypeMeta `json:",inline"`

@@ -32,8 +32,8 @@ func build(ctx context.Context, dir string, names []string, estimate string, wan
 	return nil
 }
 
-// modules fetches the sources first, so that the estimate which follows is of compiling alone. Listing what the
-// binaries import downloads just the modules that they need.
+// modules downloads the sources first, so that the estimate is for compilation alone. Listing the
+// imports of the binaries downloads only the modules that they need.
 func modules(ctx context.Context, names []string) error {
 	p := newProgress("downloading Go modules", 0)
 	defer p.done()
@@ -73,7 +73,8 @@ func buildOne(ctx context.Context, dir, name string, want versions) error {
 	return os.Rename(part, filepath.Join(dir, name))
 }
 
-// follow counts the package names and keeps the end of everything else: the compiler's words when it fails.
+// follow counts the package names and keeps the end of all other output, which has the compiler's
+// errors.
 func follow(lines io.Reader, p *progress) string {
 	var other []string
 	for scanner := bufio.NewScanner(lines); scanner.Scan(); {
@@ -95,7 +96,7 @@ func countPackages(ctx context.Context, name string) (int, error) {
 	return strings.Count(string(out), "\n"), nil
 }
 
-// goCommand runs go in the control plane's own module, whatever GOFLAGS or a workspace say.
+// goCommand runs go in the control plane's own module, regardless of GOFLAGS and workspaces.
 func goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = module

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// download lets setup-envtest fetch the binaries of the wanted minor version and copies them into o.dir.
-// Building setup-envtest itself does not count towards the limit.
+// download runs setup-envtest to get the binaries of the wanted minor version, and copies them into
+// o.dir. The time limit does not include building setup-envtest.
 func download(ctx context.Context, o options, want versions) error {
 	say("preparing setup-envtest")
 	tool, err := exec.CommandContext(ctx, "go", "tool", "-modfile=hack/tools/go.mod", "-n", "setup-envtest").Output()
@@ -44,7 +44,7 @@ func download(ctx context.Context, o options, want versions) error {
 	return nil
 }
 
-// describe adds the last line that a command wrote to its error stream.
+// describe adds the last line of a command's standard error to err.
 func describe(what string, err error) error {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -54,7 +54,7 @@ func describe(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
-// install copies a binary so that nobody ever sees half of it.
+// install copies a binary atomically.
 func install(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
@@ -73,7 +73,7 @@ func install(from, to string) error {
 	return os.Rename(part, to)
 }
 
-// removeAll also removes what setup-envtest made read-only.
+// removeAll also removes files that setup-envtest made read-only.
 func removeAll(dir string) {
 	_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.IsDir() {

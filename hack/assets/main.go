@@ -1,10 +1,12 @@
-// Command assets makes kube-apiserver, etcd and kubectl available for `make run` and the tests. It tries, in this
-// order: the folder that KUBEBUILDER_ASSETS names; bin/k8s of this repository, when it holds what is wanted; a download
-// by setup-envtest, with a short time limit; a build from Go modules (hack/controlplane). The last one needs only Go
-// and a module proxy, takes about ten minutes on two cores the first time, and says so while it works.
+// Command assets makes kube-apiserver, etcd and kubectl available for `make run` and the tests. It
+// tries, in this order: the folder in KUBEBUILDER_ASSETS; bin/k8s of this repository, if it has the
+// wanted versions; a download by setup-envtest, with a short time limit; a build from Go modules
+// (hack/controlplane). The build needs only Go and a module proxy, takes about ten minutes on two
+// cores the first time, and shows its progress.
 //
-// With --controllers it makes kube-controller-manager available instead, for the tests that need Kubernetes' own garbage
-// collector and namespace controller. setup-envtest does not have it, so it is always built, in about four minutes.
+// With --controllers it makes kube-controller-manager available instead, for tests that need
+// Kubernetes' own garbage collector and namespace controller. setup-envtest does not have it, so it
+// is always built, in about four minutes.
 //
 // Run it from the repository's root: go run ./hack/assets
 package main
@@ -21,10 +23,11 @@ import (
 	"time"
 )
 
-// binaries are what a folder of assets must hold, the quickest to build first.
+// binaries are the files that a folder of assets must contain, the fastest build first.
 var binaries = []string{"etcd", "kubectl", "kube-apiserver"}
 
-// controllerManager runs Kubernetes' own controllers. Only tests need it, so it is not one of the binaries.
+// controllerManager runs Kubernetes' own controllers. Only tests need it, so it is not one of the
+// binaries.
 const controllerManager = "kube-controller-manager"
 
 type options struct {
@@ -80,8 +83,8 @@ func run(ctx context.Context, o options) error {
 	return writeStamp(o.dir, stampFile, want.String())
 }
 
-// runControllers builds kube-controller-manager unless the folder of assets, or o.dir, has it. It has a stamp of its own:
-// a folder that was filled before it was asked for has none of it.
+// runControllers builds kube-controller-manager unless the folder of assets, or o.dir, has it. It
+// has its own stamp, because a folder that was filled earlier may not have it.
 func runControllers(ctx context.Context, o options) error {
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" && missingIn(dir, []string{controllerManager}) == "" {
 		say("%s is in %s (KUBEBUILDER_ASSETS)", controllerManager, dir)
@@ -107,7 +110,7 @@ func runControllers(ctx context.Context, o options) error {
 	return writeStamp(o.dir, controllersStampFile, want.kubernetes)
 }
 
-// get downloads or, when that does not work out in time, builds.
+// get downloads the binaries, or builds them if the download fails or takes too long.
 func get(ctx context.Context, o options, want versions) error {
 	if o.downloadLimit > 0 {
 		err := download(ctx, o, want)
@@ -122,7 +125,7 @@ func get(ctx context.Context, o options, want versions) error {
 	return build(ctx, o.dir, binaries, "10 minutes", want)
 }
 
-// missingIn names the first binary that dir lacks, "" when it is complete.
+// missingIn returns the first binary that dir lacks, or "" if dir is complete.
 func missingIn(dir string, names []string) string {
 	for _, name := range names {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.IsDir() || info.Mode()&0o111 == 0 {

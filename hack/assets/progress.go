@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// progress says what is being done, for how long, and about how much longer: one line that changes on a terminal, a
-// new line every quarter of a minute elsewhere.
+// progress shows the current work, the time so far and an estimate of the rest. On a terminal it
+// updates one line; elsewhere it prints a new line every 15 seconds.
 type progress struct {
 	what  string
-	total int // packages to compile at most; 0 when not known
+	total int // packages to compile at most; 0 if not known
 	begun time.Time
 	count atomic.Int64
 	stop  chan struct{}
@@ -58,7 +58,8 @@ func (p *progress) show(every time.Duration, terminal bool) {
 	}
 }
 
-// line is the state after elapsed, such as "building kube-apiserver: 812 of 2031 packages, 3m20s, at most 5m0s more".
+// line returns the state after elapsed, such as
+// "building kube-apiserver: 812 of 2031 packages, 3m20s, at most 5m0s more".
 func (p *progress) line(elapsed time.Duration) string {
 	count := int(p.count.Load())
 	spent := elapsed.Round(time.Second)

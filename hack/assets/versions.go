@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// Stamps remember which versions a folder was filled with.
+// Stamps record the versions in a folder.
 const (
 	stampFile            = ".versions"
 	controllersStampFile = ".versions-controllers"
 )
 
-// versions are what hack/controlplane/go.mod asks for.
+// versions are those in hack/controlplane/go.mod.
 type versions struct {
 	kubernetes string // v1.37.2
 	etcd       string // v3.7.0
@@ -38,7 +38,7 @@ func (v versions) ldflags() string {
 		pkg, v.kubernetes, major, minor)
 }
 
-// wanted reads the versions from the module file, which alone states them.
+// wanted reads the versions from the module file, the only place that has them.
 func wanted(ctx context.Context) (versions, error) {
 	out, err := exec.CommandContext(ctx, "go", "mod", "edit", "-json", filepath.Join("hack", "controlplane", "go.mod")).Output()
 	if err != nil {

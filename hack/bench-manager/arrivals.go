@@ -12,10 +12,10 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// atOnce is how many requests a provider has under way.
+// atOnce is the number of concurrent requests of a provider.
 const atOnce = 8
 
-// arrived is what many arrivals at once took.
+// arrived are the results of many concurrent pushes of new users.
 type arrived struct {
 	count  int
 	pushes time.Duration // until the last push was answered
@@ -26,7 +26,7 @@ type arrived struct {
 
 func (a arrived) ratio() float64 { return a.ready.Seconds() / a.pushes.Seconds() }
 
-// arrive pushes people as fast as the webhook takes them.
+// arrive pushes users as fast as the webhook accepts them.
 func (s *suite) arrive(ctx context.Context) (a arrived, err error) {
 	a.count = s.arrivals
 	fmt.Printf("%d people arrive, %d pushes at a time\n", a.count, atOnce)

@@ -25,7 +25,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// The pools of the company. A group with all seeded people fills payments; everyone is in engineers by its filter.
+// The pools of the company. A group with all seeded users fills payments; the filter of engineers
+// matches every user.
 const (
 	payments  = "payments"
 	engineers = "engineers"
@@ -33,10 +34,10 @@ const (
 	paymentsGroup = "Payments" // the name of the group at the provider
 )
 
-// mostMembers is how many members one request has at most: the webhook takes bodies of 1 MiB.
+// mostMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
 const mostMembers = 10_000
 
-// suite is the company that is measured, running.
+// suite is the running company that is measured.
 type suite struct {
 	options
 	dir        string
@@ -53,7 +54,7 @@ type suite struct {
 	lastPrefix int
 }
 
-// setUp starts the whole environment with two pools, and lets one person arrive who is in both.
+// setUp starts the whole environment with two pools, and pushes one user who is in both.
 func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	s := &suite{options: o, dir: dir, scim: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	programs := filepath.Join(dir, "bin")
@@ -86,7 +87,7 @@ func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	return s, nil
 }
 
-// freeAddress is one on loopback that nobody listens at.
+// freeAddress returns a free address on loopback.
 func freeAddress(ctx context.Context) (string, error) {
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -95,7 +96,7 @@ func freeAddress(ctx context.Context) (string, error) {
 	return socket.Addr().String(), socket.Close()
 }
 
-// found makes the pools and the first person, of whom all others that are seeded are copies.
+// found creates the pools and the first user; all other seeded users are copies of that user.
 func (s *suite) found(ctx context.Context) error {
 	s.etcd = seed.NewEtcd(s.env.Ports.Etcd)
 	var err error
@@ -138,14 +139,15 @@ func (s *suite) found(ctx context.Context) error {
 	return nil
 }
 
-// pattern takes the first person, as they are now, for the one whom others are copied from: a role that a pool was granted meanwhile is theirs too.
+// pattern makes the first user's current state the template of further copies, which then have a
+// role that a pool was granted meanwhile.
 func (s *suite) pattern(ctx context.Context) error {
 	var now v1alpha1.ScimUser
 	if err := s.env.Client.Get(ctx, client.ObjectKeyFromObject(s.first), &now); err != nil {
 		return err
 	}
 	if !settled(&now) {
-		return fmt.Errorf("the first person, of whom others are to be copies, is not Ready: %+v", now.Status)
+		return fmt.Errorf("the first user, the template of all others, is not Ready: %+v", now.Status)
 	}
 	var err error
 	s.first = &now
@@ -153,12 +155,12 @@ func (s *suite) pattern(ctx context.Context) error {
 	return err
 }
 
-// settled says that what was last pushed of the person is in force, roles included.
+// settled reports whether the last push of the user is in force, including roles.
 func settled(u *v1alpha1.ScimUser) bool {
 	return u.Status.ObservedGeneration == u.Generation && conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady)
 }
 
-// post has one more person arrive, and returns their SCIM id.
+// post pushes one more user and returns the SCIM id.
 func (s *suite) post(ctx context.Context, name string) (string, error) {
 	var made struct{ ID string }
 	err := s.send(ctx, http.MethodPost, "/Users", seed.Resource(name), &made)
@@ -174,7 +176,7 @@ func (s *suite) postGroup(ctx context.Context, name string, members []string) (s
 	return made.ID, err
 }
 
-// join puts people into a group, as many at a time as a request has.
+// join adds users to a group, as many per request as allowed.
 func (s *suite) join(ctx context.Context, group string, members []string) error {
 	for chunk := range slices.Chunk(members, mostMembers) {
 		err := s.send(ctx, http.MethodPatch, "/Groups/"+group, map[string]any{"schemas": []string{seed.SchemaPatch}, "Operations": []any{
@@ -187,7 +189,7 @@ func (s *suite) join(ctx context.Context, group string, members []string) error 
 	return nil
 }
 
-// values are members as SCIM has them.
+// values returns members in SCIM's form.
 func values(members []string) []any {
 	out := make([]any, len(members))
 	for i, id := range members {
@@ -196,7 +198,7 @@ func values(members []string) []any {
 	return out
 }
 
-// send makes one SCIM request and takes everything but a 2xx for an error.
+// send sends one SCIM request. Any status except 2xx is an error.
 func (s *suite) send(ctx context.Context, method, path string, content, out any) error {
 	text, err := json.Marshal(content)
 	if err != nil {
@@ -225,7 +227,7 @@ func (s *suite) send(ctx context.Context, method, path string, content, out any)
 	return json.Unmarshal(text, out)
 }
 
-// prefix begins the user names of one scenario's newcomers.
+// prefix is the first part of the user names of one scenario's new users.
 func (s *suite) prefix() string {
 	s.lastPrefix++
 	return fmt.Sprintf("new%d-", s.lastPrefix)

@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
-// group is what a pushed group took. No pool names it, so it gets a pool of its own.
+// group are the results of one pushed group. No pool names it, so it gets a pool of its own.
 type group struct {
 	members  int
 	answered time.Duration // by the webhook
@@ -25,7 +25,7 @@ type group struct {
 	writes   counts        // to the API server, by resource
 }
 
-// pushGroup pushes a group of people who are there already, in one request.
+// pushGroup pushes a group of existing users, in one request.
 func (s *suite) pushGroup(ctx context.Context) (g group, err error) {
 	g.members = min(s.group, s.seeded)
 	fmt.Printf("Pushing a group of %d\n", g.members)
@@ -100,7 +100,7 @@ func (s *suite) poolHas(ctx context.Context, name string, n int) error {
 	}
 }
 
-// membersInPortal is how many members the portal says that a pool has.
+// membersInPortal returns the number of members of a pool in the portal.
 func (s *suite) membersInPortal(ctx context.Context, id string) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.env.Values.PortalURL+"/api/v1/pools/"+id, http.NoBody)
 	if err != nil {

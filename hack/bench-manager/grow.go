@@ -15,10 +15,10 @@ import (
 	"lightrun.com/scim-operator/internal/provision"
 )
 
-// grow makes the company one of n people, copies of the first, and leaves the manager halted. Accounts are written by the
-// portal's own store, as the manager would write them, objects go directly into etcd with the accounts' ids in their status,
-// and the webhook puts all into the group that fills payments. That they agree is checked: the restart that follows must
-// find nothing to write.
+// grow brings the company to n users, copies of the first, and leaves the manager stopped. The
+// portal's own store writes the accounts as the manager would, objects go directly into etcd with
+// the accounts' ids in status, and the webhook adds all users to the group that fills payments. The
+// restart that follows checks that these agree: it must find nothing to write.
 func (s *suite) grow(ctx context.Context, n int) error {
 	if err := errors.Join(s.env.Halt(devenv.Manager), s.env.Halt(devenv.Portal)); err != nil {
 		return err
@@ -58,7 +58,8 @@ func (s *suite) grow(ctx context.Context, n int) error {
 	return nil
 }
 
-// openAccounts has the portal's store write an account for each of the people, and notes its id with them. The portal must be halted.
+// openAccounts writes an account for each user with the portal's store, and stores its id in
+// people. The portal must be stopped.
 func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err error) {
 	books, err := store.Open(ctx, store.Options{Database: filepath.Join(s.env.Dir, "portal", "portal.db")})
 	if err != nil {
@@ -76,7 +77,8 @@ func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err err
 	if err != nil {
 		return err
 	}
-	// In the halted manager's place, until the next one leads; a name that led once never leads again.
+	// Leads instead of the stopped manager until the next one does; an earlier leader never leads
+	// again.
 	operator := store.Actor{Kind: store.Operator, Name: "seed", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: "seed " + uuid.NewString()}
 	if _, err := books.Bind(ctx, operator, *config.Binding); err != nil {
 		return err

@@ -1,14 +1,14 @@
-// Command bench-manager measures the controllers as a process, with a real API server, etcd, portal (SQLite) and webhook
-// around it:
+// Command bench-manager measures the manager as a process, with a real API server, etcd, portal
+// (SQLite) and webhook:
 //
-//   - a restart with many people who are all in their desired state (restart.go);
-//   - pushes at a steady rate, each until the person's roles are in force (pushes.go);
+//   - a restart with many users that are all in the desired state (restart.go);
+//   - pushes at a steady rate, each until the user's roles are in force (pushes.go);
 //   - a large group, from its push until it is in force in the portal (groups.go);
-//   - a pool's roles changed under many members, with pushes meanwhile (roles.go);
-//   - many people arriving at once (arrivals.go).
+//   - a change of the roles of a pool with many members, with pushes meanwhile (roles.go);
+//   - many new users at once (arrivals.go).
 //
-// `make bench-manager` runs it and writes the tables into docs/benchmarks-manager.md, whose text says how to read them.
-// `make bench` measures the webhook.
+// `make bench-manager` runs it and writes the tables into docs/benchmarks-manager.md, which
+// explains them. `make bench` measures the webhook.
 package main
 
 import (
@@ -31,7 +31,7 @@ import (
 	"lightrun.com/scim-operator/hack/internal/report"
 )
 
-// command is what writes the results, as the page names it.
+// command is the name of this command in the page.
 const command = "make bench-manager"
 
 // options are the flags.

@@ -20,7 +20,7 @@ import (
 // metrics are the series of one /metrics page: `name{label="value",…}` → value.
 type metrics map[string]float64
 
-// sum adds the series of that name that bear all of the labels, each as `name="value"`.
+// sum adds the series of that name that have all of the labels, each as `name="value"`.
 func (m metrics) sum(name string, labels ...string) float64 {
 	var total float64
 	for series, value := range m {
@@ -32,7 +32,7 @@ func (m metrics) sum(name string, labels ...string) float64 {
 	return total
 }
 
-// by adds the series of that name up by the value of one label, leaving out zeros.
+// by adds up the series of that name by the value of one label, without zeros.
 func (m metrics) by(name, label string) counts {
 	out := counts{}
 	for series, value := range m {
@@ -45,10 +45,10 @@ func (m metrics) by(name, label string) counts {
 	return out
 }
 
-// counts are how often what happened.
+// counts are numbers of events by name.
 type counts map[string]float64
 
-// minus leaves out what did not happen since before.
+// minus returns the events since before.
 func (c counts) minus(before counts) counts {
 	out := counts{}
 	for what, n := range c {
@@ -110,16 +110,17 @@ func (s *suite) manager(ctx context.Context) (metrics, error) {
 	return scrape(ctx, s.scim, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.env.Ports.ManagerMetrics))
 }
 
-// calls are the manager's calls to the portal since its start, by method.
+// calls returns the manager's calls to the portal since its start, by method.
 func (s *suite) calls(ctx context.Context) (counts, error) {
 	m, err := s.manager(ctx)
 	return m.by("scim_portal_call_duration_seconds_count", "method"), err
 }
 
-// administrator speaks to the API server with all rights.
+// administrator returns a client of the API server with all rights.
 func administrator(kube *rest.Config) (*http.Client, error) { return rest.HTTPClientFor(kube) }
 
-// writes are what the API server was asked to write since its start, by whomever, by resource: objects of ours, events and Secrets.
+// writes returns the write requests to the API server since its start, of all clients, by resource:
+// objects of ours, events and Secrets.
 func (s *suite) writes(ctx context.Context) (counts, error) {
 	m, err := scrape(ctx, s.apiserver, s.env.Kube.Host+"/metrics")
 	if err != nil {
@@ -162,7 +163,8 @@ func label(series, name string) string {
 	return ""
 }
 
-// profile stores a profile of the manager; it returns at once for one of memory, and after the given seconds for one of processor time.
+// profile stores a profile of the manager. A profile of memory returns at once, one of processor
+// time after the given seconds.
 func (s *suite) profile(ctx context.Context, name, query string) error {
 	if s.profiles == "" {
 		return nil

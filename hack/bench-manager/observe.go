@@ -15,17 +15,18 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
-// observer notes when people became as somebody waits for, as a client that watches the API server sees it.
+// observer records when users reach a state, as a client that watches the API server sees it.
 type observer struct {
-	stop  func()
-	ended chan struct{} // the watch is over
-	news  chan struct{}
+	stop    func()
+	ended   chan struct{} // the watch is over
+	changed chan struct{}
 
 	mu   sync.Mutex
 	seen map[string]time.Time // user name → when
 }
 
-// observe watches people from now on. want says whether somebody is as they should be; it is called from one goroutine.
+// observe watches users from now on. want reports whether a user has reached the state; it is
+// called from one goroutine.
 func (s *suite) observe(ctx context.Context, want func(*v1alpha1.ScimUser) bool) (*observer, error) {
 	var now v1alpha1.ScimUserList
 	if err := s.env.Client.List(ctx, &now, client.InNamespace(devenv.Namespace), client.Limit(1)); err != nil {
@@ -34,9 +35,9 @@ func (s *suite) observe(ctx context.Context, want func(*v1alpha1.ScimUser) bool)
 	from := &client.ListOptions{Namespace: devenv.Namespace, Raw: &metav1.ListOptions{ResourceVersion: now.ResourceVersion}}
 	w, err := s.env.Client.Watch(ctx, &v1alpha1.ScimUserList{}, from)
 	if err != nil {
-		return nil, fmt.Errorf("watch people: %w", err)
+		return nil, fmt.Errorf("watch users: %w", err)
 	}
-	o := &observer{stop: w.Stop, ended: make(chan struct{}), news: make(chan struct{}, 1), seen: map[string]time.Time{}}
+	o := &observer{stop: w.Stop, ended: make(chan struct{}), changed: make(chan struct{}, 1), seen: map[string]time.Time{}}
 	go o.follow(w, want)
 	return o, nil
 }
@@ -54,28 +55,28 @@ func (o *observer) follow(w watch.Interface, want func(*v1alpha1.ScimUser) bool)
 		}
 		o.mu.Unlock()
 		select {
-		case o.news <- struct{}{}:
+		case o.changed <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// wait returns when n people were seen as they should be.
+// wait returns when n users have reached the state.
 func (o *observer) wait(ctx context.Context, n int) error {
-	tell := time.NewTicker(15 * time.Second)
-	defer tell.Stop()
+	progress := time.NewTicker(15 * time.Second)
+	defer progress.Stop()
 	for {
 		if o.count() >= n {
 			return nil
 		}
 		select {
-		case <-o.news:
-		case <-tell.C:
-			fmt.Printf("  %d of %d people are as they should be\n", o.count(), n)
+		case <-o.changed:
+		case <-progress.C:
+			fmt.Printf("  %d of %d users have reached the state\n", o.count(), n)
 		case <-o.ended:
 			return errors.New("the watch ended")
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d people are as they should be: %w", o.count(), n, ctx.Err())
+			return fmt.Errorf("%d of %d users have reached the state: %w", o.count(), n, ctx.Err())
 		}
 	}
 }
@@ -86,14 +87,14 @@ func (o *observer) count() int {
 	return len(o.seen)
 }
 
-// at is when the person was first as they should be.
+// at returns when the user first reached the state.
 func (o *observer) at(name string) time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.seen[name]
 }
 
-// last is when the last of them was.
+// last returns when the last user reached it.
 func (o *observer) last() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -13,12 +13,12 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// pushed is what pushes at a steady rate took.
+// pushed are the results of pushes at a steady rate.
 type pushed struct {
 	people    int // there were when it began
 	count     int
 	answers   []time.Duration // of the webhook, sorted
-	effective []time.Duration // from the push to the status that tells that the roles are in force, sorted
+	effective []time.Duration // from the push to the status that shows the roles in force, sorted
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
@@ -28,7 +28,7 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[int(q*float64(len(sorted)-1))]
 }
 
-// steady pushes people at the rate until the time is over.
+// steady pushes users at the rate until the time is over.
 func (s *suite) steady(ctx context.Context) (pushed, error) {
 	fmt.Printf("Pushing %d people a second for %s\n", s.rate, s.duration)
 	until, cancel := context.WithTimeout(ctx, s.duration)
@@ -44,7 +44,7 @@ func (s *suite) steady(ctx context.Context) (pushed, error) {
 	return p, <-profiled
 }
 
-// push pushes new people at the rate until stop, and waits until all of them have their roles.
+// push pushes new users at the rate until stop, and waits until all of them have their roles.
 func (s *suite) push(ctx context.Context, stop <-chan struct{}) (p pushed, err error) {
 	p.people = s.people
 	prefix := s.prefix()

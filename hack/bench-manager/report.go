@@ -9,7 +9,7 @@ import (
 	"lightrun.com/scim-operator/hack/internal/report"
 )
 
-// results are all measurements of a run; nil ones were left out.
+// results are all measurements of a run; nil ones were not made.
 type results struct {
 	restarts []restarted
 	granted  *granted
@@ -18,7 +18,8 @@ type results struct {
 	arrived  *arrived
 }
 
-// measureAll grows the company size by size. Roles, pushes and arrivals are measured at the first size that has members enough.
+// measureAll grows the company size by size. Roles, pushes and new users are measured at the first
+// size with enough members.
 func (s *suite) measureAll(ctx context.Context) error {
 	var out results
 	begun := time.Now()
@@ -92,10 +93,10 @@ func (r *results) markdown() string {
 		r.restartTable(&b)
 	}
 	if r.pushed != nil || r.group != nil || r.granted != nil || r.arrived != nil {
-		fmt.Fprint(&b, "\n### Changes\n\n| | measured | aim |\n|---|---|---|\n")
+		fmt.Fprint(&b, "\n### Changes\n\n| | measured | goal |\n|---|---|---|\n")
 	}
 	if p := r.pushed; p != nil {
-		fmt.Fprintf(&b, "| %d pushes, steady, beside %d people: push to roles in force | p50 %s, p99 %s, slowest %s | p99 under 250 ms |\n", p.count, p.people,
+		fmt.Fprintf(&b, "| %d pushes, steady, with %d users: push to roles in force | p50 %s, p99 %s, slowest %s | p99 under 250 ms |\n", p.count, p.people,
 			milliseconds(quantile(p.effective, .5)), milliseconds(quantile(p.effective, .99)), milliseconds(quantile(p.effective, 1)))
 		fmt.Fprintf(&b, "| of that, until the webhook answered | p50 %s, p99 %s | |\n", milliseconds(quantile(p.answers, .5)), milliseconds(quantile(p.answers, .99)))
 	}
@@ -107,12 +108,12 @@ func (r *results) markdown() string {
 	}
 	if g := r.granted; g != nil {
 		fmt.Fprintf(&b, "| a role for a pool of %d: in force in the portal | %s | |\n", g.members, milliseconds(g.inPortal))
-		fmt.Fprintf(&b, "| shown by every member's status | %s | |\n", seconds(g.told))
+		fmt.Fprintf(&b, "| shown by every member's status | %s | |\n", seconds(g.shown))
 		fmt.Fprintf(&b, "| writes to the portal, with %d pushes meanwhile | %s | one for the pool, one a push |\n", g.meanwhile.count, g.calls)
 		fmt.Fprintf(&b, "| push to roles in force meanwhile | p50 %s, p99 %s | as without |\n", milliseconds(quantile(g.meanwhile.effective, .5)), milliseconds(quantile(g.meanwhile.effective, .99)))
 	}
 	if a := r.arrived; a != nil {
-		fmt.Fprintf(&b, "| %d arrivals: pushed after | %s, %.0f a second | |\n", a.count, seconds(a.pushes), float64(a.count)/a.pushes.Seconds())
+		fmt.Fprintf(&b, "| %d new users: pushed after | %s, %.0f a second | |\n", a.count, seconds(a.pushes), float64(a.count)/a.pushes.Seconds())
 		fmt.Fprintf(&b, "| all Ready after | %s, %.2f times as long | 1.2 times |\n", seconds(a.ready), a.ratio())
 		fmt.Fprintf(&b, "| writes to the portal; to the API server | %s; %s | |\n", a.calls, a.writes)
 	}
@@ -120,11 +121,11 @@ func (r *results) markdown() string {
 }
 
 func (r *results) restartTable(b *strings.Builder) {
-	fmt.Fprint(b, "\n### Restart\n\n| people | ready after | everybody passed over after | passes | processor time | writes to the API server | calls to the portal | resident | reachable | reachable a person |\n")
+	fmt.Fprint(b, "\n### Restart\n\n| users | ready after | all passes done after | passes | processor time | writes to the API server | calls to the portal | resident | reachable | reachable per user |\n")
 	fmt.Fprintf(b, "|%s---|---|---:|---:|---:|\n", strings.Repeat("---:|", 5))
 	for i, at := range r.restarts {
 		per := "–"
-		if i > 0 { // what each further person adds: the programs' own size is in neither
+		if i > 0 { // the increase per user; it does not include the size of the program itself
 			before := r.restarts[i-1]
 			per = fmt.Sprintf("%.0f B", (at.heap-before.heap)/float64(at.people-before.people))
 		}

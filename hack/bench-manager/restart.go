@@ -9,11 +9,11 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
-// restarted is what one start of the manager took, with everybody as they should be.
+// restarted are the results of one start of the manager, with all users in the desired state.
 type restarted struct {
 	people    int
 	ready     time.Duration // until /readyz answers
-	passed    time.Duration // until everybody was passed over and no queue holds anything
+	passed    time.Duration // until there was a pass over every user and all queues are empty
 	passes    float64       // over people, by both of their controllers
 	processor time.Duration // of the manager, until then
 	writes    counts        // by resource
@@ -22,8 +22,8 @@ type restarted struct {
 	heap      float64       // bytes that are reachable
 }
 
-// restarts starts the manager twice on n people. The first start is not measured: it proves that the seeded people need nothing, and
-// renews what counts them, on the pools and on the configuration.
+// restarts starts the manager twice on n users. The first start is not measured: it proves that the
+// seeded users need no change, and updates the counts in pools and in the configuration.
 func (s *suite) restarts(ctx context.Context, n int) (restarted, error) {
 	if err := s.grow(ctx, n); err != nil {
 		return restarted{}, err
@@ -33,7 +33,7 @@ func (s *suite) restarts(ctx context.Context, n int) (restarted, error) {
 		return first, err
 	}
 	if w := first.writes; w["scimusers"]+w["scimusers/status"]+w["nameclaims"] != 0 || first.calls["PutAccount"] != 0 {
-		return first, fmt.Errorf("the seeded people were not as they should be: the first pass over them wrote %s and called %s", w, first.calls)
+		return first, fmt.Errorf("the seeded users were not in the desired state: the first pass over them wrote %s and called %s", w, first.calls)
 	}
 	if err := s.env.Halt(devenv.Manager); err != nil {
 		return first, err
@@ -41,7 +41,7 @@ func (s *suite) restarts(ctx context.Context, n int) (restarted, error) {
 	return s.restart(ctx)
 }
 
-// restart starts the manager, which is halted, and measures it.
+// restart starts the stopped manager and measures it.
 func (s *suite) restart(ctx context.Context) (r restarted, err error) {
 	r.people = s.people
 	before, err := s.writes(ctx)
@@ -79,12 +79,12 @@ func (s *suite) restart(ctx context.Context) (r restarted, err error) {
 	if err == nil {
 		err = s.profile(ctx, fmt.Sprintf("restart-%d.heap", s.people), "heap?gc=1")
 	}
-	fmt.Printf("  %d people passed over after %s by %.0f passes, %s of processor time; %d MiB resident, %.0f MiB reachable; writes: %s; portal: %s\n",
+	fmt.Printf("  passes over %d users done after %s, %.0f passes, %s of processor time; %d MiB resident, %.0f MiB reachable; writes: %s; portal: %s\n",
 		r.people, seconds(r.passed), r.passes, seconds(r.processor), r.resident>>20, r.heap/(1<<20), r.writes, r.calls)
 	return r, err
 }
 
-// reachable is how many bytes the manager's heap holds after everything unreachable has gone.
+// reachable returns the bytes in the manager's heap after a garbage collection.
 func (s *suite) reachable(ctx context.Context) (float64, error) {
 	for range 2 { // the second collection frees what the first finalized
 		if _, err := fetch(ctx, s.scim, "http://"+s.debug+"/debug/pprof/heap?gc=1"); err != nil {
@@ -102,11 +102,11 @@ type quiet struct {
 	metrics   metrics // a while later
 }
 
-// stillness is how long the manager must have nothing to do before that is believed.
+// stillness is how long the manager must be idle before it counts as idle.
 const stillness = 3 * time.Second
 
-// idle waits until the manager has read the portal, made at least a pass over each person, and has nothing to do. Before the portal is read there
-// are no passes over people who are as they should be.
+// idle waits until the manager has read the portal, has made at least one pass over each user, and
+// has nothing to do. Before the portal is read there are no passes over users in the desired state.
 func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 	tick, tell := time.NewTicker(100*time.Millisecond), time.NewTicker(15*time.Second)
 	defer tick.Stop()

@@ -16,27 +16,28 @@ import (
 	"lightrun.com/scim-operator/internal/portal"
 )
 
-// granted is what a new role of a pool with many members took.
+// granted are the results of a new role for a pool with many members.
 type granted struct {
 	members   int
 	inPortal  time.Duration // until the portal gives it to them
-	told      time.Duration // until every member's status shows it
+	shown     time.Duration // until every member's status shows it
 	calls     counts        // writes to the portal
 	writes    counts        // to the API server, by resource
 	meanwhile pushed
 }
 
-// grantRole gives the pool payments one more role, and pushes people until all its members' status shows it.
+// grantRole adds a role to the pool payments, and pushes users until the status of all members
+// shows it.
 func (s *suite) grantRole(ctx context.Context) (g granted, err error) {
 	g.members = s.seeded + 1
 	fmt.Printf("Granting a role to a pool of %d members\n", g.members)
-	told, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool {
+	shown, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool {
 		return settled(u) && slices.ContainsFunc(u.Status.Roles, func(r v1alpha1.RoleGrant) bool { return r.Name == portal.RoleManager })
 	})
 	if err != nil {
 		return g, err
 	}
-	defer told.stop()
+	defer shown.stop()
 	calls, err := s.calls(ctx)
 	if err != nil {
 		return g, err
@@ -54,10 +55,10 @@ func (s *suite) grantRole(ctx context.Context) (g granted, err error) {
 		return g, err
 	}
 	g.inPortal = time.Since(begun)
-	if err := s.pushUntilTold(ctx, &g, told); err != nil {
+	if err := s.pushUntilShown(ctx, &g, shown); err != nil {
 		return g, err
 	}
-	g.told = told.last().Sub(begun)
+	g.shown = shown.last().Sub(begun)
 	after, err := s.calls(ctx)
 	if err != nil {
 		return g, err
@@ -65,17 +66,17 @@ func (s *suite) grantRole(ctx context.Context) (g granted, err error) {
 	g.calls = writesOf(after.minus(calls))
 	wrote, err := s.writes(ctx)
 	g.writes = wrote.minus(writes)
-	fmt.Printf("  in the portal after %s, shown by every status after %s; portal: %s; API server: %s; %d pushes meanwhile, in force p50 %s, p99 %s\n", milliseconds(g.inPortal), seconds(g.told),
+	fmt.Printf("  in the portal after %s, shown by every status after %s; portal: %s; API server: %s; %d pushes meanwhile, in force p50 %s, p99 %s\n", milliseconds(g.inPortal), seconds(g.shown),
 		g.calls, g.writes, g.meanwhile.count, milliseconds(quantile(g.meanwhile.effective, .5)), milliseconds(quantile(g.meanwhile.effective, .99)))
 	return g, err
 }
 
-// pushUntilTold pushes people until every member's status shows the role.
-func (s *suite) pushUntilTold(ctx context.Context, g *granted, told *observer) error {
+// pushUntilShown pushes users until every member's status shows the role.
+func (s *suite) pushUntilShown(ctx context.Context, g *granted, shown *observer) error {
 	all := make(chan error, 1)
 	stop := make(chan struct{})
 	go func() {
-		all <- told.wait(ctx, g.members)
+		all <- shown.wait(ctx, g.members)
 		close(stop)
 	}()
 	profiled := make(chan error, 1)
@@ -92,7 +93,7 @@ func (s *suite) pushUntilTold(ctx context.Context, g *granted, told *observer) e
 	return <-profiled
 }
 
-// writesOf leaves out the calls that only read.
+// writesOf returns the calls that write.
 func writesOf(calls counts) counts {
 	out := counts{}
 	for _, method := range []string{"PutAccount", "PutPool", "PutMemberships", "ReleaseAccount", "ReleasePool", "MarkHeld", "MarkWaiting", "PutLoginMethods"} {

@@ -14,9 +14,10 @@ import (
 	"github.com/google/uuid"
 )
 
-// serveElimity is a SCIM server of elimity-com/scim over a store in memory: a map, and a slice for the order of lists. The library
-// validates and encodes; finding, filtering and patching are the store's, written here as its interface asks for and as quick as they
-// simply can be. Names are not unique, nothing is durable.
+// serveElimity serves SCIM with elimity-com/scim and a store in memory: a map, and a slice for the
+// order of lists. The library validates and encodes. Its interface leaves finding, filtering and
+// patching to the store; they are written here as fast as simple code can be. Names are not unique,
+// and nothing is durable.
 func serveElimity(ctx context.Context, people string) error {
 	n, err := strconv.Atoi(people)
 	if err != nil {
@@ -106,7 +107,8 @@ func (m *memory) Delete(*http.Request, string) error {
 	return fmt.Errorf("the benchmark deletes nothing")
 }
 
-// Patch knows what the benchmark sends: replace of a simple attribute, add and remove of whole lists of members.
+// Patch supports the operations of the benchmark: replace of a simple attribute, and add and remove
+// of whole lists of members.
 func (m *memory) Patch(_ *http.Request, id string, operations []elimity.PatchOperation) (elimity.Resource, error) {
 	return m.change(id, func(have elimity.ResourceAttributes) elimity.ResourceAttributes {
 		now := elimity.ResourceAttributes{}

@@ -1,13 +1,15 @@
-// Command bench compares the SCIM webhook, as a process in front of a real API server and etcd, with what it can be
-// measured by:
+// Command bench compares the SCIM webhook, as a process in front of a real API server and etcd,
+// with:
 //
-//   - client-go, making the calls that the webhook makes on the API server for the same request (raw.go);
-//   - net/http, sending the same bytes ready made (prepared.go);
-//   - two SCIM servers over stores in memory: elimity-com/scim (elimity.go) and SCIMMY with its routers (scimmy/).
+//   - client-go, which makes the webhook's calls to the API server for the same request (raw.go);
+//   - net/http, which sends the same bytes, prepared in advance (prepared.go);
+//   - two SCIM servers with stores in memory: elimity-com/scim (elimity.go), and SCIMMY with its
+//     routers (scimmy/).
 //
-// All sides answer the same requests of the same client on one machine, alternately, several rounds each. `make bench`
-// runs it and writes the tables into docs/benchmarks.md, whose text says how to read them. People are seeded directly into
-// etcd (hack/internal/seed), because creating a hundred thousand through the API takes longer than all the rest.
+// All sides answer the same requests of the same client on one machine, alternately, in several
+// rounds. `make bench` runs it and writes the tables into docs/benchmarks.md, which explains them.
+// Users are seeded directly into etcd (hack/internal/seed), because creating a hundred thousand
+// through the API takes longer than everything else.
 package main
 
 import (
@@ -29,7 +31,7 @@ import (
 	"lightrun.com/scim-operator/hack/internal/report"
 )
 
-// command is what writes the results, as the page names it.
+// command is the name of this command in the page.
 const command = "make bench"
 
 // options are the flags.
@@ -44,7 +46,7 @@ type options struct {
 	peers   bool
 	assets  string
 	out     string // the page to write; "" for none
-	only    string // measure only operations whose name holds this
+	only    string // measure only operations whose name contains this
 }
 
 func main() {

@@ -17,9 +17,9 @@ type sample struct {
 	count    int
 	elapsed  time.Duration
 	times    []time.Duration // of each request, sorted
-	webhook  time.Duration   // processor time that the side's own server used: the webhook, or the one that it is compared with
-	control  time.Duration   // that the API server and etcd used
-	tooSlow  bool            // not even one request ended in time
+	webhook  time.Duration   // processor time of the side's own server: the webhook or its peer
+	control  time.Duration   // processor time of the API server and etcd
+	tooSlow  bool            // no request ended in time
 	deadline time.Duration
 }
 
@@ -46,10 +46,10 @@ type series struct {
 	slow    bool // a request takes longer than a slot: one at a time, one round
 }
 
-// patience is how long a side may take for one request before it is given up.
+// patience is the longest time that a side may take for one request.
 const patience = 3 * time.Minute
 
-// measure sends requests of one side for one slot, from as many workers as the operation allows.
+// measure sends requests to one side for one slot, with as many workers as the operation allows.
 func (s *suite) measure(ctx context.Context, op operation, do request, of *series, pid int) error {
 	limit := patience
 	if !op.once {
@@ -127,7 +127,8 @@ func (s *suite) slotOf(ctx context.Context, op operation, do request, of *series
 	return out, failure
 }
 
-// processorTime is how much a server has used so far, and the API server and etcd together. It is 0 where there is no /proc.
+// processorTime returns the processor time of a server so far, and that of the API server and etcd
+// together. It is 0 without /proc.
 func (s *suite) processorTime(server int) (own, control time.Duration) {
 	for _, name := range []string{devenv.Kubernetes, devenv.Etcd} {
 		if pid, err := s.env.PID(name); err == nil {

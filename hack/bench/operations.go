@@ -15,17 +15,18 @@ const (
 	sideSCIMMY   = "SCIMMY"
 )
 
-// request makes the n-th request of one side.
+// request sends the n-th request to one side.
 type request func(ctx context.Context, n int) error
 
 // operation is one kind of request, as each side makes it.
 type operation struct {
 	name  string
 	alone bool // one request at a time: each is many writes already
-	once  bool // one request a round, as it takes long
+	once  bool // one request a round, because it takes long
 	sides map[string]request
 
-	// prepare makes what the requests work on, before the first of them; nil: there is nothing to make.
+	// prepare creates the objects that the requests need, before the first one; nil if there are
+	// none.
 	prepare func(ctx context.Context) error
 }
 
@@ -37,10 +38,10 @@ type sides struct {
 	pids     map[string]int // of each side's server
 }
 
-// someMembers is how many people are put into a group at a time.
+// someMembers is the number of users that one request adds to a group.
 const someMembers = 100
 
-// operations are what is measured at one size, in the order of the tables.
+// operations returns the measured operations at one size, in the order of the tables.
 func (s *suite) operations(all sides) []operation {
 	size := all.size
 	spread := func(n int) int { return n * 7919 % size }
@@ -96,14 +97,14 @@ func (s *suite) operations(all sides) []operation {
 	return slices.DeleteFunc(ops, func(o operation) bool { return !s.wanted(o.name) })
 }
 
-// half is the person whom the n-th PATCH changes: even numbers are ours, odd ones the raw side's, so that no side undoes
-// the other's work.
+// half returns the user that the n-th PATCH changes. The webhook gets even numbers and the raw side
+// odd ones, so that no side undoes the other's work.
 func half(n, size, odd int) int { return n%(size/2)*2 + odd }
 
-// turn is what active becomes: the opposite of what it is, time after time.
+// turn returns the next value of active, which alternates.
 func turn(n, size int) bool { return n/(size/2)%2 == 1 }
 
-// ids are the ids of count people from the given one.
+// ids returns the ids of count users, from the given one.
 func ids(from, count int) []string {
 	out := make([]string, count)
 	for i := range out {
@@ -112,7 +113,7 @@ func ids(from, count int) []string {
 	return out
 }
 
-// groupPatch puts 100 people into a group and takes them out again, alternately.
+// groupPatch alternately adds 100 users to a group and removes them.
 func (s *suite) groupPatch(server *scim, size int) request {
 	id := ""
 	return func(ctx context.Context, n int) (err error) {
@@ -149,8 +150,8 @@ func (s *suite) rawGroupPush(size int) operation {
 	}}
 }
 
-// largestPush pushes a group that needs several requests. The other SCIM servers are left out: their stores replace members
-// where they should add them.
+// largestPush pushes a group that needs several requests. The other SCIM servers are omitted: their
+// stores replace members where they should add them.
 func (s *suite) largestPush() operation {
 	members := ids(0, s.largest)
 	return operation{name: fmt.Sprintf("a group of %d pushed", s.largest), alone: true, once: true, sides: map[string]request{
@@ -165,14 +166,15 @@ func (s *suite) largestPush() operation {
 	}}
 }
 
-// moving is how many people go in and out of a group, one at a time, so that its size stays about the same.
+// moving is the number of users that are added and removed, one at a time, so that the group's size
+// stays about the same.
 const moving = 64
 
-// memberChange puts one person at a time into a group, or takes one out.
+// memberChange adds one user at a time to a group, or removes one.
 func (s *suite) memberChange(size, members int) operation {
 	name := fmt.Sprintf("one member into or out of a group of %d", members)
 	op := operation{name: name, sides: map[string]request{}}
-	first := min(members, size-moving) // of those who move
+	first := min(members, size-moving) // of the users that are added and removed
 	change := func(ctx context.Context, patch func(context.Context, string, []string, bool) error, id string, n int) error {
 		joins := n/moving%2 == 0
 		if first < members {

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// installSCIMMY puts the npm packages and our server into a folder. The error says what is missing.
+// installSCIMMY installs the npm packages and our server into a folder. The error says what is
+// missing.
 func installSCIMMY(ctx context.Context, dir string) error {
 	for _, program := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(program); err != nil {

@@ -7,7 +7,7 @@ import (
 	"lightrun.com/scim-operator/hack/internal/seed"
 )
 
-// minPeople is the fewest that the operations need: two halves of more than a hundred.
+// minPeople is the smallest number of users for the operations: two halves of more than a hundred.
 const minPeople = 400
 
 func personID(i int) string { return seed.ID(i) }
@@ -23,7 +23,7 @@ func person(name string) map[string]any { return seed.Resource(name) }
 
 func spec(name string) v1alpha1.ScimUserSpec { return seed.Spec(name) }
 
-// body is v as JSON; everything that is sent here marshals.
+// body returns v as JSON. Every value that is sent here can be marshalled.
 func body(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -11,10 +11,10 @@ import (
 	"strings"
 )
 
-// The prepared side is a process that sends the webhook's own bytes, ready made, with net/http: what an answer costs when nothing is
-// asked, checked or assembled. Its answers are files, named in prepared.
+// The prepared side is a process that sends the webhook's own bytes with net/http: the cost of an
+// answer without any lookup, check or encoding. Its answers are files, named in prepared.
 
-// preparedFile is which of the files answers a request.
+// preparedFile returns the file that answers a request.
 func preparedFile(r *http.Request) string {
 	switch q := r.URL.Query(); {
 	case q.Get("attributes") != "":
@@ -44,7 +44,7 @@ func servePrepared(ctx context.Context, dir string) error {
 	}))
 }
 
-// serveLoopback serves on a free port, whose URL is the first line of the output, until ctx ends.
+// serveLoopback serves on a free port until ctx ends. The first line of the output is the URL.
 func serveLoopback(ctx context.Context, h http.Handler) error {
 	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -21,8 +21,8 @@ import (
 	"lightrun.com/scim-operator/internal/groupslice"
 )
 
-// raw is the API server's own rate: for each SCIM request, the calls that the webhook makes for it, made by client-go
-// alone under the webhook's service account. Nothing is looked up, checked or converted in between.
+// raw measures the API server's own rate: for each SCIM request, client-go makes the webhook's
+// calls under its service account, without any lookup, check or conversion in between.
 type raw struct {
 	client client.Client
 	parts  sync.Map // group → []part, sorted by prefix
@@ -38,7 +38,7 @@ func (r *raw) get(ctx context.Context, i int) error {
 	return r.client.Get(ctx, key(personID(i)), &u)
 }
 
-// equal reads the claim, and who holds it.
+// equal reads the claim and its holder.
 func (r *raw) equal(ctx context.Context, i int) error {
 	var c v1alpha1.NameClaim
 	if err := r.client.Get(ctx, key(claims.ObjectName(v1alpha1.ClaimUser, personName(i))), &c); err != nil {
@@ -73,8 +73,8 @@ func (r *raw) create(ctx context.Context, o client.Object) error {
 	return r.client.Create(ctx, o, client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// patchActive patches a person without reading. The webhook's patch has the version that its cache knows; it reads only
-// after a conflict.
+// patchActive patches a user without a read. The webhook does the same with the version in its
+// cache, and reads only after a conflict.
 func (r *raw) patchActive(ctx context.Context, i int, active bool) error {
 	u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: personID(i)}}
 	return r.patch(ctx, u, map[string]any{
@@ -131,14 +131,14 @@ func (r *raw) group(ctx context.Context, name string, members []string) (string,
 	return g.Name, r.create(ctx, own)
 }
 
-// part is what one slice covers, and those of the first members that belong there.
+// part is what one slice covers, with the initial members in it.
 type part struct {
 	prefix  uint16
 	bits    int32
 	members []string
 }
 
-// divide halves a part until no slice is larger than slices should be.
+// divide halves a part until no slice exceeds the target size.
 func divide(p part) []part {
 	if len(p.members) <= v1alpha1.SliceTarget || p.bits == v1alpha1.SliceMaxBits {
 		return []part{p}
@@ -164,8 +164,8 @@ func all[V any](members []string, value V) map[string]V {
 	return out
 }
 
-// patchGroup reads the group and sends one patch for each slice that changes. It never splits a slice: the members that
-// it is given must leave room below v1alpha1.SliceMax.
+// patchGroup reads the group and sends one patch for each slice that changes. It never splits a
+// slice: with the given members, each slice must stay below v1alpha1.SliceMax.
 func (r *raw) patchGroup(ctx context.Context, id string, members []string, in bool) error {
 	var g v1alpha1.ScimGroup
 	if err := r.client.Get(ctx, key(id), &g); err != nil {
@@ -198,11 +198,12 @@ func (r *raw) patchSlice(ctx context.Context, name string, members []string, in 
 		values = all[any](members, true)
 	}
 	s := &v1alpha1.ScimGroupSlice{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: name}}
-	// Without a revision: of two patches at once the API server would refuse the one with the smaller revision.
+	// Without a revision: of two concurrent patches the API server would refuse the smaller
+	// revision.
 	return r.patch(ctx, s, map[string]any{"spec": map[string]any{"epoch": 0, "members": values}})
 }
 
-// atOnce is how many slices are written at the same time, as many as the webhook writes.
+// atOnce is the number of slices that are written at the same time, the same as in the webhook.
 const atOnce = 12
 
 func key(name string) client.ObjectKey {

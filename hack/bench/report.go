@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/hack/internal/report"
 )
 
-// median is the middle value, and how far the rounds lie apart: (largest - smallest) / median.
+// median returns the middle value and the spread of the rounds: (largest - smallest) / median.
 func median[T cmp.Ordered](values []T) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[len(sorted)/2]
@@ -56,7 +56,7 @@ func rateText(s *series) string {
 	}
 }
 
-// ratio is our rate as a part or multiple of another side's.
+// ratio returns our rate divided by another side's.
 func ratio(r row, side string) string {
 	theirs, ours := r.sides[side], r.sides[sideOurs]
 	if theirs == nil || ours == nil || len(theirs.samples) == 0 {
@@ -72,7 +72,8 @@ func ratio(r row, side string) string {
 	return fmt.Sprintf("%.2f", x)
 }
 
-// markdown is the whole result: where and when, one table for each size, and what a request costs as people grow in number.
+// markdown returns the whole result: place and time, one table for each size, and the cost of a
+// request from size to size.
 func (r *results) markdown() string {
 	var b strings.Builder
 	r.head(&b)
@@ -86,7 +87,7 @@ func (r *results) markdown() string {
 }
 
 func (r *results) head(b *strings.Builder) {
-	fmt.Fprintf(b, "Measured %s, commit `%s`, on %s. Each side %d times %s alternately, %d requests at a time; the median counts, ± is how far the rounds lie apart.\n",
+	fmt.Fprintf(b, "Measured %s, commit `%s`, on %s. Each side %d times %s alternately, %d requests at a time; the median counts; ± is the spread of the rounds.\n",
 		time.Now().UTC().Format("2006-01-02 15:04 UTC"), report.Commit(), report.Machine(), r.rounds, r.slot, r.workers)
 	if r.node != nil {
 		fmt.Fprintf(b, "\nSCIMMY was not measured: %v.\n", r.node)
@@ -119,7 +120,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
 }
 
-// names are the operations that were measured, in the order of the tables. Not every size has all.
+// names returns the measured operations in the order of the tables. Not every size has all of them.
 func (r *results) names() []string {
 	var names []string
 	for _, at := range r.sizes {
@@ -132,7 +133,7 @@ func (r *results) names() []string {
 	return names
 }
 
-// side is one side of one operation at one size; nil when it was not measured.
+// side returns one side of one operation at one size, or nil if it was not measured.
 func (at sized) side(name, side string) *series {
 	for _, row := range at.rows {
 		if row.name == name {
@@ -142,7 +143,8 @@ func (at sized) side(name, side string) *series {
 	return nil
 }
 
-// growth compares the processor time of a request at each size; unlike a rate it hardly depends on what else the machine does.
+// growth compares the processor time of a request at each size. Unlike a rate, it hardly depends on
+// other load on the machine.
 func (r *results) growth(b *strings.Builder) {
 	fmt.Fprint(b, "\n### Processor time for one request\n\n| webhook, and with API server and etcd |")
 	for _, at := range r.sizes {
@@ -174,7 +176,8 @@ func (r *results) growth(b *strings.Builder) {
 	}
 }
 
-// servers compares the processor time of the servers themselves, without the client that they share the machine with.
+// servers compares the processor time of the servers themselves, without the client on the same
+// machine.
 func (r *results) servers(b *strings.Builder) {
 	names := []string{sideOurs, sidePrepared, sideElimity, sideSCIMMY}
 	fmt.Fprintf(b, "\n### Processor time of the server alone, for one read\n\n| | %s |\n|---|%s\n", strings.Join(names, " | "), strings.Repeat("---:|", len(names)))

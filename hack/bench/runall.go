@@ -11,8 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
-// mostForSCIMMY is the largest size at which SCIMMY is measured: it makes an instance of everybody for each list request, which takes
-// minutes beyond.
+// mostForSCIMMY is the largest size at which SCIMMY is measured: it creates an instance of every
+// user for each list request, which takes minutes at larger sizes.
 const mostForSCIMMY = 10_000
 
 // columns are all sides, in the order of the tables.
@@ -30,7 +30,7 @@ type sized struct {
 	people   int
 	started  time.Duration // until the webhook was ready
 	resident int64         // memory of the webhook then, in bytes
-	heap     float64       // of that, what Go's heap holds
+	heap     float64       // of that, Go's heap
 	rows     []row
 }
 

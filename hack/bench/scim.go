@@ -21,7 +21,8 @@ func newSCIM(name, base, token string) (*scim, error) {
 	return &scim{wire: w, name: name}, err
 }
 
-// send makes one request, takes everything but a 2xx for an error, and hands the answer to read, which must not keep it.
+// send sends one request and passes the answer to read, which must not keep it. Any status except
+// 2xx is an error.
 func (s *scim) send(ctx context.Context, method, path string, content []byte, read func([]byte) error) error {
 	return s.do(ctx, method, path, content, func(status int, text []byte) error {
 		if status >= 300 {
@@ -31,7 +32,7 @@ func (s *scim) send(ctx context.Context, method, path string, content []byte, re
 	})
 }
 
-// anything is content with whatever is answered.
+// anything accepts any answer.
 func anything([]byte) error { return nil }
 
 func listPath(start int) string { return fmt.Sprintf("/Users?startIndex=%d&count=100", start) }
@@ -74,10 +75,11 @@ func (s *scim) patchActive(ctx context.Context, i int, active bool) error {
 	return s.send(ctx, http.MethodPatch, "/Users/"+personID(i), patchBody("replace", "active", active), anything)
 }
 
-// mostMembers is how many members one request has at most: the webhook takes bodies of 1 MiB.
+// mostMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
 const mostMembers = 10_000
 
-// group makes a group with these members and returns its id. What does not fit into the first request is added by more.
+// group creates a group with these members and returns its id. Further requests add the members
+// that do not fit into the first.
 func (s *scim) group(ctx context.Context, name string, members []string) (string, error) {
 	var made struct{ ID string }
 	now := members[:min(mostMembers, len(members))]
@@ -94,7 +96,7 @@ func (s *scim) group(ctx context.Context, name string, members []string) (string
 	return made.ID, err
 }
 
-// patchGroup puts people into a group of this side, or takes them out.
+// patchGroup adds users to a group of this side, or removes them.
 func (s *scim) patchGroup(ctx context.Context, id string, members []string, in bool) error {
 	op := "remove"
 	if in {
@@ -103,7 +105,7 @@ func (s *scim) patchGroup(ctx context.Context, id string, members []string, in b
 	return s.send(ctx, http.MethodPatch, "/Groups/"+id, patchBody(op, "members", memberValues(members)), anything)
 }
 
-// holds checks that the server has n people.
+// holds checks that the server has n users.
 func (s *scim) holds(ctx context.Context, n int) error {
 	return s.send(ctx, http.MethodGet, "/Users?count=1", nil, func(text []byte) error {
 		if !bytes.Contains(text, fmt.Appendf(nil, `"totalResults":%d,`, n)) {

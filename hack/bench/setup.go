@@ -20,7 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/devenv"
 )
 
-// suite is everything that is measured, running.
+// suite is the running environment and the servers that are measured.
 type suite struct {
 	options
 	dir      string
@@ -29,11 +29,11 @@ type suite struct {
 	template seed.Template
 	ours     *scim
 	raw      *raw
-	node     error // why SCIMMY is not measured; nil when it is
+	node     error // why SCIMMY is not measured; nil if it is
 }
 
-// setUp starts the whole environment, lets one person arrive and come to Ready, and then stops the manager: from then on only the
-// requests that are measured cause work.
+// setUp starts the whole environment, pushes one user, waits until the user is Ready, and stops the
+// manager. From then on only the measured requests cause work.
 func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	s := &suite{options: o, dir: dir}
 	programs := filepath.Join(dir, "bin")
@@ -88,7 +88,7 @@ func (s *suite) prepare(ctx context.Context) error {
 	return nil
 }
 
-// connect makes the raw side's client: the webhook's own service account, the same client library.
+// connect creates the raw side's client: the webhook's service account and the same client library.
 func (s *suite) connect() error {
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(s.env.Dir, "kubernetes", devenv.Webhook+".kubeconfig"))
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *suite) connect() error {
 	return err
 }
 
-// first lets a person arrive over SCIM and waits until the manager has brought them to Ready.
+// first pushes a user over SCIM and waits until the user is Ready.
 func (s *suite) first(ctx context.Context) (*v1alpha1.ScimUser, error) {
 	const name = "template@example.test"
 	if err := s.ours.post(ctx, name); err != nil {
@@ -137,7 +137,7 @@ func ready(u *v1alpha1.ScimUser) bool {
 
 func (s *suite) tearDown() error { return s.env.Stop() }
 
-// populate seeds n people and starts the webhook again on them. It returns how long the webhook took until it was ready.
+// populate seeds n users and restarts the webhook. It returns the time until the webhook was ready.
 func (s *suite) populate(ctx context.Context, n int) (time.Duration, error) {
 	fmt.Printf("Seeding %d people\n", n)
 	if err := s.env.Halt(devenv.Webhook); err != nil {
@@ -169,7 +169,7 @@ func (s *suite) seed(ctx context.Context, n int) error {
 	return s.etcd.Put(ctx, s.template, people)
 }
 
-// metric reads one value of the webhook's /metrics; 0 when it is not there.
+// metric reads one value from the webhook's /metrics; 0 if it is absent.
 func (s *suite) metric(ctx context.Context, name string) float64 {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.env.Ports.WebhookMetrics), http.NoBody)
 	if err != nil {

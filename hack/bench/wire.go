@@ -13,9 +13,10 @@ import (
 	"time"
 )
 
-// wire is an HTTP/1.1 client of one server that does as little as a client can: it sends on the caller's goroutine and reads into buffers that it uses
-// again. The client shares the processors with the servers that are compared, so whatever it takes makes them look more alike: for a list page net/http's
-// own client takes three times what sending prepared bytes takes.
+// wire is a minimal HTTP/1.1 client of one server: it sends on the caller's goroutine and reads
+// into buffers that it reuses. The client shares the processors with the servers that are compared,
+// so its cost makes them look more alike: for a list page, net/http's own client takes three times
+// as long as sending prepared bytes.
 type wire struct {
 	address string // host:port
 	base    string // path in front of every request's
@@ -33,9 +34,9 @@ type connection struct {
 }
 
 const (
-	// mostIdle is how long a connection may lie idle: less than any server keeps it.
+	// mostIdle is the longest time that a connection may be idle: less than any server keeps it.
 	mostIdle = time.Second
-	// window is how much is read at a time: more than a page of 100.
+	// window is the number of bytes per read: more than a page of 100.
 	window = 256 << 10
 )
 
@@ -47,7 +48,7 @@ func newWire(base, token string) (*wire, error) {
 	return &wire{address: at.Host, base: at.Path, token: token}, nil
 }
 
-// do sends one request and hands the status and the body, which is not to be kept, to read.
+// do sends one request and passes the status and the body to read, which must not keep the body.
 func (w *wire) do(ctx context.Context, method, path string, content []byte, read func(status int, body []byte) error) error {
 	c, err := w.connection(ctx)
 	if err != nil {
@@ -84,7 +85,7 @@ func (w *wire) connection(ctx context.Context) (*connection, error) {
 	return &connection{Conn: conn, in: bufio.NewReaderSize(conn, window)}, nil
 }
 
-// exchange says whether the connection can be used again.
+// exchange reports whether the connection can be used again.
 func (c *connection) exchange(w *wire, method, path string, content []byte, read func(int, []byte) error) (again bool, err error) {
 	c.out = fmt.Appendf(c.out[:0], "%s %s%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/scim+json\r\nContent-Length: %d\r\n\r\n",
 		method, w.base, path, w.address, w.token, len(content))

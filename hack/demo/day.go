@@ -6,16 +6,17 @@ import (
 	"strings"
 )
 
-// person is one of the company's people, and what is expected of the account by now.
+// person is one person of the company, with the account that is expected at this step.
 type person struct {
 	first, last string
 	id          string
 	userName    string
-	roles       string // besides ROLE_USER
+	roles       string // in addition to ROLE_USER
 	gone        bool
 }
 
-// day is the story. Every step ends by comparing each person's account with what is expected.
+// day is the story. Every step ends with a comparison of each person's account with the expected
+// one.
 func (d *demo) day(ctx context.Context) error {
 	ada := &person{first: "Ada", last: "Arrow"}
 	ben := &person{first: "Ben", last: "Brook"}
@@ -32,7 +33,7 @@ func (d *demo) day(ctx context.Context) error {
 		title, about string
 		act          func() error
 	}{
-		{"Three people arrive", "They are in no group yet: each is in the default pool and has the user role.", func() error {
+		{"Three users are pushed", "They are in no group yet: each is in the default pool and has the user role.", func() error {
 			return first(d.oktaArrival(ctx, ada), d.oktaArrival(ctx, ben), d.entraArrival(ctx, cleo, "Platform"))
 		}},
 		{"A platform engineer declares a pool", "kubectl apply: the group \"" + payments + "\" fills it, and it grants ROLE_IGNORE_QUOTA. The group does not exist yet.", func() error {
@@ -55,7 +56,7 @@ func (d *demo) day(ctx context.Context) error {
 			record, err = d.record(ctx, platformID)
 			return err
 		}},
-		{"A pool that names that group gives it a role", "kubectl apply: the declared pool takes over the own pool's record in the portal, with its agents; the own pool's object goes.", func() error {
+		{"A declared pool grants that group a role", "kubectl apply: the declared pool takes over the own pool's record in the portal, with its agents; the own pool's object is deleted.", func() error {
 			cleo.roles = "ROLE_MANAGER"
 			declared := "platform-" + d.tag
 			if err := first(d.apply(ctx, pool(declared, platform, "ROLE_MANAGER")), d.ready(ctx, declared)); err != nil {
@@ -63,7 +64,7 @@ func (d *demo) day(ctx context.Context) error {
 			}
 			return d.adopted(ctx, declared, platformID, record)
 		}},
-		{"Ben moves team", "From Payments to Platform: he loses what Payments gave him and inherits what Platform gives.", func() error {
+		{"Ben changes teams", "From Payments to Platform: he loses the roles of Payments and inherits those of Platform.", func() error {
 			ben.roles = "ROLE_MANAGER"
 			return first(d.leaveGroup(ctx, paymentsID, ben), d.joinGroup(ctx, platformID, ben))
 		}},
@@ -71,7 +72,7 @@ func (d *demo) day(ctx context.Context) error {
 			cleo.last = "Crest"
 			return d.entraRename(ctx, cleo, d.name("cleo.crest"))
 		}},
-		{"Ada leaves", "Okta deactivates her: she can't sign in any more, and the account stays.", func() error {
+		{"Ada leaves", "Okta deactivates her: she cannot sign in any more, and the account stays.", func() error {
 			ada.gone = true
 			return d.oktaDeactivate(ctx, ada)
 		}},
@@ -86,7 +87,7 @@ func (d *demo) day(ctx context.Context) error {
 		}
 	}
 	fmt.Printf(`
-That was the day. Look around:
+The day is over. See the results in:
   the portal's User Management   %s
   kubectl                        %s --kubeconfig %s get scimusers,scimgroups,agentpools
   one person, with the reasons   … get scimuser %s -o yaml
@@ -94,7 +95,7 @@ That was the day. Look around:
 	return nil
 }
 
-// pool is the manifest of a pool that one group fills.
+// pool returns the manifest of a pool that one group fills.
 func pool(name, group, role string) string {
 	return fmt.Sprintf(`apiVersion: iam.lightrun.com/v1alpha1
 kind: AgentPool
@@ -106,7 +107,7 @@ spec:
   roles: [%s]`, name, group, role)
 }
 
-// name is a user name of this run.
+// name returns a user name of this run.
 func (d *demo) name(first string) string {
 	return strings.ToLower(first) + "." + d.tag + "@example.test"
 }

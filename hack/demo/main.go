@@ -1,8 +1,9 @@
-// Command demo replays a small company's day against a running `make run`: people arrive, groups
-// are pushed, pools are declared, one person changes teams, one is renamed, one leaves. It plays the
-// identity provider over SCIM, with the requests that Okta and Entra ID send, and a platform engineer
-// with kubectl. After each step it compares each account with what is expected and shows it, as
-// Kubernetes and the portal have it. Names carry a random tag, so it can be run again and again.
+// Command demo replays a day in a small company against a running `make run`: users are pushed,
+// groups are pushed, pools are declared, one user changes teams, one is renamed, one leaves. It
+// acts as the identity provider over SCIM, with the requests that Okta and Entra ID send, and as a
+// platform engineer with kubectl. After each step it compares each account with the expected one
+// and shows it in Kubernetes and in the portal. Names contain a random tag, so it can run
+// repeatedly.
 package main
 
 import (
@@ -30,7 +31,7 @@ import (
 )
 
 func main() {
-	log.SetLogger(logr.Discard()) // client libraries speak through it
+	log.SetLogger(logr.Discard()) // client libraries log here
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
@@ -72,7 +73,7 @@ type demo struct {
 	portal *openapi.ClientWithResponses
 }
 
-// connect reads how to reach the running environment.
+// connect reads the addresses and credentials of the running environment.
 func connect(dir string) (*demo, error) {
 	values, err := devenv.ReadValues(dir)
 	if err != nil {

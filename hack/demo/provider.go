@@ -26,7 +26,8 @@ const (
 
 type object = map[string]any
 
-// scim sends one request, shows it, and returns the body of the answer; an answer of 300 and above is an error.
+// scim sends one request, shows it, and returns the body of the answer. A status of 300 or above is
+// an error.
 func (d *demo) scim(ctx context.Context, method, path string, body any) (object, error) {
 	var content io.Reader = http.NoBody
 	if body != nil {
@@ -68,7 +69,7 @@ func (d *demo) scim(ctx context.Context, method, path string, body any) (object,
 	return out, nil
 }
 
-// find asks with a filter, as providers do before they create, and returns what it finds.
+// find searches with a filter, as providers do before they create, and returns the results.
 func (d *demo) find(ctx context.Context, kind, filter string) ([]any, error) {
 	answer, err := d.scim(ctx, "GET", "/"+kind+"?filter="+url.QueryEscape(filter)+"&startIndex=1&count=100", nil)
 	list, _ := answer["Resources"].([]any)
@@ -81,14 +82,15 @@ func text(o any, key string) string {
 	return s
 }
 
-// create pushes a person and keeps the id.
+// create pushes a person and stores the id.
 func (d *demo) create(ctx context.Context, p *person, body object) error {
 	answer, err := d.scim(ctx, "POST", "/Users", body)
 	p.id = text(answer, "id")
 	return err
 }
 
-// oktaArrival is how Okta brings a person: an existence check, then a create with a placeholder password and no groups.
+// oktaArrival pushes a person as Okta does: a search, then a create with a placeholder password and
+// without groups.
 func (d *demo) oktaArrival(ctx context.Context, p *person) error {
 	if _, err := d.find(ctx, "Users", fmt.Sprintf("userName eq %q", p.userName)); err != nil {
 		return err
@@ -100,7 +102,8 @@ func (d *demo) oktaArrival(ctx context.Context, p *person) error {
 	})
 }
 
-// entraArrival is how Entra ID brings a person: matched by externalId, with the enterprise extension and meta in the body.
+// entraArrival pushes a person as Entra ID does: matched by externalId, with the enterprise
+// extension and meta in the body.
 func (d *demo) entraArrival(ctx context.Context, p *person, department string) error {
 	external := strings.ToLower(p.first) + "-" + d.tag
 	if _, err := d.find(ctx, "Users", fmt.Sprintf("externalId eq %q", external)); err != nil {
@@ -114,7 +117,8 @@ func (d *demo) entraArrival(ctx context.Context, p *person, department string) e
 	})
 }
 
-// oktaGroup is how Okta pushes a group: it looks the name up, creates the group, and adds the members.
+// oktaGroup pushes a group as Okta does: it searches for the name, creates the group, and adds the
+// members.
 func (d *demo) oktaGroup(ctx context.Context, name string, members ...*person) (id string, err error) {
 	found, err := d.find(ctx, "Groups", fmt.Sprintf("displayName eq %q", name))
 	if err != nil {
@@ -136,7 +140,8 @@ func (d *demo) oktaGroup(ctx context.Context, name string, members ...*person) (
 	return id, err
 }
 
-// entraGroup is how Entra ID pushes a group: created with Microsoft's schema beside, then a PATCH for each member.
+// entraGroup pushes a group as Entra ID does: a create with Microsoft's schema in addition, then a
+// PATCH for each member.
 func (d *demo) entraGroup(ctx context.Context, name string, members ...*person) (id string, err error) {
 	answer, err := d.scim(ctx, "POST", "/Groups", object{
 		"schemas":    []string{coreGroup, "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"},
@@ -154,7 +159,7 @@ func (d *demo) entraGroup(ctx context.Context, name string, members ...*person) 
 	return id, nil
 }
 
-// joinGroup is Entra ID's shape, leaveGroup Okta's.
+// joinGroup uses Entra ID's form of the request, leaveGroup Okta's.
 func (d *demo) joinGroup(ctx context.Context, group string, p *person) error {
 	_, err := d.scim(ctx, "PATCH", "/Groups/"+group, patch(object{"op": "Add", "path": "members", "value": []any{object{"$ref": nil, "value": p.id}}}))
 	return err
@@ -184,7 +189,7 @@ func patch(operations ...object) object {
 	return object{"schemas": []string{patchOp}, "Operations": operations}
 }
 
-// apply is what a platform engineer does.
+// apply runs kubectl apply, as a platform engineer does.
 func (d *demo) apply(ctx context.Context, manifest string) error {
 	return d.kubectl(ctx, manifest, "apply", "--server-side", "-f", "-")
 }
@@ -194,7 +199,7 @@ func (d *demo) ready(ctx context.Context, pool string) error {
 	return d.kubectl(ctx, "", "wait", "--for=create", "--for=condition=Ready", "--timeout=60s", "agentpool/"+pool)
 }
 
-// record is the id of the pool's record in the portal.
+// record returns the id of the pool's record in the portal.
 func (d *demo) record(ctx context.Context, name string) (string, error) {
 	var pool v1alpha1.AgentPool
 	if err := d.kube.Get(ctx, client.ObjectKey{Namespace: d.values.Namespace, Name: name}, &pool); err != nil {
@@ -206,7 +211,8 @@ func (d *demo) record(ctx context.Context, name string) (string, error) {
 	return pool.Status.Pool, nil
 }
 
-// adopted waits until the own pool's object is gone, and checks that the declared pool has its record.
+// adopted waits until the own pool's object is deleted, and checks that the declared pool has its
+// record.
 func (d *demo) adopted(ctx context.Context, declared, own, record string) error {
 	if err := d.kubectl(ctx, "", "wait", "--for=delete", "--timeout=60s", "agentpool/"+own); err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
-// patience is how long a step may take to be in force.
+// patience is the longest time until a step is in force.
 const patience = time.Minute
 
 // row is one person in Kubernetes and in the portal.
@@ -28,7 +28,7 @@ type row struct {
 	account openapi.User
 }
 
-// show waits until each person is as expected, and prints them.
+// show waits until each person has the expected account, and prints them.
 func (d *demo) show(ctx context.Context, people []*person) error {
 	begun := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, patience)
@@ -48,7 +48,7 @@ func (d *demo) show(ctx context.Context, people []*person) error {
 	}
 }
 
-// look reads each person; an error says who is not as expected, and what Kubernetes says about it.
+// look reads each person. An error names those that differ, with their conditions.
 func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 	rows := make([]row, len(people))
 	for i, p := range people {
@@ -78,7 +78,7 @@ func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 	return rows, nil
 }
 
-// wantRoles are the roles that the person is expected to have, sorted.
+// wantRoles returns the roles that the person is expected to have, sorted.
 func (p *person) wantRoles() []string {
 	want := []string{"ROLE_USER"}
 	if p.roles != "" {
@@ -97,7 +97,7 @@ func statusRoles(u *v1alpha1.ScimUser) []string {
 	return roles
 }
 
-// problem says how the account differs from what is expected; "" when it does not.
+// problem returns the difference between the account and the expected one, or "".
 func (p *person) problem(a openapi.User) string {
 	want := p.wantRoles()
 	have := slices.Sorted(slices.Values(a.Roles))
@@ -121,7 +121,7 @@ func describe(c *metav1.Condition) string {
 	return c.Reason + ": " + c.Message
 }
 
-// print writes the table. Pools have their names in the portal, and why the person is in them.
+// print writes the table. Pools have their names in the portal and the source of the membership.
 func (d *demo) print(ctx context.Context, rows []row, took time.Duration) error {
 	var pools v1alpha1.AgentPoolList
 	if err := d.kube.List(ctx, &pools, client.InNamespace(d.values.Namespace)); err != nil {

@@ -1,5 +1,5 @@
-// Command run starts the whole product on this machine, on loopback: see internal/devenv. `make run`
-// builds it and runs it from the repository's root.
+// Command run starts the whole product on this machine, on loopback: see internal/devenv. `make
+// run` builds it and runs it from the repository's root.
 package main
 
 import (
@@ -45,7 +45,7 @@ func run(ctx context.Context, stop func(), args []string) error {
 	fmt.Println("Starting everything on 127.0.0.1, data in", o.Dir)
 	env, err := devenv.Start(ctx, o)
 	switch {
-	case ctx.Err() != nil: // err says only that it was interrupted
+	case ctx.Err() != nil: // err only reports the interruption
 		fmt.Println("\nStopped before everything was up.")
 		return nil
 	case err != nil:
@@ -62,7 +62,7 @@ func run(ctx context.Context, stop func(), args []string) error {
 	return err
 }
 
-// options reads flags, and the environment where a flag is not given.
+// options reads flags, and environment variables for flags that are not set.
 func options(args []string) (devenv.Options, error) {
 	o := devenv.Options{Root: ".", Assets: os.Getenv("KUBEBUILDER_ASSETS"), Out: os.Stdout}
 	if o.Assets == "" {
@@ -103,7 +103,7 @@ func options(args []string) (devenv.Options, error) {
 	return o, nil
 }
 
-// build compiles the programs. Again it takes a few seconds, as Go caches what it built.
+// build compiles the programs. A repeated build takes a few seconds, because Go caches the results.
 func build(ctx context.Context, folder string) error {
 	fmt.Println("  building the programs")
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", folder+string(filepath.Separator),
@@ -121,8 +121,8 @@ func summary(env *devenv.Environment, took time.Duration) string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("\nReady after %s.\n", took.Round(100*time.Millisecond))
 	line("Portal              %s", v.PortalURL)
-	line("  a manager         %s  password %s", v.AdminUser, v.AdminPassword)
-	line("  everybody else    \"Sign in with SSO\" as the user name that was pushed, password %s", v.SSOPassword)
+	line("  manager           %s  password %s", v.AdminUser, v.AdminPassword)
+	line("  other users       \"Sign in with SSO\" with the pushed user name, password %s", v.SSOPassword)
 	line("")
 	line("Paste into the identity provider")
 	line("  SCIM base URL     %s", v.SCIMURL)

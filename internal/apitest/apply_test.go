@@ -14,8 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
-// TestApplyTakesRolesAway: a server-side apply, as GitOps tools do it, takes the roles away by an
-// empty list and by leaving it out.
+// TestApplyTakesRolesAway: a server-side apply, as GitOps tools send it, removes the roles both
+// with an empty list and without the field.
 func TestApplyTakesRolesAway(t *testing.T) {
 	cp := controlplane.Get(t)
 	namespace := namespaceOf(t, cp)

@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
-// TestClaimKeepsItsType shows that a claim can't turn into one of the other kind.
+// TestClaimKeepsItsType shows that the type of a claim cannot change and its holder can.
 func TestClaimKeepsItsType(t *testing.T) {
 	cp := controlplane.Get(t)
 	claim := &v1alpha1.NameClaim{

@@ -18,11 +18,11 @@ import (
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
 
-// entry is one object of the corpus, with what its comment says.
+// entry is one object of the corpus, with the contents of its comment.
 type entry struct {
 	name    string // file and position
 	reason  string
-	refused string // what the refusal must say; empty when the object must be accepted
+	refused string // a part of the refusal's message; empty if the object must be accepted
 	object  *unstructured.Unstructured
 }
 
@@ -46,7 +46,7 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
-// TestBounds shows that a list or a string past its limit is refused and one at the limit is not.
+// TestBounds shows that a list or a string at its limit is accepted and a longer one is refused.
 func TestBounds(t *testing.T) {
 	cp := controlplane.Get(t)
 	namespace := namespaceOf(t, cp)
@@ -130,7 +130,7 @@ func repeated(n int, value any) []any {
 	return out
 }
 
-// read reads all objects below testdata/<folder>.
+// read returns all objects in testdata/<folder>.
 func read(t *testing.T, folder string) []entry {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", folder, "*.yaml"))
@@ -158,7 +158,7 @@ func parse(t *testing.T, folder, file, text string) entry {
 		t.Fatalf("%s: %v", file, err)
 	}
 	if e.reason == "" || (folder == "refused") != (e.refused != "") {
-		t.Fatalf("%s: every object says its reason, and below refused/ what the refusal says:\n%s", file, text)
+		t.Fatalf("%s: every object needs a reason, and in refused/ a part of the refusal's message:\n%s", file, text)
 	}
 	return e
 }

@@ -1,9 +1,10 @@
-// Package apitest holds the API's contract as data: YAML that the API server must accept, and YAML that it must refuse
-// with a stated message. The tests run it and the manifests under config/ on a real API server; package rights has the policies.
+// Package apitest contains the API's contract as data: YAML that the API server must accept, and
+// YAML that it must refuse with a stated message. The tests send it, and the manifests under
+// config/, to a real API server. Package rights tests the policies.
 //
-// A file under testdata holds objects of one kind. Above each object a comment says why it stands there, and below
-// refused/ also what the refusal must say:
+// A file under testdata contains objects of one kind. The comment above each object gives the
+// reason for it and, in refused/, a part of the message of the refusal:
 //
-//	# reason: A tenant's name never grants a role by accident.
+//	# reason: Nothing here can grant the roles of the vendor.
 //	# refused: can't be granted from here
 package apitest

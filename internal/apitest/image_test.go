@@ -15,8 +15,9 @@ import (
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
-// TestImage reads the Dockerfile and does what its build stage does, where there is no container engine: what it copies
-// exists, its build line gives static programs, and the manifests call those.
+// TestImage reads the Dockerfile and repeats its build stage without a container engine: the files
+// that it copies exist, its build line produces static programs, and the manifests run these
+// programs.
 func TestImage(t *testing.T) {
 	root := controlplane.Root()
 	text, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
@@ -32,7 +33,7 @@ func TestImage(t *testing.T) {
 		case words[0] == "COPY" && !strings.HasPrefix(words[1], "--from"):
 			for _, source := range words[1 : len(words)-1] {
 				if _, err := os.Stat(filepath.Join(root, source)); err != nil {
-					t.Errorf("%q copies what is not there: %v", line, err)
+					t.Errorf("%q copies a file that does not exist: %v", line, err)
 				}
 			}
 		case words[0] == "RUN" && strings.Contains(line, "go build"):
@@ -59,12 +60,13 @@ func TestImage(t *testing.T) {
 	}
 	for _, command := range commands(t, root) {
 		if !slices.Contains(programs, strings.TrimPrefix(command, "/")) {
-			t.Errorf("a manifest runs %s, the image holds %v", command, programs)
+			t.Errorf("a manifest runs %s, the image contains %v", command, programs)
 		}
 	}
 }
 
-// runBuild runs the Dockerfile's build line with its output in out, and returns the names of the programs.
+// runBuild runs the Dockerfile's build line with the output folder out and returns the names of the
+// programs.
 func runBuild(t *testing.T, root string, line []string, out string) []string {
 	t.Helper()
 	i := slices.Index(line, "go")
@@ -91,7 +93,7 @@ func runBuild(t *testing.T, root string, line []string, out string) []string {
 	return programs
 }
 
-// commands are the programs that the manifests run.
+// commands returns the programs that the manifests run.
 func commands(t *testing.T, root string) []string {
 	t.Helper()
 	var out []string

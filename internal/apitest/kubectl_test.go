@@ -13,7 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/testing/controlplane"
 )
 
-// kubectl runs the command that a person would run, as the administrator, and returns what it printed.
+// kubectl runs a command of a person, as the administrator, and returns its output.
 func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string {
 	t.Helper()
 	assets, err := controlplane.Assets(controlplane.Root())
@@ -29,8 +29,8 @@ func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string
 	return string(out)
 }
 
-// namespaceOf is a namespace in which the administrator may write what the provider says: the
-// manifests that some tests apply bring the policies, which hold in every namespace.
+// namespaceOf creates a namespace in which the administrator may write what the provider says. Some
+// tests apply manifests with the policies, which then apply to every namespace.
 func namespaceOf(t *testing.T, cp *controlplane.ControlPlane) string {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{

@@ -16,7 +16,8 @@ import (
 
 const installation = "lightrun-system"
 
-// TestLayouts applies both layouts as a person does, and admits their Pods under restricted Pod Security.
+// TestLayouts applies both layouts as a person does, and checks that their Pods meet the restricted
+// Pod Security Standard.
 func TestLayouts(t *testing.T) {
 	cp := controlplane.Get(t)
 	type pod struct {
@@ -73,8 +74,8 @@ func TestLayouts(t *testing.T) {
 	}
 }
 
-// admit creates a Pod of the Deployment's template, for the API server's admission to judge. The namespace refuses what
-// is not restricted.
+// admit creates a Pod from the Deployment's template, so the API server's admission checks it. The
+// namespace refuses Pods that are not restricted.
 func admit(t *testing.T, cp *controlplane.ControlPlane, d appsv1.Deployment) {
 	t.Helper()
 	var ns corev1.Namespace
@@ -106,7 +107,7 @@ func admit(t *testing.T, cp *controlplane.ControlPlane, d appsv1.Deployment) {
 			t.Errorf("%s/%s: probes and requests must be there", d.Name, c.Name)
 		}
 	}
-	// A Pod that is not restricted is refused, so that the check above means something.
+	// The check above can fail: a Pod that is not restricted is refused.
 	p = p.DeepCopy()
 	p.ObjectMeta = metav1.ObjectMeta{Namespace: d.Namespace, GenerateName: d.Name + "-"}
 	p.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = nil
@@ -115,7 +116,8 @@ func admit(t *testing.T, cp *controlplane.ControlPlane, d appsv1.Deployment) {
 	}
 }
 
-// TestServiceFindsTheWebhook shows that the Service's selector matches the Pods that serve SCIM, in both layouts.
+// TestServiceFindsTheWebhook shows that the Service's selector matches exactly the Pods that serve
+// SCIM, in both layouts.
 func TestServiceFindsTheWebhook(t *testing.T) {
 	cp := controlplane.Get(t)
 	for _, folder := range []string{"config/default", "config/overlays/separate"} {

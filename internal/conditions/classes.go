@@ -30,7 +30,6 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonBound:        Good,
 		v1alpha1.ReasonReachable:    Good,
 		v1alpha1.ReasonSynced:       Good,
-		v1alpha1.ReasonInSync:       Good,
 		v1alpha1.ReasonGroupRenamed: Good,
 
 		v1alpha1.ReasonProgressing:         Progressing,

@@ -83,8 +83,8 @@ func (c *crowd) walk(t *testing.T, style directorytest.Style, count int, query u
 	changes.Walk(t, directorytest.Walk{Style: style, Count: count, Get: directorytest.Getter(t, c.handler, "/Users", query)})
 }
 
-// TestWalksLoseNobody walks 20,252 people.
-func TestWalksLoseNobody(t *testing.T) {
+// TestWalksLoseNoUser walks 20,252 people.
+func TestWalksLoseNoUser(t *testing.T) {
 	for _, style := range directorytest.Styles() {
 		t.Run(style.String(), func(t *testing.T) {
 			t.Parallel()
@@ -96,8 +96,8 @@ func TestWalksLoseNobody(t *testing.T) {
 	}
 }
 
-// TestWalksLoseNobodyOfFew has 1,000 courses of events, with and without a filter and an order.
-func TestWalksLoseNobodyOfFew(t *testing.T) {
+// TestWalksLoseNoUserOfFew has 1,000 courses of events, with and without a filter and an order.
+func TestWalksLoseNoUserOfFew(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(1000) {
 		c := newCrowd(t, 100, seed)

@@ -27,7 +27,7 @@ func TestDemo(t *testing.T) {
 		if err != nil {
 			t.Fatalf("make demo: %v\n%s", err, out)
 		}
-		for _, want := range []string{"8. Ada leaves", "Deactivated, read-only", "ROLE_MANAGER", "That was the day"} {
+		for _, want := range []string{"8. Ada leaves", "Deactivated, read-only", "ROLE_MANAGER", "The day is over"} {
 			if !strings.Contains(string(out), want) {
 				t.Errorf("the demo does not show %q:\n%s", want, out)
 			}

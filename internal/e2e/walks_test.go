@@ -15,10 +15,10 @@ import (
 	"lightrun.com/scim-operator/internal/scim/server/directorytest"
 )
 
-// TestWalksLoseNobody walks a list on the built webhook while people are created and deleted: by
+// TestWalksLoseNoUser walks a list on the built webhook while people are created and deleted: by
 // startIndex on one replica, and by cursor alternately on two, one of which is killed and started
 // again on the way.
-func TestWalksLoseNobody(t *testing.T) {
+func TestWalksLoseNoUser(t *testing.T) {
 	const people, changes, count = 300, 50, 20
 	w := shared(t)
 	withoutManager(w)

@@ -1,4 +1,5 @@
-// Command kube-apiserver is the Kubernetes API server, unchanged: the same wiring as upstream's own main.
+// Command kube-apiserver is the Kubernetes API server, unchanged: the same wiring as upstream's own
+// main.
 package main
 
 import (

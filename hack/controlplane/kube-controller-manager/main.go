@@ -1,4 +1,5 @@
-// Command kube-controller-manager runs Kubernetes' own controllers, unchanged: the same wiring as upstream's own main.
+// Command kube-controller-manager runs Kubernetes' own controllers, unchanged: the same wiring as
+// upstream's own main.
 package main
 
 import (

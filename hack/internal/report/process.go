@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Resident is the memory that a process has, in bytes; 0 where there is no /proc.
+// Resident returns the resident memory of a process in bytes, or 0 without /proc.
 func Resident(pid int) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -23,8 +23,8 @@ func Resident(pid int) int64 {
 	return 0
 }
 
-// Processor is the processor time that a process used so far: utime and stime, in hundredths of a second (proc_pid_stat(5)). It is 0
-// where there is no /proc.
+// Processor returns the processor time of a process so far: utime and stime, in hundredths of a
+// second (proc_pid_stat(5)). It is 0 without /proc.
 func Processor(pid int) time.Duration {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package report is what the benchmarks write besides their numbers: the machine and the commit, and where in a page the numbers go.
+// Package report writes the results of benchmarks into a page, with the machine and the commit.
 package report
 
 import (
@@ -14,7 +14,8 @@ import (
 	"strings"
 )
 
-// Commit is the commit that is checked out, with -dirty when files differ from it; "unknown" without git.
+// Commit returns the commit that is checked out, with -dirty if files differ from it, or "unknown"
+// without git.
 func Commit() string {
 	out, err := exec.CommandContext(context.Background(), "git", "describe", "--always", "--dirty", "--abbrev=10").Output()
 	if err != nil {
@@ -23,7 +24,7 @@ func Commit() string {
 	return strings.TrimSpace(string(out))
 }
 
-// Machine describes where this runs.
+// Machine describes this machine.
 func Machine() string {
 	model := runtime.GOARCH
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -37,8 +38,8 @@ func Machine() string {
 	return fmt.Sprintf("%d × %s, %s/%s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-// Prepare checks, before the first measurement, that Write can write to a page: it creates one that does not exist, with
-// nothing but the place for results. With an empty name there is nothing to do.
+// Prepare checks, before the first measurement, that Write can write to a page. If the page does
+// not exist, it creates one that contains only the place for results. An empty name does nothing.
 func Prepare(file, command string) error {
 	if file == "" {
 		return nil
@@ -65,8 +66,8 @@ func Prepare(file, command string) error {
 	return nil
 }
 
-// Write replaces the results in a page. They are between two lines, of which the first names the command that writes them,
-// such as "make bench"; the text around them is written by hand.
+// Write replaces the results in a page. They are between two lines, and the first of these names
+// the command that writes them, such as "make bench". The text around them is written by hand.
 func Write(file, command, results string) error {
 	page, err := os.ReadFile(file)
 	if err != nil {
@@ -80,7 +81,7 @@ func Write(file, command, results string) error {
 	return os.WriteFile(file, bytes.Join([][]byte{before, []byte(begins + results + ends), after}, nil), pageMode) //nolint:gosec // a page for everyone to read
 }
 
-// pageMode lets all users of the machine read a page.
+// pageMode allows all users of the machine to read a page.
 const pageMode = 0o644
 
 // marks are the lines before and after the results.

@@ -8,23 +8,23 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// space makes the ids of people: the same number has the same ids in every run.
+// space generates the ids of users: the same number has the same ids in every run.
 var space = uuid.MustParse("6f1d5f0c-2f0b-4a2e-9f6c-51d6f1f6a3b7")
 
-// ID is the SCIM id of the i-th person.
+// ID returns the SCIM id of the i-th user.
 func ID(i int) string { return uuid.NewSHA1(space, fmt.Appendf(nil, "%d", i)).String() }
 
-// Name is the user name of the i-th person.
+// Name returns the user name of the i-th user.
 func Name(i int) string { return fmt.Sprintf("person%06d@example.test", i) }
 
-// Person is what one copy of the template has for itself.
+// Person is the data in which a copy differs from the template.
 type Person struct {
 	ID, Name      string
 	UID, ClaimUID string // of the ScimUser, and of the NameClaim of its user name
-	Account       string // the portal's id of their account; empty: the template's
+	Account       string // the portal's id of the account; empty: the template's
 }
 
-// Nth is the i-th person, without an account.
+// Nth returns the i-th user, without an account.
 func Nth(i int) Person {
 	id := ID(i)
 	return Person{
@@ -34,7 +34,7 @@ func Nth(i int) Person {
 	}
 }
 
-// The schemas of what is pushed (RFC 7643 §8.7, RFC 7644 §3.5.2).
+// The schemas of pushed resources (RFC 7643 §8.7, RFC 7644 §3.5.2).
 const (
 	SchemaUser       = "urn:ietf:params:scim:schemas:core:2.0:User"
 	SchemaEnterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -42,7 +42,8 @@ const (
 	SchemaPatch      = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 )
 
-// Resource is a User as a provider pushes one: what most people's records hold, about 700 bytes as SCIM shows it.
+// Resource returns a User as a provider pushes it, with typical attributes: about 700 bytes as SCIM
+// shows it.
 func Resource(name string) map[string]any {
 	return map[string]any{
 		"schemas": []string{SchemaUser, SchemaEnterprise}, "userName": name, "externalId": "00u-" + name, "active": true,
@@ -53,7 +54,7 @@ func Resource(name string) map[string]any {
 	}
 }
 
-// Spec is the same person as the webhook stores them.
+// Spec returns the same user as the webhook stores it.
 func Spec(name string) v1alpha1.ScimUserSpec {
 	yes := true
 	return v1alpha1.ScimUserSpec{

@@ -1,6 +1,7 @@
-// Package seed puts people straight into etcd, through its JSON gateway, since creating a hundred thousand through the API server takes
-// longer than all that is measured on them. They are copies of one person who arrived over SCIM and whom the manager brought to Ready, so
-// that each has the status and the managed fields that people really have. To the API server they are objects like any others.
+// Package seed writes users directly into etcd, through its JSON gateway, because creating a
+// hundred thousand through the API server takes longer than all measurements. They are copies of
+// one user who was pushed over SCIM and is Ready, so each has a realistic status and managed
+// fields. To the API server they are objects like any others.
 package seed
 
 import (
@@ -29,12 +30,12 @@ type Etcd struct {
 	http *http.Client
 }
 
-// NewEtcd talks to etcd on a port of this machine.
+// NewEtcd returns a client of etcd on a port of this machine.
 func NewEtcd(port int) Etcd {
 	return Etcd{url: fmt.Sprintf("http://127.0.0.1:%d", port), http: &http.Client{Timeout: time.Minute}}
 }
 
-// registry is where the API server keeps a kind of ours.
+// registry is the prefix of the keys of our kinds in etcd.
 func registry(resource string) string {
 	return "/registry/" + v1alpha1.GroupVersion.Group + "/" + resource + "/" + devenv.Namespace + "/"
 }
@@ -79,7 +80,7 @@ func (e Etcd) get(ctx context.Context, key string) (string, error) {
 	return string(found.KVs[0].Value), nil
 }
 
-// Wipe removes all objects of kinds of ours, such as "scimusers".
+// Wipe removes all objects of the given kinds of ours, such as "scimusers".
 func (e Etcd) Wipe(ctx context.Context, resources ...string) error {
 	for _, resource := range resources {
 		from := registry(resource)
@@ -100,13 +101,13 @@ func (e Etcd) put(ctx context.Context, pairs [][2]string) error {
 	return e.call(ctx, "/v3/kv/txn", map[string]any{"success": puts}, nil)
 }
 
-// Template is a person and their claim as the API server stored them.
+// Template is a user and their claim as the API server stored them.
 type Template struct {
 	of          Person
 	user, claim string
 }
 
-// Template reads the person u as etcd holds them.
+// Template reads the user u and their claim from etcd.
 func (e Etcd) Template(ctx context.Context, u *v1alpha1.ScimUser) (Template, error) {
 	t := Template{of: Person{ID: u.Name, Name: u.Spec.UserName, UID: string(u.UID), Account: u.Status.Account}}
 	var err, claimErr error
@@ -121,7 +122,7 @@ func (e Etcd) Template(ctx context.Context, u *v1alpha1.ScimUser) (Template, err
 	return t, err
 }
 
-// copies are the pairs to store for p.
+// copies returns the pairs to store for p.
 func (t Template) copies(p Person) [][2]string {
 	was, is := claims.ObjectName(v1alpha1.ClaimUser, t.of.Name), claims.ObjectName(v1alpha1.ClaimUser, p.Name)
 	pairs := []string{t.of.ID, p.ID, t.of.Name, p.Name, t.of.UID, p.UID, was, is, t.of.ClaimUID, p.ClaimUID}
@@ -135,7 +136,7 @@ func (t Template) copies(p Person) [][2]string {
 	}
 }
 
-// Copy is p as the API server will show them.
+// Copy returns p as the API server will show it.
 func (t Template) Copy(p Person) (*v1alpha1.ScimUser, error) {
 	var u v1alpha1.ScimUser
 	err := json.Unmarshal([]byte(t.copies(p)[0][1]), &u)
@@ -161,15 +162,16 @@ func (e Etcd) Put(ctx context.Context, t Template, people []Person) error {
 	return work.Wait()
 }
 
-// progress prints how far a long work has come, every 20,000 people.
+// progress prints the progress of a long operation, every 20,000 users.
 func progress(begun time.Time, done, all int) {
 	if done > 0 && done%20_000 == 0 {
 		fmt.Printf("  %d of %d people seeded after %s\n", done, all, time.Since(begun).Round(time.Second))
 	}
 }
 
-// Visible waits until the API server's own cache has come to the person of that id. People are seeded faster than it takes them in, and who
-// starts to watch meanwhile would wait for that.
+// Visible waits until the API server's own cache contains the user with that id. Users are seeded
+// faster than the cache reads them, and a client that starts to watch meanwhile would wait for
+// that.
 func Visible(ctx context.Context, c client.Reader, id string) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

@@ -20,8 +20,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// TestGarbageCollector: a reference to an owner that does not exist makes Kubernetes delete the
-// object, past the policies, since the garbage collector is exempt. So the reference is refused.
+// TestGarbageCollector: Kubernetes deletes an object whose owner does not exist, and the policies
+// do not prevent it, because they exempt the garbage collector. So they refuse the reference.
 func TestGarbageCollector(t *testing.T) {
 	s := get(t)
 	for _, name := range []string{"weak", "wildcard", "edit", "admin", "webhook"} {
@@ -30,7 +30,7 @@ func TestGarbageCollector(t *testing.T) {
 			t.Errorf("%s gets %v, must be forbidden", name, err)
 		}
 	}
-	// Whoever restores may write it, and what they write shows what the reference does.
+	// A restorer may write the reference. This shows its effect.
 	owners := []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "gone", UID: "00000000-0000-4000-8000-0000000000ff"}}
 	lost := object("ScimUser", open, newUser, records()[0].spec())
 	lost.SetOwnerReferences(owners)
@@ -44,7 +44,7 @@ func TestGarbageCollector(t *testing.T) {
 	}
 }
 
-// TestNamespaceEnds: no policy keeps a namespace from ending, with objects of every kind in it.
+// TestNamespaceEnds: a namespace with objects of every kind terminates; no policy prevents it.
 func TestNamespaceEnds(t *testing.T) {
 	s := get(t)
 	const namespace = "ending"
@@ -78,8 +78,8 @@ func gone(t *testing.T, s *scene, o client.Object) {
 	}
 }
 
-// TestNothingIsAggregated: Kubernetes' own roles, once role aggregation filled them, have no right
-// to our kinds.
+// TestNothingIsAggregated: after role aggregation, Kubernetes' own roles have no right to our
+// kinds.
 func TestNothingIsAggregated(t *testing.T) {
 	s := get(t)
 	for _, name := range []string{"view", "edit", "admin"} {
@@ -98,8 +98,8 @@ func TestNothingIsAggregated(t *testing.T) {
 	}
 }
 
-// TestTwoCompanies: what two companies in one cluster both apply outside their namespaces is the
-// same text, so neither takes anything from the other, and both managers can tell the cluster.
+// TestTwoCompanies: two companies in one cluster apply the same objects outside their namespaces,
+// so neither overwrites the other's, and both managers can identify the cluster.
 func TestTwoCompanies(t *testing.T) {
 	s := get(t)
 	for _, user := range []string{account(separate, "scim-manager"), account(shared, "scim-operator")} {
@@ -122,7 +122,7 @@ func TestTwoCompanies(t *testing.T) {
 	}
 }
 
-// outside are the objects of an installation that have no namespace, by kind and name.
+// outside returns the objects of an installation that have no namespace, by kind and name.
 func outside(t *testing.T, s *scene, namespace, folder string) map[string]map[string]any {
 	t.Helper()
 	dir, err := kustomization(t, namespace, folder)

@@ -15,17 +15,17 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// Names of what is there in every namespace. The table's operations are dry runs, so it stays as it
-// is.
+// Names of the objects in every namespace. The table's operations are dry runs, so these objects do
+// not change.
 const (
 	plainUser   = "00000000-0000-4000-8000-000000000001"
-	decidedUser = "00000000-0000-4000-8000-000000000002" // somebody has dropped its removal
+	decidedUser = "00000000-0000-4000-8000-000000000002" // another user has dropped its removal
 	newUser     = "00000000-0000-4000-8000-000000000009"
 
 	plainPool   = "plain"
 	managerPool = "managers"                             // has ROLE_MANAGER in spec
-	formerPool  = "former-managers"                      // has it in status alone
-	groupPool   = "10000000-0000-4000-8000-000000000001" // the pool of a group
+	formerPool  = "former-managers"                      // has it only in status
+	groupPool   = "10000000-0000-4000-8000-000000000001" // a group's own pool
 	newPool     = "10000000-0000-4000-8000-000000000009"
 )
 
@@ -34,7 +34,7 @@ var (
 	managers = map[string]any{"roles": []any{"ROLE_MANAGER"}}
 )
 
-// ofGroup is the spec of the pool of a group.
+// ofGroup returns the spec of a group's own pool.
 func ofGroup(id string) map[string]any {
 	return map[string]any{"groups": []any{map[string]any{"id": id}}}
 }
@@ -42,7 +42,7 @@ func ofGroup(id string) map[string]any {
 // crud are Kubernetes' own verbs.
 var crud = strings.Fields("get list watch create patch update delete deletecollection")
 
-// roles makes the roles that only this test has, and binds every subject to its role.
+// roles creates the roles that only this test has, and binds every subject to its role.
 func (s *scene) roles(ctx context.Context) error {
 	kinds := strings.Fields("scimusers scimgroups scimgroupslices agentpools identityconfigurations nameclaims")
 	for name, verbs := range map[string][]string{"test-weak": crud, "test-patcher": {"get", "list", "watch", "patch"}} {
@@ -70,7 +70,7 @@ func (s *scene) roles(ctx context.Context) error {
 	return nil
 }
 
-// fixtures makes the objects of every namespace: what the provider says as the programs do, the
+// fixtures creates the objects of every namespace: users and groups as the programs do, and the
 // rest as an administrator.
 func (s *scene) fixtures(ctx context.Context) error {
 	for _, namespace := range []string{separate, shared, open, foreign} {
@@ -108,7 +108,7 @@ func (s *scene) provider(ctx context.Context, namespace string, pushes, decides 
 			}
 		}
 		decided := object(r.kind, namespace, decidedUser+r.suffix, nil)
-		patch := mergePatch(`{"metadata":{"annotations":{"%s":"1","%s":"%s"}}}`, v1alpha1.AnnotationDrop, v1alpha1.AnnotationDecidedBy, person("somebody"))
+		patch := mergePatch(`{"metadata":{"annotations":{"%s":"1","%s":"%s"}}}`, v1alpha1.AnnotationDrop, v1alpha1.AnnotationDecidedBy, person("colleague"))
 		if err := eventually(ctx, func(ctx context.Context) error { return decides.Patch(ctx, decided, patch) }); err != nil {
 			return err
 		}
@@ -133,8 +133,8 @@ func (s *scene) people(ctx context.Context, namespace string) error {
 	}))
 }
 
-// ready waits until the API server knows every role binding and enforces every policy, which takes
-// it about a second.
+// ready waits until the API server knows every role binding and enforces every policy. That takes
+// about a second.
 func (s *scene) ready(ctx context.Context) error {
 	for _, sub := range s.subjects {
 		if err := eventually(ctx, func(ctx context.Context) error { return s.granted(ctx, sub) }); err != nil {
@@ -170,8 +170,8 @@ func (s *scene) ready(ctx context.Context) error {
 	return nil
 }
 
-// granted asks for one right that the subject's role has. Kubernetes' own view, edit and admin have
-// rights only once role aggregation filled them.
+// granted checks one right that the subject's role has. Kubernetes' own view, edit and admin have
+// no rights before role aggregation.
 func (s *scene) granted(ctx context.Context, sub subject) error {
 	verb, resource := "get", "pods"
 	switch {

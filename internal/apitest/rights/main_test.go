@@ -2,7 +2,6 @@ package rights
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,13 +12,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -28,13 +25,12 @@ import (
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
 
-// Namespaces. Each is an installation of its own; they differ in the layout and in the restore
-// window.
+// Namespaces. Each is one installation; they differ in the layout and in the restore window.
 const (
 	separate = "separate" // the window is closed
 	shared   = "shared"   // the sidecar layout
 	open     = "open"     // a window for the restorer
-	foreign  = "foreign"  // a window for somebody else
+	foreign  = "foreign"  // a window for another user
 )
 
 var windows = map[string]string{
@@ -42,17 +38,17 @@ var windows = map[string]string{
 	foreign: person("restorer") + ".org,another@example.test",
 }
 
-// person is the user name of a subject that is not a program.
+// person returns the user name of a subject that is not a program.
 func person(name string) string { return name + "@example.test" }
 
-// account is the user name of a service account.
+// account returns the user name of a service account.
 func account(namespace, name string) string { return "system:serviceaccount:" + namespace + ":" + name }
 
-// subject is someone who tries: in which namespace, and what RBAC gives them there.
+// subject is a user of the Kubernetes API, with its namespace and its role there.
 type subject struct {
 	name, namespace string
-	user            string // person(name) when empty
-	role            string // a ClusterRole that is bound to them in the namespace; none when empty
+	user            string // person(name) if empty
+	role            string // a ClusterRole that is bound to it in the namespace; none if empty
 }
 
 func subjects() []subject {
@@ -60,11 +56,11 @@ func subjects() []subject {
 		{name: "webhook", namespace: separate, user: account(separate, "scim-webhook")},
 		{name: "manager", namespace: separate, user: account(separate, "scim-manager")},
 		{name: "operator", namespace: shared, user: account(shared, "scim-operator")},
-		// What a GitOps controller runs under, in each kind of window.
+		// GitOps controllers often have this role; one subject for each kind of window.
 		{name: "wildcard", namespace: separate, role: "cluster-admin"},
 		{name: "wildcard-in-foreign-window", namespace: foreign, role: "cluster-admin"},
 		{name: "wildcard-in-window", namespace: open, role: "cluster-admin"},
-		// Everything but our own verbs: the policies alone stand between them and the objects.
+		// All verbs except our own: only the policies protect the objects.
 		{name: "weak", namespace: separate, role: "test-weak"},
 		{name: "patcher", namespace: separate, role: "test-patcher"},
 		// The programs of another company.
@@ -95,7 +91,7 @@ type scene struct {
 	clients  map[string]client.Client
 }
 
-// scenes holds the one scene of this test binary.
+// scenes contains the one scene of this test binary.
 var scenes struct {
 	once  sync.Once
 	scene *scene
@@ -130,7 +126,7 @@ func build(t *testing.T, cp *controlplane.ControlPlane) (*scene, error) {
 			return nil, err
 		}
 	}
-	if err := errors.Join(arriving(ctx, cp), s.roles(ctx)); err != nil {
+	if err := s.roles(ctx); err != nil {
 		return nil, err
 	}
 	for _, sub := range s.subjects {
@@ -149,35 +145,7 @@ func build(t *testing.T, cp *controlplane.ControlPlane) (*scene, error) {
 	return s, nil
 }
 
-// arriving lets AgentPools have the fields groups and adopt before the schema has them.
-func arriving(ctx context.Context, cp *controlplane.ControlPlane) error {
-	if err := apiextensionsv1.AddToScheme(cp.Scheme); err != nil {
-		return err
-	}
-	var crd apiextensionsv1.CustomResourceDefinition
-	if err := cp.Client.Get(ctx, client.ObjectKey{Name: "agentpools." + v1alpha1.GroupVersion.Group}, &crd); err != nil {
-		return err
-	}
-	spec := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
-	spec.XPreserveUnknownFields = ptr.To(true)
-	crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"] = spec
-	if err := cp.Client.Update(ctx, &crd); err != nil {
-		return err
-	}
-	return eventually(ctx, func(ctx context.Context) error {
-		pool := object("AgentPool", separate, "probe", map[string]any{"groups": []any{map[string]any{"id": "x"}}})
-		pool.SetNamespace("default")
-		if err := cp.Client.Create(ctx, pool, client.DryRunAll); err != nil {
-			return err
-		}
-		if _, found, _ := unstructured.NestedSlice(pool.Object, "spec", "groups"); !found {
-			return fmt.Errorf("the API server drops groups: %v", pool.Object)
-		}
-		return nil
-	})
-}
-
-// install applies folders of config/ in a namespace of the company's choice.
+// install applies folders of config/ in the namespace.
 func install(t *testing.T, cp *controlplane.ControlPlane, namespace string, folders ...string) error {
 	dir, err := kustomization(t, namespace, folders...)
 	if err != nil {
@@ -188,7 +156,8 @@ func install(t *testing.T, cp *controlplane.ControlPlane, namespace string, fold
 	return err
 }
 
-// kustomization is a folder with folders of config/ in a namespace of the company's choice.
+// kustomization writes a kustomization of folders of config/ in the namespace, and returns its
+// folder.
 func kustomization(t *testing.T, namespace string, folders ...string) (string, error) {
 	dir := t.TempDir()
 	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: " + namespace + "\nresources:\n"
@@ -202,7 +171,7 @@ func kustomization(t *testing.T, namespace string, folders ...string) (string, e
 	return dir, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)
 }
 
-// kubectl runs the command that a person would run, as the administrator.
+// kubectl runs a command of a person, as the administrator.
 func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) ([]byte, error) {
 	home := t.TempDir()
 	kubeconfig := filepath.Join(home, "kubeconfig")
@@ -229,7 +198,7 @@ func resolved(path string) string {
 	return path
 }
 
-// as is a client of the user, without a client-side rate limit.
+// as returns a client of the user without a client-side rate limit.
 func (s *scene) as(user string) (client.Client, error) {
 	config := rest.CopyConfig(s.cp.Config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
@@ -263,5 +232,5 @@ func object(kind, namespace, name string, spec map[string]any) *unstructured.Uns
 	return u
 }
 
-// isRefused says whether the API server refused for want of a right.
+// isRefused reports whether the API server answered 403.
 func isRefused(err error) bool { return apierrors.IsForbidden(err) }

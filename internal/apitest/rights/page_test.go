@@ -53,7 +53,7 @@ func TestPageShowsTheRoles(t *testing.T) {
 	}
 }
 
-// TestPageNamesTheDecisions: whoever reads about the verb decide sees every annotation that takes it.
+// TestPageNamesTheDecisions: the page lists every annotation that takes the verb decide.
 func TestPageNamesTheDecisions(t *testing.T) {
 	for _, name := range v1alpha1.DecisionAnnotations() {
 		if short := strings.TrimPrefix(name, "iam.lightrun.com/"); !strings.Contains(page(t), "`"+short+"`") {
@@ -62,7 +62,7 @@ func TestPageNamesTheDecisions(t *testing.T) {
 	}
 }
 
-// TestPagesCommands runs what the page shows, in its order, as a cluster administrator.
+// TestPagesCommands runs the page's commands in order, as a cluster administrator.
 func TestPagesCommands(t *testing.T) {
 	s := get(t)
 	const namespace = "page"

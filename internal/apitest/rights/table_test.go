@@ -18,8 +18,8 @@ import (
 type operation struct {
 	name, reason string
 	do           func(context.Context, client.Client, subject) error
-	may          []string // the subjects that may; everyone else is refused
-	says         string   // what a policy says to those whom RBAC lets at the object, a regular expression; empty when RBAC alone refuses
+	may          []string // the subjects that may do it; all others are refused
+	says         string   // matches a policy's refusal after RBAC permits the request; empty if only RBAC refuses
 }
 
 // Groups of subjects, for the column may.
@@ -27,10 +27,10 @@ const (
 	wildcards = "wildcard wildcard-in-foreign-window wildcard-in-window"
 	programs  = "webhook manager operator"
 	restoring = "restorer wildcard-in-window"
-	clean     = "collector namespace-controller" // who cleans up: no policy stands in their way
+	clean     = "collector namespace-controller" // Kubernetes' own controllers, which the policies exempt
 )
 
-// who joins groups and names of subjects.
+// who splits lists of subjects into their names.
 func who(names ...string) []string { return strings.Fields(strings.Join(names, " ")) }
 
 func TestRights(t *testing.T) {
@@ -50,21 +50,21 @@ func (s *scene) run(t *testing.T, kind string, table []operation) {
 			t.Parallel()
 			for _, name := range op.may {
 				if _, known := s.clients[name]; !known {
-					t.Errorf("the table names %q, who is no subject", name)
+					t.Errorf("the table names %q, which is not a subject", name)
 				}
 			}
-			told := false
+			refused := false
 			for _, sub := range s.subjects {
-				told = s.try(t, op, sub) || told
+				refused = s.try(t, op, sub) || refused
 			}
-			if op.says != "" && !told {
-				t.Errorf("no policy refused anybody, must say %q", op.says)
+			if op.says != "" && !refused {
+				t.Errorf("no policy refused a subject, must say %q", op.says)
 			}
 		})
 	}
 }
 
-// try lets one subject do the operation, and returns whether a policy refused it.
+// try performs the operation as one subject and reports whether a policy refused it.
 func (s *scene) try(t *testing.T, op operation, sub subject) bool {
 	t.Helper()
 	err := op.do(t.Context(), s.clients[sub.name], sub)
@@ -97,14 +97,14 @@ func create(kind, name string, spec map[string]any, annotations map[string]strin
 	}
 }
 
-// change patches; USER in the patch is the subject's user name.
+// change sends a merge patch. It replaces USER in the patch by the subject's user name.
 func change(kind, name, patch string) do {
 	return func(ctx context.Context, c client.Client, sub subject) error {
 		return c.Patch(ctx, object(kind, sub.namespace, name, nil), mergePatch("%s", strings.ReplaceAll(patch, "USER", sub.userName())), client.DryRunAll)
 	}
 }
 
-// replace is a PUT, as kubectl replace sends it.
+// replace sends a PUT, as kubectl replace does.
 func replace(kind, name string, spec map[string]any) do {
 	return func(ctx context.Context, c client.Client, sub subject) error {
 		u := object(kind, sub.namespace, name, nil)

@@ -1,6 +1,6 @@
 // Package openapi is the portal's wire contract: the OpenAPI document, and the models, client and
-// server skeleton that oapi-codegen generates from it. Change openapi.yaml and generate again. The
-// server validates every request against the same document, so the document is always enforced.
+// server skeleton that oapi-codegen generates from it. To change the contract, edit openapi.yaml
+// and run make generate. The server validates every request against the same document.
 package openapi
 
 import _ "embed"
