@@ -11,9 +11,9 @@ IMAGE       ?= scim-operator:dev
 
 # The race detector needs cgo and so a C compiler. Without one, the tests run without the detector.
 RACE        := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
-# Packages that share memory between goroutines. The others are pure or drive other processes. controllers/faults runs
+# Packages that share memory between goroutines. The others are pure or drive other processes. test/faults runs
 # without the detector: it simulates thousands of days on a fake clock and is about faults, not about races.
-CONCURRENT   = ./controllers/... ./internal/directory/... ./internal/groupslice/... ./internal/tokens/... ./internal/scim/... ./internal/portal/... ./internal/devenv/...
+CONCURRENT   = ./controllers/... ./internal/gateway/... ./internal/kernel/... ./internal/operator/... ./internal/scim/... ./test/conformance/... ./test/framework/... ./test/integration/stories
 TEST_TIMEOUT ?= 25m
 FUZZ_TIME   ?= 20s
 DURATION    ?= 10m
@@ -22,7 +22,7 @@ DURATION    ?= 10m
 
 .PHONY: run
 run: control-plane ## Start everything on this machine: API server, portal, webhook, manager (Ctrl-C stops)
-	@go build -buildvcs=false -o bin/run ./hack/run
+	@go build -buildvcs=false -o bin/ ./hack/run ./cmd/kubectl-scim
 	@exec bin/run $(ARGS)
 
 .PHONY: demo
@@ -42,16 +42,16 @@ kube-controller-manager: ## Find or build kube-controller-manager, which some te
 .PHONY: build
 build: ## Build every program into bin/
 	@mkdir -p bin
-	go build -trimpath -o bin/ ./cmd/...
+	go build -o bin/ ./cmd/...
 
 .PHONY: generate
 generate: ## Generate code: deep copies, the portal's API
-	$(TOOL) controller-gen object paths=./api/... output:object:dir=api/v1alpha1
+	$(TOOL) controller-gen object paths=./api/v1alpha1/... output:object:dir=api/v1alpha1
 	go generate ./...
 
 .PHONY: manifests
 manifests: ## Generate the CRDs from api/
-	$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	$(TOOL) controller-gen crd paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
 
 .PHONY: fmt
 fmt: ## Format the code
@@ -67,19 +67,24 @@ clean: ## Remove built files (bin/k8s stays: it is slow to build) and the data o
 .PHONY: test
 test: control-plane kube-controller-manager ## Run every test, on a real API server where one is needed
 	go test -timeout $(TEST_TIMEOUT) ./...
-	$(if $(RACE),go list $(CONCURRENT) | grep -v /controllers/faults | xargs go test -race -timeout $(TEST_TIMEOUT),@echo "no C compiler: the tests run without the race detector")
+	$(if $(RACE),go list $(CONCURRENT) | grep -v /test/faults | xargs go test -race -timeout $(TEST_TIMEOUT),@echo "no C compiler: the tests run without the race detector")
 
 .PHONY: e2e
 e2e: control-plane kube-controller-manager ## Run the stories on the built programs
-	go test -count=1 -timeout $(TEST_TIMEOUT) -v ./internal/e2e/...
+	go test -count=1 -timeout $(TEST_TIMEOUT) -v ./test/e2e/...
 
 .PHONY: histories
 histories: control-plane ## Kill programs during pushes for DURATION and check that no write is lost or applied twice (SEED=n repeats the choices)
-	HISTORIES_DURATION=$(DURATION) HISTORIES_SEED=$(SEED) go test -count=1 -timeout 24h -v -run '^TestHistories$$' ./internal/e2e
+	HISTORIES_DURATION=$(DURATION) HISTORIES_SEED=$(SEED) go test -count=1 -timeout 24h -v -run '^TestHistories$$' ./test/e2e
 
 .PHONY: lint
 lint: ## Lint the Go code
+	@go run ./hack/language
 	$(LINT) run --allow-parallel-runners ./...
+
+.PHONY: floor-plan
+floor-plan: ## Write the import rules into ARCHITECTURE.md
+	@go test ./test/architecture -run TestFloorPlan -update
 
 .PHONY: verify
 verify: ## Check that generated files, formatting and go.mod are current
@@ -87,12 +92,12 @@ verify: ## Check that generated files, formatting and go.mod are current
 
 .PHONY: bench
 bench: control-plane ## Compare the webhook with client-go, net/http and other SCIM servers; writes docs/benchmarks.md (ARGS=--help)
-	@go build -buildvcs=false -o bin/bench ./hack/bench
+	@go build -buildvcs=false -o bin/bench ./test/bench/webhook
 	@exec bin/bench $(ARGS)
 
 .PHONY: bench-manager
 bench-manager: control-plane ## Measure restart, pushes, a group, a role change and arrivals at the manager; writes docs/benchmarks-manager.md (ARGS=--help)
-	@go build -buildvcs=false -o bin/bench-manager ./hack/bench-manager
+	@go build -buildvcs=false -o bin/bench-manager ./test/bench/manager
 	@exec bin/bench-manager $(ARGS)
 
 .PHONY: microbench

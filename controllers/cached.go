@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
 // CacheOptions are the manager's cache of one namespace: what the controllers read, and as little else as can be, since it holds everybody.
@@ -56,7 +56,7 @@ func compactMeta(t *metav1.TypeMeta, m *metav1.ObjectMeta) {
 // readAnnotations are those that a controller may read: people's decisions, and the request that is being carried out.
 func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 	var out map[string]string
-	settled := !u.Spec.Deleted && gate.Settled(u, u.Status.Conditions)
+	settled := !u.Spec.Deleted && pass.Settled(u, u.Status.Conditions)
 	for _, name := range []string{v1alpha1.AnnotationRelease, v1alpha1.AnnotationDrop, v1alpha1.AnnotationAcceptBackup, v1alpha1.AnnotationDecidedBy, v1alpha1.AnnotationRequest, v1alpha1.AnnotationTrace} {
 		value, ok := u.Annotations[name]
 		if !ok || settled && (name == v1alpha1.AnnotationRequest || name == v1alpha1.AnnotationTrace) {

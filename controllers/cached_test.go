@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
 // typical is a person as most are, settled, and the claim of their name.

@@ -16,20 +16,20 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
-	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/controllers/nameclaim"
 	"lightrun.com/scim-operator/controllers/scimgroup"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/groupslice"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/metered"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/tracing"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/metered"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+	guard "lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // Options say which installation the controllers work for.
@@ -77,7 +77,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		s        = session.New(mirror.Options{Relist: o.Relist})
 		groups   = groupindex.New()
 		slices   = groupslice.NewStore(o.Slices, o.Namespace, groupslice.Options{FieldOwner: fieldManager, Clock: o.Clock.Now})
-		book     = membership.NewBook(c, o.Namespace, groups)
+		book     = poolindex.NewBook(c, o.Namespace, groups)
 		removals = &guard.Guard{}
 		tally    = scimuser.NewTally()
 		finished = &scimuser.Finished{}
@@ -114,7 +114,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	recorder := func(name string) events.EventRecorder { return mgr.GetEventRecorder(name) }
 	calls := metered.NewHistogram()
 	if connect := o.Connect; o.Metrics != nil {
-		o.Connect = func(spec v1alpha1.Portal, key string) (portal.Client, error) {
+		o.Connect = func(spec v1alpha1.Portal, key string) (portalapi.Client, error) {
 			c, err := connect(spec, key)
 			if err != nil {
 				return nil, err

@@ -3,7 +3,7 @@ package controllers
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"lightrun.com/scim-operator/internal/portal/breaker"
+	"lightrun.com/scim-operator/internal/operator/portalclient/breaker"
 )
 
 // Collector shows how the people stand and how the portal is followed. docs/reference/metrics.md lists what it shows.

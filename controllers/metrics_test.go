@@ -10,10 +10,10 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"lightrun.com/scim-operator/controllers"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/fake"
-	"lightrun.com/scim-operator/internal/portal/metered"
-	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/portalclient/metered"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+	"lightrun.com/scim-operator/test/framework/fakeportal"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
@@ -21,7 +21,7 @@ import (
 func TestEveryMetricIsExplained(t *testing.T) {
 	p := controllers.Assemble(nil, nil, func(string) events.EventRecorder { return nil }, controllers.Options{Namespace: "n"})
 	calls := metered.NewHistogram()
-	client := metered.New(fake.New(t, fake.Options{}), calls)
+	client := metered.New(fakeportal.New(t, fakeportal.Options{}), calls)
 	listed := make(chan struct{})
 	p.Session.Subscribe(func(e session.Event) {
 		if e.Listed {
@@ -31,7 +31,7 @@ func TestEveryMetricIsExplained(t *testing.T) {
 	p.Session.Open(t.Context(), "key", client, &v1alpha1.IdentityConfigurationSpec{})
 	<-listed
 	t.Cleanup(func() { p.Session.Close(session.Block{}) })
-	if _, err := client.PutAccount(t.Context(), portal.AccountWrite{}); err == nil {
+	if _, err := client.PutAccount(t.Context(), portalapi.AccountWrite{}); err == nil {
 		t.Fatal("no error")
 	}
 	r := prometheus.NewRegistry()

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
 func bind(o *options) *cobra.Command {
@@ -55,6 +55,6 @@ func bind(o *options) *cobra.Command {
 	return cmd
 }
 
-func place(b *portal.Binding) string {
+func place(b *portalapi.Binding) string {
 	return fmt.Sprintf("%s/%s in cluster %s", b.Namespace, b.Name, b.Cluster)
 }

@@ -13,9 +13,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/guard"
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/operator/decide/guard"
 )
 
 // heldRemoval is an object whose removal the deprovisioning guard holds.

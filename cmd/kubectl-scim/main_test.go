@@ -19,11 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/groupslice"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portalserver/portaltest"
-	"lightrun.com/scim-operator/internal/portalserver/store"
-	"lightrun.com/scim-operator/internal/testing/controlplane"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/portal/store"
+	"lightrun.com/scim-operator/test/framework/controlplane"
+	"lightrun.com/scim-operator/test/framework/portaltest"
 )
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
@@ -44,8 +44,8 @@ var operator = store.Actor{Kind: store.Operator, ID: "operator", Name: "operator
 
 func newScene(t *testing.T) *scene {
 	s := &scene{T: t, cp: controlplane.Get(t), store: portaltest.Store(t, portaltest.Options{}), ids: map[string]string{}}
-	_, _, err := s.store.SaveLoginMethods(t.Context(), store.SystemActor("test"), portal.LoginMethods{
-		SSO: portal.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal"}, SCIMEnabled: true,
+	_, _, err := s.store.SaveLoginMethods(t.Context(), store.SystemActor("test"), portalapi.LoginMethods{
+		SSO: portalapi.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal"}, SCIMEnabled: true,
 	}, nil, false)
 	s.must(err)
 	s.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}})
@@ -85,14 +85,14 @@ func (s *scene) create(o client.Object) {
 
 // people makes a small company in the middle of changes.
 func (s *scene) people() {
-	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portal.RoleIgnoreQuota}, Groups: []v1alpha1.GroupReference{{ID: group}}}}
+	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portalapi.RoleIgnoreQuota}, Groups: []v1alpha1.GroupReference{{ID: group}}}}
 	s.create(payments)
 	part := &v1alpha1.ScimGroupSlice{ObjectMeta: named(groupslice.Name(group, 0)), Spec: v1alpha1.ScimGroupSliceSpec{Members: map[string]bool{scimIDs["ada"]: true}}}
 	part.Labels = map[string]string{v1alpha1.LabelGroup: group}
 	s.create(part)
 	s.create(&v1alpha1.ScimGroup{ObjectMeta: named(group), Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments"}})
-	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portal.RoleManager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}}})
-	pool, err := s.store.PutPool(s.Context(), operator, portal.PoolWrite{Owner: portal.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portal.RoleIgnoreQuota}})
+	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portalapi.RoleManager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}}})
+	pool, err := s.store.PutPool(s.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portalapi.RoleIgnoreQuota}})
 	s.must(err)
 	s.provisioned(s.user("ada", nil), pool.ID)
 	bob := s.user("bob", func(u *v1alpha1.ScimUserSpec) { u.DisplayName = "Bob" })
@@ -107,13 +107,13 @@ func (s *scene) people() {
 	s.user("eve", nil)
 	s.user("zoe", func(u *v1alpha1.ScimUserSpec) { u.Emails = []v1alpha1.MultiValue{{Value: "zoe.private@example.test"}} })
 	for name, n := range map[string]store.NewAccount{
-		"eve": {DirectRoles: []string{portal.RoleManager}}, "stays": {}, "zz.top": {Email: "zoe.private@example.test"},
+		"eve": {DirectRoles: []string{portalapi.RoleManager}}, "stays": {}, "zz.top": {Email: "zoe.private@example.test"},
 	} {
 		n.UserName = name + "@example.test"
 		_, err := s.store.CreateAccount(s.Context(), store.SystemActor("test"), n)
 		s.must(err)
 	}
-	gone, err := s.store.PutAccount(s.Context(), operator, portal.AccountWrite{Owner: portal.Owner{UID: "gone", Name: "6f9619ff-8b86-4011-b42d-00c04fc964ff", Revision: 1}, UserName: "gone@example.test", Active: true})
+	gone, err := s.store.PutAccount(s.Context(), operator, portalapi.AccountWrite{Owner: portalapi.Owner{UID: "gone", Name: "6f9619ff-8b86-4011-b42d-00c04fc964ff", Revision: 1}, UserName: "gone@example.test", Active: true})
 	s.must(err)
 	s.ids[gone.ID] = "019ad4c2-9c51-7e0c-a4b8-5a1f0c6f3b11"
 }
@@ -141,8 +141,8 @@ func (s *scene) user(name string, edit func(*v1alpha1.ScimUserSpec)) *v1alpha1.S
 
 // provisioned makes the person's account, as it was some changes ago.
 func (s *scene) provisioned(u *v1alpha1.ScimUser, pools ...string) {
-	_, err := s.store.PutAccount(s.Context(), operator, portal.AccountWrite{
-		Owner: portal.Owner{UID: string(u.UID), Name: u.Name, Revision: 1}, UserName: u.Spec.UserName, DisplayName: strings.Fields(u.Spec.DisplayName)[0], Active: true, Pools: pools,
+	_, err := s.store.PutAccount(s.Context(), operator, portalapi.AccountWrite{
+		Owner: portalapi.Owner{UID: string(u.UID), Name: u.Name, Revision: 1}, UserName: u.Spec.UserName, DisplayName: strings.Fields(u.Spec.DisplayName)[0], Active: true, Pools: pools,
 	})
 	s.must(err)
 }

@@ -16,9 +16,9 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/scimattrs"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/rest"
+	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 )
 
 // fieldManager is the name under which decisions are written.
@@ -75,7 +75,7 @@ func (o *options) report(ctx context.Context, migrate bool) (*preview.Report, er
 }
 
 // portal is a client of the configured portal, with the configured key.
-func (o *options) portal(ctx context.Context, c client.Client, namespace string) (portal.Client, error) {
+func (o *options) portal(ctx context.Context, c client.Client, namespace string) (portalapi.Client, error) {
 	config, err := configuration(ctx, c, namespace)
 	if err != nil {
 		return nil, err
@@ -109,7 +109,7 @@ func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.Ide
 		if err != nil {
 			return "", fmt.Errorf("read the portal's key: %w", err)
 		}
-		return portal.ParseKey(data)
+		return portalapi.ParseKey(data)
 	}
 	var secret corev1.Secret
 	key := client.ObjectKey{Namespace: config.Namespace, Name: config.Spec.Portal.CredentialsSecretRef.Name}
@@ -119,7 +119,7 @@ func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.Ide
 	if len(secret.Data["token"]) == 0 {
 		return "", fmt.Errorf("the Secret %s has no key %q; give one with --portal-key-file", key, "token")
 	}
-	parsed, err := portal.ParseKey(secret.Data["token"])
+	parsed, err := portalapi.ParseKey(secret.Data["token"])
 	if err != nil {
 		return "", fmt.Errorf("read the key \"token\" of Secret %s: %w", key, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lightrun.com/scim-operator/controllers/preview"
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
 func plan(o *options) *cobra.Command {

@@ -28,14 +28,14 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers"
-	"lightrun.com/scim-operator/controllers/gate"
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/controllers/scimuser"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/scimattrs"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
 	"lightrun.com/scim-operator/internal/kernel/version"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/rest"
-	"lightrun.com/scim-operator/internal/tracing"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 )
 
 type options struct {
@@ -195,7 +195,7 @@ func clusterID(ctx context.Context, r client.Reader) (string, error) {
 
 // connect makes the portal's client. leader names this process among all managers that ever run.
 func connect(traces *tracing.Tracing, leader string) identityconfiguration.Connect {
-	return func(p v1alpha1.Portal, key string) (portal.Client, error) {
+	return func(p v1alpha1.Portal, key string) (portalapi.Client, error) {
 		dialed, err := rest.HTTPClient(p.CABundle, 2*scimuser.Workers)
 		if err != nil {
 			return nil, err
@@ -205,7 +205,7 @@ func connect(traces *tracing.Tracing, leader string) identityconfiguration.Conne
 			URL:       p.URL,
 			Key:       func(context.Context) (string, error) { return key, nil },
 			HTTP:      dialed,
-			RequestID: gate.RequestID,
+			RequestID: pass.RequestID,
 			Leader:    leader,
 		})
 	}

@@ -15,8 +15,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"lightrun.com/scim-operator/internal/kernel/version"
-	"lightrun.com/scim-operator/internal/portalserver"
-	"lightrun.com/scim-operator/internal/portalserver/web"
+	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/portal/web"
 )
 
 func main() {
@@ -30,7 +30,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	var o portalserver.Options
+	var o portal.Options
 	level := zapcore.InfoLevel
 	flags := flag.NewFlagSet("portal", flag.ContinueOnError)
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8090", "address to serve at")
@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.AdminUser, "bootstrap-admin-user", "", "user name of a local manager to create if there is none")
 	flags.StringVar(&o.AdminPassword, "bootstrap-admin-password-file", "", "file with that manager's password, 12 characters or more")
 	flags.Func("bootstrap-key", "scope=file, or scim:provider=file such as scim:Okta=file: make sure that an API key with the secret in the file exists with that scope; repeatable", func(text string) error {
-		key, err := portalserver.ParseBootstrapKey(text)
+		key, err := portal.ParseBootstrapKey(text)
 		o.Keys = append(o.Keys, key)
 		return err
 	})
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	o.Web = web.New
-	return portalserver.Run(ctx, o)
+	return portal.Run(ctx, o)
 }
 
 // logger writes the same JSON lines as the other programs, without linking Kubernetes.

@@ -7,10 +7,10 @@ import (
 	"fmt"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/provider"
-	"lightrun.com/scim-operator/internal/scim/server"
-	"lightrun.com/scim-operator/internal/tokens"
-	"lightrun.com/scim-operator/internal/tokens/jwt"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/gateway/tokens"
+	"lightrun.com/scim-operator/internal/gateway/tokens/jwt"
+	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
 // bearer authenticates bearer tokens: static ones with the token files, others as JWTs of the

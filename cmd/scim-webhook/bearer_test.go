@@ -14,8 +14,8 @@ import (
 	"github.com/go-jose/go-jose/v4/jwt"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/scim/server"
-	"lightrun.com/scim-operator/internal/tokens"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/gateway/tokens"
 )
 
 // issuer serves the keys of an issuer at each of the paths, and signs tokens as that issuer.

@@ -21,9 +21,9 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/internal/kernel/tokenfile"
-	"lightrun.com/scim-operator/internal/provider"
-	"lightrun.com/scim-operator/internal/testing/controlplane"
+	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
 // target is the whole service, running, with SCIM on and one user.

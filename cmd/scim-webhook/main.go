@@ -3,7 +3,7 @@
 //
 // Every replica accepts writes. It serves HTTPS if --tls-cert-dir is a folder with tls.crt and
 // tls.key, which are read again when they change, and HTTP otherwise. Tokens are files of digests
-// (see internal/tokens). On SIGTERM it becomes not ready, finishes the current requests within 10
+// (see internal/gateway/tokens). On SIGTERM it becomes not ready, finishes the current requests within 10
 // seconds, and exits.
 package main
 
@@ -24,8 +24,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"lightrun.com/scim-operator/internal/kernel/tracing"
 	"lightrun.com/scim-operator/internal/kernel/version"
-	"lightrun.com/scim-operator/internal/tracing"
 )
 
 // options are the flags.

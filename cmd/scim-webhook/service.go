@@ -23,9 +23,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
-	"lightrun.com/scim-operator/internal/directory"
-	"lightrun.com/scim-operator/internal/scim/server"
-	"lightrun.com/scim-operator/internal/tokens"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/gateway/store"
+	"lightrun.com/scim-operator/internal/gateway/tokens"
 )
 
 // rescan is the interval at which token files are read even without a notification of a change.
@@ -35,7 +35,7 @@ const rescan = 30 * time.Second
 type service struct {
 	options   *options
 	log       logr.Logger
-	directory *directory.Directory
+	directory *store.Directory
 	tokens    *tokens.Set
 	scim      http.Handler
 	registry  *prometheus.Registry
@@ -43,7 +43,7 @@ type service struct {
 }
 
 func wire(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger) (*service, error) {
-	d, err := directory.New(directory.Options{
+	d, err := store.New(store.Options{
 		Config: config, Namespace: o.namespace, Log: log.WithName("directory"),
 	})
 	if err != nil {
@@ -51,7 +51,7 @@ func wire(o *options, config *rest.Config, tracer trace.Tracer, log logr.Logger)
 	}
 	s := &service{options: o, log: log, directory: d, tokens: tokens.NewSet(o.tokenDirs...), registry: prometheus.NewRegistry()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	s.registry.MustRegister(directory.Collector(d), tokens.Collector(s.tokens))
+	s.registry.MustRegister(store.Collector(d), tokens.Collector(s.tokens))
 	bearer := newBearer(s.tokens, d.JWTIssuers)
 	s.registry.MustRegister(bearer.jwt)
 	s.scim = server.New(server.Options{

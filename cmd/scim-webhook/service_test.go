@@ -24,9 +24,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/internal/kernel/tokenfile"
-	"lightrun.com/scim-operator/internal/provider"
-	"lightrun.com/scim-operator/internal/testing/controlplane"
+	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
 func TestMain(m *testing.M) { controlplane.Main(m) }

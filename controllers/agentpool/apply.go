@@ -10,19 +10,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/internal/conditions"
-	sets "lightrun.com/scim-operator/internal/guard"
-	"lightrun.com/scim-operator/internal/names"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/provision"
-	"lightrun.com/scim-operator/internal/requestid"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/requestid"
+	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // apply plans and writes the pool.
-func (p *pass) apply(ctx context.Context) (bool, error) {
+func (p *scope) apply(ctx context.Context) (bool, error) {
 	plan, have, frozen, err := Plan(ctx, p.Live, p.titled, p.view.Mirror)
 	if err != nil {
 		return true, err
@@ -43,7 +43,7 @@ func (p *pass) apply(ctx context.Context) (bool, error) {
 }
 
 // applyDefault writes the default pool's roles and description where its object states them; its name is the portal's.
-func (p *pass) applyDefault(ctx context.Context) (bool, error) {
+func (p *scope) applyDefault(ctx context.Context) (bool, error) {
 	if p.view.Mirror.DefaultPool() == nil {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
 		return true, nil
@@ -62,7 +62,7 @@ func (p *pass) applyDefault(ctx context.Context) (bool, error) {
 
 // bringAbout carries the plan out, and brings the members in line whatever became of the rest of it, if policy and the guard
 // let it. A mark that the pass found no reason for goes.
-func (p *pass) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, error) {
+func (p *scope) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	done, err := p.carryOut(ctx, plan)
 	if err == nil {
 		err = p.members(ctx)
@@ -74,7 +74,7 @@ func (p *pass) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, e
 }
 
 // record is the portal's record that remembers what is held about this pool; nil: there is none.
-func (p *pass) record() *portal.Pool {
+func (p *scope) record() *portalapi.Pool {
 	if !p.pool.DeletionTimestamp.IsZero() {
 		return Kept(p.pool, p.view.Mirror)
 	}
@@ -82,7 +82,7 @@ func (p *pass) record() *portal.Pool {
 }
 
 // marked is the mark at the record that the pool has or, by adopting it, gets.
-func (p *pass) marked(plan provision.PoolPlan) *portal.Mark {
+func (p *scope) marked(plan provision.PoolPlan) *portalapi.Mark {
 	switch own := p.record(); {
 	case own != nil:
 		return own.Mark
@@ -93,12 +93,12 @@ func (p *pass) marked(plan provision.PoolPlan) *portal.Mark {
 }
 
 // mark brings the portal's mark in line with m, and costs no call where it is.
-func (p *pass) mark(ctx context.Context, m *portal.Mark) error {
+func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	own := p.record()
-	if own == nil || gate.SameMark(own.Mark, m) {
+	if own == nil || pass.SameMark(own.Mark, m) {
 		return nil
 	}
-	owner := portal.Owner{UID: own.Owner.UID, Name: p.pool.Name, Revision: max(p.pool.Generation, own.Owner.Revision)}
+	owner := portalapi.Owner{UID: own.Owner.UID, Name: p.pool.Name, Revision: max(p.pool.Generation, own.Owner.Revision)}
 	if err := p.view.Client.MarkPoolHeld(ctx, owner, m); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
@@ -109,7 +109,7 @@ func (p *pass) mark(ctx context.Context, m *portal.Mark) error {
 }
 
 // clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays so.
-func (p *pass) clearMark(ctx context.Context) error {
+func (p *scope) clearMark(ctx context.Context) error {
 	if p.keepsMark || p.answer.Mark(p.pool.Name) != nil || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (p *pass) clearMark(ctx context.Context) error {
 	return nil
 }
 
-func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, error) {
+func (p *scope) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	switch {
 	case plan.Action == provision.None:
 	case plan.Action == provision.Wait:
@@ -151,7 +151,7 @@ func (p *pass) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, err
 
 // waits reports what the plan waits for. The change feed tells when a person consents or another
 // pool gives the name free; what happens to that pool's object is looked for.
-func (p *pass) waits(plan provision.PoolPlan) {
+func (p *scope) waits(plan provision.PoolPlan) {
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
 	if plan.Reason == v1alpha1.ReasonNameReleasePending {
 		p.result.RequeueAfter = time.Second
@@ -159,15 +159,15 @@ func (p *pass) waits(plan provision.PoolPlan) {
 }
 
 // on is what a removal is decided on.
-func (p *pass) on() guard.On {
-	return guard.On{Object: p.pool, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
+func (p *scope) on() removals.On {
+	return removals.On{Object: p.pool, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
 }
 
 // write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
-func (p *pass) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
+func (p *scope) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan.Write.KeepMark = true // it goes when nothing is held any more, and not before
-	var got *portal.Pool
+	var got *portalapi.Pool
 	put := func() (err error) {
 		got, err = p.view.Client.PutPool(ctx, plan.Write)
 		return err
@@ -187,7 +187,7 @@ func (p *pass) write(ctx context.Context, plan provision.PoolPlan) (bool, error)
 }
 
 // guarded calls put if the deprovisioning guard, or a person, lets it. It reports done=true when it was not called.
-func (p *pass) guarded(ctx context.Context, plan provision.PoolPlan, put func() error) (done bool, err error) {
+func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func() error) (done bool, err error) {
 	removal := ManagerSet(p.pool, plan, p.view.Mirror, p.marked(plan))
 	if len(removal.Users) == 0 {
 		if err := put(); err != nil {
@@ -218,7 +218,7 @@ func (p *pass) guarded(ctx context.Context, plan provision.PoolPlan, put func() 
 }
 
 // adoptAsIs adopts a pool whose adoption the guard holds with the roles that it has: only a record of ours can carry the mark.
-func (p *pass) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
+func (p *scope) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 	if plan.Action != provision.Adopt {
 		return nil
 	}
@@ -234,7 +234,7 @@ func (p *pass) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 }
 
 // held marks in the portal, and reports, that the guard holds a removal. Without the mark the next window would let it pass.
-func (p *pass) held(ctx context.Context, answer guard.Answer) (bool, error) {
+func (p *scope) held(ctx context.Context, answer removals.Answer) (bool, error) {
 	if err := p.mark(ctx, answer.Mark(p.pool.Name)); err != nil {
 		return p.refused(err)
 	}
@@ -243,7 +243,7 @@ func (p *pass) held(ctx context.Context, answer guard.Answer) (bool, error) {
 }
 
 // holdReported says in the conditions, and once in an event, that a removal is held.
-func (p *pass) holdReported(answer guard.Answer, also string) {
+func (p *scope) holdReported(answer removals.Answer, also string) {
 	message := answer.Message() + also
 	if !conditions.IsTrue(p.pool.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
 		p.event(warning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
@@ -253,12 +253,12 @@ func (p *pass) holdReported(answer guard.Answer, also string) {
 }
 
 // refusal classifies a failed call.
-func (p *pass) refusal(err error) gate.Refusal {
-	return gate.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
+func (p *scope) refusal(err error) pass.Refusal {
+	return pass.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 }
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
-func (p *pass) refused(err error) (bool, error) {
+func (p *scope) refused(err error) (bool, error) {
 	r := p.refusal(err)
 	p.keepsMark = true
 	p.leaf(r.Leaf)
@@ -268,24 +268,24 @@ func (p *pass) refused(err error) (bool, error) {
 
 // release lets go of the pool in the portal, gives its names free and lets the object go. What the provider asserted of
 // its members stays on them.
-func (p *pass) release(ctx context.Context) (bool, error) {
+func (p *scope) release(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) || p.view.Unknown {
 		p.silent = true
 		return true, nil
 	}
-	leave, err := gate.LeaveAsIs(ctx, p.Live, p.view, p.pool.Namespace)
+	leave, err := pass.LeaveAsIs(ctx, p.Live, p.view, p.pool.Namespace)
 	if err != nil {
 		return false, err
 	}
 	if !leave {
-		if leave, err = gate.KindEnding(ctx, p.Client, &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.pool.Namespace, Name: v1alpha1.DefaultName}}); err != nil {
+		if leave, err = pass.KindEnding(ctx, p.Client, &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.pool.Namespace, Name: v1alpha1.DefaultName}}); err != nil {
 			return false, err
 		}
 	}
 	if leave {
 		return p.finish(ctx)
 	}
-	if a := gate.Release(p.view); a.Stop {
+	if a := pass.Release(p.view); a.Stop {
 		return p.stopAt(a)
 	}
 	if done, err := p.letGo(ctx); done || err != nil {
@@ -296,7 +296,7 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 
 // because names what is written about the pool itself by the SCIM request that it follows from: a push makes the own pool of a
 // group, renames it or deletes it. All else about a pool is people's.
-func (p *pass) because(ctx context.Context) (context.Context, string) {
+func (p *scope) because(ctx context.Context) (context.Context, string) {
 	own := p.pool.OwnPoolOf()
 	if own == "" {
 		return ctx, p.request
@@ -310,7 +310,7 @@ func (p *pass) because(ctx context.Context) (context.Context, string) {
 
 // letGo releases the pool in the portal, if the guard lets its members go. What a person decided to keep stays there as it is,
 // with its members, for an AgentPool of the same name.
-func (p *pass) letGo(ctx context.Context) (bool, error) {
+func (p *scope) letGo(ctx context.Context) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan := PlanRelease(p.pool, p.view.Mirror)
 	uid := string(p.pool.UID)
@@ -340,7 +340,7 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-func (p *pass) finish(ctx context.Context) (bool, error) {
+func (p *scope) finish(ctx context.Context) (bool, error) {
 	p.silent = true
 	titled, _ := groupindex.Titled(p.pool, p.Groups)
 	for _, name := range []string{titled.PortalName(), p.pool.Status.DisplayName} {

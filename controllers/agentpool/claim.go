@@ -9,14 +9,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
 )
 
 // claim makes sure that each of the pool's names is its alone.
-func (p *pass) claim(ctx context.Context) (bool, error) {
+func (p *scope) claim(ctx context.Context) (bool, error) {
 	for _, name := range []string{p.titled.PortalName()} {
 		if err := names.Validate(name); err != nil {
 			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
@@ -42,7 +42,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 }
 
 // taken says why the pool waits for a name that another one has.
-func (p *pass) taken(name string, other client.Object) (reason, message string) {
+func (p *scope) taken(name string, other client.Object) (reason, message string) {
 	if pool, ok := other.(*v1alpha1.AgentPool); ok {
 		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
 			return v1alpha1.ReasonNameReleasePending, fmt.Sprintf("AgentPool %s still has the name %q in the portal; it is renamed first. "+
@@ -66,7 +66,7 @@ func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) 
 // orphaned deletes a group's own pool that a program created after the group had gone: creating it is
 // the last step of a push, and the group's deletion can overtake it. A pool that is in the portal, or
 // whose spec somebody else wrote, stays: a restore may bring its group back after it.
-func (p *pass) orphaned(ctx context.Context) error {
+func (p *scope) orphaned(ctx context.Context) error {
 	m := p.view.Mirror
 	if p.pool.Status.Pool != "" || m == nil || !m.Listed() || m.OwnedPool(string(p.pool.UID)) != nil {
 		return nil

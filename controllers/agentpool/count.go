@@ -3,11 +3,11 @@ package agentpool
 import (
 	"time"
 
-	"lightrun.com/scim-operator/controllers/gate"
+	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
 // count renews status.memberCount, while the portal is known.
-func (p *pass) count(writing bool) {
+func (p *scope) count(writing bool) {
 	n, complete := p.Book.Count(p.pool.Name)
 	if complete && (p.view.Block != nil || p.view.Unknown) {
 		return
@@ -15,4 +15,4 @@ func (p *pass) count(writing bool) {
 	p.lookAgain(p.counted.Renew(p.pool.Name, &p.pool.Status.MemberCount, n, complete, writing, p.Clock.Now()))
 }
 
-func (p *pass) lookAgain(wait time.Duration) { gate.LookAgain(&p.result, wait) }
+func (p *scope) lookAgain(wait time.Duration) { pass.LookAgain(&p.result, wait) }

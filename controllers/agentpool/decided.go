@@ -1,13 +1,13 @@
 package agentpool
 
 import (
-	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // decided reports, as an event, who took a decision about what is held; mark is the record's before.
-func (p *pass) decided(a guard.Answer, mark *portal.Mark) {
-	if reason, note := guard.Event(a, p.pool, mark); reason != "" {
+func (p *scope) decided(a removals.Answer, mark *portalapi.Mark) {
+	if reason, note := removals.Event(a, p.pool, mark); reason != "" {
 		p.event(normal, reason, "Decide", "%s", note)
 	}
 }

@@ -10,11 +10,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // superseded says whether a pool of people fills or is about to fill its place: it is the own pool of a group that another
@@ -55,17 +55,17 @@ func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups grou
 
 // Succeed makes the plan of a pool that has none in the portal one that takes over the portal's record of a group's own pool,
 // with its agents and its members: nobody leaves or joins by it. Where another pool has the wanted name, that comes first.
-func Succeed(plan provision.PoolPlan, want portal.PoolWrite, record *portal.Pool) provision.PoolPlan {
+func Succeed(plan provision.PoolPlan, want portalapi.PoolWrite, record *portalapi.Pool) provision.PoolPlan {
 	if plan.Pool != nil && plan.Pool.ID != record.ID {
 		return plan
 	}
 	revision := record.Revision
-	want.IfRevision, want.Adopt = &revision, &portal.Adopt{ID: record.ID, OwnerUID: record.Owner.UID, Inherit: true}
+	want.IfRevision, want.Adopt = &revision, &portalapi.Adopt{ID: record.ID, OwnerUID: record.Owner.UID, Inherit: true}
 	return provision.PoolPlan{Action: provision.Adopt, Pool: record, Write: want}
 }
 
 // all are the AgentPools of the namespace, in order of name. They are shared with the cache.
-func (p *pass) all(ctx context.Context) ([]v1alpha1.AgentPool, error) {
+func (p *scope) all(ctx context.Context) ([]v1alpha1.AgentPool, error) {
 	return All(ctx, p.Client, p.pool.Namespace)
 }
 
@@ -80,7 +80,7 @@ func All(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.Age
 }
 
 // title finds the pool's name in the portal. What is to be replaced, or belongs to a group that is not there, is left as it is.
-func (p *pass) title(ctx context.Context) (bool, error) {
+func (p *scope) title(ctx context.Context) (bool, error) {
 	titled, ok := groupindex.Titled(p.pool, p.Groups)
 	p.titled = titled
 	if p.pool.OwnPoolOf() == "" {
@@ -101,7 +101,7 @@ func (p *pass) title(ctx context.Context) (bool, error) {
 func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
 	before := inForce(pool, m)
 	facts := groupindex.Facts{
-		Manager:  slices.Contains(pool.Spec.Roles, portal.RoleManager) || slices.Contains(pool.Status.Roles, portal.RoleManager),
+		Manager:  slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager),
 		Lost:     before != nil && pool.Status.ObservedGeneration == 0,
 		Accepted: Accepted(pool),
 	}
@@ -117,7 +117,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 }
 
 // lines resolves spec.groups and writes the pins down before anything follows from them.
-func (p *pass) lines(ctx context.Context) (bool, error) {
+func (p *scope) lines(ctx context.Context) (bool, error) {
 	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.view.Mirror)
 	p.leaf(groupsLeaf(p.pool.Name, resolved))
 	p.undecided, p.looked = undecided, true
@@ -141,7 +141,7 @@ func (p *pass) lines(ctx context.Context) (bool, error) {
 // inForce is the portal's pool of the AgentPool, also of one of the same name before it was restored, or deleted and applied again
 // while the portal was left as it is. The status is written before the portal is, so a status that was never written beside a
 // pool in the portal is one that was lost. What it said of groups, the portal's record says too.
-func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portal.Pool {
+func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own
 	}

@@ -11,17 +11,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/conditions"
-	sets "lightrun.com/scim-operator/internal/guard"
-	"lightrun.com/scim-operator/internal/names"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // retryMembers is the pause before memberships are written again that were decided on another
@@ -30,17 +30,17 @@ const retryMembers = time.Second
 
 // Changes are the memberships of a pool in the portal that are not as they should be.
 type Changes struct {
-	Join  []*portal.Account // to be in it, and granted
-	Free  []*portal.Account // to leave it at no cost: no owner granted it, or the account is not active
-	Leave []*portal.Account // to leave it, which they were granted: the guard decides about all of them at once
-	Later int               // of those in it who seem to leave it, whose ScimUser is gone or suspended: the user may come back, under another id
+	Join  []*portalapi.Account // to be in it, and granted
+	Free  []*portalapi.Account // to leave it at no cost: no owner granted it, or the account is not active
+	Leave []*portalapi.Account // to leave it, which they were granted: the guard decides about all of them at once
+	Later int                  // of those in it who seem to leave it, whose ScimUser is gone or suspended: the user may come back, under another id
 }
 
 // None says that the memberships are as they should be.
 func (c Changes) None() bool { return len(c.Join)+len(c.Free)+len(c.Leave) == 0 }
 
 // Users are the names of the ScimUsers whose accounts those are.
-func Users(accounts []*portal.Account) []string {
+func Users(accounts []*portalapi.Account) []string {
 	out := make([]string, len(accounts))
 	for i, a := range accounts {
 		out[i] = a.Owner.Name
@@ -53,14 +53,14 @@ type Company struct {
 	Users      client.Reader // ScimUsers, from a cache
 	Groups     *groupindex.Index
 	Mirror     *mirror.Mirror
-	Picture    *membership.Picture
+	Picture    *poolindex.Picture
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 }
 
 // MemberChanges compares who is to be in the pool with who is in own, its pool in the portal. Only
 // accounts count that a living ScimUser owns: what becomes of the others is decided with the account.
 // ok is false when the picture is older than what is known of groups.
-func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portal.Pool, c Company) (changes Changes, ok bool, err error) {
+func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c Company) (changes Changes, ok bool, err error) {
 	find, err := c.finder(ctx, pool)
 	if err != nil {
 		return changes, false, err
@@ -72,7 +72,7 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portal.Po
 		}
 		in, granted := memberOf(a, own.ID)
 		ours := u != nil && string(u.UID) == a.Owner.UID
-		if (u == nil || u.Spec.Suspend) && in && granted && a.Status == portal.StatusActive {
+		if (u == nil || u.Spec.Suspend) && in && granted && a.Status == portalapi.StatusActive {
 			changes.Later++
 		}
 		if u == nil || !ours && !restored(u, a, c.Mirror) || u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
@@ -84,11 +84,11 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portal.Po
 		}
 		wanted := slices.ContainsFunc(may.Pools, func(m access.Membership) bool { return m.Pool == pool.Name })
 		switch {
-		case !ours && (wanted || !in || !granted || a.Status != portal.StatusActive): // once the user has adopted the account
+		case !ours && (wanted || !in || !granted || a.Status != portalapi.StatusActive): // once the user has adopted the account
 		case wanted && !granted:
 			changes.Join = append(changes.Join, a)
 		case wanted || !in:
-		case granted && a.Status == portal.StatusActive:
+		case granted && a.Status == portalapi.StatusActive:
 			changes.Leave = append(changes.Leave, a)
 		default:
 			changes.Free = append(changes.Free, a)
@@ -99,19 +99,19 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portal.Po
 
 // restored says whether the user is to adopt the account that the same SCIM id had before a restore.
 // Who is to leave a pool is known before that, or a decision about them would be forgotten meanwhile.
-func restored(u *v1alpha1.ScimUser, a *portal.Account, m *mirror.Mirror) bool {
+func restored(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
 	return a.Owner.Name == u.Name && a.Owner.Binding == m.Binding() && a.Owner.Revision <= u.Spec.Revision
 }
 
 // memberOf says whether the account is in the pool, and whether its owner put it there.
-func memberOf(a *portal.Account, poolID string) (in, granted bool) {
+func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 	in = slices.Contains(a.Pools, poolID)
 	return in, in && !slices.Contains(a.Ungranted, poolID)
 }
 
 // candidates are the accounts, in order of id, whose membership may not be as it should be. Of a
 // pool that is filled by groups or lists its members this is told without reading any user.
-func (c Company) candidates(pool *v1alpha1.AgentPool, own *portal.Pool) []*portal.Account {
+func (c Company) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
 	var groups []string
 	for _, id := range groupindex.Filling(pool) {
 		if g, found := c.Groups.Group(id); found && !g.Deleted {
@@ -122,15 +122,15 @@ func (c Company) candidates(pool *v1alpha1.AgentPool, own *portal.Pool) []*porta
 	for _, name := range pool.UserNames() {
 		declared[names.Fold(name)] = true
 	}
-	var out []*portal.Account
-	c.Mirror.EachOwned(func(a *portal.Account) {
+	var out []*portalapi.Account
+	c.Mirror.EachOwned(func(a *portalapi.Account) {
 		in, granted := memberOf(a, own.ID)
 		wanted := c.Groups.Contains(groups, a.Owner.Name) || len(declared) > 0 && declared[names.Fold(a.UserName)]
 		if in != wanted || in && !granted || pool.Spec.MemberFilter != "" && !wanted {
 			out = append(out, a)
 		}
 	})
-	slices.SortFunc(out, func(a, b *portal.Account) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(out, func(a, b *portalapi.Account) int { return strings.Compare(a.ID, b.ID) })
 	return out
 }
 
@@ -162,9 +162,9 @@ func (c Company) finder(ctx context.Context, pool *v1alpha1.AgentPool) (func(nam
 }
 
 // LeaveSet is the removal of those accounts from the pool.
-func LeaveSet(pool *v1alpha1.AgentPool, own *portal.Pool, leave []*portal.Account, m *mirror.Mirror) guard.Removal {
-	r := guard.Removal{Set: guard.Set(portal.RemovalMembers, pool, Users(leave)...), Mark: own.Mark, Pool: own.ID, Members: len(leave)}
-	if slices.Contains(provision.Granted(own), portal.RoleManager) {
+func LeaveSet(pool *v1alpha1.AgentPool, own *portalapi.Pool, leave []*portalapi.Account, m *mirror.Mirror) removals.Removal {
+	r := removals.Removal{Set: removals.Set(portalapi.RemovalMembers, pool, Users(leave)...), Mark: own.Mark, Pool: own.ID, Members: len(leave)}
+	if slices.Contains(provision.Granted(own), portalapi.RoleManager) {
 		ids := make([]string, len(leave))
 		for i, a := range leave {
 			ids[i] = a.ID
@@ -176,7 +176,7 @@ func LeaveSet(pool *v1alpha1.AgentPool, own *portal.Pool, leave []*portal.Accoun
 
 // members brings the members of the pool in the portal in line: arrivals and what no owner granted
 // at once, many in one call; who is to leave as one set that the guard decides about.
-func (p *pass) members(ctx context.Context) error {
+func (p *scope) members(ctx context.Context) error {
 	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
 	if own == nil || own.Default {
 		return nil
@@ -199,7 +199,7 @@ func (p *pass) members(ctx context.Context) error {
 	if p.answer.Verdict == sets.Hold || p.answer.Verdict == sets.Keep {
 		return nil // one decision at a time: who is to leave stays until the one about the pool's role is carried out
 	}
-	if len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portal.RemovalMembers {
+	if len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portalapi.RemovalMembers {
 		p.keepsMark = true // the decision may be about them
 		return nil
 	}
@@ -207,7 +207,7 @@ func (p *pass) members(ctx context.Context) error {
 }
 
 // changes are the pool's; keeps: it keeps everybody for now, as its lines, one of its groups or its filter is not known.
-func (p *pass) changes(ctx context.Context, own *portal.Pool) (_ Changes, keeps bool, _ error) {
+func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
 	for {
 		picture, err := p.Book.Picture(ctx, p.view.Mirror)
 		if err != nil {
@@ -222,7 +222,7 @@ func (p *pass) changes(ctx context.Context, own *portal.Pool) (_ Changes, keeps 
 }
 
 // wouldChange reports what ReportOnly leaves as it is.
-func (p *pass) wouldChange(c Changes) {
+func (p *scope) wouldChange(c Changes) {
 	if c.None() {
 		return
 	}
@@ -232,7 +232,7 @@ func (p *pass) wouldChange(c Changes) {
 }
 
 // leave takes those out of the pool, whole, if the guard or a person lets them go.
-func (p *pass) leave(ctx context.Context, own *portal.Pool, leave []*portal.Account) error {
+func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portalapi.Account) error {
 	removal := LeaveSet(p.pool, own, leave, p.view.Mirror)
 	do := func() error { return p.put(ctx, own, items(leave, false)) }
 	if p.released.includes(p.pool.Name, removal.Users) { // the rest of what a person released
@@ -271,7 +271,7 @@ func (p *pass) leave(ctx context.Context, own *portal.Pool, leave []*portal.Acco
 
 // markAfter is the mark that the record has after the answer: what a person released keeps it until
 // all of it is carried out, so that the rest does not pass by a budget.
-func markAfter(a guard.Answer, before *portal.Mark, at string) *portal.Mark {
+func markAfter(a removals.Answer, before *portalapi.Mark, at string) *portalapi.Mark {
 	if a.Verdict == sets.Apply {
 		return before
 	}
@@ -280,8 +280,8 @@ func markAfter(a guard.Answer, before *portal.Mark, at string) *portal.Mark {
 
 // incomplete is how long to wait for the rest of a request that takes out more users than pass at
 // any time: it arrives in several writes, and is one set.
-func (p *pass) incomplete(r guard.Removal) time.Duration {
-	if len(r.Users) <= guard.MinUsers(p.view.Spec.DeprovisioningGuard) || r.Mark != nil && r.Is(r.Mark.Decision) {
+func (p *scope) incomplete(r removals.Removal) time.Duration {
+	if len(r.Users) <= removals.MinUsers(p.view.Spec.DeprovisioningGuard) || r.Mark != nil && r.Is(r.Mark.Decision) {
 		p.quiet.end(p.pool.Name)
 		return 0
 	}
@@ -292,26 +292,26 @@ func (p *pass) incomplete(r guard.Removal) time.Duration {
 	return wait
 }
 
-func items(accounts []*portal.Account, in bool) []portal.MembershipWrite {
-	out := make([]portal.MembershipWrite, len(accounts))
+func items(accounts []*portalapi.Account, in bool) []portalapi.MembershipWrite {
+	out := make([]portalapi.MembershipWrite, len(accounts))
 	for i, a := range accounts {
-		out[i] = portal.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, In: in}
+		out[i] = portalapi.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, In: in}
 	}
 	return out
 }
 
 // put writes memberships, many in one call. What was decided on another version of an account is
 // decided again soon.
-func (p *pass) put(ctx context.Context, own *portal.Pool, all []portal.MembershipWrite) error {
+func (p *scope) put(ctx context.Context, own *portalapi.Pool, all []portalapi.MembershipWrite) error {
 	p.nameCauses(all)
-	for part := range slices.Chunk(all, portal.MaxMemberships) {
+	for part := range slices.Chunk(all, portalapi.MaxMemberships) {
 		results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part)
 		if err != nil {
 			return fmt.Errorf("write %d memberships: %w", len(part), err)
 		}
 		p.view.Mirror.PutMemberships(own.ID, part, results)
 		for i, r := range results {
-			if r.Outcome != portal.MembershipDone && r.Outcome != portal.MembershipUnchanged {
+			if r.Outcome != portalapi.MembershipDone && r.Outcome != portalapi.MembershipUnchanged {
 				p.lookAgain(retryMembers)
 			} else if part[i].Request != "" {
 				p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
@@ -322,7 +322,7 @@ func (p *pass) put(ctx context.Context, own *portal.Pool, all []portal.Membershi
 }
 
 // nameCauses notes at each item the SCIM request that it follows from.
-func (p *pass) nameCauses(all []portal.MembershipWrite) {
+func (p *scope) nameCauses(all []portalapi.MembershipWrite) {
 	now := p.Clock.Now()
 	for i := range all {
 		all[i].Request = p.causes.newest(p.pool.Name, now, p.effects(all[i].AccountID)...)
@@ -330,7 +330,7 @@ func (p *pass) nameCauses(all []portal.MembershipWrite) {
 }
 
 // effects are what a request can lead to that writes the account's membership: of the user, and of the groups that contain them.
-func (p *pass) effects(accountID string) []string {
+func (p *scope) effects(accountID string) []string {
 	a := p.view.Mirror.Account(accountID)
 	if a == nil {
 		return nil
@@ -339,7 +339,7 @@ func (p *pass) effects(accountID string) []string {
 }
 
 // membersRefused turns a failed call into a condition and a way to go on.
-func (p *pass) membersRefused(err error) error {
+func (p *scope) membersRefused(err error) error {
 	if err == nil {
 		return nil
 	}

@@ -11,12 +11,12 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/testing/kubefake"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
 // TestMemberChangesAfterARestore has one account in a pool that nothing puts it in. What becomes of
@@ -26,18 +26,18 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 	id := kubefake.SCIMID("ada")
 	for name, tc := range map[string]struct {
 		reason string
-		owner  portal.Owner
+		owner  portalapi.Owner
 		edit   func(*v1alpha1.ScimUserSpec)
 		leaves bool
 		later  int
 	}{
-		"Owned":         {"A user who is not wanted in the pool leaves it.", portal.Owner{UID: "uid", Name: id, Binding: "b", Revision: 2}, nil, true, 0},
-		"Restored":      {"So does a user who has not adopted the account yet: or a decision about them would be forgotten.", portal.Owner{UID: "before", Name: id, Binding: "b", Revision: 2}, nil, true, 0},
-		"OlderBackup":   {"What an older backup says counts for nothing.", portal.Owner{UID: "before", Name: id, Binding: "b", Revision: 3}, nil, false, 0},
-		"OtherOperator": {"The account of another operator's user is not theirs.", portal.Owner{UID: "before", Name: id, Binding: "other", Revision: 2}, nil, false, 0},
+		"Owned":         {"A user who is not wanted in the pool leaves it.", portalapi.Owner{UID: "uid", Name: id, Binding: "b", Revision: 2}, nil, true, 0},
+		"Restored":      {"So does a user who has not adopted the account yet: or a decision about them would be forgotten.", portalapi.Owner{UID: "before", Name: id, Binding: "b", Revision: 2}, nil, true, 0},
+		"OlderBackup":   {"What an older backup says counts for nothing.", portalapi.Owner{UID: "before", Name: id, Binding: "b", Revision: 3}, nil, false, 0},
+		"OtherOperator": {"The account of another operator's user is not theirs.", portalapi.Owner{UID: "before", Name: id, Binding: "other", Revision: 2}, nil, false, 0},
 		"Suspended": {"Of a suspended user nothing is written, and it is not forgotten that they are to leave.",
-			portal.Owner{UID: "uid", Name: id, Binding: "b", Revision: 2}, func(s *v1alpha1.ScimUserSpec) { s.Suspend = true }, false, 1},
-		"Gone": {"A user who is gone may be pushed again.", portal.Owner{UID: "before", Name: "another id", Binding: "b", Revision: 2}, nil, false, 1},
+			portalapi.Owner{UID: "uid", Name: id, Binding: "b", Revision: 2}, func(s *v1alpha1.ScimUserSpec) { s.Suspend = true }, false, 1},
+		"Gone": {"A user who is gone may be pushed again.", portalapi.Owner{UID: "before", Name: "another id", Binding: "b", Revision: 2}, nil, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: id, UID: "uid"}, Spec: v1alpha1.ScimUserSpec{UserName: "ada@example.test", Revision: 2}}
@@ -51,12 +51,12 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 			}
 			var c client.Client = kubefake.New(t, scheme, u, pool)
 			m := mirror.New(func(mirror.Event) {})
-			m.PutConfiguration(&portal.Configuration{Binding: &portal.Binding{ID: "b"}})
-			own := &portal.Pool{ID: "1", Name: "ops", Owner: portal.Owner{UID: "pool", Name: "ops", Binding: "b"}, Revision: 1}
+			m.PutConfiguration(&portalapi.Configuration{Binding: &portalapi.Binding{ID: "b"}})
+			own := &portalapi.Pool{ID: "1", Name: "ops", Owner: portalapi.Owner{UID: "pool", Name: "ops", Binding: "b"}, Revision: 1}
 			m.PutPool(own)
-			m.PutAccount(&portal.Account{ID: "a", UserName: "ada@example.test", Status: portal.StatusActive, Owner: tc.owner, Pools: []string{"1"}, Revision: 1})
+			m.PutAccount(&portalapi.Account{ID: "a", UserName: "ada@example.test", Status: portalapi.StatusActive, Owner: tc.owner, Pools: []string{"1"}, Revision: 1})
 			groups := groupindex.New()
-			picture, err := membership.NewBook(c, namespace, groups).Picture(t.Context(), m)
+			picture, err := poolindex.NewBook(c, namespace, groups).Picture(t.Context(), m)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +68,7 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 			}
 			want := agentpool.Changes{Later: tc.later}
 			if tc.leaves {
-				want.Leave = []*portal.Account{m.Named("ada@example.test")}
+				want.Leave = []*portalapi.Account{m.Named("ada@example.test")}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)

@@ -9,18 +9,18 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // Plan says what must change in the portal for the pool to be as its AgentPool says, by what m
 // holds, which must show a default pool, and r, which has the owners of other pools. have is the
 // pool as it is; nil: none. frozen says why its roles are left as they are; nil: they are not.
-func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portal.Pool, frozen *conditions.Leaf, err error) {
+func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portalapi.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
 	want.Owner.Binding = m.Binding()
 	facts := provision.PoolFacts{Own: m.OwnedPool(want.Owner.UID), Named: m.NamedPool(want.Name), Adopt: pool.Spec.Adopt}
@@ -42,11 +42,11 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 			return plan, have, nil, err
 		}
 	}
-	if reason, message := membership.CheckRoles(pool.Spec.Roles, m); reason != "" {
+	if reason, message := poolindex.CheckRoles(pool.Spec.Roles, m); reason != "" {
 		leaf := conditions.False(v1alpha1.ConditionProvisioned, reason, message)
 		frozen, want.Roles = &leaf, kept(pool, facts.Own, found)
 	}
-	if own := facts.Own; own != nil && own.Mark.Held() == portal.RemovalMembers {
+	if own := facts.Own; own != nil && own.Mark.Held() == portalapi.RemovalMembers {
 		have := provision.Granted(own) // a pool of which a removal of members is held gains no role
 		want.Roles = slices.DeleteFunc(want.Roles, func(r string) bool { return !slices.Contains(have, r) })
 	}
@@ -56,18 +56,18 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 // kept are the roles of a pool whose object declares some that can't be granted: those that it was
 // granted. What the API bans by manifest stays banned: beside a filter the manager role is not
 // kept.
-func kept(pool *v1alpha1.AgentPool, own, found *portal.Pool) []string {
+func kept(pool *v1alpha1.AgentPool, own, found *portalapi.Pool) []string {
 	if own == nil {
 		own = found
 	}
 	if own == nil {
 		return []string{}
 	}
-	return slices.DeleteFunc(provision.Granted(own), func(r string) bool { return r == portal.RoleManager && pool.Spec.MemberFilter != "" })
+	return slices.DeleteFunc(provision.Granted(own), func(r string) bool { return r == portalapi.RoleManager && pool.Spec.MemberFilter != "" })
 }
 
 // presence says whether the AgentPool that owns a pool is still there.
-func presence(ctx context.Context, r client.Reader, namespace string, owner portal.Owner) (provision.Presence, error) {
+func presence(ctx context.Context, r client.Reader, namespace string, owner portalapi.Owner) (provision.Presence, error) {
 	switch {
 	case owner.UID == "":
 		return provision.Gone, nil
@@ -91,15 +91,15 @@ func presence(ctx context.Context, r client.Reader, namespace string, owner port
 
 // ReleasePlan is what becomes of the pool in the portal when its AgentPool goes.
 type ReleasePlan struct {
-	Pool    *portal.Pool  // nil: there is none
-	Remove  bool          // what the object gave is taken back: the pool that it created, or the roles that it granted
-	Deletes bool          // the pool is deleted there; otherwise it stays, to be ruled in the portal
-	Removal guard.Removal // who loses by it; the deprovisioning guard decides about all of them at once
+	Pool    *portalapi.Pool  // nil: there is none
+	Remove  bool             // what the object gave is taken back: the pool that it created, or the roles that it granted
+	Deletes bool             // the pool is deleted there; otherwise it stays, to be ruled in the portal
+	Removal removals.Removal // who loses by it; the deprovisioning guard decides about all of them at once
 }
 
 // Kept is the pool in the portal that an AgentPool owns, or owned under the same name before it was
 // restored or applied again; nil: none.
-func Kept(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portal.Pool {
+func Kept(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own
 	}
@@ -118,36 +118,36 @@ func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
 	p.Deletes = p.Remove && p.Pool.Created
 	switch {
 	case p.Deletes, p.Remove && len(provision.Granted(p.Pool)) > 0 && !p.Pool.Default:
-		p.Removal = losers(portal.RemovalDeletion, pool, p.Pool, m, p.Pool.Mark)
+		p.Removal = losers(portalapi.RemovalDeletion, pool, p.Pool, m, p.Pool.Mark)
 	case p.Remove:
-		p.Removal = ManagerSet(pool, provision.PoolPlan{Pool: p.Pool, LosesManager: slices.Contains(provision.Granted(p.Pool), portal.RoleManager)}, m, p.Pool.Mark)
-		p.Removal.Kind = portal.RemovalDeletion
+		p.Removal = ManagerSet(pool, provision.PoolPlan{Pool: p.Pool, LosesManager: slices.Contains(provision.Granted(p.Pool), portalapi.RoleManager)}, m, p.Pool.Mark)
+		p.Removal.Kind = portalapi.RemovalDeletion
 	}
 	return p
 }
 
 // ManagerSet is the loss of ROLE_MANAGER, which the plan takes from everybody in the pool who has it by no other pool.
-func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mirror, mark *portal.Mark) guard.Removal {
+func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	if !plan.LosesManager {
-		return guard.Removal{Mark: mark}
+		return removals.Removal{Mark: mark}
 	}
-	r := losers(portal.RemovalManager, pool, plan.Pool, m, mark)
+	r := losers(portalapi.RemovalManager, pool, plan.Pool, m, mark)
 	r.Pool, r.Members = "", 0 // they stay in it
 	return r
 }
 
 // losers are the active accounts that lose by what becomes of a pool: all that an owner put there, who leave it, or those who
 // lose ROLE_MANAGER with it.
-func losers(kind portal.Removal, pool *v1alpha1.AgentPool, record *portal.Pool, m *mirror.Mirror, mark *portal.Mark) guard.Removal {
-	r := guard.Removal{Set: guard.Set(kind, pool), Mark: mark, Pool: record.ID}
-	manages := slices.Contains(provision.Granted(record), portal.RoleManager)
+func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.Pool, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
+	r := removals.Removal{Set: removals.Set(kind, pool), Mark: mark, Pool: record.ID}
+	manages := slices.Contains(provision.Granted(record), portalapi.RoleManager)
 	for _, a := range m.Accounts() {
 		in, granted := memberOf(a, record.ID)
-		if !in || a.Status != portal.StatusActive {
+		if !in || a.Status != portalapi.StatusActive {
 			continue
 		}
 		manager := manages && m.Managing(record.ID, []string{a.ID}) > 0
-		member := kind == portal.RemovalDeletion && granted && a.Owner.UID != ""
+		member := kind == portalapi.RemovalDeletion && granted && a.Owner.UID != ""
 		if member {
 			r.Members++
 		}

@@ -19,16 +19,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+	"lightrun.com/scim-operator/internal/operator/removals"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
@@ -38,24 +38,24 @@ type Reconciler struct {
 	client.Client
 	Live     client.Reader
 	Session  *session.Session
-	Book     *membership.Book
+	Book     *poolindex.Book
 	Groups   *groupindex.Index
-	Guard    *guard.Guard
+	Guard    *removals.Guard
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
-	counted   gate.Counts
+	counted   pass.Counts
 	causes    causes
 	unclaimed claims.Unclaimed
 	quiet     quiet
 	released  released
 }
 
-// pass is one look at one pool.
-type pass struct {
+// scope has the facts of one pass over a pool.
+type scope struct {
 	*Reconciler
 	pool   *v1alpha1.AgentPool
 	titled *v1alpha1.AgentPool // with its name in the portal
@@ -64,8 +64,8 @@ type pass struct {
 	undecided bool // which groups fill it was lost, and waits for a person
 	looked    bool // at its lines
 
-	have      *portal.Pool
-	answer    guard.Answer     // the guard's about a removal; the zero answer: none was asked for
+	have      *portalapi.Pool
+	answer    removals.Answer  // the guard's about a removal; the zero answer: none was asked for
 	keepsMark bool             // what the mark at the record is about is not decided by this pass
 	frozen    *conditions.Leaf // roles that can't be granted: the rest is written, this is said
 	leaves    []conditions.Leaf
@@ -86,32 +86,32 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	p := &pass{Reconciler: r, pool: &pool, titled: &pool, view: r.Session.View()}
-	p.request = gate.RequestID(ctx)
+	p := &scope{Reconciler: r, pool: &pool, titled: &pool, view: r.Session.View()}
+	p.request = pass.RequestID(ctx)
 	switch {
 	case !pool.DeletionTimestamp.IsZero():
-		return p.report(ctx, gate.Run(ctx, p.release))
+		return p.report(ctx, pass.Run(ctx, p.release))
 	case pool.Name == v1alpha1.DefaultName:
-		return p.report(ctx, gate.Run(ctx, p.hold, p.suspended, p.ready, p.resolve, p.applyDefault))
+		return p.report(ctx, pass.Run(ctx, p.hold, p.suspended, p.ready, p.resolve, p.applyDefault))
 	}
-	return p.report(ctx, gate.Run(ctx, p.hold, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
+	return p.report(ctx, pass.Run(ctx, p.hold, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
 }
 
 // hold adds the finalizer, unless the namespace is being deleted: the manager may lose its rights
 // before it could take it away.
-func (p *pass) hold(ctx context.Context) (bool, error) {
+func (p *scope) hold(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
-		if ending, err := gate.NamespaceEnding(ctx, p.Live, p.pool.Namespace); ending || err != nil {
+		if ending, err := pass.NamespaceEnding(ctx, p.Live, p.pool.Namespace); ending || err != nil {
 			p.silent = err == nil
 			return true, err
 		}
 	}
-	return false, gate.Hold(ctx, p, p.pool, v1alpha1.FinalizerPool)
+	return false, pass.Hold(ctx, p, p.pool, v1alpha1.FinalizerPool)
 }
 
 // suspended ends the pass while SCIM is off: pools stay as they are.
-func (p *pass) suspended(context.Context) (bool, error) {
-	if !gate.SCIMOff(p.view) {
+func (p *scope) suspended(context.Context) (bool, error) {
+	if !pass.SCIMOff(p.view) {
 		return false, nil
 	}
 	message := "SCIM is off in the portal's login methods: pools stay as they are"
@@ -121,12 +121,12 @@ func (p *pass) suspended(context.Context) (bool, error) {
 }
 
 // ready ends the pass while the portal's state is not known.
-func (p *pass) ready(context.Context) (bool, error) {
-	return p.stopAt(gate.Ready(p.view, p.pool.Status.ObservedGeneration == p.pool.Generation))
+func (p *scope) ready(context.Context) (bool, error) {
+	return p.stopAt(pass.Ready(p.view, p.pool.Status.ObservedGeneration == p.pool.Generation))
 }
 
 // stopAt ends the pass where the gate says so.
-func (p *pass) stopAt(a gate.Answer) (bool, error) {
+func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	p.silent = a.Silent
 	if a.Leaf != nil {
 		p.leaf(*a.Leaf)
@@ -135,7 +135,7 @@ func (p *pass) stopAt(a gate.Answer) (bool, error) {
 }
 
 // resolve checks the filter and the roles. What is wrong freezes that part as it was; the rest goes on.
-func (p *pass) resolve(context.Context) (bool, error) {
+func (p *scope) resolve(context.Context) (bool, error) {
 	typ := v1alpha1.ConditionPoolsResolved
 	if f := p.pool.Spec.MemberFilter; f != "" {
 		if _, err := filter.Compile(f, schema.User()); err != nil {
@@ -147,14 +147,14 @@ func (p *pass) resolve(context.Context) (bool, error) {
 	return false, nil
 }
 
-func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
-func (p *pass) event(kind, reason, action, note string, args ...any) {
-	p.Recorder.Eventf(p.pool, nil, kind, reason, action, "%s", gate.Note(fmt.Sprintf(note, args...), p.request))
+func (p *scope) event(kind, reason, action, note string, args ...any) {
+	p.Recorder.Eventf(p.pool, nil, kind, reason, action, "%s", pass.Note(fmt.Sprintf(note, args...), p.request))
 }
 
 // report writes the status once, when something in it changed.
-func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
+func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.silent && failed == nil {
 		return p.result, nil
 	}
@@ -168,7 +168,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	s := &p.pool.Status
 	if p.have != nil {
 		granted := provision.Granted(p.have)
-		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), gate.OneLine(granted)
+		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), pass.OneLine(granted)
 	}
 	s.Held = p.answer.Held()
 	// A status that no pass over the lines has written says that what they meant is not known; see lost.

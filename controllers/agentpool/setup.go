@@ -15,14 +15,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/tracing"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 // Workers is how many pools are worked on at once.
@@ -120,7 +120,7 @@ func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.
 // owners are the names of the AgentPools that own the pool, before and after.
 func owners(e *mirror.PoolEvent) map[string]bool {
 	out := map[string]bool{}
-	for _, p := range []*portal.Pool{e.Before, e.After} {
+	for _, p := range []*portalapi.Pool{e.Before, e.After} {
 		if p != nil {
 			out[p.Owner.Name] = true
 		}
@@ -179,7 +179,7 @@ func (r *Reconciler) recount(namespace string) func(context.Context, queue) erro
 				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}, countDelay)
 			}
 		})
-		r.Book.OnUnsettled(func(u membership.Unsettled) {
+		r.Book.OnUnsettled(func(u poolindex.Unsettled) {
 			for _, name := range u.Pools {
 				r.causes.note(name, u.Request, r.Clock.Now(), u.User)
 				q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})

@@ -5,14 +5,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"lightrun.com/scim-operator/controllers/guard"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // tellAhead tells, once, of decisions that lie ahead of our clock and so decide nothing yet.
-func (p *pass) tellAhead(annotations ...string) {
+func (p *scope) tellAhead(annotations ...string) {
 	for _, name := range annotations {
 		value := p.config.Annotations[name]
-		_, ahead := guard.By(value, p.Clock.Now())
+		_, ahead := removals.By(value, p.Clock.Now())
 		if ahead == 0 || p.ahead[name] == value {
 			continue
 		}

@@ -13,12 +13,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
 // loginMethods declares them where the configuration does, and hands them back to the portal's page where it does not.
-func (p *pass) loginMethods(ctx context.Context) (bool, error) {
+func (p *scope) loginMethods(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	if !m.Listed() {
 		// After a start what was said of this generation stands until the portal is read: a restart is no change.
@@ -55,15 +55,15 @@ func (p *pass) loginMethods(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-func (p *pass) loginRefused(err error) (bool, error) {
-	reasons := map[portal.Code]string{
-		portal.CodeSSORequired:     v1alpha1.ReasonSSORequired,
-		portal.CodeSSONotReachable: v1alpha1.ReasonSSONotReachable,
-		portal.CodeLastManager:     v1alpha1.ReasonLastManager,
-		portal.CodeSCIMRequired:    v1alpha1.ReasonInvalidConfiguration,
-		portal.CodeInvalid:         v1alpha1.ReasonInvalidConfiguration,
+func (p *scope) loginRefused(err error) (bool, error) {
+	reasons := map[portalapi.Code]string{
+		portalapi.CodeSSORequired:     v1alpha1.ReasonSSORequired,
+		portalapi.CodeSSONotReachable: v1alpha1.ReasonSSONotReachable,
+		portalapi.CodeLastManager:     v1alpha1.ReasonLastManager,
+		portalapi.CodeSCIMRequired:    v1alpha1.ReasonInvalidConfiguration,
+		portalapi.CodeInvalid:         v1alpha1.ReasonInvalidConfiguration,
 	}
-	reason, ok := reasons[portal.CodeOf(err)]
+	reason, ok := reasons[portalapi.CodeOf(err)]
 	if !ok {
 		return false, p.refused(v1alpha1.ConditionLoginMethods, fmt.Errorf("put the login methods: %w", err))
 	}
@@ -72,10 +72,10 @@ func (p *pass) loginRefused(err error) (bool, error) {
 }
 
 // declared are the login methods of the specification, with the secret filled in.
-func (p *pass) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portal.LoginMethods, error) {
-	var m portal.LoginMethods
+func (p *scope) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portalapi.LoginMethods, error) {
+	var m portalapi.LoginMethods
 	if s := d.SSO; s != nil {
-		m.SSO = portal.SSO{Enabled: s.Enabled, Type: string(s.Type), Issuer: s.Issuer, ClientID: s.ClientID, MetadataURL: s.MetadataURL}
+		m.SSO = portalapi.SSO{Enabled: s.Enabled, Type: string(s.Type), Issuer: s.Issuer, ClientID: s.ClientID, MetadataURL: s.MetadataURL}
 		if s.SecretRef != nil {
 			secret, err := p.secret(ctx, s.SecretRef.Name, "clientSecret")
 			if err != nil {
@@ -92,13 +92,13 @@ func (p *pass) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portal.L
 }
 
 // sameLoginMethods compares what the portal tells; it never tells the client secret.
-func sameLoginMethods(want, have portal.LoginMethods) bool {
+func sameLoginMethods(want, have portalapi.LoginMethods) bool {
 	want.SSO.ClientSecret, have.SSO.ClientSecret = "", ""
 	return want == have
 }
 
 // defaultPool makes the object that stands for the portal's default pool.
-func (p *pass) defaultPool(ctx context.Context) (bool, error) {
+func (p *scope) defaultPool(ctx context.Context) (bool, error) {
 	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.config.Namespace, Name: v1alpha1.DefaultName}}
 	if err := p.Get(ctx, client.ObjectKeyFromObject(pool), pool); err == nil || !apierrors.IsNotFound(err) {
 		return false, err
@@ -112,7 +112,7 @@ func (p *pass) defaultPool(ctx context.Context) (bool, error) {
 var errNoSecret = errors.New("there is no Secret")
 
 // secret reads one key of a Secret, live: Secrets are not watched, so that the right to list them is not needed.
-func (p *pass) secret(ctx context.Context, name, key string) ([]byte, error) {
+func (p *scope) secret(ctx context.Context, name, key string) ([]byte, error) {
 	var s corev1.Secret
 	if err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.config.Namespace, Name: name}, &s); err != nil {
 		if apierrors.IsNotFound(err) {

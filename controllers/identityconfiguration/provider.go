@@ -7,16 +7,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/provider"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
 // binding is what this operator and provider claim the portal with.
-func (p *pass) binding() portal.Binding { return Binding(p.config, p.Cluster) }
+func (p *scope) binding() portalapi.Binding { return Binding(p.config, p.Cluster) }
 
 // Binding is what the operator of the configuration in the cluster claims the portal with.
-func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portal.Binding {
-	return portal.Binding{
+func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Binding {
+	return portalapi.Binding{
 		Cluster: cluster, Namespace: c.Namespace, Name: c.Name, UID: string(c.UID),
 		ProviderType: string(c.Spec.IdentityProvider.Type), ProviderName: c.Spec.IdentityProvider.Name,
 		SCIMBaseURL: c.Spec.SCIMBaseURL,
@@ -27,7 +27,7 @@ func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portal.Binding {
 // a person named the first provider in the annotation, the declared one takes its place: the binding is released and taken
 // again, and cut off in between the next pass takes it, unless another operator was faster. Without the annotation the first keeps
 // working: the binding is taken for it again, and refusal says what a replacement would do. With failed, nothing is bound.
-func (p *pass) conflict(ctx context.Context, refused error) (refusal, failed error) {
+func (p *scope) conflict(ctx context.Context, refused error) (refusal, failed error) {
 	c, err := p.client.Configuration(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read which provider the portal is integrated with: %w", err)
@@ -54,7 +54,7 @@ func (p *pass) conflict(ctx context.Context, refused error) (refusal, failed err
 }
 
 // bindAs binds the portal and remembers for which provider.
-func (p *pass) bindAs(ctx context.Context, b portal.Binding) error {
+func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 	_, err := p.client.Bind(ctx, b)
 	if err == nil {
 		p.bound = b.Provider()
@@ -64,9 +64,9 @@ func (p *pass) bindAs(ctx context.Context, b portal.Binding) error {
 }
 
 // preview says what replacing the provider would do, as the refusal that it follows.
-func (p *pass) preview(refused error, first, want provider.ID) error {
-	return &portal.Error{
-		Status: 409, Code: portal.CodeIDPConfigured,
+func (p *scope) preview(refused error, first, want provider.ID) error {
+	return &portalapi.Error{
+		Status: 409, Code: portalapi.CodeIDPConfigured,
 		Message: fmt.Sprintf("%v. %s", refused, Replacement(first, want, int(p.Tally.Counts().Users))),
 	}
 }

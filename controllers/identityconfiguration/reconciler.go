@@ -20,13 +20,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/provider"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/provider"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // resync is how often credentials, binding and counts are looked at without an event.
@@ -36,7 +36,7 @@ const resync = 30 * time.Second
 const retry = 5 * time.Second
 
 // Connect makes a client of the portal at spec.URL with the given API key.
-type Connect func(spec v1alpha1.Portal, key string) (portal.Client, error)
+type Connect func(spec v1alpha1.Portal, key string) (portalapi.Client, error)
 
 // Reconciler reconciles the one IdentityConfiguration.
 type Reconciler struct {
@@ -65,19 +65,19 @@ type Reconciler struct {
 // connection is the client made last, kept while address and credentials stay.
 type connection struct {
 	key    string
-	client portal.Client
+	client portalapi.Client
 }
 
 // held is the binding that this process made: what there is to release once the configuration is deleted.
 type held struct {
-	client portal.Client
+	client portalapi.Client
 	uid    string
 }
 
-type pass struct {
+type scope struct {
 	*Reconciler
 	config *v1alpha1.IdentityConfiguration
-	client portal.Client
+	client portalapi.Client
 	spec   *v1alpha1.IdentityConfigurationSpec // in force: in a restore window, as in ReportOnly
 	view   session.View
 	bound  provider.ID // for which the portal follows this configuration; the zero ID: not known
@@ -102,12 +102,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !config.DeletionTimestamp.IsZero() { // somebody else's finalizer keeps it
 		return ctrl.Result{}, r.release(ctx, req.Namespace)
 	}
-	p := &pass{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), result: ctrl.Result{RequeueAfter: resync}}
-	return p.report(ctx, gate.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
+	p := &scope{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), result: ctrl.Result{RequeueAfter: resync}}
+	return p.report(ctx, pass.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
 }
 
 // connect makes the client from the address and the credentials.
-func (p *pass) connect(ctx context.Context) (bool, error) {
+func (p *scope) connect(ctx context.Context) (bool, error) {
 	name := p.config.Spec.Portal.CredentialsSecretRef.Name
 	raw, err := p.secret(ctx, name, "token")
 	if errors.Is(err, errNoSecret) {
@@ -116,7 +116,7 @@ func (p *pass) connect(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	key, err := portal.ParseKey(raw)
+	key, err := portalapi.ParseKey(raw)
 	if err != nil {
 		return true, p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsMalformed, fmt.Sprintf("Secret %s, key \"token\": %v", name, err))
 	}
@@ -136,10 +136,10 @@ func (p *pass) connect(ctx context.Context) (bool, error) {
 // bind claims the portal for this operator and provider, and for this manager, whose predecessor is not heard any more from
 // then on. It is repeated with each pass, which also proves that the portal answers and accepts the key. While another provider
 // is integrated by this configuration, that one is bound, and the condition says which is refused.
-func (p *pass) bind(ctx context.Context) (bool, error) {
+func (p *scope) bind(ctx context.Context) (bool, error) {
 	var conflict error
 	err := p.replaceOperator(ctx, p.bindAs(ctx, p.binding()))
-	if portal.CodeOf(err) == portal.CodeIDPConfigured {
+	if portalapi.CodeOf(err) == portalapi.CodeIDPConfigured {
 		conflict, err = p.conflict(ctx, err)
 	}
 	if err == nil {
@@ -151,7 +151,7 @@ func (p *pass) bind(ctx context.Context) (bool, error) {
 		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.bound.String()))
 		return false, nil
 	}
-	if portal.CodeOf(err) == portal.CodeStaleLeader {
+	if portalapi.CodeOf(err) == portalapi.CodeStaleLeader {
 		p.silent = true
 		ctrl.LoggerFrom(ctx).Error(err, "Another manager leads: nothing that this one writes reaches the portal any more")
 		return true, nil
@@ -170,32 +170,32 @@ func (p *pass) bind(ctx context.Context) (bool, error) {
 }
 
 func bindReason(err error) (reason string, refused bool) {
-	switch portal.CodeOf(err) {
-	case portal.CodeOperatorBound:
+	switch portalapi.CodeOf(err) {
+	case portalapi.CodeOperatorBound:
 		return v1alpha1.ReasonBoundElsewhere, true
-	case portal.CodeIDPConfigured:
+	case portalapi.CodeIDPConfigured:
 		return v1alpha1.ReasonProviderConflict, true
-	case portal.CodeUnauthenticated, portal.CodeForbidden:
+	case portalapi.CodeUnauthenticated, portalapi.CodeForbidden:
 		return v1alpha1.ReasonCredentialsRejected, true
-	case portal.CodeInvalid, portal.CodeNotFound:
+	case portalapi.CodeInvalid, portalapi.CodeNotFound:
 		return v1alpha1.ReasonRefusedByPortal, true
 	}
-	if _, failed := portal.Failure(err); !failed { // a code that we do not know
+	if _, failed := portalapi.Failure(err); !failed { // a code that we do not know
 		return v1alpha1.ReasonRefusedByPortal, true
 	}
 	return "", false
 }
 
 // open lets the other controllers work.
-func (p *pass) open(ctx context.Context) (bool, error) {
+func (p *scope) open(ctx context.Context) (bool, error) {
 	p.tellAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
-	p.Session.Decide(guard.Decisions(p.config.Annotations, p.Clock.Now()))
+	p.Session.Decide(removals.Decisions(p.config.Annotations, p.Clock.Now()))
 	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return false, nil
 }
 
 // blocked keeps everybody from writing, and says why.
-func (p *pass) blocked(ctx context.Context, typ, reason, message string) error {
+func (p *scope) blocked(ctx context.Context, typ, reason, message string) error {
 	p.leaf(conditions.False(typ, reason, message))
 	p.result.RequeueAfter = retry
 	why := session.Block{
@@ -211,20 +211,20 @@ func (p *pass) blocked(ctx context.Context, typ, reason, message string) error {
 }
 
 // unreachable leaves a session that was open as it is: people keep what they have, and work resumes by itself.
-func (p *pass) unreachable(ctx context.Context, err error) error {
+func (p *scope) unreachable(ctx context.Context, err error) error {
 	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not answer: "+err.Error()))
 	p.result.RequeueAfter = retry
-	if pause, _ := portal.Failure(err); pause > 0 {
+	if pause, _ := portalapi.Failure(err); pause > 0 {
 		p.result.RequeueAfter = pause
 	}
 	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return nil
 }
 
-func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
 // report writes the status once, when something in it changed.
-func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
+func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if failed != nil && apierrors.IsConflict(failed) {
 		return ctrl.Result{RequeueAfter: time.Second / 20}, nil
 	}
@@ -253,7 +253,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 }
 
 // inForce mirrors the portal's provider and login methods. While the portal can't be read, what was known last remains.
-func (p *pass) inForce(s *v1alpha1.IdentityConfigurationStatus) {
+func (p *scope) inForce(s *v1alpha1.IdentityConfigurationStatus) {
 	if p.bound != (provider.ID{}) {
 		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}
 	}
@@ -275,7 +275,7 @@ const (
 
 // counts renews how many people are in which state: along with another change, or by itself at most twice a minute, since a pass
 // costs calls to the portal and its own write brings the object back.
-func (p *pass) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
+func (p *scope) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
 	if !p.Tally.Complete() {
 		p.result.RequeueAfter = min(p.result.RequeueAfter, whileLoading)
 		return

@@ -9,9 +9,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 // release lets the portal go after the configuration was deleted, so that another operator can
@@ -32,7 +32,7 @@ func (r *Reconciler) release(ctx context.Context, namespace string) error {
 	}
 	if !leave {
 		err := r.held.client.Unbind(ctx, r.held.uid)
-		if _, failed := portal.Failure(err); failed {
+		if _, failed := portalapi.Failure(err); failed {
 			return fmt.Errorf("release the portal: %w", err)
 		}
 	}
@@ -42,9 +42,9 @@ func (r *Reconciler) release(ctx context.Context, namespace string) error {
 
 // ending says whether the namespace or the kinds are being deleted. One kind speaks for all.
 func (r *Reconciler) ending(ctx context.Context, namespace string) (bool, error) {
-	if ending, err := gate.NamespaceEnding(ctx, r.Live, namespace); ending || err != nil {
+	if ending, err := pass.NamespaceEnding(ctx, r.Live, namespace); ending || err != nil {
 		return ending, err
 	}
 	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultName}}
-	return gate.KindEnding(ctx, client.Writer(r.Client), pool)
+	return pass.KindEnding(ctx, client.Writer(r.Client), pool)
 }

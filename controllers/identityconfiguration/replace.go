@@ -8,19 +8,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
 // replaceOperator answers a refusal because the portal is bound to another operator: where a person
 // named that binding in the annotation, this operator takes the other's place and keeps the
 // binding's id, so that every record finds its owner again. The annotation counts once: left there,
 // it would take the portal back from an operator that replaces this one.
-func (p *pass) replaceOperator(ctx context.Context, refused error) error {
+func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	id := p.config.Annotations[v1alpha1.AnnotationReplaceOperator]
 	switch {
 	case refused == nil && id != "":
 		return p.replaced(ctx)
-	case portal.CodeOf(refused) != portal.CodeOperatorBound:
+	case portalapi.CodeOf(refused) != portalapi.CodeOperatorBound:
 		return refused
 	case id == "":
 		return tell(refused, "Is that operator lost, or is it to give the portal up, then let this one take its place: kubectl scim bind --replace")
@@ -28,7 +28,7 @@ func (p *pass) replaceOperator(ctx context.Context, refused error) error {
 	b := p.binding()
 	b.Replaces = id
 	err := p.bindAs(ctx, b)
-	if portal.CodeOf(err) == portal.CodeStaleRevision {
+	if portalapi.CodeOf(err) == portalapi.CodeStaleRevision {
 		return tell(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with kubectl scim bind --replace", v1alpha1.AnnotationReplaceOperator, id))
 	}
 	if err != nil {
@@ -40,7 +40,7 @@ func (p *pass) replaceOperator(ctx context.Context, refused error) error {
 }
 
 // replaced takes the decision away: it is carried out.
-func (p *pass) replaced(ctx context.Context) error {
+func (p *scope) replaced(ctx context.Context) error {
 	before := p.config.DeepCopy()
 	delete(p.config.Annotations, v1alpha1.AnnotationReplaceOperator)
 	if err := p.Patch(ctx, p.config, client.MergeFrom(before)); err != nil {
@@ -51,5 +51,5 @@ func (p *pass) replaced(ctx context.Context) error {
 
 // tell appends what to do to a refusal.
 func tell(refused error, remedy string) error {
-	return &portal.Error{Status: 409, Code: portal.CodeOf(refused), Message: refused.Error() + ". " + remedy}
+	return &portalapi.Error{Status: 409, Code: portalapi.CodeOf(refused), Message: refused.Error() + ". " + remedy}
 }

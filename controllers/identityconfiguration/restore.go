@@ -10,7 +10,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
 // windowEvery is how often the namespace is read for a restore window that was opened or closed.
@@ -18,7 +18,7 @@ const windowEvery = 5 * time.Second
 
 // restoring works as in ReportOnly while the restore window is open, and warns: objects come back
 // one after the other, and what is missing meanwhile was not deleted by anybody.
-func (p *pass) restoring(ctx context.Context) (bool, error) {
+func (p *scope) restoring(ctx context.Context) (bool, error) {
 	users, open, err := p.window(ctx, p.config.Namespace)
 	if err != nil || !open {
 		return false, err

@@ -16,8 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/tracing"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]

@@ -11,10 +11,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // auditEvery is how often accounts of ours are looked for whose user is gone. It costs one walk over both in memory.
@@ -32,9 +32,9 @@ type strays struct {
 
 // audit looks for strays, tells of them, and releases those that a person asked to release. Nothing is released unasked:
 // the objects may be missing because a restore is not complete.
-func (p *pass) audit(ctx context.Context) (bool, error) {
+func (p *scope) audit(ctx context.Context) (bool, error) {
 	now, s := p.Clock.Now(), &p.strays
-	asked, _ := guard.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
+	asked, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
 	if !p.view.Mirror.Configuration().SCIMEnabled || (asked.IsZero() && now.Sub(s.looked) < p.every()) {
 		return false, nil
 	}
@@ -61,7 +61,7 @@ func (p *pass) audit(ctx context.Context) (bool, error) {
 }
 
 // every is shorter while there are strays, to see them go.
-func (p *pass) every() time.Duration {
+func (p *scope) every() time.Duration {
 	if p.strays.told > 0 {
 		return resync
 	}
@@ -69,7 +69,7 @@ func (p *pass) every() time.Duration {
 }
 
 // withoutUser are the strays, by the cache and the mirror.
-func (p *pass) withoutUser(ctx context.Context) ([]*portal.Account, error) {
+func (p *scope) withoutUser(ctx context.Context) ([]*portalapi.Account, error) {
 	var users v1alpha1.ScimUserList
 	if err := p.List(ctx, &users, client.InNamespace(p.config.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
@@ -80,17 +80,17 @@ func (p *pass) withoutUser(ctx context.Context) ([]*portal.Account, error) {
 // WithoutUser returns the accounts of ours that none of the users owns, in order of id. A user who was
 // restored owns the account that the same SCIM id had under this binding, also while nothing may be
 // written about them.
-func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portal.Account {
+func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portalapi.Account {
 	uids, names := make(map[string]bool, len(users)), make(map[string]bool, len(users))
 	for i := range users {
 		uids[string(users[i].UID)], names[users[i].Name] = true, true
 	}
 	binding := m.Binding()
-	return m.Without(func(o portal.Owner) bool { return uids[o.UID] || names[o.Name] && o.Binding == binding })
+	return m.Without(func(o portalapi.Owner) bool { return uids[o.UID] || names[o.Name] && o.Binding == binding })
 }
 
 // releaseStrays releases those that were found by the time that a person gave. They named them, so the guard is not asked.
-func (p *pass) releaseStrays(ctx context.Context, found []*portal.Account, asked time.Time) error {
+func (p *scope) releaseStrays(ctx context.Context, found []*portalapi.Account, asked time.Time) error {
 	if asked.IsZero() || p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
@@ -107,7 +107,7 @@ func (p *pass) releaseStrays(ctx context.Context, found []*portal.Account, asked
 	return nil
 }
 
-func ids(accounts []*portal.Account) string {
+func ids(accounts []*portalapi.Account) string {
 	var out []string
 	for _, a := range accounts[:min(len(accounts), named)] {
 		out = append(out, a.ID)

@@ -9,21 +9,21 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 func TestWithoutUser(t *testing.T) {
 	m := mirror.New(func(mirror.Event) {})
-	m.PutConfiguration(&portal.Configuration{Binding: &portal.Binding{ID: "binding"}})
-	for id, owner := range map[string]portal.Owner{
+	m.PutConfiguration(&portalapi.Configuration{Binding: &portalapi.Binding{ID: "binding"}})
+	for id, owner := range map[string]portalapi.Owner{
 		"1": {UID: "uid-ada", Name: "ada", Binding: "binding"},
 		"2": {UID: "before the restore", Name: "bob", Binding: "binding"},
 		"3": {UID: "another operator's", Name: "carl", Binding: "another"},
 		"4": {UID: "uid-eve", Name: "eve", Binding: "binding"},
 		"5": {},
 	} {
-		m.PutAccount(&portal.Account{ID: id, UserName: "user" + id, Owner: owner, Revision: 1})
+		m.PutAccount(&portalapi.Account{ID: id, UserName: "user" + id, Owner: owner, Revision: 1})
 	}
 	user := func(name string) v1alpha1.ScimUser {
 		return v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name)}}

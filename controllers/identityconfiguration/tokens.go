@@ -16,10 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/tokenfile"
-	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
 // DefaultTokenWarning is how long before a token expires people are warned, and how long after.
@@ -45,7 +45,7 @@ type accepted struct {
 const mostNamed = 8
 
 // readTokens reads both Secrets, live: Secrets are not watched, so that the right to list them is not needed.
-func (p *pass) readTokens(ctx context.Context) (bool, error) {
+func (p *scope) readTokens(ctx context.Context) (bool, error) {
 	synced, err := p.tokenSecret(ctx, v1alpha1.PortalTokensSecret)
 	if err != nil {
 		return false, err
@@ -73,7 +73,7 @@ func (p *pass) readTokens(ctx context.Context) (bool, error) {
 }
 
 // tokenSecret reads a Secret of token digests; nil when there is none.
-func (p *pass) tokenSecret(ctx context.Context, name string) (*corev1.Secret, error) {
+func (p *scope) tokenSecret(ctx context.Context, name string) (*corev1.Secret, error) {
 	var s corev1.Secret
 	err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.config.Namespace, Name: name}, &s)
 	if apierrors.IsNotFound(err) {
@@ -86,7 +86,7 @@ func (p *pass) tokenSecret(ctx context.Context, name string) (*corev1.Secret, er
 }
 
 // tokens writes the digests of the portal's keys with the scope scim to the Secret that the webhook has mounted.
-func (p *pass) tokens(ctx context.Context) (bool, error) {
+func (p *scope) tokens(ctx context.Context) (bool, error) {
 	keys, err := p.client.SCIMKeys(ctx)
 	if err != nil {
 		return false, p.refused(v1alpha1.ConditionTokensSynced, fmt.Errorf("read the portal's SCIM keys: %w", err))
@@ -122,7 +122,7 @@ func (p *pass) tokens(ctx context.Context) (bool, error) {
 }
 
 // entriesOf are the portal's keys as tokens, each for the provider that it was made for, and the names of those that name none.
-func entriesOf(keys []portal.KeyDigest) (entries []tokenfile.Entry, unnamed []string) {
+func entriesOf(keys []portalapi.KeyDigest) (entries []tokenfile.Entry, unnamed []string) {
 	for _, k := range keys {
 		if k.Provider.Validate() != nil {
 			unnamed = append(unnamed, "portal-key-"+k.ID)
@@ -146,7 +146,7 @@ func abridged(all []string) string {
 // in memory only: a restart begins it again, which may delay the end of the last key and never
 // hastens it. The last key stops working KeysConfirm after the first such answer, which the change
 // feed brings about, and at most resync and KeysConfirm after its deletion without the feed.
-func (p *pass) doubtful(keys []portal.KeyDigest) bool {
+func (p *scope) doubtful(keys []portalapi.KeyDigest) bool {
 	now := p.Clock.Now()
 	working := slices.ContainsFunc(p.accepted.portal, func(e tokenfile.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })
 	if len(keys) > 0 || !working {
@@ -171,8 +171,8 @@ func (p *pass) doubtful(keys []portal.KeyDigest) bool {
 }
 
 // refused reports a failed call and when to repeat it.
-func (p *pass) refused(typ string, err error) error {
-	r := gate.Refused(typ, err, p.config.Status.Conditions, p.Clock.Now())
+func (p *scope) refused(typ string, err error) error {
+	r := pass.Refused(typ, err, p.config.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
 	if r.After > 0 {
 		p.result.RequeueAfter = min(p.result.RequeueAfter, r.After)
@@ -182,7 +182,7 @@ func (p *pass) refused(typ string, err error) error {
 
 // ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists them no longer, and a push with one
 // is to be told that it expired, and not that nobody knows it. A key that was deleted is not among them.
-func (p *pass) ended(now []tokenfile.Entry) []tokenfile.Entry {
+func (p *scope) ended(now []tokenfile.Entry) []tokenfile.Entry {
 	var out []tokenfile.Entry
 	for _, e := range p.accepted.portal {
 		listed := slices.ContainsFunc(now, func(n tokenfile.Entry) bool { return n.Digest == e.Digest })
@@ -193,7 +193,7 @@ func (p *pass) ended(now []tokenfile.Entry) []tokenfile.Entry {
 	return out
 }
 
-func (p *pass) putTokens(ctx context.Context, data []byte) error {
+func (p *scope) putTokens(ctx context.Context, data []byte) error {
 	secret := p.accepted.secret
 	if secret == nil {
 		secret = &corev1.Secret{
@@ -217,7 +217,7 @@ func (p *pass) putTokens(ctx context.Context, data []byte) error {
 }
 
 // expiring says whether a token's end is near, before or after.
-func (p *pass) expiring(e tokenfile.Entry) bool {
+func (p *scope) expiring(e tokenfile.Entry) bool {
 	window := p.TokenWarning
 	if window == 0 {
 		window = DefaultTokenWarning
@@ -226,7 +226,7 @@ func (p *pass) expiring(e tokenfile.Entry) bool {
 }
 
 // warnOfExpiry names the tokens whose end is near, in a condition and, whenever that says something new, in an event.
-func (p *pass) warnOfExpiry() {
+func (p *scope) warnOfExpiry() {
 	have := conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionTokensExpiring)
 	if !p.accepted.known {
 		if have != nil { // what was known last stands
@@ -245,7 +245,7 @@ func (p *pass) warnOfExpiry() {
 }
 
 // expiry says which tokens' end is near; no reason for none.
-func (p *pass) expiry() (reason, message string) {
+func (p *scope) expiry() (reason, message string) {
 	var named []string
 	for _, e := range slices.Concat(p.accepted.portal, p.accepted.declared) {
 		if !p.expiring(e) {

@@ -18,9 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/tracing"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
 )
 
 // DefaultGrace is how long a new claim may be ahead of its holder: a rename claims the new name first.

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
 // cached serves people by name; any other call panics.

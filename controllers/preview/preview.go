@@ -12,20 +12,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/names"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // Options say of what a preview is made.
 type Options struct {
-	Objects   client.Reader // the API server
-	Portal    portal.Client // only read
+	Objects   client.Reader    // the API server
+	Portal    portalapi.Client // only read
 	Namespace string
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
@@ -38,13 +38,13 @@ type preview struct {
 	Options
 	config   *v1alpha1.IdentityConfiguration
 	objects  *snapshot
-	portal   *mirror.Mirror             // as it would be after the steps so far
-	before   map[string]*portal.Account // by id, as they are
-	roles    map[string][]string        // by the account's id, as the steps so far have told
-	names    map[string]string          // pools' names by portal id
-	picture  *membership.Picture
+	portal   *mirror.Mirror                // as it would be after the steps so far
+	before   map[string]*portalapi.Account // by id, as they are
+	roles    map[string][]string           // by the account's id, as the steps so far have told
+	names    map[string]string             // pools' names by portal id
+	picture  *poolindex.Picture
 	stays    map[string]bool // the portal's pools whose members do not leave, as the guard would hold it or a person dropped it
-	left     guard.Left
+	left     removals.Left
 	managers int // local managers who can sign in, after the steps so far
 	report   *Report
 }
@@ -86,7 +86,7 @@ func (p *preview) run(ctx context.Context) error {
 	for _, a := range identityconfiguration.WithoutUser(p.portal, p.objects.users) {
 		r.WithoutUser = append(r.WithoutUser, account(a))
 	}
-	left, err := guard.Budgets(ctx, p.Portal, p.config.Spec.DeprovisioningGuard)
+	left, err := removals.Budgets(ctx, p.Portal, p.config.Spec.DeprovisioningGuard)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (p *preview) run(ctx context.Context) error {
 	if err := p.pools(ctx); err != nil {
 		return err
 	}
-	picture, err := membership.NewBook(p.objects, p.Namespace, p.objects.groups).Picture(ctx, p.portal)
+	picture, err := poolindex.NewBook(p.objects, p.Namespace, p.objects.groups).Picture(ctx, p.portal)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (p *preview) run(ctx context.Context) error {
 
 // remember keeps what the steps will be compared with.
 func (p *preview) remember() {
-	p.before, p.roles = map[string]*portal.Account{}, map[string][]string{}
+	p.before, p.roles = map[string]*portalapi.Account{}, map[string][]string{}
 	for _, a := range p.portal.Accounts() {
 		p.before[a.ID], p.roles[a.ID] = a, a.Roles
 		if localManager(a) {
@@ -125,8 +125,8 @@ func (p *preview) remember() {
 
 // localManager says whether somebody keeps the portal from locking everybody out. SCIM needs single sign-on, and with it
 // every active account can sign in.
-func localManager(a *portal.Account) bool {
-	return a.ManagedBy == portal.ManagedByLocal && a.Status == portal.StatusActive && slices.Contains(a.Roles, portal.RoleManager)
+func localManager(a *portalapi.Account) bool {
+	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && slices.Contains(a.Roles, portalapi.RoleManager)
 }
 
 // waits says why nothing is written to the portal now, and what a change of provider would do.
@@ -172,7 +172,7 @@ func (p *preview) migration() *Migration {
 	waits := map[string]bool{} // ids of accounts that somebody wants
 	for _, s := range p.report.Users {
 		a := p.before[s.Record]
-		if a == nil || a.ManagedBy != portal.ManagedByLocal {
+		if a == nil || a.ManagedBy != portalapi.ManagedByLocal {
 			continue
 		}
 		one := Account{ID: a.ID, UserName: a.UserName, ScimUser: s.Name}
@@ -181,14 +181,14 @@ func (p *preview) migration() *Migration {
 			m.LastManager = append(m.LastManager, one)
 		case s.Writes():
 			m.Adopted = append(m.Adopted, one)
-			if slices.Contains(a.Roles, portal.RoleManager) && !slices.ContainsFunc(s.Roles, func(g Grant) bool { return g.Name == portal.RoleManager }) {
+			if slices.Contains(a.Roles, portalapi.RoleManager) && !slices.ContainsFunc(s.Roles, func(g Grant) bool { return g.Name == portalapi.RoleManager }) {
 				m.LosingManager = append(m.LosingManager, one)
 			}
 		}
 		waits[a.ID] = true
 	}
 	for _, a := range p.before {
-		if a.ManagedBy != portal.ManagedByLocal || waits[a.ID] {
+		if a.ManagedBy != portalapi.ManagedByLocal || waits[a.ID] {
 			continue
 		}
 		if who := p.perhaps(a); who != "" {
@@ -205,7 +205,7 @@ func (p *preview) migration() *Migration {
 
 // perhaps says who was pushed that a local account nobody wants may belong to: people are matched by user name alone, and
 // an e-mail address that both have is a hint for a person and no match.
-func (p *preview) perhaps(a *portal.Account) string {
+func (p *preview) perhaps(a *portalapi.Account) string {
 	for i := range p.objects.users {
 		u := &p.objects.users[i]
 		for _, e := range append([]v1alpha1.MultiValue{{Value: u.Spec.UserName}}, u.Spec.Emails...) {

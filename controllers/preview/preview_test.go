@@ -12,10 +12,10 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/fake"
-	"lightrun.com/scim-operator/internal/testing/kubefake"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/test/framework/fakeportal"
+	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
 const namespace = "company"
@@ -31,9 +31,9 @@ func person(name string, spec v1alpha1.ScimUserSpec) *v1alpha1.ScimUser {
 }
 
 // had is the account that the ScimUser has by now.
-func had(name string) portal.AccountWrite {
+func had(name string) portalapi.AccountWrite {
 	id := kubefake.SCIMID(name)
-	return portal.AccountWrite{Owner: portal.Owner{UID: "uid-" + id, Name: id, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}
+	return portalapi.AccountWrite{Owner: portalapi.Owner{UID: "uid-" + id, Name: id, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}
 }
 
 func TestEverybodysStepsInTheirOrder(t *testing.T) {
@@ -80,7 +80,7 @@ func TestEverybodysStepsInTheirOrder(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := fake.New(t, fake.Options{})
+			p := fakeportal.New(t, fakeportal.Options{})
 			for _, name := range []string{"ada", "bob"} {
 				if _, err := p.PutAccount(t.Context(), had(name)); err != nil {
 					t.Fatal(err)
@@ -91,7 +91,7 @@ func TestEverybodysStepsInTheirOrder(t *testing.T) {
 				if _, err := p.PutAccount(t.Context(), w); err != nil {
 					t.Fatal(err)
 				}
-				if err := p.ReleaseAccount(t.Context(), w.Owner, portal.ReleaseDeactivate); err != nil {
+				if err := p.ReleaseAccount(t.Context(), w.Owner, portalapi.ReleaseDeactivate); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -118,7 +118,7 @@ func TestEverybodysStepsInTheirOrder(t *testing.T) {
 }
 
 // report previews for the people and the default pool.
-func report(t *testing.T, p *fake.Portal, people []client.Object) *preview.Report {
+func report(t *testing.T, p *fakeportal.Portal, people []client.Object) *preview.Report {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -142,7 +142,7 @@ func report(t *testing.T, p *fake.Portal, people []client.Object) *preview.Repor
 }
 
 func TestAdoptionsSayWhoseTheAccountWas(t *testing.T) {
-	p := fake.New(t, fake.Options{})
+	p := fakeportal.New(t, fakeportal.Options{})
 	for _, name := range []string{"ada", "bob"} {
 		if _, err := p.PutAccount(t.Context(), had(name)); err != nil {
 			t.Fatal(err)

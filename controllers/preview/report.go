@@ -4,9 +4,9 @@ import (
 	"slices"
 	"strings"
 
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
 )
 
 // Actions of a step besides those of provision.
@@ -136,7 +136,7 @@ func holdings(a access.Access) (pools []Membership, roles []Grant) {
 	return pools, roles
 }
 
-func account(a *portal.Account) Account {
+func account(a *portalapi.Account) Account {
 	return Account{ID: a.ID, UserName: a.UserName, ScimUser: a.Owner.Name}
 }
 
@@ -159,7 +159,7 @@ func why(p provision.Plan) string {
 		switch {
 		case p.Account.HandedOver:
 			return "An administrator handed this local account over"
-		case p.Account.ManagedBy == portal.ManagedByLocal:
+		case p.Account.ManagedBy == portalapi.ManagedByLocal:
 			return "The local account of this user name is taken over with its id and history"
 		case p.Account.Owner.UID != "" && p.Account.Owner.Name == p.Write.Owner.Name:
 			return "The account that this user had before is taken over with its pools"

@@ -12,15 +12,15 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/guard"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/claims"
-	sets "lightrun.com/scim-operator/internal/guard"
-	"lightrun.com/scim-operator/internal/names"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	guard "lightrun.com/scim-operator/internal/operator/removals"
 )
 
 const (
@@ -110,7 +110,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		s.Record = plan.Pool.ID
 	}
 	if plan.LosesManager {
-		var mark *portal.Mark
+		var mark *portalapi.Mark
 		if plan.Pool != nil {
 			mark = plan.Pool.Mark
 		}
@@ -212,10 +212,10 @@ func (p *preview) members(ctx context.Context) error {
 func (p *preview) attributes(u *v1alpha1.ScimUser) access.Attributes { return p.Attributes(&u.Spec) }
 
 // planned takes the pool into the portal's copy as it would be, and its people's roles with it.
-func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPlan, have *portal.Pool) {
+func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPlan, have *portalapi.Pool) {
 	was := plan.Pool
 	if was == nil {
-		was = &portal.Pool{ID: "new pool " + o.Name}
+		was = &portalapi.Pool{ID: "new pool " + o.Name}
 	}
 	p.names[was.ID] = o.Name
 	if !s.Writes() {
@@ -232,16 +232,16 @@ func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPla
 	s.change("roles", strings.Join(was.Roles, ","), strings.Join(will.Roles, ","))
 	p.portal.PutPool(&will)
 	for _, a := range p.portal.Accounts() {
-		if a.ManagedBy == portal.ManagedBySCIM && slices.Contains(a.Pools, will.ID) {
+		if a.ManagedBy == portalapi.ManagedBySCIM && slices.Contains(a.Pools, will.ID) {
 			p.inherit(a)
 		}
 	}
 }
 
 // inherit gives the account of the copy the roles that its pools give, as the portal derives them.
-func (p *preview) inherit(a *portal.Account) {
+func (p *preview) inherit(a *portalapi.Account) {
 	will := *a
-	roles := map[string]bool{portal.RoleUser: true}
+	roles := map[string]bool{portalapi.RoleUser: true}
 	for _, id := range a.Pools {
 		if pool := p.portal.Pool(id); pool != nil {
 			for _, r := range pool.Roles {
@@ -329,9 +329,9 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		s.Record = plan.Account.ID
 	}
 	if own.Removal {
-		what := portal.RemovalManager
+		what := portalapi.RemovalManager
 		if !own.Write.Active {
-			what = portal.RemovalDeactivation
+			what = portalapi.RemovalDeactivation
 		}
 		switch answer := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: own.Account.Mark, Accounts: 1}); answer.Verdict {
 		case sets.Keep:
@@ -361,12 +361,12 @@ func (p *preview) carriedOut(s Step, plan provision.Plan, a access.Access) Step 
 		p.roles[plan.Account.ID] = a.RoleNames()
 	}
 	w := plan.Write
-	will := &portal.Account{
+	will := &portalapi.Account{
 		ID: "new account of " + s.Name, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName, FamilyName: w.FamilyName, Email: w.Email,
-		ExternalID: w.ExternalID, Status: portal.StatusActive, ManagedBy: portal.ManagedBySCIM, Owner: w.Owner, Pools: w.Pools, Roles: a.RoleNames(),
+		ExternalID: w.ExternalID, Status: portalapi.StatusActive, ManagedBy: portalapi.ManagedBySCIM, Owner: w.Owner, Pools: w.Pools, Roles: a.RoleNames(),
 	}
 	if !w.Active {
-		will.Status, will.DeactivatedBy = portal.StatusDeactivated, portal.ManagedBySCIM
+		will.Status, will.DeactivatedBy = portalapi.StatusDeactivated, portalapi.ManagedBySCIM
 	}
 	if plan.Account != nil {
 		will.ID, will.Revision = plan.Account.ID, plan.Account.Revision+1

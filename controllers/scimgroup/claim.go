@@ -5,14 +5,14 @@ import (
 	"fmt"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
 // claim makes sure that the display name is this group's alone. The webhook claims before it answers, so this finds the claim
 // taken but after a crash or a restore.
-func (p *pass) claim(ctx context.Context) (bool, error) {
+func (p *scope) claim(ctx context.Context) (bool, error) {
 	name := p.group.Spec.DisplayName
 	if err := names.Validate(name); err != nil {
 		p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, err.Error()))

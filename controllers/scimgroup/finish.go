@@ -12,19 +12,19 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
 
 // retryFinish is the pause before it is looked again whether a deleted group's members have left its pools.
 const retryFinish = time.Second
 
 // waitFor reports what the deletion waits for.
-func (p *pass) waitFor(format string, args ...any) (bool, error) {
+func (p *scope) waitFor(format string, args ...any) (bool, error) {
 	p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonDeleting, fmt.Sprintf(format, args...)))
 	p.result.RequeueAfter = retryFinish
 	return true, nil
@@ -32,13 +32,13 @@ func (p *pass) waitFor(format string, args ...any) (bool, error) {
 
 // later ends the pass over a group that the provider deleted while nothing may be written to the
 // portal: its members stay in its pools, and the deletion is carried out, or held, afterwards.
-func (p *pass) later(ctx context.Context) (bool, error) {
-	ending, err := gate.NamespaceEnding(ctx, p.Live, p.group.Namespace)
+func (p *scope) later(ctx context.Context) (bool, error) {
+	ending, err := pass.NamespaceEnding(ctx, p.Live, p.group.Namespace)
 	if p.view.Unknown || ending || err != nil {
 		p.silent = err == nil
 		return true, err
 	}
-	if a := gate.Release(p.view); a.Stop {
+	if a := pass.Release(p.view); a.Stop {
 		p.silent = a.Silent
 		if a.Leaf != nil {
 			p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, a.Leaf.Reason, a.Leaf.Message))
@@ -46,7 +46,7 @@ func (p *pass) later(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	switch {
-	case gate.SCIMOff(p.view):
+	case pass.SCIMOff(p.view):
 		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: the members of the deleted group stay in its pools"))
 		return true, nil
 	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
@@ -57,7 +57,7 @@ func (p *pass) later(ctx context.Context) (bool, error) {
 }
 
 // dropPool deletes the own pool of a group that the provider deleted; its members lose it together, if the guard lets them.
-func (p *pass) dropPool(ctx context.Context) (bool, error) {
+func (p *scope) dropPool(ctx context.Context) (bool, error) {
 	if _, known := p.known(); !known || p.view.Unknown {
 		p.silent, p.result.RequeueAfter = true, conflictPause
 		return true, nil
@@ -75,7 +75,7 @@ func (p *pass) dropPool(ctx context.Context) (bool, error) {
 }
 
 // unpinned waits until each pool that the group fills has written down that it is deleted.
-func (p *pass) unpinned(context.Context) (bool, error) {
+func (p *scope) unpinned(context.Context) (bool, error) {
 	for i := range p.pools {
 		pool := &p.pools[i]
 		if pool.DeletionTimestamp.IsZero() && slices.Contains(groupindex.Filling(pool), p.group.Name) {
@@ -87,7 +87,7 @@ func (p *pass) unpinned(context.Context) (bool, error) {
 
 // left waits until the members have left the pools that the group filled. What the guard stops keeps the group as well: the
 // decision may be that it stays.
-func (p *pass) left(ctx context.Context) (bool, error) {
+func (p *scope) left(ctx context.Context) (bool, error) {
 	picture, err := p.Book.Picture(ctx, p.view.Mirror)
 	if err != nil {
 		return true, err
@@ -119,7 +119,7 @@ func (p *pass) left(ctx context.Context) (bool, error) {
 }
 
 // dropped says whether a person dropped what follows from the group's deletion in one of its pools.
-func (p *pass) dropped(ctx context.Context, picture *membership.Picture) (bool, error) {
+func (p *scope) dropped(ctx context.Context, picture *poolindex.Picture) (bool, error) {
 	m := p.view.Mirror
 	if record := m.PoolOf(p.group.Name); record != nil && p.own() == nil && droppedDeletion(record.Mark) {
 		return true, nil // of its own pool, which stayed in the portal
@@ -127,7 +127,7 @@ func (p *pass) dropped(ctx context.Context, picture *membership.Picture) (bool, 
 	for i := range p.pools {
 		pool := &p.pools[i]
 		record := m.OwnedPool(string(pool.UID))
-		if record == nil || record.Mark == nil || record.Mark.State != portal.MarkDropped || !slices.Contains(p.group.Status.Pools, pool.Name) {
+		if record == nil || record.Mark == nil || record.Mark.State != portalapi.MarkDropped || !slices.Contains(p.group.Status.Pools, pool.Name) {
 			continue
 		}
 		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.Company{
@@ -136,7 +136,7 @@ func (p *pass) dropped(ctx context.Context, picture *membership.Picture) (bool, 
 		if err != nil {
 			return false, err
 		}
-		ours := slices.ContainsFunc(changes.Leave, func(a *portal.Account) bool { return p.Groups.Contains([]string{p.group.Name}, a.Owner.Name) })
+		ours := slices.ContainsFunc(changes.Leave, func(a *portalapi.Account) bool { return p.Groups.Contains([]string{p.group.Name}, a.Owner.Name) })
 		if ours && agentpool.LeaveSet(pool, record, changes.Leave, m).Is(record.Mark.Decision) {
 			return true, nil // exactly those who leave by it: an earlier decision was about others
 		}
@@ -144,13 +144,13 @@ func (p *pass) dropped(ctx context.Context, picture *membership.Picture) (bool, 
 	return false, nil
 }
 
-func droppedDeletion(m *portal.Mark) bool {
-	return m != nil && m.State == portal.MarkDropped && m.What == portal.RemovalDeletion
+func droppedDeletion(m *portalapi.Mark) bool {
+	return m != nil && m.State == portalapi.MarkDropped && m.What == portalapi.RemovalDeletion
 }
 
 // comeBack takes the tombstone away: the group is as the provider last described it, over SCIM too.
-func (p *pass) comeBack(ctx context.Context) error {
-	taken, err := gate.Undelete(ctx, p.registry(), p.group.DeepCopy(), p.Clock.Now())
+func (p *scope) comeBack(ctx context.Context) error {
+	taken, err := pass.Undelete(ctx, p.registry(), p.group.DeepCopy(), p.Clock.Now())
 	if taken == "" || err != nil {
 		p.silent = true // the event of that write brings the group back
 		return err
@@ -161,7 +161,7 @@ func (p *pass) comeBack(ctx context.Context) error {
 }
 
 // finish removes the slices, releases the name and deletes the object.
-func (p *pass) finish(ctx context.Context) (bool, error) {
+func (p *scope) finish(ctx context.Context) (bool, error) {
 	p.silent = true
 	if err := p.Slices.Delete(ctx, p.group.Name); err != nil {
 		return true, fmt.Errorf("delete the group's slices: %w", err)

@@ -11,9 +11,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // what is to become of a group's own pool.
@@ -58,7 +58,7 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 }
 
 // ownPool sees to it that a group has a pool of its own exactly while no pool of people names it.
-func (p *pass) ownPool(ctx context.Context) (bool, error) {
+func (p *scope) ownPool(ctx context.Context) (bool, error) {
 	g, known := p.known()
 	if !known {
 		p.silent, p.result.RequeueAfter = true, conflictPause
@@ -89,7 +89,7 @@ func (p *pass) ownPool(ctx context.Context) (bool, error) {
 }
 
 // own is the AgentPool that is named like the group; nil: there is none.
-func (p *pass) own() *v1alpha1.AgentPool {
+func (p *scope) own() *v1alpha1.AgentPool {
 	for i := range p.pools {
 		if p.pools[i].Name == p.group.Name {
 			return &p.pools[i]
@@ -106,7 +106,7 @@ func NewPool(namespace, group string) *v1alpha1.AgentPool {
 	}
 }
 
-func (p *pass) createPool(ctx context.Context) error {
+func (p *scope) createPool(ctx context.Context) error {
 	if err := p.Create(ctx, NewPool(p.group.Namespace, p.group.Name)); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create the group's own pool: %w", err)
 	}
@@ -114,7 +114,7 @@ func (p *pass) createPool(ctx context.Context) error {
 }
 
 // removePool deletes the own pool if it is exactly as it was read: what people made of it is theirs.
-func (p *pass) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
+func (p *scope) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
 	uid, version := own.UID, own.ResourceVersion
 	gone := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}
 	err := p.Delete(ctx, gone, client.Preconditions{UID: &uid, ResourceVersion: &version})

@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 const id = "6f9619ff-8b86-4011-b42d-00c04fc964ff"
@@ -29,7 +29,7 @@ func TestDecide(t *testing.T) {
 	own := NewPool("company", id)
 	own.UID = "uid-own"
 	extended := own.DeepCopy()
-	extended.Spec.Roles = []v1alpha1.Role{portal.RoleIgnoreQuota}
+	extended.Spec.Roles = []v1alpha1.Role{portalapi.RoleIgnoreQuota}
 	for name, c := range map[string]struct {
 		reason  string
 		own     *v1alpha1.AgentPool
@@ -57,7 +57,7 @@ func TestDecide(t *testing.T) {
 			g, _ := x.Group(id)
 			m := mirror.New(func(mirror.Event) {})
 			for i, uid := range c.records {
-				m.PutPool(&portal.Pool{ID: string(rune('a' + i)), Name: string(uid), Owner: portal.Owner{UID: string(uid)}})
+				m.PutPool(&portalapi.Pool{ID: string(rune('a' + i)), Name: string(uid), Owner: portalapi.Owner{UID: string(uid)}})
 			}
 			if c.unknown {
 				m = nil

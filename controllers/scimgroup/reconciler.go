@@ -19,15 +19,15 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/membership"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/groupslice"
-	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 // conflictPause is how long a pass waits for the cache after somebody else wrote.
@@ -38,7 +38,7 @@ type Reconciler struct {
 	client.Client               // reads from the cache
 	Live          client.Reader // reads from the API server
 	Session       *session.Session
-	Book          *membership.Book
+	Book          *poolindex.Book
 	Groups        *groupindex.Index
 	Slices        *groupslice.Store
 	Tally         *scimuser.Tally
@@ -48,11 +48,11 @@ type Reconciler struct {
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	unclaimed claims.Unclaimed
-	counted   gate.Counts
+	counted   pass.Counts
 }
 
-// pass is one look at one group.
-type pass struct {
+// scope has the facts of one pass over a group.
+type scope struct {
 	*Reconciler
 	group *v1alpha1.ScimGroup
 	view  session.View
@@ -77,27 +77,27 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	p := &pass{Reconciler: r, group: &g, view: r.Session.View(), pools: pools}
-	ctx, _ = gate.Request(ctx, &g, g.Status.ObservedGeneration != g.Generation)
+	p := &scope{Reconciler: r, group: &g, view: r.Session.View(), pools: pools}
+	ctx, _ = pass.Request(ctx, &g, g.Status.ObservedGeneration != g.Generation)
 	switch {
 	case g.Spec.Deleted:
-		return p.report(ctx, gate.Run(ctx, p.later, p.dropPool, p.unpinned, p.left, p.finish))
+		return p.report(ctx, pass.Run(ctx, p.later, p.dropPool, p.unpinned, p.left, p.finish))
 	case !g.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // somebody deletes the object, and the provider did not delete the group: its pools stay filled
 	}
-	return p.report(ctx, gate.Run(ctx, p.claim, p.ownPool))
+	return p.report(ctx, pass.Run(ctx, p.claim, p.ownPool))
 }
 
-func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
 // known is the group as the index has it; the pass waits until that is what the object says.
-func (p *pass) known() (groupindex.Group, bool) {
+func (p *scope) known() (groupindex.Group, bool) {
 	g, found := p.Groups.Group(p.group.Name)
 	return g, found && g.DisplayName == p.group.Spec.DisplayName && g.Deleted == p.group.Spec.Deleted
 }
 
 // report writes the status once, when something in it changed.
-func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
+func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if apierrors.IsConflict(failed) {
 		return ctrl.Result{RequeueAfter: conflictPause}, nil // somebody else wrote: look again
 	}
@@ -113,7 +113,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		s.DisplayName = p.group.Spec.DisplayName
 	}
 	s.Pools = p.fills()
-	s.PoolNames = gate.OneLine(s.Pools)
+	s.PoolNames = pass.OneLine(s.Pools)
 	s.ObservedGeneration = p.group.Generation
 	s.Conditions = conditions.Compute(s.Conditions, p.group.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, nil)
 	p.count(!equality.Semantic.DeepEqual(before.Status, *s))
@@ -129,7 +129,7 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 }
 
 // fills are the names of the pools that the group fills. Of a group that is being deleted they are those that it filled.
-func (p *pass) fills() []string {
+func (p *scope) fills() []string {
 	if p.group.Spec.Deleted {
 		return p.group.Status.Pools
 	}

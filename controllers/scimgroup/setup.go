@@ -15,11 +15,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/tracing"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 // Workers is how many groups are worked on at once.
@@ -100,7 +100,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 // takenOver are the groups whose own pool had or has the portal's pool, and those that fill the pool's owner.
 func (r *Reconciler) takenOver(ctx context.Context, namespace string, e session.Event) []string {
 	var out []string
-	for _, p := range []*portal.Pool{e.Pool.Before, e.Pool.After} {
+	for _, p := range []*portalapi.Pool{e.Pool.Before, e.Pool.After} {
 		if p == nil || p.Owner.Name == "" {
 			continue
 		}

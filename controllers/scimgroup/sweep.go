@@ -12,7 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
 // sweepEvery is how often leftovers are looked for. leftoverAge is how old the slices of a group

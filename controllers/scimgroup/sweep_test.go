@@ -19,10 +19,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/groupslice"
-	"lightrun.com/scim-operator/internal/testing/kubefake"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
 const namespace = "company"

@@ -7,19 +7,19 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/internal/conditions"
-	sets "lightrun.com/scim-operator/internal/guard"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // conflictPause is how long a pass waits for the cache after somebody else wrote.
 const conflictPause = 50 * time.Millisecond
 
 // apply carries the plan out, if policy and the guard let it. A mark that the pass found no reason for goes.
-func (p *pass) apply(ctx context.Context) (bool, error) {
+func (p *scope) apply(ctx context.Context) (bool, error) {
 	done, err := p.carryOut(ctx)
 	if err != nil {
 		return done, err
@@ -27,7 +27,7 @@ func (p *pass) apply(ctx context.Context) (bool, error) {
 	return done, p.clearMark(ctx)
 }
 
-func (p *pass) carryOut(ctx context.Context) (bool, error) {
+func (p *scope) carryOut(ctx context.Context) (bool, error) {
 	switch {
 	case p.plan.Action == provision.Wait:
 		return true, p.wait(ctx)
@@ -50,7 +50,7 @@ func (p *pass) carryOut(ctx context.Context) (bool, error) {
 
 // marked is the portal's record that remembers whether the guard holds this user's removal: the user's own account, or the one
 // that the user is about to adopt. nil: there is none.
-func (p *pass) marked() *portal.Account {
+func (p *scope) marked() *portalapi.Account {
 	if p.user.Spec.Deleted {
 		return Kept(p.user, p.view.Mirror)
 	}
@@ -65,12 +65,12 @@ func (p *pass) marked() *portal.Account {
 
 // mark brings the portal's mark in line with m, and costs no call where it is. An account to be adopted is marked under the
 // owner that it still has; a local one has none, and is first marked as waited for.
-func (p *pass) mark(ctx context.Context, m *portal.Mark) error {
+func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	a := p.marked()
-	if a == nil || gate.SameMark(a.Mark, m) {
+	if a == nil || pass.SameMark(a.Mark, m) {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
+	owner := portalapi.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	switch {
 	case a.Owner.UID != "" && a.Owner.UID != owner.UID:
 		owner = a.Owner
@@ -89,12 +89,12 @@ func (p *pass) mark(ctx context.Context, m *portal.Mark) error {
 }
 
 // clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays so.
-func (p *pass) clearMark(ctx context.Context) error {
+func (p *scope) clearMark(ctx context.Context) error {
 	if p.answer.Mark(p.user.Name) != nil || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
 	if err := p.mark(ctx, nil); err != nil {
-		r := gate.Refused(v1alpha1.ConditionProvisioned, err, p.user.Status.Conditions, p.Clock.Now())
+		r := pass.Refused(v1alpha1.ConditionProvisioned, err, p.user.Status.Conditions, p.Clock.Now())
 		p.result.RequeueAfter = r.After
 		return r.Err
 	}
@@ -102,7 +102,7 @@ func (p *pass) clearMark(ctx context.Context) error {
 }
 
 // wait reports what the plan waits for, and marks a local account once so that the portal can show who will adopt it.
-func (p *pass) wait(ctx context.Context) error {
+func (p *scope) wait(ctx context.Context) error {
 	typ := v1alpha1.ConditionOwned
 	if p.have != nil {
 		p.leaf(conditions.True(typ, v1alpha1.ReasonOwned, "The account follows this ScimUser"))
@@ -115,7 +115,7 @@ func (p *pass) wait(ctx context.Context) error {
 	if !p.plan.Mark || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
-	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
+	owner := portalapi.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	if err := p.view.Client.MarkWaiting(ctx, p.plan.Account.ID, owner); err != nil {
 		_, err = p.refused(fmt.Errorf("mark the local account as waited for: %w", err), v1alpha1.ConditionProvisioned)
 		return err
@@ -124,7 +124,7 @@ func (p *pass) wait(ctx context.Context) error {
 }
 
 // reportOnly says what would change.
-func (p *pass) reportOnly() {
+func (p *scope) reportOnly() {
 	fields := make([]string, len(p.plan.Differences))
 	for i, d := range p.plan.Differences {
 		fields[i] = d.Field
@@ -138,16 +138,16 @@ func (p *pass) reportOnly() {
 }
 
 // write puts the account, through the guard where that takes access away.
-func (p *pass) write(ctx context.Context) (held bool, err error) {
-	var got *portal.Account
+func (p *scope) write(ctx context.Context) (held bool, err error) {
+	var got *portalapi.Account
 	put := func() (err error) {
 		got, err = p.view.Client.PutAccount(ctx, p.plan.Write)
 		return err
 	}
 	if p.plan.Removal {
-		what := portal.RemovalManager
+		what := portalapi.RemovalManager
 		if !p.plan.Write.Active {
-			what = portal.RemovalDeactivation
+			what = portalapi.RemovalDeactivation
 		}
 		if held, err := p.guarded(ctx, what, put); held || err != nil {
 			return held, err
@@ -161,20 +161,20 @@ func (p *pass) write(ctx context.Context) (held bool, err error) {
 }
 
 // removal is what the user would lose, as the guard counts it.
-func (p *pass) removal(what portal.Removal) guard.Removal {
-	r := guard.Removal{Set: guard.Set(what, p.user, p.user.Name), Accounts: 1}
+func (p *scope) removal(what portalapi.Removal) removals.Removal {
+	r := removals.Removal{Set: removals.Set(what, p.user, p.user.Name), Accounts: 1}
 	if a := p.marked(); a != nil {
 		r.Mark = a.Mark
 	}
 	return r
 }
 
-func (p *pass) on() guard.On {
-	return guard.On{Object: p.user, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
+func (p *scope) on() removals.On {
+	return removals.On{Object: p.user, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
 }
 
 // guarded calls do, which removes what, if the deprovisioning guard, or a person, lets it. done: it was not called.
-func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error) (done bool, err error) {
+func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() error) (done bool, err error) {
 	removal := p.removal(what)
 	p.answer, err = p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, do)
 	if err == nil {
@@ -183,7 +183,7 @@ func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error
 	if err != nil {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
 	}
-	if reason, note := guard.Event(p.answer, p.user, removal.Mark); reason != "" {
+	if reason, note := removals.Event(p.answer, p.user, removal.Mark); reason != "" {
 		p.event(normal, reason, "Decide", "%s", note)
 	}
 	switch p.answer.Verdict {
@@ -203,8 +203,8 @@ func (p *pass) guarded(ctx context.Context, what portal.Removal, do func() error
 }
 
 // refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
-func (p *pass) refused(err error, typ string) (done bool, _ error) {
-	r := gate.Refused(typ, err, p.user.Status.Conditions, p.Clock.Now())
+func (p *scope) refused(err error, typ string) (done bool, _ error) {
+	r := pass.Refused(typ, err, p.user.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
 	p.result.RequeueAfter = r.After
 	return true, r.Err

@@ -5,14 +5,14 @@ import (
 	"fmt"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
 // claim makes sure that the user name is this person's alone. The webhook claims before it answers, so this finds the
 // claim held but after a crash or a restore.
-func (p *pass) claim(ctx context.Context) (bool, error) {
+func (p *scope) claim(ctx context.Context) (bool, error) {
 	name := p.user.Spec.UserName
 	if err := names.Validate(name); err != nil {
 		p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, err.Error()))
@@ -40,7 +40,7 @@ func (p *pass) claim(ctx context.Context) (bool, error) {
 
 // settleName lets go of the former name once no account bears it any more, and returns the name that status shows. A person who is being renamed
 // back in this moment conflicts with it.
-func (p *pass) settleName(ctx context.Context) (string, error) {
+func (p *scope) settleName(ctx context.Context) (string, error) {
 	former, name := p.user.Status.UserName, p.user.Spec.UserName
 	if former == "" || names.Fold(former) == names.Fold(name) {
 		return name, nil

@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"lightrun.com/scim-operator/internal/tracing"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
 )
 
 // Followers is how many people are worked on at once of those whom a change elsewhere concerns. It is few, and apart from those who work on

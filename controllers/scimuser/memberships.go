@@ -9,22 +9,22 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/provision"
-	"lightrun.com/scim-operator/internal/requestid"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/requestid"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // granted are the portal's pools that the account is in by a write of its owner.
-func granted(a *portal.Account) []string {
+func granted(a *portalapi.Account) []string {
 	return slices.DeleteFunc(slices.Clone(a.Pools), func(id string) bool { return slices.Contains(a.Ungranted, id) })
 }
 
 // provisioned is the account that the user has, or had before a restore; nil: none.
-func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
+func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
 	}
@@ -36,7 +36,7 @@ func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
 // end. A pass over a user writes only those that an account begins with, and those that no owner
 // granted: it grants them or takes them back. had is the account that the user adopts from an owner
 // who no longer exists; nil: none. What it has stays, as its pools may not be decided yet.
-func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portal.Account) []string {
+func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portalapi.Account) []string {
 	wanted := make([]string, 0, len(a.Pools))
 	for _, pool := range a.Pools {
 		wanted = append(wanted, f.Picture.PortalID(pool.Pool))
@@ -77,7 +77,7 @@ func rolesOf(ids []string, m *mirror.Mirror) []string {
 // unsettled are the AgentPools whose members a pass has to write because of the user who has a: they
 // are to be in missing and are not yet, and they are in leaving without being wanted there. A nil
 // account is in none.
-func unsettled(account *portal.Account, a access.Access, picture *membership.Picture) (missing, leaving []string) {
+func unsettled(account *portalapi.Account, a access.Access, picture *poolindex.Picture) (missing, leaving []string) {
 	if account == nil {
 		return nil, nil
 	}
@@ -103,7 +103,7 @@ const patience = 2 * time.Second
 
 // settle asks for passes over the pools whose members are not as they should be because of the user,
 // and keeps the status back meanwhile: the account's change brings the user back.
-func (p *pass) settle(ctx context.Context) (bool, error) {
+func (p *scope) settle(ctx context.Context) (bool, error) {
 	p.missing, p.leaving = unsettled(p.have, p.access, p.picture)
 	p.leaving, p.kept = split(p.leaving, p.picture.Marked)
 	waits := slices.Concat(p.missing, p.leaving)
@@ -112,7 +112,7 @@ func (p *pass) settle(ctx context.Context) (bool, error) {
 		p.patience.end(p.user.Name)
 		return false, nil
 	}
-	p.Book.Unsettled(membership.Unsettled{User: p.user.Name, Pools: waits, Request: requestid.From(ctx)})
+	p.Book.Unsettled(poolindex.Unsettled{User: p.user.Name, Pools: waits, Request: requestid.From(ctx)})
 	if left := p.patience.left(p.user.Name, p.Clock.Now()); left > 0 {
 		p.silent, p.result.RequeueAfter = true, left
 		return true, nil

@@ -12,15 +12,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // Facts are what a person's plan follows from besides the person.
 type Facts struct {
-	Picture  *membership.Picture
+	Picture  *poolindex.Picture
 	Mirror   *mirror.Mirror
 	Objects  client.Reader // ScimUsers as they are now: whether the owner of an account that bears our name is still there
 	OnDelete v1alpha1.UserDeletion
@@ -31,7 +31,7 @@ type Facts struct {
 
 // Access answers which of the picture's pools the person is in and which roles that gives. ok is false when the picture is
 // older than what is known of groups.
-func Access(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
+func Access(u *v1alpha1.ScimUser, picture *poolindex.Picture, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
 	groups, ok := picture.Groups(u.Name)
 	in := poolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
@@ -48,7 +48,7 @@ func Access(u *v1alpha1.ScimUser, picture *membership.Picture, m *mirror.Mirror,
 
 // Stays says whether the person is in the portal in one of the pools without being in it by a: who left it and is there
 // still, as the pass over the person is to come or is held.
-func Stays(u *v1alpha1.ScimUser, a access.Access, picture *membership.Picture, m *mirror.Mirror, pools []string) bool {
+func Stays(u *v1alpha1.ScimUser, a access.Access, picture *poolindex.Picture, m *mirror.Mirror, pools []string) bool {
 	account := m.Owned(string(u.UID))
 	if account == nil {
 		return false

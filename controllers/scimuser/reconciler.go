@@ -15,17 +15,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/guard"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/groupslice"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // Reconciler reconciles ScimUsers.
@@ -33,8 +33,8 @@ type Reconciler struct {
 	client.Client               // reads from the cache
 	Live          client.Reader // reads from the API server
 	Session       *session.Session
-	Book          *membership.Book
-	Guard         *guard.Guard
+	Book          *poolindex.Book
+	Guard         *removals.Guard
 	Tally         *Tally
 	Finished      *Finished
 	Groups        *groupindex.Index
@@ -50,17 +50,17 @@ type Reconciler struct {
 	turns     turns
 }
 
-// pass is one look at one person: the facts, gathered once, and what was found out so far.
-type pass struct {
+// scope has the facts of one pass over a user, gathered once.
+type scope struct {
 	*Reconciler
 	user *v1alpha1.ScimUser
 	view session.View
 
 	access  access.Access
-	picture *membership.Picture
-	have    *portal.Account // our account, as last seen
+	picture *poolindex.Picture
+	have    *portalapi.Account // our account, as last seen
 	plan    provision.Plan
-	answer  guard.Answer // the guard's about a removal; the zero answer: none was asked for
+	answer  removals.Answer // the guard's about a removal; the zero answer: none was asked for
 
 	missing []string // AgentPools that the user is to be in and is not yet in the portal; set by settle
 	leaving []string // AgentPools whose pass has to decide whether the user leaves; set by settle
@@ -89,42 +89,42 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if r.written.ahead(&u) {
 		return ctrl.Result{}, nil // the event of our own write brings the person back
 	}
-	p := &pass{Reconciler: r, user: &u, view: r.Session.View()}
-	ctx, p.request = gate.Request(ctx, &u, !gate.Settled(&u, u.Status.Conditions))
+	p := &scope{Reconciler: r, user: &u, view: r.Session.View()}
+	ctx, p.request = pass.Request(ctx, &u, !pass.Settled(&u, u.Status.Conditions))
 	switch {
 	case u.Spec.Deleted:
-		return p.report(ctx, gate.Run(ctx, p.release, p.finish))
+		return p.report(ctx, pass.Run(ctx, p.release, p.finish))
 	case !u.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // somebody deletes the object, and the provider did not delete the user: the account stays
 	}
-	return p.report(ctx, gate.Run(ctx, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.settle, p.verify))
+	return p.report(ctx, pass.Run(ctx, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.settle, p.verify))
 }
 
 // suspended ends the pass where a person, or SCIM being off, says that nothing may be written.
-func (p *pass) suspended(context.Context) (bool, error) {
+func (p *scope) suspended(context.Context) (bool, error) {
 	if p.user.Spec.Suspend {
 		p.stop(v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person")
 		return true, nil
 	}
-	if gate.SCIMOff(p.view) {
+	if pass.SCIMOff(p.view) {
 		p.stop(v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: accounts stay as they are")
 		return true, nil
 	}
 	return false, nil
 }
 
-func (p *pass) stop(reason, message string) {
+func (p *scope) stop(reason, message string) {
 	p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, reason, message))
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionSuspended, reason, message))
 }
 
 // ready ends the pass while the portal's state is not known.
-func (p *pass) ready(context.Context) (bool, error) {
-	return p.stopAt(gate.Ready(p.view, p.user.Status.ObservedGeneration == p.user.Generation))
+func (p *scope) ready(context.Context) (bool, error) {
+	return p.stopAt(pass.Ready(p.view, p.user.Status.ObservedGeneration == p.user.Generation))
 }
 
 // stopAt ends the pass where the gate says so.
-func (p *pass) stopAt(a gate.Answer) (bool, error) {
+func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	p.silent = a.Silent
 	if a.Leaf != nil {
 		p.leaf(*a.Leaf)
@@ -132,11 +132,11 @@ func (p *pass) stopAt(a gate.Answer) (bool, error) {
 	return a.Stop, nil
 }
 
-func (p *pass) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
 // event tells of one change.
-func (p *pass) event(kind, reason, action, note string, args ...any) {
-	p.Recorder.Eventf(p.user, nil, kind, reason, action, "%s", gate.Note(fmt.Sprintf(note, args...), p.request))
+func (p *scope) event(kind, reason, action, note string, args ...any) {
+	p.Recorder.Eventf(p.user, nil, kind, reason, action, "%s", pass.Note(fmt.Sprintf(note, args...), p.request))
 }
 
 const (

@@ -10,25 +10,25 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/groupslice"
-	sets "lightrun.com/scim-operator/internal/guard"
-	"lightrun.com/scim-operator/internal/names"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/provision"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // release releases the account of a user that the provider deleted, as onDelete says. It waits for the guard, the last manager and a portal that
 // does not answer. While nothing may be written, the user waits too: a deletion that was held would be forgotten with its object.
-func (p *pass) release(ctx context.Context) (bool, error) {
-	ending, err := gate.NamespaceEnding(ctx, p.Live, p.user.Namespace)
+func (p *scope) release(ctx context.Context) (bool, error) {
+	ending, err := pass.NamespaceEnding(ctx, p.Live, p.user.Namespace)
 	if p.view.Unknown || ending || err != nil {
 		p.silent = err == nil
 		return true, err
 	}
-	if a := gate.Release(p.view); a.Stop {
+	if a := pass.Release(p.view); a.Stop {
 		return p.stopAt(a)
 	}
 	if stop, err := p.suspended(ctx); stop || err != nil {
@@ -38,8 +38,8 @@ func (p *pass) release(ctx context.Context) (bool, error) {
 }
 
 // letGo releases the account in the portal, unless a person dropped that: then the user comes back.
-func (p *pass) letGo(ctx context.Context) (bool, error) {
-	owner := portal.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
+func (p *scope) letGo(ctx context.Context) (bool, error) {
+	owner := portalapi.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	own := Kept(p.user, p.view.Mirror)
 	plan := provision.ComputeRelease(own, p.view.Spec.OnDelete, false)
 	switch {
@@ -74,8 +74,8 @@ func (p *pass) letGo(ctx context.Context) (bool, error) {
 }
 
 // comeBack takes the tombstone away: the user is as the provider last described them, over SCIM too.
-func (p *pass) comeBack(ctx context.Context) error {
-	taken, err := gate.Undelete(ctx, p.registry(), p.user.DeepCopy(), p.Clock.Now())
+func (p *scope) comeBack(ctx context.Context) error {
+	taken, err := pass.Undelete(ctx, p.registry(), p.user.DeepCopy(), p.Clock.Now())
 	switch {
 	case apierrors.IsConflict(err):
 		p.silent, p.result.RequeueAfter = true, conflictPause
@@ -93,7 +93,7 @@ func (p *pass) comeBack(ctx context.Context) error {
 }
 
 // Kept is the account that a user owns, or owned under the same SCIM id before a restore; nil: none.
-func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
+func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
 	}
@@ -104,15 +104,15 @@ func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portal.Account {
 }
 
 // RemovalOf is what the release of an account takes away.
-func RemovalOf(mode portal.ReleaseMode) portal.Removal {
-	if mode == portal.ReleaseDelete {
-		return portal.RemovalDeletion
+func RemovalOf(mode portalapi.ReleaseMode) portalapi.Removal {
+	if mode == portalapi.ReleaseDelete {
+		return portalapi.RemovalDeletion
 	}
-	return portal.RemovalDeactivation
+	return portalapi.RemovalDeactivation
 }
 
 // finish takes the id out of the groups, releases the names and deletes the object.
-func (p *pass) finish(ctx context.Context) (bool, error) {
+func (p *scope) finish(ctx context.Context) (bool, error) {
 	p.silent = true
 	p.Finished.Note(p.user.Name, p.Clock.Now())
 	for _, group := range p.Groups.Containing(p.user.Name) {

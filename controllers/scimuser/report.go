@@ -15,13 +15,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/internal/access"
-	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
 // report writes the status, once and only when something in it changed, and says when to look again.
-func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
+func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.silent && failed == nil {
 		return p.result, nil
 	}
@@ -51,11 +51,11 @@ func (p *pass) report(ctx context.Context, failed error) (ctrl.Result, error) {
 }
 
 // fill computes the status from what was found out.
-func (p *pass) fill(ctx context.Context) error {
+func (p *scope) fill(ctx context.Context) error {
 	s := &p.user.Status
 	if p.picture != nil {
 		s.Pools, s.Roles = memberships(p), grants(p)
-		s.PoolNames, s.RoleNames = gate.OneLine(poolNames(s.Pools)), gate.OneLine(grantNames(s.Roles))
+		s.PoolNames, s.RoleNames = pass.OneLine(poolNames(s.Pools)), pass.OneLine(grantNames(s.Roles))
 	}
 	s.Held = p.answer.Held()
 	p.Book.Record(p.user.Name, poolNames(s.Pools))
@@ -80,7 +80,7 @@ func (p *pass) fill(ctx context.Context) error {
 
 // memberships are the pools that the user is to be in, and those that they are still in though
 // nothing puts them there: their removal is held or was dropped.
-func memberships(p *pass) []v1alpha1.PoolMembership {
+func memberships(p *scope) []v1alpha1.PoolMembership {
 	out := make([]v1alpha1.PoolMembership, len(p.access.Pools), len(p.access.Pools)+len(p.kept))
 	for i, m := range p.access.Pools {
 		out[i] = v1alpha1.PoolMembership{Name: m.Pool, Source: v1alpha1.PoolSource(m.Source)}
@@ -102,7 +102,7 @@ func memberships(p *pass) []v1alpha1.PoolMembership {
 
 // grants are the roles that the user holds by the pools that they are in: of a user without an
 // account of ours, none.
-func grants(p *pass) []v1alpha1.RoleGrant {
+func grants(p *scope) []v1alpha1.RoleGrant {
 	if p.have == nil {
 		return nil
 	}

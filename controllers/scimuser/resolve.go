@@ -6,12 +6,12 @@ import (
 	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/conditions"
-	"lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
 // resolve answers which pools the person is in and which roles that gives.
-func (p *pass) resolve(ctx context.Context) (bool, error) {
+func (p *scope) resolve(ctx context.Context) (bool, error) {
 	for known := false; !known; {
 		picture, err := p.Book.Picture(ctx, p.view.Mirror)
 		if err != nil {
@@ -24,7 +24,7 @@ func (p *pass) resolve(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-func (p *pass) poolsLeaf() conditions.Leaf {
+func (p *scope) poolsLeaf() conditions.Leaf {
 	typ := v1alpha1.ConditionPoolsResolved
 	if pending := p.access.Pending; len(pending) > 0 {
 		return conditions.False(typ, v1alpha1.ReasonPoolPending, "Waiting for AgentPool "+strings.Join(pending, ", ")+": it is not in the portal yet, or takes no new users until a change of it is decided or carried out: see its conditions")
@@ -33,7 +33,7 @@ func (p *pass) poolsLeaf() conditions.Leaf {
 }
 
 // observe gathers what the portal holds about the person, and plans.
-func (p *pass) observe(ctx context.Context) (bool, error) {
+func (p *scope) observe(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	p.have = m.Owned(string(p.user.UID))
 	facts := Facts{Picture: p.picture, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete}
@@ -46,7 +46,7 @@ func (p *pass) observe(ctx context.Context) (bool, error) {
 }
 
 // verify checks that the roles in the portal are those that the pools give.
-func (p *pass) verify(context.Context) (bool, error) {
+func (p *scope) verify(context.Context) (bool, error) {
 	var want []string
 	if p.have != nil {
 		want = rolesOf(granted(p.have), p.view.Mirror)
@@ -63,7 +63,7 @@ func (p *pass) verify(context.Context) (bool, error) {
 	return false, nil
 }
 
-func sameRoles(have *portal.Account, want []string) bool {
+func sameRoles(have *portalapi.Account, want []string) bool {
 	if have == nil || len(have.Roles) != len(want) {
 		return false
 	}

@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
 // roster knows everybody in the cache by name and by the claim that they want. It is what indexes of

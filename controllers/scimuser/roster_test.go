@@ -8,7 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/claims"
+	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
 func person(id, userName string) *v1alpha1.ScimUser {

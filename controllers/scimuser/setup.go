@@ -18,14 +18,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/gate"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/portal/session"
-	"lightrun.com/scim-operator/internal/tracing"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 // Workers is how many people are worked on at once.
@@ -103,7 +103,7 @@ func (w *watcher) people() handler.EventHandler {
 				w.Tally.Record(u)
 				w.Book.Remember(u.Name, poolNames(u.Status.Pools))
 			}
-			if e.IsInInitialList && !u.Spec.Deleted && gate.Settled(u, u.Status.Conditions) {
+			if e.IsInInitialList && !u.Spec.Deleted && pass.Settled(u, u.Status.Conditions) {
 				w.spread(q, u.Name)
 				return
 			}
@@ -169,7 +169,7 @@ func (w *watcher) pools() handler.EventHandler {
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := pool(e.ObjectOld), pool(e.ObjectNew)
-			if before.Generation != after.Generation || membership.Waits(before) != membership.Waits(after) || !slices.Equal(before.Status.Groups, after.Status.Groups) ||
+			if before.Generation != after.Generation || poolindex.Waits(before) != poolindex.Waits(after) || !slices.Equal(before.Status.Groups, after.Status.Groups) ||
 				groupindex.Settled(before) != groupindex.Settled(after) {
 				touched(q, before, after)
 			}
@@ -242,7 +242,7 @@ func onlyPools(e *mirror.AccountEvent) bool {
 // concerned are the people whom a change of an account concerns: its owner, who waits for it, and who wants its name.
 func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	var people []string
-	for _, a := range []*portal.Account{e.Before, e.After} {
+	for _, a := range []*portalapi.Account{e.Before, e.After} {
 		if a != nil {
 			people = append(people, a.Owner.Name, a.WaitingFor.Name)
 			people = append(people, w.roster.wanting(claims.ObjectName(v1alpha1.ClaimUser, a.UserName))...)

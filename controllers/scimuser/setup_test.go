@@ -8,12 +8,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/groupindex"
-	"lightrun.com/scim-operator/controllers/membership"
-	"lightrun.com/scim-operator/internal/claims"
-	"lightrun.com/scim-operator/internal/portal"
-	"lightrun.com/scim-operator/internal/portal/mirror"
-	"lightrun.com/scim-operator/internal/portal/session"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
 // queued notes who was queued.
@@ -27,7 +27,7 @@ func (q *queued) Add(r reconcile.Request) { q.names = append(q.names, r.Name) }
 func newWatcher() *watcher {
 	groups := groupindex.New()
 	return &watcher{
-		Reconciler: &Reconciler{Tally: NewTally(), Book: membership.NewBook(nil, "company", groups), Groups: groups, Session: session.New(mirror.Options{})},
+		Reconciler: &Reconciler{Tally: NewTally(), Book: poolindex.NewBook(nil, "company", groups), Groups: groups, Session: session.New(mirror.Options{})},
 		namespace:  "company", roster: newRoster(),
 	}
 }
@@ -50,13 +50,13 @@ func TestWhatIsUrgent(t *testing.T) {
 			w.people().Update(t.Context(), event.UpdateEvent{ObjectOld: before, ObjectNew: after}, q)
 		}
 	}
-	account := func(before, after *portal.Account) func(*watcher, queue) {
+	account := func(before, after *portalapi.Account) func(*watcher, queue) {
 		return func(w *watcher, q queue) {
 			w.look(q, onlyPools(&mirror.AccountEvent{Before: before, After: after}), "1")
 		}
 	}
-	have := portal.Account{ID: "a", UserName: "ada@example.test", Status: portal.StatusActive, Roles: []string{"ROLE_USER"}, Revision: 4}
-	with := func(change func(*portal.Account)) *portal.Account {
+	have := portalapi.Account{ID: "a", UserName: "ada@example.test", Status: portalapi.StatusActive, Roles: []string{"ROLE_USER"}, Revision: 4}
+	with := func(change func(*portalapi.Account)) *portalapi.Account {
 		a := have
 		a.Revision++
 		change(&a)
@@ -126,9 +126,9 @@ func TestWhatIsUrgent(t *testing.T) {
 		"OurStatus": {reason: "Ten thousand statuses that follow a pool's new role are no reason to let a push wait.", do: updated(status), later: true},
 		"NewRoles": {
 			reason: "The portal tells of each member whose roles follow from the pool's: they are looked at already.",
-			do:     account(&have, with(func(a *portal.Account) { a.Roles = []string{"ROLE_MANAGER", "ROLE_USER"} })), later: true,
+			do:     account(&have, with(func(a *portalapi.Account) { a.Roles = []string{"ROLE_MANAGER", "ROLE_USER"} })), later: true,
 		},
-		"Drift":       {reason: "An edit behind our back is healed at once.", do: account(&have, with(func(a *portal.Account) { a.Status = portal.StatusDeactivated }))},
+		"Drift":       {reason: "An edit behind our back is healed at once.", do: account(&have, with(func(a *portalapi.Account) { a.Status = portalapi.StatusDeactivated }))},
 		"AccountGone": {reason: "Somebody lost their account.", do: account(&have, nil)},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"sync"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/conditions"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
 // Counts are how many people are in which state.

@@ -25,9 +25,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/devenv"
-	"lightrun.com/scim-operator/internal/portal/openapi"
+	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
 func main() {
@@ -70,7 +70,7 @@ type demo struct {
 	tag    string
 	http   *http.Client
 	kube   client.Client
-	portal *openapi.ClientWithResponses
+	portal *portalv1.ClientWithResponses
 }
 
 // connect reads the addresses and credentials of the running environment.
@@ -91,8 +91,8 @@ func connect(dir string) (*demo, error) {
 	if d.kube, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return nil, fmt.Errorf("reach the API server of %s: %w", dir, err)
 	}
-	d.portal, err = openapi.NewClientWithResponses(values.PortalURL+"/api/v1", openapi.WithHTTPClient(d.http),
-		openapi.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+	d.portal, err = portalv1.NewClientWithResponses(values.PortalURL+"/api/v1", portalv1.WithHTTPClient(d.http),
+		portalv1.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 			r.Header.Set("Authorization", "Bearer "+values.PortalAPIKey)
 			return nil
 		}))

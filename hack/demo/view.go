@@ -15,8 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/portal/openapi"
 )
 
 // patience is the longest time until a step is in force.
@@ -25,7 +25,7 @@ const patience = time.Minute
 // row is one person in Kubernetes and in the portal.
 type row struct {
 	user    v1alpha1.ScimUser
-	account openapi.User
+	account portalv1.User
 }
 
 // show waits until each person has the expected account, and prints them.
@@ -63,7 +63,7 @@ func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 		if have, want := statusRoles(&r.user), p.wantRoles(); !p.gone && !slices.Equal(have, want) {
 			return nil, fmt.Errorf("the status of %s has the roles %v, must have %v", p.userName, have, want)
 		}
-		answer, err := d.portal.ListUsersWithResponse(ctx, &openapi.ListUsersParams{UserName: &p.userName})
+		answer, err := d.portal.ListUsersWithResponse(ctx, &portalv1.ListUsersParams{UserName: &p.userName})
 		if err != nil {
 			return nil, err
 		}
@@ -98,7 +98,7 @@ func statusRoles(u *v1alpha1.ScimUser) []string {
 }
 
 // problem returns the difference between the account and the expected one, or "".
-func (p *person) problem(a openapi.User) string {
+func (p *person) problem(a portalv1.User) string {
 	want := p.wantRoles()
 	have := slices.Sorted(slices.Values(a.Roles))
 	switch {

@@ -1,4 +1,4 @@
-// Command run starts the whole product on this machine, on loopback: see internal/devenv. `make
+// Command run starts the whole product on this machine, on loopback: see test/framework/devenv. `make
 // run` builds it and runs it from the repository's root.
 package main
 
@@ -19,7 +19,7 @@ import (
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"lightrun.com/scim-operator/internal/devenv"
+	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
 func main() {
@@ -107,7 +107,7 @@ func options(args []string) (devenv.Options, error) {
 func build(ctx context.Context, folder string) error {
 	fmt.Println("  building the programs")
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", folder+string(filepath.Separator),
-		"./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./cmd/dev-oidc")
+		"./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./hack/dev-oidc")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go build: %w", err)

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/filter"
 	"lightrun.com/scim-operator/internal/scim/patch"

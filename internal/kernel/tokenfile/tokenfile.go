@@ -25,7 +25,7 @@ import (
 	"time"
 	"unicode"
 
-	"lightrun.com/scim-operator/internal/provider"
+	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
 // Entry is one token that is accepted.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lightrun.com/scim-operator/internal/provider"
+	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
 func TestFormatAndParse(t *testing.T) {

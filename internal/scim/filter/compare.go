@@ -8,7 +8,7 @@ import (
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )

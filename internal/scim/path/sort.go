@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/schema"
 )

@@ -4,7 +4,7 @@ import (
 	"net/url"
 	"strings"
 
-	"lightrun.com/scim-operator/internal/names"
+	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
 // The checks return the problem of a string in words that follow "Attribute x: ", or "".

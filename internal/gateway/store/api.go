@@ -1,0 +1,158 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/requestid"
+	"lightrun.com/scim-operator/internal/kernel/tracing"
+	"lightrun.com/scim-operator/internal/scim"
+)
+
+const (
+	// attempts bounds how often a write is tried again on fresh data before the client is asked to repeat.
+	attempts = 12
+	// cleanupTime bounds what is undone after a request failed, though its client may be gone.
+	cleanupTime = 10 * time.Second
+	// maxUser bounds a person's JSON in bytes, so that 100,000 of them stay affordable.
+	maxUser = 32 << 10
+	// maxID bounds an id before the API server is asked for it.
+	maxID = 253
+)
+
+// pause waits a little before the given attempt, longer each time and never for two writers alike.
+func pause(ctx context.Context, attempt int) error {
+	if attempt == 0 {
+		return ctx.Err()
+	}
+	most := min(4*time.Millisecond<<attempt, 250*time.Millisecond)
+	timer := time.NewTimer(rand.N(most))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func errBusy(what string) error {
+	return fmt.Errorf("%s: others kept changing it", what)
+}
+
+// read fetches an object from the API server as it is now. What is gone, has a tombstone or is being
+// deleted does not exist.
+func (d *Directory) read(ctx context.Context, id string, into client.Object) (found bool, err error) {
+	if !objectName(id) {
+		return false, nil
+	}
+	err = d.client.Get(ctx, types.NamespacedName{Namespace: d.namespace, Name: id}, into)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read %s: %w", id, err)
+	}
+	return !claims.Gone(into), nil
+}
+
+// objectName says whether id can be the name of an object at all; everything else is a 404 without asking.
+func objectName(id string) bool {
+	if id == "" || len(id) > maxID {
+		return false
+	}
+	return id[0] != '.' && strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
+}
+
+// patch sends a merge patch and reads the result into o.
+func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]any) error {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return fmt.Errorf("encode a patch: %w", err)
+	}
+	return d.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
+}
+
+// next is the revision that follows old: never lower, and the time in Unix milliseconds where it can be.
+func (d *Directory) next(old int64) int64 { return max(old+1, d.now().UnixMilli()) }
+
+// stamped is a patch of what the provider says: on top of this version only, with the next revision,
+// the time of the change and the request that made it.
+func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spec map[string]any) map[string]any {
+	revision := d.next(old)
+	spec["revision"] = revision
+	annotations := map[string]any{
+		AnnotationLastModified:     d.now().UTC().Format(timeFormat),
+		v1alpha1.AnnotationTrace:   nil, // an earlier request's goes
+		v1alpha1.AnnotationRequest: nil,
+	}
+	for name, value := range request(ctx, revision) {
+		annotations[name] = value
+	}
+	metadata := map[string]any{"resourceVersion": o.GetResourceVersion(), "annotations": annotations}
+	return map[string]any{"metadata": metadata, "spec": spec}
+}
+
+// fresh is the metadata of an object that the provider's request creates.
+func (d *Directory) fresh(ctx context.Context, revision int64) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Annotations: request(ctx, revision)}
+}
+
+// request is what an object bears of the request that wrote this revision.
+func request(ctx context.Context, revision int64) map[string]string {
+	out := map[string]string{}
+	if id := requestid.From(ctx); id != "" {
+		out[v1alpha1.AnnotationRequest] = requestid.Stamp(revision, id)
+	}
+	if parent := tracing.Parent(ctx); parent != "" {
+		out[v1alpha1.AnnotationTrace] = parent
+	}
+	return out
+}
+
+// create stores a new object.
+func (d *Directory) create(ctx context.Context, o client.Object) error {
+	return d.client.Create(ctx, o, client.FieldOwner(v1alpha1.FieldManagerWebhook))
+}
+
+// refused turns the API server's word against the content of an object into the client's error, and leaves other errors alone.
+func refused(err error) error {
+	var status apierrors.APIStatus
+	switch {
+	case err == nil:
+		return nil
+	case apierrors.IsInvalid(err) && errors.As(err, &status):
+		return scim.BadRequest(scim.InvalidValue, "The directory doesn't take this: %s", causes(status.Status()))
+	case apierrors.IsRequestEntityTooLargeError(err):
+		return scim.Failure(http.StatusRequestEntityTooLarge, "The resource is too large to be stored.")
+	}
+	return err
+}
+
+func causes(s metav1.Status) string {
+	if s.Details == nil || len(s.Details.Causes) == 0 {
+		return s.Message
+	}
+	text := ""
+	for i, c := range s.Details.Causes {
+		if i == 5 {
+			return text + fmt.Sprintf(" and %d more.", len(s.Details.Causes)-i)
+		}
+		text += c.Field + ": " + c.Message + ". "
+	}
+	return text
+}

@@ -1,0 +1,30 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+)
+
+// registry is the protocol of names (package claims), on the API server alone.
+func (d *Directory) registry() claims.Registry {
+	return claims.Registry{Client: client.WithFieldOwner(d.client, v1alpha1.FieldManagerWebhook), Live: d.client}
+}
+
+// claim makes holder the holder of the name's claim, or returns the object that has the name.
+func (d *Directory) claim(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (taken client.Object, err error) {
+	taken, err = d.registry().Take(ctx, typ, name, holder)
+	if errors.Is(err, claims.ErrBusy) {
+		err = errBusy("claim a name")
+	}
+	return taken, err
+}
+
+// holder returns the object that has the name and holds its claim, read from the API server, or nil.
+func (d *Directory) holder(ctx context.Context, typ v1alpha1.ClaimType, name string) (client.Object, error) {
+	return d.registry().Owner(ctx, typ, d.namespace, name)
+}

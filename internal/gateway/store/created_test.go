@@ -1,0 +1,212 @@
+package store_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/gateway/store"
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/patch"
+)
+
+// TestSlowCreateLooksAgain: a controller may take what has no name for long for abandoned, and remove it. Who then gets the name must not answer
+// with success.
+func TestSlowCreateLooksAgain(t *testing.T) {
+	for kind, create := range map[string]func(*testing.T, *store.Directory) error{
+		"User": func(t *testing.T, d *store.Directory) error {
+			_, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"})
+			return err
+		},
+		"Group": func(t *testing.T, d *store.Directory) error {
+			_, err := createGroup(t, d, "Payments")
+			return err
+		},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t)
+			var seconds atomic.Int64
+			config := rest.CopyConfig(w.Config)
+			config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+				return roundTrip(func(r *http.Request) (*http.Response, error) {
+					if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/nameclaims") {
+						seconds.Add(60)
+						w.removeAll(t)
+					}
+					return next.RoundTrip(r)
+				})
+			})
+			d := w.start(t, store.Options{Config: config, Now: func() time.Time { return time.Unix(2_000_000_000+seconds.Load(), 0) }})
+			err := create(t, d)
+			if err == nil {
+				t.Error("it was removed while it was created, and success was answered")
+			}
+			noClientError(t, err)
+			if n := len(list(t, w, &v1alpha1.ScimUserList{}).Items) + len(list(t, w, &v1alpha1.ScimGroupList{}).Items) + len(list(t, w, &v1alpha1.AgentPoolList{}).Items); n != 0 {
+				t.Errorf("nothing must be left of it: %d", n)
+			}
+		})
+	}
+}
+
+// TestRefusedButNotTakenBack: what was refused its name and could not be removed may get the name yet, when its holder leaves. So the client is not told
+// that it was refused.
+func TestRefusedButNotTakenBack(t *testing.T) {
+	for kind, tt := range map[string]struct {
+		objects string
+		create  func(*testing.T, *store.Directory) error
+	}{
+		"User": {"scimusers", func(t *testing.T, d *store.Directory) error {
+			_, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"})
+			return err
+		}},
+		"Group": {"scimgroups", func(t *testing.T, d *store.Directory) error {
+			_, err := createGroup(t, d, "Payments")
+			return err
+		}},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			w := newWorld(t)
+			other := w.replica(t)
+			rival := between(func(r *http.Request) bool { return r.Method == http.MethodPost }, func() {
+				if err := tt.create(t, other); err != nil {
+					t.Error(err)
+				}
+			})
+			d := w.replica(t, rival, func(c *rest.Config) {
+				c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+					return roundTrip(func(r *http.Request) (*http.Response, error) {
+						if deletes(tt.objects)(r) {
+							return nil, errFault
+						}
+						return next.RoundTrip(r)
+					})
+				})
+			})
+			err := tt.create(t, d)
+			if err == nil {
+				t.Error("the name is another's")
+			}
+			noClientError(t, err)
+		})
+	}
+}
+
+// TestRefusedAndThenNamed: between the refusal of its name and its removal the holder leaves, a controller gives the new user the name, and somebody
+// who finds them there changes them with success. They must stay, and the creation has succeeded.
+func TestRefusedAndThenNamed(t *testing.T) {
+	w := newWorld(t)
+	other := w.replica(t)
+	var holder string
+	rival := between(func(r *http.Request) bool { return r.Method == http.MethodPost }, func() { holder = createUser(t, other, "ada") })
+	d := w.replica(t, rival, between(deletes("scimusers"), func() {
+		if err := other.Users().Delete(t.Context(), holder, nil); err != nil {
+			t.Error(err)
+		}
+		for _, u := range list(t, w, &v1alpha1.ScimUserList{}).Items {
+			if u.Name == holder {
+				continue
+			}
+			if taken, err := registry(w.Client).Keep(t.Context(), v1alpha1.ClaimUser, "ada", &u); taken != nil || err != nil {
+				t.Error(taken, err)
+			}
+		}
+		rename(t, other, findByName(t, other, "ada")[0].ID, "lovelace")
+		rename(t, other, findByName(t, other, "lovelace")[0].ID, "ada")
+	}))
+	made, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"})
+	if err != nil {
+		t.Fatalf("the name is theirs: %v", err)
+	}
+	if found := findByName(t, other, "ada"); len(found) != 1 || found[0].ID != made.ID {
+		t.Errorf("%s must be found: %v", made.ID, found)
+	}
+	w.oneNameEach(t)
+}
+
+// removeAll deletes every user and group, as a controller does with those that have no name.
+func (w world) removeAll(t *testing.T) {
+	t.Helper()
+	var all []client.Object
+	for _, u := range list(t, w, &v1alpha1.ScimUserList{}).Items {
+		all = append(all, &u)
+	}
+	for _, g := range list(t, w, &v1alpha1.ScimGroupList{}).Items {
+		all = append(all, &g)
+	}
+	for _, o := range all {
+		if err := w.Client.Delete(t.Context(), o); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestGroupIsNotTakenBackOnceBuiltOn: a group is found by its name as soon as it has the claim. If its creation fails after that, what another
+// request has made of it stays.
+func TestGroupIsNotTakenBackOnceBuiltOn(t *testing.T) {
+	w := newWorld(t)
+	other := w.replica(t)
+	ada, bob := createUser(t, other, "ada"), createUser(t, other, "bob")
+	var group string
+	d := w.replica(t, func(c *rest.Config) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				response, err := next.RoundTrip(r)
+				if err != nil || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/nameclaims") {
+					return response, err
+				}
+				response.Body.Close()
+				group = findGroup(t, other, "Payments")[0].ID
+				if err := change(other, t, group, patch.MemberChange{Op: patch.AddMembers, IDs: []string{bob}}); err != nil {
+					t.Error(err)
+				}
+				return nil, errFault
+			})
+		})
+	})
+	if _, err := createGroup(t, d, "Payments", ada); err == nil {
+		t.Fatal("the creation must fail")
+	} else {
+		noClientError(t, err)
+	}
+	want := []string{ada, bob}
+	slices.Sort(want)
+	if have := members(t, other, group); !slices.Equal(have, want) {
+		t.Errorf("members are %v, must be %v", have, want)
+	}
+}
+
+// TestUserIsNotTakenBackOnceBuiltOn: the same of a user, whose claim was made though the answer to that was lost.
+func TestUserIsNotTakenBackOnceBuiltOn(t *testing.T) {
+	w := newWorld(t)
+	other := w.replica(t)
+	d := w.replica(t, func(c *rest.Config) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(r *http.Request) (*http.Response, error) {
+				response, err := next.RoundTrip(r)
+				if err != nil || r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/nameclaims") {
+					return response, err
+				}
+				response.Body.Close()
+				rename(t, other, findByName(t, other, "ada")[0].ID, "lovelace")
+				return nil, errFault
+			})
+		})
+	})
+	if _, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"}); err == nil {
+		t.Fatal("the creation must fail")
+	} else {
+		noClientError(t, err)
+	}
+	if w.living(t, "lovelace") != 1 {
+		t.Error("somebody was answered that the person is called lovelace, and they are gone")
+	}
+	w.oneNameEach(t)
+}

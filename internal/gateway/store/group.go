@@ -1,0 +1,153 @@
+package store
+
+import (
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// group is what the cache keeps of a ScimGroup.
+type group struct {
+	resource *server.Resource
+	name     string
+}
+
+// groupRecord is a group's record; nil for a group that is gone for SCIM.
+func (d *Directory) groupRecord(g *v1alpha1.ScimGroup) (*record[*group], error) {
+	v, err := version(g.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	key := listKey(g.CreationTimestamp.Unix(), g.Name)
+	body, err := encodeGroup(g)
+	if err != nil {
+		return nil, err
+	}
+	r := &server.Resource{Type: schema.Group(), ID: g.Name, Key: key, JSON: body, Links: d.membersOf(g.Name)}
+	return &record[*group]{
+		key: key, uid: string(g.UID), version: v, keys: groupKeys(&g.Spec),
+		value: &group{resource: r, name: g.Spec.DisplayName},
+	}, nil
+}
+
+func groupKeys(s *v1alpha1.ScimGroupSpec) []string {
+	keys := []string{keyName + names.Fold(s.DisplayName)}
+	if s.ExternalID != "" {
+		keys = append(keys, keyExternalID+s.ExternalID)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// membersOf lists a group's members as the cache has them.
+func (d *Directory) membersOf(id string) iter.Seq[server.Link] {
+	return func(yield func(server.Link) bool) {
+		for _, member := range d.members.membersOf(id) {
+			if r := d.people.get(member.String()); r != nil && !yield(r.value.link(r.id())) {
+				return
+			}
+		}
+	}
+}
+
+// pool is what the cache keeps of an AgentPool: nothing but its keys, which are the lines of
+// spec.groups.
+type pool struct{}
+
+// Prefixes of a pool's keys.
+const (
+	keyOfGroupName       = "n:" // folded displayName of a line
+	keyOfGroupExternalID = "x:" // externalId of a line
+	keyOfGroupID         = "i:" // id of a line
+)
+
+func (d *Directory) poolRecord(p *v1alpha1.AgentPool) (*record[pool], error) {
+	v, err := version(p.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for _, line := range p.Spec.Groups {
+		switch {
+		case line.ID != "":
+			keys = append(keys, keyOfGroupID+line.ID)
+		case line.ExternalID != "":
+			keys = append(keys, keyOfGroupExternalID+line.ExternalID)
+		default:
+			keys = append(keys, keyOfGroupName+names.Fold(line.DisplayName))
+		}
+	}
+	slices.Sort(keys)
+	key := listKey(p.CreationTimestamp.Unix(), p.Name)
+	return &record[pool]{key: key, uid: string(p.UID), version: v, keys: slices.Compact(keys)}, nil
+}
+
+// named says whether some pool names the group, as far as the cache knows.
+func (d *Directory) named(g *v1alpha1.ScimGroup) bool {
+	return d.pools.count(keyOfGroupID+g.Name) > 0 ||
+		d.pools.count(keyOfGroupName+names.Fold(g.Spec.DisplayName)) > 0 ||
+		g.Spec.ExternalID != "" && d.pools.count(keyOfGroupExternalID+g.Spec.ExternalID) > 0
+}
+
+// slice is what the cache keeps of a ScimGroupSlice. The members move on to memberships when the
+// record is stored.
+type slice struct {
+	group   string
+	prefix  uint16
+	bits    uint8
+	members []uuid.UUID
+}
+
+func (d *Directory) sliceRecord(s *v1alpha1.ScimGroupSlice) (*record[*slice], error) {
+	v, err := version(s.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	group, prefix, ok := sliceName(s.Name)
+	if !ok {
+		return nil, nil // the kind's own rule lets no such name in
+	}
+	value := &slice{group: group, prefix: prefix, bits: uint8(s.Spec.Bits), members: make([]uuid.UUID, 0, len(s.Spec.Members))}
+	for id, in := range s.Spec.Members {
+		if member, ok := userID(id); ok && in {
+			value.members = append(value.members, member)
+		}
+	}
+	key := listKey(s.CreationTimestamp.Unix(), s.Name)
+	return &record[*slice]{key: key, uid: string(s.UID), version: v, value: value}, nil
+}
+
+// sliceName takes a slice's name apart.
+func sliceName(name string) (group string, prefix uint16, ok bool) {
+	prefix, ok = groupslice.Prefix(name)
+	return name[:max(strings.LastIndexByte(name, '-'), 0)], prefix, ok
+}
+
+// userID reads a user's id. Anything but a lower-case UUID is no user's.
+func userID(id string) (uuid.UUID, bool) {
+	if len(id) != 36 || strings.ToLower(id) != id {
+		return uuid.UUID{}, false
+	}
+	u, err := uuid.Parse(id)
+	return u, err == nil
+}
+
+// indexMembers keeps memberships in step with the table of slices, which decides which version of a
+// slice is the newest.
+func (d *Directory) indexMembers(old, now *record[*slice]) {
+	if now == nil {
+		d.members.remove(old.value.group, old.value.prefix)
+		return
+	}
+	s := now.value
+	d.members.put(s.group, s.prefix, s.bits, s.members)
+	s.members = nil
+}

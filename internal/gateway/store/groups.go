@@ -1,0 +1,281 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/patch"
+)
+
+// groups implements server.Groups.
+type groups struct{ *Directory }
+
+// changeGroup is what a request makes of a group's attributes and members.
+type changeGroup = func(scim.Object) (scim.Object, []patch.MemberChange, error)
+
+func errNoGroup(id string) error {
+	return scim.NotFound("There is no Group with the id %q.", clip(id))
+}
+
+func errGroupTaken(name string) error {
+	return scim.Conflict("Another Group has the displayName %q; displayNames are compared without regard to case.", name)
+}
+
+// storeError is an error of the store of members as a client should see it.
+func storeError(id string, err error) error {
+	switch {
+	case errors.Is(err, groupslice.ErrGroupGone):
+		return errNoGroup(id)
+	case errors.Is(err, groupslice.ErrIncomplete):
+		return scim.Failure(http.StatusServiceUnavailable, "A part of the members of the Group %q is missing in the cluster: restore its ScimGroupSlices, or delete the group and push it again.", clip(id))
+	case errors.Is(err, groupslice.ErrBusy):
+		return scim.Failure(http.StatusServiceUnavailable, "Too many requests change the members of this group at once. Repeat the request: what was done already is not done twice.")
+	}
+	return refused(err)
+}
+
+// Get implements server.Groups. The group and its members are read from the API server.
+func (g groups) Get(ctx context.Context, id string, members bool) (*server.Resource, error) {
+	have, err := g.live(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r, err := g.resource(have)
+	if err != nil || !members {
+		return r, err
+	}
+	links, err := g.liveMembers(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	shown := *r
+	shown.Links = slices.Values(links)
+	return &shown, nil
+}
+
+// live reads one group from the API server, or 404.
+func (g groups) live(ctx context.Context, id string) (*v1alpha1.ScimGroup, error) {
+	var have v1alpha1.ScimGroup
+	found, err := g.read(ctx, id, &have)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, cmp.Or(g.gone(ctx, g.ofGroups, g.groups.get(id) != nil, &have), errNoGroup(id))
+	}
+	return &have, nil
+}
+
+// resource notes what the API server answered in the cache and shows it, with its members as the cache
+// has them.
+func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
+	r, err := g.groupRecord(have)
+	if err != nil {
+		return nil, err
+	}
+	g.groups.wrote(r)
+	return r.value.resource, nil
+}
+
+// Create implements server.Groups. The slices come first, so that a group that can be found is whole;
+// then the group, under an id that nobody knows yet; then the claim on its name, which decides.
+func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*server.Resource, error) {
+	spec, err := groupFrom(o, &v1alpha1.ScimGroupSpec{})
+	if err != nil {
+		return nil, err
+	}
+	if err := g.knownPeople(ctx, members); err != nil {
+		return nil, err
+	}
+	if err := g.probablyTaken(ctx, spec.DisplayName); err != nil {
+		return nil, err
+	}
+	spec.Revision = g.next(0)
+	have := &v1alpha1.ScimGroup{ObjectMeta: g.fresh(ctx, spec.Revision), Spec: spec}
+	if err := g.store.Create(ctx, have.Name, members); err != nil {
+		g.sweep(ctx, have.Name)
+		return nil, storeError(have.Name, err)
+	}
+	if err := g.createNamed(ctx, have); err != nil {
+		return nil, err
+	}
+	g.makeOwnPool(ctx, have)
+	return g.resource(have)
+}
+
+// createNamed creates the group and gives it its name. One that is refused it is taken back; after
+// another error the group may be found by its name, and stays: it is whole.
+func (g groups) createNamed(ctx context.Context, have *v1alpha1.ScimGroup) error {
+	begun := g.now()
+	if err := g.create(ctx, have); err != nil {
+		if !apierrors.IsInvalid(err) {
+			g.erase(ctx, have)
+		}
+		g.sweep(ctx, have.Name)
+		return refused(err)
+	}
+	err := g.nameBy(ctx, have, begun, func() error { return g.claimName(ctx, have, have.Spec.DisplayName) })
+	var refusal *scim.Error
+	if errors.As(err, &refusal) {
+		g.sweep(ctx, have.Name)
+	}
+	return err
+}
+
+// sweep removes the slices of a group that did not come to be. What it can't do, the manager does.
+func (g groups) sweep(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	if err := g.store.Delete(ctx, id); err != nil {
+		g.log.Info("Leaving the slices of a group that was not created to the manager", "group", id, "error", err.Error())
+	}
+}
+
+// probablyTaken answers the usual conflict without writing anything.
+func (g groups) probablyTaken(ctx context.Context, name string) error {
+	if g.groups.count(keyName+names.Fold(name)) == 0 {
+		return nil
+	}
+	holder, err := g.holder(ctx, v1alpha1.ClaimGroup, name)
+	if err == nil && holder != nil {
+		err = errGroupTaken(name)
+	}
+	return err
+}
+
+// claimName claims a name for a group, or says that it is another's.
+func (g groups) claimName(ctx context.Context, have *v1alpha1.ScimGroup, name string) error {
+	taken, err := g.claim(ctx, v1alpha1.ClaimGroup, name, have)
+	if err == nil && taken != nil {
+		err = errGroupTaken(name)
+	}
+	return err
+}
+
+// ownPool is the pool that a group has which no pool names.
+func ownPool(namespace, group string) *v1alpha1.AgentPool {
+	return &v1alpha1.AgentPool{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},
+		Spec:       v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: group}}},
+	}
+}
+
+// makeOwnPool takes the first step for a group that no pool names: a pool of its own. The manager maintains
+// that rule, so a failure is only logged; the group exists whatever becomes of pools.
+func (g groups) makeOwnPool(ctx context.Context, have *v1alpha1.ScimGroup) {
+	if !g.ofPools.isFilled() || g.ofPools.isMissing() || g.named(have) {
+		return
+	}
+	if err := g.create(ctx, ownPool(g.namespace, have.Name)); err != nil && !apierrors.IsAlreadyExists(err) {
+		g.log.Info("Leaving a group's own pool to the manager", "group", have.Name, "error", err.Error())
+	}
+}
+
+// Update implements server.Groups: everything is read and checked first, then the attributes are
+// written, if they change, and then the members.
+func (g groups) Update(ctx context.Context, id string, change changeGroup) (*server.Resource, error) {
+	for attempt := range attempts {
+		if err := pause(ctx, attempt); err != nil {
+			return nil, err
+		}
+		r, err := g.updateOnce(ctx, id, change)
+		if !apierrors.IsConflict(err) {
+			return r, err
+		}
+	}
+	return nil, errBusy("update a group")
+}
+
+func (g groups) updateOnce(ctx context.Context, id string, change changeGroup) (*server.Resource, error) {
+	have, err := g.live(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	want, changes, err := g.changed(have, change)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.knownPeople(ctx, mentioned(changes)); err != nil {
+		return nil, err
+	}
+	m, err := g.planned(ctx, id, changes)
+	if err != nil {
+		return nil, err
+	}
+	if err := g.write(ctx, have, want); err != nil {
+		return nil, err
+	}
+	if err := g.apply(ctx, id, m); err != nil {
+		return nil, storeError(id, err)
+	}
+	return g.resource(have)
+}
+
+// changed is what change makes of a group's attributes, and of its members.
+func (g groups) changed(have *v1alpha1.ScimGroup, change changeGroup) (*v1alpha1.ScimGroupSpec, []patch.MemberChange, error) {
+	r, err := g.groupRecord(have)
+	if err != nil {
+		return nil, nil, err
+	}
+	before, err := r.value.resource.Object("", false)
+	if err != nil {
+		return nil, nil, err
+	}
+	after, changes, err := change(before)
+	if err != nil {
+		return nil, nil, err
+	}
+	want, err := groupFrom(after, &have.Spec)
+	return &want, changes, err
+}
+
+// write patches what changed, on top of the version that was read, after the claim on a new name. The
+// old claim is released by the controller.
+func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alpha1.ScimGroupSpec) error {
+	difference, err := mergePatch(&have.Spec, want)
+	if err != nil || difference == nil {
+		return err
+	}
+	if names.Fold(want.DisplayName) != names.Fold(have.Spec.DisplayName) {
+		if err := g.claimName(ctx, have, want.DisplayName); err != nil {
+			return err
+		}
+	}
+	err = g.patch(ctx, have, g.stamped(ctx, have, have.Spec.Revision, difference))
+	if apierrors.IsNotFound(err) || err == nil && have.Spec.Deleted {
+		return errNoGroup(have.Name)
+	}
+	return refused(err)
+}
+
+// Delete implements server.Groups: the tombstone. The manager takes the members out of pools, removes
+// the slices and then the object.
+func (g groups) Delete(ctx context.Context, id string) error {
+	for attempt := range attempts {
+		if err := pause(ctx, attempt); err != nil {
+			return err
+		}
+		have, err := g.live(ctx, id)
+		if err == nil {
+			err = g.bury(ctx, have)
+		}
+		switch {
+		case apierrors.IsNotFound(err):
+			return errNoGroup(id)
+		case !apierrors.IsConflict(err):
+			return err
+		}
+	}
+	return errBusy("delete a group")
+}

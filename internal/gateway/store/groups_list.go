@@ -1,0 +1,214 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/kernel/names"
+)
+
+// List implements server.Groups.
+func (g groups) List(ctx context.Context, q server.Query) (server.Page, error) {
+	candidates, decided, err := g.candidates(ctx, q)
+	if err != nil {
+		return server.Page{}, err
+	}
+	if decided {
+		q.Filter = nil
+	}
+	return q.Run(func(yield func(*server.Resource) bool) {
+		for _, r := range candidates {
+			if !yield(r.value.resource) {
+				return
+			}
+		}
+	})
+}
+
+// asked is what a filter asks of a group with eq, the first of each; the rest is tested.
+type asked struct {
+	id, name, member       string
+	hasID, hasName, hasAny bool // hasAny: a member is asked for
+}
+
+// candidates are the groups that the filter could match. decided says that they are exactly those that
+// it matches, so that no membership needs to be decoded to know it.
+func (g groups) candidates(ctx context.Context, q server.Query) (records []*record[*group], decided bool, err error) {
+	if q.Filter == nil {
+		return g.groups.all(), true, nil
+	}
+	decided = q.Filter.Exact()
+	var a asked
+	var tests []func(*record[*group]) bool
+	for _, eq := range equalities(q) {
+		value := fmt.Sprint(eq.Value)
+		taken := a.take(eq.Path, value)
+		test := g.test(eq.Path, value)
+		switch {
+		case taken && eq.Path != "id": // decided by who finds the candidates
+		case test == nil:
+			decided = false
+		default:
+			tests = append(tests, test)
+		}
+	}
+	if records, err = g.found(ctx, a); err != nil {
+		return nil, false, err
+	}
+	return slices.DeleteFunc(records, func(r *record[*group]) bool {
+		return slices.ContainsFunc(tests, func(test func(*record[*group]) bool) bool { return !test(r) })
+	}), decided, nil
+}
+
+// take notes an equality that candidates are found by. It says whether it was the first of its kind.
+func (a *asked) take(path, value string) bool {
+	var into *string
+	var has *bool
+	switch path {
+	case "id":
+		into, has = &a.id, &a.hasID
+	case "displayName":
+		into, has = &a.name, &a.hasName
+	case "members", "members.value":
+		into, has = &a.member, &a.hasAny
+	default:
+		return false
+	}
+	if *has {
+		return false
+	}
+	*into, *has = value, true
+	return true
+}
+
+// found lists the groups that have the name, the id and the member that are asked for.
+func (g groups) found(ctx context.Context, a asked) (records []*record[*group], err error) {
+	switch {
+	case a.hasName:
+		records, err = g.byName(ctx, a.name)
+	case a.hasID:
+		records, err = g.byID(ctx, a)
+	case a.hasAny:
+		return g.withMember(a.member), nil
+	default:
+		return g.groups.all(), nil
+	}
+	if err != nil || !a.hasAny || len(records) == 0 {
+		return records, err
+	}
+	in, err := g.contains(ctx, records[0].id(), a.member)
+	if err != nil || !in {
+		return nil, err
+	}
+	return records, nil
+}
+
+// byID finds a group by its id. Whether it has a member is asked of the API server anyway, so then a
+// group that the cache does not know yet is looked for there.
+func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
+	r := g.groups.get(a.id)
+	if r == nil && a.hasAny {
+		var live v1alpha1.ScimGroup
+		found, err := g.read(ctx, a.id, &live)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			if r, err = g.groupRecord(&live); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if r == nil {
+		return nil, nil
+	}
+	return []*record[*group]{r}, nil
+}
+
+// contains says whether a living user is a member of a group, as of now.
+func (g groups) contains(ctx context.Context, id, member string) (bool, error) {
+	if _, ok := userID(member); !ok {
+		return false, nil
+	}
+	in, err := g.store.Contains(ctx, id, member)
+	if err != nil {
+		return false, storeError(id, err)
+	}
+	if !in {
+		return false, nil
+	}
+	alive := false
+	err = g.lookUp(ctx, []string{member}, func(_ string, r *record[*person]) bool {
+		alive = r != nil
+		return true
+	})
+	return alive, err
+}
+
+// withMember are the groups of a user, as the cache has them.
+func (g groups) withMember(member string) []*record[*group] {
+	user, ok := userID(member)
+	if !ok || g.people.get(member) == nil {
+		return nil
+	}
+	return g.groupsContaining(user)
+}
+
+// byName finds the group that has a name, as of now: through the claim, or, for one whose claim is yet to be made (restored a
+// moment ago), through the cache and a look at the API server. A group that is being created is not found before it has its claim, as it may
+// yet be refused.
+func (g groups) byName(ctx context.Context, name string) ([]*record[*group], error) {
+	holder, err := g.holder(ctx, v1alpha1.ClaimGroup, name)
+	if err != nil {
+		return nil, err
+	}
+	have, ok := holder.(*v1alpha1.ScimGroup)
+	for _, r := range g.groups.under(keyName + names.Fold(name)) {
+		if ok {
+			break
+		}
+		var live v1alpha1.ScimGroup
+		found, err := g.read(ctx, r.id(), &live)
+		if err != nil {
+			return nil, err
+		}
+		if ok, err = g.unnamed(ctx, g.ofGroups, found, &live); err != nil {
+			return nil, err
+		}
+		ok = ok && names.Fold(live.Spec.DisplayName) == names.Fold(name)
+		have = &live
+	}
+	if !ok {
+		return nil, nil
+	}
+	r, err := g.groupRecord(have)
+	if err != nil {
+		return nil, err
+	}
+	g.groups.wrote(r)
+	return []*record[*group]{r}, nil
+}
+
+// test is an equality that can be decided without decoding a group; nil for others.
+func (g groups) test(path, value string) func(*record[*group]) bool {
+	has := func(key string) func(*record[*group]) bool {
+		return func(r *record[*group]) bool { return slices.Contains(r.keys, key) }
+	}
+	switch path {
+	case "id":
+		return func(r *record[*group]) bool { return r.id() == value }
+	case "displayName":
+		return has(keyName + names.Fold(value))
+	case "externalId":
+		return has(keyExternalID + value)
+	case "members", "members.value":
+		user, ok := userID(value)
+		return func(r *record[*group]) bool {
+			return ok && g.people.get(value) != nil && g.members.contains(r.id(), user)
+		}
+	}
+	return nil
+}

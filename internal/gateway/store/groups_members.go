@@ -1,0 +1,216 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/patch"
+)
+
+const (
+	// maxUnknown is after how many ids of nobody the rest is not asked for any more.
+	maxUnknown = 32
+	// readers is how many users are read at a time for one request.
+	readers = 8
+)
+
+// mentioned lists the ids that must be people for the changes to be valid. Removing somebody unknown is no error: they are not in the group.
+func mentioned(changes []patch.MemberChange) []string {
+	var ids []string
+	for _, c := range changes {
+		if c.Op == patch.AddMembers || c.Op == patch.ReplaceMembers {
+			ids = append(ids, c.IDs...)
+		}
+	}
+	return ids
+}
+
+// knownPeople refuses ids that are no user's, naming them. Those that the cache does not know are read
+// from the API server.
+func (d *Directory) knownPeople(ctx context.Context, ids []string) error {
+	unknown := map[string]bool{}
+	err := d.lookUp(ctx, ids, func(id string, r *record[*person]) bool {
+		if r == nil {
+			unknown[id] = true
+		}
+		return len(unknown) < maxUnknown
+	})
+	if err != nil {
+		return err
+	}
+	if len(unknown) > 0 {
+		return errUnknownMembers(slices.Sorted(maps.Keys(unknown)))
+	}
+	return nil
+}
+
+// lookUp calls found with each user's record, nil for none, one call at a time and in no order, until
+// it returns false. Users whom the cache does not know are read from the API server.
+func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id string, r *record[*person]) (more bool)) error {
+	var mu sync.Mutex
+	enough := false
+	tell := func(id string, r *record[*person]) bool {
+		mu.Lock()
+		defer mu.Unlock()
+		enough = enough || !found(id, r)
+		return !enough
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	work.SetLimit(readers)
+	for _, id := range ids {
+		r := d.people.get(id)
+		if r != nil {
+			if !tell(id, r) {
+				break
+			}
+			continue
+		}
+		mu.Lock()
+		stop := enough
+		mu.Unlock()
+		if stop {
+			break
+		}
+		work.Go(func() error {
+			u := &v1alpha1.ScimUser{}
+			there, err := d.read(ctx, id, u)
+			if err != nil {
+				return err
+			}
+			var r *record[*person]
+			if there {
+				if r, err = d.personRecord(u); err != nil {
+					return err
+				}
+				d.people.wrote(r)
+			}
+			tell(id, r)
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+func errUnknownMembers(ids []string) error {
+	const most = 10
+	named, more := ids, ""
+	if len(ids) > most {
+		named, more = ids[:most], " and more"
+	}
+	for i, id := range named {
+		named[i] = strconv.Quote(clip(id))
+	}
+	return scim.BadRequest(scim.InvalidValue, "There is no User with these ids: %s%s. Nothing was changed; create the people first.", strings.Join(named, ", "), more)
+}
+
+// liveMembers are a group's members as of now, in the order of their ids. An id without a living user
+// is left out, after a look at the API server.
+func (g groups) liveMembers(ctx context.Context, id string) ([]server.Link, error) {
+	ids, err := g.store.Members(ctx, id)
+	if err != nil {
+		return nil, storeError(id, err)
+	}
+	links := make([]server.Link, 0, len(ids))
+	err = g.lookUp(ctx, ids, func(id string, r *record[*person]) bool {
+		if r != nil {
+			links = append(links, r.value.link(id))
+		}
+		return true
+	})
+	slices.SortFunc(links, func(a, b server.Link) int { return strings.Compare(a.ID, b.ID) })
+	return links, err
+}
+
+// membership is what a sequence of changes makes of a group's members.
+type membership struct {
+	set map[string]bool // decided by name: in or out
+	all bool            // everybody who is not in set is out
+}
+
+// planned folds the changes, in order. The members are read only where a change searches them.
+func (g groups) planned(ctx context.Context, id string, changes []patch.MemberChange) (membership, error) {
+	var current []server.Link
+	if slices.ContainsFunc(changes, func(c patch.MemberChange) bool { return c.Op == patch.RemoveWhere }) {
+		var err error
+		if current, err = g.liveMembers(ctx, id); err != nil {
+			return membership{}, err
+		}
+	}
+	return plan(changes, current), nil
+}
+
+// plan folds the changes, in order. current matters to a RemoveWhere alone.
+func plan(changes []patch.MemberChange, current []server.Link) membership {
+	m := membership{set: map[string]bool{}}
+	for _, c := range changes {
+		switch c.Op {
+		case patch.AddMembers, patch.RemoveMembers:
+			for _, id := range c.IDs {
+				m.set[id] = c.Op == patch.AddMembers
+			}
+		case patch.ReplaceMembers, patch.RemoveAll:
+			m = membership{set: map[string]bool{}, all: true}
+			for _, id := range c.IDs {
+				m.set[id] = true
+			}
+		case patch.RemoveWhere:
+			m.removeWhere(c, current)
+		}
+	}
+	return m
+}
+
+func (m membership) removeWhere(c patch.MemberChange, current []server.Link) {
+	seen := map[string]bool{}
+	for _, l := range current {
+		seen[l.ID] = true
+		in, decided := m.set[l.ID]
+		if !decided {
+			in = !m.all
+		}
+		if in && c.Filter.MatchElement(element(l, c.Base)) {
+			m.set[l.ID] = false
+		}
+	}
+	for id, in := range m.set {
+		if in && !seen[id] && c.Filter.MatchElement(element(server.Link{ID: id, Type: "User"}, c.Base)) {
+			m.set[id] = false
+		}
+	}
+}
+
+func element(l server.Link, base string) scim.Object {
+	return scim.Object{"value": l.ID, "type": l.Type, "display": l.Display, "$ref": base + "/Users/" + l.ID}
+}
+
+// apply writes the membership. An error means that some of it may be done; repeating it is safe.
+func (g groups) apply(ctx context.Context, id string, m membership) error {
+	if m.all {
+		var members []string
+		for who, in := range m.set {
+			if in {
+				members = append(members, who)
+			}
+		}
+		slices.Sort(members)
+		return g.store.Replace(ctx, id, members)
+	}
+	if len(m.set) == 0 {
+		return nil
+	}
+	changes := make([]groupslice.Change, 0, len(m.set))
+	for _, who := range slices.Sorted(maps.Keys(m.set)) {
+		changes = append(changes, groupslice.Change{User: who, In: m.set[who]})
+	}
+	return g.store.Change(ctx, id, changes)
+}

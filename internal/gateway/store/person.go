@@ -1,0 +1,114 @@
+package store
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// person is what the cache keeps of a ScimUser.
+type person struct {
+	resource *server.Resource
+	modified string // AnnotationLastModified, which the JSON shows
+	entitled bool   // status bears the userName too, so the claim on it is theirs
+	label    string // how the person is shown as a member
+	revision int64  // of the webhook's last write
+}
+
+// Prefixes of secondary keys.
+const (
+	keyUserName   = "u:" // folded userName
+	keyExternalID = "x:" // externalId as it is
+	keyEmail      = "e:" // folded e-mail address of any type
+	keyName       = "d:" // folded displayName
+)
+
+// listKey orders resources by creation and id.
+func listKey(created int64, id string) string {
+	return fmt.Sprintf("%0*d%s", createdDigits, max(created, 0), id)
+}
+
+// personRecord is a person's record. The JSON of a record with the same version is used again, since a status write leaves it as it is.
+func (d *Directory) personRecord(u *v1alpha1.ScimUser) (*record[*person], error) {
+	v, err := version(u.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	p := &person{
+		modified: u.Annotations[AnnotationLastModified],
+		entitled: u.Status.UserName == u.Spec.UserName || names.Fold(u.Status.UserName) == names.Fold(u.Spec.UserName),
+		revision: u.Spec.Revision,
+	}
+	p.label = u.Spec.DisplayName
+	if p.label == "" {
+		p.label = u.Spec.UserName
+	}
+	tag := userVersion(u)
+	key := listKey(u.CreationTimestamp.Unix(), u.Name)
+	r := &server.Resource{Type: schema.User(), ID: u.Name, Version: tag, Key: key}
+	r.Links, r.Unlinked = d.groupsOf(u.Name)
+	if have := d.people.get(u.Name); have != nil && have.value.resource.Version == tag && have.value.modified == p.modified {
+		r.JSON = have.value.resource.JSON
+	} else if r.JSON, err = encodeUser(u, tag); err != nil {
+		return nil, err
+	}
+	p.resource = r
+	return &record[*person]{key: key, uid: string(u.UID), version: v, keys: personKeys(&u.Spec), value: p}, nil
+}
+
+func personKeys(s *v1alpha1.ScimUserSpec) []string {
+	keys := []string{keyUserName + names.Fold(s.UserName)}
+	if s.ExternalID != "" {
+		keys = append(keys, keyExternalID+s.ExternalID)
+	}
+	if s.DisplayName != "" {
+		keys = append(keys, keyName+names.Fold(s.DisplayName))
+	}
+	for _, e := range s.Emails {
+		keys = append(keys, keyEmail+names.Fold(e.Value))
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// link shows the person as a member of a group.
+func (p *person) link(id string) server.Link {
+	return server.Link{ID: id, Display: p.label, Type: "User"}
+}
+
+// groupsOf lists a person's groups (RFC 7643 §4.1.2), in the order of lists. none says that there are
+// none.
+func (d *Directory) groupsOf(id string) (links iter.Seq[server.Link], none func() bool) {
+	user, ok := userID(id)
+	if !ok {
+		return nil, nil
+	}
+	return func(yield func(server.Link) bool) {
+		for _, g := range d.groupsContaining(user) {
+			if !yield(server.Link{ID: g.id(), Display: g.value.name, Type: "direct"}) {
+				return
+			}
+		}
+	}, func() bool { return !d.members.knows(user) }
+}
+
+// groupsContaining are the groups that a user is in, as the cache has them, in the order of lists.
+func (d *Directory) groupsContaining(user uuid.UUID) []*record[*group] {
+	ids := d.members.groupsOf(user)
+	out := make([]*record[*group], 0, len(ids))
+	for _, id := range ids {
+		if r := d.groups.get(id); r != nil {
+			out = append(out, r)
+		}
+	}
+	slices.SortFunc(out, func(a, b *record[*group]) int { return strings.Compare(a.key, b.key) })
+	return out
+}

@@ -1,0 +1,154 @@
+package store_test
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/gateway/store"
+)
+
+// frozen keeps back, once it is set, whatever the watches bring.
+type frozen struct{ atomic.Bool }
+
+func (f *frozen) wrap(c *rest.Config) {
+	c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			answer, err := next.RoundTrip(r)
+			if err == nil && r.URL.Query().Get("watch") != "" {
+				answer.Body = &frozenBody{ReadCloser: answer.Body, request: r, frozen: f}
+			}
+			return answer, err
+		})
+	})
+}
+
+type frozenBody struct {
+	io.ReadCloser
+	request *http.Request
+	frozen  *frozen
+}
+
+func (b *frozenBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.frozen.Load() {
+		<-b.request.Context().Done()
+		return 0, b.request.Context().Err()
+	}
+	return n, err
+}
+
+// entitle writes the status that the controller writes once a person's name is theirs, and waits until the directory knows it.
+func (w world) entitle(t *testing.T, d *store.Directory, id string) {
+	t.Helper()
+	var u v1alpha1.ScimUser
+	if err := w.Client.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: id}, &u); err != nil {
+		t.Fatal(err)
+	}
+	u.Status.UserName = u.Spec.UserName
+	if err := w.Client.Status().Update(t.Context(), &u); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return d.KnowsAt(id, u.ResourceVersion) })
+}
+
+// TestReadOfStanding: who is known and entitled to the name is read, by id and by name, with one call.
+func TestReadOfStanding(t *testing.T) {
+	w := newWorld(t)
+	d, calls := w.replicaWithFaults(t)
+	id := createUser(t, d, "Ada@example.test")
+	w.entitle(t, d, id)
+	calls.arm(0, false)
+	if r, err := d.Users().Get(t.Context(), id); err != nil || r.ID != id {
+		t.Errorf("got %v, %v", r, err)
+	}
+	if n := calls.arm(0, false); n != 1 {
+		t.Errorf("a read by id took %d calls, must be 1", n)
+	}
+	if found := findByName(t, d, "ADA@example.test"); len(found) != 1 || found[0].ID != id {
+		t.Errorf("found %v", found)
+	}
+	if n := calls.arm(0, false); n != 1 {
+		t.Errorf("a read by name took %d calls, must be 1", n)
+	}
+	if found := findByName(t, d, "nobody@example.test"); len(found) != 0 {
+		t.Errorf("found %v", found)
+	}
+	if n := calls.arm(0, false); n != 1 {
+		t.Errorf("a read of nobody's name took %d calls, must be 1", n)
+	}
+}
+
+// TestReadBehindTheWatch: a replica whose watch brings nothing still reads what another wrote.
+func TestReadBehindTheWatch(t *testing.T) {
+	w := newWorld(t)
+	var f frozen
+	behind, other := w.replica(t, f.wrap), w.replica(t)
+	var ids []string
+	for _, name := range []string{"changed", "renamed", "deleted", "returned"} {
+		ids = append(ids, createUser(t, behind, name))
+		w.entitle(t, behind, ids[len(ids)-1])
+	}
+	f.Store(true)
+	update := func(id, attribute string, value any) {
+		t.Helper()
+		if _, err := other.Users().Update(t.Context(), id, nil, with(attribute, value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	update(ids[0], "title", "Engineer")
+	update(ids[1], "userName", "new name")
+	for _, id := range ids[2:] {
+		if err := other.Users().Delete(t.Context(), id, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	returned := createUser(t, other, "returned")
+
+	for name, want := range map[string]string{"changed": ids[0], "renamed": "", "new name": ids[1], "deleted": "", "returned": returned} {
+		found := findByName(t, behind, name)
+		if got := len(found); want == "" && got != 0 || want != "" && (got != 1 || found[0].ID != want) {
+			t.Errorf("userName eq %q found %v, must find %q", name, found, want)
+		}
+	}
+	for _, id := range ids[2:] {
+		if r, err := behind.Users().Get(t.Context(), id); status(err) != http.StatusNotFound {
+			t.Errorf("somebody who was deleted is read as %v, %v", r, err)
+		}
+	}
+	r, err := behind.Users().Get(t.Context(), ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := r.Object("", false); err != nil || o["title"] != "Engineer" {
+		t.Errorf("the change is not read: %v, %v", o, err)
+	}
+}
+
+// TestNameWithoutTitleIsAskedFor: an object that has a name in its spec alone may be one whose claim is yet to be refused, so the claim decides.
+func TestNameWithoutTitleIsAskedFor(t *testing.T) {
+	w := newWorld(t)
+	var f frozen
+	d, other := w.replica(t, f.wrap), w.replica(t)
+	holder := createUser(t, other, "first")
+	w.entitle(t, d, holder)
+	pending := &v1alpha1.ScimUser{}
+	pending.Namespace, pending.Name = w.namespace, "00000000-0000-4000-8000-000000000001"
+	pending.Spec.UserName = "second" // as a webhook creates it, before it claims the name
+	if err := w.Client.Create(t.Context(), pending); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() bool { return d.Knows(pending.Name) })
+	f.Store(true)
+	if _, err := other.Users().Update(t.Context(), holder, nil, with("userName", "second")); err != nil {
+		t.Fatal(err)
+	}
+	if found := findByName(t, d, "second"); len(found) != 1 || found[0].ID != holder {
+		t.Errorf("found %v, must find %s, who has the claim", found, holder)
+	}
+}

@@ -1,0 +1,296 @@
+package store
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// table is the part of the watch cache that SCIM needs of one kind: records in a stable order and under secondary keys.
+//
+// Two streams feed it: the watch, in order, and the answers to this replica's own writes, which come earlier than their
+// events. Resource versions of one kind are comparable, so the newer one wins whichever way it comes; a removal leaves a
+// tombstone until the watch has passed it. Readers get pointers to records, which never change, and hold no lock while they use them.
+type table[T any] struct {
+	mu    sync.RWMutex
+	byID  map[string]*entry[T]
+	order []*entry[T]            // all, by key
+	index map[string][]*entry[T] // by secondary key, each by key
+	gone  map[string]uint64      // tombstones: events up to this version are old news
+	seen  uint64                 // how far the watch has come
+	lag   lag
+	// stored, if set, is called with the lock held whenever a record is about to take the place of
+	// another; either may be nil.
+	stored func(old, now *record[T])
+}
+
+// record is what is kept of one object at one resource version.
+type record[T any] struct {
+	key     string // creation time and id: the order of lists
+	uid     string
+	version uint64
+	keys    []string // secondary keys, sorted
+	value   T
+}
+
+// entry is the place of one id; its record is replaced as a whole, and nil once it is gone.
+type entry[T any] struct {
+	key    string
+	record atomic.Pointer[record[T]]
+}
+
+// createdDigits is the width of the creation time in a key.
+const createdDigits = 11
+
+func (r *record[T]) id() string { return r.key[createdDigits:] }
+
+// untilDeleted is the version of a tombstone that only the watch's own DELETED event or a relist removes.
+const untilDeleted = math.MaxUint64
+
+func newTable[T any]() *table[T] {
+	return &table[T]{
+		byID: map[string]*entry[T]{}, index: map[string][]*entry[T]{},
+		gone: map[string]uint64{},
+	}
+}
+
+// wrote takes the answer to a write of this replica.
+func (t *table[T]) wrote(r *record[T]) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, known := t.byID[r.id()]; !known && r.version <= t.seen {
+		return // the watch is past this version and knows the object no more
+	}
+	t.lag.known(r.version, t.seen)
+	t.put(r)
+}
+
+// removed takes the deletion of an object by this replica. version is that of the object as it is being deleted, or untilDeleted.
+func (t *table[T]) removed(id string, version uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drop(id, version)
+	if version > t.seen {
+		t.gone[id] = version
+	}
+}
+
+// watched takes an event that says how an object is.
+func (t *table[T]) watched(r *record[T]) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.put(r)
+	t.advance(r.version)
+}
+
+// watchedGone takes an event of an object that is deleted or being deleted.
+func (t *table[T]) watchedGone(id string, version uint64, deleted bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drop(id, version)
+	if deleted || t.gone[id] <= version {
+		delete(t.gone, id)
+	}
+	t.advance(version)
+}
+
+// relisted takes a whole list, as it was at version.
+func (t *table[T]) relisted(all []*record[T], version uint64) {
+	slices.SortFunc(all, func(a, b *record[T]) int { return strings.Compare(a.key, b.key) })
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	listed := make(map[string]bool, len(all))
+	for _, r := range all {
+		listed[r.id()] = true
+	}
+	for id := range t.byID {
+		if !listed[id] {
+			t.drop(id, version) // unless this replica wrote it after the list was made
+		}
+	}
+	for id, v := range t.gone {
+		if v <= version || v == untilDeleted && !listed[id] {
+			delete(t.gone, id)
+		}
+	}
+	for _, r := range all {
+		t.put(r)
+	}
+	t.advance(version)
+}
+
+// put stores r unless something newer is known. The lock is held.
+func (t *table[T]) put(r *record[T]) {
+	id := r.id()
+	if r.version <= t.gone[id] {
+		return
+	}
+	e, ok := t.byID[id]
+	if ok {
+		old := e.record.Load()
+		if r.version <= old.version {
+			return
+		}
+		if e.key == r.key {
+			t.rekey(e, old.keys, r.keys)
+			t.store(e, r)
+			return
+		}
+		t.drop(id, r.version) // the same id created anew: restored from a backup
+	}
+	e = &entry[T]{key: r.key}
+	t.store(e, r)
+	t.byID[id] = e
+	t.order = inserted(t.order, e)
+	t.rekey(e, nil, r.keys)
+}
+
+// drop removes an id unless something newer than version is known. The lock is held.
+func (t *table[T]) drop(id string, version uint64) {
+	e, ok := t.byID[id]
+	if !ok {
+		return
+	}
+	old := e.record.Load()
+	if old.version > version {
+		return
+	}
+	delete(t.byID, id)
+	t.order = without(t.order, e)
+	t.rekey(e, old.keys, nil)
+	t.store(e, nil)
+}
+
+// store replaces an entry's record. The lock is held.
+func (t *table[T]) store(e *entry[T], r *record[T]) {
+	if t.stored != nil {
+		t.stored(e.record.Load(), r)
+	}
+	e.record.Store(r)
+}
+
+// rekey moves an entry from its old secondary keys to its new ones, both sorted.
+func (t *table[T]) rekey(e *entry[T], old, now []string) {
+	for _, k := range old {
+		if _, keep := slices.BinarySearch(now, k); keep {
+			continue
+		}
+		if rest := without(t.index[k], e); len(rest) > 0 {
+			t.index[k] = rest
+		} else {
+			delete(t.index, k)
+		}
+	}
+	for _, k := range now {
+		if _, have := slices.BinarySearch(old, k); !have {
+			t.index[k] = inserted(t.index[k], e)
+		}
+	}
+}
+
+func position[T any](list []*entry[T], key string) (int, bool) {
+	return slices.BinarySearchFunc(list, key, func(e *entry[T], key string) int { return strings.Compare(e.key, key) })
+}
+
+// inserted and without keep a list sorted by key. Readers copy lists under the lock, so they may be changed in place.
+func inserted[T any](list []*entry[T], e *entry[T]) []*entry[T] {
+	i, found := position(list, e.key)
+	if found {
+		return list
+	}
+	return slices.Insert(list, i, e)
+}
+
+func without[T any](list []*entry[T], e *entry[T]) []*entry[T] {
+	i, found := position(list, e.key)
+	if !found {
+		return list
+	}
+	return slices.Delete(list, i, i+1)
+}
+
+// advance notes how far the watch has come. The lock is held.
+func (t *table[T]) advance(version uint64) {
+	t.lag.came(version)
+	if version <= t.seen {
+		return
+	}
+	t.seen = version
+	for id, v := range t.gone {
+		if v <= version {
+			delete(t.gone, id)
+		}
+	}
+}
+
+// get returns the record of an id, or nil.
+func (t *table[T]) get(id string) *record[T] {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if e, ok := t.byID[id]; ok {
+		return e.record.Load()
+	}
+	return nil
+}
+
+// under returns the records that have a secondary key, in order. It is a copy.
+func (t *table[T]) under(key string) []*record[T] {
+	t.mu.RLock()
+	list := slices.Clone(t.index[key])
+	t.mu.RUnlock()
+	return loaded(list)
+}
+
+// count is how many records have a secondary key.
+func (t *table[T]) count(key string) int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.index[key])
+}
+
+// all returns every record, in order. It is a copy.
+func (t *table[T]) all() []*record[T] {
+	t.mu.RLock()
+	list := slices.Clone(t.order)
+	t.mu.RUnlock()
+	return loaded(list)
+}
+
+// page returns at most count records behind the key after (or from offset, when after is empty), and
+// how many there are in all. A page that is not full is the last one: records are loaded under the
+// lock, so none of them is gone.
+func (t *table[T]) page(after string, offset, count int) (records []*record[T], total int, more bool) {
+	t.mu.RLock()
+	total = len(t.order)
+	if after != "" {
+		i, found := position(t.order, after)
+		if offset = i; found {
+			offset++
+		}
+	}
+	offset = min(offset, total)
+	end := min(offset+count, total)
+	records = loaded(t.order[offset:end])
+	t.mu.RUnlock()
+	return records, total, end < total && count > 0
+}
+
+// len is how many records there are.
+func (t *table[T]) len() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.order)
+}
+
+// loaded turns entries into their present records and leaves out what is gone by now.
+func loaded[T any](list []*entry[T]) []*record[T] {
+	out := make([]*record[T], 0, len(list))
+	for _, e := range list {
+		if r := e.record.Load(); r != nil {
+			out = append(out, r)
+		}
+	}
+	return out
+}

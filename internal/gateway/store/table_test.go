@@ -1,0 +1,132 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func rec(id string, version uint64, keys ...string) *record[string] {
+	slices.Sort(keys)
+	return &record[string]{key: listKey(int64(len(id)), id), version: version, keys: keys, value: fmt.Sprint(id, "@", version)}
+}
+
+func values(records []*record[string]) string {
+	var out []string
+	for _, r := range records {
+		out = append(out, r.value)
+	}
+	return strings.Join(out, " ")
+}
+
+// TestTable: whichever of the two streams is first, the newer version wins, and what is gone stays gone.
+func TestTable(t *testing.T) {
+	for name, test := range map[string]struct {
+		reason string
+		do     func(*table[string])
+		want   string
+	}{
+		"WriteThenItsEvent":   {"", func(t *table[string]) { t.wrote(rec("a", 5)); t.watched(rec("a", 5)) }, "a@5"},
+		"LateOldEvent":        {"An event from before the write must not undo it.", func(t *table[string]) { t.wrote(rec("a", 5)); t.watched(rec("a", 3)) }, "a@5"},
+		"LateAnswer":          {"The answer to a write may come after the event of a later one.", func(t *table[string]) { t.watched(rec("a", 7)); t.wrote(rec("a", 5)) }, "a@7"},
+		"AnswerAfterDeletion": {"The watch is past it and knows the object no more.", func(t *table[string]) { t.watchedGone("a", 9, true); t.wrote(rec("a", 5)) }, ""},
+		"OwnDeletion":         {"Events that are on their way must not bring it back.", func(t *table[string]) { t.watched(rec("a", 3)); t.removed("a", untilDeleted); t.watched(rec("a", 4)) }, ""},
+		"OwnDeletionDone": {"Once the watch says so the tombstone goes, and a restored object is seen.", func(t *table[string]) {
+			t.wrote(rec("a", 3))
+			t.removed("a", untilDeleted)
+			t.watchedGone("a", 5, true)
+			t.watched(rec("a", 8))
+		}, "a@8"},
+		"FinalizerStillWorks": {"An object that is being deleted gets status writes.", func(t *table[string]) {
+			t.watched(rec("a", 3))
+			t.watchedGone("a", 4, false)
+			t.watchedGone("a", 5, false)
+			t.watchedGone("a", 6, true)
+		}, ""},
+		"RelistForgets":    {"", func(t *table[string]) { t.watched(rec("a", 3)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "b@4"},
+		"RelistIsBehind":   {"A write after the list was made stays.", func(t *table[string]) { t.wrote(rec("a", 12)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "a@12 b@4"},
+		"RelistAfterWrite": {"", func(t *table[string]) { t.wrote(rec("a", 12)); t.relisted([]*record[string]{rec("a", 4)}, 9) }, "a@12"},
+		"RelistClearsTombstones": {"", func(t *table[string]) {
+			t.watched(rec("a", 3))
+			t.removed("a", untilDeleted)
+			t.relisted(nil, 9)
+			t.watched(rec("a", 12))
+		}, "a@12"},
+		"RelistBeforeDeletion": {"A list that was made before the deletion must not bring it back.", func(t *table[string]) {
+			t.watched(rec("a", 3))
+			t.removed("a", untilDeleted)
+			t.relisted([]*record[string]{rec("a", 3)}, 9)
+		}, ""},
+		"Order": {"", func(t *table[string]) { t.wrote(rec("ccc", 3)); t.wrote(rec("a", 1)); t.wrote(rec("bb", 2)) }, "a@1 bb@2 ccc@3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			table := newTable[string]()
+			test.do(table)
+			if have := values(table.all()); have != test.want {
+				t.Errorf("the table holds %q and must hold %q: %s", have, test.want, test.reason)
+			}
+		})
+	}
+}
+
+func TestTableKeys(t *testing.T) {
+	table := newTable[string]()
+	table.wrote(rec("a", 1, "p:x", "u:ada"))
+	table.wrote(rec("bb", 2, "p:x", "u:bob"))
+	table.wrote(rec("a", 3, "p:y", "u:ada"))
+	for key, want := range map[string]string{"p:x": "bb@2", "p:y": "a@3", "u:ada": "a@3", "u:nobody": ""} {
+		if have := values(table.under(key)); have != want || table.count(key) != len(strings.Fields(want)) {
+			t.Errorf("under %s: %q, want %q", key, have, want)
+		}
+	}
+	table.removed("bb", untilDeleted)
+	if len(table.index) != 2 {
+		t.Errorf("keys without records must go: %v", table.index)
+	}
+}
+
+// TestTableAgainstModel compares the table with a map, over random changes.
+func TestTableAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		table, model := newTable[string](), map[string]*record[string]{}
+		for version := range uint64(rapid.IntRange(1, 60).Draw(t, "changes")) {
+			id := strings.Repeat("i", rapid.IntRange(1, 8).Draw(t, "id"))
+			if rapid.Bool().Draw(t, "delete") {
+				table.watchedGone(id, version+1, true)
+				delete(model, id)
+				continue
+			}
+			r := rec(id, version+1, rapid.SampledFrom([]string{"p:x", "p:y"}).Draw(t, "key"), "u:"+id)
+			table.watched(r)
+			model[id] = r
+		}
+		index := map[string][]string{}
+		for _, id := range slices.Sorted(mapKeys(model)) {
+			for _, k := range append(model[id].keys, "") {
+				index[k] = append(index[k], model[id].value)
+			}
+		}
+		for key, want := range index {
+			have := table.all()
+			if key != "" {
+				have = table.under(key)
+			}
+			if values(have) != strings.Join(want, " ") {
+				t.Fatalf("under %q: %q, want %v", key, values(have), want)
+			}
+		}
+	})
+}
+
+func mapKeys(m map[string]*record[string]) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}

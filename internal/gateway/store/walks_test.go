@@ -1,0 +1,115 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/google/uuid"
+	"k8s.io/client-go/rest"
+
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/scim/schema"
+	"lightrun.com/scim-operator/test/conformance/directorytest"
+)
+
+// crowd is a directory whose cache is filled without an API server, with people who are little more
+// than an id.
+type crowd struct {
+	directory *Directory
+	handler   http.Handler
+	ids       map[string]bool
+	random    *rand.Rand
+	clock     int64
+	version   uint64
+}
+
+func newCrowd(t *testing.T, people int, seed uint64) *crowd {
+	t.Helper()
+	d, err := New(Options{Config: &rest.Config{Host: "127.0.0.1:1"}, Namespace: "test", Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &crowd{
+		directory: d, ids: map[string]bool{}, random: rand.New(rand.NewPCG(seed, 11)), clock: 1_800_000_000,
+		handler: directorytest.NewServer(directorytest.Directory{Users: d.Users(), Groups: d.Groups()}),
+	}
+	records := make([]*record[*person], people)
+	for i := range records {
+		records[i] = c.arrival()
+	}
+	d.people.relisted(records, c.version)
+	return c
+}
+
+// arrival is a new person. Several come within a second, and some clocks of API servers are a
+// little behind, so that not everyone is added to the end of the list.
+func (c *crowd) arrival() *record[*person] {
+	c.version++
+	c.clock += int64(c.random.IntN(2))
+	var random [16]byte
+	for i := range random {
+		random[i] = byte(c.random.Uint32())
+	}
+	id := uuid.UUID(random).String()
+	key := listKey(c.clock-int64(c.random.IntN(5)), id)
+	c.ids[id] = true
+	body := fmt.Sprintf(`{"id":%q,"userName":"user%d","active":true}`, id, c.random.IntN(1000))
+	return &record[*person]{key: key, uid: id, version: c.version, value: &person{
+		resource: &server.Resource{Type: schema.User(), ID: id, Key: key, JSON: []byte(body)},
+	}}
+}
+
+func (c *crowd) create() string {
+	r := c.arrival()
+	c.directory.people.watched(r)
+	return r.id()
+}
+
+func (c *crowd) remove(id string) {
+	c.version++
+	c.directory.people.watchedGone(id, c.version, true)
+}
+
+// walk walks once, with 50 deletions and 50 arrivals meanwhile.
+func (c *crowd) walk(t *testing.T, style directorytest.Style, count int, query url.Values) {
+	t.Helper()
+	changes := &directorytest.Crowd{
+		Create: c.create, Delete: c.remove, IDs: c.ids, Deletions: 50, Arrivals: 50, Pages: len(c.ids) / count, Random: c.random,
+	}
+	changes.Walk(t, directorytest.Walk{Style: style, Count: count, Get: directorytest.Getter(t, c.handler, "/Users", query)})
+}
+
+// TestWalksLoseNoUser walks 20,252 people.
+func TestWalksLoseNoUser(t *testing.T) {
+	for _, style := range directorytest.Styles() {
+		t.Run(style.String(), func(t *testing.T) {
+			t.Parallel()
+			c := newCrowd(t, 20_252, uint64(style))
+			for _, count := range []int{100, 1000, 517} {
+				c.walk(t, style, count, nil)
+			}
+		})
+	}
+}
+
+// TestWalksLoseNoUserOfFew has 1,000 courses of events, with and without a filter and an order.
+func TestWalksLoseNoUserOfFew(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(1000) {
+		c := newCrowd(t, 100, seed)
+		query := map[uint64]url.Values{ // a few, as they take ten times as long
+			0: {"filter": {"active eq true"}}, 1: {"sortBy": {"userName"}},
+			2: {"sortBy": {"userName"}, "sortOrder": {"descending"}, "filter": {"id pr"}},
+		}[seed%12]
+		for _, style := range directorytest.Styles() {
+			c.walk(t, style, 7+c.random.IntN(20), query)
+		}
+		if t.Failed() {
+			t.Fatalf("seed %d: %v", seed, query)
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package portalapi
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestEveryCodeHasARemedy(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/reference/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok || !strings.HasPrefix(v.Names[0].Name, "Code") {
+			return true
+		}
+		code, err := strconv.Unquote(v.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found++
+		if !strings.Contains(string(page), "| `"+code+"` |") {
+			t.Errorf("docs/reference/errors.md does not explain %s", code)
+		}
+		return true
+	})
+	if found == 0 {
+		t.Error("no code was found in errors.go")
+	}
+}
+
+func TestCodeOf(t *testing.T) {
+	if got := CodeOf(fmt.Errorf("put account: %w", &Error{Status: 409, Code: CodeLastManager})); got != CodeLastManager {
+		t.Errorf("got %q through a wrapped error", got)
+	}
+	if got := CodeOf(errors.New("connection refused")); got != "" {
+		t.Errorf("a transport error has no code, got %q", got)
+	}
+}

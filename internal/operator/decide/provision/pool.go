@@ -1,0 +1,200 @@
+package provision
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// PoolFacts are what the portal and the cluster hold about a pool.
+type PoolFacts struct {
+	Own     *portalapi.Pool // the pool owned by this AgentPool; nil: none
+	Named   *portalapi.Pool // the pool that bears the wanted name, or the default pool for its own object; nil: none
+	Adopt   string          // the id of the pool that spec.adopt names; empty: none
+	Adopted *portalapi.Pool // the pool of that id; nil: there is none
+	Owner   Presence        // of the AgentPool that owns Adopted, or else Named
+}
+
+// PoolPlan is what to do about one pool.
+type PoolPlan struct {
+	Action  Action
+	Pool    *portalapi.Pool // the pool it speaks of; nil when it is to be created
+	Write   portalapi.PoolWrite
+	Reason  string // for Wait, and for an Update that leaves the new name for later: a condition reason of v1alpha1
+	Message string // with Reason
+	// LosesManager: the change takes ROLE_MANAGER, which was granted, from everyone in the pool;
+	// the deprovisioning guard counts them.
+	LosesManager bool
+}
+
+// WantPool is the pool that an AgentPool calls for.
+func WantPool(p *v1alpha1.AgentPool) portalapi.PoolWrite {
+	return portalapi.PoolWrite{
+		Owner:   portalapi.Owner{UID: string(p.UID), Name: p.Name, Revision: p.Generation},
+		Default: p.Name == v1alpha1.DefaultName,
+		Name:    p.PortalName(), Description: p.Spec.Description, Roles: RoleNames(p.Spec.Roles),
+		Pins: pins(p.Status.Groups),
+	}
+}
+
+// pins are which groups the AgentPool's lines mean, as the portal keeps them.
+func pins(all []v1alpha1.PinnedGroup) (out []portalapi.Pin) {
+	for _, p := range all {
+		out = append(out, portalapi.Pin{Line: line(p.GroupReference), Group: p.Group, Deleted: p.Deleted})
+	}
+	return out
+}
+
+// Pinned are those of the lines of which the portal knows which group they mean.
+func Pinned(lines []v1alpha1.GroupReference, have *portalapi.Pool) (out []v1alpha1.PinnedGroup) {
+	if have == nil {
+		return nil
+	}
+	for _, ref := range lines {
+		if i := slices.IndexFunc(have.Pins, func(p portalapi.Pin) bool { return p.Line == line(ref) }); i >= 0 {
+			out = append(out, v1alpha1.PinnedGroup{GroupReference: ref, Group: have.Pins[i].Group, Deleted: have.Pins[i].Deleted})
+		}
+	}
+	return out
+}
+
+// line is how a pin of the portal names a line.
+func line(r v1alpha1.GroupReference) string {
+	switch {
+	case r.DisplayName != "":
+		return "displayName " + r.DisplayName
+	case r.ExternalID != "":
+		return "externalId " + r.ExternalID
+	}
+	return "id " + r.ID
+}
+
+// RoleNames are roles as the portal takes them, sorted. None is an empty list, and so is a list
+// that is absent.
+func RoleNames(roles []v1alpha1.Role) []string {
+	out := make([]string, len(roles))
+	for i, r := range roles {
+		out[i] = string(r)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Granted are the roles that the pool gives because its owner, or without one a person in the
+// portal, gave them.
+func Granted(p *portalapi.Pool) []string {
+	out := []string{}
+	for _, r := range p.Roles {
+		if !slices.Contains(p.Ungranted, r) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// ComputePool says what must change for the pool to become want.
+func ComputePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
+	switch {
+	case have.Own != nil:
+		return updatePool(want, have)
+	case have.Adopt != "" && have.Adopted == nil:
+		return waitForPool(nil, v1alpha1.ReasonAdoptRefused, fmt.Sprintf("The portal has no pool %q, which spec.adopt names. Correct spec.adopt, or remove it", have.Adopt))
+	case have.Adopt != "" && have.Named != nil && have.Named.ID != have.Adopt:
+		return waitForPool(have.Named, v1alpha1.ReasonAdoptRefused, fmt.Sprintf("spec.adopt names the pool %q and the portal has another one with the name %q. Rename one of the two", have.Adopted.Name, want.Name))
+	case have.Adopt != "":
+		return takeOverPool(want, have.Adopted, have.Owner, true)
+	case have.Named != nil:
+		return takeOverPool(want, have.Named, have.Owner, false)
+	}
+	return PoolPlan{Action: Create, Write: poolDecidedOn(nil, want)}
+}
+
+func waitForPool(p *portalapi.Pool, reason, message string) PoolPlan {
+	return PoolPlan{Action: Wait, Pool: p, Reason: reason, Message: message}
+}
+
+// takeOverPool plans for a pool that is not ours, by the ownership table.
+func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence, chosen bool) PoolPlan {
+	v := PoolVerdict(have, Stand(have.Owner, want.Owner, owner), want.Default, chosen)
+	if !v.Adopt && v.Reason == v1alpha1.ReasonConsentRequired {
+		v.Message += ". To take it over: " + consentCommand(want, have)
+	}
+	if !v.Adopt {
+		return waitForPool(have, v.Reason, v.Message)
+	}
+	if want.Default {
+		want.Name = have.Name
+	}
+	want.Adopt = &portalapi.Adopt{ID: have.ID, OwnerUID: have.Owner.UID}
+	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
+}
+
+// consentCommand is what a person runs to consent. It names the pool too: the own pool of a group, to
+// which people have written, is theirs from then on, and would have its object's name.
+func consentCommand(want portalapi.PoolWrite, have *portalapi.Pool) string {
+	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: texts only
+	return fmt.Sprintf("kubectl patch agentpool %s --type=merge -p '%s'", want.Owner.Name, strings.ReplaceAll(string(patch), "'", `\u0027`))
+}
+
+// updatePool plans for a pool that is ours already. What stands in the way of the new name holds up
+// nothing else: above all, roles are taken back at once.
+func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
+	own := have.Own
+	p := PoolPlan{Action: None, Pool: own}
+	switch {
+	case want.Default:
+		want.Name = own.Name // the portal's own
+	case own.Default:
+		v := PoolVerdict(own, Ours, false, false)
+		return waitForPool(own, v.Reason, v.Message)
+	case have.Named != nil && have.Named.ID != own.ID:
+		p.Reason, p.Message = nameInTheWay(want, have.Named)
+		want.Name = own.Name
+	}
+	if have.Adopt != "" && have.Adopt != own.ID {
+		p.Reason = v1alpha1.ReasonAdoptRefused
+		p.Message = fmt.Sprintf("This AgentPool rules the pool %s already and can't adopt %s too. Remove spec.adopt", own.ID, have.Adopt)
+	}
+	switch {
+	case !samePool(want, own):
+		p.Action, p.Write, p.LosesManager = Update, poolDecidedOn(own, want), losesManager(want, own)
+	case p.Reason != "":
+		p.Action = Wait
+	}
+	return p
+}
+
+// nameInTheWay says why a pool can't be renamed to the name of another one.
+func nameInTheWay(want portalapi.PoolWrite, other *portalapi.Pool) (reason, message string) {
+	switch {
+	case other.Default:
+		v := PoolVerdict(other, Portals, false, false)
+		return v.Reason, v.Message
+	case other.Owner.UID != "":
+		v := PoolVerdict(other, Others, false, false)
+		return v.Reason, v.Message + "; everything but the name follows already"
+	}
+	return v1alpha1.ReasonPoolExists, fmt.Sprintf("The portal has another pool with the name %q. Rename one of the two, or delete the other pool in the portal; everything but the name follows already", want.Name)
+}
+
+// poolDecidedOn is want for a pool as it is; nil: there is none.
+func poolDecidedOn(have *portalapi.Pool, want portalapi.PoolWrite) portalapi.PoolWrite {
+	var revision int64
+	if have != nil {
+		revision = have.Revision
+	}
+	want.IfRevision = &revision
+	return want
+}
+
+func samePool(want portalapi.PoolWrite, have *portalapi.Pool) bool {
+	return want.Name == have.Name && want.Description == have.Description && slices.Equal(want.Roles, have.Roles) && slices.Equal(want.Pins, have.Pins) && len(have.Ungranted) == 0
+}
+
+func losesManager(want portalapi.PoolWrite, have *portalapi.Pool) bool {
+	return slices.Contains(Granted(have), portalapi.RoleManager) && !slices.Contains(want.Roles, portalapi.RoleManager)
+}

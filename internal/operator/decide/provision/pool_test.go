@@ -1,0 +1,146 @@
+package provision
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+func TestComputePool(t *testing.T) {
+	none, manager := []string{}, []string{"ROLE_MANAGER"}
+	me, other := portalapi.Owner{UID: "u", Name: "payments"}, portalapi.Owner{UID: "x", Name: "other"}
+	write := func(change ...func(*portalapi.PoolWrite)) portalapi.PoolWrite {
+		w := portalapi.PoolWrite{Owner: me, Name: "Payments", Roles: manager}
+		for _, c := range change {
+			c(&w)
+		}
+		return w
+	}
+	named := func(name string) func(*portalapi.PoolWrite) { return func(w *portalapi.PoolWrite) { w.Name = name } }
+	giving := func(roles ...string) func(*portalapi.PoolWrite) {
+		return func(w *portalapi.PoolWrite) { w.Roles = roles }
+	}
+	own := &portalapi.Pool{ID: "1", Name: "Payments", Owner: me, Roles: manager}
+	tampered := &portalapi.Pool{ID: "1", Name: "Payments", Owner: me, Roles: []string{"ROLE_IGNORE_QUOTA", "ROLE_MANAGER"}, Ungranted: manager}
+	portals := &portalapi.Pool{ID: "2", Name: "payments", Roles: none}
+	def := &portalapi.Pool{ID: "d", Name: "Default", Default: true, Roles: none}
+
+	for name, tc := range map[string]struct {
+		reason string
+		want   portalapi.PoolWrite
+		have   PoolFacts
+		action Action
+		why    string // the condition's reason
+		writes string // the name that is written; empty: nothing is
+		loses  bool
+	}{
+		"New":       {reason: "No such pool: create.", want: write(), action: Create, writes: "Payments"},
+		"Same":      {reason: "Nothing differs.", want: write(), have: PoolFacts{Own: own, Named: own}, action: None},
+		"Renamed":   {reason: "A new name is written.", want: write(named("Pay")), have: PoolFacts{Own: own}, action: Update, writes: "Pay"},
+		"Described": {reason: "So is a description.", want: write(func(w *portalapi.PoolWrite) { w.Description = "d" }), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments"},
+		"Emptied": {reason: "Absent and empty roles take all, and losing ROLE_MANAGER is said.",
+			want: write(giving()), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments", loses: true},
+		"Tampered": {reason: "A role that nobody granted goes at no cost to the guard.",
+			want: write(giving("ROLE_IGNORE_QUOTA")), have: PoolFacts{Own: tampered, Named: tampered}, action: Update, writes: "Payments"},
+		"TamperedAndWanted": {reason: "A role that is wanted and was put there by others is granted by a write.",
+			want: write(giving("ROLE_IGNORE_QUOTA", "ROLE_MANAGER")), have: PoolFacts{Own: tampered, Named: tampered}, action: Update, writes: "Payments"},
+		"Clash": {reason: "A rename onto a pool of the portal's waits.",
+			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: portals}, action: Wait, why: v1alpha1.ReasonPoolExists},
+		"ClashTakesRoles": {reason: "A name in the way does not keep roles from being taken back.",
+			want: write(giving()), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: portals}, action: Update, why: v1alpha1.ReasonPoolExists, writes: "Pay", loses: true},
+		"Swap": {reason: "A name that another AgentPool's pool bears is waited for.",
+			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: &portalapi.Pool{ID: "2", Name: "Payments", Owner: other}}, action: Wait, why: v1alpha1.ReasonNameReleasePending},
+		"RenamedToDefault": {reason: "No rename reaches the default pool's name.",
+			want: write(named("DEFAULT")), have: PoolFacts{Own: own, Named: def}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
+
+		"NamedLikeThePortals": {reason: "A pool made in the portal is not adopted because of its name.",
+			want: write(), have: PoolFacts{Named: portals}, action: Wait, why: v1alpha1.ReasonConsentRequired},
+		"Chosen": {reason: "spec.adopt is consent.",
+			want: write(), have: PoolFacts{Named: portals, Adopt: "2", Adopted: portals}, action: Adopt, writes: "Payments"},
+		"ChosenByAnotherName": {reason: "A chosen pool is renamed.",
+			want: write(), have: PoolFacts{Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE", Roles: manager}}, action: Adopt, writes: "Payments"},
+		"ChosenLosesManager": {reason: "What an adoption takes from the pool's people counts.",
+			want: write(giving()), have: PoolFacts{Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE", Roles: manager}}, action: Adopt, writes: "Payments", loses: true},
+		"ChosenAndNamed": {reason: "Of two pools one must be renamed first.",
+			want: write(), have: PoolFacts{Named: portals, Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE"}}, action: Wait, why: v1alpha1.ReasonAdoptRefused},
+		"ChosenIsNotThere": {reason: "No second pool is made beside a choice that is wrong.",
+			want: write(), have: PoolFacts{Adopt: "3"}, action: Wait, why: v1alpha1.ReasonAdoptRefused},
+		"ChosenBesideOwn": {reason: "An AgentPool has one pool; roles are taken back all the same.",
+			want: write(giving()), have: PoolFacts{Own: own, Named: own, Adopt: "3"}, action: Update, why: v1alpha1.ReasonAdoptRefused, writes: "Payments", loses: true},
+		"ChosenDefault": {reason: "Consent does not reach the default pool.",
+			want: write(), have: PoolFacts{Adopt: "d", Adopted: def}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
+
+		"Default": {reason: "Its own object adopts the default pool, which keeps its name.",
+			want: write(named("default"), func(w *portalapi.PoolWrite) { w.Default = true }), have: PoolFacts{Named: def}, action: Adopt, writes: "Default"},
+		"OwnedDefault": {reason: "An AgentPool that has the default pool from before lets it alone.",
+			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "d", Name: "Default", Default: true, Owner: me, Roles: none}}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := ComputePool(tc.want, tc.have)
+			if p.Action != tc.action || p.Reason != tc.why || p.LosesManager != tc.loses || p.Write.Name != tc.writes {
+				t.Errorf("%s Got %s %q writing %q, loses manager %v", tc.reason, p.Action, p.Reason, p.Write.Name, p.LosesManager)
+			}
+			if (p.Reason == "") != (p.Message == "") {
+				t.Errorf("reason %q with the message %q", p.Reason, p.Message)
+			}
+		})
+	}
+}
+
+func TestRoleNames(t *testing.T) {
+	for _, none := range [][]v1alpha1.Role{nil, {}} {
+		if got := RoleNames(none); got == nil || len(got) != 0 {
+			t.Errorf("RoleNames(%#v) = %#v, want an empty list", none, got)
+		}
+	}
+	if got := RoleNames([]v1alpha1.Role{"ROLE_B", "ROLE_A"}); !slices.IsSorted(got) {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestGrantedRoles(t *testing.T) {
+	pools := map[string]*portalapi.Pool{
+		"quota":    {ID: "quota", Roles: []string{"ROLE_IGNORE_QUOTA"}, Owner: portalapi.Owner{UID: "x"}},
+		"managers": {ID: "managers", Roles: []string{"ROLE_MANAGER"}, Owner: portalapi.Owner{UID: "x"}},
+		"tampered": {ID: "tampered", Roles: []string{"ROLE_MANAGER"}, Ungranted: []string{"ROLE_MANAGER"}, Owner: portalapi.Owner{UID: "x"}},
+	}
+	owned := func(change func(*portalapi.Account)) *portalapi.Account {
+		a := &portalapi.Account{Owner: portalapi.Owner{UID: "u"}, Roles: []string{"ROLE_MANAGER", "ROLE_USER"}}
+		change(a)
+		return a
+	}
+	for name, tc := range map[string]struct {
+		reason  string
+		account *portalapi.Account
+		want    []string
+	}{
+		"ByPools":     {"Roles of pools that the owner put the person in were granted.", owned(func(a *portalapi.Account) { a.Pools = []string{"managers", "quota"} }), []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}},
+		"Membership":  {"A membership that nobody granted grants nothing.", owned(func(a *portalapi.Account) { a.Pools, a.Ungranted = []string{"managers"}, []string{"managers"} }), nil},
+		"PoolRole":    {"Nor does a role that nobody granted to the pool.", owned(func(a *portalapi.Account) { a.Pools = []string{"tampered"} }), nil},
+		"Direct":      {"Nor does a direct role.", owned(func(a *portalapi.Account) { a.DirectRoles = []string{"ROLE_MANAGER"} }), nil},
+		"UnknownPool": {"What is not known counts as granted: the guard rather counts too much.", owned(func(a *portalapi.Account) { a.Pools = []string{"new"} }), []string{"ROLE_MANAGER", "ROLE_USER"}},
+		"Local":       {"People granted what a local account has.", &portalapi.Account{Roles: []string{"ROLE_MANAGER"}, DirectRoles: []string{"ROLE_MANAGER"}}, []string{"ROLE_MANAGER"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := GrantedRoles(tc.account, func(id string) *portalapi.Pool { return pools[id] })
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestConsentIsNamedByACommand(t *testing.T) {
+	want := portalapi.PoolWrite{Owner: portalapi.Owner{UID: "u", Name: "group-id"}, Name: `Rock'n "Roll"`}
+	record := &portalapi.Pool{ID: "7", Name: want.Name, Owner: portalapi.Owner{UID: "x", Name: "gone"}}
+	p := ComputePool(want, PoolFacts{Named: record, Owner: Gone})
+	const command = `kubectl patch agentpool group-id --type=merge -p '{"spec":{"adopt":"7","displayName":"Rock\u0027n \"Roll\""}}'`
+	if p.Reason != v1alpha1.ReasonConsentRequired || !strings.HasSuffix(p.Message, ": "+command) {
+		t.Errorf("%s: %s", p.Reason, p.Message)
+	}
+}

@@ -1,0 +1,234 @@
+package groupindex
+
+import (
+	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/names"
+)
+
+// Lookup finds groups. *Index is one.
+type Lookup interface {
+	Group(id string) (Group, bool)
+	Named(displayName string) []string
+	WithExternalID(externalID string) []string
+}
+
+// Facts are what Resolve goes by besides the lines, their pins and the groups.
+type Facts struct {
+	// Manager: the pool grants ROLE_MANAGER, or is about to. Another group than before needs a decision.
+	Manager bool
+	// Lost: the pool was in force in the portal before, and its status does not know by which groups. A line without a pin needs
+	// a decision, and so does one whose group is not there: it may come after the pool in a restore.
+	Lost bool
+	// Accepted are the ids of the groups that a person decided for.
+	Accepted []string
+}
+
+// State says what became of a line.
+type State int
+
+const (
+	Resolved  State = iota // it means a living group
+	Renamed                // so it does, and the group has another name by now
+	NotFound               // no living group is what the line says
+	Ambiguous              // several are
+	Changed                // one is, and a person has to accept it
+)
+
+// Line is a line of spec.groups, resolved or not.
+type Line struct {
+	v1alpha1.GroupReference
+	State  State
+	Groups []string // that the line means, or could mean
+}
+
+// Resolve says which groups the lines mean. A line is resolved once: while the group that it was resolved to lives, it means
+// that group, whatever the name of the group or of another one. The pins returned replace the given ones.
+func Resolve(lines []v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Lookup, f Facts) (resolved []Line, now []v1alpha1.PinnedGroup) {
+	for _, ref := range lines {
+		line, pin := resolve(ref, pins, look, f)
+		resolved = append(resolved, line)
+		if pin.Group != "" {
+			now = append(now, pin)
+		}
+	}
+	return resolved, now
+}
+
+func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Lookup, f Facts) (Line, v1alpha1.PinnedGroup) {
+	line, pin := Line{GroupReference: ref}, v1alpha1.PinnedGroup{GroupReference: ref}
+	i := slices.IndexFunc(pins, func(p v1alpha1.PinnedGroup) bool { return p.GroupReference == ref })
+	pinned := i >= 0
+	if pinned {
+		pin = pins[i]
+	} else if _, found := look.Group(ref.ID); ref.ID != "" && found {
+		pin.Group = ref.ID
+	}
+	g, found := look.Group(pin.Group)
+	if found {
+		pin.Deleted = g.Deleted // a person who drops a deletion brings the group back
+	}
+	if found && !pin.Deleted {
+		line.Groups = []string{g.ID}
+		if !matches(ref, g) {
+			line.State = Renamed
+		}
+		return line, pin
+	}
+	line.Groups = candidates(ref, look)
+	accepted := intersection(line.Groups, f.Accepted)
+	switch {
+	case len(line.Groups) == 0:
+		line.State = NotFound
+	case len(line.Groups) > 1 && len(accepted) != 1:
+		line.State = Ambiguous
+	case (pinned && f.Manager || f.Lost && !pin.Deleted) && len(accepted) != 1:
+		line.State = Changed
+	default:
+		if len(accepted) == 1 {
+			line.Groups = accepted
+		}
+		pin.Group, pin.Deleted = line.Groups[0], false
+	}
+	return line, pin
+}
+
+func intersection(a, b []string) []string {
+	var out []string
+	for _, s := range a {
+		if slices.Contains(b, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// candidates are the living groups that are what the line says.
+func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
+	switch {
+	case ref.DisplayName != "":
+		return look.Named(ref.DisplayName)
+	case ref.ExternalID != "":
+		return look.WithExternalID(ref.ExternalID)
+	}
+	return nil // an id means one group for ever
+}
+
+// matches says whether the group is what the line says.
+func matches(ref v1alpha1.GroupReference, g Group) bool {
+	switch {
+	case ref.DisplayName != "":
+		return names.Fold(ref.DisplayName) == names.Fold(g.DisplayName)
+	case ref.ExternalID != "":
+		return ref.ExternalID == g.ExternalID
+	}
+	return ref.ID == g.ID
+}
+
+// Filling are the ids of the groups that fill the pool: those that its lines are pinned to, and those that they name by id.
+func Filling(p *v1alpha1.AgentPool) []string {
+	var out []string
+	for _, ref := range p.Spec.Groups {
+		switch pin := pinOf(p, ref); {
+		case pin != nil && pin.Deleted:
+		case pin != nil:
+			out = append(out, pin.Group)
+		case ref.ID != "":
+			out = append(out, ref.ID)
+		}
+	}
+	return out
+}
+
+// Settled says whether the lines of the pool's present generation were looked at. Lines that name a group by id need no look.
+func Settled(p *v1alpha1.AgentPool) bool {
+	return p.Status.ObservedGeneration == p.Generation || !slices.ContainsFunc(p.Spec.Groups, func(r v1alpha1.GroupReference) bool { return r.ID == "" })
+}
+
+func pinOf(p *v1alpha1.AgentPool, ref v1alpha1.GroupReference) *v1alpha1.PinnedGroup {
+	i := slices.IndexFunc(p.Status.Groups, func(pin v1alpha1.PinnedGroup) bool { return pin.GroupReference == ref })
+	if i < 0 {
+		return nil
+	}
+	return &p.Status.Groups[i]
+}
+
+// Declares says whether a pool that people made names the group. fills: it is resolved to the group, and not only matches it.
+func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool) {
+	if !p.DeletionTimestamp.IsZero() || p.OwnPoolOf() != "" {
+		return false, false
+	}
+	for _, ref := range p.Spec.Groups {
+		pin := pinOf(p, ref)
+		switch {
+		case ref.ID == g.ID, pin != nil && pin.Group == g.ID && !pin.Deleted:
+			return true, true
+		case ref.ID != "" || !matches(ref, g):
+		case pin == nil || pin.Deleted:
+			declares = true
+		default:
+			if _, found := look.Group(pin.Group); !found {
+				declares = true
+			}
+		}
+	}
+	return declares, false
+}
+
+// Concerns says whether a change of the group can concern the pool.
+func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
+	now, _ := look.Group(c.Group)
+	for _, ref := range p.Spec.Groups {
+		if pin := pinOf(p, ref); ref.ID == c.Group || pin != nil && pin.Group == c.Group || matches(ref, now) || matches(ref, c.Was) {
+			return true
+		}
+	}
+	return p.Name == c.Group
+}
+
+// Titled returns the pool with the name that it is to have in the portal as its displayName: a group's own pool has the
+// group's name there. ok is false for the own pool of a group that is not there: its name is not known.
+func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
+	own := pool.OwnPoolOf()
+	if own == "" {
+		return pool, true
+	}
+	g, found := look.Group(own)
+	if !found || g.Deleted {
+		return pool, false
+	}
+	titled := pool.DeepCopy()
+	titled.Spec.DisplayName = g.DisplayName
+	return titled, true
+}
+
+// Names returns which names an object has, for claims: Titled's for a pool.
+func Names(look Lookup) func(client.Object) []string {
+	return func(o client.Object) []string {
+		if pool, ok := o.(*v1alpha1.AgentPool); ok {
+			o, _ = Titled(pool, look)
+		}
+		return claims.Names(o)
+	}
+}
+
+// Named are the ids of the groups that a change of the pool can concern: those that its lines are pinned to, or could mean, and
+// the one whose own pool has its name.
+func Named(p *v1alpha1.AgentPool, look Lookup) []string {
+	out := []string{p.Name}
+	for _, ref := range p.Spec.Groups {
+		if ref.ID != "" {
+			out = append(out, ref.ID)
+		}
+		out = append(out, candidates(ref, look)...)
+	}
+	for _, pin := range p.Status.Groups {
+		out = append(out, pin.Group)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

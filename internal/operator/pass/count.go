@@ -1,0 +1,66 @@
+package pass
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// OneLine joins names for a column; of many it shows the first few and how many more there are.
+func OneLine(names []string) string {
+	const most = 4
+	if len(names) <= most {
+		return strings.Join(names, ",")
+	}
+	return fmt.Sprintf("%s +%d", strings.Join(names[:most], ","), len(names)-most)
+}
+
+// countEvery is the least time between two writes of a status because of its count alone.
+const countEvery = 30 * time.Second
+
+// whileLoading is the pause before a count that is not complete yet is made again.
+const whileLoading = 200 * time.Millisecond
+
+// Counts remembers when each object's member count was last written. It is safe for concurrent use; the zero value is ready.
+type Counts struct {
+	mu sync.Mutex
+	at map[string]time.Time
+}
+
+// Renew brings have, the count in the status of the object of that name, up to date with n: along with another change of the
+// status (writing), or by itself at most twice a minute. It returns the pause after which to look again; 0: none.
+func (c *Counts) Renew(name string, have *int64, n int, complete, writing bool, now time.Time) time.Duration {
+	switch {
+	case !complete:
+		return whileLoading
+	case *have == int64(n):
+		return 0
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if wait := countEvery - now.Sub(c.at[name]); wait > 0 && !writing {
+		return wait
+	}
+	if c.at == nil {
+		c.at = map[string]time.Time{}
+	}
+	*have, c.at[name] = int64(n), now
+	return 0
+}
+
+// Forget forgets an object that is gone.
+func (c *Counts) Forget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.at, name)
+}
+
+// LookAgain has a pass come back after wait, or sooner if it comes back sooner anyway. 0 asks for nothing.
+func LookAgain(r *ctrl.Result, wait time.Duration) {
+	if wait > 0 && (r.RequeueAfter == 0 || wait < r.RequeueAfter) {
+		r.RequeueAfter = wait
+	}
+}

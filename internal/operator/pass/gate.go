@@ -1,0 +1,97 @@
+// Package gate is what the passes of all kinds have in common (pass.go). It answers, for people and pools alike, whether a pass may go on to the portal,
+// whether what is deleted is none of our business any more, and what a failed call means for the object that it was made for.
+package pass
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+)
+
+// Answer says how a pass goes on. The zero Answer lets it through.
+type Answer struct {
+	Stop   bool
+	Silent bool             // nothing is known that was not said before: report nothing
+	Leaf   *conditions.Leaf // why not, of the type Provisioned
+}
+
+// SCIMOff says whether the portal is known to have SCIM off: then nothing is written and everything stays as it is.
+func SCIMOff(v session.View) bool {
+	return v.Block == nil && v.Mirror != nil && v.Mirror.Listed() && !v.Mirror.Configuration().SCIMEnabled
+}
+
+// Ready stops a pass while the portal's state is not known. told says that the object's status speaks of its newest
+// generation already, so that what it says still stands.
+func Ready(v session.View, told bool) Answer {
+	stop := func(reason, message string) Answer {
+		l := conditions.Unknown(v1alpha1.ConditionProvisioned, reason, message)
+		return Answer{Stop: true, Leaf: &l}
+	}
+	switch {
+	case v.Unknown:
+		return Answer{Stop: true, Silent: true}
+	case v.Block != nil:
+		return stop(v.Block.Reason, v.Block.Message)
+	case !v.Mirror.Listed():
+		if err := v.Mirror.Unreachable(); err != nil && !told {
+			return stop(v1alpha1.ReasonPortalUnreachable, "The portal can't be read: "+err.Error())
+		}
+		return Answer{Stop: true, Silent: true}
+	}
+	return Answer{}
+}
+
+// Release stops the deletion of an object while the portal's state is not known.
+func Release(v session.View) Answer { return Ready(v, false).or(v) }
+
+// or says of a deletion that waits for the first listing that it waits: its finalizer is seen by people.
+func (a Answer) or(v session.View) Answer {
+	if a.Stop && a.Silent && !v.Unknown {
+		l := conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonPortalUnreachable, "The portal's state is not known yet; this is released when it is")
+		return Answer{Stop: true, Leaf: &l}
+	}
+	return a
+}
+
+// KindEnding says whether the kind of o, which is as the manager would create it, is being deleted from the cluster: the API
+// server takes no new objects of it then. Nothing is created.
+func KindEnding(ctx context.Context, w client.Writer, o client.Object) (bool, error) {
+	err := w.Create(ctx, o, client.DryRunAll)
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err):
+		return false, nil
+	case apierrors.IsMethodNotSupported(err), apierrors.IsForbidden(err) && strings.Contains(err.Error(), "custom resource definition is terminating"):
+		return true, nil // Kubernetes answers 405 or 403, by version; it gives the latter no cause to tell it by
+	}
+	return false, fmt.Errorf("look whether the kind is being deleted: %w", err)
+}
+
+// LeaveAsIs says whether what stands in the portal for a deleted object is none of our business any more: there is no
+// configuration, the portal follows another operator, SCIM is off, we only report, or the whole namespace is ending.
+func LeaveAsIs(ctx context.Context, live client.Reader, v session.View, namespace string) (bool, error) {
+	if b := v.Block; b != nil && (b.Reason == v1alpha1.ReasonNoConfiguration || b.Foreign) {
+		return true, nil
+	}
+	if SCIMOff(v) || (v.Spec != nil && v.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly) {
+		return true, nil
+	}
+	return NamespaceEnding(ctx, live, namespace)
+}
+
+// NamespaceEnding says whether the namespace is being deleted.
+func NamespaceEnding(ctx context.Context, live client.Reader, namespace string) (bool, error) {
+	var ns corev1.Namespace
+	if err := live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
+		return false, fmt.Errorf("look whether the namespace is ending: %w", err)
+	}
+	return !ns.DeletionTimestamp.IsZero(), nil
+}

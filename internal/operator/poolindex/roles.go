@@ -1,0 +1,88 @@
+package poolindex
+
+import (
+	"fmt"
+	"slices"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+)
+
+// Behind says that the portal's pool does not give yet what its AgentPool says.
+type Behind struct {
+	Pool   string // name of the AgentPool; empty: none is behind
+	Waits  string // the reason that the AgentPool gives, when it waits for somebody; empty: it is on its way
+	Reason string // the same as a condition's reason of its people
+}
+
+// Message says it to a reader of a person's conditions.
+func (b Behind) Message() string {
+	if b.Waits == "" {
+		return fmt.Sprintf("The change of AgentPool %s is on its way to the portal", b.Pool)
+	}
+	return fmt.Sprintf("The change of AgentPool %s is not carried out: %s. Until somebody decides there, it gives what it gave", b.Pool, b.Waits)
+}
+
+// Behind returns the first of the pools that is behind; one that waits for somebody goes before one that is on its way.
+func (p *Picture) Behind(pools []access.Membership) Behind {
+	var first Behind
+	for _, m := range pools {
+		if b := p.behind[m.Pool]; b.Pool != "" && (first.Pool == "" || first.Waits == "" && b.Waits != "") {
+			first = b
+		}
+	}
+	return first
+}
+
+// behind compares what the pool gives with what it should. Roles that can't be granted are the AgentPool's matter alone.
+func behind(pool *v1alpha1.AgentPool, own *portalapi.Pool, m *mirror.Mirror) Behind {
+	want := provision.RoleNames(pool.Spec.Roles)
+	same := slices.Equal(want, provision.Granted(own)) || own.Owner.UID == "" && own.Default && len(want) == 0
+	if reason, _ := CheckRoles(pool.Spec.Roles, m); reason != "" {
+		same = true
+	}
+	if same && pool.DeletionTimestamp.IsZero() {
+		return Behind{}
+	}
+	b := Behind{Pool: pool.Name, Waits: Waits(pool), Reason: v1alpha1.ReasonProgressing}
+	if b.Waits != "" {
+		b.Reason = v1alpha1.ReasonPoolChangeWaiting
+	}
+	return b
+}
+
+// Waits returns the reason why the pool's newest change waits for somebody; empty when it does not.
+func Waits(pool *v1alpha1.AgentPool) string {
+	c := conditions.Find(pool.Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil || c.ObservedGeneration != pool.Generation {
+		return ""
+	}
+	switch conditions.Classes()[c.Reason] {
+	case conditions.Waiting, conditions.Invalid:
+		return c.Reason
+	}
+	return ""
+}
+
+// CheckRoles says which of the roles can't be granted, as a condition reason and message; "" when all can.
+func CheckRoles(roles []v1alpha1.Role, m *mirror.Mirror) (reason, message string) {
+	var unknown []string
+	for _, r := range roles {
+		known, ok := m.Role(string(r))
+		switch {
+		case !ok:
+			unknown = append(unknown, string(r))
+		case !known.Grantable:
+			return v1alpha1.ReasonRoleNotGrantable, fmt.Sprintf("%s is the vendor's own role and can't be granted from here", r)
+		}
+	}
+	if len(unknown) == 0 {
+		return "", ""
+	}
+	slices.Sort(unknown)
+	return v1alpha1.ReasonUnknownRole, fmt.Sprintf("The portal's catalogue has no role %v; the pool keeps the roles it has", unknown)
+}

@@ -1,0 +1,175 @@
+// Package breaker is a circuit breaker for the portal client. It stops calls to a portal that
+// fails, and to one that asked for a pause with Retry-After. It wraps the calls that passes over
+// single users and pools make:
+//
+//   - closed: calls are sent. Five failures in a row, or one response with Retry-After, open it
+//   - open: calls return *OpenError immediately, without a request, until its time is over
+//   - half-open: one call is sent as a probe. Any response, also a refusal, closes the breaker; a
+//     failure opens it for a longer time
+//
+// Reading the state and following the feed bypass it: they have a single caller with its own
+// pauses, which calls Reset when the portal responds again.
+package breaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+const (
+	tolerated  = 5                // failures in a row that do not yet open the breaker
+	firstPause = time.Second      // doubled after each failed probe
+	lastPause  = 30 * time.Second // the longest pause without Retry-After
+)
+
+// OpenError means that no request was sent to the portal.
+type OpenError struct {
+	Until time.Time // when to try again
+	Cause error     // the failure that opened the breaker
+}
+
+func (e *OpenError) Error() string { return fmt.Sprintf("portal not called after %v", e.Cause) }
+
+// Client is a portal.Client that fails fast while the portal fails. It is safe for concurrent use.
+type Client struct {
+	portalapi.Client // reading and the identity configuration bypass the breaker
+
+	mu       sync.Mutex
+	failures int // in a row
+	pause    time.Duration
+	until    time.Time // open until then; zero: closed
+	probing  bool
+	cause    error
+}
+
+// New returns a closed breaker around c.
+func New(c portalapi.Client) *Client { return &Client{Client: c} }
+
+// Reset closes the breaker after a successful call that bypassed it.
+func (c *Client) Reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.close()
+}
+
+// Open reports whether the breaker is open.
+func (c *Client) Open() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.until.IsZero()
+}
+
+// PutAccount implements portal.Accounts.
+func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (a *portalapi.Account, err error) {
+	err = c.call(func() error { a, err = c.Client.PutAccount(ctx, w); return err })
+	return a, err
+}
+
+// ReleaseAccount implements portal.Accounts.
+func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
+	return c.call(func() error { return c.Client.ReleaseAccount(ctx, owner, mode) })
+}
+
+// MarkWaiting implements portal.Accounts.
+func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portalapi.Owner) error {
+	return c.call(func() error { return c.Client.MarkWaiting(ctx, accountID, owner) })
+}
+
+// MarkHeld implements portal.Accounts.
+func (c *Client) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+	return c.call(func() error { return c.Client.MarkHeld(ctx, owner, m) })
+}
+
+// PutPool implements portal.Pools.
+func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (p *portalapi.Pool, err error) {
+	err = c.call(func() error { p, err = c.Client.PutPool(ctx, w); return err })
+	return p, err
+}
+
+// PutMemberships implements portal.Pools.
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite) (r []portalapi.MembershipResult, err error) {
+	err = c.call(func() error { r, err = c.Client.PutMemberships(ctx, ownerUID, items); return err })
+	return r, err
+}
+
+// ReleasePool implements portal.Pools.
+func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
+	return c.call(func() error { return c.Client.ReleasePool(ctx, ownerUID, remove) })
+}
+
+// MarkPoolHeld implements portal.Pools.
+func (c *Client) MarkPoolHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+	return c.call(func() error { return c.Client.MarkPoolHeld(ctx, owner, m) })
+}
+
+// Removals implements portal.Audit.
+func (c *Client) Removals(ctx context.Context, window time.Duration) (r portalapi.Removals, err error) {
+	err = c.call(func() error { r, err = c.Client.Removals(ctx, window); return err })
+	return r, err
+}
+
+// call makes one call, unless the breaker is open.
+func (c *Client) call(do func() error) error {
+	if err := c.enter(); err != nil {
+		return err
+	}
+	err := do()
+	c.leave(err)
+	return err
+}
+
+// enter admits a call, or returns *OpenError.
+func (c *Client) enter() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.until.IsZero() {
+		return nil
+	}
+	now := time.Now()
+	if now.Before(c.until) {
+		return &OpenError{Until: c.until, Cause: c.cause}
+	}
+	if c.probing {
+		return &OpenError{Until: now.Add(firstPause), Cause: c.cause}
+	}
+	c.probing = true
+	return nil
+}
+
+// leave updates the breaker with a call's outcome.
+func (c *Client) leave(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.probing = false
+	asked, failed := portalapi.Failure(err)
+	switch {
+	case errors.Is(err, context.Canceled): // the caller cancelled: this says nothing about the portal
+	case !failed:
+		c.close()
+	default:
+		c.failures++
+		c.cause = err
+		if asked > 0 {
+			c.until = later(c.until, time.Now().Add(asked))
+		} else if c.failures >= tolerated {
+			c.pause = min(max(2*c.pause, firstPause), lastPause)
+			c.until = later(c.until, time.Now().Add(c.pause))
+		}
+	}
+}
+
+func (c *Client) close() {
+	c.failures, c.pause, c.until, c.cause = 0, 0, time.Time{}, nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,90 @@
+package mirror
+
+import (
+	"slices"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// EachOwned calls f with every account that has an owner, in no particular order. f must neither
+// block nor call the mirror.
+func (m *Mirror) EachOwned(f func(*portalapi.Account)) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, a := range m.accountByUID {
+		f(a)
+	}
+}
+
+// Managing returns the number of active accounts among ids that have ROLE_MANAGER from this pool,
+// and from no other pool that their owner added them to.
+func (m *Mirror) Managing(poolID string, ids []string) int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n := 0
+	for _, id := range ids {
+		a := m.accounts[id]
+		if a == nil || a.Status != portalapi.StatusActive || !slices.Contains(a.Roles, portalapi.RoleManager) {
+			continue
+		}
+		if !slices.ContainsFunc(a.Pools, func(other string) bool { return other != poolID && m.manages(a, other) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// manages reports whether the pool grants the account ROLE_MANAGER. The caller has locked m.mu.
+func (m *Mirror) manages(a *portalapi.Account, poolID string) bool {
+	p := m.pools[poolID]
+	return p != nil && !slices.Contains(a.Ungranted, poolID) && slices.Contains(p.Roles, portalapi.RoleManager) && !slices.Contains(p.Ungranted, portalapi.RoleManager)
+}
+
+// PutMemberships applies the results of our own PutMemberships call. It derives the accounts as the
+// portal does, from what the mirror knows; the change feed then delivers the portal's own state. It
+// notifies, because users follow their pools.
+func (m *Mirror) PutMemberships(poolID string, items []portalapi.MembershipWrite, results []portalapi.MembershipResult) {
+	var events []Event
+	m.mu.Lock()
+	for i, r := range results {
+		before := m.accounts[r.AccountID]
+		if before == nil || r.Outcome != portalapi.MembershipDone || before.Revision != items[i].IfRevision {
+			continue
+		}
+		after := *before
+		other := func(id string) bool { return id == poolID }
+		after.Pools = slices.DeleteFunc(slices.Clone(before.Pools), other)
+		after.Ungranted = slices.DeleteFunc(slices.Clone(before.Ungranted), other)
+		if len(after.Ungranted) == 0 {
+			after.Ungranted = nil
+		}
+		if items[i].In {
+			after.Pools = append(after.Pools, poolID)
+			slices.Sort(after.Pools)
+		}
+		after.Roles, after.Revision = m.effective(&after), r.Revision
+		if m.written != nil {
+			m.written.accounts[after.ID] = true
+		}
+		if before, changed := m.setAccount(&after); changed {
+			events = append(events, Event{Account: &AccountEvent{Before: before, After: &after}})
+		}
+	}
+	m.mu.Unlock()
+	for _, e := range events {
+		m.notify(e)
+	}
+}
+
+// effective returns the roles that the account's pools grant, as the portal derives them. The
+// caller has locked m.mu.
+func (m *Mirror) effective(a *portalapi.Account) []string {
+	roles := append([]string{portalapi.RoleUser}, a.DirectRoles...)
+	for _, id := range a.Pools {
+		if p := m.pools[id]; p != nil {
+			roles = append(roles, p.Roles...)
+		}
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}

@@ -1,0 +1,93 @@
+package removals
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
+	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+)
+
+// audit is a portal's audit in which removed of managed accounts lost their access within any window, and one pool.
+type audit struct {
+	portalapi.Audit
+	removed, managed int
+	pool             portalapi.PoolRemovals
+}
+
+func (a audit) Removals(context.Context, time.Duration) (portalapi.Removals, error) {
+	return portalapi.Removals{Removed: a.removed, Managed: a.managed, Pools: map[string]portalapi.PoolRemovals{"p": a.pool}}, nil
+}
+
+// writer takes what is written down.
+type writer struct{ client.Writer }
+
+func (writer) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
+	return nil
+}
+
+func TestRemove(t *testing.T) {
+	pool := &v1alpha1.AgentPool{}
+	pool.Name = "leads"
+	now := time.UnixMilli(1_764_168_000_000)
+	removal := func(members, accounts int) Removal {
+		r := Removal{Set: Set(portalapi.RemovalMembers, pool), Accounts: accounts, Pool: "p", Members: members}
+		for i := range max(members, accounts) {
+			r.Users = append(r.Users, string(rune('a'+i)))
+		}
+		return r
+	}
+	marked := func(r Removal, s portalapi.MarkState, at time.Time) Removal {
+		r.Mark = &portalapi.Mark{What: r.Kind, State: s, Decision: r.ID(at.UnixMilli())}
+		return r
+	}
+	before := now.Add(-time.Hour)
+	for name, tc := range map[string]struct {
+		reason    string
+		removal   Removal
+		budget    int32
+		audit     audit
+		decisions session.Decisions
+		want      sets.Verdict
+	}{
+		"Fits":            {"Within the budget nobody is asked.", removal(0, 1), 7, audit{removed: 6}, session.Decisions{}, sets.Apply},
+		"TooMany":         {"One more than the budget waits.", removal(0, 1), 7, audit{removed: 7}, session.Decisions{}, sets.Hold},
+		"SetTooLarge":     {"What one change takes passes whole or not at all.", removal(0, 3), 7, audit{removed: 5}, session.Decisions{}, sets.Hold},
+		"MembersFit":      {"A pool has a budget of its own, of those who were in it at first.", removal(2, 0), 2, audit{removed: 99, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Apply},
+		"MembersUsed":     {"What the pool lost before counts.", removal(2, 0), 2, audit{pool: portalapi.PoolRemovals{Members: 30, Removed: 1}}, session.Decisions{}, sets.Hold},
+		"BothBudgets":     {"Who loses ROLE_MANAGER with the pool counts for the company too.", removal(2, 2), 3, audit{removed: 2, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Hold},
+		"NewWindow":       {"What was held stays held when the window has a whole budget again.", marked(removal(1, 0), portalapi.MarkHeld, before), 7, audit{}, session.Decisions{}, sets.Hold},
+		"LargerBudget":    {"A larger budget decides nothing about what is held.", marked(removal(1, 0), portalapi.MarkHeld, before), math.MaxInt32, audit{}, session.Decisions{}, sets.Hold},
+		"AllReleased":     {"A decision about all that is held by a time.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Apply},
+		"AllDropped":      {"The same, to keep it.", marked(removal(9, 0), portalapi.MarkHeld, before), 0, audit{}, session.Decisions{DropUntil: before}, sets.Keep},
+		"HeldLater":       {"It does not speak of what is held later.", marked(removal(9, 0), portalapi.MarkHeld, now), 0, audit{}, session.Decisions{ReleaseUntil: before}, sets.Hold},
+		"DroppedRemember": {"The portal remembers a drop.", marked(removal(1, 0), portalapi.MarkDropped, before), 7, audit{}, session.Decisions{}, sets.Keep},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var g Guard
+			done := false
+			spec := v1alpha1.DeprovisioningGuard{MinUsers: &tc.budget, MaxPercent: new(int32)}
+			on := On{Object: pool.DeepCopy(), Decisions: tc.decisions, Spec: spec, Now: now}
+			answer, err := g.Remove(t.Context(), writer{}, tc.audit, on, tc.removal, func() error { done = true; return nil })
+			if err != nil || answer.Verdict != tc.want || done != (tc.want == sets.Apply) {
+				t.Fatalf("%s\ngot %v, %v; carried out: %v", tc.reason, answer.Verdict, err, done)
+			}
+			if held := answer.Held(); (held != nil) != (tc.want == sets.Hold) {
+				t.Errorf("%s\nthe status says %+v", tc.reason, held)
+			}
+			if tc.want != sets.Hold {
+				return
+			}
+			if m := answer.Message(); !strings.Contains(m, "kubectl scim release agentpool/leads --id "+answer.Decision) {
+				t.Errorf("the message does not say how to decide: %s", m)
+			}
+		})
+	}
+}

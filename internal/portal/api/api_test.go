@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lightrun.com/scim-operator/internal/kernel/requestid"
+	"lightrun.com/scim-operator/internal/portal/store"
+)
+
+func open(t *testing.T) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), store.Options{Database: store.Memory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func get(t *testing.T, h http.Handler, path string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestProbesAndMetrics(t *testing.T) {
+	s := open(t)
+	h, err := New(Options{Store: s, Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if w := get(t, h, path); w.Code != http.StatusOK {
+			t.Errorf("%s answers %d", path, w.Code)
+		}
+	}
+	get(t, h, "/api/v1/users/some-id")
+	metrics := get(t, h, "/metrics").Body.String()
+	for _, want := range []string{
+		`portal_http_requests_total{route="GET /api/v1/users/{id}",status="401"} 1`,
+		`portal_http_refusals_total{code="UNAUTHENTICATED"} 1`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if w := get(t, h, "/healthz"); w.Code != http.StatusOK {
+		t.Errorf("without its database the process is not alive: %d", w.Code)
+	}
+	if w := get(t, h, "/readyz"); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("without its database the portal is ready: %d", w.Code)
+	}
+}
+
+func TestInternalErrorsRevealNothing(t *testing.T) {
+	var logged strings.Builder
+	log := funcr.New(func(prefix, args string) { logged.WriteString(prefix + args + "\n") }, funcr.Options{})
+	s := open(t)
+	h, err := New(Options{Store: s, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := get(t, h, "/api/v1/users", "Authorization", "Bearer demo-secret-key-0123456789", requestid.Header, "demo-9")
+	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "demo-9") || strings.Contains(w.Body.String(), "sql") {
+		t.Errorf("answers %d %s", w.Code, w.Body)
+	}
+	if !strings.Contains(logged.String(), "demo-9") || strings.Contains(logged.String(), "demo-secret-key") {
+		t.Errorf("logged %s", logged.String())
+	}
+}
+
+func TestPanic(t *testing.T) {
+	h := observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New("demo")) }), logr.Discard(), newMetrics(prometheus.NewRegistry()))
+	if w := get(t, h, "/"); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "INTERNAL") {
+		t.Errorf("answers %d %s", w.Code, w.Body)
+	}
+}

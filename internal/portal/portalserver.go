@@ -1,0 +1,223 @@
+// Package portalserver runs the Management Portal in one process: the service with its database
+// (store), the REST server (api), the pages (web), and the records that a deployment creates on the
+// first start.
+package portal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/provider"
+	"lightrun.com/scim-operator/internal/portal/api"
+	"lightrun.com/scim-operator/internal/portal/sso"
+	"lightrun.com/scim-operator/internal/portal/store"
+)
+
+const (
+	// keepTombstones is the number of deleted records that the change feed keeps.
+	keepTombstones = 100_000
+	// tidyEvery is the interval at which older tombstones are deleted.
+	tidyEvery = time.Hour
+	// graceful is how long running requests may take after the process is asked to stop.
+	graceful = 8 * time.Second
+)
+
+// Options are the options of the process, as set by its flags.
+type Options struct {
+	Listen        string // host:port
+	PublicURL     string // as browsers reach it; empty: http://<Listen>
+	Database      string // see store.Options
+	AdminUser     string // the first local manager, created if there is none; empty: none is created
+	AdminPassword string // the file with its password
+	Keys          []BootstrapKey
+	NewFeedEpoch  bool // after a restore from a backup
+	HTTPCookies   bool // cookies without the Secure attribute, for plain http on loopback
+
+	Log logr.Logger
+	// Web creates the pages; nil: no pages.
+	Web func(WebOptions) (http.Handler, error)
+}
+
+// WebOptions configure the pages.
+type WebOptions struct {
+	Store       *store.Store
+	PublicURL   string // without a slash at its end
+	HTTPCookies bool
+	Log         logr.Logger
+}
+
+// BootstrapKey is an API key that must exist: its scope, the identity provider if the scope is
+// scim, and the file with its secret.
+type BootstrapKey struct {
+	Scope    store.Scope
+	Provider provider.ID
+	File     string
+}
+
+// ParseBootstrapKey parses scope=file or, for the scope scim, scope:provider=file.
+func ParseBootstrapKey(text string) (BootstrapKey, error) {
+	left, file, found := strings.Cut(text, "=")
+	scope, idp, named := strings.Cut(left, ":")
+	if !found || scope == "" || file == "" || named != (scope == string(store.ScopeSCIM)) {
+		return BootstrapKey{}, fmt.Errorf("%q is not scope=file, such as provisioning=/etc/portal/operator-key, or scim:provider=file, such as scim:Okta=/etc/portal/scim-key", text)
+	}
+	key := BootstrapKey{Scope: store.Scope(scope), File: file}
+	if !named {
+		return key, nil
+	}
+	var err error
+	key.Provider, err = provider.Parse(idp)
+	return key, err
+}
+
+// Handler serves the API and the pages under one address. If web is nil, there are no pages.
+func Handler(api, web http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	for _, path := range []string{"/api/", "/healthz", "/readyz", "/metrics"} {
+		mux.Handle(path, api)
+	}
+	if web != nil {
+		mux.Handle("/", web)
+	}
+	return mux
+}
+
+// CheckSSO reads the provider's discovery document and keys, and returns an error if users could
+// not sign in with these settings.
+func CheckSSO(ctx context.Context, settings portalapi.SSO) error {
+	if settings.Type != "OIDC" {
+		return fmt.Errorf("this portal supports single sign-on by OIDC only, not by %s; register an OIDC application at your identity provider", settings.Type)
+	}
+	_, err := sso.Check(ctx, nil, settings.Issuer)
+	return err
+}
+
+// Run serves the portal until ctx ends, and then stops within 10 seconds.
+func Run(ctx context.Context, o Options) error {
+	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO})
+	if err != nil {
+		return err
+	}
+	defer s.Close() // every change was committed when it was answered
+	if err := o.bootstrap(ctx, s); err != nil {
+		return err
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the portal: %w", err)
+	}
+	handler, err := o.handler(s, listener.Addr())
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	return o.serve(ctx, s, listener, handler)
+}
+
+func (o Options) handler(s *store.Store, at net.Addr) (http.Handler, error) {
+	rest, err := api.New(api.Options{Store: s, Log: o.Log.WithName("api")})
+	if err != nil || o.Web == nil {
+		return Handler(rest, nil), err
+	}
+	public := strings.TrimSuffix(o.PublicURL, "/")
+	if public == "" {
+		public = "http://" + at.String()
+	}
+	web, err := o.Web(WebOptions{Store: s, PublicURL: public, HTTPCookies: o.HTTPCookies, Log: o.Log.WithName("web")})
+	if err != nil {
+		return nil, fmt.Errorf("create the pages: %w", err)
+	}
+	return Handler(rest, web), nil
+}
+
+func (o Options) serve(ctx context.Context, s *store.Store, listener net.Listener, handler http.Handler) error {
+	group, ctx := errgroup.WithContext(ctx)
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second, // a reader of the feed waits 30 of them
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the feed's readers at a stop
+	}
+	o.Log.Info("Serving the portal", "address", listener.Addr().String())
+	group.Go(func() error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve the portal: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceful)
+		defer cancel()
+		return server.Shutdown(stop)
+	})
+	group.Go(func() error { return o.tidy(ctx, s) })
+	return group.Wait()
+}
+
+// tidy limits the number of tombstones in the change feed.
+func (o Options) tidy(ctx context.Context, s *store.Store) error {
+	ticker := time.NewTicker(tidyEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := s.TruncateFeed(ctx, keepTombstones); err != nil && ctx.Err() == nil {
+				o.Log.Error(err, "Cannot delete old tombstones of the change feed")
+			}
+		}
+	}
+}
+
+// bootstrap creates the deployment's records: the first manager, the API keys and, after a restore,
+// a new feed epoch.
+func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
+	actor := store.SystemActor("bootstrap")
+	if o.NewFeedEpoch {
+		if err := s.NewFeedEpoch(ctx); err != nil {
+			return fmt.Errorf("start a new epoch of the change feed: %w", err)
+		}
+	}
+	if o.AdminUser != "" {
+		password, err := secretFile(o.AdminPassword)
+		if err != nil {
+			return fmt.Errorf("read the first manager's password: %w", err)
+		}
+		if err := s.EnsureManager(ctx, actor, o.AdminUser, password); err != nil {
+			return fmt.Errorf("create the first manager: %w", err)
+		}
+	}
+	for _, key := range o.Keys {
+		secret, err := secretFile(key.File)
+		if err != nil {
+			return fmt.Errorf("read the API key for %s: %w", key.Scope, err)
+		}
+		if err := s.EnsureKey(ctx, actor, store.NewKey{Name: "bootstrap-" + string(key.Scope), Scope: key.Scope, Provider: key.Provider}, secret); err != nil {
+			return fmt.Errorf("create the API key for %s: %w", key.Scope, err)
+		}
+	}
+	return nil
+}
+
+// secretFile returns the file's text without the white space around it.
+func secretFile(path string) (string, error) {
+	if path == "" {
+		return "", errors.New("no file is named")
+	}
+	text, err := os.ReadFile(path)
+	return strings.TrimSpace(string(text)), err
+}

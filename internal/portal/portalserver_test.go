@@ -1,0 +1,177 @@
+package portal
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+
+	"lightrun.com/scim-operator/api/portal/v1"
+)
+
+// start runs a portal. It returns its URL, a function that stops it, and a channel with its result.
+func start(t *testing.T, o Options) (url string, stop func() error) {
+	t.Helper()
+	ready := make(chan string, 1)
+	o.Listen = "127.0.0.1:0"
+	o.Log = funcr.New(func(_, args string) {
+		if _, address, found := strings.Cut(args, `"address"="`); found {
+			ready <- strings.TrimSuffix(address, `"`)
+		}
+	}, funcr.Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, o) }()
+	stop = func() error {
+		cancel()
+		return <-ended
+	}
+	select {
+	case address := <-ready:
+		return "http://" + address, stop
+	case err := <-ended:
+		cancel()
+		t.Fatalf("the portal ended: %v", err)
+		return "", nil
+	}
+}
+
+func file(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func status(t *testing.T, url, key string) int {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
+}
+
+func body(t *testing.T, url, key string) (page portalv1.ChangePage) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+key)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(&page); err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+func TestRunTwiceOnOneDatabase(t *testing.T) {
+	key, err := ParseBootstrapKey("manage=" + file(t, " demo-manage-key-0123456789\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Database: filepath.Join(t.TempDir(), "portal.db"), AdminUser: "admin@example.test", AdminPassword: file(t, "demo admin password\n"), Keys: []BootstrapKey{key}}
+	for range 2 {
+		url, stop := start(t, o)
+		if got := status(t, url+"/api/v1/users", "demo-manage-key-0123456789"); got != http.StatusOK {
+			t.Errorf("the bootstrapped key: %d", got)
+		}
+		if got := status(t, url+"/healthz", ""); got != http.StatusOK {
+			t.Errorf("/healthz: %d", got)
+		}
+		if err := stop(); err != nil {
+			t.Errorf("stopped: %v", err)
+		}
+		o.NewFeedEpoch = true
+	}
+}
+
+func TestStopEndsWaitingReaders(t *testing.T) {
+	key, err := ParseBootstrapKey("read=" + file(t, "demo-read-key-0123456789"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, stop := start(t, Options{Database: filepath.Join(t.TempDir(), "portal.db"), Keys: []BootstrapKey{key}})
+	position := body(t, url+"/api/v1/changes", "demo-read-key-0123456789")
+	sent, answered := make(chan struct{}), make(chan struct{})
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
+	go func() {
+		defer close(answered)
+		ask := url + "/api/v1/changes?waitSeconds=30&epoch=" + position.Epoch + "&after=" + strconv.FormatInt(position.Position, 10)
+		r, err := http.NewRequestWithContext(httptrace.WithClientTrace(context.Background(), trace), http.MethodGet, ask, nil)
+		if err != nil {
+			return
+		}
+		r.Header.Set("Authorization", "Bearer demo-read-key-0123456789")
+		if answer, err := http.DefaultClient.Do(r); err == nil {
+			_ = answer.Body.Close()
+		}
+	}()
+	<-sent
+	began := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("stopped: %v", err)
+	}
+	<-answered
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	database := filepath.Join(t.TempDir(), "portal.db")
+	for want, o := range map[string]Options{
+		"no database: set":    {},
+		"no file is named":    {Database: database, AdminUser: "admin@example.test"},
+		"12 to 256":           {Database: database, AdminUser: "admin@example.test", AdminPassword: file(t, "short")},
+		"openssl rand":        {Database: database, Keys: []BootstrapKey{{Scope: "read", File: file(t, "short")}}},
+		"unknown scope":       {Database: database, Keys: []BootstrapKey{{Scope: "root", File: file(t, "demo-root-key-0123456789")}}},
+		"listen for the port": {Database: database, Listen: "127.0.0.1:notaport"},
+	} {
+		err := Run(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want it to say %q", err, want)
+		}
+	}
+	for _, text := range []string{"", "manage", "=file", "manage="} {
+		if _, err := ParseBootstrapKey(text); err == nil {
+			t.Errorf("%q is accepted as scope=file", text)
+		}
+	}
+}
+
+func TestHandlerDivides(t *testing.T) {
+	named := func(name string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(name)) })
+	}
+	h := Handler(named("api"), named("web"))
+	for path, want := range map[string]string{"/": "web", "/users": "web", "/api/v1/users": "api", "/healthz": "api", "/readyz": "api", "/metrics": "api"} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Body.String() != want {
+			t.Errorf("%s goes to %s, want %s", path, w.Body, want)
+		}
+	}
+}

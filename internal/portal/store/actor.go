@@ -1,0 +1,66 @@
+package store
+
+import (
+	"slices"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// Scope is a set of permitted actions.
+type Scope string
+
+const (
+	ScopeManage       Scope = "manage"       // everything that a local manager can change: users, pools, keys, identity configuration
+	ScopeRead         Scope = "read"         // read access to the same
+	ScopeProvisioning Scope = "provisioning" // the operator's calls, and every read
+	ScopeSCIM         Scope = "scim"         // no access to the portal's API; the key is a token for the SCIM webhook
+)
+
+// ActorKind is the kind of an actor.
+type ActorKind string
+
+const (
+	Person   ActorKind = "Person"   // signed in to the pages
+	Key      ActorKind = "Key"      // an API key
+	Operator ActorKind = "Operator" // an API key with the scope provisioning
+	System   ActorKind = "System"   // the portal itself, at its start
+)
+
+// Actor is the client that requests a change; the audit names it.
+type Actor struct {
+	Kind      ActorKind
+	ID        string // of the account or the key
+	Name      string // user name, or the key's name
+	Scopes    []Scope
+	RequestID string // links the audit to the logs; may be empty
+	Leader    string // the operator's process that acts; may be empty
+}
+
+// May reports whether the actor has the scope.
+func (a Actor) May(scope Scope) bool { return a.Kind == System || slices.Contains(a.Scopes, scope) }
+
+// MayRead reports whether the actor may read everything except secrets.
+func (a Actor) MayRead() bool {
+	return a.May(ScopeRead) || a.May(ScopeManage) || a.May(ScopeProvisioning)
+}
+
+// ActorOf returns the actor for a user of the pages. Managers have the scope manage, other users
+// have none.
+func ActorOf(account *Account, requestID string) Actor {
+	a := Actor{Kind: Person, ID: account.ID, Name: account.UserName, RequestID: requestID}
+	if account.IsManager() {
+		a.Scopes = []Scope{ScopeManage}
+	}
+	return a
+}
+
+// SystemActor is the actor of changes at the portal's start.
+func SystemActor(name string) Actor { return Actor{Kind: System, Name: name} }
+
+// allowed refuses an actor without the scope.
+func (a Actor) allowed(scope Scope) error {
+	if a.May(scope) {
+		return nil
+	}
+	return refuse(portalapi.CodeForbidden, "%s %q is not allowed to do this: it needs the scope %q", a.Kind, a.Name, scope)
+}

@@ -1,0 +1,292 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// Configuration is the current identity configuration. Its SSO.ClientSecret is always empty; SSO
+// returns the secret.
+type Configuration struct {
+	portalapi.Configuration
+	ClientSecretSet bool
+
+	secret string
+	leader string // the operator's process that leads; empty: every process may write
+}
+
+// provider returns the name of the bound identity provider for messages.
+func (c *Configuration) provider() string {
+	switch {
+	case c.Binding == nil:
+		return "the identity provider"
+	case c.Binding.ProviderName != "":
+		return c.Binding.ProviderName
+	}
+	return c.Binding.ProviderType
+}
+
+// Provider returns the display name of the bound identity provider; empty when none is bound.
+func (c *Configuration) Provider() string {
+	if c.Binding == nil {
+		return ""
+	}
+	return c.provider()
+}
+
+// Configuration returns the current identity configuration.
+func (s *Store) Configuration(ctx context.Context) (config *Configuration, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		config, err = c.configuration()
+		return err
+	})
+	return config, err
+}
+
+// SSO returns the single sign-on settings with the client secret, for signing users in. Never show
+// them on a page or in a response.
+func (s *Store) SSO(ctx context.Context) (portalapi.SSO, error) {
+	config, err := s.Configuration(ctx)
+	if err != nil {
+		return portalapi.SSO{}, err
+	}
+	sso := config.SSO
+	sso.ClientSecret = config.secret
+	return sso, nil
+}
+
+func (c *conn) configuration() (*Configuration, error) {
+	var (
+		f Configuration
+		b portalapi.Binding
+	)
+	err := c.row(`SELECT sso_enabled, sso_type, sso_issuer, sso_client_id, sso_client_secret, sso_metadata_url, scim_enabled,
+		provision_existing_users, provision_groups, managed_elsewhere, bound_uid, bound_cluster, bound_namespace, bound_name,
+		provider_type, provider_name, scim_base_url, binding_id, leader, revision FROM identity_configuration`).Scan(
+		&f.SSO.Enabled, &f.SSO.Type, &f.SSO.Issuer, &f.SSO.ClientID, &f.secret, &f.SSO.MetadataURL, &f.SCIMEnabled,
+		&f.ProvisionExistingUsers, &f.ProvisionGroups, &f.ManagedElsewhere, &b.UID, &b.Cluster, &b.Namespace, &b.Name,
+		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &b.ID, &f.leader, &f.Revision)
+	if b.UID != "" {
+		f.Binding = &b
+	}
+	f.ClientSecretSet = f.secret != ""
+	return &f, err
+}
+
+// configuration is read once per transaction; saveConfiguration updates the cached value.
+func (t *tx) configuration() (*Configuration, error) {
+	if t.config != nil {
+		return t.config, nil
+	}
+	config, err := t.conn.configuration()
+	if err == nil {
+		t.config = config
+	}
+	return config, err
+}
+
+// SaveLoginMethods replaces the login methods on behalf of the page or an API key, and returns the
+// configuration after it. With dryRun it checks everything and returns the same, with the migration
+// report, but changes nothing. An empty client secret keeps the stored one. Refusals:
+// MANAGED_ELSEWHERE, SSO_REQUIRED, SCIM_REQUIRED, SSO_NOT_REACHABLE, LAST_MANAGER, STALE_REVISION
+// (412), INVALID.
+func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, ifRevision *int64, dryRun bool) (*Configuration, *MigrationReport, error) {
+	ev := event{action: "identity-configuration.update", targetKind: "IdentityConfiguration"}
+	checked := s.checkSSO(ctx, m)
+	var (
+		after  *Configuration
+		report *MigrationReport
+	)
+	change := func(t *tx) error {
+		before, err := t.configuration()
+		switch {
+		case err != nil:
+			return err
+		case before.ManagedElsewhere != "":
+			return refuse(portalapi.CodeManagedElsewhere, "the login methods are managed by %s; change them there", before.ManagedElsewhere)
+		case ifRevision != nil && *ifRevision != before.Revision:
+			return staleTag("the identity configuration", before.Revision, *ifRevision)
+		case checked != nil:
+			return checked
+		}
+		after = before.with(m)
+		if err := t.saveConfiguration(&ev, before, after); err != nil || !dryRun {
+			return err
+		}
+		if report, err = t.migrationReport(); err != nil {
+			return err
+		}
+		return errDryRun
+	}
+	err := s.changeOrTry(ctx, actor, &ev, dryRun, change)
+	if err != nil {
+		return nil, nil, err
+	}
+	return after, report, nil
+}
+
+// changeOrTry runs a manager's change. A dry run leaves neither a change nor an audit event.
+func (s *Store) changeOrTry(ctx context.Context, actor Actor, ev *event, dryRun bool, change func(*tx) error) error {
+	if !dryRun {
+		return s.mutate(ctx, actor, ScopeManage, ev, change)
+	}
+	if err := actor.allowed(ScopeManage); err != nil {
+		return err
+	}
+	err := s.inTx(ctx, func(t *tx) error {
+		t.actor = actor
+		return change(t)
+	})
+	if errors.Is(err, errDryRun) {
+		return nil
+	}
+	return err
+}
+
+// PutLoginMethods replaces the login methods on behalf of a declared configuration.
+// managedElsewhere names that configuration and makes the page read-only; if it is empty, the page
+// is editable again and nothing else changes. Refusals are those of SaveLoginMethods.
+func (s *Store) PutLoginMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, managedElsewhere string) (*Configuration, error) {
+	ev := event{action: "identity-configuration.provision", targetKind: "IdentityConfiguration"}
+	var checked error
+	if managedElsewhere != "" {
+		checked = s.checkSSO(ctx, m)
+	}
+	var after *Configuration
+	err := s.mutate(ctx, actor, ScopeProvisioning, &ev, func(t *tx) error {
+		before, err := t.configuration()
+		if err != nil {
+			return err
+		}
+		if checked != nil {
+			return checked
+		}
+		after = before.with(before.LoginMethods)
+		if managedElsewhere != "" {
+			after = before.with(m)
+		}
+		after.ManagedElsewhere = managedElsewhere
+		return t.saveConfiguration(&ev, before, after)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return after, nil
+}
+
+// with returns a copy of the configuration with the login methods m.
+func (c *Configuration) with(m portalapi.LoginMethods) *Configuration {
+	after := *c
+	if m.SSO.ClientSecret != "" {
+		after.secret = m.SSO.ClientSecret
+	}
+	m.SSO.ClientSecret = ""
+	after.LoginMethods = m
+	after.ClientSecretSet = after.secret != ""
+	return &after
+}
+
+// checkSSO checks whether users could sign in with m's settings, if the settings are new. It runs
+// before the transaction, because it contacts the identity provider; all other errors are reported
+// first.
+func (s *Store) checkSSO(ctx context.Context, m portalapi.LoginMethods) error {
+	if err := validLoginMethods(m); err != nil || !m.SSO.Enabled {
+		return err
+	}
+	now, err := s.SSO(ctx)
+	if err != nil {
+		return err
+	}
+	asked := m.SSO
+	if asked.ClientSecret == "" {
+		asked.ClientSecret = now.ClientSecret
+	}
+	if asked == now {
+		return nil
+	}
+	if err := s.check(ctx, asked); err != nil {
+		return refuse(portalapi.CodeSSONotReachable, "single sign-on does not work with these settings: %v", err)
+	}
+	return nil
+}
+
+// validLoginMethods checks the rules that need no records.
+func validLoginMethods(m portalapi.LoginMethods) error {
+	sso := m.SSO
+	switch {
+	case m.SCIMEnabled && !sso.Enabled:
+		return refuse(portalapi.CodeSSORequired, "SCIM needs single sign-on: turn on SSO and configure it first")
+	case m.ProvisionExistingUsers && !m.SCIMEnabled:
+		return refuse(portalapi.CodeSCIMRequired, "\"Provision existing users with SCIM\" needs SCIM: turn on SCIM first")
+	case !sso.Enabled:
+		return nil
+	case sso.Type != "OIDC" && sso.Type != "SAML":
+		return refuse(portalapi.CodeInvalid, "the type of single sign-on is %q; use OIDC or SAML", sso.Type)
+	case sso.Type == "OIDC" && (strings.TrimSpace(sso.Issuer) == "" || strings.TrimSpace(sso.ClientID) == ""):
+		return refuse(portalapi.CodeInvalid, "single sign-on by OIDC needs the issuer URL and the client id")
+	case sso.Type == "SAML" && strings.TrimSpace(sso.MetadataURL) == "":
+		return refuse(portalapi.CodeInvalid, "single sign-on by SAML needs the metadata URL of the identity provider")
+	}
+	return nil
+}
+
+// saveConfiguration writes after if it differs from before, and refuses it if no local manager
+// could sign in afterwards.
+func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
+	ev.changes = configurationDifference(before, after)
+	if len(ev.changes) == 0 {
+		return nil
+	}
+	after.Revision++
+	b := portalapi.Binding{}
+	if after.Binding != nil {
+		b = *after.Binding
+	}
+	return t.keepManager(before.SSO.Enabled, after.SSO.Enabled, func() error {
+		t.config = after
+		if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
+			sso_metadata_url = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
+			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, revision = ?`,
+			after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL, after.SCIMEnabled,
+			after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
+			b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.Revision); err != nil {
+			return err
+		}
+		return t.touch(portalapi.ChangeConfiguration, "default", false)
+	})
+}
+
+func configurationDifference(before, after *Configuration) []FieldChange {
+	var d difference
+	d.flag("sso.enabled", before.SSO.Enabled, after.SSO.Enabled)
+	d.text("sso.type", before.SSO.Type, after.SSO.Type)
+	d.text("sso.issuer", before.SSO.Issuer, after.SSO.Issuer)
+	d.text("sso.clientId", before.SSO.ClientID, after.SSO.ClientID)
+	if before.secret != after.secret {
+		d = append(d, FieldChange{Field: "sso.clientSecret", To: "set"})
+	}
+	d.text("sso.metadataUrl", before.SSO.MetadataURL, after.SSO.MetadataURL)
+	d.flag("scim.enabled", before.SCIMEnabled, after.SCIMEnabled)
+	d.flag("scim.provisionExistingUsers", before.ProvisionExistingUsers, after.ProvisionExistingUsers)
+	d.flag("scim.provisionGroups", before.ProvisionGroups, after.ProvisionGroups)
+	d.text("managedElsewhere", before.ManagedElsewhere, after.ManagedElsewhere)
+	var b, a portalapi.Binding
+	if before.Binding != nil {
+		b = *before.Binding
+	}
+	if after.Binding != nil {
+		a = *after.Binding
+	}
+	d.text("binding.id", b.ID, a.ID)
+	d.text("binding.uid", b.UID, a.UID)
+	d.text("binding.cluster", b.Cluster, a.Cluster)
+	d.text("binding.namespace", b.Namespace, a.Namespace)
+	d.text("binding.name", b.Name, a.Name)
+	d.text("binding.providerType", b.ProviderType, a.ProviderType)
+	d.text("binding.providerName", b.ProviderName, a.ProviderName)
+	d.text("binding.scimBaseUrl", b.SCIMBaseURL, a.SCIMBaseURL)
+	return d
+}

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// reportLimit is the maximum number of accounts in each list of the migration report.
+const reportLimit = 1000
+
+// MigrationReport describes what "Provision existing users with SCIM" does, or has done. Each list
+// contains the first 1000 accounts in the order of user names; the counts are complete.
+type MigrationReport struct {
+	Waiting       []Account // local, and the provider has pushed a user with that name
+	Unmatched     []Account // local, and the provider has not: they stay local
+	LosingManager []Account // those in Waiting that have ROLE_MANAGER now
+
+	WaitingCount, UnmatchedCount, LosingManagerCount int
+
+	Migrated int // were local and are managed by SCIM now
+}
+
+// MigrationReport returns the current report.
+func (s *Store) MigrationReport(ctx context.Context) (report *MigrationReport, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		report, err = c.migrationReport()
+		return err
+	})
+	return report, err
+}
+
+func (c *conn) migrationReport() (*MigrationReport, error) {
+	const (
+		waiting   = `managed_by = 'Local' AND waiting_uid <> ''`
+		unmatched = `managed_by = 'Local' AND waiting_uid = ''`
+		losing    = waiting + ` AND (id IN (SELECT account_id FROM account_roles WHERE role = '` + portalapi.RoleManager + `')
+			OR id IN (SELECT m.account_id FROM memberships m JOIN pool_roles r ON r.pool_id = m.pool_id WHERE r.role = '` + portalapi.RoleManager + `'))`
+	)
+	r := &MigrationReport{}
+	for _, part := range []struct {
+		where string
+		list  *[]Account
+		count *int
+	}{{waiting, &r.Waiting, &r.WaitingCount}, {unmatched, &r.Unmatched, &r.UnmatchedCount}, {losing, &r.LosingManager, &r.LosingManagerCount}} {
+		found, err := c.accounts(`WHERE `+part.where+` ORDER BY user_name_folded LIMIT ?`, reportLimit)
+		if err != nil {
+			return nil, err
+		}
+		*part.list = found
+		if err := c.row(`SELECT COUNT(*) FROM accounts WHERE ` + part.where).Scan(part.count); err != nil {
+			return nil, err
+		}
+	}
+	return r, c.row(`SELECT COUNT(*) FROM accounts WHERE migrated AND managed_by = 'SCIM'`).Scan(&r.Migrated)
+}

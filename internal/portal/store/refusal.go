@@ -1,0 +1,48 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// statuses are the HTTP statuses of the codes whose status is not 409 Conflict.
+var statuses = map[portalapi.Code]int{
+	portalapi.CodeUnknownRole:      http.StatusBadRequest,
+	portalapi.CodeRoleNotGrantable: http.StatusBadRequest,
+	portalapi.CodeUnknownPool:      http.StatusBadRequest,
+	portalapi.CodeInvalid:          http.StatusBadRequest,
+	portalapi.CodeUnauthenticated:  http.StatusUnauthorized,
+	portalapi.CodeForbidden:        http.StatusForbidden,
+	portalapi.CodeNotFound:         http.StatusNotFound,
+	portalapi.CodeFeedTruncated:    http.StatusGone,
+	portalapi.CodeRateLimited:      http.StatusTooManyRequests,
+	portalapi.CodeInternal:         http.StatusInternalServerError,
+}
+
+// refuse returns the error of a refused request. The message says what to do.
+func refuse(code portalapi.Code, format string, args ...any) *portalapi.Error {
+	status, ok := statuses[code]
+	if !ok {
+		status = http.StatusConflict
+	}
+	return &portalapi.Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// staleTag refuses an edit that is based on an old revision.
+func staleTag(what string, have, got int64) *portalapi.Error {
+	e := refuse(portalapi.CodeStaleRevision, "%s has changed: it is at revision %d, not %d; read it again and repeat the change", what, have, got)
+	e.Status = http.StatusPreconditionFailed
+	return e
+}
+
+// asRefusal returns the refusal in err's chain, or nil.
+func asRefusal(err error) *portalapi.Error {
+	var e *portalapi.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}

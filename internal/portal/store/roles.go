@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// effective is the one rule that derives roles: the user role, the roles of the pools, and the
+// direct roles. The result is sorted and contains each role once.
+func effective(direct []string, pools []PoolRef) []string {
+	roles := append([]string{portalapi.RoleUser}, direct...)
+	for _, p := range pools {
+		roles = append(roles, p.Roles...)
+	}
+	slices.Sort(roles)
+	return slices.Compact(roles)
+}
+
+// granted reports whether the account has the role by a grant: its owner added it to a pool to
+// which the pool's own owner (or, without one, a person) gave the role. Direct roles, and
+// memberships and roles from other writers, do not count.
+func (a *Account) granted(role string) bool {
+	return slices.ContainsFunc(a.PoolRefs, func(p PoolRef) bool { return p.membership && slices.Contains(p.granted, role) })
+}
+
+// Roles returns the catalogue in the order of names.
+func (s *Store) Roles(ctx context.Context) ([]portalapi.Role, error) {
+	var all []portalapi.Role
+	err := s.inSnapshot(ctx, func(c *conn) (err error) {
+		all, err = c.roles()
+		return err
+	})
+	return all, err
+}
+
+func (c *conn) roles() ([]portalapi.Role, error) {
+	var all []portalapi.Role
+	err := c.each(func(rows *sql.Rows) error {
+		var r portalapi.Role
+		err := rows.Scan(&r.Name, &r.Description, &r.Grantable)
+		all = append(all, r)
+		return err
+	}, `SELECT name, description, grantable FROM roles ORDER BY name`)
+	return all, err
+}
+
+// grantable returns roles sorted and without duplicates. It refuses roles that are not in the
+// catalogue (UNKNOWN_ROLE) and the vendor's own roles (ROLE_NOT_GRANTABLE).
+func (c *conn) grantable(roles []string) ([]string, error) {
+	if len(roles) == 0 {
+		return []string{}, nil
+	}
+	catalogue, err := c.roles()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range roles {
+		at := slices.IndexFunc(catalogue, func(r portalapi.Role) bool { return r.Name == name })
+		if at < 0 {
+			return nil, refuse(portalapi.CodeUnknownRole, "there is no role %q; GET /api/v1/roles lists them", name)
+		}
+		if !catalogue[at].Grantable {
+			return nil, refuse(portalapi.CodeRoleNotGrantable, "the role %s is reserved for the vendor and cannot be granted here", name)
+		}
+	}
+	return sortedSet(roles), nil
+}
+
+// managerLeft reports whether a local manager who can sign in exists: active, with ROLE_MANAGER,
+// and with a password or with SSO on.
+func (c *conn) managerLeft(sso bool) (bool, error) {
+	const able = ` a.managed_by = 'Local' AND a.status = 'Active' AND (a.password_hash <> '' OR ?)`
+	found, err := c.yes(`SELECT 1 FROM account_roles r JOIN accounts a ON a.id = r.account_id WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
+	if found || err != nil {
+		return found, err
+	}
+	return c.yes(`SELECT 1 FROM pool_roles r JOIN memberships m ON m.pool_id = r.pool_id JOIN accounts a ON a.id = m.account_id
+		WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
+}
+
+// keepManager refuses f if it removes the last local manager who can sign in. ssoAfter says whether
+// SSO is on afterwards.
+func (t *tx) keepManager(ssoBefore, ssoAfter bool, f func() error) error {
+	before, err := t.managerLeft(ssoBefore)
+	if err != nil {
+		return err
+	}
+	if err := f(); err != nil || !before {
+		return err
+	}
+	after, err := t.managerLeft(ssoAfter)
+	if err == nil && !after {
+		err = refuse(portalapi.CodeLastManager, "this removes the last local manager who can sign in; make another local user a manager first")
+	}
+	return err
+}
+
+// sortedSet returns the values sorted and without duplicates; never nil.
+func sortedSet(values []string) []string {
+	set := append([]string{}, values...)
+	slices.Sort(set)
+	return slices.Compact(set)
+}

@@ -1,0 +1,153 @@
+package web_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/portal/store"
+	"lightrun.com/scim-operator/test/framework/portaltest"
+)
+
+func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
+
+// form returns the values that the page Login methods posts.
+func (s *site) form(action string, values ...string) url.Values {
+	s.t.Helper()
+	config, err := s.store.Configuration(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	form := url.Values{"action": {action}, "revision": {revision(config.Revision)}, "type": {"OIDC"}}
+	for i := 0; i < len(values); i += 2 {
+		form.Set(values[i], values[i+1])
+	}
+	return form
+}
+
+func TestLoginMethodsWithoutScript(t *testing.T) {
+	s := newSite(t)
+	boss := s.manager()
+	boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Turn on single sign-on first", "Settings", "Identity and Access Management", "Identity Configuration", s.url+"/sso/callback")
+	sso := []string{"sso", "on", "issuer", "https://demo.example.test", "clientId", "portal", "clientSecret", "demo client secret"}
+	draft := boss.post(methodsPath, s.form("preview", sso...)).mustBe(http.StatusOK).mustSay("You have changes that are not saved", "demo client secret")
+	if strings.Contains(input(draft.html, "scim"), "disabled") || !strings.Contains(input(draft.html, "existing"), "disabled") {
+		t.Error("a previewed SSO must enable the next toggle and no other")
+	}
+	boss.get(methodsPath).mustNotSay("https://demo.example.test") // nothing applied
+	boss.post(methodsPath, s.form("save", sso...)).mustBe(http.StatusOK).mustSay("saved and are in force", "Leave empty to keep the stored secret").mustNotSay("demo client secret")
+	boss.post(methodsPath, s.form("save", "sso", "on", "issuer", "https://demo.example.test", "clientId", "portal", "scim", "on", "existing", "on")).mustBe(http.StatusOK)
+	kept, err := s.store.SSO(t.Context())
+	if err != nil || kept.ClientSecret != "demo client secret" {
+		t.Errorf("an empty client secret did not keep the stored one: %v", err)
+	}
+	boss.get("/audit").mustSay("Saved the login methods").mustNotSay("demo client secret")
+}
+
+// input returns the HTML of the page's input with the id.
+func input(html, id string) string {
+	_, rest, _ := strings.Cut(html, `id="`+id+`"`)
+	text, _, _ := strings.Cut(rest, ">")
+	return text
+}
+
+func TestLoginMethodsRefusals(t *testing.T) {
+	s := newSite(t)
+	boss := s.manager()
+	sso := []string{"sso", "on", "issuer", "https://demo.example.test", "clientId", "portal"}
+	for name, tc := range map[string]struct {
+		form url.Values
+		want string
+	}{
+		"SCIMWithoutSSO":      {s.form("save", "scim", "on"), "SCIM needs single sign-on"},
+		"ExistingWithoutSCIM": {s.form("save", append(sso, "existing", "on")...), "needs SCIM: turn on SCIM first"},
+		"NoIssuer":            {s.form("save", "sso", "on"), "needs the issuer URL and the client id"},
+		"TestNothing":         {s.form("test"), "Fill in the issuer URL first"},
+		"TestNoServer":        {s.form("test", "issuer", "http://127.0.0.1:1"), "Single sign-on does not work with these settings"},
+		"PreviewIsChecked":    {s.form("preview", "scim", "on"), "SCIM needs single sign-on"},
+		"NoRevision":          {url.Values{"action": {"save"}}, "does not contain the revision"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := boss.post(methodsPath, tc.form).mustSay(tc.want)
+			if got.status < 400 {
+				t.Errorf("answers %d", got.status)
+			}
+		})
+	}
+	stale := s.form("save", sso...)
+	boss.post(methodsPath, stale).mustBe(http.StatusOK)
+	boss.post(methodsPath, stale).mustBe(http.StatusPreconditionFailed).mustSay("This was changed by another user")
+}
+
+func TestLoginMethodsManagedElsewhere(t *testing.T) {
+	c := newCompany(t)
+	boss := c.manager()
+	config, err := c.store.Configuration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store.PutLoginMethods(t.Context(), operator, config.LoginMethods, "IdentityConfiguration lightrun/default"); err != nil {
+		t.Fatal(err)
+	}
+	page := boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Managed elsewhere.", "IdentityConfiguration lightrun/default manages the login methods", "<fieldset disabled>")
+	page.mustNotSay(`value="save"`, `value="test"`)
+	boss.post(methodsPath, c.form("save")).mustBe(http.StatusConflict).mustSay("managed by IdentityConfiguration lightrun/default")
+}
+
+func TestMigrationPreview(t *testing.T) {
+	c := newCompany(t)
+	boss := c.manager()
+	form := c.form("preview", "sso", "on", "issuer", "https://demo.example.test", "clientId", "portal", "scim", "on", "existing", "on")
+	boss.post(methodsPath, form).mustBe(http.StatusOK).mustSay("What Save would migrate", "Become SCIM-managed (1)", "/users/"+c.carol.ID,
+		"They keep it only if", "Stay local (2)", "http://127.0.0.1:8088/scim/v2")
+	if config, err := c.store.Configuration(t.Context()); err != nil || config.ProvisionExistingUsers {
+		t.Errorf("the preview applied: %+v, %v", config, err)
+	}
+}
+
+func TestSSO(t *testing.T) {
+	s := newSite(t)
+	s.visitor().get("/sso/begin").mustBe(http.StatusUnauthorized).mustSay("Single sign-on is off")
+	s.methods(portalapi.LoginMethods{SSO: s.provider("ada@example.test", "unknown@example.test", "grace@example.test"), SCIMEnabled: true})
+	s.put("ada", true)
+	s.put("grace", false)
+
+	v := s.visitor()
+	v.throughSSO("ada@example.test").mustBe(http.StatusOK).mustSay("Ada Demo", "My profile", "Managed by SCIM")
+	v.get("/users").mustBe(http.StatusForbidden)
+	s.visitor().throughSSO("unknown@example.test").mustBe(http.StatusUnauthorized).mustSay("the portal has no user for you")
+	s.visitor().throughSSO("grace@example.test").mustBe(http.StatusUnauthorized).mustSay("is deactivated")
+	s.visitor().get("/sso/callback?state=x&code=y").mustBe(http.StatusUnauthorized).mustSay("was not started in this browser")
+	s.manager() // the sign-in that always works
+
+	account, err := s.store.AccountByName(t.Context(), "ada@example.test")
+	if err != nil || account.LastSignInAt.IsZero() {
+		t.Errorf("the sign-in was not recorded: %+v, %v", account, err)
+	}
+	events, err := s.store.AuditEvents(t.Context(), store.AuditFilter{TargetID: account.ID}, 0, 1)
+	if err != nil || len(events) != 1 || events[0].Changes[0].To != store.MethodSSO {
+		t.Errorf("the audit has %+v, %v", events, err)
+	}
+}
+
+// throughSSO signs in at the provider and returns the resulting page.
+func (v *visitor) throughSSO(name string) *answer {
+	v.t.Helper()
+	page := v.get("/sso/begin?return=/profile").mustBe(http.StatusOK)
+	_, id, _ := strings.Cut(page.html, `name="id" value="`)
+	id, _, _ = strings.Cut(id, `"`)
+	config, err := v.store.Configuration(v.t.Context())
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	return v.post(config.SSO.Issuer+"/login", url.Values{"id": {id}, "username": {name}, "password": {"demo provider password"}})
+}
+
+func TestSCIMUsersSignInWithSSO(t *testing.T) {
+	c := newCompany(t)
+	c.visitor().signIn("ada@example.test", "").mustBe(http.StatusUnauthorized)
+	c.visitor().signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK)
+}

@@ -1,0 +1,149 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/portal/sso"
+	"lightrun.com/scim-operator/internal/portal/store"
+)
+
+// signInForm is the content of the sign-in page.
+type signInForm struct {
+	SSO      bool
+	SSOPath  string
+	Return   string
+	UserName string
+}
+
+func (s *site) signInPage(v *visit) error {
+	if v.session != nil {
+		return v.redirect(localPath(v.FormValue("return")))
+	}
+	return s.askSignIn(v, http.StatusOK, "")
+}
+
+// askSignIn shows the sign-in page, with the reason of the last failure.
+func (s *site) askSignIn(v *visit, status int, problem string) error {
+	config, err := s.store.Configuration(v.Context())
+	if err != nil {
+		return err
+	}
+	f := signInForm{SSO: config.SSO.Enabled, Return: localPath(v.FormValue("return")), UserName: v.PostFormValue("userName")}
+	f.SSOPath = "/sso/begin?" + url.Values{"return": {f.Return}}.Encode()
+	return s.show(v, status, "signin", view{Title: "Sign in", Problem: problem, Body: f})
+}
+
+func (s *site) signIn(v *visit) error {
+	name := v.PostFormValue("userName")
+	if wait := s.attempts.wait(v.Request, name); wait > 0 {
+		seconds := int(math.Ceil(wait.Seconds()))
+		v.w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		return s.askSignIn(v, http.StatusTooManyRequests, fmt.Sprintf("Too many attempts failed. Try again in %d minutes.", (seconds+59)/60))
+	}
+	account, err := s.checkPassword(v, name)
+	if e := asRefusal(err); e != nil {
+		s.attempts.fail(v.Request, name)
+		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
+	}
+	if err != nil {
+		return err
+	}
+	s.attempts.succeed(v.Request, name)
+	return s.start(v, account, store.MethodPassword, v.PostFormValue("return"))
+}
+
+// checkPassword waits for a free slot, because each check is deliberately expensive.
+func (s *site) checkPassword(v *visit, name string) (*store.Account, error) {
+	select {
+	case s.attempts.turns <- struct{}{}:
+		defer func() { <-s.attempts.turns }()
+		return s.store.CheckPassword(v.Context(), name, v.PostFormValue("password"))
+	case <-v.Context().Done():
+		return nil, v.Context().Err()
+	}
+}
+
+// start signs the account in, in this browser, and redirects to the page that was requested. It
+// ends an earlier session of the browser.
+func (s *site) start(v *visit, account *store.Account, method, returnTo string) error {
+	if old := s.cookieValue(v, "session"); old != "" {
+		if err := s.store.EndSession(v.Context(), old); err != nil {
+			return err
+		}
+	}
+	token, err := s.store.StartSession(v.Context(), account, method, sessionLifetime)
+	if err != nil {
+		return err
+	}
+	http.SetCookie(v.w, s.cookie("session", token, int(sessionLifetime.Seconds())))
+	return v.redirect(localPath(returnTo))
+}
+
+func (s *site) signOut(v *visit) error {
+	if err := s.store.EndSession(v.Context(), s.cookieValue(v, "session")); err != nil {
+		return err
+	}
+	http.SetCookie(v.w, s.cookie("session", "", -1))
+	return s.done(v, "signed-out", "/sign-in")
+}
+
+// settings returns the relying party's settings, if SSO is on.
+func (s *site) settings(v *visit) (sso.Settings, error) {
+	c, err := s.store.SSO(v.Context())
+	if err != nil {
+		return sso.Settings{}, err
+	}
+	if !c.Enabled {
+		return sso.Settings{}, &sso.Refusal{Message: "Single sign-on is off. Sign in with user name and password."}
+	}
+	return sso.Settings{Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURL: s.redirectURL()}, nil
+}
+
+func (s *site) redirectURL() string { return s.public + sso.CallbackPath }
+
+func (s *site) beginSSO(v *visit) error {
+	settings, err := s.settings(v)
+	if err == nil {
+		err = s.rp.Begin(v.w, v.Request, settings, localPath(v.FormValue("return")))
+	}
+	return s.ssoRefused(v, err)
+}
+
+func (s *site) finishSSO(v *visit) error {
+	settings, err := s.settings(v)
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	who, returnTo, err := s.rp.Finish(v.w, v.Request, settings)
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	email := ""
+	if who.EmailVerified {
+		email = who.Email
+	}
+	account, err := s.store.AccountForSSO(v.Context(), who.UserName, email)
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	return s.start(v, account, store.MethodSSO, returnTo)
+}
+
+// ssoRefused shows the sign-in page with the reason of a refused sign-in through the provider. It
+// returns all other errors.
+func (s *site) ssoRefused(v *visit, err error) error {
+	if e := new(sso.Refusal); errors.As(err, &e) {
+		s.log.Info("Sign-in through SSO refused", "request", v.id, "reason", e.Message, "cause", fmt.Sprint(e.Cause))
+		return s.askSignIn(v, http.StatusUnauthorized, e.Message)
+	}
+	if portalapi.CodeOf(err) == portalapi.CodeUnauthenticated {
+		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(asRefusal(err).Message))
+	}
+	return err
+}

@@ -1,0 +1,229 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"time"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/portal/store"
+)
+
+// words are the template functions that convert the service's values to text.
+var words = template.FuncMap{
+	"asset":            func(string) string { return "" }, // replaced where the assets are known
+	"icon":             icon,
+	"loginMethodsPath": func() string { return loginMethodsPath },
+	"options":          options,
+	"when":             when,
+	"expiry":           func(t time.Time) template.HTML { return expiry(t, time.Now()) },
+	"sentence":         sentence,
+	"changeLine":       changeLine,
+	"who":              who,
+	"shown":            shown,
+	"full":             sentenceOf,
+	"userAudit":        func(e store.AuditEvent) string { return link("/audit", auditQuery{User: e.TargetID}.values()) },
+	"join":             func(all []string) string { return strings.Join(all, ", ") },
+	"displayName":      displayNameOf,
+	"held":             held,
+}
+
+// displayNameOf accepts both forms that templates have: accounts by value in lists, by pointer
+// elsewhere.
+func displayNameOf(account any) (string, error) {
+	switch a := account.(type) {
+	case store.Account:
+		return displayName(&a), nil
+	case *store.Account:
+		return displayName(a), nil
+	}
+	return "", fmt.Errorf("a %T has no display name", account)
+}
+
+// held describes what a held removal would take away.
+func held(what portalapi.Removal) string {
+	switch what {
+	case "":
+		return ""
+	case portalapi.RemovalDeactivation:
+		return "deactivation"
+	case portalapi.RemovalDeletion:
+		return "deletion"
+	case portalapi.RemovalManager:
+		return "loss of the manager role"
+	case portalapi.RemovalMembers:
+		return "loss of members"
+	}
+	return string(what)
+}
+
+var icons = map[string]string{
+	"users":  `<circle cx="9" cy="8" r="3.5"/><path d="M2.5 20c.6-3.6 3.2-5.5 6.5-5.5s5.9 1.9 6.5 5.5M16 4.8a3.5 3.5 0 0 1 0 6.4M18 14.9c2 .7 3.2 2.4 3.5 5.1"/>`,
+	"user":   `<circle cx="12" cy="8" r="4"/><path d="M4.5 20.5c.8-4 3.7-6 7.5-6s6.7 2 7.5 6"/>`,
+	"pool":   `<path d="m12 3 9 4.5-9 4.5-9-4.5zM3 12l9 4.5 9-4.5M3 16.5 12 21l9-4.5"/>`,
+	"key":    `<circle cx="8" cy="15.5" r="4.5"/><path d="m11.3 12.2 8.7-8.7M16 7.5l3 3M13.5 10l2 2"/>`,
+	"shield": `<path d="M12 2.8 4.5 5.6v5.7c0 4.7 3.1 8.1 7.5 9.9 4.4-1.8 7.5-5.2 7.5-9.9V5.6z"/><path d="m8.8 11.8 2.3 2.3 4.2-4.4"/>`,
+	"list":   `<path d="M8.5 6H21M8.5 12H21M8.5 18H21M3.5 6h.01M3.5 12h.01M3.5 18h.01"/>`,
+	"alert":  `<path d="M12 3.5 2.5 20h19zM12 10v4.5M12 17.2v.01"/>`,
+	"check":  `<circle cx="12" cy="12" r="9"/><path d="m8 12.3 2.8 2.8 5.3-5.7"/>`,
+	"lock":   `<rect x="5" y="10.5" width="14" height="10" rx="2"/><path d="M8 10.5V7.8a4 4 0 0 1 8 0v2.7"/>`,
+	"search": `<circle cx="10.5" cy="10.5" r="6.5"/><path d="m15.5 15.5 5 5"/>`,
+	"edit":   `<path d="M4 20h4L19.5 8.5l-4-4L4 16zM13 7l4 4"/>`,
+	"trash":  `<path d="M4 6.5h16M9.5 6.5V4h5v2.5M6 6.5 7 20.5h10l1-14M10 10.5v6M14 10.5v6"/>`,
+	"plus":   `<path d="M12 5v14M5 12h14"/>`,
+	"clock":  `<circle cx="12" cy="12" r="9"/><path d="M12 7v5.2l3.3 2"/>`,
+}
+
+// icon returns the SVG of an icon. Icons only repeat the text beside them, so screen readers skip
+// them.
+func icon(name string) (template.HTML, error) {
+	paths, ok := icons[name]
+	if !ok {
+		return "", fmt.Errorf("there is no icon %s", name)
+	}
+	return template.HTML(`<svg viewBox="0 0 24 24" aria-hidden="true">` + paths + `</svg>`), nil
+}
+
+// options renders the options of a select from pairs of value and label.
+func options(chosen any, pairs ...string) template.HTML {
+	var b strings.Builder
+	for i := 0; i+1 < len(pairs); i += 2 {
+		selected := ""
+		if fmt.Sprint(chosen) == pairs[i] {
+			selected = " selected"
+		}
+		fmt.Fprintf(&b, `<option value="%s"%s>%s</option>`, template.HTMLEscapeString(pairs[i]), selected, template.HTMLEscapeString(pairs[i+1]))
+	}
+	return template.HTML(b.String())
+}
+
+// when formats a time in UTC; the zero time is "never".
+func when(t time.Time) template.HTML {
+	if t.IsZero() || t.Unix() == 0 {
+		return "Never"
+	}
+	t = t.UTC()
+	return template.HTML(`<time datetime="` + t.Format(time.RFC3339) + `">` + t.Format("2 Jan 2006, 15:04") + ` UTC</time>`)
+}
+
+func expiry(t, now time.Time) template.HTML {
+	if !t.IsZero() && t.Unix() != 0 && !now.Before(t) {
+		return `<span class="seal warn">Expired</span> ` + when(t)
+	}
+	return when(t)
+}
+
+// deed is the sentence for an event, done and refused; %s is the target's name.
+type deed struct{ done, tried string }
+
+var deeds = map[string]deed{
+	"user.create":                      {"Created the user %s", "Tried to create the user %s"},
+	"user.update":                      {"Changed the user %s", "Tried to change the user %s"},
+	"user.delete":                      {"Deleted the user %s", "Tried to delete the user %s"},
+	"user.provision":                   {"Provisioned the user %s", "Tried to provision the user %s"},
+	"user.release":                     {"Released the user %s", "Tried to release the user %s"},
+	"user.wait":                        {"The user %s waits for migration", "Tried to make the user %s wait for migration"},
+	"user.hold":                        {"The removal of the user %s is held", "Tried to hold the removal of the user %s"},
+	"pool.members":                     {"Changed the members of the agent pool %s", "Tried to change the members of the agent pool %s"},
+	"pool.create":                      {"Created the agent pool %s", "Tried to create the agent pool %s"},
+	"pool.update":                      {"Changed the agent pool %s", "Tried to change the agent pool %s"},
+	"pool.delete":                      {"Deleted the agent pool %s", "Tried to delete the agent pool %s"},
+	"pool.provision":                   {"Provisioned the agent pool %s", "Tried to provision the agent pool %s"},
+	"pool.hold":                        {"A change of the agent pool %s is held", "Tried to hold a change of the agent pool %s"},
+	"pool.release":                     {"Released the agent pool %s", "Tried to release the agent pool %s"},
+	"api-key.create":                   {"Created the API key %s", "Tried to create the API key %s"},
+	"api-key.delete":                   {"Deleted the API key %s", "Tried to delete the API key %s"},
+	"api-key.ensure":                   {"Took over the API key %s from the deployment", "Tried to take over the API key %s from the deployment"},
+	"identity-configuration.update":    {"Saved the login methods", "Tried to save the login methods"},
+	"identity-configuration.provision": {"Set the login methods from Kubernetes", "Tried to set the login methods from Kubernetes"},
+	"binding.bind":                     {"Connected an operator to this portal", "Tried to connect an operator to this portal"},
+	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
+	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
+	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
+}
+
+// sentence returns the sentence for an event.
+func sentence(e store.AuditEvent) string {
+	name := e.TargetName
+	if name == "" {
+		name = e.TargetID
+	}
+	d, ok := deeds[e.Action]
+	if !ok {
+		return strings.TrimSpace(e.Action + " " + name)
+	}
+	text := d.done
+	switch {
+	case e.Refused():
+		text = d.tried
+	case e.Action == "user.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
+		text = "The removal of the user %s is no longer held"
+	case e.Action == "pool.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
+		text = "The change of the agent pool %s is no longer held"
+	case strings.HasSuffix(e.Action, ".hold") && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "heldState" && c.To == string(portalapi.MarkDropped) }):
+		text = "A held removal of %s was dropped"
+	case e.Action == "user.wait" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "waitingFor" && c.To == "" }):
+		text = "The user %s no longer waits for migration"
+	}
+	return strings.TrimSpace(strings.Replace(text, "%s", name, 1))
+}
+
+// fields are the display names of changed fields.
+var fields = map[string]string{
+	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
+	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
+	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id",
+	"directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
+	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
+	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
+	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
+	"managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
+	"binding.name": "Configuration", "binding.providerType": "Provider type", "binding.providerName": "Provider", "binding.scimBaseUrl": "SCIM base URL",
+}
+
+// shown omits the fields that only link records to each other; the audit has them.
+func shown(changes []store.FieldChange) []store.FieldChange {
+	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
+		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
+	})
+}
+
+// changeLine describes one field's change.
+func changeLine(c store.FieldChange) string {
+	name := fields[c.Field]
+	if name == "" {
+		name = c.Field
+	}
+	switch {
+	case c.From == "":
+		return name + ": " + plain(c.To)
+	case c.To == "":
+		return name + ": " + plain(c.From) + " removed"
+	}
+	return name + ": " + plain(c.From) + " → " + plain(c.To)
+}
+
+func plain(value string) string {
+	switch value {
+	case "true":
+		return "on"
+	case "false":
+		return "off"
+	}
+	return value
+}
+
+// who names the actor.
+func who(e store.AuditEvent) string {
+	switch e.ActorKind {
+	case store.Key:
+		return "API key " + e.ActorName
+	case store.Operator:
+		return "Operator (" + e.ActorName + ")"
+	case store.System:
+		return "The portal itself (" + e.ActorName + ")"
+	}
+	return e.ActorName
+}

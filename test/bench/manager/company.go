@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/test/bench/internal/seed"
+	"lightrun.com/scim-operator/test/framework/devenv"
+)
+
+// The pools of the company. A group with all seeded users fills payments; the filter of engineers
+// matches every user.
+const (
+	payments  = "payments"
+	engineers = "engineers"
+
+	paymentsGroup = "Payments" // the name of the group at the provider
+)
+
+// mostMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
+const mostMembers = 10_000
+
+// suite is the running company that is measured.
+type suite struct {
+	options
+	dir        string
+	env        *devenv.Environment
+	etcd       seed.Etcd
+	template   seed.Template
+	first      *v1alpha1.ScimUser // the template itself
+	paymentsID string             // the SCIM id of the group that fills payments
+	apiserver  *http.Client
+	scim       *http.Client
+	debug      string // the manager's /debug/pprof
+	people     int
+	seeded     int // of them copies of the template
+	lastPrefix int
+}
+
+// setUp starts the whole environment with two pools, and pushes one user who is in both.
+func setUp(ctx context.Context, o options, dir string) (*suite, error) {
+	s := &suite{options: o, dir: dir, scim: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	programs := filepath.Join(dir, "bin")
+	if err := os.MkdirAll(programs, 0o700); err != nil {
+		return nil, err
+	}
+	fmt.Println("Starting the environment")
+	build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", programs+"/", "./cmd/manager", "./cmd/scim-webhook", "./cmd/portal", "./hack/dev-oidc")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the programs: %w\n%s", err, out)
+	}
+	ports, err := devenv.RandomPorts()
+	if err != nil {
+		return nil, err
+	}
+	if s.debug, err = freeAddress(ctx); err != nil {
+		return nil, err
+	}
+	s.env, err = devenv.Start(ctx, devenv.Options{
+		Dir: filepath.Join(dir, "run"), Root: ".", Assets: o.assets, Programs: programs, Ports: ports, Out: os.Stdout,
+		WebhookArgs: []string{"--rate=0"}, Patience: 5 * time.Minute,
+		ManagerArgs: []string{"--pprof-listen=" + s.debug}, ManagerEnv: []string{"GOMEMLIMIT=900MiB"}, // as config/manager has it
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.found(ctx); err != nil {
+		return nil, errors.Join(err, s.env.Stop())
+	}
+	return s, nil
+}
+
+// freeAddress returns a free address on loopback.
+func freeAddress(ctx context.Context) (string, error) {
+	socket, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return socket.Addr().String(), socket.Close()
+}
+
+// found creates the pools and the first user; all other seeded users are copies of that user.
+func (s *suite) found(ctx context.Context) error {
+	s.etcd = seed.NewEtcd(s.env.Ports.Etcd)
+	var err error
+	if s.apiserver, err = administrator(s.env.Kube); err != nil {
+		return err
+	}
+	for name, spec := range map[string]v1alpha1.AgentPoolSpec{
+		payments:  {Groups: []v1alpha1.GroupReference{{DisplayName: paymentsGroup}}},
+		engineers: {MemberFilter: `title eq "Engineer"`, Roles: []v1alpha1.Role{portalapi.RoleIgnoreQuota}},
+	} {
+		pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: name}, Spec: spec}
+		if err := s.env.Client.Create(ctx, pool, client.FieldOwner("bench")); err != nil {
+			return fmt.Errorf("create AgentPool %s: %w", name, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	seen, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool {
+		if !settled(u) || len(u.Status.Pools) != 3 {
+			return false
+		}
+		s.first = u
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	defer seen.stop()
+	id, err := s.post(ctx, "template@example.test")
+	if err != nil {
+		return err
+	}
+	if s.paymentsID, err = s.postGroup(ctx, paymentsGroup, []string{id}); err != nil {
+		return err
+	}
+	if err := seen.wait(ctx, 1); err != nil {
+		return fmt.Errorf("wait until the first person is Ready in three pools: %w", err)
+	}
+	s.people = 1
+	return nil
+}
+
+// pattern makes the first user's current state the template of further copies, which then have a
+// role that a pool was granted meanwhile.
+func (s *suite) pattern(ctx context.Context) error {
+	var now v1alpha1.ScimUser
+	if err := s.env.Client.Get(ctx, client.ObjectKeyFromObject(s.first), &now); err != nil {
+		return err
+	}
+	if !settled(&now) {
+		return fmt.Errorf("the first user, the template of all others, is not Ready: %+v", now.Status)
+	}
+	var err error
+	s.first = &now
+	s.template, err = s.etcd.Template(ctx, s.first)
+	return err
+}
+
+// settled reports whether the last push of the user is in force, including roles.
+func settled(u *v1alpha1.ScimUser) bool {
+	return u.Status.ObservedGeneration == u.Generation && conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady)
+}
+
+// post pushes one more user and returns the SCIM id.
+func (s *suite) post(ctx context.Context, name string) (string, error) {
+	var made struct{ ID string }
+	err := s.send(ctx, http.MethodPost, "/Users", seed.Resource(name), &made)
+	return made.ID, err
+}
+
+// postGroup pushes a group and returns its SCIM id.
+func (s *suite) postGroup(ctx context.Context, name string, members []string) (string, error) {
+	var made struct{ ID string }
+	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", map[string]any{
+		"schemas": []string{seed.SchemaGroup}, "displayName": name, "members": values(members),
+	}, &made)
+	return made.ID, err
+}
+
+// join adds users to a group, as many per request as allowed.
+func (s *suite) join(ctx context.Context, group string, members []string) error {
+	for chunk := range slices.Chunk(members, mostMembers) {
+		err := s.send(ctx, http.MethodPatch, "/Groups/"+group, map[string]any{"schemas": []string{seed.SchemaPatch}, "Operations": []any{
+			map[string]any{"op": "add", "path": "members", "value": values(chunk)},
+		}}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// values returns members in SCIM's form.
+func values(members []string) []any {
+	out := make([]any, len(members))
+	for i, id := range members {
+		out[i] = map[string]any{"value": id}
+	}
+	return out
+}
+
+// send sends one SCIM request. Any status except 2xx is an error.
+func (s *suite) send(ctx context.Context, method, path string, content, out any) error {
+	text, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, method, s.env.Values.SCIMURL+path, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+s.env.Values.SCIMToken)
+	request.Header.Set("Content-Type", "application/scim+json")
+	answer, err := s.scim.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if text, err = io.ReadAll(answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode >= 300 {
+		return fmt.Errorf("%s %s: %s: %.300s", method, path, answer.Status, text)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(text, out)
+}
+
+// prefix is the first part of the user names of one scenario's new users.
+func (s *suite) prefix() string {
+	s.lastPrefix++
+	return fmt.Sprintf("new%d-", s.lastPrefix)
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/portal/store"
+	"lightrun.com/scim-operator/test/bench/internal/seed"
+	"lightrun.com/scim-operator/test/framework/devenv"
+)
+
+// grow brings the company to n users, copies of the first, and leaves the manager stopped. The
+// portal's own store writes the accounts as the manager would, objects go directly into etcd with
+// the accounts' ids in status, and the webhook adds all users to the group that fills payments. The
+// restart that follows checks that these agree: it must find nothing to write.
+func (s *suite) grow(ctx context.Context, n int) error {
+	if err := errors.Join(s.env.Halt(devenv.Manager), s.env.Halt(devenv.Portal)); err != nil {
+		return err
+	}
+	if err := s.pattern(ctx); err != nil {
+		return err
+	}
+	people := make([]seed.Person, max(0, n-s.people))
+	for i := range people {
+		people[i] = seed.Nth(s.seeded + i)
+	}
+	fmt.Printf("Seeding %d people, for %d in all\n", len(people), n)
+	if err := s.openAccounts(ctx, people); err != nil {
+		return fmt.Errorf("write accounts: %w", err)
+	}
+	if err := s.etcd.Put(ctx, s.template, people); err != nil {
+		return fmt.Errorf("seed etcd: %w", err)
+	}
+	s.people += len(people)
+	s.seeded += len(people)
+	if err := s.env.Restart(ctx, devenv.Portal); err != nil {
+		return err
+	}
+	if len(people) == 0 {
+		return nil
+	}
+	if err := seed.Visible(ctx, s.env.Client, people[len(people)-1].ID); err != nil {
+		return err
+	}
+	members := make([]string, len(people))
+	for i, p := range people {
+		members[i] = p.ID
+	}
+	if err := s.join(ctx, s.paymentsID, members); err != nil {
+		return fmt.Errorf("put the people into the group %s: %w", paymentsGroup, err)
+	}
+	return nil
+}
+
+// openAccounts writes an account for each user with the portal's store, and stores its id in
+// people. The portal must be stopped.
+func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err error) {
+	books, err := store.Open(ctx, store.Options{Database: filepath.Join(s.env.Dir, "portal", "portal.db")})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, books.Close()) }()
+	found, _, err := books.Accounts(ctx, store.AccountFilter{UserName: s.first.Spec.UserName}, "", 1)
+	if err != nil {
+		return err
+	}
+	if len(found) != 1 || found[0].ID != s.first.Status.Account {
+		return fmt.Errorf("the portal has no account %s of %s", s.first.Status.Account, s.first.Spec.UserName)
+	}
+	config, err := books.Configuration(ctx)
+	if err != nil {
+		return err
+	}
+	// Leads instead of the stopped manager until the next one does; an earlier leader never leads
+	// again.
+	operator := store.Actor{Kind: store.Operator, Name: "seed", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: "seed " + uuid.NewString()}
+	if _, err := books.Bind(ctx, operator, *config.Binding); err != nil {
+		return err
+	}
+	begun := time.Now()
+	for i := range people {
+		if i > 0 && i%20_000 == 0 {
+			fmt.Printf("  %d of %d accounts written after %s\n", i, len(people), time.Since(begun).Round(time.Second))
+		}
+		u, err := s.template.Copy(people[i])
+		if err != nil {
+			return err
+		}
+		account, err := books.PutAccount(ctx, operator, provision.Want(u, found[0].Pools, nil).AccountWrite)
+		if err != nil {
+			return err
+		}
+		people[i].Account = account.ID
+	}
+	return nil
+}

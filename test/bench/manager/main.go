@@ -1,0 +1,126 @@
+// Command bench-manager measures the manager as a process, with a real API server, etcd, portal
+// (SQLite) and webhook:
+//
+//   - a restart with many users that are all in the desired state (restart.go);
+//   - pushes at a steady rate, each until the user's roles are in force (pushes.go);
+//   - a large group, from its push until it is in force in the portal (groups.go);
+//   - a change of the roles of a pool with many members, with pushes meanwhile (roles.go);
+//   - many new users at once (arrivals.go).
+//
+// `make bench-manager` runs it and writes the tables into docs/benchmarks-manager.md, which
+// explains them. `make bench` measures the webhook.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"lightrun.com/scim-operator/test/bench/internal/report"
+)
+
+// command is the name of this command in the page.
+const command = "make bench-manager"
+
+// options are the flags.
+type options struct {
+	sizes    []int
+	members  int // of the pool whose roles change
+	group    int // members of the group that is pushed
+	arrivals int
+	rate     int // pushes a second
+	duration time.Duration
+	limit    time.Duration // of the whole run
+	assets   string
+	out      string // the page to write; "" for none
+	profiles string // folder for profiles of the manager; "" for none
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log.SetLogger(logr.Discard())
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "make bench-manager:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if err := report.Prepare(o.out, command); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("--limit: the run took longer than %s", o.limit))
+	defer cancel()
+	dir, err := os.MkdirTemp("", "scim-bench-manager-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := setUp(ctx, o, dir)
+	if err != nil {
+		return err
+	}
+	err = s.measureAll(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = errors.Join(context.Cause(ctx), err)
+	}
+	return errors.Join(err, s.env.Stop())
+}
+
+func parse(args []string) (options, error) {
+	o := options{assets: os.Getenv("KUBEBUILDER_ASSETS")}
+	if o.assets == "" {
+		o.assets = filepath.Join("bin", "k8s")
+	}
+	f := flag.NewFlagSet("make bench-manager", flag.ContinueOnError)
+	sizes := f.String("sizes", "1000,10000,100000", "numbers of people to restart with, ascending; empty for none")
+	f.IntVar(&o.members, "members", 10_000, "members of the pool whose roles change; 0 leaves that out")
+	f.IntVar(&o.group, "group", 10_000, "members of a group that is pushed; 0 leaves that out")
+	f.IntVar(&o.arrivals, "arrivals", 10_000, "people who arrive at once; 0 leaves that out")
+	f.IntVar(&o.rate, "rate", 20, "pushes a second; 0 leaves them out")
+	f.DurationVar(&o.duration, "duration", time.Minute, "how long pushes come at that rate")
+	f.DurationVar(&o.limit, "limit", 20*time.Minute, "how long the whole run may take")
+	f.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks-manager.md"), "page to write the tables into; empty for none")
+	f.StringVar(&o.profiles, "profiles", "", "folder for profiles of the manager's memory and processor time; empty for none")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	for text := range strings.SplitSeq(*sizes, ",") {
+		if *sizes == "" {
+			break
+		}
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 10 {
+			return o, fmt.Errorf("--sizes: %q is not a number of people, at least 10", text)
+		}
+		o.sizes = append(o.sizes, n)
+	}
+	if !slices.IsSorted(o.sizes) {
+		return o, fmt.Errorf("--sizes: %s does not ascend: people are only ever added", *sizes)
+	}
+	if o.members < 0 || o.group < 0 || o.arrivals < 0 || o.rate < 0 || o.duration <= 0 {
+		return o, errors.New("--members, --group, --arrivals and --rate must not be negative, and --duration must be positive")
+	}
+	if o.group > mostMembers {
+		return o, fmt.Errorf("--group: one request has at most %d members", mostMembers)
+	}
+	return o, nil
+}

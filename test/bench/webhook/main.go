@@ -1,0 +1,124 @@
+// Command bench compares the SCIM webhook, as a process in front of a real API server and etcd,
+// with:
+//
+//   - client-go, which makes the webhook's calls to the API server for the same request (raw.go);
+//   - net/http, which sends the same bytes, prepared in advance (prepared.go);
+//   - two SCIM servers with stores in memory: elimity-com/scim (elimity.go), and SCIMMY with its
+//     routers (scimmy/).
+//
+// All sides answer the same requests of the same client on one machine, alternately, in several
+// rounds. `make bench` runs it and writes the tables into docs/benchmarks.md, which explains them.
+// Users are seeded directly into etcd (test/bench/internal/seed), because creating a hundred thousand
+// through the API takes longer than everything else.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"lightrun.com/scim-operator/test/bench/internal/report"
+)
+
+// command is the name of this command in the page.
+const command = "make bench"
+
+// options are the flags.
+type options struct {
+	sizes   []int
+	rounds  int
+	slot    time.Duration // how long one side is measured at a time
+	limit   time.Duration // of the whole run
+	workers int
+	large   int // members of a large group
+	largest int // members of a group that is pushed in several requests
+	peers   bool
+	assets  string
+	out     string // the page to write; "" for none
+	only    string // measure only operations whose name contains this
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	log.SetLogger(logr.Discard())
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "make bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 2 && args[0] == "serve-prepared" {
+		return servePrepared(ctx, args[1])
+	}
+	if len(args) == 2 && args[0] == "serve-elimity" {
+		return serveElimity(ctx, args[1])
+	}
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if err := report.Prepare(o.out, command); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.limit)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "scim-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := setUp(ctx, o, dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.runAll(ctx), s.tearDown())
+}
+
+func parse(args []string) (options, error) {
+	o := options{assets: os.Getenv("KUBEBUILDER_ASSETS")}
+	if o.assets == "" {
+		o.assets = filepath.Join("bin", "k8s")
+	}
+	f := flag.NewFlagSet("make bench", flag.ContinueOnError)
+	sizes := f.String("sizes", "1000,10000,100000", "numbers of people, ascending")
+	f.IntVar(&o.rounds, "rounds", 3, "how often each side is measured; the median counts")
+	f.DurationVar(&o.slot, "slot", 2*time.Second, "how long each side is measured at a time")
+	f.DurationVar(&o.limit, "limit", time.Hour, "how long the whole run may take")
+	f.IntVar(&o.workers, "workers", 8, "requests under way at a time")
+	f.IntVar(&o.large, "large", 10_000, "members of the large group that is pushed")
+	f.IntVar(&o.largest, "largest", 100_000, "members of the largest group, measured where there are as many people")
+	f.BoolVar(&o.peers, "peers", true, "measure the other SCIM servers too; SCIMMY needs node and npm")
+	f.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks.md"), "page to write the tables into; empty for none")
+	f.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
+	if err := f.Parse(args); err != nil {
+		return o, err
+	}
+	for _, text := range strings.Split(*sizes, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < minPeople {
+			return o, fmt.Errorf("--sizes: %q is not a number of people, at least %d", text, minPeople)
+		}
+		o.sizes = append(o.sizes, n)
+	}
+	if o.rounds < 1 || o.workers < 1 || o.slot <= 0 || o.large < 1 || o.largest < 1 {
+		return o, errors.New("--rounds, --workers, --large, --largest and --slot must be positive")
+	}
+	if o.large > mostMembers {
+		return o, fmt.Errorf("--large: one request has at most %d members; --largest is pushed in several", mostMembers)
+	}
+	return o, nil
+}

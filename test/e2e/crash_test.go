@@ -1,0 +1,199 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/devenv"
+)
+
+// TestCrashInMidPush: the webhook and the manager are killed while people arrive. The provider repeats what was not
+// answered, as they all do; in the end everyone is there once.
+func TestCrashInMidPush(t *testing.T) {
+	for _, victim := range []string{devenv.Webhook, devenv.Manager} {
+		t.Run(victim, func(t *testing.T) {
+			w := shared(t)
+			const people = 60
+			names := make([]string, people)
+			for i := range names {
+				names[i] = w.name(fmt.Sprintf("p%02d", i))
+			}
+			ids := make([]string, people)
+			half := make(chan struct{})
+			var pushed sync.WaitGroup
+			work := make(chan int)
+			var arrived sync.Once
+			for range 4 {
+				pushed.Go(func() {
+					for i := range work {
+						ids[i] = w.insist(names[i])
+						if i >= people/2 {
+							arrived.Do(func() { close(half) })
+						}
+					}
+				})
+			}
+			pushed.Go(func() {
+				<-half
+				if err := w.env.Kill(victim); err != nil {
+					t.Error(err)
+				}
+				if err := w.env.Restart(t.Context(), victim); err != nil {
+					t.Error(err)
+				}
+			})
+			for i := range names {
+				work <- i
+			}
+			close(work)
+			pushed.Wait()
+			w.everyoneOnce(names, ids)
+		})
+	}
+}
+
+// insist pushes a person as a provider does: it repeats until it is answered, and a conflict makes it look the person up.
+func (w *world) insist(userName string) string {
+	var id string
+	eventually(w.t, "push "+userName, func(ctx context.Context) error {
+		a, err := w.scim(ctx, "POST", "/Users", person(userName))
+		if err != nil {
+			return err
+		}
+		switch a.status {
+		case http.StatusCreated:
+			id = a.id()
+			return nil
+		case http.StatusConflict:
+			found, err := w.scim(ctx, "GET", "/Users?filter="+url.QueryEscape(fmt.Sprintf("userName eq %q", userName)), nil)
+			if err != nil {
+				return err
+			}
+			list, _ := found.body["Resources"].([]any)
+			if len(list) != 1 {
+				return fmt.Errorf("a conflict, and then %d people of that name: %s", len(list), a.detail())
+			}
+			id, _ = list[0].(map[string]any)["id"].(string)
+			return nil
+		}
+		return fmt.Errorf("answered %d %s", a.status, a.detail())
+	})
+	return id
+}
+
+// everyoneOnce checks that nobody was lost or doubled, in Kubernetes and in the portal, and that claims match.
+func (w *world) everyoneOnce(names, ids []string) {
+	w.t.Helper()
+	accounts := map[string]string{}
+	for i, name := range names {
+		account := w.becomes(name, "is there once", active)
+		if other, twice := accounts[account.ID]; twice {
+			w.t.Errorf("%s and %s share the account %s", name, other, account.ID)
+		}
+		accounts[account.ID] = name
+		w.condition(ids[i], v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+	}
+	eventually(w.t, "one ScimUser and one claim each", func(ctx context.Context) error {
+		var users v1alpha1.ScimUserList
+		var claims v1alpha1.NameClaimList
+		in := client.InNamespace(devenv.Namespace)
+		if err := errors.Join(w.env.Client.List(ctx, &users, in), w.env.Client.List(ctx, &claims, in)); err != nil {
+			return err
+		}
+		held := map[string]int{}
+		for _, c := range claims.Items {
+			held[c.Spec.Holder.Name]++
+		}
+		count := map[string]int{}
+		for _, u := range users.Items {
+			if !strings.Contains(u.Spec.UserName, w.tag) {
+				continue
+			}
+			count[u.Spec.UserName]++
+			if held[u.Name] != 1 {
+				return fmt.Errorf("%s (%s) holds %d claims", u.Spec.UserName, u.Name, held[u.Name])
+			}
+		}
+		for _, name := range names {
+			if count[name] != 1 {
+				return fmt.Errorf("%s has %d ScimUsers", name, count[name])
+			}
+		}
+		return nil
+	})
+}
+
+// TestPortalDown: the provider's pushes are taken while the portal is down, and arrive there when it is back.
+func TestPortalDown(t *testing.T) {
+	w := shared(t)
+	early, late := w.name("early"), w.name("late")
+	earlyID := w.arrive(early)
+	w.becomes(early, "arrives", active)
+	if err := w.env.Kill(devenv.Portal); err != nil {
+		t.Fatal(err)
+	}
+	back := sync.OnceFunc(func() {
+		if err := w.env.Restart(context.WithoutCancel(t.Context()), devenv.Portal); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(back)
+	lateID := w.arrive(late)
+	w.must("PATCH", "/Users/"+earlyID, patch(map[string]any{"op": "replace", "path": "displayName", "value": "Earlier"}), http.StatusOK, http.StatusNoContent)
+	w.condition(lateID, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonPortalUnreachable)
+	back()
+	w.becomes(late, "arrives late", active)
+	w.becomes(early, "is up to date", func(u portalv1.User) bool { return active(u) && u.DisplayName == "Earlier" })
+	w.condition(lateID, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
+}
+
+// TestTwoWritersOneName: of writers who race for one name, just one gets it; the others learn that it is taken.
+func TestTwoWritersOneName(t *testing.T) {
+	w := shared(t)
+	for round := range 10 {
+		name := w.name(fmt.Sprintf("race%d", round))
+		spellings := []string{name, strings.ToUpper(name), name, strings.ToUpper(name)}
+		answers := make([]answer, len(spellings))
+		var racing sync.WaitGroup
+		start := make(chan struct{})
+		for i, spelling := range spellings {
+			racing.Go(func() {
+				<-start
+				var err error
+				if answers[i], err = w.scim(t.Context(), "POST", "/Users", person(spelling)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(start)
+		racing.Wait()
+		created := 0
+		for _, a := range answers {
+			switch a.status {
+			case http.StatusCreated:
+				created++
+			case http.StatusConflict:
+				if a.body["scimType"] != "uniqueness" {
+					t.Errorf("a conflict without scimType uniqueness: %v", a.body)
+				}
+			default:
+				t.Errorf("answered %d %v", a.status, a.body)
+			}
+		}
+		if created != 1 {
+			t.Errorf("round %d: %d writers got the name, must be one", round, created)
+		}
+		w.becomes(name, "is there once", active)
+	}
+}

@@ -1,0 +1,236 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/devenv/process"
+)
+
+// shortLease makes another manager take over within seconds.
+const shortLease = "--leader-elect-lease-duration=3s"
+
+// late is a write that hangs on its way to the portal while its sender loses the lead.
+type late struct {
+	sent chan call // the write, once it is on its way
+	free chan struct{}
+	told chan string // what the portal said to it in the end
+}
+
+// delay holds the first write that says text.
+func (r *relay) delay(text string) *late {
+	l := &late{sent: make(chan call, 1), free: make(chan struct{}), told: make(chan string, 1)}
+	var once sync.Once
+	r.on(func(c call) {
+		hold := false
+		if strings.Contains(c.body, text) {
+			once.Do(func() { hold = true })
+		}
+		if !hold {
+			c.forward()
+			return
+		}
+		l.sent <- c
+		<-l.free
+		status, body := c.forward()
+		l.told <- fmt.Sprint(status, " ", body)
+	})
+	return l
+}
+
+// loss is a way to lose the lead. What it returns wakes up who was stopped; the process ends by itself then.
+type loss func(*testing.T, *process.Process) (wakeUp func())
+
+func killed(_ *testing.T, leader *process.Process) func() {
+	leader.Kill()
+	return func() {}
+}
+
+// frozen stops the leader for so long that its lease runs out.
+func frozen(t *testing.T, leader *process.Process) func() {
+	signal(t, leader, syscall.SIGSTOP)
+	return func() { signal(t, leader, syscall.SIGCONT) }
+}
+
+// TestALeaderThatIsGoneWritesNothingMore: a leader loses the lead while its write is on the way: killed, or stopped for
+// so long that its lease runs out. Another takes over and writes what is true by then. The old write arrives after that
+// and is refused; a leader that wakes up again ends by itself.
+func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
+	for name, lose := range map[string]loss{"Killed": killed, "LeaseLost": frozen} {
+		t.Run(name, func(t *testing.T) {
+			w := shared(t)
+			withoutManager(w)
+			relay := newRelay(w)
+			first := newManager(w, shortLease)
+			ada := w.name("ada")
+			id := w.arrive(ada)
+			account := w.becomes(ada, "arrives", active)
+			newManager(w, shortLease)
+
+			old := relay.delay("Old name")
+			w.displayName(id, "Old name")
+			<-old.sent
+			wakeUp := lose(t, first)
+			w.displayName(id, "New name")
+			w.becomes(ada, "is as the new leader says", named("New name"))
+			close(old.free)
+			if told := <-old.told; !strings.HasPrefix(told, "409 ") || !strings.Contains(told, "STALE_LEADER") {
+				t.Errorf("the portal answered the late write with %s", told)
+			}
+			w.becomes(ada, "is as the new leader says, still", named("New name"))
+			wakeUp()
+			<-first.Done()
+
+			w.displayName(id, "Newest name")
+			w.becomes(ada, "is served by the new leader", named("Newest name"))
+			w.everyoneOnce([]string{ada}, []string{id})
+			if n := len(w.history(t, account.ID)); n != 3 {
+				t.Errorf("the portal's history has %d changes, must be 3: %v", n, w.history(t, account.ID))
+			}
+		})
+	}
+}
+
+// TestALateWriteOfTheSameRevisionIsRefused: what a pool's own object says of its members leaves the people's revision as it
+// is. So the portal can't tell by the revision that the former leader's write is late, and where the new leader finds nothing
+// to write, not by the account's version either: it tells by who leads.
+func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		lose   loss
+		then   string // ada's pool when the new leader looks; empty: none
+		holds  []string
+		writes int // that the portal's history of ada has in the end
+	}{
+		"NothingToWrite": {"The new leader finds the account as it should be, so nothing of it moves on.", frozen, "", []string{"ROLE_USER"}, 1},
+		"AnotherWrite":   {"The new leader puts ada into another pool before the old write arrives.", killed, "quota", []string{"ROLE_USER", "ROLE_IGNORE_QUOTA"}, 1}, // a membership is a change of the pool
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := shared(t)
+			withoutManager(w)
+			relay := newRelay(w)
+			first := newManager(w, shortLease)
+			ada := w.name("ada")
+			id := w.arrive(ada)
+			account := w.becomes(ada, "arrives", holding("ROLE_USER"))
+			newManager(w, shortLease)
+			leads, quota := "leads-"+w.tag, "quota-"+w.tag
+			declare := func(pool, role, members string) {
+				kubectl(t, w, fmt.Sprintf(`{apiVersion: iam.lightrun.com/v1alpha1, kind: AgentPool, metadata: {name: %s},
+  spec: {roles: [%s], members: [%s]}}`, pool, role, members), "apply", "--server-side", "-f", "-")
+			}
+			declare(quota, "ROLE_IGNORE_QUOTA", "")
+
+			old := relay.delay(account.ID) // the memberships of the pool
+			declare(leads, "ROLE_MANAGER", "{userName: "+ada+"}")
+			<-old.sent
+			wakeUp := tc.lose(t, first)
+			declare(leads, "ROLE_MANAGER", "")
+			if tc.then != "" {
+				declare(quota, "ROLE_IGNORE_QUOTA", "{userName: "+ada+"}")
+			}
+			kubectl(t, w, "", "wait", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s", "agentpool/"+leads) // by the new leader
+			w.becomes(ada, "is as the new leader says", holding(tc.holds...))
+			close(old.free)
+			if told := <-old.told; !strings.HasPrefix(told, "409 ") || !strings.Contains(told, "STALE_LEADER") {
+				t.Errorf("%s\nthe portal answered the late write with %s", tc.reason, told)
+			}
+			wakeUp()
+			<-first.Done()
+			w.becomes(ada, "is as the new leader says, still", holding(tc.holds...))
+			w.everyoneOnce([]string{ada}, []string{id})
+			if h := w.history(t, account.ID); len(h) != tc.writes {
+				t.Errorf("%s\nthe portal's history has %d changes, must be %d: %v", tc.reason, len(h), tc.writes, h)
+			}
+		})
+	}
+}
+
+// TestTheAPIServerRestartsWhilePushesGoOn: etcd and the API server die and come back on the same data. The provider
+// repeats what was not answered; a manager that lost its lease ends and is started again, as a kubelet does. In the end
+// everybody is there once. An API server that has just started refuses everybody for a moment, until it knows its Roles, so
+// this has an environment of its own, whose logs are not searched for refusals.
+func TestTheAPIServerRestartsWhilePushesGoOn(t *testing.T) {
+	env, err := devenv.Start(t.Context(), options(t, filepath.Join(t.TempDir(), "run")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	w := newWorld(t, env)
+	withoutManager(w)
+	newRelay(w)
+	newImmortal(w, shortLease)
+	const people = 60
+	names, ids := make([]string, people), make([]string, people)
+	work, half := make(chan int), make(chan struct{})
+	var pushed sync.WaitGroup
+	for range 4 {
+		pushed.Go(func() {
+			for i := range work {
+				ids[i] = w.insist(names[i])
+			}
+		})
+	}
+	pushed.Go(func() {
+		<-half
+		if err := w.restartControlPlane(); err != nil {
+			t.Error(err)
+		}
+	})
+	for i := range names {
+		names[i] = w.name(fmt.Sprintf("p%02d", i))
+		if i == people/2 {
+			close(half)
+		}
+		work <- i
+	}
+	close(work)
+	pushed.Wait()
+	w.everyoneOnce(names, ids)
+	for _, name := range names {
+		users, err := w.accounts(t.Context(), name)
+		if err != nil || len(users) != 1 {
+			t.Fatalf("%s has %d accounts: %v", name, len(users), err)
+		}
+		if h := w.history(t, users[0].ID); len(h) != 1 {
+			t.Errorf("the portal's history of %s is %v, must be the arrival alone", name, h)
+		}
+	}
+}
+
+// restartControlPlane kills the API server and etcd and starts them again.
+func (w *world) restartControlPlane() error {
+	ctx := context.WithoutCancel(w.t.Context())
+	return errors.Join(
+		w.env.Kill(devenv.Kubernetes), w.env.Kill(devenv.Etcd),
+		w.env.Restart(ctx, devenv.Etcd), w.env.Restart(ctx, devenv.Kubernetes))
+}
+
+func (w *world) displayName(id, name string) {
+	w.t.Helper()
+	w.must("PATCH", "/Users/"+id, patch(map[string]any{"op": "replace", "path": "displayName", "value": name}), http.StatusOK, http.StatusNoContent)
+}
+
+func named(name string) func(portalv1.User) bool {
+	return func(u portalv1.User) bool { return active(u) && u.DisplayName == name }
+}
+
+func signal(t *testing.T, p *process.Process, s syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(p.PID(), s); err != nil {
+		t.Fatal(err)
+	}
+}

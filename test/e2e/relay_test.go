@@ -1,0 +1,249 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/devenv/process"
+)
+
+// call is a write that a manager sent to the portal.
+type call struct {
+	name    string // method, path and what was sent, told in short
+	body    string
+	forward func() (status int, body string) // lets the portal have it
+}
+
+// relay stands between the manager and the portal and hands every write to a test.
+type relay struct {
+	portal string
+	mu     sync.Mutex
+	write  func(call) // nil: writes pass
+}
+
+// on has f decide what becomes of each write. What f did not forward is never answered.
+func (r *relay) on(f func(call)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.write = f
+}
+
+// newRelay puts a relay between the managers and the portal until the test ends.
+func newRelay(w *world) *relay {
+	w.t.Helper()
+	r := &relay{portal: w.env.Values.PortalURL}
+	server := httptest.NewServer(r)
+	w.portalAt(server.URL)
+	w.t.Cleanup(func() {
+		w.portalAt(r.portal)
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return r
+}
+
+// portalAt tells the managers where the portal is.
+func (w *world) portalAt(url string) {
+	w.t.Helper()
+	ctx := context.WithoutCancel(w.t.Context()) // also while cleaning up
+	var found v1alpha1.IdentityConfiguration
+	if err := w.env.Client.Get(ctx, client.ObjectKey{Namespace: devenv.Namespace, Name: v1alpha1.DefaultName}, &found); err != nil {
+		w.t.Fatal(err)
+	}
+	changed := found.DeepCopy()
+	changed.Spec.Portal.URL = url
+	if err := w.env.Client.Patch(ctx, changed, client.MergeFrom(&found)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
+	body, err := io.ReadAll(asked.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.mu.Lock()
+	write := r.write
+	r.mu.Unlock()
+	ctx := asked.Context()
+	if asked.Method == http.MethodGet || write == nil {
+		if answer := r.pass(ctx, asked, body); answer != nil {
+			answer.to(rw)
+			return
+		}
+		panic(http.ErrAbortHandler)
+	}
+	var got *reply
+	write(call{
+		name: fmt.Sprintf("%s %s %x", asked.Method, asked.URL.Path, sha256.Sum256(body))[:len(asked.Method)+len(asked.URL.Path)+10], body: string(body),
+		forward: func() (int, string) {
+			if got = r.pass(context.WithoutCancel(ctx), asked, body); got == nil { // whoever sent it may be dead
+				return 0, ""
+			}
+			return got.status, string(got.body)
+		},
+	})
+	if got == nil {
+		panic(http.ErrAbortHandler)
+	}
+	got.to(rw)
+}
+
+// reply is what the portal answered.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (a *reply) to(rw http.ResponseWriter) {
+	for name, values := range a.header {
+		rw.Header()[name] = values
+	}
+	rw.WriteHeader(a.status)
+	_, _ = rw.Write(a.body)
+}
+
+// pass sends the request on; nil when the portal did not answer.
+func (r *relay) pass(ctx context.Context, asked *http.Request, body []byte) *reply {
+	request, err := http.NewRequestWithContext(ctx, asked.Method, r.portal+asked.URL.RequestURI(), bytes.NewReader(body))
+	if err != nil {
+		return nil
+	}
+	request.Header = asked.Header.Clone()
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		return nil
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil
+	}
+	return &reply{response.StatusCode, response.Header, content}
+}
+
+// withoutManager stops the environment's own manager until the test ends.
+func withoutManager(w *world) {
+	w.t.Helper()
+	if err := w.env.Halt(devenv.Manager); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		if err := w.env.Restart(context.Background(), devenv.Manager); err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+// newManager starts a manager beside the environment's, which the test stops or kills.
+func newManager(w *world, args ...string) *process.Process {
+	w.t.Helper()
+	m, err := startManager(w, args...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(m.Kill)
+	return m
+}
+
+func startManager(w *world, args ...string) (*process.Process, error) {
+	return process.Start(process.Spec{
+		Name: devenv.Manager, Path: filepath.Join(theStage.programs, devenv.Manager), Log: filepath.Join(w.env.Dir, "logs", devenv.Manager+".log"),
+		Args: append([]string{
+			"--kubeconfig=" + filepath.Join(w.env.Dir, "kubernetes", devenv.Manager+".kubeconfig"),
+			"--namespace=" + devenv.Namespace, "--health-listen=0", "--metrics-listen=0", "--log-level=debug",
+		}, args...),
+	})
+}
+
+// immortal is a manager that is started again whenever it dies, as a kubelet does.
+type immortal struct {
+	mu      sync.Mutex
+	running *process.Process
+	starts  int
+}
+
+func newImmortal(w *world, args ...string) *immortal {
+	m := &immortal{}
+	ctx, cancel := context.WithCancel(context.Background())
+	m.running = newManager(w, args...)
+	var supervised sync.WaitGroup
+	supervised.Go(func() {
+		for {
+			select {
+			case <-m.now().Done():
+			case <-ctx.Done():
+				return
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			next, err := startManager(w, args...)
+			if err != nil {
+				w.t.Error(err)
+				return
+			}
+			m.mu.Lock()
+			m.running, m.starts = next, m.starts+1
+			m.mu.Unlock()
+		}
+	})
+	w.t.Cleanup(func() {
+		cancel()
+		supervised.Wait()
+		m.now().Kill()
+	})
+	return m
+}
+
+// now is the process that runs, or the one that died last.
+func (m *immortal) now() *process.Process {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running
+}
+
+// history is what the portal's audit tells of a user or pool: each change that was made, in order, in short.
+func (w *world) history(t *testing.T, id string) []string {
+	t.Helper()
+	limit := 100
+	got, err := w.env.API.ListAuditEventsWithResponse(t.Context(), auditOf(id, limit))
+	if err != nil || got.JSON200 == nil {
+		t.Fatal(errors.Join(err, fmt.Errorf("read the audit: %s", got.Body)))
+	}
+	var out []string
+	for _, e := range got.JSON200.Items {
+		if e.Outcome != "Done" {
+			continue
+		}
+		words := []string{e.Action}
+		for _, c := range e.Changes {
+			switch c.Field {
+			case "userName", "status", "managedBy", "pools", "directRoles":
+				words = append(words, fmt.Sprintf("%s=%s", c.Field, strings.ReplaceAll(c.To, w.tag, "·")))
+			}
+		}
+		out = append([]string{strings.Join(words, " ")}, out...)
+	}
+	return out
+}
+
+func auditOf(user string, limit int) *portalv1.ListAuditEventsParams {
+	return &portalv1.ListAuditEventsParams{UserID: &user, Limit: &limit}
+}

@@ -1,0 +1,89 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/requestid"
+	"lightrun.com/scim-operator/test/framework/devenv"
+)
+
+// TestOneRequestFromPushToAudit follows the id that a provider gives its request: the answer, the webhook's log, the object, the
+// manager's events and the portal's audit all bear it; and an arrival, a departure and a deletion each bear their own.
+func TestOneRequestFromPushToAudit(t *testing.T) {
+	w := shared(t)
+	ada := w.name("ada")
+	w.request = "arrival-" + w.tag
+	arrival := w.must("POST", "/Users", person(ada), http.StatusCreated)
+	id := arrival.id()
+	if have := arrival.header.Get("X-Request-Id"); have != w.request {
+		t.Errorf("the answer bears %q", have)
+	}
+	account := w.becomes(ada, "arrives", active)
+	var u v1alpha1.ScimUser
+	if err := w.env.Client.Get(t.Context(), client.ObjectKey{Namespace: devenv.Namespace, Name: id}, &u); err != nil {
+		t.Fatal(err)
+	}
+	if have := requestid.Stamped(u.Annotations[v1alpha1.AnnotationRequest], u.Spec.Revision); have != w.request {
+		t.Errorf("the object has the request id %q", have)
+	}
+	w.logged(devenv.Webhook, w.request, `"Served"`, "create")
+	w.audited(account.ID, "user.create", w.request)
+
+	w.request = "departure-" + w.tag
+	w.must("PATCH", "/Users/"+id, patch(setActive(false)), http.StatusOK)
+	w.becomes(ada, "is deactivated", deactivated)
+	w.audited(account.ID, "user.provision", w.request)
+
+	w.request = "" // the webhook makes one
+	gone := w.must("DELETE", "/Users/"+id, nil, http.StatusNoContent)
+	w.audited(account.ID, "user.release", gone.header.Get("X-Request-Id"))
+}
+
+// logged waits for a line of the program's log that has all the words.
+func (w *world) logged(program string, words ...string) {
+	w.t.Helper()
+	eventually(w.t, fmt.Sprintf("%s logs %q", program, words), func(context.Context) error {
+		log, err := os.ReadFile(filepath.Join(w.env.Dir, "logs", program+".log"))
+		if err != nil {
+			return err
+		}
+	lines:
+		for line := range strings.Lines(string(log)) {
+			for _, word := range words {
+				if !strings.Contains(line, word) {
+					continue lines
+				}
+			}
+			return nil
+		}
+		return errors.New("there is no such line")
+	})
+}
+
+// audited waits for the portal's audit of an account to tell of the action by the request.
+func (w *world) audited(account, action, request string) {
+	w.t.Helper()
+	eventually(w.t, "the portal audits "+action, func(ctx context.Context) error {
+		got, err := w.env.API.ListAuditEventsWithResponse(ctx, &portalv1.ListAuditEventsParams{UserID: &account})
+		if err != nil || got.JSON200 == nil {
+			return errors.Join(err, errors.New("the audit can't be read"))
+		}
+		for _, e := range got.JSON200.Items {
+			if e.RequestID == request && e.Action == action {
+				return nil
+			}
+		}
+		return fmt.Errorf("the request %s is not among %+v", request, got.JSON200.Items)
+	})
+}

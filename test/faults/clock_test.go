@@ -1,0 +1,146 @@
+package faults_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/portal/store"
+)
+
+// setClocks sets the manager's clock or the portal's, at random and by anything from seconds to years.
+func (w *world) setClocks() {
+	if w.jump == nil || w.jump.IntN(3) > 0 {
+		return
+	}
+	far := []time.Duration{2 * time.Second, time.Minute, time.Hour, 24 * time.Hour, 400 * 24 * time.Hour}
+	by := far[w.jump.IntN(len(far))]
+	if w.jump.IntN(2) == 0 {
+		by = -by
+	}
+	[]*jumping{&w.ours, &w.theirs}[w.jump.IntN(2)].set(by)
+}
+
+// TestDaysWhenClocksJump: whatever the clocks of the manager and of the portal show, and however they are set in the
+// middle of a pass, the day ends as it must.
+func TestDaysWhenClocksJump(t *testing.T) {
+	var want []string
+	var snapshots [][]store.Account
+	synctest.Test(t, func(t *testing.T) { _, want, snapshots = undisturbed(t) })
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint("seed_", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, fault{call: fmt.Sprint("seed ", seed)})
+				w.jump = rand.New(rand.NewPCG(seed, seed))
+				for i, s := range day() {
+					s.do(w)
+					w.watch = w.guardRails(w.accounts(), snapshots[i])
+					w.settle()
+					w.watch = nil
+					if got := w.tell(); got != want[i] {
+						t.Fatalf("after %q (-with clocks that go well, +with clocks that jump):\n%s", s.name, cmp.Diff(strings.Split(want[i], "\n"), strings.Split(got, "\n")))
+					}
+				}
+			})
+		})
+	}
+}
+
+// newGuarded is a company of n people whose guard lets one go an hour, of whom the first three have left.
+func newGuarded(t *testing.T, n int) *world {
+	w := newWorld(t, fault{})
+	w.guard = budget{minUsers: 1}
+	w.local("admin@example.test", portalapi.RoleManager)
+	w.configure()
+	for i := range n {
+		w.push(fmt.Sprint("p", i), fmt.Sprintf("p%d@example.test", i))
+	}
+	w.settle()
+	for i := range 3 {
+		w.depart(i)
+	}
+	w.settle()
+	return w
+}
+
+func (w *world) depart(i int) {
+	w.change(fmt.Sprint("p", i), func(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no })
+}
+
+// held are the people whose removal the guard holds.
+func (w *world) held() []string {
+	var out []string
+	for _, u := range w.users() {
+		if conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
+			out = append(out, strings.NewReplacer(w.ids...).Replace(u.Name))
+		}
+	}
+	return out
+}
+
+func (w *world) wantHeld(when string, want ...string) {
+	w.t.Helper()
+	w.settle()
+	if got := w.held(); !slices.Equal(got, want) {
+		w.t.Errorf("%s the guard holds %v, want %v", when, got, want)
+	}
+}
+
+// decide annotates the IdentityConfiguration.
+func (w *world) decide(annotation string, at time.Time) {
+	var c v1alpha1.IdentityConfiguration
+	must(w.t, w.kube.Get(w.t.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}, &c))
+	c.Annotations = map[string]string{annotation: at.UTC().Format(time.RFC3339)}
+	must(w.t, w.kube.Update(w.t.Context(), &c))
+}
+
+// TestTheGuardsBudgetIsNotOfOurClock: the window is the portal's alone, so our clock can't empty it; the portal's own
+// clock, set back, counts too much rather than too little, and set forward by the window gives a budget for what comes, not for
+// what is held.
+func TestTheGuardsBudgetIsNotOfOurClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newGuarded(t, 6)
+		w.wantHeld("at first", "p1", "p2")
+		for _, by := range []time.Duration{2 * time.Hour, -2 * time.Hour, 400 * 24 * time.Hour, -400 * 24 * time.Hour} {
+			w.ours.set(by)
+			w.wantHeld(fmt.Sprint("with our clock set by ", by), "p1", "p2")
+			w.kill()
+			w.wantHeld("and after a restart", "p1", "p2")
+		}
+		w.ours.set(0)
+		w.theirs.set(-400 * 24 * time.Hour)
+		w.wantHeld("with the portal's clock set back", "p1", "p2")
+		w.theirs.set(2 * time.Hour)
+		w.wantHeld("with the portal's clock set forward", "p1", "p2")
+	})
+}
+
+// TestADecisionAheadOfOurClockDecidesNothingYet: a person releases what they see. When our clock is behind theirs, what
+// is held later must not look as if they had seen it.
+func TestADecisionAheadOfOurClockDecidesNothingYet(t *testing.T) {
+	for _, annotation := range []string{v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld} {
+		t.Run(annotation, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newGuarded(t, 6)
+				w.wantHeld("at first", "p1", "p2")
+				w.ours.set(-2 * time.Hour)
+				w.decide(annotation, time.Now())
+				w.depart(3)
+				w.wantHeld("while the decision lies ahead", "p1", "p2", "p3")
+				w.ours.set(0)
+				w.wantHeld("with the clock set right")
+			})
+		})
+	}
+}

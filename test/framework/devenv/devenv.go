@@ -1,0 +1,284 @@
+// Package devenv runs the whole product on one machine, on loopback: etcd and a Kubernetes API server with this
+// repository's manifests applied, the Management Portal with a development single sign-on, the SCIM webhook and the
+// manager. `make run` and the end-to-end tests are this package; nothing in it runs in a cluster.
+//
+// What stands in for a cluster, and how near it is:
+//
+//   - The programs run under the service accounts of config/overlays/separate with tokens from the API server's own
+//     TokenRequest, so the Roles in config/rbac are what really decides.
+//   - There is no kubelet: package mount writes the token Secrets as files, as a mounted Secret would be.
+//   - Only with Options.KubeControllers is there a controller manager: without it nothing collects garbage, and a namespace
+//     that is deleted never ends.
+//   - etcd has no authentication; it listens on loopback alone.
+//
+// All data is below one folder and survives a restart: what a person changed stays changed.
+package devenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/test/framework/devenv/process"
+)
+
+// Namespace is the installation's namespace, as config/overlays/development has it.
+const Namespace = "lightrun-system"
+
+// Names of the programs, for Kill and Restart and in messages.
+const (
+	Etcd       = "etcd"
+	Kubernetes = "kube-apiserver"
+	SSO        = "dev-oidc"
+	Portal     = "portal"
+	Webhook    = "scim-webhook"
+	Manager    = "manager"
+)
+
+// Options say where everything is.
+type Options struct {
+	Dir      string // data folder; made when it is not there
+	Root     string // the repository, for its config/
+	Assets   string // folder of kube-apiserver, etcd and kubectl
+	Programs string // folder of manager, scim-webhook, portal and dev-oidc
+	Ports    Ports
+	LogLevel string // of our programs; info when empty
+
+	// WebhookArgs and ManagerArgs are further flags of the webhook and the manager; the last of a flag counts.
+	WebhookArgs, ManagerArgs []string
+	// ManagerEnv is put to the manager's environment, in the form key=value.
+	ManagerEnv []string
+	// Patience is how long a program may take until it serves; a minute when zero.
+	Patience time.Duration
+
+	// Kubeconfigs are the files that programs and replicas get in place of their own, by name, from
+	// their next start on. For tests that stand between a program and the API server.
+	Kubeconfigs map[string]string
+
+	// Build, when set, makes the programs after the folder is locked and the ports are found free.
+	Build func(ctx context.Context) error
+	// KubeControllers runs Kubernetes' own garbage collector and namespace controller too. For tests.
+	KubeControllers bool
+	// Volatile data need not survive a power cut: etcd does not wait for the disk. For tests.
+	Volatile bool
+	// Out takes a line for each step.
+	Out io.Writer
+}
+
+// Environment is everything, running.
+type Environment struct {
+	Options
+	Values Values
+	// Kube is an administrator's connection to the API server, without a client-side rate limit.
+	Kube   *rest.Config
+	Client client.WithWatch
+	// API is the portal's API, spoken with the key for people (scope manage).
+	API *portalv1.ClientWithResponses
+	// Notes are remarks for the person: what is not as `make run` set it up.
+	Notes []string
+
+	credentials credentials
+	lock        *os.File
+	children    []*process.Process // in the order of starting
+	replicas    map[string]Ports   // of the webhooks that AddWebhook started
+	unmount     context.CancelFunc // ends the stand-in for the kubelet
+	restored    bool               // the portal starts on a backup
+	http        *http.Client
+}
+
+// Start starts everything and returns when it serves: on fresh data with single sign-on and SCIM switched on in the
+// portal. An error leaves nothing running.
+func Start(ctx context.Context, o Options) (env *Environment, err error) {
+	e := &Environment{Options: o, http: &http.Client{Timeout: 5 * time.Second}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Stop())
+		}
+	}()
+	for _, step := range []func(context.Context) error{
+		e.prepare, e.startControlPlane, e.startPortal, e.install, e.configure, e.switchOn, e.mountTokens, e.startOperator, e.settle, e.announce,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+// prepare takes the folder and checks everything that can be wrong before anything runs.
+func (e *Environment) prepare(ctx context.Context) error {
+	if e.Out == nil {
+		e.Out = io.Discard
+	}
+	for _, path := range []*string{&e.Dir, &e.Root, &e.Assets, &e.Programs} {
+		full, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = full
+	}
+	if err := os.MkdirAll(e.Dir, 0o700); err != nil {
+		return err
+	}
+	var err error
+	if e.lock, err = lockFolder(e.Dir); err != nil {
+		return err
+	}
+	if err := e.withdraw(); err != nil {
+		return err
+	}
+	if err := e.Ports.free(ctx); err != nil {
+		return err
+	}
+	if e.Build != nil {
+		if err := e.Build(ctx); err != nil {
+			return err
+		}
+	}
+	if err := present(e.Assets, "make control-plane builds it", "kube-apiserver", "etcd", "kubectl"); err != nil {
+		return err
+	}
+	if err := present(e.Programs, "make build builds it", SSO, Portal, Webhook, Manager); err != nil {
+		return err
+	}
+	for _, folder := range []string{"logs", "kubernetes", "portal", "secrets"} {
+		if err := os.MkdirAll(e.path(folder), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := keepOldLogs(e.path("logs")); err != nil {
+		return err
+	}
+	if e.credentials, err = loadCredentials(e.path("credentials")); err != nil {
+		return err
+	}
+	e.Values = e.values()
+	return nil
+}
+
+func present(folder, remedy string, names ...string) error {
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
+			return fmt.Errorf("%s holds no %s: %s", folder, name, remedy)
+		}
+	}
+	return nil
+}
+
+// Wait returns nil when ctx ends, and an error when a program ended by itself.
+func (e *Environment) Wait(ctx context.Context) error {
+	ended := make(chan error, len(e.children))
+	done, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, child := range e.children {
+		go func() {
+			select {
+			case <-child.Done():
+				ended <- child.Err()
+			case <-done.Done():
+			}
+		}()
+	}
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// Stop ends everything in the reverse order of starting and gives the folder free. It may be called again.
+func (e *Environment) Stop() error {
+	var errs []error
+	if e.lock != nil {
+		errs = append(errs, e.withdraw())
+	}
+	if e.unmount != nil {
+		e.unmount()
+	}
+	for i := len(e.children) - 1; i >= 0; i-- {
+		errs = append(errs, e.children[i].Stop())
+	}
+	e.children = nil
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+		e.lock = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Kill ends one program as a crash does.
+func (e *Environment) Kill(name string) error {
+	child, err := e.child(name)
+	if err != nil {
+		return err
+	}
+	child.Kill()
+	return nil
+}
+
+// Halt ends one program in order, as a roll-out does.
+func (e *Environment) Halt(name string) error {
+	child, err := e.child(name)
+	if err != nil {
+		return err
+	}
+	return child.Stop()
+}
+
+// Restart starts a program that has ended, and returns when it serves.
+func (e *Environment) Restart(ctx context.Context, name string) error {
+	for i, child := range e.children {
+		if child.Name() != name {
+			continue
+		}
+		select {
+		case <-child.Done():
+		default:
+			return fmt.Errorf("%s is running; Kill or Halt it first", name)
+		}
+		e.children = slices.Delete(e.children, i, i+1)
+		err := e.run(ctx, e.specs()[name])
+		if last := len(e.children) - 1; e.children[last].Name() == name { // in its old place: Stop ends what others need after them
+			e.children = slices.Insert(e.children[:last], i, e.children[last])
+		}
+		return err
+	}
+	return fmt.Errorf("there is no program %q", name)
+}
+
+// PID is the process id of a program; an error says that there is none of that name.
+func (e *Environment) PID(name string) (int, error) {
+	child, err := e.child(name)
+	if err != nil {
+		return 0, err
+	}
+	return child.PID(), nil
+}
+
+func (e *Environment) child(name string) (*process.Process, error) {
+	for _, child := range e.children {
+		if child.Name() == name {
+			return child, nil
+		}
+	}
+	return nil, fmt.Errorf("there is no program %q", name)
+}
+
+func (e *Environment) path(parts ...string) string {
+	return filepath.Join(append([]string{e.Dir}, parts...)...)
+}
+
+func (e *Environment) say(format string, args ...any) {
+	fmt.Fprintf(e.Out, "  "+format+"\n", args...)
+}

@@ -1,0 +1,186 @@
+package devenv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/devenv/mount"
+)
+
+// credentialsSecret holds the operator's portal API key.
+const credentialsSecret = "portal-credentials"
+
+// configure makes the two objects that tie the namespace to the portal. What is there already is the person's own; only
+// addresses on ports that changed are corrected.
+func (e *Environment) configure(ctx context.Context) error {
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: credentialsSecret},
+		StringData: map[string]string{"token": e.credentials.get(provisioningKey)},
+	}
+	if e.fresh() {
+		return errors.Join(e.create(ctx, secret), e.create(ctx, e.configuration()))
+	}
+	var found v1alpha1.IdentityConfiguration
+	err := e.Client.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: v1alpha1.DefaultName}, &found)
+	if apierrors.IsNotFound(err) {
+		e.note("the IdentityConfiguration was deleted, so nothing is provisioned; kubectl apply one, or start over with an empty data folder")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	before, err := e.readMarker()
+	if err != nil {
+		return err
+	}
+	changed := found.DeepCopy()
+	if changed.Spec.Portal.URL == before.PortalURL {
+		changed.Spec.Portal.URL = e.Values.PortalURL
+	}
+	if changed.Spec.SCIMBaseURL == before.SCIMURL {
+		changed.Spec.SCIMBaseURL = e.Values.SCIMURL
+	}
+	return e.Client.Patch(ctx, changed, client.MergeFrom(&found), client.FieldOwner("devenv"))
+}
+
+func (e *Environment) configuration() *v1alpha1.IdentityConfiguration {
+	return &v1alpha1.IdentityConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: v1alpha1.DefaultName},
+		Spec: v1alpha1.IdentityConfigurationSpec{
+			Portal:           v1alpha1.Portal{URL: e.Values.PortalURL, CredentialsSecretRef: v1alpha1.LocalReference{Name: credentialsSecret}},
+			SCIMBaseURL:      e.Values.SCIMURL,
+			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta, Name: "Okta (development)"},
+			// A handful of people come and go here all day; the budget of a company would hold them after five.
+			DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MinUsers: ptr.To[int32](50)},
+		},
+	}
+}
+
+func (e *Environment) create(ctx context.Context, object client.Object) error {
+	err := e.Client.Create(ctx, object, client.FieldOwner("devenv"))
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+// mountTokens starts the stand-in for the kubelet: the Secrets with tokens appear as files for the webhook.
+func (e *Environment) mountTokens(ctx context.Context) error {
+	clients, err := kubernetes.NewForConfig(e.Kube)
+	if err != nil {
+		return err
+	}
+	log := funcr.New(func(prefix, args string) { e.say("mounting Secrets: %s %s", prefix, args) }, funcr.Options{})
+	following, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	e.unmount = cancel
+	return mount.Follow(following, clients, Namespace, e.path("secrets"), hasTokens, log)
+}
+
+// hasTokens says whether a Secret's content is tokens for the webhook: the one that the manager keeps, and those that people label.
+func hasTokens(s *corev1.Secret) bool {
+	_, labelled := s.Labels[v1alpha1.LabelTokenProvider]
+	return labelled || s.Name == v1alpha1.PortalTokensSecret
+}
+
+// startOperator starts the webhook and the manager under their own service accounts.
+func (e *Environment) startOperator(ctx context.Context) error {
+	e.say("starting %s and %s", Webhook, Manager)
+	specs := e.specs()
+	if err := e.run(ctx, specs[Webhook]); err != nil {
+		return err
+	}
+	return e.run(ctx, specs[Manager])
+}
+
+// settle waits until a push would be taken. On data that a person may have changed, what stands in the way becomes a note.
+func (e *Environment) settle(ctx context.Context) error {
+	e.say("waiting until pushes are taken")
+	limit := 90 * time.Second
+	if !e.fresh() {
+		limit = 20 * time.Second
+	}
+	waiting, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var last string
+	err := poll(waiting, func(ctx context.Context) (bool, error) {
+		for _, child := range e.children {
+			if err := child.Err(); err != nil {
+				return false, err
+			}
+		}
+		var status int
+		status, last = e.push(ctx)
+		if status == http.StatusForbidden && !e.fresh() {
+			return true, nil // a person switched SCIM off, which is an answer
+		}
+		if status != http.StatusOK {
+			return false, nil
+		}
+		last = e.configurationState(ctx)
+		return last == "", nil
+	})
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && e.fresh():
+		return fmt.Errorf("pushes are not taken after %s: %s; logs are in %s", limit, last, e.path("logs"))
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		e.note("pushes are not taken: %s", last)
+	case err != nil:
+		return err
+	case last != "":
+		e.note("pushes are not taken: %s", last)
+	}
+	return e.writeMarker()
+}
+
+// push asks the webhook what an identity provider's connection test asks, and returns what it answers when it is not 200.
+func (e *Environment) push(ctx context.Context) (status int, problem string) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Values.SCIMURL+"/Users?startIndex=1&count=1", http.NoBody)
+	if err != nil {
+		return 0, err.Error()
+	}
+	request.Header.Set("Authorization", "Bearer "+e.Values.SCIMToken)
+	answer, err := e.http.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusOK {
+		return answer.StatusCode, ""
+	}
+	var body struct {
+		Detail string `json:"detail"`
+	}
+	_ = json.NewDecoder(answer.Body).Decode(&body) // the status says enough without
+	return answer.StatusCode, strings.TrimSpace(answer.Status + " " + body.Detail)
+}
+
+// configurationState says why the IdentityConfiguration is not Ready, "" when it is.
+func (e *Environment) configurationState(ctx context.Context) string {
+	var found v1alpha1.IdentityConfiguration
+	if err := e.Client.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: v1alpha1.DefaultName}, &found); err != nil {
+		return err.Error()
+	}
+	ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil || found.Status.ObservedGeneration != found.Generation:
+		return "the manager has not looked at the IdentityConfiguration yet"
+	case ready.Status != metav1.ConditionTrue:
+		return "the IdentityConfiguration is not Ready: " + ready.Reason + ": " + ready.Message
+	}
+	return ""
+}

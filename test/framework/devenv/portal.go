@@ -1,0 +1,120 @@
+package devenv
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+
+	"lightrun.com/scim-operator/api/portal/v1"
+)
+
+const (
+	ssoClient  = "portal"
+	markerFile = "set-up.json" // written once the first start has set everything up
+)
+
+// marker remembers the addresses that the last start used, so that a start on other ports can correct them.
+type marker struct {
+	PortalURL, SCIMURL, SSOIssuer string
+}
+
+// fresh says that this folder has not been set up yet.
+func (e *Environment) fresh() bool {
+	_, err := os.Stat(e.path(markerFile))
+	return err != nil
+}
+
+func (e *Environment) readMarker() (m marker, err error) {
+	content, err := os.ReadFile(e.path(markerFile))
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(content, &m); err != nil {
+		return m, fmt.Errorf("%s: %w", e.path(markerFile), err)
+	}
+	return m, nil
+}
+
+func (e *Environment) writeMarker() error {
+	content, err := json.Marshal(marker{PortalURL: e.Values.PortalURL, SCIMURL: e.Values.SCIMURL, SSOIssuer: e.Values.SSOIssuer})
+	if err != nil {
+		return err
+	}
+	return writeFile(e.path(markerFile), content)
+}
+
+// startPortal starts the development single sign-on and the portal, which checks it.
+func (e *Environment) startPortal(ctx context.Context) error {
+	specs := e.specs()
+	e.say("starting %s and %s", SSO, Portal)
+	if err := e.run(ctx, specs[SSO]); err != nil {
+		return err
+	}
+	if err := e.run(ctx, specs[Portal]); err != nil {
+		return err
+	}
+	var err error
+	e.API, err = portalv1.NewClientWithResponses(e.Values.PortalURL+"/api/v1", portalv1.WithHTTPClient(e.http),
+		portalv1.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer "+e.Values.PortalAPIKey)
+			return nil
+		}))
+	return err
+}
+
+// switchOn does what a manager does on the page Login methods: single sign-on, SCIM, Save. Only on fresh data; later the
+// page is the person's own, and only an issuer on a port that changed is corrected.
+func (e *Environment) switchOn(ctx context.Context) error {
+	answer, err := e.API.GetIdentityConfigurationWithResponse(ctx)
+	if err != nil {
+		return fmt.Errorf("read the portal's login methods: %w", err)
+	}
+	if answer.JSON200 == nil {
+		if !e.fresh() && answer.StatusCode() == http.StatusUnauthorized {
+			e.note("the portal no longer takes the key in PORTAL_API_KEY: it was deleted there")
+			return nil
+		}
+		return refusal("read the portal's login methods", answer.HTTPResponse, answer.JSONDefault)
+	}
+	methods := answer.JSON200.LoginMethods
+	if e.fresh() {
+		methods.SSO = portalv1.SSO{Enabled: true, Type: "OIDC", Issuer: e.Values.SSOIssuer, ClientID: ssoClient, ClientSecret: e.credentials.get(clientSecret)}
+		methods.SCIM.Enabled, methods.SCIM.ProvisionGroups = true, true
+		return e.save(ctx, answer.JSON200.Revision, methods)
+	}
+	before, err := e.readMarker()
+	if err != nil {
+		return err
+	}
+	if before.SSOIssuer != e.Values.SSOIssuer && methods.SSO.Issuer == before.SSOIssuer && answer.JSON200.ManagedElsewhere == "" {
+		methods.SSO.Issuer, methods.SSO.ClientSecret = e.Values.SSOIssuer, e.credentials.get(clientSecret)
+		return e.save(ctx, answer.JSON200.Revision, methods)
+	}
+	return nil
+}
+
+func (e *Environment) save(ctx context.Context, revision int64, methods portalv1.LoginMethods) error {
+	match := fmt.Sprintf("%q", fmt.Sprint(revision))
+	answer, err := e.API.PutIdentityConfigurationWithResponse(ctx, &portalv1.PutIdentityConfigurationParams{IfMatch: &match},
+		portalv1.IdentityConfigurationPut{LoginMethods: methods})
+	if err != nil {
+		return fmt.Errorf("switch single sign-on and SCIM on: %w", err)
+	}
+	if answer.JSON200 == nil {
+		return refusal("switch single sign-on and SCIM on", answer.HTTPResponse, answer.JSONDefault)
+	}
+	return nil
+}
+
+func refusal(what string, answer *http.Response, refused *portalv1.Refused) error {
+	if refused == nil {
+		return fmt.Errorf("%s: the portal answered %s", what, answer.Status)
+	}
+	return fmt.Errorf("%s: the portal answered %s: %s", what, answer.Status, refused.Message)
+}
+
+func (e *Environment) note(format string, args ...any) {
+	e.Notes = append(e.Notes, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,98 @@
+package devenv
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"lightrun.com/scim-operator/test/framework/devenv/kubecontrollers"
+)
+
+// Reinstall applies the manifests after they were deleted, or after LoseCluster, and starts the
+// webhook and the manager under the new service accounts. The portal's key and the configuration are
+// the caller's to apply.
+func (e *Environment) Reinstall(ctx context.Context) error {
+	for _, name := range []string{Manager, Webhook} {
+		child, err := e.child(name)
+		if err != nil {
+			return err
+		}
+		_ = child.Stop() // without its rights it may have ended by itself, with an error
+	}
+	if err := e.install(ctx); err != nil {
+		return err
+	}
+	e.unmount()
+	if err := e.mountTokens(ctx); err != nil {
+		return err
+	}
+	for _, name := range []string{Webhook, Manager} {
+		if err := e.Restart(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LoseCluster ends the programs and Kubernetes, deletes all that etcd has, and starts an empty
+// Kubernetes. The portal keeps what it has.
+func (e *Environment) LoseCluster(ctx context.Context) error {
+	for _, name := range []string{Manager, Webhook, kubecontrollers.Name, Kubernetes, Etcd} {
+		child, err := e.child(name)
+		if err != nil {
+			if name == kubecontrollers.Name {
+				continue
+			}
+			return err
+		}
+		child.Kill()
+		<-child.Done()
+	}
+	if err := os.RemoveAll(e.path("etcd")); err != nil {
+		return fmt.Errorf("lose etcd: %w", err)
+	}
+	for _, name := range []string{Etcd, Kubernetes} {
+		if err := e.Restart(ctx, name); err != nil {
+			return err
+		}
+	}
+	if !e.KubeControllers {
+		return nil
+	}
+	return e.startKubeControllers()
+}
+
+// LosePortal kills the portal and deletes its database.
+func (e *Environment) LosePortal() error {
+	child, err := e.child(Portal)
+	if err != nil {
+		return err
+	}
+	child.Kill()
+	<-child.Done()
+	files, err := filepath.Glob(e.path("portal", "*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("lose the portal: %w", err)
+		}
+	}
+	return nil
+}
+
+// RestorePortal starts the portal on a backup of its database, after LosePortal.
+func (e *Environment) RestorePortal(ctx context.Context, backup string) error {
+	content, err := os.ReadFile(backup)
+	if err != nil {
+		return fmt.Errorf("restore the portal: %w", err)
+	}
+	if err := writeFile(e.path("portal", "portal.db"), content); err != nil {
+		return fmt.Errorf("restore the portal: %w", err)
+	}
+	e.restored = true
+	defer func() { e.restored = false }()
+	return e.Restart(ctx, Portal)
+}

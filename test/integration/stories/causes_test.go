@@ -1,0 +1,103 @@
+package stories_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/requestid"
+	"lightrun.com/scim-operator/internal/portal/store"
+)
+
+// TestTheAuditNamesTheRequestThatCausedAWrite: what follows from a SCIM request has its id, and what a person or
+// the portal caused later does not.
+func TestTheAuditNamesTheRequestThatCausedAWrite(t *testing.T) {
+	w := newWorld(t, wideGuard)
+	by := func(id string) context.Context { return requestid.With(t.Context(), id) }
+	fast := w.pool("quick", v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}})
+	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
+	g := w.group("Fast", ada)
+	w.holds(ada, user, quota)
+	w.says(fast, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	record := fast.Status.Pool
+
+	t.Log("a member that a request adds")
+	w.must(w.groups.slices.Change(by("adds-bob"), g.Name, []groupslice.Change{{User: bob.Name, In: true}}))
+	w.holds(bob, user, quota)
+	w.audits(record, "adds-bob", "membersAdded", "bob@example.test")
+	w.must(w.groups.slices.Change(by("removes-bob"), g.Name, []groupslice.Change{{User: bob.Name}}))
+	w.holds(bob, user)
+	w.audits(record, "removes-bob", "membersRemoved", "bob@example.test")
+
+	t.Log("a person changes the pool: no request caused that")
+	before := len(w.audit(record))
+	w.changePool(fast, func(s *v1alpha1.AgentPoolSpec) { s.Members = []v1alpha1.PoolMember{{UserName: "bob@example.test"}} })
+	w.holds(bob, user, quota)
+	w.changePool(fast, func(s *v1alpha1.AgentPoolSpec) { s.Groups, s.Members, s.Roles = nil, nil, []v1alpha1.Role{manager} })
+	w.eventually("all have left", func() error {
+		if a := w.account("ada@example.test"); a.IsManager() || len(a.PoolRefs) > 2 || w.portalPool(record).Members > 0 {
+			return fmt.Errorf("pools %v", a.PoolRefs)
+		}
+		return nil
+	})
+	for _, e := range w.audit(record)[before:] {
+		if slices.Contains([]string{"adds-bob", "removes-bob"}, e.RequestID) {
+			t.Errorf("%s has the id of an older request: %+v", e.Action, e)
+		}
+	}
+
+	t.Log("the pool of a group follows the requests about the group")
+	own := w.ownPool(g)
+	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	record = own.Status.Pool
+	w.by("renames", g, func(s *v1alpha1.ScimGroupSpec) { s.DisplayName = "Faster" })
+	w.audits(record, "renames", "name", "Faster")
+	w.by("deletes", g, func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
+	w.gone(g)
+	if e := w.audit(record); e[len(e)-1].Action != "pool.delete" || e[len(e)-1].RequestID != "deletes" {
+		t.Errorf("the last event is %+v", e[len(e)-1])
+	}
+}
+
+// by edits a group as a request of that id does.
+func (w *world) by(request string, g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
+	w.t.Helper()
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
+	before := g.DeepCopy()
+	edit(&g.Spec)
+	if g.Spec.DisplayName != before.Spec.DisplayName {
+		w.claimGroup(g, g.Spec.DisplayName)
+	}
+	g.Spec.Revision = revision(g.Spec.Revision)
+	g.Annotations = stamped(requestid.With(w.t.Context(), request), g.Spec.Revision)
+	w.must(w.client.Patch(w.t.Context(), g, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+}
+
+// audit is what the portal's audit has about the record, the oldest first.
+func (w *world) audit(id string) []store.AuditEvent {
+	w.t.Helper()
+	all, err := w.store.AuditEvents(w.t.Context(), store.AuditFilter{TargetID: id}, 0, 1000)
+	w.must(err)
+	slices.Reverse(all)
+	return all
+}
+
+// audits waits until the audit of the record says that the request changed the field to, or from, the value.
+func (w *world) audits(id, request, field, value string) {
+	w.t.Helper()
+	w.eventually("the audit names the request "+request, func() error {
+		for _, e := range w.audit(id) {
+			for _, c := range e.Changes {
+				if e.RequestID == request && c.Field == field && (c.To == value || c.From == value) {
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("%+v", w.audit(id))
+	})
+}

@@ -1,0 +1,106 @@
+package stories_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+)
+
+// creating is a person whose name the webhook has yet to claim.
+func (w *world) creating(userName string) *v1alpha1.ScimUser {
+	w.t.Helper()
+	u := &v1alpha1.ScimUser{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
+		Spec:       v1alpha1.ScimUserSpec{UserName: userName},
+	}
+	w.must(w.client.Create(w.t.Context(), u, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+	return u
+}
+
+// TestCreatedWhileTheNameIsLeft: while a webhook creates a person, whoever has the name is deleted, so that the webhook gets it and answers with success. The
+// person must stay, though a controller saw them without their name.
+func TestCreatedWhileTheNameIsLeft(t *testing.T) {
+	w := newWorld(t, wideGuard)
+	first := w.push("ada@example.test")
+	w.holds(first, user)
+	second := w.creating("ada@example.test")
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for seen := time.Now(); time.Since(seen) < claims.AnswerTime/2; <-tick.C { // the controller has time to look
+		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(second), second))
+	}
+	w.remove(first)
+	other, err := registry(w.client).Keep(t.Context(), v1alpha1.ClaimUser, second.Spec.UserName, second)
+	w.must(err)
+	if other != nil {
+		t.Fatalf("the name is %s's still", other.GetName())
+	}
+	w.holds(second, user)
+	if second.DeletionTimestamp != nil {
+		t.Error("the person is being removed, and the webhook answered with success")
+	}
+}
+
+// TestCreationCutOff: what a webhook leaves behind that was killed while it created a person of a name that another has goes away by itself.
+func TestCreationCutOff(t *testing.T) {
+	w := newWorld(t, wideGuard)
+	first := w.push("ada@example.test")
+	w.holds(first, user)
+	left := w.creating("ada@example.test")
+	w.gone(left)
+	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(first), first))
+	if first.DeletionTimestamp != nil {
+		t.Error("the wrong one is removed")
+	}
+	var found v1alpha1.ScimUserList
+	w.must(w.client.List(t.Context(), &found, client.InNamespace(w.namespace)))
+	if len(found.Items) != 1 {
+		w.must(errors.New("one person must be left"))
+	}
+}
+
+// TestGroupCreationCutOff: what a webhook leaves behind that was killed while it created a group of a name that another has goes away by itself.
+func TestGroupCreationCutOff(t *testing.T) {
+	w := newWorld(t)
+	first := w.group("Payments")
+	own := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, first.Name)}
+	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	left := &v1alpha1.ScimGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
+		Spec:       v1alpha1.ScimGroupSpec{DisplayName: "PAYMENTS", Revision: revision(0)},
+	}
+	w.must(w.groups.slices.Create(t.Context(), left.Name, nil))
+	w.must(w.client.Create(t.Context(), left, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+	// A pass that fails, as while the API server restarts, reports before the name is claimed.
+	failed := left.DeepCopy()
+	failed.Status.ObservedGeneration = left.Generation
+	w.must(w.client.Status().Patch(t.Context(), failed, client.MergeFrom(left)))
+	w.gone(left)
+	w.says(first, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+}
+
+// TestOwnPoolWithoutItsGroup: the own pool that a push created after the group had gone is deleted. One
+// that a restore brings back before its group stays.
+func TestOwnPoolWithoutItsGroup(t *testing.T) {
+	w := newWorld(t)
+	own := func(writer string) *v1alpha1.AgentPool {
+		id := uuid.NewString()
+		p := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, id), Spec: v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: id}}}}
+		w.must(w.client.Create(t.Context(), p, client.FieldOwner(writer)))
+		return p
+	}
+	restored, late := own("kubectl"), own(v1alpha1.FieldManagerWebhook)
+	w.gone(late)
+	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(restored), restored))
+	if restored.DeletionTimestamp != nil {
+		t.Error("the restored pool is being deleted")
+	}
+}

@@ -1,0 +1,552 @@
+// Package stories_test tells the product's rules as stories: a real API server and etcd, the real portal over HTTP, the
+// controllers in this process, and the provider's pushes as objects, the way the webhook writes them.
+package stories_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers"
+	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/requestid"
+	"lightrun.com/scim-operator/internal/kernel/scimattrs"
+	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
+	"lightrun.com/scim-operator/internal/portal/api"
+	"lightrun.com/scim-operator/internal/portal/store"
+	"lightrun.com/scim-operator/test/framework/controlplane"
+)
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(zap.New(zap.WriteTo(logSink{})))
+	controlplane.Main(m)
+}
+
+// logSink drops the controllers' log: a story that fails says what it saw.
+type logSink struct{}
+
+func (logSink) Write(p []byte) (int, error) { return len(p), nil }
+
+const deadline = 30 * time.Second
+
+var admin = store.SystemActor("story")
+
+// world is one company: a namespace, a portal and a manager.
+type world struct {
+	t         testing.TB
+	cp        *controlplane.ControlPlane
+	client    client.WithWatch
+	namespace string
+	store     *store.Store
+	server    *httptest.Server
+	faults    *faults
+	cluster   string
+	relist    time.Duration
+	file      string // the portal's database
+	groups    pushed
+	leader    string       // what the manager that runs is called in the portal
+	ahead     atomic.Int64 // how far the portal's clock is ahead
+	stop      func()
+}
+
+// option changes a world before it starts.
+type option func(*world, *v1alpha1.IdentityConfiguration, *portalapi.LoginMethods)
+
+func withConfig(f func(*v1alpha1.IdentityConfigurationSpec)) option {
+	return func(_ *world, c *v1alpha1.IdentityConfiguration, _ *portalapi.LoginMethods) { f(&c.Spec) }
+}
+
+func withLogin(f func(*portalapi.LoginMethods)) option {
+	return func(_ *world, _ *v1alpha1.IdentityConfiguration, m *portalapi.LoginMethods) { f(m) }
+}
+
+// wideGuard lets every removal through; stories about the guard leave it out.
+var wideGuard = withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
+	n := int32(1_000_000)
+	s.DeprovisioningGuard.MinUsers = &n
+})
+
+func newWorld(t *testing.T, options ...option) *world {
+	t.Helper()
+	t.Parallel()
+	return build(t, options...)
+}
+
+// benchWorld is a world for a benchmark.
+func benchWorld(b *testing.B) *world {
+	b.Helper()
+	return build(b)
+}
+
+func build(t testing.TB, options ...option) *world {
+	t.Helper()
+	cp := controlplane.Get(t)
+	w := &world{t: t, cp: cp, client: cp.Client, namespace: cp.Namespace(t), faults: &faults{}, cluster: "cluster-a"}
+	w.groups.slices = groupslice.NewStore(w.client, w.namespace, groupslice.Options{FieldOwner: v1alpha1.FieldManagerWebhook, Annotations: stamped})
+	w.file = filepath.Join(t.TempDir(), "portal.db")
+	w.openPortal(w.file)
+	c := w.configuration()
+	m := portalapi.LoginMethods{SSO: portalapi.SSO{Enabled: true, Type: "OIDC", Issuer: "http://127.0.0.1:1/idp", ClientID: "portal", ClientSecret: "s"}, SCIMEnabled: true, ProvisionGroups: true}
+	for _, o := range options {
+		o(w, c, &m)
+	}
+	w.login(m)
+	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "portal"}, Data: map[string][]byte{"token": []byte(operatorKey)}})
+	w.create(c)
+	w.startManager()
+	return w
+}
+
+// stamped is what the webhook notes of the request of ctx at what it writes.
+func stamped(ctx context.Context, revision int64) map[string]string {
+	if id := requestid.From(ctx); id != "" {
+		return map[string]string{v1alpha1.AnnotationRequest: requestid.Stamp(revision, id)}
+	}
+	return nil
+}
+
+// keysConfirm is how long the manager doubts an answer without keys, in stories.
+const keysConfirm = 3 * time.Second
+
+const operatorKey = "operator-key-operator-key-operator-key"
+
+func (w *world) openPortal(file string) {
+	w.t.Helper()
+	s, err := store.Open(w.t.Context(), store.Options{Database: file, Now: func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }, CheckSSO: func(context.Context, portalapi.SSO) error { return nil }})
+	w.must(err)
+	w.store = s
+	w.must(s.EnsureManager(w.t.Context(), admin, "admin@example.test", "a-long-password-1"))
+	w.must(s.EnsureKey(w.t.Context(), admin, store.NewKey{Name: "operator", Scope: store.ScopeProvisioning}, operatorKey))
+	handler, err := api.New(api.Options{Store: s})
+	w.must(err)
+	w.server = httptest.NewServer(w.faults.around(handler))
+	w.t.Cleanup(func() {
+		w.server.CloseClientConnections()
+		w.server.Close()
+		_ = s.Close()
+	})
+}
+
+func (w *world) configuration() *v1alpha1.IdentityConfiguration {
+	return &v1alpha1.IdentityConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: v1alpha1.DefaultName},
+		Spec: v1alpha1.IdentityConfigurationSpec{
+			Portal:           v1alpha1.Portal{URL: w.server.URL, CredentialsSecretRef: v1alpha1.LocalReference{Name: "portal"}},
+			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
+		},
+	}
+}
+
+// startManager runs the controllers until the test ends or stop is called.
+func (w *world) startManager() {
+	w.t.Helper()
+	skip := true
+	mgr, err := ctrl.NewManager(w.cp.Config, ctrl.Options{
+		Scheme:         w.cp.Scheme,
+		Metrics:        server.Options{BindAddress: "0"},
+		Controller:     config.Controller{SkipNameValidation: &skip},
+		MapperProvider: controllers.Mapper,
+		Cache:          controllers.CacheOptions(w.namespace),
+	})
+	w.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	w.leader = rand.Text()
+	leader := w.leader // of this manager, whoever comes after it
+	w.must(controllers.Setup(ctx, mgr, controllers.Options{
+		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist, KeysConfirm: keysConfirm,
+		Attributes: scimattrs.Attributes,
+		Connect: func(p v1alpha1.Portal, key string) (portalapi.Client, error) {
+			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: pass.RequestID, Leader: leader})
+		},
+	}))
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	var once sync.Once
+	w.stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				w.t.Errorf("the manager ended with %v", err)
+			}
+		})
+	}
+	w.t.Cleanup(w.stop)
+}
+
+// passes lets time pass in the portal, which counts what the guard's window covers.
+func (w *world) passes(d time.Duration) { w.ahead.Add(int64(d)) }
+
+// faults stand between the controllers and the portal.
+type faults struct {
+	down  atomic.Bool // every request is answered 503
+	calls atomic.Int64
+	mu    sync.Mutex
+	log   []string
+	after func(r *http.Request) bool // true: the answer is lost after its effect
+
+	refuse  func(r *http.Request) bool // true: answered 503, without effect
+	foreign http.HandlerFunc           // not nil: answers in the portal's place, like a proxy, what path ends in
+	path    string
+}
+
+// answer has h answer all requests for paths with that end in the portal's place; nil: none.
+func (f *faults) answer(path string, h http.HandlerFunc) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.path, f.foreign = path, h
+}
+
+func (f *faults) around(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/changes") {
+			f.calls.Add(1)
+			f.mu.Lock()
+			f.log = append(f.log, r.Method+" "+r.URL.Path)
+			f.mu.Unlock()
+		}
+		f.mu.Lock()
+		refuse := f.refuse != nil && f.refuse(r)
+		foreign := f.foreign
+		if !strings.HasSuffix(r.URL.Path, f.path) {
+			foreign = nil
+		}
+		f.mu.Unlock()
+		if foreign != nil {
+			foreign(rw, r)
+			return
+		}
+		if refuse || f.down.Load() {
+			http.Error(rw, `{"code":"INTERNAL","message":"down"}`, http.StatusServiceUnavailable)
+			return
+		}
+		f.mu.Lock()
+		lose := f.after != nil && f.after(r)
+		f.mu.Unlock()
+		if lose {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		}
+		next.ServeHTTP(rw, r)
+	})
+}
+
+// all are the calls since the last reset, without those that follow the change feed.
+func (f *faults) all() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.log)
+}
+
+// writes are the calls since the last reset that may change something.
+func (f *faults) writes() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []string
+	for _, c := range f.log {
+		if !strings.HasPrefix(c, "GET ") && !strings.HasSuffix(c, "/binding") {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (f *faults) reset() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.log = nil
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) create(o client.Object) {
+	w.t.Helper()
+	w.must(w.client.Create(w.t.Context(), o))
+}
+
+// eventually waits for f to find nothing wrong.
+func (w *world) eventually(what string, f func() error) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), deadline)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	var err error
+	for {
+		if err = f(); err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			w.t.Fatalf("%s: after %s: %v", what, deadline, err)
+		case <-tick.C:
+		}
+	}
+}
+
+// login saves the page Login methods.
+func (w *world) login(m portalapi.LoginMethods) {
+	w.t.Helper()
+	_, _, err := w.store.SaveLoginMethods(w.t.Context(), admin, m, nil, false)
+	w.must(err)
+}
+
+// changeLogin saves the page with one thing changed.
+func (w *world) changeLogin(f func(*portalapi.LoginMethods)) {
+	w.t.Helper()
+	c, err := w.store.Configuration(w.t.Context())
+	w.must(err)
+	m := c.LoginMethods
+	f(&m)
+	w.login(m)
+}
+
+// push creates a person the way the webhook does: object first, then claim; then the groups. An edit changes the
+// specification, or says which groups contain the person (in).
+func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
+	w.t.Helper()
+	u := &v1alpha1.ScimUser{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
+		Spec:       v1alpha1.ScimUserSpec{UserName: userName, Revision: revision(0)},
+	}
+	edited(&u.Spec, edit)
+	w.must(w.client.Create(w.t.Context(), u, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
+	w.must(err)
+	if other != nil {
+		w.t.Fatalf("the name %s is taken by %s", userName, other.GetName())
+	}
+	w.regroup(u, edit)
+	return u
+}
+
+// revision follows the revision old, as the webhook counts.
+func revision(old int64) int64 { return max(old+1, time.Now().UnixMilli()) }
+
+// edited applies those of the edits that change the specification.
+func edited(s *v1alpha1.ScimUserSpec, edit []any) (any bool) {
+	for _, f := range edit {
+		if f, ok := f.(func(*v1alpha1.ScimUserSpec)); ok {
+			f(s)
+			any = true
+		}
+	}
+	return any
+}
+
+func inactive(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no }
+func active(s *v1alpha1.ScimUserSpec)   { yes := true; s.Active = &yes }
+
+// change edits a person, or the groups of one, as the webhook would.
+func (w *world) change(u *v1alpha1.ScimUser, edit ...any) {
+	w.t.Helper()
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
+	w.regroup(u, edit)
+	before := u.DeepCopy()
+	if !edited(&u.Spec, edit) {
+		return
+	}
+	u.Spec.Revision = revision(u.Spec.Revision)
+	w.must(w.client.Patch(w.t.Context(), u, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+}
+
+// rename claims the new name, then changes the person, as the webhook does.
+func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...any) {
+	w.t.Helper()
+	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
+	w.must(err)
+	if other != nil {
+		w.t.Fatalf("the name %s is taken by %s", userName, other.GetName())
+	}
+	w.change(u, func(s *v1alpha1.ScimUserSpec) {
+		s.UserName = userName
+		edited(s, edit)
+	})
+}
+
+// remove deletes a user or a group as the provider does, and any other object as people do.
+func (w *world) remove(o client.Object) {
+	w.t.Helper()
+	switch o := o.(type) {
+	case *v1alpha1.ScimUser:
+		w.change(o, func(s *v1alpha1.ScimUserSpec) { s.Deleted = true })
+	case *v1alpha1.ScimGroup:
+		w.changeGroup(o, func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
+	default:
+		w.erase(o)
+	}
+}
+
+// erase deletes an object in Kubernetes.
+func (w *world) erase(o client.Object) {
+	w.t.Helper()
+	w.must(client.IgnoreNotFound(w.client.Delete(w.t.Context(), o)))
+}
+
+func (w *world) gone(o client.Object) {
+	w.t.Helper()
+	w.eventually("the object goes", func() error {
+		err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), o)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return errors.Join(err, fmt.Errorf("%s is still there: %+v", o.GetName(), o))
+	})
+}
+
+// pool applies an AgentPool. Unless it says who is in it a group that is called like it fills it, which is pushed with it.
+func (w *world) pool(name string, spec v1alpha1.AgentPoolSpec) *v1alpha1.AgentPool {
+	w.t.Helper()
+	pushed := spec.Groups == nil && spec.Members == nil && spec.MemberFilter == "" && name != v1alpha1.DefaultName
+	if pushed {
+		spec.Groups = []v1alpha1.GroupReference{{DisplayName: name}}
+	}
+	p := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}, Spec: spec}
+	w.create(p)
+	if pushed {
+		w.groups.mu.Lock()
+		defer w.groups.mu.Unlock()
+		w.groupNamed(name)
+	}
+	return p
+}
+
+func (w *world) changePool(p *v1alpha1.AgentPool, edit func(*v1alpha1.AgentPoolSpec)) {
+	w.t.Helper()
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(p), p))
+	before := p.DeepCopy()
+	edit(&p.Spec)
+	w.must(w.client.Patch(w.t.Context(), p, client.MergeFrom(before)))
+}
+
+// account reads the portal's record.
+func (w *world) account(userName string) *store.Account {
+	w.t.Helper()
+	a, err := w.store.AccountByName(w.t.Context(), userName)
+	if err != nil {
+		return nil
+	}
+	return a
+}
+
+// holds waits until the person's account is active and SCIM's, with exactly these roles, and the object says so.
+func (w *world) holds(u *v1alpha1.ScimUser, roles ...string) {
+	w.t.Helper()
+	slices.Sort(roles)
+	w.eventually(u.Spec.UserName+" holds "+fmt.Sprint(roles), func() error {
+		if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u); err != nil {
+			return err
+		}
+		a := w.account(u.Spec.UserName)
+		switch {
+		case a == nil:
+			return errors.New("no account in the portal; " + told(u.Status.Conditions))
+		case a.Status != portalapi.StatusActive || a.ManagedBy != portalapi.ManagedBySCIM || a.Owner.UID != string(u.UID):
+			return fmt.Errorf("the account is %s, managed by %s, of %s; %s", a.Status, a.ManagedBy, a.Owner.UID, told(u.Status.Conditions))
+		case !slices.Equal(a.Roles, roles):
+			return fmt.Errorf("the portal has %v; %s", a.Roles, told(u.Status.Conditions))
+		case !slices.Equal(roleNames(u), roles):
+			return fmt.Errorf("the status has %v; %s", roleNames(u), told(u.Status.Conditions))
+		case !conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady) || u.Status.ObservedGeneration != u.Generation:
+			return errors.New(told(u.Status.Conditions))
+		}
+		return nil
+	})
+}
+
+func roleNames(u *v1alpha1.ScimUser) []string {
+	var out []string
+	for _, r := range u.Status.Roles {
+		out = append(out, r.Name)
+	}
+	return out
+}
+
+// says waits until an object's condition has the reason.
+func (w *world) says(o client.Object, typ, reason string) {
+	w.t.Helper()
+	w.eventually(fmt.Sprintf("%s says %s=%s", o.GetName(), typ, reason), func() error {
+		if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
+			return err // it may be created yet
+		}
+		all := conditionsOf(o)
+		if c := conditions.Find(all, typ); c == nil || c.Reason != reason {
+			return errors.New(told(all))
+		}
+		return nil
+	})
+}
+
+func conditionsOf(o client.Object) []metav1.Condition {
+	switch o := o.(type) {
+	case *v1alpha1.ScimUser:
+		return o.Status.Conditions
+	case *v1alpha1.AgentPool:
+		return o.Status.Conditions
+	case *v1alpha1.ScimGroup:
+		return o.Status.Conditions
+	case *v1alpha1.IdentityConfiguration:
+		return o.Status.Conditions
+	}
+	return nil
+}
+
+func told(all []metav1.Condition) string {
+	var b strings.Builder
+	b.WriteString("conditions:")
+	for _, c := range all {
+		fmt.Fprintf(&b, "\n  %s=%s %s: %s", c.Type, c.Status, c.Reason, c.Message)
+	}
+	return b.String()
+}
+
+func (w *world) identity() *v1alpha1.IdentityConfiguration {
+	return &v1alpha1.IdentityConfiguration{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: v1alpha1.DefaultName}}
+}
+
+// local makes a local account in the portal.
+func (w *world) local(userName string, n store.NewAccount) *store.Account {
+	w.t.Helper()
+	n.UserName = userName
+	a, err := w.store.CreateAccount(w.t.Context(), admin, n)
+	w.must(err)
+	return a
+}
+
+var noExpiry time.Time
+
+func metav1Name(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name}
+}
+
+// registry is the claim protocol that webhook and controllers use.
+func registry(c client.Client) claims.Registry { return claims.Registry{Client: c, Live: c} }
