@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -11,8 +13,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// CacheOptions are the manager's cache of one namespace: what the controllers read, and as little else as can be, since it holds everybody.
-// Objects read from it are not whole and must not be written back by Update; patches of what changed are right.
+// CacheOptions are the manager's cache of one namespace: what the controllers read, and as little
+// else as can be, since it holds everybody. Objects read from it are not whole and must not be
+// written back by Update; patches of what changed are right.
 func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
@@ -20,7 +23,8 @@ func CacheOptions(namespace string) cache.Options {
 	}
 }
 
-// compact drops what no controller reads of an object that enters the cache, and has texts that recur shared.
+// compact drops what no controller reads of an object that enters the cache, and has texts that
+// recur shared.
 func compact(in any) (any, error) {
 	o, ok := in.(client.Object)
 	if !ok {
@@ -53,7 +57,8 @@ func compactMeta(t *metav1.TypeMeta, m *metav1.ObjectMeta) {
 	shareAll(m.Finalizers)
 }
 
-// readAnnotations are those that a controller may read: people's decisions, and the request that is being carried out.
+// readAnnotations are those that a controller may read: people's decisions, and the request that is
+// being carried out.
 func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 	var out map[string]string
 	settled := !u.Spec.Deleted && pass.Settled(u, u.Status.Conditions)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -96,7 +98,8 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 	}
 }
 
-// mostCached is the most that the manager's cache may hold of one typical person and their claim, in bytes, without the keys of its store.
+// mostCached is the most that the manager's cache may hold of one typical person and their claim,
+// in bytes, without the keys of its store.
 const mostCached = 3_000
 
 func TestMemoryOfACachedPerson(t *testing.T) {

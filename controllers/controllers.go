@@ -1,5 +1,7 @@
-// Package controllers wires the controllers of one installation together: one package per kind, which share the session
-// to the portal, the book of pools and the deprovisioning guard.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controllers wires the controllers of one installation together: one package per kind,
+// which share the session to the portal, the book of pools and the deprovisioning guard.
 package controllers
 
 import (
@@ -39,9 +41,11 @@ type Options struct {
 	Relist    time.Duration // how often everything is read from the portal again; 0: the mirror's default
 	Grace     time.Duration // how long a new claim may be ahead of its holder; 0: the controller's default
 	Connect   identityconfiguration.Connect
-	// TokenWarning is how long before a SCIM token expires people are warned, and how long after; 0: the controller's default.
+	// TokenWarning is how long before a SCIM token expires people are warned, and how long after;
+	// 0: the controller's default.
 	TokenWarning time.Duration
-	// KeysConfirm is how long an answer without SCIM keys is doubted, where there were some; 0: the controller's default.
+	// KeysConfirm is how long an answer without SCIM keys is doubted, where there were some; 0: the
+	// controller's default.
 	KeysConfirm time.Duration
 	Clock       clock.PassiveClock // nil: the machine's
 	// Slices reads and writes the members of groups past the cache; nil: Setup makes a client.
@@ -57,7 +61,8 @@ type Options struct {
 // fieldManager is the manager's name in the managed fields of slices.
 const fieldManager = "scim-manager"
 
-// Parts are the controllers of one installation, wired to one session, one book of pools and one guard.
+// Parts are the controllers of one installation, wired to one session, one book of pools and one
+// guard.
 type Parts struct {
 	Session       *session.Session
 	Users         *scimuser.Reconciler
@@ -68,7 +73,8 @@ type Parts struct {
 	Claims        *nameclaim.Reconciler
 }
 
-// Assemble wires the controllers. c reads from a cache, live from the API server; recorder makes a recorder of events.
+// Assemble wires the controllers. c reads from a cache, live from the API server; recorder makes a
+// recorder of events.
 func Assemble(c client.Client, live client.Reader, recorder func(name string) events.EventRecorder, o Options) Parts {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}

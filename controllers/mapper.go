@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -10,8 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
-// Mapper makes the manager's mapper of kinds to resources: controller-runtime's, which is asked once for each kind. A cache of one namespace
-// asks at each read whether the kind is namespaced, which took a ninth of a restart's processor time. Our kinds never change that.
+// Mapper makes the manager's mapper of kinds to resources: controller-runtime's, which is asked
+// once for each kind. A cache of one namespace asks at each read whether the kind is namespaced,
+// which took a ninth of a restart's processor time. Our kinds never change that.
 func Mapper(config *rest.Config, c *http.Client) (meta.RESTMapper, error) {
 	m, err := apiutil.NewDynamicRESTMapper(config, c)
 	return &remembered{RESTMapper: m}, err

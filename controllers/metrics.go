@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -6,7 +8,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/breaker"
 )
 
-// Collector shows how the people stand and how the portal is followed. docs/reference/metrics.md lists what it shows.
+// Collector shows how the people stand and how the portal is followed. docs/reference/metrics.md
+// lists what it shows.
 func Collector(p Parts) prometheus.Collector { return collector{p} }
 
 type collector struct{ parts Parts }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package v1alpha1 is the contract between the SCIM webhook, the controllers and the people who
 // read or write these objects:
 //

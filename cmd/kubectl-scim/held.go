@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -143,8 +145,8 @@ func (o *options) decideAll(ctx context.Context, annotation, value, told string)
 	return nil
 }
 
-// decideSome notes a decision at each named object, about the removal that is held there now; with an id, only if that is the
-// one. It speaks of exactly those users: another set has another id.
+// decideSome notes a decision at each named object, about the removal that is held there now; with
+// an id, only if that is the one. It speaks of exactly those users: another set has another id.
 func (o *options) decideSome(ctx context.Context, annotation string, wanted []string, id string) error {
 	c, namespace, err := o.cluster()
 	if err != nil {

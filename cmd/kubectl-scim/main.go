@@ -1,5 +1,8 @@
-// Command kubectl-scim is a kubectl plugin: `kubectl scim` shows what the operator would change in the portal and why, and
-// notes a person's decisions as the annotations that the operator reads. It decides nothing itself.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command kubectl-scim is a kubectl plugin: `kubectl scim` shows what the operator would change in
+// the portal and why, and notes a person's decisions as the annotations that the operator reads. It
+// decides nothing itself.
 package main
 
 import (

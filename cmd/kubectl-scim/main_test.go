@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -147,7 +149,8 @@ func (s *scene) provisioned(u *v1alpha1.ScimUser, pools ...string) {
 	s.must(err)
 }
 
-// run runs a command line as it stands behind "kubectl scim", and returns what it prints and its exit code.
+// run runs a command line as it stands behind "kubectl scim", and returns what it prints and its
+// exit code.
 func (s *scene) run(args ...string) (string, int) {
 	var out bytes.Buffer
 	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out}
@@ -166,7 +169,8 @@ var (
 	block = regexp.MustCompile("(?s)```console\n(.*?)```")
 )
 
-// TestTheManualShowsWhatIsPrinted runs what docs/reference/kubectl-scim.md shows, in its order, and compares.
+// TestTheManualShowsWhatIsPrinted runs what docs/reference/kubectl-scim.md shows, in its order, and
+// compares.
 func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	s := newScene(t)
 	page, err := os.ReadFile("../../docs/reference/kubectl-scim.md")

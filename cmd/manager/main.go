@@ -1,5 +1,7 @@
-// Command manager runs the controllers: it brings the Management Portal in line with the ScimUsers, AgentPools and the
-// IdentityConfiguration of one namespace.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command manager runs the controllers: it brings the Management Portal in line with the ScimUsers,
+// AgentPools and the IdentityConfiguration of one namespace.
 package main
 
 import (

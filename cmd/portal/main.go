@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command portal serves the Management Portal: its pages, its REST API and its database.
 package main
 

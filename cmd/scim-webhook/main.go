@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command scim-webhook serves SCIM 2.0 at /scim/v2 and stores what identity providers push as
 // Kubernetes objects.
 //
 // Every replica accepts writes. It serves HTTPS if --tls-cert-dir is a folder with tls.crt and
 // tls.key, which are read again when they change, and HTTP otherwise. Tokens are files of digests
-// (see internal/gateway/tokens). On SIGTERM it becomes not ready, finishes the current requests within 10
-// seconds, and exits.
+// (see internal/gateway/tokens). On SIGTERM it becomes not ready, finishes the current requests
+// within 10 seconds, and exits.
 package main
 
 import (

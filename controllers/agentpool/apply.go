@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package agentpool
 
 import (
@@ -42,7 +44,8 @@ func (p *scope) apply(ctx context.Context) (bool, error) {
 	return p.bringAbout(ctx, plan)
 }
 
-// applyDefault writes the default pool's roles and description where its object states them; its name is the portal's.
+// applyDefault writes the default pool's roles and description where its object states them; its
+// name is the portal's.
 func (p *scope) applyDefault(ctx context.Context) (bool, error) {
 	if p.view.Mirror.DefaultPool() == nil {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
@@ -60,8 +63,8 @@ func (p *scope) applyDefault(ctx context.Context) (bool, error) {
 	return p.bringAbout(ctx, plan)
 }
 
-// bringAbout carries the plan out, and brings the members in line whatever became of the rest of it, if policy and the guard
-// let it. A mark that the pass found no reason for goes.
+// bringAbout carries the plan out, and brings the members in line whatever became of the rest of
+// it, if policy and the guard let it. A mark that the pass found no reason for goes.
 func (p *scope) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	done, err := p.carryOut(ctx, plan)
 	if err == nil {
@@ -108,7 +111,8 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	return nil
 }
 
-// clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays so.
+// clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays
+// so.
 func (p *scope) clearMark(ctx context.Context) error {
 	if p.keepsMark || p.answer.Mark(p.pool.Name) != nil || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
@@ -186,7 +190,8 @@ func (p *scope) write(ctx context.Context, plan provision.PoolPlan) (bool, error
 	return false, nil
 }
 
-// guarded calls put if the deprovisioning guard, or a person, lets it. It reports done=true when it was not called.
+// guarded calls put if the deprovisioning guard, or a person, lets it. It reports done=true when it
+// was not called.
 func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func() error) (done bool, err error) {
 	removal := ManagerSet(p.pool, plan, p.view.Mirror, p.marked(plan))
 	if len(removal.Users) == 0 {
@@ -217,7 +222,8 @@ func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func()
 	return false, nil
 }
 
-// adoptAsIs adopts a pool whose adoption the guard holds with the roles that it has: only a record of ours can carry the mark.
+// adoptAsIs adopts a pool whose adoption the guard holds with the roles that it has: only a record
+// of ours can carry the mark.
 func (p *scope) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 	if plan.Action != provision.Adopt {
 		return nil
@@ -233,7 +239,8 @@ func (p *scope) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 	return nil
 }
 
-// held marks in the portal, and reports, that the guard holds a removal. Without the mark the next window would let it pass.
+// held marks in the portal, and reports, that the guard holds a removal. Without the mark the next
+// window would let it pass.
 func (p *scope) held(ctx context.Context, answer removals.Answer) (bool, error) {
 	if err := p.mark(ctx, answer.Mark(p.pool.Name)); err != nil {
 		return p.refused(err)
@@ -257,7 +264,8 @@ func (p *scope) refusal(err error) pass.Refusal {
 	return pass.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 }
 
-// refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
+// refused turns a failed call into a condition and a way to go on. It reports done=true: the pass
+// has its answer.
 func (p *scope) refused(err error) (bool, error) {
 	r := p.refusal(err)
 	p.keepsMark = true
@@ -266,8 +274,8 @@ func (p *scope) refused(err error) (bool, error) {
 	return true, r.Err
 }
 
-// release lets go of the pool in the portal, gives its names free and lets the object go. What the provider asserted of
-// its members stays on them.
+// release lets go of the pool in the portal, gives its names free and lets the object go. What the
+// provider asserted of its members stays on them.
 func (p *scope) release(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) || p.view.Unknown {
 		p.silent = true
@@ -294,8 +302,8 @@ func (p *scope) release(ctx context.Context) (bool, error) {
 	return p.finish(ctx)
 }
 
-// because names what is written about the pool itself by the SCIM request that it follows from: a push makes the own pool of a
-// group, renames it or deletes it. All else about a pool is people's.
+// because names what is written about the pool itself by the SCIM request that it follows from: a
+// push makes the own pool of a group, renames it or deletes it. All else about a pool is people's.
 func (p *scope) because(ctx context.Context) (context.Context, string) {
 	own := p.pool.OwnPoolOf()
 	if own == "" {
@@ -308,8 +316,8 @@ func (p *scope) because(ctx context.Context) (context.Context, string) {
 	return requestid.With(ctx, id), id
 }
 
-// letGo releases the pool in the portal, if the guard lets its members go. What a person decided to keep stays there as it is,
-// with its members, for an AgentPool of the same name.
+// letGo releases the pool in the portal, if the guard lets its members go. What a person decided to
+// keep stays there as it is, with its members, for an AgentPool of the same name.
 func (p *scope) letGo(ctx context.Context) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan := PlanRelease(p.pool, p.view.Mirror)

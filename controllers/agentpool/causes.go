@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package agentpool
 
 import (
@@ -5,20 +7,20 @@ import (
 	"time"
 )
 
-// causeAge is how long a SCIM request is taken for the cause of a write that it may lead to. What is written later has another
-// cause, such as a change of the pool or an edit in the portal.
+// causeAge is how long a SCIM request is taken for the cause of a write that it may lead to. What
+// is written later has another cause, such as a change of the pool or an edit in the portal.
 const causeAge = time.Minute
 
-// causes remembers which SCIM requests a pool's next writes follow from, as events tell it. One that was carried out is
-// forgotten. It is safe for concurrent use; the zero value is ready.
+// causes remembers which SCIM requests a pool's next writes follow from, as events tell it. One
+// that was carried out is forgotten. It is safe for concurrent use; the zero value is ready.
 type causes struct {
 	mu     sync.Mutex
 	all    map[effect]cause
 	tidied time.Time
 }
 
-// effect is what a request can lead to in a pool: of is the name of a user who joins or leaves, or the id of a group that came,
-// went or was renamed.
+// effect is what a request can lead to in a pool: of is the name of a user who joins or leaves, or
+// the id of a group that came, went or was renamed.
 type effect struct{ pool, of string }
 
 type cause struct {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package agentpool
 
 import (
@@ -63,9 +65,9 @@ func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) 
 	return declares
 }
 
-// orphaned deletes a group's own pool that a program created after the group had gone: creating it is
-// the last step of a push, and the group's deletion can overtake it. A pool that is in the portal, or
-// whose spec somebody else wrote, stays: a restore may bring its group back after it.
+// orphaned deletes a group's own pool that a program created after the group had gone: creating it
+// is the last step of a push, and the group's deletion can overtake it. A pool that is in the
+// portal, or whose spec somebody else wrote, stays: a restore may bring its group back after it.
 func (p *scope) orphaned(ctx context.Context) error {
 	m := p.view.Mirror
 	if p.pool.Status.Pool != "" || m == nil || !m.Listed() || m.OwnedPool(string(p.pool.UID)) != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package agentpool
 
 import (
@@ -17,8 +19,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// superseded says whether a pool of people fills or is about to fill its place: it is the own pool of a group that another
-// pool names.
+// superseded says whether a pool of people fills or is about to fill its place: it is the own pool
+// of a group that another pool names.
 func superseded(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup) bool {
 	g, found := groups.Group(pool.OwnPoolOf())
 	if !found {
@@ -30,8 +32,8 @@ func superseded(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups group
 	})
 }
 
-// Predecessor returns the own pool of a group that the pool is to take over in the portal: the pool is filled by that group,
-// has no pool in the portal, and is the first of those by name. nil: none.
+// Predecessor returns the own pool of a group that the pool is to take over in the portal: the pool
+// is filled by that group, has no pool in the portal, and is the first of those by name. nil: none.
 func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) *v1alpha1.AgentPool {
 	if pool.OwnPoolOf() != "" || pool.Spec.Adopt != "" || m.OwnedPool(string(pool.UID)) != nil {
 		return nil
@@ -53,8 +55,9 @@ func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups grou
 	return nil
 }
 
-// Succeed makes the plan of a pool that has none in the portal one that takes over the portal's record of a group's own pool,
-// with its agents and its members: nobody leaves or joins by it. Where another pool has the wanted name, that comes first.
+// Succeed makes the plan of a pool that has none in the portal one that takes over the portal's
+// record of a group's own pool, with its agents and its members: nobody leaves or joins by it.
+// Where another pool has the wanted name, that comes first.
 func Succeed(plan provision.PoolPlan, want portalapi.PoolWrite, record *portalapi.Pool) provision.PoolPlan {
 	if plan.Pool != nil && plan.Pool.ID != record.ID {
 		return plan
@@ -79,7 +82,8 @@ func All(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.Age
 	return list.Items, nil
 }
 
-// title finds the pool's name in the portal. What is to be replaced, or belongs to a group that is not there, is left as it is.
+// title finds the pool's name in the portal. What is to be replaced, or belongs to a group that is
+// not there, is left as it is.
 func (p *scope) title(ctx context.Context) (bool, error) {
 	titled, ok := groupindex.Titled(p.pool, p.Groups)
 	p.titled = titled
@@ -97,7 +101,8 @@ func (p *scope) title(ctx context.Context) (bool, error) {
 	return p.silent, nil
 }
 
-// Resolve says which groups the pool's lines mean. undecided: which they meant before is not known, and a person has to say so.
+// Resolve says which groups the pool's lines mean. undecided: which they meant before is not known,
+// and a person has to say so.
 func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
 	before := inForce(pool, m)
 	facts := groupindex.Facts{
@@ -138,9 +143,10 @@ func (p *scope) lines(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// inForce is the portal's pool of the AgentPool, also of one of the same name before it was restored, or deleted and applied again
-// while the portal was left as it is. The status is written before the portal is, so a status that was never written beside a
-// pool in the portal is one that was lost. What it said of groups, the portal's record says too.
+// inForce is the portal's pool of the AgentPool, also of one of the same name before it was
+// restored, or deleted and applied again while the portal was left as it is. The status is written
+// before the portal is, so a status that was never written beside a pool in the portal is one that
+// was lost. What it said of groups, the portal's record says too.
 func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package agentpool
 
 import (
@@ -58,8 +60,8 @@ type Company struct {
 }
 
 // MemberChanges compares who is to be in the pool with who is in own, its pool in the portal. Only
-// accounts count that a living ScimUser owns: what becomes of the others is decided with the account.
-// ok is false when the picture is older than what is known of groups.
+// accounts count that a living ScimUser owns: what becomes of the others is decided with the
+// account. ok is false when the picture is older than what is known of groups.
 func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c Company) (changes Changes, ok bool, err error) {
 	find, err := c.finder(ctx, pool)
 	if err != nil {
@@ -97,8 +99,9 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 	return changes, true, nil
 }
 
-// restored says whether the user is to adopt the account that the same SCIM id had before a restore.
-// Who is to leave a pool is known before that, or a decision about them would be forgotten meanwhile.
+// restored says whether the user is to adopt the account that the same SCIM id had before a
+// restore. Who is to leave a pool is known before that, or a decision about them would be forgotten
+// meanwhile.
 func restored(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
 	return a.Owner.Name == u.Name && a.Owner.Binding == m.Binding() && a.Owner.Revision <= u.Spec.Revision
 }
@@ -206,7 +209,8 @@ func (p *scope) members(ctx context.Context) error {
 	return p.leave(ctx, own, changes.Leave)
 }
 
-// changes are the pool's; keeps: it keeps everybody for now, as its lines, one of its groups or its filter is not known.
+// changes are the pool's; keeps: it keeps everybody for now, as its lines, one of its groups or its
+// filter is not known.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
 	for {
 		picture, err := p.Book.Picture(ctx, p.view.Mirror)
@@ -329,7 +333,8 @@ func (p *scope) nameCauses(all []portalapi.MembershipWrite) {
 	}
 }
 
-// effects are what a request can lead to that writes the account's membership: of the user, and of the groups that contain them.
+// effects are what a request can lead to that writes the account's membership: of the user, and of
+// the groups that contain them.
 func (p *scope) effects(accountID string) []string {
 	a := p.view.Mirror.Account(accountID)
 	if a == nil {

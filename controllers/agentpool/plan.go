@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package agentpool
 
 import (
@@ -126,7 +128,8 @@ func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
 	return p
 }
 
-// ManagerSet is the loss of ROLE_MANAGER, which the plan takes from everybody in the pool who has it by no other pool.
+// ManagerSet is the loss of ROLE_MANAGER, which the plan takes from everybody in the pool who has
+// it by no other pool.
 func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	if !plan.LosesManager {
 		return removals.Removal{Mark: mark}
@@ -136,8 +139,8 @@ func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mir
 	return r
 }
 
-// losers are the active accounts that lose by what becomes of a pool: all that an owner put there, who leave it, or those who
-// lose ROLE_MANAGER with it.
+// losers are the active accounts that lose by what becomes of a pool: all that an owner put there,
+// who leave it, or those who lose ROLE_MANAGER with it.
 func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.Pool, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	r := removals.Removal{Set: removals.Set(kind, pool), Mark: mark, Pool: record.ID}
 	manages := slices.Contains(provision.Granted(record), portalapi.RoleManager)

@@ -1,5 +1,8 @@
-// Package agentpool brings each pool in the portal in line with its AgentPool: its name, description and roles, and who is in
-// it, many users in one call. A user's controller writes only the memberships that an account begins with.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agentpool brings each pool in the portal in line with its AgentPool: its name,
+// description and roles, and who is in it, many users in one call. A user's controller writes only
+// the memberships that an account begins with.
 package agentpool
 
 import (
@@ -134,7 +137,8 @@ func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	return a.Stop, nil
 }
 
-// resolve checks the filter and the roles. What is wrong freezes that part as it was; the rest goes on.
+// resolve checks the filter and the roles. What is wrong freezes that part as it was; the rest goes
+// on.
 func (p *scope) resolve(context.Context) (bool, error) {
 	typ := v1alpha1.ConditionPoolsResolved
 	if f := p.pool.Spec.MemberFilter; f != "" {
@@ -171,7 +175,8 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), pass.OneLine(granted)
 	}
 	s.Held = p.answer.Held()
-	// A status that no pass over the lines has written says that what they meant is not known; see lost.
+	// A status that no pass over the lines has written says that what they meant is not known; see
+	// lost.
 	if first := s.ObservedGeneration == 0 && p.pool.Name != v1alpha1.DefaultName; !p.undecided && (p.looked || !first) {
 		s.ObservedGeneration = p.pool.Generation
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package agentpool
 
 import (
@@ -68,7 +70,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		return nil
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("agentpool").
-		// Status changes bring a pool back too: a pass that compared with a cache behind our own last write corrects itself.
+		// Status changes bring a pool back too: a pass that compared with a cache behind our own
+		// last write corrects itself.
 		For(&v1alpha1.AgentPool{}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.ownPools)).
@@ -99,8 +102,8 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 	return out
 }
 
-// concerned are the pools that a change of a pool in the portal concerns: its owner, before and after, and those that are not
-// Ready, as they may wait for just that.
+// concerned are the pools that a change of a pool in the portal concerns: its owner, before and
+// after, and those that are not Ready, as they may wait for just that.
 func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.PoolEvent) []reconcile.Request {
 	all, err := All(ctx, r.Client, namespace)
 	if err != nil {
@@ -128,8 +131,8 @@ func owners(e *mirror.PoolEvent) map[string]bool {
 	return out
 }
 
-// ownPools are the own pools of the groups that a pool names or could mean: they give way to it, and come back when it goes or
-// means another group.
+// ownPools are the own pools of the groups that a pool names or could mean: they give way to it,
+// and come back when it goes or means another group.
 func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	var out []reconcile.Request
 	for _, group := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {

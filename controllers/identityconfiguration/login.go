@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package identityconfiguration
 
 import (
@@ -17,11 +19,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// loginMethods declares them where the configuration does, and hands them back to the portal's page where it does not.
+// loginMethods declares them where the configuration does, and hands them back to the portal's page
+// where it does not.
 func (p *scope) loginMethods(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	if !m.Listed() {
-		// After a start what was said of this generation stands until the portal is read: a restart is no change.
+		// After a start what was said of this generation stands until the portal is read: a restart
+		// is no change.
 		p.silent = m.Unreachable() == nil && p.config.Status.ObservedGeneration == p.config.Generation
 		p.leaf(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
 		return true, nil // the Listed event brings us back
@@ -111,7 +115,8 @@ func (p *scope) defaultPool(ctx context.Context) (bool, error) {
 
 var errNoSecret = errors.New("there is no Secret")
 
-// secret reads one key of a Secret, live: Secrets are not watched, so that the right to list them is not needed.
+// secret reads one key of a Secret, live: Secrets are not watched, so that the right to list them
+// is not needed.
 func (p *scope) secret(ctx context.Context, name, key string) ([]byte, error) {
 	var s corev1.Secret
 	if err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.config.Namespace, Name: name}, &s); err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package identityconfiguration
 
 import (
@@ -23,10 +25,12 @@ func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Bindin
 	}
 }
 
-// conflict answers a refusal because the portal is integrated with another provider. If the portal follows this configuration, and
-// a person named the first provider in the annotation, the declared one takes its place: the binding is released and taken
-// again, and cut off in between the next pass takes it, unless another operator was faster. Without the annotation the first keeps
-// working: the binding is taken for it again, and refusal says what a replacement would do. With failed, nothing is bound.
+// conflict answers a refusal because the portal is integrated with another provider. If the portal
+// follows this configuration, and a person named the first provider in the annotation, the declared
+// one takes its place: the binding is released and taken again, and cut off in between the next
+// pass takes it, unless another operator was faster. Without the annotation the first keeps
+// working: the binding is taken for it again, and refusal says what a replacement would do. With
+// failed, nothing is bound.
 func (p *scope) conflict(ctx context.Context, refused error) (refusal, failed error) {
 	c, err := p.client.Configuration(ctx)
 	if err != nil {
@@ -71,7 +75,8 @@ func (p *scope) preview(refused error, first, want provider.ID) error {
 	}
 }
 
-// Replacement says what it takes and does to have the provider want take the place of first, for so many people.
+// Replacement says what it takes and does to have the provider want take the place of first, for so
+// many people.
 func Replacement(first, want provider.ID, people int) string {
 	return fmt.Sprintf("To have %s take the place of %s: kubectl scim provider --replace %q, and make a SCIM key for %s. All %d people keep their accounts, pools and roles; %s takes over each whose user name it pushes, and whom it does not push stays until somebody removes them",
 		want, first, first.String(), want, people, want)

@@ -1,6 +1,8 @@
-// Package identityconfiguration binds the namespace to one portal and one identity provider: it opens the session that
-// the other controllers work with, declares or mirrors the login methods, and hands the portal's SCIM keys to the
-// webhook as token digests.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package identityconfiguration binds the namespace to one portal and one identity provider: it
+// opens the session that the other controllers work with, declares or mirrors the login methods,
+// and hands the portal's SCIM keys to the webhook as token digests.
 package identityconfiguration
 
 import (
@@ -48,10 +50,11 @@ type Reconciler struct {
 	Clock    clock.PassiveClock
 	Connect  Connect
 	Cluster  string // identity of this cluster in the binding
-	// TokenWarning is how long before a token expires people are warned, and how long after; 0: DefaultTokenWarning.
+	// TokenWarning is how long before a token expires people are warned, and how long after; 0:
+	// DefaultTokenWarning.
 	TokenWarning time.Duration
-	// KeysConfirm is how long after an answer without SCIM keys, where there were some, the portal is
-	// asked again before they stop working; 0: DefaultKeysConfirm.
+	// KeysConfirm is how long after an answer without SCIM keys, where there were some, the portal
+	// is asked again before they stop working; 0: DefaultKeysConfirm.
 	KeysConfirm time.Duration
 
 	connection connection
@@ -68,7 +71,8 @@ type connection struct {
 	client portalapi.Client
 }
 
-// held is the binding that this process made: what there is to release once the configuration is deleted.
+// held is the binding that this process made: what there is to release once the configuration is
+// deleted.
 type held struct {
 	client portalapi.Client
 	uid    string
@@ -133,9 +137,10 @@ func (p *scope) connect(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// bind claims the portal for this operator and provider, and for this manager, whose predecessor is not heard any more from
-// then on. It is repeated with each pass, which also proves that the portal answers and accepts the key. While another provider
-// is integrated by this configuration, that one is bound, and the condition says which is refused.
+// bind claims the portal for this operator and provider, and for this manager, whose predecessor is
+// not heard any more from then on. It is repeated with each pass, which also proves that the portal
+// answers and accepts the key. While another provider is integrated by this configuration, that one
+// is bound, and the condition says which is refused.
 func (p *scope) bind(ctx context.Context) (bool, error) {
 	var conflict error
 	err := p.replaceOperator(ctx, p.bindAs(ctx, p.binding()))
@@ -210,7 +215,8 @@ func (p *scope) blocked(ctx context.Context, typ, reason, message string) error 
 	return nil
 }
 
-// unreachable leaves a session that was open as it is: people keep what they have, and work resumes by itself.
+// unreachable leaves a session that was open as it is: people keep what they have, and work resumes
+// by itself.
 func (p *scope) unreachable(ctx context.Context, err error) error {
 	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not answer: "+err.Error()))
 	p.result.RequeueAfter = retry
@@ -252,7 +258,8 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// inForce mirrors the portal's provider and login methods. While the portal can't be read, what was known last remains.
+// inForce mirrors the portal's provider and login methods. While the portal can't be read, what was
+// known last remains.
 func (p *scope) inForce(s *v1alpha1.IdentityConfigurationStatus) {
 	if p.bound != (provider.ID{}) {
 		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}
@@ -273,8 +280,8 @@ const (
 	whileLoading = 200 * time.Millisecond
 )
 
-// counts renews how many people are in which state: along with another change, or by itself at most twice a minute, since a pass
-// costs calls to the portal and its own write brings the object back.
+// counts renews how many people are in which state: along with another change, or by itself at most
+// twice a minute, since a pass costs calls to the portal and its own write brings the object back.
 func (p *scope) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
 	if !p.Tally.Complete() {
 		p.result.RequeueAfter = min(p.result.RequeueAfter, whileLoading)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package identityconfiguration
 
 import (
@@ -17,21 +19,23 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// auditEvery is how often accounts of ours are looked for whose user is gone. It costs one walk over both in memory.
+// auditEvery is how often accounts of ours are looked for whose user is gone. It costs one walk
+// over both in memory.
 const auditEvery = 5 * time.Minute
 
 // named is how many of them an event names.
 const named = 10
 
-// strays are accounts of ours whose ScimUser is gone: their object was removed by force, or while SCIM was off.
+// strays are accounts of ours whose ScimUser is gone: their object was removed by force, or while
+// SCIM was off.
 type strays struct {
 	looked time.Time
 	since  map[string]time.Time // owner's UID → when first seen
 	told   int
 }
 
-// audit looks for strays, tells of them, and releases those that a person asked to release. Nothing is released unasked:
-// the objects may be missing because a restore is not complete.
+// audit looks for strays, tells of them, and releases those that a person asked to release. Nothing
+// is released unasked: the objects may be missing because a restore is not complete.
 func (p *scope) audit(ctx context.Context) (bool, error) {
 	now, s := p.Clock.Now(), &p.strays
 	asked, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
@@ -77,9 +81,9 @@ func (p *scope) withoutUser(ctx context.Context) ([]*portalapi.Account, error) {
 	return WithoutUser(p.view.Mirror, users.Items), nil
 }
 
-// WithoutUser returns the accounts of ours that none of the users owns, in order of id. A user who was
-// restored owns the account that the same SCIM id had under this binding, also while nothing may be
-// written about them.
+// WithoutUser returns the accounts of ours that none of the users owns, in order of id. A user who
+// was restored owns the account that the same SCIM id had under this binding, also while nothing
+// may be written about them.
 func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portalapi.Account {
 	uids, names := make(map[string]bool, len(users)), make(map[string]bool, len(users))
 	for i := range users {
@@ -89,7 +93,8 @@ func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portalapi.Accou
 	return m.Without(func(o portalapi.Owner) bool { return uids[o.UID] || names[o.Name] && o.Binding == binding })
 }
 
-// releaseStrays releases those that were found by the time that a person gave. They named them, so the guard is not asked.
+// releaseStrays releases those that were found by the time that a person gave. They named them, so
+// the guard is not asked.
 func (p *scope) releaseStrays(ctx context.Context, found []*portalapi.Account, asked time.Time) error {
 	if asked.IsZero() || p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil

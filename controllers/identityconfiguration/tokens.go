@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package identityconfiguration
 
 import (
@@ -28,11 +30,12 @@ const DefaultTokenWarning = 14 * 24 * time.Hour
 // DefaultKeysConfirm is how long an answer without SCIM keys is doubted, where there were some.
 const DefaultKeysConfirm = 30 * time.Second
 
-// tokensKey is the key in the Secret of the portal's tokens, and so the file's name where it is mounted.
+// tokensKey is the key in the Secret of the portal's tokens, and so the file's name where it is
+// mounted.
 const tokensKey = "tokens"
 
-// accepted is which tokens the webhook accepts, as the Secrets that it mounts say. The webhook itself may write no status, so
-// the manager reads them, digests all, and warns.
+// accepted is which tokens the webhook accepts, as the Secrets that it mounts say. The webhook
+// itself may write no status, so the manager reads them, digests all, and warns.
 type accepted struct {
 	secret   *corev1.Secret // of the portal's tokens; nil when there is none yet
 	portal   []tokenfile.Entry
@@ -44,7 +47,8 @@ type accepted struct {
 // mostNamed is how many tokens a condition or an event names.
 const mostNamed = 8
 
-// readTokens reads both Secrets, live: Secrets are not watched, so that the right to list them is not needed.
+// readTokens reads both Secrets, live: Secrets are not watched, so that the right to list them is
+// not needed.
 func (p *scope) readTokens(ctx context.Context) (bool, error) {
 	synced, err := p.tokenSecret(ctx, v1alpha1.PortalTokensSecret)
 	if err != nil {
@@ -85,7 +89,8 @@ func (p *scope) tokenSecret(ctx context.Context, name string) (*corev1.Secret, e
 	return &s, nil
 }
 
-// tokens writes the digests of the portal's keys with the scope scim to the Secret that the webhook has mounted.
+// tokens writes the digests of the portal's keys with the scope scim to the Secret that the webhook
+// has mounted.
 func (p *scope) tokens(ctx context.Context) (bool, error) {
 	keys, err := p.client.SCIMKeys(ctx)
 	if err != nil {
@@ -121,7 +126,8 @@ func (p *scope) tokens(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// entriesOf are the portal's keys as tokens, each for the provider that it was made for, and the names of those that name none.
+// entriesOf are the portal's keys as tokens, each for the provider that it was made for, and the
+// names of those that name none.
 func entriesOf(keys []portalapi.KeyDigest) (entries []tokenfile.Entry, unnamed []string) {
 	for _, k := range keys {
 		if k.Provider.Validate() != nil {
@@ -141,9 +147,9 @@ func abridged(all []string) string {
 	return strings.Join(all, ", ")
 }
 
-// doubtful reports whether keys is not acted upon yet: no key where some work cuts the provider off,
-// so it takes two answers, KeysConfirm apart, with none in between that lists a key. The doubt is
-// in memory only: a restart begins it again, which may delay the end of the last key and never
+// doubtful reports whether keys is not acted upon yet: no key where some work cuts the provider
+// off, so it takes two answers, KeysConfirm apart, with none in between that lists a key. The doubt
+// is in memory only: a restart begins it again, which may delay the end of the last key and never
 // hastens it. The last key stops working KeysConfirm after the first such answer, which the change
 // feed brings about, and at most resync and KeysConfirm after its deletion without the feed.
 func (p *scope) doubtful(keys []portalapi.KeyDigest) bool {
@@ -180,8 +186,9 @@ func (p *scope) refused(typ string, err error) error {
 	return r.Err
 }
 
-// ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists them no longer, and a push with one
-// is to be told that it expired, and not that nobody knows it. A key that was deleted is not among them.
+// ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists
+// them no longer, and a push with one is to be told that it expired, and not that nobody knows it.
+// A key that was deleted is not among them.
 func (p *scope) ended(now []tokenfile.Entry) []tokenfile.Entry {
 	var out []tokenfile.Entry
 	for _, e := range p.accepted.portal {
@@ -225,7 +232,8 @@ func (p *scope) expiring(e tokenfile.Entry) bool {
 	return !e.Expires.IsZero() && e.Expires.Sub(p.Clock.Now()).Abs() <= window
 }
 
-// warnOfExpiry names the tokens whose end is near, in a condition and, whenever that says something new, in an event.
+// warnOfExpiry names the tokens whose end is near, in a condition and, whenever that says something
+// new, in an event.
 func (p *scope) warnOfExpiry() {
 	have := conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionTokensExpiring)
 	if !p.accepted.known {

@@ -1,5 +1,8 @@
-// Package nameclaim releases claims that nobody needs: whose holder is gone, or whose holder neither bears the name nor
-// wants it, as a rename leaves behind that was cut off between claiming and renaming.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package nameclaim releases claims that nobody needs: whose holder is gone, or whose holder
+// neither bears the name nor wants it, as a rename leaves behind that was cut off between claiming
+// and renaming.
 package nameclaim
 
 import (
@@ -23,7 +26,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 )
 
-// DefaultGrace is how long a new claim may be ahead of its holder: a rename claims the new name first.
+// DefaultGrace is how long a new claim may be ahead of its holder: a rename claims the new name
+// first.
 const DefaultGrace = 30 * time.Second
 
 // Reconciler reconciles NameClaims.
@@ -61,8 +65,8 @@ func (r *Reconciler) registry() claims.Registry {
 // byHolder is the field by which the cache finds the claims of a pool or a group.
 const byHolder = "holder"
 
-// SetupWithManager registers the controller with mgr. A pool or group that was renamed has its claims looked at; a person's
-// controller releases the former name itself.
+// SetupWithManager registers the controller with mgr. A pool or group that was renamed has its
+// claims looked at; a person's controller releases the former name itself.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, traces *tracing.Tracing) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NameClaim{}, byHolder, func(o client.Object) []string {
 		if s := o.(*v1alpha1.NameClaim).Spec; s.Type != v1alpha1.ClaimUser {
@@ -80,7 +84,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, tra
 		Complete(traces.Reconciler("NameClaim", r))
 }
 
-// unneeded leaves those claims out at the start whose holder needs them: that is nearly all, and queues never shrink.
+// unneeded leaves those claims out at the start whose holder needs them: that is nearly all, and
+// queues never shrink.
 func (r *Reconciler) unneeded(e event.CreateEvent) bool {
 	if !e.IsInInitialList {
 		return true

@@ -1,6 +1,9 @@
-// Package preview says what the controllers would change in the portal, and why, and changes nothing. It reads the
-// objects and the portal once, and asks the same functions that decide for the controllers; what is planned has then
-// happened already in a copy of the portal in memory, so that later plans build on it.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package preview says what the controllers would change in the portal, and why, and changes
+// nothing. It reads the objects and the portal once, and asks the same functions that decide for
+// the controllers; what is planned has then happened already in a copy of the portal in memory, so
+// that later plans build on it.
 package preview
 
 import (
@@ -123,8 +126,8 @@ func (p *preview) remember() {
 	}
 }
 
-// localManager says whether somebody keeps the portal from locking everybody out. SCIM needs single sign-on, and with it
-// every active account can sign in.
+// localManager says whether somebody keeps the portal from locking everybody out. SCIM needs single
+// sign-on, and with it every active account can sign in.
 func localManager(a *portalapi.Account) bool {
 	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && slices.Contains(a.Roles, portalapi.RoleManager)
 }
@@ -203,8 +206,8 @@ func (p *preview) migration() *Migration {
 	return m
 }
 
-// perhaps says who was pushed that a local account nobody wants may belong to: people are matched by user name alone, and
-// an e-mail address that both have is a hint for a person and no match.
+// perhaps says who was pushed that a local account nobody wants may belong to: people are matched
+// by user name alone, and an e-mail address that both have is a hint for a person and no match.
 func (p *preview) perhaps(a *portalapi.Account) string {
 	for i := range p.objects.users {
 		u := &p.objects.users[i]

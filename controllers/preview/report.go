@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package preview
 
 import (
@@ -15,13 +17,15 @@ const (
 	Suspended = "Suspended" // nothing is written about this person
 )
 
-// Report is what the controllers would change in the portal now. Lists are in order of name. Who gets a name that a later step
-// gives free has two steps, one behind the other: everything else, and the name.
+// Report is what the controllers would change in the portal now. Lists are in order of name. Who
+// gets a name that a later step gives free has two steps, one behind the other: everything else,
+// and the name.
 type Report struct {
 	Namespace string `json:"namespace"`
 	Portal    string `json:"portal"`
 	Provider  string `json:"provider"`
-	// Waits says why nothing is written now; the steps are what would be done otherwise. Empty: it is done.
+	// Waits says why nothing is written now; the steps are what would be done otherwise. Empty: it
+	// is done.
 	Waits string `json:"waits,omitempty"`
 	// ProvisionExistingUsers is what the steps assume.
 	ProvisionExistingUsers bool       `json:"provisionExistingUsers"`
@@ -29,7 +33,8 @@ type Report struct {
 	Users                  []Step     `json:"users"`
 	Guard                  Guard      `json:"guard"`
 	Migration              *Migration `json:"migration,omitempty"`
-	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until somebody asks to release them.
+	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until somebody asks to
+	// release them.
 	WithoutUser []Account `json:"withoutUser"`
 	// Replacement says what a change of provider takes and does; empty when none is declared.
 	Replacement string `json:"replacement,omitempty"`
@@ -44,7 +49,8 @@ type Step struct {
 	Record  string `json:"record,omitempty"` // the portal's id of the account or pool; empty when it is to be created
 	Reason  string `json:"reason,omitempty"` // of the condition that says why it waits
 	Message string `json:"message"`
-	// Removals counts what the deprovisioning guard would: people who lose their access or the manager role.
+	// Removals counts what the deprovisioning guard would: people who lose their access or the
+	// manager role.
 	Removals int          `json:"removals,omitempty"`
 	Changes  []Change     `json:"changes,omitempty"`
 	Pools    []Membership `json:"pools,omitempty"`

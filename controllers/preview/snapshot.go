@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package preview
 
 import (
@@ -18,7 +20,8 @@ import (
 // pageSize is how many objects one call to the API server asks for.
 const pageSize = 500
 
-// snapshot is the namespace's objects as they were read, as a client.Reader over them. Lists are in order of name.
+// snapshot is the namespace's objects as they were read, as a client.Reader over them. Lists are in
+// order of name.
 type snapshot struct {
 	users  []v1alpha1.ScimUser
 	pools  []v1alpha1.AgentPool

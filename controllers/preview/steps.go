@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package preview
 
 import (
@@ -156,7 +158,8 @@ func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 	return s
 }
 
-// foresee says what would become of a removal. Whether the company's budget has room is said of all steps together.
+// foresee says what would become of a removal. Whether the company's budget has room is said of all
+// steps together.
 func (p *preview) foresee(o client.Object, r guard.Removal) guard.Answer {
 	now := time.Now()
 	on := guard.On{Object: o, Decisions: guard.Decisions(p.config.Annotations, now), Spec: p.config.Spec.DeprovisioningGuard, Now: now}
@@ -173,7 +176,8 @@ func asked(a guard.Answer) int {
 	return a.Removal.Accounts
 }
 
-// members foresees, for each pool that is in the portal by now, whether those who are to leave it do.
+// members foresees, for each pool that is in the portal by now, whether those who are to leave it
+// do.
 func (p *preview) members(ctx context.Context) error {
 	p.stays = map[string]bool{}
 	for i := range p.objects.pools {
@@ -260,8 +264,8 @@ func (s *Step) change(field, from, to string) {
 	}
 }
 
-// people plans for every ScimUser. Whoever waits for a name that another's step gives free is planned for again: the name is a
-// second step where the first did everything else.
+// people plans for every ScimUser. Whoever waits for a name that another's step gives free is
+// planned for again: the name is a second step where the first did everything else.
 func (p *preview) people(ctx context.Context) error {
 	again := make([]int, len(p.objects.users))
 	for i := range again {
@@ -287,8 +291,8 @@ func (p *preview) people(ctx context.Context) error {
 	}
 }
 
-// followed are somebody's steps so far and what was found next. To wait was no step when there is one in the end; and who still
-// waits after a step was told so by it.
+// followed are somebody's steps so far and what was found next. To wait was no step when there is
+// one in the end; and who still waits after a step was told so by it.
 func followed(so []Step, next Step) []Step {
 	switch {
 	case len(so) == 0:

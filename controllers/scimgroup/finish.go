@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimgroup
 
 import (
@@ -20,7 +22,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
 
-// retryFinish is the pause before it is looked again whether a deleted group's members have left its pools.
+// retryFinish is the pause before it is looked again whether a deleted group's members have left
+// its pools.
 const retryFinish = time.Second
 
 // waitFor reports what the deletion waits for.
@@ -56,7 +59,8 @@ func (p *scope) later(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// dropPool deletes the own pool of a group that the provider deleted; its members lose it together, if the guard lets them.
+// dropPool deletes the own pool of a group that the provider deleted; its members lose it together,
+// if the guard lets them.
 func (p *scope) dropPool(ctx context.Context) (bool, error) {
 	if _, known := p.known(); !known || p.view.Unknown {
 		p.silent, p.result.RequeueAfter = true, conflictPause
@@ -85,8 +89,8 @@ func (p *scope) unpinned(context.Context) (bool, error) {
 	return false, nil
 }
 
-// left waits until the members have left the pools that the group filled. What the guard stops keeps the group as well: the
-// decision may be that it stays.
+// left waits until the members have left the pools that the group filled. What the guard stops
+// keeps the group as well: the decision may be that it stays.
 func (p *scope) left(ctx context.Context) (bool, error) {
 	picture, err := p.Book.Picture(ctx, p.view.Mirror)
 	if err != nil {

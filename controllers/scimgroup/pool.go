@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimgroup
 
 import (
@@ -25,11 +27,11 @@ const (
 	remove what = "Remove" // a pool of people fills its place
 )
 
-// decide says what is to become of the group's own pool; own is it, nil when it is not there. m is nil while the portal's
-// state is not known.
+// decide says what is to become of the group's own pool; own is it, nil when it is not there. m is
+// nil while the portal's state is not known.
 //
-// The own pool goes only when a pool of people has taken over its record in the portal, or when none is going to: agents stay,
-// and no user loses membership meanwhile.
+// The own pool goes only when a pool of people has taken over its record in the portal, or when
+// none is going to: agents stay, and no user loses membership meanwhile.
 func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentPool, look groupindex.Lookup, m *mirror.Mirror) (what, []string) {
 	var declared []string
 	var filled, successor bool
@@ -113,7 +115,8 @@ func (p *scope) createPool(ctx context.Context) error {
 	return nil
 }
 
-// removePool deletes the own pool if it is exactly as it was read: what people made of it is theirs.
+// removePool deletes the own pool if it is exactly as it was read: what people made of it is
+// theirs.
 func (p *scope) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
 	uid, version := own.UID, own.ResourceVersion
 	gone := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}

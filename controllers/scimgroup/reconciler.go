@@ -1,6 +1,9 @@
-// Package scimgroup looks after each group that the identity provider pushed: that its name is its alone, that it has a pool
-// of its own while no pool of people names it, and, when the provider deletes it, that its members leave its pools before
-// its slices and the object go. A group grants nothing; pools do.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package scimgroup looks after each group that the identity provider pushed: that its name is its
+// alone, that it has a pool of its own while no pool of people names it, and, when the provider
+// deletes it, that its members leave its pools before its slices and the object go. A group grants
+// nothing; pools do.
 package scimgroup
 
 import (
@@ -128,7 +131,8 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// fills are the names of the pools that the group fills. Of a group that is being deleted they are those that it filled.
+// fills are the names of the pools that the group fills. Of a group that is being deleted they are
+// those that it filled.
 func (p *scope) fills() []string {
 	if p.group.Spec.Deleted {
 		return p.group.Status.Pools

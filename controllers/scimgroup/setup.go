@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimgroup
 
 import (
@@ -97,7 +99,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		Complete(traces.Reconciler("ScimGroup", r))
 }
 
-// takenOver are the groups whose own pool had or has the portal's pool, and those that fill the pool's owner.
+// takenOver are the groups whose own pool had or has the portal's pool, and those that fill the
+// pool's owner.
 func (r *Reconciler) takenOver(ctx context.Context, namespace string, e session.Event) []string {
 	var out []string
 	for _, p := range []*portalapi.Pool{e.Pool.Before, e.Pool.After} {

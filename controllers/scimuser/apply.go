@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -18,7 +20,8 @@ import (
 // conflictPause is how long a pass waits for the cache after somebody else wrote.
 const conflictPause = 50 * time.Millisecond
 
-// apply carries the plan out, if policy and the guard let it. A mark that the pass found no reason for goes.
+// apply carries the plan out, if policy and the guard let it. A mark that the pass found no reason
+// for goes.
 func (p *scope) apply(ctx context.Context) (bool, error) {
 	done, err := p.carryOut(ctx)
 	if err != nil {
@@ -48,8 +51,8 @@ func (p *scope) carryOut(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// marked is the portal's record that remembers whether the guard holds this user's removal: the user's own account, or the one
-// that the user is about to adopt. nil: there is none.
+// marked is the portal's record that remembers whether the guard holds this user's removal: the
+// user's own account, or the one that the user is about to adopt. nil: there is none.
 func (p *scope) marked() *portalapi.Account {
 	if p.user.Spec.Deleted {
 		return Kept(p.user, p.view.Mirror)
@@ -63,8 +66,9 @@ func (p *scope) marked() *portalapi.Account {
 	return nil
 }
 
-// mark brings the portal's mark in line with m, and costs no call where it is. An account to be adopted is marked under the
-// owner that it still has; a local one has none, and is first marked as waited for.
+// mark brings the portal's mark in line with m, and costs no call where it is. An account to be
+// adopted is marked under the owner that it still has; a local one has none, and is first marked as
+// waited for.
 func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	a := p.marked()
 	if a == nil || pass.SameMark(a.Mark, m) {
@@ -88,7 +92,8 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	return nil
 }
 
-// clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays so.
+// clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays
+// so.
 func (p *scope) clearMark(ctx context.Context) error {
 	if p.answer.Mark(p.user.Name) != nil || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
@@ -101,7 +106,8 @@ func (p *scope) clearMark(ctx context.Context) error {
 	return nil
 }
 
-// wait reports what the plan waits for, and marks a local account once so that the portal can show who will adopt it.
+// wait reports what the plan waits for, and marks a local account once so that the portal can show
+// who will adopt it.
 func (p *scope) wait(ctx context.Context) error {
 	typ := v1alpha1.ConditionOwned
 	if p.have != nil {
@@ -173,7 +179,8 @@ func (p *scope) on() removals.On {
 	return removals.On{Object: p.user, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
 }
 
-// guarded calls do, which removes what, if the deprovisioning guard, or a person, lets it. done: it was not called.
+// guarded calls do, which removes what, if the deprovisioning guard, or a person, lets it. done: it
+// was not called.
 func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() error) (done bool, err error) {
 	removal := p.removal(what)
 	p.answer, err = p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, do)
@@ -202,7 +209,8 @@ func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() e
 	return false, nil
 }
 
-// refused turns a failed call into a condition and a way to go on. It reports done=true: the pass has its answer.
+// refused turns a failed call into a condition and a way to go on. It reports done=true: the pass
+// has its answer.
 func (p *scope) refused(err error, typ string) (done bool, _ error) {
 	r := pass.Refused(typ, err, p.user.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)

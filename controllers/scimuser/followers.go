@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -13,11 +15,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 )
 
-// Followers is how many people are worked on at once of those whom a change elsewhere concerns. It is few, and apart from those who work on
-// pushes: ten thousand statuses that follow a pool's new role would otherwise keep the API server from everybody else.
+// Followers is how many people are worked on at once of those whom a change elsewhere concerns. It
+// is few, and apart from those who work on pushes: ten thousand statuses that follow a pool's new
+// role would otherwise keep the API server from everybody else.
 const Followers = 2
 
-// followers queues people of whom nothing was asked. What comes before its controller has started is kept. It is safe for concurrent use.
+// followers queues people of whom nothing was asked. What comes before its controller has started
+// is kept. It is safe for concurrent use.
 type followers struct {
 	mu    sync.Mutex
 	q     queue
@@ -58,7 +62,8 @@ func (f *followers) setup(mgr ctrl.Manager, r *Reconciler, traces *tracing.Traci
 		Complete(traces.Reconciler("ScimUser", r))
 }
 
-// turns let one pass at a time look at a person: two controllers work on people. The zero value is ready.
+// turns let one pass at a time look at a person: two controllers work on people. The zero value is
+// ready.
 type turns struct {
 	once sync.Once
 	seed maphash.Seed

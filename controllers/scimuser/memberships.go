@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -74,9 +76,9 @@ func rolesOf(ids []string, m *mirror.Mirror) []string {
 	return slices.Compact(out)
 }
 
-// unsettled are the AgentPools whose members a pass has to write because of the user who has a: they
-// are to be in missing and are not yet, and they are in leaving without being wanted there. A nil
-// account is in none.
+// unsettled are the AgentPools whose members a pass has to write because of the user who has a:
+// they are to be in missing and are not yet, and they are in leaving without being wanted there. A
+// nil account is in none.
 func unsettled(account *portalapi.Account, a access.Access, picture *poolindex.Picture) (missing, leaving []string) {
 	if account == nil {
 		return nil, nil
@@ -101,8 +103,8 @@ func unsettled(account *portalapi.Account, a access.Access, picture *poolindex.P
 // so that it is written once.
 const patience = 2 * time.Second
 
-// settle asks for passes over the pools whose members are not as they should be because of the user,
-// and keeps the status back meanwhile: the account's change brings the user back.
+// settle asks for passes over the pools whose members are not as they should be because of the
+// user, and keeps the status back meanwhile: the account's change brings the user back.
 func (p *scope) settle(ctx context.Context) (bool, error) {
 	p.missing, p.leaving = unsettled(p.have, p.access, p.picture)
 	p.leaving, p.kept = split(p.leaving, p.picture.Marked)
@@ -140,8 +142,8 @@ type waiting struct {
 	since map[string]time.Time
 }
 
-// left is how much longer the user waits; 0: they have waited long enough. A clock that was set back
-// ends the wait.
+// left is how much longer the user waits; 0: they have waited long enough. A clock that was set
+// back ends the wait.
 func (w *waiting) left(user string, now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

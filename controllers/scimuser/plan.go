@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -24,13 +26,13 @@ type Facts struct {
 	Mirror   *mirror.Mirror
 	Objects  client.Reader // ScimUsers as they are now: whether the owner of an account that bears our name is still there
 	OnDelete v1alpha1.UserDeletion
-	// Stays says, in a preview, of which of the portal's pools nobody leaves: the plan then shows also the memberships that the
-	// pools' passes write. nil: they are not part of the plan.
+	// Stays says, in a preview, of which of the portal's pools nobody leaves: the plan then shows
+	// also the memberships that the pools' passes write. nil: they are not part of the plan.
 	Stays func(poolID string) bool
 }
 
-// Access answers which of the picture's pools the person is in and which roles that gives. ok is false when the picture is
-// older than what is known of groups.
+// Access answers which of the picture's pools the person is in and which roles that gives. ok is
+// false when the picture is older than what is known of groups.
 func Access(u *v1alpha1.ScimUser, picture *poolindex.Picture, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
 	groups, ok := picture.Groups(u.Name)
 	in := poolNames(u.Status.Pools)
@@ -46,8 +48,8 @@ func Access(u *v1alpha1.ScimUser, picture *poolindex.Picture, m *mirror.Mirror, 
 	}), ok
 }
 
-// Stays says whether the person is in the portal in one of the pools without being in it by a: who left it and is there
-// still, as the pass over the person is to come or is held.
+// Stays says whether the person is in the portal in one of the pools without being in it by a: who
+// left it and is there still, as the pass over the person is to come or is held.
 func Stays(u *v1alpha1.ScimUser, a access.Access, picture *poolindex.Picture, m *mirror.Mirror, pools []string) bool {
 	account := m.Owned(string(u.UID))
 	if account == nil {
@@ -62,8 +64,8 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, picture *poolindex.Picture, m 
 	return false
 }
 
-// Plan says what must change in the portal for a person who has a. It calls the API server only to look for the owner of
-// another account that bears the person's name.
+// Plan says what must change in the portal for a person who has a. It calls the API server only to
+// look for the owner of another account that bears the person's name.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
 	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted

@@ -1,6 +1,9 @@
-// Package scimuser brings each person's portal account in line with what the identity provider asserts. A pass goes
-// top-down: deletion by the provider first, then claim, pools and roles, plan, guard, apply, and one status patch that is left out when
-// nothing changed. A pass over a person in their desired state makes no call and no write.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package scimuser brings each person's portal account in line with what the identity provider
+// asserts. A pass goes top-down: deletion by the provider first, then claim, pools and roles, plan,
+// guard, apply, and one status patch that is left out when nothing changed. A pass over a person in
+// their desired state makes no call and no write.
 package scimuser
 
 import (

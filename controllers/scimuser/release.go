@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -20,8 +22,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// release releases the account of a user that the provider deleted, as onDelete says. It waits for the guard, the last manager and a portal that
-// does not answer. While nothing may be written, the user waits too: a deletion that was held would be forgotten with its object.
+// release releases the account of a user that the provider deleted, as onDelete says. It waits for
+// the guard, the last manager and a portal that does not answer. While nothing may be written, the
+// user waits too: a deletion that was held would be forgotten with its object.
 func (p *scope) release(ctx context.Context) (bool, error) {
 	ending, err := pass.NamespaceEnding(ctx, p.Live, p.user.Namespace)
 	if p.view.Unknown || ending || err != nil {
@@ -73,7 +76,8 @@ func (p *scope) letGo(ctx context.Context) (bool, error) {
 	return true, p.comeBack(ctx)
 }
 
-// comeBack takes the tombstone away: the user is as the provider last described them, over SCIM too.
+// comeBack takes the tombstone away: the user is as the provider last described them, over SCIM
+// too.
 func (p *scope) comeBack(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.user.DeepCopy(), p.Clock.Now())
 	switch {
@@ -92,7 +96,8 @@ func (p *scope) comeBack(ctx context.Context) error {
 	return nil
 }
 
-// Kept is the account that a user owns, or owned under the same SCIM id before a restore; nil: none.
+// Kept is the account that a user owns, or owned under the same SCIM id before a restore; nil:
+// none.
 func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -20,7 +22,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// report writes the status, once and only when something in it changed, and says when to look again.
+// report writes the status, once and only when something in it changed, and says when to look
+// again.
 func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.silent && failed == nil {
 		return p.result, nil

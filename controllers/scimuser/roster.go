@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -9,9 +11,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
-// roster knows everybody in the cache by name and by the claim that they want. It is what indexes of
-// the cache are for, at a tenth of their bytes for each person, and its lists hold names alone, where lists of the cache copy everybody. It
-// is safe for concurrent use.
+// roster knows everybody in the cache by name and by the claim that they want. It is what indexes
+// of the cache are for, at a tenth of their bytes for each person, and its lists hold names alone,
+// where lists of the cache copy everybody. It is safe for concurrent use.
 type roster struct {
 	mu     sync.RWMutex
 	seed   maphash.Seed
@@ -83,7 +85,8 @@ func (r *roster) all() []string {
 	return out
 }
 
-// wanting are the names of those who want the claim of that name, and in one of 2⁶⁴ cases of somebody who does not.
+// wanting are the names of those who want the claim of that name, and in one of 2⁶⁴ cases of
+// somebody who does not.
 func (r *roster) wanting(claim string) []string {
 	hash := maphash.String(r.seed, claim)
 	r.mu.RLock()

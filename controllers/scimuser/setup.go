@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -39,8 +41,9 @@ const (
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// watcher turns what happens into people to look at. Those of whom something was asked are queued by themselves; what follows for many
-// people from one change elsewhere, and the events of our own status writes, goes to the followers.
+// watcher turns what happens into people to look at. Those of whom something was asked are queued
+// by themselves; what follows for many people from one change elsewhere, and the events of our own
+// status writes, goes to the followers.
 type watcher struct {
 	*Reconciler
 	namespace string
@@ -50,8 +53,8 @@ type watcher struct {
 
 // SetupWithManager registers the controller with mgr for one namespace.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
-	// Before the start, so that a manager that waits to lead has everybody in its cache, and that reading many people may take longer than a
-	// controller waits for its sources.
+	// Before the start, so that a manager that waits to lead has everybody in its cache, and that
+	// reading many people may take longer than a controller waits for its sources.
 	if _, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.ScimUser{}, cache.BlockUntilSynced(false)); err != nil {
 		return err
 	}
@@ -92,8 +95,9 @@ func (l *loading) WaitForSync(ctx context.Context) error {
 	return err
 }
 
-// people looks at a person who came, changed or went. Status changes bring a person back too: a pass that compared with a cache behind our
-// own last write corrects itself. At the start everybody counts as their status says, until they are looked at.
+// people looks at a person who came, changed or went. Status changes bring a person back too: a
+// pass that compared with a cache behind our own last write corrects itself. At the start everybody
+// counts as their status says, until they are looked at.
 func (w *watcher) people() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
@@ -121,7 +125,8 @@ func (w *watcher) people() handler.EventHandler {
 	}
 }
 
-// asked says whether somebody wants something else than before, rather than our own status having been written.
+// asked says whether somebody wants something else than before, rather than our own status having
+// been written.
 func asked(before, after *v1alpha1.ScimUser) bool {
 	return before.Generation != after.Generation || before.UID != after.UID ||
 		before.Annotations[v1alpha1.AnnotationRelease] != after.Annotations[v1alpha1.AnnotationRelease] ||
@@ -190,8 +195,8 @@ func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	return people
 }
 
-// groups looks at those who joined or left a group, and at everybody in its pools when the group itself changed. Their statuses
-// follow what the pools' passes write.
+// groups looks at those who joined or left a group, and at everybody in its pools when the group
+// itself changed. Their statuses follow what the pools' passes write.
 func (w *watcher) groups(ctx context.Context, _ queue) error {
 	w.Groups.Subscribe(func(c groupindex.Change) {
 		w.follow(c.Users...) // the pools' passes put them in or take them out, many at once
@@ -228,8 +233,9 @@ func (w *watcher) news(ctx context.Context, q queue) error {
 	return nil
 }
 
-// onlyPools says whether only the pools that the user is in, or the roles that those give, became others: a pass over a pool
-// wrote that, or a change of the pool, and the portal tells of everybody in it at once.
+// onlyPools says whether only the pools that the user is in, or the roles that those give, became
+// others: a pass over a pool wrote that, or a change of the pool, and the portal tells of everybody
+// in it at once.
 func onlyPools(e *mirror.AccountEvent) bool {
 	if e.Before == nil || e.After == nil {
 		return false
@@ -239,7 +245,8 @@ func onlyPools(e *mirror.AccountEvent) bool {
 	return reflect.DeepEqual(before, *now)
 }
 
-// concerned are the people whom a change of an account concerns: its owner, who waits for it, and who wants its name.
+// concerned are the people whom a change of an account concerns: its owner, who waits for it, and
+// who wants its name.
 func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	var people []string
 	for _, a := range []*portalapi.Account{e.Before, e.After} {
@@ -296,8 +303,8 @@ func (w *watcher) look(q queue, following bool, people ...string) {
 	}
 }
 
-// spread queues people whom something elsewhere concerns. Who is not Ready may have waited for just that, and goes first. The others have
-// nothing to learn while the portal is not known.
+// spread queues people whom something elsewhere concerns. Who is not Ready may have waited for just
+// that, and goes first. The others have nothing to learn while the portal is not known.
 func (w *watcher) spread(q queue, people ...string) {
 	dark := w.dark()
 	for _, name := range people {
@@ -307,7 +314,8 @@ func (w *watcher) spread(q queue, people ...string) {
 	}
 }
 
-// dark says that the portal's state is not known yet. When it is, or when it is clear why not, everybody is looked at: news sees to it.
+// dark says that the portal's state is not known yet. When it is, or when it is clear why not,
+// everybody is looked at: news sees to it.
 func (w *watcher) dark() bool {
 	v := w.Session.View()
 	return v.Unknown || v.Block == nil && v.Mirror != nil && !v.Mirror.Listed()

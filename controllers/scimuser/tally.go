@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -24,7 +26,8 @@ type state struct{ ready, waiting, held bool }
 // NewTally returns an empty tally.
 func NewTally() *Tally { return &Tally{users: map[string]state{}} }
 
-// Complete says whether everybody is counted. It is false from the manager's start until the cache's first listing was gone through.
+// Complete says whether everybody is counted. It is false from the manager's start until the
+// cache's first listing was gone through.
 func (t *Tally) Complete() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scimuser
 
 import (
@@ -8,8 +10,9 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// written are the versions of people that we wrote and that the cache does not show yet. A pass over an older version would compare with a
-// status that is past, and write it once more. It is safe for concurrent use.
+// written are the versions of people that we wrote and that the cache does not show yet. A pass
+// over an older version would compare with a status that is past, and write it once more. It is
+// safe for concurrent use.
 type written struct {
 	mu       sync.Mutex
 	versions map[string]string // person → resourceVersion
@@ -25,7 +28,8 @@ func (w *written) note(u *v1alpha1.ScimUser) {
 	w.versions[u.Name] = u.ResourceVersion
 }
 
-// ahead says whether we wrote something newer than u, whose event is still to come. Versions that can't be compared are not waited for.
+// ahead says whether we wrote something newer than u, whose event is still to come. Versions that
+// can't be compared are not waited for.
 func (w *written) ahead(u *v1alpha1.ScimUser) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command assets makes kube-apiserver, etcd and kubectl available for `make run` and the tests. It
 // tries, in this order: the folder in KUBEBUILDER_ASSETS; bin/k8s of this repository, if it has the
 // wanted versions; a download by setup-envtest, with a short time limit; a build from Go modules

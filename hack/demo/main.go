@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command demo replays a day in a small company against a running `make run`: users are pushed,
 // groups are pushed, pools are declared, one user changes teams, one is renamed, one leaves. It
 // acts as the identity provider over SCIM, with the requests that Okta and Entra ID send, and as a

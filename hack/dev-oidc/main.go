@@ -1,5 +1,8 @@
-// Command dev-oidc is a development OpenID Connect provider on loopback. It plays the company's single sign-on, so
-// that "SSO first, then SCIM" can be tried on one machine. See test/framework/devoidc.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command dev-oidc is a development OpenID Connect provider on loopback. It plays the company's
+// single sign-on, so that "SSO first, then SCIM" can be tried on one machine. See
+// test/framework/devoidc.
 package main
 
 import (

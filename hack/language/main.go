@@ -1,6 +1,8 @@
-// Command language refuses words that this house does not use, and comments in Go that are wider than 100
-// columns. It reads every file that Git tracks, or those that are named, and prints where they are and
-// what to write instead.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command language refuses words that this house does not use, and comments in Go that are wider
+// than 100 columns. It reads every file that Git tracks, or those that are named, and prints where
+// they are and what to write instead.
 package main
 
 import (
@@ -21,8 +23,8 @@ type word struct {
 	instead string
 }
 
-// refused is matched against a line in lower case whose identifiers are split into words: sortByName is
-// "sort by name".
+// refused is matched against a line in lower case whose identifiers are split into words:
+// sortByName is "sort by name".
 func refused() []word {
 	list := [][2]string{
 		{`bears?|bore|borne`, `has, had`},
@@ -58,7 +60,7 @@ var skipped = regexp.MustCompile(`^hack/language/|(^|/)testdata/|(^|/)zz_generat
 
 var (
 	lowerUpper = regexp.MustCompile(`([a-z0-9])([A-Z])`)
-	comment    = regexp.MustCompile(`^\s*//[^go:]`)
+	comment    = regexp.MustCompile(`^\s*// [^+]`)
 )
 
 // finding is one thing to change.

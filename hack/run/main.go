@@ -1,5 +1,7 @@
-// Command run starts the whole product on this machine, on loopback: see test/framework/devenv. `make
-// run` builds it and runs it from the repository's root.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command run starts the whole product on this machine, on loopback: see test/framework/devenv.
+// `make run` builds it and runs it from the repository's root.
 package main
 
 import (

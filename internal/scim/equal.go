@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scim
 
 // Equal reports whether two values of canonical objects are equal. The order of elements matters.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package scim contains the types that all parts of the SCIM protocol engine share: a resource in
 // memory, the schema and message URNs, errors as in RFC 7644 §3.12, and a strict JSON decoder.
 //

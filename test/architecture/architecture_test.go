@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package architecture
 
 import (
@@ -51,7 +53,8 @@ func list(t *testing.T, args ...string) []pkg {
 // within says whether a path is the prefix or below it.
 func within(path, prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }
 
-// free are the parts that no room describes: programs only wire, and tests and scripts may use every room.
+// free are the parts that no room describes: programs only wire, and tests and scripts may use
+// every room.
 var free = []string{"cmd", "test", "hack"}
 
 func isFree(path string) bool {
@@ -174,8 +177,8 @@ func TestLinked(t *testing.T) {
 	}
 }
 
-// TestEveryForbiddenImportIsRefused adds to each room a file that imports every room, program and outside
-// package that the table does not allow it, and expects each of them to be refused.
+// TestEveryForbiddenImportIsRefused adds to each room a file that imports every room, program and
+// outside package that the table does not allow it, and expects each of them to be refused.
 func TestEveryForbiddenImportIsRefused(t *testing.T) {
 	packages := list(t, "./...")
 	first := map[string]pkg{} // of each room

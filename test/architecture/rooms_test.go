@@ -1,6 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package architecture
 
-// room is a part of the house: a package, or all packages below a folder that has no room of its own.
+// room is a part of the house: a package, or all packages below a folder that has no room of its
+// own.
 type room struct {
 	path    string   // below the module
 	about   string   // one line for the floor plan
@@ -9,7 +12,8 @@ type room struct {
 	effects []string // packages of the standard library with effects that it may import
 }
 
-// Packages of the standard library that reach beyond the process. A room that does not list them is pure.
+// Packages of the standard library that reach beyond the process. A room that does not list them is
+// pure.
 var effects = []string{"database/sql", "net", "net/http", "os", "os/exec", "os/signal", "syscall"}
 
 // Groups of import paths from outside.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package conformance tests a SCIM service against the standard, section by section, over HTTP.
 // Each case is named after its section in RFC 7643, RFC 7644 or RFC 9865 and does not depend on the
 // implementation, so the same cases run on the directory in memory and the one in Kubernetes.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -35,8 +37,8 @@ func (w *world) answers(what string, status int) answer {
 	return got
 }
 
-// TestSwitchedOff: SCIM switched off in the portal refuses pushes and says so; people become editable; switched on, the
-// provider's word rules again.
+// TestSwitchedOff: SCIM switched off in the portal refuses pushes and says so; people become
+// editable; switched on, the provider's word rules again.
 func TestSwitchedOff(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -66,7 +68,8 @@ func TestSwitchedOff(t *testing.T) {
 	w.condition(id, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
-// TestTokenRotation: a portal API key with the scope scim is a token within seconds, beside the old one; deleted, it is none.
+// TestTokenRotation: a portal API key with the scope scim is a token within seconds, beside the old
+// one; deleted, it is none.
 func TestTokenRotation(t *testing.T) {
 	w := shared(t)
 	key, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), portalv1.APIKeyCreate{Name: "rotation " + w.tag, Scope: "scim", ProviderType: "Okta"})
@@ -91,7 +94,8 @@ func TestTokenRotation(t *testing.T) {
 	w.answers("the old token still works", http.StatusOK)
 }
 
-// TestSecondProvider: whatever spec says, the provider that is integrated keeps working, and what a second one pushes is refused.
+// TestSecondProvider: whatever spec says, the provider that is integrated keeps working, and what a
+// second one pushes is refused.
 func TestSecondProvider(t *testing.T) {
 	w := shared(t)
 	entra, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), portalv1.APIKeyCreate{Name: "second " + w.tag, Scope: "scim", ProviderType: "EntraID"})
@@ -132,7 +136,8 @@ func TestSecondProvider(t *testing.T) {
 	w.becomes(ada, "arrives by the first provider", active)
 }
 
-// TestDeclaredToken: a token whose digest people keep in a labelled Secret works, for its provider alone.
+// TestDeclaredToken: a token whose digest people keep in a labelled Secret works, for its provider
+// alone.
 func TestDeclaredToken(t *testing.T) {
 	w := shared(t)
 	w.token = "declared-" + w.tag + "-0123456789"
@@ -158,8 +163,8 @@ func TestDeclaredToken(t *testing.T) {
 	w.answers("the token is gone with its Secret", http.StatusUnauthorized)
 }
 
-// TestLeastPrivilege: neither program may do what it need not. That each may do what it must is what all other stories
-// show; see wellBehaved.
+// TestLeastPrivilege: neither program may do what it need not. That each may do what it must is
+// what all other stories show; see wellBehaved.
 func TestLeastPrivilege(t *testing.T) {
 	w := shared(t)
 	for as, forbidden := range map[string][][]string{

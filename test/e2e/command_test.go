@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -77,8 +79,8 @@ func (c *command) ready() devenv.Values {
 	return values
 }
 
-// TestMakeRun starts and stops the command as a person does: Ctrl-C stops it cleanly, kill -9 leaves nothing behind
-// either, and what was pushed is there after both.
+// TestMakeRun starts and stops the command as a person does: Ctrl-C stops it cleanly, kill -9
+// leaves nothing behind either, and what was pushed is there after both.
 func TestMakeRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	ports, err := devenv.RandomPorts()

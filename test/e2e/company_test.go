@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -336,8 +338,8 @@ func (c *company) decide() {
 	c.hold()
 }
 
-// swapNames renames the group that fills the pool "renamed", by its name, and has another group take
-// the old name.
+// swapNames renames the group that fills the pool "renamed", by its name, and has another group
+// take the old name.
 func (c *company) swapNames() {
 	c.t.Helper()
 	c.named("old again", "other")

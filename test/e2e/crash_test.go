@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -18,8 +20,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestCrashInMidPush: the webhook and the manager are killed while people arrive. The provider repeats what was not
-// answered, as they all do; in the end everyone is there once.
+// TestCrashInMidPush: the webhook and the manager are killed while people arrive. The provider
+// repeats what was not answered, as they all do; in the end everyone is there once.
 func TestCrashInMidPush(t *testing.T) {
 	for _, victim := range []string{devenv.Webhook, devenv.Manager} {
 		t.Run(victim, func(t *testing.T) {
@@ -63,7 +65,8 @@ func TestCrashInMidPush(t *testing.T) {
 	}
 }
 
-// insist pushes a person as a provider does: it repeats until it is answered, and a conflict makes it look the person up.
+// insist pushes a person as a provider does: it repeats until it is answered, and a conflict makes
+// it look the person up.
 func (w *world) insist(userName string) string {
 	var id string
 	eventually(w.t, "push "+userName, func(ctx context.Context) error {
@@ -92,7 +95,8 @@ func (w *world) insist(userName string) string {
 	return id
 }
 
-// everyoneOnce checks that nobody was lost or doubled, in Kubernetes and in the portal, and that claims match.
+// everyoneOnce checks that nobody was lost or doubled, in Kubernetes and in the portal, and that
+// claims match.
 func (w *world) everyoneOnce(names, ids []string) {
 	w.t.Helper()
 	accounts := map[string]string{}
@@ -134,7 +138,8 @@ func (w *world) everyoneOnce(names, ids []string) {
 	})
 }
 
-// TestPortalDown: the provider's pushes are taken while the portal is down, and arrive there when it is back.
+// TestPortalDown: the provider's pushes are taken while the portal is down, and arrive there when
+// it is back.
 func TestPortalDown(t *testing.T) {
 	w := shared(t)
 	early, late := w.name("early"), w.name("late")
@@ -158,7 +163,8 @@ func TestPortalDown(t *testing.T) {
 	w.condition(lateID, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
-// TestTwoWritersOneName: of writers who race for one name, just one gets it; the others learn that it is taken.
+// TestTwoWritersOneName: of writers who race for one name, just one gets it; the others learn that
+// it is taken.
 func TestTwoWritersOneName(t *testing.T) {
 	w := shared(t)
 	for round := range 10 {

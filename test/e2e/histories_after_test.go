@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -21,8 +23,8 @@ import (
 )
 
 // settles waits until Kubernetes and the portal agree on the round's users and groups: each name
-// once, claimed by its owner, with one account that is active when the user is, or one pool; who was
-// deleted is gone, each account is in the pools of its groups, and no claim is left over.
+// once, claimed by its owner, with one account that is active when the user is, or one pool; who
+// was deleted is gone, each account is in the pools of its groups, and no claim is left over.
 func (r *round) settles() {
 	eventually(r.t, "everybody once, in Kubernetes and in the portal", func(ctx context.Context) error {
 		now, err := r.observe(ctx)
@@ -124,13 +126,15 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, now *state) e
 	return nil
 }
 
-// findable says whether a client found the object by its name, or can now: it may have got its claim only after the last look.
+// findable says whether a client found the object by its name, or can now: it may have got its
+// claim only after the last look.
 func (r *round) findable(id string, find func(*pusher) bool) bool {
 	return r.known(id) != "" || find(r.newPusher(0)) && r.known(id) != ""
 }
 
-// noStrays checks that every claim is one that its holder needs. Those that a cut-off rename left are released when they are old enough to be told
-// from one under way; a short run does not wait for that.
+// noStrays checks that every claim is one that its holder needs. Those that a cut-off rename left
+// are released when they are old enough to be told from one under way; a short run does not wait
+// for that.
 func (r *round) noStrays(now *state) error {
 	needed := map[string]bool{}
 	for _, u := range now.users.Items {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -15,11 +17,12 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// leastKills is how many times programs are killed in a round of a long run, however long that takes
-// on a busy machine.
+// leastKills is how many times programs are killed in a round of a long run, however long that
+// takes on a busy machine.
 const leastKills = 6
 
-// disturb kills programs one after the other while the round is on, and then all of them at once. It returns when everything serves again.
+// disturb kills programs one after the other while the round is on, and then all of them at once.
+// It returns when everything serves again.
 func (r *round) disturb() {
 	choices := r.random(r.number, "chaos")
 	over := time.Now().Add(r.load())
@@ -90,7 +93,8 @@ func (r *round) kill(names ...string) {
 	}
 }
 
-// forgetLeader removes the lease of a manager that is known to be dead, so that the next one need not wait until it ends.
+// forgetLeader removes the lease of a manager that is known to be dead, so that the next one need
+// not wait until it ends.
 func (r *round) forgetLeader() {
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: "scim-manager.iam.lightrun.com"}}
 	eventually(r.t, "remove the dead manager's lease", func(ctx context.Context) error {
@@ -108,8 +112,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// readEverything ends the history with a look at every group, every user and every name. Groups are read through each webhook, which then knows of
-// them when it shows people.
+// readEverything ends the history with a look at every group, every user and every name. Groups are
+// read through each webhook, which then knows of them when it shows people.
 func (r *round) readEverything() {
 	p := r.newPusher(clients + connections + teams + 1)
 	insist := func(what string, read func(context.Context) bool) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -81,7 +83,8 @@ func (p *pusher) someGroup() string {
 	return p.lateTeams[p.rand.IntN(len(p.lateTeams))]
 }
 
-// arriveGroup pushes a new group as providers do: what is not answered is repeated, and a conflict makes them look.
+// arriveGroup pushes a new group as providers do: what is not answered is repeated, and a conflict
+// makes them look.
 func (p *pusher) arriveGroup(ctx context.Context, name string) bool {
 	members := p.someStaff()
 	if p.rand.IntN(2) == 0 {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -14,8 +16,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/histories"
 )
 
-// settledGroups checks the round's groups: each is one that a client could find, has its name alone,
-// and a pool of its own that is one in the portal; and nothing is left of those that are gone.
+// settledGroups checks the round's groups: each is one that a client could find, has its name
+// alone, and a pool of its own that is one in the portal; and nothing is left of those that are
+// gone.
 func (r *round) settledGroups(ctx context.Context, now *state) error {
 	got, err := r.env.API.ListPoolsWithResponse(ctx)
 	if err != nil || got.JSON200 == nil {
@@ -51,8 +54,9 @@ func (r *round) ofRound(name string) bool {
 	return strings.HasSuffix(names.Fold(name), names.Fold(r.userName("")))
 }
 
-// cutOff says whether a request on the group had no answer: a webhook that is killed while it changes a group that another
-// deletes can leave a slice, which counts for nothing and which the manager sweeps when it is ten minutes old.
+// cutOff says whether a request on the group had no answer: a webhook that is killed while it
+// changes a group that another deletes can leave a slice, which counts for nothing and which the
+// manager sweeps when it is ten minutes old.
 func (r *round) cutOff(group string) bool {
 	return slices.ContainsFunc(r.history.Events(), func(e histories.Event) bool {
 		if e.Answer.Outcome != histories.Unanswered {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -73,7 +75,8 @@ func (p *pusher) value() *string {
 	return &text
 }
 
-// arrive pushes a new user as providers do: what is not answered is repeated, and a conflict makes them look.
+// arrive pushes a new user as providers do: what is not answered is repeated, and a conflict makes
+// them look.
 func (p *pusher) arrive(ctx context.Context) bool {
 	name := p.someName()
 	for range 3 {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -190,8 +192,8 @@ func (p *pusher) members(group map[string]any) []string {
 	return tags
 }
 
-// breathe lets a moment pass between requests; after one that was not answered, it lasts until the service answers again, as a provider
-// waits. It is over at once when the round is.
+// breathe lets a moment pass between requests; after one that was not answered, it lasts until the
+// service answers again, as a provider waits. It is over at once when the round is.
 func (p *pusher) breathe(ctx context.Context, answered bool) {
 	timer := time.NewTimer(time.Duration(p.rand.IntN(20)) * time.Millisecond)
 	defer timer.Stop()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -27,13 +29,15 @@ const (
 	shortLoad, longLoad = 4 * time.Second, 8 * time.Second
 	// search is how long a part of a history may take to be explained; most take milliseconds.
 	search = time.Minute
-	// clients push users, connections push members of groups that stay, teams push groups that come and go.
+	// clients push users, connections push members of groups that stay, teams push groups that come
+	// and go.
 	clients, connections, teams = 6, 2, 3
 )
 
-// TestHistories: two webhooks over one API server are pushed to from all sides while programs are killed, and in the end everything is killed. What the
-// clients saw, then and after the restart, is what one faithful service could have answered (test/framework/histories), and in
-// Kubernetes and in the portal nobody is lost or doubled.
+// TestHistories: two webhooks over one API server are pushed to from all sides while programs are
+// killed, and in the end everything is killed. What the clients saw, then and after the restart, is
+// what one faithful service could have answered (test/framework/histories), and in Kubernetes and
+// in the portal nobody is lost or doubled.
 func TestHistories(t *testing.T) {
 	duration, seed := budget(t)
 	d := newDrill(t, seed)
@@ -133,7 +137,8 @@ func newDrill(t *testing.T, seed uint64) *drill {
 	return d
 }
 
-// openGuard lets everybody be removed: more come and go here in a minute than in a company in a year.
+// openGuard lets everybody be removed: more come and go here in a minute than in a company in a
+// year.
 func (d *drill) openGuard() {
 	d.t.Helper()
 	var found v1alpha1.IdentityConfiguration
@@ -154,7 +159,8 @@ func (d *drill) random(round int, purpose string) *rand.Rand {
 	return rand.New(rand.NewChaCha8(key))
 }
 
-// round pushes for a while, kills everything, and looks at what is left. It returns how many requests it made.
+// round pushes for a while, kills everything, and looks at what is left. It returns how many
+// requests it made.
 func (d *drill) round(n int) int {
 	d.t.Helper()
 	r := newRound(d, n)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -47,7 +49,8 @@ func (r *relay) delay(text string) *late {
 	return l
 }
 
-// loss is a way to lose the lead. What it returns wakes up who was stopped; the process ends by itself then.
+// loss is a way to lose the lead. What it returns wakes up who was stopped; the process ends by
+// itself then.
 type loss func(*testing.T, *process.Process) (wakeUp func())
 
 func killed(_ *testing.T, leader *process.Process) func() {
@@ -61,9 +64,10 @@ func frozen(t *testing.T, leader *process.Process) func() {
 	return func() { signal(t, leader, syscall.SIGCONT) }
 }
 
-// TestALeaderThatIsGoneWritesNothingMore: a leader loses the lead while its write is on the way: killed, or stopped for
-// so long that its lease runs out. Another takes over and writes what is true by then. The old write arrives after that
-// and is refused; a leader that wakes up again ends by itself.
+// TestALeaderThatIsGoneWritesNothingMore: a leader loses the lead while its write is on the way:
+// killed, or stopped for so long that its lease runs out. Another takes over and writes what is
+// true by then. The old write arrives after that and is refused; a leader that wakes up again ends
+// by itself.
 func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
 	for name, lose := range map[string]loss{"Killed": killed, "LeaseLost": frozen} {
 		t.Run(name, func(t *testing.T) {
@@ -100,9 +104,10 @@ func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
 	}
 }
 
-// TestALateWriteOfTheSameRevisionIsRefused: what a pool's own object says of its members leaves the people's revision as it
-// is. So the portal can't tell by the revision that the former leader's write is late, and where the new leader finds nothing
-// to write, not by the account's version either: it tells by who leads.
+// TestALateWriteOfTheSameRevisionIsRefused: what a pool's own object says of its members leaves the
+// people's revision as it is. So the portal can't tell by the revision that the former leader's
+// write is late, and where the new leader finds nothing to write, not by the account's version
+// either: it tells by who leads.
 func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
@@ -155,10 +160,11 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 	}
 }
 
-// TestTheAPIServerRestartsWhilePushesGoOn: etcd and the API server die and come back on the same data. The provider
-// repeats what was not answered; a manager that lost its lease ends and is started again, as a kubelet does. In the end
-// everybody is there once. An API server that has just started refuses everybody for a moment, until it knows its Roles, so
-// this has an environment of its own, whose logs are not searched for refusals.
+// TestTheAPIServerRestartsWhilePushesGoOn: etcd and the API server die and come back on the same
+// data. The provider repeats what was not answered; a manager that lost its lease ends and is
+// started again, as a kubelet does. In the end everybody is there once. An API server that has just
+// started refuses everybody for a moment, until it knows its Roles, so this has an environment of
+// its own, whose logs are not searched for refusals.
 func TestTheAPIServerRestartsWhilePushesGoOn(t *testing.T) {
 	env, err := devenv.Start(t.Context(), options(t, filepath.Join(t.TempDir(), "run")))
 	if err != nil {

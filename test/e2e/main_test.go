@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -19,7 +21,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// stage is where the stories play: the programs, built once, and the environment that most stories share.
+// stage is where the stories play: the programs, built once, and the environment that most stories
+// share.
 type stage struct {
 	programs string // folder of the built programs
 	dir      string // data of the shared environment
@@ -64,8 +67,8 @@ func play(m *testing.M) (int, error) {
 	return code, os.RemoveAll(temp)
 }
 
-// wellBehaved says what the logs of a whole run hold against the programs: calls that the API server refused, for a Role
-// that lacks something, and secrets.
+// wellBehaved says what the logs of a whole run hold against the programs: calls that the API
+// server refused, for a Role that lacks something, and secrets.
 func wellBehaved(env *devenv.Environment) error {
 	var errs []error
 	secrets := []string{env.Values.SCIMToken, env.Values.PortalAPIKey, env.Values.AdminPassword, "lrp_"}
@@ -125,8 +128,8 @@ func shared(t *testing.T) *world {
 	return newWorld(t, theStage.env)
 }
 
-// patience is how long a story waits for something that must come by itself: more than a leader's lease (15 s) and
-// a back-off on top, on a busy machine.
+// patience is how long a story waits for something that must come by itself: more than a leader's
+// lease (15 s) and a back-off on top, on a busy machine.
 const patience = 90 * time.Second
 
 // eventually waits until check is content, and fails with what it said last.

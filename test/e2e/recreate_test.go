@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -86,8 +88,8 @@ func (c *company) finalizersStripped(before) {
 	c.settles()
 }
 
-// settles waits until each user and pool is done, waits for a person as it did before, or asks which
-// group was meant; then it answers that by the words of the condition.
+// settles waits until each user and pool is done, waits for a person as it did before, or asks
+// which group was meant; then it answers that by the words of the condition.
 func (c *company) settles() {
 	c.t.Helper()
 	for c.accepts() {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -219,7 +221,8 @@ func (m *immortal) now() *process.Process {
 	return m.running
 }
 
-// history is what the portal's audit tells of a user or pool: each change that was made, in order, in short.
+// history is what the portal's audit tells of a user or pool: each change that was made, in order,
+// in short.
 func (w *world) history(t *testing.T, id string) []string {
 	t.Helper()
 	limit := 100

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -18,8 +20,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestOneRequestFromPushToAudit follows the id that a provider gives its request: the answer, the webhook's log, the object, the
-// manager's events and the portal's audit all bear it; and an arrival, a departure and a deletion each bear their own.
+// TestOneRequestFromPushToAudit follows the id that a provider gives its request: the answer, the
+// webhook's log, the object, the manager's events and the portal's audit all bear it; and an
+// arrival, a departure and a deletion each bear their own.
 func TestOneRequestFromPushToAudit(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -15,8 +17,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestRestartKeepsEverything: stopped and started again, on the same folder, everything is as it was, also what a person
-// changed meanwhile; and while it runs nobody else can use its folder or its ports.
+// TestRestartKeepsEverything: stopped and started again, on the same folder, everything is as it
+// was, also what a person changed meanwhile; and while it runs nobody else can use its folder or
+// its ports.
 func TestRestartKeepsEverything(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	o := options(t, dir)
@@ -104,7 +107,8 @@ func private(t *testing.T, dir string) {
 	}
 }
 
-// TestDeadChildIsNamed: a program that ends by itself ends the environment, with its name and its last words.
+// TestDeadChildIsNamed: a program that ends by itself ends the environment, with its name and its
+// last words.
 func TestDeadChildIsNamed(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	o := options(t, dir)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -8,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// clusterLost exports, loses etcd and restores by the manual's commands: the same SCIM ids, the same
-// accounts with the same access, under the same binding.
+// clusterLost exports, loses etcd and restores by the manual's commands: the same SCIM ids, the
+// same accounts with the same access, under the same binding.
 func (c *company) clusterLost(b before) {
 	binding := c.binding()
 	c.swapNames()

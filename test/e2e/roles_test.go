@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -15,8 +17,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// TestPoolGivesRoles: a pool gets its roles by kubectl apply, the provider's group fills it, and the roles of the people
-// in it follow in the portal, for as long as they are in it.
+// TestPoolGivesRoles: a pool gets its roles by kubectl apply, the provider's group fills it, and
+// the roles of the people in it follow in the portal, for as long as they are in it.
 func TestPoolGivesRoles(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -94,7 +96,8 @@ func TestReadOnlyInThePortal(t *testing.T) {
 	}
 }
 
-// TestGroupPushedFirst: a group that nobody declared becomes a pool without roles; roles come when a person applies them.
+// TestGroupPushedFirst: a group that nobody declared becomes a pool without roles; roles come when
+// a person applies them.
 func TestGroupPushedFirst(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")

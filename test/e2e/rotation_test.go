@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -21,8 +23,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// refusedWithin is how long a token may still be accepted after it was removed from the mounted files: the webhook hears of changes at once, and looks every
-// 30 seconds where the system tells of none. docs/operations/tokens.md says the same.
+// refusedWithin is how long a token may still be accepted after it was removed from the mounted
+// files: the webhook hears of changes at once, and looks every 30 seconds where the system tells of
+// none. docs/operations/tokens.md says the same.
 const refusedWithin = 30 * time.Second
 
 // keeper is a place that tokens are kept in.
@@ -33,8 +36,9 @@ type keeper interface {
 	remove(token string)
 }
 
-// TestRotationUnderLoad: tokens are rotated while a provider pushes without a pause: the new one is added, the provider changes to it, the old one is removed.
-// Nothing is restarted, no push fails, and the old token is refused soon after.
+// TestRotationUnderLoad: tokens are rotated while a provider pushes without a pause: the new one is
+// added, the provider changes to it, the old one is removed. Nothing is restarted, no push fails,
+// and the old token is refused soon after.
 func TestRotationUnderLoad(t *testing.T) {
 	for name, kept := range map[string]func(*world) keeper{
 		"Declared": func(w *world) keeper { return &declared{world: w, digests: map[string]string{}} },

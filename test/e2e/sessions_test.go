@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -17,8 +19,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/session"
 )
 
-// TestSessions replays what identity providers send, from the connection test to the clean-up, and looks at what became of the people in the portal:
-// each had an account before they were deleted, and it is deactivated after.
+// TestSessions replays what identity providers send, from the connection test to the clean-up, and
+// looks at what became of the people in the portal: each had an account before they were deleted,
+// and it is deactivated after.
 func TestSessions(t *testing.T) {
 	tests := map[string]struct {
 		people []string // user names of those who are deleted, as they are then, without the tag
@@ -54,7 +57,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// replay replays a provider's session and returns the user names of those whom it deletes, each of whom the portal must know before.
+// replay replays a provider's session and returns the user names of those whom it deletes, each of
+// whom the portal must know before.
 func (w *world) replay(idp string) (deleted []string) {
 	w.t.Helper()
 	s, err := session.Load(session.Find(idp))
@@ -84,8 +88,8 @@ func (w *world) replay(idp string) (deleted []string) {
 	return deleted
 }
 
-// nothingLeft waits until no object of this story is in Kubernetes: the manager has finished users and
-// groups that the provider deleted.
+// nothingLeft waits until no object of this story is in Kubernetes: the manager has finished users
+// and groups that the provider deleted.
 func (w *world) nothingLeft() {
 	w.t.Helper()
 	in := client.InNamespace(devenv.Namespace)

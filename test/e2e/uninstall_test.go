@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -15,7 +17,8 @@ import (
 )
 
 // uninstall removes the product by the commands of the manual's section. Nobody loses anything in
-// the portal, nothing stays in Kubernetes, and after the product is installed again all is as it was.
+// the portal, nothing stays in Kubernetes, and after the product is installed again all is as it
+// was.
 func uninstall(section string) func(*company, before) {
 	return func(c *company, b before) {
 		binding := c.binding()
@@ -174,7 +177,8 @@ func (c *company) pushAgain() {
 	c.groups["old"], c.groups["old again"] = c.groups["new"], c.groups["old"]
 }
 
-// consents lets the own pool of a group take over what the portal has, by the words of its condition.
+// consents lets the own pool of a group take over what the portal has, by the words of its
+// condition.
 func (c *company) consents(group string) {
 	c.t.Helper()
 	var message string

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -12,8 +14,8 @@ import (
 	"lightrun.com/scim-operator/api/portal/v1"
 )
 
-// killer kills the manager around its writes: the first time that one is sent, before the portal has it; the second
-// time, after its effect and before the answer; the third time it passes.
+// killer kills the manager around its writes: the first time that one is sent, before the portal
+// has it; the second time, after its effect and before the answer; the third time it passes.
 type killer struct {
 	mu    sync.Mutex
 	sent  map[string]int
@@ -46,9 +48,10 @@ func (k *killer) kill(kill func(), when string) {
 	k.kills[when]++
 }
 
-// TestKillBeforeAndAfterEveryWrite lives a company's day on the built manager, which is killed before and after each
-// single write to the portal. In the end all is as without, and the portal's own audit tells that nothing was done twice
-// and nobody was ever given or refused what they should not have been.
+// TestKillBeforeAndAfterEveryWrite lives a company's day on the built manager, which is killed
+// before and after each single write to the portal. In the end all is as without, and the portal's
+// own audit tells that nothing was done twice and nobody was ever given or refused what they should
+// not have been.
 func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	w := shared(t)
 	withoutManager(w)

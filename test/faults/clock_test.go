@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package faults_test
 
 import (
@@ -18,7 +20,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// setClocks sets the manager's clock or the portal's, at random and by anything from seconds to years.
+// setClocks sets the manager's clock or the portal's, at random and by anything from seconds to
+// years.
 func (w *world) setClocks() {
 	if w.jump == nil || w.jump.IntN(3) > 0 {
 		return
@@ -31,8 +34,8 @@ func (w *world) setClocks() {
 	[]*jumping{&w.ours, &w.theirs}[w.jump.IntN(2)].set(by)
 }
 
-// TestDaysWhenClocksJump: whatever the clocks of the manager and of the portal show, and however they are set in the
-// middle of a pass, the day ends as it must.
+// TestDaysWhenClocksJump: whatever the clocks of the manager and of the portal show, and however
+// they are set in the middle of a pass, the day ends as it must.
 func TestDaysWhenClocksJump(t *testing.T) {
 	var want []string
 	var snapshots [][]store.Account
@@ -57,7 +60,8 @@ func TestDaysWhenClocksJump(t *testing.T) {
 	}
 }
 
-// newGuarded is a company of n people whose guard lets one go an hour, of whom the first three have left.
+// newGuarded is a company of n people whose guard lets one go an hour, of whom the first three have
+// left.
 func newGuarded(t *testing.T, n int) *world {
 	w := newWorld(t, fault{})
 	w.guard = budget{minUsers: 1}
@@ -105,9 +109,9 @@ func (w *world) decide(annotation string, at time.Time) {
 	must(w.t, w.kube.Update(w.t.Context(), &c))
 }
 
-// TestTheGuardsBudgetIsNotOfOurClock: the window is the portal's alone, so our clock can't empty it; the portal's own
-// clock, set back, counts too much rather than too little, and set forward by the window gives a budget for what comes, not for
-// what is held.
+// TestTheGuardsBudgetIsNotOfOurClock: the window is the portal's alone, so our clock can't empty
+// it; the portal's own clock, set back, counts too much rather than too little, and set forward by
+// the window gives a budget for what comes, not for what is held.
 func TestTheGuardsBudgetIsNotOfOurClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newGuarded(t, 6)
@@ -126,8 +130,8 @@ func TestTheGuardsBudgetIsNotOfOurClock(t *testing.T) {
 	})
 }
 
-// TestADecisionAheadOfOurClockDecidesNothingYet: a person releases what they see. When our clock is behind theirs, what
-// is held later must not look as if they had seen it.
+// TestADecisionAheadOfOurClockDecidesNothingYet: a person releases what they see. When our clock is
+// behind theirs, what is held later must not look as if they had seen it.
 func TestADecisionAheadOfOurClockDecidesNothingYet(t *testing.T) {
 	for _, annotation := range []string{v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld} {
 		t.Run(annotation, func(t *testing.T) {

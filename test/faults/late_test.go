@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package faults_test
 
 import (
@@ -10,7 +12,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/fakeportal"
 )
 
-// delayed is a portal to which the write of an account in the pool is under way for so long that its sender gives up.
+// delayed is a portal to which the write of an account in the pool is under way for so long that
+// its sender gives up.
 type delayed struct {
 	*fakeportal.Portal
 	owner string                      // of the pool whose members are written late; empty: every write arrives
@@ -25,8 +28,9 @@ func (d *delayed) PutMemberships(ctx context.Context, ownerUID string, items []p
 	return d.Portal.PutMemberships(ctx, ownerUID, items)
 }
 
-// TestAWriteThatWasOvertakenDoesNotLand: a write of the manager that leads is under way while the pools' own objects change their
-// minds, which leaves the person's revision as it is. The next write overtakes it, and it comes too late.
+// TestAWriteThatWasOvertakenDoesNotLand: a write of the manager that leads is under way while the
+// pools' own objects change their minds, which leaves the person's revision as it is. The next
+// write overtakes it, and it comes too late.
 func TestAWriteThatWasOvertakenDoesNotLand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, fault{})

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package faults_test
 
 import (
@@ -145,7 +147,8 @@ func TestDaysFullOfFaults(t *testing.T) {
 	}
 }
 
-// walk lives the day with one fault in it, up to the step that has it, and compares with the day without.
+// walk lives the day with one fault in it, up to the step that has it, and compares with the day
+// without.
 func walk(t *testing.T, f fault, want []string, snapshots [][]store.Account) {
 	w := newWorld(t, f)
 	for i, s := range day() {
@@ -163,8 +166,8 @@ func walk(t *testing.T, f fault, want []string, snapshots [][]store.Account) {
 	t.Fatalf("the fault %v was never reached", f)
 }
 
-// guardRails checks, after each write, that nobody lost access that they have before and after the step, and that nobody
-// holds a role that neither gives them.
+// guardRails checks, after each write, that nobody lost access that they have before and after the
+// step, and that nobody holds a role that neither gives them.
 func (w *world) guardRails(from, to []store.Account) func() {
 	start := map[string]store.Account{}
 	for _, a := range from {

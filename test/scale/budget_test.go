@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scale_test
 
 import (
@@ -53,8 +55,9 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// BenchmarkRestart is what a manager's start costs with so many people in their desired state: reading the portal's pages
-// into the mirror, and one pass over each. B/person is what stays in memory for it, without the cluster's own cache.
+// BenchmarkRestart is what a manager's start costs with so many people in their desired state:
+// reading the portal's pages into the mirror, and one pass over each. B/person is what stays in
+// memory for it, without the cluster's own cache.
 func BenchmarkRestart(b *testing.B) {
 	for _, n := range []struct {
 		name   string

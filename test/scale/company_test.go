@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scale_test
 
 import (
@@ -27,7 +29,8 @@ import (
 
 const namespace = "company"
 
-// cluster is the cache of a cluster. It serves what a pass reads, and counts what it writes; any other call panics.
+// cluster is the cache of a cluster. It serves what a pass reads, and counts what it writes; any
+// other call panics.
 type cluster struct {
 	client.Client
 	users  map[string]*v1alpha1.ScimUser

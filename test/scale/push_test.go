@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package scale_test
 
 import (
@@ -11,7 +13,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// PutMemberships changes the accounts. The change feed tells nothing of it: the manager knows what it wrote.
+// PutMemberships changes the accounts. The change feed tells nothing of it: the manager knows what
+// it wrote.
 func (b *books) PutMemberships(_ context.Context, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -34,8 +37,9 @@ func (b *books) PutMemberships(_ context.Context, ownerUID string, items []porta
 	return out, nil
 }
 
-// TestAPushedGroupIsInForceBeforeItsUsersStatuses: whoever is looked at first, nobody's status is written before the pool's pass
-// has put all of them in, a thousand in one call; then each user costs one status and no call.
+// TestAPushedGroupIsInForceBeforeItsUsersStatuses: whoever is looked at first, nobody's status is
+// written before the pool's pass has put all of them in, a thousand in one call; then each user
+// costs one status and no call.
 func TestAPushedGroupIsInForceBeforeItsUsersStatuses(t *testing.T) {
 	const people = 4000
 	c := newCompany(t, people)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kube-controller-manager runs Kubernetes' own controllers, unchanged: the same wiring as
 // upstream's own main.
 package main

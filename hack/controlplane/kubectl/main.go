@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kubectl is the Kubernetes command line, unchanged.
 package main
 

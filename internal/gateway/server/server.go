@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package server serves SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865) over HTTP for a directory.
 //
 // A request passes through a few steps, each in its own file: it gets an id and is logged and

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -24,7 +26,8 @@ import (
 )
 
 const (
-	// attempts bounds how often a write is tried again on fresh data before the client is asked to repeat.
+	// attempts bounds how often a write is tried again on fresh data before the client is asked to
+	// repeat.
 	attempts = 12
 	// cleanupTime bounds what is undone after a request failed, though its client may be gone.
 	cleanupTime = 10 * time.Second
@@ -54,8 +57,8 @@ func errBusy(what string) error {
 	return fmt.Errorf("%s: others kept changing it", what)
 }
 
-// read fetches an object from the API server as it is now. What is gone, has a tombstone or is being
-// deleted does not exist.
+// read fetches an object from the API server as it is now. What is gone, has a tombstone or is
+// being deleted does not exist.
 func (d *Directory) read(ctx context.Context, id string, into client.Object) (found bool, err error) {
 	if !objectName(id) {
 		return false, nil
@@ -70,7 +73,8 @@ func (d *Directory) read(ctx context.Context, id string, into client.Object) (fo
 	return !claims.Gone(into), nil
 }
 
-// objectName says whether id can be the name of an object at all; everything else is a 404 without asking.
+// objectName says whether id can be the name of an object at all; everything else is a 404 without
+// asking.
 func objectName(id string) bool {
 	if id == "" || len(id) > maxID {
 		return false
@@ -87,11 +91,12 @@ func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]
 	return d.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// next is the revision that follows old: never lower, and the time in Unix milliseconds where it can be.
+// next is the revision that follows old: never lower, and the time in Unix milliseconds where it
+// can be.
 func (d *Directory) next(old int64) int64 { return max(old+1, d.now().UnixMilli()) }
 
-// stamped is a patch of what the provider says: on top of this version only, with the next revision,
-// the time of the change and the request that made it.
+// stamped is a patch of what the provider says: on top of this version only, with the next
+// revision, the time of the change and the request that made it.
 func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spec map[string]any) map[string]any {
 	revision := d.next(old)
 	spec["revision"] = revision
@@ -129,7 +134,8 @@ func (d *Directory) create(ctx context.Context, o client.Object) error {
 	return d.client.Create(ctx, o, client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// refused turns the API server's word against the content of an object into the client's error, and leaves other errors alone.
+// refused turns the API server's word against the content of an object into the client's error, and
+// leaves other errors alone.
 func refused(err error) error {
 	var status apierrors.APIStatus
 	switch {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -12,7 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/store"
 )
 
-// gate stands in a replica's watches and holds back what they bring, so that its cache stays behind.
+// gate stands in a replica's watches and holds back what they bring, so that its cache stays
+// behind.
 type gate struct {
 	mu   sync.Mutex
 	held chan struct{} // closed when nothing is held back

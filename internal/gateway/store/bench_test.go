@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -22,8 +24,9 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/store"
 )
 
-// Benchmarks of the whole server in front of a real API server, without a network in front of it. Writes are bounded by
-// etcd's disk; BenchmarkRawCreate is the API server's own rate for the same objects, to compare with.
+// Benchmarks of the whole server in front of a real API server, without a network in front of it.
+// Writes are bounded by etcd's disk; BenchmarkRawCreate is the API server's own rate for the same
+// objects, to compare with.
 
 // people is how many a benchmark's directory holds.
 const people = 1000
@@ -181,7 +184,8 @@ func BenchmarkGroupPost1000(b *testing.B) {
 	}
 }
 
-// BenchmarkRawCreate creates a person and a claim with client-go alone: what POST can't be faster than.
+// BenchmarkRawCreate creates a person and a claim with client-go alone: what POST can't be faster
+// than.
 func BenchmarkRawCreate(b *testing.B) {
 	w := newWorld(b)
 	var serial atomic.Int64

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -12,7 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// TestBounds: what the engine accepts is what the objects can hold, no more and no less, so that a bound is never learnt from the API server.
+// TestBounds: what the engine accepts is what the objects can hold, no more and no less, so that a
+// bound is never learnt from the API server.
 func TestBounds(t *testing.T) {
 	user := specOf(t, "scimusers")
 	for _, a := range slices.Concat(schema.User().Schema.Attributes, schema.User().Extensions[0].Schema.Attributes) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -24,7 +26,8 @@ func (d *Directory) claim(ctx context.Context, typ v1alpha1.ClaimType, name stri
 	return taken, err
 }
 
-// holder returns the object that has the name and holds its claim, read from the API server, or nil.
+// holder returns the object that has the name and holds its claim, read from the API server, or
+// nil.
 func (d *Directory) holder(ctx context.Context, typ v1alpha1.ClaimType, name string) (client.Object, error) {
 	return d.registry().Owner(ctx, typ, d.namespace, name)
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -16,13 +18,16 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// How an object comes to be: it is created under an id that nobody knows, and then its name is claimed, which decides. Until the answer, controllers
-// see it too: they may give it the name, and others then find it and build on it; or take it for abandoned, and remove it. So what is taken back is taken
-// back at the version that is known. What can't be is left to the controllers, and then the client is told of an error, never that the name is another's: a
-// controller may give the object the name when the holder leaves.
+// How an object comes to be: it is created under an id that nobody knows, and then its name is
+// claimed, which decides. Until the answer, controllers see it too: they may give it the name, and
+// others then find it and build on it; or take it for abandoned, and remove it. So what is taken
+// back is taken back at the version that is known. What can't be is left to the controllers, and
+// then the client is told of an error, never that the name is another's: a controller may give the
+// object the name when the holder leaves.
 
-// nameBy gives an object that was just created its name by claim, which may be repeated, or says why not. A *scim.Error is the refusal of the
-// name, and says that nothing is left; after any other error the object may have the name.
+// nameBy gives an object that was just created its name by claim, which may be repeated, or says
+// why not. A *scim.Error is the refusal of the name, and says that nothing is left; after any other
+// error the object may have the name.
 func (d *Directory) nameBy(ctx context.Context, o client.Object, begun time.Time, claim func() error) error {
 	err := errBusy("name what was created")
 	for attempt := range attempts {
@@ -45,8 +50,8 @@ func (d *Directory) nameBy(ctx context.Context, o client.Object, begun time.Time
 	return err
 }
 
-// confirm writes to an object that took long to get its name: a controller may have taken it for abandoned meanwhile, and removed it. One that was about to
-// fails on its version.
+// confirm writes to an object that took long to get its name: a controller may have taken it for
+// abandoned meanwhile, and removed it. One that was about to fails on its version.
 func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Time) error {
 	if d.now().Sub(begun) < claims.AnswerTime {
 		return nil
@@ -64,10 +69,10 @@ func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Tim
 	return nil
 }
 
-// takeBack gives up a user who has the name, by which others may have found them, provided that nobody
-// wrote to the object since. The controller may have begun its work, so a tombstone is left for it.
-// Otherwise the object stays, and the client, which got an error, finds it when it repeats. (A group is
-// never taken back: a change of its members does not show in its version.)
+// takeBack gives up a user who has the name, by which others may have found them, provided that
+// nobody wrote to the object since. The controller may have begun its work, so a tombstone is left
+// for it. Otherwise the object stays, and the client, which got an error, finds it when it repeats.
+// (A group is never taken back: a change of its members does not show in its version.)
 func (d *Directory) takeBack(ctx context.Context, o *v1alpha1.ScimUser) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
@@ -77,8 +82,9 @@ func (d *Directory) takeBack(ctx context.Context, o *v1alpha1.ScimUser) {
 	}
 }
 
-// withdraw erases an object that was refused its name, as it was read. again says that somebody wrote to it meanwhile, who may have found it under the name
-// after all: its holder left, and a controller gave it the name. It is read anew then.
+// withdraw erases an object that was refused its name, as it was read. again says that somebody
+// wrote to it meanwhile, who may have found it under the name after all: its holder left, and a
+// controller gave it the name. It is read anew then.
 func (d *Directory) withdraw(ctx context.Context, o client.Object) (again bool, err error) {
 	err = d.eraseAt(ctx, o, o.GetResourceVersion())
 	if !apierrors.IsConflict(err) {
@@ -94,7 +100,8 @@ func (d *Directory) erase(ctx context.Context, o client.Object) {
 	}
 }
 
-// eraseAt deletes an object, at that version only unless it is empty. It works on after the request is over.
+// eraseAt deletes an object, at that version only unless it is empty. It works on after the request
+// is over.
 func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
@@ -120,8 +127,8 @@ func (d *Directory) forget(o client.Object, version uint64) {
 	}
 }
 
-// bury writes the tombstone of a user or group, on top of the version that was read: of two deletions
-// only one wins.
+// bury writes the tombstone of a user or group, on top of the version that was read: of two
+// deletions only one wins.
 func (d *Directory) bury(ctx context.Context, o client.Object) error {
 	var old int64
 	switch o := o.(type) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -17,8 +19,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
-// TestSlowCreateLooksAgain: a controller may take what has no name for long for abandoned, and remove it. Who then gets the name must not answer
-// with success.
+// TestSlowCreateLooksAgain: a controller may take what has no name for long for abandoned, and
+// remove it. Who then gets the name must not answer with success.
 func TestSlowCreateLooksAgain(t *testing.T) {
 	for kind, create := range map[string]func(*testing.T, *store.Directory) error{
 		"User": func(t *testing.T, d *store.Directory) error {
@@ -56,8 +58,8 @@ func TestSlowCreateLooksAgain(t *testing.T) {
 	}
 }
 
-// TestRefusedButNotTakenBack: what was refused its name and could not be removed may get the name yet, when its holder leaves. So the client is not told
-// that it was refused.
+// TestRefusedButNotTakenBack: what was refused its name and could not be removed may get the name
+// yet, when its holder leaves. So the client is not told that it was refused.
 func TestRefusedButNotTakenBack(t *testing.T) {
 	for kind, tt := range map[string]struct {
 		objects string
@@ -99,8 +101,9 @@ func TestRefusedButNotTakenBack(t *testing.T) {
 	}
 }
 
-// TestRefusedAndThenNamed: between the refusal of its name and its removal the holder leaves, a controller gives the new user the name, and somebody
-// who finds them there changes them with success. They must stay, and the creation has succeeded.
+// TestRefusedAndThenNamed: between the refusal of its name and its removal the holder leaves, a
+// controller gives the new user the name, and somebody who finds them there changes them with
+// success. They must stay, and the creation has succeeded.
 func TestRefusedAndThenNamed(t *testing.T) {
 	w := newWorld(t)
 	other := w.replica(t)
@@ -148,8 +151,8 @@ func (w world) removeAll(t *testing.T) {
 	}
 }
 
-// TestGroupIsNotTakenBackOnceBuiltOn: a group is found by its name as soon as it has the claim. If its creation fails after that, what another
-// request has made of it stays.
+// TestGroupIsNotTakenBackOnceBuiltOn: a group is found by its name as soon as it has the claim. If
+// its creation fails after that, what another request has made of it stays.
 func TestGroupIsNotTakenBackOnceBuiltOn(t *testing.T) {
 	w := newWorld(t)
 	other := w.replica(t)
@@ -183,7 +186,8 @@ func TestGroupIsNotTakenBackOnceBuiltOn(t *testing.T) {
 	}
 }
 
-// TestUserIsNotTakenBackOnceBuiltOn: the same of a user, whose claim was made though the answer to that was lost.
+// TestUserIsNotTakenBackOnceBuiltOn: the same of a user, whose claim was made though the answer to
+// that was lost.
 func TestUserIsNotTakenBackOnceBuiltOn(t *testing.T) {
 	w := newWorld(t)
 	other := w.replica(t)

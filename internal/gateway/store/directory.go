@@ -1,15 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package directory keeps the SCIM directory in Kubernetes objects.
 //
 // Writes go to the API server and are answered when etcd has them. A user is a ScimUser, a group a
-// ScimGroup, the members of groups are in ScimGroupSlices (package groupslice), and the right to a name
-// is a NameClaim, whose creation the API server makes atomic: that is why any number of replicas can
-// write at the same time. Deleting a user or group over SCIM leaves a tombstone, spec.deleted, for the
-// manager to finish.
+// ScimGroup, the members of groups are in ScimGroupSlices (package groupslice), and the right to a
+// name is a NameClaim, whose creation the API server makes atomic: that is why any number of
+// replicas can write at the same time. Deleting a user or group over SCIM leaves a tombstone,
+// spec.deleted, for the manager to finish.
 //
 // Reads of one user, of a user or group by name, and of a group's members ask the API server: for a
-// user's version alone when the cache knows the rest (standing.go). Everything else is served from a
-// watch cache (table.go, memberships.go) that contains, for each object, its JSON as SCIM shows it and
-// the keys to find it by, and that is never older than this replica's own last write.
+// user's version alone when the cache knows the rest (standing.go). Everything else is served from
+// a watch cache (table.go, memberships.go) that contains, for each object, its JSON as SCIM shows
+// it and the keys to find it by, and that is never older than this replica's own last write.
 package store
 
 import (
@@ -147,7 +149,8 @@ func (d *Directory) Groups() server.Groups { return groups{d} }
 // Sizes is how many users and groups the cache contains.
 func (d *Directory) Sizes() (users, groups int) { return d.people.len(), d.groups.len() }
 
-// JWTIssuers are those that the IdentityConfiguration named default trusts now. known is false while it has not been read.
+// JWTIssuers are those that the IdentityConfiguration named default trusts now. known is false
+// while it has not been read.
 func (d *Directory) JWTIssuers() (issuers []v1alpha1.JWTIssuer, known bool) {
 	c := d.config.Load()
 	if c == nil || !d.Synced() {
@@ -156,7 +159,8 @@ func (d *Directory) JWTIssuers() (issuers []v1alpha1.JWTIssuer, known bool) {
 	return c.Spec.JWTIssuers, true
 }
 
-// Configuration is what the IdentityConfiguration named default says now. It is not known before the cache is filled.
+// Configuration is what the IdentityConfiguration named default says now. It is not known before
+// the cache is filled.
 func (d *Directory) Configuration() server.Configuration {
 	c := d.config.Load()
 	missing := d.missing()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -8,8 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/server"
 )
 
-// encoded is v as JSON with server.BaseMark where the base URL goes. Only meta.location, which this package makes, holds
-// the mark: it is replaced in the last place it occurs, so that the same character in a person's data stays.
+// encoded is v as JSON with server.BaseMark where the base URL goes. Only meta.location, which this
+// package makes, holds the mark: it is replaced in the last place it occurs, so that the same
+// character in a person's data stays.
 func encoded(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -28,7 +31,8 @@ func encoded(v any) ([]byte, error) {
 	return append(exact, out[i+len(baseMark):]...), nil
 }
 
-// mergePatch is the JSON merge patch (RFC 7386) that turns old into now, both as they marshal; nil when they are equal.
+// mergePatch is the JSON merge patch (RFC 7386) that turns old into now, both as they marshal; nil
+// when they are equal.
 func mergePatch(old, now any) (map[string]any, error) {
 	a, err := generic(old)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -19,7 +21,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
-// faults breaks one call to the API server: the nth since it was armed, before it is sent or after it took effect.
+// faults breaks one call to the API server: the nth since it was armed, before it is sent or after
+// it took effect.
 type faults struct {
 	mu          sync.Mutex
 	next        http.RoundTripper
@@ -30,7 +33,8 @@ type faults struct {
 
 var errFault = errors.New("the connection broke")
 
-// arm breaks the nth call from now on; 0 breaks none. It returns how many calls there were since the last time.
+// arm breaks the nth call from now on; 0 breaks none. It returns how many calls there were since
+// the last time.
 func (f *faults) arm(nth int, afterEffect bool) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -71,8 +75,9 @@ func (w world) replicaWithFaults(t *testing.T) (*store.Directory, *faults) {
 	return d, f
 }
 
-// everyFault runs act with its first call broken, then its second, and so on until it makes fewer calls; each time before and after the effect.
-// act gets a fresh name, must fail or succeed, and is then repeated with nothing broken. check is told the outcome of both.
+// everyFault runs act with its first call broken, then its second, and so on until it makes fewer
+// calls; each time before and after the effect. act gets a fresh name, must fail or succeed, and is
+// then repeated with nothing broken. check is told the outcome of both.
 func everyFault(t *testing.T, f *faults, act func(name string) error, check func(name string, first, second error)) {
 	t.Helper()
 	for _, after := range []bool{false, true} {
@@ -201,7 +206,8 @@ func TestFaultsOnGroupChange(t *testing.T) {
 	}
 }
 
-// TestSuccessMeansStored: when a change of members is answered with success, etcd has it, whichever call broke.
+// TestSuccessMeansStored: when a change of members is answered with success, etcd has it, whichever
+// call broke.
 func TestSuccessMeansStored(t *testing.T) {
 	w := newWorld(t)
 	d, f := w.replicaWithFaults(t)
@@ -259,7 +265,8 @@ func TestFaultsOnGroupDelete(t *testing.T) {
 	})
 }
 
-// TestClaimOfAbandonedRename: a claim that a rename took and never used is free for others, and the rename, should it go on, fails.
+// TestClaimOfAbandonedRename: a claim that a rename took and never used is free for others, and the
+// rename, should it go on, fails.
 func TestClaimOfAbandonedRename(t *testing.T) {
 	w := newWorld(t)
 	d, f := w.replicaWithFaults(t)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -34,7 +36,8 @@ func TestRestoredUserIsFound(t *testing.T) {
 	}
 }
 
-// TestUserIsFoundByTheirClaim: somebody who is being created, and may yet be refused the name, is not found under it.
+// TestUserIsFoundByTheirClaim: somebody who is being created, and may yet be refused the name, is
+// not found under it.
 func TestUserIsFoundByTheirClaim(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -55,7 +58,8 @@ func TestUserIsFoundByTheirClaim(t *testing.T) {
 	}
 }
 
-// TestGroupIsFoundByItsClaim: of those that bear a name while it is decided whose it is, and while a cache is behind, only its owner is found.
+// TestGroupIsFoundByItsClaim: of those that bear a name while it is decided whose it is, and while
+// a cache is behind, only its owner is found.
 func TestGroupIsFoundByItsClaim(t *testing.T) {
 	w := newWorld(t)
 	a := w.replica(t)
@@ -94,8 +98,9 @@ func findGroup(t *testing.T, d *store.Directory, name string) []*server.Resource
 	return page.Resources
 }
 
-// TestRenameBackWhileTheFormerNameIsLetGo: the controller lets go of a person's former name in the very moment in which they are renamed back to
-// it, after the claim was written and before the person is.
+// TestRenameBackWhileTheFormerNameIsLetGo: the controller lets go of a person's former name in the
+// very moment in which they are renamed back to it, after the claim was written and before the
+// person is.
 func TestRenameBackWhileTheFormerNameIsLetGo(t *testing.T) {
 	w := newWorld(t)
 	first := w.replica(t)

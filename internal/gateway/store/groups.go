@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -77,8 +79,8 @@ func (g groups) live(ctx context.Context, id string) (*v1alpha1.ScimGroup, error
 	return &have, nil
 }
 
-// resource notes what the API server answered in the cache and shows it, with its members as the cache
-// has them.
+// resource notes what the API server answered in the cache and shows it, with its members as the
+// cache has them.
 func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 	r, err := g.groupRecord(have)
 	if err != nil {
@@ -88,8 +90,9 @@ func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 	return r.value.resource, nil
 }
 
-// Create implements server.Groups. The slices come first, so that a group that can be found is whole;
-// then the group, under an id that nobody knows yet; then the claim on its name, which decides.
+// Create implements server.Groups. The slices come first, so that a group that can be found is
+// whole; then the group, under an id that nobody knows yet; then the claim on its name, which
+// decides.
 func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*server.Resource, error) {
 	spec, err := groupFrom(o, &v1alpha1.ScimGroupSpec{})
 	if err != nil {
@@ -171,8 +174,8 @@ func ownPool(namespace, group string) *v1alpha1.AgentPool {
 	}
 }
 
-// makeOwnPool takes the first step for a group that no pool names: a pool of its own. The manager maintains
-// that rule, so a failure is only logged; the group exists whatever becomes of pools.
+// makeOwnPool takes the first step for a group that no pool names: a pool of its own. The manager
+// maintains that rule, so a failure is only logged; the group exists whatever becomes of pools.
 func (g groups) makeOwnPool(ctx context.Context, have *v1alpha1.ScimGroup) {
 	if !g.ofPools.isFilled() || g.ofPools.isMissing() || g.named(have) {
 		return
@@ -240,8 +243,8 @@ func (g groups) changed(have *v1alpha1.ScimGroup, change changeGroup) (*v1alpha1
 	return &want, changes, err
 }
 
-// write patches what changed, on top of the version that was read, after the claim on a new name. The
-// old claim is released by the controller.
+// write patches what changed, on top of the version that was read, after the claim on a new name.
+// The old claim is released by the controller.
 func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alpha1.ScimGroupSpec) error {
 	difference, err := mergePatch(&have.Spec, want)
 	if err != nil || difference == nil {
@@ -259,8 +262,8 @@ func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alp
 	return refused(err)
 }
 
-// Delete implements server.Groups: the tombstone. The manager takes the members out of pools, removes
-// the slices and then the object.
+// Delete implements server.Groups: the tombstone. The manager takes the members out of pools,
+// removes the slices and then the object.
 func (g groups) Delete(ctx context.Context, id string) error {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -34,8 +36,8 @@ type asked struct {
 	hasID, hasName, hasAny bool // hasAny: a member is asked for
 }
 
-// candidates are the groups that the filter could match. decided says that they are exactly those that
-// it matches, so that no membership needs to be decoded to know it.
+// candidates are the groups that the filter could match. decided says that they are exactly those
+// that it matches, so that no membership needs to be decoded to know it.
 func (g groups) candidates(ctx context.Context, q server.Query) (records []*record[*group], decided bool, err error) {
 	if q.Filter == nil {
 		return g.groups.all(), true, nil
@@ -63,7 +65,8 @@ func (g groups) candidates(ctx context.Context, q server.Query) (records []*reco
 	}), decided, nil
 }
 
-// take notes an equality that candidates are found by. It says whether it was the first of its kind.
+// take notes an equality that candidates are found by. It says whether it was the first of its
+// kind.
 func (a *asked) take(path, value string) bool {
 	var into *string
 	var has *bool
@@ -106,8 +109,8 @@ func (g groups) found(ctx context.Context, a asked) (records []*record[*group], 
 	return records, nil
 }
 
-// byID finds a group by its id. Whether it has a member is asked of the API server anyway, so then a
-// group that the cache does not know yet is looked for there.
+// byID finds a group by its id. Whether it has a member is asked of the API server anyway, so then
+// a group that the cache does not know yet is looked for there.
 func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
 	r := g.groups.get(a.id)
 	if r == nil && a.hasAny {
@@ -157,9 +160,9 @@ func (g groups) withMember(member string) []*record[*group] {
 	return g.groupsContaining(user)
 }
 
-// byName finds the group that has a name, as of now: through the claim, or, for one whose claim is yet to be made (restored a
-// moment ago), through the cache and a look at the API server. A group that is being created is not found before it has its claim, as it may
-// yet be refused.
+// byName finds the group that has a name, as of now: through the claim, or, for one whose claim is
+// yet to be made (restored a moment ago), through the cache and a look at the API server. A group
+// that is being created is not found before it has its claim, as it may yet be refused.
 func (g groups) byName(ctx context.Context, name string) ([]*record[*group], error) {
 	holder, err := g.holder(ctx, v1alpha1.ClaimGroup, name)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -24,7 +26,8 @@ const (
 	readers = 8
 )
 
-// mentioned lists the ids that must be people for the changes to be valid. Removing somebody unknown is no error: they are not in the group.
+// mentioned lists the ids that must be people for the changes to be valid. Removing somebody
+// unknown is no error: they are not in the group.
 func mentioned(changes []patch.MemberChange) []string {
 	var ids []string
 	for _, c := range changes {
@@ -35,8 +38,8 @@ func mentioned(changes []patch.MemberChange) []string {
 	return ids
 }
 
-// knownPeople refuses ids that are no user's, naming them. Those that the cache does not know are read
-// from the API server.
+// knownPeople refuses ids that are no user's, naming them. Those that the cache does not know are
+// read from the API server.
 func (d *Directory) knownPeople(ctx context.Context, ids []string) error {
 	unknown := map[string]bool{}
 	err := d.lookUp(ctx, ids, func(id string, r *record[*person]) bool {
@@ -54,8 +57,8 @@ func (d *Directory) knownPeople(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// lookUp calls found with each user's record, nil for none, one call at a time and in no order, until
-// it returns false. Users whom the cache does not know are read from the API server.
+// lookUp calls found with each user's record, nil for none, one call at a time and in no order,
+// until it returns false. Users whom the cache does not know are read from the API server.
 func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id string, r *record[*person]) (more bool)) error {
 	var mu sync.Mutex
 	enough := false
@@ -113,8 +116,8 @@ func errUnknownMembers(ids []string) error {
 	return scim.BadRequest(scim.InvalidValue, "There is no User with these ids: %s%s. Nothing was changed; create the people first.", strings.Join(named, ", "), more)
 }
 
-// liveMembers are a group's members as of now, in the order of their ids. An id without a living user
-// is left out, after a look at the API server.
+// liveMembers are a group's members as of now, in the order of their ids. An id without a living
+// user is left out, after a look at the API server.
 func (g groups) liveMembers(ctx context.Context, id string) ([]server.Link, error) {
 	ids, err := g.store.Members(ctx, id)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -158,8 +160,8 @@ func TestGroupsWithoutPools(t *testing.T) {
 	}
 }
 
-// TestTombstones: who is deleted over SCIM stays as a tombstone for the manager, is gone for everybody
-// else, and leaves the name.
+// TestTombstones: who is deleted over SCIM stays as a tombstone for the manager, is gone for
+// everybody else, and leaves the name.
 func TestTombstones(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -227,8 +229,8 @@ func TestTombstones(t *testing.T) {
 	}
 }
 
-// TestRemovedWithoutATombstone: an object that somebody deletes with kubectl is out of lists after a
-// moment, while its kind is served.
+// TestRemovedWithoutATombstone: an object that somebody deletes with kubectl is out of lists after
+// a moment, while its kind is served.
 func TestRemovedWithoutATombstone(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)

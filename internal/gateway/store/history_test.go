@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -108,8 +110,8 @@ func shownGroup(t *testing.T, r *server.Resource) *histories.Group {
 	return &histories.Group{Tag: r.ID, Name: name}
 }
 
-// TestHistoryOfMembers records what two replicas answer about the members of groups that are changed,
-// replaced, split and deleted meanwhile: each user in each group must be linearizable.
+// TestHistoryOfMembers records what two replicas answer about the members of groups that are
+// changed, replaced, split and deleted meanwhile: each user in each group must be linearizable.
 func TestHistoryOfMembers(t *testing.T) {
 	w := newWorld(t)
 	r := &recorder{t: t, history: histories.Begin(), replicas: []*store.Directory{w.replica(t), w.replica(t)}}

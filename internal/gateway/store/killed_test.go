@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -77,8 +79,9 @@ func createUsers(t *testing.T, d *store.Directory, n int) []string {
 	return people
 }
 
-// TestGroupKilledAtEachStep: whichever write of a POST, PUT or PATCH of a group was the last one of its
-// replica, the same request at another replica converges: one group of that name, and it is whole.
+// TestGroupKilledAtEachStep: whichever write of a POST, PUT or PATCH of a group was the last one of
+// its replica, the same request at another replica converges: one group of that name, and it is
+// whole.
 func TestGroupKilledAtEachStep(t *testing.T) {
 	w := newWorld(t)
 	d, k := w.replicaKilledAfter(t)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -7,8 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// lag measures how far the watch is behind what this replica knows already: its own writes and its live reads of others'. It is
-// guarded by the table's lock, but for watched.
+// lag measures how far the watch is behind what this replica knows already: its own writes and its
+// live reads of others'. It is guarded by the table's lock, but for watched.
 type lag struct {
 	ahead   []ahead             // versions that the watch has yet to bring, in the order in which they became known
 	seconds prometheus.Observer // nil for nobody who looks

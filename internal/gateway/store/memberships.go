@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -12,9 +14,10 @@ import (
 // memberships is who is in which group, as the watch cache of slices has it, in both directions.
 //
 // 100,000 users in 20 groups each are two million memberships, so users and groups are numbered: a
-// membership takes four bytes with its slice and four with its user. What a slice contains is kept as
-// it is, in force or not; what is in force is decided by whoever reads, since a split makes two slices
-// of one for a moment. The rule is that of groupslice.InForce, and a test holds the two together.
+// membership takes four bytes with its slice and four with its user. What a slice contains is kept
+// as it is, in force or not; what is in force is decided by whoever reads, since a split makes two
+// slices of one for a moment. The rule is that of groupslice.InForce, and a test holds the two
+// together.
 type memberships struct {
 	mu     sync.RWMutex
 	users  numbered[uuid.UUID, user]    // those in a slice
@@ -152,8 +155,8 @@ func at(parts []part, prefix uint16) (int, bool) {
 	return slices.BinarySearchFunc(parts, prefix, func(p part, prefix uint16) int { return int(p.prefix) - int(prefix) })
 }
 
-// covering yields the parts that an id at this place belongs to. A prefix has no bits behind the first
-// bits of its part, so there are at most 17 to look for.
+// covering yields the parts that an id at this place belongs to. A prefix has no bits behind the
+// first bits of its part, so there are at most 17 to look for.
 func covering(parts []part, place uint16) iter.Seq[*part] {
 	return func(yield func(*part) bool) {
 		prefix := uint16(0)
@@ -170,8 +173,8 @@ func covering(parts []part, place uint16) iter.Seq[*part] {
 	}
 }
 
-// inForce is the part that decides about an id at this place: of those that cover it, the one with the
-// fewest bits. nil for none.
+// inForce is the part that decides about an id at this place: of those that cover it, the one with
+// the fewest bits. nil for none.
 func inForce(parts []part, place uint16) *part {
 	var best *part
 	for p := range covering(parts, place) {

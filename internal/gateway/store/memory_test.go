@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -15,10 +17,12 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
-// memoryOfAPerson bounds what the cache may keep of somebody besides the JSON, in bytes. docs/benchmarks.md states it.
+// memoryOfAPerson bounds what the cache may keep of somebody besides the JSON, in bytes.
+// docs/benchmarks.md states it.
 const memoryOfAPerson = 1800
 
-// TestMemoryOfAPerson: the cache keeps the JSON once, and keys and structs of a bounded size besides.
+// TestMemoryOfAPerson: the cache keeps the JSON once, and keys and structs of a bounded size
+// besides.
 func TestMemoryOfAPerson(t *testing.T) {
 	const people = 4_000
 	d, err := New(Options{Config: &rest.Config{Host: "127.0.0.1:1"}, Namespace: "test", Log: logr.Discard()})
@@ -68,8 +72,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// memoryOfAMembership bounds what the cache may keep of one user's membership of one group, in bytes,
-// where a user is in 20 groups. docs/benchmarks.md states it.
+// memoryOfAMembership bounds what the cache may keep of one user's membership of one group, in
+// bytes, where a user is in 20 groups. docs/benchmarks.md states it.
 const memoryOfAMembership = 32
 
 // TestMemoryOfAMembership: a membership costs a few bytes, since there may be millions.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 // numbered keeps values under keys and gives each key a number, which takes four bytes where the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -36,7 +38,8 @@ func listKey(created int64, id string) string {
 	return fmt.Sprintf("%0*d%s", createdDigits, max(created, 0), id)
 }
 
-// personRecord is a person's record. The JSON of a record with the same version is used again, since a status write leaves it as it is.
+// personRecord is a person's record. The JSON of a record with the same version is used again,
+// since a status write leaves it as it is.
 func (d *Directory) personRecord(u *v1alpha1.ScimUser) (*record[*person], error) {
 	v, err := version(u.ResourceVersion)
 	if err != nil {
@@ -84,8 +87,8 @@ func (p *person) link(id string) server.Link {
 	return server.Link{ID: id, Display: p.label, Type: "User"}
 }
 
-// groupsOf lists a person's groups (RFC 7643 §4.1.2), in the order of lists. none says that there are
-// none.
+// groupsOf lists a person's groups (RFC 7643 §4.1.2), in the order of lists. none says that there
+// are none.
 func (d *Directory) groupsOf(id string) (links iter.Seq[server.Link], none func() bool) {
 	user, ok := userID(id)
 	if !ok {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -76,7 +78,8 @@ func TestTwoReplicasOneName(t *testing.T) {
 	w.oneNameEach(t)
 }
 
-// TestNamesUnderFire creates, renames and deletes under few names from two replicas: nobody ever bears another's name, and who got a 2xx has it.
+// TestNamesUnderFire creates, renames and deletes under few names from two replicas: nobody ever
+// bears another's name, and who got a 2xx has it.
 func TestNamesUnderFire(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*store.Directory{w.replica(t), w.replica(t)}
@@ -117,7 +120,8 @@ func TestNamesUnderFire(t *testing.T) {
 	w.oneNameEach(t)
 }
 
-// TestGroupChangesFromTwoReplicas: a listed member is stored, whoever else changes the group at the same time.
+// TestGroupChangesFromTwoReplicas: a listed member is stored, whoever else changes the group at the
+// same time.
 func TestGroupChangesFromTwoReplicas(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.replica(t), w.replica(t)
@@ -162,8 +166,9 @@ func (w world) slicesOf(t *testing.T, group string) []v1alpha1.ScimGroupSlice {
 	return all.Items
 }
 
-// TestChangesFollowEachOtherAcrossReplicas: what one replica answered, the next change on another replica builds on, though that one's cache may be
-// behind: an addition is not skipped because of a membership that was just taken away.
+// TestChangesFollowEachOtherAcrossReplicas: what one replica answered, the next change on another
+// replica builds on, though that one's cache may be behind: an addition is not skipped because of a
+// membership that was just taken away.
 func TestChangesFollowEachOtherAcrossReplicas(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*store.Directory{w.replica(t), w.replica(t)}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -31,8 +33,9 @@ import (
 //   - an object that the cache has is not found, without a tombstone: then the same dry run is made.
 
 const (
-	// probePause is how long a removal without a tombstone is held back, and the pause between probes.
-	// The API server hears of a deletion of the definition some milliseconds after it began.
+	// probePause is how long a removal without a tombstone is held back, and the pause between
+	// probes. The API server hears of a deletion of the definition some milliseconds after it
+	// began.
 	probePause = 300 * time.Millisecond
 	probeTime  = 5 * time.Second
 	// causeNotServed marks an error about a path that the API server does not serve.
@@ -190,10 +193,10 @@ func (s *source) confirm(ctx context.Context) error {
 	return errNotServed(s.kind)
 }
 
-// unnamed is asked about an object that the cache has under a name of which the API server says that
-// nobody has it: read is what there is of the object. It says whether the object is to be found all the
-// same, because it was restored and its claim is yet to be made. An error means that its kind is gone,
-// or that of the claims.
+// unnamed is asked about an object that the cache has under a name of which the API server says
+// that nobody has it: read is what there is of the object. It says whether the object is to be
+// found all the same, because it was restored and its claim is yet to be made. An error means that
+// its kind is gone, or that of the claims.
 func (d *Directory) unnamed(ctx context.Context, from *source, found bool, read client.Object) (bool, error) {
 	switch {
 	case found && !claims.MadeByWebhook(read):
@@ -240,7 +243,8 @@ func (d *Directory) probes() {
 	})
 }
 
-// notServed is a transport that turns an answer about a path which the API server does not serve into
+// notServed is a transport that turns an answer about a path which the API server does not serve
+// into
 // 503. What is left of 404 speaks of objects.
 type notServed struct {
 	next http.RoundTripper

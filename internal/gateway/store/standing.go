@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -11,11 +13,14 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
-// Linearizable reads that send and decode no object: the API server is asked for a person's metadata alone, which it sends as protobuf,
-// and when that bears the version that the cache holds, the cache's encoded bytes are the answer. Whatever the cache can't vouch for is left to be read whole.
+// Linearizable reads that send and decode no object: the API server is asked for a person's
+// metadata alone, which it sends as protobuf, and when that bears the version that the cache holds,
+// the cache's encoded bytes are the answer. Whatever the cache can't vouch for is left to be read
+// whole.
 
-// standing is the cache's record of a person if the API server says that it stands: that nobody wrote to the object since. nil without an error
-// means that the cache doesn't know; nothing is said about whether the person exists.
+// standing is the cache's record of a person if the API server says that it stands: that nobody
+// wrote to the object since. nil without an error means that the cache doesn't know; nothing is
+// said about whether the person exists.
 func (d *Directory) standing(ctx context.Context, id string) (*record[*person], error) {
 	if d.people.get(id) == nil {
 		return nil, nil
@@ -38,9 +43,10 @@ func (d *Directory) standing(ctx context.Context, id string) (*record[*person], 
 	return r, nil
 }
 
-// standingUnder is standing for whoever bears a userName. One read is enough only for somebody who is alone under the name and entitled to it: a claim
-// is taken from nobody who bears its name in spec or status (claims.go), so that at a version that has it in both, it is theirs.
-// Somebody whose status lacks the name may be about to be refused it, and somebody else may be.
+// standingUnder is standing for whoever bears a userName. One read is enough only for somebody who
+// is alone under the name and entitled to it: a claim is taken from nobody who bears its name in
+// spec or status (claims.go), so that at a version that has it in both, it is theirs. Somebody
+// whose status lacks the name may be about to be refused it, and somebody else may be.
 func (d *Directory) standingUnder(ctx context.Context, name string) (*record[*person], error) {
 	key := keyUserName + names.Fold(name)
 	known := d.people.under(key)

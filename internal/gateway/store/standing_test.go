@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -43,7 +45,8 @@ func (b *frozenBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// entitle writes the status that the controller writes once a person's name is theirs, and waits until the directory knows it.
+// entitle writes the status that the controller writes once a person's name is theirs, and waits
+// until the directory knows it.
 func (w world) entitle(t *testing.T, d *store.Directory, id string) {
 	t.Helper()
 	var u v1alpha1.ScimUser
@@ -57,7 +60,8 @@ func (w world) entitle(t *testing.T, d *store.Directory, id string) {
 	eventually(t, func() bool { return d.KnowsAt(id, u.ResourceVersion) })
 }
 
-// TestReadOfStanding: who is known and entitled to the name is read, by id and by name, with one call.
+// TestReadOfStanding: who is known and entitled to the name is read, by id and by name, with one
+// call.
 func TestReadOfStanding(t *testing.T) {
 	w := newWorld(t)
 	d, calls := w.replicaWithFaults(t)
@@ -130,7 +134,8 @@ func TestReadBehindTheWatch(t *testing.T) {
 	}
 }
 
-// TestNameWithoutTitleIsAskedFor: an object that has a name in its spec alone may be one whose claim is yet to be refused, so the claim decides.
+// TestNameWithoutTitleIsAskedFor: an object that has a name in its spec alone may be one whose
+// claim is yet to be refused, so the claim decides.
 func TestNameWithoutTitleIsAskedFor(t *testing.T) {
 	w := newWorld(t)
 	var f frozen

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -8,11 +10,13 @@ import (
 	"sync/atomic"
 )
 
-// table is the part of the watch cache that SCIM needs of one kind: records in a stable order and under secondary keys.
+// table is the part of the watch cache that SCIM needs of one kind: records in a stable order and
+// under secondary keys.
 //
-// Two streams feed it: the watch, in order, and the answers to this replica's own writes, which come earlier than their
-// events. Resource versions of one kind are comparable, so the newer one wins whichever way it comes; a removal leaves a
-// tombstone until the watch has passed it. Readers get pointers to records, which never change, and hold no lock while they use them.
+// Two streams feed it: the watch, in order, and the answers to this replica's own writes, which
+// come earlier than their events. Resource versions of one kind are comparable, so the newer one
+// wins whichever way it comes; a removal leaves a tombstone until the watch has passed it. Readers
+// get pointers to records, which never change, and hold no lock while they use them.
 type table[T any] struct {
 	mu    sync.RWMutex
 	byID  map[string]*entry[T]
@@ -46,7 +50,8 @@ const createdDigits = 11
 
 func (r *record[T]) id() string { return r.key[createdDigits:] }
 
-// untilDeleted is the version of a tombstone that only the watch's own DELETED event or a relist removes.
+// untilDeleted is the version of a tombstone that only the watch's own DELETED event or a relist
+// removes.
 const untilDeleted = math.MaxUint64
 
 func newTable[T any]() *table[T] {
@@ -67,7 +72,8 @@ func (t *table[T]) wrote(r *record[T]) {
 	t.put(r)
 }
 
-// removed takes the deletion of an object by this replica. version is that of the object as it is being deleted, or untilDeleted.
+// removed takes the deletion of an object by this replica. version is that of the object as it is
+// being deleted, or untilDeleted.
 func (t *table[T]) removed(id string, version uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -194,7 +200,8 @@ func position[T any](list []*entry[T], key string) (int, bool) {
 	return slices.BinarySearchFunc(list, key, func(e *entry[T], key string) int { return strings.Compare(e.key, key) })
 }
 
-// inserted and without keep a list sorted by key. Readers copy lists under the lock, so they may be changed in place.
+// inserted and without keep a list sorted by key. Readers copy lists under the lock, so they may be
+// changed in place.
 func inserted[T any](list []*entry[T], e *entry[T]) []*entry[T] {
 	i, found := position(list, e.key)
 	if found {
@@ -258,9 +265,9 @@ func (t *table[T]) all() []*record[T] {
 	return loaded(list)
 }
 
-// page returns at most count records behind the key after (or from offset, when after is empty), and
-// how many there are in all. A page that is not full is the last one: records are loaded under the
-// lock, so none of them is gone.
+// page returns at most count records behind the key after (or from offset, when after is empty),
+// and how many there are in all. A page that is not full is the last one: records are loaded under
+// the lock, so none of them is gone.
 func (t *table[T]) page(after string, offset, count int) (records []*record[T], total int, more bool) {
 	t.mu.RLock()
 	total = len(t.order)

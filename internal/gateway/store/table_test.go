@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -22,7 +24,8 @@ func values(records []*record[string]) string {
 	return strings.Join(out, " ")
 }
 
-// TestTable: whichever of the two streams is first, the newer version wins, and what is gone stays gone.
+// TestTable: whichever of the two streams is first, the newer version wins, and what is gone stays
+// gone.
 func TestTable(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason string

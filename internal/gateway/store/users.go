@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -62,8 +64,8 @@ func (u users) live(ctx context.Context, id string) (*v1alpha1.ScimUser, error) 
 	return &have, nil
 }
 
-// gone is asked about an object that does not exist: an error if it is the whole kind that is gone. An
-// object that the cache knows and that has no tombstone may have been removed with its kind.
+// gone is asked about an object that does not exist: an error if it is the whole kind that is gone.
+// An object that the cache knows and that has no tombstone may have been removed with its kind.
 func (d *Directory) gone(ctx context.Context, from *source, known bool, read client.Object) error {
 	if !known || read.GetUID() != "" {
 		return nil
@@ -81,7 +83,8 @@ func (u users) resource(have *v1alpha1.ScimUser) (*server.Resource, error) {
 	return r.value.resource, nil
 }
 
-// Create implements server.Users: the object first, under an id that nobody knows yet, and then the claim on its name, which decides.
+// Create implements server.Users: the object first, under an id that nobody knows yet, and then the
+// claim on its name, which decides.
 func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, error) {
 	spec, err := userFrom(o, &v1alpha1.ScimUserSpec{})
 	if err != nil {
@@ -113,7 +116,8 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	return u.resource(user)
 }
 
-// probablyTaken answers the usual conflict without writing anything: the cache knows somebody of that name, and the API server agrees.
+// probablyTaken answers the usual conflict without writing anything: the cache knows somebody of
+// that name, and the API server agrees.
 func (u users) probablyTaken(ctx context.Context, name string) error {
 	if u.people.count(keyUserName+names.Fold(name)) == 0 {
 		return nil
@@ -208,7 +212,8 @@ func (u users) changed(have *v1alpha1.ScimUser, change func(scim.Object) (scim.O
 	return &spec, bounded(&v1alpha1.ScimUser{ObjectMeta: have.ObjectMeta, Spec: spec})
 }
 
-// rename claims the new name. The old claim is released by the controller, once the account bears the new name.
+// rename claims the new name. The old claim is released by the controller, once the account bears
+// the new name.
 func (u users) rename(ctx context.Context, have *v1alpha1.ScimUser, name string) error {
 	if names.Fold(name) == names.Fold(have.Spec.UserName) {
 		return nil
@@ -239,8 +244,8 @@ func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, spec map[stri
 	return u.resource(have)
 }
 
-// Delete implements server.Users. A tombstone keeps the object until its account is deprovisioned; for
-// SCIM the user is gone at once.
+// Delete implements server.Users. A tombstone keeps the object until its account is deprovisioned;
+// for SCIM the user is gone at once.
 func (u users) Delete(ctx context.Context, id string, ifVersion server.Precondition) error {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {

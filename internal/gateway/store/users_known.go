@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -15,9 +17,10 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// updateKnown tries a change on what the cache holds, which saves a read of the API server. The patch carries the version that the cache knows, so
-// it is taken only if that is still the present one. Whatever is no such write (nothing changes, the change or the precondition
-// fails, a rename, somebody was faster) is left to be decided on fresh data: nil without an error.
+// updateKnown tries a change on what the cache holds, which saves a read of the API server. The
+// patch carries the version that the cache knows, so it is taken only if that is still the present
+// one. Whatever is no such write (nothing changes, the change or the precondition fails, a rename,
+// somebody was faster) is left to be decided on fresh data: nil without an error.
 func (u users) updateKnown(ctx context.Context, id string, ifVersion server.Precondition, change func(scim.Object) (scim.Object, error)) (*server.Resource, error) {
 	known := u.people.get(id)
 	if known == nil || ifVersion != nil && !ifVersion(known.value.resource.Version) {
@@ -49,7 +52,8 @@ func (u users) updateKnown(ctx context.Context, id string, ifVersion server.Prec
 	return u.resource(have)
 }
 
-// specs are what the provider says of a person, as the cache has it and as change makes it. What the provider doesn't write is left out of both.
+// specs are what the provider says of a person, as the cache has it and as change makes it. What
+// the provider doesn't write is left out of both.
 func specs(p *person, change func(scim.Object) (scim.Object, error)) (before, after v1alpha1.ScimUserSpec, err error) {
 	shown, err := p.resource.Object("", true)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store_test
 
 import (
@@ -17,7 +19,8 @@ func with(name string, value any) func(scim.Object) (scim.Object, error) {
 	}
 }
 
-// TestUpdateOfKnown: a change of somebody whom the cache knows is one call; a cache that is behind costs calls, and nothing else.
+// TestUpdateOfKnown: a change of somebody whom the cache knows is one call; a cache that is behind
+// costs calls, and nothing else.
 func TestUpdateOfKnown(t *testing.T) {
 	w := newWorld(t)
 	d, calls := w.replicaWithFaults(t)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -36,7 +38,8 @@ func (u users) List(ctx context.Context, q server.Query) (server.Page, error) {
 	})
 }
 
-// candidates are all people whom the filter could match: the shortest list that an index gives for one of its equalities.
+// candidates are all people whom the filter could match: the shortest list that an index gives for
+// one of its equalities.
 func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*person], error) {
 	best, found := "", false
 	for _, eq := range equalities(q) {
@@ -73,8 +76,9 @@ func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*perso
 	return u.people.all(), nil
 }
 
-// byName finds whoever bears a userName, as of now: through the claim, or, for somebody whose claim is yet to be made (restored from a
-// backup), through the cache and a look at the API server. Somebody who is being created is not found before they have their claim, as they may yet be
+// byName finds whoever bears a userName, as of now: through the claim, or, for somebody whose claim
+// is yet to be made (restored from a backup), through the cache and a look at the API server.
+// Somebody who is being created is not found before they have their claim, as they may yet be
 // refused.
 func (u users) byName(ctx context.Context, name string) ([]*record[*person], error) {
 	if r, err := u.standingUnder(ctx, name); err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -31,7 +33,8 @@ func mapper() meta.RESTMapper {
 	return m
 }
 
-// version reads a resource version, a decimal number that grows (Kubernetes 1.35 and later promise so).
+// version reads a resource version, a decimal number that grows (Kubernetes 1.35 and later promise
+// so).
 func version(rv string) (uint64, error) {
 	n, err := strconv.ParseUint(rv, 10, 64)
 	if err != nil {
@@ -40,8 +43,9 @@ func version(rv string) (uint64, error) {
 	return n, nil
 }
 
-// feed is a store that a reflector fills. Nothing is kept here: the functions pass everything on. K is what is kept of an object O; a whole
-// list is gathered as Ks, so that filling the cache takes no more memory than the cache itself.
+// feed is a store that a reflector fills. Nothing is kept here: the functions pass everything on. K
+// is what is kept of an object O; a whole list is gathered as Ks, so that filling the cache takes
+// no more memory than the cache itself.
 type feed[O client.Object, K any] struct {
 	reduce func(O) (K, error)
 	put    func(K) error
@@ -79,7 +83,8 @@ func (f *feed[O, K]) Transformer() cache.TransformFunc {
 	}
 }
 
-// Replace takes a list, streamed and so reduced already, or fetched in pages from an API server that doesn't stream.
+// Replace takes a list, streamed and so reduced already, or fetched in pages from an API server
+// that doesn't stream.
 func (f *feed[O, K]) Replace(all []any, rv string) error {
 	list := make([]K, len(all))
 	for i, o := range all {
@@ -134,16 +139,17 @@ func follow[O client.Object, K any](ctx context.Context, d *Directory, from *sou
 	}
 }
 
-// noted is what is kept of an object that a watch brought: its record, or none when it is being deleted.
+// noted is what is kept of an object that a watch brought: its record, or none when it is being
+// deleted.
 type noted[T any] struct {
 	id      string
 	version uint64
 	record  *record[T]
 }
 
-// watchTable feeds a table. recordOf may be asked about one object often, so it reuses what a status
-// write left as it was. An object with a tombstone is gone; one that is removed without is gone once
-// from says so.
+// watchTable feeds a table. recordOf may be asked about one object often, so it reuses what a
+// status write left as it was. An object with a tombstone is gone; one that is removed without is
+// gone once from says so.
 func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *table[T], from *source, example O, list func() client.ObjectList, recordOf func(O) (*record[T], error)) {
 	follow(ctx, d, from, example, list, &feed[O, noted[T]]{
 		synced: from.listed,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -12,7 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// This file converts ScimUsers and ScimGroups to the SCIM resources that the server answers with, and back.
+// This file converts ScimUsers and ScimGroups to the SCIM resources that the server answers with,
+// and back.
 
 // groupWire is a Group (RFC 7643 §4.2) without its members.
 type groupWire struct {
@@ -23,12 +26,14 @@ type groupWire struct {
 	Meta        *scimattrs.Meta `json:"meta,omitempty"`
 }
 
-// AnnotationLastModified is when the provider last changed the object, in RFC 3339 with milliseconds. Without it the object is as it was created.
+// AnnotationLastModified is when the provider last changed the object, in RFC 3339 with
+// milliseconds. Without it the object is as it was created.
 const AnnotationLastModified = "iam.lightrun.com/last-modified"
 
 const (
 	timeFormat = "2006-01-02T15:04:05.000Z"
-	// baseMark stands for the base URL until encoded turns it into server.BaseMark: JSON strings can't hold the byte itself.
+	// baseMark stands for the base URL until encoded turns it into server.BaseMark: JSON strings
+	// can't hold the byte itself.
 	baseMark = "\ue000"
 )
 
@@ -44,13 +49,15 @@ func metaOf(o *metav1.ObjectMeta, resourceType, endpoint, version string) *scima
 	}
 }
 
-// userVersion is a user's entity tag: the generation, which only a change of the spec advances, and the object's identity, so that a
-// restored object with a lower generation is not taken for an old version of itself.
+// userVersion is a user's entity tag: the generation, which only a change of the spec advances, and
+// the object's identity, so that a restored object with a lower generation is not taken for an old
+// version of itself.
 func userVersion(u *v1alpha1.ScimUser) string {
 	return fmt.Sprintf(`W/"%d-%.8s"`, u.Generation, u.UID)
 }
 
-// encodeUser is the JSON of a user as server.Resource wants it: without groups, the base URL left open.
+// encodeUser is the JSON of a user as server.Resource wants it: without groups, the base URL left
+// open.
 func encodeUser(u *v1alpha1.ScimUser, version string) ([]byte, error) {
 	w := scimattrs.UserOf(&u.Spec)
 	w.ID = u.Name
@@ -75,7 +82,8 @@ func userFrom(o scim.Object, have *v1alpha1.ScimUserSpec) (v1alpha1.ScimUserSpec
 	return w.Spec(have), nil
 }
 
-// groupFrom reads a canonical Group into a spec. What the provider does not write is taken from have.
+// groupFrom reads a canonical Group into a spec. What the provider does not write is taken from
+// have.
 func groupFrom(o scim.Object, have *v1alpha1.ScimGroupSpec) (v1alpha1.ScimGroupSpec, error) {
 	var w groupWire
 	if err := through(o, &w); err != nil {

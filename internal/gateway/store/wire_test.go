@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -15,8 +17,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// TestEveryAttributeIsStored draws Users from the schema itself, so that an attribute which the object could not hold is found: what is
-// stored and read back is what was given.
+// TestEveryAttributeIsStored draws Users from the schema itself, so that an attribute which the
+// object could not hold is found: what is stored and read back is what was given.
 func TestEveryAttributeIsStored(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		body := drawResource(t, schema.User())

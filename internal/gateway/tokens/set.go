@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tokens checks the static bearer tokens for SCIM: those in mounted token files
 // (tokenfile), which are read again when a file changes.
 package tokens

@@ -1,13 +1,15 @@
-// Package claims is the protocol by which objects get the exclusive right to a name. A claim is an object
-// whose own name is the digest of the folded name, so the API server lets exactly one be created. Webhook,
-// controllers, `kubectl scim plan` and the tests use these functions, and so give the same answer to "who
-// has this name".
+// SPDX-License-Identifier: Apache-2.0
+
+// Package claims is the protocol by which objects get the exclusive right to a name. A claim is an
+// object whose own name is the digest of the folded name, so the API server lets exactly one be
+// created. Webhook, controllers, `kubectl scim plan` and the tests use these functions, and so give
+// the same answer to "who has this name".
 //
-// An object is renamed by: read the object, write the claim on the new name, write the object on top of
-// what was read. A claim is taken from an object that is gone, or that lives and does not have the name
-// (its rename was abandoned, or is over), by: read the claim, read its holder, write the holder, write the
-// claim on top of what was read. Both write both objects, in these orders. So whenever two of them meet,
-// one fails on a version and starts again: no name ever has two owners.
+// An object is renamed by: read the object, write the claim on the new name, write the object on
+// top of what was read. A claim is taken from an object that is gone, or that lives and does not
+// have the name (its rename was abandoned, or is over), by: read the claim, read its holder, write
+// the holder, write the claim on top of what was read. Both write both objects, in these orders. So
+// whenever two of them meet, one fails on a version and starts again: no name ever has two owners.
 package claims
 
 import (
@@ -44,8 +46,8 @@ type Registry struct {
 	Client client.Client
 	// Live reads from the API server.
 	Live client.Reader
-	// Names are all names that an object has; nil: Names. The manager also knows the names of groups' own
-	// pools.
+	// Names are all names that an object has; nil: Names. The manager also knows the names of
+	// groups' own pools.
 	Names func(client.Object) []string
 }
 
@@ -54,8 +56,8 @@ func ObjectName(typ v1alpha1.ClaimType, name string) string {
 	return strings.ToLower(string(typ)) + "-" + names.Digest(name)
 }
 
-// Names are the names that an object has: the one in its spec, and the one that it had before a rename
-// while the portal still shows that.
+// Names are the names that an object has: the one in its spec, and the one that it had before a
+// rename while the portal still shows that.
 func Names(o client.Object) []string {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -77,8 +79,8 @@ func (r Registry) has(o client.Object, claim string, typ v1alpha1.ClaimType) boo
 	return slices.ContainsFunc(all(o), func(n string) bool { return n != "" && ObjectName(typ, n) == claim })
 }
 
-// Keep makes holder, which has the name, the holder of its claim, or returns the object that has the name
-// instead. Where the cache shows that holder has the claim already, it calls nothing.
+// Keep makes holder, which has the name, the holder of its claim, or returns the object that has
+// the name instead. Where the cache shows that holder has the claim already, it calls nothing.
 func (r Registry) Keep(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (other client.Object, err error) {
 	claim := newClaim(typ, name, holder)
 	want := claim.Spec.Holder
@@ -90,8 +92,8 @@ func (r Registry) Keep(ctx context.Context, typ v1alpha1.ClaimType, name string,
 	return r.Take(ctx, typ, name, holder)
 }
 
-// Take makes holder the holder of the name's claim, or returns the object that has the name instead. It
-// writes the claim in any case, which a rename depends on.
+// Take makes holder the holder of the name's claim, or returns the object that has the name
+// instead. It writes the claim in any case, which a rename depends on.
 func (r Registry) Take(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (other client.Object, err error) {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
@@ -105,8 +107,8 @@ func (r Registry) Take(ctx context.Context, typ v1alpha1.ClaimType, name string,
 	return nil, fmt.Errorf("claim %s: %w", ObjectName(typ, name), ErrBusy)
 }
 
-// TakeFrom is Take from a living holder that has the name and agrees: a group's own pool agrees to the pool
-// that names the group.
+// TakeFrom is Take from a living holder that has the name and agrees: a group's own pool agrees to
+// the pool that names the group.
 func (r Registry) TakeFrom(ctx context.Context, typ v1alpha1.ClaimType, name string, from, holder client.Object) (other client.Object, err error) {
 	other, err = r.takeOnce(ctx, typ, name, holder, from)
 	if overtaken(err) {
@@ -168,7 +170,8 @@ func (r Registry) vacate(ctx context.Context, claim *v1alpha1.NameClaim) (other 
 	return nil, Touch(ctx, r.Client, holder)
 }
 
-// Touch writes to an object, on top of the version that was read, without changing more than that version.
+// Touch writes to an object, on top of the version that was read, without changing more than that
+// version.
 func Touch(ctx context.Context, w client.Writer, o client.Object) error {
 	before := o.DeepCopyObject().(client.Object)
 	annotations := map[string]string{AnnotationAttempt: uuid.NewString()}
@@ -201,9 +204,9 @@ func (r Registry) Owner(ctx context.Context, typ v1alpha1.ClaimType, namespace, 
 	return holder, nil
 }
 
-// Release releases holder's claim on a name that holder, as it was read, does not have or that it leaves
-// with its deletion. A claim that another object holds by now, or none, is left as it is. A conflict means
-// that a living holder was changed since it was read.
+// Release releases holder's claim on a name that holder, as it was read, does not have or that it
+// leaves with its deletion. A claim that another object holds by now, or none, is left as it is. A
+// conflict means that a living holder was changed since it was read.
 func (r Registry) Release(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) error {
 	claim := newClaim(typ, name, holder)
 	want := claim.Spec.Holder
@@ -216,7 +219,8 @@ func (r Registry) Release(ctx context.Context, typ v1alpha1.ClaimType, name stri
 	return r.delete(ctx, claim, holder)
 }
 
-// Sweep deletes a claim whose holder is gone, or lives and does not have the name. It reads both live.
+// Sweep deletes a claim whose holder is gone, or lives and does not have the name. It reads both
+// live.
 func (r Registry) Sweep(ctx context.Context, key client.ObjectKey) (swept bool, err error) {
 	var claim v1alpha1.NameClaim
 	if err := r.Live.Get(ctx, key, &claim); err != nil {
@@ -238,7 +242,8 @@ func (r Registry) Needed(ctx context.Context, claim *v1alpha1.NameClaim) (bool, 
 	return holder != nil && r.has(holder, claim.Name, claim.Spec.Type), err
 }
 
-// delete deletes the claim if it is still exactly as it was read, after a write to its living holder.
+// delete deletes the claim if it is still exactly as it was read, after a write to its living
+// holder.
 func (r Registry) delete(ctx context.Context, claim *v1alpha1.NameClaim, holder client.Object) error {
 	if holder != nil && !Gone(holder) {
 		if err := Touch(ctx, r.Client, holder.DeepCopyObject().(client.Object)); err != nil {
@@ -249,8 +254,8 @@ func (r Registry) delete(ctx context.Context, claim *v1alpha1.NameClaim, holder 
 	return client.IgnoreNotFound(r.Client.Delete(ctx, claim, client.Preconditions{UID: &uid, ResourceVersion: &version}))
 }
 
-// Gone says whether an object is being deleted or, as a user or group that the provider deleted, is a
-// tombstone. Its names can be taken.
+// Gone says whether an object is being deleted or, as a user or group that the provider deleted, is
+// a tombstone. Its names can be taken.
 func Gone(o client.Object) bool {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:

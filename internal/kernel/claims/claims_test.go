@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package claims_test
 
 import (
@@ -134,8 +136,9 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// TestNoNameHasTwoOwners interrupts each operation before each of its writes by each other operation, and
-// checks that afterwards the users who have a name are one at most, who holds the claim.
+// TestNoNameHasTwoOwners interrupts each operation before each of its writes by each other
+// operation, and checks that afterwards the users who have a name are one at most, who holds the
+// claim.
 func TestNoNameHasTwoOwners(t *testing.T) {
 	const wanted = "lovelace@example.test"
 	type operation func(context.Context, client.Client) error

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package claims
 
 import (
@@ -16,26 +18,29 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// A webhook creates an object and then claims its name; an object without its name is what a crash in between leaves. The two times keep
-// the one from being taken for the other, without comparing clocks of two machines.
+// A webhook creates an object and then claims its name; an object without its name is what a crash
+// in between leaves. The two times keep the one from being taken for the other, without comparing
+// clocks of two machines.
 const (
-	// AnswerTime is how long after it began to create an object a webhook may answer as soon as it has the name. Later it writes to the object again first,
-	// which may have been removed or is about to be, on top of its version.
+	// AnswerTime is how long after it began to create an object a webhook may answer as soon as it
+	// has the name. Later it writes to the object again first, which may have been removed or is
+	// about to be, on top of its version.
 	AnswerTime = 2 * time.Second
-	// Abandoned is how long a controller lets an object without its name be, from when it first saw it.
+	// Abandoned is how long a controller lets an object without its name be, from when it first saw
+	// it.
 	Abandoned = 3 * AnswerTime
 )
 
-// MadeByWebhook says whether a webhook wrote o, read from the API server with its managed fields: o without its claim may then be one that is
-// being created, or one that no client was ever told of.
+// MadeByWebhook says whether a webhook wrote o, read from the API server with its managed fields: o
+// without its claim may then be one that is being created, or one that no client was ever told of.
 func MadeByWebhook(o client.Object) bool {
 	return slices.ContainsFunc(o.GetManagedFields(), func(m metav1.ManagedFieldsEntry) bool {
 		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
 	})
 }
 
-// SpecByPrograms says whether webhook or manager alone wrote the spec of o, read from the API server
-// with its managed fields.
+// SpecByPrograms says whether webhook or manager alone wrote the spec of o, read from the API
+// server with its managed fields.
 func SpecByPrograms(o client.Object) bool {
 	wrote := false
 	for _, m := range o.GetManagedFields() {
@@ -50,8 +55,8 @@ func SpecByPrograms(o client.Object) bool {
 	return wrote
 }
 
-// Unclaimed is since when objects were seen that have no claim and were perhaps never answered for. The zero value is ready; it is safe for
-// concurrent use.
+// Unclaimed is since when objects were seen that have no claim and were perhaps never answered for.
+// The zero value is ready; it is safe for concurrent use.
 type Unclaimed struct {
 	mu   sync.Mutex
 	seen map[types.UID]time.Time
@@ -76,7 +81,8 @@ func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 	return Abandoned - now.Sub(since)
 }
 
-// NameOf is the name that the provider gave a user or group: as the spec has it, and as the status has it once it was claimed.
+// NameOf is the name that the provider gave a user or group: as the spec has it, and as the status
+// has it once it was claimed.
 func NameOf(o client.Object) (typ v1alpha1.ClaimType, name, claimed string) {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -87,11 +93,13 @@ func NameOf(o client.Object) (typ v1alpha1.ClaimType, name, claimed string) {
 	return "", "", ""
 }
 
-// grace is how long the claim of a new object is left to the webhook: longer than a creation timestamp's resolution of one second.
+// grace is how long the claim of a new object is left to the webhook: longer than a creation
+// timestamp's resolution of one second.
 const grace = 3 * time.Second
 
-// LeaveToWebhook says how long to leave the claim of a new user or group to the webhook that is creating it: both would succeed,
-// one of them in vain. The claim's own event brings the object back sooner.
+// LeaveToWebhook says how long to leave the claim of a new user or group to the webhook that is
+// creating it: both would succeed, one of them in vain. The claim's own event brings the object
+// back sooner.
 func LeaveToWebhook(ctx context.Context, cached client.Reader, o client.Object, now time.Time) time.Duration {
 	typ, name, claimed := NameOf(o)
 	age := now.Sub(o.GetCreationTimestamp().Time)
@@ -108,11 +116,12 @@ func LeaveToWebhook(ctx context.Context, cached client.Reader, o client.Object, 
 // takenMeanwhile is the pause before an object that has got its name is looked at again.
 const takenMeanwhile = 50 * time.Millisecond
 
-// NeverAnswered deals with a user or group whose name another object has. If a webhook created it and then could not claim the
-// name, crashing before it could take the object back, no client was ever answered, and the object is removed. The webhook may
-// still be at work, and get the name when its holder leaves: that is waited for (Abandoned), and the claim is read after the
-// version on top of which the object is removed. done says that the pass over the object ends here, to begin again after the
-// pause; the zero pause asks for nothing.
+// NeverAnswered deals with a user or group whose name another object has. If a webhook created it
+// and then could not claim the name, crashing before it could take the object back, no client was
+// ever answered, and the object is removed. The webhook may still be at work, and get the name when
+// its holder leaves: that is waited for (Abandoned), and the claim is read after the version on top
+// of which the object is removed. done says that the pass over the object ends here, to begin again
+// after the pause; the zero pause asks for nothing.
 func (u *Unclaimed) NeverAnswered(ctx context.Context, r Registry, o client.Object, now time.Time) (done bool, again time.Duration, err error) {
 	typ, _, claimed := NameOf(o)
 	if claimed != "" {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package conditions
 
 import (
@@ -16,7 +18,8 @@ const (
 	Invalid                  // somebody must change something: Stalled=True
 )
 
-// Classes maps every reason to its class. docs/reference/conditions.md gives the remedies; a test holds the two together.
+// Classes maps every reason to its class. docs/reference/conditions.md gives the remedies; a test
+// holds the two together.
 func Classes() map[string]Class {
 	return map[string]Class{
 		v1alpha1.ReasonReady:        Good,
@@ -81,8 +84,8 @@ func Classes() map[string]Class {
 	}
 }
 
-// classOf classifies Ready. A reason without a class counts as Progressing: the object is not as it should be, and
-// nobody was told to act; the test over Classes keeps this from happening.
+// classOf classifies Ready. A reason without a class counts as Progressing: the object is not as it
+// should be, and nobody was told to act; the test over Classes keeps this from happening.
 func classOf(ready Leaf) Class {
 	if ready.Status == metav1.ConditionTrue {
 		return Good

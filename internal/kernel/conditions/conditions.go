@@ -1,6 +1,9 @@
-// Package conditions computes an object's conditions, all in one place and without I/O. A reconciler states its leaves
-// in order; this package derives Ready, Reconciling and Stalled from them by one table (classes.go), so that
-// `kubectl wait`, kstatus, Argo CD and Flux read every kind alike:
+// SPDX-License-Identifier: Apache-2.0
+
+// Package conditions computes an object's conditions, all in one place and without I/O. A
+// reconciler states its leaves in order; this package derives Ready, Reconciling and Stalled from
+// them by one table (classes.go), so that `kubectl wait`, kstatus, Argo CD and Flux read every kind
+// alike:
 //
 //   - every leaf True: Ready=True
 //   - else the first leaf that is not True gives Ready its reason and message, and its reason's class says whether the
@@ -47,9 +50,9 @@ func Unknown(typ, reason, message string) Leaf {
 	return Leaf{typ, metav1.ConditionUnknown, reason, message}
 }
 
-// Compute returns the conditions that follow from leaves, with Ready first, the leaves in order, then the abnormal
-// ones. Abnormal leaves that are not True are left out. A condition whose status did not change keeps its
-// lastTransitionTime from have; the others get now.
+// Compute returns the conditions that follow from leaves, with Ready first, the leaves in order,
+// then the abnormal ones. Abnormal leaves that are not True are left out. A condition whose status
+// did not change keeps its lastTransitionTime from have; the others get now.
 func Compute(have []metav1.Condition, generation int64, now metav1.Time, leaves, abnormal []Leaf) []metav1.Condition {
 	leaves = oneOfEach(leaves)
 	all := append([]Leaf{ready(leaves)}, leaves...)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package conditions
 
 import (
@@ -18,7 +20,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// reasons reads every Reason… constant from the API package's source, so that none can be forgotten.
+// reasons reads every Reason… constant from the API package's source, so that none can be
+// forgotten.
 func reasons(t *testing.T) map[string]string {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), "../../../api/v1alpha1/conditions.go", nil, 0)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package groupslice keeps the members of groups in ScimGroupSlices, as EndpointSlices keep the
 // endpoints of a Service: one member is one small write, however large the group is, and a group of
 // 10,000 is about 130 writes.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package groupslice
 
 import (
@@ -9,10 +11,10 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// limits are how many users a slice may have: more than target and it is split after the write; more
-// than most and it is split before. A write that adds many users or more at once may leave bulk of
-// them: a large group is pushed in several requests, and each of them writes every slice. The next
-// small write splits. Tests have smaller limits than v1alpha1's.
+// limits are how many users a slice may have: more than target and it is split after the write;
+// more than most and it is split before. A write that adds many users or more at once may leave
+// bulk of them: a large group is pushed in several requests, and each of them writes every slice.
+// The next small write splits. Tests have smaller limits than v1alpha1's.
 type limits struct{ target, bulk, most, many int }
 
 // after are the limits for what a write leaves that adds so many users.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package groupslice
 
 import (
@@ -22,8 +24,8 @@ func (s *Store) Contains(ctx context.Context, group, user string) (bool, error) 
 	return o.Spec.Members[user], nil
 }
 
-// Members are the SCIM ids of the group's members, sorted: one snapshot, read live by one GET if the
-// group has one slice, else by one LIST.
+// Members are the SCIM ids of the group's members, sorted: one snapshot, read live by one GET if
+// the group has one slice, else by one LIST.
 func (s *Store) Members(ctx context.Context, group string) ([]string, error) {
 	all, err := s.snapshot(ctx, group)
 	if err != nil {
@@ -138,8 +140,8 @@ func (s *Store) learn(group string, o *v1alpha1.ScimGroupSlice) known {
 	return s.layout.learn(group, o, s.options.Clock())
 }
 
-// absent says that an object does not exist. A kind that the API server does not serve, as while its
-// CRD is being replaced, is a 404 too and says nothing about the object.
+// absent says that an object does not exist. A kind that the API server does not serve, as while
+// its CRD is being replaced, is a 404 too and says nothing about the object.
 func absent(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {

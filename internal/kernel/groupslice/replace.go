@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package groupslice
 
 import (
@@ -184,9 +186,10 @@ type operation struct {
 	Value any    `json:"value"`
 }
 
-// put writes the members of a replacement into a slice in force, and narrows it if the leaf has more
-// bits. It depends on the epoch and not on the resourceVersion: single changes are overwritten, and
-// do not make it wait. The epoch also says that the other leaves are still as they were written.
+// put writes the members of a replacement into a slice in force, and narrows it if the leaf has
+// more bits. It depends on the epoch and not on the resourceVersion: single changes are
+// overwritten, and do not make it wait. The epoch also says that the other leaves are still as they
+// were written.
 func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, l leaf, round int64) error {
 	for range replaceTries {
 		if w.Spec.Round >= round {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package groupslice
 
 import (
@@ -159,7 +161,8 @@ func (s *Store) update(ctx context.Context, o *v1alpha1.ScimGroupSlice) error {
 	})
 }
 
-// patch sends a patch. Without a resourceVersion in it the API server repeats it inside on conflict.
+// patch sends a patch. Without a resourceVersion in it the API server repeats it inside on
+// conflict.
 func (s *Store) patch(ctx context.Context, verb string, o client.Object, p client.Patch) error {
 	return s.write(ctx, verb, o.GetName(), func() error {
 		return s.client.Patch(ctx, o, p, client.FieldOwner(s.options.FieldOwner))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package names decides when two names are equal.
 //
 // User names and pool names are compared regardless of case, width and Unicode composition. A name

@@ -1,8 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package portal is the port to the Management Portal: accounts, pools, the binding of one company
 // to one operator, the login methods, and a change feed. Controllers depend only on the types and
-// interfaces in this package. The wire contract behind it is the OpenAPI document in
-// api/portal/v1. The REST client in internal/operator/portalclient/rest implements the port, the mirror
-// in internal/operator/portalclient/mirror keeps the portal's state in memory, and the suite in
+// interfaces in this package. The wire contract behind it is the OpenAPI document in api/portal/v1.
+// The REST client in internal/operator/portalclient/rest implements the port, the mirror in
+// internal/operator/portalclient/mirror keeps the portal's state in memory, and the suite in
 // test/conformance/contract tests every implementation.
 package portalapi
 
@@ -148,8 +150,8 @@ type PoolWrite struct {
 	KeepMark    bool     // as in AccountWrite
 }
 
-// Pin records which group a line of the pool's object means. The portal keeps it for an owner that lost
-// it, such as an AgentPool that was restored without its status, and reads nothing from it.
+// Pin records which group a line of the pool's object means. The portal keeps it for an owner that
+// lost it, such as an AgentPool that was restored without its status, and reads nothing from it.
 type Pin struct {
 	Line    string // as the owner writes it
 	Group   string // SCIM id

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package provider identifies identity providers: by type, and by name if there are several of one
 // type.
 //

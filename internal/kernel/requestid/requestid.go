@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package requestid identifies a request across all programs: in the response header, the webhook's
 // log line, the annotation of the object that it changed, the manager's log and events, and the
 // portal's log and audit.

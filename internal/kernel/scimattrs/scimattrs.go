@@ -1,6 +1,8 @@
-// Package scimattrs converts between a ScimUser's spec and a SCIM User. The kinds use SCIM's own attribute
-// names, so both have the same fields in another arrangement: the enterprise attributes, which are flat in
-// the object, are under their URN in the resource (RFC 7643 §3.3).
+// SPDX-License-Identifier: Apache-2.0
+
+// Package scimattrs converts between a ScimUser's spec and a SCIM User. The kinds use SCIM's own
+// attribute names, so both have the same fields in another arrangement: the enterprise attributes,
+// which are flat in the object, are under their URN in the resource (RFC 7643 §3.3).
 package scimattrs
 
 import (
@@ -95,8 +97,8 @@ func (w *User) Spec(have *v1alpha1.ScimUserSpec) v1alpha1.ScimUserSpec {
 	return s
 }
 
-// Attributes are a user's SCIM attributes in canonical form, as filters read them. Groups, which the
-// provider does not write on the user, are not among them. Without `active` a user is active.
+// Attributes are a user's SCIM attributes in canonical form, as filters read them. Groups, which
+// the provider does not write on the user, are not among them. Without `active` a user is active.
 func Attributes(s *v1alpha1.ScimUserSpec) scim.Object {
 	u := UserOf(s)
 	if u.Active == nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tracing turns OpenTelemetry traces on if the standard environment variables set an
 // endpoint. Without one there is no tracer, no wrapper around any client and no span.
 //

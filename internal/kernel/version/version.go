@@ -1,5 +1,7 @@
-// Package version says which build of a program runs, from the information that the Go toolchain stores in
-// it.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package version says which build of a program runs, from the information that the Go toolchain
+// stores in it.
 package version
 
 import (
@@ -11,8 +13,8 @@ import (
 // stamped is the version of an image, which is built without the repository: the linker sets it.
 var stamped string
 
-// String is the module's version, the commit and the Go version, such as "v0.1.0 (1a2b3c4d5e6f, go1.26.1)".
-// A commit that ends in "+dirty" was built with uncommitted changes.
+// String is the module's version, the commit and the Go version, such as "v0.1.0 (1a2b3c4d5e6f,
+// go1.26.1)". A commit that ends in "+dirty" was built with uncommitted changes.
 func String() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -1,9 +1,13 @@
-// Package groupindex knows which users each group contains and in which groups each user is, from the ScimGroups and
-// ScimGroupSlices that the manager watches. Deciding who is in a pool asks it instead of listing: it costs some forty bytes
-// a membership, and an answer costs what the one user's groups cost.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package groupindex knows which users each group contains and in which groups each user is, from
+// the ScimGroups and ScimGroupSlices that the manager watches. Deciding who is in a pool asks it
+// instead of listing: it costs some forty bytes a membership, and an answer costs what the one
+// user's groups cost.
 //
-// What the index knows of a group can be incomplete: its slices arrive after a restore, or out of order after the watch was
-// lost. It says so, and whoever decides by it takes nothing away meanwhile.
+// What the index knows of a group can be incomplete: its slices arrive after a restore, or out of
+// order after the watch was lost. It says so, and whoever decides by it takes nothing away
+// meanwhile.
 package groupindex
 
 import (
@@ -27,14 +31,16 @@ type Group struct {
 	Whole       bool // its slices cover all users
 }
 
-// Change is what became different. Users are those who joined or left the group; with All everything that depends on the
-// group has to be looked at again: it came, went, was renamed or deleted, or became whole.
+// Change is what became different. Users are those who joined or left the group; with All
+// everything that depends on the group has to be looked at again: it came, went, was renamed or
+// deleted, or became whole.
 type Change struct {
 	Group string
 	Users []string
 	All   bool
 	Was   Group // with All: the group before; zero: it was not there
-	// Request is the id of the SCIM request that caused it; empty: none did, or it was before this process began.
+	// Request is the id of the SCIM request that caused it; empty: none did, or it was before this
+	// process began.
 	Request string
 }
 
@@ -50,7 +56,8 @@ type Index struct {
 	synced      []toolscache.InformerSynced
 }
 
-// group is a group and its slices. One without a ScimGroup has slices only: they are written before it, and removed after.
+// group is a group and its slices. One without a ScimGroup has slices only: they are written before
+// it, and removed after.
 type group struct {
 	Group
 	exists bool
@@ -165,7 +172,8 @@ func (x *Index) change(f func() *Change) {
 	}
 }
 
-// reslice calls f, which changes the group's slices, and has the users follow. The caller holds the lock.
+// reslice calls f, which changes the group's slices, and has the users follow. The caller holds the
+// lock.
 func (x *Index) reslice(g *group, f func()) *Change {
 	before, was := g.inForce(), g.Group
 	f()
@@ -245,7 +253,8 @@ func without(list []string, id string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(o string) bool { return o == id })
 }
 
-// Group returns the group of that id. A group that is deleted at the provider is found until the manager has finished it.
+// Group returns the group of that id. A group that is deleted at the provider is found until the
+// manager has finished it.
 func (x *Index) Group(id string) (Group, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -256,7 +265,8 @@ func (x *Index) Group(id string) (Group, bool) {
 	return g.Group, true
 }
 
-// Named returns the ids of the living groups with that displayName, which is compared without regard to case; sorted.
+// Named returns the ids of the living groups with that displayName, which is compared without
+// regard to case; sorted.
 func (x *Index) Named(displayName string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -277,7 +287,8 @@ func (x *Index) Version() int64 {
 	return x.version
 }
 
-// Of returns the ids of the living groups that contain the user, sorted, and the version at which that is so.
+// Of returns the ids of the living groups that contain the user, sorted, and the version at which
+// that is so.
 func (x *Index) Of(user string) (ids []string, version int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -290,7 +301,8 @@ func (x *Index) Of(user string) (ids []string, version int64) {
 	return ids, x.version
 }
 
-// Containing returns the ids of all groups whose slices contain the user, whatever became of the group; sorted.
+// Containing returns the ids of all groups whose slices contain the user, whatever became of the
+// group; sorted.
 func (x *Index) Containing(user string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -302,7 +314,8 @@ func (x *Index) Containing(user string) []string {
 	return ids
 }
 
-// Members returns the ids of the users in the group's slices, in no order, whatever became of the group.
+// Members returns the ids of the users in the group's slices, in no order, whatever became of the
+// group.
 func (x *Index) Members(id string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package groupindex
 
 import (
@@ -26,7 +28,8 @@ func slice(group string, prefix uint16, bits int32, users ...string) *v1alpha1.S
 	return s
 }
 
-// Whatever comes in whatever order, the index says what the slices say, and its changes name exactly who joined or left.
+// Whatever comes in whatever order, the index says what the slices say, and its changes name
+// exactly who joined or left.
 func TestIndexFollowsSlices(t *testing.T) {
 	users := []string{"0000-a", "0001-b", "4000-c", "8000-d", "c000-e", "ffff-f"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -144,8 +147,8 @@ func TestGroupsOfAUser(t *testing.T) {
 	}
 }
 
-// The index of 100,000 users in 20 groups each has to be cheap: bytes for each membership, with the members' map of the slice
-// that the cache keeps anyway.
+// The index of 100,000 users in 20 groups each has to be cheap: bytes for each membership, with the
+// members' map of the slice that the cache keeps anyway.
 func BenchmarkMemory(b *testing.B) {
 	const users, groups, per = 100_000, 2000, 20
 	ids := make([]string, users)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package groupindex
 
 import (
@@ -19,10 +21,12 @@ type Lookup interface {
 
 // Facts are what Resolve goes by besides the lines, their pins and the groups.
 type Facts struct {
-	// Manager: the pool grants ROLE_MANAGER, or is about to. Another group than before needs a decision.
+	// Manager: the pool grants ROLE_MANAGER, or is about to. Another group than before needs a
+	// decision.
 	Manager bool
-	// Lost: the pool was in force in the portal before, and its status does not know by which groups. A line without a pin needs
-	// a decision, and so does one whose group is not there: it may come after the pool in a restore.
+	// Lost: the pool was in force in the portal before, and its status does not know by which
+	// groups. A line without a pin needs a decision, and so does one whose group is not there: it
+	// may come after the pool in a restore.
 	Lost bool
 	// Accepted are the ids of the groups that a person decided for.
 	Accepted []string
@@ -46,8 +50,9 @@ type Line struct {
 	Groups []string // that the line means, or could mean
 }
 
-// Resolve says which groups the lines mean. A line is resolved once: while the group that it was resolved to lives, it means
-// that group, whatever the name of the group or of another one. The pins returned replace the given ones.
+// Resolve says which groups the lines mean. A line is resolved once: while the group that it was
+// resolved to lives, it means that group, whatever the name of the group or of another one. The
+// pins returned replace the given ones.
 func Resolve(lines []v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Lookup, f Facts) (resolved []Line, now []v1alpha1.PinnedGroup) {
 	for _, ref := range lines {
 		line, pin := resolve(ref, pins, look, f)
@@ -129,7 +134,8 @@ func matches(ref v1alpha1.GroupReference, g Group) bool {
 	return ref.ID == g.ID
 }
 
-// Filling are the ids of the groups that fill the pool: those that its lines are pinned to, and those that they name by id.
+// Filling are the ids of the groups that fill the pool: those that its lines are pinned to, and
+// those that they name by id.
 func Filling(p *v1alpha1.AgentPool) []string {
 	var out []string
 	for _, ref := range p.Spec.Groups {
@@ -144,7 +150,8 @@ func Filling(p *v1alpha1.AgentPool) []string {
 	return out
 }
 
-// Settled says whether the lines of the pool's present generation were looked at. Lines that name a group by id need no look.
+// Settled says whether the lines of the pool's present generation were looked at. Lines that name a
+// group by id need no look.
 func Settled(p *v1alpha1.AgentPool) bool {
 	return p.Status.ObservedGeneration == p.Generation || !slices.ContainsFunc(p.Spec.Groups, func(r v1alpha1.GroupReference) bool { return r.ID == "" })
 }
@@ -157,7 +164,8 @@ func pinOf(p *v1alpha1.AgentPool, ref v1alpha1.GroupReference) *v1alpha1.PinnedG
 	return &p.Status.Groups[i]
 }
 
-// Declares says whether a pool that people made names the group. fills: it is resolved to the group, and not only matches it.
+// Declares says whether a pool that people made names the group. fills: it is resolved to the
+// group, and not only matches it.
 func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool) {
 	if !p.DeletionTimestamp.IsZero() || p.OwnPoolOf() != "" {
 		return false, false
@@ -190,8 +198,9 @@ func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
 	return p.Name == c.Group
 }
 
-// Titled returns the pool with the name that it is to have in the portal as its displayName: a group's own pool has the
-// group's name there. ok is false for the own pool of a group that is not there: its name is not known.
+// Titled returns the pool with the name that it is to have in the portal as its displayName: a
+// group's own pool has the group's name there. ok is false for the own pool of a group that is not
+// there: its name is not known.
 func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
 	own := pool.OwnPoolOf()
 	if own == "" {
@@ -216,8 +225,8 @@ func Names(look Lookup) func(client.Object) []string {
 	}
 }
 
-// Named are the ids of the groups that a change of the pool can concern: those that its lines are pinned to, or could mean, and
-// the one whose own pool has its name.
+// Named are the ids of the groups that a change of the pool can concern: those that its lines are
+// pinned to, or could mean, and the one whose own pool has its name.
 func Named(p *v1alpha1.AgentPool, look Lookup) []string {
 	out := []string{p.Name}
 	for _, ref := range p.Spec.Groups {

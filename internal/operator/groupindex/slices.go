@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package groupindex
 
 import (
@@ -38,8 +40,9 @@ func (g *group) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(g.slices, name, func(s *v1alpha1.ScimGroupSlice, name string) int { return cmp.Compare(s.Name, name) })
 }
 
-// inForce are the slices that count. Two slices are either apart or one contains the other; then the one with fewer bits
-// counts. In order of name the one that contains others comes first, as it is named by its first place.
+// inForce are the slices that count. Two slices are either apart or one contains the other; then
+// the one with fewer bits counts. In order of name the one that contains others comes first, as it
+// is named by its first place.
 func (g *group) inForce() []*v1alpha1.ScimGroupSlice {
 	out := make([]*v1alpha1.ScimGroupSlice, 0, len(g.slices))
 	covered := 0
@@ -61,8 +64,8 @@ func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
 	return n == places
 }
 
-// difference returns the users who are in after and not in before, and the other way round. Slices that are the same in both
-// are not looked at.
+// difference returns the users who are in after and not in before, and the other way round. Slices
+// that are the same in both are not looked at.
 func difference(before, after []*v1alpha1.ScimGroupSlice) (joined, left []string) {
 	old, now := changed(before, after), changed(after, before)
 	return only(now, old), only(old, now)
@@ -82,8 +85,8 @@ func changed(in, other []*v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// only are the users of some slices that are in none of the others. There are few slices: one changed, and perhaps the one
-// that it was split into.
+// only are the users of some slices that are in none of the others. There are few slices: one
+// changed, and perhaps the one that it was split into.
 func only(in, others []*v1alpha1.ScimGroupSlice) []string {
 	var out []string
 	for _, s := range in {

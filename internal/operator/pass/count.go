@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pass
 
 import (
@@ -24,14 +26,16 @@ const countEvery = 30 * time.Second
 // whileLoading is the pause before a count that is not complete yet is made again.
 const whileLoading = 200 * time.Millisecond
 
-// Counts remembers when each object's member count was last written. It is safe for concurrent use; the zero value is ready.
+// Counts remembers when each object's member count was last written. It is safe for concurrent use;
+// the zero value is ready.
 type Counts struct {
 	mu sync.Mutex
 	at map[string]time.Time
 }
 
-// Renew brings have, the count in the status of the object of that name, up to date with n: along with another change of the
-// status (writing), or by itself at most twice a minute. It returns the pause after which to look again; 0: none.
+// Renew brings have, the count in the status of the object of that name, up to date with n: along
+// with another change of the status (writing), or by itself at most twice a minute. It returns the
+// pause after which to look again; 0: none.
 func (c *Counts) Renew(name string, have *int64, n int, complete, writing bool, now time.Time) time.Duration {
 	switch {
 	case !complete:
@@ -58,7 +62,8 @@ func (c *Counts) Forget(name string) {
 	delete(c.at, name)
 }
 
-// LookAgain has a pass come back after wait, or sooner if it comes back sooner anyway. 0 asks for nothing.
+// LookAgain has a pass come back after wait, or sooner if it comes back sooner anyway. 0 asks for
+// nothing.
 func LookAgain(r *ctrl.Result, wait time.Duration) {
 	if wait > 0 && (r.RequeueAfter == 0 || wait < r.RequeueAfter) {
 		r.RequeueAfter = wait

@@ -1,5 +1,8 @@
-// Package gate is what the passes of all kinds have in common (pass.go). It answers, for people and pools alike, whether a pass may go on to the portal,
-// whether what is deleted is none of our business any more, and what a failed call means for the object that it was made for.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gate is what the passes of all kinds have in common (pass.go). It answers, for people and
+// pools alike, whether a pass may go on to the portal, whether what is deleted is none of our
+// business any more, and what a failed call means for the object that it was made for.
 package pass
 
 import (
@@ -24,13 +27,14 @@ type Answer struct {
 	Leaf   *conditions.Leaf // why not, of the type Provisioned
 }
 
-// SCIMOff says whether the portal is known to have SCIM off: then nothing is written and everything stays as it is.
+// SCIMOff says whether the portal is known to have SCIM off: then nothing is written and everything
+// stays as it is.
 func SCIMOff(v session.View) bool {
 	return v.Block == nil && v.Mirror != nil && v.Mirror.Listed() && !v.Mirror.Configuration().SCIMEnabled
 }
 
-// Ready stops a pass while the portal's state is not known. told says that the object's status speaks of its newest
-// generation already, so that what it says still stands.
+// Ready stops a pass while the portal's state is not known. told says that the object's status
+// speaks of its newest generation already, so that what it says still stands.
 func Ready(v session.View, told bool) Answer {
 	stop := func(reason, message string) Answer {
 		l := conditions.Unknown(v1alpha1.ConditionProvisioned, reason, message)
@@ -53,7 +57,8 @@ func Ready(v session.View, told bool) Answer {
 // Release stops the deletion of an object while the portal's state is not known.
 func Release(v session.View) Answer { return Ready(v, false).or(v) }
 
-// or says of a deletion that waits for the first listing that it waits: its finalizer is seen by people.
+// or says of a deletion that waits for the first listing that it waits: its finalizer is seen by
+// people.
 func (a Answer) or(v session.View) Answer {
 	if a.Stop && a.Silent && !v.Unknown {
 		l := conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonPortalUnreachable, "The portal's state is not known yet; this is released when it is")
@@ -62,8 +67,8 @@ func (a Answer) or(v session.View) Answer {
 	return a
 }
 
-// KindEnding says whether the kind of o, which is as the manager would create it, is being deleted from the cluster: the API
-// server takes no new objects of it then. Nothing is created.
+// KindEnding says whether the kind of o, which is as the manager would create it, is being deleted
+// from the cluster: the API server takes no new objects of it then. Nothing is created.
 func KindEnding(ctx context.Context, w client.Writer, o client.Object) (bool, error) {
 	err := w.Create(ctx, o, client.DryRunAll)
 	switch {
@@ -75,8 +80,9 @@ func KindEnding(ctx context.Context, w client.Writer, o client.Object) (bool, er
 	return false, fmt.Errorf("look whether the kind is being deleted: %w", err)
 }
 
-// LeaveAsIs says whether what stands in the portal for a deleted object is none of our business any more: there is no
-// configuration, the portal follows another operator, SCIM is off, we only report, or the whole namespace is ending.
+// LeaveAsIs says whether what stands in the portal for a deleted object is none of our business any
+// more: there is no configuration, the portal follows another operator, SCIM is off, we only
+// report, or the whole namespace is ending.
 func LeaveAsIs(ctx context.Context, live client.Reader, v session.View, namespace string) (bool, error) {
 	if b := v.Block; b != nil && (b.Reason == v1alpha1.ReasonNoConfiguration || b.Foreign) {
 		return true, nil

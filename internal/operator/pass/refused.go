@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pass
 
 import (
@@ -59,8 +61,8 @@ func meanings() map[portalapi.Code]meaning {
 }
 
 // Refused classifies the error of a call to the portal, as a condition of the type and a way to go
-// on. Failures, answers that are not the portal's among them, are tried again with growing pauses; a
-// portal that asks for a pause, or a breaker that is open, after that pause; a refusal waits for
+// on. Failures, answers that are not the portal's among them, are tried again with growing pauses;
+// a portal that asks for a pause, or a breaker that is open, after that pause; a refusal waits for
 // what would end it, and one that we know no end of is tried again with pauses that grow with its
 // age, which have, the object's conditions by now, tell.
 func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refusal {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pass
 
 import (
@@ -42,7 +44,8 @@ func revisionOf(o client.Object) (revision int64, ok bool) {
 	return 0, false
 }
 
-// RequestID is the id that ctx carries, or else the pass's own, which its log lines bear as reconcileID.
+// RequestID is the id that ctx carries, or else the pass's own, which its log lines bear as
+// reconcileID.
 func RequestID(ctx context.Context) string {
 	if id := requestid.From(ctx); id != "" {
 		return id
@@ -50,7 +53,8 @@ func RequestID(ctx context.Context) string {
 	return string(controller.ReconcileIDFromContext(ctx))
 }
 
-// Settled says whether what o asks for was brought about once: what is written later is no consequence of a push.
+// Settled says whether what o asks for was brought about once: what is written later is no
+// consequence of a push.
 func Settled(o client.Object, have []metav1.Condition) bool {
 	c := conditions.Find(have, v1alpha1.ConditionProvisioned)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == o.GetGeneration()

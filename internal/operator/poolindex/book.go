@@ -1,5 +1,8 @@
-// Package membership joins what AgentPools say with what the portal holds into one picture of all pools, from which a
-// person's access follows, and counts who is in which pool. The people's and the pools' controllers share one Book.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package membership joins what AgentPools say with what the portal holds into one picture of all
+// pools, from which a person's access follows, and counts who is in which pool. The people's and
+// the pools' controllers share one Book.
 package poolindex
 
 import (
@@ -32,15 +35,15 @@ type Picture struct {
 	version int64 // of the index
 }
 
-// Groups returns the ids of the living groups that contain the user. ok is false when what is known of groups changed since
-// the picture was made: ask for a new picture.
+// Groups returns the ids of the living groups that contain the user. ok is false when what is known
+// of groups changed since the picture was made: ask for a new picture.
 func (p *Picture) Groups(user string) (ids []string, ok bool) {
 	ids, version := p.index.Of(user)
 	return ids, version == p.version
 }
 
-// Ruled says whether an AgentPool rules the portal's pool of that id. Until then people keep it: they may have been restored
-// before it.
+// Ruled says whether an AgentPool rules the portal's pool of that id. Until then people keep it:
+// they may have been restored before it.
 func (p *Picture) Ruled(id string) bool {
 	_, ok := p.names[id]
 	return ok
@@ -53,7 +56,8 @@ func (p *Picture) PortalID(pool string) string { return p.ids[pool] }
 // pool without being wanted in it stays.
 func (p *Picture) Marked(pool string) bool { return p.marked[pool] }
 
-// Names returns the names of the AgentPools that rule the portal's pools of those ids; of others nothing.
+// Names returns the names of the AgentPools that rule the portal's pools of those ids; of others
+// nothing.
 func (p *Picture) Names(ids []string) []string {
 	var out []string
 	for _, id := range ids {
@@ -118,7 +122,8 @@ type compiled struct {
 	err     error
 }
 
-// NewBook returns an empty book over the AgentPools of the namespace, read from c, a cache, and the groups of the index.
+// NewBook returns an empty book over the AgentPools of the namespace, read from c, a cache, and the
+// groups of the index.
 func NewBook(c client.Reader, namespace string, index *groupindex.Index) *Book {
 	return &Book{client: c, namespace: namespace, index: index, filters: map[string]compiled{}, census: map[string][]string{}, counts: map[string]int{}}
 }
@@ -145,10 +150,10 @@ func (b *Book) Picture(ctx context.Context, m *mirror.Mirror) (*Picture, error) 
 	return b.picture, nil
 }
 
-// draw makes the picture and forgets filters that no pool has any more. A pool gives what it has in the portal: a change
-// that is on its way, or that waits for a person, gives and takes nothing before it is there. A pool that is being deleted
-// is one until it is gone from the portal, so that its people lose it in one call and not before the guard lets them.
-// The caller holds the lock.
+// draw makes the picture and forgets filters that no pool has any more. A pool gives what it has in
+// the portal: a change that is on its way, or that waits for a person, gives and takes nothing
+// before it is there. A pool that is being deleted is one until it is gone from the portal, so that
+// its people lose it in one call and not before the guard lets them. The caller holds the lock.
 func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 	p := &Picture{
 		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
@@ -185,8 +190,9 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 		matcher, err := b.compile(pool.Spec.MemberFilter)
 		used[pool.Spec.MemberFilter] = compiled{matcher, err}
 		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
-		// No user joins a pool that is to lose ROLE_MANAGER, until it has lost it or declares it again: whether that
-		// is held, was dropped or is about to happen. The API bans a filter beside the role, so no filter fills it.
+		// No user joins a pool that is to lose ROLE_MANAGER, until it has lost it or declares it
+		// again: whether that is held, was dropped or is about to happen. The API bans a filter
+		// beside the role, so no filter fills it.
 		if slices.Contains(a.Roles, portalapi.RoleManager) && (matcher != nil || !slices.Contains(pool.Spec.Roles, v1alpha1.Role(portalapi.RoleManager))) {
 			a.Closed = true
 		}
@@ -203,9 +209,10 @@ func (b *Book) draw(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Picture {
 	return p
 }
 
-// filling returns the groups that fill the pool, and whether who is in it by them is decided: its lines were looked at, and
-// each group is known as a whole. A group whose object is gone without the provider having deleted it takes nobody out; the
-// pool that a group has of its own keeps its people until it is gone itself.
+// filling returns the groups that fill the pool, and whether who is in it by them is decided: its
+// lines were looked at, and each group is known as a whole. A group whose object is gone without
+// the provider having deleted it takes nobody out; the pool that a group has of its own keeps its
+// people until it is gone itself.
 func (b *Book) filling(pool *v1alpha1.AgentPool) (groups []string, decided bool) {
 	if own := pool.OwnPoolOf(); own != "" {
 		g, known := b.index.Group(own)
@@ -231,7 +238,8 @@ func (b *Book) compile(s string) (*filter.Matcher, error) {
 	return m, err
 }
 
-// Load notes that people are about to be recorded for the first time; Loaded, that all of them are. In between no pool's count is complete.
+// Load notes that people are about to be recorded for the first time; Loaded, that all of them are.
+// In between no pool's count is complete.
 func (b *Book) Load() { b.load(true) }
 
 // Loaded ends what Load began.
@@ -243,7 +251,8 @@ func (b *Book) load(loading bool) {
 	b.loading = loading
 }
 
-// Remember notes, at the start, which pools a person was in when they were last looked at. Nobody is told of it.
+// Remember notes, at the start, which pools a person was in when they were last looked at. Nobody
+// is told of it.
 func (b *Book) Remember(user string, pools []string) { b.record(user, pools) }
 
 // Record notes which pools a person is in now.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package poolindex
 
 import (
@@ -27,7 +29,8 @@ func (b Behind) Message() string {
 	return fmt.Sprintf("The change of AgentPool %s is not carried out: %s. Until somebody decides there, it gives what it gave", b.Pool, b.Waits)
 }
 
-// Behind returns the first of the pools that is behind; one that waits for somebody goes before one that is on its way.
+// Behind returns the first of the pools that is behind; one that waits for somebody goes before one
+// that is on its way.
 func (p *Picture) Behind(pools []access.Membership) Behind {
 	var first Behind
 	for _, m := range pools {
@@ -38,7 +41,8 @@ func (p *Picture) Behind(pools []access.Membership) Behind {
 	return first
 }
 
-// behind compares what the pool gives with what it should. Roles that can't be granted are the AgentPool's matter alone.
+// behind compares what the pool gives with what it should. Roles that can't be granted are the
+// AgentPool's matter alone.
 func behind(pool *v1alpha1.AgentPool, own *portalapi.Pool, m *mirror.Mirror) Behind {
 	want := provision.RoleNames(pool.Spec.Roles)
 	same := slices.Equal(want, provision.Granted(own)) || own.Owner.UID == "" && own.Default && len(want) == 0
@@ -68,7 +72,8 @@ func Waits(pool *v1alpha1.AgentPool) string {
 	return ""
 }
 
-// CheckRoles says which of the roles can't be granted, as a condition reason and message; "" when all can.
+// CheckRoles says which of the roles can't be granted, as a condition reason and message; "" when
+// all can.
 func CheckRoles(roles []v1alpha1.Role, m *mirror.Mirror) (reason, message string) {
 	var unknown []string
 	for _, r := range roles {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package removals
 
 import (
@@ -22,9 +24,9 @@ const (
 	Drop      = sets.Drop      // it is a mistake: what the user or pool has stays
 )
 
-// Decide reads the decision about the removal of that id: by the object's own annotations, or by the one that
-// IdentityConfiguration/default takes for everything held by a time. A decision speaks of one set of users: another set has
-// another id.
+// Decide reads the decision about the removal of that id: by the object's own annotations, or by
+// the one that IdentityConfiguration/default takes for everything held by a time. A decision speaks
+// of one set of users: another set has another id.
 func Decide(o client.Object, id string, all session.Decisions) Decision {
 	if id == "" {
 		return Undecided
@@ -43,8 +45,8 @@ func Decide(o client.Object, id string, all session.Decisions) Decision {
 	return Undecided
 }
 
-// writeDown writes the decision about the removal of that id down at the object, where it comes from the one for all that is
-// held: it covers exactly what was held then, and outlives it.
+// writeDown writes the decision about the removal of that id down at the object, where it comes
+// from the one for all that is held: it covers exactly what was held then, and outlives it.
 func writeDown(ctx context.Context, w client.Writer, o client.Object, id string, all session.Decisions) error {
 	annotation := v1alpha1.AnnotationRelease
 	switch Decide(o, id, all) {
@@ -59,7 +61,8 @@ func writeDown(ctx context.Context, w client.Writer, o client.Object, id string,
 	return note(ctx, w, o, annotation, id, all.By)
 }
 
-// Decisions about everything that is held, as the annotations of IdentityConfiguration/default tell them.
+// Decisions about everything that is held, as the annotations of IdentityConfiguration/default tell
+// them.
 func Decisions(annotations map[string]string, now time.Time) session.Decisions {
 	release, _ := By(annotations[v1alpha1.AnnotationReleaseHeld], now)
 	drop, _ := By(annotations[v1alpha1.AnnotationDropHeld], now)
@@ -69,9 +72,10 @@ func Decisions(annotations map[string]string, now time.Time) session.Decisions {
 // skew is how far a person's clock may be ahead of ours.
 const skew = time.Minute
 
-// By reads the time (RFC 3339) by which a person decided; what is no time decides nothing. A decision speaks of what a
-// person has seen. One that lies ahead of our clock would decide about what comes yet, so it decides nothing until then:
-// the person's clock or ours is wrong, or was set meanwhile. By says how far ahead it lies.
+// By reads the time (RFC 3339) by which a person decided; what is no time decides nothing. A
+// decision speaks of what a person has seen. One that lies ahead of our clock would decide about
+// what comes yet, so it decides nothing until then: the person's clock or ours is wrong, or was set
+// meanwhile. By says how far ahead it lies.
 func By(value string, now time.Time) (at time.Time, ahead time.Duration) {
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil {

@@ -1,7 +1,11 @@
-// Package guard keeps a mistake in the identity provider from locking out a company: removals within the budget apply,
-// the rest is held until a person releases or drops it, or the provider takes it back. The portal counts what was removed
-// in its audit and keeps a mark at each record whose removal is held, so a restart resets neither. What becomes of a removal
-// is decided by the pure package internal/operator/decide/guard; this one asks the portal and reads people's decisions.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package guard keeps a mistake in the identity provider from locking out a company: removals
+// within the budget apply, the rest is held until a person releases or drops it, or the provider
+// takes it back. The portal counts what was removed in its audit and keeps a mark at each record
+// whose removal is held, so a restart resets neither. What becomes of a removal is decided by the
+// pure package internal/operator/decide/guard; this one asks the portal and reads people's
+// decisions.
 package removals
 
 import (
@@ -26,10 +30,12 @@ const (
 	DefaultWindow     = time.Hour
 )
 
-// Guard lets removals through one after another, so that two at once can't both take the last of the budget.
+// Guard lets removals through one after another, so that two at once can't both take the last of
+// the budget.
 type Guard struct{ mu sync.Mutex }
 
-// Removal is a set of users who would lose something by one change of one object, and what it counts for.
+// Removal is a set of users who would lose something by one change of one object, and what it
+// counts for.
 type Removal struct {
 	sets.Set
 	Mark     *portalapi.Mark // at the portal's record: what is held or was dropped there
@@ -95,9 +101,10 @@ func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 	return sets.Set{Kind: kind, Object: of + o.GetName(), Users: users}
 }
 
-// Remove calls do if the removal fits the budgets and was not held before, or if a person released exactly it. Otherwise it
-// says whether it is held or was dropped; the caller marks that in the portal. A decision that comes from the one for all that
-// is held is written down at the object first, through w, so that it outlives this pass.
+// Remove calls do if the removal fits the budgets and was not held before, or if a person released
+// exactly it. Otherwise it says whether it is held or was dropped; the caller marks that in the
+// portal. A decision that comes from the one for all that is held is written down at the object
+// first, through w, so that it outlives this pass.
 func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Audit, on On, r Removal, do func() error) (Answer, error) {
 	if r.Mark == nil { // the budget is asked: what passes by it has to be counted before the next one asks
 		g.mu.Lock()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package removals
 
 import (
@@ -15,7 +17,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// audit is a portal's audit in which removed of managed accounts lost their access within any window, and one pool.
+// audit is a portal's audit in which removed of managed accounts lost their access within any
+// window, and one pool.
 type audit struct {
 	portalapi.Audit
 	removed, managed int

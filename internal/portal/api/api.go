@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package api is the portal's REST server: it serves the OpenAPI document of
 // api/portal/v1 on top of the service in internal/portal/store. It contains no
 // business rule. The document defines what a request may look like and which key scopes allow an

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sso lets users sign in to the portal through their company's identity provider. It is an
 // OpenID Connect relying party: authorization code flow with PKCE, state and nonce (OpenID Connect
 // Core 1.0 §3.1, RFC 7636, RFC 9207). It does not know accounts: Finish returns the identity that

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package store is the core of the Management Portal: the records in a database, and the rules by
 // which they change. The pages and the REST server are two front ends of this service and contain
 // no rules of their own.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package web serves the portal's pages. They are rendered on the server and work without
 // JavaScript. The package contains no business rule: every page reads from the service
 // (internal/portal/store), every form is one call of it, and the service's refusal is shown

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package filter parses filters (RFC 7644 §3.4.2.2), prints them, and matches resources against
 // them.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package path parses the attribute references in requests other than filters: the paths of PATCH
 // operations (RFC 7644 §3.5.2), the projections attributes and excludedAttributes (§3.9), and
 // sortBy (§3.4.2.3). It resolves them against a resource type immediately, so that no other package

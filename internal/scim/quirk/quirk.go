@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package quirk converts what identity providers really send to what the RFC requires, before the
 // strict engine reads it.
 //

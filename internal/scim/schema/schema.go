@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package schema describes resources: the attributes of a User or a Group, with their
 // characteristics (RFC 7643 §2, §7). The descriptors are data, built once and never changed, and
 // drive everything else: reading bodies, filters, paths, PATCH, projections, and the discovery

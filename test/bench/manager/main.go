@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench-manager measures the manager as a process, with a real API server, etcd, portal
 // (SQLite) and webhook:
 //

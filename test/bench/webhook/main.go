@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench compares the SCIM webhook, as a process in front of a real API server and etcd,
 // with:
 //
@@ -8,8 +10,8 @@
 //
 // All sides answer the same requests of the same client on one machine, alternately, in several
 // rounds. `make bench` runs it and writes the tables into docs/benchmarks.md, which explains them.
-// Users are seeded directly into etcd (test/bench/internal/seed), because creating a hundred thousand
-// through the API takes longer than everything else.
+// Users are seeded directly into etcd (test/bench/internal/seed), because creating a hundred
+// thousand through the API takes longer than everything else.
 package main
 
 import (

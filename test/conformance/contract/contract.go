@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package contract is the contract suite for implementations of the portal. It tests the port's
 // calls as the operator makes them, and the REST contract as other clients see it. Run it on your
 // own portal to check whether the operator can work with it.

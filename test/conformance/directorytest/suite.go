@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package directorytest is the contract suite for directories of a SCIM server: the one in memory
 // and the one in Kubernetes run the same cases.
 package directorytest

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package browser drives a real Chromium for tests of pages. It never skips: it uses the program in
 // CHROMIUM, or the one on PATH, and as root on Debian installs the package if there is none. Each
 // Page has its own cookies, collects the errors of the page (exceptions, refused scripts and

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controlplane gives tests a real kube-apiserver and etcd with the CRDs of this repository.
 //
 // A test package starts one control plane, on first use, and each test has its own namespace:

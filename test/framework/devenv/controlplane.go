@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package devenv
 
 import (
@@ -29,7 +31,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv/process"
 )
 
-// tokenLife is how long the programs' service account tokens work: longer than any environment stays up.
+// tokenLife is how long the programs' service account tokens work: longer than any environment
+// stays up.
 const tokenLife = 365 * 24 * time.Hour
 
 // startControlPlane starts etcd and the API server and makes the administrator's clients.
@@ -67,7 +70,8 @@ func (e *Environment) startControlPlane(ctx context.Context) error {
 	return e.startKubeControllers()
 }
 
-// startKubeControllers does not wait: the program serves no health, and nothing that follows needs it.
+// startKubeControllers does not wait: the program serves no health, and nothing that follows needs
+// it.
 func (e *Environment) startKubeControllers() error {
 	e.say("starting %s", kubecontrollers.Name)
 	path, err := kubecontrollers.Find(e.Root, e.Assets)
@@ -82,7 +86,8 @@ func (e *Environment) startKubeControllers() error {
 	return nil
 }
 
-// servingCertificate makes the API server's certificate anew at each start, so that it never expires, and returns its authority.
+// servingCertificate makes the API server's certificate anew at each start, so that it never
+// expires, and returns its authority.
 func (e *Environment) servingCertificate() ([]byte, error) {
 	certificate, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"localhost"})
 	if err != nil {

@@ -1,6 +1,9 @@
-// Package devenv runs the whole product on one machine, on loopback: etcd and a Kubernetes API server with this
-// repository's manifests applied, the Management Portal with a development single sign-on, the SCIM webhook and the
-// manager. `make run` and the end-to-end tests are this package; nothing in it runs in a cluster.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package devenv runs the whole product on one machine, on loopback: etcd and a Kubernetes API
+// server with this repository's manifests applied, the Management Portal with a development single
+// sign-on, the SCIM webhook and the manager. `make run` and the end-to-end tests are this package;
+// nothing in it runs in a cluster.
 //
 // What stands in for a cluster, and how near it is:
 //
@@ -54,7 +57,8 @@ type Options struct {
 	Ports    Ports
 	LogLevel string // of our programs; info when empty
 
-	// WebhookArgs and ManagerArgs are further flags of the webhook and the manager; the last of a flag counts.
+	// WebhookArgs and ManagerArgs are further flags of the webhook and the manager; the last of a
+	// flag counts.
 	WebhookArgs, ManagerArgs []string
 	// ManagerEnv is put to the manager's environment, in the form key=value.
 	ManagerEnv []string
@@ -67,7 +71,8 @@ type Options struct {
 
 	// Build, when set, makes the programs after the folder is locked and the ports are found free.
 	Build func(ctx context.Context) error
-	// KubeControllers runs Kubernetes' own garbage collector and namespace controller too. For tests.
+	// KubeControllers runs Kubernetes' own garbage collector and namespace controller too. For
+	// tests.
 	KubeControllers bool
 	// Volatile data need not survive a power cut: etcd does not wait for the disk. For tests.
 	Volatile bool
@@ -96,8 +101,8 @@ type Environment struct {
 	http        *http.Client
 }
 
-// Start starts everything and returns when it serves: on fresh data with single sign-on and SCIM switched on in the
-// portal. An error leaves nothing running.
+// Start starts everything and returns when it serves: on fresh data with single sign-on and SCIM
+// switched on in the portal. An error leaves nothing running.
 func Start(ctx context.Context, o Options) (env *Environment, err error) {
 	e := &Environment{Options: o, http: &http.Client{Timeout: 5 * time.Second}}
 	defer func() {
@@ -197,7 +202,8 @@ func (e *Environment) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop ends everything in the reverse order of starting and gives the folder free. It may be called again.
+// Stop ends everything in the reverse order of starting and gives the folder free. It may be called
+// again.
 func (e *Environment) Stop() error {
 	var errs []error
 	if e.lock != nil {

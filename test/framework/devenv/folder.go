@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package devenv
 
 import (
@@ -31,7 +33,8 @@ func lockFolder(dir string) (*os.File, error) {
 	return file, nil
 }
 
-// credentials are the secrets of one data folder, made once. Each is a file that its owner alone can read.
+// credentials are the secrets of one data folder, made once. Each is a file that its owner alone
+// can read.
 type credentials struct {
 	folder string
 	values map[string]string

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package devenv
 
 import (
@@ -25,8 +27,8 @@ import (
 // credentialsSecret holds the operator's portal API key.
 const credentialsSecret = "portal-credentials"
 
-// configure makes the two objects that tie the namespace to the portal. What is there already is the person's own; only
-// addresses on ports that changed are corrected.
+// configure makes the two objects that tie the namespace to the portal. What is there already is
+// the person's own; only addresses on ports that changed are corrected.
 func (e *Environment) configure(ctx context.Context) error {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: credentialsSecret},
@@ -65,7 +67,8 @@ func (e *Environment) configuration() *v1alpha1.IdentityConfiguration {
 			Portal:           v1alpha1.Portal{URL: e.Values.PortalURL, CredentialsSecretRef: v1alpha1.LocalReference{Name: credentialsSecret}},
 			SCIMBaseURL:      e.Values.SCIMURL,
 			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta, Name: "Okta (development)"},
-			// A handful of people come and go here all day; the budget of a company would hold them after five.
+			// A handful of people come and go here all day; the budget of a company would hold them
+			// after five.
 			DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MinUsers: ptr.To[int32](50)},
 		},
 	}
@@ -79,7 +82,8 @@ func (e *Environment) create(ctx context.Context, object client.Object) error {
 	return err
 }
 
-// mountTokens starts the stand-in for the kubelet: the Secrets with tokens appear as files for the webhook.
+// mountTokens starts the stand-in for the kubelet: the Secrets with tokens appear as files for the
+// webhook.
 func (e *Environment) mountTokens(ctx context.Context) error {
 	clients, err := kubernetes.NewForConfig(e.Kube)
 	if err != nil {
@@ -91,7 +95,8 @@ func (e *Environment) mountTokens(ctx context.Context) error {
 	return mount.Follow(following, clients, Namespace, e.path("secrets"), hasTokens, log)
 }
 
-// hasTokens says whether a Secret's content is tokens for the webhook: the one that the manager keeps, and those that people label.
+// hasTokens says whether a Secret's content is tokens for the webhook: the one that the manager
+// keeps, and those that people label.
 func hasTokens(s *corev1.Secret) bool {
 	_, labelled := s.Labels[v1alpha1.LabelTokenProvider]
 	return labelled || s.Name == v1alpha1.PortalTokensSecret
@@ -107,7 +112,8 @@ func (e *Environment) startOperator(ctx context.Context) error {
 	return e.run(ctx, specs[Manager])
 }
 
-// settle waits until a push would be taken. On data that a person may have changed, what stands in the way becomes a note.
+// settle waits until a push would be taken. On data that a person may have changed, what stands in
+// the way becomes a note.
 func (e *Environment) settle(ctx context.Context) error {
 	e.say("waiting until pushes are taken")
 	limit := 90 * time.Second
@@ -147,7 +153,8 @@ func (e *Environment) settle(ctx context.Context) error {
 	return e.writeMarker()
 }
 
-// push asks the webhook what an identity provider's connection test asks, and returns what it answers when it is not 200.
+// push asks the webhook what an identity provider's connection test asks, and returns what it
+// answers when it is not 200.
 func (e *Environment) push(ctx context.Context) (status int, problem string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Values.SCIMURL+"/Users?startIndex=1&count=1", http.NoBody)
 	if err != nil {

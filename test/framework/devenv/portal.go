@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package devenv
 
 import (
@@ -15,7 +17,8 @@ const (
 	markerFile = "set-up.json" // written once the first start has set everything up
 )
 
-// marker remembers the addresses that the last start used, so that a start on other ports can correct them.
+// marker remembers the addresses that the last start used, so that a start on other ports can
+// correct them.
 type marker struct {
 	PortalURL, SCIMURL, SSOIssuer string
 }
@@ -64,8 +67,9 @@ func (e *Environment) startPortal(ctx context.Context) error {
 	return err
 }
 
-// switchOn does what a manager does on the page Login methods: single sign-on, SCIM, Save. Only on fresh data; later the
-// page is the person's own, and only an issuer on a port that changed is corrected.
+// switchOn does what a manager does on the page Login methods: single sign-on, SCIM, Save. Only on
+// fresh data; later the page is the person's own, and only an issuer on a port that changed is
+// corrected.
 func (e *Environment) switchOn(ctx context.Context) error {
 	answer, err := e.API.GetIdentityConfigurationWithResponse(ctx)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package devenv
 
 import (
@@ -46,8 +48,8 @@ func (p Port) Flag() string { return "port-" + p.Name }
 // Env is the name of the port's environment variable.
 func (p Port) Env() string { return "PORT_" + strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) }
 
-// RandomPorts picks ports that are free now, outside the range from which the system takes ports for connections that
-// go out, so that none of those gets in between.
+// RandomPorts picks ports that are free now, outside the range from which the system takes ports
+// for connections that go out, so that none of those gets in between.
 func RandomPorts() (Ports, error) {
 	var ports Ports
 	taken := map[int]bool{}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package devenv
 
 import (
@@ -10,8 +12,8 @@ import (
 )
 
 // Reinstall applies the manifests after they were deleted, or after LoseCluster, and starts the
-// webhook and the manager under the new service accounts. The portal's key and the configuration are
-// the caller's to apply.
+// webhook and the manager under the new service accounts. The portal's key and the configuration
+// are the caller's to apply.
 func (e *Environment) Reinstall(ctx context.Context) error {
 	for _, name := range []string{Manager, Webhook} {
 		child, err := e.child(name)

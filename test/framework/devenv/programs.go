@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package devenv
 
 import (
@@ -125,8 +127,8 @@ func (e *Environment) logLevel() string {
 	return e.LogLevel
 }
 
-// AddWebhook starts one more replica of the SCIM webhook, on ports of its own. It returns its name, for Kill and Restart,
-// and its SCIM base URL.
+// AddWebhook starts one more replica of the SCIM webhook, on ports of its own. It returns its name,
+// for Kill and Restart, and its SCIM base URL.
 func (e *Environment) AddWebhook(ctx context.Context) (name, url string, err error) {
 	ports, err := RandomPorts()
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package devenv
 
 import (
@@ -9,7 +11,8 @@ import (
 	"strings"
 )
 
-// Values are what a person or a program needs to use a running environment; the file env in the data folder holds them.
+// Values are what a person or a program needs to use a running environment; the file env in the
+// data folder holds them.
 type Values struct {
 	Kubeconfig    string // KUBECONFIG; its default namespace is the installation's
 	Kubectl       string // KUBECTL
@@ -57,7 +60,8 @@ func (e *Environment) values() Values {
 	}
 }
 
-// EnvFile is the name of the file in the data folder that says that everything serves, and how to reach it.
+// EnvFile is the name of the file in the data folder that says that everything serves, and how to
+// reach it.
 const EnvFile = "env"
 
 // Format writes the values for a shell to source.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package devoidc is a small OpenID Connect provider for development and tests: it replaces the
 // company's single sign-on, so that the documented procedure (turn on SSO, then SCIM) works on one
 // machine. The protocol implementation is github.com/zitadel/oidc; this package adds users from a

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package histories decides whether the responses that clients saw from a SCIM service are possible
 // for a service that loses no write and applies none twice.
 //

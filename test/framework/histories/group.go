@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package histories
 
 // groups converts the histories of groups to histories of users: the same rules apply to a group

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package histories
 
 // vanish is the disappearance of a user without a DELETE. An unanswered POST may have created a

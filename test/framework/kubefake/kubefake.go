@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kubefake is controller-runtime's fake client, as strict as the API server: it validates
 // each stored object as the API server validates a custom resource, by the schemas, list keys and
 // CEL rules of this repository's CRDs. Without this, a test passes with a status that the API

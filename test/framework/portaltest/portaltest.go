@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package portaltest starts portals for tests: the real service behind the real REST server on
 // loopback.
 package portaltest

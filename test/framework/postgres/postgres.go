@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package postgres starts a PostgreSQL for tests, from Debian's package: it searches the binaries
 // on PATH and under /usr/lib/postgresql, and as root on Debian installs the package if they are
 // missing. The server listens on a socket in its own directory, keeps no data, and ends with the

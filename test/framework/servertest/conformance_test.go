@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package servertest_test
 
 import (
@@ -22,8 +24,8 @@ func (oneToken) Authenticate(_ context.Context, token string) (server.Identity, 
 	return server.Identity{Name: "good"}, nil
 }
 
-// TestConformance holds the server to the standard over a directory in memory; internal/gateway/store
-// does the same over Kubernetes.
+// TestConformance holds the server to the standard over a directory in memory;
+// internal/gateway/store does the same over Kubernetes.
 func TestConformance(t *testing.T) {
 	conformance.Run(t, func(tb testing.TB) conformance.Service {
 		m := servertest.New()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package servertest is a SCIM directory in memory, for tests of the server and of its clients. It
 // passes the same contract suite as the real one (package directorytest) and is as simple as
 // possible: one lock, maps, no index.

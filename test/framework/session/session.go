@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package session replays what identity providers really send.
 //
 // A session is a JSON file, such as testdata/idp/okta.json: one provider's requests as steps in

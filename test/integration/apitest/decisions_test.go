@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package apitest
 
 import (
@@ -15,8 +17,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
-// TestPoliciesKnowEveryDecision compares the annotations that the API defines with the lists of the two
-// policies: one says who may decide, the other that the webhook may not.
+// TestPoliciesKnowEveryDecision compares the annotations that the API defines with the lists of the
+// two policies: one says who may decide, the other that the webhook may not.
 func TestPoliciesKnowEveryDecision(t *testing.T) {
 	root := controlplane.Root()
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "api", "v1alpha1", "conditions.go"), nil, 0)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package apitest contains the API's contract as data: YAML that the API server must accept, and
 // YAML that it must refuse with a stated message. The tests send it, and the manifests under
 // config/, to a real API server. Package rights tests the policies.

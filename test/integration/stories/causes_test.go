@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -14,8 +16,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// TestTheAuditNamesTheRequestThatCausedAWrite: what follows from a SCIM request has its id, and what a person or
-// the portal caused later does not.
+// TestTheAuditNamesTheRequestThatCausedAWrite: what follows from a SCIM request has its id, and
+// what a person or the portal caused later does not.
 func TestTheAuditNamesTheRequestThatCausedAWrite(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	by := func(id string) context.Context { return requestid.With(t.Context(), id) }
@@ -87,7 +89,8 @@ func (w *world) audit(id string) []store.AuditEvent {
 	return all
 }
 
-// audits waits until the audit of the record says that the request changed the field to, or from, the value.
+// audits waits until the audit of the record says that the request changed the field to, or from,
+// the value.
 func (w *world) audits(id, request, field, value string) {
 	w.t.Helper()
 	w.eventually("the audit names the request "+request, func() error {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -288,7 +290,8 @@ func TestTwoOrganisationsOfOneTypeAreTwoProviders(t *testing.T) {
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-// integrated waits until the configuration's status says which provider the portal is integrated with.
+// integrated waits until the configuration's status says which provider the portal is integrated
+// with.
 func (w *world) integrated(want v1alpha1.BoundProvider) {
 	w.t.Helper()
 	c := w.identity()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -24,8 +26,9 @@ func (w *world) creating(userName string) *v1alpha1.ScimUser {
 	return u
 }
 
-// TestCreatedWhileTheNameIsLeft: while a webhook creates a person, whoever has the name is deleted, so that the webhook gets it and answers with success. The
-// person must stay, though a controller saw them without their name.
+// TestCreatedWhileTheNameIsLeft: while a webhook creates a person, whoever has the name is deleted,
+// so that the webhook gets it and answers with success. The person must stay, though a controller
+// saw them without their name.
 func TestCreatedWhileTheNameIsLeft(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	first := w.push("ada@example.test")
@@ -48,7 +51,8 @@ func TestCreatedWhileTheNameIsLeft(t *testing.T) {
 	}
 }
 
-// TestCreationCutOff: what a webhook leaves behind that was killed while it created a person of a name that another has goes away by itself.
+// TestCreationCutOff: what a webhook leaves behind that was killed while it created a person of a
+// name that another has goes away by itself.
 func TestCreationCutOff(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	first := w.push("ada@example.test")
@@ -66,7 +70,8 @@ func TestCreationCutOff(t *testing.T) {
 	}
 }
 
-// TestGroupCreationCutOff: what a webhook leaves behind that was killed while it created a group of a name that another has goes away by itself.
+// TestGroupCreationCutOff: what a webhook leaves behind that was killed while it created a group of
+// a name that another has goes away by itself.
 func TestGroupCreationCutOff(t *testing.T) {
 	w := newWorld(t)
 	first := w.group("Payments")
@@ -87,8 +92,8 @@ func TestGroupCreationCutOff(t *testing.T) {
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-// TestOwnPoolWithoutItsGroup: the own pool that a push created after the group had gone is deleted. One
-// that a restore brings back before its group stays.
+// TestOwnPoolWithoutItsGroup: the own pool that a push created after the group had gone is deleted.
+// One that a restore brings back before its group stays.
 func TestOwnPoolWithoutItsGroup(t *testing.T) {
 	w := newWorld(t)
 	own := func(writer string) *v1alpha1.AgentPool {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -19,7 +21,8 @@ import (
 
 type loginMethods = portalapi.LoginMethods
 
-// relistSoon is how often everything is read again in stories about what the change feed does not tell.
+// relistSoon is how often everything is read again in stories about what the change feed does not
+// tell.
 const relistSoon = time.Second
 
 // rawSQL edits the portal's database behind its back.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -39,7 +41,8 @@ func names(groups ...string) []v1alpha1.GroupReference {
 	return out
 }
 
-// isOnlyIn waits until the person's account is in exactly these pools of the portal besides the default one.
+// isOnlyIn waits until the person's account is in exactly these pools of the portal besides the
+// default one.
 func (w *world) isOnlyIn(userName string, pools ...string) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("%s is in %v", userName, pools), func() error {
@@ -130,7 +133,8 @@ func TestADeclaredPoolTakesOverFromTheGroupsOwn(t *testing.T) {
 	w.holds(ada, user, manager)
 }
 
-// watchMemberships returns what ends it: it reports the fewest pools that the person was seen in meanwhile.
+// watchMemberships returns what ends it: it reports the fewest pools that the person was seen in
+// meanwhile.
 func (w *world) watchMemberships(userName string) (end func() int) {
 	stop, fewest := make(chan struct{}), make(chan int)
 	go func() {
@@ -223,7 +227,8 @@ func TestAPoolWithoutManagersTakesTheNextGroupOfTheName(t *testing.T) {
 	w.says(fast, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-// A pool's name is all that an unrelated pool has in common with it: memberships belong to the group.
+// A pool's name is all that an unrelated pool has in common with it: memberships belong to the
+// group.
 func TestAReusedPoolNameHasNobody(t *testing.T) {
 	w := newWorld(t)
 	prod := w.pool("prod", v1alpha1.AgentPoolSpec{Groups: names("Operators"), Roles: []v1alpha1.Role{quota}})
@@ -369,7 +374,8 @@ func TestThePortalCanTakeOnRolesOfItsDefaultPool(t *testing.T) {
 	}
 }
 
-// People may be restored before the pools that they are in, and pools come back without knowing which groups filled them.
+// People may be restored before the pools that they are in, and pools come back without knowing
+// which groups filled them.
 func TestPeopleAreRestoredBeforePools(t *testing.T) {
 	w := newWorld(t)
 	spec := v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -17,7 +19,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// staysHeld pushes a new display name and waits until the pass over that change says that the removal is held.
+// staysHeld pushes a new display name and waits until the pass over that change says that the
+// removal is held.
 func (w *world) staysHeld(when string, people ...*v1alpha1.ScimUser) {
 	w.t.Helper()
 	for _, u := range people {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -13,8 +15,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// BenchmarkPushToEffectiveRole measures the time from a push to the person's roles being in force in the portal and told in
-// the status, at 20 pushes a second. It runs everything in one process: API server and etcd beside it, the portal on SQLite.
+// BenchmarkPushToEffectiveRole measures the time from a push to the person's roles being in force
+// in the portal and told in the status, at 20 pushes a second. It runs everything in one process:
+// API server and etcd beside it, the portal on SQLite.
 func BenchmarkPushToEffectiveRole(b *testing.B) {
 	w := benchWorld(b)
 	w.says(w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}}), v1alpha1.ConditionReady, v1alpha1.ReasonReady)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -179,7 +181,8 @@ func (w *world) shows(userName string, want portalapi.Removal) {
 	})
 }
 
-// poolShows waits until the portal's record of the AgentPool's pool has the mark of what is held, and where to decide.
+// poolShows waits until the portal's record of the AgentPool's pool has the mark of what is held,
+// and where to decide.
 func (w *world) poolShows(agentPool string, want portalapi.Removal) {
 	w.t.Helper()
 	at := agentPool
@@ -199,8 +202,8 @@ func (w *world) poolShows(agentPool string, want portalapi.Removal) {
 	})
 }
 
-// keepsRole waits until the person is a manager by the pool, in the portal and in the status, is as the provider says
-// otherwise, and says that the pool's change waits for the reason.
+// keepsRole waits until the person is a manager by the pool, in the portal and in the status, is as
+// the provider says otherwise, and says that the pool's change waits for the reason.
 func (w *world) keepsRole(u *v1alpha1.ScimUser, pool, reason string) {
 	w.t.Helper()
 	w.eventually(u.Spec.UserName+" keeps the role", func() error {

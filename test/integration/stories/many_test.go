@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -17,7 +19,8 @@ import (
 
 func keyOf(o client.Object) client.ObjectKey { return client.ObjectKeyFromObject(o) }
 
-// The same with 10,000 people, counted call by call, is TestBudgets in test/scale, without an API server.
+// The same with 10,000 people, counted call by call, is TestBudgets in test/scale, without an API
+// server.
 func TestAPoolsRolesChangeUnderManyPeople(t *testing.T) {
 	const many = 200
 	w := newWorld(t)

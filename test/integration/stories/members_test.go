@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -13,7 +15,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// staysIn waits until the users' statuses say that they are in the pool though nothing puts them there.
+// staysIn waits until the users' statuses say that they are in the pool though nothing puts them
+// there.
 func (w *world) staysIn(u *v1alpha1.ScimUser, pool string) {
 	w.t.Helper()
 	w.eventually(u.Spec.UserName+" is held in "+pool, func() error {
@@ -134,8 +137,8 @@ func TestADroppedRemovalOfMembersStands(t *testing.T) {
 	w.poolShows("ops", "")
 }
 
-// TestDroppedLossOfManagerTakesNoNewMembers: dropping keeps the managers that there were, and makes no
-// new ones, whoever put them into the group or the pool.
+// TestDroppedLossOfManagerTakesNoNewMembers: dropping keeps the managers that there were, and makes
+// no new ones, whoever put them into the group or the pool.
 func TestDroppedLossOfManagerTakesNoNewMembers(t *testing.T) {
 	w := newWorld(t)
 	pool := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})

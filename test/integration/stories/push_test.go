@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -112,7 +114,8 @@ func (w *world) regroup(u *v1alpha1.ScimUser, edit []any) {
 	}
 }
 
-// groupNamed is the group that a story knows by that name; it is pushed if it is not there. The caller has locked the groups.
+// groupNamed is the group that a story knows by that name; it is pushed if it is not there. The
+// caller has locked the groups.
 func (w *world) groupNamed(name string) *v1alpha1.ScimGroup {
 	w.t.Helper()
 	if w.groups.byName == nil {

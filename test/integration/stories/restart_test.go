@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -13,8 +15,9 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// writesNothingOnRestart restarts the manager until the counts of people are told, and then once more: neither people nor what counts them
-// may be written, and the configuration may not say in between that it does not know the portal.
+// writesNothingOnRestart restarts the manager until the counts of people are told, and then once
+// more: neither people nor what counts them may be written, and the configuration may not say in
+// between that it does not know the portal.
 func (w *world) writesNothingOnRestart(people int64) {
 	w.t.Helper()
 	w.stop()

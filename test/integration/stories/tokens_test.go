@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stories_test
 
 import (
@@ -111,7 +113,8 @@ func (w *world) poke() {
 	w.must(w.client.Patch(w.t.Context(), c, client.MergeFrom(before)))
 }
 
-// warns waits until the configuration's condition TokensExpiring holds all of words, or, without any, is absent.
+// warns waits until the configuration's condition TokensExpiring holds all of words, or, without
+// any, is absent.
 func (w *world) warns(words ...string) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("the configuration warns of %v", words), func() error {

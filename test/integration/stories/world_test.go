@@ -1,5 +1,8 @@
-// Package stories_test tells the product's rules as stories: a real API server and etcd, the real portal over HTTP, the
-// controllers in this process, and the provider's pushes as objects, the way the webhook writes them.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stories_test tells the product's rules as stories: a real API server and etcd, the real
+// portal over HTTP, the controllers in this process, and the provider's pushes as objects, the way
+// the webhook writes them.
 package stories_test
 
 import (
@@ -330,8 +333,8 @@ func (w *world) changeLogin(f func(*portalapi.LoginMethods)) {
 	w.login(m)
 }
 
-// push creates a person the way the webhook does: object first, then claim; then the groups. An edit changes the
-// specification, or says which groups contain the person (in).
+// push creates a person the way the webhook does: object first, then claim; then the groups. An
+// edit changes the specification, or says which groups contain the person (in).
 func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
 	w.t.Helper()
 	u := &v1alpha1.ScimUser{
@@ -423,7 +426,8 @@ func (w *world) gone(o client.Object) {
 	})
 }
 
-// pool applies an AgentPool. Unless it says who is in it a group that is called like it fills it, which is pushed with it.
+// pool applies an AgentPool. Unless it says who is in it a group that is called like it fills it,
+// which is pushed with it.
 func (w *world) pool(name string, spec v1alpha1.AgentPoolSpec) *v1alpha1.AgentPool {
 	w.t.Helper()
 	pushed := spec.Groups == nil && spec.Members == nil && spec.MemberFilter == "" && name != v1alpha1.DefaultName
@@ -458,7 +462,8 @@ func (w *world) account(userName string) *store.Account {
 	return a
 }
 
-// holds waits until the person's account is active and SCIM's, with exactly these roles, and the object says so.
+// holds waits until the person's account is active and SCIM's, with exactly these roles, and the
+// object says so.
 func (w *world) holds(u *v1alpha1.ScimUser, roles ...string) {
 	w.t.Helper()
 	slices.Sort(roles)

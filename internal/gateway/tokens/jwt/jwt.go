@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package jwt verifies bearer tokens that are JSON Web Tokens (RFC 7519) of configured issuers,
 // such as those that Microsoft Entra ID's provisioning service sends.
 //

@@ -1,6 +1,8 @@
-// Package access answers which pools a person is in, which roles that gives them, and why. It is pure thinking: no
-// clock, no I/O, no Kubernetes client. The controllers, the command line, the migration preview and the tests all ask
-// the same function, Pools.Effective.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package access answers which pools a person is in, which roles that gives them, and why. It is
+// pure thinking: no clock, no I/O, no Kubernetes client. The controllers, the command line, the
+// migration preview and the tests all ask the same function, Pools.Effective.
 //
 // The rules, in one place:
 //
@@ -34,7 +36,8 @@ const (
 	Filter   Source = "Filter"
 )
 
-// Attributes are a person's SCIM attributes in canonical form (scim.Object), read only to match filters.
+// Attributes are a person's SCIM attributes in canonical form (scim.Object), read only to match
+// filters.
 type Attributes = map[string]any
 
 // Matcher decides whether a filter matches a person. *filter.Matcher is one.
@@ -46,7 +49,8 @@ type User struct {
 	Groups   []string // ids of the living groups that contain them
 	Filtered []string // names of the pools that a filter had put them in when last looked at; read for frozen pools only
 	In       []string // names of the pools that they are in or were when last looked at; read for pools that keep or are closed
-	// Attributes returns the person's SCIM attributes. It is called only when some pool has a filter.
+	// Attributes returns the person's SCIM attributes. It is called only when some pool has a
+	// filter.
 	Attributes func() Attributes
 }
 
@@ -91,8 +95,8 @@ func (a Access) RoleNames() []string {
 	return out
 }
 
-// Pools is an immutable picture of all pools, indexed so that Effective costs what one person's pools cost and not
-// what all pools cost.
+// Pools is an immutable picture of all pools, indexed so that Effective costs what one person's
+// pools cost and not what all pools cost.
 type Pools struct {
 	def      Pool
 	byName   map[string]*Pool

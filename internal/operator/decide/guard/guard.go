@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package guard decides whether a removal is carried out. It is pure: the same facts give the same
 // verdict, and nothing here knows a clock, a client or a cluster.
 //
@@ -83,7 +85,8 @@ type Facts struct {
 	Now  int64           // Unix ms, for the id of a set that was not wanted before
 	// Decided says what a person decided about the set of that id.
 	Decided func(id string) Decision
-	// Fits says whether the budgets have room for the set. It is asked last and only where it counts.
+	// Fits says whether the budgets have room for the set. It is asked last and only where it
+	// counts.
 	Fits func() (bool, error)
 }
 

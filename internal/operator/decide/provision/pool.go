@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package provision
 
 import (
@@ -133,8 +135,8 @@ func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence
 	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
 }
 
-// consentCommand is what a person runs to consent. It names the pool too: the own pool of a group, to
-// which people have written, is theirs from then on, and would have its object's name.
+// consentCommand is what a person runs to consent. It names the pool too: the own pool of a group,
+// to which people have written, is theirs from then on, and would have its object's name.
 func consentCommand(want portalapi.PoolWrite, have *portalapi.Pool) string {
 	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: texts only
 	return fmt.Sprintf("kubectl patch agentpool %s --type=merge -p '%s'", want.Owner.Name, strings.ReplaceAll(string(patch), "'", `\u0027`))

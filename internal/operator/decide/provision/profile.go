@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package provision
 
 import (
@@ -8,8 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Want is the account that a ScimUser calls for: what the provider says of the person, in the portal's words, and the
-// pools and roles that were computed for them. Ids of pools are the portal's.
+// Want is the account that a ScimUser calls for: what the provider says of the person, in the
+// portal's words, and the pools and roles that were computed for them. Ids of pools are the
+// portal's.
 func Want(u *v1alpha1.ScimUser, poolIDs, roles []string) Account {
 	w := portalapi.AccountWrite{
 		Owner:       portalapi.Owner{UID: string(u.UID), Name: u.Name, Revision: u.Spec.Revision},
@@ -26,7 +29,8 @@ func Want(u *v1alpha1.ScimUser, poolIDs, roles []string) Account {
 	return Account{AccountWrite: w, Roles: roles}
 }
 
-// displayName is what the portal shows: displayName, else the formatted name, else its parts, else the user name.
+// displayName is what the portal shows: displayName, else the formatted name, else its parts, else
+// the user name.
 func displayName(s *v1alpha1.ScimUserSpec) string {
 	if s.DisplayName != "" {
 		return s.DisplayName

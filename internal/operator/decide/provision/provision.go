@@ -1,9 +1,13 @@
-// Package provision says what must change in the portal for one account or pool to be as it should. It is pure: the
-// same facts give the same plan, and nothing here knows a clock, a client or a cluster. The controllers carry a plan
-// out; `kubectl scim plan`, the migration preview and ReportOnly show it.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package provision says what must change in the portal for one account or pool to be as it should.
+// It is pure: the same facts give the same plan, and nothing here knows a clock, a client or a
+// cluster. The controllers carry a plan out; `kubectl scim plan`, the migration preview and
+// ReportOnly show it.
 //
-// An account is touched only when it is ours: created by us, released by a ScimUser that is gone or going, handed over
-// by a person, or adopted because the toggle "Provision existing users with SCIM" is on.
+// An account is touched only when it is ours: created by us, released by a ScimUser that is gone or
+// going, handed over by a person, or adopted because the toggle "Provision existing users with
+// SCIM" is on.
 package provision
 
 import (
@@ -58,7 +62,8 @@ type Policy struct {
 	OnDelete               v1alpha1.UserDeletion // what a leaving owner's account is about to become
 }
 
-// Difference is one field that is not as it should be. Values are for people to read and may hold personal data.
+// Difference is one field that is not as it should be. Values are for people to read and may hold
+// personal data.
 type Difference struct{ Field, Have, Want string }
 
 // Plan is what to do about one account.
@@ -69,7 +74,8 @@ type Plan struct {
 	Reason  string                 // for Wait, and for an Update that leaves the new name for later: a condition reason of v1alpha1
 	Message string                 // with Reason: what is the matter and what would help
 	Mark    bool                   // for Wait: record at the account that this user waits for it
-	// Removal: carrying it out takes away a person's access or their manager role; the deprovisioning guard counts it.
+	// Removal: carrying it out takes away a person's access or their manager role; the
+	// deprovisioning guard counts it.
 	Removal     bool
 	Differences []Difference
 }
@@ -123,7 +129,8 @@ func older(want Account, have *portalapi.Account) bool {
 	return want.Owner.Revision < have.Owner.Revision
 }
 
-// BackupOlder reports an object whose revision is older than the portal's, and what a person can do.
+// BackupOlder reports an object whose revision is older than the portal's, and what a person can
+// do.
 func BackupOlder(scimID string, object, portal int64) string {
 	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: kubectl scim accept scimuser/%s --revision %d",
 		portal, object, scimID, portal)
@@ -161,8 +168,8 @@ func update(want Account, have Facts) Plan {
 	return p
 }
 
-// exceptName plans for an account whose new name another account bears. All but the name follows now: above all, a
-// deactivation never waits for a name.
+// exceptName plans for an account whose new name another account bears. All but the name follows
+// now: above all, a deactivation never waits for a name.
 func exceptName(want Account, have Facts) Plan {
 	former := want
 	former.UserName = have.Own.UserName
@@ -245,7 +252,8 @@ func removes(want Account, have *portalapi.Account, granted []string) bool {
 	return !want.Active || manager && !slices.Contains(want.Roles, portalapi.RoleManager)
 }
 
-// differences lists what of have is not as in want, in a fixed order. Roles are not among them: they are derived.
+// differences lists what of have is not as in want, in a fixed order. Roles are not among them:
+// they are derived.
 func differences(want Account, have *portalapi.Account) []Difference {
 	var out []Difference
 	field := func(name, have, want string) {

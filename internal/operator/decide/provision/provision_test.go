@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package provision
 
 import (
@@ -366,7 +368,8 @@ func drawWant(t *rapid.T) Account {
 	return want
 }
 
-// drawFacts is any state of the portal: nothing, an account of ours, one that bears the name, or both.
+// drawFacts is any state of the portal: nothing, an account of ours, one that bears the name, or
+// both.
 func drawFacts(t *rapid.T, want Account) Facts {
 	one := func(id string, edit func(*portalapi.Account)) *portalapi.Account {
 		if !rapid.Bool().Draw(t, id+" exists") {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package provision
 
 import (
@@ -12,8 +14,8 @@ type ReleasePlan struct {
 	Removal bool               // takes away a person's access; the deprovisioning guard counts it
 }
 
-// ComputeRelease says what becomes of own, the account of a ScimUser that goes; nil when it has none. dropped: a person
-// decided that what it has stays, so it becomes a local account.
+// ComputeRelease says what becomes of own, the account of a ScimUser that goes; nil when it has
+// none. dropped: a person decided that what it has stays, so it becomes a local account.
 func ComputeRelease(own *portalapi.Account, onDelete v1alpha1.UserDeletion, dropped bool) ReleasePlan {
 	mode := portalapi.ReleaseMode(onDelete)
 	switch {

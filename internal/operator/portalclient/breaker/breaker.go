@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package breaker is a circuit breaker for the portal client. It stops calls to a portal that
 // fails, and to one that asked for a pause with Retry-After. It wraps the calls that passes over
 // single users and pools make:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package metered measures the calls to the portal: their number, outcome and duration.
 package metered
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package mirror keeps the portal's state in memory, so that a reconcile with nothing to do makes
 // no call.
 //

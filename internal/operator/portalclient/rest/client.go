@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rest is a portal.Client for the portal's REST API. It sends each call once: the caller
 // decides when to retry, and the error contains what the caller needs for that. A refusal is a
 // *portal.Error with the portal's code and its Retry-After, if any. A response that does not parse

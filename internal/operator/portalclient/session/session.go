@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package session owns the operator's connection to the portal, with its policy. The controller of
 // the IdentityConfiguration opens, blocks and closes it. The other controllers take a View once per
 // pass and subscribe to changes.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package report writes the results of benchmarks into a page, with the machine and the commit.
 package report
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package seed writes users directly into etcd, through its JSON gateway, because creating a
 // hundred thousand through the API server takes longer than all measurements. They are copies of
 // one user who was pushed over SCIM and is Ready, so each has a realistic status and managed

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kubecontrollers runs kube-controller-manager, with the controllers that act on this
 // repository's objects in every cluster: the garbage collector deletes what has an owner that does
 // not exist, the namespace controller empties a namespace that is deleted, and role aggregation

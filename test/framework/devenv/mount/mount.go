@@ -1,6 +1,8 @@
-// Package mount stands in for the kubelet where programs run without Pods: it keeps the content of chosen Secrets as
-// files, in the layout of a mounted Secret, so that a program under test sees tokens arrive and change as it would in a
-// cluster:
+// SPDX-License-Identifier: Apache-2.0
+
+// Package mount stands in for the kubelet where programs run without Pods: it keeps the content of
+// chosen Secrets as files, in the layout of a mounted Secret, so that a program under test sees
+// tokens arrive and change as it would in a cluster:
 //
 //	<folder>/<secret>/..2026_11_24_03_47_00.1234   the content, one file for each key
 //	<folder>/<secret>/..data                       a link to it, replaced in one step
@@ -19,8 +21,8 @@ import (
 
 const dataLink = "..data"
 
-// Write makes folder hold data. Readers see the old content or the new one, never half of it. The same content again
-// changes nothing.
+// Write makes folder hold data. Readers see the old content or the new one, never half of it. The
+// same content again changes nothing.
 func Write(folder string, data map[string][]byte) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err

@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package process runs a program as a child with a log file, notices when it ends, and says why.
 //
-// A child is in a process group of its own, so that Ctrl-C in a terminal reaches the parent alone, which then stops its
-// children in order. On Linux the kernel kills a child whose parent dies.
+// A child is in a process group of its own, so that Ctrl-C in a terminal reaches the parent alone,
+// which then stops its children in order. On Linux the kernel kills a child whose parent dies.
 package process
 
 import (
@@ -94,7 +96,8 @@ func (p *Process) Err() error {
 	}
 }
 
-// Stop asks the child to end, kills it when it does not, and returns when it has ended. An error says that it had to be killed.
+// Stop asks the child to end, kills it when it does not, and returns when it has ended. An error
+// says that it had to be killed.
 func (p *Process) Stop() error {
 	limit := p.spec.Stop
 	if limit == 0 {
