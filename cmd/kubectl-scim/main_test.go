@@ -94,7 +94,7 @@ func (s *scene) people() {
 	s.create(part)
 	s.create(&v1alpha1.ScimGroup{ObjectMeta: named(group), Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments"}})
 	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portalapi.RoleManager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}}})
-	pool, err := s.store.PutPool(s.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portalapi.RoleIgnoreQuota}})
+	pool, err := s.store.PutPool(s.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portalapi.RoleIgnoreQuota}, Pins: []portalapi.Pin{{Line: "id " + group, Group: group}}})
 	s.must(err)
 	s.provisioned(s.user("ada", nil), pool.ID)
 	bob := s.user("bob", func(u *v1alpha1.ScimUserSpec) { u.DisplayName = "Bob" })
@@ -130,7 +130,7 @@ var scimIDs = map[string]string{
 
 // user makes a person, who is in the group when they are called ada.
 func (s *scene) user(name string, edit func(*v1alpha1.ScimUserSpec)) *v1alpha1.ScimUser {
-	u := &v1alpha1.ScimUser{ObjectMeta: named(scimIDs[name]), Spec: v1alpha1.ScimUserSpec{UserName: name + "@example.test"}}
+	u := &v1alpha1.ScimUser{ObjectMeta: named(scimIDs[name]), Spec: v1alpha1.ScimUserSpec{UserName: name + "@example.test", Revision: 1}}
 	if name == "ada" {
 		u.Spec.DisplayName = "Ada Lovelace"
 	}

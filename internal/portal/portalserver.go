@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package portalserver runs the Management Portal in one process: the service with its database
+// Package portal runs the Management Portal in one process: the service with its database
 // (store), the REST server (api), the pages (web), and the records that a deployment creates on the
 // first start.
 package portal

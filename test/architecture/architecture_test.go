@@ -4,7 +4,6 @@ package architecture
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -253,7 +252,7 @@ func plan() string {
 	b.WriteString("| room | what it is | may import |\n|---|---|---|\n")
 	for _, r := range house {
 		rooms := slices.Clone(r.rooms)
-		slices.SortFunc(rooms, func(a, b string) int { return cmp.Compare(a, b) })
+		slices.Sort(rooms)
 		rooms = slices.Compact(rooms)
 		for i, other := range rooms {
 			rooms[i] = "`" + strings.TrimPrefix(other, "internal/") + "`"

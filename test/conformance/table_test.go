@@ -66,7 +66,7 @@ func testFunctions(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
 	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	for _, root := range []string{"internal/scim", "internal/gateway/store", "cmd/scim-webhook"} {
+	for _, root := range []string{"internal/scim", "internal/gateway", "cmd/scim-webhook"} {
 		err := filepath.WalkDir(filepath.Join(repository, root), func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, "_test.go") {
 				return err

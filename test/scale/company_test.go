@@ -211,7 +211,7 @@ func (b *books) PutPool(_ context.Context, w portalapi.PoolWrite) (*portalapi.Po
 	defer b.mu.Unlock()
 	b.puts++
 	id := "pool-" + w.Owner.UID
-	p := portalapi.Pool{ID: id, Name: w.Name, Roles: w.Roles, Owner: w.Owner, Revision: 1}
+	p := portalapi.Pool{ID: id, Name: w.Name, Roles: w.Roles, Owner: w.Owner, Pins: w.Pins, Revision: 1}
 	if before := b.pools[id]; before != nil {
 		p.Revision = before.Revision + 1
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package openapi is the portal's wire contract: the OpenAPI document, and the models, client and
+// Package portalv1 is the portal's wire contract: the OpenAPI document, and the models, client and
 // server skeleton that oapi-codegen generates from it. To change the contract, edit openapi.yaml
 // and run make generate. The server validates every request against the same document.
 package portalv1

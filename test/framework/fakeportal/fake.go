@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fake is a portal for tests of its clients. It is the real service on an in-memory
+// Package fakeportal is a portal for tests of its clients. It is the real service on an in-memory
 // database, so it refuses what the portal refuses; it also records calls and fails on demand.
 package fakeportal
 

@@ -82,9 +82,11 @@ func runBuild(t *testing.T, root string, line []string, out string) []string {
 			programs = append(programs, filepath.Base(word))
 		}
 	}
-	// -ldflags="-s -w" is one word for a shell.
-	if j := slices.Index(args, "-w"); j > 0 {
-		args = slices.Replace(args, j-1, j+1, args[j-1]+" -w")
+	// -ldflags="…" is one word for a shell.
+	if j := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "-ldflags=") }); j >= 0 {
+		if k := slices.Index(args, "-o"); k > j {
+			args = slices.Replace(args, j, k, strings.Join(args[j:k], " "))
+		}
 	}
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = root

@@ -66,7 +66,7 @@ func TestAProxyThatAnswersInThePortalsPlace(t *testing.T) {
 	w.neverStalled(12*time.Second, all...)
 	c := w.identity()
 	w.says(c, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable)
-	if m := conditions.Find(c.Status.Conditions, v1alpha1.ConditionPortalReachable).Message; !strings.Contains(m, "not by the portal") || strings.Contains(m, "no such page") {
+	if m := conditions.Find(c.Status.Conditions, v1alpha1.ConditionPortalReachable).Message; !strings.Contains(m, "not from the portal") || strings.Contains(m, "no such page") {
 		t.Errorf("the condition must say that it is not the portal that answers, without its page: %s", m)
 	}
 
