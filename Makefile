@@ -37,6 +37,10 @@ control-plane: ## Find, download or build kube-apiserver, etcd and kubectl (bin/
 kube-controller-manager: ## Find or build kube-controller-manager, which some tests need (bin/k8s)
 	@go run ./hack/assets --controllers
 
+.PHONY: test-programs
+test-programs: ## Install Chromium and PostgreSQL from Debian, which some tests need
+	@hack/install-test-programs
+
 ##@ Develop
 
 .PHONY: build
@@ -65,7 +69,7 @@ clean: ## Remove built files (bin/k8s stays: it is slow to build) and the data o
 ##@ Check
 
 .PHONY: test
-test: control-plane kube-controller-manager ## Run every test, on a real API server where one is needed
+test: control-plane kube-controller-manager test-programs ## Run every test, on a real API server where one is needed
 	go test -timeout $(TEST_TIMEOUT) ./...
 	$(if $(RACE),go list $(CONCURRENT) | grep -v /test/faults | xargs go test -race -timeout $(TEST_TIMEOUT),@echo "no C compiler: the tests run without the race detector")
 

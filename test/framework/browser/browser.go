@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package browser drives a real Chromium for tests of pages. It never skips: it uses the program in
-// CHROMIUM, or the one on PATH, and as root on Debian installs the package if there is none. Each
-// Page has its own cookies, collects the errors of the page (exceptions, refused scripts and
-// styles), and fails the test for them.
+// CHROMIUM, or the one on PATH, which `make test-programs` installs. Each Page has its own cookies,
+// collects the errors of the page (exceptions, refused scripts and styles), and fails the test for
+// them.
 package browser
 
 import (
@@ -23,12 +23,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-const (
-	// startTime is how long the installation and the start of the browser may take.
-	startTime = 5 * time.Minute
-	// Patience is the maximum duration of one step on a page.
-	Patience = 45 * time.Second
-)
+// Patience is the maximum duration of one step on a page.
+const Patience = 45 * time.Second
 
 // Browser is a running headless Chromium.
 type Browser struct{ ctx context.Context }
@@ -36,9 +32,7 @@ type Browser struct{ ctx context.Context }
 // Start starts a browser, which ends with the test.
 func Start(t testing.TB) *Browser {
 	t.Helper()
-	install, cancel := context.WithTimeout(t.Context(), startTime)
-	defer cancel()
-	program, err := Find(install)
+	program, err := Find()
 	if err != nil {
 		t.Fatalf("find Chromium: %v", err)
 	}
@@ -58,9 +52,8 @@ func Start(t testing.TB) *Browser {
 	return &Browser{ctx: ctx}
 }
 
-// Find returns the path of a Chromium: the one in CHROMIUM, the one on PATH, or one that it
-// installs.
-func Find(ctx context.Context) (string, error) {
+// Find returns the path of a Chromium: the one in CHROMIUM, or the one on PATH.
+func Find() (string, error) {
 	if named := os.Getenv("CHROMIUM"); named != "" {
 		path, err := exec.LookPath(named)
 		if err != nil {
@@ -71,21 +64,7 @@ func Find(ctx context.Context) (string, error) {
 	if path := onPath(); path != "" {
 		return path, nil
 	}
-	apt, err := exec.LookPath("apt-get")
-	if err != nil || os.Getuid() != 0 {
-		return "", errors.New("there is none; install it (on Debian as root: apt-get install -y chromium), or let CHROMIUM name the program")
-	}
-	for _, args := range [][]string{{"update", "-q"}, {"install", "-y", "-q", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=240", "chromium"}} {
-		command := exec.CommandContext(ctx, apt, args...)
-		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := command.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
-		}
-	}
-	if path := onPath(); path != "" {
-		return path, nil
-	}
-	return "", errors.New("apt-get installed chromium, but there is no chromium on PATH")
+	return "", errors.New("there is none; run make test-programs, or set CHROMIUM to the program")
 }
 
 func onPath() string {

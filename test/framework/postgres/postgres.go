@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package postgres starts a PostgreSQL for tests, from Debian's package: it searches the binaries
-// on PATH and under /usr/lib/postgresql, and as root on Debian installs the package if they are
-// missing. The server listens on a socket in its own directory, keeps no data, and ends with the
+// on PATH and under /usr/lib/postgresql (`make test-programs` installs them). The server listens on a socket in its own directory, keeps no data, and ends with the
 // test.
 package postgres
 
@@ -40,7 +39,7 @@ func Start(t testing.TB) *Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
-	bin, err := binaries(ctx)
+	bin, err := binaries()
 	if err != nil {
 		t.Fatalf("find PostgreSQL: %v", err)
 	}
@@ -130,27 +129,12 @@ func runner(directory string) (func(*exec.Cmd) *exec.Cmd, error) {
 	}, nil
 }
 
-// binaries returns the directory of initdb and postgres. It installs them if necessary and
-// possible.
-func binaries(ctx context.Context) (string, error) {
+// binaries returns the directory of initdb and postgres.
+func binaries() (string, error) {
 	if found := installed(); found != "" {
 		return found, nil
 	}
-	apt, err := exec.LookPath("apt-get")
-	if err != nil || os.Getuid() != 0 {
-		return "", errors.New("there is none; install it (on Debian as root: apt-get install -y postgresql) or put its initdb and postgres on PATH")
-	}
-	for _, args := range [][]string{{"update", "-q"}, {"install", "-y", "-q", "--no-install-recommends", "postgresql"}} {
-		install := exec.CommandContext(ctx, apt, args...)
-		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := install.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
-		}
-	}
-	if found := installed(); found != "" {
-		return found, nil
-	}
-	return "", errors.New("apt-get installed postgresql, but there is no initdb under /usr/lib/postgresql")
+	return "", errors.New("there is none; run make test-programs, or put initdb and postgres on PATH")
 }
 
 func installed() string {
