@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/portalclient/hook"
 )
 
 const (
@@ -39,7 +40,7 @@ func (e *OpenError) Error() string { return fmt.Sprintf("portal not called after
 
 // Client is a portal.Client that fails fast while the portal fails. It is safe for concurrent use.
 type Client struct {
-	portalapi.Client // reading and the identity configuration bypass the breaker
+	portalapi.Client
 
 	mu       sync.Mutex
 	failures int // in a row
@@ -50,7 +51,20 @@ type Client struct {
 }
 
 // New returns a closed breaker around c.
-func New(c portalapi.Client) *Client { return &Client{Client: c} }
+func New(c portalapi.Client) *Client {
+	b := &Client{}
+	b.Client = hook.New(c, b.around)
+	return b
+}
+
+// bypasses says which calls are sent in any case: reading, and the identity configuration.
+func bypasses(method string) bool {
+	switch method {
+	case "Accounts", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys":
+		return true
+	}
+	return false
+}
 
 // Reset closes the breaker after a successful call that bypassed it.
 func (c *Client) Reset() {
@@ -66,61 +80,15 @@ func (c *Client) Open() bool {
 	return !c.until.IsZero()
 }
 
-// PutAccount implements portal.Accounts.
-func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (a *portalapi.Account, err error) {
-	err = c.call(func() error { a, err = c.Client.PutAccount(ctx, w); return err })
-	return a, err
-}
-
-// ReleaseAccount implements portal.Accounts.
-func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
-	return c.call(func() error { return c.Client.ReleaseAccount(ctx, owner, mode) })
-}
-
-// MarkWaiting implements portal.Accounts.
-func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portalapi.Owner) error {
-	return c.call(func() error { return c.Client.MarkWaiting(ctx, accountID, owner) })
-}
-
-// MarkHeld implements portal.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
-	return c.call(func() error { return c.Client.MarkHeld(ctx, owner, m) })
-}
-
-// PutPool implements portal.Pools.
-func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (p *portalapi.Pool, err error) {
-	err = c.call(func() error { p, err = c.Client.PutPool(ctx, w); return err })
-	return p, err
-}
-
-// PutMemberships implements portal.Pools.
-func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite) (r []portalapi.MembershipResult, err error) {
-	err = c.call(func() error { r, err = c.Client.PutMemberships(ctx, ownerUID, items); return err })
-	return r, err
-}
-
-// ReleasePool implements portal.Pools.
-func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
-	return c.call(func() error { return c.Client.ReleasePool(ctx, ownerUID, remove) })
-}
-
-// MarkPoolHeld implements portal.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
-	return c.call(func() error { return c.Client.MarkPoolHeld(ctx, owner, m) })
-}
-
-// Removals implements portal.Audit.
-func (c *Client) Removals(ctx context.Context, window time.Duration) (r portalapi.Removals, err error) {
-	err = c.call(func() error { r, err = c.Client.Removals(ctx, window); return err })
-	return r, err
-}
-
-// call makes one call, unless the breaker is open.
-func (c *Client) call(do func() error) error {
+// around makes one call, unless the breaker is open.
+func (c *Client) around(_ context.Context, method string, call func() error) error {
+	if bypasses(method) {
+		return call()
+	}
 	if err := c.enter(); err != nil {
 		return err
 	}
-	err := do()
+	err := call()
 	c.leave(err)
 	return err
 }

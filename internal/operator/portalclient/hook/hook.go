@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package hook runs code around every call of a portal client: the one place that forwards the port's
+// methods for what concerns all of them, such as metrics and the breaker.
+package hook
+
+import (
+	"context"
+	"time"
+
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// Hook runs around one call. method is the name of the port's method. It returns the error of call, or
+// its own without calling.
+type Hook func(ctx context.Context, method string, call func() error) error
+
+// Client is a portalapi.Client that calls a hook around each call of another one.
+type Client struct {
+	to     portalapi.Client
+	around Hook
+}
+
+var _ portalapi.Client = (*Client)(nil)
+
+// New returns a client that runs around around each call to c.
+func New(c portalapi.Client, around Hook) *Client { return &Client{to: c, around: around} }
+
+// PutAccount implements portalapi.Accounts.
+func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (a *portalapi.Account, err error) {
+	err = c.around(ctx, "PutAccount", func() error { a, err = c.to.PutAccount(ctx, w); return err })
+	return a, err
+}
+
+// ReleaseAccount implements portalapi.Accounts.
+func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
+	return c.around(ctx, "ReleaseAccount", func() error { return c.to.ReleaseAccount(ctx, owner, mode) })
+}
+
+// MarkWaiting implements portalapi.Accounts.
+func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portalapi.Owner) error {
+	return c.around(ctx, "MarkWaiting", func() error { return c.to.MarkWaiting(ctx, accountID, owner) })
+}
+
+// MarkHeld implements portalapi.Accounts.
+func (c *Client) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+	return c.around(ctx, "MarkHeld", func() error { return c.to.MarkHeld(ctx, owner, m) })
+}
+
+// PutPool implements portalapi.Pools.
+func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (p *portalapi.Pool, err error) {
+	err = c.around(ctx, "PutPool", func() error { p, err = c.to.PutPool(ctx, w); return err })
+	return p, err
+}
+
+// PutMemberships implements portalapi.Pools.
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite) (r []portalapi.MembershipResult, err error) {
+	err = c.around(ctx, "PutMemberships", func() error { r, err = c.to.PutMemberships(ctx, ownerUID, items); return err })
+	return r, err
+}
+
+// ReleasePool implements portalapi.Pools.
+func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
+	return c.around(ctx, "ReleasePool", func() error { return c.to.ReleasePool(ctx, ownerUID, remove) })
+}
+
+// MarkPoolHeld implements portalapi.Pools.
+func (c *Client) MarkPoolHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+	return c.around(ctx, "MarkPoolHeld", func() error { return c.to.MarkPoolHeld(ctx, owner, m) })
+}
+
+// Accounts implements portalapi.Reader.
+func (c *Client) Accounts(ctx context.Context, after string, limit int) (page []portalapi.Account, next string, err error) {
+	err = c.around(ctx, "Accounts", func() error { page, next, err = c.to.Accounts(ctx, after, limit); return err })
+	return page, next, err
+}
+
+// Pools implements portalapi.Reader.
+func (c *Client) Pools(ctx context.Context) (all []portalapi.Pool, err error) {
+	err = c.around(ctx, "Pools", func() error { all, err = c.to.Pools(ctx); return err })
+	return all, err
+}
+
+// Roles implements portalapi.Reader.
+func (c *Client) Roles(ctx context.Context) (all []portalapi.Role, err error) {
+	err = c.around(ctx, "Roles", func() error { all, err = c.to.Roles(ctx); return err })
+	return all, err
+}
+
+// Position implements portalapi.Reader.
+func (c *Client) Position(ctx context.Context) (p portalapi.Position, err error) {
+	err = c.around(ctx, "Position", func() error { p, err = c.to.Position(ctx); return err })
+	return p, err
+}
+
+// Changes implements portalapi.Reader.
+func (c *Client) Changes(ctx context.Context, from portalapi.Position, wait time.Duration) (changes []portalapi.Change, p portalapi.Position, err error) {
+	err = c.around(ctx, "Changes", func() error { changes, p, err = c.to.Changes(ctx, from, wait); return err })
+	return changes, p, err
+}
+
+// Configuration implements portalapi.Identity.
+func (c *Client) Configuration(ctx context.Context) (config *portalapi.Configuration, err error) {
+	err = c.around(ctx, "Configuration", func() error { config, err = c.to.Configuration(ctx); return err })
+	return config, err
+}
+
+// PutLoginMethods implements portalapi.Identity.
+func (c *Client) PutLoginMethods(ctx context.Context, m portalapi.LoginMethods, managedElsewhere string) (config *portalapi.Configuration, err error) {
+	err = c.around(ctx, "PutLoginMethods", func() error { config, err = c.to.PutLoginMethods(ctx, m, managedElsewhere); return err })
+	return config, err
+}
+
+// Bind implements portalapi.Identity.
+func (c *Client) Bind(ctx context.Context, b portalapi.Binding) (id string, err error) {
+	err = c.around(ctx, "Bind", func() error { id, err = c.to.Bind(ctx, b); return err })
+	return id, err
+}
+
+// Unbind implements portalapi.Identity.
+func (c *Client) Unbind(ctx context.Context, uid string) error {
+	return c.around(ctx, "Unbind", func() error { return c.to.Unbind(ctx, uid) })
+}
+
+// SCIMKeys implements portalapi.Identity.
+func (c *Client) SCIMKeys(ctx context.Context) (keys []portalapi.KeyDigest, err error) {
+	err = c.around(ctx, "SCIMKeys", func() error { keys, err = c.to.SCIMKeys(ctx); return err })
+	return keys, err
+}
+
+// Removals implements portalapi.Audit.
+func (c *Client) Removals(ctx context.Context, window time.Duration) (r portalapi.Removals, err error) {
+	err = c.around(ctx, "Removals", func() error { r, err = c.to.Removals(ctx, window); return err })
+	return r, err
+}
