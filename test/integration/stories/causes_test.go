@@ -8,8 +8,6 @@ import (
 	"slices"
 	"testing"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/requestid"
@@ -69,15 +67,7 @@ func TestAuditNamesRequest(t *testing.T) {
 // by edits a group with this request id.
 func (w *world) by(request string, g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
 	w.t.Helper()
-	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
-	before := g.DeepCopy()
-	edit(&g.Spec)
-	if g.Spec.DisplayName != before.Spec.DisplayName {
-		w.claimGroup(g, g.Spec.DisplayName)
-	}
-	g.Spec.Revision = revision(g.Spec.Revision)
-	g.Annotations = stamped(requestid.With(w.t.Context(), request), g.Spec.Revision)
-	w.must(w.client.Patch(w.t.Context(), g, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+	w.changeGroupBy(requestid.With(w.t.Context(), request), g, edit)
 }
 
 // audit returns the record's events in the portal's audit, oldest first.

@@ -204,6 +204,7 @@ func TestOneOperatorAtATime(t *testing.T) {
 	second := &world{t: t, cp: first.cp, client: first.client, namespace: first.cp.Namespace(t), store: first.store, server: first.server, faults: first.faults, cluster: "cluster-b"}
 	second.create(&corev1.Secret{ObjectMeta: metav1Name(second.namespace, "portal"), Data: map[string][]byte{"token": []byte(operatorKey)}})
 	second.create(second.configuration())
+	second.startWebhook()
 	second.startManager()
 	c := second.identity()
 	second.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonBoundElsewhere)

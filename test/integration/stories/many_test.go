@@ -107,6 +107,7 @@ func (w *world) rival(cluster string, provider v1alpha1.ProviderType) *world {
 	c := o.configuration()
 	c.Spec.IdentityProvider.Type = provider
 	o.create(c)
+	o.startWebhook()
 	o.startManager()
 	return o
 }

@@ -3,15 +3,16 @@
 package stories_test
 
 import (
+	"context"
 	"slices"
 	"sync"
 
-	"github.com/google/uuid"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
+	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
 // pushed are the groups that the provider has pushed, by name.
@@ -29,43 +30,45 @@ type groupNames []string
 // is pushed.
 func in(groups ...string) groupNames { return groups }
 
-// group pushes a group of users as the webhook does: slices first, then the object, then the claim.
+// group pushes a group of users through the webhook's directory.
 func (w *world) group(name string, users ...*v1alpha1.ScimUser) *v1alpha1.ScimGroup {
 	w.t.Helper()
-	g := &v1alpha1.ScimGroup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
-		Spec:       v1alpha1.ScimGroupSpec{DisplayName: name, ExternalID: "x-" + name, Revision: revision(0)},
-	}
 	var ids []string
 	for _, u := range users {
 		ids = append(ids, u.Name)
 	}
-	w.must(w.groups.slices.Create(w.t.Context(), g.Name, ids))
-	w.must(w.client.Create(w.t.Context(), g, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
-	w.claimGroup(g, name)
+	made, err := w.webhook.Groups().Create(w.t.Context(), groupObject(&v1alpha1.ScimGroupSpec{DisplayName: name, ExternalID: "x-" + name}), ids)
+	w.must(err)
+	g := &v1alpha1.ScimGroup{ObjectMeta: metav1Name(w.namespace, made.ID)}
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
 	return g
 }
 
-func (w *world) claimGroup(g *v1alpha1.ScimGroup, name string) {
-	w.t.Helper()
-	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimGroup, name, g)
-	w.must(err)
-	if other != nil {
-		w.t.Fatalf("the name %s is taken by %s", name, other.GetName())
-	}
+// groupObject is a group as the provider sends it.
+func groupObject(s *v1alpha1.ScimGroupSpec) scim.Object {
+	return scim.Object{"schemas": []any{scim.SchemaGroup}, "displayName": s.DisplayName, "externalId": s.ExternalID}
 }
 
-// changeGroup edits a group as the webhook does: it claims a new name first.
+// changeGroup edits a group through the webhook's directory.
 func (w *world) changeGroup(g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
 	w.t.Helper()
-	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
-	before := g.DeepCopy()
-	edit(&g.Spec)
-	if g.Spec.DisplayName != before.Spec.DisplayName {
-		w.claimGroup(g, g.Spec.DisplayName)
+	w.changeGroupBy(w.t.Context(), g, edit)
+}
+
+func (w *world) changeGroupBy(ctx context.Context, g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
+	w.t.Helper()
+	w.must(w.client.Get(ctx, client.ObjectKeyFromObject(g), g))
+	spec := g.Spec.DeepCopy()
+	edit(spec)
+	if spec.Deleted {
+		w.must(w.webhook.Groups().Delete(ctx, g.Name))
+	} else {
+		_, err := w.webhook.Groups().Update(ctx, g.Name, func(scim.Object) (scim.Object, []patch.MemberChange, error) {
+			return groupObject(spec), nil, nil
+		})
+		w.must(err)
 	}
-	g.Spec.Revision = revision(g.Spec.Revision)
-	w.must(w.client.Patch(w.t.Context(), g, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+	w.must(client.IgnoreNotFound(w.client.Get(ctx, client.ObjectKeyFromObject(g), g)))
 }
 
 // add and leave change a group's members by name.
@@ -81,11 +84,17 @@ func (w *world) leave(g *v1alpha1.ScimGroup, users ...*v1alpha1.ScimUser) {
 
 func (w *world) members(g *v1alpha1.ScimGroup, in bool, users []*v1alpha1.ScimUser) {
 	w.t.Helper()
-	var changes []groupslice.Change
-	for _, u := range users {
-		changes = append(changes, groupslice.Change{User: u.Name, In: in})
+	change := patch.MemberChange{Op: patch.AddMembers}
+	if !in {
+		change.Op = patch.RemoveMembers
 	}
-	w.must(w.groups.slices.Change(w.t.Context(), g.Name, changes))
+	for _, u := range users {
+		change.IDs = append(change.IDs, u.Name)
+	}
+	_, err := w.webhook.Groups().Update(w.t.Context(), g.Name, func(o scim.Object) (scim.Object, []patch.MemberChange, error) {
+		return o, []patch.MemberChange{change}, nil
+	})
+	w.must(err)
 }
 
 // regroup makes exactly those groups contain the user that an edit names, if one does.

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,6 +32,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers"
+	directory "lightrun.com/scim-operator/internal/gateway/store"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
@@ -42,6 +43,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 	"lightrun.com/scim-operator/internal/portal/api"
 	"lightrun.com/scim-operator/internal/portal/store"
+	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
@@ -71,6 +73,7 @@ type world struct {
 	cluster   string
 	relist    time.Duration
 	file      string // the portal's database
+	webhook   *directory.Directory
 	groups    pushed
 	leader    string       // the portal's name of the running manager
 	ahead     atomic.Int64 // how far the portal's clock is ahead
@@ -121,8 +124,32 @@ func build(t testing.TB, options ...option) *world {
 	w.login(m)
 	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "portal"}, Data: map[string][]byte{"token": []byte(operatorKey)}})
 	w.create(c)
+	w.startWebhook()
 	w.startManager()
 	return w
+}
+
+// startWebhook runs the webhook's directory until the test ends.
+func (w *world) startWebhook() {
+	w.t.Helper()
+	d, err := directory.New(directory.Options{Config: w.cp.Config, Namespace: w.namespace, Log: logr.Discard()})
+	w.must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("the directory ended with %v", err)
+		}
+	})
+	w.webhook = d
+	w.eventually("the directory has filled its cache", func() error {
+		if !d.Synced() {
+			return errors.New("it has not")
+		}
+		return nil
+	})
 }
 
 // stamped returns the annotations that the webhook writes for the request of ctx.
@@ -333,26 +360,32 @@ func (w *world) changeLogin(f func(*portalapi.LoginMethods)) {
 	w.login(m)
 }
 
-// push creates a user as the webhook does: the object first, then the claim; then the groups. An
-// edit changes the specification, or sets the groups that contain the user (in).
+// push creates a user through the webhook's directory, and then adds it to groups. An edit changes the
+// specification, or says which groups contain the user (in).
 func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
 	w.t.Helper()
-	u := &v1alpha1.ScimUser{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
-		Spec:       v1alpha1.ScimUserSpec{UserName: userName, Revision: revision(0)},
-	}
-	edited(&u.Spec, edit)
-	w.must(w.client.Create(w.t.Context(), u, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
-	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
+	spec := v1alpha1.ScimUserSpec{UserName: userName}
+	edited(&spec, edit)
+	made, err := w.webhook.Users().Create(w.t.Context(), scimattrs.Attributes(&spec))
 	w.must(err)
-	if other != nil {
-		w.t.Fatalf("the name %s is taken by %s", userName, other.GetName())
-	}
+	u := &v1alpha1.ScimUser{ObjectMeta: metav1Name(w.namespace, made.ID)}
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
+	w.suspend(u, spec.Suspend)
 	w.regroup(u, edit)
 	return u
 }
 
-// revision is the revision after old, as the webhook computes it.
+// suspend writes spec.suspend, which people write.
+func (w *world) suspend(u *v1alpha1.ScimUser, suspend bool) {
+	w.t.Helper()
+	if u.Spec.Suspend == suspend {
+		return
+	}
+	before := u.DeepCopy()
+	u.Spec.Suspend = suspend
+	w.must(w.client.Patch(w.t.Context(), u, client.MergeFrom(before)))
+}
+
 func revision(old int64) int64 { return max(old+1, time.Now().UnixMilli()) }
 
 // edited applies the edits that change the specification.
@@ -369,27 +402,28 @@ func edited(s *v1alpha1.ScimUserSpec, edit []any) (any bool) {
 func inactive(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no }
 func active(s *v1alpha1.ScimUserSpec)   { yes := true; s.Active = &yes }
 
-// change edits a user, or the groups of one, as the webhook does.
+// change edits a user, or the user's groups, through the webhook's directory.
 func (w *world) change(u *v1alpha1.ScimUser, edit ...any) {
 	w.t.Helper()
 	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
 	w.regroup(u, edit)
-	before := u.DeepCopy()
-	if !edited(&u.Spec, edit) {
+	spec := u.Spec.DeepCopy()
+	if !edited(spec, edit) {
 		return
 	}
-	u.Spec.Revision = revision(u.Spec.Revision)
-	w.must(w.client.Patch(w.t.Context(), u, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManagerWebhook)))
+	if spec.Deleted {
+		w.must(w.webhook.Users().Delete(w.t.Context(), u.Name, nil))
+	} else {
+		_, err := w.webhook.Users().Update(w.t.Context(), u.Name, nil, func(scim.Object) (scim.Object, error) { return scimattrs.Attributes(spec), nil })
+		w.must(err)
+	}
+	w.must(client.IgnoreNotFound(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u)))
+	w.suspend(u, spec.Suspend)
 }
 
-// rename takes the claim on the new name, then changes the user, as the webhook does.
+// rename gives a user another name.
 func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...any) {
 	w.t.Helper()
-	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
-	w.must(err)
-	if other != nil {
-		w.t.Fatalf("the name %s is taken by %s", userName, other.GetName())
-	}
 	w.change(u, func(s *v1alpha1.ScimUserSpec) {
 		s.UserName = userName
 		edited(s, edit)
