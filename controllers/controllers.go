@@ -83,31 +83,31 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		s        = session.New(mirror.Options{Relist: o.Relist})
 		groups   = groupindex.New()
 		slices   = groupslice.NewStore(o.Slices, o.Namespace, groupslice.Options{FieldOwner: fieldManager, Clock: o.Clock.Now})
-		book     = poolindex.NewBook(c, o.Namespace, groups)
+		pools    = poolindex.New(c, o.Namespace, groups)
 		removals = &guard.Guard{}
-		tally    = scimuser.NewTally()
+		counter  = scimuser.NewCounter()
 		finished = &scimuser.Finished{}
 	)
 	return Parts{
 		Session: s,
 		Users: &scimuser.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Guard: removals, Tally: tally, Finished: finished, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Pools: pools, Guard: removals, Counter: counter, Finished: finished, Clock: o.Clock,
 			Groups: groups, Slices: slices,
 			Recorder:   recorder("scimuser"),
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Pools: &agentpool.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Groups: groups, Guard: removals, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Pools: pools, Groups: groups, Guard: removals, Clock: o.Clock,
 			Recorder:   recorder("agentpool"),
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Groups: &scimgroup.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Groups: groups, Slices: slices, Tally: tally, Finished: finished, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Pools: pools, Groups: groups, Slices: slices, Counter: counter, Finished: finished, Clock: o.Clock,
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Index: groups,
 		Configuration: &identityconfiguration.Reconciler{
-			Client: c, Live: live, Session: s, Tally: tally, Clock: o.Clock, Cluster: o.Cluster,
+			Client: c, Live: live, Session: s, Counter: counter, Clock: o.Clock, Cluster: o.Cluster,
 			Recorder: recorder("identityconfiguration"),
 			Connect:  o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},

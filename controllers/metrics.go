@@ -24,7 +24,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), prometheus.GaugeValue, v, values...)
 	}
-	n := c.parts.Users.Tally.Counts()
+	n := c.parts.Users.Counter.Counts()
 	const people = "People by state: Ready, Waiting (for the migration of their local account), Held (by the deprovisioning guard), Other."
 	gauge("scim_users", people, float64(n.Ready), "state", "Ready")
 	gauge("scim_users", people, float64(n.Waiting), "state", "Waiting")

@@ -296,7 +296,7 @@ func (p *scope) release(ctx context.Context) (bool, error) {
 	if a := pass.Release(p.view); a.Stop {
 		return p.stopAt(a)
 	}
-	if done, err := p.letGo(ctx); done || err != nil {
+	if done, err := p.releasePool(ctx); done || err != nil {
 		return done, err
 	}
 	return p.finish(ctx)
@@ -316,9 +316,9 @@ func (p *scope) because(ctx context.Context) (context.Context, string) {
 	return requestid.With(ctx, id), id
 }
 
-// letGo releases the pool in the portal, if the guard lets its members go. What a person decided to
+// releasePool releases the pool in the portal, if the guard lets its members go. What a person decided to
 // keep stays there as it is, with its members, for an AgentPool of the same name.
-func (p *scope) letGo(ctx context.Context) (bool, error) {
+func (p *scope) releasePool(ctx context.Context) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan := PlanRelease(p.pool, p.view.Mirror)
 	uid := string(p.pool.UID)

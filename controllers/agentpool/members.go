@@ -50,19 +50,19 @@ func Users(accounts []*portalapi.Account) []string {
 	return out
 }
 
-// Company is what the members of a pool follow from.
-type Company struct {
+// MemberFacts is what the members of a pool follow from.
+type MemberFacts struct {
 	Users      client.Reader // ScimUsers, from a cache
 	Groups     *groupindex.Index
 	Mirror     *mirror.Mirror
-	Picture    *poolindex.Picture
+	Snapshot   *poolindex.Snapshot
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 }
 
 // MemberChanges compares who is to be in the pool with who is in own, its pool in the portal. Only
 // accounts count that a living ScimUser owns: what becomes of the others is decided with the
-// account. ok is false when the picture is older than what is known of groups.
-func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c Company) (changes Changes, ok bool, err error) {
+// account. ok is false when the snapshot is older than what is known of groups.
+func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c MemberFacts) (changes Changes, ok bool, err error) {
 	find, err := c.finder(ctx, pool)
 	if err != nil {
 		return changes, false, err
@@ -80,7 +80,7 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 		if u == nil || !ours && !restored(u, a, c.Mirror) || u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
 			continue
 		}
-		may, known := scimuser.Access(u, c.Picture, c.Mirror, c.Attributes)
+		may, known := scimuser.Access(u, c.Snapshot, c.Mirror, c.Attributes)
 		if !known {
 			return Changes{}, false, nil
 		}
@@ -114,7 +114,7 @@ func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 
 // candidates are the accounts, in order of id, whose membership may not be as it should be. Of a
 // pool that is filled by groups or lists its members this is told without reading any user.
-func (c Company) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
+func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
 	var groups []string
 	for _, id := range groupindex.Filling(pool) {
 		if g, found := c.Groups.Group(id); found && !g.Deleted {
@@ -139,7 +139,7 @@ func (c Company) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*po
 
 // finder finds ScimUsers by name; nil for one that is not there. A filter asks about everybody, so
 // they are listed once.
-func (c Company) finder(ctx context.Context, pool *v1alpha1.AgentPool) (func(name string) (*v1alpha1.ScimUser, error), error) {
+func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool) (func(name string) (*v1alpha1.ScimUser, error), error) {
 	if pool.Spec.MemberFilter == "" {
 		return func(name string) (*v1alpha1.ScimUser, error) {
 			var u v1alpha1.ScimUser
@@ -213,13 +213,13 @@ func (p *scope) members(ctx context.Context) error {
 // filter is not known.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
 	for {
-		picture, err := p.Book.Picture(ctx, p.view.Mirror)
+		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
 		if err != nil {
 			return Changes{}, false, err
 		}
-		changes, ok, err := MemberChanges(ctx, p.pool, own, Company{Users: p.Client, Groups: p.Groups, Mirror: p.view.Mirror, Picture: picture, Attributes: p.Attributes})
+		changes, ok, err := MemberChanges(ctx, p.pool, own, MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.view.Mirror, Snapshot: snapshot, Attributes: p.Attributes})
 		if ok || err != nil {
-			drawn := picture.Pool(p.pool.Name)
+			drawn := snapshot.Pool(p.pool.Name)
 			return changes, drawn == nil || drawn.Keeps || drawn.Frozen, err
 		}
 	}
@@ -245,7 +245,7 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 	}
 	if wait := p.incomplete(removal); wait > 0 {
 		p.keepsMark = true
-		p.lookAgain(wait)
+		p.requeueWithin(wait)
 		return nil
 	}
 	answer, err := p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, do)
@@ -316,7 +316,7 @@ func (p *scope) put(ctx context.Context, own *portalapi.Pool, all []portalapi.Me
 		p.view.Mirror.PutMemberships(own.ID, part, results)
 		for i, r := range results {
 			if r.Outcome != portalapi.MembershipDone && r.Outcome != portalapi.MembershipUnchanged {
-				p.lookAgain(retryMembers)
+				p.requeueWithin(retryMembers)
 			} else if part[i].Request != "" {
 				p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
 			}
@@ -352,7 +352,7 @@ func (p *scope) membersRefused(err error) error {
 	r := p.refusal(err)
 	p.leaf(r.Leaf)
 	if r.After > 0 {
-		p.lookAgain(r.After)
+		p.requeueWithin(r.After)
 	}
 	return r.Err
 }

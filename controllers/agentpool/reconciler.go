@@ -41,7 +41,7 @@ type Reconciler struct {
 	client.Client
 	Live     client.Reader
 	Session  *session.Session
-	Book     *poolindex.Book
+	Pools    *poolindex.Index
 	Groups   *groupindex.Index
 	Guard    *removals.Guard
 	Recorder events.EventRecorder
@@ -95,21 +95,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case !pool.DeletionTimestamp.IsZero():
 		return p.report(ctx, pass.Run(ctx, p.release))
 	case pool.Name == v1alpha1.DefaultName:
-		return p.report(ctx, pass.Run(ctx, p.hold, p.suspended, p.ready, p.resolve, p.applyDefault))
+		return p.report(ctx, pass.Run(ctx, p.addFinalizer, p.suspended, p.ready, p.resolve, p.applyDefault))
 	}
-	return p.report(ctx, pass.Run(ctx, p.hold, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
+	return p.report(ctx, pass.Run(ctx, p.addFinalizer, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
 }
 
-// hold adds the finalizer, unless the namespace is being deleted: the manager may lose its rights
+// addFinalizer adds the finalizer, unless the namespace is being deleted: the manager may lose its rights
 // before it could take it away.
-func (p *scope) hold(ctx context.Context) (bool, error) {
+func (p *scope) addFinalizer(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
 		if ending, err := pass.NamespaceEnding(ctx, p.Live, p.pool.Namespace); ending || err != nil {
 			p.silent = err == nil
 			return true, err
 		}
 	}
-	return false, pass.Hold(ctx, p, p.pool, v1alpha1.FinalizerPool)
+	return false, pass.AddFinalizer(ctx, p, p.pool, v1alpha1.FinalizerPool)
 }
 
 // suspended ends the pass while SCIM is off: pools stay as they are.
@@ -140,14 +140,14 @@ func (p *scope) stopAt(a pass.Answer) (bool, error) {
 // resolve checks the filter and the roles. What is wrong freezes that part as it was; the rest goes
 // on.
 func (p *scope) resolve(context.Context) (bool, error) {
-	typ := v1alpha1.ConditionPoolsResolved
+	typ := v1alpha1.ConditionFilterValid
 	if f := p.pool.Spec.MemberFilter; f != "" {
 		if _, err := filter.Compile(f, schema.User()); err != nil {
 			p.leaf(conditions.False(typ, v1alpha1.ReasonInvalidFilter, "spec.memberFilter: "+err.Error()+"; the membership stays as it was"))
 			return false, nil
 		}
 	}
-	p.leaf(conditions.True(typ, v1alpha1.ReasonResolved, "The filter, if any, is valid"))
+	p.leaf(conditions.True(typ, v1alpha1.ReasonValid, "The filter, if any, is valid"))
 	return false, nil
 }
 

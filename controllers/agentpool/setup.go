@@ -56,12 +56,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		r.Session.Subscribe(func(e session.Event) {
 			switch {
 			case e.Pool != nil:
-				r.Book.Invalidate()
+				r.Pools.Invalidate()
 				for _, req := range r.concerned(ctx, namespace, e.Pool) {
 					q.Add(req)
 				}
 			case e.Session, e.Listed, e.Reachable, e.Configuration:
-				r.Book.Invalidate()
+				r.Pools.Invalidate()
 				for _, req := range all(ctx) {
 					q.Add(req)
 				}
@@ -148,7 +148,7 @@ func (r *Reconciler) groups(namespace string) func(context.Context, queue) error
 	return func(ctx context.Context, q queue) error {
 		r.Groups.Subscribe(func(c groupindex.Change) {
 			if c.All {
-				r.Book.Invalidate()
+				r.Pools.Invalidate()
 			}
 			r.causedBy(c, c.Group) // its own pool, which may be created after it
 			all, err := All(ctx, r.Client, namespace)
@@ -177,12 +177,12 @@ func (r *Reconciler) causedBy(c groupindex.Change, pool string) {
 // recount looks at pools again whose people joined or left.
 func (r *Reconciler) recount(namespace string) func(context.Context, queue) error {
 	return func(_ context.Context, q queue) error {
-		r.Book.Subscribe(func(pools []string) {
+		r.Pools.Subscribe(func(pools []string) {
 			for _, name := range pools {
 				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}, countDelay)
 			}
 		})
-		r.Book.OnUnsettled(func(u poolindex.Unsettled) {
+		r.Pools.OnUnsettled(func(u poolindex.Unsettled) {
 			for _, name := range u.Pools {
 				r.causes.note(name, u.Request, r.Clock.Now(), u.User)
 				q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})

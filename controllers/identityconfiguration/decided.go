@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// tellAhead tells, once, of decisions that lie ahead of our clock and so decide nothing yet.
-func (p *scope) tellAhead(annotations ...string) {
+// warnAhead tells, once, of decisions that lie ahead of our clock and so decide nothing yet.
+func (p *scope) warnAhead(annotations ...string) {
 	for _, name := range annotations {
 		value := p.config.Annotations[name]
 		_, ahead := removals.By(value, p.Clock.Now())

@@ -62,7 +62,7 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 	_, err := p.client.Bind(ctx, b)
 	if err == nil {
 		p.bound = b.Provider()
-		p.held = held{client: p.client, uid: b.UID}
+		p.ownBinding = ownBinding{client: p.client, uid: b.UID}
 	}
 	return err
 }
@@ -71,7 +71,7 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 func (p *scope) preview(refused error, first, want provider.ID) error {
 	return &portalapi.Error{
 		Status: 409, Code: portalapi.CodeIDPConfigured,
-		Message: fmt.Sprintf("%v. %s", refused, Replacement(first, want, int(p.Tally.Counts().Users))),
+		Message: fmt.Sprintf("%v. %s", refused, Replacement(first, want, int(p.Counter.Counts().Users))),
 	}
 }
 

@@ -45,7 +45,7 @@ type Reconciler struct {
 	client.Client
 	Live     client.Reader
 	Session  *session.Session
-	Tally    *scimuser.Tally
+	Counter  *scimuser.Counter
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	Connect  Connect
@@ -58,7 +58,7 @@ type Reconciler struct {
 	KeysConfirm time.Duration
 
 	connection connection
-	held       held
+	ownBinding ownBinding
 	strays     strays
 	noKeys     time.Time         // when the portal first listed no SCIM key where some work; zero: it lists some
 	counted    time.Time         // when the counts were last written
@@ -71,9 +71,9 @@ type connection struct {
 	client portalapi.Client
 }
 
-// held is the binding that this process made: what there is to release once the configuration is
+// ownBinding is the binding that this process made: what there is to release once the configuration is
 // deleted.
-type held struct {
+type ownBinding struct {
 	client portalapi.Client
 	uid    string
 }
@@ -193,7 +193,7 @@ func bindReason(err error) (reason string, refused bool) {
 
 // open lets the other controllers work.
 func (p *scope) open(ctx context.Context) (bool, error) {
-	p.tellAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
+	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
 	p.Session.Decide(removals.Decisions(p.config.Annotations, p.Clock.Now()))
 	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return false, nil
@@ -211,7 +211,7 @@ func (p *scope) blocked(ctx context.Context, typ, reason, message string) error 
 		p.Session.Close(why)
 		return nil
 	}
-	p.view = p.Session.Hold(ctx, p.connection.key, p.client, p.spec, why)
+	p.view = p.Session.OpenReadOnly(ctx, p.connection.key, p.client, p.spec, why)
 	return nil
 }
 
@@ -283,11 +283,11 @@ const (
 // counts renews how many people are in which state: along with another change, or by itself at most
 // twice a minute, since a pass costs calls to the portal and its own write brings the object back.
 func (p *scope) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
-	if !p.Tally.Complete() {
+	if !p.Counter.Complete() {
 		p.result.RequeueAfter = min(p.result.RequeueAfter, whileLoading)
 		return
 	}
-	n, now := p.Tally.Counts(), p.Clock.Now()
+	n, now := p.Counter.Counts(), p.Clock.Now()
 	local := s.LocalAccounts
 	if m := p.view.Mirror; m != nil && m.Listed() {
 		_, all := m.Counts()

@@ -25,7 +25,7 @@ import (
 // replaces its operator (kubectl scim bind --replace).
 func (r *Reconciler) release(ctx context.Context, namespace string) error {
 	r.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "There is no IdentityConfiguration named default: nothing is written to any portal"})
-	if r.held.client == nil {
+	if r.ownBinding.client == nil {
 		return nil
 	}
 	leave, err := r.ending(ctx, namespace)
@@ -33,12 +33,12 @@ func (r *Reconciler) release(ctx context.Context, namespace string) error {
 		return err
 	}
 	if !leave {
-		err := r.held.client.Unbind(ctx, r.held.uid)
+		err := r.ownBinding.client.Unbind(ctx, r.ownBinding.uid)
 		if _, failed := portalapi.Failure(err); failed {
 			return fmt.Errorf("release the portal: %w", err)
 		}
 	}
-	r.held, r.connection = held{}, connection{}
+	r.ownBinding, r.connection = ownBinding{}, connection{}
 	return nil
 }
 

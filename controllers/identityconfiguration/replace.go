@@ -25,13 +25,13 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	case portalapi.CodeOf(refused) != portalapi.CodeOperatorBound:
 		return refused
 	case id == "":
-		return tell(refused, "Is that operator lost, or is it to give the portal up, then let this one take its place: kubectl scim bind --replace")
+		return withRemedy(refused, "Is that operator lost, or is it to give the portal up, then let this one take its place: kubectl scim bind --replace")
 	}
 	b := p.binding()
 	b.Replaces = id
 	err := p.bindAs(ctx, b)
 	if portalapi.CodeOf(err) == portalapi.CodeStaleRevision {
-		return tell(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with kubectl scim bind --replace", v1alpha1.AnnotationReplaceOperator, id))
+		return withRemedy(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with kubectl scim bind --replace", v1alpha1.AnnotationReplaceOperator, id))
 	}
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func (p *scope) replaced(ctx context.Context) error {
 	return nil
 }
 
-// tell appends what to do to a refusal.
-func tell(refused error, remedy string) error {
+// withRemedy appends what to do to a refusal.
+func withRemedy(refused error, remedy string) error {
 	return &portalapi.Error{Status: 409, Code: portalapi.CodeOf(refused), Message: refused.Error() + ". " + remedy}
 }

@@ -78,8 +78,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, tra
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("nameclaim").
 		For(&v1alpha1.NameClaim{}, builder.WithPredicates(predicate.Funcs{CreateFunc: r.unneeded})).
-		Watches(&v1alpha1.ScimGroup{}, handler.EnqueueRequestsFromMapFunc(r.held)).
-		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.held)).
+		Watches(&v1alpha1.ScimGroup{}, handler.EnqueueRequestsFromMapFunc(r.claimsOf)).
+		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.claimsOf)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
 		Complete(traces.Reconciler("NameClaim", r))
 }
@@ -95,8 +95,8 @@ func (r *Reconciler) unneeded(e event.CreateEvent) bool {
 	return err != nil || !needed
 }
 
-// held are the claims of a pool or a group.
-func (r *Reconciler) held(ctx context.Context, holder client.Object) []reconcile.Request {
+// claimsOf are the claims of a pool or a group.
+func (r *Reconciler) claimsOf(ctx context.Context, holder client.Object) []reconcile.Request {
 	var list v1alpha1.NameClaimList
 	if err := r.List(ctx, &list, client.InNamespace(holder.GetNamespace()), client.MatchingFields{byHolder: string(holder.GetUID())}); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing claims from the cache")

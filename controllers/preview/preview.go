@@ -45,7 +45,7 @@ type preview struct {
 	before   map[string]*portalapi.Account // by id, as they are
 	roles    map[string][]string           // by the account's id, as the steps so far have told
 	names    map[string]string             // pools' names by portal id
-	picture  *poolindex.Picture
+	pooled   *poolindex.Snapshot
 	stays    map[string]bool // the portal's pools whose members do not leave, as the guard would hold it or a person dropped it
 	left     removals.Left
 	managers int // local managers who can sign in, after the steps so far
@@ -97,11 +97,11 @@ func (p *preview) run(ctx context.Context) error {
 	if err := p.pools(ctx); err != nil {
 		return err
 	}
-	picture, err := poolindex.NewBook(p.objects, p.Namespace, p.objects.groups).Picture(ctx, p.portal)
+	snapshot, err := poolindex.New(p.objects, p.Namespace, p.objects.groups).Snapshot(ctx, p.portal)
 	if err != nil {
 		return err
 	}
-	p.picture = picture
+	p.pooled = snapshot
 	if err := p.members(ctx); err != nil {
 		return err
 	}

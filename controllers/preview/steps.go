@@ -186,8 +186,8 @@ func (p *preview) members(ctx context.Context) error {
 		if own == nil || own.Default || !o.DeletionTimestamp.IsZero() {
 			continue
 		}
-		changes, _, err := agentpool.MemberChanges(ctx, o, own, agentpool.Company{
-			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Picture: p.picture, Attributes: p.attributes,
+		changes, _, err := agentpool.MemberChanges(ctx, o, own, agentpool.MemberFacts{
+			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Snapshot: p.pooled, Attributes: p.attributes,
 		})
 		if err != nil {
 			return err
@@ -316,9 +316,9 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
 		return s.waits(reason, message), err
 	}
-	a, _ := scimuser.Access(u, p.picture, p.portal, p.attributes)
+	a, _ := scimuser.Access(u, p.pooled, p.portal, p.attributes)
 	s.Pools, s.Roles = holdings(a)
-	facts := scimuser.Facts{Picture: p.picture, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete}
+	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete}
 	own, err := scimuser.Plan(ctx, u, a, facts)
 	if err != nil {
 		return s, err

@@ -92,15 +92,15 @@ func (p *scope) unpinned(context.Context) (bool, error) {
 // left waits until the members have left the pools that the group filled. What the guard stops
 // keeps the group as well: the decision may be that it stays.
 func (p *scope) left(ctx context.Context) (bool, error) {
-	picture, err := p.Book.Picture(ctx, p.view.Mirror)
+	snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
 	if err != nil {
 		return true, err
 	}
-	switch dropped, err := p.dropped(ctx, picture); {
+	switch dropped, err := p.dropped(ctx, snapshot); {
 	case err != nil:
 		return true, err
 	case dropped:
-		return true, p.comeBack(ctx)
+		return true, p.undelete(ctx)
 	}
 	waiting := 0
 	for _, name := range p.Groups.Members(p.group.Name) {
@@ -112,7 +112,7 @@ func (p *scope) left(ctx context.Context) (bool, error) {
 		if err != nil {
 			return true, err
 		}
-		if a, _ := scimuser.Access(&u, picture, p.view.Mirror, p.Attributes); scimuser.Stays(&u, a, picture, p.view.Mirror, p.group.Status.Pools) {
+		if a, _ := scimuser.Access(&u, snapshot, p.view.Mirror, p.Attributes); scimuser.Stays(&u, a, snapshot, p.view.Mirror, p.group.Status.Pools) {
 			waiting++
 		}
 	}
@@ -123,7 +123,7 @@ func (p *scope) left(ctx context.Context) (bool, error) {
 }
 
 // dropped says whether a person dropped what follows from the group's deletion in one of its pools.
-func (p *scope) dropped(ctx context.Context, picture *poolindex.Picture) (bool, error) {
+func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool, error) {
 	m := p.view.Mirror
 	if record := m.PoolOf(p.group.Name); record != nil && p.own() == nil && droppedDeletion(record.Mark) {
 		return true, nil // of its own pool, which stayed in the portal
@@ -134,8 +134,8 @@ func (p *scope) dropped(ctx context.Context, picture *poolindex.Picture) (bool, 
 		if record == nil || record.Mark == nil || record.Mark.State != portalapi.MarkDropped || !slices.Contains(p.group.Status.Pools, pool.Name) {
 			continue
 		}
-		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.Company{
-			Users: p.Client, Groups: p.Groups, Mirror: m, Picture: picture, Attributes: p.Attributes,
+		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.MemberFacts{
+			Users: p.Client, Groups: p.Groups, Mirror: m, Snapshot: snapshot, Attributes: p.Attributes,
 		})
 		if err != nil {
 			return false, err
@@ -152,8 +152,8 @@ func droppedDeletion(m *portalapi.Mark) bool {
 	return m != nil && m.State == portalapi.MarkDropped && m.What == portalapi.RemovalDeletion
 }
 
-// comeBack takes the tombstone away: the group is as the provider last described it, over SCIM too.
-func (p *scope) comeBack(ctx context.Context) error {
+// undelete takes the tombstone away: the group is as the provider last described it, over SCIM too.
+func (p *scope) undelete(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.group.DeepCopy(), p.Clock.Now())
 	if taken == "" || err != nil {
 		p.silent = true // the event of that write brings the group back

@@ -41,10 +41,10 @@ type Reconciler struct {
 	client.Client               // reads from the cache
 	Live          client.Reader // reads from the API server
 	Session       *session.Session
-	Book          *poolindex.Book
+	Pools         *poolindex.Index
 	Groups        *groupindex.Index
 	Slices        *groupslice.Store
-	Tally         *scimuser.Tally
+	Counter       *scimuser.Counter
 	Finished      *scimuser.Finished
 	Clock         clock.PassiveClock
 	// Attributes are a person's SCIM attributes in canonical form, for filters.

@@ -62,16 +62,16 @@ func (f *followers) setup(mgr ctrl.Manager, r *Reconciler, traces *tracing.Traci
 		Complete(traces.Reconciler("ScimUser", r))
 }
 
-// turns let one pass at a time look at a person: two controllers work on people. The zero value is
+// userLocks let one pass at a time look at a person: two controllers work on people. The zero value is
 // ready.
-type turns struct {
+type userLocks struct {
 	once sync.Once
 	seed maphash.Seed
 	of   [256]sync.Mutex
 }
 
-// take waits for the person's turn, and returns what ends it.
-func (t *turns) take(name string) (done func()) {
+// lock waits for the person's turn, and returns what ends it.
+func (t *userLocks) lock(name string) (done func()) {
 	t.once.Do(func() { t.seed = maphash.MakeSeed() })
 	m := &t.of[maphash.String(t.seed, name)%uint64(len(t.of))]
 	m.Lock()

@@ -22,7 +22,7 @@ import (
 
 // Facts are what a person's plan follows from besides the person.
 type Facts struct {
-	Picture  *poolindex.Picture
+	Snapshot *poolindex.Snapshot
 	Mirror   *mirror.Mirror
 	Objects  client.Reader // ScimUsers as they are now: whether the owner of an account that bears our name is still there
 	OnDelete v1alpha1.UserDeletion
@@ -31,15 +31,15 @@ type Facts struct {
 	Stays func(poolID string) bool
 }
 
-// Access answers which of the picture's pools the person is in and which roles that gives. ok is
-// false when the picture is older than what is known of groups.
-func Access(u *v1alpha1.ScimUser, picture *poolindex.Picture, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
-	groups, ok := picture.Groups(u.Name)
+// Access answers which of the snapshot's pools the person is in and which roles that gives. ok is
+// false when the snapshot is older than what is known of groups.
+func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
+	groups, ok := snapshot.Groups(u.Name)
 	in := poolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
-		in = picture.Names(granted(account))
+		in = snapshot.Names(granted(account))
 	}
-	return picture.Effective(access.User{
+	return snapshot.Effective(access.User{
 		UserName:   u.Spec.UserName,
 		Groups:     groups,
 		Filtered:   filtered(u.Status.Pools),
@@ -50,12 +50,12 @@ func Access(u *v1alpha1.ScimUser, picture *poolindex.Picture, m *mirror.Mirror, 
 
 // Stays says whether the person is in the portal in one of the pools without being in it by a: who
 // left it and is there still, as the pass over the person is to come or is held.
-func Stays(u *v1alpha1.ScimUser, a access.Access, picture *poolindex.Picture, m *mirror.Mirror, pools []string) bool {
+func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror, pools []string) bool {
 	account := m.Owned(string(u.UID))
 	if account == nil {
 		return false
 	}
-	for _, name := range picture.Names(granted(account)) {
+	for _, name := range snapshot.Names(granted(account)) {
 		in := slices.ContainsFunc(a.Pools, func(p access.Membership) bool { return p.Pool == name })
 		if !in && slices.Contains(pools, name) {
 			return true

@@ -36,9 +36,9 @@ type Reconciler struct {
 	client.Client               // reads from the cache
 	Live          client.Reader // reads from the API server
 	Session       *session.Session
-	Book          *poolindex.Book
+	Pools         *poolindex.Index
 	Guard         *removals.Guard
-	Tally         *Tally
+	Counter       *Counter
 	Finished      *Finished
 	Groups        *groupindex.Index
 	Slices        *groupslice.Store
@@ -47,10 +47,10 @@ type Reconciler struct {
 	// Attributes are a person's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
-	unclaimed claims.Unclaimed
-	written   written
-	patience  waiting
-	turns     turns
+	unclaimed   claims.Unclaimed
+	ownWrites   ownWrites
+	settleWaits settleWaits
+	locks       userLocks
 }
 
 // scope has the facts of one pass over a user, gathered once.
@@ -59,11 +59,11 @@ type scope struct {
 	user *v1alpha1.ScimUser
 	view session.View
 
-	access  access.Access
-	picture *poolindex.Picture
-	have    *portalapi.Account // our account, as last seen
-	plan    provision.Plan
-	answer  removals.Answer // the guard's about a removal; the zero answer: none was asked for
+	access   access.Access
+	snapshot *poolindex.Snapshot
+	have     *portalapi.Account // our account, as last seen
+	plan     provision.Plan
+	answer   removals.Answer // the guard's about a removal; the zero answer: none was asked for
 
 	missing []string // AgentPools that the user is to be in and is not yet in the portal; set by settle
 	leaving []string // AgentPools whose pass has to decide whether the user leaves; set by settle
@@ -78,18 +78,18 @@ type scope struct {
 
 // Reconcile brings one person's account in line.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	defer r.turns.take(req.Name)()
+	defer r.locks.lock(req.Name)()
 	var u v1alpha1.ScimUser
 	if err := r.Get(ctx, req.NamespacedName, &u); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.Book.Forget(req.Name)
-			r.Tally.Forget(req.Name)
-			r.written.forget(req.Name)
-			r.patience.end(req.Name)
+			r.Pools.Forget(req.Name)
+			r.Counter.Forget(req.Name)
+			r.ownWrites.forget(req.Name)
+			r.settleWaits.end(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if r.written.ahead(&u) {
+	if r.ownWrites.pending(&u) {
 		return ctrl.Result{}, nil // the event of our own write brings the person back
 	}
 	p := &scope{Reconciler: r, user: &u, view: r.Session.View()}

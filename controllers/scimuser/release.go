@@ -37,11 +37,11 @@ func (p *scope) release(ctx context.Context) (bool, error) {
 	if stop, err := p.suspended(ctx); stop || err != nil {
 		return stop, err
 	}
-	return p.letGo(ctx)
+	return p.releaseAccount(ctx)
 }
 
-// letGo releases the account in the portal, unless a person dropped that: then the user comes back.
-func (p *scope) letGo(ctx context.Context) (bool, error) {
+// releaseAccount releases the account in the portal, unless a person dropped that: then the user comes back.
+func (p *scope) releaseAccount(ctx context.Context) (bool, error) {
 	owner := portalapi.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	own := Kept(p.user, p.view.Mirror)
 	plan := provision.ComputeRelease(own, p.view.Spec.OnDelete, false)
@@ -73,12 +73,12 @@ func (p *scope) letGo(ctx context.Context) (bool, error) {
 	if !done || err != nil || p.answer.Verdict != sets.Keep {
 		return done, err
 	}
-	return true, p.comeBack(ctx)
+	return true, p.undelete(ctx)
 }
 
-// comeBack takes the tombstone away: the user is as the provider last described them, over SCIM
+// undelete takes the tombstone away: the user is as the provider last described them, over SCIM
 // too.
-func (p *scope) comeBack(ctx context.Context) error {
+func (p *scope) undelete(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.user.DeepCopy(), p.Clock.Now())
 	switch {
 	case apierrors.IsConflict(err):

@@ -40,12 +40,12 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	} else if err != nil {
 		return ctrl.Result{}, errors.Join(failed, err)
 	}
-	p.Tally.Record(p.user)
+	p.Counter.Record(p.user)
 	if !equality.Semantic.DeepEqual(before.Status, p.user.Status) {
 		if err := p.Status().Patch(ctx, p.user, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
 		}
-		p.written.note(p.user)
+		p.ownWrites.record(p.user)
 	}
 	if failed != nil {
 		return ctrl.Result{}, failed // with back-off
@@ -56,18 +56,18 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 // fill computes the status from what was found out.
 func (p *scope) fill(ctx context.Context) error {
 	s := &p.user.Status
-	if p.picture != nil {
+	if p.snapshot != nil {
 		s.Pools, s.Roles = memberships(p), grants(p)
 		s.PoolNames, s.RoleNames = pass.OneLine(poolNames(s.Pools)), pass.OneLine(grantNames(s.Roles))
 	}
 	s.Held = p.answer.Held()
-	p.Book.Record(p.user.Name, poolNames(s.Pools))
+	p.Pools.Record(p.user.Name, poolNames(s.Pools))
 	if p.have != nil {
 		s.Account = p.have.ID
-	} else if p.picture != nil {
+	} else if p.snapshot != nil {
 		s.Account = ""
 	}
-	if c := p.leaves; p.picture != nil && len(c) > 0 && c[0].Status == metav1.ConditionTrue {
+	if c := p.leaves; p.snapshot != nil && len(c) > 0 && c[0].Status == metav1.ConditionTrue {
 		name, err := p.settleName(ctx)
 		if err != nil {
 			return err
@@ -110,10 +110,10 @@ func grants(p *scope) []v1alpha1.RoleGrant {
 		return nil
 	}
 	var in []access.Membership
-	for _, name := range p.picture.Names(granted(p.have)) {
+	for _, name := range p.snapshot.Names(granted(p.have)) {
 		in = append(in, access.Membership{Pool: name})
 	}
-	all := p.picture.Grants(in)
+	all := p.snapshot.Grants(in)
 	out := make([]v1alpha1.RoleGrant, len(all))
 	for i, g := range all {
 		out[i] = v1alpha1.RoleGrant{Name: g.Role, From: slices.Clone(g.From)}

@@ -15,12 +15,12 @@ import (
 // resolve answers which pools the person is in and which roles that gives.
 func (p *scope) resolve(ctx context.Context) (bool, error) {
 	for known := false; !known; {
-		picture, err := p.Book.Picture(ctx, p.view.Mirror)
+		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
 		if err != nil {
 			return false, err
 		}
-		p.picture = picture
-		p.access, known = Access(p.user, picture, p.view.Mirror, p.Attributes)
+		p.snapshot = snapshot
+		p.access, known = Access(p.user, snapshot, p.view.Mirror, p.Attributes)
 	}
 	p.leaf(p.poolsLeaf())
 	return false, nil
@@ -38,7 +38,7 @@ func (p *scope) poolsLeaf() conditions.Leaf {
 func (p *scope) observe(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	p.have = m.Owned(string(p.user.UID))
-	facts := Facts{Picture: p.picture, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete}
+	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete}
 	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		facts.Stays = func(string) bool { return false } // what would change is told with the memberships
 	}
@@ -54,7 +54,7 @@ func (p *scope) verify(context.Context) (bool, error) {
 		want = rolesOf(granted(p.have), p.view.Mirror)
 	}
 	typ := v1alpha1.ConditionRolesInherited
-	switch late := p.picture.Behind(p.access.Pools); {
+	switch late := p.snapshot.Behind(p.access.Pools); {
 	case late.Pool != "":
 		p.leaf(conditions.False(typ, late.Reason, late.Message()))
 	case !sameRoles(p.have, want):

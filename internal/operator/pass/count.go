@@ -62,9 +62,9 @@ func (c *Counts) Forget(name string) {
 	delete(c.at, name)
 }
 
-// LookAgain has a pass come back after wait, or sooner if it comes back sooner anyway. 0 asks for
+// RequeueWithin has a pass come back after wait, or sooner if it comes back sooner anyway. 0 asks for
 // nothing.
-func LookAgain(r *ctrl.Result, wait time.Duration) {
+func RequeueWithin(r *ctrl.Result, wait time.Duration) {
 	if wait > 0 && (r.RequeueAfter == 0 || wait < r.RequeueAfter) {
 		r.RequeueAfter = wait
 	}

@@ -23,9 +23,9 @@ func Run(ctx context.Context, steps ...Step) error {
 	return nil
 }
 
-// Hold puts a finalizer on, so that what stands in the portal for an object can't outlive it
+// AddFinalizer puts a finalizer on, so that what stands in the portal for an object can't outlive it
 // unnoticed. On top of the version that was read only: a list of finalizers is written as a whole.
-func Hold(ctx context.Context, w client.Writer, o client.Object, finalizer string) error {
+func AddFinalizer(ctx context.Context, w client.Writer, o client.Object, finalizer string) error {
 	if controllerutil.ContainsFinalizer(o, finalizer) {
 		return nil
 	}

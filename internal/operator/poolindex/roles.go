@@ -31,7 +31,7 @@ func (b Behind) Message() string {
 
 // Behind returns the first of the pools that is behind; one that waits for somebody goes before one
 // that is on its way.
-func (p *Picture) Behind(pools []access.Membership) Behind {
+func (p *Snapshot) Behind(pools []access.Membership) Behind {
 	var first Behind
 	for _, m := range pools {
 		if b := p.behind[m.Pool]; b.Pool != "" && (first.Pool == "" || first.Waits == "" && b.Waits != "") {

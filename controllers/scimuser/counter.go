@@ -12,8 +12,8 @@ import (
 // Counts are how many people are in which state.
 type Counts struct{ Users, Ready, Waiting, Held, Strays int64 }
 
-// Tally counts people by state without listing them. It is safe for concurrent use.
-type Tally struct {
+// Counter counts people by state without listing them. It is safe for concurrent use.
+type Counter struct {
 	mu     sync.Mutex
 	users  map[string]state
 	counts Counts
@@ -23,28 +23,28 @@ type Tally struct {
 
 type state struct{ ready, waiting, held bool }
 
-// NewTally returns an empty tally.
-func NewTally() *Tally { return &Tally{users: map[string]state{}} }
+// NewCounter returns an empty counter.
+func NewCounter() *Counter { return &Counter{users: map[string]state{}} }
 
 // Complete says whether everybody is counted. It is false from the manager's start until the
 // cache's first listing was gone through.
-func (t *Tally) Complete() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return !t.incomplete
+func (c *Counter) Complete() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.incomplete
 }
 
-func (t *Tally) load()   { t.set(true) }
-func (t *Tally) loaded() { t.set(false) }
+func (c *Counter) load()   { c.set(true) }
+func (c *Counter) loaded() { c.set(false) }
 
-func (t *Tally) set(incomplete bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.incomplete = incomplete
+func (c *Counter) set(incomplete bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.incomplete = incomplete
 }
 
 // Record notes the state that the user's conditions tell.
-func (t *Tally) Record(u *v1alpha1.ScimUser) {
+func (c *Counter) Record(u *v1alpha1.ScimUser) {
 	s := state{
 		ready: conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady),
 		held:  conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld),
@@ -52,60 +52,60 @@ func (t *Tally) Record(u *v1alpha1.ScimUser) {
 	if c := conditions.Find(u.Status.Conditions, v1alpha1.ConditionReady); c != nil {
 		s.waiting = c.Reason == v1alpha1.ReasonLocalAccountExists
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if before, ok := t.users[u.Name]; ok {
-		t.add(before, -1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before, ok := c.users[u.Name]; ok {
+		c.add(before, -1)
 	}
-	t.users[u.Name] = s
-	t.add(s, 1)
+	c.users[u.Name] = s
+	c.add(s, 1)
 }
 
 // Knows says whether the person was looked at and is not gone since.
-func (t *Tally) Knows(name string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, ok := t.users[name]
+func (c *Counter) Knows(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.users[name]
 	return ok
 }
 
 // isReady says whether the person was Ready when last looked at.
-func (t *Tally) isReady(name string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.users[name].ready
+func (c *Counter) isReady(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.users[name].ready
 }
 
 // Strays notes how many accounts of ours have no user any more.
-func (t *Tally) Strays(n int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.counts.Strays = int64(n)
+func (c *Counter) Strays(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.Strays = int64(n)
 }
 
 // Forget notes that the person is gone.
-func (t *Tally) Forget(name string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if before, ok := t.users[name]; ok {
-		t.add(before, -1)
-		delete(t.users, name)
+func (c *Counter) Forget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before, ok := c.users[name]; ok {
+		c.add(before, -1)
+		delete(c.users, name)
 	}
 }
 
 // Counts returns the counts now.
-func (t *Tally) Counts() Counts {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.counts
+func (c *Counter) Counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts
 }
 
-func (t *Tally) add(s state, n int64) {
-	t.counts.Users += n
+func (c *Counter) add(s state, n int64) {
+	c.counts.Users += n
 	for _, c := range []struct {
 		is bool
 		at *int64
-	}{{s.ready, &t.counts.Ready}, {s.waiting, &t.counts.Waiting}, {s.held, &t.counts.Held}} {
+	}{{s.ready, &c.counts.Ready}, {s.waiting, &c.counts.Waiting}, {s.held, &c.counts.Held}} {
 		if c.is {
 			*c.at += n
 		}
