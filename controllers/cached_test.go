@@ -43,9 +43,9 @@ func typical(i int) (*v1alpha1.ScimUser, *v1alpha1.NameClaim) {
 		Pools: []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}, {Name: "payments", Source: v1alpha1.PoolSourceGroup}},
 		Roles: []v1alpha1.RoleGrant{{Name: "ROLE_IGNORE_QUOTA", From: []string{"payments"}}, {Name: "ROLE_USER", From: []string{"default"}}},
 		Conditions: conditions.Compute(nil, 2, metav1.Unix(2, 0), []conditions.Leaf{
-			leaf(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The user name is this person's alone"), leaf(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, "In 2 pool(s)"),
-			leaf(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"), leaf(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account is as the identity provider says"),
-			leaf(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonInherited, "Holds exactly the roles of their pools"),
+			leaf(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This user has the claim on the user name"), leaf(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, "In 2 pool(s)"),
+			leaf(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"), leaf(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account matches the identity provider"),
+			leaf(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"),
 		}, nil),
 	}
 	c := &v1alpha1.NameClaim{ObjectMeta: meta(fmt.Sprintf("user-%064x", i)), Spec: v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser, Holder: v1alpha1.ClaimHolder{Name: u.Name, UID: string(u.UID)}}}

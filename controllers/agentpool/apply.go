@@ -149,7 +149,7 @@ func (p *scope) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, er
 		p.waits(plan) // all but the name is done
 		return false, nil
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The pool is as it is declared"))
+	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The pool matches its declaration"))
 	return false, nil
 }
 
@@ -215,7 +215,7 @@ func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func()
 		if err := p.mark(ctx, p.answer.Mark(p.pool.Name)); err != nil {
 			return p.refused(err)
 		}
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the pool stays as it is until its object changes"))
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the pool stays unchanged until its object changes"))
 		return true, nil
 	}
 	p.keepsMark = p.answer.Decision != "" // until its members were looked at: they do not pass with it

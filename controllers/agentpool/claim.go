@@ -39,7 +39,7 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 			return true, nil
 		}
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The pool's names are its alone"))
+	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This pool has the claim on its name"))
 	return false, nil
 }
 

@@ -173,13 +173,13 @@ func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	}
 	switch name, ids := wording(worst.GroupReference), strings.Join(worst.Groups, ", "); worst.State {
 	case groupindex.Renamed:
-		return conditions.True(typ, v1alpha1.ReasonGroupRenamed, fmt.Sprintf("The group with %s has another name by now and still fills the pool (%s). To have another group fill it, name that one", name, ids))
+		return conditions.True(typ, v1alpha1.ReasonGroupRenamed, fmt.Sprintf("The group with %s was renamed and still fills the pool (%s). To use another group, name that group", name, ids))
 	case groupindex.NotFound:
-		return conditions.False(typ, v1alpha1.ReasonGroupNotFound, fmt.Sprintf("The identity provider has pushed no group with %s; it fills the pool as soon as it comes", name))
+		return conditions.False(typ, v1alpha1.ReasonGroupNotFound, fmt.Sprintf("The identity provider has pushed no group with %s; it fills the pool as soon as it exists", name))
 	case groupindex.Ambiguous:
 		return conditions.False(typ, v1alpha1.ReasonGroupAmbiguous, fmt.Sprintf("The identity provider has pushed several groups with %s: %s. Name one of them by id", name, ids))
 	case groupindex.Changed:
-		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If another one is meant, name it by id in spec.groups; otherwise decide for each line that waits: %s", name, ids, acceptCommand(pool, lines)))
+		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is now %s, which may not be the group that filled this pool before. To use another group, name it by id in spec.groups. To accept the groups that the waiting lines match now: %s", name, ids, acceptCommand(pool, lines)))
 	}
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("Filled by %d group(s)", len(lines)))
 }

@@ -230,7 +230,7 @@ func (p *scope) wouldChange(c Changes) {
 	if c.None() {
 		return
 	}
-	message := fmt.Sprintf("Would put %d user(s) into the pool and take %d out of it", len(c.Join), len(c.Free)+len(c.Leave))
+	message := fmt.Sprintf("Would add %d user(s) to the pool and remove %d", len(c.Join), len(c.Free)+len(c.Leave))
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonReportOnly, message))
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
 }
@@ -268,7 +268,7 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 		p.holdReported(answer, "; until then the pool gains no role")
 	case sets.Keep:
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,
-			fmt.Sprintf("A person dropped the removal of %d user(s) (%s): they stay in the pool until the identity provider says something else", len(leave), answer.Decision)))
+			fmt.Sprintf("A person dropped the removal of %d user(s) (%s): they stay in the pool until the identity provider or the AgentPool changes", len(leave), answer.Decision)))
 	}
 	return nil
 }

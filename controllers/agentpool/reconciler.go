@@ -166,7 +166,7 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		if apierrors.IsConflict(failed) {
 			return ctrl.Result{RequeueAfter: time.Second / 20}, nil
 		}
-		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	before := p.pool.DeepCopy()
 	s := &p.pool.Status

@@ -23,6 +23,6 @@ func (p *scope) warnAhead(annotations ...string) {
 		}
 		p.ahead[name] = value
 		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "DecisionAhead", "Decide",
-			"%s=%s lies %s ahead of the manager's clock and decides nothing until then; annotate with the time that it is now, and check the clocks", name, value, ahead.Round(time.Second))
+			"%s=%s is %s ahead of the manager's clock and has no effect until then; annotate with the current time and check the clocks", name, value, ahead.Round(time.Second))
 	}
 }

@@ -32,7 +32,7 @@ func (p *scope) loginMethods(ctx context.Context) (bool, error) {
 	}
 	declared := p.config.Spec.LoginMethods
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly || (declared == nil && m.Configuration().ManagedElsewhere == "") {
-		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "The portal's page rules the login methods"))
+		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "Administrators edit the login methods in the portal"))
 		return false, nil
 	}
 	want, elsewhere := m.Configuration().LoginMethods, ""

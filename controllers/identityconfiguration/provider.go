@@ -53,7 +53,7 @@ func (p *scope) conflict(ctx context.Context, refused error) (refusal, failed er
 	if err := p.bindAs(ctx, want); err != nil {
 		return nil, err
 	}
-	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "ProviderReplaced", "Bind", "%s took the place of %s", want.Provider(), first.Provider())
+	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "ProviderReplaced", "Bind", "%s replaced %s", want.Provider(), first.Provider())
 	return nil, nil
 }
 
@@ -78,6 +78,6 @@ func (p *scope) preview(refused error, first, want provider.ID) error {
 // Replacement says what it takes and does to have the provider want take the place of first, for so
 // many people.
 func Replacement(first, want provider.ID, people int) string {
-	return fmt.Sprintf("To have %s take the place of %s: kubectl scim provider --replace %q, and make a SCIM key for %s. All %d people keep their accounts, pools and roles; %s takes over each whose user name it pushes, and whom it does not push stays until somebody removes them",
+	return fmt.Sprintf("To have %s replace %s: kubectl scim provider --replace %q, and create a SCIM key for %s. All %d users keep their accounts, pools and roles. %s takes over each user whose user name it pushes; the others stay until a person removes them",
 		want, first, first.String(), want, people, want)
 }

@@ -153,7 +153,7 @@ func (p *scope) bind(ctx context.Context) (bool, error) {
 			p.leaf(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, conflict.Error()))
 			return false, nil
 		}
-		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.bound.String()))
+		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "The portal is bound to this namespace and "+p.bound.String()))
 		return false, nil
 	}
 	if portalapi.CodeOf(err) == portalapi.CodeStaleLeader {
@@ -235,7 +235,7 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		return ctrl.Result{RequeueAfter: time.Second / 20}, nil
 	}
 	if failed != nil && (len(p.leaves) == 0 || p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue) { // else it is said already
-		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	if p.silent {
 		return p.result, failed

@@ -25,7 +25,7 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	case portalapi.CodeOf(refused) != portalapi.CodeOperatorBound:
 		return refused
 	case id == "":
-		return withRemedy(refused, "Is that operator lost, or is it to give the portal up, then let this one take its place: kubectl scim bind --replace")
+		return withRemedy(refused, "If that operator is lost or must give up the portal, replace it with this one: kubectl scim bind --replace")
 	}
 	b := p.binding()
 	b.Replaces = id
@@ -36,7 +36,7 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	if err != nil {
 		return err
 	}
-	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "OperatorReplaced", "Bind", "This operator took the place of the one that the portal was bound to, as %s decided; the binding is still %s",
+	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "OperatorReplaced", "Bind", "This operator replaced the one that the portal was bound to, as %s decided; the binding id is still %s",
 		p.config.Annotations[v1alpha1.AnnotationDecidedBy], id)
 	return p.replaced(ctx)
 }

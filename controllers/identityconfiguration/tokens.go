@@ -172,7 +172,7 @@ func (p *scope) doubtful(keys []portalapi.KeyDigest) bool {
 		return false
 	}
 	p.result.RequeueAfter = min(p.result.RequeueAfter, left)
-	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The keys that it listed before work until it says so again, %s later", wait)))
+	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The earlier keys work until a second answer confirms this, %s later", wait)))
 	return true
 }
 

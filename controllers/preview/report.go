@@ -150,7 +150,7 @@ func account(a *portalapi.Account) Account {
 func why(p provision.Plan) string {
 	switch p.Action {
 	case provision.None:
-		return "All is as the identity provider says"
+		return "The account matches the identity provider"
 	case provision.Create:
 		return "No account has this user name"
 	case provision.Update:
@@ -160,7 +160,7 @@ func why(p provision.Plan) string {
 		if told := fields(p.Differences); told != "" {
 			return "The account differs: " + told
 		}
-		return "The provider's newest push is noted at the account"
+		return "The account records the provider's newest push"
 	case provision.Adopt:
 		switch {
 		case p.Account.HandedOver:
@@ -191,7 +191,7 @@ func fields(all []provision.Difference) string {
 func poolWhy(p provision.PoolPlan) string {
 	switch p.Action {
 	case provision.None:
-		return "As it is declared"
+		return "The pool matches its declaration"
 	case provision.Create:
 		return "No pool has this name"
 	case provision.Adopt:

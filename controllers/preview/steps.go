@@ -26,8 +26,8 @@ import (
 )
 
 const (
-	dropped = "A person dropped this removal: it stays as it is until the object changes"
-	held    = "The deprovisioning guard holds this removal until a person releases or drops it, or the object takes it back"
+	dropped = "A person dropped this removal: the record stays unchanged until the object changes"
+	held    = "The deprovisioning guard holds this removal until a person releases or drops it, or the object reverts it"
 )
 
 // held makes s wait for a person: the guard counts its removals, and no budget lets them pass.
@@ -202,7 +202,7 @@ func (p *preview) members(ctx context.Context) error {
 			p.stays[own.ID] = true // one decision at a time
 		case answer.Verdict == sets.Hold:
 			p.stays[own.ID] = true
-			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) who are to leave it stay until a person decides", len(removal.Users)), len(removal.Users)
+			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) to be removed stay until a person decides", len(removal.Users)), len(removal.Users)
 		case answer.Verdict == sets.Keep:
 			p.stays[own.ID] = true
 			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, fmt.Sprintf("A person dropped the removal of %d user(s): they stay in it", len(removal.Users))
@@ -310,7 +310,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	case u.Spec.Deleted:
 		return p.leaving(u, s), nil
 	case u.Spec.Suspend:
-		s.Action, s.Reason, s.Message = Suspended, v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person"
+		s.Action, s.Reason, s.Message = Suspended, v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written to the portal about this user"
 		return s, nil
 	}
 	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
@@ -393,7 +393,7 @@ func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
 		case "pools":
 			s.change("pools", p.poolNames(plan.Account.Pools), p.poolNames(plan.Write.Pools))
 		case "ungranted":
-			s.change("pools that nobody granted", p.poolNames(plan.Account.Ungranted), "")
+			s.change("pools without a grant", p.poolNames(plan.Account.Ungranted), "")
 		default:
 			s.change(d.Field, d.Have, d.Want)
 		}

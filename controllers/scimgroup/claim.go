@@ -30,7 +30,7 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 	}
 	if other == nil {
 		p.claimed = true
-		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The name is this group's alone"))
+		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This group has the claim on its name"))
 		return false, nil
 	}
 	if done, again, err := p.unclaimed.NeverAnswered(ctx, p.registry(), p.group, p.Clock.Now()); done || err != nil {

@@ -53,7 +53,7 @@ func (p *scope) later(ctx context.Context) (bool, error) {
 		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: the members of the deleted group stay in its pools"))
 		return true, nil
 	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
-		p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonReportOnly, "Would take the members of the deleted group out of its pools"))
+		p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonReportOnly, "Would remove the members of the deleted group from its pools"))
 		return true, nil
 	}
 	return false, nil
@@ -83,7 +83,7 @@ func (p *scope) unpinned(context.Context) (bool, error) {
 	for i := range p.pools {
 		pool := &p.pools[i]
 		if pool.DeletionTimestamp.IsZero() && slices.Contains(groupindex.Filling(pool), p.group.Name) {
-			return p.waitFor("The provider deleted the group; AgentPool %s still counts it", pool.Name)
+			return p.waitFor("The provider deleted the group; AgentPool %s still lists it in status.groups", pool.Name)
 		}
 	}
 	return false, nil
@@ -160,7 +160,7 @@ func (p *scope) undelete(ctx context.Context) error {
 		return err
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonRemovalDropped,
-		fmt.Sprintf("A person dropped what the group's deletion takes away, and %s has its name by now: its members stay in its pools. Rename or delete that group in the identity provider, and this one comes back", taken)))
+		fmt.Sprintf("A person dropped the removals of this group's deletion, but %s has its name now: its members stay in its pools. Rename or delete that group in the identity provider to restore this one", taken)))
 	return nil
 }
 

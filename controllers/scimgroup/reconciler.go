@@ -108,7 +108,7 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		return p.result, nil
 	}
 	if failed != nil {
-		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	before := p.group.DeepCopy()
 	s := &p.group.Status

@@ -47,7 +47,7 @@ func (p *scope) carryOut(ctx context.Context) (bool, error) {
 		}
 	}
 	p.leaf(conditions.True(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"))
-	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account is as the identity provider says"))
+	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account matches the identity provider"))
 	return false, nil
 }
 
@@ -203,7 +203,7 @@ func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() e
 		p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
 		return true, nil
 	case sets.Keep:
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the account stays as it is until the identity provider says something else"))
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the account stays unchanged until the identity provider changes the user"))
 		return true, nil
 	}
 	return false, nil

@@ -29,7 +29,7 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("claim the user name: %w", err)
 	}
 	if other == nil {
-		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The user name is this person's alone"))
+		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This user has the claim on the user name"))
 		return false, nil
 	}
 	if done, again, err := p.unclaimed.NeverAnswered(ctx, p.registry(), p.user, p.Clock.Now()); done || err != nil {
@@ -51,7 +51,7 @@ func (p *scope) settleName(ctx context.Context) (string, error) {
 		return former, nil
 	}
 	if err := p.registry().Release(ctx, v1alpha1.ClaimUser, former, p.user); err != nil {
-		return former, fmt.Errorf("let go of the former user name: %w", err)
+		return former, fmt.Errorf("release the former user name: %w", err)
 	}
 	return name, nil
 }

@@ -119,7 +119,7 @@ func (p *scope) settle(ctx context.Context) (bool, error) {
 		p.silent, p.result.RequeueAfter = true, left
 		return true, nil
 	}
-	p.leaf(conditions.False(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonProgressing, fmt.Sprintf("AgentPool %s is to put the user in or take them out in the portal; see its conditions", strings.Join(waits, ", "))))
+	p.leaf(conditions.False(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonProgressing, fmt.Sprintf("Waiting for AgentPool %s to add or remove the user in the portal; see its conditions", strings.Join(waits, ", "))))
 	p.result.RequeueAfter = settleTimeout
 	return true, nil
 }

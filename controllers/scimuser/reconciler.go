@@ -106,7 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // suspended ends the pass where a person, or SCIM being off, says that nothing may be written.
 func (p *scope) suspended(context.Context) (bool, error) {
 	if p.user.Spec.Suspend {
-		p.stop(v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person")
+		p.stop(v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written to the portal about this user")
 		return true, nil
 	}
 	if pass.SCIMOff(p.view) {

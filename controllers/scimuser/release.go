@@ -91,7 +91,7 @@ func (p *scope) undelete(ctx context.Context) error {
 		return nil
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,
-		fmt.Sprintf("A person dropped this deletion (%s) and %s has the user name by now: the account stays as it is. Rename or delete that user in the identity provider, and this one comes back; or release the deletion, and that user gets the name in the portal: kubectl scim release scimuser/%s --id %s",
+		fmt.Sprintf("A person dropped this deletion (%s), but %s has the user name now: the account stays unchanged. Rename or delete that user in the identity provider to restore this one; or release the deletion, and that user gets the name in the portal: kubectl scim release scimuser/%s --id %s",
 			p.answer.Decision, taken, p.user.Name, p.answer.Decision)))
 	return nil
 }

@@ -32,7 +32,7 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		if apierrors.IsConflict(failed) {
 			return ctrl.Result{RequeueAfter: conflictPause}, nil // somebody else wrote: look again, silently
 		}
-		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	before := p.user.DeepCopy()
 	if err := p.fill(ctx); apierrors.IsConflict(err) && failed == nil {

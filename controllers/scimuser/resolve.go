@@ -58,9 +58,9 @@ func (p *scope) verify(context.Context) (bool, error) {
 	case late.Pool != "":
 		p.leaf(conditions.False(typ, late.Reason, late.Message()))
 	case !sameRoles(p.have, want):
-		p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has %v, the pools give %v; the portal's news of it are on their way", p.have.Roles, want)))
+		p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has the roles %v, the pools grant %v; waiting for the change feed", p.have.Roles, want)))
 	default:
-		p.leaf(conditions.True(typ, v1alpha1.ReasonInherited, "Holds exactly the roles of their pools"))
+		p.leaf(conditions.True(typ, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"))
 	}
 	return false, nil
 }

@@ -32,7 +32,7 @@ func AddFinalizer(ctx context.Context, w client.Writer, o client.Object, finaliz
 	before := o.DeepCopyObject().(client.Object)
 	controllerutil.AddFinalizer(o, finalizer)
 	if err := w.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("put the finalizer on: %w", err)
+		return fmt.Errorf("add the finalizer: %w", err)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func Release(v session.View) Answer { return Ready(v, false).or(v) }
 // people.
 func (a Answer) or(v session.View) Answer {
 	if a.Stop && a.Silent && !v.Unknown {
-		l := conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonPortalUnreachable, "The portal's state is not known yet; this is released when it is")
+		l := conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonPortalUnreachable, "The portal's state is not known yet; the object is released as soon as it is")
 		return Answer{Stop: true, Leaf: &l}
 	}
 	return a
@@ -77,7 +77,7 @@ func KindEnding(ctx context.Context, w client.Writer, o client.Object) (bool, er
 	case apierrors.IsMethodNotSupported(err), apierrors.IsForbidden(err) && strings.Contains(err.Error(), "custom resource definition is terminating"):
 		return true, nil // Kubernetes answers 405 or 403, by version; it gives the latter no cause to tell it by
 	}
-	return false, fmt.Errorf("look whether the kind is being deleted: %w", err)
+	return false, fmt.Errorf("check whether the kind is being deleted: %w", err)
 }
 
 // LeaveAsIs says whether what stands in the portal for a deleted object is none of our business any
@@ -97,7 +97,7 @@ func LeaveAsIs(ctx context.Context, live client.Reader, v session.View, namespac
 func NamespaceEnding(ctx context.Context, live client.Reader, namespace string) (bool, error) {
 	var ns corev1.Namespace
 	if err := live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-		return false, fmt.Errorf("look whether the namespace is ending: %w", err)
+		return false, fmt.Errorf("check whether the namespace is being deleted: %w", err)
 	}
 	return !ns.DeletionTimestamp.IsZero(), nil
 }

@@ -71,11 +71,11 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refu
 	}
 	var open *breaker.OpenError
 	if errors.As(err, &open) {
-		return unreachable("The portal fails or asked to be left alone; it is tried again by itself", spread(time.Until(open.Until)), nil)
+		return unreachable("The portal fails or asked for a pause; the call is retried automatically", spread(time.Until(open.Until)), nil)
 	}
 	pause, failed := portalapi.Failure(err)
 	if failed && pause > 0 {
-		return unreachable("The portal asked to be left alone for a while", spread(pause), nil)
+		return unreachable("The portal asked for a pause; the call is retried automatically", spread(pause), nil)
 	}
 	var refusal *portalapi.Error
 	if !errors.As(err, &refusal) {
@@ -84,14 +84,14 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refu
 	if m, ok := meanings()[refusal.Code]; ok {
 		message := refusal.Message
 		if m.reason == v1alpha1.ReasonProgressing {
-			message = "The portal has news that are on their way: " + message
+			message = "Portal state changed concurrently; waiting for the change feed: " + message
 		}
 		return Refusal{Leaf: conditions.False(typ, m.reason, message), After: m.after}
 	}
 	if failed {
 		return unreachable("The portal failed: "+refusal.Message, 0, err)
 	}
-	message := refusal.Error() + "; tried again after 1 to 10 minutes, and at once when the object changes"
+	message := refusal.Error() + "; retried after 1 to 10 minutes, and at once when the object changes"
 	return Refusal{Leaf: conditions.False(typ, v1alpha1.ReasonRefusedByPortal, message), After: growing(typ, have, now)}
 }
 
@@ -100,7 +100,7 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refu
 func noAnswer(err error) string {
 	var bad *portalapi.BadAnswerError
 	if errors.As(err, &bad) {
-		return "Tried again by itself: " + bad.Error()
+		return "Retried automatically: " + bad.Error()
 	}
 	return "The portal did not answer"
 }

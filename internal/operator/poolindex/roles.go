@@ -24,9 +24,9 @@ type Behind struct {
 // Message says it to a reader of a person's conditions.
 func (b Behind) Message() string {
 	if b.Waits == "" {
-		return fmt.Sprintf("The change of AgentPool %s is on its way to the portal", b.Pool)
+		return fmt.Sprintf("A change of AgentPool %s is being written to the portal", b.Pool)
 	}
-	return fmt.Sprintf("The change of AgentPool %s is not carried out: %s. Until somebody decides there, it gives what it gave", b.Pool, b.Waits)
+	return fmt.Sprintf("A change of AgentPool %s is not applied: %s. Until a person decides at that AgentPool, the pool grants what it granted before", b.Pool, b.Waits)
 }
 
 // Behind returns the first of the pools that is behind; one that waits for somebody goes before one

@@ -120,7 +120,7 @@ const (
 func Event(a Answer, o client.Object, mark *portalapi.Mark) (reason, note string) {
 	by := o.GetAnnotations()[v1alpha1.AnnotationDecidedBy]
 	if by == "" {
-		by = "a user whom no policy asked for a name"
+		by = "a person whose name no policy recorded"
 	}
 	switch {
 	case a.Verdict == sets.Apply && a.Decision != "":

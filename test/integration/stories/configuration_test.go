@@ -226,10 +226,10 @@ func TestASecondProviderIsRefusedAndAChangeIsAnExplicitStep(t *testing.T) {
 	c.Spec.IdentityProvider.Type = v1alpha1.ProviderEntraID
 	w.must(w.client.Patch(t.Context(), c, client.MergeFrom(before)))
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
-	if got := told(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 people keep their accounts") {
+	if got := told(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 users keep their accounts") {
 		t.Errorf("the first is not named, or what a change would do is not told: %s", got)
 	}
-	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "All 1 people keep their accounts") || r.Changes() != 0 {
+	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "All 1 users keep their accounts") || r.Changes() != 0 {
 		t.Errorf("the preview says %q, %q, %q and %d changes", r.Waits, r.Provider, r.Replacement, r.Changes())
 	}
 	t.Log("the first keeps working, whatever spec says: what it pushes is carried out, also by a manager that starts now")
