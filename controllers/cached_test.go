@@ -58,9 +58,9 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 		change func(*v1alpha1.ScimUser)
 		keeps  map[string]string
 	}{
-		"Settled": {reason: "Nobody asks which request brought about what is long done.", change: func(*v1alpha1.ScimUser) {}},
+		"Settled": {reason: "The request of a change that is already applied is not needed.", change: func(*v1alpha1.ScimUser) {}},
 		"Pushed": {
-			reason: "What is not carried out yet is told of under the request that asked for it.",
+			reason: "A change that is not applied yet is reported under the request that asked for it.",
 			change: func(u *v1alpha1.ScimUser) {
 				u.Generation, u.Annotations = 3, map[string]string{v1alpha1.AnnotationRequest: "r", v1alpha1.AnnotationTrace: "t", "other": "x"}
 			},
@@ -98,7 +98,7 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 	}
 }
 
-// mostCached is the most that the manager's cache may hold of one typical person and their claim,
+// mostCached is the most that the manager's cache may use for one typical user and their claim,
 // in bytes, without the keys of its store.
 const mostCached = 3_000
 

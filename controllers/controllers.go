@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package controllers wires the controllers of one installation together: one package per kind,
-// which share the session to the portal, the book of pools and the deprovisioning guard.
+// which share the session to the portal, the index of pools and the deprovisioning guard.
 package controllers
 
 import (
@@ -61,7 +61,7 @@ type Options struct {
 // fieldManager is the manager's name in the managed fields of slices.
 const fieldManager = "scim-manager"
 
-// Parts are the controllers of one installation, wired to one session, one book of pools and one
+// Parts are the controllers of one installation, wired to one session, one index of pools and one
 // guard.
 type Parts struct {
 	Session       *session.Session

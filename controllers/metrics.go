@@ -8,8 +8,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/breaker"
 )
 
-// Collector shows how the people stand and how the portal is followed. docs/reference/metrics.md
-// lists what it shows.
+// Collector exports the states of users and of the connection to the portal.
+// docs/reference/metrics.md lists the metrics.
 func Collector(p Parts) prometheus.Collector { return collector{p} }
 
 type collector struct{ parts Parts }

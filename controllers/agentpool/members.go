@@ -27,10 +27,10 @@ import (
 )
 
 // retryMembers is the pause before memberships are written again that were decided on another
-// version of an account: the change feed tells of that one.
+// version of an account: the change feed reports the newer one.
 const retryMembers = time.Second
 
-// Changes are the memberships of a pool in the portal that are not as they should be.
+// Changes are the memberships of a pool in the portal that are not in the desired state.
 type Changes struct {
 	Join  []*portalapi.Account // to be in it, and granted
 	Free  []*portalapi.Account // to leave it at no cost: no owner granted it, or the account is not active
@@ -38,7 +38,7 @@ type Changes struct {
 	Later int                  // of those in it who seem to leave it, whose ScimUser is gone or suspended: the user may come back, under another id
 }
 
-// None says that the memberships are as they should be.
+// None says that all memberships are in the desired state.
 func (c Changes) None() bool { return len(c.Join)+len(c.Free)+len(c.Leave) == 0 }
 
 // Users are the names of the ScimUsers whose accounts those are.
@@ -50,7 +50,7 @@ func Users(accounts []*portalapi.Account) []string {
 	return out
 }
 
-// MemberFacts is what the members of a pool follow from.
+// MemberFacts are the inputs from which the members of a pool follow.
 type MemberFacts struct {
 	Users      client.Reader // ScimUsers, from a cache
 	Groups     *groupindex.Index
@@ -59,9 +59,9 @@ type MemberFacts struct {
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 }
 
-// MemberChanges compares who is to be in the pool with who is in own, its pool in the portal. Only
-// accounts count that a living ScimUser owns: what becomes of the others is decided with the
-// account. ok is false when the snapshot is older than what is known of groups.
+// MemberChanges compares the desired members of the pool with those of own, its pool in the portal.
+// Only accounts count that a living ScimUser owns: the others are decided with the account. ok is
+// false when the snapshot is older than the index of groups.
 func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c MemberFacts) (changes Changes, ok bool, err error) {
 	find, err := c.finder(ctx, pool)
 	if err != nil {
@@ -99,8 +99,8 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 	return changes, true, nil
 }
 
-// restored says whether the user is to adopt the account that the same SCIM id had before a
-// restore. Who is to leave a pool is known before that, or a decision about them would be forgotten
+// restored says whether the user will adopt the account that the same SCIM id had before a restore.
+// Such an account counts as a member that leaves already, or a decision about it would be forgotten
 // meanwhile.
 func restored(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
 	return a.Owner.Name == u.Name && a.Owner.Binding == m.Binding() && a.Owner.Revision <= u.Spec.Revision
@@ -112,8 +112,8 @@ func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 	return in, in && !slices.Contains(a.Ungranted, poolID)
 }
 
-// candidates are the accounts, in order of id, whose membership may not be as it should be. Of a
-// pool that is filled by groups or lists its members this is told without reading any user.
+// candidates are the accounts, in order of id, whose membership may not be in the desired state.
+// For a pool that is filled by groups or lists its members this needs no read of any user.
 func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
 	var groups []string
 	for _, id := range groupindex.Filling(pool) {
@@ -137,7 +137,7 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 	return out
 }
 
-// finder finds ScimUsers by name; nil for one that is not there. A filter asks about everybody, so
+// finder finds ScimUsers by name; nil for one that does not exist. A filter needs all users, so
 // they are listed once.
 func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool) (func(name string) (*v1alpha1.ScimUser, error), error) {
 	if pool.Spec.MemberFilter == "" {
@@ -177,8 +177,8 @@ func LeaveSet(pool *v1alpha1.AgentPool, own *portalapi.Pool, leave []*portalapi.
 	return r
 }
 
-// members brings the members of the pool in the portal in line: arrivals and what no owner granted
-// at once, many in one call; who is to leave as one set that the guard decides about.
+// members reconciles the members of the pool in the portal: joins and memberships without a grant
+// at once, many in one call; the users that must leave as one set that the guard decides about.
 func (p *scope) members(ctx context.Context) error {
 	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
 	if own == nil || own.Default {
@@ -195,12 +195,12 @@ func (p *scope) members(ctx context.Context) error {
 	if err := p.put(ctx, own, slices.Concat(items(changes.Join, true), items(changes.Free, false))); err != nil {
 		return p.membersRefused(err)
 	}
-	if keeps { // who is to leave is not known as a whole, so nothing is decided, and what is held stays so
+	if keeps { // the set of users that leave is not complete, so nothing is decided, and what is held stays held
 		p.keepsMark = true
 		return nil
 	}
 	if p.answer.Verdict == sets.Hold || p.answer.Verdict == sets.Keep {
-		return nil // one decision at a time: who is to leave stays until the one about the pool's role is carried out
+		return nil // one decision at a time: no user leaves until the one about the pool's role is carried out
 	}
 	if len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portalapi.RemovalMembers {
 		p.keepsMark = true // the decision may be about them
@@ -209,7 +209,7 @@ func (p *scope) members(ctx context.Context) error {
 	return p.leave(ctx, own, changes.Leave)
 }
 
-// changes are the pool's; keeps: it keeps everybody for now, as its lines, one of its groups or its
+// changes are the pool's; keeps: no member leaves for now, as its lines, one of its groups or its
 // filter is not known.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
 	for {
@@ -219,8 +219,8 @@ func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, ke
 		}
 		changes, ok, err := MemberChanges(ctx, p.pool, own, MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.view.Mirror, Snapshot: snapshot, Attributes: p.Attributes})
 		if ok || err != nil {
-			drawn := snapshot.Pool(p.pool.Name)
-			return changes, drawn == nil || drawn.Keeps || drawn.Frozen, err
+			known := snapshot.Pool(p.pool.Name)
+			return changes, known == nil || known.Keeps || known.Frozen, err
 		}
 	}
 }
@@ -235,7 +235,7 @@ func (p *scope) wouldChange(c Changes) {
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
 }
 
-// leave takes those out of the pool, whole, if the guard or a person lets them go.
+// leave removes those users from the pool, all or none, if the guard or a person allows it.
 func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portalapi.Account) error {
 	removal := LeaveSet(p.pool, own, leave, p.view.Mirror)
 	do := func() error { return p.put(ctx, own, items(leave, false)) }
@@ -343,7 +343,7 @@ func (p *scope) effects(accountID string) []string {
 	return append(p.Groups.Containing(a.Owner.Name), a.Owner.Name)
 }
 
-// membersRefused turns a failed call into a condition and a way to go on.
+// membersRefused turns a failed call into a condition and a time to retry.
 func (p *scope) membersRefused(err error) error {
 	if err == nil {
 		return nil

@@ -19,9 +19,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// Plan says what must change in the portal for the pool to be as its AgentPool says, by what m
-// holds, which must show a default pool, and r, which has the owners of other pools. have is the
-// pool as it is; nil: none. frozen says why its roles are left as they are; nil: they are not.
+// Plan says what must change in the portal so that the pool matches its AgentPool. m must contain
+// a default pool; r reads the owners of other pools. have is the pool as it is; nil: none. frozen
+// says why its roles are left unchanged; nil: they are not.
 func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portalapi.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
 	want.Owner.Binding = m.Binding()

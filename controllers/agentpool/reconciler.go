@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package agentpool brings each pool in the portal in line with its AgentPool: its name,
-// description and roles, and who is in it, many users in one call. A user's controller writes only
-// the memberships that an account begins with.
+// Package agentpool reconciles each pool in the portal with its AgentPool: its name, description,
+// roles and members, many in one call. The controller of users writes only the memberships of a new
+// account.
 package agentpool
 
 import (
@@ -74,11 +74,11 @@ type scope struct {
 	leaves    []conditions.Leaf
 	abnormal  []conditions.Leaf
 	result    ctrl.Result
-	request   string // what the pass is called in the portal's audit
+	request   string // the pass's request id in the portal's audit
 	silent    bool
 }
 
-// Reconcile brings one pool in line.
+// Reconcile reconciles one pool.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var pool v1alpha1.AgentPool
 	if err := r.Get(ctx, req.NamespacedName, &pool); err != nil {
@@ -100,8 +100,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return p.report(ctx, pass.Run(ctx, p.addFinalizer, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
 }
 
-// addFinalizer adds the finalizer, unless the namespace is being deleted: the manager may lose its rights
-// before it could take it away.
+// addFinalizer adds the finalizer, unless the namespace is being deleted: the manager may lose its
+// rights before it could remove it.
 func (p *scope) addFinalizer(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
 		if ending, err := pass.NamespaceEnding(ctx, p.Live, p.pool.Namespace); ending || err != nil {
@@ -128,7 +128,7 @@ func (p *scope) ready(context.Context) (bool, error) {
 	return p.stopAt(pass.Ready(p.view, p.pool.Status.ObservedGeneration == p.pool.Generation))
 }
 
-// stopAt ends the pass where the gate says so.
+// stopAt ends the pass if the answer says so, and reports why.
 func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	p.silent = a.Silent
 	if a.Leaf != nil {
@@ -137,8 +137,8 @@ func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	return a.Stop, nil
 }
 
-// resolve checks the filter and the roles. What is wrong freezes that part as it was; the rest goes
-// on.
+// resolve checks the filter. An invalid filter freezes the members by filter; the rest of the pass
+// continues.
 func (p *scope) resolve(context.Context) (bool, error) {
 	typ := v1alpha1.ConditionFilterValid
 	if f := p.pool.Spec.MemberFilter; f != "" {

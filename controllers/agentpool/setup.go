@@ -27,7 +27,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Workers is how many pools are worked on at once.
+// Workers is how many pools are reconciled at once.
 const Workers = 4
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -102,8 +102,8 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 	return out
 }
 
-// concerned are the pools that a change of a pool in the portal concerns: its owner, before and
-// after, and those that are not Ready, as they may wait for just that.
+// concerned are the pools that a change of a pool in the portal can affect: its owner, before and
+// after, and those that are not Ready, as they may wait for exactly that.
 func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.PoolEvent) []reconcile.Request {
 	all, err := All(ctx, r.Client, namespace)
 	if err != nil {
@@ -143,7 +143,7 @@ func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Re
 	return out
 }
 
-// groups looks at pools again whose groups, or their members, changed.
+// groups enqueues the pools whose groups, or their members, changed.
 func (r *Reconciler) groups(namespace string) func(context.Context, queue) error {
 	return func(ctx context.Context, q queue) error {
 		r.Groups.Subscribe(func(c groupindex.Change) {
@@ -174,7 +174,7 @@ func (r *Reconciler) causedBy(c groupindex.Change, pool string) {
 	}
 }
 
-// recount looks at pools again whose people joined or left.
+// recount enqueues the pools that users joined or left.
 func (r *Reconciler) recount(namespace string) func(context.Context, queue) error {
 	return func(_ context.Context, q queue) error {
 		r.Pools.Subscribe(func(pools []string) {
@@ -192,5 +192,5 @@ func (r *Reconciler) recount(namespace string) func(context.Context, queue) erro
 	}
 }
 
-// countDelay gathers a burst of joins into one look.
+// countDelay batches a burst of joins into one pass.
 const countDelay = 200 * time.Millisecond

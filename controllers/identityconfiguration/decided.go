@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// warnAhead tells, once, of decisions that lie ahead of our clock and so decide nothing yet.
+// warnAhead reports, once, decisions that are ahead of our clock and so have no effect yet.
 func (p *scope) warnAhead(annotations ...string) {
 	for _, name := range annotations {
 		value := p.config.Annotations[name]

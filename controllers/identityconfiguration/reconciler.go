@@ -31,7 +31,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// resync is how often credentials, binding and counts are looked at without an event.
+// resync is how often credentials, binding and counts are checked without an event.
 const resync = 30 * time.Second
 
 // retry is the pause after the portal did not answer or refused.
@@ -62,7 +62,7 @@ type Reconciler struct {
 	strays     strays
 	noKeys     time.Time         // when the portal first listed no SCIM key where some work; zero: it lists some
 	counted    time.Time         // when the counts were last written
-	ahead      map[string]string // annotation → value that was told of as lying ahead
+	ahead      map[string]string // annotation → value that was reported as ahead of our clock
 }
 
 // connection is the client made last, kept while address and credentials stay.
@@ -71,7 +71,7 @@ type connection struct {
 	client portalapi.Client
 }
 
-// ownBinding is the binding that this process made: what there is to release once the configuration is
+// ownBinding is the binding that this process made. It is released when the configuration is
 // deleted.
 type ownBinding struct {
 	client portalapi.Client
@@ -91,7 +91,7 @@ type scope struct {
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
-	silent   bool // another manager leads and reports, or nothing is known that was not said before
+	silent   bool // another manager leads and reports, or there is nothing new to report
 }
 
 // Reconcile opens, blocks or closes the session, and reports what is in force.
@@ -103,7 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, err
 	}
-	if !config.DeletionTimestamp.IsZero() { // somebody else's finalizer keeps it
+	if !config.DeletionTimestamp.IsZero() { // a finalizer of another program keeps it
 		return ctrl.Result{}, r.release(ctx, req.Namespace)
 	}
 	p := &scope{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), result: ctrl.Result{RequeueAfter: resync}}
@@ -137,8 +137,8 @@ func (p *scope) connect(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// bind claims the portal for this operator and provider, and for this manager, whose predecessor is
-// not heard any more from then on. It is repeated with each pass, which also proves that the portal
+// bind binds the portal to this operator, provider and manager; from then on the portal refuses
+// writes of an earlier manager. It is repeated with each pass, which also proves that the portal
 // answers and accepts the key. While another provider is integrated by this configuration, that one
 // is bound, and the condition says which is refused.
 func (p *scope) bind(ctx context.Context) (bool, error) {
@@ -191,7 +191,7 @@ func bindReason(err error) (reason string, refused bool) {
 	return "", false
 }
 
-// open lets the other controllers work.
+// open opens the session for the other controllers.
 func (p *scope) open(ctx context.Context) (bool, error) {
 	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
 	p.Session.Decide(removals.Decisions(p.config.Annotations, p.Clock.Now()))
@@ -199,7 +199,7 @@ func (p *scope) open(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// blocked keeps everybody from writing, and says why.
+// blocked stops all writes to the portal, and says why.
 func (p *scope) blocked(ctx context.Context, typ, reason, message string) error {
 	p.leaf(conditions.False(typ, reason, message))
 	p.result.RequeueAfter = retry
@@ -215,8 +215,8 @@ func (p *scope) blocked(ctx context.Context, typ, reason, message string) error 
 	return nil
 }
 
-// unreachable leaves a session that was open as it is: people keep what they have, and work resumes
-// by itself.
+// unreachable leaves an open session unchanged: users keep what they have, and work resumes when
+// the portal answers.
 func (p *scope) unreachable(ctx context.Context, err error) error {
 	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not answer: "+err.Error()))
 	p.result.RequeueAfter = retry
@@ -234,7 +234,7 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if failed != nil && apierrors.IsConflict(failed) {
 		return ctrl.Result{RequeueAfter: time.Second / 20}, nil
 	}
-	if failed != nil && (len(p.leaves) == 0 || p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue) { // else it is said already
+	if failed != nil && (len(p.leaves) == 0 || p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue) { // else a leaf reports it already
 		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	if p.silent {

@@ -41,7 +41,7 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	return p.replaced(ctx)
 }
 
-// replaced takes the decision away: it is carried out.
+// replaced removes the decision, which is carried out.
 func (p *scope) replaced(ctx context.Context) error {
 	before := p.config.DeepCopy()
 	delete(p.config.Annotations, v1alpha1.AnnotationReplaceOperator)

@@ -19,7 +19,7 @@ import (
 const windowEvery = 5 * time.Second
 
 // restoring works as in ReportOnly while the restore window is open, and warns: objects come back
-// one after the other, and what is missing meanwhile was not deleted by anybody.
+// one after the other, and an object that is missing meanwhile was not deleted.
 func (p *scope) restoring(ctx context.Context) (bool, error) {
 	users, open, err := p.window(ctx, p.config.Namespace)
 	if err != nil || !open {
@@ -34,7 +34,7 @@ func (p *scope) restoring(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// window is for whom the restore window is open.
+// window returns the users that may restore while the restore window is open.
 func (r *Reconciler) window(ctx context.Context, namespace string) (users string, open bool, err error) {
 	var ns corev1.Namespace
 	if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {

@@ -34,7 +34,7 @@ type strays struct {
 	reported int
 }
 
-// audit looks for strays, tells of them, and releases those that a person asked to release. Nothing
+// audit looks for strays, reports them, and releases those that a person asked to release. Nothing
 // is released unasked: the objects may be missing because a restore is not complete.
 func (p *scope) audit(ctx context.Context) (bool, error) {
 	now, s := p.Clock.Now(), &p.strays

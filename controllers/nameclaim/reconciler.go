@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nameclaim releases claims that nobody needs: whose holder is gone, or whose holder
-// neither bears the name nor wants it, as a rename leaves behind that was cut off between claiming
-// and renaming.
+// Package nameclaim releases claims that are not needed: the holder is gone, or neither has the
+// name nor wants it. A rename that was interrupted between claiming and renaming leaves such a
+// claim.
 package nameclaim
 
 import (
@@ -39,7 +39,7 @@ type Reconciler struct {
 	Grace  time.Duration // 0: DefaultGrace
 }
 
-// Reconcile releases the claim if nobody needs it.
+// Reconcile releases the claim if it is not needed.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var claim v1alpha1.NameClaim
 	if err := r.Get(ctx, req.NamespacedName, &claim); err != nil {
@@ -72,7 +72,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, tra
 		if s := o.(*v1alpha1.NameClaim).Spec; s.Type != v1alpha1.ClaimUser {
 			return []string{s.Holder.UID}
 		}
-		return nil // nobody asks for a person's, and there are many
+		return nil // claims of users are never looked up by holder, and there are many
 	}); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ type preview struct {
 	objects  *snapshot
 	portal   *mirror.Mirror                // as it would be after the steps so far
 	before   map[string]*portalapi.Account // by id, as they are
-	roles    map[string][]string           // by the account's id, as the steps so far have told
+	roles    map[string][]string           // by the account's id, after the steps so far
 	names    map[string]string             // pools' names by portal id
 	pooled   *poolindex.Snapshot
 	stays    map[string]bool // the portal's pools whose members do not leave, as the guard would hold it or a person dropped it
@@ -126,7 +126,7 @@ func (p *preview) remember() {
 	}
 }
 
-// localManager says whether somebody keeps the portal from locking everybody out. SCIM needs single
+// localManager says whether the account is a local manager who can sign in. SCIM needs single
 // sign-on, and with it every active account can sign in.
 func localManager(a *portalapi.Account) bool {
 	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && slices.Contains(a.Roles, portalapi.RoleManager)
@@ -172,7 +172,7 @@ func (p *preview) guard() {
 // migration sorts the accounts that are local now by what becomes of them.
 func (p *preview) migration() *Migration {
 	m := &Migration{Adopted: []Account{}, LosingManager: []Account{}, LastManager: []Account{}, Unmatched: []Account{}, Ambiguous: []Ambiguous{}}
-	waits := map[string]bool{} // ids of accounts that somebody wants
+	waits := map[string]bool{} // ids of accounts that a ScimUser is to adopt
 	for _, s := range p.report.Users {
 		a := p.before[s.Record]
 		if a == nil || a.ManagedBy != portalapi.ManagedByLocal {
@@ -206,8 +206,8 @@ func (p *preview) migration() *Migration {
 	return m
 }
 
-// perhaps says who was pushed that a local account nobody wants may belong to: people are matched
-// by user name alone, and an e-mail address that both have is a hint for a person and no match.
+// perhaps says which pushed user an unmatched local account may belong to. Users are matched by
+// user name alone; an equal e-mail address is a hint for a person and no match.
 func (p *preview) perhaps(a *portalapi.Account) string {
 	for i := range p.objects.users {
 		u := &p.objects.users[i]

@@ -17,9 +17,9 @@ const (
 	Suspended = "Suspended" // nothing is written about this person
 )
 
-// Report is what the controllers would change in the portal now. Lists are in order of name. Who
-// gets a name that a later step gives free has two steps, one behind the other: everything else,
-// and the name.
+// Report is what the controllers would change in the portal now. Lists are in order of name. A user
+// that gets a name that a later step releases has two consecutive steps: everything else, and the
+// name.
 type Report struct {
 	Namespace string `json:"namespace"`
 	Portal    string `json:"portal"`
@@ -33,8 +33,8 @@ type Report struct {
 	Users                  []Step     `json:"users"`
 	Guard                  Guard      `json:"guard"`
 	Migration              *Migration `json:"migration,omitempty"`
-	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until somebody asks to
-	// release them.
+	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until a person releases
+	// them.
 	WithoutUser []Account `json:"withoutUser"`
 	// Replacement says what a change of provider takes and does; empty when none is declared.
 	Replacement string `json:"replacement,omitempty"`
@@ -72,13 +72,13 @@ type Membership struct {
 	Source string `json:"source"`
 }
 
-// Grant is a role that the person holds, and the pools that give it.
+// Grant is a role that the user has, and the pools that grant it.
 type Grant struct {
 	Name string   `json:"name"`
 	From []string `json:"from"`
 }
 
-// Change is one field that would change. Values may hold personal data.
+// Change is one field that would change. Values may contain personal data.
 type Change struct {
 	Field string `json:"field"`
 	From  string `json:"from"`
@@ -96,10 +96,10 @@ type Guard struct {
 // Migration is what "Provision existing users with SCIM" does.
 type Migration struct {
 	Adopted       []Account   `json:"adopted"`       // local accounts that become SCIM's, keeping id and history
-	LosingManager []Account   `json:"losingManager"` // of those, who hold ROLE_MANAGER now and would not any more
+	LosingManager []Account   `json:"losingManager"` // of those, which have ROLE_MANAGER now and would lose it
 	LastManager   []Account   `json:"lastManager"`   // would be adopted, but no local manager would remain: they stay
-	Unmatched     []Account   `json:"unmatched"`     // local, and nobody of that user name was pushed: they stay
-	Ambiguous     []Ambiguous `json:"ambiguous"`     // might be somebody who was pushed: nothing is changed
+	Unmatched     []Account   `json:"unmatched"`     // local, and no user with that user name was pushed: they stay
+	Ambiguous     []Ambiguous `json:"ambiguous"`     // may belong to a user who was pushed: nothing is changed
 }
 
 // Account is one account by id and name.
@@ -157,8 +157,8 @@ func why(p provision.Plan) string {
 		if p.Message != "" {
 			return p.Message
 		}
-		if told := fields(p.Differences); told != "" {
-			return "The account differs: " + told
+		if differ := fields(p.Differences); differ != "" {
+			return "The account differs: " + differ
 		}
 		return "The account records the provider's newest push"
 	case provision.Adopt:

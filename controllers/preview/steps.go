@@ -42,7 +42,7 @@ func (s Step) waits(reason, message string) Step {
 	return s
 }
 
-// named says who else holds the name, as the reason and message why o waits.
+// named says which other object has the name, as the reason and message why o waits.
 func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.ClaimType, all ...string) (reason, message string, err error) {
 	registry := claims.Registry{Live: p.objects, Names: groupindex.Names(p.objects.groups)}
 	for _, name := range all {
@@ -78,7 +78,7 @@ func (p *preview) pools(ctx context.Context) error {
 	return nil
 }
 
-// resolve has the pool's status tell which groups fill it, as its pass would write it.
+// resolve sets in the pool's status which groups fill it, as its pass would write it.
 func (p *preview) resolve(o *v1alpha1.AgentPool) {
 	_, pins, undecided := agentpool.Resolve(o, p.objects.groups, p.portal)
 	if o.Status.Groups = pins; !undecided {
@@ -264,8 +264,8 @@ func (s *Step) change(field, from, to string) {
 	}
 }
 
-// people plans for every ScimUser. Whoever waits for a name that another's step gives free is
-// planned for again: the name is a second step where the first did everything else.
+// people plans for every ScimUser. A user that waits for a name that another step releases is
+// planned again: the first step does everything except the name, the second does the name.
 func (p *preview) people(ctx context.Context) error {
 	again := make([]int, len(p.objects.users))
 	for i := range again {
@@ -291,8 +291,8 @@ func (p *preview) people(ctx context.Context) error {
 	}
 }
 
-// followed are somebody's steps so far and what was found next. To wait was no step when there is
-// one in the end; and who still waits after a step was told so by it.
+// followed appends the next step to the steps of one user so far. An earlier step that only waits
+// is dropped; a next step that only waits adds nothing to a step that writes.
 func followed(so []Step, next Step) []Step {
 	switch {
 	case len(so) == 0:
@@ -418,7 +418,7 @@ func (p *preview) poolNames(ids []string) string {
 	return strings.Join(out, ",")
 }
 
-// leaving says what becomes of the account of somebody whose object is being deleted.
+// leaving says what becomes of the account of a user that the provider deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	plan := provision.ComputeRelease(scimuser.Kept(u, p.portal), p.config.Spec.OnDelete, false)
 	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)

@@ -22,7 +22,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
 
-// retryFinish is the pause before it is looked again whether a deleted group's members have left
+// retryFinish is the pause before a pass checks again whether a deleted group's members have left
 // its pools.
 const retryFinish = time.Second
 
@@ -33,8 +33,8 @@ func (p *scope) waitFor(format string, args ...any) (bool, error) {
 	return true, nil
 }
 
-// later ends the pass over a group that the provider deleted while nothing may be written to the
-// portal: its members stay in its pools, and the deletion is carried out, or held, afterwards.
+// later ends the pass over a deleted group while nothing may be written to the portal: its members
+// stay in its pools, and the guard decides about the deletion afterwards.
 func (p *scope) later(ctx context.Context) (bool, error) {
 	ending, err := pass.NamespaceEnding(ctx, p.Live, p.group.Namespace)
 	if p.view.Unknown || ending || err != nil {
@@ -60,7 +60,7 @@ func (p *scope) later(ctx context.Context) (bool, error) {
 }
 
 // dropPool deletes the own pool of a group that the provider deleted; its members lose it together,
-// if the guard lets them.
+// if the guard allows it.
 func (p *scope) dropPool(ctx context.Context) (bool, error) {
 	if _, known := p.known(); !known || p.view.Unknown {
 		p.silent, p.result.RequeueAfter = true, conflictPause
@@ -78,7 +78,7 @@ func (p *scope) dropPool(ctx context.Context) (bool, error) {
 	return p.waitFor("The provider deleted the group; its own pool is being released in the portal")
 }
 
-// unpinned waits until each pool that the group fills has written down that it is deleted.
+// unpinned waits until the status of each pool that the group fills says that the group is deleted.
 func (p *scope) unpinned(context.Context) (bool, error) {
 	for i := range p.pools {
 		pool := &p.pools[i]
@@ -152,11 +152,11 @@ func droppedDeletion(m *portalapi.Mark) bool {
 	return m != nil && m.State == portalapi.MarkDropped && m.What == portalapi.RemovalDeletion
 }
 
-// undelete takes the tombstone away: the group is as the provider last described it, over SCIM too.
+// undelete removes the tombstone: the group is as the provider last described it, over SCIM too.
 func (p *scope) undelete(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.group.DeepCopy(), p.Clock.Now())
 	if taken == "" || err != nil {
-		p.silent = true // the event of that write brings the group back
+		p.silent = true // the event of that write triggers the next pass
 		return err
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonRemovalDropped,

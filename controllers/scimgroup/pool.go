@@ -18,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// what is to become of a group's own pool.
+// what is the decision about a group's own pool.
 type what string
 
 const (
@@ -59,7 +59,7 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 	return keep, declared
 }
 
-// ownPool sees to it that a group has a pool of its own exactly while no pool of people names it.
+// ownPool ensures that a group has an own pool exactly while no pool of people names the group.
 func (p *scope) ownPool(ctx context.Context) (bool, error) {
 	g, known := p.known()
 	if !known {

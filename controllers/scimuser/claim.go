@@ -12,8 +12,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
-// claim makes sure that the user name is this person's alone. The webhook claims before it answers,
-// so this finds the claim held but after a crash or a restore.
+// claim takes the claim on the user name. The webhook takes it before it answers, so this is needed
+// only after a crash or a restore.
 func (p *scope) claim(ctx context.Context) (bool, error) {
 	name := p.user.Spec.UserName
 	if err := names.Validate(name); err != nil {
@@ -40,8 +40,8 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// settleName lets go of the former name once no account bears it any more, and returns the name
-// that status shows. A person who is being renamed back in this moment conflicts with it.
+// settleName releases the former name once no account has it any more, and returns the name that
+// status shows. A rename back to the former name at the same moment is a conflict.
 func (p *scope) settleName(ctx context.Context) (string, error) {
 	former, name := p.user.Status.UserName, p.user.Spec.UserName
 	if former == "" || names.Fold(former) == names.Fold(name) {

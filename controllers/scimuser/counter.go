@@ -9,15 +9,15 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// Counts are how many people are in which state.
+// Counts are the numbers of users by state.
 type Counts struct{ Users, Ready, Waiting, Held, Strays int64 }
 
-// Counter counts people by state without listing them. It is safe for concurrent use.
+// Counter counts users by state without listing them. It is safe for concurrent use.
 type Counter struct {
 	mu     sync.Mutex
 	users  map[string]state
 	counts Counts
-	// incomplete: not everybody of the first listing was counted yet.
+	// incomplete: not all users of the first listing are counted yet.
 	incomplete bool
 }
 
@@ -26,8 +26,8 @@ type state struct{ ready, waiting, held bool }
 // NewCounter returns an empty counter.
 func NewCounter() *Counter { return &Counter{users: map[string]state{}} }
 
-// Complete says whether everybody is counted. It is false from the manager's start until the
-// cache's first listing was gone through.
+// Complete says whether all users are counted. It is false from the manager's start until the
+// cache's first listing is processed.
 func (c *Counter) Complete() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *Counter) set(incomplete bool) {
 	c.incomplete = incomplete
 }
 
-// Record notes the state that the user's conditions tell.
+// Record counts the user in the state that its conditions show.
 func (c *Counter) Record(u *v1alpha1.ScimUser) {
 	s := state{
 		ready: conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady),
@@ -61,7 +61,7 @@ func (c *Counter) Record(u *v1alpha1.ScimUser) {
 	c.add(s, 1)
 }
 
-// Knows says whether the person was looked at and is not gone since.
+// Knows says whether the user was recorded and is not gone since.
 func (c *Counter) Knows(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,7 +69,7 @@ func (c *Counter) Knows(name string) bool {
 	return ok
 }
 
-// isReady says whether the person was Ready when last looked at.
+// isReady says whether the user was Ready when last recorded.
 func (c *Counter) isReady(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (c *Counter) Strays(n int) {
 	c.counts.Strays = int64(n)
 }
 
-// Forget notes that the person is gone.
+// Forget removes a user that is gone.
 func (c *Counter) Forget(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

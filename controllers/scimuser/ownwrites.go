@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// ownWrites are the versions of people that we wrote and that the cache does not show yet. A pass
-// over an older version would compare with a status that is past, and write it once more. It is
+// ownWrites are the resource versions of users that we wrote and that the cache does not have yet.
+// A pass over an older version would compare with an outdated status, and write it once more. It is
 // safe for concurrent use.
 type ownWrites struct {
 	mu       sync.Mutex
@@ -28,8 +28,8 @@ func (w *ownWrites) record(u *v1alpha1.ScimUser) {
 	w.versions[u.Name] = u.ResourceVersion
 }
 
-// pending says whether we wrote something newer than u, whose event is still to come. Versions that
-// can't be compared are not waited for.
+// pending says whether we wrote a newer version than u, whose event is still to come. It is false
+// for versions that cannot be compared.
 func (w *ownWrites) pending(u *v1alpha1.ScimUser) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

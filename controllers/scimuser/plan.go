@@ -20,19 +20,19 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Facts are what a person's plan follows from besides the person.
+// Facts are the inputs of a user's plan besides the user.
 type Facts struct {
 	Snapshot *poolindex.Snapshot
 	Mirror   *mirror.Mirror
-	Objects  client.Reader // ScimUsers as they are now: whether the owner of an account that bears our name is still there
+	Objects  client.Reader // ScimUsers, read live: whether the owner of an account with our name still exists
 	OnDelete v1alpha1.UserDeletion
-	// Stays says, in a preview, of which of the portal's pools nobody leaves: the plan then shows
-	// also the memberships that the pools' passes write. nil: they are not part of the plan.
+	// Stays says, in a preview, which of the portal's pools no user leaves: the plan then also
+	// shows the memberships that the pools' passes write. nil: they are not part of the plan.
 	Stays func(poolID string) bool
 }
 
-// Access answers which of the snapshot's pools the person is in and which roles that gives. ok is
-// false when the snapshot is older than what is known of groups.
+// Access returns the pools of the snapshot that the user is in and the roles that those grant. ok
+// is false when the snapshot is older than the index of groups.
 func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
 	groups, ok := snapshot.Groups(u.Name)
 	in := poolNames(u.Status.Pools)
@@ -48,8 +48,8 @@ func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror
 	}), ok
 }
 
-// Stays says whether the person is in the portal in one of the pools without being in it by a: who
-// left it and is there still, as the pass over the person is to come or is held.
+// Stays says whether the user is in one of the pools in the portal without being in it by a: the
+// removal is pending or held.
 func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror, pools []string) bool {
 	account := m.Owned(string(u.UID))
 	if account == nil {
@@ -64,8 +64,8 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, 
 	return false
 }
 
-// Plan says what must change in the portal for a person who has a. It calls the API server only to
-// look for the owner of another account that bears the person's name.
+// Plan says what must change in the portal for a user with the access a. It calls the API server to
+// look for the owner of another account that has the user's name.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
 	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
@@ -108,7 +108,7 @@ func presence(ctx context.Context, r client.Reader, namespace, scimID, uid strin
 	return provision.Present, nil
 }
 
-// filtered are the pools that a filter had put the person in when last looked at.
+// filtered are the pools that a filter had put the user in, by the status.
 func filtered(pools []v1alpha1.PoolMembership) []string {
 	var out []string
 	for _, m := range pools {

@@ -40,7 +40,8 @@ func (p *scope) release(ctx context.Context) (bool, error) {
 	return p.releaseAccount(ctx)
 }
 
-// releaseAccount releases the account in the portal, unless a person dropped that: then the user comes back.
+// releaseAccount releases the account in the portal, unless a person dropped that: then the user is
+// restored.
 func (p *scope) releaseAccount(ctx context.Context) (bool, error) {
 	owner := portalapi.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	own := Kept(p.user, p.view.Mirror)
@@ -76,8 +77,7 @@ func (p *scope) releaseAccount(ctx context.Context) (bool, error) {
 	return true, p.undelete(ctx)
 }
 
-// undelete takes the tombstone away: the user is as the provider last described them, over SCIM
-// too.
+// undelete removes the tombstone: the user is as the provider last described them, over SCIM too.
 func (p *scope) undelete(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.user.DeepCopy(), p.Clock.Now())
 	switch {
@@ -87,7 +87,7 @@ func (p *scope) undelete(ctx context.Context) error {
 	case err != nil:
 		return err
 	case taken == "":
-		p.silent = true // the event of that write brings the user back
+		p.silent = true // the event of that write triggers the next pass
 		return nil
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,

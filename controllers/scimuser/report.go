@@ -22,15 +22,15 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// report writes the status, once and only when something in it changed, and says when to look
-// again.
+// report writes the status, once and only when something in it changed, and returns when to
+// reconcile again.
 func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.silent && failed == nil {
 		return p.result, nil
 	}
 	if failed != nil && len(p.leaves) == 0 || failed != nil && p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue {
 		if apierrors.IsConflict(failed) {
-			return ctrl.Result{RequeueAfter: conflictPause}, nil // somebody else wrote: look again, silently
+			return ctrl.Result{RequeueAfter: conflictPause}, nil // another client wrote: try again without a report
 		}
 		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
@@ -53,7 +53,7 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// fill computes the status from what was found out.
+// fill computes the status from the facts of the pass.
 func (p *scope) fill(ctx context.Context) error {
 	s := &p.user.Status
 	if p.snapshot != nil {
@@ -81,8 +81,8 @@ func (p *scope) fill(ctx context.Context) error {
 	return nil
 }
 
-// memberships are the pools that the user is to be in, and those that they are still in though
-// nothing puts them there: their removal is held or was dropped.
+// memberships are the pools that the user must be in, and those that the user is still in because
+// the removal is held or was dropped.
 func memberships(p *scope) []v1alpha1.PoolMembership {
 	out := make([]v1alpha1.PoolMembership, len(p.access.Pools), len(p.access.Pools)+len(p.kept))
 	for i, m := range p.access.Pools {
@@ -103,8 +103,8 @@ func memberships(p *scope) []v1alpha1.PoolMembership {
 	return out
 }
 
-// grants are the roles that the user holds by the pools that they are in: of a user without an
-// account of ours, none.
+// grants are the roles that the user has by the pools that they are in: none for a user without an
+// account of ours.
 func grants(p *scope) []v1alpha1.RoleGrant {
 	if p.have == nil {
 		return nil

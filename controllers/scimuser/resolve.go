@@ -12,7 +12,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// resolve answers which pools the person is in and which roles that gives.
+// resolve finds the pools that the user is in and the roles that those grant.
 func (p *scope) resolve(ctx context.Context) (bool, error) {
 	for known := false; !known; {
 		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
@@ -34,20 +34,20 @@ func (p *scope) poolsLeaf() conditions.Leaf {
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("In %d pool(s)", len(p.access.Pools)))
 }
 
-// observe gathers what the portal holds about the person, and plans.
+// observe reads the user's account from the mirror, and plans.
 func (p *scope) observe(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	p.have = m.Owned(string(p.user.UID))
 	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete}
 	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		facts.Stays = func(string) bool { return false } // what would change is told with the memberships
+		facts.Stays = func(string) bool { return false } // the report includes the memberships
 	}
 	plan, err := Plan(ctx, p.user, p.access, facts)
 	p.plan = plan
 	return false, err
 }
 
-// verify checks that the roles in the portal are those that the pools give.
+// verify checks that the roles in the portal are those that the pools grant.
 func (p *scope) verify(context.Context) (bool, error) {
 	var want []string
 	if p.have != nil {

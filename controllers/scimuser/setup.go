@@ -30,7 +30,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Workers is how many people are worked on at once.
+// Workers is how many users are reconciled at once.
 const Workers = 16
 
 // The pauses between attempts after an error grow from the first to the last.
@@ -41,9 +41,9 @@ const (
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// watcher turns what happens into people to look at. Those of whom something was asked are queued
-// by themselves; what follows for many people from one change elsewhere, and the events of our own
-// status writes, goes to the followers.
+// watcher maps events to users to reconcile. A user whose own intent changed is queued directly;
+// users that are affected by one change elsewhere, and the events of our own status writes, go to
+// the followers.
 type watcher struct {
 	*Reconciler
 	namespace string
@@ -53,8 +53,8 @@ type watcher struct {
 
 // SetupWithManager registers the controller with mgr for one namespace.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
-	// Before the start, so that a manager that waits to lead has everybody in its cache, and that
-	// reading many people may take longer than a controller waits for its sources.
+	// Before the start, so that a manager that waits to lead has all users in its cache, and that
+	// listing many users may take longer than a controller waits for its sources.
 	if _, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.ScimUser{}, cache.BlockUntilSynced(false)); err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, lastBackoff)
 }
 
-// loading tells when all events of the first listing were handled.
+// loading calls loaded when all events of the first listing are handled.
 type loading struct {
 	source.SyncingSource
 	loaded func()
@@ -95,9 +95,9 @@ func (l *loading) WaitForSync(ctx context.Context) error {
 	return err
 }
 
-// people looks at a person who came, changed or went. Status changes bring a person back too: a
-// pass that compared with a cache behind our own last write corrects itself. At the start everybody
-// counts as their status says, until they are looked at.
+// people enqueues a user that was created, changed or deleted. A status change enqueues the user
+// too: a pass that compared with a cache behind our own last write corrects itself. At the start
+// the counter takes each user's state from the status.
 func (w *watcher) people() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
@@ -125,15 +125,15 @@ func (w *watcher) people() handler.EventHandler {
 	}
 }
 
-// intentChanged says whether somebody wants something else than before, rather than our own status having
-// been written.
+// intentChanged says whether the provider or a person changed what they want. It is false for a
+// write of our own status.
 func intentChanged(before, after *v1alpha1.ScimUser) bool {
 	return before.Generation != after.Generation || before.UID != after.UID ||
 		before.Annotations[v1alpha1.AnnotationRelease] != after.Annotations[v1alpha1.AnnotationRelease] ||
 		before.Annotations[v1alpha1.AnnotationDrop] != after.Annotations[v1alpha1.AnnotationDrop]
 }
 
-// claims looks at those who want a claim's name when the claim comes, changes hands or goes.
+// claims enqueues the users that want a claim's name when the claim is created, changed or deleted.
 func (w *watcher) claims() handler.EventHandler {
 	changed := func(o client.Object, q queue) {
 		if o.(*v1alpha1.NameClaim).Spec.Type == v1alpha1.ClaimUser {
@@ -142,7 +142,7 @@ func (w *watcher) claims() handler.EventHandler {
 	}
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-			if !e.IsInInitialList { // at the start everybody is looked at anyway
+			if !e.IsInInitialList { // at the start all users are reconciled anyway
 				changed(e.Object, q)
 			}
 		},
@@ -151,7 +151,7 @@ func (w *watcher) claims() handler.EventHandler {
 	}
 }
 
-// pools looks at a pool's people again when the pool comes, goes, or changes what it says of them.
+// pools enqueues a pool's users when the pool is created, deleted, or changes its membership.
 func (w *watcher) pools() handler.EventHandler {
 	touched := func(q queue, pools ...*v1alpha1.AgentPool) {
 		w.Pools.Invalidate()
@@ -168,7 +168,7 @@ func (w *watcher) pools() handler.EventHandler {
 	pool := func(o client.Object) *v1alpha1.AgentPool { return o.(*v1alpha1.AgentPool) }
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-			if !e.IsInInitialList { // at the start everybody is looked at anyway
+			if !e.IsInInitialList { // at the start all users are reconciled anyway
 				touched(q, pool(e.Object))
 			}
 		},
@@ -183,7 +183,7 @@ func (w *watcher) pools() handler.EventHandler {
 	}
 }
 
-// peopleOf are the people who are in the pool, should be, or were.
+// peopleOf are the users that are in the pool, should be in it, or were.
 func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	people := w.Pools.Members(p.Name)
 	for _, group := range groupindex.Filling(p) {
@@ -195,8 +195,8 @@ func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	return people
 }
 
-// groups looks at those who joined or left a group, and at everybody in its pools when the group
-// itself changed. Their statuses follow what the pools' passes write.
+// groups enqueues the users that joined or left a group, and all members of its pools when the
+// group itself changed. Their statuses follow what the pools' passes write.
 func (w *watcher) groups(ctx context.Context, _ queue) error {
 	w.Groups.Subscribe(func(c groupindex.Change) {
 		w.enqueueFollowers(c.Users...) // the pools' passes put them in or take them out, many at once
@@ -216,7 +216,7 @@ func (w *watcher) groups(ctx context.Context, _ queue) error {
 	return nil
 }
 
-// portalEvents looks at people again when the portal or the session to it has news of them.
+// portalEvents enqueues users when the portal or the session to it reports a change.
 func (w *watcher) portalEvents(ctx context.Context, q queue) error {
 	w.Session.Subscribe(func(e session.Event) {
 		switch {
@@ -233,9 +233,8 @@ func (w *watcher) portalEvents(ctx context.Context, q queue) error {
 	return nil
 }
 
-// onlyPools says whether only the pools that the user is in, or the roles that those give, became
-// others: a pass over a pool wrote that, or a change of the pool, and the portal tells of everybody
-// in it at once.
+// onlyPools says whether only the pools of the user, or the roles that those grant, changed: a pass
+// over a pool wrote that, and the portal reports all members of the pool at once.
 func onlyPools(e *mirror.AccountEvent) bool {
 	if e.Before == nil || e.After == nil {
 		return false
@@ -245,8 +244,8 @@ func onlyPools(e *mirror.AccountEvent) bool {
 	return reflect.DeepEqual(before, *now)
 }
 
-// concerned are the people whom a change of an account concerns: its owner, who waits for it, and
-// who wants its name.
+// concerned are the users that a change of an account can affect: its owner, the user that waits
+// for it, and the users that claim its name.
 func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	var people []string
 	for _, a := range []*portalapi.Account{e.Before, e.After} {
@@ -258,7 +257,7 @@ func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	return people
 }
 
-// poolPeople are the people whom a change of a pool in the portal concerns.
+// poolPeople are the users that a change of a pool in the portal can affect.
 func (w *watcher) poolPeople(ctx context.Context, e *mirror.PoolEvent) []string {
 	pool := e.After
 	if pool == nil {
@@ -303,8 +302,9 @@ func (w *watcher) enqueue(q queue, following bool, people ...string) {
 	}
 }
 
-// enqueueAffected queues people whom something elsewhere concerns. Who is not Ready may have waited for just
-// that, and goes first. The others have nothing to learn while the portal is not known.
+// enqueueAffected queues users that a change elsewhere affects. A user that is not Ready may have
+// waited for exactly that and is queued directly. The others are skipped while the portal's state
+// is unknown.
 func (w *watcher) enqueueAffected(q queue, people ...string) {
 	unknown := w.portalUnknown()
 	for _, name := range people {
@@ -314,8 +314,8 @@ func (w *watcher) enqueueAffected(q queue, people ...string) {
 	}
 }
 
-// portalUnknown says that the portal's state is not known yet. When it is, or when it is clear why not,
-// everybody is looked at: news sees to it.
+// portalUnknown says that the portal's state is not known yet. When it becomes known, or when the
+// session is blocked, portalEvents enqueues all users.
 func (w *watcher) portalUnknown() bool {
 	v := w.Session.View()
 	return v.Unknown || v.Block == nil && v.Mirror != nil && !v.Mirror.Listed()

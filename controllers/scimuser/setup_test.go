@@ -34,7 +34,7 @@ func newWatcher() *watcher {
 	}
 }
 
-// settled is a person as they should be.
+// settled is a user in the desired state.
 func settled() *v1alpha1.ScimUser {
 	u := person("1", "ada@example.test")
 	u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}, {Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionTrue}}
@@ -70,13 +70,13 @@ func TestWhatIsUrgent(t *testing.T) {
 		later  bool
 	}{
 		"Arrived": {
-			reason: "Somebody waits for a person who was just pushed.",
+			reason: "The provider waits for a user that it has just pushed.",
 			do: func(w *watcher, q queue) {
 				w.people().Create(t.Context(), event.CreateEvent{Object: person("1", "ada@example.test")}, q)
 			},
 		},
 		"ThereAtTheStart": {
-			reason: "After a restart pushes go before those who are probably as they should be.",
+			reason: "After a restart pushes go before users that are probably in the desired state.",
 			do: func(w *watcher, q queue) {
 				w.Session.Close(session.Block{Reason: "Known"})
 				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
@@ -90,7 +90,7 @@ func TestWhatIsUrgent(t *testing.T) {
 			},
 		},
 		"PoolChanged": {
-			reason: "Who is as they should be follows the pool's change behind pushes.",
+			reason: "A user in the desired state follows the pool's change after the pushes.",
 			do: func(w *watcher, q queue) {
 				w.Session.Close(session.Block{Reason: "Known"})
 				w.Counter.Record(settled())
@@ -114,7 +114,7 @@ func TestWhatIsUrgent(t *testing.T) {
 			do:     func(w *watcher, q queue) { w.enqueueAffected(q, "1") },
 		},
 		"ClaimFree": {
-			reason: "Somebody waits for the name.",
+			reason: "A user waits for the name.",
 			do: func(w *watcher, q queue) {
 				w.users.put(person("1", "ada@example.test"))
 				claim := &v1alpha1.NameClaim{Spec: v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser}}
@@ -124,14 +124,14 @@ func TestWhatIsUrgent(t *testing.T) {
 		},
 		"Pushed":    {reason: "The specification changed.", do: updated(func(u *v1alpha1.ScimUser) { u.Generation++ })},
 		"Decided":   {reason: "A person's decision about what is held is an annotation.", do: updated(func(u *v1alpha1.ScimUser) { u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "1"} })},
-		"Deleted":   {reason: "Somebody leaves.", do: updated(func(u *v1alpha1.ScimUser) { u.Spec.Deleted = true; u.Generation++ })},
+		"Deleted":   {reason: "The provider deletes the user.", do: updated(func(u *v1alpha1.ScimUser) { u.Spec.Deleted = true; u.Generation++ })},
 		"OurStatus": {reason: "Ten thousand statuses that follow a pool's new role are no reason to let a push wait.", do: updated(status), later: true},
 		"NewRoles": {
-			reason: "The portal tells of each member whose roles follow from the pool's: they are looked at already.",
+			reason: "The portal reports each member whose roles follow from the pool's: they are enqueued already.",
 			do:     account(&have, with(func(a *portalapi.Account) { a.Roles = []string{"ROLE_MANAGER", "ROLE_USER"} })), later: true,
 		},
 		"Drift":       {reason: "An edit behind our back is healed at once.", do: account(&have, with(func(a *portalapi.Account) { a.Status = portalapi.StatusDeactivated }))},
-		"AccountGone": {reason: "Somebody lost their account.", do: account(&have, nil)},
+		"AccountGone": {reason: "The user lost the account.", do: account(&have, nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, w := &queued{}, newWatcher()

@@ -11,9 +11,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
-// userIndex knows everybody in the cache by name and by the claim that they want. It is what indexes
-// of the cache are for, at a tenth of their bytes for each person, and its lists hold names alone,
-// where lists of the cache copy everybody. It is safe for concurrent use.
+// userIndex indexes all users of the cache by name and by the claim that they want. An index of the
+// cache would need ten times the memory per user, and its lists copy whole objects; these lists
+// contain names only. It is safe for concurrent use.
 type userIndex struct {
 	mu     sync.RWMutex
 	seed   maphash.Seed
@@ -56,7 +56,7 @@ func (x *userIndex) drop(name string) {
 	}
 }
 
-// unclaim notes that the person does not want the claim any more. The caller holds the lock.
+// unclaim notes that the person does not want the claim any more. The caller has locked mu.
 func (x *userIndex) unclaim(claim uint64, name string) {
 	others := x.others[claim]
 	switch {
@@ -85,8 +85,8 @@ func (x *userIndex) all() []string {
 	return out
 }
 
-// claimants are the names of those who want the claim of that name, and in one of 2⁶⁴ cases of
-// somebody who does not.
+// claimants are the names of the users that want the claim of that name, and in one of 2⁶⁴ cases of
+// a user that does not.
 func (x *userIndex) claimants(claim string) []string {
 	hash := maphash.String(x.seed, claim)
 	x.mu.RLock()

@@ -6,7 +6,7 @@
 // user's groups cost.
 //
 // What the index knows of a group can be incomplete: its slices arrive after a restore, or out of
-// order after the watch was lost. It says so, and whoever decides by it takes nothing away
+// order after the watch was lost. It says so, and a decision based on it takes nothing away
 // meanwhile.
 package groupindex
 
@@ -27,7 +27,7 @@ type Group struct {
 	ID          string
 	DisplayName string
 	ExternalID  string
-	Deleted     bool // at the provider: it contains nobody, and the manager finishes its deletion
+	Deleted     bool // at the provider: it has no members, and the manager finishes its deletion
 	Whole       bool // its slices cover all users
 }
 
@@ -158,7 +158,7 @@ func (x *Index) DropSlice(s *v1alpha1.ScimGroupSlice) {
 	})
 }
 
-// change calls f, and tells the subscribers of what it returns.
+// change calls f, and notifies the subscribers of the change that it returns.
 func (x *Index) change(f func() *Change) {
 	x.mu.Lock()
 	c := f()
@@ -172,8 +172,7 @@ func (x *Index) change(f func() *Change) {
 	}
 }
 
-// reslice calls f, which changes the group's slices, and has the users follow. The caller holds the
-// lock.
+// reslice calls f, which changes the group's slices, and updates users. The caller has locked mu.
 func (x *Index) reslice(g *group, f func()) *Change {
 	before, was := g.inForce(), g.Group
 	f()
@@ -203,7 +202,7 @@ func (x *Index) reslice(g *group, f func()) *Change {
 	return c
 }
 
-// group returns the entry of that id. The caller holds the lock.
+// group returns the entry of that id. The caller has locked mu.
 func (x *Index) group(id string) *group {
 	g := x.groups[id]
 	if g == nil {
@@ -213,7 +212,7 @@ func (x *Index) group(id string) *group {
 	return g
 }
 
-// forget removes the entry of which nothing is left. The caller holds the lock.
+// forget removes the entry of which nothing is left. The caller has locked mu.
 func (x *Index) forget(g *group) {
 	if !g.exists && len(g.slices) == 0 {
 		delete(x.groups, g.ID)

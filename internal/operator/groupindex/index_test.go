@@ -129,7 +129,7 @@ func TestGroupsOfAUser(t *testing.T) {
 	}
 
 	x.Put(scimGroup("g1", "Payments", deleted))
-	in("A group that the provider deleted contains nobody.", "ada")
+	in("A group that the provider deleted has no members.", "ada")
 	if got := x.Named("payments"); len(got) != 0 {
 		t.Errorf("and has no name any more, got %v", got)
 	}

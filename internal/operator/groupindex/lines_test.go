@@ -70,10 +70,10 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(byID("g1"), "g1")},
 		},
 		"OthersWork": {
-			reason: "A line that no group matches holds up no other.",
+			reason: "A line that no group matches delays no other.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
-			lines:  []v1alpha1.GroupReference{byName("Nobody"), payments},
-			want:   []Line{{byName("Nobody"), NotFound, nil}, {payments, Resolved, []string{"g1"}}},
+			lines:  []v1alpha1.GroupReference{byName("Unknown"), payments},
+			want:   []Line{{byName("Unknown"), NotFound, nil}, {payments, Resolved, []string{"g1"}}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Renamed": {

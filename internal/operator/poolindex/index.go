@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package membership joins what AgentPools say with what the portal holds into one snapshot of all
-// pools, from which a person's access follows, and counts who is in which pool. The people's and
-// the pools' controllers share one Index.
+// Package poolindex combines the AgentPools with the portal's pools into one snapshot of all pools,
+// from which a user's access follows, and counts the members of each pool. The controllers of all
+// kinds share one Index.
 package poolindex
 
 import (
@@ -42,8 +42,8 @@ func (p *Snapshot) Groups(user string) (ids []string, ok bool) {
 	return ids, version == p.version
 }
 
-// Managed says whether an AgentPool rules the portal's pool of that id. Until then people keep it:
-// they may have been restored before it.
+// Managed says whether an AgentPool manages the portal's pool of that id. Until then its members
+// stay: users may have been restored before the AgentPool.
 func (p *Snapshot) Managed(id string) bool {
 	_, ok := p.names[id]
 	return ok
@@ -52,12 +52,12 @@ func (p *Snapshot) Managed(id string) bool {
 // PortalID returns the portal's id of the AgentPool; "" for one that is not in the portal.
 func (p *Snapshot) PortalID(pool string) string { return p.ids[pool] }
 
-// Marked says whether a removal of members of the AgentPool is held or was dropped: who is in the
-// pool without being wanted in it stays.
+// Marked says whether a removal of members of the AgentPool is held or was dropped: members that
+// should leave stay.
 func (p *Snapshot) Marked(pool string) bool { return p.marked[pool] }
 
-// Names returns the names of the AgentPools that rule the portal's pools of those ids; of others
-// nothing.
+// Names returns the names of the AgentPools that manage the portal's pools of those ids; other ids
+// are left out.
 func (p *Snapshot) Names(ids []string) []string {
 	var out []string
 	for _, id := range ids {
@@ -80,13 +80,13 @@ type Index struct {
 	filters     map[string]compiled
 	memberships map[string][]string // user → pools
 	counts      map[string]int
-	loading     bool // not everybody of the first listing was recorded yet
+	loading     bool // not all users of the first listing are recorded yet
 
 	subscribers []func(pools []string)
 	unsettled   []func(Unsettled)
 }
 
-// Unsettled says in which pools a user is without being wanted, or is wanted without being in them.
+// Unsettled names the pools that a user must join or leave.
 type Unsettled struct {
 	User    string
 	Pools   []string
@@ -110,7 +110,7 @@ func (x *Index) Unsettled(u Unsettled) {
 	}
 }
 
-// Subscribe has f called with the pools that somebody joined or left. f must not block.
+// Subscribe has f called with the pools that a user joined or left. f must not block.
 func (x *Index) Subscribe(f func(pools []string)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -128,14 +128,15 @@ func New(c client.Reader, namespace string, groups *groupindex.Index) *Index {
 	return &Index{client: c, namespace: namespace, groups: groups, filters: map[string]compiled{}, memberships: map[string][]string{}, counts: map[string]int{}}
 }
 
-// Invalidate has the next Snapshot made anew: an AgentPool or a pool in the portal changed.
+// Invalidate makes the next call of Snapshot build again: an AgentPool or a pool in the portal
+// changed.
 func (x *Index) Invalidate() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.snapshot = nil
 }
 
-// Snapshot returns all pools as m and the cache hold them.
+// Snapshot returns all pools as m and the cache have them.
 func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -150,10 +151,10 @@ func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, erro
 	return x.snapshot, nil
 }
 
-// draw makes the snapshot and forgets filters that no pool has any more. A pool gives what it has in
-// the portal: a change that is on its way, or that waits for a person, gives and takes nothing
-// before it is there. A pool that is being deleted is one until it is gone from the portal, so that
-// its people lose it in one call and not before the guard lets them. The caller holds the lock.
+// build makes the snapshot and forgets filters that no pool has any more. A pool grants what it has
+// in the portal: a change that is in progress, or that waits for a person, has no effect before it
+// is written there. A pool that is being deleted counts until it is gone from the portal, so that
+// its members lose it in one call and not before the guard allows it. The caller has locked mu.
 func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	p := &Snapshot{
 		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
@@ -209,10 +210,10 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	return p
 }
 
-// filling returns the groups that fill the pool, and whether who is in it by them is decided: its
-// lines were looked at, and each group is known as a whole. A group whose object is gone without
-// the provider having deleted it takes nobody out; the pool that a group has of its own keeps its
-// people until it is gone itself.
+// filling returns the groups that fill the pool, and whether the members by them are decided: its
+// lines are resolved, and each group is known as a whole. A group whose object is gone although the
+// provider did not delete it removes no user; a group's own pool keeps its members until it is gone
+// itself.
 func (x *Index) filling(pool *v1alpha1.AgentPool) (groups []string, decided bool) {
 	if own := pool.OwnPoolOf(); own != "" {
 		g, known := x.groups.Group(own)
@@ -226,7 +227,7 @@ func (x *Index) filling(pool *v1alpha1.AgentPool) (groups []string, decided bool
 	return groups, decided
 }
 
-// compile returns the matcher of a filter; nil for none. The caller holds the lock.
+// compile returns the matcher of a filter; nil for none. The caller has locked mu.
 func (x *Index) compile(s string) (*filter.Matcher, error) {
 	if s == "" {
 		return nil, nil
@@ -238,7 +239,7 @@ func (x *Index) compile(s string) (*filter.Matcher, error) {
 	return m, err
 }
 
-// Load notes that people are about to be recorded for the first time; Loaded, that all of them are.
+// Load says that the users of the first listing are being recorded; Loaded, that all of them are.
 // In between no pool's count is complete.
 func (x *Index) Load() { x.load(true) }
 
@@ -251,11 +252,11 @@ func (x *Index) load(loading bool) {
 	x.loading = loading
 }
 
-// Remember notes, at the start, which pools a person was in when they were last looked at. Nobody
-// is told of it.
+// Remember records, at the start, the pools of a user as the status has them. Subscribers are not
+// notified.
 func (x *Index) Remember(user string, pools []string) { x.record(user, pools) }
 
-// Record notes which pools a person is in now.
+// Record records the pools that a user is in now.
 func (x *Index) Record(user string, pools []string) {
 	changed, subscribers := x.record(user, pools)
 	if len(changed) == 0 {
@@ -266,7 +267,7 @@ func (x *Index) Record(user string, pools []string) {
 	}
 }
 
-// record returns the pools joined or left, and whom to tell.
+// record returns the pools joined or left, and the subscribers to notify.
 func (x *Index) record(user string, pools []string) (changed []string, _ []func([]string)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -291,10 +292,10 @@ func (x *Index) record(user string, pools []string) (changed []string, _ []func(
 	return changed, x.subscribers
 }
 
-// Forget notes that the person is gone.
+// Forget removes a user that is gone.
 func (x *Index) Forget(user string) { x.Record(user, nil) }
 
-// Count returns how many people are in the pool, and whether that is known of everybody yet.
+// Count returns how many users are in the pool, and whether all users are recorded.
 func (x *Index) Count(pool string) (n int, complete bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package guard keeps a mistake in the identity provider from locking out a company: removals
+// Package removals keeps a mistake in the identity provider from locking out a company: removals
 // within the budget apply, the rest is held until a person releases or drops it, or the provider
-// takes it back. The portal counts what was removed in its audit and keeps a mark at each record
+// reverts it. The portal counts what was removed in its audit and keeps a mark at each record
 // whose removal is held, so a restart resets neither. What becomes of a removal is decided by the
 // pure package internal/operator/decide/guard; this one asks the portal and reads people's
 // decisions.
@@ -81,7 +81,7 @@ func (a Answer) Mark(at string) *portalapi.Mark {
 	return nil
 }
 
-// Message tells a person what is held, and how to decide.
+// Message says what is held, and how to decide.
 func (a Answer) Message() string {
 	loss := map[portalapi.Removal]string{
 		portalapi.RemovalDeactivation: "lose access", portalapi.RemovalDeletion: "lose what it gives", portalapi.RemovalManager: "lose ROLE_MANAGER", portalapi.RemovalMembers: "leave the pool",

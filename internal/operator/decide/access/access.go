@@ -7,12 +7,14 @@
 // The rules, in one place:
 //
 //   - Everyone is in the default pool and holds the user role.
-//   - A person is in every pool that one of their groups fills, that declares them as a member, or whose filter matches
+//   - A user is in every pool that one of their groups fills, that declares them as a member, or
+//     whose filter matches
 //     them. A pool reached in several ways is listed once, with the first source in that order.
 //   - A person holds the user role and the union of the roles of their pools, and nothing else.
-//   - A pool whose filter is invalid keeps those whom the filter had put there and takes nobody new.
+//   - A pool whose filter is invalid keeps the users that the filter had put there and takes no new
+//     ones.
 //   - A pool of whose groups not all is known keeps those who are in it.
-//   - A pool that is being deleted keeps those who were in it until it is gone, and takes nobody new.
+//   - A pool that is being deleted keeps its users until it is gone, and takes no new ones.
 //   - A pool that is not in the portal yet gives nothing; who should be in it is said.
 package access
 
@@ -61,10 +63,10 @@ type Pool struct {
 	Groups  []string // ids of the groups that fill it
 	Members []string // user names that it declares, in any case
 	Filter  Matcher  // nil: none
-	Frozen  bool     // its filter is invalid: who is in stays in, nobody joins by filter
+	Frozen  bool     // its filter is invalid: users in it stay, none joins by filter
 	Keeps   bool     // not all of its groups is known: who is in stays in
-	Closed  bool     // it is being deleted: who is in stays in, nobody joins
-	Pending bool     // it is not in the portal yet: nobody is in it
+	Closed  bool     // it is being deleted: users in it stay, none joins
+	Pending bool     // it is not in the portal yet: no user is in it
 }
 
 // Membership is one pool that a person is in, and why.
@@ -83,7 +85,7 @@ type Grant struct {
 type Access struct {
 	Pools   []Membership
 	Roles   []Grant
-	Pending []string // pools that a group puts them in and that take nobody yet, or nobody any more; sorted
+	Pending []string // pools that a group puts them in and that take no users yet, or not any more; sorted
 }
 
 // RoleNames returns the names of the roles, sorted.
@@ -95,7 +97,7 @@ func (a Access) RoleNames() []string {
 	return out
 }
 
-// Pools is an immutable picture of all pools, indexed so that Effective costs what one person's
+// Pools is an immutable snapshot of all pools, indexed so that Effective costs what one person's
 // pools cost and not what all pools cost.
 type Pools struct {
 	def      Pool
@@ -106,7 +108,7 @@ type Pools struct {
 	filters  []*Pool             // with a filter, or frozen
 }
 
-// NewPools builds the picture. A pool with the name of def is ignored: def is the default pool.
+// NewPools builds the snapshot. A pool with the name of def is ignored: def is the default pool.
 func NewPools(pools []Pool, def Pool) *Pools {
 	p := &Pools{def: def, byName: make(map[string]*Pool, len(pools)), declared: map[string][]string{}, filled: map[string][]*Pool{}}
 	for i := range pools {

@@ -75,8 +75,8 @@ func TestEffective(t *testing.T) {
 				Roles: []Grant{{"ROLE_ICE", []string{"frozen"}}, {"ROLE_USER", []string{"default"}}},
 			},
 		},
-		"FrozenTakesNobody": {
-			reason: "An invalid filter lets nobody in.",
+		"FrozenTakesNoUser": {
+			reason: "An invalid filter lets no user in.",
 			user:   User{UserName: "bob", Attributes: in("x")},
 			pools:  []Pool{frozen},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
@@ -124,7 +124,7 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"SeveralGroupsFillOnePool": {
-			reason: "Whoever is in one of the groups is in the pool, and listed once.",
+			reason: "A user in one of the groups is in the pool, and listed once.",
 			user:   User{UserName: "bob", Groups: []string{"g-fast", "g-more"}},
 			pools:  []Pool{{Name: "fast", Groups: []string{"g-fast", "g-more"}}},
 			want:   Access{Pools: []Membership{{"default", Default}, {"fast", Group}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},

@@ -83,9 +83,9 @@ func TestDecide(t *testing.T) {
 		want    Verdict
 		id      string
 	}{
-		"Empty":           {"Nobody loses anything.", members(), nil, nil, false, Nothing, ""},
+		"Empty":           {"No user loses anything.", members(), nil, nil, false, Nothing, ""},
 		"TakenBack":       {"The provider took it back: nothing is held any more.", members(), mark(portalapi.MarkHeld, held), nil, true, Nothing, ""},
-		"Fits":            {"Within the budget nobody is asked.", set, nil, nil, true, Apply, ""},
+		"Fits":            {"Within the budget no decision is needed.", set, nil, nil, true, Apply, ""},
 		"DoesNotFit":      {"What does not fit is held whole.", set, nil, nil, false, Hold, set.ID(now)},
 		"NewWindow":       {"A mark is not outlived by a window: it fits now, and is held.", set, mark(portalapi.MarkHeld, held), nil, true, Hold, held},
 		"Released":        {"A person released exactly this set.", set, mark(portalapi.MarkHeld, held), map[string]Decision{held: Release}, false, Apply, held},

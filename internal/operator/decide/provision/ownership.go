@@ -18,7 +18,7 @@ const (
 	Abandoned Standing = "Abandoned" // its owner no longer exists
 	Leavings  Standing = "Leavings"  // its owner is being deleted
 	Others    Standing = "Others"    // owned by another living object
-	Portals   Standing = "Portals"   // nobody owns it: people made it in the portal, or it was released
+	Portals   Standing = "Portals"   // it has no owner: people made it in the portal, or it was released
 )
 
 // Stand says whose a record of owner is from the point of view of me. there says whether the
@@ -48,7 +48,7 @@ type Verdict struct {
 
 func adopt() Verdict { return Verdict{Adopt: true} }
 
-// AccountVerdict is the row of the ownership table for an account that bears the user name that the
+// AccountVerdict is the row of the ownership table for an account that has the user name that the
 // object holds the claim on.
 func AccountVerdict(a *portalapi.Account, s Standing, policy Policy) Verdict {
 	switch {
@@ -59,9 +59,9 @@ func AccountVerdict(a *portalapi.Account, s Standing, policy Policy) Verdict {
 	case s == Portals, s == Leavings && policy.OnDelete == v1alpha1.UserDeactivate:
 		return adopt()
 	case s == Leavings:
-		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of a ScimUser that is being deleted still bears this user name; it is released first"}
+		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of a ScimUser that is being deleted still has this user name; it is released first"}
 	}
-	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still bears this user name; that person was renamed and their account follows first"}
+	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still has this user name; that user was renamed and its account must be renamed first"}
 }
 
 // PoolVerdict is the row of the ownership table for a pool that an AgentPool wants. chosen:

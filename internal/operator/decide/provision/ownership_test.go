@@ -23,7 +23,7 @@ func TestStand(t *testing.T) {
 		"Abandoned": {"The owner no longer exists.", portalapi.Owner{UID: "x", Name: "bob"}, Gone, Abandoned},
 		"Leavings":  {"The owner is being deleted.", portalapi.Owner{UID: "x", Name: "bob"}, Leaving, Leavings},
 		"Others":    {"Another living object owns it.", portalapi.Owner{UID: "x", Name: "bob"}, Present, Others},
-		"Portals":   {"Nobody owns it.", portalapi.Owner{}, Gone, Portals},
+		"Portals":   {"It has no owner.", portalapi.Owner{}, Gone, Portals},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Stand(tc.owner, me, tc.there); got != tc.want {

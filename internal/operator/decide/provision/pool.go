@@ -15,7 +15,7 @@ import (
 // PoolFacts are what the portal and the cluster hold about a pool.
 type PoolFacts struct {
 	Own     *portalapi.Pool // the pool owned by this AgentPool; nil: none
-	Named   *portalapi.Pool // the pool that bears the wanted name, or the default pool for its own object; nil: none
+	Named   *portalapi.Pool // the pool that has the wanted name, or the default pool for its own object; nil: none
 	Adopt   string          // the id of the pool that spec.adopt names; empty: none
 	Adopted *portalapi.Pool // the pool of that id; nil: there is none
 	Owner   Presence        // of the AgentPool that owns Adopted, or else Named
@@ -142,7 +142,7 @@ func consentCommand(want portalapi.PoolWrite, have *portalapi.Pool) string {
 	return fmt.Sprintf("kubectl patch agentpool %s --type=merge -p '%s'", want.Owner.Name, strings.ReplaceAll(string(patch), "'", `\u0027`))
 }
 
-// updatePool plans for a pool that is ours already. What stands in the way of the new name holds up
+// updatePool plans for a pool that is ours already. What blocks the new name delays
 // nothing else: above all, roles are taken back at once.
 func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	own := have.Own

@@ -47,7 +47,7 @@ func TestComputePool(t *testing.T) {
 		"Described": {reason: "So is a description.", want: write(func(w *portalapi.PoolWrite) { w.Description = "d" }), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments"},
 		"Emptied": {reason: "Absent and empty roles take all, and losing ROLE_MANAGER is said.",
 			want: write(giving()), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments", loses: true},
-		"Tampered": {reason: "A role that nobody granted goes at no cost to the guard.",
+		"Tampered": {reason: "A role without a grant is removed at no cost to the guard.",
 			want: write(giving("ROLE_IGNORE_QUOTA")), have: PoolFacts{Own: tampered, Named: tampered}, action: Update, writes: "Payments"},
 		"TamperedAndWanted": {reason: "A role that is wanted and was put there by others is granted by a write.",
 			want: write(giving("ROLE_IGNORE_QUOTA", "ROLE_MANAGER")), have: PoolFacts{Own: tampered, Named: tampered}, action: Update, writes: "Payments"},
@@ -55,7 +55,7 @@ func TestComputePool(t *testing.T) {
 			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: portals}, action: Wait, why: v1alpha1.ReasonPoolExists},
 		"ClashTakesRoles": {reason: "A name in the way does not keep roles from being taken back.",
 			want: write(giving()), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: portals}, action: Update, why: v1alpha1.ReasonPoolExists, writes: "Pay", loses: true},
-		"Swap": {reason: "A name that another AgentPool's pool bears is waited for.",
+		"Swap": {reason: "The pool waits for a name that another AgentPool's pool has.",
 			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: &portalapi.Pool{ID: "2", Name: "Payments", Owner: other}}, action: Wait, why: v1alpha1.ReasonNameReleasePending},
 		"RenamedToDefault": {reason: "No rename reaches the default pool's name.",
 			want: write(named("DEFAULT")), have: PoolFacts{Own: own, Named: def}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
@@ -122,8 +122,8 @@ func TestGrantedRoles(t *testing.T) {
 		want    []string
 	}{
 		"ByPools":     {"Roles of pools that the owner put the person in were granted.", owned(func(a *portalapi.Account) { a.Pools = []string{"managers", "quota"} }), []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}},
-		"Membership":  {"A membership that nobody granted grants nothing.", owned(func(a *portalapi.Account) { a.Pools, a.Ungranted = []string{"managers"}, []string{"managers"} }), nil},
-		"PoolRole":    {"Nor does a role that nobody granted to the pool.", owned(func(a *portalapi.Account) { a.Pools = []string{"tampered"} }), nil},
+		"Membership":  {"A membership without a grant gives no role.", owned(func(a *portalapi.Account) { a.Pools, a.Ungranted = []string{"managers"}, []string{"managers"} }), nil},
+		"PoolRole":    {"Nor does a role of the pool without a grant.", owned(func(a *portalapi.Account) { a.Pools = []string{"tampered"} }), nil},
 		"Direct":      {"Nor does a direct role.", owned(func(a *portalapi.Account) { a.DirectRoles = []string{"ROLE_MANAGER"} }), nil},
 		"UnknownPool": {"What is not known counts as granted: the guard rather counts too much.", owned(func(a *portalapi.Account) { a.Pools = []string{"new"} }), []string{"ROLE_MANAGER", "ROLE_USER"}},
 		"Local":       {"People granted what a local account has.", &portalapi.Account{Roles: []string{"ROLE_MANAGER"}, DirectRoles: []string{"ROLE_MANAGER"}}, []string{"ROLE_MANAGER"}},

@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
@@ -24,7 +23,7 @@ import (
 type Action string
 
 const (
-	None   Action = "None"   // as it should be
+	None   Action = "None"   // it is in the desired state
 	Create Action = "Create" // no such account yet
 	Update Action = "Update" // ours, and differs
 	Adopt  Action = "Adopt"  // becomes ours, keeping its id and history
@@ -37,7 +36,7 @@ type Account struct {
 	Roles                  []string // that its pools give; sorted. The portal derives them, we verify
 }
 
-// Presence says whether a ScimUser still stands behind an account.
+// Presence says whether an account's ScimUser still exists.
 type Presence int
 
 const (
@@ -49,7 +48,7 @@ const (
 // Facts are what the portal and the cluster hold about the account.
 type Facts struct {
 	Own        *portalapi.Account // the account owned by this ScimUser; nil: none
-	Named      *portalapi.Account // the account that bears the wanted name; nil: none
+	Named      *portalapi.Account // the account that has the wanted name; nil: none
 	Before     *portalapi.Account // the account that an object of our name owned, before a restore; nil: none
 	Accepted   int64              // the portal's revision that a person lets an older object replace; 0: none
 	NamedOwner Presence           // of the ScimUser that owns Named
@@ -62,8 +61,8 @@ type Policy struct {
 	OnDelete               v1alpha1.UserDeletion // what a leaving owner's account is about to become
 }
 
-// Difference is one field that is not as it should be. Values are for people to read and may hold
-// personal data.
+// Difference is one field that is not in the desired state. Values are for people to read and may
+// contain personal data.
 type Difference struct{ Field, Have, Want string }
 
 // Plan is what to do about one account.
@@ -117,7 +116,7 @@ func restored(want Account, have Facts) (p Plan, decided bool) {
 		p.Removal = removes(want, before, have.Granted)
 	case have.Named.ID != before.ID:
 		p.Reason = v1alpha1.ReasonNameReleasePending
-		p.Message = "Another account of the portal bears the user name; the account that this user had before has another one. It follows when the name is released"
+		p.Message = "Another account of the portal has the user name; the account that this user had before has another one. It is renamed when the name is released"
 	default:
 		return Plan{}, false
 	}
@@ -140,7 +139,7 @@ func deactivatedLocally(a *portalapi.Account) bool {
 	return a.Status == portalapi.StatusDeactivated && a.DeactivatedBy == portalapi.ManagedByLocal
 }
 
-const stayDeactivated = "An administrator deactivated the account in the portal while SCIM was off. It stays so until the identity provider pushes the person anew"
+const stayDeactivated = "An administrator deactivated the account in the portal while SCIM was off. It stays deactivated until the identity provider pushes the user again"
 
 // update plans for an account that is ours already.
 func update(want Account, have Facts) Plan {
@@ -168,7 +167,7 @@ func update(want Account, have Facts) Plan {
 	return p
 }
 
-// exceptName plans for an account whose new name another account bears. All but the name follows
+// exceptName plans for an account whose new name another account has. All but the name follows
 // now: above all, a deactivation never waits for a name.
 func exceptName(want Account, have Facts) Plan {
 	former := want
@@ -187,14 +186,14 @@ func exceptName(want Account, have Facts) Plan {
 		p.Reason = v1alpha1.ReasonLocalAccountExists
 		p.Message = "The portal has a local account with the new user name. Rename or remove that account, or rename the person in the identity provider"
 	case have.Named.Owner.UID == "":
-		p.Message = "The kept record of a person who left bears the new user name. Rename this person in the identity provider; everything but the name follows already"
+		p.Message = "The retained account of a deleted user has the new user name. Rename this user in the identity provider; everything except the name is already updated"
 	default:
-		p.Message = "Another ScimUser's account still bears the new user name; the rename follows when that account is renamed or released, everything else follows already"
+		p.Message = "Another ScimUser's account still has the new user name; this account is renamed when that one is renamed or released, everything else is already updated"
 	}
 	return p
 }
 
-// takeOver plans for an account that bears our name and is not ours.
+// takeOver plans for an account that has our name and is not ours.
 func takeOver(want Account, have Facts, policy Policy) Plan {
 	named := have.Named
 	p := Plan{Action: Adopt, Account: named, Differences: differences(want, named)}
@@ -286,9 +285,4 @@ func status(active bool) portalapi.Status {
 		return portalapi.StatusActive
 	}
 	return portalapi.StatusDeactivated
-}
-
-// SameName says whether an account bears the name.
-func SameName(a *portalapi.Account, userName string) bool {
-	return a != nil && names.Fold(a.UserName) == names.Fold(userName)
 }
