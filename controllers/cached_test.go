@@ -67,7 +67,7 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 			keeps: map[string]string{v1alpha1.AnnotationRequest: "r", v1alpha1.AnnotationTrace: "t"},
 		},
 		"Decided": {
-			reason: "A person's decision about what is held stays to be read.",
+			reason: "A person's decision about a held removal is kept.",
 			change: func(u *v1alpha1.ScimUser) {
 				u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2", v1alpha1.AnnotationDecidedBy: "bob"}
 			},

@@ -50,7 +50,7 @@ type Options struct {
 	Clock       clock.PassiveClock // nil: the machine's
 	// Slices reads and writes the members of groups past the cache; nil: Setup makes a client.
 	Slices client.Client
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Traces makes spans of passes; nil for none.
 	Traces *tracing.Tracing

@@ -152,7 +152,7 @@ func (p *scope) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, er
 	return false, nil
 }
 
-// waits reports what the plan waits for. The change feed tells when a person consents or another
+// waits reports what the plan waits for. The change feed reports when a person consents or another
 // pool releases the name; that pool's object is polled.
 func (p *scope) waits(plan provision.PoolPlan) {
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
@@ -161,7 +161,7 @@ func (p *scope) waits(plan provision.PoolPlan) {
 	}
 }
 
-// on is what a removal is decided on.
+// on returns the inputs of a decision about a removal.
 func (p *scope) on() removals.On {
 	return removals.On{Object: p.pool, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
 }
@@ -169,7 +169,7 @@ func (p *scope) on() removals.On {
 // write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
 func (p *scope) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	ctx, p.request = p.because(ctx)
-	plan.Write.KeepMark = true // it goes when nothing is held any more, and not before
+	plan.Write.KeepMark = true // clearMark removes it when nothing is held any more
 	var got *portalapi.Pool
 	put := func() (err error) {
 		got, err = p.view.Client.PutPool(ctx, plan.Write)
@@ -216,7 +216,7 @@ func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func()
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the pool stays unchanged until its object changes"))
 		return true, nil
 	}
-	p.keepsMark = p.answer.Decision != "" // until its members were looked at: they do not pass with it
+	p.keepsMark = p.answer.Decision != "" // until its members are decided: the decision does not cover them
 	return false, nil
 }
 

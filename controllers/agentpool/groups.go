@@ -144,7 +144,7 @@ func (p *scope) lines(ctx context.Context) (bool, error) {
 }
 
 // inForce is the portal's pool of the AgentPool, also of one of the same name before it was
-// restored, or deleted and applied again while the portal was left as it is. The status is written
+// restored, or deleted and applied again while the portal stayed unchanged. The status is written
 // before the portal is, so a status that was never written beside a pool in the portal is one that
 // was lost. What it said of groups, the portal's record says too.
 func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {

@@ -32,10 +32,10 @@ const retryMembers = time.Second
 
 // Changes are the memberships of a pool in the portal that are not in the desired state.
 type Changes struct {
-	Join  []*portalapi.Account // to be in it, and granted
-	Free  []*portalapi.Account // to leave it at no cost: no owner granted it, or the account is not active
-	Leave []*portalapi.Account // to leave it, which they were granted: the guard decides about all of them at once
-	Later int                  // of those in it who seem to leave it, whose ScimUser is gone or suspended: the user may come back, under another id
+	Join  []*portalapi.Account // to join it, with a grant
+	Free  []*portalapi.Account // to leave it without the guard: there is no grant, or the account is not active
+	Leave []*portalapi.Account // to leave it, with a grant: the guard decides about all of them at once
+	Later int                  // granted members whose ScimUser is gone or suspended: the user may return, under another id
 }
 
 // None says that all memberships are in the desired state.
@@ -225,7 +225,7 @@ func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, ke
 	}
 }
 
-// wouldChange reports what ReportOnly leaves as it is.
+// wouldChange reports what ReportOnly does not change.
 func (p *scope) wouldChange(c Changes) {
 	if c.None() {
 		return

@@ -47,7 +47,7 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	counted   pass.Counts
@@ -112,7 +112,7 @@ func (p *scope) addFinalizer(ctx context.Context) (bool, error) {
 	return false, pass.AddFinalizer(ctx, p, p.pool, v1alpha1.FinalizerPool)
 }
 
-// suspended ends the pass while SCIM is off: pools stay as they are.
+// suspended ends the pass while SCIM is off: pools stay unchanged.
 func (p *scope) suspended(context.Context) (bool, error) {
 	if !pass.SCIMOff(p.view) {
 		return false, nil

@@ -70,7 +70,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		return nil
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("agentpool").
-		// Status changes bring a pool back too: a pass that compared with a cache behind our own
+		// Status changes enqueue a pool too: a pass that compared with a cache behind our own
 		// last write corrects itself.
 		For(&v1alpha1.AgentPool{}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
@@ -131,8 +131,8 @@ func owners(e *mirror.PoolEvent) map[string]bool {
 	return out
 }
 
-// ownPools are the own pools of the groups that a pool names or could mean: they give way to it,
-// and come back when it goes or means another group.
+// ownPools are the own pools of the groups that a pool names or could mean: it replaces them, and
+// they are created again when it is deleted or means another group.
 func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	var out []reconcile.Request
 	for _, group := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {

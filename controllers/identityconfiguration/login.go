@@ -28,7 +28,7 @@ func (p *scope) loginMethods(ctx context.Context) (bool, error) {
 		// is no change.
 		p.silent = m.Unreachable() == nil && p.config.Status.ObservedGeneration == p.config.Generation
 		p.leaf(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
-		return true, nil // the Listed event brings us back
+		return true, nil // the Listed event triggers the next pass
 	}
 	declared := p.config.Spec.LoginMethods
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly || (declared == nil && m.Configuration().ManagedElsewhere == "") {

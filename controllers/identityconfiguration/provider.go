@@ -27,7 +27,7 @@ func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Bindin
 
 // conflict answers a refusal because the portal is integrated with another provider. If the portal
 // follows this configuration, and a person named the first provider in the annotation, the declared
-// one takes its place: the binding is released and taken again, and cut off in between the next
+// one replaces it: the binding is released and taken again; if that is interrupted, the next
 // pass takes it, unless another operator was faster. Without the annotation the first keeps
 // working: the binding is taken for it again, and refusal says what a replacement would do. With
 // failed, nothing is bound.

@@ -281,7 +281,7 @@ const (
 )
 
 // counts renews how many people are in which state: along with another change, or by itself at most
-// twice a minute, since a pass costs calls to the portal and its own write brings the object back.
+// twice a minute, since a pass costs calls to the portal and its own write triggers another pass.
 func (p *scope) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
 	if !p.Counter.Complete() {
 		p.result.RequeueAfter = min(p.result.RequeueAfter, whileLoading)

@@ -55,7 +55,7 @@ func (p *scope) readTokens(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if p.accepted.secret = synced; synced != nil {
-		p.accepted.portal, _ = tokenfile.Parse(synced.Data[tokensKey]) // ours; a line that is not goes with the next write
+		p.accepted.portal, _ = tokenfile.Parse(synced.Data[tokensKey]) // ours; the next write removes any other line
 	}
 	declared, err := p.tokenSecret(ctx, v1alpha1.DeclaredTokensSecret)
 	p.accepted.known = err == nil

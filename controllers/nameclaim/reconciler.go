@@ -66,7 +66,7 @@ func (r *Reconciler) registry() claims.Registry {
 const byHolder = "holder"
 
 // SetupWithManager registers the controller with mgr. A pool or group that was renamed has its
-// claims looked at; a person's controller releases the former name itself.
+// claims reconciled; the controller of users releases a former name itself.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, traces *tracing.Tracing) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NameClaim{}, byHolder, func(o client.Object) []string {
 		if s := o.(*v1alpha1.NameClaim).Spec; s.Type != v1alpha1.ClaimUser {

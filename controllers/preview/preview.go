@@ -25,18 +25,18 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// Options say of what a preview is made.
+// Options are the inputs of a preview.
 type Options struct {
 	Objects   client.Reader    // the API server
 	Portal    portalapi.Client // only read
 	Namespace string
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Migrate previews with "Provision existing users with SCIM" on, whatever it is now.
 	Migrate bool
 }
 
-// preview is one report in the making.
+// preview is one report while it is computed.
 type preview struct {
 	Options
 	config   *v1alpha1.IdentityConfiguration
@@ -153,7 +153,7 @@ func (p *preview) waits() (why, replacement string) {
 	return "", replacement
 }
 
-// guard says what the deprovisioning guard would make of all that.
+// guard says what the deprovisioning guard would decide about the steps.
 func (p *preview) guard() {
 	g := Guard{Left: p.left.Accounts, Window: p.left.Window.String()}
 	asks := 0 // removals that the budget is asked about

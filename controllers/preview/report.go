@@ -13,8 +13,8 @@ import (
 
 // Actions of a step besides those of provision.
 const (
-	Release   = "Release"   // the account or pool is let go, as onDelete says
-	Suspended = "Suspended" // nothing is written about this person
+	Release   = "Release"   // the account or pool is released, as onDelete says
+	Suspended = "Suspended" // nothing is written to the portal about this user
 )
 
 // Report is what the controllers would change in the portal now. Lists are in order of name. A user
@@ -85,7 +85,7 @@ type Change struct {
 	To    string `json:"to"`
 }
 
-// Guard is what the deprovisioning guard would make of the steps.
+// Guard is what the deprovisioning guard would decide about the steps.
 type Guard struct {
 	Left     int    `json:"left"`   // removals that fit its budget now
 	Window   string `json:"window"` // over which it counts
@@ -115,10 +115,10 @@ type Ambiguous struct {
 	Message string `json:"message"`
 }
 
-// Changes says for how many objects the portal is changed.
+// Changes returns the number of objects whose portal record changes.
 func (r *Report) Changes() int { return r.count(Step.Writes) }
 
-// Objects says of how many objects the report speaks.
+// Objects returns the number of objects in the report.
 func (r *Report) Objects() int { return r.count(func(Step) bool { return true }) }
 
 func (r *Report) count(which func(Step) bool) int {

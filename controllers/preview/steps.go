@@ -158,7 +158,7 @@ func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 	return s
 }
 
-// foresee says what would become of a removal. Whether the company's budget has room is said of all
+// foresee predicts the guard's answer about a removal. The company's budget is compared with all
 // steps together.
 func (p *preview) foresee(o client.Object, r guard.Removal) guard.Answer {
 	now := time.Now()
@@ -176,8 +176,8 @@ func asked(a guard.Answer) int {
 	return a.Removal.Accounts
 }
 
-// members foresees, for each pool that is in the portal by now, whether those who are to leave it
-// do.
+// members predicts, for each pool that is in the portal after the steps so far, whether the users
+// that must leave it do.
 func (p *preview) members(ctx context.Context) error {
 	p.stays = map[string]bool{}
 	for i := range p.objects.pools {
@@ -404,7 +404,8 @@ func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
 	return s.Changes
 }
 
-// poolNames are the names of the AgentPools, or what the portal calls a pool that none rules.
+// poolNames are the names of the AgentPools, or the portal's name of a pool that no AgentPool
+// manages.
 func (p *preview) poolNames(ids []string) string {
 	var out []string
 	for _, id := range ids {
@@ -434,7 +435,7 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	case sets.Hold:
 		return s.held(1)
 	case sets.Keep:
-		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user comes back if the user name is still free")
+		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user is restored if the user name is still free")
 	case sets.Apply:
 		s.Removals = asked(answer)
 	}

@@ -47,7 +47,7 @@ type Reconciler struct {
 	Counter       *scimuser.Counter
 	Finished      *scimuser.Finished
 	Clock         clock.PassiveClock
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	unclaimed claims.Unclaimed

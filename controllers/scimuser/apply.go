@@ -20,8 +20,8 @@ import (
 // conflictPause is how long a pass waits for the cache after another client wrote.
 const conflictPause = 50 * time.Millisecond
 
-// apply carries the plan out, if policy and the guard let it. A mark that the pass found no reason
-// for goes.
+// apply carries the plan out, if policy and the guard let it. A mark without a reason in this pass
+// is removed.
 func (p *scope) apply(ctx context.Context) (bool, error) {
 	done, err := p.carryOut(ctx)
 	if err != nil {

@@ -18,7 +18,7 @@ type ownWrites struct {
 	versions map[string]string // person → resourceVersion
 }
 
-// record remembers u as the API server returned it from a write of ours.
+// record records the version of u that a write of ours returned.
 func (w *ownWrites) record(u *v1alpha1.ScimUser) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

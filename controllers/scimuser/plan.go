@@ -64,8 +64,8 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, 
 	return false
 }
 
-// Plan says what must change in the portal for a user with the access a. It calls the API server to
-// look for the owner of another account that has the user's name.
+// Plan says what must change in the portal for a user with the access a. It calls the API server
+// only to look for the owner of another account that has the user's name.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
 	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
@@ -99,7 +99,7 @@ func presence(ctx context.Context, r client.Reader, namespace, scimID, uid strin
 	case apierrors.IsNotFound(err):
 		return provision.Gone, nil
 	case err != nil:
-		return provision.Gone, fmt.Errorf("look for the account's owner: %w", err)
+		return provision.Gone, fmt.Errorf("get the account's owner: %w", err)
 	case string(other.UID) != uid:
 		return provision.Gone, nil
 	case !other.DeletionTimestamp.IsZero() || other.Spec.Deleted:

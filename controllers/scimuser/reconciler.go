@@ -44,7 +44,7 @@ type Reconciler struct {
 	Slices        *groupslice.Store
 	Recorder      events.EventRecorder
 	Clock         clock.PassiveClock
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	unclaimed   claims.Unclaimed
@@ -65,9 +65,9 @@ type scope struct {
 	plan     provision.Plan
 	answer   removals.Answer // the guard's about a removal; the zero answer: none was asked for
 
-	missing []string // AgentPools that the user is to be in and is not yet in the portal; set by settle
+	missing []string // AgentPools that the user must join and has not joined in the portal yet; set by settle
 	leaving []string // AgentPools whose pass has to decide whether the user leaves; set by settle
-	kept    []string // AgentPools that the user is in though nothing puts them there; set by settle
+	kept    []string // AgentPools that the user is still in because the removal is held or was dropped; set by settle
 
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
@@ -90,7 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if r.ownWrites.pending(&u) {
-		return ctrl.Result{}, nil // the event of our own write brings the person back
+		return ctrl.Result{}, nil // the event of our own write triggers the next pass
 	}
 	p := &scope{Reconciler: r, user: &u, view: r.Session.View()}
 	ctx, p.request = pass.Request(ctx, &u, !pass.Settled(&u, u.Status.Conditions))

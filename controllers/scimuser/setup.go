@@ -199,7 +199,7 @@ func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 // group itself changed. Their statuses follow what the pools' passes write.
 func (w *watcher) groups(ctx context.Context, _ queue) error {
 	w.Groups.Subscribe(func(c groupindex.Change) {
-		w.enqueueFollowers(c.Users...) // the pools' passes put them in or take them out, many at once
+		w.enqueueFollowers(c.Users...) // the pools' passes add or remove them, many at once
 		if !c.All {
 			return
 		}

@@ -99,7 +99,7 @@ func TestWhatIsUrgent(t *testing.T) {
 			later: true,
 		},
 		"PortalUnknown": {
-			reason: "Before the portal is read there is nothing to learn for who is Ready; then everybody is looked at.",
+			reason: "Before the portal is read, users that are Ready are skipped; then all users are enqueued.",
 			do: func(w *watcher, q queue) {
 				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
 				if err := w.portalEvents(t.Context(), q); err != nil || len(w.followers.early) > 0 {
@@ -137,13 +137,13 @@ func TestWhatIsUrgent(t *testing.T) {
 			q, w := &queued{}, newWatcher()
 			c.do(w, q)
 			if at, behind := len(q.names), len(w.followers.early); at+behind != 1 || behind == 1 != c.later {
-				t.Errorf("%d are looked at first, %d later: %s", at, behind, c.reason)
+				t.Errorf("%d are queued directly, %d follow: %s", at, behind, c.reason)
 			}
 		})
 	}
 }
 
-func TestEverybodyCountsFromTheStart(t *testing.T) {
+func TestAllUsersCountFromTheStart(t *testing.T) {
 	w := newWatcher()
 	w.Counter.load()
 	w.Pools.Load()

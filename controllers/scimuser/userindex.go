@@ -17,16 +17,16 @@ import (
 type userIndex struct {
 	mu     sync.RWMutex
 	seed   maphash.Seed
-	people map[string]uint64   // who wants which claim, by the hash of its name
-	first  map[uint64]string   // hash of a claim's name → who wants it
-	others map[uint64][]string // and who else does
+	people map[string]uint64   // user → hash of the name of the claim that it wants
+	first  map[uint64]string   // hash of a claim's name → first user that wants it
+	others map[uint64][]string // hash of a claim's name → the other users that want it
 }
 
 func newUserIndex() *userIndex {
 	return &userIndex{seed: maphash.MakeSeed(), people: map[string]uint64{}, first: map[uint64]string{}, others: map[uint64][]string{}}
 }
 
-// put notes how u is now.
+// put records the present state of u.
 func (x *userIndex) put(u *v1alpha1.ScimUser) {
 	now := maphash.String(x.seed, claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName))
 	x.mu.Lock()
@@ -46,7 +46,7 @@ func (x *userIndex) put(u *v1alpha1.ScimUser) {
 	}
 }
 
-// drop forgets a person.
+// drop removes a user.
 func (x *userIndex) drop(name string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -56,7 +56,7 @@ func (x *userIndex) drop(name string) {
 	}
 }
 
-// unclaim notes that the person does not want the claim any more. The caller has locked mu.
+// unclaim records that the user does not want the claim any more. The caller has locked mu.
 func (x *userIndex) unclaim(claim uint64, name string) {
 	others := x.others[claim]
 	switch {
@@ -74,7 +74,7 @@ func (x *userIndex) unclaim(claim uint64, name string) {
 	}
 }
 
-// all are the names of everybody, in no order.
+// all are the names of all users, in no order.
 func (x *userIndex) all() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

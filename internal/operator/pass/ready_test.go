@@ -43,7 +43,7 @@ func TestRefused(t *testing.T) {
 		"Stale":       {"The mirror is behind, not the person wrong.", refusal(409, portalapi.CodeStaleRevision), v1alpha1.ReasonProgressing, metav1.ConditionFalse, false, time.Second},
 		"Replaced":    {"Another manager leads, and says what is true; or this one has not bound the portal yet.", refusal(409, portalapi.CodeStaleLeader), v1alpha1.ReasonProgressing, metav1.ConditionFalse, false, time.Second},
 		"LastManager": {"A person must make another manager first.", refusal(409, portalapi.CodeLastManager), v1alpha1.ReasonLastManager, metav1.ConditionFalse, false, 30 * time.Second},
-		"SCIMOff":     {"The configuration's change brings everybody back.", refusal(409, portalapi.CodeSCIMRequired), v1alpha1.ReasonSCIMOff, metav1.ConditionFalse, false, 30 * time.Second},
+		"SCIMOff":     {"The configuration's change enqueues all objects.", refusal(409, portalapi.CodeSCIMRequired), v1alpha1.ReasonSCIMOff, metav1.ConditionFalse, false, 30 * time.Second},
 		"Key":         {"A revoked key is named as such.", refusal(401, portalapi.CodeUnauthenticated), v1alpha1.ReasonCredentialsRejected, metav1.ConditionFalse, false, 30 * time.Second},
 		"Invalid":     {"What the portal calls invalid may be fixed in the portal: it is tried again, seldom.", refusal(400, portalapi.CodeInvalid), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, time.Minute},
 		"NewCode":     {"So is what it refuses with a code that we do not know.", refusal(409, "TENANT_FROZEN"), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, time.Minute},

@@ -28,7 +28,7 @@ const (
 // Refusal is what a failed call means for the object of the pass.
 type Refusal struct {
 	Leaf  conditions.Leaf
-	After time.Duration // when to try again; 0: an event brings the object back
+	After time.Duration // when to try again; 0: an event triggers the next pass
 	Err   error         // not nil: try again with growing pauses
 }
 

@@ -38,7 +38,7 @@ const (
 	Filter   Source = "Filter"
 )
 
-// Attributes are a person's SCIM attributes in canonical form (scim.Object), read only to match
+// Attributes are a user's SCIM attributes in canonical form (scim.Object), read only to match
 // filters.
 type Attributes = map[string]any
 
