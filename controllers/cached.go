@@ -14,7 +14,7 @@ import (
 )
 
 // CacheOptions are the manager's cache of one namespace: what the controllers read, and as little
-// else as can be, since it holds everybody. Objects read from it are not whole and must not be
+// else as can be, since it contains all users. Objects read from it are not whole and must not be
 // written back by Update; patches of what changed are right.
 func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
@@ -135,7 +135,7 @@ func compactStatus(u *v1alpha1.ScimUser) {
 	}
 }
 
-// shared is one copy of a text that recurs. It lives as long as somebody bears it.
+// shared is one copy of a text that recurs. It lives as long as an object has it.
 func shared(s string) string {
 	if s == "" {
 		return ""

@@ -43,9 +43,9 @@ func typical(i int) (*v1alpha1.ScimUser, *v1alpha1.NameClaim) {
 		Pools: []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}, {Name: "payments", Source: v1alpha1.PoolSourceGroup}},
 		Roles: []v1alpha1.RoleGrant{{Name: "ROLE_IGNORE_QUOTA", From: []string{"payments"}}, {Name: "ROLE_USER", From: []string{"default"}}},
 		Conditions: conditions.Compute(nil, 2, metav1.Unix(2, 0), []conditions.Leaf{
-			leaf(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The user name is this person's alone"), leaf(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, "In 2 pool(s)"),
-			leaf(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"), leaf(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account is as the identity provider says"),
-			leaf(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonInherited, "Holds exactly the roles of their pools"),
+			leaf(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This user has the claim on the user name"), leaf(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, "In 2 pool(s)"),
+			leaf(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"), leaf(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account matches the identity provider"),
+			leaf(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"),
 		}, nil),
 	}
 	c := &v1alpha1.NameClaim{ObjectMeta: meta(fmt.Sprintf("user-%064x", i)), Spec: v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser, Holder: v1alpha1.ClaimHolder{Name: u.Name, UID: string(u.UID)}}}
@@ -58,16 +58,16 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 		change func(*v1alpha1.ScimUser)
 		keeps  map[string]string
 	}{
-		"Settled": {reason: "Nobody asks which request brought about what is long done.", change: func(*v1alpha1.ScimUser) {}},
+		"Settled": {reason: "The request of a change that is already applied is not needed.", change: func(*v1alpha1.ScimUser) {}},
 		"Pushed": {
-			reason: "What is not carried out yet is told of under the request that asked for it.",
+			reason: "A change that is not applied yet is reported under the request that asked for it.",
 			change: func(u *v1alpha1.ScimUser) {
 				u.Generation, u.Annotations = 3, map[string]string{v1alpha1.AnnotationRequest: "r", v1alpha1.AnnotationTrace: "t", "other": "x"}
 			},
 			keeps: map[string]string{v1alpha1.AnnotationRequest: "r", v1alpha1.AnnotationTrace: "t"},
 		},
 		"Decided": {
-			reason: "A person's decision about what is held stays to be read.",
+			reason: "A person's decision about a held removal is kept.",
 			change: func(u *v1alpha1.ScimUser) {
 				u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "2", v1alpha1.AnnotationDrop: "2", v1alpha1.AnnotationDecidedBy: "bob"}
 			},
@@ -98,7 +98,7 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 	}
 }
 
-// mostCached is the most that the manager's cache may hold of one typical person and their claim,
+// mostCached is the most that the manager's cache may use for one typical user and their claim,
 // in bytes, without the keys of its store.
 const mostCached = 3_000
 

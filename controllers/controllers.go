@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package controllers wires the controllers of one installation together: one package per kind,
-// which share the session to the portal, the book of pools and the deprovisioning guard.
+// which share the session to the portal, the index of pools and the deprovisioning guard.
 package controllers
 
 import (
@@ -50,7 +50,7 @@ type Options struct {
 	Clock       clock.PassiveClock // nil: the machine's
 	// Slices reads and writes the members of groups past the cache; nil: Setup makes a client.
 	Slices client.Client
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Traces makes spans of passes; nil for none.
 	Traces *tracing.Tracing
@@ -61,7 +61,7 @@ type Options struct {
 // fieldManager is the manager's name in the managed fields of slices.
 const fieldManager = "scim-manager"
 
-// Parts are the controllers of one installation, wired to one session, one book of pools and one
+// Parts are the controllers of one installation, wired to one session, one index of pools and one
 // guard.
 type Parts struct {
 	Session       *session.Session
@@ -83,31 +83,31 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		s        = session.New(mirror.Options{Relist: o.Relist})
 		groups   = groupindex.New()
 		slices   = groupslice.NewStore(o.Slices, o.Namespace, groupslice.Options{FieldOwner: fieldManager, Clock: o.Clock.Now})
-		book     = poolindex.NewBook(c, o.Namespace, groups)
+		pools    = poolindex.New(c, o.Namespace, groups)
 		removals = &guard.Guard{}
-		tally    = scimuser.NewTally()
+		counter  = scimuser.NewCounter()
 		finished = &scimuser.Finished{}
 	)
 	return Parts{
 		Session: s,
 		Users: &scimuser.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Guard: removals, Tally: tally, Finished: finished, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Pools: pools, Guard: removals, Counter: counter, Finished: finished, Clock: o.Clock,
 			Groups: groups, Slices: slices,
 			Recorder:   recorder("scimuser"),
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Pools: &agentpool.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Groups: groups, Guard: removals, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Pools: pools, Groups: groups, Guard: removals, Clock: o.Clock,
 			Recorder:   recorder("agentpool"),
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Groups: &scimgroup.Reconciler{
-			Client: c, Live: live, Session: s, Book: book, Groups: groups, Slices: slices, Tally: tally, Finished: finished, Clock: o.Clock,
+			Client: c, Live: live, Session: s, Pools: pools, Groups: groups, Slices: slices, Counter: counter, Finished: finished, Clock: o.Clock,
 			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
 		},
 		Index: groups,
 		Configuration: &identityconfiguration.Reconciler{
-			Client: c, Live: live, Session: s, Tally: tally, Clock: o.Clock, Cluster: o.Cluster,
+			Client: c, Live: live, Session: s, Counter: counter, Clock: o.Clock, Cluster: o.Cluster,
 			Recorder: recorder("identityconfiguration"),
 			Connect:  o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},

@@ -8,8 +8,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/breaker"
 )
 
-// Collector shows how the people stand and how the portal is followed. docs/reference/metrics.md
-// lists what it shows.
+// Collector exports the states of users and of the connection to the portal.
+// docs/reference/metrics.md lists the metrics.
 func Collector(p Parts) prometheus.Collector { return collector{p} }
 
 type collector struct{ parts Parts }
@@ -24,7 +24,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), prometheus.GaugeValue, v, values...)
 	}
-	n := c.parts.Users.Tally.Counts()
+	n := c.parts.Users.Counter.Counts()
 	const people = "People by state: Ready, Waiting (for the migration of their local account), Held (by the deprovisioning guard), Other."
 	gauge("scim_users", people, float64(n.Ready), "state", "Ready")
 	gauge("scim_users", people, float64(n.Waiting), "state", "Waiting")

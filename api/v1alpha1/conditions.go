@@ -9,7 +9,8 @@ const (
 	// Leaves of a ScimUser and, where they apply, of a ScimGroup and an AgentPool.
 	ConditionNameClaimed    = "NameClaimed"    // this object has the claim on its name
 	ConditionOwned          = "Owned"          // this object owns the record in the portal
-	ConditionPoolsResolved  = "PoolsResolved"  // the pools of a user or group are known; on an AgentPool: memberFilter is valid
+	ConditionPoolsResolved  = "PoolsResolved"  // the pools of a user or group are known
+	ConditionFilterValid    = "FilterValid"    // memberFilter of an AgentPool is valid, or there is none
 	ConditionGroupsResolved = "GroupsResolved" // every line of spec.groups is resolved to a group
 	ConditionProvisioned    = "Provisioned"    // the record in the portal is in the desired state
 	ConditionRolesInherited = "RolesInherited" // the account has exactly the roles that its pools grant
@@ -39,6 +40,7 @@ const (
 	ReasonClaimed      = "Claimed"
 	ReasonOwned        = "Owned"
 	ReasonResolved     = "Resolved"
+	ReasonValid        = "Valid"
 	ReasonProvisioned  = "Provisioned"
 	ReasonInherited    = "Inherited"
 	ReasonApplied      = "Applied"

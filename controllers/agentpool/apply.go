@@ -41,7 +41,7 @@ func (p *scope) apply(ctx context.Context) (bool, error) {
 		}
 		plan = Succeed(plan, want, p.view.Mirror.OwnedPool(string(before.UID)))
 	}
-	return p.bringAbout(ctx, plan)
+	return p.applyPlan(ctx, plan)
 }
 
 // applyDefault writes the default pool's roles and description where its object states them; its
@@ -60,12 +60,12 @@ func (p *scope) applyDefault(ctx context.Context) (bool, error) {
 		p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonMirrored, "The portal's own default pool; everyone is in it"))
 		return true, nil
 	}
-	return p.bringAbout(ctx, plan)
+	return p.applyPlan(ctx, plan)
 }
 
-// bringAbout carries the plan out, and brings the members in line whatever became of the rest of
-// it, if policy and the guard let it. A mark that the pass found no reason for goes.
-func (p *scope) bringAbout(ctx context.Context, plan provision.PoolPlan) (bool, error) {
+// applyPlan applies the plan if policy and the guard allow it, and then reconciles the members in
+// any case. A mark without a reason in this pass is removed.
+func (p *scope) applyPlan(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	done, err := p.carryOut(ctx, plan)
 	if err == nil {
 		err = p.members(ctx)
@@ -95,7 +95,7 @@ func (p *scope) marked(plan provision.PoolPlan) *portalapi.Mark {
 	return nil
 }
 
-// mark brings the portal's mark in line with m, and costs no call where it is.
+// mark sets the portal's mark to m, without a call if it is m already.
 func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	own := p.record()
 	if own == nil || pass.SameMark(own.Mark, m) {
@@ -107,12 +107,11 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	}
 	with := *own
 	with.Mark = m
-	p.view.Mirror.PutPool(&with) // the next pass must know it, also before the change feed tells
+	p.view.Mirror.PutPool(&with) // the next pass must know it, also before the change feed reports it
 	return nil
 }
 
-// clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays
-// so.
+// clearMark removes the mark once nothing is held or dropped. Under ReportOnly a mark stays.
 func (p *scope) clearMark(ctx context.Context) error {
 	if p.keepsMark || p.answer.Mark(p.pool.Name) != nil || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
@@ -149,12 +148,12 @@ func (p *scope) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, er
 		p.waits(plan) // all but the name is done
 		return false, nil
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The pool is as it is declared"))
+	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The pool matches its declaration"))
 	return false, nil
 }
 
-// waits reports what the plan waits for. The change feed tells when a person consents or another
-// pool gives the name free; what happens to that pool's object is looked for.
+// waits reports what the plan waits for. The change feed reports when a person consents or another
+// pool releases the name; that pool's object is polled.
 func (p *scope) waits(plan provision.PoolPlan) {
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
 	if plan.Reason == v1alpha1.ReasonNameReleasePending {
@@ -162,7 +161,7 @@ func (p *scope) waits(plan provision.PoolPlan) {
 	}
 }
 
-// on is what a removal is decided on.
+// on returns the inputs of a decision about a removal.
 func (p *scope) on() removals.On {
 	return removals.On{Object: p.pool, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
 }
@@ -170,7 +169,7 @@ func (p *scope) on() removals.On {
 // write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
 func (p *scope) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	ctx, p.request = p.because(ctx)
-	plan.Write.KeepMark = true // it goes when nothing is held any more, and not before
+	plan.Write.KeepMark = true // clearMark removes it when nothing is held any more
 	var got *portalapi.Pool
 	put := func() (err error) {
 		got, err = p.view.Client.PutPool(ctx, plan.Write)
@@ -190,8 +189,7 @@ func (p *scope) write(ctx context.Context, plan provision.PoolPlan) (bool, error
 	return false, nil
 }
 
-// guarded calls put if the deprovisioning guard, or a person, lets it. It reports done=true when it
-// was not called.
+// guarded calls put if the deprovisioning guard or a person allows it. done: put was not called.
 func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func() error) (done bool, err error) {
 	removal := ManagerSet(p.pool, plan, p.view.Mirror, p.marked(plan))
 	if len(removal.Users) == 0 {
@@ -215,10 +213,10 @@ func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func()
 		if err := p.mark(ctx, p.answer.Mark(p.pool.Name)); err != nil {
 			return p.refused(err)
 		}
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the pool stays as it is until its object changes"))
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the pool stays unchanged until its object changes"))
 		return true, nil
 	}
-	p.keepsMark = p.answer.Decision != "" // until its members were looked at: they do not pass with it
+	p.keepsMark = p.answer.Decision != "" // until its members are decided: the decision does not cover them
 	return false, nil
 }
 
@@ -264,8 +262,8 @@ func (p *scope) refusal(err error) pass.Refusal {
 	return pass.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 }
 
-// refused turns a failed call into a condition and a way to go on. It reports done=true: the pass
-// has its answer.
+// refused turns a failed call into a condition and a time to retry. It returns done=true: the pass
+// ends.
 func (p *scope) refused(err error) (bool, error) {
 	r := p.refusal(err)
 	p.keepsMark = true
@@ -274,8 +272,8 @@ func (p *scope) refused(err error) (bool, error) {
 	return true, r.Err
 }
 
-// release lets go of the pool in the portal, gives its names free and lets the object go. What the
-// provider asserted of its members stays on them.
+// release releases the pool in the portal and its names, and removes the finalizer. The provider's
+// statements about its members stay on them.
 func (p *scope) release(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) || p.view.Unknown {
 		p.silent = true
@@ -296,7 +294,7 @@ func (p *scope) release(ctx context.Context) (bool, error) {
 	if a := pass.Release(p.view); a.Stop {
 		return p.stopAt(a)
 	}
-	if done, err := p.letGo(ctx); done || err != nil {
+	if done, err := p.releasePool(ctx); done || err != nil {
 		return done, err
 	}
 	return p.finish(ctx)
@@ -316,9 +314,10 @@ func (p *scope) because(ctx context.Context) (context.Context, string) {
 	return requestid.With(ctx, id), id
 }
 
-// letGo releases the pool in the portal, if the guard lets its members go. What a person decided to
-// keep stays there as it is, with its members, for an AgentPool of the same name.
-func (p *scope) letGo(ctx context.Context) (bool, error) {
+// releasePool releases the pool in the portal, if the guard allows the removal of its members. A
+// pool that a person decided to keep stays there unchanged, with its members, for an AgentPool of
+// the same name.
+func (p *scope) releasePool(ctx context.Context) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan := PlanRelease(p.pool, p.view.Mirror)
 	uid := string(p.pool.UID)

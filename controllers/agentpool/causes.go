@@ -11,7 +11,7 @@ import (
 // is written later has another cause, such as a change of the pool or an edit in the portal.
 const causeAge = time.Minute
 
-// causes remembers which SCIM requests a pool's next writes follow from, as events tell it. One
+// causes remembers which SCIM requests a pool's next writes follow from. One
 // that was carried out is forgotten. It is safe for concurrent use; the zero value is ready.
 type causes struct {
 	mu     sync.Mutex

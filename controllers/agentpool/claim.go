@@ -17,7 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 )
 
-// claim makes sure that each of the pool's names is its alone.
+// claim takes the claim on the pool's name.
 func (p *scope) claim(ctx context.Context) (bool, error) {
 	for _, name := range []string{p.titled.PortalName()} {
 		if err := names.Validate(name); err != nil {
@@ -39,11 +39,11 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 			return true, nil
 		}
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The pool's names are its alone"))
+	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This pool has the claim on its name"))
 	return false, nil
 }
 
-// taken says why the pool waits for a name that another one has.
+// taken says why the pool waits for a name that another pool has.
 func (p *scope) taken(name string, other client.Object) (reason, message string) {
 	if pool, ok := other.(*v1alpha1.AgentPool); ok {
 		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
@@ -67,7 +67,7 @@ func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) 
 
 // orphaned deletes a group's own pool that a program created after the group had gone: creating it
 // is the last step of a push, and the group's deletion can overtake it. A pool that is in the
-// portal, or whose spec somebody else wrote, stays: a restore may bring its group back after it.
+// portal, or whose spec another client wrote, stays: a restore may bring its group back after it.
 func (p *scope) orphaned(ctx context.Context) error {
 	m := p.view.Mirror
 	if p.pool.Status.Pool != "" || m == nil || !m.Listed() || m.OwnedPool(string(p.pool.UID)) != nil {

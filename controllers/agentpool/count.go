@@ -10,11 +10,11 @@ import (
 
 // count renews status.memberCount, while the portal is known.
 func (p *scope) count(writing bool) {
-	n, complete := p.Book.Count(p.pool.Name)
+	n, complete := p.Pools.Count(p.pool.Name)
 	if complete && (p.view.Block != nil || p.view.Unknown) {
 		return
 	}
-	p.lookAgain(p.counted.Renew(p.pool.Name, &p.pool.Status.MemberCount, n, complete, writing, p.Clock.Now()))
+	p.requeueWithin(p.counted.Renew(p.pool.Name, &p.pool.Status.MemberCount, n, complete, writing, p.Clock.Now()))
 }
 
-func (p *scope) lookAgain(wait time.Duration) { pass.LookAgain(&p.result, wait) }
+func (p *scope) requeueWithin(wait time.Duration) { pass.RequeueWithin(&p.result, wait) }

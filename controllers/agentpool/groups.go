@@ -19,8 +19,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// superseded says whether a pool of people fills or is about to fill its place: it is the own pool
-// of a group that another pool names.
+// superseded says whether the pool is the own pool of a group that another pool names: that pool
+// replaces it.
 func superseded(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup) bool {
 	g, found := groups.Group(pool.OwnPoolOf())
 	if !found {
@@ -56,7 +56,7 @@ func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups grou
 }
 
 // Succeed makes the plan of a pool that has none in the portal one that takes over the portal's
-// record of a group's own pool, with its agents and its members: nobody leaves or joins by it.
+// record of a group's own pool, with its agents and its members: no user leaves or joins.
 // Where another pool has the wanted name, that comes first.
 func Succeed(plan provision.PoolPlan, want portalapi.PoolWrite, record *portalapi.Pool) provision.PoolPlan {
 	if plan.Pool != nil && plan.Pool.ID != record.ID {
@@ -82,8 +82,8 @@ func All(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.Age
 	return list.Items, nil
 }
 
-// title finds the pool's name in the portal. What is to be replaced, or belongs to a group that is
-// not there, is left as it is.
+// title finds the pool's name in the portal. A pool that is to be replaced, or that belongs to a
+// group that does not exist, is left unchanged.
 func (p *scope) title(ctx context.Context) (bool, error) {
 	titled, ok := groupindex.Titled(p.pool, p.Groups)
 	p.titled = titled
@@ -121,7 +121,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 	return lines, pins, undecided
 }
 
-// lines resolves spec.groups and writes the pins down before anything follows from them.
+// lines resolves spec.groups and writes the pins to the status before anything follows from them.
 func (p *scope) lines(ctx context.Context) (bool, error) {
 	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.view.Mirror)
 	p.leaf(groupsLeaf(p.pool.Name, resolved))
@@ -144,7 +144,7 @@ func (p *scope) lines(ctx context.Context) (bool, error) {
 }
 
 // inForce is the portal's pool of the AgentPool, also of one of the same name before it was
-// restored, or deleted and applied again while the portal was left as it is. The status is written
+// restored, or deleted and applied again while the portal stayed unchanged. The status is written
 // before the portal is, so a status that was never written beside a pool in the portal is one that
 // was lost. What it said of groups, the portal's record says too.
 func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
@@ -159,7 +159,7 @@ func Accepted(pool *v1alpha1.AgentPool) []string {
 	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// groupsLeaf says how the lines stand; the worst of them is named.
+// groupsLeaf reports the state of the lines; the message names the worst of them.
 func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	typ := v1alpha1.ConditionGroupsResolved
 	var worst *groupindex.Line
@@ -173,13 +173,13 @@ func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	}
 	switch name, ids := wording(worst.GroupReference), strings.Join(worst.Groups, ", "); worst.State {
 	case groupindex.Renamed:
-		return conditions.True(typ, v1alpha1.ReasonGroupRenamed, fmt.Sprintf("The group with %s has another name by now and still fills the pool (%s). To have another group fill it, name that one", name, ids))
+		return conditions.True(typ, v1alpha1.ReasonGroupRenamed, fmt.Sprintf("The group with %s was renamed and still fills the pool (%s). To use another group, name that group", name, ids))
 	case groupindex.NotFound:
-		return conditions.False(typ, v1alpha1.ReasonGroupNotFound, fmt.Sprintf("The identity provider has pushed no group with %s; it fills the pool as soon as it comes", name))
+		return conditions.False(typ, v1alpha1.ReasonGroupNotFound, fmt.Sprintf("The identity provider has pushed no group with %s; it fills the pool as soon as it exists", name))
 	case groupindex.Ambiguous:
 		return conditions.False(typ, v1alpha1.ReasonGroupAmbiguous, fmt.Sprintf("The identity provider has pushed several groups with %s: %s. Name one of them by id", name, ids))
 	case groupindex.Changed:
-		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is %s, which may be another one than the group that filled this pool. If another one is meant, name it by id in spec.groups; otherwise decide for each line that waits: %s", name, ids, acceptCommand(pool, lines)))
+		return conditions.False(typ, v1alpha1.ReasonGroupChanged, fmt.Sprintf("The group with %s is now %s, which may not be the group that filled this pool before. To use another group, name it by id in spec.groups. To accept the groups that the waiting lines match now: %s", name, ids, acceptCommand(pool, lines)))
 	}
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("Filled by %d group(s)", len(lines)))
 }

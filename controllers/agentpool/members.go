@@ -27,18 +27,18 @@ import (
 )
 
 // retryMembers is the pause before memberships are written again that were decided on another
-// version of an account: the change feed tells of that one.
+// version of an account: the change feed reports the newer one.
 const retryMembers = time.Second
 
-// Changes are the memberships of a pool in the portal that are not as they should be.
+// Changes are the memberships of a pool in the portal that are not in the desired state.
 type Changes struct {
-	Join  []*portalapi.Account // to be in it, and granted
-	Free  []*portalapi.Account // to leave it at no cost: no owner granted it, or the account is not active
-	Leave []*portalapi.Account // to leave it, which they were granted: the guard decides about all of them at once
-	Later int                  // of those in it who seem to leave it, whose ScimUser is gone or suspended: the user may come back, under another id
+	Join  []*portalapi.Account // to join it, with a grant
+	Free  []*portalapi.Account // to leave it without the guard: there is no grant, or the account is not active
+	Leave []*portalapi.Account // to leave it, with a grant: the guard decides about all of them at once
+	Later int                  // granted members whose ScimUser is gone or suspended: the user may return, under another id
 }
 
-// None says that the memberships are as they should be.
+// None says that all memberships are in the desired state.
 func (c Changes) None() bool { return len(c.Join)+len(c.Free)+len(c.Leave) == 0 }
 
 // Users are the names of the ScimUsers whose accounts those are.
@@ -50,19 +50,19 @@ func Users(accounts []*portalapi.Account) []string {
 	return out
 }
 
-// Company is what the members of a pool follow from.
-type Company struct {
+// MemberFacts are the inputs from which the members of a pool follow.
+type MemberFacts struct {
 	Users      client.Reader // ScimUsers, from a cache
 	Groups     *groupindex.Index
 	Mirror     *mirror.Mirror
-	Picture    *poolindex.Picture
+	Snapshot   *poolindex.Snapshot
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 }
 
-// MemberChanges compares who is to be in the pool with who is in own, its pool in the portal. Only
-// accounts count that a living ScimUser owns: what becomes of the others is decided with the
-// account. ok is false when the picture is older than what is known of groups.
-func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c Company) (changes Changes, ok bool, err error) {
+// MemberChanges compares the desired members of the pool with those of own, its pool in the portal.
+// Only accounts count that a living ScimUser owns: the others are decided with the account. ok is
+// false when the snapshot is older than the index of groups.
+func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c MemberFacts) (changes Changes, ok bool, err error) {
 	find, err := c.finder(ctx, pool)
 	if err != nil {
 		return changes, false, err
@@ -80,7 +80,7 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 		if u == nil || !ours && !restored(u, a, c.Mirror) || u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
 			continue
 		}
-		may, known := scimuser.Access(u, c.Picture, c.Mirror, c.Attributes)
+		may, known := scimuser.Access(u, c.Snapshot, c.Mirror, c.Attributes)
 		if !known {
 			return Changes{}, false, nil
 		}
@@ -99,8 +99,8 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 	return changes, true, nil
 }
 
-// restored says whether the user is to adopt the account that the same SCIM id had before a
-// restore. Who is to leave a pool is known before that, or a decision about them would be forgotten
+// restored says whether the user will adopt the account that the same SCIM id had before a restore.
+// Such an account counts as a member that leaves already, or a decision about it would be forgotten
 // meanwhile.
 func restored(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
 	return a.Owner.Name == u.Name && a.Owner.Binding == m.Binding() && a.Owner.Revision <= u.Spec.Revision
@@ -112,9 +112,9 @@ func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 	return in, in && !slices.Contains(a.Ungranted, poolID)
 }
 
-// candidates are the accounts, in order of id, whose membership may not be as it should be. Of a
-// pool that is filled by groups or lists its members this is told without reading any user.
-func (c Company) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
+// candidates are the accounts, in order of id, whose membership may not be in the desired state.
+// For a pool that is filled by groups or lists its members this needs no read of any user.
+func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
 	var groups []string
 	for _, id := range groupindex.Filling(pool) {
 		if g, found := c.Groups.Group(id); found && !g.Deleted {
@@ -137,9 +137,9 @@ func (c Company) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*po
 	return out
 }
 
-// finder finds ScimUsers by name; nil for one that is not there. A filter asks about everybody, so
+// finder finds ScimUsers by name; nil for one that does not exist. A filter needs all users, so
 // they are listed once.
-func (c Company) finder(ctx context.Context, pool *v1alpha1.AgentPool) (func(name string) (*v1alpha1.ScimUser, error), error) {
+func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool) (func(name string) (*v1alpha1.ScimUser, error), error) {
 	if pool.Spec.MemberFilter == "" {
 		return func(name string) (*v1alpha1.ScimUser, error) {
 			var u v1alpha1.ScimUser
@@ -177,8 +177,8 @@ func LeaveSet(pool *v1alpha1.AgentPool, own *portalapi.Pool, leave []*portalapi.
 	return r
 }
 
-// members brings the members of the pool in the portal in line: arrivals and what no owner granted
-// at once, many in one call; who is to leave as one set that the guard decides about.
+// members reconciles the members of the pool in the portal: joins and memberships without a grant
+// at once, many in one call; the users that must leave as one set that the guard decides about.
 func (p *scope) members(ctx context.Context) error {
 	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
 	if own == nil || own.Default {
@@ -195,12 +195,12 @@ func (p *scope) members(ctx context.Context) error {
 	if err := p.put(ctx, own, slices.Concat(items(changes.Join, true), items(changes.Free, false))); err != nil {
 		return p.membersRefused(err)
 	}
-	if keeps { // who is to leave is not known as a whole, so nothing is decided, and what is held stays so
+	if keeps { // the set of users that leave is not complete, so nothing is decided, and what is held stays held
 		p.keepsMark = true
 		return nil
 	}
 	if p.answer.Verdict == sets.Hold || p.answer.Verdict == sets.Keep {
-		return nil // one decision at a time: who is to leave stays until the one about the pool's role is carried out
+		return nil // one decision at a time: no user leaves until the one about the pool's role is carried out
 	}
 	if len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portalapi.RemovalMembers {
 		p.keepsMark = true // the decision may be about them
@@ -209,33 +209,33 @@ func (p *scope) members(ctx context.Context) error {
 	return p.leave(ctx, own, changes.Leave)
 }
 
-// changes are the pool's; keeps: it keeps everybody for now, as its lines, one of its groups or its
+// changes are the pool's; keeps: no member leaves for now, as its lines, one of its groups or its
 // filter is not known.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
 	for {
-		picture, err := p.Book.Picture(ctx, p.view.Mirror)
+		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
 		if err != nil {
 			return Changes{}, false, err
 		}
-		changes, ok, err := MemberChanges(ctx, p.pool, own, Company{Users: p.Client, Groups: p.Groups, Mirror: p.view.Mirror, Picture: picture, Attributes: p.Attributes})
+		changes, ok, err := MemberChanges(ctx, p.pool, own, MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.view.Mirror, Snapshot: snapshot, Attributes: p.Attributes})
 		if ok || err != nil {
-			drawn := picture.Pool(p.pool.Name)
-			return changes, drawn == nil || drawn.Keeps || drawn.Frozen, err
+			known := snapshot.Pool(p.pool.Name)
+			return changes, known == nil || known.Keeps || known.Frozen, err
 		}
 	}
 }
 
-// wouldChange reports what ReportOnly leaves as it is.
+// wouldChange reports what ReportOnly does not change.
 func (p *scope) wouldChange(c Changes) {
 	if c.None() {
 		return
 	}
-	message := fmt.Sprintf("Would put %d user(s) into the pool and take %d out of it", len(c.Join), len(c.Free)+len(c.Leave))
+	message := fmt.Sprintf("Would add %d user(s) to the pool and remove %d", len(c.Join), len(c.Free)+len(c.Leave))
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonReportOnly, message))
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
 }
 
-// leave takes those out of the pool, whole, if the guard or a person lets them go.
+// leave removes those users from the pool, all or none, if the guard or a person allows it.
 func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portalapi.Account) error {
 	removal := LeaveSet(p.pool, own, leave, p.view.Mirror)
 	do := func() error { return p.put(ctx, own, items(leave, false)) }
@@ -245,7 +245,7 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 	}
 	if wait := p.incomplete(removal); wait > 0 {
 		p.keepsMark = true
-		p.lookAgain(wait)
+		p.requeueWithin(wait)
 		return nil
 	}
 	answer, err := p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, do)
@@ -268,7 +268,7 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 		p.holdReported(answer, "; until then the pool gains no role")
 	case sets.Keep:
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,
-			fmt.Sprintf("A person dropped the removal of %d user(s) (%s): they stay in the pool until the identity provider says something else", len(leave), answer.Decision)))
+			fmt.Sprintf("A person dropped the removal of %d user(s) (%s): they stay in the pool until the identity provider or the AgentPool changes", len(leave), answer.Decision)))
 	}
 	return nil
 }
@@ -316,7 +316,7 @@ func (p *scope) put(ctx context.Context, own *portalapi.Pool, all []portalapi.Me
 		p.view.Mirror.PutMemberships(own.ID, part, results)
 		for i, r := range results {
 			if r.Outcome != portalapi.MembershipDone && r.Outcome != portalapi.MembershipUnchanged {
-				p.lookAgain(retryMembers)
+				p.requeueWithin(retryMembers)
 			} else if part[i].Request != "" {
 				p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
 			}
@@ -343,7 +343,7 @@ func (p *scope) effects(accountID string) []string {
 	return append(p.Groups.Containing(a.Owner.Name), a.Owner.Name)
 }
 
-// membersRefused turns a failed call into a condition and a way to go on.
+// membersRefused turns a failed call into a condition and a time to retry.
 func (p *scope) membersRefused(err error) error {
 	if err == nil {
 		return nil
@@ -352,7 +352,7 @@ func (p *scope) membersRefused(err error) error {
 	r := p.refusal(err)
 	p.leaf(r.Leaf)
 	if r.After > 0 {
-		p.lookAgain(r.After)
+		p.requeueWithin(r.After)
 	}
 	return r.Err
 }

@@ -58,12 +58,12 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 			m.PutPool(own)
 			m.PutAccount(&portalapi.Account{ID: "a", UserName: "ada@example.test", Status: portalapi.StatusActive, Owner: tc.owner, Pools: []string{"1"}, Revision: 1})
 			groups := groupindex.New()
-			picture, err := poolindex.NewBook(c, namespace, groups).Picture(t.Context(), m)
+			snapshot, err := poolindex.New(c, namespace, groups).Snapshot(t.Context(), m)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, ok, err := agentpool.MemberChanges(t.Context(), pool, own, agentpool.Company{
-				Users: c, Groups: groups, Mirror: m, Picture: picture, Attributes: func(*v1alpha1.ScimUser) access.Attributes { return nil },
+			got, ok, err := agentpool.MemberChanges(t.Context(), pool, own, agentpool.MemberFacts{
+				Users: c, Groups: groups, Mirror: m, Snapshot: snapshot, Attributes: func(*v1alpha1.ScimUser) access.Attributes { return nil },
 			})
 			if err != nil || !ok {
 				t.Fatal(ok, err)

@@ -19,9 +19,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// Plan says what must change in the portal for the pool to be as its AgentPool says, by what m
-// holds, which must show a default pool, and r, which has the owners of other pools. have is the
-// pool as it is; nil: none. frozen says why its roles are left as they are; nil: they are not.
+// Plan says what must change in the portal so that the pool matches its AgentPool. m must contain
+// a default pool; r reads the owners of other pools. have is the pool as it is; nil: none. frozen
+// says why its roles are left unchanged; nil: they are not.
 func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portalapi.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
 	want.Owner.Binding = m.Binding()
@@ -49,7 +49,7 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 		frozen, want.Roles = &leaf, kept(pool, facts.Own, found)
 	}
 	if own := facts.Own; own != nil && own.Mark.Held() == portalapi.RemovalMembers {
-		have := provision.Granted(own) // a pool of which a removal of members is held gains no role
+		have := provision.Granted(own) // a pool with a held removal of members gains no role
 		want.Roles = slices.DeleteFunc(want.Roles, func(r string) bool { return !slices.Contains(have, r) })
 	}
 	return provision.ComputePool(want, facts), have, frozen, nil
@@ -82,7 +82,7 @@ func presence(ctx context.Context, r client.Reader, namespace string, owner port
 	case apierrors.IsNotFound(err):
 		return provision.Gone, nil
 	case err != nil:
-		return provision.Gone, fmt.Errorf("look for the pool's owner: %w", err)
+		return provision.Gone, fmt.Errorf("get the pool's owner: %w", err)
 	case string(other.UID) != owner.UID:
 		return provision.Gone, nil
 	case !other.DeletionTimestamp.IsZero():
@@ -91,12 +91,12 @@ func presence(ctx context.Context, r client.Reader, namespace string, owner port
 	return provision.Present, nil
 }
 
-// ReleasePlan is what becomes of the pool in the portal when its AgentPool goes.
+// ReleasePlan is what happens to the pool in the portal when its AgentPool is deleted.
 type ReleasePlan struct {
 	Pool    *portalapi.Pool  // nil: there is none
-	Remove  bool             // what the object gave is taken back: the pool that it created, or the roles that it granted
-	Deletes bool             // the pool is deleted there; otherwise it stays, to be ruled in the portal
-	Removal removals.Removal // who loses by it; the deprovisioning guard decides about all of them at once
+	Remove  bool             // the pool that the object created, or the roles that it granted, are removed
+	Deletes bool             // the pool is deleted there; otherwise it stays and is managed in the portal
+	Removal removals.Removal // the users that lose something; the guard decides about all of them at once
 }
 
 // Kept is the pool in the portal that an AgentPool owns, or owned under the same name before it was
@@ -111,7 +111,7 @@ func Kept(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	return nil
 }
 
-// PlanRelease says what becomes of the pool when its AgentPool goes.
+// PlanRelease plans what happens to the pool when its AgentPool is deleted.
 func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
 	p := ReleasePlan{Pool: Kept(pool, m), Remove: pool.Spec.OnDelete != v1alpha1.PoolOrphan}
 	if p.Pool == nil {
@@ -128,8 +128,8 @@ func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
 	return p
 }
 
-// ManagerSet is the loss of ROLE_MANAGER, which the plan takes from everybody in the pool who has
-// it by no other pool.
+// ManagerSet is the loss of ROLE_MANAGER, which the plan takes from all members of the pool that
+// have it from no other pool.
 func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	if !plan.LosesManager {
 		return removals.Removal{Mark: mark}
@@ -139,8 +139,8 @@ func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mir
 	return r
 }
 
-// losers are the active accounts that lose by what becomes of a pool: all that an owner put there,
-// who leave it, or those who lose ROLE_MANAGER with it.
+// losers are the active accounts that lose something with a pool: all members with a grant when it
+// is deleted, or those that lose ROLE_MANAGER with it.
 func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.Pool, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	r := removals.Removal{Set: removals.Set(kind, pool), Mark: mark, Pool: record.ID}
 	manages := slices.Contains(provision.Granted(record), portalapi.RoleManager)

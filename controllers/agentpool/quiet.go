@@ -15,7 +15,7 @@ const (
 	longest = 15 * time.Second
 )
 
-// quiet remembers since when the users who are to leave a pool are the same. It is safe for
+// quiet records since when the set of users that must leave a pool is unchanged. It is safe for
 // concurrent use; the zero value is ready.
 type quiet struct {
 	mu    sync.Mutex
@@ -56,8 +56,9 @@ func (q *quiet) end(pool string) {
 	delete(q.pools, pool)
 }
 
-// released remembers who may leave a pool because a person released it, while not all of them have
-// left. After a restart the rest is held. It is safe for concurrent use; the zero value is ready.
+// released records the users that may leave a pool because a person released their removal, until
+// all of them have left. After a restart the rest is held. It is safe for concurrent use; the zero
+// value is ready.
 type released struct {
 	mu    sync.Mutex
 	users map[string][]string
@@ -72,7 +73,7 @@ func (r *released) note(pool string, users []string) {
 	r.users[pool] = slices.Sorted(slices.Values(users))
 }
 
-// includes says whether all of the users, and at least one, were released.
+// includes says whether there is a user and all of them were released.
 func (r *released) includes(pool string, users []string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

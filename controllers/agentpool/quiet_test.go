@@ -49,7 +49,7 @@ func TestOnlyTheRestOfWhatWasReleasedPasses(t *testing.T) {
 		want  bool
 	}{
 		"some of them are left":       {[]string{"b", "a"}, true},
-		"nobody is left":              {nil, false},
+		"no user is left":             {nil, false},
 		"another one is to leave too": {[]string{"a", "d"}, false},
 	} {
 		if got := r.includes("ops", tc.users); got != tc.want {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package agentpool brings each pool in the portal in line with its AgentPool: its name,
-// description and roles, and who is in it, many users in one call. A user's controller writes only
-// the memberships that an account begins with.
+// Package agentpool reconciles each pool in the portal with its AgentPool: its name, description,
+// roles and members, many in one call. The controller of users writes only the memberships of a new
+// account.
 package agentpool
 
 import (
@@ -41,13 +41,13 @@ type Reconciler struct {
 	client.Client
 	Live     client.Reader
 	Session  *session.Session
-	Book     *poolindex.Book
+	Pools    *poolindex.Index
 	Groups   *groupindex.Index
 	Guard    *removals.Guard
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	counted   pass.Counts
@@ -74,11 +74,11 @@ type scope struct {
 	leaves    []conditions.Leaf
 	abnormal  []conditions.Leaf
 	result    ctrl.Result
-	request   string // what the pass is called in the portal's audit
+	request   string // the pass's request id in the portal's audit
 	silent    bool
 }
 
-// Reconcile brings one pool in line.
+// Reconcile reconciles one pool.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var pool v1alpha1.AgentPool
 	if err := r.Get(ctx, req.NamespacedName, &pool); err != nil {
@@ -95,24 +95,24 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case !pool.DeletionTimestamp.IsZero():
 		return p.report(ctx, pass.Run(ctx, p.release))
 	case pool.Name == v1alpha1.DefaultName:
-		return p.report(ctx, pass.Run(ctx, p.hold, p.suspended, p.ready, p.resolve, p.applyDefault))
+		return p.report(ctx, pass.Run(ctx, p.addFinalizer, p.suspended, p.ready, p.resolve, p.applyDefault))
 	}
-	return p.report(ctx, pass.Run(ctx, p.hold, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
+	return p.report(ctx, pass.Run(ctx, p.addFinalizer, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
 }
 
-// hold adds the finalizer, unless the namespace is being deleted: the manager may lose its rights
-// before it could take it away.
-func (p *scope) hold(ctx context.Context) (bool, error) {
+// addFinalizer adds the finalizer, unless the namespace is being deleted: the manager may lose its
+// rights before it could remove it.
+func (p *scope) addFinalizer(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
 		if ending, err := pass.NamespaceEnding(ctx, p.Live, p.pool.Namespace); ending || err != nil {
 			p.silent = err == nil
 			return true, err
 		}
 	}
-	return false, pass.Hold(ctx, p, p.pool, v1alpha1.FinalizerPool)
+	return false, pass.AddFinalizer(ctx, p, p.pool, v1alpha1.FinalizerPool)
 }
 
-// suspended ends the pass while SCIM is off: pools stay as they are.
+// suspended ends the pass while SCIM is off: pools stay unchanged.
 func (p *scope) suspended(context.Context) (bool, error) {
 	if !pass.SCIMOff(p.view) {
 		return false, nil
@@ -128,7 +128,7 @@ func (p *scope) ready(context.Context) (bool, error) {
 	return p.stopAt(pass.Ready(p.view, p.pool.Status.ObservedGeneration == p.pool.Generation))
 }
 
-// stopAt ends the pass where the gate says so.
+// stopAt ends the pass if the answer says so, and reports why.
 func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	p.silent = a.Silent
 	if a.Leaf != nil {
@@ -137,17 +137,17 @@ func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	return a.Stop, nil
 }
 
-// resolve checks the filter and the roles. What is wrong freezes that part as it was; the rest goes
-// on.
+// resolve checks the filter. An invalid filter freezes the members by filter; the rest of the pass
+// continues.
 func (p *scope) resolve(context.Context) (bool, error) {
-	typ := v1alpha1.ConditionPoolsResolved
+	typ := v1alpha1.ConditionFilterValid
 	if f := p.pool.Spec.MemberFilter; f != "" {
 		if _, err := filter.Compile(f, schema.User()); err != nil {
 			p.leaf(conditions.False(typ, v1alpha1.ReasonInvalidFilter, "spec.memberFilter: "+err.Error()+"; the membership stays as it was"))
 			return false, nil
 		}
 	}
-	p.leaf(conditions.True(typ, v1alpha1.ReasonResolved, "The filter, if any, is valid"))
+	p.leaf(conditions.True(typ, v1alpha1.ReasonValid, "The filter, if any, is valid"))
 	return false, nil
 }
 
@@ -166,7 +166,7 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		if apierrors.IsConflict(failed) {
 			return ctrl.Result{RequeueAfter: time.Second / 20}, nil
 		}
-		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	before := p.pool.DeepCopy()
 	s := &p.pool.Status

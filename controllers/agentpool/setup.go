@@ -27,7 +27,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Workers is how many pools are worked on at once.
+// Workers is how many pools are reconciled at once.
 const Workers = 4
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -56,12 +56,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		r.Session.Subscribe(func(e session.Event) {
 			switch {
 			case e.Pool != nil:
-				r.Book.Invalidate()
+				r.Pools.Invalidate()
 				for _, req := range r.concerned(ctx, namespace, e.Pool) {
 					q.Add(req)
 				}
 			case e.Session, e.Listed, e.Reachable, e.Configuration:
-				r.Book.Invalidate()
+				r.Pools.Invalidate()
 				for _, req := range all(ctx) {
 					q.Add(req)
 				}
@@ -70,7 +70,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		return nil
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("agentpool").
-		// Status changes bring a pool back too: a pass that compared with a cache behind our own
+		// Status changes enqueue a pool too: a pass that compared with a cache behind our own
 		// last write corrects itself.
 		For(&v1alpha1.AgentPool{}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
@@ -102,8 +102,8 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 	return out
 }
 
-// concerned are the pools that a change of a pool in the portal concerns: its owner, before and
-// after, and those that are not Ready, as they may wait for just that.
+// concerned are the pools that a change of a pool in the portal can affect: its owner, before and
+// after, and those that are not Ready, as they may wait for exactly that.
 func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.PoolEvent) []reconcile.Request {
 	all, err := All(ctx, r.Client, namespace)
 	if err != nil {
@@ -131,8 +131,8 @@ func owners(e *mirror.PoolEvent) map[string]bool {
 	return out
 }
 
-// ownPools are the own pools of the groups that a pool names or could mean: they give way to it,
-// and come back when it goes or means another group.
+// ownPools are the own pools of the groups that a pool names or could mean: it replaces them, and
+// they are created again when it is deleted or means another group.
 func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	var out []reconcile.Request
 	for _, group := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {
@@ -143,12 +143,12 @@ func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Re
 	return out
 }
 
-// groups looks at pools again whose groups, or their members, changed.
+// groups enqueues the pools whose groups, or their members, changed.
 func (r *Reconciler) groups(namespace string) func(context.Context, queue) error {
 	return func(ctx context.Context, q queue) error {
 		r.Groups.Subscribe(func(c groupindex.Change) {
 			if c.All {
-				r.Book.Invalidate()
+				r.Pools.Invalidate()
 			}
 			r.causedBy(c, c.Group) // its own pool, which may be created after it
 			all, err := All(ctx, r.Client, namespace)
@@ -174,15 +174,15 @@ func (r *Reconciler) causedBy(c groupindex.Change, pool string) {
 	}
 }
 
-// recount looks at pools again whose people joined or left.
+// recount enqueues the pools that users joined or left.
 func (r *Reconciler) recount(namespace string) func(context.Context, queue) error {
 	return func(_ context.Context, q queue) error {
-		r.Book.Subscribe(func(pools []string) {
+		r.Pools.Subscribe(func(pools []string) {
 			for _, name := range pools {
 				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}, countDelay)
 			}
 		})
-		r.Book.OnUnsettled(func(u poolindex.Unsettled) {
+		r.Pools.OnUnsettled(func(u poolindex.Unsettled) {
 			for _, name := range u.Pools {
 				r.causes.note(name, u.Request, r.Clock.Now(), u.User)
 				q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
@@ -192,5 +192,5 @@ func (r *Reconciler) recount(namespace string) func(context.Context, queue) erro
 	}
 }
 
-// countDelay gathers a burst of joins into one look.
+// countDelay batches a burst of joins into one pass.
 const countDelay = 200 * time.Millisecond

@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// tellAhead tells, once, of decisions that lie ahead of our clock and so decide nothing yet.
-func (p *scope) tellAhead(annotations ...string) {
+// warnAhead reports, once, decisions that are ahead of our clock and so have no effect yet.
+func (p *scope) warnAhead(annotations ...string) {
 	for _, name := range annotations {
 		value := p.config.Annotations[name]
 		_, ahead := removals.By(value, p.Clock.Now())
@@ -23,6 +23,6 @@ func (p *scope) tellAhead(annotations ...string) {
 		}
 		p.ahead[name] = value
 		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "DecisionAhead", "Decide",
-			"%s=%s lies %s ahead of the manager's clock and decides nothing until then; annotate with the time that it is now, and check the clocks", name, value, ahead.Round(time.Second))
+			"%s=%s is %s ahead of the manager's clock and has no effect until then; annotate with the current time and check the clocks", name, value, ahead.Round(time.Second))
 	}
 }

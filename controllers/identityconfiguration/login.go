@@ -19,20 +19,20 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// loginMethods declares them where the configuration does, and hands them back to the portal's page
-// where it does not.
+// loginMethods writes the login methods if the configuration declares them, and otherwise hands
+// them back to the portal's page.
 func (p *scope) loginMethods(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	if !m.Listed() {
-		// After a start what was said of this generation stands until the portal is read: a restart
+		// After a start the status of this generation remains until the portal is read: a restart
 		// is no change.
 		p.silent = m.Unreachable() == nil && p.config.Status.ObservedGeneration == p.config.Generation
 		p.leaf(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
-		return true, nil // the Listed event brings us back
+		return true, nil // the Listed event triggers the next pass
 	}
 	declared := p.config.Spec.LoginMethods
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly || (declared == nil && m.Configuration().ManagedElsewhere == "") {
-		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "The portal's page rules the login methods"))
+		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "Administrators edit the login methods in the portal"))
 		return false, nil
 	}
 	want, elsewhere := m.Configuration().LoginMethods, ""
@@ -95,13 +95,13 @@ func (p *scope) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portala
 	return m, nil
 }
 
-// sameLoginMethods compares what the portal tells; it never tells the client secret.
+// sameLoginMethods compares what the portal reports; it never reports the client secret.
 func sameLoginMethods(want, have portalapi.LoginMethods) bool {
 	want.SSO.ClientSecret, have.SSO.ClientSecret = "", ""
 	return want == have
 }
 
-// defaultPool makes the object that stands for the portal's default pool.
+// defaultPool creates the object that represents the portal's default pool.
 func (p *scope) defaultPool(ctx context.Context) (bool, error) {
 	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.config.Namespace, Name: v1alpha1.DefaultName}}
 	if err := p.Get(ctx, client.ObjectKeyFromObject(pool), pool); err == nil || !apierrors.IsNotFound(err) {

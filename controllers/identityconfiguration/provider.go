@@ -27,7 +27,7 @@ func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Bindin
 
 // conflict answers a refusal because the portal is integrated with another provider. If the portal
 // follows this configuration, and a person named the first provider in the annotation, the declared
-// one takes its place: the binding is released and taken again, and cut off in between the next
+// one replaces it: the binding is released and taken again; if that is interrupted, the next
 // pass takes it, unless another operator was faster. Without the annotation the first keeps
 // working: the binding is taken for it again, and refusal says what a replacement would do. With
 // failed, nothing is bound.
@@ -53,7 +53,7 @@ func (p *scope) conflict(ctx context.Context, refused error) (refusal, failed er
 	if err := p.bindAs(ctx, want); err != nil {
 		return nil, err
 	}
-	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "ProviderReplaced", "Bind", "%s took the place of %s", want.Provider(), first.Provider())
+	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "ProviderReplaced", "Bind", "%s replaced %s", want.Provider(), first.Provider())
 	return nil, nil
 }
 
@@ -62,7 +62,7 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 	_, err := p.client.Bind(ctx, b)
 	if err == nil {
 		p.bound = b.Provider()
-		p.held = held{client: p.client, uid: b.UID}
+		p.ownBinding = ownBinding{client: p.client, uid: b.UID}
 	}
 	return err
 }
@@ -71,13 +71,13 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 func (p *scope) preview(refused error, first, want provider.ID) error {
 	return &portalapi.Error{
 		Status: 409, Code: portalapi.CodeIDPConfigured,
-		Message: fmt.Sprintf("%v. %s", refused, Replacement(first, want, int(p.Tally.Counts().Users))),
+		Message: fmt.Sprintf("%v. %s", refused, Replacement(first, want, int(p.Counter.Counts().Users))),
 	}
 }
 
 // Replacement says what it takes and does to have the provider want take the place of first, for so
 // many people.
 func Replacement(first, want provider.ID, people int) string {
-	return fmt.Sprintf("To have %s take the place of %s: kubectl scim provider --replace %q, and make a SCIM key for %s. All %d people keep their accounts, pools and roles; %s takes over each whose user name it pushes, and whom it does not push stays until somebody removes them",
+	return fmt.Sprintf("To have %s replace %s: kubectl scim provider --replace %q, and create a SCIM key for %s. All %d users keep their accounts, pools and roles. %s takes over each user whose user name it pushes; the others stay until a person removes them",
 		want, first, first.String(), want, people, want)
 }

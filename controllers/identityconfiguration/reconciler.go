@@ -31,7 +31,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// resync is how often credentials, binding and counts are looked at without an event.
+// resync is how often credentials, binding and counts are checked without an event.
 const resync = 30 * time.Second
 
 // retry is the pause after the portal did not answer or refused.
@@ -45,7 +45,7 @@ type Reconciler struct {
 	client.Client
 	Live     client.Reader
 	Session  *session.Session
-	Tally    *scimuser.Tally
+	Counter  *scimuser.Counter
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	Connect  Connect
@@ -58,11 +58,11 @@ type Reconciler struct {
 	KeysConfirm time.Duration
 
 	connection connection
-	held       held
+	ownBinding ownBinding
 	strays     strays
 	noKeys     time.Time         // when the portal first listed no SCIM key where some work; zero: it lists some
 	counted    time.Time         // when the counts were last written
-	ahead      map[string]string // annotation → value that was told of as lying ahead
+	ahead      map[string]string // annotation → value that was reported as ahead of our clock
 }
 
 // connection is the client made last, kept while address and credentials stay.
@@ -71,9 +71,9 @@ type connection struct {
 	client portalapi.Client
 }
 
-// held is the binding that this process made: what there is to release once the configuration is
+// ownBinding is the binding that this process made. It is released when the configuration is
 // deleted.
-type held struct {
+type ownBinding struct {
 	client portalapi.Client
 	uid    string
 }
@@ -91,7 +91,7 @@ type scope struct {
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
-	silent   bool // another manager leads and reports, or nothing is known that was not said before
+	silent   bool // another manager leads and reports, or there is nothing new to report
 }
 
 // Reconcile opens, blocks or closes the session, and reports what is in force.
@@ -103,7 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, err
 	}
-	if !config.DeletionTimestamp.IsZero() { // somebody else's finalizer keeps it
+	if !config.DeletionTimestamp.IsZero() { // a finalizer of another program keeps it
 		return ctrl.Result{}, r.release(ctx, req.Namespace)
 	}
 	p := &scope{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), result: ctrl.Result{RequeueAfter: resync}}
@@ -137,8 +137,8 @@ func (p *scope) connect(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// bind claims the portal for this operator and provider, and for this manager, whose predecessor is
-// not heard any more from then on. It is repeated with each pass, which also proves that the portal
+// bind binds the portal to this operator, provider and manager; from then on the portal refuses
+// writes of an earlier manager. It is repeated with each pass, which also proves that the portal
 // answers and accepts the key. While another provider is integrated by this configuration, that one
 // is bound, and the condition says which is refused.
 func (p *scope) bind(ctx context.Context) (bool, error) {
@@ -153,7 +153,7 @@ func (p *scope) bind(ctx context.Context) (bool, error) {
 			p.leaf(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, conflict.Error()))
 			return false, nil
 		}
-		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "This portal follows this namespace and "+p.bound.String()))
+		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "The portal is bound to this namespace and "+p.bound.String()))
 		return false, nil
 	}
 	if portalapi.CodeOf(err) == portalapi.CodeStaleLeader {
@@ -191,15 +191,15 @@ func bindReason(err error) (reason string, refused bool) {
 	return "", false
 }
 
-// open lets the other controllers work.
+// open opens the session for the other controllers.
 func (p *scope) open(ctx context.Context) (bool, error) {
-	p.tellAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
+	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
 	p.Session.Decide(removals.Decisions(p.config.Annotations, p.Clock.Now()))
 	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return false, nil
 }
 
-// blocked keeps everybody from writing, and says why.
+// blocked stops all writes to the portal, and says why.
 func (p *scope) blocked(ctx context.Context, typ, reason, message string) error {
 	p.leaf(conditions.False(typ, reason, message))
 	p.result.RequeueAfter = retry
@@ -211,12 +211,12 @@ func (p *scope) blocked(ctx context.Context, typ, reason, message string) error 
 		p.Session.Close(why)
 		return nil
 	}
-	p.view = p.Session.Hold(ctx, p.connection.key, p.client, p.spec, why)
+	p.view = p.Session.OpenReadOnly(ctx, p.connection.key, p.client, p.spec, why)
 	return nil
 }
 
-// unreachable leaves a session that was open as it is: people keep what they have, and work resumes
-// by itself.
+// unreachable leaves an open session unchanged: users keep what they have, and work resumes when
+// the portal answers.
 func (p *scope) unreachable(ctx context.Context, err error) error {
 	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not answer: "+err.Error()))
 	p.result.RequeueAfter = retry
@@ -234,8 +234,8 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if failed != nil && apierrors.IsConflict(failed) {
 		return ctrl.Result{RequeueAfter: time.Second / 20}, nil
 	}
-	if failed != nil && (len(p.leaves) == 0 || p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue) { // else it is said already
-		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+	if failed != nil && (len(p.leaves) == 0 || p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue) { // else a leaf reports it already
+		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	if p.silent {
 		return p.result, failed
@@ -281,13 +281,13 @@ const (
 )
 
 // counts renews how many people are in which state: along with another change, or by itself at most
-// twice a minute, since a pass costs calls to the portal and its own write brings the object back.
+// twice a minute, since a pass costs calls to the portal and its own write triggers another pass.
 func (p *scope) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
-	if !p.Tally.Complete() {
+	if !p.Counter.Complete() {
 		p.result.RequeueAfter = min(p.result.RequeueAfter, whileLoading)
 		return
 	}
-	n, now := p.Tally.Counts(), p.Clock.Now()
+	n, now := p.Counter.Counts(), p.Clock.Now()
 	local := s.LocalAccounts
 	if m := p.view.Mirror; m != nil && m.Listed() {
 		_, all := m.Counts()

@@ -16,16 +16,16 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// release lets the portal go after the configuration was deleted, so that another operator can
-// bind it. Accounts and pools stay as they are. While the namespace or the kinds are being deleted
-// nothing is written: who reinstalls finds their binding.
+// release unbinds the portal after the configuration was deleted, so that another operator can bind
+// it. Accounts and pools stay unchanged. While the namespace or the kinds are being deleted nothing
+// is written: a reinstallation finds its binding.
 //
 // No finalizer waits for this: an uninstallation takes the manager away together with the object. A
-// binding that nobody released stays, harmless, until the same place binds again or a person
+// binding that is never released stays, harmless, until the same place binds again or a person
 // replaces its operator (kubectl scim bind --replace).
 func (r *Reconciler) release(ctx context.Context, namespace string) error {
 	r.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "There is no IdentityConfiguration named default: nothing is written to any portal"})
-	if r.held.client == nil {
+	if r.ownBinding.client == nil {
 		return nil
 	}
 	leave, err := r.ending(ctx, namespace)
@@ -33,16 +33,16 @@ func (r *Reconciler) release(ctx context.Context, namespace string) error {
 		return err
 	}
 	if !leave {
-		err := r.held.client.Unbind(ctx, r.held.uid)
+		err := r.ownBinding.client.Unbind(ctx, r.ownBinding.uid)
 		if _, failed := portalapi.Failure(err); failed {
 			return fmt.Errorf("release the portal: %w", err)
 		}
 	}
-	r.held, r.connection = held{}, connection{}
+	r.ownBinding, r.connection = ownBinding{}, connection{}
 	return nil
 }
 
-// ending says whether the namespace or the kinds are being deleted. One kind speaks for all.
+// ending says whether the namespace or the kinds are being deleted. One kind represents all.
 func (r *Reconciler) ending(ctx context.Context, namespace string) (bool, error) {
 	if ending, err := pass.NamespaceEnding(ctx, r.Live, namespace); ending || err != nil {
 		return ending, err

@@ -25,23 +25,23 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	case portalapi.CodeOf(refused) != portalapi.CodeOperatorBound:
 		return refused
 	case id == "":
-		return tell(refused, "Is that operator lost, or is it to give the portal up, then let this one take its place: kubectl scim bind --replace")
+		return withRemedy(refused, "If that operator is lost or must give up the portal, replace it with this one: kubectl scim bind --replace")
 	}
 	b := p.binding()
 	b.Replaces = id
 	err := p.bindAs(ctx, b)
 	if portalapi.CodeOf(err) == portalapi.CodeStaleRevision {
-		return tell(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with kubectl scim bind --replace", v1alpha1.AnnotationReplaceOperator, id))
+		return withRemedy(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with kubectl scim bind --replace", v1alpha1.AnnotationReplaceOperator, id))
 	}
 	if err != nil {
 		return err
 	}
-	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "OperatorReplaced", "Bind", "This operator took the place of the one that the portal was bound to, as %s decided; the binding is still %s",
+	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "OperatorReplaced", "Bind", "This operator replaced the one that the portal was bound to, as %s decided; the binding id is still %s",
 		p.config.Annotations[v1alpha1.AnnotationDecidedBy], id)
 	return p.replaced(ctx)
 }
 
-// replaced takes the decision away: it is carried out.
+// replaced removes the decision, which is carried out.
 func (p *scope) replaced(ctx context.Context) error {
 	before := p.config.DeepCopy()
 	delete(p.config.Annotations, v1alpha1.AnnotationReplaceOperator)
@@ -51,7 +51,7 @@ func (p *scope) replaced(ctx context.Context) error {
 	return nil
 }
 
-// tell appends what to do to a refusal.
-func tell(refused error, remedy string) error {
+// withRemedy appends what to do to a refusal.
+func withRemedy(refused error, remedy string) error {
 	return &portalapi.Error{Status: 409, Code: portalapi.CodeOf(refused), Message: refused.Error() + ". " + remedy}
 }

@@ -18,8 +18,8 @@ import (
 // windowEvery is how often the namespace is read for a restore window that was opened or closed.
 const windowEvery = 5 * time.Second
 
-// restoring works as in ReportOnly while the restore window is open, and warns: objects come back
-// one after the other, and what is missing meanwhile was not deleted by anybody.
+// restoring works as in ReportOnly while the restore window is open, and warns: objects are
+// restored one after the other, and an object that is missing meanwhile was not deleted.
 func (p *scope) restoring(ctx context.Context) (bool, error) {
 	users, open, err := p.window(ctx, p.config.Namespace)
 	if err != nil || !open {
@@ -34,11 +34,11 @@ func (p *scope) restoring(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// window is for whom the restore window is open.
+// window returns the users that may restore while the restore window is open.
 func (r *Reconciler) window(ctx context.Context, namespace string) (users string, open bool, err error) {
 	var ns corev1.Namespace
 	if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-		return "", false, fmt.Errorf("look for a restore window: %w", err)
+		return "", false, fmt.Errorf("read the restore window: %w", err)
 	}
 	users, open = ns.Annotations[v1alpha1.AnnotationRestore]
 	return users, open, nil
@@ -55,7 +55,7 @@ func (r *Reconciler) followWindow(ctx context.Context, namespace string, changed
 		users, open, err := r.window(ctx, namespace)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			ctrl.LoggerFrom(ctx).Error(err, "The restore window is looked for again")
+			ctrl.LoggerFrom(ctx).Error(err, "Cannot read the restore window, trying again")
 		case err == nil && (open != was || users != before):
 			before, was = users, open
 			changed()

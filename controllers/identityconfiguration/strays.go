@@ -29,12 +29,12 @@ const named = 10
 // strays are accounts of ours whose ScimUser is gone: their object was removed by force, or while
 // SCIM was off.
 type strays struct {
-	looked time.Time
-	since  map[string]time.Time // owner's UID → when first seen
-	told   int
+	looked   time.Time
+	since    map[string]time.Time // owner's UID → when first seen
+	reported int
 }
 
-// audit looks for strays, tells of them, and releases those that a person asked to release. Nothing
+// audit looks for strays, reports them, and releases those that a person asked to release. Nothing
 // is released unasked: the objects may be missing because a restore is not complete.
 func (p *scope) audit(ctx context.Context) (bool, error) {
 	now, s := p.Clock.Now(), &p.strays
@@ -55,18 +55,18 @@ func (p *scope) audit(ctx context.Context) (bool, error) {
 		}
 	}
 	s.since = since
-	p.Tally.Strays(len(found))
-	if len(found) != s.told && len(found) > 0 {
+	p.Counter.Strays(len(found))
+	if len(found) != s.reported && len(found) > 0 {
 		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
 			"%d account(s) of ours have no ScimUser any more: %s. They stay as they are; to release them: kubectl scim audit --release", len(found), ids(found))
 	}
-	s.told = len(found)
+	s.reported = len(found)
 	return false, p.releaseStrays(ctx, found, asked)
 }
 
 // every is shorter while there are strays, to see them go.
 func (p *scope) every() time.Duration {
-	if p.strays.told > 0 {
+	if p.strays.reported > 0 {
 		return resync
 	}
 	return auditEvery

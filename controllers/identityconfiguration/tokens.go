@@ -55,7 +55,7 @@ func (p *scope) readTokens(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	if p.accepted.secret = synced; synced != nil {
-		p.accepted.portal, _ = tokenfile.Parse(synced.Data[tokensKey]) // ours; a line that is not goes with the next write
+		p.accepted.portal, _ = tokenfile.Parse(synced.Data[tokensKey]) // ours; the next write removes any other line
 	}
 	declared, err := p.tokenSecret(ctx, v1alpha1.DeclaredTokensSecret)
 	p.accepted.known = err == nil
@@ -172,7 +172,7 @@ func (p *scope) doubtful(keys []portalapi.KeyDigest) bool {
 		return false
 	}
 	p.result.RequeueAfter = min(p.result.RequeueAfter, left)
-	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The keys that it listed before work until it says so again, %s later", wait)))
+	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The earlier keys work until a second answer confirms this, %s later", wait)))
 	return true
 }
 
@@ -186,9 +186,9 @@ func (p *scope) refused(typ string, err error) error {
 	return r.Err
 }
 
-// ended are the tokens in the Secret whose portal key expired a while ago at most: the portal lists
-// them no longer, and a push with one is to be told that it expired, and not that nobody knows it.
-// A key that was deleted is not among them.
+// ended are the tokens in the Secret whose portal key expired recently. The portal no longer lists
+// them, but the answer to a push with one must say that it expired, not that it is unknown. A key
+// that was deleted is not among them.
 func (p *scope) ended(now []tokenfile.Entry) []tokenfile.Entry {
 	var out []tokenfile.Entry
 	for _, e := range p.accepted.portal {
@@ -237,7 +237,7 @@ func (p *scope) expiring(e tokenfile.Entry) bool {
 func (p *scope) warnOfExpiry() {
 	have := conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionTokensExpiring)
 	if !p.accepted.known {
-		if have != nil { // what was known last stands
+		if have != nil { // keep the last known state
 			p.abnormal = append(p.abnormal, conditions.True(have.Type, have.Reason, have.Message))
 		}
 		return

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nameclaim releases claims that nobody needs: whose holder is gone, or whose holder
-// neither bears the name nor wants it, as a rename leaves behind that was cut off between claiming
-// and renaming.
+// Package nameclaim releases claims that are not needed: the holder is gone, or neither has the
+// name nor wants it. A rename that was interrupted between claiming and renaming leaves such a
+// claim.
 package nameclaim
 
 import (
@@ -39,7 +39,7 @@ type Reconciler struct {
 	Grace  time.Duration // 0: DefaultGrace
 }
 
-// Reconcile releases the claim if nobody needs it.
+// Reconcile releases the claim if it is not needed.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var claim v1alpha1.NameClaim
 	if err := r.Get(ctx, req.NamespacedName, &claim); err != nil {
@@ -66,20 +66,20 @@ func (r *Reconciler) registry() claims.Registry {
 const byHolder = "holder"
 
 // SetupWithManager registers the controller with mgr. A pool or group that was renamed has its
-// claims looked at; a person's controller releases the former name itself.
+// claims reconciled; the controller of users releases a former name itself.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, traces *tracing.Tracing) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.NameClaim{}, byHolder, func(o client.Object) []string {
 		if s := o.(*v1alpha1.NameClaim).Spec; s.Type != v1alpha1.ClaimUser {
 			return []string{s.Holder.UID}
 		}
-		return nil // nobody asks for a person's, and there are many
+		return nil // claims of users are never looked up by holder, and there are many
 	}); err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("nameclaim").
 		For(&v1alpha1.NameClaim{}, builder.WithPredicates(predicate.Funcs{CreateFunc: r.unneeded})).
-		Watches(&v1alpha1.ScimGroup{}, handler.EnqueueRequestsFromMapFunc(r.held)).
-		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.held)).
+		Watches(&v1alpha1.ScimGroup{}, handler.EnqueueRequestsFromMapFunc(r.claimsOf)).
+		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.claimsOf)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: 2}).
 		Complete(traces.Reconciler("NameClaim", r))
 }
@@ -95,8 +95,8 @@ func (r *Reconciler) unneeded(e event.CreateEvent) bool {
 	return err != nil || !needed
 }
 
-// held are the claims of a pool or a group.
-func (r *Reconciler) held(ctx context.Context, holder client.Object) []reconcile.Request {
+// claimsOf are the claims of a pool or a group.
+func (r *Reconciler) claimsOf(ctx context.Context, holder client.Object) []reconcile.Request {
 	var list v1alpha1.NameClaimList
 	if err := r.List(ctx, &list, client.InNamespace(holder.GetNamespace()), client.MatchingFields{byHolder: string(holder.GetUID())}); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing claims from the cache")

@@ -43,10 +43,10 @@ func TestWhichClaimsAreLookedAtAtTheStart(t *testing.T) {
 		want      bool
 	}{
 		"Needed":      {reason: "Its holder wants the name.", user: "ada@example.test", holder: "1", uid: "uid-1"},
-		"StillBorne":  {reason: "Its holder bears the name until the account is renamed.", user: "former@example.test", holder: "1", uid: "uid-1"},
-		"Stray":       {reason: "A rename that was cut off left it behind.", user: "other@example.test", holder: "1", uid: "uid-1", want: true},
-		"HolderGone":  {reason: "Nobody holds it.", user: "ada@example.test", holder: "2", uid: "uid-2", want: true},
-		"HolderAnew":  {reason: "Another object bears the holder's name.", user: "ada@example.test", holder: "1", uid: "uid-0", want: true},
+		"StillNamed":  {reason: "Its holder has the name until the account is renamed.", user: "former@example.test", holder: "1", uid: "uid-1"},
+		"Stray":       {reason: "An interrupted rename left it.", user: "other@example.test", holder: "1", uid: "uid-1", want: true},
+		"HolderGone":  {reason: "It has no living holder.", user: "ada@example.test", holder: "2", uid: "uid-2", want: true},
+		"NewHolder":   {reason: "Another object has the holder's name.", user: "ada@example.test", holder: "1", uid: "uid-0", want: true},
 		"MadeNow":     {reason: "Whether it is needed shows when its grace is over.", user: "ada@example.test", holder: "1", uid: "uid-1", later: true, want: true},
 		"StrayIsMade": {reason: "So does that it is not.", user: "other@example.test", holder: "1", uid: "uid-1", later: true, want: true},
 	} {

@@ -25,27 +25,27 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// Options say of what a preview is made.
+// Options are the inputs of a preview.
 type Options struct {
 	Objects   client.Reader    // the API server
 	Portal    portalapi.Client // only read
 	Namespace string
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Migrate previews with "Provision existing users with SCIM" on, whatever it is now.
 	Migrate bool
 }
 
-// preview is one report in the making.
+// preview is one report while it is computed.
 type preview struct {
 	Options
 	config   *v1alpha1.IdentityConfiguration
 	objects  *snapshot
 	portal   *mirror.Mirror                // as it would be after the steps so far
 	before   map[string]*portalapi.Account // by id, as they are
-	roles    map[string][]string           // by the account's id, as the steps so far have told
+	roles    map[string][]string           // by the account's id, after the steps so far
 	names    map[string]string             // pools' names by portal id
-	picture  *poolindex.Picture
+	pooled   *poolindex.Snapshot
 	stays    map[string]bool // the portal's pools whose members do not leave, as the guard would hold it or a person dropped it
 	left     removals.Left
 	managers int // local managers who can sign in, after the steps so far
@@ -97,11 +97,11 @@ func (p *preview) run(ctx context.Context) error {
 	if err := p.pools(ctx); err != nil {
 		return err
 	}
-	picture, err := poolindex.NewBook(p.objects, p.Namespace, p.objects.groups).Picture(ctx, p.portal)
+	snapshot, err := poolindex.New(p.objects, p.Namespace, p.objects.groups).Snapshot(ctx, p.portal)
 	if err != nil {
 		return err
 	}
-	p.picture = picture
+	p.pooled = snapshot
 	if err := p.members(ctx); err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (p *preview) remember() {
 	}
 }
 
-// localManager says whether somebody keeps the portal from locking everybody out. SCIM needs single
+// localManager says whether the account is a local manager who can sign in. SCIM needs single
 // sign-on, and with it every active account can sign in.
 func localManager(a *portalapi.Account) bool {
 	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && slices.Contains(a.Roles, portalapi.RoleManager)
@@ -153,7 +153,7 @@ func (p *preview) waits() (why, replacement string) {
 	return "", replacement
 }
 
-// guard says what the deprovisioning guard would make of all that.
+// guard says what the deprovisioning guard would decide about the steps.
 func (p *preview) guard() {
 	g := Guard{Left: p.left.Accounts, Window: p.left.Window.String()}
 	asks := 0 // removals that the budget is asked about
@@ -172,7 +172,7 @@ func (p *preview) guard() {
 // migration sorts the accounts that are local now by what becomes of them.
 func (p *preview) migration() *Migration {
 	m := &Migration{Adopted: []Account{}, LosingManager: []Account{}, LastManager: []Account{}, Unmatched: []Account{}, Ambiguous: []Ambiguous{}}
-	waits := map[string]bool{} // ids of accounts that somebody wants
+	waits := map[string]bool{} // ids of accounts that a ScimUser is to adopt
 	for _, s := range p.report.Users {
 		a := p.before[s.Record]
 		if a == nil || a.ManagedBy != portalapi.ManagedByLocal {
@@ -206,8 +206,8 @@ func (p *preview) migration() *Migration {
 	return m
 }
 
-// perhaps says who was pushed that a local account nobody wants may belong to: people are matched
-// by user name alone, and an e-mail address that both have is a hint for a person and no match.
+// perhaps says which pushed user an unmatched local account may belong to. Users are matched by
+// user name alone; an equal e-mail address is a hint for a person and no match.
 func (p *preview) perhaps(a *portalapi.Account) string {
 	for i := range p.objects.users {
 		u := &p.objects.users[i]

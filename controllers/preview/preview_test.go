@@ -38,7 +38,7 @@ func had(name string) portalapi.AccountWrite {
 	return portalapi.AccountWrite{Owner: portalapi.Owner{UID: "uid-" + id, Name: id, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}
 }
 
-func TestEverybodysStepsInTheirOrder(t *testing.T) {
+func TestStepOrder(t *testing.T) {
 	no := false
 	for name, tc := range map[string]struct {
 		reason   string
@@ -71,7 +71,7 @@ func TestEverybodysStepsInTheirOrder(t *testing.T) {
 			changed: 2,
 		},
 		"NameIsNeverFree": {
-			reason: "What follows without the name is not forgotten over the waiting, however often it is looked at.",
+			reason: "The step without the name remains while the name waits, however often it is planned again.",
 			people: []client.Object{
 				person("ada", v1alpha1.ScimUserSpec{UserName: "eve@example.test", DisplayName: "Ada"}),
 				person("bob", v1alpha1.ScimUserSpec{UserName: "zed@example.test", DisplayName: "bob"}),

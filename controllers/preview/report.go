@@ -13,13 +13,13 @@ import (
 
 // Actions of a step besides those of provision.
 const (
-	Release   = "Release"   // the account or pool is let go, as onDelete says
-	Suspended = "Suspended" // nothing is written about this person
+	Release   = "Release"   // the account or pool is released, as onDelete says
+	Suspended = "Suspended" // nothing is written to the portal about this user
 )
 
-// Report is what the controllers would change in the portal now. Lists are in order of name. Who
-// gets a name that a later step gives free has two steps, one behind the other: everything else,
-// and the name.
+// Report is what the controllers would change in the portal now. Lists are in order of name. A user
+// that gets a name that a later step releases has two consecutive steps: everything else, and the
+// name.
 type Report struct {
 	Namespace string `json:"namespace"`
 	Portal    string `json:"portal"`
@@ -33,8 +33,8 @@ type Report struct {
 	Users                  []Step     `json:"users"`
 	Guard                  Guard      `json:"guard"`
 	Migration              *Migration `json:"migration,omitempty"`
-	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until somebody asks to
-	// release them.
+	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until a person releases
+	// them.
 	WithoutUser []Account `json:"withoutUser"`
 	// Replacement says what a change of provider takes and does; empty when none is declared.
 	Replacement string `json:"replacement,omitempty"`
@@ -72,20 +72,20 @@ type Membership struct {
 	Source string `json:"source"`
 }
 
-// Grant is a role that the person holds, and the pools that give it.
+// Grant is a role that the user has, and the pools that grant it.
 type Grant struct {
 	Name string   `json:"name"`
 	From []string `json:"from"`
 }
 
-// Change is one field that would change. Values may hold personal data.
+// Change is one field that would change. Values may contain personal data.
 type Change struct {
 	Field string `json:"field"`
 	From  string `json:"from"`
 	To    string `json:"to"`
 }
 
-// Guard is what the deprovisioning guard would make of the steps.
+// Guard is what the deprovisioning guard would decide about the steps.
 type Guard struct {
 	Left     int    `json:"left"`   // removals that fit its budget now
 	Window   string `json:"window"` // over which it counts
@@ -96,10 +96,10 @@ type Guard struct {
 // Migration is what "Provision existing users with SCIM" does.
 type Migration struct {
 	Adopted       []Account   `json:"adopted"`       // local accounts that become SCIM's, keeping id and history
-	LosingManager []Account   `json:"losingManager"` // of those, who hold ROLE_MANAGER now and would not any more
+	LosingManager []Account   `json:"losingManager"` // of those, which have ROLE_MANAGER now and would lose it
 	LastManager   []Account   `json:"lastManager"`   // would be adopted, but no local manager would remain: they stay
-	Unmatched     []Account   `json:"unmatched"`     // local, and nobody of that user name was pushed: they stay
-	Ambiguous     []Ambiguous `json:"ambiguous"`     // might be somebody who was pushed: nothing is changed
+	Unmatched     []Account   `json:"unmatched"`     // local, and no user with that user name was pushed: they stay
+	Ambiguous     []Ambiguous `json:"ambiguous"`     // may belong to a user who was pushed: nothing is changed
 }
 
 // Account is one account by id and name.
@@ -115,10 +115,10 @@ type Ambiguous struct {
 	Message string `json:"message"`
 }
 
-// Changes says for how many objects the portal is changed.
+// Changes returns the number of objects whose portal record changes.
 func (r *Report) Changes() int { return r.count(Step.Writes) }
 
-// Objects says of how many objects the report speaks.
+// Objects returns the number of objects in the report.
 func (r *Report) Objects() int { return r.count(func(Step) bool { return true }) }
 
 func (r *Report) count(which func(Step) bool) int {
@@ -150,17 +150,17 @@ func account(a *portalapi.Account) Account {
 func why(p provision.Plan) string {
 	switch p.Action {
 	case provision.None:
-		return "All is as the identity provider says"
+		return "The account matches the identity provider"
 	case provision.Create:
 		return "No account has this user name"
 	case provision.Update:
 		if p.Message != "" {
 			return p.Message
 		}
-		if told := fields(p.Differences); told != "" {
-			return "The account differs: " + told
+		if differ := fields(p.Differences); differ != "" {
+			return "The account differs: " + differ
 		}
-		return "The provider's newest push is noted at the account"
+		return "The account records the provider's newest push"
 	case provision.Adopt:
 		switch {
 		case p.Account.HandedOver:
@@ -191,7 +191,7 @@ func fields(all []provision.Difference) string {
 func poolWhy(p provision.PoolPlan) string {
 	switch p.Action {
 	case provision.None:
-		return "As it is declared"
+		return "The pool matches its declaration"
 	case provision.Create:
 		return "No pool has this name"
 	case provision.Adopt:

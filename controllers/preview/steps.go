@@ -26,8 +26,8 @@ import (
 )
 
 const (
-	dropped = "A person dropped this removal: it stays as it is until the object changes"
-	held    = "The deprovisioning guard holds this removal until a person releases or drops it, or the object takes it back"
+	dropped = "A person dropped this removal: the record stays unchanged until the object changes"
+	held    = "The deprovisioning guard holds this removal until a person releases or drops it, or the object reverts it"
 )
 
 // held makes s wait for a person: the guard counts its removals, and no budget lets them pass.
@@ -42,7 +42,7 @@ func (s Step) waits(reason, message string) Step {
 	return s
 }
 
-// named says who else holds the name, as the reason and message why o waits.
+// named says which other object has the name, as the reason and message why o waits.
 func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.ClaimType, all ...string) (reason, message string, err error) {
 	registry := claims.Registry{Live: p.objects, Names: groupindex.Names(p.objects.groups)}
 	for _, name := range all {
@@ -78,7 +78,7 @@ func (p *preview) pools(ctx context.Context) error {
 	return nil
 }
 
-// resolve has the pool's status tell which groups fill it, as its pass would write it.
+// resolve sets in the pool's status which groups fill it, as its pass would write it.
 func (p *preview) resolve(o *v1alpha1.AgentPool) {
 	_, pins, undecided := agentpool.Resolve(o, p.objects.groups, p.portal)
 	if o.Status.Groups = pins; !undecided {
@@ -158,7 +158,7 @@ func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 	return s
 }
 
-// foresee says what would become of a removal. Whether the company's budget has room is said of all
+// foresee predicts the guard's answer about a removal. The company's budget is compared with all
 // steps together.
 func (p *preview) foresee(o client.Object, r guard.Removal) guard.Answer {
 	now := time.Now()
@@ -176,8 +176,8 @@ func asked(a guard.Answer) int {
 	return a.Removal.Accounts
 }
 
-// members foresees, for each pool that is in the portal by now, whether those who are to leave it
-// do.
+// members predicts, for each pool that is in the portal after the steps so far, whether the users
+// that must leave it do.
 func (p *preview) members(ctx context.Context) error {
 	p.stays = map[string]bool{}
 	for i := range p.objects.pools {
@@ -186,8 +186,8 @@ func (p *preview) members(ctx context.Context) error {
 		if own == nil || own.Default || !o.DeletionTimestamp.IsZero() {
 			continue
 		}
-		changes, _, err := agentpool.MemberChanges(ctx, o, own, agentpool.Company{
-			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Picture: p.picture, Attributes: p.attributes,
+		changes, _, err := agentpool.MemberChanges(ctx, o, own, agentpool.MemberFacts{
+			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Snapshot: p.pooled, Attributes: p.attributes,
 		})
 		if err != nil {
 			return err
@@ -202,7 +202,7 @@ func (p *preview) members(ctx context.Context) error {
 			p.stays[own.ID] = true // one decision at a time
 		case answer.Verdict == sets.Hold:
 			p.stays[own.ID] = true
-			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) who are to leave it stay until a person decides", len(removal.Users)), len(removal.Users)
+			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) to be removed stay until a person decides", len(removal.Users)), len(removal.Users)
 		case answer.Verdict == sets.Keep:
 			p.stays[own.ID] = true
 			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, fmt.Sprintf("A person dropped the removal of %d user(s): they stay in it", len(removal.Users))
@@ -264,8 +264,8 @@ func (s *Step) change(field, from, to string) {
 	}
 }
 
-// people plans for every ScimUser. Whoever waits for a name that another's step gives free is
-// planned for again: the name is a second step where the first did everything else.
+// people plans for every ScimUser. A user that waits for a name that another step releases is
+// planned again: the first step does everything except the name, the second does the name.
 func (p *preview) people(ctx context.Context) error {
 	again := make([]int, len(p.objects.users))
 	for i := range again {
@@ -291,8 +291,8 @@ func (p *preview) people(ctx context.Context) error {
 	}
 }
 
-// followed are somebody's steps so far and what was found next. To wait was no step when there is
-// one in the end; and who still waits after a step was told so by it.
+// followed appends the next step to the steps of one user so far. An earlier step that only waits
+// is dropped; a next step that only waits adds nothing to a step that writes.
 func followed(so []Step, next Step) []Step {
 	switch {
 	case len(so) == 0:
@@ -310,15 +310,15 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	case u.Spec.Deleted:
 		return p.leaving(u, s), nil
 	case u.Spec.Suspend:
-		s.Action, s.Reason, s.Message = Suspended, v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person"
+		s.Action, s.Reason, s.Message = Suspended, v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written to the portal about this user"
 		return s, nil
 	}
 	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
 		return s.waits(reason, message), err
 	}
-	a, _ := scimuser.Access(u, p.picture, p.portal, p.attributes)
+	a, _ := scimuser.Access(u, p.pooled, p.portal, p.attributes)
 	s.Pools, s.Roles = holdings(a)
-	facts := scimuser.Facts{Picture: p.picture, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete}
+	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete}
 	own, err := scimuser.Plan(ctx, u, a, facts)
 	if err != nil {
 		return s, err
@@ -393,7 +393,7 @@ func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
 		case "pools":
 			s.change("pools", p.poolNames(plan.Account.Pools), p.poolNames(plan.Write.Pools))
 		case "ungranted":
-			s.change("pools that nobody granted", p.poolNames(plan.Account.Ungranted), "")
+			s.change("pools without a grant", p.poolNames(plan.Account.Ungranted), "")
 		default:
 			s.change(d.Field, d.Have, d.Want)
 		}
@@ -404,7 +404,8 @@ func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
 	return s.Changes
 }
 
-// poolNames are the names of the AgentPools, or what the portal calls a pool that none rules.
+// poolNames are the names of the AgentPools, or the portal's name of a pool that no AgentPool
+// manages.
 func (p *preview) poolNames(ids []string) string {
 	var out []string
 	for _, id := range ids {
@@ -418,7 +419,7 @@ func (p *preview) poolNames(ids []string) string {
 	return strings.Join(out, ",")
 }
 
-// leaving says what becomes of the account of somebody whose object is being deleted.
+// leaving says what becomes of the account of a user that the provider deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	plan := provision.ComputeRelease(scimuser.Kept(u, p.portal), p.config.Spec.OnDelete, false)
 	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)
@@ -434,7 +435,7 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	case sets.Hold:
 		return s.held(1)
 	case sets.Keep:
-		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user comes back if the user name is still free")
+		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user is restored if the user name is still free")
 	case sets.Apply:
 		s.Removals = asked(answer)
 	}

@@ -12,8 +12,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
-// claim makes sure that the display name is this group's alone. The webhook claims before it
-// answers, so this finds the claim taken but after a crash or a restore.
+// claim takes the claim on the display name. The webhook takes it before it answers, so this is
+// needed only after a crash or a restore.
 func (p *scope) claim(ctx context.Context) (bool, error) {
 	name := p.group.Spec.DisplayName
 	if err := names.Validate(name); err != nil {
@@ -30,7 +30,7 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 	}
 	if other == nil {
 		p.claimed = true
-		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The name is this group's alone"))
+		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This group has the claim on its name"))
 		return false, nil
 	}
 	if done, again, err := p.unclaimed.NeverAnswered(ctx, p.registry(), p.group, p.Clock.Now()); done || err != nil {

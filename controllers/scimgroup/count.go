@@ -6,9 +6,9 @@ import "lightrun.com/scim-operator/internal/operator/pass"
 
 // count renews status.memberCount.
 func (p *scope) count(writing bool) {
-	n, complete := 0, p.Tally.Complete()
+	n, complete := 0, p.Counter.Complete()
 	if complete {
-		n = p.Groups.Count(p.group.Name, p.Tally.Knows)
+		n = p.Groups.Count(p.group.Name, p.Counter.Knows)
 	}
-	pass.LookAgain(&p.result, p.counted.Renew(p.group.Name, &p.group.Status.MemberCount, n, complete, writing, p.Clock.Now()))
+	pass.RequeueWithin(&p.result, p.counted.Renew(p.group.Name, &p.group.Status.MemberCount, n, complete, writing, p.Clock.Now()))
 }

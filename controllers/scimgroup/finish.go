@@ -22,7 +22,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
 
-// retryFinish is the pause before it is looked again whether a deleted group's members have left
+// retryFinish is the pause before a pass checks again whether a deleted group's members have left
 // its pools.
 const retryFinish = time.Second
 
@@ -33,8 +33,8 @@ func (p *scope) waitFor(format string, args ...any) (bool, error) {
 	return true, nil
 }
 
-// later ends the pass over a group that the provider deleted while nothing may be written to the
-// portal: its members stay in its pools, and the deletion is carried out, or held, afterwards.
+// later ends the pass over a deleted group while nothing may be written to the portal: its members
+// stay in its pools, and the guard decides about the deletion afterwards.
 func (p *scope) later(ctx context.Context) (bool, error) {
 	ending, err := pass.NamespaceEnding(ctx, p.Live, p.group.Namespace)
 	if p.view.Unknown || ending || err != nil {
@@ -53,14 +53,14 @@ func (p *scope) later(ctx context.Context) (bool, error) {
 		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: the members of the deleted group stay in its pools"))
 		return true, nil
 	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
-		p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonReportOnly, "Would take the members of the deleted group out of its pools"))
+		p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonReportOnly, "Would remove the members of the deleted group from its pools"))
 		return true, nil
 	}
 	return false, nil
 }
 
 // dropPool deletes the own pool of a group that the provider deleted; its members lose it together,
-// if the guard lets them.
+// if the guard allows it.
 func (p *scope) dropPool(ctx context.Context) (bool, error) {
 	if _, known := p.known(); !known || p.view.Unknown {
 		p.silent, p.result.RequeueAfter = true, conflictPause
@@ -78,12 +78,12 @@ func (p *scope) dropPool(ctx context.Context) (bool, error) {
 	return p.waitFor("The provider deleted the group; its own pool is being released in the portal")
 }
 
-// unpinned waits until each pool that the group fills has written down that it is deleted.
+// unpinned waits until the status of each pool that the group fills says that the group is deleted.
 func (p *scope) unpinned(context.Context) (bool, error) {
 	for i := range p.pools {
 		pool := &p.pools[i]
 		if pool.DeletionTimestamp.IsZero() && slices.Contains(groupindex.Filling(pool), p.group.Name) {
-			return p.waitFor("The provider deleted the group; AgentPool %s still counts it", pool.Name)
+			return p.waitFor("The provider deleted the group; AgentPool %s still lists it in status.groups", pool.Name)
 		}
 	}
 	return false, nil
@@ -92,15 +92,15 @@ func (p *scope) unpinned(context.Context) (bool, error) {
 // left waits until the members have left the pools that the group filled. What the guard stops
 // keeps the group as well: the decision may be that it stays.
 func (p *scope) left(ctx context.Context) (bool, error) {
-	picture, err := p.Book.Picture(ctx, p.view.Mirror)
+	snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
 	if err != nil {
 		return true, err
 	}
-	switch dropped, err := p.dropped(ctx, picture); {
+	switch dropped, err := p.dropped(ctx, snapshot); {
 	case err != nil:
 		return true, err
 	case dropped:
-		return true, p.comeBack(ctx)
+		return true, p.undelete(ctx)
 	}
 	waiting := 0
 	for _, name := range p.Groups.Members(p.group.Name) {
@@ -112,7 +112,7 @@ func (p *scope) left(ctx context.Context) (bool, error) {
 		if err != nil {
 			return true, err
 		}
-		if a, _ := scimuser.Access(&u, picture, p.view.Mirror, p.Attributes); scimuser.Stays(&u, a, picture, p.view.Mirror, p.group.Status.Pools) {
+		if a, _ := scimuser.Access(&u, snapshot, p.view.Mirror, p.Attributes); scimuser.Stays(&u, a, snapshot, p.view.Mirror, p.group.Status.Pools) {
 			waiting++
 		}
 	}
@@ -123,7 +123,7 @@ func (p *scope) left(ctx context.Context) (bool, error) {
 }
 
 // dropped says whether a person dropped what follows from the group's deletion in one of its pools.
-func (p *scope) dropped(ctx context.Context, picture *poolindex.Picture) (bool, error) {
+func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool, error) {
 	m := p.view.Mirror
 	if record := m.PoolOf(p.group.Name); record != nil && p.own() == nil && droppedDeletion(record.Mark) {
 		return true, nil // of its own pool, which stayed in the portal
@@ -134,8 +134,8 @@ func (p *scope) dropped(ctx context.Context, picture *poolindex.Picture) (bool, 
 		if record == nil || record.Mark == nil || record.Mark.State != portalapi.MarkDropped || !slices.Contains(p.group.Status.Pools, pool.Name) {
 			continue
 		}
-		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.Company{
-			Users: p.Client, Groups: p.Groups, Mirror: m, Picture: picture, Attributes: p.Attributes,
+		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.MemberFacts{
+			Users: p.Client, Groups: p.Groups, Mirror: m, Snapshot: snapshot, Attributes: p.Attributes,
 		})
 		if err != nil {
 			return false, err
@@ -152,15 +152,15 @@ func droppedDeletion(m *portalapi.Mark) bool {
 	return m != nil && m.State == portalapi.MarkDropped && m.What == portalapi.RemovalDeletion
 }
 
-// comeBack takes the tombstone away: the group is as the provider last described it, over SCIM too.
-func (p *scope) comeBack(ctx context.Context) error {
+// undelete removes the tombstone: the group is as the provider last described it, over SCIM too.
+func (p *scope) undelete(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.group.DeepCopy(), p.Clock.Now())
 	if taken == "" || err != nil {
-		p.silent = true // the event of that write brings the group back
+		p.silent = true // the event of that write triggers the next pass
 		return err
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonRemovalDropped,
-		fmt.Sprintf("A person dropped what the group's deletion takes away, and %s has its name by now: its members stay in its pools. Rename or delete that group in the identity provider, and this one comes back", taken)))
+		fmt.Sprintf("A person dropped the removals of this group's deletion, but %s has its name now: its members stay in its pools. Rename or delete that group in the identity provider to restore this one", taken)))
 	return nil
 }
 

@@ -18,20 +18,20 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// what is to become of a group's own pool.
+// what is the decision about a group's own pool.
 type what string
 
 const (
-	keep   what = "Keep"   // as it is, there or not
+	keep   what = "Keep"   // no change, whether it exists or not
 	create what = "Create" // no pool names the group
 	remove what = "Remove" // a pool of people fills its place
 )
 
-// decide says what is to become of the group's own pool; own is it, nil when it is not there. m is
+// decide says what happens to the group's own pool; own is that pool, nil when there is none. m is
 // nil while the portal's state is not known.
 //
-// The own pool goes only when a pool of people has taken over its record in the portal, or when
-// none is going to: agents stay, and no user loses membership meanwhile.
+// The own pool is removed only when a pool of people has taken over its record in the portal, or
+// when none is going to: agents stay, and no user loses membership meanwhile.
 func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentPool, look groupindex.Lookup, m *mirror.Mirror) (what, []string) {
 	var declared []string
 	var filled, successor bool
@@ -52,14 +52,14 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 	case m == nil:
 		return keep, declared
 	case m.OwnedPool(string(own.UID)) == nil && (filled || own.Status.Pool != "" && m.Pool(own.Status.Pool) != nil):
-		return remove, declared // what it had in the portal is another pool's by now
+		return remove, declared // another pool has its portal record now
 	case filled && !successor:
 		return remove, declared
 	}
 	return keep, declared
 }
 
-// ownPool sees to it that a group has a pool of its own exactly while no pool of people names it.
+// ownPool ensures that a group has an own pool exactly while no pool of people names the group.
 func (p *scope) ownPool(ctx context.Context) (bool, error) {
 	g, known := p.known()
 	if !known {

@@ -43,7 +43,7 @@ func TestDecide(t *testing.T) {
 		"Unnamed":      {reason: "A group that no pool names has one of its own.", want: create},
 		"Named":        {reason: "A line that matches is enough: its pool resolves it in a moment.", pools: []v1alpha1.AgentPool{declared()}, want: keep},
 		"There":        {reason: "It is there already.", own: own, records: []types.UID{"uid-own"}, want: keep},
-		"NotYetPinned": {reason: "Nobody fills its place yet.", own: own, pools: []v1alpha1.AgentPool{declared()}, records: []types.UID{"uid-own"}, want: keep},
+		"NotYetPinned": {reason: "No pool fills its place yet.", own: own, pools: []v1alpha1.AgentPool{declared()}, records: []types.UID{"uid-own"}, want: keep},
 		"Successor":    {reason: "The pool that is to take over has not yet.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-own"}, want: keep},
 		"TakenOver":    {reason: "What it had in the portal is the other pool's.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-payments"}, want: remove},
 		"NoSuccessor": {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scimgroup looks after each group that the identity provider pushed: that its name is its
-// alone, that it has a pool of its own while no pool of people names it, and, when the provider
-// deletes it, that its members leave its pools before its slices and the object go. A group grants
-// nothing; pools do.
+// Package scimgroup reconciles each group that the identity provider pushed: it takes the claim on
+// the name, keeps an own pool for the group while no pool of people names it, and, when the
+// provider deletes the group, lets its members leave its pools before it deletes the slices and
+// the object. A group grants nothing; pools do.
 package scimgroup
 
 import (
@@ -33,7 +33,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// conflictPause is how long a pass waits for the cache after somebody else wrote.
+// conflictPause is how long a pass waits for the cache after another client wrote.
 const conflictPause = 50 * time.Millisecond
 
 // Reconciler reconciles ScimGroups.
@@ -41,13 +41,13 @@ type Reconciler struct {
 	client.Client               // reads from the cache
 	Live          client.Reader // reads from the API server
 	Session       *session.Session
-	Book          *poolindex.Book
+	Pools         *poolindex.Index
 	Groups        *groupindex.Index
 	Slices        *groupslice.Store
-	Tally         *scimuser.Tally
+	Counter       *scimuser.Counter
 	Finished      *scimuser.Finished
 	Clock         clock.PassiveClock
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	unclaimed claims.Unclaimed
@@ -67,7 +67,7 @@ type scope struct {
 	silent  bool // nothing is known yet, so nothing is reported
 }
 
-// Reconcile looks after one group.
+// Reconcile reconciles one group.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var g v1alpha1.ScimGroup
 	if err := r.Get(ctx, req.NamespacedName, &g); err != nil {
@@ -86,7 +86,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case g.Spec.Deleted:
 		return p.report(ctx, pass.Run(ctx, p.later, p.dropPool, p.unpinned, p.left, p.finish))
 	case !g.DeletionTimestamp.IsZero():
-		return ctrl.Result{}, nil // somebody deletes the object, and the provider did not delete the group: its pools stay filled
+		return ctrl.Result{}, nil // the object is deleted, but the provider did not delete the group: its pools stay filled
 	}
 	return p.report(ctx, pass.Run(ctx, p.claim, p.ownPool))
 }
@@ -102,13 +102,13 @@ func (p *scope) known() (groupindex.Group, bool) {
 // report writes the status once, when something in it changed.
 func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if apierrors.IsConflict(failed) {
-		return ctrl.Result{RequeueAfter: conflictPause}, nil // somebody else wrote: look again
+		return ctrl.Result{RequeueAfter: conflictPause}, nil // another client wrote: try again
 	}
 	if p.silent && failed == nil {
 		return p.result, nil
 	}
 	if failed != nil {
-		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	before := p.group.DeepCopy()
 	s := &p.group.Status

@@ -24,12 +24,12 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Workers is how many groups are worked on at once.
+// Workers is how many groups are reconciled at once.
 const Workers = 4
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// countDelay gathers a burst of joins into one look.
+// countDelay batches a burst of joins into one pass.
 const countDelay = 200 * time.Millisecond
 
 // SetupWithManager registers the controller with mgr for one namespace.

@@ -17,7 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
-// sweepEvery is how often leftovers are looked for. leftoverAge is how old the slices of a group
+// sweepEvery is how often leftovers are searched. leftoverAge is how old the slices of a group
 // that is not there are at least, since a webhook creates them before the group, and how long
 // requests can be under way that put a deleted user's id into a slice.
 const (
@@ -25,7 +25,7 @@ const (
 	leftoverAge = 10 * time.Minute
 )
 
-// sweeping sweeps now and then until ctx ends.
+// sweeping calls Sweep at each sweepEvery until ctx ends.
 func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -36,15 +36,15 @@ func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
 		case <-tick.C:
 		}
 		if err := r.Sweep(ctx, namespace); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "Sweeping members that are left over")
+			ctrl.LoggerFrom(ctx).Error(err, "Sweeping leftovers")
 		}
 	}
 }
 
-// Sweep deletes the slices of groups that are not there: of POSTs that were cut off, and of groups
-// whose object was deleted by force. It takes out of groups the ids of users whose deletion was
-// finished and that a request added after that. In a restore window it changes nothing: groups and
-// users may come after the slices.
+// Sweep deletes the slices of groups that are not there: of POSTs that were interrupted, and of
+// groups whose object was deleted by force. It takes out of groups the ids of users whose deletion
+// was finished and that a request added after that. In a restore window it changes nothing: groups
+// and users may come after the slices.
 func (r *Reconciler) Sweep(ctx context.Context, namespace string) error {
 	leftovers, finished := r.Groups.Leftovers(), r.Finished.All()
 	if len(leftovers)+len(finished) == 0 {
@@ -52,7 +52,7 @@ func (r *Reconciler) Sweep(ctx context.Context, namespace string) error {
 	}
 	var ns corev1.Namespace
 	if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-		return fmt.Errorf("look for a restore window: %w", err)
+		return fmt.Errorf("read the restore window: %w", err)
 	}
 	if _, open := ns.Annotations[v1alpha1.AnnotationRestore]; open {
 		return nil

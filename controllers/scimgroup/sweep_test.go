@@ -86,9 +86,9 @@ func TestSweep(t *testing.T) {
 		fails    client.Object
 		want     []string // members that are left
 		slices   int
-		finishes int // users who are looked at again
+		finishes int // users that the next sweep checks again
 	}{
-		"CutOff":        {reason: "A POST was cut off: nothing can ever find these slices.", ages: [2]time.Duration{time.Hour, leftoverAge}},
+		"CutOff":        {reason: "A POST was interrupted: no request can find these slices.", ages: [2]time.Duration{time.Hour, leftoverAge}},
 		"Young":         {reason: "The group may be about to be created.", ages: [2]time.Duration{leftoverAge - time.Second, leftoverAge - time.Second}, want: both, slices: 2},
 		"OneYoung":      {reason: "The newest slice decides.", ages: [2]time.Duration{time.Hour, leftoverAge - time.Second}, want: both, slices: 2},
 		"CacheBehind":   {reason: "The group is there and the cache has not seen it.", ages: [2]time.Duration{time.Hour, time.Hour}, group: group(), want: both, slices: 2},
@@ -97,7 +97,7 @@ func TestSweep(t *testing.T) {
 		"NoAnswer":      {reason: "An API server that does not answer has not said that the group is gone.", ages: [2]time.Duration{time.Hour, time.Hour}, fails: &v1alpha1.ScimGroup{}, want: both, slices: 2},
 		"WindowUnknown": {reason: "Without the namespace it is not known whether a restore is on.", ages: [2]time.Duration{time.Hour, time.Hour}, fails: &corev1.Namespace{}, want: both, slices: 2},
 		"LeftUser":      {reason: "A request added ada after her deletion was finished.", group: group(), cached: true, finished: leftoverAge, want: []string{bob}, slices: 2},
-		"LateRequest":   {reason: "A request that adds ada may still be under way: the next sweep looks again.", group: group(), cached: true, finished: leftoverAge - time.Second, want: both, slices: 2, finishes: 1},
+		"LateRequest":   {reason: "A request that adds ada may still be running: the next sweep checks again.", group: group(), cached: true, finished: leftoverAge - time.Second, want: both, slices: 2, finishes: 1},
 		"VanishedUser":  {reason: "Ada's object vanished without a tombstone: her memberships wait until it is restored.", group: group(), cached: true, want: both, slices: 2},
 		"RestoredUser":  {reason: "Ada's object was restored since.", group: group(), cached: true, finished: leftoverAge, user: true, want: both, slices: 2},
 		"RestoreUser":   {reason: "Ada's object may be restored in a moment.", group: group(), cached: true, finished: leftoverAge, window: true, want: both, slices: 2, finishes: 1},
@@ -141,7 +141,7 @@ func TestSweep(t *testing.T) {
 				t.Errorf("%d slices, want %d: %s (-want +got):\n%s", len(left.Items), tc.slices, tc.reason, diff)
 			}
 			if n := len(r.Finished.All()); n != tc.finishes {
-				t.Errorf("%d users are looked at again, want %d: %s", n, tc.finishes, tc.reason)
+				t.Errorf("%d users are checked again, want %d: %s", n, tc.finishes, tc.reason)
 			}
 		})
 	}

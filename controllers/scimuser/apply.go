@@ -17,11 +17,11 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// conflictPause is how long a pass waits for the cache after somebody else wrote.
+// conflictPause is how long a pass waits for the cache after another client wrote.
 const conflictPause = 50 * time.Millisecond
 
-// apply carries the plan out, if policy and the guard let it. A mark that the pass found no reason
-// for goes.
+// apply carries the plan out, if policy and the guard let it. A mark without a reason in this pass
+// is removed.
 func (p *scope) apply(ctx context.Context) (bool, error) {
 	done, err := p.carryOut(ctx)
 	if err != nil {
@@ -47,7 +47,7 @@ func (p *scope) carryOut(ctx context.Context) (bool, error) {
 		}
 	}
 	p.leaf(conditions.True(v1alpha1.ConditionOwned, v1alpha1.ReasonOwned, "The account follows this ScimUser"))
-	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account is as the identity provider says"))
+	p.leaf(conditions.True(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned, "The account matches the identity provider"))
 	return false, nil
 }
 
@@ -66,9 +66,8 @@ func (p *scope) marked() *portalapi.Account {
 	return nil
 }
 
-// mark brings the portal's mark in line with m, and costs no call where it is. An account to be
-// adopted is marked under the owner that it still has; a local one has none, and is first marked as
-// waited for.
+// mark sets the portal's mark to m, without a call if it is m already. An account to be adopted is
+// marked under its present owner; a local one has none, and is first marked as waited for.
 func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	a := p.marked()
 	if a == nil || pass.SameMark(a.Mark, m) {
@@ -88,12 +87,11 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	}
 	with := *a
 	with.Mark = m
-	p.view.Mirror.PutAccount(&with) // the next pass must know it, also before the change feed tells
+	p.view.Mirror.PutAccount(&with) // the next pass must know it, also before the change feed reports it
 	return nil
 }
 
-// clearMark takes the mark away once nothing is held or dropped. What ReportOnly finds marked stays
-// so.
+// clearMark removes the mark once nothing is held or dropped. Under ReportOnly a mark stays.
 func (p *scope) clearMark(ctx context.Context) error {
 	if p.answer.Mark(p.user.Name) != nil || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
@@ -143,7 +141,7 @@ func (p *scope) reportOnly() {
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
 }
 
-// write puts the account, through the guard where that takes access away.
+// write puts the account; the guard decides if that takes access away.
 func (p *scope) write(ctx context.Context) (held bool, err error) {
 	var got *portalapi.Account
 	put := func() (err error) {
@@ -179,7 +177,7 @@ func (p *scope) on() removals.On {
 	return removals.On{Object: p.user, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
 }
 
-// guarded calls do, which removes what, if the deprovisioning guard, or a person, lets it. done: it
+// guarded calls do, which removes what, if the deprovisioning guard or a person allows it. done: do
 // was not called.
 func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() error) (done bool, err error) {
 	removal := p.removal(what)
@@ -203,14 +201,14 @@ func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() e
 		p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message))
 		return true, nil
 	case sets.Keep:
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the account stays as it is until the identity provider says something else"))
+		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the account stays unchanged until the identity provider changes the user"))
 		return true, nil
 	}
 	return false, nil
 }
 
-// refused turns a failed call into a condition and a way to go on. It reports done=true: the pass
-// has its answer.
+// refused turns a failed call into a condition and a time to retry. It returns done=true: the pass
+// ends.
 func (p *scope) refused(err error, typ string) (done bool, _ error) {
 	r := pass.Refused(typ, err, p.user.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)

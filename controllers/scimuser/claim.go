@@ -12,8 +12,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
-// claim makes sure that the user name is this person's alone. The webhook claims before it answers,
-// so this finds the claim held but after a crash or a restore.
+// claim takes the claim on the user name. The webhook takes it before it answers, so this is needed
+// only after a crash or a restore.
 func (p *scope) claim(ctx context.Context) (bool, error) {
 	name := p.user.Spec.UserName
 	if err := names.Validate(name); err != nil {
@@ -29,7 +29,7 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("claim the user name: %w", err)
 	}
 	if other == nil {
-		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "The user name is this person's alone"))
+		p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This user has the claim on the user name"))
 		return false, nil
 	}
 	if done, again, err := p.unclaimed.NeverAnswered(ctx, p.registry(), p.user, p.Clock.Now()); done || err != nil {
@@ -40,8 +40,8 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// settleName lets go of the former name once no account bears it any more, and returns the name
-// that status shows. A person who is being renamed back in this moment conflicts with it.
+// settleName releases the former name once no account has it any more, and returns the name that
+// status shows. A rename back to the former name at the same moment is a conflict.
 func (p *scope) settleName(ctx context.Context) (string, error) {
 	former, name := p.user.Status.UserName, p.user.Spec.UserName
 	if former == "" || names.Fold(former) == names.Fold(name) {
@@ -51,7 +51,7 @@ func (p *scope) settleName(ctx context.Context) (string, error) {
 		return former, nil
 	}
 	if err := p.registry().Release(ctx, v1alpha1.ClaimUser, former, p.user); err != nil {
-		return former, fmt.Errorf("let go of the former user name: %w", err)
+		return former, fmt.Errorf("release the former user name: %w", err)
 	}
 	return name, nil
 }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Finished remembers the users whose deletion this manager finished, until the sweep has looked at
+// Finished remembers the users whose deletion this manager finished, until the sweep has checked
 // them: a request that was under way meanwhile can have added such a user to a group. After a
 // restart nothing is known of them, and such an id stays in its slice, where it counts for nothing.
 // The zero value is empty; it is safe for concurrent use.

@@ -15,13 +15,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 )
 
-// Followers is how many people are worked on at once of those whom a change elsewhere concerns. It
-// is few, and apart from those who work on pushes: ten thousand statuses that follow a pool's new
-// role would otherwise keep the API server from everybody else.
+// Followers is how many users are reconciled at once because of a change elsewhere. It is a small
+// number and separate from Workers: ten thousand statuses that follow a pool's new role would
+// otherwise delay pushes.
 const Followers = 2
 
-// followers queues people of whom nothing was asked. What comes before its controller has started
-// is kept. It is safe for concurrent use.
+// followers queues users that are affected by a change elsewhere. Requests that arrive before its
+// controller has started are kept. It is safe for concurrent use.
 type followers struct {
 	mu    sync.Mutex
 	q     queue
@@ -54,7 +54,7 @@ func (f *followers) addTo(q queue, requests []reconcile.Request) {
 	}
 }
 
-// setup registers the controller that works on them. It makes the same passes.
+// setup registers the controller that reconciles them, with the same reconciler.
 func (f *followers) setup(mgr ctrl.Manager, r *Reconciler, traces *tracing.Tracing) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("scimuser-followers").
 		WatchesRawSource(source.Func(f.start)).
@@ -62,16 +62,16 @@ func (f *followers) setup(mgr ctrl.Manager, r *Reconciler, traces *tracing.Traci
 		Complete(traces.Reconciler("ScimUser", r))
 }
 
-// turns let one pass at a time look at a person: two controllers work on people. The zero value is
-// ready.
-type turns struct {
+// userLocks allow one pass at a time over a user, as two controllers reconcile users. The zero
+// value is ready.
+type userLocks struct {
 	once sync.Once
 	seed maphash.Seed
 	of   [256]sync.Mutex
 }
 
-// take waits for the person's turn, and returns what ends it.
-func (t *turns) take(name string) (done func()) {
+// lock locks the user, and returns the function that unlocks it.
+func (t *userLocks) lock(name string) (done func()) {
 	t.once.Do(func() { t.seed = maphash.MakeSeed() })
 	m := &t.of[maphash.String(t.seed, name)%uint64(len(t.of))]
 	m.Lock()

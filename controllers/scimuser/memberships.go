@@ -33,19 +33,19 @@ func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	return m.Of(u.Name)
 }
 
-// accountPools are the portal ids of the pools that the account is to be in by a pass over the user
-// who has a. The pools' passes write memberships, many at once, and ask the guard about those that
-// end. A pass over a user writes only those that an account begins with, and those that no owner
-// granted: it grants them or takes them back. had is the account that the user adopts from an owner
-// who no longer exists; nil: none. What it has stays, as its pools may not be decided yet.
+// accountPools are the portal ids of the pools that a pass over a user with the access a writes to
+// the account. The pools' passes write memberships, many at once, and ask the guard about those
+// that end. A pass over a user writes only those of a new account, and those without a grant: it
+// grants or removes them. had is the account that the user adopts from an owner that no longer
+// exists; nil: none. Its memberships stay, as its pools may not be decided yet.
 func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portalapi.Account) []string {
 	wanted := make([]string, 0, len(a.Pools))
 	for _, pool := range a.Pools {
-		wanted = append(wanted, f.Picture.PortalID(pool.Pool))
+		wanted = append(wanted, f.Snapshot.PortalID(pool.Pool))
 	}
 	if own := f.Mirror.Owned(string(u.UID)); own != nil && f.Stays != nil {
 		for _, id := range granted(own) {
-			if !f.Picture.Ruled(id) || f.Stays(id) {
+			if !f.Snapshot.Managed(id) || f.Stays(id) {
 				wanted = append(wanted, id)
 			}
 		}
@@ -64,7 +64,7 @@ func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portalapi
 	return wanted
 }
 
-// rolesOf are the roles that those pools of the portal give to who is in them by a grant; sorted.
+// rolesOf are the roles that those pools of the portal grant to their members; sorted.
 func rolesOf(ids []string, m *mirror.Mirror) []string {
 	out := []string{access.UserRole}
 	for _, id := range ids {
@@ -76,14 +76,13 @@ func rolesOf(ids []string, m *mirror.Mirror) []string {
 	return slices.Compact(out)
 }
 
-// unsettled are the AgentPools whose members a pass has to write because of the user who has a:
-// they are to be in missing and are not yet, and they are in leaving without being wanted there. A
-// nil account is in none.
-func unsettled(account *portalapi.Account, a access.Access, picture *poolindex.Picture) (missing, leaving []string) {
+// unsettled are the AgentPools whose pass has to write a membership of the user with the access a:
+// the user must join those in missing and leave those in leaving. A nil account is in none.
+func unsettled(account *portalapi.Account, a access.Access, snapshot *poolindex.Snapshot) (missing, leaving []string) {
 	if account == nil {
 		return nil, nil
 	}
-	in := picture.Names(granted(account))
+	in := snapshot.Names(granted(account))
 	for _, pool := range a.Pools {
 		if pool.Source != access.Default && !slices.Contains(in, pool.Pool) {
 			missing = append(missing, pool.Pool)
@@ -99,32 +98,32 @@ func unsettled(account *portalapi.Account, a access.Access, picture *poolindex.P
 	return missing, leaving
 }
 
-// patience is how long a user's status is kept back until a pool's pass has written a membership,
-// so that it is written once.
-const patience = 2 * time.Second
+// settleTimeout is how long a user's status waits until a pool's pass has written a membership, so
+// that the status is written once.
+const settleTimeout = 2 * time.Second
 
-// settle asks for passes over the pools whose members are not as they should be because of the
-// user, and keeps the status back meanwhile: the account's change brings the user back.
+// settle requests passes over the pools whose memberships of this user are not in the desired
+// state, and delays the status meanwhile: the account's change triggers the next pass.
 func (p *scope) settle(ctx context.Context) (bool, error) {
-	p.missing, p.leaving = unsettled(p.have, p.access, p.picture)
-	p.leaving, p.kept = split(p.leaving, p.picture.Marked)
+	p.missing, p.leaving = unsettled(p.have, p.access, p.snapshot)
+	p.leaving, p.kept = split(p.leaving, p.snapshot.Marked)
 	waits := slices.Concat(p.missing, p.leaving)
 	if len(waits) == 0 || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		p.kept = slices.Concat(p.kept, p.leaving)
-		p.patience.end(p.user.Name)
+		p.settleWaits.end(p.user.Name)
 		return false, nil
 	}
-	p.Book.Unsettled(poolindex.Unsettled{User: p.user.Name, Pools: waits, Request: requestid.From(ctx)})
-	if left := p.patience.left(p.user.Name, p.Clock.Now()); left > 0 {
+	p.Pools.Unsettled(poolindex.Unsettled{User: p.user.Name, Pools: waits, Request: requestid.From(ctx)})
+	if left := p.settleWaits.left(p.user.Name, p.Clock.Now()); left > 0 {
 		p.silent, p.result.RequeueAfter = true, left
 		return true, nil
 	}
-	p.leaf(conditions.False(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonProgressing, fmt.Sprintf("AgentPool %s is to put the user in or take them out in the portal; see its conditions", strings.Join(waits, ", "))))
-	p.result.RequeueAfter = patience
+	p.leaf(conditions.False(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonProgressing, fmt.Sprintf("Waiting for AgentPool %s to add or remove the user in the portal; see its conditions", strings.Join(waits, ", "))))
+	p.result.RequeueAfter = settleTimeout
 	return true, nil
 }
 
-// split returns those of which is does not hold, and those of which it does.
+// split returns those for which is returns false, and those for which it returns true.
 func split(all []string, is func(string) bool) (others, those []string) {
 	for _, s := range all {
 		if is(s) {
@@ -136,15 +135,15 @@ func split(all []string, is func(string) bool) (others, those []string) {
 	return others, those
 }
 
-// waiting remembers since when users wait for their pools. It is safe for concurrent use.
-type waiting struct {
+// settleWaits records since when users wait for their pools. It is safe for concurrent use.
+type settleWaits struct {
 	mu    sync.Mutex
 	since map[string]time.Time
 }
 
-// left is how much longer the user waits; 0: they have waited long enough. A clock that was set
-// back ends the wait.
-func (w *waiting) left(user string, now time.Time) time.Duration {
+// left is how much longer the user waits; 0: the time is over. A clock that was set back ends the
+// wait.
+func (w *settleWaits) left(user string, now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	since, ok := w.since[user]
@@ -153,15 +152,15 @@ func (w *waiting) left(user string, now time.Time) time.Duration {
 			w.since = map[string]time.Time{}
 		}
 		w.since[user] = now
-		return patience
+		return settleTimeout
 	}
 	if so := now.Sub(since); so >= 0 {
-		return max(0, patience-so)
+		return max(0, settleTimeout-so)
 	}
 	return 0
 }
 
-func (w *waiting) end(user string) {
+func (w *settleWaits) end(user string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.since, user)

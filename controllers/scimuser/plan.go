@@ -20,26 +20,26 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Facts are what a person's plan follows from besides the person.
+// Facts are the inputs of a user's plan besides the user.
 type Facts struct {
-	Picture  *poolindex.Picture
+	Snapshot *poolindex.Snapshot
 	Mirror   *mirror.Mirror
-	Objects  client.Reader // ScimUsers as they are now: whether the owner of an account that bears our name is still there
+	Objects  client.Reader // ScimUsers, read live: whether the owner of an account with our name still exists
 	OnDelete v1alpha1.UserDeletion
-	// Stays says, in a preview, of which of the portal's pools nobody leaves: the plan then shows
-	// also the memberships that the pools' passes write. nil: they are not part of the plan.
+	// Stays says, in a preview, which of the portal's pools no user leaves: the plan then also
+	// shows the memberships that the pools' passes write. nil: they are not part of the plan.
 	Stays func(poolID string) bool
 }
 
-// Access answers which of the picture's pools the person is in and which roles that gives. ok is
-// false when the picture is older than what is known of groups.
-func Access(u *v1alpha1.ScimUser, picture *poolindex.Picture, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
-	groups, ok := picture.Groups(u.Name)
+// Access returns the pools of the snapshot that the user is in and the roles that those grant. ok
+// is false when the snapshot is older than the index of groups.
+func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
+	groups, ok := snapshot.Groups(u.Name)
 	in := poolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
-		in = picture.Names(granted(account))
+		in = snapshot.Names(granted(account))
 	}
-	return picture.Effective(access.User{
+	return snapshot.Effective(access.User{
 		UserName:   u.Spec.UserName,
 		Groups:     groups,
 		Filtered:   filtered(u.Status.Pools),
@@ -48,14 +48,14 @@ func Access(u *v1alpha1.ScimUser, picture *poolindex.Picture, m *mirror.Mirror, 
 	}), ok
 }
 
-// Stays says whether the person is in the portal in one of the pools without being in it by a: who
-// left it and is there still, as the pass over the person is to come or is held.
-func Stays(u *v1alpha1.ScimUser, a access.Access, picture *poolindex.Picture, m *mirror.Mirror, pools []string) bool {
+// Stays says whether the user is in one of the pools in the portal without being in it by a: the
+// removal is pending or held.
+func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror, pools []string) bool {
 	account := m.Owned(string(u.UID))
 	if account == nil {
 		return false
 	}
-	for _, name := range picture.Names(granted(account)) {
+	for _, name := range snapshot.Names(granted(account)) {
 		in := slices.ContainsFunc(a.Pools, func(p access.Membership) bool { return p.Pool == name })
 		if !in && slices.Contains(pools, name) {
 			return true
@@ -64,8 +64,8 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, picture *poolindex.Picture, m 
 	return false
 }
 
-// Plan says what must change in the portal for a person who has a. It calls the API server only to
-// look for the owner of another account that bears the person's name.
+// Plan says what must change in the portal for a user with the access a. It calls the API server
+// only to look for the owner of another account that has the user's name.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
 	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
@@ -99,7 +99,7 @@ func presence(ctx context.Context, r client.Reader, namespace, scimID, uid strin
 	case apierrors.IsNotFound(err):
 		return provision.Gone, nil
 	case err != nil:
-		return provision.Gone, fmt.Errorf("look for the account's owner: %w", err)
+		return provision.Gone, fmt.Errorf("get the account's owner: %w", err)
 	case string(other.UID) != uid:
 		return provision.Gone, nil
 	case !other.DeletionTimestamp.IsZero() || other.Spec.Deleted:
@@ -108,7 +108,7 @@ func presence(ctx context.Context, r client.Reader, namespace, scimID, uid strin
 	return provision.Present, nil
 }
 
-// filtered are the pools that a filter had put the person in when last looked at.
+// filtered are the pools that a filter had put the user in, by the status.
 func filtered(pools []v1alpha1.PoolMembership) []string {
 	var out []string
 	for _, m := range pools {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scimuser brings each person's portal account in line with what the identity provider
-// asserts. A pass goes top-down: deletion by the provider first, then claim, pools and roles, plan,
-// guard, apply, and one status patch that is left out when nothing changed. A pass over a person in
-// their desired state makes no call and no write.
+// Package scimuser reconciles each user's portal account with what the identity provider asserts. A
+// pass goes top-down: deletion by the provider first, then claim, pools and roles, plan, guard,
+// apply, and one status patch that is skipped when nothing changed. A pass over a user in the
+// desired state makes no call and no write.
 package scimuser
 
 import (
@@ -36,21 +36,21 @@ type Reconciler struct {
 	client.Client               // reads from the cache
 	Live          client.Reader // reads from the API server
 	Session       *session.Session
-	Book          *poolindex.Book
+	Pools         *poolindex.Index
 	Guard         *removals.Guard
-	Tally         *Tally
+	Counter       *Counter
 	Finished      *Finished
 	Groups        *groupindex.Index
 	Slices        *groupslice.Store
 	Recorder      events.EventRecorder
 	Clock         clock.PassiveClock
-	// Attributes are a person's SCIM attributes in canonical form, for filters.
+	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
-	unclaimed claims.Unclaimed
-	written   written
-	patience  waiting
-	turns     turns
+	unclaimed   claims.Unclaimed
+	ownWrites   ownWrites
+	settleWaits settleWaits
+	locks       userLocks
 }
 
 // scope has the facts of one pass over a user, gathered once.
@@ -59,38 +59,38 @@ type scope struct {
 	user *v1alpha1.ScimUser
 	view session.View
 
-	access  access.Access
-	picture *poolindex.Picture
-	have    *portalapi.Account // our account, as last seen
-	plan    provision.Plan
-	answer  removals.Answer // the guard's about a removal; the zero answer: none was asked for
+	access   access.Access
+	snapshot *poolindex.Snapshot
+	have     *portalapi.Account // our account, as last seen
+	plan     provision.Plan
+	answer   removals.Answer // the guard's about a removal; the zero answer: none was asked for
 
-	missing []string // AgentPools that the user is to be in and is not yet in the portal; set by settle
+	missing []string // AgentPools that the user must join and has not joined in the portal yet; set by settle
 	leaving []string // AgentPools whose pass has to decide whether the user leaves; set by settle
-	kept    []string // AgentPools that the user is in though nothing puts them there; set by settle
+	kept    []string // AgentPools that the user is still in because the removal is held or was dropped; set by settle
 
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
-	request  string // what the pass is called in the portal's audit
+	request  string // the pass's request id in the portal's audit
 	silent   bool   // nothing is known yet, so nothing is reported
 }
 
-// Reconcile brings one person's account in line.
+// Reconcile reconciles one user's account.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	defer r.turns.take(req.Name)()
+	defer r.locks.lock(req.Name)()
 	var u v1alpha1.ScimUser
 	if err := r.Get(ctx, req.NamespacedName, &u); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.Book.Forget(req.Name)
-			r.Tally.Forget(req.Name)
-			r.written.forget(req.Name)
-			r.patience.end(req.Name)
+			r.Pools.Forget(req.Name)
+			r.Counter.Forget(req.Name)
+			r.ownWrites.forget(req.Name)
+			r.settleWaits.end(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if r.written.ahead(&u) {
-		return ctrl.Result{}, nil // the event of our own write brings the person back
+	if r.ownWrites.pending(&u) {
+		return ctrl.Result{}, nil // the event of our own write triggers the next pass
 	}
 	p := &scope{Reconciler: r, user: &u, view: r.Session.View()}
 	ctx, p.request = pass.Request(ctx, &u, !pass.Settled(&u, u.Status.Conditions))
@@ -98,15 +98,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case u.Spec.Deleted:
 		return p.report(ctx, pass.Run(ctx, p.release, p.finish))
 	case !u.DeletionTimestamp.IsZero():
-		return ctrl.Result{}, nil // somebody deletes the object, and the provider did not delete the user: the account stays
+		return ctrl.Result{}, nil // the object is deleted, but the provider did not delete the user: the account stays
 	}
 	return p.report(ctx, pass.Run(ctx, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.settle, p.verify))
 }
 
-// suspended ends the pass where a person, or SCIM being off, says that nothing may be written.
+// suspended ends the pass if spec.suspend is set or SCIM is off: nothing may be written.
 func (p *scope) suspended(context.Context) (bool, error) {
 	if p.user.Spec.Suspend {
-		p.stop(v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written about this person")
+		p.stop(v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written to the portal about this user")
 		return true, nil
 	}
 	if pass.SCIMOff(p.view) {
@@ -126,7 +126,7 @@ func (p *scope) ready(context.Context) (bool, error) {
 	return p.stopAt(pass.Ready(p.view, p.user.Status.ObservedGeneration == p.user.Generation))
 }
 
-// stopAt ends the pass where the gate says so.
+// stopAt ends the pass if the answer says so, and reports why.
 func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	p.silent = a.Silent
 	if a.Leaf != nil {
@@ -137,7 +137,7 @@ func (p *scope) stopAt(a pass.Answer) (bool, error) {
 
 func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
-// event tells of one change.
+// event reports one change.
 func (p *scope) event(kind, reason, action, note string, args ...any) {
 	p.Recorder.Eventf(p.user, nil, kind, reason, action, "%s", pass.Note(fmt.Sprintf(note, args...), p.request))
 }

@@ -37,11 +37,12 @@ func (p *scope) release(ctx context.Context) (bool, error) {
 	if stop, err := p.suspended(ctx); stop || err != nil {
 		return stop, err
 	}
-	return p.letGo(ctx)
+	return p.releaseAccount(ctx)
 }
 
-// letGo releases the account in the portal, unless a person dropped that: then the user comes back.
-func (p *scope) letGo(ctx context.Context) (bool, error) {
+// releaseAccount releases the account in the portal, unless a person dropped that: then the user is
+// restored.
+func (p *scope) releaseAccount(ctx context.Context) (bool, error) {
 	owner := portalapi.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	own := Kept(p.user, p.view.Mirror)
 	plan := provision.ComputeRelease(own, p.view.Spec.OnDelete, false)
@@ -73,12 +74,11 @@ func (p *scope) letGo(ctx context.Context) (bool, error) {
 	if !done || err != nil || p.answer.Verdict != sets.Keep {
 		return done, err
 	}
-	return true, p.comeBack(ctx)
+	return true, p.undelete(ctx)
 }
 
-// comeBack takes the tombstone away: the user is as the provider last described them, over SCIM
-// too.
-func (p *scope) comeBack(ctx context.Context) error {
+// undelete removes the tombstone: the user is as the provider last described them, over SCIM too.
+func (p *scope) undelete(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.user.DeepCopy(), p.Clock.Now())
 	switch {
 	case apierrors.IsConflict(err):
@@ -87,11 +87,11 @@ func (p *scope) comeBack(ctx context.Context) error {
 	case err != nil:
 		return err
 	case taken == "":
-		p.silent = true // the event of that write brings the user back
+		p.silent = true // the event of that write triggers the next pass
 		return nil
 	}
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,
-		fmt.Sprintf("A person dropped this deletion (%s) and %s has the user name by now: the account stays as it is. Rename or delete that user in the identity provider, and this one comes back; or release the deletion, and that user gets the name in the portal: kubectl scim release scimuser/%s --id %s",
+		fmt.Sprintf("A person dropped this deletion (%s), but %s has the user name now: the account stays unchanged. Rename or delete that user in the identity provider to restore this one; or release the deletion, and that user gets the name in the portal: kubectl scim release scimuser/%s --id %s",
 			p.answer.Decision, taken, p.user.Name, p.answer.Decision)))
 	return nil
 }

@@ -22,17 +22,17 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// report writes the status, once and only when something in it changed, and says when to look
-// again.
+// report writes the status, once and only when something in it changed, and returns when to
+// reconcile again.
 func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.silent && failed == nil {
 		return p.result, nil
 	}
 	if failed != nil && len(p.leaves) == 0 || failed != nil && p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue {
 		if apierrors.IsConflict(failed) {
-			return ctrl.Result{RequeueAfter: conflictPause}, nil // somebody else wrote: look again, silently
+			return ctrl.Result{RequeueAfter: conflictPause}, nil // another client wrote: try again without a report
 		}
-		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Trying again after an error; see the manager's log"))
+		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
 	}
 	before := p.user.DeepCopy()
 	if err := p.fill(ctx); apierrors.IsConflict(err) && failed == nil {
@@ -40,12 +40,12 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	} else if err != nil {
 		return ctrl.Result{}, errors.Join(failed, err)
 	}
-	p.Tally.Record(p.user)
+	p.Counter.Record(p.user)
 	if !equality.Semantic.DeepEqual(before.Status, p.user.Status) {
 		if err := p.Status().Patch(ctx, p.user, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
 		}
-		p.written.note(p.user)
+		p.ownWrites.record(p.user)
 	}
 	if failed != nil {
 		return ctrl.Result{}, failed // with back-off
@@ -53,21 +53,21 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// fill computes the status from what was found out.
+// fill computes the status from the facts of the pass.
 func (p *scope) fill(ctx context.Context) error {
 	s := &p.user.Status
-	if p.picture != nil {
+	if p.snapshot != nil {
 		s.Pools, s.Roles = memberships(p), grants(p)
 		s.PoolNames, s.RoleNames = pass.OneLine(poolNames(s.Pools)), pass.OneLine(grantNames(s.Roles))
 	}
 	s.Held = p.answer.Held()
-	p.Book.Record(p.user.Name, poolNames(s.Pools))
+	p.Pools.Record(p.user.Name, poolNames(s.Pools))
 	if p.have != nil {
 		s.Account = p.have.ID
-	} else if p.picture != nil {
+	} else if p.snapshot != nil {
 		s.Account = ""
 	}
-	if c := p.leaves; p.picture != nil && len(c) > 0 && c[0].Status == metav1.ConditionTrue {
+	if c := p.leaves; p.snapshot != nil && len(c) > 0 && c[0].Status == metav1.ConditionTrue {
 		name, err := p.settleName(ctx)
 		if err != nil {
 			return err
@@ -81,8 +81,8 @@ func (p *scope) fill(ctx context.Context) error {
 	return nil
 }
 
-// memberships are the pools that the user is to be in, and those that they are still in though
-// nothing puts them there: their removal is held or was dropped.
+// memberships are the pools that the user must be in, and those that the user is still in because
+// the removal is held or was dropped.
 func memberships(p *scope) []v1alpha1.PoolMembership {
 	out := make([]v1alpha1.PoolMembership, len(p.access.Pools), len(p.access.Pools)+len(p.kept))
 	for i, m := range p.access.Pools {
@@ -103,17 +103,17 @@ func memberships(p *scope) []v1alpha1.PoolMembership {
 	return out
 }
 
-// grants are the roles that the user holds by the pools that they are in: of a user without an
-// account of ours, none.
+// grants are the roles that the user has by the pools that they are in: none for a user without an
+// account of ours.
 func grants(p *scope) []v1alpha1.RoleGrant {
 	if p.have == nil {
 		return nil
 	}
 	var in []access.Membership
-	for _, name := range p.picture.Names(granted(p.have)) {
+	for _, name := range p.snapshot.Names(granted(p.have)) {
 		in = append(in, access.Membership{Pool: name})
 	}
-	all := p.picture.Grants(in)
+	all := p.snapshot.Grants(in)
 	out := make([]v1alpha1.RoleGrant, len(all))
 	for i, g := range all {
 		out[i] = v1alpha1.RoleGrant{Name: g.Role, From: slices.Clone(g.From)}

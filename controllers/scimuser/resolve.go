@@ -12,15 +12,15 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// resolve answers which pools the person is in and which roles that gives.
+// resolve finds the pools that the user is in and the roles that those grant.
 func (p *scope) resolve(ctx context.Context) (bool, error) {
 	for known := false; !known; {
-		picture, err := p.Book.Picture(ctx, p.view.Mirror)
+		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
 		if err != nil {
 			return false, err
 		}
-		p.picture = picture
-		p.access, known = Access(p.user, picture, p.view.Mirror, p.Attributes)
+		p.snapshot = snapshot
+		p.access, known = Access(p.user, snapshot, p.view.Mirror, p.Attributes)
 	}
 	p.leaf(p.poolsLeaf())
 	return false, nil
@@ -34,33 +34,33 @@ func (p *scope) poolsLeaf() conditions.Leaf {
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("In %d pool(s)", len(p.access.Pools)))
 }
 
-// observe gathers what the portal holds about the person, and plans.
+// observe reads the user's account from the mirror, and plans.
 func (p *scope) observe(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	p.have = m.Owned(string(p.user.UID))
-	facts := Facts{Picture: p.picture, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete}
+	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete}
 	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		facts.Stays = func(string) bool { return false } // what would change is told with the memberships
+		facts.Stays = func(string) bool { return false } // the report includes the memberships
 	}
 	plan, err := Plan(ctx, p.user, p.access, facts)
 	p.plan = plan
 	return false, err
 }
 
-// verify checks that the roles in the portal are those that the pools give.
+// verify checks that the roles in the portal are those that the pools grant.
 func (p *scope) verify(context.Context) (bool, error) {
 	var want []string
 	if p.have != nil {
 		want = rolesOf(granted(p.have), p.view.Mirror)
 	}
 	typ := v1alpha1.ConditionRolesInherited
-	switch late := p.picture.Behind(p.access.Pools); {
+	switch late := p.snapshot.Behind(p.access.Pools); {
 	case late.Pool != "":
 		p.leaf(conditions.False(typ, late.Reason, late.Message()))
 	case !sameRoles(p.have, want):
-		p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has %v, the pools give %v; the portal's news of it are on their way", p.have.Roles, want)))
+		p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has the roles %v, the pools grant %v; waiting for the change feed", p.have.Roles, want)))
 	default:
-		p.leaf(conditions.True(typ, v1alpha1.ReasonInherited, "Holds exactly the roles of their pools"))
+		p.leaf(conditions.True(typ, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"))
 	}
 	return false, nil
 }

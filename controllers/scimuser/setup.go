@@ -30,7 +30,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Workers is how many people are worked on at once.
+// Workers is how many users are reconciled at once.
 const Workers = 16
 
 // The pauses between attempts after an error grow from the first to the last.
@@ -41,37 +41,37 @@ const (
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// watcher turns what happens into people to look at. Those of whom something was asked are queued
-// by themselves; what follows for many people from one change elsewhere, and the events of our own
-// status writes, goes to the followers.
+// watcher maps events to users to reconcile. A user whose own intent changed is queued directly;
+// users that are affected by one change elsewhere, and the events of our own status writes, go to
+// the followers.
 type watcher struct {
 	*Reconciler
 	namespace string
-	roster    *roster
+	users     *userIndex
 	followers followers
 }
 
 // SetupWithManager registers the controller with mgr for one namespace.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
-	// Before the start, so that a manager that waits to lead has everybody in its cache, and that
-	// reading many people may take longer than a controller waits for its sources.
+	// Before the start, so that a manager that waits to lead has all users in its cache, and that
+	// listing many users may take longer than a controller waits for its sources.
 	if _, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.ScimUser{}, cache.BlockUntilSynced(false)); err != nil {
 		return err
 	}
-	w := &watcher{Reconciler: r, namespace: namespace, roster: newRoster()}
-	r.Tally.load()
-	r.Book.Load()
+	w := &watcher{Reconciler: r, namespace: namespace, users: newUserIndex()}
+	r.Counter.load()
+	r.Pools.Load()
 	if err := w.followers.setup(mgr, r, traces); err != nil {
 		return err
 	}
 	people := source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ScimUser{}, w.people())
 	return ctrl.NewControllerManagedBy(mgr).Named("scimuser").
-		WatchesRawSource(&loading{SyncingSource: people, loaded: func() { r.Tally.loaded(); r.Book.Loaded() }}).
+		WatchesRawSource(&loading{SyncingSource: people, loaded: func() { r.Counter.loaded(); r.Pools.Loaded() }}).
 		Watches(&v1alpha1.NameClaim{}, w.claims()).
 		Watches(&v1alpha1.AgentPool{}, w.pools()).
 		WatchesRawSource(w.Groups.Source()).
 		WatchesRawSource(source.Func(w.groups)).
-		WatchesRawSource(source.Func(w.news)).
+		WatchesRawSource(source.Func(w.portalEvents)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: Workers, RateLimiter: backoff()}).
 		Complete(traces.Reconciler("ScimUser", r))
 }
@@ -80,7 +80,7 @@ func backoff() workqueue.TypedRateLimiter[reconcile.Request] {
 	return workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](firstBackoff, lastBackoff)
 }
 
-// loading tells when all events of the first listing were handled.
+// loading calls loaded when all events of the first listing are handled.
 type loading struct {
 	source.SyncingSource
 	loaded func()
@@ -95,54 +95,54 @@ func (l *loading) WaitForSync(ctx context.Context) error {
 	return err
 }
 
-// people looks at a person who came, changed or went. Status changes bring a person back too: a
-// pass that compared with a cache behind our own last write corrects itself. At the start everybody
-// counts as their status says, until they are looked at.
+// people enqueues a user that was created, changed or deleted. A status change enqueues the user
+// too: a pass that compared with a cache behind our own last write corrects itself. At the start
+// the counter takes each user's state from the status.
 func (w *watcher) people() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
 			u := e.Object.(*v1alpha1.ScimUser)
-			w.roster.put(u)
+			w.users.put(u)
 			if e.IsInInitialList {
-				w.Tally.Record(u)
-				w.Book.Remember(u.Name, poolNames(u.Status.Pools))
+				w.Counter.Record(u)
+				w.Pools.Remember(u.Name, poolNames(u.Status.Pools))
 			}
 			if e.IsInInitialList && !u.Spec.Deleted && pass.Settled(u, u.Status.Conditions) {
-				w.spread(q, u.Name)
+				w.enqueueAffected(q, u.Name)
 				return
 			}
-			w.look(q, false, u.Name)
+			w.enqueue(q, false, u.Name)
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := e.ObjectOld.(*v1alpha1.ScimUser), e.ObjectNew.(*v1alpha1.ScimUser)
-			w.roster.put(after)
-			w.look(q, !asked(before, after), after.Name)
+			w.users.put(after)
+			w.enqueue(q, !intentChanged(before, after), after.Name)
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
-			w.roster.drop(e.Object.GetName())
-			w.look(q, false, e.Object.GetName())
+			w.users.drop(e.Object.GetName())
+			w.enqueue(q, false, e.Object.GetName())
 		},
 	}
 }
 
-// asked says whether somebody wants something else than before, rather than our own status having
-// been written.
-func asked(before, after *v1alpha1.ScimUser) bool {
+// intentChanged says whether the provider or a person changed what they want. It is false for a
+// write of our own status.
+func intentChanged(before, after *v1alpha1.ScimUser) bool {
 	return before.Generation != after.Generation || before.UID != after.UID ||
 		before.Annotations[v1alpha1.AnnotationRelease] != after.Annotations[v1alpha1.AnnotationRelease] ||
 		before.Annotations[v1alpha1.AnnotationDrop] != after.Annotations[v1alpha1.AnnotationDrop]
 }
 
-// claims looks at those who want a claim's name when the claim comes, changes hands or goes.
+// claims enqueues the users that want a claim's name when the claim is created, changed or deleted.
 func (w *watcher) claims() handler.EventHandler {
 	changed := func(o client.Object, q queue) {
 		if o.(*v1alpha1.NameClaim).Spec.Type == v1alpha1.ClaimUser {
-			w.look(q, false, w.roster.wanting(o.GetName())...)
+			w.enqueue(q, false, w.users.claimants(o.GetName())...)
 		}
 	}
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-			if !e.IsInInitialList { // at the start everybody is looked at anyway
+			if !e.IsInInitialList { // at the start all users are reconciled anyway
 				changed(e.Object, q)
 			}
 		},
@@ -151,24 +151,24 @@ func (w *watcher) claims() handler.EventHandler {
 	}
 }
 
-// pools looks at a pool's people again when the pool comes, goes, or changes what it says of them.
+// pools enqueues a pool's users when the pool is created, deleted, or changes its membership.
 func (w *watcher) pools() handler.EventHandler {
 	touched := func(q queue, pools ...*v1alpha1.AgentPool) {
-		w.Book.Invalidate()
+		w.Pools.Invalidate()
 		var people []string
 		for _, p := range pools {
 			if p.Spec.MemberFilter != "" || p.Name == v1alpha1.DefaultName {
-				w.spread(q, w.roster.all()...)
+				w.enqueueAffected(q, w.users.all()...)
 				return
 			}
 			people = append(people, w.peopleOf(p)...)
 		}
-		w.spread(q, people...)
+		w.enqueueAffected(q, people...)
 	}
 	pool := func(o client.Object) *v1alpha1.AgentPool { return o.(*v1alpha1.AgentPool) }
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
-			if !e.IsInInitialList { // at the start everybody is looked at anyway
+			if !e.IsInInitialList { // at the start all users are reconciled anyway
 				touched(q, pool(e.Object))
 			}
 		},
@@ -183,23 +183,23 @@ func (w *watcher) pools() handler.EventHandler {
 	}
 }
 
-// peopleOf are the people who are in the pool, should be, or were.
+// peopleOf are the users that are in the pool, should be in it, or were.
 func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
-	people := w.Book.Members(p.Name)
+	people := w.Pools.Members(p.Name)
 	for _, group := range groupindex.Filling(p) {
 		people = append(people, w.Groups.Members(group)...)
 	}
 	for _, m := range p.UserNames() {
-		people = append(people, w.roster.wanting(claims.ObjectName(v1alpha1.ClaimUser, m))...)
+		people = append(people, w.users.claimants(claims.ObjectName(v1alpha1.ClaimUser, m))...)
 	}
 	return people
 }
 
-// groups looks at those who joined or left a group, and at everybody in its pools when the group
-// itself changed. Their statuses follow what the pools' passes write.
+// groups enqueues the users that joined or left a group, and all members of its pools when the
+// group itself changed. Their statuses follow what the pools' passes write.
 func (w *watcher) groups(ctx context.Context, _ queue) error {
 	w.Groups.Subscribe(func(c groupindex.Change) {
-		w.follow(c.Users...) // the pools' passes put them in or take them out, many at once
+		w.enqueueFollowers(c.Users...) // the pools' passes add or remove them, many at once
 		if !c.All {
 			return
 		}
@@ -209,33 +209,32 @@ func (w *watcher) groups(ctx context.Context, _ queue) error {
 		}
 		for i := range list.Items {
 			if p := &list.Items[i]; slices.Contains(groupindex.Filling(p), c.Group) {
-				w.follow(w.peopleOf(p)...)
+				w.enqueueFollowers(w.peopleOf(p)...)
 			}
 		}
 	})
 	return nil
 }
 
-// news looks at people again when the portal or the session to it has news of them.
-func (w *watcher) news(ctx context.Context, q queue) error {
+// portalEvents enqueues users when the portal or the session to it reports a change.
+func (w *watcher) portalEvents(ctx context.Context, q queue) error {
 	w.Session.Subscribe(func(e session.Event) {
 		switch {
 		case e.Account != nil:
-			w.look(q, onlyPools(e.Account), w.concerned(e.Account)...)
+			w.enqueue(q, onlyPools(e.Account), w.concerned(e.Account)...)
 		case e.Pool != nil:
-			w.Book.Invalidate()
-			w.spread(q, w.poolPeople(ctx, e.Pool)...)
+			w.Pools.Invalidate()
+			w.enqueueAffected(q, w.poolPeople(ctx, e.Pool)...)
 		case e.Session, e.Listed, e.Reachable, e.Configuration:
-			w.Book.Invalidate()
-			w.spread(q, w.roster.all()...)
+			w.Pools.Invalidate()
+			w.enqueueAffected(q, w.users.all()...)
 		}
 	})
 	return nil
 }
 
-// onlyPools says whether only the pools that the user is in, or the roles that those give, became
-// others: a pass over a pool wrote that, or a change of the pool, and the portal tells of everybody
-// in it at once.
+// onlyPools says whether only the pools of the user, or the roles that those grant, changed: a pass
+// over a pool wrote that, and the portal reports all members of the pool at once.
 func onlyPools(e *mirror.AccountEvent) bool {
 	if e.Before == nil || e.After == nil {
 		return false
@@ -245,27 +244,27 @@ func onlyPools(e *mirror.AccountEvent) bool {
 	return reflect.DeepEqual(before, *now)
 }
 
-// concerned are the people whom a change of an account concerns: its owner, who waits for it, and
-// who wants its name.
+// concerned are the users that a change of an account can affect: its owner, the user that waits
+// for it, and the users that claim its name.
 func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	var people []string
 	for _, a := range []*portalapi.Account{e.Before, e.After} {
 		if a != nil {
 			people = append(people, a.Owner.Name, a.WaitingFor.Name)
-			people = append(people, w.roster.wanting(claims.ObjectName(v1alpha1.ClaimUser, a.UserName))...)
+			people = append(people, w.users.claimants(claims.ObjectName(v1alpha1.ClaimUser, a.UserName))...)
 		}
 	}
 	return people
 }
 
-// poolPeople are the people whom a change of a pool in the portal concerns.
+// poolPeople are the users that a change of a pool in the portal can affect.
 func (w *watcher) poolPeople(ctx context.Context, e *mirror.PoolEvent) []string {
 	pool := e.After
 	if pool == nil {
 		pool = e.Before
 	}
 	if pool.Default {
-		return w.roster.all()
+		return w.users.all()
 	}
 	var list v1alpha1.AgentPoolList
 	if err := w.List(ctx, &list, client.InNamespace(w.namespace)); err != nil {
@@ -274,7 +273,7 @@ func (w *watcher) poolPeople(ctx context.Context, e *mirror.PoolEvent) []string 
 	for i := range list.Items {
 		if p := &list.Items[i]; string(p.UID) == pool.Owner.UID {
 			if p.Spec.MemberFilter != "" {
-				return w.roster.all()
+				return w.users.all()
 			}
 			return w.peopleOf(p)
 		}
@@ -292,10 +291,10 @@ func (w *watcher) requests(people []string) []reconcile.Request {
 	return out
 }
 
-// look queues people: by themselves, or with the followers.
-func (w *watcher) look(q queue, following bool, people ...string) {
+// enqueue queues people: by themselves, or with the followers.
+func (w *watcher) enqueue(q queue, following bool, people ...string) {
 	if following {
-		w.follow(people...)
+		w.enqueueFollowers(people...)
 		return
 	}
 	for _, r := range w.requests(people) {
@@ -303,22 +302,23 @@ func (w *watcher) look(q queue, following bool, people ...string) {
 	}
 }
 
-// spread queues people whom something elsewhere concerns. Who is not Ready may have waited for just
-// that, and goes first. The others have nothing to learn while the portal is not known.
-func (w *watcher) spread(q queue, people ...string) {
-	dark := w.dark()
+// enqueueAffected queues users that a change elsewhere affects. A user that is not Ready may have
+// waited for exactly that and is queued directly. The others are skipped while the portal's state
+// is unknown.
+func (w *watcher) enqueueAffected(q queue, people ...string) {
+	unknown := w.portalUnknown()
 	for _, name := range people {
-		if ready := w.Tally.isReady(name); !ready || !dark {
-			w.look(q, ready, name)
+		if ready := w.Counter.isReady(name); !ready || !unknown {
+			w.enqueue(q, ready, name)
 		}
 	}
 }
 
-// dark says that the portal's state is not known yet. When it is, or when it is clear why not,
-// everybody is looked at: news sees to it.
-func (w *watcher) dark() bool {
+// portalUnknown says that the portal's state is not known yet. When it becomes known, or when the
+// session is blocked, portalEvents enqueues all users.
+func (w *watcher) portalUnknown() bool {
 	v := w.Session.View()
 	return v.Unknown || v.Block == nil && v.Mirror != nil && !v.Mirror.Listed()
 }
 
-func (w *watcher) follow(people ...string) { w.followers.add(w.requests(people)...) }
+func (w *watcher) enqueueFollowers(people ...string) { w.followers.add(w.requests(people)...) }

@@ -29,12 +29,12 @@ func (q *queued) Add(r reconcile.Request) { q.names = append(q.names, r.Name) }
 func newWatcher() *watcher {
 	groups := groupindex.New()
 	return &watcher{
-		Reconciler: &Reconciler{Tally: NewTally(), Book: poolindex.NewBook(nil, "company", groups), Groups: groups, Session: session.New(mirror.Options{})},
-		namespace:  "company", roster: newRoster(),
+		Reconciler: &Reconciler{Counter: NewCounter(), Pools: poolindex.New(nil, "company", groups), Groups: groups, Session: session.New(mirror.Options{})},
+		namespace:  "company", users: newUserIndex(),
 	}
 }
 
-// settled is a person as they should be.
+// settled is a user in the desired state.
 func settled() *v1alpha1.ScimUser {
 	u := person("1", "ada@example.test")
 	u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}, {Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionTrue}}
@@ -54,7 +54,7 @@ func TestWhatIsUrgent(t *testing.T) {
 	}
 	account := func(before, after *portalapi.Account) func(*watcher, queue) {
 		return func(w *watcher, q queue) {
-			w.look(q, onlyPools(&mirror.AccountEvent{Before: before, After: after}), "1")
+			w.enqueue(q, onlyPools(&mirror.AccountEvent{Before: before, After: after}), "1")
 		}
 	}
 	have := portalapi.Account{ID: "a", UserName: "ada@example.test", Status: portalapi.StatusActive, Roles: []string{"ROLE_USER"}, Revision: 4}
@@ -70,13 +70,13 @@ func TestWhatIsUrgent(t *testing.T) {
 		later  bool
 	}{
 		"Arrived": {
-			reason: "Somebody waits for a person who was just pushed.",
+			reason: "The provider waits for a user that it has just pushed.",
 			do: func(w *watcher, q queue) {
 				w.people().Create(t.Context(), event.CreateEvent{Object: person("1", "ada@example.test")}, q)
 			},
 		},
 		"ThereAtTheStart": {
-			reason: "After a restart pushes go before those who are probably as they should be.",
+			reason: "After a restart pushes go before users that are probably in the desired state.",
 			do: func(w *watcher, q queue) {
 				w.Session.Close(session.Block{Reason: "Known"})
 				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
@@ -90,19 +90,19 @@ func TestWhatIsUrgent(t *testing.T) {
 			},
 		},
 		"PoolChanged": {
-			reason: "Who is as they should be follows the pool's change behind pushes.",
+			reason: "A user in the desired state follows the pool's change after the pushes.",
 			do: func(w *watcher, q queue) {
 				w.Session.Close(session.Block{Reason: "Known"})
-				w.Tally.Record(settled())
-				w.spread(q, "1")
+				w.Counter.Record(settled())
+				w.enqueueAffected(q, "1")
 			},
 			later: true,
 		},
 		"PortalUnknown": {
-			reason: "Before the portal is read there is nothing to learn for who is Ready; then everybody is looked at.",
+			reason: "Before the portal is read, users that are Ready are skipped; then all users are enqueued.",
 			do: func(w *watcher, q queue) {
 				w.people().Create(t.Context(), event.CreateEvent{Object: settled(), IsInInitialList: true}, q)
-				if err := w.news(t.Context(), q); err != nil || len(w.followers.early) > 0 {
+				if err := w.portalEvents(t.Context(), q); err != nil || len(w.followers.early) > 0 {
 					t.Errorf("%v, %v", err, w.followers.early)
 				}
 				w.Session.Close(session.Block{Reason: "Known"})
@@ -111,12 +111,12 @@ func TestWhatIsUrgent(t *testing.T) {
 		},
 		"WaitedForThePool": {
 			reason: "Who is not Ready may have waited for just this change.",
-			do:     func(w *watcher, q queue) { w.spread(q, "1") },
+			do:     func(w *watcher, q queue) { w.enqueueAffected(q, "1") },
 		},
 		"ClaimFree": {
-			reason: "Somebody waits for the name.",
+			reason: "A user waits for the name.",
 			do: func(w *watcher, q queue) {
-				w.roster.put(person("1", "ada@example.test"))
+				w.users.put(person("1", "ada@example.test"))
 				claim := &v1alpha1.NameClaim{Spec: v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser}}
 				claim.Name = claims.ObjectName(v1alpha1.ClaimUser, "ada@example.test")
 				w.claims().Delete(t.Context(), event.DeleteEvent{Object: claim}, q)
@@ -124,40 +124,40 @@ func TestWhatIsUrgent(t *testing.T) {
 		},
 		"Pushed":    {reason: "The specification changed.", do: updated(func(u *v1alpha1.ScimUser) { u.Generation++ })},
 		"Decided":   {reason: "A person's decision about what is held is an annotation.", do: updated(func(u *v1alpha1.ScimUser) { u.Annotations = map[string]string{v1alpha1.AnnotationRelease: "1"} })},
-		"Deleted":   {reason: "Somebody leaves.", do: updated(func(u *v1alpha1.ScimUser) { u.Spec.Deleted = true; u.Generation++ })},
+		"Deleted":   {reason: "The provider deletes the user.", do: updated(func(u *v1alpha1.ScimUser) { u.Spec.Deleted = true; u.Generation++ })},
 		"OurStatus": {reason: "Ten thousand statuses that follow a pool's new role are no reason to let a push wait.", do: updated(status), later: true},
 		"NewRoles": {
-			reason: "The portal tells of each member whose roles follow from the pool's: they are looked at already.",
+			reason: "The portal reports each member whose roles follow from the pool's: they are enqueued already.",
 			do:     account(&have, with(func(a *portalapi.Account) { a.Roles = []string{"ROLE_MANAGER", "ROLE_USER"} })), later: true,
 		},
 		"Drift":       {reason: "An edit behind our back is healed at once.", do: account(&have, with(func(a *portalapi.Account) { a.Status = portalapi.StatusDeactivated }))},
-		"AccountGone": {reason: "Somebody lost their account.", do: account(&have, nil)},
+		"AccountGone": {reason: "The user lost the account.", do: account(&have, nil)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q, w := &queued{}, newWatcher()
 			c.do(w, q)
 			if at, behind := len(q.names), len(w.followers.early); at+behind != 1 || behind == 1 != c.later {
-				t.Errorf("%d are looked at first, %d later: %s", at, behind, c.reason)
+				t.Errorf("%d are queued directly, %d follow: %s", at, behind, c.reason)
 			}
 		})
 	}
 }
 
-func TestEverybodyCountsFromTheStart(t *testing.T) {
+func TestAllUsersCountFromTheStart(t *testing.T) {
 	w := newWatcher()
-	w.Tally.load()
-	w.Book.Load()
+	w.Counter.load()
+	w.Pools.Load()
 	u := person("1", "ada@example.test")
 	u.Status.Pools = []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}}
 	u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}}
 	w.people().Create(t.Context(), event.CreateEvent{Object: u, IsInInitialList: true}, &queued{})
-	if n, complete := w.Book.Count("default"); n != 1 || complete || w.Tally.Complete() {
-		t.Errorf("%d people, complete: %v, %v", n, complete, w.Tally.Complete())
+	if n, complete := w.Pools.Count("default"); n != 1 || complete || w.Counter.Complete() {
+		t.Errorf("%d people, complete: %v, %v", n, complete, w.Counter.Complete())
 	}
-	w.Tally.loaded()
-	w.Book.Loaded()
-	if _, complete := w.Book.Count("default"); !complete || !w.Tally.Complete() || w.Tally.Counts() != (Counts{Users: 1, Ready: 1}) {
-		t.Errorf("complete: %v, %v; %+v", complete, w.Tally.Complete(), w.Tally.Counts())
+	w.Counter.loaded()
+	w.Pools.Loaded()
+	if _, complete := w.Pools.Count("default"); !complete || !w.Counter.Complete() || w.Counter.Counts() != (Counts{Users: 1, Ready: 1}) {
+		t.Errorf("complete: %v, %v; %+v", complete, w.Counter.Complete(), w.Counter.Counts())
 	}
 }
 
@@ -175,15 +175,15 @@ func TestAheadOfTheCache(t *testing.T) {
 		"NothingWritten": {reason: "There is nothing to wait for.", cached: "7"},
 		"Behind":         {reason: "A pass would compare with a status that is past.", wrote: "10", cached: "9", want: true},
 		"CaughtUp":       {reason: "The cache shows our write.", wrote: "10", cached: "10"},
-		"Newer":          {reason: "Somebody wrote after us.", wrote: "10", cached: "11"},
-		"NotComparable":  {reason: "What can't be compared must not stop anybody for ever.", wrote: "10", cached: "x"},
+		"Newer":          {reason: "Another client wrote after us.", wrote: "10", cached: "11"},
+		"NotComparable":  {reason: "A version that cannot be compared must not block the user for ever.", wrote: "10", cached: "x"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var w written
+			var w ownWrites
 			if c.wrote != "" {
-				w.note(at(c.wrote))
+				w.record(at(c.wrote))
 			}
-			if got := w.ahead(at(c.cached)); got != c.want {
+			if got := w.pending(at(c.cached)); got != c.want {
 				t.Errorf("%v: %s", got, c.reason)
 			}
 			if left := len(w.versions); left != 0 != c.want {

@@ -313,7 +313,7 @@ func (w *world) round(p *process) (failed bool) {
 	config := &v1alpha1.IdentityConfiguration{}
 	config.Namespace, config.Name = namespace, v1alpha1.DefaultName
 	look(config, p.parts.Configuration.Reconcile)
-	p.parts.Users.Book.Invalidate()
+	p.parts.Users.Pools.Invalidate()
 	w.index(p)
 	for _, g := range w.groups() {
 		look(&g, p.parts.Groups.Reconcile)
@@ -321,7 +321,7 @@ func (w *world) round(p *process) (failed bool) {
 	for _, pool := range w.pools() {
 		look(&pool, p.parts.Pools.Reconcile)
 	}
-	p.parts.Users.Book.Invalidate()
+	p.parts.Users.Pools.Invalidate()
 	for _, u := range w.users() {
 		look(&u, p.parts.Users.Reconcile)
 	}

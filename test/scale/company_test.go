@@ -322,7 +322,7 @@ func (c *company) lookAtPool() {
 	if _, err := c.parts.Pools.Reconcile(context.Background(), request("fast")); err != nil {
 		c.tb.Fatal(err)
 	}
-	c.parts.Users.Book.Invalidate()
+	c.parts.Users.Pools.Invalidate()
 }
 
 func request(name string) ctrl.Request {

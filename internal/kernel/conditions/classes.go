@@ -26,6 +26,7 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonClaimed:      Good,
 		v1alpha1.ReasonOwned:        Good,
 		v1alpha1.ReasonResolved:     Good,
+		v1alpha1.ReasonValid:        Good,
 		v1alpha1.ReasonProvisioned:  Good,
 		v1alpha1.ReasonInherited:    Good,
 		v1alpha1.ReasonApplied:      Good,

@@ -6,7 +6,7 @@
 // user's groups cost.
 //
 // What the index knows of a group can be incomplete: its slices arrive after a restore, or out of
-// order after the watch was lost. It says so, and whoever decides by it takes nothing away
+// order after the watch was lost. It says so, and a decision based on it takes nothing away
 // meanwhile.
 package groupindex
 
@@ -27,13 +27,13 @@ type Group struct {
 	ID          string
 	DisplayName string
 	ExternalID  string
-	Deleted     bool // at the provider: it contains nobody, and the manager finishes its deletion
+	Deleted     bool // at the provider: it has no members, and the manager finishes its deletion
 	Whole       bool // its slices cover all users
 }
 
-// Change is what became different. Users are those who joined or left the group; with All
-// everything that depends on the group has to be looked at again: it came, went, was renamed or
-// deleted, or became whole.
+// Change is what became different. Users are those that joined or left the group; with All
+// everything that depends on the group must be reconciled: it was created, removed, renamed or
+// deleted at the provider, or became whole.
 type Change struct {
 	Group string
 	Users []string
@@ -51,7 +51,7 @@ type Index struct {
 	named       map[string][]string // folded displayName → ids of living groups
 	externalIDs map[string][]string
 	users       map[string][]*group // user → groups whose slices contain it, living or not
-	version     int64               // grows when a group comes, goes, is deleted, or becomes whole or not
+	version     int64               // grows when a group is created, removed, deleted at the provider, or becomes whole or not
 	subscribers []func(Change)
 	synced      []toolscache.InformerSynced
 }
@@ -77,7 +77,7 @@ func (x *Index) Subscribe(f func(Change)) {
 	x.subscribers = append(x.subscribers, f)
 }
 
-// Put notes how g is now.
+// Put records the present state of g.
 func (x *Index) Put(g *v1alpha1.ScimGroup) {
 	x.put(g, requestid.Stamped(g.Annotations[v1alpha1.AnnotationRequest], g.Spec.Revision))
 }
@@ -102,7 +102,7 @@ func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
 	})
 }
 
-// Drop notes that the ScimGroup is gone.
+// Drop records that the ScimGroup is gone.
 func (x *Index) Drop(id string) {
 	x.change(func() *Change {
 		known := x.groups[id]
@@ -118,7 +118,7 @@ func (x *Index) Drop(id string) {
 	})
 }
 
-// PutSlice notes how s is now. It keeps s, which must not be changed.
+// PutSlice records the present state of s. It keeps s, which must not be changed.
 func (x *Index) PutSlice(s *v1alpha1.ScimGroupSlice) {
 	x.putSlice(s, requestid.Stamped(s.Annotations[v1alpha1.AnnotationRequest], s.Spec.Revision))
 }
@@ -141,7 +141,7 @@ func (x *Index) putSlice(s *v1alpha1.ScimGroupSlice, request string) {
 	})
 }
 
-// DropSlice notes that the slice is gone.
+// DropSlice records that the slice is gone.
 func (x *Index) DropSlice(s *v1alpha1.ScimGroupSlice) {
 	x.change(func() *Change {
 		g := x.groups[s.Labels[v1alpha1.LabelGroup]]
@@ -158,7 +158,7 @@ func (x *Index) DropSlice(s *v1alpha1.ScimGroupSlice) {
 	})
 }
 
-// change calls f, and tells the subscribers of what it returns.
+// change calls f, and notifies the subscribers of the change that it returns.
 func (x *Index) change(f func() *Change) {
 	x.mu.Lock()
 	c := f()
@@ -172,8 +172,7 @@ func (x *Index) change(f func() *Change) {
 	}
 }
 
-// reslice calls f, which changes the group's slices, and has the users follow. The caller holds the
-// lock.
+// reslice calls f, which changes the group's slices, and updates users. The caller has locked mu.
 func (x *Index) reslice(g *group, f func()) *Change {
 	before, was := g.inForce(), g.Group
 	f()
@@ -203,7 +202,7 @@ func (x *Index) reslice(g *group, f func()) *Change {
 	return c
 }
 
-// group returns the entry of that id. The caller holds the lock.
+// group returns the entry of that id. The caller has locked mu.
 func (x *Index) group(id string) *group {
 	g := x.groups[id]
 	if g == nil {
@@ -213,7 +212,7 @@ func (x *Index) group(id string) *group {
 	return g
 }
 
-// forget removes the entry of which nothing is left. The caller holds the lock.
+// forget removes the entry if it is empty. The caller has locked mu.
 func (x *Index) forget(g *group) {
 	if !g.exists && len(g.slices) == 0 {
 		delete(x.groups, g.ID)
@@ -280,7 +279,8 @@ func (x *Index) WithExternalID(externalID string) []string {
 	return x.externalIDs[externalID]
 }
 
-// Version grows whenever a group comes, goes, is deleted, or becomes whole or not.
+// Version grows whenever a group is created, removed, deleted at the provider, or becomes whole or
+// not.
 func (x *Index) Version() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -407,7 +407,7 @@ func (x *Index) All() []Group {
 	return out
 }
 
-// Leftovers are the groups of which there are slices and no ScimGroup, sorted.
+// Leftovers are the ids of groups that have slices and no ScimGroup, sorted.
 func (x *Index) Leftovers() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

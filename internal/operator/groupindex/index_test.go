@@ -112,7 +112,7 @@ func TestGroupsOfAUser(t *testing.T) {
 	changes = nil
 	x.Put(scimGroup("g1", "Payments"))
 	in("A living group counts.", "ada", "g1")
-	said("A new group has to be looked at as a whole.", Change{Group: "g1", All: true})
+	said("A new group is one change of all its users.", Change{Group: "g1", All: true})
 	x.Put(scimGroup("g1", "Payments"))
 	said("The same again is no change.")
 	x.PutSlice(slice("g1", 0, 0, "ada"))
@@ -129,7 +129,7 @@ func TestGroupsOfAUser(t *testing.T) {
 	}
 
 	x.Put(scimGroup("g1", "Payments", deleted))
-	in("A group that the provider deleted contains nobody.", "ada")
+	in("A group that the provider deleted has no members.", "ada")
 	if got := x.Named("payments"); len(got) != 0 {
 		t.Errorf("and has no name any more, got %v", got)
 	}
@@ -215,7 +215,7 @@ func TestAReplacementIsUnderWayUntilAllSlicesAreOfItsRound(t *testing.T) {
 		}
 	}
 	if x.Version() != version {
-		t.Error("a replacement has all pools looked at again")
+		t.Error("a replacement enqueues all pools")
 	}
 	if x.Contains([]string{"g"}, "ada") {
 		t.Error("ada is in it still")

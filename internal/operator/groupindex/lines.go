@@ -19,7 +19,7 @@ type Lookup interface {
 	WithExternalID(externalID string) []string
 }
 
-// Facts are what Resolve goes by besides the lines, their pins and the groups.
+// Facts are the inputs of Resolve besides the lines, their pins and the groups.
 type Facts struct {
 	// Manager: the pool grants ROLE_MANAGER, or is about to. Another group than before needs a
 	// decision.
@@ -32,12 +32,12 @@ type Facts struct {
 	Accepted []string
 }
 
-// State says what became of a line.
+// State is the result of resolving a line.
 type State int
 
 const (
 	Resolved  State = iota // it means a living group
-	Renamed                // so it does, and the group has another name by now
+	Renamed                // it means a living group that was renamed since
 	NotFound               // no living group is what the line says
 	Ambiguous              // several are
 	Changed                // one is, and a person has to accept it
@@ -75,7 +75,7 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 	}
 	g, found := look.Group(pin.Group)
 	if found {
-		pin.Deleted = g.Deleted // a person who drops a deletion brings the group back
+		pin.Deleted = g.Deleted // dropping a deletion restores the group
 	}
 	if found && !pin.Deleted {
 		line.Groups = []string{g.ID}
@@ -120,7 +120,7 @@ func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
 	case ref.ExternalID != "":
 		return look.WithExternalID(ref.ExternalID)
 	}
-	return nil // an id means one group for ever
+	return nil // an id always means the same group
 }
 
 // matches says whether the group is what the line says.
@@ -150,8 +150,8 @@ func Filling(p *v1alpha1.AgentPool) []string {
 	return out
 }
 
-// Settled says whether the lines of the pool's present generation were looked at. Lines that name a
-// group by id need no look.
+// Settled says whether the lines of the pool's present generation are resolved. Lines that name a
+// group by id need no resolution.
 func Settled(p *v1alpha1.AgentPool) bool {
 	return p.Status.ObservedGeneration == p.Generation || !slices.ContainsFunc(p.Spec.Groups, func(r v1alpha1.GroupReference) bool { return r.ID == "" })
 }

@@ -70,10 +70,10 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(byID("g1"), "g1")},
 		},
 		"OthersWork": {
-			reason: "A line that no group matches holds up no other.",
+			reason: "A line that no group matches delays no other.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
-			lines:  []v1alpha1.GroupReference{byName("Nobody"), payments},
-			want:   []Line{{byName("Nobody"), NotFound, nil}, {payments, Resolved, []string{"g1"}}},
+			lines:  []v1alpha1.GroupReference{byName("Unknown"), payments},
+			want:   []Line{{byName("Unknown"), NotFound, nil}, {payments, Resolved, []string{"g1"}}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Renamed": {
@@ -121,7 +121,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"ManagersAgain": {
-			reason: "Into a pool of managers another group comes only by a person's decision.",
+			reason: "Another group fills a pool of managers only by a person's decision.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
@@ -190,7 +190,7 @@ func TestResolve(t *testing.T) {
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"DeletionDropped": {
-			reason: "A group that comes back is the one that the line meant.",
+			reason: "A restored group is the one that the line meant.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},

@@ -72,7 +72,7 @@ func (w waiting) Start(context.Context, workqueue.TypedRateLimitingInterface[rec
 // WaitForSync implements source.SyncingSource.
 func (w waiting) WaitForSync(ctx context.Context) error {
 	if !toolscache.WaitForCacheSync(ctx.Done(), w.index.synced...) {
-		return fmt.Errorf("groups were not read: %w", context.Cause(ctx))
+		return fmt.Errorf("wait for the first listing of groups: %w", context.Cause(ctx))
 	}
 	return nil
 }

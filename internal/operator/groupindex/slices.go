@@ -65,7 +65,7 @@ func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
 }
 
 // difference returns the users who are in after and not in before, and the other way round. Slices
-// that are the same in both are not looked at.
+// that are the same in both are skipped.
 func difference(before, after []*v1alpha1.ScimGroupSlice) (joined, left []string) {
 	old, now := changed(before, after), changed(after, before)
 	return only(now, old), only(old, now)

@@ -23,7 +23,7 @@ func OneLine(names []string) string {
 // countEvery is the least time between two writes of a status because of its count alone.
 const countEvery = 30 * time.Second
 
-// whileLoading is the pause before a count that is not complete yet is made again.
+// whileLoading is the pause before a count that is not complete yet is repeated.
 const whileLoading = 200 * time.Millisecond
 
 // Counts remembers when each object's member count was last written. It is safe for concurrent use;
@@ -33,9 +33,9 @@ type Counts struct {
 	at map[string]time.Time
 }
 
-// Renew brings have, the count in the status of the object of that name, up to date with n: along
-// with another change of the status (writing), or by itself at most twice a minute. It returns the
-// pause after which to look again; 0: none.
+// Renew sets have, the count in the status of the object of that name, to n: together with another
+// change of the status (writing), or alone at most twice a minute. It returns the pause after which
+// to reconcile again; 0: none.
 func (c *Counts) Renew(name string, have *int64, n int, complete, writing bool, now time.Time) time.Duration {
 	switch {
 	case !complete:
@@ -62,9 +62,8 @@ func (c *Counts) Forget(name string) {
 	delete(c.at, name)
 }
 
-// LookAgain has a pass come back after wait, or sooner if it comes back sooner anyway. 0 asks for
-// nothing.
-func LookAgain(r *ctrl.Result, wait time.Duration) {
+// RequeueWithin requeues the object after wait at the latest. 0 changes nothing.
+func RequeueWithin(r *ctrl.Result, wait time.Duration) {
 	if wait > 0 && (r.RequeueAfter == 0 || wait < r.RequeueAfter) {
 		r.RequeueAfter = wait
 	}

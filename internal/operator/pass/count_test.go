@@ -39,11 +39,11 @@ func TestRenewCount(t *testing.T) {
 	}
 }
 
-func TestLookAgain(t *testing.T) {
+func TestRequeueWithin(t *testing.T) {
 	var r ctrl.Result
 	for _, step := range []struct{ wait, want time.Duration }{{0, 0}, {time.Minute, time.Minute}, {time.Hour, time.Minute}, {time.Second, time.Second}, {0, time.Second}} {
-		if pass.LookAgain(&r, step.wait); r.RequeueAfter != step.want {
-			t.Errorf("after %s it comes back in %s, want %s", step.wait, r.RequeueAfter, step.want)
+		if pass.RequeueWithin(&r, step.wait); r.RequeueAfter != step.want {
+			t.Errorf("after %s it is requeued in %s, want %s", step.wait, r.RequeueAfter, step.want)
 		}
 	}
 }

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package pass is the engine that the reconcilers of all kinds share. A pass is one call of
+// Reconcile: a list of steps that Run takes in order. The package also answers whether a pass may
+// write to the portal now (Ready, Release, LeaveAsIs), what a failed call means for the object
+// (Refused), which request caused a pass (Request), and when a member count is written (Counts).
 package pass
 
 import (
@@ -13,7 +17,7 @@ import (
 // Step does one part of a pass. done ends the pass without an error.
 type Step func(context.Context) (done bool, err error)
 
-// Run takes the steps of a pass in their order, up to the first that ends it.
+// Run runs the steps of a pass in order, up to the first that ends it.
 func Run(ctx context.Context, steps ...Step) error {
 	for _, s := range steps {
 		if done, err := s(ctx); done || err != nil {
@@ -23,16 +27,17 @@ func Run(ctx context.Context, steps ...Step) error {
 	return nil
 }
 
-// Hold puts a finalizer on, so that what stands in the portal for an object can't outlive it
-// unnoticed. On top of the version that was read only: a list of finalizers is written as a whole.
-func Hold(ctx context.Context, w client.Writer, o client.Object, finalizer string) error {
+// AddFinalizer adds a finalizer, so that an object is not deleted before its record in the portal
+// is released. It writes only on top of the version that was read, as a list of finalizers is
+// written as a whole.
+func AddFinalizer(ctx context.Context, w client.Writer, o client.Object, finalizer string) error {
 	if controllerutil.ContainsFinalizer(o, finalizer) {
 		return nil
 	}
 	before := o.DeepCopyObject().(client.Object)
 	controllerutil.AddFinalizer(o, finalizer)
 	if err := w.Patch(ctx, o, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("put the finalizer on: %w", err)
+		return fmt.Errorf("add the finalizer: %w", err)
 	}
 	return nil
 }

@@ -15,20 +15,20 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/breaker"
 )
 
-// Pauses before something is tried again that no event announces.
+// Pauses before a retry that no event triggers.
 const (
-	retryNews   = time.Second      // the mirror is behind; the feed usually brings the object back sooner
-	retryPerson = 30 * time.Second // somebody must do something in the portal
+	retryFeed   = time.Second      // the mirror is behind; an event of the feed usually comes sooner
+	retryPerson = 30 * time.Second // a person must change something in the portal
 
-	// Of a refusal that we know no end of, so that none is final.
+	// For a refusal without a known remedy, so that none is final.
 	firstRetry = time.Minute
 	lastRetry  = 10 * time.Minute
 )
 
-// Refusal is what a failed call means for the object that it was made for.
+// Refusal is what a failed call means for the object of the pass.
 type Refusal struct {
 	Leaf  conditions.Leaf
-	After time.Duration // when to try again; 0: an event brings the object back
+	After time.Duration // when to try again; 0: an event triggers the next pass
 	Err   error         // not nil: try again with growing pauses
 }
 
@@ -40,15 +40,15 @@ type meaning struct {
 
 // meanings of the codes that a write of an account or a pool is refused with.
 func meanings() map[portalapi.Code]meaning {
-	news := meaning{v1alpha1.ReasonProgressing, retryNews}
+	behind := meaning{v1alpha1.ReasonProgressing, retryFeed}
 	return map[portalapi.Code]meaning{
-		portalapi.CodeStaleRevision: news,
-		portalapi.CodeStaleLeader:   news,
-		portalapi.CodeDuplicateUser: news,
-		portalapi.CodeDuplicatePool: news,
-		portalapi.CodeLocalAccount:  news,
-		portalapi.CodeUnknownPool:   news,
-		portalapi.CodeNotFound:      news,
+		portalapi.CodeStaleRevision: behind,
+		portalapi.CodeStaleLeader:   behind,
+		portalapi.CodeDuplicateUser: behind,
+		portalapi.CodeDuplicatePool: behind,
+		portalapi.CodeLocalAccount:  behind,
+		portalapi.CodeUnknownPool:   behind,
+		portalapi.CodeNotFound:      behind,
 
 		portalapi.CodeUnknownRole:      {v1alpha1.ReasonUnknownRole, retryPerson},
 		portalapi.CodeRoleNotGrantable: {v1alpha1.ReasonRoleNotGrantable, retryPerson},
@@ -60,22 +60,22 @@ func meanings() map[portalapi.Code]meaning {
 	}
 }
 
-// Refused classifies the error of a call to the portal, as a condition of the type and a way to go
-// on. Failures, answers that are not the portal's among them, are tried again with growing pauses;
-// a portal that asks for a pause, or a breaker that is open, after that pause; a refusal waits for
-// what would end it, and one that we know no end of is tried again with pauses that grow with its
-// age, which have, the object's conditions by now, tell.
+// Refused classifies the error of a call to the portal, as a condition of the type and a time to
+// retry. Failures, and answers that are not the portal's, are retried with growing pauses; if the
+// portal asks for a pause, or the breaker is open, after that pause. A refusal with a known remedy
+// waits for that; any other is retried with pauses that grow with its age, which is read from have,
+// the object's conditions.
 func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refusal {
 	unreachable := func(message string, after time.Duration, err error) Refusal {
 		return Refusal{Leaf: conditions.Unknown(typ, v1alpha1.ReasonPortalUnreachable, message), After: after, Err: err}
 	}
 	var open *breaker.OpenError
 	if errors.As(err, &open) {
-		return unreachable("The portal fails or asked to be left alone; it is tried again by itself", spread(time.Until(open.Until)), nil)
+		return unreachable("The portal fails or asked for a pause; the call is retried automatically", spread(time.Until(open.Until)), nil)
 	}
 	pause, failed := portalapi.Failure(err)
 	if failed && pause > 0 {
-		return unreachable("The portal asked to be left alone for a while", spread(pause), nil)
+		return unreachable("The portal asked for a pause; the call is retried automatically", spread(pause), nil)
 	}
 	var refusal *portalapi.Error
 	if !errors.As(err, &refusal) {
@@ -84,29 +84,29 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refu
 	if m, ok := meanings()[refusal.Code]; ok {
 		message := refusal.Message
 		if m.reason == v1alpha1.ReasonProgressing {
-			message = "The portal has news that are on their way: " + message
+			message = "Portal state changed concurrently; waiting for the change feed: " + message
 		}
 		return Refusal{Leaf: conditions.False(typ, m.reason, message), After: m.after}
 	}
 	if failed {
 		return unreachable("The portal failed: "+refusal.Message, 0, err)
 	}
-	message := refusal.Error() + "; tried again after 1 to 10 minutes, and at once when the object changes"
+	message := refusal.Error() + "; retried after 1 to 10 minutes, and at once when the object changes"
 	return Refusal{Leaf: conditions.False(typ, v1alpha1.ReasonRefusedByPortal, message), After: growing(typ, have, now)}
 }
 
-// noAnswer says what came in place of the portal's answer. It is the same at each try, so that a
-// status is written once.
+// noAnswer describes what came instead of the portal's answer. It is the same at each try, so that
+// the status is written once.
 func noAnswer(err error) string {
 	var bad *portalapi.BadAnswerError
 	if errors.As(err, &bad) {
-		return "Tried again by itself: " + bad.Error()
+		return "Retried automatically: " + bad.Error()
 	}
 	return "The portal did not answer"
 }
 
 // growing is the pause before a refused call is tried again: as long as the refusal has lasted. The
-// condition says since when, so that a restart starts no new count.
+// condition records since when, so that a restart starts no new count.
 func growing(typ string, have []metav1.Condition, now time.Time) time.Duration {
 	c := conditions.Find(have, typ)
 	if c == nil || c.Reason != v1alpha1.ReasonRefusedByPortal {
@@ -115,7 +115,7 @@ func growing(typ string, have []metav1.Condition, now time.Time) time.Duration {
 	return min(max(now.Sub(c.LastTransitionTime.Time), firstRetry), lastRetry)
 }
 
-// spread keeps those who wait for the same moment from all coming at once.
+// spread adds jitter, so that objects that wait for the same moment do not all retry at once.
 func spread(d time.Duration) time.Duration {
 	d = max(d, 10*time.Millisecond)
 	return d + rand.N(d/4+100*time.Millisecond)

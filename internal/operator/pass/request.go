@@ -44,7 +44,7 @@ func revisionOf(o client.Object) (revision int64, ok bool) {
 	return 0, false
 }
 
-// RequestID is the id that ctx carries, or else the pass's own, which its log lines bear as
+// RequestID is the id that ctx carries, or else the pass's own, which its log lines have as
 // reconcileID.
 func RequestID(ctx context.Context) string {
 	if id := requestid.From(ctx); id != "" {
@@ -53,8 +53,8 @@ func RequestID(ctx context.Context) string {
 	return string(controller.ReconcileIDFromContext(ctx))
 }
 
-// Settled says whether what o asks for was brought about once: what is written later is no
-// consequence of a push.
+// Settled says whether the present generation of o was applied once: what is written later does not
+// follow from a push.
 func Settled(o client.Object, have []metav1.Condition) bool {
 	c := conditions.Find(have, v1alpha1.ConditionProvisioned)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == o.GetGeneration()

@@ -13,13 +13,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
-// Undelete takes the tombstone of o away, a user or group whose deletion a person dropped, and
-// takes its name back. taken is the kind and name of the living object that has the name by now;
-// then o stays as it is. A conflict means that o was written to since it was read.
+// Undelete removes the tombstone of o, a user or group whose deletion a person dropped, and takes
+// the claim on its name again. taken is the kind and name of the living object that has the name
+// now; then o stays unchanged. A conflict means that o was written since it was read.
 //
-// A name is free while its holder is a tombstone. So o comes back first, and then its claim is
-// written: of another program that takes the name meanwhile, one of the two fails on the claim's
-// version. If it was this one, o is a tombstone again.
+// A name is free while its holder is a tombstone. So o is restored first, and then its claim is
+// written: if another program takes the name meanwhile, one of the two fails on the claim's
+// version. If it was this one, o becomes a tombstone again.
 func Undelete(ctx context.Context, r claims.Registry, o client.Object, now time.Time) (taken string, err error) {
 	typ, name, _ := claims.NameOf(o)
 	other, err := r.Owner(ctx, typ, o.GetNamespace(), name)
@@ -29,22 +29,22 @@ func Undelete(ctx context.Context, r claims.Registry, o client.Object, now time.
 	if other != nil && other.GetUID() != o.GetUID() {
 		return claims.Kind(typ) + " " + other.GetName(), nil
 	}
-	if err := bury(ctx, r.Client, o, false, now); err != nil {
+	if err := setDeleted(ctx, r.Client, o, false, now); err != nil {
 		return "", err
 	}
 	other, err = r.Take(ctx, typ, name, o)
 	if other == nil || err != nil {
 		return "", err // the next pass takes a name that could not be taken now
 	}
-	if err := bury(ctx, r.Client, o, true, now); err != nil {
+	if err := setDeleted(ctx, r.Client, o, true, now); err != nil {
 		return "", err
 	}
 	return claims.Kind(typ) + " " + other.GetName(), nil
 }
 
-// bury writes whether o is a tombstone, on top of the version that was read. No request of the
-// provider caused that, so it has a revision of its own.
-func bury(ctx context.Context, c client.Client, o client.Object, deleted bool, now time.Time) error {
+// setDeleted writes whether o is a tombstone, on top of the version that was read. No request of
+// the provider caused that, so it has a revision of its own.
+func setDeleted(ctx context.Context, c client.Client, o client.Object, deleted bool, now time.Time) error {
 	before := o.DeepCopyObject().(client.Object)
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:

@@ -14,24 +14,24 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Behind says that the portal's pool does not give yet what its AgentPool says.
+// Behind says that the portal's pool does not grant yet what its AgentPool declares.
 type Behind struct {
 	Pool   string // name of the AgentPool; empty: none is behind
-	Waits  string // the reason that the AgentPool gives, when it waits for somebody; empty: it is on its way
-	Reason string // the same as a condition's reason of its people
+	Waits  string // the reason at the AgentPool when it waits for a person; empty: the change is in progress
+	Reason string // the reason for the conditions of its members
 }
 
-// Message says it to a reader of a person's conditions.
+// Message is the message for the conditions of a user.
 func (b Behind) Message() string {
 	if b.Waits == "" {
-		return fmt.Sprintf("The change of AgentPool %s is on its way to the portal", b.Pool)
+		return fmt.Sprintf("A change of AgentPool %s is being written to the portal", b.Pool)
 	}
-	return fmt.Sprintf("The change of AgentPool %s is not carried out: %s. Until somebody decides there, it gives what it gave", b.Pool, b.Waits)
+	return fmt.Sprintf("A change of AgentPool %s is not applied: %s. Until a person decides at that AgentPool, the pool grants what it granted before", b.Pool, b.Waits)
 }
 
-// Behind returns the first of the pools that is behind; one that waits for somebody goes before one
-// that is on its way.
-func (p *Picture) Behind(pools []access.Membership) Behind {
+// Behind returns the first of the pools that is behind; one that waits for a person precedes one
+// whose change is in progress.
+func (p *Snapshot) Behind(pools []access.Membership) Behind {
 	var first Behind
 	for _, m := range pools {
 		if b := p.behind[m.Pool]; b.Pool != "" && (first.Pool == "" || first.Waits == "" && b.Waits != "") {
@@ -41,8 +41,8 @@ func (p *Picture) Behind(pools []access.Membership) Behind {
 	return first
 }
 
-// behind compares what the pool gives with what it should. Roles that can't be granted are the
-// AgentPool's matter alone.
+// behind compares the roles that the pool grants with those that it declares. Roles that cannot be
+// granted are reported at the AgentPool only.
 func behind(pool *v1alpha1.AgentPool, own *portalapi.Pool, m *mirror.Mirror) Behind {
 	want := provision.RoleNames(pool.Spec.Roles)
 	same := slices.Equal(want, provision.Granted(own)) || own.Owner.UID == "" && own.Default && len(want) == 0
@@ -59,7 +59,7 @@ func behind(pool *v1alpha1.AgentPool, own *portalapi.Pool, m *mirror.Mirror) Beh
 	return b
 }
 
-// Waits returns the reason why the pool's newest change waits for somebody; empty when it does not.
+// Waits returns the reason why the pool's newest change waits for a person; empty when it does not.
 func Waits(pool *v1alpha1.AgentPool) string {
 	c := conditions.Find(pool.Status.Conditions, v1alpha1.ConditionReady)
 	if c == nil || c.ObservedGeneration != pool.Generation {

@@ -20,7 +20,7 @@ type Decision = sets.Decision
 
 const (
 	Undecided = sets.Undecided // the budget decides, and what is held stays held
-	Release   = sets.Release   // it is meant: carry it out
+	Release   = sets.Release   // it is intended: carry it out
 	Drop      = sets.Drop      // it is a mistake: what the user or pool has stays
 )
 
@@ -45,9 +45,9 @@ func Decide(o client.Object, id string, all session.Decisions) Decision {
 	return Undecided
 }
 
-// writeDown writes the decision about the removal of that id down at the object, where it comes
-// from the one for all that is held: it covers exactly what was held then, and outlives it.
-func writeDown(ctx context.Context, w client.Writer, o client.Object, id string, all session.Decisions) error {
+// persist writes the decision about the removal of that id to the object, if it comes from the one
+// for all that is held: it covers exactly what was held then, and outlives it.
+func persist(ctx context.Context, w client.Writer, o client.Object, id string, all session.Decisions) error {
 	annotation := v1alpha1.AnnotationRelease
 	switch Decide(o, id, all) {
 	case Undecided:
@@ -61,7 +61,7 @@ func writeDown(ctx context.Context, w client.Writer, o client.Object, id string,
 	return note(ctx, w, o, annotation, id, all.By)
 }
 
-// Decisions about everything that is held, as the annotations of IdentityConfiguration/default tell
+// Decisions about everything that is held, as the annotations of IdentityConfiguration/default have
 // them.
 func Decisions(annotations map[string]string, now time.Time) session.Decisions {
 	release, _ := By(annotations[v1alpha1.AnnotationReleaseHeld], now)
@@ -73,9 +73,9 @@ func Decisions(annotations map[string]string, now time.Time) session.Decisions {
 const skew = time.Minute
 
 // By reads the time (RFC 3339) by which a person decided; what is no time decides nothing. A
-// decision speaks of what a person has seen. One that lies ahead of our clock would decide about
-// what comes yet, so it decides nothing until then: the person's clock or ours is wrong, or was set
-// meanwhile. By says how far ahead it lies.
+// decision covers what a person has seen. One that is ahead of our clock would cover later removals
+// too, so it has no effect until then: the person's clock or ours is wrong, or was set
+// meanwhile. By returns how far ahead it is.
 func By(value string, now time.Time) (at time.Time, ahead time.Duration) {
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil {
@@ -89,8 +89,8 @@ func By(value string, now time.Time) (at time.Time, ahead time.Duration) {
 
 func covers(until, since time.Time) bool { return !until.IsZero() && !since.After(until) }
 
-// note writes a decision down at the object, under the name of who decided: earlier decisions there
-// are not theirs, so they go.
+// note writes a decision to the object, with the name of the person who decided: earlier decisions
+// there are not theirs, so they are removed.
 func note(ctx context.Context, w client.Writer, o client.Object, annotation, id, by string) error {
 	before := o.DeepCopyObject().(client.Object)
 	a := maps.Clone(o.GetAnnotations())
@@ -120,7 +120,7 @@ const (
 func Event(a Answer, o client.Object, mark *portalapi.Mark) (reason, note string) {
 	by := o.GetAnnotations()[v1alpha1.AnnotationDecidedBy]
 	if by == "" {
-		by = "a user whom no policy asked for a name"
+		by = "a person whose name no policy recorded"
 	}
 	switch {
 	case a.Verdict == sets.Apply && a.Decision != "":

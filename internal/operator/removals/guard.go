@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package guard keeps a mistake in the identity provider from locking out a company: removals
+// Package removals keeps a mistake in the identity provider from locking out a company: removals
 // within the budget apply, the rest is held until a person releases or drops it, or the provider
-// takes it back. The portal counts what was removed in its audit and keeps a mark at each record
-// whose removal is held, so a restart resets neither. What becomes of a removal is decided by the
-// pure package internal/operator/decide/guard; this one asks the portal and reads people's
+// reverts it. The portal counts what was removed in its audit and keeps a mark at each record
+// whose removal is held, so a restart resets neither. The pure
+// package internal/operator/decide/guard decides; this one asks the portal and reads people's
 // decisions.
 package removals
 
@@ -44,7 +44,7 @@ type Removal struct {
 	Members  int
 }
 
-// On is what a removal is decided on.
+// On are the inputs of a decision about a removal.
 type On struct {
 	Object    client.Object // where a person decides
 	Decisions session.Decisions
@@ -81,7 +81,7 @@ func (a Answer) Mark(at string) *portalapi.Mark {
 	return nil
 }
 
-// Message tells a person what is held, and how to decide.
+// Message says what is held, and how to decide.
 func (a Answer) Message() string {
 	loss := map[portalapi.Removal]string{
 		portalapi.RemovalDeactivation: "lose access", portalapi.RemovalDeletion: "lose what it gives", portalapi.RemovalManager: "lose ROLE_MANAGER", portalapi.RemovalMembers: "leave the pool",
@@ -103,7 +103,7 @@ func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 
 // Remove calls do if the removal fits the budgets and was not held before, or if a person released
 // exactly it. Otherwise it says whether it is held or was dropped; the caller marks that in the
-// portal. A decision that comes from the one for all that is held is written down at the object
+// portal. A decision that comes from the one for all that is held is written to the object
 // first, through w, so that it outlives this pass.
 func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Audit, on On, r Removal, do func() error) (Answer, error) {
 	if r.Mark == nil { // the budget is asked: what passes by it has to be counted before the next one asks
@@ -115,8 +115,8 @@ func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Aud
 		return answer, err
 	}
 	if answer.Decision != "" {
-		if err := writeDown(ctx, w, on.Object, answer.Decision, on.Decisions); err != nil {
-			return answer, fmt.Errorf("write a decision down: %w", err)
+		if err := persist(ctx, w, on.Object, answer.Decision, on.Decisions); err != nil {
+			return answer, fmt.Errorf("write the decision to the object: %w", err)
 		}
 	}
 	if answer.Verdict == sets.Apply {
@@ -125,7 +125,7 @@ func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Aud
 	return answer, nil
 }
 
-// Foresee says what would become of the removal. fits says whether the budgets have room for it.
+// Foresee predicts the answer about the removal. fits says whether the budgets have room for it.
 func Foresee(on On, r Removal, fits func() (bool, error)) (Answer, error) {
 	v, id, err := sets.Decide(r.Set, sets.Facts{
 		Mark: r.Mark, Now: on.Now.UnixMilli(), Fits: fits,

@@ -60,7 +60,7 @@ func TestRemove(t *testing.T) {
 		decisions session.Decisions
 		want      sets.Verdict
 	}{
-		"Fits":            {"Within the budget nobody is asked.", removal(0, 1), 7, audit{removed: 6}, session.Decisions{}, sets.Apply},
+		"Fits":            {"Within the budget no decision is needed.", removal(0, 1), 7, audit{removed: 6}, session.Decisions{}, sets.Apply},
 		"TooMany":         {"One more than the budget waits.", removal(0, 1), 7, audit{removed: 7}, session.Decisions{}, sets.Hold},
 		"SetTooLarge":     {"What one change takes passes whole or not at all.", removal(0, 3), 7, audit{removed: 5}, session.Decisions{}, sets.Hold},
 		"MembersFit":      {"A pool has a budget of its own, of those who were in it at first.", removal(2, 0), 2, audit{removed: 99, pool: portalapi.PoolRemovals{Members: 30}}, session.Decisions{}, sets.Apply},

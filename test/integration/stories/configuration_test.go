@@ -227,10 +227,10 @@ func TestSecondProvider(t *testing.T) {
 	c.Spec.IdentityProvider.Type = v1alpha1.ProviderEntraID
 	w.must(w.client.Patch(t.Context(), c, client.MergeFrom(before)))
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
-	if got := describe(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 people keep their accounts") {
+	if got := describe(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 users keep their accounts") {
 		t.Errorf("the message must name the first provider and the effect of a change: %s", got)
 	}
-	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "All 1 people keep their accounts") || r.Changes() != 0 {
+	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "All 1 users keep their accounts") || r.Changes() != 0 {
 		t.Errorf("the preview says %q, %q, %q and %d changes", r.Waits, r.Provider, r.Replacement, r.Changes())
 	}
 	t.Log("the first keeps working, whatever spec says: its pushes are carried out, also by a manager that starts now")
@@ -363,7 +363,9 @@ func TestSuspend(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
 	w.provisioned(ada, user)
-	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.Suspend = true; s.DisplayName = "Changed" })
+	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.Suspend = true })
+	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Changed" })
+	w.saysOfNewest(ada, v1alpha1.ConditionSuspended)
 	w.says(ada, v1alpha1.ConditionSuspended, v1alpha1.ReasonSuspendedByUser)
 	if got := w.account("ada@example.test").DisplayName; got == "Changed" {
 		t.Error("the account was written in spite of suspend")

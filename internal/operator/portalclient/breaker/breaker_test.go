@@ -115,8 +115,8 @@ func TestOneProbeAtATimeAndReset(t *testing.T) {
 			t.Errorf("wait is %s, want the portal's Retry-After", wait)
 		}
 		time.Sleep(2 * time.Second)
-		hold := make(chan struct{})
-		slow := &blocking{stub: s, hold: hold}
+		gate := make(chan struct{})
+		slow := &blocking{stub: s, gate: gate}
 		c2 := breaker.New(slow)
 		for range 5 { // opens c2
 			slow.err = errDown
@@ -130,7 +130,7 @@ func TestOneProbeAtATimeAndReset(t *testing.T) {
 		if reached, _ := try(t, s, c2); reached {
 			t.Error("a second call was sent during the probe")
 		}
-		close(hold)
+		close(gate)
 		<-done
 		if !c2.Open() {
 			t.Error("the breaker must stay open after a failed probe")
@@ -145,13 +145,13 @@ func TestOneProbeAtATimeAndReset(t *testing.T) {
 
 type blocking struct {
 	*stub
-	hold  chan struct{}
+	gate  chan struct{}
 	block bool
 }
 
 func (b *blocking) ReleasePool(ctx context.Context, uid string, remove bool) error {
 	if b.block {
-		<-b.hold
+		<-b.gate
 	}
 	return b.stub.ReleasePool(ctx, uid, remove)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hook runs code around every call of a portal client: the one place that forwards the port's
-// methods for what concerns all of them, such as metrics and the breaker.
+// Package hook runs code around every call of a portal client: the one place that forwards the
+// port's methods for what concerns all of them, such as metrics and the breaker.
 package hook
 
 import (
@@ -11,8 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Hook runs around one call. method is the name of the port's method. It returns the error of call, or
-// its own without calling.
+// Hook runs around one call. method is the name of the port's method. It returns the error of
+// call, or its own without calling.
 type Hook func(ctx context.Context, method string, call func() error) error
 
 // Client is a portalapi.Client that calls a hook around each call of another one.

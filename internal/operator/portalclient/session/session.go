@@ -93,8 +93,8 @@ func (s *Session) Open(ctx context.Context, key string, client portalapi.Client,
 	return s.set(ctx, key, client, spec, nil)
 }
 
-// Hold keeps the connection open for reading, and blocks all writes.
-func (s *Session) Hold(ctx context.Context, key string, client portalapi.Client, spec *v1alpha1.IdentityConfigurationSpec, why Block) View {
+// OpenReadOnly is Open with all writes blocked; why is the reason.
+func (s *Session) OpenReadOnly(ctx context.Context, key string, client portalapi.Client, spec *v1alpha1.IdentityConfigurationSpec, why Block) View {
 	return s.set(ctx, key, client, spec, &why)
 }
 

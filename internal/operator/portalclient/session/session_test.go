@@ -123,8 +123,8 @@ func TestOpen(t *testing.T) {
 		if s.Open(t.Context(), "key", &empty{}, spec); len(r.take()) != 1 {
 			t.Error("a change of the policy must notify all subscribers")
 		}
-		held := s.Hold(t.Context(), "key", &empty{}, spec, session.Block{Reason: "r"})
-		if held.Mirror != first.Mirror || held.Block == nil || len(r.take()) != 1 {
+		blocked := s.OpenReadOnly(t.Context(), "key", &empty{}, spec, session.Block{Reason: "r"})
+		if blocked.Mirror != first.Mirror || blocked.Block == nil || len(r.take()) != 1 {
 			t.Error("a block must keep the mirror and notify the subscribers")
 		}
 		other := s.Open(t.Context(), "another key", &empty{}, spec)

@@ -38,12 +38,12 @@ func TestRefused(t *testing.T) {
 		"Timeout":     {"So is one that did not answer in time.", context.DeadlineExceeded, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
 		"Internal":    {"A portal that fails is no portal that refuses.", refusal(500, portalapi.CodeInternal), v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
 		"Limited":     {"A rate limit without a time is waited out with growing pauses.", refusal(429, portalapi.CodeRateLimited), v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
-		"RetryAfter":  {"The portal says when; nobody asks before.", &portalapi.Error{Status: 429, Code: portalapi.CodeRateLimited, RetryAfter: 7 * time.Second}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 7 * time.Second},
+		"RetryAfter":  {"The portal says when; no call is made before.", &portalapi.Error{Status: 429, Code: portalapi.CodeRateLimited, RetryAfter: 7 * time.Second}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 7 * time.Second},
 		"BreakerOpen": {"Nothing was called, so nothing failed: no error, no log, wait.", &breaker.OpenError{Until: time.Now().Add(9 * time.Second), Cause: errors.New("x")}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 8 * time.Second},
 		"Stale":       {"The mirror is behind, not the person wrong.", refusal(409, portalapi.CodeStaleRevision), v1alpha1.ReasonProgressing, metav1.ConditionFalse, false, time.Second},
 		"Replaced":    {"Another manager leads, and says what is true; or this one has not bound the portal yet.", refusal(409, portalapi.CodeStaleLeader), v1alpha1.ReasonProgressing, metav1.ConditionFalse, false, time.Second},
-		"LastManager": {"Somebody must make another manager first.", refusal(409, portalapi.CodeLastManager), v1alpha1.ReasonLastManager, metav1.ConditionFalse, false, 30 * time.Second},
-		"SCIMOff":     {"The configuration's change brings everybody back.", refusal(409, portalapi.CodeSCIMRequired), v1alpha1.ReasonSCIMOff, metav1.ConditionFalse, false, 30 * time.Second},
+		"LastManager": {"A person must make another manager first.", refusal(409, portalapi.CodeLastManager), v1alpha1.ReasonLastManager, metav1.ConditionFalse, false, 30 * time.Second},
+		"SCIMOff":     {"The configuration's change enqueues all objects.", refusal(409, portalapi.CodeSCIMRequired), v1alpha1.ReasonSCIMOff, metav1.ConditionFalse, false, 30 * time.Second},
 		"Key":         {"A revoked key is named as such.", refusal(401, portalapi.CodeUnauthenticated), v1alpha1.ReasonCredentialsRejected, metav1.ConditionFalse, false, 30 * time.Second},
 		"Invalid":     {"What the portal calls invalid may be fixed in the portal: it is tried again, seldom.", refusal(400, portalapi.CodeInvalid), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, time.Minute},
 		"NewCode":     {"So is what it refuses with a code that we do not know.", refusal(409, "TENANT_FROZEN"), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, time.Minute},
@@ -81,7 +81,7 @@ func TestRefusedPauses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := pass.Refused(v1alpha1.ConditionProvisioned, &portalapi.Error{Status: 400, Code: portalapi.CodeInvalid}, tc.have, now)
-			if got.After != tc.want || got.Err != nil || !strings.Contains(got.Leaf.Message, "tried again after 1 to 10 minutes") {
+			if got.After != tc.want || got.Err != nil || !strings.Contains(got.Leaf.Message, "retried after 1 to 10 minutes") {
 				t.Errorf("%s\ngot %+v", tc.reason, got)
 			}
 		})

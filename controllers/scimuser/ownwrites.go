@@ -10,16 +10,16 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// written are the versions of people that we wrote and that the cache does not show yet. A pass
-// over an older version would compare with a status that is past, and write it once more. It is
+// ownWrites are the resource versions of users that we wrote and that the cache does not have yet.
+// A pass over an older version would compare with an outdated status, and write it once more. It is
 // safe for concurrent use.
-type written struct {
+type ownWrites struct {
 	mu       sync.Mutex
 	versions map[string]string // person → resourceVersion
 }
 
-// note remembers u as the API server returned it from a write of ours.
-func (w *written) note(u *v1alpha1.ScimUser) {
+// record records the version of u that a write of ours returned.
+func (w *ownWrites) record(u *v1alpha1.ScimUser) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.versions == nil {
@@ -28,9 +28,9 @@ func (w *written) note(u *v1alpha1.ScimUser) {
 	w.versions[u.Name] = u.ResourceVersion
 }
 
-// ahead says whether we wrote something newer than u, whose event is still to come. Versions that
-// can't be compared are not waited for.
-func (w *written) ahead(u *v1alpha1.ScimUser) bool {
+// pending says whether we wrote a newer version than u, whose event is still to come. It is false
+// for versions that cannot be compared.
+func (w *ownWrites) pending(u *v1alpha1.ScimUser) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	last, ok := w.versions[u.Name]
@@ -44,7 +44,7 @@ func (w *written) ahead(u *v1alpha1.ScimUser) bool {
 	return false
 }
 
-func (w *written) forget(name string) {
+func (w *ownWrites) forget(name string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.versions, name)

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gate is what the passes of all kinds have in common (pass.go). It answers, for people and
-// pools alike, whether a pass may go on to the portal, whether what is deleted is none of our
-// business any more, and what a failed call means for the object that it was made for.
 package pass
 
 import (
@@ -20,22 +17,21 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Answer says how a pass goes on. The zero Answer lets it through.
+// Answer says whether a pass continues. The zero Answer lets it continue.
 type Answer struct {
 	Stop   bool
-	Silent bool             // nothing is known that was not said before: report nothing
+	Silent bool             // there is nothing new to report
 	Leaf   *conditions.Leaf // why not, of the type Provisioned
 }
 
-// SCIMOff says whether the portal is known to have SCIM off: then nothing is written and everything
-// stays as it is.
+// SCIMOff says whether the portal is known to have SCIM off: then nothing is written.
 func SCIMOff(v session.View) bool {
 	return v.Block == nil && v.Mirror != nil && v.Mirror.Listed() && !v.Mirror.Configuration().SCIMEnabled
 }
 
-// Ready stops a pass while the portal's state is not known. told says that the object's status
-// speaks of its newest generation already, so that what it says still stands.
-func Ready(v session.View, told bool) Answer {
+// Ready stops a pass while the portal's state is not known. observed says that the object's status
+// is of its newest generation and so remains valid.
+func Ready(v session.View, observed bool) Answer {
 	stop := func(reason, message string) Answer {
 		l := conditions.Unknown(v1alpha1.ConditionProvisioned, reason, message)
 		return Answer{Stop: true, Leaf: &l}
@@ -46,7 +42,7 @@ func Ready(v session.View, told bool) Answer {
 	case v.Block != nil:
 		return stop(v.Block.Reason, v.Block.Message)
 	case !v.Mirror.Listed():
-		if err := v.Mirror.Unreachable(); err != nil && !told {
+		if err := v.Mirror.Unreachable(); err != nil && !observed {
 			return stop(v1alpha1.ReasonPortalUnreachable, "The portal can't be read: "+err.Error())
 		}
 		return Answer{Stop: true, Silent: true}
@@ -57,11 +53,10 @@ func Ready(v session.View, told bool) Answer {
 // Release stops the deletion of an object while the portal's state is not known.
 func Release(v session.View) Answer { return Ready(v, false).or(v) }
 
-// or says of a deletion that waits for the first listing that it waits: its finalizer is seen by
-// people.
+// or makes a deletion that waits for the first listing report that: people see its finalizer.
 func (a Answer) or(v session.View) Answer {
 	if a.Stop && a.Silent && !v.Unknown {
-		l := conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonPortalUnreachable, "The portal's state is not known yet; this is released when it is")
+		l := conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonPortalUnreachable, "The portal's state is not known yet; the object is released as soon as it is")
 		return Answer{Stop: true, Leaf: &l}
 	}
 	return a
@@ -75,14 +70,14 @@ func KindEnding(ctx context.Context, w client.Writer, o client.Object) (bool, er
 	case err == nil, apierrors.IsAlreadyExists(err):
 		return false, nil
 	case apierrors.IsMethodNotSupported(err), apierrors.IsForbidden(err) && strings.Contains(err.Error(), "custom resource definition is terminating"):
-		return true, nil // Kubernetes answers 405 or 403, by version; it gives the latter no cause to tell it by
+		return true, nil // Kubernetes answers 405 or 403, by version; the latter has no cause that identifies it
 	}
-	return false, fmt.Errorf("look whether the kind is being deleted: %w", err)
+	return false, fmt.Errorf("check whether the kind is being deleted: %w", err)
 }
 
-// LeaveAsIs says whether what stands in the portal for a deleted object is none of our business any
-// more: there is no configuration, the portal follows another operator, SCIM is off, we only
-// report, or the whole namespace is ending.
+// LeaveAsIs says whether the portal's record of a deleted object must stay unchanged: there is no
+// configuration, the portal is bound to another operator, SCIM is off, the policy is ReportOnly, or
+// the namespace is being deleted.
 func LeaveAsIs(ctx context.Context, live client.Reader, v session.View, namespace string) (bool, error) {
 	if b := v.Block; b != nil && (b.Reason == v1alpha1.ReasonNoConfiguration || b.Foreign) {
 		return true, nil
@@ -97,7 +92,7 @@ func LeaveAsIs(ctx context.Context, live client.Reader, v session.View, namespac
 func NamespaceEnding(ctx context.Context, live client.Reader, namespace string) (bool, error) {
 	var ns corev1.Namespace
 	if err := live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-		return false, fmt.Errorf("look whether the namespace is ending: %w", err)
+		return false, fmt.Errorf("check whether the namespace is being deleted: %w", err)
 	}
 	return !ns.DeletionTimestamp.IsZero(), nil
 }

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scimuser
+
+import (
+	"sync"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+)
+
+// Counts are the numbers of users by state.
+type Counts struct{ Users, Ready, Waiting, Held, Strays int64 }
+
+// Counter counts users by state without listing them. It is safe for concurrent use.
+type Counter struct {
+	mu     sync.Mutex
+	users  map[string]state
+	counts Counts
+	// incomplete: not all users of the first listing are counted yet.
+	incomplete bool
+}
+
+type state struct{ ready, waiting, held bool }
+
+// NewCounter returns an empty counter.
+func NewCounter() *Counter { return &Counter{users: map[string]state{}} }
+
+// Complete says whether all users are counted. It is false from the manager's start until the
+// cache's first listing is processed.
+func (c *Counter) Complete() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.incomplete
+}
+
+func (c *Counter) load()   { c.set(true) }
+func (c *Counter) loaded() { c.set(false) }
+
+func (c *Counter) set(incomplete bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.incomplete = incomplete
+}
+
+// Record counts the user in the state that its conditions show.
+func (c *Counter) Record(u *v1alpha1.ScimUser) {
+	s := state{
+		ready: conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady),
+		held:  conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld),
+	}
+	if c := conditions.Find(u.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		s.waiting = c.Reason == v1alpha1.ReasonLocalAccountExists
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before, ok := c.users[u.Name]; ok {
+		c.add(before, -1)
+	}
+	c.users[u.Name] = s
+	c.add(s, 1)
+}
+
+// Knows says whether the user was recorded and is not gone since.
+func (c *Counter) Knows(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.users[name]
+	return ok
+}
+
+// isReady says whether the user was Ready when last recorded.
+func (c *Counter) isReady(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.users[name].ready
+}
+
+// Strays notes how many accounts of ours have no user any more.
+func (c *Counter) Strays(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.Strays = int64(n)
+}
+
+// Forget removes a user that is gone.
+func (c *Counter) Forget(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before, ok := c.users[name]; ok {
+		c.add(before, -1)
+		delete(c.users, name)
+	}
+}
+
+// Counts returns the counts now.
+func (c *Counter) Counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts
+}
+
+func (c *Counter) add(s state, n int64) {
+	c.counts.Users += n
+	for _, c := range []struct {
+		is bool
+		at *int64
+	}{{s.ready, &c.counts.Ready}, {s.waiting, &c.counts.Waiting}, {s.held, &c.counts.Held}} {
+		if c.is {
+			*c.at += n
+		}
+	}
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package poolindex combines the AgentPools with the portal's pools into one snapshot of all pools,
+// from which a user's access follows, and counts the members of each pool. The controllers of all
+// kinds share one Index.
+package poolindex
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/scim/filter"
+	"lightrun.com/scim-operator/internal/scim/schema"
+)
+
+// Snapshot is all pools at one moment.
+type Snapshot struct {
+	*access.Pools
+	ids    map[string]string // AgentPool name → portal id
+	names  map[string]string // portal id → AgentPool name
+	behind map[string]Behind // AgentPools whose change is not in the portal yet
+	marked map[string]bool   // AgentPools of whose members a removal is held or was dropped
+
+	groups  *groupindex.Index
+	version int64 // of the index
+}
+
+// Groups returns the ids of the living groups that contain the user. ok is false when what is known
+// of groups changed since the snapshot was made: ask for a new snapshot.
+func (p *Snapshot) Groups(user string) (ids []string, ok bool) {
+	ids, version := p.groups.Of(user)
+	return ids, version == p.version
+}
+
+// Managed says whether an AgentPool manages the portal's pool of that id. Until then its members
+// stay: users may have been restored before the AgentPool.
+func (p *Snapshot) Managed(id string) bool {
+	_, ok := p.names[id]
+	return ok
+}
+
+// PortalID returns the portal's id of the AgentPool; "" for one that is not in the portal.
+func (p *Snapshot) PortalID(pool string) string { return p.ids[pool] }
+
+// Marked says whether a removal of members of the AgentPool is held or was dropped: members that
+// should leave stay.
+func (p *Snapshot) Marked(pool string) bool { return p.marked[pool] }
+
+// Names returns the names of the AgentPools that manage the portal's pools of those ids; other ids
+// are left out.
+func (p *Snapshot) Names(ids []string) []string {
+	var out []string
+	for _, id := range ids {
+		if name, ok := p.names[id]; ok {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Index is safe for concurrent use.
+type Index struct {
+	client    client.Reader
+	namespace string
+	groups    *groupindex.Index
+
+	mu          sync.Mutex
+	snapshot    *Snapshot
+	of          *mirror.Mirror // that snapshot was made with
+	filters     map[string]compiled
+	memberships map[string][]string // user → pools
+	counts      map[string]int
+	loading     bool // not all users of the first listing are recorded yet
+
+	subscribers []func(pools []string)
+	unsettled   []func(Unsettled)
+}
+
+// Unsettled names the pools that a user must join or leave.
+type Unsettled struct {
+	User    string
+	Pools   []string
+	Request string // id of the SCIM request about the user that caused it; empty: none did
+}
+
+// OnUnsettled has f called for users whose memberships a pool's pass is to write. f must not block.
+func (x *Index) OnUnsettled(f func(Unsettled)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.unsettled = append(x.unsettled, f)
+}
+
+// Unsettled asks for passes over the pools.
+func (x *Index) Unsettled(u Unsettled) {
+	x.mu.Lock()
+	fs := x.unsettled
+	x.mu.Unlock()
+	for _, f := range fs {
+		f(u)
+	}
+}
+
+// Subscribe has f called with the pools that a user joined or left. f must not block.
+func (x *Index) Subscribe(f func(pools []string)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.subscribers = append(x.subscribers, f)
+}
+
+type compiled struct {
+	matcher *filter.Matcher
+	err     error
+}
+
+// New returns an empty book over the AgentPools of the namespace, read from c, a cache, and the
+// groups of the index.
+func New(c client.Reader, namespace string, groups *groupindex.Index) *Index {
+	return &Index{client: c, namespace: namespace, groups: groups, filters: map[string]compiled{}, memberships: map[string][]string{}, counts: map[string]int{}}
+}
+
+// Invalidate makes the next call of Snapshot build again: an AgentPool or a pool in the portal
+// changed.
+func (x *Index) Invalidate() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.snapshot = nil
+}
+
+// Snapshot returns all pools as m and the cache have them.
+func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.snapshot != nil && x.of == m && x.snapshot.version == x.groups.Version() {
+		return x.snapshot, nil
+	}
+	var list v1alpha1.AgentPoolList
+	if err := x.client.List(ctx, &list, client.InNamespace(x.namespace)); err != nil {
+		return nil, fmt.Errorf("list agent pools: %w", err)
+	}
+	x.snapshot, x.of = x.build(list.Items, m), m
+	return x.snapshot, nil
+}
+
+// build makes the snapshot and forgets filters that no pool has any more. A pool grants what it has
+// in the portal: a change that is in progress, or that waits for a person, has no effect before it
+// is written there. A pool that is being deleted counts until it is gone from the portal, so that
+// its members lose it in one call and not before the guard allows it. The caller has locked mu.
+func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
+	p := &Snapshot{
+		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
+		groups: x.groups, version: x.groups.Version(),
+	}
+	def := access.Pool{Name: v1alpha1.DefaultName}
+	if d := m.DefaultPool(); d != nil {
+		def.Roles, p.ids[def.Name] = provision.Granted(d), d.ID
+		p.names[d.ID] = def.Name
+	}
+	var known []access.Pool
+	used := make(map[string]compiled, len(x.filters))
+	for i := range pools {
+		pool := &pools[i]
+		own := m.OwnedPool(string(pool.UID))
+		if pool.Name == v1alpha1.DefaultName {
+			own = m.DefaultPool()
+		}
+		groups, decided := x.filling(pool)
+		if own == nil {
+			if pool.DeletionTimestamp.IsZero() {
+				known = append(known, access.Pool{Name: pool.Name, Groups: groups, Pending: true})
+			}
+			continue
+		}
+		if late := behind(pool, own, m); late.Pool != "" {
+			p.behind[pool.Name] = late
+		}
+		if pool.Name == v1alpha1.DefaultName {
+			continue
+		}
+		p.ids[pool.Name], p.names[own.ID] = own.ID, pool.Name
+		p.marked[pool.Name] = own.Mark != nil
+		matcher, err := x.compile(pool.Spec.MemberFilter)
+		used[pool.Spec.MemberFilter] = compiled{matcher, err}
+		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
+		// No user joins a pool that is to lose ROLE_MANAGER, until it has lost it or declares it
+		// again: whether that is held, was dropped or is about to happen. The API bans a filter
+		// beside the role, so no filter fills it.
+		if slices.Contains(a.Roles, portalapi.RoleManager) && (matcher != nil || !slices.Contains(pool.Spec.Roles, v1alpha1.Role(portalapi.RoleManager))) {
+			a.Closed = true
+		}
+		if own.Mark.Held() == portalapi.RemovalDeletion {
+			a.Closed = true
+		}
+		if matcher != nil {
+			a.Filter = matcher
+		}
+		known = append(known, a)
+	}
+	x.filters = used
+	p.Pools = access.NewPools(known, def)
+	return p
+}
+
+// filling returns the groups that fill the pool, and whether the members by them are decided: its
+// lines are resolved, and each group is known as a whole. A group whose object is gone although the
+// provider did not delete it removes no user; a group's own pool keeps its members until it is gone
+// itself.
+func (x *Index) filling(pool *v1alpha1.AgentPool) (groups []string, decided bool) {
+	if own := pool.OwnPoolOf(); own != "" {
+		g, known := x.groups.Group(own)
+		return []string{own}, known && g.Whole && !g.Deleted
+	}
+	groups, decided = groupindex.Filling(pool), groupindex.Settled(pool)
+	for _, id := range groups {
+		g, known := x.groups.Group(id)
+		decided = decided && known && (g.Whole || g.Deleted)
+	}
+	return groups, decided
+}
+
+// compile returns the matcher of a filter; nil for none. The caller has locked mu.
+func (x *Index) compile(s string) (*filter.Matcher, error) {
+	if s == "" {
+		return nil, nil
+	}
+	if c, ok := x.filters[s]; ok {
+		return c.matcher, c.err
+	}
+	m, err := filter.Compile(s, schema.User())
+	return m, err
+}
+
+// Load says that the users of the first listing are being recorded; Loaded, that all of them are.
+// In between no pool's count is complete.
+func (x *Index) Load() { x.load(true) }
+
+// Loaded ends what Load began.
+func (x *Index) Loaded() { x.load(false) }
+
+func (x *Index) load(loading bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.loading = loading
+}
+
+// Remember records, at the start, the pools of a user as the status has them. Subscribers are not
+// notified.
+func (x *Index) Remember(user string, pools []string) { x.record(user, pools) }
+
+// Record records the pools that a user is in now.
+func (x *Index) Record(user string, pools []string) {
+	changed, subscribers := x.record(user, pools)
+	if len(changed) == 0 {
+		return
+	}
+	for _, f := range subscribers {
+		f(changed)
+	}
+}
+
+// record returns the pools joined or left, and the subscribers to notify.
+func (x *Index) record(user string, pools []string) (changed []string, _ []func([]string)) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	before := x.memberships[user]
+	for _, p := range pools {
+		if !slices.Contains(before, p) {
+			x.counts[p]++
+			changed = append(changed, p)
+		}
+	}
+	for _, p := range before {
+		if !slices.Contains(pools, p) {
+			x.counts[p]--
+			changed = append(changed, p)
+		}
+	}
+	if len(pools) == 0 {
+		delete(x.memberships, user)
+	} else if len(changed) > 0 {
+		x.memberships[user] = pools
+	}
+	return changed, x.subscribers
+}
+
+// Forget removes a user that is gone.
+func (x *Index) Forget(user string) { x.Record(user, nil) }
+
+// Count returns how many users are in the pool, and whether all users are recorded.
+func (x *Index) Count(pool string) (n int, complete bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.counts[pool], !x.loading
+}
+
+// Members returns the names of the ScimUsers in the pool, in no order.
+func (x *Index) Members(pool string) []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	var out []string
+	for user, pools := range x.memberships {
+		if slices.Contains(pools, pool) {
+			out = append(out, user)
+		}
+	}
+	return out
+}
