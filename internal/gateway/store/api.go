@@ -26,18 +26,18 @@ import (
 )
 
 const (
-	// attempts bounds how often a write is tried again on fresh data before the client is asked to
+	// attempts limits how often a write is retried on fresh data before the client is asked to
 	// repeat.
 	attempts = 12
-	// cleanupTime bounds what is undone after a request failed, though its client may be gone.
+	// cleanupTime limits the cleanup after a failed request. The client may be gone by then.
 	cleanupTime = 10 * time.Second
-	// maxUser bounds a person's JSON in bytes, so that 100,000 of them stay affordable.
+	// maxUser limits a user's JSON in bytes, so that 100,000 of them fit into memory.
 	maxUser = 32 << 10
-	// maxID bounds an id before the API server is asked for it.
+	// maxID is the longest id that the API server is asked for.
 	maxID = 253
 )
 
-// pause waits a little before the given attempt, longer each time and never for two writers alike.
+// pause waits before the given attempt, longer each time, and with jitter.
 func pause(ctx context.Context, attempt int) error {
 	if attempt == 0 {
 		return ctx.Err()
@@ -57,8 +57,8 @@ func errBusy(what string) error {
 	return fmt.Errorf("%s: others kept changing it", what)
 }
 
-// read fetches an object from the API server as it is now. What is gone, has a tombstone or is
-// being deleted does not exist.
+// read fetches the current object from the API server. An object with a tombstone, or one that is
+// being deleted, is not found.
 func (d *Directory) read(ctx context.Context, id string, into client.Object) (found bool, err error) {
 	if !objectName(id) {
 		return false, nil
@@ -73,8 +73,8 @@ func (d *Directory) read(ctx context.Context, id string, into client.Object) (fo
 	return !claims.Gone(into), nil
 }
 
-// objectName says whether id can be the name of an object at all; everything else is a 404 without
-// asking.
+// objectName says whether id is a valid object name. For any other id the answer is 404 without a
+// request to the API server.
 func objectName(id string) bool {
 	if id == "" || len(id) > maxID {
 		return false
@@ -91,18 +91,18 @@ func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]
 	return d.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// next is the revision that follows old: never lower, and the time in Unix milliseconds where it
-// can be.
+// next is the revision after old: always higher, and the time in Unix milliseconds if that is
+// higher still.
 func (d *Directory) next(old int64) int64 { return max(old+1, d.now().UnixMilli()) }
 
-// stamped is a patch of what the provider says: on top of this version only, with the next
-// revision, the time of the change and the request that made it.
+// stamped is a patch of the spec that applies to the version of o only. It also sets the next
+// revision, the time of the change and the request id.
 func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spec map[string]any) map[string]any {
 	revision := d.next(old)
 	spec["revision"] = revision
 	annotations := map[string]any{
 		AnnotationLastModified:     d.now().UTC().Format(timeFormat),
-		v1alpha1.AnnotationTrace:   nil, // an earlier request's goes
+		v1alpha1.AnnotationTrace:   nil, // remove that of an earlier request
 		v1alpha1.AnnotationRequest: nil,
 	}
 	for name, value := range request(ctx, revision) {
@@ -112,12 +112,12 @@ func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spe
 	return map[string]any{"metadata": metadata, "spec": spec}
 }
 
-// fresh is the metadata of an object that the provider's request creates.
+// fresh is the metadata of a new object that the provider's request creates.
 func (d *Directory) fresh(ctx context.Context, revision int64) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Annotations: request(ctx, revision)}
 }
 
-// request is what an object bears of the request that wrote this revision.
+// request is the annotations that name the request which wrote this revision.
 func request(ctx context.Context, revision int64) map[string]string {
 	out := map[string]string{}
 	if id := requestid.From(ctx); id != "" {
@@ -129,13 +129,13 @@ func request(ctx context.Context, revision int64) map[string]string {
 	return out
 }
 
-// create stores a new object.
+// create writes a new object.
 func (d *Directory) create(ctx context.Context, o client.Object) error {
 	return d.client.Create(ctx, o, client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// refused turns the API server's word against the content of an object into the client's error, and
-// leaves other errors alone.
+// refused turns the API server's rejection of an object's content into a client error. Other errors
+// are returned unchanged.
 func refused(err error) error {
 	var status apierrors.APIStatus
 	switch {

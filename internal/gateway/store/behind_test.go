@@ -14,71 +14,70 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/store"
 )
 
-// gate stands in a replica's watches and holds back what they bring, so that its cache stays
-// behind.
-type gate struct {
-	mu   sync.Mutex
-	held chan struct{} // closed when nothing is held back
+// watchPause delays the events of a replica's watches, so that its cache stays behind.
+type watchPause struct {
+	mu      sync.Mutex
+	resumed chan struct{} // closed while events pass
 }
 
-func newGate() *gate {
-	g := &gate{held: make(chan struct{})}
-	close(g.held)
-	return g
+func newWatchPause() *watchPause {
+	p := &watchPause{resumed: make(chan struct{})}
+	close(p.resumed)
+	return p
 }
 
-func (g *gate) shut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.held = make(chan struct{})
+func (p *watchPause) pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.resumed = make(chan struct{})
 }
 
-func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+func (p *watchPause) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	select {
-	case <-g.held:
+	case <-p.resumed:
 	default:
-		close(g.held)
+		close(p.resumed)
 	}
 }
 
-func (g *gate) passed() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.held
+func (p *watchPause) passed() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.resumed
 }
 
-type gated struct {
+type pausedBody struct {
 	io.ReadCloser
-	gate *gate
+	pause *watchPause
 }
 
-func (b gated) Read(p []byte) (int, error) {
+func (b pausedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	<-b.gate.passed()
+	<-b.pause.passed()
 	return n, err
 }
 
-// replicaBehind is a directory whose watches can be held back.
-func (w world) replicaBehind(t *testing.T) (*store.Directory, *gate) {
-	g := newGate()
+// replicaBehind is a directory whose watches can be paused.
+func (w world) replicaBehind(t *testing.T) (*store.Directory, *watchPause) {
+	p := newWatchPause()
 	d := w.replica(t, func(c *rest.Config) {
 		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
 			return roundTrip(func(r *http.Request) (*http.Response, error) {
 				response, err := next.RoundTrip(r)
 				if err == nil && r.URL.Query().Get("watch") != "" {
-					response.Body = gated{response.Body, g}
+					response.Body = pausedBody{response.Body, p}
 				}
 				return response, err
 			})
 		})
 	})
-	t.Cleanup(g.open)
-	return d, g
+	t.Cleanup(p.resume)
+	return d, p
 }
 
-// between runs act once, just before a replica's first request that matches.
+// between calls act once, just before a replica's first request that matches.
 func between(matches func(*http.Request) bool, act func()) func(*rest.Config) {
 	var once sync.Once
 	return func(c *rest.Config) {

@@ -24,11 +24,11 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/store"
 )
 
-// Benchmarks of the whole server in front of a real API server, without a network in front of it.
-// Writes are bounded by etcd's disk; BenchmarkRawCreate is the API server's own rate for the same
-// objects, to compare with.
+// Benchmarks of the whole server with a real API server, called without a network.
+// etcd's disk limits the writes; BenchmarkRawCreate measures the API server's own rate for the same
+// objects, for comparison.
 
-// people is how many a benchmark's directory holds.
+// people is the number of users in a benchmark's directory.
 const people = 1000
 
 type bench struct {
@@ -100,7 +100,7 @@ func BenchmarkListPage(b *testing.B) {
 	}
 }
 
-// BenchmarkPreparedPage is net/http's own part in BenchmarkListPage: the same bytes, ready made.
+// BenchmarkPreparedPage measures net/http alone: it serves the bytes of BenchmarkListPage.
 func BenchmarkPreparedPage(b *testing.B) {
 	f := newBench(b)
 	page := f.do("GET", "/Users?startIndex=401&count=100", "")
@@ -158,7 +158,7 @@ func BenchmarkPatchActive(b *testing.B) {
 	})
 }
 
-// BenchmarkGroupPatch100 adds 100 people to a group and takes them out again, by turns.
+// BenchmarkGroupPatch100 alternately adds 100 users to a group and removes them.
 func BenchmarkGroupPatch100(b *testing.B) {
 	f := newBench(b)
 	var group struct{ ID string }
@@ -174,7 +174,7 @@ func BenchmarkGroupPatch100(b *testing.B) {
 	}
 }
 
-// BenchmarkGroupPost1000 makes groups of 1000.
+// BenchmarkGroupPost1000 creates groups of 1000 members.
 func BenchmarkGroupPost1000(b *testing.B) {
 	f := newBench(b)
 	members := `{"value":"` + strings.Join(f.ids, `"},{"value":"`) + `"}`
@@ -184,8 +184,8 @@ func BenchmarkGroupPost1000(b *testing.B) {
 	}
 }
 
-// BenchmarkRawCreate creates a person and a claim with client-go alone: what POST can't be faster
-// than.
+// BenchmarkRawCreate creates a user and a claim with client-go alone: POST can't be faster than
+// that.
 func BenchmarkRawCreate(b *testing.B) {
 	w := newWorld(b)
 	var serial atomic.Int64

@@ -14,8 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// TestBounds: what the engine accepts is what the objects can hold, no more and no less, so that a
-// bound is never learnt from the API server.
+// TestBounds checks that the engine accepts exactly what the objects can store, so that no client
+// sees a bound of the API server.
 func TestBounds(t *testing.T) {
 	user := specOf(t, "scimusers")
 	for _, a := range slices.Concat(schema.User().Schema.Attributes, schema.User().Extensions[0].Schema.Attributes) {
@@ -43,7 +43,7 @@ func specOf(t *testing.T, plural string) apiextensions.JSONSchemaProps {
 	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
 }
 
-// compare holds an attribute, and the sub-attributes that are stored, to the property of the CRD.
+// compare compares the bounds of an attribute, and of its stored sub-attributes, with the CRD.
 func compare(t *testing.T, name string, a *schema.Attribute, p apiextensions.JSONSchemaProps) {
 	t.Helper()
 	if p.Type == "" {
@@ -56,7 +56,7 @@ func compare(t *testing.T, name string, a *schema.Attribute, p apiextensions.JSO
 		}
 		p = *p.Items.Schema
 	}
-	// photos share their type with certificates, whose values are longer than any URL.
+	// photos have the same type as certificates, whose values are longer than any URL.
 	if have := bound(p.MaxLength); have != a.MaxLength && (name != "photos.value" || have < a.MaxLength) {
 		t.Errorf("%s: at most %d characters, the CRD says %d", name, a.MaxLength, have)
 	}

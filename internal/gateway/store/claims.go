@@ -12,12 +12,12 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
-// registry is the protocol of names (package claims), on the API server alone.
+// registry is the claim protocol (package claims). It reads the API server only, never the cache.
 func (d *Directory) registry() claims.Registry {
 	return claims.Registry{Client: client.WithFieldOwner(d.client, v1alpha1.FieldManagerWebhook), Live: d.client}
 }
 
-// claim makes holder the holder of the name's claim, or returns the object that has the name.
+// claim takes the claim on a name for holder, or returns the object that has the name.
 func (d *Directory) claim(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (taken client.Object, err error) {
 	taken, err = d.registry().Take(ctx, typ, name, holder)
 	if errors.Is(err, claims.ErrBusy) {
@@ -26,8 +26,7 @@ func (d *Directory) claim(ctx context.Context, typ v1alpha1.ClaimType, name stri
 	return taken, err
 }
 
-// holder returns the object that has the name and holds its claim, read from the API server, or
-// nil.
+// holder returns the object that has the name and its claim, read from the API server, or nil.
 func (d *Directory) holder(ctx context.Context, typ v1alpha1.ClaimType, name string) (client.Object, error) {
 	return d.registry().Owner(ctx, typ, d.namespace, name)
 }

@@ -8,7 +8,7 @@ import (
 	"lightrun.com/scim-operator/test/conformance"
 )
 
-// TestConformance holds the service to the standard over a real API server.
+// TestConformance runs the SCIM conformance suite over a real API server.
 func TestConformance(t *testing.T) {
 	conformance.Run(t, func(tb testing.TB) conformance.Service {
 		return conformance.Service{BaseURL: serve(tb, newWorld(tb).replica(tb)), Token: token}

@@ -18,18 +18,18 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// How an object comes to be: it is created under an id that nobody knows, and then its name is
-// claimed, which decides. Until the answer, controllers see it too: they may give it the name, and
-// others then find it and build on it; or take it for abandoned, and remove it. So what is taken
-// back is taken back at the version that is known. What can't be is left to the controllers, and
-// then the client is told of an error, never that the name is another's: a controller may give the
-// object the name when the holder leaves.
+// An object is created under a new id first, and then its name is claimed. Until the request is
+// answered, controllers see the object too. They may claim the name for it, so that other clients
+// find the object and change it; or they may treat it as abandoned and delete it. Therefore a
+// cleanup deletes the object only at the version that is known. If that fails, the controllers
+// clean up, and the client gets an error other than a conflict: a controller may still claim the
+// name for the object when the other holder is gone.
 
-// nameBy gives an object that was just created its name by claim, which may be repeated, or says
-// why not. A *scim.Error is the refusal of the name, and says that nothing is left; after any other
-// error the object may have the name.
-func (d *Directory) nameBy(ctx context.Context, o client.Object, begun time.Time, claim func() error) error {
-	err := errBusy("name what was created")
+// takeName gives a new object its name by calling claim, which may be repeated. A *scim.Error means
+// that the name was refused and the object is deleted; after any other error the object may have
+// the name.
+func (d *Directory) takeName(ctx context.Context, o client.Object, begun time.Time, claim func() error) error {
+	err := errBusy("claim the name of a new object")
 	for attempt := range attempts {
 		if err = pause(ctx, attempt); err != nil {
 			break
@@ -42,7 +42,7 @@ func (d *Directory) nameBy(ctx context.Context, o client.Object, begun time.Time
 		if again, failed := d.withdraw(ctx, o); !again {
 			return cmp.Or(failed, err)
 		}
-		err = errBusy("name what was created")
+		err = errBusy("claim the name of a new object")
 	}
 	if err == nil {
 		err = d.confirm(ctx, o, begun)
@@ -50,8 +50,8 @@ func (d *Directory) nameBy(ctx context.Context, o client.Object, begun time.Time
 	return err
 }
 
-// confirm writes to an object that took long to get its name: a controller may have taken it for
-// abandoned meanwhile, and removed it. One that was about to fails on its version.
+// confirm writes to an object whose claim took long: a controller may have treated it as abandoned
+// and deleted it. After this write, a deletion by an old version fails.
 func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Time) error {
 	if d.now().Sub(begun) < claims.AnswerTime {
 		return nil
@@ -61,7 +61,7 @@ func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Tim
 		"annotations": map[string]any{claims.AnnotationAttempt: uuid.NewString()},
 	}})
 	if err == nil && claims.Gone(o) {
-		err = errors.New("it was taken for abandoned and removed")
+		err = errors.New("a controller treated it as abandoned and deleted it")
 	}
 	if err != nil {
 		return fmt.Errorf("confirm %s, which took long to create: %w", o.GetName(), err)
@@ -69,10 +69,10 @@ func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Tim
 	return nil
 }
 
-// takeBack gives up a user who has the name, by which others may have found them, provided that
-// nobody wrote to the object since. The controller may have begun its work, so a tombstone is left
-// for it. Otherwise the object stays, and the client, which got an error, finds it when it repeats.
-// (A group is never taken back: a change of its members does not show in its version.)
+// takeBack deletes a user who has the name, provided that no client wrote to the object since it
+// was created. It leaves a tombstone, because the controller may have begun its work. Otherwise the
+// object stays, and the client, which got an error, finds it when it repeats the request.
+// (A group is never taken back: a change of its members does not change its version.)
 func (d *Directory) takeBack(ctx context.Context, o *v1alpha1.ScimUser) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
@@ -82,9 +82,9 @@ func (d *Directory) takeBack(ctx context.Context, o *v1alpha1.ScimUser) {
 	}
 }
 
-// withdraw erases an object that was refused its name, as it was read. again says that somebody
-// wrote to it meanwhile, who may have found it under the name after all: its holder left, and a
-// controller gave it the name. It is read anew then.
+// withdraw deletes an object whose name was refused, at the version that was read. If again is
+// true, the object has changed: the other holder left, a controller claimed the name for this
+// object, and a client may have found it by name. The object was then read again.
 func (d *Directory) withdraw(ctx context.Context, o client.Object) (again bool, err error) {
 	err = d.eraseAt(ctx, o, o.GetResourceVersion())
 	if !apierrors.IsConflict(err) {
@@ -93,15 +93,15 @@ func (d *Directory) withdraw(ctx context.Context, o client.Object) (again bool, 
 	return d.read(ctx, o.GetName(), o)
 }
 
-// erase removes an object that may have been created though the answer was lost. It has no claim.
+// erase deletes an object that may exist although the create call failed. It has no claim.
 func (d *Directory) erase(ctx context.Context, o client.Object) {
 	if err := d.eraseAt(ctx, o, ""); err != nil {
 		d.log.Info("Leaving an object that was not created to the controller", "object", client.ObjectKeyFromObject(o).String(), "error", err.Error())
 	}
 }
 
-// eraseAt deletes an object, at that version only unless it is empty. It works on after the request
-// is over.
+// eraseAt deletes an object, at the given version only unless it is empty. It continues after the
+// request has ended.
 func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
@@ -117,18 +117,18 @@ func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) err
 	return nil
 }
 
-// forget takes an object out of the cache that was removed by this replica.
+// forget removes an object that this replica deleted from the cache.
 func (d *Directory) forget(o client.Object, version uint64) {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
-		d.people.removed(o.Name, version)
+		d.users.removed(o.Name, version)
 	case *v1alpha1.ScimGroup:
 		d.groups.removed(o.Name, version)
 	}
 }
 
-// bury writes the tombstone of a user or group, on top of the version that was read: of two
-// deletions only one wins.
+// bury writes the tombstone of a user or group at the version that was read, so that only one of
+// two concurrent deletions succeeds.
 func (d *Directory) bury(ctx context.Context, o client.Object) error {
 	var old int64
 	switch o := o.(type) {

@@ -19,8 +19,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
-// TestSlowCreateLooksAgain: a controller may take what has no name for long for abandoned, and
-// remove it. Who then gets the name must not answer with success.
+// TestSlowCreateLooksAgain: a controller may treat an object without a claim as abandoned and
+// delete it. A create request that gets the name after that must fail.
 func TestSlowCreateLooksAgain(t *testing.T) {
 	for kind, create := range map[string]func(*testing.T, *store.Directory) error{
 		"User": func(t *testing.T, d *store.Directory) error {
@@ -48,18 +48,18 @@ func TestSlowCreateLooksAgain(t *testing.T) {
 			d := w.start(t, store.Options{Config: config, Now: func() time.Time { return time.Unix(2_000_000_000+seconds.Load(), 0) }})
 			err := create(t, d)
 			if err == nil {
-				t.Error("it was removed while it was created, and success was answered")
+				t.Error("the user was deleted during its creation, but the request succeeded")
 			}
 			noClientError(t, err)
 			if n := len(list(t, w, &v1alpha1.ScimUserList{}).Items) + len(list(t, w, &v1alpha1.ScimGroupList{}).Items) + len(list(t, w, &v1alpha1.AgentPoolList{}).Items); n != 0 {
-				t.Errorf("nothing must be left of it: %d", n)
+				t.Errorf("%d users remain, must be 0", n)
 			}
 		})
 	}
 }
 
-// TestRefusedButNotTakenBack: what was refused its name and could not be removed may get the name
-// yet, when its holder leaves. So the client is not told that it was refused.
+// TestRefusedButNotTakenBack: an object whose name was refused, and which could not be deleted, may
+// get the name later, when the holder leaves. So the client must not get a conflict.
 func TestRefusedButNotTakenBack(t *testing.T) {
 	for kind, tt := range map[string]struct {
 		objects string
@@ -94,16 +94,16 @@ func TestRefusedButNotTakenBack(t *testing.T) {
 			})
 			err := tt.create(t, d)
 			if err == nil {
-				t.Error("the name is another's")
+				t.Error("the client got a conflict")
 			}
 			noClientError(t, err)
 		})
 	}
 }
 
-// TestRefusedAndThenNamed: between the refusal of its name and its removal the holder leaves, a
-// controller gives the new user the name, and somebody who finds them there changes them with
-// success. They must stay, and the creation has succeeded.
+// TestRefusedAndThenNamed: between the refusal and the deletion the holder leaves, a controller
+// claims the name for the new user, and a client finds and changes that user. The user must stay,
+// and the create request must succeed.
 func TestRefusedAndThenNamed(t *testing.T) {
 	w := newWorld(t)
 	other := w.replica(t)
@@ -126,7 +126,7 @@ func TestRefusedAndThenNamed(t *testing.T) {
 	}))
 	made, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada"})
 	if err != nil {
-		t.Fatalf("the name is theirs: %v", err)
+		t.Fatalf("the user must get the name: %v", err)
 	}
 	if found := findByName(t, other, "ada"); len(found) != 1 || found[0].ID != made.ID {
 		t.Errorf("%s must be found: %v", made.ID, found)
@@ -134,7 +134,7 @@ func TestRefusedAndThenNamed(t *testing.T) {
 	w.oneNameEach(t)
 }
 
-// removeAll deletes every user and group, as a controller does with those that have no name.
+// removeAll deletes every user and group, as a controller does with abandoned ones.
 func (w world) removeAll(t *testing.T) {
 	t.Helper()
 	var all []client.Object
@@ -151,8 +151,8 @@ func (w world) removeAll(t *testing.T) {
 	}
 }
 
-// TestGroupIsNotTakenBackOnceBuiltOn: a group is found by its name as soon as it has the claim. If
-// its creation fails after that, what another request has made of it stays.
+// TestGroupIsNotTakenBackOnceBuiltOn: a group can be found by its name as soon as it has the claim.
+// If its creation fails after that, another request's changes to it stay.
 func TestGroupIsNotTakenBackOnceBuiltOn(t *testing.T) {
 	w := newWorld(t)
 	other := w.replica(t)
@@ -186,8 +186,8 @@ func TestGroupIsNotTakenBackOnceBuiltOn(t *testing.T) {
 	}
 }
 
-// TestUserIsNotTakenBackOnceBuiltOn: the same of a user, whose claim was made though the answer to
-// that was lost.
+// TestUserIsNotTakenBackOnceBuiltOn: the same for a user whose claim was created although the
+// answer was lost.
 func TestUserIsNotTakenBackOnceBuiltOn(t *testing.T) {
 	w := newWorld(t)
 	other := w.replica(t)
@@ -210,7 +210,7 @@ func TestUserIsNotTakenBackOnceBuiltOn(t *testing.T) {
 		noClientError(t, err)
 	}
 	if w.living(t, "lovelace") != 1 {
-		t.Error("somebody was answered that the person is called lovelace, and they are gone")
+		t.Error("a client's rename to lovelace succeeded, but the user is gone")
 	}
 	w.oneNameEach(t)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package directory keeps the SCIM directory in Kubernetes objects.
+// Package store keeps the SCIM directory in Kubernetes objects.
 //
 // Writes go to the API server and are answered when etcd has them. A user is a ScimUser, a group a
 // ScimGroup, the members of groups are in ScimGroupSlices (package groupslice), and the right to a
@@ -9,9 +9,9 @@
 // spec.deleted, for the manager to finish.
 //
 // Reads of one user, of a user or group by name, and of a group's members ask the API server: for a
-// user's version alone when the cache knows the rest (standing.go). Everything else is served from
-// a watch cache (table.go, memberships.go) that contains, for each object, its JSON as SCIM shows
-// it and the keys to find it by, and that is never older than this replica's own last write.
+// user's version alone when the cache has the rest (current.go). Everything else is served from
+// a watch cache (table.go, memberships.go) that contains, for each object, its SCIM JSON and the
+// keys to find it by, and that is never older than this replica's own last write.
 package store
 
 import (
@@ -35,7 +35,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
-// Options says where the directory is kept.
+// Options says where the directory is stored.
 type Options struct {
 	Config    *rest.Config // QPS and Burst are ignored: the API server's priority and fairness protects it
 	Namespace string
@@ -43,29 +43,29 @@ type Options struct {
 	Now       func() time.Time // nil for time.Now
 }
 
-// Directory is the SCIM directory of one namespace. It serves when Run has filled its cache.
+// Directory is the SCIM directory of one namespace. It is usable once Run has filled its cache.
 type Directory struct {
 	client    client.WithWatch
-	metadata  metadata.ResourceInterface // of people
+	metadata  metadata.ResourceInterface // of users
 	namespace string
 	log       logr.Logger
 	now       func() time.Time
 	store     *groupslice.Store
 
-	people  *table[*person]
+	users   *table[*cachedUser]
 	groups  *table[*group]
 	slices  *table[*slice]
 	pools   *table[pool]
 	members *memberships
 	config  atomic.Pointer[v1alpha1.IdentityConfiguration]
 
-	ofPeople, ofGroups, ofSlices, ofClaims *source
-	ofPools                                *source
-	configKnown                            atomic.Bool // a list came
-	lag                                    *prometheus.HistogramVec
+	ofUsers, ofGroups, ofSlices, ofClaims *source
+	ofPools                               *source
+	configKnown                           atomic.Bool // after the first list
+	lag                                   *prometheus.HistogramVec
 }
 
-// New makes a directory. It doesn't speak to the API server yet.
+// New returns a directory. It makes no request to the API server.
 func New(o Options) (*Directory, error) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
@@ -73,8 +73,8 @@ func New(o Options) (*Directory, error) {
 	}
 	d := &Directory{
 		namespace: o.Namespace, log: o.Log, now: o.Now,
-		people: newTable[*person](), groups: newTable[*group](), slices: newTable[*slice](), pools: newTable[pool](), members: newMemberships(),
-		ofPeople: newSource("ScimUser", "scimusers"), ofGroups: newSource("ScimGroup", "scimgroups"), ofSlices: newSource("ScimGroupSlice", "scimgroupslices"),
+		users: newTable[*cachedUser](), groups: newTable[*group](), slices: newTable[*slice](), pools: newTable[pool](), members: newMemberships(),
+		ofUsers: newSource("ScimUser", "scimusers"), ofGroups: newSource("ScimGroup", "scimgroups"), ofSlices: newSource("ScimGroupSlice", "scimgroupslices"),
 		ofClaims: newSource("NameClaim", "nameclaims"), ofPools: newSource("AgentPool", "agentpools"),
 		lag: newLagHistogram(),
 	}
@@ -97,7 +97,7 @@ func New(o Options) (*Directory, error) {
 		FieldOwner: v1alpha1.FieldManagerWebhook, Clock: d.now, Annotations: request,
 	})
 	d.slices.stored = d.indexMembers
-	d.people.lag.seconds, d.groups.lag.seconds, d.slices.lag.seconds = d.lag.WithLabelValues("ScimUser"), d.lag.WithLabelValues("ScimGroup"), d.lag.WithLabelValues("ScimGroupSlice")
+	d.users.lag.seconds, d.groups.lag.seconds, d.slices.lag.seconds = d.lag.WithLabelValues("ScimUser"), d.lag.WithLabelValues("ScimGroup"), d.lag.WithLabelValues("ScimGroupSlice")
 	d.ofClaims.listed() // the cache does not follow claims
 	d.probes()
 	return d, nil
@@ -106,7 +106,7 @@ func New(o Options) (*Directory, error) {
 // Run keeps the cache up to date until ctx ends.
 func (d *Directory) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	work := []func(context.Context){d.watchPeople, d.watchGroups, d.watchSlices, d.watchPools, d.watchConfiguration}
+	work := []func(context.Context){d.watchUsers, d.watchGroups, d.watchSlices, d.watchPools, d.watchConfiguration}
 	for _, s := range append(d.sources(), d.ofPools) {
 		work = append(work, s.watchDoubts)
 	}
@@ -119,8 +119,8 @@ func (d *Directory) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Synced says whether the cache has been filled. A kind that is not served any more does not change
-// that: requests are then answered with 503 and the reason.
+// Synced says whether the cache was filled once. It stays true when a kind is no longer served:
+// requests are then answered with 503 and the reason.
 func (d *Directory) Synced() bool {
 	for _, s := range d.sources() {
 		if !s.isFilled() {
@@ -140,17 +140,17 @@ func (d *Directory) missing() string {
 	return ""
 }
 
-// Users is the directory's people.
+// Users returns the directory's users.
 func (d *Directory) Users() server.Users { return users{d} }
 
-// Groups is the directory's groups.
+// Groups returns the directory's groups.
 func (d *Directory) Groups() server.Groups { return groups{d} }
 
-// Sizes is how many users and groups the cache contains.
-func (d *Directory) Sizes() (users, groups int) { return d.people.len(), d.groups.len() }
+// Sizes returns how many users and groups the cache contains.
+func (d *Directory) Sizes() (users, groups int) { return d.users.len(), d.groups.len() }
 
-// JWTIssuers are those that the IdentityConfiguration named default trusts now. known is false
-// while it has not been read.
+// JWTIssuers returns the issuers that IdentityConfiguration/default trusts now. known is false
+// until it has been read.
 func (d *Directory) JWTIssuers() (issuers []v1alpha1.JWTIssuer, known bool) {
 	c := d.config.Load()
 	if c == nil || !d.Synced() {
@@ -159,8 +159,8 @@ func (d *Directory) JWTIssuers() (issuers []v1alpha1.JWTIssuer, known bool) {
 	return c.Spec.JWTIssuers, true
 }
 
-// Configuration is what the IdentityConfiguration named default says now. It is not known before
-// the cache is filled.
+// Configuration returns what IdentityConfiguration/default says now. It is unknown until the cache
+// is filled.
 func (d *Directory) Configuration() server.Configuration {
 	c := d.config.Load()
 	missing := d.missing()
@@ -172,7 +172,7 @@ func (d *Directory) Configuration() server.Configuration {
 		RefuseSecondClient: c.Spec.IdentityProvider.OnSecondClient == v1alpha1.SecondClientRefuse,
 		BaseURL:            c.Spec.SCIMBaseURL,
 	}
-	bound := c.Status.Provider // what the portal is integrated with; spec says what somebody wishes
+	bound := c.Status.Provider // the provider in force; spec.provider is only the wanted one
 	if bound != nil {
 		out.Provider = provider.ID{Type: string(bound.Type), Name: bound.Name}
 	}

@@ -10,9 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/server"
 )
 
-// encoded is v as JSON with server.BaseMark where the base URL goes. Only meta.location, which this
-// package makes, holds the mark: it is replaced in the last place it occurs, so that the same
-// character in a person's data stays.
+// encoded is v as JSON with server.BaseMark in place of the base URL. Only meta.location, which
+// this package writes, contains the mark. Its last occurrence is replaced, so that the same
+// character in a user's data stays.
 func encoded(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -31,8 +31,8 @@ func encoded(v any) ([]byte, error) {
 	return append(exact, out[i+len(baseMark):]...), nil
 }
 
-// mergePatch is the JSON merge patch (RFC 7386) that turns old into now, both as they marshal; nil
-// when they are equal.
+// mergePatch is the JSON merge patch (RFC 7386) from old to now, both as they marshal; nil if they
+// are equal.
 func mergePatch(old, now any) (map[string]any, error) {
 	a, err := generic(old)
 	if err != nil {
@@ -57,7 +57,7 @@ func generic(v any) (map[string]any, error) {
 	return out, nil
 }
 
-// difference descends into objects; lists are replaced as a whole.
+// difference compares objects field by field; lists are replaced as a whole.
 func difference(old, now map[string]any) map[string]any {
 	var out map[string]any
 	put := func(name string, v any) {

@@ -21,8 +21,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
-// faults breaks one call to the API server: the nth since it was armed, before it is sent or after
-// it took effect.
+// faults breaks one call to the API server: the nth since arm, either before it is sent or after it
+// took effect.
 type faults struct {
 	mu          sync.Mutex
 	next        http.RoundTripper
@@ -33,8 +33,8 @@ type faults struct {
 
 var errFault = errors.New("the connection broke")
 
-// arm breaks the nth call from now on; 0 breaks none. It returns how many calls there were since
-// the last time.
+// arm breaks the nth call from now on; 0 breaks none. It returns the number of calls since the last
+// arm.
 func (f *faults) arm(nth int, afterEffect bool) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -63,7 +63,7 @@ func (f *faults) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// replicaWithFaults is a directory whose calls can be broken.
+// replicaWithFaults is a directory with faults in its calls.
 func (w world) replicaWithFaults(t *testing.T) (*store.Directory, *faults) {
 	f := &faults{}
 	d := w.replica(t, func(c *rest.Config) {
@@ -76,8 +76,8 @@ func (w world) replicaWithFaults(t *testing.T) (*store.Directory, *faults) {
 }
 
 // everyFault runs act with its first call broken, then its second, and so on until it makes fewer
-// calls; each time before and after the effect. act gets a fresh name, must fail or succeed, and is
-// then repeated with nothing broken. check is told the outcome of both.
+// calls; each time before and after the effect. act gets a new name, may fail, and is then repeated
+// without a fault. check gets both results.
 func everyFault(t *testing.T, f *faults, act func(name string) error, check func(name string, first, second error)) {
 	t.Helper()
 	for _, after := range []bool{false, true} {
@@ -97,7 +97,7 @@ func everyFault(t *testing.T, f *faults, act func(name string) error, check func
 	}
 }
 
-// noClientError fails on an answer that blames the client for a broken connection.
+// noClientError fails if an answer blames the client for a broken connection.
 func noClientError(t *testing.T, err error) {
 	t.Helper()
 	if s := status(err); s != 0 && s < 500 {
@@ -115,7 +115,7 @@ func TestFaultsOnCreate(t *testing.T) {
 	everyFault(t, f, create, func(name string, first, second error) {
 		noClientError(t, first)
 		if first == nil && status(second) != 409 {
-			t.Errorf("%s: once created, the name is taken: %v", name, second)
+			t.Errorf("%s: the name must be taken after a success: %v", name, second)
 		}
 		if first != nil && second != nil {
 			t.Errorf("%s: the repetition must succeed: %v", name, second)
@@ -127,7 +127,7 @@ func TestFaultsOnCreate(t *testing.T) {
 	w.oneNameEach(t)
 }
 
-// living counts the living people of a name.
+// living counts the users of a name that are not deleted.
 func (w world) living(t *testing.T, name string) int {
 	t.Helper()
 	n := 0
@@ -168,7 +168,7 @@ func TestFaultsOnRename(t *testing.T) {
 			t.Errorf("%s: the repetition must succeed: %v", name, second)
 		}
 		if w.living(t, "new-"+name) != 1 || w.living(t, name) != 0 {
-			t.Errorf("%s: the person must bear the new name alone", name)
+			t.Errorf("%s: the user must have only the new name", name)
 		}
 	})
 	w.oneNameEach(t)
@@ -206,8 +206,7 @@ func TestFaultsOnGroupChange(t *testing.T) {
 	}
 }
 
-// TestSuccessMeansStored: when a change of members is answered with success, etcd has it, whichever
-// call broke.
+// TestSuccessMeansStored: when a change of members succeeds, etcd has it, whichever call broke.
 func TestSuccessMeansStored(t *testing.T) {
 	w := newWorld(t)
 	d, f := w.replicaWithFaults(t)
@@ -221,7 +220,7 @@ func TestSuccessMeansStored(t *testing.T) {
 		err := change(d, t, g.ID, patch.MemberChange{Op: patch.AddMembers, IDs: []string{ada, bob}})
 		f.arm(0, false)
 		if stored := w.stored(t, g.ID); err == nil && len(stored) != 2 {
-			t.Errorf("call %d: answered, but stored are only %v", nth, stored)
+			t.Errorf("call %d: the request succeeded, but only %v are stored", nth, stored)
 		}
 		if err := change(d, t, g.ID, patch.MemberChange{Op: patch.RemoveAll}); err != nil {
 			t.Fatal(err)
@@ -265,8 +264,8 @@ func TestFaultsOnGroupDelete(t *testing.T) {
 	})
 }
 
-// TestClaimOfAbandonedRename: a claim that a rename took and never used is free for others, and the
-// rename, should it go on, fails.
+// TestClaimOfAbandonedRename: another user can take a claim that an unfinished rename took. If the
+// rename then continues, it fails.
 func TestClaimOfAbandonedRename(t *testing.T) {
 	w := newWorld(t)
 	d, f := w.replicaWithFaults(t)
@@ -282,12 +281,12 @@ func TestClaimOfAbandonedRename(t *testing.T) {
 	f.arm(0, false)
 	createUser(t, d, "wanted")
 	if err := renameTo(t.Context(), "wanted"); status(err) != 409 {
-		t.Errorf("the name is somebody else's now: %v", err)
+		t.Errorf("another user must get the name: %v", err)
 	}
 	w.oneNameEach(t)
 }
 
-// TestClaimOfLostHolder: a claim whose holder is gone without a trace is taken over.
+// TestClaimOfLostHolder: the claim of an object that is gone without a tombstone can be taken over.
 func TestClaimOfLostHolder(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -303,7 +302,7 @@ func TestClaimOfLostHolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := d.Users().Create(t.Context(), scim.Object{"userName": "ADA"}); status(err) != 409 {
-		t.Errorf("a living holder keeps the name: %v", err)
+		t.Errorf("a holder that exists must keep the name: %v", err)
 	}
 	if err := w.Client.Delete(t.Context(), ghost); err != nil {
 		t.Fatal(err)

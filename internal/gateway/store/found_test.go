@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// TestRestoredUserIsFound: somebody whose claim is yet to be made is found by name.
+// TestRestoredUserIsFound: a restored user whose claim does not exist yet is found by name.
 func TestRestoredUserIsFound(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -36,8 +36,8 @@ func TestRestoredUserIsFound(t *testing.T) {
 	}
 }
 
-// TestUserIsFoundByTheirClaim: somebody who is being created, and may yet be refused the name, is
-// not found under it.
+// TestUserIsFoundByTheirClaim: a new user without a claim, whose name may be refused, is not found
+// by that name.
 func TestUserIsFoundByTheirClaim(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -54,12 +54,12 @@ func TestUserIsFoundByTheirClaim(t *testing.T) {
 		t.Fatal(err)
 	}
 	if found := findByName(t, d, "ada"); len(found) != 0 {
-		t.Errorf("somebody who may yet be refused was found: %v", found)
+		t.Errorf("a user whose name may be refused was found: %v", found)
 	}
 }
 
-// TestGroupIsFoundByItsClaim: of those that bear a name while it is decided whose it is, and while
-// a cache is behind, only its owner is found.
+// TestGroupIsFoundByItsClaim: while several groups have one name in spec, and a cache is behind,
+// only the group with the claim is found.
 func TestGroupIsFoundByItsClaim(t *testing.T) {
 	w := newWorld(t)
 	a := w.replica(t)
@@ -73,9 +73,9 @@ func TestGroupIsFoundByItsClaim(t *testing.T) {
 	}
 	eventually(t, func() bool { return b.SeesGroup(refused.Name) })
 	if found := findGroup(t, b, "payments"); len(found) != 0 {
-		t.Errorf("a group that may yet be refused was found: %v", found)
+		t.Errorf("a group whose name may be refused was found: %v", found)
 	}
-	watches.shut()
+	watches.pause()
 	owner, err := createGroup(t, a, "Payments")
 	if err != nil {
 		t.Fatal(err)
@@ -98,10 +98,9 @@ func findGroup(t *testing.T, d *store.Directory, name string) []*server.Resource
 	return page.Resources
 }
 
-// TestRenameBackWhileTheFormerNameIsLetGo: the controller lets go of a person's former name in the
-// very moment in which they are renamed back to it, after the claim was written and before the
-// person is.
-func TestRenameBackWhileTheFormerNameIsLetGo(t *testing.T) {
+// TestRenameBackWhileOldClaimIsReleased: the controller releases the claim on a user's former name
+// while a request renames the user back to it, between the writes of the claim and of the user.
+func TestRenameBackWhileOldClaimIsReleased(t *testing.T) {
 	w := newWorld(t)
 	first := w.replica(t)
 	ada := createUser(t, first, "ada")

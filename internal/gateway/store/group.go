@@ -16,13 +16,13 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// group is what the cache keeps of a ScimGroup.
+// group is the cache entry of a ScimGroup.
 type group struct {
 	resource *server.Resource
 	name     string
 }
 
-// groupRecord is a group's record; nil for a group that is gone for SCIM.
+// groupRecord is a group's record; nil if the group does not exist for SCIM.
 func (d *Directory) groupRecord(g *v1alpha1.ScimGroup) (*record[*group], error) {
 	v, err := version(g.ResourceVersion)
 	if err != nil {
@@ -49,26 +49,25 @@ func groupKeys(s *v1alpha1.ScimGroupSpec) []string {
 	return keys
 }
 
-// membersOf lists a group's members as the cache has them.
+// membersOf lists a group's members from the cache.
 func (d *Directory) membersOf(id string) iter.Seq[server.Link] {
 	return func(yield func(server.Link) bool) {
 		for _, member := range d.members.membersOf(id) {
-			if r := d.people.get(member.String()); r != nil && !yield(r.value.link(r.id())) {
+			if r := d.users.get(member.String()); r != nil && !yield(r.value.link(r.id())) {
 				return
 			}
 		}
 	}
 }
 
-// pool is what the cache keeps of an AgentPool: nothing but its keys, which are the lines of
-// spec.groups.
+// pool is the cache entry of an AgentPool: it has keys only, which are the items of spec.groups.
 type pool struct{}
 
 // Prefixes of a pool's keys.
 const (
-	keyOfGroupName       = "n:" // folded displayName of a line
-	keyOfGroupExternalID = "x:" // externalId of a line
-	keyOfGroupID         = "i:" // id of a line
+	keyOfGroupName       = "n:" // folded displayName of a reference
+	keyOfGroupExternalID = "x:" // externalId of a reference
+	keyOfGroupID         = "i:" // id of a reference
 )
 
 func (d *Directory) poolRecord(p *v1alpha1.AgentPool) (*record[pool], error) {
@@ -92,15 +91,15 @@ func (d *Directory) poolRecord(p *v1alpha1.AgentPool) (*record[pool], error) {
 	return &record[pool]{key: key, uid: string(p.UID), version: v, keys: slices.Compact(keys)}, nil
 }
 
-// named says whether some pool names the group, as far as the cache knows.
+// named says whether the cache contains a pool that names the group.
 func (d *Directory) named(g *v1alpha1.ScimGroup) bool {
 	return d.pools.count(keyOfGroupID+g.Name) > 0 ||
 		d.pools.count(keyOfGroupName+names.Fold(g.Spec.DisplayName)) > 0 ||
 		g.Spec.ExternalID != "" && d.pools.count(keyOfGroupExternalID+g.Spec.ExternalID) > 0
 }
 
-// slice is what the cache keeps of a ScimGroupSlice. The members move on to memberships when the
-// record is stored.
+// slice is the cache entry of a ScimGroupSlice. Its members move to memberships when the record is
+// stored.
 type slice struct {
 	group   string
 	prefix  uint16
@@ -115,7 +114,7 @@ func (d *Directory) sliceRecord(s *v1alpha1.ScimGroupSlice) (*record[*slice], er
 	}
 	group, prefix, ok := sliceName(s.Name)
 	if !ok {
-		return nil, nil // the kind's own rule lets no such name in
+		return nil, nil // the CRD's validation refuses such a name
 	}
 	value := &slice{group: group, prefix: prefix, bits: uint8(s.Spec.Bits), members: make([]uuid.UUID, 0, len(s.Spec.Members))}
 	for id, in := range s.Spec.Members {
@@ -127,13 +126,13 @@ func (d *Directory) sliceRecord(s *v1alpha1.ScimGroupSlice) (*record[*slice], er
 	return &record[*slice]{key: key, uid: string(s.UID), version: v, value: value}, nil
 }
 
-// sliceName takes a slice's name apart.
+// sliceName splits a slice's name into its parts.
 func sliceName(name string) (group string, prefix uint16, ok bool) {
 	prefix, ok = groupslice.Prefix(name)
 	return name[:max(strings.LastIndexByte(name, '-'), 0)], prefix, ok
 }
 
-// userID reads a user's id. Anything but a lower-case UUID is no user's.
+// userID parses a user id. Only a lower-case UUID is valid.
 func userID(id string) (uuid.UUID, bool) {
 	if len(id) != 36 || strings.ToLower(id) != id {
 		return uuid.UUID{}, false
@@ -142,8 +141,8 @@ func userID(id string) (uuid.UUID, bool) {
 	return u, err == nil
 }
 
-// indexMembers keeps memberships in step with the table of slices, which decides which version of a
-// slice is the newest.
+// indexMembers updates memberships when the table of slices changes. The table decides which
+// version of a slice is the newest.
 func (d *Directory) indexMembers(old, now *record[*slice]) {
 	if now == nil {
 		d.members.remove(old.value.group, old.value.prefix)

@@ -23,7 +23,7 @@ import (
 // groups implements server.Groups.
 type groups struct{ *Directory }
 
-// changeGroup is what a request makes of a group's attributes and members.
+// changeGroup returns a request's changes to a group's attributes and members.
 type changeGroup = func(scim.Object) (scim.Object, []patch.MemberChange, error)
 
 func errNoGroup(id string) error {
@@ -34,7 +34,7 @@ func errGroupTaken(name string) error {
 	return scim.Conflict("Another Group has the displayName %q; displayNames are compared without regard to case.", name)
 }
 
-// storeError is an error of the store of members as a client should see it.
+// storeError turns an error of the member store into the error for the client.
 func storeError(id string, err error) error {
 	switch {
 	case errors.Is(err, groupslice.ErrGroupGone):
@@ -47,7 +47,7 @@ func storeError(id string, err error) error {
 	return refused(err)
 }
 
-// Get implements server.Groups. The group and its members are read from the API server.
+// Get implements server.Groups. It reads the group and its members from the API server.
 func (g groups) Get(ctx context.Context, id string, members bool) (*server.Resource, error) {
 	have, err := g.live(ctx, id)
 	if err != nil {
@@ -79,8 +79,8 @@ func (g groups) live(ctx context.Context, id string) (*v1alpha1.ScimGroup, error
 	return &have, nil
 }
 
-// resource notes what the API server answered in the cache and shows it, with its members as the
-// cache has them.
+// resource stores the API server's answer in the cache and returns the group, with its members from
+// the cache.
 func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 	r, err := g.groupRecord(have)
 	if err != nil {
@@ -90,15 +90,14 @@ func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 	return r.value.resource, nil
 }
 
-// Create implements server.Groups. The slices come first, so that a group that can be found is
-// whole; then the group, under an id that nobody knows yet; then the claim on its name, which
-// decides.
+// Create implements server.Groups. It writes the slices first, so that a group that can be found is
+// complete; then the group, under a new id; then the claim on its name, which decides.
 func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*server.Resource, error) {
 	spec, err := groupFrom(o, &v1alpha1.ScimGroupSpec{})
 	if err != nil {
 		return nil, err
 	}
-	if err := g.knownPeople(ctx, members); err != nil {
+	if err := g.knownUsers(ctx, members); err != nil {
 		return nil, err
 	}
 	if err := g.probablyTaken(ctx, spec.DisplayName); err != nil {
@@ -117,8 +116,8 @@ func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*s
 	return g.resource(have)
 }
 
-// createNamed creates the group and gives it its name. One that is refused it is taken back; after
-// another error the group may be found by its name, and stays: it is whole.
+// createNamed creates the group and claims its name. If the name is refused, the group is deleted;
+// after any other error the group stays, because a client may find it by name and it is complete.
 func (g groups) createNamed(ctx context.Context, have *v1alpha1.ScimGroup) error {
 	begun := g.now()
 	if err := g.create(ctx, have); err != nil {
@@ -128,7 +127,7 @@ func (g groups) createNamed(ctx context.Context, have *v1alpha1.ScimGroup) error
 		g.sweep(ctx, have.Name)
 		return refused(err)
 	}
-	err := g.nameBy(ctx, have, begun, func() error { return g.claimName(ctx, have, have.Spec.DisplayName) })
+	err := g.takeName(ctx, have, begun, func() error { return g.claimName(ctx, have, have.Spec.DisplayName) })
 	var refusal *scim.Error
 	if errors.As(err, &refusal) {
 		g.sweep(ctx, have.Name)
@@ -136,7 +135,7 @@ func (g groups) createNamed(ctx context.Context, have *v1alpha1.ScimGroup) error
 	return err
 }
 
-// sweep removes the slices of a group that did not come to be. What it can't do, the manager does.
+// sweep deletes the slices of a group that was not created. The manager deletes what remains.
 func (g groups) sweep(ctx context.Context, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
@@ -157,7 +156,7 @@ func (g groups) probablyTaken(ctx context.Context, name string) error {
 	return err
 }
 
-// claimName claims a name for a group, or says that it is another's.
+// claimName takes the claim on a name for a group, or says that another group has it.
 func (g groups) claimName(ctx context.Context, have *v1alpha1.ScimGroup, name string) error {
 	taken, err := g.claim(ctx, v1alpha1.ClaimGroup, name, have)
 	if err == nil && taken != nil {
@@ -166,7 +165,7 @@ func (g groups) claimName(ctx context.Context, have *v1alpha1.ScimGroup, name st
 	return err
 }
 
-// ownPool is the pool that a group has which no pool names.
+// ownPool is the pool of a group that no other pool names.
 func ownPool(namespace, group string) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},
@@ -174,8 +173,8 @@ func ownPool(namespace, group string) *v1alpha1.AgentPool {
 	}
 }
 
-// makeOwnPool takes the first step for a group that no pool names: a pool of its own. The manager
-// maintains that rule, so a failure is only logged; the group exists whatever becomes of pools.
+// makeOwnPool creates the own pool of a group that no pool names. The manager does the same later,
+// so a failure is only logged: groups do not depend on pools.
 func (g groups) makeOwnPool(ctx context.Context, have *v1alpha1.ScimGroup) {
 	if !g.ofPools.isFilled() || g.ofPools.isMissing() || g.named(have) {
 		return
@@ -185,8 +184,8 @@ func (g groups) makeOwnPool(ctx context.Context, have *v1alpha1.ScimGroup) {
 	}
 }
 
-// Update implements server.Groups: everything is read and checked first, then the attributes are
-// written, if they change, and then the members.
+// Update implements server.Groups: it reads and checks everything first, then writes the attributes
+// if they change, and then the members.
 func (g groups) Update(ctx context.Context, id string, change changeGroup) (*server.Resource, error) {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
@@ -209,7 +208,7 @@ func (g groups) updateOnce(ctx context.Context, id string, change changeGroup) (
 	if err != nil {
 		return nil, err
 	}
-	if err := g.knownPeople(ctx, mentioned(changes)); err != nil {
+	if err := g.knownUsers(ctx, mentioned(changes)); err != nil {
 		return nil, err
 	}
 	m, err := g.planned(ctx, id, changes)
@@ -225,7 +224,7 @@ func (g groups) updateOnce(ctx context.Context, id string, change changeGroup) (
 	return g.resource(have)
 }
 
-// changed is what change makes of a group's attributes, and of its members.
+// changed returns a group's attributes after a change, and the changes to its members.
 func (g groups) changed(have *v1alpha1.ScimGroup, change changeGroup) (*v1alpha1.ScimGroupSpec, []patch.MemberChange, error) {
 	r, err := g.groupRecord(have)
 	if err != nil {
@@ -243,8 +242,8 @@ func (g groups) changed(have *v1alpha1.ScimGroup, change changeGroup) (*v1alpha1
 	return &want, changes, err
 }
 
-// write patches what changed, on top of the version that was read, after the claim on a new name.
-// The old claim is released by the controller.
+// write patches the changed attributes at the version that was read, after taking the claim on a
+// new name. The controller releases the old claim.
 func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alpha1.ScimGroupSpec) error {
 	difference, err := mergePatch(&have.Spec, want)
 	if err != nil || difference == nil {
@@ -262,8 +261,8 @@ func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alp
 	return refused(err)
 }
 
-// Delete implements server.Groups: the tombstone. The manager takes the members out of pools,
-// removes the slices and then the object.
+// Delete implements server.Groups: it writes the tombstone. The manager takes the members out of
+// pools, then deletes the slices and the object.
 func (g groups) Delete(ctx context.Context, id string) error {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {

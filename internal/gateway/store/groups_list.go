@@ -30,14 +30,14 @@ func (g groups) List(ctx context.Context, q server.Query) (server.Page, error) {
 	})
 }
 
-// asked is what a filter asks of a group with eq, the first of each; the rest is tested.
+// asked is the eq conditions of a filter on groups, the first of each kind; the rest is tested.
 type asked struct {
 	id, name, member       string
-	hasID, hasName, hasAny bool // hasAny: a member is asked for
+	hasID, hasName, hasAny bool // hasAny: there is a condition on a member
 }
 
-// candidates are the groups that the filter could match. decided says that they are exactly those
-// that it matches, so that no membership needs to be decoded to know it.
+// candidates are the groups that the filter could match. decided means that the filter matches all
+// of them, so that no group needs to be decoded to test it.
 func (g groups) candidates(ctx context.Context, q server.Query) (records []*record[*group], decided bool, err error) {
 	if q.Filter == nil {
 		return g.groups.all(), true, nil
@@ -50,7 +50,7 @@ func (g groups) candidates(ctx context.Context, q server.Query) (records []*reco
 		taken := a.take(eq.Path, value)
 		test := g.test(eq.Path, value)
 		switch {
-		case taken && eq.Path != "id": // decided by who finds the candidates
+		case taken && eq.Path != "id": // the search for the candidates decides it
 		case test == nil:
 			decided = false
 		default:
@@ -65,8 +65,8 @@ func (g groups) candidates(ctx context.Context, q server.Query) (records []*reco
 	}), decided, nil
 }
 
-// take notes an equality that candidates are found by. It says whether it was the first of its
-// kind.
+// take records an eq condition that candidates are found by. It says whether it was the first of
+// its kind.
 func (a *asked) take(path, value string) bool {
 	var into *string
 	var has *bool
@@ -87,7 +87,7 @@ func (a *asked) take(path, value string) bool {
 	return true
 }
 
-// found lists the groups that have the name, the id and the member that are asked for.
+// found lists the groups that match the name, the id and the member of the conditions.
 func (g groups) found(ctx context.Context, a asked) (records []*record[*group], err error) {
 	switch {
 	case a.hasName:
@@ -109,8 +109,8 @@ func (g groups) found(ctx context.Context, a asked) (records []*record[*group], 
 	return records, nil
 }
 
-// byID finds a group by its id. Whether it has a member is asked of the API server anyway, so then
-// a group that the cache does not know yet is looked for there.
+// byID finds a group by its id. A condition on a member reads the API server anyway, so then a
+// group that is not in the cache yet is read there too.
 func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
 	r := g.groups.get(a.id)
 	if r == nil && a.hasAny {
@@ -131,7 +131,7 @@ func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
 	return []*record[*group]{r}, nil
 }
 
-// contains says whether a living user is a member of a group, as of now.
+// contains says whether an existing user is a member of a group, by a live read.
 func (g groups) contains(ctx context.Context, id, member string) (bool, error) {
 	if _, ok := userID(member); !ok {
 		return false, nil
@@ -144,25 +144,25 @@ func (g groups) contains(ctx context.Context, id, member string) (bool, error) {
 		return false, nil
 	}
 	alive := false
-	err = g.lookUp(ctx, []string{member}, func(_ string, r *record[*person]) bool {
+	err = g.lookUp(ctx, []string{member}, func(_ string, r *record[*cachedUser]) bool {
 		alive = r != nil
 		return true
 	})
 	return alive, err
 }
 
-// withMember are the groups of a user, as the cache has them.
+// withMember lists a user's groups from the cache.
 func (g groups) withMember(member string) []*record[*group] {
 	user, ok := userID(member)
-	if !ok || g.people.get(member) == nil {
+	if !ok || g.users.get(member) == nil {
 		return nil
 	}
 	return g.groupsContaining(user)
 }
 
-// byName finds the group that has a name, as of now: through the claim, or, for one whose claim is
-// yet to be made (restored a moment ago), through the cache and a look at the API server. A group
-// that is being created is not found before it has its claim, as it may yet be refused.
+// byName finds the group that has a name, linearizably: by the claim, or, for a restored group
+// whose claim does not exist yet, by the cache and a live read. A new group is not found before it
+// has its claim, because its name may be refused.
 func (g groups) byName(ctx context.Context, name string) ([]*record[*group], error) {
 	holder, err := g.holder(ctx, v1alpha1.ClaimGroup, name)
 	if err != nil {
@@ -195,7 +195,7 @@ func (g groups) byName(ctx context.Context, name string) ([]*record[*group], err
 	return []*record[*group]{r}, nil
 }
 
-// test is an equality that can be decided without decoding a group; nil for others.
+// test is an eq condition that needs no decoded group; nil for others.
 func (g groups) test(path, value string) func(*record[*group]) bool {
 	has := func(key string) func(*record[*group]) bool {
 		return func(r *record[*group]) bool { return slices.Contains(r.keys, key) }
@@ -210,7 +210,7 @@ func (g groups) test(path, value string) func(*record[*group]) bool {
 	case "members", "members.value":
 		user, ok := userID(value)
 		return func(r *record[*group]) bool {
-			return ok && g.people.get(value) != nil && g.members.contains(r.id(), user)
+			return ok && g.users.get(value) != nil && g.members.contains(r.id(), user)
 		}
 	}
 	return nil

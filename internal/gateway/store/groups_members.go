@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	// maxUnknown is after how many ids of nobody the rest is not asked for any more.
+	// maxUnknown is the number of unknown ids after which the rest is not read.
 	maxUnknown = 32
-	// readers is how many users are read at a time for one request.
+	// readers is how many users one request reads concurrently.
 	readers = 8
 )
 
-// mentioned lists the ids that must be people for the changes to be valid. Removing somebody
-// unknown is no error: they are not in the group.
+// mentioned lists the ids that must be users for the changes to be valid. Removing an unknown id
+// is no error: it is not in the group.
 func mentioned(changes []patch.MemberChange) []string {
 	var ids []string
 	for _, c := range changes {
@@ -38,11 +38,11 @@ func mentioned(changes []patch.MemberChange) []string {
 	return ids
 }
 
-// knownPeople refuses ids that are no user's, naming them. Those that the cache does not know are
-// read from the API server.
-func (d *Directory) knownPeople(ctx context.Context, ids []string) error {
+// knownUsers refuses ids that are not users, and names them. It reads ids that the cache does not
+// contain from the API server.
+func (d *Directory) knownUsers(ctx context.Context, ids []string) error {
 	unknown := map[string]bool{}
-	err := d.lookUp(ctx, ids, func(id string, r *record[*person]) bool {
+	err := d.lookUp(ctx, ids, func(id string, r *record[*cachedUser]) bool {
 		if r == nil {
 			unknown[id] = true
 		}
@@ -58,11 +58,11 @@ func (d *Directory) knownPeople(ctx context.Context, ids []string) error {
 }
 
 // lookUp calls found with each user's record, nil for none, one call at a time and in no order,
-// until it returns false. Users whom the cache does not know are read from the API server.
-func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id string, r *record[*person]) (more bool)) error {
+// until it returns false. Users that the cache does not contain are read from the API server.
+func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id string, r *record[*cachedUser]) (more bool)) error {
 	var mu sync.Mutex
 	enough := false
-	tell := func(id string, r *record[*person]) bool {
+	tell := func(id string, r *record[*cachedUser]) bool {
 		mu.Lock()
 		defer mu.Unlock()
 		enough = enough || !found(id, r)
@@ -71,7 +71,7 @@ func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id stri
 	work, ctx := errgroup.WithContext(ctx)
 	work.SetLimit(readers)
 	for _, id := range ids {
-		r := d.people.get(id)
+		r := d.users.get(id)
 		if r != nil {
 			if !tell(id, r) {
 				break
@@ -90,12 +90,12 @@ func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id stri
 			if err != nil {
 				return err
 			}
-			var r *record[*person]
+			var r *record[*cachedUser]
 			if there {
-				if r, err = d.personRecord(u); err != nil {
+				if r, err = d.userRecord(u); err != nil {
 					return err
 				}
-				d.people.wrote(r)
+				d.users.wrote(r)
 			}
 			tell(id, r)
 			return nil
@@ -116,15 +116,15 @@ func errUnknownMembers(ids []string) error {
 	return scim.BadRequest(scim.InvalidValue, "There is no User with these ids: %s%s. Nothing was changed; create the people first.", strings.Join(named, ", "), more)
 }
 
-// liveMembers are a group's members as of now, in the order of their ids. An id without a living
-// user is left out, after a look at the API server.
+// liveMembers lists a group's current members, sorted by id. It omits an id without an existing
+// user, after a live read.
 func (g groups) liveMembers(ctx context.Context, id string) ([]server.Link, error) {
 	ids, err := g.store.Members(ctx, id)
 	if err != nil {
 		return nil, storeError(id, err)
 	}
 	links := make([]server.Link, 0, len(ids))
-	err = g.lookUp(ctx, ids, func(id string, r *record[*person]) bool {
+	err = g.lookUp(ctx, ids, func(id string, r *record[*cachedUser]) bool {
 		if r != nil {
 			links = append(links, r.value.link(id))
 		}
@@ -134,13 +134,13 @@ func (g groups) liveMembers(ctx context.Context, id string) ([]server.Link, erro
 	return links, err
 }
 
-// membership is what a sequence of changes makes of a group's members.
+// membership is the result of a sequence of changes to a group's members.
 type membership struct {
-	set map[string]bool // decided by name: in or out
-	all bool            // everybody who is not in set is out
+	set map[string]bool // ids that a change named: in or out
+	all bool            // ids that are not in set are out
 }
 
-// planned folds the changes, in order. The members are read only where a change searches them.
+// planned applies the changes, in order. It reads the members only if a change searches them.
 func (g groups) planned(ctx context.Context, id string, changes []patch.MemberChange) (membership, error) {
 	var current []server.Link
 	if slices.ContainsFunc(changes, func(c patch.MemberChange) bool { return c.Op == patch.RemoveWhere }) {
@@ -152,7 +152,7 @@ func (g groups) planned(ctx context.Context, id string, changes []patch.MemberCh
 	return plan(changes, current), nil
 }
 
-// plan folds the changes, in order. current matters to a RemoveWhere alone.
+// plan applies the changes, in order. Only RemoveWhere uses current.
 func plan(changes []patch.MemberChange, current []server.Link) membership {
 	m := membership{set: map[string]bool{}}
 	for _, c := range changes {
@@ -196,7 +196,7 @@ func element(l server.Link, base string) scim.Object {
 	return scim.Object{"value": l.ID, "type": l.Type, "display": l.Display, "$ref": base + "/Users/" + l.ID}
 }
 
-// apply writes the membership. An error means that some of it may be done; repeating it is safe.
+// apply writes the membership. After an error, a part may be written; repeating is safe.
 func (g groups) apply(ctx context.Context, id string, m membership) error {
 	if m.all {
 		var members []string

@@ -46,7 +46,7 @@ func renameGroup(t *testing.T, d *store.Directory, id, name string) {
 	}
 }
 
-// members are a group's members as GET shows them.
+// members lists a group's members as GET returns them.
 func members(t *testing.T, d *store.Directory, id string) []string {
 	t.Helper()
 	r, err := d.Groups().Get(t.Context(), id, true)
@@ -56,7 +56,7 @@ func members(t *testing.T, d *store.Directory, id string) []string {
 	return linked(r)
 }
 
-// groupsOf are a user's groups as GET shows them.
+// groupsOf lists a user's groups as GET returns them.
 func groupsOf(t *testing.T, d *store.Directory, id string) []string {
 	t.Helper()
 	r, err := d.Users().Get(t.Context(), id)
@@ -87,7 +87,7 @@ func status(err error) int {
 	return 0
 }
 
-// get reads one object of the world.
+// get reads one object of the test namespace.
 func get[O client.Object](t *testing.T, w world, name string, into O) O {
 	t.Helper()
 	if err := w.Client.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: name}, into); err != nil {
@@ -104,7 +104,7 @@ func TestOwnPool(t *testing.T) {
 		want   bool
 	}{
 		"Unnamed":         {"No pool names the group.", v1alpha1.GroupReference{DisplayName: "Fraud"}, true},
-		"ByName":          {"A pool names it, in other letters.", v1alpha1.GroupReference{DisplayName: "PAYMENTS"}, false},
+		"ByName":          {"A pool names it, in other case.", v1alpha1.GroupReference{DisplayName: "PAYMENTS"}, false},
 		"ByExternalID":    {"A pool names it by externalId.", v1alpha1.GroupReference{ExternalID: "x-Payments"}, false},
 		"OtherExternalID": {"An externalId is case-exact.", v1alpha1.GroupReference{ExternalID: "X-PAYMENTS"}, true},
 	} {
@@ -136,7 +136,7 @@ func TestOwnPool(t *testing.T) {
 	}
 }
 
-// TestGroupsWithoutPools: groups exist whatever becomes of pools.
+// TestGroupsWithoutPools: groups do not depend on pools.
 func TestGroupsWithoutPools(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -160,8 +160,8 @@ func TestGroupsWithoutPools(t *testing.T) {
 	}
 }
 
-// TestTombstones: who is deleted over SCIM stays as a tombstone for the manager, is gone for
-// everybody else, and leaves the name.
+// TestTombstones: DELETE over SCIM leaves a tombstone for the manager. SCIM clients no longer see
+// the object, and its name is free.
 func TestTombstones(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -186,7 +186,7 @@ func TestTombstones(t *testing.T) {
 		t.Errorf("a deleted user is shown as a member: %v", have)
 	}
 	if stored := w.stored(t, g.ID); len(stored) != 1 {
-		t.Errorf("the slices are the manager's to clean: %v", stored)
+		t.Errorf("the manager, not the webhook, must delete the slices: %v", stored)
 	}
 	for name, d := range map[string]*store.Directory{"the same replica": d, "another replica": other} {
 		if _, err := d.Users().Get(t.Context(), ada); status(err) != 404 {
@@ -197,7 +197,7 @@ func TestTombstones(t *testing.T) {
 		}
 	}
 	if again := createUser(t, other, "ADA"); again == ada {
-		t.Error("an id must never be used again")
+		t.Error("an id must never be reused")
 	}
 	w.oneNameEach(t)
 	if err := d.Groups().Delete(ctx, g.ID); err != nil {
@@ -229,8 +229,8 @@ func TestTombstones(t *testing.T) {
 	}
 }
 
-// TestRemovedWithoutATombstone: an object that somebody deletes with kubectl is out of lists after
-// a moment, while its kind is served.
+// TestRemovedWithoutATombstone: an object that is deleted with kubectl disappears from lists soon,
+// while its kind is served.
 func TestRemovedWithoutATombstone(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -239,7 +239,7 @@ func TestRemovedWithoutATombstone(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := d.Users().Get(t.Context(), ada); status(err) != 404 {
-		t.Errorf("who is not there is a 404: %v", err)
+		t.Errorf("a missing user must be a 404: %v", err)
 	}
 	eventually(t, func() bool { return !d.Knows(ada) })
 	if !d.Configuration().Known {
@@ -247,8 +247,8 @@ func TestRemovedWithoutATombstone(t *testing.T) {
 	}
 }
 
-// TestRevisions: each write has a higher revision than the one before, whatever the clock says, and
-// what changes nothing writes nothing.
+// TestRevisions: each write has a higher revision than the one before, whatever the clock says. A
+// request that changes nothing writes nothing.
 func TestRevisions(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -261,7 +261,7 @@ func TestRevisions(t *testing.T) {
 	if u.Spec.Revision == 0 || have.Spec.Revision == 0 {
 		t.Fatalf("a new object has a revision: %d, %d", u.Spec.Revision, have.Spec.Revision)
 	}
-	const ahead = 9_000_000_000_000 // another replica's clock was
+	const ahead = 9_000_000_000_000 // as written by a replica whose clock is ahead
 	for _, o := range []client.Object{u, have} {
 		if err := w.Client.Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"revision":9000000000000}}`))); err != nil {
 			t.Fatal(err)
@@ -289,7 +289,7 @@ func TestRevisions(t *testing.T) {
 	}
 }
 
-// TestEntraAsksForAMember: id and member in one filter are one call, and are true of this moment.
+// TestEntraAsksForAMember: a filter with an id and a member takes one live call.
 func TestEntraAsksForAMember(t *testing.T) {
 	w := newWorld(t)
 	d, calls := w.replicaWithFaults(t)
@@ -322,14 +322,14 @@ func TestEntraAsksForAMember(t *testing.T) {
 		t.Fatal(err)
 	}
 	if asks(d, ada) || !asks(d, bob) {
-		t.Error("the answer must be true of this moment, whatever the cache knows")
+		t.Error("the answer must not come from a stale cache")
 	}
-	if asks(d, "nobody") || asks(d, "0e0f7a5c-0000-4000-8000-000000000000") {
-		t.Error("nobody is no member")
+	if asks(d, "unknown") || asks(d, "0e0f7a5c-0000-4000-8000-000000000000") {
+		t.Error("an unknown id must not be a member")
 	}
 }
 
-// TestMembersAreReadOnlyIfAskedFor: a group without its members is one call.
+// TestMembersAreReadOnlyIfAskedFor: a group without its members takes one call.
 func TestMembersAreReadOnlyIfAskedFor(t *testing.T) {
 	w := newWorld(t)
 	d, calls := w.replicaWithFaults(t)
@@ -352,7 +352,7 @@ func TestMembersAreReadOnlyIfAskedFor(t *testing.T) {
 	}
 }
 
-// TestPeoplesFields: suspend, which people set, is never touched by the provider.
+// TestPeoplesFields: the provider never changes suspend, which people set.
 func TestPeoplesFields(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -381,6 +381,6 @@ func TestLimits(t *testing.T) {
 	}
 	_, err := d.Users().Create(t.Context(), scim.Object{"userName": "ada@example.test", "x509Certificates": certificates})
 	if status(err) != 413 {
-		t.Errorf("a person of more than 32 KiB must be refused: %v", err)
+		t.Errorf("a user of more than 32 KiB must be refused: %v", err)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/histories"
 )
 
-// recorder asks two replicas and records what they answer. Ids are the tags of the history.
+// recorder sends requests to two replicas and records the answers. The history's tags are ids.
 type recorder struct {
 	t        *testing.T
 	history  *histories.History
@@ -43,7 +43,7 @@ func (r *recorder) outcome(err error) histories.Outcome {
 	return histories.Unanswered
 }
 
-// do asks one replica.
+// do sends a request to one replica.
 func (r *recorder) do(client int, request any, ask func(d *store.Directory) (histories.Answer, error)) histories.Answer {
 	e := histories.Event{Client: client, Server: fmt.Sprint(client % 2), Request: request, Call: r.history.Now()}
 	answer, err := ask(r.replicas[client%2])
@@ -87,7 +87,7 @@ func (r *recorder) getUser(client int, id string) {
 	})
 }
 
-// createGroup makes a group; its id, which nobody knows before, is its tag.
+// createGroup creates a group; its tag is its id, which is unknown before.
 func (r *recorder) createGroup(client int, name string, members []string) string {
 	e := histories.Event{Client: client, Server: fmt.Sprint(client % 2), Call: r.history.Now()}
 	made, err := r.replicas[client%2].Groups().Create(r.t.Context(), scim.Object{"displayName": name}, members)
@@ -111,12 +111,12 @@ func shownGroup(t *testing.T, r *server.Resource) *histories.Group {
 }
 
 // TestHistoryOfMembers records what two replicas answer about the members of groups that are
-// changed, replaced, split and deleted meanwhile: each user in each group must be linearizable.
+// changed, replaced, split and deleted concurrently: each user in each group must be linearizable.
 func TestHistoryOfMembers(t *testing.T) {
 	w := newWorld(t)
 	r := &recorder{t: t, history: histories.Begin(), replicas: []*store.Directory{w.replica(t), w.replica(t)}}
 	people := createUsers(t, r.replicas[0], 180)
-	for _, id := range people { // of the users themselves other tests tell
+	for _, id := range people { // other tests cover the users themselves
 		made := histories.Person{Tag: id, Name: id}
 		r.history.Add(histories.Event{Request: histories.Create{Person: made}, Answer: histories.Answer{Outcome: histories.Done, Person: &made}})
 	}
@@ -157,7 +157,7 @@ func TestHistoryOfMembers(t *testing.T) {
 	}
 	wg.Wait()
 	if n := len(w.slicesOf(t, large)); n < 2 {
-		t.Errorf("the large group was to be split: it has %d slices", n)
+		t.Errorf("the large group must be split; it has %d slices", n)
 	}
 	result := histories.Check(r.history.Events(), time.Minute)
 	t.Logf("%d requests, %d parts", result.Operations, result.Parts)

@@ -17,14 +17,14 @@ import (
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
-// kill stops all writes of a replica from the nth on, as a kill does: nothing is taken back.
+// kill stops all writes of a replica from the nth on, like a crash: no cleanup runs.
 type kill struct {
 	mu     sync.Mutex
-	writes int // before the end
+	writes int // that still succeed
 	dead   bool
 }
 
-// replicaKilledAfter is a directory that makes so many writes once it is armed.
+// replicaKilledAfter is a directory whose writes stop after the number that arm sets.
 func (w world) replicaKilledAfter(t *testing.T) (*store.Directory, *kill) {
 	k := &kill{writes: 1 << 30}
 	d := w.replica(t, func(c *rest.Config) {
@@ -48,7 +48,7 @@ func (k *kill) lives() bool {
 	return !k.dead
 }
 
-// arm lets so many writes pass. It says whether the last limit was met.
+// arm lets so many writes pass. It says whether the last limit was reached.
 func (k *kill) arm(writes int) (met bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -57,7 +57,7 @@ func (k *kill) arm(writes int) (met bool) {
 	return met
 }
 
-// createUsers makes n users and lists their ids, sorted.
+// createUsers creates n users and returns their ids, sorted.
 func createUsers(t *testing.T, d *store.Directory, n int) []string {
 	t.Helper()
 	people := make([]string, n)
@@ -79,9 +79,9 @@ func createUsers(t *testing.T, d *store.Directory, n int) []string {
 	return people
 }
 
-// TestGroupKilledAtEachStep: whichever write of a POST, PUT or PATCH of a group was the last one of
-// its replica, the same request at another replica converges: one group of that name, and it is
-// whole.
+// TestGroupKilledAtEachStep: a replica stops after each of the writes of a POST, PUT or PATCH of a
+// group. The same request at another replica then converges: there is one group of that name, and
+// it is complete.
 func TestGroupKilledAtEachStep(t *testing.T) {
 	w := newWorld(t)
 	d, k := w.replicaKilledAfter(t)
@@ -135,11 +135,11 @@ func TestGroupKilledAtEachStep(t *testing.T) {
 					t.Errorf("killed after %d writes: the repetition must succeed: %v", writes, second)
 				}
 				if first == nil && name == "Create" && status(second) != 409 {
-					t.Errorf("killed after %d writes: what was answered must be there: %v", writes, second)
+					t.Errorf("killed after %d writes: what succeeded must be stored: %v", writes, second)
 				}
 				found := findGroup(t, other, fmt.Sprintf(tt.called, group))
 				if len(found) != 1 {
-					t.Fatalf("killed after %d writes: found are %v", writes, found)
+					t.Fatalf("killed after %d writes: found %v, must find one group", writes, found)
 				}
 				if have := members(t, other, found[0].ID); !slices.Equal(have, tt.after) {
 					t.Errorf("killed after %d writes: there are %d members, must be %d", writes, len(have), len(tt.after))
@@ -173,6 +173,6 @@ func TestOwnPoolFails(t *testing.T) {
 		t.Errorf("found %v", found)
 	}
 	if pools := list(t, w, &v1alpha1.AgentPoolList{}).Items; len(pools) != 0 {
-		t.Errorf("the pool was to fail: %v", pools)
+		t.Errorf("the pool must not be created: %v", pools)
 	}
 }

@@ -9,31 +9,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// lag measures how far the watch is behind what this replica knows already: its own writes and its
-// live reads of others'. It is guarded by the table's lock, but for watched.
+// lag measures the time from when this replica knew of a version, by its own write or a live read,
+// until the watch delivered it. The table's lock protects it, except watched.
 type lag struct {
-	ahead   []ahead             // versions that the watch has yet to bring, in the order in which they became known
-	seconds prometheus.Observer // nil for nobody who looks
-	watched atomic.Int64        // when the watch last brought news, in seconds since 1970
+	ahead   []ahead             // versions that the watch has not delivered yet, in the order in which they became known
+	seconds prometheus.Observer // nil: not observed
+	watched atomic.Int64        // when the watch last delivered an event, in Unix seconds
 }
 
-// ahead is a version that is known before the watch brought it.
+// ahead is a version that is known before the watch delivered it.
 type ahead struct {
 	version uint64
 	since   time.Time
 }
 
-// mostAhead bounds what is measured at a time; beyond it, some are not.
+// mostAhead is the most versions that are measured at a time; the others are not measured.
 const mostAhead = 1024
 
-// known notes a version that the watch, which has come to seen, has yet to bring.
+// known records a version that the watch, which has reached seen, has not delivered yet.
 func (l *lag) known(version, seen uint64) {
 	if l.seconds != nil && version > seen && len(l.ahead) < mostAhead {
 		l.ahead = append(l.ahead, ahead{version, time.Now()})
 	}
 }
 
-// came notes how far the watch has come.
+// came records how far the watch has come.
 func (l *lag) came(version uint64) {
 	now := time.Now()
 	l.watched.Store(now.Unix())

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// observed keeps what is observed.
+// observed records the observed values.
 type observed []float64
 
 func (o *observed) Observe(v float64) { *o = append(*o, v) }
@@ -17,7 +17,7 @@ func TestLag(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got observed
 		l := lag{seconds: &got}
-		l.known(3, 4) // old news
+		l.known(3, 4) // delivered before
 		l.known(6, 4)
 		l.known(5, 4)
 		<-time.After(2 * time.Second)

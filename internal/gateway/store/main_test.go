@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
 
-// token is what every test server accepts.
+// token is the token that every test server accepts.
 const token = "test-token"
 
 type anyone struct{}
@@ -41,7 +41,7 @@ func (e wrongToken) Error() string { return string(e) }
 
 const errWrongToken = wrongToken("the bearer token is not known")
 
-// world is a namespace with SCIM on.
+// world is a namespace with an IdentityConfiguration in which SCIM is on.
 type world struct {
 	*controlplane.ControlPlane
 	namespace string
@@ -55,7 +55,7 @@ func newWorld(tb testing.TB) world {
 	return w
 }
 
-// configure makes the IdentityConfiguration with SCIM and groups on.
+// configure creates the IdentityConfiguration with SCIM and groups on.
 func (w world) configure(tb testing.TB) {
 	tb.Helper()
 	c := &v1alpha1.IdentityConfiguration{
@@ -75,7 +75,7 @@ func (w world) configure(tb testing.TB) {
 	}
 }
 
-// replica starts a directory of its own on the world, as another process would.
+// replica starts another directory in the namespace, as another process would.
 func (w world) replica(tb testing.TB, change ...func(*rest.Config)) *store.Directory {
 	tb.Helper()
 	config := rest.CopyConfig(w.Config)
@@ -105,7 +105,7 @@ func (w world) start(tb testing.TB, o store.Options) *store.Directory {
 	return d
 }
 
-// serve puts a SCIM server in front of a directory and returns its base URL.
+// serve starts a SCIM server for a directory and returns its base URL.
 func serve(tb testing.TB, d *store.Directory) string {
 	tb.Helper()
 	log := logr.Discard()
@@ -121,7 +121,7 @@ func serve(tb testing.TB, d *store.Directory) string {
 	return s.URL + server.BasePath
 }
 
-// eventually waits until a condition holds.
+// eventually polls until a condition is true.
 func eventually(tb testing.TB, condition func() bool) {
 	tb.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
@@ -131,12 +131,12 @@ func eventually(tb testing.TB, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			tb.Fatal("the condition did not come about within 30 seconds")
+			tb.Fatal("the condition was not true within 30 seconds")
 		}
 	}
 }
 
-// list reads all objects of a kind in the world.
+// list reads all objects of a kind in the namespace.
 func list[L client.ObjectList](tb testing.TB, w world, into L) L {
 	tb.Helper()
 	if err := w.Client.List(tb.Context(), into, client.InNamespace(w.namespace)); err != nil {

@@ -11,20 +11,20 @@ import (
 	"github.com/google/uuid"
 )
 
-// memberships is who is in which group, as the watch cache of slices has it, in both directions.
+// memberships is the index of group memberships in the watch cache of slices, in both directions.
 //
 // 100,000 users in 20 groups each are two million memberships, so users and groups are numbered: a
-// membership takes four bytes with its slice and four with its user. What a slice contains is kept
-// as it is, in force or not; what is in force is decided by whoever reads, since a split makes two
-// slices of one for a moment. The rule is that of groupslice.InForce, and a test holds the two
-// together.
+// membership takes four bytes with its slice and four with its user. A slice's members are stored
+// whether the slice is in force for them or not. The reader decides what is in force, because a
+// split makes two slices of one for a moment. The rule is that of groupslice.InForce, and a test
+// compares the two.
 type memberships struct {
 	mu     sync.RWMutex
 	users  numbered[uuid.UUID, user]    // those in a slice
 	groups numbered[string, groupParts] // those that have a slice
 }
 
-// user is in some slices.
+// user is a user who is in at least one slice.
 type user struct {
 	id uuid.UUID
 	in []uint32 // numbers of the groups that have a slice with the user, sorted
@@ -43,7 +43,7 @@ type part struct {
 	members []uint32 // numbers of users, sorted
 }
 
-// placeBits is how many leading bits of an id say where it belongs.
+// placeBits is how many leading bits of an id are its place.
 const placeBits = 16
 
 // covers says whether an id at this place belongs to the part.
@@ -51,14 +51,14 @@ func (p *part) covers(place uint16) bool {
 	return (p.prefix^place)>>(placeBits-int(p.bits)) == 0
 }
 
-// placeOf is the first bits of an id.
+// placeOf returns an id's place: its first bits.
 func placeOf(id uuid.UUID) uint16 { return uint16(id[0])<<8 | uint16(id[1]) }
 
 func newMemberships() *memberships {
 	return &memberships{users: newNumbered[uuid.UUID, user](), groups: newNumbered[string, groupParts]()}
 }
 
-// put stores what a slice contains now. Ids that do not belong to the slice are left out.
+// put stores the current members of a slice, without ids that do not belong to it.
 func (m *memberships) put(group string, prefix uint16, width uint8, ids []uuid.UUID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -74,7 +74,7 @@ func (m *memberships) put(group string, prefix uint16, width uint8, ids []uuid.U
 	m.replace(g, now)
 }
 
-// remove forgets a slice.
+// remove removes a slice.
 func (m *memberships) remove(group string, prefix uint16) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -95,7 +95,7 @@ func (m *memberships) remove(group string, prefix uint16) {
 	}
 }
 
-// replace puts a part in the place of the one with its prefix.
+// replace replaces the part with the same prefix.
 func (m *memberships) replace(g uint32, now part) {
 	parts := &m.groups.at(g).parts
 	i, found := at(*parts, now.prefix)
@@ -113,7 +113,7 @@ func (m *memberships) replace(g uint32, now part) {
 	m.left(g, old, now.members)
 }
 
-// left takes the group from users who were in one of its slices before and are in none now.
+// left removes the group from users who were in one of its slices before and are in none now.
 func (m *memberships) left(g uint32, before, now []uint32) {
 	for _, n := range before {
 		if _, stayed := slices.BinarySearch(now, n); stayed || m.anywhere(g, n) {
@@ -155,8 +155,8 @@ func at(parts []part, prefix uint16) (int, bool) {
 	return slices.BinarySearchFunc(parts, prefix, func(p part, prefix uint16) int { return int(p.prefix) - int(prefix) })
 }
 
-// covering yields the parts that an id at this place belongs to. A prefix has no bits behind the
-// first bits of its part, so there are at most 17 to look for.
+// covering yields the parts that an id at this place belongs to. A prefix has no bits set after the
+// bits of its part, so there are at most 17 candidates.
 func covering(parts []part, place uint16) iter.Seq[*part] {
 	return func(yield func(*part) bool) {
 		prefix := uint16(0)

@@ -17,13 +17,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
-// memoryOfAPerson bounds what the cache may keep of somebody besides the JSON, in bytes.
+// memoryOfAUser is the most bytes that the cache may use for a user besides the JSON.
 // docs/benchmarks.md states it.
-const memoryOfAPerson = 1800
+const memoryOfAUser = 1800
 
-// TestMemoryOfAPerson: the cache keeps the JSON once, and keys and structs of a bounded size
-// besides.
-func TestMemoryOfAPerson(t *testing.T) {
+// TestMemoryOfAUser: the cache contains a user's JSON once, and keys and structs of a bounded
+// size.
+func TestMemoryOfAUser(t *testing.T) {
 	const people = 4_000
 	d, err := New(Options{Config: &rest.Config{Host: "127.0.0.1:1"}, Namespace: "test", Log: logr.Discard()})
 	if err != nil {
@@ -32,22 +32,22 @@ func TestMemoryOfAPerson(t *testing.T) {
 	before := heap()
 	json := 0
 	for i := range people {
-		r, err := d.personRecord(typicalPerson(i))
+		r, err := d.userRecord(typicalUser(i))
 		if err != nil {
 			t.Fatal(err)
 		}
 		json += cap(r.value.resource.JSON)
-		d.people.wrote(r)
+		d.users.wrote(r)
 	}
 	each := int(heap()-before) / people
-	t.Logf("%d bytes a person, %d of them JSON", each, json/people)
-	if besides := each - json/people; besides > memoryOfAPerson {
-		t.Errorf("a person takes %d bytes besides %d of JSON; at most %d are allowed", besides, json/people, memoryOfAPerson)
+	t.Logf("%d bytes a user, %d of them JSON", each, json/people)
+	if besides := each - json/people; besides > memoryOfAUser {
+		t.Errorf("a user takes %d bytes besides %d of JSON; at most %d are allowed", besides, json/people, memoryOfAUser)
 	}
 	runtime.KeepAlive(d)
 }
 
-func typicalPerson(i int) *v1alpha1.ScimUser {
+func typicalUser(i int) *v1alpha1.ScimUser {
 	yes, name := true, fmt.Sprintf("person%06d@example.test", i)
 	return &v1alpha1.ScimUser{
 		ObjectMeta: metav1.ObjectMeta{
@@ -63,7 +63,7 @@ func typicalPerson(i int) *v1alpha1.ScimUser {
 	}
 }
 
-// heap is how many bytes are in use after everything unreachable has gone.
+// heap is how many bytes are in use after garbage collection.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -72,8 +72,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// memoryOfAMembership bounds what the cache may keep of one user's membership of one group, in
-// bytes, where a user is in 20 groups. docs/benchmarks.md states it.
+// memoryOfAMembership is the most bytes that the cache may use for one user's membership of one
+// group, for a user in 20 groups. docs/benchmarks.md states it.
 const memoryOfAMembership = 32
 
 // TestMemoryOfAMembership: a membership costs a few bytes, since there may be millions.
@@ -83,7 +83,7 @@ func TestMemoryOfAMembership(t *testing.T) {
 	ids := make([]string, people)
 	for i := range ids {
 		id := uuid.New()
-		id[0], id[1] = byte(i>>5), byte(i<<3) // places spread evenly
+		id[0], id[1] = byte(i>>5), byte(i<<3) // evenly spread places
 		ids[i] = id.String()
 	}
 	before := heap()

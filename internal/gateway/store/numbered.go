@@ -2,9 +2,8 @@
 
 package store
 
-// numbered keeps values under keys and gives each key a number, which takes four bytes where the
-// key takes many. The number of a key that was dropped is given to another one. The zero value is
-// not usable.
+// numbered stores values by key and gives each key a number, which takes four bytes instead of the
+// key's many. The number of a dropped key is used again. The zero value is not usable.
 type numbered[K comparable, V any] struct {
 	numbers map[K]uint32
 	values  []V      // by number
@@ -37,7 +36,7 @@ func (t *numbered[K, V]) number(key K, value V) uint32 {
 	return n
 }
 
-// at is the value of a number, to be changed in place until the next call of number.
+// at returns a pointer to the value of a number, valid until the next call of number.
 func (t *numbered[K, V]) at(n uint32) *V { return &t.values[n] }
 
 // drop removes a key.

@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestNumbered: whatever comes and goes, each key keeps its number and its value, no two share one,
-// and numbers are used again.
+// TestNumbered: after any sequence of changes, each key has its number and its value, no two keys
+// share a number, and numbers are used again.
 func TestNumbered(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		table := newNumbered[string, string]()

@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// observing is the client of the store of members: the cache learns of each slice that it wrote, so
-// that this replica's lists are never behind its own changes.
+// observing is the Kubernetes client of the member store. It updates the cache with each slice that
+// it wrote, so that this replica's lists are never behind its own writes.
 type observing struct {
 	client.Client
 	directory *Directory

@@ -29,7 +29,7 @@ func TestProviderIsTheOneInStatus(t *testing.T) {
 	}
 	eventually(t, func() bool { return d.Configuration().RefuseSecondClient })
 	if got := d.Configuration(); got.Provider != okta || !got.Known {
-		t.Errorf("what spec wishes is not in force: %+v", got)
+		t.Errorf("the provider of spec must not be in force: %+v", got)
 	}
 	before = c.DeepCopy()
 	c.Status.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderEntraID, Name: "globex"}

@@ -21,7 +21,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
-// oneNameEach checks that no two living people bear one name.
+// oneNameEach checks that no two users have the same name.
 func (w world) oneNameEach(t *testing.T) {
 	t.Helper()
 	bearer := map[string]string{}
@@ -31,21 +31,21 @@ func (w world) oneNameEach(t *testing.T) {
 		}
 		folded := names.Fold(u.Spec.UserName)
 		if other, taken := bearer[folded]; taken {
-			t.Errorf("%s and %s both bear %s", u.Name, other, folded)
+			t.Errorf("%s and %s both have %s", u.Name, other, folded)
 		}
 		bearer[folded] = u.Name
 	}
 	for name, id := range bearer {
 		var c v1alpha1.NameClaim
 		if err := w.Client.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: claims.ObjectName(v1alpha1.ClaimUser, name)}, &c); err != nil {
-			t.Errorf("%s bears %s without a claim: %v", id, name, err)
+			t.Errorf("%s has the name %s without a claim: %v", id, name, err)
 		} else if c.Spec.Holder.Name != id {
-			t.Errorf("%s bears %s, but %s holds the claim", id, name, c.Spec.Holder.Name)
+			t.Errorf("%s has the name %s, but %s has the claim", id, name, c.Spec.Holder.Name)
 		}
 	}
 }
 
-// TestTwoReplicasOneName: whichever replica, each name goes to exactly one.
+// TestTwoReplicasOneName: two replicas create users with the same names; each name is created once.
 func TestTwoReplicasOneName(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*store.Directory{w.replica(t), w.replica(t)}
@@ -73,13 +73,13 @@ func TestTwoReplicasOneName(t *testing.T) {
 		}
 	}
 	if len(created) != 4 {
-		t.Errorf("each name must go to somebody: %v", created)
+		t.Errorf("each name must be created: %v", created)
 	}
 	w.oneNameEach(t)
 }
 
-// TestNamesUnderFire creates, renames and deletes under few names from two replicas: nobody ever
-// bears another's name, and who got a 2xx has it.
+// TestNamesUnderFire creates, renames and deletes users with few names on two replicas: no two
+// users ever have one name, and a user whose request succeeded has the name.
 func TestNamesUnderFire(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*store.Directory{w.replica(t), w.replica(t)}
@@ -120,8 +120,8 @@ func TestNamesUnderFire(t *testing.T) {
 	w.oneNameEach(t)
 }
 
-// TestGroupChangesFromTwoReplicas: a listed member is stored, whoever else changes the group at the
-// same time.
+// TestGroupChangesFromTwoReplicas: a listed member is stored, even if other replicas change the
+// group at the same time.
 func TestGroupChangesFromTwoReplicas(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.replica(t), w.replica(t)
@@ -146,11 +146,11 @@ func TestGroupChangesFromTwoReplicas(t *testing.T) {
 	slices.Sort(people)
 	eventually(t, func() bool { return slices.Equal(members(t, b, g.ID), people) })
 	if stored := w.stored(t, g.ID); !slices.Equal(stored, people) {
-		t.Errorf("everybody who was added must be stored: %v", stored)
+		t.Errorf("every added user must be stored: %v", stored)
 	}
 }
 
-// stored lists who is in a group according to the API server.
+// stored lists a group's members from the API server.
 func (w world) stored(t *testing.T, group string) []string {
 	t.Helper()
 	return groupslice.Members(w.slicesOf(t, group))
@@ -166,9 +166,9 @@ func (w world) slicesOf(t *testing.T, group string) []v1alpha1.ScimGroupSlice {
 	return all.Items
 }
 
-// TestChangesFollowEachOtherAcrossReplicas: what one replica answered, the next change on another
-// replica builds on, though that one's cache may be behind: an addition is not skipped because of a
-// membership that was just taken away.
+// TestChangesFollowEachOtherAcrossReplicas: a change on one replica sees an earlier change on
+// another, although its cache may be behind: an addition is not skipped because of a membership
+// that the other replica just removed.
 func TestChangesFollowEachOtherAcrossReplicas(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*store.Directory{w.replica(t), w.replica(t)}
@@ -200,8 +200,8 @@ func TestChangesFollowEachOtherAcrossReplicas(t *testing.T) {
 	}
 }
 
-// TestReplacesAreOrdered: of several replacements of one membership from two replicas, the one that
-// began last wins as a whole.
+// TestReplacesAreOrdered: of several concurrent replacements of one membership on two replicas, the
+// one that began last wins completely.
 func TestReplacesAreOrdered(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*store.Directory{w.replica(t), w.replica(t)}
@@ -235,7 +235,7 @@ func TestReplacesAreOrdered(t *testing.T) {
 	}
 }
 
-// TestSeesOwnWrites: what this replica answered is in its lists at once.
+// TestSeesOwnWrites: a replica's lists contain its own writes at once.
 func TestSeesOwnWrites(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
@@ -245,13 +245,13 @@ func TestSeesOwnWrites(t *testing.T) {
 			for round := range 10 {
 				id := createUser(t, d, fmt.Sprintf("user%d-%d@example.test", worker, round))
 				if !d.Knows(id) {
-					t.Errorf("%s must be in the cache once it is created", id)
+					t.Errorf("%s must be in the cache after its creation", id)
 				}
 				if err := d.Users().Delete(t.Context(), id, nil); err != nil {
 					t.Error(err)
 				}
 				if d.Knows(id) {
-					t.Errorf("%s must be out of the cache once it is deleted", id)
+					t.Errorf("%s must be out of the cache after its deletion", id)
 				}
 			}
 		})

@@ -25,16 +25,18 @@ import (
 )
 
 // A provider that sees an empty directory creates everyone again, so a kind whose
-// CustomResourceDefinition is missing or being deleted must never look empty. Three things tell:
+// CustomResourceDefinition is missing or being deleted must never look empty. Three signs show it:
 //
-//   - the API server answers 404 for a path that it does not serve, which is no answer about an object;
-//   - a definition that is being deleted takes its objects along, without a tombstone. Such a removal
-//     is held back until a dry run of a create shows that the kind is served;
-//   - an object that the cache has is not found, without a tombstone: then the same dry run is made.
+//   - the API server answers 404 for a path that it does not serve, which is not an answer about
+//     an object;
+//   - deleting a definition deletes its objects too, without a tombstone. Such a removal is
+//     postponed until a dry run of a create shows that the kind is served;
+//   - an object that the cache contains is not found, without a tombstone: this starts the same
+//     dry run.
 
 const (
-	// probePause is how long a removal without a tombstone is held back, and the pause between
-	// probes. The API server hears of a deletion of the definition some milliseconds after it
+	// probePause is how long a removal without a tombstone is postponed, and the pause between
+	// probes. The API server learns of the definition's deletion some milliseconds after it
 	// began.
 	probePause = 300 * time.Millisecond
 	probeTime  = 5 * time.Second
@@ -42,16 +44,16 @@ const (
 	causeNotServed metav1.CauseType = "NotServed"
 )
 
-// source is one kind that nothing can be served without.
+// source is one kind without which no request can be answered.
 type source struct {
 	kind, plural string
 	probe        func(ctx context.Context) error // a create as a dry run
 
 	mu         sync.Mutex
-	filled     bool     // a list came at least once
+	filled     bool     // listed at least once
 	missing    bool     // not served now
 	recovering bool     // the next list ends missing
-	held       []func() // removals that are held back
+	postponed  []func() // postponed removals
 	doubts     chan struct{}
 	restart    context.CancelFunc // of the reflector; nil for a kind that the cache does not follow
 }
@@ -66,7 +68,7 @@ func (s *source) isFilled() bool {
 	return s.filled
 }
 
-// isKnown says whether the cache has a list of the kind, or that there is none to have.
+// isKnown says whether the cache has a list of the kind, or knows that the kind is not served.
 func (s *source) isKnown() bool { return s.isFilled() || s.isMissing() }
 
 func (s *source) isMissing() bool {
@@ -75,7 +77,7 @@ func (s *source) isMissing() bool {
 	return s.missing
 }
 
-// starts takes note that a new reflector begins, which lists first.
+// starts records that a new reflector starts, which lists first.
 func (s *source) starts(stop context.CancelFunc) {
 	if s == nil {
 		return
@@ -85,7 +87,7 @@ func (s *source) starts(stop context.CancelFunc) {
 	s.restart, s.recovering = stop, true
 }
 
-// listed takes note of a whole list.
+// listed records a complete list.
 func (s *source) listed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +97,7 @@ func (s *source) listed() {
 	}
 }
 
-// lost takes note that the API server does not serve the kind.
+// lost records that the API server does not serve the kind.
 func (s *source) lost() {
 	s.mu.Lock()
 	s.missing, s.recovering = true, false
@@ -103,10 +105,10 @@ func (s *source) lost() {
 	s.doubt()
 }
 
-// hold keeps a removal back until the kind is seen to be served.
-func (s *source) hold(remove func()) {
+// postpone postpones a removal until a probe shows that the kind is served.
+func (s *source) postpone(remove func()) {
 	s.mu.Lock()
-	s.held = append(s.held, remove)
+	s.postponed = append(s.postponed, remove)
 	s.mu.Unlock()
 	s.doubt()
 }
@@ -118,7 +120,7 @@ func (s *source) doubt() {
 	}
 }
 
-// watchDoubts probes the kind while there is a doubt, until ctx ends.
+// watchDoubts probes the kind while removals are postponed or it is missing, until ctx ends.
 func (s *source) watchDoubts(ctx context.Context) {
 	for {
 		select {
@@ -136,23 +138,23 @@ func (s *source) watchDoubts(ctx context.Context) {
 	}
 }
 
-// settle probes once. It says whether no doubt is left.
+// settle probes once. It says whether no doubt remains.
 func (s *source) settle(ctx context.Context) bool {
 	s.mu.Lock()
-	held := s.held
-	s.held = nil
+	postponed := s.postponed
+	s.postponed = nil
 	s.mu.Unlock()
 	served, err := s.ask(ctx)
 	if err != nil || !served {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.held = append(held, s.held...)
+		s.postponed = append(postponed, s.postponed...)
 		if err == nil {
 			s.missing, s.recovering = true, false
 		}
 		return false
 	}
-	for _, remove := range held {
+	for _, remove := range postponed {
 		remove()
 	}
 	s.mu.Lock()
@@ -163,10 +165,10 @@ func (s *source) settle(ctx context.Context) bool {
 	case s.missing && !s.recovering:
 		s.restart() // list again
 	}
-	return !s.missing && len(s.held) == 0
+	return !s.missing && len(s.postponed) == 0
 }
 
-// ask says whether the kind is served. An error means that it is not known.
+// ask says whether the kind is served. An error means that this is unknown.
 func (s *source) ask(ctx context.Context) (served bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -182,8 +184,8 @@ func (s *source) ask(ctx context.Context) (served bool, err error) {
 	return false, fmt.Errorf("probe %s: %w", s.plural, err)
 }
 
-// confirm is asked when an object that the cache has is not found: nil if it is the object that is
-// gone, an error if it is the kind.
+// confirm is called when an object that the cache contains is not found. nil: the object is gone.
+// An error: the kind is not served.
 func (s *source) confirm(ctx context.Context) error {
 	served, err := s.ask(ctx)
 	if err != nil || served {
@@ -193,10 +195,10 @@ func (s *source) confirm(ctx context.Context) error {
 	return errNotServed(s.kind)
 }
 
-// unnamed is asked about an object that the cache has under a name of which the API server says
-// that nobody has it: read is what there is of the object. It says whether the object is to be
-// found all the same, because it was restored and its claim is yet to be made. An error means that
-// its kind is gone, or that of the claims.
+// unnamed is called for an object that the cache has under a name for which the API server has no
+// claim; read is the live object. It says whether the object is found anyway, because it was
+// restored and its claim does not exist yet. An error means that its kind, or NameClaim, is not
+// served.
 func (d *Directory) unnamed(ctx context.Context, from *source, found bool, read client.Object) (bool, error) {
 	switch {
 	case found && !claims.MadeByWebhook(read):
@@ -211,13 +213,13 @@ func errNotServed(kind string) error {
 	return scim.Failure(http.StatusServiceUnavailable, "The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; retry the request.", kind)
 }
 
-// sources are the kinds that nothing can be served without. Pools are not among them: groups exist
-// whatever becomes of pools.
+// sources are the kinds without which no request can be answered. AgentPool is not one of them:
+// groups do not depend on pools.
 func (d *Directory) sources() []*source {
-	return []*source{d.ofPeople, d.ofGroups, d.ofSlices, d.ofClaims}
+	return []*source{d.ofUsers, d.ofGroups, d.ofSlices, d.ofClaims}
 }
 
-// probes sets how each kind is probed: an object that is valid, for a name that nobody has.
+// probes sets the probe of each kind: the creation of a valid object, for an unused name.
 func (d *Directory) probes() {
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: d.namespace, Name: name} }
 	dryRun := func(o func() client.Object) func(context.Context) error {
@@ -225,7 +227,7 @@ func (d *Directory) probes() {
 			return d.client.Create(ctx, o(), client.DryRunAll, client.FieldOwner(v1alpha1.FieldManagerWebhook))
 		}
 	}
-	d.ofPeople.probe = dryRun(func() client.Object {
+	d.ofUsers.probe = dryRun(func() client.Object {
 		return &v1alpha1.ScimUser{ObjectMeta: meta(uuid.NewString()), Spec: v1alpha1.ScimUserSpec{UserName: "probe"}}
 	})
 	d.ofGroups.probe = dryRun(func() client.Object {
@@ -243,9 +245,8 @@ func (d *Directory) probes() {
 	})
 }
 
-// notServed is a transport that turns an answer about a path which the API server does not serve
-// into
-// 503. What is left of 404 speaks of objects.
+// notServed is a transport that turns a 404 for a path that the API server does not serve into 503.
+// Every remaining 404 is about an object.
 type notServed struct {
 	next http.RoundTripper
 	lost func(plural string)
@@ -282,7 +283,7 @@ func pluralOf(path string) string {
 	return ""
 }
 
-// lost notes that the API server does not serve a resource.
+// lost records that the API server does not serve a resource.
 func (d *Directory) lost(plural string) {
 	for _, s := range append(d.sources(), d.ofPools) {
 		if s.plural == plural {

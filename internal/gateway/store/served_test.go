@@ -20,7 +20,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
-// ask sends a GET and reads how many results it has, -1 for an answer that is no list.
+// ask sends a GET and returns the number of results, -1 for an answer that is not a list.
 func ask(t *testing.T, url string) (status, results int, header http.Header) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
@@ -44,8 +44,8 @@ func ask(t *testing.T, url string) (status, results int, header http.Header) {
 	return answer.StatusCode, *list.TotalResults, answer.Header
 }
 
-// TestKindIsNotServed: while a CustomResourceDefinition is being deleted, and after, requests are
-// answered with 503 and never as if the directory were empty; when it is back, so is the service.
+// TestKindIsNotServed: while and after a CustomResourceDefinition is deleted, requests get 503, and
+// the directory never looks empty. When it is back, requests succeed again.
 func TestKindIsNotServed(t *testing.T) {
 	plane, err := controlplane.Start(controlplane.Root())
 	if err != nil {
@@ -109,18 +109,18 @@ func TestKindIsNotServed(t *testing.T) {
 			}
 			back := time.Now()
 			eventually(t, func() bool { return d.Configuration().Known })
-			t.Logf("served again %s after the definition was there", time.Since(back))
+			t.Logf("served again %s after the definition was created", time.Since(back))
 			want := len(people)
 			if plural == "scimusers" {
-				want = 0 // they went with the definition
+				want = 0 // deleted with the definition
 			}
 			if _, results, _ := ask(t, base+"/Users?count=1"); results != want {
 				t.Errorf("there are %d users, must be %d", results, want)
 			}
-			if id := createUser(t, d, "somebody new"); !d.Knows(id) {
-				t.Error("what is created must be known")
+			if id := createUser(t, d, "a new user"); !d.Knows(id) {
+				t.Error("the cache must contain a new user")
 			}
-			if _, err := createGroup(t, d, "Somebody's"); err != nil {
+			if _, err := createGroup(t, d, "A new group"); err != nil {
 				t.Error(err)
 			}
 		})

@@ -8,7 +8,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/session"
 )
 
-// TestSessions replays what the providers send against a real API server.
+// TestSessions replays recorded provider sessions against a real API server.
 func TestSessions(t *testing.T) {
 	for _, idp := range []string{"okta", "entra", "onelogin", "jumpcloud", "ping", "google", "authentik"} {
 		t.Run(idp, func(t *testing.T) {

@@ -10,27 +10,26 @@ import (
 	"sync/atomic"
 )
 
-// table is the part of the watch cache that SCIM needs of one kind: records in a stable order and
-// under secondary keys.
+// table is the watch cache of one kind: records in a stable order and by secondary keys.
 //
-// Two streams feed it: the watch, in order, and the answers to this replica's own writes, which
-// come earlier than their events. Resource versions of one kind are comparable, so the newer one
-// wins whichever way it comes; a removal leaves a tombstone until the watch has passed it. Readers
-// get pointers to records, which never change, and hold no lock while they use them.
+// It has two inputs: the watch, in order, and the answers to this replica's own writes, which
+// arrive before their events. Resource versions of one kind are comparable, so the newer one
+// always wins; a removal leaves a tombstone until the watch has passed it. Readers get pointers to
+// immutable records and need no lock to use them.
 type table[T any] struct {
 	mu    sync.RWMutex
 	byID  map[string]*entry[T]
 	order []*entry[T]            // all, by key
 	index map[string][]*entry[T] // by secondary key, each by key
-	gone  map[string]uint64      // tombstones: events up to this version are old news
+	gone  map[string]uint64      // tombstones: events up to this version are ignored
 	seen  uint64                 // how far the watch has come
 	lag   lag
-	// stored, if set, is called with the lock held whenever a record is about to take the place of
-	// another; either may be nil.
+	// stored, if set, is called with the lock taken when a record replaces another; either may be
+	// nil.
 	stored func(old, now *record[T])
 }
 
-// record is what is kept of one object at one resource version.
+// record is the cache entry of one object at one resource version.
 type record[T any] struct {
 	key     string // creation time and id: the order of lists
 	uid     string
@@ -39,7 +38,7 @@ type record[T any] struct {
 	value   T
 }
 
-// entry is the place of one id; its record is replaced as a whole, and nil once it is gone.
+// entry is the place of one id. Its record is replaced as a whole, and nil once it is deleted.
 type entry[T any] struct {
 	key    string
 	record atomic.Pointer[record[T]]
@@ -50,7 +49,7 @@ const createdDigits = 11
 
 func (r *record[T]) id() string { return r.key[createdDigits:] }
 
-// untilDeleted is the version of a tombstone that only the watch's own DELETED event or a relist
+// untilDeleted is the version of a tombstone that only the watch's own DELETED event or a new list
 // removes.
 const untilDeleted = math.MaxUint64
 
@@ -61,18 +60,18 @@ func newTable[T any]() *table[T] {
 	}
 }
 
-// wrote takes the answer to a write of this replica.
+// wrote stores the answer to a write of this replica.
 func (t *table[T]) wrote(r *record[T]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if _, known := t.byID[r.id()]; !known && r.version <= t.seen {
-		return // the watch is past this version and knows the object no more
+		return // the watch has passed this version: the object is deleted
 	}
 	t.lag.known(r.version, t.seen)
 	t.put(r)
 }
 
-// removed takes the deletion of an object by this replica. version is that of the object as it is
+// removed records that this replica deleted an object. version is the object's version while it is
 // being deleted, or untilDeleted.
 func (t *table[T]) removed(id string, version uint64) {
 	t.mu.Lock()
@@ -83,7 +82,7 @@ func (t *table[T]) removed(id string, version uint64) {
 	}
 }
 
-// watched takes an event that says how an object is.
+// watched stores an object from a watch event.
 func (t *table[T]) watched(r *record[T]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -91,7 +90,7 @@ func (t *table[T]) watched(r *record[T]) {
 	t.advance(r.version)
 }
 
-// watchedGone takes an event of an object that is deleted or being deleted.
+// watchedGone records an event of an object that is deleted or being deleted.
 func (t *table[T]) watchedGone(id string, version uint64, deleted bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,7 +101,7 @@ func (t *table[T]) watchedGone(id string, version uint64, deleted bool) {
 	t.advance(version)
 }
 
-// relisted takes a whole list, as it was at version.
+// relisted replaces all records by a list at version.
 func (t *table[T]) relisted(all []*record[T], version uint64) {
 	slices.SortFunc(all, func(a, b *record[T]) int { return strings.Compare(a.key, b.key) })
 	t.mu.Lock()
@@ -127,7 +126,7 @@ func (t *table[T]) relisted(all []*record[T], version uint64) {
 	t.advance(version)
 }
 
-// put stores r unless something newer is known. The lock is held.
+// put stores r unless a newer version is known. The caller has the lock.
 func (t *table[T]) put(r *record[T]) {
 	id := r.id()
 	if r.version <= t.gone[id] {
@@ -144,7 +143,7 @@ func (t *table[T]) put(r *record[T]) {
 			t.store(e, r)
 			return
 		}
-		t.drop(id, r.version) // the same id created anew: restored from a backup
+		t.drop(id, r.version) // created again with the same id: restored from a backup
 	}
 	e = &entry[T]{key: r.key}
 	t.store(e, r)
@@ -153,7 +152,7 @@ func (t *table[T]) put(r *record[T]) {
 	t.rekey(e, nil, r.keys)
 }
 
-// drop removes an id unless something newer than version is known. The lock is held.
+// drop removes an id unless a version newer than version is known. The caller has the lock.
 func (t *table[T]) drop(id string, version uint64) {
 	e, ok := t.byID[id]
 	if !ok {
@@ -169,7 +168,7 @@ func (t *table[T]) drop(id string, version uint64) {
 	t.store(e, nil)
 }
 
-// store replaces an entry's record. The lock is held.
+// store replaces an entry's record. The caller has the lock.
 func (t *table[T]) store(e *entry[T], r *record[T]) {
 	if t.stored != nil {
 		t.stored(e.record.Load(), r)
@@ -177,7 +176,8 @@ func (t *table[T]) store(e *entry[T], r *record[T]) {
 	e.record.Store(r)
 }
 
-// rekey moves an entry from its old secondary keys to its new ones, both sorted.
+// rekey moves an entry from its old secondary keys to its new ones, both sorted. The caller has the
+// lock.
 func (t *table[T]) rekey(e *entry[T], old, now []string) {
 	for _, k := range old {
 		if _, keep := slices.BinarySearch(now, k); keep {
@@ -200,8 +200,8 @@ func position[T any](list []*entry[T], key string) (int, bool) {
 	return slices.BinarySearchFunc(list, key, func(e *entry[T], key string) int { return strings.Compare(e.key, key) })
 }
 
-// inserted and without keep a list sorted by key. Readers copy lists under the lock, so they may be
-// changed in place.
+// inserted and without change a list that is sorted by key. They change it in place, because
+// readers copy lists under the lock.
 func inserted[T any](list []*entry[T], e *entry[T]) []*entry[T] {
 	i, found := position(list, e.key)
 	if found {
@@ -218,7 +218,7 @@ func without[T any](list []*entry[T], e *entry[T]) []*entry[T] {
 	return slices.Delete(list, i, i+1)
 }
 
-// advance notes how far the watch has come. The lock is held.
+// advance records how far the watch has come. The caller has the lock.
 func (t *table[T]) advance(version uint64) {
 	t.lag.came(version)
 	if version <= t.seen {
@@ -242,7 +242,7 @@ func (t *table[T]) get(id string) *record[T] {
 	return nil
 }
 
-// under returns the records that have a secondary key, in order. It is a copy.
+// under returns a copy of the records that have a secondary key, in order.
 func (t *table[T]) under(key string) []*record[T] {
 	t.mu.RLock()
 	list := slices.Clone(t.index[key])
@@ -257,7 +257,7 @@ func (t *table[T]) count(key string) int {
 	return len(t.index[key])
 }
 
-// all returns every record, in order. It is a copy.
+// all returns a copy of all records, in order.
 func (t *table[T]) all() []*record[T] {
 	t.mu.RLock()
 	list := slices.Clone(t.order)
@@ -265,9 +265,9 @@ func (t *table[T]) all() []*record[T] {
 	return loaded(list)
 }
 
-// page returns at most count records behind the key after (or from offset, when after is empty),
-// and how many there are in all. A page that is not full is the last one: records are loaded under
-// the lock, so none of them is gone.
+// page returns at most count records after the key after (or from offset, if after is empty), and
+// the number of all records. A page that is not full is the last one: records are loaded under the
+// lock, so none of them is deleted.
 func (t *table[T]) page(after string, offset, count int) (records []*record[T], total int, more bool) {
 	t.mu.RLock()
 	total = len(t.order)
@@ -291,7 +291,7 @@ func (t *table[T]) len() int {
 	return len(t.order)
 }
 
-// loaded turns entries into their present records and leaves out what is gone by now.
+// loaded returns the records of entries, without deleted ones.
 func loaded[T any](list []*entry[T]) []*record[T] {
 	out := make([]*record[T], 0, len(list))
 	for _, e := range list {

@@ -24,8 +24,8 @@ func values(records []*record[string]) string {
 	return strings.Join(out, " ")
 }
 
-// TestTable: whichever of the two streams is first, the newer version wins, and what is gone stays
-// gone.
+// TestTable: whichever input comes first, the newer version wins, and a deleted object stays
+// deleted.
 func TestTable(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason string
@@ -35,8 +35,8 @@ func TestTable(t *testing.T) {
 		"WriteThenItsEvent":   {"", func(t *table[string]) { t.wrote(rec("a", 5)); t.watched(rec("a", 5)) }, "a@5"},
 		"LateOldEvent":        {"An event from before the write must not undo it.", func(t *table[string]) { t.wrote(rec("a", 5)); t.watched(rec("a", 3)) }, "a@5"},
 		"LateAnswer":          {"The answer to a write may come after the event of a later one.", func(t *table[string]) { t.watched(rec("a", 7)); t.wrote(rec("a", 5)) }, "a@7"},
-		"AnswerAfterDeletion": {"The watch is past it and knows the object no more.", func(t *table[string]) { t.watchedGone("a", 9, true); t.wrote(rec("a", 5)) }, ""},
-		"OwnDeletion":         {"Events that are on their way must not bring it back.", func(t *table[string]) { t.watched(rec("a", 3)); t.removed("a", untilDeleted); t.watched(rec("a", 4)) }, ""},
+		"AnswerAfterDeletion": {"The watch has passed the deletion.", func(t *table[string]) { t.watchedGone("a", 9, true); t.wrote(rec("a", 5)) }, ""},
+		"OwnDeletion":         {"Earlier events that arrive late must not bring it back.", func(t *table[string]) { t.watched(rec("a", 3)); t.removed("a", untilDeleted); t.watched(rec("a", 4)) }, ""},
 		"OwnDeletionDone": {"Once the watch says so the tombstone goes, and a restored object is seen.", func(t *table[string]) {
 			t.wrote(rec("a", 3))
 			t.removed("a", untilDeleted)
@@ -69,7 +69,7 @@ func TestTable(t *testing.T) {
 			table := newTable[string]()
 			test.do(table)
 			if have := values(table.all()); have != test.want {
-				t.Errorf("the table holds %q and must hold %q: %s", have, test.want, test.reason)
+				t.Errorf("the table has %q, must have %q: %s", have, test.want, test.reason)
 			}
 		})
 	}
@@ -80,7 +80,7 @@ func TestTableKeys(t *testing.T) {
 	table.wrote(rec("a", 1, "p:x", "u:ada"))
 	table.wrote(rec("bb", 2, "p:x", "u:bob"))
 	table.wrote(rec("a", 3, "p:y", "u:ada"))
-	for key, want := range map[string]string{"p:x": "bb@2", "p:y": "a@3", "u:ada": "a@3", "u:nobody": ""} {
+	for key, want := range map[string]string{"p:x": "bb@2", "p:y": "a@3", "u:ada": "a@3", "u:unknown": ""} {
 		if have := values(table.under(key)); have != want || table.count(key) != len(strings.Fields(want)) {
 			t.Errorf("under %s: %q, want %q", key, have, want)
 		}

@@ -29,7 +29,7 @@ func errNameTaken(name string) error {
 	return scim.Conflict("Another User has the userName %q; userNames are compared without regard to case.", name)
 }
 
-// clip shortens what a client sent for an error message.
+// clip shortens a client's value for an error message.
 func clip(s string) string {
 	if r := []rune(s); len(r) > 80 {
 		return string(r[:80]) + "…"
@@ -39,7 +39,7 @@ func clip(s string) string {
 
 // Get implements server.Users. It asks the API server, so that it is linearizable.
 func (u users) Get(ctx context.Context, id string) (*server.Resource, error) {
-	if r, err := u.standing(ctx, id); err != nil {
+	if r, err := u.current(ctx, id); err != nil {
 		return nil, err
 	} else if r != nil {
 		return r.value.resource, nil
@@ -51,7 +51,7 @@ func (u users) Get(ctx context.Context, id string) (*server.Resource, error) {
 	return u.resource(have)
 }
 
-// live reads one person from the API server, or 404.
+// live reads one user from the API server, or returns 404.
 func (u users) live(ctx context.Context, id string) (*v1alpha1.ScimUser, error) {
 	var have v1alpha1.ScimUser
 	found, err := u.read(ctx, id, &have)
@@ -59,13 +59,13 @@ func (u users) live(ctx context.Context, id string) (*v1alpha1.ScimUser, error) 
 		return nil, err
 	}
 	if !found {
-		return nil, cmp.Or(u.gone(ctx, u.ofPeople, u.people.get(id) != nil, &have), errNoUser(id))
+		return nil, cmp.Or(u.gone(ctx, u.ofUsers, u.users.get(id) != nil, &have), errNoUser(id))
 	}
 	return &have, nil
 }
 
-// gone is asked about an object that does not exist: an error if it is the whole kind that is gone.
-// An object that the cache knows and that has no tombstone may have been removed with its kind.
+// gone is called for an object that does not exist. It returns an error if the whole kind is gone:
+// an object that the cache contains and that has no tombstone may have been removed with its kind.
 func (d *Directory) gone(ctx context.Context, from *source, known bool, read client.Object) error {
 	if !known || read.GetUID() != "" {
 		return nil
@@ -73,18 +73,18 @@ func (d *Directory) gone(ctx context.Context, from *source, known bool, read cli
 	return from.confirm(ctx)
 }
 
-// resource notes what the API server answered in the cache and shows it.
+// resource stores the API server's answer in the cache and returns the user.
 func (u users) resource(have *v1alpha1.ScimUser) (*server.Resource, error) {
-	r, err := u.personRecord(have)
+	r, err := u.userRecord(have)
 	if err != nil {
 		return nil, err
 	}
-	u.people.wrote(r)
+	u.users.wrote(r)
 	return r.value.resource, nil
 }
 
-// Create implements server.Users: the object first, under an id that nobody knows yet, and then the
-// claim on its name, which decides.
+// Create implements server.Users. It writes the object first, under a new id, and then the claim on
+// its name, which decides.
 func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, error) {
 	spec, err := userFrom(o, &v1alpha1.ScimUserSpec{})
 	if err != nil {
@@ -105,7 +105,7 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 		}
 		return nil, refused(err)
 	}
-	err = u.nameBy(ctx, user, begun, func() error { return u.claimName(ctx, user, spec.UserName) })
+	err = u.takeName(ctx, user, begun, func() error { return u.claimName(ctx, user, spec.UserName) })
 	var refusal *scim.Error
 	if err != nil && !errors.As(err, &refusal) {
 		u.takeBack(ctx, user)
@@ -116,10 +116,10 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 	return u.resource(user)
 }
 
-// probablyTaken answers the usual conflict without writing anything: the cache knows somebody of
-// that name, and the API server agrees.
+// probablyTaken returns the usual conflict before anything is written: the cache contains a user of
+// that name, and the API server confirms it.
 func (u users) probablyTaken(ctx context.Context, name string) error {
-	if u.people.count(keyUserName+names.Fold(name)) == 0 {
+	if u.users.count(keyUserName+names.Fold(name)) == 0 {
 		return nil
 	}
 	holder, err := u.holder(ctx, v1alpha1.ClaimUser, name)
@@ -129,7 +129,7 @@ func (u users) probablyTaken(ctx context.Context, name string) error {
 	return err
 }
 
-// bounded refuses a person that is too large to be kept by the hundred thousand.
+// bounded refuses a user whose JSON is too large.
 func bounded(u *v1alpha1.ScimUser) error {
 	body, err := encodeUser(u, "")
 	if err != nil {
@@ -163,7 +163,7 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 	if err != nil {
 		return nil, err
 	}
-	if err := holds(ifVersion, userVersion(have)); err != nil {
+	if err := matches(ifVersion, userVersion(have)); err != nil {
 		return nil, err
 	}
 	spec, err := u.changed(have, change)
@@ -183,17 +183,17 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 	return u.write(ctx, have, difference)
 }
 
-// holds checks If-Match.
-func holds(ifVersion server.Precondition, version string) error {
+// matches checks If-Match.
+func matches(ifVersion server.Precondition, version string) error {
 	if ifVersion == nil || ifVersion(version) {
 		return nil
 	}
 	return scim.Failure(http.StatusPreconditionFailed, "The resource has changed since that version; its version is now %s. Read it again and repeat.", version)
 }
 
-// changed is what change makes of a person's spec.
+// changed returns a user's spec after change.
 func (u users) changed(have *v1alpha1.ScimUser, change func(scim.Object) (scim.Object, error)) (*v1alpha1.ScimUserSpec, error) {
-	r, err := u.personRecord(have)
+	r, err := u.userRecord(have)
 	if err != nil {
 		return nil, err
 	}
@@ -212,8 +212,8 @@ func (u users) changed(have *v1alpha1.ScimUser, change func(scim.Object) (scim.O
 	return &spec, bounded(&v1alpha1.ScimUser{ObjectMeta: have.ObjectMeta, Spec: spec})
 }
 
-// rename claims the new name. The old claim is released by the controller, once the account bears
-// the new name.
+// rename takes the claim on the new name. The controller releases the old claim, once the account
+// has the new name.
 func (u users) rename(ctx context.Context, have *v1alpha1.ScimUser, name string) error {
 	if names.Fold(name) == names.Fold(have.Spec.UserName) {
 		return nil
@@ -221,7 +221,7 @@ func (u users) rename(ctx context.Context, have *v1alpha1.ScimUser, name string)
 	return u.claimName(ctx, have, name)
 }
 
-// claimName claims a name for somebody, or says that it is another's.
+// claimName takes the claim on a name for a user, or says that another user has it.
 func (u users) claimName(ctx context.Context, have *v1alpha1.ScimUser, name string) error {
 	taken, err := u.claim(ctx, v1alpha1.ClaimUser, name, have)
 	if err == nil && taken != nil {
@@ -230,7 +230,7 @@ func (u users) claimName(ctx context.Context, have *v1alpha1.ScimUser, name stri
 	return err
 }
 
-// write patches what changed, on top of the version that was read.
+// write patches what changed, at the version that was read.
 func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, spec map[string]any) (*server.Resource, error) {
 	err := u.patch(ctx, have, u.stamped(ctx, have, have.Spec.Revision, spec))
 	switch {
@@ -245,7 +245,7 @@ func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, spec map[stri
 }
 
 // Delete implements server.Users. A tombstone keeps the object until its account is deprovisioned;
-// for SCIM the user is gone at once.
+// SCIM clients no longer see the user.
 func (u users) Delete(ctx context.Context, id string, ifVersion server.Precondition) error {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
@@ -264,7 +264,7 @@ func (u users) deleteOnce(ctx context.Context, id string, ifVersion server.Preco
 	if err != nil {
 		return err
 	}
-	if err := holds(ifVersion, userVersion(have)); err != nil {
+	if err := matches(ifVersion, userVersion(have)); err != nil {
 		return err
 	}
 	err = u.bury(ctx, have)

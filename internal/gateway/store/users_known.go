@@ -17,18 +17,18 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// updateKnown tries a change on what the cache holds, which saves a read of the API server. The
-// patch carries the version that the cache knows, so it is taken only if that is still the present
-// one. Whatever is no such write (nothing changes, the change or the precondition fails, a rename,
-// somebody was faster) is left to be decided on fresh data: nil without an error.
+// updateKnown tries a change on the cache's copy, which saves a read of the API server. The patch
+// has the cache's version, so it succeeds only if that is still the current one. In all other cases
+// (nothing changes, the change or the precondition fails, a rename, a concurrent write) it returns
+// nil without an error, and the caller decides on fresh data.
 func (u users) updateKnown(ctx context.Context, id string, ifVersion server.Precondition, change func(scim.Object) (scim.Object, error)) (*server.Resource, error) {
-	known := u.people.get(id)
+	known := u.users.get(id)
 	if known == nil || ifVersion != nil && !ifVersion(known.value.resource.Version) {
 		return nil, nil
 	}
 	before, after, err := specs(known.value, change)
 	if err != nil || names.Fold(before.UserName) != names.Fold(after.UserName) {
-		return nil, nil //nolint:nilerr // the error may be due to what the cache lacks
+		return nil, nil //nolint:nilerr // the cache may be behind
 	}
 	have := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{
 		Namespace: u.namespace, Name: id, UID: types.UID(known.uid), ResourceVersion: strconv.FormatUint(known.version, 10),
@@ -52,9 +52,9 @@ func (u users) updateKnown(ctx context.Context, id string, ifVersion server.Prec
 	return u.resource(have)
 }
 
-// specs are what the provider says of a person, as the cache has it and as change makes it. What
-// the provider doesn't write is left out of both.
-func specs(p *person, change func(scim.Object) (scim.Object, error)) (before, after v1alpha1.ScimUserSpec, err error) {
+// specs returns the part of a user's spec that the provider writes, before (from the cache) and
+// after change.
+func specs(p *cachedUser, change func(scim.Object) (scim.Object, error)) (before, after v1alpha1.ScimUserSpec, err error) {
 	shown, err := p.resource.Object("", true)
 	if err != nil {
 		return before, after, err

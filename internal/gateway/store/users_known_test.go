@@ -19,8 +19,8 @@ func with(name string, value any) func(scim.Object) (scim.Object, error) {
 	}
 }
 
-// TestUpdateOfKnown: a change of somebody whom the cache knows is one call; a cache that is behind
-// costs calls, and nothing else.
+// TestUpdateOfKnown: a change of a user in the cache takes one call. A stale cache costs more
+// calls, and nothing else.
 func TestUpdateOfKnown(t *testing.T) {
 	w := newWorld(t)
 	d, calls := w.replicaWithFaults(t)
@@ -45,10 +45,10 @@ func TestUpdateOfKnown(t *testing.T) {
 	calls.arm(0, false)
 	update(d.Users(), "active", false)
 	if n := calls.arm(0, false); n != 1 {
-		t.Errorf("a change of somebody known took %d calls, must be 1", n)
+		t.Errorf("a change of a cached user took %d calls, must be 1", n)
 	}
 	if update(d.Users(), "active", false); calls.arm(0, false) != 1 {
-		t.Error("a change that changes nothing must look at the API server, once")
+		t.Error("a change that changes nothing must read the API server, once")
 	}
 	for _, title := range []string{"one", "two", "three", "four", "five"} { // the cache of d may be behind each of them
 		update(other.Users(), "title", title)

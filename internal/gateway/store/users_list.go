@@ -18,7 +18,7 @@ func (u users) List(ctx context.Context, q server.Query) (server.Page, error) {
 		if q.After != nil {
 			after = q.After.Key
 		}
-		records, total, more := u.people.page(after, q.Offset, q.Count)
+		records, total, more := u.users.page(after, q.Offset, q.Count)
 		page := server.Page{Total: total, More: more, Resources: make([]*server.Resource, len(records))}
 		for i, r := range records {
 			page.Resources[i] = r.value.resource
@@ -38,9 +38,9 @@ func (u users) List(ctx context.Context, q server.Query) (server.Page, error) {
 	})
 }
 
-// candidates are all people whom the filter could match: the shortest list that an index gives for
-// one of its equalities.
-func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*person], error) {
+// candidates lists all users that the filter could match: the shortest list that an index has for
+// one of its eq conditions.
+func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*cachedUser], error) {
 	best, found := "", false
 	for _, eq := range equalities(q) {
 		value, ok := eq.Value.(string)
@@ -52,11 +52,11 @@ func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*perso
 		case "userName":
 			return u.byName(ctx, value)
 		case "id":
-			r := u.people.get(value)
+			r := u.users.get(value)
 			if r == nil {
 				return nil, nil
 			}
-			return []*record[*person]{r}, nil
+			return []*record[*cachedUser]{r}, nil
 		case "externalId":
 			key = keyExternalID + value
 		case "displayName":
@@ -66,32 +66,31 @@ func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*perso
 		default:
 			continue
 		}
-		if !found || u.people.count(key) < u.people.count(best) {
+		if !found || u.users.count(key) < u.users.count(best) {
 			best, found = key, true
 		}
 	}
 	if found {
-		return u.people.under(best), nil
+		return u.users.under(best), nil
 	}
-	return u.people.all(), nil
+	return u.users.all(), nil
 }
 
-// byName finds whoever bears a userName, as of now: through the claim, or, for somebody whose claim
-// is yet to be made (restored from a backup), through the cache and a look at the API server.
-// Somebody who is being created is not found before they have their claim, as they may yet be
-// refused.
-func (u users) byName(ctx context.Context, name string) ([]*record[*person], error) {
-	if r, err := u.standingUnder(ctx, name); err != nil {
+// byName finds the user with a userName, linearizably: by the claim, or, for a user who was
+// restored from a backup and whose claim does not exist yet, by the cache and a live read. A new
+// user is not found before the claim exists, because the name may be refused.
+func (u users) byName(ctx context.Context, name string) ([]*record[*cachedUser], error) {
+	if r, err := u.currentByName(ctx, name); err != nil {
 		return nil, err
 	} else if r != nil {
-		return []*record[*person]{r}, nil
+		return []*record[*cachedUser]{r}, nil
 	}
 	holder, err := u.holder(ctx, v1alpha1.ClaimUser, name)
 	if err != nil {
 		return nil, err
 	}
 	have, ok := holder.(*v1alpha1.ScimUser)
-	for _, r := range u.people.under(keyUserName + names.Fold(name)) {
+	for _, r := range u.users.under(keyUserName + names.Fold(name)) {
 		if ok {
 			break
 		}
@@ -100,7 +99,7 @@ func (u users) byName(ctx context.Context, name string) ([]*record[*person], err
 		if err != nil {
 			return nil, err
 		}
-		if ok, err = u.unnamed(ctx, u.ofPeople, found, &live); err != nil {
+		if ok, err = u.unnamed(ctx, u.ofUsers, found, &live); err != nil {
 			return nil, err
 		}
 		ok = ok && names.Fold(live.Spec.UserName) == names.Fold(name)
@@ -109,12 +108,12 @@ func (u users) byName(ctx context.Context, name string) ([]*record[*person], err
 	if !ok {
 		return nil, nil
 	}
-	r, err := u.personRecord(have)
+	r, err := u.userRecord(have)
 	if err != nil {
 		return nil, err
 	}
-	u.people.wrote(r)
-	return []*record[*person]{r}, nil
+	u.users.wrote(r)
+	return []*record[*cachedUser]{r}, nil
 }
 
 func equalities(q server.Query) []filter.Equality {

@@ -18,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/test/conformance/directorytest"
 )
 
-// crowd is a directory whose cache is filled without an API server, with people who are little more
+// crowd is a directory whose cache is filled without an API server, with users who have little more
 // than an id.
 type crowd struct {
 	directory *Directory
@@ -39,17 +39,17 @@ func newCrowd(t *testing.T, people int, seed uint64) *crowd {
 		directory: d, ids: map[string]bool{}, random: rand.New(rand.NewPCG(seed, 11)), clock: 1_800_000_000,
 		handler: directorytest.NewServer(directorytest.Directory{Users: d.Users(), Groups: d.Groups()}),
 	}
-	records := make([]*record[*person], people)
+	records := make([]*record[*cachedUser], people)
 	for i := range records {
 		records[i] = c.arrival()
 	}
-	d.people.relisted(records, c.version)
+	d.users.relisted(records, c.version)
 	return c
 }
 
-// arrival is a new person. Several come within a second, and some clocks of API servers are a
-// little behind, so that not everyone is added to the end of the list.
-func (c *crowd) arrival() *record[*person] {
+// arrival is a new user. Several arrive within a second, and the clocks of some API servers are
+// slightly behind, so that not every user is appended to the list.
+func (c *crowd) arrival() *record[*cachedUser] {
 	c.version++
 	c.clock += int64(c.random.IntN(2))
 	var random [16]byte
@@ -60,23 +60,23 @@ func (c *crowd) arrival() *record[*person] {
 	key := listKey(c.clock-int64(c.random.IntN(5)), id)
 	c.ids[id] = true
 	body := fmt.Sprintf(`{"id":%q,"userName":"user%d","active":true}`, id, c.random.IntN(1000))
-	return &record[*person]{key: key, uid: id, version: c.version, value: &person{
+	return &record[*cachedUser]{key: key, uid: id, version: c.version, value: &cachedUser{
 		resource: &server.Resource{Type: schema.User(), ID: id, Key: key, JSON: []byte(body)},
 	}}
 }
 
 func (c *crowd) create() string {
 	r := c.arrival()
-	c.directory.people.watched(r)
+	c.directory.users.watched(r)
 	return r.id()
 }
 
 func (c *crowd) remove(id string) {
 	c.version++
-	c.directory.people.watchedGone(id, c.version, true)
+	c.directory.users.watchedGone(id, c.version, true)
 }
 
-// walk walks once, with 50 deletions and 50 arrivals meanwhile.
+// walk walks once, with 50 deletions and 50 new users meanwhile.
 func (c *crowd) walk(t *testing.T, style directorytest.Style, count int, query url.Values) {
 	t.Helper()
 	changes := &directorytest.Crowd{
@@ -85,7 +85,7 @@ func (c *crowd) walk(t *testing.T, style directorytest.Style, count int, query u
 	changes.Walk(t, directorytest.Walk{Style: style, Count: count, Get: directorytest.Getter(t, c.handler, "/Users", query)})
 }
 
-// TestWalksLoseNoUser walks 20,252 people.
+// TestWalksLoseNoUser walks 20,252 users.
 func TestWalksLoseNoUser(t *testing.T) {
 	for _, style := range directorytest.Styles() {
 		t.Run(style.String(), func(t *testing.T) {
@@ -98,12 +98,12 @@ func TestWalksLoseNoUser(t *testing.T) {
 	}
 }
 
-// TestWalksLoseNoUserOfFew has 1,000 courses of events, with and without a filter and an order.
+// TestWalksLoseNoUserOfFew tries 1,000 orders of events, with and without a filter and an order.
 func TestWalksLoseNoUserOfFew(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(1000) {
 		c := newCrowd(t, 100, seed)
-		query := map[uint64]url.Values{ // a few, as they take ten times as long
+		query := map[uint64]url.Values{ // few, because they take ten times as long
 			0: {"filter": {"active eq true"}}, 1: {"sortBy": {"userName"}},
 			2: {"sortBy": {"userName"}, "sortOrder": {"descending"}, "filter": {"id pr"}},
 		}[seed%12]

@@ -20,7 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
-// mapper knows where the kinds stand, so that no discovery is needed at start.
+// mapper maps the kinds to resources, so that no discovery is needed at start.
 func mapper() meta.RESTMapper {
 	m := meta.NewDefaultRESTMapper(nil)
 	for kind, resource := range map[string]string{
@@ -33,8 +33,8 @@ func mapper() meta.RESTMapper {
 	return m
 }
 
-// version reads a resource version, a decimal number that grows (Kubernetes 1.35 and later promise
-// so).
+// version parses a resource version, a decimal number that grows (Kubernetes 1.35 and later promise
+// this).
 func version(rv string) (uint64, error) {
 	n, err := strconv.ParseUint(rv, 10, 64)
 	if err != nil {
@@ -43,9 +43,9 @@ func version(rv string) (uint64, error) {
 	return n, nil
 }
 
-// feed is a store that a reflector fills. Nothing is kept here: the functions pass everything on. K
-// is what is kept of an object O; a whole list is gathered as Ks, so that filling the cache takes
-// no more memory than the cache itself.
+// feed is a store that a reflector fills. It stores nothing: its functions pass everything on. K
+// is the cache entry of an object O. A whole list is collected as Ks, so that filling the cache
+// needs no more memory than the cache itself.
 type feed[O client.Object, K any] struct {
 	reduce func(O) (K, error)
 	put    func(K) error
@@ -73,7 +73,7 @@ func (f *feed[O, K]) Delete(o any) error {
 	return f.remove(o.(O))
 }
 
-// Transformer is what a reflector that streams a list applies to each object as it comes.
+// Transformer returns the function that a reflector applies to each object of a streamed list.
 func (f *feed[O, K]) Transformer() cache.TransformFunc {
 	return func(o any) (any, error) {
 		if object, ok := o.(O); ok {
@@ -83,8 +83,8 @@ func (f *feed[O, K]) Transformer() cache.TransformFunc {
 	}
 }
 
-// Replace takes a list, streamed and so reduced already, or fetched in pages from an API server
-// that doesn't stream.
+// Replace stores a list. A streamed list is converted already; an API server that doesn't stream
+// sends pages.
 func (f *feed[O, K]) Replace(all []any, rv string) error {
 	list := make([]K, len(all))
 	for i, o := range all {
@@ -104,7 +104,7 @@ func (f *feed[O, K]) Replace(all []any, rv string) error {
 	return nil
 }
 
-// Bookmark tells how far the watch has come when nothing changes.
+// Bookmark records how far the watch has come when nothing changes.
 func (f *feed[O, K]) Bookmark(rv string) error {
 	n, err := version(rv)
 	if err == nil && f.reach != nil {
@@ -118,7 +118,7 @@ func backoff() *wait.Backoff {
 	return &wait.Backoff{Duration: 300 * time.Millisecond, Cap: 10 * time.Second, Steps: 40, Factor: 2, Jitter: 1}
 }
 
-// follow lists and watches one kind until ctx ends. from, if not nil, may ask for a new list.
+// follow lists and watches one kind until ctx ends. from, if not nil, may request a new list.
 func follow[O client.Object, K any](ctx context.Context, d *Directory, from *source, example O, list func() client.ObjectList, f *feed[O, K]) {
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
@@ -139,17 +139,16 @@ func follow[O client.Object, K any](ctx context.Context, d *Directory, from *sou
 	}
 }
 
-// noted is what is kept of an object that a watch brought: its record, or none when it is being
-// deleted.
+// noted is the result of a watch event: the object's record, or none if it is being deleted.
 type noted[T any] struct {
 	id      string
 	version uint64
 	record  *record[T]
 }
 
-// watchTable feeds a table. recordOf may be asked about one object often, so it reuses what a
-// status write left as it was. An object with a tombstone is gone; one that is removed without is
-// gone once from says so.
+// watchTable feeds a table. recordOf may be called often for one object, so it reuses what a status
+// write did not change. An object with a tombstone is gone; one that is removed without a tombstone
+// is gone once from confirms that the kind is served.
 func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *table[T], from *source, example O, list func() client.ObjectList, recordOf func(O) (*record[T], error)) {
 	follow(ctx, d, from, example, list, &feed[O, noted[T]]{
 		synced: from.listed,
@@ -179,7 +178,7 @@ func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *ta
 				return err
 			}
 			if t.get(o.GetName()) != nil && !claims.Gone(o) {
-				from.hold(func() { t.watchedGone(o.GetName(), v, true) })
+				from.postpone(func() { t.watchedGone(o.GetName(), v, true) })
 				return nil
 			}
 			t.watchedGone(o.GetName(), v, true)
@@ -202,9 +201,9 @@ func watchTable[O client.Object, T any](ctx context.Context, d *Directory, t *ta
 	})
 }
 
-func (d *Directory) watchPeople(ctx context.Context) {
-	watchTable(ctx, d, d.people, d.ofPeople, &v1alpha1.ScimUser{},
-		func() client.ObjectList { return &v1alpha1.ScimUserList{} }, d.personRecord)
+func (d *Directory) watchUsers(ctx context.Context) {
+	watchTable(ctx, d, d.users, d.ofUsers, &v1alpha1.ScimUser{},
+		func() client.ObjectList { return &v1alpha1.ScimUserList{} }, d.userRecord)
 }
 
 func (d *Directory) watchGroups(ctx context.Context) {
@@ -217,7 +216,7 @@ func (d *Directory) watchSlices(ctx context.Context) {
 		func() client.ObjectList { return &v1alpha1.ScimGroupSliceList{} }, d.sliceRecord)
 }
 
-// watchPools follows what pools say of groups.
+// watchPools follows the group references of pools.
 func (d *Directory) watchPools(ctx context.Context) {
 	watchTable(ctx, d, d.pools, d.ofPools, &v1alpha1.AgentPool{},
 		func() client.ObjectList { return &v1alpha1.AgentPoolList{} }, d.poolRecord)

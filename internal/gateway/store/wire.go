@@ -27,13 +27,13 @@ type groupWire struct {
 }
 
 // AnnotationLastModified is when the provider last changed the object, in RFC 3339 with
-// milliseconds. Without it the object is as it was created.
+// milliseconds. Without it, the object is unchanged since its creation.
 const AnnotationLastModified = "iam.lightrun.com/last-modified"
 
 const (
 	timeFormat = "2006-01-02T15:04:05.000Z"
-	// baseMark stands for the base URL until encoded turns it into server.BaseMark: JSON strings
-	// can't hold the byte itself.
+	// baseMark is the placeholder of the base URL until encoded replaces it by server.BaseMark:
+	// JSON strings can't contain that byte.
 	baseMark = "\ue000"
 )
 
@@ -50,14 +50,14 @@ func metaOf(o *metav1.ObjectMeta, resourceType, endpoint, version string) *scima
 }
 
 // userVersion is a user's entity tag: the generation, which only a change of the spec advances, and
-// the object's identity, so that a restored object with a lower generation is not taken for an old
-// version of itself.
+// the object's UID, so that a restored object with a lower generation is not mistaken for an old
+// version.
 func userVersion(u *v1alpha1.ScimUser) string {
 	return fmt.Sprintf(`W/"%d-%.8s"`, u.Generation, u.UID)
 }
 
-// encodeUser is the JSON of a user as server.Resource wants it: without groups, the base URL left
-// open.
+// encodeUser is a user's JSON for server.Resource: without groups, and with a placeholder for the
+// base URL.
 func encodeUser(u *v1alpha1.ScimUser, version string) ([]byte, error) {
 	w := scimattrs.UserOf(&u.Spec)
 	w.ID = u.Name
@@ -73,7 +73,7 @@ func encodeGroup(g *v1alpha1.ScimGroup) ([]byte, error) {
 	})
 }
 
-// userFrom reads a canonical User into a spec.
+// userFrom converts a canonical User to a spec.
 func userFrom(o scim.Object, have *v1alpha1.ScimUserSpec) (v1alpha1.ScimUserSpec, error) {
 	var w scimattrs.User
 	if err := through(o, &w); err != nil {
@@ -82,7 +82,7 @@ func userFrom(o scim.Object, have *v1alpha1.ScimUserSpec) (v1alpha1.ScimUserSpec
 	return w.Spec(have), nil
 }
 
-// groupFrom reads a canonical Group into a spec. What the provider does not write is taken from
+// groupFrom converts a canonical Group to a spec. Fields that the provider does not write come from
 // have.
 func groupFrom(o scim.Object, have *v1alpha1.ScimGroupSpec) (v1alpha1.ScimGroupSpec, error) {
 	var w groupWire
@@ -94,7 +94,7 @@ func groupFrom(o scim.Object, have *v1alpha1.ScimGroupSpec) (v1alpha1.ScimGroupS
 	return s, nil
 }
 
-// through moves an object into a struct by way of JSON.
+// through converts an object to a struct through JSON.
 func through(o scim.Object, into any) error {
 	b, err := json.Marshal(o)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// TestEveryAttributeIsStored draws Users from the schema itself, so that an attribute which the
-// object could not hold is found: what is stored and read back is what was given.
+// TestEveryAttributeIsStored generates Users from the schema, to find attributes that the object
+// can't store: what is read back must equal what was given.
 func TestEveryAttributeIsStored(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		body := drawResource(t, schema.User())
@@ -47,12 +47,12 @@ func TestEveryAttributeIsStored(t *testing.T) {
 		}
 		again, err := userFrom(have, &v1alpha1.ScimUserSpec{})
 		if err != nil || !cmp.Equal(spec, again) {
-			t.Fatalf("the spec changes on the way: %s %v", cmp.Diff(spec, again), err)
+			t.Fatalf("the spec changed: %s %v", cmp.Diff(spec, again), err)
 		}
 	})
 }
 
-// drawResource draws values for the writable attributes.
+// drawResource generates values for the writable attributes.
 func drawResource(t *rapid.T, rt *schema.ResourceType) scim.Object {
 	out := scim.Object{"schemas": []any{rt.Schema.ID}, "externalId": "x"}
 	drawAttributes(t, rt.Schema.Attributes, out)

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package claims is the protocol by which objects get the exclusive right to a name. A claim is an
-// object whose own name is the digest of the folded name, so the API server lets exactly one be
-// created. Webhook, controllers, `kubectl scim plan` and the tests use these functions, and so give
-// the same answer to "who has this name".
+// object whose own name is the digest of the folded name, so the API server creates it at most
+// once. The webhook, the controllers, `kubectl scim plan` and the tests use these functions, and so
+// agree on which object has a name.
 //
-// An object is renamed by: read the object, write the claim on the new name, write the object on
-// top of what was read. A claim is taken from an object that is gone, or that lives and does not
-// have the name (its rename was abandoned, or is over), by: read the claim, read its holder, write
-// the holder, write the claim on top of what was read. Both write both objects, in these orders. So
-// whenever two of them meet, one fails on a version and starts again: no name ever has two owners.
+// A rename reads the object, writes the claim on the new name, and writes the object at the version
+// that was read. A claim can be taken from an object that is gone, or that exists but does not have
+// the name (its rename was abandoned, or is complete): read the claim, read its holder, write the
+// holder, write the claim at the version that was read. Both write both objects, in these orders.
+// So of two concurrent operations one fails on a version and starts again: no name ever has two
+// owners.
 package claims
 
 import (
@@ -34,7 +35,7 @@ import (
 // ErrBusy says that others kept changing the claim. The caller may repeat.
 var ErrBusy = errors.New("others kept changing the claim")
 
-// attempts bounds how often a change is tried against others who want the same name.
+// attempts limits how often a change is retried against other writers of the same name.
 const attempts = 5
 
 // AnnotationAttempt is written where a write must change an object's version and nothing else.
@@ -56,8 +57,8 @@ func ObjectName(typ v1alpha1.ClaimType, name string) string {
 	return strings.ToLower(string(typ)) + "-" + names.Digest(name)
 }
 
-// Names are the names that an object has: the one in its spec, and the one that it had before a
-// rename while the portal still shows that.
+// Names returns the names that an object has: the one in its spec, and after a rename also the old
+// one, while the portal's record has it.
 func Names(o client.Object) []string {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -70,7 +71,7 @@ func Names(o client.Object) []string {
 	return nil
 }
 
-// has says whether an object has the name that the claim of this type and name is about.
+// has says whether an object has the name of this claim.
 func (r Registry) has(o client.Object, claim string, typ v1alpha1.ClaimType) bool {
 	all := Names
 	if r.Names != nil {
@@ -79,8 +80,8 @@ func (r Registry) has(o client.Object, claim string, typ v1alpha1.ClaimType) boo
 	return slices.ContainsFunc(all(o), func(n string) bool { return n != "" && ObjectName(typ, n) == claim })
 }
 
-// Keep makes holder, which has the name, the holder of its claim, or returns the object that has
-// the name instead. Where the cache shows that holder has the claim already, it calls nothing.
+// Keep takes the claim for holder, which has the name, or returns the object that has the name
+// instead. If the cache shows that holder has the claim already, Keep makes no call.
 func (r Registry) Keep(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (other client.Object, err error) {
 	claim := newClaim(typ, name, holder)
 	want := claim.Spec.Holder
@@ -92,8 +93,8 @@ func (r Registry) Keep(ctx context.Context, typ v1alpha1.ClaimType, name string,
 	return r.Take(ctx, typ, name, holder)
 }
 
-// Take makes holder the holder of the name's claim, or returns the object that has the name
-// instead. It writes the claim in any case, which a rename depends on.
+// Take takes the claim on a name for holder, or returns the object that has the name instead. It
+// always writes the claim, because a rename depends on that write.
 func (r Registry) Take(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (other client.Object, err error) {
 	for attempt := range attempts {
 		if err := pause(ctx, attempt); err != nil {
@@ -107,8 +108,8 @@ func (r Registry) Take(ctx context.Context, typ v1alpha1.ClaimType, name string,
 	return nil, fmt.Errorf("claim %s: %w", ObjectName(typ, name), ErrBusy)
 }
 
-// TakeFrom is Take from a living holder that has the name and agrees: a group's own pool agrees to
-// the pool that names the group.
+// TakeFrom is Take from an existing holder that has the name and agrees: a group's own pool agrees
+// to the pool that names the group.
 func (r Registry) TakeFrom(ctx context.Context, typ v1alpha1.ClaimType, name string, from, holder client.Object) (other client.Object, err error) {
 	other, err = r.takeOnce(ctx, typ, name, holder, from)
 	if overtaken(err) {
@@ -153,7 +154,7 @@ func (r Registry) takeOnce(ctx context.Context, typ v1alpha1.ClaimType, name str
 	}
 	claim.Spec.Holder = want
 	metav1.SetMetaDataAnnotation(&claim.ObjectMeta, AnnotationAttempt, uuid.NewString())
-	return nil, r.Client.Update(ctx, claim) // carries the resourceVersion: compare-and-swap
+	return nil, r.Client.Update(ctx, claim) // with the resourceVersion: compare-and-swap
 }
 
 // vacate makes sure that no object has the claim's name, or returns the one that has it.
@@ -170,8 +171,7 @@ func (r Registry) vacate(ctx context.Context, claim *v1alpha1.NameClaim) (other 
 	return nil, Touch(ctx, r.Client, holder)
 }
 
-// Touch writes to an object, on top of the version that was read, without changing more than that
-// version.
+// Touch changes an object's version at the version that was read, and nothing else.
 func Touch(ctx context.Context, w client.Writer, o client.Object) error {
 	before := o.DeepCopyObject().(client.Object)
 	annotations := map[string]string{AnnotationAttempt: uuid.NewString()}
@@ -187,7 +187,7 @@ func Touch(ctx context.Context, w client.Writer, o client.Object) error {
 	return nil
 }
 
-// Owner returns the living object that has the name and holds its claim, or nil.
+// Owner returns the existing object that has the name and its claim, or nil.
 func (r Registry) Owner(ctx context.Context, typ v1alpha1.ClaimType, namespace, name string) (client.Object, error) {
 	var claim v1alpha1.NameClaim
 	key := types.NamespacedName{Namespace: namespace, Name: ObjectName(typ, name)}
@@ -204,9 +204,9 @@ func (r Registry) Owner(ctx context.Context, typ v1alpha1.ClaimType, namespace, 
 	return holder, nil
 }
 
-// Release releases holder's claim on a name that holder, as it was read, does not have or that it
-// leaves with its deletion. A claim that another object holds by now, or none, is left as it is. A
-// conflict means that a living holder was changed since it was read.
+// Release deletes holder's claim on a name that holder, at the version that was read, does not have
+// or gives up by its deletion. A claim of another object is left unchanged. A conflict means that
+// holder has changed since it was read.
 func (r Registry) Release(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) error {
 	claim := newClaim(typ, name, holder)
 	want := claim.Spec.Holder
@@ -219,7 +219,7 @@ func (r Registry) Release(ctx context.Context, typ v1alpha1.ClaimType, name stri
 	return r.delete(ctx, claim, holder)
 }
 
-// Sweep deletes a claim whose holder is gone, or lives and does not have the name. It reads both
+// Sweep deletes a claim whose holder is gone, or exists and does not have the name. It reads both
 // live.
 func (r Registry) Sweep(ctx context.Context, key client.ObjectKey) (swept bool, err error) {
 	var claim v1alpha1.NameClaim
@@ -242,8 +242,8 @@ func (r Registry) Needed(ctx context.Context, claim *v1alpha1.NameClaim) (bool, 
 	return holder != nil && r.has(holder, claim.Name, claim.Spec.Type), err
 }
 
-// delete deletes the claim if it is still exactly as it was read, after a write to its living
-// holder.
+// delete deletes the claim if it is unchanged since it was read, after a write to its holder, if
+// that exists.
 func (r Registry) delete(ctx context.Context, claim *v1alpha1.NameClaim, holder client.Object) error {
 	if holder != nil && !Gone(holder) {
 		if err := Touch(ctx, r.Client, holder.DeepCopyObject().(client.Object)); err != nil {
@@ -254,8 +254,8 @@ func (r Registry) delete(ctx context.Context, claim *v1alpha1.NameClaim, holder 
 	return client.IgnoreNotFound(r.Client.Delete(ctx, claim, client.Preconditions{UID: &uid, ResourceVersion: &version}))
 }
 
-// Gone says whether an object is being deleted or, as a user or group that the provider deleted, is
-// a tombstone. Its names can be taken.
+// Gone says whether an object is being deleted, or is the tombstone of a user or group that the
+// provider deleted. Other objects can take its names.
 func Gone(o client.Object) bool {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -270,7 +270,7 @@ func Gone(o client.Object) bool {
 	return !o.GetDeletionTimestamp().IsZero()
 }
 
-// Holder returns the object that holds the claim, read from r, or nil when it does not exist.
+// Holder returns the object that has the claim, read from r, or nil if it does not exist.
 func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (client.Object, error) {
 	holder := empty(claim.Spec.Type)
 	err := r.Get(ctx, types.NamespacedName{Namespace: claim.Namespace, Name: claim.Spec.Holder.Name}, holder)
@@ -285,7 +285,7 @@ func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (cl
 	return holder, nil
 }
 
-// Kind is the kind of the objects that hold claims of the type.
+// Kind is the kind of the objects that take claims of the type.
 func Kind(typ v1alpha1.ClaimType) string {
 	switch typ {
 	case v1alpha1.ClaimGroup:
@@ -296,7 +296,7 @@ func Kind(typ v1alpha1.ClaimType) string {
 	return "ScimUser"
 }
 
-// empty is an object of the kind that holds claims of the type.
+// empty is an object of the kind that takes claims of the type.
 func empty(typ v1alpha1.ClaimType) client.Object {
 	switch typ {
 	case v1alpha1.ClaimPool:
@@ -307,7 +307,7 @@ func empty(typ v1alpha1.ClaimType) client.Object {
 	return &v1alpha1.ScimUser{}
 }
 
-// pause waits before the given attempt, longer each time and never the same for two writers.
+// pause waits before the given attempt, longer each time, and with jitter.
 func pause(ctx context.Context, attempt int) error {
 	if attempt == 0 {
 		return ctx.Err()

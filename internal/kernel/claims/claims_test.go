@@ -74,9 +74,9 @@ func TestWhoHasAName(t *testing.T) {
 		owner   string // who has it; empty: the new user gets it
 	}{
 		"Free":       {reason: "No claim: the API server lets one be created.", wanted: "new@example.test"},
-		"Taken":      {reason: "A living user has the name.", objects: []client.Object{ada, claimOf("ada@example.test", ada)}, wanted: "ada@example.test", owner: ada.Name},
+		"Taken":      {reason: "An existing user has the name.", objects: []client.Object{ada, claimOf("ada@example.test", ada)}, wanted: "ada@example.test", owner: ada.Name},
 		"Folded":     {reason: "Names are compared without regard to case.", objects: []client.Object{ada, claimOf("ada@example.test", ada)}, wanted: "ADA@Example.test", owner: ada.Name},
-		"HolderGone": {reason: "The holder does not exist any more.", objects: []client.Object{claimOf("ada@example.test", ada)}, wanted: "ada@example.test"},
+		"HolderGone": {reason: "The holder no longer exists.", objects: []client.Object{claimOf("ada@example.test", ada)}, wanted: "ada@example.test"},
 		"Restored":   {reason: "An object of the holder's name with another UID is another object.", objects: []client.Object{ada, claimOf("ada@example.test", restored)}, wanted: "ada@example.test"},
 		"Tombstone":  {reason: "A name is free from the moment of its user's deletion.", objects: []client.Object{deleted, claimOf("eve@example.test", deleted)}, wanted: "eve@example.test"},
 		"Former":     {reason: "The account still has the name from before the rename.", objects: []client.Object{renamed, claimOf("grace@example.test", renamed)}, wanted: "grace@example.test", owner: renamed.Name},
@@ -116,7 +116,7 @@ func TestSweep(t *testing.T) {
 		want    bool
 	}{
 		"Needed":     {"Its holder has the name.", "ada@example.test", []client.Object{ada}, false},
-		"Former":     {"The account still has it.", "former@example.test", []client.Object{ada}, false},
+		"Former":     {"The account still has the name.", "former@example.test", []client.Object{ada}, false},
 		"Abandoned":  {"Its holder does not have the name.", "other@example.test", []client.Object{ada}, true},
 		"HolderGone": {"It has no holder.", "ada@example.test", nil, true},
 	} {
@@ -137,8 +137,7 @@ func TestSweep(t *testing.T) {
 }
 
 // TestNoNameHasTwoOwners interrupts each operation before each of its writes by each other
-// operation, and checks that afterwards the users who have a name are one at most, who holds the
-// claim.
+// operation. Afterwards at most one user has a name, and that user has the claim.
 func TestNoNameHasTwoOwners(t *testing.T) {
 	const wanted = "lovelace@example.test"
 	type operation func(context.Context, client.Client) error
@@ -177,7 +176,7 @@ func TestNoNameHasTwoOwners(t *testing.T) {
 		"Sweep": func(ctx context.Context, c client.Client) error {
 			_, err := (claims.Registry{Client: c, Live: c}).Sweep(ctx, client.ObjectKey{Namespace: namespace, Name: claims.ObjectName(v1alpha1.ClaimUser, wanted)})
 			if apierrors.IsConflict(err) {
-				return nil // repeated by the controller
+				return nil // the controller repeats it
 			}
 			return err
 		},
@@ -229,7 +228,7 @@ func TestNoNameHasTwoOwners(t *testing.T) {
 						if u.Spec.UserName == wanted {
 							owners++
 							if got := holderOf(t, c, wanted); got != u.Name {
-								t.Errorf("%s has the name, and the claim is held by %q", u.Name, got)
+								t.Errorf("%s has the name, and %q has the claim", u.Name, got)
 							}
 						}
 					}

@@ -18,29 +18,29 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// A webhook creates an object and then claims its name; an object without its name is what a crash
-// in between leaves. The two times keep the one from being taken for the other, without comparing
-// clocks of two machines.
+// A webhook creates an object and then takes the claim on its name. If it crashes in between, the
+// object remains without a claim. The two times separate such an object from one that is being
+// created, without comparing the clocks of two machines.
 const (
-	// AnswerTime is how long after it began to create an object a webhook may answer as soon as it
-	// has the name. Later it writes to the object again first, which may have been removed or is
-	// about to be, on top of its version.
+	// AnswerTime is how long after the start of a creation a webhook may answer as soon as it has
+	// the claim. Later it first writes to the object at its version, because a controller may have
+	// deleted it or may be about to.
 	AnswerTime = 2 * time.Second
-	// Abandoned is how long a controller lets an object without its name be, from when it first saw
-	// it.
+	// Abandoned is how long a controller leaves an object without a claim alone, from when it first
+	// saw it.
 	Abandoned = 3 * AnswerTime
 )
 
 // MadeByWebhook says whether a webhook wrote o, read from the API server with its managed fields: o
-// without its claim may then be one that is being created, or one that no client was ever told of.
+// without a claim may then be in creation, or its client never got an answer.
 func MadeByWebhook(o client.Object) bool {
 	return slices.ContainsFunc(o.GetManagedFields(), func(m metav1.ManagedFieldsEntry) bool {
 		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
 	})
 }
 
-// SpecByPrograms says whether webhook or manager alone wrote the spec of o, read from the API
-// server with its managed fields.
+// SpecByPrograms says whether only the webhook or the manager wrote the spec of o, read from the
+// API server with its managed fields.
 func SpecByPrograms(o client.Object) bool {
 	wrote := false
 	for _, m := range o.GetManagedFields() {
@@ -55,20 +55,20 @@ func SpecByPrograms(o client.Object) bool {
 	return wrote
 }
 
-// Unclaimed is since when objects were seen that have no claim and were perhaps never answered for.
-// The zero value is ready; it is safe for concurrent use.
+// Unclaimed records since when objects without a claim were seen whose clients perhaps never got an
+// answer. The zero value is ready; it is safe for concurrent use.
 type Unclaimed struct {
 	mu   sync.Mutex
 	seen map[types.UID]time.Time
 }
 
-// Wait says how long to leave an object to the webhook that makes it.
+// Wait says how long to leave an object to the webhook that creates it.
 func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	since, ok := u.seen[uid]
 	if !ok {
-		for other, seen := range u.seen { // of those that are settled nobody tells
+		for other, seen := range u.seen { // no event removes the settled ones
 			if now.Sub(seen) > 10*Abandoned {
 				delete(u.seen, other)
 			}
@@ -81,8 +81,8 @@ func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 	return Abandoned - now.Sub(since)
 }
 
-// NameOf is the name that the provider gave a user or group: as the spec has it, and as the status
-// has it once it was claimed.
+// NameOf is the name that the provider gave a user or group: the one in the spec, and the one in
+// the status after it was claimed.
 func NameOf(o client.Object) (typ v1alpha1.ClaimType, name, claimed string) {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -97,8 +97,8 @@ func NameOf(o client.Object) (typ v1alpha1.ClaimType, name, claimed string) {
 // timestamp's resolution of one second.
 const grace = 3 * time.Second
 
-// LeaveToWebhook says how long to leave the claim of a new user or group to the webhook that is
-// creating it: both would succeed, one of them in vain. The claim's own event brings the object
+// LeaveToWebhook says how long to leave the claim of a new user or group to the webhook that
+// creates it; the controller would only repeat its work. The event of the claim brings the object
 // back sooner.
 func LeaveToWebhook(ctx context.Context, cached client.Reader, o client.Object, now time.Time) time.Duration {
 	typ, name, claimed := NameOf(o)
@@ -113,15 +113,15 @@ func LeaveToWebhook(ctx context.Context, cached client.Reader, o client.Object, 
 	return grace - age
 }
 
-// takenMeanwhile is the pause before an object that has got its name is looked at again.
+// takenMeanwhile is the pause before the next pass over an object that got its name.
 const takenMeanwhile = 50 * time.Millisecond
 
-// NeverAnswered deals with a user or group whose name another object has. If a webhook created it
-// and then could not claim the name, crashing before it could take the object back, no client was
-// ever answered, and the object is removed. The webhook may still be at work, and get the name when
-// its holder leaves: that is waited for (Abandoned), and the claim is read after the version on top
-// of which the object is removed. done says that the pass over the object ends here, to begin again
-// after the pause; the zero pause asks for nothing.
+// NeverAnswered handles a user or group whose name another object has. If a webhook created it,
+// could not take the claim, and crashed before it deleted the object, its client never got an
+// answer, and the object is deleted. The webhook may still be at work, and get the name when the
+// other holder leaves: so NeverAnswered waits (Abandoned), and reads the claim after it read the
+// version at which it deletes the object. done ends the pass over the object, and the next one
+// begins after pause; a zero pause requests none.
 func (u *Unclaimed) NeverAnswered(ctx context.Context, r Registry, o client.Object, now time.Time) (done bool, again time.Duration, err error) {
 	typ, _, claimed := NameOf(o)
 	if claimed != "" {
@@ -142,7 +142,7 @@ func (u *Unclaimed) NeverAnswered(ctx context.Context, r Registry, o client.Obje
 	if other == nil || err != nil {
 		return true, takenMeanwhile, err
 	}
-	log.FromContext(ctx).Info("Removing an object that was never answered for: its name was taken while it was created")
+	log.FromContext(ctx).Info("Deleting an object whose client never got an answer: another object took its name during the creation")
 	uid, version := fresh.GetUID(), fresh.GetResourceVersion()
 	err = r.Client.Delete(ctx, fresh, client.Preconditions{UID: &uid, ResourceVersion: &version})
 	return true, 0, client.IgnoreNotFound(err)

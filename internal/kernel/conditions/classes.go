@@ -8,18 +8,18 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// Class says what a reason means for somebody who waits.
+// Class says what a reason means for a reader who waits.
 type Class int
 
 const (
 	Good        Class = iota // nothing to do
-	Progressing              // comes right by itself: Reconciling=True
+	Progressing              // resolves by itself: Reconciling=True
 	Waiting                  // a person decides: Ready=False, neither Reconciling nor Stalled
-	Invalid                  // somebody must change something: Stalled=True
+	Invalid                  // a person must change something: Stalled=True
 )
 
-// Classes maps every reason to its class. docs/reference/conditions.md gives the remedies; a test
-// holds the two together.
+// Classes maps every reason to its class. docs/reference/conditions.md has the remedies; a test
+// compares the two.
 func Classes() map[string]Class {
 	return map[string]Class{
 		v1alpha1.ReasonReady:        Good,
@@ -84,8 +84,8 @@ func Classes() map[string]Class {
 	}
 }
 
-// classOf classifies Ready. A reason without a class counts as Progressing: the object is not as it
-// should be, and nobody was told to act; the test over Classes keeps this from happening.
+// classOf classifies Ready. A reason without a class counts as Progressing: the object is not in
+// its desired state, and no person is asked to act. The test over Classes prevents this.
 func classOf(ready Leaf) Class {
 	if ready.Status == metav1.ConditionTrue {
 		return Good

@@ -6,15 +6,15 @@
 // alike:
 //
 //   - every leaf True: Ready=True
-//   - else the first leaf that is not True gives Ready its reason and message, and its reason's class says whether the
-//     object is Reconciling (it comes right by itself), Stalled (somebody must change something) or merely waits for a
-//     person's decision (neither)
+//   - else the first leaf that is not True gives Ready its reason and message. The class of the
+//     reason says whether the object is Reconciling (it resolves by itself), Stalled (a person must
+//     change something) or waits for a person's decision (neither)
 //
 // Abnormal conditions are present only while True.
 //
-// Each type appears once, as the API server demands: of several leaves of one type the worst counts
-// (False, then Unknown, then True), and of equally bad ones the last. A step that fails after
-// another one reported success thus takes the success back, and nothing takes a failure back within
+// Each type appears once, as the API server requires: of several leaves of one type the worst
+// counts (False, then Unknown, then True), and of equally bad ones the last. So a step that fails
+// after another one reported success overrides the success, and nothing overrides a failure within
 // a pass.
 package conditions
 
@@ -37,15 +37,15 @@ type Leaf struct {
 	Message string
 }
 
-// True is a leaf that is as it should be.
+// True is a leaf that is in the desired state.
 func True(typ, reason, message string) Leaf { return Leaf{typ, metav1.ConditionTrue, reason, message} }
 
-// False is a leaf that is not as it should be.
+// False is a leaf that is not in the desired state.
 func False(typ, reason, message string) Leaf {
 	return Leaf{typ, metav1.ConditionFalse, reason, message}
 }
 
-// Unknown is a leaf that can't be told yet.
+// Unknown is a leaf whose state is not known yet.
 func Unknown(typ, reason, message string) Leaf {
 	return Leaf{typ, metav1.ConditionUnknown, reason, message}
 }

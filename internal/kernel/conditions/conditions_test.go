@@ -68,8 +68,8 @@ func TestKstatusUnderstands(t *testing.T) {
 		ready  metav1.ConditionStatus
 	}{
 		"AllTrue":   {"Every leaf True is Current.", []Leaf{True("A", v1alpha1.ReasonOwned, "")}, status.CurrentStatus, metav1.ConditionTrue},
-		"Progress":  {"What comes right by itself is InProgress.", []Leaf{Unknown("A", v1alpha1.ReasonPortalUnreachable, "")}, status.InProgressStatus, metav1.ConditionUnknown},
-		"Invalid":   {"What somebody must change is Failed.", []Leaf{False("A", v1alpha1.ReasonInvalidFilter, "")}, status.FailedStatus, metav1.ConditionFalse},
+		"Progress":  {"What resolves by itself is InProgress.", []Leaf{Unknown("A", v1alpha1.ReasonPortalUnreachable, "")}, status.InProgressStatus, metav1.ConditionUnknown},
+		"Invalid":   {"What a person must change is Failed.", []Leaf{False("A", v1alpha1.ReasonInvalidFilter, "")}, status.FailedStatus, metav1.ConditionFalse},
 		"Waiting":   {"Waiting for a person is not a failure.", []Leaf{False("A", v1alpha1.ReasonLocalAccountExists, "")}, status.InProgressStatus, metav1.ConditionFalse},
 		"FirstRule": {"The first leaf that is not True speaks.", []Leaf{False("A", v1alpha1.ReasonNameTaken, ""), False("B", v1alpha1.ReasonProgressing, "")}, status.FailedStatus, metav1.ConditionFalse},
 	}
@@ -110,7 +110,7 @@ func TestTransitionTimeMovesOnlyWithStatus(t *testing.T) {
 		t.Errorf("B: %+v", c)
 	}
 	if Find(got, v1alpha1.ConditionReconciling) != nil {
-		t.Error("Reconciling must go when all is well")
+		t.Error("Reconciling must be absent when every leaf is True")
 	}
 }
 
@@ -122,9 +122,9 @@ func TestOneConditionOfEachType(t *testing.T) {
 		leaves []Leaf
 		want   string // reason of A and of Ready
 	}{
-		"FailsLater": {"A step that fails takes the success of an earlier one back.", []Leaf{on(yes, "Synced"), on(unknown, "Progressing")}, "Progressing"},
-		"KeepsFalse": {"What a person must fix is not hidden by an error on the way.", []Leaf{on(no, "InvalidFilter"), on(unknown, "Progressing")}, "InvalidFilter"},
-		"NotUndone":  {"A success takes no failure back.", []Leaf{on(no, "InvalidFilter"), on(yes, "Synced")}, "InvalidFilter"},
+		"FailsLater": {"A step that fails overrides an earlier success.", []Leaf{on(yes, "Synced"), on(unknown, "Progressing")}, "Progressing"},
+		"KeepsFalse": {"What a person must fix is not hidden by a later error.", []Leaf{on(no, "InvalidFilter"), on(unknown, "Progressing")}, "InvalidFilter"},
+		"NotUndone":  {"A success does not override a failure.", []Leaf{on(no, "InvalidFilter"), on(yes, "Synced")}, "InvalidFilter"},
 		"LastOfSame": {"Of equally bad ones the last counts.", []Leaf{on(no, "GuardHeld"), on(no, "RefusedByPortal")}, "RefusedByPortal"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestOneConditionOfEachType(t *testing.T) {
 			}
 			for typ, n := range seen {
 				if n != 1 {
-					t.Errorf("%s: %s is there %d times", tc.reason, typ, n)
+					t.Errorf("%s: %s appears %d times", tc.reason, typ, n)
 				}
 			}
 			if a, ready := Find(got, "A"), Find(got, v1alpha1.ConditionReady); a.Reason != tc.want || ready.Reason != tc.want {

@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
 
-// ids are n SCIM ids.
+// ids returns n SCIM ids.
 func ids(n int) []string {
 	out := make([]string, n)
 	for i := range out {
@@ -52,7 +52,7 @@ func (c *counting) note(verb string) {
 	c.count[verb]++
 }
 
-// take is what was counted since the last take.
+// take returns the counts since the last take.
 func (c *counting) take() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -86,7 +86,7 @@ func (c *counting) Patch(ctx context.Context, o client.Object, p client.Patch, o
 	return c.Client.Patch(ctx, o, p, opts...)
 }
 
-// TestFake compares the API server in memory with the real one, request by request.
+// TestFake compares the in-memory API server with the real one, request by request.
 func TestFake(t *testing.T) {
 	const a, b = "00000000-0000-4000-8000-000000000000", "ffff0000-0000-4000-8000-000000000000"
 	merge := func(format string, args ...any) func(context.Context, client.Client, *v1alpha1.ScimGroupSlice) error {
@@ -118,21 +118,21 @@ func TestFake(t *testing.T) {
 		do     func(ctx context.Context, c client.Client, o *v1alpha1.ScimGroupSlice) error
 		want   int // status
 	}{
-		"Add":               {"a member is added to those that are there", merge(`{"spec":{"epoch":3,"revision":11,"members":{%q:true}}}`, b), 0},
+		"Add":               {"a member is added to the others", merge(`{"spec":{"epoch":3,"revision":11,"members":{%q:true}}}`, b), 0},
 		"Remove":            {"null removes one", merge(`{"spec":{"epoch":3,"revision":11,"members":{%q:null}}}`, a), 0},
-		"RemoveAbsent":      {"removing what is not there is no error", merge(`{"spec":{"epoch":3,"revision":11,"members":{%q:null}}}`, b), 0},
+		"RemoveAbsent":      {"removing an absent member is no error", merge(`{"spec":{"epoch":3,"revision":11,"members":{%q:null}}}`, b), 0},
 		"Nothing":           {"a patch that changes nothing is no write", merge(`{"spec":{"epoch":3}}`), 0},
-		"LateEpoch":         {"the writer believed in an older epoch", merge(`{"spec":{"epoch":2,"revision":11,"members":{%q:true}}}`, b), 422},
+		"LateEpoch":         {"the writer has an older epoch", merge(`{"spec":{"epoch":2,"revision":11,"members":{%q:true}}}`, b), 422},
 		"BitsSameEpoch":     {"bits change with the epoch only", merge(`{"spec":{"bits":1}}`), 422},
 		"BitsNewEpoch":      {"a split", merge(`{"spec":{"bits":1,"epoch":4}}`), 0},
-		"OlderRound":        {"a replacement that was overtaken", merge(`{"spec":{"round":1}}`), 422},
+		"OlderRound":        {"a newer replacement was written first", merge(`{"spec":{"round":1}}`), 422},
 		"OlderRevision":     {"revisions never go down", merge(`{"spec":{"epoch":3,"revision":9,"members":{%q:true}}}`, b), 422},
 		"OlderRevisionNew":  {"in a new epoch neither", merge(`{"spec":{"epoch":4,"revision":9}}`), 422},
-		"OtherUID":          {"a patch that was meant for a deleted slice of this name", merge(`{"metadata":{"uid":"other"},"spec":{"revision":11}}`), 422},
+		"OtherUID":          {"a patch for a deleted slice of this name", merge(`{"metadata":{"uid":"other"},"spec":{"revision":11}}`), 422},
 		"OtherVersion":      {"a patch at another resourceVersion", merge(`{"metadata":{"resourceVersion":"99999999"},"spec":{"revision":11}}`), 409},
 		"TooMany":           {"a slice takes 1024", merge("%s", many), 422},
-		"TestPasses":        {"a JSON patch whose tests hold", jsonPatch(`[{"op":"test","path":"/spec/epoch","value":3},{"op":"add","path":"/spec/members","value":{}},{"op":"replace","path":"/spec/round","value":3}]`), 0},
-		"TestFails":         {"a JSON patch whose test does not", jsonPatch(`[{"op":"test","path":"/spec/epoch","value":2},{"op":"replace","path":"/spec/round","value":3}]`), 422},
+		"TestPasses":        {"a JSON patch whose tests pass", jsonPatch(`[{"op":"test","path":"/spec/epoch","value":3},{"op":"add","path":"/spec/members","value":{}},{"op":"replace","path":"/spec/round","value":3}]`), 0},
+		"TestFails":         {"a JSON patch whose test fails", jsonPatch(`[{"op":"test","path":"/spec/epoch","value":2},{"op":"replace","path":"/spec/round","value":3}]`), 422},
 		"TestUID":           {"the uid can be tested", jsonPatch(`[{"op":"test","path":"/metadata/uid","value":"other"}]`), 422},
 		"AddIntoAbsent":     {"no annotation can be added where there are none", jsonPatch(`[{"op":"add","path":"/metadata/annotations/x","value":"y"}]`), 422},
 		"AddAnnotations":    {"all of them can", jsonPatch(`[{"op":"add","path":"/metadata/annotations","value":{"x":"y"}}]`), 0},
@@ -146,7 +146,7 @@ func TestFake(t *testing.T) {
 			o.Name = Name(groupID, 0xffff)
 			return c.Patch(ctx, o, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"epoch":3}}`)))
 		}, 404},
-		"CreateTwice": {"a name is taken once", func(ctx context.Context, c client.Client, o *v1alpha1.ScimGroupSlice) error {
+		"CreateTwice": {"a name can be created once", func(ctx context.Context, c client.Client, o *v1alpha1.ScimGroupSlice) error {
 			o.ResourceVersion = ""
 			return c.Create(ctx, o)
 		}, 409},
@@ -188,7 +188,7 @@ func TestFake(t *testing.T) {
 	}
 }
 
-// TestSizes plays one group's life at several sizes and counts the requests.
+// TestSizes runs the whole life of a group at several sizes and counts the requests.
 func TestSizes(t *testing.T) {
 	cp := controlplane.Get(t)
 	for _, n := range []int{1, 130, 5000} {
@@ -283,8 +283,8 @@ func changes(users []string) []Change {
 	return out
 }
 
-// TestManyWriters lets 64 writers work on one slice through two replicas: nothing is lost, and
-// nobody waits long.
+// TestManyWriters lets 64 writers change one slice through two replicas: no change is lost, and no
+// writer waits long.
 func TestManyWriters(t *testing.T) {
 	cp := controlplane.Get(t)
 	namespace := cp.Namespace(t)

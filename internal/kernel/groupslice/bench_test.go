@@ -112,7 +112,7 @@ func BenchmarkReplace(b *testing.B) {
 	}
 }
 
-// BenchmarkMembers reads all members, and whether one user is one.
+// BenchmarkMembers reads all members, and checks one membership.
 func BenchmarkMembers(b *testing.B) {
 	for _, n := range []int{100, 10_000, 100_000} {
 		s, members := sized(b, n)

@@ -17,8 +17,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// call is what a Change asks of one slice. It is divided into parts if the slice was split
-// meanwhile.
+// call is the part of a Change for one slice. It is divided further if the slice was split in the
+// meantime.
 type call struct {
 	ctx  context.Context //nolint:containedctx // a lane makes the write on behalf of the call
 	done chan struct{}
@@ -54,8 +54,8 @@ func (p *part) finish(err error) {
 	}
 }
 
-// lane combines the changes of one slice: one write is in flight, and the changes that arrive
-// meanwhile go into the next one together.
+// lane combines the changes of one slice: one write is in flight, and all changes that arrive
+// meanwhile go into the next one.
 type lane struct {
 	group  string
 	prefix uint16
@@ -75,8 +75,8 @@ func (s *Store) Change(ctx context.Context, group string, changes []Change) erro
 	return s.each(ctx, len(bySlice), func(ctx context.Context, i int) error { return s.change(ctx, group, bySlice[i]) })
 }
 
-// bySlice divides changes by slice, as far as this process knows. A large change so takes a few
-// lanes at a time, and neither it nor what others change meanwhile waits for all of it.
+// bySlice divides changes by slice, as far as this process knows the slices. So a large change uses
+// a few lanes at a time, and other changes need not wait for all of it.
 func (s *Store) bySlice(ctx context.Context, group string, changes []Change) ([][]Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Wait)
 	defer cancel()
@@ -98,7 +98,7 @@ func (s *Store) bySlice(ctx context.Context, group string, changes []Change) ([]
 	return out, nil
 }
 
-// change makes the changes of one slice. It is a call of its own.
+// change makes the changes of one slice as a call of its own.
 func (s *Store) change(ctx context.Context, group string, changes []Change) error {
 	waiting, cancel := context.WithTimeout(ctx, s.options.Wait)
 	defer cancel()
@@ -121,7 +121,7 @@ func (s *Store) change(ctx context.Context, group string, changes []Change) erro
 	return c.err
 }
 
-// route divides parts by slice and puts them into the slices' lanes, in their order. On error no
+// route divides parts by slice and appends them to the slices' lanes, in their order. On error no
 // part is in a lane.
 func (s *Store) route(ctx context.Context, group string, parts []*part) error {
 	type target struct {
@@ -189,8 +189,8 @@ func (s *Store) locate(ctx context.Context, group string, place uint16, unknown 
 	return prefix, nil
 }
 
-// run works on a lane until it is empty. It waits for a slot first, so that what arrives meanwhile
-// is combined.
+// run works on a lane until it is empty. It waits for a slot first, so that changes that arrive
+// meanwhile are combined.
 func (s *Store) run(name string, l *lane) {
 	s.slots <- struct{}{}
 	defer func() { <-s.slots }()
@@ -208,13 +208,13 @@ func (s *Store) run(name string, l *lane) {
 	}
 }
 
-// batch stores the parts with one write and then splits the slice if it has become too large. It is
-// bounded by Wait, and goes on when the first caller gives up, as others wait too.
+// batch stores the parts with one write and then splits the slice if it is too large. It is limited
+// by Wait, and continues when the first caller's context ends, because other callers wait too.
 func (s *Store) batch(l *lane, parts []*part) {
 	live := parts[:0:0]
 	for _, p := range parts {
 		if err := p.call.ctx.Err(); err != nil {
-			p.finish(err) // nobody waits: it must not be stored later on
+			p.finish(err) // the caller no longer waits: do not store it later
 			continue
 		}
 		live = append(live, p)
@@ -263,7 +263,7 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
 			if len(parts) == 1 {
 				return fail(err)
 			}
-			for _, p := range parts { // so that what is refused does not take the others with it
+			for _, p := range parts { // so that a refused part does not fail the others
 				size = max(size, s.store(ctx, l, []*part{p}))
 			}
 			return size
@@ -285,7 +285,7 @@ func (s *Store) known(ctx context.Context, group string, prefix uint16) (known, 
 	return s.learn(group, o), nil
 }
 
-// divert sends what the slice k does not cover to other lanes and returns the rest.
+// divert moves the parts that the slice k does not cover to other lanes and returns the rest.
 func (s *Store) divert(ctx context.Context, group string, k known, parts []*part) []*part {
 	var stay, move []*part
 	for _, p := range parts {
@@ -317,8 +317,8 @@ func (s *Store) divert(ctx context.Context, group string, k known, parts []*part
 	return stay
 }
 
-// merged is what parts change together: of two changes of one user the later one counts. The
-// caller of the earlier one is answered with success too, as if it had come just before.
+// merged combines the changes of parts: of two changes of one user the later one counts. The caller
+// of the earlier one gets success too, as if it had come just before.
 func merged(parts []*part) map[string]bool {
 	changes := map[string]bool{}
 	for _, p := range parts {
@@ -344,8 +344,8 @@ func added(changes map[string]bool) int {
 func (s *Store) try(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (int, error) {
 	adds := added(changes)
 	limits := s.limits.after(adds)
-	// A split that is needed anyway saves a write if it comes first. It can conflict with other
-	// writers, which the patch can't, so it is tried once.
+	// If a split is needed anyway, doing it first saves a write. It can conflict with other
+	// writers, unlike the patch, so it is tried once.
 	if size := k.size + adds; size > limits.most || adds >= limits.many && size > limits.target && attempt == 0 {
 		return s.rewrite(ctx, group, k, goal{limits, changes}, attempt)
 	}
@@ -361,9 +361,9 @@ func (s *Store) try(ctx context.Context, group string, k known, changes map[stri
 	return len(o.Spec.Members), nil
 }
 
-// mergePatch is the write of changes: without a resourceVersion, so that changes of different
-// users do not conflict, but with the epoch that this writer believes, so that it is refused where
-// the slice no longer covers these users; and with the uid, so that a restored slice is no match.
+// mergePatch is the write of changes. It has no resourceVersion, so that changes of different users
+// do not conflict. It has the epoch that this writer knows, so that it is refused if the slice no
+// longer covers these users, and the uid, so that it never applies to a restored slice.
 func (s *Store) mergePatch(ctx context.Context, k known, changes map[string]bool) ([]byte, error) {
 	type spec struct {
 		Epoch    int64          `json:"epoch"`
@@ -389,18 +389,18 @@ func (s *Store) mergePatch(ctx context.Context, k known, changes map[string]bool
 	return json.Marshal(p)
 }
 
-// verdict is what became of a write.
+// verdict is the result of a write.
 type verdict int
 
 const (
 	stored  verdict = iota
-	again           // the writer's view of the slice was out of date; it is corrected now
-	refused         // the content is at fault
+	again           // the writer's view of the slice was stale and is now refreshed
+	refused         // the API server rejects the content
 	failed          // it may or may not be stored, or the group is gone
 )
 
-// judge says what an error of a write means. A write that may have been made is not repeated: what
-// others changed since would be overwritten by a change that their users have seen already.
+// judge says what an error of a write means. A write that may have been stored is not repeated: the
+// repetition could overwrite a later change by another client.
 func (s *Store) judge(ctx context.Context, group string, k known, changes map[string]bool, err error) verdict {
 	var many *tooManyError
 	code := status(err)
@@ -434,7 +434,7 @@ func (s *Store) judge(ctx context.Context, group string, k known, changes map[st
 	return refused
 }
 
-// status is the HTTP status of an answer of the API server, 0 if there was none.
+// status is the HTTP status of the API server's answer, 0 if there was none.
 func status(err error) int {
 	var s apierrors.APIStatus
 	if errors.As(err, &s) {

@@ -28,14 +28,14 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// fakeAPI is an API server in memory for groups and slices of one namespace: resource versions,
+// fakeAPI is an in-memory API server for groups and slices of one namespace: resource versions,
 // preconditions, merge and JSON patches, and the rules of the slices' CRD. TestFake compares it
-// with a real one. Everything that the Store does not use is nil.
+// with a real one. Methods that the Store does not use are nil.
 type fakeAPI struct {
 	client.Client
 
-	// before is called before a request takes effect, after once it has; an error ends the request
-	// there, as if the connection broke.
+	// before is called before a request takes effect, after is called afterwards; an error ends the
+	// request there, like a broken connection.
 	before, after func(ctx context.Context, verb, name string) error
 	most          int    // members of a slice
 	refuse        string // a member that no slice may have
@@ -44,7 +44,7 @@ type fakeAPI struct {
 	version int
 	objects map[string]client.Object // by kind and name
 	writes  int
-	broken  error                              // of the invariant, after the first write that broke it
+	broken  error                              // the invariant's error after the first write that broke it
 	force   map[string]v1alpha1.ScimGroupSlice // in force, by member, after the last write
 }
 
@@ -63,7 +63,7 @@ func resource(o client.Object) schema.GroupResource {
 
 func key(o client.Object) string { return resource(o).Resource + "/" + o.GetName() }
 
-// errLate makes a request of which nobody waits for the answer any more take effect later.
+// errLate delays a request beyond the time that its caller waits for the answer.
 var errLate = errors.New("the request is late")
 
 // do makes one request.
@@ -77,9 +77,9 @@ func (f *fakeAPI) do(ctx context.Context, verb, name string, o client.Object, re
 	if errors.Is(err, errLate) && o != nil {
 		o = o.DeepCopyObject().(client.Object)
 		go func() {
-			for errors.Is(f.before(ctx, verb, name), errLate) { // later still
+			for errors.Is(f.before(ctx, verb, name), errLate) { // delayed again
 			}
-			_ = locked(o) // nobody is there to hear
+			_ = locked(o) // the caller no longer waits
 		}()
 	}
 	if err != nil {
@@ -222,8 +222,8 @@ func (f *fakeAPI) DeleteAllOf(ctx context.Context, o client.Object, options ...c
 // put stores an object, which gets a new resource version if it changed.
 func (f *fakeAPI) put(o client.Object) {
 	if have, ok := f.objects[key(o)]; ok {
-		a, _ := json.Marshal(have) //nolint:errchkjson // our own types
-		b, _ := json.Marshal(o)    //nolint:errchkjson // too
+		a, _ := json.Marshal(have) //nolint:errchkjson // our own types always marshal
+		b, _ := json.Marshal(o)    //nolint:errchkjson // as above
 		if bytes.Equal(a, b) {
 			return
 		}
@@ -237,7 +237,7 @@ func (f *fakeAPI) put(o client.Object) {
 	}
 }
 
-// validate has the CRD's rules.
+// validate applies the CRD's rules.
 func (f *fakeAPI) validate(o, before client.Object) error {
 	s, ok := o.(*v1alpha1.ScimGroupSlice)
 	if !ok {
@@ -276,7 +276,7 @@ func invalid(o client.Object, path, problem string) error {
 
 const groupID = "0c5a3a8e-6a4f-4f4e-9c1c-0a5f1a5b9f00"
 
-// slices are the slices of the group, to be read only.
+// slices returns the slices of the group, read-only.
 func (f *fakeAPI) slices() []v1alpha1.ScimGroupSlice {
 	var out []v1alpha1.ScimGroupSlice
 	for _, k := range slices.Sorted(maps.Keys(f.objects)) {
@@ -287,9 +287,9 @@ func (f *fakeAPI) slices() []v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// invariant says that each place is covered by one slice in force, that no member is in a slice in
-// force that does not cover it, and that what is in force for a user goes forward only: to slices
-// with a higher prefix and to newer rounds.
+// invariant checks that each place is covered by one slice in force, that no member is in a slice
+// in force that does not cover it, and that a user's slice in force only changes to one with a
+// higher prefix or a newer round.
 func (f *fakeAPI) invariant() error {
 	all := f.slices()
 	for _, user := range people {

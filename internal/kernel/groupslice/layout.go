@@ -12,8 +12,8 @@ import (
 )
 
 // known is what this process last saw of a slice that was in force then. A slice in force stays in
-// force for what it covers, and covers less after a split, never more. So a known slice that is
-// out of date leads to a refused write or a look at its neighbours, not to a wrong answer.
+// force for what it covers, and covers less after a split, never more. So a stale entry leads to a
+// refused write or a read of the neighbours, never to a wrong answer.
 type known struct {
 	prefix   uint16
 	bits     int32
@@ -42,7 +42,7 @@ func (l *layout) learn(group string, s *v1alpha1.ScimGroupSlice, now time.Time) 
 	defer l.mu.Unlock()
 	old, ok := l.groups[group][prefix]
 	if ok && old.uid == k.uid && (old.epoch > k.epoch || old.epoch == k.epoch && old.revision > k.revision) {
-		return old // an answer that was overtaken
+		return old // a newer answer came first
 	}
 	if !ok && l.count >= knownMax || l.groups == nil {
 		l.groups, l.count = map[string]map[uint16]known{}, 0
@@ -57,8 +57,8 @@ func (l *layout) learn(group string, s *v1alpha1.ScimGroupSlice, now time.Time) 
 	return k
 }
 
-// of finds the slice for a place: of the known ones that cover it the one with the most bits, which
-// is the newest.
+// of finds the slice for a place: of the known ones that cover it, the one with the most bits,
+// which is the newest.
 func (l *layout) of(group string, place uint16) (known, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -89,7 +89,7 @@ func (l *layout) size(group string) int {
 	return len(l.groups[group])
 }
 
-// forget drops what is known of a group.
+// forget removes everything that is known of a group.
 func (l *layout) forget(group string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -21,13 +21,13 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// The model check runs writers on one group in the API server in memory. A scheduler with a seed
-// lets one request take effect at a time, in an order of its choice; it breaks connections before
-// and after a request, kills writers at any step, and lets requests of the dead take effect late.
-// After every write the slices must cover each place once, and what the writers and readers saw of
-// each pair (group, user) must be linearizable.
+// The model check runs writers on one group in the in-memory API server. A scheduler with a seed
+// lets one request at a time take effect, in a random order; it breaks connections before and after
+// a request, kills writers at any step, and delays the requests of killed writers. After every
+// write the slices must cover each place once, and the observations of each pair (group, user) must
+// be linearizable.
 
-var seeds = flag.Int("seeds", 1, "how many times as many seeds the model check plays")
+var seeds = flag.Int("seeds", 1, "factor for the number of seeds of the model check")
 
 var errBroken = errors.New("connection broken")
 
@@ -55,7 +55,7 @@ type scheduler struct {
 	serial  map[string]int
 }
 
-// wait holds a request until it is its turn.
+// wait blocks a request until the scheduler lets it continue.
 func (s *scheduler) wait(ctx context.Context, verb, name string) error {
 	who := fmt.Sprint(ctx.Value(writerKey{})) + " " + verb + " " + name
 	s.mu.Lock()
@@ -66,7 +66,7 @@ func (s *scheduler) wait(ctx context.Context, verb, name string) error {
 	return <-r.turn
 }
 
-// next lets one request go on. False if none waits.
+// next lets one request continue. False if none waits.
 func (s *scheduler) next() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,7 +176,7 @@ func newRun(seed uint64, faults bool) *run {
 	return r
 }
 
-// some are a few people.
+// some returns a few users.
 func (r *run) some(random *rand.Rand, most int) []string {
 	out := slices.Clone(people)
 	random.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
@@ -219,7 +219,7 @@ func (r *run) writer(ctx context.Context, id int, seed uint64, operations int) {
 	}
 }
 
-// play lets the writers run to their ends, and what they left in the background too.
+// play runs the writers and their background work to the end.
 func (r *run) play(ctx context.Context, seed uint64, writers, operations int) {
 	var wg sync.WaitGroup
 	done := make(chan struct{})
@@ -230,7 +230,7 @@ func (r *run) play(ctx context.Context, seed uint64, writers, operations int) {
 	for idle := 0; idle < 3; {
 		synctest.Wait()
 		if r.sched.random.IntN(4) == 0 {
-			advance(time.Duration(r.sched.random.IntN(5)) * time.Millisecond) // those who pause may overtake
+			advance(time.Duration(r.sched.random.IntN(5)) * time.Millisecond) // paused writers may continue first
 			synctest.Wait()
 		}
 		if r.sched.next() {
@@ -250,7 +250,7 @@ func advance(d time.Duration) {
 	<-time.After(d)
 }
 
-// check looks for what is wrong with a run.
+// check looks for errors in a run.
 func (r *run) check(ctx context.Context) error {
 	r.api.before = func(context.Context, string, string) error { return nil }
 	r.api.after = r.api.before
@@ -298,7 +298,7 @@ func (r *run) check(ctx context.Context) error {
 	return nil
 }
 
-// schedule plays one seed.
+// schedule runs one seed.
 func schedule(t *testing.T, seed uint64, writers, operations int, faults bool) (writes int, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRun(seed, faults)

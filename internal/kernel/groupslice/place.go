@@ -15,8 +15,8 @@ import (
 // prefixDigits is the length of a prefix in a slice's name, in hexadecimal digits.
 const prefixDigits = 4
 
-// Place is where a user belongs: the first 16 bits of the SCIM id. Ids are random UUIDs, so that
-// places are spread evenly; an id that is no UUID has the place 0.
+// Place is a user's place: the first 16 bits of the SCIM id. Ids are random UUIDs, so that places
+// are evenly distributed; an id that is no UUID has the place 0.
 func Place(user string) uint16 {
 	if len(user) < prefixDigits {
 		return 0
@@ -31,7 +31,7 @@ func Place(user string) uint16 {
 // Name is the name of a group's slice.
 func Name(group string, prefix uint16) string { return fmt.Sprintf("%s-%04x", group, prefix) }
 
-// Prefix is the prefix in a slice's name. False for a name that has none.
+// Prefix returns the prefix in a slice's name. False for a name without one.
 func Prefix(name string) (uint16, bool) {
 	i := strings.LastIndexByte(name, '-')
 	if i < 0 || len(name)-i-1 != prefixDigits {

@@ -11,13 +11,13 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// limits are how many users a slice may have: more than target and it is split after the write;
-// more than most and it is split before. A write that adds many users or more at once may leave
-// bulk of them: a large group is pushed in several requests, and each of them writes every slice.
-// The next small write splits. Tests have smaller limits than v1alpha1's.
+// limits are how many users a slice may have: above target it is split after the write; above most
+// it is split before. A write that adds many users or more at once may leave bulk of them: a large
+// group is pushed in several requests, each of which writes every slice, and the next small write
+// splits. Tests have smaller limits than v1alpha1's.
 type limits struct{ target, bulk, most, many int }
 
-// after are the limits for what a write leaves that adds so many users.
+// after returns the limits for the result of a write that adds so many users.
 func (m limits) after(adds int) limits {
 	if adds >= m.many {
 		m.target = m.bulk
@@ -25,7 +25,7 @@ func (m limits) after(adds int) limits {
 	return m
 }
 
-// leaf is a slice as it is to be.
+// leaf is the desired state of a slice.
 type leaf struct {
 	prefix uint16
 	bits   int32
@@ -70,8 +70,8 @@ func (m limits) halve(out []leaf, l leaf) []leaf {
 	return m.halve(m.halve(out, leaf{l.prefix, bits, l.users[:i]}), leaf{upper, bits, l.users[i:]})
 }
 
-// next is the prefix of the slice to look at for a place when the one with this prefix does not
-// cover it: the slices in force for a place have prefixes that end at one of its set bits.
+// next is the prefix of the slice to read for a place if the one with this prefix does not cover
+// it: the slices in force for a place have prefixes that end at one of its set bits.
 func next(prefix, place uint16) uint16 {
 	rest := place &^ prefix
 	bit := uint16(1 << (v1alpha1.SliceMaxBits - 1))
@@ -81,7 +81,7 @@ func next(prefix, place uint16) uint16 {
 	return prefix | bit
 }
 
-// applied is what changes make of members.
+// applied returns members after changes.
 func applied(members map[string]bool, changes map[string]bool) []string {
 	out := make([]string, 0, len(members)+len(changes))
 	for user, in := range members {
@@ -97,7 +97,7 @@ func applied(members map[string]bool, changes map[string]bool) []string {
 	return out
 }
 
-// set is a list of users as the members of a slice.
+// set returns users as the members of a slice.
 func set(users []string) map[string]bool {
 	out := make(map[string]bool, len(users))
 	for _, user := range users {

@@ -24,8 +24,8 @@ func (s *Store) Contains(ctx context.Context, group, user string) (bool, error) 
 	return o.Spec.Members[user], nil
 }
 
-// Members are the SCIM ids of the group's members, sorted: one snapshot, read live by one GET if
-// the group has one slice, else by one LIST.
+// Members returns the SCIM ids of the group's members, sorted: one snapshot, read live by one GET
+// if the group has one slice, else by one LIST.
 func (s *Store) Members(ctx context.Context, group string) ([]string, error) {
 	all, err := s.snapshot(ctx, group)
 	if err != nil {
@@ -34,16 +34,16 @@ func (s *Store) Members(ctx context.Context, group string) ([]string, error) {
 	return Members(all), nil
 }
 
-// find reads the slice in force for a place. It begins with the one that was in force when this
-// process last saw it: that one still is, unless it no longer covers the place. Then it goes on to
-// prefixes with more set bits, as a slice comes into force once the one before it was narrowed.
+// find reads the slice in force for a place. It starts with the one that was in force when this
+// process last saw it: that one still is, unless it no longer covers the place. Then it continues
+// with prefixes with more set bits, as a slice comes into force when the one before it is narrowed.
 func (s *Store) find(ctx context.Context, group string, place uint16) (*v1alpha1.ScimGroupSlice, error) {
 	hint, hinted := s.layout.of(group, place)
 	for prefix := hint.prefix; ; {
 		o, err := s.get(ctx, group, prefix)
 		switch {
 		case err == nil && hinted && prefix == hint.prefix && o.UID != hint.uid, absent(err) && hinted:
-			s.layout.forget(group) // deleted, or deleted and restored: begin at the beginning
+			s.layout.forget(group) // deleted, or deleted and restored: start again
 			hinted, prefix = false, 0
 			continue
 		case absent(err):
@@ -62,7 +62,7 @@ func (s *Store) find(ctx context.Context, group string, place uint16) (*v1alpha1
 	}
 }
 
-// snapshot reads all slices of a group at one moment: one GET where there is one slice.
+// snapshot reads all slices of a group at one moment: by one GET if there is one slice.
 func (s *Store) snapshot(ctx context.Context, group string) ([]v1alpha1.ScimGroupSlice, error) {
 	if s.layout.size(group) <= 1 {
 		o, err := s.get(ctx, group, 0)
@@ -114,7 +114,7 @@ func (s *Store) list(ctx context.Context, group string) ([]v1alpha1.ScimGroupSli
 	return l.Items, nil
 }
 
-// missing says why a slice is not there. It reads the group live.
+// missing says why a slice does not exist. It reads the group live.
 func (s *Store) missing(ctx context.Context, group string) error {
 	s.layout.forget(group)
 	if _, err := s.group(ctx, group); err != nil {
@@ -140,8 +140,8 @@ func (s *Store) learn(group string, o *v1alpha1.ScimGroupSlice) known {
 	return s.layout.learn(group, o, s.options.Clock())
 }
 
-// absent says that an object does not exist. A kind that the API server does not serve, as while
-// its CRD is being replaced, is a 404 too and says nothing about the object.
+// absent says that an object does not exist. While a kind is not served, for example while its CRD
+// is being replaced, the answer is a 404 too, which says nothing about the object.
 func absent(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {

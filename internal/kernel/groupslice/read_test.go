@@ -13,8 +13,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// TestMissing shows what is said of a group whose slice is not there. A group is gone only if it
-// is known to be: the provider would make a new one.
+// TestMissing checks the error for a group whose slice does not exist. ErrGroupGone requires
+// certainty, because the provider would create the group again.
 func TestMissing(t *testing.T) {
 	unserved := apierrors.NewGenericServerResponse(404, "get", v1alpha1.GroupVersion.WithResource("scimgroupslices").GroupResource(),
 		groupID, "404 page not found", 0, true)
@@ -30,7 +30,7 @@ func TestMissing(t *testing.T) {
 			f.drop(0x8000)
 		}, ErrGroupGone},
 		"NoSlice":     {"a restore brought the group and not its slices yet", func(f *fakeAPI) { f.drop(0x0000); f.drop(0x8000) }, ErrIncomplete},
-		"NoUpperHalf": {"somebody deleted a slice", func(f *fakeAPI) { f.drop(0x8000) }, ErrIncomplete},
+		"NoUpperHalf": {"a person deleted a slice", func(f *fakeAPI) { f.drop(0x8000) }, ErrIncomplete},
 		"NotServed": {"the CRD is being replaced: nothing is known", func(f *fakeAPI) {
 			f.before = func(context.Context, string, string) error { return unserved }
 		}, unserved},
@@ -65,8 +65,8 @@ func TestMissing(t *testing.T) {
 	}
 }
 
-// TestRestored deletes a group's slices and brings older ones back: what was remembered of those
-// that were deleted counts no more.
+// TestRestored deletes a group's slices and restores older ones: the Store must not use what it
+// remembered of the deleted ones.
 func TestRestored(t *testing.T) {
 	ctx, f := t.Context(), newFakeAPI()
 	s := NewStore(f, "", Options{})

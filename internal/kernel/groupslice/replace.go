@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// replaceTries bounds the repetitions of one JSON patch before the slices are read again.
+// replaceTries limits the repetitions of one JSON patch before the slices are read again.
 const replaceTries = 8
 
 // Replace makes these the only members of the group. It raises the group's round first and writes
@@ -78,11 +78,11 @@ func (s *Store) raiseRound(ctx context.Context, group string, all []v1alpha1.Sci
 	}
 }
 
-// replacement is what becomes of one slice in force.
+// replacement is the new state of one slice in force.
 type replacement struct {
 	w         *v1alpha1.ScimGroupSlice
 	leaves    []leaf
-	overtaken atomic.Bool // somebody split or fenced it meanwhile: read again
+	overtaken atomic.Bool // another writer split or fenced it: read again
 }
 
 // replaceAll writes a round into the slices in force that have an older one: first the slices that
@@ -152,8 +152,8 @@ func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.Sci
 	return nil
 }
 
-// replacements are the slices in force with an older round, from the highest prefix down, with the
-// leaves that each is to become.
+// replacements returns the slices in force with an older round, from the highest prefix down, with
+// the leaves that each becomes.
 func (m limits) replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) ([]*replacement, error) {
 	users := slices.Collect(maps.Keys(target))
 	slices.SortFunc(users, func(a, b string) int { return int(Place(a)) - int(Place(b)) })
@@ -187,9 +187,9 @@ type operation struct {
 }
 
 // put writes the members of a replacement into a slice in force, and narrows it if the leaf has
-// more bits. It depends on the epoch and not on the resourceVersion: single changes are
-// overwritten, and do not make it wait. The epoch also says that the other leaves are still as they
-// were written.
+// more bits. It tests the epoch and not the resourceVersion, so that it overwrites single changes
+// and need not wait for them. The same epoch also proves that the other leaves are unchanged since
+// they were written.
 func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, l leaf, round int64) error {
 	for range replaceTries {
 		if w.Spec.Round >= round {
@@ -220,8 +220,8 @@ func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlic
 	return errOvertaken
 }
 
-// fence raises the epoch of a slice in force that is to be narrowed over leftovers. Who wrote the
-// leftovers can then no longer bring them into force: it would narrow an older epoch.
+// fence raises the epoch of a slice in force before it is narrowed over leftovers. The writer of
+// the leftovers can then no longer bring them into force, because it has an older epoch.
 func (s *Store) fence(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice) error {
 	outdated, err := s.jsonPatch(ctx, group, w, []operation{
 		{"test", "/metadata/uid", w.UID},
@@ -234,9 +234,9 @@ func (s *Store) fence(ctx context.Context, group string, w *v1alpha1.ScimGroupSl
 	return err
 }
 
-// jsonPatch patches a slice in force and leaves in w how it is then. If the patch was refused, it
-// reads the slice. In another epoch, the error is errOvertaken. In the same epoch the view that the
-// patch was made from may have been outdated: w is corrected, and the patch can be made again.
+// jsonPatch patches a slice in force and stores the result in w. If the patch was refused, it reads
+// the slice. In another epoch, the error is errOvertaken. In the same epoch the view behind the
+// patch may have been stale: w is refreshed, and the patch can be repeated.
 func (s *Store) jsonPatch(
 	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, operations []operation,
 ) (outdated bool, err error) {
@@ -274,7 +274,7 @@ func (s *Store) jsonPatch(
 		return false, errOvertaken
 	}
 	if code == http.StatusUnprocessableEntity && now.ResourceVersion == w.ResourceVersion {
-		return false, err // the content is at fault
+		return false, err // the API server rejects the content
 	}
 	*w = *now
 	return true, nil

@@ -15,11 +15,11 @@ import (
 var errOvertaken = errors.New("another writer changed the slices meanwhile")
 
 // splitTries is how often a split is tried after a write. The next write to the slice tries again,
-// and a write that would not fit goes on until it succeeds.
+// and a write that would not fit retries until it succeeds.
 const splitTries = 3
 
-// split divides a slice that has become too large. Nobody waits for it but later changes of this
-// slice in this process. Its error is of no consequence: the next write tries again.
+// split divides a slice that is too large. Only later changes of this slice in this process wait
+// for it. Its error is ignored: the next write tries again.
 func (s *Store) split(ctx context.Context, group string, prefix uint16, limits limits) {
 	for attempt := range splitTries {
 		k, ok := s.layout.at(group, prefix)
@@ -33,7 +33,7 @@ func (s *Store) split(ctx context.Context, group string, prefix uint16, limits l
 	}
 }
 
-// goal is what a rewrite is to achieve.
+// goal is the desired result of a rewrite.
 type goal struct {
 	limits  limits          // of the slices that it leaves
 	changes map[string]bool // of members
@@ -41,7 +41,7 @@ type goal struct {
 
 // rewrite makes changes in the slice k together with the splits that they need, and returns how
 // many members the slice has then. All of it takes effect with its last write, which narrows the
-// slice at its resourceVersion: until then the new slices are leftovers that nobody looks at.
+// slice at its resourceVersion: until then the new slices are leftovers that readers ignore.
 func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, attempt int) (int, error) {
 	w, exist, err := s.survey(ctx, group, k, attempt)
 	if err != nil {
@@ -83,8 +83,8 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, atte
 	return s.narrow(ctx, group, w, leaves, written, g, revision)
 }
 
-// survey reads what a rewrite needs: the slice itself, and the slices that exist by prefix. The
-// first attempt takes it that no other exists; if one does, creating it fails.
+// survey reads what a rewrite needs: the slice itself, and the existing slices by prefix. The first
+// attempt assumes that no other exists; if one does, creating it fails.
 func (s *Store) survey(ctx context.Context, group string, k known, attempt int) (*v1alpha1.ScimGroupSlice, map[uint16]*v1alpha1.ScimGroupSlice, error) {
 	exist := map[uint16]*v1alpha1.ScimGroupSlice{}
 	if attempt == 0 {
@@ -108,9 +108,10 @@ func (s *Store) survey(ctx context.Context, group string, k known, attempt int) 
 	return w, exist, nil
 }
 
-// narrow makes w its first leaf, at the resourceVersion that the other leaves were derived from. A
-// mere change of members since then is carried over, so that a busy slice can be split too. That
-// is safe while the epoch is the same: who wants to write a leaf that exists raises it first.
+// narrow turns w into its first leaf, at the resourceVersion that the other leaves were derived
+// from. If only members changed since then, the change is copied to the leaves, so that a busy
+// slice can be split too. That is safe while the epoch is the same: a writer that wants to write an
+// existing leaf raises it first.
 func (s *Store) narrow(
 	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice,
 	leaves []leaf, written []*v1alpha1.ScimGroupSlice, g goal, revision int64,
@@ -149,7 +150,7 @@ func (s *Store) narrow(
 	}
 }
 
-// carryOver brings the leaves that were written up to date with the members of w.
+// carryOver copies the changes of w's members to the leaves that were written.
 func (s *Store) carryOver(
 	ctx context.Context, w *v1alpha1.ScimGroupSlice, leaves []leaf, written []*v1alpha1.ScimGroupSlice, g goal,
 ) ([]leaf, error) {
@@ -174,7 +175,7 @@ func (s *Store) carryOver(
 	return now, nil
 }
 
-// writeLeaf creates a slice that is not in force, or takes one over that an earlier attempt left.
+// writeLeaf creates a slice that is not in force, or takes over one of an earlier attempt.
 func (s *Store) writeLeaf(
 	ctx context.Context, group string, l leaf, old *v1alpha1.ScimGroupSlice, round, revision int64,
 ) (*v1alpha1.ScimGroupSlice, error) {

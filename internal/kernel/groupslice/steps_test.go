@@ -17,10 +17,10 @@ import (
 )
 
 // The tests of this file stop one writer before and after each of its requests, run another one
-// meanwhile, and then let the first one go on or kill it. Where the second one is stopped too, the
-// first one finishes before it goes on.
+// meanwhile, and then let the first one continue or kill it. If the second one is stopped too, the
+// first one finishes before the second continues.
 
-// act is something that a writer does.
+// act is one operation of a writer.
 type act struct {
 	name    string
 	replace bool
@@ -42,7 +42,7 @@ func (a act) run(ctx context.Context, s *Store) error {
 	return s.Change(ctx, groupID, all)
 }
 
-// record notes what it did to each pair.
+// record records the effect on each pair.
 func (a act) record(r *recorder, client int, call int64, err error) {
 	for _, user := range people {
 		switch {
@@ -96,7 +96,7 @@ func (s *stops) step() error {
 	return nil
 }
 
-// reached says whether the actor came to the step that it is stopped at.
+// reached says whether the actor came to the step at which it stops.
 func (s *stops) reached() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,8 +105,8 @@ func (s *stops) reached() bool {
 
 type stopsKey struct{}
 
-// newStage has a group of two users in one slice, in several slices, or with a leftover that a
-// writer which was killed left behind.
+// newStage creates a group of two users in one slice, in several slices, or with a leftover of a
+// killed writer.
 func newStage(t *testing.T, kind string) *run {
 	r := newRun(1, false)
 	r.initial = []string{"0001-b", "e000-j"}
@@ -117,7 +117,7 @@ func newStage(t *testing.T, kind string) *run {
 	if kind == "leftover" {
 		killed := NewStore(r.api, "", Options{Hook: func(_ context.Context, s Step) error {
 			if s.Name == Name(groupID, 0) && s.Verb == "patch" {
-				return errBroken // before the last write
+				return errBroken // kills it before the last write
 			}
 			return nil
 		}})
@@ -126,7 +126,7 @@ func newStage(t *testing.T, kind string) *run {
 			t.Fatal("the replacement was not killed")
 		}
 		if all := r.api.slices(); len(all) == 1 {
-			t.Fatal("there is no leftover")
+			t.Fatal("the killed writer left no slice")
 		}
 		act{replace: true, add: people}.record(r.recorder, 50, r.recorder.now(), errBroken)
 		r.recorder.failed = nil
@@ -141,14 +141,14 @@ func newStage(t *testing.T, kind string) *run {
 	return r
 }
 
-// interleave plays a and b, a stopped at its step i and b at its step j, 0 for nowhere. It returns
+// interleave runs a and b, a stopped at its step i and b at its step j, 0 for nowhere. It returns
 // whether both stops were reached.
 func interleave(t *testing.T, kind string, a, b act, i, j int, kill bool) (bool, error) {
 	var reached bool
 	var err error
 	synctest.Test(t, func(t *testing.T) {
 		r := newStage(t, kind)
-		r.sched.faults = kill || kind == "leftover" // a round may have been raised for nothing
+		r.sched.faults = kill || kind == "leftover" // a failed replacement may have raised the round
 		stop := []*stops{
 			{at: i, kill: kill, resume: make(chan struct{})},
 			{at: j, resume: make(chan struct{})},
@@ -184,7 +184,7 @@ func interleave(t *testing.T, kind string, a, b act, i, j int, kill bool) (bool,
 	return reached, err
 }
 
-// settle lets everybody go on until they are done or stopped.
+// settle lets every actor continue until it is done or stopped.
 func settle() {
 	advance(3 * time.Second)
 	synctest.Wait()
@@ -248,7 +248,7 @@ func TestStopTwo(t *testing.T) {
 	}
 }
 
-// TestCombine holds a patch back: the changes that arrive meanwhile make one more.
+// TestCombine delays a patch: the changes that arrive meanwhile are combined into one more.
 func TestCombine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRun(1, false)
@@ -286,7 +286,7 @@ func TestCombine(t *testing.T) {
 	})
 }
 
-// TestBusy does not wait for ever, and a change of which nobody waits any more is not stored.
+// TestBusy: a change does not wait forever, and is not stored after its caller stopped waiting.
 func TestBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRun(1, false)
@@ -321,8 +321,8 @@ func TestBusy(t *testing.T) {
 	})
 }
 
-// TestLargeChange takes longer than Wait in all, and still no slice of it waits long; a change of
-// one user that comes meanwhile does not queue behind it.
+// TestLargeChange takes longer than Wait in total, but no slice of it waits long; a change of one
+// user that comes meanwhile does not wait behind it.
 func TestLargeChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRun(1, false)
@@ -368,7 +368,7 @@ func TestLargeChange(t *testing.T) {
 	})
 }
 
-// TestRefused takes a batch apart: what the API server refuses fails its own caller only.
+// TestRefused: a part of a batch that the API server refuses fails only its own caller.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRun(1, false)
@@ -399,20 +399,20 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestLateReplacement lets a replacement that timed out arrive after a newer one.
+// TestLateReplacement delivers a replacement that timed out after a newer one.
 func TestLateReplacement(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRun(1, false)
 		withGroup(t, r.api, r.stores[0], people...)
 		ctx := context.WithValue(t.Context(), writerKey{}, "old")
 		gate := make(chan struct{})
-		var held atomic.Int64 // several slices are written at a time
+		var delayed atomic.Int64 // several slices are written at a time
 		r.api.before = func(ctx context.Context, verb, name string) error {
 			if ctx.Value(writerKey{}) == "old" && verb == "patch" && name != groupID {
 				select {
 				case <-gate:
 				default:
-					held.Add(1)
+					delayed.Add(1)
 					<-gate
 				}
 			}
@@ -428,14 +428,14 @@ func TestLateReplacement(t *testing.T) {
 		if err := <-answered; err != nil {
 			t.Errorf("the replacement that was overtaken: %v, want success", err)
 		}
-		if have, err := r.stores[2].Members(t.Context(), groupID); err != nil || !slices.Equal(have, people[2:]) || held.Load() == 0 {
-			t.Errorf("%v, %v; %d patches were held", have, err, held.Load())
+		if have, err := r.stores[2].Members(t.Context(), groupID); err != nil || !slices.Equal(have, people[2:]) || delayed.Load() == 0 {
+			t.Errorf("%v, %v; %d patches were delayed", have, err, delayed.Load())
 		}
 	})
 }
 
-// TestPlaces shows that the slices in force cover each place once, whatever order leaves are
-// written in and wherever the writer stops.
+// TestPlaces: the slices in force cover each place once, in whatever order leaves are written, and
+// wherever the writer stops.
 func TestPlaces(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))

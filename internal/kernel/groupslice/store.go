@@ -22,11 +22,11 @@ import (
 var (
 	// ErrGroupGone is returned when the group does not exist or is deleted.
 	ErrGroupGone = errors.New("the group does not exist")
-	// ErrIncomplete is returned when the group exists, but a slice of it does not: a restore has
-	// not brought it back yet, or somebody deleted it.
+	// ErrIncomplete is returned when the group exists, but a slice of it does not: a restore is not
+	// complete, or a person deleted the slice.
 	ErrIncomplete = errors.New("a part of the group's members is missing: restore its ScimGroupSlices")
-	// ErrBusy is returned when a change waited too long for those before it. It may still take
-	// effect; repeating it is safe.
+	// ErrBusy is returned when a change waited too long for earlier ones. It may still take effect;
+	// repeating it is safe.
 	ErrBusy = errors.New("too many changes of this group at once: try again")
 )
 
@@ -40,7 +40,7 @@ const (
 	sliceBulk, sliceMany = v1alpha1.SliceMax / 2, 16
 )
 
-// Change says that one user is to be in a group, or not to be.
+// Change adds one user to a group or removes one.
 type Change struct {
 	User string // SCIM id
 	In   bool
@@ -50,21 +50,21 @@ type Change struct {
 type Options struct {
 	FieldOwner string           // field manager of the writes
 	Clock      func() time.Time // default time.Now
-	// Revision is what follows the revision old; the default is max(old + 1, Unix ms).
+	// Revision returns the revision after old; the default is max(old + 1, Unix ms).
 	Revision func(old int64) int64
-	// Annotations of a write, such as the id of the request that ctx belongs to. A patch that
-	// combines the changes of several callers has the first one's.
+	// Annotations returns the annotations of a write, such as the request id in ctx. A patch that
+	// combines the changes of several callers gets those of the first.
 	Annotations func(ctx context.Context, revision int64) map[string]string
-	// Hook is for tests: called before and after each write. An error ends the operation there, as
-	// a kill would.
+	// Hook is for tests: called before and after each write. An error ends the operation there,
+	// like a crash.
 	Hook func(ctx context.Context, s Step) error
-	// Wait bounds how long Change waits for one slice, 5 s by default; then it returns ErrBusy.
+	// Wait limits how long Change waits for one slice, 5 s by default; then it returns ErrBusy.
 	Wait time.Duration
 }
 
 // Step is one write, for Options.Hook.
 type Step struct {
-	After bool   // the write was made; else it is about to be
+	After bool   // called after the write; false: before it
 	Verb  string // create, update, merge (a JSON merge patch) or patch (a JSON patch)
 	Name  string // of the object
 }
@@ -83,7 +83,7 @@ type Store struct {
 	slots chan struct{}    // one for each lane that may write
 }
 
-// NewStore makes a Store. The client must not read from a cache, and should not limit its rate.
+// NewStore returns a Store. The client must not read from a cache, and should not limit its rate.
 func NewStore(c client.Client, namespace string, o Options) *Store {
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -116,7 +116,7 @@ func (s *Store) Create(ctx context.Context, group string, members []string) erro
 	})
 }
 
-// Delete removes all slices of a group that is gone.
+// Delete deletes all slices of a deleted group.
 func (s *Store) Delete(ctx context.Context, group string) error {
 	s.layout.forget(group)
 	err := s.client.DeleteAllOf(ctx, &v1alpha1.ScimGroupSlice{}, client.InNamespace(s.namespace),
@@ -147,7 +147,7 @@ func (s *Store) annotations(ctx context.Context, revision int64) map[string]stri
 	return s.options.Annotations(ctx, revision)
 }
 
-// create writes a new slice and leaves in it what the API server made of it.
+// create writes a new slice and stores the API server's answer in it.
 func (s *Store) create(ctx context.Context, o *v1alpha1.ScimGroupSlice) error {
 	return s.write(ctx, "create", o.Name, func() error {
 		return s.client.Create(ctx, o, client.FieldOwner(s.options.FieldOwner))
@@ -161,7 +161,7 @@ func (s *Store) update(ctx context.Context, o *v1alpha1.ScimGroupSlice) error {
 	})
 }
 
-// patch sends a patch. Without a resourceVersion in it the API server repeats it inside on
+// patch sends a patch. If it has no resourceVersion, the API server itself retries it on a
 // conflict.
 func (s *Store) patch(ctx context.Context, verb string, o client.Object, p client.Patch) error {
 	return s.write(ctx, verb, o.GetName(), func() error {
@@ -205,14 +205,13 @@ func (s *Store) each(ctx context.Context, n int, do func(ctx context.Context, i 
 	return g.Wait()
 }
 
-// revision follows an older one that was seen some time ago. A replica whose clock is behind
-// another's so keeps up with the revisions that the other writes.
+// revision is the revision after one that was seen some time ago. So a replica whose clock is
+// behind continues from the revisions of the other replicas.
 func (s *Store) revision(old int64, seen time.Time) int64 {
 	return s.options.Revision(old + max(0, s.options.Clock().Sub(seen).Milliseconds()))
 }
 
-// pause waits a random time that grows with the attempts, so that two that fail because of each
-// other do not go on doing so.
+// pause waits a random time that grows with the attempts, so that two writers stop to conflict.
 func (s *Store) pause(ctx context.Context, attempt int) error {
 	timer := time.NewTimer(s.jitter(time.Millisecond << min(attempt+2, 8)))
 	defer timer.Stop()

@@ -3,16 +3,16 @@
 // Package tokenfile reads and writes the file that lists which bearer tokens may push over SCIM.
 //
 // Tokens are stored as SHA-256 digests in files, which are mounted Secrets in a cluster; a plain
-// token is never stored. A file holds one token a line, and several are valid at once, so that a
-// token is rotated by adding the new one, changing the provider and then removing the old one:
+// token is never stored. A file has one token per line, and several are valid at once, so that you
+// rotate a token by adding the new one, changing the provider and then removing the old one:
 //
 //	# comment
 //	sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 name=okta-2026 provider=Okta expires=2027-01-31T00:00:00Z
 //
-// provider is the one identity provider whose pushes the token is for: a type, or a type and a name
-// as in Okta/acme, with what is special in the name written as in a URL (%20 for a space). A line
-// without it is refused. name is for logs and metrics, expires is when the token stops to work;
-// both may be left out. The digest of a token is what `printf %s "$TOKEN" | sha256sum` prints.
+// provider is the one identity provider that may use the token: a type, or a type and a name as in
+// Okta/acme, with special characters of the name written as in a URL (%20 for a space). A line
+// without it is refused. name is for logs and metrics; expires is when the token becomes invalid.
+// Both are optional. `printf %s "$TOKEN" | sha256sum` prints the digest of a token.
 package tokenfile
 
 import (
@@ -39,7 +39,7 @@ type Entry struct {
 	Name string
 	// Provider is the only identity provider that may use the token.
 	Provider provider.ID
-	// Expires is when the token stops to work; zero for never.
+	// Expires is when the token becomes invalid; zero for never.
 	Expires time.Time
 }
 
@@ -51,8 +51,8 @@ func Digest(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Format writes entries as a file that Parse reads, sorted by digest, so that equal sets are equal
-// bytes.
+// Format writes entries as a file that Parse reads, sorted by digest, so that equal sets produce
+// equal bytes.
 func Format(entries []Entry) []byte {
 	sorted := slices.SortedFunc(slices.Values(entries), func(a, b Entry) int { return cmp.Compare(a.Digest, b.Digest) })
 	var b bytes.Buffer
@@ -82,9 +82,9 @@ func oneWord(s string) string {
 	}, strings.TrimSpace(s))
 }
 
-// Parse reads a file of tokens. It returns every entry that it understands and an error that names
-// each line that it does not; no error holds more of a line than its number and the field that is
-// wrong, since people paste plain tokens by mistake.
+// Parse reads a file of tokens. It returns every valid entry, and an error that names each invalid
+// line. The error contains only the number of the line and the wrong field, because people paste
+// plain tokens by mistake.
 func Parse(data []byte) ([]Entry, error) {
 	var entries []Entry
 	var problems []error

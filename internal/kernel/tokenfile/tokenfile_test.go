@@ -35,7 +35,7 @@ func TestFormatAndParse(t *testing.T) {
 	}
 	reversed := []Entry{want[1], want[0]}
 	if !bytes.Equal(Format(want), Format(reversed)) {
-		t.Error("equal sets must be equal bytes")
+		t.Error("equal sets must produce equal bytes")
 	}
 }
 
@@ -52,7 +52,7 @@ func TestParseProblems(t *testing.T) {
 				t.Errorf("the error must name the line: %v", err)
 			}
 			if err != nil && strings.Contains(err.Error(), "s3cret") {
-				t.Error("the error must not hold the line: it may be a plain token")
+				t.Error("the error must not contain the line: it may be a plain token")
 			}
 			if len(entries) != 1 || entries[0].Digest != Digest("good") {
 				t.Errorf("the other lines must count: %v", entries)
@@ -67,7 +67,7 @@ func FuzzParse(f *testing.F) {
 		entries, _ := Parse(data)
 		again, err := Parse(Format(entries))
 		if err != nil || len(again) != len(entries) {
-			t.Errorf("what was understood must be written so that it is understood again: %v", err)
+			t.Errorf("Format's output of parsed entries must parse again: %v", err)
 		}
 	})
 }

@@ -16,12 +16,12 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// person is what the cache keeps of a ScimUser.
-type person struct {
+// cachedUser is the cache entry of a ScimUser.
+type cachedUser struct {
 	resource *server.Resource
-	modified string // AnnotationLastModified, which the JSON shows
-	entitled bool   // status bears the userName too, so the claim on it is theirs
-	label    string // how the person is shown as a member
+	modified string // AnnotationLastModified, which is part of the JSON
+	entitled bool   // status has the userName too, so the user has the claim on it
+	label    string // the display name of the user as a member
 	revision int64  // of the webhook's last write
 }
 
@@ -33,19 +33,19 @@ const (
 	keyName       = "d:" // folded displayName
 )
 
-// listKey orders resources by creation and id.
+// listKey orders resources by creation time and id.
 func listKey(created int64, id string) string {
 	return fmt.Sprintf("%0*d%s", createdDigits, max(created, 0), id)
 }
 
-// personRecord is a person's record. The JSON of a record with the same version is used again,
-// since a status write leaves it as it is.
-func (d *Directory) personRecord(u *v1alpha1.ScimUser) (*record[*person], error) {
+// userRecord is a user's record. It reuses the JSON of a record with the same version, because a
+// status write does not change it.
+func (d *Directory) userRecord(u *v1alpha1.ScimUser) (*record[*cachedUser], error) {
 	v, err := version(u.ResourceVersion)
 	if err != nil {
 		return nil, err
 	}
-	p := &person{
+	p := &cachedUser{
 		modified: u.Annotations[AnnotationLastModified],
 		entitled: u.Status.UserName == u.Spec.UserName || names.Fold(u.Status.UserName) == names.Fold(u.Spec.UserName),
 		revision: u.Spec.Revision,
@@ -58,16 +58,16 @@ func (d *Directory) personRecord(u *v1alpha1.ScimUser) (*record[*person], error)
 	key := listKey(u.CreationTimestamp.Unix(), u.Name)
 	r := &server.Resource{Type: schema.User(), ID: u.Name, Version: tag, Key: key}
 	r.Links, r.Unlinked = d.groupsOf(u.Name)
-	if have := d.people.get(u.Name); have != nil && have.value.resource.Version == tag && have.value.modified == p.modified {
+	if have := d.users.get(u.Name); have != nil && have.value.resource.Version == tag && have.value.modified == p.modified {
 		r.JSON = have.value.resource.JSON
 	} else if r.JSON, err = encodeUser(u, tag); err != nil {
 		return nil, err
 	}
 	p.resource = r
-	return &record[*person]{key: key, uid: string(u.UID), version: v, keys: personKeys(&u.Spec), value: p}, nil
+	return &record[*cachedUser]{key: key, uid: string(u.UID), version: v, keys: userKeys(&u.Spec), value: p}, nil
 }
 
-func personKeys(s *v1alpha1.ScimUserSpec) []string {
+func userKeys(s *v1alpha1.ScimUserSpec) []string {
 	keys := []string{keyUserName + names.Fold(s.UserName)}
 	if s.ExternalID != "" {
 		keys = append(keys, keyExternalID+s.ExternalID)
@@ -82,12 +82,12 @@ func personKeys(s *v1alpha1.ScimUserSpec) []string {
 	return slices.Compact(keys)
 }
 
-// link shows the person as a member of a group.
-func (p *person) link(id string) server.Link {
+// link returns the user as a member of a group.
+func (p *cachedUser) link(id string) server.Link {
 	return server.Link{ID: id, Display: p.label, Type: "User"}
 }
 
-// groupsOf lists a person's groups (RFC 7643 §4.1.2), in the order of lists. none says that there
+// groupsOf lists a user's groups (RFC 7643 §4.1.2), in the order of lists. none means that there
 // are none.
 func (d *Directory) groupsOf(id string) (links iter.Seq[server.Link], none func() bool) {
 	user, ok := userID(id)
@@ -103,7 +103,7 @@ func (d *Directory) groupsOf(id string) (links iter.Seq[server.Link], none func(
 	}, func() bool { return !d.members.knows(user) }
 }
 
-// groupsContaining are the groups that a user is in, as the cache has them, in the order of lists.
+// groupsContaining lists a user's groups from the cache, in the order of lists.
 func (d *Directory) groupsContaining(user uuid.UUID) []*record[*group] {
 	ids := d.members.groupsOf(user)
 	out := make([]*record[*group], 0, len(ids))

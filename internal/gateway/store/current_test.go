@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/store"
 )
 
-// frozen keeps back, once it is set, whatever the watches bring.
+// frozen blocks all watch events once it is set.
 type frozen struct{ atomic.Bool }
 
 func (f *frozen) wrap(c *rest.Config) {
@@ -45,8 +45,8 @@ func (b *frozenBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// entitle writes the status that the controller writes once a person's name is theirs, and waits
-// until the directory knows it.
+// entitle writes the status that the controller writes once a user has the claim, and waits until
+// the cache contains it.
 func (w world) entitle(t *testing.T, d *store.Directory, id string) {
 	t.Helper()
 	var u v1alpha1.ScimUser
@@ -60,9 +60,9 @@ func (w world) entitle(t *testing.T, d *store.Directory, id string) {
 	eventually(t, func() bool { return d.KnowsAt(id, u.ResourceVersion) })
 }
 
-// TestReadOfStanding: who is known and entitled to the name is read, by id and by name, with one
-// call.
-func TestReadOfStanding(t *testing.T) {
+// TestReadOfCurrent: a user in the cache whose status has the name is read with one call, by id and
+// by name.
+func TestReadOfCurrent(t *testing.T) {
 	w := newWorld(t)
 	d, calls := w.replicaWithFaults(t)
 	id := createUser(t, d, "Ada@example.test")
@@ -80,15 +80,15 @@ func TestReadOfStanding(t *testing.T) {
 	if n := calls.arm(0, false); n != 1 {
 		t.Errorf("a read by name took %d calls, must be 1", n)
 	}
-	if found := findByName(t, d, "nobody@example.test"); len(found) != 0 {
+	if found := findByName(t, d, "unused@example.test"); len(found) != 0 {
 		t.Errorf("found %v", found)
 	}
 	if n := calls.arm(0, false); n != 1 {
-		t.Errorf("a read of nobody's name took %d calls, must be 1", n)
+		t.Errorf("a read of an unused name took %d calls, must be 1", n)
 	}
 }
 
-// TestReadBehindTheWatch: a replica whose watch brings nothing still reads what another wrote.
+// TestReadBehindTheWatch: a replica without watch events still reads what another replica wrote.
 func TestReadBehindTheWatch(t *testing.T) {
 	w := newWorld(t)
 	var f frozen
@@ -122,7 +122,7 @@ func TestReadBehindTheWatch(t *testing.T) {
 	}
 	for _, id := range ids[2:] {
 		if r, err := behind.Users().Get(t.Context(), id); status(err) != http.StatusNotFound {
-			t.Errorf("somebody who was deleted is read as %v, %v", r, err)
+			t.Errorf("a deleted user is read as %v, %v", r, err)
 		}
 	}
 	r, err := behind.Users().Get(t.Context(), ids[0])
@@ -134,9 +134,9 @@ func TestReadBehindTheWatch(t *testing.T) {
 	}
 }
 
-// TestNameWithoutTitleIsAskedFor: an object that has a name in its spec alone may be one whose
-// claim is yet to be refused, so the claim decides.
-func TestNameWithoutTitleIsAskedFor(t *testing.T) {
+// TestNameOnlyInSpecIsChecked: an object that has a name in spec only may still be refused the
+// name, so the claim decides.
+func TestNameOnlyInSpecIsChecked(t *testing.T) {
 	w := newWorld(t)
 	var f frozen
 	d, other := w.replica(t, f.wrap), w.replica(t)
@@ -144,7 +144,7 @@ func TestNameWithoutTitleIsAskedFor(t *testing.T) {
 	w.entitle(t, d, holder)
 	pending := &v1alpha1.ScimUser{}
 	pending.Namespace, pending.Name = w.namespace, "00000000-0000-4000-8000-000000000001"
-	pending.Spec.UserName = "second" // as a webhook creates it, before it claims the name
+	pending.Spec.UserName = "second" // as the webhook creates it, before it takes the claim
 	if err := w.Client.Create(t.Context(), pending); err != nil {
 		t.Fatal(err)
 	}
