@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package access answers which pools a person is in, which roles that gives them, and why. It is
-// pure thinking: no clock, no I/O, no Kubernetes client. The controllers, the command line, the
-// migration preview and the tests all ask the same function, Pools.Effective.
+// Package access decides which pools a user is in, which roles that gives them, and why. It is
+// pure: no clock, no I/O, no Kubernetes client. The controllers, the command line, the migration
+// preview and the tests all call the same function, Pools.Effective.
 //
-// The rules, in one place:
+// The rules:
 //
-//   - Everyone is in the default pool and holds the user role.
-//   - A person is in every pool that one of their groups fills, that declares them as a member, or whose filter matches
-//     them. A pool reached in several ways is listed once, with the first source in that order.
-//   - A person holds the user role and the union of the roles of their pools, and nothing else.
-//   - A pool whose filter is invalid keeps those whom the filter had put there and takes nobody new.
-//   - A pool of whose groups not all is known keeps those who are in it.
-//   - A pool that is being deleted keeps those who were in it until it is gone, and takes nobody new.
-//   - A pool that is not in the portal yet gives nothing; who should be in it is said.
+//   - Every user is in the default pool and has the user role.
+//   - A user is in every pool that one of their groups fills, that declares them as a member, or
+//     whose filter matches them. A pool with several of these sources is listed once, with the
+//     first one in that order.
+//   - A user has the user role and the union of the roles of their pools, and nothing else.
+//   - A pool whose filter is invalid keeps the users that the filter had added and adds none.
+//   - A pool with groups that are not all known keeps its users.
+//   - A pool that is being deleted keeps its users until it is gone, and adds none.
+//   - A pool that is not in the portal yet gives nothing; it is listed as pending.
 package access
 
 import (
@@ -23,10 +24,10 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
-// UserRole is the role that everyone holds through the default pool.
+// UserRole is the role that every user has through the default pool.
 const UserRole = "ROLE_USER"
 
-// Source says why a person is in a pool. The values are those of v1alpha1.PoolSource.
+// Source says why a user is in a pool. The values are those of v1alpha1.PoolSource.
 type Source string
 
 const (
@@ -36,54 +37,53 @@ const (
 	Filter   Source = "Filter"
 )
 
-// Attributes are a person's SCIM attributes in canonical form (scim.Object), read only to match
+// Attributes are a user's SCIM attributes in canonical form (scim.Object), read only to match
 // filters.
 type Attributes = map[string]any
 
-// Matcher decides whether a filter matches a person. *filter.Matcher is one.
+// Matcher decides whether a filter matches a user. *filter.Matcher is one.
 type Matcher interface{ Match(Attributes) bool }
 
-// User is what is known of a person.
+// User is the facts about a user.
 type User struct {
 	UserName string
-	Groups   []string // ids of the living groups that contain them
-	Filtered []string // names of the pools that a filter had put them in when last looked at; read for frozen pools only
-	In       []string // names of the pools that they are in or were when last looked at; read for pools that keep or are closed
-	// Attributes returns the person's SCIM attributes. It is called only when some pool has a
-	// filter.
+	Groups   []string // ids of the existing groups that contain them
+	Filtered []string // names of the pools that a filter added them to, as of the last pass; read for frozen pools only
+	In       []string // names of the pools that they were in as of the last pass; read for pools with Keeps or Closed
+	// Attributes returns the user's SCIM attributes. It is called only if some pool has a filter.
 	Attributes func() Attributes
 }
 
-// Pool is what is known of a pool.
+// Pool is the facts about a pool.
 type Pool struct {
 	Name    string
-	Roles   []string // roles that everyone in it holds
+	Roles   []string // roles of every user in it
 	Groups  []string // ids of the groups that fill it
 	Members []string // user names that it declares, in any case
 	Filter  Matcher  // nil: none
-	Frozen  bool     // its filter is invalid: who is in stays in, nobody joins by filter
-	Keeps   bool     // not all of its groups is known: who is in stays in
-	Closed  bool     // it is being deleted: who is in stays in, nobody joins
-	Pending bool     // it is not in the portal yet: nobody is in it
+	Frozen  bool     // its filter is invalid: its users stay, and the filter adds none
+	Keeps   bool     // not all of its groups are known: its users stay
+	Closed  bool     // it is being deleted: its users stay, and none is added
+	Pending bool     // it is not in the portal yet: it has no users
 }
 
-// Membership is one pool that a person is in, and why.
+// Membership is one pool that a user is in, and why.
 type Membership struct {
 	Pool   string
 	Source Source
 }
 
-// Grant is one role that a person holds, and the names of the pools that give it, sorted.
+// Grant is one role of a user, and the names of the pools that give it, sorted.
 type Grant struct {
 	Role string
 	From []string
 }
 
-// Access is what a person has: pools and roles, each sorted by name, the default pool first.
+// Access is a user's pools and roles, each sorted by name, the default pool first.
 type Access struct {
 	Pools   []Membership
 	Roles   []Grant
-	Pending []string // pools that a group puts them in and that take nobody yet, or nobody any more; sorted
+	Pending []string // pools that a source adds them to, but that are not in the portal yet or are being deleted; sorted
 }
 
 // RoleNames returns the names of the roles, sorted.
@@ -95,18 +95,18 @@ func (a Access) RoleNames() []string {
 	return out
 }
 
-// Pools is an immutable picture of all pools, indexed so that Effective costs what one person's
-// pools cost and not what all pools cost.
+// Pools is an immutable index of all pools, so that Effective costs what one user's pools cost and
+// not what all pools cost.
 type Pools struct {
 	def      Pool
 	byName   map[string]*Pool
 	declared map[string][]string // folded user name → names of pools
 	filled   map[string][]*Pool  // id of a group → pools that it fills
-	keeping  []*Pool             // that keep
+	keeping  []*Pool             // with Keeps
 	filters  []*Pool             // with a filter, or frozen
 }
 
-// NewPools builds the picture. A pool with the name of def is ignored: def is the default pool.
+// NewPools builds the index. A pool with the name of def is ignored: def is the default pool.
 func NewPools(pools []Pool, def Pool) *Pools {
 	p := &Pools{def: def, byName: make(map[string]*Pool, len(pools)), declared: map[string][]string{}, filled: map[string][]*Pool{}}
 	for i := range pools {
@@ -132,7 +132,7 @@ func NewPools(pools []Pool, def Pool) *Pools {
 	return p
 }
 
-// Pool returns the pool of that name, the default pool included, or nil.
+// Pool returns the pool with the name, the default pool included, or nil.
 func (p *Pools) Pool(name string) *Pool {
 	if name == p.def.Name {
 		return &p.def
@@ -140,7 +140,7 @@ func (p *Pools) Pool(name string) *Pool {
 	return p.byName[name]
 }
 
-// Effective answers which pools u is in and which roles that gives, with the source of each.
+// Effective returns which pools u is in and which roles that gives, with the source of each.
 func (p *Pools) Effective(u User) Access {
 	var a Access
 	source := make(map[string]Source, len(u.Groups)+1)
@@ -207,7 +207,7 @@ func (p *Pools) matching(u User) []*Pool {
 	return out
 }
 
-// Grants are the roles of who is in those pools, each with the pools that give it; sorted.
+// Grants returns the roles of a user in those pools, each with the pools that give it; sorted.
 func (p *Pools) Grants(in []Membership) []Grant {
 	from := map[string][]string{UserRole: {p.def.Name}}
 	for _, m := range in {

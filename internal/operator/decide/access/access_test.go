@@ -35,7 +35,7 @@ func TestEffective(t *testing.T) {
 		want   Access
 	}{
 		"NoPools": {
-			reason: "By default people are in the default pool and hold the user role.",
+			reason: "By default users are in the default pool and have the user role.",
 			user:   User{UserName: "ada"},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
@@ -49,7 +49,7 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"FirstSourceWins": {
-			reason: "A pool reached in several ways is listed once, the provider's word first.",
+			reason: "A pool with several sources is listed once, the group first.",
 			user:   User{UserName: "ada@example.test", Groups: []string{"g-managers"}},
 			pools:  []Pool{managers},
 			want: Access{
@@ -58,7 +58,7 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"Filter": {
-			reason: "A filter that matches puts the person in.",
+			reason: "A filter that matches adds the user.",
 			user:   User{UserName: "bob", Attributes: in("Payments")},
 			pools:  []Pool{payments, quota},
 			want: Access{
@@ -75,14 +75,14 @@ func TestEffective(t *testing.T) {
 				Roles: []Grant{{"ROLE_ICE", []string{"frozen"}}, {"ROLE_USER", []string{"default"}}},
 			},
 		},
-		"FrozenTakesNobody": {
-			reason: "An invalid filter lets nobody in.",
+		"FrozenAddsNoUser": {
+			reason: "An invalid filter adds no user.",
 			user:   User{UserName: "bob", Attributes: in("x")},
 			pools:  []Pool{frozen},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
 		"ClosedKeeps": {
-			reason: "A pool that is being deleted keeps its people until it is gone.",
+			reason: "A pool that is being deleted keeps its users until it is gone.",
 			user:   User{UserName: "bob", Groups: []string{"g-fast"}, In: []string{"fast"}},
 			pools:  []Pool{{Name: "fast", Groups: quota.Groups, Roles: quota.Roles, Closed: true}},
 			want: Access{
@@ -91,7 +91,7 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"ClosedTakesNoNewUsers": {
-			reason: "A closed pool takes no new users, in no way. Users that a group or the manifest puts there wait for it.",
+			reason: "A closed pool adds no user from any source. Users that a group or the manifest would add are pending.",
 			user:   User{UserName: "ada@example.test", Groups: []string{"g-fast"}, Attributes: in("Payments")},
 			pools: []Pool{
 				{Name: "fast", Groups: quota.Groups, Roles: quota.Roles, Closed: true}, {Name: "declared", Members: managers.Members, Closed: true},
@@ -100,7 +100,7 @@ func TestEffective(t *testing.T) {
 			want: Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"declared", "fast"}},
 		},
 		"LeftFilter": {
-			reason: "A filter that no longer matches takes the person out, whatever was before.",
+			reason: "A filter that no longer matches removes the user, also one from an earlier pass.",
 			user:   User{UserName: "bob", Filtered: []string{"payments"}, Attributes: in("Sales")},
 			pools:  []Pool{payments},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
@@ -124,19 +124,19 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"SeveralGroupsFillOnePool": {
-			reason: "Whoever is in one of the groups is in the pool, and listed once.",
+			reason: "A user in any of the groups is in the pool, and listed once.",
 			user:   User{UserName: "bob", Groups: []string{"g-fast", "g-more"}},
 			pools:  []Pool{{Name: "fast", Groups: []string{"g-fast", "g-more"}}},
 			want:   Access{Pools: []Membership{{"default", Default}, {"fast", Group}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
 		"PendingPool": {
-			reason: "A pool that is not in the portal yet gives nothing; that it should is said.",
+			reason: "A pool that is not in the portal yet gives nothing; it is listed as pending.",
 			user:   User{UserName: "ada@example.test", Groups: []string{"g-fast"}, Attributes: in("Payments")},
 			pools:  []Pool{{Name: "fast", Groups: quota.Groups, Roles: quota.Roles, Members: managers.Members, Filter: department("Payments"), Pending: true}},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"fast"}},
 		},
 		"Keeps": {
-			reason: "While not all of its groups is known, a pool keeps who is in it, and takes who joins.",
+			reason: "While not all of its groups are known, a pool keeps its users, and adds new ones.",
 			user:   User{UserName: "bob", Groups: []string{"g-slow"}, In: []string{"fast"}},
 			pools:  []Pool{{Name: "fast", Groups: []string{"g-fast"}, Roles: quota.Roles, Keeps: true}, {Name: "slow", Groups: []string{"g-slow"}, Keeps: true}},
 			want: Access{
@@ -145,13 +145,13 @@ func TestEffective(t *testing.T) {
 			},
 		},
 		"LeftGroup": {
-			reason: "Who left the group is out of its pool, whatever was before.",
+			reason: "A user who left the group is not in its pool, also after an earlier pass.",
 			user:   User{UserName: "bob", In: []string{"fast"}},
 			pools:  []Pool{quota},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
 		"DefaultRoles": {
-			reason: "Roles of the default pool are everyone's, besides the user role.",
+			reason: "Every user has the roles of the default pool, and the user role.",
 			user:   User{UserName: "bob"},
 			def:    Pool{Name: "default", Roles: []string{"ROLE_IGNORE_QUOTA", "ROLE_USER"}},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_IGNORE_QUOTA", []string{"default"}}, {"ROLE_USER", []string{"default"}}}},
@@ -213,7 +213,7 @@ func TestNoRoleWithoutAPoolThatGrantsIt(t *testing.T) {
 		for _, g := range got.Roles {
 			for _, from := range g.From {
 				if !slices.ContainsFunc(got.Pools, func(m Membership) bool { return m.Pool == from }) {
-					t.Fatalf("role %s comes from %s, which the person is not in", g.Role, from)
+					t.Fatalf("role %s comes from %s, which the user is not in", g.Role, from)
 				}
 				if g.Role != UserRole && !slices.Contains(all.Pool(from).Roles, g.Role) {
 					t.Fatalf("role %s comes from %s, which does not grant it", g.Role, from)
@@ -226,12 +226,12 @@ func TestNoRoleWithoutAPoolThatGrantsIt(t *testing.T) {
 		for _, m := range got.Pools {
 			for _, r := range all.Pool(m.Pool).Roles {
 				if !slices.Contains(got.RoleNames(), r) {
-					t.Fatalf("the person is in %s but does not hold its role %s", m.Pool, r)
+					t.Fatalf("the user is in %s but does not have its role %s", m.Pool, r)
 				}
 			}
 		}
 		if !slices.Contains(got.RoleNames(), UserRole) {
-			t.Fatal("the person lacks the user role")
+			t.Fatal("the user lacks the user role")
 		}
 	})
 }
@@ -252,8 +252,8 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	})
 }
 
-// What a pass writes down is what the next one reads: it must find the same.
-func TestAskingAgainGivesTheSame(t *testing.T) {
+// The next pass reads what a pass wrote: it must compute the same.
+func TestStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all, user := NewPools(somePools.Draw(t, "pools"), everyone), someUser.Draw(t, "user")
 		first := all.Effective(user)

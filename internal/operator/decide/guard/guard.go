@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package guard decides whether a removal is carried out. It is pure: the same facts give the same
-// verdict, and nothing here knows a clock, a client or a cluster.
+// verdict, and it has no clock, client or cluster.
 //
 // A removal is a set of users who would lose something by one change of one object. It is carried
-// out whole or not at all. What does not fit the budget is held, and the mark in the portal's
-// record is the only memory of that: what has a mark is never carried out because of a budget, so
-// neither a new window nor a larger budget nor a lost decision releases it.
+// out completely or not at all. A removal that does not fit the budget is held, and only the mark
+// in the portal's record remembers that: a marked removal is never carried out because of a budget,
+// so neither a new window nor a larger budget nor a lost decision releases it.
 package guard
 
 import (
@@ -20,18 +20,19 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Set is a removal: who would lose what by a change of an object.
+// Set is a removal: which users would lose what by a change of an object.
 type Set struct {
 	Kind   portalapi.Removal
-	Object string   // the object where a person decides: its kind and name
+	Object string   // kind and name of the object on which a person decides
 	Users  []string // names of the ScimUsers who would lose; in any order, each once
 }
 
 // hashed is how many bytes of the hash an id shows.
 const hashed = 6
 
-// ID names the set, first wanted at that revision (Unix ms, as revisions of users and groups): a
-// set of other users, and the same set wanted again after it was taken back, have another id.
+// ID identifies the set, first wanted at that revision (Unix ms, as in revisions of users and
+// groups). A set of other users has another id, and so has the same set when it is wanted again
+// after it was taken back.
 func (s Set) ID(revision int64) string {
 	users := slices.Sorted(slices.Values(s.Users))
 	base := strconv.FormatInt(revision, 36)
@@ -39,13 +40,13 @@ func (s Set) ID(revision int64) string {
 	return base + "-" + hex.EncodeToString(sum[:hashed])
 }
 
-// Is says whether the id names this set.
+// Is says whether id identifies this set.
 func (s Set) Is(id string) bool {
 	revision, ok := revisionOf(id)
 	return ok && s.ID(revision) == id
 }
 
-// Since is when the set of that id was first wanted; zero for what is no id.
+// Since is when the set with the id was first wanted; zero for an invalid id.
 func Since(id string) time.Time {
 	revision, ok := revisionOf(id)
 	if !ok {
@@ -65,32 +66,32 @@ type Decision int
 
 const (
 	Undecided Decision = iota
-	Release            // it is meant: carry it out
-	Drop               // it is a mistake: what is there stays
+	Release            // the removal is intended: carry it out
+	Drop               // the removal is a mistake: do not carry it out
 )
 
-// Verdict is what becomes of a set.
+// Verdict is the guard's decision about a set.
 type Verdict int
 
 const (
-	Nothing Verdict = iota // it is empty: a mark goes
+	Nothing Verdict = iota // the set is empty: clear the mark
 	Apply                  // carry it out
-	Hold                   // it waits for a person
+	Hold                   // it waits for a person's decision
 	Keep                   // a person dropped it
 )
 
-// Facts are what a verdict follows from besides the set.
+// Facts are the facts that a verdict depends on, besides the set.
 type Facts struct {
-	Mark *portalapi.Mark // at the record; nil: nothing is held or dropped there
+	Mark *portalapi.Mark // of the record; nil: nothing is held or dropped
 	Now  int64           // Unix ms, for the id of a set that was not wanted before
-	// Decided says what a person decided about the set of that id.
+	// Decided returns a person's decision about the set with the id.
 	Decided func(id string) Decision
-	// Fits says whether the budgets have room for the set. It is asked last and only where it
-	// counts.
+	// Fits says whether the budgets have room for the set. It is called last, and only if the
+	// verdict depends on it.
 	Fits func() (bool, error)
 }
 
-// Decide says what becomes of the set, and its id where it is or was held.
+// Decide returns the verdict about the set, and its id if it is or was held.
 func Decide(s Set, f Facts) (v Verdict, id string, err error) {
 	if len(s.Users) == 0 {
 		return Nothing, "", nil

@@ -17,18 +17,18 @@ func members(users ...string) Set {
 func TestID(t *testing.T) {
 	base := members("ada", "bob")
 	if got := members("bob", "ada").ID(7); got != base.ID(7) {
-		t.Errorf("the order of users counts: %s, %s", got, base.ID(7))
+		t.Errorf("the id depends on the order of users: %s, %s", got, base.ID(7))
 	}
 	deletion := base
 	deletion.Kind = portalapi.RemovalDeletion
 	elsewhere := base
 	elsewhere.Object = "AgentPool others"
 	for reason, other := range map[string]string{
-		"who else would lose counts":         members("ada", "bob", "eve").ID(7),
-		"who would not lose any more counts": members("ada").ID(7),
-		"when it was first wanted counts":    base.ID(8),
-		"what they would lose counts":        deletion.ID(7),
-		"the object counts":                  elsewhere.ID(7),
+		"depends on additional users":         members("ada", "bob", "eve").ID(7),
+		"depends on users who no longer lose": members("ada").ID(7),
+		"depends on when it was first wanted": base.ID(8),
+		"depends on what they would lose":     deletion.ID(7),
+		"depends on the object":               elsewhere.ID(7),
 	} {
 		if other == base.ID(7) {
 			t.Error(reason)
@@ -40,7 +40,7 @@ func TestID(t *testing.T) {
 	}
 	for _, not := range []string{"", "-", "7", "no id", base.ID(7) + "0"} {
 		if base.Is(not) {
-			t.Errorf("%q names the set", not)
+			t.Errorf("%q must not identify the set", not)
 		}
 	}
 }
@@ -52,12 +52,12 @@ func TestBudgetLeft(t *testing.T) {
 		all, removed int
 		want         int
 	}{
-		"Percent":    {"A percentage of those who were there.", Budget{20, 5}, 100, 3, 17},
+		"Percent":    {"A percentage of those who were active.", Budget{20, 5}, 100, 3, 17},
 		"Few":        {"Of few, a fixed number.", Budget{20, 5}, 4, 0, 5},
 		"Used":       {"What was used stays used.", Budget{20, 5}, 20, 5, 0},
-		"Overdrawn":  {"A decision may use more than there is.", Budget{20, 5}, 20, 9, 0},
-		"NoneAtAll":  {"A budget of zero asks each time.", Budget{0, 0}, 1000, 0, 0},
-		"Everything": {"A whole percentage asks never.", Budget{100, 0}, 10, 0, 10},
+		"Overdrawn":  {"A decision may exceed the budget.", Budget{20, 5}, 20, 9, 0},
+		"NoneAtAll":  {"A budget of zero holds every removal.", Budget{0, 0}, 1000, 0, 0},
+		"Everything": {"A budget of 100 percent holds nothing.", Budget{100, 0}, 10, 0, 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := tc.b.Left(tc.all, tc.removed); got != tc.want {
@@ -83,20 +83,20 @@ func TestDecide(t *testing.T) {
 		want    Verdict
 		id      string
 	}{
-		"Empty":           {"Nobody loses anything.", members(), nil, nil, false, Nothing, ""},
+		"Empty":           {"No user loses anything.", members(), nil, nil, false, Nothing, ""},
 		"TakenBack":       {"The provider took it back: nothing is held any more.", members(), mark(portalapi.MarkHeld, held), nil, true, Nothing, ""},
-		"Fits":            {"Within the budget nobody is asked.", set, nil, nil, true, Apply, ""},
-		"DoesNotFit":      {"What does not fit is held whole.", set, nil, nil, false, Hold, set.ID(now)},
-		"NewWindow":       {"A mark is not outlived by a window: it fits now, and is held.", set, mark(portalapi.MarkHeld, held), nil, true, Hold, held},
+		"Fits":            {"A removal within the budget needs no decision.", set, nil, nil, true, Apply, ""},
+		"DoesNotFit":      {"A removal that does not fit is held completely.", set, nil, nil, false, Hold, set.ID(now)},
+		"NewWindow":       {"A mark outlives a window: the removal would fit now, but stays held.", set, mark(portalapi.MarkHeld, held), nil, true, Hold, held},
 		"Released":        {"A person released exactly this set.", set, mark(portalapi.MarkHeld, held), map[string]Decision{held: Release}, false, Apply, held},
 		"Dropped":         {"A person dropped exactly this set.", set, mark(portalapi.MarkHeld, held), map[string]Decision{held: Drop}, true, Keep, held},
 		"DropRemembered":  {"The portal remembers a drop whose annotation was lost.", set, mark(portalapi.MarkDropped, held), nil, true, Keep, held},
-		"ReleaseAfterAll": {"Who dropped it may release it later.", set, mark(portalapi.MarkDropped, held), map[string]Decision{held: Release}, false, Apply, held},
+		"ReleaseAfterAll": {"A dropped removal may be released later.", set, mark(portalapi.MarkDropped, held), map[string]Decision{held: Release}, false, Apply, held},
 		"Grew":            {"Another set has another id and is undecided, and stays held.", set, mark(portalapi.MarkHeld, earlier), map[string]Decision{earlier: Release}, true, Hold, set.ID(now)},
-		"GrewDropped":     {"A drop does not speak of those who came later, and they do not pass with it.", set, mark(portalapi.MarkDropped, earlier), nil, true, Hold, set.ID(now)},
-		"OtherKind":       {"Where something else is marked, nothing passes by the budget.", set, &portalapi.Mark{What: portalapi.RemovalManager, State: portalapi.MarkHeld, Decision: "x"}, nil, true, Hold, set.ID(now)},
-		"ClockBehind":     {"An id is never used again, also where the clock went back.", set, mark(portalapi.MarkHeld, later), nil, true, Hold, set.ID(2001)},
-		"NotHeldYet":      {"A decision about a set that was never held is none.", set, nil, map[string]Decision{set.ID(now): Release}, false, Hold, set.ID(now)},
+		"GrewDropped":     {"A drop does not cover users who were added later, and they do not pass with it.", set, mark(portalapi.MarkDropped, earlier), nil, true, Hold, set.ID(now)},
+		"OtherKind":       {"While another removal of the object is marked, nothing passes by the budget.", set, &portalapi.Mark{What: portalapi.RemovalManager, State: portalapi.MarkHeld, Decision: "x"}, nil, true, Hold, set.ID(now)},
+		"ClockBehind":     {"An id is never reused, even if the clock went back.", set, mark(portalapi.MarkHeld, later), nil, true, Hold, set.ID(2001)},
+		"NotHeldYet":      {"A decision about a set that was never held is ignored.", set, nil, map[string]Decision{set.ID(now): Release}, false, Hold, set.ID(now)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, id, err := Decide(tc.set, Facts{
@@ -111,7 +111,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestAnUnknownBudgetAppliesNothing(t *testing.T) {
+func TestUnknownBudget(t *testing.T) {
 	unreachable := errors.New("unreachable")
 	v, _, err := Decide(members("ada"), Facts{Fits: func() (bool, error) { return false, unreachable }})
 	if !errors.Is(err, unreachable) {

@@ -9,79 +9,79 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Standing says whose a portal record is, from the point of view of one object.
-type Standing string
+// Ownership says who owns a portal record, from the point of view of one object.
+type Ownership string
 
 const (
-	Ours      Standing = "Ours"      // owned by our UID
-	Heirs     Standing = "Heirs"     // owned by our name under this binding and another UID: restored, or deleted and applied again
-	Abandoned Standing = "Abandoned" // its owner no longer exists
-	Leavings  Standing = "Leavings"  // its owner is being deleted
-	Others    Standing = "Others"    // owned by another living object
-	Portals   Standing = "Portals"   // nobody owns it: people made it in the portal, or it was released
+	Ours         Ownership = "Ours"         // owned by our UID
+	FormerlyOurs Ownership = "FormerlyOurs" // owned by an object with our name and another UID, under this binding: we were restored, or deleted and applied again
+	OwnerGone    Ownership = "OwnerGone"    // its owner no longer exists
+	OwnerLeaving Ownership = "OwnerLeaving" // its owner is being deleted
+	Others       Ownership = "Others"       // owned by another object that exists
+	Unowned      Ownership = "Unowned"      // without an owner: created in the portal, or released
 )
 
-// Stand says whose a record of owner is from the point of view of me. there says whether the
-// owner's object still exists.
-func Stand(owner, me portalapi.Owner, there Presence) Standing {
+// OwnershipOf says who owns a record with this owner, from the point of view of me. there says whether
+// the owner's object still exists.
+func OwnershipOf(owner, me portalapi.Owner, there Presence) Ownership {
 	switch {
 	case owner.UID == "":
-		return Portals
+		return Unowned
 	case owner.UID == me.UID:
 		return Ours
 	case owner.Name == me.Name && owner.Binding == me.Binding:
-		return Heirs
+		return FormerlyOurs
 	case there == Gone:
-		return Abandoned
+		return OwnerGone
 	case there == Leaving:
-		return Leavings
+		return OwnerLeaving
 	}
 	return Others
 }
 
-// Verdict is what the ownership table says about a record that an object wants.
+// Verdict is the ownership table's decision about a record that an object wants.
 type Verdict struct {
-	Adopt   bool   // it may be taken over, by compare-and-swap on its present owner
+	Adopt   bool   // it may be taken over, by compare-and-swap on its current owner
 	Reason  string // otherwise: a condition reason of v1alpha1
 	Message string
 }
 
 func adopt() Verdict { return Verdict{Adopt: true} }
 
-// AccountVerdict is the row of the ownership table for an account that bears the user name that the
-// object holds the claim on.
-func AccountVerdict(a *portalapi.Account, s Standing, policy Policy) Verdict {
+// AccountVerdict is the ownership table for an account with the user name that the object has the
+// claim on.
+func AccountVerdict(a *portalapi.Account, s Ownership, policy Policy) Verdict {
 	switch {
-	case s == Ours, s == Heirs, s == Abandoned:
+	case s == Ours, s == FormerlyOurs, s == OwnerGone:
 		return adopt()
-	case s == Portals && a.ManagedBy == portalapi.ManagedByLocal && !policy.ProvisionExistingUsers && !a.HandedOver:
+	case s == Unowned && a.ManagedBy == portalapi.ManagedByLocal && !policy.ProvisionExistingUsers && !a.HandedOver:
 		return Verdict{Reason: v1alpha1.ReasonLocalAccountExists, Message: "The portal has a local account with this user name. Switch on \"Provision existing users with SCIM\" to adopt every such account, or hand this one over in User Management"}
-	case s == Portals, s == Leavings && policy.OnDelete == v1alpha1.UserDeactivate:
+	case s == Unowned, s == OwnerLeaving && policy.OnDelete == v1alpha1.UserDeactivate:
 		return adopt()
-	case s == Leavings:
-		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of a ScimUser that is being deleted still bears this user name; it is released first"}
+	case s == OwnerLeaving:
+		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of a ScimUser that is being deleted still has this user name; it is released first"}
 	}
-	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still bears this user name; that person was renamed and their account follows first"}
+	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still has this user name. That user was renamed, and their account is renamed first"}
 }
 
-// PoolVerdict is the row of the ownership table for a pool that an AgentPool wants. chosen:
-// spec.adopt names the pool's id.
-func PoolVerdict(p *portalapi.Pool, s Standing, isDefault, chosen bool) Verdict {
+// PoolVerdict is the ownership table for a pool that an AgentPool wants. chosen: spec.adopt names
+// the pool's id.
+func PoolVerdict(p *portalapi.Pool, s Ownership, isDefault, chosen bool) Verdict {
 	switch {
 	case p.Default && isDefault:
 		return adopt()
 	case p.Default:
-		return Verdict{Reason: v1alpha1.ReasonDefaultPoolName, Message: fmt.Sprintf("%q is the portal's default pool, which AgentPool/default alone rules. Give this pool another displayName", p.Name)}
-	case s == Ours, s == Heirs:
+		return Verdict{Reason: v1alpha1.ReasonDefaultPoolName, Message: fmt.Sprintf("%q is the portal's default pool, which only AgentPool/default manages. Give this pool another displayName", p.Name)}
+	case s == Ours, s == FormerlyOurs:
 		return adopt()
 	case s == Others:
 		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: fmt.Sprintf("AgentPool %s still has this pool in the portal; it is renamed or released first. Two pools exchange their names in two commits", p.Owner.Name)}
-	case s == Leavings:
+	case s == OwnerLeaving:
 		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: fmt.Sprintf("AgentPool %s, which is being deleted, still has this pool in the portal; it is released first", p.Owner.Name)}
-	case chosen, s == Portals && p.HandedOver:
+	case chosen, s == Unowned && p.HandedOver:
 		return adopt()
-	case s == Abandoned:
+	case s == OwnerGone:
 		return Verdict{Reason: v1alpha1.ReasonConsentRequired, Message: fmt.Sprintf("The portal's pool %q belongs to AgentPool %s, which no longer exists. Consent with spec.adopt: %s, or give this pool another displayName", p.Name, p.Owner.Name, p.ID)}
 	}
-	return Verdict{Reason: v1alpha1.ReasonConsentRequired, Message: fmt.Sprintf("The portal has a pool %q that was made there. Consent with spec.adopt: %s, hand it over on the portal's page Agent Pools, or give this pool another displayName", p.Name, p.ID)}
+	return Verdict{Reason: v1alpha1.ReasonConsentRequired, Message: fmt.Sprintf("The portal has a pool %q that was created there. Consent with spec.adopt: %s, hand it over on the portal's page Agent Pools, or give this pool another displayName", p.Name, p.ID)}
 }

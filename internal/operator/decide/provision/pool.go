@@ -12,28 +12,28 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// PoolFacts are what the portal and the cluster hold about a pool.
+// PoolFacts are the facts about a pool in the portal and the cluster.
 type PoolFacts struct {
 	Own     *portalapi.Pool // the pool owned by this AgentPool; nil: none
-	Named   *portalapi.Pool // the pool that bears the wanted name, or the default pool for its own object; nil: none
+	Named   *portalapi.Pool // the pool with the wanted name, or the default pool for AgentPool/default; nil: none
 	Adopt   string          // the id of the pool that spec.adopt names; empty: none
-	Adopted *portalapi.Pool // the pool of that id; nil: there is none
+	Adopted *portalapi.Pool // the pool with that id; nil: none
 	Owner   Presence        // of the AgentPool that owns Adopted, or else Named
 }
 
-// PoolPlan is what to do about one pool.
+// PoolPlan is the next step for one pool.
 type PoolPlan struct {
 	Action  Action
-	Pool    *portalapi.Pool // the pool it speaks of; nil when it is to be created
+	Pool    *portalapi.Pool // the pool to change; nil if it is to be created
 	Write   portalapi.PoolWrite
-	Reason  string // for Wait, and for an Update that leaves the new name for later: a condition reason of v1alpha1
+	Reason  string // for Wait, and for an Update without the new name: a condition reason of v1alpha1
 	Message string // with Reason
-	// LosesManager: the change takes ROLE_MANAGER, which was granted, from everyone in the pool;
-	// the deprovisioning guard counts them.
+	// LosesManager: the change takes a granted ROLE_MANAGER from all users of the pool; the
+	// deprovisioning guard counts them.
 	LosesManager bool
 }
 
-// WantPool is the pool that an AgentPool calls for.
+// WantPool is the pool that an AgentPool declares.
 func WantPool(p *v1alpha1.AgentPool) portalapi.PoolWrite {
 	return portalapi.PoolWrite{
 		Owner:   portalapi.Owner{UID: string(p.UID), Name: p.Name, Revision: p.Generation},
@@ -43,7 +43,7 @@ func WantPool(p *v1alpha1.AgentPool) portalapi.PoolWrite {
 	}
 }
 
-// pins are which groups the AgentPool's lines mean, as the portal keeps them.
+// pins records which groups the AgentPool's references mean, as the portal stores them.
 func pins(all []v1alpha1.PinnedGroup) (out []portalapi.Pin) {
 	for _, p := range all {
 		out = append(out, portalapi.Pin{Line: line(p.GroupReference), Group: p.Group, Deleted: p.Deleted})
@@ -51,7 +51,7 @@ func pins(all []v1alpha1.PinnedGroup) (out []portalapi.Pin) {
 	return out
 }
 
-// Pinned are those of the lines of which the portal knows which group they mean.
+// Pinned returns those references for which the portal knows the group.
 func Pinned(lines []v1alpha1.GroupReference, have *portalapi.Pool) (out []v1alpha1.PinnedGroup) {
 	if have == nil {
 		return nil
@@ -64,7 +64,7 @@ func Pinned(lines []v1alpha1.GroupReference, have *portalapi.Pool) (out []v1alph
 	return out
 }
 
-// line is how a pin of the portal names a line.
+// line is how the portal's pin writes a group reference.
 func line(r v1alpha1.GroupReference) string {
 	switch {
 	case r.DisplayName != "":
@@ -75,8 +75,8 @@ func line(r v1alpha1.GroupReference) string {
 	return "id " + r.ID
 }
 
-// RoleNames are roles as the portal takes them, sorted. None is an empty list, and so is a list
-// that is absent.
+// RoleNames returns roles in the portal's form, sorted. An absent list and an empty one both give
+// an empty list.
 func RoleNames(roles []v1alpha1.Role) []string {
 	out := make([]string, len(roles))
 	for i, r := range roles {
@@ -86,8 +86,8 @@ func RoleNames(roles []v1alpha1.Role) []string {
 	return out
 }
 
-// Granted are the roles that the pool gives because its owner, or without one a person in the
-// portal, gave them.
+// Granted returns the roles that the pool's owner granted to the pool, or a person in the portal if
+// it has no owner.
 func Granted(p *portalapi.Pool) []string {
 	out := []string{}
 	for _, r := range p.Roles {
@@ -98,7 +98,7 @@ func Granted(p *portalapi.Pool) []string {
 	return out
 }
 
-// ComputePool says what must change for the pool to become want.
+// ComputePool returns the step that brings the pool to want.
 func ComputePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	switch {
 	case have.Own != nil:
@@ -121,7 +121,7 @@ func waitForPool(p *portalapi.Pool, reason, message string) PoolPlan {
 
 // takeOverPool plans for a pool that is not ours, by the ownership table.
 func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence, chosen bool) PoolPlan {
-	v := PoolVerdict(have, Stand(have.Owner, want.Owner, owner), want.Default, chosen)
+	v := PoolVerdict(have, OwnershipOf(have.Owner, want.Owner, owner), want.Default, chosen)
 	if !v.Adopt && v.Reason == v1alpha1.ReasonConsentRequired {
 		v.Message += ". To take it over: " + consentCommand(want, have)
 	}
@@ -135,21 +135,21 @@ func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence
 	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
 }
 
-// consentCommand is what a person runs to consent. It names the pool too: the own pool of a group,
-// to which people have written, is theirs from then on, and would have its object's name.
+// consentCommand is the command with which a person consents. It sets displayName too: a group's
+// own pool that people changed is theirs from then on, and its default name is the object's name.
 func consentCommand(want portalapi.PoolWrite, have *portalapi.Pool) string {
-	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: texts only
+	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: strings only
 	return fmt.Sprintf("kubectl patch agentpool %s --type=merge -p '%s'", want.Owner.Name, strings.ReplaceAll(string(patch), "'", `\u0027`))
 }
 
-// updatePool plans for a pool that is ours already. What stands in the way of the new name holds up
-// nothing else: above all, roles are taken back at once.
+// updatePool plans for a pool that is ours. A conflict about the new name delays only the name;
+// above all, roles are removed at once.
 func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	own := have.Own
 	p := PoolPlan{Action: None, Pool: own}
 	switch {
 	case want.Default:
-		want.Name = own.Name // the portal's own
+		want.Name = own.Name // the portal decides it
 	case own.Default:
 		v := PoolVerdict(own, Ours, false, false)
 		return waitForPool(own, v.Reason, v.Message)
@@ -159,7 +159,7 @@ func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	}
 	if have.Adopt != "" && have.Adopt != own.ID {
 		p.Reason = v1alpha1.ReasonAdoptRefused
-		p.Message = fmt.Sprintf("This AgentPool rules the pool %s already and can't adopt %s too. Remove spec.adopt", own.ID, have.Adopt)
+		p.Message = fmt.Sprintf("This AgentPool manages the pool %s already and can't adopt %s too. Remove spec.adopt", own.ID, have.Adopt)
 	}
 	switch {
 	case !samePool(want, own):
@@ -170,20 +170,20 @@ func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	return p
 }
 
-// nameInTheWay says why a pool can't be renamed to the name of another one.
+// nameInTheWay says why a pool can't take the name of another one.
 func nameInTheWay(want portalapi.PoolWrite, other *portalapi.Pool) (reason, message string) {
 	switch {
 	case other.Default:
-		v := PoolVerdict(other, Portals, false, false)
+		v := PoolVerdict(other, Unowned, false, false)
 		return v.Reason, v.Message
 	case other.Owner.UID != "":
 		v := PoolVerdict(other, Others, false, false)
-		return v.Reason, v.Message + "; everything but the name follows already"
+		return v.Reason, v.Message + "; all other changes are applied"
 	}
-	return v1alpha1.ReasonPoolExists, fmt.Sprintf("The portal has another pool with the name %q. Rename one of the two, or delete the other pool in the portal; everything but the name follows already", want.Name)
+	return v1alpha1.ReasonPoolExists, fmt.Sprintf("The portal has another pool with the name %q. Rename one of the two, or delete the other pool in the portal; all other changes are applied", want.Name)
 }
 
-// poolDecidedOn is want for a pool as it is; nil: there is none.
+// poolDecidedOn is want with the revision of the pool that it was decided on; nil: no pool.
 func poolDecidedOn(have *portalapi.Pool, want portalapi.PoolWrite) portalapi.PoolWrite {
 	var revision int64
 	if have != nil {

@@ -45,41 +45,41 @@ func TestComputePool(t *testing.T) {
 		"Same":      {reason: "Nothing differs.", want: write(), have: PoolFacts{Own: own, Named: own}, action: None},
 		"Renamed":   {reason: "A new name is written.", want: write(named("Pay")), have: PoolFacts{Own: own}, action: Update, writes: "Pay"},
 		"Described": {reason: "So is a description.", want: write(func(w *portalapi.PoolWrite) { w.Description = "d" }), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments"},
-		"Emptied": {reason: "Absent and empty roles take all, and losing ROLE_MANAGER is said.",
+		"Emptied": {reason: "Absent and empty roles remove all, and the plan reports the loss of ROLE_MANAGER.",
 			want: write(giving()), have: PoolFacts{Own: own, Named: own}, action: Update, writes: "Payments", loses: true},
-		"Tampered": {reason: "A role that nobody granted goes at no cost to the guard.",
+		"Tampered": {reason: "A role without a grant is removed without the guard.",
 			want: write(giving("ROLE_IGNORE_QUOTA")), have: PoolFacts{Own: tampered, Named: tampered}, action: Update, writes: "Payments"},
-		"TamperedAndWanted": {reason: "A role that is wanted and was put there by others is granted by a write.",
+		"TamperedAndWanted": {reason: "A wanted role that others set is granted by a write.",
 			want: write(giving("ROLE_IGNORE_QUOTA", "ROLE_MANAGER")), have: PoolFacts{Own: tampered, Named: tampered}, action: Update, writes: "Payments"},
-		"Clash": {reason: "A rename onto a pool of the portal's waits.",
+		"Clash": {reason: "A rename to the name of a pool of the portal waits.",
 			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: portals}, action: Wait, why: v1alpha1.ReasonPoolExists},
-		"ClashTakesRoles": {reason: "A name in the way does not keep roles from being taken back.",
+		"ClashTakesRoles": {reason: "A name conflict does not delay the removal of roles.",
 			want: write(giving()), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: portals}, action: Update, why: v1alpha1.ReasonPoolExists, writes: "Pay", loses: true},
-		"Swap": {reason: "A name that another AgentPool's pool bears is waited for.",
+		"Swap": {reason: "A name that another AgentPool's pool has is waited for.",
 			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "1", Name: "Pay", Owner: me, Roles: manager}, Named: &portalapi.Pool{ID: "2", Name: "Payments", Owner: other}}, action: Wait, why: v1alpha1.ReasonNameReleasePending},
-		"RenamedToDefault": {reason: "No rename reaches the default pool's name.",
+		"RenamedToDefault": {reason: "No pool can be renamed to the default pool's name.",
 			want: write(named("DEFAULT")), have: PoolFacts{Own: own, Named: def}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
 
-		"NamedLikeThePortals": {reason: "A pool made in the portal is not adopted because of its name.",
+		"NamedLikeThePortals": {reason: "A pool created in the portal is not adopted because of its name.",
 			want: write(), have: PoolFacts{Named: portals}, action: Wait, why: v1alpha1.ReasonConsentRequired},
 		"Chosen": {reason: "spec.adopt is consent.",
 			want: write(), have: PoolFacts{Named: portals, Adopt: "2", Adopted: portals}, action: Adopt, writes: "Payments"},
 		"ChosenByAnotherName": {reason: "A chosen pool is renamed.",
 			want: write(), have: PoolFacts{Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE", Roles: manager}}, action: Adopt, writes: "Payments"},
-		"ChosenLosesManager": {reason: "What an adoption takes from the pool's people counts.",
+		"ChosenLosesManager": {reason: "A loss through adoption counts.",
 			want: write(giving()), have: PoolFacts{Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE", Roles: manager}}, action: Adopt, writes: "Payments", loses: true},
 		"ChosenAndNamed": {reason: "Of two pools one must be renamed first.",
 			want: write(), have: PoolFacts{Named: portals, Adopt: "3", Adopted: &portalapi.Pool{ID: "3", Name: "SRE"}}, action: Wait, why: v1alpha1.ReasonAdoptRefused},
-		"ChosenIsNotThere": {reason: "No second pool is made beside a choice that is wrong.",
+		"ChosenIsNotThere": {reason: "A wrong spec.adopt does not create a second pool.",
 			want: write(), have: PoolFacts{Adopt: "3"}, action: Wait, why: v1alpha1.ReasonAdoptRefused},
-		"ChosenBesideOwn": {reason: "An AgentPool has one pool; roles are taken back all the same.",
+		"ChosenBesideOwn": {reason: "An AgentPool has one pool; roles are removed anyway.",
 			want: write(giving()), have: PoolFacts{Own: own, Named: own, Adopt: "3"}, action: Update, why: v1alpha1.ReasonAdoptRefused, writes: "Payments", loses: true},
-		"ChosenDefault": {reason: "Consent does not reach the default pool.",
+		"ChosenDefault": {reason: "Consent does not apply to the default pool.",
 			want: write(), have: PoolFacts{Adopt: "d", Adopted: def}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
 
-		"Default": {reason: "Its own object adopts the default pool, which keeps its name.",
+		"Default": {reason: "AgentPool/default adopts the default pool, which keeps its name.",
 			want: write(named("default"), func(w *portalapi.PoolWrite) { w.Default = true }), have: PoolFacts{Named: def}, action: Adopt, writes: "Default"},
-		"OwnedDefault": {reason: "An AgentPool that has the default pool from before lets it alone.",
+		"OwnedDefault": {reason: "An AgentPool that still owns the default pool does not change it.",
 			want: write(), have: PoolFacts{Own: &portalapi.Pool{ID: "d", Name: "Default", Default: true, Owner: me, Roles: none}}, action: Wait, why: v1alpha1.ReasonDefaultPoolName},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -121,11 +121,11 @@ func TestGrantedRoles(t *testing.T) {
 		account *portalapi.Account
 		want    []string
 	}{
-		"ByPools":     {"Roles of pools that the owner put the person in were granted.", owned(func(a *portalapi.Account) { a.Pools = []string{"managers", "quota"} }), []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}},
-		"Membership":  {"A membership that nobody granted grants nothing.", owned(func(a *portalapi.Account) { a.Pools, a.Ungranted = []string{"managers"}, []string{"managers"} }), nil},
-		"PoolRole":    {"Nor does a role that nobody granted to the pool.", owned(func(a *portalapi.Account) { a.Pools = []string{"tampered"} }), nil},
+		"ByPools":     {"Roles of pools that the owner added the user to are granted.", owned(func(a *portalapi.Account) { a.Pools = []string{"managers", "quota"} }), []string{"ROLE_MANAGER", "ROLE_IGNORE_QUOTA"}},
+		"Membership":  {"A membership without a grant grants nothing.", owned(func(a *portalapi.Account) { a.Pools, a.Ungranted = []string{"managers"}, []string{"managers"} }), nil},
+		"PoolRole":    {"Nor does a role of the pool without a grant.", owned(func(a *portalapi.Account) { a.Pools = []string{"tampered"} }), nil},
 		"Direct":      {"Nor does a direct role.", owned(func(a *portalapi.Account) { a.DirectRoles = []string{"ROLE_MANAGER"} }), nil},
-		"UnknownPool": {"What is not known counts as granted: the guard rather counts too much.", owned(func(a *portalapi.Account) { a.Pools = []string{"new"} }), []string{"ROLE_MANAGER", "ROLE_USER"}},
+		"UnknownPool": {"Roles of an unknown pool count as granted, so that the guard counts too many rather than too few.", owned(func(a *portalapi.Account) { a.Pools = []string{"new"} }), []string{"ROLE_MANAGER", "ROLE_USER"}},
 		"Local":       {"People granted what a local account has.", &portalapi.Account{Roles: []string{"ROLE_MANAGER"}, DirectRoles: []string{"ROLE_MANAGER"}}, []string{"ROLE_MANAGER"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestGrantedRoles(t *testing.T) {
 	}
 }
 
-func TestConsentIsNamedByACommand(t *testing.T) {
+func TestConsentCommand(t *testing.T) {
 	want := portalapi.PoolWrite{Owner: portalapi.Owner{UID: "u", Name: "group-id"}, Name: `Rock'n "Roll"`}
 	record := &portalapi.Pool{ID: "7", Name: want.Name, Owner: portalapi.Owner{UID: "x", Name: "gone"}}
 	p := ComputePool(want, PoolFacts{Named: record, Owner: Gone})

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package provision says what must change in the portal for one account or pool to be as it should.
-// It is pure: the same facts give the same plan, and nothing here knows a clock, a client or a
-// cluster. The controllers carry a plan out; `kubectl scim plan`, the migration preview and
-// ReportOnly show it.
+// Package provision plans the change in the portal that brings one account or pool to its desired
+// state. It is pure: the same facts give the same plan, and it has no clock, client or cluster. The
+// controllers carry a plan out; `kubectl scim plan`, the migration preview and ReportOnly show it.
 //
-// An account is touched only when it is ours: created by us, released by a ScimUser that is gone or
-// going, handed over by a person, or adopted because the toggle "Provision existing users with
-// SCIM" is on.
+// An account is changed only if it is ours: created by us, left by a ScimUser that is deleted or
+// being deleted, handed over by a person, or adopted because the toggle "Provision existing users
+// with SCIM" is on.
 package provision
 
 import (
@@ -24,58 +23,58 @@ import (
 type Action string
 
 const (
-	None   Action = "None"   // as it should be
+	None   Action = "None"   // in the desired state
 	Create Action = "Create" // no such account yet
 	Update Action = "Update" // ours, and differs
 	Adopt  Action = "Adopt"  // becomes ours, keeping its id and history
-	Wait   Action = "Wait"   // not ours to touch now; Reason and Message say why and what would help
+	Wait   Action = "Wait"   // not ours now; Reason and Message say why and what to do
 )
 
-// Account is what a person's account should be.
+// Account is the desired account of a user.
 type Account struct {
 	portalapi.AccountWrite          // without Adopt and IfRevision; Pools sorted, the default pool among them
-	Roles                  []string // that its pools give; sorted. The portal derives them, we verify
+	Roles                  []string // roles that its pools give; sorted. The portal derives them, we verify
 }
 
-// Presence says whether a ScimUser still stands behind an account.
+// Presence says whether an account's ScimUser still exists.
 type Presence int
 
 const (
 	Gone    Presence = iota // no such object
 	Leaving                 // being deleted
-	Present                 // alive
+	Present                 // exists
 )
 
-// Facts are what the portal and the cluster hold about the account.
+// Facts are the facts about the account in the portal and the cluster.
 type Facts struct {
 	Own        *portalapi.Account // the account owned by this ScimUser; nil: none
-	Named      *portalapi.Account // the account that bears the wanted name; nil: none
+	Named      *portalapi.Account // the account with the wanted name; nil: none
 	Before     *portalapi.Account // the account that an object of our name owned, before a restore; nil: none
-	Accepted   int64              // the portal's revision that a person lets an older object replace; 0: none
+	Accepted   int64              // the portal's revision that an older object may replace, as a person decided; 0: none
 	NamedOwner Presence           // of the ScimUser that owns Named
-	Granted    []string           // roles that the account found holds by a grant (GrantedRoles); the others are taken back at no cost
+	Granted    []string           // roles that the account has by a grant (GrantedRoles); others are removed without the guard
 }
 
-// Policy is what an operator's owner decided. It only ever takes steps away.
+// Policy is the declared policy. It only removes steps from plans.
 type Policy struct {
 	ProvisionExistingUsers bool                  // adopt local accounts
-	OnDelete               v1alpha1.UserDeletion // what a leaving owner's account is about to become
+	OnDelete               v1alpha1.UserDeletion // what happens to the account of an owner that is being deleted
 }
 
-// Difference is one field that is not as it should be. Values are for people to read and may hold
-// personal data.
+// Difference is one field that differs from the desired state. The values are for people to read
+// and may contain personal data.
 type Difference struct{ Field, Have, Want string }
 
-// Plan is what to do about one account.
+// Plan is the next step for one account.
 type Plan struct {
 	Action  Action
-	Account *portalapi.Account     // the account it speaks of; nil when it is to be created
-	Write   portalapi.AccountWrite // for Create, Update and Adopt; it lands on Account as it is here, or not at all
-	Reason  string                 // for Wait, and for an Update that leaves the new name for later: a condition reason of v1alpha1
-	Message string                 // with Reason: what is the matter and what would help
-	Mark    bool                   // for Wait: record at the account that this user waits for it
-	// Removal: carrying it out takes away a person's access or their manager role; the
-	// deprovisioning guard counts it.
+	Account *portalapi.Account     // the account to change; nil if it is to be created
+	Write   portalapi.AccountWrite // for Create, Update and Adopt; it applies only to this revision of Account
+	Reason  string                 // for Wait, and for an Update without the new name: a condition reason of v1alpha1
+	Message string                 // with Reason: the problem and what to do
+	Mark    bool                   // for Wait: record in the account that this user waits for it
+	// Removal: the plan takes away a user's access or ROLE_MANAGER; the deprovisioning guard counts
+	// it.
 	Removal     bool
 	Differences []Difference
 }
@@ -83,7 +82,7 @@ type Plan struct {
 // Writes says whether carrying out the plan changes the account.
 func (p Plan) Writes() bool { return p.Action == Create || p.Action == Update || p.Action == Adopt }
 
-// Compute says what must change for the account to become want, under policy.
+// Compute returns the step that brings the account to want, under policy.
 func Compute(want Account, have Facts, policy Policy) Plan {
 	if have.Own != nil {
 		return update(want, have)
@@ -97,12 +96,12 @@ func Compute(want Account, have Facts, policy Policy) Plan {
 	return takeOver(want, have, policy)
 }
 
-// restored plans for a user who had an account under the same SCIM id in this binding, where the
-// account's name is not what the account is found by, or something is to wait for. decided is false
-// where the account is an ordinary one to take over.
+// restored plans for a user who had an account under the same SCIM id in this binding, if that
+// account can't be found by its name, or the user must wait. decided is false if the account can be
+// taken over as usual.
 func restored(want Account, have Facts) (p Plan, decided bool) {
 	before := have.Before
-	if before == nil || Stand(before.Owner, want.Owner, Gone) != Heirs {
+	if before == nil || OwnershipOf(before.Owner, want.Owner, Gone) != FormerlyOurs {
 		return Plan{}, false
 	}
 	p = Plan{Action: Wait, Account: before, Differences: differences(want, before)}
@@ -117,20 +116,20 @@ func restored(want Account, have Facts) (p Plan, decided bool) {
 		p.Removal = removes(want, before, have.Granted)
 	case have.Named.ID != before.ID:
 		p.Reason = v1alpha1.ReasonNameReleasePending
-		p.Message = "Another account of the portal bears the user name; the account that this user had before has another one. It follows when the name is released"
+		p.Message = "Another account of the portal has this user name, and this user's former account has a different one. It is renamed when the name is released"
 	default:
 		return Plan{}, false
 	}
 	return p, true
 }
 
-// older says whether want comes from a backup: the portal has seen a newer push of this user.
+// older says whether want comes from a backup: the portal has a newer push of this user.
 func older(want Account, have *portalapi.Account) bool {
 	return want.Owner.Revision < have.Owner.Revision
 }
 
-// BackupOlder reports an object whose revision is older than the portal's, and what a person can
-// do.
+// BackupOlder is the message for an object whose revision is older than the portal's, and says what
+// a person can do.
 func BackupOlder(scimID string, object, portal int64) string {
 	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: kubectl scim accept scimuser/%s --revision %d",
 		portal, object, scimID, portal)
@@ -140,21 +139,21 @@ func deactivatedLocally(a *portalapi.Account) bool {
 	return a.Status == portalapi.StatusDeactivated && a.DeactivatedBy == portalapi.ManagedByLocal
 }
 
-const stayDeactivated = "An administrator deactivated the account in the portal while SCIM was off. It stays so until the identity provider pushes the person anew"
+const stayDeactivated = "An administrator deactivated the account in the portal while SCIM was off. It stays deactivated until the identity provider pushes the user again"
 
-// update plans for an account that is ours already.
+// update plans for an account that is ours.
 func update(want Account, have Facts) Plan {
 	own := have.Own
 	p := Plan{Action: None, Account: own, Differences: differences(want, own)}
 	if len(p.Differences) == 0 {
 		return p
 	}
-	if older(want, own) { // an older export was applied over the object
+	if older(want, own) { // an older export replaced the object
 		if have.Accepted != own.Owner.Revision {
 			p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonBackupOlder, BackupOlder(want.Owner.Name, want.Owner.Revision, own.Owner.Revision)
 			return p
 		}
-		want.Owner.Revision = own.Owner.Revision // the portal refuses an older one, and what is pushed next is newer than both
+		want.Owner.Revision = own.Owner.Revision // the portal refuses an older one, and the next push is newer than both
 	}
 	if want.Active && deactivatedLocally(own) && own.Owner.Revision >= want.Owner.Revision {
 		p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonDeactivatedLocally, stayDeactivated
@@ -168,8 +167,8 @@ func update(want Account, have Facts) Plan {
 	return p
 }
 
-// exceptName plans for an account whose new name another account bears. All but the name follows
-// now: above all, a deactivation never waits for a name.
+// exceptName plans for an account whose new name another account has. All changes but the name are
+// made now; above all, a deactivation never waits for a name.
 func exceptName(want Account, have Facts) Plan {
 	former := want
 	former.UserName = have.Own.UserName
@@ -187,18 +186,18 @@ func exceptName(want Account, have Facts) Plan {
 		p.Reason = v1alpha1.ReasonLocalAccountExists
 		p.Message = "The portal has a local account with the new user name. Rename or remove that account, or rename the person in the identity provider"
 	case have.Named.Owner.UID == "":
-		p.Message = "The kept record of a person who left bears the new user name. Rename this person in the identity provider; everything but the name follows already"
+		p.Message = "The kept record of a person who left has the new user name. Rename this user in the identity provider; all other changes are applied"
 	default:
-		p.Message = "Another ScimUser's account still bears the new user name; the rename follows when that account is renamed or released, everything else follows already"
+		p.Message = "Another ScimUser's account still has the new user name. The rename is applied when that account is renamed or released; all other changes are applied"
 	}
 	return p
 }
 
-// takeOver plans for an account that bears our name and is not ours.
+// takeOver plans for an account that has our name and is not ours.
 func takeOver(want Account, have Facts, policy Policy) Plan {
 	named := have.Named
 	p := Plan{Action: Adopt, Account: named, Differences: differences(want, named)}
-	v := AccountVerdict(named, Stand(named.Owner, want.Owner, have.NamedOwner), policy)
+	v := AccountVerdict(named, OwnershipOf(named.Owner, want.Owner, have.NamedOwner), policy)
 	if !v.Adopt {
 		p.Action, p.Reason, p.Message = Wait, v.Reason, v.Message
 		p.Mark = v.Reason == v1alpha1.ReasonLocalAccountExists && named.WaitingFor.UID != want.Owner.UID
@@ -210,7 +209,8 @@ func takeOver(want Account, have Facts, policy Policy) Plan {
 	return p
 }
 
-// decidedOn is the write of want for an account as it is; nil: there is none.
+// decidedOn is the write of want with the account's revision that it was decided on; nil: no
+// account.
 func decidedOn(have *portalapi.Account, want Account) portalapi.AccountWrite {
 	w, revision := want.AccountWrite, int64(0)
 	if have != nil {
@@ -220,10 +220,10 @@ func decidedOn(have *portalapi.Account, want Account) portalapi.AccountWrite {
 	return w
 }
 
-// GrantedRoles are those of the account's roles that it holds by a grant: through a pool that its
-// owner put it in, to which the pool's owner, or without one a person, gave them. pool returns a
-// pool of that id or nil; what is not known counts as granted. A local account was granted all that
-// it has, by people.
+// GrantedRoles returns the account's roles that it has by a grant: its owner added it to a pool,
+// and the pool's owner, or a person if it has none, granted the role to the pool. pool returns the
+// pool with an id, or nil; an unknown pool counts as granted. All roles of a local account are
+// granted, by people.
 func GrantedRoles(a *portalapi.Account, pool func(id string) *portalapi.Pool) []string {
 	if a.Owner.UID == "" {
 		return a.Roles
@@ -242,8 +242,7 @@ func GrantedRoles(a *portalapi.Account, pool func(id string) *portalapi.Pool) []
 	return out
 }
 
-// removes says whether turning have into want takes away access or the manager role, where it was
-// granted.
+// removes says whether the change from have to want takes away access, or a granted ROLE_MANAGER.
 func removes(want Account, have *portalapi.Account, granted []string) bool {
 	if have.Status != portalapi.StatusActive {
 		return false
@@ -252,8 +251,8 @@ func removes(want Account, have *portalapi.Account, granted []string) bool {
 	return !want.Active || manager && !slices.Contains(want.Roles, portalapi.RoleManager)
 }
 
-// differences lists what of have is not as in want, in a fixed order. Roles are not among them:
-// they are derived.
+// differences lists the fields of have that differ from want, in a fixed order. Roles are not
+// compared, because they are derived.
 func differences(want Account, have *portalapi.Account) []Difference {
 	var out []Difference
 	field := func(name, have, want string) {
@@ -288,7 +287,7 @@ func status(active bool) portalapi.Status {
 	return portalapi.StatusDeactivated
 }
 
-// SameName says whether an account bears the name.
+// SameName says whether an account has the name.
 func SameName(a *portalapi.Account, userName string) bool {
 	return a != nil && names.Fold(a.UserName) == names.Fold(userName)
 }

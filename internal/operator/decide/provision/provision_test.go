@@ -24,7 +24,7 @@ func wantAda() Account {
 	}
 }
 
-// account is the record as want calls for it, changed by edit.
+// account is the desired record of wantAda, changed by edit.
 func account(want Account, edit func(*portalapi.Account)) *portalapi.Account {
 	a := &portalapi.Account{
 		ID: "a1", UserName: want.UserName, DisplayName: want.DisplayName, GivenName: want.GivenName, FamilyName: want.FamilyName,
@@ -55,17 +55,17 @@ func TestCompute(t *testing.T) {
 		out    outcome
 	}{
 		"New": {
-			reason: "Nobody bears the name: create.",
+			reason: "No account has the name: create.",
 			have:   func(Account) Facts { return Facts{} },
 			out:    outcome{Action: Create},
 		},
-		"AsItShouldBe": {
+		"DesiredState": {
 			reason: "An account in its desired state costs no write.",
 			have:   func(w Account) Facts { a := account(w, nil); return Facts{Own: a, Named: a} },
 			out:    outcome{Action: None},
 		},
 		"NewerRevisionOnly": {
-			reason: "What the provider pushed last is recorded, so that a later push is told from an older one.",
+			reason: "The last push is recorded, so that newer and older pushes can be distinguished.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.Revision = 2 })
 				return Facts{Own: a, Named: a}
@@ -73,7 +73,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"OlderInPlace": {
-			reason: "An older export was applied over the object: nothing changes until the next push, or a person's decision.",
+			reason: "An older export replaced the object: nothing changes until the next push, or a person's decision.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.Revision, a.DisplayName = w.Owner.Revision+1, "Newer" })
 				return Facts{Own: a, Named: a}
@@ -81,7 +81,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
 		"OlderInPlaceAccepted": {
-			reason: "A person lets it replace what is newer.",
+			reason: "A person allows it to replace a newer revision.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.Revision, a.DisplayName = w.Owner.Revision+1, "Newer" })
 				return Facts{Own: a, Named: a, Accepted: w.Owner.Revision + 1}
@@ -89,7 +89,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"OlderInPlaceAndTheSame": {
-			reason: "Where it says what the newer one said, nothing waits.",
+			reason: "If it equals the newer one, nothing waits.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.Revision = w.Owner.Revision + 1 })
 				return Facts{Own: a, Named: a}
@@ -123,8 +123,8 @@ func TestCompute(t *testing.T) {
 			},
 			out: outcome{Action: Update, Removal: true},
 		},
-		"LosesManagerThatNobodyGranted": {
-			reason: "A role that was put there by other means goes at no cost to the guard.",
+		"LosesManagerWithoutAGrant": {
+			reason: "A role without a grant is removed without the guard.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) {
 					a.Pools, a.Ungranted, a.Roles = []string{"p-default", "p-managers"}, []string{"p-managers"}, []string{"ROLE_MANAGER", "ROLE_USER"}
@@ -144,7 +144,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"WantedAndNotGranted": {
-			reason: "A membership that is wanted and was put there by other means is granted by a write.",
+			reason: "A wanted membership without a grant is granted by a write.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Ungranted = a.Pools })
 				return Facts{Own: a, Named: a}
@@ -152,7 +152,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"DeactivatedByAdministrator": {
-			reason: "Nobody is revived whom an administrator deactivated while SCIM was off.",
+			reason: "An account that an administrator deactivated while SCIM was off stays deactivated.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) {
 					a.Status, a.DeactivatedBy = portalapi.StatusDeactivated, portalapi.ManagedByLocal
@@ -161,7 +161,7 @@ func TestCompute(t *testing.T) {
 			},
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonDeactivatedLocally},
 		},
-		"DeactivatedThenPushedAnew": {
+		"DeactivatedThenPushedAgain": {
 			reason: "A newer push of the provider activates the account again.",
 			want:   func(w *Account) { w.Owner.Revision++ },
 			have: func(w Account) Facts {
@@ -173,7 +173,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Update},
 		},
 		"LocalAccountToggleOff": {
-			reason: "A local account is not taken over; the user waits, and the account says who waits for it.",
+			reason: "A local account is not taken over; the user waits, and the account records who waits for it.",
 			have:   func(w Account) Facts { return Facts{Named: account(w, local)} },
 			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonLocalAccountExists, Mark: true},
 		},
@@ -198,7 +198,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1"}},
 		},
 		"Released": {
-			reason: "Somebody who comes back gets the account back.",
+			reason: "A person who returns gets the account back.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { a.Owner, a.Status = portalapi.Owner{}, portalapi.StatusDeactivated })}
 			},
@@ -222,7 +222,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
 		"RestoredFromOldBackupUnderAFormerName": {
-			reason: "The user was renamed since the backup: nobody is doubled.",
+			reason: "The user was renamed since the backup: there is no second account.",
 			have: func(w Account) Facts {
 				return Facts{Before: account(w, func(a *portalapi.Account) {
 					a.Owner.UID, a.Owner.Revision, a.UserName = "uid-before", 4, "after@example.test"
@@ -231,7 +231,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
 		"OldBackupAccepted": {
-			reason: "A person lets this backup replace this newer revision.",
+			reason: "A person allows this backup to replace this newer revision.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.UID, a.Owner.Revision = "uid-before", 4 })
 				return Facts{Named: a, Before: a, Accepted: 4}
@@ -239,14 +239,14 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1", OwnerUID: "uid-before"}},
 		},
 		"OldBackupAcceptedForAnotherRevision": {
-			reason: "The decision was about what the portal had then.",
+			reason: "The decision was about an earlier revision of the portal.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) { a.Owner.UID, a.Owner.Revision = "uid-before", 5 })
 				return Facts{Named: a, Before: a, Accepted: 4}
 			},
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
-		"RestoredAndPushedUnderANewName": {
+		"RestoredAndPushedWithANewName": {
 			reason: "The account is found by the SCIM id, so a rename keeps it.",
 			have: func(w Account) Facts {
 				return Facts{Before: account(w, func(a *portalapi.Account) { a.Owner.UID, a.UserName = "uid-before", "before@example.test" })}
@@ -254,7 +254,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1", OwnerUID: "uid-before"}},
 		},
 		"RestoredAfterDeactivationInThePortal": {
-			reason: "A restore is no push: what an administrator deactivated stays so.",
+			reason: "A restore is no push: an account that an administrator deactivated stays deactivated.",
 			have: func(w Account) Facts {
 				a := account(w, func(a *portalapi.Account) {
 					a.Owner.UID, a.Status, a.DeactivatedBy = "uid-before", portalapi.StatusDeactivated, portalapi.ManagedByLocal
@@ -271,7 +271,7 @@ func TestCompute(t *testing.T) {
 			out: outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1", OwnerUID: "uid-x"}},
 		},
 		"OwnerLeaving": {
-			reason: "Delete then create at once: the arrival does not wait for the leaver's finalizer.",
+			reason: "Delete then create at once: the new user does not wait for the old one's finalizer.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { a.Owner = portalapi.Owner{UID: "uid-x", Name: "x"} }), NamedOwner: Leaving}
 			},
@@ -279,7 +279,7 @@ func TestCompute(t *testing.T) {
 			out:    outcome{Action: Adopt, Adopt: &portalapi.Adopt{ID: "a1", OwnerUID: "uid-x"}},
 		},
 		"OwnerLeavingForGood": {
-			reason: "Under onDelete: Delete the old record goes first; the new person starts afresh.",
+			reason: "With onDelete: Delete the old record is deleted first, and the new user gets a new one.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { a.Owner = portalapi.Owner{UID: "uid-x", Name: "x"} }), NamedOwner: Leaving}
 			},
@@ -287,7 +287,7 @@ func TestCompute(t *testing.T) {
 			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonNameReleasePending},
 		},
 		"OwnerAlive": {
-			reason: "A living person's account is never taken, even if they were renamed away a moment ago.",
+			reason: "The account of an existing user is never taken over, even if that user was just renamed.",
 			have: func(w Account) Facts {
 				return Facts{Named: account(w, func(a *portalapi.Account) { a.Owner = portalapi.Owner{UID: "uid-x", Name: "x"} }), NamedOwner: Present}
 			},
@@ -295,7 +295,7 @@ func TestCompute(t *testing.T) {
 			out:    outcome{Action: Wait, Reason: v1alpha1.ReasonNameReleasePending},
 		},
 		"DeactivatedWhileTheNewNameIsTaken": {
-			reason: "A deactivation never waits for a name: all but the name follows.",
+			reason: "A deactivation never waits for a name: all other changes are made.",
 			have: func(w Account) Facts {
 				own := account(w, func(a *portalapi.Account) { a.UserName, a.Status = "before@example.test", portalapi.StatusActive })
 				return Facts{Own: own, Named: account(w, func(a *portalapi.Account) { a.ID, a.Owner = "a2", portalapi.Owner{} })}
@@ -304,7 +304,7 @@ func TestCompute(t *testing.T) {
 			out:  outcome{Action: Update, Reason: v1alpha1.ReasonNameReleasePending, Removal: true},
 		},
 		"RenameOntoLocalAccount": {
-			reason: "A rename never swallows a local account.",
+			reason: "A rename never takes over a local account.",
 			have: func(w Account) Facts {
 				own := account(w, func(a *portalapi.Account) { a.UserName = "before@example.test" })
 				return Facts{Own: own, Named: account(w, func(a *portalapi.Account) { local(a); a.ID = "a2" })}
@@ -325,13 +325,13 @@ func TestCompute(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 			if p.Action == Wait && p.Message == "" {
-				t.Error("a plan that waits must say what would help")
+				t.Error("a plan that waits must say what to do")
 			}
 		})
 	}
 }
 
-// carryOut is what a portal does with a plan.
+// carryOut applies a plan as a portal does.
 func carryOut(p Plan, want Account) *portalapi.Account {
 	if !p.Writes() {
 		return p.Account
@@ -352,7 +352,7 @@ var (
 	someBy    = rapid.SampledFrom([]portalapi.ManagedBy{portalapi.ManagedByLocal, portalapi.ManagedBySCIM})
 )
 
-// revisionOf is the account's revision; 0: there is no account.
+// revisionOf is the account's revision; 0: no account.
 func revisionOf(a *portalapi.Account) int64 {
 	if a == nil {
 		return 0
@@ -360,7 +360,7 @@ func revisionOf(a *portalapi.Account) int64 {
 	return a.Revision
 }
 
-// drawWant is what somebody's account should be.
+// drawWant generates a desired account.
 func drawWant(t *rapid.T) Account {
 	want := wantAda()
 	want.Active, want.DisplayName = rapid.Bool().Draw(t, "active"), someText.Draw(t, "wanted name")
@@ -368,7 +368,7 @@ func drawWant(t *rapid.T) Account {
 	return want
 }
 
-// drawFacts is any state of the portal: nothing, an account of ours, one that bears the name, or
+// drawFacts generates any state of the portal: nothing, an account of ours, one with the name, or
 // both.
 func drawFacts(t *rapid.T, want Account) Facts {
 	one := func(id string, edit func(*portalapi.Account)) *portalapi.Account {
@@ -422,7 +422,7 @@ func TestOnePlanConverges(t *testing.T) {
 			return
 		}
 		if on := plan.Write.IfRevision; on == nil || *on != revisionOf(plan.Account) {
-			t.Fatalf("the %s was decided on revision %d and does not say so", plan.Action, revisionOf(plan.Account))
+			t.Fatalf("the %s must have the precondition revision %d", plan.Action, revisionOf(plan.Account))
 		}
 		after := carryOut(plan, want)
 		if again := Compute(want, Facts{Own: after, Named: after}, policy); again.Action != None {
@@ -431,7 +431,7 @@ func TestOnePlanConverges(t *testing.T) {
 	})
 }
 
-func TestAPolicyOnlyTakesStepsAway(t *testing.T) {
+func TestPolicyOnlyRemovesSteps(t *testing.T) {
 	most := Policy{ProvisionExistingUsers: true, OnDelete: v1alpha1.UserDeactivate}
 	rapid.Check(t, func(t *rapid.T) {
 		want := drawWant(t)
@@ -441,12 +441,12 @@ func TestAPolicyOnlyTakesStepsAway(t *testing.T) {
 			return
 		}
 		if diff := cmp.Diff(free, bound); diff != "" {
-			t.Fatalf("a policy made a step another one (-without, +with):\n%s", diff)
+			t.Fatalf("a policy replaced a step by another one (-without, +with):\n%s", diff)
 		}
 	})
 }
 
-func TestWhoIsNotOursIsNotTouched(t *testing.T) {
+func TestAccountsOfOthersAreNotChanged(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := drawWant(t)
 		have, policy := drawFacts(t, want), drawPolicy(t)
@@ -454,12 +454,12 @@ func TestWhoIsNotOursIsNotTouched(t *testing.T) {
 		switch a := plan.Account; {
 		case !plan.Writes() || a == nil || a.Owner.UID == want.Owner.UID:
 		case a.ManagedBy == portalapi.ManagedByLocal && !policy.ProvisionExistingUsers && !a.HandedOver:
-			t.Fatalf("a local account is taken over unasked: %+v", a)
+			t.Fatalf("a local account is taken over without consent: %+v", a)
 		case a.Owner.UID == "other" && have.NamedOwner == Present:
-			t.Fatalf("the account of another living person is taken over: %+v", a)
+			t.Fatalf("the account of another existing user is taken over: %+v", a)
 		}
 		if plan.Removal && !plan.Writes() {
-			t.Fatal("a plan that writes nothing removes somebody")
+			t.Fatal("a plan that writes nothing must not be a removal")
 		}
 	})
 }
@@ -496,7 +496,7 @@ func TestOnePoolPlanConverges(t *testing.T) {
 			on = plan.Pool.Revision
 		}
 		if plan.Write.IfRevision == nil || *plan.Write.IfRevision != on {
-			t.Fatalf("the %s was decided on revision %d and does not say so", plan.Action, on)
+			t.Fatalf("the %s must have the precondition revision %d", plan.Action, on)
 		}
 		after := &portalapi.Pool{ID: "made", Name: plan.Write.Name, Description: plan.Write.Description, Roles: plan.Write.Roles, Owner: plan.Write.Owner}
 		if plan.Pool != nil {
@@ -528,11 +528,11 @@ func TestComputeRelease(t *testing.T) {
 		mode     portalapi.ReleaseMode
 		removal  bool
 	}{
-		"Default":     {"Without a word the record stays and sign-in ends.", active, "", false, portalapi.ReleaseDeactivate, true},
+		"Default":     {"By default the record stays and sign-in ends.", active, "", false, portalapi.ReleaseDeactivate, true},
 		"Delete":      {"Deleting takes access away.", active, v1alpha1.UserDelete, false, portalapi.ReleaseDelete, true},
 		"Orphan":      {"Orphaning takes nothing away.", active, v1alpha1.UserOrphan, false, portalapi.ReleaseOrphan, false},
-		"Dropped":     {"A person decided that what they have stays.", active, v1alpha1.UserDelete, true, portalapi.ReleaseOrphan, false},
-		"Deactivated": {"Who could not sign in loses nothing.", gone, v1alpha1.UserDelete, false, portalapi.ReleaseDelete, false},
+		"Dropped":     {"A person decided that the user keeps everything.", active, v1alpha1.UserDelete, true, portalapi.ReleaseOrphan, false},
+		"Deactivated": {"A user who could not sign in loses nothing.", gone, v1alpha1.UserDelete, false, portalapi.ReleaseDelete, false},
 		"None":        {"Without an account nothing is lost.", nil, v1alpha1.UserDeactivate, false, portalapi.ReleaseDeactivate, false},
 	} {
 		t.Run(name, func(t *testing.T) {
