@@ -16,7 +16,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// always answers each request with the same.
+// always returns a handler that sends the same answer to every request.
 func always(status int, contentType, body string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", contentType)
@@ -25,7 +25,7 @@ func always(status int, contentType, body string) http.HandlerFunc {
 	}
 }
 
-// neverStalled watches for d that no object of all is Stalled.
+// neverStalled checks for the duration d that no object is Stalled.
 func (w *world) neverStalled(d time.Duration, all ...client.Object) {
 	w.t.Helper()
 	end := time.After(d)
@@ -40,23 +40,23 @@ func (w *world) neverStalled(d time.Duration, all ...client.Object) {
 		for _, o := range all {
 			w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), o))
 			if conditions.IsTrue(conditionsOf(o), v1alpha1.ConditionStalled) {
-				w.t.Fatalf("%s is Stalled over an answer that is not the portal's; %s", o.GetName(), told(conditionsOf(o)))
+				w.t.Fatalf("%s is Stalled because of an answer that is not from the portal; %s", o.GetName(), describe(conditionsOf(o)))
 			}
 		}
 	}
 }
 
-func TestAProxyThatAnswersInThePortalsPlace(t *testing.T) {
+func TestProxyAnswersForThePortal(t *testing.T) {
 	w := newWorld(t)
 	key, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("okta", noExpiry))
 	w.must(err)
 	w.hasKey(key.ID)
 	before := w.push("before@example.test")
-	w.holds(before, user)
+	w.provisioned(before, user)
 	pool := w.pool("leads", v1alpha1.AgentPoolSpec{DisplayName: "Leads"})
 	w.says(pool, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 
-	t.Log("12 seconds of a proxy's 404")
+	t.Log("a proxy answers 404 for 12 seconds")
 	w.faults.answer("", always(http.StatusNotFound, "text/html", "<html>no such page</html>"))
 	arrived, moved, other := w.push("arrived@example.test"), before, w.pool("other", v1alpha1.AgentPoolSpec{DisplayName: "Other"})
 	w.change(moved, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Moved" })
@@ -67,26 +67,26 @@ func TestAProxyThatAnswersInThePortalsPlace(t *testing.T) {
 	c := w.identity()
 	w.says(c, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable)
 	if m := conditions.Find(c.Status.Conditions, v1alpha1.ConditionPortalReachable).Message; !strings.Contains(m, "not from the portal") || strings.Contains(m, "no such page") {
-		t.Errorf("the condition must say that it is not the portal that answers, without its page: %s", m)
+		t.Errorf("the condition must say that the answer is not from the portal, and must not quote the page: %s", m)
 	}
 
 	t.Log("then {} with 200")
 	w.faults.answer("", always(http.StatusOK, "application/json", "{}"))
 	w.neverStalled(3*time.Second, all...)
 	if a := w.account("arrived@example.test"); a != nil {
-		t.Errorf("an account came from nowhere: %+v", a)
+		t.Errorf("an account was created without a portal: %+v", a)
 	}
 	w.hasKey(key.ID)
 
-	t.Log("the portal answers again, and nobody acts")
+	t.Log("the portal answers again, without any action")
 	w.faults.answer("", nil)
-	w.holds(arrived, user)
-	w.holds(moved, user)
+	w.provisioned(arrived, user)
+	w.provisioned(moved, user)
 	w.says(pool, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.says(other, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	if a := w.account("before@example.test"); a.DisplayName != "Moved" {
-		t.Errorf("the change got lost: %+v", a)
+		t.Errorf("the change was lost: %+v", a)
 	}
 	w.hasKey(key.ID)
 }
@@ -102,7 +102,7 @@ func (w *world) hasKey(id string) {
 	})
 }
 
-// tokens are the lines of the Secret of the portal's tokens; "" when there is none.
+// tokens returns the Secret with the portal's tokens; "" if there is none.
 func (w *world) tokens() string {
 	w.t.Helper()
 	var s corev1.Secret
@@ -111,7 +111,7 @@ func (w *world) tokens() string {
 	return string(s.Data["tokens"])
 }
 
-func TestOneAnswerWithoutKeysCutsNobodyOff(t *testing.T) {
+func TestOneAnswerWithoutKeysRemovesNone(t *testing.T) {
 	w := newWorld(t)
 	key, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("okta", noExpiry))
 	w.must(err)
@@ -119,7 +119,7 @@ func TestOneAnswerWithoutKeysCutsNobodyOff(t *testing.T) {
 	c := w.identity()
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 
-	t.Log("something answers once that there is no key")
+	t.Log("one answer says that there is no key")
 	w.faults.answer("/scim-keys", always(http.StatusOK, "application/json", `{"items":[]}`))
 	w.poke()
 	w.says(c, v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed)
@@ -127,22 +127,22 @@ func TestOneAnswerWithoutKeysCutsNobodyOff(t *testing.T) {
 	w.says(c, v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced)
 	w.hasKey(key.ID)
 
-	t.Log("the last key is deleted, and nobody acts")
+	t.Log("the last key is deleted, without any action")
 	deleted := time.Now()
 	w.must(w.store.DeleteKey(t.Context(), admin, key.ID))
-	w.eventually("the key works no longer", func() error {
+	w.eventually("the key is removed", func() error {
 		if strings.Contains(w.tokens(), key.ID) {
 			return errors.New("the Secret still has it")
 		}
 		return nil
 	})
 	if after := time.Since(deleted); after < keysConfirm {
-		t.Errorf("the key was gone after %s, so nothing was asked twice", after)
+		t.Errorf("the key was removed after %s, so the manager did not ask twice", after)
 	}
 	w.says(c, v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced)
 }
 
-func TestAPortalKeyAsItIsPasted(t *testing.T) {
+func TestPortalKeyAsPasted(t *testing.T) {
 	w := newWorld(t)
 	c := w.identity()
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
@@ -153,14 +153,14 @@ func TestAPortalKeyAsItIsPasted(t *testing.T) {
 		w.must(w.client.Update(t.Context(), secret))
 		w.poke()
 	}
-	t.Log("two lines are no key, and that is not the portal's fault")
+	t.Log("a key of two lines is invalid, which is not an error of the portal")
 	put(operatorKey + "\n" + operatorKey)
 	w.says(c, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsMalformed)
 	if !conditions.IsTrue(c.Status.Conditions, v1alpha1.ConditionStalled) {
-		t.Error("a person must act; " + told(c.Status.Conditions))
+		t.Error("a person must act; " + describe(c.Status.Conditions))
 	}
-	t.Log("one line with its end is")
+	t.Log("one line with a newline is valid")
 	put(operatorKey + "\n")
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.holds(w.push("ada@example.test"), user)
+	w.provisioned(w.push("ada@example.test"), user)
 }

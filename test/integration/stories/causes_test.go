@@ -16,32 +16,32 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// TestTheAuditNamesTheRequestThatCausedAWrite: what follows from a SCIM request has its id, and
-// what a person or the portal caused later does not.
-func TestTheAuditNamesTheRequestThatCausedAWrite(t *testing.T) {
+// TestAuditNamesRequest: the changes that follow from a SCIM request have its id. Changes by a
+// person or the portal have not.
+func TestAuditNamesRequest(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	by := func(id string) context.Context { return requestid.With(t.Context(), id) }
 	fast := w.pool("quick", v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}})
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 	g := w.group("Fast", ada)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.says(fast, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	record := fast.Status.Pool
 
-	t.Log("a member that a request adds")
+	t.Log("a request adds a member")
 	w.must(w.groups.slices.Change(by("adds-bob"), g.Name, []groupslice.Change{{User: bob.Name, In: true}}))
-	w.holds(bob, user, quota)
+	w.provisioned(bob, user, quota)
 	w.audits(record, "adds-bob", "membersAdded", "bob@example.test")
 	w.must(w.groups.slices.Change(by("removes-bob"), g.Name, []groupslice.Change{{User: bob.Name}}))
-	w.holds(bob, user)
+	w.provisioned(bob, user)
 	w.audits(record, "removes-bob", "membersRemoved", "bob@example.test")
 
-	t.Log("a person changes the pool: no request caused that")
+	t.Log("a person changes the pool: that has no request")
 	before := len(w.audit(record))
 	w.changePool(fast, func(s *v1alpha1.AgentPoolSpec) { s.Members = []v1alpha1.PoolMember{{UserName: "bob@example.test"}} })
-	w.holds(bob, user, quota)
+	w.provisioned(bob, user, quota)
 	w.changePool(fast, func(s *v1alpha1.AgentPoolSpec) { s.Groups, s.Members, s.Roles = nil, nil, []v1alpha1.Role{manager} })
-	w.eventually("all have left", func() error {
+	w.eventually("all members have left", func() error {
 		if a := w.account("ada@example.test"); a.IsManager() || len(a.PoolRefs) > 2 || w.portalPool(record).Members > 0 {
 			return fmt.Errorf("pools %v", a.PoolRefs)
 		}
@@ -53,7 +53,7 @@ func TestTheAuditNamesTheRequestThatCausedAWrite(t *testing.T) {
 		}
 	}
 
-	t.Log("the pool of a group follows the requests about the group")
+	t.Log("the changes of a group's own pool have the ids of the group's requests")
 	own := w.ownPool(g)
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	record = own.Status.Pool
@@ -66,7 +66,7 @@ func TestTheAuditNamesTheRequestThatCausedAWrite(t *testing.T) {
 	}
 }
 
-// by edits a group as a request of that id does.
+// by edits a group with this request id.
 func (w *world) by(request string, g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
 	w.t.Helper()
 	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
@@ -80,7 +80,7 @@ func (w *world) by(request string, g *v1alpha1.ScimGroup, edit func(*v1alpha1.Sc
 	w.must(w.client.Patch(w.t.Context(), g, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManagerWebhook)))
 }
 
-// audit is what the portal's audit has about the record, the oldest first.
+// audit returns the record's events in the portal's audit, oldest first.
 func (w *world) audit(id string) []store.AuditEvent {
 	w.t.Helper()
 	all, err := w.store.AuditEvents(w.t.Context(), store.AuditFilter{TargetID: id}, 0, 1000)
@@ -89,8 +89,8 @@ func (w *world) audit(id string) []store.AuditEvent {
 	return all
 }
 
-// audits waits until the audit of the record says that the request changed the field to, or from,
-// the value.
+// audits waits for an audit event of the record with the request, in which the field changes to or
+// from the value.
 func (w *world) audits(id, request, field, value string) {
 	w.t.Helper()
 	w.eventually("the audit names the request "+request, func() error {

@@ -17,15 +17,15 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-func TestMigrationByTheToggle(t *testing.T) {
+func TestMigrationByToggle(t *testing.T) {
 	w := newWorld(t)
 	w.local("ada@example.test", store.NewAccount{DisplayName: "Ada (local)"})
 	before := w.account("ada@example.test")
 	w.local("stays@example.test", store.NewAccount{})
-	t.Log("while the toggle is off, the person waits and the account stays local")
+	t.Log("while the toggle is off, the user waits and the account stays local")
 	ada := w.push("Ada@Example.Test")
 	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonLocalAccountExists)
-	w.eventually("the portal lists who waits", func() error {
+	w.eventually("the portal lists the user as waiting", func() error {
 		r, err := w.store.MigrationReport(t.Context())
 		if err != nil {
 			return err
@@ -36,11 +36,11 @@ func TestMigrationByTheToggle(t *testing.T) {
 		return nil
 	})
 	if a := w.account("ada@example.test"); a.ManagedBy != portalapi.ManagedByLocal || a.DisplayName != "Ada (local)" {
-		t.Fatalf("the account was touched: %+v", a)
+		t.Fatalf("the account was changed: %+v", a)
 	}
 	t.Log("on Save every match is adopted with its id, and the rest stays local, active and listed")
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.ProvisionExistingUsers = true })
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	after := w.account("ada@example.test")
 	if after.ID != before.ID || !after.Migrated || !after.ReadOnly || !after.CreatedAt.Equal(before.CreatedAt) {
 		t.Errorf("want the same account, migrated and read-only, got %+v", after)
@@ -50,16 +50,16 @@ func TestMigrationByTheToggle(t *testing.T) {
 	}
 	r, err := w.store.MigrationReport(t.Context())
 	w.must(err)
-	if r.Migrated != 1 || r.UnmatchedCount != 2 { // the administrator, and the one who stays
+	if r.Migrated != 1 || r.UnmatchedCount != 2 { // the administrator and one other account
 		t.Errorf("the report says %d migrated, %d unmatched", r.Migrated, r.UnmatchedCount)
 	}
-	t.Log("who is pushed later is adopted on arrival")
+	t.Log("an account whose user is pushed later is adopted at once")
 	w.local("late@example.test", store.NewAccount{})
-	w.holds(w.push("late@example.test"), user)
-	t.Log("toggling off later un-manages nobody")
+	w.provisioned(w.push("late@example.test"), user)
+	t.Log("switching the toggle off keeps adopted accounts SCIM-managed")
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.ProvisionExistingUsers = false })
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada" })
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 }
 
 func TestTheLastLocalManagerIsProtected(t *testing.T) {
@@ -74,8 +74,8 @@ func TestTheLastLocalManagerIsProtected(t *testing.T) {
 func TestSCIMOffAndOn(t *testing.T) {
 	w := newWorld(t)
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
-	w.holds(ada, user)
-	w.holds(bob, user)
+	w.provisioned(ada, user)
+	w.provisioned(bob, user)
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.SCIMEnabled = false })
 	w.says(ada, v1alpha1.ConditionSuspended, v1alpha1.ReasonSCIMOff)
 	w.says(bob, v1alpha1.ConditionSuspended, v1alpha1.ReasonSCIMOff)
@@ -90,24 +90,24 @@ func TestSCIMOffAndOn(t *testing.T) {
 	w.must(err)
 	w.faults.reset()
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.SCIMEnabled = true })
-	t.Log("switched on: re-adopted, but nobody is revived whom an administrator deactivated")
-	w.holds(bob, user)
+	t.Log("switched on: accounts are adopted again, and one that an administrator deactivated stays deactivated")
+	w.provisioned(bob, user)
 	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonDeactivatedLocally)
 	w.is("ada@example.test", portalapi.StatusDeactivated)
-	t.Log("until the provider pushes the person anew")
+	t.Log("until the provider pushes the user again")
 	w.change(ada, active)
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 }
 
 func TestSSOOffAndOn(t *testing.T) {
 	w := newWorld(t)
 	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	ada, bob, eve := w.push("ada@example.test", in("fast")), w.push("bob@example.test"), w.push("eve@example.test")
-	w.holds(ada, user, quota)
-	w.holds(bob, user)
-	w.holds(eve, user)
+	w.provisioned(ada, user, quota)
+	w.provisioned(bob, user)
+	w.provisioned(eve, user)
 	before := w.account("ada@example.test")
-	t.Log("single sign-on is what SCIM stands on: it can't be switched off from under it")
+	t.Log("SCIM requires single sign-on, which can't be switched off alone")
 	c, err := w.store.Configuration(t.Context())
 	w.must(err)
 	m := c.LoginMethods
@@ -115,14 +115,14 @@ func TestSSOOffAndOn(t *testing.T) {
 	if _, _, err := w.store.SaveLoginMethods(t.Context(), admin, m, nil, false); portalapi.CodeOf(err) != portalapi.CodeSSORequired {
 		t.Fatalf("want %s, got %v", portalapi.CodeSSORequired, err)
 	}
-	t.Log("switched off together with SCIM, nobody is deactivated and everybody says why nothing happens")
+	t.Log("both are switched off: no account is deactivated, and every object says why nothing is written")
 	m.SCIMEnabled = false
 	w.login(m)
 	for _, p := range []*v1alpha1.ScimUser{ada, bob, eve} {
 		w.says(p, v1alpha1.ConditionSuspended, v1alpha1.ReasonSCIMOff)
 	}
 	w.faults.reset()
-	t.Log("what comes meanwhile waits: a change, an arrival, a deactivation; a pool's new roles too")
+	t.Log("changes wait meanwhile: an update, a new user, a deactivation, and a pool's new roles")
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada L" })
 	w.change(eve, inactive)
 	late := w.push("new@example.test")
@@ -136,18 +136,18 @@ func TestSSOOffAndOn(t *testing.T) {
 	for _, name := range []string{"ada@example.test", "bob@example.test", "eve@example.test"} {
 		w.is(name, portalapi.StatusActive)
 	}
-	t.Log("an administrator deactivates one, and makes a local account for another who is pushed already")
+	t.Log("an administrator deactivates an account, and creates a local account for a user who is already pushed")
 	no := false
 	manage := store.Actor{Kind: store.Person, Name: "admin", Scopes: []store.Scope{store.ScopeManage}}
 	_, err = w.store.UpdateAccount(t.Context(), manage, w.account("bob@example.test").ID, nil, store.AccountPatch{Active: &no})
 	w.must(err)
 	w.local("new@example.test", store.NewAccount{})
-	t.Log("on again: re-adopted without doubles, caught up, and nobody revived or taken over against a person's will")
+	t.Log("on again: accounts are adopted without duplicates and up to date; deactivated and local ones stay as people left them")
 	m.SSO.Enabled, m.SCIMEnabled = true, true
 	w.login(m)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	if a := w.account("ada@example.test"); a.ID != before.ID || a.DisplayName != "Ada L" || !a.ReadOnly {
-		t.Errorf("want the same account, caught up, got %+v", a)
+		t.Errorf("want the same account, up to date, got %+v", a)
 	}
 	w.is("eve@example.test", portalapi.StatusDeactivated)
 	w.says(bob, v1alpha1.ConditionReady, v1alpha1.ReasonDeactivatedLocally)
@@ -156,11 +156,11 @@ func TestSSOOffAndOn(t *testing.T) {
 	n, err := w.store.CountAccounts(t.Context(), store.AccountFilter{})
 	w.must(err)
 	if n != 5 { // with the administrator
-		t.Errorf("%d accounts, want 5: nothing doubled", n)
+		t.Errorf("%d accounts, want 5: no duplicates", n)
 	}
 }
 
-// saysOfNewest waits until the object's condition is there and speaks of its newest generation.
+// saysOfNewest waits until the condition exists for the object's newest generation.
 func (w *world) saysOfNewest(o client.Object, typ string) {
 	w.t.Helper()
 	w.eventually(o.GetName()+" says "+typ+" of its newest generation", func() error {
@@ -169,7 +169,7 @@ func (w *world) saysOfNewest(o client.Object, typ string) {
 		}
 		all := conditionsOf(o)
 		if c := conditions.Find(all, typ); c == nil || c.ObservedGeneration != o.GetGeneration() {
-			return errors.New(told(all))
+			return errors.New(describe(all))
 		}
 		return nil
 	})
@@ -178,7 +178,7 @@ func (w *world) saysOfNewest(o client.Object, typ string) {
 func TestNoConfigurationMeansNoPortalWrite(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	c := w.identity()
 	w.remove(c)
 	w.gone(c)
@@ -186,7 +186,7 @@ func TestNoConfigurationMeansNoPortalWrite(t *testing.T) {
 	w.faults.reset()
 	bob := w.push("bob@example.test")
 	w.says(bob, v1alpha1.ConditionReady, v1alpha1.ReasonNoConfiguration)
-	t.Log("a user whom the provider deletes waits; their account stays")
+	t.Log("a user that the provider deletes waits; the account stays")
 	w.remove(ada)
 	w.saysOfNewest(ada, v1alpha1.ConditionReady)
 	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonNoConfiguration)
@@ -199,26 +199,26 @@ func TestNoConfigurationMeansNoPortalWrite(t *testing.T) {
 func TestOneOperatorAtATime(t *testing.T) {
 	first := newWorld(t)
 	ada := first.push("ada@example.test")
-	first.holds(ada, user)
-	t.Log("a second namespace stands back and says who holds the portal")
+	first.provisioned(ada, user)
+	t.Log("a second namespace waits and says which operator the portal is bound to")
 	second := &world{t: t, cp: first.cp, client: first.client, namespace: first.cp.Namespace(t), store: first.store, server: first.server, faults: first.faults, cluster: "cluster-b"}
 	second.create(&corev1.Secret{ObjectMeta: metav1Name(second.namespace, "portal"), Data: map[string][]byte{"token": []byte(operatorKey)}})
 	second.create(second.configuration())
 	second.startManager()
 	c := second.identity()
 	second.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonBoundElsewhere)
-	if got := told(c.Status.Conditions); !strings.Contains(got, first.namespace) {
-		t.Errorf("the first is not named: %s", got)
+	if got := describe(c.Status.Conditions); !strings.Contains(got, first.namespace) {
+		t.Errorf("the message must name the first operator: %s", got)
 	}
 	bob := second.push("bob@example.test")
 	second.says(bob, v1alpha1.ConditionReady, v1alpha1.ReasonConfigurationNotOK)
-	first.holds(first.push("eve@example.test"), user)
+	first.provisioned(first.push("eve@example.test"), user)
 }
 
-func TestASecondProviderIsRefusedAndAChangeIsAnExplicitStep(t *testing.T) {
+func TestSecondProvider(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta})
 	c := w.identity()
 	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(c), c))
@@ -226,45 +226,45 @@ func TestASecondProviderIsRefusedAndAChangeIsAnExplicitStep(t *testing.T) {
 	c.Spec.IdentityProvider.Type = v1alpha1.ProviderEntraID
 	w.must(w.client.Patch(t.Context(), c, client.MergeFrom(before)))
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
-	if got := told(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 people keep their accounts") {
-		t.Errorf("the first is not named, or what a change would do is not told: %s", got)
+	if got := describe(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 people keep their accounts") {
+		t.Errorf("the message must name the first provider and the effect of a change: %s", got)
 	}
 	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "All 1 people keep their accounts") || r.Changes() != 0 {
 		t.Errorf("the preview says %q, %q, %q and %d changes", r.Waits, r.Provider, r.Replacement, r.Changes())
 	}
-	t.Log("the first keeps working, whatever spec says: what it pushes is carried out, also by a manager that starts now")
+	t.Log("the first keeps working, whatever spec says: its pushes are carried out, also by a manager that starts now")
 	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta})
-	w.holds(w.push("bob@example.test"), user)
+	w.provisioned(w.push("bob@example.test"), user)
 	w.stop()
 	w.startManager()
-	w.holds(w.push("eve@example.test"), user)
+	w.provisioned(w.push("eve@example.test"), user)
 	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta})
 	t.Log("reverted, nothing has changed; changed again, the second is still refused")
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.IdentityProvider.Type = v1alpha1.ProviderOkta })
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.IdentityProvider.Type = v1alpha1.ProviderEntraID })
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
-	t.Log("naming the one to be replaced is the explicit step; everybody keeps what they have")
+	t.Log("the explicit step names the provider to replace; all users keep their accounts")
 	id := w.account("ada@example.test").ID
 	w.annotate(c, v1alpha1.AnnotationReplaceProvider, string(v1alpha1.ProviderOkta))
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderEntraID})
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	if a := w.account("ada@example.test"); a.ID != id || !strings.Contains(a.ReadOnlyReason, "Entra") {
 		t.Errorf("want the same account, now read-only because of Entra ID, got %+v", a)
 	}
-	t.Log("the new provider finds the person by user name and goes on")
+	t.Log("the new provider finds the user by user name and continues")
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.ExternalID, s.DisplayName = "entra-1", "Ada" })
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 }
 
-func TestTwoOrganisationsOfOneTypeAreTwoProviders(t *testing.T) {
+func TestTwoProvidersOfOneType(t *testing.T) {
 	w := newWorld(t)
 	named := func(name string) {
 		w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.IdentityProvider.Name = name })
 	}
 	w.integrated(v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta})
-	t.Log("the one that is integrated gets a name")
+	t.Log("the integrated provider gets a name")
 	named("acme")
 	acme := v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta, Name: "acme"}
 	w.integrated(acme)
@@ -274,15 +274,15 @@ func TestTwoOrganisationsOfOneTypeAreTwoProviders(t *testing.T) {
 		named(other)
 		w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
 		w.integrated(acme)
-		if got := told(c.Status.Conditions); !strings.Contains(got, "Okta/acme") {
-			t.Errorf("the first is not named: %s", got)
+		if got := describe(c.Status.Conditions); !strings.Contains(got, "Okta/acme") {
+			t.Errorf("the message must name the first provider: %s", got)
 		}
 		named("acme")
 		w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	}
 	named("globex")
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
-	t.Log("the annotation names the first, its name too")
+	t.Log("the annotation contains the type and the name of the first provider")
 	w.annotate(c, v1alpha1.AnnotationReplaceProvider, "Okta")
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
 	w.annotate(c, v1alpha1.AnnotationReplaceProvider, "Okta/acme")
@@ -290,8 +290,7 @@ func TestTwoOrganisationsOfOneTypeAreTwoProviders(t *testing.T) {
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-// integrated waits until the configuration's status says which provider the portal is integrated
-// with.
+// integrated waits until the configuration's status names the provider as integrated.
 func (w *world) integrated(want v1alpha1.BoundProvider) {
 	w.t.Helper()
 	c := w.identity()
@@ -314,13 +313,13 @@ func TestTheGuardHoldsAMassRemoval(t *testing.T) {
 		people = append(people, w.push(fmt.Sprintf("p%d@example.test", i)))
 	}
 	for _, p := range people {
-		w.holds(p, user)
+		w.provisioned(p, user)
 	}
 	for _, p := range people {
 		w.change(p, inactive)
 	}
 	var held []*v1alpha1.ScimUser
-	w.eventually("two leave, three are held", func() error {
+	w.eventually("two removals pass, three are held", func() error {
 		held = nil
 		left := 0
 		for _, p := range people {
@@ -335,15 +334,15 @@ func TestTheGuardHoldsAMassRemoval(t *testing.T) {
 			}
 		}
 		if left != 2 || len(held) != 3 {
-			return fmt.Errorf("%d left, %d held", left, len(held))
+			return fmt.Errorf("%d passed, %d held", left, len(held))
 		}
 		return nil
 	})
 	for _, p := range held {
 		w.hasEvent(p, v1alpha1.ReasonGuardHeld)
 	}
-	t.Log("arrivals never wait")
-	w.holds(w.push("new@example.test"), user)
+	t.Log("new users never wait")
+	w.provisioned(w.push("new@example.test"), user)
 	t.Log("a person releases one")
 	one := held[0]
 	w.annotate(one, v1alpha1.AnnotationRelease, w.decision(one))
@@ -355,22 +354,22 @@ func TestReportOnlyWritesNothing(t *testing.T) {
 	ada := w.push("ada@example.test")
 	w.says(ada, v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly)
 	if w.account("ada@example.test") != nil {
-		t.Error("an account was made")
+		t.Error("an account was created")
 	}
 }
 
-func TestSuspendStopsWritesAboutOnePerson(t *testing.T) {
+func TestSuspend(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.Suspend = true; s.DisplayName = "Changed" })
 	w.says(ada, v1alpha1.ConditionSuspended, v1alpha1.ReasonSuspendedByUser)
 	if got := w.account("ada@example.test").DisplayName; got == "Changed" {
-		t.Error("it was written all the same")
+		t.Error("the account was written in spite of suspend")
 	}
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.Suspend = false })
-	w.holds(ada, user)
-	w.eventually("then it is written", func() error {
+	w.provisioned(ada, user)
+	w.eventually("the account is written after that", func() error {
 		if w.account("ada@example.test").DisplayName != "Changed" {
 			return errors.New("not yet")
 		}

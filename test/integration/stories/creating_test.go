@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
-// creating is a person whose name the webhook has yet to claim.
+// creating creates a user whose name the webhook has not claimed yet.
 func (w *world) creating(userName string) *v1alpha1.ScimUser {
 	w.t.Helper()
 	u := &v1alpha1.ScimUser{
@@ -26,52 +26,52 @@ func (w *world) creating(userName string) *v1alpha1.ScimUser {
 	return u
 }
 
-// TestCreatedWhileTheNameIsLeft: while a webhook creates a person, whoever has the name is deleted,
-// so that the webhook gets it and answers with success. The person must stay, though a controller
-// saw them without their name.
-func TestCreatedWhileTheNameIsLeft(t *testing.T) {
+// TestCreatedWhileHolderLeaves: while a webhook creates a user, the holder of the name is deleted,
+// so that the webhook gets the name and succeeds. The user must stay, although a controller saw it
+// without its name.
+func TestCreatedWhileHolderLeaves(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	first := w.push("ada@example.test")
-	w.holds(first, user)
+	w.provisioned(first, user)
 	second := w.creating("ada@example.test")
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for seen := time.Now(); time.Since(seen) < claims.AnswerTime/2; <-tick.C { // the controller has time to look
+	for seen := time.Now(); time.Since(seen) < claims.AnswerTime/2; <-tick.C { // time for a pass of the controller
 		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(second), second))
 	}
 	w.remove(first)
 	other, err := registry(w.client).Keep(t.Context(), v1alpha1.ClaimUser, second.Spec.UserName, second)
 	w.must(err)
 	if other != nil {
-		t.Fatalf("the name is %s's still", other.GetName())
+		t.Fatalf("%s still has the name", other.GetName())
 	}
-	w.holds(second, user)
+	w.provisioned(second, user)
 	if second.DeletionTimestamp != nil {
-		t.Error("the person is being removed, and the webhook answered with success")
+		t.Error("the user is being deleted, although the webhook answered with success")
 	}
 }
 
-// TestCreationCutOff: what a webhook leaves behind that was killed while it created a person of a
-// name that another has goes away by itself.
+// TestCreationCutOff: a webhook is killed while it creates a user whose name another user has. The
+// object that remains is deleted automatically.
 func TestCreationCutOff(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	first := w.push("ada@example.test")
-	w.holds(first, user)
+	w.provisioned(first, user)
 	left := w.creating("ada@example.test")
 	w.gone(left)
 	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(first), first))
 	if first.DeletionTimestamp != nil {
-		t.Error("the wrong one is removed")
+		t.Error("the wrong user is deleted")
 	}
 	var found v1alpha1.ScimUserList
 	w.must(w.client.List(t.Context(), &found, client.InNamespace(w.namespace)))
 	if len(found.Items) != 1 {
-		w.must(errors.New("one person must be left"))
+		w.must(errors.New("one user must remain"))
 	}
 }
 
-// TestGroupCreationCutOff: what a webhook leaves behind that was killed while it created a group of
-// a name that another has goes away by itself.
+// TestGroupCreationCutOff: a webhook is killed while it creates a group whose name another group
+// has. The object that remains is deleted automatically.
 func TestGroupCreationCutOff(t *testing.T) {
 	w := newWorld(t)
 	first := w.group("Payments")
@@ -83,7 +83,8 @@ func TestGroupCreationCutOff(t *testing.T) {
 	}
 	w.must(w.groups.slices.Create(t.Context(), left.Name, nil))
 	w.must(w.client.Create(t.Context(), left, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
-	// A pass that fails, as while the API server restarts, reports before the name is claimed.
+	// A pass that fails, for example while the API server restarts, reports before the name is
+	// claimed.
 	failed := left.DeepCopy()
 	failed.Status.ObservedGeneration = left.Generation
 	w.must(w.client.Status().Patch(t.Context(), failed, client.MergeFrom(left)))

@@ -14,8 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// TestEventsNameWhoDecided: whoever decides about what is held is named, at the object and for all
-// that is held at once.
+// TestEventsNameWhoDecided: an event names the person who decided, for one object and for all held
+// removals at once.
 func TestEventsNameWhoDecided(t *testing.T) {
 	zero := int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
@@ -23,9 +23,9 @@ func TestEventsNameWhoDecided(t *testing.T) {
 	}))
 	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})
 	ada, bob, eve := w.push("ada@example.test", in("leads")), w.push("bob@example.test"), w.push("eve@example.test")
-	w.holds(ada, user, manager)
+	w.provisioned(ada, user, manager)
 	for _, u := range []*v1alpha1.ScimUser{bob, eve} {
-		w.holds(u, user)
+		w.provisioned(u, user)
 		w.change(u, inactive)
 		w.says(u, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	}
@@ -37,7 +37,7 @@ func TestEventsNameWhoDecided(t *testing.T) {
 	w.hasNote(bob, "RemovalReleased", "Released by carol@example.test")
 	w.decide(leads, v1alpha1.AnnotationDrop, w.decision(leads), "dan@example.test")
 	w.hasNote(leads, "RemovalDropped", "Dropped by dan@example.test")
-	t.Log("the decision about all that is held leaves the name at each object")
+	t.Log("a decision about all held removals writes the name to each object")
 	w.decide(w.identity(), v1alpha1.AnnotationDropHeld, w.now(), "frank@example.test")
 	w.says(eve, v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.hasNote(eve, "RemovalDropped", "Dropped by frank@example.test")
@@ -55,7 +55,7 @@ func (w *world) decide(o client.Object, annotation, value, by string) {
 	w.must(w.client.Patch(w.t.Context(), o, client.RawPatch("application/merge-patch+json", patch)))
 }
 
-// hasNote waits until an event about the object has the reason and begins with the note.
+// hasNote waits until an event about the object has the reason and starts with the note.
 func (w *world) hasNote(o client.Object, reason, note string) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("an event %s: %s", reason, note), func() error {

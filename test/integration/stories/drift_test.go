@@ -21,11 +21,11 @@ import (
 
 type loginMethods = portalapi.LoginMethods
 
-// relistSoon is how often everything is read again in stories about what the change feed does not
-// tell.
+// relistSoon is the interval of full listings in stories about changes that are not in the change
+// feed.
 const relistSoon = time.Second
 
-// rawSQL edits the portal's database behind its back.
+// rawSQL edits the portal's database directly.
 func (w *world) rawSQL(statement string, args ...any) {
 	w.t.Helper()
 	db, err := sql.Open("sqlite", "file:"+w.file+"?_pragma=busy_timeout(10000)&_txlock=immediate")
@@ -34,30 +34,30 @@ func (w *world) rawSQL(statement string, args ...any) {
 	w.must(errors.Join(err, db.Close()))
 }
 
-func TestRawDatabaseEditsAreHealedAtTheNextListing(t *testing.T) {
+func TestRawDatabaseEditsAreReverted(t *testing.T) {
 	w := newWorld(t, func(w *world, _ *v1alpha1.IdentityConfiguration, _ *loginMethods) { w.relist = relistSoon })
 	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	ada, bob := w.push("ada@example.test", in("fast")), w.push("bob@example.test")
-	w.holds(ada, user, quota)
-	w.holds(bob, user)
+	w.provisioned(ada, user, quota)
+	w.provisioned(bob, user)
 	w.rawSQL(`UPDATE accounts SET display_name = 'Mallory', status = 'Deactivated' WHERE user_name_folded = 'ada@example.test'`)
 	w.rawSQL(`DELETE FROM accounts WHERE user_name_folded = 'bob@example.test'`)
-	w.eventually("both are as they should be", func() error {
+	w.eventually("both are in the desired state", func() error {
 		a, b := w.account("ada@example.test"), w.account("bob@example.test")
 		if b == nil || a.DisplayName == "Mallory" || a.Status != portalapi.StatusActive {
 			return fmt.Errorf("ada %+v, bob %+v", a, b)
 		}
 		return nil
 	})
-	w.holds(ada, user, quota)
-	w.holds(bob, user)
+	w.provisioned(ada, user, quota)
+	w.provisioned(bob, user)
 }
 
 func TestReportOnlyShowsWhatWouldChange(t *testing.T) {
 	w := newWorld(t)
 	p := w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyReportOnly })
 	w.change(ada, in("fast"), func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada L" })
@@ -65,29 +65,29 @@ func TestReportOnlyShowsWhatWouldChange(t *testing.T) {
 		w.must(w.client.Get(t.Context(), keyOf(ada), ada))
 		c := conditions.Find(ada.Status.Conditions, v1alpha1.ConditionDrifted)
 		if c == nil || c.Reason != v1alpha1.ReasonReportOnly || !strings.Contains(c.Message, "displayName") || !strings.Contains(c.Message, "pools") {
-			return errors.New(told(ada.Status.Conditions))
+			return errors.New(describe(ada.Status.Conditions))
 		}
 		return nil
 	})
 	if a := w.account("ada@example.test"); a.DisplayName == "Ada L" || len(a.PoolRefs) != 1 {
-		t.Errorf("it was written: %+v", a)
+		t.Errorf("the account was written: %+v", a)
 	}
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{} })
 	w.says(p, v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly)
-	t.Log("a person who leaves meanwhile leaves their account as it is")
+	t.Log("a user who is deleted meanwhile does not change the account")
 	bob := w.push("bob@example.test")
 	w.says(bob, v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly)
 	w.remove(bob)
 	w.gone(bob)
-	t.Log("enforced again, it is all carried out")
+	t.Log("with Enforce again, all changes are made")
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyEnforce })
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	if a := w.account("ada@example.test"); a.DisplayName != "Ada L" || len(a.PoolRefs) != 2 {
-		t.Errorf("it was not written: %+v", a)
+		t.Errorf("the account was not written: %+v", a)
 	}
 }
 
-func TestAMigrationIsPreviewedNamesManagersAndSurvivesAKill(t *testing.T) {
+func TestMigrationPreviewAndRestart(t *testing.T) {
 	w := newWorld(t)
 	var people []*v1alpha1.ScimUser
 	ids := map[string]string{}
@@ -104,7 +104,7 @@ func TestAMigrationIsPreviewedNamesManagersAndSurvivesAKill(t *testing.T) {
 		w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonLocalAccountExists)
 	}
 	var report *store.MigrationReport
-	w.eventually("the report names who waits, and the administrator who would lose the manager role", func() (err error) {
+	w.eventually("the report lists the waiting users, and the administrator who would lose the manager role", func() (err error) {
 		if report, err = w.store.MigrationReport(t.Context()); err != nil {
 			return err
 		}
@@ -128,7 +128,7 @@ func TestAMigrationIsPreviewedNamesManagersAndSurvivesAKill(t *testing.T) {
 			t.Errorf("%s was adopted by a preview", name)
 		}
 	}
-	t.Log("stopped in the middle, it goes on where it was, each account once")
+	t.Log("a migration that is stopped in the middle continues, with each account once")
 	w.login(m)
 	w.eventually("some are adopted", func() error {
 		if r, err := w.store.MigrationReport(t.Context()); err != nil || r.Migrated == 0 {
@@ -139,7 +139,7 @@ func TestAMigrationIsPreviewedNamesManagersAndSurvivesAKill(t *testing.T) {
 	w.stop()
 	w.startManager()
 	for _, p := range people {
-		w.holds(p, user)
+		w.provisioned(p, user)
 		name := strings.ToLower(p.Spec.UserName)
 		if a := w.account(name); a.ID != ids[name] || !a.Migrated {
 			t.Errorf("%s is not the same account: %+v", name, a)
@@ -148,17 +148,17 @@ func TestAMigrationIsPreviewedNamesManagersAndSurvivesAKill(t *testing.T) {
 	n, err := w.store.CountAccounts(t.Context(), store.AccountFilter{})
 	w.must(err)
 	if n != 9 {
-		t.Errorf("%d accounts, want 9: nothing doubled", n)
+		t.Errorf("%d accounts, want 9: no duplicates", n)
 	}
 }
 
-func TestAccountsWithoutAUserAreListedAndRemovedOnlyOnRequest(t *testing.T) {
+func TestAccountsWithoutAUser(t *testing.T) {
 	w := newWorld(t)
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
-	w.holds(ada, user)
-	w.holds(bob, user)
+	w.provisioned(ada, user)
+	w.provisioned(bob, user)
 	w.stop()
-	t.Log("somebody deletes an object in Kubernetes while no manager runs")
+	t.Log("a person deletes an object in Kubernetes while no manager runs")
 	w.erase(ada)
 	w.gone(ada)
 	w.startManager()
@@ -175,10 +175,10 @@ func TestAccountsWithoutAUserAreListedAndRemovedOnlyOnRequest(t *testing.T) {
 	w.is("ada@example.test", portalapi.StatusActive)
 	w.annotate(w.identity(), v1alpha1.AnnotationReleaseStrays, w.now())
 	w.is("ada@example.test", portalapi.StatusDeactivated)
-	w.holds(bob, user)
+	w.provisioned(bob, user)
 }
 
-// editConfig changes the IdentityConfiguration and waits until it rules.
+// editConfig changes the IdentityConfiguration and waits until it is in force.
 func (w *world) editConfig(f func(*v1alpha1.IdentityConfigurationSpec)) {
 	w.t.Helper()
 	c := w.identity()

@@ -17,7 +17,7 @@ const enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:"
 
 var certificate = base64.StdEncoding.EncodeToString([]byte("a certificate"))
 
-// attributeFilters is one filter for each attribute that the provider can say of a person.
+// attributeFilters is one filter for each attribute that the provider can push for a user.
 var attributeFilters = map[string]string{
 	"userName":          `userName sw "ADA@"`,
 	"externalId":        `externalId eq "00u1"`,
@@ -64,12 +64,12 @@ func lovelace(s *v1alpha1.ScimUserSpec) {
 	s.Manager = &v1alpha1.Manager{Value: "cb"}
 }
 
-func TestAMemberFilterCanAskForEveryUserAttribute(t *testing.T) {
+func TestMemberFilterOnEveryAttribute(t *testing.T) {
 	spec := reflect.TypeFor[v1alpha1.ScimUserSpec]()
 	for i := range spec.NumField() {
 		name, _, _ := strings.Cut(spec.Field(i).Tag.Get("json"), ",")
 		if ours := slices.Contains([]string{"suspend", "pools", "deleted", "revision"}, name); !ours && attributeFilters[name] == "" {
-			t.Errorf("no filter asks for %s", name)
+			t.Errorf("no filter uses %s", name)
 		}
 	}
 	w := newWorld(t)
@@ -81,11 +81,11 @@ func TestAMemberFilterCanAskForEveryUserAttribute(t *testing.T) {
 	}
 	slices.Sort(pools[1:])
 	ada, bob := w.push("ada@example.test", lovelace), w.push("bob@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.isIn(ada, pools...)
-	w.holds(bob, user)
+	w.provisioned(bob, user)
 	w.isIn(bob, "default")
-	t.Log("each pool is listed with its origin; what the provider takes back takes the person out")
+	t.Log("each pool is listed with its origin; the user leaves the pool when the provider removes the attribute")
 	for _, p := range ada.Status.Pools[1:] {
 		if p.Source != v1alpha1.PoolSourceFilter {
 			t.Errorf("%s comes from %s", p.Name, p.Source)
@@ -95,7 +95,7 @@ func TestAMemberFilterCanAskForEveryUserAttribute(t *testing.T) {
 	w.isIn(ada, slices.DeleteFunc(pools, func(p string) bool { return p == "by-department" || p == "by-title" || p == "by-active" })...)
 }
 
-// isIn waits until the person is in exactly these pools, in the status and in the portal.
+// isIn waits until the user is in exactly these pools, in the status and in the portal.
 func (w *world) isIn(u *v1alpha1.ScimUser, pools ...string) {
 	w.t.Helper()
 	w.eventually(u.Spec.UserName+" is in "+fmt.Sprint(pools), func() error {
@@ -105,39 +105,39 @@ func (w *world) isIn(u *v1alpha1.ScimUser, pools ...string) {
 			got = append(got, p.Name)
 		}
 		if n := len(w.account(u.Spec.UserName).PoolRefs); !slices.Equal(got, pools) || n != len(pools) {
-			return fmt.Errorf("%d in the portal, the status has %v; %s", n, got, told(u.Status.Conditions))
+			return fmt.Errorf("%d in the portal, the status has %v; %s", n, got, describe(u.Status.Conditions))
 		}
 		return nil
 	})
 }
 
-func TestEachWayIntoAPoolIsToldApart(t *testing.T) {
+func TestOriginOfEachPool(t *testing.T) {
 	w := newWorld(t)
 	w.pool("pushed", v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{quota}})
 	w.pool("named", v1alpha1.AgentPoolSpec{Members: []v1alpha1.PoolMember{{UserName: "ADA@example.test"}}, Roles: []v1alpha1.Role{manager}})
 	w.pool("matched", v1alpha1.AgentPoolSpec{MemberFilter: `userName sw "ada"`, Roles: []v1alpha1.Role{quota}})
 	all := w.pool("all", v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{DisplayName: "all"}}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}, MemberFilter: `userName pr`, Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("pushed", "all"))
-	w.holds(ada, user, quota, manager)
-	w.isIn(ada, v1alpha1.DefaultName, "all", "matched", "named", "pushed") // the roles alone are whole without one of them
-	told := func() string { return fmt.Sprint(ada.Status.Pools) }
-	if want := "[{default Default false} {all Group false} {matched Filter false} {named Declared false} {pushed Group false}]"; told() != want {
-		t.Errorf("got %s, want %s", told(), want)
+	w.provisioned(ada, user, quota, manager)
+	w.isIn(ada, v1alpha1.DefaultName, "all", "matched", "named", "pushed") // the roles are complete without some of them
+	describe := func() string { return fmt.Sprint(ada.Status.Pools) }
+	if want := "[{default Default false} {all Group false} {matched Filter false} {named Declared false} {pushed Group false}]"; describe() != want {
+		t.Errorf("got %s, want %s", describe(), want)
 	}
 	if want := "[{ROLE_IGNORE_QUOTA [all matched pushed]} {ROLE_MANAGER [named]} {ROLE_USER [default]}]"; fmt.Sprint(ada.Status.Roles) != want {
 		t.Errorf("the roles come from %v, want %s", ada.Status.Roles, want)
 	}
-	t.Log("who leaves a pool in one way stays in it as long as another leads there")
+	t.Log("a user stays in a pool as long as one source remains")
 	w.change(ada, in("pushed"))
 	w.originOf(ada, "all", v1alpha1.PoolSourceDeclared)
 	w.changePool(all, func(s *v1alpha1.AgentPoolSpec) { s.Members = nil })
 	w.originOf(ada, "all", v1alpha1.PoolSourceFilter)
 	w.changePool(all, func(s *v1alpha1.AgentPoolSpec) { s.MemberFilter = "" })
 	w.originOf(ada, "all", "")
-	w.holds(ada, user, quota, manager)
+	w.provisioned(ada, user, quota, manager)
 }
 
-// originOf waits until the status lists the pool with the origin; "" for not at all.
+// originOf waits until the status lists the pool with the origin; "" for not listed.
 func (w *world) originOf(u *v1alpha1.ScimUser, pool string, want v1alpha1.PoolSource) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("%s is in %s by %q", u.Spec.UserName, pool, want), func() error {

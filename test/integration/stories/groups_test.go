@@ -15,24 +15,24 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// nameFree says whether nobody holds the name.
+// nameFree returns nil if no object has the claim on the name.
 func (w *world) nameFree(typ v1alpha1.ClaimType, name string) error {
 	var c v1alpha1.NameClaim
 	key := client.ObjectKey{Namespace: w.namespace, Name: claims.ObjectName(typ, name)}
 	if err := w.client.Get(w.t.Context(), key, &c); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	return fmt.Errorf("%s is held by %s", name, c.Spec.Holder.Name)
+	return fmt.Errorf("%s has the holder %s", name, c.Spec.Holder.Name)
 }
 
 func (w *world) poolNameFree(name string) error { return w.nameFree(v1alpha1.ClaimPool, name) }
 
-// ownPool is the pool that a group has of its own.
+// ownPool is a group's own pool.
 func (w *world) ownPool(g *v1alpha1.ScimGroup) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, g.Name)}
 }
 
-// names returns a pool's lines that name groups by displayName.
+// names returns a pool's group references by displayName.
 func names(groups ...string) []v1alpha1.GroupReference {
 	var out []v1alpha1.GroupReference
 	for _, g := range groups {
@@ -41,8 +41,8 @@ func names(groups ...string) []v1alpha1.GroupReference {
 	return out
 }
 
-// isOnlyIn waits until the person's account is in exactly these pools of the portal besides the
-// default one.
+// isOnlyIn waits until the user's account is in exactly these pools of the portal and the default
+// pool.
 func (w *world) isOnlyIn(userName string, pools ...string) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("%s is in %v", userName, pools), func() error {
@@ -64,28 +64,28 @@ func (w *world) isOnlyIn(userName string, pools ...string) {
 	})
 }
 
-func TestAGroupHasAPoolOfItsOwn(t *testing.T) {
+func TestOwnPool(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
 	g := w.group("Payments", ada)
-	t.Log("a group that no pool names has a pool without roles, called like it")
+	t.Log("a group that no pool names gets a pool without roles and with its name")
 	w.isOnlyIn("ada@example.test", "Payments")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	own := w.ownPool(g)
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	id := own.Status.Pool
-	t.Log("renamed by the provider, the pool is")
+	t.Log("the provider renames the group, and the pool is renamed")
 	w.changeGroup(g, func(s *v1alpha1.ScimGroupSpec) { s.DisplayName = "Billing" })
 	w.isOnlyIn("ada@example.test", "Billing")
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	if own.Status.Pool != id {
-		t.Error("it is another pool")
+		t.Error("the pool must stay the same")
 	}
-	w.eventually("the former name is free", func() error { return w.poolNameFree("Payments") })
-	t.Log("its object can't be lost")
+	w.eventually("the old name is free", func() error { return w.poolNameFree("Payments") })
+	t.Log("its AgentPool is created again after a deletion")
 	w.erase(own)
-	w.eventually("it is there again", func() error {
+	w.eventually("the AgentPool exists again", func() error {
 		w.must(client.IgnoreNotFound(w.client.Get(t.Context(), client.ObjectKeyFromObject(own), own)))
 		if own.Status.Pool == id || own.Status.Pool == "" {
 			return errors.New("not yet")
@@ -93,7 +93,7 @@ func TestAGroupHasAPoolOfItsOwn(t *testing.T) {
 		return nil
 	})
 	w.isOnlyIn("ada@example.test", "Billing")
-	t.Log("deleted by the provider, everything of the group goes")
+	t.Log("the provider deletes the group, and all its objects are deleted")
 	w.remove(g)
 	w.gone(g)
 	w.gone(own)
@@ -101,11 +101,11 @@ func TestAGroupHasAPoolOfItsOwn(t *testing.T) {
 	var left v1alpha1.ScimGroupSliceList
 	w.must(w.client.List(t.Context(), &left, client.InNamespace(w.namespace)))
 	if len(left.Items) != 0 {
-		t.Errorf("%d slices are left", len(left.Items))
+		t.Errorf("%d slices remain", len(left.Items))
 	}
 }
 
-func TestADeclaredPoolTakesOverFromTheGroupsOwn(t *testing.T) {
+func TestDeclaredPoolTakesOverOwnPool(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
 	g := w.group("Payments", ada)
@@ -116,25 +116,25 @@ func TestADeclaredPoolTakesOverFromTheGroupsOwn(t *testing.T) {
 	seen := w.watchMemberships("ada@example.test")
 	p := w.pool("payments", v1alpha1.AgentPoolSpec{DisplayName: "Payments", Groups: names("payments"), Roles: []v1alpha1.Role{manager}})
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.holds(ada, user, manager)
+	w.provisioned(ada, user, manager)
 	w.gone(own)
 	if p.Status.Pool != id {
-		t.Errorf("it is another pool of the portal: its agents would be lost")
+		t.Errorf("the portal's pool must stay the same, or its agents are lost")
 	}
 	if n := seen(); n < 2 {
 		t.Errorf("ada was in %d pools meanwhile", n)
 	}
-	t.Log("deleted, the pool goes and so do its grants; applied again, both are back")
+	t.Log("deleting the AgentPool removes the pool and its grants; applying it again restores both")
 	w.remove(p)
 	w.gone(p)
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	again := w.pool("payments", v1alpha1.AgentPoolSpec{DisplayName: "Payments", Groups: names("payments"), Roles: []v1alpha1.Role{manager}})
 	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.holds(ada, user, manager)
+	w.provisioned(ada, user, manager)
 }
 
-// watchMemberships returns what ends it: it reports the fewest pools that the person was seen in
-// meanwhile.
+// watchMemberships records a user's pools until its result is called, which returns the smallest
+// number of them.
 func (w *world) watchMemberships(userName string) (end func() int) {
 	stop, fewest := make(chan struct{}), make(chan int)
 	go func() {
@@ -155,7 +155,7 @@ func (w *world) watchMemberships(userName string) (end func() int) {
 	}
 }
 
-func TestOneGroupFillsSeveralPoolsAndSeveralGroupsOne(t *testing.T) {
+func TestGroupsAndPoolsManyToMany(t *testing.T) {
 	w := newWorld(t)
 	fast := w.pool("fast", v1alpha1.AgentPoolSpec{Groups: names("Payments", "Sales"), Roles: []v1alpha1.Role{quota}})
 	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Groups: names("Payments"), Roles: []v1alpha1.Role{manager}})
@@ -163,8 +163,8 @@ func TestOneGroupFillsSeveralPoolsAndSeveralGroupsOne(t *testing.T) {
 	w.waiting(leads)
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 	payments, sales := w.group("Payments", ada), w.group("Sales", bob, ada)
-	w.holds(ada, user, quota, manager)
-	w.holds(bob, user, quota)
+	w.provisioned(ada, user, quota, manager)
+	w.provisioned(bob, user, quota)
 	for _, p := range []*v1alpha1.AgentPool{fast, leads} {
 		w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	}
@@ -176,84 +176,83 @@ func TestOneGroupFillsSeveralPoolsAndSeveralGroupsOne(t *testing.T) {
 		}
 		return nil
 	})
-	t.Log("who is in one of two groups of a pool stays in it")
+	t.Log("a user in one of a pool's two groups stays in the pool")
 	w.leave(payments, ada)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.leave(sales, ada)
-	w.holds(ada, user)
-	w.holds(bob, user, quota)
+	w.provisioned(ada, user)
+	w.provisioned(bob, user, quota)
 }
 
-func TestALineMeansOneGroup(t *testing.T) {
+func TestReferenceMeansOneGroup(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	leads := w.pool("managers", v1alpha1.AgentPoolSpec{Groups: names("Leads"), Roles: []v1alpha1.Role{manager}})
 	ada, eve := w.push("ada@example.test"), w.push("eve@example.test")
 	first := w.group("Leads", ada)
-	w.holds(ada, user, manager)
-	t.Log("a rename keeps the membership, and another group that takes the name fills nothing")
+	w.provisioned(ada, user, manager)
+	t.Log("a rename keeps the membership, and another group that gets the name fills no pool")
 	w.changeGroup(first, func(s *v1alpha1.ScimGroupSpec) { s.DisplayName = "Former leads" })
 	w.says(leads, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupRenamed)
 	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.eventually("the former name is free", func() error { return w.nameFree(v1alpha1.ClaimGroup, "Leads") })
+	w.eventually("the old name is free", func() error { return w.nameFree(v1alpha1.ClaimGroup, "Leads") })
 	second := w.group("Leads", eve)
 	w.isOnlyIn("eve@example.test", "Leads")
-	w.holds(eve, user)
-	w.holds(ada, user, manager)
-	t.Log("deleted at the provider, its members leave; another group of the name needs a decision in a pool of managers")
+	w.provisioned(eve, user)
+	w.provisioned(ada, user, manager)
+	t.Log("the provider deletes the group, and its members leave; in a pool of managers another group of the name needs a decision")
 	w.remove(first)
 	w.gone(first)
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonGroupChanged)
 	w.waiting(leads)
-	w.holds(eve, user)
+	w.provisioned(eve, user)
 	w.annotate(leads, v1alpha1.AnnotationAcceptGroups, second.Name)
-	w.holds(eve, user, manager)
+	w.provisioned(eve, user, manager)
 	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.gone(w.ownPool(second))
 }
 
-func TestAPoolWithoutManagersTakesTheNextGroupOfTheName(t *testing.T) {
+func TestPoolWithoutManagersTakesNextGroup(t *testing.T) {
 	w := newWorld(t)
 	fast := w.pool("fast", v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}})
 	ada, eve := w.push("ada@example.test"), w.push("eve@example.test")
 	first := w.group("Fast", ada)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.remove(first)
 	w.gone(first)
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.says(fast, v1alpha1.ConditionReady, v1alpha1.ReasonGroupNotFound)
 	w.group("fast", eve)
-	w.holds(eve, user, quota)
+	w.provisioned(eve, user, quota)
 	w.says(fast, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-// A pool's name is all that an unrelated pool has in common with it: memberships belong to the
-// group.
-func TestAReusedPoolNameHasNobody(t *testing.T) {
+// Another pool with the same name has none of the old members: memberships belong to the group.
+func TestReusedPoolNameHasNoMembers(t *testing.T) {
 	w := newWorld(t)
 	prod := w.pool("prod", v1alpha1.AgentPoolSpec{Groups: names("Operators"), Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test")
 	g := w.group("Operators", ada)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.remove(prod)
 	w.gone(prod)
-	w.holds(ada, user)
-	other := w.pool("prod", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "nobody@example.test"}}})
+	w.provisioned(ada, user)
+	other := w.pool("prod", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "unknown@example.test"}}})
 	w.says(other, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.holds(ada, user)
-	t.Log("the group is still there and takes changes")
+	w.provisioned(ada, user)
+	t.Log("the group still exists and accepts changes")
 	w.leave(g, ada)
 	w.add(g, ada)
 	w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-// kubectl replace, as Argo CD does it: nothing of the provider's is in the object.
-func TestAPoolIsReplaced(t *testing.T) {
+// kubectl replace, as Argo CD does it: no field of the provider is in the object.
+func TestPoolIsReplaced(t *testing.T) {
 	w := newWorld(t)
 	p := w.pool("fast", v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test")
 	w.group("Fast", ada)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	replaced := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, "fast"), Spec: v1alpha1.AgentPoolSpec{Description: "d", Groups: names("Fast"), Roles: []v1alpha1.Role{quota}}}
 	w.eventually("the object is replaced at its newest version", func() error {
@@ -261,29 +260,29 @@ func TestAPoolIsReplaced(t *testing.T) {
 		replaced.ResourceVersion = p.ResourceVersion
 		return w.client.Update(t.Context(), replaced)
 	})
-	w.eventually("the description follows", func() error {
+	w.eventually("the portal has the description", func() error {
 		if got := w.portalPool(p.Status.Pool); got == nil || got.Description != "d" {
 			return fmt.Errorf("%+v", got)
 		}
 		return nil
 	})
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 }
 
-// Objects that disappear without the provider's word change nothing in the portal.
-func TestAVanishedObjectTakesNothing(t *testing.T) {
+// Objects that disappear without a deletion by the provider change nothing in the portal.
+func TestVanishedObjectRemovesNothing(t *testing.T) {
 	w := newWorld(t)
 	p := w.pool("fast", v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}})
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 	g := w.group("Fast", ada, bob)
-	w.holds(ada, user, quota)
-	w.holds(bob, user, quota)
+	w.provisioned(ada, user, quota)
+	w.provisioned(bob, user, quota)
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.erase(g)
 	w.gone(g)
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonGroupNotFound)
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada" })
-	w.eventually("the change follows", func() error {
+	w.eventually("the change is applied", func() error {
 		if a := w.account("ada@example.test"); a.DisplayName != "Ada" {
 			return errors.New("not yet")
 		}
@@ -296,11 +295,11 @@ func TestAVanishedObjectTakesNothing(t *testing.T) {
 	w.hasRoles("bob@example.test", user, quota)
 }
 
-func TestAPoolIsRenamedUnderItsPeople(t *testing.T) {
+func TestPoolWithMembersIsRenamed(t *testing.T) {
 	w := newWorld(t)
 	p := w.pool("fast", v1alpha1.AgentPoolSpec{DisplayName: "Fast", Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("fast"))
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	id := w.account("ada@example.test").PoolRefs
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Faster" })
 	w.eventually("the portal shows the new name", func() error {
@@ -309,40 +308,40 @@ func TestAPoolIsRenamedUnderItsPeople(t *testing.T) {
 			return fmt.Errorf("pools %v", refs)
 		}
 		if refs[1].ID != id[1].ID {
-			return errors.New("it is another pool")
+			return errors.New("the pool must stay the same")
 		}
 		return nil
 	})
-	w.holds(ada, user, quota)
-	w.eventually("the former name is free", func() error { return w.poolNameFree("Fast") })
+	w.provisioned(ada, user, quota)
+	w.eventually("the old name is free", func() error { return w.poolNameFree("Fast") })
 }
 
-func TestTheVendorsRolesAreNeverGranted(t *testing.T) {
+func TestVendorsRolesAreNeverGranted(t *testing.T) {
 	w := newWorld(t)
 	for _, role := range []v1alpha1.Role{"ROLE_ADMIN", "ROLE_ACCOUNT_MANAGER"} {
 		p := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, "vendor"), Spec: v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{role}}}
 		if err := w.client.Create(t.Context(), p); err == nil {
-			t.Logf("%s is not refused on apply, so it must be frozen", role)
+			t.Logf("apply accepts %s, so the pool must be frozen", role)
 			w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonRoleNotGrantable)
 			w.remove(p)
 			w.gone(p)
 		}
 	}
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 }
 
-func TestARoleThatIsWithdrawnFromTheCatalogue(t *testing.T) {
+func TestRoleWithdrawnFromTheCatalogue(t *testing.T) {
 	w := newWorld(t, func(w *world, _ *v1alpha1.IdentityConfiguration, _ *loginMethods) { w.relist = relistSoon })
 	w.rawSQL(`INSERT INTO roles (name, description, grantable) VALUES ('ROLE_BETA', 'Tries new things', TRUE)`)
 	p := w.pool("beta", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{"ROLE_BETA"}})
 	ada := w.push("ada@example.test", in("beta"))
-	w.holds(ada, user, "ROLE_BETA")
+	w.provisioned(ada, user, "ROLE_BETA")
 	w.rawSQL(`DELETE FROM pool_roles WHERE role = 'ROLE_BETA'`)
 	w.rawSQL(`DELETE FROM roles WHERE name = 'ROLE_BETA'`)
-	t.Log("the pool says so; its people keep what the portal still gives")
+	t.Log("the pool says so; its users keep the roles that the portal still gives")
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonUnknownRole)
-	w.eventually("the person's status follows", func() error {
+	w.eventually("the user's status is updated", func() error {
 		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(ada), ada))
 		if slices.Contains(roleNames(ada), "ROLE_BETA") {
 			return errors.New("it still lists the role")
@@ -351,18 +350,18 @@ func TestARoleThatIsWithdrawnFromTheCatalogue(t *testing.T) {
 	})
 }
 
-func TestThePortalCanTakeOnRolesOfItsDefaultPool(t *testing.T) {
+func TestDefaultPoolRoles(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	def := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, v1alpha1.DefaultName)}
 	w.says(def, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	t.Log("the default pool's roles can be declared, and reach everyone")
+	t.Log("the default pool's roles can be declared, and every user gets them")
 	w.changePool(def, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
-	w.holds(ada, user, quota)
-	t.Log("its object can't be lost: it is made again, and everyone stays in the pool")
+	w.provisioned(ada, user, quota)
+	t.Log("its AgentPool is created again after a deletion, and every user stays in the pool")
 	w.remove(def)
-	w.eventually("the object is there again", func() error {
+	w.eventually("the object exists again", func() error {
 		err := w.client.Get(t.Context(), client.ObjectKeyFromObject(def), def)
 		if err == nil && !def.DeletionTimestamp.IsZero() {
 			return errors.New("still going")
@@ -374,15 +373,15 @@ func TestThePortalCanTakeOnRolesOfItsDefaultPool(t *testing.T) {
 	}
 }
 
-// People may be restored before the pools that they are in, and pools come back without knowing
-// which groups filled them.
-func TestPeopleAreRestoredBeforePools(t *testing.T) {
+// People may be restored before the pools that they are in, and pools are restored without the
+// record of which groups filled them.
+func TestUsersAreRestoredBeforePools(t *testing.T) {
 	w := newWorld(t)
 	spec := v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}}
 	p := w.pool("fast", spec)
 	ada := w.push("ada@example.test")
 	g := w.group("Fast", ada)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.stop()
 	before := p.DeepCopy()
@@ -395,7 +394,7 @@ func TestPeopleAreRestoredBeforePools(t *testing.T) {
 	w.startManager()
 
 	w.change(restored, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada" })
-	w.eventually("her account follows the restored object", func() error {
+	w.eventually("her account is updated from the restored object", func() error {
 		if a := w.account("ada@example.test"); a.DisplayName != "Ada" || a.Owner.UID != string(restored.UID) {
 			return fmt.Errorf("%+v", a)
 		}
@@ -404,14 +403,14 @@ func TestPeopleAreRestoredBeforePools(t *testing.T) {
 	w.hasRoles("ada@example.test", user, quota)
 	again := w.pool("fast", spec)
 	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.holds(restored, user, quota)
+	w.provisioned(restored, user, quota)
 	w.leave(g, restored)
-	w.holds(restored, user)
+	w.provisioned(restored, user)
 }
 
-// TestAPoolWithoutStatusIsFilledByItsGroup: the portal remembers which group a line means, for an
-// AgentPool that lost its status.
-func TestAPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
+// TestPoolWithoutStatusIsFilledByItsGroup: the portal remembers which group a reference means, for
+// an AgentPool that lost its status.
+func TestPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 	spec := v1alpha1.AgentPoolSpec{Groups: names("SRE"), Roles: []v1alpha1.Role{quota}}
 	for name, tc := range map[string]struct {
 		reason string
@@ -441,9 +440,9 @@ func TestAPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 			p := w.pool("operators", spec)
 			ada, eve := w.push("ada@example.test"), w.push("eve@example.test")
 			first := w.group("SRE", ada)
-			w.holds(ada, user, quota)
+			w.provisioned(ada, user, quota)
 			w.changeGroup(first, func(s *v1alpha1.ScimGroupSpec) { s.DisplayName = "Former SRE" })
-			w.eventually("the former name is free", func() error { return w.nameFree(v1alpha1.ClaimGroup, "SRE") })
+			w.eventually("the old name is free", func() error { return w.nameFree(v1alpha1.ClaimGroup, "SRE") })
 			w.group("SRE", eve)
 			w.isOnlyIn("eve@example.test", "SRE")
 			w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
@@ -451,10 +450,10 @@ func TestAPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 			w.says(p, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupRenamed)
 			w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 			w.isOnlyIn("eve@example.test", "SRE")
-			w.holds(eve, user)
-			w.holds(ada, user, quota)
+			w.provisioned(eve, user)
+			w.provisioned(ada, user, quota)
 			w.leave(first, ada)
-			w.holds(ada, user)
+			w.provisioned(ada, user)
 		})
 	}
 }

@@ -31,7 +31,7 @@ func (w *world) staysHeld(when string, people ...*v1alpha1.ScimUser) {
 			w.must(w.client.Get(w.t.Context(), keyOf(u), u))
 			c := conditions.Find(u.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld)
 			if u.Status.ObservedGeneration != u.Generation || c == nil || c.ObservedGeneration != u.Generation {
-				return errors.New(told(u.Status.Conditions))
+				return errors.New(describe(u.Status.Conditions))
 			}
 			return nil
 		})
@@ -41,7 +41,7 @@ func (w *world) staysHeld(when string, people ...*v1alpha1.ScimUser) {
 	}
 }
 
-func TestHeldUntilAPersonDecidesOrTheProviderTakesItBack(t *testing.T) {
+func TestHeldUntilDecidedOrTakenBack(t *testing.T) {
 	const people, leave, budget = 35, 12, 7
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard.Window = &metav1.Duration{Duration: time.Minute}
@@ -51,7 +51,7 @@ func TestHeldUntilAPersonDecidesOrTheProviderTakesItBack(t *testing.T) {
 		all = append(all, w.push(fmt.Sprintf("p%d@example.test", i)))
 	}
 	for _, u := range all {
-		w.holds(u, user)
+		w.provisioned(u, user)
 	}
 	for _, u := range all[:leave] {
 		w.change(u, inactive)
@@ -70,18 +70,18 @@ func TestHeldUntilAPersonDecidesOrTheProviderTakesItBack(t *testing.T) {
 			}
 		}
 		if left != budget || len(held) != leave-budget {
-			return fmt.Errorf("%d left, %d are held", left, len(held))
+			return fmt.Errorf("%d passed, %d are held", left, len(held))
 		}
 		return nil
 	})
-	t.Log("ten windows later, with the whole budget free, they are held; something else that the provider pushes does not free them")
+	t.Log("ten windows later, with the whole budget free, they are still held; other pushes of the provider do not release them")
 	w.passes(10 * time.Minute)
 	w.staysHeld("after ten minutes", held...)
-	t.Log("a manager that starts again holds them")
+	t.Log("they are held after a restart of the manager")
 	w.stop()
 	w.startManager()
 	w.staysHeld("after a restart", held...)
-	t.Log("a larger budget is for the next removals")
+	t.Log("a larger budget applies to later removals only")
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		n := int32(1000)
 		s.DeprovisioningGuard.MinUsers = &n
@@ -94,12 +94,12 @@ func TestHeldUntilAPersonDecidesOrTheProviderTakesItBack(t *testing.T) {
 	}
 	for _, u := range held {
 		if s := step(r, u.Spec.UserName); s.Reason != v1alpha1.ReasonGuardHeld || s.Writes() {
-			t.Errorf("the plan says %+v", s)
+			t.Errorf("the plan's step is %+v", s)
 		}
 	}
-	t.Log("the provider takes one back: the mark goes, and the next removal is judged by the budget")
+	t.Log("the provider takes one back: the mark is cleared, and the next removal is judged by the budget")
 	w.change(held[0], active)
-	w.holds(held[0], user)
+	w.provisioned(held[0], user)
 	w.shows(held[0].Spec.UserName, "")
 	w.change(held[0], inactive)
 	w.is(held[0].Spec.UserName, portalapi.StatusDeactivated)
@@ -108,14 +108,14 @@ func TestHeldUntilAPersonDecidesOrTheProviderTakesItBack(t *testing.T) {
 	w.is(held[1].Spec.UserName, portalapi.StatusDeactivated)
 	w.annotate(held[2], v1alpha1.AnnotationDrop, w.decision(held[2]))
 	w.says(held[2], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
-	t.Log("deleting the person is no way around")
+	t.Log("deleting the user does not avoid the guard")
 	w.remove(held[3])
 	w.says(held[3], v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	w.staysHeld("at the end", held[4])
 	w.is(held[3].Spec.UserName, portalapi.StatusActive)
 }
 
-func TestAHeldPoolAndAHeldAdoptionStayHeld(t *testing.T) {
+func TestHeldPoolAndAdoptionStayHeld(t *testing.T) {
 	one, zero := int32(1), int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &one, MaxPercent: &zero, Window: &metav1.Duration{Duration: time.Minute}}
@@ -127,18 +127,18 @@ func TestAHeldPoolAndAHeldAdoptionStayHeld(t *testing.T) {
 	}
 	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})
 	ada, bob := w.push("ada@example.test", in("leads")), w.push("bob@example.test", in("leads"))
-	w.holds(ada, user, manager)
-	w.holds(bob, user, manager)
+	w.provisioned(ada, user, manager)
+	w.provisioned(bob, user, manager)
 	w.local("carl@example.test", store.NewAccount{DirectRoles: []string{manager}})
 	w.changePool(leads, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
 	w.says(leads, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
-	t.Log("a pool whose adoption would take the role from those in it is adopted as it is")
+	t.Log("a pool whose adoption would take the role from its members is adopted unchanged")
 	ops := w.pool("ops", v1alpha1.AgentPoolSpec{Adopt: portals.ID, Roles: []v1alpha1.Role{quota}})
 	w.says(ops, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	w.poolShows("ops", portalapi.RemovalManager)
 	t.Log("one removal uses the budget, so an adoption that takes the manager role is held")
 	gone := w.push("gone@example.test")
-	w.holds(gone, user)
+	w.provisioned(gone, user)
 	w.change(gone, inactive)
 	w.is("gone@example.test", portalapi.StatusDeactivated)
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.ProvisionExistingUsers = true })
@@ -161,7 +161,7 @@ func TestAHeldPoolAndAHeldAdoptionStayHeld(t *testing.T) {
 			w.must(w.client.Get(t.Context(), keyOf(o), o))
 			c := conditions.Find(conditionsOf(o), v1alpha1.ConditionDeprovisioningHeld)
 			if c == nil || c.ObservedGeneration != o.GetGeneration() {
-				return errors.New(told(conditionsOf(o)))
+				return errors.New(describe(conditionsOf(o)))
 			}
 			return nil
 		})
@@ -174,17 +174,17 @@ func TestAHeldPoolAndAHeldAdoptionStayHeld(t *testing.T) {
 			t.Errorf("%s lost the role", name)
 		}
 	}
-	t.Log("the provider takes the person away: the mark goes with them")
+	t.Log("the provider deletes the user: the mark is cleared")
 	w.remove(carl)
 	w.gone(carl)
 	w.shows("carl@example.test", "")
 }
 
-// decision is the id of the removal that is held at o, once one is.
+// decision waits for a held removal of o and returns its id.
 func (w *world) decision(o client.Object) string {
 	w.t.Helper()
 	var held *v1alpha1.HeldRemoval
-	w.eventually(o.GetName()+" holds a removal", func() error {
+	w.eventually(o.GetName()+" has a held removal", func() error {
 		w.must(w.client.Get(w.t.Context(), keyOf(o), o))
 		switch o := o.(type) {
 		case *v1alpha1.ScimUser:
@@ -193,7 +193,7 @@ func (w *world) decision(o client.Object) string {
 			held = o.Status.Held
 		}
 		if held == nil {
-			return errors.New(told(conditionsOf(o)))
+			return errors.New(describe(conditionsOf(o)))
 		}
 		return nil
 	})

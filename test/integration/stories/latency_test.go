@@ -15,13 +15,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// BenchmarkPushToEffectiveRole measures the time from a push to the person's roles being in force
-// in the portal and told in the status, at 20 pushes a second. It runs everything in one process:
-// API server and etcd beside it, the portal on SQLite.
+// BenchmarkPushToEffectiveRole measures the time from a push until the user's roles are in force in
+// the portal and in the status, at 20 pushes a second. It runs everything in one process, with the
+// API server and etcd beside it and the portal on SQLite.
 func BenchmarkPushToEffectiveRole(b *testing.B) {
 	w := benchWorld(b)
 	w.says(w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}}), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.holds(w.push("first@example.test", in("fast")), user, quota)
+	w.provisioned(w.push("first@example.test", in("fast")), user, quota)
 	const pushes = 400
 	for b.Loop() {
 		began := map[string]time.Time{}

@@ -19,33 +19,33 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-func TestAnotherPersonWithARecycledName(t *testing.T) {
+func TestRecycledName(t *testing.T) {
 	w := newWorld(t)
 	w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})
 	first := w.push("j.doe@example.test", in("leads"), func(s *v1alpha1.ScimUserSpec) { s.DisplayName, s.ExternalID = "Jane", "1" })
-	w.holds(first, user, manager)
-	t.Log("the first leaves by a rename and a deactivation in one change; their name is free once their account bears the new one")
+	w.provisioned(first, user, manager)
+	t.Log("the first user leaves by a rename and a deactivation in one change; the name is free when the account has the new one")
 	w.rename(first, "left.j.doe@example.test", inactive)
 	w.eventually("the name is free", func() error { return w.free("j.doe@example.test") })
 	if a := w.account("left.j.doe@example.test"); a == nil || a.Status != portalapi.StatusDeactivated {
-		t.Errorf("the name is free and the account does not bear the new one: %+v", a)
+		t.Errorf("the name is free, but the account does not have the new one: %+v", a)
 	}
 	second := w.push("j.doe@example.test", func(s *v1alpha1.ScimUserSpec) { s.DisplayName, s.ExternalID = "John", "2" })
-	w.holds(second, user)
+	w.provisioned(second, user)
 	w.is("left.j.doe@example.test", portalapi.StatusDeactivated)
 	a, b := w.account("left.j.doe@example.test"), w.account("j.doe@example.test")
 	if a.ID == b.ID || a.DisplayName != "Jane" || b.DisplayName != "John" {
-		t.Errorf("the two share an account: %+v %+v", a, b)
+		t.Errorf("the two users share an account: %+v %+v", a, b)
 	}
 }
 
-func TestDeletedWhileTheNamespaceIsEnding(t *testing.T) {
+func TestDeletedWhileNamespaceTerminates(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.faults.reset()
 	w.remove(&corev1.Namespace{ObjectMeta: metav1Name("", w.namespace)})
-	t.Log("the namespace's controller deletes everything; accounts stay as they are and no finalizer is stuck")
+	t.Log("the namespace controller deletes everything; accounts stay unchanged and no finalizer is stuck")
 	w.remove(ada)
 	w.erase(ada)
 	w.gone(ada)
@@ -58,9 +58,9 @@ func TestDeletedWhileTheNamespaceIsEnding(t *testing.T) {
 	}
 }
 
-func TestDeletedWhileAnotherOperatorHoldsThePortal(t *testing.T) {
+func TestDeletedWhileAnotherOperatorIsBound(t *testing.T) {
 	first := newWorld(t)
-	first.holds(first.push("ada@example.test"), user)
+	first.provisioned(first.push("ada@example.test"), user)
 	second := first.second("cluster-b")
 	second.says(second.identity(), v1alpha1.ConditionReady, v1alpha1.ReasonBoundElsewhere)
 	ada := second.push("ada@example.test")
@@ -71,7 +71,7 @@ func TestDeletedWhileAnotherOperatorHoldsThePortal(t *testing.T) {
 	first.is("ada@example.test", portalapi.StatusActive)
 }
 
-func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
+func TestHeldOverARestartThenDecided(t *testing.T) {
 	two, zero := int32(2), int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &two, MaxPercent: &zero}
@@ -81,7 +81,7 @@ func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
 		people = append(people, w.push(fmt.Sprintf("p%d@example.test", i)))
 	}
 	for _, p := range people {
-		w.holds(p, user)
+		w.provisioned(p, user)
 	}
 	w.change(people[0], inactive)
 	w.remove(people[1])
@@ -94,7 +94,7 @@ func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
 	for _, p := range held {
 		w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	}
-	t.Log("the portal shows what is held, and what would be taken")
+	t.Log("the portal shows the held removal and what it would take away")
 	for name, want := range map[string]portalapi.Removal{"p1": "", "p2": portalapi.RemovalDeactivation, "p3": portalapi.RemovalDeactivation, "p4": portalapi.RemovalDeactivation, "p5": ""} {
 		w.shows(name+"@example.test", want)
 	}
@@ -102,26 +102,26 @@ func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
 	w.stop()
 	w.startManager()
 	w.change(people[5], func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Changed" })
-	w.holds(people[5], user)
+	w.provisioned(people[5], user)
 	for _, p := range held {
 		w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 		w.is(p.Spec.UserName, portalapi.StatusActive)
 	}
-	t.Log("one is dropped: it stays active until the provider says something else")
+	t.Log("one is dropped: the account stays active until the provider changes it")
 	w.annotate(held[0], v1alpha1.AnnotationDrop, w.decision(held[0]))
 	w.says(held[0], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.shows("p2@example.test", "")
-	t.Log("the rest is dropped as a set: who was deleted comes back, who was deactivated stays active")
+	t.Log("the others are dropped as a set: deleted users come back, deactivated ones stay active")
 	w.annotate(w.identity(), v1alpha1.AnnotationDropHeld, w.now())
-	w.holds(held[2], user)
+	w.provisioned(held[2], user)
 	w.says(held[1], v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.shows("p4@example.test", "")
 	w.nextSecond()
-	t.Log("the provider pushes them anew and deactivates again: held again, and released as a set")
+	t.Log("the provider pushes and deactivates them again: they are held again, and released as a set")
 	for _, p := range held[:2] {
 		w.is(p.Spec.UserName, portalapi.StatusActive)
 		w.change(p, active)
-		w.holds(p, user)
+		w.provisioned(p, user)
 		w.change(p, inactive)
 		w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	}
@@ -132,37 +132,37 @@ func TestHeldByTheGuardOverARestartAndThenReleasedOrDropped(t *testing.T) {
 	}
 }
 
-func TestAPoolThatTakesTheManagerRoleFromManyIsHeld(t *testing.T) {
+func TestPoolLosingManagerIsHeld(t *testing.T) {
 	one, zero := int32(1), int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &one, MaxPercent: &zero}
 	}))
 	p := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})
 	ada, bob := w.push("ada@example.test", in("leads")), w.push("bob@example.test", in("leads"))
-	w.holds(ada, user, manager)
-	w.holds(bob, user, manager)
+	w.provisioned(ada, user, manager)
+	w.provisioned(bob, user, manager)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
 	w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	w.poolShows("leads", portalapi.RemovalManager)
-	t.Log("its people keep the role, and say which pool's change waits and why; what else becomes of them never waits")
+	t.Log("its users keep the role, and say which pool's change waits and why; other changes never wait")
 	w.says(ada, v1alpha1.ConditionRolesInherited, v1alpha1.ReasonPoolChangeWaiting)
 	w.change(ada, func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Ada" })
 	w.keepsRole(ada, "leads", v1alpha1.ReasonGuardHeld)
-	t.Log("dropped, the pool gives what it gave until its object changes, and its people say so")
+	t.Log("after a drop the pool keeps its roles until its object changes, and its users say so")
 	w.annotate(p, v1alpha1.AnnotationDrop, w.decision(p))
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.poolShows("leads", "")
 	w.keepsRole(ada, "leads", v1alpha1.ReasonRemovalDropped)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{manager} })
-	w.holds(ada, user, manager)
-	t.Log("deleting the pool is no way around")
+	w.provisioned(ada, user, manager)
+	t.Log("deleting the pool does not avoid the guard")
 	w.remove(p)
 	w.says(p, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 	w.poolShows("leads", portalapi.RemovalDeletion)
 	w.keepsRole(ada, "leads", v1alpha1.ReasonGuardHeld)
 	w.annotate(p, v1alpha1.AnnotationRelease, w.decision(p))
 	w.gone(p)
-	w.eventually("then it goes", func() error {
+	w.eventually("the role is removed after the release", func() error {
 		if w.account("ada@example.test").IsManager() {
 			return errors.New("still a manager")
 		}
@@ -181,8 +181,8 @@ func (w *world) shows(userName string, want portalapi.Removal) {
 	})
 }
 
-// poolShows waits until the portal's record of the AgentPool's pool has the mark of what is held,
-// and where to decide.
+// poolShows waits until the portal's record of the AgentPool's pool has the mark of a held removal,
+// and the place to decide.
 func (w *world) poolShows(agentPool string, want portalapi.Removal) {
 	w.t.Helper()
 	at := agentPool
@@ -202,8 +202,8 @@ func (w *world) poolShows(agentPool string, want portalapi.Removal) {
 	})
 }
 
-// keepsRole waits until the person is a manager by the pool, in the portal and in the status, is as
-// the provider says otherwise, and says that the pool's change waits for the reason.
+// keepsRole waits until the user is a manager by the pool, in the portal and in the status, has the
+// pushed display name, and says that the pool's change waits for the reason.
 func (w *world) keepsRole(u *v1alpha1.ScimUser, pool, reason string) {
 	w.t.Helper()
 	w.eventually(u.Spec.UserName+" keeps the role", func() error {
@@ -215,7 +215,7 @@ func (w *world) keepsRole(u *v1alpha1.ScimUser, pool, reason string) {
 		case u.Spec.DisplayName != "" && a.DisplayName != u.Spec.DisplayName:
 			return fmt.Errorf("its display name is %q", a.DisplayName)
 		case c == nil || c.Reason != v1alpha1.ReasonPoolChangeWaiting || !strings.Contains(c.Message, pool) || !strings.Contains(c.Message, reason):
-			return errors.New(told(u.Status.Conditions))
+			return errors.New(describe(u.Status.Conditions))
 		}
 		return nil
 	})
@@ -237,13 +237,13 @@ func (w *world) annotate(o client.Object, name, value string) {
 	w.must(w.client.Patch(w.t.Context(), o, client.MergeFrom(before)))
 }
 
-// now is the time as a person would type it.
+// now is the time in the format that people type.
 func (w *world) now() string { return time.Now().UTC().Format(time.RFC3339) }
 
-// nextSecond waits until what is held from now on is not covered by a decision made before.
+// nextSecond waits until a new held removal is not covered by an earlier decision.
 func (w *world) nextSecond() {
 	at := w.now()
-	w.eventually("the clock moves on", func() error {
+	w.eventually("the clock shows the next second", func() error {
 		if w.now() == at {
 			return errors.New("the same second")
 		}

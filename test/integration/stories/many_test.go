@@ -19,9 +19,9 @@ import (
 
 func keyOf(o client.Object) client.ObjectKey { return client.ObjectKeyFromObject(o) }
 
-// The same with 10,000 people, counted call by call, is TestBudgets in test/scale, without an API
+// TestBudgets in test/scale does the same with 10,000 users and counts every call, without an API
 // server.
-func TestAPoolsRolesChangeUnderManyPeople(t *testing.T) {
+func TestRolesOfALargePoolChange(t *testing.T) {
 	const many = 200
 	w := newWorld(t)
 	p := w.pool("fast", v1alpha1.AgentPoolSpec{})
@@ -33,47 +33,47 @@ func TestAPoolsRolesChangeUnderManyPeople(t *testing.T) {
 	}
 	all.Wait()
 	for _, u := range people {
-		w.holds(u, user)
+		w.provisioned(u, user)
 	}
 	w.faults.reset()
-	t.Log("everybody has the new role by one call to the portal, and a push made meanwhile does not wait for their status")
+	t.Log("all users have the new role after one call to the portal, and a concurrent push does not wait for their status")
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
 	late := w.push("late@example.test", in("fast"))
-	w.holds(late, user, quota)
+	w.provisioned(late, user, quota)
 	for _, u := range people {
-		w.holds(u, user, quota)
+		w.provisioned(u, user, quota)
 	}
 	if got := w.faults.writes(); len(got) > 3 {
-		t.Errorf("%d calls, want one for the pool, one for the newcomer and one for their group: %v", len(got), got)
+		t.Errorf("%d calls, want one for the pool, one for the new user and one for the group: %v", len(got), got)
 	}
-	t.Log("and loses it by one")
+	t.Log("one call removes it again")
 	w.faults.reset()
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{} })
 	for _, u := range people {
-		w.holds(u, user)
+		w.provisioned(u, user)
 	}
 	if got := w.faults.writes(); len(got) != 1 {
 		t.Errorf("%d calls: %v", len(got), got)
 	}
 }
 
-func TestWhoeverBindsThePortalFirstKeepsItInWhateverOrder(t *testing.T) {
+func TestFirstBindingWins(t *testing.T) {
 	w := newWorld(t)
 	w.says(w.identity(), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.remove(w.identity())
 	w.gone(w.identity())
-	t.Log("another cluster, and another provider in a third, want the portal at the same moment")
+	t.Log("another cluster, and another provider in a third, bind at the same moment")
 	rivals := []*world{w.rival("cluster-b", v1alpha1.ProviderOkta), w.rival("cluster-c", v1alpha1.ProviderEntraID)}
 	ready := func(r *world) error {
 		c := r.identity()
 		r.must(r.client.Get(t.Context(), keyOf(c), c))
 		if !conditions.IsTrue(c.Status.Conditions, v1alpha1.ConditionReady) {
-			return errors.New(told(c.Status.Conditions))
+			return errors.New(describe(c.Status.Conditions))
 		}
 		return nil
 	}
 	first, second := rivals[0], rivals[1]
-	w.eventually("one has it", func() error {
+	w.eventually("one is bound", func() error {
 		if ready(second) == nil {
 			first, second = second, first
 		}
@@ -81,25 +81,25 @@ func TestWhoeverBindsThePortalFirstKeepsItInWhateverOrder(t *testing.T) {
 	})
 	c := second.identity()
 	second.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
-	if got := told(c.Status.Conditions); !strings.Contains(got, first.namespace) || !strings.Contains(got, first.cluster) {
-		t.Errorf("the first is not named: %s", got)
+	if got := describe(c.Status.Conditions); !strings.Contains(got, first.namespace) || !strings.Contains(got, first.cluster) {
+		t.Errorf("the message must name the first operator: %s", got)
 	}
 	ada := first.push("ada@example.test")
-	first.holds(ada, user)
+	first.provisioned(ada, user)
 	refused := second.push("bob@example.test")
 	second.says(refused, v1alpha1.ConditionReady, v1alpha1.ReasonConfigurationNotOK)
-	t.Log("when the first gives it free, the second has it, and its people come")
+	t.Log("the first unbinds, then the second is bound, and its users are provisioned")
 	c = first.identity()
 	first.remove(c)
 	first.gone(c)
 	second.says(second.identity(), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	second.holds(refused, user)
+	second.provisioned(refused, user)
 	if a := first.account("ada@example.test"); a == nil || a.Owner.UID != string(ada.UID) {
-		t.Errorf("the first one's people changed with it: %+v", a)
+		t.Errorf("the accounts of the first operator changed: %+v", a)
 	}
 }
 
-// rival is another cluster's namespace, with that provider, that wants the same portal.
+// rival is another cluster's namespace, with this provider, that binds the same portal.
 func (w *world) rival(cluster string, provider v1alpha1.ProviderType) *world {
 	w.t.Helper()
 	o := &world{t: w.t, cp: w.cp, client: w.client, namespace: w.cp.Namespace(w.t), store: w.store, server: w.server, faults: w.faults, cluster: cluster}
@@ -111,10 +111,10 @@ func (w *world) rival(cluster string, provider v1alpha1.ProviderType) *world {
 	return o
 }
 
-// hasEvent waits until an event with the reason speaks of the object.
+// hasEvent waits until an event about the object has the reason.
 func (w *world) hasEvent(o client.Object, reason string) {
 	w.t.Helper()
-	w.eventually("an event tells "+reason, func() error {
+	w.eventually("an event has the reason "+reason, func() error {
 		var list eventsv1.EventList
 		w.must(w.client.List(w.t.Context(), &list, client.InNamespace(w.namespace)))
 		for _, e := range list.Items {

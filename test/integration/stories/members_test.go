@@ -15,20 +15,19 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// staysIn waits until the users' statuses say that they are in the pool though nothing puts them
-// there.
+// staysIn waits until the users' statuses list the pool although no source adds them to it.
 func (w *world) staysIn(u *v1alpha1.ScimUser, pool string) {
 	w.t.Helper()
 	w.eventually(u.Spec.UserName+" is held in "+pool, func() error {
 		w.must(w.client.Get(w.t.Context(), keyOf(u), u))
 		if !slices.Contains(u.Status.Pools, v1alpha1.PoolMembership{Name: pool, Source: v1alpha1.PoolSourceHeld, Held: true}) {
-			return fmt.Errorf("%v; %s", u.Status.Pools, told(u.Status.Conditions))
+			return fmt.Errorf("%v; %s", u.Status.Pools, describe(u.Status.Conditions))
 		}
 		return nil
 	})
 }
 
-// team is a pool of n people, all of whom a pushed group put there.
+// team is a pool of n users, all through one pushed group.
 func (w *world) team(name string, n int) (*v1alpha1.AgentPool, []*v1alpha1.ScimUser) {
 	w.t.Helper()
 	pool := w.pool(name, v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
@@ -37,12 +36,13 @@ func (w *world) team(name string, n int) (*v1alpha1.AgentPool, []*v1alpha1.ScimU
 		all = append(all, w.push(fmt.Sprintf("%s%d@example.test", name, i), in(name)))
 	}
 	for _, u := range all {
-		w.holds(u, user, quota)
+		w.provisioned(u, user, quota)
 	}
 	return pool, all
 }
 
-// quotas are how many of the people are in the portal's pool of that name, which gives them a role.
+// quotas counts how many of the users are in the portal's pool with this name, which gives them a
+// role.
 func (w *world) quotas(all []*v1alpha1.ScimUser) (n int) {
 	for _, u := range all {
 		if slices.Contains(w.account(u.Spec.UserName).Roles, quota) {
@@ -52,7 +52,7 @@ func (w *world) quotas(all []*v1alpha1.ScimUser) (n int) {
 	return n
 }
 
-func TestAGroupEmptiedAtOnceIsHeldWhole(t *testing.T) {
+func TestEmptiedGroupIsHeld(t *testing.T) {
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard.Window = &metav1.Duration{Duration: time.Minute}
 	}))
@@ -69,8 +69,8 @@ func TestAGroupEmptiedAtOnceIsHeldWhole(t *testing.T) {
 	if n := w.quotas(all); n != 12 {
 		t.Fatalf("%d of 12 are in the pool", n)
 	}
-	t.Log("arrivals pass meanwhile")
-	w.holds(w.push("new@example.test", in("ops")), user, quota)
+	t.Log("new members pass meanwhile")
+	w.provisioned(w.push("new@example.test", in("ops")), user, quota)
 	t.Log("a restart in the next window holds the same set")
 	w.stop()
 	w.passes(10 * time.Minute)
@@ -78,7 +78,7 @@ func TestAGroupEmptiedAtOnceIsHeldWhole(t *testing.T) {
 	if again := w.decision(pool); again != id {
 		t.Errorf("decision %s, was %s", again, id)
 	}
-	t.Log("one is put back: another set, undecided again, though the first was released too late")
+	t.Log("one user is added again: this is another, undecided set, although the first is released now")
 	w.change(all[0], in("ops"))
 	w.eventually("another set is held", func() error {
 		if again := w.decision(pool); again == id || pool.Status.Held.Users != 11 {
@@ -87,21 +87,21 @@ func TestAGroupEmptiedAtOnceIsHeldWhole(t *testing.T) {
 		return nil
 	})
 	w.annotate(pool, v1alpha1.AnnotationRelease, id)
-	w.holds(w.push("later@example.test", in("ops")), user, quota)
+	w.provisioned(w.push("later@example.test", in("ops")), user, quota)
 	if n := w.quotas(all); n != 12 {
-		t.Errorf("the release of a set that is past let %d go", 12-n)
+		t.Errorf("the release of an outdated set removed %d users", 12-n)
 	}
-	t.Log("released, exactly that set leaves")
+	t.Log("after the release exactly that set leaves")
 	w.annotate(pool, v1alpha1.AnnotationRelease, w.decision(pool))
 	for _, u := range all[1:] {
-		w.holds(u, user)
+		w.provisioned(u, user)
 	}
-	w.holds(all[0], user, quota)
+	w.provisioned(all[0], user, quota)
 	w.poolShows("ops", "")
 	w.says(pool, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-func TestADroppedRemovalOfMembersStands(t *testing.T) {
+func TestDroppedRemovalOfMembersRemains(t *testing.T) {
 	w := newWorld(t)
 	pool, all := w.team("ops", 8)
 	w.empty("ops")
@@ -113,15 +113,15 @@ func TestADroppedRemovalOfMembersStands(t *testing.T) {
 		}
 		return nil
 	})
-	t.Log("a manager that starts again, without the annotation, keeps it")
+	t.Log("a restarted manager, without the annotation, keeps the drop")
 	w.stop()
 	w.annotate(pool, v1alpha1.AnnotationDrop, "lost")
 	w.startManager()
-	w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { s.Description = "looked at again" })
+	w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { s.Description = "changed" })
 	w.eventually("the change is observed", func() error {
 		w.must(w.client.Get(t.Context(), keyOf(pool), pool))
 		if pool.Status.ObservedGeneration != pool.Generation {
-			return errors.New(told(pool.Status.Conditions))
+			return errors.New(describe(pool.Status.Conditions))
 		}
 		return nil
 	})
@@ -129,7 +129,7 @@ func TestADroppedRemovalOfMembersStands(t *testing.T) {
 	if n := w.quotas(all); n != 8 {
 		t.Errorf("%d of 8 are in the pool", n)
 	}
-	t.Log("the provider takes it back: nothing is marked any more")
+	t.Log("the provider takes it back: the mark is cleared")
 	for _, u := range all {
 		w.change(u, in("ops"))
 	}
@@ -137,8 +137,8 @@ func TestADroppedRemovalOfMembersStands(t *testing.T) {
 	w.poolShows("ops", "")
 }
 
-// TestDroppedLossOfManagerTakesNoNewMembers: dropping keeps the managers that there were, and makes
-// no new ones, whoever put them into the group or the pool.
+// TestDroppedLossOfManagerTakesNoNewMembers: a drop keeps the existing managers and adds no new
+// ones, whatever source adds them to the group or the pool.
 func TestDroppedLossOfManagerTakesNoNewMembers(t *testing.T) {
 	w := newWorld(t)
 	pool := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})
@@ -147,7 +147,7 @@ func TestDroppedLossOfManagerTakesNoNewMembers(t *testing.T) {
 		all = append(all, w.push(fmt.Sprintf("lead%d@example.test", i), in("leads")))
 	}
 	for _, u := range all {
-		w.holds(u, manager, user)
+		w.provisioned(u, manager, user)
 	}
 	w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { s.Roles = nil })
 	w.annotate(pool, v1alpha1.AnnotationDrop, w.decision(pool))
@@ -166,25 +166,25 @@ func TestDroppedLossOfManagerTakesNoNewMembers(t *testing.T) {
 			t.Errorf("%s has %v, want %v", u.Spec.UserName, roles, want)
 		}
 	}
-	t.Log("a pool that declares the role again takes them")
+	t.Log("if the pool declares the role again, new members get it")
 	w.changePool(pool, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{manager} })
-	w.holds(late, manager, user)
-	w.holds(editor, manager, user)
+	w.provisioned(late, manager, user)
+	w.provisioned(editor, manager, user)
 }
 
-func TestSingleRemovalsPassUntilThePoolsBudgetIsUsed(t *testing.T) {
+func TestPoolBudget(t *testing.T) {
 	w := newWorld(t)
 	pool, all := w.team("ops", 10)
 	for i, u := range all {
 		w.change(u, in())
 		if i < 5 {
-			w.holds(u, user)
+			w.provisioned(u, user)
 			continue
 		}
 		w.eventually(fmt.Sprintf("%d are held", i-4), func() error {
 			w.must(w.client.Get(t.Context(), keyOf(pool), pool))
 			if h := pool.Status.Held; h == nil || h.Users != int64(i-4) {
-				return fmt.Errorf("held %+v; %s", h, told(pool.Status.Conditions))
+				return fmt.Errorf("held %+v; %s", h, describe(pool.Status.Conditions))
 			}
 			return nil
 		})
@@ -194,7 +194,7 @@ func TestSingleRemovalsPassUntilThePoolsBudgetIsUsed(t *testing.T) {
 	}
 }
 
-func TestADroppedPoolDeletionLeavesThePoolAndItsMembers(t *testing.T) {
+func TestDroppedPoolDeletion(t *testing.T) {
 	w := newWorld(t)
 	pool, all := w.team("ops", 9)
 	w.remove(pool)
@@ -206,12 +206,12 @@ func TestADroppedPoolDeletionLeavesThePoolAndItsMembers(t *testing.T) {
 	again := w.pool("ops", v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: w.groupID("ops")}}, Roles: []v1alpha1.Role{quota}})
 	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	for _, u := range all {
-		w.holds(u, user, quota)
+		w.provisioned(u, user, quota)
 	}
 	w.poolShows("ops", "")
 }
 
-// empty replaces all members of the group that a story knows by that name by none, in one request.
+// empty removes all members of the named group in one request.
 func (w *world) empty(group string) {
 	w.t.Helper()
 	w.groups.mu.Lock()
@@ -228,7 +228,7 @@ func (w *world) groupID(name string) string {
 	return w.groupNamed(name).Name
 }
 
-// poolMark is the mark at the portal's pool of that name.
+// poolMark is the mark of the portal's pool with this name.
 func (w *world) poolMark(name string) *portalapi.Mark {
 	w.t.Helper()
 	all, err := w.store.Pools(w.t.Context())

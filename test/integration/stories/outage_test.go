@@ -13,10 +13,10 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-func TestAPortalThatFailsIsNotCalledForEverybodyAndEverybodyGetsThereInTheEnd(t *testing.T) {
+func TestBreakerAndRecovery(t *testing.T) {
 	w := newWorld(t)
-	w.holds(w.push("first@example.test"), user)
-	t.Log("reading works and writing fails, so only the breaker can keep the queue from calling in vain")
+	w.provisioned(w.push("first@example.test"), user)
+	t.Log("reads succeed and writes fail, so that only the breaker limits the calls")
 	w.faults.mu.Lock()
 	w.faults.refuse = func(r *http.Request) bool {
 		return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/provisioning/users/")
@@ -31,22 +31,22 @@ func TestAPortalThatFailsIsNotCalledForEverybodyAndEverybodyGetsThereInTheEnd(t 
 		w.says(p, v1alpha1.ConditionProvisioned, v1alpha1.ReasonPortalUnreachable)
 	}
 	if n := len(w.faults.writes()); n > 50 {
-		t.Errorf("called %d times for 100 people", n)
+		t.Errorf("%d calls for 100 users", n)
 	}
 	w.faults.mu.Lock()
 	w.faults.refuse = nil
 	w.faults.mu.Unlock()
-	w.eventually("everybody has an account", func() error {
+	w.eventually("every user has an account", func() error {
 		n, err := w.store.CountAccounts(t.Context(), store.AccountFilter{})
 		if err != nil {
 			return err
 		}
-		if n != 102 { // with the first and the administrator
+		if n != 102 { // including the first user and the administrator
 			return errors.New(fmt.Sprint(n, " accounts"))
 		}
 		return nil
 	})
 	for _, p := range people {
-		w.holds(p, user)
+		w.provisioned(p, user)
 	}
 }

@@ -17,9 +17,9 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// The cases of the ownership table: what a name can't take, and what nobody granted.
+// The cases of the ownership table: records that a name can't take over, and roles without a grant.
 
-// portalPool reads a pool as the portal has it; nil: there is none.
+// portalPool reads a pool from the portal; nil: none.
 func (w *world) portalPool(id string) *store.Pool {
 	w.t.Helper()
 	p, err := w.store.Pool(w.t.Context(), id)
@@ -49,12 +49,12 @@ func (w *world) hasRoles(userName string, roles ...string) {
 	})
 }
 
-// waiting fails when the object is classed as broken or as one that comes right by itself.
+// waiting fails if the object is Stalled or Reconciling.
 func (w *world) waiting(o client.Object) {
 	w.t.Helper()
 	all := conditionsOf(o)
 	if conditions.IsTrue(all, v1alpha1.ConditionReady) || conditions.IsTrue(all, v1alpha1.ConditionStalled) || conditions.IsTrue(all, v1alpha1.ConditionReconciling) {
-		w.t.Errorf("%s does not wait for a person; %s", o.GetName(), told(all))
+		w.t.Errorf("%s does not wait for a person; %s", o.GetName(), describe(all))
 	}
 }
 
@@ -65,7 +65,7 @@ func (w *world) removed() int {
 	return r.Removed
 }
 
-func TestAGroupNamedLikeAPoolOfThePortalTakesNothing(t *testing.T) {
+func TestGroupNameTakesNoPool(t *testing.T) {
 	w := newWorld(t)
 	made, err := w.store.CreatePool(t.Context(), admin, newPool("SRE", manager))
 	w.must(err)
@@ -75,7 +75,7 @@ func TestAGroupNamedLikeAPoolOfThePortalTakesNothing(t *testing.T) {
 	w.says(group, v1alpha1.ConditionReady, v1alpha1.ReasonConsentRequired)
 	w.waiting(group)
 	if c := conditions.Find(group.Status.Conditions, v1alpha1.ConditionReady); !strings.Contains(c.Message, "spec.adopt: "+made.ID) || !strings.Contains(c.Message, "Agent Pools") {
-		t.Errorf("it does not say how a person consents: %s", c.Message)
+		t.Errorf("the message must say how a person consents: %s", c.Message)
 	}
 	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonPoolPending)
 	w.hasRoles("ada@example.test", user)
@@ -91,7 +91,7 @@ func TestAGroupNamedLikeAPoolOfThePortalTakesNothing(t *testing.T) {
 	}
 }
 
-func TestAPoolOfThePortalIsAdoptedWithConsentAndLeftWhenItsObjectGoes(t *testing.T) {
+func TestPortalPoolIsAdoptedWithConsent(t *testing.T) {
 	for name, consent := range map[string]func(*world, *store.Pool, *v1alpha1.AgentPool){
 		"the pool's id in spec.adopt": func(w *world, made *store.Pool, p *v1alpha1.AgentPool) {
 			w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Adopt = made.ID })
@@ -111,21 +111,21 @@ func TestAPoolOfThePortalIsAdoptedWithConsentAndLeftWhenItsObjectGoes(t *testing
 			w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonConsentRequired)
 			consent(w, made, p)
 			w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-			w.holds(ada, user, manager)
+			w.provisioned(ada, user, manager)
 			if p.Status.Pool != made.ID {
-				t.Error(errors.New("another pool was made beside it"))
+				t.Error(errors.New("a second pool was created"))
 			}
 			w.remove(p)
 			w.gone(p)
 			w.hasRoles("ada@example.test", user)
 			if got := w.portalPool(made.ID); got == nil || got.Owner.UID != "" || len(got.Roles) > 0 {
-				t.Errorf("the adopted pool is left without what its object granted: %+v", got)
+				t.Errorf("the adopted pool must stay, without what its object granted: %+v", got)
 			}
 		})
 	}
 }
 
-func TestNothingButItsOwnObjectReachesTheDefaultPool(t *testing.T) {
+func TestOnlyAgentPoolDefaultAdoptsTheDefaultPool(t *testing.T) {
 	w := newWorld(t)
 	before := w.defaultPool()
 	group := w.pool("6f9619ff-8b86-4011-b42d-00c04fc964ff", v1alpha1.AgentPoolSpec{DisplayName: before.Name, Roles: []v1alpha1.Role{manager}})
@@ -134,7 +134,7 @@ func TestNothingButItsOwnObjectReachesTheDefaultPool(t *testing.T) {
 	w.waiting(group)
 	w.hasRoles("ada@example.test", user)
 
-	t.Log("nor by its id")
+	t.Log("an adoption by id is refused too")
 	w.changePool(group, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName, s.Adopt = "Everyone", before.ID })
 	w.says(group, v1alpha1.ConditionReady, v1alpha1.ReasonDefaultPoolName)
 	def := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, v1alpha1.DefaultName)}
@@ -143,25 +143,25 @@ func TestNothingButItsOwnObjectReachesTheDefaultPool(t *testing.T) {
 		t.Errorf("the default pool was changed: %+v", got)
 	}
 
-	t.Log("with another name it is a pool like others")
+	t.Log("with another name it is an ordinary pool")
 	w.changePool(group, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName, s.Adopt = "Leads", "" })
 	w.says(group, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.holds(ada, user, manager)
+	w.provisioned(ada, user, manager)
 	w.changePool(group, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "DEFAULT" })
 	w.says(group, v1alpha1.ConditionReady, v1alpha1.ReasonDefaultPoolName)
-	w.holds(w.push("bob@example.test"), user)
+	w.provisioned(w.push("bob@example.test"), user)
 }
 
-func TestTheDefaultPoolLosesWhatItsObjectGrantedWhenThatIsDeleted(t *testing.T) {
+func TestDefaultPoolObjectIsDeleted(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	def := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, v1alpha1.DefaultName)}
 	w.says(def, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.changePool(def, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota, manager} })
-	w.holds(ada, user, quota, manager)
+	w.provisioned(ada, user, quota, manager)
 	w.changePool(def, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.remove(def)
 	w.eventually("its record is released", func() error {
 		if p := w.defaultPool(); p.Owner.UID != "" || len(p.Roles) > 0 {
@@ -169,19 +169,19 @@ func TestTheDefaultPoolLosesWhatItsObjectGrantedWhenThatIsDeleted(t *testing.T) 
 		}
 		return nil
 	})
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 }
 
 func TestRolesRemovedFromAManifestAreRevoked(t *testing.T) {
 	w := newWorld(t)
 	p := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}})
 	ada := w.push("ada@example.test")
-	w.holds(ada, user, manager)
+	w.provisioned(ada, user, manager)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = nil })
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	if len(p.Status.Roles) != 0 {
-		t.Errorf("the status tells of %v", p.Status.Roles)
+		t.Errorf("the status has %v", p.Status.Roles)
 	}
 }
 
@@ -192,15 +192,15 @@ func TestAFilterNeverMakesAManager(t *testing.T) {
 	}))
 	p := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}})
 	ada := w.push("ada@example.test")
-	w.holds(ada, user, manager)
-	t.Log("the guard holds that the role goes; until a person decides, the filter lets nobody in")
+	w.provisioned(ada, user, manager)
+	t.Log("the guard holds the loss of the role; until a person decides, the filter adds no user")
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles, s.MemberFilter = nil, `active eq true` })
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
 	bob := w.push("bob@example.test")
 	w.says(bob, v1alpha1.ConditionOwned, v1alpha1.ReasonOwned)
 	w.hasRoles("bob@example.test", user)
 	w.hasRoles("ada@example.test", user, manager)
-	t.Log("a role that the catalogue does not have keeps the others, but not that one")
+	t.Log("a role that is not in the catalogue does not remove the others")
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{"ROLE_NO_SUCH"} })
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
 	w.annotate(p, v1alpha1.AnnotationRelease, w.decision(p))
@@ -209,13 +209,13 @@ func TestAFilterNeverMakesAManager(t *testing.T) {
 	w.hasRoles("bob@example.test", user)
 }
 
-func TestADirectRoleOfASCIMAccountGoesFreeOfCharge(t *testing.T) {
+func TestDirectRoleIsRemovedWithoutTheGuard(t *testing.T) {
 	none := int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard.MinUsers, s.DeprovisioningGuard.MaxPercent = &none, &none
 	}))
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.SCIMEnabled = false })
 	roles := []string{manager}
 	_, err := w.store.UpdateAccount(t.Context(), admin, w.account("ada@example.test").ID, nil, store.AccountPatch{DirectRoles: &roles})
@@ -223,13 +223,13 @@ func TestADirectRoleOfASCIMAccountGoesFreeOfCharge(t *testing.T) {
 	w.hasRoles("ada@example.test", user, manager)
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.SCIMEnabled = true })
 	w.hasRoles("ada@example.test", user)
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	if n := w.removed(); n != 0 {
 		t.Errorf("the guard counted %d removals", n)
 	}
 }
 
-func TestWhatNobodyGrantedIsTakenBackFreeOfCharge(t *testing.T) {
+func TestUngrantedIsRemovedWithoutTheGuard(t *testing.T) {
 	none := int32(0)
 	w := newWorld(t, func(w *world, _ *v1alpha1.IdentityConfiguration, _ *loginMethods) { w.relist = relistSoon },
 		withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
@@ -238,8 +238,8 @@ func TestWhatNobodyGrantedIsTakenBackFreeOfCharge(t *testing.T) {
 	fast := w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})
 	ada, bob := w.push("ada@example.test", in("fast")), w.push("bob@example.test", in("leads"))
-	w.holds(ada, user, quota)
-	w.holds(bob, user, manager)
+	w.provisioned(ada, user, quota)
+	w.provisioned(bob, user, manager)
 	w.says(fast, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	account := w.account("ada@example.test").ID
@@ -250,19 +250,19 @@ func TestWhatNobodyGrantedIsTakenBackFreeOfCharge(t *testing.T) {
 	} {
 		w.rawSQL(statement)
 		if a := w.account("ada@example.test"); !slices.Contains(a.Roles, manager) {
-			t.Fatalf("%s: the edit made no manager: %v", what, a.Roles)
+			t.Fatalf("%s: the edit must give the manager role: %v", what, a.Roles)
 		}
 		w.hasRoles("ada@example.test", user, quota)
-		w.holds(ada, user, quota)
+		w.provisioned(ada, user, quota)
 		w.says(fast, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 		if !slices.Equal(fast.Status.Roles, []v1alpha1.Role{quota}) {
-			t.Errorf("%s: the pool's status tells of %v", what, fast.Status.Roles)
+			t.Errorf("%s: the pool's status has %v", what, fast.Status.Roles)
 		}
 	}
 	if n := w.removed(); n != 0 {
 		t.Errorf("the guard counted %d removals", n)
 	}
-	t.Log("what an object granted and no longer wants is a removal")
+	t.Log("a grant that the object no longer declares is a removal")
 	w.change(bob, in())
 	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
 	w.staysIn(bob, "leads")

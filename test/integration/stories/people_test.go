@@ -42,12 +42,12 @@ func TestDeactivatedAndBack(t *testing.T) {
 	w := newWorld(t)
 	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("fast"))
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	id := w.account("ada@example.test").ID
 	w.change(ada, inactive)
 	w.is("ada@example.test", portalapi.StatusDeactivated)
 	w.change(ada, active)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	if got := w.account("ada@example.test").ID; got != id {
 		t.Errorf("the account changed from %s to %s", id, got)
 	}
@@ -56,15 +56,15 @@ func TestDeactivatedAndBack(t *testing.T) {
 func TestRenameKeepsTheAccount(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	id := w.account("ada@example.test").ID
 	w.rename(ada, "ada.l@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	if w.account("ada@example.test") != nil || w.account("ada.l@example.test").ID != id {
-		t.Error("a rename must keep the account and leave nothing behind")
+		t.Error("a rename must keep the account, and create no second one")
 	}
-	w.eventually("the former name is free", func() error { return w.free("ada@example.test") })
-	w.holds(w.push("ada@example.test"), user)
+	w.eventually("the old name is free", func() error { return w.free("ada@example.test") })
+	w.provisioned(w.push("ada@example.test"), user)
 }
 
 func (w *world) free(userName string) error {
@@ -73,30 +73,30 @@ func (w *world) free(userName string) error {
 	if err := w.client.Get(w.t.Context(), key, &c); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	return fmt.Errorf("held by %s", c.Spec.Holder.Name)
+	return fmt.Errorf("the holder is %s", c.Spec.Holder.Name)
 }
 
 func TestRenameAndDeactivateInOneChange(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.rename(ada, "left.ada@example.test", inactive)
 	w.is("left.ada@example.test", portalapi.StatusDeactivated)
 }
 
-func TestALeaverDoesNotWaitForANameThatIsTaken(t *testing.T) {
+func TestDeactivationDoesNotWaitForAName(t *testing.T) {
 	w := newWorld(t)
 	first := w.push("left@example.test")
-	w.holds(first, user)
+	w.provisioned(first, user)
 	w.remove(first)
 	w.gone(first)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
-	t.Log("the record of somebody who left bears the new name: it stays theirs, and Ada is deactivated all the same")
+	w.provisioned(ada, user)
+	t.Log("the record of a former user has the new name and keeps it; Ada is deactivated anyway")
 	w.rename(ada, "left@example.test", inactive)
 	w.is("ada@example.test", portalapi.StatusDeactivated)
 	w.says(ada, v1alpha1.ConditionProvisioned, v1alpha1.ReasonNameReleasePending)
-	t.Log("another name, and she follows it")
+	t.Log("with another new name, her account is renamed")
 	w.rename(ada, "left.ada@example.test")
 	w.is("left.ada@example.test", portalapi.StatusDeactivated)
 	w.says(ada, v1alpha1.ConditionProvisioned, v1alpha1.ReasonProvisioned)
@@ -130,7 +130,7 @@ func TestLeavingFollowsOnDelete(t *testing.T) {
 		t.Run(string(tc.policy), func(t *testing.T) {
 			w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.OnDelete = tc.policy }))
 			ada := w.push("ada@example.test")
-			w.holds(ada, user)
+			w.provisioned(ada, user)
 			w.remove(ada)
 			w.gone(ada)
 			if err := tc.check(w.account("ada@example.test")); err != nil {
@@ -141,16 +141,16 @@ func TestLeavingFollowsOnDelete(t *testing.T) {
 	}
 }
 
-func TestSomebodyComesBackToTheirAccountWithoutTheirPools(t *testing.T) {
+func TestReturnToAccountWithoutPools(t *testing.T) {
 	w := newWorld(t)
 	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("fast"))
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	id := w.account("ada@example.test").ID
 	w.remove(ada)
 	w.gone(ada)
 	back := w.push("ada@example.test")
-	w.holds(back, user)
+	w.provisioned(back, user)
 	if got := w.account("ada@example.test").ID; got != id {
 		t.Errorf("the account changed from %s to %s", id, got)
 	}
@@ -159,14 +159,14 @@ func TestSomebodyComesBackToTheirAccountWithoutTheirPools(t *testing.T) {
 func TestDeletedWhileThePortalIsDown(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.faults.down.Store(true)
 	w.remove(ada)
 	bob := w.push("bob@example.test")
 	w.says(ada, v1alpha1.ConditionProvisioned, v1alpha1.ReasonPortalUnreachable)
 	w.faults.down.Store(false)
 	w.gone(ada)
-	w.holds(bob, user)
+	w.provisioned(bob, user)
 	w.is("ada@example.test", portalapi.StatusDeactivated)
 }
 
@@ -183,26 +183,26 @@ func TestAnswersLostAfterTheEffect(t *testing.T) {
 	}
 	w.faults.mu.Unlock()
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
-	w.holds(ada, user)
-	w.holds(bob, user)
+	w.provisioned(ada, user)
+	w.provisioned(bob, user)
 	n, err := w.store.CountAccounts(t.Context(), store.AccountFilter{})
 	w.must(err)
 	if n != 3 { // with the administrator
-		t.Errorf("%d accounts, want 3: nothing doubled", n)
+		t.Errorf("%d accounts, want 3: no duplicates", n)
 	}
 }
 
 func TestDriftIsHealed(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
-	t.Log("the portal itself refuses a manager's edit of a SCIM person")
+	w.provisioned(ada, user)
+	t.Log("the portal itself refuses a manager's edit of a SCIM account")
 	name := "Mallory"
 	_, err := w.store.UpdateAccount(t.Context(), store.Actor{Kind: store.Key, Name: "k", Scopes: []store.Scope{store.ScopeManage}}, w.account("ada@example.test").ID, nil, store.AccountPatch{DisplayName: &name})
 	if portalapi.CodeOf(err) != portalapi.CodeReadOnly {
 		t.Fatalf("want %s, got %v", portalapi.CodeReadOnly, err)
 	}
-	t.Log("an edit made in our own name is healed through the change feed")
+	t.Log("an edit with the operator's key is reverted through the change feed")
 	a := w.account("ada@example.test")
 	operator := store.Actor{Kind: store.Operator, Name: "o", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: w.leader}
 	_, err = w.store.PutAccount(t.Context(), operator, portalapi.AccountWrite{Owner: a.Owner, UserName: a.UserName, DisplayName: name, Active: true})
@@ -215,7 +215,7 @@ func TestDriftIsHealed(t *testing.T) {
 	})
 }
 
-func TestARestartWritesNothing(t *testing.T) {
+func TestRestartWritesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	var people []*v1alpha1.ScimUser
@@ -223,10 +223,10 @@ func TestARestartWritesNothing(t *testing.T) {
 		people = append(people, w.push(fmt.Sprintf("p%d@example.test", i), in("fast")))
 	}
 	for _, p := range people {
-		w.holds(p, user, quota)
+		w.provisioned(p, user, quota)
 	}
 	pool := &v1alpha1.AgentPool{}
-	w.eventually("the pool counts its people", func() error {
+	w.eventually("the pool counts its members", func() error {
 		w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: "fast"}, pool))
 		if pool.Status.MemberCount != 20 {
 			return fmt.Errorf("it counts %d", pool.Status.MemberCount)
@@ -238,7 +238,7 @@ func TestARestartWritesNothing(t *testing.T) {
 	w.faults.reset()
 	w.startManager()
 	newcomer := w.push("new@example.test")
-	w.holds(newcomer, user)
+	w.provisioned(newcomer, user)
 	for _, c := range w.faults.writes() {
 		if !strings.Contains(c, string(newcomer.UID)) {
 			t.Errorf("the restart wrote to the portal: %s", c)
@@ -253,7 +253,7 @@ func TestARestartWritesNothing(t *testing.T) {
 	w.writesNothingOnRestart(21)
 }
 
-// versions are the resource versions of all people.
+// versions returns the resource versions of all users.
 func (w *world) versions() map[string]string {
 	w.t.Helper()
 	var list v1alpha1.ScimUserList
@@ -265,12 +265,12 @@ func (w *world) versions() map[string]string {
 	return out
 }
 
-func TestOneNewPersonCostsOnePortalCallAndOneStatusWrite(t *testing.T) {
+func TestNewUserCost(t *testing.T) {
 	w := newWorld(t)
-	w.holds(w.push("first@example.test"), user)
+	w.provisioned(w.push("first@example.test"), user)
 	w.faults.reset()
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	if got := w.faults.writes(); len(got) != 1 {
 		t.Errorf("the portal was called %d times: %v", len(got), got)
 	}

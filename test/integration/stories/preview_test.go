@@ -22,7 +22,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// preview says what the controllers would do, as `kubectl scim plan` does.
+// preview returns the plan of the controllers, as `kubectl scim plan` does.
 func (w *world) preview(migrate bool) *preview.Report {
 	w.t.Helper()
 	c, err := rest.New(rest.Options{URL: w.server.URL, Key: func(context.Context) (string, error) { return operatorKey, nil }, HTTP: &http.Client{}, Timeout: 30 * time.Second})
@@ -32,7 +32,7 @@ func (w *world) preview(migrate bool) *preview.Report {
 	return r
 }
 
-// step finds what a report says about a person or pool.
+// step returns a report's step for a user or pool.
 func step(r *preview.Report, title string) preview.Step {
 	for _, s := range slices.Concat(r.Users, r.Pools) {
 		if strings.EqualFold(s.Title, title) {
@@ -49,7 +49,7 @@ func userNames(all []preview.Account) (out []string) {
 	return out
 }
 
-func TestTheMigrationPreviewSaysWhatTheMigrationThenDoes(t *testing.T) {
+func TestMigrationPreview(t *testing.T) {
 	w := newWorld(t)
 	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}})
 	w.says(leads, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
@@ -64,9 +64,9 @@ func TestTheMigrationPreviewSaysWhatTheMigrationThenDoes(t *testing.T) {
 	for _, p := range people[:3] {
 		w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonLocalAccountExists)
 	}
-	w.holds(people[3], user)
+	w.provisioned(people[3], user)
 	w.faults.reset()
-	t.Log("the preview names who is adopted, who would lose the manager role, who stays, and who is ambiguous; it changes nothing")
+	t.Log("the preview lists adopted accounts, lost manager roles, accounts that stay, and ambiguous ones; it changes nothing")
 	said := w.preview(true)
 	want := preview.Migration{
 		Adopted: []preview.Account{
@@ -90,7 +90,7 @@ func TestTheMigrationPreviewSaysWhatTheMigrationThenDoes(t *testing.T) {
 	if got := w.faults.writes(); len(got) != 0 {
 		t.Errorf("the preview wrote: %v", got)
 	}
-	t.Log("on Save the migration does exactly that")
+	t.Log("after Save the migration does exactly that")
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.ProvisionExistingUsers = true })
 	for _, p := range people {
 		s := step(said, p.Spec.UserName)
@@ -98,7 +98,7 @@ func TestTheMigrationPreviewSaysWhatTheMigrationThenDoes(t *testing.T) {
 		for _, g := range s.Roles {
 			roles = append(roles, g.Name)
 		}
-		w.holds(p, roles...)
+		w.provisioned(p, roles...)
 	}
 	for _, a := range said.Migration.Adopted {
 		if got := w.account(a.UserName); got.ID != a.ID || !got.Migrated || got.Owner.Name != a.ScimUser {
@@ -113,26 +113,26 @@ func TestTheMigrationPreviewSaysWhatTheMigrationThenDoes(t *testing.T) {
 			t.Errorf("%s was to stay local: %+v", name, a)
 		}
 	}
-	t.Log("after it there is nothing left to do")
+	t.Log("after it nothing remains to do")
 	if after := w.preview(true); after.Changes() != 0 || len(after.Migration.Adopted) != 0 {
 		t.Errorf("still planned: %+v %+v", after.Pools, after.Users)
 	}
 }
 
-func TestThePlanIsWhatIsThenDone(t *testing.T) {
+func TestPlanIsCarriedOut(t *testing.T) {
 	two, zero := int32(2), int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &two, MaxPercent: &zero}
 	}))
 	fast := w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	ada, bob, eve := w.push("ada@example.test", in("fast")), w.push("bob@example.test"), w.push("eve@example.test")
-	w.holds(ada, user, quota)
-	w.holds(bob, user)
-	w.holds(eve, user)
+	w.provisioned(ada, user, quota)
+	w.provisioned(bob, user)
+	w.provisioned(eve, user)
 	if r := w.preview(false); r.Changes() != 0 || r.Waits != "" {
-		t.Errorf("as it should be, and still planned: %+v %+v, %s", r.Pools, r.Users, r.Waits)
+		t.Errorf("in the desired state, but still planned: %+v %+v, %s", r.Pools, r.Users, r.Waits)
 	}
-	t.Log("while only reporting, the objects change; the plan says what that will come to, and so do the conditions")
+	t.Log("in ReportOnly the objects change; the plan and the conditions say what will be done")
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyReportOnly })
 	w.changePool(fast, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName, s.Roles = "Fast lane", []v1alpha1.Role{} })
 	leads := w.pool("leads", v1alpha1.AgentPoolSpec{Groups: names("leads"), Roles: []v1alpha1.Role{quota}, Members: []v1alpha1.PoolMember{{UserName: "bob@example.test"}}})
@@ -158,17 +158,17 @@ func TestThePlanIsWhatIsThenDone(t *testing.T) {
 			t.Errorf("%s: planned %q, want %q", title, got, want)
 		}
 	}
-	t.Log("enforced, it is what becomes of everybody")
+	t.Log("with Enforce, exactly that is done")
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyEnforce })
 	for _, u := range []*v1alpha1.ScimUser{ada, bob, zoe} {
 		var roles []string
 		for _, g := range step(r, u.Spec.UserName).Roles {
 			roles = append(roles, g.Name)
 		}
-		w.holds(u, roles...)
+		w.provisioned(u, roles...)
 	}
 	w.is("eve@example.test", portalapi.StatusDeactivated)
-	w.eventually("nothing is left to do", func() error {
+	w.eventually("nothing remains to do", func() error {
 		if after := w.preview(false); after.Changes() != 0 {
 			return fmt.Errorf("%+v %+v", after.Pools, after.Users)
 		}
@@ -176,7 +176,7 @@ func TestThePlanIsWhatIsThenDone(t *testing.T) {
 	})
 }
 
-func TestThePreviewNamesTheLastManagerAndWhatTheGuardWouldHold(t *testing.T) {
+func TestPreviewOfLastManagerAndGuard(t *testing.T) {
 	one, zero := int32(1), int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &one, MaxPercent: &zero}
@@ -184,8 +184,8 @@ func TestThePreviewNamesTheLastManagerAndWhatTheGuardWouldHold(t *testing.T) {
 	last := w.push("admin@example.test")
 	w.says(last, v1alpha1.ConditionReady, v1alpha1.ReasonLocalAccountExists)
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
-	w.holds(ada, user)
-	w.holds(bob, user)
+	w.provisioned(ada, user)
+	w.provisioned(bob, user)
 	w.change(ada, inactive)
 	w.is("ada@example.test", portalapi.StatusDeactivated)
 	w.change(bob, inactive)
@@ -198,14 +198,14 @@ func TestThePreviewNamesTheLastManagerAndWhatTheGuardWouldHold(t *testing.T) {
 		t.Errorf("the step is %+v", s)
 	}
 	if r.Guard.Removals != 1 || r.Guard.Held != 1 {
-		t.Errorf("the guard would make %+v of it", r.Guard)
+		t.Errorf("the guard's part of the plan is %+v", r.Guard)
 	}
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.ProvisionExistingUsers = true })
-	t.Log("the guard comes first, as for any loss of the manager role; released, the portal refuses all the same")
+	t.Log("the guard comes first, as for any loss of the manager role; after the release, the portal still refuses")
 	w.says(last, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
 	w.annotate(last, v1alpha1.AnnotationRelease, w.decision(last))
 	w.says(last, v1alpha1.ConditionReady, v1alpha1.ReasonLastManager)
 	if c := conditions.Find(last.Status.Conditions, v1alpha1.ConditionReady); c.Message == "" {
-		t.Error("it does not say what would help")
+		t.Error("the message must say what to do")
 	}
 }

@@ -22,10 +22,11 @@ type pushed struct {
 	of     map[string][]string // user → names of groups
 }
 
-// groupNames are all groups that contain a person.
+// groupNames returns all groups that contain a user.
 type groupNames []string
 
-// in says which groups contain the person, and no others; a group that is not there is pushed.
+// in sets the groups that contain the user, and removes the user from all others; a missing group
+// is pushed.
 func in(groups ...string) groupNames { return groups }
 
 // group pushes a group of users as the webhook does: slices first, then the object, then the claim.
@@ -54,7 +55,7 @@ func (w *world) claimGroup(g *v1alpha1.ScimGroup, name string) {
 	}
 }
 
-// changeGroup edits a group as the webhook would: a new name is claimed first.
+// changeGroup edits a group as the webhook does: it claims a new name first.
 func (w *world) changeGroup(g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
 	w.t.Helper()
 	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
@@ -87,7 +88,7 @@ func (w *world) members(g *v1alpha1.ScimGroup, in bool, users []*v1alpha1.ScimUs
 	w.must(w.groups.slices.Change(w.t.Context(), g.Name, changes))
 }
 
-// regroup has exactly those groups contain the person that an edit names, if one does.
+// regroup makes exactly those groups contain the user that an edit names, if one does.
 func (w *world) regroup(u *v1alpha1.ScimUser, edit []any) {
 	w.t.Helper()
 	i := slices.IndexFunc(edit, func(e any) bool { _, ok := e.(groupNames); return ok })
@@ -114,8 +115,8 @@ func (w *world) regroup(u *v1alpha1.ScimUser, edit []any) {
 	}
 }
 
-// groupNamed is the group that a story knows by that name; it is pushed if it is not there. The
-// caller has locked the groups.
+// groupNamed returns the group with this name in the story; a missing group is pushed. The caller
+// has the lock of the groups.
 func (w *world) groupNamed(name string) *v1alpha1.ScimGroup {
 	w.t.Helper()
 	if w.groups.byName == nil {

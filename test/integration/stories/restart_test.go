@@ -15,14 +15,14 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// writesNothingOnRestart restarts the manager until the counts of people are told, and then once
-// more: neither people nor what counts them may be written, and the configuration may not say in
-// between that it does not know the portal.
+// writesNothingOnRestart restarts the manager until users are counted, and then once more. The
+// second restart must not write users or the objects that count them, and the configuration must
+// not report the portal as unknown.
 func (w *world) writesNothingOnRestart(people int64) {
 	w.t.Helper()
 	w.stop()
 	w.startManager()
-	w.eventually("everybody is counted", func() error {
+	w.eventually("all users are counted", func() error {
 		c, pool := w.identity(), &v1alpha1.AgentPool{}
 		w.must(w.client.Get(w.t.Context(), keyOf(c), c))
 		w.must(w.client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: v1alpha1.DefaultName}, pool))
@@ -35,10 +35,10 @@ func (w *world) writesNothingOnRestart(people int64) {
 	before := w.allVersions()
 	w.faults.reset()
 	w.startManager()
-	w.eventually("the configuration is looked at after the portal was read", func() error {
+	w.eventually("a pass over the configuration follows the reads of the portal", func() error {
 		calls := w.faults.all()
 		if read := slices.Index(calls, "GET /api/v1/users"); read < 0 || !slices.Contains(calls[read:], "GET /api/v1/provisioning/scim-keys") {
-			return fmt.Errorf("the portal was asked %v", calls)
+			return fmt.Errorf("the calls to the portal are %v", calls)
 		}
 		return nil
 	})
@@ -51,7 +51,7 @@ func (w *world) writesNothingOnRestart(people int64) {
 	}
 }
 
-// allVersions are the resource versions of people, pools, claims and the configuration.
+// allVersions returns the resource versions of users, pools, claims and the configuration.
 func (w *world) allVersions() map[string]string {
 	w.t.Helper()
 	out := w.versions()

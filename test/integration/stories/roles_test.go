@@ -17,17 +17,17 @@ const (
 	manager = "ROLE_MANAGER"
 )
 
-func TestPeopleAreInTheDefaultPoolWithTheUserRole(t *testing.T) {
+func TestDefaultPoolAndUserRole(t *testing.T) {
 	w := newWorld(t)
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	if a := w.account("ada@example.test"); len(a.PoolRefs) != 1 || !a.ReadOnly || a.ReadOnlyReason == "" {
 		t.Errorf("want the default pool and a stated reason for read-only, got %+v, %v %q", a.PoolRefs, a.ReadOnly, a.ReadOnlyReason)
 	}
 	def := &v1alpha1.AgentPool{}
 	def.Namespace, def.Name = w.namespace, v1alpha1.DefaultName
 	w.says(def, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.eventually("the default pool counts everyone", func() error {
+	w.eventually("the default pool counts every user", func() error {
 		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(def), def))
 		if def.Status.MemberCount != 1 {
 			return fmt.Errorf("it counts %d", def.Status.MemberCount)
@@ -36,86 +36,86 @@ func TestPeopleAreInTheDefaultPoolWithTheUserRole(t *testing.T) {
 	})
 }
 
-func TestRolesOfSeveralPoolsAreAUnion(t *testing.T) {
+func TestRolesAreAUnion(t *testing.T) {
 	w := newWorld(t)
 	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager, quota}})
 	ada := w.push("ada@example.test", in("fast", "leads"))
-	w.holds(ada, user, quota, manager)
+	w.provisioned(ada, user, quota, manager)
 	for _, r := range ada.Status.Roles {
 		if r.Name == quota && fmt.Sprint(r.From) != "[fast leads]" {
 			t.Errorf("the quota role comes from %v", r.From)
 		}
 	}
-	t.Log("removed from one pool, only what that pool alone gave goes")
+	t.Log("leaving one pool removes only the roles of that pool alone")
 	w.change(ada, in("fast"))
-	w.holds(ada, user, quota)
-	t.Log("removed from all, the default pool remains")
+	w.provisioned(ada, user, quota)
+	t.Log("after leaving all, the default pool remains")
 	w.change(ada, in())
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 }
 
-func TestAPoolGetsRolesByApply(t *testing.T) {
+func TestPoolGetsRolesByApply(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	pushed := w.pool("pushed", v1alpha1.AgentPoolSpec{DisplayName: "Payments"})
 	ada, bob := w.push("ada@example.test", in("pushed")), w.push("bob@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.changePool(pushed, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{manager} })
-	w.holds(ada, user, manager)
-	w.holds(bob, user)
+	w.provisioned(ada, user, manager)
+	w.provisioned(bob, user)
 	w.says(pushed, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	if pushed.Status.DisplayName != "Payments" {
 		t.Errorf("the pool is called %q in the portal", pushed.Status.DisplayName)
 	}
 	t.Log("empty and absent roles are none")
 	w.changePool(pushed, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{} })
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.changePool(pushed, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{quota} })
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.changePool(pushed, func(s *v1alpha1.AgentPoolSpec) { s.Roles = nil })
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.says(pushed, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-func TestMembersAndFiltersAndTheProviderTogether(t *testing.T) {
+func TestMembersFiltersAndGroupsTogether(t *testing.T) {
 	w := newWorld(t)
-	w.pool("declared", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "Ada@Example.Test"}, {UserName: "nobody@example.test"}}})
+	w.pool("declared", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "Ada@Example.Test"}, {UserName: "unknown@example.test"}}})
 	filtered := w.pool("filtered", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}, MemberFilter: `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq "payments"`})
 	ada := w.push("ada@example.test", func(s *v1alpha1.ScimUserSpec) { s.Department = "Payments" })
 	bob := w.push("bob@example.test", func(s *v1alpha1.ScimUserSpec) { s.Department = "Sales" })
-	w.holds(ada, user, manager, quota)
-	w.holds(bob, user)
+	w.provisioned(ada, user, manager, quota)
+	w.provisioned(bob, user)
 	want := []v1alpha1.PoolMembership{{Name: "default", Source: "Default"}, {Name: "declared", Source: "Declared"}, {Name: "filtered", Source: "Filter"}}
 	if fmt.Sprint(ada.Status.Pools) != fmt.Sprint(want) {
 		t.Errorf("the origins are %v", ada.Status.Pools)
 	}
 	w.change(bob, func(s *v1alpha1.ScimUserSpec) { s.Department = "Payments" })
-	w.holds(bob, user, quota)
+	w.provisioned(bob, user, quota)
 	t.Log("an invalid filter freezes the membership as it was")
 	w.changePool(filtered, func(s *v1alpha1.AgentPoolSpec) { s.MemberFilter = `department eq` })
 	w.says(filtered, v1alpha1.ConditionReady, v1alpha1.ReasonInvalidFilter)
 	eve := w.push("eve@example.test", func(s *v1alpha1.ScimUserSpec) { s.Department = "Payments" })
-	w.holds(eve, user)
+	w.provisioned(eve, user)
 	w.change(bob, func(s *v1alpha1.ScimUserSpec) { s.Department, s.Title = "Sales", "x" })
-	w.holds(bob, user, quota)
-	w.changePool(filtered, func(s *v1alpha1.AgentPoolSpec) { s.MemberFilter = `title eq "nobody has it"` })
-	w.holds(bob, user)
-	w.holds(ada, user, manager)
+	w.provisioned(bob, user, quota)
+	w.changePool(filtered, func(s *v1alpha1.AgentPoolSpec) { s.MemberFilter = `title eq "unused"` })
+	w.provisioned(bob, user)
+	w.provisioned(ada, user, manager)
 }
 
-func TestAPoolIsDeletedAndRecreated(t *testing.T) {
+func TestPoolIsDeletedAndRecreated(t *testing.T) {
 	w := newWorld(t)
 	spec := v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}}
 	fast := w.pool("fast", spec)
 	ada := w.push("ada@example.test", in("fast"))
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.remove(fast)
 	w.gone(fast)
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	t.Log("the group still has its members, so the pool's return brings the role back")
 	w.pool("fast", spec)
-	w.holds(ada, user, quota)
-	t.Log("a person can be deleted after their pool")
+	w.provisioned(ada, user, quota)
+	t.Log("a user can be deleted after their pool")
 	w.remove(&v1alpha1.AgentPool{ObjectMeta: fast.ObjectMeta})
 	w.remove(ada)
 	w.gone(ada)
@@ -125,13 +125,13 @@ func TestUnknownRolesFreezeThePool(t *testing.T) {
 	w := newWorld(t)
 	p := w.pool("p", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("p"))
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{"ROLE_NO_SUCH"} })
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonUnknownRole)
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	w.changePool(p, func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{} })
 	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 }
 
 func TestTwoPoolsSwapTheirNames(t *testing.T) {
@@ -139,12 +139,12 @@ func TestTwoPoolsSwapTheirNames(t *testing.T) {
 	a, b := w.pool("a", v1alpha1.AgentPoolSpec{DisplayName: "Payments"}), w.pool("b", v1alpha1.AgentPoolSpec{DisplayName: "Billing"})
 	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-	t.Log("in one commit, each waits for the other, and says how it is done")
+	t.Log("in one commit, each waits for the other, and says what to do")
 	w.changePool(a, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Billing" })
 	w.changePool(b, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Payments" })
 	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonNameReleasePending)
 	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonNameReleasePending)
-	t.Log("with a third name first, both get theirs")
+	t.Log("with a third name in between, both are renamed")
 	w.changePool(a, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Elsewhere" })
 	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.changePool(a, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Billing" })

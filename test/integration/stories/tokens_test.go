@@ -20,7 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// oktaKey is a key for the provider that the stories' portals are integrated with.
+// oktaKey is a key for the integrated provider of the stories.
 func oktaKey(name string, expires time.Time) store.NewKey {
 	return store.NewKey{Name: name, Scope: store.ScopeSCIM, Provider: provider.ID{Type: provider.Okta}, Expires: expires}
 }
@@ -40,7 +40,7 @@ func TestPortalKeysBecomeTokens(t *testing.T) {
 		return nil
 	})
 	w.must(w.store.DeleteKey(t.Context(), admin, key.ID))
-	w.eventually("and gone when the key is", func() error {
+	w.eventually("the digest is removed with the key", func() error {
 		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(secret), secret))
 		if strings.Contains(string(secret.Data["tokens"]), key.ID) {
 			return errors.New("still there")
@@ -71,7 +71,7 @@ func TestEveryTokenNamesItsProvider(t *testing.T) {
 			have := conditions.Find(c.Status.Conditions, v1alpha1.ConditionTokensSynced)
 			for _, word := range words {
 				if have == nil || have.Reason != reason || !strings.Contains(have.Message, word) {
-					return errors.New(told(c.Status.Conditions))
+					return errors.New(describe(c.Status.Conditions))
 				}
 			}
 			return nil
@@ -103,7 +103,7 @@ func TestEveryTokenNamesItsProvider(t *testing.T) {
 	}
 }
 
-// poke has the manager look at the configuration now, and not at its next turn.
+// poke triggers a pass over the configuration now.
 func (w *world) poke() {
 	w.t.Helper()
 	c := w.identity()
@@ -113,8 +113,8 @@ func (w *world) poke() {
 	w.must(w.client.Patch(w.t.Context(), c, client.MergeFrom(before)))
 }
 
-// warns waits until the configuration's condition TokensExpiring holds all of words, or, without
-// any, is absent.
+// warns waits until the configuration's condition TokensExpiring contains all words, or is absent
+// if there are none.
 func (w *world) warns(words ...string) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("the configuration warns of %v", words), func() error {
@@ -123,49 +123,49 @@ func (w *world) warns(words ...string) {
 		w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(c), c))
 		have := conditions.Find(c.Status.Conditions, v1alpha1.ConditionTokensExpiring)
 		if (have != nil) != (len(words) > 0) {
-			return errors.New(told(c.Status.Conditions))
+			return errors.New(describe(c.Status.Conditions))
 		}
 		for _, word := range words {
 			if !strings.Contains(have.Reason+" "+have.Message, word) {
-				return errors.New(told(c.Status.Conditions))
+				return errors.New(describe(c.Status.Conditions))
 			}
 		}
 		if !conditions.IsTrue(c.Status.Conditions, v1alpha1.ConditionReady) {
-			return errors.New("a warning is no failure: " + told(c.Status.Conditions))
+			return errors.New("a warning is no failure: " + describe(c.Status.Conditions))
 		}
 		return nil
 	})
 }
 
-func TestTokensThatExpireAreWarnedOf(t *testing.T) {
+func TestWarningBeforeTokensExpire(t *testing.T) {
 	w := newWorld(t)
 	_, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("far", time.Now().Add(30*24*time.Hour)))
 	w.must(err)
 	w.says(w.identity(), v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.warns()
-	t.Log("a portal key with ten days to live")
+	t.Log("a portal key that expires in ten days")
 	near, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("near", time.Now().Add(10*24*time.Hour)))
 	w.must(err)
 	w.warns(v1alpha1.ReasonTokenExpiresSoon, near.ID+" expires on "+near.ExpiresAt.UTC().Format(time.RFC3339))
 	w.must(w.store.DeleteKey(t.Context(), admin, near.ID))
 	w.warns()
-	t.Log("a declared token that expired yesterday, and one of long ago that nobody misses")
+	t.Log("a declared token that expired yesterday, and one that expired long ago")
 	secret := &corev1.Secret{ObjectMeta: metav1Name(w.namespace, v1alpha1.DeclaredTokensSecret), Data: map[string][]byte{"okta": tokenfile.Format([]tokenfile.Entry{
 		{Digest: tokenfile.Digest("a"), Name: "okta-2026", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(-24 * time.Hour)},
 		{Digest: tokenfile.Digest("b"), Name: "okta-2020", Provider: provider.ID{Type: provider.Okta}, Expires: time.Now().Add(-1000 * time.Hour)},
 	})}}
 	w.create(secret)
 	w.warns(v1alpha1.ReasonTokenExpired, "okta-2026 expired on")
-	t.Log("a line that declares nothing is told, and never shown")
+	t.Log("an invalid line is reported, and never quoted")
 	secret.Data["okta"] = []byte("plain-secret\n")
 	w.must(w.client.Update(t.Context(), secret))
 	c := w.identity()
-	w.eventually("the line is told", func() error {
+	w.eventually("the line is reported", func() error {
 		w.poke()
 		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(c), c))
 		have := conditions.Find(c.Status.Conditions, v1alpha1.ConditionTokensSynced)
 		if have.Reason != v1alpha1.ReasonInvalidConfiguration || !strings.Contains(have.Message, "scim-tokens: okta, line 1") || strings.Contains(have.Message, "plain-secret") {
-			return errors.New(told(c.Status.Conditions))
+			return errors.New(describe(c.Status.Conditions))
 		}
 		return nil
 	})
@@ -173,7 +173,7 @@ func TestTokensThatExpireAreWarnedOf(t *testing.T) {
 	w.warns()
 }
 
-func TestAnExpiredPortalKeyIsToldFromAnUnknownOne(t *testing.T) {
+func TestExpiredKeyIsNotUnknown(t *testing.T) {
 	w := newWorld(t)
 	key, _, err := w.store.CreateKey(t.Context(), admin, oktaKey("short", time.Now().Add(3*time.Second)))
 	w.must(err)
@@ -182,6 +182,6 @@ func TestAnExpiredPortalKeyIsToldFromAnUnknownOne(t *testing.T) {
 	var secret corev1.Secret
 	w.must(w.client.Get(t.Context(), client.ObjectKey{Namespace: w.namespace, Name: v1alpha1.PortalTokensSecret}, &secret))
 	if !strings.Contains(string(secret.Data["tokens"]), key.ID) {
-		t.Error("the webhook must know the token a while longer, to say that it expired")
+		t.Error("the webhook must keep the token for a while, to answer that it expired")
 	}
 }

@@ -16,22 +16,22 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// noBudget has the guard hold every removal.
+// noBudget makes the guard hold every removal.
 var noBudget = withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 	zero := int32(0)
 	s.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &zero, MaxPercent: &zero}
 })
 
-func TestADroppedDeletionBringsTheUserBack(t *testing.T) {
+func TestDroppedDeletionOfAUser(t *testing.T) {
 	w := newWorld(t, noBudget)
 	w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
 	ada := w.push("ada@example.test", in("fast"))
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	id := w.account("ada@example.test").ID
 	w.remove(ada)
 	pushed := ada.Spec.Revision
 	w.annotate(ada, v1alpha1.AnnotationDrop, w.decision(ada))
-	w.holds(ada, user, quota)
+	w.provisioned(ada, user, quota)
 	if ada.Spec.Deleted || ada.Spec.Revision <= pushed || w.account("ada@example.test").ID != id {
 		t.Errorf("deleted: %v, revision %d after %d", ada.Spec.Deleted, ada.Spec.Revision, pushed)
 	}
@@ -39,15 +39,15 @@ func TestADroppedDeletionBringsTheUserBack(t *testing.T) {
 	if err := w.nameFree(v1alpha1.ClaimUser, "ada@example.test"); err == nil {
 		t.Error("the name is free")
 	}
-	t.Log("the provider deletes the user again: that is another removal, and undecided")
+	t.Log("the provider deletes the user again: that is another, undecided removal")
 	w.remove(ada)
 	w.says(ada, v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld)
 }
 
-func TestADroppedDeletionOfAUserWhoseNameIsTaken(t *testing.T) {
+func TestDroppedDeletionWhoseNameIsTaken(t *testing.T) {
 	w := newWorld(t, noBudget, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.OnDelete = v1alpha1.UserDelete }))
 	ada := w.push("ada@example.test")
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 	w.remove(ada)
 	dropped := w.decision(ada)
 	other := w.push("ada@example.test")
@@ -56,21 +56,21 @@ func TestADroppedDeletionOfAUserWhoseNameIsTaken(t *testing.T) {
 		w.must(w.client.Get(t.Context(), keyOf(ada), ada))
 		c := conditions.Find(ada.Status.Conditions, v1alpha1.ConditionReady)
 		if c == nil || c.Reason != v1alpha1.ReasonRemovalDropped || !strings.Contains(c.Message, "ScimUser "+other.Name) {
-			return errors.New(told(ada.Status.Conditions))
+			return errors.New(describe(ada.Status.Conditions))
 		}
 		return nil
 	})
 	if a := w.account("ada@example.test"); !ada.Spec.Deleted || a.Status != portalapi.StatusActive || a.Owner.UID != string(ada.UID) {
 		t.Errorf("deleted: %v, the account is %+v", ada.Spec.Deleted, a)
 	}
-	t.Log("the other user is renamed: the name is free, and the first one comes back")
+	t.Log("the other user is renamed: the name is free, and the first user comes back")
 	w.rename(other, "other@example.test")
-	w.holds(ada, user)
-	w.holds(other, user)
+	w.provisioned(ada, user)
+	w.provisioned(other, user)
 }
 
-// A group is held through the pools that it fills: where a person drops that, the group comes back.
-func TestADroppedRemovalBringsTheGroupBack(t *testing.T) {
+// A group is held through the pools that it fills: after a drop the group comes back.
+func TestDroppedDeletionOfAGroup(t *testing.T) {
 	for name, pool := range map[string]string{"ADeclaredPool": "fast", "ItsOwnPool": ""} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, noBudget)
@@ -82,8 +82,8 @@ func TestADroppedRemovalBringsTheGroupBack(t *testing.T) {
 				own = w.pool(pool, v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}})
 				roles = append(roles, quota)
 			}
-			w.holds(ada, roles...)
-			w.holds(bob, roles...)
+			w.provisioned(ada, roles...)
+			w.provisioned(bob, roles...)
 			w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 			id := own.Status.Pool
 			w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
@@ -94,28 +94,28 @@ func TestADroppedRemovalBringsTheGroupBack(t *testing.T) {
 				t.Error("the group is a tombstone")
 			}
 			w.eventually("the group has its name", func() error { return w.has(v1alpha1.ClaimGroup, "Fast", g.Name) })
-			w.eventually("the pool is the same one and says so", func() error {
+			w.eventually("the pool is the same and says so", func() error {
 				w.must(client.IgnoreNotFound(w.client.Get(t.Context(), keyOf(own), own)))
 				if !conditions.IsTrue(own.Status.Conditions, v1alpha1.ConditionReady) || own.Status.Pool != id || !own.DeletionTimestamp.IsZero() {
-					return fmt.Errorf("it is pool %q; %s", own.Status.Pool, told(own.Status.Conditions))
+					return fmt.Errorf("the pool is %q; %s", own.Status.Pool, describe(own.Status.Conditions))
 				}
 				return nil
 			})
-			w.holds(ada, roles...)
-			w.holds(bob, roles...)
+			w.provisioned(ada, roles...)
+			w.provisioned(bob, roles...)
 			w.poolShows(map[bool]string{true: "fast", false: "Fast"}[pool != ""], "")
 		})
 	}
 }
 
-// has says whether the object of that name holds the claim.
+// has returns nil if the object with this name has the claim.
 func (w *world) has(typ v1alpha1.ClaimType, name, holder string) error {
 	var c v1alpha1.NameClaim
 	if err := w.client.Get(w.t.Context(), client.ObjectKey{Namespace: w.namespace, Name: claims.ObjectName(typ, name)}, &c); err != nil {
 		return err
 	}
 	if c.Spec.Holder.Name != holder {
-		return fmt.Errorf("%s is held by %s", name, c.Spec.Holder.Name)
+		return fmt.Errorf("%s has the holder %s", name, c.Spec.Holder.Name)
 	}
 	return nil
 }

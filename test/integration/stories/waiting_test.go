@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// restored puts an object back as an export has it: without status, under another UID.
+// restored creates an object from its export: without status, with another UID.
 func (w *world) restored(o client.Object) {
 	w.t.Helper()
 	w.must(w.client.Get(w.t.Context(), keyOf(o), o))
@@ -37,7 +37,7 @@ func (w *world) restored(o client.Object) {
 	w.must(w.client.Create(w.t.Context(), o))
 }
 
-// isInPool waits until the account is in the portal's pool of that name, or not.
+// isInPool waits until the account is, or is not, in the portal's pool with this name.
 func (w *world) isInPool(userName, pool string, want bool) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("%s in %s: %v", userName, pool, want), func() error {
@@ -67,7 +67,7 @@ func TestDeletionsWaitWhileNothingMayBeWritten(t *testing.T) {
 		says    string
 		proceed func(*world)
 	}{
-		"ReportOnly": {"ReportOnly only reports.", policy(v1alpha1.PolicyReportOnly), v1alpha1.ReasonReportOnly, policy(v1alpha1.PolicyEnforce)},
+		"ReportOnly": {"ReportOnly writes nothing.", policy(v1alpha1.PolicyReportOnly), v1alpha1.ReasonReportOnly, policy(v1alpha1.PolicyEnforce)},
 		"SCIMOff":    {"With SCIM off people manage the accounts.", scim(false), v1alpha1.ReasonSCIMOff, scim(true)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestDeletionsWaitWhileNothingMayBeWritten(t *testing.T) {
 			if a := w.account("ada@example.test"); a.Status != portalapi.StatusActive || !w.inPool("ada@example.test", "team") || !w.inPool("bob@example.test", "team") {
 				t.Errorf("%s Got %+v", tc.reason, a)
 			}
-			t.Log("what waited is carried out")
+			t.Log("the waiting deletions are carried out")
 			tc.proceed(w)
 			w.gone(ada)
 			w.gone(team)
@@ -94,7 +94,7 @@ func TestDeletionsWaitWhileNothingMayBeWritten(t *testing.T) {
 	}
 }
 
-func TestHeldDeletionsOutliveARestore(t *testing.T) {
+func TestHeldDeletionsSurviveARestore(t *testing.T) {
 	zero := int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 		s.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &zero, MaxPercent: &zero}
@@ -119,14 +119,14 @@ func TestHeldDeletionsOutliveARestore(t *testing.T) {
 	w.startManager()
 	for o, id := range decisions {
 		if now := w.decision(o); now != id {
-			t.Errorf("%s holds %s, held %s", o.GetName(), now, id)
+			t.Errorf("%s has the held removal %s, had %s", o.GetName(), now, id)
 		}
 	}
-	w.holds(bob, user)
+	w.provisioned(bob, user)
 	if w.is("ada@example.test", portalapi.StatusActive); !w.inPool("bob@example.test", "team") {
 		t.Error("bob left the pool")
 	}
-	t.Log("released, they are carried out")
+	t.Log("after the release they are carried out")
 	for o, id := range decisions {
 		w.annotate(o, v1alpha1.AnnotationRelease, id)
 	}
@@ -136,14 +136,14 @@ func TestHeldDeletionsOutliveARestore(t *testing.T) {
 	w.isInPool("bob@example.test", "team", false)
 }
 
-func TestDecisionsAboutMembersOutliveARestore(t *testing.T) {
+func TestDecisionsAboutMembersSurviveARestore(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
 		drop   bool
 		says   string
 	}{
-		"Held":    {"What is held stays held, whatever the budget is then.", false, v1alpha1.ReasonGuardHeld},
-		"Dropped": {"What was dropped stays dropped.", true, v1alpha1.ReasonRemovalDropped},
+		"Held":    {"A held removal stays held, whatever the budget is after the restore.", false, v1alpha1.ReasonGuardHeld},
+		"Dropped": {"A dropped removal stays dropped.", true, v1alpha1.ReasonRemovalDropped},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -153,7 +153,7 @@ func TestDecisionsAboutMembersOutliveARestore(t *testing.T) {
 			}
 			pool := w.pool("ops", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}, Groups: []v1alpha1.GroupReference{{ID: w.groupID("ops")}}})
 			for _, u := range all {
-				w.holds(u, user, quota)
+				w.provisioned(u, user, quota)
 			}
 			w.empty("ops")
 			id := w.decision(pool)
@@ -208,7 +208,7 @@ func TestOwnPoolBesideARestoredPoolOfAnotherGroup(t *testing.T) {
 	}
 }
 
-func TestUsersWhoArePushedAgainKeepTheirPools(t *testing.T) {
+func TestUsersPushedAgainKeepTheirPools(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	ada := w.push("ada@example.test")
 	team := w.group("o'team", ada)
@@ -231,11 +231,11 @@ func TestUsersWhoArePushedAgainKeepTheirPools(t *testing.T) {
 	if a := w.account("ada@example.test"); a.ID != account.ID || a.Owner.Name != ada.Name || !w.inPool("ada@example.test", "o'team") {
 		t.Errorf("the user has %+v", a)
 	}
-	t.Log("a person consents by the words of the condition")
+	t.Log("a person consents with the condition's command")
 	message := conditions.Find(own.Status.Conditions, v1alpha1.ConditionReady).Message
 	command := regexp.MustCompile(`kubectl patch agentpool (\S+) --type=merge -p '(.*)'$`).FindStringSubmatch(message)
 	if len(command) < 2 || command[1] != own.Name {
-		t.Fatalf("the message ends with no command: %s", message)
+		t.Fatalf("the message must end with a command: %s", message)
 	}
 	w.must(w.client.Patch(t.Context(), own, client.RawPatch(types.MergePatchType, []byte(command[2]))))
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
@@ -245,7 +245,7 @@ func TestUsersWhoArePushedAgainKeepTheirPools(t *testing.T) {
 	}
 }
 
-// poolNamed is the portal's pool of that name; nil: there is none.
+// poolNamed is the portal's pool with this name; nil: none.
 func (w *world) poolNamed(name string) *store.Pool {
 	w.t.Helper()
 	all, err := w.store.Pools(w.t.Context())

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stories_test tells the product's rules as stories: a real API server and etcd, the real
-// portal over HTTP, the controllers in this process, and the provider's pushes as objects, the way
-// the webhook writes them.
+// Package stories_test tests the product's rules as stories: a real API server and etcd, the real
+// portal over HTTP, the controllers in this process, and the provider's pushes as objects, written
+// as the webhook writes them.
 package stories_test
 
 import (
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	controlplane.Main(m)
 }
 
-// logSink drops the controllers' log: a story that fails says what it saw.
+// logSink discards the controllers' log: a story that fails reports what it saw.
 type logSink struct{}
 
 func (logSink) Write(p []byte) (int, error) { return len(p), nil }
@@ -72,7 +72,7 @@ type world struct {
 	relist    time.Duration
 	file      string // the portal's database
 	groups    pushed
-	leader    string       // what the manager that runs is called in the portal
+	leader    string       // the portal's name of the running manager
 	ahead     atomic.Int64 // how far the portal's clock is ahead
 	stop      func()
 }
@@ -88,7 +88,7 @@ func withLogin(f func(*portalapi.LoginMethods)) option {
 	return func(_ *world, _ *v1alpha1.IdentityConfiguration, m *portalapi.LoginMethods) { f(m) }
 }
 
-// wideGuard lets every removal through; stories about the guard leave it out.
+// wideGuard lets every removal pass, for stories that are not about the guard.
 var wideGuard = withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
 	n := int32(1_000_000)
 	s.DeprovisioningGuard.MinUsers = &n
@@ -125,7 +125,7 @@ func build(t testing.TB, options ...option) *world {
 	return w
 }
 
-// stamped is what the webhook notes of the request of ctx at what it writes.
+// stamped returns the annotations that the webhook writes for the request of ctx.
 func stamped(ctx context.Context, revision int64) map[string]string {
 	if id := requestid.From(ctx); id != "" {
 		return map[string]string{v1alpha1.AnnotationRequest: requestid.Stamp(revision, id)}
@@ -133,7 +133,7 @@ func stamped(ctx context.Context, revision int64) map[string]string {
 	return nil
 }
 
-// keysConfirm is how long the manager doubts an answer without keys, in stories.
+// keysConfirm is how long the manager waits in stories before it accepts an answer without keys.
 const keysConfirm = 3 * time.Second
 
 const operatorKey = "operator-key-operator-key-operator-key"
@@ -179,7 +179,7 @@ func (w *world) startManager() {
 	w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.leader = rand.Text()
-	leader := w.leader // of this manager, whoever comes after it
+	leader := w.leader // of this manager; later managers change the field
 	w.must(controllers.Setup(ctx, mgr, controllers.Options{
 		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist, KeysConfirm: keysConfirm,
 		Attributes: scimattrs.Attributes,
@@ -194,30 +194,30 @@ func (w *world) startManager() {
 		once.Do(func() {
 			cancel()
 			if err := <-done; err != nil {
-				w.t.Errorf("the manager ended with %v", err)
+				w.t.Errorf("the manager stopped: %v", err)
 			}
 		})
 	}
 	w.t.Cleanup(w.stop)
 }
 
-// passes lets time pass in the portal, which counts what the guard's window covers.
+// passes advances the portal's clock, which the guard's window depends on.
 func (w *world) passes(d time.Duration) { w.ahead.Add(int64(d)) }
 
-// faults stand between the controllers and the portal.
+// faults is a handler in front of the portal that injects faults.
 type faults struct {
-	down  atomic.Bool // every request is answered 503
+	down  atomic.Bool // every request gets 503
 	calls atomic.Int64
 	mu    sync.Mutex
 	log   []string
 	after func(r *http.Request) bool // true: the answer is lost after its effect
 
 	refuse  func(r *http.Request) bool // true: answered 503, without effect
-	foreign http.HandlerFunc           // not nil: answers in the portal's place, like a proxy, what path ends in
+	foreign http.HandlerFunc           // not nil: answers requests whose path ends in path, like a proxy
 	path    string
 }
 
-// answer has h answer all requests for paths with that end in the portal's place; nil: none.
+// answer makes h answer all requests whose path has this suffix; nil: none.
 func (f *faults) answer(path string, h http.HandlerFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -258,14 +258,14 @@ func (f *faults) around(next http.Handler) http.Handler {
 	})
 }
 
-// all are the calls since the last reset, without those that follow the change feed.
+// all returns the calls since the last reset, without those that follow the change feed.
 func (f *faults) all() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.log)
 }
 
-// writes are the calls since the last reset that may change something.
+// writes returns the calls since the last reset that may change something.
 func (f *faults) writes() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -296,7 +296,7 @@ func (w *world) create(o client.Object) {
 	w.must(w.client.Create(w.t.Context(), o))
 }
 
-// eventually waits for f to find nothing wrong.
+// eventually polls until f returns nil.
 func (w *world) eventually(what string, f func() error) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), deadline)
@@ -323,7 +323,7 @@ func (w *world) login(m portalapi.LoginMethods) {
 	w.must(err)
 }
 
-// changeLogin saves the page with one thing changed.
+// changeLogin saves the page with one change.
 func (w *world) changeLogin(f func(*portalapi.LoginMethods)) {
 	w.t.Helper()
 	c, err := w.store.Configuration(w.t.Context())
@@ -333,8 +333,8 @@ func (w *world) changeLogin(f func(*portalapi.LoginMethods)) {
 	w.login(m)
 }
 
-// push creates a person the way the webhook does: object first, then claim; then the groups. An
-// edit changes the specification, or says which groups contain the person (in).
+// push creates a user as the webhook does: the object first, then the claim; then the groups. An
+// edit changes the specification, or sets the groups that contain the user (in).
 func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
 	w.t.Helper()
 	u := &v1alpha1.ScimUser{
@@ -352,10 +352,10 @@ func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
 	return u
 }
 
-// revision follows the revision old, as the webhook counts.
+// revision is the revision after old, as the webhook computes it.
 func revision(old int64) int64 { return max(old+1, time.Now().UnixMilli()) }
 
-// edited applies those of the edits that change the specification.
+// edited applies the edits that change the specification.
 func edited(s *v1alpha1.ScimUserSpec, edit []any) (any bool) {
 	for _, f := range edit {
 		if f, ok := f.(func(*v1alpha1.ScimUserSpec)); ok {
@@ -369,7 +369,7 @@ func edited(s *v1alpha1.ScimUserSpec, edit []any) (any bool) {
 func inactive(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no }
 func active(s *v1alpha1.ScimUserSpec)   { yes := true; s.Active = &yes }
 
-// change edits a person, or the groups of one, as the webhook would.
+// change edits a user, or the groups of one, as the webhook does.
 func (w *world) change(u *v1alpha1.ScimUser, edit ...any) {
 	w.t.Helper()
 	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
@@ -382,7 +382,7 @@ func (w *world) change(u *v1alpha1.ScimUser, edit ...any) {
 	w.must(w.client.Patch(w.t.Context(), u, client.MergeFrom(before), client.FieldOwner(v1alpha1.FieldManagerWebhook)))
 }
 
-// rename claims the new name, then changes the person, as the webhook does.
+// rename takes the claim on the new name, then changes the user, as the webhook does.
 func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...any) {
 	w.t.Helper()
 	other, err := registry(w.client).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
@@ -417,17 +417,17 @@ func (w *world) erase(o client.Object) {
 
 func (w *world) gone(o client.Object) {
 	w.t.Helper()
-	w.eventually("the object goes", func() error {
+	w.eventually("the object is deleted", func() error {
 		err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), o)
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return errors.Join(err, fmt.Errorf("%s is still there: %+v", o.GetName(), o))
+		return errors.Join(err, fmt.Errorf("%s still exists: %+v", o.GetName(), o))
 	})
 }
 
-// pool applies an AgentPool. Unless it says who is in it a group that is called like it fills it,
-// which is pushed with it.
+// pool applies an AgentPool. If it declares no members, groups or filter, a group with its name
+// fills it, which is pushed too.
 func (w *world) pool(name string, spec v1alpha1.AgentPoolSpec) *v1alpha1.AgentPool {
 	w.t.Helper()
 	pushed := spec.Groups == nil && spec.Members == nil && spec.MemberFilter == "" && name != v1alpha1.DefaultName
@@ -462,27 +462,27 @@ func (w *world) account(userName string) *store.Account {
 	return a
 }
 
-// holds waits until the person's account is active and SCIM's, with exactly these roles, and the
-// object says so.
-func (w *world) holds(u *v1alpha1.ScimUser, roles ...string) {
+// provisioned waits until the user's account is active and managed by SCIM, with exactly these
+// roles, and the object says so.
+func (w *world) provisioned(u *v1alpha1.ScimUser, roles ...string) {
 	w.t.Helper()
 	slices.Sort(roles)
-	w.eventually(u.Spec.UserName+" holds "+fmt.Sprint(roles), func() error {
+	w.eventually(u.Spec.UserName+" has "+fmt.Sprint(roles), func() error {
 		if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u); err != nil {
 			return err
 		}
 		a := w.account(u.Spec.UserName)
 		switch {
 		case a == nil:
-			return errors.New("no account in the portal; " + told(u.Status.Conditions))
+			return errors.New("no account in the portal; " + describe(u.Status.Conditions))
 		case a.Status != portalapi.StatusActive || a.ManagedBy != portalapi.ManagedBySCIM || a.Owner.UID != string(u.UID):
-			return fmt.Errorf("the account is %s, managed by %s, of %s; %s", a.Status, a.ManagedBy, a.Owner.UID, told(u.Status.Conditions))
+			return fmt.Errorf("the account is %s, managed by %s, of %s; %s", a.Status, a.ManagedBy, a.Owner.UID, describe(u.Status.Conditions))
 		case !slices.Equal(a.Roles, roles):
-			return fmt.Errorf("the portal has %v; %s", a.Roles, told(u.Status.Conditions))
+			return fmt.Errorf("the portal has %v; %s", a.Roles, describe(u.Status.Conditions))
 		case !slices.Equal(roleNames(u), roles):
-			return fmt.Errorf("the status has %v; %s", roleNames(u), told(u.Status.Conditions))
+			return fmt.Errorf("the status has %v; %s", roleNames(u), describe(u.Status.Conditions))
 		case !conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady) || u.Status.ObservedGeneration != u.Generation:
-			return errors.New(told(u.Status.Conditions))
+			return errors.New(describe(u.Status.Conditions))
 		}
 		return nil
 	})
@@ -501,11 +501,11 @@ func (w *world) says(o client.Object, typ, reason string) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("%s says %s=%s", o.GetName(), typ, reason), func() error {
 		if err := w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), o); err != nil {
-			return err // it may be created yet
+			return err // it may not exist yet
 		}
 		all := conditionsOf(o)
 		if c := conditions.Find(all, typ); c == nil || c.Reason != reason {
-			return errors.New(told(all))
+			return errors.New(describe(all))
 		}
 		return nil
 	})
@@ -525,7 +525,7 @@ func conditionsOf(o client.Object) []metav1.Condition {
 	return nil
 }
 
-func told(all []metav1.Condition) string {
+func describe(all []metav1.Condition) string {
 	var b strings.Builder
 	b.WriteString("conditions:")
 	for _, c := range all {

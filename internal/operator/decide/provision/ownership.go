@@ -21,8 +21,8 @@ const (
 	Unowned      Ownership = "Unowned"      // without an owner: created in the portal, or released
 )
 
-// OwnershipOf says who owns a record with this owner, from the point of view of me. there says whether
-// the owner's object still exists.
+// OwnershipOf says who owns a record with this owner, from the point of view of me. there says
+// whether the owner's object still exists.
 func OwnershipOf(owner, me portalapi.Owner, there Presence) Ownership {
 	switch {
 	case owner.UID == "":

@@ -246,7 +246,7 @@ func TestCompute(t *testing.T) {
 			},
 			out: outcome{Action: Wait, Reason: v1alpha1.ReasonBackupOlder},
 		},
-		"RestoredAndPushedWithANewName": {
+		"RestoredAndRenamed": {
 			reason: "The account is found by the SCIM id, so a rename keeps it.",
 			have: func(w Account) Facts {
 				return Facts{Before: account(w, func(a *portalapi.Account) { a.Owner.UID, a.UserName = "uid-before", "before@example.test" })}
