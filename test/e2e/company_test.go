@@ -199,7 +199,7 @@ func newCompany(t *testing.T) *company {
 	c := &company{world: alone(t), folder: t.TempDir()}
 	c.push()
 	c.guard(100, 1000)
-	c.allPushed()
+	c.everybodyArrived()
 	c.decide()
 	c.guard(100, 1000) // held removals stay held; a removal by mistake is carried out, so that the test sees it
 	return c
@@ -286,8 +286,8 @@ func (c *company) pushGroups(all map[string][]int) {
 	})
 }
 
-// allPushed waits until all users have the pushed pools. No user is deactivated yet.
-func (c *company) allPushed() {
+// everybodyArrived waits until all have what they were pushed with. No user is deactivated yet.
+func (c *company) everybodyArrived() {
 	c.t.Helper()
 	eventually(c.t, "every user has their pools", func(context.Context) error {
 		all, err := c.read()
@@ -385,7 +385,7 @@ func (c *company) locally() {
 	c.condition(c.ids[user(locallyOff[0])], v1alpha1.ConditionReady, "False", v1alpha1.ReasonDeactivatedLocally)
 }
 
-// suspend sets spec.suspend on users, and then pushes a change of them.
+// suspend has people suspend users. Then the provider says something else about them.
 func (c *company) suspend() {
 	c.t.Helper()
 	for _, i := range suspendedUsers {
