@@ -47,5 +47,5 @@ func audit(o *options) *cobra.Command {
 	return cmd
 }
 
-// now is the time as the annotations take it.
+// now is the time in the annotations' format.
 func now() string { return time.Now().UTC().Format(time.RFC3339) }
