@@ -47,5 +47,5 @@ func audit(o *options) *cobra.Command {
 	return cmd
 }
 
-// now is the time in the annotations' format.
+// now is the time as the annotations take it.
 func now() string { return time.Now().UTC().Format(time.RFC3339) }

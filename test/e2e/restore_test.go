@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// clusterLost exports, loses etcd and restores with the manual's commands: the same SCIM ids, the
+// clusterLost exports, loses etcd and restores by the manual's commands: the same SCIM ids, the
 // same accounts with the same access, under the same binding.
 func (c *company) clusterLost(b before) {
 	binding := c.binding()
@@ -33,7 +33,7 @@ func (c *company) losesCluster() {
 
 func (c *company) restoresCluster(b before, binding string) {
 	c.t.Helper()
-	c.answers("GET", "/Users?count=1", http.StatusServiceUnavailable) // there is no configuration yet
+	c.answers("GET", "/Users?count=1", http.StatusServiceUnavailable) // until there is a configuration
 	c.follow("backup-restore.md", "Restore after the cluster is lost")
 	for _, quoted := range []string{
 		"Nothing is written now: the restore window is open", "The portal's pool of this name is taken over with its people",
@@ -49,12 +49,12 @@ func (c *company) restoresCluster(b before, binding string) {
 	if now := c.binding(); now != binding {
 		c.t.Errorf("the binding is %q, was %q", now, binding)
 	}
-	c.apply() // Git applies again
+	c.apply() // Git goes on
 	c.settles()
 }
 
-// portalLost loses the portal's database and restores its backup, which is older than
-// Kubernetes' objects.
+// portalLost loses the portal's database and restores its backup, which is older than what
+// Kubernetes has.
 func (c *company) portalLost(before) {
 	backup := filepath.Join(c.folder, "portal.db")
 	c.backupPortal(backup)
@@ -67,7 +67,7 @@ func (c *company) portalLost(before) {
 	c.steps("backup-restore.md", "Restore after the portal is lost", map[string]func(){
 		"# Restore": func() { c.restoresPortal(backup) },
 	})
-	c.becomes(late, "has the change that is not in the backup", func(u portalUser) bool { return u.DisplayName == "Later" })
+	c.becomes(late, "has what the backup did not know", func(u portalUser) bool { return u.DisplayName == "Later" })
 	c.settles()
 }
 
@@ -78,7 +78,7 @@ func (c *company) restoresPortal(backup string) {
 	}
 }
 
-// bothLost loses both and restores both.
+// bothLost loses all and restores both.
 func (c *company) bothLost(b before) {
 	binding := c.binding()
 	backup := filepath.Join(c.folder, "portal.db")
@@ -92,7 +92,7 @@ func (c *company) bothLost(b before) {
 	c.restoresCluster(b, binding)
 }
 
-// window opens the restore window, during which nothing is written to the portal, and closes it.
+// window opens the restore window, in which nothing is written to the portal; afterwards it is.
 func (c *company) window(b before) {
 	late := user(121)
 	if out, err := c.shell("kubectl scim restore open"); err != nil {

@@ -16,9 +16,9 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// uninstall removes the product with the commands of the manual's section. No user loses access in
-// the portal, nothing remains in Kubernetes, and after a reinstallation everything is as
-// before.
+// uninstall removes the product by the commands of the manual's section. No user loses anything
+// in the portal, nothing stays in Kubernetes, and after the product is installed again all is as it
+// was.
 func uninstall(section string) func(*company, before) {
 	return func(c *company, b before) {
 		binding := c.binding()
@@ -32,7 +32,7 @@ func uninstall(section string) func(*company, before) {
 	}
 }
 
-// reinstalls applies the manifests again, and the export.
+// reinstalls applies the manifests again and what was exported.
 func (c *company) reinstalls(binding string) {
 	c.t.Helper()
 	if err := c.env.Reinstall(c.t.Context()); err != nil {
@@ -48,7 +48,7 @@ func (c *company) reinstalls(binding string) {
 	}
 }
 
-// kindsDeleted deletes one kind after the other, while everything runs, and installs again.
+// kindsDeleted deletes one kind after the other, with everything running, and installs again.
 func (c *company) kindsDeleted(b before) {
 	binding := c.binding()
 	c.follow("uninstall.md", "Take an export")
@@ -64,7 +64,7 @@ func (c *company) kindsDeleted(b before) {
 	c.reinstalls(binding)
 }
 
-// pushedAgain uninstalls, and installs again without users and groups: the provider pushes them
+// pushedAgain uninstalls, and installs again without the users and groups: the provider pushes them
 // again, under new SCIM ids. It is the last procedure.
 func (c *company) pushedAgain(b before) {
 	c.follow("uninstall.md", "Take an export")
@@ -78,13 +78,13 @@ func (c *company) pushedAgain(b before) {
 		"# Have": func() {
 			c.configured(v1alpha1.ConditionRestoreOpen, v1alpha1.ReasonRestoreWindow)
 			c.answers("GET", "/Users?count=1", http.StatusOK)
-			c.apply() // in Git the pool support still names its group by the old id
+			c.apply() // Git still names the group of the pool support by its former id
 			c.pushAgain()
 		},
 	})
 	c.hasAccess(want, "pushed again")
 	t := c.t
-	t.Log("people accept the groups, and consent to the adoptions of groups' own pools")
+	t.Log("people say which groups are meant, and consent to what groups' own pools take over")
 	c.apply()
 	for c.accepts() {
 	}
@@ -92,7 +92,7 @@ func (c *company) pushedAgain(b before) {
 		c.consents(c.groups[group])
 	}
 	c.hasAccess(want, "accepted and consented")
-	t.Log("the provider's changes of those groups are applied")
+	t.Log("what the provider says of those groups arrives")
 	for group, pool := range map[string]string{"Own": "Own", "engineers": "Engineering"} {
 		newcomer := c.ids[user(180)]
 		in := func(yes bool) func(portalUser) bool {
@@ -108,9 +108,9 @@ func (c *company) pushedAgain(b before) {
 	c.hasAccess(want, "at the end")
 }
 
-// afterPushingAgain is the access of users after the provider pushed them again. A user that an
-// administrator deactivated is active, because the provider pushed so; a suspended user has
-// the pushed state.
+// afterPushingAgain is the access that users have once the provider has pushed them again. A user
+// that an administrator deactivated is active, because the provider says so. A suspended user has
+// what the provider says.
 func (c *company) afterPushingAgain(b before) map[string]personRecord {
 	want := accessOf(b.records)
 	for _, i := range locallyOff {
@@ -124,7 +124,7 @@ func (c *company) afterPushingAgain(b before) map[string]personRecord {
 	return want
 }
 
-// accessOf is the users' access, without the portal's other state.
+// accessOf is what users have, without what the portal remembers about it.
 func accessOf(all *records) map[string]personRecord {
 	out := map[string]personRecord{}
 	for name, p := range all.People {
@@ -136,7 +136,7 @@ func accessOf(all *records) map[string]personRecord {
 
 func (c *company) hasAccess(want map[string]personRecord, what string) {
 	c.t.Helper()
-	eventually(c.t, what+": every user has the same access", func(context.Context) error {
+	eventually(c.t, what+": everybody has the same access", func(context.Context) error {
 		all, err := c.read()
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func (c *company) hasAccess(want map[string]personRecord, what string) {
 	})
 }
 
-// pushAgain pushes the provider's current data.
+// pushAgain is all that the provider has by now.
 func (c *company) pushAgain() {
 	c.t.Helper()
 	inactiveNow := slices.Concat(heldUsers, droppedUsers, inactive, suspendedUsers[1:2])
@@ -177,7 +177,7 @@ func (c *company) pushAgain() {
 	c.groups["old"], c.groups["old again"] = c.groups["new"], c.groups["old"]
 }
 
-// consents lets a group's own pool adopt the portal's record, with the command of its
+// consents lets the own pool of a group take over what the portal has, by the words of its
 // condition.
 func (c *company) consents(group string) {
 	c.t.Helper()
