@@ -20,7 +20,7 @@ func accept(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "accept agentpool/NAME --group ID | scimuser/NAME --revision N | scimgroup/NAME --revision N",
 		Short: "Accept what a condition asks about: the group that fills a pool, or an older backup",
-		Long: "Accept the group that GroupChanged names, so that it fills the pool, or the backup that BackupOlder names, so that it replaces what is newer\n" +
+		Long: "Accept the group that GroupChanged names, so that it fills the pool, or the backup that BackupOlder names, so that it replaces a newer revision\n" +
 			"in the portal. The conditions give the command.",
 		Example: "  kubectl scim accept agentpool/payments --group 7c1f6c1e-5b8e-4f1e-9d3a-0c1e2f3a4b5c\n" +
 			"  kubectl scim accept scimuser/2b1c0d9e-8f7a-4b6c-9d5e-4f3a2b1c0d9e --revision 1767225600000",

@@ -17,10 +17,10 @@ func bind(o *options) *cobra.Command {
 	var replace bool
 	cmd := &cobra.Command{
 		Use:   "bind",
-		Short: "Which operator the portal is bound to; --replace lets this one take its place",
-		Long: "Which operator the portal is bound to. After a cluster is lost, or for a move to another one, --replace lets the operator of this\n" +
-			"namespace take the place of that one. The binding keeps its id, so every account and pool finds its owner again. Be sure that the\n" +
-			"other operator is gone: it stops working.",
+		Short: "Which operator the portal is bound to; --replace binds it to this one",
+		Long: "Which operator the portal is bound to. After a cluster is lost, or for a move to another one, --replace replaces it by the operator of\n" +
+			"this namespace. The binding keeps its id, so every account and pool finds its owner again. First make sure that the\n" +
+			"other operator is gone: it can no longer write to the portal.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, namespace, err := o.cluster()

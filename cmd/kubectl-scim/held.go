@@ -67,7 +67,7 @@ func heldTable(w io.Writer, all []heldRemoval) {
 	table(w, rows)
 }
 
-// heldIn are the held removals of the namespace, as the objects' conditions tell them.
+// heldIn returns the held removals of the namespace, from the conditions of its objects.
 func heldIn(ctx context.Context, c client.Client, namespace string) ([]heldRemoval, error) {
 	var users v1alpha1.ScimUserList
 	var pools v1alpha1.AgentPoolList
@@ -93,7 +93,7 @@ func heldIn(ctx context.Context, c client.Client, namespace string) ([]heldRemov
 }
 
 func release(o *options) *cobra.Command {
-	return decide(o, "release", "Let held removals pass", v1alpha1.AnnotationRelease, v1alpha1.AnnotationReleaseHeld)
+	return decide(o, "release", "Carry out held removals", v1alpha1.AnnotationRelease, v1alpha1.AnnotationReleaseHeld)
 }
 
 func drop(o *options) *cobra.Command {
@@ -123,13 +123,13 @@ func decide(o *options, verb, short, one, every string) *cobra.Command {
 			return o.decideSome(cmd.Context(), one, args, id)
 		},
 	}
-	cmd.Flags().BoolVar(&all, "all", false, "everything that is held by now")
+	cmd.Flags().BoolVar(&all, "all", false, "everything that is held now")
 	cmd.Flags().StringVar(&id, "id", "", "only if exactly this removal is held, as kubectl scim held and the condition give its id")
 	return cmd
 }
 
-// decideAll notes a decision at the configuration.
-func (o *options) decideAll(ctx context.Context, annotation, value, told string) error {
+// decideAll writes a decision to the configuration.
+func (o *options) decideAll(ctx context.Context, annotation, value, done string) error {
 	c, namespace, err := o.cluster()
 	if err != nil {
 		return err
@@ -141,12 +141,12 @@ func (o *options) decideAll(ctx context.Context, annotation, value, told string)
 	if err := annotate(ctx, c, config, annotation, value); err != nil {
 		return err
 	}
-	fmt.Fprintln(o.streams.Out, told)
+	fmt.Fprintln(o.streams.Out, done)
 	return nil
 }
 
-// decideSome notes a decision at each named object, about the removal that is held there now; with
-// an id, only if that is the one. It speaks of exactly those users: another set has another id.
+// decideSome writes a decision about the held removal to each named object; with an id, only if the
+// id matches. The decision is about exactly those users: another set has another id.
 func (o *options) decideSome(ctx context.Context, annotation string, wanted []string, id string) error {
 	c, namespace, err := o.cluster()
 	if err != nil {
@@ -164,7 +164,7 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 			}
 			found = true
 			if id != "" && id != h.Decision {
-				return fmt.Errorf("%s %s holds another removal by now, %s, of %d user(s); look at it with kubectl scim held", h.Kind, h.Name, h.Decision, h.Users)
+				return fmt.Errorf("%s %s has another held removal by now, %s, of %d user(s); see kubectl scim held", h.Kind, h.Name, h.Decision, h.Users)
 			}
 			if err := annotate(ctx, c, h.object, annotation, h.Decision); err != nil {
 				return err
@@ -178,8 +178,8 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 	return nil
 }
 
-// annotate writes a decision under the user's own name, if the object is still as it was read. An
-// object names one user who decided, so the earlier decisions of another go.
+// annotate writes a decision with the user's own name, if the object is unchanged since it was
+// read. An object names one user who decided, so the earlier decisions of another user are removed.
 func annotate(ctx context.Context, c client.Client, o client.Object, name, value string) error {
 	me, err := userName(ctx, c)
 	if err != nil {
@@ -203,11 +203,11 @@ func annotate(ctx context.Context, c client.Client, o client.Object, name, value
 	return nil
 }
 
-// userName is who the API server takes the caller for. A policy compares it with the decision.
+// userName is the API server's name for the caller. A policy compares it with the decision.
 func userName(ctx context.Context, c client.Client) (string, error) {
 	review := &authenticationv1.SelfSubjectReview{}
 	if err := c.Create(ctx, review); err != nil {
-		return "", fmt.Errorf("ask the API server for your user name, which a decision carries: %w", err)
+		return "", fmt.Errorf("ask the API server for your user name, which a decision contains: %w", err)
 	}
 	return review.Status.UserInfo.Username, nil
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command kubectl-scim is a kubectl plugin: `kubectl scim` shows what the operator would change in
-// the portal and why, and notes a person's decisions as the annotations that the operator reads. It
-// decides nothing itself.
+// the portal and why, and writes a person's decisions as the annotations that the operator reads.
+// It makes no decisions itself.
 package main
 
 import (
@@ -20,13 +20,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/version"
 )
 
-// Exit codes, as those of kubectl diff.
+// Exit codes, like those of kubectl diff.
 const (
-	exitFound = 1 // there is something: a change, a held removal, an account without a user
+	exitFound = 1 // found a change, a held removal or an account without a user
 	exitError = 2
 )
 
-// errFound says that a command found what it looks for.
+// errFound says that a command found something.
 var errFound = errors.New("found")
 
 func main() {
@@ -52,9 +52,9 @@ func command(streams genericiooptions.IOStreams) *cobra.Command {
 	o := &options{streams: streams, kube: genericclioptions.NewConfigFlags(true)}
 	root := &cobra.Command{
 		Use:   "kubectl-scim",
-		Short: "See and decide what SCIM provisioning does",
-		Long: "See what the operator would change in the portal and why, and decide what waits for a person.\n\n" +
-			"Exit codes: 0 nothing to see, 1 something found (a change, a held removal, an account without a user), 2 an error.",
+		Short: "Show what SCIM provisioning does, and decide about it",
+		Long: "Show what the operator would change in the portal and why, and decide what waits for a person.\n\n" +
+			"Exit codes: 0 nothing found, 1 something found (a change, a held removal, an account without a user), 2 an error.",
 		Annotations:       map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl scim"},
 		Version:           version.String(),
 		SilenceUsage:      true,

@@ -30,16 +30,16 @@ import (
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
 
-// namespace is the one that the manual shows.
+// namespace is the namespace in the manual.
 const namespace = "lightrun-system"
 
-// scene is a cluster and a portal in which the manual's commands are run.
+// scene is a cluster and a portal for the manual's commands.
 type scene struct {
 	*testing.T
 	cp         *controlplane.ControlPlane
 	store      *store.Store
 	kubeconfig string
-	ids        map[string]string // the portal's random ids, and what the manual shows instead
+	ids        map[string]string // the portal's random ids, and the manual's ids
 }
 
 var operator = store.Actor{Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning}}
@@ -85,7 +85,7 @@ func (s *scene) create(o client.Object) {
 	s.must(s.cp.Client.Create(s.Context(), o))
 }
 
-// people makes a small company in the middle of changes.
+// people creates a small company with pending changes.
 func (s *scene) people() {
 	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portalapi.RoleIgnoreQuota}, Groups: []v1alpha1.GroupReference{{ID: group}}}}
 	s.create(payments)
@@ -128,7 +128,7 @@ var scimIDs = map[string]string{
 	"eve": "3f0d8a7c-1c1e-4b51-9b1f-7d2e9c4a6b30", "zoe": "4a6c2e9b-7f3d-4d2c-a1e5-6b8f0d9c3a42",
 }
 
-// user makes a person, who is in the group when they are called ada.
+// user creates a user; ada is in the group.
 func (s *scene) user(name string, edit func(*v1alpha1.ScimUserSpec)) *v1alpha1.ScimUser {
 	u := &v1alpha1.ScimUser{ObjectMeta: named(scimIDs[name]), Spec: v1alpha1.ScimUserSpec{UserName: name + "@example.test", Revision: 1}}
 	if name == "ada" {
@@ -141,7 +141,7 @@ func (s *scene) user(name string, edit func(*v1alpha1.ScimUserSpec)) *v1alpha1.S
 	return u
 }
 
-// provisioned makes the person's account, as it was some changes ago.
+// provisioned creates the user's account, as it was before some changes.
 func (s *scene) provisioned(u *v1alpha1.ScimUser, pools ...string) {
 	_, err := s.store.PutAccount(s.Context(), operator, portalapi.AccountWrite{
 		Owner: portalapi.Owner{UID: string(u.UID), Name: u.Name, Revision: 1}, UserName: u.Spec.UserName, DisplayName: strings.Fields(u.Spec.DisplayName)[0], Active: true, Pools: pools,
@@ -149,7 +149,7 @@ func (s *scene) provisioned(u *v1alpha1.ScimUser, pools ...string) {
 	s.must(err)
 }
 
-// run runs a command line as it stands behind "kubectl scim", and returns what it prints and its
+// run runs a command line without its "kubectl scim", and returns the output and the
 // exit code.
 func (s *scene) run(args ...string) (string, int) {
 	var out bytes.Buffer
@@ -169,8 +169,8 @@ var (
 	block = regexp.MustCompile("(?s)```console\n(.*?)```")
 )
 
-// TestTheManualShowsWhatIsPrinted runs what docs/reference/kubectl-scim.md shows, in its order, and
-// compares.
+// TestTheManualShowsWhatIsPrinted runs the commands in docs/reference/kubectl-scim.md in order, and
+// compares their output.
 func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	s := newScene(t)
 	page, err := os.ReadFile("../../docs/reference/kubectl-scim.md")
@@ -192,7 +192,7 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	if commands < 8 {
 		t.Errorf("the manual shows %d commands", commands)
 	}
-	t.Log("what was decided is noted as the annotations that the operator reads")
+	t.Log("decisions are written as the annotations that the operator reads")
 	bob := &v1alpha1.ScimUser{}
 	s.must(s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: scimIDs["bob"]}, bob))
 	if got := bob.Annotations[v1alpha1.AnnotationRelease]; got != heldByBob {
@@ -218,7 +218,7 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	s.badInput()
 }
 
-// accepts notes what a condition asks about, under the user's own name.
+// accepts writes acceptances, with the user's own name.
 func (s *scene) accepts() {
 	for line, want := range map[string]struct {
 		object     client.Object
@@ -238,7 +238,8 @@ func (s *scene) accepts() {
 	}
 }
 
-// decidesInsteadOfAnother: an object names one user who decided, so another's decision goes.
+// decidesInsteadOfAnother: an object names one user who decided, so another user's decision is
+// removed.
 func (s *scene) decidesInsteadOfAnother(config *v1alpha1.IdentityConfiguration) {
 	config.Annotations[v1alpha1.AnnotationDecidedBy] = "bob"
 	s.must(s.cp.Client.Update(s.Context(), config))
@@ -249,7 +250,7 @@ func (s *scene) decidesInsteadOfAnother(config *v1alpha1.IdentityConfiguration) 
 	for _, name := range append(v1alpha1.DecisionAnnotations(), v1alpha1.AnnotationDecidedBy) {
 		_, found := config.Annotations[name]
 		if want := name == v1alpha1.AnnotationReleaseHeld || name == v1alpha1.AnnotationDecidedBy; found != want {
-			s.Errorf("%s is there: %v", name, found)
+			s.Errorf("%s must be removed: %v", name, found)
 		}
 	}
 	if got := config.Annotations[v1alpha1.AnnotationDecidedBy]; got != "admin" {
@@ -262,13 +263,13 @@ const heldByBob = "my1d1ww0-9c1d2e3f4a5b"
 
 func (s *scene) badInput() {
 	for line, says := range map[string]string{
-		"plan somebody":                     "user NAME, or pool NAME",
-		"plan user nobody@example.test":     "there is no user",
+		"plan ada":                          "user NAME, or pool NAME",
+		"plan user unknown@example.test":    "there is no user",
 		"plan -n elsewhere":                 "choose its namespace with -n",
 		"plan -o xml":                       "use table, json or yaml",
 		"plan --portal-key-file /no/such":   "read the portal's key",
 		"release":                           "or say --all",
-		"drop nobody@example.test":          "kubectl scim held lists what is",
+		"drop unknown@example.test":         "kubectl scim held lists what is",
 		"drop a b --id x":                   "name that object",
 		"plan --portal-url ftp://portal.ex": "must be absolute",
 		"accept payments":                   "is not agentpool/NAME",

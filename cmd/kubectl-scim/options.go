@@ -23,10 +23,10 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 )
 
-// fieldManager is the name under which decisions are written.
+// fieldManager is the field manager of decisions.
 const fieldManager = "kubectl-scim"
 
-// options are what all commands share.
+// options are the options of all commands.
 type options struct {
 	streams genericiooptions.IOStreams
 	kube    *genericclioptions.ConfigFlags
@@ -36,13 +36,13 @@ type options struct {
 	keyFile   string // instead of the Secret's key
 }
 
-// portalFlags are for commands that read the portal.
+// portalFlags adds the flags of commands that read the portal.
 func (o *options) portalFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&o.portalURL, "portal-url", "", "URL of the portal, when it is reached in another way than from the cluster; default: the configuration's")
+	cmd.Flags().StringVar(&o.portalURL, "portal-url", "", "URL of the portal, if it differs from the URL within the cluster; default: the configuration's")
 	cmd.Flags().StringVar(&o.keyFile, "portal-key-file", "", "file with a portal API key with the scope provisioning; default: the key in the configured Secret")
 }
 
-// cluster is a client of the API server, and the namespace to work in.
+// cluster returns a client of the API server, and the namespace to work in.
 func (o *options) cluster() (client.Client, string, error) {
 	namespace, _, err := o.kube.ToRawKubeConfigLoader().Namespace()
 	if err != nil {
@@ -63,7 +63,7 @@ func (o *options) cluster() (client.Client, string, error) {
 	return client.WithFieldOwner(c, fieldManager), namespace, nil
 }
 
-// report asks for a preview.
+// report computes a preview.
 func (o *options) report(ctx context.Context, migrate bool) (*preview.Report, error) {
 	c, namespace, err := o.cluster()
 	if err != nil {
@@ -76,7 +76,7 @@ func (o *options) report(ctx context.Context, migrate bool) (*preview.Report, er
 	return preview.Compute(ctx, preview.Options{Objects: c, Portal: p, Namespace: namespace, Attributes: scimattrs.Attributes, Migrate: migrate})
 }
 
-// portal is a client of the configured portal, with the configured key.
+// portal returns a client of the configured portal, with the configured key.
 func (o *options) portal(ctx context.Context, c client.Client, namespace string) (portalapi.Client, error) {
 	config, err := configuration(ctx, c, namespace)
 	if err != nil {

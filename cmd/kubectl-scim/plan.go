@@ -19,8 +19,8 @@ func plan(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan [user|pool NAME]",
 		Short: "What the operator would change in the portal now, and why; nothing is changed",
-		Long: "What the operator would change in the portal now, for everybody or for one person or pool, and why. It is computed by the\n" +
-			"functions that the operator itself decides with. Nothing is changed.",
+		Long: "What the operator would change in the portal now, for all objects or for one user or pool, and why. The operator itself\n" +
+			"decides with the same functions. Nothing is changed.",
 		Example: "  kubectl scim plan\n  kubectl scim plan user ada@example.com\n  kubectl scim plan --migration",
 		Args:    cobra.MatchAll(cobra.MaximumNArgs(2), kindAndName),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +42,7 @@ func plan(o *options) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().BoolVar(&migration, "migration", false, `preview with "Provision existing users with SCIM" on, and report what becomes of local accounts`)
+	cmd.Flags().BoolVar(&migration, "migration", false, `preview with "Provision existing users with SCIM" on, and report the result for local accounts`)
 	o.portalFlags(cmd)
 	return cmd
 }
@@ -51,10 +51,10 @@ func kindAndName(_ *cobra.Command, args []string) error {
 	if len(args) == 0 || len(args) == 2 && (args[0] == "user" || args[0] == "pool") {
 		return nil
 	}
-	return fmt.Errorf("say nothing for everybody, or a kind and a name: user NAME, or pool NAME")
+	return fmt.Errorf("give no argument for all objects, or a kind and a name: user NAME, or pool NAME")
 }
 
-// narrow leaves the one step whose object or title has the name.
+// narrow keeps only the step whose object or title has the name.
 func narrow(r *preview.Report, kind, name string) error {
 	others := func(s preview.Step) bool { return s.Name != name && names.Fold(s.Title) != names.Fold(name) }
 	left := &r.Users
@@ -113,7 +113,7 @@ func what(s preview.Step) string {
 	return s.Message
 }
 
-// origins are a person's pools and roles, and where each comes from.
+// origins are a user's pools and roles, and the source of each.
 func origins(s preview.Step) [][]string {
 	var rows [][]string
 	for _, p := range s.Pools {

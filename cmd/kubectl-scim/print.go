@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// print writes v as -o says: by asTable, or as JSON or YAML.
+// print writes v in the format of -o: by asTable, or as JSON or YAML.
 func (o *options) print(v any, asTable func(io.Writer)) error {
 	switch o.output {
 	case "table", "":

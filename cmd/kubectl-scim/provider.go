@@ -15,9 +15,9 @@ func provider(o *options) *cobra.Command {
 	var replace string
 	cmd := &cobra.Command{
 		Use:   "provider",
-		Short: "What a change of the identity provider does; --replace lets it happen",
-		Long: "After spec.identityProvider was changed, the first provider keeps working until a person names it as the one to be replaced. This shows\n" +
-			"what replacing it does, and --replace names it.",
+		Short: "What a change of the identity provider does; --replace approves it",
+		Long: "After spec.identityProvider was changed, the first provider keeps working until a person approves the change. This shows\n" +
+			"what the change does, and --replace approves it.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if replace != "" {

@@ -23,7 +23,7 @@ import (
 func restore(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore open|close",
-		Short: "Open and close the restore window, in which an export of users and groups can be brought back",
+		Short: "Open and close the restore window, in which an export of users and groups can be restored",
 		Long: "While the restore window of the namespace is open, the users named in it can restore ScimUsers, ScimGroups and their slices, and the\n" +
 			"manager writes nothing to the portal.",
 	}
@@ -38,7 +38,7 @@ func restore(o *options) *cobra.Command {
 	open.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait until the manager reports that it writes nothing")
 	cmd.AddCommand(open, &cobra.Command{
 		Use:   "close",
-		Short: "Close the restore window: the manager brings the portal in line again",
+		Short: "Close the restore window: the manager writes to the portal again",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, namespace, err := o.cluster()
@@ -98,8 +98,8 @@ func setWindow(ctx context.Context, c client.Client, namespace string, users []s
 	return nil
 }
 
-// awaitWindow waits until the manager reports the window. Without a configuration it writes to no
-// portal, and looks for the window before it does.
+// awaitWindow waits until the manager reports the window. Without a configuration the manager
+// writes to no portal, and checks the window before it does.
 func awaitWindow(ctx context.Context, c client.Client, namespace string, timeout time.Duration) error {
 	err := wait.PollUntilContextTimeout(ctx, time.Second/2, timeout, true, func(ctx context.Context) (bool, error) {
 		config, err := configuration(ctx, c, namespace)

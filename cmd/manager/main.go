@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command manager runs the controllers: it brings the Management Portal in line with the ScimUsers,
+// Command manager runs the controllers: it updates the Management Portal from the ScimUsers,
 // AgentPools and the IdentityConfiguration of one namespace.
 package main
 
@@ -70,9 +70,9 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.healthAddr, "health-listen", ":8081", "address of /healthz and /readyz; 0 for none")
 	f.StringVar(&o.metricsAddr, "metrics-listen", ":8080", "address of /metrics; 0 for none")
 	f.StringVar(&o.pprofAddr, "pprof-listen", "", "address of /debug/pprof, for profiles of memory and processor time; empty for none")
-	f.BoolVar(&o.elect, "leader-elect", true, "let only one of several managers work")
-	f.DurationVar(&o.lease, "leader-elect-lease-duration", 15*time.Second, "how long the others wait for a leader that is silent, at least 3s; the leader itself gives up after two thirds of it")
-	f.DurationVar(&o.relist, "portal-relist", 10*time.Minute, "how often everything is read from the portal again, which catches edits that its change feed does not tell of")
+	f.BoolVar(&o.elect, "leader-elect", true, "let only one of several managers be active")
+	f.DurationVar(&o.lease, "leader-elect-lease-duration", 15*time.Second, "how long the others wait for a leader that does not renew its lease, at least 3s; the leader itself stops after two thirds of it")
+	f.DurationVar(&o.relist, "portal-relist", 10*time.Minute, "how often everything is read from the portal again, to find edits that are not in its change feed")
 	f.DurationVar(&o.warning, "token-warning", identityconfiguration.DefaultTokenWarning, "how long before a SCIM token expires, and after, the IdentityConfiguration warns of it")
 	f.Func("log-level", "debug, info or error (default info)", o.level.Set)
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
@@ -94,7 +94,7 @@ func parse(args []string) (options, error) {
 	return o, nil
 }
 
-// minLease leaves a leader several attempts to renew.
+// minLease is long enough for several attempts of a leader to renew.
 const minLease = 3 * time.Second
 
 func run(ctx context.Context, args []string) error {
@@ -151,7 +151,7 @@ func newManager(o options, traces *tracing.Tracing) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("find the Kubernetes API server: %w", err)
 	}
 	cluster.Wrap(func(next http.RoundTripper) http.RoundTripper { return traces.Transport("kubernetes", next) })
-	cluster.QPS = -1 // the API server's priority and fairness decides
+	cluster.QPS = -1 // the API server's priority and fairness protects it
 	renew, retry := o.lease*2/3, o.lease*2/15
 	mgr, err := ctrl.NewManager(cluster, ctrl.Options{
 		Scheme:                        scheme,
@@ -186,7 +186,7 @@ func newManager(o options, traces *tracing.Tracing) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// clusterID is what tells one cluster from another for as long as it lives.
+// clusterID identifies the cluster for its whole life.
 func clusterID(ctx context.Context, r client.Reader) (string, error) {
 	var ns corev1.Namespace
 	if err := r.Get(ctx, types.NamespacedName{Name: "kube-system"}, &ns); err != nil {
@@ -195,7 +195,7 @@ func clusterID(ctx context.Context, r client.Reader) (string, error) {
 	return string(ns.UID), nil
 }
 
-// connect makes the portal's client. leader names this process among all managers that ever run.
+// connect returns the portal's client. leader identifies this process among all managers.
 func connect(traces *tracing.Tracing, leader string) identityconfiguration.Connect {
 	return func(p v1alpha1.Portal, key string) (portalapi.Client, error) {
 		dialed, err := rest.HTTPClient(p.CABundle, 2*scimuser.Workers)

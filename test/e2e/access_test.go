@@ -23,7 +23,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// answers waits until the provider's connection test is answered with the status.
+// answers waits until the provider's connection test gets the status.
 func (w *world) answers(what string, status int) answer {
 	w.t.Helper()
 	var got answer
@@ -37,8 +37,8 @@ func (w *world) answers(what string, status int) answer {
 	return got
 }
 
-// TestSwitchedOff: SCIM switched off in the portal refuses pushes and says so; people become
-// editable; switched on, the provider's word rules again.
+// TestSwitchedOff: while SCIM is off in the portal, pushes are refused with the reason and people
+// are editable; after it is switched on, the provider's data is authoritative again.
 func TestSwitchedOff(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -64,12 +64,12 @@ func TestSwitchedOff(t *testing.T) {
 
 	on()
 	w.answers("pushes are taken", http.StatusOK)
-	w.becomes(ada, "is as the provider says again", func(u portalv1.User) bool { return active(u) && u.DisplayName == account.DisplayName })
+	w.becomes(ada, "is as pushed again", func(u portalv1.User) bool { return active(u) && u.DisplayName == account.DisplayName })
 	w.condition(id, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
-// TestTokenRotation: a portal API key with the scope scim is a token within seconds, beside the old
-// one; deleted, it is none.
+// TestTokenRotation: a portal API key with the scope scim works as a token within seconds, beside
+// the old one; after its deletion it is refused.
 func TestTokenRotation(t *testing.T) {
 	w := shared(t)
 	key, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), portalv1.APIKeyCreate{Name: "rotation " + w.tag, Scope: "scim", ProviderType: "Okta"})
@@ -94,8 +94,8 @@ func TestTokenRotation(t *testing.T) {
 	w.answers("the old token still works", http.StatusOK)
 }
 
-// TestSecondProvider: whatever spec says, the provider that is integrated keeps working, and what a
-// second one pushes is refused.
+// TestSecondProvider: whatever spec says, the integrated provider keeps working, and the pushes of
+// a second one are refused.
 func TestSecondProvider(t *testing.T) {
 	w := shared(t)
 	entra, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), portalv1.APIKeyCreate{Name: "second " + w.tag, Scope: "scim", ProviderType: "EntraID"})
@@ -129,15 +129,15 @@ func TestSecondProvider(t *testing.T) {
 	w.must("POST", "/Users", map[string]any{"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "userName": w.name("eve")}, http.StatusForbidden)
 	w.token = okta
 	if stored := w.search("Users", fmt.Sprintf("userName eq %q", w.name("eve"))); len(stored) != 0 {
-		t.Errorf("what the second provider pushed is stored: %v", stored)
+		t.Errorf("a user of the second provider is stored: %v", stored)
 	}
 	ada := w.name("ada")
 	w.arrive(ada)
-	w.becomes(ada, "arrives by the first provider", active)
+	w.becomes(ada, "is pushed by the first provider", active)
 }
 
-// TestDeclaredToken: a token whose digest people keep in a labelled Secret works, for its provider
-// alone.
+// TestDeclaredToken: a token whose digest people store in a labelled Secret works, only for its
+// provider.
 func TestDeclaredToken(t *testing.T) {
 	w := shared(t)
 	w.token = "declared-" + w.tag + "-0123456789"
@@ -160,11 +160,11 @@ func TestDeclaredToken(t *testing.T) {
 	if err := w.env.Client.Delete(t.Context(), secret); err != nil {
 		t.Fatal(err)
 	}
-	w.answers("the token is gone with its Secret", http.StatusUnauthorized)
+	w.answers("the token is refused after its Secret is deleted", http.StatusUnauthorized)
 }
 
-// TestLeastPrivilege: neither program may do what it need not. That each may do what it must is
-// what all other stories show; see wellBehaved.
+// TestLeastPrivilege: neither program has rights that it does not need. All other stories show that
+// the rights suffice; see wellBehaved.
 func TestLeastPrivilege(t *testing.T) {
 	w := shared(t)
 	for as, forbidden := range map[string][][]string{
@@ -177,7 +177,7 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
-// kubectlRefuses checks that the API server does not let who do what.
+// kubectlRefuses checks that the API server refuses an operation of the user who.
 func kubectlRefuses(t *testing.T, w *world, who string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), w.env.Values.Kubectl, append([]string{"auth", "can-i", "--as", who}, args...)...)

@@ -20,7 +20,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestDemo runs `make demo` twice: its names are its own each time.
+// TestDemo runs `make demo` twice: each run uses new names.
 func TestDemo(t *testing.T) {
 	w := shared(t)
 	for range 2 {
@@ -68,7 +68,7 @@ func makeRun(t *testing.T, dir string, ports devenv.Ports) *command {
 	return c
 }
 
-// ready waits until the file env says that everything serves.
+// ready waits for the file env, which is written when everything serves.
 func (c *command) ready() devenv.Values {
 	c.t.Helper()
 	var values devenv.Values
@@ -79,8 +79,8 @@ func (c *command) ready() devenv.Values {
 	return values
 }
 
-// TestMakeRun starts and stops the command as a person does: Ctrl-C stops it cleanly, kill -9
-// leaves nothing behind either, and what was pushed is there after both.
+// TestMakeRun starts and stops the command as a person does: Ctrl-C stops it cleanly, kill -9 ends
+// every program too, and pushed data survives both.
 func TestMakeRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	ports, err := devenv.RandomPorts()
@@ -99,7 +99,7 @@ func TestMakeRun(t *testing.T) {
 	}
 	for _, want := range []string{values.SCIMURL, values.SCIMToken, values.PortalURL, values.AdminPassword, "Stopped."} {
 		if !strings.Contains(first.out.String(), want) {
-			t.Errorf("the output does not hold %q:\n%s", want, &first.out)
+			t.Errorf("the output does not contain %q:\n%s", want, &first.out)
 		}
 	}
 	nothingListens(t, ports)
@@ -114,7 +114,7 @@ func TestMakeRun(t *testing.T) {
 	_ = second.cmd.Process.Signal(syscall.SIGKILL)
 	_ = second.cmd.Wait()
 	if runtime.GOOS == "linux" { // where the kernel ends the children of a dead parent
-		eventually(t, "nothing is left running after kill -9", func(context.Context) error { return listening(ports) })
+		eventually(t, "no program runs after kill -9", func(context.Context) error { return listening(ports) })
 		third := makeRun(t, dir, ports)
 		eventually(t, "it serves again", func(ctx context.Context) error {
 			_, err := w.scim(ctx, "GET", "/Users/"+id, nil)
@@ -136,7 +136,7 @@ func nothingListens(t *testing.T, ports devenv.Ports) {
 	}
 }
 
-// listening names a port that is taken, nil when all are free.
+// listening returns an error that names a port in use, nil if all are free.
 func listening(ports devenv.Ports) error {
 	for _, port := range ports.All() {
 		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(*port.Number)))

@@ -20,36 +20,36 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// company is a world with users who are in pools for each reason that there is, and users about
-// which each kind of decision was taken.
+// company is a world with users who are in pools for every possible reason, and users with every
+// kind of decision.
 type company struct {
 	*world
 	folder string
 	ids    map[string]string // user name → SCIM id
 	groups map[string]string // display name, when it was pushed → SCIM id
 	line   string            // of the pool "renamed"
-	plan   string            // that was printed last
+	plan   string            // the last output
 }
 
 // people is how many users the provider pushes.
 const people = 210
 
-// Users about whom something was decided, by index.
+// Users with a decision, by index.
 var (
-	heldUsers      = span(190, 192) // the provider deactivated them, and the guard holds it
-	droppedUsers   = span(193, 194) // so it did, and a person dropped that
-	heldDeletion   = 195            // the provider deleted the user, and the guard holds it
-	suspendedUsers = span(197, 199) // a person set spec.suspend; the provider says something else since
-	locallyOff     = span(200, 202) // an administrator deactivated them in the portal
-	inactive       = span(203, 204) // the provider deactivated them, and it was carried out
-	deletedUser    = 205            // the provider deleted the user, and it was carried out
+	heldUsers      = span(190, 192) // deactivated by the provider; the guard holds it
+	droppedUsers   = span(193, 194) // deactivated by the provider; a person dropped it
+	heldDeletion   = 195            // deleted by the provider; the guard holds it
+	suspendedUsers = span(197, 199) // a person set spec.suspend; the provider pushed a change after that
+	locallyOff     = span(200, 202) // deactivated in the portal by an administrator
+	inactive       = span(203, 204) // deactivated by the provider; carried out
+	deletedUser    = 205            // deleted by the provider; carried out
 	renamedUser    = 206
-	heldMember     = 207 // the provider took the user out of a group, and the guard holds it
-	droppedMember  = 208 // so it did, and a person dropped that
-	heldManager    = 209 // the provider took the user out of the group of a pool with ROLE_MANAGER, and the guard holds it
+	heldMember     = 207 // removed from a group by the provider; the guard holds it
+	droppedMember  = 208 // removed from a group by the provider; a person dropped it
+	heldManager    = 209 // removed by the provider from the group of a pool with ROLE_MANAGER; the guard holds it
 )
 
-// members are the provider's groups when they are pushed. No pool names "Own".
+// members are the provider's groups at the first push. No pool names "Own".
 var members = map[string][]int{
 	"engineers": span(0, 59),
 	"finance":   append(span(40, 89), suspendedUsers[2], heldMember),
@@ -58,13 +58,13 @@ var members = map[string][]int{
 	"release":   span(115, 134),
 	"Own":       span(130, 149),
 	"leads":     append([]int{5, 45, heldUsers[0], heldManager}, span(150, 155)...),
-	"old":       span(180, 184), // renamed to "new" once a pool is filled by it
+	"old":       span(180, 184), // renamed to "new" after it fills a pool
 }
 
-// takesOldName are the members of another group, which is pushed as "old" later.
+// takesOldName are the members of another group, which is later pushed as "old".
 var takesOldName = span(185, 189)
 
-// byName is the line of the pool "renamed" at first.
+// byName is the first group reference of the pool "renamed".
 const byName = "displayName: old"
 
 // manifests are what people and Git declare.
@@ -133,7 +133,7 @@ func span(from, to int) []int {
 	return out
 }
 
-// user is the user name that a user has in the end.
+// user is the final user name of a user.
 func user(i int) string {
 	if i == renamedUser {
 		return "renamed206@example.test"
@@ -141,7 +141,7 @@ func user(i int) string {
 	return fmt.Sprintf("user%03d@example.test", i)
 }
 
-// poolsOf are the pools of the user in the portal, and whether the account is active.
+// poolsOf returns the user's pools in the portal, and whether the account is active.
 func poolsOf(i int) (in []string, active bool) {
 	if i == deletedUser {
 		return nil, false
@@ -172,7 +172,7 @@ var sample = []int{0, 45, 60, 85, 117, 131, 152, 161, 175, 181, 186, 189,
 	heldUsers[0], heldUsers[1], droppedUsers[0], heldDeletion, suspendedUsers[0], suspendedUsers[1], suspendedUsers[2],
 	locallyOff[0], inactive[0], deletedUser, renamedUser, heldMember, droppedMember, heldManager}
 
-// alone is an environment of the test's own.
+// alone is an environment for this test only.
 func alone(t *testing.T) *world {
 	t.Helper()
 	env, err := devenv.Start(t.Context(), options(t, t.TempDir()))
@@ -193,7 +193,7 @@ func alone(t *testing.T) *world {
 	return newWorld(t, env)
 }
 
-// newCompany pushes everything and decides everything.
+// newCompany pushes everything and makes all decisions.
 func newCompany(t *testing.T) *company {
 	t.Helper()
 	c := &company{world: alone(t), folder: t.TempDir()}
@@ -201,11 +201,11 @@ func newCompany(t *testing.T) *company {
 	c.guard(100, 1000)
 	c.everybodyArrived()
 	c.decide()
-	c.guard(100, 1000) // what is held stays held; what is lost by a fault is lost, and seen
+	c.guard(100, 1000) // held removals stay held; a removal by mistake is carried out, so that the test sees it
 	return c
 }
 
-// in is the company for a subtest.
+// in returns the company for a subtest.
 func (c *company) in(t *testing.T) *company {
 	w := *c.world
 	w.t = t
@@ -243,7 +243,7 @@ func each[T any](c *company, values []T, f func(ctx context.Context, v T) error)
 	}
 }
 
-// answered is an error where the answer has another status.
+// answered returns an error if the answer has another status.
 func answered(a answer, err error, status int) error {
 	if err == nil && a.status != status {
 		err = fmt.Errorf("answered %d %s", a.status, a.detail())
@@ -251,7 +251,7 @@ func answered(a answer, err error, status int) error {
 	return err
 }
 
-// push is all that the provider has at first, and what people declare.
+// push pushes the provider's first data, and applies what people declare.
 func (c *company) push() {
 	c.t.Helper()
 	c.ids, c.groups = map[string]string{}, map[string]string{}
@@ -286,10 +286,10 @@ func (c *company) pushGroups(all map[string][]int) {
 	})
 }
 
-// everybodyArrived waits until all have what they were pushed with. Nobody is deactivated yet.
+// everybodyArrived waits until all have what they were pushed with. No user is deactivated yet.
 func (c *company) everybodyArrived() {
 	c.t.Helper()
-	eventually(c.t, "everybody has their pools", func(context.Context) error {
+	eventually(c.t, "every user has their pools", func(context.Context) error {
 		all, err := c.read()
 		if err != nil {
 			return err
@@ -315,7 +315,7 @@ func (c *company) everybodyArrived() {
 	})
 }
 
-// decide has the provider, administrators and people do what changes users after they arrived.
+// decide makes the later changes of the provider, administrators and people.
 func (c *company) decide() {
 	c.t.Helper()
 	c.pushGroups(map[string][]int{"old again": takesOldName})
@@ -338,8 +338,8 @@ func (c *company) decide() {
 	c.hold()
 }
 
-// swapNames renames the group that fills the pool "renamed", by its name, and has another group
-// take the old name.
+// swapNames renames the group that fills the pool "renamed" by its name, and gives the old name to
+// another group.
 func (c *company) swapNames() {
 	c.t.Helper()
 	c.named("old again", "other")
@@ -357,10 +357,10 @@ func (c *company) swapNames() {
 	c.named("old again", "old")
 }
 
-// named gives a group, which was pushed under that name, another one.
+// named renames a group, which was pushed with the name pushed.
 func (c *company) named(pushed, name string) {
 	c.t.Helper()
-	eventually(c.t, pushed+" gets the name "+name, func(ctx context.Context) error { // of a name that was just left
+	eventually(c.t, pushed+" gets the name "+name, func(ctx context.Context) error { // the name may still be in use
 		a, err := c.scim(ctx, "PATCH", "/Groups/"+c.groups[pushed], patch(map[string]any{"op": "replace", "path": "displayName", "value": name}))
 		if err == nil && a.status != http.StatusOK {
 			err = answered(a, err, http.StatusNoContent)
@@ -385,7 +385,7 @@ func (c *company) locally() {
 	c.condition(c.ids[user(locallyOff[0])], v1alpha1.ConditionReady, "False", v1alpha1.ReasonDeactivatedLocally)
 }
 
-// suspend has people suspend users, about whom the provider says something else then.
+// suspend has people suspend users. Then the provider says something else about them.
 func (c *company) suspend() {
 	c.t.Helper()
 	for _, i := range suspendedUsers {
@@ -396,7 +396,7 @@ func (c *company) suspend() {
 	c.must("PATCH", "/Groups/"+c.groups["finance"], patch(removeMember(c.ids[user(suspendedUsers[2])])), http.StatusNoContent)
 }
 
-// hold closes the guard, has the provider take access away, and drops some of that.
+// hold closes the guard, removes access by the provider, and drops a part of the removals.
 func (c *company) hold() {
 	c.t.Helper()
 	c.guard(0, 0)
@@ -412,7 +412,7 @@ func (c *company) hold() {
 	for _, i := range droppedUsers {
 		line += " " + user(i)
 	}
-	eventually(c.t, "what is held can be dropped", func(context.Context) error {
+	eventually(c.t, "the held removals can be dropped", func(context.Context) error {
 		out, err := c.shell(line)
 		if err != nil {
 			return errors.New(out)
@@ -422,7 +422,7 @@ func (c *company) hold() {
 	c.marked("Dropped", droppedUsers, "Platform")
 }
 
-// marked waits until the portal remembers that about those users and pools.
+// marked waits until the portal has the mark on those users and pools.
 func (c *company) marked(state string, users []int, pools ...string) {
 	c.t.Helper()
 	eventually(c.t, state+" is marked in the portal", func(context.Context) error {
@@ -453,14 +453,14 @@ func (c *company) guard(percent, users int) {
 	c.observed()
 }
 
-// policy sets the management policy and waits until the manager works by it.
+// policy sets the management policy and waits until it is in force.
 func (c *company) policy(p v1alpha1.ManagementPolicy) {
 	c.t.Helper()
 	kubectl(c.t, c.world, "", "patch", "identityconfiguration", v1alpha1.DefaultName, "--type=merge", "-p", fmt.Sprintf(`{"spec":{"managementPolicy":%q}}`, p))
 	c.observed()
 }
 
-// observed waits until the manager has seen the configuration as it is.
+// observed waits until the manager has observed the current configuration.
 func (c *company) observed() {
 	c.t.Helper()
 	kubectl(c.t, c.world, "", "wait", "identityconfiguration", v1alpha1.DefaultName, "--timeout=60s",

@@ -22,16 +22,16 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-// records are what the portal's database has about users and pools.
+// records are the users and pools in the portal's database.
 type records struct {
 	People map[string]personRecord // by user name
 	Pools  map[string]poolRecord   // by name
 }
 
-// personRecord is a user's access, and what the portal remembers about it.
+// personRecord is a user's access, and the portal's state about it.
 type personRecord struct {
 	ID, Status, ManagedBy string
-	Roles, Pools          []string // the roles are the effective ones; a pool is its id, its name and whether its owner put the user there
+	Roles, Pools          []string // the roles are the effective ones; a pool is its id, its name and whether its owner granted the membership
 
 	Owner, DeactivatedBy, Mark string
 }
@@ -48,15 +48,15 @@ func (p personRecord) poolNames() []string {
 
 type poolRecord struct {
 	ID, Description, Owner, Mark string
-	Roles                        []string // and whether its owner gave it
+	Roles                        []string // and whether its owner granted it
 }
 
-// database opens the portal's, to read.
+// database opens the portal's database for reading.
 func (c *company) database() (*sql.DB, error) {
 	return sql.Open("sqlite", "file:"+filepath.Join(c.env.Dir, "portal", "portal.db")+"?mode=ro&_pragma=busy_timeout(10000)")
 }
 
-// read reads all records, by SQL: neither the portal's API nor any status is asked.
+// read reads all records by SQL, not through the portal's API or a status.
 func (c *company) read() (*records, error) {
 	db, err := c.database()
 	if err != nil {
@@ -143,7 +143,7 @@ func list(s string) []string {
 	return strings.Split(s, ",")
 }
 
-// backupPortal writes a copy of the portal's database, as its own means of backup do.
+// backupPortal writes a copy of the portal's database with SQLite's own backup.
 func (c *company) backupPortal(file string) {
 	c.t.Helper()
 	db, err := c.database()
@@ -156,14 +156,14 @@ func (c *company) backupPortal(file string) {
 	}
 }
 
-// before is what a procedure must not change: the records, and what each user of the sample sees
-// after signing in.
+// before is the state that a procedure must not change: the records, and what each user of the
+// sample sees after signing in.
 type before struct {
 	*records
 	signIns map[string]string
 }
 
-// remember takes the present state after checking that it is the one that the company must have.
+// remember returns the current state, after it checked that this is the company's desired state.
 func (c *company) remember() before {
 	c.t.Helper()
 	all, err := c.read()
@@ -183,7 +183,7 @@ func (c *company) remember() before {
 	return before{records: all, signIns: c.signIns()}
 }
 
-// unchanged compares the records and the sign-ins with those of before.
+// unchanged compares the records and the sign-ins with the earlier ones.
 func (c *company) unchanged(b before, what string) {
 	c.t.Helper()
 	now, err := c.read()
@@ -201,10 +201,10 @@ func (c *company) unchanged(b before, what string) {
 	}
 }
 
-// keeps waits until the portal has the records of before.
+// keeps waits until the portal has the earlier records.
 func (c *company) keeps(b before, what string) {
 	c.t.Helper()
-	eventually(c.t, what+": all is as before", func(context.Context) error {
+	eventually(c.t, what+": all records are as before", func(context.Context) error {
 		now, err := c.read()
 		if err != nil {
 			return err
@@ -216,7 +216,7 @@ func (c *company) keeps(b before, what string) {
 	})
 }
 
-// signIns are what the users of the sample see after signing in.
+// signIns returns what the users of the sample see after signing in.
 func (c *company) signIns() map[string]string {
 	c.t.Helper()
 	out := map[string]string{}
@@ -240,8 +240,8 @@ var (
 	poolName = regexp.MustCompile(`<li>(?:<a [^>]*>|<span>)([^<]+)<`)
 )
 
-// signIn signs a user in through single sign-on, as a browser does, and returns what their profile
-// shows, or why they were refused.
+// signIn signs a user in through single sign-on, as a browser does, and returns the profile page's
+// text, or the reason of the refusal.
 func (c *company) signIn(userName string) (string, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {

@@ -20,8 +20,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestCrashInMidPush: the webhook and the manager are killed while people arrive. The provider
-// repeats what was not answered, as they all do; in the end everyone is there once.
+// TestCrashInMidPush: the webhook and the manager are killed while users are pushed. The provider
+// repeats unanswered requests, as all providers do; in the end each user exists once.
 func TestCrashInMidPush(t *testing.T) {
 	for _, victim := range []string{devenv.Webhook, devenv.Manager} {
 		t.Run(victim, func(t *testing.T) {
@@ -65,8 +65,8 @@ func TestCrashInMidPush(t *testing.T) {
 	}
 }
 
-// insist pushes a person as a provider does: it repeats until it is answered, and a conflict makes
-// it look the person up.
+// insist pushes a user as a provider does: it repeats until it gets an answer, and after a conflict
+// it searches for the user.
 func (w *world) insist(userName string) string {
 	var id string
 	eventually(w.t, "push "+userName, func(ctx context.Context) error {
@@ -85,7 +85,7 @@ func (w *world) insist(userName string) string {
 			}
 			list, _ := found.body["Resources"].([]any)
 			if len(list) != 1 {
-				return fmt.Errorf("a conflict, and then %d people of that name: %s", len(list), a.detail())
+				return fmt.Errorf("a conflict, and then %d users of that name: %s", len(list), a.detail())
 			}
 			id, _ = list[0].(map[string]any)["id"].(string)
 			return nil
@@ -95,13 +95,13 @@ func (w *world) insist(userName string) string {
 	return id
 }
 
-// everyoneOnce checks that nobody was lost or doubled, in Kubernetes and in the portal, and that
-// claims match.
+// everyoneOnce checks that no user is missing or duplicated, in Kubernetes and in the portal, and
+// that claims match.
 func (w *world) everyoneOnce(names, ids []string) {
 	w.t.Helper()
 	accounts := map[string]string{}
 	for i, name := range names {
-		account := w.becomes(name, "is there once", active)
+		account := w.becomes(name, "exists once", active)
 		if other, twice := accounts[account.ID]; twice {
 			w.t.Errorf("%s and %s share the account %s", name, other, account.ID)
 		}
@@ -126,7 +126,7 @@ func (w *world) everyoneOnce(names, ids []string) {
 			}
 			count[u.Spec.UserName]++
 			if held[u.Name] != 1 {
-				return fmt.Errorf("%s (%s) holds %d claims", u.Spec.UserName, u.Name, held[u.Name])
+				return fmt.Errorf("%s (%s) has %d claims", u.Spec.UserName, u.Name, held[u.Name])
 			}
 		}
 		for _, name := range names {
@@ -138,8 +138,7 @@ func (w *world) everyoneOnce(names, ids []string) {
 	})
 }
 
-// TestPortalDown: the provider's pushes are taken while the portal is down, and arrive there when
-// it is back.
+// TestPortalDown: pushes are accepted while the portal is down, and reach it when it is back.
 func TestPortalDown(t *testing.T) {
 	w := shared(t)
 	early, late := w.name("early"), w.name("late")
@@ -163,8 +162,8 @@ func TestPortalDown(t *testing.T) {
 	w.condition(lateID, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
-// TestTwoWritersOneName: of writers who race for one name, just one gets it; the others learn that
-// it is taken.
+// TestTwoWritersOneName: of concurrent writers of one name, exactly one gets it; the others get a
+// conflict.
 func TestTwoWritersOneName(t *testing.T) {
 	w := shared(t)
 	for round := range 10 {
@@ -200,6 +199,6 @@ func TestTwoWritersOneName(t *testing.T) {
 		if created != 1 {
 			t.Errorf("round %d: %d writers got the name, must be one", round, created)
 		}
-		w.becomes(name, "is there once", active)
+		w.becomes(name, "exists once", active)
 	}
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package e2e tells stories on the built programs: etcd, a real Kubernetes API server, the portal,
+// Package e2e tests the built programs by stories: etcd, a real Kubernetes API server, the portal,
 // the webhook and the manager run as processes (test/framework/devenv, the same code as `make
-// run`), an identity provider is played over HTTP, and what became of it is read in Kubernetes and
+// run`), the test acts as the identity provider over HTTP, and reads the results in Kubernetes and
 // in the portal.
 //
-// Most stories share one environment and each leaves it as it found it; those that restart
+// Most stories share one environment, and each removes what it created; stories that restart
 // everything have their own. Nothing sleeps: a story waits for a condition, with a deadline, and
-// says what it saw last when the time is up.
+// reports the last state when the time is up.
 package e2e

@@ -23,10 +23,10 @@ import (
 )
 
 // settles waits until Kubernetes and the portal agree on the round's users and groups: each name
-// once, claimed by its owner, with one account that is active when the user is, or one pool; who
-// was deleted is gone, each account is in the pools of its groups, and no claim is left over.
+// once, claimed by its owner, with one account that is active if the user is, or one pool. Deleted
+// objects are gone, each account is in the pools of its groups, and no claim remains.
 func (r *round) settles() {
-	eventually(r.t, "everybody once, in Kubernetes and in the portal", func(ctx context.Context) error {
+	eventually(r.t, "each user once, in Kubernetes and in the portal", func(ctx context.Context) error {
 		now, err := r.observe(ctx)
 		if err != nil {
 			return err
@@ -40,7 +40,7 @@ func (r *round) settles() {
 	})
 }
 
-// state is what is in Kubernetes.
+// state is the state of Kubernetes.
 type state struct {
 	users   v1alpha1.ScimUserList
 	groups  v1alpha1.ScimGroupList
@@ -63,7 +63,7 @@ func (r *round) observe(ctx context.Context) (*state, error) {
 	return s, nil
 }
 
-// poolsOf lists the names of the pools that a user's groups have in the portal, sorted.
+// poolsOf lists the names of the portal's pools of a user's groups, sorted.
 func (s *state) poolsOf(user string) []string {
 	names := []string{}
 	for _, g := range s.groups.Items {
@@ -85,7 +85,7 @@ func (s *state) members(group string) []string {
 	return groupslice.Members(parts)
 }
 
-// settled checks one user. Two who bear one name can't both hold its claim.
+// settled checks one user. Of two users with one name, only one can have the claim.
 func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, now *state) error {
 	if !strings.HasSuffix(names.Fold(u.Spec.UserName), names.Fold(r.userName(""))) {
 		return nil // of another round
@@ -94,14 +94,14 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, now *state) e
 		return fmt.Errorf("%s (%s) is still being deleted: %+v", u.Spec.UserName, u.Name, u.Status.Conditions)
 	}
 	if !r.findable(u.Name, func(p *pusher) bool { return p.find(ctx, u.Spec.UserName) }) {
-		return fmt.Errorf("%s (%s) is there, and was never found by name", u.Spec.UserName, u.Name)
+		return fmt.Errorf("%s (%s) exists, and was never found by name", u.Spec.UserName, u.Name)
 	}
 	if holder := now.holders[claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)]; holder != string(u.UID) {
-		return fmt.Errorf("%s (%s) does not hold the claim on its name, but %q does", u.Spec.UserName, u.Name, holder)
+		return fmt.Errorf("%s (%s) does not have the claim on its name, but %q does", u.Spec.UserName, u.Name, holder)
 	}
 	if meta.IsStatusConditionFalse(u.Status.Conditions, v1alpha1.ConditionProvisioned) &&
 		meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionProvisioned).Reason == v1alpha1.ReasonNameReleasePending {
-		return nil // renamed to a name that the account of somebody who left still bears: the portal keeps it, and the object says so
+		return nil // renamed to a name that a former user's account has: the portal keeps that account, and the object says so
 	}
 	accounts, err := r.accounts(ctx, u.Spec.UserName)
 	if err != nil {
@@ -126,14 +126,14 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, now *state) e
 	return nil
 }
 
-// findable says whether a client found the object by its name, or can now: it may have got its
-// claim only after the last look.
+// findable says whether a client found the object by its name, or can find it now: it may have got
+// its claim after the last check.
 func (r *round) findable(id string, find func(*pusher) bool) bool {
 	return r.known(id) != "" || find(r.newPusher(0)) && r.known(id) != ""
 }
 
-// noStrays checks that every claim is one that its holder needs. Those that a cut-off rename left
-// are released when they are old enough to be told from one under way; a short run does not wait
+// noStrays checks that every claim's holder needs it. A claim of an interrupted rename is released
+// when it is too old to belong to a rename in progress; a short run does not wait
 // for that.
 func (r *round) noStrays(now *state) error {
 	needed := map[string]bool{}
@@ -155,7 +155,7 @@ func (r *round) noStrays(now *state) error {
 	for _, c := range now.claims.Items {
 		young := time.Since(c.CreationTimestamp.Time) < nameclaim.DefaultGrace
 		if !needed[c.Name+c.Spec.Holder.UID] && (r.long || !young) {
-			return fmt.Errorf("the claim %s of %s is left", c.Name, c.Spec.Holder.Name)
+			return fmt.Errorf("the claim %s of %s remains", c.Name, c.Spec.Holder.Name)
 		}
 	}
 	return nil

@@ -17,11 +17,11 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// leastKills is how many times programs are killed in a round of a long run, however long that
-// takes on a busy machine.
+// leastKills is the smallest number of kills of programs in a round of a long run, however long
+// that takes on a busy machine.
 const leastKills = 6
 
-// disturb kills programs one after the other while the round is on, and then all of them at once.
+// disturb kills programs one after the other during the round, and then all of them at once.
 // It returns when everything serves again.
 func (r *round) disturb() {
 	choices := r.random(r.number, "chaos")
@@ -37,9 +37,9 @@ func (r *round) disturb() {
 	r.kill(devenv.Etcd, devenv.Kubernetes, devenv.Portal, devenv.Webhook, r.replicas[1].name, devenv.Manager)
 }
 
-// killAtStep kills a program in the middle of a write: before the API server has it, or after that
-// and before the program knows. A webhook is killed twice as often as the manager, and at writes of
-// slices as often as at all others.
+// killAtStep kills a program during a write: before the API server gets it, or after that
+// and before the program gets the answer. A webhook is killed twice as often as the manager, and
+// half of the kills are at writes of slices.
 func (r *round) killAtStep(choices *rand.Rand) {
 	name := []string{r.replicas[0].name, r.replicas[1].name, devenv.Manager}[choices.IntN(3)]
 	resource := "scimgroupslices"
@@ -48,7 +48,7 @@ func (r *round) killAtStep(choices *rand.Rand) {
 	}
 	w := r.wires[name]
 	s := w.arm(resource, choices.IntN(2) == 0)
-	timer := time.NewTimer(2 * time.Second) // it may have nothing of the kind to write
+	timer := time.NewTimer(2 * time.Second) // it may not make such a write
 	defer timer.Stop()
 	select {
 	case where := <-s.reached:
@@ -63,7 +63,7 @@ func (r *round) killAtStep(choices *rand.Rand) {
 	r.kill(name)
 }
 
-// victim is mostly a webhook; in a long run also the others, alone.
+// victim is usually a webhook; in a long run also another program.
 func (r *round) victim(choices *rand.Rand) string {
 	if r.long && choices.IntN(4) == 0 {
 		return []string{devenv.Kubernetes, devenv.Etcd, devenv.Manager, devenv.Portal}[choices.IntN(4)]
@@ -71,7 +71,7 @@ func (r *round) victim(choices *rand.Rand) string {
 	return r.replicas[choices.IntN(len(r.replicas))].name
 }
 
-// kill ends programs as a crash does, all of them, and then starts them again in this order.
+// kill kills all these programs, and then starts them again in this order.
 func (r *round) kill(names ...string) {
 	for _, name := range names {
 		if err := r.env.Kill(name); err != nil {
@@ -93,8 +93,8 @@ func (r *round) kill(names ...string) {
 	}
 }
 
-// forgetLeader removes the lease of a manager that is known to be dead, so that the next one need
-// not wait until it ends.
+// forgetLeader removes the lease of a dead manager, so that the next one need not wait until it
+// expires.
 func (r *round) forgetLeader() {
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: "scim-manager.iam.lightrun.com"}}
 	eventually(r.t, "remove the dead manager's lease", func(ctx context.Context) error {
@@ -102,7 +102,7 @@ func (r *round) forgetLeader() {
 	})
 }
 
-// pause lets time pass, or ctx end.
+// pause waits for a time, or until ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -112,14 +112,14 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// readEverything ends the history with a look at every group, every user and every name. Groups are
-// read through each webhook, which then knows of them when it shows people.
+// readEverything ends the history with reads of every group, every user and every name. Groups are
+// read through each webhook, so that it knows them when it shows users.
 func (r *round) readEverything() {
 	p := r.newPusher(clients + connections + teams + 1)
 	insist := func(what string, read func(context.Context) bool) {
 		eventually(r.t, "read "+what+" at the end", func(ctx context.Context) error {
 			if !read(ctx) {
-				return errors.New("it is not answered")
+				return errors.New("there is no answer")
 			}
 			return nil
 		})

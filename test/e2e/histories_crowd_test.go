@@ -13,15 +13,15 @@ import (
 	"lightrun.com/scim-operator/test/framework/histories"
 )
 
-// In a long run some groups are large. They are filled with a crowd of people who are changed in no
-// other way. The history follows a few of them, spread over all slices, as it follows the staff.
+// In a long run some groups are large. Their members are a crowd of users who do not change
+// otherwise. The history follows a few of them, spread over all slices, as it follows the staff.
 
 const (
 	crowdSize = 5200
-	// mid is the size of the group that needs two slices; its part of the crowd is spread evenly.
+	// mid is the size of the group with two slices; its part of the crowd is evenly spread.
 	mid = 130
-	// followed is how many of the crowd the history follows. Each of them is in the group of mid
-	// people too.
+	// followed is how many of the crowd the history follows. Each of them is in the group of size
+	// mid too.
 	followed = 10
 )
 
@@ -51,18 +51,18 @@ func (d *drill) inCrowd(id string) bool {
 	return found
 }
 
-// crowdTag is the tag of one of the crowd that the history follows; false for the others.
+// crowdTag is the tag of a user of the crowd that the history follows; false for the others.
 func crowdTag(i int) (string, bool) {
 	const each = crowdSize / followed // a multiple of crowdSize / mid
 	return fmt.Sprintf("crowd%d", i/each), i%each == 0
 }
 
-// many is a part of the crowd: so many, and the tags of those that the history follows.
+// many is a part of the crowd: its size, and the tags of those that the history follows.
 type many struct {
 	ids, tags []string
 }
 
-// part is some of the crowd of a group of that size: all of it, a half, a few or none.
+// part is some of the crowd of a group of this size: all of it, a half, a few or none.
 func (d *drill) part(random *rand.Rand, size int) many {
 	step := crowdSize / size
 	every := []int{1, 2, size / 3, size + 1}[random.IntN(4)]
@@ -73,7 +73,7 @@ func (d *drill) part(random *rand.Rand, size int) many {
 	return m
 }
 
-// whole is all of the crowd of a group of that size.
+// whole is all of the crowd of a group of this size.
 func (d *drill) whole(size int) many {
 	var m many
 	for n := range size {
@@ -150,7 +150,7 @@ func (p *pusher) pushLarge(ctx context.Context, group string) bool {
 	m := p.part(p.rand, p.large[group])
 	switch p.rand.IntN(4) {
 	case 0, 1:
-		c.Add = p.someStaff() // with them, so that slices split under the history's eyes
+		c.Add = p.someStaff() // with them, so that the history covers splits of slices
 	default:
 		c.Remove = p.someStaff()
 	}

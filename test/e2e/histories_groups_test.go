@@ -11,21 +11,21 @@ import (
 	"lightrun.com/scim-operator/test/framework/histories"
 )
 
-// pushMembers changes and reads who is in the groups that stay, until ctx ends.
+// pushMembers changes and reads the members of the permanent groups, until ctx ends.
 func (p *pusher) pushMembers(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.breathe(ctx, p.pushMember(ctx, p.groups[p.rand.IntN(len(p.groups))]))
 	}
 }
 
-// pushGroups makes, finds, renames and deletes groups, and changes who is in them, until ctx ends.
+// pushGroups creates, finds, renames and deletes groups, and changes their members, until ctx ends.
 func (p *pusher) pushGroups(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.breathe(ctx, p.pushGroup(ctx))
 	}
 }
 
-// pushMember does one thing to the members of a group. It says whether that was answered.
+// pushMember makes one request about the members of a group. It says whether it got an answer.
 func (p *pusher) pushMember(ctx context.Context, group string) bool {
 	some := p.someStaff()
 	switch choice := p.rand.IntN(100); {
@@ -45,7 +45,7 @@ func (p *pusher) pushMember(ctx context.Context, group string) bool {
 	return p.replaceMembers(ctx, group)
 }
 
-// pushGroup does one thing to a group that comes and goes.
+// pushGroup makes one request about a temporary group.
 func (p *pusher) pushGroup(ctx context.Context) bool {
 	group := p.someGroup()
 	switch choice := p.rand.IntN(100); {
@@ -58,7 +58,7 @@ func (p *pusher) pushGroup(ctx context.Context) bool {
 	case choice < 75:
 		name := p.some(p.teams)
 		return p.change(ctx, histories.Change{Group: group, Name: &name})
-	case choice < 80: // members with it, as one PATCH
+	case choice < 80: // and members, in one PATCH
 		name := p.some(p.teams)
 		return p.change(ctx, histories.Change{Group: group, Name: &name, Add: p.someStaff()})
 	case choice < 86:
@@ -67,13 +67,13 @@ func (p *pusher) pushGroup(ctx context.Context) bool {
 	case choice < 93:
 		return p.deleteGroup(ctx, group)
 	}
-	if !p.deleteGroup(ctx, group) { // and at once anew
+	if !p.deleteGroup(ctx, group) { // and create it again at once
 		return false
 	}
 	return p.arriveGroup(ctx, p.some(p.teams))
 }
 
-// someGroup is one that was seen lately; "" for none.
+// someGroup is a recently seen group; "" for none.
 func (p *pusher) someGroup() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -83,8 +83,8 @@ func (p *pusher) someGroup() string {
 	return p.lateTeams[p.rand.IntN(len(p.lateTeams))]
 }
 
-// arriveGroup pushes a new group as providers do: what is not answered is repeated, and a conflict
-// makes them look.
+// arriveGroup pushes a new group as providers do: it repeats unanswered requests, and searches for
+// the group after a conflict.
 func (p *pusher) arriveGroup(ctx context.Context, name string) bool {
 	members := p.someStaff()
 	if p.rand.IntN(2) == 0 {
@@ -116,7 +116,7 @@ func (p *pusher) createGroupOf(ctx context.Context, group histories.Group, membe
 	return p.do(ctx, ask{request: request, method: http.MethodPost, path: "/Groups", body: body})
 }
 
-// groupDocument is a group as a provider pushes one.
+// groupDocument is a group as a provider pushes it.
 func (p *pusher) groupDocument(group histories.Group, members []string) map[string]any {
 	out := map[string]any{
 		"schemas":     []string{"urn:ietf:params:scim:schemas:core:2.0:Group"},
@@ -143,12 +143,12 @@ func (p *pusher) deleteGroup(ctx context.Context, group string) bool {
 	return answered
 }
 
-// change is a PATCH, with a path for the name, as Entra ID sends it, or without, as Okta does.
+// change sends a PATCH, with a path for the name, as Entra ID does, or without, as Okta does.
 func (p *pusher) change(ctx context.Context, c histories.Change) bool {
 	return p.changeOf(ctx, c, many{})
 }
 
-// changeOf is a PATCH that adds, removes or has a part of the crowd too.
+// changeOf sends a PATCH that also adds, removes or replaces a part of the crowd.
 func (p *pusher) changeOf(ctx context.Context, c histories.Change, with many) bool {
 	var operations []map[string]any
 	if c.Name != nil && p.rand.IntN(2) == 0 {
@@ -176,14 +176,14 @@ func (p *pusher) changeOf(ctx context.Context, c histories.Change, with many) bo
 	return answered
 }
 
-// replaceGroup is a PUT.
+// replaceGroup sends a PUT.
 func (p *pusher) replaceGroup(ctx context.Context, c histories.Change) bool {
 	body := p.groupDocument(histories.Group{Tag: c.Group, Name: *c.Name}, c.Add)
 	_, answered := p.do(ctx, ask{request: c, method: http.MethodPut, path: "/Groups/" + p.id(c.Group), body: body})
 	return answered
 }
 
-// someStaff are one to three of the staff.
+// someStaff returns one to three of the staff.
 func (p *pusher) someStaff() []string {
 	var tags []string
 	for _, i := range p.rand.Perm(len(p.staff))[:1+p.rand.IntN(3)] {

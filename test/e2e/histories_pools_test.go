@@ -16,9 +16,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/histories"
 )
 
-// settledGroups checks the round's groups: each is one that a client could find, has its name
-// alone, and a pool of its own that is one in the portal; and nothing is left of those that are
-// gone.
+// settledGroups checks the round's groups: a client could find each, each has its own name and an
+// own pool, which is one pool in the portal; and nothing remains of deleted
+// groups.
 func (r *round) settledGroups(ctx context.Context, now *state) error {
 	got, err := r.env.API.ListPoolsWithResponse(ctx)
 	if err != nil || got.JSON200 == nil {
@@ -33,12 +33,12 @@ func (r *round) settledGroups(ctx context.Context, now *state) error {
 	}
 	for _, p := range now.pools.Items {
 		if own := p.OwnPoolOf(); own != "" && !there[own] {
-			return fmt.Errorf("the own pool of the group %s (%s), which is gone, is left: %+v", own, r.known(own), p.Status.Conditions)
+			return fmt.Errorf("the own pool of the group %s (%s), which is gone, remains: %+v", own, r.known(own), p.Status.Conditions)
 		}
 	}
 	for _, s := range now.slices.Items {
 		if group := s.Labels[v1alpha1.LabelGroup]; !there[group] && r.known(group) != "" && !r.cutOff(r.known(group)) {
-			return fmt.Errorf("the slice %s of the group %s, which is gone, is left", s.Name, r.known(group))
+			return fmt.Errorf("the slice %s of the group %s, which is gone, remains", s.Name, r.known(group))
 		}
 	}
 	for _, q := range got.JSON200.Items {
@@ -49,14 +49,14 @@ func (r *round) settledGroups(ctx context.Context, now *state) error {
 	return nil
 }
 
-// ofRound says whether a name is one of this round.
+// ofRound says whether a name belongs to this round.
 func (r *round) ofRound(name string) bool {
 	return strings.HasSuffix(names.Fold(name), names.Fold(r.userName("")))
 }
 
 // cutOff says whether a request on the group had no answer: a webhook that is killed while it
-// changes a group that another deletes can leave a slice, which counts for nothing and which the
-// manager sweeps when it is ten minutes old.
+// changes a group that another deletes can leave a slice, which has no effect and which the manager
+// deletes when it is ten minutes old.
 func (r *round) cutOff(group string) bool {
 	return slices.ContainsFunc(r.history.Events(), func(e histories.Event) bool {
 		if e.Answer.Outcome != histories.Unanswered {
@@ -74,7 +74,7 @@ func (r *round) cutOff(group string) bool {
 	})
 }
 
-// settledGroup checks one group. Two that have one name can't both have its claim.
+// settledGroup checks one group. Of two groups with one name, only one can have the claim.
 func (r *round) settledGroup(ctx context.Context, g *v1alpha1.ScimGroup, now *state, portal []portalv1.Pool) error {
 	name := g.Spec.DisplayName
 	if !r.ofRound(name) {
@@ -84,7 +84,7 @@ func (r *round) settledGroup(ctx context.Context, g *v1alpha1.ScimGroup, now *st
 		return fmt.Errorf("group %s (%s) is still being deleted: %+v", name, g.Name, g.Status.Conditions)
 	}
 	if !r.findable(g.Name, func(look *pusher) bool { return look.findGroup(ctx, name) }) {
-		return fmt.Errorf("group %s (%s) is there, and was never found by name: %+v", name, g.Name, g.Status.Conditions)
+		return fmt.Errorf("group %s (%s) exists, and was never found by name: %+v", name, g.Name, g.Status.Conditions)
 	}
 	if holder := now.holders[claims.ObjectName(v1alpha1.ClaimGroup, name)]; holder != string(g.UID) {
 		return fmt.Errorf("group %s (%s) does not have the claim on its name, but %q does", name, g.Name, holder)

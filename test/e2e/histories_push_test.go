@@ -13,16 +13,16 @@ import (
 	"lightrun.com/scim-operator/test/framework/histories"
 )
 
-// pushUsers makes, reads, changes and deletes users until ctx ends.
+// pushUsers creates, reads, changes and deletes users until ctx ends.
 func (p *pusher) pushUsers(ctx context.Context) {
 	for ctx.Err() == nil {
 		p.breathe(ctx, p.pushUser(ctx))
 	}
 }
 
-// pushUser does one thing. It says whether that was answered.
+// pushUser makes one request. It says whether it got an answer.
 func (p *pusher) pushUser(ctx context.Context) bool {
-	tag := p.somebody()
+	tag := p.knownUser()
 	choice := p.rand.IntN(100)
 	switch {
 	case tag == "" || choice < 22:
@@ -47,8 +47,8 @@ func (p *pusher) pushUser(ctx context.Context) bool {
 	return answered
 }
 
-// somebody is a user who was seen lately, or one of the staff.
-func (p *pusher) somebody() string {
+// knownUser is a recently seen user, or one of the staff.
+func (p *pusher) knownUser() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.late) == 0 || p.rand.IntN(5) == 0 {
@@ -57,7 +57,7 @@ func (p *pusher) somebody() string {
 	return p.late[p.rand.IntN(len(p.late))]
 }
 
-// someName is one of few, in one of two spellings.
+// someName is one of a few names, in one of two spellings.
 func (p *pusher) someName() string { return p.some(p.names) }
 
 func (p *pusher) some(names []string) string {
@@ -68,15 +68,15 @@ func (p *pusher) some(names []string) string {
 	return name
 }
 
-// value is a text that nobody else writes.
+// value is a text that no other request writes.
 func (p *pusher) value() *string {
 	p.made++
 	text := fmt.Sprintf("v%d-%d", p.number, p.made)
 	return &text
 }
 
-// arrive pushes a new user as providers do: what is not answered is repeated, and a conflict makes
-// them look.
+// arrive pushes a new user as providers do: it repeats unanswered requests, and searches for the
+// user after a conflict.
 func (p *pusher) arrive(ctx context.Context) bool {
 	name := p.someName()
 	for range 3 {
@@ -96,7 +96,7 @@ func (p *pusher) create(ctx context.Context, who histories.Person) (histories.An
 	return p.do(ctx, ask{request: histories.Create{Person: who}, method: http.MethodPost, path: "/Users", body: document(who)})
 }
 
-// document is a user as a provider pushes one.
+// document is a user as a provider pushes it.
 func document(who histories.Person) map[string]any {
 	out := map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "externalId": who.Tag, "userName": who.Name, "active": who.Active,
@@ -130,7 +130,7 @@ func (p *pusher) search(ctx context.Context, tag string) bool {
 	return answered
 }
 
-// someChange changes one attribute; sometimes only if the user is as this pusher knows it.
+// someChange changes one attribute; sometimes only if the user's version is known.
 func (p *pusher) someChange(tag string) histories.Update {
 	u := histories.Update{Tag: tag}
 	switch p.rand.IntN(3) {
@@ -148,7 +148,7 @@ func (p *pusher) someChange(tag string) histories.Update {
 	return u
 }
 
-// update is a PATCH.
+// update sends a PATCH.
 func (p *pusher) update(ctx context.Context, tag string, u histories.Update) bool {
 	var operations []map[string]any
 	set := func(path string, value any) {
@@ -170,7 +170,7 @@ func (p *pusher) update(ctx context.Context, tag string, u histories.Update) boo
 	return answered
 }
 
-// replace is a PUT of the user as this pusher knows it, with another title.
+// replace sends a PUT of the last known user, with another title.
 func (p *pusher) replace(ctx context.Context, tag string) bool {
 	last, ok := p.seen[tag]
 	if !ok {

@@ -27,10 +27,10 @@ type pusher struct {
 	http   *http.Client
 	made   int
 	seen   map[string]sighting
-	only   *replica // whom to ask; nil for anyone
+	only   *replica // the replica to send requests to; nil for any
 }
 
-// sighting is a user as this pusher saw it last.
+// sighting is a user as this pusher last saw it.
 type sighting struct {
 	person histories.Person
 	etag   string
@@ -43,7 +43,7 @@ func (r *round) newPusher(number int) *pusher {
 	}
 }
 
-// ask is a request, as HTTP and as the history has it.
+// ask is a request, in the forms of HTTP and of the history.
 type ask struct {
 	request      any
 	method, path string
@@ -51,18 +51,18 @@ type ask struct {
 	ifMatch      string
 }
 
-// do sends a request to one of the webhooks and records it. What changed nothing is not recorded:
-// what was never sent, refused for its rate or with the promise that nothing was changed, or a read
-// that was not answered. answered is false for those, and when a write was not answered.
+// do sends a request to one of the webhooks and records it. It records no request that had no
+// effect: one that was never sent, was refused for its rate or with "Nothing was changed", or an
+// unanswered read. answered is false for those, and for an unanswered write.
 func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answered bool) {
 	to := p.only
 	if to == nil {
 		to = p.replicas[p.rand.IntN(len(p.replicas))]
 	}
 	e := histories.Event{Client: p.number, Call: p.history.Now(), Server: to.process(), Request: a.request}
-	status, etag, body, err := p.send(context.WithoutCancel(ctx), to.url, a) // what is begun is finished
+	status, etag, body, err := p.send(context.WithoutCancel(ctx), to.url, a) // a started request is finished
 	if to.process() != e.Server {
-		e.Server = "" // it was started anew meanwhile: who answered is not known
+		e.Server = "" // it was restarted meanwhile: the answering process is unknown
 	}
 	var refused *net.OpError
 	switch {
@@ -81,8 +81,8 @@ func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answer
 	return e.Answer, true
 }
 
-// unchanged says whether a refusal promises that it had no effect, as that of a webhook does whose
-// cache is not filled yet.
+// unchanged says whether a refusal promises that it had no effect, as a webhook does whose cache is
+// not filled yet.
 func unchanged(body map[string]any) bool {
 	detail, _ := body["detail"].(string)
 	return strings.Contains(detail, "Nothing was changed")
@@ -118,14 +118,14 @@ func (p *pusher) send(ctx context.Context, base string, a ask) (status int, etag
 	return response.StatusCode, response.Header.Get("Etag"), body, err
 }
 
-// understand turns an answer of HTTP into the history's.
+// understand converts an HTTP response for the history.
 func (p *pusher) understand(a ask, status int, etag string, body map[string]any) histories.Answer {
 	shown := []any{body}
 	if list, ok := body["Resources"]; ok {
 		shown, _ = list.([]any)
 	}
 	if len(shown) > 1 {
-		p.t.Errorf("%s %s shows %d resources: somebody is doubled: %v", a.method, a.path, len(shown), shown)
+		p.t.Errorf("%s %s shows %d resources: a user is duplicated: %v", a.method, a.path, len(shown), shown)
 	}
 	switch status {
 	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
@@ -159,7 +159,7 @@ func (p *pusher) meetGroup(body map[string]any) histories.Group {
 	return group
 }
 
-// meet reads a user and remembers them.
+// meet reads a user and remembers it.
 func (p *pusher) meet(user map[string]any, etag string) histories.Person {
 	word := func(name string) string { s, _ := user[name].(string); return s }
 	active, _ := user["active"].(bool)
@@ -192,8 +192,8 @@ func (p *pusher) members(group map[string]any) []string {
 	return tags
 }
 
-// breathe lets a moment pass between requests; after one that was not answered, it lasts until the
-// service answers again, as a provider waits. It is over at once when the round is.
+// breathe waits a moment between requests; after an unanswered one it waits until the service
+// answers again, as a provider does. It returns at once when the round ends.
 func (p *pusher) breathe(ctx context.Context, answered bool) {
 	timer := time.NewTimer(time.Duration(p.rand.IntN(20)) * time.Millisecond)
 	defer timer.Stop()

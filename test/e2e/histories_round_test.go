@@ -11,7 +11,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/histories"
 )
 
-// replica is a webhook, and how often it was started anew.
+// replica is a webhook, and how often it was restarted.
 type replica struct {
 	name, url string
 	life      atomic.Int64
@@ -19,21 +19,21 @@ type replica struct {
 
 func (r *replica) process() string { return fmt.Sprintf("%s/%d", r.name, r.life.Load()) }
 
-// round is one history: names, users and groups of its own.
+// round is one history, with its own names, users and groups.
 type round struct {
 	*drill
 	number  int
 	history *histories.History
 	names   []string // of people
-	teams   []string // names of groups that come and go
-	groups  []string // tags of groups that stay
-	staff   []string // tags of people who are in groups; they are changed but never deleted
+	teams   []string // names of temporary groups
+	groups  []string // tags of permanent groups
+	staff   []string // tags of users in groups, who are changed but never deleted
 
 	mu        sync.Mutex
 	ids       map[string]string // SCIM ids by tag, of people and groups
-	tags      map[string]string // and back
-	late      []string          // tags of people who were seen last
-	lateTeams []string          // and of groups that come and go
+	tags      map[string]string // the reverse
+	late      []string          // tags of recently seen users
+	lateTeams []string          // and of recently seen temporary groups
 	met       []string          // tags of all groups
 	large     map[string]int    // sizes of large groups, by tag
 }
@@ -76,14 +76,14 @@ func (r *round) id(tag string) string {
 	return r.ids[tag]
 }
 
-// known is the tag of whom an answer showed; "" for others.
+// known is the tag of the user in an answer; "" for others.
 func (r *round) known(id string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.tags[id]
 }
 
-// metPerson notes whom an answer showed.
+// metPerson records the user in an answer.
 func (r *round) metPerson(tag, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +93,7 @@ func (r *round) metPerson(tag, id string) {
 	}
 }
 
-// metGroup notes which group an answer showed.
+// metGroup records the group in an answer.
 func (r *round) metGroup(tag, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *round) metGroup(tag, id string) {
 	}
 }
 
-// lately puts a tag among the last that were seen.
+// lately adds a tag to those that were seen recently.
 func lately(late []string, tag string) []string {
 	if slices.Contains(late, tag) {
 		return late

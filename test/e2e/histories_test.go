@@ -27,17 +27,17 @@ const (
 	envDuration, envSeed = "HISTORIES_DURATION", "HISTORIES_SEED"
 	// shortLoad and longLoad are how long a round pushes before everything is killed.
 	shortLoad, longLoad = 4 * time.Second, 8 * time.Second
-	// search is how long a part of a history may take to be explained; most take milliseconds.
+	// search is how long the search for an explanation of a part may take; most take milliseconds.
 	search = time.Minute
-	// clients push users, connections push members of groups that stay, teams push groups that come
-	// and go.
+	// clients push users, connections push members of permanent groups, teams push temporary
+	// groups.
 	clients, connections, teams = 6, 2, 3
 )
 
-// TestHistories: two webhooks over one API server are pushed to from all sides while programs are
-// killed, and in the end everything is killed. What the clients saw, then and after the restart, is
-// what one faithful service could have answered (test/framework/histories), and in Kubernetes and
-// in the portal nobody is lost or doubled.
+// TestHistories: clients push to two webhooks over one API server while programs are
+// killed, and in the end everything is killed. The answers, then and after the restart, must be
+// possible answers of one correct service (test/framework/histories), and no user is missing or
+// duplicated in Kubernetes or the portal.
 func TestHistories(t *testing.T) {
 	duration, seed := budget(t)
 	d := newDrill(t, seed)
@@ -52,13 +52,13 @@ func TestHistories(t *testing.T) {
 	if d.long {
 		t.Logf("programs were killed at these writes: %v", d.steps)
 		if len(d.steps) == 0 {
-			t.Error("no program was killed at a write, which shows nothing of it")
+			t.Error("no program was killed at a write, so the test shows nothing about kills")
 		}
 	}
 	t.Logf("%d requests in %s explained; %s=%d repeats the choices, though not the timing", operations, time.Since(begun).Round(time.Second), envSeed, seed)
 }
 
-// budget reads how long to go on (one round without it) and the seed (random without it).
+// budget reads the duration (one round without it) and the seed (random without it).
 func budget(t *testing.T) (time.Duration, uint64) {
 	t.Helper()
 	var duration time.Duration
@@ -87,8 +87,8 @@ type drill struct {
 
 	// In a long run:
 	wires map[string]*wire // between each program and the API server
-	crowd []string         // ids of people who fill large groups; nothing else happens to them
-	steps map[string]int   // at which writes programs were killed, and how often
+	crowd []string         // ids of the users in large groups, who do not change otherwise
+	steps map[string]int   // how often programs were killed at each write
 }
 
 // load is how long a round pushes.
@@ -103,7 +103,7 @@ func newDrill(t *testing.T, seed uint64) *drill {
 	t.Helper()
 	o := options(t, filepath.Join(filepath.Dir(theStage.dir), "histories"))
 	if os.Getenv(envDuration) != "" {
-		o.Patience = 3 * time.Minute // thousands of users are there, and everything else is busy too
+		o.Patience = 3 * time.Minute // there are thousands of users, and the machine is busy
 	}
 	env, err := devenv.Start(t.Context(), o)
 	if err != nil {
@@ -137,7 +137,7 @@ func newDrill(t *testing.T, seed uint64) *drill {
 	return d
 }
 
-// openGuard lets everybody be removed: more come and go here in a minute than in a company in a
+// openGuard permits every removal: more users come and go here in a minute than in a company in a
 // year.
 func (d *drill) openGuard() {
 	d.t.Helper()
@@ -152,15 +152,15 @@ func (d *drill) openGuard() {
 	}
 }
 
-// random is a source of choices for one purpose in one round.
+// random is a source of random choices for one purpose in one round.
 func (d *drill) random(round int, purpose string) *rand.Rand {
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("%d/%d/%s", d.seed, round, purpose))
 	return rand.New(rand.NewChaCha8(key))
 }
 
-// round pushes for a while, kills everything, and looks at what is left. It returns how many
-// requests it made.
+// round pushes for a while, kills everything, and checks the result. It returns the number of
+// requests.
 func (d *drill) round(n int) int {
 	d.t.Helper()
 	r := newRound(d, n)
@@ -184,16 +184,16 @@ func (d *drill) round(n int) int {
 	result := histories.Check(events, search)
 	for i, v := range result.Violations {
 		file := filepath.Join(os.TempDir(), fmt.Sprintf("history-%d-%d-%d.html", d.seed, n, i))
-		d.t.Errorf("round %d: %s\ndrawn in %s (%v)", n, v, file, v.Write(file))
+		d.t.Errorf("round %d: %s\nrendered in %s (%v)", n, v, file, v.Write(file))
 	}
 	r.settles()
 	r.endLarge()
-	d.t.Logf("round %d: %d requests (%s), %d parts", n, result.Operations, tally(events), result.Parts)
+	d.t.Logf("round %d: %d requests (%s), %d parts", n, result.Operations, counts(events), result.Parts)
 	return result.Operations
 }
 
-// tally counts outcomes.
-func tally(events []histories.Event) string {
+// counts counts outcomes.
+func counts(events []histories.Event) string {
 	count := map[histories.Outcome]int{}
 	for _, e := range events {
 		count[e.Answer.Outcome]++

@@ -20,8 +20,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// wire is between a program and the API server. It can be armed: at the next write of a kind it
-// says so and holds the write, before the API server has it or before the program has the answer,
+// wire is a proxy between a program and the API server. Once armed, it blocks the next write of a
+// kind and reports it, before the API server gets it or before the program gets the answer,
 // until the program is dead.
 type wire struct {
 	proxy *httputil.ReverseProxy
@@ -29,10 +29,10 @@ type wire struct {
 	armed *step
 }
 
-// step is where a program is killed.
+// step is the write at which a program is killed.
 type step struct {
 	resource string // plural; a write of any verb
-	after    bool   // the API server has it
+	after    bool   // after the API server has it
 	reached  chan string
 	dead     chan struct{}
 }
@@ -63,15 +63,15 @@ func (d *drill) wired(names ...string) {
 		w := &wire{proxy: &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(server)
-				r.Out.Header.Set("Authorization", "Bearer "+token) // client-go sends none without TLS
+				r.Out.Header.Set("Authorization", "Bearer "+token) // client-go sends no token without TLS
 			},
 			Transport:     transport,
 			FlushInterval: -1,                         // watches
-			ErrorLog:      log.New(io.Discard, "", 0), // programs are killed all the time
+			ErrorLog:      log.New(io.Discard, "", 0), // killed programs cause errors
 			ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		}}
 		listener := httptest.NewServer(w)
-		d.t.Cleanup(func() { _ = listener.Config.Close() }) // at once: the programs still watch
+		d.t.Cleanup(func() { _ = listener.Config.Close() }) // at once, although the programs still watch
 		for _, c := range config.Clusters {
 			c.Server, c.CertificateAuthorityData = listener.URL, nil
 		}
@@ -83,7 +83,7 @@ func (d *drill) wired(names ...string) {
 	}
 }
 
-// arm sets where the program is to be killed next. disarm takes it back.
+// arm sets the step at which the program is killed next. disarm undoes it.
 func (w *wire) arm(resource string, after bool) *step {
 	s := &step{resource: resource, after: after, reached: make(chan string, 1), dead: make(chan struct{})}
 	w.mu.Lock()
@@ -98,7 +98,7 @@ func (w *wire) disarm() {
 	w.armed = nil
 }
 
-// due takes the step that the request is, or nil.
+// due returns the armed step if the request matches it, or nil.
 func (w *wire) due(r *http.Request) *step {
 	if r.Method == http.MethodGet || r.URL.Query().Has("dryRun") {
 		return nil

@@ -23,14 +23,14 @@ const shortLease = "--leader-elect-lease-duration=3s"
 
 // late is a write that hangs on its way to the portal while its sender loses the lead.
 type late struct {
-	sent chan call // the write, once it is on its way
-	free chan struct{}
-	told chan string // what the portal said to it in the end
+	sent   chan call // the write, once it was sent
+	free   chan struct{}
+	answer chan string // the portal's final answer
 }
 
-// delay holds the first write that says text.
+// delay blocks the first write that contains text.
 func (r *relay) delay(text string) *late {
-	l := &late{sent: make(chan call, 1), free: make(chan struct{}), told: make(chan string, 1)}
+	l := &late{sent: make(chan call, 1), free: make(chan struct{}), answer: make(chan string, 1)}
 	var once sync.Once
 	r.on(func(c call) {
 		hold := false
@@ -44,13 +44,13 @@ func (r *relay) delay(text string) *late {
 		l.sent <- c
 		<-l.free
 		status, body := c.forward()
-		l.told <- fmt.Sprint(status, " ", body)
+		l.answer <- fmt.Sprint(status, " ", body)
 	})
 	return l
 }
 
-// loss is a way to lose the lead. What it returns wakes up who was stopped; the process ends by
-// itself then.
+// loss is a way to lose the lead. Its result wakes a stopped process, which then ends by
+// itself.
 type loss func(*testing.T, *process.Process) (wakeUp func())
 
 func killed(_ *testing.T, leader *process.Process) func() {
@@ -58,15 +58,15 @@ func killed(_ *testing.T, leader *process.Process) func() {
 	return func() {}
 }
 
-// frozen stops the leader for so long that its lease runs out.
+// frozen stops the leader for so long that its lease expires.
 func frozen(t *testing.T, leader *process.Process) func() {
 	signal(t, leader, syscall.SIGSTOP)
 	return func() { signal(t, leader, syscall.SIGCONT) }
 }
 
-// TestALeaderThatIsGoneWritesNothingMore: a leader loses the lead while its write is on the way:
-// killed, or stopped for so long that its lease runs out. Another takes over and writes what is
-// true by then. The old write arrives after that and is refused; a leader that wakes up again ends
+// TestALeaderThatIsGoneWritesNothingMore: a leader loses the lead while its write is in flight: it
+// is killed, or stopped for so long that its lease expires. Another takes over and writes the
+// current state. The old write arrives after that and is refused; a leader that wakes up again ends
 // by itself.
 func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
 	for name, lose := range map[string]loss{"Killed": killed, "LeaseLost": frozen} {
@@ -85,12 +85,12 @@ func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
 			<-old.sent
 			wakeUp := lose(t, first)
 			w.displayName(id, "New name")
-			w.becomes(ada, "is as the new leader says", named("New name"))
+			w.becomes(ada, "is as the new leader wrote it", named("New name"))
 			close(old.free)
-			if told := <-old.told; !strings.HasPrefix(told, "409 ") || !strings.Contains(told, "STALE_LEADER") {
-				t.Errorf("the portal answered the late write with %s", told)
+			if answer := <-old.answer; !strings.HasPrefix(answer, "409 ") || !strings.Contains(answer, "STALE_LEADER") {
+				t.Errorf("the portal answered the late write with %s", answer)
 			}
-			w.becomes(ada, "is as the new leader says, still", named("New name"))
+			w.becomes(ada, "is still as the new leader wrote it", named("New name"))
 			wakeUp()
 			<-first.Done()
 
@@ -104,20 +104,20 @@ func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
 	}
 }
 
-// TestALateWriteOfTheSameRevisionIsRefused: what a pool's own object says of its members leaves the
-// people's revision as it is. So the portal can't tell by the revision that the former leader's
-// write is late, and where the new leader finds nothing to write, not by the account's version
-// either: it tells by who leads.
+// TestALateWriteOfTheSameRevisionIsRefused: a change of a pool's object does not change the
+// revisions of its users. So the portal can't see by the revision that the former leader's
+// write is late, and if the new leader finds nothing to write, not by the account's version
+// either: it decides by the leader's number.
 func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
 		lose   loss
-		then   string // ada's pool when the new leader looks; empty: none
+		then   string // ada's pool in the new leader's pass; empty: none
 		holds  []string
-		writes int // that the portal's history of ada has in the end
+		writes int // the final number in the portal's history of ada
 	}{
-		"NothingToWrite": {"The new leader finds the account as it should be, so nothing of it moves on.", frozen, "", []string{"ROLE_USER"}, 1},
-		"AnotherWrite":   {"The new leader puts ada into another pool before the old write arrives.", killed, "quota", []string{"ROLE_USER", "ROLE_IGNORE_QUOTA"}, 1}, // a membership is a change of the pool
+		"NothingToWrite": {"The new leader finds the account in its desired state, so it writes nothing.", frozen, "", []string{"ROLE_USER"}, 1},
+		"AnotherWrite":   {"The new leader adds ada to another pool before the old write arrives.", killed, "quota", []string{"ROLE_USER", "ROLE_IGNORE_QUOTA"}, 1}, // a membership is a change of the pool
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := shared(t)
@@ -144,14 +144,14 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 				declare(quota, "ROLE_IGNORE_QUOTA", "{userName: "+ada+"}")
 			}
 			kubectl(t, w, "", "wait", "--for=jsonpath={.status.observedGeneration}=2", "--timeout=60s", "agentpool/"+leads) // by the new leader
-			w.becomes(ada, "is as the new leader says", holding(tc.holds...))
+			w.becomes(ada, "is as the new leader wrote it", holding(tc.holds...))
 			close(old.free)
-			if told := <-old.told; !strings.HasPrefix(told, "409 ") || !strings.Contains(told, "STALE_LEADER") {
-				t.Errorf("%s\nthe portal answered the late write with %s", tc.reason, told)
+			if answer := <-old.answer; !strings.HasPrefix(answer, "409 ") || !strings.Contains(answer, "STALE_LEADER") {
+				t.Errorf("%s\nthe portal answered the late write with %s", tc.reason, answer)
 			}
 			wakeUp()
 			<-first.Done()
-			w.becomes(ada, "is as the new leader says, still", holding(tc.holds...))
+			w.becomes(ada, "is still as the new leader wrote it", holding(tc.holds...))
 			w.everyoneOnce([]string{ada}, []string{id})
 			if h := w.history(t, account.ID); len(h) != tc.writes {
 				t.Errorf("%s\nthe portal's history has %d changes, must be %d: %v", tc.reason, len(h), tc.writes, h)
@@ -160,11 +160,11 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 	}
 }
 
-// TestTheAPIServerRestartsWhilePushesGoOn: etcd and the API server die and come back on the same
-// data. The provider repeats what was not answered; a manager that lost its lease ends and is
-// started again, as a kubelet does. In the end everybody is there once. An API server that has just
-// started refuses everybody for a moment, until it knows its Roles, so this has an environment of
-// its own, whose logs are not searched for refusals.
+// TestTheAPIServerRestartsWhilePushesGoOn: etcd and the API server are killed and restarted on the
+// same data. The provider repeats unanswered requests; a manager that lost its lease ends and is
+// restarted, as by a kubelet. In the end each user exists once. An API server that has just
+// started refuses all clients until it has read its Roles, so this test has its own environment,
+// whose logs are not searched for refusals.
 func TestTheAPIServerRestartsWhilePushesGoOn(t *testing.T) {
 	env, err := devenv.Start(t.Context(), options(t, filepath.Join(t.TempDir(), "run")))
 	if err != nil {

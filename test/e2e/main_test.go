@@ -21,8 +21,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// stage is where the stories play: the programs, built once, and the environment that most stories
-// share.
+// stage is the environment of the stories: the programs, built once, and the environment that most
+// stories share.
 type stage struct {
 	programs string // folder of the built programs
 	dir      string // data of the shared environment
@@ -35,7 +35,7 @@ type stage struct {
 var theStage stage
 
 func TestMain(m *testing.M) {
-	log.SetLogger(logr.Discard()) // client libraries speak through it
+	log.SetLogger(logr.Discard()) // client libraries log through it
 	code, err := play(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -67,8 +67,8 @@ func play(m *testing.M) (int, error) {
 	return code, os.RemoveAll(temp)
 }
 
-// wellBehaved says what the logs of a whole run hold against the programs: calls that the API
-// server refused, for a Role that lacks something, and secrets.
+// wellBehaved returns errors from the logs of a whole run: calls that the API server refused
+// because a Role lacks a right, and secrets.
 func wellBehaved(env *devenv.Environment) error {
 	var errs []error
 	secrets := []string{env.Values.SCIMToken, env.Values.PortalAPIKey, env.Values.AdminPassword, "lrp_"}
@@ -99,7 +99,7 @@ func build(folder string) error {
 	return nil
 }
 
-// options are those of an environment with its data in dir, on ports that are free.
+// options are those of an environment with its data in dir, on free ports.
 func options(tb testing.TB, dir string) devenv.Options {
 	tb.Helper()
 	assets, err := controlplane.Assets(controlplane.Root())
@@ -128,18 +128,18 @@ func shared(t *testing.T) *world {
 	return newWorld(t, theStage.env)
 }
 
-// patience is how long a story waits for something that must come by itself: more than a leader's
-// lease (15 s) and a back-off on top, on a busy machine.
+// patience is how long a story waits for a condition: longer than a leader's lease (15 s) and a
+// back-off together, on a busy machine.
 const patience = 90 * time.Second
 
-// eventually waits until check is content, and fails with what it said last.
+// eventually polls check until it returns nil, and fails with its last error.
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	last := errors.New("it was never looked at")
+	last := errors.New("it was never checked")
 	for {
 		err := check(ctx)
 		if err == nil {
@@ -156,7 +156,7 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 	}
 }
 
-// kubectl runs the command that a person would run and returns what it printed.
+// kubectl runs a command as a person does and returns its output.
 func kubectl(t *testing.T, w *world, stdin string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), w.env.Values.Kubectl, args...)

@@ -25,12 +25,12 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// portalUser is an account as the portal's API shows it.
+// portalUser is an account in the portal's API.
 type portalUser = portalv1.User
 
-// TestProcedures plays what happens to an installation on the second day: objects are deleted and
+// TestProcedures runs the procedures of an installation's operation: objects are deleted and
 // applied again, the product is uninstalled, the cluster and the portal are lost. Each procedure
-// begins and ends with the same access for everybody, with the same decisions.
+// starts and ends with the same access for every user, and with the same decisions.
 func TestProcedures(t *testing.T) {
 	c := newCompany(t)
 	b := c.remember()
@@ -58,13 +58,13 @@ func TestProcedures(t *testing.T) {
 			inner.unchanged(b, procedure.name)
 			c.line = inner.line
 		}) {
-			t.Fatal("the procedures that follow would begin with another state")
+			t.Fatal("the next procedures would start with another state")
 		}
 	}
 	t.Run("PushedAgain", func(t *testing.T) { c.in(t).pushedAgain(b) })
 }
 
-// binding is the id of the portal's binding; empty: there is none.
+// binding is the id of the portal's binding; empty: none.
 func (c *company) binding() string {
 	c.t.Helper()
 	got, err := c.env.API.GetIdentityConfigurationWithResponse(c.t.Context())
@@ -89,7 +89,7 @@ var plugin = sync.OnceValues(func() (string, error) {
 	return path, err
 })
 
-// shell runs a line of the manual as a person does, in the company's folder.
+// shell runs a line of the manual in the company's folder.
 func (c *company) shell(line string) (string, error) {
 	c.t.Helper()
 	if _, err := plugin(); err != nil {
@@ -144,14 +144,14 @@ func (c *company) manual(name, section string) []string {
 	return lines
 }
 
-// follow runs the commands of a section. They name the repository's folders.
+// follow runs the commands of a section, with the repository's folders.
 func (c *company) follow(page, section string) {
 	c.t.Helper()
 	c.steps(page, section, nil)
 }
 
-// steps runs the commands of a section. A comment among them is a step that no command does: the
-// function whose key it begins with does it.
+// steps runs the commands of a section. A comment in them is a step without a command: the function
+// whose key is the start of the comment runs instead.
 func (c *company) steps(page, section string, others map[string]func()) {
 	c.t.Helper()
 	for _, line := range c.manual(page, section) {
@@ -160,7 +160,7 @@ func (c *company) steps(page, section string, others map[string]func()) {
 			c.other(line, others)
 			continue
 		}
-		if strings.Contains(line, "delete deployment") { // as a kubelet would
+		if strings.Contains(line, "delete deployment") { // as a kubelet does
 			for _, program := range []string{devenv.Manager, devenv.Webhook} {
 				if err := c.env.Halt(program); err != nil {
 					c.t.Fatal(err)
@@ -187,26 +187,26 @@ func (c *company) other(line string, all map[string]func()) {
 // crds are the kinds.
 var crds = []string{"agentpools", "identityconfigurations", "nameclaims", "scimgroups", "scimgroupslices", "scimusers"}
 
-// uninstalled waits until nothing of the product is in Kubernetes.
+// uninstalled waits until Kubernetes contains nothing of the product.
 func (c *company) uninstalled() {
 	c.t.Helper()
 	eventually(c.t, "nothing stays", func(ctx context.Context) error {
 		var errs []error
 		err := c.env.Client.Get(ctx, client.ObjectKey{Name: devenv.Namespace}, &corev1.Namespace{})
 		if !apierrors.IsNotFound(err) {
-			errs = append(errs, fmt.Errorf("the namespace: %w", errors.Join(err, errors.New("is there"))))
+			errs = append(errs, fmt.Errorf("the namespace: %w", errors.Join(err, errors.New("still exists"))))
 		}
 		cmd := exec.CommandContext(ctx, c.env.Values.Kubectl, "get", "crd", "-o", "name")
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+c.env.Values.Kubeconfig, "KUBECACHEDIR="+c.t.TempDir())
 		out, err := cmd.CombinedOutput()
 		if err != nil || strings.Contains(string(out), "iam.lightrun.com") {
-			errs = append(errs, fmt.Errorf("kinds: %s %w", out, errors.Join(err, errors.New("are there"))))
+			errs = append(errs, fmt.Errorf("kinds: %s %w", out, errors.Join(err, errors.New("still exist"))))
 		}
 		return errors.Join(errs...)
 	})
 }
 
-// answers waits until the provider's request is answered with the status.
+// answers waits until the provider's request gets the status.
 func (c *company) answers(method, path string, status int) {
 	c.t.Helper()
 	eventually(c.t, fmt.Sprintf("%s %s is answered %d", method, path, status), func(ctx context.Context) error {

@@ -18,20 +18,20 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// apply applies what people and Git declare.
+// apply applies the manifests of people and Git.
 func (c *company) apply() {
 	c.t.Helper()
 	kubectl(c.t, c.world, c.manifests(), "apply", "-f", "-")
 }
 
-// recreate deletes the pools that people declare and applies them again.
+// recreate deletes the declared pools and applies them again.
 func (c *company) recreate() {
 	c.t.Helper()
 	kubectl(c.t, c.world, "", append([]string{"delete", "--timeout=60s", "agentpool"}, poolNames...)...)
 	c.apply()
 }
 
-// reportOnly creates all pools again while nothing is written to the portal: the first step of an
+// reportOnly creates all pools again in ReportOnly: the first step of an
 // installation.
 func (c *company) reportOnly(before) {
 	c.policy(v1alpha1.PolicyReportOnly)
@@ -45,7 +45,7 @@ func (c *company) scimOff(before) {
 	c.loginMethods(func(m *portalv1.LoginMethods) { m.SCIM.Enabled = false })
 	eventually(c.t, "the manager knows that SCIM is off", func(context.Context) error {
 		if out := kubectl(c.t, c.world, "", "get", "identityconfiguration", "default", "-o", "jsonpath={.status.loginMethods.scim}"); out != "false" {
-			return fmt.Errorf("it is %q", out)
+			return fmt.Errorf("SCIM is %q", out)
 		}
 		return nil
 	})
@@ -68,7 +68,7 @@ func (c *company) everythingOfPeople(before) {
 	c.settles()
 }
 
-// finalizersStripped deletes all pools with their finalizers taken off, so that no manager sees it.
+// finalizersStripped deletes all pools after removing their finalizers, so that no manager sees it.
 func (c *company) finalizersStripped(before) {
 	if err := c.env.Halt(devenv.Manager); err != nil {
 		c.t.Fatal(err)
@@ -88,8 +88,8 @@ func (c *company) finalizersStripped(before) {
 	c.settles()
 }
 
-// settles waits until each user and pool is done, waits for a person as it did before, or asks
-// which group was meant; then it answers that by the words of the condition.
+// settles waits until each user and pool is done, waits for a person as before, or asks
+// which group was meant; it then answers with the condition's command.
 func (c *company) settles() {
 	c.t.Helper()
 	for c.accepts() {
@@ -97,7 +97,7 @@ func (c *company) settles() {
 	c.done()
 }
 
-// accepts answers what pools ask about their groups. It reports whether there was a question.
+// accepts answers the pools' questions about groups. It reports whether there was one.
 func (c *company) accepts() (asked bool) {
 	c.t.Helper()
 	questions := map[string]string{}
@@ -125,7 +125,7 @@ func (c *company) accepts() (asked bool) {
 	})
 	for name, message := range questions {
 		line := remedy(message)
-		if name == "renamed" { // the group that has the name now is another one
+		if name == "renamed" { // another group has the name now
 			c.line = "id: " + c.groups["old"]
 			c.apply()
 			continue
@@ -145,8 +145,8 @@ var commandLine = regexp.MustCompile(`kubectl [^\n]*`)
 // remedy is the command at the end of a condition's message.
 func remedy(message string) string { return strings.TrimSpace(commandLine.FindString(message)) }
 
-// done waits until each object says that it is as it is declared, or why not: by reason, of those
-// about which something was decided.
+// done waits until each object reports its desired state, or the reason why not, for
+// objects with a decision.
 func (c *company) done() {
 	c.t.Helper()
 	expected := map[string]string{}
@@ -186,8 +186,8 @@ func (c *company) done() {
 	})
 }
 
-// reasons are the reason and message of Ready of each user and pool, once it speaks of the newest
-// generation.
+// reasons returns the reason and message of Ready of each user and pool, once it is about the
+// newest generation.
 func (c *company) reasons(ctx context.Context) (map[string]string, error) {
 	var users v1alpha1.ScimUserList
 	var pools v1alpha1.AgentPoolList

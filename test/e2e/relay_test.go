@@ -26,19 +26,19 @@ import (
 
 // call is a write that a manager sent to the portal.
 type call struct {
-	name    string // method, path and what was sent, told in short
+	name    string // method, path and the start of the body's hash
 	body    string
-	forward func() (status int, body string) // lets the portal have it
+	forward func() (status int, body string) // sends it to the portal
 }
 
-// relay stands between the manager and the portal and hands every write to a test.
+// relay is a proxy between the manager and the portal that passes every write to a test.
 type relay struct {
 	portal string
 	mu     sync.Mutex
 	write  func(call) // nil: writes pass
 }
 
-// on has f decide what becomes of each write. What f did not forward is never answered.
+// on makes f decide about each write. A write that f does not forward is never answered.
 func (r *relay) on(f func(call)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,10 +59,10 @@ func newRelay(w *world) *relay {
 	return r
 }
 
-// portalAt tells the managers where the portal is.
+// portalAt sets the portal's URL for the managers.
 func (w *world) portalAt(url string) {
 	w.t.Helper()
-	ctx := context.WithoutCancel(w.t.Context()) // also while cleaning up
+	ctx := context.WithoutCancel(w.t.Context()) // also during the cleanup
 	var found v1alpha1.IdentityConfiguration
 	if err := w.env.Client.Get(ctx, client.ObjectKey{Namespace: devenv.Namespace, Name: v1alpha1.DefaultName}, &found); err != nil {
 		w.t.Fatal(err)
@@ -94,7 +94,7 @@ func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
 	write(call{
 		name: fmt.Sprintf("%s %s %x", asked.Method, asked.URL.Path, sha256.Sum256(body))[:len(asked.Method)+len(asked.URL.Path)+10], body: string(body),
 		forward: func() (int, string) {
-			if got = r.pass(context.WithoutCancel(ctx), asked, body); got == nil { // whoever sent it may be dead
+			if got = r.pass(context.WithoutCancel(ctx), asked, body); got == nil { // the sender may be dead
 				return 0, ""
 			}
 			return got.status, string(got.body)
@@ -106,7 +106,7 @@ func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
 	got.to(rw)
 }
 
-// reply is what the portal answered.
+// reply is the portal's answer.
 type reply struct {
 	status int
 	header http.Header
@@ -121,7 +121,7 @@ func (a *reply) to(rw http.ResponseWriter) {
 	_, _ = rw.Write(a.body)
 }
 
-// pass sends the request on; nil when the portal did not answer.
+// pass sends the request on; nil if the portal did not answer.
 func (r *relay) pass(ctx context.Context, asked *http.Request, body []byte) *reply {
 	request, err := http.NewRequestWithContext(ctx, asked.Method, r.portal+asked.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
@@ -174,7 +174,7 @@ func startManager(w *world, args ...string) (*process.Process, error) {
 	})
 }
 
-// immortal is a manager that is started again whenever it dies, as a kubelet does.
+// immortal is a manager that is restarted whenever it dies, as a kubelet does.
 type immortal struct {
 	mu      sync.Mutex
 	running *process.Process
@@ -214,15 +214,15 @@ func newImmortal(w *world, args ...string) *immortal {
 	return m
 }
 
-// now is the process that runs, or the one that died last.
+// now is the running process, or the last one.
 func (m *immortal) now() *process.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.running
 }
 
-// history is what the portal's audit tells of a user or pool: each change that was made, in order,
-// in short.
+// history returns the changes of a user or pool in the portal's audit, in order,
+// abbreviated.
 func (w *world) history(t *testing.T, id string) []string {
 	t.Helper()
 	limit := 100

@@ -20,9 +20,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestOneRequestFromPushToAudit follows the id that a provider gives its request: the answer, the
-// webhook's log, the object, the manager's events and the portal's audit all bear it; and an
-// arrival, a departure and a deletion each bear their own.
+// TestOneRequestFromPushToAudit follows a provider's request id: it is in the answer, the
+// webhook's log, the object, the manager's events and the portal's audit. The creation, the
+// deactivation and the deletion each have their own id.
 func TestOneRequestFromPushToAudit(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -30,7 +30,7 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 	arrival := w.must("POST", "/Users", person(ada), http.StatusCreated)
 	id := arrival.id()
 	if have := arrival.header.Get("X-Request-Id"); have != w.request {
-		t.Errorf("the answer bears %q", have)
+		t.Errorf("the answer has %q", have)
 	}
 	account := w.becomes(ada, "arrives", active)
 	var u v1alpha1.ScimUser
@@ -48,7 +48,7 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 	w.becomes(ada, "is deactivated", deactivated)
 	w.audited(account.ID, "user.provision", w.request)
 
-	w.request = "" // the webhook makes one
+	w.request = "" // the webhook creates one
 	gone := w.must("DELETE", "/Users/"+id, nil, http.StatusNoContent)
 	w.audited(account.ID, "user.release", gone.header.Get("X-Request-Id"))
 }
@@ -74,7 +74,7 @@ func (w *world) logged(program string, words ...string) {
 	})
 }
 
-// audited waits for the portal's audit of an account to tell of the action by the request.
+// audited waits until the portal's audit of an account has the action with the request's id.
 func (w *world) audited(account, action, request string) {
 	w.t.Helper()
 	eventually(w.t, "the portal audits "+action, func(ctx context.Context) error {

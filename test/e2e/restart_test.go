@@ -17,8 +17,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestRestartKeepsEverything: stopped and started again, on the same folder, everything is as it
-// was, also what a person changed meanwhile; and while it runs nobody else can use its folder or
+// TestRestartKeepsEverything: after a stop and a start on the same folder, everything is as before,
+// also what a person changed; and while it runs, no other instance can use its folder or
 // its ports.
 func TestRestartKeepsEverything(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
@@ -65,7 +65,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := devenv.ReadValues(dir); err == nil {
-		t.Error("the file env is there after the stop")
+		t.Error("the file env still exists after the stop")
 	}
 	begun := time.Now()
 	if env, err = devenv.Start(t.Context(), o); err != nil {
@@ -77,7 +77,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 	}
 	again := newWorld(t, env)
 	again.tag = w.tag
-	if after := again.becomes(ada, "is still there", active); after.ID != before.ID || after.Revision != before.Revision {
+	if after := again.becomes(ada, "still exists", active); after.ID != before.ID || after.Revision != before.Revision {
 		t.Errorf("the account was %+v and is %+v", before, after)
 	}
 	if a := again.must("GET", "/Users/"+eveID, nil, http.StatusOK); a.body["userName"] != eve {
@@ -91,10 +91,10 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Errorf("the person's change on the page Login methods is gone: %v %s", err, got.Body)
 	}
 	again.arrive(again.name("late"))
-	again.becomes(again.name("late"), "arrives after the restart", active)
+	again.becomes(again.name("late"), "is pushed after the restart", active)
 }
 
-// private checks that files with secrets are their owner's alone.
+// private checks that only the owner can read files with secrets.
 func private(t *testing.T, dir string) {
 	t.Helper()
 	for _, name := range []string{"env", "kubeconfig", "credentials/portal-key-manage", "kubernetes/tokens.csv", "kubernetes/manager.kubeconfig", "kubernetes/serving.key"} {
@@ -107,8 +107,8 @@ func private(t *testing.T, dir string) {
 	}
 }
 
-// TestDeadChildIsNamed: a program that ends by itself ends the environment, with its name and its
-// last words.
+// TestDeadChildIsNamed: a program that ends by itself ends the environment, with its name and the
+// end of its log.
 func TestDeadChildIsNamed(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	o := options(t, dir)
@@ -117,7 +117,7 @@ func TestDeadChildIsNamed(t *testing.T) {
 	}
 	_, err := devenv.Start(t.Context(), o)
 	if err == nil {
-		t.Fatal("it started on a broken database")
+		t.Fatal("it must not start on a broken database")
 	}
 	for _, want := range []string{"portal ended unexpectedly", "portal.log", "exit status 1"} {
 		if !strings.Contains(err.Error(), want) {

@@ -19,8 +19,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestAdministratorIsNoProvider: the environment's administrator may do everything that RBAC knows,
-// as a GitOps controller may, and still changes nothing of what the provider says.
+// TestAdministratorIsNoProvider: the environment's administrator has every right in RBAC, as
+// GitOps controllers often have, and still can't change the provider's data.
 func TestAdministratorIsNoProvider(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -39,7 +39,7 @@ func TestAdministratorIsNoProvider(t *testing.T) {
 			t.Errorf("%s: got %v, must be refused with %q", patch, err, says)
 		}
 	}
-	t.Log("the garbage collector runs: what may have such an owner is deleted, the user is not")
+	t.Log("the garbage collector deletes an object with such an owner; the user is not deleted")
 	collected := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, GenerateName: "collected-", OwnerReferences: []metav1.OwnerReference{
 		{APIVersion: "v1", Kind: "ConfigMap", Name: "gone", UID: "00000000-0000-4000-8000-0000000000ff"},
 	}}}
@@ -51,7 +51,7 @@ func TestAdministratorIsNoProvider(t *testing.T) {
 		if apierrors.IsNotFound(err) {
 			return nil
 		}
-		return errors.Join(err, fmt.Errorf("%s is there", collected.Name))
+		return errors.Join(err, fmt.Errorf("%s still exists", collected.Name))
 	})
 	w.becomes(ada, "remains", active)
 }

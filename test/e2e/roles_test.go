@@ -18,12 +18,12 @@ import (
 )
 
 // TestPoolGivesRoles: a pool gets its roles by kubectl apply, the provider's group fills it, and
-// the roles of the people in it follow in the portal, for as long as they are in it.
+// its members have the roles in the portal, for as long as they are in the group.
 func TestPoolGivesRoles(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
 	id := w.arrive(ada)
-	w.becomes(ada, "arrives with the user role", holding("ROLE_USER"))
+	w.becomes(ada, "is created with the user role", holding("ROLE_USER"))
 
 	group := "Payments " + w.tag
 	pool := "payments-" + w.tag
@@ -54,7 +54,7 @@ func TestPoolGivesRoles(t *testing.T) {
 
 	w.must("PATCH", "/Groups/"+gid, patch(removeMember(id)), http.StatusOK, http.StatusNoContent)
 	w.becomes(ada, "leaves the pool and its role", holding("ROLE_USER"))
-	eventually(t, "kubectl get shows who she is and what she holds", func(context.Context) error {
+	eventually(t, "kubectl get shows her name and her roles", func(context.Context) error {
 		seen := kubectl(t, w, "", "get", "scu", id)
 		lines := strings.Split(strings.TrimSpace(seen), "\n")
 		if fields := strings.Fields(lines[len(lines)-1]); len(fields) != 7 || !slices.Equal(fields[:6], []string{id, ada, "true", "default", "ROLE_USER", "True"}) {
@@ -64,7 +64,7 @@ func TestPoolGivesRoles(t *testing.T) {
 	})
 }
 
-// TestReadOnlyInThePortal: who came by SCIM can't be changed or removed through the portal's API.
+// TestReadOnlyInThePortal: a SCIM account can't be changed or removed through the portal's API.
 func TestReadOnlyInThePortal(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -96,14 +96,14 @@ func TestReadOnlyInThePortal(t *testing.T) {
 	}
 }
 
-// TestGroupPushedFirst: a group that nobody declared becomes a pool without roles; roles come when
-// a person applies them.
+// TestGroupPushedFirst: a group that no manifest names becomes a pool without roles; it gets roles
+// when a person applies them.
 func TestGroupPushedFirst(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
 	id := w.arrive(ada)
 	group := w.group("ROLE_MANAGER "+w.tag, id)
-	w.becomes(ada, "is in the pool, which grants nothing whatever it is called", func(u portalv1.User) bool {
+	w.becomes(ada, "is in the pool, which grants nothing whatever its name", func(u portalv1.User) bool {
 		return holding("ROLE_USER")(u) && len(u.Pools) == 2
 	})
 	kubectl(t, w, "", "patch", "agentpool", group, "--type=merge", "-p", `{"spec":{"roles":["ROLE_IGNORE_QUOTA"]}}`)
@@ -112,7 +112,7 @@ func TestGroupPushedFirst(t *testing.T) {
 	w.becomes(ada, "loses the role with the group", holding("ROLE_USER"))
 }
 
-// TestLeaveAndReturn: who leaves can't sign in; who returns gets the same account back.
+// TestLeaveAndReturn: a deactivated user can't sign in; a returning user gets the same account.
 func TestLeaveAndReturn(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -134,7 +134,7 @@ func TestLeaveAndReturn(t *testing.T) {
 	}
 }
 
-// TestRename: a rename keeps the person, and the old name is free for somebody else.
+// TestRename: a rename keeps the account, and another user can take the old name.
 func TestRename(t *testing.T) {
 	w := shared(t)
 	before, after := w.name("maiden"), w.name("married")
@@ -154,7 +154,7 @@ func TestRename(t *testing.T) {
 		other = a.id()
 		return nil
 	})
-	if next := w.becomes(before, "is somebody else", active); next.ID == account.ID || other == id {
-		t.Errorf("the newcomer got the account %s of the renamed", next.ID)
+	if next := w.becomes(before, "is another user", active); next.ID == account.ID || other == id {
+		t.Errorf("the new user got the account %s of the renamed user", next.ID)
 	}
 }

@@ -23,20 +23,20 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// refusedWithin is how long a token may still be accepted after it was removed from the mounted
-// files: the webhook hears of changes at once, and looks every 30 seconds where the system tells of
-// none. docs/operations/tokens.md says the same.
+// refusedWithin is how long a token may still be accepted after its removal from the mounted
+// files: the webhook is notified of changes, and also reads the files every 30 seconds.
+// docs/operations/tokens.md says the same.
 const refusedWithin = 30 * time.Second
 
-// keeper is a place that tokens are kept in.
+// keeper is a place that stores tokens.
 type keeper interface {
-	// add makes a new token and returns it; what was there stays.
+	// add creates a token and returns it; the others stay.
 	add() string
-	// remove takes one away.
+	// remove removes a token.
 	remove(token string)
 }
 
-// TestRotationUnderLoad: tokens are rotated while a provider pushes without a pause: the new one is
+// TestRotationUnderLoad: tokens are rotated while a provider pushes continuously: the new one is
 // added, the provider changes to it, the old one is removed. Nothing is restarted, no push fails,
 // and the old token is refused soon after.
 func TestRotationUnderLoad(t *testing.T) {
@@ -86,10 +86,10 @@ func (w *world) accepts(token string, wanted bool) {
 	})
 }
 
-// provider pushes with the token that it was given last.
+// provider pushes with the token that it got last.
 type provider struct {
 	*world
-	mu     sync.RWMutex // held for reading while a push is under way
+	mu     sync.RWMutex // locked for reading during a push
 	token  string
 	pushes atomic.Int64
 }
@@ -101,7 +101,7 @@ func (p *provider) use(token string) {
 	p.token = token
 }
 
-// push begins to push from several connections. The returned function ends it.
+// push starts to push from several connections. The returned function ends it.
 func (p *provider) push(connections int) (stop func()) {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	var pushing sync.WaitGroup
@@ -109,7 +109,7 @@ func (p *provider) push(connections int) (stop func()) {
 		name := p.name(fmt.Sprintf("rotating%d", i))
 		pushing.Go(func() {
 			id := ""
-			tick := time.NewTicker(50 * time.Millisecond) // below what a token may send in a second
+			tick := time.NewTicker(50 * time.Millisecond) // below the rate limit of a token
 			defer tick.Stop()
 			for n := 0; ctx.Err() == nil; n++ {
 				<-tick.C
@@ -128,7 +128,7 @@ func (p *provider) push(connections int) (stop func()) {
 	}
 }
 
-// once pushes, and must be answered with the status. It returns the id of what it is told of.
+// once pushes, and fails on another status. It returns the id in the answer.
 func (p *provider) once(method, path string, body any, status int) string {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
@@ -142,7 +142,7 @@ func (p *provider) once(method, path string, body any, status int) string {
 	return a.id()
 }
 
-// declared are tokens in a Secret of digests.
+// declared stores tokens in a Secret of digests.
 type declared struct {
 	*world
 	digests map[string]string // lines by token
@@ -160,7 +160,7 @@ func (d *declared) remove(token string) {
 	d.apply()
 }
 
-// apply makes the Secret hold the lines.
+// apply writes the lines to the Secret.
 func (d *declared) apply() {
 	d.t.Helper()
 	text := ""
@@ -180,7 +180,7 @@ func (d *declared) apply() {
 	}
 }
 
-// portalKeys are API keys of the portal, which the manager brings to the webhook.
+// portalKeys stores tokens as API keys of the portal, which the manager brings to the webhook.
 type portalKeys struct {
 	*world
 	ids map[string]string // by token

@@ -19,13 +19,13 @@ import (
 	"lightrun.com/scim-operator/test/framework/session"
 )
 
-// TestSessions replays what identity providers send, from the connection test to the clean-up, and
-// looks at what became of the people in the portal: each had an account before they were deleted,
-// and it is deactivated after.
+// TestSessions replays recorded provider sessions, from the connection test to the clean-up, and
+// checks the users in the portal: each has an account before the deletion, which is
+// deactivated after it.
 func TestSessions(t *testing.T) {
 	tests := map[string]struct {
-		people []string // user names of those who are deleted, as they are then, without the tag
-		gone   []string // names that nobody bears any more
+		people []string // final user names of the deleted users, without the tag
+		gone   []string // names that no user has at the end
 	}{
 		"okta":      {people: []string{"okta.", "okta2."}},
 		"entra":     {people: []string{"new.", "mgr.", "str."}, gone: []string{"entra."}},
@@ -57,8 +57,8 @@ func TestSessions(t *testing.T) {
 	}
 }
 
-// replay replays a provider's session and returns the user names of those whom it deletes, each of
-// whom the portal must know before.
+// replay replays a provider's session and returns the user names of the users that it deletes, each
+// of which the portal must have before.
 func (w *world) replay(idp string) (deleted []string) {
 	w.t.Helper()
 	s, err := session.Load(session.Find(idp))
@@ -76,7 +76,7 @@ func (w *world) replay(idp string) (deleted []string) {
 		if err := w.env.Client.Get(w.t.Context(), key, &u); err != nil || u.Spec.Deleted || u.DeletionTimestamp != nil {
 			return // a repetition
 		}
-		w.becomes(u.Spec.UserName, "is there before they go", func(portalv1.User) bool { return true })
+		w.becomes(u.Spec.UserName, "exists before the deletion", func(portalv1.User) bool { return true })
 		deleted = append(deleted, u.Spec.UserName)
 	}})
 	if err != nil {
@@ -88,12 +88,12 @@ func (w *world) replay(idp string) (deleted []string) {
 	return deleted
 }
 
-// nothingLeft waits until no object of this story is in Kubernetes: the manager has finished users
-// and groups that the provider deleted.
+// nothingLeft waits until Kubernetes contains no object of this story: the manager has finished
+// the deleted users and groups.
 func (w *world) nothingLeft() {
 	w.t.Helper()
 	in := client.InNamespace(devenv.Namespace)
-	eventually(w.t, "nothing is left in Kubernetes", func(ctx context.Context) error {
+	eventually(w.t, "no object remains in Kubernetes", func(ctx context.Context) error {
 		var users v1alpha1.ScimUserList
 		var groups v1alpha1.ScimGroupList
 		var parts v1alpha1.ScimGroupSliceList
@@ -103,7 +103,7 @@ func (w *world) nothingLeft() {
 		}
 		for _, u := range users.Items {
 			if strings.Contains(u.Spec.UserName, w.tag) {
-				return fmt.Errorf("ScimUser %s (%s) is there, finalizers %v; %s", u.Name, u.Spec.UserName, u.Finalizers, w.status(ctx, u.Spec.UserName))
+				return fmt.Errorf("ScimUser %s (%s) still exists, finalizers %v; %s", u.Name, u.Spec.UserName, u.Finalizers, w.status(ctx, u.Spec.UserName))
 			}
 		}
 		if err := errors.Join(w.env.Client.List(ctx, &groups, in), w.env.Client.List(ctx, &parts, in), w.env.Client.List(ctx, &pools, in)); err != nil {
@@ -112,17 +112,17 @@ func (w *world) nothingLeft() {
 		there := map[string]bool{}
 		for _, g := range groups.Items {
 			if there[g.Name] = true; strings.Contains(g.Spec.DisplayName, w.tag) {
-				return fmt.Errorf("ScimGroup %s (%s) is there: %+v", g.Name, g.Spec.DisplayName, g.Status.Conditions)
+				return fmt.Errorf("ScimGroup %s (%s) still exists: %+v", g.Name, g.Spec.DisplayName, g.Status.Conditions)
 			}
 		}
 		for _, s := range parts.Items {
 			if !there[s.Labels[v1alpha1.LabelGroup]] {
-				return fmt.Errorf("ScimGroupSlice %s is left of a group that is gone", s.Name)
+				return fmt.Errorf("ScimGroupSlice %s remains of a group that is gone", s.Name)
 			}
 		}
 		for _, p := range pools.Items {
 			if own := p.OwnPoolOf(); own != "" && !there[own] {
-				return fmt.Errorf("AgentPool %s is left of a group that is gone, finalizers %v, conditions %+v", p.Name, p.Finalizers, p.Status.Conditions)
+				return fmt.Errorf("AgentPool %s remains of a group that is gone, finalizers %v, conditions %+v", p.Name, p.Finalizers, p.Status.Conditions)
 			}
 		}
 		return nil

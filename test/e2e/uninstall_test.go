@@ -16,8 +16,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// uninstall removes the product by the commands of the manual's section. Nobody loses anything in
-// the portal, nothing stays in Kubernetes, and after the product is installed again all is as it
+// uninstall removes the product by the commands of the manual's section. No user loses anything
+// in the portal, nothing stays in Kubernetes, and after the product is installed again all is as it
 // was.
 func uninstall(section string) func(*company, before) {
 	return func(c *company, b before) {
@@ -108,9 +108,9 @@ func (c *company) pushedAgain(b before) {
 	c.hasAccess(want, "at the end")
 }
 
-// afterPushingAgain is the access that users have once the provider has pushed them again. Whom an
-// administrator deactivated is active, since the provider says so anew; what it says of users who
-// were suspended counts.
+// afterPushingAgain is the access that users have once the provider has pushed them again. A user
+// that an administrator deactivated is active, because the provider says so. A suspended user has
+// what the provider says.
 func (c *company) afterPushingAgain(b before) map[string]personRecord {
 	want := accessOf(b.records)
 	for _, i := range locallyOff {

@@ -14,12 +14,12 @@ import (
 	"lightrun.com/scim-operator/api/portal/v1"
 )
 
-// killer kills the manager around its writes: the first time that one is sent, before the portal
-// has it; the second time, after its effect and before the answer; the third time it passes.
+// killer kills the manager around its writes: at the first attempt before the portal
+// gets the write; at the second after its effect and before the answer; the third passes.
 type killer struct {
 	mu    sync.Mutex
 	sent  map[string]int
-	kills map[string]int // by when
+	kills map[string]int // by moment
 }
 
 func (k *killer) around(m *immortal) func(call) {
@@ -48,10 +48,10 @@ func (k *killer) kill(kill func(), when string) {
 	k.kills[when]++
 }
 
-// TestKillBeforeAndAfterEveryWrite lives a company's day on the built manager, which is killed
-// before and after each single write to the portal. In the end all is as without, and the portal's
-// own audit tells that nothing was done twice and nobody was ever given or refused what they should
-// not have been.
+// TestKillBeforeAndAfterEveryWrite runs a company's day on the built manager, which is killed
+// before and after each single write to the portal. The final state is as without kills, and the
+// portal's audit shows that no change was made twice and no user got or lost access by
+// mistake.
 func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	w := shared(t)
 	withoutManager(w)
@@ -72,7 +72,7 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
   spec: {displayName: Walk %s, groups: [{displayName: Walk %s}], roles: [%s]}}`, pool, w.tag, w.tag, roles), "apply", "--server-side", "-f", "-")
 	}
 
-	t.Log("everybody arrives, one of them with a local account")
+	t.Log("all users are pushed, one of them with a local account")
 	declare("ROLE_IGNORE_QUOTA")
 	group := w.group("Walk " + w.tag)
 	ids := map[string]string{}
@@ -84,7 +84,7 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	eves := w.becomes(eve, "arrives", holding("ROLE_USER"))
 	w.condition(ids[old], "Ready", "False", "LocalAccountExists")
 
-	t.Log("the local account is migrated, people move into the pool")
+	t.Log("the local account is migrated, users join the pool")
 	w.loginMethods(func(m *portalv1.LoginMethods) { m.SCIM.ProvisionExistingUsers = true })
 	t.Cleanup(func() { w.loginMethods(func(m *portalv1.LoginMethods) { m.SCIM.ProvisionExistingUsers = false }) })
 	w.must("PATCH", "/Groups/"+group, patch(addMember(ids[ada]), addMember(ids[bob])), http.StatusOK, http.StatusNoContent)
@@ -92,7 +92,7 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	w.becomes(ada, "has the pool's role", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
 	w.becomes(bob, "has the pool's role", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
 
-	t.Log("the pool's roles change, somebody is renamed, somebody leaves, somebody is deleted")
+	t.Log("the pool's roles change, and users are renamed, deactivated and deleted")
 	declare("")
 	lovelace := w.name("ada.lovelace")
 	w.must("PATCH", "/Users/"+ids[ada], patch(map[string]any{"op": "replace", "path": "userName", "value": lovelace}), http.StatusOK, http.StatusNoContent)
@@ -102,7 +102,7 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	w.becomes(bob, "is deactivated", deactivated)
 	w.becomes(eve, "is deactivated", deactivated)
 
-	t.Log("the pool is emptied and goes")
+	t.Log("the pool is emptied and deleted")
 	w.must("PATCH", "/Groups/"+group, patch(removeMember(ids[ada]), removeMember(ids[bob])), http.StatusOK, http.StatusNoContent)
 	for _, who := range []string{lovelace, bob} {
 		w.becomes(who, "has left the pool", func(u portalv1.User) bool { return len(u.Pools) == 1 })
@@ -131,7 +131,7 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 		"old": {olds.ID, []string{"user.create userName=old.·@example.test status=Active managedBy=Local pools=Default", "user.wait", "user.adopt managedBy=SCIM"}},
 	} {
 		if diff := cmp.Diff(a.want, w.history(t, a.id)); diff != "" {
-			t.Errorf("the portal's history of %s (-as without kills, +got):\n%s", who, diff)
+			t.Errorf("the portal's history of %s (-without kills, +got):\n%s", who, diff)
 		}
 	}
 	if olds.ID != created.JSON201.ID {

@@ -17,9 +17,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// TestWalksLoseNoUser walks a list on the built webhook while people are created and deleted: by
-// startIndex on one replica, and by cursor alternately on two, one of which is killed and started
-// again on the way.
+// TestWalksLoseNoUser walks a list on the built webhook while users are created and deleted: by
+// startIndex on one replica, and by cursor alternately on two, one of which is killed and restarted
+// during the walk.
 func TestWalksLoseNoUser(t *testing.T) {
 	const people, changes, count = 300, 50, 20
 	w := shared(t)
@@ -55,7 +55,7 @@ func TestWalksLoseNoUser(t *testing.T) {
 		for _, style := range directorytest.Styles() {
 			walk(style, false, func(paging url.Values) directorytest.ListResponse { return w.page(first, query, paging) })
 		}
-		eventually(t, "the second replica knows everyone", func(context.Context) error {
+		eventually(t, "the second replica lists every user", func(context.Context) error {
 			if have := w.page(second, query, nil).TotalResults; have != len(ids) {
 				return fmt.Errorf("it lists %d of %d", have, len(ids))
 			}
@@ -72,7 +72,7 @@ func TestWalksLoseNoUser(t *testing.T) {
 	}
 }
 
-// populate pushes people, several at a time, and returns their ids.
+// populate pushes users, several at a time, and returns their ids.
 func (w *world) populate(people int) map[string]bool {
 	w.t.Helper()
 	created := make([]string, people)
@@ -82,7 +82,7 @@ func (w *world) populate(people int) map[string]bool {
 		work.Go(func() error {
 			a, err := w.scim(ctx, "POST", "/Users", person(w.name(fmt.Sprintf("walker%d", i))))
 			if err == nil && a.status != http.StatusCreated {
-				err = fmt.Errorf("a POST was answered with %d %s", a.status, a.detail())
+				err = fmt.Errorf("a POST got %d %s", a.status, a.detail())
 			}
 			created[i] = a.id()
 			return err
@@ -98,7 +98,7 @@ func (w *world) populate(people int) map[string]bool {
 	return ids
 }
 
-// depart deletes people, so that the stories that follow have none of them to provision.
+// depart deletes users, so that later stories need not provision them.
 func (w *world) depart(ids map[string]bool) {
 	w.t.Helper()
 	work, ctx := errgroup.WithContext(context.WithoutCancel(w.t.Context()))
@@ -114,7 +114,7 @@ func (w *world) depart(ids map[string]bool) {
 	}
 }
 
-// page reads a page of people from one replica.
+// page reads a page of users from one replica.
 func (w *world) page(base string, query, paging url.Values) (page directorytest.ListResponse) {
 	w.t.Helper()
 	request, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, base+"/Users?"+query.Encode()+"&"+paging.Encode(), nil)

@@ -25,14 +25,14 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// world is an environment as a story sees it, with names of its own.
+// world is one story's view of an environment, with its own names.
 type world struct {
 	t   *testing.T
 	env *devenv.Environment
 	tag string
 	// token is what the played identity provider sends.
 	token string
-	// request is what the provider calls its requests; empty to leave that to the webhook.
+	// request is the id of the provider's requests; if empty, the webhook chooses one.
 	request string
 	http    *http.Client
 }
@@ -41,10 +41,10 @@ func newWorld(t *testing.T, env *devenv.Environment) *world {
 	return &world{t: t, env: env, tag: strings.ToLower(rand.Text()[:6]), token: env.Values.SCIMToken, http: &http.Client{Timeout: 30 * time.Second}}
 }
 
-// name is a user name that no other story has.
+// name is a user name of this story only.
 func (w *world) name(who string) string { return who + "." + w.tag + "@example.test" }
 
-// answer is what the webhook said.
+// answer is the webhook's answer.
 type answer struct {
 	status int
 	header http.Header
@@ -54,7 +54,7 @@ type answer struct {
 func (a answer) id() string     { s, _ := a.body["id"].(string); return s }
 func (a answer) detail() string { s, _ := a.body["detail"].(string); return s }
 
-// scim sends one request as an identity provider does; an error is the transport's.
+// scim sends one request as an identity provider does; an error means that there was no answer.
 func (w *world) scim(ctx context.Context, method, path string, body any) (answer, error) {
 	var content io.Reader = http.NoBody
 	if body != nil {
@@ -91,7 +91,7 @@ func (w *world) scim(ctx context.Context, method, path string, body any) (answer
 	return a, nil
 }
 
-// must sends a request that has to be answered with one of the statuses.
+// must sends a request and fails unless the answer has one of the statuses.
 func (w *world) must(method, path string, body any, statuses ...int) answer {
 	w.t.Helper()
 	a, err := w.scim(w.t.Context(), method, path, body)
@@ -104,7 +104,7 @@ func (w *world) must(method, path string, body any, statuses ...int) answer {
 	return a
 }
 
-// person is a user as Okta pushes one.
+// person is a user as Okta pushes it.
 func person(userName string) map[string]any {
 	first, _, _ := strings.Cut(userName, ".")
 	return map[string]any{
@@ -114,7 +114,7 @@ func person(userName string) map[string]any {
 	}
 }
 
-// arrive pushes a person and returns their SCIM id.
+// arrive pushes a user and returns the SCIM id.
 func (w *world) arrive(userName string) string {
 	w.t.Helper()
 	return w.must("POST", "/Users", person(userName), http.StatusCreated).id()
@@ -156,7 +156,7 @@ func (w *world) accounts(ctx context.Context, userName string) ([]portalv1.User,
 	return answer.JSON200.Items, nil
 }
 
-// becomes waits until the portal has just one account under the name and it satisfies check.
+// becomes waits until the portal has exactly one account with the name and check accepts it.
 func (w *world) becomes(userName, what string, check func(portalv1.User) bool) portalv1.User {
 	w.t.Helper()
 	var found portalv1.User
@@ -182,7 +182,7 @@ func active(u portalv1.User) bool {
 
 func deactivated(u portalv1.User) bool { return u.Status == "Deactivated" }
 
-// holding says whether the account is active and its roles are just these.
+// holding checks that the account is active and has exactly these roles.
 func holding(roles ...string) func(portalv1.User) bool {
 	return func(u portalv1.User) bool {
 		have := slices.Sorted(slices.Values(u.Roles))
@@ -190,7 +190,7 @@ func holding(roles ...string) func(portalv1.User) bool {
 	}
 }
 
-// status says what Kubernetes has to say about a person, for messages.
+// status describes a user in Kubernetes, for messages.
 func (w *world) status(ctx context.Context, userName string) string {
 	found, err := w.users(ctx, userName)
 	if err != nil {
@@ -204,7 +204,7 @@ func (w *world) status(ctx context.Context, userName string) string {
 		}
 	}
 	if b.Len() == 0 {
-		return "there is no ScimUser of that name"
+		return "there is no ScimUser with this name"
 	}
 	return b.String()
 }
@@ -216,7 +216,7 @@ func (w *world) users(ctx context.Context, userName string) ([]v1alpha1.ScimUser
 	return list.Items, err
 }
 
-// condition waits until the person's condition has the status and reason ("" for any).
+// condition waits until the user's condition has the status and reason ("" for any).
 func (w *world) condition(id, kind string, status metav1.ConditionStatus, reason string) {
 	w.t.Helper()
 	eventually(w.t, fmt.Sprintf("%s=%s %s", kind, status, reason), func(ctx context.Context) error {
@@ -232,10 +232,10 @@ func (w *world) condition(id, kind string, status metav1.ConditionStatus, reason
 	})
 }
 
-// loginMethods changes what the portal's page Login methods holds, and saves.
+// loginMethods changes and saves the portal's page Login methods.
 func (w *world) loginMethods(edit func(*portalv1.LoginMethods)) {
 	w.t.Helper()
-	ctx := context.WithoutCancel(w.t.Context()) // also while cleaning up
+	ctx := context.WithoutCancel(w.t.Context()) // also during the cleanup
 	got, err := w.env.API.GetIdentityConfigurationWithResponse(ctx)
 	if err != nil || got.JSON200 == nil {
 		w.t.Fatalf("read the login methods: %v %s", err, got.Body)

@@ -20,8 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// setClocks sets the manager's clock or the portal's, at random and by anything from seconds to
-// years.
+// setClocks sets the manager's clock or the portal's by a random time, from seconds to years.
 func (w *world) setClocks() {
 	if w.jump == nil || w.jump.IntN(3) > 0 {
 		return
@@ -34,8 +33,8 @@ func (w *world) setClocks() {
 	[]*jumping{&w.ours, &w.theirs}[w.jump.IntN(2)].set(by)
 }
 
-// TestDaysWhenClocksJump: whatever the clocks of the manager and of the portal show, and however
-// they are set in the middle of a pass, the day ends as it must.
+// TestDaysWhenClocksJump: the day ends in the same state for any time of the manager's and the
+// portal's clocks, even if they are set during a pass.
 func TestDaysWhenClocksJump(t *testing.T) {
 	var want []string
 	var snapshots [][]store.Account
@@ -51,8 +50,8 @@ func TestDaysWhenClocksJump(t *testing.T) {
 					w.watch = w.guardRails(w.accounts(), snapshots[i])
 					w.settle()
 					w.watch = nil
-					if got := w.tell(); got != want[i] {
-						t.Fatalf("after %q (-with clocks that go well, +with clocks that jump):\n%s", s.name, cmp.Diff(strings.Split(want[i], "\n"), strings.Split(got, "\n")))
+					if got := w.describe(); got != want[i] {
+						t.Fatalf("after %q (-with correct clocks, +with clocks that jump):\n%s", s.name, cmp.Diff(strings.Split(want[i], "\n"), strings.Split(got, "\n")))
 					}
 				}
 			})
@@ -60,8 +59,8 @@ func TestDaysWhenClocksJump(t *testing.T) {
 	}
 }
 
-// newGuarded is a company of n people whose guard lets one go an hour, of whom the first three have
-// left.
+// newGuarded creates a company of n users whose guard permits one removal per hour; the first three
+// users have left.
 func newGuarded(t *testing.T, n int) *world {
 	w := newWorld(t, fault{})
 	w.guard = budget{minUsers: 1}
@@ -82,7 +81,7 @@ func (w *world) depart(i int) {
 	w.change(fmt.Sprint("p", i), func(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no })
 }
 
-// held are the people whose removal the guard holds.
+// held returns the users whose removal the guard holds.
 func (w *world) held() []string {
 	var out []string
 	for _, u := range w.users() {
@@ -109,10 +108,11 @@ func (w *world) decide(annotation string, at time.Time) {
 	must(w.t, w.kube.Update(w.t.Context(), &c))
 }
 
-// TestTheGuardsBudgetIsNotOfOurClock: the window is the portal's alone, so our clock can't empty
-// it; the portal's own clock, set back, counts too much rather than too little, and set forward by
-// the window gives a budget for what comes, not for what is held.
-func TestTheGuardsBudgetIsNotOfOurClock(t *testing.T) {
+// TestGuardUsesThePortalsClock: only the portal's clock counts for the window, so the manager's
+// clock can't empty it. If the portal's clock goes back, the guard counts too many removals rather
+// than too few. If it goes forward by the window, there is a new budget for later removals, not for
+// held ones.
+func TestGuardUsesThePortalsClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newGuarded(t, 6)
 		w.wantHeld("at first", "p1", "p2")
@@ -130,9 +130,9 @@ func TestTheGuardsBudgetIsNotOfOurClock(t *testing.T) {
 	})
 }
 
-// TestADecisionAheadOfOurClockDecidesNothingYet: a person releases what they see. When our clock is
-// behind theirs, what is held later must not look as if they had seen it.
-func TestADecisionAheadOfOurClockDecidesNothingYet(t *testing.T) {
+// TestDecisionAheadOfOurClock: a person releases what they see. While the manager's clock is behind
+// theirs, a removal that is held later must not count as released.
+func TestDecisionAheadOfOurClock(t *testing.T) {
 	for _, annotation := range []string{v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld} {
 		t.Run(annotation, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -141,9 +141,9 @@ func TestADecisionAheadOfOurClockDecidesNothingYet(t *testing.T) {
 				w.ours.set(-2 * time.Hour)
 				w.decide(annotation, time.Now())
 				w.depart(3)
-				w.wantHeld("while the decision lies ahead", "p1", "p2", "p3")
+				w.wantHeld("while the decision is in the future", "p1", "p2", "p3")
 				w.ours.set(0)
-				w.wantHeld("with the clock set right")
+				w.wantHeld("with the correct clock")
 			})
 		})
 	}

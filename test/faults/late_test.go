@@ -12,12 +12,12 @@ import (
 	"lightrun.com/scim-operator/test/framework/fakeportal"
 )
 
-// delayed is a portal to which the write of an account in the pool is under way for so long that
-// its sender gives up.
+// delayed is a portal that delays writes of memberships in one pool until their sender has given
+// up.
 type delayed struct {
 	*fakeportal.Portal
-	owner string                      // of the pool whose members are written late; empty: every write arrives
-	late  []portalapi.MembershipWrite // under way
+	owner string                      // of the pool whose memberships are delayed; empty: none
+	late  []portalapi.MembershipWrite // the delayed writes
 }
 
 func (d *delayed) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
@@ -28,10 +28,10 @@ func (d *delayed) PutMemberships(ctx context.Context, ownerUID string, items []p
 	return d.Portal.PutMemberships(ctx, ownerUID, items)
 }
 
-// TestAWriteThatWasOvertakenDoesNotLand: a write of the manager that leads is under way while the
-// pools' own objects change their minds, which leaves the person's revision as it is. The next
-// write overtakes it, and it comes too late.
-func TestAWriteThatWasOvertakenDoesNotLand(t *testing.T) {
+// TestOvertakenWriteIsStale: a write of the leading manager is delayed while the pools' objects
+// change, without a change of the user's revision. The next write is made first, and the delayed
+// one must be refused.
+func TestOvertakenWriteIsStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, fault{})
 		to := &delayed{Portal: w.portal}
@@ -53,19 +53,19 @@ func TestAWriteThatWasOvertakenDoesNotLand(t *testing.T) {
 		to.owner = "uid-leads"
 		members("leads", "ada@example.test")
 		if w.round(w.process); len(to.late) != 1 {
-			t.Fatal("the manager did not write that ada leads")
+			t.Fatal("the manager must write ada's membership of leads")
 		}
 		members("leads")
 		members("fast", "ada@example.test")
 		w.settle()
-		want := w.tell()
+		want := w.describe()
 
 		results, err := to.Portal.PutMemberships(t.Context(), to.owner, to.late)
 		if err != nil || results[0].Outcome != portalapi.MembershipStale {
-			t.Errorf("the late write was answered with %v, %v, want %s", results, err, portalapi.MembershipStale)
+			t.Errorf("the delayed write got %v, %v, want %s", results, err, portalapi.MembershipStale)
 		}
-		if got := w.tell(); got != want {
-			t.Errorf("the late write changed what was\n%s\nto\n%s", want, got)
+		if got := w.describe(); got != want {
+			t.Errorf("the delayed write changed\n%s\nto\n%s", want, got)
 		}
 	})
 }

@@ -26,16 +26,16 @@ import (
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
-// step is something that people or the identity provider do.
+// step is an action of people or the identity provider.
 type step struct {
 	name string
 	do   func(*world)
 }
 
-// day is what happens at the company, in order. The manager settles after each step.
+// day is the company's actions, in order. The manager settles after each step.
 func day() []step {
 	return []step{
-		{"the company arrives", func(w *world) {
+		{"the company is pushed", func(w *world) {
 			w.local("admin@example.test", portalapi.RoleManager)
 			w.local("old@example.test")
 			w.configure()
@@ -52,32 +52,32 @@ func day() []step {
 			_, _, err := w.portal.Store.SaveLoginMethods(context.Background(), fakeportal.Manager(), m, nil, false)
 			must(w.t, err)
 		}},
-		{"people move, are renamed and leave", func(w *world) {
+		{"users move, are renamed and leave", func(w *world) {
 			w.rename("ada", "ada.l@example.test")
 			w.join("fast", "bob")
 			w.change("bob", func(s *v1alpha1.ScimUserSpec) { s.DisplayName = "Bob" })
 			w.change("eve", func(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no })
 			w.change("old", func(s *v1alpha1.ScimUserSpec) { s.Deleted = true })
 		}},
-		{"somebody returns, another takes a name that is free, pools change", func(w *world) {
+		{"a user returns, another takes a free name, pools change", func(w *world) {
 			w.push("old-again", "old@example.test")
 			w.push("new-ada", "ada@example.test", "fast")
 			w.change("eve", func(s *v1alpha1.ScimUserSpec) { s.Active = nil })
 			w.changePool("leads", func(s *v1alpha1.AgentPoolSpec) { s.Roles = []v1alpha1.Role{}; s.DisplayName = "Leads" })
 			w.remove(&v1alpha1.AgentPool{}, "fast")
 		}},
-		{"a pool takes over from a group's own, and the provider deletes a group", func(w *world) {
+		{"a pool takes over from a group's own pool, and the provider deletes a group", func(w *world) {
 			w.declare("quick", v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{DisplayName: "FAST"}}, Roles: []v1alpha1.Role{portalapi.RoleIgnoreQuota}})
 			w.changeGroup("leads", func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
 		}},
-		{"the other one too", func(w *world) {
+		{"the provider deletes the other group", func(w *world) {
 			w.changeGroup("fast", func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
 		}},
 	}
 }
 
-// TestAWalkThroughEveryFault lets each call of the day fail in each way, one at a time.
-func TestAWalkThroughEveryFault(t *testing.T) {
+// TestEveryFault lets each call of the day fail in each way, one at a time.
+func TestEveryFault(t *testing.T) {
 	var faults []fault
 	var want []string
 	var snapshots [][]store.Account
@@ -97,7 +97,7 @@ func TestAWalkThroughEveryFault(t *testing.T) {
 		golden, err := os.ReadFile("testdata/day.txt")
 		must(t, err)
 		if diff := cmp.Diff(strings.Split(strings.TrimSpace(string(golden)), "\n"), strings.Split(want[len(want)-1], "\n")); diff != "" {
-			t.Fatalf("the day without faults does not end as testdata/day.txt says (-want, +got):\n%s", diff)
+			t.Fatalf("the day without faults must end as in testdata/day.txt (-want, +got):\n%s", diff)
 		}
 	})
 	for _, f := range faults {
@@ -108,19 +108,19 @@ func TestAWalkThroughEveryFault(t *testing.T) {
 	}
 }
 
-// undisturbed lives the day without a fault and returns what it is like after each step.
+// undisturbed runs the day without a fault and returns the state after each step.
 func undisturbed(t *testing.T) (w *world, want []string, snapshots [][]store.Account) {
 	w = newWorld(t, fault{})
 	for _, s := range day() {
 		s.do(w)
 		w.settle()
-		want = append(want, w.tell())
+		want = append(want, w.describe())
 		snapshots = append(snapshots, w.accounts())
 	}
 	return w, want, snapshots
 }
 
-// TestDaysFullOfFaults lets calls fail at random, many a step, in ways that a seed repeats.
+// TestDaysFullOfFaults lets several calls of each step fail at random; a seed repeats them.
 func TestDaysFullOfFaults(t *testing.T) {
 	var want []string
 	var snapshots [][]store.Account
@@ -138,7 +138,7 @@ func TestDaysFullOfFaults(t *testing.T) {
 					w.watch = w.guardRails(w.accounts(), snapshots[i])
 					w.settle()
 					w.watch = nil
-					if got := w.tell(); got != want[i] {
+					if got := w.describe(); got != want[i] {
 						t.Fatalf("after %q (-without faults, +with):\n%s", s.name, cmp.Diff(strings.Split(want[i], "\n"), strings.Split(got, "\n")))
 					}
 				}
@@ -147,8 +147,8 @@ func TestDaysFullOfFaults(t *testing.T) {
 	}
 }
 
-// walk lives the day with one fault in it, up to the step that has it, and compares with the day
-// without.
+// walk runs the day with one fault, up to the step with the fault, and compares the state with the
+// day without faults.
 func walk(t *testing.T, f fault, want []string, snapshots [][]store.Account) {
 	w := newWorld(t, f)
 	for i, s := range day() {
@@ -156,7 +156,7 @@ func walk(t *testing.T, f fault, want []string, snapshots [][]store.Account) {
 		w.watch = w.guardRails(w.accounts(), snapshots[i])
 		w.settle()
 		w.watch = nil
-		if got := w.tell(); got != want[i] {
+		if got := w.describe(); got != want[i] {
 			t.Fatalf("after %q with a fault %s %s (-without fault, +with):\n%s", s.name, f.mode, f.call, cmp.Diff(strings.Split(want[i], "\n"), strings.Split(got, "\n")))
 		}
 		if w.hit {
@@ -166,8 +166,8 @@ func walk(t *testing.T, f fault, want []string, snapshots [][]store.Account) {
 	t.Fatalf("the fault %v was never reached", f)
 }
 
-// guardRails checks, after each write, that nobody lost access that they have before and after the
-// step, and that nobody holds a role that neither gives them.
+// guardRails checks after each write that no user lost access that they have before and after the
+// step, and that no user has a role that they have neither before nor after.
 func (w *world) guardRails(from, to []store.Account) func() {
 	start := map[string]store.Account{}
 	for _, a := range from {
@@ -183,17 +183,17 @@ func (w *world) guardRails(from, to []store.Account) func() {
 			allowed := slices.Concat(was.Roles, will.Roles, []string{portalapi.RoleUser})
 			for _, r := range a.Roles {
 				if !slices.Contains(allowed, r) {
-					w.t.Errorf("%s held %s, which nothing gave: before %v, after %v", a.UserName, r, was.Roles, will.Roles)
+					w.t.Errorf("%s had %s, which nothing gives: before %v, after %v", a.UserName, r, was.Roles, will.Roles)
 				}
 			}
 			if was.Status == portalapi.StatusActive && will.Status == portalapi.StatusActive && a.Status != portalapi.StatusActive {
-				w.t.Errorf("%s was deactivated on the way", a.UserName)
+				w.t.Errorf("%s was deactivated during the step", a.UserName)
 			}
 		}
 	}
 }
 
-// key tells accounts of different runs apart: whose they are, or else their name.
+// key identifies an account across runs: by its owner's name, or else its user name.
 func key(a store.Account) string {
 	if a.Owner.Name != "" {
 		return a.Owner.Name
@@ -221,10 +221,10 @@ func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + name), Generation: 1, CreationTimestamp: metav1.Now()}
 }
 
-// groupID is the SCIM id of the group of that name.
+// groupID is the SCIM id of the group with the name.
 func groupID(name string) string { return kubefake.SCIMID("g-" + name) }
 
-// addPool declares a pool that the group of its name fills, and pushes that group.
+// addPool declares a pool that the group with its name fills, and pushes that group.
 func (w *world) addPool(name string, spec v1alpha1.AgentPoolSpec) {
 	spec.Groups = []v1alpha1.GroupReference{{DisplayName: name}}
 	group := &v1alpha1.ScimGroup{ObjectMeta: meta(groupID(name)), Spec: v1alpha1.ScimGroupSpec{DisplayName: name}}
@@ -259,7 +259,7 @@ func (w *world) changePool(name string, f func(*v1alpha1.AgentPoolSpec)) {
 	must(w.t, w.kube.Update(w.t.Context(), &p))
 }
 
-// push creates a person as the webhook does, and puts them in the groups of those names.
+// push creates a user as the webhook does, and adds them to the groups with these names.
 func (w *world) push(id, userName string, groups ...string) {
 	u := &v1alpha1.ScimUser{ObjectMeta: meta(kubefake.SCIMID(id)), Spec: v1alpha1.ScimUserSpec{UserName: userName, Revision: 1}}
 	w.ids = append(w.ids, u.Name, id)
@@ -270,7 +270,7 @@ func (w *world) push(id, userName string, groups ...string) {
 	}
 }
 
-// join puts the person in the group of that name.
+// join adds the user to the group with the name.
 func (w *world) join(name, id string) {
 	store := groupslice.NewStore(w.kube, namespace, groupslice.Options{})
 	must(w.t, store.Change(w.t.Context(), groupID(name), []groupslice.Change{{User: kubefake.SCIMID(id), In: true}}))
@@ -280,7 +280,7 @@ func (w *world) claim(u *v1alpha1.ScimUser, userName string) {
 	other, err := registry(w.kube).Keep(w.t.Context(), v1alpha1.ClaimUser, userName, u)
 	must(w.t, err)
 	if other != nil {
-		w.t.Fatalf("%s is taken by %s", userName, other.GetName())
+		w.t.Fatalf("%s has the owner %s", userName, other.GetName())
 	}
 }
 

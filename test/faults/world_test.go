@@ -45,7 +45,7 @@ type mode string
 const (
 	before      mode = "before"       // an error, without effect
 	after       mode = "after"        // an error, with effect: the answer is lost
-	conflict    mode = "conflict"     // Kubernetes says that somebody else wrote meanwhile
+	conflict    mode = "conflict"     // Kubernetes answers that another client wrote
 	crashBefore mode = "crash before" // the process dies before the call
 	crashAfter  mode = "crash after"  // the process dies after the call's effect
 )
@@ -61,21 +61,21 @@ var (
 	errDead  = errors.New("the process is dead")
 )
 
-// world is a company whose controllers are driven by hand.
+// world is a company whose controllers are driven by the test.
 type world struct {
 	t      *testing.T
-	kube   client.WithWatch // as people and the webhook write it: without faults
+	kube   client.WithWatch // for people and the webhook: without faults
 	portal *fakeportal.Portal
 	fault  fault
 
-	connected portalapi.Client // what the manager works with: portal, unless a test puts something in between
+	connected portalapi.Client // the manager's portal: portal, unless a test wraps it
 
 	calls   map[string]int // by kind of call
-	order   []string       // every call that can be made to fail
+	order   []string       // every call that can fail
 	hit     bool
 	dice    *rand.Rand // not nil: calls fail at random, up to left times
 	left    int
-	next    mode // how the call under way fails
+	next    mode // how the current call fails
 	process *process
 	starts  int      // of processes
 	ids     []string // SCIM id, name, SCIM id, name, …
@@ -90,7 +90,7 @@ type world struct {
 // budget of the deprovisioning guard.
 type budget struct{ minUsers, maxPercent int32 }
 
-// jumping is a clock that somebody sets.
+// jumping is a clock that tests set.
 type jumping struct{ ahead atomic.Int64 }
 
 func (j *jumping) Now() time.Time                  { return time.Now().Add(time.Duration(j.ahead.Load())) }
@@ -102,7 +102,7 @@ type process struct {
 	parts  controllers.Parts
 	dead   bool
 	wrote  int
-	slices []v1alpha1.ScimGroupSlice // that the index has
+	slices []v1alpha1.ScimGroupSlice // in the index
 }
 
 // noEvents drops events.
@@ -123,7 +123,7 @@ func newWorld(t *testing.T, f fault) *world {
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "portal"}, Data: map[string][]byte{"token": []byte("key")}},
 	)
 	w.portal.Before = func(_ context.Context, c fakeportal.Call) error {
-		if !walked(c) { // made by the mirror's own goroutine
+		if !walked(c) { // by the mirror's goroutine
 			return nil
 		}
 		return w.enter(c.Method)
@@ -141,7 +141,7 @@ func newWorld(t *testing.T, f fault) *world {
 	return w
 }
 
-// walked says whether a pass makes the call: writes, and the guard's question.
+// walked says whether the call belongs to a pass: writes, and the guard's read of removals.
 func walked(c fakeportal.Call) bool { return c.Write || c.Method == "Removals" }
 
 func must(t *testing.T, err error) {
@@ -158,7 +158,7 @@ func (w *world) alive() error {
 	return nil
 }
 
-// enter counts a call and fails it before its effect if it is the one.
+// enter counts a call. If it is the one that fails, enter fails it before its effect.
 func (w *world) enter(kind string) error {
 	if err := w.alive(); err != nil {
 		return err
@@ -168,7 +168,7 @@ func (w *world) enter(kind string) error {
 	if everyLook := kind == "Bind" || kind == "get *v1.Secret" || kind == "Removals"; !everyLook || w.calls[kind] <= 3 {
 		w.order = append(w.order, call)
 	}
-	if !strings.HasPrefix(kind, "get ") && kind != "Bind" && kind != "Removals" { // those are repeated with every look
+	if !strings.HasPrefix(kind, "get ") && kind != "Bind" && kind != "Removals" { // every pass repeats those
 		w.process.wrote++
 	}
 	w.setClocks()
@@ -185,7 +185,7 @@ func (w *world) enter(kind string) error {
 	return nil
 }
 
-// fails says how the call fails; "" when it does not.
+// fails says how the call fails; "" if it does not.
 func (w *world) fails(call string) mode {
 	switch {
 	case w.dice != nil && w.left > 0 && w.dice.IntN(8) == 0:
@@ -199,7 +199,7 @@ func (w *world) fails(call string) mode {
 	return ""
 }
 
-// leave loses the answer of the call under way, if that is how it fails.
+// leave loses the answer of the current call, if that is how it fails.
 func (w *world) leave(err error) error {
 	how := w.next
 	w.next = ""
@@ -213,7 +213,7 @@ func (w *world) leave(err error) error {
 	return err
 }
 
-// around makes a client whose writes, and live reads, can fail.
+// around returns a client whose writes, and live reads, can fail.
 func (w *world) around(live bool) client.Client {
 	do := func(verb string, o client.Object, f func() error) error {
 		kind := verb + " " + strings.TrimPrefix(fmt.Sprintf("%T", o), "*v1alpha1.")
@@ -277,12 +277,12 @@ func (w *world) kill() {
 	}
 }
 
-// settle lets the manager work until nothing changes any more, and starts it again when it died.
+// settle runs passes until nothing changes, and restarts the manager if it died.
 func (w *world) settle() {
 	w.t.Helper()
 	for quiet, rounds := 0, 0; quiet < 2; rounds++ {
 		if rounds == 100 {
-			w.t.Fatalf("%v: not settled after %d rounds:\n%s", w.fault, rounds, w.tell())
+			w.t.Fatalf("%v: not settled after %d rounds:\n%s", w.fault, rounds, w.describe())
 		}
 		w.start()
 		p := w.process
@@ -298,7 +298,7 @@ func (w *world) settle() {
 	}
 }
 
-// round looks at every object once.
+// round runs a pass over every object.
 func (w *world) round(p *process) (failed bool) {
 	ctx := w.t.Context()
 	look := func(o client.Object, reconcile func(context.Context, ctrl.Request) (ctrl.Result, error)) {
@@ -349,7 +349,7 @@ func (w *world) slices() []v1alpha1.ScimGroupSlice {
 	return l.Items
 }
 
-// index brings the process's index of groups up to date, as its watches would.
+// index updates the process's index of groups, as its watches do.
 func (w *world) index(p *process) {
 	known := map[string]bool{}
 	for _, g := range w.groups() {
@@ -385,15 +385,15 @@ func (w *world) claims() []v1alpha1.NameClaim {
 	return l.Items
 }
 
-// accounts are all accounts of the portal.
+// accounts returns all accounts of the portal.
 func (w *world) accounts() []store.Account {
 	page, _, err := w.portal.Store.Accounts(context.Background(), store.AccountFilter{}, "", 100)
 	must(w.t, err)
 	return page
 }
 
-// tell is everything that matters about the company, in words that are the same in every run.
-func (w *world) tell() string {
+// describe returns the company's state as text that is the same in every run.
+func (w *world) describe() string {
 	var out []string
 	for _, u := range w.users() {
 		ready := "?"
@@ -446,7 +446,7 @@ func (w *world) tell() string {
 	return strings.Join(out, "\n")
 }
 
-// memberships are the pools that the user's status names, each with why.
+// memberships returns the pools of the user's status, each with its source.
 func memberships(u *v1alpha1.ScimUser) []string {
 	out := []string{}
 	for _, m := range u.Status.Pools {

@@ -15,15 +15,15 @@ func TestBudgets(t *testing.T) {
 	const people = 10_000
 	c := newCompany(t, people)
 	t.Cleanup(c.stop)
-	c.lookAtPool()
+	c.passPool()
 	c.count()
 
-	t.Log("each new person costs one portal call and one status write")
+	t.Log("each new user costs one portal call and one status write")
 	c.look(c.names...)
 	if puts, reads, wrote := c.count(); puts != people || reads != 0 || wrote != people {
-		t.Errorf("%d portal writes, %d reads, %d status writes for %d people", puts, reads, wrote, people)
+		t.Errorf("%d portal writes, %d reads, %d status writes for %d users", puts, reads, wrote, people)
 	}
-	t.Log("a pass over somebody in their desired state costs nothing")
+	t.Log("a pass over a user in the desired state costs nothing")
 	c.look(c.names...)
 	if puts, reads, wrote := c.count(); puts+reads+wrote != 0 {
 		t.Errorf("%d portal writes, %d reads, %d status writes", puts, reads, wrote)
@@ -34,18 +34,18 @@ func TestBudgets(t *testing.T) {
 		t.Errorf("%d portal writes, %d reads", puts, reads)
 	}
 	c.look(c.names...)
-	c.lookAtPool() // renews its member count at most
+	c.passPool() // at most updates its member count
 	if puts, reads, wrote := c.count(); puts+reads != 0 || wrote > 1 {
 		t.Errorf("%d portal writes, %d reads, %d status writes", puts, reads, wrote)
 	}
-	t.Log("a pool's role change is one portal call, and a status write for each of its people")
+	t.Log("a pool's role change is one portal call, and a status write for each of its users")
 	fast := c.cluster.pools["fast"]
 	fast.Spec.Roles = append(fast.Spec.Roles, portalapi.RoleManager)
 	fast.Generation++
-	c.lookAtPool()
+	c.passPool()
 	for deadline := time.Now().Add(30 * time.Second); c.parts.Session.View().Mirror.Managers("pool-uid-fast") != people/2; {
 		if time.Now().After(deadline) {
-			t.Fatal("the portal's news did not arrive")
+			t.Fatal("the portal's changes did not arrive")
 		}
 		runtime.Gosched()
 	}
@@ -55,9 +55,9 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// BenchmarkRestart is what a manager's start costs with so many people in their desired state:
-// reading the portal's pages into the mirror, and one pass over each. B/person is what stays in
-// memory for it, without the cluster's own cache.
+// BenchmarkRestart measures a start of the manager with users in their desired state: reading the
+// portal's pages into the mirror, and one pass over each user. B/person is the memory that remains
+// in use for each user, without the cluster's cache.
 func BenchmarkRestart(b *testing.B) {
 	for _, n := range []struct {
 		name   string
@@ -66,15 +66,15 @@ func BenchmarkRestart(b *testing.B) {
 		b.Run(n.name, func(b *testing.B) {
 			c := newCompany(b, n.people)
 			b.Cleanup(c.stop)
-			c.lookAtPool()
+			c.passPool()
 			c.look(c.names...)
 			c.stop()
-			c.parts = controllers.Parts{} // forgets what it held
+			c.parts = controllers.Parts{} // forgets its state
 			before := heap()
 			b.ResetTimer()
 			for b.Loop() {
 				c.start()
-				c.lookAtPool()
+				c.passPool()
 				c.look(c.names...)
 			}
 			b.StopTimer()

@@ -29,14 +29,14 @@ import (
 
 const namespace = "company"
 
-// cluster is the cache of a cluster. It serves what a pass reads, and counts what it writes; any
+// cluster is a fake cache of a cluster. It serves the reads of a pass, and counts its writes; any
 // other call panics.
 type cluster struct {
 	client.Client
 	users  map[string]*v1alpha1.ScimUser
 	claims map[string]*v1alpha1.NameClaim
 	pools  map[string]*v1alpha1.AgentPool
-	wrote  int // statuses
+	wrote  int // status writes
 }
 
 func (c *cluster) Get(_ context.Context, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
@@ -86,45 +86,45 @@ func (s status) Patch(_ context.Context, o client.Object, _ client.Patch, _ ...c
 	return nil
 }
 
-// books are a portal that keeps its records in maps.
-type books struct {
+// mapPortal is a fake portal that stores its records in maps.
+type mapPortal struct {
 	portalapi.Client
 	mu       sync.Mutex
 	accounts []portalapi.Account
 	byUID    map[string]int
 	pools    map[string]*portalapi.Pool
 	feed     []portalapi.Change
-	news     chan struct{}
+	changed  chan struct{}
 	puts     int
 	reads    int
 }
 
-func newBooks() *books {
-	return &books{byUID: map[string]int{}, news: make(chan struct{}), pools: map[string]*portalapi.Pool{"default": {ID: "default", Name: "Default", Default: true, Revision: 1}}}
+func newMapPortal() *mapPortal {
+	return &mapPortal{byUID: map[string]int{}, changed: make(chan struct{}), pools: map[string]*portalapi.Pool{"default": {ID: "default", Name: "Default", Default: true, Revision: 1}}}
 }
 
-func (b *books) read() func() {
+func (b *mapPortal) read() func() {
 	b.mu.Lock()
 	b.reads++
 	return b.mu.Unlock
 }
 
-func (b *books) Position(context.Context) (portalapi.Position, error) {
+func (b *mapPortal) Position(context.Context) (portalapi.Position, error) {
 	defer b.read()()
 	return portalapi.Position{Epoch: "e", Sequence: int64(len(b.feed))}, nil
 }
 
-func (b *books) Configuration(context.Context) (*portalapi.Configuration, error) {
+func (b *mapPortal) Configuration(context.Context) (*portalapi.Configuration, error) {
 	defer b.read()()
 	return &portalapi.Configuration{LoginMethods: portalapi.LoginMethods{SSO: portalapi.SSO{Enabled: true}, SCIMEnabled: true}, Revision: 1}, nil
 }
 
-func (b *books) Roles(context.Context) ([]portalapi.Role, error) {
+func (b *mapPortal) Roles(context.Context) ([]portalapi.Role, error) {
 	defer b.read()()
 	return []portalapi.Role{{Name: portalapi.RoleUser, Grantable: true}, {Name: portalapi.RoleIgnoreQuota, Grantable: true}, {Name: portalapi.RoleManager, Grantable: true}}, nil
 }
 
-func (b *books) Pools(context.Context) ([]portalapi.Pool, error) {
+func (b *mapPortal) Pools(context.Context) ([]portalapi.Pool, error) {
 	defer b.read()()
 	var out []portalapi.Pool
 	for _, p := range b.pools {
@@ -133,7 +133,7 @@ func (b *books) Pools(context.Context) ([]portalapi.Pool, error) {
 	return out, nil
 }
 
-func (b *books) Accounts(_ context.Context, after string, limit int) (page []portalapi.Account, next string, err error) {
+func (b *mapPortal) Accounts(_ context.Context, after string, limit int) (page []portalapi.Account, next string, err error) {
 	defer b.read()()
 	i, found := slices.BinarySearchFunc(b.accounts, after, func(a portalapi.Account, id string) int { return compare(a.ID, id) })
 	if found {
@@ -156,12 +156,12 @@ func compare(a, b string) int {
 	return 0
 }
 
-func (b *books) Changes(ctx context.Context, p portalapi.Position, wait time.Duration) ([]portalapi.Change, portalapi.Position, error) {
+func (b *mapPortal) Changes(ctx context.Context, p portalapi.Position, wait time.Duration) ([]portalapi.Change, portalapi.Position, error) {
 	timeout := time.NewTimer(wait)
 	defer timeout.Stop()
 	for {
 		b.mu.Lock()
-		out, news := slices.Clone(b.feed[p.Sequence:]), b.news
+		out, changed := slices.Clone(b.feed[p.Sequence:]), b.changed
 		b.mu.Unlock()
 		if len(out) > 0 {
 			p.Sequence += int64(len(out))
@@ -172,12 +172,12 @@ func (b *books) Changes(ctx context.Context, p portalapi.Position, wait time.Dur
 			return nil, p, ctx.Err()
 		case <-timeout.C:
 			return nil, p, nil
-		case <-news:
+		case <-changed:
 		}
 	}
 }
 
-func (b *books) PutAccount(_ context.Context, w portalapi.AccountWrite) (*portalapi.Account, error) {
+func (b *mapPortal) PutAccount(_ context.Context, w portalapi.AccountWrite) (*portalapi.Account, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.puts++
@@ -196,7 +196,7 @@ func (b *books) PutAccount(_ context.Context, w portalapi.AccountWrite) (*portal
 	return &out, nil
 }
 
-func (b *books) roles(pools []string) []string {
+func (b *mapPortal) roles(pools []string) []string {
 	out := []string{portalapi.RoleUser}
 	for _, id := range pools {
 		out = append(out, b.pools[id].Roles...)
@@ -205,8 +205,9 @@ func (b *books) roles(pools []string) []string {
 	return slices.Compact(out)
 }
 
-// PutPool changes the pool and the roles of everyone in it, and tells the feed, as the portal does.
-func (b *books) PutPool(_ context.Context, w portalapi.PoolWrite) (*portalapi.Pool, error) {
+// PutPool changes the pool and the roles of all its users, and adds to the feed, as the portal
+// does.
+func (b *mapPortal) PutPool(_ context.Context, w portalapi.PoolWrite) (*portalapi.Pool, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.puts++
@@ -220,20 +221,20 @@ func (b *books) PutPool(_ context.Context, w portalapi.PoolWrite) (*portalapi.Po
 	for i := range b.accounts {
 		if a := &b.accounts[i]; slices.Contains(a.Pools, id) {
 			a.Roles, a.Revision = b.roles(a.Pools), a.Revision+1
-			told := *a
-			b.feed = append(b.feed, portalapi.Change{Kind: portalapi.ChangeAccount, ID: a.ID, Account: &told})
+			entry := *a
+			b.feed = append(b.feed, portalapi.Change{Kind: portalapi.ChangeAccount, ID: a.ID, Account: &entry})
 		}
 	}
-	close(b.news)
-	b.news = make(chan struct{})
+	close(b.changed)
+	b.changed = make(chan struct{})
 	return &p, nil
 }
 
-// company is a cluster and a portal, with a manager over them.
+// company is a cluster and a portal, with one manager.
 type company struct {
 	tb      testing.TB
 	cluster *cluster
-	portal  *books
+	portal  *mapPortal
 	parts   controllers.Parts
 	names   []string
 	members map[string]bool // of the group that fills the pool
@@ -243,9 +244,9 @@ type noEvents struct{}
 
 func (noEvents) Eventf(runtime.Object, runtime.Object, string, string, string, string, ...any) {}
 
-// newCompany has n people, every other one in the pool "fast".
+// newCompany has n users, every other one in the pool "fast".
 func newCompany(tb testing.TB, n int) *company {
-	c := &company{tb: tb, portal: newBooks(), members: map[string]bool{}, cluster: &cluster{
+	c := &company{tb: tb, portal: newMapPortal(), members: map[string]bool{}, cluster: &cluster{
 		users: make(map[string]*v1alpha1.ScimUser, n), claims: make(map[string]*v1alpha1.NameClaim, n), pools: map[string]*v1alpha1.AgentPool{},
 	}}
 	fast := &v1alpha1.AgentPool{ObjectMeta: meta("fast"), Spec: v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{portalapi.RoleIgnoreQuota}, Groups: []v1alpha1.GroupReference{{ID: "fast-group"}}}}
@@ -268,7 +269,7 @@ func (c *company) claim(typ v1alpha1.ClaimType, name string, holder client.Objec
 	c.cluster.claims[id] = &v1alpha1.NameClaim{ObjectMeta: meta(id), Spec: v1alpha1.NameClaimSpec{Type: typ, Holder: v1alpha1.ClaimHolder{Name: holder.GetName(), UID: string(holder.GetUID())}}}
 }
 
-// push adds the i-th person, with the attributes that providers send.
+// push adds the i-th user, with the attributes that providers send.
 func (c *company) push(i int) string {
 	id := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
 	userName := fmt.Sprintf("person.%06d@example.test", i)
@@ -318,7 +319,7 @@ func (c *company) look(people ...string) {
 	}
 }
 
-func (c *company) lookAtPool() {
+func (c *company) passPool() {
 	if _, err := c.parts.Pools.Reconcile(context.Background(), request("fast")); err != nil {
 		c.tb.Fatal(err)
 	}
@@ -329,7 +330,7 @@ func request(name string) ctrl.Request {
 	return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
-// count returns what was done since the last count.
+// count returns the numbers of calls and writes since the last count.
 func (c *company) count() (puts, reads, wrote int) {
 	c.portal.mu.Lock()
 	defer c.portal.mu.Unlock()

@@ -13,9 +13,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// PutMemberships changes the accounts. The change feed tells nothing of it: the manager knows what
-// it wrote.
-func (b *books) PutMemberships(_ context.Context, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
+// PutMemberships changes the accounts. It adds nothing to the change feed: the manager knows its
+// own writes.
+func (b *mapPortal) PutMemberships(_ context.Context, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.puts++
@@ -37,17 +37,17 @@ func (b *books) PutMemberships(_ context.Context, ownerUID string, items []porta
 	return out, nil
 }
 
-// TestAPushedGroupIsInForceBeforeItsUsersStatuses: whoever is looked at first, nobody's status is
-// written before the pool's pass has put all of them in, a thousand in one call; then each user
-// costs one status and no call.
-func TestAPushedGroupIsInForceBeforeItsUsersStatuses(t *testing.T) {
+// TestPushedGroupBeforeStatuses: whichever object has the first pass, no user's status is written
+// before the pool's pass has added all users, a thousand per call; then each user costs one status
+// write and no call.
+func TestPushedGroupBeforeStatuses(t *testing.T) {
 	const people = 4000
 	c := newCompany(t, people)
 	t.Cleanup(c.stop)
 	members := maps.Clone(c.members)
 	clear(c.members)
 	c.start()
-	c.lookAtPool()
+	c.passPool()
 	c.look(c.names...)
 	c.count()
 
@@ -59,7 +59,7 @@ func TestAPushedGroupIsInForceBeforeItsUsersStatuses(t *testing.T) {
 	if puts, reads, wrote := c.count(); puts+reads+wrote != 0 {
 		t.Errorf("before the pool's pass: %d portal writes, %d reads, %d status writes", puts, reads, wrote)
 	}
-	c.lookAtPool()
+	c.passPool()
 	if puts, _, wrote := c.count(); puts != 2 || wrote > 1 {
 		t.Errorf("the pool's pass: %d portal writes, %d status writes", puts, wrote)
 	}
@@ -76,7 +76,7 @@ func TestAPushedGroupIsInForceBeforeItsUsersStatuses(t *testing.T) {
 	if puts, reads, wrote := c.count(); puts+reads != 0 || wrote != len(pushed) {
 		t.Errorf("after it: %d portal writes, %d reads, %d status writes", puts, reads, wrote)
 	}
-	c.lookAtPool()
+	c.passPool()
 	if puts, reads, _ := c.count(); puts+reads != 0 {
 		t.Errorf("once all is in force: %d portal writes, %d reads", puts, reads)
 	}

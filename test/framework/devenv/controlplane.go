@@ -31,11 +31,11 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv/process"
 )
 
-// tokenLife is how long the programs' service account tokens work: longer than any environment
-// stays up.
+// tokenLife is how long the programs' service account tokens are valid: longer than any environment
+// runs.
 const tokenLife = 365 * 24 * time.Hour
 
-// startControlPlane starts etcd and the API server and makes the administrator's clients.
+// startControlPlane starts etcd and the API server and creates the administrator's clients.
 func (e *Environment) startControlPlane(ctx context.Context) error {
 	authority, err := e.servingCertificate()
 	if err != nil {
@@ -70,8 +70,8 @@ func (e *Environment) startControlPlane(ctx context.Context) error {
 	return e.startKubeControllers()
 }
 
-// startKubeControllers does not wait: the program serves no health, and nothing that follows needs
-// it.
+// startKubeControllers does not wait: the program has no health endpoint, and nothing that follows
+// needs it.
 func (e *Environment) startKubeControllers() error {
 	e.say("starting %s", kubecontrollers.Name)
 	path, err := kubecontrollers.Find(e.Root, e.Assets)
@@ -86,7 +86,7 @@ func (e *Environment) startKubeControllers() error {
 	return nil
 }
 
-// servingCertificate makes the API server's certificate anew at each start, so that it never
+// servingCertificate creates the API server's certificate at each start, so that it never
 // expires, and returns its authority.
 func (e *Environment) servingCertificate() ([]byte, error) {
 	certificate, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"localhost"})
@@ -143,7 +143,7 @@ func (e *Environment) apiserverArgs() []string {
 	}
 }
 
-// install applies the manifests as a person would, and makes the programs' kubeconfigs.
+// install applies the manifests as a person does, and creates the programs' kubeconfigs.
 func (e *Environment) install(ctx context.Context) error {
 	e.say("applying config/overlays/development")
 	if err := e.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "--field-manager=devenv",
@@ -174,7 +174,7 @@ func (e *Environment) install(ctx context.Context) error {
 	return nil
 }
 
-// kubectl runs the command that a person would run.
+// kubectl runs a command as a person does.
 func (e *Environment) kubectl(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, e.Values.Kubectl, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+e.Values.Kubeconfig, "KUBECACHEDIR="+e.path("kubernetes", "cache"))

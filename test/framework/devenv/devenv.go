@@ -5,16 +5,16 @@
 // sign-on, the SCIM webhook and the manager. `make run` and the end-to-end tests are this package;
 // nothing in it runs in a cluster.
 //
-// What stands in for a cluster, and how near it is:
+// The differences from a cluster:
 //
-//   - The programs run under the service accounts of config/overlays/separate with tokens from the API server's own
-//     TokenRequest, so the Roles in config/rbac are what really decides.
-//   - There is no kubelet: package mount writes the token Secrets as files, as a mounted Secret would be.
-//   - Only with Options.KubeControllers is there a controller manager: without it nothing collects garbage, and a namespace
-//     that is deleted never ends.
+//   - The programs run under the service accounts of config/overlays/separate with tokens from the
+//     API server's own TokenRequest, so that the Roles in config/rbac apply.
+//   - There is no kubelet: package mount writes the token Secrets as files, like a mounted Secret.
+//   - A controller manager runs only with Options.KubeControllers: without it there is no garbage
+//     collection, and a deleted namespace never terminates.
 //   - etcd has no authentication; it listens on loopback alone.
 //
-// All data is below one folder and survives a restart: what a person changed stays changed.
+// All data is below one folder and survives a restart, also the changes of people.
 package devenv
 
 import (
@@ -35,7 +35,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv/process"
 )
 
-// Namespace is the installation's namespace, as config/overlays/development has it.
+// Namespace is the installation's namespace in config/overlays/development.
 const Namespace = "lightrun-system"
 
 // Names of the programs, for Kill and Restart and in messages.
@@ -50,59 +50,59 @@ const (
 
 // Options say where everything is.
 type Options struct {
-	Dir      string // data folder; made when it is not there
+	Dir      string // data folder; created if it does not exist
 	Root     string // the repository, for its config/
 	Assets   string // folder of kube-apiserver, etcd and kubectl
 	Programs string // folder of manager, scim-webhook, portal and dev-oidc
 	Ports    Ports
 	LogLevel string // of our programs; info when empty
 
-	// WebhookArgs and ManagerArgs are further flags of the webhook and the manager; the last of a
-	// flag counts.
+	// WebhookArgs and ManagerArgs are further flags of the webhook and the manager; the last value
+	// of a flag counts.
 	WebhookArgs, ManagerArgs []string
-	// ManagerEnv is put to the manager's environment, in the form key=value.
+	// ManagerEnv is added to the manager's environment, in the form key=value.
 	ManagerEnv []string
-	// Patience is how long a program may take until it serves; a minute when zero.
+	// Patience is how long a program may take until it serves; a minute if zero.
 	Patience time.Duration
 
-	// Kubeconfigs are the files that programs and replicas get in place of their own, by name, from
-	// their next start on. For tests that stand between a program and the API server.
+	// Kubeconfigs are files that programs and replicas use instead of their own, by name, from
+	// their next start on. For tests with a proxy between a program and the API server.
 	Kubeconfigs map[string]string
 
-	// Build, when set, makes the programs after the folder is locked and the ports are found free.
+	// Build, if set, builds the programs after the folder is locked and the ports are free.
 	Build func(ctx context.Context) error
 	// KubeControllers runs Kubernetes' own garbage collector and namespace controller too. For
 	// tests.
 	KubeControllers bool
 	// Volatile data need not survive a power cut: etcd does not wait for the disk. For tests.
 	Volatile bool
-	// Out takes a line for each step.
+	// Out gets a line for each step.
 	Out io.Writer
 }
 
-// Environment is everything, running.
+// Environment is all running programs.
 type Environment struct {
 	Options
 	Values Values
 	// Kube is an administrator's connection to the API server, without a client-side rate limit.
 	Kube   *rest.Config
 	Client client.WithWatch
-	// API is the portal's API, spoken with the key for people (scope manage).
+	// API is a client of the portal's API with the key for people (scope manage).
 	API *portalv1.ClientWithResponses
-	// Notes are remarks for the person: what is not as `make run` set it up.
+	// Notes are remarks for the person: what differs from the setup of `make run`.
 	Notes []string
 
 	credentials credentials
 	lock        *os.File
-	children    []*process.Process // in the order of starting
-	replicas    map[string]Ports   // of the webhooks that AddWebhook started
+	children    []*process.Process // in the order of their starts
+	replicas    map[string]Ports   // the webhooks that AddWebhook started
 	unmount     context.CancelFunc // ends the stand-in for the kubelet
 	restored    bool               // the portal starts on a backup
 	http        *http.Client
 }
 
-// Start starts everything and returns when it serves: on fresh data with single sign-on and SCIM
-// switched on in the portal. An error leaves nothing running.
+// Start starts everything and returns when it serves. On new data it switches single sign-on and
+// SCIM on in the portal. After an error nothing runs.
 func Start(ctx context.Context, o Options) (env *Environment, err error) {
 	e := &Environment{Options: o, http: &http.Client{Timeout: 5 * time.Second}}
 	defer func() {
@@ -120,7 +120,7 @@ func Start(ctx context.Context, o Options) (env *Environment, err error) {
 	return e, nil
 }
 
-// prepare takes the folder and checks everything that can be wrong before anything runs.
+// prepare locks the folder and checks all conditions before anything runs.
 func (e *Environment) prepare(ctx context.Context) error {
 	if e.Out == nil {
 		e.Out = io.Discard
@@ -174,7 +174,7 @@ func (e *Environment) prepare(ctx context.Context) error {
 func present(folder, remedy string, names ...string) error {
 	for _, name := range names {
 		if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
-			return fmt.Errorf("%s holds no %s: %s", folder, name, remedy)
+			return fmt.Errorf("%s contains no %s: %s", folder, name, remedy)
 		}
 	}
 	return nil
@@ -202,7 +202,7 @@ func (e *Environment) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop ends everything in the reverse order of starting and gives the folder free. It may be called
+// Stop ends everything in the reverse order of the starts and unlocks the folder. It may be called
 // again.
 func (e *Environment) Stop() error {
 	var errs []error
@@ -223,7 +223,7 @@ func (e *Environment) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Kill ends one program as a crash does.
+// Kill ends one program like a crash.
 func (e *Environment) Kill(name string) error {
 	child, err := e.child(name)
 	if err != nil {
@@ -233,7 +233,7 @@ func (e *Environment) Kill(name string) error {
 	return nil
 }
 
-// Halt ends one program in order, as a roll-out does.
+// Halt ends one program in order, as a rollout does.
 func (e *Environment) Halt(name string) error {
 	child, err := e.child(name)
 	if err != nil {
@@ -255,7 +255,7 @@ func (e *Environment) Restart(ctx context.Context, name string) error {
 		}
 		e.children = slices.Delete(e.children, i, i+1)
 		err := e.run(ctx, e.specs()[name])
-		if last := len(e.children) - 1; e.children[last].Name() == name { // in its old place: Stop ends what others need after them
+		if last := len(e.children) - 1; e.children[last].Name() == name { // in its old place: Stop ends programs in the reverse order
 			e.children = slices.Insert(e.children[:last], i, e.children[last])
 		}
 		return err
@@ -263,7 +263,7 @@ func (e *Environment) Restart(ctx context.Context, name string) error {
 	return fmt.Errorf("there is no program %q", name)
 }
 
-// PID is the process id of a program; an error says that there is none of that name.
+// PID is the process id of a program, or an error if there is none with that name.
 func (e *Environment) PID(name string) (int, error) {
 	child, err := e.child(name)
 	if err != nil {

@@ -68,7 +68,7 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	}
 	lock, err = lockFolder(dir)
 	if err != nil {
-		t.Fatalf("the lock must go with its holder: %v", err)
+		t.Fatalf("the lock must end with its process: %v", err)
 	}
 	_ = lock.Close()
 }

@@ -13,7 +13,7 @@ import (
 	"syscall"
 )
 
-// lockFolder refuses a second instance on the same data. The lock goes with the process.
+// lockFolder refuses a second instance on the same data. The lock ends with the process.
 func lockFolder(dir string) (*os.File, error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -33,7 +33,7 @@ func lockFolder(dir string) (*os.File, error) {
 	return file, nil
 }
 
-// credentials are the secrets of one data folder, made once. Each is a file that its owner alone
+// credentials are the secrets of one data folder, created once. Each is a file that only its owner
 // can read.
 type credentials struct {
 	folder string
@@ -72,7 +72,7 @@ func (c credentials) file(name string) string { return filepath.Join(c.folder, n
 
 func (c credentials) get(name string) string { return c.values[name] }
 
-// once reads a secret, or makes it when there is none yet.
+// once reads a secret, or creates it if there is none.
 func once(file, prefix string) (string, error) {
 	content, err := os.ReadFile(file)
 	if err == nil {
@@ -87,7 +87,7 @@ func once(file, prefix string) (string, error) {
 	return value, writeFile(file, []byte(value+"\n"))
 }
 
-// writeFile replaces a file in one step; its owner alone can read it.
+// writeFile replaces a file atomically; only its owner can read it.
 func writeFile(file string, content []byte) error {
 	part := file + ".part"
 	if err := os.WriteFile(part, content, 0o600); err != nil {
@@ -96,7 +96,7 @@ func writeFile(file string, content []byte) error {
 	return os.Rename(part, file)
 }
 
-// keepOldLogs puts the last start's logs aside, so that a log is of one start.
+// keepOldLogs renames the logs of the last start, so that a log has one start.
 func keepOldLogs(folder string) error {
 	logs, err := filepath.Glob(filepath.Join(folder, "*.log"))
 	if err != nil {

@@ -27,8 +27,8 @@ import (
 // credentialsSecret holds the operator's portal API key.
 const credentialsSecret = "portal-credentials"
 
-// configure makes the two objects that tie the namespace to the portal. What is there already is
-// the person's own; only addresses on ports that changed are corrected.
+// configure creates the two objects that connect the namespace to the portal. Existing ones belong
+// to the person; only addresses on changed ports are corrected.
 func (e *Environment) configure(ctx context.Context) error {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: credentialsSecret},
@@ -67,7 +67,7 @@ func (e *Environment) configuration() *v1alpha1.IdentityConfiguration {
 			Portal:           v1alpha1.Portal{URL: e.Values.PortalURL, CredentialsSecretRef: v1alpha1.LocalReference{Name: credentialsSecret}},
 			SCIMBaseURL:      e.Values.SCIMURL,
 			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta, Name: "Okta (development)"},
-			// A handful of people come and go here all day; the budget of a company would hold them
+			// A few users are pushed and deleted here all day; the default budget would hold them
 			// after five.
 			DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MinUsers: ptr.To[int32](50)},
 		},
@@ -82,7 +82,7 @@ func (e *Environment) create(ctx context.Context, object client.Object) error {
 	return err
 }
 
-// mountTokens starts the stand-in for the kubelet: the Secrets with tokens appear as files for the
+// mountTokens starts the replacement of the kubelet: the Secrets with tokens become files for the
 // webhook.
 func (e *Environment) mountTokens(ctx context.Context) error {
 	clients, err := kubernetes.NewForConfig(e.Kube)
@@ -95,8 +95,8 @@ func (e *Environment) mountTokens(ctx context.Context) error {
 	return mount.Follow(following, clients, Namespace, e.path("secrets"), hasTokens, log)
 }
 
-// hasTokens says whether a Secret's content is tokens for the webhook: the one that the manager
-// keeps, and those that people label.
+// hasTokens says whether a Secret contains tokens for the webhook: the manager's own Secret, and
+// those with the label.
 func hasTokens(s *corev1.Secret) bool {
 	_, labelled := s.Labels[v1alpha1.LabelTokenProvider]
 	return labelled || s.Name == v1alpha1.PortalTokensSecret
@@ -112,10 +112,10 @@ func (e *Environment) startOperator(ctx context.Context) error {
 	return e.run(ctx, specs[Manager])
 }
 
-// settle waits until a push would be taken. On data that a person may have changed, what stands in
-// the way becomes a note.
+// settle waits until a push would succeed. On data that a person may have changed, an obstacle
+// becomes a note.
 func (e *Environment) settle(ctx context.Context) error {
-	e.say("waiting until pushes are taken")
+	e.say("waiting until pushes succeed")
 	limit := 90 * time.Second
 	if !e.fresh() {
 		limit = 20 * time.Second
@@ -132,7 +132,7 @@ func (e *Environment) settle(ctx context.Context) error {
 		var status int
 		status, last = e.push(ctx)
 		if status == http.StatusForbidden && !e.fresh() {
-			return true, nil // a person switched SCIM off, which is an answer
+			return true, nil // a person switched SCIM off: do not wait
 		}
 		if status != http.StatusOK {
 			return false, nil
@@ -142,19 +142,19 @@ func (e *Environment) settle(ctx context.Context) error {
 	})
 	switch {
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && e.fresh():
-		return fmt.Errorf("pushes are not taken after %s: %s; logs are in %s", limit, last, e.path("logs"))
+		return fmt.Errorf("pushes do not succeed after %s: %s; logs are in %s", limit, last, e.path("logs"))
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-		e.note("pushes are not taken: %s", last)
+		e.note("pushes do not succeed: %s", last)
 	case err != nil:
 		return err
 	case last != "":
-		e.note("pushes are not taken: %s", last)
+		e.note("pushes do not succeed: %s", last)
 	}
 	return e.writeMarker()
 }
 
-// push asks the webhook what an identity provider's connection test asks, and returns what it
-// answers when it is not 200.
+// push sends an identity provider's connection test to the webhook, and returns the answer if it is
+// not 200.
 func (e *Environment) push(ctx context.Context) (status int, problem string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Values.SCIMURL+"/Users?startIndex=1&count=1", http.NoBody)
 	if err != nil {
@@ -172,7 +172,7 @@ func (e *Environment) push(ctx context.Context) (status int, problem string) {
 	var body struct {
 		Detail string `json:"detail"`
 	}
-	_ = json.NewDecoder(answer.Body).Decode(&body) // the status says enough without
+	_ = json.NewDecoder(answer.Body).Decode(&body) // the status is sufficient without it
 	return answer.StatusCode, strings.TrimSpace(answer.Status + " " + body.Detail)
 }
 
@@ -185,7 +185,7 @@ func (e *Environment) configurationState(ctx context.Context) string {
 	ready := meta.FindStatusCondition(found.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case ready == nil || found.Status.ObservedGeneration != found.Generation:
-		return "the manager has not looked at the IdentityConfiguration yet"
+		return "the manager has not observed the IdentityConfiguration yet"
 	case ready.Status != metav1.ConditionTrue:
 		return "the IdentityConfiguration is not Ready: " + ready.Reason + ": " + ready.Message
 	}

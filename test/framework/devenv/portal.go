@@ -14,10 +14,10 @@ import (
 
 const (
 	ssoClient  = "portal"
-	markerFile = "set-up.json" // written once the first start has set everything up
+	markerFile = "set-up.json" // written after the first start has set everything up
 )
 
-// marker remembers the addresses that the last start used, so that a start on other ports can
+// marker records the addresses of the last start, so that a start on other ports can
 // correct them.
 type marker struct {
 	PortalURL, SCIMURL, SSOIssuer string
@@ -67,8 +67,8 @@ func (e *Environment) startPortal(ctx context.Context) error {
 	return err
 }
 
-// switchOn does what a manager does on the page Login methods: single sign-on, SCIM, Save. Only on
-// fresh data; later the page is the person's own, and only an issuer on a port that changed is
+// switchOn does what a manager does on the page Login methods: single sign-on, SCIM, Save. It runs
+// on new data only; later the page belongs to the person, and only an issuer on a changed port is
 // corrected.
 func (e *Environment) switchOn(ctx context.Context) error {
 	answer, err := e.API.GetIdentityConfigurationWithResponse(ctx)
@@ -77,7 +77,7 @@ func (e *Environment) switchOn(ctx context.Context) error {
 	}
 	if answer.JSON200 == nil {
 		if !e.fresh() && answer.StatusCode() == http.StatusUnauthorized {
-			e.note("the portal no longer takes the key in PORTAL_API_KEY: it was deleted there")
+			e.note("the portal no longer accepts the key in PORTAL_API_KEY: it was deleted there")
 			return nil
 		}
 		return refusal("read the portal's login methods", answer.HTTPResponse, answer.JSONDefault)

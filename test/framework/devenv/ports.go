@@ -12,14 +12,14 @@ import (
 	"syscall"
 )
 
-// Ports are where everything listens, on 127.0.0.1.
+// Ports are the ports of all programs, on 127.0.0.1.
 type Ports struct {
 	Portal, SCIM, OIDC, Kubernetes, Etcd int
 	// For /healthz, /readyz and /metrics.
 	WebhookHealth, WebhookMetrics, ManagerHealth, ManagerMetrics int
 }
 
-// Port is one of them, with what it is called on the command line.
+// Port is one of them, with its name on the command line.
 type Port struct {
 	Name    string // --port-<name>, PORT_<NAME>
 	What    string
@@ -48,8 +48,8 @@ func (p Port) Flag() string { return "port-" + p.Name }
 // Env is the name of the port's environment variable.
 func (p Port) Env() string { return "PORT_" + strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) }
 
-// RandomPorts picks ports that are free now, outside the range from which the system takes ports
-// for connections that go out, so that none of those gets in between.
+// RandomPorts picks free ports outside the system's range for outgoing connections, so that no such
+// connection takes one of them.
 func RandomPorts() (Ports, error) {
 	var ports Ports
 	taken := map[int]bool{}
@@ -67,7 +67,7 @@ func RandomPorts() (Ports, error) {
 	return ports, nil
 }
 
-// free says which ports are taken, and how to choose others.
+// free returns an error that names the ports in use, and how to choose others.
 func (p *Ports) free(ctx context.Context) error {
 	var errs []error
 	by := map[int]string{}

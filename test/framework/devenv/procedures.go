@@ -12,15 +12,15 @@ import (
 )
 
 // Reinstall applies the manifests after they were deleted, or after LoseCluster, and starts the
-// webhook and the manager under the new service accounts. The portal's key and the configuration
-// are the caller's to apply.
+// webhook and the manager under the new service accounts. The caller applies the portal's key and
+// the configuration.
 func (e *Environment) Reinstall(ctx context.Context) error {
 	for _, name := range []string{Manager, Webhook} {
 		child, err := e.child(name)
 		if err != nil {
 			return err
 		}
-		_ = child.Stop() // without its rights it may have ended by itself, with an error
+		_ = child.Stop() // without its rights it may have ended already, with an error
 	}
 	if err := e.install(ctx); err != nil {
 		return err
@@ -37,8 +37,8 @@ func (e *Environment) Reinstall(ctx context.Context) error {
 	return nil
 }
 
-// LoseCluster ends the programs and Kubernetes, deletes all that etcd has, and starts an empty
-// Kubernetes. The portal keeps what it has.
+// LoseCluster ends the programs and Kubernetes, deletes etcd's data, and starts an empty
+// Kubernetes. The portal keeps its data.
 func (e *Environment) LoseCluster(ctx context.Context) error {
 	for _, name := range []string{Manager, Webhook, kubecontrollers.Name, Kubernetes, Etcd} {
 		child, err := e.child(name)

@@ -19,7 +19,7 @@ import (
 // adminUser is the portal's first local manager, who can sign in with a password.
 const adminUser = "admin@example.test"
 
-// spec is a program and the URL that says whether it serves.
+// spec is a program and the URL of its readiness.
 type spec struct {
 	process.Spec
 	health string
@@ -82,7 +82,7 @@ func (e *Environment) portalArgs() []string {
 	if e.restored {
 		args = append(args, "--new-feed-epoch")
 	}
-	if e.fresh() { // later the keys and the manager are the person's own to change
+	if e.fresh() { // later the keys and the manager belong to the person
 		args = append(args,
 			"--bootstrap-admin-user="+adminUser,
 			"--bootstrap-admin-password-file="+e.credentials.file(adminPassword),
@@ -127,7 +127,7 @@ func (e *Environment) logLevel() string {
 	return e.LogLevel
 }
 
-// AddWebhook starts one more replica of the SCIM webhook, on ports of its own. It returns its name,
+// AddWebhook starts one more replica of the SCIM webhook, on its own ports. It returns its name,
 // for Kill and Restart, and its SCIM base URL.
 func (e *Environment) AddWebhook(ctx context.Context) (name, url string, err error) {
 	ports, err := RandomPorts()
@@ -166,13 +166,13 @@ func (e *Environment) run(ctx context.Context, s spec) error {
 	return err
 }
 
-// probe asks a health endpoint on loopback and returns "" when it is well.
+// probe requests a health endpoint on loopback and returns "" if it is healthy.
 func (e *Environment) probe(ctx context.Context, url string) string {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err.Error()
 	}
-	// Only the health is asked here, with nothing secret: whose certificate it is does not matter.
+	// This requests only the health and sends no secret, so the certificate does not matter.
 	insecure := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
 	answer, err := insecure.Do(request)
 	if err != nil {
@@ -185,7 +185,7 @@ func (e *Environment) probe(ctx context.Context, url string) string {
 	return ""
 }
 
-// poll asks until the answer is yes, an error, or ctx ends.
+// poll asks until the answer is true, or an error, or ctx ends.
 func poll(ctx context.Context, ask func(context.Context) (bool, error)) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

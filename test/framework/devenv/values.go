@@ -12,7 +12,7 @@ import (
 )
 
 // Values are what a person or a program needs to use a running environment; the file env in the
-// data folder holds them.
+// data folder contains them.
 type Values struct {
 	Kubeconfig    string // KUBECONFIG; its default namespace is the installation's
 	Kubectl       string // KUBECTL
@@ -24,10 +24,10 @@ type Values struct {
 	AdminUser     string // PORTAL_ADMIN_USER
 	AdminPassword string // PORTAL_ADMIN_PASSWORD
 	SSOIssuer     string // SSO_ISSUER
-	SSOPassword   string // SSO_PASSWORD, with which anybody signs in at the development single sign-on
+	SSOPassword   string // SSO_PASSWORD, the password of every user of the development single sign-on
 }
 
-// fields pairs the variables with their values, in the order of writing.
+// fields pairs the variables with their values, in the order of the file.
 func (v *Values) fields() []struct {
 	name  string
 	value *string
@@ -60,8 +60,8 @@ func (e *Environment) values() Values {
 	}
 }
 
-// EnvFile is the name of the file in the data folder that says that everything serves, and how to
-// reach it.
+// EnvFile is the name of the file in the data folder that exists while everything serves, and says
+// how to reach it.
 const EnvFile = "env"
 
 // Format writes the values for a shell to source.
@@ -74,7 +74,7 @@ func (v Values) Format() string {
 	return b.String()
 }
 
-// ReadValues reads the file env of a data folder. An error says that nothing runs there.
+// ReadValues reads the file env of a data folder. An error means that nothing runs there.
 func ReadValues(dir string) (Values, error) {
 	var v Values
 	content, err := os.ReadFile(filepath.Join(dir, EnvFile))
@@ -95,7 +95,7 @@ func ReadValues(dir string) (Values, error) {
 	return v, nil
 }
 
-// quote makes one word for a shell of any text.
+// quote quotes a text as one word for a shell.
 func quote(text string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,+", r)
@@ -106,12 +106,12 @@ func quote(text string) string {
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
-// announce says to programs that everything serves.
+// announce writes the file env.
 func (e *Environment) announce(context.Context) error {
 	return writeFile(e.path(EnvFile), []byte(e.Values.Format()))
 }
 
-// withdraw takes that back.
+// withdraw removes it.
 func (e *Environment) withdraw() error {
 	if err := os.Remove(e.path(EnvFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package postgres starts a PostgreSQL for tests, from Debian's package: it searches the binaries
-// on PATH and under /usr/lib/postgresql (`make test-programs` installs them). The server listens on a socket in its own directory, keeps no data, and ends with the
-// test.
+// on PATH and under /usr/lib/postgresql (`make test-programs` installs them). The server listens on
+// a socket in its own directory, keeps no data, and ends with the test.
 package postgres
 
 import (

@@ -24,7 +24,7 @@ func (oneToken) Authenticate(_ context.Context, token string) (server.Identity, 
 	return server.Identity{Name: "good"}, nil
 }
 
-// TestConformance holds the server to the standard over a directory in memory;
+// TestConformance runs the SCIM conformance suite over an in-memory directory;
 // internal/gateway/store does the same over Kubernetes.
 func TestConformance(t *testing.T) {
 	conformance.Run(t, func(tb testing.TB) conformance.Service {

@@ -360,8 +360,8 @@ func (w *world) changeLogin(f func(*portalapi.LoginMethods)) {
 	w.login(m)
 }
 
-// push creates a user through the webhook's directory, and then adds it to groups. An edit changes the
-// specification, or says which groups contain the user (in).
+// push creates a user through the webhook's directory, and then adds it to groups. An edit changes
+// the specification, or says which groups contain the user (in).
 func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
 	w.t.Helper()
 	spec := v1alpha1.ScimUserSpec{UserName: userName}

@@ -15,7 +15,6 @@ import (
 	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
@@ -285,9 +284,4 @@ func status(active bool) portalapi.Status {
 		return portalapi.StatusActive
 	}
 	return portalapi.StatusDeactivated
-}
-
-// SameName says whether an account has the name.
-func SameName(a *portalapi.Account, userName string) bool {
-	return a != nil && names.Fold(a.UserName) == names.Fold(userName)
 }

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
@@ -390,7 +391,7 @@ func drawFacts(t *rapid.T, want Account) Facts {
 		a.UserName = rapid.SampledFrom([]string{want.UserName, "before@example.test"}).Draw(t, "own name")
 		a.Owner.Revision = rapid.Int64Range(1, 3).Draw(t, "revision")
 	})
-	if SameName(f.Own, want.UserName) {
+	if f.Own != nil && names.Fold(f.Own.UserName) == names.Fold(want.UserName) {
 		f.Named = f.Own
 		return f
 	}

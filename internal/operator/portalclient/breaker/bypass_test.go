@@ -9,8 +9,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// TestBypasses compares the names in bypasses with the port: a call is guarded if a pass over one user
-// or pool makes it.
+// TestBypasses compares the names in bypasses with the port: a call is guarded if a pass over one
+// user or pool makes it.
 func TestBypasses(t *testing.T) {
 	want := map[string]bool{
 		"PutAccount": false, "ReleaseAccount": false, "MarkWaiting": false, "MarkHeld": false,

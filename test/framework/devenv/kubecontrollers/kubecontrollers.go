@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kubecontrollers runs kube-controller-manager, with the controllers that act on this
-// repository's objects in every cluster: the garbage collector deletes what has an owner that does
-// not exist, the namespace controller empties a namespace that is deleted, and role aggregation
-// fills Kubernetes' own view, edit and admin.
+// repository's objects in every cluster: the garbage collector deletes objects whose owner does not
+// exist, the namespace controller empties a deleted namespace, and role aggregation fills
+// Kubernetes' own view, edit and admin.
 package kubecontrollers
 
 import (
@@ -27,11 +27,11 @@ func Find(root, assets string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("%s holds no %s: run make test, or make %s, which builds it", assets, Name, Name)
+	return "", fmt.Errorf("%s contains no %s: run make test, or make %s, which builds it", assets, Name, Name)
 }
 
-// Spec says how to run it. The kubeconfig is an administrator's; each controller acts under a
-// service account of its own, as in a real cluster, which is how policies know them.
+// Spec says how to run it. The kubeconfig is an administrator's; each controller uses its own
+// service account, as in a real cluster, and policies identify it by that.
 func Spec(path, kubeconfig, log string) process.Spec {
 	return process.Spec{
 		Name: Name, Path: path, Log: log, Stop: 30 * time.Second,

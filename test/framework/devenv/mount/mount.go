@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mount stands in for the kubelet where programs run without Pods: it keeps the content of
+// Package mount replaces the kubelet where programs run without Pods: it writes the content of
 // chosen Secrets as files, in the layout of a mounted Secret, so that a program under test sees
-// tokens arrive and change as it would in a cluster:
+// tokens appear and change as in a cluster:
 //
 //	<folder>/<secret>/..2026_11_24_03_47_00.1234   the content, one file for each key
 //	<folder>/<secret>/..data                       a link to it, replaced in one step
 //	<folder>/<secret>/<key>                        a link to ..data/<key>
 //
-// A Secret that goes leaves an empty folder, as an optional volume does.
+// A deleted Secret leaves an empty folder, as an optional volume does.
 package mount
 
 import (
@@ -21,8 +21,8 @@ import (
 
 const dataLink = "..data"
 
-// Write makes folder hold data. Readers see the old content or the new one, never half of it. The
-// same content again changes nothing.
+// Write replaces the content of folder by data. Readers see the old content or the new one, never
+// a mixture. The same content again changes nothing.
 func Write(folder string, data map[string][]byte) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
@@ -34,7 +34,7 @@ func Write(folder string, data map[string][]byte) error {
 	if err != nil {
 		return err
 	}
-	old, _ := os.Readlink(filepath.Join(folder, dataLink)) // "" the first time
+	old, _ := os.Readlink(filepath.Join(folder, dataLink)) // "" at first
 	if err := relink(folder, filepath.Base(fresh)); err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func writeContent(folder string, data map[string][]byte) (string, error) {
 	return fresh, nil
 }
 
-// relink points ..data at target, in one step.
+// relink makes ..data point to target, atomically.
 func relink(folder, target string) error {
 	next := filepath.Join(folder, "..data_tmp")
 	if err := os.Remove(next); err != nil && !os.IsNotExist(err) {
@@ -75,7 +75,7 @@ func relink(folder, target string) error {
 	return os.Rename(next, filepath.Join(folder, dataLink))
 }
 
-// linkKeys adds the links of new keys and removes those of keys that are gone.
+// linkKeys adds the links of new keys and removes those of removed keys.
 func linkKeys(folder string, data map[string][]byte) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -106,7 +106,7 @@ func linkKeys(folder string, data map[string][]byte) error {
 	return nil
 }
 
-// same says whether folder already holds just data.
+// same says whether folder already contains exactly data.
 func same(folder string, data map[string][]byte) bool {
 	entries, err := os.ReadDir(filepath.Join(folder, dataLink))
 	if err != nil || len(entries) != len(data) {

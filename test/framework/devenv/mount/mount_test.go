@@ -20,8 +20,8 @@ func TestWrite(t *testing.T) {
 	}{
 		{"The first content.", map[string][]byte{"a": []byte("1"), "b": []byte("2")}},
 		{"One key changes.", map[string][]byte{"a": []byte("1"), "b": []byte("3")}},
-		{"One goes, another comes.", map[string][]byte{"b": []byte("3"), "c": []byte("4")}},
-		{"The Secret is gone.", nil},
+		{"One key is removed, another is added.", map[string][]byte{"b": []byte("3"), "c": []byte("4")}},
+		{"The Secret is deleted.", nil},
 		{"And back.", map[string][]byte{"a": []byte("5")}},
 	}
 	for _, step := range steps {
@@ -76,10 +76,10 @@ func TestWriteIsAtomic(t *testing.T) {
 			}
 			content, err := os.ReadFile(filepath.Join(folder, "k"))
 			if err != nil {
-				continue // between the steps of removing the old content; a reader reads again, as it must in a cluster
+				continue // while the old content is being removed; a reader reads again, as in a cluster
 			}
 			if len(content) != 1<<16 || strings.Count(string(content), string(content[:1])) != 1<<16 {
-				t.Errorf("half of a file was read: %d bytes", len(content))
+				t.Errorf("a part of a file was read: %d bytes", len(content))
 				return
 			}
 		}

@@ -14,8 +14,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// Follow keeps below folder those Secrets of the namespace that wanted chooses, until ctx ends. It
-// returns once the Secrets that exist now are written; what can't be written later is logged.
+// Follow writes the Secrets of the namespace that wanted chooses below folder, until ctx ends. It
+// returns once the existing Secrets are written; later errors are logged.
 func Follow(ctx context.Context, client kubernetes.Interface, namespace, folder string, wanted func(*corev1.Secret) bool, log logr.Logger) error {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace))
 	informer := factory.Core().V1().Secrets().Informer()

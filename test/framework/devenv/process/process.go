@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package process runs a program as a child with a log file, notices when it ends, and says why.
+// Package process runs a program as a child process with a log file, and reports why it ended.
 //
-// A child is in a process group of its own, so that Ctrl-C in a terminal reaches the parent alone,
-// which then stops its children in order. On Linux the kernel kills a child whose parent dies.
+// A child has its own process group, so that Ctrl-C in a terminal reaches only the parent, which
+// then stops its children in order. On Linux the kernel kills the children of a dead parent.
 package process
 
 import (
@@ -23,9 +23,9 @@ type Spec struct {
 	Name string
 	Path string
 	Args []string
-	Env  []string      // the whole environment; nil is the parent's
-	Log  string        // file that takes both output streams, appended to
-	Stop time.Duration // how long Stop waits after SIGTERM before SIGKILL; 10 s when zero
+	Env  []string      // the complete environment; nil: the parent's
+	Log  string        // file to which both output streams are appended
+	Stop time.Duration // how long Stop waits after SIGTERM before SIGKILL; 10 s if zero
 }
 
 // Process is a running child.
@@ -96,7 +96,7 @@ func (p *Process) Err() error {
 	}
 }
 
-// Stop asks the child to end, kills it when it does not, and returns when it has ended. An error
+// Stop asks the child to end, kills it if it does not, and returns when it has ended. An error
 // says that it had to be killed.
 func (p *Process) Stop() error {
 	limit := p.spec.Stop
@@ -116,7 +116,7 @@ func (p *Process) Stop() error {
 	}
 }
 
-// Kill ends the child at once, as a crash does, and returns when it has ended.
+// Kill ends the child at once, like a crash, and returns when it has ended.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // it may have ended already
 	<-p.done

@@ -38,7 +38,7 @@ func TestErrWhileRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := p.Err(); err != nil {
-		t.Errorf("it runs, and Err says %v", err)
+		t.Errorf("the child runs, but Err is %v", err)
 	}
 	if err := p.Stop(); err != nil {
 		t.Error(err)
