@@ -65,7 +65,7 @@ func command() *cobra.Command {
 	f.StringArrayVar(&o.redirectURIs, "redirect-uri", []string{"http://127.0.0.1:8090/sso/callback"}, "redirect URI of the application; repeatable")
 	f.StringVar(&o.usersFile, "users-file", "", "JSON array of {userName, password, email, name, givenName, familyName, sub}")
 	f.StringArrayVar(&o.users, "user", nil, "one more user as userName:password[:email]; repeatable")
-	f.StringVar(&o.sharedPasswordFile, "shared-password-file", "", "file with a password under which anybody else may sign in by any user name")
+	f.StringVar(&o.sharedPasswordFile, "shared-password-file", "", "file with a password under which all other user names may sign in")
 	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
 	return cmd
 }
