@@ -9,6 +9,7 @@ import (
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -175,12 +176,22 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 		return nil, err
 	}
 	if difference == nil {
-		return u.resource(have)
+		if !awaitsPush(have) {
+			return u.resource(have)
+		}
+		difference = map[string]any{} // only the revision changes
 	}
 	if err := u.rename(ctx, have, spec.UserName); err != nil {
 		return nil, err
 	}
 	return u.write(ctx, have, difference)
+}
+
+// awaitsPush says whether a condition of the user tells the provider to push it again. Then a push counts
+// although it changes nothing.
+func awaitsPush(u *v1alpha1.ScimUser) bool {
+	c := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionProvisioned)
+	return c != nil && (c.Reason == v1alpha1.ReasonDeactivatedLocally || c.Reason == v1alpha1.ReasonBackupOlder)
 }
 
 // matches checks If-Match.
