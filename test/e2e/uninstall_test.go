@@ -28,17 +28,17 @@ func uninstall(section string) func(*company, before) {
 		c.follow("uninstall.md", section)
 		c.uninstalled()
 		c.unchanged(b, "uninstalled")
-		c.reinstalls(binding)
+		c.reinstalls(binding, "uninstall.md", "Install again")
 	}
 }
 
-// reinstalls applies the manifests again and what was exported.
-func (c *company) reinstalls(binding string) {
+// reinstalls applies the manifests again, and what was exported by the manual's section.
+func (c *company) reinstalls(binding, page, section string) {
 	c.t.Helper()
 	if err := c.env.Reinstall(c.t.Context()); err != nil {
 		c.t.Fatal(err)
 	}
-	c.follow("uninstall.md", "Install again")
+	c.follow(page, section)
 	c.configured(v1alpha1.ConditionBound, v1alpha1.ReasonBound)
 	c.answers("GET", "/Users?count=1", http.StatusOK)
 	c.apply()
@@ -61,7 +61,7 @@ func (c *company) kindsDeleted(b before) {
 			c.answers("GET", "/Users?count=1", http.StatusServiceUnavailable)
 		}
 	}
-	c.reinstalls(binding)
+	c.reinstalls(binding, "backup-restore.md", "Restore after the kinds are deleted")
 }
 
 // pushedAgain uninstalls, and installs again without the users and groups: the provider pushes them
