@@ -122,6 +122,12 @@ func TestStepOrder(t *testing.T) {
 // report previews for the people and the default pool.
 func report(t *testing.T, p *fakeportal.Portal, people []client.Object) *preview.Report {
 	t.Helper()
+	return reportWith(t, p, people, func(*v1alpha1.IdentityConfigurationSpec) {})
+}
+
+// reportWith is report with another configuration.
+func reportWith(t *testing.T, p *fakeportal.Portal, people []client.Object, edit func(*v1alpha1.IdentityConfigurationSpec)) *preview.Report {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -130,6 +136,7 @@ func report(t *testing.T, p *fakeportal.Portal, people []client.Object) *preview
 		Portal:           v1alpha1.Portal{URL: "https://portal.example.test", CredentialsSecretRef: v1alpha1.LocalReference{Name: "portal"}},
 		IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta},
 	}}
+	edit(&configuration.Spec)
 	objects := append([]client.Object{
 		configuration, &v1alpha1.AgentPool{ObjectMeta: meta(v1alpha1.DefaultName)},
 	}, people...)
@@ -164,5 +171,69 @@ func TestAdoptionsSayWhoseTheAccountWas(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestRolesFollowFromPools(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		user   *v1alpha1.ScimUser
+		pool   types.UID
+		held   bool // a guard without a budget holds each removal
+		want   []string
+	}{
+		"UndecidedPool": {
+			reason: "Which group fills the pool is not known, so no user leaves it, also one who was pushed again under another SCIM id.",
+			user:   person("ada again", v1alpha1.ScimUserSpec{UserName: "ada@example.test", DisplayName: "ada"}),
+			pool:   "after the restore",
+			want:   []string{"Adopt"},
+		},
+		"HeldMembership": {
+			reason: "A user whose removal the guard holds keeps the pool and its role.",
+			user:   person("ada", v1alpha1.ScimUserSpec{UserName: "ada@example.test", DisplayName: "ada"}),
+			pool:   "uid-leads",
+			held:   true,
+			want:   []string{"Update"}, // the newest push is noted
+		},
+		"Leaves": {
+			reason: "A user who leaves the pool loses its role.",
+			user:   person("ada", v1alpha1.ScimUserSpec{UserName: "ada@example.test", DisplayName: "ada"}),
+			pool:   "uid-leads",
+			want:   []string{"Update", "pools=default", "roles=ROLE_USER"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := fakeportal.New(t, fakeportal.Options{})
+			leads, err := p.PutPool(t.Context(), portalapi.PoolWrite{Owner: portalapi.Owner{UID: "uid-leads", Name: "leads", Revision: 1}, Name: "leads", Roles: []string{portalapi.RoleManager}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ada := had("ada")
+			ada.Pools = []string{leads.ID}
+			if _, err := p.PutAccount(t.Context(), ada); err != nil {
+				t.Fatal(err)
+			}
+			pool := &v1alpha1.AgentPool{ObjectMeta: meta("leads"), Spec: v1alpha1.AgentPoolSpec{
+				Roles: []v1alpha1.Role{portalapi.RoleManager}, Groups: []v1alpha1.GroupReference{{DisplayName: "leads"}},
+			}}
+			if pool.UID = tc.pool; tc.pool == "uid-leads" {
+				pool.Status.ObservedGeneration = pool.Generation
+			}
+			r := reportWith(t, p, []client.Object{pool, tc.user}, func(s *v1alpha1.IdentityConfigurationSpec) {
+				if zero := int32(0); tc.held {
+					s.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &zero, MaxPercent: &zero}
+				}
+			})
+			var got []string
+			for _, s := range r.Users {
+				got = append(got, s.Action)
+				for _, c := range s.Changes {
+					got = append(got, c.Field+"="+c.To)
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s\n(-want +got):\n%s\n%+v", tc.reason, diff, r.Pools)
+			}
+		})
 	}
 }

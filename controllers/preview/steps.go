@@ -245,17 +245,22 @@ func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPla
 // inherit gives the account of the copy the roles that its pools give, as the portal derives them.
 func (p *preview) inherit(a *portalapi.Account) {
 	will := *a
+	will.Roles = p.derived(a.Pools)
+	will.Revision++
+	p.portal.PutAccount(&will)
+}
+
+// derived are the roles of a SCIM-managed account in those of the copy's pools, sorted.
+func (p *preview) derived(pools []string) []string {
 	roles := map[string]bool{portalapi.RoleUser: true}
-	for _, id := range a.Pools {
+	for _, id := range pools {
 		if pool := p.portal.Pool(id); pool != nil {
 			for _, r := range pool.Roles {
 				roles[r] = true
 			}
 		}
 	}
-	will.Roles = slices.Sorted(maps.Keys(roles))
-	will.Revision++
-	p.portal.PutAccount(&will)
+	return slices.Sorted(maps.Keys(roles))
 }
 
 func (s *Step) change(field, from, to string) {
@@ -346,28 +351,29 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 			s.Removals = asked(answer)
 		}
 	}
-	return p.carriedOut(s, plan, a), nil
+	return p.carriedOut(s, plan), nil
 }
 
 // carriedOut takes the account into the portal's copy as it would be.
-func (p *preview) carriedOut(s Step, plan provision.Plan, a access.Access) Step {
+func (p *preview) carriedOut(s Step, plan provision.Plan) Step {
 	if was := plan.Account; plan.Action == provision.Adopt && localManager(was) {
 		if p.managers == 1 {
 			return s.waits(v1alpha1.ReasonLastManager, "No local manager who can sign in would remain: it stays local. Make another local account a manager in the portal")
 		}
 		p.managers--
 	}
-	s.Changes = p.changes(plan, a)
+	s.Changes = p.changes(plan)
 	if !plan.Writes() {
 		return s
 	}
-	if plan.Account != nil {
-		p.roles[plan.Account.ID] = a.RoleNames()
-	}
 	w := plan.Write
+	roles := p.derived(w.Pools)
+	if plan.Account != nil {
+		p.roles[plan.Account.ID] = roles
+	}
 	will := &portalapi.Account{
 		ID: "new account of " + s.Name, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName, FamilyName: w.FamilyName, Email: w.Email,
-		ExternalID: w.ExternalID, Status: portalapi.StatusActive, ManagedBy: portalapi.ManagedBySCIM, Owner: w.Owner, Pools: w.Pools, Roles: a.RoleNames(),
+		ExternalID: w.ExternalID, Status: portalapi.StatusActive, ManagedBy: portalapi.ManagedBySCIM, Owner: w.Owner, Pools: w.Pools, Roles: roles,
 	}
 	if !w.Active {
 		will.Status, will.DeactivatedBy = portalapi.StatusDeactivated, portalapi.ManagedBySCIM
@@ -379,8 +385,10 @@ func (p *preview) carriedOut(s Step, plan provision.Plan, a access.Access) Step 
 	return s
 }
 
-// changes are the plan's differences in people's words, and the roles that would become others.
-func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
+// changes are the plan's differences in people's words, and the roles that would become others. The
+// roles follow from the pools that the account will be in: it also has those of a pool that it
+// leaves only when a person has decided.
+func (p *preview) changes(plan provision.Plan) []Change {
 	if plan.Account == nil || plan.Action == provision.Wait {
 		return nil
 	}
@@ -398,8 +406,12 @@ func (p *preview) changes(plan provision.Plan, a access.Access) []Change {
 			s.change(d.Field, d.Have, d.Want)
 		}
 	}
+	pools := plan.Account.Pools
+	if plan.Writes() {
+		pools = plan.Write.Pools
+	}
 	if was, known := p.roles[plan.Account.ID]; known {
-		s.change("roles", strings.Join(was, ","), strings.Join(a.RoleNames(), ","))
+		s.change("roles", strings.Join(was, ","), strings.Join(p.derived(pools), ","))
 	}
 	return s.Changes
 }

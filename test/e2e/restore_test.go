@@ -43,6 +43,7 @@ func (c *company) restoresCluster(b before, binding string) {
 			c.t.Errorf("the plan and the manual must both say %q", quoted)
 		}
 	}
+	c.plansNoRoles()
 	c.configured(v1alpha1.ConditionBound, v1alpha1.ReasonBound)
 	c.settles()
 	c.answers("GET", "/Users/"+c.ids[user(0)], http.StatusOK)
@@ -67,6 +68,7 @@ func (c *company) portalLost(before) {
 	c.steps("backup-restore.md", "Restore after the portal is lost", map[string]func(){
 		"# Restore": func() { c.restoresPortal(backup) },
 	})
+	c.plansNoRoles()
 	c.becomes(late, "has what the backup did not know", func(u portalUser) bool { return u.DisplayName == "Later" })
 	c.settles()
 }

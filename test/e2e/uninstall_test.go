@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -28,17 +29,17 @@ func uninstall(section string) func(*company, before) {
 		c.follow("uninstall.md", section)
 		c.uninstalled()
 		c.unchanged(b, "uninstalled")
-		c.reinstalls(binding)
+		c.reinstalls(binding, "uninstall.md", "Install again")
 	}
 }
 
-// reinstalls applies the manifests again and what was exported.
-func (c *company) reinstalls(binding string) {
+// reinstalls applies the manifests again, and what was exported by the manual's section.
+func (c *company) reinstalls(binding, page, section string) {
 	c.t.Helper()
 	if err := c.env.Reinstall(c.t.Context()); err != nil {
 		c.t.Fatal(err)
 	}
-	c.follow("uninstall.md", "Install again")
+	c.follow(page, section)
 	c.configured(v1alpha1.ConditionBound, v1alpha1.ReasonBound)
 	c.answers("GET", "/Users?count=1", http.StatusOK)
 	c.apply()
@@ -61,7 +62,7 @@ func (c *company) kindsDeleted(b before) {
 			c.answers("GET", "/Users?count=1", http.StatusServiceUnavailable)
 		}
 	}
-	c.reinstalls(binding)
+	c.reinstalls(binding, "backup-restore.md", "Restore after the kinds are deleted")
 }
 
 // pushedAgain uninstalls, and installs again without the users and groups: the provider pushes them
@@ -82,7 +83,8 @@ func (c *company) pushedAgain(b before) {
 			c.pushAgain()
 		},
 	})
-	c.hasAccess(want, "pushed again")
+	c.plansNoRoles()
+	c.hasAccess(c.withOwnPool(want), "pushed again")
 	t := c.t
 	t.Log("people say which groups are meant, and consent to what groups' own pools take over")
 	c.apply()
@@ -122,6 +124,39 @@ func (c *company) afterPushingAgain(b before) map[string]personRecord {
 	p.Status = "Deactivated"
 	want[user(suspendedUsers[1])] = p
 	return want
+}
+
+// plansNoRoles checks that by the plan that was printed last every user keeps their roles.
+func (c *company) plansNoRoles() {
+	c.t.Helper()
+	if strings.Contains(c.plan, " roles: ") {
+		c.t.Errorf("the plan changes roles: %s", c.plan)
+	}
+}
+
+// withOwnPool is the access of want while Git names the group "new" by its former id or name: no
+// line of a pool means it, so it has a pool of its own, without roles, until a person says which
+// pool it fills.
+func (c *company) withOwnPool(want map[string]personRecord) map[string]personRecord {
+	c.t.Helper()
+	var id string
+	eventually(c.t, "the group that no pool names has its own", func(context.Context) error {
+		all, err := c.read()
+		if err != nil {
+			return err
+		}
+		if id = all.Pools["new"].ID; id == "" {
+			return errors.New("the portal has no pool of its name")
+		}
+		return nil
+	})
+	out := maps.Clone(want)
+	for _, i := range members["old"] {
+		p := out[user(i)]
+		p.Pools = append(slices.Clone(p.Pools), "new | "+id+" 1")
+		out[user(i)] = p
+	}
+	return out
 }
 
 // accessOf is what users have, without what the portal remembers about it.

@@ -86,12 +86,15 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 	}
 	line.Groups = candidates(ref, look)
 	accepted := intersection(line.Groups, f.Accepted)
+	// The pin of a group that the provider deleted says so. A group that is gone otherwise lost its
+	// object only, and may come back.
+	asks := !pinned && f.Lost || pinned && (f.Manager || !pin.Deleted)
 	switch {
 	case len(line.Groups) == 0:
 		line.State = NotFound
 	case len(line.Groups) > 1 && len(accepted) != 1:
 		line.State = Ambiguous
-	case (pinned && f.Manager || f.Lost && !pin.Deleted) && len(accepted) != 1:
+	case asks && len(accepted) != 1:
 		line.State = Changed
 	default:
 		if len(accepted) == 1 {

@@ -120,6 +120,14 @@ func TestResolve(t *testing.T) {
 			want:   []Line{{payments, NotFound, nil}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
+		"VanishedAndNameTaken": {
+			reason: "The provider did not delete the group, so the other one that has its old name needs a decision: the objects may be deleted one after the other, or come back.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
+			lines:  []v1alpha1.GroupReference{payments},
+			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
+			want:   []Line{{payments, Changed, []string{"g2"}}},
+			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
+		},
 		"ManagersAgain": {
 			reason: "Another group fills a pool of managers only by a person's decision.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
