@@ -107,7 +107,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		},
 		Index: groups,
 		Configuration: &identityconfiguration.Reconciler{
-			Client: c, Live: live, Session: s, Counter: counter, Clock: o.Clock, Cluster: o.Cluster,
+			Client: c, Live: live, Session: s, Counter: counter, Guard: removals, Clock: o.Clock, Cluster: o.Cluster,
 			Recorder: recorder("identityconfiguration"),
 			Connect:  o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},

@@ -31,6 +31,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge("scim_users", people, float64(n.Held), "state", "Held")
 	gauge("scim_users", people, float64(max(n.Users-n.Ready-n.Waiting-n.Held, 0)), "state", "Other")
 	gauge("scim_accounts_without_user", "Accounts in the portal that are ours and whose ScimUser is gone.", float64(n.Strays))
+	gauge("scim_pools_without_agentpool", "Pools in the portal that are ours and whose AgentPool is gone.", float64(n.StrayPools))
 	v := c.parts.Session.View()
 	if b, ok := v.Client.(*breaker.Client); ok {
 		gauge("scim_portal_breaker_open", "1 while the portal fails and writes wait.", number(b.Open()))

@@ -74,6 +74,7 @@ const (
 	ReasonGuardHeld          = "GuardHeld"
 	ReasonRemovalDropped     = "RemovalDropped"
 	ReasonPoolChangeWaiting  = "PoolChangeWaiting" // the change of a pool is held, dropped or refused: it grants what it granted
+	ReasonPoolOwnerGone      = "PoolOwnerGone"     // the user is in a pool whose AgentPool no longer exists
 	ReasonLastManager        = "LastManager"
 	ReasonSuspendedByUser    = "SuspendedByUser"
 	ReasonSCIMOff            = "SCIMOff"
@@ -109,7 +110,8 @@ const (
 	FinalizerPool = "iam.lightrun.com/pool"
 
 	// AnnotationRelease on a ScimUser or AgentPool releases a held removal. Its value is
-	// the id in status.held.decision.
+	// the id in status.held.decision. The release of a pool whose AgentPool is gone is decided on
+	// the IdentityConfiguration.
 	AnnotationRelease = "iam.lightrun.com/release-removal"
 	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: the account or
 	// pool keeps what it has until the provider says something else. Its value is the id in
@@ -138,8 +140,9 @@ const (
 	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
 	// AnnotationReleaseStrays on the IdentityConfiguration releases accounts that SCIM manages and
-	// whose ScimUser is gone, as spec.onDelete says. It covers those that were found by the time in
-	// its value (RFC 3339).
+	// whose ScimUser is gone, as spec.onDelete says, and pools whose AgentPool is gone, if the guard
+	// lets their members lose what they give. It covers those that were found by the time in its
+	// value (RFC 3339).
 	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
 
 	// AnnotationDecidedBy next to a decision is the user name of the person who decided. A policy

@@ -255,7 +255,7 @@ type Manager struct {
 }
 
 // PoolSource says why a user is in a pool.
-// +kubebuilder:validation:Enum=Default;Group;Declared;Filter;Held
+// +kubebuilder:validation:Enum=Default;Group;Declared;Filter;Held;OwnerGone
 type PoolSource string
 
 const (
@@ -264,6 +264,9 @@ const (
 	PoolSourceDeclared PoolSource = "Declared" // spec.members of the pool lists the user
 	PoolSourceFilter   PoolSource = "Filter"   // spec.memberFilter of the pool matches the user
 	PoolSourceHeld     PoolSource = "Held"     // no source any more; the removal is held or was dropped
+
+	// The AgentPool of that name no longer exists, and the portal still has its pool.
+	PoolSourceOwnerGone PoolSource = "OwnerGone"
 )
 
 // PoolMembership is one pool that a user is in, and why. A pool with several sources is listed
@@ -299,10 +302,11 @@ type RoleGrant struct {
 	// name of the role, such as ROLE_USER.
 	// +kubebuilder:validation:MaxLength=64
 	Name string `json:"name"`
-	// from contains the names of the AgentPools that grant the role, sorted.
+	// from contains the names of the AgentPools that grant the role, sorted. A pool that people
+	// manage in the portal has its name there.
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=1024
-	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:MaxLength=256
 	From []string `json:"from"`
 }
 

@@ -3,48 +3,101 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/preview"
 )
+
+// withoutObject is what is ours in the portal and whose object is gone.
+type withoutObject struct {
+	Accounts []preview.Account `json:"accounts"`
+	Pools    []preview.Pool    `json:"pools"`
+}
 
 func audit(o *options) *cobra.Command {
 	var releaseThem bool
+	var id string
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Accounts that are ours and whose ScimUser is gone; --release asks the operator to let them go",
+		Short: "Accounts and pools that are ours and whose ScimUser or AgentPool is gone; --release asks the operator to release them",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if id != "" && !releaseThem {
+				return fmt.Errorf("--id says which held removal is released: give it with --release")
+			}
 			r, err := o.report(cmd.Context(), false)
 			if err != nil {
 				return err
 			}
-			if err := o.print(r.WithoutUser, func(w io.Writer) {
-				if len(r.WithoutUser) == 0 {
-					fmt.Fprintln(w, "Every account of ours has its ScimUser.")
-					return
-				}
-				rows := [][]string{{"ACCOUNT", "USER NAME", "FOLLOWED"}}
-				for _, a := range r.WithoutUser {
-					rows = append(rows, []string{a.ID, a.UserName, "ScimUser " + a.ScimUser})
-				}
-				table(w, rows)
-			}); err != nil || len(r.WithoutUser) == 0 {
+			found := withoutObject{r.WithoutUser, r.WithoutAgentPool}
+			none := len(found.Accounts)+len(found.Pools) == 0
+			if err := o.print(found, func(w io.Writer) { auditTable(w, found) }); err != nil || none {
 				return err
 			}
-			if releaseThem {
-				return o.decideAll(cmd.Context(), v1alpha1.AnnotationReleaseStrays, now(), "These accounts will be released as spec.onDelete says.")
+			switch {
+			case id != "":
+				return o.releaseHeldPool(cmd.Context(), found.Pools, id)
+			case releaseThem:
+				return o.decideAll(cmd.Context(), v1alpha1.AnnotationReleaseStrays, now(),
+					"These accounts are released as spec.onDelete says, and these pools if the deprovisioning guard lets their users lose what they give.")
 			}
 			return errFound
 		},
 	}
-	cmd.Flags().BoolVar(&releaseThem, "release", false, "ask the operator to release the accounts found by now")
+	cmd.Flags().BoolVar(&releaseThem, "release", false, "ask the operator to release what was found by now")
+	cmd.Flags().StringVar(&id, "id", "", "with --release: release the pool whose removal the deprovisioning guard holds under this id")
 	o.portalFlags(cmd)
 	return cmd
+}
+
+func auditTable(w io.Writer, found withoutObject) {
+	if len(found.Accounts)+len(found.Pools) == 0 {
+		fmt.Fprintln(w, "Every account of ours has its ScimUser, and every pool its AgentPool.")
+		return
+	}
+	if len(found.Accounts) > 0 {
+		rows := [][]string{{"ACCOUNT", "USER NAME", "FOLLOWED"}}
+		for _, a := range found.Accounts {
+			rows = append(rows, []string{a.ID, a.UserName, "ScimUser " + a.ScimUser})
+		}
+		table(w, rows)
+	}
+	if len(found.Pools) > 0 {
+		rows := [][]string{{"POOL", "NAME", "FOLLOWED", "ROLES", "USERS", "GUARD"}}
+		for _, p := range found.Pools {
+			rows = append(rows, []string{p.ID, p.Name, "AgentPool " + p.AgentPool, or(strings.Join(p.Roles, ","), "–"), strconv.Itoa(p.Users), guardOf(p)})
+		}
+		table(w, rows)
+	}
+}
+
+// guardOf is what the guard holds of the pool, or what a person dropped.
+func guardOf(p preview.Pool) string {
+	switch {
+	case p.Held == "":
+		return "–"
+	case p.Dropped:
+		return "dropped " + p.Held
+	}
+	return "holds " + p.Held
+}
+
+// releaseHeldPool notes the decision about one pool at the configuration: it has no AgentPool.
+func (o *options) releaseHeldPool(ctx context.Context, pools []preview.Pool, id string) error {
+	i := slices.IndexFunc(pools, func(p preview.Pool) bool { return p.Held == id })
+	if i < 0 {
+		return fmt.Errorf("no pool without an AgentPool has a held removal %q; kubectl scim audit lists them", id)
+	}
+	return o.decideAll(ctx, v1alpha1.AnnotationRelease, id, fmt.Sprintf("Noted for the pool of AgentPool %s: %s, %d user(s).", pools[i].AgentPool, id, pools[i].Users))
 }
 
 // now is the time as the annotations take it.

@@ -118,6 +118,9 @@ func (s *scene) people() {
 	gone, err := s.store.PutAccount(s.Context(), operator, portalapi.AccountWrite{Owner: portalapi.Owner{UID: "gone", Name: "6f9619ff-8b86-4011-b42d-00c04fc964ff", Revision: 1}, UserName: "gone@example.test", Active: true})
 	s.must(err)
 	s.ids[gone.ID] = "019ad4c2-9c51-7e0c-a4b8-5a1f0c6f3b11"
+	left, err := s.store.PutPool(s.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: "left", Name: "contractors", Revision: 1}, Name: "Contractors", Roles: []string{portalapi.RoleIgnoreQuota}})
+	s.must(err)
+	s.ids[left.ID] = "019ad4c2-9c7e-7b1d-9f02-3d6e8a4c5b27"
 }
 
 // group is the id of the group that fills the pool payments.

@@ -91,6 +91,9 @@ func planTable(w io.Writer, r *preview.Report, detailed bool) {
 	if !detailed {
 		fmt.Fprintf(w, "%d of %d objects change the portal.\n", r.Changes(), r.Objects())
 	}
+	if n := len(r.WithoutAgentPool); n > 0 && !detailed {
+		fmt.Fprintf(w, "%d pool(s) in the portal have no AgentPool any more; their members keep their roles. See kubectl scim audit.\n", n)
+	}
 	if g := r.Guard; g.Removals > 0 && !detailed {
 		fmt.Fprintf(w, "The deprovisioning guard counts %d removal(s); %d more fit its budget for %s, so it would hold %d.\n", g.Removals, g.Left, g.Window, g.Held)
 	}

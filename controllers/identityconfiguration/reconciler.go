@@ -46,6 +46,7 @@ type Reconciler struct {
 	Live     client.Reader
 	Session  *session.Session
 	Counter  *scimuser.Counter
+	Guard    *removals.Guard
 	Recorder events.EventRecorder
 	Clock    clock.PassiveClock
 	Connect  Connect
@@ -60,6 +61,7 @@ type Reconciler struct {
 	connection connection
 	ownBinding ownBinding
 	strays     strays
+	strayPools strayPools
 	noKeys     time.Time         // when the portal first listed no SCIM key where some work; zero: it lists some
 	counted    time.Time         // when the counts were last written
 	ahead      map[string]string // annotation → value that was reported as ahead of our clock
@@ -107,7 +109,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, r.release(ctx, req.Namespace)
 	}
 	p := &scope{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), result: ctrl.Result{RequeueAfter: resync}}
-	return p.report(ctx, pass.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit))
+	return p.report(ctx, pass.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit, p.auditPools))
 }
 
 // connect makes the client from the address and the credentials.

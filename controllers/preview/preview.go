@@ -54,7 +54,7 @@ type preview struct {
 
 // Compute makes the report. Its errors are those of reading the objects and the portal.
 func Compute(ctx context.Context, o Options) (*Report, error) {
-	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace, Pools: []Step{}, WithoutUser: []Account{}}}
+	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace, Pools: []Step{}, WithoutUser: []Account{}, WithoutAgentPool: []Pool{}}}
 	key := client.ObjectKey{Namespace: o.Namespace, Name: v1alpha1.DefaultName}
 	if err := o.Objects.Get(ctx, key, p.config); err != nil {
 		return nil, fmt.Errorf("get IdentityConfiguration %s: %w", key, err)
@@ -88,6 +88,9 @@ func (p *preview) run(ctx context.Context) error {
 	r.ProvisionExistingUsers = p.portal.Configuration().ProvisionExistingUsers
 	for _, a := range identityconfiguration.WithoutUser(p.portal, p.objects.users) {
 		r.WithoutUser = append(r.WithoutUser, account(a))
+	}
+	for _, pool := range poolindex.WithoutAgentPool(p.portal, p.objects.pools) {
+		r.WithoutAgentPool = append(r.WithoutAgentPool, withoutAgentPool(pool, p.portal))
 	}
 	left, err := removals.Budgets(ctx, p.Portal, p.config.Spec.DeprovisioningGuard)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // Actions of a step besides those of provision.
@@ -36,6 +37,9 @@ type Report struct {
 	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until a person releases
 	// them.
 	WithoutUser []Account `json:"withoutUser"`
+	// WithoutAgentPool are pools of ours in the portal whose AgentPool is gone. Their members have
+	// their roles until somebody asks to release the pools.
+	WithoutAgentPool []Pool `json:"withoutAgentPool"`
 	// Replacement says what a change of provider takes and does; empty when none is declared.
 	Replacement string `json:"replacement,omitempty"`
 }
@@ -107,6 +111,31 @@ type Account struct {
 	ID       string `json:"id"`
 	UserName string `json:"userName"`
 	ScimUser string `json:"scimUser,omitempty"` // name of the object that adopts it, or that it followed
+}
+
+// Pool is a pool in the portal whose AgentPool is gone.
+type Pool struct {
+	ID        string   `json:"id"`
+	Name      string   `json:"name"` // in the portal
+	AgentPool string   `json:"agentPool"`
+	Roles     []string `json:"roles"`
+	Users     int      `json:"users"` // who are in it and are not deactivated
+	// Held is the id of the removal that the deprovisioning guard holds, or that a person dropped.
+	Held    string `json:"held,omitempty"`
+	Dropped bool   `json:"dropped,omitempty"` // a person dropped it: the pool stays
+}
+
+func withoutAgentPool(p *portalapi.Pool, m *mirror.Mirror) Pool {
+	out := Pool{ID: p.ID, Name: p.Name, AgentPool: p.Owner.Name, Roles: provision.Granted(p)}
+	for _, a := range m.Accounts() {
+		if a.Status == portalapi.StatusActive && slices.Contains(a.Pools, p.ID) {
+			out.Users++
+		}
+	}
+	if p.Mark != nil {
+		out.Held, out.Dropped = p.Mark.Decision, p.Mark.State == portalapi.MarkDropped
+	}
+	return out
 }
 
 // Ambiguous is a local account that may belong to a person who was pushed under another user name.

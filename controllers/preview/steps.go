@@ -322,7 +322,8 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		return s.waits(reason, message), err
 	}
 	a, _ := scimuser.Access(u, p.pooled, p.portal, p.attributes)
-	s.Pools, s.Roles = holdings(a)
+	has := scimuser.Has(u, a, p.pooled, p.portal)
+	s.Pools, s.Roles = holdings(has)
 	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete}
 	own, err := scimuser.Plan(ctx, u, a, facts)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Counts are the numbers of users by state.
-type Counts struct{ Users, Ready, Waiting, Held, Strays int64 }
+type Counts struct{ Users, Ready, Waiting, Held, Strays, StrayPools int64 }
 
 // Counter counts users by state without listing them. It is safe for concurrent use.
 type Counter struct {
@@ -81,6 +81,13 @@ func (c *Counter) Strays(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.Strays = int64(n)
+}
+
+// StrayPools notes how many pools of ours have no AgentPool any more.
+func (c *Counter) StrayPools(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts.StrayPools = int64(n)
 }
 
 // Forget removes a user that is gone.

@@ -48,6 +48,20 @@ func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror
 	}), ok
 }
 
+// Has returns a with what the user also has in the portal without an AgentPool that gives it: the
+// pools whose AgentPool no longer exists, and the roles of all pools that no AgentPool rules.
+func Has(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror) access.Access {
+	account := provisioned(u, m)
+	if account == nil {
+		return a
+	}
+	unruled := slices.DeleteFunc(slices.Clone(granted(account)), snapshot.Managed)
+	gone, roles := snapshot.Has(unruled)
+	a.Pools = slices.Concat(a.Pools, gone)
+	a.Roles = access.Union(a.Roles, roles)
+	return a
+}
+
 // Stays says whether the user is in one of the pools in the portal without being in it by a: the
 // removal is pending or held.
 func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror, pools []string) bool {

@@ -50,6 +50,7 @@ type Reconciler struct {
 	unclaimed   claims.Unclaimed
 	ownWrites   ownWrites
 	settleWaits settleWaits
+	releasing   settleWaits // users who are in a pool whose AgentPool is gone
 	locks       userLocks
 }
 
@@ -86,6 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			r.Counter.Forget(req.Name)
 			r.ownWrites.forget(req.Name)
 			r.settleWaits.end(req.Name)
+			r.releasing.end(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}

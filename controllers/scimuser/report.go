@@ -18,7 +18,6 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
@@ -82,7 +81,7 @@ func (p *scope) fill(ctx context.Context) error {
 }
 
 // memberships are the pools that the user must be in, and those that the user is still in because
-// the removal is held or was dropped.
+// the removal is held or was dropped, or the AgentPool no longer exists.
 func memberships(p *scope) []v1alpha1.PoolMembership {
 	out := make([]v1alpha1.PoolMembership, len(p.access.Pools), len(p.access.Pools)+len(p.kept))
 	for i, m := range p.access.Pools {
@@ -90,6 +89,14 @@ func memberships(p *scope) []v1alpha1.PoolMembership {
 	}
 	for _, name := range p.kept {
 		out = append(out, v1alpha1.PoolMembership{Name: name, Source: v1alpha1.PoolSourceHeld, Held: true})
+	}
+	if p.have != nil {
+		gone, _ := p.snapshot.Has(granted(p.have))
+		for _, m := range gone {
+			if !slices.ContainsFunc(out, func(o v1alpha1.PoolMembership) bool { return o.Name == m.Pool }) {
+				out = append(out, v1alpha1.PoolMembership{Name: m.Pool, Source: v1alpha1.PoolSource(m.Source)})
+			}
+		}
 	}
 	slices.SortFunc(out, func(a, b v1alpha1.PoolMembership) int {
 		first := func(m v1alpha1.PoolMembership) int {
@@ -109,11 +116,7 @@ func grants(p *scope) []v1alpha1.RoleGrant {
 	if p.have == nil {
 		return nil
 	}
-	var in []access.Membership
-	for _, name := range p.snapshot.Names(granted(p.have)) {
-		in = append(in, access.Membership{Pool: name})
-	}
-	all := p.snapshot.Grants(in)
+	_, all := p.snapshot.Has(granted(p.have))
 	out := make([]v1alpha1.RoleGrant, len(all))
 	for i, g := range all {
 		out[i] = v1alpha1.RoleGrant{Name: g.Role, From: slices.Clone(g.From)}

@@ -10,6 +10,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
 
 // resolve finds the pools that the user is in and the roles that those grant.
@@ -54,15 +55,36 @@ func (p *scope) verify(context.Context) (bool, error) {
 		want = rolesOf(granted(p.have), p.view.Mirror)
 	}
 	typ := v1alpha1.ConditionRolesInherited
+	gone := p.ownerGone()
+	if len(gone) > 0 && p.silent {
+		return true, nil
+	}
 	switch late := p.snapshot.Behind(p.access.Pools); {
 	case late.Pool != "":
 		p.leaf(conditions.False(typ, late.Reason, late.Message()))
 	case !sameRoles(p.have, want):
 		p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has the roles %v, the pools grant %v; waiting for the change feed", p.have.Roles, want)))
+	case len(gone) > 0:
+		p.leaf(conditions.False(typ, v1alpha1.ReasonPoolOwnerGone, gone[0].Message()))
 	default:
 		p.leaf(conditions.True(typ, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"))
 	}
 	return false, nil
+}
+
+// ownerGone are the pools of the user whose AgentPool no longer exists. A pool that is being
+// released looks like one for a moment, so the status is kept back once.
+func (p *scope) ownerGone() []poolindex.Unruled {
+	var gone []poolindex.Unruled
+	if p.have != nil {
+		gone = p.snapshot.OwnerGone(granted(p.have))
+	}
+	if len(gone) == 0 {
+		p.releasing.end(p.user.Name)
+	} else if left := p.releasing.left(p.user.Name, p.Clock.Now()); left > 0 {
+		p.silent, p.result.RequeueAfter = true, left
+	}
+	return gone
 }
 
 func sameRoles(have *portalapi.Account, want []string) bool {

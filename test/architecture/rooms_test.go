@@ -96,7 +96,7 @@ var house = []room{
 		"internal/kernel/groupslice", "internal/operator/portalclient/breaker", "internal/operator/portalclient/metered",
 	}), join(controller, telemetry), []string{"net/http"}},
 	{"controllers/agentpool", "reconciles AgentPools", join(reconciler, []string{"controllers/scimuser", "internal/scim/filter", "internal/scim/schema"}), controller, nil},
-	{"controllers/identityconfiguration", "reconciles the IdentityConfiguration", join(reconciler, []string{"controllers/scimuser", "internal/kernel/provider", "internal/kernel/tokenfile"}), controller, nil},
+	{"controllers/identityconfiguration", "reconciles the IdentityConfiguration", join(reconciler, []string{"controllers/agentpool", "controllers/scimuser", "internal/kernel/provider", "internal/kernel/tokenfile"}), controller, nil},
 	{"controllers/nameclaim", "sweeps NameClaims", []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/tracing", "internal/operator/groupindex"}, controller, nil},
 	{"controllers/scimgroup", "reconciles ScimGroups", join(reconciler, []string{"controllers/agentpool", "controllers/scimuser", "internal/kernel/groupslice"}), controller, nil},
 	{"controllers/scimuser", "reconciles ScimUsers", join(reconciler, []string{"internal/kernel/groupslice"}), controller, nil},

@@ -31,6 +31,8 @@ type Snapshot struct {
 	behind map[string]Behind // AgentPools whose change is not in the portal yet
 	marked map[string]bool   // AgentPools of whose members a removal is held or was dropped
 
+	unruled map[string]Unruled // portal id → a pool that no AgentPool rules
+
 	groups  *groupindex.Index
 	version int64 // of the index
 }
@@ -205,6 +207,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 		}
 		known = append(known, a)
 	}
+	p.unruled = unruled(m, p.names, pools)
 	x.filters = used
 	p.Pools = access.NewPools(known, def)
 	return p

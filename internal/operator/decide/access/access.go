@@ -229,6 +229,20 @@ func (p *Pools) Grants(in []Membership) []Grant {
 	return out
 }
 
+// Union are the roles of both, each with all pools that grant it; sorted.
+func Union(a, b []Grant) []Grant {
+	from := map[string][]string{}
+	for _, g := range slices.Concat(a, b) {
+		from[g.Role] = append(from[g.Role], g.From...)
+	}
+	out := make([]Grant, 0, len(from))
+	for _, role := range slices.Sorted(maps.Keys(from)) {
+		slices.Sort(from[role])
+		out = append(out, Grant{Role: role, From: slices.Compact(from[role])})
+	}
+	return out
+}
+
 func setDefault(m map[string]Source, name string, s Source) {
 	if _, ok := m[name]; !ok {
 		m[name] = s

@@ -216,6 +216,13 @@ func (m *Mirror) Accounts() []*portalapi.Account {
 	return slices.SortedFunc(maps.Values(m.accounts), func(a, b *portalapi.Account) int { return strings.Compare(a.ID, b.ID) })
 }
 
+// Pools returns all pools, sorted by id.
+func (m *Mirror) Pools() []*portalapi.Pool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.SortedFunc(maps.Values(m.pools), func(a, b *portalapi.Pool) int { return strings.Compare(a.ID, b.ID) })
+}
+
 // Managers returns the number of active members of the pool that have ROLE_MANAGER.
 func (m *Mirror) Managers(poolID string) int {
 	m.mu.RLock()

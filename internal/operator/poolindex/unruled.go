@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package poolindex
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+)
+
+// OwnerGone is the source of a membership in a pool whose AgentPool no longer exists.
+const OwnerGone = access.Source(v1alpha1.PoolSourceOwnerGone)
+
+// Unruled is a pool in the portal that no AgentPool rules. Its members stay in it and have its
+// roles.
+type Unruled struct {
+	Name  string   // of the AgentPool that owns it; without an owner, its name in the portal
+	Roles []string // that it grants
+	Gone  bool     // its AgentPool no longer exists
+}
+
+// Message tells a member of the pool what it gives them, and what a person can do about it.
+func (u Unruled) Message() string {
+	gives := "no role"
+	if len(u.Roles) > 0 {
+		gives = strings.Join(u.Roles, ", ")
+	}
+	return fmt.Sprintf("AgentPool %s no longer exists and its pool in the portal still grants %s. To keep the pool, apply AgentPool %s again; to release it: kubectl scim audit", u.Name, gives, u.Name)
+}
+
+// WithoutAgentPool returns the pools of the portal that are owned by an AgentPool that is not among
+// pools, in order of id. An AgentPool owns also the pool that one of its name had under the same
+// binding. The default pool always has its AgentPool.
+func WithoutAgentPool(m *mirror.Mirror, pools []v1alpha1.AgentPool) []*portalapi.Pool {
+	uids, names := make(map[string]bool, len(pools)), make(map[string]bool, len(pools))
+	for i := range pools {
+		uids[string(pools[i].UID)], names[pools[i].Name] = true, true
+	}
+	binding := m.Binding()
+	return slices.DeleteFunc(m.Pools(), func(p *portalapi.Pool) bool {
+		o := p.Owner
+		return o.UID == "" || p.Default || uids[o.UID] || names[o.Name] && o.Binding == binding
+	})
+}
+
+// unruled are the portal's pools, by id, that are not among ruled.
+func unruled(m *mirror.Mirror, ruled map[string]string, pools []v1alpha1.AgentPool) map[string]Unruled {
+	out := map[string]Unruled{}
+	for _, p := range m.Pools() {
+		if _, ok := ruled[p.ID]; ok {
+			continue
+		}
+		u := Unruled{Name: p.Name, Roles: provision.Granted(p)}
+		if p.Owner.Name != "" {
+			u.Name = p.Owner.Name
+		}
+		out[p.ID] = u
+	}
+	for _, p := range WithoutAgentPool(m, pools) {
+		u := out[p.ID]
+		u.Gone = true
+		out[p.ID] = u
+	}
+	return out
+}
+
+// OwnerGone returns those of the portal's pools of those ids whose AgentPool no longer exists.
+func (p *Snapshot) OwnerGone(ids []string) []Unruled {
+	var out []Unruled
+	for _, id := range ids {
+		if u := p.unruled[id]; u.Gone {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// Has returns what a user has who is in the portal's pools of those ids: the pools whose AgentPool
+// no longer exists, which no object puts the user into, and the roles that all of them grant.
+func (p *Snapshot) Has(ids []string) (gone []access.Membership, roles []access.Grant) {
+	var in []access.Membership
+	for _, name := range p.Names(ids) {
+		in = append(in, access.Membership{Pool: name})
+	}
+	roles = p.Grants(in)
+	for _, id := range ids {
+		u, ok := p.unruled[id]
+		if !ok {
+			continue
+		}
+		if u.Gone {
+			gone = append(gone, access.Membership{Pool: u.Name, Source: OwnerGone})
+		}
+		for _, role := range u.Roles {
+			roles = access.Union(roles, []access.Grant{{Role: role, From: []string{u.Name}}})
+		}
+	}
+	return gone, roles
+}
