@@ -6,11 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -171,11 +173,53 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 			}
 			fmt.Fprintf(o.streams.Out, "Noted at %s %s: %s, %d user(s).\n", h.Kind, h.Name, h.Decision, h.Users)
 		}
+		if !found && id != "" {
+			if found, err = o.decideDropped(ctx, c, namespace, annotation, name, id); err != nil {
+				return err
+			}
+		}
 		if !found {
 			return fmt.Errorf("nothing is held about %q; kubectl scim held lists what is", name)
 		}
 	}
 	return nil
+}
+
+// decideDropped notes a decision about a removal that a person dropped before, which is not held
+// any more: its object, as kind/name, and its id say which one.
+func (o *options) decideDropped(ctx context.Context, c client.Client, namespace, annotation, object, id string) (found bool, err error) {
+	kind, name, _ := strings.Cut(object, "/")
+	key := client.ObjectKey{Namespace: namespace, Name: name}
+	var at client.Object
+	var have []metav1.Condition
+	switch strings.ToLower(kind) {
+	case "agentpool":
+		var pool v1alpha1.AgentPool
+		err = c.Get(ctx, key, &pool)
+		at, have = &pool, pool.Status.Conditions
+	case "scimuser":
+		var user v1alpha1.ScimUser
+		err = c.Get(ctx, key, &user)
+		at, have = &user, user.Status.Conditions
+	default:
+		return false, nil
+	}
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("get %s: %w", object, err)
+	}
+	dropped := func(c metav1.Condition) bool {
+		return c.Reason == v1alpha1.ReasonRemovalDropped && strings.Contains(c.Message, id)
+	}
+	if !slices.ContainsFunc(have, dropped) {
+		return false, nil
+	}
+	if err := annotate(ctx, c, at, annotation, id); err != nil {
+		return false, err
+	}
+	fmt.Fprintf(o.streams.Out, "Noted at %s: %s, which was dropped before.\n", object, id)
+	return true, nil
 }
 
 // annotate writes a decision with the user's own name, if the object is unchanged since it was
@@ -194,6 +238,12 @@ func annotate(ctx context.Context, c client.Client, o client.Object, name, value
 		for _, earlier := range v1alpha1.DecisionAnnotations() {
 			delete(a, earlier)
 		}
+	}
+	switch name { // the newest of the two counts
+	case v1alpha1.AnnotationRelease:
+		delete(a, v1alpha1.AnnotationDrop)
+	case v1alpha1.AnnotationDrop:
+		delete(a, v1alpha1.AnnotationRelease)
 	}
 	a[name], a[v1alpha1.AnnotationDecidedBy] = value, me
 	o.SetAnnotations(a)

@@ -213,12 +213,36 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	}
 	s.decidesInsteadOfAnother(config)
 	s.accepts()
+	s.releasesWhatWasDropped()
 	for _, format := range []string{"json", "yaml"} {
 		if out, code := s.run("plan", "-o", format); code != exitFound || !strings.Contains(out, "withoutUser") {
 			t.Errorf("-o %s: exit code %d, %s", format, code, out)
 		}
 	}
 	s.badInput()
+}
+
+// releasesWhatWasDropped notes a release of a removal that a person dropped before, by its id.
+func (s *scene) releasesWhatWasDropped() {
+	s.Helper()
+	const dropped = "mwxpemhe-ecf183e4ba2e"
+	pool := &v1alpha1.AgentPool{}
+	s.must(s.cp.Client.Get(s.Context(), client.ObjectKey{Namespace: namespace, Name: "payments"}, pool))
+	pool.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRemovalDropped,
+		Message: "A person dropped this removal (" + dropped + ")", LastTransitionTime: metav1.NewTime(time.Date(2026, 12, 24, 9, 30, 0, 0, time.UTC))}}
+	s.must(s.cp.Client.Status().Update(s.Context(), pool))
+	pool.Annotations = map[string]string{v1alpha1.AnnotationDrop: dropped, v1alpha1.AnnotationDecidedBy: "admin"}
+	s.must(s.cp.Client.Update(s.Context(), pool))
+	if out, code := s.run("release", "agentpool/payments", "--id", "mwxpemhe-000000000000"); code != exitError {
+		s.Errorf("another id: exit code %d, %s", code, out)
+	}
+	if out, code := s.run("release", "agentpool/payments", "--id", dropped); code != 0 {
+		s.Fatal(out)
+	}
+	s.must(s.cp.Client.Get(s.Context(), client.ObjectKeyFromObject(pool), pool))
+	if _, still := pool.Annotations[v1alpha1.AnnotationDrop]; still || pool.Annotations[v1alpha1.AnnotationRelease] != dropped {
+		s.Errorf("the annotations are %v", pool.Annotations)
+	}
 }
 
 // accepts writes acceptances, with the user's own name.

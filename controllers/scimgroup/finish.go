@@ -33,6 +33,30 @@ func (p *scope) waitFor(format string, args ...any) (bool, error) {
 	return true, nil
 }
 
+// waitForPerson reports what a person has to decide before the deletion continues.
+func (p *scope) waitForPerson(l conditions.Leaf) (bool, error) {
+	p.leaf(l)
+	p.result.RequeueAfter = retryFinish
+	return true, nil
+}
+
+// Undecided says, of a group that the provider deleted, that what stays in the AgentPool's pool
+// waits for a person: the guard holds a removal there, or a person dropped one. nil: neither.
+func Undecided(agentPool, stays string, record *portalapi.Pool) *conditions.Leaf {
+	if record == nil || record.Mark == nil {
+		return nil
+	}
+	id := record.Mark.Decision
+	release, drop := fmt.Sprintf("kubectl scim release agentpool/%s --id %s", agentPool, id), fmt.Sprintf("kubectl scim drop agentpool/%s --id %s", agentPool, id)
+	l := conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonGuardHeld,
+		fmt.Sprintf("The provider deleted the group; %s stays until a person decides about %s, which the deprovisioning guard holds in AgentPool %s. If this is meant: %s; if it is a mistake: %s", stays, id, agentPool, release, drop))
+	if record.Mark.Held() == "" {
+		l = conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonRemovalDropped,
+			fmt.Sprintf("The provider deleted the group; %s stays because a person dropped %s in AgentPool %s. To carry that removal out, and then this deletion: %s", stays, id, agentPool, release))
+	}
+	return &l
+}
+
 // later ends the pass over a deleted group while nothing may be written to the portal: its members
 // stay in its pools, and the guard decides about the deletion afterwards.
 func (p *scope) later(ctx context.Context) (bool, error) {
@@ -74,6 +98,9 @@ func (p *scope) dropPool(ctx context.Context) (bool, error) {
 		if err := p.removePool(ctx, own); err != nil {
 			return true, err
 		}
+	}
+	if l := Undecided(own.Name, "its own pool", agentpool.Kept(own, p.view.Mirror)); l != nil {
+		return p.waitForPerson(*l)
 	}
 	return p.waitFor("The provider deleted the group; its own pool is being released in the portal")
 }
@@ -117,6 +144,15 @@ func (p *scope) left(ctx context.Context) (bool, error) {
 		}
 	}
 	if waiting > 0 {
+		for i := range p.pools {
+			pool := &p.pools[i]
+			if !slices.Contains(p.group.Status.Pools, pool.Name) {
+				continue
+			}
+			if l := Undecided(pool.Name, fmt.Sprintf("%d member(s)", waiting), agentpool.Kept(pool, p.view.Mirror)); l != nil {
+				return p.waitForPerson(*l)
+			}
+		}
 		return p.waitFor("The provider deleted the group; %d member(s) have not left its pools in the portal yet", waiting)
 	}
 	return false, nil

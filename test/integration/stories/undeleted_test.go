@@ -119,3 +119,69 @@ func (w *world) has(typ v1alpha1.ClaimType, name, holder string) error {
 	}
 	return nil
 }
+
+// Where the role of the members goes with the group, what is held is the same set, and it is
+// dropped as a whole. Another group that has the name by then keeps it.
+func TestADroppedRemovalOfManagersBringsTheGroupBack(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		taken  bool
+	}{
+		"NameFree":  {"The group comes back.", false},
+		"NameTaken": {"It waits for a person, and says which group has the name.", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, noBudget)
+			ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
+			g := w.group("Leads", ada, bob)
+			pool := w.pool("leads", v1alpha1.AgentPoolSpec{Groups: names("Leads"), Roles: []v1alpha1.Role{manager}})
+			w.holds(ada, user, manager)
+			w.holds(bob, user, manager)
+			w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			w.remove(g)
+			dropped := w.decision(pool)
+			if tc.taken {
+				eve := w.push("eve@example.test")
+				other := w.group("Leads", eve, ada)
+				w.says(pool, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupChanged)
+				w.annotate(pool, v1alpha1.AnnotationDrop, dropped)
+				w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
+				w.waiting(g)
+				if c := conditions.Find(g.Status.Conditions, v1alpha1.ConditionReady); !strings.Contains(c.Message, "ScimGroup "+other.Name) {
+					t.Errorf("%s It says %q", tc.reason, c.Message)
+				}
+				w.hasRoles("ada@example.test", user, manager)
+				w.hasRoles("bob@example.test", user, manager)
+				w.hasRoles("eve@example.test", user)
+				return
+			}
+			w.annotate(pool, v1alpha1.AnnotationDrop, dropped)
+			w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			w.holds(ada, user, manager)
+			w.holds(bob, user, manager)
+		})
+	}
+}
+
+// While the guard holds what the deletion takes away, the group does not look like one whose
+// deletion is in progress.
+func TestADeletedGroupWaitsForAPersonWhileItsRemovalIsHeld(t *testing.T) {
+	w := newWorld(t, noBudget)
+	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
+	g := w.group("Leads", ada, bob)
+	pool := w.pool("leads", v1alpha1.AgentPoolSpec{Groups: names("Leads"), Roles: []v1alpha1.Role{manager}})
+	w.holds(ada, user, manager)
+	w.holds(bob, user, manager)
+	w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.remove(g)
+	w.decision(pool)
+	w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
+	w.waiting(g)
+	if c := conditions.Find(g.Status.Conditions, v1alpha1.ConditionReady); !strings.Contains(c.Message, "AgentPool leads") || !strings.Contains(c.Message, "kubectl scim") {
+		t.Errorf("it says %q", c.Message)
+	}
+	w.hasRoles("ada@example.test", user, manager)
+	w.annotate(pool, v1alpha1.AnnotationRelease, w.decision(pool))
+	w.gone(g)
+	w.holds(ada, user)
+}
