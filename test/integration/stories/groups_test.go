@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -455,5 +456,50 @@ func TestPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 			w.leave(first, ada)
 			w.provisioned(ada, user)
 		})
+	}
+}
+
+// TestAnImpostorNeverMakesManagers: the AgentPool is deleted and applied again while there is no
+// configuration. Its first pass, which knows of no portal, must not count as one that has looked
+// at the lines.
+func TestAnImpostorNeverMakesManagers(t *testing.T) {
+	w := newWorld(t, wideGuard)
+	spec := v1alpha1.AgentPoolSpec{Groups: names("SRE"), Roles: []v1alpha1.Role{manager}}
+	p := w.pool("operators", spec)
+	ada, eve := w.push("ada@example.test"), w.push("eve@example.test")
+	first := w.group("SRE", ada)
+	w.holds(ada, user, manager)
+	w.changeGroup(first, func(s *v1alpha1.ScimGroupSpec) { s.DisplayName = "Former SRE" })
+	w.eventually("the former name is free", func() error { return w.nameFree(v1alpha1.ClaimGroup, "SRE") })
+	w.group("SRE", eve)
+	w.isOnlyIn("eve@example.test", "SRE")
+	w.says(p, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	record := p.Status.Pool
+
+	c := w.identity()
+	w.must(w.client.Get(t.Context(), keyOf(c), c))
+	w.erase(c)
+	w.gone(c)
+	w.says(eve, v1alpha1.ConditionReady, v1alpha1.ReasonNoConfiguration)
+	w.erase(p)
+	w.gone(p)
+	again := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, "operators"), Spec: spec}
+	w.create(again)
+	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonNoConfiguration)
+	config := w.configuration()
+	config.Spec = c.Spec
+	w.create(config)
+	w.says(again, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupRenamed)
+	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if again.Status.Pool != record {
+		t.Errorf("it is pool %s, not %s", again.Status.Pool, record)
+	}
+	w.holds(ada, user, manager)
+	w.holds(eve, user)
+	w.isOnlyIn("eve@example.test", "SRE")
+	for _, e := range w.audit(w.account("eve@example.test").ID) {
+		if strings.Contains(fmt.Sprint(e.Changes), manager) {
+			t.Errorf("the impostor's member was a manager meanwhile: %+v", e)
+		}
 	}
 }
