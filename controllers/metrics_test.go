@@ -49,8 +49,8 @@ func TestEveryMetricIsExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(families) != 7 {
-		t.Errorf("%d metrics, want 7", len(families))
+	if len(families) != 8 {
+		t.Errorf("%d metrics, want 8", len(families))
 	}
 	for _, f := range families {
 		if !strings.Contains(string(doc), "`"+f.GetName()+"`") {

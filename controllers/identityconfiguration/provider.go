@@ -71,7 +71,7 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 func (p *scope) preview(refused error, first, want provider.ID) error {
 	return &portalapi.Error{
 		Status: 409, Code: portalapi.CodeIDPConfigured,
-		Message: fmt.Sprintf("%v. %s", refused, Replacement(first, want, int(p.Counter.Counts().Users))),
+		Message: fmt.Sprintf("%s. %s", said(refused), Replacement(first, want, int(p.Counter.Counts().Users))),
 	}
 }
 

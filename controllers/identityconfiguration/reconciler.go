@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -152,7 +154,7 @@ func (p *scope) bind(ctx context.Context) (bool, error) {
 	if err == nil {
 		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
 		if conflict != nil {
-			p.leaf(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, conflict.Error()))
+			p.leaf(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, said(conflict)))
 			return false, nil
 		}
 		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "The portal is bound to this namespace and "+p.bound.String()))
@@ -173,7 +175,17 @@ func (p *scope) bind(ctx context.Context) (bool, error) {
 	} else {
 		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
 	}
-	return true, p.blocked(ctx, typ, reason, err.Error())
+	return true, p.blocked(ctx, typ, reason, said(err))
+}
+
+// said is what the portal says in a refusal, as a sentence; of another error, all of it.
+func said(err error) string {
+	var refusal *portalapi.Error
+	if !errors.As(err, &refusal) || refusal.Message == "" {
+		return err.Error()
+	}
+	first, size := utf8.DecodeRuneInString(refusal.Message)
+	return string(unicode.ToUpper(first)) + refusal.Message[size:]
 }
 
 func bindReason(err error) (reason string, refused bool) {

@@ -53,5 +53,5 @@ func (p *scope) replaced(ctx context.Context) error {
 
 // withRemedy appends what to do to a refusal.
 func withRemedy(refused error, remedy string) error {
-	return &portalapi.Error{Status: 409, Code: portalapi.CodeOf(refused), Message: refused.Error() + ". " + remedy}
+	return &portalapi.Error{Status: 409, Code: portalapi.CodeOf(refused), Message: said(refused) + ". " + remedy}
 }

@@ -230,6 +230,10 @@ func TestSecondProvider(t *testing.T) {
 	if got := describe(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 users keep their accounts") {
 		t.Errorf("the message must name the first provider and the effect of a change: %s", got)
 	}
+	m := conditions.Find(c.Status.Conditions, v1alpha1.ConditionBound).Message
+	if strings.Contains(m, "portal answered") || !strings.HasPrefix(m, "The portal is integrated with Okta") || strings.Count(m, "integrated with") != 1 || !strings.Contains(m, `kubectl scim provider --replace "Okta"`) {
+		t.Errorf("it is no plain sentence with a command: %s", m)
+	}
 	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "All 1 users keep their accounts") || r.Changes() != 0 {
 		t.Errorf("the preview says %q, %q, %q and %d changes", r.Waits, r.Provider, r.Replacement, r.Changes())
 	}

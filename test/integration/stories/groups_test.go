@@ -468,7 +468,7 @@ func TestAnImpostorNeverMakesManagers(t *testing.T) {
 	p := w.pool("operators", spec)
 	ada, eve := w.push("ada@example.test"), w.push("eve@example.test")
 	first := w.group("SRE", ada)
-	w.holds(ada, user, manager)
+	w.provisioned(ada, user, manager)
 	w.changeGroup(first, func(s *v1alpha1.ScimGroupSpec) { s.DisplayName = "Former SRE" })
 	w.eventually("the former name is free", func() error { return w.nameFree(v1alpha1.ClaimGroup, "SRE") })
 	w.group("SRE", eve)
@@ -494,8 +494,8 @@ func TestAnImpostorNeverMakesManagers(t *testing.T) {
 	if again.Status.Pool != record {
 		t.Errorf("it is pool %s, not %s", again.Status.Pool, record)
 	}
-	w.holds(ada, user, manager)
-	w.holds(eve, user)
+	w.provisioned(ada, user, manager)
+	w.provisioned(eve, user)
 	w.isOnlyIn("eve@example.test", "SRE")
 	for _, e := range w.audit(w.account("eve@example.test").ID) {
 		if strings.Contains(fmt.Sprint(e.Changes), manager) {

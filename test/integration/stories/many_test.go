@@ -84,6 +84,9 @@ func TestFirstBindingWins(t *testing.T) {
 	if got := describe(c.Status.Conditions); !strings.Contains(got, first.namespace) || !strings.Contains(got, first.cluster) {
 		t.Errorf("the message must name the first operator: %s", got)
 	}
+	if got := describe(c.Status.Conditions); strings.Contains(got, "portal answered") {
+		t.Errorf("the portal's sentence is not alone: %s", got)
+	}
 	ada := first.push("ada@example.test")
 	first.provisioned(ada, user)
 	refused := second.push("bob@example.test")

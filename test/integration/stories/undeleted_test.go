@@ -135,8 +135,8 @@ func TestADroppedRemovalOfManagersBringsTheGroupBack(t *testing.T) {
 			ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 			g := w.group("Leads", ada, bob)
 			pool := w.pool("leads", v1alpha1.AgentPoolSpec{Groups: names("Leads"), Roles: []v1alpha1.Role{manager}})
-			w.holds(ada, user, manager)
-			w.holds(bob, user, manager)
+			w.provisioned(ada, user, manager)
+			w.provisioned(bob, user, manager)
 			w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 			w.remove(g)
 			dropped := w.decision(pool)
@@ -157,8 +157,8 @@ func TestADroppedRemovalOfManagersBringsTheGroupBack(t *testing.T) {
 			}
 			w.annotate(pool, v1alpha1.AnnotationDrop, dropped)
 			w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
-			w.holds(ada, user, manager)
-			w.holds(bob, user, manager)
+			w.provisioned(ada, user, manager)
+			w.provisioned(bob, user, manager)
 		})
 	}
 }
@@ -170,8 +170,8 @@ func TestADeletedGroupWaitsForAPersonWhileItsRemovalIsHeld(t *testing.T) {
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 	g := w.group("Leads", ada, bob)
 	pool := w.pool("leads", v1alpha1.AgentPoolSpec{Groups: names("Leads"), Roles: []v1alpha1.Role{manager}})
-	w.holds(ada, user, manager)
-	w.holds(bob, user, manager)
+	w.provisioned(ada, user, manager)
+	w.provisioned(bob, user, manager)
 	w.says(g, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.remove(g)
 	w.decision(pool)
@@ -183,5 +183,5 @@ func TestADeletedGroupWaitsForAPersonWhileItsRemovalIsHeld(t *testing.T) {
 	w.hasRoles("ada@example.test", user, manager)
 	w.annotate(pool, v1alpha1.AnnotationRelease, w.decision(pool))
 	w.gone(g)
-	w.holds(ada, user)
+	w.provisioned(ada, user)
 }
