@@ -214,12 +214,25 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	s.decidesInsteadOfAnother(config)
 	s.accepts()
 	s.releasesWhatWasDropped()
+	s.readsWithAKeyThatOnlyReads()
 	for _, format := range []string{"json", "yaml"} {
 		if out, code := s.run("plan", "-o", format); code != exitFound || !strings.Contains(out, "withoutUser") {
 			t.Errorf("-o %s: exit code %d, %s", format, code, out)
 		}
 	}
 	s.badInput()
+}
+
+// readsWithAKeyThatOnlyReads runs all commands that read the portal without the operator's key.
+func (s *scene) readsWithAKeyThatOnlyReads() {
+	s.Helper()
+	file := filepath.Join(s.TempDir(), "key")
+	s.must(os.WriteFile(file, []byte(portaltest.ReadKey), 0o600))
+	for line, want := range map[string]int{"plan": exitFound, "audit": exitFound, "provider": 0, "bind": 0} {
+		if out, code := s.run(line, "--portal-key-file", file); code != want {
+			s.Errorf("%s: exit code %d, %s", line, code, out)
+		}
+	}
 }
 
 // releasesWhatWasDropped notes a release of a removal that a person dropped before, by its id.

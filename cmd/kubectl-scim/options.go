@@ -39,7 +39,7 @@ type options struct {
 // portalFlags adds the flags of commands that read the portal.
 func (o *options) portalFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.portalURL, "portal-url", "", "URL of the portal, if it differs from the URL within the cluster; default: the configuration's")
-	cmd.Flags().StringVar(&o.keyFile, "portal-key-file", "", "file with a portal API key with the scope provisioning; default: the key in the configured Secret")
+	cmd.Flags().StringVar(&o.keyFile, "portal-key-file", "", "file with a portal API key with the scope read; default: the key in the configured Secret")
 }
 
 // cluster returns a client of the API server, and the namespace to work in.
