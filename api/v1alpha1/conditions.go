@@ -140,9 +140,9 @@ const (
 	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
 	// AnnotationReleaseStrays on the IdentityConfiguration releases accounts that SCIM manages and
-	// whose ScimUser is gone, as spec.onDelete says, and pools whose AgentPool is gone, if the guard
-	// lets their members lose what they give. It covers those that were found by the time in its
-	// value (RFC 3339).
+	// whose ScimUser is gone, as spec.onDelete says, and pools whose AgentPool is gone, if the
+	// guard lets their members lose what they give. It covers those that were found by the time in
+	// its value (RFC 3339).
 	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
 
 	// AnnotationDecidedBy next to a decision is the user name of the person who decided. A policy

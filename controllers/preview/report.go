@@ -38,7 +38,7 @@ type Report struct {
 	// them.
 	WithoutUser []Account `json:"withoutUser"`
 	// WithoutAgentPool are pools of ours in the portal whose AgentPool is gone. Their members have
-	// their roles until somebody asks to release the pools.
+	// their roles until a person releases the pools.
 	WithoutAgentPool []Pool `json:"withoutAgentPool"`
 	// Replacement says what a change of provider takes and does; empty when none is declared.
 	Replacement string `json:"replacement,omitempty"`

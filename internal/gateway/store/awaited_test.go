@@ -12,8 +12,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// TestAwaitedPush: some conditions tell people to push the user again from the identity provider, which
-// then sends what it sent before. That push must have an effect.
+// TestAwaitedPush: some conditions tell people to push the user again from the identity provider,
+// which then sends what it sent before. That push must have an effect.
 func TestAwaitedPush(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)

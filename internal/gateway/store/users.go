@@ -187,8 +187,8 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 	return u.write(ctx, have, difference)
 }
 
-// awaitsPush says whether a condition of the user tells the provider to push it again. Then a push counts
-// although it changes nothing.
+// awaitsPush says whether a condition of the user tells the provider to push it again. Then a push
+// counts although it changes nothing.
 func awaitsPush(u *v1alpha1.ScimUser) bool {
 	c := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionProvisioned)
 	return c != nil && (c.Reason == v1alpha1.ReasonDeactivatedLocally || c.Reason == v1alpha1.ReasonBackupOlder)
