@@ -17,7 +17,7 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 )
 
 // start runs a portal. It returns its URL, a function that stops it, and a channel with its result.

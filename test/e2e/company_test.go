@@ -15,7 +15,7 @@ import (
 	"sync"
 	"testing"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
 )

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/names"

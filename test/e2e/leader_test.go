@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"testing"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/test/framework/devenv"
 	"lightrun.com/scim-operator/test/framework/devenv/process"
 )

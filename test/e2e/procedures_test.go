@@ -19,7 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/controlplane"
 	"lightrun.com/scim-operator/test/framework/devenv"

@@ -19,7 +19,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
 	"lightrun.com/scim-operator/test/framework/devenv/process"

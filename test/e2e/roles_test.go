@@ -13,7 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 

@@ -5,7 +5,7 @@ package api
 import (
 	"context"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 

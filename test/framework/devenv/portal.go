@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"os"
 
-	"lightrun.com/scim-operator/api/portal/v1"
+	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 )
 
 const (
