@@ -25,7 +25,7 @@ import (
 
 // apply plans and writes the pool.
 func (p *scope) apply(ctx context.Context) (bool, error) {
-	plan, have, frozen, err := Plan(ctx, p.Live, p.titled, p.view.Mirror)
+	plan, have, frozen, err := Plan(ctx, p.Live, p.titled, p.view.Mirror, func(record *portalapi.Pool) (bool, error) { return p.leaving(ctx, record) })
 	if err != nil {
 		return true, err
 	}
@@ -44,6 +44,26 @@ func (p *scope) apply(ctx context.Context) (bool, error) {
 	return p.applyPlan(ctx, plan)
 }
 
+// leaving says whether the portal's pool has members who are to leave it. Before it is adopted, all
+// members count, as who is wanted is known afterwards. The next pass asks again.
+func (p *scope) leaving(ctx context.Context, record *portalapi.Pool) (bool, error) {
+	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return false, nil
+	}
+	leaving := record.Owner.UID != string(p.pool.UID) && p.view.Mirror.HasMembers(record.ID)
+	if record.Owner.UID == string(p.pool.UID) {
+		changes, _, err := p.changes(ctx, record)
+		if err != nil {
+			return false, err
+		}
+		leaving = len(changes.Leave)+len(changes.Free) > 0
+	}
+	if leaving {
+		p.requeueWithin(retryMembers)
+	}
+	return leaving, nil
+}
+
 // applyDefault writes the default pool's roles and description where its object states them; its
 // name is the portal's.
 func (p *scope) applyDefault(ctx context.Context) (bool, error) {
@@ -51,7 +71,7 @@ func (p *scope) applyDefault(ctx context.Context) (bool, error) {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
 		return true, nil
 	}
-	plan, have, frozen, err := Plan(ctx, p.Live, p.pool, p.view.Mirror)
+	plan, have, frozen, err := Plan(ctx, p.Live, p.pool, p.view.Mirror, nil)
 	if err != nil {
 		return true, err
 	}

@@ -22,7 +22,7 @@ import (
 // Plan says what must change in the portal so that the pool matches its AgentPool. m must contain
 // a default pool; r reads the owners of other pools. have is the pool as it is; nil: none. frozen
 // says why its roles are left unchanged; nil: they are not.
-func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror) (plan provision.PoolPlan, have *portalapi.Pool, frozen *conditions.Leaf, err error) {
+func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror, leaving Leaving) (plan provision.PoolPlan, have *portalapi.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
 	want.Owner.Binding = m.Binding()
 	facts := provision.PoolFacts{Own: m.OwnedPool(want.Owner.UID), Named: m.NamedPool(want.Name), Adopt: pool.Spec.Adopt}
@@ -52,7 +52,24 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 		have := provision.Granted(own) // a pool with a held removal of members gains no role
 		want.Roles = slices.DeleteFunc(want.Roles, func(r string) bool { return !slices.Contains(have, r) })
 	}
+	plan = provision.ComputePool(want, facts)
+	if leaving == nil || plan.Pool == nil || want.Default || !gains(want.Roles, plan.Pool) {
+		return plan, have, frozen, nil
+	}
+	if leave, err := leaving(plan.Pool); !leave || err != nil {
+		return plan, have, frozen, err
+	}
+	want.Roles = slices.DeleteFunc(want.Roles, func(r string) bool { return !slices.Contains(plan.Pool.Roles, r) })
 	return provision.ComputePool(want, facts), have, frozen, nil
+}
+
+// Leaving says whether members of the portal's pool are to leave it, who would gain what roles the
+// pool gains meanwhile.
+type Leaving func(record *portalapi.Pool) (bool, error)
+
+// gains says whether a pool with these roles has one more than before.
+func gains(roles []string, record *portalapi.Pool) bool {
+	return slices.ContainsFunc(roles, func(r string) bool { return !slices.Contains(record.Roles, r) })
 }
 
 // kept are the roles of a pool whose object declares some that can't be granted: those that it was

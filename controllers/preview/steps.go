@@ -97,7 +97,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 			return s.waits(reason, message), err
 		}
 	}
-	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, titled, p.portal)
+	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, titled, p.portal, nil)
 	if err != nil {
 		return s, err
 	}

@@ -153,3 +153,35 @@ func TestAPoolWhoseAgentPoolIsGoneIsReleasedWithinTheBudget(t *testing.T) {
 	w.isReleased(fast.Status.Pool)
 	w.provisioned(ada, user)
 }
+
+// TestAdoptedPoolGainsRolesWhenItsFormerMembersHaveLeft: a pool that is applied again with other
+// members and ROLE_MANAGER takes the portal's record over with its members. They never become
+// managers, also while the guard holds their leaving.
+func TestAdoptedPoolGainsRolesWhenItsFormerMembersHaveLeft(t *testing.T) {
+	w := newWorld(t)
+	var all []*v1alpha1.ScimUser
+	var members []v1alpha1.PoolMember
+	for i := range 8 {
+		name := fmt.Sprintf("former%d@example.test", i)
+		all, members = append(all, w.push(name)), append(members, v1alpha1.PoolMember{UserName: name})
+	}
+	former := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}, Members: members})
+	for _, u := range all {
+		w.provisioned(u, quota, user)
+	}
+	chosen := w.push("chosen@example.test")
+	w.provisioned(chosen, user)
+	w.ownerGone(former)
+	again := w.pool("leads", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{manager}, Members: []v1alpha1.PoolMember{{UserName: "chosen@example.test"}}})
+	w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
+	for _, u := range all {
+		if a := w.account(u.Spec.UserName); slices.Contains(a.Roles, manager) {
+			t.Errorf("%s has %v", u.Spec.UserName, a.Roles)
+		}
+	}
+	w.annotate(again, v1alpha1.AnnotationRelease, w.decision(again))
+	w.provisioned(chosen, manager, user)
+	for _, u := range all {
+		w.provisioned(u, user)
+	}
+}

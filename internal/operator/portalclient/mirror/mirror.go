@@ -223,6 +223,18 @@ func (m *Mirror) Pools() []*portalapi.Pool {
 	return slices.SortedFunc(maps.Values(m.pools), func(a, b *portalapi.Pool) int { return strings.Compare(a.ID, b.ID) })
 }
 
+// HasMembers says whether any account is in the pool.
+func (m *Mirror) HasMembers(poolID string) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, a := range m.accounts {
+		if slices.Contains(a.Pools, poolID) {
+			return true
+		}
+	}
+	return false
+}
+
 // Managers returns the number of active members of the pool that have ROLE_MANAGER.
 func (m *Mirror) Managers(poolID string) int {
 	m.mu.RLock()
