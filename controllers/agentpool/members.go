@@ -73,11 +73,11 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 			return changes, false, err
 		}
 		in, granted := memberOf(a, own.ID)
-		ours := u != nil && string(u.UID) == a.Owner.UID
-		if (u == nil || u.Spec.Suspend) && in && granted && a.Status == portalapi.StatusActive {
+		active := in && granted && a.Status == portalapi.StatusActive
+		if active && (u == nil || u.Spec.Suspend) {
 			changes.Later++
 		}
-		if u == nil || !ours && !restored(u, a, c.Mirror) || u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
+		if u == nil || !decides(u, a, c.Mirror) {
 			continue
 		}
 		may, known := scimuser.Access(u, c.Snapshot, c.Mirror, c.Attributes)
@@ -85,18 +85,26 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 			return Changes{}, false, nil
 		}
 		wanted := slices.ContainsFunc(may.Pools, func(m access.Membership) bool { return m.Pool == pool.Name })
-		switch {
-		case !ours && (wanted || !in || !granted || a.Status != portalapi.StatusActive): // once the user has adopted the account
+		switch ours := string(u.UID) == a.Owner.UID; {
+		case !ours && (wanted || !active): // once the user has adopted the account
 		case wanted && !granted:
 			changes.Join = append(changes.Join, a)
 		case wanted || !in:
-		case granted && a.Status == portalapi.StatusActive:
+		case active:
 			changes.Leave = append(changes.Leave, a)
 		default:
 			changes.Free = append(changes.Free, a)
 		}
 	}
 	return changes, true, nil
+}
+
+// decides says whether the user decides about the memberships of the account now.
+func decides(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
+	if u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
+		return false
+	}
+	return string(u.UID) == a.Owner.UID || restored(u, a, m)
 }
 
 // restored says whether the user will adopt the account that the same SCIM id had before a restore.

@@ -72,7 +72,10 @@ func (c *company) read() (*records, error) {
 	if err := all.readPools(tx); err != nil {
 		return nil, err
 	}
-	return all, all.readPeople(tx)
+	if err := all.readPeople(tx); err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 func (r *records) readPools(tx *sql.Tx) error {
