@@ -29,10 +29,7 @@ func main() {
 	log.SetLogger(logr.Discard()) // client libraries log here; the programs have their own logs
 	err := run(ctx, stop, os.Args[1:])
 	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "make run:", err)
 		os.Exit(1)
 	}
