@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package portal is the port to the Management Portal: accounts, pools, the binding of one company
+// Package portalapi is the port to the Management Portal: accounts, pools, the binding of one company
 // to one operator, the login methods, and a change feed. Controllers depend only on the types and
 // interfaces in this package. The wire contract behind it is the OpenAPI document in api/portal/v1.
 // The REST client in internal/operator/portalclient/rest implements the port, the mirror in

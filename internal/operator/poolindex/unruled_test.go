@@ -4,6 +4,7 @@ package poolindex_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,7 +90,7 @@ func TestWhatAUserHasWithoutAnAgentPool(t *testing.T) {
 			for _, g := range gone {
 				names = append(names, g.Pool)
 			}
-			want := append(tc.roles, access.Grant{Role: access.UserRole, From: []string{"default"}})
+			want := slices.Concat(tc.roles, []access.Grant{{Role: access.UserRole, From: []string{"default"}}})
 			if diff := cmp.Diff(tc.gone, names) + cmp.Diff(want, roles); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
