@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package portalapi is the port to the Management Portal: accounts, pools, the binding of one company
-// to one operator, the login methods, and a change feed. Controllers depend only on the types and
-// interfaces in this package. The wire contract behind it is the OpenAPI document in api/portal/v1.
-// The REST client in internal/operator/portalclient/rest implements the port, the mirror in
-// internal/operator/portalclient/mirror keeps the portal's state in memory, and the suite in
-// test/conformance/contract tests every implementation.
+// Package portalapi is the port to the Management Portal: accounts, pools, the binding of one
+// company to one operator, the login methods, and a change feed. Controllers depend only on the
+// types and interfaces in this package. The wire contract behind it is the OpenAPI document in
+// api/portal/v1. The REST client in internal/operator/portalclient/rest implements the port, the
+// mirror in internal/operator/portalclient/mirror keeps the portal's state in memory, and the suite
+// in test/conformance/contract tests every implementation.
 package portalapi
 
 import (
