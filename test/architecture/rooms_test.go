@@ -52,10 +52,11 @@ var house = []room{
 	{"internal/kernel/requestid", "the id of one request, from the push to the audit", nil, []string{"github.com/google/uuid"}, []string{"net/http"}},
 	{"internal/kernel/tracing", "traces, from the push to the portal", nil, join(telemetry, []string{"sigs.k8s.io/controller-runtime/pkg/reconcile", "sigs.k8s.io/controller-runtime"}), []string{"net/http", "os"}},
 	{"internal/kernel/conditions", "conditions by type, and what they say together", []string{"api/v1alpha1"}, kinds, nil},
-	{"internal/kernel/claims", "the one protocol for the right to a name", []string{"api/v1alpha1", "internal/kernel/names"}, join(client, []string{"github.com/google/uuid", "sigs.k8s.io/controller-runtime/pkg/log"}), nil},
+	{"internal/kernel/claims", "the one protocol for the right to a name", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/retry"}, join(client, []string{"github.com/google/uuid", "sigs.k8s.io/controller-runtime/pkg/log"}), nil},
 	{"internal/kernel/groupslice", "the members of groups, in slices", []string{"api/v1alpha1"}, join(client, []string{"golang.org/x/sync"}), []string{"net/http"}},
 	{"internal/kernel/portalapi", "the portal port: what webhook-side programs may ask of a portal", []string{"internal/kernel/provider"}, nil, []string{"net/http"}},
 	{"internal/kernel/scimattrs", "a ScimUser as a SCIM User, and back", []string{"api/v1alpha1", "internal/scim"}, nil, nil},
+	{"internal/kernel/retry", "the bound and the pauses of a repeated write", nil, nil, nil},
 	{"internal/kernel/version", "which build of a program runs", nil, nil, nil},
 	{"internal/kernel/tokenfile", "the file that lists accepted tokens", []string{"internal/kernel/provider"}, nil, nil},
 
@@ -68,7 +69,7 @@ var house = []room{
 
 	{"internal/gateway/server", "SCIM over HTTP, on any store", join(pure, []string{"internal/kernel/provider", "internal/kernel/requestid"}), join(telemetry, []string{"github.com/google/uuid", "golang.org/x/sync", "golang.org/x/time"}), []string{"net/http"}},
 	{"internal/gateway/store", "users and groups as Kubernetes objects, with a watch cache", join(pure, []string{
-		"api/v1alpha1", "internal/gateway/server", "internal/kernel/claims", "internal/kernel/groupslice", "internal/kernel/names", "internal/kernel/provider", "internal/kernel/requestid", "internal/kernel/scimattrs", "internal/kernel/tracing",
+		"api/v1alpha1", "internal/gateway/server", "internal/kernel/claims", "internal/kernel/groupslice", "internal/kernel/names", "internal/kernel/provider", "internal/kernel/requestid", "internal/kernel/retry", "internal/kernel/scimattrs", "internal/kernel/tracing",
 	}), join(client, telemetry, []string{"github.com/google/uuid", "golang.org/x/sync", "sigs.k8s.io/controller-runtime/pkg/log"}), []string{"net/http"}},
 	{"internal/gateway/tokens", "which tokens are accepted", []string{"internal/kernel/tokenfile"}, join(telemetry, []string{"github.com/fsnotify/fsnotify"}), []string{"os"}},
 	{"internal/gateway/tokens/jwt", "tokens that an issuer signs", []string{"internal/kernel/provider"}, join(telemetry, []string{"github.com/coreos/go-oidc", "github.com/go-jose/go-jose"}), []string{"net/http"}},

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -26,9 +25,6 @@ import (
 )
 
 const (
-	// attempts limits how often a write is retried on fresh data before the client is asked to
-	// repeat.
-	attempts = 12
 	// cleanupTime limits the cleanup after a failed request. The client may be gone by then.
 	cleanupTime = 10 * time.Second
 	// maxUser limits a user's JSON in bytes, so that 100,000 of them fit into memory.
@@ -36,22 +32,6 @@ const (
 	// maxID is the longest id that the API server is asked for.
 	maxID = 253
 )
-
-// pause waits before the given attempt, longer each time, and with jitter.
-func pause(ctx context.Context, attempt int) error {
-	if attempt == 0 {
-		return ctx.Err()
-	}
-	most := min(4*time.Millisecond<<attempt, 250*time.Millisecond)
-	timer := time.NewTimer(rand.N(most))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 func errBusy(what string) error {
 	return fmt.Errorf("%s: others kept changing it", what)

@@ -4,7 +4,6 @@ package store
 
 import (
 	"context"
-	"errors"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,11 +18,7 @@ func (d *Directory) registry() claims.Registry {
 
 // claim takes the claim on a name for holder, or returns the object that has the name.
 func (d *Directory) claim(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (taken client.Object, err error) {
-	taken, err = d.registry().Take(ctx, typ, name, holder)
-	if errors.Is(err, claims.ErrBusy) {
-		err = errBusy("claim a name")
-	}
-	return taken, err
+	return d.registry().Take(ctx, typ, name, holder)
 }
 
 // holder returns the object that has the name and its claim, read from the API server, or nil.

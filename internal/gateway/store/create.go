@@ -15,6 +15,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/retry"
 	"lightrun.com/scim-operator/internal/scim"
 )
 
@@ -30,8 +31,8 @@ import (
 // the name.
 func (d *Directory) takeName(ctx context.Context, o client.Object, begun time.Time, claim func() error) error {
 	err := errBusy("claim the name of a new object")
-	for attempt := range attempts {
-		if err = pause(ctx, attempt); err != nil {
+	for attempt := range retry.Attempts {
+		if err = retry.Pause(ctx, attempt); err != nil {
 			break
 		}
 		err = claim()

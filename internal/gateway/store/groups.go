@@ -16,6 +16,7 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/server"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/retry"
 	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/internal/scim/patch"
 )
@@ -187,8 +188,8 @@ func (g groups) makeOwnPool(ctx context.Context, have *v1alpha1.ScimGroup) {
 // Update implements server.Groups: it reads and checks everything first, then writes the attributes
 // if they change, and then the members.
 func (g groups) Update(ctx context.Context, id string, change changeGroup) (*server.Resource, error) {
-	for attempt := range attempts {
-		if err := pause(ctx, attempt); err != nil {
+	for attempt := range retry.Attempts {
+		if err := retry.Pause(ctx, attempt); err != nil {
 			return nil, err
 		}
 		r, err := g.updateOnce(ctx, id, change)
@@ -264,8 +265,8 @@ func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alp
 // Delete implements server.Groups: it writes the tombstone. The manager takes the members out of
 // pools, then deletes the slices and the object.
 func (g groups) Delete(ctx context.Context, id string) error {
-	for attempt := range attempts {
-		if err := pause(ctx, attempt); err != nil {
+	for attempt := range retry.Attempts {
+		if err := retry.Pause(ctx, attempt); err != nil {
 			return err
 		}
 		have, err := g.live(ctx, id)

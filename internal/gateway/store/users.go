@@ -16,6 +16,7 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/server"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/retry"
 	"lightrun.com/scim-operator/internal/scim"
 )
 
@@ -147,8 +148,8 @@ func (u users) Update(ctx context.Context, id string, ifVersion server.Precondit
 	if r, err := u.updateKnown(ctx, id, ifVersion, change); r != nil || err != nil {
 		return r, err
 	}
-	for attempt := range attempts {
-		if err := pause(ctx, attempt); err != nil {
+	for attempt := range retry.Attempts {
+		if err := retry.Pause(ctx, attempt); err != nil {
 			return nil, err
 		}
 		r, err := u.updateOnce(ctx, id, ifVersion, change)
@@ -258,8 +259,8 @@ func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, spec map[stri
 // Delete implements server.Users. A tombstone keeps the object until its account is deprovisioned;
 // SCIM clients no longer see the user.
 func (u users) Delete(ctx context.Context, id string, ifVersion server.Precondition) error {
-	for attempt := range attempts {
-		if err := pause(ctx, attempt); err != nil {
+	for attempt := range retry.Attempts {
+		if err := retry.Pause(ctx, attempt); err != nil {
 			return err
 		}
 		err := u.deleteOnce(ctx, id, ifVersion)

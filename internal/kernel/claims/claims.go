@@ -15,12 +15,9 @@ package claims
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,13 +27,8 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/retry"
 )
-
-// ErrBusy says that others kept changing the claim. The caller may repeat.
-var ErrBusy = errors.New("others kept changing the claim")
-
-// attempts limits how often a change is retried against other writers of the same name.
-const attempts = 5
 
 // AnnotationAttempt is written where a write must change an object's version and nothing else.
 const AnnotationAttempt = "iam.lightrun.com/claim-attempt"
@@ -96,8 +88,8 @@ func (r Registry) Keep(ctx context.Context, typ v1alpha1.ClaimType, name string,
 // Take takes the claim on a name for holder, or returns the object that has the name instead. It
 // always writes the claim, because a rename depends on that write.
 func (r Registry) Take(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (other client.Object, err error) {
-	for attempt := range attempts {
-		if err := pause(ctx, attempt); err != nil {
+	for attempt := range retry.Attempts {
+		if err := retry.Pause(ctx, attempt); err != nil {
 			return nil, err
 		}
 		other, err = r.takeOnce(ctx, typ, name, holder, nil)
@@ -105,7 +97,7 @@ func (r Registry) Take(ctx context.Context, typ v1alpha1.ClaimType, name string,
 			return other, err
 		}
 	}
-	return nil, fmt.Errorf("claim %s: %w", ObjectName(typ, name), ErrBusy)
+	return nil, fmt.Errorf("claim %s: others kept changing it", ObjectName(typ, name))
 }
 
 // TakeFrom is Take from an existing holder that has the name and agrees: a group's own pool agrees
@@ -305,19 +297,4 @@ func empty(typ v1alpha1.ClaimType) client.Object {
 		return &v1alpha1.ScimGroup{}
 	}
 	return &v1alpha1.ScimUser{}
-}
-
-// pause waits before the given attempt, longer each time, and with jitter.
-func pause(ctx context.Context, attempt int) error {
-	if attempt == 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(rand.N(min(4*time.Millisecond<<attempt, 250*time.Millisecond)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
