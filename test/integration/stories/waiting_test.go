@@ -74,6 +74,7 @@ func TestDeletionsWaitWhileNothingMayBeWritten(t *testing.T) {
 			w := newWorld(t)
 			ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 			team := w.group("team", ada, bob)
+			w.isInPool("ada@example.test", "team", true)
 			w.isInPool("bob@example.test", "team", true)
 			tc.stop(w)
 			w.says(ada, v1alpha1.ConditionReady, map[string]string{"SCIMOff": v1alpha1.ReasonSCIMOff, "ReportOnly": v1alpha1.ReasonReady}[name])
@@ -101,6 +102,7 @@ func TestHeldDeletionsSurviveARestore(t *testing.T) {
 	}))
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 	team := w.group("team", bob)
+	w.provisioned(ada, user)
 	own := &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, team.Name)}
 	w.isInPool("bob@example.test", "team", true)
 	w.remove(ada)
