@@ -3,21 +3,18 @@
 package stories_test
 
 import (
-	"context"
+	"net/http"
 	"slices"
 	"sync"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/kernel/groupslice"
-	"lightrun.com/scim-operator/internal/scim"
-	"lightrun.com/scim-operator/internal/scim/patch"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // pushed are the groups that the provider has pushed, by name.
 type pushed struct {
-	slices *groupslice.Store
 	mu     sync.Mutex
 	byName map[string]*v1alpha1.ScimGroup
 	of     map[string][]string // user → names of groups
@@ -30,71 +27,47 @@ type groupNames []string
 // is pushed.
 func in(groups ...string) groupNames { return groups }
 
-// group pushes a group of users through the webhook's directory.
+// group pushes a group of users through the webhook.
 func (w *world) group(name string, users ...*v1alpha1.ScimUser) *v1alpha1.ScimGroup {
 	w.t.Helper()
-	var ids []string
-	for _, u := range users {
-		ids = append(ids, u.Name)
-	}
-	made, err := w.webhook.Groups().Create(w.t.Context(), groupObject(&v1alpha1.ScimGroupSpec{DisplayName: name, ExternalID: "x-" + name}), ids)
-	w.must(err)
-	g := &v1alpha1.ScimGroup{ObjectMeta: metav1Name(w.namespace, made.ID)}
+	body := idp.Group(name, idsOf(users)...)
+	body["externalId"] = "x-" + name
+	g := &v1alpha1.ScimGroup{ObjectMeta: metav1Name(w.namespace, w.send(http.MethodPost, "/Groups", body).ID())}
 	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
 	return g
 }
 
-// groupObject is a group as the provider sends it.
-func groupObject(s *v1alpha1.ScimGroupSpec) scim.Object {
-	return scim.Object{"schemas": []any{scim.SchemaGroup}, "displayName": s.DisplayName, "externalId": s.ExternalID}
+func idsOf(users []*v1alpha1.ScimUser) []string {
+	var ids []string
+	for _, u := range users {
+		ids = append(ids, u.Name)
+	}
+	return ids
 }
 
-// changeGroup edits a group through the webhook's directory.
-func (w *world) changeGroup(g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
+// changeGroup renames or deletes a group through the webhook. Headers are name, value.
+func (w *world) changeGroup(g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec), headers ...string) {
 	w.t.Helper()
-	w.changeGroupBy(w.t.Context(), g, edit)
-}
-
-func (w *world) changeGroupBy(ctx context.Context, g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
-	w.t.Helper()
-	w.must(w.client.Get(ctx, client.ObjectKeyFromObject(g), g))
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
 	spec := g.Spec.DeepCopy()
 	edit(spec)
 	if spec.Deleted {
-		w.must(w.webhook.Groups().Delete(ctx, g.Name))
+		w.send(http.MethodDelete, "/Groups/"+g.Name, nil, headers...)
 	} else {
-		_, err := w.webhook.Groups().Update(ctx, g.Name, func(scim.Object) (scim.Object, []patch.MemberChange, error) {
-			return groupObject(spec), nil, nil
-		})
-		w.must(err)
+		w.send(http.MethodPatch, "/Groups/"+g.Name, idp.Patch(idp.Replace("displayName", spec.DisplayName)), headers...)
 	}
-	w.must(client.IgnoreNotFound(w.client.Get(ctx, client.ObjectKeyFromObject(g), g)))
+	w.must(client.IgnoreNotFound(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g)))
 }
 
-// add and leave change a group's members by name.
+// add and leave change a group's members.
 func (w *world) add(g *v1alpha1.ScimGroup, users ...*v1alpha1.ScimUser) {
 	w.t.Helper()
-	w.members(g, true, users)
+	w.send(http.MethodPatch, "/Groups/"+g.Name, idp.Patch(idp.AddMembers(idsOf(users)...)))
 }
 
 func (w *world) leave(g *v1alpha1.ScimGroup, users ...*v1alpha1.ScimUser) {
 	w.t.Helper()
-	w.members(g, false, users)
-}
-
-func (w *world) members(g *v1alpha1.ScimGroup, in bool, users []*v1alpha1.ScimUser) {
-	w.t.Helper()
-	change := patch.MemberChange{Op: patch.AddMembers}
-	if !in {
-		change.Op = patch.RemoveMembers
-	}
-	for _, u := range users {
-		change.IDs = append(change.IDs, u.Name)
-	}
-	_, err := w.webhook.Groups().Update(w.t.Context(), g.Name, func(o scim.Object) (scim.Object, []patch.MemberChange, error) {
-		return o, []patch.MemberChange{change}, nil
-	})
-	w.must(err)
+	w.send(http.MethodPatch, "/Groups/"+g.Name, idp.Patch(idp.RemoveMembers(idsOf(users)...)))
 }
 
 // regroup makes exactly those groups contain the user that an edit names, if one does.
