@@ -19,8 +19,7 @@ import (
 
 type object = idp.Object
 
-// scim sends one request, shows it, and returns the body of the response. A status of 300 or above is
-// an error.
+// scim sends one request and shows it. A status of 300 or above is an error.
 func (d *demo) scim(ctx context.Context, method, path string, body any) (idp.Answer, error) {
 	a, err := d.provider.Send(ctx, method, path, body)
 	if err != nil {
