@@ -6,10 +6,12 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/test/framework/idp"
 )
 
@@ -108,4 +110,85 @@ func (w *world) groupNamed(name string) *v1alpha1.ScimGroup {
 		w.groups.byName[name] = w.group(name)
 	}
 	return w.groups.byName[name]
+}
+
+// push creates a user through the webhook, and then adds it to groups. An edit changes
+// the specification, or says which groups contain the user (in).
+func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
+	w.t.Helper()
+	spec := v1alpha1.ScimUserSpec{UserName: userName}
+	edited(&spec, edit)
+	made := w.send(http.MethodPost, "/Users", scimattrs.Attributes(&spec))
+	u := &v1alpha1.ScimUser{ObjectMeta: metav1Name(w.namespace, made.ID())}
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
+	w.suspend(u, spec.Suspend)
+	w.regroup(u, edit)
+	return u
+}
+
+// suspend writes spec.suspend, which people write.
+func (w *world) suspend(u *v1alpha1.ScimUser, suspend bool) {
+	w.t.Helper()
+	if u.Spec.Suspend == suspend {
+		return
+	}
+	before := u.DeepCopy()
+	u.Spec.Suspend = suspend
+	w.must(w.client.Patch(w.t.Context(), u, client.MergeFrom(before)))
+}
+
+func revision(old int64) int64 { return max(old+1, time.Now().UnixMilli()) }
+
+// edited applies the edits that change the specification.
+func edited(s *v1alpha1.ScimUserSpec, edit []any) (any bool) {
+	for _, f := range edit {
+		if f, ok := f.(func(*v1alpha1.ScimUserSpec)); ok {
+			f(s)
+			any = true
+		}
+	}
+	return any
+}
+
+func inactive(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no }
+func active(s *v1alpha1.ScimUserSpec)   { yes := true; s.Active = &yes }
+
+// change edits a user, or the user's groups, through the webhook.
+func (w *world) change(u *v1alpha1.ScimUser, edit ...any) {
+	w.t.Helper()
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
+	w.regroup(u, edit)
+	spec := u.Spec.DeepCopy()
+	if !edited(spec, edit) {
+		return
+	}
+	if spec.Deleted {
+		w.send(http.MethodDelete, "/Users/"+u.Name, nil)
+	} else {
+		w.send(http.MethodPut, "/Users/"+u.Name, scimattrs.Attributes(spec))
+	}
+	w.must(client.IgnoreNotFound(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u)))
+	w.suspend(u, spec.Suspend)
+}
+
+// rename gives a user another name.
+func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...any) {
+	w.t.Helper()
+	w.change(u, func(s *v1alpha1.ScimUserSpec) {
+		s.UserName = userName
+		edited(s, edit)
+	})
+}
+
+// remove deletes a user or a group as the provider does, and any other object as people do.
+func (w *world) remove(o client.Object) {
+	w.t.Helper()
+	switch o := o.(type) {
+	case *v1alpha1.ScimUser:
+		w.change(o, func(s *v1alpha1.ScimUserSpec) { s.Deleted = true })
+	case *v1alpha1.ScimGroup:
+		w.changeGroup(o, func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
+	default:
+		w.erase(o)
+	}
 }
