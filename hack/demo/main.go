@@ -30,6 +30,7 @@ import (
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 func main() {
@@ -65,11 +66,11 @@ func run(ctx context.Context, args []string) error {
 
 // demo is one replay.
 type demo struct {
-	values devenv.Values
-	tag    string
-	http   *http.Client
-	kube   client.Client
-	portal *portalv1.ClientWithResponses
+	values   devenv.Values
+	tag      string
+	provider *idp.Provider
+	kube     client.Client
+	portal   *portalv1.ClientWithResponses
 }
 
 // connect reads the addresses and credentials of the running environment.
@@ -78,7 +79,11 @@ func connect(dir string) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{values: values, tag: strings.ToLower(rand.Text()[:4]), http: &http.Client{Timeout: 30 * time.Second}}
+	over := &http.Client{Timeout: 30 * time.Second}
+	d := &demo{
+		values: values, tag: strings.ToLower(rand.Text()[:4]),
+		provider: &idp.Provider{URL: values.SCIMURL, Token: values.SCIMToken, HTTP: over},
+	}
 	config, err := clientcmd.BuildConfigFromFlags("", values.Kubeconfig)
 	if err != nil {
 		return nil, err
@@ -90,7 +95,7 @@ func connect(dir string) (*demo, error) {
 	if d.kube, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return nil, fmt.Errorf("reach the API server of %s: %w", dir, err)
 	}
-	d.portal, err = portalv1.NewClientWithResponses(values.PortalURL+"/api/v1", portalv1.WithHTTPClient(d.http),
+	d.portal, err = portalv1.NewClientWithResponses(values.PortalURL+"/api/v1", portalv1.WithHTTPClient(over),
 		portalv1.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 			r.Header.Set("Authorization", "Bearer "+values.PortalAPIKey)
 			return nil

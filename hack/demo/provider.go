@@ -3,11 +3,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,77 +14,38 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
-const (
-	coreUser   = "urn:ietf:params:scim:schemas:core:2.0:User"
-	enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-	coreGroup  = "urn:ietf:params:scim:schemas:core:2.0:Group"
-	patchOp    = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-)
+type object = idp.Object
 
-type object = map[string]any
-
-// scim sends one request, shows it, and returns the body of the answer. A status of 300 or above is
-// an error.
-func (d *demo) scim(ctx context.Context, method, path string, body any) (object, error) {
-	var content io.Reader = http.NoBody
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		content = bytes.NewReader(encoded)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, d.values.SCIMURL+path, content)
+// scim sends one request and shows it. A status of 300 or above is an error.
+func (d *demo) scim(ctx context.Context, method, path string, body any) (idp.Answer, error) {
+	a, err := d.provider.Send(ctx, method, path, body)
 	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+d.values.SCIMToken)
-	request.Header.Set("Content-Type", "application/scim+json")
-	answer, err := d.http.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("the SCIM webhook does not answer (does make run still run?): %w", err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return nil, err
+		return a, fmt.Errorf("the SCIM webhook does not answer (does make run still run?): %w", err)
 	}
 	shown, err := url.QueryUnescape(path)
 	if err != nil {
 		shown = path
 	}
-	fmt.Printf("   > %-5s %s → %d\n", method, shown, answer.StatusCode)
-	if answer.StatusCode >= http.StatusMultipleChoices {
-		return nil, fmt.Errorf("%s %s was answered %s: %s", method, shown, answer.Status, text)
+	fmt.Printf("   > %-5s %s → %d\n", method, shown, a.Status)
+	if a.Status >= http.StatusMultipleChoices {
+		return a, fmt.Errorf("%s %s was answered %d: %s", method, shown, a.Status, a.Detail())
 	}
-	var out object
-	if len(text) > 0 {
-		if err := json.Unmarshal(text, &out); err != nil {
-			return nil, fmt.Errorf("%s %s was answered with what is no JSON: %w", method, shown, err)
-		}
-	}
-	return out, nil
+	return a, nil
 }
 
 // find searches with a filter, as providers do before they create, and returns the results.
 func (d *demo) find(ctx context.Context, kind, filter string) ([]any, error) {
-	answer, err := d.scim(ctx, "GET", "/"+kind+"?filter="+url.QueryEscape(filter)+"&startIndex=1&count=100", nil)
-	list, _ := answer["Resources"].([]any)
-	return list, err
-}
-
-func text(o any, key string) string {
-	m, _ := o.(object)
-	s, _ := m[key].(string)
-	return s
+	answer, err := d.scim(ctx, "GET", idp.Search(kind, filter), nil)
+	return answer.Resources(), err
 }
 
 // create pushes a person and stores the id.
 func (d *demo) create(ctx context.Context, p *person, body object) error {
 	answer, err := d.scim(ctx, "POST", "/Users", body)
-	p.id = text(answer, "id")
+	p.id = answer.ID()
 	return err
 }
 
@@ -98,7 +56,7 @@ func (d *demo) oktaArrival(ctx context.Context, p *person) error {
 		return err
 	}
 	return d.create(ctx, p, object{
-		"schemas": []string{coreUser}, "userName": p.userName, "name": object{"givenName": p.first, "familyName": p.last},
+		"schemas": []string{idp.SchemaUser}, "userName": p.userName, "name": object{"givenName": p.first, "familyName": p.last},
 		"emails":      []any{object{"primary": true, "value": p.userName, "type": "work"}},
 		"displayName": p.first + " " + p.last, "locale": "en-US", "externalId": "00u" + d.tag + p.first, "groups": []any{}, "password": "1Abcd" + d.tag, "active": true,
 	})
@@ -112,10 +70,10 @@ func (d *demo) entraArrival(ctx context.Context, p *person, department string) e
 		return err
 	}
 	return d.create(ctx, p, object{
-		"schemas": []string{coreUser, enterprise}, "externalId": external, "userName": p.userName, "active": "True",
+		"schemas": []string{idp.SchemaUser, idp.SchemaEnterprise}, "externalId": external, "userName": p.userName, "active": "True",
 		"displayName": p.first + " " + p.last, "emails": []any{object{"primary": true, "type": "work", "value": p.userName}},
 		"meta": object{"resourceType": "User"}, "name": object{"formatted": p.first + " " + p.last, "familyName": p.last, "givenName": p.first},
-		"roles": []any{}, enterprise: object{"department": department},
+		"roles": []any{}, idp.SchemaEnterprise: object{"department": department},
 	})
 }
 
@@ -129,16 +87,16 @@ func (d *demo) oktaGroup(ctx context.Context, name string, members ...*person) (
 	if len(found) != 0 {
 		return "", fmt.Errorf("%d groups are called %q before the first push", len(found), name)
 	}
-	answer, err := d.scim(ctx, "POST", "/Groups", object{"schemas": []string{coreGroup}, "displayName": name, "members": []any{}})
+	answer, err := d.scim(ctx, "POST", "/Groups", object{"schemas": []string{idp.SchemaGroup}, "displayName": name, "members": []any{}})
 	if err != nil {
 		return "", err
 	}
-	id = text(answer, "id")
+	id = answer.ID()
 	var values []any
 	for _, p := range members {
 		values = append(values, object{"value": p.id, "display": p.userName})
 	}
-	_, err = d.scim(ctx, "PATCH", "/Groups/"+id, patch(object{"op": "add", "path": "members", "value": values}))
+	_, err = d.scim(ctx, "PATCH", "/Groups/"+id, idp.Patch(object{"op": "add", "path": "members", "value": values}))
 	return id, err
 }
 
@@ -146,13 +104,13 @@ func (d *demo) oktaGroup(ctx context.Context, name string, members ...*person) (
 // PATCH for each member.
 func (d *demo) entraGroup(ctx context.Context, name string, members ...*person) (id string, err error) {
 	answer, err := d.scim(ctx, "POST", "/Groups", object{
-		"schemas":    []string{coreGroup, "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"},
+		"schemas":    []string{idp.SchemaGroup, "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"},
 		"externalId": "g-" + d.tag, "displayName": name, "meta": object{"resourceType": "Group"},
 	})
 	if err != nil {
 		return "", err
 	}
-	id = text(answer, "id")
+	id = answer.ID()
 	for _, p := range members {
 		if err := d.joinGroup(ctx, id, p); err != nil {
 			return "", err
@@ -163,17 +121,17 @@ func (d *demo) entraGroup(ctx context.Context, name string, members ...*person) 
 
 // joinGroup uses Entra ID's form of the request, leaveGroup Okta's.
 func (d *demo) joinGroup(ctx context.Context, group string, p *person) error {
-	_, err := d.scim(ctx, "PATCH", "/Groups/"+group, patch(object{"op": "Add", "path": "members", "value": []any{object{"$ref": nil, "value": p.id}}}))
+	_, err := d.scim(ctx, "PATCH", "/Groups/"+group, idp.Patch(object{"op": "Add", "path": "members", "value": []any{object{"$ref": nil, "value": p.id}}}))
 	return err
 }
 
 func (d *demo) leaveGroup(ctx context.Context, group string, p *person) error {
-	_, err := d.scim(ctx, "PATCH", "/Groups/"+group, patch(object{"op": "remove", "path": fmt.Sprintf("members[value eq %q]", p.id)}))
+	_, err := d.scim(ctx, "PATCH", "/Groups/"+group, idp.Patch(idp.RemoveMember(p.id)))
 	return err
 }
 
 func (d *demo) entraRename(ctx context.Context, p *person, to string) error {
-	_, err := d.scim(ctx, "PATCH", "/Users/"+p.id, patch(
+	_, err := d.scim(ctx, "PATCH", "/Users/"+p.id, idp.Patch(
 		object{"op": "Replace", "path": "userName", "value": to},
 		object{"op": "Replace", "path": "name.familyName", "value": p.last},
 		object{"op": "Replace", "path": "displayName", "value": p.first + " " + p.last},
@@ -183,12 +141,8 @@ func (d *demo) entraRename(ctx context.Context, p *person, to string) error {
 }
 
 func (d *demo) oktaDeactivate(ctx context.Context, p *person) error {
-	_, err := d.scim(ctx, "PATCH", "/Users/"+p.id, patch(object{"op": "replace", "value": object{"active": false}}))
+	_, err := d.scim(ctx, "PATCH", "/Users/"+p.id, idp.Patch(idp.SetActive(false)))
 	return err
-}
-
-func patch(operations ...object) object {
-	return object{"schemas": []string{patchOp}, "Operations": operations}
 }
 
 // apply runs kubectl apply, as a platform engineer does.

@@ -21,16 +21,17 @@ import (
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // answers waits until the provider's connection test gets the status.
-func (w *world) answers(what string, status int) answer {
+func (w *world) answers(what string, status int) idp.Answer {
 	w.t.Helper()
-	var got answer
+	var got idp.Answer
 	eventually(w.t, what, func(ctx context.Context) error {
 		var err error
-		if got, err = w.scim(ctx, "GET", "/Users?startIndex=1&count=1", nil); err != nil || got.status != status {
-			return errors.Join(err, fmt.Errorf("answered %d %s", got.status, got.detail()))
+		if got, err = w.scim(ctx, "GET", "/Users?startIndex=1&count=1", nil); err != nil || got.Status != status {
+			return errors.Join(err, fmt.Errorf("answered %d %s", got.Status, got.Detail()))
 		}
 		return nil
 	})
@@ -49,8 +50,8 @@ func TestSwitchedOff(t *testing.T) {
 	on := sync.OnceFunc(func() { w.loginMethods(func(m *portalv1.LoginMethods) { m.SCIM.Enabled = true }) })
 	t.Cleanup(on)
 	off := w.answers("pushes are refused", http.StatusForbidden)
-	if !strings.Contains(off.detail(), "SCIM is off") {
-		t.Errorf("the refusal does not say why: %q", off.detail())
+	if !strings.Contains(off.Detail(), "SCIM is off") {
+		t.Errorf("the refusal does not say why: %q", off.Detail())
 	}
 	if users, err := w.accounts(t.Context(), ada); err != nil || len(users) != 1 || users[0].ReadOnly || users[0].Status != "Active" {
 		t.Errorf("with SCIM off the account must stay and be editable: %+v %v", users, err)
@@ -87,8 +88,8 @@ func TestTokenRotation(t *testing.T) {
 	}
 	w.token = key.JSON201.Secret
 	refused := w.answers("the deleted token is refused", http.StatusUnauthorized)
-	if !strings.Contains(refused.header.Get("WWW-Authenticate"), "Bearer") {
-		t.Errorf("WWW-Authenticate is %q", refused.header.Get("WWW-Authenticate"))
+	if !strings.Contains(refused.Header.Get("WWW-Authenticate"), "Bearer") {
+		t.Errorf("WWW-Authenticate is %q", refused.Header.Get("WWW-Authenticate"))
 	}
 	w.token = old
 	w.answers("the old token still works", http.StatusOK)
@@ -123,8 +124,8 @@ func TestSecondProvider(t *testing.T) {
 	t.Cleanup(func() { configure(func(s *v1alpha1.IdentityConfigurationSpec) { s.IdentityProvider = first }) })
 	w.token = entra.JSON201.Secret
 	refused := w.answers("the second provider is refused", http.StatusForbidden)
-	if !strings.Contains(refused.detail(), "This token is for EntraID, but Okta") {
-		t.Errorf("the refusal does not say who is first: %q", refused.detail())
+	if !strings.Contains(refused.Detail(), "This token is for EntraID, but Okta") {
+		t.Errorf("the refusal does not say who is first: %q", refused.Detail())
 	}
 	w.must("POST", "/Users", map[string]any{"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "userName": w.name("eve")}, http.StatusForbidden)
 	w.token = okta
@@ -154,8 +155,8 @@ func TestDeclaredToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := w.answers("the token of another provider is refused", http.StatusForbidden)
-	if !strings.Contains(other.detail(), "EntraID") || !strings.Contains(other.detail(), "Okta") {
-		t.Errorf("the refusal does not name both providers: %q", other.detail())
+	if !strings.Contains(other.Detail(), "EntraID") || !strings.Contains(other.Detail(), "Okta") {
+		t.Errorf("the refusal does not name both providers: %q", other.Detail())
 	}
 	if err := w.env.Client.Delete(t.Context(), secret); err != nil {
 		t.Fatal(err)

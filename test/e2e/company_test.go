@@ -18,6 +18,7 @@ import (
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // company is a world with users who are in pools for every possible reason, and users with every
@@ -244,9 +245,9 @@ func each[T any](c *company, values []T, f func(ctx context.Context, v T) error)
 }
 
 // answered returns an error if the answer has another status.
-func answered(a answer, err error, status int) error {
-	if err == nil && a.status != status {
-		err = fmt.Errorf("answered %d %s", a.status, a.detail())
+func answered(a idp.Answer, err error, status int) error {
+	if err == nil && a.Status != status {
+		err = fmt.Errorf("answered %d %s", a.Status, a.Detail())
 	}
 	return err
 }
@@ -257,10 +258,10 @@ func (c *company) push() {
 	c.ids, c.groups = map[string]string{}, map[string]string{}
 	var mu sync.Mutex
 	each(c, span(0, people-1), func(ctx context.Context, i int) error {
-		a, err := c.scim(ctx, "POST", "/Users", person(fmt.Sprintf("user%03d@example.test", i)))
+		a, err := c.scim(ctx, "POST", "/Users", idp.User(fmt.Sprintf("user%03d@example.test", i)))
 		mu.Lock()
 		defer mu.Unlock()
-		c.ids[user(i)] = a.id()
+		c.ids[user(i)] = a.ID()
 		return answered(a, err, http.StatusCreated)
 	})
 	c.pushGroups(members)
@@ -281,7 +282,7 @@ func (c *company) pushGroups(all map[string][]int) {
 		})
 		mu.Lock()
 		defer mu.Unlock()
-		c.groups[name] = a.id()
+		c.groups[name] = a.ID()
 		return answered(a, err, http.StatusCreated)
 	})
 }
@@ -324,9 +325,9 @@ func (c *company) decide() {
 		c.t.Helper()
 		c.must(method, path, body, status)
 	}
-	ok("PATCH", "/Users/"+c.ids[user(renamedUser)], patch(map[string]any{"op": "replace", "path": "userName", "value": user(renamedUser)}), http.StatusOK)
+	ok("PATCH", "/Users/"+c.ids[user(renamedUser)], idp.Patch(idp.Replace("userName", user(renamedUser))), http.StatusOK)
 	for _, i := range inactive {
-		ok("PATCH", "/Users/"+c.ids[user(i)], patch(setActive(false)), http.StatusOK)
+		ok("PATCH", "/Users/"+c.ids[user(i)], idp.Patch(idp.SetActive(false)), http.StatusOK)
 	}
 	ok("DELETE", "/Users/"+c.ids[user(deletedUser)], nil, http.StatusNoContent)
 	for _, i := range append(slices.Clone(inactive), deletedUser) {
@@ -361,8 +362,8 @@ func (c *company) swapNames() {
 func (c *company) named(pushed, name string) {
 	c.t.Helper()
 	eventually(c.t, pushed+" gets the name "+name, func(ctx context.Context) error { // the name may still be in use
-		a, err := c.scim(ctx, "PATCH", "/Groups/"+c.groups[pushed], patch(map[string]any{"op": "replace", "path": "displayName", "value": name}))
-		if err == nil && a.status != http.StatusOK {
+		a, err := c.scim(ctx, "PATCH", "/Groups/"+c.groups[pushed], idp.Patch(idp.Replace("displayName", name)))
+		if err == nil && a.Status != http.StatusOK {
 			err = answered(a, err, http.StatusNoContent)
 		}
 		return err
@@ -392,8 +393,8 @@ func (c *company) suspend() {
 		kubectl(c.t, c.world, "", "patch", "scimuser", c.ids[user(i)], "--type=merge", "-p", `{"spec":{"suspend":true}}`)
 		c.condition(c.ids[user(i)], v1alpha1.ConditionSuspended, "True", "")
 	}
-	c.must("PATCH", "/Users/"+c.ids[user(suspendedUsers[1])], patch(setActive(false)), http.StatusOK)
-	c.must("PATCH", "/Groups/"+c.groups["finance"], patch(removeMember(c.ids[user(suspendedUsers[2])])), http.StatusNoContent)
+	c.must("PATCH", "/Users/"+c.ids[user(suspendedUsers[1])], idp.Patch(idp.SetActive(false)), http.StatusOK)
+	c.must("PATCH", "/Groups/"+c.groups["finance"], idp.Patch(idp.RemoveMember(c.ids[user(suspendedUsers[2])])), http.StatusNoContent)
 }
 
 // hold closes the guard, removes access by the provider, and drops a part of the removals.
@@ -401,11 +402,11 @@ func (c *company) hold() {
 	c.t.Helper()
 	c.guard(0, 0)
 	for _, i := range append(slices.Clone(heldUsers), droppedUsers...) {
-		c.must("PATCH", "/Users/"+c.ids[user(i)], patch(setActive(false)), http.StatusOK)
+		c.must("PATCH", "/Users/"+c.ids[user(i)], idp.Patch(idp.SetActive(false)), http.StatusOK)
 	}
 	c.must("DELETE", "/Users/"+c.ids[user(heldDeletion)], nil, http.StatusNoContent)
 	for i, group := range map[int]string{heldMember: "finance", droppedMember: "sre", heldManager: "leads"} {
-		c.must("PATCH", "/Groups/"+c.groups[group], patch(removeMember(c.ids[user(i)])), http.StatusNoContent)
+		c.must("PATCH", "/Groups/"+c.groups[group], idp.Patch(idp.RemoveMember(c.ids[user(i)])), http.StatusNoContent)
 	}
 	c.marked("Held", append(append([]int{heldDeletion}, heldUsers...), droppedUsers...), "Finance", "Platform", "Leads")
 	line := "kubectl scim drop agentpool/platform"

@@ -18,6 +18,7 @@ import (
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // TestCrashInMidPush: the webhook and the manager are killed while users are pushed. The provider
@@ -70,27 +71,27 @@ func TestCrashInMidPush(t *testing.T) {
 func (w *world) insist(userName string) string {
 	var id string
 	eventually(w.t, "push "+userName, func(ctx context.Context) error {
-		a, err := w.scim(ctx, "POST", "/Users", person(userName))
+		a, err := w.scim(ctx, "POST", "/Users", idp.User(userName))
 		if err != nil {
 			return err
 		}
-		switch a.status {
+		switch a.Status {
 		case http.StatusCreated:
-			id = a.id()
+			id = a.ID()
 			return nil
 		case http.StatusConflict:
 			found, err := w.scim(ctx, "GET", "/Users?filter="+url.QueryEscape(fmt.Sprintf("userName eq %q", userName)), nil)
 			if err != nil {
 				return err
 			}
-			list, _ := found.body["Resources"].([]any)
+			list, _ := found.Body["Resources"].([]any)
 			if len(list) != 1 {
-				return fmt.Errorf("a conflict, and then %d users of that name: %s", len(list), a.detail())
+				return fmt.Errorf("a conflict, and then %d users of that name: %s", len(list), a.Detail())
 			}
 			id, _ = list[0].(map[string]any)["id"].(string)
 			return nil
 		}
-		return fmt.Errorf("answered %d %s", a.status, a.detail())
+		return fmt.Errorf("answered %d %s", a.Status, a.Detail())
 	})
 	return id
 }
@@ -154,7 +155,7 @@ func TestPortalDown(t *testing.T) {
 	})
 	t.Cleanup(back)
 	lateID := w.arrive(late)
-	w.must("PATCH", "/Users/"+earlyID, patch(map[string]any{"op": "replace", "path": "displayName", "value": "Earlier"}), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Users/"+earlyID, idp.Patch(idp.Replace("displayName", "Earlier")), http.StatusOK, http.StatusNoContent)
 	w.condition(lateID, v1alpha1.ConditionReady, metav1.ConditionUnknown, v1alpha1.ReasonPortalUnreachable)
 	back()
 	w.becomes(late, "arrives late", active)
@@ -169,14 +170,14 @@ func TestTwoWritersOneName(t *testing.T) {
 	for round := range 10 {
 		name := w.name(fmt.Sprintf("race%d", round))
 		spellings := []string{name, strings.ToUpper(name), name, strings.ToUpper(name)}
-		answers := make([]answer, len(spellings))
+		answers := make([]idp.Answer, len(spellings))
 		var racing sync.WaitGroup
 		start := make(chan struct{})
 		for i, spelling := range spellings {
 			racing.Go(func() {
 				<-start
 				var err error
-				if answers[i], err = w.scim(t.Context(), "POST", "/Users", person(spelling)); err != nil {
+				if answers[i], err = w.scim(t.Context(), "POST", "/Users", idp.User(spelling)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -185,15 +186,15 @@ func TestTwoWritersOneName(t *testing.T) {
 		racing.Wait()
 		created := 0
 		for _, a := range answers {
-			switch a.status {
+			switch a.Status {
 			case http.StatusCreated:
 				created++
 			case http.StatusConflict:
-				if a.body["scimType"] != "uniqueness" {
-					t.Errorf("a conflict without scimType uniqueness: %v", a.body)
+				if a.Body["scimType"] != "uniqueness" {
+					t.Errorf("a conflict without scimType uniqueness: %v", a.Body)
 				}
 			default:
-				t.Errorf("answered %d %v", a.status, a.body)
+				t.Errorf("answered %d %v", a.Status, a.Body)
 			}
 		}
 		if created != 1 {

@@ -117,8 +117,8 @@ func (r *round) endLarge() {
 	for tag := range r.large {
 		eventually(r.t, "delete "+tag, func(ctx context.Context) error {
 			a, err := r.scim(ctx, http.MethodDelete, "/Groups/"+r.id(tag), nil)
-			if err == nil && a.status != http.StatusNoContent && a.status != http.StatusNotFound {
-				err = fmt.Errorf("answered %d %s", a.status, a.detail())
+			if err == nil && a.Status != http.StatusNoContent && a.Status != http.StatusNotFound {
+				err = fmt.Errorf("answered %d %s", a.Status, a.Detail())
 			}
 			return err
 		})

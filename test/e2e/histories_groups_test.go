@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"lightrun.com/scim-operator/test/framework/histories"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // pushMembers changes and reads the members of the permanent groups, until ctx ends.
@@ -172,7 +173,7 @@ func (p *pusher) changeOf(ctx context.Context, c histories.Change, with many) bo
 	} else {
 		c.Add = slices.Concat(c.Add, with.tags)
 	}
-	_, answered := p.do(ctx, ask{request: c, method: http.MethodPatch, path: "/Groups/" + p.id(c.Group), body: patch(operations...)})
+	_, answered := p.do(ctx, ask{request: c, method: http.MethodPatch, path: "/Groups/" + p.id(c.Group), body: idp.Patch(operations...)})
 	return answered
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"lightrun.com/scim-operator/test/framework/histories"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // pushUsers creates, reads, changes and deletes users until ctx ends.
@@ -162,7 +163,7 @@ func (p *pusher) update(ctx context.Context, tag string, u histories.Update) boo
 	if u.Active != nil {
 		set("active", *u.Active)
 	}
-	a := ask{request: u, method: http.MethodPatch, path: "/Users/" + p.id(tag), body: patch(operations...)}
+	a := ask{request: u, method: http.MethodPatch, path: "/Users/" + p.id(tag), body: idp.Patch(operations...)}
 	if u.If != nil {
 		a.ifMatch = p.seen[tag].etag
 	}

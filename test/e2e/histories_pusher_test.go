@@ -3,12 +3,9 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -17,6 +14,7 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/test/framework/histories"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // pusher is one connection of an identity provider.
@@ -60,66 +58,35 @@ func (p *pusher) do(ctx context.Context, a ask) (answer histories.Answer, answer
 		to = p.replicas[p.rand.IntN(len(p.replicas))]
 	}
 	e := histories.Event{Client: p.number, Call: p.history.Now(), Server: to.process(), Request: a.request}
-	status, etag, body, err := p.send(context.WithoutCancel(ctx), to.url, a) // a started request is finished
+	got, err := p.send(context.WithoutCancel(ctx), to.url, a) // a started request is finished
 	if to.process() != e.Server {
 		e.Server = "" // it was restarted meanwhile: the answering process is unknown
 	}
 	var refused *net.OpError
 	switch {
-	case errors.As(err, &refused) && refused.Op == "dial", status == http.StatusTooManyRequests:
+	case errors.As(err, &refused) && refused.Op == "dial", got.Status == http.StatusTooManyRequests:
 		return answer, false
-	case err == nil && status == http.StatusServiceUnavailable && unchanged(body):
+	case err == nil && got.Status == http.StatusServiceUnavailable && strings.Contains(got.Detail(), "Nothing was changed"):
 		return answer, false
-	case err != nil || status >= http.StatusInternalServerError:
+	case err != nil || got.Status >= http.StatusInternalServerError:
 		if a.method != http.MethodGet {
 			p.history.Add(e)
 		}
 		return answer, false
 	}
-	e.Answer = p.understand(a, status, etag, body)
+	e.Answer = p.understand(a, got)
 	p.history.Add(e)
 	return e.Answer, true
 }
 
-// unchanged says whether a refusal promises that it had no effect, as a webhook does whose cache is
-// not filled yet.
-func unchanged(body map[string]any) bool {
-	detail, _ := body["detail"].(string)
-	return strings.Contains(detail, "Nothing was changed")
-}
-
-func (p *pusher) send(ctx context.Context, base string, a ask) (status int, etag string, body map[string]any, err error) {
-	var content io.Reader = http.NoBody
-	if a.body != nil {
-		encoded, err := json.Marshal(a.body)
-		if err != nil {
-			return 0, "", nil, err
-		}
-		content = bytes.NewReader(encoded)
-	}
-	request, err := http.NewRequestWithContext(ctx, a.method, base+a.path, content)
-	if err != nil {
-		return 0, "", nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+p.token)
-	request.Header.Set("Content-Type", "application/scim+json")
-	if a.ifMatch != "" {
-		request.Header.Set("If-Match", a.ifMatch)
-	}
-	response, err := p.http.Do(request)
-	if err != nil {
-		return 0, "", nil, err
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err == nil && len(text) > 0 {
-		err = json.Unmarshal(text, &body)
-	}
-	return response.StatusCode, response.Header.Get("Etag"), body, err
+func (p *pusher) send(ctx context.Context, base string, a ask) (idp.Answer, error) {
+	to := idp.Provider{URL: base, Token: p.token, HTTP: p.http}
+	return to.Send(ctx, a.method, a.path, a.body, "If-Match", a.ifMatch)
 }
 
 // understand converts an HTTP response for the history.
-func (p *pusher) understand(a ask, status int, etag string, body map[string]any) histories.Answer {
+func (p *pusher) understand(a ask, got idp.Answer) histories.Answer {
+	body := got.Body
 	shown := []any{body}
 	if list, ok := body["Resources"]; ok {
 		shown, _ = list.([]any)
@@ -127,7 +94,7 @@ func (p *pusher) understand(a ask, status int, etag string, body map[string]any)
 	if len(shown) > 1 {
 		p.t.Errorf("%s %s shows %d resources: a user is duplicated: %v", a.method, a.path, len(shown), shown)
 	}
-	switch status {
+	switch got.Status {
 	case http.StatusOK, http.StatusCreated, http.StatusNoContent:
 	case http.StatusNotFound:
 		return histories.Answer{Outcome: histories.Gone}
@@ -136,7 +103,7 @@ func (p *pusher) understand(a ask, status int, etag string, body map[string]any)
 	case http.StatusPreconditionFailed:
 		return histories.Answer{Outcome: histories.Stale}
 	default:
-		p.t.Errorf("%s %s answered %d %v", a.method, a.path, status, body)
+		p.t.Errorf("%s %s answered %d %v", a.method, a.path, got.Status, body)
 	}
 	answer := histories.Answer{Outcome: histories.Done}
 	switch {
@@ -145,7 +112,7 @@ func (p *pusher) understand(a ask, status int, etag string, body map[string]any)
 		group := p.meetGroup(shown[0].(map[string]any))
 		answer.Group, answer.Members = &group, p.members(body)
 	default:
-		person := p.meet(shown[0].(map[string]any), etag)
+		person := p.meet(shown[0].(map[string]any), got.Header.Get("Etag"))
 		answer.Person = &person
 	}
 	return answer
@@ -207,8 +174,8 @@ func (p *pusher) breathe(ctx context.Context, answered bool) {
 			return
 		}
 		url := p.replicas[p.rand.IntN(len(p.replicas))].url
-		status, _, _, err := p.send(ctx, url, ask{method: http.MethodGet, path: "/Users?count=1"})
-		answered = err == nil && status == http.StatusOK
+		got, err := p.send(ctx, url, ask{method: http.MethodGet, path: "/Users?count=1"})
+		answered = err == nil && got.Status == http.StatusOK
 		timer.Reset(50 * time.Millisecond)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/test/framework/devenv"
 	"lightrun.com/scim-operator/test/framework/devenv/process"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // shortLease makes another manager take over within seconds.
@@ -227,7 +228,7 @@ func (w *world) restartControlPlane() error {
 
 func (w *world) displayName(id, name string) {
 	w.t.Helper()
-	w.must("PATCH", "/Users/"+id, patch(map[string]any{"op": "replace", "path": "displayName", "value": name}), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Users/"+id, idp.Patch(idp.Replace("displayName", name)), http.StatusOK, http.StatusNoContent)
 }
 
 func named(name string) func(portalv1.User) bool {

@@ -19,6 +19,7 @@ import (
 
 	"lightrun.com/scim-operator/test/framework/controlplane"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/poll"
 )
 
 // stage is the environment of the stories: the programs, built once, and the environment that most
@@ -135,25 +136,7 @@ const patience = 90 * time.Second
 // eventually polls check until it returns nil, and fails with its last error.
 func eventually(t *testing.T, what string, check func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	last := errors.New("it was never checked")
-	for {
-		err := check(ctx)
-		if err == nil {
-			return
-		}
-		if ctx.Err() == nil {
-			last = err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not within %s: %v", what, patience, last)
-		}
-	}
+	poll.For(t, what, patience, 100*time.Millisecond, check)
 }
 
 // kubectl runs a command as a person does and returns its output.

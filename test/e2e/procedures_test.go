@@ -211,8 +211,8 @@ func (c *company) answers(method, path string, status int) {
 	c.t.Helper()
 	eventually(c.t, fmt.Sprintf("%s %s is answered %d", method, path, status), func(ctx context.Context) error {
 		a, err := c.scim(ctx, method, path, nil)
-		if err == nil && a.status != status {
-			err = fmt.Errorf("%d %s", a.status, a.detail())
+		if err == nil && a.Status != status {
+			err = fmt.Errorf("%d %s", a.Status, a.Detail())
 		}
 		return err
 	})

@@ -18,6 +18,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/requestid"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // TestOneRequestFromPushToAudit follows a provider's request id: it is in the answer, the
@@ -27,9 +28,9 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
 	w.request = "arrival-" + w.tag
-	arrival := w.must("POST", "/Users", person(ada), http.StatusCreated)
-	id := arrival.id()
-	if have := arrival.header.Get("X-Request-Id"); have != w.request {
+	arrival := w.must("POST", "/Users", idp.User(ada), http.StatusCreated)
+	id := arrival.ID()
+	if have := arrival.Header.Get("X-Request-Id"); have != w.request {
 		t.Errorf("the answer has %q", have)
 	}
 	account := w.becomes(ada, "arrives", active)
@@ -44,13 +45,13 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 	w.audited(account.ID, "user.create", w.request)
 
 	w.request = "departure-" + w.tag
-	w.must("PATCH", "/Users/"+id, patch(setActive(false)), http.StatusOK)
+	w.must("PATCH", "/Users/"+id, idp.Patch(idp.SetActive(false)), http.StatusOK)
 	w.becomes(ada, "is deactivated", deactivated)
 	w.audited(account.ID, "user.provision", w.request)
 
 	w.request = "" // the webhook creates one
 	gone := w.must("DELETE", "/Users/"+id, nil, http.StatusNoContent)
-	w.audited(account.ID, "user.release", gone.header.Get("X-Request-Id"))
+	w.audited(account.ID, "user.release", gone.Header.Get("X-Request-Id"))
 }
 
 // logged waits for a line of the program's log that has all the words.

@@ -80,8 +80,8 @@ func TestRestartKeepsEverything(t *testing.T) {
 	if after := again.becomes(ada, "still exists", active); after.ID != before.ID || after.Revision != before.Revision {
 		t.Errorf("the account was %+v and is %+v", before, after)
 	}
-	if a := again.must("GET", "/Users/"+eveID, nil, http.StatusOK); a.body["userName"] != eve {
-		t.Errorf("read back %v", a.body)
+	if a := again.must("GET", "/Users/"+eveID, nil, http.StatusOK); a.Body["userName"] != eve {
+		t.Errorf("read back %v", a.Body)
 	}
 	if err := env.Client.Get(t.Context(), key, &idconf); err != nil || idconf.Spec.OnDelete != v1alpha1.UserOrphan {
 		t.Errorf("the person's change of onDelete is gone: %v %v", idconf.Spec.OnDelete, err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // clusterLost exports, loses etcd and restores by the manual's commands: the same SCIM ids, the
@@ -60,7 +61,7 @@ func (c *company) portalLost(before) {
 	backup := filepath.Join(c.folder, "portal.db")
 	c.backupPortal(backup)
 	late := user(120)
-	c.must("PATCH", "/Users/"+c.ids[late], patch(map[string]any{"op": "replace", "path": "displayName", "value": "Later"}), http.StatusOK)
+	c.must("PATCH", "/Users/"+c.ids[late], idp.Patch(idp.Replace("displayName", "Later")), http.StatusOK)
 	c.becomes(late, "has a change that is not in the backup", func(u portalUser) bool { return u.DisplayName == "Later" })
 	if err := c.env.LosePortal(); err != nil {
 		c.t.Fatal(err)
@@ -101,14 +102,14 @@ func (c *company) window(b before) {
 		c.t.Fatal(out, err)
 	}
 	c.configured(v1alpha1.ConditionRestoreOpen, v1alpha1.ReasonRestoreWindow)
-	c.must("PATCH", "/Users/"+c.ids[late], patch(setActive(false)), http.StatusOK)
+	c.must("PATCH", "/Users/"+c.ids[late], idp.Patch(idp.SetActive(false)), http.StatusOK)
 	c.condition(c.ids[late], v1alpha1.ConditionReady, "False", v1alpha1.ReasonReportOnly)
 	c.unchanged(b, "while the window is open")
 	if out, err := c.shell("kubectl scim restore close"); err != nil {
 		c.t.Fatal(out, err)
 	}
 	c.becomes(late, "leaves", deactivated)
-	c.must("PATCH", "/Users/"+c.ids[late], patch(setActive(true)), http.StatusOK)
+	c.must("PATCH", "/Users/"+c.ids[late], idp.Patch(idp.SetActive(true)), http.StatusOK)
 	c.becomes(late, "is back", active)
 	c.settles()
 }

@@ -15,6 +15,7 @@ import (
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // TestPoolGivesRoles: a pool gets its roles by kubectl apply, the provider's group fills it, and
@@ -34,7 +35,7 @@ func TestPoolGivesRoles(t *testing.T) {
 	declare("ROLE_IGNORE_QUOTA")
 
 	gid := w.group(group)
-	w.must("PATCH", "/Groups/"+gid, patch(addMember(id)), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Groups/"+gid, idp.Patch(idp.AddMembers(id)), http.StatusOK, http.StatusNoContent)
 	account := w.becomes(ada, "inherits the pool's role", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
 	names := make([]string, 0, len(account.Pools))
 	for _, p := range account.Pools {
@@ -52,7 +53,7 @@ func TestPoolGivesRoles(t *testing.T) {
 	declare("ROLE_IGNORE_QUOTA")
 	w.becomes(ada, "gets it back", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
 
-	w.must("PATCH", "/Groups/"+gid, patch(removeMember(id)), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Groups/"+gid, idp.Patch(idp.RemoveMember(id)), http.StatusOK, http.StatusNoContent)
 	w.becomes(ada, "leaves the pool and its role", holding("ROLE_USER"))
 	eventually(t, "kubectl get shows her name and her roles", func(context.Context) error {
 		seen := kubectl(t, w, "", "get", "scu", id)
@@ -118,9 +119,9 @@ func TestLeaveAndReturn(t *testing.T) {
 	ada := w.name("ada")
 	id := w.arrive(ada)
 	first := w.becomes(ada, "arrives", active)
-	w.must("PATCH", "/Users/"+id, patch(setActive(false)), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Users/"+id, idp.Patch(idp.SetActive(false)), http.StatusOK, http.StatusNoContent)
 	w.becomes(ada, "is deactivated", deactivated)
-	w.must("PATCH", "/Users/"+id, patch(setActive(true)), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Users/"+id, idp.Patch(idp.SetActive(true)), http.StatusOK, http.StatusNoContent)
 	w.becomes(ada, "is back", active)
 	w.must("DELETE", "/Users/"+id, nil, http.StatusNoContent)
 	w.must("GET", "/Users/"+id, nil, http.StatusNotFound)
@@ -140,18 +141,18 @@ func TestRename(t *testing.T) {
 	before, after := w.name("maiden"), w.name("married")
 	id := w.arrive(before)
 	account := w.becomes(before, "arrives", active)
-	w.must("PATCH", "/Users/"+id, patch(map[string]any{"op": "Replace", "path": "userName", "value": after}), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Users/"+id, idp.Patch(map[string]any{"op": "Replace", "path": "userName", "value": after}), http.StatusOK, http.StatusNoContent)
 	if renamed := w.becomes(after, "has the new name", active); renamed.ID != account.ID {
 		t.Errorf("the account was %s and is now %s", account.ID, renamed.ID)
 	}
 	w.condition(id, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 	var other string
 	eventually(t, "the old name is free", func(ctx context.Context) error {
-		a, err := w.scim(ctx, "POST", "/Users", person(before))
-		if err != nil || a.status != http.StatusCreated {
-			return errors.Join(err, fmt.Errorf("answered %d %s", a.status, a.detail()))
+		a, err := w.scim(ctx, "POST", "/Users", idp.User(before))
+		if err != nil || a.Status != http.StatusCreated {
+			return errors.Join(err, fmt.Errorf("answered %d %s", a.Status, a.Detail()))
 		}
-		other = a.id()
+		other = a.ID()
 		return nil
 	})
 	if next := w.becomes(before, "is another user", active); next.ID == account.ID || other == id {

@@ -18,9 +18,10 @@ import (
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
-	idp "lightrun.com/scim-operator/internal/kernel/provider"
+	"lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // refusedWithin is how long a token may still be accepted after its removal from the mounted
@@ -49,7 +50,7 @@ func TestRotationUnderLoad(t *testing.T) {
 			k := kept(w)
 			old := k.add()
 			w.accepts(old, true)
-			p := &provider{world: w, token: old}
+			p := &rotating{world: w, token: old}
 			stop := p.push(4)
 			for range 3 {
 				fresh := k.add()
@@ -79,15 +80,15 @@ func (w *world) accepts(token string, wanted bool) {
 	prober.token = token
 	eventually(w.t, fmt.Sprintf("a token is accepted: %v", wanted), func(ctx context.Context) error {
 		a, err := prober.scim(ctx, http.MethodGet, "/Users?count=1", nil)
-		if err == nil && (a.status == http.StatusOK) != wanted {
-			err = fmt.Errorf("answered %d %s", a.status, a.detail())
+		if err == nil && (a.Status == http.StatusOK) != wanted {
+			err = fmt.Errorf("answered %d %s", a.Status, a.Detail())
 		}
 		return err
 	})
 }
 
-// provider pushes with the token that it got last.
-type provider struct {
+// rotating is an identity provider that pushes with the token that it got last.
+type rotating struct {
 	*world
 	mu     sync.RWMutex // locked for reading during a push
 	token  string
@@ -95,14 +96,14 @@ type provider struct {
 }
 
 // use changes the token, between two pushes.
-func (p *provider) use(token string) {
+func (p *rotating) use(token string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.token = token
 }
 
 // push starts to push from several connections. The returned function ends it.
-func (p *provider) push(connections int) (stop func()) {
+func (p *rotating) push(connections int) (stop func()) {
 	ctx, cancel := context.WithCancel(p.t.Context())
 	var pushing sync.WaitGroup
 	for i := range connections {
@@ -114,10 +115,10 @@ func (p *provider) push(connections int) (stop func()) {
 			for n := 0; ctx.Err() == nil; n++ {
 				<-tick.C
 				if id == "" {
-					id = p.once(http.MethodPost, "/Users", person(name), http.StatusCreated)
+					id = p.once(http.MethodPost, "/Users", idp.User(name), http.StatusCreated)
 					continue
 				}
-				p.once(http.MethodPatch, "/Users/"+id, patch(map[string]any{"op": "replace", "path": "title", "value": fmt.Sprint(n)}), http.StatusOK)
+				p.once(http.MethodPatch, "/Users/"+id, idp.Patch(idp.Replace("title", fmt.Sprint(n))), http.StatusOK)
 				p.once(http.MethodGet, "/Users/"+id, nil, http.StatusOK)
 			}
 		})
@@ -129,17 +130,17 @@ func (p *provider) push(connections int) (stop func()) {
 }
 
 // once pushes, and fails on another status. It returns the id in the answer.
-func (p *provider) once(method, path string, body any, status int) string {
+func (p *rotating) once(method, path string, body any, status int) string {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	sender := *p.world
 	sender.token = p.token
 	a, err := sender.scim(p.t.Context(), method, path, body)
-	if err != nil || a.status != status {
-		p.t.Errorf("a push failed during a rotation: %s %s: %d %s %v", method, path, a.status, a.detail(), err)
+	if err != nil || a.Status != status {
+		p.t.Errorf("a push failed during a rotation: %s %s: %d %s %v", method, path, a.Status, a.Detail(), err)
 	}
 	p.pushes.Add(1)
-	return a.id()
+	return a.ID()
 }
 
 // declared stores tokens in a Secret of digests.
@@ -150,7 +151,7 @@ type declared struct {
 
 func (d *declared) add() string {
 	token := rand.Text()
-	d.digests[token] = string(tokenfile.Format([]tokenfile.Entry{{Digest: tokenfile.Digest(token), Name: "rotation", Provider: idp.ID{Type: idp.Okta}}}))
+	d.digests[token] = string(tokenfile.Format([]tokenfile.Entry{{Digest: tokenfile.Digest(token), Name: "rotation", Provider: provider.ID{Type: provider.Okta}}}))
 	d.apply()
 	return token
 }
@@ -188,7 +189,7 @@ type portalKeys struct {
 
 func (k *portalKeys) add() string {
 	k.t.Helper()
-	made, err := k.env.API.CreateAPIKeyWithResponse(k.t.Context(), portalv1.APIKeyCreate{Name: "rotation " + rand.Text(), Scope: "scim", ProviderType: idp.Okta})
+	made, err := k.env.API.CreateAPIKeyWithResponse(k.t.Context(), portalv1.APIKeyCreate{Name: "rotation " + rand.Text(), Scope: "scim", ProviderType: provider.Okta})
 	if err != nil || made.JSON201 == nil {
 		k.t.Fatalf("make a key: %v %s", err, made.Body)
 	}

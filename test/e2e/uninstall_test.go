@@ -15,6 +15,7 @@ import (
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // uninstall removes the product by the commands of the manual's section. No user loses anything
@@ -102,9 +103,9 @@ func (c *company) pushedAgain(b before) {
 				return slices.ContainsFunc(u.Pools, func(p portalv1.PoolRef) bool { return p.Name == pool }) == yes
 			}
 		}
-		c.must("PATCH", "/Groups/"+c.groups[group], patch(addMember(newcomer)), http.StatusNoContent)
+		c.must("PATCH", "/Groups/"+c.groups[group], idp.Patch(idp.AddMembers(newcomer)), http.StatusNoContent)
 		c.becomes(user(180), "joins "+pool, in(true))
-		c.must("PATCH", "/Groups/"+c.groups[group], patch(removeMember(newcomer)), http.StatusNoContent)
+		c.must("PATCH", "/Groups/"+c.groups[group], idp.Patch(idp.RemoveMember(newcomer)), http.StatusNoContent)
 		c.becomes(user(180), "leaves "+pool, in(false))
 	}
 	c.hasAccess(want, "at the end")
@@ -191,12 +192,12 @@ func (c *company) pushAgain() {
 	c.ids, c.groups = map[string]string{}, map[string]string{}
 	all := slices.DeleteFunc(span(0, people-1), func(i int) bool { return i == heldDeletion || i == deletedUser })
 	each(c, all, func(ctx context.Context, i int) error {
-		body := person(user(i))
+		body := idp.User(user(i))
 		body["active"] = !slices.Contains(inactiveNow, i)
 		a, err := c.scim(ctx, "POST", "/Users", body)
 		mu.Lock()
 		defer mu.Unlock()
-		c.ids[user(i)] = a.id()
+		c.ids[user(i)] = a.ID()
 		return answered(a, err, http.StatusCreated)
 	})
 	now := map[string][]int{"new": members["old"], "old": takesOldName}

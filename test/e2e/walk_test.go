@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // killer kills the manager around its writes: at the first attempt before the portal
@@ -87,7 +88,7 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	t.Log("the local account is migrated, users join the pool")
 	w.loginMethods(func(m *portalv1.LoginMethods) { m.SCIM.ProvisionExistingUsers = true })
 	t.Cleanup(func() { w.loginMethods(func(m *portalv1.LoginMethods) { m.SCIM.ProvisionExistingUsers = false }) })
-	w.must("PATCH", "/Groups/"+group, patch(addMember(ids[ada]), addMember(ids[bob])), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Groups/"+group, idp.Patch(idp.AddMembers(ids[ada]), idp.AddMembers(ids[bob])), http.StatusOK, http.StatusNoContent)
 	olds := w.becomes(old, "is migrated", holding("ROLE_USER"))
 	w.becomes(ada, "has the pool's role", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
 	w.becomes(bob, "has the pool's role", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
@@ -95,15 +96,15 @@ func TestKillBeforeAndAfterEveryWrite(t *testing.T) {
 	t.Log("the pool's roles change, and users are renamed, deactivated and deleted")
 	declare("")
 	lovelace := w.name("ada.lovelace")
-	w.must("PATCH", "/Users/"+ids[ada], patch(map[string]any{"op": "replace", "path": "userName", "value": lovelace}), http.StatusOK, http.StatusNoContent)
-	w.must("PATCH", "/Users/"+ids[bob], patch(setActive(false)), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Users/"+ids[ada], idp.Patch(idp.Replace("userName", lovelace)), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Users/"+ids[bob], idp.Patch(idp.SetActive(false)), http.StatusOK, http.StatusNoContent)
 	w.must("DELETE", "/Users/"+ids[eve], nil, http.StatusNoContent)
 	w.becomes(lovelace, "is renamed", holding("ROLE_USER"))
 	w.becomes(bob, "is deactivated", deactivated)
 	w.becomes(eve, "is deactivated", deactivated)
 
 	t.Log("the pool is emptied and deleted")
-	w.must("PATCH", "/Groups/"+group, patch(removeMember(ids[ada]), removeMember(ids[bob])), http.StatusOK, http.StatusNoContent)
+	w.must("PATCH", "/Groups/"+group, idp.Patch(idp.RemoveMember(ids[ada]), idp.RemoveMember(ids[bob])), http.StatusOK, http.StatusNoContent)
 	for _, who := range []string{lovelace, bob} {
 		w.becomes(who, "has left the pool", func(u portalv1.User) bool { return len(u.Pools) == 1 })
 	}

@@ -15,6 +15,7 @@ import (
 
 	"lightrun.com/scim-operator/test/conformance/directorytest"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // TestWalksLoseNoUser walks a list on the built webhook while users are created and deleted: by
@@ -80,11 +81,11 @@ func (w *world) populate(people int) map[string]bool {
 	work.SetLimit(8)
 	for i := range created {
 		work.Go(func() error {
-			a, err := w.scim(ctx, "POST", "/Users", person(w.name(fmt.Sprintf("walker%d", i))))
-			if err == nil && a.status != http.StatusCreated {
-				err = fmt.Errorf("a POST got %d %s", a.status, a.detail())
+			a, err := w.scim(ctx, "POST", "/Users", idp.User(w.name(fmt.Sprintf("walker%d", i))))
+			if err == nil && a.Status != http.StatusCreated {
+				err = fmt.Errorf("a POST got %d %s", a.Status, a.Detail())
 			}
-			created[i] = a.id()
+			created[i] = a.ID()
 			return err
 		})
 	}

@@ -3,14 +3,10 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +19,7 @@ import (
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // world is one story's view of an environment, with its own names.
@@ -44,104 +41,35 @@ func newWorld(t *testing.T, env *devenv.Environment) *world {
 // name is a user name of this story only.
 func (w *world) name(who string) string { return who + "." + w.tag + "@example.test" }
 
-// answer is the webhook's answer.
-type answer struct {
-	status int
-	header http.Header
-	body   map[string]any
-}
-
-func (a answer) id() string     { s, _ := a.body["id"].(string); return s }
-func (a answer) detail() string { s, _ := a.body["detail"].(string); return s }
-
 // scim sends one request as an identity provider does; an error means that there was no answer.
-func (w *world) scim(ctx context.Context, method, path string, body any) (answer, error) {
-	var content io.Reader = http.NoBody
-	if body != nil {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			return answer{}, err
-		}
-		content = bytes.NewReader(encoded)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, w.env.Values.SCIMURL+path, content)
-	if err != nil {
-		return answer{}, err
-	}
-	request.Header.Set("Authorization", "Bearer "+w.token)
-	request.Header.Set("Content-Type", "application/scim+json")
-	if w.request != "" {
-		request.Header.Set("X-Request-Id", w.request)
-	}
-	response, err := w.http.Do(request)
-	if err != nil {
-		return answer{}, err
-	}
-	defer response.Body.Close()
-	a := answer{status: response.StatusCode, header: response.Header}
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return a, err
-	}
-	if len(text) > 0 {
-		if err := json.Unmarshal(text, &a.body); err != nil {
-			return a, fmt.Errorf("%s %s answered %d with what is no JSON: %.200s", method, path, a.status, text)
-		}
-	}
-	return a, nil
+func (w *world) scim(ctx context.Context, method, path string, body any) (idp.Answer, error) {
+	p := idp.Provider{URL: w.env.Values.SCIMURL, Token: w.token, HTTP: w.http}
+	return p.Send(ctx, method, path, body, "X-Request-Id", w.request)
 }
 
 // must sends a request and fails unless the answer has one of the statuses.
-func (w *world) must(method, path string, body any, statuses ...int) answer {
+func (w *world) must(method, path string, body any, statuses ...int) idp.Answer {
 	w.t.Helper()
 	a, err := w.scim(w.t.Context(), method, path, body)
 	if err != nil {
 		w.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	if !slices.Contains(statuses, a.status) {
-		w.t.Fatalf("%s %s answered %d %v, must be %v", method, path, a.status, a.body, statuses)
+	if !slices.Contains(statuses, a.Status) {
+		w.t.Fatalf("%s %s answered %d %v, must be %v", method, path, a.Status, a.Body, statuses)
 	}
 	return a
-}
-
-// person is a user as Okta pushes it.
-func person(userName string) map[string]any {
-	first, _, _ := strings.Cut(userName, ".")
-	return map[string]any{
-		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "userName": userName,
-		"name": map[string]any{"givenName": strings.ToUpper(first[:1]) + first[1:], "familyName": "Example"}, "displayName": first,
-		"emails": []any{map[string]any{"primary": true, "value": userName, "type": "work"}}, "active": true,
-	}
 }
 
 // arrive pushes a user and returns the SCIM id.
 func (w *world) arrive(userName string) string {
 	w.t.Helper()
-	return w.must("POST", "/Users", person(userName), http.StatusCreated).id()
-}
-
-func patch(operations ...map[string]any) map[string]any {
-	return map[string]any{"schemas": []string{"urn:ietf:params:scim:api:messages:2.0:PatchOp"}, "Operations": operations}
-}
-
-func addMember(id string) map[string]any {
-	return map[string]any{"op": "add", "path": "members", "value": []any{map[string]any{"value": id}}}
-}
-
-func removeMember(id string) map[string]any {
-	return map[string]any{"op": "remove", "path": fmt.Sprintf("members[value eq %q]", id)}
-}
-
-func setActive(active bool) map[string]any {
-	return map[string]any{"op": "replace", "value": map[string]any{"active": active}}
+	return w.must("POST", "/Users", idp.User(userName), http.StatusCreated).ID()
 }
 
 // search returns the resources that a filter finds.
 func (w *world) search(kind, filter string) []any {
 	w.t.Helper()
-	a := w.must("GET", "/"+kind+"?filter="+url.QueryEscape(filter)+"&startIndex=1&count=100", nil, http.StatusOK)
-	list, _ := a.body["Resources"].([]any)
-	return list
+	return w.must("GET", idp.Search(kind, filter), nil, http.StatusOK).Resources()
 }
 
 // accounts returns the portal's accounts under a user name.
@@ -253,11 +181,5 @@ func (w *world) loginMethods(edit func(*portalv1.LoginMethods)) {
 // group pushes a group with members and returns its SCIM id.
 func (w *world) group(name string, members ...string) string {
 	w.t.Helper()
-	list := []any{}
-	for _, id := range members {
-		list = append(list, map[string]any{"value": id})
-	}
-	return w.must("POST", "/Groups", map[string]any{
-		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}, "displayName": name, "members": list,
-	}, http.StatusCreated).id()
+	return w.must("POST", "/Groups", idp.Group(name, members...), http.StatusCreated).ID()
 }

@@ -3,6 +3,7 @@
 package store_test
 
 import (
+	"errors"
 	"context"
 	"net/http/httptest"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/store"
 	"lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/test/framework/controlplane"
+	"lightrun.com/scim-operator/test/framework/poll"
 )
 
 func TestMain(m *testing.M) { controlplane.Main(m) }
@@ -124,16 +126,12 @@ func serve(tb testing.TB, d *store.Directory) string {
 // eventually polls until a condition is true.
 func eventually(tb testing.TB, condition func() bool) {
 	tb.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(30 * time.Second)
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			tb.Fatal("the condition was not true within 30 seconds")
+	poll.For(tb, "the condition", 30*time.Second, 2*time.Millisecond, func(context.Context) error {
+		if !condition() {
+			return errors.New("it is false")
 		}
-	}
+		return nil
+	})
 }
 
 // list reads all objects of a kind in the namespace.

@@ -18,6 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/internal/kernel/tokenfile"
 	folder "lightrun.com/scim-operator/test/framework/devenv/mount"
+	"lightrun.com/scim-operator/test/framework/poll"
 )
 
 func write(t *testing.T, path, text string) {
@@ -200,16 +201,13 @@ func TestLoadDuringRotation(t *testing.T) {
 	<-done
 }
 
+// eventually polls until a condition is true.
 func eventually(t *testing.T, condition func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("the condition did not become true")
+	poll.For(t, "the condition", 30*time.Second, 5*time.Millisecond, func(context.Context) error {
+		if !condition() {
+			return errors.New("it is false")
 		}
-	}
+		return nil
+	})
 }

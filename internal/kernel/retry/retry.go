@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package retry has the bound and the pauses for a write that is repeated on fresh data because another
-// writer was faster.
+// Package retry has the bound and the pauses for a write that is repeated on fresh data because
+// another writer was faster.
 package retry
 
 import (
@@ -13,8 +13,8 @@ import (
 // Attempts is how often a write is tried before its caller is asked to repeat.
 const Attempts = 12
 
-// Pause waits before the given attempt, counted from 0: not at all before the first, then longer each
-// time, up to 250 ms, and with jitter. It returns the error of ctx.
+// Pause waits before the given attempt, counted from 0: not at all before the first, then longer
+// each time, up to 250 ms, and with jitter. It returns the error of ctx.
 func Pause(ctx context.Context, attempt int) error {
 	if attempt == 0 {
 		return ctx.Err()

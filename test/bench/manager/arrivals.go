@@ -22,8 +22,7 @@ type arrived struct {
 	count  int
 	pushes time.Duration // until the last push was answered
 	ready  time.Duration // until the last of them was Ready
-	calls  counts        // writes to the portal
-	writes counts        // to the API server
+	cost
 }
 
 func (a arrived) ratio() float64 { return a.ready.Seconds() / a.pushes.Seconds() }
@@ -38,11 +37,7 @@ func (s *suite) arrive(ctx context.Context) (a arrived, err error) {
 		return a, err
 	}
 	defer seen.stop()
-	calls, err := s.calls(ctx)
-	if err != nil {
-		return a, err
-	}
-	writes, err := s.writes(ctx)
+	before, err := s.cost(ctx)
 	if err != nil {
 		return a, err
 	}
@@ -59,16 +54,11 @@ func (s *suite) arrive(ctx context.Context) (a arrived, err error) {
 	}
 	s.people += a.count
 	a.ready = seen.last().Sub(begun)
-	after, err := s.calls(ctx)
+	after, err := s.cost(ctx)
 	if err != nil {
 		return a, err
 	}
-	a.calls = writesOf(after.minus(calls))
-	wrote, err := s.writes(ctx)
-	if err != nil {
-		return a, err
-	}
-	a.writes = wrote.minus(writes)
+	a.cost = after.since(before)
 	fmt.Printf("  all Ready after %s, %.2f times as long; portal: %s; API server: %s\n", seconds(a.ready), a.ratio(), a.calls, a.writes)
 	return a, <-profiled
 }

@@ -3,12 +3,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -25,6 +22,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/test/bench/internal/seed"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // The pools of the company. A group with all seeded users fills payments; the filter of engineers
@@ -49,7 +47,8 @@ type suite struct {
 	first      *v1alpha1.ScimUser // the template itself
 	paymentsID string             // the SCIM id of the group that fills payments
 	apiserver  *http.Client
-	scim       *http.Client
+	http       *http.Client
+	provider   *idp.Provider
 	debug      string // the manager's /debug/pprof
 	people     int
 	seeded     int // of them copies of the template
@@ -58,7 +57,7 @@ type suite struct {
 
 // setUp starts the whole environment with two pools, and pushes one user who is in both.
 func setUp(ctx context.Context, o options, dir string) (*suite, error) {
-	s := &suite{options: o, dir: dir, scim: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	s := &suite{options: o, dir: dir, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	programs := filepath.Join(dir, "bin")
 	if err := os.MkdirAll(programs, 0o700); err != nil {
 		return nil, err
@@ -83,6 +82,7 @@ func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.provider = &idp.Provider{URL: s.env.Values.SCIMURL, Token: s.env.Values.SCIMToken, HTTP: s.http}
 	if err := s.found(ctx); err != nil {
 		return nil, errors.Join(err, s.env.Stop())
 	}
@@ -164,69 +164,24 @@ func settled(u *v1alpha1.ScimUser) bool {
 
 // post pushes one more user and returns the SCIM id.
 func (s *suite) post(ctx context.Context, name string) (string, error) {
-	var made struct{ ID string }
-	err := s.send(ctx, http.MethodPost, "/Users", seed.Resource(name), &made)
-	return made.ID, err
+	made, err := s.provider.Push(ctx, http.MethodPost, "/Users", seed.Resource(name))
+	return made.ID(), err
 }
 
 // postGroup pushes a group and returns its SCIM id.
 func (s *suite) postGroup(ctx context.Context, name string, members []string) (string, error) {
-	var made struct{ ID string }
-	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", map[string]any{
-		"schemas": []string{seed.SchemaGroup}, "displayName": name, "members": values(members),
-	}, &made)
-	return made.ID, err
+	made, err := s.provider.Push(ctx, http.MethodPost, "/Groups?excludedAttributes=members", idp.Group(name, members...))
+	return made.ID(), err
 }
 
 // join adds users to a group, as many per request as allowed.
 func (s *suite) join(ctx context.Context, group string, members []string) error {
 	for chunk := range slices.Chunk(members, mostMembers) {
-		err := s.send(ctx, http.MethodPatch, "/Groups/"+group, map[string]any{"schemas": []string{seed.SchemaPatch}, "Operations": []any{
-			map[string]any{"op": "add", "path": "members", "value": values(chunk)},
-		}}, nil)
-		if err != nil {
+		if _, err := s.provider.Push(ctx, http.MethodPatch, "/Groups/"+group, idp.Patch(idp.AddMembers(chunk...))); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// values returns members in SCIM's form.
-func values(members []string) []any {
-	out := make([]any, len(members))
-	for i, id := range members {
-		out[i] = map[string]any{"value": id}
-	}
-	return out
-}
-
-// send sends one SCIM request. Any status except 2xx is an error.
-func (s *suite) send(ctx context.Context, method, path string, content, out any) error {
-	text, err := json.Marshal(content)
-	if err != nil {
-		return err
-	}
-	request, err := http.NewRequestWithContext(ctx, method, s.env.Values.SCIMURL+path, bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Authorization", "Bearer "+s.env.Values.SCIMToken)
-	request.Header.Set("Content-Type", "application/scim+json")
-	answer, err := s.scim.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if text, err = io.ReadAll(answer.Body); err != nil {
-		return err
-	}
-	if answer.StatusCode >= 300 {
-		return fmt.Errorf("%s %s: %s: %.300s", method, path, answer.Status, text)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(text, out)
 }
 
 // prefix is the first part of the user names of one scenario's new users.

@@ -4,9 +4,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/bench/internal/seed"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/poll"
 )
 
 // group are the results of one pushed group. No pool names it, so it gets a pool of its own.
@@ -23,8 +23,7 @@ type group struct {
 	answered time.Duration // by the webhook
 	inPortal time.Duration // until its pool in the portal has all members
 	shown    time.Duration // until every member's status shows the pool
-	calls    counts        // writes to the portal
-	writes   counts        // to the API server, by resource
+	cost
 }
 
 // pushGroup pushes a group of existing users, in one request.
@@ -35,9 +34,9 @@ func (s *suite) pushGroup(ctx context.Context) (g group, err error) {
 	for i := range members {
 		members[i] = seed.ID(i)
 	}
-	before := len(s.first.Status.Pools)
+	pools := len(s.first.Status.Pools)
 	seen, err := s.observe(ctx, func(u *v1alpha1.ScimUser) bool {
-		return settled(u) && len(u.Status.Pools) > before && slices.ContainsFunc(u.Status.Pools, func(p v1alpha1.PoolMembership) bool {
+		return settled(u) && len(u.Status.Pools) > pools && slices.ContainsFunc(u.Status.Pools, func(p v1alpha1.PoolMembership) bool {
 			return p.Source == v1alpha1.PoolSourceGroup && p.Name != payments
 		})
 	})
@@ -45,11 +44,7 @@ func (s *suite) pushGroup(ctx context.Context) (g group, err error) {
 		return g, err
 	}
 	defer seen.stop()
-	calls, err := s.calls(ctx)
-	if err != nil {
-		return g, err
-	}
-	writes, err := s.writes(ctx)
+	before, err := s.cost(ctx)
 	if err != nil {
 		return g, err
 	}
@@ -67,13 +62,8 @@ func (s *suite) pushGroup(ctx context.Context) (g group, err error) {
 		return g, err
 	}
 	g.shown = seen.last().Sub(begun)
-	after, err := s.calls(ctx)
-	if err != nil {
-		return g, err
-	}
-	g.calls = writesOf(after.minus(calls))
-	wrote, err := s.writes(ctx)
-	g.writes = wrote.minus(writes)
+	after, err := s.cost(ctx)
+	g.cost = after.since(before)
 	fmt.Printf("  answered after %s, in the portal after %s, in every status after %s; portal: %s; API server: %s\n",
 		milliseconds(g.answered), seconds(g.inPortal), seconds(g.shown), g.calls, g.writes)
 	return g, err
@@ -81,42 +71,23 @@ func (s *suite) pushGroup(ctx context.Context) (g group, err error) {
 
 // poolHas waits until the pool of that AgentPool has n members in the portal.
 func (s *suite) poolHas(ctx context.Context, name string, n int) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for have := 0; ; {
+	return poll.Until(ctx, 20*time.Millisecond, func(ctx context.Context) error {
 		var pool v1alpha1.AgentPool
-		err := s.env.Client.Get(ctx, client.ObjectKey{Namespace: devenv.Namespace, Name: name}, &pool)
-		if client.IgnoreNotFound(err) != nil {
+		if err := s.env.Client.Get(ctx, client.ObjectKey{Namespace: devenv.Namespace, Name: name}, &pool); err != nil {
 			return err
 		}
-		if pool.Status.Pool != "" {
-			if have, err = s.membersInPortal(ctx, pool.Status.Pool); err != nil || have == n {
-				return err
-			}
+		if pool.Status.Pool == "" {
+			return errors.New("the pool of the pushed group is not in the portal")
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("the pool of the pushed group has %d of %d members in the portal: %w", have, n, ctx.Err())
+		got, err := s.env.API.GetPoolWithResponse(ctx, pool.Status.Pool)
+		switch {
+		case err != nil:
+			return err
+		case got.JSON200 == nil:
+			return fmt.Errorf("the portal answered %s for the pool %s", got.Status(), pool.Status.Pool)
+		case got.JSON200.MemberCount != n:
+			return fmt.Errorf("the pool of the pushed group has %d of %d members in the portal", got.JSON200.MemberCount, n)
 		}
-	}
-}
-
-// membersInPortal returns the number of members of a pool in the portal.
-func (s *suite) membersInPortal(ctx context.Context, id string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.env.Values.PortalURL+"/api/v1/pools/"+id, http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	request.Header.Set("Authorization", "Bearer "+s.env.Values.PortalAPIKey)
-	answer, err := s.scim.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("the portal answered %s for the pool %s", answer.Status, id)
-	}
-	var pool struct{ MemberCount int }
-	return pool.MemberCount, json.NewDecoder(answer.Body).Decode(&pool)
+		return nil
+	})
 }

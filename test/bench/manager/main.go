@@ -19,16 +19,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
-
-	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"lightrun.com/scim-operator/test/bench/internal/report"
 )
@@ -50,16 +42,7 @@ type options struct {
 	profiles string // folder for profiles of the manager; "" for none
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	log.SetLogger(logr.Discard())
-	err := run(ctx, os.Args[1:])
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "make bench-manager:", err)
-		os.Exit(1)
-	}
-}
+func main() { report.Main(command, run) }
 
 func run(ctx context.Context, args []string) error {
 	o, err := parse(args)
@@ -88,11 +71,8 @@ func run(ctx context.Context, args []string) error {
 }
 
 func parse(args []string) (options, error) {
-	o := options{assets: os.Getenv("KUBEBUILDER_ASSETS")}
-	if o.assets == "" {
-		o.assets = filepath.Join("bin", "k8s")
-	}
-	f := flag.NewFlagSet("make bench-manager", flag.ContinueOnError)
+	o := options{assets: report.Assets()}
+	f := flag.NewFlagSet(command, flag.ContinueOnError)
 	sizes := f.String("sizes", "1000,10000,100000", "numbers of people to restart with, ascending; empty for none")
 	f.IntVar(&o.members, "members", 10_000, "members of the pool whose roles change; 0 leaves that out")
 	f.IntVar(&o.group, "group", 10_000, "members of a group that is pushed; 0 leaves that out")
@@ -105,18 +85,9 @@ func parse(args []string) (options, error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	for text := range strings.SplitSeq(*sizes, ",") {
-		if *sizes == "" {
-			break
-		}
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 10 {
-			return o, fmt.Errorf("--sizes: %q is not a number of people, at least 10", text)
-		}
-		o.sizes = append(o.sizes, n)
-	}
-	if !slices.IsSorted(o.sizes) {
-		return o, fmt.Errorf("--sizes: %s does not ascend: people are only ever added", *sizes)
+	var err error
+	if o.sizes, err = report.Sizes(*sizes, 10); err != nil {
+		return o, err
 	}
 	if o.members < 0 || o.group < 0 || o.arrivals < 0 || o.rate < 0 || o.duration <= 0 {
 		return o, errors.New("--members, --group, --arrivals and --rate must not be negative, and --duration must be positive")

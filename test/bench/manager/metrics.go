@@ -109,13 +109,45 @@ func scrape(ctx context.Context, c *http.Client, url string) (metrics, error) {
 
 // manager reads the manager's metrics.
 func (s *suite) manager(ctx context.Context) (metrics, error) {
-	return scrape(ctx, s.scim, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.env.Ports.ManagerMetrics))
+	return scrape(ctx, s.http, fmt.Sprintf("http://127.0.0.1:%d/metrics", s.env.Ports.ManagerMetrics))
 }
 
 // calls returns the manager's calls to the portal since its start, by method.
 func (s *suite) calls(ctx context.Context) (counts, error) {
 	m, err := s.manager(ctx)
 	return m.by("scim_portal_call_duration_seconds_count", "method"), err
+}
+
+// writesOf returns the calls that write.
+func writesOf(calls counts) counts {
+	out := counts{}
+	for _, method := range []string{"PutAccount", "PutPool", "PutMemberships", "ReleaseAccount", "ReleasePool", "MarkHeld", "MarkWaiting", "PutLoginMethods"} {
+		if n := calls[method]; n != 0 {
+			out[method] = n
+		}
+	}
+	return out
+}
+
+// cost is what has been written since the start.
+type cost struct {
+	calls  counts // to the portal, by method
+	writes counts // to the API server, by resource
+}
+
+// cost reads what has been written until now.
+func (s *suite) cost(ctx context.Context) (c cost, err error) {
+	if c.calls, err = s.calls(ctx); err != nil {
+		return c, err
+	}
+	c.calls = writesOf(c.calls)
+	c.writes, err = s.writes(ctx)
+	return c, err
+}
+
+// since returns what was written after before was read.
+func (c cost) since(before cost) cost {
+	return cost{calls: c.calls.minus(before.calls), writes: c.writes.minus(before.writes)}
 }
 
 // administrator returns a client of the API server with all rights.

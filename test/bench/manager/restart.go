@@ -89,7 +89,7 @@ func (s *suite) restart(ctx context.Context) (r restarted, err error) {
 // reachable returns the bytes in the manager's heap after a garbage collection.
 func (s *suite) reachable(ctx context.Context) (float64, error) {
 	for range 2 { // the second collection frees what the first finalized
-		if _, err := fetch(ctx, s.scim, "http://"+s.debug+"/debug/pprof/heap?gc=1"); err != nil {
+		if _, err := fetch(ctx, s.http, "http://"+s.debug+"/debug/pprof/heap?gc=1"); err != nil {
 			return 0, err
 		}
 	}

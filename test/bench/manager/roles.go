@@ -3,10 +3,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -16,15 +15,15 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/test/framework/devenv"
+	"lightrun.com/scim-operator/test/framework/poll"
 )
 
 // granted are the results of a new role for a pool with many members.
 type granted struct {
-	members   int
-	inPortal  time.Duration // until the portal gives it to them
-	shown     time.Duration // until every member's status shows it
-	calls     counts        // writes to the portal
-	writes    counts        // to the API server, by resource
+	members  int
+	inPortal time.Duration // until the portal gives it to them
+	shown    time.Duration // until every member's status shows it
+	cost
 	meanwhile pushed
 }
 
@@ -40,11 +39,7 @@ func (s *suite) grantRole(ctx context.Context) (g granted, err error) {
 		return g, err
 	}
 	defer shown.stop()
-	calls, err := s.calls(ctx)
-	if err != nil {
-		return g, err
-	}
-	writes, err := s.writes(ctx)
+	before, err := s.cost(ctx)
 	if err != nil {
 		return g, err
 	}
@@ -61,13 +56,8 @@ func (s *suite) grantRole(ctx context.Context) (g granted, err error) {
 		return g, err
 	}
 	g.shown = shown.last().Sub(begun)
-	after, err := s.calls(ctx)
-	if err != nil {
-		return g, err
-	}
-	g.calls = writesOf(after.minus(calls))
-	wrote, err := s.writes(ctx)
-	g.writes = wrote.minus(writes)
+	after, err := s.cost(ctx)
+	g.cost = after.since(before)
 	fmt.Printf("  in the portal after %s, shown by every status after %s; portal: %s; API server: %s; %d pushes meanwhile, in force p50 %s, p99 %s\n", milliseconds(g.inPortal), seconds(g.shown),
 		g.calls, g.writes, g.meanwhile.count, milliseconds(quantile(g.meanwhile.effective, .5)), milliseconds(quantile(g.meanwhile.effective, .99)))
 	return g, err
@@ -95,41 +85,18 @@ func (s *suite) pushUntilShown(ctx context.Context, g *granted, shown *observer)
 	return <-profiled
 }
 
-// writesOf returns the calls that write.
-func writesOf(calls counts) counts {
-	out := counts{}
-	for _, method := range []string{"PutAccount", "PutPool", "PutMemberships", "ReleaseAccount", "ReleasePool", "MarkHeld", "MarkWaiting", "PutLoginMethods"} {
-		if n := calls[method]; n != 0 {
-			out[method] = n
-		}
-	}
-	return out
-}
-
-// inPortal waits until the portal shows the role on the first person's account.
+// inPortal waits until the portal shows the role on the first user's account.
 func (s *suite) inPortal(ctx context.Context) error {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.env.Values.PortalURL+"/api/v1/users/"+s.first.Status.Account, http.NoBody)
-		if err != nil {
+	return poll.Until(ctx, 5*time.Millisecond, func(ctx context.Context) error {
+		got, err := s.env.API.GetUserWithResponse(ctx, s.first.Status.Account)
+		switch {
+		case err != nil:
 			return err
+		case got.JSON200 == nil:
+			return fmt.Errorf("the portal answered %s for the first user's account", got.Status())
+		case !slices.Contains(got.JSON200.Roles, portalapi.RoleManager):
+			return errors.New("the first user's account does not have the role")
 		}
-		request.Header.Set("Authorization", "Bearer "+s.env.Values.PortalAPIKey)
-		answer, err := s.scim.Do(request)
-		if err != nil {
-			return err
-		}
-		var text bytes.Buffer
-		_, err = text.ReadFrom(answer.Body)
-		answer.Body.Close()
-		if err != nil || bytes.Contains(text.Bytes(), []byte(portalapi.RoleManager)) {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		return nil
+	})
 }

@@ -20,15 +20,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
-
-	"github.com/go-logr/logr"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"lightrun.com/scim-operator/test/bench/internal/report"
 )
@@ -51,16 +44,7 @@ type options struct {
 	only    string // measure only operations whose name contains this
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	log.SetLogger(logr.Discard())
-	err := run(ctx, os.Args[1:])
-	stop()
-	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "make bench:", err)
-		os.Exit(1)
-	}
-}
+func main() { report.Main(command, run) }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == "serve-prepared" {
@@ -91,11 +75,8 @@ func run(ctx context.Context, args []string) error {
 }
 
 func parse(args []string) (options, error) {
-	o := options{assets: os.Getenv("KUBEBUILDER_ASSETS")}
-	if o.assets == "" {
-		o.assets = filepath.Join("bin", "k8s")
-	}
-	f := flag.NewFlagSet("make bench", flag.ContinueOnError)
+	o := options{assets: report.Assets()}
+	f := flag.NewFlagSet(command, flag.ContinueOnError)
 	sizes := f.String("sizes", "1000,10000,100000", "numbers of people, ascending")
 	f.IntVar(&o.rounds, "rounds", 3, "how often each side is measured; the median counts")
 	f.DurationVar(&o.slot, "slot", 2*time.Second, "how long each side is measured at a time")
@@ -109,12 +90,9 @@ func parse(args []string) (options, error) {
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	for _, text := range strings.Split(*sizes, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < minPeople {
-			return o, fmt.Errorf("--sizes: %q is not a number of people, at least %d", text, minPeople)
-		}
-		o.sizes = append(o.sizes, n)
+	var err error
+	if o.sizes, err = report.Sizes(*sizes, minPeople); err != nil {
+		return o, err
 	}
 	if o.rounds < 1 || o.workers < 1 || o.slot <= 0 || o.large < 1 || o.largest < 1 {
 		return o, errors.New("--rounds, --workers, --large, --largest and --slot must be positive")

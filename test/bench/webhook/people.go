@@ -7,6 +7,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/test/bench/internal/seed"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // minPeople is the smallest number of users for the operations: two halves of more than a hundred.
@@ -15,11 +16,6 @@ const minPeople = 400
 func personID(i int) string { return seed.ID(i) }
 
 func personName(i int) string { return seed.Name(i) }
-
-const (
-	schemaGroup = seed.SchemaGroup
-	schemaPatch = seed.SchemaPatch
-)
 
 func person(name string) map[string]any { return seed.Resource(name) }
 
@@ -35,13 +31,5 @@ func body(v any) []byte {
 }
 
 func patchBody(op, path string, value any) []byte {
-	return body(map[string]any{"schemas": []string{schemaPatch}, "Operations": []any{map[string]any{"op": op, "path": path, "value": value}}})
-}
-
-func memberValues(ids []string) []any {
-	out := make([]any, len(ids))
-	for i, id := range ids {
-		out[i] = map[string]any{"value": id}
-	}
-	return out
+	return body(idp.Patch(idp.Object{"op": op, "path": path, "value": value}))
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"lightrun.com/scim-operator/test/framework/idp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -85,7 +86,7 @@ const mostMembers = 10_000
 func (s *scim) group(ctx context.Context, name string, members []string) (string, error) {
 	var made struct{ ID string }
 	now := members[:min(mostMembers, len(members))]
-	content := body(map[string]any{"schemas": []string{schemaGroup}, "displayName": name, "members": memberValues(now)})
+	content := body(map[string]any{"schemas": []string{idp.SchemaGroup}, "displayName": name, "members": idp.Members(now)})
 	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", content, func(text []byte) error {
 		return json.Unmarshal(text, &made)
 	})
@@ -104,7 +105,7 @@ func (s *scim) patchGroup(ctx context.Context, id string, members []string, in b
 	if in {
 		op = "add"
 	}
-	return s.send(ctx, http.MethodPatch, "/Groups/"+id, patchBody(op, "members", memberValues(members)), anything)
+	return s.send(ctx, http.MethodPatch, "/Groups/"+id, patchBody(op, "members", idp.Members(members)), anything)
 }
 
 // holds checks that the server has n users.

@@ -3,22 +3,19 @@
 package stories_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/kernel/groupslice"
-	"lightrun.com/scim-operator/internal/kernel/requestid"
 	"lightrun.com/scim-operator/internal/portal/store"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // TestAuditNamesRequest: the changes that follow from a SCIM request have its id. Changes by a
 // person or the portal have not.
 func TestAuditNamesRequest(t *testing.T) {
 	w := newWorld(t, wideGuard)
-	by := func(id string) context.Context { return requestid.With(t.Context(), id) }
 	fast := w.pool("quick", v1alpha1.AgentPoolSpec{Groups: names("Fast"), Roles: []v1alpha1.Role{quota}})
 	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
 	g := w.group("Fast", ada)
@@ -27,10 +24,10 @@ func TestAuditNamesRequest(t *testing.T) {
 	record := fast.Status.Pool
 
 	t.Log("a request adds a member")
-	w.must(w.groups.slices.Change(by("adds-bob"), g.Name, []groupslice.Change{{User: bob.Name, In: true}}))
+	w.send("PATCH", "/Groups/"+g.Name, idp.Patch(idp.AddMembers(bob.Name)), "X-Request-Id", "adds-bob")
 	w.provisioned(bob, user, quota)
 	w.audits(record, "adds-bob", "membersAdded", "bob@example.test")
-	w.must(w.groups.slices.Change(by("removes-bob"), g.Name, []groupslice.Change{{User: bob.Name}}))
+	w.send("PATCH", "/Groups/"+g.Name, idp.Patch(idp.RemoveMembers(bob.Name)), "X-Request-Id", "removes-bob")
 	w.provisioned(bob, user)
 	w.audits(record, "removes-bob", "membersRemoved", "bob@example.test")
 
@@ -67,7 +64,7 @@ func TestAuditNamesRequest(t *testing.T) {
 // by edits a group with this request id.
 func (w *world) by(request string, g *v1alpha1.ScimGroup, edit func(*v1alpha1.ScimGroupSpec)) {
 	w.t.Helper()
-	w.changeGroupBy(requestid.With(w.t.Context(), request), g, edit)
+	w.changeGroup(g, edit, "X-Request-Id", request)
 }
 
 // audit returns the record's events in the portal's audit, oldest first.

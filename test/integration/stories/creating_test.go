@@ -13,6 +13,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/claims"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
 // creating creates a user whose name the webhook has not claimed yet.
@@ -81,7 +82,7 @@ func TestGroupCreationCutOff(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: uuid.NewString()},
 		Spec:       v1alpha1.ScimGroupSpec{DisplayName: "PAYMENTS", Revision: revision(0)},
 	}
-	w.must(w.groups.slices.Create(t.Context(), left.Name, nil))
+	w.must(groupslice.NewStore(w.client, w.namespace, groupslice.Options{FieldOwner: v1alpha1.FieldManagerWebhook}).Create(t.Context(), left.Name, nil))
 	w.must(w.client.Create(t.Context(), left, client.FieldOwner(v1alpha1.FieldManagerWebhook)))
 	// A pass that fails, for example while the API server restarts, reports before the name is
 	// claimed.

@@ -5,6 +5,7 @@ package stories_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // staysIn waits until the users' statuses list the pool although no source adds them to it.
@@ -216,7 +218,7 @@ func (w *world) empty(group string) {
 	w.t.Helper()
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()
-	w.must(w.groups.slices.Replace(w.t.Context(), w.groupNamed(group).Name, nil))
+	w.send(http.MethodPatch, "/Groups/"+w.groupNamed(group).Name, idp.Patch(idp.Replace("members", []any{})))
 	for user, in := range w.groups.of {
 		w.groups.of[user] = slices.DeleteFunc(slices.Clone(in), func(name string) bool { return name == group })
 	}

@@ -32,19 +32,19 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers"
+	gateway "lightrun.com/scim-operator/internal/gateway/server"
 	directory "lightrun.com/scim-operator/internal/gateway/store"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
-	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/kernel/requestid"
 	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 	"lightrun.com/scim-operator/internal/portal/api"
 	"lightrun.com/scim-operator/internal/portal/store"
-	"lightrun.com/scim-operator/internal/scim"
 	"lightrun.com/scim-operator/test/framework/controlplane"
+	"lightrun.com/scim-operator/test/framework/idp"
+	"lightrun.com/scim-operator/test/framework/poll"
 )
 
 func TestMain(m *testing.M) {
@@ -72,8 +72,8 @@ type world struct {
 	faults    *faults
 	cluster   string
 	relist    time.Duration
-	file      string // the portal's database
-	webhook   *directory.Directory
+	file      string        // the portal's database
+	provider  *idp.Provider // pushes into the webhook
 	groups    pushed
 	leader    string       // the portal's name of the running manager
 	ahead     atomic.Int64 // how far the portal's clock is ahead
@@ -113,7 +113,6 @@ func build(t testing.TB, options ...option) *world {
 	t.Helper()
 	cp := controlplane.Get(t)
 	w := &world{t: t, cp: cp, client: cp.Client, namespace: cp.Namespace(t), faults: &faults{}, cluster: "cluster-a"}
-	w.groups.slices = groupslice.NewStore(w.client, w.namespace, groupslice.Options{FieldOwner: v1alpha1.FieldManagerWebhook, Annotations: stamped})
 	w.file = filepath.Join(t.TempDir(), "portal.db")
 	w.openPortal(w.file)
 	c := w.configuration()
@@ -129,7 +128,7 @@ func build(t testing.TB, options ...option) *world {
 	return w
 }
 
-// startWebhook runs the webhook's directory until the test ends.
+// startWebhook serves SCIM as the webhook does, in this process, until the test ends.
 func (w *world) startWebhook() {
 	w.t.Helper()
 	d, err := directory.New(directory.Options{Config: w.cp.Config, Namespace: w.namespace, Log: logr.Discard()})
@@ -143,21 +142,33 @@ func (w *world) startWebhook() {
 			w.t.Errorf("the directory ended with %v", err)
 		}
 	})
-	w.webhook = d
-	w.eventually("the directory has filled its cache", func() error {
-		if !d.Synced() {
-			return errors.New("it has not")
-		}
-		return nil
+	// The login methods of the manager's status come later than the first push of a story, and a
+	// story without SCIM pushes too: the server's own tests are about them.
+	on := func() gateway.Configuration {
+		return gateway.Configuration{Known: d.Synced(), SCIM: true, Groups: true}
+	}
+	served := httptest.NewServer(gateway.New(gateway.Options{Users: d.Users(), Groups: d.Groups(), Configuration: on, Tokens: anyToken{}, Log: logr.Discard()}))
+	w.t.Cleanup(served.Close)
+	w.provider = &idp.Provider{URL: served.URL + gateway.BasePath, Token: "token", HTTP: served.Client()}
+	w.eventually("the webhook serves", func() error {
+		_, err := w.provider.Push(w.t.Context(), http.MethodGet, "/Users?count=0", nil)
+		return err
 	})
 }
 
-// stamped returns the annotations that the webhook writes for the request of ctx.
-func stamped(ctx context.Context, revision int64) map[string]string {
-	if id := requestid.From(ctx); id != "" {
-		return map[string]string{v1alpha1.AnnotationRequest: requestid.Stamp(revision, id)}
-	}
-	return nil
+// anyToken accepts every token.
+type anyToken struct{}
+
+func (anyToken) Authenticate(context.Context, string) (gateway.Identity, error) {
+	return gateway.Identity{Name: "story"}, nil
+}
+
+// send sends a request of the provider, which must succeed.
+func (w *world) send(method, path string, body any, headers ...string) idp.Answer {
+	w.t.Helper()
+	a, err := w.provider.Push(w.t.Context(), method, path, body, headers...)
+	w.must(err)
+	return a
 }
 
 // keysConfirm is how long the manager waits in stories before it accepts an answer without keys.
@@ -231,86 +242,6 @@ func (w *world) startManager() {
 // passes advances the portal's clock, which the guard's window depends on.
 func (w *world) passes(d time.Duration) { w.ahead.Add(int64(d)) }
 
-// faults is a handler in front of the portal that injects faults.
-type faults struct {
-	down  atomic.Bool // every request gets 503
-	calls atomic.Int64
-	mu    sync.Mutex
-	log   []string
-	after func(r *http.Request) bool // true: the answer is lost after its effect
-
-	refuse  func(r *http.Request) bool // true: answered 503, without effect
-	foreign http.HandlerFunc           // not nil: answers requests whose path ends in path, like a proxy
-	path    string
-}
-
-// answer makes h answer all requests whose path has this suffix; nil: none.
-func (f *faults) answer(path string, h http.HandlerFunc) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.path, f.foreign = path, h
-}
-
-func (f *faults) around(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.URL.Path, "/changes") {
-			f.calls.Add(1)
-			f.mu.Lock()
-			f.log = append(f.log, r.Method+" "+r.URL.Path)
-			f.mu.Unlock()
-		}
-		f.mu.Lock()
-		refuse := f.refuse != nil && f.refuse(r)
-		foreign := f.foreign
-		if !strings.HasSuffix(r.URL.Path, f.path) {
-			foreign = nil
-		}
-		f.mu.Unlock()
-		if foreign != nil {
-			foreign(rw, r)
-			return
-		}
-		if refuse || f.down.Load() {
-			http.Error(rw, `{"code":"INTERNAL","message":"down"}`, http.StatusServiceUnavailable)
-			return
-		}
-		f.mu.Lock()
-		lose := f.after != nil && f.after(r)
-		f.mu.Unlock()
-		if lose {
-			next.ServeHTTP(httptest.NewRecorder(), r)
-			panic(http.ErrAbortHandler)
-		}
-		next.ServeHTTP(rw, r)
-	})
-}
-
-// all returns the calls since the last reset, without those that follow the change feed.
-func (f *faults) all() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.Clone(f.log)
-}
-
-// writes returns the calls since the last reset that may change something.
-func (f *faults) writes() []string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var out []string
-	for _, c := range f.log {
-		if !strings.HasPrefix(c, "GET ") && !strings.HasSuffix(c, "/binding") {
-			out = append(out, c)
-		}
-	}
-	return out
-}
-
-func (f *faults) reset() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.log = nil
-}
-
 func (w *world) must(err error) {
 	w.t.Helper()
 	if err != nil {
@@ -326,21 +257,7 @@ func (w *world) create(o client.Object) {
 // eventually polls until f returns nil.
 func (w *world) eventually(what string, f func() error) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), deadline)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	var err error
-	for {
-		if err = f(); err == nil {
-			return
-		}
-		select {
-		case <-ctx.Done():
-			w.t.Fatalf("%s: after %s: %v", what, deadline, err)
-		case <-tick.C:
-		}
-	}
+	poll.For(w.t, what, deadline, 20*time.Millisecond, func(context.Context) error { return f() })
 }
 
 // login saves the page Login methods.
@@ -358,89 +275,6 @@ func (w *world) changeLogin(f func(*portalapi.LoginMethods)) {
 	m := c.LoginMethods
 	f(&m)
 	w.login(m)
-}
-
-// push creates a user through the webhook's directory, and then adds it to groups. An edit changes
-// the specification, or says which groups contain the user (in).
-func (w *world) push(userName string, edit ...any) *v1alpha1.ScimUser {
-	w.t.Helper()
-	spec := v1alpha1.ScimUserSpec{UserName: userName}
-	edited(&spec, edit)
-	made, err := w.webhook.Users().Create(w.t.Context(), scimattrs.Attributes(&spec))
-	w.must(err)
-	u := &v1alpha1.ScimUser{ObjectMeta: metav1Name(w.namespace, made.ID)}
-	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
-	w.suspend(u, spec.Suspend)
-	w.regroup(u, edit)
-	return u
-}
-
-// suspend writes spec.suspend, which people write.
-func (w *world) suspend(u *v1alpha1.ScimUser, suspend bool) {
-	w.t.Helper()
-	if u.Spec.Suspend == suspend {
-		return
-	}
-	before := u.DeepCopy()
-	u.Spec.Suspend = suspend
-	w.must(w.client.Patch(w.t.Context(), u, client.MergeFrom(before)))
-}
-
-func revision(old int64) int64 { return max(old+1, time.Now().UnixMilli()) }
-
-// edited applies the edits that change the specification.
-func edited(s *v1alpha1.ScimUserSpec, edit []any) (any bool) {
-	for _, f := range edit {
-		if f, ok := f.(func(*v1alpha1.ScimUserSpec)); ok {
-			f(s)
-			any = true
-		}
-	}
-	return any
-}
-
-func inactive(s *v1alpha1.ScimUserSpec) { no := false; s.Active = &no }
-func active(s *v1alpha1.ScimUserSpec)   { yes := true; s.Active = &yes }
-
-// change edits a user, or the user's groups, through the webhook's directory.
-func (w *world) change(u *v1alpha1.ScimUser, edit ...any) {
-	w.t.Helper()
-	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u))
-	w.regroup(u, edit)
-	spec := u.Spec.DeepCopy()
-	if !edited(spec, edit) {
-		return
-	}
-	if spec.Deleted {
-		w.must(w.webhook.Users().Delete(w.t.Context(), u.Name, nil))
-	} else {
-		_, err := w.webhook.Users().Update(w.t.Context(), u.Name, nil, func(scim.Object) (scim.Object, error) { return scimattrs.Attributes(spec), nil })
-		w.must(err)
-	}
-	w.must(client.IgnoreNotFound(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(u), u)))
-	w.suspend(u, spec.Suspend)
-}
-
-// rename gives a user another name.
-func (w *world) rename(u *v1alpha1.ScimUser, userName string, edit ...any) {
-	w.t.Helper()
-	w.change(u, func(s *v1alpha1.ScimUserSpec) {
-		s.UserName = userName
-		edited(s, edit)
-	})
-}
-
-// remove deletes a user or a group as the provider does, and any other object as people do.
-func (w *world) remove(o client.Object) {
-	w.t.Helper()
-	switch o := o.(type) {
-	case *v1alpha1.ScimUser:
-		w.change(o, func(s *v1alpha1.ScimUserSpec) { s.Deleted = true })
-	case *v1alpha1.ScimGroup:
-		w.changeGroup(o, func(s *v1alpha1.ScimGroupSpec) { s.Deleted = true })
-	default:
-		w.erase(o)
-	}
 }
 
 // erase deletes an object in Kubernetes.

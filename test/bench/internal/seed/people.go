@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // space generates the ids of users: the same number has the same ids in every run.
@@ -36,23 +37,15 @@ func Nth(i int) Person {
 	}
 }
 
-// The schemas of pushed resources (RFC 7643 §8.7, RFC 7644 §3.5.2).
-const (
-	SchemaUser       = "urn:ietf:params:scim:schemas:core:2.0:User"
-	SchemaEnterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-	SchemaGroup      = "urn:ietf:params:scim:schemas:core:2.0:Group"
-	SchemaPatch      = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-)
-
 // Resource returns a User as a provider pushes it, with typical attributes: about 700 bytes as SCIM
 // shows it.
 func Resource(name string) map[string]any {
 	return map[string]any{
-		"schemas": []string{SchemaUser, SchemaEnterprise}, "userName": name, "externalId": "00u-" + name, "active": true,
+		"schemas": []string{idp.SchemaUser, idp.SchemaEnterprise}, "userName": name, "externalId": "00u-" + name, "active": true,
 		"displayName": "Person " + name, "title": "Engineer",
-		"name":           map[string]any{"givenName": "Person", "familyName": name},
-		"emails":         []any{map[string]any{"value": name, "type": "work", "primary": true}},
-		SchemaEnterprise: map[string]any{"department": "Payments", "employeeNumber": "4711"},
+		"name":               map[string]any{"givenName": "Person", "familyName": name},
+		"emails":             []any{map[string]any{"value": name, "type": "work", "primary": true}},
+		idp.SchemaEnterprise: map[string]any{"department": "Payments", "employeeNumber": "4711"},
 	}
 }
 
