@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package architecture
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// aPath is a path of this repository in a document, in backticks.
+var aPath = regexp.MustCompile("`((?:api|charts|cmd|config|controllers|docs|hack|internal|test)/[A-Za-z0-9_./-]+)`")
+
+// TestPathsInDocuments: a document names only files and folders that exist. ADRs also name what was
+// there when they were decided.
+func TestPathsInDocuments(t *testing.T) {
+	root := filepath.Join("..", "..")
+	found := 0
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && name != root || d.Name() == "adr" || d.Name() == "bin"):
+			return fs.SkipDir
+		case filepath.Ext(name) != ".md":
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for _, m := range aPath.FindAllSubmatch(text, -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(root, string(m[1]))); errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s names %s, which does not exist", name, m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil || found < 100 {
+		t.Errorf("%d paths were found: %v", found, err)
+	}
+}
