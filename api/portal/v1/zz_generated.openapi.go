@@ -253,16 +253,13 @@ type APIKeyWithSecret struct {
 	Secret string `json:"secret"`
 }
 
-// Adopt take over an existing user or pool, by compare-and-swap on its current owner (empty: none)
+// Adopt take over an existing user or pool, by compare-and-swap on its current owner (empty: none); the members of a pool stay in it
 type Adopt struct {
 	ID string `json:"id"`
 
 	// Inherit the new owner counts as the creator of the pool if the current owner does
-	Inherit bool `json:"inherit,omitempty"`
-
-	// Members for a pool: the users with an owner who stay in it; absent: all stay
-	Members  *[]string `json:"members,omitempty"`
-	OwnerUID string    `json:"ownerUid"`
+	Inherit  bool   `json:"inherit,omitempty"`
+	OwnerUID string `json:"ownerUid"`
 }
 
 // AuditChange defines model for AuditChange.

@@ -124,18 +124,12 @@ type AccountWrite struct {
 }
 
 // Adopt names an existing account or pool to take over, by compare-and-swap on its current owner.
+// The members of a pool stay in it.
 type Adopt struct {
 	ID       string
 	OwnerUID string // the owner that the record must have now; empty for a record without an owner
 	Inherit  bool   // for a pool: the new owner counts as its creator if the current one does
-	// Members are, for a pool, the accounts that stay in it, up to MaxAdoptedMembers. All other
-	// members whose account has an owner leave it in the same transaction, before it gets its
-	// roles. nil: all stay.
-	Members *[]string
 }
-
-// MaxAdoptedMembers is the maximum number of members that an adoption can name.
-const MaxAdoptedMembers = 20_000
 
 // PoolWrite is the complete desired state of a pool. Repeating a write changes nothing.
 type PoolWrite struct {

@@ -59,7 +59,7 @@ func (s *server) ProvisionPool(ctx context.Context, r portalv1.ProvisionPoolRequ
 		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, Pins: pinsOf(b.Pins), KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
-		w.Adopt = &portalapi.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members, Inherit: b.Adopt.Inherit}
+		w.Adopt = &portalapi.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Inherit: b.Adopt.Inherit}
 	}
 	put, err := s.store.PutPool(ctx, actor(ctx), w)
 	if err != nil {

@@ -245,40 +245,6 @@ func (t *tx) insertEach(insert, conflict string, ids []string, row func(id strin
 	return nil
 }
 
-// keepMembers removes from an adopted pool the members that are not in stay and whose account has
-// an owner. nil: all stay.
-func (t *tx) keepMembers(ev *event, pool *Pool, stay *[]string) error {
-	if stay == nil {
-		return nil
-	}
-	if len(*stay) > portalapi.MaxAdoptedMembers {
-		return refuse(portalapi.CodeInvalid, "the adoption names %d members; name at most %d", len(*stay), portalapi.MaxAdoptedMembers)
-	}
-	keep := make(map[string]bool, len(*stay))
-	for _, id := range *stay {
-		keep[id] = true
-	}
-	var items []portalapi.MembershipWrite
-	err := t.each(func(rows *sql.Rows) error {
-		var item portalapi.MembershipWrite
-		err := rows.Scan(&item.AccountID, &item.IfRevision)
-		if !keep[item.AccountID] {
-			items = append(items, item)
-		}
-		return err
-	}, `SELECT a.id, a.revision FROM memberships m JOIN accounts a ON a.id = m.account_id WHERE m.pool_id = ? AND a.owner_uid IS NOT NULL ORDER BY a.id`, pool.ID)
-	if err != nil {
-		return err
-	}
-	_, err = t.changeMembers(ev, pool, items)
-	return err
-}
-
-func (t *tx) countMembers(poolID string) (n int, err error) {
-	err = t.row(`SELECT COUNT(*) FROM memberships WHERE pool_id = ?`, poolID).Scan(&n)
-	return n, err
-}
-
 // leftPools records the pools from which the operator removed a user who remains active.
 func (t *tx) leftPools(before, after *Account) error {
 	if before == nil || after.Owner.UID == "" || before.Owner.UID == "" || !before.active() {

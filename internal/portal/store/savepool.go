@@ -218,14 +218,6 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portalapi.PoolWrite)
 			return err
 		}
 		result = after
-		if w.Adopt != nil && before != nil && before.Owner.UID != w.Owner.UID {
-			if err := t.keepMembers(&ev, before, w.Adopt.Members); err != nil {
-				return err
-			}
-			if after.Members, err = t.countMembers(before.ID); err != nil {
-				return err
-			}
-		}
 		if err := t.savePool(&ev, before, after); err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ func (c *Client) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portala
 func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi.Pool, error) {
 	body := portalv1.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), Pins: pinsOf(w.Pins), KeepMark: w.KeepMark}
 	if w.Adopt != nil {
-		body.Adopt = &portalv1.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Members: w.Adopt.Members, Inherit: w.Adopt.Inherit}
+		body.Adopt = &portalv1.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit}
 	}
 	var wire portalv1.Pool
 	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {
