@@ -19,17 +19,16 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
-	"lightrun.com/scim-operator/internal/scim/filter"
-	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
 // Snapshot is all pools at one moment.
 type Snapshot struct {
 	*access.Pools
-	ids    map[string]string // AgentPool name → portal id
-	names  map[string]string // portal id → AgentPool name
-	behind map[string]Behind // AgentPools whose change is not in the portal yet
-	marked map[string]bool   // AgentPools of whose members a removal is held or was dropped
+	ids     map[string]string        // AgentPool name → portal id
+	names   map[string]string        // portal id → AgentPool name
+	behind  map[string]Behind        // AgentPools whose change is not in the portal yet
+	marked  map[string]bool          // AgentPools of whose members a removal is held or was dropped
+	filters map[string]*memberFilter // AgentPool → its filter
 
 	unruled map[string]Unruled // portal id → a pool that no AgentPool rules
 
@@ -75,6 +74,7 @@ type Index struct {
 	client    client.Reader
 	namespace string
 	groups    *groupindex.Index
+	seen      *versions
 
 	mu          sync.Mutex
 	snapshot    *Snapshot
@@ -120,14 +120,14 @@ func (x *Index) Subscribe(f func(pools []string)) {
 }
 
 type compiled struct {
-	matcher *filter.Matcher
-	err     error
+	filter *memberFilter // nil: there is none
+	err    error
 }
 
 // New returns an empty book over the AgentPools of the namespace, read from c, a cache, and the
 // groups of the index.
 func New(c client.Reader, namespace string, groups *groupindex.Index) *Index {
-	return &Index{client: c, namespace: namespace, groups: groups, filters: map[string]compiled{}, memberships: map[string][]string{}, counts: map[string]int{}}
+	return &Index{client: c, namespace: namespace, groups: groups, seen: &versions{users: map[string]uint64{}}, filters: map[string]compiled{}, memberships: map[string][]string{}, counts: map[string]int{}}
 }
 
 // Invalidate makes the next call of Snapshot build again: an AgentPool or a pool in the portal
@@ -160,7 +160,7 @@ func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, erro
 func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	p := &Snapshot{
 		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
-		groups: x.groups, version: x.groups.Version(),
+		filters: map[string]*memberFilter{}, groups: x.groups, version: x.groups.Version(),
 	}
 	def := access.Pool{Name: v1alpha1.DefaultName}
 	if d := m.DefaultPool(); d != nil {
@@ -190,8 +190,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 		}
 		p.ids[pool.Name], p.names[own.ID] = own.ID, pool.Name
 		p.marked[pool.Name] = own.Mark != nil
-		matcher, err := x.compile(pool.Spec.MemberFilter)
-		used[pool.Spec.MemberFilter] = compiled{matcher, err}
+		matcher, err := x.compile(pool.Spec.MemberFilter, used)
 		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
 		// No user joins a pool that is to lose ROLE_MANAGER, until it has lost it or declares it
 		// again: whether that is held, was dropped or is about to happen. The API bans a filter
@@ -203,7 +202,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 			a.Closed = true
 		}
 		if matcher != nil {
-			a.Filter = matcher
+			a.Filter, p.filters[pool.Name] = matcher, matcher
 		}
 		known = append(known, a)
 	}
@@ -230,16 +229,21 @@ func (x *Index) filling(pool *v1alpha1.AgentPool) (groups []string, decided bool
 	return groups, decided
 }
 
-// compile returns the matcher of a filter; nil for none. The caller has locked mu.
-func (x *Index) compile(s string) (*filter.Matcher, error) {
+// compile returns a filter and adds it to used; nil for none. Pools with the same filter share it,
+// with its answers. The caller has locked mu.
+func (x *Index) compile(s string, used map[string]compiled) (*memberFilter, error) {
 	if s == "" {
 		return nil, nil
 	}
-	if c, ok := x.filters[s]; ok {
-		return c.matcher, c.err
+	c, ok := used[s]
+	if !ok {
+		c, ok = x.filters[s]
 	}
-	m, err := filter.Compile(s, schema.User())
-	return m, err
+	if !ok {
+		c.filter, c.err = compile(s, x.seen)
+	}
+	used[s] = c
+	return c.filter, c.err
 }
 
 // Load says that the users of the first listing are being recorded; Loaded, that all of them are.
@@ -296,7 +300,10 @@ func (x *Index) record(user string, pools []string) (changed []string, _ []func(
 }
 
 // Forget removes a user that is gone.
-func (x *Index) Forget(user string) { x.Record(user, nil) }
+func (x *Index) Forget(user string) {
+	x.Record(user, nil)
+	x.Vanished(user)
+}
 
 // Count returns how many users are in the pool, and whether all users are recorded.
 func (x *Index) Count(pool string) (n int, complete bool) {
