@@ -325,7 +325,7 @@ func items(accounts []*portalapi.Account, in bool) []portalapi.MembershipWrite {
 func (p *scope) put(ctx context.Context, own *portalapi.Pool, all []portalapi.MembershipWrite) error {
 	p.nameCauses(all)
 	for part := range slices.Chunk(all, portalapi.MaxMemberships) {
-		results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part)
+		results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part, nil)
 		if err != nil {
 			return fmt.Errorf("write %d memberships: %w", len(part), err)
 		}

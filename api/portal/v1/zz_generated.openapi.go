@@ -351,6 +351,13 @@ type Error struct {
 	Message string `json:"message"`
 }
 
+// GroupRevision defines model for GroupRevision.
+type GroupRevision struct {
+	// Group SCIM id of the group
+	Group    string `json:"group"`
+	Revision int64  `json:"revision"`
+}
+
 // HeldMark defines model for HeldMark.
 type HeldMark struct {
 	// Mark absent clears it
@@ -462,6 +469,9 @@ type MembershipResults struct {
 // MembershipsProvision defines model for MembershipsProvision.
 type MembershipsProvision struct {
 	Items []MembershipItem `json:"items"`
+
+	// Seen raises the revisions in the pins of these groups; groups that no pin of the pool names are ignored
+	Seen []GroupRevision `json:"seen,omitempty"`
 }
 
 // MigrationReport Each list contains the first 1000 users in order of user name; the counts are complete.
@@ -505,6 +515,9 @@ type Pin struct {
 
 	// Line the line as the owner writes it
 	Line string `json:"line"`
+
+	// Revision the highest revision of the group and its members that the owner has seen. A write never lowers it while the pool has a pin of the group
+	Revision int64 `json:"revision,omitempty"`
 }
 
 // Pool defines model for Pool.

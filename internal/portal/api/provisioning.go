@@ -73,7 +73,7 @@ func (s *server) ProvisionMemberships(ctx context.Context, r portalv1.ProvisionM
 	for i, item := range r.Body.Items {
 		items[i] = portalapi.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In, Request: item.RequestID}
 	}
-	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items)
+	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items, seenOf(r.Body.Seen))
 	if err != nil {
 		return nil, err
 	}

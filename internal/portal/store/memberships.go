@@ -17,7 +17,11 @@ import (
 // Each item has its own result, in the order of items; items that are not Done change nothing.
 // Roles are derived, so they change with the memberships. Refusals of the whole call: NOT_FOUND
 // without such a pool, DEFAULT_POOL_PROTECTED, INVALID, SCIM_REQUIRED, STALE_LEADER.
-func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
+//
+// seen raises the revisions in the pool's pins of those groups, without an audit event.
+func (s *Store) PutMemberships(
+	ctx context.Context, actor Actor, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision,
+) ([]portalapi.MembershipResult, error) {
 	ev := event{action: "pool.members", targetKind: "Pool"}
 	var results []portalapi.MembershipResult
 	err := s.provision(ctx, actor, &ev, func(t *tx) error {
@@ -37,8 +41,10 @@ func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string
 			return refuse(portalapi.CodeDefaultPool, "every active user is a member of the default pool; its members cannot be changed")
 		}
 		ev.targetID, ev.targetName = pool.ID, pool.Name
-		results, err = t.changeByRequest(ev, pool, items)
-		return err
+		if results, err = t.changeByRequest(ev, pool, items); err != nil {
+			return err
+		}
+		return t.raisePins(pool, seen)
 	})
 	if err != nil {
 		return nil, err
