@@ -200,6 +200,7 @@ func (p *scope) members(ctx context.Context) error {
 	if own == nil || own.Default {
 		return nil
 	}
+	seen := Seen(own.Pins, p.Groups, p.view.Mirror) // before the changes that follow from it
 	changes, keeps, err := p.changes(ctx, own)
 	if err != nil {
 		return err
@@ -208,6 +209,15 @@ func (p *scope) members(ctx context.Context) error {
 		p.wouldChange(changes)
 		return nil
 	}
+	p.seen = seen
+	if err := p.change(ctx, own, changes, keeps); err != nil || len(p.seen) == 0 {
+		return err
+	}
+	return p.membersRefused(p.putPart(ctx, own, nil)) // no membership followed from what was seen
+}
+
+// change writes the changes of memberships that may be made now.
+func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes, keeps bool) error {
 	if err := p.put(ctx, own, slices.Concat(items(changes.Join, true), items(changes.Free, false))); err != nil {
 		return p.membersRefused(err)
 	}
@@ -325,17 +335,29 @@ func items(accounts []*portalapi.Account, in bool) []portalapi.MembershipWrite {
 func (p *scope) put(ctx context.Context, own *portalapi.Pool, all []portalapi.MembershipWrite) error {
 	p.nameCauses(all)
 	for part := range slices.Chunk(all, portalapi.MaxMemberships) {
-		results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part, nil)
-		if err != nil {
-			return fmt.Errorf("write %d memberships: %w", len(part), err)
+		if err := p.putPart(ctx, own, part); err != nil {
+			return err
 		}
-		p.view.Mirror.PutMemberships(own.ID, part, results)
-		for i, r := range results {
-			if r.Outcome != portalapi.MembershipDone && r.Outcome != portalapi.MembershipUnchanged {
-				p.requeueWithin(retryMembers)
-			} else if part[i].Request != "" {
-				p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
-			}
+	}
+	return nil
+}
+
+// putPart writes memberships in one call. The first call of a pass says which revisions of groups
+// they follow from.
+func (p *scope) putPart(ctx context.Context, own *portalapi.Pool, part []portalapi.MembershipWrite) error {
+	seen := p.seen
+	p.seen = nil
+	results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part, seen)
+	if err != nil {
+		return fmt.Errorf("write %d memberships: %w", len(part), err)
+	}
+	p.view.Mirror.PutMemberships(own.ID, part, results)
+	p.view.Mirror.PutSeen(own.ID, seen)
+	for i, r := range results {
+		if r.Outcome != portalapi.MembershipDone && r.Outcome != portalapi.MembershipUnchanged {
+			p.requeueWithin(retryMembers)
+		} else if part[i].Request != "" {
+			p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
 		}
 	}
 	return nil

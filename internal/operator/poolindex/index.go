@@ -33,7 +33,19 @@ type Snapshot struct {
 	unruled map[string]Unruled // portal id → a pool that no AgentPool rules
 
 	groups  *groupindex.Index
-	version int64 // of the index
+	version int64                       // of the index
+	older   map[string]groupindex.Group // groups that come from an older backup, as they were
+}
+
+// current says whether the groups are as they were when the snapshot was made, as far as it
+// depends on them.
+func (p *Snapshot) current() bool {
+	for id, was := range p.older {
+		if now, _ := p.groups.Group(id); now != was {
+			return false
+		}
+	}
+	return p.version == p.groups.Version()
 }
 
 // Groups returns the ids of the living groups that contain the user. ok is false when what is known
@@ -142,7 +154,7 @@ func (x *Index) Invalidate() {
 func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.snapshot != nil && x.of == m && x.snapshot.version == x.groups.Version() {
+	if x.snapshot != nil && x.of == m && x.snapshot.current() {
 		return x.snapshot, nil
 	}
 	var list v1alpha1.AgentPoolList
@@ -160,7 +172,7 @@ func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, erro
 func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	p := &Snapshot{
 		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
-		filters: map[string]*memberFilter{}, groups: x.groups, version: x.groups.Version(),
+		filters: map[string]*memberFilter{}, groups: x.groups, version: x.groups.Version(), older: map[string]groupindex.Group{},
 	}
 	def := access.Pool{Name: v1alpha1.DefaultName}
 	if d := m.DefaultPool(); d != nil {
@@ -175,7 +187,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 		if pool.Name == v1alpha1.DefaultName {
 			own = m.DefaultPool()
 		}
-		groups, decided := x.filling(pool)
+		groups, decided := p.filling(pool, m)
 		if own == nil {
 			if pool.DeletionTimestamp.IsZero() {
 				known = append(known, access.Pool{Name: pool.Name, Groups: groups, Pending: true})
@@ -212,19 +224,21 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	return p
 }
 
-// filling returns the groups that fill the pool, and whether the members by them are decided: its
-// lines are resolved, and each group is known as a whole. A group whose object is gone although the
-// provider did not delete it removes no user; a group's own pool keeps its members until it is gone
-// itself.
-func (x *Index) filling(pool *v1alpha1.AgentPool) (groups []string, decided bool) {
-	if own := pool.OwnPoolOf(); own != "" {
-		g, known := x.groups.Group(own)
-		return []string{own}, known && g.Whole && !g.Deleted
-	}
-	groups, decided = groupindex.Filling(pool), groupindex.Settled(pool)
-	for _, id := range groups {
-		g, known := x.groups.Group(id)
-		decided = decided && known && (g.Whole || g.Deleted)
+// filling returns the groups whose members are in the pool, and whether the members by groups are
+// decided: its lines are resolved, and each group is known as a whole. A group whose object is gone
+// although the provider did not delete it removes no user; a group's own pool keeps its members
+// until it is gone itself. A group from an older backup neither adds nor removes a user.
+func (p *Snapshot) filling(pool *v1alpha1.AgentPool, m *mirror.Mirror) (groups []string, decided bool) {
+	own := pool.OwnPoolOf()
+	decided = own != "" || groupindex.Settled(pool)
+	for _, id := range groupindex.Filling(pool) {
+		g, known := p.groups.Group(id)
+		if known && groupindex.Older(g, m.GroupRevision(id)) != 0 {
+			p.older[id], decided = g, false
+			continue
+		}
+		groups = append(groups, id)
+		decided = decided && known && (g.Whole || g.Deleted) && (own == "" || !g.Deleted)
 	}
 	return groups, decided
 }
