@@ -117,8 +117,8 @@ const (
 	// pool keeps what it has until the provider says something else. Its value is the id in
 	// status.held.decision.
 	AnnotationDrop = "iam.lightrun.com/drop-removal"
-	// AnnotationAcceptBackup on a ScimUser lets an object from a backup overwrite newer data in the
-	// portal (BackupOlder). Its value is the revision that the portal has.
+	// AnnotationAcceptBackup on a ScimUser or ScimGroup lets objects from a backup replace newer data
+	// in the portal (BackupOlder). Its value is the revision that the portal has.
 	AnnotationAcceptBackup = "iam.lightrun.com/accept-backup"
 	// AnnotationAcceptGroups on an AgentPool accepts groups whose lines need a decision
 	// (GroupChanged). Its value is their SCIM ids, separated by commas.

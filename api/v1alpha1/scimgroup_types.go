@@ -7,6 +7,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // ScimGroupSpec is what the identity provider says about one group: the attributes of RFC 7643
 // §4.2 under their standard names. Members are in ScimGroupSlices. A group grants nothing: an
 // AgentPool names the groups that fill it. Written by the SCIM webhook.
+//
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.revision) || has(self.revision) && self.revision >= oldSelf.revision",message="the group has a newer revision, and an older export does not replace it"
 type ScimGroupSpec struct {
 	// displayName is the provider's name for the group. It is unique; case is ignored.
 	// +kubebuilder:validation:MinLength=1
@@ -58,6 +60,14 @@ type ScimGroupStatus struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	PoolNames string `json:"poolNames,omitempty"`
+	// olderThan is the portal's revision of the group, while the group's objects come from an older
+	// backup (BackupOlder). A change of single members does not end that, so it is kept here.
+	// +optional
+	OlderThan int64 `json:"olderThan,omitempty"`
+	// olderRound, beside olderThan, is the highest round when that was found. A later replacement of
+	// all members ends it.
+	// +optional
+	OlderRound int64 `json:"olderRound,omitempty"`
 	// conditions of the group. docs/reference/conditions.md lists types and reasons.
 	// +listType=map
 	// +listMapKey=type

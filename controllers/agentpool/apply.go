@@ -190,6 +190,7 @@ func (p *scope) on() removals.On {
 func (p *scope) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan.Write.KeepMark = true // clearMark removes it when nothing is held any more
+	plan.Write.Pins = withSeen(plan.Write.Pins, Seen(plan.Write.Pins, p.Groups, p.view.Mirror))
 	var got *portalapi.Pool
 	put := func() (err error) {
 		got, err = p.view.Client.PutPool(ctx, plan.Write)

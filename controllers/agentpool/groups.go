@@ -109,6 +109,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 		Manager:  slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager),
 		Lost:     before != nil && pool.Status.ObservedGeneration == 0,
 		Accepted: Accepted(pool),
+		Older:    func(g groupindex.Group) int64 { return groupindex.Older(g, m.GroupRevision(g.ID)) },
 	}
 	known := pool.Status.Groups
 	if facts.Lost {
@@ -116,7 +117,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 	}
 	lines, pins = groupindex.Resolve(pool.Spec.Groups, known, groups, facts)
 	for _, l := range lines {
-		undecided = undecided || facts.Lost && l.State > groupindex.Renamed
+		undecided = undecided || facts.Lost && l.State > groupindex.StateOlder
 	}
 	return lines, pins, undecided
 }
@@ -174,6 +175,8 @@ func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	switch name, ids := wording(worst.GroupReference), strings.Join(worst.Groups, ", "); worst.State {
 	case groupindex.Renamed:
 		return conditions.True(typ, v1alpha1.ReasonGroupRenamed, fmt.Sprintf("The group with %s was renamed and still fills the pool (%s). To use another group, name that group", name, ids))
+	case groupindex.StateOlder:
+		return conditions.False(typ, v1alpha1.ReasonBackupOlder, worst.Backup)
 	case groupindex.NotFound:
 		return conditions.False(typ, v1alpha1.ReasonGroupNotFound, fmt.Sprintf("The identity provider has pushed no group with %s; it fills the pool as soon as it exists", name))
 	case groupindex.Ambiguous:

@@ -63,11 +63,12 @@ type MemberFacts struct {
 // Only accounts count that a living ScimUser owns: the others are decided with the account. ok is
 // false when the snapshot is older than the index of groups.
 func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c MemberFacts) (changes Changes, ok bool, err error) {
-	find, err := c.finder(ctx, pool)
+	candidates := c.candidates(pool, own)
+	find, err := c.finder(ctx, pool, len(candidates))
 	if err != nil {
 		return changes, false, err
 	}
-	for _, a := range c.candidates(pool, own) {
+	for _, a := range candidates {
 		u, err := find(a.Owner.Name)
 		if err != nil {
 			return changes, false, err
@@ -121,7 +122,7 @@ func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 }
 
 // candidates are the accounts, in order of id, whose membership may not be in the desired state.
-// For a pool that is filled by groups or lists its members this needs no read of any user.
+// This needs no read of any user. Those for which a filter has no answer are among them.
 func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
 	var groups []string
 	for _, id := range groupindex.Filling(pool) {
@@ -136,8 +137,13 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 	var out []*portalapi.Account
 	c.Mirror.EachOwned(func(a *portalapi.Account) {
 		in, granted := memberOf(a, own.ID)
-		wanted := c.Groups.Contains(groups, a.Owner.Name) || len(declared) > 0 && declared[names.Fold(a.UserName)]
-		if in != wanted || in && !granted || pool.Spec.MemberFilter != "" && !wanted {
+		wanted := len(groups) > 0 && c.Groups.Contains(groups, a.Owner.Name) || len(declared) > 0 && declared[names.Fold(a.UserName)]
+		unknown := false
+		if !wanted && pool.Spec.MemberFilter != "" {
+			match, known := c.Snapshot.Filtered(pool.Name, a.Owner.Name)
+			wanted, unknown = match, !known
+		}
+		if unknown || in != wanted || in && !granted {
 			out = append(out, a)
 		}
 	})
@@ -145,10 +151,12 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 	return out
 }
 
-// finder finds ScimUsers by name; nil for one that does not exist. A filter needs all users, so
-// they are listed once.
-func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool) (func(name string) (*v1alpha1.ScimUser, error), error) {
-	if pool.Spec.MemberFilter == "" {
+// listAbove is how many users are read one by one; for more, all are listed once, without copies.
+const listAbove = 1000
+
+// finder finds n ScimUsers by name; nil for one that does not exist.
+func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool, n int) (func(name string) (*v1alpha1.ScimUser, error), error) {
+	if n <= listAbove {
 		return func(name string) (*v1alpha1.ScimUser, error) {
 			var u v1alpha1.ScimUser
 			err := c.Users.Get(ctx, client.ObjectKey{Namespace: pool.Namespace, Name: name}, &u)
@@ -192,6 +200,7 @@ func (p *scope) members(ctx context.Context) error {
 	if own == nil || own.Default {
 		return nil
 	}
+	seen := Seen(own.Pins, p.Groups, p.view.Mirror) // before the changes that follow from it
 	changes, keeps, err := p.changes(ctx, own)
 	if err != nil {
 		return err
@@ -200,6 +209,15 @@ func (p *scope) members(ctx context.Context) error {
 		p.wouldChange(changes)
 		return nil
 	}
+	p.seen = seen
+	if err := p.change(ctx, own, changes, keeps); err != nil || len(p.seen) == 0 {
+		return err
+	}
+	return p.membersRefused(p.putPart(ctx, own, nil)) // no membership followed from what was seen
+}
+
+// change writes the changes of memberships that may be made now.
+func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes, keeps bool) error {
 	if err := p.put(ctx, own, slices.Concat(items(changes.Join, true), items(changes.Free, false))); err != nil {
 		return p.membersRefused(err)
 	}
@@ -317,17 +335,29 @@ func items(accounts []*portalapi.Account, in bool) []portalapi.MembershipWrite {
 func (p *scope) put(ctx context.Context, own *portalapi.Pool, all []portalapi.MembershipWrite) error {
 	p.nameCauses(all)
 	for part := range slices.Chunk(all, portalapi.MaxMemberships) {
-		results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part)
-		if err != nil {
-			return fmt.Errorf("write %d memberships: %w", len(part), err)
+		if err := p.putPart(ctx, own, part); err != nil {
+			return err
 		}
-		p.view.Mirror.PutMemberships(own.ID, part, results)
-		for i, r := range results {
-			if r.Outcome != portalapi.MembershipDone && r.Outcome != portalapi.MembershipUnchanged {
-				p.requeueWithin(retryMembers)
-			} else if part[i].Request != "" {
-				p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
-			}
+	}
+	return nil
+}
+
+// putPart writes memberships in one call. The first call of a pass says which revisions of groups
+// they follow from.
+func (p *scope) putPart(ctx context.Context, own *portalapi.Pool, part []portalapi.MembershipWrite) error {
+	seen := p.seen
+	p.seen = nil
+	results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part, seen)
+	if err != nil {
+		return fmt.Errorf("write %d memberships: %w", len(part), err)
+	}
+	p.view.Mirror.PutMemberships(own.ID, part, results)
+	p.view.Mirror.PutSeen(own.ID, seen)
+	for i, r := range results {
+		if r.Outcome != portalapi.MembershipDone && r.Outcome != portalapi.MembershipUnchanged {
+			p.requeueWithin(retryMembers)
+		} else if part[i].Request != "" {
+			p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
 		}
 	}
 	return nil

@@ -68,9 +68,10 @@ type scope struct {
 	looked    bool // at its lines
 
 	have      *portalapi.Pool
-	answer    removals.Answer  // the guard's about a removal; the zero answer: none was asked for
-	keepsMark bool             // what the mark at the record is about is not decided by this pass
-	frozen    *conditions.Leaf // roles that can't be granted: the rest is written, this is said
+	answer    removals.Answer           // the guard's about a removal; the zero answer: none was asked for
+	seen      []portalapi.GroupRevision // not recorded in the portal yet
+	keepsMark bool                      // what the mark at the record is about is not decided by this pass
+	frozen    *conditions.Leaf          // roles that can't be granted: the rest is written, this is said
 	leaves    []conditions.Leaf
 	abnormal  []conditions.Leaf
 	result    ctrl.Result

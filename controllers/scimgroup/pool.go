@@ -67,11 +67,7 @@ func (p *scope) ownPool(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	own := p.own()
-	var m *mirror.Mirror
-	if v := p.view; !v.Unknown && v.Block == nil && v.Mirror != nil && v.Mirror.Listed() {
-		m = v.Mirror
-	}
-	do, declared := decide(g, own, p.pools, p.Groups, m)
+	do, declared := decide(g, own, p.pools, p.Groups, p.portal())
 	switch do {
 	case create:
 		if err := p.createPool(ctx); err != nil {
@@ -82,12 +78,24 @@ func (p *scope) ownPool(ctx context.Context) (bool, error) {
 			return true, err
 		}
 	}
+	if p.older != 0 {
+		p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(g, p.older)))
+		return false, nil
+	}
 	message := "The group has a pool of its own, without roles"
 	if len(declared) > 0 {
 		message = "Named by AgentPool " + strings.Join(declared, ", ")
 	}
 	p.leaf(conditions.True(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, message))
 	return false, nil
+}
+
+// portal is what the portal has; nil: that is not known.
+func (p *scope) portal() *mirror.Mirror {
+	if v := p.view; v.Unknown || v.Block != nil || v.Mirror == nil || !v.Mirror.Listed() {
+		return nil
+	}
+	return p.view.Mirror
 }
 
 // own is the AgentPool that is named like the group; nil: there is none.

@@ -61,7 +61,10 @@ type scope struct {
 	view  session.View
 	pools []v1alpha1.AgentPool // all of the namespace, in order of name; shared with the cache
 
-	claimed bool // its display name
+	than    int64 // the portal's revision, if the group's objects look older
+	older   int64 // the same, if they are: status.olderThan
+	round   int64 // status.olderRound
+	claimed bool  // its display name
 	leaves  []conditions.Leaf
 	result  ctrl.Result
 	silent  bool // nothing is known yet, so nothing is reported
@@ -80,15 +83,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	p := &scope{Reconciler: r, group: &g, view: r.Session.View(), pools: pools}
+	p := &scope{Reconciler: r, group: &g, view: r.Session.View(), pools: pools, than: g.Status.OlderThan, older: g.Status.OlderThan, round: g.Status.OlderRound}
 	ctx, _ = pass.Request(ctx, &g, g.Status.ObservedGeneration != g.Generation)
 	switch {
 	case g.Spec.Deleted:
-		return p.report(ctx, pass.Run(ctx, p.later, p.dropPool, p.unpinned, p.left, p.finish))
+		return p.report(ctx, pass.Run(ctx, p.backup, p.waits, p.later, p.dropPool, p.unpinned, p.left, p.finish))
 	case !g.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // the object is deleted, but the provider did not delete the group: its pools stay filled
 	}
-	return p.report(ctx, pass.Run(ctx, p.claim, p.ownPool))
+	return p.report(ctx, pass.Run(ctx, p.claim, p.backup, p.ownPool))
 }
 
 func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
@@ -117,6 +120,7 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	}
 	s.Pools = p.fills()
 	s.PoolNames = pass.OneLine(s.Pools)
+	s.OlderThan, s.OlderRound = p.older, p.round
 	s.ObservedGeneration = p.group.Generation
 	s.Conditions = conditions.Compute(s.Conditions, p.group.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, nil)
 	p.count(!equality.Semantic.DeepEqual(before.Status, *s))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -40,11 +41,13 @@ func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror
 		in = snapshot.Names(granted(account))
 	}
 	return snapshot.Effective(access.User{
+		Name:       u.Name,
+		Version:    poolindex.VersionOf(u),
 		UserName:   u.Spec.UserName,
 		Groups:     groups,
 		Filtered:   filtered(u.Status.Pools),
 		In:         in,
-		Attributes: func() access.Attributes { return attributes(u) },
+		Attributes: sync.OnceValue(func() access.Attributes { return attributes(u) }),
 	}), ok
 }
 

@@ -103,6 +103,7 @@ func (w *watcher) people() handler.EventHandler {
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
 			u := e.Object.(*v1alpha1.ScimUser)
 			w.users.put(u)
+			w.Pools.Observe(u)
 			if e.IsInInitialList {
 				w.Counter.Record(u)
 				w.Pools.Remember(u.Name, poolNames(u.Status.Pools))
@@ -116,10 +117,12 @@ func (w *watcher) people() handler.EventHandler {
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := e.ObjectOld.(*v1alpha1.ScimUser), e.ObjectNew.(*v1alpha1.ScimUser)
 			w.users.put(after)
+			w.Pools.Observe(after)
 			w.enqueue(q, !intentChanged(before, after), after.Name)
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
 			w.users.drop(e.Object.GetName())
+			w.Pools.Vanished(e.Object.GetName())
 			w.enqueue(q, false, e.Object.GetName())
 		},
 	}

@@ -20,12 +20,12 @@ type delayed struct {
 	late  []portalapi.MembershipWrite // the delayed writes
 }
 
-func (d *delayed) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
+func (d *delayed) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision) ([]portalapi.MembershipResult, error) {
 	if d.owner != "" && ownerUID == d.owner {
 		d.late = items
 		return nil, errFault
 	}
-	return d.Portal.PutMemberships(ctx, ownerUID, items)
+	return d.Portal.PutMemberships(ctx, ownerUID, items, seen)
 }
 
 // TestOvertakenWriteIsStale: a write of the leading manager is delayed while the pools' objects
@@ -60,7 +60,7 @@ func TestOvertakenWriteIsStale(t *testing.T) {
 		w.settle()
 		want := w.describe()
 
-		results, err := to.Portal.PutMemberships(t.Context(), to.owner, to.late)
+		results, err := to.Portal.PutMemberships(t.Context(), to.owner, to.late, nil)
 		if err != nil || results[0].Outcome != portalapi.MembershipStale {
 			t.Errorf("the delayed write got %v, %v, want %s", results, err, portalapi.MembershipStale)
 		}

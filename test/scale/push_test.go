@@ -15,7 +15,7 @@ import (
 
 // PutMemberships changes the accounts. It adds nothing to the change feed: the manager knows its
 // own writes.
-func (b *mapPortal) PutMemberships(_ context.Context, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
+func (b *mapPortal) PutMemberships(_ context.Context, ownerUID string, items []portalapi.MembershipWrite, _ []portalapi.GroupRevision) ([]portalapi.MembershipResult, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.puts++

@@ -253,16 +253,13 @@ type APIKeyWithSecret struct {
 	Secret string `json:"secret"`
 }
 
-// Adopt take over an existing user or pool, by compare-and-swap on its current owner (empty: none)
+// Adopt take over an existing user or pool, by compare-and-swap on its current owner (empty: none); the members of a pool stay in it
 type Adopt struct {
 	ID string `json:"id"`
 
 	// Inherit the new owner counts as the creator of the pool if the current owner does
-	Inherit bool `json:"inherit,omitempty"`
-
-	// Members for a pool: the users with an owner who stay in it; absent: all stay
-	Members  *[]string `json:"members,omitempty"`
-	OwnerUID string    `json:"ownerUid"`
+	Inherit  bool   `json:"inherit,omitempty"`
+	OwnerUID string `json:"ownerUid"`
 }
 
 // AuditChange defines model for AuditChange.
@@ -352,6 +349,13 @@ type ChangePage struct {
 type Error struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+}
+
+// GroupRevision defines model for GroupRevision.
+type GroupRevision struct {
+	// Group SCIM id of the group
+	Group    string `json:"group"`
+	Revision int64  `json:"revision"`
 }
 
 // HeldMark defines model for HeldMark.
@@ -465,6 +469,9 @@ type MembershipResults struct {
 // MembershipsProvision defines model for MembershipsProvision.
 type MembershipsProvision struct {
 	Items []MembershipItem `json:"items"`
+
+	// Seen raises the revisions in the pins of these groups; groups that no pin of the pool names are ignored
+	Seen []GroupRevision `json:"seen,omitempty"`
 }
 
 // MigrationReport Each list contains the first 1000 users in order of user name; the counts are complete.
@@ -508,6 +515,9 @@ type Pin struct {
 
 	// Line the line as the owner writes it
 	Line string `json:"line"`
+
+	// Revision the highest revision of the group and its members that the owner has seen. A write never lowers it while the pool has a pin of the group
+	Revision int64 `json:"revision,omitempty"`
 }
 
 // Pool defines model for Pool.

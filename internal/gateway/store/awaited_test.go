@@ -9,7 +9,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/scim"
+	"lightrun.com/scim-operator/internal/scim/patch"
 )
 
 // TestAwaitedPush: some conditions tell people to push the user again from the identity provider,
@@ -48,6 +50,59 @@ func TestAwaitedPush(t *testing.T) {
 			}
 			if after := read(); (after > before) != tc.counts {
 				t.Errorf("the revision was %d, is %d: %s", before, after, tc.reason)
+			}
+		})
+	}
+}
+
+// TestAwaitedMembers: a group from an older backup waits until the provider pushes all its members,
+// which may be those that it has.
+func TestAwaitedMembers(t *testing.T) {
+	w := newWorld(t)
+	d := w.replica(t)
+	ada := createUser(t, d, "ada@example.test")
+	for name, tc := range map[string]struct {
+		reason    string
+		condition string // of PoolsResolved
+		op        patch.MemberOp
+		replaced  bool
+	}{
+		"Ready":     {"A push that changes nothing writes nothing.", v1alpha1.ReasonResolved, patch.ReplaceMembers, false},
+		"Backup":    {"A push of all members counts.", v1alpha1.ReasonBackupOlder, patch.ReplaceMembers, true},
+		"OneMember": {"A change of one member is no push of all.", v1alpha1.ReasonBackupOlder, patch.AddMembers, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made, err := d.Groups().Create(t.Context(), scim.Object{"schemas": []any{scim.SchemaGroup}, "displayName": name}, []string{ada})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var g v1alpha1.ScimGroup
+			var part v1alpha1.ScimGroupSlice
+			read := func() {
+				if err := w.Client.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: made.ID}, &g); err != nil {
+					t.Fatal(err)
+				}
+				if err := w.Client.Get(t.Context(), types.NamespacedName{Namespace: w.namespace, Name: groupslice.Name(made.ID, 0)}, &part); err != nil {
+					t.Fatal(err)
+				}
+			}
+			read()
+			before := part.Spec
+			g.Status.Conditions = []metav1.Condition{{
+				Type: v1alpha1.ConditionPoolsResolved, Status: metav1.ConditionFalse, Reason: tc.condition, LastTransitionTime: metav1.Now(),
+			}}
+			if err := w.Client.Status().Update(t.Context(), &g); err != nil {
+				t.Fatal(err)
+			}
+			_, err = d.Groups().Update(t.Context(), made.ID, func(have scim.Object) (scim.Object, []patch.MemberChange, error) {
+				return have, []patch.MemberChange{{Op: tc.op, IDs: []string{ada}}}, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			read()
+			if replaced := part.Spec.Round > before.Round && part.Spec.Revision > before.Revision; replaced != tc.replaced {
+				t.Errorf("the slice was %+v, is %+v: %s", before, part.Spec, tc.reason)
 			}
 		})
 	}

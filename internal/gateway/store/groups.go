@@ -219,7 +219,7 @@ func (g groups) updateOnce(ctx context.Context, id string, change changeGroup) (
 	if err := g.write(ctx, have, want); err != nil {
 		return nil, err
 	}
-	if err := g.apply(ctx, id, m); err != nil {
+	if err := g.apply(ctx, have, m); err != nil {
 		return nil, storeError(id, err)
 	}
 	return g.resource(have)

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/gateway/server"
@@ -196,8 +197,16 @@ func element(l server.Link, base string) scim.Object {
 	return scim.Object{"value": l.ID, "type": l.Type, "display": l.Display, "$ref": base + "/Users/" + l.ID}
 }
 
+// awaitsMembers says whether a condition of the group tells the provider to push all its members
+// again. Then such a push counts although it changes nothing.
+func awaitsMembers(g *v1alpha1.ScimGroup) bool {
+	c := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionPoolsResolved)
+	return c != nil && c.Reason == v1alpha1.ReasonBackupOlder
+}
+
 // apply writes the membership. After an error, a part may be written; repeating is safe.
-func (g groups) apply(ctx context.Context, id string, m membership) error {
+func (g groups) apply(ctx context.Context, have *v1alpha1.ScimGroup, m membership) error {
+	id := have.Name
 	if m.all {
 		var members []string
 		for who, in := range m.set {
@@ -206,6 +215,9 @@ func (g groups) apply(ctx context.Context, id string, m membership) error {
 			}
 		}
 		slices.Sort(members)
+		if awaitsMembers(have) {
+			return g.store.Confirm(ctx, id, members)
+		}
 		return g.store.Replace(ctx, id, members)
 	}
 	if len(m.set) == 0 {

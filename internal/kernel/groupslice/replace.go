@@ -26,12 +26,22 @@ const replaceTries = 8
 // that round into every slice in force; a slice with a newer round is left as it is, as if this
 // replacement had come just before the newer one. If nothing changes, nothing is written.
 func (s *Store) Replace(ctx context.Context, group string, members []string) error {
+	return s.replace(ctx, group, members, false)
+}
+
+// Confirm is Replace for a group from a backup, which waits until all its members are pushed again:
+// it gives each slice a new revision also if no member changes.
+func (s *Store) Confirm(ctx context.Context, group string, members []string) error {
+	return s.replace(ctx, group, members, true)
+}
+
+func (s *Store) replace(ctx context.Context, group string, members []string, always bool) error {
 	target := set(members)
 	all, err := s.snapshot(ctx, group)
 	if err != nil {
 		return err
 	}
-	if maps.Equal(set(Members(all)), target) {
+	if !always && maps.Equal(set(Members(all)), target) {
 		return nil
 	}
 	round, err := s.raiseRound(ctx, group, all)

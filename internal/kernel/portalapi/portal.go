@@ -124,18 +124,12 @@ type AccountWrite struct {
 }
 
 // Adopt names an existing account or pool to take over, by compare-and-swap on its current owner.
+// The members of a pool stay in it.
 type Adopt struct {
 	ID       string
 	OwnerUID string // the owner that the record must have now; empty for a record without an owner
 	Inherit  bool   // for a pool: the new owner counts as its creator if the current one does
-	// Members are, for a pool, the accounts that stay in it, up to MaxAdoptedMembers. All other
-	// members whose account has an owner leave it in the same transaction, before it gets its
-	// roles. nil: all stay.
-	Members *[]string
 }
-
-// MaxAdoptedMembers is the maximum number of members that an adoption can name.
-const MaxAdoptedMembers = 20_000
 
 // PoolWrite is the complete desired state of a pool. Repeating a write changes nothing.
 type PoolWrite struct {
@@ -156,6 +150,15 @@ type Pin struct {
 	Line    string // as the owner writes it
 	Group   string // SCIM id
 	Deleted bool   // the identity provider deleted the group
+	// Revision is the highest that the owner has seen of the group and its members. The portal never
+	// lowers it while the pool has a pin of the group, whatever a write says.
+	Revision int64
+}
+
+// GroupRevision is the revision of a group, its members included, that the owner of a pool has seen.
+type GroupRevision struct {
+	Group    string // SCIM id
+	Revision int64
 }
 
 // MarkState is the state of a marked removal.
@@ -346,7 +349,9 @@ type Pools interface {
 	// item that was decided on another revision of the account is Stale and left to that user's
 	// next write. The audit has one event for each request that the items name. Without a pool it
 	// is refused with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
-	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite) ([]MembershipResult, error)
+	//
+	// seen raises the revisions in the pool's pins of those groups; groups without a pin are ignored.
+	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite, seen []GroupRevision) ([]MembershipResult, error)
 	// ReleasePool ends the ownership of ownerUID. remove also undoes what the owner did: it deletes
 	// the pool if the owner created it, and otherwise removes the roles that the owner granted.
 	ReleasePool(ctx context.Context, ownerUID string, remove bool) error

@@ -12,6 +12,7 @@ package groupindex
 
 import (
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,11 +30,18 @@ type Group struct {
 	ExternalID  string
 	Deleted     bool // at the provider: it has no members, and the manager finishes its deletion
 	Whole       bool // its slices cover all users
+
+	Revision   int64 // the highest of the group and its slices in force
+	Round      int64 // of the newest replacement of all members
+	Replaced   int64 // the lowest round of the slices: each is of this replacement or a later one
+	OlderThan  int64 // of its status
+	OlderRound int64 // of its status
+	Accepted   int64 // the portal's revision that a person lets it replace; 0: none
 }
 
-// Change is what became different. Users are those that joined or left the group; with All
-// everything that depends on the group must be reconciled: it was created, removed, renamed or
-// deleted at the provider, or became whole.
+// Change is what became different. Users are those that joined or left the group: none, if only
+// revisions grew. With All everything that depends on the group must be reconciled: it was created,
+// removed, renamed or deleted at the provider, became whole, or is another version than before.
 type Change struct {
 	Group string
 	Users []string
@@ -51,7 +59,7 @@ type Index struct {
 	named       map[string][]string // folded displayName → ids of living groups
 	externalIDs map[string][]string
 	users       map[string][]*group // user → groups whose slices contain it, living or not
-	version     int64               // grows when a group is created, removed, deleted at the provider, or becomes whole or not
+	version     int64               // see Version
 	subscribers []func(Change)
 	synced      []toolscache.InformerSynced
 }
@@ -61,7 +69,7 @@ type Index struct {
 type group struct {
 	Group
 	exists bool
-	round  int64                      // of the newest replacement of all members
+	spec   v1alpha1.ScimGroupSpec     // of the ScimGroup
 	slices []*v1alpha1.ScimGroupSlice // in order of name; shared with the cache
 }
 
@@ -83,10 +91,13 @@ func (x *Index) Put(g *v1alpha1.ScimGroup) {
 }
 
 func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
-	now := Group{ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID, Deleted: g.Spec.Deleted}
+	now := Group{ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID, Deleted: g.Spec.Deleted, OlderThan: g.Status.OlderThan, OlderRound: g.Status.OlderRound}
+	now.Accepted, _ = strconv.ParseInt(g.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
 	x.change(func() *Change {
 		known := x.group(g.Name)
-		now.Whole, known.round = known.Whole, g.Spec.Round
+		known.spec = g.Spec
+		now.Whole = known.Whole
+		now.count(known.spec, known.inForce())
 		if known.exists && known.Group == now {
 			return nil
 		}
@@ -188,11 +199,12 @@ func (x *Index) reslice(g *group, f func()) *Change {
 		x.users[u] = append(x.users[u], g)
 	}
 	g.Whole = whole(after)
-	changed := g.Whole != was.Whole
+	g.count(g.spec, after)
+	changed := g.Whole != was.Whole || g.Revision < was.Revision // a restored etcd has older objects
 	if changed {
 		x.version++
 	}
-	if !changed && len(joined)+len(left) == 0 {
+	if g.Group == was && len(joined)+len(left) == 0 {
 		return nil
 	}
 	c := &Change{Group: g.ID, Users: append(joined, left...), All: changed && g.exists}
@@ -279,8 +291,9 @@ func (x *Index) WithExternalID(externalID string) []string {
 	return x.externalIDs[externalID]
 }
 
-// Version grows whenever a group is created, removed, deleted at the provider, or becomes whole or
-// not.
+// Version grows whenever a ScimGroup is created, removed or changed otherwise than in its round, and
+// when slices make the group whole, incomplete or older. It does not grow with the revisions of
+// slices.
 func (x *Index) Version() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -353,7 +366,7 @@ func (x *Index) Replaced(groups []string) bool {
 			continue
 		}
 		for _, s := range g.inForce() {
-			if s.Spec.Round != g.round {
+			if s.Spec.Round != g.spec.Round {
 				return false
 			}
 		}

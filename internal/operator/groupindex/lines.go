@@ -30,17 +30,29 @@ type Facts struct {
 	Lost bool
 	// Accepted are the ids of the groups that a person decided for.
 	Accepted []string
+	// Older returns the portal's revision of a group that comes from an older backup, as the function
+	// of that name; nil: there is no such group. Whether the provider deleted such a group is not
+	// known from it.
+	Older func(Group) int64
+}
+
+func (f Facts) older(g Group) int64 {
+	if f.Older == nil {
+		return 0
+	}
+	return f.Older(g)
 }
 
 // State is the result of resolving a line.
 type State int
 
 const (
-	Resolved  State = iota // it means a living group
-	Renamed                // it means a living group that was renamed since
-	NotFound               // no living group is what the line says
-	Ambiguous              // several are
-	Changed                // one is, and a person has to accept it
+	Resolved   State = iota // it means a living group
+	Renamed                 // it means a living group that was renamed since
+	StateOlder              // it means a group that comes from an older backup
+	NotFound                // no living group is what the line says
+	Ambiguous               // several are
+	Changed                 // one is, and a person has to accept it
 )
 
 // Line is a line of spec.groups, resolved or not.
@@ -48,6 +60,7 @@ type Line struct {
 	v1alpha1.GroupReference
 	State  State
 	Groups []string // that the line means, or could mean
+	Backup string   // with StateOlder: the message
 }
 
 // Resolve says which groups the lines mean. A line is resolved once: while the group that it was
@@ -74,12 +87,15 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 		pin.Group = ref.ID
 	}
 	g, found := look.Group(pin.Group)
-	if found {
+	than := f.older(g)
+	if found && than == 0 {
 		pin.Deleted = g.Deleted // dropping a deletion restores the group
 	}
 	if found && !pin.Deleted {
 		line.Groups = []string{g.ID}
-		if !matches(ref, g) {
+		if than != 0 {
+			line.State, line.Backup = StateOlder, BackupOlder(g, than)
+		} else if !matches(ref, g) {
 			line.State = Renamed
 		}
 		return line, pin

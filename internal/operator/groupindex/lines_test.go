@@ -52,28 +52,49 @@ func TestResolve(t *testing.T) {
 			reason: "A name is compared without regard to case, and the group is pinned.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "PAYMENTS")},
 			lines:  []v1alpha1.GroupReference{payments},
-			want:   []Line{{payments, Resolved, []string{"g1"}}},
+			want:   []Line{{payments, Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"ByExternalID": {
 			reason: "An externalId is case-exact.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{byExternalID("X-g1"), byExternalID("x-g1")},
-			want:   []Line{{byExternalID("X-g1"), NotFound, nil}, {byExternalID("x-g1"), Resolved, []string{"g1"}}},
+			want:   []Line{{byExternalID("X-g1"), NotFound, nil, ""}, {byExternalID("x-g1"), Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(byExternalID("x-g1"), "g1")},
 		},
 		"ByID": {
 			reason: "An id means that group.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{byID("g1"), byID("g2")},
-			want:   []Line{{byID("g1"), Resolved, []string{"g1"}}, {byID("g2"), NotFound, nil}},
+			want:   []Line{{byID("g1"), Resolved, []string{"g1"}, ""}, {byID("g2"), NotFound, nil, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(byID("g1"), "g1")},
+		},
+		"OlderStays": {
+			reason: "A group from an older backup keeps its line, whether it says that the provider deleted it or not.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted), scimGroup("g2", "Sales")},
+			lines:  []v1alpha1.GroupReference{payments, byName("Sales")},
+			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1"), pin(byName("Sales"), "g2")},
+			facts:  Facts{Older: func(g Group) int64 { return map[string]int64{"g1": 7}[g.ID] }},
+			want: []Line{
+				{payments, StateOlder, []string{"g1"}, BackupOlder(Group{ID: "g1"}, 7)},
+				{byName("Sales"), Resolved, []string{"g2"}, ""},
+			},
+			now: []v1alpha1.PinnedGroup{pin(payments, "g1"), pin(byName("Sales"), "g2")},
+		},
+		"OlderOfADeletedGroup": {
+			reason: "A backup of before the deletion does not bring a deleted group back under its line.",
+			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
+			lines:  []v1alpha1.GroupReference{byExternalID("x")},
+			pins:   []v1alpha1.PinnedGroup{{GroupReference: byExternalID("x"), Group: "g1", Deleted: true}},
+			facts:  Facts{Older: func(Group) int64 { return 7 }},
+			want:   []Line{{byExternalID("x"), NotFound, nil, ""}},
+			now:    []v1alpha1.PinnedGroup{{GroupReference: byExternalID("x"), Group: "g1", Deleted: true}},
 		},
 		"OthersWork": {
 			reason: "A line that no group matches delays no other.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{byName("Unknown"), payments},
-			want:   []Line{{byName("Unknown"), NotFound, nil}, {payments, Resolved, []string{"g1"}}},
+			want:   []Line{{byName("Unknown"), NotFound, nil, ""}, {payments, Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Renamed": {
@@ -82,14 +103,14 @@ func TestResolve(t *testing.T) {
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
 			facts:  Facts{Manager: true},
-			want:   []Line{{payments, Renamed, []string{"g1"}}},
+			want:   []Line{{payments, Renamed, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"WrittenAgain": {
 			reason: "A person takes the line out, which drops its pin, and writes it again: it means the group that has the name now.",
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Billing"), scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
-			want:   []Line{{payments, Resolved, []string{"g2"}}},
+			want:   []Line{{payments, Resolved, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"LineLeft": {
@@ -102,7 +123,7 @@ func TestResolve(t *testing.T) {
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted)},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
-			want:   []Line{{payments, NotFound, nil}},
+			want:   []Line{{payments, NotFound, nil, ""}},
 			now:    []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
 		},
 		"Again": {
@@ -110,14 +131,14 @@ func TestResolve(t *testing.T) {
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted), scimGroup("g2", "payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
-			want:   []Line{{payments, Resolved, []string{"g2"}}},
+			want:   []Line{{payments, Resolved, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"Vanished": {
 			reason: "A group whose object is gone keeps its pin until another one has the name.",
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
-			want:   []Line{{payments, NotFound, nil}},
+			want:   []Line{{payments, NotFound, nil, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"VanishedAndNameTaken": {
@@ -125,7 +146,7 @@ func TestResolve(t *testing.T) {
 			groups: []*v1alpha1.ScimGroup{scimGroup("g2", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
-			want:   []Line{{payments, Changed, []string{"g2"}}},
+			want:   []Line{{payments, Changed, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"ManagersAgain": {
@@ -134,7 +155,7 @@ func TestResolve(t *testing.T) {
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
 			facts:  Facts{Manager: true, Accepted: []string{"g3"}},
-			want:   []Line{{payments, Changed, []string{"g2"}}},
+			want:   []Line{{payments, Changed, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
 		},
 		"ManagersAccepted": {
@@ -143,7 +164,7 @@ func TestResolve(t *testing.T) {
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
 			facts:  Facts{Manager: true, Accepted: []string{"g2"}},
-			want:   []Line{{payments, Resolved, []string{"g2"}}},
+			want:   []Line{{payments, Resolved, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"ManagersFirst": {
@@ -151,7 +172,7 @@ func TestResolve(t *testing.T) {
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			facts:  Facts{Manager: true},
-			want:   []Line{{payments, Resolved, []string{"g1"}}},
+			want:   []Line{{payments, Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Lost": {
@@ -159,7 +180,7 @@ func TestResolve(t *testing.T) {
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments"), scimGroup("g2", "Sales")},
 			lines:  []v1alpha1.GroupReference{payments, byID("g2")},
 			facts:  Facts{Lost: true},
-			want:   []Line{{payments, Changed, []string{"g1"}}, {byID("g2"), Resolved, []string{"g2"}}},
+			want:   []Line{{payments, Changed, []string{"g1"}, ""}, {byID("g2"), Resolved, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(byID("g2"), "g2")},
 		},
 		"LostAccepted": {
@@ -167,7 +188,7 @@ func TestResolve(t *testing.T) {
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{payments},
 			facts:  Facts{Lost: true, Accepted: []string{"g1"}},
-			want:   []Line{{payments, Resolved, []string{"g1"}}},
+			want:   []Line{{payments, Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"LostAndKnown": {
@@ -176,7 +197,7 @@ func TestResolve(t *testing.T) {
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
 			facts:  Facts{Lost: true},
-			want:   []Line{{payments, Renamed, []string{"g1"}}},
+			want:   []Line{{payments, Renamed, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"LostAndNotThere": {
@@ -185,7 +206,7 @@ func TestResolve(t *testing.T) {
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1")},
 			facts:  Facts{Lost: true},
-			want:   []Line{{payments, Changed, []string{"g2"}}},
+			want:   []Line{{payments, Changed, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"LostAndDeleted": {
@@ -194,7 +215,7 @@ func TestResolve(t *testing.T) {
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
 			facts:  Facts{Lost: true},
-			want:   []Line{{payments, Resolved, []string{"g2"}}},
+			want:   []Line{{payments, Resolved, []string{"g2"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g2")},
 		},
 		"DeletionDropped": {
@@ -203,7 +224,7 @@ func TestResolve(t *testing.T) {
 			lines:  []v1alpha1.GroupReference{payments},
 			pins:   []v1alpha1.PinnedGroup{gone(pin(payments, "g1"))},
 			facts:  Facts{Manager: true},
-			want:   []Line{{payments, Resolved, []string{"g1"}}},
+			want:   []Line{{payments, Resolved, []string{"g1"}, ""}},
 			now:    []v1alpha1.PinnedGroup{pin(payments, "g1")},
 		},
 		"Ambiguous": {
@@ -212,7 +233,7 @@ func TestResolve(t *testing.T) {
 				scimGroup("g1", "A", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }), scimGroup("g2", "B", func(s *v1alpha1.ScimGroupSpec) { s.ExternalID = "x" }),
 			},
 			lines: []v1alpha1.GroupReference{byExternalID("x")},
-			want:  []Line{{byExternalID("x"), Ambiguous, []string{"g1", "g2"}}},
+			want:  []Line{{byExternalID("x"), Ambiguous, []string{"g1", "g2"}, ""}},
 		},
 		"AmbiguousAccepted": {
 			reason: "The decision names one of them.",
@@ -221,7 +242,7 @@ func TestResolve(t *testing.T) {
 			},
 			lines: []v1alpha1.GroupReference{byExternalID("x")},
 			facts: Facts{Accepted: []string{"g2"}},
-			want:  []Line{{byExternalID("x"), Resolved, []string{"g2"}}},
+			want:  []Line{{byExternalID("x"), Resolved, []string{"g2"}, ""}},
 			now:   []v1alpha1.PinnedGroup{pin(byExternalID("x"), "g2")},
 		},
 	}
@@ -238,7 +259,7 @@ func TestResolve(t *testing.T) {
 			if diff := cmp.Diff(tc.now, now, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s pins (-want +got):\n%s", tc.reason, diff)
 			}
-			again, same := Resolve(tc.lines, now, x, Facts{Manager: tc.facts.Manager})
+			again, same := Resolve(tc.lines, now, x, Facts{Manager: tc.facts.Manager, Older: tc.facts.Older})
 			if tc.facts.Lost {
 				return // until a person decides
 			}

@@ -64,6 +64,17 @@ func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
 	return n == places
 }
 
+// count sets the revision and the rounds from the ScimGroup and its slices in force.
+func (g *Group) count(spec v1alpha1.ScimGroupSpec, inForce []*v1alpha1.ScimGroupSlice) {
+	g.Revision, g.Round, g.Replaced = spec.Revision, spec.Round, 0
+	for i, s := range inForce {
+		g.Revision, g.Round = max(g.Revision, s.Spec.Revision), max(g.Round, s.Spec.Round)
+		if i == 0 || s.Spec.Round < g.Replaced {
+			g.Replaced = s.Spec.Round
+		}
+	}
+}
+
 // difference returns the users who are in after and not in before, and the other way round. Slices
 // that are the same in both are skipped.
 func difference(before, after []*v1alpha1.ScimGroupSlice) (joined, left []string) {

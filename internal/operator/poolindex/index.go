@@ -19,22 +19,33 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
-	"lightrun.com/scim-operator/internal/scim/filter"
-	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
 // Snapshot is all pools at one moment.
 type Snapshot struct {
 	*access.Pools
-	ids    map[string]string // AgentPool name → portal id
-	names  map[string]string // portal id → AgentPool name
-	behind map[string]Behind // AgentPools whose change is not in the portal yet
-	marked map[string]bool   // AgentPools of whose members a removal is held or was dropped
+	ids     map[string]string        // AgentPool name → portal id
+	names   map[string]string        // portal id → AgentPool name
+	behind  map[string]Behind        // AgentPools whose change is not in the portal yet
+	marked  map[string]bool          // AgentPools of whose members a removal is held or was dropped
+	filters map[string]*memberFilter // AgentPool → its filter
 
 	unruled map[string]Unruled // portal id → a pool that no AgentPool rules
 
 	groups  *groupindex.Index
-	version int64 // of the index
+	version int64                       // of the index
+	older   map[string]groupindex.Group // groups that come from an older backup, as they were
+}
+
+// current says whether the groups are as they were when the snapshot was made, as far as it
+// depends on them.
+func (p *Snapshot) current() bool {
+	for id, was := range p.older {
+		if now, _ := p.groups.Group(id); now != was {
+			return false
+		}
+	}
+	return p.version == p.groups.Version()
 }
 
 // Groups returns the ids of the living groups that contain the user. ok is false when what is known
@@ -75,6 +86,7 @@ type Index struct {
 	client    client.Reader
 	namespace string
 	groups    *groupindex.Index
+	seen      *versions
 
 	mu          sync.Mutex
 	snapshot    *Snapshot
@@ -120,14 +132,14 @@ func (x *Index) Subscribe(f func(pools []string)) {
 }
 
 type compiled struct {
-	matcher *filter.Matcher
-	err     error
+	filter *memberFilter // nil: there is none
+	err    error
 }
 
 // New returns an empty book over the AgentPools of the namespace, read from c, a cache, and the
 // groups of the index.
 func New(c client.Reader, namespace string, groups *groupindex.Index) *Index {
-	return &Index{client: c, namespace: namespace, groups: groups, filters: map[string]compiled{}, memberships: map[string][]string{}, counts: map[string]int{}}
+	return &Index{client: c, namespace: namespace, groups: groups, seen: &versions{users: map[string]uint64{}}, filters: map[string]compiled{}, memberships: map[string][]string{}, counts: map[string]int{}}
 }
 
 // Invalidate makes the next call of Snapshot build again: an AgentPool or a pool in the portal
@@ -142,7 +154,7 @@ func (x *Index) Invalidate() {
 func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.snapshot != nil && x.of == m && x.snapshot.version == x.groups.Version() {
+	if x.snapshot != nil && x.of == m && x.snapshot.current() {
 		return x.snapshot, nil
 	}
 	var list v1alpha1.AgentPoolList
@@ -160,7 +172,7 @@ func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, erro
 func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	p := &Snapshot{
 		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
-		groups: x.groups, version: x.groups.Version(),
+		filters: map[string]*memberFilter{}, groups: x.groups, version: x.groups.Version(), older: map[string]groupindex.Group{},
 	}
 	def := access.Pool{Name: v1alpha1.DefaultName}
 	if d := m.DefaultPool(); d != nil {
@@ -175,7 +187,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 		if pool.Name == v1alpha1.DefaultName {
 			own = m.DefaultPool()
 		}
-		groups, decided := x.filling(pool)
+		groups, decided := p.filling(pool, m)
 		if own == nil {
 			if pool.DeletionTimestamp.IsZero() {
 				known = append(known, access.Pool{Name: pool.Name, Groups: groups, Pending: true})
@@ -190,8 +202,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 		}
 		p.ids[pool.Name], p.names[own.ID] = own.ID, pool.Name
 		p.marked[pool.Name] = own.Mark != nil
-		matcher, err := x.compile(pool.Spec.MemberFilter)
-		used[pool.Spec.MemberFilter] = compiled{matcher, err}
+		matcher, err := x.compile(pool.Spec.MemberFilter, used)
 		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
 		// No user joins a pool that is to lose ROLE_MANAGER, until it has lost it or declares it
 		// again: whether that is held, was dropped or is about to happen. The API bans a filter
@@ -203,7 +214,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 			a.Closed = true
 		}
 		if matcher != nil {
-			a.Filter = matcher
+			a.Filter, p.filters[pool.Name] = matcher, matcher
 		}
 		known = append(known, a)
 	}
@@ -213,33 +224,40 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	return p
 }
 
-// filling returns the groups that fill the pool, and whether the members by them are decided: its
-// lines are resolved, and each group is known as a whole. A group whose object is gone although the
-// provider did not delete it removes no user; a group's own pool keeps its members until it is gone
-// itself.
-func (x *Index) filling(pool *v1alpha1.AgentPool) (groups []string, decided bool) {
-	if own := pool.OwnPoolOf(); own != "" {
-		g, known := x.groups.Group(own)
-		return []string{own}, known && g.Whole && !g.Deleted
-	}
-	groups, decided = groupindex.Filling(pool), groupindex.Settled(pool)
-	for _, id := range groups {
-		g, known := x.groups.Group(id)
-		decided = decided && known && (g.Whole || g.Deleted)
+// filling returns the groups whose members are in the pool, and whether the members by groups are
+// decided: its lines are resolved, and each group is known as a whole. A group whose object is gone
+// although the provider did not delete it removes no user; a group's own pool keeps its members
+// until it is gone itself. A group from an older backup neither adds nor removes a user.
+func (p *Snapshot) filling(pool *v1alpha1.AgentPool, m *mirror.Mirror) (groups []string, decided bool) {
+	own := pool.OwnPoolOf()
+	decided = own != "" || groupindex.Settled(pool)
+	for _, id := range groupindex.Filling(pool) {
+		g, known := p.groups.Group(id)
+		if known && groupindex.Older(g, m.GroupRevision(id)) != 0 {
+			p.older[id], decided = g, false
+			continue
+		}
+		groups = append(groups, id)
+		decided = decided && known && (g.Whole || g.Deleted) && (own == "" || !g.Deleted)
 	}
 	return groups, decided
 }
 
-// compile returns the matcher of a filter; nil for none. The caller has locked mu.
-func (x *Index) compile(s string) (*filter.Matcher, error) {
+// compile returns a filter and adds it to used; nil for none. Pools with the same filter share it,
+// with its answers. The caller has locked mu.
+func (x *Index) compile(s string, used map[string]compiled) (*memberFilter, error) {
 	if s == "" {
 		return nil, nil
 	}
-	if c, ok := x.filters[s]; ok {
-		return c.matcher, c.err
+	c, ok := used[s]
+	if !ok {
+		c, ok = x.filters[s]
 	}
-	m, err := filter.Compile(s, schema.User())
-	return m, err
+	if !ok {
+		c.filter, c.err = compile(s, x.seen)
+	}
+	used[s] = c
+	return c.filter, c.err
 }
 
 // Load says that the users of the first listing are being recorded; Loaded, that all of them are.
@@ -296,7 +314,10 @@ func (x *Index) record(user string, pools []string) (changed []string, _ []func(
 }
 
 // Forget removes a user that is gone.
-func (x *Index) Forget(user string) { x.Record(user, nil) }
+func (x *Index) Forget(user string) {
+	x.Record(user, nil)
+	x.Vanished(user)
+}
 
 // Count returns how many users are in the pool, and whether all users are recorded.
 func (x *Index) Count(pool string) (n int, complete bool) {

@@ -59,7 +59,7 @@ func (s *server) ProvisionPool(ctx context.Context, r portalv1.ProvisionPoolRequ
 		Default: b.Default, Name: b.Name, Description: b.Description, Roles: b.Roles, Pins: pinsOf(b.Pins), KeepMark: b.KeepMark,
 	}
 	if b.Adopt != nil {
-		w.Adopt = &portalapi.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Members: b.Adopt.Members, Inherit: b.Adopt.Inherit}
+		w.Adopt = &portalapi.Adopt{ID: b.Adopt.ID, OwnerUID: b.Adopt.OwnerUID, Inherit: b.Adopt.Inherit}
 	}
 	put, err := s.store.PutPool(ctx, actor(ctx), w)
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *server) ProvisionMemberships(ctx context.Context, r portalv1.ProvisionM
 	for i, item := range r.Body.Items {
 		items[i] = portalapi.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In, Request: item.RequestID}
 	}
-	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items)
+	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items, seenOf(r.Body.Seen))
 	if err != nil {
 		return nil, err
 	}

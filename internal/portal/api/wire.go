@@ -54,14 +54,21 @@ func pool(p *store.Pool) portalv1.Pool {
 
 func pins(all []portalapi.Pin) (out []portalv1.Pin) {
 	for _, p := range all {
-		out = append(out, portalv1.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted})
+		out = append(out, portalv1.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted, Revision: p.Revision})
+	}
+	return out
+}
+
+func seenOf(all []portalv1.GroupRevision) (out []portalapi.GroupRevision) {
+	for _, g := range all {
+		out = append(out, portalapi.GroupRevision{Group: g.Group, Revision: g.Revision})
 	}
 	return out
 }
 
 func pinsOf(all []portalv1.Pin) (out []portalapi.Pin) {
 	for _, p := range all {
-		out = append(out, portalapi.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted})
+		out = append(out, portalapi.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted, Revision: p.Revision})
 	}
 	return out
 }

@@ -17,7 +17,11 @@ import (
 // Each item has its own result, in the order of items; items that are not Done change nothing.
 // Roles are derived, so they change with the memberships. Refusals of the whole call: NOT_FOUND
 // without such a pool, DEFAULT_POOL_PROTECTED, INVALID, SCIM_REQUIRED, STALE_LEADER.
-func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
+//
+// seen raises the revisions in the pool's pins of those groups, without an audit event.
+func (s *Store) PutMemberships(
+	ctx context.Context, actor Actor, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision,
+) ([]portalapi.MembershipResult, error) {
 	ev := event{action: "pool.members", targetKind: "Pool"}
 	var results []portalapi.MembershipResult
 	err := s.provision(ctx, actor, &ev, func(t *tx) error {
@@ -37,8 +41,10 @@ func (s *Store) PutMemberships(ctx context.Context, actor Actor, ownerUID string
 			return refuse(portalapi.CodeDefaultPool, "every active user is a member of the default pool; its members cannot be changed")
 		}
 		ev.targetID, ev.targetName = pool.ID, pool.Name
-		results, err = t.changeByRequest(ev, pool, items)
-		return err
+		if results, err = t.changeByRequest(ev, pool, items); err != nil {
+			return err
+		}
+		return t.raisePins(pool, seen)
 	})
 	if err != nil {
 		return nil, err
@@ -243,40 +249,6 @@ func (t *tx) insertEach(insert, conflict string, ids []string, row func(id strin
 		}
 	}
 	return nil
-}
-
-// keepMembers removes from an adopted pool the members that are not in stay and whose account has
-// an owner. nil: all stay.
-func (t *tx) keepMembers(ev *event, pool *Pool, stay *[]string) error {
-	if stay == nil {
-		return nil
-	}
-	if len(*stay) > portalapi.MaxAdoptedMembers {
-		return refuse(portalapi.CodeInvalid, "the adoption names %d members; name at most %d", len(*stay), portalapi.MaxAdoptedMembers)
-	}
-	keep := make(map[string]bool, len(*stay))
-	for _, id := range *stay {
-		keep[id] = true
-	}
-	var items []portalapi.MembershipWrite
-	err := t.each(func(rows *sql.Rows) error {
-		var item portalapi.MembershipWrite
-		err := rows.Scan(&item.AccountID, &item.IfRevision)
-		if !keep[item.AccountID] {
-			items = append(items, item)
-		}
-		return err
-	}, `SELECT a.id, a.revision FROM memberships m JOIN accounts a ON a.id = m.account_id WHERE m.pool_id = ? AND a.owner_uid IS NOT NULL ORDER BY a.id`, pool.ID)
-	if err != nil {
-		return err
-	}
-	_, err = t.changeMembers(ev, pool, items)
-	return err
-}
-
-func (t *tx) countMembers(poolID string) (n int, err error) {
-	err = t.row(`SELECT COUNT(*) FROM memberships WHERE pool_id = ?`, poolID).Scan(&n)
-	return n, err
 }
 
 // leftPools records the pools from which the operator removed a user who remains active.

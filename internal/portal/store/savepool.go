@@ -74,13 +74,9 @@ func (t *tx) freePoolName(before, after *Pool) error {
 func (t *tx) writePool(before, after *Pool) error {
 	after.Revision++
 	after.UpdatedAt = t.now
-	pins := ""
-	if len(after.Pins) > 0 {
-		all, err := json.Marshal(after.Pins)
-		if err != nil {
-			return err
-		}
-		pins = string(all)
+	pins, err := pinsColumn(after.Pins)
+	if err != nil {
+		return err
 	}
 	var owner any
 	if after.Owner.UID != "" {
@@ -88,7 +84,7 @@ func (t *tx) writePool(before, after *Pool) error {
 	}
 	if before == nil {
 		after.CreatedAt = t.now
-		if _, err := t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over,
+		if _, err = t.exec(`INSERT INTO pools (id, name, name_folded, description, is_default, owner_uid, owner_name, owner_binding, owner_revision, created_by_owner, handed_over,
 			held, held_state, held_decision, held_at, pins, revision, created_at, updated_at) VALUES (`+marks(19)+`)`, append(append([]any{after.ID, after.Name, names.Fold(after.Name), after.Description, false,
 			owner, after.Owner.Name, after.Owner.Binding, after.Owner.Revision, after.Created, after.HandedOver}, columns(after.Mark)...), pins, after.Revision, micros(t.now), micros(t.now))...); err != nil {
 			return err
@@ -109,6 +105,56 @@ func (t *tx) writePool(before, after *Pool) error {
 		}
 	}
 	return t.markGranted("pool_roles", "pool_id", after.ID, after.granting)
+}
+
+func pinsColumn(pins []portalapi.Pin) (string, error) {
+	if len(pins) == 0 {
+		return "", nil
+	}
+	all, err := json.Marshal(pins)
+	return string(all), err
+}
+
+// raised returns the pins with the higher revision of each group, theirs or the seen one.
+func raised(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.Pin {
+	out := slices.Clone(pins)
+	for i := range out {
+		for _, g := range seen {
+			if g.Group == out[i].Group {
+				out[i].Revision = max(out[i].Revision, g.Revision)
+			}
+		}
+	}
+	return out
+}
+
+// revisionsOf are the revisions in the pins of the pool, which may be nil.
+func revisionsOf(p *Pool) (out []portalapi.GroupRevision) {
+	if p == nil {
+		return nil
+	}
+	for _, pin := range p.Pins {
+		out = append(out, portalapi.GroupRevision{Group: pin.Group, Revision: pin.Revision})
+	}
+	return out
+}
+
+// raisePins raises the revisions in the pool's pins. Like the revision of an owner, they change
+// neither the record's revision nor the audit.
+func (t *tx) raisePins(before *Pool, seen []portalapi.GroupRevision) error {
+	after := raised(before.Pins, seen)
+	if slices.Equal(before.Pins, after) {
+		return nil
+	}
+	pins, err := pinsColumn(after)
+	if err != nil {
+		return err
+	}
+	if _, err := t.exec(`UPDATE pools SET pins = ? WHERE id = ?`, pins, before.ID); err != nil {
+		return err
+	}
+	t.audited = true // what else changed has its events
+	return t.touch(portalapi.ChangePool, before.ID, false)
 }
 
 // markGranted marks every remaining row of the record as granted by the owner.
@@ -218,19 +264,14 @@ func (s *Store) PutPool(ctx context.Context, actor Actor, w portalapi.PoolWrite)
 			return err
 		}
 		result = after
-		if w.Adopt != nil && before != nil && before.Owner.UID != w.Owner.UID {
-			if err := t.keepMembers(&ev, before, w.Adopt.Members); err != nil {
-				return err
-			}
-			if after.Members, err = t.countMembers(before.ID); err != nil {
-				return err
-			}
-		}
 		if err := t.savePool(&ev, before, after); err != nil {
 			return err
 		}
 		if t.changed {
 			return decidedOn("the pool", w.IfRevision, before.at())
+		}
+		if err := t.raisePins(before, revisionsOf(after)); err != nil {
+			return err
 		}
 		if w.Owner.Revision == before.Owner.Revision {
 			return nil
@@ -264,7 +305,7 @@ func written(before *Pool, w portalapi.PoolWrite) (*Pool, error) {
 		after.Name = w.Name
 	}
 	after.Description, after.Owner, after.Roles, after.granting = w.Description, w.Owner, sortedSet(w.Roles), true
-	after.HandedOver, after.Pins = false, slices.Clone(w.Pins)
+	after.HandedOver, after.Pins = false, raised(w.Pins, revisionsOf(before))
 	if !w.KeepMark && !same {
 		after.Mark = nil // in all other cases a decision survives the loss of a cluster
 	}

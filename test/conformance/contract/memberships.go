@@ -19,7 +19,7 @@ func into(a *portalapi.Account) portalapi.MembershipWrite {
 // members changes the pool of the owner, and fails unless each item has the outcome.
 func (p *portalTest) members(ownerUID string, items []portalapi.MembershipWrite, want ...portalapi.MembershipOutcome) []portalapi.MembershipResult {
 	p.Helper()
-	results, err := p.Client.PutMemberships(p.Context(), ownerUID, items)
+	results, err := p.Client.PutMemberships(p.Context(), ownerUID, items, nil)
 	p.ok(err)
 	var got []portalapi.MembershipOutcome
 	for i, r := range results {
@@ -69,7 +69,7 @@ var membershipTests = map[string]func(*portalTest){
 			}
 			p.members("o-Payments", items, want...)
 		})
-		_, err = p.Client.PutMemberships(p.Context(), "o-Payments", slices.Repeat(items[:1], portalapi.MaxMemberships+1))
+		_, err = p.Client.PutMemberships(p.Context(), "o-Payments", slices.Repeat(items[:1], portalapi.MaxMemberships+1), nil)
 		p.refused(err, portalapi.CodeInvalid)
 	},
 	"The audit has one event for each request that caused some of the items": func(p *portalTest) {
@@ -127,7 +127,7 @@ var membershipTests = map[string]func(*portalTest){
 		p.putPool(team("Payments"))
 		item := []portalapi.MembershipWrite{into(p.put(person("ada")))}
 		put := func(owner string) error {
-			_, err := p.Client.PutMemberships(p.Context(), owner, item)
+			_, err := p.Client.PutMemberships(p.Context(), owner, item, nil)
 			return err
 		}
 		p.refused(put("o-Everyone"), portalapi.CodeDefaultPool)
@@ -146,7 +146,7 @@ var membershipTests = map[string]func(*portalTest){
 		var wait sync.WaitGroup
 		for i, owner := range []string{"o-Payments", "o-Billing"} {
 			wait.Go(func() {
-				if r, err := p.Client.PutMemberships(p.Context(), owner, item); err != nil {
+				if r, err := p.Client.PutMemberships(p.Context(), owner, item, nil); err != nil {
 					p.Error(err)
 				} else {
 					outcomes[i] = r[0].Outcome

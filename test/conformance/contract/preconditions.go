@@ -183,7 +183,7 @@ var preconditionTests = map[string]func(*portalTest){
 			"mark of waiting":   first.MarkWaiting(p.Context(), p.local("carl").ID, owner),
 			"mark of a pool":    first.MarkPoolHeld(p.Context(), portalapi.Owner{UID: "o-any"}, &portalapi.Mark{What: portalapi.RemovalManager, State: portalapi.MarkHeld}),
 			"memberships": func() error {
-				_, err := first.PutMemberships(p.Context(), "o-any", nil)
+				_, err := first.PutMemberships(p.Context(), "o-any", nil, nil)
 				return err
 			}(),
 			"pool release": first.ReleasePool(p.Context(), "o-any", true),

@@ -57,9 +57,9 @@ func (p *Portal) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi
 }
 
 // PutMemberships implements portal.Pools.
-func (p *Portal) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
+func (p *Portal) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision) ([]portalapi.MembershipResult, error) {
 	return do(ctx, p, Call{Method: "PutMemberships", ID: ownerUID, Write: true}, func() ([]portalapi.MembershipResult, error) {
-		return p.Store.PutMemberships(ctx, p.operator(), ownerUID, items)
+		return p.Store.PutMemberships(ctx, p.operator(), ownerUID, items, seen)
 	})
 }
 

@@ -41,16 +41,19 @@ const (
 // filters.
 type Attributes = map[string]any
 
-// Matcher decides whether a filter matches a user. *filter.Matcher is one.
-type Matcher interface{ Match(Attributes) bool }
+// Matcher decides whether a filter matches a user. It reads Name, Version and Attributes of the
+// user.
+type Matcher interface{ Match(User) bool }
 
 // User is the facts about a user.
 type User struct {
+	Name     string // of the ScimUser
+	Version  uint64 // the attributes of the user are the same while it is the same
 	UserName string
 	Groups   []string // ids of the existing groups that contain them
 	Filtered []string // names of the pools that a filter added them to, as of the last pass; read for frozen pools only
 	In       []string // names of the pools that they were in as of the last pass; read for pools with Keeps or Closed
-	// Attributes returns the user's SCIM attributes. It is called only if some pool has a filter.
+	// Attributes returns the user's SCIM attributes. Only matchers call it.
 	Attributes func() Attributes
 }
 
@@ -188,7 +191,6 @@ func (p *Pools) matching(u User) []*Pool {
 	if len(p.filters) == 0 {
 		return nil
 	}
-	var attributes Attributes
 	var out []*Pool
 	for _, pool := range p.filters {
 		if pool.Frozen {
@@ -197,10 +199,7 @@ func (p *Pools) matching(u User) []*Pool {
 			}
 			continue
 		}
-		if attributes == nil && u.Attributes != nil {
-			attributes = u.Attributes()
-		}
-		if pool.Filter.Match(attributes) {
+		if pool.Filter.Match(u) {
 			out = append(out, pool)
 		}
 	}

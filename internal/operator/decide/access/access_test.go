@@ -14,7 +14,7 @@ import (
 
 type department string
 
-func (d department) Match(a Attributes) bool { return a["department"] == string(d) }
+func (d department) Match(u User) bool { return u.Attributes()["department"] == string(d) }
 
 func in(dep string) func() Attributes {
 	return func() Attributes { return Attributes{"department": dep} }

@@ -194,7 +194,15 @@ func poolDecidedOn(have *portalapi.Pool, want portalapi.PoolWrite) portalapi.Poo
 }
 
 func samePool(want portalapi.PoolWrite, have *portalapi.Pool) bool {
-	return want.Name == have.Name && want.Description == have.Description && slices.Equal(want.Roles, have.Roles) && slices.Equal(want.Pins, have.Pins) && len(have.Ungranted) == 0
+	return want.Name == have.Name && want.Description == have.Description && slices.Equal(want.Roles, have.Roles) && samePins(want.Pins, have.Pins) && len(have.Ungranted) == 0
+}
+
+// samePins compares pins without revisions, which the portal never lowers.
+func samePins(a, b []portalapi.Pin) bool {
+	return slices.EqualFunc(a, b, func(a, b portalapi.Pin) bool {
+		a.Revision, b.Revision = 0, 0
+		return a == b
+	})
 }
 
 func losesManager(want portalapi.PoolWrite, have *portalapi.Pool) bool {

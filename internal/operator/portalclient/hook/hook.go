@@ -54,8 +54,8 @@ func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (p *portala
 }
 
 // PutMemberships implements portalapi.Pools.
-func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite) (r []portalapi.MembershipResult, err error) {
-	err = c.around(ctx, "PutMemberships", func() error { r, err = c.to.PutMemberships(ctx, ownerUID, items); return err })
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision) (r []portalapi.MembershipResult, err error) {
+	err = c.around(ctx, "PutMemberships", func() error { r, err = c.to.PutMemberships(ctx, ownerUID, items, seen); return err })
 	return r, err
 }
 

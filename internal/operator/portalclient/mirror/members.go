@@ -90,3 +90,31 @@ func (m *Mirror) effective(a *portalapi.Account) []string {
 	slices.Sort(roles)
 	return slices.Compact(roles)
 }
+
+// GroupRevision is the highest revision of the group that the pins of any pool have; 0: none has.
+func (m *Mirror) GroupRevision(id string) int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.groups[id]
+}
+
+// PutSeen applies the revisions of groups that our own PutMemberships call sent. No object follows
+// them, so it does not notify.
+func (m *Mirror) PutSeen(poolID string, seen []portalapi.GroupRevision) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.pools[poolID]
+	if before == nil || len(seen) == 0 {
+		return
+	}
+	after := *before
+	after.Pins = slices.Clone(before.Pins)
+	for i := range after.Pins {
+		for _, g := range seen {
+			if g.Group == after.Pins[i].Group {
+				after.Pins[i].Revision = max(after.Pins[i].Revision, g.Revision)
+			}
+		}
+	}
+	m.setPool(&after)
+}

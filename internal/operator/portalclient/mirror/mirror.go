@@ -54,6 +54,7 @@ type Mirror struct {
 	poolByUID     map[string]*portalapi.Pool
 	poolOf        map[string]*portalapi.Pool // by the owner's name, which survives a restore
 	poolByName    map[string]*portalapi.Pool // folded
+	groups        map[string]int64           // SCIM id → highest revision in a pin of any pool
 	defaultPool   *portalapi.Pool
 	roles         map[string]portalapi.Role
 	configuration *portalapi.Configuration
@@ -372,6 +373,7 @@ func (m *Mirror) indexPools(pools map[string]*portalapi.Pool) {
 	m.pools = pools
 	m.poolByUID = map[string]*portalapi.Pool{}
 	m.poolOf, m.poolByName = map[string]*portalapi.Pool{}, map[string]*portalapi.Pool{}
+	m.groups = map[string]int64{}
 	m.defaultPool = nil
 	for _, p := range pools {
 		if p.Owner.UID != "" {
@@ -379,6 +381,9 @@ func (m *Mirror) indexPools(pools map[string]*portalapi.Pool) {
 			m.poolOf[p.Owner.Name] = p
 		}
 		m.poolByName[names.Fold(p.Name)] = p
+		for _, pin := range p.Pins {
+			m.groups[pin.Group] = max(m.groups[pin.Group], pin.Revision)
+		}
 		if p.Default {
 			m.defaultPool = p
 		}

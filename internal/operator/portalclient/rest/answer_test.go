@@ -71,7 +71,7 @@ func operations() map[string]operation {
 			return err
 		}},
 		"PutMemberships": {"MembershipResults", func(ctx context.Context, c *Client) error {
-			_, err := c.PutMemberships(ctx, "uid", []portalapi.MembershipWrite{{AccountID: "id", In: true}})
+			_, err := c.PutMemberships(ctx, "uid", []portalapi.MembershipWrite{{AccountID: "id", In: true}}, nil)
 			return err
 		}},
 		"Bind": {"BindingID", func(ctx context.Context, c *Client) error {

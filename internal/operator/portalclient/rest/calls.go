@@ -57,7 +57,7 @@ func (c *Client) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portala
 func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi.Pool, error) {
 	body := portalv1.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), Pins: pinsOf(w.Pins), KeepMark: w.KeepMark}
 	if w.Adopt != nil {
-		body.Adopt = &portalv1.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Members: w.Adopt.Members, Inherit: w.Adopt.Inherit}
+		body.Adopt = &portalv1.Adopt{ID: w.Adopt.ID, OwnerUID: w.Adopt.OwnerUID, Inherit: w.Adopt.Inherit}
 	}
 	var wire portalv1.Pool
 	err := c.call(ctx, "put pool", 0, &wire, func(ctx context.Context) (*http.Response, error) {
@@ -70,10 +70,13 @@ func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi
 }
 
 // PutMemberships implements portal.Pools.
-func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
+func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision) ([]portalapi.MembershipResult, error) {
 	body := portalv1.MembershipsProvision{Items: make([]portalv1.MembershipItem, len(items))}
 	for i, item := range items {
 		body.Items[i] = portalv1.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.In, RequestID: item.Request}
+	}
+	for _, g := range seen {
+		body.Seen = append(body.Seen, portalv1.GroupRevision{Group: g.Group, Revision: g.Revision})
 	}
 	var wire portalv1.MembershipResults
 	err := c.call(ctx, "put memberships", 0, &wire, func(ctx context.Context) (*http.Response, error) {

@@ -49,7 +49,7 @@ func (e *empty) Position(context.Context) (portalapi.Position, error) {
 func (e *empty) Configuration(context.Context) (*portalapi.Configuration, error) {
 	return &portalapi.Configuration{Revision: 1}, e.err()
 }
-func (e *empty) PutMemberships(context.Context, string, []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
+func (e *empty) PutMemberships(context.Context, string, []portalapi.MembershipWrite, []portalapi.GroupRevision) ([]portalapi.MembershipResult, error) {
 	return nil, e.err()
 }
 func (e *empty) ReleasePool(context.Context, string, bool) error { return e.err() }

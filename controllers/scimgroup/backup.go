@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scimgroup
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
+)
+
+// backup finds out whether the group's objects come from a backup that is older than what the
+// portal has seen of the group. The cache can be behind what a former leader recorded there, so the
+// objects are read before that is written down. While the portal is not known, the answer is that
+// of the status.
+func (p *scope) backup(ctx context.Context) (bool, error) {
+	g, known := p.known()
+	m := p.portal()
+	if !known || m == nil {
+		return false, nil
+	}
+	than := groupindex.Older(g, m.GroupRevision(g.ID))
+	p.than = than
+	switch {
+	case than == 0:
+		p.older, p.round = 0, 0
+		return false, nil
+	case than == g.OlderThan:
+		return false, nil
+	case !g.Whole:
+		return false, nil // the slices may not be restored yet
+	}
+	now, err := p.liveGroup(ctx)
+	if err != nil {
+		return true, err
+	}
+	if !now.Whole || groupindex.Older(now, m.GroupRevision(g.ID)) != than {
+		p.silent, p.result.RequeueAfter = true, conflictPause // the objects, or the cache, are not complete yet
+		return true, nil
+	}
+	p.older, p.round = than, now.Round
+	return false, nil
+}
+
+// liveGroup is the group as the API server has it; without its ScimGroup it is incomplete.
+func (p *scope) liveGroup(ctx context.Context) (groupindex.Group, error) {
+	x := groupindex.New()
+	var list v1alpha1.ScimGroupSliceList
+	if err := p.Live.List(ctx, &list, client.InNamespace(p.group.Namespace), client.MatchingLabels{v1alpha1.LabelGroup: p.group.Name}); err != nil {
+		return groupindex.Group{}, fmt.Errorf("list the slices of a group that looks older: %w", err)
+	}
+	for i := range list.Items {
+		x.PutSlice(&list.Items[i])
+	}
+	var live v1alpha1.ScimGroup
+	switch err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.group), &live); {
+	case apierrors.IsNotFound(err):
+		return groupindex.Group{}, nil
+	case err != nil:
+		return groupindex.Group{}, fmt.Errorf("get a group that looks older: %w", err)
+	}
+	x.Put(&live)
+	g, _ := x.Group(live.Name)
+	return g, nil
+}
+
+// waits ends the pass over a deletion that comes from an older backup: the provider may have the
+// group again.
+func (p *scope) waits(context.Context) (bool, error) {
+	g, known := p.known()
+	if !known || p.than == 0 {
+		return false, nil
+	}
+	p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(g, p.than)))
+	return true, nil
+}

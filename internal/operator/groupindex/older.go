@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package groupindex
+
+import "fmt"
+
+// Older returns the revision of the group that the portal has and that the group has not reached,
+// because its objects come from a backup; 0: it is not older. recorded is the portal's revision of
+// the group; 0: it has none. An older group changes no pool: its former members do not return.
+//
+// A change of single members makes the revision new, and the other members stay those of the backup.
+// So a group that was found to be older (OlderThan) is so until all its members were replaced since,
+// its content is that of the portal's revision, or a person accepts it.
+func Older(g Group, recorded int64) (than int64) {
+	than = g.OlderThan
+	if g.Revision < recorded {
+		than = max(than, recorded)
+	}
+	replaced := than == g.OlderThan && g.Whole && g.Replaced > g.OlderRound
+	if than == 0 || replaced || g.Accepted == than || g.Revision == than {
+		return 0
+	}
+	return than
+}
+
+// BackupOlder says what an older group waits for, and what a person can do.
+func BackupOlder(g Group, than int64) string {
+	return fmt.Sprintf("The portal has revision %d of group %s, and its objects, from a backup, have %d: its pools keep the members that they have until the identity provider pushes all members of the group again. To let the backup replace what is newer: kubectl scim accept scimgroup/%s --revision %d",
+		than, g.ID, g.Revision, g.ID, than)
+}
