@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -48,7 +47,7 @@ func (p *scope) releaseAccount(ctx context.Context) (bool, error) {
 	plan := provision.ComputeRelease(own, p.view.Spec.OnDelete, false)
 	switch {
 	case own == nil:
-	case owner.Revision < own.Owner.Revision && p.user.Annotations[v1alpha1.AnnotationAcceptBackup] != strconv.FormatInt(own.Owner.Revision, 10):
+	case owner.Revision < own.Owner.Revision && acceptedRevision(p.user) != own.Owner.Revision:
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonBackupOlder, provision.BackupOlder(owner.Name, owner.Revision, own.Owner.Revision)))
 		return true, nil
 	default:

@@ -34,8 +34,8 @@ const (
 	paymentsGroup = "Payments" // the name of the group at the provider
 )
 
-// mostMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
-const mostMembers = 10_000
+// maxMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
+const maxMembers = 10_000
 
 // suite is the running company that is measured.
 type suite struct {

@@ -97,8 +97,8 @@ func parse(args []string) (options, error) {
 	if o.rounds < 1 || o.workers < 1 || o.slot <= 0 || o.large < 1 || o.largest < 1 {
 		return o, errors.New("--rounds, --workers, --large, --largest and --slot must be positive")
 	}
-	if o.large > mostMembers {
-		return o, fmt.Errorf("--large: one request has at most %d members; --largest is pushed in several", mostMembers)
+	if o.large > maxMembers {
+		return o, fmt.Errorf("--large: one request has at most %d members; --largest is pushed in several", maxMembers)
 	}
 	return o, nil
 }

@@ -78,8 +78,8 @@ func (s *scim) patchActive(ctx context.Context, i int, active bool) error {
 	return s.send(ctx, http.MethodPatch, "/Users/"+personID(i), patchBody("replace", "active", active), anything)
 }
 
-// mostMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
-const mostMembers = 10_000
+// maxMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
+const maxMembers = 10_000
 
 // group creates a group with these members and returns its id. Further requests add the members
 // that do not fit into the first.
@@ -90,7 +90,7 @@ func (s *scim) group(ctx context.Context, name string, members []string) (string
 	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", content, func(text []byte) error {
 		return json.Unmarshal(text, &made)
 	})
-	for chunk := range slices.Chunk(members[len(now):], mostMembers) {
+	for chunk := range slices.Chunk(members[len(now):], maxMembers) {
 		if err != nil {
 			return "", err
 		}
