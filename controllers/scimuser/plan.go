@@ -120,8 +120,8 @@ func acceptedRevision(u *v1alpha1.ScimUser) int64 {
 	return revision
 }
 
-// presence reads the ScimUser that owns an account. It returns Gone if the ScimUser does not exist or
-// has another UID, Leaving if it is being deleted or has the tombstone, and Present otherwise.
+// presence reads the ScimUser that owns an account. It returns Gone if the ScimUser does not exist
+// or has another UID, Leaving if it is being deleted or has the tombstone, and Present otherwise.
 func presence(ctx context.Context, r client.Reader, namespace, scimID, uid string) (provision.Presence, error) {
 	var other v1alpha1.ScimUser
 	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: scimID}, &other)
