@@ -13,9 +13,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// CacheOptions are the manager's cache of one namespace: what the controllers read, and as little
-// else as can be, since it contains all users. Objects read from it are not whole and must not be
-// written back by Update; patches of what changed are right.
+// CacheOptions returns the manager's cache of one namespace: what the controllers read, and as
+// little else as can be, since it contains all users. Objects read from it are not whole and must
+// not be written back by Update; patches of what changed are right.
 func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
@@ -57,8 +57,8 @@ func compactMeta(t *metav1.TypeMeta, m *metav1.ObjectMeta) {
 	shareAll(m.Finalizers)
 }
 
-// readAnnotations are those that a controller may read: people's decisions, and the request that is
-// being carried out.
+// readAnnotations returns those that a controller may read: people's decisions, and the request
+// that is being carried out.
 func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 	var out map[string]string
 	settled := !u.Spec.Deleted && pass.Settled(u, u.Status.Conditions)
@@ -84,7 +84,7 @@ func only(all map[string]string, name string) map[string]string {
 	return map[string]string{shared(name): value}
 }
 
-// exact is a list without room to grow: what was decoded has up to as much again.
+// exact returns a list without room to grow: what was decoded has up to as much again.
 func exact[E any](list []E) []E {
 	if len(list) == cap(list) {
 		return list
@@ -135,7 +135,7 @@ func compactStatus(u *v1alpha1.ScimUser) {
 	}
 }
 
-// shared is one copy of a text that recurs. It lives as long as an object has it.
+// shared returns one copy of a text that recurs. It lives as long as an object has it.
 func shared(s string) string {
 	if s == "" {
 		return ""

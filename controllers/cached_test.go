@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// typical is a person as most are, settled, and the claim of their name.
+// typical returns a person as most are, settled, and the claim of their name.
 func typical(i int) (*v1alpha1.ScimUser, *v1alpha1.NameClaim) {
 	name := fmt.Sprintf("person%06d@example.test", i)
 	meta := func(object string) metav1.ObjectMeta {
@@ -140,7 +140,7 @@ func decoded(t *testing.T, o client.Object) client.Object {
 	return out
 }
 
-// heap is how many bytes are in use after everything unreachable has gone.
+// heap returns how many bytes are in use after everything unreachable has gone.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()

@@ -52,9 +52,10 @@ type Options struct {
 	Slices client.Client
 	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
-	// Traces makes spans of passes; nil for none.
+	// Traces makes spans of passes; nil if there is none.
 	Traces *tracing.Tracing
-	// Metrics takes the collectors of people's states and of the portal's calls; nil: none.
+	// Metrics takes the collectors of people's states and of the portal's calls; nil if there is
+	// none.
 	Metrics prometheus.Registerer
 }
 

@@ -80,7 +80,7 @@ func auditTable(w io.Writer, found withoutObject) {
 	}
 }
 
-// guardOf is what the guard holds of the pool, or what a person dropped.
+// guardOf returns what the guard holds of the pool, or what a person dropped.
 func guardOf(p preview.Pool) string {
 	switch {
 	case p.Held == "":
@@ -100,5 +100,5 @@ func (o *options) releaseHeldPool(ctx context.Context, pools []preview.Pool, id 
 	return o.decideAll(ctx, v1alpha1.AnnotationRelease, id, fmt.Sprintf("Noted for the pool of AgentPool %s: %s, %d user(s).", pools[i].AgentPool, id, pools[i].Users))
 }
 
-// now is the time as the annotations take it.
+// now returns the time as the annotations take it.
 func now() string { return time.Now().UTC().Format(time.RFC3339) }

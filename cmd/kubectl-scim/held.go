@@ -253,7 +253,7 @@ func annotate(ctx context.Context, c client.Client, o client.Object, name, value
 	return nil
 }
 
-// userName is the API server's name for the caller. A policy compares it with the decision.
+// userName returns the API server's name for the caller. A policy compares it with the decision.
 func userName(ctx context.Context, c client.Client) (string, error) {
 	review := &authenticationv1.SelfSubjectReview{}
 	if err := c.Create(ctx, review); err != nil {

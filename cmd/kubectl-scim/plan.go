@@ -116,7 +116,7 @@ func what(s preview.Step) string {
 	return s.Message
 }
 
-// origins are a user's pools and roles, and the source of each.
+// origins returns a user's pools and roles, and the source of each.
 func origins(s preview.Step) [][]string {
 	var rows [][]string
 	for _, p := range s.Pools {

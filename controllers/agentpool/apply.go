@@ -44,8 +44,8 @@ func (p *scope) apply(ctx context.Context) (bool, error) {
 	return p.applyPlan(ctx, plan)
 }
 
-// leaving says whether the portal's pool has members who are to leave it. Before it is adopted, all
-// members count, as who is wanted is known afterwards. The next pass asks again.
+// leaving reports whether the portal's pool has members who are to leave it. Before it is adopted,
+// all members count, as who is wanted is known afterwards. The next pass asks again.
 func (p *scope) leaving(ctx context.Context, record *portalapi.Pool) (bool, error) {
 	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return false, nil
@@ -96,7 +96,8 @@ func (p *scope) applyPlan(ctx context.Context, plan provision.PoolPlan) (bool, e
 	return done, p.clearMark(ctx)
 }
 
-// record is the portal's record that remembers what is held about this pool; nil: there is none.
+// record returns the portal's record that remembers what is held about this pool; nil: there is
+// none.
 func (p *scope) record() *portalapi.Pool {
 	if !p.pool.DeletionTimestamp.IsZero() {
 		return Kept(p.pool, p.view.Mirror)
@@ -104,7 +105,7 @@ func (p *scope) record() *portalapi.Pool {
 	return p.view.Mirror.OwnedPool(string(p.pool.UID))
 }
 
-// marked is the mark at the record that the pool has or, by adopting it, gets.
+// marked returns the mark at the record that the pool has or, by adopting it, gets.
 func (p *scope) marked(plan provision.PoolPlan) *portalapi.Mark {
 	switch own := p.record(); {
 	case own != nil:

@@ -28,7 +28,7 @@ type cause struct {
 	at      time.Time
 }
 
-// counts says whether the cause is recent. A clock that was set back ends it.
+// counts reports whether the cause is recent. A clock that was set back ends it.
 func (c cause) counts(now time.Time) bool {
 	age := now.Sub(c.at)
 	return c.request != "" && age >= 0 && age <= causeAge
@@ -57,7 +57,7 @@ func (c *causes) note(pool, request string, now time.Time, of ...string) {
 	}
 }
 
-// newest is the newest request that one of these effects follows from; empty: none.
+// newest returns the newest request that one of these effects follows from; empty if there is none.
 func (c *causes) newest(pool string, now time.Time, of ...string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -43,7 +43,7 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// taken says why the pool waits for a name that another pool has.
+// taken returns why the pool waits for a name that another pool has.
 func (p *scope) taken(name string, other client.Object) (reason, message string) {
 	if pool, ok := other.(*v1alpha1.AgentPool); ok {
 		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
@@ -55,7 +55,8 @@ func (p *scope) taken(name string, other client.Object) (reason, message string)
 		"or name the group in spec.groups there to have it fill that pool", other.GetName(), name)
 }
 
-// Succeeds says whether the AgentPool of that name is a group's own pool, and pool names the group.
+// Succeeds reports whether the AgentPool of that name is a group's own pool, and pool names the
+// group.
 func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) bool {
 	g, found := groups.Group(other)
 	if !found {

@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// superseded says whether the pool is the own pool of a group that another pool names: that pool
+// superseded reports whether the pool is the own pool of a group that another pool names: that pool
 // replaces it.
 func superseded(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup) bool {
 	g, found := groups.Group(pool.OwnPoolOf())
@@ -67,7 +67,7 @@ func Succeed(plan provision.PoolPlan, want portalapi.PoolWrite, record *portalap
 	return provision.PoolPlan{Action: provision.Adopt, Pool: record, Write: want}
 }
 
-// all are the AgentPools of the namespace, in order of name. They are shared with the cache.
+// all returns the AgentPools of the namespace, in order of name. They are shared with the cache.
 func (p *scope) all(ctx context.Context) ([]v1alpha1.AgentPool, error) {
 	return All(ctx, p.Client, p.pool.Namespace)
 }
@@ -101,8 +101,8 @@ func (p *scope) title(ctx context.Context) (bool, error) {
 	return p.silent, nil
 }
 
-// Resolve says which groups the pool's lines mean. undecided: which they meant before is not known,
-// and a person has to say so.
+// Resolve returns which groups the pool's lines mean. undecided: which they meant before is not
+// known, and a person has to say so.
 func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
 	before := inForce(pool, m)
 	facts := groupindex.Facts{
@@ -144,7 +144,7 @@ func (p *scope) lines(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// inForce is the portal's pool of the AgentPool, also of one of the same name before it was
+// inForce returns the portal's pool of the AgentPool, also of one of the same name before it was
 // restored, or deleted and applied again while the portal stayed unchanged. The status is written
 // before the portal is, so a status that was never written beside a pool in the portal is one that
 // was lost. What it said of groups, the portal's record says too.
@@ -155,7 +155,7 @@ func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	return m.PoolOf(pool.Name)
 }
 
-// Accepted are the groups that a person accepted for lines that need a decision.
+// Accepted returns the groups that a person accepted for lines that need a decision.
 func Accepted(pool *v1alpha1.AgentPool) []string {
 	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
 }
@@ -187,7 +187,8 @@ func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("Filled by %d group(s)", len(lines)))
 }
 
-// acceptCommand is what a person runs to have the groups fill the pool that its lines name now.
+// acceptCommand returns what a person runs to have the groups fill the pool that its lines name
+// now.
 func acceptCommand(pool string, lines []groupindex.Line) string {
 	var ids []string
 	for _, l := range lines {

@@ -41,7 +41,7 @@ type Changes struct {
 // None says that all memberships are in the desired state.
 func (c Changes) None() bool { return len(c.Join)+len(c.Free)+len(c.Leave) == 0 }
 
-// Users are the names of the ScimUsers whose accounts those are.
+// Users returns the names of the ScimUsers whose accounts those are.
 func Users(accounts []*portalapi.Account) []string {
 	out := make([]string, len(accounts))
 	for i, a := range accounts {
@@ -100,7 +100,7 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 	return changes, true, nil
 }
 
-// decides says whether the user decides about the memberships of the account now.
+// decides reports whether the user decides about the memberships of the account now.
 func decides(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
 	if u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
 		return false
@@ -108,14 +108,14 @@ func decides(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool 
 	return string(u.UID) == a.Owner.UID || restored(u, a, m)
 }
 
-// restored says whether the user will adopt the account that the same SCIM id had before a restore.
-// Such an account counts as a member that leaves already, or a decision about it would be forgotten
-// meanwhile.
+// restored reports whether the user will adopt the account that the same SCIM id had before a
+// restore. Such an account counts as a member that leaves already, or a decision about it would be
+// forgotten meanwhile.
 func restored(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
 	return a.Owner.Name == u.Name && a.Owner.Binding == m.Binding() && a.Owner.Revision <= u.Spec.Revision
 }
 
-// memberOf says whether the account is in the pool, and whether its owner put it there.
+// memberOf reports whether the account is in the pool, and whether its owner put it there.
 func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 	in = slices.Contains(a.Pools, poolID)
 	return in, in && !slices.Contains(a.Ungranted, poolID)
@@ -180,7 +180,7 @@ func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool, n int
 	return func(name string) (*v1alpha1.ScimUser, error) { return all[name], nil }, nil
 }
 
-// LeaveSet is the removal of those accounts from the pool.
+// LeaveSet returns the removal of those accounts from the pool.
 func LeaveSet(pool *v1alpha1.AgentPool, own *portalapi.Pool, leave []*portalapi.Account, m *mirror.Mirror) removals.Removal {
 	r := removals.Removal{Set: removals.Set(portalapi.RemovalMembers, pool, Users(leave)...), Mark: own.Mark, Pool: own.ID, Members: len(leave)}
 	if slices.Contains(provision.Granted(own), portalapi.RoleManager) {
@@ -235,8 +235,8 @@ func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes
 	return p.leave(ctx, own, changes.Leave)
 }
 
-// changes are the pool's; keeps: no member leaves for now, as its lines, one of its groups or its
-// filter is not known.
+// changes returns the pool's; keeps: no member leaves for now, as its lines, one of its groups or
+// its filter is not known.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
 	for {
 		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
@@ -299,8 +299,8 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 	return nil
 }
 
-// markAfter is the mark that the record has after the answer: what a person released keeps it until
-// all of it is carried out, so that the rest does not pass by a budget.
+// markAfter returns the mark that the record has after the answer: what a person released keeps it
+// until all of it is carried out, so that the rest does not pass by a budget.
 func markAfter(a removals.Answer, before *portalapi.Mark, at string) *portalapi.Mark {
 	if a.Verdict == sets.Apply {
 		return before
@@ -308,8 +308,8 @@ func markAfter(a removals.Answer, before *portalapi.Mark, at string) *portalapi.
 	return a.Mark(at)
 }
 
-// incomplete is how long to wait for the rest of a request that takes out more users than pass at
-// any time: it arrives in several writes, and is one set.
+// incomplete returns how long to wait for the rest of a request that takes out more users than pass
+// at any time: it arrives in several writes, and is one set.
 func (p *scope) incomplete(r removals.Removal) time.Duration {
 	if len(r.Users) <= removals.MinUsers(p.view.Spec.DeprovisioningGuard) || r.Mark != nil && r.Is(r.Mark.Decision) {
 		p.quiet.end(p.pool.Name)
@@ -371,8 +371,8 @@ func (p *scope) nameCauses(all []portalapi.MembershipWrite) {
 	}
 }
 
-// effects are what a request can lead to that writes the account's membership: of the user, and of
-// the groups that contain them.
+// effects returns what a request can lead to that writes the account's membership: of the user, and
+// of the groups that contain them.
 func (p *scope) effects(accountID string) []string {
 	a := p.view.Mirror.Account(accountID)
 	if a == nil {

@@ -19,9 +19,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// Plan says what must change in the portal so that the pool matches its AgentPool. m must contain
-// a default pool; r reads the owners of other pools. have is the pool as it is; nil: none. frozen
-// says why its roles are left unchanged; nil: they are not.
+// Plan returns what must change in the portal so that the pool matches its AgentPool. m must
+// contain a default pool; r reads the owners of other pools. have is the pool as it is; nil if
+// there is none. frozen says why its roles are left unchanged; nil: they are not.
 func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror, leaving Leaving) (plan provision.PoolPlan, have *portalapi.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
 	want.Owner.Binding = m.Binding()
@@ -67,13 +67,13 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 // pool gains meanwhile.
 type Leaving func(record *portalapi.Pool) (bool, error)
 
-// gains says whether a pool with these roles has one more than before.
+// gains reports whether a pool with these roles has one more than before.
 func gains(roles []string, record *portalapi.Pool) bool {
 	return slices.ContainsFunc(roles, func(r string) bool { return !slices.Contains(record.Roles, r) })
 }
 
-// kept are the roles of a pool whose object declares some that can't be granted: those that it was
-// granted. What the API bans by manifest stays banned: beside a filter the manager role is not
+// kept returns the roles of a pool whose object declares some that can't be granted: those that it
+// was granted. What the API bans by manifest stays banned: beside a filter the manager role is not
 // kept.
 func kept(pool *v1alpha1.AgentPool, own, found *portalapi.Pool) []string {
 	if own == nil {
@@ -85,7 +85,7 @@ func kept(pool *v1alpha1.AgentPool, own, found *portalapi.Pool) []string {
 	return slices.DeleteFunc(provision.Granted(own), func(r string) bool { return r == portalapi.RoleManager && pool.Spec.MemberFilter != "" })
 }
 
-// presence says whether the AgentPool that owns a pool is still there.
+// presence reports whether the AgentPool that owns a pool is still there.
 func presence(ctx context.Context, r client.Reader, namespace string, owner portalapi.Owner) (provision.Presence, error) {
 	switch {
 	case owner.UID == "":
@@ -116,8 +116,8 @@ type ReleasePlan struct {
 	Removal removals.Removal // the users that lose something; the guard decides about all of them at once
 }
 
-// Kept is the pool in the portal that an AgentPool owns, or owned under the same name before it was
-// restored or applied again; nil: none.
+// Kept returns the pool in the portal that an AgentPool owns, or owned under the same name before
+// it was restored or applied again; nil if there is none.
 func Kept(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own
@@ -145,8 +145,8 @@ func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
 	return p
 }
 
-// ManagerSet is the loss of ROLE_MANAGER, which the plan takes from all members of the pool that
-// have it from no other pool.
+// ManagerSet returns the loss of ROLE_MANAGER, which the plan takes from all members of the pool
+// that have it from no other pool.
 func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	if !plan.LosesManager {
 		return removals.Removal{Mark: mark}
@@ -156,8 +156,8 @@ func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mir
 	return r
 }
 
-// losers are the active accounts that lose something with a pool: all members with a grant when it
-// is deleted, or those that lose ROLE_MANAGER with it.
+// losers returns the active accounts that lose something with a pool: all members with a grant when
+// it is deleted, or those that lose ROLE_MANAGER with it.
 func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.Pool, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	r := removals.Removal{Set: removals.Set(kind, pool), Mark: mark, Pool: record.ID}
 	manages := slices.Contains(provision.Granted(record), portalapi.RoleManager)

@@ -73,7 +73,7 @@ func (r *released) note(pool string, users []string) {
 	r.users[pool] = slices.Sorted(slices.Values(users))
 }
 
-// includes says whether there is a user and all of them were released.
+// includes reports whether there is a user and all of them were released.
 func (r *released) includes(pool string, users []string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

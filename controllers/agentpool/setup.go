@@ -86,7 +86,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		Complete(traces.Reconciler("AgentPool", r))
 }
 
-// wanting are the pools that want the name behind a claim.
+// wanting returns the pools that want the name behind a claim.
 func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []reconcile.Request {
 	var list v1alpha1.AgentPoolList
 	if err := r.List(ctx, &list, client.InNamespace(namespace)); err != nil {
@@ -102,8 +102,8 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 	return out
 }
 
-// concerned are the pools that a change of a pool in the portal can affect: its owner, before and
-// after, and those that are not Ready, as they may wait for exactly that.
+// concerned returns the pools that a change of a pool in the portal can affect: its owner, before
+// and after, and those that are not Ready, as they may wait for exactly that.
 func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.PoolEvent) []reconcile.Request {
 	all, err := All(ctx, r.Client, namespace)
 	if err != nil {
@@ -120,7 +120,7 @@ func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.
 	return out
 }
 
-// owners are the names of the AgentPools that own the pool, before and after.
+// owners returns the names of the AgentPools that own the pool, before and after.
 func owners(e *mirror.PoolEvent) map[string]bool {
 	out := map[string]bool{}
 	for _, p := range []*portalapi.Pool{e.Before, e.After} {
@@ -131,8 +131,8 @@ func owners(e *mirror.PoolEvent) map[string]bool {
 	return out
 }
 
-// ownPools are the own pools of the groups that a pool names or could mean: it replaces them, and
-// they are created again when it is deleted or means another group.
+// ownPools returns the own pools of the groups that a pool names or could mean: it replaces them,
+// and they are created again when it is deleted or means another group.
 func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	var out []reconcile.Request
 	for _, group := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {

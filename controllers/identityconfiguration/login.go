@@ -75,7 +75,7 @@ func (p *scope) loginRefused(err error) (bool, error) {
 	return false, nil
 }
 
-// declared are the login methods of the specification, with the secret filled in.
+// declared returns the login methods of the specification, with the secret filled in.
 func (p *scope) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portalapi.LoginMethods, error) {
 	var m portalapi.LoginMethods
 	if s := d.SSO; s != nil {

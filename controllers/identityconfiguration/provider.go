@@ -13,10 +13,10 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
-// binding is what this operator and provider claim the portal with.
+// binding returns what this operator and provider claim the portal with.
 func (p *scope) binding() portalapi.Binding { return Binding(p.config, p.Cluster) }
 
-// Binding is what the operator of the configuration in the cluster claims the portal with.
+// Binding returns what the operator of the configuration in the cluster claims the portal with.
 func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Binding {
 	return portalapi.Binding{
 		Cluster: cluster, Namespace: c.Namespace, Name: c.Name, UID: string(c.UID),
@@ -67,7 +67,7 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 	return err
 }
 
-// preview says what replacing the provider would do, as the refusal that it follows.
+// preview returns what replacing the provider would do, as the refusal that it follows.
 func (p *scope) preview(refused error, first, want provider.ID) error {
 	return &portalapi.Error{
 		Status: 409, Code: portalapi.CodeIDPConfigured,
@@ -75,8 +75,8 @@ func (p *scope) preview(refused error, first, want provider.ID) error {
 	}
 }
 
-// Replacement says what it takes and does to have the provider want take the place of first, for so
-// many people.
+// Replacement returns what it takes and does to have the provider want take the place of first, for
+// so many people.
 func Replacement(first, want provider.ID, people int) string {
 	return fmt.Sprintf("To have %s replace %s: kubectl scim provider --replace %q, and create a SCIM key for %s. All %d users keep their accounts, pools and roles. %s takes over each user whose user name it pushes; the others stay until a person removes them",
 		want, first, first.String(), want, people, want)

@@ -178,7 +178,7 @@ func (p *scope) bind(ctx context.Context) (bool, error) {
 	return true, p.blocked(ctx, typ, reason, said(err))
 }
 
-// said is what the portal says in a refusal, as a sentence; of another error, all of it.
+// said returns what the portal says in a refusal, as a sentence; of another error, all of it.
 func said(err error) string {
 	var refusal *portalapi.Error
 	if !errors.As(err, &refusal) || refusal.Message == "" {

@@ -42,7 +42,7 @@ func (r *Reconciler) release(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// ending says whether the namespace or the kinds are being deleted. One kind represents all.
+// ending reports whether the namespace or the kinds are being deleted. One kind represents all.
 func (r *Reconciler) ending(ctx context.Context, namespace string) (bool, error) {
 	if ending, err := pass.NamespaceEnding(ctx, r.Live, namespace); ending || err != nil {
 		return ending, err

@@ -126,8 +126,8 @@ func (p *scope) tokens(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// entriesOf are the portal's keys as tokens, each for the provider that it was made for, and the
-// names of those that name none.
+// entriesOf returns the portal's keys as tokens, each for the provider that it was made for, and
+// the names of those that name none.
 func entriesOf(keys []portalapi.KeyDigest) (entries []tokenfile.Entry, unnamed []string) {
 	for _, k := range keys {
 		if k.Provider.Validate() != nil {
@@ -186,9 +186,9 @@ func (p *scope) refused(typ string, err error) error {
 	return r.Err
 }
 
-// ended are the tokens in the Secret whose portal key expired recently. The portal no longer lists
-// them, but the answer to a push with one must say that it expired, not that it is unknown. A key
-// that was deleted is not among them.
+// ended returns the tokens in the Secret whose portal key expired recently. The portal no longer
+// lists them, but the answer to a push with one must say that it expired, not that it is unknown. A
+// key that was deleted is not among them.
 func (p *scope) ended(now []tokenfile.Entry) []tokenfile.Entry {
 	var out []tokenfile.Entry
 	for _, e := range p.accepted.portal {
@@ -223,7 +223,7 @@ func (p *scope) putTokens(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// expiring says whether a token's end is near, before or after.
+// expiring reports whether a token's end is near, before or after.
 func (p *scope) expiring(e tokenfile.Entry) bool {
 	window := p.TokenWarning
 	if window == 0 {
@@ -252,7 +252,7 @@ func (p *scope) warnOfExpiry() {
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionTokensExpiring, reason, message))
 }
 
-// expiry says which tokens' end is near; no reason for none.
+// expiry returns which tokens' end is near; no reason for none.
 func (p *scope) expiry() (reason, message string) {
 	var named []string
 	for _, e := range slices.Concat(p.accepted.portal, p.accepted.declared) {

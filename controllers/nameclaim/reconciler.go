@@ -95,7 +95,7 @@ func (r *Reconciler) unneeded(e event.CreateEvent) bool {
 	return err != nil || !needed
 }
 
-// claimsOf are the claims of a pool or a group.
+// claimsOf returns the claims of a pool or a group.
 func (r *Reconciler) claimsOf(ctx context.Context, holder client.Object) []reconcile.Request {
 	var list v1alpha1.NameClaimList
 	if err := r.List(ctx, &list, client.InNamespace(holder.GetNamespace()), client.MatchingFields{byHolder: string(holder.GetUID())}); err != nil {

@@ -129,13 +129,13 @@ func (p *preview) remember() {
 	}
 }
 
-// localManager says whether the account is a local manager who can sign in. SCIM needs single
+// localManager reports whether the account is a local manager who can sign in. SCIM needs single
 // sign-on, and with it every active account can sign in.
 func localManager(a *portalapi.Account) bool {
 	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && slices.Contains(a.Roles, portalapi.RoleManager)
 }
 
-// waits says why nothing is written to the portal now, and what a change of provider would do.
+// waits returns why nothing is written to the portal now, and what a change of provider would do.
 func (p *preview) waits() (why, replacement string) {
 	c := p.portal.Configuration()
 	if b := c.Binding; b != nil && b.UID != string(p.config.UID) && (b.Namespace != p.config.Namespace || b.Name != p.config.Name) {
@@ -156,7 +156,7 @@ func (p *preview) waits() (why, replacement string) {
 	return "", replacement
 }
 
-// guard says what the deprovisioning guard would decide about the steps.
+// guard returns what the deprovisioning guard would decide about the steps.
 func (p *preview) guard() {
 	g := Guard{Left: p.left.Accounts, Window: p.left.Window.String()}
 	asks := 0 // removals that the budget is asked about
@@ -209,7 +209,7 @@ func (p *preview) migration() *Migration {
 	return m
 }
 
-// perhaps says which pushed user an unmatched local account may belong to. Users are matched by
+// perhaps returns which pushed user an unmatched local account may belong to. Users are matched by
 // user name alone; an equal e-mail address is a hint for a person and no match.
 func (p *preview) perhaps(a *portalapi.Account) string {
 	for i := range p.objects.users {

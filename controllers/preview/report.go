@@ -34,11 +34,11 @@ type Report struct {
 	Users                  []Step     `json:"users"`
 	Guard                  Guard      `json:"guard"`
 	Migration              *Migration `json:"migration,omitempty"`
-	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until a person releases
-	// them.
+	// WithoutUser are accounts that this operator manages whose ScimUser is gone. They stay until a
+	// person releases them.
 	WithoutUser []Account `json:"withoutUser"`
-	// WithoutAgentPool are pools of ours in the portal whose AgentPool is gone. Their members have
-	// their roles until a person releases the pools.
+	// WithoutAgentPool are pools that this operator manages in the portal whose AgentPool is gone.
+	// Their members have their roles until a person releases the pools.
 	WithoutAgentPool []Pool `json:"withoutAgentPool"`
 	// Replacement says what a change of provider takes and does; empty when none is declared.
 	Replacement string `json:"replacement,omitempty"`
@@ -61,7 +61,7 @@ type Step struct {
 	Roles    []Grant      `json:"roles,omitempty"`
 }
 
-// Writes says whether the step changes the portal.
+// Writes reports whether the step changes the portal.
 func (s Step) Writes() bool {
 	switch provision.Action(s.Action) {
 	case provision.Create, provision.Update, provision.Adopt, Release:
@@ -175,7 +175,7 @@ func account(a *portalapi.Account) Account {
 	return Account{ID: a.ID, UserName: a.UserName, ScimUser: a.Owner.Name}
 }
 
-// why says what a step follows from.
+// why returns what a step follows from.
 func why(p provision.Plan) string {
 	switch p.Action {
 	case provision.None:

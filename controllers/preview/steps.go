@@ -42,7 +42,7 @@ func (s Step) waits(reason, message string) Step {
 	return s
 }
 
-// named says which other object has the name, as the reason and message why o waits.
+// named returns which other object has the name, as the reason and message why o waits.
 func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.ClaimType, all ...string) (reason, message string, err error) {
 	registry := claims.Registry{Live: p.objects, Names: groupindex.Names(p.objects.groups)}
 	for _, name := range all {
@@ -133,7 +133,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 	return s, nil
 }
 
-// leavingPool says what becomes of the pool of an AgentPool that is being deleted.
+// leavingPool returns what becomes of the pool of an AgentPool that is being deleted.
 func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 	plan := agentpool.PlanRelease(o, p.portal)
 	s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
@@ -168,7 +168,7 @@ func (p *preview) foresee(o client.Object, r guard.Removal) guard.Answer {
 	return answer
 }
 
-// asked is how many removals the company's budget is asked about.
+// asked returns how many removals the company's budget is asked about.
 func asked(a guard.Answer) int {
 	if a.Decision != "" {
 		return 0 // a person released them
@@ -250,7 +250,7 @@ func (p *preview) inherit(a *portalapi.Account) {
 	p.portal.PutAccount(&will)
 }
 
-// derived are the roles of a SCIM-managed account in those of the copy's pools, sorted.
+// derived returns the roles of a SCIM-managed account in those of the copy's pools, sorted.
 func (p *preview) derived(pools []string) []string {
 	roles := map[string]bool{portalapi.RoleUser: true}
 	for _, id := range pools {
@@ -386,8 +386,8 @@ func (p *preview) carriedOut(s Step, plan provision.Plan) Step {
 	return s
 }
 
-// changes are the plan's differences in people's words, and the roles that would become others. The
-// roles follow from the pools that the account will be in: it also has those of a pool that it
+// changes returns the plan's differences in people's words, and the roles that would become others.
+// The roles follow from the pools that the account will be in: it also has those of a pool that it
 // leaves only when a person has decided.
 func (p *preview) changes(plan provision.Plan) []Change {
 	if plan.Account == nil || plan.Action == provision.Wait {
@@ -417,7 +417,7 @@ func (p *preview) changes(plan provision.Plan) []Change {
 	return s.Changes
 }
 
-// poolNames are the names of the AgentPools, or the portal's name of a pool that no AgentPool
+// poolNames returns the names of the AgentPools, or the portal's name of a pool that no AgentPool
 // manages.
 func (p *preview) poolNames(ids []string) string {
 	var out []string
@@ -432,7 +432,7 @@ func (p *preview) poolNames(ids []string) string {
 	return strings.Join(out, ",")
 }
 
-// leaving says what becomes of the account of a user that the provider deleted.
+// leaving returns what becomes of the account of a user that the provider deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	plan := provision.ComputeRelease(scimuser.Kept(u, p.portal), p.config.Spec.OnDelete, false)
 	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)

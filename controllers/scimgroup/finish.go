@@ -158,7 +158,8 @@ func (p *scope) left(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// dropped says whether a person dropped what follows from the group's deletion in one of its pools.
+// dropped reports whether a person dropped what follows from the group's deletion in one of its
+// pools.
 func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool, error) {
 	m := p.view.Mirror
 	if record := m.PoolOf(p.group.Name); record != nil && p.own() == nil && droppedDeletion(record.Mark) {

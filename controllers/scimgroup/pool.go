@@ -27,8 +27,8 @@ const (
 	remove what = "Remove" // a pool of people fills its place
 )
 
-// decide says what happens to the group's own pool; own is that pool, nil when there is none. m is
-// nil while the portal's state is not known.
+// decide returns what happens to the group's own pool; own is that pool, nil when there is none. m
+// is nil while the portal's state is not known.
 //
 // The own pool is removed only when a pool of people has taken over its record in the portal, or
 // when none is going to: agents stay, and no user loses membership meanwhile.
@@ -108,7 +108,7 @@ func (p *scope) own() *v1alpha1.AgentPool {
 	return nil
 }
 
-// NewPool is the pool that a group has of its own.
+// NewPool returns the pool that a group has of its own.
 func NewPool(namespace, group string) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},

@@ -96,7 +96,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
-// known is the group as the index has it; the pass waits until that is what the object says.
+// known returns the group as the index has it; the pass waits until that is what the object says.
 func (p *scope) known() (groupindex.Group, bool) {
 	g, found := p.Groups.Group(p.group.Name)
 	return g, found && g.DisplayName == p.group.Spec.DisplayName && g.Deleted == p.group.Spec.Deleted
@@ -135,8 +135,8 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// fills are the names of the pools that the group fills. Of a group that is being deleted they are
-// those that it filled.
+// fills returns the names of the pools that the group fills. Of a group that is being deleted they
+// are those that it filled.
 func (p *scope) fills() []string {
 	if p.group.Spec.Deleted {
 		return p.group.Status.Pools

@@ -99,7 +99,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		Complete(traces.Reconciler("ScimGroup", r))
 }
 
-// takenOver are the groups whose own pool had or has the portal's pool, and those that fill the
+// takenOver returns the groups whose own pool had or has the portal's pool, and those that fill the
 // pool's owner.
 func (r *Reconciler) takenOver(ctx context.Context, namespace string, e session.Event) []string {
 	var out []string

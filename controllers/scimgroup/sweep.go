@@ -42,7 +42,7 @@ func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
 }
 
 // Sweep deletes the slices of groups that are not there: of POSTs that were interrupted, and of
-// groups whose object was deleted by force. It takes out of groups the ids of users whose deletion
+// groups whose object was deleted by hand. It takes out of groups the ids of users whose deletion
 // was finished and that a request added after that. In a restore window it changes nothing: groups
 // and users may come after the slices.
 func (r *Reconciler) Sweep(ctx context.Context, namespace string) error {

@@ -51,8 +51,8 @@ func (p *scope) carryOut(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// marked is the portal's record that remembers whether the guard holds this user's removal: the
-// user's own account, or the one that the user is about to adopt. nil: there is none.
+// marked returns the portal's record that remembers whether the guard holds this user's removal:
+// the user's own account, or the one that the user is about to adopt. nil: there is none.
 func (p *scope) marked() *portalapi.Account {
 	if p.user.Spec.Deleted {
 		return Kept(p.user, p.view.Mirror)
@@ -127,7 +127,7 @@ func (p *scope) wait(ctx context.Context) error {
 	return nil
 }
 
-// reportOnly says what would change.
+// reportOnly returns what would change.
 func (p *scope) reportOnly() {
 	fields := make([]string, len(p.plan.Differences))
 	for i, d := range p.plan.Differences {
@@ -164,7 +164,7 @@ func (p *scope) write(ctx context.Context) (held bool, err error) {
 	return false, nil
 }
 
-// removal is what the user would lose, as the guard counts it.
+// removal returns what the user would lose, as the guard counts it.
 func (p *scope) removal(what portalapi.Removal) removals.Removal {
 	r := removals.Removal{Set: removals.Set(what, p.user, p.user.Name), Accounts: 1}
 	if a := p.marked(); a != nil {

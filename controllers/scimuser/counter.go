@@ -26,7 +26,7 @@ type state struct{ ready, waiting, held bool }
 // NewCounter returns an empty counter.
 func NewCounter() *Counter { return &Counter{users: map[string]state{}} }
 
-// Complete says whether all users are counted. It is false from the manager's start until the
+// Complete reports whether all users are counted. It is false from the manager's start until the
 // cache's first listing is processed.
 func (c *Counter) Complete() bool {
 	c.mu.Lock()
@@ -61,7 +61,7 @@ func (c *Counter) Record(u *v1alpha1.ScimUser) {
 	c.add(s, 1)
 }
 
-// Knows says whether the user was recorded and is not gone since.
+// Knows reports whether the user was recorded and is not gone since.
 func (c *Counter) Knows(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,21 +69,21 @@ func (c *Counter) Knows(name string) bool {
 	return ok
 }
 
-// isReady says whether the user was Ready when last recorded.
+// isReady reports whether the user was Ready when last recorded.
 func (c *Counter) isReady(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.users[name].ready
 }
 
-// Strays notes how many accounts of ours have no user any more.
+// Strays notes how many accounts that this operator manages have no user any more.
 func (c *Counter) Strays(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.Strays = int64(n)
 }
 
-// StrayPools notes how many pools of ours have no AgentPool any more.
+// StrayPools notes how many pools that this operator manages have no AgentPool any more.
 func (c *Counter) StrayPools(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

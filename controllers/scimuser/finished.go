@@ -34,7 +34,7 @@ func (f *Finished) Forget(id string) {
 	delete(f.users, id)
 }
 
-// All are the users, and when the deletion of each was finished. It is a copy.
+// All returns the users, and when the deletion of each was finished. It is a copy.
 func (f *Finished) All() map[string]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()

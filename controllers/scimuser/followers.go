@@ -38,7 +38,7 @@ func (f *followers) add(requests ...reconcile.Request) {
 	f.addTo(f.q, requests)
 }
 
-// start is a source.Func.
+// start returns a source.Func.
 func (f *followers) start(_ context.Context, q queue) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -20,12 +20,12 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// granted are the portal's pools that the account is in by a write of its owner.
+// granted returns the portal's pools that the account is in by a write of its owner.
 func granted(a *portalapi.Account) []string {
 	return slices.DeleteFunc(slices.Clone(a.Pools), func(id string) bool { return slices.Contains(a.Ungranted, id) })
 }
 
-// provisioned is the account that the user has, or had before a restore; nil: none.
+// provisioned returns the account that the user has, or had before a restore; nil if there is none.
 func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
@@ -33,11 +33,11 @@ func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	return m.Of(u.Name)
 }
 
-// accountPools are the portal ids of the pools that a pass over a user with the access a writes to
-// the account. The pools' passes write memberships, many at once, and ask the guard about those
+// accountPools returns the portal ids of the pools that a pass over a user with the access a writes
+// to the account. The pools' passes write memberships, many at once, and ask the guard about those
 // that end. A pass over a user writes only those of a new account, and those without a grant: it
 // grants or removes them. had is the account that the user adopts from an owner that no longer
-// exists; nil: none. Its memberships stay, as its pools may not be decided yet.
+// exists; nil if there is none. Its memberships stay, as its pools may not be decided yet.
 func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portalapi.Account) []string {
 	wanted := make([]string, 0, len(a.Pools))
 	for _, pool := range a.Pools {
@@ -64,7 +64,7 @@ func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portalapi
 	return wanted
 }
 
-// rolesOf are the roles that those pools of the portal grant to their members; sorted.
+// rolesOf returns the roles that those pools of the portal grant to their members; sorted.
 func rolesOf(ids []string, m *mirror.Mirror) []string {
 	out := []string{access.UserRole}
 	for _, id := range ids {
@@ -76,8 +76,8 @@ func rolesOf(ids []string, m *mirror.Mirror) []string {
 	return slices.Compact(out)
 }
 
-// unsettled are the AgentPools whose pass has to write a membership of the user with the access a:
-// the user must join those in missing and leave those in leaving. A nil account is in none.
+// unsettled returns the AgentPools whose pass has to write a membership of the user with the access
+// a: the user must join those in missing and leave those in leaving. A nil account is in none.
 func unsettled(account *portalapi.Account, a access.Access, snapshot *poolindex.Snapshot) (missing, leaving []string) {
 	if account == nil {
 		return nil, nil

@@ -28,8 +28,8 @@ func (w *ownWrites) record(u *v1alpha1.ScimUser) {
 	w.versions[u.Name] = u.ResourceVersion
 }
 
-// pending says whether we wrote a newer version than u, whose event is still to come. It is false
-// for versions that cannot be compared.
+// pending reports whether we wrote a newer version than u, whose event is still to come. It is
+// false for versions that cannot be compared.
 func (w *ownWrites) pending(u *v1alpha1.ScimUser) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

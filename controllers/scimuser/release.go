@@ -95,8 +95,8 @@ func (p *scope) undelete(ctx context.Context) error {
 	return nil
 }
 
-// Kept is the account that a user owns, or owned under the same SCIM id before a restore; nil:
-// none.
+// Kept returns the account that a user owns, or owned under the same SCIM id before a restore; nil
+// if there is none.
 func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
@@ -107,7 +107,7 @@ func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	return nil
 }
 
-// RemovalOf is what the release of an account takes away.
+// RemovalOf returns what the release of an account takes away.
 func RemovalOf(mode portalapi.ReleaseMode) portalapi.Removal {
 	if mode == portalapi.ReleaseDelete {
 		return portalapi.RemovalDeletion

@@ -72,7 +72,7 @@ func (p *scope) verify(context.Context) (bool, error) {
 	return false, nil
 }
 
-// ownerGone are the pools of the user whose AgentPool no longer exists. A pool that is being
+// ownerGone returns the pools of the user whose AgentPool no longer exists. A pool that is being
 // released looks like one for a moment, so the status is kept back once.
 func (p *scope) ownerGone() []poolindex.Unruled {
 	var gone []poolindex.Unruled

@@ -128,7 +128,7 @@ func (w *watcher) people() handler.EventHandler {
 	}
 }
 
-// intentChanged says whether the provider or a person changed what they want. It is false for a
+// intentChanged reports whether the provider or a person changed what they want. It is false for a
 // write of our own status.
 func intentChanged(before, after *v1alpha1.ScimUser) bool {
 	return before.Generation != after.Generation || before.UID != after.UID ||
@@ -186,7 +186,7 @@ func (w *watcher) pools() handler.EventHandler {
 	}
 }
 
-// peopleOf are the users that are in the pool, should be in it, or were.
+// peopleOf returns the users that are in the pool, should be in it, or were.
 func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	people := w.Pools.Members(p.Name)
 	for _, group := range groupindex.Filling(p) {
@@ -236,8 +236,8 @@ func (w *watcher) portalEvents(ctx context.Context, q queue) error {
 	return nil
 }
 
-// onlyPools says whether only the pools of the user, or the roles that those grant, changed: a pass
-// over a pool wrote that, and the portal reports all members of the pool at once.
+// onlyPools reports whether only the pools of the user, or the roles that those grant, changed: a
+// pass over a pool wrote that, and the portal reports all members of the pool at once.
 func onlyPools(e *mirror.AccountEvent) bool {
 	if e.Before == nil || e.After == nil {
 		return false
@@ -247,8 +247,8 @@ func onlyPools(e *mirror.AccountEvent) bool {
 	return reflect.DeepEqual(before, *now)
 }
 
-// concerned are the users that a change of an account can affect: its owner, the user that waits
-// for it, and the users that claim its name.
+// concerned returns the users that a change of an account can affect: its owner, the user that
+// waits for it, and the users that claim its name.
 func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	var people []string
 	for _, a := range []*portalapi.Account{e.Before, e.After} {
@@ -260,7 +260,7 @@ func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	return people
 }
 
-// poolPeople are the users that a change of a pool in the portal can affect.
+// poolPeople returns the users that a change of a pool in the portal can affect.
 func (w *watcher) poolPeople(ctx context.Context, e *mirror.PoolEvent) []string {
 	pool := e.After
 	if pool == nil {

@@ -74,7 +74,7 @@ func (x *userIndex) unclaim(claim uint64, name string) {
 	}
 }
 
-// all are the names of all users, in no order.
+// all returns the names of all users, in no order.
 func (x *userIndex) all() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -85,8 +85,8 @@ func (x *userIndex) all() []string {
 	return out
 }
 
-// claimants are the names of the users that want the claim of that name, and in one of 2⁶⁴ cases of
-// a user that does not.
+// claimants returns the names of the users that want the claim of that name, and in one of 2⁶⁴
+// cases of a user that does not.
 func (x *userIndex) claimants(claim string) []string {
 	hash := maphash.String(x.seed, claim)
 	x.mu.RLock()

@@ -17,8 +17,8 @@ type person struct {
 	gone        bool
 }
 
-// day is the story. Every step ends with a comparison of each person's account with the expected
-// one.
+// day returns the story. Every step ends with a comparison of each person's account with the
+// expected one.
 func (d *demo) day(ctx context.Context) error {
 	ada := &person{first: "Ada", last: "Arrow"}
 	ben := &person{first: "Ben", last: "Brook"}

@@ -39,7 +39,7 @@ type Options struct {
 	Listen        string // host:port
 	PublicURL     string // as browsers reach it; empty: http://<Listen>
 	Database      string // see store.Options
-	AdminUser     string // the first local manager, created if there is none; empty: none is created
+	AdminUser     string // the first local manager, created if there is none; empty if there is none is created
 	AdminPassword string // the file with its password
 	Keys          []BootstrapKey
 	NewFeedEpoch  bool // after a restore from a backup

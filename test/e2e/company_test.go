@@ -68,7 +68,7 @@ var takesOldName = span(185, 189)
 // byName is the first group reference of the pool "renamed".
 const byName = "displayName: old"
 
-// manifests are what people and Git declare.
+// manifests returns what people and Git declare.
 func (c *company) manifests() string {
 	return `
 apiVersion: iam.lightrun.com/v1alpha1
@@ -134,7 +134,7 @@ func span(from, to int) []int {
 	return out
 }
 
-// user is the final user name of a user.
+// user returns the final user name of a user.
 func user(i int) string {
 	if i == renamedUser {
 		return "renamed206@example.test"
@@ -173,7 +173,7 @@ var sample = []int{0, 45, 60, 85, 117, 131, 152, 161, 175, 181, 186, 189,
 	heldUsers[0], heldUsers[1], droppedUsers[0], heldDeletion, suspendedUsers[0], suspendedUsers[1], suspendedUsers[2],
 	locallyOff[0], inactive[0], deletedUser, renamedUser, heldMember, droppedMember, heldManager}
 
-// alone is an environment for this test only.
+// alone returns an environment for this test only.
 func alone(t *testing.T) *world {
 	t.Helper()
 	env, err := devenv.Start(t.Context(), options(t, t.TempDir()))

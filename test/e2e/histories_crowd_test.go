@@ -51,7 +51,7 @@ func (d *drill) inCrowd(id string) bool {
 	return found
 }
 
-// crowdTag is the tag of a user of the crowd that the history follows; false for the others.
+// crowdTag returns the tag of a user of the crowd that the history follows; false for the others.
 func crowdTag(i int) (string, bool) {
 	const each = crowdSize / followed // a multiple of crowdSize / mid
 	return fmt.Sprintf("crowd%d", i/each), i%each == 0
@@ -73,7 +73,7 @@ func (d *drill) part(random *rand.Rand, size int) many {
 	return m
 }
 
-// whole is all of the crowd of a group of this size.
+// whole returns all of the crowd of a group of this size.
 func (d *drill) whole(size int) many {
 	var m many
 	for n := range size {

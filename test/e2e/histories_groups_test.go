@@ -74,7 +74,7 @@ func (p *pusher) pushGroup(ctx context.Context) bool {
 	return p.arriveGroup(ctx, p.some(p.teams))
 }
 
-// someGroup is a recently seen group; "" for none.
+// someGroup returns a recently seen group; "" if there is none.
 func (p *pusher) someGroup() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,7 +117,7 @@ func (p *pusher) createGroupOf(ctx context.Context, group histories.Group, membe
 	return p.do(ctx, ask{request: request, method: http.MethodPost, path: "/Groups", body: body})
 }
 
-// groupDocument is a group as a provider pushes it.
+// groupDocument returns a group as a provider pushes it.
 func (p *pusher) groupDocument(group histories.Group, members []string) map[string]any {
 	out := map[string]any{
 		"schemas":     []string{"urn:ietf:params:scim:schemas:core:2.0:Group"},

@@ -76,7 +76,7 @@ func (r *round) id(tag string) string {
 	return r.ids[tag]
 }
 
-// known is the tag of the user in an answer; "" for others.
+// known returns the tag of the user in an answer; "" for others.
 func (r *round) known(id string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -91,7 +91,7 @@ type drill struct {
 	steps map[string]int   // how often programs were killed at each write
 }
 
-// load is how long a round pushes.
+// load returns how long a round pushes.
 func (d *drill) load() time.Duration {
 	if d.long {
 		return longLoad
@@ -152,7 +152,7 @@ func (d *drill) openGuard() {
 	}
 }
 
-// random is a source of random choices for one purpose in one round.
+// random returns a source of random choices for one purpose in one round.
 func (d *drill) random(round int, purpose string) *rand.Rand {
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("%d/%d/%s", d.seed, round, purpose))

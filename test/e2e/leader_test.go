@@ -113,7 +113,7 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
 		lose   loss
-		then   string // ada's pool in the new leader's pass; empty: none
+		then   string // ada's pool in the new leader's pass; empty if there is none
 		holds  []string
 		writes int // the final number in the portal's history of ada
 	}{

@@ -100,7 +100,7 @@ func build(folder string) error {
 	return nil
 }
 
-// options are those of an environment with its data in dir, on free ports.
+// options returns those of an environment with its data in dir, on free ports.
 func options(tb testing.TB, dir string) devenv.Options {
 	tb.Helper()
 	assets, err := controlplane.Assets(controlplane.Root())
@@ -117,7 +117,7 @@ func options(tb testing.TB, dir string) devenv.Options {
 	}
 }
 
-// shared is the environment that most stories share, started by the first of them.
+// shared returns the environment that most stories share, started by the first of them.
 func shared(t *testing.T) *world {
 	t.Helper()
 	theStage.once.Do(func() {

@@ -111,7 +111,7 @@ func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
 // know them, and sends the same write without.
 var causes = regexp.MustCompile(`,"requestId":"[^"]*"`)
 
-// reply is the portal's answer.
+// reply is the portal's response.
 type reply struct {
 	status int
 	header http.Header
@@ -219,7 +219,7 @@ func newImmortal(w *world, args ...string) *immortal {
 	return m
 }
 
-// now is the running process, or the last one.
+// now returns the running process, or the last one.
 func (m *immortal) now() *process.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()

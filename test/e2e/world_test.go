@@ -38,7 +38,7 @@ func newWorld(t *testing.T, env *devenv.Environment) *world {
 	return &world{t: t, env: env, tag: strings.ToLower(rand.Text()[:6]), token: env.Values.SCIMToken, http: &http.Client{Timeout: 30 * time.Second}}
 }
 
-// name is a user name of this story only.
+// name returns a user name of this story only.
 func (w *world) name(who string) string { return who + "." + w.tag + "@example.test" }
 
 // scim sends one request as an identity provider does; an error means that there was no answer.

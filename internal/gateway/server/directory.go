@@ -90,7 +90,7 @@ const BaseMark = 0
 type Resource struct {
 	Type    *schema.ResourceType
 	ID      string
-	Version string // the entity tag, such as W/"3-1f09"; empty for none
+	Version string // the entity tag, such as W/"3-1f09"; empty if there is none
 	// Key is the order of resources: lists are sorted by it, and it never changes while the
 	// resource exists.
 	Key string
@@ -115,7 +115,7 @@ type Link struct {
 	Type    string // direct or indirect; User
 }
 
-// linkage is the JSON form of a type's links.
+// linkage returns the JSON form of a type's links.
 func (r *Resource) linkage() (attribute, endpoint string) {
 	if r.Type.Name == "Group" {
 		return "members", "/Users/"

@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// types are the resource types of this service.
+// types returns the resource types of this service.
 func types() []*schema.ResourceType { return []*schema.ResourceType{schema.User(), schema.Group()} }
 
 // noFilter refuses a filter on discovery; other parameters are ignored (RFC 7644 §4).

@@ -34,7 +34,7 @@ func (c *call) listGroups() (reply, error) {
 	return c.list(source{groupKind(), c.Groups.List})
 }
 
-// listAll is a query over all types (RFC 7644 §3.4.2.1, §3.4.3): users first, then groups.
+// listAll returns a query over all types (RFC 7644 §3.4.2.1, §3.4.3): users first, then groups.
 func (c *call) listAll() (reply, error) {
 	return c.list(source{userKind(), c.Users.List}, source{groupKind(), c.Groups.List})
 }
@@ -106,7 +106,7 @@ type position struct {
 	offset int
 	behind bool
 	place  place
-	walk   *walk // the walk that this page continues; nil for none
+	walk   *walk // the walk that this page continues; nil if there is none
 }
 
 // apply sets where the i-th query starts; before is the total of the queries before it.

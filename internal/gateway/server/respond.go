@@ -24,7 +24,7 @@ type reply struct {
 	etag     string
 	location string // absolute; Location on 201, Content-Location otherwise
 	allow    string
-	after    int // Retry-After in seconds; 0 for none
+	after    int // Retry-After in seconds; 0 if there is none
 	problem  string
 }
 

@@ -48,7 +48,7 @@ type Configuration struct {
 	// Known is false until the current login methods are known; requests are answered with 503.
 	Known bool
 	// Missing is a kind that the service needs and the cluster does not serve, such as ScimUser;
-	// empty for none. Known is false then.
+	// empty if there is none. Known is false then.
 	Missing string
 	// SCIM says whether provisioning is on; off is a 403.
 	SCIM bool

@@ -53,8 +53,8 @@ func (d *Directory) read(ctx context.Context, id string, into client.Object) (fo
 	return !claims.Gone(into), nil
 }
 
-// objectName says whether id is a valid object name. For any other id the answer is 404 without a
-// request to the API server.
+// objectName reports whether id is a valid object name. For any other id the answer is 404 without
+// a request to the API server.
 func objectName(id string) bool {
 	if id == "" || len(id) > maxID {
 		return false
@@ -71,11 +71,11 @@ func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]
 	return d.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// next is the revision after old: always higher, and the time in Unix milliseconds if that is
+// next returns the revision after old: always higher, and the time in Unix milliseconds if that is
 // higher still.
 func (d *Directory) next(old int64) int64 { return max(old+1, d.now().UnixMilli()) }
 
-// stamped is a patch of the spec that applies to the version of o only. It also sets the next
+// stamped returns a patch of the spec that applies to the version of o only. It also sets the next
 // revision, the time of the change and the request id.
 func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spec map[string]any) map[string]any {
 	revision := d.next(old)
@@ -92,12 +92,12 @@ func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spe
 	return map[string]any{"metadata": metadata, "spec": spec}
 }
 
-// fresh is the metadata of a new object that the provider's request creates.
+// fresh returns the metadata of a new object that the provider's request creates.
 func (d *Directory) fresh(ctx context.Context, revision int64) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Annotations: request(ctx, revision)}
 }
 
-// request is the annotations that name the request which wrote this revision.
+// request returns the annotations that name the request which wrote this revision.
 func request(ctx context.Context, revision int64) map[string]string {
 	out := map[string]string{}
 	if id := requestid.From(ctx); id != "" {

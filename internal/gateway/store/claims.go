@@ -11,7 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
-// registry is the claim protocol (package claims). It reads the API server only, never the cache.
+// registry returns the claim protocol (package claims). It reads the API server only, never the
+// cache.
 func (d *Directory) registry() claims.Registry {
 	return claims.Registry{Client: client.WithFieldOwner(d.client, v1alpha1.FieldManagerWebhook), Live: d.client}
 }

@@ -119,7 +119,7 @@ func (d *Directory) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Synced says whether the cache was filled once. It stays true when a kind is no longer served:
+// Synced reports whether the cache was filled once. It stays true when a kind is no longer served:
 // requests are then answered with 503 and the reason.
 func (d *Directory) Synced() bool {
 	for _, s := range d.sources() {
@@ -130,7 +130,7 @@ func (d *Directory) Synced() bool {
 	return d.configKnown.Load() && d.ofPools.isKnown()
 }
 
-// missing is a kind that the API server does not serve; empty for none.
+// missing returns a kind that the API server does not serve; empty if there is none.
 func (d *Directory) missing() string {
 	for _, s := range d.sources() {
 		if s.isMissing() {

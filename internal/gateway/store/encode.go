@@ -31,8 +31,8 @@ func encoded(v any) ([]byte, error) {
 	return append(exact, out[i+len(baseMark):]...), nil
 }
 
-// mergePatch is the JSON merge patch (RFC 7386) from old to now, both as they marshal; nil if they
-// are equal.
+// mergePatch returns the JSON merge patch (RFC 7386) from old to now, both as they marshal; nil if
+// they are equal.
 func mergePatch(old, now any) (map[string]any, error) {
 	a, err := generic(old)
 	if err != nil {

@@ -22,7 +22,7 @@ type group struct {
 	name     string
 }
 
-// groupRecord is a group's record; nil if the group does not exist for SCIM.
+// groupRecord returns a group's record; nil if the group does not exist for SCIM.
 func (d *Directory) groupRecord(g *v1alpha1.ScimGroup) (*record[*group], error) {
 	v, err := version(g.ResourceVersion)
 	if err != nil {
@@ -91,7 +91,7 @@ func (d *Directory) poolRecord(p *v1alpha1.AgentPool) (*record[pool], error) {
 	return &record[pool]{key: key, uid: string(p.UID), version: v, keys: slices.Compact(keys)}, nil
 }
 
-// named says whether the cache contains a pool that names the group.
+// named reports whether the cache contains a pool that names the group.
 func (d *Directory) named(g *v1alpha1.ScimGroup) bool {
 	return d.pools.count(keyOfGroupID+g.Name) > 0 ||
 		d.pools.count(keyOfGroupName+names.Fold(g.Spec.DisplayName)) > 0 ||

@@ -80,8 +80,8 @@ func (g groups) live(ctx context.Context, id string) (*v1alpha1.ScimGroup, error
 	return &have, nil
 }
 
-// resource stores the API server's answer in the cache and returns the group, with its members from
-// the cache.
+// resource stores the API server's response in the cache and returns the group, with its members
+// from the cache.
 func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 	r, err := g.groupRecord(have)
 	if err != nil {
@@ -166,7 +166,7 @@ func (g groups) claimName(ctx context.Context, have *v1alpha1.ScimGroup, name st
 	return err
 }
 
-// ownPool is the pool of a group that no other pool names.
+// ownPool returns the pool of a group that no other pool names.
 func ownPool(namespace, group string) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},

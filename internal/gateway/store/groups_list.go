@@ -36,8 +36,8 @@ type asked struct {
 	hasID, hasName, hasAny bool // hasAny: there is a condition on a member
 }
 
-// candidates are the groups that the filter could match. decided means that the filter matches all
-// of them, so that no group needs to be decoded to test it.
+// candidates returns the groups that the filter could match. decided means that the filter matches
+// all of them, so that no group needs to be decoded to test it.
 func (g groups) candidates(ctx context.Context, q server.Query) (records []*record[*group], decided bool, err error) {
 	if q.Filter == nil {
 		return g.groups.all(), true, nil
@@ -131,7 +131,7 @@ func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
 	return []*record[*group]{r}, nil
 }
 
-// contains says whether an existing user is a member of a group, by a live read.
+// contains reports whether an existing user is a member of a group, by a live read.
 func (g groups) contains(ctx context.Context, id, member string) (bool, error) {
 	if _, ok := userID(member); !ok {
 		return false, nil
@@ -195,7 +195,7 @@ func (g groups) byName(ctx context.Context, name string) ([]*record[*group], err
 	return []*record[*group]{r}, nil
 }
 
-// test is an eq condition that needs no decoded group; nil for others.
+// test returns an eq condition that needs no decoded group; nil for others.
 func (g groups) test(path, value string) func(*record[*group]) bool {
 	has := func(key string) func(*record[*group]) bool {
 		return func(r *record[*group]) bool { return slices.Contains(r.keys, key) }

@@ -58,8 +58,9 @@ func (d *Directory) knownUsers(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// lookUp calls found with each user's record, nil for none, one call at a time and in no order,
-// until it returns false. Users that the cache does not contain are read from the API server.
+// lookUp calls found with each user's record, nil if there is none, one call at a time and in no
+// order, until it returns false. Users that the cache does not contain are read from the API
+// server.
 func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id string, r *record[*cachedUser]) (more bool)) error {
 	var mu sync.Mutex
 	enough := false

@@ -24,7 +24,7 @@ type kill struct {
 	dead   bool
 }
 
-// replicaKilledAfter is a directory whose writes stop after the number that arm sets.
+// replicaKilledAfter returns a directory whose writes stop after the number that arm sets.
 func (w world) replicaKilledAfter(t *testing.T) (*store.Directory, *kill) {
 	k := &kill{writes: 1 << 30}
 	d := w.replica(t, func(c *rest.Config) {

@@ -46,7 +46,7 @@ type part struct {
 // placeBits is how many leading bits of an id are its place.
 const placeBits = 16
 
-// covers says whether an id at this place belongs to the part.
+// covers reports whether an id at this place belongs to the part.
 func (p *part) covers(place uint16) bool {
 	return (p.prefix^place)>>(placeBits-int(p.bits)) == 0
 }
@@ -129,7 +129,7 @@ func (m *memberships) left(g uint32, before, now []uint32) {
 	}
 }
 
-// anywhere says whether any slice of the group contains the user, in force or not.
+// anywhere reports whether any slice of the group contains the user, in force or not.
 func (m *memberships) anywhere(g, n uint32) bool {
 	for p := range covering(m.groups.at(g).parts, placeOf(m.users.at(n).id)) {
 		if _, found := slices.BinarySearch(p.members, n); found {
@@ -173,8 +173,8 @@ func covering(parts []part, place uint16) iter.Seq[*part] {
 	}
 }
 
-// inForce is the part that decides about an id at this place: of those that cover it, the one with
-// the fewest bits. nil for none.
+// inForce returns the part that decides about an id at this place: of those that cover it, the one
+// with the fewest bits. nil for none.
 func inForce(parts []part, place uint16) *part {
 	var best *part
 	for p := range covering(parts, place) {
@@ -188,7 +188,7 @@ func inForce(parts []part, place uint16) *part {
 	return best
 }
 
-// knows says whether a user is in any slice, in force or not.
+// knows reports whether a user is in any slice, in force or not.
 func (m *memberships) knows(id uuid.UUID) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -196,7 +196,7 @@ func (m *memberships) knows(id uuid.UUID) bool {
 	return ok
 }
 
-// contains says whether a user is in a group.
+// contains reports whether a user is in a group.
 func (m *memberships) contains(group string, id uuid.UUID) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
-// offline is a directory without watches: the test fills its cache.
+// offline returns a directory without watches: the test fills its cache.
 func offline(t rapid.TB) *Directory {
 	d, err := New(Options{Config: &rest.Config{Host: "127.0.0.1:1"}, Namespace: "test", Log: logr.Discard()})
 	if err != nil {

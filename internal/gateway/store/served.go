@@ -68,7 +68,7 @@ func (s *source) isFilled() bool {
 	return s.filled
 }
 
-// isKnown says whether the cache has a list of the kind, or knows that the kind is not served.
+// isKnown reports whether the cache has a list of the kind, or knows that the kind is not served.
 func (s *source) isKnown() bool { return s.isFilled() || s.isMissing() }
 
 func (s *source) isMissing() bool {
@@ -168,7 +168,7 @@ func (s *source) settle(ctx context.Context) bool {
 	return !s.missing && len(s.postponed) == 0
 }
 
-// ask says whether the kind is served. An error means that this is unknown.
+// ask reports whether the kind is served. An error means that this is unknown.
 func (s *source) ask(ctx context.Context) (served bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -213,7 +213,7 @@ func errNotServed(kind string) error {
 	return scim.Failure(http.StatusServiceUnavailable, "The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; retry the request.", kind)
 }
 
-// sources are the kinds without which no request can be answered. AgentPool is not one of them:
+// sources returns the kinds without which no request can be answered. AgentPool is not one of them:
 // groups do not depend on pools.
 func (d *Directory) sources() []*source {
 	return []*source{d.ofUsers, d.ofGroups, d.ofSlices, d.ofClaims}
@@ -275,7 +275,7 @@ func (t notServed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// pluralOf is the resource of /apis/<group>/<version>/namespaces/<namespace>/<plural>/….
+// pluralOf returns the resource of /apis/<group>/<version>/namespaces/<namespace>/<plural>/….
 func pluralOf(path string) string {
 	if parts := strings.Split(path, "/"); len(parts) > 6 && parts[4] == "namespaces" {
 		return parts[6]

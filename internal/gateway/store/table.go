@@ -250,7 +250,7 @@ func (t *table[T]) under(key string) []*record[T] {
 	return loaded(list)
 }
 
-// count is how many records have a secondary key.
+// count returns how many records have a secondary key.
 func (t *table[T]) count(key string) int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -284,7 +284,7 @@ func (t *table[T]) page(after string, offset, count int) (records []*record[T], 
 	return records, total, end < total && count > 0
 }
 
-// len is how many records there are.
+// len returns how many records there are.
 func (t *table[T]) len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

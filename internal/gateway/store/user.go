@@ -38,8 +38,8 @@ func listKey(created int64, id string) string {
 	return fmt.Sprintf("%0*d%s", createdDigits, max(created, 0), id)
 }
 
-// userRecord is a user's record. It reuses the JSON of a record with the same version, because a
-// status write does not change it.
+// userRecord returns a user's record. It reuses the JSON of a record with the same version, because
+// a status write does not change it.
 func (d *Directory) userRecord(u *v1alpha1.ScimUser) (*record[*cachedUser], error) {
 	v, err := version(u.ResourceVersion)
 	if err != nil {

@@ -75,7 +75,7 @@ func (d *Directory) gone(ctx context.Context, from *source, known bool, read cli
 	return from.confirm(ctx)
 }
 
-// resource stores the API server's answer in the cache and returns the user.
+// resource stores the API server's response in the cache and returns the user.
 func (u users) resource(have *v1alpha1.ScimUser) (*server.Resource, error) {
 	r, err := u.userRecord(have)
 	if err != nil {
@@ -188,8 +188,8 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 	return u.write(ctx, have, difference)
 }
 
-// awaitsPush says whether a condition of the user tells the provider to push it again. Then a push
-// counts although it changes nothing.
+// awaitsPush reports whether a condition of the user tells the provider to push it again. Then a
+// push counts although it changes nothing.
 func awaitsPush(u *v1alpha1.ScimUser) bool {
 	c := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionProvisioned)
 	return c != nil && (c.Reason == v1alpha1.ReasonDeactivatedLocally || c.Reason == v1alpha1.ReasonBackupOlder)

@@ -49,15 +49,15 @@ func metaOf(o *metav1.ObjectMeta, resourceType, endpoint, version string) *scima
 	}
 }
 
-// userVersion is a user's entity tag: the generation, which only a change of the spec advances, and
-// the object's UID, so that a restored object with a lower generation is not mistaken for an old
-// version.
+// userVersion returns a user's entity tag: the generation, which only a change of the spec
+// advances, and the object's UID, so that a restored object with a lower generation is not mistaken
+// for an old version.
 func userVersion(u *v1alpha1.ScimUser) string {
 	return fmt.Sprintf(`W/"%d-%.8s"`, u.Generation, u.UID)
 }
 
-// encodeUser is a user's JSON for server.Resource: without groups, and with a placeholder for the
-// base URL.
+// encodeUser returns a user's JSON for server.Resource: without groups, and with a placeholder for
+// the base URL.
 func encodeUser(u *v1alpha1.ScimUser, version string) ([]byte, error) {
 	w := scimattrs.UserOf(&u.Spec)
 	w.ID = u.Name
@@ -65,7 +65,7 @@ func encodeUser(u *v1alpha1.ScimUser, version string) ([]byte, error) {
 	return encoded(w)
 }
 
-// encodeGroup is the JSON of a group without its members.
+// encodeGroup returns the JSON of a group without its members.
 func encodeGroup(g *v1alpha1.ScimGroup) ([]byte, error) {
 	return encoded(groupWire{
 		Schemas: []string{scim.SchemaGroup}, ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID,

@@ -55,7 +55,7 @@ type accepted struct {
 	used *atomic.Int64 // when it was last accepted, in seconds since 1970; it survives a Load
 }
 
-// Usage is a token and when this process last accepted it; zero for never.
+// Usage is a token and when this process last accepted it; zero if never.
 type Usage struct {
 	tokenfile.Entry
 	LastUsed time.Time

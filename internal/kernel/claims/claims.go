@@ -44,7 +44,7 @@ type Registry struct {
 	Names func(client.Object) []string
 }
 
-// ObjectName is the name of the NameClaim for a name.
+// ObjectName returns the name of the NameClaim for a name.
 func ObjectName(typ v1alpha1.ClaimType, name string) string {
 	return strings.ToLower(string(typ)) + "-" + names.Digest(name)
 }
@@ -63,7 +63,7 @@ func Names(o client.Object) []string {
 	return nil
 }
 
-// has says whether an object has the name of this claim.
+// has reports whether an object has the name of this claim.
 func (r Registry) has(o client.Object, claim string, typ v1alpha1.ClaimType) bool {
 	all := Names
 	if r.Names != nil {
@@ -228,7 +228,7 @@ func (r Registry) Sweep(ctx context.Context, key client.ObjectKey) (swept bool, 
 	return true, r.delete(ctx, &claim, holder)
 }
 
-// Needed says whether the claim's holder, read through the client, has the name.
+// Needed reports whether the claim's holder, read through the client, has the name.
 func (r Registry) Needed(ctx context.Context, claim *v1alpha1.NameClaim) (bool, error) {
 	holder, err := Holder(ctx, r.Client, claim)
 	return holder != nil && r.has(holder, claim.Name, claim.Spec.Type), err
@@ -246,7 +246,7 @@ func (r Registry) delete(ctx context.Context, claim *v1alpha1.NameClaim, holder 
 	return client.IgnoreNotFound(r.Client.Delete(ctx, claim, client.Preconditions{UID: &uid, ResourceVersion: &version}))
 }
 
-// Gone says whether an object is being deleted, or is the tombstone of a user or group that the
+// Gone reports whether an object is being deleted, or is the tombstone of a user or group that the
 // provider deleted. Other objects can take its names.
 func Gone(o client.Object) bool {
 	switch o := o.(type) {
@@ -277,7 +277,7 @@ func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (cl
 	return holder, nil
 }
 
-// Kind is the kind of the objects that take claims of the type.
+// Kind returns the kind of the objects that take claims of the type.
 func Kind(typ v1alpha1.ClaimType) string {
 	switch typ {
 	case v1alpha1.ClaimGroup:
@@ -288,7 +288,7 @@ func Kind(typ v1alpha1.ClaimType) string {
 	return "ScimUser"
 }
 
-// empty is an object of the kind that takes claims of the type.
+// empty returns an object of the kind that takes claims of the type.
 func empty(typ v1alpha1.ClaimType) client.Object {
 	switch typ {
 	case v1alpha1.ClaimPool:

@@ -31,15 +31,15 @@ const (
 	Abandoned = 3 * AnswerTime
 )
 
-// MadeByWebhook says whether a webhook wrote o, read from the API server with its managed fields: o
-// without a claim may then be in creation, or its client never got an answer.
+// MadeByWebhook reports whether a webhook wrote o, read from the API server with its managed
+// fields: o without a claim may then be in creation, or its client never got an answer.
 func MadeByWebhook(o client.Object) bool {
 	return slices.ContainsFunc(o.GetManagedFields(), func(m metav1.ManagedFieldsEntry) bool {
 		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
 	})
 }
 
-// SpecByPrograms says whether only the webhook or the manager wrote the spec of o, read from the
+// SpecByPrograms reports whether only the webhook or the manager wrote the spec of o, read from the
 // API server with its managed fields.
 func SpecByPrograms(o client.Object) bool {
 	wrote := false
@@ -62,7 +62,7 @@ type Unclaimed struct {
 	seen map[types.UID]time.Time
 }
 
-// Wait says how long to leave an object to the webhook that creates it.
+// Wait returns how long to leave an object to the webhook that creates it.
 func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -81,8 +81,8 @@ func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 	return Abandoned - now.Sub(since)
 }
 
-// NameOf is the name that the provider gave a user or group: the one in the spec, and the one in
-// the status after it was claimed.
+// NameOf returns the name that the provider gave a user or group: the one in the spec, and the one
+// in the status after it was claimed.
 func NameOf(o client.Object) (typ v1alpha1.ClaimType, name, claimed string) {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -97,7 +97,7 @@ func NameOf(o client.Object) (typ v1alpha1.ClaimType, name, claimed string) {
 // timestamp's resolution of one second.
 const grace = 3 * time.Second
 
-// LeaveToWebhook says how long to leave the claim of a new user or group to the webhook that
+// LeaveToWebhook returns how long to leave the claim of a new user or group to the webhook that
 // creates it; the controller would only repeat its work. The event of the claim brings the object
 // back sooner.
 func LeaveToWebhook(ctx context.Context, cached client.Reader, o client.Object, now time.Time) time.Duration {

@@ -37,15 +37,15 @@ type Leaf struct {
 	Message string
 }
 
-// True is a leaf that is in the desired state.
+// True returns a leaf that is in the desired state.
 func True(typ, reason, message string) Leaf { return Leaf{typ, metav1.ConditionTrue, reason, message} }
 
-// False is a leaf that is not in the desired state.
+// False returns a leaf that is not in the desired state.
 func False(typ, reason, message string) Leaf {
 	return Leaf{typ, metav1.ConditionFalse, reason, message}
 }
 
-// Unknown is a leaf whose state is not known yet.
+// Unknown returns a leaf whose state is not known yet.
 func Unknown(typ, reason, message string) Leaf {
 	return Leaf{typ, metav1.ConditionUnknown, reason, message}
 }
@@ -131,7 +131,7 @@ func cut(message string) string {
 	return message[:end] + "…"
 }
 
-// IsTrue says whether the condition of that type is there and True.
+// IsTrue reports whether the condition of that type is there and True.
 func IsTrue(have []metav1.Condition, typ string) bool {
 	c := Find(have, typ)
 	return c != nil && c.Status == metav1.ConditionTrue

@@ -168,7 +168,7 @@ func (s *Store) route(ctx context.Context, group string, parts []*part) error {
 // unknownMax is how many users are located one by one before all slices are listed.
 const unknownMax = 4
 
-// locate is the prefix of the slice in force for a place, as far as this process knows.
+// locate returns the prefix of the slice in force for a place, as far as this process knows.
 func (s *Store) locate(ctx context.Context, group string, place uint16, unknown *int) (uint16, error) {
 	if k, ok := s.layout.of(group, place); ok {
 		return k.prefix, nil
@@ -273,7 +273,7 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
 	}
 }
 
-// known is what this process knows of a slice, read live if it knows nothing.
+// known returns what this process knows of a slice, read live if it knows nothing.
 func (s *Store) known(ctx context.Context, group string, prefix uint16) (known, error) {
 	if k, ok := s.layout.at(group, prefix); ok {
 		return k, nil
@@ -329,7 +329,7 @@ func merged(parts []*part) map[string]bool {
 	return changes
 }
 
-// added is how many users changes may add.
+// added returns how many users changes may add.
 func added(changes map[string]bool) int {
 	n := 0
 	for _, in := range changes {
@@ -361,9 +361,9 @@ func (s *Store) try(ctx context.Context, group string, k known, changes map[stri
 	return len(o.Spec.Members), nil
 }
 
-// mergePatch is the write of changes. It has no resourceVersion, so that changes of different users
-// do not conflict. It has the epoch that this writer knows, so that it is refused if the slice no
-// longer covers these users, and the uid, so that it never applies to a restored slice.
+// mergePatch returns the write of changes. It has no resourceVersion, so that changes of different
+// users do not conflict. It has the epoch that this writer knows, so that it is refused if the
+// slice no longer covers these users, and the uid, so that it never applies to a restored slice.
 func (s *Store) mergePatch(ctx context.Context, k known, changes map[string]bool) ([]byte, error) {
 	type spec struct {
 		Epoch    int64          `json:"epoch"`
@@ -399,8 +399,8 @@ const (
 	failed          // it may or may not be stored, or the group is gone
 )
 
-// judge says what an error of a write means. A write that may have been stored is not repeated: the
-// repetition could overwrite a later change by another client.
+// judge returns what an error of a write means. A write that may have been stored is not repeated:
+// the repetition could overwrite a later change by another client.
 func (s *Store) judge(ctx context.Context, group string, k known, changes map[string]bool, err error) verdict {
 	var many *tooManyError
 	code := status(err)
@@ -434,7 +434,7 @@ func (s *Store) judge(ctx context.Context, group string, k known, changes map[st
 	return refused
 }
 
-// status is the HTTP status of the API server's answer, 0 if there was none.
+// status returns the HTTP status of the API server's response, 0 if there was none.
 func status(err error) int {
 	var s apierrors.APIStatus
 	if errors.As(err, &s) {

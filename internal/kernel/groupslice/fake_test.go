@@ -179,7 +179,7 @@ func (f *fakeAPI) Patch(ctx context.Context, o client.Object, p client.Patch, _ 
 	})
 }
 
-// patched is an object with a patch applied.
+// patched returns an object with a patch applied.
 func patched(have, like client.Object, p client.Patch) (client.Object, error) {
 	before, err := json.Marshal(have)
 	if err != nil {

@@ -70,8 +70,8 @@ func (m limits) halve(out []leaf, l leaf) []leaf {
 	return m.halve(m.halve(out, leaf{l.prefix, bits, l.users[:i]}), leaf{upper, bits, l.users[i:]})
 }
 
-// next is the prefix of the slice to read for a place if the one with this prefix does not cover
-// it: the slices in force for a place have prefixes that end at one of its set bits.
+// next returns the prefix of the slice to read for a place if the one with this prefix does not
+// cover it: the slices in force for a place have prefixes that end at one of its set bits.
 func next(prefix, place uint16) uint16 {
 	rest := place &^ prefix
 	bit := uint16(1 << (v1alpha1.SliceMaxBits - 1))

@@ -96,7 +96,7 @@ func (s *stops) step() error {
 	return nil
 }
 
-// reached says whether the actor came to the step at which it stops.
+// reached reports whether the actor came to the step at which it stops.
 func (s *stops) reached() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -45,7 +45,7 @@ type Error struct {
 	Status     int // HTTP status
 	Code       Code
 	Message    string
-	RetryAfter time.Duration // from Retry-After of 429 and 503; 0: none
+	RetryAfter time.Duration // from Retry-After of 429 and 503; 0 if there is none
 }
 
 func (e *Error) Error() string {
@@ -67,7 +67,7 @@ func CodeOf(err error) Code {
 type BadAnswerError struct {
 	Status     int           // HTTP status
 	Problem    string        // why it is not the portal's; never quotes the body
-	RetryAfter time.Duration // 0: none
+	RetryAfter time.Duration // 0 if there is none
 }
 
 func (e *BadAnswerError) Error() string {

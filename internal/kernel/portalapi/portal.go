@@ -277,7 +277,7 @@ type KeyDigest struct {
 	ExpiresAt time.Time // zero if the key never expires
 }
 
-// Provider is the identity provider that the binding integrates.
+// Provider returns the identity provider that the binding integrates.
 func (b *Binding) Provider() provider.ID {
 	return provider.ID{Type: b.ProviderType, Name: b.ProviderName}
 }

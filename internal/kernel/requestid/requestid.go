@@ -73,7 +73,7 @@ func With(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, key{}, id)
 }
 
-// From returns the id in ctx; empty for none.
+// From returns the id in ctx; empty if there is none.
 func From(ctx context.Context) string {
 	id, _ := ctx.Value(key{}).(string)
 	return id

@@ -80,7 +80,7 @@ func UserOf(s *v1alpha1.ScimUserSpec) User {
 	return w
 }
 
-// Spec is the reverse of UserOf. Fields that the provider does not write are copied from have.
+// Spec returns the reverse of UserOf. Fields that the provider does not write are copied from have.
 func (w *User) Spec(have *v1alpha1.ScimUserSpec) v1alpha1.ScimUserSpec {
 	s := v1alpha1.ScimUserSpec{
 		Suspend: have.Suspend, Deleted: have.Deleted, Revision: have.Revision,
@@ -97,8 +97,9 @@ func (w *User) Spec(have *v1alpha1.ScimUserSpec) v1alpha1.ScimUserSpec {
 	return s
 }
 
-// Attributes are a user's SCIM attributes in canonical form, as filters read them. Groups, which
-// the provider does not write on the user, are not among them. Without `active` a user is active.
+// Attributes returns a user's SCIM attributes in canonical form, as filters read them. Groups,
+// which the provider does not write on the user, are not among them. Without `active` a user is
+// active.
 func Attributes(s *v1alpha1.ScimUserSpec) scim.Object {
 	u := UserOf(s)
 	if u.Active == nil {

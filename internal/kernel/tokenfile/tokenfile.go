@@ -39,13 +39,13 @@ type Entry struct {
 	Name string
 	// Provider is the only identity provider that may use the token.
 	Provider provider.ID
-	// Expires is when the token becomes invalid; zero for never.
+	// Expires is when the token becomes invalid; zero if never.
 	Expires time.Time
 }
 
 const prefix = "sha256:"
 
-// Digest is the lower-case hexadecimal SHA-256 of a token.
+// Digest returns the lower-case hexadecimal SHA-256 of a token.
 func Digest(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

@@ -13,8 +13,8 @@ import (
 // stamped is the version of an image, which is built without the repository: the linker sets it.
 var stamped string
 
-// String is the module's version, the commit and the Go version, such as "v0.1.0 (1a2b3c4d5e6f,
-// go1.26.1)". A commit that ends in "+dirty" was built with uncommitted changes.
+// String returns the module's version, the commit and the Go version, such as "v0.1.0
+// (1a2b3c4d5e6f, go1.26.1)". A commit that ends in "+dirty" was built with uncommitted changes.
 func String() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -276,8 +276,8 @@ func (x *Index) Group(id string) (Group, bool) {
 	return g.Group, true
 }
 
-// Named returns the ids of the living groups with that displayName, which is compared without
-// regard to case; sorted.
+// Named returns the ids of the living groups with that displayName, which is compared ignoring
+// case; sorted.
 func (x *Index) Named(displayName string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -343,7 +343,8 @@ func (x *Index) Members(id string) []string {
 	return out
 }
 
-// Contains says whether one of the groups' slices contains the user, whatever became of the group.
+// Contains reports whether one of the groups' slices contains the user, whatever became of the
+// group.
 func (x *Index) Contains(groups []string, user string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -355,8 +356,8 @@ func (x *Index) Contains(groups []string, user string) bool {
 	return false
 }
 
-// Replaced says whether no replacement of all members of one of the groups is under way, as far as
-// is known: every slice in force is of the group's round.
+// Replaced reports whether no replacement of all members of one of the groups is under way, as far
+// as is known: every slice in force is of the group's round.
 func (x *Index) Replaced(groups []string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -392,7 +393,7 @@ func (x *Index) Count(id string, known func(user string) bool) int {
 	return n
 }
 
-// NewestSlice is when the newest slice of the group was created; zero for none.
+// NewestSlice is when the newest slice of the group was created; zero if there is none.
 func (x *Index) NewestSlice(id string) time.Time {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -407,7 +408,8 @@ func (x *Index) NewestSlice(id string) time.Time {
 	return newest
 }
 
-// All are the groups whose ScimGroup exists, those deleted at the provider among them, in no order.
+// All returns the groups whose ScimGroup exists, those deleted at the provider among them, in no
+// order.
 func (x *Index) All() []Group {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -420,7 +422,7 @@ func (x *Index) All() []Group {
 	return out
 }
 
-// Leftovers are the ids of groups that have slices and no ScimGroup, sorted.
+// Leftovers returns the ids of groups that have slices and no ScimGroup, sorted.
 func (x *Index) Leftovers() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

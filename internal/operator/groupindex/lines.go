@@ -63,7 +63,7 @@ type Line struct {
 	Backup string   // with StateOlder: the message
 }
 
-// Resolve says which groups the lines mean. A line is resolved once: while the group that it was
+// Resolve returns which groups the lines mean. A line is resolved once: while the group that it was
 // resolved to lives, it means that group, whatever the name of the group or of another one. The
 // pins returned replace the given ones.
 func Resolve(lines []v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Lookup, f Facts) (resolved []Line, now []v1alpha1.PinnedGroup) {
@@ -131,7 +131,7 @@ func intersection(a, b []string) []string {
 	return out
 }
 
-// candidates are the living groups that are what the line says.
+// candidates returns the living groups that are what the line says.
 func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
 	switch {
 	case ref.DisplayName != "":
@@ -142,7 +142,7 @@ func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
 	return nil // an id always means the same group
 }
 
-// matches says whether the group is what the line says.
+// matches reports whether the group is what the line says.
 func matches(ref v1alpha1.GroupReference, g Group) bool {
 	switch {
 	case ref.DisplayName != "":
@@ -153,7 +153,7 @@ func matches(ref v1alpha1.GroupReference, g Group) bool {
 	return ref.ID == g.ID
 }
 
-// Filling are the ids of the groups that fill the pool: those that its lines are pinned to, and
+// Filling returns the ids of the groups that fill the pool: those that its lines are pinned to, and
 // those that they name by id.
 func Filling(p *v1alpha1.AgentPool) []string {
 	var out []string
@@ -169,8 +169,8 @@ func Filling(p *v1alpha1.AgentPool) []string {
 	return out
 }
 
-// Settled says whether the lines of the pool's present generation are resolved. Lines that name a
-// group by id need no resolution.
+// Settled reports whether the lines of the pool's present generation are resolved. Lines that name
+// a group by id need no resolution.
 func Settled(p *v1alpha1.AgentPool) bool {
 	return p.Status.ObservedGeneration == p.Generation || !slices.ContainsFunc(p.Spec.Groups, func(r v1alpha1.GroupReference) bool { return r.ID == "" })
 }
@@ -183,7 +183,7 @@ func pinOf(p *v1alpha1.AgentPool, ref v1alpha1.GroupReference) *v1alpha1.PinnedG
 	return &p.Status.Groups[i]
 }
 
-// Declares says whether a pool that people made names the group. fills: it is resolved to the
+// Declares reports whether a pool that people made names the group. fills: it is resolved to the
 // group, and not only matches it.
 func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool) {
 	if !p.DeletionTimestamp.IsZero() || p.OwnPoolOf() != "" {
@@ -206,7 +206,7 @@ func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool
 	return declares, false
 }
 
-// Concerns says whether a change of the group can concern the pool.
+// Concerns reports whether a change of the group can concern the pool.
 func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
 	now, _ := look.Group(c.Group)
 	for _, ref := range p.Spec.Groups {
@@ -244,8 +244,8 @@ func Names(look Lookup) func(client.Object) []string {
 	}
 }
 
-// Named are the ids of the groups that a change of the pool can concern: those that its lines are
-// pinned to, or could mean, and the one whose own pool has its name.
+// Named returns the ids of the groups that a change of the pool can concern: those that its lines
+// are pinned to, or could mean, and the one whose own pool has its name.
 func Named(p *v1alpha1.AgentPool, look Lookup) []string {
 	out := []string{p.Name}
 	for _, ref := range p.Spec.Groups {

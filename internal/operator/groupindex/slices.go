@@ -14,7 +14,7 @@ import (
 // places is how many places there are for users: the first 16 bits of their ids.
 const places = 1 << v1alpha1.SliceMaxBits
 
-// span is the places that a slice covers, from the first up to and without the last.
+// span returns the places that a slice covers, from the first up to and without the last.
 func span(s *v1alpha1.ScimGroupSlice) (first, end int) {
 	prefix, ok := groupslice.Prefix(s.Name)
 	if !ok {
@@ -25,7 +25,7 @@ func span(s *v1alpha1.ScimGroupSlice) (first, end int) {
 	return first, first + size
 }
 
-// members are the ids of the users in the slice.
+// members returns the ids of the users in the slice.
 func members(s *v1alpha1.ScimGroupSlice) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for u, in := range s.Spec.Members {
@@ -40,9 +40,9 @@ func (g *group) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(g.slices, name, func(s *v1alpha1.ScimGroupSlice, name string) int { return cmp.Compare(s.Name, name) })
 }
 
-// inForce are the slices that count. Two slices are either apart or one contains the other; then
-// the one with fewer bits counts. In order of name the one that contains others comes first, as it
-// is named by its first place.
+// inForce returns the slices that count. Two slices are either apart or one contains the other;
+// then the one with fewer bits counts. In order of name the one that contains others comes first,
+// as it is named by its first place.
 func (g *group) inForce() []*v1alpha1.ScimGroupSlice {
 	out := make([]*v1alpha1.ScimGroupSlice, 0, len(g.slices))
 	covered := 0
@@ -54,7 +54,7 @@ func (g *group) inForce() []*v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// whole says whether slices in force cover every place.
+// whole reports whether slices in force cover every place.
 func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
 	n := 0
 	for _, s := range inForce {
@@ -96,7 +96,7 @@ func changed(in, other []*v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// only are the users of some slices that are in none of the others. There are few slices: one
+// only returns the users of some slices that are in none of the others. There are few slices: one
 // changed, and perhaps the one that it was split into.
 func only(in, others []*v1alpha1.ScimGroupSlice) []string {
 	var out []string

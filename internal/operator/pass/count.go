@@ -35,7 +35,7 @@ type Counts struct {
 
 // Renew sets have, the count in the status of the object of that name, to n: together with another
 // change of the status (writing), or alone at most twice a minute. It returns the pause after which
-// to reconcile again; 0: none.
+// to reconcile again; 0 if there is none.
 func (c *Counts) Renew(name string, have *int64, n int, complete, writing bool, now time.Time) time.Duration {
 	switch {
 	case !complete:

@@ -24,7 +24,7 @@ type Answer struct {
 	Leaf   *conditions.Leaf // why not, of the type Provisioned
 }
 
-// SCIMOff says whether the portal is known to have SCIM off: then nothing is written.
+// SCIMOff reports whether the portal is known to have SCIM off: then nothing is written.
 func SCIMOff(v session.View) bool {
 	return v.Block == nil && v.Mirror != nil && v.Mirror.Listed() && !v.Mirror.Configuration().SCIMEnabled
 }
@@ -62,22 +62,22 @@ func (a Answer) or(v session.View) Answer {
 	return a
 }
 
-// KindEnding says whether the kind of o, which is as the manager would create it, is being deleted
-// from the cluster: the API server takes no new objects of it then. Nothing is created.
+// KindEnding reports whether the kind of o, which is as the manager would create it, is being
+// deleted from the cluster: the API server takes no new objects of it then. Nothing is created.
 func KindEnding(ctx context.Context, w client.Writer, o client.Object) (bool, error) {
 	err := w.Create(ctx, o, client.DryRunAll)
 	switch {
 	case err == nil, apierrors.IsAlreadyExists(err):
 		return false, nil
 	case apierrors.IsMethodNotSupported(err), apierrors.IsForbidden(err) && strings.Contains(err.Error(), "custom resource definition is terminating"):
-		return true, nil // Kubernetes answers 405 or 403, by version; the latter has no cause that identifies it
+		return true, nil // Kubernetes responds with 405 or 403, by version; the latter has no cause that identifies it
 	}
 	return false, fmt.Errorf("check whether the kind is being deleted: %w", err)
 }
 
-// LeaveAsIs says whether the portal's record of a deleted object must stay unchanged: there is no
-// configuration, the portal is bound to another operator, SCIM is off, the policy is ReportOnly, or
-// the namespace is being deleted.
+// LeaveAsIs reports whether the portal's record of a deleted object must stay unchanged: there is
+// no configuration, the portal is bound to another operator, SCIM is off, the policy is ReportOnly,
+// or the namespace is being deleted.
 func LeaveAsIs(ctx context.Context, live client.Reader, v session.View, namespace string) (bool, error) {
 	if b := v.Block; b != nil && (b.Reason == v1alpha1.ReasonNoConfiguration || b.Foreign) {
 		return true, nil
@@ -88,7 +88,7 @@ func LeaveAsIs(ctx context.Context, live client.Reader, v session.View, namespac
 	return NamespaceEnding(ctx, live, namespace)
 }
 
-// NamespaceEnding says whether the namespace is being deleted.
+// NamespaceEnding reports whether the namespace is being deleted.
 func NamespaceEnding(ctx context.Context, live client.Reader, namespace string) (bool, error) {
 	var ns corev1.Namespace
 	if err := live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {

@@ -95,8 +95,8 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refu
 	return Refusal{Leaf: conditions.False(typ, v1alpha1.ReasonRefusedByPortal, message), After: growing(typ, have, now)}
 }
 
-// noAnswer describes what came instead of the portal's answer. It is the same at each try, so that
-// the status is written once.
+// noAnswer describes what came instead of the portal's response. It is the same at each try, so
+// that the status is written once.
 func noAnswer(err error) string {
 	var bad *portalapi.BadAnswerError
 	if errors.As(err, &bad) {
@@ -105,8 +105,8 @@ func noAnswer(err error) string {
 	return "The portal did not answer"
 }
 
-// growing is the pause before a refused call is tried again: as long as the refusal has lasted. The
-// condition records since when, so that a restart starts no new count.
+// growing returns the pause before a refused call is tried again: as long as the refusal has
+// lasted. The condition records since when, so that a restart starts no new count.
 func growing(typ string, have []metav1.Condition, now time.Time) time.Duration {
 	c := conditions.Find(have, typ)
 	if c == nil || c.Reason != v1alpha1.ReasonRefusedByPortal {

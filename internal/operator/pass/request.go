@@ -33,7 +33,8 @@ func Request(ctx context.Context, o client.Object, pushed bool) (context.Context
 	return requestid.With(ctx, id), id
 }
 
-// revisionOf is the revision of the webhook's last write to o, if o is of a kind that it writes.
+// revisionOf returns the revision of the webhook's last write to o, if o is of a kind that it
+// writes.
 func revisionOf(o client.Object) (revision int64, ok bool) {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -44,7 +45,7 @@ func revisionOf(o client.Object) (revision int64, ok bool) {
 	return 0, false
 }
 
-// RequestID is the id that ctx carries, or else the pass's own, which its log lines have as
+// RequestID returns the id that ctx carries, or else the pass's own, which its log lines have as
 // reconcileID.
 func RequestID(ctx context.Context) string {
 	if id := requestid.From(ctx); id != "" {
@@ -53,14 +54,14 @@ func RequestID(ctx context.Context) string {
 	return string(controller.ReconcileIDFromContext(ctx))
 }
 
-// Settled says whether the present generation of o was applied once: what is written later does not
-// follow from a push.
+// Settled reports whether the present generation of o was applied once: what is written later does
+// not follow from a push.
 func Settled(o client.Object, have []metav1.Condition) bool {
 	c := conditions.Find(have, v1alpha1.ConditionProvisioned)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == o.GetGeneration()
 }
 
-// Note is an event's note that names the request.
+// Note returns an event's note that names the request.
 func Note(note, request string) string {
 	if request == "" {
 		return note

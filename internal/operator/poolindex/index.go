@@ -55,7 +55,7 @@ func (p *Snapshot) Groups(user string) (ids []string, ok bool) {
 	return ids, version == p.version
 }
 
-// Managed says whether an AgentPool manages the portal's pool of that id. Until then its members
+// Managed reports whether an AgentPool manages the portal's pool of that id. Until then its members
 // stay: users may have been restored before the AgentPool.
 func (p *Snapshot) Managed(id string) bool {
 	_, ok := p.names[id]
@@ -65,7 +65,7 @@ func (p *Snapshot) Managed(id string) bool {
 // PortalID returns the portal's id of the AgentPool; "" for one that is not in the portal.
 func (p *Snapshot) PortalID(pool string) string { return p.ids[pool] }
 
-// Marked says whether a removal of members of the AgentPool is held or was dropped: members that
+// Marked reports whether a removal of members of the AgentPool is held or was dropped: members that
 // should leave stay.
 func (p *Snapshot) Marked(pool string) bool { return p.marked[pool] }
 

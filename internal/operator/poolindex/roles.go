@@ -16,12 +16,12 @@ import (
 
 // Behind says that the portal's pool does not grant yet what its AgentPool declares.
 type Behind struct {
-	Pool   string // name of the AgentPool; empty: none is behind
+	Pool   string // name of the AgentPool; empty if there is none is behind
 	Waits  string // the reason at the AgentPool when it waits for a person; empty: the change is in progress
 	Reason string // the reason for the conditions of its members
 }
 
-// Message is the message for the conditions of a user.
+// Message returns the message for the conditions of a user.
 func (b Behind) Message() string {
 	if b.Waits == "" {
 		return fmt.Sprintf("A change of AgentPool %s is being written to the portal", b.Pool)
@@ -72,8 +72,8 @@ func Waits(pool *v1alpha1.AgentPool) string {
 	return ""
 }
 
-// CheckRoles says which of the roles can't be granted, as a condition reason and message; "" when
-// all can.
+// CheckRoles returns which of the roles can't be granted, as a condition reason and message; ""
+// when all can.
 func CheckRoles(roles []v1alpha1.Role, m *mirror.Mirror) (reason, message string) {
 	var unknown []string
 	for _, r := range roles {

@@ -49,7 +49,7 @@ func WithoutAgentPool(m *mirror.Mirror, pools []v1alpha1.AgentPool) []*portalapi
 	})
 }
 
-// unruled are the portal's pools, by id, that are not among ruled.
+// unruled returns the portal's pools, by id, that are not among ruled.
 func unruled(m *mirror.Mirror, ruled map[string]string, pools []v1alpha1.AgentPool) map[string]Unruled {
 	out := map[string]Unruled{}
 	for _, p := range m.Pools() {

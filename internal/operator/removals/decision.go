@@ -114,9 +114,9 @@ const (
 	eventDropped  = "RemovalDropped"
 )
 
-// Event is the event that names who decided about o: once for a release, which is carried out then,
-// and once for a drop, which mark, the portal's at the record before, does not know yet. The reason
-// is empty when there is nothing to report.
+// Event returns the event that names who decided about o: once for a release, which is carried out
+// then, and once for a drop, which mark, the portal's at the record before, does not know yet. The
+// reason is empty when there is nothing to report.
 func Event(a Answer, o client.Object, mark *portalapi.Mark) (reason, note string) {
 	by := o.GetAnnotations()[v1alpha1.AnnotationDecidedBy]
 	if by == "" {

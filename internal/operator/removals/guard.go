@@ -60,7 +60,7 @@ type Answer struct {
 	Window   time.Duration
 }
 
-// Held is the answer for the object's status; nil where nothing is held.
+// Held returns the answer for the object's status; nil where nothing is held.
 func (a Answer) Held() *v1alpha1.HeldRemoval {
 	if a.Verdict != sets.Hold {
 		return nil
@@ -68,7 +68,7 @@ func (a Answer) Held() *v1alpha1.HeldRemoval {
 	return &v1alpha1.HeldRemoval{Decision: a.Decision, Removal: string(a.Removal.Kind), Users: int64(len(a.Removal.Users))}
 }
 
-// Mark is the answer for the portal's record; nil where nothing is held or was dropped.
+// Mark returns the answer for the portal's record; nil where nothing is held or was dropped.
 func (a Answer) Mark(at string) *portalapi.Mark {
 	m := &portalapi.Mark{What: a.Removal.Kind, State: portalapi.MarkHeld, Decision: a.Decision, At: at}
 	switch a.Verdict {
@@ -81,7 +81,7 @@ func (a Answer) Mark(at string) *portalapi.Mark {
 	return nil
 }
 
-// Message says what is held, and how to decide.
+// Message returns what is held, and how to decide.
 func (a Answer) Message() string {
 	loss := map[portalapi.Removal]string{
 		portalapi.RemovalDeactivation: "lose access", portalapi.RemovalDeletion: "lose what it gives", portalapi.RemovalManager: "lose ROLE_MANAGER", portalapi.RemovalMembers: "leave the pool",
@@ -92,7 +92,7 @@ func (a Answer) Message() string {
 		a.Decision, len(a.Removal.Users), loss, a.Window, object, a.Decision, object, a.Decision)
 }
 
-// Set is the removal of those users by a change of the object.
+// Set returns the removal of those users by a change of the object.
 func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 	of := "ScimUser "
 	if _, pool := o.(*v1alpha1.AgentPool); pool {
@@ -154,13 +154,13 @@ type Left struct {
 	pools  map[string]portalapi.PoolRemovals
 }
 
-// Members is how many more members the portal's pool of that id may lose.
+// Members returns how many more members the portal's pool of that id may lose.
 func (l Left) Members(pool string) int {
 	past := l.pools[pool]
 	return l.budget.Left(past.Members+past.Removed, past.Removed)
 }
 
-// Fits says whether the removal fits both budgets.
+// Fits reports whether the removal fits both budgets.
 func (l Left) Fits(r Removal) bool {
 	return (r.Accounts == 0 || r.Accounts <= l.Accounts) && (r.Members == 0 || r.Members <= l.Members(r.Pool))
 }
@@ -176,7 +176,7 @@ func Budgets(ctx context.Context, audit portalapi.Audit, spec v1alpha1.Deprovisi
 	return left, nil
 }
 
-// MinUsers is how many removals the budget always allows.
+// MinUsers returns how many removals the budget always allows.
 func MinUsers(spec v1alpha1.DeprovisioningGuard) int {
 	return orDefault(spec.MinUsers, DefaultMinUsers)
 }

@@ -56,7 +56,7 @@ func ActorOf(account *Account, requestID string) Actor {
 	return a
 }
 
-// SystemActor is the actor of changes at the portal's start.
+// SystemActor returns the actor of changes at the portal's start.
 func SystemActor(name string) Actor { return Actor{Kind: System, Name: name} }
 
 // allowed refuses an actor without the scope.

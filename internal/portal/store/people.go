@@ -12,7 +12,7 @@ import (
 type NewAccount struct {
 	UserName, DisplayName, GivenName, FamilyName, Email string
 
-	Password    string // empty: none, the user signs in through SSO
+	Password    string // empty if there is none, the user signs in through SSO
 	Inactive    bool
 	Pools       []string // ids; the default pool is added automatically
 	DirectRoles []string

@@ -310,7 +310,7 @@ func poolDifference(before, after *Pool) []FieldChange {
 	return d
 }
 
-// filledBy is what the audit says of a pool's pins.
+// filledBy returns what the audit says of a pool's pins.
 func filledBy(pins []portalapi.Pin) []string {
 	out := make([]string, len(pins))
 	for i, p := range pins {

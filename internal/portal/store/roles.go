@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// effective is the one rule that derives roles: the user role, the roles of the pools, and the
+// effective returns the one rule that derives roles: the user role, the roles of the pools, and the
 // direct roles. The result is sorted and contains each role once.
 func effective(direct []string, pools []PoolRef) []string {
 	roles := append([]string{portalapi.RoleUser}, direct...)

@@ -142,7 +142,7 @@ func (s *site) visitor() *visitor {
 	return &visitor{s, &http.Client{Jar: jar}}
 }
 
-// manager is a visitor who has signed in as the first manager.
+// manager returns a visitor who has signed in as the first manager.
 func (s *site) manager() *visitor {
 	s.t.Helper()
 	v := s.visitor()
@@ -241,7 +241,7 @@ func (a *answer) mustNotSay(texts ...string) *answer {
 	return a
 }
 
-// marked is the mark of what the guard holds at the object.
+// marked returns the mark of what the guard holds at the object.
 func marked(what portalapi.Removal, at string) *portalapi.Mark {
 	return &portalapi.Mark{What: what, State: portalapi.MarkHeld, At: at}
 }

@@ -94,7 +94,7 @@ func (f keyForm) provider() provider.ID {
 	return provider.ID{Type: f.ProviderType, Name: f.ProviderName}
 }
 
-// expires returns the expiry of the key; zero: never.
+// expires returns the expiry of the key; zero if never.
 func (f keyForm) expires(now time.Time) (time.Time, error) {
 	if f.Expires == "never" {
 		return time.Time{}, nil

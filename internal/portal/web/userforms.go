@@ -185,7 +185,7 @@ func (s *site) userButton(v *visit, err error, notice, path string) error {
 type confirmation struct {
 	Heading, Submit, Action, Back string
 	Text                          []string
-	Revision                      int64 // 0: none
+	Revision                      int64 // 0 if there is none
 }
 
 func (s *site) confirmDeleteUser(v *visit) error {

@@ -80,7 +80,7 @@ func edited(t testing.TB, changes string) scim.Object {
 
 type change struct {
 	reason, ops string
-	want        string // changes to ada; "" for none
+	want        string // changes to ada; "" if there is none
 }
 
 func runChanges(t *testing.T, cases map[string]change) {

@@ -40,7 +40,7 @@ type options struct {
 	largest int // members of a group that is pushed in several requests
 	peers   bool
 	assets  string
-	out     string // the page to write; "" for none
+	out     string // the page to write; "" if there is none
 	only    string // measure only operations whose name contains this
 }
 

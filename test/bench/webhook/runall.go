@@ -17,7 +17,7 @@ import (
 // user for each list request, which takes minutes at larger sizes.
 const mostForSCIMMY = 10_000
 
-// columns are all sides, in the order of the tables.
+// columns returns all sides, in the order of the tables.
 func columns() []string { return []string{sideOurs, sideRaw, sidePrepared, sideElimity, sideSCIMMY} }
 
 // results are all measurements of a run.

@@ -41,7 +41,7 @@ const (
 	ByCursor              // RFC 9865, until there is no nextCursor
 )
 
-// Styles are all of them.
+// Styles returns all of them.
 func Styles() []Style { return []Style{ByCount, BySeen, ByCursor} }
 
 func (s Style) String() string {

@@ -263,7 +263,7 @@ func (e *Environment) Restart(ctx context.Context, name string) error {
 	return fmt.Errorf("there is no program %q", name)
 }
 
-// PID is the process id of a program, or an error if there is none with that name.
+// PID returns the process id of a program, or an error if there is none with that name.
 func (e *Environment) PID(name string) (int, error) {
 	child, err := e.child(name)
 	if err != nil {

@@ -95,7 +95,7 @@ func (e *Environment) mountTokens(ctx context.Context) error {
 	return mount.Follow(following, clients, Namespace, e.path("secrets"), hasTokens, log)
 }
 
-// hasTokens says whether a Secret contains tokens for the webhook: the manager's own Secret, and
+// hasTokens reports whether a Secret contains tokens for the webhook: the manager's own Secret, and
 // those with the label.
 func hasTokens(s *corev1.Secret) bool {
 	_, labelled := s.Labels[v1alpha1.LabelTokenProvider]
@@ -176,7 +176,7 @@ func (e *Environment) push(ctx context.Context) (status int, problem string) {
 	return answer.StatusCode, strings.TrimSpace(answer.Status + " " + body.Detail)
 }
 
-// configurationState says why the IdentityConfiguration is not Ready, "" when it is.
+// configurationState returns why the IdentityConfiguration is not Ready, "" when it is.
 func (e *Environment) configurationState(ctx context.Context) string {
 	var found v1alpha1.IdentityConfiguration
 	if err := e.Client.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: v1alpha1.DefaultName}, &found); err != nil {

@@ -25,7 +25,7 @@ type spec struct {
 	health string
 }
 
-// specs are all programs with their arguments.
+// specs returns all programs with their arguments.
 func (e *Environment) specs() map[string]spec {
 	healthy := func(port int) string { return "http://" + loopback(port) + "/readyz" }
 	all := map[string]spec{
@@ -93,7 +93,7 @@ func (e *Environment) portalArgs() []string {
 	return args
 }
 
-// kubeconfig is the file that a program reads.
+// kubeconfig returns the file that a program reads.
 func (e *Environment) kubeconfig(name, program string) string {
 	return cmp.Or(e.Kubeconfigs[name], e.path("kubernetes", program+".kubeconfig"))
 }

@@ -130,7 +130,7 @@ func (c *checker) each(kind string, events []Event) {
 	}
 }
 
-// subject returns the tag of the object that a request names; "" for none.
+// subject returns the tag of the object that a request names; "" if there is none.
 func subject(request any) string {
 	switch r := request.(type) {
 	case Get:

@@ -116,8 +116,8 @@ type DeleteGroup struct{ Tag string }
 // Answer is the response.
 type Answer struct {
 	Outcome Outcome
-	Person  *Person  // the user in the response; nil for none
-	Group   *Group   // the group in the response; nil for none
+	Person  *Person  // the user in the response; nil if there is none
+	Group   *Group   // the group in the response; nil if there is none
 	Members []string // tags, of GetGroup
 }
 

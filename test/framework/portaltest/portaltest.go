@@ -40,7 +40,7 @@ type Clock struct {
 	ahead time.Duration
 }
 
-// Now is the time that the clock was set to.
+// Now returns the time that the clock was set to.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()

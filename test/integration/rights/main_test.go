@@ -228,5 +228,5 @@ func object(kind, namespace, name string, spec map[string]any) *unstructured.Uns
 	return u
 }
 
-// isRefused reports whether the API server answered 403.
+// isRefused reports whether the API server responded with 403.
 func isRefused(err error) bool { return apierrors.IsForbidden(err) }

@@ -28,7 +28,7 @@ func (w *world) nameFree(typ v1alpha1.ClaimType, name string) error {
 
 func (w *world) poolNameFree(name string) error { return w.nameFree(v1alpha1.ClaimPool, name) }
 
-// ownPool is a group's own pool.
+// ownPool returns a group's own pool.
 func (w *world) ownPool(g *v1alpha1.ScimGroup) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, g.Name)}
 }

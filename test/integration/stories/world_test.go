@@ -103,7 +103,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	return build(t, options...)
 }
 
-// benchWorld is a world for a benchmark.
+// benchWorld returns a world for a benchmark.
 func benchWorld(b *testing.B) *world {
 	b.Helper()
 	return build(b)
@@ -421,5 +421,5 @@ func metav1Name(namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name}
 }
 
-// registry is the claim protocol that webhook and controllers use.
+// registry returns the claim protocol that webhook and controllers use.
 func registry(c client.Client) claims.Registry { return claims.Registry{Client: c, Live: c} }

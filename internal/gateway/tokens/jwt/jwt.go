@@ -40,7 +40,7 @@ const Skew = time.Minute
 // maxToken limits the length of a token, in bytes.
 const maxToken = 16 << 10
 
-// Algorithms are the accepted signature algorithms (RFC 7518 §3.1, RFC 8037).
+// Algorithms returns the accepted signature algorithms (RFC 7518 §3.1, RFC 8037).
 func Algorithms() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 }

@@ -48,7 +48,7 @@ type keys struct {
 	read    time.Time     // when they were read
 	tried   time.Time     // when the last read began
 	failed  error         // why the last read failed
-	reading chan struct{} // closed when the current read ends; nil for none
+	reading chan struct{} // closed when the current read ends; nil if there is none
 }
 
 func newKeys(i Issuer, now func() time.Time) *keys { return &keys{issuer: i, now: now} }

@@ -63,7 +63,7 @@ type Pool struct {
 	Roles   []string // roles of every user in it
 	Groups  []string // ids of the groups that fill it
 	Members []string // user names that it declares, in any case
-	Filter  Matcher  // nil: none
+	Filter  Matcher  // nil if there is none
 	Frozen  bool     // its filter is invalid: its users stay, and the filter adds none
 	Keeps   bool     // not all of its groups are known: its users stay
 	Closed  bool     // it is being deleted: its users stay, and none is added
@@ -183,7 +183,7 @@ func (p *Pools) Effective(u User) Access {
 	return a
 }
 
-// takes says whether u can be in the pool now.
+// takes reports whether u can be in the pool now.
 func (p *Pool) takes(u User) bool { return !p.Pending && (!p.Closed || slices.Contains(u.In, p.Name)) }
 
 // matching returns the pools that u is in by filter.
@@ -228,7 +228,7 @@ func (p *Pools) Grants(in []Membership) []Grant {
 	return out
 }
 
-// Union are the roles of both, each with all pools that grant it; sorted.
+// Union returns the roles of both, each with all pools that grant it; sorted.
 func Union(a, b []Grant) []Grant {
 	from := map[string][]string{}
 	for _, g := range slices.Concat(a, b) {

@@ -8,8 +8,8 @@ type Budget struct {
 	MinUsers   int // always allowed, however few there are
 }
 
-// Left says how many more removals fit, given the number made within the window and the number of
-// users, removed ones included. It is never negative.
+// Left returns how many more removals fit, given the number made within the window and the number
+// of users, removed ones included. It is never negative.
 func (b Budget) Left(all, removed int) int {
 	return max(max(all*b.MaxPercent/100, b.MinUsers)-removed, 0)
 }

@@ -40,7 +40,7 @@ func (s Set) ID(revision int64) string {
 	return base + "-" + hex.EncodeToString(sum[:hashed])
 }
 
-// Is says whether id identifies this set.
+// Is reports whether id identifies this set.
 func (s Set) Is(id string) bool {
 	revision, ok := revisionOf(id)
 	return ok && s.ID(revision) == id

@@ -21,7 +21,7 @@ const (
 	Unowned      Ownership = "Unowned"      // without an owner: created in the portal, or released
 )
 
-// OwnershipOf says who owns a record with this owner, from the point of view of me. there says
+// OwnershipOf returns who owns a record with this owner, from the point of view of me. there says
 // whether the owner's object still exists.
 func OwnershipOf(owner, me portalapi.Owner, there Presence) Ownership {
 	switch {
@@ -48,8 +48,8 @@ type Verdict struct {
 
 func adopt() Verdict { return Verdict{Adopt: true} }
 
-// AccountVerdict is the ownership table for an account with the user name that the object has the
-// claim on.
+// AccountVerdict returns the ownership table for an account with the user name that the object has
+// the claim on.
 func AccountVerdict(a *portalapi.Account, s Ownership, policy Policy) Verdict {
 	switch {
 	case s == Ours, s == FormerlyOurs, s == OwnerGone:
@@ -64,8 +64,8 @@ func AccountVerdict(a *portalapi.Account, s Ownership, policy Policy) Verdict {
 	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still has this user name. That user was renamed, and their account is renamed first"}
 }
 
-// PoolVerdict is the ownership table for a pool that an AgentPool wants. chosen: spec.adopt names
-// the pool's id.
+// PoolVerdict returns the ownership table for a pool that an AgentPool wants. chosen: spec.adopt
+// names the pool's id.
 func PoolVerdict(p *portalapi.Pool, s Ownership, isDefault, chosen bool) Verdict {
 	switch {
 	case p.Default && isDefault:

@@ -14,10 +14,10 @@ import (
 
 // PoolFacts are the facts about a pool in the portal and the cluster.
 type PoolFacts struct {
-	Own     *portalapi.Pool // the pool owned by this AgentPool; nil: none
-	Named   *portalapi.Pool // the pool with the wanted name, or the default pool for AgentPool/default; nil: none
-	Adopt   string          // the id of the pool that spec.adopt names; empty: none
-	Adopted *portalapi.Pool // the pool with that id; nil: none
+	Own     *portalapi.Pool // the pool owned by this AgentPool; nil if there is none
+	Named   *portalapi.Pool // the pool with the wanted name, or the default pool for AgentPool/default; nil if there is none
+	Adopt   string          // the id of the pool that spec.adopt names; empty if there is none
+	Adopted *portalapi.Pool // the pool with that id; nil if there is none
 	Owner   Presence        // of the AgentPool that owns Adopted, or else Named
 }
 
@@ -33,7 +33,7 @@ type PoolPlan struct {
 	LosesManager bool
 }
 
-// WantPool is the pool that an AgentPool declares.
+// WantPool returns the pool that an AgentPool declares.
 func WantPool(p *v1alpha1.AgentPool) portalapi.PoolWrite {
 	return portalapi.PoolWrite{
 		Owner:   portalapi.Owner{UID: string(p.UID), Name: p.Name, Revision: p.Generation},
@@ -135,8 +135,9 @@ func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence
 	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
 }
 
-// consentCommand is the command with which a person consents. It sets displayName too: a group's
-// own pool that people changed is theirs from then on, and its default name is the object's name.
+// consentCommand returns the command with which a person consents. It sets displayName too: a
+// group's own pool that people changed is theirs from then on, and its default name is the object's
+// name.
 func consentCommand(want portalapi.PoolWrite, have *portalapi.Pool) string {
 	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: strings only
 	return fmt.Sprintf("kubectl patch agentpool %s --type=merge -p '%s'", want.Owner.Name, strings.ReplaceAll(string(patch), "'", `\u0027`))
@@ -170,7 +171,7 @@ func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	return p
 }
 
-// nameInTheWay says why a pool can't take the name of another one.
+// nameInTheWay returns why a pool can't take the name of another one.
 func nameInTheWay(want portalapi.PoolWrite, other *portalapi.Pool) (reason, message string) {
 	switch {
 	case other.Default:

@@ -46,10 +46,10 @@ const (
 
 // Facts are the facts about the account in the portal and the cluster.
 type Facts struct {
-	Own        *portalapi.Account // the account owned by this ScimUser; nil: none
-	Named      *portalapi.Account // the account with the wanted name; nil: none
-	Before     *portalapi.Account // the account that an object of our name owned, before a restore; nil: none
-	Accepted   int64              // the portal's revision that an older object may replace, as a person decided; 0: none
+	Own        *portalapi.Account // the account owned by this ScimUser; nil if there is none
+	Named      *portalapi.Account // the account with the wanted name; nil if there is none
+	Before     *portalapi.Account // the account that an object of our name owned, before a restore; nil if there is none
+	Accepted   int64              // the portal's revision that an older object may replace, as a person decided; 0 if there is none
 	NamedOwner Presence           // of the ScimUser that owns Named
 	Granted    []string           // roles that the account has by a grant (GrantedRoles); others are removed without the guard
 }
@@ -78,7 +78,7 @@ type Plan struct {
 	Differences []Difference
 }
 
-// Writes says whether carrying out the plan changes the account.
+// Writes reports whether carrying out the plan changes the account.
 func (p Plan) Writes() bool { return p.Action == Create || p.Action == Update || p.Action == Adopt }
 
 // Compute returns the step that brings the account to want, under policy.
@@ -122,13 +122,13 @@ func restored(want Account, have Facts) (p Plan, decided bool) {
 	return p, true
 }
 
-// older says whether want comes from a backup: the portal has a newer push of this user.
+// older reports whether want comes from a backup: the portal has a newer push of this user.
 func older(want Account, have *portalapi.Account) bool {
 	return want.Owner.Revision < have.Owner.Revision
 }
 
-// BackupOlder is the message for an object whose revision is older than the portal's, and says what
-// a person can do.
+// BackupOlder returns the message for an object whose revision is older than the portal's, and says
+// what a person can do.
 func BackupOlder(scimID string, object, portal int64) string {
 	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: kubectl scim accept scimuser/%s --revision %d",
 		portal, object, scimID, portal)
@@ -208,7 +208,7 @@ func takeOver(want Account, have Facts, policy Policy) Plan {
 	return p
 }
 
-// decidedOn is the write of want with the account's revision that it was decided on; nil: no
+// decidedOn returns the write of want with the account's revision that it was decided on; nil: no
 // account.
 func decidedOn(have *portalapi.Account, want Account) portalapi.AccountWrite {
 	w, revision := want.AccountWrite, int64(0)
@@ -241,7 +241,8 @@ func GrantedRoles(a *portalapi.Account, pool func(id string) *portalapi.Pool) []
 	return out
 }
 
-// removes says whether the change from have to want takes away access, or a granted ROLE_MANAGER.
+// removes reports whether the change from have to want takes away access, or a granted
+// ROLE_MANAGER.
 func removes(want Account, have *portalapi.Account, granted []string) bool {
 	if have.Status != portalapi.StatusActive {
 		return false

@@ -57,7 +57,7 @@ func New(c portalapi.Client) *Client {
 	return b
 }
 
-// bypasses says which calls are sent in any case: reading, and the identity configuration.
+// bypasses returns which calls are sent in any case: reading, and the identity configuration.
 func bypasses(method string) bool {
 	switch method {
 	case "Accounts", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys":

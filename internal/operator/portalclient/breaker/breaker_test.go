@@ -76,7 +76,7 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// start is the start time of every synctest bubble.
+// start returns the start time of every synctest bubble.
 func start() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func TestWhichOutcomesOpen(t *testing.T) {

@@ -224,7 +224,7 @@ func (m *Mirror) Pools() []*portalapi.Pool {
 	return slices.SortedFunc(maps.Values(m.pools), func(a, b *portalapi.Pool) int { return strings.Compare(a.ID, b.ID) })
 }
 
-// HasMembers says whether any account is in the pool.
+// HasMembers reports whether any account is in the pool.
 func (m *Mirror) HasMembers(poolID string) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

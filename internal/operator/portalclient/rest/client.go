@@ -45,7 +45,7 @@ type Options struct {
 	// it is nil or returns "", the portal generates one.
 	RequestID func(context.Context) string
 	// Leader names this process among the processes of the operator. The portal accepts writes only
-	// from the one that bound it last; "" for none.
+	// from the one that bound it last; "" if there is none.
 	Leader string
 }
 

@@ -37,7 +37,7 @@ func NewEtcd(port int) Etcd {
 	return Etcd{url: fmt.Sprintf("http://127.0.0.1:%d", port), http: &http.Client{Timeout: time.Minute}}
 }
 
-// registry is the prefix of the keys of our kinds in etcd.
+// registry returns the prefix of the keys of our kinds in etcd.
 func registry(resource string) string {
 	return "/registry/" + v1alpha1.GroupVersion.Group + "/" + resource + "/" + devenv.Namespace + "/"
 }

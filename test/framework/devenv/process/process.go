@@ -77,16 +77,16 @@ func Start(spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// Name is the name in the Spec.
+// Name returns the name in the Spec.
 func (p *Process) Name() string { return p.spec.Name }
 
-// PID is the child's process id.
+// PID returns the child's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err says why the child ended, with the last lines of its log; nil while it runs.
+// Err returns why the child ended, with the last lines of its log; nil while it runs.
 func (p *Process) Err() error {
 	select {
 	case <-p.done:
