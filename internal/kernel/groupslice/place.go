@@ -62,7 +62,7 @@ func Lookup(all []v1alpha1.ScimGroupSlice, user string) *v1alpha1.ScimGroupSlice
 	return found
 }
 
-// InForce returns the slices of one group that its members are read from, sorted by prefix.
+// InForce returns the valid slices of one group, sorted by prefix: its members are read from them.
 // Together they cover every place once. The other slices are unused: they come from splits that
 // were not completed.
 func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
