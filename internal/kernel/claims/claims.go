@@ -3,13 +3,15 @@
 // Package claims is the protocol by which objects get the exclusive right to a name. A claim is an
 // object whose own name is the digest of the folded name, so the API server creates it at most
 // once. The webhook, the controllers, `kubectl scim plan` and the tests use these functions, so
-// that they agree on which object has a name. A rename reads the object, writes the claim on the
-// new name, and then writes the object at the resourceVersion that was read. A claim can be taken
-// from an object that no longer exists, or that does not have the name because its rename was
-// abandoned or is complete. To take it, read the claim, read its holder, write the holder, and
-// write the claim at the resourceVersion that was read. A rename and a taking of the same claim
-// both write both objects, in these orders. Therefore one of two concurrent operations fails on a
-// resourceVersion and starts again: no name ever has two owners.
+// that they agree on which object has a name.
+//
+// A rename reads the object, writes the claim on the new name, and then writes the object at the
+// resourceVersion that was read. A claim can be taken from an object that no longer exists, or that
+// does not have the name because its rename was abandoned or is complete. To take it, read the
+// claim, read its holder, write the holder, and write the claim at the resourceVersion that was
+// read. A rename and a taking of the same claim both write both objects, in these orders. Therefore
+// one of two concurrent operations fails on a resourceVersion and starts again: no name ever has
+// two owners.
 package claims
 
 import (

@@ -5,33 +5,40 @@
 // group of 10,000 is about 130 writes.
 //
 // # Which slice
+//
 // The place of a user is the first 16 bits of the SCIM id. The slice <group>-<hhhh> with b bits
 // covers the places whose first b bits equal those of hhhh. If several slices cover a place, the
 // one with the fewest bits is the valid slice for that place; the others are unused. A new group
 // has one slice, -0000 with 0 bits. A new group with many members has as many slices as it needs.
-// All of them are written before the ScimGroup, so that a group that can be found is complete. A
-// split increases the bits of a valid slice, so that the slice covers fewer places. Its bits never
-// decrease, and no slice is deleted while its group exists. Therefore a slice stays the valid one
-// for a place as long as it covers the place. That is why a process may cache slices, and why GETs
-// in sequence, starting at the prefix with the fewest set bits, find the valid slice.
+// All of them are written before the ScimGroup, so that a group that can be found is complete.
+//
+// A split increases the bits of a valid slice, so that the slice covers fewer places. Its bits
+// never decrease, and no slice is deleted while its group exists. Therefore a slice stays the valid
+// one for a place as long as it covers the place. That is why a process may cache slices, and why
+// GETs in sequence, starting at the prefix with the fewest set bits, find the valid slice.
 //
 // # One member
+//
 // To add or remove a member, the writer sends a JSON merge patch without a resourceVersion: changes
 // of different users do not conflict, and a repetition is harmless. The patch contains the epoch
 // that the writer knows. The epoch of a slice grows with every change of its bits, and a rule of
 // the CRD refuses a patch with an older epoch (422). Then the writer reads the slice and repeats
 // the patch. The patch also contains the slice's uid, so that it never applies to a slice that was
 // deleted and restored. After a 404 the writer reads the group. The Store never repeats a patch
-// that may have been stored (a timeout, a broken connection). A Store combines changes: it sends
-// one patch of a slice at a time, and all changes that it gets meanwhile become the next patch. If
-// the API server refuses a patch because of its content, the Store tries each caller's part alone.
+// that may have been stored (a timeout, a broken connection).
+//
+// A Store combines changes: it sends one patch of a slice at a time, and all changes that it gets
+// meanwhile become the next patch. If the API server refuses a patch because of its content, the
+// Store tries each caller's part alone.
 //
 // # Splits
+//
 // A slice with more than SliceTarget members is split after the write, and before this process's
 // next write to it. A slice that would have more than SliceMax members is split before the write,
 // together with the changes. A write that adds many members is also split before the write, but
 // only if the slice would have more than SliceMax/2 members: the provider sends a large group in
 // several requests, each of which writes every slice. The writer
+//
 //  1. reads the slices that are to become valid, and then W, the valid slice;
 //  2. fences: if one of the former exists, raises W's epoch;
 //  3. creates them, or updates them at the resourceVersion of step 1, each in a new epoch;
@@ -43,10 +50,13 @@
 // must first read it and raise W's epoch, and then step 4 fails. A slow writer that overwrites one
 // of them later gets a conflict on its resourceVersion, or fails to raise W's epoch. (Creating a
 // slice proves that it did not exist, so the first attempt skips reading the slices that are to
-// become valid.) If only the members of W changed before step 4, the writer copies the difference
-// to the new slices and repeats step 4, so that a slice with many changes can be split.
+// become valid.)
+//
+// If only the members of W changed before step 4, the writer copies the difference to the new
+// slices and repeats step 4, so that a slice with many changes can be split.
 //
 // # Replacing all members
+//
 // A replacement first raises the round of the ScimGroup at its resourceVersion. Then it writes its
 // round and members into every valid slice, by JSON patches that test epoch and round, so that it
 // does not wait for single changes. A slice with too many new members is split as above. The
@@ -55,11 +65,14 @@
 // effect after a newer one. A replacement that changes nothing takes no round and writes nothing.
 //
 // # What is promised
+//
 // Each pair (group, user) is linearizable. A request over several slices is not atomic. The tests
 // check this with porcupine on an in-memory API server: a seed determines the order of requests,
 // connections break, requests are late, and writers are killed at every step. TestFake compares
-// that API server with the real one. The revision of a slice never decreases, because a group with
-// a lower revision than before counts as restored from a backup. A rule of the CRD refuses a lower
-// revision, and the writer reads the slice and repeats the write. A writer takes a revision above
-// the one that it last read, so that a writer whose clock is behind is not refused each time.
+// that API server with the real one.
+//
+// The revision of a slice never decreases, because a group with a lower revision than before counts
+// as restored from a backup. A rule of the CRD refuses a lower revision, and the writer reads the
+// slice and repeats the write. A writer takes a revision above the one that it last read, so that a
+// writer whose clock is behind is not refused each time.
 package groupslice

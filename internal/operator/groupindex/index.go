@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package groupindex knows which users each group contains and in which groups each user is, from
-// the ScimGroups and ScimGroupSlices that the manager watches. Deciding who is in a pool asks it
-// instead of listing: it costs some forty bytes a membership, and an answer costs what the one
-// user's groups cost.
+// Package groupindex indexes which users each group contains and which groups each user is in, from
+// the ScimGroups and ScimGroupSlices that the manager watches. The decision who is in a pool reads
+// this index instead of a list of objects. The index takes about forty bytes for each membership,
+// and a query costs as much as the one user has groups.
 //
-// What the index knows of a group can be incomplete: its slices arrive after a restore, or out of
-// order after the watch was lost. It says so, and a decision based on it takes nothing away
-// meanwhile.
+// The index of a group can be incomplete: during a restore its slices are created one by one, and
+// after a lost watch their events come out of order. Then Group.Whole is false, and decisions take
+// nothing away.
 package groupindex
 
 import (
@@ -23,7 +23,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/requestid"
 )
 
-// Group is what the index knows of one group.
+// Group is the entry of one group in the index.
 type Group struct {
 	ID          string
 	DisplayName string
@@ -46,9 +46,9 @@ type Change struct {
 	Group string
 	Users []string
 	All   bool
-	Was   Group // with All: the group before; zero: it was not there
-	// Request is the id of the SCIM request that caused it; empty: none did, or it was before this
-	// process began.
+	Was   Group // with All: the group before the change; zero if there was none
+	// Request is the id of the SCIM request that caused the change. It is empty if no request
+	// caused it, or if the request was before the start of this process.
 	Request string
 }
 
@@ -64,8 +64,8 @@ type Index struct {
 	synced      []toolscache.InformerSynced
 }
 
-// group is a group and its slices. One without a ScimGroup has slices only: they are written before
-// it, and removed after.
+// group is a group with its slices. Slices are written before their ScimGroup and removed after it,
+// so a group can have slices but no ScimGroup.
 type group struct {
 	Group
 	exists bool
@@ -78,14 +78,14 @@ func New() *Index {
 	return &Index{groups: map[string]*group{}, named: map[string][]string{}, externalIDs: map[string][]string{}, users: map[string][]*group{}}
 }
 
-// Subscribe has f called after each change. f must not block.
+// Subscribe registers f, which is called after each change. f must not block.
 func (x *Index) Subscribe(f func(Change)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.subscribers = append(x.subscribers, f)
 }
 
-// Put records the present state of g.
+// Put records the current state of g.
 func (x *Index) Put(g *v1alpha1.ScimGroup) {
 	x.put(g, requestid.Stamped(g.Annotations[v1alpha1.AnnotationRequest], g.Spec.Revision))
 }
@@ -113,7 +113,7 @@ func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
 	})
 }
 
-// Drop records that the ScimGroup is gone.
+// Drop records that the ScimGroup no longer exists.
 func (x *Index) Drop(id string) {
 	x.change(func() *Change {
 		known := x.groups[id]
@@ -129,7 +129,7 @@ func (x *Index) Drop(id string) {
 	})
 }
 
-// PutSlice records the present state of s. It keeps s, which must not be changed.
+// PutSlice records the current state of s. It keeps s: callers must not change s afterwards.
 func (x *Index) PutSlice(s *v1alpha1.ScimGroupSlice) {
 	x.putSlice(s, requestid.Stamped(s.Annotations[v1alpha1.AnnotationRequest], s.Spec.Revision))
 }
@@ -152,7 +152,7 @@ func (x *Index) putSlice(s *v1alpha1.ScimGroupSlice, request string) {
 	})
 }
 
-// DropSlice records that the slice is gone.
+// DropSlice records that the slice no longer exists.
 func (x *Index) DropSlice(s *v1alpha1.ScimGroupSlice) {
 	x.change(func() *Change {
 		g := x.groups[s.Labels[v1alpha1.LabelGroup]]
@@ -183,7 +183,8 @@ func (x *Index) change(f func() *Change) {
 	}
 }
 
-// reslice calls f, which changes the group's slices, and updates users. The caller has locked mu.
+// reslice calls f, which changes the group's slices, and then updates x.users. The caller has
+// locked mu.
 func (x *Index) reslice(g *group, f func()) *Change {
 	before, was := g.inForce(), g.Group
 	f()
@@ -214,7 +215,7 @@ func (x *Index) reslice(g *group, f func()) *Change {
 	return c
 }
 
-// group returns the entry of that id. The caller has locked mu.
+// group returns the entry of the group, and creates it if there is none. The caller has locked mu.
 func (x *Index) group(id string) *group {
 	g := x.groups[id]
 	if g == nil {
@@ -253,7 +254,7 @@ func (x *Index) unname(g Group) {
 	}
 }
 
-// with and without copy: lists are handed out.
+// with and without return copies, because callers of the index keep the lists.
 func with(list []string, id string) []string {
 	out := append(slices.Clone(list), id)
 	slices.Sort(out)
@@ -264,8 +265,8 @@ func without(list []string, id string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(o string) bool { return o == id })
 }
 
-// Group returns the group of that id. A group that is deleted at the provider is found until the
-// manager has finished it.
+// Group returns the group with this id. It also finds a group that the provider has deleted, until
+// the manager has deleted the ScimGroup.
 func (x *Index) Group(id string) (Group, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -276,15 +277,14 @@ func (x *Index) Group(id string) (Group, bool) {
 	return g.Group, true
 }
 
-// Named returns the ids of the living groups with that displayName, which is compared ignoring
-// case; sorted.
+// Named returns the sorted ids of the living groups with this displayName, ignoring case.
 func (x *Index) Named(displayName string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.named[names.Fold(displayName)]
 }
 
-// WithExternalID returns the ids of the living groups with that externalId; sorted.
+// WithExternalID returns the sorted ids of the living groups with this externalId.
 func (x *Index) WithExternalID(externalID string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -300,8 +300,7 @@ func (x *Index) Version() int64 {
 	return x.version
 }
 
-// Of returns the ids of the living groups that contain the user, sorted, and the version at which
-// that is so.
+// Of returns the sorted ids of the living groups that contain the user, and the current version.
 func (x *Index) Of(user string) (ids []string, version int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -314,8 +313,8 @@ func (x *Index) Of(user string) (ids []string, version int64) {
 	return ids, x.version
 }
 
-// Containing returns the ids of all groups whose slices contain the user, whatever became of the
-// group; sorted.
+// Containing returns the sorted ids of all groups whose slices contain the user, also if the
+// provider deleted the group or its ScimGroup does not exist.
 func (x *Index) Containing(user string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -327,8 +326,8 @@ func (x *Index) Containing(user string) []string {
 	return ids
 }
 
-// Members returns the ids of the users in the group's slices, in no order, whatever became of the
-// group.
+// Members returns the ids of the users in the group's slices, in no order, also if the provider
+// deleted the group or its ScimGroup does not exist.
 func (x *Index) Members(id string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -343,8 +342,8 @@ func (x *Index) Members(id string) []string {
 	return out
 }
 
-// Contains reports whether one of the groups' slices contains the user, whatever became of the
-// group.
+// Contains reports whether a slice of one of the groups contains the user, also if the provider
+// deleted the group or its ScimGroup does not exist.
 func (x *Index) Contains(groups []string, user string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -356,8 +355,8 @@ func (x *Index) Contains(groups []string, user string) bool {
 	return false
 }
 
-// Replaced reports whether no replacement of all members of one of the groups is under way, as far
-// as is known: every slice in force is of the group's round.
+// Replaced reports whether every valid slice of the groups has the group's round. If not, a
+// replacement of all members is in progress.
 func (x *Index) Replaced(groups []string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -375,7 +374,8 @@ func (x *Index) Replaced(groups []string) bool {
 	return true
 }
 
-// Count returns how many of the group's members known knows. known must not block.
+// Count returns the number of the group's members for which known returns true. known must not
+// block.
 func (x *Index) Count(id string, known func(user string) bool) int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -393,7 +393,7 @@ func (x *Index) Count(id string, known func(user string) bool) int {
 	return n
 }
 
-// NewestSlice is when the newest slice of the group was created; zero if there is none.
+// NewestSlice returns the creation time of the group's newest slice; zero if it has none.
 func (x *Index) NewestSlice(id string) time.Time {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -408,8 +408,8 @@ func (x *Index) NewestSlice(id string) time.Time {
 	return newest
 }
 
-// All returns the groups whose ScimGroup exists, those deleted at the provider among them, in no
-// order.
+// All returns the groups whose ScimGroup exists, in no order. It includes groups that the provider
+// deleted.
 func (x *Index) All() []Group {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -422,7 +422,7 @@ func (x *Index) All() []Group {
 	return out
 }
 
-// Leftovers returns the ids of groups that have slices and no ScimGroup, sorted.
+// Leftovers returns the sorted ids of the groups that have slices but no ScimGroup.
 func (x *Index) Leftovers() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -39,11 +39,13 @@ type MemberChange struct {
 
 // GroupOps separates the operations on a Group into operations on its attributes, for Apply, and
 // operations on its members, in order, so that a large membership is never in memory as a resource.
-// The number of ids is limited only by the request's size. Errors are 400 and name the operation:
-// the errors of path.Parse; invalidValue for an operation without a value, for a member without an
-// id or with one that is too long, and for a member that is not a User; mutability for a change
-// within a member (RFC 7643 §4.2: members are added and removed whole). More than MaxSearches
-// operations of kind RemoveWhere are a 413, which names no operation.
+// The number of ids is limited only by the request's size.
+//
+// Errors are 400 and name the operation: the errors of path.Parse; invalidValue for an operation
+// without a value, for a member without an id or with one that is too long, and for a member that
+// is not a User; mutability for a change within a member (RFC 7643 §4.2: members are added and
+// removed whole). More than MaxSearches operations of kind RemoveWhere are a 413, which names no
+// operation.
 func GroupOps(ops []Operation) (attrs []Operation, members []MemberChange, err error) {
 	searches := 0
 	for _, op := range ops {

@@ -2,6 +2,7 @@
 
 // Command bench-manager measures the manager as a process, with a real API server, etcd, portal
 // (SQLite) and webhook:
+//
 //   - a restart of the manager with many users that are all in the desired state (restart.go);
 //   - new users at a steady rate, each until the portal has the user's roles (pushes.go);
 //   - a large group, from its SCIM request until the portal has its members (groups.go);

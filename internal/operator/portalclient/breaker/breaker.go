@@ -5,7 +5,7 @@
 // single users and pools make:
 //
 //   - closed: calls are sent. Five failures in a row, or one response with Retry-After, open it
-//   - open: calls return *OpenError immediately, without a request, until its time is over
+//   - open: calls return *OpenError immediately, without a request, until the pause is over
 //   - half-open: one call is sent as a probe. Any response, also a refusal, closes the breaker; a
 //     failure opens it for a longer time
 //
@@ -57,7 +57,8 @@ func New(c portalapi.Client) *Client {
 	return b
 }
 
-// bypasses returns which calls are sent in any case: reading, and the identity configuration.
+// bypasses reports whether calls of the method are always sent: calls that read, and calls for the
+// identity configuration.
 func bypasses(method string) bool {
 	switch method {
 	case "Accounts", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys":
