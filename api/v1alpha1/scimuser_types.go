@@ -287,7 +287,7 @@ type PoolMembership struct {
 // HeldRemoval is a removal that the deprovisioning guard holds until a person decides.
 type HeldRemoval struct {
 	// decision is the id of this removal. The commands kubectl scim release and kubectl scim drop
-	// quote it. It stands for exactly these users: another set of users has another id.
+	// quote it. It identifies exactly these users: another set of users has another id.
 	// +kubebuilder:validation:MaxLength=128
 	Decision string `json:"decision"`
 	// removal is what the users would lose: Deactivation, Deletion, ManagerRole or Members.

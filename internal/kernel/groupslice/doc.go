@@ -42,7 +42,7 @@
 //  1. reads the slices that are to become valid, and then W, the valid slice;
 //  2. fences: if one of the former exists, raises W's epoch;
 //  3. creates them, or updates them at the resourceVersion of step 1, each in a new epoch;
-//  4. increases W's bits in a new epoch, at the resourceVersion of W that the members were taken from.
+//  4. increases W's bits in a new epoch, at the resourceVersion that the members were taken from.
 //
 // Before step 4 nothing has changed for readers, because W covers the same places with fewer bits.
 // If the writer crashes, the next split takes over the slices that it left. Step 4 makes all of
