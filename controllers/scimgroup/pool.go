@@ -18,20 +18,20 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// what is the decision about a group's own pool.
+// what is the decision about the own pool of a group.
 type what string
 
 const (
-	keep   what = "Keep"   // no change, whether it exists or not
+	keep   what = "Keep"   // no change, whether the own pool exists or not
 	create what = "Create" // no pool names the group
-	remove what = "Remove" // a pool of people fills its place
+	remove what = "Remove" // a declared pool replaces it
 )
 
-// decide returns what happens to the group's own pool; own is that pool, nil when there is none. m
+// decide returns the decision about the group's own pool. own is that pool; nil if there is none. m
 // is nil while the portal's state is not known.
 //
-// The own pool is removed only when a pool of people has taken over its record in the portal, or
-// when none is going to: agents stay, and no user loses membership meanwhile.
+// The own pool is removed only after a declared pool has taken over its record in the portal, or if
+// no declared pool will do so. Therefore agents stay, and no user loses the membership meanwhile.
 func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentPool, look groupindex.Lookup, m *mirror.Mirror) (what, []string) {
 	var declared []string
 	var filled, successor bool
@@ -52,14 +52,14 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 	case m == nil:
 		return keep, declared
 	case m.OwnedPool(string(own.UID)) == nil && (filled || own.Status.Pool != "" && m.Pool(own.Status.Pool) != nil):
-		return remove, declared // another pool has its portal record now
+		return remove, declared // another pool has the portal's record now
 	case filled && !successor:
 		return remove, declared
 	}
 	return keep, declared
 }
 
-// ownPool ensures that a group has an own pool exactly while no pool of people names the group.
+// ownPool ensures that the group has an own pool exactly while no declared pool names the group.
 func (p *scope) ownPool(ctx context.Context) (bool, error) {
 	g, known := p.known()
 	if !known {
@@ -108,7 +108,7 @@ func (p *scope) own() *v1alpha1.AgentPool {
 	return nil
 }
 
-// NewPool returns the pool that a group has of its own.
+// NewPool returns a new own pool of the group.
 func NewPool(namespace, group string) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},
@@ -123,8 +123,8 @@ func (p *scope) createPool(ctx context.Context) error {
 	return nil
 }
 
-// removePool deletes the own pool if it is exactly as it was read: what people made of it is
-// theirs.
+// removePool deletes the own pool if it has not changed since it was read: a pool that an
+// administrator changed is theirs.
 func (p *scope) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
 	uid, version := own.UID, own.ResourceVersion
 	gone := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}
