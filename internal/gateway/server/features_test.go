@@ -203,7 +203,7 @@ func TestObservability(t *testing.T) {
 		t.Errorf("each request must have its line:\n%s", all)
 	}
 	want := `
-# HELP scim_requests_total SCIM requests answered, by operation, resource type, status code and identity provider.
+# HELP scim_requests_total SCIM requests, by operation, resource type, status code and identity provider.
 # TYPE scim_requests_total counter
 scim_requests_total{code="200",operation="list",provider="Okta",resource="User"} 1
 scim_requests_total{code="200",operation="patch",provider="Okta",resource="User"} 1

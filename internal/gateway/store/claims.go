@@ -17,7 +17,8 @@ func (d *Directory) registry() claims.Registry {
 	return claims.Registry{Client: client.WithFieldOwner(d.client, v1alpha1.FieldManagerWebhook), Live: d.client}
 }
 
-// claim takes the claim on a name for holder, or returns the object that has the name.
+// claim takes the claim on a name for holder. If another object has the name, it returns that
+// object.
 func (d *Directory) claim(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (taken client.Object, err error) {
 	return d.registry().Take(ctx, typ, name, holder)
 }

@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/server"
 )
 
-// encoded is v as JSON with server.BaseMark in place of the base URL. Only meta.location, which
-// this package writes, contains the mark. Its last occurrence is replaced, so that the same
+// encoded returns v as JSON, with server.BaseMark in place of the base URL. Only meta.location,
+// which this package writes, contains the mark. Its last occurrence is replaced, so that the same
 // character in a user's data stays.
 func encoded(v any) ([]byte, error) {
 	var b bytes.Buffer

@@ -60,7 +60,7 @@ func (d *Directory) membersOf(id string) iter.Seq[server.Link] {
 	}
 }
 
-// pool is the cache entry of an AgentPool: it has keys only, which are the items of spec.groups.
+// pool is the cache entry of an AgentPool. It only has keys: the items of spec.groups.
 type pool struct{}
 
 // Prefixes of a pool's keys.
@@ -141,8 +141,8 @@ func userID(id string) (uuid.UUID, bool) {
 	return u, err == nil
 }
 
-// indexMembers updates memberships when the table of slices changes. The table decides which
-// version of a slice is the newest.
+// indexMembers updates memberships after a change of the table of slices, which has the newest
+// version of each slice.
 func (d *Directory) indexMembers(old, now *record[*slice]) {
 	if now == nil {
 		d.members.remove(old.value.group, old.value.prefix)

@@ -14,8 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// This file converts ScimUsers and ScimGroups to the SCIM resources that the server answers with,
-// and back.
+// This file converts ScimUsers and ScimGroups to SCIM resources, and back.
 
 // groupWire is a Group (RFC 7643 §4.2) without its members.
 type groupWire struct {
@@ -26,8 +25,8 @@ type groupWire struct {
 	Meta        *scimattrs.Meta `json:"meta,omitempty"`
 }
 
-// AnnotationLastModified is when the provider last changed the object, in RFC 3339 with
-// milliseconds. Without it, the object is unchanged since its creation.
+// AnnotationLastModified is the time of the provider's last change of the object, in RFC 3339 with
+// milliseconds. Without the annotation, the object has not changed since its creation.
 const AnnotationLastModified = "iam.lightrun.com/last-modified"
 
 const (

@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// fresh is how long keys are used before they are read again. A withdrawn key is refused after
-	// this time at the latest.
+	// fresh is the time after which keys are read again. A key that the issuer withdraws is refused
+	// after this time at the latest.
 	fresh = time.Hour
 	// between is the minimum time between two reads, for any tokens: a token with an unknown key id
 	// causes no extra request.
@@ -34,14 +34,14 @@ const (
 	leastRSA = 2048
 )
 
-// keys are the public keys of one issuer. They are read again in the background when they are an
-// hour old, and when a token names a key that is not among them, since issuers change keys without
-// notice. The last keys stay in use while the issuer is unreachable.
+// keys contains the public keys of one issuer. They are read again in the background if they are an
+// hour old, and if a token names an unknown key, because issuers change keys without notice. The
+// last keys stay in use while the issuer is unreachable.
 type keys struct {
 	issuer Issuer
 	now    func() time.Time
 
-	used atomic.Int64 // when a token was last accepted, in seconds since 1970
+	used atomic.Int64 // time when a token was last accepted, in seconds since 1970
 
 	mu      sync.Mutex
 	byID    map[string]jose.JSONWebKey
