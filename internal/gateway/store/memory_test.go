@@ -76,7 +76,7 @@ func heap() uint64 {
 const maxMembershipBytes = 32
 
 // TestMemoryOfAMembership checks that a membership takes at most maxMembershipBytes, since there
-// may be millions of them.
+// may be millions.
 func TestMemoryOfAMembership(t *testing.T) {
 	const users, groups = 8_192, 20
 	d := offline(t)

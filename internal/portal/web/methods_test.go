@@ -40,7 +40,7 @@ func TestLoginMethodsWithoutScript(t *testing.T) {
 		t.Error("a previewed SSO must enable the next toggle and no other")
 	}
 	boss.get(methodsPath).mustNotSay("https://demo.example.test") // nothing applied
-	boss.post(methodsPath, s.form("save", sso...)).mustBe(http.StatusOK).mustSay("saved and are in force", "Leave empty to keep the stored secret").mustNotSay("demo client secret")
+	boss.post(methodsPath, s.form("save", sso...)).mustBe(http.StatusOK).mustSay("saved and take effect now", "Leave empty to keep the stored secret").mustNotSay("demo client secret")
 	boss.post(methodsPath, s.form("save", "sso", "on", "issuer", "https://demo.example.test", "clientId", "portal", "scim", "on", "existing", "on")).mustBe(http.StatusOK)
 	kept, err := s.store.SSO(t.Context())
 	if err != nil || kept.ClientSecret != "demo client secret" {

@@ -29,7 +29,7 @@ type userList struct {
 	PoolName    string
 	Users       []store.Account
 	HeldCount   int    // users with a held removal, on all pages
-	First, Next string // links; empty: there is no such page
+	First, Next string // links; empty if there is no such page
 }
 
 // userQuery contains the filters of the list, as in the URL.
