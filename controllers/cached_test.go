@@ -98,9 +98,9 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 	}
 }
 
-// mostCached is the most that the manager's cache may use for one typical user and their claim,
+// maxCachedBytes is the maximum number of bytes in the manager's cache for one typical user and claim,
 // in bytes, without the keys of its store.
-const mostCached = 3_000
+const maxCachedBytes = 3_000
 
 func TestMemoryOfACachedPerson(t *testing.T) {
 	const people = 4_000
@@ -114,8 +114,8 @@ func TestMemoryOfACachedPerson(t *testing.T) {
 	}
 	each := int(heap()-before) / people
 	t.Logf("%d bytes a person", each)
-	if each > mostCached {
-		t.Errorf("a person takes %d bytes, at most %d are allowed", each, mostCached)
+	if each > maxCachedBytes {
+		t.Errorf("a user takes %d bytes, want at most %d", each, maxCachedBytes)
 	}
 	runtime.KeepAlive(kept)
 }

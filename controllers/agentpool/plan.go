@@ -122,8 +122,8 @@ func Kept(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own
 	}
-	if had := m.PoolOf(pool.Name); had != nil && had.Owner.Binding == m.Binding() {
-		return had
+	if former := m.PoolOf(pool.Name); former != nil && former.Owner.Binding == m.Binding() {
+		return former
 	}
 	return nil
 }

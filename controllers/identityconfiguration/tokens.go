@@ -46,8 +46,8 @@ type accepted struct {
 	known    bool  // both Secrets were read
 }
 
-// mostNamed is the maximum number of tokens that a condition or an event names.
-const mostNamed = 8
+// maxNamedTokens is the maximum number of tokens that a condition or an event names.
+const maxNamedTokens = 8
 
 // readTokens reads both Secrets live. The manager does not watch Secrets, so that it does not need
 // the right to list them.
@@ -141,10 +141,10 @@ func entriesOf(keys []portalapi.KeyDigest) (entries []tokenfile.Entry, unnamed [
 	return entries, unnamed
 }
 
-// abridged joins names, up to mostNamed of them.
+// abridged joins names, up to maxNamedTokens of them.
 func abridged(all []string) string {
-	if more := len(all) - mostNamed; more > 0 {
-		all = append(slices.Clone(all[:mostNamed]), fmt.Sprintf("and %d more", more))
+	if more := len(all) - maxNamedTokens; more > 0 {
+		all = append(slices.Clone(all[:maxNamedTokens]), fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(all, ", ")
 }

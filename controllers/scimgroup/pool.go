@@ -127,8 +127,8 @@ func (p *scope) createPool(ctx context.Context) error {
 // administrator changed is theirs.
 func (p *scope) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
 	uid, version := own.UID, own.ResourceVersion
-	gone := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}
-	err := p.Delete(ctx, gone, client.Preconditions{UID: &uid, ResourceVersion: &version})
+	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}
+	err := p.Delete(ctx, pool, client.Preconditions{UID: &uid, ResourceVersion: &version})
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete the group's own pool: %w", err)
 	}

@@ -102,8 +102,8 @@ func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
 	}
-	if had := m.Of(u.Name); had != nil && had.Owner.Binding == m.Binding() {
-		return had
+	if former := m.Of(u.Name); former != nil && former.Owner.Binding == m.Binding() {
+		return former
 	}
 	return nil
 }

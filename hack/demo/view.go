@@ -21,7 +21,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// patience is the longest time until a step is in force.
+// patience is the maximum time until a step takes effect.
 const patience = time.Minute
 
 // row is one person in Kubernetes and in the portal.

@@ -69,8 +69,8 @@ func TestSwitchedOff(t *testing.T) {
 	w.condition(id, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
-// TestTokenRotation: a portal API key with the scope scim works as a token within seconds, beside
-// the old one; after its deletion it is refused.
+// TestTokenRotation: a portal API key with the scope scim works as a token within seconds, in
+// addition to the old one; after its deletion it is refused.
 func TestTokenRotation(t *testing.T) {
 	w := shared(t)
 	key, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), portalv1.APIKeyCreate{Name: "rotation " + w.tag, Scope: "scim", ProviderType: "Okta"})

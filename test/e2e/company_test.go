@@ -32,7 +32,7 @@ type company struct {
 	plan   string            // the last output
 }
 
-// people is how many users the provider pushes.
+// people is the number of users that the provider creates.
 const people = 210
 
 // Users with a decision, by index.
@@ -454,7 +454,7 @@ func (c *company) guard(percent, users int) {
 	c.observed()
 }
 
-// policy sets the management policy and waits until it is in force.
+// policy sets the management policy and waits until it takes effect.
 func (c *company) policy(p v1alpha1.ManagementPolicy) {
 	c.t.Helper()
 	kubectl(c.t, c.world, "", "patch", "identityconfiguration", v1alpha1.DefaultName, "--type=merge", "-p", fmt.Sprintf(`{"spec":{"managementPolicy":%q}}`, p))

@@ -17,16 +17,16 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// leastKills is the smallest number of kills of programs in a round of a long run, however long
+// minKills is the minimum number of kills of programs in a round of a long run, however long
 // that takes on a busy machine.
-const leastKills = 6
+const minKills = 6
 
 // disturb kills programs one after the other during the round, and then all of them at once.
 // It returns when everything serves again.
 func (r *round) disturb() {
 	choices := r.random(r.number, "chaos")
 	over := time.Now().Add(r.load())
-	for n := 0; time.Now().Before(over) || r.long && n < leastKills; n++ {
+	for n := 0; time.Now().Before(over) || r.long && n < minKills; n++ {
 		pause(r.t.Context(), time.Duration(200+choices.IntN(800))*time.Millisecond)
 		if r.long && choices.IntN(2) == 0 {
 			r.killAtStep(choices)

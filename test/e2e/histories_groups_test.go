@@ -26,7 +26,7 @@ func (p *pusher) pushGroups(ctx context.Context) {
 	}
 }
 
-// pushMember makes one request about the members of a group. It says whether it got an answer.
+// pushMember sends one request about the members of a group. It reports whether it got a response.
 func (p *pusher) pushMember(ctx context.Context, group string) bool {
 	some := p.someStaff()
 	switch choice := p.rand.IntN(100); {

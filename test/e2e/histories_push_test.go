@@ -21,7 +21,7 @@ func (p *pusher) pushUsers(ctx context.Context) {
 	}
 }
 
-// pushUser makes one request. It says whether it got an answer.
+// pushUser sends one request. It reports whether it got a response.
 func (p *pusher) pushUser(ctx context.Context) bool {
 	tag := p.knownUser()
 	choice := p.rand.IntN(100)

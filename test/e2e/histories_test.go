@@ -25,9 +25,11 @@ import (
 const (
 	// Environment variables of `make histories`.
 	envDuration, envSeed = "HISTORIES_DURATION", "HISTORIES_SEED"
-	// shortLoad and longLoad are how long a round pushes before everything is killed.
+	// shortLoad and longLoad are the times for which a round sends requests before everything is
+	// killed.
 	shortLoad, longLoad = 4 * time.Second, 8 * time.Second
-	// search is how long the search for an explanation of a part may take; most take milliseconds.
+	// search is the maximum time of the search for an explanation of a part; most take
+	// milliseconds.
 	search = time.Minute
 	// clients push users, connections push members of permanent groups, teams push temporary
 	// groups.

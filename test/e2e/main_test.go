@@ -129,8 +129,8 @@ func shared(t *testing.T) *world {
 	return newWorld(t, theStage.env)
 }
 
-// patience is how long a story waits for a condition: longer than a leader's lease (15 s) and a
-// back-off together, on a busy machine.
+// patience is the maximum time for which a story waits for a condition. It is longer than a
+// leader's lease (15 s) and a back-off together, on a busy machine.
 const patience = 90 * time.Second
 
 // eventually polls check until it returns nil, and fails with its last error.

@@ -158,7 +158,7 @@ func withoutManager(w *world) {
 	})
 }
 
-// newManager starts a manager beside the environment's, which the test stops or kills.
+// newManager starts a manager in addition to the environment's. The test stops or kills it.
 func newManager(w *world, args ...string) *process.Process {
 	w.t.Helper()
 	m, err := startManager(w, args...)

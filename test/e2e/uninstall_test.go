@@ -136,8 +136,8 @@ func (c *company) plansNoRoles() {
 }
 
 // withOwnPool returns the access of want while Git names the group "new" by its former id or name:
-// no line of a pool means it, so it has a pool of its own, without roles, until a person says which
-// pool it fills.
+// no line of a pool means it, so it has a pool of its own, without roles, until a person decides
+// which pool it fills.
 func (c *company) withOwnPool(want map[string]personRecord) map[string]personRecord {
 	c.t.Helper()
 	var id string

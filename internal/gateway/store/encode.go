@@ -72,15 +72,15 @@ func difference(old, now map[string]any) map[string]any {
 		}
 	}
 	for name, v := range now {
-		before, had := old[name]
+		before, existed := old[name]
 		a, oldObject := before.(map[string]any)
 		b, newObject := v.(map[string]any)
 		switch {
-		case had && oldObject && newObject:
+		case existed && oldObject && newObject:
 			if inner := difference(a, b); inner != nil {
 				put(name, inner)
 			}
-		case !had || !equalJSON(before, v):
+		case !existed || !equalJSON(before, v):
 			put(name, v)
 		}
 	}

@@ -48,7 +48,7 @@ func (k *kill) lives() bool {
 	return !k.dead
 }
 
-// arm lets so many writes pass. It says whether the last limit was reached.
+// arm allows this number of writes. It reports whether the previous limit was reached.
 func (k *kill) arm(writes int) (met bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -23,12 +23,12 @@ type ahead struct {
 	since   time.Time
 }
 
-// mostAhead is the maximum number of versions that are measured at a time. Others are not measured.
-const mostAhead = 1024
+// maxAhead is the maximum number of versions that are measured at a time. Others are not measured.
+const maxAhead = 1024
 
 // known records a version that the watch, which has reached seen, has not delivered yet.
 func (l *lag) known(version, seen uint64) {
-	if l.seconds != nil && version > seen && len(l.ahead) < mostAhead {
+	if l.seconds != nil && version > seen && len(l.ahead) < maxAhead {
 		l.ahead = append(l.ahead, ahead{version, time.Now()})
 	}
 }

@@ -71,12 +71,12 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// maxMembershipBytes is the maximum number of bytes that the cache may use for one user's membership
+// maxMembershipBytes is the maximum number of bytes in the cache for one user's membership
 // of one group, for a user in 20 groups. docs/benchmarks.md states it.
 const maxMembershipBytes = 32
 
-// TestMemoryOfAMembership checks that a membership takes at most maxMembershipBytes, since there
-// may be millions.
+// TestMemoryOfAMembership checks that a membership takes at most maxMembershipBytes: there may be
+// millions of memberships.
 func TestMemoryOfAMembership(t *testing.T) {
 	const users, groups = 8_192, 20
 	d := offline(t)

@@ -7,7 +7,7 @@
 //
 //   - every leaf True: Ready=True
 //   - else the first leaf that is not True gives Ready its reason and message. The class of the
-//     reason says whether the object is Reconciling (it resolves by itself), Stalled (a person must
+//     reason shows whether the object is Reconciling (it resolves by itself), Stalled (a person must
 //     change something) or waits for a person's decision (neither)
 //
 // Abnormal conditions are present only while True.

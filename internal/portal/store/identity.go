@@ -199,18 +199,18 @@ func (s *Store) checkSSO(ctx context.Context, m portalapi.LoginMethods) error {
 	if err := validLoginMethods(m); err != nil || !m.SSO.Enabled {
 		return err
 	}
-	now, err := s.SSO(ctx)
+	current, err := s.SSO(ctx)
 	if err != nil {
 		return err
 	}
-	asked := m.SSO
-	if asked.ClientSecret == "" {
-		asked.ClientSecret = now.ClientSecret
+	wanted := m.SSO
+	if wanted.ClientSecret == "" {
+		wanted.ClientSecret = current.ClientSecret
 	}
-	if asked == now {
+	if wanted == current {
 		return nil
 	}
-	if err := s.check(ctx, asked); err != nil {
+	if err := s.check(ctx, wanted); err != nil {
 		return refuse(portalapi.CodeSSONotReachable, "single sign-on does not work with these settings: %v", err)
 	}
 	return nil

@@ -32,7 +32,7 @@ func (p AttrPath) String() string {
 	return s
 }
 
-// ParseAttrPath splits [URI ":"] ATTRNAME ["." subAttr]. The error says what is wrong, without a
+// ParseAttrPath splits [URI ":"] ATTRNAME ["." subAttr]. The error describes the problem, without a
 // SCIM type.
 func ParseAttrPath(s string) (AttrPath, error) {
 	p := AttrPath{Name: s}

@@ -157,7 +157,7 @@ func (s *suite) pattern(ctx context.Context) error {
 	return err
 }
 
-// settled reports whether the last push of the user is in force, including roles.
+// settled reports whether the portal has the current generation of the user, including the roles.
 func settled(u *v1alpha1.ScimUser) bool {
 	return u.Status.ObservedGeneration == u.Generation && conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady)
 }

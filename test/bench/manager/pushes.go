@@ -20,7 +20,7 @@ type pushed struct {
 	people    int // there were when it began
 	count     int
 	answers   []time.Duration // of the webhook, sorted
-	effective []time.Duration // from the push to the status that shows the roles in force, sorted
+	effective []time.Duration // from the request to the status that shows the roles, sorted
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {

@@ -104,7 +104,7 @@ type quiet struct {
 	metrics   metrics // a while later
 }
 
-// stillness is how long the manager must be idle before it counts as idle.
+// stillness is the time without work after which the manager counts as idle.
 const stillness = 3 * time.Second
 
 // idle waits until the manager has read the portal, has made at least one pass over each user, and

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// installSCIMMY installs the npm packages and our server into a folder. The error says what is
+// installSCIMMY installs the npm packages and our server into a folder. The error names what is
 // missing.
 func installSCIMMY(ctx context.Context, dir string) error {
 	for _, program := range []string{"node", "npm"} {

@@ -13,9 +13,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// mostForSCIMMY is the largest size at which SCIMMY is measured: it creates an instance of every
+// maxForSCIMMY is the maximum size at which SCIMMY is measured: it creates an instance of every
 // user for each list request, which takes minutes at larger sizes.
-const mostForSCIMMY = 10_000
+const maxForSCIMMY = 10_000
 
 // columns returns all sides, in the order of the tables.
 func columns() []string { return []string{sideOurs, sideRaw, sidePrepared, sideElimity, sideSCIMMY} }
@@ -124,7 +124,7 @@ func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() e
 	if all.others[sideElimity], err = newSCIM(sideElimity, url, ""); err != nil {
 		return all, stop, err
 	}
-	if s.node != nil || n > mostForSCIMMY {
+	if s.node != nil || n > maxForSCIMMY {
 		return all, stop, nil
 	}
 	c, err = s.startSCIMMY(ctx, n)

@@ -62,7 +62,7 @@ type Options struct {
 	WebhookArgs, ManagerArgs []string
 	// ManagerEnv is added to the manager's environment, in the form key=value.
 	ManagerEnv []string
-	// Patience is how long a program may take until it serves; a minute if zero.
+	// Patience is the maximum time until a program serves; zero means a minute.
 	Patience time.Duration
 
 	// Kubeconfigs are files that programs and replicas use instead of their own, by name, from

@@ -60,8 +60,8 @@ func (e *Environment) values() Values {
 	}
 }
 
-// EnvFile is the name of the file in the data folder that exists while everything serves, and says
-// how to reach it.
+// EnvFile is the name of the file in the data folder that exists while everything serves. It
+// contains the addresses.
 const EnvFile = "env"
 
 // Format writes the values for a shell to source.

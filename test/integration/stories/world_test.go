@@ -171,7 +171,8 @@ func (w *world) send(method, path string, body any, headers ...string) idp.Answe
 	return a
 }
 
-// keysConfirm is how long the manager waits in stories before it accepts an answer without keys.
+// keysConfirm is the time for which the manager waits in stories before it accepts a response
+// without keys.
 const keysConfirm = 3 * time.Second
 
 const operatorKey = "operator-key-operator-key-operator-key"

@@ -30,8 +30,8 @@ const (
 	fetchTime = 10 * time.Second
 	// maxDocument limits the size of the issuer's documents, in bytes.
 	maxDocument = 1 << 20
-	// leastRSA is the minimum length of an accepted RSA key, in bits (RFC 7518 §3.3).
-	leastRSA = 2048
+	// minRSA is the minimum length of an accepted RSA key, in bits (RFC 7518 §3.3).
+	minRSA = 2048
 )
 
 // keys contains the public keys of one issuer. They are read again in the background if they are an
@@ -162,7 +162,7 @@ func usable(raw []json.RawMessage) (map[string]jose.JSONWebKey, error) {
 		if json.Unmarshal(one, &key) != nil || !key.Valid() || !key.IsPublic() || key.Use != "" && key.Use != "sig" {
 			continue
 		}
-		if rsaKey, ok := key.Key.(*rsa.PublicKey); ok && rsaKey.N.BitLen() < leastRSA {
+		if rsaKey, ok := key.Key.(*rsa.PublicKey); ok && rsaKey.N.BitLen() < minRSA {
 			continue
 		}
 		out[key.KeyID] = key

@@ -117,7 +117,7 @@ func (c *Client) leave(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.probing = false
-	asked, failed := portalapi.Failure(err)
+	pause, failed := portalapi.Failure(err)
 	switch {
 	case errors.Is(err, context.Canceled): // the caller cancelled: this says nothing about the portal
 	case !failed:
@@ -125,8 +125,8 @@ func (c *Client) leave(err error) {
 	default:
 		c.failures++
 		c.cause = err
-		if asked > 0 {
-			c.until = later(c.until, time.Now().Add(asked))
+		if pause > 0 {
+			c.until = later(c.until, time.Now().Add(pause))
 		} else if c.failures >= tolerated {
 			c.pause = min(max(2*c.pause, firstPause), lastPause)
 			c.until = later(c.until, time.Now().Add(c.pause))

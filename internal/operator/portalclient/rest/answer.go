@@ -92,7 +92,7 @@ func incomplete(page *portalv1.ChangePage) (problem string) {
 }
 
 // missing returns the path of the first field that the contract requires and raw lacks; "" if raw
-// is complete. The generated types say which fields are required: oapi-codegen gives all other
+// is complete. The generated types show which fields are required: oapi-codegen gives all other
 // fields omitempty, and TestRequiredFields compares them with the OpenAPI document.
 func missing(raw any, t reflect.Type) string {
 	for t.Kind() == reflect.Pointer {

@@ -82,7 +82,7 @@ func (e Etcd) get(ctx context.Context, key string) (string, error) {
 	return string(found.KVs[0].Value), nil
 }
 
-// Wipe removes all objects of the given kinds of ours, such as "scimusers".
+// Wipe removes all objects of these kinds of the API group, such as "scimusers".
 func (e Etcd) Wipe(ctx context.Context, resources ...string) error {
 	for _, resource := range resources {
 		from := registry(resource)

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Spec says what to run.
+// Spec describes the program to run.
 type Spec struct {
 	Name string
 	Path string
