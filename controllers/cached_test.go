@@ -98,8 +98,8 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 	}
 }
 
-// maxCachedBytes is the maximum number of bytes in the manager's cache for one typical user and claim,
-// in bytes, without the keys of its store.
+// maxCachedBytes is the maximum number of bytes in the manager's cache for one typical user and the
+// user's claim, without the keys of its store.
 const maxCachedBytes = 3_000
 
 func TestMemoryOfACachedPerson(t *testing.T) {

@@ -37,9 +37,9 @@ func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 // accountPools returns the portal ids of the pools that a pass over a user with the access a writes
 // to the account. The AgentPools' reconcilers write memberships, many in one call, and the guard
 // decides about those that end. A pass over a user writes only the memberships of a new account,
-// and grants or removes memberships without a grant. former is the account that the user adopts from
-// an owner that no longer exists; nil if there is none. The memberships of former stay, because its
-// pools may not be resolved yet.
+// and grants or removes memberships without a grant. former is the account that the user adopts
+// from an owner that no longer exists; nil if there is none. The memberships of former stay,
+// because its pools may not be resolved yet.
 func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, former *portalapi.Account) []string {
 	wanted := make([]string, 0, len(a.Pools))
 	for _, pool := range a.Pools {

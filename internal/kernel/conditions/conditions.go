@@ -7,8 +7,8 @@
 //
 //   - every leaf True: Ready=True
 //   - else the first leaf that is not True gives Ready its reason and message. The class of the
-//     reason shows whether the object is Reconciling (it resolves by itself), Stalled (a person must
-//     change something) or waits for a person's decision (neither)
+//     reason shows whether the object is Reconciling (it resolves by itself), is Stalled (a person
+//     must change something), or waits for a person's decision (neither)
 //
 // Abnormal conditions are present only while True.
 //

@@ -34,7 +34,7 @@ const (
 	paymentsGroup = "Payments" // the name of the group at the provider
 )
 
-// maxMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
+// maxMembers is the maximum number of members in one request: the webhook accepts bodies of 1 MiB.
 const maxMembers = 10_000
 
 // suite is the running company that is measured.
@@ -50,12 +50,12 @@ type suite struct {
 	http       *http.Client
 	provider   *idp.Provider
 	debug      string // the manager's /debug/pprof
-	people     int
-	seeded     int // of them copies of the template
+	people     int    // number of users
+	seeded     int    // number of users that are copies of the template
 	lastPrefix int
 }
 
-// setUp starts the whole environment with two pools, and pushes one user who is in both.
+// setUp starts the whole environment with two pools, and creates one user who is in both.
 func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	s := &suite{options: o, dir: dir, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	programs := filepath.Join(dir, "bin")
@@ -135,7 +135,7 @@ func (s *suite) found(ctx context.Context) error {
 		return err
 	}
 	if err := seen.wait(ctx, 1); err != nil {
-		return fmt.Errorf("wait until the first person is Ready in three pools: %w", err)
+		return fmt.Errorf("wait until the first user is Ready in three pools: %w", err)
 	}
 	s.people = 1
 	return nil
@@ -162,13 +162,13 @@ func settled(u *v1alpha1.ScimUser) bool {
 	return u.Status.ObservedGeneration == u.Generation && conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady)
 }
 
-// post pushes one more user and returns the SCIM id.
+// post creates one more user and returns the SCIM id.
 func (s *suite) post(ctx context.Context, name string) (string, error) {
 	made, err := s.provider.Push(ctx, http.MethodPost, "/Users", seed.Resource(name))
 	return made.ID(), err
 }
 
-// postGroup pushes a group and returns its SCIM id.
+// postGroup creates a group and returns its SCIM id.
 func (s *suite) postGroup(ctx context.Context, name string, members []string) (string, error) {
 	made, err := s.provider.Push(ctx, http.MethodPost, "/Groups?excludedAttributes=members", idp.Group(name, members...))
 	return made.ID(), err

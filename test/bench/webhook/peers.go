@@ -74,7 +74,7 @@ func start(ctx context.Context, name string, args ...string) (*child, error) {
 	return &child{url: strings.TrimSpace(line), pid: cmd.Process.Pid, stop: stop}, nil
 }
 
-// startPrepared fetches the webhook's answers and starts the server that repeats them.
+// startPrepared fetches the webhook's responses, and starts the server that repeats them.
 func (s *suite) startPrepared(ctx context.Context, n int) (*child, error) {
 	dir := filepath.Join(s.dir, "prepared")
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -27,7 +27,7 @@ type results struct {
 	sizes []sized
 }
 
-// sized are the measurements at one number of people.
+// sized contains the measurements at one number of users.
 type sized struct {
 	people   int
 	started  time.Duration // until the webhook was ready

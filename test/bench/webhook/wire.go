@@ -36,7 +36,7 @@ type connection struct {
 }
 
 const (
-	// maxIdle is the maximum time for which a connection may be idle: less than any server keeps it.
+	// maxIdle is the maximum time for which a connection is idle: less than any server keeps it.
 	maxIdle = time.Second
 	// window is the number of bytes per read: more than a page of 100.
 	window = 256 << 10

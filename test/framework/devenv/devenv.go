@@ -87,9 +87,9 @@ type Environment struct {
 	// Kube is an administrator's connection to the API server, without a client-side rate limit.
 	Kube   *rest.Config
 	Client client.WithWatch
-	// API is a client of the portal's API with the key for people (scope manage).
+	// API is a client of the portal's API with the scope manage, which administrators use.
 	API *portalv1.ClientWithResponses
-	// Notes are remarks for the person: what differs from the setup of `make run`.
+	// Notes contains remarks for the developer: what differs from the setup of `make run`.
 	Notes []string
 
 	credentials credentials
@@ -223,7 +223,7 @@ func (e *Environment) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Kill ends one program like a crash.
+// Kill ends one program, like a crash.
 func (e *Environment) Kill(name string) error {
 	child, err := e.child(name)
 	if err != nil {
@@ -233,7 +233,7 @@ func (e *Environment) Kill(name string) error {
 	return nil
 }
 
-// Halt ends one program in order, as a rollout does.
+// Halt stops one program with SIGTERM, as a rollout does.
 func (e *Environment) Halt(name string) error {
 	child, err := e.child(name)
 	if err != nil {

@@ -19,7 +19,7 @@ type Ports struct {
 	WebhookHealth, WebhookMetrics, ManagerHealth, ManagerMetrics int
 }
 
-// Port is one of them, with its name on the command line.
+// Port is one port, with its name on the command line.
 type Port struct {
 	Name    string // --port-<name>, PORT_<NAME>
 	What    string

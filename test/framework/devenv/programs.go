@@ -82,7 +82,7 @@ func (e *Environment) portalArgs() []string {
 	if e.restored {
 		args = append(args, "--new-feed-epoch")
 	}
-	if e.fresh() { // later the keys and the manager belong to the person
+	if e.fresh() { // later the keys and the manager belong to the developer
 		args = append(args,
 			"--bootstrap-admin-user="+adminUser,
 			"--bootstrap-admin-password-file="+e.credentials.file(adminPassword),
@@ -180,12 +180,12 @@ func (e *Environment) probe(ctx context.Context, url string) string {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return url + " answers " + answer.Status
+		return url + " responds with " + answer.Status
 	}
 	return ""
 }
 
-// poll asks until the answer is true, or an error, or ctx ends.
+// poll calls ask until it returns true or an error, or ctx ends.
 func poll(ctx context.Context, ask func(context.Context) (bool, error)) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

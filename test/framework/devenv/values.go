@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Values are what a person or a program needs to use a running environment; the file env in the
-// data folder contains them.
+// Values contains what a developer or a program needs to use a running environment; the file env in
+// the data folder contains them.
 type Values struct {
 	Kubeconfig    string // KUBECONFIG; its default namespace is the installation's
 	Kubectl       string // KUBECTL

@@ -145,7 +145,7 @@ func (t Template) Copy(p Person) (*v1alpha1.ScimUser, error) {
 	return &u, err
 }
 
-// Put stores a copy of the template for each of the people.
+// Put stores a copy of the template for each of the users.
 func (e Etcd) Put(ctx context.Context, t Template, people []Person) error {
 	const perTransaction = 50
 	begun := time.Now()
@@ -167,7 +167,7 @@ func (e Etcd) Put(ctx context.Context, t Template, people []Person) error {
 // progress prints the progress of a long operation, every 20,000 users.
 func progress(begun time.Time, done, all int) {
 	if done > 0 && done%20_000 == 0 {
-		fmt.Printf("  %d of %d people seeded after %s\n", done, all, time.Since(begun).Round(time.Second))
+		fmt.Printf("  %d of %d users seeded after %s\n", done, all, time.Since(begun).Round(time.Second))
 	}
 }
 

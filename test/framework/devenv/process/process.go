@@ -23,7 +23,7 @@ type Spec struct {
 	Name string
 	Path string
 	Args []string
-	Env  []string      // the complete environment; nil: the parent's
+	Env  []string      // the complete environment; nil means the parent's
 	Log  string        // file to which both output streams are appended
 	Stop time.Duration // how long Stop waits after SIGTERM before SIGKILL; 10 s if zero
 }
@@ -96,8 +96,8 @@ func (p *Process) Err() error {
 	}
 }
 
-// Stop asks the child to end, kills it if it does not, and returns when it has ended. An error
-// says that it had to be killed.
+// Stop asks the child to end, kills it if it does not, and returns when it has ended. It returns an
+// error if it had to kill the child.
 func (p *Process) Stop() error {
 	limit := p.spec.Stop
 	if limit == 0 {
