@@ -73,7 +73,7 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	p.Type("#clientId", sso.ClientID)
 	p.Type("#clientSecret", sso.ClientSecret)
 	p.Follow("button[value=test]")
-	p.Shows("[role=status]", "The provider answers")
+	p.Shows("[role=status]", "The provider responds")
 	p.Click("#scim")
 	p.Click("#existing")
 	p.Shows(".savebar", "not saved")
