@@ -37,9 +37,9 @@ func (r *round) disturb() {
 	r.kill(devenv.Etcd, devenv.Kubernetes, devenv.Portal, devenv.Webhook, r.replicas[1].name, devenv.Manager)
 }
 
-// killAtStep kills a program during a write: before the API server gets it, or after that
-// and before the program gets the answer. A webhook is killed twice as often as the manager, and
-// half of the kills are at writes of slices.
+// killAtStep kills a program during a write: before the API server gets it, or after that and
+// before the program gets the response. A webhook is killed twice as often as the manager, and half
+// of the kills are at writes of slices.
 func (r *round) killAtStep(choices *rand.Rand) {
 	name := []string{r.replicas[0].name, r.replicas[1].name, devenv.Manager}[choices.IntN(3)]
 	resource := "scimgroupslices"

@@ -46,7 +46,7 @@ func (p *pusher) pushMember(ctx context.Context, group string) bool {
 	return p.replaceMembers(ctx, group)
 }
 
-// pushGroup makes one request about a temporary group.
+// pushGroup sends one request about a temporary group.
 func (p *pusher) pushGroup(ctx context.Context) bool {
 	group := p.someGroup()
 	switch choice := p.rand.IntN(100); {
@@ -84,8 +84,8 @@ func (p *pusher) someGroup() string {
 	return p.lateTeams[p.rand.IntN(len(p.lateTeams))]
 }
 
-// arriveGroup pushes a new group as providers do: it repeats unanswered requests, and searches for
-// the group after a conflict.
+// arriveGroup creates a group as providers do: it repeats requests without a response, and searches
+// for the group after a conflict.
 func (p *pusher) arriveGroup(ctx context.Context, name string) bool {
 	members := p.someStaff()
 	if p.rand.IntN(2) == 0 {

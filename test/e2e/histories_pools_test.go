@@ -54,7 +54,7 @@ func (r *round) ofRound(name string) bool {
 	return strings.HasSuffix(names.Fold(name), names.Fold(r.userName("")))
 }
 
-// cutOff reports whether a request on the group had no answer: a webhook that is killed while it
+// cutOff reports whether a request on the group had no response: a webhook that is killed while it
 // changes a group that another deletes can leave a slice, which has no effect and which the manager
 // deletes when it is ten minutes old.
 func (r *round) cutOff(group string) bool {

@@ -76,8 +76,8 @@ func (p *pusher) value() *string {
 	return &text
 }
 
-// arrive pushes a new user as providers do: it repeats unanswered requests, and searches for the
-// user after a conflict.
+// arrive creates a user as providers do: it repeats requests without a response, and searches for
+// the user after a conflict.
 func (p *pusher) arrive(ctx context.Context) bool {
 	name := p.someName()
 	for range 3 {

@@ -36,10 +36,10 @@ const (
 	clients, connections, teams = 6, 2, 3
 )
 
-// TestHistories: clients push to two webhooks over one API server while programs are
-// killed, and in the end everything is killed. The answers, then and after the restart, must be
-// possible answers of one correct service (test/framework/histories), and no user is missing or
-// duplicated in Kubernetes or the portal.
+// TestHistories: clients push to two webhooks over one API server while programs are killed, and in
+// the end everything is killed. The responses, then and after the restart, must be possible
+// responses of one correct service (test/framework/histories), and no user is missing or duplicated
+// in Kubernetes or the portal.
 func TestHistories(t *testing.T) {
 	duration, seed := budget(t)
 	d := newDrill(t, seed)
@@ -161,8 +161,8 @@ func (d *drill) random(round int, purpose string) *rand.Rand {
 	return rand.New(rand.NewChaCha8(key))
 }
 
-// round pushes for a while, kills everything, and checks the result. It returns the number of
-// requests.
+// round sends requests for a while, kills everything, and checks the result. It returns the number
+// of requests.
 func (d *drill) round(n int) int {
 	d.t.Helper()
 	r := newRound(d, n)

@@ -139,7 +139,7 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 	poll.For(t, what, patience, 100*time.Millisecond, check)
 }
 
-// kubectl runs a command as a person does and returns its output.
+// kubectl runs a command as an administrator does and returns its output.
 func kubectl(t *testing.T, w *world, stdin string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), w.env.Values.Kubectl, args...)

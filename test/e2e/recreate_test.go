@@ -18,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// apply applies the manifests of people and Git.
+// apply applies the manifests of administrators and Git.
 func (c *company) apply() {
 	c.t.Helper()
 	kubectl(c.t, c.world, c.manifests(), "apply", "-f", "-")

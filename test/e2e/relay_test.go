@@ -39,7 +39,7 @@ type relay struct {
 	write  func(call) // nil: writes pass
 }
 
-// on makes f decide about each write. A write that f does not forward is never answered.
+// on makes f decide about each write. A write that f does not forward never gets a response.
 func (r *relay) on(f func(call)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -126,7 +126,7 @@ func (a *reply) to(rw http.ResponseWriter) {
 	_, _ = rw.Write(a.body)
 }
 
-// pass sends the request on; nil if the portal did not answer.
+// pass forwards the request. It returns nil if the portal did not respond.
 func (r *relay) pass(ctx context.Context, asked *http.Request, body []byte) *reply {
 	request, err := http.NewRequestWithContext(ctx, asked.Method, r.portal+asked.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {

@@ -184,7 +184,7 @@ func (c *company) hasAccess(want map[string]personRecord, what string) {
 	})
 }
 
-// pushAgain returns all that the provider has by now.
+// pushAgain sends all users and groups that the provider has.
 func (c *company) pushAgain() {
 	c.t.Helper()
 	inactiveNow := slices.Concat(heldUsers, droppedUsers, inactive, suspendedUsers[1:2])

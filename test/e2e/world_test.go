@@ -22,7 +22,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/idp"
 )
 
-// world is one story's view of an environment, with its own names.
+// world is the view of one story on an environment, with its own names.
 type world struct {
 	t   *testing.T
 	env *devenv.Environment
@@ -79,7 +79,7 @@ func (w *world) accounts(ctx context.Context, userName string) ([]portalv1.User,
 		return nil, err
 	}
 	if answer.JSON200 == nil {
-		return nil, fmt.Errorf("the portal answered %s: %s", answer.Status(), answer.Body)
+		return nil, fmt.Errorf("the portal responded with %s: %s", answer.Status(), answer.Body)
 	}
 	return answer.JSON200.Items, nil
 }
@@ -178,7 +178,7 @@ func (w *world) loginMethods(edit func(*portalv1.LoginMethods)) {
 	}
 }
 
-// group pushes a group with members and returns its SCIM id.
+// group creates a group with members and returns its SCIM id.
 func (w *world) group(name string, members ...string) string {
 	w.t.Helper()
 	return w.must("POST", "/Groups", idp.Group(name, members...), http.StatusCreated).ID()

@@ -26,7 +26,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
-// step is an action of people or the identity provider.
+// step is an action of an administrator or the identity provider.
 type step struct {
 	name string
 	do   func(*world)

@@ -199,7 +199,7 @@ func (w *world) fails(call string) mode {
 	return ""
 }
 
-// leave loses the answer of the current call, if that is how it fails.
+// leave loses the response of the current call, if that is how it fails.
 func (w *world) leave(err error) error {
 	how := w.next
 	w.next = ""

@@ -284,7 +284,7 @@ func TestPatience(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer good")
 	w := httptest.NewRecorder()
 	if s.handler.ServeHTTP(w, r); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("a list without a client is answered with %d", w.Code)
+		t.Errorf("the response to a list without a client is %d", w.Code)
 	}
 }
 

@@ -216,7 +216,7 @@ func unescape(s string) string {
 func (a *answer) mustBe(status int) *answer {
 	a.t.Helper()
 	if a.status != status {
-		a.t.Errorf("%s answers %d, want %d:\n%s", a.path, a.status, status, a.text())
+		a.t.Errorf("%s responds with %d, want %d:\n%s", a.path, a.status, status, a.text())
 	}
 	return a
 }

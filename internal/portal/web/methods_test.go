@@ -75,7 +75,7 @@ func TestLoginMethodsRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := boss.post(methodsPath, tc.form).mustSay(tc.want)
 			if got.status < 400 {
-				t.Errorf("answers %d", got.status)
+				t.Errorf("the response is %d", got.status)
 			}
 		})
 	}

@@ -173,7 +173,7 @@ func kustomization(t *testing.T, namespace string, folders ...string) (string, e
 	return dir, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)
 }
 
-// kubectl runs a command of a person, as the administrator.
+// kubectl runs a command as the administrator.
 func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) ([]byte, error) {
 	home := t.TempDir()
 	kubeconfig := filepath.Join(home, "kubeconfig")

@@ -460,8 +460,8 @@ func TestPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 }
 
 // TestAnImpostorNeverMakesManagers: the AgentPool is deleted and applied again while there is no
-// configuration. Its first pass, which knows of no portal, must not count as one that has looked
-// at the lines.
+// configuration. Its first pass, without a portal, must not count as one that has resolved the
+// lines.
 func TestAnImpostorNeverMakesManagers(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	spec := v1alpha1.AgentPoolSpec{Groups: names("SRE"), Roles: []v1alpha1.Role{manager}}

@@ -37,7 +37,7 @@ func (w *world) defaultPool() *store.Pool {
 	return &all[slices.IndexFunc(all, func(p store.Pool) bool { return p.Default })]
 }
 
-// hasRoles waits until the person's record has exactly these roles.
+// hasRoles waits until the user's account has exactly these roles.
 func (w *world) hasRoles(userName string, roles ...string) {
 	w.t.Helper()
 	slices.Sort(roles)

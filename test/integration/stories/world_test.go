@@ -332,7 +332,7 @@ func (w *world) account(userName string) *store.Account {
 }
 
 // provisioned waits until the user's account is active and managed by SCIM, with exactly these
-// roles, and the object says so.
+// roles, and the status shows them.
 func (w *world) provisioned(u *v1alpha1.ScimUser, roles ...string) {
 	w.t.Helper()
 	slices.Sort(roles)

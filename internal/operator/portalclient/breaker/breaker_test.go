@@ -66,7 +66,7 @@ func TestBackoff(t *testing.T) {
 			}
 		}
 		if c.Open() {
-			t.Error("still open after an answer")
+			t.Error("the breaker is still open after a response")
 		}
 		for range 100 {
 			if reached, _ := try(t, s, c); !reached {
