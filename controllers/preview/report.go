@@ -225,7 +225,7 @@ func poolWhy(p provision.PoolPlan) string {
 	case provision.Create:
 		return "No pool has this name"
 	case provision.Adopt:
-		return "The portal's pool of this name is taken over with its people"
+		return "The portal's pool of this name is taken over with its members"
 	case provision.Update:
 		return "The pool differs"
 	}

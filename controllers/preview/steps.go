@@ -205,7 +205,7 @@ func (p *preview) members(ctx context.Context) error {
 			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) to be removed stay until a person decides", len(removal.Users)), len(removal.Users)
 		case answer.Verdict == sets.Keep:
 			p.stays[own.ID] = true
-			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, fmt.Sprintf("A person dropped the removal of %d user(s): they stay in it", len(removal.Users))
+			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, fmt.Sprintf("A person dropped the removal of %d user(s): they stay in the pool", len(removal.Users))
 		default:
 			s.Removals += asked(answer)
 		}

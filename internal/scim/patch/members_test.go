@@ -195,7 +195,7 @@ func TestMembersAgainstApply(t *testing.T) {
 
 func sorted(ids []string) []string { return slices.Sorted(slices.Values(ids)) }
 
-// replay returns the server's part: it applies changes to a set of ids.
+// replay applies changes to a set of ids, as a server does, and returns the resulting ids.
 func replay(ids []string, changes []patch.MemberChange) []string {
 	for _, c := range changes {
 		switch c.Op {
