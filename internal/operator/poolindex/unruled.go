@@ -46,7 +46,7 @@ func WithoutAgentPool(m *mirror.Mirror, pools []v1alpha1.AgentPool) []*portalapi
 	binding := m.Binding()
 	return slices.DeleteFunc(m.Pools(), func(p *portalapi.Pool) bool {
 		o := p.Owner
-		return o.UID == "" || p.Default || uids[o.UID] || names[o.Name] && o.Binding == binding
+		return o.UID == "" || p.Default || uids[o.UID] || (names[o.Name] && o.Binding == binding)
 	})
 }
 
