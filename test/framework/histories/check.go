@@ -87,7 +87,7 @@ func cached(request any) bool {
 	return false
 }
 
-// parts are the events of each part.
+// parts contains the events of each part.
 type parts map[string][]Event
 
 // put adds an event to a part. The effect of an unanswered POST may be undone later.

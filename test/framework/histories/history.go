@@ -104,7 +104,7 @@ type FindGroup struct{ Name string }
 // Change is PATCH or PUT of a group.
 type Change struct {
 	Group   string   // tag
-	Name    *string  // nil: unchanged
+	Name    *string  // nil if unchanged
 	Add     []string // tags
 	Remove  []string // tags
 	Replace bool     // Add is the complete membership

@@ -56,8 +56,8 @@ func (c *Clock) Advance(by time.Duration) {
 
 // Options configure the portal.
 type Options struct {
-	Database    string // empty: in memory
-	Clock       *Clock // nil: one of its own
+	Database    string // empty means in memory
+	Clock       *Clock // nil means a new clock
 	Unreachable string // an issuer whose SSO cannot be turned on
 }
 
