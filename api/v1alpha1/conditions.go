@@ -2,6 +2,8 @@
 
 package v1alpha1
 
+import "strconv"
+
 // Condition types. Leaves are True if their part is done, and Ready summarises the leaves. The
 // others report something abnormal if they are True. docs/reference/conditions.md maps each reason
 // to Ready, Reconciling and Stalled and gives its remedy.
@@ -117,8 +119,8 @@ const (
 	// what it has until the provider changes the user or group again. Its value is the id in
 	// status.held.decision.
 	AnnotationDrop = "iam.lightrun.com/drop-removal"
-	// AnnotationAcceptBackup on a ScimUser or ScimGroup lets objects from a backup replace newer data
-	// in the portal (BackupOlder). Its value is the revision that the portal has.
+	// AnnotationAcceptBackup on a ScimUser or ScimGroup lets objects from a backup overwrite newer
+	// data in the portal (BackupOlder). Its value is the revision that the portal has.
 	AnnotationAcceptBackup = "iam.lightrun.com/accept-backup"
 	// AnnotationAcceptGroups on an AgentPool accepts groups whose lines need a decision
 	// (GroupChanged). Its value is their SCIM ids, separated by commas.
@@ -188,4 +190,16 @@ func DecisionAnnotations() []string {
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
 		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseStrays, AnnotationAcceptGroups, AnnotationAcceptBackup,
 	}
+}
+
+// AcceptedRevision returns the portal's revision that a person lets an older object overwrite
+// (AnnotationAcceptBackup). It is 0 if the annotation is missing, or is not written as BackupOlder
+// prints a revision.
+func AcceptedRevision(annotations map[string]string) int64 {
+	value := annotations[AnnotationAcceptBackup]
+	revision, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || strconv.FormatInt(revision, 10) != value {
+		return 0
+	}
+	return revision
 }

@@ -121,8 +121,8 @@ func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 	return in, in && !slices.Contains(a.Ungranted, poolID)
 }
 
-// candidates are the accounts, in order of id, whose membership may not be in the desired state.
-// This needs no read of any user. Those for which a filter has no answer are among them.
+// candidates returns the accounts, in order of id, whose membership may not be in the desired
+// state. This needs no read of any user. Those for which a filter has no answer are among them.
 func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
 	var groups []string
 	for _, id := range groupindex.Filling(pool) {
@@ -151,7 +151,8 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 	return out
 }
 
-// listAbove is how many users are read one by one; for more, all are listed once, without copies.
+// listAbove is the maximum number of users that are read one by one. If there are more, all users
+// are listed once, without copies.
 const listAbove = 1000
 
 // finder finds n ScimUsers by name; nil for one that does not exist.

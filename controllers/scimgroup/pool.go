@@ -90,7 +90,7 @@ func (p *scope) ownPool(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// portal is what the portal has; nil: that is not known.
+// portal returns what the portal has; nil: that is not known.
 func (p *scope) portal() *mirror.Mirror {
 	if v := p.view; v.Unknown || v.Block != nil || v.Mirror == nil || !v.Mirror.Listed() {
 		return nil
@@ -98,7 +98,7 @@ func (p *scope) portal() *mirror.Mirror {
 	return p.view.Mirror
 }
 
-// own is the AgentPool that is named like the group; nil: there is none.
+// own returns the AgentPool that is named like the group; nil: there is none.
 func (p *scope) own() *v1alpha1.AgentPool {
 	for i := range p.pools {
 		if p.pools[i].Name == p.group.Name {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -46,8 +45,8 @@ func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror
 		Version:    poolindex.VersionOf(u),
 		UserName:   u.Spec.UserName,
 		Groups:     groups,
-		Filtered:   filtered(u.Status.Pools),
-		In:         in,
+		Filtered:   fromFilter(u.Status.Pools),
+		In:         currentPools,
 		Attributes: sync.OnceValue(func() access.Attributes { return attributes(u) }),
 	}), ok
 }
@@ -86,7 +85,7 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, 
 // only if another account has the user's name, to read the ScimUser that owns that account.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
-	facts.Accepted = acceptedRevision(u)
+	facts.Accepted = v1alpha1.AcceptedRevision(u.Annotations)
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
 		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.Name, n.Owner.UID); err != nil {
@@ -107,17 +106,6 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,
 		OnDelete:               f.OnDelete,
 	}), nil
-}
-
-// acceptedRevision returns the portal's revision that a person lets this older object overwrite
-// (BackupOlder); 0 if the annotation is missing or is not written as BackupOlder prints a revision.
-func acceptedRevision(u *v1alpha1.ScimUser) int64 {
-	value := u.Annotations[v1alpha1.AnnotationAcceptBackup]
-	revision, err := strconv.ParseInt(value, 10, 64)
-	if err != nil || strconv.FormatInt(revision, 10) != value {
-		return 0
-	}
-	return revision
 }
 
 // presence reads the ScimUser that owns an account. It returns Gone if the ScimUser does not exist

@@ -47,7 +47,7 @@ func (p *scope) releaseAccount(ctx context.Context) (bool, error) {
 	plan := provision.ComputeRelease(own, p.view.Spec.OnDelete, false)
 	switch {
 	case own == nil:
-	case owner.Revision < own.Owner.Revision && acceptedRevision(p.user) != own.Owner.Revision:
+	case owner.Revision < own.Owner.Revision && v1alpha1.AcceptedRevision(p.user.Annotations) != own.Owner.Revision:
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonBackupOlder, provision.BackupOlder(owner.Name, owner.Revision, own.Owner.Revision)))
 		return true, nil
 	default:

@@ -198,8 +198,8 @@ func element(l server.Link, base string) scim.Object {
 	return scim.Object{"value": l.ID, "type": l.Type, "display": l.Display, "$ref": base + "/Users/" + l.ID}
 }
 
-// awaitsMembers says whether a condition of the group tells the provider to push all its members
-// again. Then such a push counts although it changes nothing.
+// awaitsMembers reports whether a condition of the group waits until the provider pushes all
+// members again. Then such a request is stored although it changes nothing.
 func awaitsMembers(g *v1alpha1.ScimGroup) bool {
 	c := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionPoolsResolved)
 	return c != nil && c.Reason == v1alpha1.ReasonBackupOlder

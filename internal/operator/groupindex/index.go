@@ -12,7 +12,6 @@ package groupindex
 
 import (
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -31,12 +30,12 @@ type Group struct {
 	Deleted     bool // at the provider: it has no members, and the manager finishes its deletion
 	Whole       bool // its slices cover all users
 
-	Revision   int64 // the highest of the group and its slices in force
-	Round      int64 // of the newest replacement of all members
+	Revision   int64 // the highest revision of the group and its valid slices
+	Round      int64 // round of the newest replacement of all members
 	Replaced   int64 // the lowest round of the slices: each is of this replacement or a later one
-	OlderThan  int64 // of its status
-	OlderRound int64 // of its status
-	Accepted   int64 // the portal's revision that a person lets it replace; 0: none
+	OlderThan  int64 // olderThan in the group's status
+	OlderRound int64 // olderRound in the group's status
+	Accepted   int64 // the portal's revision that a person lets the group overwrite; 0 if there is none
 }
 
 // Change is what became different. Users are those that joined or left the group: none, if only
@@ -92,7 +91,7 @@ func (x *Index) Put(g *v1alpha1.ScimGroup) {
 
 func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
 	now := Group{ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID, Deleted: g.Spec.Deleted, OlderThan: g.Status.OlderThan, OlderRound: g.Status.OlderRound}
-	now.Accepted, _ = strconv.ParseInt(g.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
+	now.Accepted = v1alpha1.AcceptedRevision(g.Annotations)
 	x.change(func() *Change {
 		known := x.group(g.Name)
 		known.spec = g.Spec
@@ -291,9 +290,9 @@ func (x *Index) WithExternalID(externalID string) []string {
 	return x.externalIDs[externalID]
 }
 
-// Version grows whenever a ScimGroup is created, removed or changed otherwise than in its round, and
-// when slices make the group whole, incomplete or older. It does not grow with the revisions of
-// slices.
+// Version returns a number that grows if a ScimGroup is created, removed or changed in a field
+// other than its round, and if slices make the group whole, incomplete or older. It does not grow
+// with the revisions of slices.
 func (x *Index) Version() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -64,7 +64,7 @@ func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
 	return n == places
 }
 
-// count sets the revision and the rounds from the ScimGroup and its slices in force.
+// count sets the revision and the rounds from the ScimGroup and its valid slices.
 func (g *Group) count(spec v1alpha1.ScimGroupSpec, inForce []*v1alpha1.ScimGroupSlice) {
 	g.Revision, g.Round, g.Replaced = spec.Revision, spec.Round, 0
 	for i, s := range inForce {

@@ -37,7 +37,7 @@ type Snapshot struct {
 	older   map[string]groupindex.Group // groups that come from an older backup, as they were
 }
 
-// current says whether the groups are as they were when the snapshot was made, as far as it
+// current reports whether the groups are as they were when the snapshot was made, as far as it
 // depends on them.
 func (p *Snapshot) current() bool {
 	for id, was := range p.older {
@@ -248,8 +248,8 @@ func (p *Snapshot) filling(pool *v1alpha1.AgentPool, m *mirror.Mirror) (groups [
 	return groups, decided
 }
 
-// compile returns a filter and adds it to used; nil for none. Pools with the same filter share it,
-// with its answers. The caller has locked mu.
+// compile returns a filter and adds it to used; nil if there is none. Pools with the same filter
+// share it, with its answers. The caller has locked mu.
 func (x *Index) compile(s string, used map[string]compiled) (*memberFilter, error) {
 	if s == "" {
 		return nil, nil

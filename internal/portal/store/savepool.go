@@ -128,7 +128,7 @@ func raised(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.Pi
 	return out
 }
 
-// revisionsOf are the revisions in the pins of the pool, which may be nil.
+// revisionsOf returns the revisions in the pins of the pool, which may be nil.
 func revisionsOf(p *Pool) (out []portalapi.GroupRevision) {
 	if p == nil {
 		return nil

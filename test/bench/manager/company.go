@@ -176,7 +176,7 @@ func (s *suite) postGroup(ctx context.Context, name string, members []string) (s
 
 // join adds users to a group, as many per request as allowed.
 func (s *suite) join(ctx context.Context, group string, members []string) error {
-	for chunk := range slices.Chunk(members, mostMembers) {
+	for chunk := range slices.Chunk(members, maxMembers) {
 		if _, err := s.provider.Push(ctx, http.MethodPatch, "/Groups/"+group, idp.Patch(idp.AddMembers(chunk...))); err != nil {
 			return err
 		}
@@ -184,7 +184,7 @@ func (s *suite) join(ctx context.Context, group string, members []string) error 
 	return nil
 }
 
-// prefix is the first part of the user names of one scenario's new users.
+// prefix returns the first part of the user names of one scenario's new users.
 func (s *suite) prefix() string {
 	s.lastPrefix++
 	return fmt.Sprintf("new%d-", s.lastPrefix)

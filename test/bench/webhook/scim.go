@@ -85,7 +85,7 @@ const maxMembers = 10_000
 // that do not fit into the first.
 func (s *scim) group(ctx context.Context, name string, members []string) (string, error) {
 	var made struct{ ID string }
-	now := members[:min(mostMembers, len(members))]
+	now := members[:min(maxMembers, len(members))]
 	content := body(map[string]any{"schemas": []string{idp.SchemaGroup}, "displayName": name, "members": idp.Members(now)})
 	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", content, func(text []byte) error {
 		return json.Unmarshal(text, &made)

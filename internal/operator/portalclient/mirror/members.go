@@ -91,7 +91,8 @@ func (m *Mirror) effective(a *portalapi.Account) []string {
 	return slices.Compact(roles)
 }
 
-// GroupRevision is the highest revision of the group that the pins of any pool have; 0: none has.
+// GroupRevision returns the highest revision of the group in the pins of all pools; 0 if no pool
+// has a pin of it.
 func (m *Mirror) GroupRevision(id string) int64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package scimuser
+package v1alpha1_test
 
 import (
 	"testing"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
@@ -23,9 +21,9 @@ func TestAcceptedRevision(t *testing.T) {
 		{"and no leading zeros.", "007", 0},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
-			u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationAcceptBackup: tc.annotation}}}
-			if got := acceptedRevision(u); got != tc.want {
-				t.Errorf("acceptedRevision with the annotation %q is %d, want %d", tc.annotation, got, tc.want)
+			annotations := map[string]string{v1alpha1.AnnotationAcceptBackup: tc.annotation}
+			if got := v1alpha1.AcceptedRevision(annotations); got != tc.want {
+				t.Errorf("AcceptedRevision with the annotation %q is %d, want %d", tc.annotation, got, tc.want)
 			}
 		})
 	}
