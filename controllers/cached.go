@@ -13,9 +13,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// CacheOptions are the manager's cache of one namespace: what the controllers read, and as little
-// else as can be, since it contains all users. Objects read from it are not whole and must not be
-// written back by Update; patches of what changed are right.
+// CacheOptions returns the options of the manager's cache of one namespace. Since the cache
+// contains all users, it keeps only the fields that the controllers read. Therefore an object from
+// the cache must not be written back by Update; write a patch of the changes.
 func CacheOptions(namespace string) cache.Options {
 	return cache.Options{
 		DefaultNamespaces: map[string]cache.Config{namespace: {}},
@@ -23,8 +23,8 @@ func CacheOptions(namespace string) cache.Options {
 	}
 }
 
-// compact drops what no controller reads of an object that enters the cache, and has texts that
-// recur shared.
+// compact removes the fields that no controller reads from an object before it is cached, and
+// shares equal strings.
 func compact(in any) (any, error) {
 	o, ok := in.(client.Object)
 	if !ok {
@@ -57,8 +57,8 @@ func compactMeta(t *metav1.TypeMeta, m *metav1.ObjectMeta) {
 	shareAll(m.Finalizers)
 }
 
-// readAnnotations are those that a controller may read: people's decisions, and the request that is
-// being carried out.
+// readAnnotations returns the annotations that a controller may read: decisions, and the request
+// that wrote the object.
 func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 	var out map[string]string
 	settled := !u.Spec.Deleted && pass.Settled(u, u.Status.Conditions)
@@ -75,7 +75,7 @@ func readAnnotations(u *v1alpha1.ScimUser) map[string]string {
 	return out
 }
 
-// only is that annotation alone.
+// only returns a map with only this annotation, or nil if it is not set.
 func only(all map[string]string, name string) map[string]string {
 	value, ok := all[name]
 	if !ok {
@@ -84,7 +84,7 @@ func only(all map[string]string, name string) map[string]string {
 	return map[string]string{shared(name): value}
 }
 
-// exact is a list without room to grow: what was decoded has up to as much again.
+// exact returns a copy of the list without unused capacity, which can be half of a decoded list.
 func exact[E any](list []E) []E {
 	if len(list) == cap(list) {
 		return list
@@ -92,7 +92,7 @@ func exact[E any](list []E) []E {
 	return append(make([]E, 0, len(list)), list...)
 }
 
-// compactMembers keeps each user's id once, however many groups contain it.
+// compactMembers shares the id of each user among all groups that contain it.
 func compactMembers(s *v1alpha1.ScimGroupSliceSpec) {
 	members := make(map[string]bool, len(s.Members))
 	for user, in := range s.Members {
@@ -103,7 +103,8 @@ func compactMembers(s *v1alpha1.ScimGroupSliceSpec) {
 	s.Members = members
 }
 
-// compactSpec shares what many people have alike, and what providers repeat of one.
+// compactSpec shares strings that many users have in common, and strings that a provider repeats in
+// one user.
 func compactSpec(s *v1alpha1.ScimUserSpec) {
 	s.Emails = exact(s.Emails)
 	for _, text := range []*string{&s.Title, &s.UserType, &s.PreferredLanguage, &s.Locale, &s.Timezone, &s.CostCenter, &s.Organization, &s.Division, &s.Department} {
@@ -135,7 +136,7 @@ func compactStatus(u *v1alpha1.ScimUser) {
 	}
 }
 
-// shared is one copy of a text that recurs. It lives as long as an object has it.
+// shared returns one shared copy of a string. The copy is freed when no object uses it.
 func shared(s string) string {
 	if s == "" {
 		return ""
@@ -149,7 +150,7 @@ func shareAll(texts []string) {
 	}
 }
 
-// same is s, kept once when it is the same as other.
+// same returns other if it equals s, so that only one copy is kept, and s otherwise.
 func same(s, other string) string {
 	if s == other {
 		return other

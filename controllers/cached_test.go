@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// typical is a person as most are, settled, and the claim of their name.
+// typical returns a person as most are, settled, and the claim of their name.
 func typical(i int) (*v1alpha1.ScimUser, *v1alpha1.NameClaim) {
 	name := fmt.Sprintf("person%06d@example.test", i)
 	meta := func(object string) metav1.ObjectMeta {
@@ -98,9 +98,9 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 	}
 }
 
-// mostCached is the most that the manager's cache may use for one typical user and their claim,
-// in bytes, without the keys of its store.
-const mostCached = 3_000
+// maxCachedBytes is the maximum number of bytes in the manager's cache for one typical user and the
+// user's claim, without the keys of its store.
+const maxCachedBytes = 3_000
 
 func TestMemoryOfACachedPerson(t *testing.T) {
 	const people = 4_000
@@ -114,8 +114,8 @@ func TestMemoryOfACachedPerson(t *testing.T) {
 	}
 	each := int(heap()-before) / people
 	t.Logf("%d bytes a person", each)
-	if each > mostCached {
-		t.Errorf("a person takes %d bytes, at most %d are allowed", each, mostCached)
+	if each > maxCachedBytes {
+		t.Errorf("a user takes %d bytes, want at most %d", each, maxCachedBytes)
 	}
 	runtime.KeepAlive(kept)
 }
@@ -140,7 +140,7 @@ func decoded(t *testing.T, o client.Object) client.Object {
 	return out
 }
 
-// heap is how many bytes are in use after everything unreachable has gone.
+// heap returns how many bytes are in use after everything unreachable has gone.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()

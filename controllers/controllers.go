@@ -34,47 +34,48 @@ import (
 	guard "lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// Options say which installation the controllers work for.
+// Options describes the installation that the controllers work for.
 type Options struct {
 	Namespace string        // the one namespace to work in
 	Cluster   string        // identity of the cluster in the portal's binding
-	Relist    time.Duration // how often everything is read from the portal again; 0: the mirror's default
-	Grace     time.Duration // how long a new claim may be ahead of its holder; 0: the controller's default
+	Relist    time.Duration // interval in which everything is read from the portal again; 0 takes the mirror's default
+	Grace     time.Duration // time in which a new claim's holder need not have the name; 0 takes the controller's default
 	Connect   identityconfiguration.Connect
-	// TokenWarning is how long before a SCIM token expires people are warned, and how long after;
-	// 0: the controller's default.
+	// TokenWarning is the time before and after the expiry of a SCIM token in which a condition
+	// warns; 0 takes the controller's default.
 	TokenWarning time.Duration
-	// KeysConfirm is how long an answer without SCIM keys is doubted, where there were some; 0: the
-	// controller's default.
+	// KeysConfirm is the time after which a portal that no longer lists any SCIM key is asked
+	// again, before the earlier keys stop working; 0 takes the controller's default.
 	KeysConfirm time.Duration
-	Clock       clock.PassiveClock // nil: the machine's
-	// Slices reads and writes the members of groups past the cache; nil: Setup makes a client.
+	Clock       clock.PassiveClock // nil takes the system's clock
+	// Slices reads and writes the members of groups without the cache. If it is nil, Setup creates
+	// a client.
 	Slices client.Client
 	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
-	// Traces makes spans of passes; nil for none.
+	// Traces creates a span for each reconcile; nil if tracing is off.
 	Traces *tracing.Tracing
-	// Metrics takes the collectors of people's states and of the portal's calls; nil: none.
+	// Metrics registers the metrics of users' states and of portal calls; nil if there are none.
 	Metrics prometheus.Registerer
 }
 
 // fieldManager is the manager's name in the managed fields of slices.
 const fieldManager = "scim-manager"
 
-// Parts are the controllers of one installation, wired to one session, one index of pools and one
-// guard.
+// Parts contains the controllers of one installation, which share one session, one index of pools
+// and one guard.
 type Parts struct {
 	Session       *session.Session
 	Users         *scimuser.Reconciler
 	Pools         *agentpool.Reconciler
 	Groups        *scimgroup.Reconciler
-	Index         *groupindex.Index // of groups and their members
+	Index         *groupindex.Index // index of groups and their members
 	Configuration *identityconfiguration.Reconciler
 	Claims        *nameclaim.Reconciler
 }
 
-// Assemble wires the controllers. c reads from a cache, live from the API server; recorder makes a
-// recorder of events.
+// Assemble creates the controllers. c reads from a cache, and live from the API server. recorder
+// creates an event recorder.
 func Assemble(c client.Client, live client.Reader, recorder func(name string) events.EventRecorder, o Options) Parts {
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}

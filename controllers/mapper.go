@@ -12,15 +12,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 )
 
-// Mapper makes the manager's mapper of kinds to resources: controller-runtime's, which is asked
-// once for each kind. A cache of one namespace asks at each read whether the kind is namespaced,
-// which took a ninth of a restart's processor time. Our kinds never change that.
+// Mapper returns controller-runtime's mapper of kinds to resources, with a cache of its results. A
+// client cache of one namespace looks up at each read whether the kind is namespaced. Without this
+// cache the lookups took a ninth of a restart's processor time. Our kinds never change their scope.
 func Mapper(config *rest.Config, c *http.Client) (meta.RESTMapper, error) {
 	m, err := apiutil.NewDynamicRESTMapper(config, c)
 	return &remembered{RESTMapper: m}, err
 }
 
-// remembered keeps the mappings of kinds of one version that were found.
+// remembered caches the mappings of kinds with one version.
 type remembered struct {
 	meta.RESTMapper
 	found sync.Map // schema.GroupVersionKind → *meta.RESTMapping

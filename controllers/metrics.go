@@ -25,13 +25,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), prometheus.GaugeValue, v, values...)
 	}
 	n := c.parts.Users.Counter.Counts()
-	const people = "People by state: Ready, Waiting (for the migration of their local account), Held (by the deprovisioning guard), Other."
+	const people = "Users by state: Ready, Waiting (for the migration of their local account), Held (by the deprovisioning guard), Other."
 	gauge("scim_users", people, float64(n.Ready), "state", "Ready")
 	gauge("scim_users", people, float64(n.Waiting), "state", "Waiting")
 	gauge("scim_users", people, float64(n.Held), "state", "Held")
 	gauge("scim_users", people, float64(max(n.Users-n.Ready-n.Waiting-n.Held, 0)), "state", "Other")
-	gauge("scim_accounts_without_user", "Accounts in the portal that are ours and whose ScimUser is gone.", float64(n.Strays))
-	gauge("scim_pools_without_agentpool", "Pools in the portal that are ours and whose AgentPool is gone.", float64(n.StrayPools))
+	gauge("scim_accounts_without_user", "Accounts in the portal that the operator manages and that have no ScimUser.", float64(n.Strays))
+	gauge("scim_pools_without_agentpool", "Pools in the portal that the operator manages and that have no AgentPool.", float64(n.StrayPools))
 	v := c.parts.Session.View()
 	if b, ok := v.Client.(*breaker.Client); ok {
 		gauge("scim_portal_breaker_open", "1 while the portal fails and writes wait.", number(b.Open()))
@@ -41,7 +41,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	gauge("scim_portal_reachable", "1 while the portal's state is known and followed.", number(v.Mirror.Unreachable() == nil))
-	gauge("scim_portal_last_read_timestamp_seconds", "When the portal last answered a reading, in seconds since 1970.", float64(v.Mirror.LastRead().Unix()))
+	gauge("scim_portal_last_read_timestamp_seconds", "Time of the last successful read of the portal, in seconds since 1970.", float64(v.Mirror.LastRead().Unix()))
 	all, local := v.Mirror.Counts()
 	gauge("scim_portal_accounts", "Accounts in the portal, by who manages them.", float64(local), "managed_by", "Local")
 	gauge("scim_portal_accounts", "Accounts in the portal, by who manages them.", float64(all-local), "managed_by", "SCIM")

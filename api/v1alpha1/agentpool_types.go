@@ -12,19 +12,19 @@ const DefaultName = "default"
 // +kubebuilder:validation:Pattern=`^ROLE_[A-Z][A-Z0-9_]*$`
 type Role string
 
-// PoolDeletion says what happens to the pool in the portal when its object is deleted.
+// PoolDeletion is what happens to the pool in the portal when its AgentPool is deleted.
 // +kubebuilder:validation:Enum=Delete;Orphan
 type PoolDeletion string
 
 const (
-	PoolDelete PoolDeletion = "Delete" // the pool is deleted in the portal too
-	PoolOrphan PoolDeletion = "Orphan" // the pool stays in the portal and is edited there
+	PoolDelete PoolDeletion = "Delete" // the pool is deleted in the portal, if its AgentPool created it
+	PoolOrphan PoolDeletion = "Orphan" // the pool stays in the portal, and administrators edit it there
 )
 
-// AgentPoolSpec declares the name of a pool, the roles that it grants and its members. People and
-// Git write it.
+// AgentPoolSpec declares the name of a pool, the roles that it grants and its members.
+// Administrators write it, by kubectl or from Git.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.memberFilter) || !has(self.roles) || !self.roles.exists(r, r == 'ROLE_MANAGER')",message="memberFilter and ROLE_MANAGER can't go together: an attribute in the identity provider must not make a manager; list the people in members or name groups"
+// +kubebuilder:validation:XValidation:rule="!has(self.memberFilter) || !has(self.roles) || !self.roles.exists(r, r == 'ROLE_MANAGER')",message="memberFilter and ROLE_MANAGER can't go together: an attribute in the identity provider must not make a manager; list the users in members or name groups"
 // +kubebuilder:validation:XValidation:rule="!has(self.roles) || !self.roles.exists(r, r == 'ROLE_ADMIN' || r == 'ROLE_ACCOUNT_MANAGER')",message="ROLE_ADMIN and ROLE_ACCOUNT_MANAGER are the vendor's own and can't be granted from here"
 type AgentPoolSpec struct {
 	// displayName is the pool's name in the portal. If it is absent, the name is the object's name;
@@ -46,15 +46,17 @@ type AgentPoolSpec struct {
 	// +optional
 	Roles []Role `json:"roles,omitempty"`
 
-	// groups are the identity provider's groups that fill this pool. A line is resolved once and
-	// pinned in status.groups while that group exists. If the provider renames the group, the
-	// membership stays; another group that takes the old name fills nothing.
+	// groups lists the identity provider's groups whose members are in this pool. The manager
+	// resolves a line once, and status.groups keeps the result while that group exists: if the
+	// provider renames the group, its members stay in the pool, and another group that gets the old
+	// name does not fill it.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Groups []GroupReference `json:"groups,omitempty"`
 
-	// members are users who are in the pool in addition to those from groups and memberFilter.
+	// members lists users who are in the pool in addition to the users from groups and
+	// memberFilter.
 	// +listType=map
 	// +listMapKey=userName
 	// +kubebuilder:validation:MaxItems=1000
@@ -62,24 +64,26 @@ type AgentPoolSpec struct {
 	Members []PoolMember `json:"members,omitempty"`
 
 	// memberFilter is a SCIM filter (RFC 7644 §3.4.2.2) over User attributes. Every user that it
-	// matches is in the pool. While the filter is invalid, the users who are in the pool by it stay
-	// and no user joins by it.
+	// matches is in the pool. While the filter is invalid, the users that it put into the pool
+	// stay, and it adds no users.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	MemberFilter string `json:"memberFilter,omitempty"`
 
-	// adopt is the portal id of a pool that this object takes over, with its agents and members. It
-	// is the consent that a pool made in the portal needs: an equal name alone never takes a pool
-	// over. Once the pool belongs to this object, the field has no further effect.
+	// adopt is the portal's id of a pool that this object takes over, with its agents and members.
+	// By this field you consent to the adoption of a pool that was created in the portal: a pool is
+	// never taken over only because it has the same name. After the adoption the field has no
+	// effect.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +optional
 	Adopt string `json:"adopt,omitempty"`
 
-	// onDelete says what happens to the pool in the portal when this object is deleted. Delete
-	// removes what this object created. A pool that it adopted, and the default pool, stay and lose
-	// the roles that this object granted. Absent means Delete.
+	// onDelete is what happens to the pool in the portal when this object is deleted. Delete
+	// deletes a pool that this object created. From a pool that it adopted, and from the default
+	// pool, Delete removes the roles that this object granted. Orphan changes nothing, and
+	// administrators edit the pool in the portal. Absent means Delete.
 	// +optional
 	OnDelete PoolDeletion `json:"onDelete,omitempty"`
 }
@@ -88,12 +92,12 @@ type AgentPoolSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.displayName), has(self.externalId), has(self.id)].filter(x, x).size() == 1",message="name a group by exactly one of displayName, externalId or id"
 type GroupReference struct {
-	// displayName of the group at the provider. Case is ignored.
+	// displayName is the group's name at the provider. Case is ignored.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
-	// externalId of the group at the provider. Case is significant.
+	// externalId is the provider's own identifier of the group. Case is significant.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
@@ -107,48 +111,50 @@ type GroupReference struct {
 
 // PoolMember is one user that spec.members lists.
 type PoolMember struct {
-	// userName of the user. Case is ignored.
+	// userName is the user's name at the provider. Case is ignored.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	UserName string `json:"userName"`
 }
 
-// PinnedGroup is a line of spec.groups and the group that it was resolved to.
+// PinnedGroup is a line of spec.groups with the group that the line was resolved to.
 type PinnedGroup struct {
 	GroupReference `json:",inline"`
 	// group is the SCIM id of the group.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Group string `json:"group"`
-	// deleted is true when the provider has deleted the group. The group then fills nothing. If the
-	// pool has ROLE_MANAGER, a person must decide before another group takes its place.
+	// deleted is true if the provider has deleted the group. Then its users leave the pool. If the
+	// pool has ROLE_MANAGER, another group can take the place of this one only after a person
+	// accepted it (GroupChanged).
 	// +optional
 	Deleted bool `json:"deleted,omitempty"`
 }
 
 // AgentPoolStatus is the state of the pool in the portal.
 type AgentPoolStatus struct {
-	// held is the removal that the deprovisioning guard holds. A decision quotes its id.
+	// held is the removal that the deprovisioning guard holds until a person decides.
 	// +optional
 	Held *HeldRemoval `json:"held,omitempty"`
 	// pool is the id of the pool in the portal.
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Pool string `json:"pool,omitempty"`
-	// displayName is the pool's name in the portal, which this object has claimed.
+	// displayName is the pool's name in the portal. This object has the claim on it.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
-	// roles are the roles that this object has granted in the portal and that are in force.
+	// roles lists the roles that this object has granted and that the pool grants in the portal
+	// now.
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Roles []Role `json:"roles,omitempty"`
-	// roleNames are the roles in one line.
+	// roleNames lists the roles in one line, for a column of kubectl get.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	RoleNames string `json:"roleNames,omitempty"`
-	// groups are the lines of spec.groups that are resolved, each with its group.
+	// groups lists the lines of spec.groups that are resolved, each with its group.
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
@@ -200,9 +206,9 @@ func (p *AgentPool) UserNames() []string {
 	return out
 }
 
-// OwnPoolOf returns the SCIM id of the group whose own pool this is, or "" for a pool that people
-// wrote. A group that no pool names has a pool of its own: its name is the group's id, and its spec
-// is exactly one line that names this id.
+// OwnPoolOf returns the SCIM id of the group whose own pool this is, and "" for a pool that
+// administrators declared. A group that no pool names has a pool of its own: the AgentPool's name
+// is the group's id, and its spec contains only one line of groups, which names this id.
 func (p *AgentPool) OwnPoolOf() string {
 	s := p.Spec
 	if s.DisplayName != "" || s.Description != "" || len(s.Roles) != 0 || len(s.Members) != 0 ||
@@ -215,8 +221,9 @@ func (p *AgentPool) OwnPoolOf() string {
 	return p.Name
 }
 
-// PortalName returns the pool's name in the portal: displayName, or the object's name. This object
-// does not contain the name of a group's own pool, which is the group's displayName.
+// PortalName returns the pool's name in the portal: displayName, or else the object's name. Do not
+// call it for a group's own pool: that pool has the group's displayName, which this object does not
+// contain.
 func (p *AgentPool) PortalName() string {
 	if p.Spec.DisplayName != "" {
 		return p.Spec.DisplayName

@@ -2,9 +2,11 @@
 
 package v1alpha1
 
-// Condition types. Leaves are True when that part is done; Ready summarises them; the others are
-// abnormal when True. docs/reference/conditions.md maps each reason to Ready, Reconciling and
-// Stalled and gives its remedy.
+import "strconv"
+
+// Condition types. Leaves are True if their part is done, and Ready summarises the leaves. The
+// others report something abnormal if they are True. docs/reference/conditions.md maps each reason
+// to Ready, Reconciling and Stalled and gives its remedy.
 const (
 	// Leaves of a ScimUser and, where they apply, of a ScimGroup and an AgentPool.
 	ConditionNameClaimed    = "NameClaimed"    // this object has the claim on its name
@@ -16,9 +18,9 @@ const (
 	ConditionRolesInherited = "RolesInherited" // the account has exactly the roles that its pools grant
 
 	// Leaves of an IdentityConfiguration.
-	ConditionPortalReachable = "PortalReachable"     // the portal answers and accepts the credentials
+	ConditionPortalReachable = "PortalReachable"     // the portal responds and accepts the credentials
 	ConditionBound           = "Bound"               // the portal is bound to this operator and this provider
-	ConditionLoginMethods    = "LoginMethodsApplied" // the portal has the declared login methods, or edits its own
+	ConditionLoginMethods    = "LoginMethodsApplied" // the portal has the declared login methods, or administrators edit them in the portal
 	ConditionTokensSynced    = "TokensSynced"        // portal API keys with the scope scim work as tokens
 
 	// ConditionReady is True when every leaf is True.
@@ -35,7 +37,7 @@ const (
 
 // Reasons.
 const (
-	// Good: nothing to do.
+	// All is well: nothing to do.
 	ReasonReady        = "Ready"
 	ReasonClaimed      = "Claimed"
 	ReasonOwned        = "Owned"
@@ -44,7 +46,7 @@ const (
 	ReasonProvisioned  = "Provisioned"
 	ReasonInherited    = "Inherited"
 	ReasonApplied      = "Applied"
-	ReasonMirrored     = "Mirrored" // the portal edits the login methods; status shows them
+	ReasonMirrored     = "Mirrored" // administrators edit the login methods in the portal; status shows them
 	ReasonBound        = "Bound"
 	ReasonReachable    = "Reachable"
 	ReasonSynced       = "Synced"
@@ -63,7 +65,7 @@ const (
 	ReasonDefaultPoolPending  = "DefaultPoolPending"
 	ReasonNameReleasePending  = "NameReleasePending"
 	ReasonCredentialsNotFound = "CredentialsNotFound"
-	ReasonKeysUnconfirmed     = "KeysUnconfirmed" // the portal lists no key any more; a second answer must confirm that
+	ReasonKeysUnconfirmed     = "KeysUnconfirmed" // the portal lists no key any more; a second response must confirm that
 
 	// Waiting: a person decides.
 	ReasonLocalAccountExists = "LocalAccountExists"
@@ -73,7 +75,7 @@ const (
 	ReasonGroupChanged       = "GroupChanged"   // another group than before matches a line, or may do so
 	ReasonGuardHeld          = "GuardHeld"
 	ReasonRemovalDropped     = "RemovalDropped"
-	ReasonPoolChangeWaiting  = "PoolChangeWaiting" // the change of a pool is held, dropped or refused: it grants what it granted
+	ReasonPoolChangeWaiting  = "PoolChangeWaiting" // the change of a pool is held, dropped or refused: the pool grants what it granted before
 	ReasonPoolOwnerGone      = "PoolOwnerGone"     // the user is in a pool whose AgentPool no longer exists
 	ReasonLastManager        = "LastManager"
 	ReasonSuspendedByUser    = "SuspendedByUser"
@@ -81,7 +83,7 @@ const (
 	ReasonReportOnly         = "ReportOnly"
 	ReasonTokenExpiresSoon   = "TokenExpiresSoon"
 	ReasonTokenExpired       = "TokenExpired"
-	ReasonBackupOlder        = "BackupOlder" // the portal has seen a newer push than the object has
+	ReasonBackupOlder        = "BackupOlder" // the portal has seen a newer revision than the object has
 	ReasonRestoreWindow      = "RestoreWindowOpen"
 	ReasonConsentRequired    = "ConsentRequired" // a person must consent to the adoption of the portal's pool of that name
 	ReasonAdoptRefused       = "AdoptRefused"    // spec.adopt names a pool that cannot be adopted
@@ -109,25 +111,25 @@ const (
 	// FinalizerPool keeps an AgentPool until its pool in the portal is released.
 	FinalizerPool = "iam.lightrun.com/pool"
 
-	// AnnotationRelease on a ScimUser or AgentPool releases a held removal. Its value is
-	// the id in status.held.decision. The release of a pool whose AgentPool is gone is decided on
-	// the IdentityConfiguration.
+	// AnnotationRelease on a ScimUser or AgentPool releases a held removal. Its value is the id in
+	// status.held.decision. For a pool whose AgentPool does not exist, it is set on the
+	// IdentityConfiguration.
 	AnnotationRelease = "iam.lightrun.com/release-removal"
-	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: the account or
-	// pool keeps what it has until the provider says something else. Its value is the id in
+	// AnnotationDrop on a ScimUser or AgentPool drops a held removal: the account or pool keeps
+	// what it has until the provider changes the user or group again. Its value is the id in
 	// status.held.decision.
 	AnnotationDrop = "iam.lightrun.com/drop-removal"
-	// AnnotationAcceptBackup on a ScimUser or ScimGroup lets objects from a backup replace newer data
-	// in the portal (BackupOlder). Its value is the revision that the portal has.
+	// AnnotationAcceptBackup on a ScimUser or ScimGroup lets objects from a backup overwrite newer
+	// data in the portal (BackupOlder). Its value is the revision that the portal has.
 	AnnotationAcceptBackup = "iam.lightrun.com/accept-backup"
 	// AnnotationAcceptGroups on an AgentPool accepts groups whose lines need a decision
 	// (GroupChanged). Its value is their SCIM ids, separated by commas.
 	AnnotationAcceptGroups = "iam.lightrun.com/accept-groups"
-	// AnnotationReleaseHeld on the IdentityConfiguration releases every removal that was held at
-	// the time in its value (RFC 3339).
+	// AnnotationReleaseHeld on the IdentityConfiguration releases every removal that the guard held
+	// at the time in its value (RFC 3339).
 	AnnotationReleaseHeld = "iam.lightrun.com/release-held-until"
-	// AnnotationDropHeld on the IdentityConfiguration drops every removal that was held at the time
-	// in its value (RFC 3339).
+	// AnnotationDropHeld on the IdentityConfiguration drops every removal that the guard held at
+	// the time in its value (RFC 3339).
 	AnnotationDropHeld = "iam.lightrun.com/drop-held-until"
 
 	// AnnotationReplaceProvider on the IdentityConfiguration lets another identity provider replace
@@ -139,26 +141,28 @@ const (
 	// takes effect once: the manager removes it.
 	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
-	// AnnotationReleaseStrays on the IdentityConfiguration releases accounts that SCIM manages and
-	// whose ScimUser is gone, as spec.onDelete says, and pools whose AgentPool is gone, if the
-	// guard lets their members lose what they give. It covers those that were found by the time in
-	// its value (RFC 3339).
+	// AnnotationReleaseStrays on the IdentityConfiguration releases accounts and pools of the
+	// operator without a ScimUser or AgentPool: accounts as spec.onDelete says, and pools if the
+	// guard lets their members lose what the pools give. It covers what the running manager had
+	// found by the time in its value (RFC 3339).
 	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
 
-	// AnnotationDecidedBy next to a decision is the user name of the person who decided. A policy
-	// requires that it equals the user of the request. An object has one such name: a person who
-	// decides removes the decisions of others.
+	// AnnotationDecidedBy is the Kubernetes user name of the person who set the decisions on the
+	// same object. A policy requires that it equals the user of the request. Since an object has
+	// one such name, a person who decides removes the decisions of others.
 	AnnotationDecidedBy = "iam.lightrun.com/decided-by"
 
-	// AnnotationRestore on the namespace opens the restore window. Its value is the user names,
-	// separated by commas, that may restore an export if they also have the verb restore.
+	// AnnotationRestore on the namespace opens the restore window. Its value lists Kubernetes user
+	// names, separated by commas. These users may restore an export if they also have the verb
+	// restore.
 	AnnotationRestore = "iam.lightrun.com/restore"
 
-	// AnnotationRequest on a ScimUser, ScimGroup or ScimGroupSlice is <revision>/<id>, where id is
-	// that of the last request that wrote what the provider says. It counts while the object has
-	// that revision.
+	// AnnotationRequest on a ScimUser, ScimGroup or ScimGroupSlice is <revision>/<id>. id
+	// identifies the SCIM request that wrote this revision. If the object has another revision, the
+	// annotation has no meaning.
 	AnnotationRequest = "iam.lightrun.com/request-id"
-	// AnnotationTrace next to it is the traceparent of that request, while tracing is on.
+	// AnnotationTrace is the traceparent of the request that AnnotationRequest names. It is set if
+	// tracing was on.
 	AnnotationTrace = "iam.lightrun.com/traceparent"
 
 	// LabelGroup on a ScimGroupSlice is the SCIM id of its group.
@@ -174,15 +178,28 @@ const (
 	// PortalTokensSecret is the Secret to which the manager writes the digests of the portal's API
 	// keys with the scope scim.
 	PortalTokensSecret = "scim-portal-tokens"
-	// DeclaredTokensSecret is the Secret in which people declare digests of their own SCIM tokens.
+	// DeclaredTokensSecret is the Secret in which administrators declare digests of their own SCIM
+	// tokens.
 	DeclaredTokensSecret = "scim-tokens"
 )
 
-// DecisionAnnotations returns the annotations by which a person decides. To change one of them
-// takes the verb decide and AnnotationDecidedBy.
+// DecisionAnnotations returns the annotations by which a person decides. A change of one of them
+// needs the verb decide, and AnnotationDecidedBy.
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
 		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseStrays, AnnotationAcceptGroups, AnnotationAcceptBackup,
 	}
+}
+
+// AcceptedRevision returns the portal's revision that a person lets an older object overwrite
+// (AnnotationAcceptBackup). It is 0 if the annotation is missing, or is not written as BackupOlder
+// prints a revision.
+func AcceptedRevision(annotations map[string]string) int64 {
+	value := annotations[AnnotationAcceptBackup]
+	revision, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || strconv.FormatInt(revision, 10) != value {
+		return 0
+	}
+	return revision
 }

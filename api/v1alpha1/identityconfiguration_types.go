@@ -14,7 +14,7 @@ const (
 	ProviderOther   ProviderType = "Other"
 )
 
-// ManagementPolicy says whether the operator writes to the portal.
+// ManagementPolicy is whether the operator writes to the portal.
 // +kubebuilder:validation:Enum=Enforce;ReportOnly
 type ManagementPolicy string
 
@@ -23,12 +23,12 @@ const (
 	PolicyReportOnly ManagementPolicy = "ReportOnly" // write nothing to the portal; report differences in conditions
 )
 
-// UserDeletion says what happens to an account when the identity provider deletes its user.
+// UserDeletion is what happens to an account when the identity provider deletes its user.
 // +kubebuilder:validation:Enum=Deactivate;Delete;Orphan
 type UserDeletion string
 
 const (
-	UserDeactivate UserDeletion = "Deactivate" // the account stays without sign-in; a returning user gets it back
+	UserDeactivate UserDeletion = "Deactivate" // the account stays, without sign-in; if the user is created again, they get it back
 	UserDelete     UserDeletion = "Delete"     // the account is deleted
 	UserOrphan     UserDeletion = "Orphan"     // the account stays active, as a local account
 )
@@ -50,7 +50,7 @@ type LocalReference struct {
 	Name string `json:"name"`
 }
 
-// Portal says where the Management Portal is and how to connect to it.
+// Portal contains the address of the Management Portal and how to connect to it.
 type Portal struct {
 	// url of the portal, without a path, such as https://portal.example.com.
 	// +kubebuilder:validation:MaxLength=2048
@@ -66,32 +66,32 @@ type Portal struct {
 	CABundle []byte `json:"caBundle,omitempty"`
 }
 
-// SecondClient says what the webhook does with requests that use a token and come from another kind
-// of client than the token is for.
+// SecondClient is what the webhook does with a request whose token is for another kind of client,
+// such as a request of Entra ID with a token for Okta.
 // +kubebuilder:validation:Enum=Report;Refuse
 type SecondClient string
 
 const (
 	SecondClientReport SecondClient = "Report" // serve them, and report them in the webhook's log and metrics
-	SecondClientRefuse SecondClient = "Refuse" // report them, and answer 403
+	SecondClientRefuse SecondClient = "Refuse" // report them, and respond with 403
 )
 
-// IdentityProvider is the one identity provider that pushes users and groups. Another type, or
-// another name where there was one, is another provider. It replaces the first one only by the
-// annotation iam.lightrun.com/replace-identity-provider; until then the first one keeps working.
+// IdentityProvider is the one identity provider that sends users and groups over SCIM. If you
+// change type, or a name that was set, you name another provider. It replaces the bound provider
+// only if you also set the annotation iam.lightrun.com/replace-identity-provider. Until then the
+// bound provider keeps working.
 type IdentityProvider struct {
 	// type of the identity provider.
 	Type ProviderType `json:"type"`
 	// name distinguishes two providers of one type, such as two Okta organisations. The portal
-	// shows it. SCIM tokens that were made for another name are refused. Leave it out if there is
-	// only one provider of the type.
+	// shows it. The webhook refuses SCIM tokens that were made for another name. Omit it if there
+	// is only one provider of the type.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Name string `json:"name,omitempty"`
-	// onSecondClient says what the webhook does with a request that comes from another kind of
-	// client than its token is for, such as a request of Entra ID with a token for Okta. Absent
-	// means Report.
+	// onSecondClient is what the webhook does with a request whose token is for another kind of
+	// client, such as a request of Entra ID with a token for Okta. Absent means Report.
 	// +kubebuilder:default=Report
 	// +optional
 	OnSecondClient SecondClient `json:"onSecondClient,omitempty"`
@@ -101,7 +101,7 @@ type IdentityProvider struct {
 type BoundProvider struct {
 	// type of the identity provider.
 	Type ProviderType `json:"type"`
-	// name of the identity provider. Absent if the provider has no name.
+	// name of the identity provider. It is absent if the provider has no name.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	Name string `json:"name,omitempty"`
@@ -160,7 +160,7 @@ type LoginMethods struct {
 // +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'OIDC' || (has(self.issuer) && has(self.clientID))",message="OIDC needs issuer and clientID"
 // +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'SAML' || has(self.metadataURL)",message="SAML needs metadataURL"
 type SSO struct {
-	// enabled switches single sign-on on.
+	// enabled turns single sign-on on.
 	Enabled bool `json:"enabled"`
 	// type is the protocol of single sign-on.
 	// +kubebuilder:default=OIDC
@@ -174,7 +174,7 @@ type SSO struct {
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	ClientID string `json:"clientID,omitempty"`
-	// metadataURL is where the SAML identity provider publishes its metadata. Required for SAML.
+	// metadataURL is the URL of the SAML identity provider's metadata. Required for SAML.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://.+`
 	// +optional
@@ -188,32 +188,33 @@ type SSO struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.enabled || !has(self.provisionExistingUsers) || !self.provisionExistingUsers",message="provisionExistingUsers needs SCIM: set enabled too"
 type SCIM struct {
-	// enabled switches provisioning over SCIM on. It needs single sign-on.
+	// enabled turns provisioning over SCIM on. It needs single sign-on.
 	Enabled bool `json:"enabled"`
-	// provisionExistingUsers adopts the local accounts whose user names the provider has pushed.
+	// provisionExistingUsers set to true adopts each local account with the user name of a
+	// ScimUser: SCIM then manages the account.
 	// +optional
 	ProvisionExistingUsers bool `json:"provisionExistingUsers,omitempty"`
-	// provisionGroups says whether the webhook accepts changes of groups. Absent means true.
+	// provisionGroups set to false makes the webhook refuse changes of groups. Absent means true.
 	// +optional
 	ProvisionGroups *bool `json:"provisionGroups,omitempty"`
 }
 
 // DeprovisioningGuard is a budget of removals: max(maxPercent, minUsers) within the window.
 type DeprovisioningGuard struct {
-	// maxPercent is the percentage that may be removed within the window: of the managed, active
-	// accounts, and in each pool of its members.
+	// maxPercent is the percentage of the active accounts that SCIM manages that may be removed
+	// within the window. For each pool, it is the percentage of its members that may leave it.
 	// +kubebuilder:default=20
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	// +optional
 	MaxPercent *int32 `json:"maxPercent,omitempty"`
-	// minUsers is the number of users that may always be removed within the window, from the
-	// accounts and from each pool, whatever the percentage.
+	// minUsers is the number of accounts that may be removed within the window, also if it is more
+	// than maxPercent allows. For each pool, it is the number of members that may leave it.
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	MinUsers *int32 `json:"minUsers,omitempty"`
-	// window is the time over which removals are counted.
+	// window is the length of time in which removals are counted, up to now.
 	// +kubebuilder:default="1h"
 	// +optional
 	Window *metav1.Duration `json:"window,omitempty"`
@@ -221,18 +222,18 @@ type DeprovisioningGuard struct {
 
 // IdentityConfigurationSpec binds one namespace to one portal and one identity provider.
 type IdentityConfigurationSpec struct {
-	// portal says where the Management Portal is and how to connect to it.
+	// portal contains the address of the Management Portal and how to connect to it.
 	Portal Portal `json:"portal"`
-	// scimBaseURL is the URL that the identity provider pushes to, ending in /scim/v2. If it is
-	// absent, the webhook takes it from each request.
+	// scimBaseURL is the URL to which the identity provider sends its SCIM requests. It ends in
+	// /scim/v2. If it is absent, the webhook takes it from each request.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://[^?#]+[^/?#]$`
 	// +optional
 	SCIMBaseURL string `json:"scimBaseURL,omitempty"`
-	// identityProvider is the one identity provider that pushes users and groups.
+	// identityProvider is the one identity provider that sends users and groups over SCIM.
 	IdentityProvider IdentityProvider `json:"identityProvider"`
-	// jwtIssuers are issuers whose JSON Web Tokens are accepted in addition to static tokens. Entra
-	// ID sends its own tokens when no secret token is configured there.
+	// jwtIssuers lists issuers whose JSON Web Tokens are accepted in addition to static tokens.
+	// Entra ID sends such tokens if you configure no secret token there.
 	// +listType=map
 	// +listMapKey=issuer
 	// +kubebuilder:validation:MaxItems=4
@@ -243,11 +244,12 @@ type IdentityConfigurationSpec struct {
 	// read-only.
 	// +optional
 	LoginMethods *LoginMethods `json:"loginMethods,omitempty"`
-	// managementPolicy says whether the operator writes to the portal.
+	// managementPolicy is whether the operator writes to the portal. With ReportOnly it writes
+	// nothing and reports differences in conditions.
 	// +kubebuilder:default=Enforce
 	// +optional
 	ManagementPolicy ManagementPolicy `json:"managementPolicy,omitempty"`
-	// onDelete says what happens to an account when the identity provider deletes its user.
+	// onDelete is what happens to an account when the identity provider deletes its user.
 	// +kubebuilder:default=Deactivate
 	// +optional
 	OnDelete UserDeletion `json:"onDelete,omitempty"`
@@ -257,30 +259,30 @@ type IdentityConfigurationSpec struct {
 	DeprovisioningGuard DeprovisioningGuard `json:"deprovisioningGuard,omitempty,omitzero"`
 }
 
-// EffectiveLoginMethods are the login methods in force in the portal.
+// EffectiveLoginMethods contains the login methods that the portal has now.
 type EffectiveLoginMethods struct {
-	// sso says whether single sign-on is on.
+	// sso is true if single sign-on is on.
 	SSO bool `json:"sso"`
-	// scim says whether provisioning over SCIM is on.
+	// scim is true if provisioning over SCIM is on.
 	SCIM bool `json:"scim"`
-	// provisionExistingUsers says whether local accounts whose user names the provider has pushed
-	// are adopted.
+	// provisionExistingUsers is true if local accounts with the user name of a ScimUser are
+	// adopted.
 	// +optional
 	ProvisionExistingUsers bool `json:"provisionExistingUsers,omitempty"`
-	// provisionGroups says whether the webhook accepts changes of groups.
+	// provisionGroups is true if the webhook accepts changes of groups.
 	// +optional
 	ProvisionGroups bool `json:"provisionGroups,omitempty"`
 }
 
-// IdentityConfigurationStatus is the configuration in force.
+// IdentityConfigurationStatus is the state of the portal that the manager has observed.
 type IdentityConfigurationStatus struct {
-	// provider is the identity provider that the portal is integrated with, whatever spec says. The
-	// webhook accepts only tokens for this provider. Absent means not known yet; the webhook then
-	// answers 503.
+	// provider is the identity provider that the portal is integrated with, which can differ from
+	// spec. The webhook accepts only tokens for this provider. If it is absent, the manager does
+	// not know it yet, and the webhook responds with 503.
 	// +optional
 	Provider *BoundProvider `json:"provider,omitempty"`
-	// loginMethods are in force in the portal. Absent means not known yet; the webhook then answers
-	// 503.
+	// loginMethods contains the login methods that the portal has now. If it is absent, the manager
+	// does not know them yet, and the webhook responds with 503.
 	// +optional
 	LoginMethods *EffectiveLoginMethods `json:"loginMethods,omitempty"`
 	// users is the number of ScimUsers.
@@ -295,8 +297,8 @@ type IdentityConfigurationStatus struct {
 	// heldUsers is the number of users whose removal the deprovisioning guard holds.
 	// +optional
 	HeldUsers int64 `json:"heldUsers"`
-	// localAccounts is the number of accounts that stay local because the provider has not pushed
-	// them.
+	// localAccounts is the number of accounts that stay local because no ScimUser has their user
+	// name.
 	// +optional
 	LocalAccounts int64 `json:"localAccounts"`
 	// conditions of the configuration. docs/reference/conditions.md lists types and reasons.
@@ -330,12 +332,12 @@ type IdentityConfiguration struct {
 	// spec is the desired configuration.
 	// +required
 	Spec IdentityConfigurationSpec `json:"spec"`
-	// status is what is in force.
+	// status is the state that the manager has observed and written.
 	// +optional
 	Status IdentityConfigurationStatus `json:"status,omitempty,omitzero"`
 }
 
-// ProviderName returns the name of the provider that people see: its name, or else its type.
+// ProviderName returns the name of the provider to display: its name, or else its type.
 func (c *IdentityConfiguration) ProviderName() string {
 	if c.Spec.IdentityProvider.Name != "" {
 		return c.Spec.IdentityProvider.Name

@@ -16,7 +16,7 @@ const (
 	ClaimPool  ClaimType = "Pool"  // a name in the portal
 )
 
-// NameClaimSpec says which object has a name.
+// NameClaimSpec names the object that has the name.
 type NameClaimSpec struct {
 	// type is the kind of name that is claimed. It never changes.
 	// +required
@@ -53,7 +53,7 @@ type NameClaim struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec says which object has the name.
+	// spec names the object that has the name.
 	// +required
 	Spec NameClaimSpec `json:"spec"`
 }

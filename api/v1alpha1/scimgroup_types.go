@@ -21,20 +21,21 @@ type ScimGroupSpec struct {
 	// +optional
 	ExternalID string `json:"externalId,omitempty"`
 
-	// deleted is true when the provider has deleted the group. SCIM answers 404 for it from then
-	// on. The manager takes its members out of the pools that it fills and then deletes the object.
+	// deleted is true if the provider has deleted the group. From then on SCIM requests for the
+	// group get the response 404. The manager removes the group's members from the pools that it
+	// fills, and then deletes this object.
 	// +optional
 	Deleted bool `json:"deleted,omitempty"`
 
-	// revision of the last write of displayName, externalId or deleted: max(old + 1, Unix
-	// milliseconds). An object whose revision is older than the one that the portal has seen comes
-	// from a backup.
+	// revision is the revision of the last write of displayName, externalId or deleted: max(old +
+	// 1, Unix milliseconds). An object with a lower revision than the portal has seen comes from a
+	// backup.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Revision int64 `json:"revision,omitempty"`
 
-	// round of the last replacement of all members. It orders replacements: an older replacement
-	// does not overwrite a slice that a newer one has written.
+	// round is the number of the last replacement of all members. An older replacement, with a
+	// lower round, does not overwrite a slice that a newer one has written.
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Round int64 `json:"round,omitempty"`
@@ -42,12 +43,13 @@ type ScimGroupSpec struct {
 
 // ScimGroupStatus is the state of the group that the manager has observed.
 type ScimGroupStatus struct {
-	// displayName is the last name that was claimed for the group. It is absent until the first
+	// displayName is the last name that was claimed for the group. It is absent before the first
 	// claim.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
-	// memberCount is the number of living users in the group. It is updated at most twice a minute.
+	// memberCount is the number of users in the group, without deleted users. It is updated at most
+	// twice a minute.
 	// +optional
 	MemberCount int64 `json:"memberCount"`
 	// pools are the names of the AgentPools that the group fills, sorted.
@@ -56,7 +58,7 @@ type ScimGroupStatus struct {
 	// +kubebuilder:validation:items:MaxLength=253
 	// +optional
 	Pools []string `json:"pools,omitempty"`
-	// poolNames are the same pools in one line, because a column of kubectl shows one value.
+	// poolNames lists the same pools in one line, for a column of kubectl get.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	PoolNames string `json:"poolNames,omitempty"`
@@ -64,8 +66,8 @@ type ScimGroupStatus struct {
 	// backup (BackupOlder). A change of single members does not end that, so it is kept here.
 	// +optional
 	OlderThan int64 `json:"olderThan,omitempty"`
-	// olderRound, beside olderThan, is the highest round when that was found. A later replacement of
-	// all members ends it.
+	// olderRound is the highest round of the slices at the time when olderThan was set. A later
+	// replacement of all members clears both.
 	// +optional
 	OlderRound int64 `json:"olderRound,omitempty"`
 	// conditions of the group. docs/reference/conditions.md lists types and reasons.
@@ -114,9 +116,9 @@ type ScimGroupList struct {
 
 // Limits of a slice.
 const (
-	SliceTarget  = 128  // members; a slice with more is split after the write
-	SliceMax     = 1024 // members at most; a write that would exceed it splits the slice first
-	SliceMaxBits = 16   // of the id that a slice can use
+	SliceTarget  = 128  // members; a slice with more members is split after the write
+	SliceMax     = 1024 // maximum number of members; a write that would exceed it splits the slice first
+	SliceMaxBits = 16   // maximum of ScimGroupSliceSpec.Bits
 )
 
 // ScimGroupSliceSpec is a part of one group's members: the users whose id begins with the first
@@ -126,25 +128,28 @@ const (
 // +kubebuilder:validation:XValidation:rule="self.revision >= oldSelf.revision",message="the slice has a newer revision: read the group again"
 type ScimGroupSliceSpec struct {
 	// bits is the number of leading bits that a user's id must have in common with the slice's
-	// prefix, which is the last four hexadecimal digits of the slice's name. 0 covers every user.
+	// prefix, which is the last four hexadecimal digits of the slice's name. With 0, the slice
+	// covers every user.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=16
 	Bits int32 `json:"bits"`
-	// epoch increases whenever bits change. A write contains the epoch that its writer has read, so
-	// the API server refuses a write that was decided before a split.
+	// epoch increases whenever bits changes. A write contains the epoch that its writer has read,
+	// so the API server refuses a write that was decided before a split.
 	// +kubebuilder:validation:Minimum=0
 	Epoch int64 `json:"epoch"`
-	// round of the last replacement of all members that was written to this slice; 0 before the
-	// first. It is always present, because the rules of this type and the JSON patches compare it.
+	// round is the round of the last replacement of all members that was written to this slice; 0
+	// before the first one. It is always present, because the validation rules of this type and the
+	// JSON patches compare it.
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	Round int64 `json:"round"`
-	// revision of the last write of members: max(old + 1, Unix milliseconds). It never decreases;
-	// otherwise the group would look like a restored backup.
+	// revision is the revision of the last write of members: max(old + 1, Unix milliseconds). It
+	// never decreases, because a group with a lower revision than before counts as restored from a
+	// backup.
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	Revision int64 `json:"revision"`
-	// members are the SCIM ids of users, each with the value true.
+	// members contains the SCIM ids of users as keys, each with the value true.
 	// +mapType=atomic
 	// +kubebuilder:validation:MaxProperties=1024
 	// +optional

@@ -4,9 +4,9 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// ScimUserSpec is what the identity provider says about one person: the attributes of RFC 7643 §4.1
-// (User) and §4.3 (enterprise extension) under their standard names. The SCIM webhook writes it.
-// Absent means unassigned.
+// ScimUserSpec contains what the identity provider says about one user: the attributes of RFC 7643
+// §4.1 (User) and §4.3 (enterprise extension) under their standard names. The SCIM webhook writes
+// it. An absent attribute is unassigned.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.emails) || self.emails.filter(e, has(e.primary) && e.primary).size() <= 1",message="at most one e-mail address can be primary (RFC 7643 §2.4)"
 type ScimUserSpec struct {
@@ -21,23 +21,24 @@ type ScimUserSpec struct {
 	// +optional
 	ExternalID string `json:"externalId,omitempty"`
 
-	// active says whether the user may sign in. Absent means true.
+	// active is false if the provider does not let the user sign in. Absent means true.
 	// +optional
 	Active *bool `json:"active,omitempty"`
 
-	// suspend stops every write to the portal about this user while it is true. People set it; the
-	// provider cannot.
+	// suspend set to true stops every write to the portal for this user. Administrators of the
+	// cluster set it; the provider cannot.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// deleted is true when the provider has deleted the user. SCIM answers 404 for the user from
-	// then on, and the name is free. The manager deprovisions the account and then deletes the
-	// object.
+	// deleted is true if the provider has deleted the user. From then on SCIM requests for the user
+	// get the response 404, and another user can get the name. The manager deprovisions the account
+	// and then deletes this object.
 	// +optional
 	Deleted bool `json:"deleted,omitempty"`
 
-	// revision of the webhook's last write: max(old + 1, Unix milliseconds). An object whose
-	// revision is older than the one that the portal has seen comes from a backup and waits.
+	// revision is the revision of the webhook's last write: max(old + 1, Unix milliseconds). An
+	// object with a lower revision than the portal has seen comes from a backup. It waits
+	// (BackupOlder).
 	// +kubebuilder:validation:Minimum=0
 	// +optional
 	Revision int64 `json:"revision,omitempty"`
@@ -45,7 +46,7 @@ type ScimUserSpec struct {
 	// name contains the components of the user's name.
 	// +optional
 	Name *Name `json:"name,omitempty"`
-	// displayName is the name to show to people.
+	// displayName is the name to display for the user.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	DisplayName string `json:"displayName,omitempty"`
@@ -179,7 +180,7 @@ type MultiValue struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Value string `json:"value,omitempty"`
-	// display is a name of this element for people.
+	// display is a human-readable name of this element.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Display string `json:"display,omitempty"`
@@ -198,7 +199,7 @@ type LongMultiValue struct {
 	// +kubebuilder:validation:MaxLength=8192
 	// +optional
 	Value string `json:"value,omitempty"`
-	// display is a name of this element for people.
+	// display is a human-readable name of this element.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	Display string `json:"display,omitempty"`
@@ -254,7 +255,7 @@ type Manager struct {
 	Value string `json:"value,omitempty"`
 }
 
-// PoolSource says why a user is in a pool.
+// PoolSource is the reason why a user is in a pool.
 // +kubebuilder:validation:Enum=Default;Group;Declared;Filter;Held;OwnerGone
 type PoolSource string
 
@@ -263,37 +264,36 @@ const (
 	PoolSourceGroup    PoolSource = "Group"    // a group that fills the pool contains the user
 	PoolSourceDeclared PoolSource = "Declared" // spec.members of the pool lists the user
 	PoolSourceFilter   PoolSource = "Filter"   // spec.memberFilter of the pool matches the user
-	PoolSourceHeld     PoolSource = "Held"     // no source any more; the removal is held or was dropped
+	PoolSourceHeld     PoolSource = "Held"     // nothing gives the pool any more; the removal is held or was dropped
 
-	// The AgentPool of that name no longer exists, and the portal still has its pool.
+	// PoolSourceOwnerGone: the AgentPool no longer exists, and the portal still has its pool.
 	PoolSourceOwnerGone PoolSource = "OwnerGone"
 )
 
-// PoolMembership is one pool that a user is in, and why. A pool with several sources is listed
-// once, with the first source in the order of the constants.
+// PoolMembership is one pool that a user is in, with the reason. If there are several reasons, it
+// has the first one in the order of the constants of PoolSource.
 type PoolMembership struct {
 	// name of the AgentPool.
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
-	// source says why the user is in the pool.
+	// source is the reason why the user is in the pool.
 	Source PoolSource `json:"source"`
-	// held is true when nothing puts the user into the pool any more and the user is still in it in
-	// the portal, because the deprovisioning guard holds the removal or a person dropped it. The
-	// AgentPool has the details.
+	// held is true if the user is in the pool only because the deprovisioning guard holds the
+	// removal, or because a person dropped it. The status of the AgentPool has the details.
 	// +optional
 	Held bool `json:"held,omitempty"`
 }
 
 // HeldRemoval is a removal that the deprovisioning guard holds until a person decides.
 type HeldRemoval struct {
-	// decision is the id of this removal; release and drop quote it. It names exactly these users
-	// and the revisions at which the removal was first wanted. Another set of users has another id.
+	// decision is the id of this removal. The commands kubectl scim release and kubectl scim drop
+	// quote it. It identifies exactly these users: another set of users has another id.
 	// +kubebuilder:validation:MaxLength=128
 	Decision string `json:"decision"`
 	// removal is what the users would lose: Deactivation, Deletion, ManagerRole or Members.
 	// +kubebuilder:validation:MaxLength=32
 	Removal string `json:"removal"`
-	// users is the number of users who would lose it.
+	// users is the number of users who would lose what removal says.
 	Users int64 `json:"users"`
 }
 
@@ -302,8 +302,8 @@ type RoleGrant struct {
 	// name of the role, such as ROLE_USER.
 	// +kubebuilder:validation:MaxLength=64
 	Name string `json:"name"`
-	// from contains the names of the AgentPools that grant the role, sorted. A pool that people
-	// manage in the portal has its name there.
+	// from contains the names of the AgentPools that grant the role, sorted. For a pool that
+	// administrators manage in the portal, it contains the pool's name in the portal.
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=1024
 	// +kubebuilder:validation:items:MaxLength=256
@@ -312,7 +312,7 @@ type RoleGrant struct {
 
 // ScimUserStatus is the state of the user's account in the portal.
 type ScimUserStatus struct {
-	// userName is the account's user name, which is claimed for this user.
+	// userName is the user name of the account. This user has the claim on it.
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	UserName string `json:"userName,omitempty"`
@@ -320,24 +320,24 @@ type ScimUserStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	// +optional
 	Account string `json:"account,omitempty"`
-	// poolNames are the pools in one line, because a column of kubectl shows one value.
+	// poolNames lists the names of the pools in one line, for a column of kubectl get.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	PoolNames string `json:"poolNames,omitempty"`
-	// roleNames are the roles in one line.
+	// roleNames lists the names of the roles in one line, for a column of kubectl get.
 	// +kubebuilder:validation:MaxLength=1024
 	// +optional
 	RoleNames string `json:"roleNames,omitempty"`
-	// pools that the user is in, and why.
+	// pools lists the pools that the user is in, with the reasons.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=1024
 	// +optional
 	Pools []PoolMembership `json:"pools,omitempty"`
-	// held is the removal that the deprovisioning guard holds. A decision quotes its id.
+	// held is the removal that the deprovisioning guard holds until a person decides.
 	// +optional
 	Held *HeldRemoval `json:"held,omitempty"`
-	// roles that the user has, and the pools that grant them.
+	// roles lists the roles that the user has, with the pools that grant them.
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=64
@@ -354,7 +354,7 @@ type ScimUserStatus struct {
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
-// ScimUser is a person as the identity provider describes them. Its name is its SCIM id: a random
+// ScimUser is a user as the identity provider describes them. Its name is its SCIM id: a random
 // UUID that is never reassigned.
 //
 // +kubebuilder:object:root=true
@@ -383,7 +383,7 @@ type ScimUser struct {
 	Status ScimUserStatus `json:"status,omitempty,omitzero"`
 }
 
-// IsActive reports whether the provider lets the user sign in. Absent means yes.
+// IsActive reports whether the provider lets the user sign in. It is true if spec.active is absent.
 func (u *ScimUser) IsActive() bool { return u.Spec.Active == nil || *u.Spec.Active }
 
 // ScimUserList is a list of users.

@@ -42,7 +42,7 @@ func (o *options) accept(ctx context.Context, object string, groups []string, re
 	case "agentpool":
 		into, annotation, value = &v1alpha1.AgentPool{}, v1alpha1.AnnotationAcceptGroups, strings.Join(groups, ",")
 		if len(groups) == 0 || revision != 0 {
-			return fmt.Errorf("say which group may fill the pool: --group ID, as the condition GroupChanged gives it")
+			return fmt.Errorf("name the group that may fill the pool: --group ID, as the condition GroupChanged gives it")
 		}
 	case "scimuser":
 		into = &v1alpha1.ScimUser{}
@@ -52,7 +52,7 @@ func (o *options) accept(ctx context.Context, object string, groups []string, re
 		return fmt.Errorf("%q is not agentpool/NAME, scimuser/NAME or scimgroup/NAME", object)
 	}
 	if annotation == v1alpha1.AnnotationAcceptBackup && (revision <= 0 || len(groups) > 0) {
-		return fmt.Errorf("say which revision the backup may replace: --revision N, as the condition BackupOlder gives it")
+		return fmt.Errorf("name the revision that the backup may replace: --revision N, as the condition BackupOlder gives it")
 	}
 	c, namespace, err := o.cluster()
 	if err != nil {

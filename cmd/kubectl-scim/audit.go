@@ -17,7 +17,8 @@ import (
 	"lightrun.com/scim-operator/controllers/preview"
 )
 
-// withoutObject is what is ours in the portal and whose object is gone.
+// withoutObject contains the accounts and pools in the portal that the operator manages and that
+// have no object.
 type withoutObject struct {
 	Accounts []preview.Account `json:"accounts"`
 	Pools    []preview.Pool    `json:"pools"`
@@ -28,11 +29,11 @@ func audit(o *options) *cobra.Command {
 	var id string
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Accounts and pools that are ours and whose ScimUser or AgentPool is gone; --release asks the operator to release them",
+		Short: "List the operator's accounts and pools that have no ScimUser or AgentPool; --release asks the operator to release them",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id != "" && !releaseThem {
-				return fmt.Errorf("--id says which held removal is released: give it with --release")
+				return fmt.Errorf("--id names the held removal to release: use it with --release")
 			}
 			r, err := o.report(cmd.Context(), false)
 			if err != nil {
@@ -61,7 +62,7 @@ func audit(o *options) *cobra.Command {
 
 func auditTable(w io.Writer, found withoutObject) {
 	if len(found.Accounts)+len(found.Pools) == 0 {
-		fmt.Fprintln(w, "Every account of ours has its ScimUser, and every pool its AgentPool.")
+		fmt.Fprintln(w, "Every account that the operator manages has its ScimUser, and every pool its AgentPool.")
 		return
 	}
 	if len(found.Accounts) > 0 {
@@ -80,7 +81,7 @@ func auditTable(w io.Writer, found withoutObject) {
 	}
 }
 
-// guardOf is what the guard holds of the pool, or what a person dropped.
+// guardOf returns what the guard holds of the pool, or what a person dropped.
 func guardOf(p preview.Pool) string {
 	switch {
 	case p.Held == "":
@@ -91,7 +92,8 @@ func guardOf(p preview.Pool) string {
 	return "holds " + p.Held
 }
 
-// releaseHeldPool notes the decision about one pool at the configuration: it has no AgentPool.
+// releaseHeldPool writes the decision about one pool to the configuration, because the pool has no
+// AgentPool.
 func (o *options) releaseHeldPool(ctx context.Context, pools []preview.Pool, id string) error {
 	i := slices.IndexFunc(pools, func(p preview.Pool) bool { return p.Held == id })
 	if i < 0 {
@@ -100,5 +102,5 @@ func (o *options) releaseHeldPool(ctx context.Context, pools []preview.Pool, id 
 	return o.decideAll(ctx, v1alpha1.AnnotationRelease, id, fmt.Sprintf("Noted for the pool of AgentPool %s: %s, %d user(s).", pools[i].AgentPool, id, pools[i].Users))
 }
 
-// now is the time as the annotations take it.
+// now returns the current time in the form of the annotations.
 func now() string { return time.Now().UTC().Format(time.RFC3339) }

@@ -26,7 +26,7 @@ import (
 type heldRemoval struct {
 	Kind    string      `json:"kind"`
 	Name    string      `json:"name"`
-	Title   string      `json:"title"` // user name, or the pool's name in the portal
+	Title   string      `json:"title"` // user name, or name of the pool in the portal
 	Since   metav1.Time `json:"since"`
 	Message string      `json:"message"`
 
@@ -111,10 +111,10 @@ func decide(o *options, verb, short, one, every string) *cobra.Command {
 		Example: "  kubectl scim " + verb + " ada@example.com\n  kubectl scim " + verb + " agentpool/payments --id mwxpemhe-ecf183e4ba2e\n  kubectl scim " + verb + " --all",
 		Args: func(_ *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return fmt.Errorf("name what to %s, as kubectl scim held lists it, or say --all", verb)
+				return fmt.Errorf("name what to %s, as kubectl scim held lists it, or use --all", verb)
 			}
 			if id != "" && len(args) != 1 {
-				return fmt.Errorf("--id says which removal of one object is meant: name that object")
+				return fmt.Errorf("--id names a removal of one object: name that object too")
 			}
 			return nil
 		},
@@ -147,8 +147,9 @@ func (o *options) decideAll(ctx context.Context, annotation, value, done string)
 	return nil
 }
 
-// decideSome writes a decision about the held removal to each named object; with an id, only if the
-// id matches. The decision is about exactly those users: another set has another id.
+// decideSome writes a decision about the held removal to each named object. If id is not empty, the
+// id of the removal must be equal. The decision is about exactly the users of that removal: another
+// set has another id.
 func (o *options) decideSome(ctx context.Context, annotation string, wanted []string, id string) error {
 	c, namespace, err := o.cluster()
 	if err != nil {
@@ -185,8 +186,8 @@ func (o *options) decideSome(ctx context.Context, annotation string, wanted []st
 	return nil
 }
 
-// decideDropped notes a decision about a removal that a person dropped before, which is not held
-// any more: its object, as kind/name, and its id say which one.
+// decideDropped writes a decision about a removal that a person dropped before, so that it is not
+// held any more. The object, as kind/name, and the id identify the removal.
 func (o *options) decideDropped(ctx context.Context, c client.Client, namespace, annotation, object, id string) (found bool, err error) {
 	kind, name, _ := strings.Cut(object, "/")
 	key := client.ObjectKey{Namespace: namespace, Name: name}
@@ -222,8 +223,9 @@ func (o *options) decideDropped(ctx context.Context, c client.Client, namespace,
 	return true, nil
 }
 
-// annotate writes a decision with the user's own name, if the object is unchanged since it was
-// read. An object names one user who decided, so the earlier decisions of another user are removed.
+// annotate writes a decision with the caller's user name, if the object has not changed since it
+// was read. An object has the name of one user who decided, so annotate removes the earlier
+// decisions of other users.
 func annotate(ctx context.Context, c client.Client, o client.Object, name, value string) error {
 	me, err := userName(ctx, c)
 	if err != nil {
@@ -239,7 +241,7 @@ func annotate(ctx context.Context, c client.Client, o client.Object, name, value
 			delete(a, earlier)
 		}
 	}
-	switch name { // the newest of the two counts
+	switch name { // the newer one of the two annotations counts
 	case v1alpha1.AnnotationRelease:
 		delete(a, v1alpha1.AnnotationDrop)
 	case v1alpha1.AnnotationDrop:
@@ -253,7 +255,7 @@ func annotate(ctx context.Context, c client.Client, o client.Object, name, value
 	return nil
 }
 
-// userName is the API server's name for the caller. A policy compares it with the decision.
+// userName returns the API server's name for the caller. A policy compares it with the decision.
 func userName(ctx context.Context, c client.Client) (string, error) {
 	review := &authenticationv1.SelfSubjectReview{}
 	if err := c.Create(ctx, review); err != nil {

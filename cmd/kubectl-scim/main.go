@@ -26,7 +26,7 @@ const (
 	exitError = 2
 )
 
-// errFound says that a command found something.
+// errFound means that a command found something.
 var errFound = errors.New("found")
 
 func main() {

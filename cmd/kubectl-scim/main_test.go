@@ -308,7 +308,7 @@ func (s *scene) badInput() {
 		"plan -n elsewhere":                 "choose its namespace with -n",
 		"plan -o xml":                       "use table, json or yaml",
 		"plan --portal-key-file /no/such":   "read the portal's key",
-		"release":                           "or say --all",
+		"release":                           "or use --all",
 		"drop unknown@example.test":         "kubectl scim held lists what is",
 		"drop a b --id x":                   "name that object",
 		"plan --portal-url ftp://portal.ex": "must be absolute",

@@ -26,14 +26,14 @@ import (
 // fieldManager is the field manager of decisions.
 const fieldManager = "kubectl-scim"
 
-// options are the options of all commands.
+// options contains the options of all commands.
 type options struct {
 	streams genericiooptions.IOStreams
 	kube    *genericclioptions.ConfigFlags
 	output  string
 
-	portalURL string // instead of the configuration's
-	keyFile   string // instead of the Secret's key
+	portalURL string // replaces the URL in the configuration
+	keyFile   string // replaces the key in the Secret
 }
 
 // portalFlags adds the flags of commands that read the portal.

@@ -54,7 +54,7 @@ func kindAndName(_ *cobra.Command, args []string) error {
 	return fmt.Errorf("give no argument for all objects, or a kind and a name: user NAME, or pool NAME")
 }
 
-// narrow keeps only the step whose object or title has the name.
+// narrow keeps only the steps whose object or title has the name.
 func narrow(r *preview.Report, kind, name string) error {
 	others := func(s preview.Step) bool { return s.Name != name && names.Fold(s.Title) != names.Fold(name) }
 	left := &r.Users
@@ -116,7 +116,7 @@ func what(s preview.Step) string {
 	return s.Message
 }
 
-// origins are a user's pools and roles, and the source of each.
+// origins returns a user's pools and roles, each with its source.
 func origins(s preview.Step) [][]string {
 	var rows [][]string
 	for _, p := range s.Pools {

@@ -23,14 +23,14 @@ import (
 func restore(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore open|close",
-		Short: "Open and close the restore window, in which an export of users and groups can be restored",
-		Long: "While the restore window of the namespace is open, the users named in it can restore ScimUsers, ScimGroups and their slices, and the\n" +
-			"manager writes nothing to the portal.",
+		Short: "Open and close the restore window, in which an export of ScimUsers and groups can be restored",
+		Long: "While the restore window of the namespace is open, the Kubernetes users that it names can restore ScimUsers, ScimGroups and\n" +
+			"ScimGroupSlices, and the manager writes nothing to the portal.",
 	}
 	var timeout time.Duration
 	open := &cobra.Command{
 		Use:   "open [USER...]",
-		Short: "Open the restore window for you, or for the users named",
+		Short: "Open the restore window for you, or for the Kubernetes users that you name",
 		RunE: func(cmd *cobra.Command, users []string) error {
 			return o.openWindow(cmd.Context(), users, timeout)
 		},
@@ -77,7 +77,7 @@ func (o *options) openWindow(ctx context.Context, users []string, timeout time.D
 	return nil
 }
 
-// setWindow opens the window for users, or closes it for none.
+// setWindow opens the window for the Kubernetes users, or closes it if users is empty.
 func setWindow(ctx context.Context, c client.Client, namespace string, users []string) error {
 	ns := &corev1.Namespace{}
 	if err := c.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
@@ -98,8 +98,9 @@ func setWindow(ctx context.Context, c client.Client, namespace string, users []s
 	return nil
 }
 
-// awaitWindow waits until the manager reports the window. Without a configuration the manager
-// writes to no portal, and checks the window before it does.
+// awaitWindow waits until the manager reports that the window is open. It does not wait if there is
+// no IdentityConfiguration: then the manager writes to no portal, and it reads the window before it
+// starts to.
 func awaitWindow(ctx context.Context, c client.Client, namespace string, timeout time.Duration) error {
 	err := wait.PollUntilContextTimeout(ctx, time.Second/2, timeout, true, func(ctx context.Context) (bool, error) {
 		config, err := configuration(ctx, c, namespace)
@@ -109,7 +110,7 @@ func awaitWindow(ctx context.Context, c client.Client, namespace string, timeout
 		return err == nil && conditions.IsTrue(config.Status.Conditions, v1alpha1.ConditionRestoreOpen), err
 	})
 	if wait.Interrupted(err) {
-		return fmt.Errorf("the window is open, but no manager has reported it for %s: see that the manager runs before you restore anything, and repeat this command", timeout)
+		return fmt.Errorf("the window is open, but the manager has not reported that within %s: make sure that the manager runs, then repeat this command before you restore anything", timeout)
 	}
 	return err
 }

@@ -67,9 +67,9 @@ func parse(args []string) (options, error) {
 	config.RegisterFlags(f) // --kubeconfig
 	f.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "namespace to work in (env POD_NAMESPACE)")
 	f.StringVar(&o.clusterID, "cluster-id", "", "identity of this cluster in the portal's binding; default: the UID of the namespace kube-system")
-	f.StringVar(&o.healthAddr, "health-listen", ":8081", "address of /healthz and /readyz; 0 for none")
-	f.StringVar(&o.metricsAddr, "metrics-listen", ":8080", "address of /metrics; 0 for none")
-	f.StringVar(&o.pprofAddr, "pprof-listen", "", "address of /debug/pprof, for profiles of memory and processor time; empty for none")
+	f.StringVar(&o.healthAddr, "health-listen", ":8081", "address of /healthz and /readyz; 0 disables it")
+	f.StringVar(&o.metricsAddr, "metrics-listen", ":8080", "address of /metrics; 0 disables it")
+	f.StringVar(&o.pprofAddr, "pprof-listen", "", "address of /debug/pprof, for profiles of memory and processor time; empty disables it")
 	f.BoolVar(&o.elect, "leader-elect", true, "let only one of several managers be active")
 	f.DurationVar(&o.lease, "leader-elect-lease-duration", 15*time.Second, "how long the others wait for a leader that does not renew its lease, at least 3s; the leader itself stops after two thirds of it")
 	f.DurationVar(&o.relist, "portal-relist", 10*time.Minute, "how often everything is read from the portal again, to find edits that are not in its change feed")
@@ -135,7 +135,7 @@ func run(ctx context.Context, args []string) error {
 	return err
 }
 
-// grace is how long the last traces may take to be delivered.
+// grace is the maximum time for the delivery of the last traces.
 const grace = 5 * time.Second
 
 func newManager(o options, traces *tracing.Tracing) (ctrl.Manager, error) {
@@ -186,7 +186,7 @@ func newManager(o options, traces *tracing.Tracing) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// clusterID identifies the cluster for its whole life.
+// clusterID returns an id of the cluster that never changes.
 func clusterID(ctx context.Context, r client.Reader) (string, error) {
 	var ns corev1.Namespace
 	if err := r.Get(ctx, types.NamespacedName{Name: "kube-system"}, &ns); err != nil {

@@ -13,7 +13,7 @@ func TestParse(t *testing.T) {
 		reason string
 		args   []string
 		env    string // POD_NAMESPACE
-		says   string // of the error; empty: none
+		says   string // of the error; empty if there is none
 		check  func(options) bool
 	}{
 		"Defaults":       {reason: "The Pod's namespace is enough.", env: "company", check: func(o options) bool { return o.namespace == "company" && o.elect && o.lease == 15*time.Second }},

@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string) error {
 	level := zapcore.InfoLevel
 	flags := flag.NewFlagSet("portal", flag.ContinueOnError)
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8090", "address to serve at")
-	flags.StringVar(&o.PublicURL, "public-url", "", "URL by which people's browsers reach the portal (default http://<listen>)")
+	flags.StringVar(&o.PublicURL, "public-url", "", "URL by which browsers reach the portal (default http://<listen>)")
 	flags.StringVar(&o.Database, "database", "portal.db", "SQLite file, or postgres:// URL")
 	flags.StringVar(&o.AdminUser, "bootstrap-admin-user", "", "user name of a local manager to create if there is none")
 	flags.StringVar(&o.AdminPassword, "bootstrap-admin-password-file", "", "file with that manager's password, 12 characters or more")

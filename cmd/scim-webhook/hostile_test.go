@@ -281,7 +281,7 @@ func TestHostile(t *testing.T) {
 				code, body := g.send(h.method, h.path, []byte(h.body), h.headers...)
 				took := time.Since(start)
 				if !slices.Contains(h.want, code) {
-					t.Errorf("answered with %d %.300s, want %v", code, body, h.want)
+					t.Errorf("the response is %d %.300s, want %v", code, body, h.want)
 				}
 				const bound = 20 * time.Second // on a busy machine; on an idle one, the slowest takes a small part of it
 				if took > bound {
@@ -292,7 +292,7 @@ func TestHostile(t *testing.T) {
 					t.Errorf("the error says nothing: %d %.300s", code, body)
 				}
 				if len(body) > 1<<20 {
-					t.Errorf("the answer is %d bytes large", len(body))
+					t.Errorf("the response has %d bytes", len(body))
 				}
 			})
 		}
@@ -406,7 +406,7 @@ func TestSmuggling(t *testing.T) {
 			}
 			defer response.Body.Close()
 			if response.StatusCode < 400 {
-				t.Errorf("answered with %d", response.StatusCode)
+				t.Errorf("the response is %d", response.StatusCode)
 			}
 		})
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command scim-webhook serves SCIM 2.0 at /scim/v2 and stores what identity providers push as
-// Kubernetes objects.
+// Command scim-webhook serves SCIM 2.0 at /scim/v2 and stores the users and groups of identity
+// providers as Kubernetes objects.
 //
 // Every replica accepts writes. It serves HTTPS if --tls-cert-dir is a folder with tls.crt and
 // tls.key, which are read again when they change, and HTTP otherwise. Tokens are files of digests
@@ -30,7 +30,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/version"
 )
 
-// options are the flags.
+// options contains the values of the flags.
 type options struct {
 	listen, healthListen, metricsListen string
 	tlsCertDir                          string
@@ -58,8 +58,8 @@ func flags() (*options, error) {
 	f := flag.CommandLine // contains --kubeconfig, which controller-runtime registers
 	f.StringVar(&o.listen, "listen", ":8443", "address of the SCIM service")
 	f.StringVar(&o.tlsCertDir, "tls-cert-dir", "", "folder with tls.crt and tls.key; plain HTTP without it")
-	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz and /readyz; empty for none")
-	f.StringVar(&o.metricsListen, "metrics-listen", ":8080", "address of /metrics; empty for none")
+	f.StringVar(&o.healthListen, "health-listen", ":8081", "address of /healthz and /readyz; empty disables it")
+	f.StringVar(&o.metricsListen, "metrics-listen", ":8080", "address of /metrics; empty disables it")
 	f.StringVar(&o.namespace, "namespace", "", "namespace of the objects; default POD_NAMESPACE, else the service account's")
 	f.Var(&o.tokenDirs, "token-dir", "folder with files of token digests; may be given several times")
 	f.Float64Var(&o.rate, "rate", 200, "requests per second and token; 0 for no limit")
@@ -121,7 +121,7 @@ func main() {
 	}
 }
 
-// grace is how long current requests may take after the process is asked to stop.
+// grace is the maximum time for current requests after the process is asked to stop.
 const grace = 10 * time.Second
 
 func run(ctx context.Context, o *options, log logr.Logger) error {

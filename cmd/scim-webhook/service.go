@@ -98,11 +98,11 @@ type listener struct {
 	certDir       string
 }
 
-// waits are the timeouts for a client: to send the header of a request, to send all of it, to
-// receive the response, and until the next request.
+// waits contains the timeouts for a client: to send the header of a request, to send the whole
+// request, to receive the response, and to send the next request.
 type waits struct{ head, request, answer, idle time.Duration }
 
-// defaultWaits cut off clients that are slower than any identity provider: those give up after 60
+// defaultWaits returns timeouts that no identity provider exceeds: they all give up after 60
 // seconds.
 func defaultWaits() waits {
 	return waits{head: 10 * time.Second, request: 30 * time.Second, answer: 2 * time.Minute, idle: 2 * time.Minute}

@@ -44,8 +44,8 @@ func (p *scope) apply(ctx context.Context) (bool, error) {
 	return p.applyPlan(ctx, plan)
 }
 
-// leaving says whether the portal's pool has members who are to leave it. Before it is adopted, all
-// members count, as who is wanted is known afterwards. The next pass asks again.
+// leaving reports whether members of the portal's pool must leave it. Before the pool is adopted,
+// it is not known which members are wanted, so all members count. The next pass checks again.
 func (p *scope) leaving(ctx context.Context, record *portalapi.Pool) (bool, error) {
 	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return false, nil
@@ -64,8 +64,8 @@ func (p *scope) leaving(ctx context.Context, record *portalapi.Pool) (bool, erro
 	return leaving, nil
 }
 
-// applyDefault writes the default pool's roles and description where its object states them; its
-// name is the portal's.
+// applyDefault writes the roles and the description of the default pool, if its object has them.
+// The portal decides the name.
 func (p *scope) applyDefault(ctx context.Context) (bool, error) {
 	if p.view.Mirror.DefaultPool() == nil {
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
@@ -83,8 +83,8 @@ func (p *scope) applyDefault(ctx context.Context) (bool, error) {
 	return p.applyPlan(ctx, plan)
 }
 
-// applyPlan applies the plan if policy and the guard allow it, and then reconciles the members in
-// any case. A mark without a reason in this pass is removed.
+// applyPlan applies the plan, if the policy and the guard allow it. In any case it then reconciles
+// the members. It removes the portal's mark if this pass found no reason for it.
 func (p *scope) applyPlan(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	done, err := p.carryOut(ctx, plan)
 	if err == nil {
@@ -96,7 +96,8 @@ func (p *scope) applyPlan(ctx context.Context, plan provision.PoolPlan) (bool, e
 	return done, p.clearMark(ctx)
 }
 
-// record is the portal's record that remembers what is held about this pool; nil: there is none.
+// record returns the portal's pool whose mark shows what is held about this AgentPool; nil if there
+// is none.
 func (p *scope) record() *portalapi.Pool {
 	if !p.pool.DeletionTimestamp.IsZero() {
 		return Kept(p.pool, p.view.Mirror)
@@ -104,7 +105,7 @@ func (p *scope) record() *portalapi.Pool {
 	return p.view.Mirror.OwnedPool(string(p.pool.UID))
 }
 
-// marked is the mark at the record that the pool has or, by adopting it, gets.
+// marked returns the mark of the record that the AgentPool owns, or that the plan adopts.
 func (p *scope) marked(plan provision.PoolPlan) *portalapi.Mark {
 	switch own := p.record(); {
 	case own != nil:
@@ -115,7 +116,7 @@ func (p *scope) marked(plan provision.PoolPlan) *portalapi.Mark {
 	return nil
 }
 
-// mark sets the portal's mark to m, without a call if it is m already.
+// mark sets the portal's mark to m. It makes no call if the mark is m already.
 func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	own := p.record()
 	if own == nil || pass.SameMark(own.Mark, m) {
@@ -127,7 +128,7 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	}
 	with := *own
 	with.Mark = m
-	p.view.Mirror.PutPool(&with) // the next pass must know it, also before the change feed reports it
+	p.view.Mirror.PutPool(&with) // so that the next pass has the mark before the change feed reports it
 	return nil
 }
 
@@ -172,8 +173,8 @@ func (p *scope) carryOut(ctx context.Context, plan provision.PoolPlan) (bool, er
 	return false, nil
 }
 
-// waits reports what the plan waits for. The change feed reports when a person consents or another
-// pool releases the name; that pool's object is polled.
+// waits reports what the plan waits for. The change feed shows that a person consents, or that
+// another pool releases the name. The AgentPool of that other pool is polled.
 func (p *scope) waits(plan provision.PoolPlan) {
 	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, plan.Reason, plan.Message))
 	if plan.Reason == v1alpha1.ReasonNameReleasePending {
@@ -186,7 +187,7 @@ func (p *scope) on() removals.On {
 	return removals.On{Object: p.pool, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
 }
 
-// write puts the pool; taking ROLE_MANAGER from its members goes through the guard.
+// write writes the pool. The guard decides if that takes ROLE_MANAGER from its members.
 func (p *scope) write(ctx context.Context, plan provision.PoolPlan) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan.Write.KeepMark = true // clearMark removes it when nothing is held any more
@@ -210,7 +211,8 @@ func (p *scope) write(ctx context.Context, plan provision.PoolPlan) (bool, error
 	return false, nil
 }
 
-// guarded calls put if the deprovisioning guard or a person allows it. done: put was not called.
+// guarded calls put if the deprovisioning guard or a person allows it. done is true if it did not
+// call put.
 func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func() error) (done bool, err error) {
 	removal := ManagerSet(p.pool, plan, p.view.Mirror, p.marked(plan))
 	if len(removal.Users) == 0 {
@@ -237,12 +239,12 @@ func (p *scope) guarded(ctx context.Context, plan provision.PoolPlan, put func()
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped, "A person dropped this removal ("+p.answer.Decision+"): the pool stays unchanged until its object changes"))
 		return true, nil
 	}
-	p.keepsMark = p.answer.Decision != "" // until its members are decided: the decision does not cover them
+	p.keepsMark = p.answer.Decision != "" // until members decides: this decision does not cover the members
 	return false, nil
 }
 
-// adoptAsIs adopts a pool whose adoption the guard holds with the roles that it has: only a record
-// of ours can carry the mark.
+// adoptAsIs adopts a pool with its current roles, if the guard holds the change of its roles: the
+// AgentPool can mark only a record that it owns.
 func (p *scope) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 	if plan.Action != provision.Adopt {
 		return nil
@@ -258,8 +260,8 @@ func (p *scope) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 	return nil
 }
 
-// held marks in the portal, and reports, that the guard holds a removal. Without the mark the next
-// window would let it pass.
+// held marks in the portal, and reports, that the guard holds a removal. Without the mark the
+// removal would be carried out in the next window.
 func (p *scope) held(ctx context.Context, answer removals.Answer) (bool, error) {
 	if err := p.mark(ctx, answer.Mark(p.pool.Name)); err != nil {
 		return p.refused(err)
@@ -268,7 +270,7 @@ func (p *scope) held(ctx context.Context, answer removals.Answer) (bool, error) 
 	return true, nil
 }
 
-// holdReported says in the conditions, and once in an event, that a removal is held.
+// holdReported reports a held removal in the conditions, and once in an event.
 func (p *scope) holdReported(answer removals.Answer, also string) {
 	message := answer.Message() + also
 	if !conditions.IsTrue(p.pool.Status.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
@@ -283,8 +285,7 @@ func (p *scope) refusal(err error) pass.Refusal {
 	return pass.Refused(v1alpha1.ConditionProvisioned, err, p.pool.Status.Conditions, p.Clock.Now())
 }
 
-// refused turns a failed call into a condition and a time to retry. It returns done=true: the pass
-// ends.
+// refused reports a failed call as a condition, and sets the time to retry. It ends the pass.
 func (p *scope) refused(err error) (bool, error) {
 	r := p.refusal(err)
 	p.keepsMark = true
@@ -293,8 +294,7 @@ func (p *scope) refused(err error) (bool, error) {
 	return true, r.Err
 }
 
-// release releases the pool in the portal and its names, and removes the finalizer. The provider's
-// statements about its members stay on them.
+// release releases the pool in the portal and its names, and removes the finalizer.
 func (p *scope) release(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) || p.view.Unknown {
 		p.silent = true
@@ -321,8 +321,9 @@ func (p *scope) release(ctx context.Context) (bool, error) {
 	return p.finish(ctx)
 }
 
-// because names what is written about the pool itself by the SCIM request that it follows from: a
-// push makes the own pool of a group, renames it or deletes it. All else about a pool is people's.
+// because returns the id of the SCIM request that causes a write of the pool itself: a request
+// creates, renames or deletes the own pool of a group. Administrators cause all other changes of a
+// pool.
 func (p *scope) because(ctx context.Context) (context.Context, string) {
 	own := p.pool.OwnPoolOf()
 	if own == "" {
@@ -335,9 +336,9 @@ func (p *scope) because(ctx context.Context) (context.Context, string) {
 	return requestid.With(ctx, id), id
 }
 
-// releasePool releases the pool in the portal, if the guard allows the removal of its members. A
-// pool that a person decided to keep stays there unchanged, with its members, for an AgentPool of
-// the same name.
+// releasePool releases the pool in the portal, if the guard allows that its members lose it. If a
+// person dropped that removal, the pool stays in the portal unchanged, with its members, and a
+// later AgentPool of the same name adopts it.
 func (p *scope) releasePool(ctx context.Context) (bool, error) {
 	ctx, p.request = p.because(ctx)
 	plan := PlanRelease(p.pool, p.view.Mirror)

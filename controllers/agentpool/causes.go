@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// causeAge is how long a SCIM request is taken for the cause of a write that it may lead to. What
-// is written later has another cause, such as a change of the pool or an edit in the portal.
+// causeAge is the time in which a SCIM request counts as the cause of a write. A later write has
+// another cause, such as a change of the pool or an edit in the portal.
 const causeAge = time.Minute
 
-// causes remembers which SCIM requests a pool's next writes follow from. One
-// that was carried out is forgotten. It is safe for concurrent use; the zero value is ready.
+// causes contains the SCIM requests that cause the next writes of pools, until the writes are made.
+// It is safe for concurrent use. The zero value is ready for use.
 type causes struct {
 	mu     sync.Mutex
 	all    map[effect]cause
 	tidied time.Time
 }
 
-// effect is what a request can lead to in a pool: of is the name of a user who joins or leaves, or
-// the id of a group that came, went or was renamed.
+// effect is what a request can change in a pool: of is the name of a user who joins or leaves, or
+// the id of a group that was created, deleted or renamed.
 type effect struct{ pool, of string }
 
 type cause struct {
@@ -28,13 +28,13 @@ type cause struct {
 	at      time.Time
 }
 
-// counts says whether the cause is recent. A clock that was set back ends it.
+// counts reports whether the cause is recent. It is false if the clock was set back.
 func (c cause) counts(now time.Time) bool {
 	age := now.Sub(c.at)
 	return c.request != "" && age >= 0 && age <= causeAge
 }
 
-// note remembers the request, unless it has no id.
+// note records the request as the cause, unless its id is empty.
 func (c *causes) note(pool, request string, now time.Time, of ...string) {
 	if request == "" {
 		return
@@ -57,7 +57,7 @@ func (c *causes) note(pool, request string, now time.Time, of ...string) {
 	}
 }
 
-// newest is the newest request that one of these effects follows from; empty: none.
+// newest returns the newest request that causes one of these effects; empty if there is none.
 func (c *causes) newest(pool string, now time.Time, of ...string) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,7 +73,7 @@ func (c *causes) newest(pool string, now time.Time, of ...string) string {
 	return newest.request
 }
 
-// done forgets what was carried out.
+// done removes the causes of effects that were carried out.
 func (c *causes) done(pool string, of ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -43,7 +43,7 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// taken says why the pool waits for a name that another pool has.
+// taken returns why the pool waits for a name that another pool has.
 func (p *scope) taken(name string, other client.Object) (reason, message string) {
 	if pool, ok := other.(*v1alpha1.AgentPool); ok {
 		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
@@ -55,7 +55,7 @@ func (p *scope) taken(name string, other client.Object) (reason, message string)
 		"or name the group in spec.groups there to have it fill that pool", other.GetName(), name)
 }
 
-// Succeeds says whether the AgentPool of that name is a group's own pool, and pool names the group.
+// Succeeds reports whether other is the name of a group's own pool, and pool names that group.
 func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) bool {
 	g, found := groups.Group(other)
 	if !found {
@@ -65,9 +65,9 @@ func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) 
 	return declares
 }
 
-// orphaned deletes a group's own pool that a program created after the group had gone: creating it
-// is the last step of a push, and the group's deletion can overtake it. A pool that is in the
-// portal, or whose spec another client wrote, stays: a restore may bring its group back after it.
+// orphaned deletes a group's own pool that a program created after the group was deleted: the
+// webhook creates the pool last, and meanwhile the group can be deleted. A pool that is in the
+// portal, or whose spec another client wrote, stays, because its group may be restored later.
 func (p *scope) orphaned(ctx context.Context) error {
 	m := p.view.Mirror
 	if p.pool.Status.Pool != "" || m == nil || !m.Listed() || m.OwnedPool(string(p.pool.UID)) != nil {

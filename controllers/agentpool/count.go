@@ -8,7 +8,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// count renews status.memberCount, while the portal is known.
+// count updates status.memberCount, if the portal's state is known.
 func (p *scope) count(writing bool) {
 	n, complete := p.Pools.Count(p.pool.Name)
 	if complete && (p.view.Block != nil || p.view.Unknown) {

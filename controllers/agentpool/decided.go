@@ -7,8 +7,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// decided reports, as an event, who took a decision about what is held; mark is the record's
-// before.
+// decided reports in an event who decided about a held removal. mark is the record's mark before
+// this pass.
 func (p *scope) decided(a removals.Answer, mark *portalapi.Mark) {
 	if reason, note := removals.Event(a, p.pool, mark); reason != "" {
 		p.event(normal, reason, "Decide", "%s", note)

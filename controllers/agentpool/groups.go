@@ -19,8 +19,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// superseded says whether the pool is the own pool of a group that another pool names: that pool
-// replaces it.
+// superseded reports whether the pool is the own pool of a group that another pool names. That
+// other pool replaces it.
 func superseded(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup) bool {
 	g, found := groups.Group(pool.OwnPoolOf())
 	if !found {
@@ -32,8 +32,9 @@ func superseded(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups group
 	})
 }
 
-// Predecessor returns the own pool of a group that the pool is to take over in the portal: the pool
-// is filled by that group, has no pool in the portal, and is the first of those by name. nil: none.
+// Predecessor returns the own pool of a group whose record in the portal the pool takes over: the
+// group fills the pool, the pool has no record in the portal, and no other such pool comes before
+// it by name. It returns nil if there is none.
 func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) *v1alpha1.AgentPool {
 	if pool.OwnPoolOf() != "" || pool.Spec.Adopt != "" || m.OwnedPool(string(pool.UID)) != nil {
 		return nil
@@ -55,9 +56,9 @@ func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups grou
 	return nil
 }
 
-// Succeed makes the plan of a pool that has none in the portal one that takes over the portal's
-// record of a group's own pool, with its agents and its members: no user leaves or joins.
-// Where another pool has the wanted name, that comes first.
+// Succeed changes the plan of a pool without a record in the portal: the pool takes over record,
+// which belongs to a group's own pool, with its agents and members. No user leaves or joins. If
+// another pool has the wanted name, the plan stays as it is.
 func Succeed(plan provision.PoolPlan, want portalapi.PoolWrite, record *portalapi.Pool) provision.PoolPlan {
 	if plan.Pool != nil && plan.Pool.ID != record.ID {
 		return plan
@@ -67,7 +68,7 @@ func Succeed(plan provision.PoolPlan, want portalapi.PoolWrite, record *portalap
 	return provision.PoolPlan{Action: provision.Adopt, Pool: record, Write: want}
 }
 
-// all are the AgentPools of the namespace, in order of name. They are shared with the cache.
+// all returns the AgentPools of the namespace, in order of name. They are shared with the cache.
 func (p *scope) all(ctx context.Context) ([]v1alpha1.AgentPool, error) {
 	return All(ctx, p.Client, p.pool.Namespace)
 }
@@ -82,8 +83,8 @@ func All(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.Age
 	return list.Items, nil
 }
 
-// title finds the pool's name in the portal. A pool that is to be replaced, or that belongs to a
-// group that does not exist, is left unchanged.
+// title finds the pool's name in the portal. It ends the pass for an own pool that another pool
+// replaces, or whose group does not exist.
 func (p *scope) title(ctx context.Context) (bool, error) {
 	titled, ok := groupindex.Titled(p.pool, p.Groups)
 	p.titled = titled
@@ -101,8 +102,8 @@ func (p *scope) title(ctx context.Context) (bool, error) {
 	return p.silent, nil
 }
 
-// Resolve says which groups the pool's lines mean. undecided: which they meant before is not known,
-// and a person has to say so.
+// Resolve returns the groups that the pool's lines mean. undecided is true if the groups that they
+// meant before are not known and a person must accept the current ones.
 func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
 	before := inForce(pool, m)
 	facts := groupindex.Facts{
@@ -122,7 +123,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 	return lines, pins, undecided
 }
 
-// lines resolves spec.groups and writes the pins to the status before anything follows from them.
+// lines resolves spec.groups, and writes the pins to the status before any other step uses them.
 func (p *scope) lines(ctx context.Context) (bool, error) {
 	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.view.Mirror)
 	p.leaf(groupsLeaf(p.pool.Name, resolved))
@@ -144,10 +145,10 @@ func (p *scope) lines(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// inForce is the portal's pool of the AgentPool, also of one of the same name before it was
-// restored, or deleted and applied again while the portal stayed unchanged. The status is written
-// before the portal is, so a status that was never written beside a pool in the portal is one that
-// was lost. What it said of groups, the portal's record says too.
+// inForce returns the portal's pool of the AgentPool, also if an AgentPool with the same name owned
+// it before a restore, or before it was deleted and applied again. The manager writes the status
+// before the portal. Therefore, if the portal has the pool but the status is empty, the status was
+// lost. The pins in the portal's record replace it.
 func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own
@@ -155,7 +156,7 @@ func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	return m.PoolOf(pool.Name)
 }
 
-// Accepted are the groups that a person accepted for lines that need a decision.
+// Accepted returns the groups that a person accepted for lines that need a decision.
 func Accepted(pool *v1alpha1.AgentPool) []string {
 	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
 }
@@ -187,7 +188,8 @@ func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 	return conditions.True(typ, v1alpha1.ReasonResolved, fmt.Sprintf("Filled by %d group(s)", len(lines)))
 }
 
-// acceptCommand is what a person runs to have the groups fill the pool that its lines name now.
+// acceptCommand returns the command by which a person accepts the groups that the pool's lines
+// match now.
 func acceptCommand(pool string, lines []groupindex.Line) string {
 	var ids []string
 	for _, l := range lines {
@@ -198,7 +200,7 @@ func acceptCommand(pool string, lines []groupindex.Line) string {
 	return fmt.Sprintf("kubectl scim accept agentpool/%s --group %s", pool, strings.Join(ids, ","))
 }
 
-// wording is how a line names its group.
+// wording returns a text for the way in which a line names its group.
 func wording(r v1alpha1.GroupReference) string {
 	switch {
 	case r.DisplayName != "":

@@ -26,22 +26,22 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// retryMembers is the pause before memberships are written again that were decided on another
-// version of an account: the change feed reports the newer one.
+// retryMembers is the pause before memberships are decided again that were decided on another
+// revision of an account. Meanwhile the change feed delivers the newer revision.
 const retryMembers = time.Second
 
-// Changes are the memberships of a pool in the portal that are not in the desired state.
+// Changes contains the memberships of a pool in the portal that are not in the desired state.
 type Changes struct {
-	Join  []*portalapi.Account // to join it, with a grant
-	Free  []*portalapi.Account // to leave it without the guard: there is no grant, or the account is not active
-	Leave []*portalapi.Account // to leave it, with a grant: the guard decides about all of them at once
-	Later int                  // granted members whose ScimUser is gone or suspended: the user may return, under another id
+	Join  []*portalapi.Account // accounts that must join, with a grant
+	Free  []*portalapi.Account // accounts that leave without the guard, because there is no grant or the account is not active
+	Leave []*portalapi.Account // accounts with a grant that must leave: the guard decides about all of them together
+	Later int                  // number of granted members whose ScimUser does not exist or is suspended: the user may return under another id
 }
 
-// None says that all memberships are in the desired state.
+// None reports whether all memberships are in the desired state.
 func (c Changes) None() bool { return len(c.Join)+len(c.Free)+len(c.Leave) == 0 }
 
-// Users are the names of the ScimUsers whose accounts those are.
+// Users returns the names of the ScimUsers that own the accounts.
 func Users(accounts []*portalapi.Account) []string {
 	out := make([]string, len(accounts))
 	for i, a := range accounts {
@@ -50,7 +50,7 @@ func Users(accounts []*portalapi.Account) []string {
 	return out
 }
 
-// MemberFacts are the inputs from which the members of a pool follow.
+// MemberFacts contains the inputs that the members of a pool follow from.
 type MemberFacts struct {
 	Users      client.Reader // ScimUsers, from a cache
 	Groups     *groupindex.Index
@@ -59,9 +59,9 @@ type MemberFacts struct {
 	Attributes func(*v1alpha1.ScimUser) access.Attributes
 }
 
-// MemberChanges compares the desired members of the pool with those of own, its pool in the portal.
-// Only accounts count that a living ScimUser owns: the others are decided with the account. ok is
-// false when the snapshot is older than the index of groups.
+// MemberChanges compares the desired members of the pool with the members of own, its pool in the
+// portal. It considers only accounts that a living ScimUser owns; all others are decided with their
+// account. ok is false if the snapshot is older than the index of groups.
 func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi.Pool, c MemberFacts) (changes Changes, ok bool, err error) {
 	candidates := c.candidates(pool, own)
 	find, err := c.finder(ctx, pool, len(candidates))
@@ -100,7 +100,7 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 	return changes, true, nil
 }
 
-// decides says whether the user decides about the memberships of the account now.
+// decides reports whether the memberships of the account follow from this ScimUser now.
 func decides(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
 	if u.Spec.Deleted || u.Spec.Suspend || !u.DeletionTimestamp.IsZero() {
 		return false
@@ -108,21 +108,21 @@ func decides(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool 
 	return string(u.UID) == a.Owner.UID || restored(u, a, m)
 }
 
-// restored says whether the user will adopt the account that the same SCIM id had before a restore.
-// Such an account counts as a member that leaves already, or a decision about it would be forgotten
-// meanwhile.
+// restored reports whether the user will adopt the account that the same SCIM id had before a
+// restore. Such an account already counts as a member that leaves. Otherwise a decision about it
+// would be lost before the adoption.
 func restored(u *v1alpha1.ScimUser, a *portalapi.Account, m *mirror.Mirror) bool {
 	return a.Owner.Name == u.Name && a.Owner.Binding == m.Binding() && a.Owner.Revision <= u.Spec.Revision
 }
 
-// memberOf says whether the account is in the pool, and whether its owner put it there.
+// memberOf reports whether the account is in the pool, and whether its owner added it.
 func memberOf(a *portalapi.Account, poolID string) (in, granted bool) {
 	in = slices.Contains(a.Pools, poolID)
 	return in, in && !slices.Contains(a.Ungranted, poolID)
 }
 
-// candidates are the accounts, in order of id, whose membership may not be in the desired state.
-// This needs no read of any user. Those for which a filter has no answer are among them.
+// candidates returns the accounts, in order of id, whose membership may not be in the desired
+// state. This needs no read of any user. Those for which a filter has no answer are among them.
 func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) []*portalapi.Account {
 	var groups []string
 	for _, id := range groupindex.Filling(pool) {
@@ -151,7 +151,8 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 	return out
 }
 
-// listAbove is how many users are read one by one; for more, all are listed once, without copies.
+// listAbove is the maximum number of users that are read one by one. If there are more, all users
+// are listed once, without copies.
 const listAbove = 1000
 
 // finder finds n ScimUsers by name; nil for one that does not exist.
@@ -180,7 +181,7 @@ func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool, n int
 	return func(name string) (*v1alpha1.ScimUser, error) { return all[name], nil }, nil
 }
 
-// LeaveSet is the removal of those accounts from the pool.
+// LeaveSet returns the removal of these accounts from the pool.
 func LeaveSet(pool *v1alpha1.AgentPool, own *portalapi.Pool, leave []*portalapi.Account, m *mirror.Mirror) removals.Removal {
 	r := removals.Removal{Set: removals.Set(portalapi.RemovalMembers, pool, Users(leave)...), Mark: own.Mark, Pool: own.ID, Members: len(leave)}
 	if slices.Contains(provision.Granted(own), portalapi.RoleManager) {
@@ -193,8 +194,8 @@ func LeaveSet(pool *v1alpha1.AgentPool, own *portalapi.Pool, leave []*portalapi.
 	return r
 }
 
-// members reconciles the members of the pool in the portal: joins and memberships without a grant
-// at once, many in one call; the users that must leave as one set that the guard decides about.
+// members reconciles the members of the pool in the portal. It writes joins and memberships without
+// a grant at once, many in one call. The guard decides about all users that must leave, as one set.
 func (p *scope) members(ctx context.Context) error {
 	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
 	if own == nil || own.Default {
@@ -226,7 +227,7 @@ func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes
 		return nil
 	}
 	if p.answer.Verdict == sets.Hold || p.answer.Verdict == sets.Keep {
-		return nil // one decision at a time: no user leaves until the one about the pool's role is carried out
+		return nil // one decision at a time: no user leaves until the change of the pool's role is carried out
 	}
 	if len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portalapi.RemovalMembers {
 		p.keepsMark = true // the decision may be about them
@@ -235,8 +236,8 @@ func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes
 	return p.leave(ctx, own, changes.Leave)
 }
 
-// changes are the pool's; keeps: no member leaves for now, as its lines, one of its groups or its
-// filter is not known.
+// changes returns the pool's Changes. keeps is true if no member leaves for now, because its lines,
+// one of its groups or its filter is not known.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
 	for {
 		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
@@ -251,7 +252,7 @@ func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, ke
 	}
 }
 
-// wouldChange reports what ReportOnly does not change.
+// wouldChange reports the changes that ReportOnly does not make.
 func (p *scope) wouldChange(c Changes) {
 	if c.None() {
 		return
@@ -261,7 +262,8 @@ func (p *scope) wouldChange(c Changes) {
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
 }
 
-// leave removes those users from the pool, all or none, if the guard or a person allows it.
+// leave removes the accounts from the pool, if the guard or a person allows it. It removes all of
+// them or none.
 func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portalapi.Account) error {
 	removal := LeaveSet(p.pool, own, leave, p.view.Mirror)
 	do := func() error { return p.put(ctx, own, items(leave, false)) }
@@ -283,7 +285,7 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 	}
 	p.answer = answer
 	if answer.Verdict == sets.Apply && answer.Decision != "" {
-		p.keepsMark = true // until all of them are out
+		p.keepsMark = true // until all of them have left
 		p.released.note(p.pool.Name, removal.Users)
 	}
 	p.decided(answer, own.Mark)
@@ -299,8 +301,9 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 	return nil
 }
 
-// markAfter is the mark that the record has after the answer: what a person released keeps it until
-// all of it is carried out, so that the rest does not pass by a budget.
+// markAfter returns the mark that the record has after the outcome. If a person released the
+// removal, the mark stays until all of the removal is carried out, so that no budget applies to the
+// rest of it.
 func markAfter(a removals.Answer, before *portalapi.Mark, at string) *portalapi.Mark {
 	if a.Verdict == sets.Apply {
 		return before
@@ -308,8 +311,9 @@ func markAfter(a removals.Answer, before *portalapi.Mark, at string) *portalapi.
 	return a.Mark(at)
 }
 
-// incomplete is how long to wait for the rest of a request that takes out more users than pass at
-// any time: it arrives in several writes, and is one set.
+// incomplete returns the time to wait for the rest of a SCIM request that removes more users than
+// MinUsers: the webhook stores such a request by several writes, but the guard decides about it as
+// one set.
 func (p *scope) incomplete(r removals.Removal) time.Duration {
 	if len(r.Users) <= removals.MinUsers(p.view.Spec.DeprovisioningGuard) || r.Mark != nil && r.Is(r.Mark.Decision) {
 		p.quiet.end(p.pool.Name)
@@ -330,8 +334,8 @@ func items(accounts []*portalapi.Account, in bool) []portalapi.MembershipWrite {
 	return out
 }
 
-// put writes memberships, many in one call. What was decided on another version of an account is
-// decided again soon.
+// put writes memberships, many in one call. It decides again soon about memberships that were
+// decided on another revision of an account.
 func (p *scope) put(ctx context.Context, own *portalapi.Pool, all []portalapi.MembershipWrite) error {
 	p.nameCauses(all)
 	for part := range slices.Chunk(all, portalapi.MaxMemberships) {
@@ -363,7 +367,7 @@ func (p *scope) putPart(ctx context.Context, own *portalapi.Pool, part []portala
 	return nil
 }
 
-// nameCauses notes at each item the SCIM request that it follows from.
+// nameCauses sets the id of the SCIM request that causes each item.
 func (p *scope) nameCauses(all []portalapi.MembershipWrite) {
 	now := p.Clock.Now()
 	for i := range all {
@@ -371,8 +375,8 @@ func (p *scope) nameCauses(all []portalapi.MembershipWrite) {
 	}
 }
 
-// effects are what a request can lead to that writes the account's membership: of the user, and of
-// the groups that contain them.
+// effects returns the effects that can change the account's membership: those of the user and of
+// the groups that contain the user.
 func (p *scope) effects(accountID string) []string {
 	a := p.view.Mirror.Account(accountID)
 	if a == nil {
@@ -381,7 +385,7 @@ func (p *scope) effects(accountID string) []string {
 	return append(p.Groups.Containing(a.Owner.Name), a.Owner.Name)
 }
 
-// membersRefused turns a failed call into a condition and a time to retry.
+// membersRefused reports a failed call as a condition, and sets the time to retry.
 func (p *scope) membersRefused(err error) error {
 	if err == nil {
 		return nil

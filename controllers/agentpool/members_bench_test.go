@@ -97,7 +97,8 @@ func (c *company) move(name, department string) *v1alpha1.ScimUser {
 	return u
 }
 
-// BenchmarkFilteredPass is the cost of the members of a pass after one user of 100,000 was pushed.
+// BenchmarkFilteredPass returns the cost of the members of a pass after one user of 100,000 was
+// pushed.
 func BenchmarkFilteredPass(b *testing.B) {
 	c, m, own := newCompany(100_000)
 	groups := groupindex.New()

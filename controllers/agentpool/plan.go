@@ -19,9 +19,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// Plan says what must change in the portal so that the pool matches its AgentPool. m must contain
-// a default pool; r reads the owners of other pools. have is the pool as it is; nil: none. frozen
-// says why its roles are left unchanged; nil: they are not.
+// Plan returns the change in the portal that makes the pool match its AgentPool. m must contain a
+// default pool; r reads the owners of other pools. have is the current pool; nil if there is none.
+// frozen is the reason why the plan leaves the roles unchanged; nil if it does not.
 func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror, leaving Leaving) (plan provision.PoolPlan, have *portalapi.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
 	want.Owner.Binding = m.Binding()
@@ -63,18 +63,18 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 	return provision.ComputePool(want, facts), have, frozen, nil
 }
 
-// Leaving says whether members of the portal's pool are to leave it, who would gain what roles the
-// pool gains meanwhile.
+// Leaving reports whether members of the portal's pool must leave it. They would get the roles that
+// the pool gains before they leave.
 type Leaving func(record *portalapi.Pool) (bool, error)
 
-// gains says whether a pool with these roles has one more than before.
+// gains reports whether roles contains a role that the record does not have.
 func gains(roles []string, record *portalapi.Pool) bool {
 	return slices.ContainsFunc(roles, func(r string) bool { return !slices.Contains(record.Roles, r) })
 }
 
-// kept are the roles of a pool whose object declares some that can't be granted: those that it was
-// granted. What the API bans by manifest stays banned: beside a filter the manager role is not
-// kept.
+// kept returns the roles of a pool whose AgentPool declares a role that can't be granted: the pool
+// keeps the roles that were granted to it. The API does not allow ROLE_MANAGER together with a
+// filter, so a pool with a filter does not keep ROLE_MANAGER.
 func kept(pool *v1alpha1.AgentPool, own, found *portalapi.Pool) []string {
 	if own == nil {
 		own = found
@@ -85,12 +85,12 @@ func kept(pool *v1alpha1.AgentPool, own, found *portalapi.Pool) []string {
 	return slices.DeleteFunc(provision.Granted(own), func(r string) bool { return r == portalapi.RoleManager && pool.Spec.MemberFilter != "" })
 }
 
-// presence says whether the AgentPool that owns a pool is still there.
+// presence reads the AgentPool that owns a pool, and returns whether it still exists.
 func presence(ctx context.Context, r client.Reader, namespace string, owner portalapi.Owner) (provision.Presence, error) {
 	switch {
 	case owner.UID == "":
 		return provision.Gone, nil
-	case owner.Name == "": // a record of before names were kept
+	case owner.Name == "": // the portal stored the record before it stored names of owners
 		return provision.Present, nil
 	}
 	var other v1alpha1.AgentPool
@@ -110,20 +110,20 @@ func presence(ctx context.Context, r client.Reader, namespace string, owner port
 
 // ReleasePlan is what happens to the pool in the portal when its AgentPool is deleted.
 type ReleasePlan struct {
-	Pool    *portalapi.Pool  // nil: there is none
-	Remove  bool             // the pool that the object created, or the roles that it granted, are removed
-	Deletes bool             // the pool is deleted there; otherwise it stays and is managed in the portal
-	Removal removals.Removal // the users that lose something; the guard decides about all of them at once
+	Pool    *portalapi.Pool  // nil if the AgentPool has none
+	Remove  bool             // the portal deletes a pool that the object created, or removes the roles that the object granted
+	Deletes bool             // the portal deletes the pool; otherwise it stays, and administrators manage it there
+	Removal removals.Removal // the users that lose something; the guard decides about all of them together
 }
 
-// Kept is the pool in the portal that an AgentPool owns, or owned under the same name before it was
-// restored or applied again; nil: none.
+// Kept returns the pool in the portal that the AgentPool owns, or that an AgentPool with the same
+// name owned before a restore or before it was applied again. It returns nil if there is none.
 func Kept(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own
 	}
-	if had := m.PoolOf(pool.Name); had != nil && had.Owner.Binding == m.Binding() {
-		return had
+	if former := m.PoolOf(pool.Name); former != nil && former.Owner.Binding == m.Binding() {
+		return former
 	}
 	return nil
 }
@@ -145,19 +145,19 @@ func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
 	return p
 }
 
-// ManagerSet is the loss of ROLE_MANAGER, which the plan takes from all members of the pool that
-// have it from no other pool.
+// ManagerSet returns the removal of ROLE_MANAGER by the plan: all members of the pool that have the
+// role from no other pool lose it.
 func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	if !plan.LosesManager {
 		return removals.Removal{Mark: mark}
 	}
 	r := losers(portalapi.RemovalManager, pool, plan.Pool, m, mark)
-	r.Pool, r.Members = "", 0 // they stay in it
+	r.Pool, r.Members = "", 0 // the users stay in the pool
 	return r
 }
 
-// losers are the active accounts that lose something with a pool: all members with a grant when it
-// is deleted, or those that lose ROLE_MANAGER with it.
+// losers returns the active accounts that lose something with a pool. If the pool is deleted, these
+// are all members with a grant; if it loses ROLE_MANAGER, the members that lose this role.
 func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.Pool, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
 	r := removals.Removal{Set: removals.Set(kind, pool), Mark: mark, Pool: record.ID}
 	manages := slices.Contains(provision.Granted(record), portalapi.RoleManager)

@@ -8,15 +8,16 @@ import (
 	"time"
 )
 
-// A removal that arrives in several writes is whole when it has not changed for settled, and at the
-// latest after longest: a replacement that broke off never completes by itself.
+// The webhook stores a large removal by several writes. The set of users counts as complete if it
+// has not changed for settled, and at the latest after longest: a replacement that was interrupted
+// never completes by itself.
 const (
 	settled = time.Second
 	longest = 15 * time.Second
 )
 
-// quiet records since when the set of users that must leave a pool is unchanged. It is safe for
-// concurrent use; the zero value is ready.
+// quiet records the time of the last change of the set of users that must leave a pool. It is safe
+// for concurrent use. The zero value is ready for use.
 type quiet struct {
 	mu    sync.Mutex
 	pools map[string]arriving
@@ -27,8 +28,8 @@ type arriving struct {
 	first, since time.Time
 }
 
-// left is how much longer to wait for the rest of the set; 0: it is whole. complete: nothing is
-// known to be under way. A clock that is set back begins the wait again.
+// left returns the time to wait for the rest of the set; 0 if the set is complete. complete is true
+// if no request is known to be in progress. If the clock was set back, the wait begins again.
 func (q *quiet) left(pool, set string, now time.Time, complete bool) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -57,8 +58,8 @@ func (q *quiet) end(pool string) {
 }
 
 // released records the users that may leave a pool because a person released their removal, until
-// all of them have left. After a restart the rest is held. It is safe for concurrent use; the zero
-// value is ready.
+// all of them have left. After a restart of the manager, the removal of the others is held. It is
+// safe for concurrent use. The zero value is ready for use.
 type released struct {
 	mu    sync.Mutex
 	users map[string][]string
@@ -73,7 +74,7 @@ func (r *released) note(pool string, users []string) {
 	r.users[pool] = slices.Sorted(slices.Values(users))
 }
 
-// includes says whether there is a user and all of them were released.
+// includes reports whether users is not empty and all of them were released.
 func (r *released) includes(pool string, users []string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package agentpool reconciles each pool in the portal with its AgentPool: its name, description,
-// roles and members, many in one call. The controller of users writes only the memberships of a new
-// account.
+// Package agentpool reconciles each pool in the portal with its AgentPool: name, description, roles
+// and members. It writes many memberships in one call. The controller of users writes only the
+// memberships of a new account.
 package agentpool
 
 import (
@@ -57,15 +57,15 @@ type Reconciler struct {
 	released  released
 }
 
-// scope has the facts of one pass over a pool.
+// scope contains the facts of one pass over a pool.
 type scope struct {
 	*Reconciler
 	pool   *v1alpha1.AgentPool
 	titled *v1alpha1.AgentPool // with its name in the portal
 	view   session.View
 
-	undecided bool // which groups fill it was lost, and waits for a person
-	looked    bool // at its lines
+	undecided bool // the groups that fill the pool are not known, and a person must decide
+	looked    bool // the pass has resolved the lines of the pool
 
 	have      *portalapi.Pool
 	answer    removals.Answer           // the guard's about a removal; the zero answer: none was asked for
@@ -101,8 +101,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return p.report(ctx, pass.Run(ctx, p.addFinalizer, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply))
 }
 
-// addFinalizer adds the finalizer, unless the namespace is being deleted: the manager may lose its
-// rights before it could remove it.
+// addFinalizer adds the finalizer, unless the namespace is being deleted: then the manager may lose
+// its rights before it can remove the finalizer.
 func (p *scope) addFinalizer(ctx context.Context) (bool, error) {
 	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
 		if ending, err := pass.NamespaceEnding(ctx, p.Live, p.pool.Namespace); ending || err != nil {
@@ -138,8 +138,8 @@ func (p *scope) stopAt(a pass.Answer) (bool, error) {
 	return a.Stop, nil
 }
 
-// resolve checks the filter. An invalid filter freezes the members by filter; the rest of the pass
-// continues.
+// resolve checks the filter. If the filter is invalid, the members that it added stay, and it adds
+// none; the pass continues.
 func (p *scope) resolve(context.Context) (bool, error) {
 	typ := v1alpha1.ConditionFilterValid
 	if f := p.pool.Spec.MemberFilter; f != "" {
@@ -158,7 +158,7 @@ func (p *scope) event(kind, reason, action, note string, args ...any) {
 	p.Recorder.Eventf(p.pool, nil, kind, reason, action, "%s", pass.Note(fmt.Sprintf(note, args...), p.request))
 }
 
-// report writes the status once, when something in it changed.
+// report writes the status once, if it changed.
 func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.silent && failed == nil {
 		return p.result, nil
@@ -176,8 +176,8 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), pass.OneLine(granted)
 	}
 	s.Held = p.answer.Held()
-	// A status that no pass over the lines has written says that what they meant is not known; see
-	// lost.
+	// An empty status means that the groups of the lines are not known (inForce), so it must not be
+	// written before the lines are resolved.
 	if first := s.ObservedGeneration == 0 && p.pool.Name != v1alpha1.DefaultName; !p.undecided && (p.looked || !first) {
 		s.ObservedGeneration = p.pool.Generation
 	}

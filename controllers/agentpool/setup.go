@@ -27,7 +27,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Workers is how many pools are reconciled at once.
+// Workers is the number of pools that are reconciled concurrently.
 const Workers = 4
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -70,8 +70,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		return nil
 	}
 	return ctrl.NewControllerManagedBy(mgr).Named("agentpool").
-		// Status changes enqueue a pool too: a pass that compared with a cache behind our own
-		// last write corrects itself.
+		// A status change enqueues the pool too: if a pass compared with a cache that did not have
+		// the manager's own last write, the next one corrects that.
 		For(&v1alpha1.AgentPool{}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.ownPools)).
@@ -86,7 +86,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		Complete(traces.Reconciler("AgentPool", r))
 }
 
-// wanting are the pools that want the name behind a claim.
+// wanting returns the pools that want the name of a claim.
 func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []reconcile.Request {
 	var list v1alpha1.AgentPoolList
 	if err := r.List(ctx, &list, client.InNamespace(namespace)); err != nil {
@@ -102,8 +102,8 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 	return out
 }
 
-// concerned are the pools that a change of a pool in the portal can affect: its owner, before and
-// after, and those that are not Ready, as they may wait for exactly that.
+// concerned returns the pools that a change of a pool in the portal can affect: its owners before
+// and after the change, and all pools that are not Ready, because they may wait for this change.
 func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.PoolEvent) []reconcile.Request {
 	all, err := All(ctx, r.Client, namespace)
 	if err != nil {
@@ -120,7 +120,7 @@ func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.
 	return out
 }
 
-// owners are the names of the AgentPools that own the pool, before and after.
+// owners returns the names of the AgentPools that own the pool before and after the change.
 func owners(e *mirror.PoolEvent) map[string]bool {
 	out := map[string]bool{}
 	for _, p := range []*portalapi.Pool{e.Before, e.After} {
@@ -131,8 +131,8 @@ func owners(e *mirror.PoolEvent) map[string]bool {
 	return out
 }
 
-// ownPools are the own pools of the groups that a pool names or could mean: it replaces them, and
-// they are created again when it is deleted or means another group.
+// ownPools returns the own pools of the groups that a pool names or could mean. The pool replaces
+// them, and they are created again if it is deleted or means another group.
 func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	var out []reconcile.Request
 	for _, group := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {
@@ -150,7 +150,7 @@ func (r *Reconciler) groups(namespace string) func(context.Context, queue) error
 			if c.All {
 				r.Pools.Invalidate()
 			}
-			r.causedBy(c, c.Group) // its own pool, which may be created after it
+			r.causedBy(c, c.Group) // the group's own pool, which may be created after the group
 			all, err := All(ctx, r.Client, namespace)
 			if err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
@@ -166,7 +166,7 @@ func (r *Reconciler) groups(namespace string) func(context.Context, queue) error
 	}
 }
 
-// causedBy notes what the request that changed a group leads to in the pool.
+// causedBy records the effects that the request that changed a group has in the pool.
 func (r *Reconciler) causedBy(c groupindex.Change, pool string) {
 	r.causes.note(pool, c.Request, r.Clock.Now(), c.Users...)
 	if c.All {
@@ -192,5 +192,6 @@ func (r *Reconciler) recount(namespace string) func(context.Context, queue) erro
 	}
 }
 
-// countDelay batches a burst of joins into one pass.
+// countDelay is the delay before a pool is reconciled because of its count, so that many joins
+// cause one pass.
 const countDelay = 200 * time.Millisecond

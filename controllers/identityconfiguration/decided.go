@@ -10,7 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// warnAhead reports, once, decisions that are ahead of our clock and so have no effect yet.
+// warnAhead reports, once, decisions whose time is in the future: they have no effect before that
+// time.
 func (p *scope) warnAhead(annotations ...string) {
 	for _, name := range annotations {
 		value := p.config.Annotations[name]

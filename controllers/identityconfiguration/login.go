@@ -19,13 +19,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// loginMethods writes the login methods if the configuration declares them, and otherwise hands
-// them back to the portal's page.
+// loginMethods writes the login methods if the configuration declares them. Otherwise it makes the
+// portal's page "Login methods" editable.
 func (p *scope) loginMethods(ctx context.Context) (bool, error) {
 	m := p.view.Mirror
 	if !m.Listed() {
-		// After a start the status of this generation remains until the portal is read: a restart
-		// is no change.
+		// After a start of the manager, the status of this generation stays until the portal is
+		// read, because a restart changes nothing.
 		p.silent = m.Unreachable() == nil && p.config.Status.ObservedGeneration == p.config.Generation
 		p.leaf(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
 		return true, nil // the Listed event triggers the next pass
@@ -75,7 +75,7 @@ func (p *scope) loginRefused(err error) (bool, error) {
 	return false, nil
 }
 
-// declared are the login methods of the specification, with the secret filled in.
+// declared returns the login methods of the spec, with the client secret from its Secret.
 func (p *scope) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portalapi.LoginMethods, error) {
 	var m portalapi.LoginMethods
 	if s := d.SSO; s != nil {
@@ -95,7 +95,8 @@ func (p *scope) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portala
 	return m, nil
 }
 
-// sameLoginMethods compares what the portal reports; it never reports the client secret.
+// sameLoginMethods compares the login methods, except the client secret, which the portal never
+// returns.
 func sameLoginMethods(want, have portalapi.LoginMethods) bool {
 	want.SSO.ClientSecret, have.SSO.ClientSecret = "", ""
 	return want == have
@@ -115,8 +116,8 @@ func (p *scope) defaultPool(ctx context.Context) (bool, error) {
 
 var errNoSecret = errors.New("there is no Secret")
 
-// secret reads one key of a Secret, live: Secrets are not watched, so that the right to list them
-// is not needed.
+// secret reads one key of a Secret live. The manager does not watch Secrets, so that it does not
+// need the right to list them.
 func (p *scope) secret(ctx context.Context, name, key string) ([]byte, error) {
 	var s corev1.Secret
 	if err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.config.Namespace, Name: name}, &s); err != nil {

@@ -13,10 +13,10 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
-// binding is what this operator and provider claim the portal with.
+// binding returns the binding of this operator and the declared provider.
 func (p *scope) binding() portalapi.Binding { return Binding(p.config, p.Cluster) }
 
-// Binding is what the operator of the configuration in the cluster claims the portal with.
+// Binding returns the binding of the operator in this cluster and the provider that c declares.
 func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Binding {
 	return portalapi.Binding{
 		Cluster: cluster, Namespace: c.Namespace, Name: c.Name, UID: string(c.UID),
@@ -25,12 +25,12 @@ func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Bindin
 	}
 }
 
-// conflict answers a refusal because the portal is integrated with another provider. If the portal
-// follows this configuration, and a person named the first provider in the annotation, the declared
-// one replaces it: the binding is released and taken again; if that is interrupted, the next
-// pass takes it, unless another operator was faster. Without the annotation the first keeps
-// working: the binding is taken for it again, and refusal says what a replacement would do. With
-// failed, nothing is bound.
+// conflict handles the refusal that the portal is integrated with another provider, the first one.
+// If the portal is bound to this configuration, and a person named the first provider in the
+// annotation, the declared provider replaces it: conflict releases the binding and takes it again.
+// If that is interrupted, the next pass takes the binding, unless another operator was faster.
+// Without the annotation the first provider keeps working: conflict binds the portal for it again,
+// and refusal describes what a replacement would do. If failed is not nil, the portal is not bound.
 func (p *scope) conflict(ctx context.Context, refused error) (refusal, failed error) {
 	c, err := p.client.Configuration(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (p *scope) conflict(ctx context.Context, refused error) (refusal, failed er
 	return nil, nil
 }
 
-// bindAs binds the portal and remembers for which provider.
+// bindAs binds the portal, and records the provider that it is bound for.
 func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 	_, err := p.client.Bind(ctx, b)
 	if err == nil {
@@ -67,7 +67,8 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 	return err
 }
 
-// preview says what replacing the provider would do, as the refusal that it follows.
+// preview returns the refusal, with a text that describes what a replacement of the provider would
+// do.
 func (p *scope) preview(refused error, first, want provider.ID) error {
 	return &portalapi.Error{
 		Status: 409, Code: portalapi.CodeIDPConfigured,
@@ -75,8 +76,8 @@ func (p *scope) preview(refused error, first, want provider.ID) error {
 	}
 }
 
-// Replacement says what it takes and does to have the provider want take the place of first, for so
-// many people.
+// Replacement describes how to replace the provider first by want, and what that does to the users.
+// people is the number of users.
 func Replacement(first, want provider.ID, people int) string {
 	return fmt.Sprintf("To have %s replace %s: kubectl scim provider --replace %q, and create a SCIM key for %s. All %d users keep their accounts, pools and roles. %s takes over each user whose user name it pushes; the others stay until a person removes them",
 		want, first, first.String(), want, people, want)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package identityconfiguration binds the namespace to one portal and one identity provider: it
-// opens the session that the other controllers work with, declares or mirrors the login methods,
-// and hands the portal's SCIM keys to the webhook as token digests.
+// Package identityconfiguration binds the namespace to one portal and one identity provider. It
+// opens the session that the other controllers use, declares or mirrors the login methods, and
+// writes digests of the portal's SCIM keys for the webhook.
 package identityconfiguration
 
 import (
@@ -33,13 +33,13 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// resync is how often credentials, binding and counts are checked without an event.
+// resync is the time between two checks of credentials, binding and counts without an event.
 const resync = 30 * time.Second
 
-// retry is the pause after the portal did not answer or refused.
+// retry is the pause after the portal did not respond, or refused a call.
 const retry = 5 * time.Second
 
-// Connect makes a client of the portal at spec.URL with the given API key.
+// Connect creates a client of the portal at spec.URL with this API key.
 type Connect func(spec v1alpha1.Portal, key string) (portalapi.Client, error)
 
 // Reconciler reconciles the one IdentityConfiguration.
@@ -53,23 +53,23 @@ type Reconciler struct {
 	Clock    clock.PassiveClock
 	Connect  Connect
 	Cluster  string // identity of this cluster in the binding
-	// TokenWarning is how long before a token expires people are warned, and how long after; 0:
-	// DefaultTokenWarning.
+	// TokenWarning is the time before and after the expiry of a SCIM token in which a condition
+	// warns; 0 takes DefaultTokenWarning.
 	TokenWarning time.Duration
-	// KeysConfirm is how long after an answer without SCIM keys, where there were some, the portal
-	// is asked again before they stop working; 0: DefaultKeysConfirm.
+	// KeysConfirm is the time after which a portal that no longer lists any SCIM key is asked
+	// again, before the earlier keys stop working; 0 takes DefaultKeysConfirm.
 	KeysConfirm time.Duration
 
 	connection connection
 	ownBinding ownBinding
 	strays     strays
 	strayPools strayPools
-	noKeys     time.Time         // when the portal first listed no SCIM key where some work; zero: it lists some
-	counted    time.Time         // when the counts were last written
-	ahead      map[string]string // annotation → value that was reported as ahead of our clock
+	noKeys     time.Time         // when the portal first listed no SCIM key although some keys work; zero if it lists some
+	counted    time.Time         // time of the last write of the counts
+	ahead      map[string]string // annotation → value that was reported as a time in the future
 }
 
-// connection is the client made last, kept while address and credentials stay.
+// connection is the current client. It is kept while address and credentials stay the same.
 type connection struct {
 	key    string
 	client portalapi.Client
@@ -86,19 +86,19 @@ type scope struct {
 	*Reconciler
 	config *v1alpha1.IdentityConfiguration
 	client portalapi.Client
-	spec   *v1alpha1.IdentityConfigurationSpec // in force: in a restore window, as in ReportOnly
+	spec   *v1alpha1.IdentityConfigurationSpec // the effective spec: with ReportOnly while a restore window is open
 	view   session.View
-	bound  provider.ID // for which the portal follows this configuration; the zero ID: not known
+	bound  provider.ID // the provider that the portal is bound for by this configuration; zero if not known
 
 	accepted accepted
 
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
-	silent   bool // another manager leads and reports, or there is nothing new to report
+	silent   bool // do not write the status: another manager leads and reports, or there is nothing new to report
 }
 
-// Reconcile opens, blocks or closes the session, and reports what is in force.
+// Reconcile opens, blocks or closes the session, and reports the state of the portal.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	var config v1alpha1.IdentityConfiguration
 	if err := r.Get(ctx, req.NamespacedName, &config); err != nil {
@@ -141,10 +141,10 @@ func (p *scope) connect(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// bind binds the portal to this operator, provider and manager; from then on the portal refuses
-// writes of an earlier manager. It is repeated with each pass, which also proves that the portal
-// answers and accepts the key. While another provider is integrated by this configuration, that one
-// is bound, and the condition says which is refused.
+// bind binds the portal to this operator, this provider and this process. From then on the portal
+// refuses writes of earlier processes. Each pass repeats the call, which also shows that the portal
+// responds and accepts the key. While this configuration has integrated another provider, bind
+// binds that one, and the condition names the provider that is refused.
 func (p *scope) bind(ctx context.Context) (bool, error) {
 	var conflict error
 	err := p.replaceOperator(ctx, p.bindAs(ctx, p.binding()))
@@ -152,7 +152,7 @@ func (p *scope) bind(ctx context.Context) (bool, error) {
 		conflict, err = p.conflict(ctx, err)
 	}
 	if err == nil {
-		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
+		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal responds"))
 		if conflict != nil {
 			p.leaf(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, said(conflict)))
 			return false, nil
@@ -173,12 +173,13 @@ func (p *scope) bind(ctx context.Context) (bool, error) {
 	if reason == v1alpha1.ReasonCredentialsRejected {
 		typ = v1alpha1.ConditionPortalReachable
 	} else {
-		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal answers"))
+		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal responds"))
 	}
 	return true, p.blocked(ctx, typ, reason, said(err))
 }
 
-// said is what the portal says in a refusal, as a sentence; of another error, all of it.
+// said returns the message of a refusal by the portal, as a sentence. For any other error it
+// returns the whole text.
 func said(err error) string {
 	var refusal *portalapi.Error
 	if !errors.As(err, &refusal) || refusal.Message == "" {
@@ -199,7 +200,7 @@ func bindReason(err error) (reason string, refused bool) {
 	case portalapi.CodeInvalid, portalapi.CodeNotFound:
 		return v1alpha1.ReasonRefusedByPortal, true
 	}
-	if _, failed := portalapi.Failure(err); !failed { // a code that we do not know
+	if _, failed := portalapi.Failure(err); !failed { // a code that this version does not know
 		return v1alpha1.ReasonRefusedByPortal, true
 	}
 	return "", false
@@ -213,7 +214,7 @@ func (p *scope) open(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// blocked stops all writes to the portal, and says why.
+// blocked stops all writes to the portal, and reports the reason.
 func (p *scope) blocked(ctx context.Context, typ, reason, message string) error {
 	p.leaf(conditions.False(typ, reason, message))
 	p.result.RequeueAfter = retry
@@ -229,10 +230,10 @@ func (p *scope) blocked(ctx context.Context, typ, reason, message string) error 
 	return nil
 }
 
-// unreachable leaves an open session unchanged: users keep what they have, and work resumes when
-// the portal answers.
+// unreachable leaves an open session unchanged: users keep what they have, and the controllers
+// continue when the portal responds.
 func (p *scope) unreachable(ctx context.Context, err error) error {
-	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not answer: "+err.Error()))
+	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not respond: "+err.Error()))
 	p.result.RequeueAfter = retry
 	if pause, _ := portalapi.Failure(err); pause > 0 {
 		p.result.RequeueAfter = pause
@@ -243,7 +244,7 @@ func (p *scope) unreachable(ctx context.Context, err error) error {
 
 func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
-// report writes the status once, when something in it changed.
+// report writes the status once, if it changed.
 func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if failed != nil && apierrors.IsConflict(failed) {
 		return ctrl.Result{RequeueAfter: time.Second / 20}, nil
@@ -272,8 +273,8 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// inForce mirrors the portal's provider and login methods. While the portal can't be read, what was
-// known last remains.
+// inForce copies the portal's provider and login methods to the status. While the portal can't be
+// read, the status keeps the last ones.
 func (p *scope) inForce(s *v1alpha1.IdentityConfigurationStatus) {
 	if p.bound != (provider.ID{}) {
 		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}
@@ -294,8 +295,9 @@ const (
 	whileLoading = 200 * time.Millisecond
 )
 
-// counts renews how many people are in which state: along with another change, or by itself at most
-// twice a minute, since a pass costs calls to the portal and its own write triggers another pass.
+// counts updates the numbers of users by state. It does so together with another change of the
+// status, or alone at most twice a minute: its write triggers another pass, which makes calls to
+// the portal.
 func (p *scope) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
 	if !p.Counter.Complete() {
 		p.result.RequeueAfter = min(p.result.RequeueAfter, whileLoading)

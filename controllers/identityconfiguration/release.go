@@ -17,12 +17,12 @@ import (
 )
 
 // release unbinds the portal after the configuration was deleted, so that another operator can bind
-// it. Accounts and pools stay unchanged. While the namespace or the kinds are being deleted nothing
-// is written: a reinstallation finds its binding.
+// it. Accounts and pools stay unchanged. While the namespace or the kinds are being deleted,
+// nothing is written, so that a reinstallation finds its binding.
 //
-// No finalizer waits for this: an uninstallation takes the manager away together with the object. A
-// binding that is never released stays, harmless, until the same place binds again or a person
-// replaces its operator (kubectl scim bind --replace).
+// There is no finalizer for this, because an uninstallation removes the manager together with the
+// object. A binding that is never released stays until the same namespace of the same cluster binds
+// again, or a person replaces its operator (kubectl scim bind --replace). It does no harm.
 func (r *Reconciler) release(ctx context.Context, namespace string) error {
 	r.Session.Close(session.Block{Reason: v1alpha1.ReasonNoConfiguration, Message: "There is no IdentityConfiguration named default: nothing is written to any portal"})
 	if r.ownBinding.client == nil {
@@ -42,7 +42,8 @@ func (r *Reconciler) release(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// ending says whether the namespace or the kinds are being deleted. One kind represents all.
+// ending reports whether the namespace or the kinds are being deleted. It checks only one of the
+// kinds.
 func (r *Reconciler) ending(ctx context.Context, namespace string) (bool, error) {
 	if ending, err := pass.NamespaceEnding(ctx, r.Live, namespace); ending || err != nil {
 		return ending, err

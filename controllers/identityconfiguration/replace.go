@@ -13,10 +13,10 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// replaceOperator answers a refusal because the portal is bound to another operator: where a person
-// named that binding in the annotation, this operator takes the other's place and keeps the
-// binding's id, so that every record finds its owner again. The annotation counts once: left there,
-// it would take the portal back from an operator that replaces this one.
+// replaceOperator handles the refusal that the portal is bound to another operator. If a person
+// named that binding in the annotation, this operator replaces the other one and keeps the
+// binding's id, so that every record keeps its owner. Afterwards it removes the annotation:
+// otherwise this operator would take the portal back from an operator that replaces it later.
 func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	id := p.config.Annotations[v1alpha1.AnnotationReplaceOperator]
 	switch {
@@ -41,7 +41,7 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	return p.replaced(ctx)
 }
 
-// replaced removes the decision, which is carried out.
+// replaced removes the annotation, because the decision is carried out.
 func (p *scope) replaced(ctx context.Context) error {
 	before := p.config.DeepCopy()
 	delete(p.config.Annotations, v1alpha1.AnnotationReplaceOperator)
@@ -51,7 +51,7 @@ func (p *scope) replaced(ctx context.Context) error {
 	return nil
 }
 
-// withRemedy appends what to do to a refusal.
+// withRemedy appends the remedy to a refusal.
 func withRemedy(refused error, remedy string) error {
 	return &portalapi.Error{Status: 409, Code: portalapi.CodeOf(refused), Message: said(refused) + ". " + remedy}
 }

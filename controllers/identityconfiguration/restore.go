@@ -5,6 +5,7 @@ package identityconfiguration
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,18 +16,20 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// windowEvery is how often the namespace is read for a restore window that was opened or closed.
+// windowEvery is the time between two reads of the namespace, which show whether the restore window
+// was opened, changed or closed.
 const windowEvery = 5 * time.Second
 
-// restoring works as in ReportOnly while the restore window is open, and warns: objects are
-// restored one after the other, and an object that is missing meanwhile was not deleted.
+// restoring works as in ReportOnly while the restore window is open: objects are restored one after
+// the other, and an object that is missing meanwhile was not deleted. A warning event reports that
+// the window was opened; the condition always names the users that may restore now.
 func (p *scope) restoring(ctx context.Context) (bool, error) {
 	users, open, err := p.window(ctx, p.config.Namespace)
 	if err != nil || !open {
 		return false, err
 	}
 	p.spec.ManagementPolicy = v1alpha1.PolicyReportOnly
-	message := fmt.Sprintf("The restore window is open for %s: users and groups can be restored, and nothing is written to the portal. Close it with kubectl scim restore close", users)
+	message := windowMessage(users)
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionRestoreOpen, v1alpha1.ReasonRestoreWindow, message))
 	if !conditions.IsTrue(p.config.Status.Conditions, v1alpha1.ConditionRestoreOpen) {
 		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, v1alpha1.ReasonRestoreWindow, "Restore", "%s", message)
@@ -34,7 +37,17 @@ func (p *scope) restoring(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// window returns the users that may restore while the restore window is open.
+// windowMessage describes the open restore window. users is the annotation's value: names of
+// Kubernetes users, separated by commas.
+func windowMessage(users string) string {
+	const effect = "Nothing is written to the portal until you close the window: kubectl scim restore close"
+	if strings.Trim(users, ", ") == "" {
+		return "The restore window is open, but names no Kubernetes user who may restore: kubectl scim restore open. " + effect
+	}
+	return fmt.Sprintf("The restore window is open: the Kubernetes users %s may restore ScimUsers, ScimGroups and ScimGroupSlices. %s", users, effect)
+}
+
+// window reads the restore window: the value of its annotation, and whether the window is open.
 func (r *Reconciler) window(ctx context.Context, namespace string) (users string, open bool, err error) {
 	var ns corev1.Namespace
 	if err := r.Live.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
@@ -44,11 +57,11 @@ func (r *Reconciler) window(ctx context.Context, namespace string) (users string
 	return users, open, nil
 }
 
-// followWindow calls changed when the window was opened or closed. Reading one namespace by name is
-// all that the manager may; it can't watch it.
+// followWindow calls changed when the window was opened or closed, and when it names other users.
+// It polls, because the manager may only get this one namespace, not watch it.
 func (r *Reconciler) followWindow(ctx context.Context, namespace string, changed func()) {
-	var before string
-	var was bool
+	var lastUsers string
+	var lastOpen bool
 	ticker := time.NewTicker(windowEvery)
 	defer ticker.Stop()
 	for {
@@ -56,8 +69,8 @@ func (r *Reconciler) followWindow(ctx context.Context, namespace string, changed
 		switch {
 		case err != nil && ctx.Err() == nil:
 			ctrl.LoggerFrom(ctx).Error(err, "Cannot read the restore window, trying again")
-		case err == nil && (open != was || users != before):
-			before, was = users, open
+		case err == nil && (open != lastOpen || users != lastUsers):
+			lastUsers, lastOpen = users, open
 			changed()
 		}
 		select {

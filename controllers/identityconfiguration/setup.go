@@ -29,7 +29,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 	def := reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: v1alpha1.DefaultName}}
 	follow := func(ctx context.Context, q queue) error {
 		go r.followWindow(ctx, namespace, func() { q.Add(def) })
-		q.Add(def) // without a configuration there is no event that would say so
+		q.Add(def) // if there is no configuration, no event triggers the first pass
 		r.Session.Subscribe(func(e session.Event) {
 			if e.Configuration || e.Keys || e.Listed || e.Reachable {
 				q.Add(def)
@@ -37,7 +37,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		})
 		return nil
 	}
-	// The default pool's object is made again when it is deleted.
+	// If the object of the default pool is deleted, it is created again.
 	onlyDefault := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		if o.GetName() != v1alpha1.DefaultName {
 			return nil

@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,19 +24,20 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// strayPools are pools of ours whose AgentPool is gone: it was deleted while nothing was written to
-// the portal, or its finalizer was removed by force.
+// strayPools is the state of the search for pools without an AgentPool: pools that this operator
+// manages and whose AgentPool does not exist. The AgentPool was deleted while nothing was written
+// to the portal, or a person removed its finalizer.
 type strayPools struct {
-	since    map[string]time.Time // owner's UID → when first seen
-	reported string               // ids in the last event
+	firstSeen map[string]time.Time // by the owner's UID; a restart of the manager forgets it
+	reported  []string             // the pools that the last search found, as the event names them
 }
 
-// settling is how long a pool is seen without its AgentPool before that is reported: a pool that is
-// being released looks the same for a moment.
+// settling is the time after which a pool without its AgentPool is reported: while the manager
+// releases a pool, the pool looks the same for a moment.
 const settling = 2 * time.Second
 
-// auditPools finds pools of ours whose AgentPool is gone, reports them, and releases those that a
-// person asked to release, if the guard lets their members lose what they give.
+// auditPools searches for pools without an AgentPool, reports them, and releases those that a
+// person asked to release, if the guard lets their members lose what the pool gives.
 func (p *scope) auditPools(ctx context.Context) (bool, error) {
 	if !p.view.Mirror.Configuration().SCIMEnabled {
 		return false, nil
@@ -47,47 +48,44 @@ func (p *scope) auditPools(ctx context.Context) (bool, error) {
 	}
 	now, s := p.Clock.Now(), &p.strayPools
 	var found []*portalapi.Pool
-	since := map[string]time.Time{}
+	firstSeen := map[string]time.Time{}
 	for _, pool := range poolindex.WithoutAgentPool(p.view.Mirror, all) {
 		uid := pool.Owner.UID
-		if since[uid] = now; !s.since[uid].IsZero() {
-			since[uid] = s.since[uid]
+		firstSeen[uid] = now
+		if first, ok := s.firstSeen[uid]; ok {
+			firstSeen[uid] = first
 		}
-		if now.Sub(since[uid]) < settling {
+		if now.Sub(firstSeen[uid]) < settling {
 			p.result.RequeueAfter = settling
 			continue
 		}
 		found = append(found, pool)
 	}
-	s.since = since
+	s.firstSeen = firstSeen
 	p.Counter.StrayPools(len(found))
 	p.reportPools(found)
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return false, nil
 	}
-	asked, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
+	releaseUntil, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
 	var failed []error
 	for _, pool := range found {
-		failed = append(failed, p.releasePool(ctx, pool, !since[pool.Owner.UID].Truncate(time.Second).After(asked)))
+		failed = append(failed, p.releasePool(ctx, pool, !firstSeen[pool.Owner.UID].Truncate(time.Second).After(releaseUntil)))
 	}
 	return false, errors.Join(failed...)
 }
 
-// reportPools reports each change of what was found, once.
+// reportPools reports the pools that a search found, if the last search did not find the same ones.
 func (p *scope) reportPools(found []*portalapi.Pool) {
-	var names []string
-	for _, pool := range found[:min(len(found), named)] {
-		names = append(names, fmt.Sprintf("%q (%s) of AgentPool %s", pool.Name, pool.ID, pool.Owner.Name))
+	var pools []string
+	for _, pool := range found {
+		pools = append(pools, fmt.Sprintf("%q (%s) of AgentPool %s", pool.Name, pool.ID, pool.Owner.Name))
 	}
-	if more := len(found) - len(names); more > 0 {
-		names = append(names, fmt.Sprintf("and %d more", more))
-	}
-	list := strings.Join(names, ", ")
-	if list != "" && list != p.strayPools.reported {
+	if len(pools) > 0 && !slices.Equal(pools, p.strayPools.reported) {
 		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "PoolsWithoutAgentPool", "Audit",
-			"%d pool(s) of ours have no AgentPool any more: %s. Their members keep their roles. To keep a pool, apply its AgentPool again; to release them: kubectl scim audit --release", len(found), list)
+			"%d pool(s) that this operator manages have no AgentPool: %s. Their members keep their roles. To keep a pool, apply its AgentPool again; to release them: kubectl scim audit --release", len(pools), named(pools))
 	}
-	p.strayPools.reported = list
+	p.strayPools.reported = pools
 }
 
 // releasePool releases the pool if a person asked for it, or released what the guard held of it.
@@ -110,18 +108,18 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 		err = p.markPool(ctx, pool, answer)
 	}
 	if err != nil {
-		return fmt.Errorf("release pool %s, whose AgentPool is gone: %w", pool.ID, err)
+		return fmt.Errorf("release pool %s, whose AgentPool does not exist: %w", pool.ID, err)
 	}
 	if answer.Verdict == sets.Apply {
-		ctrl.LoggerFrom(ctx).Info("Released a pool whose AgentPool is gone", "pool", pool.ID, "agentPool", pool.Owner.Name)
+		ctrl.LoggerFrom(ctx).Info("Released a pool whose AgentPool does not exist", "pool", pool.ID, "agentPool", pool.Owner.Name)
 	}
 	return nil
 }
 
-// decidedOn is the AgentPool that the pool had, with what a person decided about the removal that
-// is marked at the pool. No AgentPool is there to carry the decision: the IdentityConfiguration
-// does, by the removal's id alone. What kubectl scim held does not list is not released with the
-// rest.
+// decidedOn returns an AgentPool like the one that owned the pool, with the decision of a person
+// about the removal that is marked at the pool. Since that AgentPool does not exist, the person
+// annotates the IdentityConfiguration with the removal's id. A decision about everything that is
+// held does not count: kubectl scim held does not list this removal.
 func (p *scope) decidedOn(pool *portalapi.Pool) (*v1alpha1.AgentPool, removals.Decision) {
 	object := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.config.Namespace, Name: pool.Owner.Name, UID: types.UID(pool.Owner.UID)}}
 	if pool.Mark == nil {

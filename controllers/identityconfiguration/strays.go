@@ -5,6 +5,7 @@ package identityconfiguration
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,60 +20,70 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// auditEvery is how often accounts of ours are looked for whose user is gone. It costs one walk
-// over both in memory.
+// auditEvery is the time between two searches for strays while none are known. A search compares
+// all users and accounts in memory.
 const auditEvery = 5 * time.Minute
 
-// named is how many of them an event names.
-const named = 10
+// maxNamed is the maximum number of records that an event names.
+const maxNamed = 10
 
-// strays are accounts of ours whose ScimUser is gone: their object was removed by force, or while
-// SCIM was off.
+// strays is the state of the search for accounts without a user: accounts that this operator
+// manages and whose ScimUser does not exist. The ScimUser was deleted without its tombstone, or
+// while SCIM was off.
 type strays struct {
-	looked   time.Time
-	since    map[string]time.Time // owner's UID → when first seen
-	reported int
+	lastSearch time.Time
+	firstSeen  map[string]time.Time // by the owner's UID; a restart of the manager forgets it
+	reported   []string             // ids of the accounts that the last search found
 }
 
-// audit looks for strays, reports them, and releases those that a person asked to release. Nothing
-// is released unasked: the objects may be missing because a restore is not complete.
+// audit searches for strays, reports them, and releases those that a person asked to release.
+// Without that request it releases none: the ScimUsers may be missing because a restore is not
+// complete.
 func (p *scope) audit(ctx context.Context) (bool, error) {
 	now, s := p.Clock.Now(), &p.strays
-	asked, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
-	if !p.view.Mirror.Configuration().SCIMEnabled || (asked.IsZero() && now.Sub(s.looked) < p.every()) {
+	releaseUntil, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
+	if !p.view.Mirror.Configuration().SCIMEnabled || (releaseUntil.IsZero() && now.Sub(s.lastSearch) < s.interval()) {
 		return false, nil
 	}
 	found, err := p.withoutUser(ctx)
 	if err != nil {
 		return false, err
 	}
-	s.looked = now
-	since := make(map[string]time.Time, len(found))
-	for _, a := range found {
-		since[a.Owner.UID] = now
-		if first, ok := s.since[a.Owner.UID]; ok {
-			since[a.Owner.UID] = first
-		}
-	}
-	s.since = since
 	p.Counter.Strays(len(found))
-	if len(found) != s.reported && len(found) > 0 {
+	if s.found(found, now) {
 		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
-			"%d account(s) of ours have no ScimUser any more: %s. They stay as they are; to release them: kubectl scim audit --release", len(found), ids(found))
+			"%d account(s) that this operator manages have no ScimUser: %s. To release them: kubectl scim audit --release", len(found), named(s.reported))
 	}
-	s.reported = len(found)
-	return false, p.releaseStrays(ctx, found, asked)
+	return false, p.releaseStrays(ctx, found, releaseUntil)
 }
 
-// every is shorter while there are strays, to see them go.
-func (p *scope) every() time.Duration {
-	if p.strays.reported > 0 {
+// found records the result of a search. It returns true if there are strays and the last search did
+// not find the same ones.
+func (s *strays) found(accounts []*portalapi.Account, now time.Time) (report bool) {
+	firstSeen := make(map[string]time.Time, len(accounts))
+	var ids []string
+	for _, a := range accounts {
+		firstSeen[a.Owner.UID] = now
+		if first, ok := s.firstSeen[a.Owner.UID]; ok {
+			firstSeen[a.Owner.UID] = first
+		}
+		ids = append(ids, a.ID)
+	}
+	report = len(ids) > 0 && !slices.Equal(ids, s.reported)
+	s.lastSearch, s.firstSeen, s.reported = now, firstSeen, ids
+	return report
+}
+
+// interval is shorter while strays are known, so that the metric soon shows that they were released
+// or restored.
+func (s *strays) interval() time.Duration {
+	if len(s.reported) > 0 {
 		return resync
 	}
 	return auditEvery
 }
 
-// withoutUser are the strays, by the cache and the mirror.
+// withoutUser returns the strays, as the watch cache and the mirror show them.
 func (p *scope) withoutUser(ctx context.Context) ([]*portalapi.Account, error) {
 	var users v1alpha1.ScimUserList
 	if err := p.List(ctx, &users, client.InNamespace(p.config.Namespace), client.UnsafeDisableDeepCopy); err != nil {
@@ -81,43 +92,43 @@ func (p *scope) withoutUser(ctx context.Context) ([]*portalapi.Account, error) {
 	return WithoutUser(p.view.Mirror, users.Items), nil
 }
 
-// WithoutUser returns the accounts of ours that none of the users owns, in order of id. A user who
-// was restored owns the account that the same SCIM id had under this binding, also while nothing
-// may be written about them.
+// WithoutUser returns the accounts with an owner that is none of the users, in order of id. A user
+// who was restored from a backup owns the account that the same SCIM id had under this binding,
+// also while the operator may not write to that account.
 func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portalapi.Account {
 	uids, names := make(map[string]bool, len(users)), make(map[string]bool, len(users))
 	for i := range users {
 		uids[string(users[i].UID)], names[users[i].Name] = true, true
 	}
 	binding := m.Binding()
-	return m.Without(func(o portalapi.Owner) bool { return uids[o.UID] || names[o.Name] && o.Binding == binding })
+	return m.Without(func(o portalapi.Owner) bool { return uids[o.UID] || (names[o.Name] && o.Binding == binding) })
 }
 
-// releaseStrays releases those that were found by the time that a person gave. They named them, so
-// the guard is not asked.
-func (p *scope) releaseStrays(ctx context.Context, found []*portalapi.Account, asked time.Time) error {
-	if asked.IsZero() || p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+// releaseStrays releases the strays that this process has seen by releaseUntil, a time that a
+// person gave after they had seen the list; zero releases none. The guard does not count this
+// release, since a person decided about these accounts. After a restart of the manager, accounts
+// count as seen at the first search: a person who gave an earlier time must repeat the request.
+func (p *scope) releaseStrays(ctx context.Context, found []*portalapi.Account, releaseUntil time.Time) error {
+	if releaseUntil.IsZero() || p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return nil
 	}
 	for _, a := range found {
-		if p.strays.since[a.Owner.UID].Truncate(time.Second).After(asked) {
+		if p.strays.firstSeen[a.Owner.UID].Truncate(time.Second).After(releaseUntil) {
 			continue
 		}
 		mode := provision.ComputeRelease(a, p.config.Spec.OnDelete, false).Mode
 		if err := p.view.Client.ReleaseAccount(ctx, a.Owner, mode); err != nil {
-			return fmt.Errorf("release account %s, whose user is gone: %w", a.ID, err)
+			return fmt.Errorf("release account %s, whose ScimUser does not exist: %w", a.ID, err)
 		}
-		ctrl.LoggerFrom(ctx).Info("Released an account whose user is gone", "account", a.ID, "mode", mode)
+		ctrl.LoggerFrom(ctx).Info("Released an account whose ScimUser does not exist", "account", a.ID, "mode", mode)
 	}
 	return nil
 }
 
-func ids(accounts []*portalapi.Account) string {
-	var out []string
-	for _, a := range accounts[:min(len(accounts), named)] {
-		out = append(out, a.ID)
-	}
-	if more := len(accounts) - len(out); more > 0 {
+// named lists up to maxNamed of the records, and counts the others.
+func named(records []string) string {
+	out := slices.Clone(records[:min(len(records), maxNamed)])
+	if more := len(records) - len(out); more > 0 {
 		out = append(out, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(out, ", ")

@@ -24,38 +24,40 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// DefaultTokenWarning is how long before a token expires people are warned, and how long after.
+// DefaultTokenWarning is the time before and after the expiry of a token in which a condition
+// warns.
 const DefaultTokenWarning = 14 * 24 * time.Hour
 
-// DefaultKeysConfirm is how long an answer without SCIM keys is doubted, where there were some.
+// DefaultKeysConfirm is the time after which a portal that no longer lists any SCIM key is asked
+// again.
 const DefaultKeysConfirm = 30 * time.Second
 
 // tokensKey is the key in the Secret of the portal's tokens, and so the file's name where it is
 // mounted.
 const tokensKey = "tokens"
 
-// accepted is which tokens the webhook accepts, as the Secrets that it mounts say. The webhook
-// itself may write no status, so the manager reads them, digests all, and warns.
+// accepted contains the tokens that the webhook accepts: they are in the Secrets that it mounts, as
+// digests. The webhook may not write a status, so the manager reads them and warns.
 type accepted struct {
-	secret   *corev1.Secret // of the portal's tokens; nil when there is none yet
+	secret   *corev1.Secret // the Secret of the portal's tokens; nil if it does not exist yet
 	portal   []tokenfile.Entry
 	declared []tokenfile.Entry
-	problem  error // lines that declare nothing
-	known    bool  // both were read
+	problem  error // lines that can't be parsed
+	known    bool  // both Secrets were read
 }
 
-// mostNamed is how many tokens a condition or an event names.
-const mostNamed = 8
+// maxNamedTokens is the maximum number of tokens that a condition or an event names.
+const maxNamedTokens = 8
 
-// readTokens reads both Secrets, live: Secrets are not watched, so that the right to list them is
-// not needed.
+// readTokens reads both Secrets live. The manager does not watch Secrets, so that it does not need
+// the right to list them.
 func (p *scope) readTokens(ctx context.Context) (bool, error) {
 	synced, err := p.tokenSecret(ctx, v1alpha1.PortalTokensSecret)
 	if err != nil {
 		return false, err
 	}
 	if p.accepted.secret = synced; synced != nil {
-		p.accepted.portal, _ = tokenfile.Parse(synced.Data[tokensKey]) // ours; the next write removes any other line
+		p.accepted.portal, _ = tokenfile.Parse(synced.Data[tokensKey]) // written by the manager; its next write removes all other lines
 	}
 	declared, err := p.tokenSecret(ctx, v1alpha1.DeclaredTokensSecret)
 	p.accepted.known = err == nil
@@ -76,7 +78,7 @@ func (p *scope) readTokens(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// tokenSecret reads a Secret of token digests; nil when there is none.
+// tokenSecret reads a Secret of token digests. It returns nil if the Secret does not exist.
 func (p *scope) tokenSecret(ctx context.Context, name string) (*corev1.Secret, error) {
 	var s corev1.Secret
 	err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.config.Namespace, Name: name}, &s)
@@ -126,8 +128,8 @@ func (p *scope) tokens(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// entriesOf are the portal's keys as tokens, each for the provider that it was made for, and the
-// names of those that name none.
+// entriesOf converts the portal's keys to tokens, each for the provider that it was made for.
+// unnamed lists the names of the keys that have no provider.
 func entriesOf(keys []portalapi.KeyDigest) (entries []tokenfile.Entry, unnamed []string) {
 	for _, k := range keys {
 		if k.Provider.Validate() != nil {
@@ -139,19 +141,21 @@ func entriesOf(keys []portalapi.KeyDigest) (entries []tokenfile.Entry, unnamed [
 	return entries, unnamed
 }
 
-// abridged names some of all.
+// abridged joins names, up to maxNamedTokens of them.
 func abridged(all []string) string {
-	if more := len(all) - mostNamed; more > 0 {
-		all = append(slices.Clone(all[:mostNamed]), fmt.Sprintf("and %d more", more))
+	if more := len(all) - maxNamedTokens; more > 0 {
+		all = append(slices.Clone(all[:maxNamedTokens]), fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(all, ", ")
 }
 
-// doubtful reports whether keys is not acted upon yet: no key where some work cuts the provider
-// off, so it takes two answers, KeysConfirm apart, with none in between that lists a key. The doubt
-// is in memory only: a restart begins it again, which may delay the end of the last key and never
-// hastens it. The last key stops working KeysConfirm after the first such answer, which the change
-// feed brings about, and at most resync and KeysConfirm after its deletion without the feed.
+// doubtful reports whether the manager must not act on keys yet. If the portal lists no key
+// although some keys work, acting on it would cut the provider off. Therefore the manager needs two
+// such responses, with KeysConfirm between them, and no response with a key in between. The state
+// is in memory only: a restart begins it again, which can delay the end of the last key but never
+// makes it earlier. The last key stops working KeysConfirm after the first such response. The
+// change feed triggers that response; without the feed it comes at most resync after the deletion
+// of the key.
 func (p *scope) doubtful(keys []portalapi.KeyDigest) bool {
 	now := p.Clock.Now()
 	working := slices.ContainsFunc(p.accepted.portal, func(e tokenfile.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })
@@ -172,11 +176,11 @@ func (p *scope) doubtful(keys []portalapi.KeyDigest) bool {
 		return false
 	}
 	p.result.RequeueAfter = min(p.result.RequeueAfter, left)
-	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The earlier keys work until a second answer confirms this, %s later", wait)))
+	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The earlier keys work until a second response confirms this, %s later", wait)))
 	return true
 }
 
-// refused reports a failed call and when to repeat it.
+// refused reports a failed call, and sets the time to repeat it.
 func (p *scope) refused(typ string, err error) error {
 	r := pass.Refused(typ, err, p.config.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)
@@ -186,9 +190,9 @@ func (p *scope) refused(typ string, err error) error {
 	return r.Err
 }
 
-// ended are the tokens in the Secret whose portal key expired recently. The portal no longer lists
-// them, but the answer to a push with one must say that it expired, not that it is unknown. A key
-// that was deleted is not among them.
+// ended returns the tokens in the Secret whose portal key expired recently, but not tokens whose
+// key was deleted. The portal no longer lists them. They stay in the Secret, so that the response
+// to a SCIM request with such a token reports that it expired, and not that it is unknown.
 func (p *scope) ended(now []tokenfile.Entry) []tokenfile.Entry {
 	var out []tokenfile.Entry
 	for _, e := range p.accepted.portal {
@@ -223,7 +227,7 @@ func (p *scope) putTokens(ctx context.Context, data []byte) error {
 	return nil
 }
 
-// expiring says whether a token's end is near, before or after.
+// expiring reports whether a token expires soon, or expired recently.
 func (p *scope) expiring(e tokenfile.Entry) bool {
 	window := p.TokenWarning
 	if window == 0 {
@@ -232,8 +236,8 @@ func (p *scope) expiring(e tokenfile.Entry) bool {
 	return !e.Expires.IsZero() && e.Expires.Sub(p.Clock.Now()).Abs() <= window
 }
 
-// warnOfExpiry names the tokens whose end is near, in a condition and, whenever that says something
-// new, in an event.
+// warnOfExpiry names the tokens that expire soon or expired recently in a condition and, if the
+// condition changes, in an event.
 func (p *scope) warnOfExpiry() {
 	have := conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionTokensExpiring)
 	if !p.accepted.known {
@@ -252,7 +256,8 @@ func (p *scope) warnOfExpiry() {
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionTokensExpiring, reason, message))
 }
 
-// expiry says which tokens' end is near; no reason for none.
+// expiry returns a condition reason and a message that names the tokens that expire soon or expired
+// recently. reason is empty if there are none.
 func (p *scope) expiry() (reason, message string) {
 	var named []string
 	for _, e := range slices.Concat(p.accepted.portal, p.accepted.declared) {
@@ -272,7 +277,7 @@ func (p *scope) expiry() (reason, message string) {
 	return reason, abridged(named) + ". Make a new token, put it into " + p.config.ProviderName() + ", then remove the old one"
 }
 
-// label is how people know a token, in 60 bytes at most.
+// label returns a token's name and provider for messages, in at most 60 bytes.
 func label(e tokenfile.Entry) string {
 	if e.Name == "" {
 		return "sha256:" + e.Digest[:8]

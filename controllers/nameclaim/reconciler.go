@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nameclaim releases claims that are not needed: the holder is gone, or neither has the
-// name nor wants it. A rename that was interrupted between claiming and renaming leaves such a
-// claim.
+// Package nameclaim releases claims that are not needed: the holder does not exist, or does not
+// have the name. A rename that was interrupted between the two writes leaves such a claim.
 package nameclaim
 
 import (
@@ -26,8 +25,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 )
 
-// DefaultGrace is how long a new claim may be ahead of its holder: a rename claims the new name
-// first.
+// DefaultGrace is the time in which the holder of a new claim need not have the name, because a
+// rename takes the claim first.
 const DefaultGrace = 30 * time.Second
 
 // Reconciler reconciles NameClaims.
@@ -36,7 +35,7 @@ type Reconciler struct {
 	Live   client.Reader
 	Groups groupindex.Lookup
 	Clock  clock.PassiveClock
-	Grace  time.Duration // 0: DefaultGrace
+	Grace  time.Duration // 0 takes DefaultGrace
 }
 
 // Reconcile releases the claim if it is not needed.
@@ -62,7 +61,7 @@ func (r *Reconciler) registry() claims.Registry {
 	return claims.Registry{Client: r.Client, Live: r.Live, Names: groupindex.Names(r.Groups)}
 }
 
-// byHolder is the field by which the cache finds the claims of a pool or a group.
+// byHolder is the index by which the cache finds the claims of a pool or a group.
 const byHolder = "holder"
 
 // SetupWithManager registers the controller with mgr. A pool or group that was renamed has its
@@ -84,8 +83,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, tra
 		Complete(traces.Reconciler("NameClaim", r))
 }
 
-// unneeded leaves those claims out at the start whose holder needs them: that is nearly all, and
-// queues never shrink.
+// unneeded filters the claims of the first listing: it skips a claim whose holder needs it. Nearly
+// all are needed, and a queue never frees its memory.
 func (r *Reconciler) unneeded(e event.CreateEvent) bool {
 	if !e.IsInInitialList {
 		return true
@@ -95,7 +94,7 @@ func (r *Reconciler) unneeded(e event.CreateEvent) bool {
 	return err != nil || !needed
 }
 
-// claimsOf are the claims of a pool or a group.
+// claimsOf returns the claims of a pool or a group.
 func (r *Reconciler) claimsOf(ctx context.Context, holder client.Object) []reconcile.Request {
 	var list v1alpha1.NameClaimList
 	if err := r.List(ctx, &list, client.InNamespace(holder.GetNamespace()), client.MatchingFields{byHolder: string(holder.GetUID())}); err != nil {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package preview says what the controllers would change in the portal, and why, and changes
-// nothing. It reads the objects and the portal once, and asks the same functions that decide for
-// the controllers; what is planned has then happened already in a copy of the portal in memory, so
-// that later plans build on it.
+// Package preview computes what the controllers would change in the portal, with the reasons, and
+// changes nothing. It reads the objects and the portal once, and calls the functions that decide
+// for the controllers. It applies each plan to a copy of the portal in memory, so that later plans
+// build on it.
 package preview
 
 import (
@@ -28,31 +28,31 @@ import (
 // Options are the inputs of a preview.
 type Options struct {
 	Objects   client.Reader    // the API server
-	Portal    portalapi.Client // only read
+	Portal    portalapi.Client // used only for reading
 	Namespace string
 	// Attributes are a user's SCIM attributes in canonical form, for filters.
 	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
-	// Migrate previews with "Provision existing users with SCIM" on, whatever it is now.
+	// Migrate computes the preview as if "Provision existing users with SCIM" were on.
 	Migrate bool
 }
 
-// preview is one report while it is computed.
+// preview is the state of the computation of one report.
 type preview struct {
 	Options
 	config   *v1alpha1.IdentityConfiguration
 	objects  *snapshot
-	portal   *mirror.Mirror                // as it would be after the steps so far
-	before   map[string]*portalapi.Account // by id, as they are
-	roles    map[string][]string           // by the account's id, after the steps so far
-	names    map[string]string             // pools' names by portal id
+	portal   *mirror.Mirror                // the copy of the portal, after the steps so far
+	before   map[string]*portalapi.Account // the portal's current accounts, by id
+	roles    map[string][]string           // roles after the steps so far, by the account's id
+	names    map[string]string             // names of pools, by portal id
 	pooled   *poolindex.Snapshot
-	stays    map[string]bool // the portal's pools whose members do not leave, as the guard would hold it or a person dropped it
+	stays    map[string]bool // portal ids of the pools whose members do not leave, because the guard would hold that or a person dropped it
 	left     removals.Left
-	managers int // local managers who can sign in, after the steps so far
+	managers int // number of local managers who can sign in, after the steps so far
 	report   *Report
 }
 
-// Compute makes the report. Its errors are those of reading the objects and the portal.
+// Compute returns the report. It fails if it cannot read the objects or the portal.
 func Compute(ctx context.Context, o Options) (*Report, error) {
 	p := &preview{Options: o, config: &v1alpha1.IdentityConfiguration{}, portal: mirror.New(func(mirror.Event) {}), report: &Report{Namespace: o.Namespace, Pools: []Step{}, WithoutUser: []Account{}, WithoutAgentPool: []Pool{}}}
 	key := client.ObjectKey{Namespace: o.Namespace, Name: v1alpha1.DefaultName}
@@ -118,7 +118,7 @@ func (p *preview) run(ctx context.Context) error {
 	return nil
 }
 
-// remember keeps what the steps will be compared with.
+// remember copies the portal's current state, with which the steps are compared.
 func (p *preview) remember() {
 	p.before, p.roles = map[string]*portalapi.Account{}, map[string][]string{}
 	for _, a := range p.portal.Accounts() {
@@ -129,13 +129,14 @@ func (p *preview) remember() {
 	}
 }
 
-// localManager says whether the account is a local manager who can sign in. SCIM needs single
+// localManager reports whether the account is a local manager who can sign in. SCIM needs single
 // sign-on, and with it every active account can sign in.
 func localManager(a *portalapi.Account) bool {
 	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && slices.Contains(a.Roles, portalapi.RoleManager)
 }
 
-// waits says why nothing is written to the portal now, and what a change of provider would do.
+// waits returns the reason why nothing is written to the portal now, and what a change of provider
+// would do. Both can be empty.
 func (p *preview) waits() (why, replacement string) {
 	c := p.portal.Configuration()
 	if b := c.Binding; b != nil && b.UID != string(p.config.UID) && (b.Namespace != p.config.Namespace || b.Name != p.config.Name) {
@@ -156,7 +157,7 @@ func (p *preview) waits() (why, replacement string) {
 	return "", replacement
 }
 
-// guard says what the deprovisioning guard would decide about the steps.
+// guard computes what the deprovisioning guard would decide about the steps.
 func (p *preview) guard() {
 	g := Guard{Left: p.left.Accounts, Window: p.left.Window.String()}
 	asks := 0 // removals that the budget is asked about
@@ -172,10 +173,10 @@ func (p *preview) guard() {
 	p.report.Guard = g
 }
 
-// migration sorts the accounts that are local now by what becomes of them.
+// migration sorts the current local accounts by what would happen to them.
 func (p *preview) migration() *Migration {
 	m := &Migration{Adopted: []Account{}, LosingManager: []Account{}, LastManager: []Account{}, Unmatched: []Account{}, Ambiguous: []Ambiguous{}}
-	waits := map[string]bool{} // ids of accounts that a ScimUser is to adopt
+	waits := map[string]bool{} // ids of the accounts that a ScimUser would adopt
 	for _, s := range p.report.Users {
 		a := p.before[s.Record]
 		if a == nil || a.ManagedBy != portalapi.ManagedByLocal {
@@ -209,8 +210,8 @@ func (p *preview) migration() *Migration {
 	return m
 }
 
-// perhaps says which pushed user an unmatched local account may belong to. Users are matched by
-// user name alone; an equal e-mail address is a hint for a person and no match.
+// perhaps returns a hint if an unmatched local account may belong to a ScimUser with another user
+// name. Users are matched only by user name: an equal e-mail address is a hint, but not a match.
 func (p *preview) perhaps(a *portalapi.Account) string {
 	for i := range p.objects.users {
 		u := &p.objects.users[i]

@@ -26,13 +26,13 @@ func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + name), Generation: 2}
 }
 
-// person is a ScimUser that was provisioned before they got this spec.
+// person returns a ScimUser that was provisioned before they got this spec.
 func person(name string, spec v1alpha1.ScimUserSpec) *v1alpha1.ScimUser {
 	spec.Revision = 2
 	return &v1alpha1.ScimUser{ObjectMeta: meta(kubefake.SCIMID(name)), Spec: spec}
 }
 
-// had is the account that the ScimUser has by now.
+// had returns the account that the ScimUser has by now.
 func had(name string) portalapi.AccountWrite {
 	id := kubefake.SCIMID(name)
 	return portalapi.AccountWrite{Owner: portalapi.Owner{UID: "uid-" + id, Name: id, Revision: 1}, UserName: name + "@example.test", DisplayName: name, Active: true}

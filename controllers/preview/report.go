@@ -12,56 +12,57 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Actions of a step besides those of provision.
+// Actions of a step, in addition to the actions of package provision.
 const (
 	Release   = "Release"   // the account or pool is released, as onDelete says
-	Suspended = "Suspended" // nothing is written to the portal about this user
+	Suspended = "Suspended" // nothing is written to the portal for this user
 )
 
-// Report is what the controllers would change in the portal now. Lists are in order of name. A user
-// that gets a name that a later step releases has two consecutive steps: everything else, and the
-// name.
+// Report contains what the controllers would change in the portal now. Lists are in order of name.
+// A user that gets a name that a later step releases has two consecutive steps: one for everything
+// else, and one for the name.
 type Report struct {
 	Namespace string `json:"namespace"`
 	Portal    string `json:"portal"`
 	Provider  string `json:"provider"`
-	// Waits says why nothing is written now; the steps are what would be done otherwise. Empty: it
-	// is done.
+	// Waits is the reason why nothing is written now; the steps are what would be done otherwise.
+	// It is empty if the controllers carry out the steps.
 	Waits string `json:"waits,omitempty"`
-	// ProvisionExistingUsers is what the steps assume.
+	// ProvisionExistingUsers is the value that the steps assume.
 	ProvisionExistingUsers bool       `json:"provisionExistingUsers"`
 	Pools                  []Step     `json:"pools"`
 	Users                  []Step     `json:"users"`
 	Guard                  Guard      `json:"guard"`
 	Migration              *Migration `json:"migration,omitempty"`
-	// WithoutUser are accounts of ours whose ScimUser is gone. They stay until a person releases
-	// them.
+	// WithoutUser lists the accounts that this operator manages and that have no ScimUser. They
+	// stay until a person releases them.
 	WithoutUser []Account `json:"withoutUser"`
-	// WithoutAgentPool are pools of ours in the portal whose AgentPool is gone. Their members have
-	// their roles until a person releases the pools.
+	// WithoutAgentPool lists the pools that this operator manages in the portal and that have no
+	// AgentPool. Their members have their roles until a person releases the pools.
 	WithoutAgentPool []Pool `json:"withoutAgentPool"`
-	// Replacement says what a change of provider takes and does; empty when none is declared.
+	// Replacement describes how to change the provider, and what that does. It is empty if the spec
+	// names the bound provider.
 	Replacement string `json:"replacement,omitempty"`
 }
 
-// Step is what is done about one object.
+// Step is what the controllers would do about one object.
 type Step struct {
 	Kind    string `json:"kind"`
-	Name    string `json:"name"`  // the object's
-	Title   string `json:"title"` // user name, or the pool's name in the portal
+	Name    string `json:"name"`  // name of the object
+	Title   string `json:"title"` // user name, or name of the pool in the portal
 	Action  string `json:"action"`
-	Record  string `json:"record,omitempty"` // the portal's id of the account or pool; empty when it is to be created
-	Reason  string `json:"reason,omitempty"` // of the condition that says why it waits
+	Record  string `json:"record,omitempty"` // the portal's id of the account or pool; empty if the step creates it
+	Reason  string `json:"reason,omitempty"` // condition reason why the step waits
 	Message string `json:"message"`
-	// Removals counts what the deprovisioning guard would: people who lose their access or the
-	// manager role.
+	// Removals is the number that the deprovisioning guard would count: users who lose their access
+	// or the manager role.
 	Removals int          `json:"removals,omitempty"`
 	Changes  []Change     `json:"changes,omitempty"`
 	Pools    []Membership `json:"pools,omitempty"`
 	Roles    []Grant      `json:"roles,omitempty"`
 }
 
-// Writes says whether the step changes the portal.
+// Writes reports whether the step changes the portal.
 func (s Step) Writes() bool {
 	switch provision.Action(s.Action) {
 	case provision.Create, provision.Update, provision.Adopt, Release:
@@ -70,13 +71,13 @@ func (s Step) Writes() bool {
 	return false
 }
 
-// Membership is a pool that the person is in, and why.
+// Membership is a pool that the user is in, with the reason.
 type Membership struct {
 	Name   string `json:"name"`
 	Source string `json:"source"`
 }
 
-// Grant is a role that the user has, and the pools that grant it.
+// Grant is a role that the user has, with the pools that grant it.
 type Grant struct {
 	Name string   `json:"name"`
 	From []string `json:"from"`
@@ -89,40 +90,40 @@ type Change struct {
 	To    string `json:"to"`
 }
 
-// Guard is what the deprovisioning guard would decide about the steps.
+// Guard contains what the deprovisioning guard would decide about the steps.
 type Guard struct {
 	Left     int    `json:"left"`   // removals that fit its budget now
-	Window   string `json:"window"` // over which it counts
+	Window   string `json:"window"` // length of time in which the guard counts
 	Removals int    `json:"removals"`
-	Held     int    `json:"held"` // of those, how many would be held
+	Held     int    `json:"held"` // number of these removals that the guard would hold
 }
 
-// Migration is what "Provision existing users with SCIM" does.
+// Migration contains what "Provision existing users with SCIM" does.
 type Migration struct {
-	Adopted       []Account   `json:"adopted"`       // local accounts that become SCIM's, keeping id and history
-	LosingManager []Account   `json:"losingManager"` // of those, which have ROLE_MANAGER now and would lose it
-	LastManager   []Account   `json:"lastManager"`   // would be adopted, but no local manager would remain: they stay
-	Unmatched     []Account   `json:"unmatched"`     // local, and no user with that user name was pushed: they stay
-	Ambiguous     []Ambiguous `json:"ambiguous"`     // may belong to a user who was pushed: nothing is changed
+	Adopted       []Account   `json:"adopted"`       // local accounts that SCIM would manage; they keep their ids and histories
+	LosingManager []Account   `json:"losingManager"` // the adopted accounts that would lose ROLE_MANAGER
+	LastManager   []Account   `json:"lastManager"`   // accounts that stay local, because otherwise no local manager would remain
+	Unmatched     []Account   `json:"unmatched"`     // accounts that stay local, because no ScimUser has their user name
+	Ambiguous     []Ambiguous `json:"ambiguous"`     // accounts that may belong to a ScimUser with another user name: they do not change
 }
 
 // Account is one account by id and name.
 type Account struct {
 	ID       string `json:"id"`
 	UserName string `json:"userName"`
-	ScimUser string `json:"scimUser,omitempty"` // name of the object that adopts it, or that it followed
+	ScimUser string `json:"scimUser,omitempty"` // name of the ScimUser that adopts or owned the account
 }
 
-// Pool is a pool in the portal whose AgentPool is gone.
+// Pool is a pool in the portal whose AgentPool does not exist.
 type Pool struct {
 	ID        string   `json:"id"`
-	Name      string   `json:"name"` // in the portal
+	Name      string   `json:"name"` // name in the portal
 	AgentPool string   `json:"agentPool"`
 	Roles     []string `json:"roles"`
-	Users     int      `json:"users"` // who are in it and are not deactivated
+	Users     int      `json:"users"` // number of active users in the pool
 	// Held is the id of the removal that the deprovisioning guard holds, or that a person dropped.
 	Held    string `json:"held,omitempty"`
-	Dropped bool   `json:"dropped,omitempty"` // a person dropped it: the pool stays
+	Dropped bool   `json:"dropped,omitempty"` // a person dropped the removal: the pool stays
 }
 
 func withoutAgentPool(p *portalapi.Pool, m *mirror.Mirror) Pool {
@@ -138,7 +139,7 @@ func withoutAgentPool(p *portalapi.Pool, m *mirror.Mirror) Pool {
 	return out
 }
 
-// Ambiguous is a local account that may belong to a person who was pushed under another user name.
+// Ambiguous is a local account that may belong to a ScimUser with another user name.
 type Ambiguous struct {
 	Account
 	Message string `json:"message"`
@@ -175,7 +176,7 @@ func account(a *portalapi.Account) Account {
 	return Account{ID: a.ID, UserName: a.UserName, ScimUser: a.Owner.Name}
 }
 
-// why says what a step follows from.
+// why returns the cause of a step.
 func why(p provision.Plan) string {
 	switch p.Action {
 	case provision.None:
@@ -206,7 +207,7 @@ func why(p provision.Plan) string {
 	return p.Message
 }
 
-// fields names what differs, without what only joins records with each other.
+// fields names the fields that differ, except the fields that only connect records with each other.
 func fields(all []provision.Difference) string {
 	var names []string
 	for _, d := range all {
@@ -224,7 +225,7 @@ func poolWhy(p provision.PoolPlan) string {
 	case provision.Create:
 		return "No pool has this name"
 	case provision.Adopt:
-		return "The portal's pool of this name is taken over with its people"
+		return "The portal's pool of this name is taken over with its members"
 	case provision.Update:
 		return "The pool differs"
 	}

@@ -17,16 +17,16 @@ import (
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 )
 
-// pageSize is how many objects one call to the API server asks for.
+// pageSize is the number of objects for which one call asks the API server.
 const pageSize = 500
 
-// snapshot is the namespace's objects as they were read, as a client.Reader over them. Lists are in
+// snapshot contains the namespace's objects as they were read. It is a client.Reader. Lists are in
 // order of name.
 type snapshot struct {
 	users  []v1alpha1.ScimUser
 	pools  []v1alpha1.AgentPool
 	groups *groupindex.Index
-	byName map[string]client.Object // kind and name
+	byName map[string]client.Object // by kind and name
 }
 
 func take(ctx context.Context, r client.Reader, namespace string) (*snapshot, error) {
@@ -54,7 +54,7 @@ func take(ctx context.Context, r client.Reader, namespace string) (*snapshot, er
 			s.groups.Put(&g)
 			s.byName[kind(&g)+g.Name] = &g
 		}
-		groups.Items = nil // the next page must not be decoded over it
+		groups.Items = nil // the next page must not be decoded into the same array
 	}); err != nil {
 		return nil, fmt.Errorf("list ScimGroups: %w", err)
 	}

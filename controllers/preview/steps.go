@@ -30,7 +30,7 @@ const (
 	held    = "The deprovisioning guard holds this removal until a person releases or drops it, or the object reverts it"
 )
 
-// held makes s wait for a person: the guard counts its removals, and no budget lets them pass.
+// held makes s wait for a person: its removals are counted, but the budget does not allow them.
 func (s Step) held(removals int) Step {
 	s = s.waits(v1alpha1.ReasonGuardHeld, held)
 	s.Removals = removals
@@ -42,7 +42,7 @@ func (s Step) waits(reason, message string) Step {
 	return s
 }
 
-// named says which other object has the name, as the reason and message why o waits.
+// named returns the condition reason and message if o waits because another object has the name.
 func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.ClaimType, all ...string) (reason, message string, err error) {
 	registry := claims.Registry{Live: p.objects, Names: groupindex.Names(p.objects.groups)}
 	for _, name := range all {
@@ -78,7 +78,7 @@ func (p *preview) pools(ctx context.Context) error {
 	return nil
 }
 
-// resolve sets in the pool's status which groups fill it, as its pass would write it.
+// resolve sets the groups that fill the pool in its status, as its reconciler would write them.
 func (p *preview) resolve(o *v1alpha1.AgentPool) {
 	_, pins, undecided := agentpool.Resolve(o, p.objects.groups, p.portal)
 	if o.Status.Groups = pins; !undecided {
@@ -133,7 +133,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 	return s, nil
 }
 
-// leavingPool says what becomes of the pool of an AgentPool that is being deleted.
+// leavingPool plans the release of the pool of an AgentPool that is being deleted.
 func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 	plan := agentpool.PlanRelease(o, p.portal)
 	s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
@@ -158,17 +158,17 @@ func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 	return s
 }
 
-// foresee predicts the guard's answer about a removal. The company's budget is compared with all
-// steps together.
+// foresee predicts the guard's outcome for a removal, except for the company's budget, which is
+// compared with all steps together later.
 func (p *preview) foresee(o client.Object, r guard.Removal) guard.Answer {
 	now := time.Now()
 	on := guard.On{Object: o, Decisions: guard.Decisions(p.config.Annotations, now), Spec: p.config.Spec.DeprovisioningGuard, Now: now}
 	fits := func() (bool, error) { return r.Members == 0 || r.Members <= p.left.Members(r.Pool), nil }
-	answer, _ := guard.Foresee(on, r, fits) // it fails where asking the budget does
+	answer, _ := guard.Foresee(on, r, fits) // it returns only errors of fits
 	return answer
 }
 
-// asked is how many removals the company's budget is asked about.
+// asked returns the number of removals that the company's budget decides about.
 func asked(a guard.Answer) int {
 	if a.Decision != "" {
 		return 0 // a person released them
@@ -177,7 +177,7 @@ func asked(a guard.Answer) int {
 }
 
 // members predicts, for each pool that is in the portal after the steps so far, whether the users
-// that must leave it do.
+// that must leave the pool will leave it.
 func (p *preview) members(ctx context.Context) error {
 	p.stays = map[string]bool{}
 	for i := range p.objects.pools {
@@ -205,7 +205,7 @@ func (p *preview) members(ctx context.Context) error {
 			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) to be removed stay until a person decides", len(removal.Users)), len(removal.Users)
 		case answer.Verdict == sets.Keep:
 			p.stays[own.ID] = true
-			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, fmt.Sprintf("A person dropped the removal of %d user(s): they stay in it", len(removal.Users))
+			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, fmt.Sprintf("A person dropped the removal of %d user(s): they stay in the pool", len(removal.Users))
 		default:
 			s.Removals += asked(answer)
 		}
@@ -215,7 +215,7 @@ func (p *preview) members(ctx context.Context) error {
 
 func (p *preview) attributes(u *v1alpha1.ScimUser) access.Attributes { return p.Attributes(&u.Spec) }
 
-// planned takes the pool into the portal's copy as it would be, and its people's roles with it.
+// planned applies the plan to the copy of the portal: the pool, and the roles of its members.
 func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPlan, have *portalapi.Pool) {
 	was := plan.Pool
 	if was == nil {
@@ -242,7 +242,8 @@ func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPla
 	}
 }
 
-// inherit gives the account of the copy the roles that its pools give, as the portal derives them.
+// inherit sets the roles of an account in the copy to the roles that its pools give, as the portal
+// derives them.
 func (p *preview) inherit(a *portalapi.Account) {
 	will := *a
 	will.Roles = p.derived(a.Pools)
@@ -250,7 +251,7 @@ func (p *preview) inherit(a *portalapi.Account) {
 	p.portal.PutAccount(&will)
 }
 
-// derived are the roles of a SCIM-managed account in those of the copy's pools, sorted.
+// derived returns the sorted roles of a SCIM-managed account that is in these pools of the copy.
 func (p *preview) derived(pools []string) []string {
 	roles := map[string]bool{portalapi.RoleUser: true}
 	for _, id := range pools {
@@ -296,8 +297,8 @@ func (p *preview) people(ctx context.Context) error {
 	}
 }
 
-// followed appends the next step to the steps of one user so far. An earlier step that only waits
-// is dropped; a next step that only waits adds nothing to a step that writes.
+// followed appends the next step to the steps of one user. It removes an earlier step that only
+// waits, and does not append a step that only waits after a step that writes.
 func followed(so []Step, next Step) []Step {
 	switch {
 	case len(so) == 0:
@@ -330,7 +331,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		return s, err
 	}
 	facts.Stays = func(pool string) bool { return p.stays[pool] }
-	plan, err := scimuser.Plan(ctx, u, a, facts) // with what the pools' passes do
+	plan, err := scimuser.Plan(ctx, u, a, facts) // includes what the pools' reconcilers do
 	if err != nil {
 		return s, err
 	}
@@ -355,7 +356,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	return p.carriedOut(s, plan), nil
 }
 
-// carriedOut takes the account into the portal's copy as it would be.
+// carriedOut applies the plan of an account to the copy of the portal.
 func (p *preview) carriedOut(s Step, plan provision.Plan) Step {
 	if was := plan.Account; plan.Action == provision.Adopt && localManager(was) {
 		if p.managers == 1 {
@@ -386,9 +387,9 @@ func (p *preview) carriedOut(s Step, plan provision.Plan) Step {
 	return s
 }
 
-// changes are the plan's differences in people's words, and the roles that would become others. The
-// roles follow from the pools that the account will be in: it also has those of a pool that it
-// leaves only when a person has decided.
+// changes returns the plan's differences in human-readable form, and the change of the roles. The
+// roles follow from the pools that the account will be in. These include the pools that it leaves
+// only after a person's decision.
 func (p *preview) changes(plan provision.Plan) []Change {
 	if plan.Account == nil || plan.Action == provision.Wait {
 		return nil
@@ -396,9 +397,9 @@ func (p *preview) changes(plan provision.Plan) []Change {
 	var s Step
 	for _, d := range plan.Differences {
 		switch d.Field {
-		case "revision", "owner": // join records with each other and say nothing to people
+		case "revision", "owner": // these only connect records with each other
 		case "userName":
-			s.change(d.Field, d.Have, plan.Write.UserName) // it may have to wait
+			s.change(d.Field, d.Have, plan.Write.UserName) // the name that this step writes: the wanted one may have to wait
 		case "pools":
 			s.change("pools", p.poolNames(plan.Account.Pools), p.poolNames(plan.Write.Pools))
 		case "ungranted":
@@ -417,7 +418,7 @@ func (p *preview) changes(plan provision.Plan) []Change {
 	return s.Changes
 }
 
-// poolNames are the names of the AgentPools, or the portal's name of a pool that no AgentPool
+// poolNames returns the names of the AgentPools, or the portal's name of a pool that no AgentPool
 // manages.
 func (p *preview) poolNames(ids []string) string {
 	var out []string
@@ -432,7 +433,7 @@ func (p *preview) poolNames(ids []string) string {
 	return strings.Join(out, ",")
 }
 
-// leaving says what becomes of the account of a user that the provider deleted.
+// leaving plans the release of the account of a user that the provider deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	plan := provision.ComputeRelease(scimuser.Kept(u, p.portal), p.config.Spec.OnDelete, false)
 	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)

@@ -47,7 +47,7 @@ func (p *scope) backup(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// liveGroup is the group as the API server has it; without its ScimGroup it is incomplete.
+// liveGroup returns the group as the API server has it; without its ScimGroup it is incomplete.
 func (p *scope) liveGroup(ctx context.Context) (groupindex.Group, error) {
 	x := groupindex.New()
 	var list v1alpha1.ScimGroupSliceList

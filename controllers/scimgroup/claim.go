@@ -12,7 +12,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
-// claim takes the claim on the display name. The webhook takes it before it answers, so this is
+// claim takes the claim on the display name. The webhook takes it before it responds, so this is
 // needed only after a crash or a restore.
 func (p *scope) claim(ctx context.Context) (bool, error) {
 	name := p.group.Spec.DisplayName

@@ -4,7 +4,7 @@ package scimgroup
 
 import "lightrun.com/scim-operator/internal/operator/pass"
 
-// count renews status.memberCount.
+// count updates status.memberCount.
 func (p *scope) count(writing bool) {
 	n, complete := 0, p.Counter.Complete()
 	if complete {

@@ -22,8 +22,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
 
-// retryFinish is the pause before a pass checks again whether a deleted group's members have left
-// its pools.
+// retryFinish is the pause before the next check whether a deleted group's members have left its
+// pools.
 const retryFinish = time.Second
 
 // waitFor reports what the deletion waits for.
@@ -33,15 +33,16 @@ func (p *scope) waitFor(format string, args ...any) (bool, error) {
 	return true, nil
 }
 
-// waitForPerson reports what a person has to decide before the deletion continues.
+// waitForPerson reports the decision that the deletion waits for.
 func (p *scope) waitForPerson(l conditions.Leaf) (bool, error) {
 	p.leaf(l)
 	p.result.RequeueAfter = retryFinish
 	return true, nil
 }
 
-// Undecided says, of a group that the provider deleted, that what stays in the AgentPool's pool
-// waits for a person: the guard holds a removal there, or a person dropped one. nil: neither.
+// Undecided returns a leaf for a group that the provider deleted, if stays, which the AgentPool's
+// pool still has, waits for a person: the guard holds a removal in that pool, or a person dropped
+// one. It returns nil otherwise.
 func Undecided(agentPool, stays string, record *portalapi.Pool) *conditions.Leaf {
 	if record == nil || record.Mark == nil {
 		return nil
@@ -57,8 +58,8 @@ func Undecided(agentPool, stays string, record *portalapi.Pool) *conditions.Leaf
 	return &l
 }
 
-// later ends the pass over a deleted group while nothing may be written to the portal: its members
-// stay in its pools, and the guard decides about the deletion afterwards.
+// later ends the pass over a deleted group while nothing may be written to the portal. Its members
+// stay in its pools, and the guard decides about the deletion later.
 func (p *scope) later(ctx context.Context) (bool, error) {
 	ending, err := pass.NamespaceEnding(ctx, p.Live, p.group.Namespace)
 	if p.view.Unknown || ending || err != nil {
@@ -83,8 +84,8 @@ func (p *scope) later(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// dropPool deletes the own pool of a group that the provider deleted; its members lose it together,
-// if the guard allows it.
+// dropPool deletes the own pool of a group that the provider deleted. Its members lose the pool
+// together, if the guard allows it.
 func (p *scope) dropPool(ctx context.Context) (bool, error) {
 	if _, known := p.known(); !known || p.view.Unknown {
 		p.silent, p.result.RequeueAfter = true, conflictPause
@@ -105,7 +106,8 @@ func (p *scope) dropPool(ctx context.Context) (bool, error) {
 	return p.waitFor("The provider deleted the group; its own pool is being released in the portal")
 }
 
-// unpinned waits until the status of each pool that the group fills says that the group is deleted.
+// unpinned waits until the status of each pool that the group fills shows that the group is
+// deleted.
 func (p *scope) unpinned(context.Context) (bool, error) {
 	for i := range p.pools {
 		pool := &p.pools[i]
@@ -116,8 +118,8 @@ func (p *scope) unpinned(context.Context) (bool, error) {
 	return false, nil
 }
 
-// left waits until the members have left the pools that the group filled. What the guard stops
-// keeps the group as well: the decision may be that it stays.
+// left waits until the members have left the pools that the group filled. While the guard holds
+// that, the group stays too, because a person may decide that it is not deleted.
 func (p *scope) left(ctx context.Context) (bool, error) {
 	snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
 	if err != nil {
@@ -158,11 +160,12 @@ func (p *scope) left(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// dropped says whether a person dropped what follows from the group's deletion in one of its pools.
+// dropped reports whether a person dropped a removal that the group's deletion causes in one of its
+// pools.
 func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool, error) {
 	m := p.view.Mirror
 	if record := m.PoolOf(p.group.Name); record != nil && p.own() == nil && droppedDeletion(record.Mark) {
-		return true, nil // of its own pool, which stayed in the portal
+		return true, nil // the removal of the group's own pool, which stays in the portal
 	}
 	for i := range p.pools {
 		pool := &p.pools[i]
@@ -178,7 +181,7 @@ func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool
 		}
 		ours := slices.ContainsFunc(changes.Leave, func(a *portalapi.Account) bool { return p.Groups.Contains([]string{p.group.Name}, a.Owner.Name) })
 		if ours && agentpool.LeaveSet(pool, record, changes.Leave, m).Is(record.Mark.Decision) {
-			return true, nil // exactly those who leave by it: an earlier decision was about others
+			return true, nil // the decision is about exactly the users that leave because of the deletion
 		}
 	}
 	return false, nil
@@ -188,7 +191,8 @@ func droppedDeletion(m *portalapi.Mark) bool {
 	return m != nil && m.State == portalapi.MarkDropped && m.What == portalapi.RemovalDeletion
 }
 
-// undelete removes the tombstone: the group is as the provider last described it, over SCIM too.
+// undelete removes the tombstone: SCIM clients and the manager see the group again, as the provider
+// last described it.
 func (p *scope) undelete(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.group.DeepCopy(), p.Clock.Now())
 	if taken == "" || err != nil {

@@ -19,7 +19,7 @@ func TestUndecided(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason    string
 		record    *portalapi.Pool
-		condition string // its reason; empty: none
+		condition string // its reason; empty if there is none
 		commands  []string
 	}{
 		"NoRecord": {"There is nothing to decide about.", nil, "", nil},

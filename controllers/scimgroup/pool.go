@@ -18,20 +18,20 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// what is the decision about a group's own pool.
+// what is the decision about the own pool of a group.
 type what string
 
 const (
-	keep   what = "Keep"   // no change, whether it exists or not
+	keep   what = "Keep"   // no change, whether the own pool exists or not
 	create what = "Create" // no pool names the group
-	remove what = "Remove" // a pool of people fills its place
+	remove what = "Remove" // a declared pool replaces it
 )
 
-// decide says what happens to the group's own pool; own is that pool, nil when there is none. m is
-// nil while the portal's state is not known.
+// decide returns the decision about the group's own pool. own is that pool; nil if there is none. m
+// is nil while the portal's state is not known.
 //
-// The own pool is removed only when a pool of people has taken over its record in the portal, or
-// when none is going to: agents stay, and no user loses membership meanwhile.
+// The own pool is removed only after a declared pool has taken over its record in the portal, or if
+// no declared pool will do so. Therefore agents stay, and no user loses the membership meanwhile.
 func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentPool, look groupindex.Lookup, m *mirror.Mirror) (what, []string) {
 	var declared []string
 	var filled, successor bool
@@ -52,14 +52,14 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 	case m == nil:
 		return keep, declared
 	case m.OwnedPool(string(own.UID)) == nil && (filled || own.Status.Pool != "" && m.Pool(own.Status.Pool) != nil):
-		return remove, declared // another pool has its portal record now
+		return remove, declared // another pool has the portal's record now
 	case filled && !successor:
 		return remove, declared
 	}
 	return keep, declared
 }
 
-// ownPool ensures that a group has an own pool exactly while no pool of people names the group.
+// ownPool ensures that the group has an own pool exactly while no declared pool names the group.
 func (p *scope) ownPool(ctx context.Context) (bool, error) {
 	g, known := p.known()
 	if !known {
@@ -90,7 +90,7 @@ func (p *scope) ownPool(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// portal is what the portal has; nil: that is not known.
+// portal returns what the portal has; nil: that is not known.
 func (p *scope) portal() *mirror.Mirror {
 	if v := p.view; v.Unknown || v.Block != nil || v.Mirror == nil || !v.Mirror.Listed() {
 		return nil
@@ -98,7 +98,7 @@ func (p *scope) portal() *mirror.Mirror {
 	return p.view.Mirror
 }
 
-// own is the AgentPool that is named like the group; nil: there is none.
+// own returns the AgentPool that is named like the group; nil: there is none.
 func (p *scope) own() *v1alpha1.AgentPool {
 	for i := range p.pools {
 		if p.pools[i].Name == p.group.Name {
@@ -108,7 +108,7 @@ func (p *scope) own() *v1alpha1.AgentPool {
 	return nil
 }
 
-// NewPool is the pool that a group has of its own.
+// NewPool returns a new own pool of the group.
 func NewPool(namespace, group string) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},
@@ -123,12 +123,12 @@ func (p *scope) createPool(ctx context.Context) error {
 	return nil
 }
 
-// removePool deletes the own pool if it is exactly as it was read: what people made of it is
-// theirs.
+// removePool deletes the own pool if it has not changed since it was read: a pool that an
+// administrator changed is theirs.
 func (p *scope) removePool(ctx context.Context, own *v1alpha1.AgentPool) error {
 	uid, version := own.UID, own.ResourceVersion
-	gone := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}
-	err := p.Delete(ctx, gone, client.Preconditions{UID: &uid, ResourceVersion: &version})
+	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name}}
+	err := p.Delete(ctx, pool, client.Preconditions{UID: &uid, ResourceVersion: &version})
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("delete the group's own pool: %w", err)
 	}

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scimgroup reconciles each group that the identity provider pushed: it takes the claim on
-// the name, keeps an own pool for the group while no pool of people names it, and, when the
-// provider deletes the group, lets its members leave its pools before it deletes the slices and
-// the object. A group grants nothing; pools do.
+// Package scimgroup reconciles the identity provider's groups. It takes the claim on the name, and
+// creates an own pool for the group while no declared pool names the group. When the provider
+// deletes the group, it waits until the members have left the group's pools, and then deletes the
+// slices and the object. A group grants nothing; pools do.
 package scimgroup
 
 import (
@@ -33,7 +33,8 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// conflictPause is how long a pass waits for the cache after another client wrote.
+// conflictPause is the pause after a write conflict, in which the cache gets the other client's
+// write.
 const conflictPause = 50 * time.Millisecond
 
 // Reconciler reconciles ScimGroups.
@@ -54,12 +55,12 @@ type Reconciler struct {
 	counted   pass.Counts
 }
 
-// scope has the facts of one pass over a group.
+// scope contains the facts of one pass over a group.
 type scope struct {
 	*Reconciler
 	group *v1alpha1.ScimGroup
 	view  session.View
-	pools []v1alpha1.AgentPool // all of the namespace, in order of name; shared with the cache
+	pools []v1alpha1.AgentPool // all AgentPools of the namespace, in order of name; shared with the cache
 
 	than    int64 // the portal's revision, if the group's objects look older
 	older   int64 // the same, if they are: status.olderThan
@@ -67,7 +68,7 @@ type scope struct {
 	claimed bool  // its display name
 	leaves  []conditions.Leaf
 	result  ctrl.Result
-	silent  bool // nothing is known yet, so nothing is reported
+	silent  bool // do not write the status, because there is nothing new to report
 }
 
 // Reconcile reconciles one group.
@@ -96,13 +97,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
 
-// known is the group as the index has it; the pass waits until that is what the object says.
+// known returns the group in the index. It returns false while the index does not have the current
+// state of the object; then the pass waits.
 func (p *scope) known() (groupindex.Group, bool) {
 	g, found := p.Groups.Group(p.group.Name)
 	return g, found && g.DisplayName == p.group.Spec.DisplayName && g.Deleted == p.group.Spec.Deleted
 }
 
-// report writes the status once, when something in it changed.
+// report writes the status once, if it changed.
 func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if apierrors.IsConflict(failed) {
 		return ctrl.Result{RequeueAfter: conflictPause}, nil // another client wrote: try again
@@ -135,8 +137,8 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	return p.result, nil
 }
 
-// fills are the names of the pools that the group fills. Of a group that is being deleted they are
-// those that it filled.
+// fills returns the names of the pools that the group fills. For a group that is being deleted,
+// these are the pools that it filled.
 func (p *scope) fills() []string {
 	if p.group.Spec.Deleted {
 		return p.group.Status.Pools
@@ -150,5 +152,5 @@ func (p *scope) fills() []string {
 	return out[:min(len(out), maxPools)]
 }
 
-// maxPools is how many pools a status names.
+// maxPools is the maximum number of pools that a status names.
 const maxPools = 256

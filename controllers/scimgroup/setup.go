@@ -24,12 +24,13 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Workers is how many groups are reconciled at once.
+// Workers is the number of groups that are reconciled concurrently.
 const Workers = 4
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// countDelay batches a burst of joins into one pass.
+// countDelay is the delay before a group is reconciled because of its count, so that many joins
+// cause one pass.
 const countDelay = 200 * time.Millisecond
 
 // SetupWithManager registers the controller with mgr for one namespace.
@@ -99,8 +100,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		Complete(traces.Reconciler("ScimGroup", r))
 }
 
-// takenOver are the groups whose own pool had or has the portal's pool, and those that fill the
-// pool's owner.
+// takenOver returns the groups whose own pool owned or owns the portal's pool, and the groups that
+// fill the AgentPool that owns it.
 func (r *Reconciler) takenOver(ctx context.Context, namespace string, e session.Event) []string {
 	var out []string
 	for _, p := range []*portalapi.Pool{e.Pool.Before, e.Pool.After} {

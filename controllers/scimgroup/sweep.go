@@ -17,15 +17,15 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
-// sweepEvery is how often leftovers are searched. leftoverAge is how old the slices of a group
-// that is not there are at least, since a webhook creates them before the group, and how long
-// requests can be under way that put a deleted user's id into a slice.
+// sweepEvery is the time between two sweeps. leftoverAge is the minimum age of slices without a
+// ScimGroup before a sweep deletes them, because a webhook creates them before the ScimGroup. It is
+// also the maximum duration of a request that adds a deleted user's id to a slice.
 const (
 	sweepEvery  = time.Hour
 	leftoverAge = 10 * time.Minute
 )
 
-// sweeping calls Sweep at each sweepEvery until ctx ends.
+// sweeping calls Sweep every sweepEvery until ctx ends.
 func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -36,15 +36,15 @@ func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
 		case <-tick.C:
 		}
 		if err := r.Sweep(ctx, namespace); err != nil {
-			ctrl.LoggerFrom(ctx).Error(err, "Sweeping leftovers")
+			ctrl.LoggerFrom(ctx).Error(err, "Cannot sweep slices without a group, trying again later")
 		}
 	}
 }
 
-// Sweep deletes the slices of groups that are not there: of POSTs that were interrupted, and of
-// groups whose object was deleted by force. It takes out of groups the ids of users whose deletion
-// was finished and that a request added after that. In a restore window it changes nothing: groups
-// and users may come after the slices.
+// Sweep deletes slices without a ScimGroup: their POST was interrupted, or the ScimGroup was
+// deleted by hand. It also removes from groups the ids of deleted users that a request added after
+// the deletion was finished. In a restore window it changes nothing, because groups and users may
+// be restored after the slices.
 func (r *Reconciler) Sweep(ctx context.Context, namespace string) error {
 	leftovers, finished := r.Groups.Leftovers(), r.Finished.All()
 	if len(leftovers)+len(finished) == 0 {
@@ -75,16 +75,16 @@ func (r *Reconciler) sweepGroup(ctx context.Context, namespace, id string) error
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	ctrl.LoggerFrom(ctx).Info("Deleting slices of a group that is gone", "group", id)
+	ctrl.LoggerFrom(ctx).Info("Deleting slices without a ScimGroup", "group", id)
 	if err := r.Slices.Delete(ctx, id); err != nil {
-		return fmt.Errorf("delete the slices of group %s, which is gone: %w", id, err)
+		return fmt.Errorf("delete the slices of group %s, which does not exist: %w", id, err)
 	}
 	return nil
 }
 
-// sweepUser takes a user whose deletion was finished at that time out of all groups. A user that
-// vanished without a tombstone is never among them: their memberships wait for the object to be
-// restored.
+// sweepUser removes a user whose deletion was finished at this time from all groups. It is never
+// called for a ScimUser that disappeared without a tombstone: the memberships of such a user wait
+// until the object is restored.
 func (r *Reconciler) sweepUser(ctx context.Context, namespace, id string, at time.Time) error {
 	if r.Clock.Since(at) < leftoverAge {
 		return nil
@@ -104,10 +104,10 @@ func (r *Reconciler) sweepUser(ctx context.Context, namespace, id string, at tim
 
 func (r *Reconciler) takeOut(ctx context.Context, user string, groups []string) error {
 	for _, group := range groups {
-		ctrl.LoggerFrom(ctx).Info("Taking a user that is gone out of a group", "user", user, "group", group)
+		ctrl.LoggerFrom(ctx).Info("Removing a deleted user from a group", "user", user, "group", group)
 		err := r.Slices.Change(ctx, group, []groupslice.Change{{User: user}})
 		if err != nil && !errors.Is(err, groupslice.ErrGroupGone) {
-			return fmt.Errorf("take user %s, which is gone, out of group %s: %w", user, group, err)
+			return fmt.Errorf("remove the deleted user %s from group %s: %w", user, group, err)
 		}
 	}
 	return nil

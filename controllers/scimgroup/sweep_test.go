@@ -34,7 +34,7 @@ const (
 	bob = "f00dcafe-0000-4000-8000-000000000002"
 )
 
-// half is one of two slices of the group, of that age.
+// half returns one of two slices of the group, of that age.
 func half(prefix uint16, now time.Time, age time.Duration, members ...string) *v1alpha1.ScimGroupSlice {
 	s := &v1alpha1.ScimGroupSlice{
 		ObjectMeta: metav1.ObjectMeta{

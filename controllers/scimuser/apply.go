@@ -17,11 +17,12 @@ import (
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
-// conflictPause is how long a pass waits for the cache after another client wrote.
+// conflictPause is the pause after a write conflict, in which the cache gets the other client's
+// write.
 const conflictPause = 50 * time.Millisecond
 
-// apply carries the plan out, if policy and the guard let it. A mark without a reason in this pass
-// is removed.
+// apply carries out the plan, if the policy and the guard allow it. It removes the portal's mark if
+// this pass found no reason for it.
 func (p *scope) apply(ctx context.Context) (bool, error) {
 	done, err := p.carryOut(ctx)
 	if err != nil {
@@ -51,8 +52,9 @@ func (p *scope) carryOut(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// marked is the portal's record that remembers whether the guard holds this user's removal: the
-// user's own account, or the one that the user is about to adopt. nil: there is none.
+// marked returns the portal's record whose mark shows whether the guard holds this user's removal:
+// the user's account, or the account that the user is about to adopt. It returns nil if there is
+// none.
 func (p *scope) marked() *portalapi.Account {
 	if p.user.Spec.Deleted {
 		return Kept(p.user, p.view.Mirror)
@@ -66,8 +68,9 @@ func (p *scope) marked() *portalapi.Account {
 	return nil
 }
 
-// mark sets the portal's mark to m, without a call if it is m already. An account to be adopted is
-// marked under its present owner; a local one has none, and is first marked as waited for.
+// mark sets the portal's mark to m. It makes no call if the mark is m already. An account that the
+// user is about to adopt is marked under its current owner. A local account has no owner, so mark
+// first calls MarkWaiting.
 func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	a := p.marked()
 	if a == nil || pass.SameMark(a.Mark, m) {
@@ -87,7 +90,7 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 	}
 	with := *a
 	with.Mark = m
-	p.view.Mirror.PutAccount(&with) // the next pass must know it, also before the change feed reports it
+	p.view.Mirror.PutAccount(&with) // so that the next pass has the mark before the change feed reports it
 	return nil
 }
 
@@ -104,8 +107,8 @@ func (p *scope) clearMark(ctx context.Context) error {
 	return nil
 }
 
-// wait reports what the plan waits for, and marks a local account once so that the portal can show
-// who will adopt it.
+// wait reports what the plan waits for. It marks a local account once, so that the portal can show
+// which ScimUser will adopt it.
 func (p *scope) wait(ctx context.Context) error {
 	typ := v1alpha1.ConditionOwned
 	if p.have != nil {
@@ -127,7 +130,7 @@ func (p *scope) wait(ctx context.Context) error {
 	return nil
 }
 
-// reportOnly says what would change.
+// reportOnly reports the changes that ReportOnly does not make.
 func (p *scope) reportOnly() {
 	fields := make([]string, len(p.plan.Differences))
 	for i, d := range p.plan.Differences {
@@ -141,7 +144,7 @@ func (p *scope) reportOnly() {
 	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
 }
 
-// write puts the account; the guard decides if that takes access away.
+// write writes the account. The guard decides if that takes access away.
 func (p *scope) write(ctx context.Context) (held bool, err error) {
 	var got *portalapi.Account
 	put := func() (err error) {
@@ -164,7 +167,7 @@ func (p *scope) write(ctx context.Context) (held bool, err error) {
 	return false, nil
 }
 
-// removal is what the user would lose, as the guard counts it.
+// removal returns the removal of what from the user, as the guard counts it.
 func (p *scope) removal(what portalapi.Removal) removals.Removal {
 	r := removals.Removal{Set: removals.Set(what, p.user, p.user.Name), Accounts: 1}
 	if a := p.marked(); a != nil {
@@ -177,13 +180,13 @@ func (p *scope) on() removals.On {
 	return removals.On{Object: p.user, Decisions: p.view.Decisions, Spec: p.view.Spec.DeprovisioningGuard, Now: p.Clock.Now()}
 }
 
-// guarded calls do, which removes what, if the deprovisioning guard or a person allows it. done: do
-// was not called.
+// guarded calls do, which removes what, if the deprovisioning guard or a person allows it. done is
+// true if it did not call do.
 func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() error) (done bool, err error) {
 	removal := p.removal(what)
 	p.answer, err = p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, do)
 	if err == nil {
-		err = p.mark(ctx, p.answer.Mark(p.user.Name)) // before it is called held: without the mark the next window would let it pass
+		err = p.mark(ctx, p.answer.Mark(p.user.Name)) // before the status reports it as held: without the mark it would be carried out in the next window
 	}
 	if err != nil {
 		return p.refused(err, v1alpha1.ConditionProvisioned)
@@ -207,8 +210,7 @@ func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() e
 	return false, nil
 }
 
-// refused turns a failed call into a condition and a time to retry. It returns done=true: the pass
-// ends.
+// refused reports a failed call as a condition, and sets the time to retry. It ends the pass.
 func (p *scope) refused(err error, typ string) (done bool, _ error) {
 	r := pass.Refused(typ, err, p.user.Status.Conditions, p.Clock.Now())
 	p.leaf(r.Leaf)

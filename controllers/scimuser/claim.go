@@ -12,8 +12,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
-// claim takes the claim on the user name. The webhook takes it before it answers, so this is needed
-// only after a crash or a restore.
+// claim takes the claim on the user name. The webhook takes it before it responds, so this is
+// needed only after a crash or a restore.
 func (p *scope) claim(ctx context.Context) (bool, error) {
 	name := p.user.Spec.UserName
 	if err := names.Validate(name); err != nil {
@@ -40,8 +40,8 @@ func (p *scope) claim(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// settleName releases the former name once no account has it any more, and returns the name that
-// status shows. A rename back to the former name at the same moment is a conflict.
+// settleName releases the former name when no account has it any more, and returns the name for the
+// status. It fails with a conflict if the user is renamed back to the former name at the same time.
 func (p *scope) settleName(ctx context.Context) (string, error) {
 	former, name := p.user.Status.UserName, p.user.Spec.UserName
 	if former == "" || names.Fold(former) == names.Fold(name) {

@@ -9,7 +9,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// Counts are the numbers of users by state.
+// Counts contains the numbers of users by state, and of accounts and pools without their objects.
 type Counts struct{ Users, Ready, Waiting, Held, Strays, StrayPools int64 }
 
 // Counter counts users by state without listing them. It is safe for concurrent use.
@@ -17,7 +17,7 @@ type Counter struct {
 	mu     sync.Mutex
 	users  map[string]state
 	counts Counts
-	// incomplete: not all users of the first listing are counted yet.
+	// incomplete is true until all users of the first listing are counted.
 	incomplete bool
 }
 
@@ -26,7 +26,7 @@ type state struct{ ready, waiting, held bool }
 // NewCounter returns an empty counter.
 func NewCounter() *Counter { return &Counter{users: map[string]state{}} }
 
-// Complete says whether all users are counted. It is false from the manager's start until the
+// Complete reports whether all users are counted. It is false from the manager's start until the
 // cache's first listing is processed.
 func (c *Counter) Complete() bool {
 	c.mu.Lock()
@@ -61,7 +61,7 @@ func (c *Counter) Record(u *v1alpha1.ScimUser) {
 	c.add(s, 1)
 }
 
-// Knows says whether the user was recorded and is not gone since.
+// Knows reports whether the user was recorded and not removed since.
 func (c *Counter) Knows(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,28 +69,28 @@ func (c *Counter) Knows(name string) bool {
 	return ok
 }
 
-// isReady says whether the user was Ready when last recorded.
+// isReady reports whether the user was Ready when last recorded.
 func (c *Counter) isReady(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.users[name].ready
 }
 
-// Strays notes how many accounts of ours have no user any more.
+// Strays records the number of accounts that this operator manages and that have no ScimUser.
 func (c *Counter) Strays(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.Strays = int64(n)
 }
 
-// StrayPools notes how many pools of ours have no AgentPool any more.
+// StrayPools records the number of pools that this operator manages and that have no AgentPool.
 func (c *Counter) StrayPools(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.StrayPools = int64(n)
 }
 
-// Forget removes a user that is gone.
+// Forget removes a user that no longer exists.
 func (c *Counter) Forget(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,7 +100,7 @@ func (c *Counter) Forget(name string) {
 	}
 }
 
-// Counts returns the counts now.
+// Counts returns the current counts.
 func (c *Counter) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// Finished remembers the users whose deletion this manager finished, until the sweep has checked
-// them: a request that was under way meanwhile can have added such a user to a group. After a
-// restart nothing is known of them, and such an id stays in its slice, where it counts for nothing.
-// The zero value is empty; it is safe for concurrent use.
+// Finished contains the users whose deletion this manager finished, until the sweep has checked
+// them: a concurrent request may have added such a user to a group. A restart of the manager loses
+// them: then such an id stays in its slice, where it has no effect. The zero value is empty. It is
+// safe for concurrent use.
 type Finished struct {
 	mu    sync.Mutex
 	users map[string]time.Time
 }
 
-// Note remembers that the user's deletion is being finished now.
+// Note records that the user's deletion is finished now.
 func (f *Finished) Note(id string, now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -27,14 +27,14 @@ func (f *Finished) Note(id string, now time.Time) {
 	f.users[id] = now
 }
 
-// Forget drops a user.
+// Forget removes a user.
 func (f *Finished) Forget(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.users, id)
 }
 
-// All are the users, and when the deletion of each was finished. It is a copy.
+// All returns a copy: each user with the time when the deletion was finished.
 func (f *Finished) All() map[string]time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()

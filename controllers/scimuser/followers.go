@@ -15,13 +15,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 )
 
-// Followers is how many users are reconciled at once because of a change elsewhere. It is a small
-// number and separate from Workers: ten thousand statuses that follow a pool's new role would
-// otherwise delay pushes.
+// Followers is the number of users that are reconciled concurrently because of a change elsewhere.
+// It is small and separate from Workers: otherwise ten thousand statuses that follow a pool's new
+// role would delay the changes from the provider.
 const Followers = 2
 
-// followers queues users that are affected by a change elsewhere. Requests that arrive before its
-// controller has started are kept. It is safe for concurrent use.
+// followers queues users that are affected by a change elsewhere. It keeps the users that are
+// queued before its controller has started. It is safe for concurrent use.
 type followers struct {
 	mu    sync.Mutex
 	q     queue
@@ -38,7 +38,7 @@ func (f *followers) add(requests ...reconcile.Request) {
 	f.addTo(f.q, requests)
 }
 
-// start is a source.Func.
+// start returns a source.Func.
 func (f *followers) start(_ context.Context, q queue) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -54,7 +54,7 @@ func (f *followers) addTo(q queue, requests []reconcile.Request) {
 	}
 }
 
-// setup registers the controller that reconciles them, with the same reconciler.
+// setup registers the controller that reconciles these users, with the same reconciler.
 func (f *followers) setup(mgr ctrl.Manager, r *Reconciler, traces *tracing.Tracing) error {
 	return ctrl.NewControllerManagedBy(mgr).Named("scimuser-followers").
 		WatchesRawSource(source.Func(f.start)).
@@ -62,8 +62,8 @@ func (f *followers) setup(mgr ctrl.Manager, r *Reconciler, traces *tracing.Traci
 		Complete(traces.Reconciler("ScimUser", r))
 }
 
-// userLocks allow one pass at a time over a user, as two controllers reconcile users. The zero
-// value is ready.
+// userLocks allows one pass at a time over a user, because two controllers reconcile users. The
+// zero value is ready for use.
 type userLocks struct {
 	once sync.Once
 	seed maphash.Seed

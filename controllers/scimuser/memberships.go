@@ -20,12 +20,13 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// granted are the portal's pools that the account is in by a write of its owner.
+// granted returns the ids of the portal's pools to which the owner of the account added it.
 func granted(a *portalapi.Account) []string {
 	return slices.DeleteFunc(slices.Clone(a.Pools), func(id string) bool { return slices.Contains(a.Ungranted, id) })
 }
 
-// provisioned is the account that the user has, or had before a restore; nil: none.
+// provisioned returns the account that the user owns, or owned before a restore; nil if there is
+// none.
 func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
@@ -33,12 +34,13 @@ func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	return m.Of(u.Name)
 }
 
-// accountPools are the portal ids of the pools that a pass over a user with the access a writes to
-// the account. The pools' passes write memberships, many at once, and ask the guard about those
-// that end. A pass over a user writes only those of a new account, and those without a grant: it
-// grants or removes them. had is the account that the user adopts from an owner that no longer
-// exists; nil: none. Its memberships stay, as its pools may not be decided yet.
-func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portalapi.Account) []string {
+// accountPools returns the portal ids of the pools that a pass over a user with the access a writes
+// to the account. The AgentPools' reconcilers write memberships, many in one call, and the guard
+// decides about those that end. A pass over a user writes only the memberships of a new account,
+// and grants or removes memberships without a grant. former is the account that the user adopts
+// from an owner that no longer exists; nil if there is none. The memberships of former stay,
+// because its pools may not be resolved yet.
+func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, former *portalapi.Account) []string {
 	wanted := make([]string, 0, len(a.Pools))
 	for _, pool := range a.Pools {
 		wanted = append(wanted, f.Snapshot.PortalID(pool.Pool))
@@ -56,15 +58,15 @@ func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, had *portalapi
 			return slices.Contains(own.Ungranted, id) && !slices.Contains(wanted, id)
 		})
 	}
-	if had != nil {
-		wanted = append(wanted, granted(had)...)
+	if former != nil {
+		wanted = append(wanted, granted(former)...)
 		slices.Sort(wanted)
 		wanted = slices.Compact(wanted)
 	}
 	return wanted
 }
 
-// rolesOf are the roles that those pools of the portal grant to their members; sorted.
+// rolesOf returns the sorted roles that the portal's pools with these ids grant to their members.
 func rolesOf(ids []string, m *mirror.Mirror) []string {
 	out := []string{access.UserRole}
 	for _, id := range ids {
@@ -76,8 +78,9 @@ func rolesOf(ids []string, m *mirror.Mirror) []string {
 	return slices.Compact(out)
 }
 
-// unsettled are the AgentPools whose pass has to write a membership of the user with the access a:
-// the user must join those in missing and leave those in leaving. A nil account is in none.
+// unsettled returns the AgentPools whose reconciler must write a membership of the user with the
+// access a: the user must join the pools in missing, and leave the pools in leaving. A nil account
+// is in no pool.
 func unsettled(account *portalapi.Account, a access.Access, snapshot *poolindex.Snapshot) (missing, leaving []string) {
 	if account == nil {
 		return nil, nil
@@ -98,12 +101,12 @@ func unsettled(account *portalapi.Account, a access.Access, snapshot *poolindex.
 	return missing, leaving
 }
 
-// settleTimeout is how long a user's status waits until a pool's pass has written a membership, so
-// that the status is written once.
+// settleTimeout is the maximum time for which a user's status waits until an AgentPool's reconciler
+// has written a membership, so that the status is written once.
 const settleTimeout = 2 * time.Second
 
-// settle requests passes over the pools whose memberships of this user are not in the desired
-// state, and delays the status meanwhile: the account's change triggers the next pass.
+// settle enqueues the pools whose membership of this user is not in the desired state, and delays
+// the status meanwhile. The change of the account triggers the next pass.
 func (p *scope) settle(ctx context.Context) (bool, error) {
 	p.missing, p.leaving = unsettled(p.have, p.access, p.snapshot)
 	p.leaving, p.kept = split(p.leaving, p.snapshot.Marked)
@@ -123,7 +126,8 @@ func (p *scope) settle(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// split returns those for which is returns false, and those for which it returns true.
+// split divides all into the names for which is returns false, and the names for which it returns
+// true.
 func split(all []string, is func(string) bool) (others, those []string) {
 	for _, s := range all {
 		if is(s) {
@@ -135,14 +139,15 @@ func split(all []string, is func(string) bool) (others, those []string) {
 	return others, those
 }
 
-// settleWaits records since when users wait for their pools. It is safe for concurrent use.
+// settleWaits records the times at which users began to wait for their pools. It is safe for
+// concurrent use.
 type settleWaits struct {
 	mu    sync.Mutex
 	since map[string]time.Time
 }
 
-// left is how much longer the user waits; 0: the time is over. A clock that was set back ends the
-// wait.
+// left returns the time for which the user still waits; 0 if the time is over. If the clock was set
+// back, the wait ends.
 func (w *settleWaits) left(user string, now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

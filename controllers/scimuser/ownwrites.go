@@ -10,15 +10,15 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// ownWrites are the resource versions of users that we wrote and that the cache does not have yet.
-// A pass over an older version would compare with an outdated status, and write it once more. It is
-// safe for concurrent use.
+// ownWrites contains the resource versions of users that this process wrote and that the cache does
+// not have yet. A pass over an older version would compare with an outdated status, and write the
+// status again. It is safe for concurrent use.
 type ownWrites struct {
 	mu       sync.Mutex
-	versions map[string]string // person → resourceVersion
+	versions map[string]string // user → resourceVersion
 }
 
-// record records the version of u that a write of ours returned.
+// record records the resourceVersion of u that a write returned.
 func (w *ownWrites) record(u *v1alpha1.ScimUser) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -28,8 +28,8 @@ func (w *ownWrites) record(u *v1alpha1.ScimUser) {
 	w.versions[u.Name] = u.ResourceVersion
 }
 
-// pending says whether we wrote a newer version than u, whose event is still to come. It is false
-// for versions that cannot be compared.
+// pending reports whether this process wrote a newer version than u, whose event the cache has not
+// got yet. It is false if the two versions cannot be compared.
 func (w *ownWrites) pending(u *v1alpha1.ScimUser) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

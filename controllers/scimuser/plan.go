@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,82 +20,83 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Facts are the inputs of a user's plan besides the user.
+// Facts contains the inputs of Plan, except the user and the user's access.
 type Facts struct {
 	Snapshot *poolindex.Snapshot
 	Mirror   *mirror.Mirror
-	Objects  client.Reader // ScimUsers, read live: whether the owner of an account with our name still exists
+	Objects  client.Reader // reads ScimUsers live, to check whether the owner of an account with the user's name still exists
 	OnDelete v1alpha1.UserDeletion
-	// Stays says, in a preview, which of the portal's pools no user leaves: the plan then also
-	// shows the memberships that the pools' passes write. nil: they are not part of the plan.
+	// Stays is set for a preview only: then the plan also contains the memberships, which the
+	// AgentPools' reconcilers write. It returns true for a pool of the portal that no user leaves
+	// now.
 	Stays func(poolID string) bool
 }
 
-// Access returns the pools of the snapshot that the user is in and the roles that those grant. ok
-// is false when the snapshot is older than the index of groups.
+// Access returns the pools of the snapshot that the user is in, and the roles that these pools
+// grant. ok is false if the snapshot is older than the index of groups; then try again.
 func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
 	groups, ok := snapshot.Groups(u.Name)
-	in := poolNames(u.Status.Pools)
+	currentPools := poolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
-		in = snapshot.Names(granted(account))
+		currentPools = snapshot.Names(granted(account))
 	}
 	return snapshot.Effective(access.User{
 		Name:       u.Name,
 		Version:    poolindex.VersionOf(u),
 		UserName:   u.Spec.UserName,
 		Groups:     groups,
-		Filtered:   filtered(u.Status.Pools),
-		In:         in,
+		Filtered:   fromFilter(u.Status.Pools),
+		In:         currentPools,
 		Attributes: sync.OnceValue(func() access.Attributes { return attributes(u) }),
 	}), ok
 }
 
-// Has returns a with what the user also has in the portal without an AgentPool that gives it: the
-// pools whose AgentPool no longer exists, and the roles of all pools that no AgentPool rules.
+// Has adds to a what the user has in the portal without an AgentPool that gives it: the pools whose
+// AgentPool no longer exists, and the roles of all pools that no AgentPool manages.
 func Has(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror) access.Access {
 	account := provisioned(u, m)
 	if account == nil {
 		return a
 	}
-	unruled := slices.DeleteFunc(slices.Clone(granted(account)), snapshot.Managed)
-	gone, roles := snapshot.Has(unruled)
-	a.Pools = slices.Concat(a.Pools, gone)
+	unmanaged := slices.DeleteFunc(slices.Clone(granted(account)), snapshot.Managed)
+	orphaned, roles := snapshot.Has(unmanaged)
+	a.Pools = slices.Concat(a.Pools, orphaned)
 	a.Roles = access.Union(a.Roles, roles)
 	return a
 }
 
-// Stays says whether the user is in one of the pools in the portal without being in it by a: the
-// removal is pending or held.
+// Stays reports whether the user is in one of these pools in the portal although a does not contain
+// that pool. Then the removal is pending or held.
 func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror, pools []string) bool {
 	account := m.Owned(string(u.UID))
 	if account == nil {
 		return false
 	}
 	for _, name := range snapshot.Names(granted(account)) {
-		in := slices.ContainsFunc(a.Pools, func(p access.Membership) bool { return p.Pool == name })
-		if !in && slices.Contains(pools, name) {
+		given := slices.ContainsFunc(a.Pools, func(p access.Membership) bool { return p.Pool == name })
+		if !given && slices.Contains(pools, name) {
 			return true
 		}
 	}
 	return false
 }
 
-// Plan says what must change in the portal for a user with the access a. It calls the API server
-// only to look for the owner of another account that has the user's name.
+// Plan returns the change in the portal that gives the user the access a. It calls the API server
+// only if another account has the user's name, to read the ScimUser that owns that account.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
 	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
-	facts.Accepted, _ = strconv.ParseInt(u.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
+	facts.Accepted = v1alpha1.AcceptedRevision(u.Annotations)
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
 		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.Name, n.Owner.UID); err != nil {
 			return provision.Plan{}, err
 		}
 	}
-	had := provisioned(u, f.Mirror)
-	if n := facts.Named; had == nil && n != nil && n.Owner.UID != "" && facts.NamedOwner == provision.Gone {
-		had = n // the user was pushed again under another SCIM id
+	previousAccount := provisioned(u, f.Mirror)
+	if n := facts.Named; previousAccount == nil && n != nil && n.Owner.UID != "" && facts.NamedOwner == provision.Gone {
+		previousAccount = n // the provider created the user again, under another SCIM id
 	}
-	ids := accountPools(u, a, f, had)
+	ids := accountPools(u, a, f, previousAccount)
 	if have := cmp.Or(facts.Own, facts.Before, facts.Named); have != nil {
 		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
@@ -108,7 +108,8 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	}), nil
 }
 
-// presence says whether the ScimUser that owns an account is still there.
+// presence reads the ScimUser that owns an account. It returns Gone if the ScimUser does not exist
+// or has another UID, Leaving if it is being deleted or has the tombstone, and Present otherwise.
 func presence(ctx context.Context, r client.Reader, namespace, scimID, uid string) (provision.Presence, error) {
 	var other v1alpha1.ScimUser
 	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: scimID}, &other)
@@ -116,7 +117,7 @@ func presence(ctx context.Context, r client.Reader, namespace, scimID, uid strin
 	case apierrors.IsNotFound(err):
 		return provision.Gone, nil
 	case err != nil:
-		return provision.Gone, fmt.Errorf("get the account's owner: %w", err)
+		return provision.Gone, fmt.Errorf("get ScimUser %s, which owns the account with this user name: %w", scimID, err)
 	case string(other.UID) != uid:
 		return provision.Gone, nil
 	case !other.DeletionTimestamp.IsZero() || other.Spec.Deleted:
@@ -125,8 +126,8 @@ func presence(ctx context.Context, r client.Reader, namespace, scimID, uid strin
 	return provision.Present, nil
 }
 
-// filtered are the pools that a filter had put the user in, by the status.
-func filtered(pools []v1alpha1.PoolMembership) []string {
+// fromFilter returns the names of the pools in which a filter put the user, as the status has them.
+func fromFilter(pools []v1alpha1.PoolMembership) []string {
 	var out []string
 	for _, m := range pools {
 		if m.Source == v1alpha1.PoolSourceFilter {

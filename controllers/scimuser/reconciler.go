@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scimuser reconciles each user's portal account with what the identity provider asserts. A
-// pass goes top-down: deletion by the provider first, then claim, pools and roles, plan, guard,
-// apply, and one status patch that is skipped when nothing changed. A pass over a user in the
-// desired state makes no call and no write.
+// Package scimuser reconciles each user's account in the portal with the ScimUser. A pass handles,
+// in this order: deletion by the provider, claim, pools and roles, plan, guard, apply, and one
+// status patch, which is skipped if nothing changed. A pass over a user in the desired state makes
+// no call and no write.
 package scimuser
 
 import (
@@ -50,11 +50,11 @@ type Reconciler struct {
 	unclaimed   claims.Unclaimed
 	ownWrites   ownWrites
 	settleWaits settleWaits
-	releasing   settleWaits // users who are in a pool whose AgentPool is gone
+	releasing   settleWaits // users who are in a pool whose AgentPool does not exist
 	locks       userLocks
 }
 
-// scope has the facts of one pass over a user, gathered once.
+// scope contains the facts of one pass over a user.
 type scope struct {
 	*Reconciler
 	user *v1alpha1.ScimUser
@@ -62,19 +62,19 @@ type scope struct {
 
 	access   access.Access
 	snapshot *poolindex.Snapshot
-	have     *portalapi.Account // our account, as last seen
+	have     *portalapi.Account // the user's account, as the mirror or the last write returned it
 	plan     provision.Plan
-	answer   removals.Answer // the guard's about a removal; the zero answer: none was asked for
+	answer   removals.Answer // the guard's outcome of a removal; zero if the pass has no removal
 
 	missing []string // AgentPools that the user must join and has not joined in the portal yet; set by settle
-	leaving []string // AgentPools whose pass has to decide whether the user leaves; set by settle
+	leaving []string // AgentPools whose reconciler must decide whether the user leaves; set by settle
 	kept    []string // AgentPools that the user is still in because the removal is held or was dropped; set by settle
 
 	leaves   []conditions.Leaf
 	abnormal []conditions.Leaf
 	result   ctrl.Result
 	request  string // the pass's request id in the portal's audit
-	silent   bool   // nothing is known yet, so nothing is reported
+	silent   bool   // do not write the status, because there is nothing new to report
 }
 
 // Reconcile reconciles one user's account.
@@ -92,7 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if r.ownWrites.pending(&u) {
-		return ctrl.Result{}, nil // the event of our own write triggers the next pass
+		return ctrl.Result{}, nil // the event of the last status write triggers the next pass
 	}
 	p := &scope{Reconciler: r, user: &u, view: r.Session.View()}
 	ctx, p.request = pass.Request(ctx, &u, !pass.Settled(&u, u.Status.Conditions))

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,8 +22,8 @@ import (
 )
 
 // release releases the account of a user that the provider deleted, as onDelete says. It waits for
-// the guard, the last manager and a portal that does not answer. While nothing may be written, the
-// user waits too: a deletion that was held would be forgotten with its object.
+// the guard, for another local manager, and for a portal that does not respond. It also waits while
+// nothing may be written, because without the object a held deletion would be lost.
 func (p *scope) release(ctx context.Context) (bool, error) {
 	ending, err := pass.NamespaceEnding(ctx, p.Live, p.user.Namespace)
 	if p.view.Unknown || ending || err != nil {
@@ -40,15 +39,15 @@ func (p *scope) release(ctx context.Context) (bool, error) {
 	return p.releaseAccount(ctx)
 }
 
-// releaseAccount releases the account in the portal, unless a person dropped that: then the user is
-// restored.
+// releaseAccount releases the account in the portal. If a person dropped the release, it restores
+// the user.
 func (p *scope) releaseAccount(ctx context.Context) (bool, error) {
 	owner := portalapi.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
 	own := Kept(p.user, p.view.Mirror)
 	plan := provision.ComputeRelease(own, p.view.Spec.OnDelete, false)
 	switch {
 	case own == nil:
-	case owner.Revision < own.Owner.Revision && p.user.Annotations[v1alpha1.AnnotationAcceptBackup] != strconv.FormatInt(own.Owner.Revision, 10):
+	case owner.Revision < own.Owner.Revision && v1alpha1.AcceptedRevision(p.user.Annotations) != own.Owner.Revision:
 		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonBackupOlder, provision.BackupOlder(owner.Name, owner.Revision, own.Owner.Revision)))
 		return true, nil
 	default:
@@ -77,7 +76,8 @@ func (p *scope) releaseAccount(ctx context.Context) (bool, error) {
 	return true, p.undelete(ctx)
 }
 
-// undelete removes the tombstone: the user is as the provider last described them, over SCIM too.
+// undelete removes the tombstone: SCIM clients and the manager see the user again, as the provider
+// last described them.
 func (p *scope) undelete(ctx context.Context) error {
 	taken, err := pass.Undelete(ctx, p.registry(), p.user.DeepCopy(), p.Clock.Now())
 	switch {
@@ -96,19 +96,19 @@ func (p *scope) undelete(ctx context.Context) error {
 	return nil
 }
 
-// Kept is the account that a user owns, or owned under the same SCIM id before a restore; nil:
-// none.
+// Kept returns the account that the user owns, or that the same SCIM id owned before a restore; nil
+// if there is none.
 func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
 	if own := m.Owned(string(u.UID)); own != nil {
 		return own
 	}
-	if had := m.Of(u.Name); had != nil && had.Owner.Binding == m.Binding() {
-		return had
+	if former := m.Of(u.Name); former != nil && former.Owner.Binding == m.Binding() {
+		return former
 	}
 	return nil
 }
 
-// RemovalOf is what the release of an account takes away.
+// RemovalOf returns what a user loses by the release of the account.
 func RemovalOf(mode portalapi.ReleaseMode) portalapi.Removal {
 	if mode == portalapi.ReleaseDelete {
 		return portalapi.RemovalDeletion
@@ -116,7 +116,7 @@ func RemovalOf(mode portalapi.ReleaseMode) portalapi.Removal {
 	return portalapi.RemovalDeactivation
 }
 
-// finish takes the id out of the groups, releases the names and deletes the object.
+// finish removes the id from all groups, releases the names and deletes the object.
 func (p *scope) finish(ctx context.Context) (bool, error) {
 	p.silent = true
 	p.Finished.Note(p.user.Name, p.Clock.Now())

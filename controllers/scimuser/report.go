@@ -21,8 +21,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// report writes the status, once and only when something in it changed, and returns when to
-// reconcile again.
+// report writes the status once, if it changed, and returns the time to reconcile again.
 func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	if p.silent && failed == nil {
 		return p.result, nil
@@ -80,8 +79,8 @@ func (p *scope) fill(ctx context.Context) error {
 	return nil
 }
 
-// memberships are the pools that the user must be in, and those that the user is still in because
-// the removal is held or was dropped, or the AgentPool no longer exists.
+// memberships returns the pools that the user must be in, and the pools that the user is still in
+// because the removal is held or was dropped, or because the AgentPool no longer exists.
 func memberships(p *scope) []v1alpha1.PoolMembership {
 	out := make([]v1alpha1.PoolMembership, len(p.access.Pools), len(p.access.Pools)+len(p.kept))
 	for i, m := range p.access.Pools {
@@ -110,8 +109,8 @@ func memberships(p *scope) []v1alpha1.PoolMembership {
 	return out
 }
 
-// grants are the roles that the user has by the pools that they are in: none for a user without an
-// account of ours.
+// grants returns the roles that the user has by the user's pools. A user without an account that
+// this operator manages has none.
 func grants(p *scope) []v1alpha1.RoleGrant {
 	if p.have == nil {
 		return nil

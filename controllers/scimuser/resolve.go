@@ -13,7 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
 
-// resolve finds the pools that the user is in and the roles that those grant.
+// resolve finds the pools that the user is in, and the roles that these pools grant.
 func (p *scope) resolve(ctx context.Context) (bool, error) {
 	for known := false; !known; {
 		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
@@ -72,8 +72,8 @@ func (p *scope) verify(context.Context) (bool, error) {
 	return false, nil
 }
 
-// ownerGone are the pools of the user whose AgentPool no longer exists. A pool that is being
-// released looks like one for a moment, so the status is kept back once.
+// ownerGone returns the pools of the user whose AgentPool no longer exists. While the manager
+// releases a pool, it looks the same for a moment, so the status is delayed once.
 func (p *scope) ownerGone() []poolindex.Unruled {
 	var gone []poolindex.Unruled
 	if p.have != nil {

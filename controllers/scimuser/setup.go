@@ -30,7 +30,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Workers is how many users are reconciled at once.
+// Workers is the number of users that are reconciled concurrently.
 const Workers = 16
 
 // The pauses between attempts after an error grow from the first to the last.
@@ -41,9 +41,9 @@ const (
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// watcher maps events to users to reconcile. A user whose own intent changed is queued directly;
-// users that are affected by one change elsewhere, and the events of our own status writes, go to
-// the followers.
+// watcher maps events to users to reconcile. It queues a user directly if the provider or a person
+// changed the user. Users that are affected by a change elsewhere, and users whose status the
+// manager wrote, go to the followers.
 type watcher struct {
 	*Reconciler
 	namespace string
@@ -53,8 +53,9 @@ type watcher struct {
 
 // SetupWithManager registers the controller with mgr for one namespace.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, namespace string, traces *tracing.Tracing) error {
-	// Before the start, so that a manager that waits to lead has all users in its cache, and that
-	// listing many users may take longer than a controller waits for its sources.
+	// The informer is created before the start, so that a manager that waits to become the leader
+	// has all users in its cache, and because listing many users can take longer than a controller
+	// waits for its sources.
 	if _, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.ScimUser{}, cache.BlockUntilSynced(false)); err != nil {
 		return err
 	}
@@ -96,8 +97,8 @@ func (l *loading) WaitForSync(ctx context.Context) error {
 }
 
 // people enqueues a user that was created, changed or deleted. A status change enqueues the user
-// too: a pass that compared with a cache behind our own last write corrects itself. At the start
-// the counter takes each user's state from the status.
+// too: if a pass compared with a cache that did not have the manager's own last write, the next one
+// corrects that. At the start the counter reads each user's state from the status.
 func (w *watcher) people() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) {
@@ -128,8 +129,8 @@ func (w *watcher) people() handler.EventHandler {
 	}
 }
 
-// intentChanged says whether the provider or a person changed what they want. It is false for a
-// write of our own status.
+// intentChanged reports whether the provider or a person changed the user. It is false if only the
+// manager wrote the status.
 func intentChanged(before, after *v1alpha1.ScimUser) bool {
 	return before.Generation != after.Generation || before.UID != after.UID ||
 		before.Annotations[v1alpha1.AnnotationRelease] != after.Annotations[v1alpha1.AnnotationRelease] ||
@@ -186,7 +187,7 @@ func (w *watcher) pools() handler.EventHandler {
 	}
 }
 
-// peopleOf are the users that are in the pool, should be in it, or were.
+// peopleOf returns the users that are in the pool, should be in it, or were in it.
 func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	people := w.Pools.Members(p.Name)
 	for _, group := range groupindex.Filling(p) {
@@ -198,11 +199,12 @@ func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	return people
 }
 
-// groups enqueues the users that joined or left a group, and all members of its pools when the
-// group itself changed. Their statuses follow what the pools' passes write.
+// groups enqueues the users that joined or left a group. If the group itself changed, it enqueues
+// all members of the group's pools. Their statuses change after the AgentPools' reconcilers have
+// written.
 func (w *watcher) groups(ctx context.Context, _ queue) error {
 	w.Groups.Subscribe(func(c groupindex.Change) {
-		w.enqueueFollowers(c.Users...) // the pools' passes add or remove them, many at once
+		w.enqueueFollowers(c.Users...) // the AgentPools' reconcilers add or remove them, many in one call
 		if !c.All {
 			return
 		}
@@ -236,8 +238,9 @@ func (w *watcher) portalEvents(ctx context.Context, q queue) error {
 	return nil
 }
 
-// onlyPools says whether only the pools of the user, or the roles that those grant, changed: a pass
-// over a pool wrote that, and the portal reports all members of the pool at once.
+// onlyPools reports whether only the user's pools, or the roles that these grant, changed: an
+// AgentPool's reconciler wrote that, and the portal reports the changes of all members of the pool
+// together.
 func onlyPools(e *mirror.AccountEvent) bool {
 	if e.Before == nil || e.After == nil {
 		return false
@@ -247,8 +250,8 @@ func onlyPools(e *mirror.AccountEvent) bool {
 	return reflect.DeepEqual(before, *now)
 }
 
-// concerned are the users that a change of an account can affect: its owner, the user that waits
-// for it, and the users that claim its name.
+// concerned returns the users that a change of an account can affect: its owner, the user that
+// waits for it, and the users that claim its name.
 func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	var people []string
 	for _, a := range []*portalapi.Account{e.Before, e.After} {
@@ -260,7 +263,7 @@ func (w *watcher) concerned(e *mirror.AccountEvent) []string {
 	return people
 }
 
-// poolPeople are the users that a change of a pool in the portal can affect.
+// poolPeople returns the users that a change of a pool in the portal can affect.
 func (w *watcher) poolPeople(ctx context.Context, e *mirror.PoolEvent) []string {
 	pool := e.After
 	if pool == nil {
@@ -294,7 +297,7 @@ func (w *watcher) requests(people []string) []reconcile.Request {
 	return out
 }
 
-// enqueue queues people: by themselves, or with the followers.
+// enqueue queues users: directly, or with the followers.
 func (w *watcher) enqueue(q queue, following bool, people ...string) {
 	if following {
 		w.enqueueFollowers(people...)
@@ -306,8 +309,8 @@ func (w *watcher) enqueue(q queue, following bool, people ...string) {
 }
 
 // enqueueAffected queues users that a change elsewhere affects. A user that is not Ready may have
-// waited for exactly that and is queued directly. The others are skipped while the portal's state
-// is unknown.
+// waited for this change, and is queued directly. The others are skipped while the portal's state
+// is not known.
 func (w *watcher) enqueueAffected(q queue, people ...string) {
 	unknown := w.portalUnknown()
 	for _, name := range people {
@@ -317,8 +320,8 @@ func (w *watcher) enqueueAffected(q queue, people ...string) {
 	}
 }
 
-// portalUnknown says that the portal's state is not known yet. When it becomes known, or when the
-// session is blocked, portalEvents enqueues all users.
+// portalUnknown reports whether the portal's state is not known yet. When it becomes known, or when
+// the session is blocked, portalEvents enqueues all users.
 func (w *watcher) portalUnknown() bool {
 	v := w.Session.View()
 	return v.Unknown || v.Block == nil && v.Mirror != nil && !v.Mirror.Listed()

@@ -34,7 +34,7 @@ func newWatcher() *watcher {
 	}
 }
 
-// settled is a user in the desired state.
+// settled returns a user in the desired state.
 func settled() *v1alpha1.ScimUser {
 	u := person("1", "ada@example.test")
 	u.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue}, {Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionTrue}}

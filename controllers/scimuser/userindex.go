@@ -17,7 +17,7 @@ import (
 type userIndex struct {
 	mu     sync.RWMutex
 	seed   maphash.Seed
-	people map[string]uint64   // user → hash of the name of the claim that it wants
+	people map[string]uint64   // user → hash of the name of the claim that the user wants
 	first  map[uint64]string   // hash of a claim's name → first user that wants it
 	others map[uint64][]string // hash of a claim's name → the other users that want it
 }
@@ -26,7 +26,7 @@ func newUserIndex() *userIndex {
 	return &userIndex{seed: maphash.MakeSeed(), people: map[string]uint64{}, first: map[uint64]string{}, others: map[uint64][]string{}}
 }
 
-// put records the present state of u.
+// put records the current state of u.
 func (x *userIndex) put(u *v1alpha1.ScimUser) {
 	now := maphash.String(x.seed, claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName))
 	x.mu.Lock()
@@ -74,7 +74,7 @@ func (x *userIndex) unclaim(claim uint64, name string) {
 	}
 }
 
-// all are the names of all users, in no order.
+// all returns the names of all users, in no order.
 func (x *userIndex) all() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -85,8 +85,8 @@ func (x *userIndex) all() []string {
 	return out
 }
 
-// claimants are the names of the users that want the claim of that name, and in one of 2⁶⁴ cases of
-// a user that does not.
+// claimants returns the names of the users that want the claim with this name. If two names have
+// the same 64-bit hash, it also returns users that want the other claim.
 func (x *userIndex) claimants(claim string) []string {
 	hash := maphash.String(x.seed, claim)
 	x.mu.RLock()

@@ -26,7 +26,7 @@ type versions struct {
 
 func (v versions) String() string { return "kubernetes " + v.kubernetes + ", etcd " + v.etcd }
 
-// minor is the Kubernetes version without its patch: 1.37.
+// minor returns the Kubernetes version without its patch: 1.37.
 func (v versions) minor() string {
 	parts := strings.SplitN(strings.TrimPrefix(v.kubernetes, "v"), ".", 3)
 	return strings.Join(parts[:2], ".")

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// person is one person of the company, with the account that is expected at this step.
+// person is one user of the company, with the account that is expected at this step.
 type person struct {
 	first, last string
 	id          string
@@ -17,8 +17,8 @@ type person struct {
 	gone        bool
 }
 
-// day is the story. Every step ends with a comparison of each person's account with the expected
-// one.
+// day returns the steps of the story. Every step ends with a comparison of each user's account with
+// the expected one.
 func (d *demo) day(ctx context.Context) error {
 	ada := &person{first: "Ada", last: "Arrow"}
 	ben := &person{first: "Ben", last: "Brook"}

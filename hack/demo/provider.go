@@ -42,14 +42,14 @@ func (d *demo) find(ctx context.Context, kind, filter string) ([]any, error) {
 	return answer.Resources(), err
 }
 
-// create pushes a person and stores the id.
+// create creates a user and stores the id.
 func (d *demo) create(ctx context.Context, p *person, body object) error {
 	answer, err := d.scim(ctx, "POST", "/Users", body)
 	p.id = answer.ID()
 	return err
 }
 
-// oktaArrival pushes a person as Okta does: a search, then a create with a placeholder password and
+// oktaArrival creates a user as Okta does: a search, then a create with a placeholder password and
 // without groups.
 func (d *demo) oktaArrival(ctx context.Context, p *person) error {
 	if _, err := d.find(ctx, "Users", fmt.Sprintf("userName eq %q", p.userName)); err != nil {
@@ -62,7 +62,7 @@ func (d *demo) oktaArrival(ctx context.Context, p *person) error {
 	})
 }
 
-// entraArrival pushes a person as Entra ID does: matched by externalId, with the enterprise
+// entraArrival creates a user as Entra ID does: matched by externalId, with the enterprise
 // extension and meta in the body.
 func (d *demo) entraArrival(ctx context.Context, p *person, department string) error {
 	external := strings.ToLower(p.first) + "-" + d.tag

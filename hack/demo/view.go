@@ -21,16 +21,16 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// patience is the longest time until a step is in force.
+// patience is the maximum time until a step takes effect.
 const patience = time.Minute
 
-// row is one person in Kubernetes and in the portal.
+// row is one user in Kubernetes and in the portal.
 type row struct {
 	user    v1alpha1.ScimUser
 	account portalv1.User
 }
 
-// show waits until each person has the expected account, and prints them.
+// show waits until each user has the expected account, and prints the users.
 func (d *demo) show(ctx context.Context, people []*person) error {
 	begun := time.Now()
 	waiting, cancel := context.WithTimeout(ctx, patience)
@@ -50,7 +50,7 @@ func (d *demo) show(ctx context.Context, people []*person) error {
 	}
 }
 
-// look reads each person. An error names those that differ, with their conditions.
+// look reads each user. An error names the users that differ, with their conditions.
 func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 	rows := make([]row, len(people))
 	for i, p := range people {
@@ -80,7 +80,7 @@ func (d *demo) look(ctx context.Context, people []*person) ([]row, error) {
 	return rows, nil
 }
 
-// wantRoles returns the roles that the person is expected to have, sorted.
+// wantRoles returns the sorted roles that the user is expected to have.
 func (p *person) wantRoles() []string {
 	want := []string{"ROLE_USER"}
 	if p.roles != "" {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command dev-oidc is a development OpenID Connect provider on loopback. It plays the company's
+// Command dev-oidc is a development OpenID Connect provider on loopback. It replaces the company's
 // single sign-on, so that "SSO first, then SCIM" can be tried on one machine. See
 // test/framework/devoidc.
 package main
@@ -141,7 +141,7 @@ func (o options) config(address string) (devoidc.Config, error) {
 	return c, nil
 }
 
-// readSecret reads the file, when one is named, without the white space around.
+// readSecret reads the file without surrounding white space. It returns "" if file is empty.
 func readSecret(file string, into *string) error {
 	if file == "" {
 		return nil

@@ -26,7 +26,7 @@ type word struct {
 // refused is matched against a line in lower case whose identifiers are split into words:
 // sortByName is "sort by name".
 func refused() []word {
-	list := [][2]string{
+	return words([][2]string{
 		{`bears?|bore|borne`, `has, had`},
 		{`told`, `reported, notified, or: X says`},
 		{`tells? of|telling of`, `reports, names`},
@@ -47,12 +47,27 @@ func refused() []word {
 		{`tally`, `counter`},
 		{`news`, `changes, the change feed`},
 		{`picture`, `snapshot`},
-	}
-	words := make([]word, len(list))
+	})
+}
+
+// refusedInComments is matched against Go's comments in lower case. Their identifiers stay as they
+// are: the comment may name a function InForce.
+func refusedInComments() []word {
+	return words([][2]string{
+		{`of ours`, `that this operator manages, that this process wrote`},
+		{`in force`, `valid, takes effect, has`},
+		{`says (whether|if)`, `reports whether, is true if`},
+		{`(is|are) how (many|much|long|often|far)`, `is the number of, is the time for which; a function returns it`},
+		{`(nil|0|zero|empty|""):? (for )?none`, `nil if there is none`},
+	})
+}
+
+func words(list [][2]string) []word {
+	out := make([]word, len(list))
 	for i, w := range list {
-		words[i] = word{regexp.MustCompile(`\b(` + w[0] + `)\b`), w[1]}
+		out[i] = word{regexp.MustCompile(`(?:^|\b)(` + w[0] + `)\b`), w[1]}
 	}
-	return words
+	return out
 }
 
 // skipped are files that list the words, that others wrote or that a program writes.
@@ -61,6 +76,8 @@ var skipped = regexp.MustCompile(`^hack/language/|(^|/)testdata/|(^|/)zz_generat
 var (
 	lowerUpper = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 	comment    = regexp.MustCompile(`^\s*// [^+]`)
+	// anyComment finds the text of a comment, also after code. It takes no address for a comment.
+	anyComment = regexp.MustCompile(`(?:^|\s)// (.*)$`)
 )
 
 // finding is one thing to change.
@@ -75,15 +92,20 @@ func (f finding) String() string {
 }
 
 // check returns what to change in a file.
-func check(file, text string, words []word) []finding {
+func check(file, text string, everywhere, inComments []word) []finding {
 	var out []finding
+	match := func(text string, line, offset int, words []word) {
+		for _, w := range words {
+			if at := w.pattern.FindStringIndex(text); at != nil {
+				out = append(out, finding{file, line, offset + at[0] + 1, fmt.Sprintf("%q: write %s", text[at[0]:at[1]], w.instead)})
+			}
+		}
+	}
 	isGo := strings.HasSuffix(file, ".go")
 	for i, line := range strings.Split(text, "\n") {
-		plain := strings.ToLower(lowerUpper.ReplaceAllString(line, "$1 $2"))
-		for _, w := range words {
-			if at := w.pattern.FindStringIndex(plain); at != nil {
-				out = append(out, finding{file, i + 1, at[0] + 1, fmt.Sprintf("%q: write %s", plain[at[0]:at[1]], w.instead)})
-			}
+		match(strings.ToLower(lowerUpper.ReplaceAllString(line, "$1 $2")), i+1, 0, everywhere)
+		if at := anyComment.FindStringSubmatchIndex(line); isGo && at != nil {
+			match(strings.ToLower(line[at[2]:]), i+1, at[2], inComments)
 		}
 		if isGo && comment.MatchString(line) {
 			if n := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")); n > maxColumns && strings.Contains(strings.TrimSpace(line[strings.Index(line, "//")+2:]), " ") {
@@ -104,7 +126,7 @@ func main() {
 		}
 		files = strings.Fields(string(list))
 	}
-	words, found := refused(), 0
+	everywhere, inComments, found := refused(), refusedInComments(), 0
 	for _, file := range files {
 		if skipped.MatchString(file) {
 			continue
@@ -117,7 +139,7 @@ func main() {
 			fmt.Fprintln(os.Stderr, "language:", err)
 			os.Exit(2)
 		}
-		for _, f := range check(file, string(text), words) {
+		for _, f := range check(file, string(text), everywhere, inComments) {
 			fmt.Println(f)
 			found++
 		}

@@ -24,9 +24,18 @@ func TestCheck(t *testing.T) {
 		{"Only Go's comments have a width.", "a.md", long, 0},
 		{"Wide code passes: gofmt does not wrap it.", "a.go", "x := `" + long + "`", 0},
 		{"A long address without a space can't be wrapped.", "a.go", "// https://example.com/" + strings.Repeat("a", 100), 0},
+		{"A house word in a comment is refused.", "a.go", "// The slice in force is the newest.", 1},
+		{"Two of them are two findings.", "a.go", "// A pool of ours says whether it is deleted.", 2},
+		{"A comment after code is one too.", "a.go", "x int // nil: none", 1},
+		{"Whole clauses pass.", "a.go", "x int // nil if there is none", 0},
+		{"A number is not described by how many.", "a.go", "// n is how many users there are.", 1},
+		{"The name of a function passes.", "a.go", "// It is the rule of groupslice.InForce.", 0},
+		{"House words are refused in Go's comments only.", "a.md", "The slice in force.", 0},
+		{"Code and texts pass.", "a.go", `t.Errorf("the roles are in force: %v", roles)`, 0},
+		{"An address in a text is no comment.", "a.go", `x := "https://example.com/in force"`, 0},
 	} {
 		t.Run(tc.reason, func(t *testing.T) {
-			if got := check(tc.file, tc.text, refused()); len(got) != tc.want {
+			if got := check(tc.file, tc.text, refused(), refusedInComments()); len(got) != tc.want {
 				t.Errorf("%q: %v, want %d finding(s)", tc.text, got, tc.want)
 			}
 		})

@@ -30,23 +30,23 @@ const (
 	keepTombstones = 100_000
 	// tidyEvery is the interval at which older tombstones are deleted.
 	tidyEvery = time.Hour
-	// graceful is how long running requests may take after the process is asked to stop.
+	// graceful is the maximum time for running requests after the process is asked to stop.
 	graceful = 8 * time.Second
 )
 
 // Options are the options of the process, as set by its flags.
 type Options struct {
 	Listen        string // host:port
-	PublicURL     string // as browsers reach it; empty: http://<Listen>
+	PublicURL     string // URL by which browsers reach the portal; empty means http://<Listen>
 	Database      string // see store.Options
-	AdminUser     string // the first local manager, created if there is none; empty: none is created
-	AdminPassword string // the file with its password
+	AdminUser     string // user name of the first local manager, who is created if there is none; empty creates none
+	AdminPassword string // the file with the password of AdminUser
 	Keys          []BootstrapKey
-	NewFeedEpoch  bool // after a restore from a backup
+	NewFeedEpoch  bool // set it after a restore from a backup
 	HTTPCookies   bool // cookies without the Secure attribute, for plain http on loopback
 
 	Log logr.Logger
-	// Web creates the pages; nil: no pages.
+	// Web creates the pages. If it is nil, there are no pages.
 	Web func(WebOptions) (http.Handler, error)
 }
 
@@ -110,7 +110,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() // every change was committed when it was answered
+	defer s.Close() // every change was committed before its response was sent
 	if err := o.bootstrap(ctx, s); err != nil {
 		return err
 	}
@@ -147,7 +147,7 @@ func (o Options) serve(ctx context.Context, s *store.Store, listener net.Listene
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second, // a reader of the feed waits 30 of them
+		WriteTimeout:      60 * time.Second, // a reader of the feed waits up to 30 seconds
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // ends the feed's readers at a stop

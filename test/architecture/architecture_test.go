@@ -49,7 +49,7 @@ func list(t *testing.T, args ...string) []pkg {
 	}
 }
 
-// within says whether a path is the prefix or below it.
+// within reports whether a path is the prefix or below it.
 func within(path, prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") }
 
 // free are the parts that no room describes: programs only wire, and tests and scripts may use
@@ -60,7 +60,7 @@ func isFree(path string) bool {
 	return slices.ContainsFunc(free, func(f string) bool { return within(path, f) })
 }
 
-// roomOf is the room with the longest path that contains the package.
+// roomOf returns the room with the longest path that contains the package.
 func roomOf(path string) *room {
 	var best *room
 	for i := range house {
@@ -232,7 +232,7 @@ func TestEveryForbiddenImportIsRefused(t *testing.T) {
 	t.Logf("%d forbidden imports tried between %d rooms", len(want), len(house))
 }
 
-// packageName is the name of the package as its files declare it.
+// packageName returns the name of the package as its files declare it.
 func packageName(t *testing.T, p pkg) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Name}}", p.ImportPath)
@@ -246,7 +246,7 @@ func packageName(t *testing.T, p pkg) string {
 
 const begin, end = "<!-- floor plan: written by make floor-plan -->\n", "<!-- end of the floor plan -->"
 
-// plan is the table as Markdown.
+// plan returns the table as Markdown.
 func plan() string {
 	var b strings.Builder
 	b.WriteString("| room | what it is | may import |\n|---|---|---|\n")

@@ -167,7 +167,7 @@ func httpMethods(f *fixture) {
 		}
 	}
 	if a := f.do("OPTIONS", "/Users", nil).is(204); a.header.Get("Allow") != "GET, HEAD, OPTIONS, POST" {
-		f.Errorf("OPTIONS says %q", a.header.Get("Allow"))
+		f.Errorf("Allow in the response to OPTIONS is %q", a.header.Get("Allow"))
 	}
 	head := f.do("HEAD", "/Users/"+id, nil).is(200)
 	if len(head.raw) != 0 || head.header.Get("ETag") == "" || head.header.Get("Content-Type") != "application/scim+json" {

@@ -15,8 +15,8 @@ import (
 
 const repository = "../.."
 
-// rows is how many duties docs/reference/scim-conformance.md lists; from notOurs on they are other
-// documents, which this service does not implement.
+// rows is the number of duties in docs/reference/scim-conformance.md. From notOurs on, they are
+// duties of documents that this service does not implement.
 const (
 	rows    = 70
 	notOurs = 66
@@ -61,7 +61,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// testFunctions finds the tests of the repository that stand beside these cases.
+// testFunctions finds the tests of the repository that the table names in addition to these cases.
 func testFunctions(t *testing.T) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}

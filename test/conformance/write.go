@@ -282,7 +282,7 @@ func bulkCircles(f *fixture) {
 	f.do("GET", "/Users/"+id(a, "0"), nil).is(200, manager, id(a, "1"))
 	f.do("GET", "/Users/"+id(a, "2"), nil).is(200, manager, id(a, "0"))
 	// Of two users that are each other's managers, one has a taken name: the other is created
-	// without a manager, and the response says so.
+	// without a manager, and the response reports that.
 	half := f.do("POST", "/Bulk", bulkOf(nil, post("dora", "ADA"), post("ADA", "dora"))).is(200, "Operations.#", 2, "Operations[1].status", "409", "Operations[0].status", "409")
 	if detail, _ := half.at("Operations[0].response.detail").(string); !strings.Contains(detail, "was created") {
 		f.Errorf("the response must say that the user was created: %s", half.raw)

@@ -38,8 +38,9 @@ func (w *world) answers(what string, status int) idp.Answer {
 	return got
 }
 
-// TestSwitchedOff: while SCIM is off in the portal, pushes are refused with the reason and people
-// are editable; after it is switched on, the provider's data is authoritative again.
+// TestSwitchedOff: while SCIM is off in the portal, SCIM requests are refused with the reason, and
+// users are editable in the portal. After it is turned on, the provider's data is authoritative
+// again.
 func TestSwitchedOff(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -69,8 +70,8 @@ func TestSwitchedOff(t *testing.T) {
 	w.condition(id, v1alpha1.ConditionReady, metav1.ConditionTrue, "")
 }
 
-// TestTokenRotation: a portal API key with the scope scim works as a token within seconds, beside
-// the old one; after its deletion it is refused.
+// TestTokenRotation: a portal API key with the scope scim works as a token within seconds, in
+// addition to the old one; after its deletion it is refused.
 func TestTokenRotation(t *testing.T) {
 	w := shared(t)
 	key, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), portalv1.APIKeyCreate{Name: "rotation " + w.tag, Scope: "scim", ProviderType: "Okta"})
@@ -95,8 +96,8 @@ func TestTokenRotation(t *testing.T) {
 	w.answers("the old token still works", http.StatusOK)
 }
 
-// TestSecondProvider: whatever spec says, the integrated provider keeps working, and the pushes of
-// a second one are refused.
+// TestSecondProvider: the integrated provider keeps working, also if spec names another one, and
+// the requests of a second provider are refused.
 func TestSecondProvider(t *testing.T) {
 	w := shared(t)
 	entra, err := w.env.API.CreateAPIKeyWithResponse(t.Context(), portalv1.APIKeyCreate{Name: "second " + w.tag, Scope: "scim", ProviderType: "EntraID"})
@@ -137,8 +138,8 @@ func TestSecondProvider(t *testing.T) {
 	w.becomes(ada, "is pushed by the first provider", active)
 }
 
-// TestDeclaredToken: a token whose digest people store in a labelled Secret works, only for its
-// provider.
+// TestDeclaredToken: a token whose digest an administrator stores in a labelled Secret works, but
+// only for its provider.
 func TestDeclaredToken(t *testing.T) {
 	w := shared(t)
 	w.token = "declared-" + w.tag + "-0123456789"

@@ -79,8 +79,8 @@ func (c *command) ready() devenv.Values {
 	return values
 }
 
-// TestMakeRun starts and stops the command as a person does: Ctrl-C stops it cleanly, kill -9 ends
-// every program too, and pushed data survives both.
+// TestMakeRun starts and stops the command as an administrator does: Ctrl-C stops it cleanly, kill
+// -9 ends every program too, and pushed data survives both.
 func TestMakeRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	ports, err := devenv.RandomPorts()

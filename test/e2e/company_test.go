@@ -32,7 +32,7 @@ type company struct {
 	plan   string            // the last output
 }
 
-// people is how many users the provider pushes.
+// people is the number of users that the provider creates.
 const people = 210
 
 // Users with a decision, by index.
@@ -68,7 +68,7 @@ var takesOldName = span(185, 189)
 // byName is the first group reference of the pool "renamed".
 const byName = "displayName: old"
 
-// manifests are what people and Git declare.
+// manifests returns what administrators and Git declare.
 func (c *company) manifests() string {
 	return `
 apiVersion: iam.lightrun.com/v1alpha1
@@ -123,7 +123,7 @@ spec: {displayName: Renamed, groups: [{` + c.line + `}]}
 `
 }
 
-// poolNames are the pools that people declare.
+// poolNames contains the pools that administrators declare.
 var poolNames = []string{"default", "engineering", "on-call", "finance", "support", "platform", "leads", "listed", "filtered", "renamed"}
 
 func span(from, to int) []int {
@@ -134,7 +134,7 @@ func span(from, to int) []int {
 	return out
 }
 
-// user is the final user name of a user.
+// user returns the final user name of a user.
 func user(i int) string {
 	if i == renamedUser {
 		return "renamed206@example.test"
@@ -173,7 +173,7 @@ var sample = []int{0, 45, 60, 85, 117, 131, 152, 161, 175, 181, 186, 189,
 	heldUsers[0], heldUsers[1], droppedUsers[0], heldDeletion, suspendedUsers[0], suspendedUsers[1], suspendedUsers[2],
 	locallyOff[0], inactive[0], deletedUser, renamedUser, heldMember, droppedMember, heldManager}
 
-// alone is an environment for this test only.
+// alone returns an environment for this test only.
 func alone(t *testing.T) *world {
 	t.Helper()
 	env, err := devenv.Start(t.Context(), options(t, t.TempDir()))
@@ -194,7 +194,7 @@ func alone(t *testing.T) *world {
 	return newWorld(t, env)
 }
 
-// newCompany pushes everything and makes all decisions.
+// newCompany creates all users and groups, and makes all decisions.
 func newCompany(t *testing.T) *company {
 	t.Helper()
 	c := &company{world: alone(t), folder: t.TempDir()}
@@ -252,7 +252,7 @@ func answered(a idp.Answer, err error, status int) error {
 	return err
 }
 
-// push pushes the provider's first data, and applies what people declare.
+// push sends the provider's first data, and applies what administrators declare.
 func (c *company) push() {
 	c.t.Helper()
 	c.ids, c.groups = map[string]string{}, map[string]string{}
@@ -287,7 +287,8 @@ func (c *company) pushGroups(all map[string][]int) {
 	})
 }
 
-// everybodyArrived waits until all have what they were pushed with. No user is deactivated yet.
+// everybodyArrived waits until all users have the access that follows from the provider's first
+// data. No user is deactivated yet.
 func (c *company) everybodyArrived() {
 	c.t.Helper()
 	eventually(c.t, "every user has their pools", func(context.Context) error {
@@ -316,7 +317,7 @@ func (c *company) everybodyArrived() {
 	})
 }
 
-// decide makes the later changes of the provider, administrators and people.
+// decide makes the later changes of the provider and of administrators.
 func (c *company) decide() {
 	c.t.Helper()
 	c.pushGroups(map[string][]int{"old again": takesOldName})
@@ -386,7 +387,7 @@ func (c *company) locally() {
 	c.condition(c.ids[user(locallyOff[0])], v1alpha1.ConditionReady, "False", v1alpha1.ReasonDeactivatedLocally)
 }
 
-// suspend has people suspend users. Then the provider says something else about them.
+// suspend sets spec.suspend of users. Then the provider changes these users.
 func (c *company) suspend() {
 	c.t.Helper()
 	for _, i := range suspendedUsers {
@@ -454,7 +455,7 @@ func (c *company) guard(percent, users int) {
 	c.observed()
 }
 
-// policy sets the management policy and waits until it is in force.
+// policy sets the management policy and waits until it takes effect.
 func (c *company) policy(p v1alpha1.ManagementPolicy) {
 	c.t.Helper()
 	kubectl(c.t, c.world, "", "patch", "identityconfiguration", v1alpha1.DefaultName, "--type=merge", "-p", fmt.Sprintf(`{"spec":{"managementPolicy":%q}}`, p))

@@ -66,8 +66,8 @@ func TestCrashInMidPush(t *testing.T) {
 	}
 }
 
-// insist pushes a user as a provider does: it repeats until it gets an answer, and after a conflict
-// it searches for the user.
+// insist creates a user as a provider does: it repeats the request until it gets a response, and
+// after a conflict it searches for the user.
 func (w *world) insist(userName string) string {
 	var id string
 	eventually(w.t, "push "+userName, func(ctx context.Context) error {
@@ -139,7 +139,8 @@ func (w *world) everyoneOnce(names, ids []string) {
 	})
 }
 
-// TestPortalDown: pushes are accepted while the portal is down, and reach it when it is back.
+// TestPortalDown: SCIM requests are accepted while the portal is down, and the portal gets the
+// changes when it is back.
 func TestPortalDown(t *testing.T) {
 	w := shared(t)
 	early, late := w.name("early"), w.name("late")

@@ -126,8 +126,8 @@ func (r *round) settled(ctx context.Context, u *v1alpha1.ScimUser, now *state) e
 	return nil
 }
 
-// findable says whether a client found the object by its name, or can find it now: it may have got
-// its claim after the last check.
+// findable reports whether a client found the object by its name, or can find it now: it may have
+// got its claim after the last check.
 func (r *round) findable(id string, find func(*pusher) bool) bool {
 	return r.known(id) != "" || find(r.newPusher(0)) && r.known(id) != ""
 }

@@ -17,16 +17,16 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// leastKills is the smallest number of kills of programs in a round of a long run, however long
+// minKills is the minimum number of kills of programs in a round of a long run, however long
 // that takes on a busy machine.
-const leastKills = 6
+const minKills = 6
 
 // disturb kills programs one after the other during the round, and then all of them at once.
 // It returns when everything serves again.
 func (r *round) disturb() {
 	choices := r.random(r.number, "chaos")
 	over := time.Now().Add(r.load())
-	for n := 0; time.Now().Before(over) || r.long && n < leastKills; n++ {
+	for n := 0; time.Now().Before(over) || r.long && n < minKills; n++ {
 		pause(r.t.Context(), time.Duration(200+choices.IntN(800))*time.Millisecond)
 		if r.long && choices.IntN(2) == 0 {
 			r.killAtStep(choices)
@@ -37,9 +37,9 @@ func (r *round) disturb() {
 	r.kill(devenv.Etcd, devenv.Kubernetes, devenv.Portal, devenv.Webhook, r.replicas[1].name, devenv.Manager)
 }
 
-// killAtStep kills a program during a write: before the API server gets it, or after that
-// and before the program gets the answer. A webhook is killed twice as often as the manager, and
-// half of the kills are at writes of slices.
+// killAtStep kills a program during a write: before the API server gets it, or after that and
+// before the program gets the response. A webhook is killed twice as often as the manager, and half
+// of the kills are at writes of slices.
 func (r *round) killAtStep(choices *rand.Rand) {
 	name := []string{r.replicas[0].name, r.replicas[1].name, devenv.Manager}[choices.IntN(3)]
 	resource := "scimgroupslices"

@@ -20,8 +20,8 @@ const (
 	crowdSize = 5200
 	// mid is the size of the group with two slices; its part of the crowd is evenly spread.
 	mid = 130
-	// followed is how many of the crowd the history follows. Each of them is in the group of size
-	// mid too.
+	// followed is the number of users of the crowd that the history follows. Each of them is in the
+	// group of size mid too.
 	followed = 10
 )
 
@@ -51,7 +51,7 @@ func (d *drill) inCrowd(id string) bool {
 	return found
 }
 
-// crowdTag is the tag of a user of the crowd that the history follows; false for the others.
+// crowdTag returns the tag of a user of the crowd that the history follows; false for the others.
 func crowdTag(i int) (string, bool) {
 	const each = crowdSize / followed // a multiple of crowdSize / mid
 	return fmt.Sprintf("crowd%d", i/each), i%each == 0
@@ -73,7 +73,7 @@ func (d *drill) part(random *rand.Rand, size int) many {
 	return m
 }
 
-// whole is all of the crowd of a group of this size.
+// whole returns all of the crowd of a group of this size.
 func (d *drill) whole(size int) many {
 	var m many
 	for n := range size {

@@ -26,7 +26,7 @@ func (p *pusher) pushGroups(ctx context.Context) {
 	}
 }
 
-// pushMember makes one request about the members of a group. It says whether it got an answer.
+// pushMember sends one request about the members of a group. It reports whether it got a response.
 func (p *pusher) pushMember(ctx context.Context, group string) bool {
 	some := p.someStaff()
 	switch choice := p.rand.IntN(100); {
@@ -46,7 +46,7 @@ func (p *pusher) pushMember(ctx context.Context, group string) bool {
 	return p.replaceMembers(ctx, group)
 }
 
-// pushGroup makes one request about a temporary group.
+// pushGroup sends one request about a temporary group.
 func (p *pusher) pushGroup(ctx context.Context) bool {
 	group := p.someGroup()
 	switch choice := p.rand.IntN(100); {
@@ -74,7 +74,7 @@ func (p *pusher) pushGroup(ctx context.Context) bool {
 	return p.arriveGroup(ctx, p.some(p.teams))
 }
 
-// someGroup is a recently seen group; "" for none.
+// someGroup returns a recently seen group; "" if there is none.
 func (p *pusher) someGroup() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -84,8 +84,8 @@ func (p *pusher) someGroup() string {
 	return p.lateTeams[p.rand.IntN(len(p.lateTeams))]
 }
 
-// arriveGroup pushes a new group as providers do: it repeats unanswered requests, and searches for
-// the group after a conflict.
+// arriveGroup creates a group as providers do: it repeats requests without a response, and searches
+// for the group after a conflict.
 func (p *pusher) arriveGroup(ctx context.Context, name string) bool {
 	members := p.someStaff()
 	if p.rand.IntN(2) == 0 {
@@ -117,7 +117,7 @@ func (p *pusher) createGroupOf(ctx context.Context, group histories.Group, membe
 	return p.do(ctx, ask{request: request, method: http.MethodPost, path: "/Groups", body: body})
 }
 
-// groupDocument is a group as a provider pushes it.
+// groupDocument returns a group as a provider pushes it.
 func (p *pusher) groupDocument(group histories.Group, members []string) map[string]any {
 	out := map[string]any{
 		"schemas":     []string{"urn:ietf:params:scim:schemas:core:2.0:Group"},

@@ -49,12 +49,12 @@ func (r *round) settledGroups(ctx context.Context, now *state) error {
 	return nil
 }
 
-// ofRound says whether a name belongs to this round.
+// ofRound reports whether a name belongs to this round.
 func (r *round) ofRound(name string) bool {
 	return strings.HasSuffix(names.Fold(name), names.Fold(r.userName("")))
 }
 
-// cutOff says whether a request on the group had no answer: a webhook that is killed while it
+// cutOff reports whether a request on the group had no response: a webhook that is killed while it
 // changes a group that another deletes can leave a slice, which has no effect and which the manager
 // deletes when it is ten minutes old.
 func (r *round) cutOff(group string) bool {

@@ -21,7 +21,7 @@ func (p *pusher) pushUsers(ctx context.Context) {
 	}
 }
 
-// pushUser makes one request. It says whether it got an answer.
+// pushUser sends one request. It reports whether it got a response.
 func (p *pusher) pushUser(ctx context.Context) bool {
 	tag := p.knownUser()
 	choice := p.rand.IntN(100)
@@ -48,7 +48,7 @@ func (p *pusher) pushUser(ctx context.Context) bool {
 	return answered
 }
 
-// knownUser is a recently seen user, or one of the staff.
+// knownUser returns a recently seen user, or one of the staff.
 func (p *pusher) knownUser() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,7 +58,7 @@ func (p *pusher) knownUser() string {
 	return p.late[p.rand.IntN(len(p.late))]
 }
 
-// someName is one of a few names, in one of two spellings.
+// someName returns one of a few names, in one of two spellings.
 func (p *pusher) someName() string { return p.some(p.names) }
 
 func (p *pusher) some(names []string) string {
@@ -69,15 +69,15 @@ func (p *pusher) some(names []string) string {
 	return name
 }
 
-// value is a text that no other request writes.
+// value returns a text that no other request writes.
 func (p *pusher) value() *string {
 	p.made++
 	text := fmt.Sprintf("v%d-%d", p.number, p.made)
 	return &text
 }
 
-// arrive pushes a new user as providers do: it repeats unanswered requests, and searches for the
-// user after a conflict.
+// arrive creates a user as providers do: it repeats requests without a response, and searches for
+// the user after a conflict.
 func (p *pusher) arrive(ctx context.Context) bool {
 	name := p.someName()
 	for range 3 {
@@ -97,7 +97,7 @@ func (p *pusher) create(ctx context.Context, who histories.Person) (histories.An
 	return p.do(ctx, ask{request: histories.Create{Person: who}, method: http.MethodPost, path: "/Users", body: document(who)})
 }
 
-// document is a user as a provider pushes it.
+// document returns a user as a provider pushes it.
 func document(who histories.Person) map[string]any {
 	out := map[string]any{
 		"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:User"}, "externalId": who.Tag, "userName": who.Name, "active": who.Active,

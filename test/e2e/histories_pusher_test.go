@@ -160,7 +160,7 @@ func (p *pusher) members(group map[string]any) []string {
 }
 
 // breathe waits a moment between requests; after an unanswered one it waits until the service
-// answers again, as a provider does. It returns at once when the round ends.
+// responds again, as a provider does. It returns at once when the round ends.
 func (p *pusher) breathe(ctx context.Context, answered bool) {
 	timer := time.NewTimer(time.Duration(p.rand.IntN(20)) * time.Millisecond)
 	defer timer.Stop()

@@ -76,14 +76,14 @@ func (r *round) id(tag string) string {
 	return r.ids[tag]
 }
 
-// known is the tag of the user in an answer; "" for others.
+// known returns the tag of the user in a response; "" for others.
 func (r *round) known(id string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.tags[id]
 }
 
-// metPerson records the user in an answer.
+// metPerson records the user in a response.
 func (r *round) metPerson(tag, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +93,7 @@ func (r *round) metPerson(tag, id string) {
 	}
 }
 
-// metGroup records the group in an answer.
+// metGroup records the group in a response.
 func (r *round) metGroup(tag, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -25,19 +25,21 @@ import (
 const (
 	// Environment variables of `make histories`.
 	envDuration, envSeed = "HISTORIES_DURATION", "HISTORIES_SEED"
-	// shortLoad and longLoad are how long a round pushes before everything is killed.
+	// shortLoad and longLoad are the times for which a round sends requests before everything is
+	// killed.
 	shortLoad, longLoad = 4 * time.Second, 8 * time.Second
-	// search is how long the search for an explanation of a part may take; most take milliseconds.
+	// search is the maximum time of the search for an explanation of a part; most take
+	// milliseconds.
 	search = time.Minute
 	// clients push users, connections push members of permanent groups, teams push temporary
 	// groups.
 	clients, connections, teams = 6, 2, 3
 )
 
-// TestHistories: clients push to two webhooks over one API server while programs are
-// killed, and in the end everything is killed. The answers, then and after the restart, must be
-// possible answers of one correct service (test/framework/histories), and no user is missing or
-// duplicated in Kubernetes or the portal.
+// TestHistories: clients push to two webhooks over one API server while programs are killed, and in
+// the end everything is killed. The responses, then and after the restart, must be possible
+// responses of one correct service (test/framework/histories), and no user is missing or duplicated
+// in Kubernetes or the portal.
 func TestHistories(t *testing.T) {
 	duration, seed := budget(t)
 	d := newDrill(t, seed)
@@ -91,7 +93,7 @@ type drill struct {
 	steps map[string]int   // how often programs were killed at each write
 }
 
-// load is how long a round pushes.
+// load returns how long a round pushes.
 func (d *drill) load() time.Duration {
 	if d.long {
 		return longLoad
@@ -152,15 +154,15 @@ func (d *drill) openGuard() {
 	}
 }
 
-// random is a source of random choices for one purpose in one round.
+// random returns a source of random choices for one purpose in one round.
 func (d *drill) random(round int, purpose string) *rand.Rand {
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("%d/%d/%s", d.seed, round, purpose))
 	return rand.New(rand.NewChaCha8(key))
 }
 
-// round pushes for a while, kills everything, and checks the result. It returns the number of
-// requests.
+// round sends requests for a while, kills everything, and checks the result. It returns the number
+// of requests.
 func (d *drill) round(n int) int {
 	d.t.Helper()
 	r := newRound(d, n)

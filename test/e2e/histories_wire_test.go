@@ -21,8 +21,8 @@ import (
 )
 
 // wire is a proxy between a program and the API server. Once armed, it blocks the next write of a
-// kind and reports it, before the API server gets it or before the program gets the answer,
-// until the program is dead.
+// kind and reports it, before the API server gets it or before the program gets the response, until
+// the program is dead.
 type wire struct {
 	proxy *httputil.ReverseProxy
 	mu    sync.Mutex

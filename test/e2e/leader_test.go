@@ -89,7 +89,7 @@ func TestALeaderThatIsGoneWritesNothingMore(t *testing.T) {
 			w.becomes(ada, "is as the new leader wrote it", named("New name"))
 			close(old.free)
 			if answer := <-old.answer; !strings.HasPrefix(answer, "409 ") || !strings.Contains(answer, "STALE_LEADER") {
-				t.Errorf("the portal answered the late write with %s", answer)
+				t.Errorf("the portal's response to the late write is %s", answer)
 			}
 			w.becomes(ada, "is still as the new leader wrote it", named("New name"))
 			wakeUp()
@@ -113,7 +113,7 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
 		lose   loss
-		then   string // ada's pool in the new leader's pass; empty: none
+		then   string // ada's pool in the new leader's pass; empty if there is none
 		holds  []string
 		writes int // the final number in the portal's history of ada
 	}{
@@ -148,7 +148,7 @@ func TestALateWriteOfTheSameRevisionIsRefused(t *testing.T) {
 			w.becomes(ada, "is as the new leader wrote it", holding(tc.holds...))
 			close(old.free)
 			if answer := <-old.answer; !strings.HasPrefix(answer, "409 ") || !strings.Contains(answer, "STALE_LEADER") {
-				t.Errorf("%s\nthe portal answered the late write with %s", tc.reason, answer)
+				t.Errorf("%s\nthe portal's response to the late write is %s", tc.reason, answer)
 			}
 			wakeUp()
 			<-first.Done()

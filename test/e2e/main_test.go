@@ -100,7 +100,7 @@ func build(folder string) error {
 	return nil
 }
 
-// options are those of an environment with its data in dir, on free ports.
+// options returns those of an environment with its data in dir, on free ports.
 func options(tb testing.TB, dir string) devenv.Options {
 	tb.Helper()
 	assets, err := controlplane.Assets(controlplane.Root())
@@ -117,7 +117,7 @@ func options(tb testing.TB, dir string) devenv.Options {
 	}
 }
 
-// shared is the environment that most stories share, started by the first of them.
+// shared returns the environment that most stories share, started by the first of them.
 func shared(t *testing.T) *world {
 	t.Helper()
 	theStage.once.Do(func() {
@@ -129,8 +129,8 @@ func shared(t *testing.T) *world {
 	return newWorld(t, theStage.env)
 }
 
-// patience is how long a story waits for a condition: longer than a leader's lease (15 s) and a
-// back-off together, on a busy machine.
+// patience is the maximum time for which a story waits for a condition. It is longer than a
+// leader's lease (15 s) and a back-off together, on a busy machine.
 const patience = 90 * time.Second
 
 // eventually polls check until it returns nil, and fails with its last error.
@@ -139,7 +139,7 @@ func eventually(t *testing.T, what string, check func(context.Context) error) {
 	poll.For(t, what, patience, 100*time.Millisecond, check)
 }
 
-// kubectl runs a command as a person does and returns its output.
+// kubectl runs a command as an administrator does and returns its output.
 func kubectl(t *testing.T, w *world, stdin string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), w.env.Values.Kubectl, args...)

@@ -64,7 +64,7 @@ func TestProcedures(t *testing.T) {
 	t.Run("PushedAgain", func(t *testing.T) { c.in(t).pushedAgain(b) })
 }
 
-// binding is the id of the portal's binding; empty: none.
+// binding returns the id of the portal's binding; empty if there is none.
 func (c *company) binding() string {
 	c.t.Helper()
 	got, err := c.env.API.GetIdentityConfigurationWithResponse(c.t.Context())
@@ -109,7 +109,7 @@ func (c *company) shell(line string) (string, error) {
 	return string(out), err
 }
 
-// page is the text of a page of the manual.
+// page returns the text of a page of the manual.
 func page(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(controlplane.Root(), "docs", "operations", name))

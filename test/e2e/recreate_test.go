@@ -18,7 +18,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// apply applies the manifests of people and Git.
+// apply applies the manifests of administrators and Git.
 func (c *company) apply() {
 	c.t.Helper()
 	kubectl(c.t, c.world, c.manifests(), "apply", "-f", "-")
@@ -142,7 +142,7 @@ func (c *company) accepts() (asked bool) {
 
 var commandLine = regexp.MustCompile(`kubectl [^\n]*`)
 
-// remedy is the command at the end of a condition's message.
+// remedy returns the command at the end of a condition's message.
 func remedy(message string) string { return strings.TrimSpace(commandLine.FindString(message)) }
 
 // done waits until each object reports its desired state, or the reason why not, for

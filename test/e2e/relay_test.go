@@ -39,7 +39,7 @@ type relay struct {
 	write  func(call) // nil: writes pass
 }
 
-// on makes f decide about each write. A write that f does not forward is never answered.
+// on makes f decide about each write. A write that f does not forward never gets a response.
 func (r *relay) on(f func(call)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,7 +111,7 @@ func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
 // know them, and sends the same write without.
 var causes = regexp.MustCompile(`,"requestId":"[^"]*"`)
 
-// reply is the portal's answer.
+// reply is the portal's response.
 type reply struct {
 	status int
 	header http.Header
@@ -126,7 +126,7 @@ func (a *reply) to(rw http.ResponseWriter) {
 	_, _ = rw.Write(a.body)
 }
 
-// pass sends the request on; nil if the portal did not answer.
+// pass forwards the request. It returns nil if the portal did not respond.
 func (r *relay) pass(ctx context.Context, asked *http.Request, body []byte) *reply {
 	request, err := http.NewRequestWithContext(ctx, asked.Method, r.portal+asked.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
@@ -158,7 +158,7 @@ func withoutManager(w *world) {
 	})
 }
 
-// newManager starts a manager beside the environment's, which the test stops or kills.
+// newManager starts a manager in addition to the environment's. The test stops or kills it.
 func newManager(w *world, args ...string) *process.Process {
 	w.t.Helper()
 	m, err := startManager(w, args...)
@@ -219,7 +219,7 @@ func newImmortal(w *world, args ...string) *immortal {
 	return m
 }
 
-// now is the running process, or the last one.
+// now returns the running process, or the last one.
 func (m *immortal) now() *process.Process {
 	m.mu.Lock()
 	defer m.mu.Unlock()

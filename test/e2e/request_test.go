@@ -21,9 +21,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/idp"
 )
 
-// TestOneRequestFromPushToAudit follows a provider's request id: it is in the answer, the
-// webhook's log, the object, the manager's events and the portal's audit. The creation, the
-// deactivation and the deletion each have their own id.
+// TestOneRequestFromPushToAudit follows the id of a SCIM request. The id of the creation is in the
+// response, the webhook's log, the ScimUser and the portal's audit log. The ids of the deactivation
+// and the deletion are in the portal's audit log.
 func TestOneRequestFromPushToAudit(t *testing.T) {
 	w := shared(t)
 	ada := w.name("ada")
@@ -39,7 +39,7 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	if have := requestid.Stamped(u.Annotations[v1alpha1.AnnotationRequest], u.Spec.Revision); have != w.request {
-		t.Errorf("the object has the request id %q", have)
+		t.Errorf("the ScimUser has the request id %q, want %q", have, w.request)
 	}
 	w.logged(devenv.Webhook, w.request, `"Served"`, "create")
 	w.audited(account.ID, "user.create", w.request)
@@ -54,7 +54,7 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 	w.audited(account.ID, "user.release", gone.Header.Get("X-Request-Id"))
 }
 
-// logged waits for a line of the program's log that has all the words.
+// logged waits until one line of the program's log contains all the words.
 func (w *world) logged(program string, words ...string) {
 	w.t.Helper()
 	eventually(w.t, fmt.Sprintf("%s logs %q", program, words), func(context.Context) error {
@@ -71,23 +71,24 @@ func (w *world) logged(program string, words ...string) {
 			}
 			return nil
 		}
-		return errors.New("there is no such line")
+		return fmt.Errorf("no line of the log contains all of %q", words)
 	})
 }
 
-// audited waits until the portal's audit of an account has the action with the request's id.
+// audited waits until the newest page of the portal's audit log of an account has the action with
+// the request's id.
 func (w *world) audited(account, action, request string) {
 	w.t.Helper()
-	eventually(w.t, "the portal audits "+action, func(ctx context.Context) error {
+	eventually(w.t, "the portal's audit log has "+action, func(ctx context.Context) error {
 		got, err := w.env.API.ListAuditEventsWithResponse(ctx, &portalv1.ListAuditEventsParams{UserID: &account})
 		if err != nil || got.JSON200 == nil {
-			return errors.Join(err, errors.New("the audit can't be read"))
+			return errors.Join(err, errors.New("the audit log can't be read"))
 		}
 		for _, e := range got.JSON200.Items {
 			if e.RequestID == request && e.Action == action {
 				return nil
 			}
 		}
-		return fmt.Errorf("the request %s is not among %+v", request, got.JSON200.Items)
+		return fmt.Errorf("no event %s of request %s in %+v", action, request, got.JSON200.Items)
 	})
 }

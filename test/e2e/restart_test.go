@@ -18,8 +18,7 @@ import (
 )
 
 // TestRestartKeepsEverything: after a stop and a start on the same folder, everything is as before,
-// also what a person changed; and while it runs, no other instance can use its folder or
-// its ports.
+// also what a developer changed. While it runs, no other instance can use its folder or its ports.
 func TestRestartKeepsEverything(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	o := options(t, dir)
@@ -49,7 +48,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Errorf("a second instance on the ports: %v", err)
 	}
 
-	// A person changes what make run had set up.
+	// A developer changes what make run had set up.
 	var idconf v1alpha1.IdentityConfiguration
 	key := client.ObjectKey{Namespace: devenv.Namespace, Name: v1alpha1.DefaultName}
 	if err := env.Client.Get(t.Context(), key, &idconf); err != nil {

@@ -37,7 +37,7 @@ func (c *company) restoresCluster(b before, binding string) {
 	c.answers("GET", "/Users?count=1", http.StatusServiceUnavailable) // until there is a configuration
 	c.follow("backup-restore.md", "Restore after the cluster is lost")
 	for _, quoted := range []string{
-		"Nothing is written now: the restore window is open", "The portal's pool of this name is taken over with its people",
+		"Nothing is written now: the restore window is open", "The portal's pool of this name is taken over with its members",
 		"The account that this user had before is taken over with its pools", "GuardHeld", "RemovalDropped",
 	} {
 		if !strings.Contains(c.plan, quoted) || !strings.Contains(page(c.t, "backup-restore.md"), "`"+quoted+"`") {

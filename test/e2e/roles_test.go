@@ -88,7 +88,7 @@ func TestReadOnlyInThePortal(t *testing.T) {
 		refused *portalv1.Refused
 	}{"PATCH": {changed.StatusCode(), changed.JSONDefault}, "DELETE": {removed.StatusCode(), removed.JSONDefault}} {
 		if got.status != http.StatusConflict || got.refused == nil || got.refused.Code != "SCIM_MANAGED_READ_ONLY" || !strings.Contains(got.refused.Message, "Okta (development)") {
-			t.Errorf("%s answered %d %+v", what, got.status, got.refused)
+			t.Errorf("the response to %s is %d %+v", what, got.status, got.refused)
 		}
 	}
 	after := w.becomes(ada, "is as before", active)

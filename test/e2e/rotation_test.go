@@ -24,9 +24,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/idp"
 )
 
-// refusedWithin is how long a token may still be accepted after its removal from the mounted
-// files: the webhook is notified of changes, and also reads the files every 30 seconds.
-// docs/operations/tokens.md says the same.
+// refusedWithin is the maximum time for which a token is still accepted after its removal from the
+// mounted files: the webhook is notified of changes, and also reads the files every 30 seconds.
+// docs/operations/tokens.md states it.
 const refusedWithin = 30 * time.Second
 
 // keeper is a place that stores tokens.

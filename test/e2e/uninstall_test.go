@@ -111,9 +111,9 @@ func (c *company) pushedAgain(b before) {
 	c.hasAccess(want, "at the end")
 }
 
-// afterPushingAgain is the access that users have once the provider has pushed them again. A user
-// that an administrator deactivated is active, because the provider says so. A suspended user has
-// what the provider says.
+// afterPushingAgain returns the access that users have once the provider has pushed them again. A
+// user that an administrator deactivated is active, because the provider says so. A suspended user
+// has what the provider says.
 func (c *company) afterPushingAgain(b before) map[string]personRecord {
 	want := accessOf(b.records)
 	for _, i := range locallyOff {
@@ -135,9 +135,9 @@ func (c *company) plansNoRoles() {
 	}
 }
 
-// withOwnPool is the access of want while Git names the group "new" by its former id or name: no
-// line of a pool means it, so it has a pool of its own, without roles, until a person says which
-// pool it fills.
+// withOwnPool returns the access of want while Git names the group "new" by its former id or name:
+// no line of a pool means it, so it has a pool of its own, without roles, until a person decides
+// which pool it fills.
 func (c *company) withOwnPool(want map[string]personRecord) map[string]personRecord {
 	c.t.Helper()
 	var id string
@@ -160,7 +160,7 @@ func (c *company) withOwnPool(want map[string]personRecord) map[string]personRec
 	return out
 }
 
-// accessOf is what users have, without what the portal remembers about it.
+// accessOf returns what users have, without what the portal remembers about it.
 func accessOf(all *records) map[string]personRecord {
 	out := map[string]personRecord{}
 	for name, p := range all.People {
@@ -184,7 +184,7 @@ func (c *company) hasAccess(want map[string]personRecord, what string) {
 	})
 }
 
-// pushAgain is all that the provider has by now.
+// pushAgain sends all users and groups that the provider has.
 func (c *company) pushAgain() {
 	c.t.Helper()
 	inactiveNow := slices.Concat(heldUsers, droppedUsers, inactive, suspendedUsers[1:2])

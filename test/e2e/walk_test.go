@@ -15,8 +15,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/idp"
 )
 
-// killer kills the manager around its writes: at the first attempt before the portal
-// gets the write; at the second after its effect and before the answer; the third passes.
+// killer kills the manager around its writes: at the first attempt before the portal gets the
+// write; at the second after its effect and before the response; the third passes.
 type killer struct {
 	mu    sync.Mutex
 	sent  map[string]int

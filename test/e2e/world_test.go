@@ -22,7 +22,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/idp"
 )
 
-// world is one story's view of an environment, with its own names.
+// world is the view of one story on an environment, with its own names.
 type world struct {
 	t   *testing.T
 	env *devenv.Environment
@@ -38,7 +38,7 @@ func newWorld(t *testing.T, env *devenv.Environment) *world {
 	return &world{t: t, env: env, tag: strings.ToLower(rand.Text()[:6]), token: env.Values.SCIMToken, http: &http.Client{Timeout: 30 * time.Second}}
 }
 
-// name is a user name of this story only.
+// name returns a user name of this story only.
 func (w *world) name(who string) string { return who + "." + w.tag + "@example.test" }
 
 // scim sends one request as an identity provider does; an error means that there was no answer.
@@ -79,7 +79,7 @@ func (w *world) accounts(ctx context.Context, userName string) ([]portalv1.User,
 		return nil, err
 	}
 	if answer.JSON200 == nil {
-		return nil, fmt.Errorf("the portal answered %s: %s", answer.Status(), answer.Body)
+		return nil, fmt.Errorf("the portal responded with %s: %s", answer.Status(), answer.Body)
 	}
 	return answer.JSON200.Items, nil
 }
@@ -178,7 +178,7 @@ func (w *world) loginMethods(edit func(*portalv1.LoginMethods)) {
 	}
 }
 
-// group pushes a group with members and returns its SCIM id.
+// group creates a group with members and returns its SCIM id.
 func (w *world) group(name string, members ...string) string {
 	w.t.Helper()
 	return w.must("POST", "/Groups", idp.Group(name, members...), http.StatusCreated).ID()

@@ -130,8 +130,8 @@ func TestGuardUsesThePortalsClock(t *testing.T) {
 	})
 }
 
-// TestDecisionAheadOfOurClock: a person releases what they see. While the manager's clock is behind
-// theirs, a removal that is held later must not count as released.
+// TestDecisionAheadOfOurClock: a person releases the removals that they see. While the manager's
+// clock is behind the person's, a removal that is held later must not count as released.
 func TestDecisionAheadOfOurClock(t *testing.T) {
 	for _, annotation := range []string{v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld} {
 		t.Run(annotation, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 // up.
 type delayed struct {
 	*fakeportal.Portal
-	owner string                      // of the pool whose memberships are delayed; empty: none
+	owner string                      // of the pool whose memberships are delayed; empty if there is none
 	late  []portalapi.MembershipWrite // the delayed writes
 }
 

@@ -26,13 +26,13 @@ import (
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
-// step is an action of people or the identity provider.
+// step is an action of an administrator or the identity provider.
 type step struct {
 	name string
 	do   func(*world)
 }
 
-// day is the company's actions, in order. The manager settles after each step.
+// day returns the company's actions, in order. The manager settles after each step.
 func day() []step {
 	return []step{
 		{"the company is pushed", func(w *world) {
@@ -221,7 +221,7 @@ func meta(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + name), Generation: 1, CreationTimestamp: metav1.Now()}
 }
 
-// groupID is the SCIM id of the group with the name.
+// groupID returns the SCIM id of the group with the name.
 func groupID(name string) string { return kubefake.SCIMID("g-" + name) }
 
 // addPool declares a pool that the group with its name fills, and pushes that group.
@@ -311,5 +311,5 @@ func (w *world) remove(o client.Object, name string) {
 
 func (f fault) String() string { return fmt.Sprintf("%s %s", f.mode, f.call) }
 
-// registry is the claim protocol that webhook and controllers use.
+// registry returns the claim protocol that webhook and controllers use.
 func registry(c client.Client) claims.Registry { return claims.Registry{Client: c, Live: c} }

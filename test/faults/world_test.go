@@ -141,7 +141,7 @@ func newWorld(t *testing.T, f fault) *world {
 	return w
 }
 
-// walked says whether the call belongs to a pass: writes, and the guard's read of removals.
+// walked reports whether the call belongs to a pass: writes, and the guard's read of removals.
 func walked(c fakeportal.Call) bool { return c.Write || c.Method == "Removals" }
 
 func must(t *testing.T, err error) {
@@ -185,7 +185,7 @@ func (w *world) enter(kind string) error {
 	return nil
 }
 
-// fails says how the call fails; "" if it does not.
+// fails returns how the call fails; "" if it does not.
 func (w *world) fails(call string) mode {
 	switch {
 	case w.dice != nil && w.left > 0 && w.dice.IntN(8) == 0:
@@ -199,7 +199,7 @@ func (w *world) fails(call string) mode {
 	return ""
 }
 
-// leave loses the answer of the current call, if that is how it fails.
+// leave loses the response of the current call, if that is how it fails.
 func (w *world) leave(err error) error {
 	how := w.next
 	w.next = ""

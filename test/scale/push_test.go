@@ -37,8 +37,8 @@ func (b *mapPortal) PutMemberships(_ context.Context, ownerUID string, items []p
 	return out, nil
 }
 
-// TestPushedGroupBeforeStatuses: whichever object has the first pass, no user's status is written
-// before the pool's pass has added all users, a thousand per call; then each user costs one status
+// TestPushedGroupBeforeStatuses: no user's status is written before the pool's pass has added all
+// users, a thousand per call, whichever object is reconciled first. Then each user costs one status
 // write and no call.
 func TestPushedGroupBeforeStatuses(t *testing.T) {
 	const people = 4000

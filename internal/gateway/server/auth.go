@@ -85,14 +85,16 @@ type limits struct {
 	buckets map[[32]byte]*rate.Limiter
 }
 
-// maxBuckets limits the memory: tokens come and go, and above this number all counts restart.
+// maxBuckets is the maximum number of buckets, which limits the memory. Above it, all counts
+// restart.
 const maxBuckets = 10_000
 
 func newLimits(perSecond float64, burst int, now func() time.Time) *limits {
 	return &limits{rate: rate.Limit(perSecond), burst: max(burst, 1), now: now, buckets: map[[32]byte]*rate.Limiter{}}
 }
 
-// take takes one request from the bucket, or returns in how many whole seconds there will be one.
+// take takes one request from the bucket and returns 0. If the bucket is empty, it returns the
+// number of whole seconds until there is a request in it.
 func (l *limits) take(key [32]byte) (seconds int) {
 	if l.rate <= 0 {
 		return 0

@@ -16,14 +16,15 @@ import (
 // practice.
 const (
 	maxHeld = 32 * MaxBody
-	// projectedGroup is the reservation for a group with a projection of its members: they are
-	// decoded for it, while otherwise their bytes are streamed.
+	// projectedGroup is the reservation for a group with a projection of its members, because a
+	// projection decodes them. Without a projection their bytes are streamed.
 	projectedGroup = 8 * MaxBody
-	// reserveWait is how long a request waits for its reservation.
+	// reserveWait is the maximum time for which a request waits for its reservation.
 	reserveWait = 5 * time.Second
 )
 
-// reserve takes n bytes from the budget until the call ends, or returns a 503.
+// reserve takes n bytes from the budget until the call ends. If the budget does not have them in
+// time, it returns a 503.
 func (c *call) reserve(n int64) error {
 	ctx, cancel := context.WithTimeout(c.ctx, reserveWait)
 	defer cancel()

@@ -17,10 +17,10 @@ import (
 type bulkOperation struct {
 	method, bulkID, version, path string
 	data                          scim.Object
-	refs                          []string // bulkIds of other operations on which this one depends
+	refs                          []string // bulkIds of other operations on which this operation depends
 
 	done    bool
-	half    *bulkOperation // the POST whose second half this is; nil for an operation of the request
+	half    *bulkOperation // the POST that this operation completes; nil for an operation of the request
 	created string         // the id that a POST created
 	answer  scim.Object
 }
@@ -32,7 +32,7 @@ type bulkRun struct {
 	operations []*bulkOperation
 	posts      map[string]*bulkOperation
 	failures   int
-	most       int // failures after which the rest is skipped; 0 for no limit
+	most       int // number of failures after which the other operations are skipped; 0 means no limit
 }
 
 // bulk handles POST /Bulk (RFC 7644 §3.7).
@@ -226,8 +226,8 @@ func (b *bulkRun) open(waiting []*bulkOperation) {
 	b.finish(waiting[0], "", errorReply(scim.Failure(http.StatusConflict, "The operations refer to each other in a circle that can't be resolved.")))
 }
 
-// complete runs second halves that failOnErrors skipped: a resource that was answered with 201 must
-// be complete, or the response must say that it is not.
+// complete runs second halves that failOnErrors skipped: a resource with the status 201 must be
+// complete, or the response must show that it is not.
 func (b *bulkRun) complete() {
 	for _, op := range b.operations {
 		switch {
@@ -284,7 +284,7 @@ func (b *bulkRun) runWithoutManager(op *bulkOperation, extension scim.Object) {
 	b.operations = append(b.operations, later)
 }
 
-// serve passes an operation through the same handlers as a separate request.
+// serve handles an operation by the same handlers as a separate request.
 func (b *bulkRun) serve(method, path, version string, data scim.Object) (rep reply, resolved string) {
 	sub := &call{
 		Server: b.call.Server, ctx: b.call.ctx, start: b.call.start, id: b.call.id, log: b.call.log, config: b.call.config,

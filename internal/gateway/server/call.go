@@ -29,19 +29,19 @@ type call struct {
 	w      http.ResponseWriter
 	r      *http.Request
 	start  time.Time
-	id     string // of the request, for logs
+	id     string // id of the request, for logs
 	log    logr.Logger
-	span   trace.Span // nil when traces are off
+	span   trace.Span // nil if traces are off
 	config Configuration
 
 	identity    Identity
-	base        string // public URL up to and with BasePath
+	base        string // public URL up to and including BasePath
 	method      string
-	segments    []string // of the path below BasePath, unescaped
+	segments    []string // segments of the path below BasePath, unescaped
 	query       url.Values
 	ifMatch     string
 	ifNoneMatch string
-	payload     []byte // the body when it does not come from r
+	payload     []byte // the body, if it does not come from r
 	plainJSON   bool   // respond with application/json
 
 	resource  *endpoint
@@ -49,7 +49,7 @@ type call struct {
 	reserved  int64 // reserved bytes of the server's memory; see budget.go
 	status    int
 	sent      bool
-	counted   bool // counted as one of a second kind of client
+	counted   bool // the metric has counted this call as one of a second kind of client
 }
 
 // locate finds the path below BasePath.
@@ -175,7 +175,8 @@ func (c *call) object() (scim.Object, error) {
 	return scim.DecodeJSON(data, scim.Limits{})
 }
 
-// fired counts quirks, and records which kind of client they indicate; an error is a refusal.
+// fired counts quirks, and records which kind of client they indicate. An error means that the call
+// is refused.
 func (c *call) fired(names []quirk.Name) error {
 	for _, n := range names {
 		c.metrics.quirk(string(n))

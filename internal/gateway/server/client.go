@@ -28,7 +28,8 @@ func clientOf(userAgent string) string {
 	return ""
 }
 
-// clientByDialect returns the kind of client that writes such a body; empty if others write it too.
+// clientByDialect returns the kind of client that alone sends bodies with these quirks; empty if
+// other clients send such bodies too.
 func clientByDialect(names []quirk.Name) string {
 	if slices.Contains(names, quirk.CapitalisedOperation) || slices.Contains(names, quirk.DottedKey) {
 		return provider.EntraID
@@ -52,9 +53,9 @@ func newClients() *clients {
 	return &clients{first: map[[32]byte]string{}, reported: map[second]bool{}}
 }
 
-// second reports whether client is another kind than the token's, and whether this is the first
-// such request. A token belongs to the kind of its provider; a token for a provider of the type
-// Other belongs to the first kind that used it.
+// second reports whether client is another kind than the token's (is), and whether this is the
+// first such request (isNew). first is the kind of the token: the type of its provider or, for a
+// provider of the type Other, the first kind that used the token.
 func (k *clients) second(token Identity, client string) (first string, is, isNew bool) {
 	first = token.Provider.Type
 	if client == "" || client == first {
@@ -83,8 +84,9 @@ func (k *clients) second(token Identity, client string) (first string, is, isNew
 	return first, true, isNew
 }
 
-// note reports a second kind of client on the call's token, and refuses it if the configuration
-// says so. The log has one line for each token and kind; the metric counts each request.
+// note reports a second kind of client on the call's token, and refuses the call if the
+// configuration requires it. The log has one line for each token and kind; the metric counts each
+// request.
 func (c *call) note(client string) error {
 	first, is, isNew := c.clients.second(c.identity, client)
 	if !is {

@@ -122,7 +122,7 @@ func TestSecondClient(t *testing.T) {
 	}
 }
 
-// counted is how many requests of a second kind of client the metric counts.
+// counted returns how many requests of a second kind of client the metric counts.
 func counted(t *testing.T, r *prometheus.Registry) (n float64) {
 	t.Helper()
 	families, err := r.Gather()

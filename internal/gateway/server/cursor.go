@@ -16,13 +16,13 @@ import (
 	"lightrun.com/scim-operator/internal/scim/path"
 )
 
-// A cursor (RFC 9865) contains everything that the next page needs, so that any replica can serve
-// it and no replica keeps state: where the previous page ended, when it was served, and a digest of
-// the query. A page continues after a resource, not at a number, so that resources that are created
-// or deleted in between do not move it. The sort value may be a name or an address, and cursors
-// appear in URLs and thus in logs: they are encrypted with a key that the token's holder and the
-// replicas share. A cursor does not work with another token, and expires with its token. A cursor
-// grants no access; each page is authorized like any other request.
+// A cursor (RFC 9865) contains everything that the next page needs: where the previous page ended,
+// when it was served, and a digest of the query. So any replica can serve the next page, and no
+// replica keeps state. A page continues after a resource, not at a number, so that resources that
+// are created or deleted in between do not move it. The sort value may be a name or an address, and
+// cursors appear in URLs and thus in logs: they are encrypted with a key that the token's holder
+// and the replicas share. A cursor does not work with another token, and expires with its token. A
+// cursor grants no access; each page is authorized like any other request.
 
 // sealed is the content of a cursor.
 type sealed struct {

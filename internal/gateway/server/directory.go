@@ -15,29 +15,28 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// Users is the users that a server serves. Errors that a client should see are *scim.Error; any
-// other error is answered with a 503 that asks the client to retry. Every method may be repeated;
-// none blocks longer than its context.
+// Users stores and returns the users of a server. Errors for the client are *scim.Error. For any
+// other error the response is a 503 that asks the client to retry. Every method may be repeated,
+// and none blocks longer than its context.
 type Users interface {
 	// Get reads the current state of one user, or returns a 404.
 	Get(ctx context.Context, id string) (*Resource, error)
-	// List answers a query from a view that contains at least this replica's own writes.
+	// List returns a page of users, from a view that contains at least this replica's own writes.
 	List(ctx context.Context, q Query) (Page, error)
 	// Create stores a new user from canonical attributes, or returns a 409 uniqueness.
 	Create(ctx context.Context, user scim.Object) (*Resource, error)
 	// Update replaces a user with the result of change. change may run more than once, each time on
 	// the current state; an equal result writes nothing. If ifVersion is not nil, Update calls it
-	// with each version that it reads, and false is a 412.
+	// with each version that it reads; if it returns false, the error is a 412.
 	Update(ctx context.Context, id string, ifVersion Precondition, change func(scim.Object) (scim.Object, error)) (*Resource, error)
-	// Delete deletes a user: 404 from then on, and the name is free immediately.
+	// Delete deletes a user. From then on the user is a 404, and another user can get the name.
 	Delete(ctx context.Context, id string, ifVersion Precondition) error
 }
 
-// Groups is the groups that a server serves. Members are never passed as part of a group's
-// attributes.
+// Groups stores and returns the groups of a server. Members are never part of a group's attributes.
 type Groups interface {
-	// Get reads the current state of one group, or returns a 404. Without members, it does not read
-	// them.
+	// Get reads the current state of one group, or returns a 404. It reads the members only if
+	// members is true.
 	Get(ctx context.Context, id string, members bool) (*Resource, error)
 	List(ctx context.Context, q Query) (Page, error)
 	// Create stores a new group with these members, or returns a 409 uniqueness, or a 400
@@ -47,7 +46,7 @@ type Groups interface {
 	// with a 4xx status means that nothing was written. Any other error means that the change may
 	// be partly done, and that repeating it completes it.
 	Update(ctx context.Context, id string, change func(scim.Object) (scim.Object, []patch.MemberChange, error)) (*Resource, error)
-	// Delete deletes a group: 404 from then on, and the name is free immediately.
+	// Delete deletes a group. From then on the group is a 404, and another group can get the name.
 	Delete(ctx context.Context, id string) error
 }
 
@@ -56,22 +55,21 @@ type Precondition func(version string) bool
 
 // Query is a list request after parsing and validation.
 type Query struct {
-	Filter *filter.Matcher // nil for all
-	SortBy *path.Sort      // nil for the directory's own stable order
+	Filter *filter.Matcher // nil matches all
+	SortBy *path.Sort      // nil means the directory's own stable order
 	Offset int             // number of matches to skip
 	After  *Mark           // skip everything up to this place; Offset is then 0
-	Count  int             // number of resources to return; 0 for the total only
-	// Base is the public URL of the service, which the filter sees in $ref and in meta.location as
-	// the client does.
+	Count  int             // number of resources to return; 0 returns only the total
+	// Base is the public URL of the service. Filters compare it in $ref and meta.location.
 	Base string
 	// Check, if set, is called periodically while a list is read; its error ends the list.
 	Check func() error
 }
 
-// Mark is a place in the order of a query: where a resource is, or was. The resource need not exist
-// any longer, so a list can continue after a deleted one.
+// Mark is the place of a resource in the order of a query. The resource need not exist any longer,
+// so a list can continue after a deleted resource.
 type Mark struct {
-	Sort path.Key // the resource's key for Query.SortBy; the zero value without SortBy
+	Sort path.Key // the resource's key for Query.SortBy; zero if there is no SortBy
 	Key  string   // Resource.Key
 }
 
@@ -90,14 +88,15 @@ const BaseMark = 0
 type Resource struct {
 	Type    *schema.ResourceType
 	ID      string
-	Version string // the entity tag, such as W/"3-1f09"; empty for none
+	Version string // the entity tag, such as W/"3-1f09"; empty if there is none
 	// Key is the order of resources: lists are sorted by it, and it never changes while the
 	// resource exists.
 	Key string
 	// JSON is the resource, encoded once per change, without the content of Links and with BaseMark
 	// for the base URL.
 	JSON []byte
-	// Links is derived from other resources: a User's groups, a Group's members. nil for none.
+	// Links contains what is derived from other resources: a User's groups, or a Group's members.
+	// nil if there are none.
 	Links iter.Seq[Link]
 	// Unlinked, if set, reports cheaply that Links is currently empty.
 	Unlinked func() bool
@@ -115,7 +114,7 @@ type Link struct {
 	Type    string // direct or indirect; User
 }
 
-// linkage is the JSON form of a type's links.
+// linkage returns the JSON form of a type's links.
 func (r *Resource) linkage() (attribute, endpoint string) {
 	if r.Type.Name == "Group" {
 		return "members", "/Users/"

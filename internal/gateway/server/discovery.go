@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// types are the resource types of this service.
+// types returns the resource types of this service.
 func types() []*schema.ResourceType { return []*schema.ResourceType{schema.User(), schema.Group()} }
 
 // noFilter refuses a filter on discovery; other parameters are ignored (RFC 7644 §4).
@@ -26,16 +26,16 @@ func (c *call) serviceProviderConfig() (reply, error) {
 	if err := c.noFilter(); err != nil {
 		return reply{}, err
 	}
-	yes := scim.Object{"supported": true}
+	supported := scim.Object{"supported": true}
 	location := c.base + "/ServiceProviderConfig"
 	return c.discovered(scim.Object{
 		"schemas":        []any{scim.SchemaServiceProviderConfig},
-		"patch":          yes,
+		"patch":          supported,
 		"bulk":           scim.Object{"supported": true, "maxOperations": MaxOperations, "maxPayloadSize": MaxBody},
 		"filter":         scim.Object{"supported": true, "maxResults": MaxCount},
 		"changePassword": scim.Object{"supported": false},
-		"sort":           yes,
-		"etag":           yes,
+		"sort":           supported,
+		"etag":           supported,
 		"pagination": scim.Object{
 			"cursor": true, "index": true, "defaultPaginationMethod": "index",
 			"defaultPageSize": DefaultCount, "maxPageSize": MaxCount, "cursorTimeout": int(CursorTimeout.Seconds()),

@@ -203,7 +203,7 @@ func TestObservability(t *testing.T) {
 		t.Errorf("each request must have its line:\n%s", all)
 	}
 	want := `
-# HELP scim_requests_total SCIM requests answered, by operation, resource type, status code and identity provider.
+# HELP scim_requests_total SCIM requests, by operation, resource type, status code and identity provider.
 # TYPE scim_requests_total counter
 scim_requests_total{code="200",operation="list",provider="Okta",resource="User"} 1
 scim_requests_total{code="200",operation="patch",provider="Okta",resource="User"} 1
@@ -284,7 +284,7 @@ func TestPatience(t *testing.T) {
 	r.Header.Set("Authorization", "Bearer good")
 	w := httptest.NewRecorder()
 	if s.handler.ServeHTTP(w, r); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("a list without a client is answered with %d", w.Code)
+		t.Errorf("the response to a list without a client is %d", w.Code)
 	}
 }
 

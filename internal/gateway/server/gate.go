@@ -17,7 +17,7 @@ type retryError struct {
 func (e *retryError) Error() string { return e.err.Error() }
 func (e *retryError) Unwrap() error { return e.err }
 
-// admit checks in the configuration whether the operation is served now. Discovery always is.
+// admit checks whether the configuration allows the operation now. Discovery is always allowed.
 func (c *call) admit() error {
 	if !c.resource.gated || c.operation.handle == nil {
 		return nil

@@ -13,8 +13,8 @@ import (
 )
 
 // groupBody reads a POST or PUT body: the group's own attributes and, separately, the ids of its
-// members. Members are read as they were sent, so that a member without an id is an error and not
-// an empty element, which would be dropped.
+// members. Members are read as they were sent, so that a member without an id is an error, and is
+// not dropped as an empty element.
 func (c *call) groupBody(mode schema.Mode) (group scim.Object, members []string, err error) {
 	k := groupKind()
 	body, err := c.normalised(k)
@@ -82,8 +82,8 @@ func (c *call) replaceGroup() (reply, error) {
 	return c.one(http.StatusOK, r, s), nil
 }
 
-// patchGroup handles PATCH /Groups/{id} (RFC 7644 §3.5.2). It responds with 204, as Entra ID
-// expects and as is cheapest for a large group, unless attributes are requested.
+// patchGroup handles PATCH /Groups/{id} (RFC 7644 §3.5.2). Unless attributes are requested, it
+// responds with 204, which Entra ID expects and which is cheapest for a large group.
 func (c *call) patchGroup() (reply, error) {
 	k := groupKind()
 	s, err := c.showing(k)
@@ -132,8 +132,8 @@ func (c *call) deleteGroup() (reply, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
-// noVersion refuses If-Match with a tag: groups have none, because their members are separate facts
-// that change one by one.
+// noVersion refuses If-Match with a tag: groups have no version, because their members are stored
+// separately and change one by one.
 func (c *call) noVersion() error {
 	if p := c.precondition(); p != nil && !p("") {
 		return scim.Failure(http.StatusPreconditionFailed, "Groups have no ETag, so this condition never matches; omit If-Match and If-None-Match.")

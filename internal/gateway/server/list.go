@@ -34,7 +34,7 @@ func (c *call) listGroups() (reply, error) {
 	return c.list(source{groupKind(), c.Groups.List})
 }
 
-// listAll is a query over all types (RFC 7644 §3.4.2.1, §3.4.3): users first, then groups.
+// listAll handles a query over all types (RFC 7644 §3.4.2.1, §3.4.3): users first, then groups.
 func (c *call) listAll() (reply, error) {
 	return c.list(source{userKind(), c.Users.List}, source{groupKind(), c.Groups.List})
 }
@@ -106,10 +106,10 @@ type position struct {
 	offset int
 	behind bool
 	place  place
-	walk   *walk // the walk that this page continues; nil for none
+	walk   *walk // the walk that this page continues; nil if there is none
 }
 
-// apply sets where the i-th query starts; before is the total of the queries before it.
+// apply sets the start of q, which is the i-th query; before is the total of the queries before it.
 func (p position) apply(q *Query, i, before int) {
 	switch {
 	case !p.behind:
@@ -142,7 +142,7 @@ func (c *call) position(l *listing, queries []*Query) (position, error) {
 }
 
 // noteWalk records where a page by startIndex ended. A first page that contains everything starts
-// no walk: most filtered lists are like this, and would displace the walks.
+// no walk: most filtered lists are like this, and would displace walks that have more pages.
 func (c *call) noteWalk(l listing, at position, next stop, total int, more bool) {
 	if l.cursor != nil || next.index == l.start || l.start == 1 && next.index > total {
 		return
@@ -196,7 +196,8 @@ func (c *call) inURL(err error) error {
 	return err
 }
 
-// patience ends a list whose client has disconnected, or that takes longer than ListTime.
+// patience returns a function for Query.Check: it ends a list whose client has disconnected, or
+// that takes longer than ListTime.
 func (c *call) patience() func() error {
 	return func() error {
 		if err := c.ctx.Err(); err != nil {
@@ -283,13 +284,13 @@ func (c *call) listing() (listing, error) {
 	return l.bounded(start, count)
 }
 
-// integer parses a number in the query string; nil when it is absent.
+// integer parses a number in the query string. It returns nil if the number is absent.
 func integer(name, text string) (*int64, error) {
 	if text == "" {
 		return nil, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) { // beyond the range it is the largest number
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // a number out of range becomes the largest or smallest number
 
 		return nil, scim.BadRequest(scim.InvalidValue, "%s must be a whole number.", name)
 	}

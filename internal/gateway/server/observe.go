@@ -70,10 +70,10 @@ type metrics struct {
 func newMetrics(r prometheus.Registerer) *metrics {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "scim_requests_total", Help: "SCIM requests answered, by operation, resource type, status code and identity provider.",
+			Name: "scim_requests_total", Help: "SCIM requests, by operation, resource type, status code and identity provider.",
 		}, []string{"operation", "resource", "code", "provider"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "scim_request_duration_seconds", Help: "Time from the head of a SCIM request to the end of its answer.",
+			Name: "scim_request_duration_seconds", Help: "Time from the head of a SCIM request to the end of its response.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
 		}, []string{"operation", "resource"}),
 		quirks: prometheus.NewCounterVec(prometheus.CounterOpts{

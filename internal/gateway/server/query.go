@@ -45,7 +45,7 @@ func (q Query) Run(candidates iter.Seq[*Resource]) (Page, error) {
 	return page, nil
 }
 
-// goOn checks periodically whether the list is still wanted.
+// goOn calls Check periodically; an error ends the list.
 func (q Query) goOn(seen int) error {
 	const often = 256
 	if q.Check == nil || seen%often != often-1 {

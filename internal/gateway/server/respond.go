@@ -24,12 +24,12 @@ type reply struct {
 	etag     string
 	location string // absolute; Location on 201, Content-Location otherwise
 	allow    string
-	after    int // Retry-After in seconds; 0 for none
+	after    int // Retry-After in seconds; 0 if there is none
 	problem  string
 }
 
 // refuse converts an error to a reply (RFC 7644 §3.12). An error that is not a *scim.Error is not
-// the client's fault: it is logged, and answered with 503 so that the client retries.
+// the client's fault: it is logged, and the status is 503, so that the client retries.
 func (c *call) refuse(err error) reply {
 	var (
 		method *methodError
@@ -128,19 +128,19 @@ func (c *call) pour(rep reply) {
 	rep.stream(out)
 	out.end()
 	*buf = out.buf
-	if cap(*buf) <= 2*chunkSize { // do not keep the buffer of one huge group for ever
+	if cap(*buf) <= 2*chunkSize { // do not keep the buffer of a huge group
 		c.buffers.Put(buf)
 	}
 }
 
-// show says how the resources of one request are written: whole, or with a projection.
+// show is the form in which the resources of one request are written: whole, or with a projection.
 type show struct {
 	projection path.Projection
 	projected  bool // a projection was requested
 	links      bool // the response contains groups or members
 }
 
-// shown is showing, with a reservation of the memory for a projection of very many members.
+// shown is showing, but also reserves the memory for a projection of many members.
 func (c *call) shown(attributes, excluded string, k *kind) (show, error) {
 	s, err := showing(attributes, excluded, k)
 	if err == nil && s.projected && s.links && k.links == "members" && c.reserved < projectedGroup {
@@ -179,8 +179,8 @@ func (s show) append(dst []byte, r *Resource, base string) []byte {
 	case !s.projected:
 		return r.appendFixed(dst, base)
 	}
-	// The whole resource is appended to dst, then its returned part after it, which is moved to the
-	// place of the whole.
+	// The whole resource is appended to dst, then its projection, which is then moved to the
+	// position of the whole resource.
 	whole := r.appendFixed(dst, base)
 	if s.links {
 		whole = r.AppendJSON(dst, base)
@@ -196,12 +196,13 @@ func marshal(v any) ([]byte, error) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(v); err != nil {
-		return nil, fmt.Errorf("encode the answer: %w", err)
+		return nil, fmt.Errorf("encode the response: %w", err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// one replies with a single resource. A group is streamed, since it may have very many members.
+// one returns a reply with a single resource. A group is streamed, because it may have many
+// members.
 func (c *call) one(status int, r *Resource, s show) reply {
 	location := c.base + r.Type.Endpoint + "/" + r.ID
 	if !s.projected && s.links && r.Type.Name == groupKind().schema.Name {
@@ -223,7 +224,7 @@ type chunks struct {
 // chunkSize is larger than a page of 100 typical users.
 const chunkSize = 128 << 10
 
-// tail returns the buffer to append to; put stores it again.
+// tail returns the buffer to append to; put stores the result of the append.
 func (c *chunks) tail() []byte { return c.buf }
 
 func (c *chunks) put(b []byte) {

@@ -128,7 +128,7 @@ func TestRFC7644_3_1_MediaTypes(t *testing.T) {
 		t.Errorf("who asks for application/json gets %s", a.header.Get("Content-Type"))
 	}
 	if a := s.do("GET", "/scim/v2/Users", nil); a.header.Get("Content-Type") != "application/scim+json" {
-		t.Errorf("the type of an answer is %s", a.header.Get("Content-Type"))
+		t.Errorf("the Content-Type of a response is %s", a.header.Get("Content-Type"))
 	}
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)

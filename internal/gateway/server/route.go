@@ -132,7 +132,7 @@ func discovery(handle func(*call) (reply, error)) *endpoint {
 	return &endpoint{name: "Discovery", methods: methods{"GET": {name: "discover", handle: handle}}}
 }
 
-// unsupported answers every method with 501.
+// unsupported returns an endpoint that responds to every method with 501.
 func unsupported(name, why string) *endpoint {
 	e := &endpoint{name: name, gated: true, methods: methods{}}
 	for _, m := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {

@@ -4,10 +4,10 @@
 //
 // A request passes through a few steps, each in its own file: it gets an id and is logged and
 // counted (observe.go), its bearer token is checked (auth.go), its path and method are looked up in
-// one table (route.go), the configuration says whether SCIM is on (gate.go), and a handler
-// (users.go, groups.go, list.go, bulk.go, discovery.go) returns a reply, which respond.go writes.
-// Handlers do not depend on HTTP connections, so that a bulk operation runs the same code as a
-// separate request. Storage and consistency belong to the directory (directory.go).
+// one table (route.go), the configuration is checked for whether SCIM is on (gate.go), and a
+// handler (users.go, groups.go, list.go, bulk.go, discovery.go) returns a reply, which respond.go
+// writes. Handlers do not depend on HTTP connections, so that a bulk operation runs the same code
+// as a separate request. Storage and consistency belong to the directory (directory.go).
 package server
 
 import (
@@ -36,8 +36,8 @@ const (
 // Limits of a request. ServiceProviderConfig contains those for which the RFC defines a field.
 const (
 	MaxBody       = 1 << 20 // bytes of a request body; more is a 413
-	DefaultCount  = 100     // resources on a page when the client doesn't say
-	MaxCount      = 1000    // resources on a page at most
+	DefaultCount  = 100     // resources on a page, if the client sends no count
+	MaxCount      = 1000    // maximum number of resources on a page
 	MaxOperations = 1000    // operations of a bulk request
 	CursorTimeout = time.Hour
 	ListTime      = 10 * time.Second // for a filter or an order without an index; longer is a 400 tooMany
@@ -45,22 +45,24 @@ const (
 
 // Configuration is the state of the installation that the server needs to serve a request.
 type Configuration struct {
-	// Known is false until the current login methods are known; requests are answered with 503.
+	// Known is false until the current login methods are known. Until then the response is 503.
 	Known bool
 	// Missing is a kind that the service needs and the cluster does not serve, such as ScimUser;
-	// empty for none. Known is false then.
+	// empty if there is none. Known is false then.
 	Missing string
-	// SCIM says whether provisioning is on; off is a 403.
+	// SCIM is true if provisioning is on. If it is false, the response is 403.
 	SCIM bool
-	// Groups says whether pushed groups are accepted; off is a 403 for writes to /Groups.
+	// Groups is true if groups are accepted. If it is false, the response to a write to /Groups is
+	// 403.
 	Groups bool
-	// Provider is the integrated identity provider. The zero ID is unknown; then no token is
-	// refused because of it.
+	// Provider is the integrated identity provider. If it is zero, it is unknown, and no token is
+	// refused because of its provider.
 	Provider provider.ID
 	// RefuseSecondClient refuses requests of a second kind of client on a token; otherwise they are
 	// only reported.
 	RefuseSecondClient bool
-	// BaseURL is the public URL that ends in BasePath; empty: derive it from each request.
+	// BaseURL is the public URL, which ends in BasePath. If it is empty, it is derived from each
+	// request.
 	BaseURL string
 }
 
@@ -70,9 +72,9 @@ type Identity struct {
 	Name string
 	// Provider is the only identity provider that may use the token.
 	Provider provider.ID
-	// Secret is the same for the token's holder at every replica: it encrypts cursors and
-	// identifies the rate limit and the walks. A cursor grants no access, so other parts of the
-	// service may know it.
+	// Secret is the same for the token's holder at every replica. It encrypts cursors, and
+	// identifies the rate limit and the walks of the holder. It gives no access, so other parts of
+	// the service may know it.
 	Secret [32]byte
 }
 
@@ -96,14 +98,14 @@ type Options struct {
 	Tokens        Authenticator
 
 	Log      logr.Logger
-	Registry prometheus.Registerer // nil for no metrics
-	Tracer   trace.Tracer          // nil for no traces
+	Registry prometheus.Registerer // nil if there are no metrics
+	Tracer   trace.Tracer          // nil if there are no traces
 	Rate     float64
 	Burst    int
 	// TrustForwarded uses X-Forwarded-Proto and X-Forwarded-Host for scheme and host of absolute
 	// URLs.
 	TrustForwarded bool
-	Now            func() time.Time // nil for time.Now
+	Now            func() time.Time // nil means time.Now
 }
 
 // Server is the SCIM service as an http.Handler.
@@ -115,7 +117,7 @@ type Server struct {
 	walks   *walks
 	routes  routes
 	memory  *semaphore.Weighted // see budget.go
-	buffers sync.Pool           // of *[]byte, for answers that are streamed
+	buffers sync.Pool           // of *[]byte, for responses that are streamed
 }
 
 // New returns a server.
@@ -129,7 +131,7 @@ func New(o Options) *Server {
 	}
 }
 
-// ServeHTTP answers one request. It never panics and always answers errors with a SCIM body.
+// ServeHTTP handles one request. It never panics, and every error response has a SCIM body.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := s.begin(w, r)
 	defer c.end()

@@ -98,8 +98,8 @@ func (c *call) getUser() (reply, error) {
 	return c.read(r, s)
 }
 
-// read answers a GET of one resource, with 304 when the client has this version (RFC 7644 §3.14)
-// and 412 when If-Match names another.
+// read handles a GET of one resource. The status is 304 if the client has this version (RFC 7644
+// §3.14), and 412 if If-Match names another version.
 func (c *call) read(r *Resource, s show) (reply, error) {
 	switch {
 	case c.ifMatch != "" && !matchesTag(c.ifMatch, r.Version):
@@ -161,8 +161,8 @@ func (c *call) deleteUser() (reply, error) {
 	return reply{status: http.StatusNoContent}, nil
 }
 
-// precondition returns the If-Match and If-None-Match of a write (RFC 9110 §13.1), or nil without
-// them.
+// precondition returns the If-Match and If-None-Match of a write (RFC 9110 §13.1), and nil if it
+// has neither.
 func (c *call) precondition() Precondition {
 	if c.ifMatch == "" && c.ifNoneMatch == "" {
 		return nil

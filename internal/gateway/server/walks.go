@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// A client that pages by startIndex says how many resources it has received, not which ones. If one
-// of them is deleted, all later resources move up one position, and a next page by position would
-// skip one. So the server remembers where each page ended: a request whose startIndex is where a
-// page of the same token and query ended continues after the last resource of that page, and any
-// other request is served by position. docs/adr/0017-walks.md describes the guarantee, and why it
-// needs memory.
+// A client that pages by startIndex sends the number of resources that it has received, but not
+// which ones. If one of them is deleted, all later resources move up one position, and a next page
+// by position would skip one. So the server records where each page ended. If a page of the same
+// token and query ended at the startIndex of a request, the response continues after the last
+// resource of that page. Any other request is served by position. docs/adr/0017-walks.md describes
+// the guarantee, and why it needs memory.
 
 const (
 	// walkTimeout is the maximum pause of a walk between two pages.
@@ -24,11 +24,12 @@ const (
 	// startIndex.
 	walkPatience = 2 * time.Minute
 
-	maxWalkedQueries = 1024 // queries with remembered walks; the least recently used one is dropped
-	maxWalks         = 16   // walks per query
+	maxWalkedQueries = 1024 // maximum number of queries with recorded walks; the least recently used query is dropped
+	maxWalks         = 16   // maximum number of walks per query
 )
 
-// place is where a page ended: the last resource, and the source of the list that it is from.
+// place is the end of a page: the last resource, and the source of the list that the resource is
+// from.
 type place struct {
 	source int
 	Mark
@@ -44,9 +45,9 @@ type stop struct {
 // same stop.
 type walk struct {
 	next    stop // where the next page begins
-	last    stop // where the last page began: its request may be repeated
-	ended   bool // the last page was the list's last
-	clients int  // how many are at next
+	last    stop // where the last page began; the client may repeat the request for that page
+	ended   bool // the last page was the end of the list
+	clients int  // number of clients at next
 	at      time.Time
 }
 
@@ -60,7 +61,7 @@ type walkedQuery struct {
 type walks struct {
 	mu      sync.Mutex
 	queries map[walkedQuery]*list.Element // of *queryWalks
-	recent  *list.List                    // the most recently used first
+	recent  *list.List                    // the most recently used query first
 }
 
 type queryWalks struct {
@@ -72,7 +73,8 @@ func newWalks() *walks {
 	return &walks{queries: map[walkedQuery]*list.Element{}, recent: list.New()}
 }
 
-// resume finds where the page at a startIndex begins, and its walk; nil when no page ended there.
+// resume finds the walk for a startIndex, and the place after which the page begins. The walk is
+// nil if no page ended at that startIndex.
 func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, b place) int) (*walk, place) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,8 +84,8 @@ func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, 
 	}
 	all := e.Value.(*queryWalks).walks
 	found, from := pick(all, index, now, compare)
-	// Any client at this startIndex may have sent the request. So that none of them misses a
-	// resource, it continues from the same place.
+	// Any client at this startIndex may have sent the request. All of them continue from the same
+	// place, so that none of them misses a resource.
 	for _, other := range all {
 		if found != nil && other.next.index == index && other.rank(now) == walking {
 			other.next.place = from
@@ -93,8 +95,9 @@ func (w *walks) resume(q walkedQuery, index int, now time.Time, compare func(a, 
 }
 
 // pick selects one of the walks that are at a startIndex, or were there one page ago. Of the active
-// walks it selects the one that is least far: this may return a resource twice, and skips none. A
-// walk that was not continued for walkPatience may be abandoned, and must not delay another one.
+// walks it selects the one that has come least far: this may return a resource twice, but skips
+// none. A walk that was not continued for walkPatience may be abandoned, and must not delay another
+// walk.
 func pick(all []*walk, index int, now time.Time, compare func(a, b place) int) (best *walk, from place) {
 	for _, k := range all {
 		at := k.next
@@ -140,7 +143,8 @@ func (k *walk) rank(now time.Time) int {
 	return walking
 }
 
-// note records where a page ended. k is the walk that the page continued; nil for a new one.
+// note records where a page ended. k is the walk that the page continued; nil if the page began a
+// new walk.
 func (w *walks) note(q walkedQuery, k *walk, from, next stop, last bool, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -180,8 +184,8 @@ func (w *walks) of(q walkedQuery) *queryWalks {
 	return in
 }
 
-// forget makes room for one more walk: ended walks are dropped first, then the one with the longest
-// pause.
+// forget makes room for one more walk: it drops ended walks first, and then the walk with the
+// longest pause.
 func (in *queryWalks) forget(now time.Time) {
 	in.walks = slices.DeleteFunc(in.walks, func(k *walk) bool { return now.Sub(k.at) > walkTimeout })
 	if len(in.walks) < maxWalks {

@@ -25,11 +25,12 @@ import (
 )
 
 const (
-	// cleanupTime limits the cleanup after a failed request. The client may be gone by then.
+	// cleanupTime limits the cleanup after a failed request. The client may have disconnected by
+	// then.
 	cleanupTime = 10 * time.Second
 	// maxUser limits a user's JSON in bytes, so that 100,000 of them fit into memory.
 	maxUser = 32 << 10
-	// maxID is the longest id that the API server is asked for.
+	// maxID is the maximum length of an id that is sent to the API server.
 	maxID = 253
 )
 
@@ -53,8 +54,8 @@ func (d *Directory) read(ctx context.Context, id string, into client.Object) (fo
 	return !claims.Gone(into), nil
 }
 
-// objectName says whether id is a valid object name. For any other id the answer is 404 without a
-// request to the API server.
+// objectName reports whether id is a valid object name. For any other id the response is 404
+// without a request to the API server.
 func objectName(id string) bool {
 	if id == "" || len(id) > maxID {
 		return false
@@ -71,18 +72,17 @@ func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]
 	return d.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 
-// next is the revision after old: always higher, and the time in Unix milliseconds if that is
-// higher still.
+// next returns the revision after old: the time in Unix milliseconds, or old + 1 if that is higher.
 func (d *Directory) next(old int64) int64 { return max(old+1, d.now().UnixMilli()) }
 
-// stamped is a patch of the spec that applies to the version of o only. It also sets the next
-// revision, the time of the change and the request id.
+// stamped returns a patch of the spec that applies only to the resourceVersion of o. It also sets
+// the next revision, the time of the change and the request id.
 func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spec map[string]any) map[string]any {
 	revision := d.next(old)
 	spec["revision"] = revision
 	annotations := map[string]any{
 		AnnotationLastModified:     d.now().UTC().Format(timeFormat),
-		v1alpha1.AnnotationTrace:   nil, // remove that of an earlier request
+		v1alpha1.AnnotationTrace:   nil, // remove the trace of an earlier request
 		v1alpha1.AnnotationRequest: nil,
 	}
 	for name, value := range request(ctx, revision) {
@@ -92,12 +92,12 @@ func (d *Directory) stamped(ctx context.Context, o client.Object, old int64, spe
 	return map[string]any{"metadata": metadata, "spec": spec}
 }
 
-// fresh is the metadata of a new object that the provider's request creates.
+// fresh returns the metadata of a new object that the provider's request creates.
 func (d *Directory) fresh(ctx context.Context, revision int64) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: d.namespace, Name: uuid.NewString(), Annotations: request(ctx, revision)}
 }
 
-// request is the annotations that name the request which wrote this revision.
+// request returns the annotations that identify the request that writes this revision.
 func request(ctx context.Context, revision int64) map[string]string {
 	out := map[string]string{}
 	if id := requestid.From(ctx); id != "" {

@@ -59,7 +59,7 @@ func (b pausedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// replicaBehind is a directory whose watches can be paused.
+// replicaBehind returns a directory whose watches can be paused.
 func (w world) replicaBehind(t *testing.T) (*store.Directory, *watchPause) {
 	p := newWatchPause()
 	d := w.replica(t, func(c *rest.Config) {
@@ -92,21 +92,21 @@ func between(matches func(*http.Request) bool, act func()) func(*rest.Config) {
 	}
 }
 
-// patches says whether a request patches an object of a kind.
+// patches reports whether a request patches an object of a kind.
 func patches(kind string) func(*http.Request) bool {
 	return func(r *http.Request) bool {
 		return r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/"+kind+"/")
 	}
 }
 
-// deletes says whether a request deletes an object of a kind.
+// deletes reports whether a request deletes an object of a kind.
 func deletes(kind string) func(*http.Request) bool {
 	return func(r *http.Request) bool {
 		return r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/"+kind+"/")
 	}
 }
 
-// creates says whether a request creates an object of a kind.
+// creates reports whether a request creates an object of a kind.
 func creates(kind string) func(*http.Request) bool {
 	return func(r *http.Request) bool {
 		return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/"+kind)

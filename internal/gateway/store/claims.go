@@ -11,12 +11,14 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 )
 
-// registry is the claim protocol (package claims). It reads the API server only, never the cache.
+// registry returns the claim protocol (package claims). It reads the API server only, never the
+// cache.
 func (d *Directory) registry() claims.Registry {
 	return claims.Registry{Client: client.WithFieldOwner(d.client, v1alpha1.FieldManagerWebhook), Live: d.client}
 }
 
-// claim takes the claim on a name for holder, or returns the object that has the name.
+// claim takes the claim on a name for holder. If another object has the name, it returns that
+// object.
 func (d *Directory) claim(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (taken client.Object, err error) {
 	return d.registry().Take(ctx, typ, name, holder)
 }

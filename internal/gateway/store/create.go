@@ -19,12 +19,12 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// An object is created under a new id first, and then its name is claimed. Until the request is
-// answered, controllers see the object too. They may claim the name for it, so that other clients
-// find the object and change it; or they may treat it as abandoned and delete it. Therefore a
-// cleanup deletes the object only at the version that is known. If that fails, the controllers
-// clean up, and the client gets an error other than a conflict: a controller may still claim the
-// name for the object when the other holder is gone.
+// An object is created under a new id first, and then its name is claimed. Before the response is
+// sent, controllers see the object too. They may take the claim for the object, so that other
+// clients find and change it; or they may treat the object as abandoned and delete it. Therefore a
+// cleanup deletes the object only at the resourceVersion that is known. If that fails, the
+// controllers clean up, and the client gets an error other than a conflict, because a controller
+// may still take the claim for the object when the other holder releases it.
 
 // takeName gives a new object its name by calling claim, which may be repeated. A *scim.Error means
 // that the name was refused and the object is deleted; after any other error the object may have
@@ -51,8 +51,9 @@ func (d *Directory) takeName(ctx context.Context, o client.Object, begun time.Ti
 	return err
 }
 
-// confirm writes to an object whose claim took long: a controller may have treated it as abandoned
-// and deleted it. After this write, a deletion by an old version fails.
+// confirm writes to an object if taking its claim took long: a controller may have treated the
+// object as abandoned and deleted it. After this write, a deletion at an older resourceVersion
+// fails.
 func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Time) error {
 	if d.now().Sub(begun) < claims.AnswerTime {
 		return nil
@@ -101,8 +102,8 @@ func (d *Directory) erase(ctx context.Context, o client.Object) {
 	}
 }
 
-// eraseAt deletes an object, at the given version only unless it is empty. It continues after the
-// request has ended.
+// eraseAt deletes an object. If at is not empty, it deletes the object only at that
+// resourceVersion. It continues after the request has ended.
 func (d *Directory) eraseAt(ctx context.Context, o client.Object, at string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()

@@ -13,12 +13,12 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
-// Linearizable reads that transfer and decode no object: the API server is asked for a user's
-// metadata only, as protobuf. If it has the version that the cache contains, the cache's encoded
-// bytes are the answer. Otherwise the whole object is read.
+// Linearizable reads without transferring and decoding an object: the API server returns only the
+// user's metadata, as protobuf. If its resourceVersion is that of the cache, the response is the
+// cache's encoded bytes. Otherwise the whole object is read.
 
-// current returns the cache's record of a user if the API server confirms its version. nil without
-// an error means that the cache can't answer; the user may exist.
+// current returns the cache's record of a user, if the API server confirms its version. nil without
+// an error means that the cache does not have the current version; the user may exist.
 func (d *Directory) current(ctx context.Context, id string) (*record[*cachedUser], error) {
 	if d.users.get(id) == nil {
 		return nil, nil
@@ -34,17 +34,18 @@ func (d *Directory) current(ctx context.Context, id string) (*record[*cachedUser
 	if err != nil {
 		return nil, err
 	}
-	r := d.users.get(id) // after the read: the watch may have come to that version meanwhile, or past it
+	r := d.users.get(id) // after the read, because the watch may have delivered that version or a later one meanwhile
 	if r == nil || r.version < v || r.uid != string(now.UID) || now.DeletionTimestamp != nil {
 		return nil, nil
 	}
 	return r, nil
 }
 
-// currentByName returns the current record of the user with a userName. One read is enough only if
-// the cache has one user of the name, whose status has it too: no other user takes the claim on a
-// name that a user has in spec or status (package claims), so this user has the claim. A user
-// whose status lacks the name may still be refused it, and another user may get it.
+// currentByName returns the current record of the user with a userName. It needs only one read if
+// the cache has exactly one user with the name, and the status of that user has the name too: no
+// other user can take the claim on a name that a user has in spec or status (package claims), so
+// this user has the claim. If the status does not have the name yet, the name may still be refused,
+// and another user may get it.
 func (d *Directory) currentByName(ctx context.Context, name string) (*record[*cachedUser], error) {
 	key := keyUserName + names.Fold(name)
 	known := d.users.under(key)

@@ -2,16 +2,16 @@
 
 // Package store keeps the SCIM directory in Kubernetes objects.
 //
-// Writes go to the API server and are answered when etcd has them. A user is a ScimUser, a group a
-// ScimGroup, the members of groups are in ScimGroupSlices (package groupslice), and the right to a
-// name is a NameClaim, whose creation the API server makes atomic: that is why any number of
+// Writes go to the API server, and the response is sent when etcd has them. A user is a ScimUser, a
+// group is a ScimGroup, the members of groups are in ScimGroupSlices (package groupslice), and the
+// right to a name is a NameClaim. The API server creates a NameClaim atomically, so any number of
 // replicas can write at the same time. Deleting a user or group over SCIM leaves a tombstone,
 // spec.deleted, for the manager to finish.
 //
-// Reads of one user, of a user or group by name, and of a group's members ask the API server: for a
-// user's version alone when the cache has the rest (current.go). Everything else is served from
-// a watch cache (table.go, memberships.go) that contains, for each object, its SCIM JSON and the
-// keys to find it by, and that is never older than this replica's own last write.
+// Reads of one user, of a user or group by name, and of a group's members read from the API server;
+// if the cache has the user, they read only the version (current.go). All other reads use a watch
+// cache (table.go, memberships.go). It contains the SCIM JSON of each object and the keys to find
+// it by, and is never older than this replica's own last write.
 package store
 
 import (
@@ -40,7 +40,7 @@ type Options struct {
 	Config    *rest.Config // QPS and Burst are ignored: the API server's priority and fairness protects it
 	Namespace string
 	Log       logr.Logger
-	Now       func() time.Time // nil for time.Now
+	Now       func() time.Time // nil means time.Now
 }
 
 // Directory is the SCIM directory of one namespace. It is usable once Run has filled its cache.
@@ -119,8 +119,8 @@ func (d *Directory) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Synced says whether the cache was filled once. It stays true when a kind is no longer served:
-// requests are then answered with 503 and the reason.
+// Synced reports whether the cache was filled once. It stays true if a kind is no longer served;
+// then the response to requests is a 503 with the reason.
 func (d *Directory) Synced() bool {
 	for _, s := range d.sources() {
 		if !s.isFilled() {
@@ -130,7 +130,7 @@ func (d *Directory) Synced() bool {
 	return d.configKnown.Load() && d.ofPools.isKnown()
 }
 
-// missing is a kind that the API server does not serve; empty for none.
+// missing returns a kind that the API server does not serve; empty if there is none.
 func (d *Directory) missing() string {
 	for _, s := range d.sources() {
 		if s.isMissing() {
@@ -146,7 +146,7 @@ func (d *Directory) Users() server.Users { return users{d} }
 // Groups returns the directory's groups.
 func (d *Directory) Groups() server.Groups { return groups{d} }
 
-// Sizes returns how many users and groups the cache contains.
+// Sizes returns the numbers of users and groups in the cache.
 func (d *Directory) Sizes() (users, groups int) { return d.users.len(), d.groups.len() }
 
 // JWTIssuers returns the issuers that IdentityConfiguration/default trusts now. known is false
@@ -159,8 +159,8 @@ func (d *Directory) JWTIssuers() (issuers []v1alpha1.JWTIssuer, known bool) {
 	return c.Spec.JWTIssuers, true
 }
 
-// Configuration returns what IdentityConfiguration/default says now. It is unknown until the cache
-// is filled.
+// Configuration returns the current state of IdentityConfiguration/default. It is unknown until the
+// cache is filled.
 func (d *Directory) Configuration() server.Configuration {
 	c := d.config.Load()
 	missing := d.missing()
@@ -172,7 +172,7 @@ func (d *Directory) Configuration() server.Configuration {
 		RefuseSecondClient: c.Spec.IdentityProvider.OnSecondClient == v1alpha1.SecondClientRefuse,
 		BaseURL:            c.Spec.SCIMBaseURL,
 	}
-	bound := c.Status.Provider // the provider in force; spec.provider is only the wanted one
+	bound := c.Status.Provider // the provider that the portal is bound to; spec.provider is only the wanted one
 	if bound != nil {
 		out.Provider = provider.ID{Type: string(bound.Type), Name: bound.Name}
 	}

@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/gateway/server"
 )
 
-// encoded is v as JSON with server.BaseMark in place of the base URL. Only meta.location, which
-// this package writes, contains the mark. Its last occurrence is replaced, so that the same
+// encoded returns v as JSON, with server.BaseMark in place of the base URL. Only meta.location,
+// which this package writes, contains the mark. Its last occurrence is replaced, so that the same
 // character in a user's data stays.
 func encoded(v any) ([]byte, error) {
 	var b bytes.Buffer
@@ -31,8 +31,8 @@ func encoded(v any) ([]byte, error) {
 	return append(exact, out[i+len(baseMark):]...), nil
 }
 
-// mergePatch is the JSON merge patch (RFC 7386) from old to now, both as they marshal; nil if they
-// are equal.
+// mergePatch returns the JSON merge patch (RFC 7386) from old to now, both as they marshal; nil if
+// they are equal.
 func mergePatch(old, now any) (map[string]any, error) {
 	a, err := generic(old)
 	if err != nil {
@@ -72,15 +72,15 @@ func difference(old, now map[string]any) map[string]any {
 		}
 	}
 	for name, v := range now {
-		before, had := old[name]
+		before, existed := old[name]
 		a, oldObject := before.(map[string]any)
 		b, newObject := v.(map[string]any)
 		switch {
-		case had && oldObject && newObject:
+		case existed && oldObject && newObject:
 			if inner := difference(a, b); inner != nil {
 				put(name, inner)
 			}
-		case !had || !equalJSON(before, v):
+		case !existed || !equalJSON(before, v):
 			put(name, v)
 		}
 	}

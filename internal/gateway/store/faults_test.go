@@ -26,7 +26,7 @@ import (
 type faults struct {
 	mu          sync.Mutex
 	next        http.RoundTripper
-	countdown   int // 0 for none
+	countdown   int // 0 if there is none
 	afterEffect bool
 	calls       int
 }
@@ -63,7 +63,7 @@ func (f *faults) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// replicaWithFaults is a directory with faults in its calls.
+// replicaWithFaults returns a directory with faults in its calls.
 func (w world) replicaWithFaults(t *testing.T) (*store.Directory, *faults) {
 	f := &faults{}
 	d := w.replica(t, func(c *rest.Config) {

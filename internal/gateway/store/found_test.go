@@ -138,5 +138,5 @@ func findByName(t *testing.T, d *store.Directory, name string) []*server.Resourc
 	return page.Resources
 }
 
-// registry is the claim protocol that webhook and controllers use.
+// registry returns the claim protocol that webhook and controllers use.
 func registry(c client.Client) claims.Registry { return claims.Registry{Client: c, Live: c} }

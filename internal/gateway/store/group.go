@@ -22,7 +22,7 @@ type group struct {
 	name     string
 }
 
-// groupRecord is a group's record; nil if the group does not exist for SCIM.
+// groupRecord returns a group's record; nil if the group does not exist for SCIM.
 func (d *Directory) groupRecord(g *v1alpha1.ScimGroup) (*record[*group], error) {
 	v, err := version(g.ResourceVersion)
 	if err != nil {
@@ -60,7 +60,7 @@ func (d *Directory) membersOf(id string) iter.Seq[server.Link] {
 	}
 }
 
-// pool is the cache entry of an AgentPool: it has keys only, which are the items of spec.groups.
+// pool is the cache entry of an AgentPool. It only has keys: the items of spec.groups.
 type pool struct{}
 
 // Prefixes of a pool's keys.
@@ -91,7 +91,7 @@ func (d *Directory) poolRecord(p *v1alpha1.AgentPool) (*record[pool], error) {
 	return &record[pool]{key: key, uid: string(p.UID), version: v, keys: slices.Compact(keys)}, nil
 }
 
-// named says whether the cache contains a pool that names the group.
+// named reports whether the cache contains a pool that names the group.
 func (d *Directory) named(g *v1alpha1.ScimGroup) bool {
 	return d.pools.count(keyOfGroupID+g.Name) > 0 ||
 		d.pools.count(keyOfGroupName+names.Fold(g.Spec.DisplayName)) > 0 ||
@@ -141,8 +141,8 @@ func userID(id string) (uuid.UUID, bool) {
 	return u, err == nil
 }
 
-// indexMembers updates memberships when the table of slices changes. The table decides which
-// version of a slice is the newest.
+// indexMembers updates memberships after a change of the table of slices, which has the newest
+// version of each slice.
 func (d *Directory) indexMembers(old, now *record[*slice]) {
 	if now == nil {
 		d.members.remove(old.value.group, old.value.prefix)

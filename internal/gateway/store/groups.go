@@ -67,7 +67,7 @@ func (g groups) Get(ctx context.Context, id string, members bool) (*server.Resou
 	return &shown, nil
 }
 
-// live reads one group from the API server, or 404.
+// live reads one group from the API server, or returns a 404.
 func (g groups) live(ctx context.Context, id string) (*v1alpha1.ScimGroup, error) {
 	var have v1alpha1.ScimGroup
 	found, err := g.read(ctx, id, &have)
@@ -80,8 +80,8 @@ func (g groups) live(ctx context.Context, id string) (*v1alpha1.ScimGroup, error
 	return &have, nil
 }
 
-// resource stores the API server's answer in the cache and returns the group, with its members from
-// the cache.
+// resource stores the API server's response in the cache and returns the group, with its members
+// from the cache.
 func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 	r, err := g.groupRecord(have)
 	if err != nil {
@@ -92,7 +92,8 @@ func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 }
 
 // Create implements server.Groups. It writes the slices first, so that a group that can be found is
-// complete; then the group, under a new id; then the claim on its name, which decides.
+// complete. Then it writes the group, under a new id, and then the claim on its name, which decides
+// whether the group is created.
 func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*server.Resource, error) {
 	spec, err := groupFrom(o, &v1alpha1.ScimGroupSpec{})
 	if err != nil {
@@ -145,7 +146,7 @@ func (g groups) sweep(ctx context.Context, id string) {
 	}
 }
 
-// probablyTaken answers the usual conflict without writing anything.
+// probablyTaken returns the usual conflict before anything is written.
 func (g groups) probablyTaken(ctx context.Context, name string) error {
 	if g.groups.count(keyName+names.Fold(name)) == 0 {
 		return nil
@@ -157,7 +158,8 @@ func (g groups) probablyTaken(ctx context.Context, name string) error {
 	return err
 }
 
-// claimName takes the claim on a name for a group, or says that another group has it.
+// claimName takes the claim on a name for a group, or returns a conflict if another group has the
+// name.
 func (g groups) claimName(ctx context.Context, have *v1alpha1.ScimGroup, name string) error {
 	taken, err := g.claim(ctx, v1alpha1.ClaimGroup, name, have)
 	if err == nil && taken != nil {
@@ -166,7 +168,7 @@ func (g groups) claimName(ctx context.Context, have *v1alpha1.ScimGroup, name st
 	return err
 }
 
-// ownPool is the pool of a group that no other pool names.
+// ownPool returns the pool of a group that no other pool names.
 func ownPool(namespace, group string) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: group},
@@ -243,8 +245,8 @@ func (g groups) changed(have *v1alpha1.ScimGroup, change changeGroup) (*v1alpha1
 	return &want, changes, err
 }
 
-// write patches the changed attributes at the version that was read, after taking the claim on a
-// new name. The controller releases the old claim.
+// write takes the claim on a new name, and then patches the changed attributes at the
+// resourceVersion that was read. The controller releases the old claim.
 func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alpha1.ScimGroupSpec) error {
 	difference, err := mergePatch(&have.Spec, want)
 	if err != nil || difference == nil {
@@ -262,8 +264,8 @@ func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alp
 	return refused(err)
 }
 
-// Delete implements server.Groups: it writes the tombstone. The manager takes the members out of
-// pools, then deletes the slices and the object.
+// Delete implements server.Groups: it writes the tombstone. The manager removes the members from
+// pools, and then deletes the slices and the object.
 func (g groups) Delete(ctx context.Context, id string) error {
 	for attempt := range retry.Attempts {
 		if err := retry.Pause(ctx, attempt); err != nil {

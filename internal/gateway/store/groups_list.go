@@ -30,14 +30,15 @@ func (g groups) List(ctx context.Context, q server.Query) (server.Page, error) {
 	})
 }
 
-// asked is the eq conditions of a filter on groups, the first of each kind; the rest is tested.
+// asked contains the first eq condition of each kind in a filter on groups. The other conditions
+// are tested on each group.
 type asked struct {
 	id, name, member       string
-	hasID, hasName, hasAny bool // hasAny: there is a condition on a member
+	hasID, hasName, hasAny bool // hasAny is true if there is a condition on a member
 }
 
-// candidates are the groups that the filter could match. decided means that the filter matches all
-// of them, so that no group needs to be decoded to test it.
+// candidates returns the groups that the filter could match. decided means that the filter matches
+// all of them, so that no group needs to be decoded to test it.
 func (g groups) candidates(ctx context.Context, q server.Query) (records []*record[*group], decided bool, err error) {
 	if q.Filter == nil {
 		return g.groups.all(), true, nil
@@ -65,8 +66,8 @@ func (g groups) candidates(ctx context.Context, q server.Query) (records []*reco
 	}), decided, nil
 }
 
-// take records an eq condition that candidates are found by. It says whether it was the first of
-// its kind.
+// take records an eq condition that candidates are found by. It reports whether the condition was
+// the first of its kind.
 func (a *asked) take(path, value string) bool {
 	var into *string
 	var has *bool
@@ -109,8 +110,8 @@ func (g groups) found(ctx context.Context, a asked) (records []*record[*group], 
 	return records, nil
 }
 
-// byID finds a group by its id. A condition on a member reads the API server anyway, so then a
-// group that is not in the cache yet is read there too.
+// byID finds a group by its id. If there is a condition on a member, which is read from the API
+// server anyway, it also reads a group from there that is not in the cache yet.
 func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
 	r := g.groups.get(a.id)
 	if r == nil && a.hasAny {
@@ -131,7 +132,7 @@ func (g groups) byID(ctx context.Context, a asked) ([]*record[*group], error) {
 	return []*record[*group]{r}, nil
 }
 
-// contains says whether an existing user is a member of a group, by a live read.
+// contains reports whether an existing user is a member of a group, by a live read.
 func (g groups) contains(ctx context.Context, id, member string) (bool, error) {
 	if _, ok := userID(member); !ok {
 		return false, nil
@@ -160,9 +161,9 @@ func (g groups) withMember(member string) []*record[*group] {
 	return g.groupsContaining(user)
 }
 
-// byName finds the group that has a name, linearizably: by the claim, or, for a restored group
-// whose claim does not exist yet, by the cache and a live read. A new group is not found before it
-// has its claim, because its name may be refused.
+// byName finds the group that has a name, linearizably: by the claim or, for a restored group whose
+// claim does not exist yet, by the cache and a live read. A new group is not found before it has
+// its claim, because its name may be refused.
 func (g groups) byName(ctx context.Context, name string) ([]*record[*group], error) {
 	holder, err := g.holder(ctx, v1alpha1.ClaimGroup, name)
 	if err != nil {
@@ -195,7 +196,8 @@ func (g groups) byName(ctx context.Context, name string) ([]*record[*group], err
 	return []*record[*group]{r}, nil
 }
 
-// test is an eq condition that needs no decoded group; nil for others.
+// test returns a function that tests an eq condition without decoding the group; nil if the
+// condition needs a decoded group.
 func (g groups) test(path, value string) func(*record[*group]) bool {
 	has := func(key string) func(*record[*group]) bool {
 		return func(r *record[*group]) bool { return slices.Contains(r.keys, key) }

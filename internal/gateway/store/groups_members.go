@@ -21,9 +21,9 @@ import (
 )
 
 const (
-	// maxUnknown is the number of unknown ids after which the rest is not read.
+	// maxUnknown is the number of unknown ids after which no further id is read.
 	maxUnknown = 32
-	// readers is how many users one request reads concurrently.
+	// readers is the number of users that one request reads concurrently.
 	readers = 8
 )
 
@@ -58,8 +58,9 @@ func (d *Directory) knownUsers(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// lookUp calls found with each user's record, nil for none, one call at a time and in no order,
-// until it returns false. Users that the cache does not contain are read from the API server.
+// lookUp calls found with each id and its record, or nil if there is no user with the id. It makes
+// one call at a time, in no order, and stops if found returns false. Users that the cache does not
+// contain are read from the API server.
 func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id string, r *record[*cachedUser]) (more bool)) error {
 	var mu sync.Mutex
 	enough := false
@@ -114,7 +115,7 @@ func errUnknownMembers(ids []string) error {
 	for i, id := range named {
 		named[i] = strconv.Quote(clip(id))
 	}
-	return scim.BadRequest(scim.InvalidValue, "There is no User with these ids: %s%s. Nothing was changed; create the people first.", strings.Join(named, ", "), more)
+	return scim.BadRequest(scim.InvalidValue, "There is no User with these ids: %s%s. Nothing was changed; create the users first.", strings.Join(named, ", "), more)
 }
 
 // liveMembers lists a group's current members, sorted by id. It omits an id without an existing
@@ -137,8 +138,8 @@ func (g groups) liveMembers(ctx context.Context, id string) ([]server.Link, erro
 
 // membership is the result of a sequence of changes to a group's members.
 type membership struct {
-	set map[string]bool // ids that a change named: in or out
-	all bool            // ids that are not in set are out
+	set map[string]bool // ids that a change names: true if the user is a member, false if not
+	all bool            // ids that are not in set are no members
 }
 
 // planned applies the changes, in order. It reads the members only if a change searches them.
@@ -197,8 +198,8 @@ func element(l server.Link, base string) scim.Object {
 	return scim.Object{"value": l.ID, "type": l.Type, "display": l.Display, "$ref": base + "/Users/" + l.ID}
 }
 
-// awaitsMembers says whether a condition of the group tells the provider to push all its members
-// again. Then such a push counts although it changes nothing.
+// awaitsMembers reports whether a condition of the group waits until the provider pushes all
+// members again. Then such a request is stored although it changes nothing.
 func awaitsMembers(g *v1alpha1.ScimGroup) bool {
 	c := meta.FindStatusCondition(g.Status.Conditions, v1alpha1.ConditionPoolsResolved)
 	return c != nil && c.Reason == v1alpha1.ReasonBackupOlder

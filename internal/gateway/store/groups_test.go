@@ -322,7 +322,7 @@ func TestEntraAsksForAMember(t *testing.T) {
 		t.Fatal(err)
 	}
 	if asks(d, ada) || !asks(d, bob) {
-		t.Error("the answer must not come from a stale cache")
+		t.Error("the response must not come from a stale cache")
 	}
 	if asks(d, "unknown") || asks(d, "0e0f7a5c-0000-4000-8000-000000000000") {
 		t.Error("an unknown id must not be a member")

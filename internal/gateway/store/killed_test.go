@@ -24,7 +24,7 @@ type kill struct {
 	dead   bool
 }
 
-// replicaKilledAfter is a directory whose writes stop after the number that arm sets.
+// replicaKilledAfter returns a directory whose writes stop after the number that arm sets.
 func (w world) replicaKilledAfter(t *testing.T) (*store.Directory, *kill) {
 	k := &kill{writes: 1 << 30}
 	d := w.replica(t, func(c *rest.Config) {
@@ -48,7 +48,7 @@ func (k *kill) lives() bool {
 	return !k.dead
 }
 
-// arm lets so many writes pass. It says whether the last limit was reached.
+// arm allows this number of writes. It reports whether the previous limit was reached.
 func (k *kill) arm(writes int) (met bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -9,12 +9,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// lag measures the time from when this replica knew of a version, by its own write or a live read,
-// until the watch delivered it. The table's lock protects it, except watched.
+// lag measures the time between this replica's own write or live read of a version and the watch
+// event of that version. The table's lock protects all fields except watched.
 type lag struct {
 	ahead   []ahead             // versions that the watch has not delivered yet, in the order in which they became known
-	seconds prometheus.Observer // nil: not observed
-	watched atomic.Int64        // when the watch last delivered an event, in Unix seconds
+	seconds prometheus.Observer // nil if the time is not observed
+	watched atomic.Int64        // time of the last watch event, in Unix seconds
 }
 
 // ahead is a version that is known before the watch delivered it.
@@ -23,17 +23,17 @@ type ahead struct {
 	since   time.Time
 }
 
-// mostAhead is the most versions that are measured at a time; the others are not measured.
-const mostAhead = 1024
+// maxAhead is the maximum number of versions that are measured at a time. Others are not measured.
+const maxAhead = 1024
 
 // known records a version that the watch, which has reached seen, has not delivered yet.
 func (l *lag) known(version, seen uint64) {
-	if l.seconds != nil && version > seen && len(l.ahead) < mostAhead {
+	if l.seconds != nil && version > seen && len(l.ahead) < maxAhead {
 		l.ahead = append(l.ahead, ahead{version, time.Now()})
 	}
 }
 
-// came records how far the watch has come.
+// came records the version up to which the watch has delivered events.
 func (l *lag) came(version uint64) {
 	now := time.Now()
 	l.watched.Store(now.Unix())

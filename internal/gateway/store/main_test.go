@@ -3,8 +3,8 @@
 package store_test
 
 import (
-	"errors"
 	"context"
+	"errors"
 	"net/http/httptest"
 	"testing"
 	"time"

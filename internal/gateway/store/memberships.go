@@ -14,14 +14,14 @@ import (
 // memberships is the index of group memberships in the watch cache of slices, in both directions.
 //
 // 100,000 users in 20 groups each are two million memberships, so users and groups are numbered: a
-// membership takes four bytes with its slice and four with its user. A slice's members are stored
-// whether the slice is in force for them or not. The reader decides what is in force, because a
-// split makes two slices of one for a moment. The rule is that of groupslice.InForce, and a test
-// compares the two.
+// membership takes four bytes with its slice and four with its user. All members of a slice are
+// stored, also if the slice is not the valid one for them (package groupslice): while a slice is
+// split, two slices contain the same members. The reader finds the valid slice. The rule is that of
+// groupslice.InForce, and a test compares the two.
 type memberships struct {
 	mu     sync.RWMutex
-	users  numbered[uuid.UUID, user]    // those in a slice
-	groups numbered[string, groupParts] // those that have a slice
+	users  numbered[uuid.UUID, user]    // users who are in a slice
+	groups numbered[string, groupParts] // groups that have a slice
 }
 
 // user is a user who is in at least one slice.
@@ -30,28 +30,28 @@ type user struct {
 	in []uint32 // numbers of the groups that have a slice with the user, sorted
 }
 
-// groupParts are the slices of one group.
+// groupParts contains the slices of one group.
 type groupParts struct {
 	id    string
 	parts []part // by prefix
 }
 
-// part is one slice: the members whose id begins with the first bits of prefix.
+// part is one slice: members whose ids begin with the first bits of prefix.
 type part struct {
 	prefix  uint16
 	bits    uint8
 	members []uint32 // numbers of users, sorted
 }
 
-// placeBits is how many leading bits of an id are its place.
+// placeBits is the number of leading bits of an id that are its place.
 const placeBits = 16
 
-// covers says whether an id at this place belongs to the part.
+// covers reports whether an id at this place belongs to the part.
 func (p *part) covers(place uint16) bool {
 	return (p.prefix^place)>>(placeBits-int(p.bits)) == 0
 }
 
-// placeOf returns an id's place: its first bits.
+// placeOf returns an id's place.
 func placeOf(id uuid.UUID) uint16 { return uint16(id[0])<<8 | uint16(id[1]) }
 
 func newMemberships() *memberships {
@@ -113,7 +113,7 @@ func (m *memberships) replace(g uint32, now part) {
 	m.left(g, old, now.members)
 }
 
-// left removes the group from users who were in one of its slices before and are in none now.
+// left removes the group from the users who were in one of its slices before, and are in none now.
 func (m *memberships) left(g uint32, before, now []uint32) {
 	for _, n := range before {
 		if _, stayed := slices.BinarySearch(now, n); stayed || m.anywhere(g, n) {
@@ -129,7 +129,7 @@ func (m *memberships) left(g uint32, before, now []uint32) {
 	}
 }
 
-// anywhere says whether any slice of the group contains the user, in force or not.
+// anywhere reports whether any slice of the group contains the user, also one that is not valid.
 func (m *memberships) anywhere(g, n uint32) bool {
 	for p := range covering(m.groups.at(g).parts, placeOf(m.users.at(n).id)) {
 		if _, found := slices.BinarySearch(p.members, n); found {
@@ -139,7 +139,7 @@ func (m *memberships) anywhere(g, n uint32) bool {
 	return false
 }
 
-// inserting inserts n into a sorted list, leaving little room at its end.
+// inserting inserts n into a sorted list, and leaves little unused capacity.
 func inserting(list []uint32, n uint32) []uint32 {
 	i, found := slices.BinarySearch(list, n)
 	if found {
@@ -173,8 +173,8 @@ func covering(parts []part, place uint16) iter.Seq[*part] {
 	}
 }
 
-// inForce is the part that decides about an id at this place: of those that cover it, the one with
-// the fewest bits. nil for none.
+// inForce returns the valid part for an id at this place: of the parts that cover the place, the
+// one with the fewest bits. It returns nil if there is none.
 func inForce(parts []part, place uint16) *part {
 	var best *part
 	for p := range covering(parts, place) {
@@ -188,7 +188,7 @@ func inForce(parts []part, place uint16) *part {
 	return best
 }
 
-// knows says whether a user is in any slice, in force or not.
+// knows reports whether a user is in any slice, also one that is not valid.
 func (m *memberships) knows(id uuid.UUID) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -196,7 +196,7 @@ func (m *memberships) knows(id uuid.UUID) bool {
 	return ok
 }
 
-// contains says whether a user is in a group.
+// contains reports whether a user is in a group.
 func (m *memberships) contains(group string, id uuid.UUID) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

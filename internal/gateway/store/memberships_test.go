@@ -19,7 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
-// offline is a directory without watches: the test fills its cache.
+// offline returns a directory without watches: the test fills its cache.
 func offline(t rapid.TB) *Directory {
 	d, err := New(Options{Config: &rest.Config{Host: "127.0.0.1:1"}, Namespace: "test", Log: logr.Discard()})
 	if err != nil {
@@ -33,8 +33,8 @@ const (
 	groupB = "bbbbbbbb-0000-4000-8000-000000000000"
 )
 
-// TestMembershipsAreThoseInForce: for any slices, in any order and with leftovers of splits, the
-// cache shows the members that are in force by groupslice's rule, in both directions.
+// TestMembershipsAreThoseInForce: for any slices, in any order and with unused slices of splits,
+// the cache shows the members in the valid slices by groupslice's rule, in both directions.
 func TestMembershipsAreThoseInForce(t *testing.T) {
 	ids := make([]string, 12)
 	for i := range ids { // few places, so that slices overlap

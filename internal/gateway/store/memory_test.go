@@ -17,21 +17,20 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
-// memoryOfAUser is the most bytes that the cache may use for a user besides the JSON.
-// docs/benchmarks.md states it.
-const memoryOfAUser = 1800
+// maxUserOverhead is the maximum number of bytes that the cache may use for one user in addition to
+// the user's JSON. docs/benchmarks.md states it.
+const maxUserOverhead = 1800
 
-// TestMemoryOfAUser: the cache contains a user's JSON once, and keys and structs of a bounded
-// size.
+// TestMemoryOfAUser checks that keys, structs and indexes of a user take at most maxUserOverhead.
 func TestMemoryOfAUser(t *testing.T) {
-	const people = 4_000
+	const users = 4_000
 	d, err := New(Options{Config: &rest.Config{Host: "127.0.0.1:1"}, Namespace: "test", Log: logr.Discard()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := heap()
 	json := 0
-	for i := range people {
+	for i := range users {
 		r, err := d.userRecord(typicalUser(i))
 		if err != nil {
 			t.Fatal(err)
@@ -39,31 +38,31 @@ func TestMemoryOfAUser(t *testing.T) {
 		json += cap(r.value.resource.JSON)
 		d.users.wrote(r)
 	}
-	each := int(heap()-before) / people
-	t.Logf("%d bytes a user, %d of them JSON", each, json/people)
-	if besides := each - json/people; besides > memoryOfAUser {
-		t.Errorf("a user takes %d bytes besides %d of JSON; at most %d are allowed", besides, json/people, memoryOfAUser)
+	perUser := int(heap()-before) / users
+	t.Logf("%d bytes a user, %d of them JSON", perUser, json/users)
+	if overhead := perUser - json/users; overhead > maxUserOverhead {
+		t.Errorf("a user takes %d bytes in addition to %d bytes of JSON, want at most %d", overhead, json/users, maxUserOverhead)
 	}
 	runtime.KeepAlive(d)
 }
 
 func typicalUser(i int) *v1alpha1.ScimUser {
-	yes, name := true, fmt.Sprintf("person%06d@example.test", i)
+	enabled, name := true, fmt.Sprintf("person%06d@example.test", i)
 	return &v1alpha1.ScimUser{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "test", Name: uuid.NewString(), UID: types.UID(uuid.NewString()), ResourceVersion: fmt.Sprint(i + 1), Generation: 1,
 			CreationTimestamp: metav1.Now(), Annotations: map[string]string{AnnotationLastModified: "2026-01-01T00:00:00.000Z"},
 		},
 		Spec: v1alpha1.ScimUserSpec{
-			UserName: name, ExternalID: "00u-" + name, Active: &yes, DisplayName: "Person " + name, Title: "Engineer",
+			UserName: name, ExternalID: "00u-" + name, Active: &enabled, DisplayName: "Person " + name, Title: "Engineer",
 			Name:       &v1alpha1.Name{GivenName: "Person", FamilyName: name},
-			Emails:     []v1alpha1.MultiValue{{Value: name, Type: "work", Primary: &yes}},
+			Emails:     []v1alpha1.MultiValue{{Value: name, Type: "work", Primary: &enabled}},
 			Department: "Payments", EmployeeNumber: "4711",
 		},
 	}
 }
 
-// heap is how many bytes are in use after garbage collection.
+// heap collects garbage and returns the number of bytes in use.
 func heap() uint64 {
 	var m runtime.MemStats
 	runtime.GC()
@@ -72,15 +71,16 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// memoryOfAMembership is the most bytes that the cache may use for one user's membership of one
-// group, for a user in 20 groups. docs/benchmarks.md states it.
-const memoryOfAMembership = 32
+// maxMembershipBytes is the maximum number of bytes in the cache for one user's membership
+// of one group, for a user in 20 groups. docs/benchmarks.md states it.
+const maxMembershipBytes = 32
 
-// TestMemoryOfAMembership: a membership costs a few bytes, since there may be millions.
+// TestMemoryOfAMembership checks that a membership takes at most maxMembershipBytes: there may be
+// millions of memberships.
 func TestMemoryOfAMembership(t *testing.T) {
-	const people, groups = 8_192, 20
+	const users, groups = 8_192, 20
 	d := offline(t)
-	ids := make([]string, people)
+	ids := make([]string, users)
 	for i := range ids {
 		id := uuid.New()
 		id[0], id[1] = byte(i>>5), byte(i<<3) // evenly spread places
@@ -90,7 +90,7 @@ func TestMemoryOfAMembership(t *testing.T) {
 	version := 0
 	for range groups {
 		group := uuid.NewString()
-		for first := 0; first < people; first += v1alpha1.SliceTarget {
+		for first := 0; first < users; first += v1alpha1.SliceTarget {
 			version++
 			s := &v1alpha1.ScimGroupSlice{
 				ObjectMeta: metav1.ObjectMeta{Name: groupslice.Name(group, groupslice.Place(ids[first])), UID: types.UID(uuid.NewString()), ResourceVersion: fmt.Sprint(version)},
@@ -106,13 +106,13 @@ func TestMemoryOfAMembership(t *testing.T) {
 			d.slices.wrote(r)
 		}
 	}
-	each := int(heap()-before) / (people * groups)
-	t.Logf("%d bytes a membership", each)
+	perMembership := int(heap()-before) / (users * groups)
+	t.Logf("%d bytes a membership", perMembership)
 	if n := len(d.members.groupsOf(uuid.MustParse(ids[0]))); n != groups {
-		t.Fatalf("a user is in %d groups", n)
+		t.Fatalf("a user is in %d groups, want %d", n, groups)
 	}
-	if each > memoryOfAMembership {
-		t.Errorf("a membership takes %d bytes; at most %d are allowed", each, memoryOfAMembership)
+	if perMembership > maxMembershipBytes {
+		t.Errorf("a membership takes %d bytes, want at most %d", perMembership, maxMembershipBytes)
 	}
 	runtime.KeepAlive(d)
 }

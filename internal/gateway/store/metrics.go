@@ -4,7 +4,7 @@ package store
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Collector exports how many objects the cache contains, and how far it is behind.
+// Collector exports the number of objects in the cache, and how far the cache is behind.
 func Collector(d *Directory) prometheus.Collector { return collector{d} }
 
 type collector struct{ directory *Directory }

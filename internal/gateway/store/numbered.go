@@ -2,8 +2,9 @@
 
 package store
 
-// numbered stores values by key and gives each key a number, which takes four bytes instead of the
-// key's many. The number of a dropped key is used again. The zero value is not usable.
+// numbered stores values by key, and gives each key a number of four bytes, which other indexes
+// store instead of the longer key. The number of a dropped key is used again. The zero value is not
+// usable.
 type numbered[K comparable, V any] struct {
 	numbers map[K]uint32
 	values  []V      // by number

@@ -11,7 +11,7 @@ import (
 )
 
 // observing is the Kubernetes client of the member store. It updates the cache with each slice that
-// it wrote, so that this replica's lists are never behind its own writes.
+// it writes, so that this replica's lists are never behind its own writes.
 type observing struct {
 	client.Client
 	directory *Directory

@@ -24,8 +24,9 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// A provider that sees an empty directory creates everyone again, so a kind whose
-// CustomResourceDefinition is missing or being deleted must never look empty. Three signs show it:
+// A provider that sees an empty directory creates all users again. Therefore a kind whose
+// CustomResourceDefinition is missing or being deleted must never look empty. Three signs show this
+// state:
 //
 //   - the API server answers 404 for a path that it does not serve, which is not an answer about
 //     an object;
@@ -35,27 +36,27 @@ import (
 //     dry run.
 
 const (
-	// probePause is how long a removal without a tombstone is postponed, and the pause between
-	// probes. The API server learns of the definition's deletion some milliseconds after it
-	// began.
+	// probePause is the time for which a removal without a tombstone is postponed, and the pause
+	// between probes. The deletion of a definition takes effect in the API server some milliseconds
+	// later.
 	probePause = 300 * time.Millisecond
 	probeTime  = 5 * time.Second
 	// causeNotServed marks an error about a path that the API server does not serve.
 	causeNotServed metav1.CauseType = "NotServed"
 )
 
-// source is one kind without which no request can be answered.
+// source is one kind that every request needs.
 type source struct {
 	kind, plural string
-	probe        func(ctx context.Context) error // a create as a dry run
+	probe        func(ctx context.Context) error // creates an object as a dry run
 
 	mu         sync.Mutex
-	filled     bool     // listed at least once
-	missing    bool     // not served now
-	recovering bool     // the next list ends missing
+	filled     bool     // the kind was listed at least once
+	missing    bool     // the kind is not served now
+	recovering bool     // the next list sets missing to false
 	postponed  []func() // postponed removals
 	doubts     chan struct{}
-	restart    context.CancelFunc // of the reflector; nil for a kind that the cache does not follow
+	restart    context.CancelFunc // restarts the reflector; nil for a kind that the cache does not follow
 }
 
 func newSource(kind, plural string) *source {
@@ -68,7 +69,7 @@ func (s *source) isFilled() bool {
 	return s.filled
 }
 
-// isKnown says whether the cache has a list of the kind, or knows that the kind is not served.
+// isKnown reports whether the cache has a list of the kind, or knows that the kind is not served.
 func (s *source) isKnown() bool { return s.isFilled() || s.isMissing() }
 
 func (s *source) isMissing() bool {
@@ -138,7 +139,7 @@ func (s *source) watchDoubts(ctx context.Context) {
 	}
 }
 
-// settle probes once. It says whether no doubt remains.
+// settle probes once. It reports whether no doubt remains.
 func (s *source) settle(ctx context.Context) bool {
 	s.mu.Lock()
 	postponed := s.postponed
@@ -168,7 +169,7 @@ func (s *source) settle(ctx context.Context) bool {
 	return !s.missing && len(s.postponed) == 0
 }
 
-// ask says whether the kind is served. An error means that this is unknown.
+// ask probes whether the kind is served. If it returns an error, that is unknown.
 func (s *source) ask(ctx context.Context) (served bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -176,7 +177,7 @@ func (s *source) ask(ctx context.Context) (served bool, err error) {
 	switch {
 	case err == nil, apierrors.IsInvalid(err), apierrors.IsAlreadyExists(err):
 		return true, nil
-	case apierrors.IsForbidden(err): // the definition is being deleted, or our rights went with it
+	case apierrors.IsForbidden(err): // the definition is being deleted, or the webhook's rights were deleted too
 		return false, nil
 	case apierrors.HasStatusCause(err, causeNotServed):
 		return false, nil
@@ -184,8 +185,8 @@ func (s *source) ask(ctx context.Context) (served bool, err error) {
 	return false, fmt.Errorf("probe %s: %w", s.plural, err)
 }
 
-// confirm is called when an object that the cache contains is not found. nil: the object is gone.
-// An error: the kind is not served.
+// confirm is called if an object that the cache contains is not found. It returns nil if the object
+// does not exist, and an error if the kind is not served.
 func (s *source) confirm(ctx context.Context) error {
 	served, err := s.ask(ctx)
 	if err != nil || served {
@@ -195,9 +196,9 @@ func (s *source) confirm(ctx context.Context) error {
 	return errNotServed(s.kind)
 }
 
-// unnamed is called for an object that the cache has under a name for which the API server has no
-// claim; read is the live object. It says whether the object is found anyway, because it was
-// restored and its claim does not exist yet. An error means that its kind, or NameClaim, is not
+// unnamed is called for an object that the cache has under a name, if the API server has no claim
+// on that name; read is the live object. It reports whether the object counts as found, because it
+// was restored and its claim does not exist yet. An error means that its kind, or NameClaim, is not
 // served.
 func (d *Directory) unnamed(ctx context.Context, from *source, found bool, read client.Object) (bool, error) {
 	switch {
@@ -213,8 +214,8 @@ func errNotServed(kind string) error {
 	return scim.Failure(http.StatusServiceUnavailable, "The cluster does not serve %s: its CustomResourceDefinition is missing or being deleted. Nothing was changed; retry the request.", kind)
 }
 
-// sources are the kinds without which no request can be answered. AgentPool is not one of them:
-// groups do not depend on pools.
+// sources returns the kinds that every request needs. AgentPool is not one of them, because groups
+// do not depend on pools.
 func (d *Directory) sources() []*source {
 	return []*source{d.ofUsers, d.ofGroups, d.ofSlices, d.ofClaims}
 }
@@ -275,7 +276,7 @@ func (t notServed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// pluralOf is the resource of /apis/<group>/<version>/namespaces/<namespace>/<plural>/….
+// pluralOf returns the resource of /apis/<group>/<version>/namespaces/<namespace>/<plural>/….
 func pluralOf(path string) string {
 	if parts := strings.Split(path, "/"); len(parts) > 6 && parts[4] == "namespaces" {
 		return parts[6]

@@ -10,19 +10,19 @@ import (
 	"sync/atomic"
 )
 
-// table is the watch cache of one kind: records in a stable order and by secondary keys.
+// table is the watch cache of one kind: records in a stable order, and by secondary keys.
 //
-// It has two inputs: the watch, in order, and the answers to this replica's own writes, which
-// arrive before their events. Resource versions of one kind are comparable, so the newer one
-// always wins; a removal leaves a tombstone until the watch has passed it. Readers get pointers to
-// immutable records and need no lock to use them.
+// It has two inputs: the events of the watch, in order, and the responses to this replica's own
+// writes, which come before their events. Resource versions of one kind are comparable, so the
+// newer version always wins. A removal leaves a tombstone until the watch has passed its version.
+// Readers get pointers to immutable records, and need no lock to use them.
 type table[T any] struct {
 	mu    sync.RWMutex
 	byID  map[string]*entry[T]
-	order []*entry[T]            // all, by key
-	index map[string][]*entry[T] // by secondary key, each by key
+	order []*entry[T]            // all entries, by key
+	index map[string][]*entry[T] // entries by secondary key; each list is in order of key
 	gone  map[string]uint64      // tombstones: events up to this version are ignored
-	seen  uint64                 // how far the watch has come
+	seen  uint64                 // version up to which the watch has delivered events
 	lag   lag
 	// stored, if set, is called with the lock taken when a record replaces another; either may be
 	// nil.
@@ -38,7 +38,8 @@ type record[T any] struct {
 	value   T
 }
 
-// entry is the place of one id. Its record is replaced as a whole, and nil once it is deleted.
+// entry is the place of one id. Its record is replaced as a whole, and is nil after the object is
+// deleted.
 type entry[T any] struct {
 	key    string
 	record atomic.Pointer[record[T]]
@@ -49,7 +50,7 @@ const createdDigits = 11
 
 func (r *record[T]) id() string { return r.key[createdDigits:] }
 
-// untilDeleted is the version of a tombstone that only the watch's own DELETED event or a new list
+// untilDeleted is the version of a tombstone that only a DELETED event of the watch or a new list
 // removes.
 const untilDeleted = math.MaxUint64
 
@@ -60,7 +61,7 @@ func newTable[T any]() *table[T] {
 	}
 }
 
-// wrote stores the answer to a write of this replica.
+// wrote stores the response to a write of this replica.
 func (t *table[T]) wrote(r *record[T]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -126,7 +127,7 @@ func (t *table[T]) relisted(all []*record[T], version uint64) {
 	t.advance(version)
 }
 
-// put stores r unless a newer version is known. The caller has the lock.
+// put stores r, unless a newer version is stored. The caller has the lock.
 func (t *table[T]) put(r *record[T]) {
 	id := r.id()
 	if r.version <= t.gone[id] {
@@ -152,7 +153,7 @@ func (t *table[T]) put(r *record[T]) {
 	t.rekey(e, nil, r.keys)
 }
 
-// drop removes an id unless a version newer than version is known. The caller has the lock.
+// drop removes an id, unless a version newer than version is stored. The caller has the lock.
 func (t *table[T]) drop(id string, version uint64) {
 	e, ok := t.byID[id]
 	if !ok {
@@ -200,8 +201,8 @@ func position[T any](list []*entry[T], key string) (int, bool) {
 	return slices.BinarySearchFunc(list, key, func(e *entry[T], key string) int { return strings.Compare(e.key, key) })
 }
 
-// inserted and without change a list that is sorted by key. They change it in place, because
-// readers copy lists under the lock.
+// inserted and without change a list that is sorted by key. They change the list in place, because
+// readers copy it under the lock.
 func inserted[T any](list []*entry[T], e *entry[T]) []*entry[T] {
 	i, found := position(list, e.key)
 	if found {
@@ -218,7 +219,7 @@ func without[T any](list []*entry[T], e *entry[T]) []*entry[T] {
 	return slices.Delete(list, i, i+1)
 }
 
-// advance records how far the watch has come. The caller has the lock.
+// advance records the version up to which the watch has delivered events. The caller has the lock.
 func (t *table[T]) advance(version uint64) {
 	t.lag.came(version)
 	if version <= t.seen {
@@ -250,7 +251,7 @@ func (t *table[T]) under(key string) []*record[T] {
 	return loaded(list)
 }
 
-// count is how many records have a secondary key.
+// count returns the number of records with a secondary key.
 func (t *table[T]) count(key string) int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -284,7 +285,7 @@ func (t *table[T]) page(after string, offset, count int) (records []*record[T], 
 	return records, total, end < total && count > 0
 }
 
-// len is how many records there are.
+// len returns the number of records.
 func (t *table[T]) len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

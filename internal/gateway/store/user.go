@@ -20,15 +20,15 @@ import (
 type cachedUser struct {
 	resource *server.Resource
 	modified string // AnnotationLastModified, which is part of the JSON
-	entitled bool   // status has the userName too, so the user has the claim on it
+	entitled bool   // the status has the userName too, so the user has the claim on it
 	label    string // the display name of the user as a member
-	revision int64  // of the webhook's last write
+	revision int64  // revision of the webhook's last write
 }
 
 // Prefixes of secondary keys.
 const (
 	keyUserName   = "u:" // folded userName
-	keyExternalID = "x:" // externalId as it is
+	keyExternalID = "x:" // externalId, unchanged
 	keyEmail      = "e:" // folded e-mail address of any type
 	keyName       = "d:" // folded displayName
 )
@@ -38,8 +38,8 @@ func listKey(created int64, id string) string {
 	return fmt.Sprintf("%0*d%s", createdDigits, max(created, 0), id)
 }
 
-// userRecord is a user's record. It reuses the JSON of a record with the same version, because a
-// status write does not change it.
+// userRecord returns a user's record. It reuses the JSON of a record with the same version, because
+// a status write does not change it.
 func (d *Directory) userRecord(u *v1alpha1.ScimUser) (*record[*cachedUser], error) {
 	v, err := version(u.ResourceVersion)
 	if err != nil {
@@ -87,8 +87,8 @@ func (p *cachedUser) link(id string) server.Link {
 	return server.Link{ID: id, Display: p.label, Type: "User"}
 }
 
-// groupsOf lists a user's groups (RFC 7643 §4.1.2), in the order of lists. none means that there
-// are none.
+// groupsOf lists a user's groups (RFC 7643 §4.1.2), in the order of lists. none reports whether
+// there are none.
 func (d *Directory) groupsOf(id string) (links iter.Seq[server.Link], none func() bool) {
 	user, ok := userID(id)
 	if !ok {

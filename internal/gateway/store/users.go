@@ -66,8 +66,9 @@ func (u users) live(ctx context.Context, id string) (*v1alpha1.ScimUser, error) 
 	return &have, nil
 }
 
-// gone is called for an object that does not exist. It returns an error if the whole kind is gone:
-// an object that the cache contains and that has no tombstone may have been removed with its kind.
+// gone is called for an object that does not exist. It returns an error if the kind is not served:
+// an object that the cache contains, and that has no tombstone, may have been deleted together with
+// its kind.
 func (d *Directory) gone(ctx context.Context, from *source, known bool, read client.Object) error {
 	if !known || read.GetUID() != "" {
 		return nil
@@ -75,7 +76,7 @@ func (d *Directory) gone(ctx context.Context, from *source, known bool, read cli
 	return from.confirm(ctx)
 }
 
-// resource stores the API server's answer in the cache and returns the user.
+// resource stores the API server's response in the cache and returns the user.
 func (u users) resource(have *v1alpha1.ScimUser) (*server.Resource, error) {
 	r, err := u.userRecord(have)
 	if err != nil {
@@ -86,7 +87,7 @@ func (u users) resource(have *v1alpha1.ScimUser) (*server.Resource, error) {
 }
 
 // Create implements server.Users. It writes the object first, under a new id, and then the claim on
-// its name, which decides.
+// its name, which decides whether the user is created.
 func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, error) {
 	spec, err := userFrom(o, &v1alpha1.ScimUserSpec{})
 	if err != nil {
@@ -188,8 +189,8 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 	return u.write(ctx, have, difference)
 }
 
-// awaitsPush says whether a condition of the user tells the provider to push it again. Then a push
-// counts although it changes nothing.
+// awaitsPush reports whether a condition of the user waits until the provider pushes the user
+// again. Then a request is stored although it changes nothing.
 func awaitsPush(u *v1alpha1.ScimUser) bool {
 	c := meta.FindStatusCondition(u.Status.Conditions, v1alpha1.ConditionProvisioned)
 	return c != nil && (c.Reason == v1alpha1.ReasonDeactivatedLocally || c.Reason == v1alpha1.ReasonBackupOlder)
@@ -233,7 +234,8 @@ func (u users) rename(ctx context.Context, have *v1alpha1.ScimUser, name string)
 	return u.claimName(ctx, have, name)
 }
 
-// claimName takes the claim on a name for a user, or says that another user has it.
+// claimName takes the claim on a name for a user, or returns a conflict if another user has the
+// name.
 func (u users) claimName(ctx context.Context, have *v1alpha1.ScimUser, name string) error {
 	taken, err := u.claim(ctx, v1alpha1.ClaimUser, name, have)
 	if err == nil && taken != nil {
@@ -242,7 +244,7 @@ func (u users) claimName(ctx context.Context, have *v1alpha1.ScimUser, name stri
 	return err
 }
 
-// write patches what changed, at the version that was read.
+// write patches what changed, at the resourceVersion that was read.
 func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, spec map[string]any) (*server.Resource, error) {
 	err := u.patch(ctx, have, u.stamped(ctx, have, have.Spec.Revision, spec))
 	switch {

@@ -17,10 +17,10 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// updateKnown tries a change on the cache's copy, which saves a read of the API server. The patch
-// has the cache's version, so it succeeds only if that is still the current one. In all other cases
-// (nothing changes, the change or the precondition fails, a rename, a concurrent write) it returns
-// nil without an error, and the caller decides on fresh data.
+// updateKnown tries a change on the cache's copy, which saves a read from the API server. The patch
+// has the cache's resourceVersion, so it succeeds only if that version is still the current one. In
+// all other cases (nothing changes, the change or the precondition fails, a rename, a concurrent
+// write) it returns nil without an error, and the caller decides on fresh data.
 func (u users) updateKnown(ctx context.Context, id string, ifVersion server.Precondition, change func(scim.Object) (scim.Object, error)) (*server.Resource, error) {
 	known := u.users.get(id)
 	if known == nil || ifVersion != nil && !ifVersion(known.value.resource.Version) {

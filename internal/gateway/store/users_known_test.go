@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// with is a change that sets one attribute.
+// with returns a change that sets one attribute.
 func with(name string, value any) func(scim.Object) (scim.Object, error) {
 	return func(have scim.Object) (scim.Object, error) {
 		now := maps.Clone(have)

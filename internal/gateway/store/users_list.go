@@ -76,9 +76,9 @@ func (u users) candidates(ctx context.Context, q server.Query) ([]*record[*cache
 	return u.users.all(), nil
 }
 
-// byName finds the user with a userName, linearizably: by the claim, or, for a user who was
-// restored from a backup and whose claim does not exist yet, by the cache and a live read. A new
-// user is not found before the claim exists, because the name may be refused.
+// byName finds the user with a userName, linearizably: by the claim or, for a user who was restored
+// from a backup and whose claim does not exist yet, by the cache and a live read. A new user is not
+// found before the claim exists, because the name may be refused.
 func (u users) byName(ctx context.Context, name string) ([]*record[*cachedUser], error) {
 	if r, err := u.currentByName(ctx, name); err != nil {
 		return nil, err

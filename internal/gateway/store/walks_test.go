@@ -47,8 +47,8 @@ func newCrowd(t *testing.T, people int, seed uint64) *crowd {
 	return c
 }
 
-// arrival is a new user. Several arrive within a second, and the clocks of some API servers are
-// slightly behind, so that not every user is appended to the list.
+// arrival returns a new user. Several arrive within a second, and the clocks of some API servers
+// are slightly behind, so that not every user is appended to the list.
 func (c *crowd) arrival() *record[*cachedUser] {
 	c.version++
 	c.clock += int64(c.random.IntN(2))

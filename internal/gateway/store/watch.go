@@ -43,9 +43,9 @@ func version(rv string) (uint64, error) {
 	return n, nil
 }
 
-// feed is a store that a reflector fills. It stores nothing: its functions pass everything on. K
-// is the cache entry of an object O. A whole list is collected as Ks, so that filling the cache
-// needs no more memory than the cache itself.
+// feed is a store that a reflector fills. It stores nothing: its functions forward everything. K is
+// the cache entry of an object O. A whole list is collected as Ks, so that filling the cache needs
+// no more memory than the cache itself.
 type feed[O client.Object, K any] struct {
 	reduce func(O) (K, error)
 	put    func(K) error
@@ -104,7 +104,7 @@ func (f *feed[O, K]) Replace(all []any, rv string) error {
 	return nil
 }
 
-// Bookmark records how far the watch has come when nothing changes.
+// Bookmark records the version up to which the watch has come, if nothing changes.
 func (f *feed[O, K]) Bookmark(rv string) error {
 	n, err := version(rv)
 	if err == nil && f.reach != nil {
@@ -139,7 +139,8 @@ func follow[O client.Object, K any](ctx context.Context, d *Directory, from *sou
 	}
 }
 
-// noted is the result of a watch event: the object's record, or none if it is being deleted.
+// noted is the result of a watch event: the object's record, or no record if the object is being
+// deleted.
 type noted[T any] struct {
 	id      string
 	version uint64

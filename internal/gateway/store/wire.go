@@ -14,8 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// This file converts ScimUsers and ScimGroups to the SCIM resources that the server answers with,
-// and back.
+// This file converts ScimUsers and ScimGroups to SCIM resources, and back.
 
 // groupWire is a Group (RFC 7643 §4.2) without its members.
 type groupWire struct {
@@ -26,8 +25,8 @@ type groupWire struct {
 	Meta        *scimattrs.Meta `json:"meta,omitempty"`
 }
 
-// AnnotationLastModified is when the provider last changed the object, in RFC 3339 with
-// milliseconds. Without it, the object is unchanged since its creation.
+// AnnotationLastModified is the time of the provider's last change of the object, in RFC 3339 with
+// milliseconds. Without the annotation, the object has not changed since its creation.
 const AnnotationLastModified = "iam.lightrun.com/last-modified"
 
 const (
@@ -49,15 +48,15 @@ func metaOf(o *metav1.ObjectMeta, resourceType, endpoint, version string) *scima
 	}
 }
 
-// userVersion is a user's entity tag: the generation, which only a change of the spec advances, and
-// the object's UID, so that a restored object with a lower generation is not mistaken for an old
-// version.
+// userVersion returns a user's entity tag: the generation, which only a change of the spec
+// advances, and the object's UID, so that a restored object with a lower generation is not mistaken
+// for an old version.
 func userVersion(u *v1alpha1.ScimUser) string {
 	return fmt.Sprintf(`W/"%d-%.8s"`, u.Generation, u.UID)
 }
 
-// encodeUser is a user's JSON for server.Resource: without groups, and with a placeholder for the
-// base URL.
+// encodeUser returns a user's JSON for server.Resource: without groups, and with a placeholder for
+// the base URL.
 func encodeUser(u *v1alpha1.ScimUser, version string) ([]byte, error) {
 	w := scimattrs.UserOf(&u.Spec)
 	w.ID = u.Name
@@ -65,7 +64,7 @@ func encodeUser(u *v1alpha1.ScimUser, version string) ([]byte, error) {
 	return encoded(w)
 }
 
-// encodeGroup is the JSON of a group without its members.
+// encodeGroup returns the JSON of a group without its members.
 func encodeGroup(g *v1alpha1.ScimGroup) ([]byte, error) {
 	return encoded(groupWire{
 		Schemas: []string{scim.SchemaGroup}, ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID,

@@ -25,7 +25,7 @@ const maxFile = 1 << 20
 // errUnknown means that no such token is accepted.
 var errUnknown = errors.New("unknown bearer token; copy it again from the portal's API keys, or add its digest to the token Secret")
 
-// Expired means that the token was valid in the past.
+// Expired is the error for a token that was valid in the past.
 type Expired struct {
 	Name string
 	When time.Time
@@ -55,7 +55,7 @@ type accepted struct {
 	used *atomic.Int64 // when it was last accepted, in seconds since 1970; it survives a Load
 }
 
-// Usage is a token and when this process last accepted it; zero for never.
+// Usage is a token with the time when this process last accepted it; zero if never.
 type Usage struct {
 	tokenfile.Entry
 	LastUsed time.Time
@@ -84,8 +84,9 @@ func (s *Set) All() []Usage {
 	return all
 }
 
-// Authenticate returns the token, or why it is refused: *Expired, or an error for an unknown one.
-// The work depends only on the token's digest, so its duration reveals nothing about other tokens.
+// Authenticate returns the token, or the error why it is refused: *Expired, or another error for an
+// unknown token. Only the token's digest is looked up, so the duration reveals nothing about other
+// tokens.
 func (s *Set) Authenticate(token string) (tokenfile.Entry, error) {
 	digest := tokenfile.Digest(token)
 	a, ok := (*s.entries.Load())[digest]
@@ -162,7 +163,8 @@ func (s *Set) loadOnce(passOver bool) error {
 	return errors.Join(problems...)
 }
 
-// merge keeps, of two lines with one digest, the one that expires later.
+// merge adds an entry. If there are two entries with the same digest, it keeps the one that expires
+// later.
 func merge(found map[string]*accepted, e tokenfile.Entry) {
 	have, ok := found[e.Digest]
 	if ok && (have.Expires.IsZero() || !e.Expires.IsZero() && have.Expires.After(e.Expires)) {

@@ -12,8 +12,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// settle is how long the files must be unchanged before they are read again: the kubelet changes
-// several links in a row.
+// settle is the time for which the files must not change before they are read again: the kubelet
+// changes several links in a row.
 const settle = 50 * time.Millisecond
 
 // Watch reads the files, and again whenever they change, until ctx ends. It notices changes

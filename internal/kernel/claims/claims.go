@@ -2,15 +2,16 @@
 
 // Package claims is the protocol by which objects get the exclusive right to a name. A claim is an
 // object whose own name is the digest of the folded name, so the API server creates it at most
-// once. The webhook, the controllers, `kubectl scim plan` and the tests use these functions, and so
-// agree on which object has a name.
+// once. The webhook, the controllers, `kubectl scim plan` and the tests use these functions, so
+// that they agree on which object has a name.
 //
-// A rename reads the object, writes the claim on the new name, and writes the object at the version
-// that was read. A claim can be taken from an object that is gone, or that exists but does not have
-// the name (its rename was abandoned, or is complete): read the claim, read its holder, write the
-// holder, write the claim at the version that was read. Both write both objects, in these orders.
-// So of two concurrent operations one fails on a version and starts again: no name ever has two
-// owners.
+// A rename reads the object, writes the claim on the new name, and then writes the object at the
+// resourceVersion that was read. A claim can be taken from an object that no longer exists, or that
+// does not have the name because its rename was abandoned or is complete. To take it, read the
+// claim, read its holder, write the holder, and write the claim at the resourceVersion that was
+// read. A rename and a taking of the same claim both write both objects, in these orders. Therefore
+// one of two concurrent operations fails on a resourceVersion and starts again: no name ever has
+// two owners.
 package claims
 
 import (
@@ -30,27 +31,28 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/retry"
 )
 
-// AnnotationAttempt is written where a write must change an object's version and nothing else.
+// AnnotationAttempt is changed by a write that must change an object's resourceVersion and nothing
+// else.
 const AnnotationAttempt = "iam.lightrun.com/claim-attempt"
 
 // Registry takes, releases and sweeps claims. It is safe for concurrent use.
 type Registry struct {
-	// Client writes. Where it reads from a cache, only Keep uses that.
+	// Client writes. It may read from a cache: only Keep and Needed read with it.
 	Client client.Client
 	// Live reads from the API server.
 	Live client.Reader
-	// Names are all names that an object has; nil: Names. The manager also knows the names of
-	// groups' own pools.
+	// Names returns all names that an object has. If it is nil, the function Names is used. The
+	// manager sets it, because it also knows the names of groups' own pools.
 	Names func(client.Object) []string
 }
 
-// ObjectName is the name of the NameClaim for a name.
+// ObjectName returns the name of the NameClaim for a name.
 func ObjectName(typ v1alpha1.ClaimType, name string) string {
 	return strings.ToLower(string(typ)) + "-" + names.Digest(name)
 }
 
-// Names returns the names that an object has: the one in its spec, and after a rename also the old
-// one, while the portal's record has it.
+// Names returns the names that an object has: the name in its spec, and also its previous name
+// while the portal's record still has that one.
 func Names(o client.Object) []string {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -63,7 +65,7 @@ func Names(o client.Object) []string {
 	return nil
 }
 
-// has says whether an object has the name of this claim.
+// has reports whether an object has the name of this claim.
 func (r Registry) has(o client.Object, claim string, typ v1alpha1.ClaimType) bool {
 	all := Names
 	if r.Names != nil {
@@ -72,8 +74,9 @@ func (r Registry) has(o client.Object, claim string, typ v1alpha1.ClaimType) boo
 	return slices.ContainsFunc(all(o), func(n string) bool { return n != "" && ObjectName(typ, n) == claim })
 }
 
-// Keep takes the claim for holder, which has the name, or returns the object that has the name
-// instead. If the cache shows that holder has the claim already, Keep makes no call.
+// Keep takes the claim on a name for holder, which has the name in its spec. If another object has
+// the name, Keep returns that object. If the cache shows that holder has the claim, Keep makes no
+// call.
 func (r Registry) Keep(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (other client.Object, err error) {
 	claim := newClaim(typ, name, holder)
 	want := claim.Spec.Holder
@@ -85,8 +88,8 @@ func (r Registry) Keep(ctx context.Context, typ v1alpha1.ClaimType, name string,
 	return r.Take(ctx, typ, name, holder)
 }
 
-// Take takes the claim on a name for holder, or returns the object that has the name instead. It
-// always writes the claim, because a rename depends on that write.
+// Take takes the claim on a name for holder. If another object has the name, Take returns that
+// object. Otherwise it always writes the claim, because a rename depends on that write.
 func (r Registry) Take(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) (other client.Object, err error) {
 	for attempt := range retry.Attempts {
 		if err := retry.Pause(ctx, attempt); err != nil {
@@ -97,11 +100,11 @@ func (r Registry) Take(ctx context.Context, typ v1alpha1.ClaimType, name string,
 			return other, err
 		}
 	}
-	return nil, fmt.Errorf("claim %s: others kept changing it", ObjectName(typ, name))
+	return nil, fmt.Errorf("claim %s: other writers changed it at each of %d attempts", ObjectName(typ, name), retry.Attempts)
 }
 
-// TakeFrom is Take from an existing holder that has the name and agrees: a group's own pool agrees
-// to the pool that names the group.
+// TakeFrom is Take, but from, which has the name, gives it to holder: a group's own pool gives its
+// name to the pool that names the group.
 func (r Registry) TakeFrom(ctx context.Context, typ v1alpha1.ClaimType, name string, from, holder client.Object) (other client.Object, err error) {
 	other, err = r.takeOnce(ctx, typ, name, holder, from)
 	if overtaken(err) {
@@ -110,7 +113,7 @@ func (r Registry) TakeFrom(ctx context.Context, typ v1alpha1.ClaimType, name str
 	return other, err
 }
 
-// overtaken says that another writer was faster.
+// overtaken reports whether a write failed because another writer was faster.
 func overtaken(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err)
 }
@@ -149,7 +152,8 @@ func (r Registry) takeOnce(ctx context.Context, typ v1alpha1.ClaimType, name str
 	return nil, r.Client.Update(ctx, claim) // with the resourceVersion: compare-and-swap
 }
 
-// vacate makes sure that no object has the claim's name, or returns the one that has it.
+// vacate checks that the claim's holder does not have the name, and makes sure that the holder
+// can't get it back concurrently. If the holder has the name, vacate returns the holder.
 func (r Registry) vacate(ctx context.Context, claim *v1alpha1.NameClaim) (other client.Object, err error) {
 	holder, err := Holder(ctx, r.Live, claim)
 	switch {
@@ -163,7 +167,8 @@ func (r Registry) vacate(ctx context.Context, claim *v1alpha1.NameClaim) (other 
 	return nil, Touch(ctx, r.Client, holder)
 }
 
-// Touch changes an object's version at the version that was read, and nothing else.
+// Touch changes an object's resourceVersion and nothing else. It fails with a conflict if the
+// object has changed since it was read.
 func Touch(ctx context.Context, w client.Writer, o client.Object) error {
 	before := o.DeepCopyObject().(client.Object)
 	annotations := map[string]string{AnnotationAttempt: uuid.NewString()}
@@ -196,9 +201,9 @@ func (r Registry) Owner(ctx context.Context, typ v1alpha1.ClaimType, namespace, 
 	return holder, nil
 }
 
-// Release deletes holder's claim on a name that holder, at the version that was read, does not have
-// or gives up by its deletion. A claim of another object is left unchanged. A conflict means that
-// holder has changed since it was read.
+// Release deletes holder's claim on a name that holder does not have, or gives up because it is
+// being deleted. It does not change a claim of another object. It fails with a conflict if holder
+// has changed since it was read.
 func (r Registry) Release(ctx context.Context, typ v1alpha1.ClaimType, name string, holder client.Object) error {
 	claim := newClaim(typ, name, holder)
 	want := claim.Spec.Holder
@@ -211,8 +216,8 @@ func (r Registry) Release(ctx context.Context, typ v1alpha1.ClaimType, name stri
 	return r.delete(ctx, claim, holder)
 }
 
-// Sweep deletes a claim whose holder is gone, or exists and does not have the name. It reads both
-// live.
+// Sweep deletes a claim whose holder does not exist or does not have the name. It reads the claim
+// and the holder live.
 func (r Registry) Sweep(ctx context.Context, key client.ObjectKey) (swept bool, err error) {
 	var claim v1alpha1.NameClaim
 	if err := r.Live.Get(ctx, key, &claim); err != nil {
@@ -228,14 +233,14 @@ func (r Registry) Sweep(ctx context.Context, key client.ObjectKey) (swept bool, 
 	return true, r.delete(ctx, &claim, holder)
 }
 
-// Needed says whether the claim's holder, read through the client, has the name.
+// Needed reports whether the claim's holder has the name. It reads the holder with r.Client.
 func (r Registry) Needed(ctx context.Context, claim *v1alpha1.NameClaim) (bool, error) {
 	holder, err := Holder(ctx, r.Client, claim)
 	return holder != nil && r.has(holder, claim.Name, claim.Spec.Type), err
 }
 
-// delete deletes the claim if it is unchanged since it was read, after a write to its holder, if
-// that exists.
+// delete writes to the claim's holder, if it exists, and then deletes the claim, if the claim has
+// not changed since it was read.
 func (r Registry) delete(ctx context.Context, claim *v1alpha1.NameClaim, holder client.Object) error {
 	if holder != nil && !Gone(holder) {
 		if err := Touch(ctx, r.Client, holder.DeepCopyObject().(client.Object)); err != nil {
@@ -246,8 +251,8 @@ func (r Registry) delete(ctx context.Context, claim *v1alpha1.NameClaim, holder 
 	return client.IgnoreNotFound(r.Client.Delete(ctx, claim, client.Preconditions{UID: &uid, ResourceVersion: &version}))
 }
 
-// Gone says whether an object is being deleted, or is the tombstone of a user or group that the
-// provider deleted. Other objects can take its names.
+// Gone reports whether an object is being deleted, or is a user or group that the provider has
+// deleted. Then other objects can take its names.
 func Gone(o client.Object) bool {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -277,7 +282,7 @@ func Holder(ctx context.Context, r client.Reader, claim *v1alpha1.NameClaim) (cl
 	return holder, nil
 }
 
-// Kind is the kind of the objects that take claims of the type.
+// Kind returns the kind of the objects that take claims of the type.
 func Kind(typ v1alpha1.ClaimType) string {
 	switch typ {
 	case v1alpha1.ClaimGroup:
@@ -288,7 +293,7 @@ func Kind(typ v1alpha1.ClaimType) string {
 	return "ScimUser"
 }
 
-// empty is an object of the kind that takes claims of the type.
+// empty returns an object of the kind that takes claims of the type.
 func empty(typ v1alpha1.ClaimType) client.Object {
 	switch typ {
 	case v1alpha1.ClaimPool:

@@ -19,28 +19,29 @@ import (
 )
 
 // A webhook creates an object and then takes the claim on its name. If it crashes in between, the
-// object remains without a claim. The two times separate such an object from one that is being
+// object remains without a claim. These two times separate such an object from one that is being
 // created, without comparing the clocks of two machines.
 const (
-	// AnswerTime is how long after the start of a creation a webhook may answer as soon as it has
-	// the claim. Later it first writes to the object at its version, because a controller may have
-	// deleted it or may be about to.
+	// AnswerTime is the time, from the start of a creation, in which a webhook that has taken the
+	// claim may send its response. After that time it first writes to the object at its
+	// resourceVersion, because a controller may have deleted the object or may be about to delete
+	// it.
 	AnswerTime = 2 * time.Second
-	// Abandoned is how long a controller leaves an object without a claim alone, from when it first
-	// saw it.
+	// Abandoned is the time for which a controller does not change an object without a claim, from
+	// the moment when it first saw the object.
 	Abandoned = 3 * AnswerTime
 )
 
-// MadeByWebhook says whether a webhook wrote o, read from the API server with its managed fields: o
-// without a claim may then be in creation, or its client never got an answer.
+// MadeByWebhook reports whether a webhook wrote o, which was read live with its managed fields. If
+// such an object has no claim, it is being created, or the SCIM client never got a response.
 func MadeByWebhook(o client.Object) bool {
 	return slices.ContainsFunc(o.GetManagedFields(), func(m metav1.ManagedFieldsEntry) bool {
 		return m.Manager == v1alpha1.FieldManagerWebhook && m.Subresource == ""
 	})
 }
 
-// SpecByPrograms says whether only the webhook or the manager wrote the spec of o, read from the
-// API server with its managed fields.
+// SpecByPrograms reports whether only the webhook and the manager wrote the spec of o, which was
+// read live with its managed fields.
 func SpecByPrograms(o client.Object) bool {
 	wrote := false
 	for _, m := range o.GetManagedFields() {
@@ -55,20 +56,21 @@ func SpecByPrograms(o client.Object) bool {
 	return wrote
 }
 
-// Unclaimed records since when objects without a claim were seen whose clients perhaps never got an
-// answer. The zero value is ready; it is safe for concurrent use.
+// Unclaimed records when objects without a claim were first seen. The SCIM clients that created
+// them may never have got a response. The zero value is ready for use, and safe for concurrent use.
 type Unclaimed struct {
 	mu   sync.Mutex
 	seen map[types.UID]time.Time
 }
 
-// Wait says how long to leave an object to the webhook that creates it.
+// Wait returns the time for which the caller must still leave the object to the webhook that
+// creates it. It is not positive when that time is over.
 func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	since, ok := u.seen[uid]
 	if !ok {
-		for other, seen := range u.seen { // no event removes the settled ones
+		for other, seen := range u.seen { // remove old entries here: no event reports that an object got its claim
 			if now.Sub(seen) > 10*Abandoned {
 				delete(u.seen, other)
 			}
@@ -81,8 +83,8 @@ func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 	return Abandoned - now.Sub(since)
 }
 
-// NameOf is the name that the provider gave a user or group: the one in the spec, and the one in
-// the status after it was claimed.
+// NameOf returns the name of a user or group at the provider: name is in the spec, and claimed is
+// in the status, which has the last name that was claimed.
 func NameOf(o client.Object) (typ v1alpha1.ClaimType, name, claimed string) {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -93,13 +95,13 @@ func NameOf(o client.Object) (typ v1alpha1.ClaimType, name, claimed string) {
 	return "", "", ""
 }
 
-// grace is how long the claim of a new object is left to the webhook: longer than a creation
-// timestamp's resolution of one second.
+// grace is the time for which a controller leaves the claim of a new object to the webhook. It is
+// longer than the resolution of a creation timestamp, one second.
 const grace = 3 * time.Second
 
-// LeaveToWebhook says how long to leave the claim of a new user or group to the webhook that
-// creates it; the controller would only repeat its work. The event of the claim brings the object
-// back sooner.
+// LeaveToWebhook returns the time for which the controller leaves the claim of a new user or group
+// to the webhook that creates it, because the controller would only repeat the webhook's work. The
+// event of the claim makes the controller reconcile the object sooner.
 func LeaveToWebhook(ctx context.Context, cached client.Reader, o client.Object, now time.Time) time.Duration {
 	typ, name, claimed := NameOf(o)
 	age := now.Sub(o.GetCreationTimestamp().Time)
@@ -113,15 +115,15 @@ func LeaveToWebhook(ctx context.Context, cached client.Reader, o client.Object, 
 	return grace - age
 }
 
-// takenMeanwhile is the pause before the next pass over an object that got its name.
+// takenMeanwhile is the pause before the next reconcile of an object that got its name.
 const takenMeanwhile = 50 * time.Millisecond
 
-// NeverAnswered handles a user or group whose name another object has. If a webhook created it,
-// could not take the claim, and crashed before it deleted the object, its client never got an
-// answer, and the object is deleted. The webhook may still be at work, and get the name when the
-// other holder leaves: so NeverAnswered waits (Abandoned), and reads the claim after it read the
-// version at which it deletes the object. done ends the pass over the object, and the next one
-// begins after pause; a zero pause requests none.
+// NeverAnswered handles a user or group o whose name another object has. Perhaps a webhook created
+// o, could not take the claim, and crashed before it deleted o. Then the SCIM client never got a
+// response, and NeverAnswered deletes o. But the webhook may still be running, and may get the name
+// when the other object releases it. Therefore NeverAnswered first waits for Abandoned, and reads
+// the claim after o. If done is true, the caller ends the reconcile of o, and begins another one
+// after pause if pause is not zero.
 func (u *Unclaimed) NeverAnswered(ctx context.Context, r Registry, o client.Object, now time.Time) (done bool, again time.Duration, err error) {
 	typ, _, claimed := NameOf(o)
 	if claimed != "" {
@@ -142,7 +144,7 @@ func (u *Unclaimed) NeverAnswered(ctx context.Context, r Registry, o client.Obje
 	if other == nil || err != nil {
 		return true, takenMeanwhile, err
 	}
-	log.FromContext(ctx).Info("Deleting an object whose client never got an answer: another object took its name during the creation")
+	log.FromContext(ctx).Info("Deleting an object whose SCIM client never got a response: another object took its name during the creation")
 	uid, version := fresh.GetUID(), fresh.GetResourceVersion()
 	err = r.Client.Delete(ctx, fresh, client.Preconditions{UID: &uid, ResourceVersion: &version})
 	return true, 0, client.IgnoreNotFound(err)

@@ -8,7 +8,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// Class says what a reason means for a reader who waits.
+// Class is what a reason means for a user who waits for the object.
 type Class int
 
 const (
@@ -18,8 +18,8 @@ const (
 	Invalid                  // a person must change something: Stalled=True
 )
 
-// Classes maps every reason to its class. docs/reference/conditions.md has the remedies; a test
-// compares the two.
+// Classes maps every reason to its class. docs/reference/conditions.md lists the remedies. A test
+// compares that list with this one.
 func Classes() map[string]Class {
 	return map[string]Class{
 		v1alpha1.ReasonReady:        Good,

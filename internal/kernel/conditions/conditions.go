@@ -7,15 +7,15 @@
 //
 //   - every leaf True: Ready=True
 //   - else the first leaf that is not True gives Ready its reason and message. The class of the
-//     reason says whether the object is Reconciling (it resolves by itself), Stalled (a person must
-//     change something) or waits for a person's decision (neither)
+//     reason shows whether the object is Reconciling (it resolves by itself), is Stalled (a person
+//     must change something), or waits for a person's decision (neither)
 //
 // Abnormal conditions are present only while True.
 //
-// Each type appears once, as the API server requires: of several leaves of one type the worst
-// counts (False, then Unknown, then True), and of equally bad ones the last. So a step that fails
-// after another one reported success overrides the success, and nothing overrides a failure within
-// a pass.
+// Each type appears once, as the API server requires. If there are several leaves of one type, the
+// worst one counts: False, then Unknown, then True. If several are equally bad, the last one
+// counts. Therefore a step that fails overrides the success of an earlier step, and no later step
+// hides the failure.
 package conditions
 
 import (
@@ -26,7 +26,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// MaxMessage is the longest message, in bytes; longer ones are cut.
+// MaxMessage is the maximum length of a message, in bytes. A longer message is cut.
 const MaxMessage = 1024
 
 // Leaf is one part of an object's state.
@@ -37,22 +37,22 @@ type Leaf struct {
 	Message string
 }
 
-// True is a leaf that is in the desired state.
+// True returns a leaf that is in the desired state.
 func True(typ, reason, message string) Leaf { return Leaf{typ, metav1.ConditionTrue, reason, message} }
 
-// False is a leaf that is not in the desired state.
+// False returns a leaf that is not in the desired state.
 func False(typ, reason, message string) Leaf {
 	return Leaf{typ, metav1.ConditionFalse, reason, message}
 }
 
-// Unknown is a leaf whose state is not known yet.
+// Unknown returns a leaf whose state is not known yet.
 func Unknown(typ, reason, message string) Leaf {
 	return Leaf{typ, metav1.ConditionUnknown, reason, message}
 }
 
-// Compute returns the conditions that follow from leaves, with Ready first, the leaves in order,
-// then the abnormal ones. Abnormal leaves that are not True are left out. A condition whose status
-// did not change keeps its lastTransitionTime from have; the others get now.
+// Compute returns the conditions that follow from leaves: first Ready, then the leaves in their
+// order, then the abnormal leaves that are True. A condition whose status did not change keeps its
+// lastTransitionTime from have. All other conditions get now.
 func Compute(have []metav1.Condition, generation int64, now metav1.Time, leaves, abnormal []Leaf) []metav1.Condition {
 	leaves = oneOfEach(leaves)
 	all := append([]Leaf{ready(leaves)}, leaves...)
@@ -75,7 +75,7 @@ func Compute(have []metav1.Condition, generation int64, now metav1.Time, leaves,
 	return out
 }
 
-// oneOfEach keeps one leaf of each type, the worst, in the place of the first.
+// oneOfEach keeps one leaf of each type: the worst one, at the position of the first one.
 func oneOfEach(leaves []Leaf) []Leaf {
 	out := make([]Leaf, 0, len(leaves))
 	for _, l := range leaves {
@@ -131,7 +131,7 @@ func cut(message string) string {
 	return message[:end] + "…"
 }
 
-// IsTrue says whether the condition of that type is there and True.
+// IsTrue reports whether the condition of that type exists and is True.
 func IsTrue(have []metav1.Condition, typ string) bool {
 	c := Find(have, typ)
 	return c != nil && c.Status == metav1.ConditionTrue

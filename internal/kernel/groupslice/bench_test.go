@@ -12,7 +12,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
-// sized is a group of n members on the real API server.
+// sized returns a group of n members on the real API server.
 func sized(b *testing.B, n int) (*Store, []string) {
 	b.Helper()
 	cp := controlplane.Get(b)

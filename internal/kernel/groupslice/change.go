@@ -17,31 +17,31 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// call is the part of a Change for one slice. It is divided further if the slice was split in the
-// meantime.
+// call is the part of a Change for one slice. If the slice is split meanwhile, the call has several
+// parts.
 type call struct {
 	ctx  context.Context //nolint:containedctx // a lane makes the write on behalf of the call
 	done chan struct{}
 
 	mu   sync.Mutex
-	open int // parts without an answer
+	open int // number of parts without a result
 	err  error
 }
 
-// add counts parts that need an answer.
+// add adds n to the number of parts without a result.
 func (c *call) add(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open += n
 }
 
-// part is what a call changes in one slice.
+// part contains the changes of a call in one slice.
 type part struct {
 	call    *call
 	changes []Change
 }
 
-// finish answers a part. The first error is the answer to the call.
+// finish sets the result of a part. The first error of a part is the result of the call.
 func (p *part) finish(err error) {
 	c := p.call
 	c.mu.Lock()
@@ -54,16 +54,17 @@ func (p *part) finish(err error) {
 	}
 }
 
-// lane combines the changes of one slice: one write is in flight, and all changes that arrive
-// meanwhile go into the next one.
+// lane combines the changes of one slice: one write is in flight, and all changes that are queued
+// meanwhile become the next write.
 type lane struct {
 	group  string
 	prefix uint16
 	queue  []*part
 }
 
-// Change adds and removes named users; of two changes of one user the last counts. It returns nil
-// once all changes are stored. After an error some of them may be; repeating the call is safe.
+// Change adds and removes the users that changes names. If it names a user twice, the last change
+// counts. It returns nil when all changes are stored. After an error some of them may be stored,
+// and repeating the call is safe.
 func (s *Store) Change(ctx context.Context, group string, changes []Change) error {
 	if len(changes) == 0 {
 		return nil
@@ -75,13 +76,13 @@ func (s *Store) Change(ctx context.Context, group string, changes []Change) erro
 	return s.each(ctx, len(bySlice), func(ctx context.Context, i int) error { return s.change(ctx, group, bySlice[i]) })
 }
 
-// bySlice divides changes by slice, as far as this process knows the slices. So a large change uses
-// a few lanes at a time, and other changes need not wait for all of it.
+// bySlice divides changes by the slices that this process has cached or finds. So a large change
+// uses only a few lanes at a time, and other changes need not wait for all of it.
 func (s *Store) bySlice(ctx context.Context, group string, changes []Change) ([][]Change, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Wait)
 	defer cancel()
 	var out [][]Change
-	at := map[uint16]int{} // in out, by prefix
+	at := map[uint16]int{} // index in out, by prefix
 	unknown := 0
 	for _, c := range changes {
 		prefix, err := s.locate(ctx, group, Place(c.User), &unknown)
@@ -98,7 +99,7 @@ func (s *Store) bySlice(ctx context.Context, group string, changes []Change) ([]
 	return out, nil
 }
 
-// change makes the changes of one slice as a call of its own.
+// change makes the changes of one slice, and waits for the result.
 func (s *Store) change(ctx context.Context, group string, changes []Change) error {
 	waiting, cancel := context.WithTimeout(ctx, s.options.Wait)
 	defer cancel()
@@ -121,8 +122,8 @@ func (s *Store) change(ctx context.Context, group string, changes []Change) erro
 	return c.err
 }
 
-// route divides parts by slice and appends them to the slices' lanes, in their order. On error no
-// part is in a lane.
+// route divides parts by slice and appends them to the lanes of the slices, in their order. If it
+// returns an error, it has appended none.
 func (s *Store) route(ctx context.Context, group string, parts []*part) error {
 	type target struct {
 		prefix uint16
@@ -165,10 +166,12 @@ func (s *Store) route(ctx context.Context, group string, parts []*part) error {
 	return nil
 }
 
-// unknownMax is how many users are located one by one before all slices are listed.
+// unknownMax is the number of users without a cached slice that are located one by one. If there
+// are more of them, all slices are listed.
 const unknownMax = 4
 
-// locate is the prefix of the slice in force for a place, as far as this process knows.
+// locate returns the prefix of the valid slice for a place. A cached prefix may be stale; then the
+// write to that slice is refused or diverted. unknown counts the places without a cached slice.
 func (s *Store) locate(ctx context.Context, group string, place uint16, unknown *int) (uint16, error) {
 	if k, ok := s.layout.of(group, place); ok {
 		return k.prefix, nil
@@ -189,7 +192,7 @@ func (s *Store) locate(ctx context.Context, group string, place uint16, unknown 
 	return prefix, nil
 }
 
-// run works on a lane until it is empty. It waits for a slot first, so that changes that arrive
+// run works on a lane until it is empty. It waits for a slot first, so that changes that are queued
 // meanwhile are combined.
 func (s *Store) run(name string, l *lane) {
 	s.slots <- struct{}{}
@@ -230,7 +233,8 @@ func (s *Store) batch(l *lane, parts []*part) {
 	}
 }
 
-// store stores the parts and answers each. It returns how many members the slice has then.
+// store stores the parts and sets the result of each. It returns the number of members that the
+// slice has afterwards.
 func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
 	fail := func(err error) int {
 		for _, p := range parts {
@@ -273,7 +277,7 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
 	}
 }
 
-// known is what this process knows of a slice, read live if it knows nothing.
+// known returns the cached slice. If it is not cached, known reads it live.
 func (s *Store) known(ctx context.Context, group string, prefix uint16) (known, error) {
 	if k, ok := s.layout.at(group, prefix); ok {
 		return k, nil
@@ -285,7 +289,8 @@ func (s *Store) known(ctx context.Context, group string, prefix uint16) (known, 
 	return s.learn(group, o), nil
 }
 
-// divert moves the parts that the slice k does not cover to other lanes and returns the rest.
+// divert moves the changes that the slice k does not cover to other lanes, and returns the other
+// changes.
 func (s *Store) divert(ctx context.Context, group string, k known, parts []*part) []*part {
 	var stay, move []*part
 	for _, p := range parts {
@@ -317,8 +322,8 @@ func (s *Store) divert(ctx context.Context, group string, k known, parts []*part
 	return stay
 }
 
-// merged combines the changes of parts: of two changes of one user the later one counts. The caller
-// of the earlier one gets success too, as if it had come just before.
+// merged combines the changes of parts. If there are two changes of one user, the later one counts.
+// The caller of the earlier one also gets success, as if it had come just before.
 func merged(parts []*part) map[string]bool {
 	changes := map[string]bool{}
 	for _, p := range parts {
@@ -329,7 +334,7 @@ func merged(parts []*part) map[string]bool {
 	return changes
 }
 
-// added is how many users changes may add.
+// added returns the maximum number of users that changes can add.
 func added(changes map[string]bool) int {
 	n := 0
 	for _, in := range changes {
@@ -361,9 +366,10 @@ func (s *Store) try(ctx context.Context, group string, k known, changes map[stri
 	return len(o.Spec.Members), nil
 }
 
-// mergePatch is the write of changes. It has no resourceVersion, so that changes of different users
-// do not conflict. It has the epoch that this writer knows, so that it is refused if the slice no
-// longer covers these users, and the uid, so that it never applies to a restored slice.
+// mergePatch returns the JSON merge patch of the changes. It has no resourceVersion, so that
+// changes of different users do not conflict. It has the epoch that this writer knows, so that the
+// API server refuses it if the slice no longer covers these users. It has the uid, so that it never
+// applies to a restored slice.
 func (s *Store) mergePatch(ctx context.Context, k known, changes map[string]bool) ([]byte, error) {
 	type spec struct {
 		Epoch    int64          `json:"epoch"`
@@ -396,11 +402,11 @@ const (
 	stored  verdict = iota
 	again           // the writer's view of the slice was stale and is now refreshed
 	refused         // the API server rejects the content
-	failed          // it may or may not be stored, or the group is gone
+	failed          // the write may or may not be stored, or the group does not exist
 )
 
-// judge says what an error of a write means. A write that may have been stored is not repeated: the
-// repetition could overwrite a later change by another client.
+// judge returns the verdict for the error of a write. It returns failed for a write that may have
+// been stored, because a repetition could overwrite a later change by another client.
 func (s *Store) judge(ctx context.Context, group string, k known, changes map[string]bool, err error) verdict {
 	var many *tooManyError
 	code := status(err)
@@ -427,14 +433,14 @@ func (s *Store) judge(ctx context.Context, group string, k known, changes map[st
 		return failed
 	}
 	now := s.learn(group, o)
-	tooLarge := now.size+added(changes) > s.limits.most // splits first, the next time
+	tooLarge := now.size+added(changes) > s.limits.most // then the next attempt splits first
 	if code == http.StatusConflict || now.epoch != k.epoch || now.revision != k.revision || tooLarge {
 		return again
 	}
 	return refused
 }
 
-// status is the HTTP status of the API server's answer, 0 if there was none.
+// status returns the HTTP status of the API server's response, and 0 if there was no response.
 func status(err error) int {
 	var s apierrors.APIStatus
 	if errors.As(err, &s) {

@@ -6,68 +6,73 @@
 //
 // # Which slice
 //
-// A user's place is the first 16 bits of the SCIM id. The slice <group>-<hhhh> with b bits covers
-// the places whose first b bits equal those of hhhh. In force for a place is the covering slice
-// with the fewest bits. A new group has one slice, -0000 with 0 bits; a larger one starts with as
-// many as it needs. All are written before the ScimGroup, so that a group that can be found is
-// complete.
+// The place of a user is the first 16 bits of the SCIM id. The slice <group>-<hhhh> with b bits
+// covers the places whose first b bits equal those of hhhh. If several slices cover a place, the
+// one with the fewest bits is the valid slice for that place; the others are unused. A new group
+// has one slice, -0000 with 0 bits. A new group with many members has as many slices as it needs.
+// All of them are written before the ScimGroup, so that a group that can be found is complete.
 //
-// Splits narrow a slice in force; nothing widens it, and no slice is deleted while its group
-// exists. So a slice that was in force for a place still is, unless it no longer covers the place.
-// That is why a process may remember slices, and why GETs in sequence, starting at the prefix with
-// the fewest set bits, find the one in force.
+// A split increases the bits of a valid slice, so that the slice covers fewer places. Its bits
+// never decrease, and no slice is deleted while its group exists. Therefore a slice stays the valid
+// one for a place as long as it covers the place. That is why a process may cache slices, and why
+// GETs in sequence, starting at the prefix with the fewest set bits, find the valid slice.
 //
 // # One member
 //
-// An add or remove is a JSON merge patch without a resourceVersion: changes of different users do
-// not conflict, and a repetition is harmless. It contains the epoch that its writer knows. The
-// epoch of a slice grows with every change of its bits, and the CRD's rule refuses a patch with an
-// older one (422): the writer reads the slice and repeats. It contains the uid too, so that it
-// never applies to a slice that was deleted and restored. After a 404 the writer reads the group. A
-// patch that may have been stored (a timeout, a broken connection) is never repeated by the Store.
+// To add or remove a member, the writer sends a JSON merge patch without a resourceVersion: changes
+// of different users do not conflict, and a repetition is harmless. The patch contains the epoch
+// that the writer knows. The epoch of a slice grows with every change of its bits, and a rule of
+// the CRD refuses a patch with an older epoch (422). Then the writer reads the slice and repeats
+// the patch. The patch also contains the slice's uid, so that it never applies to a slice that was
+// deleted and restored. After a 404 the writer reads the group. The Store never repeats a patch
+// that may have been stored (a timeout, a broken connection).
 //
-// A Store combines changes: one patch of a slice is in flight, and what arrives meanwhile is the
-// next patch. If a patch is refused for its content, each caller's part is tried alone.
+// A Store combines changes: it sends one patch of a slice at a time, and all changes that it gets
+// meanwhile become the next patch. If the API server refuses a patch because of its content, the
+// Store tries each caller's part alone.
 //
 // # Splits
 //
-// A slice with more than SliceTarget members is split after the write, before this process's next
-// write to it; one that would exceed SliceMax is split before, together with the changes. A write
-// that adds many members splits above SliceMax/2 only, and before: a large group arrives in several
-// requests that each write every slice. The writer
+// A slice with more than SliceTarget members is split after the write, and before this process's
+// next write to it. A slice that would have more than SliceMax members is split before the write,
+// together with the changes. A write that adds many members is also split before the write, but
+// only if the slice would have more than SliceMax/2 members: the provider sends a large group in
+// several requests, each of which writes every slice. The writer
 //
-//  1. reads the slices that are to come into force, then W, the slice in force;
-//  2. fences: if one of them exists, raises W's epoch;
+//  1. reads the slices that are to become valid, and then W, the valid slice;
+//  2. fences: if one of the former exists, raises W's epoch;
 //  3. creates them, or updates them at the resourceVersion of step 1, each in a new epoch;
-//  4. narrows W in a new epoch, at the resourceVersion that their members were taken from.
+//  4. increases W's bits in a new epoch, at the resourceVersion that the members were taken from.
 //
-// Before step 4 nothing has changed for readers, because W covers all of it with fewer bits; a
-// writer that crashes leaves slices that the next split takes over. Step 4 brings all of them into
-// force at once, as this writer wrote them: a writer that wants to overwrite one must have seen it
-// and raised W's epoch first, and then step 4 fails. A slow writer that overwrites one later gets a
-// conflict on its resourceVersion, or fails to raise W's epoch. (Creating a slice proves that it
-// was absent, so the first attempt skips that read.)
+// Before step 4 nothing has changed for readers, because W covers the same places with fewer bits.
+// If the writer crashes, the next split takes over the slices that it left. Step 4 makes all of
+// them valid at once, as this writer wrote them: another writer that wants to overwrite one of them
+// must first read it and raise W's epoch, and then step 4 fails. A slow writer that overwrites one
+// of them later gets a conflict on its resourceVersion, or fails to raise W's epoch. (Creating a
+// slice proves that it did not exist, so the first attempt skips reading the slices that are to
+// become valid.)
 //
-// If only members of W changed before step 4, the difference is copied to the new slices and step 4
-// is repeated, so that a busy slice can be split.
+// If only the members of W changed before step 4, the writer copies the difference to the new
+// slices and repeats step 4, so that a slice with many changes can be split.
 //
 // # Replacing all members
 //
-// A replacement first raises the round of the ScimGroup at its resourceVersion. It then writes its
-// round and members into every slice in force, by JSON patches that test epoch and round, so that
-// single changes do not make it wait; a slice that needs more room is split as above with the new
-// members. A slice with a newer round is left unchanged: the replacement counts as having come
-// before the newer one. So overlapping replacements end with the newest, and none can take effect
-// after a newer one. A replacement that changes nothing takes no round and writes nothing.
+// A replacement first raises the round of the ScimGroup at its resourceVersion. Then it writes its
+// round and members into every valid slice, by JSON patches that test epoch and round, so that it
+// does not wait for single changes. A slice with too many new members is split as above. The
+// replacement does not change a slice with a newer round, as if it had come before that newer
+// replacement. Therefore overlapping replacements end with the newest one, and no replacement takes
+// effect after a newer one. A replacement that changes nothing takes no round and writes nothing.
 //
 // # What is promised
 //
-// Each pair (group, user) is linearizable. A request over several slices is not one step. The tests
-// check this with porcupine on an in-memory API server, with a request order for each seed, with
-// broken connections, late requests and writers that are killed at every step. TestFake compares
+// Each pair (group, user) is linearizable. A request over several slices is not atomic. The tests
+// check this with porcupine on an in-memory API server: a seed determines the order of requests,
+// connections break, requests are late, and writers are killed at every step. TestFake compares
 // that API server with the real one.
 //
-// The revision of a slice never goes down, or its group would look like a restored backup; a rule
-// of the CRD refuses an older one, and the writer reads the slice and repeats. A writer counts from
-// the revision that it last saw, so that one whose clock is behind is not refused all the time.
+// The revision of a slice never decreases, because a group with a lower revision than before counts
+// as restored from a backup. A rule of the CRD refuses a lower revision, and the writer reads the
+// slice and repeats the write. A writer takes a revision above the one that it last read, so that a
+// writer whose clock is behind is not refused each time.
 package groupslice

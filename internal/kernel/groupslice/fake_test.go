@@ -45,7 +45,7 @@ type fakeAPI struct {
 	objects map[string]client.Object // by kind and name
 	writes  int
 	broken  error                              // the invariant's error after the first write that broke it
-	force   map[string]v1alpha1.ScimGroupSlice // in force, by member, after the last write
+	force   map[string]v1alpha1.ScimGroupSlice // the valid slice of each member, after the last write
 }
 
 func newFakeAPI() *fakeAPI {
@@ -179,7 +179,7 @@ func (f *fakeAPI) Patch(ctx context.Context, o client.Object, p client.Patch, _ 
 	})
 }
 
-// patched is an object with a patch applied.
+// patched returns an object with a patch applied.
 func patched(have, like client.Object, p client.Patch) (client.Object, error) {
 	before, err := json.Marshal(have)
 	if err != nil {
@@ -287,9 +287,9 @@ func (f *fakeAPI) slices() []v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// invariant checks that each place is covered by one slice in force, that no member is in a slice
-// in force that does not cover it, and that a user's slice in force only changes to one with a
-// higher prefix or a newer round.
+// invariant checks that each place is covered by one valid slice, that no member is in a valid
+// slice that does not cover it, and that a user's valid slice only changes to one with a higher
+// prefix or a newer round.
 func (f *fakeAPI) invariant() error {
 	all := f.slices()
 	for _, user := range people {

@@ -11,9 +11,9 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// known is what this process last saw of a slice that was in force then. A slice in force stays in
-// force for what it covers, and covers less after a split, never more. So a stale entry leads to a
-// refused write or a read of the neighbours, never to a wrong answer.
+// known is a cached slice, as this process last read or wrote it. A slice stays the right one for
+// the places that it covers; after a split it covers fewer places, never more. Therefore a stale
+// entry leads to a refused write or to a read of the next slices, never to a wrong result.
 type known struct {
 	prefix   uint16
 	bits     int32
@@ -24,17 +24,17 @@ type known struct {
 	seen     time.Time
 }
 
-// knownMax bounds how many slices are remembered, at about 150 bytes each.
+// knownMax is the maximum number of cached slices, at about 150 bytes each.
 const knownMax = 1 << 17
 
-// layout remembers the slices in force of the groups that this process has worked on.
+// layout is a cache of the slices of the groups that this process has read or written.
 type layout struct {
 	mu     sync.Mutex
 	groups map[string]map[uint16]known
 	count  int
 }
 
-// learn remembers a slice in force.
+// learn caches a slice, unless the cache has a newer version of it, and returns the cached entry.
 func (l *layout) learn(group string, s *v1alpha1.ScimGroupSlice, now time.Time) known {
 	prefix, _ := Prefix(s.Name)
 	k := known{prefix, s.Spec.Bits, s.UID, s.Spec.Epoch, s.Spec.Revision, len(s.Spec.Members), now}
@@ -42,7 +42,7 @@ func (l *layout) learn(group string, s *v1alpha1.ScimGroupSlice, now time.Time) 
 	defer l.mu.Unlock()
 	old, ok := l.groups[group][prefix]
 	if ok && old.uid == k.uid && (old.epoch > k.epoch || old.epoch == k.epoch && old.revision > k.revision) {
-		return old // a newer answer came first
+		return old // a later version was cached first
 	}
 	if !ok && l.count >= knownMax || l.groups == nil {
 		l.groups, l.count = map[string]map[uint16]known{}, 0
@@ -50,15 +50,15 @@ func (l *layout) learn(group string, s *v1alpha1.ScimGroupSlice, now time.Time) 
 	if l.groups[group] == nil {
 		l.groups[group] = map[uint16]known{}
 	}
-	if _, again := l.groups[group][prefix]; !again {
+	if _, exists := l.groups[group][prefix]; !exists {
 		l.count++
 	}
 	l.groups[group][prefix] = k
 	return k
 }
 
-// of finds the slice for a place: of the known ones that cover it, the one with the most bits,
-// which is the newest.
+// of returns the cached slice for a place. If several cached slices cover the place, the one with
+// the most bits is the newest. It returns false if no cached slice covers the place.
 func (l *layout) of(group string, place uint16) (known, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -74,7 +74,7 @@ func (l *layout) of(group string, place uint16) (known, bool) {
 	}
 }
 
-// at finds a slice by its prefix.
+// at returns the cached slice with this prefix, and false if there is none.
 func (l *layout) at(group string, prefix uint16) (known, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,14 +82,14 @@ func (l *layout) at(group string, prefix uint16) (known, bool) {
 	return k, ok
 }
 
-// size is how many slices of a group are known.
+// size returns the number of cached slices of a group.
 func (l *layout) size(group string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.groups[group])
 }
 
-// forget removes everything that is known of a group.
+// forget removes all slices of a group from the cache.
 func (l *layout) forget(group string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

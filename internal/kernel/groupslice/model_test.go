@@ -126,7 +126,7 @@ func (r *recorder) add(client int, user string, o observation, call int64, err e
 	})
 }
 
-// pair is the model of one pair: a register.
+// pair returns the model of one pair: a register.
 func pair(initial bool) porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return initial },

@@ -15,8 +15,9 @@ import (
 // prefixDigits is the length of a prefix in a slice's name, in hexadecimal digits.
 const prefixDigits = 4
 
-// Place is a user's place: the first 16 bits of the SCIM id. Ids are random UUIDs, so that places
-// are evenly distributed; an id that is no UUID has the place 0.
+// Place returns the first 16 bits of a user's SCIM id, which choose the user's slice. Ids are
+// random UUIDs, so places are evenly distributed. An id that does not begin with four hexadecimal
+// digits has the place 0.
 func Place(user string) uint16 {
 	if len(user) < prefixDigits {
 		return 0
@@ -28,10 +29,10 @@ func Place(user string) uint16 {
 	return uint16(place)
 }
 
-// Name is the name of a group's slice.
+// Name returns the name of the group's slice with the prefix.
 func Name(group string, prefix uint16) string { return fmt.Sprintf("%s-%04x", group, prefix) }
 
-// Prefix returns the prefix in a slice's name. False for a name without one.
+// Prefix returns the prefix in a slice's name, and false for a name without a prefix.
 func Prefix(name string) (uint16, bool) {
 	i := strings.LastIndexByte(name, '-')
 	if i < 0 || len(name)-i-1 != prefixDigits {
@@ -41,13 +42,13 @@ func Prefix(name string) (uint16, bool) {
 	return uint16(prefix), err == nil
 }
 
-// covers says whether a slice with this prefix and bits covers a place.
+// covers reports whether a slice with this prefix and number of bits covers a place.
 func covers(prefix uint16, bits int32, place uint16) bool {
 	return (prefix^place)>>(v1alpha1.SliceMaxBits-min(bits, v1alpha1.SliceMaxBits)) == 0
 }
 
-// Lookup finds the slice in force for a user: of those that cover the user's place, the one with
-// the fewest bits. Nil if there is none.
+// Lookup returns the slice that a user's membership is read from. If several slices cover the
+// user's place, it is the one with the fewest bits. Lookup returns nil if none covers it.
 func Lookup(all []v1alpha1.ScimGroupSlice, user string) *v1alpha1.ScimGroupSlice {
 	place := Place(user)
 	var found *v1alpha1.ScimGroupSlice
@@ -61,8 +62,9 @@ func Lookup(all []v1alpha1.ScimGroupSlice, user string) *v1alpha1.ScimGroupSlice
 	return found
 }
 
-// InForce returns the slices of one group that are in force, by prefix. The others are leftovers
-// of splits that were not completed. Together the slices in force cover every place once.
+// InForce returns the valid slices of one group, sorted by prefix: its members are read from them.
+// Together they cover every place once. The other slices are unused: they come from splits that
+// were not completed.
 func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	var sorted []*v1alpha1.ScimGroupSlice
 	for i := range all {
@@ -71,8 +73,8 @@ func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 		}
 	}
 	slices.SortFunc(sorted, func(a, b *v1alpha1.ScimGroupSlice) int { return cmp.Compare(a.Name, b.Name) })
-	// A leftover has a higher prefix than the slice that covers its place with fewer bits, and
-	// slices in force do not overlap, so one walk by prefix finds them.
+	// An unused slice has a higher prefix than the slice that covers its place with fewer bits, and
+	// the slices that are read do not overlap. Therefore one walk by prefix finds them.
 	var out []*v1alpha1.ScimGroupSlice
 	next := 0
 	for _, s := range sorted {
@@ -85,10 +87,10 @@ func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// width is how many places a slice with this many bits covers.
+// width returns the number of places that a slice with this number of bits covers.
 func width(bits int32) int { return 1 << (v1alpha1.SliceMaxBits - min(bits, v1alpha1.SliceMaxBits)) }
 
-// Members are the users of one group in one snapshot of its slices, sorted.
+// Members returns the sorted SCIM ids of a group's members in one snapshot of its slices.
 func Members(all []v1alpha1.ScimGroupSlice) []string {
 	var out []string
 	for _, s := range InForce(all) {
@@ -98,7 +100,7 @@ func Members(all []v1alpha1.ScimGroupSlice) []string {
 	return out
 }
 
-// membersOf are the users of one slice, in no order.
+// membersOf returns the members in one slice, in no order.
 func membersOf(s *v1alpha1.ScimGroupSlice) []string {
 	out := make([]string, 0, len(s.Spec.Members))
 	for user, in := range s.Spec.Members {

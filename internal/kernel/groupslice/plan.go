@@ -11,13 +11,14 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// limits are how many users a slice may have: above target it is split after the write; above most
-// it is split before. A write that adds many users or more at once may leave bulk of them: a large
-// group is pushed in several requests, each of which writes every slice, and the next small write
-// splits. Tests have smaller limits than v1alpha1's.
+// limits are numbers of users in a slice. A slice with more than target is split after the write. A
+// write that would leave more than most is split before. A write that adds at least many users may
+// leave up to bulk of them, and a later small write splits the slice: the provider sends a large
+// group in several requests, each of which writes every slice. Tests use smaller limits than
+// v1alpha1 has.
 type limits struct{ target, bulk, most, many int }
 
-// after returns the limits for the result of a write that adds so many users.
+// after returns the limits for a write that adds this number of users.
 func (m limits) after(adds int) limits {
 	if adds >= m.many {
 		m.target = m.bulk
@@ -32,7 +33,8 @@ type leaf struct {
 	users  []string
 }
 
-// tooManyError says that more users than a slice takes have the same first 16 bits.
+// tooManyError is returned if more users than a slice can have share the first 16 bits of their
+// ids.
 type tooManyError struct {
 	prefix      uint16
 	count, most int
@@ -42,9 +44,10 @@ func (e *tooManyError) Error() string {
 	return fmt.Sprintf("%d members have ids that begin with %04x; a group takes %d of these", e.count, e.prefix, e.most)
 }
 
-// partition divides what the slice (prefix, bits) covers into leaves, by prefix, so that none has
-// more than target users where bits allow it. The first leaf has the prefix of the slice.
-// A tooManyError says that bits do not suffice.
+// partition divides the users of the slice (prefix, bits) into leaves, sorted by prefix, so that no
+// leaf has more than target users, as far as the bits of a place allow it. The first leaf has the
+// prefix of the slice. If a leaf with all bits would have too many users, it returns a
+// tooManyError.
 func (m limits) partition(prefix uint16, bits int32, users []string) ([]leaf, error) {
 	sorted := slices.Clone(users)
 	slices.SortFunc(sorted, func(a, b string) int {
@@ -59,7 +62,7 @@ func (m limits) partition(prefix uint16, bits int32, users []string) ([]leaf, er
 	return leaves, nil
 }
 
-// halve appends the leaves that l is divided into.
+// halve divides l into leaves and appends them to out.
 func (m limits) halve(out []leaf, l leaf) []leaf {
 	if len(l.users) <= m.target || l.bits == v1alpha1.SliceMaxBits {
 		return append(out, l)
@@ -70,8 +73,8 @@ func (m limits) halve(out []leaf, l leaf) []leaf {
 	return m.halve(m.halve(out, leaf{l.prefix, bits, l.users[:i]}), leaf{upper, bits, l.users[i:]})
 }
 
-// next is the prefix of the slice to read for a place if the one with this prefix does not cover
-// it: the slices in force for a place have prefixes that end at one of its set bits.
+// next returns the prefix of the slice to read next for a place, if the slice with this prefix does
+// not cover the place: it has one more set bit of the place.
 func next(prefix, place uint16) uint16 {
 	rest := place &^ prefix
 	bit := uint16(1 << (v1alpha1.SliceMaxBits - 1))

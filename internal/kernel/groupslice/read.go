@@ -14,8 +14,9 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// Contains says whether a user is a member. It is a live read: usually one GET, and at most one for
-// each prefix that the user's slice may have.
+// Contains reports whether the user is a member of the group. It reads live. It usually needs one
+// GET. It needs up to one GET for each prefix that the user's slice can have, and two more if this
+// process had cached a slice that was deleted or created again.
 func (s *Store) Contains(ctx context.Context, group, user string) (bool, error) {
 	o, err := s.find(ctx, group, Place(user))
 	if err != nil {
@@ -24,8 +25,9 @@ func (s *Store) Contains(ctx context.Context, group, user string) (bool, error) 
 	return o.Spec.Members[user], nil
 }
 
-// Members returns the SCIM ids of the group's members, sorted: one snapshot, read live by one GET
-// if the group has one slice, else by one LIST.
+// Members returns the SCIM ids of the group's members, sorted. It reads one snapshot live: by one
+// GET if the group has one slice, and by one LIST if it has several. If this process does not know
+// that the group has several slices, it sends the GET and then the LIST.
 func (s *Store) Members(ctx context.Context, group string) ([]string, error) {
 	all, err := s.snapshot(ctx, group)
 	if err != nil {
@@ -34,17 +36,18 @@ func (s *Store) Members(ctx context.Context, group string) ([]string, error) {
 	return Members(all), nil
 }
 
-// find reads the slice in force for a place. It starts with the one that was in force when this
-// process last saw it: that one still is, unless it no longer covers the place. Then it continues
-// with prefixes with more set bits, as a slice comes into force when the one before it is narrowed.
+// find reads the slice that covers a place. It starts with the slice that this process cached for
+// the place. If that slice has been split, it may no longer cover the place: then find continues
+// with the next prefixes of the place, in ascending order. If the cached slice was deleted or
+// created again, find clears the cache of the group and starts at the prefix 0.
 func (s *Store) find(ctx context.Context, group string, place uint16) (*v1alpha1.ScimGroupSlice, error) {
-	hint, hinted := s.layout.of(group, place)
-	for prefix := hint.prefix; ; {
+	start, cached := s.layout.of(group, place)
+	for prefix := start.prefix; ; {
 		o, err := s.get(ctx, group, prefix)
 		switch {
-		case err == nil && hinted && prefix == hint.prefix && o.UID != hint.uid, absent(err) && hinted:
-			s.layout.forget(group) // deleted, or deleted and restored: start again
-			hinted, prefix = false, 0
+		case err == nil && cached && prefix == start.prefix && o.UID != start.uid, absent(err) && cached:
+			s.layout.forget(group)
+			cached, prefix = false, 0
 			continue
 		case absent(err):
 			return nil, s.missing(ctx, group)
@@ -62,7 +65,8 @@ func (s *Store) find(ctx context.Context, group string, place uint16) (*v1alpha1
 	}
 }
 
-// snapshot reads all slices of a group at one moment: by one GET if there is one slice.
+// snapshot reads all slices of a group at one moment: by one GET if the group has one slice, and by
+// one LIST if it has several.
 func (s *Store) snapshot(ctx context.Context, group string) ([]v1alpha1.ScimGroupSlice, error) {
 	if s.layout.size(group) <= 1 {
 		o, err := s.get(ctx, group, 0)
@@ -89,32 +93,34 @@ func (s *Store) get(ctx context.Context, group string, prefix uint16) (*v1alpha1
 	return o, nil
 }
 
-// list reads all slices of a group, leftovers too, in one snapshot.
+// list reads all slices of a group by one LIST, also those that no member is read from. If a place
+// has no slice, list returns the error of missing.
 func (s *Store) list(ctx context.Context, group string) ([]v1alpha1.ScimGroupSlice, error) {
 	var l v1alpha1.ScimGroupSliceList
 	err := s.client.List(ctx, &l, client.InNamespace(s.namespace), client.MatchingLabels{v1alpha1.LabelGroup: group})
 	if err != nil {
 		return nil, fmt.Errorf("list the slices of group %s: %w", group, err)
 	}
-	force := InForce(l.Items)
-	at := 0
-	for _, o := range force {
+	covering := InForce(l.Items)
+	covered := 0 // all places below it have a slice
+	for _, o := range covering {
 		prefix, _ := Prefix(o.Name)
-		if int(prefix) != at {
+		if int(prefix) != covered {
 			return nil, s.missing(ctx, group)
 		}
-		at += width(o.Spec.Bits)
+		covered += width(o.Spec.Bits)
 	}
-	if at != width(0) {
+	if covered != width(0) {
 		return nil, s.missing(ctx, group)
 	}
-	for _, o := range force {
+	for _, o := range covering {
 		s.learn(group, o)
 	}
 	return l.Items, nil
 }
 
-// missing says why a slice does not exist. It reads the group live.
+// missing returns the error for a slice that does not exist: ErrGroupGone or ErrIncomplete. It
+// reads the group live, and clears the cache of its slices.
 func (s *Store) missing(ctx context.Context, group string) error {
 	s.layout.forget(group)
 	if _, err := s.group(ctx, group); err != nil {
@@ -123,7 +129,8 @@ func (s *Store) missing(ctx context.Context, group string) error {
 	return fmt.Errorf("group %s: %w", group, ErrIncomplete)
 }
 
-// group reads the ScimGroup live; ErrGroupGone if there is none or it is deleted.
+// group reads the ScimGroup live. It returns ErrGroupGone if the ScimGroup does not exist or is
+// deleted.
 func (s *Store) group(ctx context.Context, group string) (*v1alpha1.ScimGroup, error) {
 	g := &v1alpha1.ScimGroup{}
 	err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: group}, g)
@@ -140,8 +147,9 @@ func (s *Store) learn(group string, o *v1alpha1.ScimGroupSlice) known {
 	return s.layout.learn(group, o, s.options.Clock())
 }
 
-// absent says that an object does not exist. While a kind is not served, for example while its CRD
-// is being replaced, the answer is a 404 too, which says nothing about the object.
+// absent returns true if err shows that an object does not exist. While the API server does not
+// serve a kind, for example because its CRD is being replaced, it also responds with 404: then the
+// object may exist, and absent returns false.
 func absent(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {

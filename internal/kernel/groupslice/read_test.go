@@ -78,7 +78,7 @@ func TestRestored(t *testing.T) {
 	backup := f.slices()
 	f.drop(0x0000)
 	f.drop(0x8000)
-	for i := range backup { // from before the split: the upper half is a leftover of the same epoch
+	for i := range backup { // from before the split: the slice of the upper half is unused, with the same epoch
 		o := backup[i].DeepCopy()
 		o.ResourceVersion, o.UID = "", ""
 		if o.Name == Name(groupID, 0) {

@@ -22,9 +22,10 @@ import (
 // replaceTries limits the repetitions of one JSON patch before the slices are read again.
 const replaceTries = 8
 
-// Replace makes these the only members of the group. It raises the group's round first and writes
-// that round into every slice in force; a slice with a newer round is left as it is, as if this
-// replacement had come just before the newer one. If nothing changes, nothing is written.
+// Replace makes these users the only members of the group. It first raises the group's round, and
+// then writes that round into every valid slice. It does not change a slice with a newer round, as
+// if this replacement had come just before the newer one. If the members are already as wanted, it
+// writes nothing.
 func (s *Store) Replace(ctx context.Context, group string, members []string) error {
 	return s.replace(ctx, group, members, false)
 }
@@ -62,7 +63,7 @@ func (s *Store) replace(ctx context.Context, group string, members []string, alw
 	}
 }
 
-// raiseRound takes a round for a replacement, higher than that of any slice.
+// raiseRound raises the group's round to one that is higher than that of any slice, and returns it.
 func (s *Store) raiseRound(ctx context.Context, group string, all []v1alpha1.ScimGroupSlice) (int64, error) {
 	for attempt := 0; ; attempt++ {
 		g, err := s.group(ctx, group)
@@ -88,15 +89,16 @@ func (s *Store) raiseRound(ctx context.Context, group string, all []v1alpha1.Sci
 	}
 }
 
-// replacement is the new state of one slice in force.
+// replacement is the new state of one valid slice.
 type replacement struct {
 	w         *v1alpha1.ScimGroupSlice
 	leaves    []leaf
-	overtaken atomic.Bool // another writer split or fenced it: read again
+	overtaken atomic.Bool // another writer split or fenced the slice: read the slices again
 }
 
-// replaceAll writes a round into the slices in force that have an older one: first the slices that
-// need no split and those that are to come into force, then those that are to be narrowed.
+// replaceAll writes a round into the valid slices that have an older round: first into the slices
+// that need no split and those that are to become valid, and then into the slices that are to be
+// split.
 func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) error {
 	todo, err := s.limits.replacements(all, target, round)
 	if err != nil {
@@ -162,15 +164,15 @@ func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.Sci
 	return nil
 }
 
-// replacements returns the slices in force with an older round, from the highest prefix down, with
-// the leaves that each becomes.
+// replacements returns the valid slices with an older round, from the highest prefix down, each
+// with the leaves that it is divided into.
 func (m limits) replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) ([]*replacement, error) {
 	users := slices.Collect(maps.Keys(target))
 	slices.SortFunc(users, func(a, b string) int { return int(Place(a)) - int(Place(b)) })
 	var out []*replacement
 	for _, w := range InForce(all) {
 		prefix, _ := Prefix(w.Name)
-		n := 0 // users are taken off the front, slice by slice
+		n := 0 // the slices are in order of prefix, and users in order of place: each slice takes the next n users
 		for n < len(users) && covers(prefix, w.Spec.Bits, Place(users[n])) {
 			n++
 		}
@@ -196,10 +198,9 @@ type operation struct {
 	Value any    `json:"value"`
 }
 
-// put writes the members of a replacement into a slice in force, and narrows it if the leaf has
-// more bits. It tests the epoch and not the resourceVersion, so that it overwrites single changes
-// and need not wait for them. The same epoch also proves that the other leaves are unchanged since
-// they were written.
+// put writes the members of a replacement into a valid slice, with the bits of the leaf. It tests
+// the epoch and not the resourceVersion, so that it overwrites single changes and need not wait for
+// them. The same epoch also proves that the other leaves have not changed since they were written.
 func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, l leaf, round int64) error {
 	for range replaceTries {
 		if w.Spec.Round >= round {
@@ -230,8 +231,9 @@ func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlic
 	return errOvertaken
 }
 
-// fence raises the epoch of a slice in force before it is narrowed over leftovers. The writer of
-// the leftovers can then no longer bring them into force, because it has an older epoch.
+// fence raises the epoch of a valid slice before it is split and unused slices are overwritten.
+// Then the writer of the unused slices can no longer make them valid, because it has an older
+// epoch.
 func (s *Store) fence(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice) error {
 	outdated, err := s.jsonPatch(ctx, group, w, []operation{
 		{"test", "/metadata/uid", w.UID},
@@ -244,9 +246,10 @@ func (s *Store) fence(ctx context.Context, group string, w *v1alpha1.ScimGroupSl
 	return err
 }
 
-// jsonPatch patches a slice in force and stores the result in w. If the patch was refused, it reads
-// the slice. In another epoch, the error is errOvertaken. In the same epoch the view behind the
-// patch may have been stale: w is refreshed, and the patch can be repeated.
+// jsonPatch patches a valid slice and stores the result in w. If the API server refused the patch,
+// jsonPatch reads the slice. If the slice is in another epoch, it returns errOvertaken. If it is in
+// the same epoch, w may have been stale: then jsonPatch stores the slice in w and returns outdated,
+// and the caller can repeat the patch.
 func (s *Store) jsonPatch(
 	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, operations []operation,
 ) (outdated bool, err error) {
@@ -290,7 +293,7 @@ func (s *Store) jsonPatch(
 	return true, nil
 }
 
-// annotating adds annotations by JSON Patch.
+// annotating returns the JSON Patch operations that add annotations.
 func annotating(w *v1alpha1.ScimGroupSlice, annotations map[string]string) []operation {
 	if len(annotations) == 0 {
 		return nil

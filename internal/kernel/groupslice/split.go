@@ -11,15 +11,15 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// errOvertaken says that another writer changed the same slices: read them and repeat.
+// errOvertaken means that another writer changed the same slices: read them again and repeat.
 var errOvertaken = errors.New("another writer changed the slices meanwhile")
 
-// splitTries is how often a split is tried after a write. The next write to the slice tries again,
-// and a write that would not fit retries until it succeeds.
+// splitTries is the number of times that a split is tried after a write. If none succeeds, the next
+// write to the slice tries again. A write that would not fit retries its split until it succeeds.
 const splitTries = 3
 
 // split divides a slice that is too large. Only later changes of this slice in this process wait
-// for it. Its error is ignored: the next write tries again.
+// for it. Errors are ignored, because the next write tries again.
 func (s *Store) split(ctx context.Context, group string, prefix uint16, limits limits) {
 	for attempt := range splitTries {
 		k, ok := s.layout.at(group, prefix)
@@ -35,13 +35,14 @@ func (s *Store) split(ctx context.Context, group string, prefix uint16, limits l
 
 // goal is the desired result of a rewrite.
 type goal struct {
-	limits  limits          // of the slices that it leaves
-	changes map[string]bool // of members
+	limits  limits          // limits of the resulting slices
+	changes map[string]bool // users to add (true) and to remove (false)
 }
 
-// rewrite makes changes in the slice k together with the splits that they need, and returns how
-// many members the slice has then. All of it takes effect with its last write, which narrows the
-// slice at its resourceVersion: until then the new slices are leftovers that readers ignore.
+// rewrite makes changes in the slice k together with the splits that they need, and returns the
+// number of members that the slice has afterwards. All of it takes effect with the last write,
+// which increases the bits of the slice at its resourceVersion. Until then readers ignore the new
+// slices.
 func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, attempt int) (int, error) {
 	w, exist, err := s.survey(ctx, group, k, attempt)
 	if err != nil {
@@ -84,7 +85,7 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, atte
 }
 
 // survey reads what a rewrite needs: the slice itself, and the existing slices by prefix. The first
-// attempt assumes that no other exists; if one does, creating it fails.
+// attempt assumes that no other slice exists; if one exists, its creation fails.
 func (s *Store) survey(ctx context.Context, group string, k known, attempt int) (*v1alpha1.ScimGroupSlice, map[uint16]*v1alpha1.ScimGroupSlice, error) {
 	exist := map[uint16]*v1alpha1.ScimGroupSlice{}
 	if attempt == 0 {
@@ -108,10 +109,10 @@ func (s *Store) survey(ctx context.Context, group string, k known, attempt int) 
 	return w, exist, nil
 }
 
-// narrow turns w into its first leaf, at the resourceVersion that the other leaves were derived
-// from. If only members changed since then, the change is copied to the leaves, so that a busy
-// slice can be split too. That is safe while the epoch is the same: a writer that wants to write an
-// existing leaf raises it first.
+// narrow writes the first leaf to w, at the resourceVersion that the other leaves were derived
+// from. If only members of w changed since then, narrow copies the change to the leaves and tries
+// again, so that a slice with many changes can be split too. That is safe while the epoch is the
+// same, because a writer that wants to write an existing leaf raises the epoch first.
 func (s *Store) narrow(
 	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice,
 	leaves []leaf, written []*v1alpha1.ScimGroupSlice, g goal, revision int64,
@@ -175,7 +176,8 @@ func (s *Store) carryOver(
 	return now, nil
 }
 
-// writeLeaf creates a slice that is not in force, or takes over one of an earlier attempt.
+// writeLeaf creates a slice that is not valid yet, or overwrites an unused one of an earlier
+// attempt.
 func (s *Store) writeLeaf(
 	ctx context.Context, group string, l leaf, old *v1alpha1.ScimGroupSlice, round, revision int64,
 ) (*v1alpha1.ScimGroupSlice, error) {

@@ -96,7 +96,7 @@ func (s *stops) step() error {
 	return nil
 }
 
-// reached says whether the actor came to the step at which it stops.
+// reached reports whether the actor came to the step at which it stops.
 func (s *stops) reached() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,8 +105,8 @@ func (s *stops) reached() bool {
 
 type stopsKey struct{}
 
-// newStage creates a group of two users in one slice, in several slices, or with a leftover of a
-// killed writer.
+// newStage creates a group of two users in one slice, in several slices, or with an unused slice of
+// a killed writer.
 func newStage(t *testing.T, kind string) *run {
 	r := newRun(1, false)
 	r.initial = []string{"0001-b", "e000-j"}
@@ -434,8 +434,7 @@ func TestLateReplacement(t *testing.T) {
 	})
 }
 
-// TestPlaces: the slices in force cover each place once, in whatever order leaves are written, and
-// wherever the writer stops.
+// TestPlaces: the leaves of a partition cover each place once, and contain each user once.
 func TestPlaces(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))

@@ -32,11 +32,12 @@ var (
 
 const (
 	defaultWait = 5 * time.Second
-	// parallel is how many writes of one operation are in flight at a time.
+	// parallel is the maximum number of concurrent writes of one operation.
 	parallel = 12
-	// lanesMax is how many slices are changed at a time.
+	// lanesMax is the maximum number of slices that are changed at a time.
 	lanesMax = 64
-	// sliceBulk is how many members a slice may have after a write that adds sliceMany or more.
+	// sliceBulk is the maximum number of members in a slice after a write that adds sliceMany or
+	// more.
 	sliceBulk, sliceMany = v1alpha1.SliceMax / 2, 16
 )
 
@@ -55,8 +56,8 @@ type Options struct {
 	// Annotations returns the annotations of a write, such as the request id in ctx. A patch that
 	// combines the changes of several callers gets those of the first.
 	Annotations func(ctx context.Context, revision int64) map[string]string
-	// Hook is for tests: called before and after each write. An error ends the operation there,
-	// like a crash.
+	// Hook is for tests. It is called before and after each write. If it returns an error, the
+	// operation ends there, like after a crash.
 	Hook func(ctx context.Context, s Step) error
 	// Wait limits how long Change waits for one slice, 5 s by default; then it returns ErrBusy.
 	Wait time.Duration
@@ -64,7 +65,7 @@ type Options struct {
 
 // Step is one write, for Options.Hook.
 type Step struct {
-	After bool   // called after the write; false: before it
+	After bool   // true if Hook is called after the write, false before it
 	Verb  string // create, update, merge (a JSON merge patch) or patch (a JSON patch)
 	Name  string // of the object
 }
@@ -116,7 +117,7 @@ func (s *Store) Create(ctx context.Context, group string, members []string) erro
 	})
 }
 
-// Delete deletes all slices of a deleted group.
+// Delete deletes all slices of a group. Call it only for a group that is deleted.
 func (s *Store) Delete(ctx context.Context, group string) error {
 	s.layout.forget(group)
 	err := s.client.DeleteAllOf(ctx, &v1alpha1.ScimGroupSlice{}, client.InNamespace(s.namespace),
@@ -127,7 +128,8 @@ func (s *Store) Delete(ctx context.Context, group string) error {
 	return nil
 }
 
-// object is a new slice for a leaf. The other fields of spec are taken from like.
+// object returns a new slice for a leaf. The fields of its spec that a leaf does not have come from
+// like.
 func (s *Store) object(ctx context.Context, group string, l leaf, like v1alpha1.ScimGroupSliceSpec) *v1alpha1.ScimGroupSlice {
 	like.Bits, like.Members = l.bits, set(l.users)
 	return &v1alpha1.ScimGroupSlice{
@@ -147,7 +149,7 @@ func (s *Store) annotations(ctx context.Context, revision int64) map[string]stri
 	return s.options.Annotations(ctx, revision)
 }
 
-// create writes a new slice and stores the API server's answer in it.
+// create writes a new slice and stores the API server's response in o.
 func (s *Store) create(ctx context.Context, o *v1alpha1.ScimGroupSlice) error {
 	return s.write(ctx, "create", o.Name, func() error {
 		return s.client.Create(ctx, o, client.FieldOwner(s.options.FieldOwner))
@@ -169,7 +171,7 @@ func (s *Store) patch(ctx context.Context, verb string, o client.Object, p clien
 	})
 }
 
-// write makes one write between two calls of the hook.
+// write calls do, which makes one write, between two calls of the hook.
 func (s *Store) write(ctx context.Context, verb, name string, do func() error) error {
 	if err := s.hook(ctx, Step{Verb: verb, Name: name}); err != nil {
 		return err
@@ -205,13 +207,15 @@ func (s *Store) each(ctx context.Context, n int, do func(ctx context.Context, i 
 	return g.Wait()
 }
 
-// revision is the revision after one that was seen some time ago. So a replica whose clock is
-// behind continues from the revisions of the other replicas.
+// revision returns a revision that is higher than old, which this process saw at the time seen. It
+// adds the time since then, so that a replica whose clock is behind continues from the revisions of
+// the other replicas.
 func (s *Store) revision(old int64, seen time.Time) int64 {
 	return s.options.Revision(old + max(0, s.options.Clock().Sub(seen).Milliseconds()))
 }
 
-// pause waits a random time that grows with the attempts, so that two writers stop to conflict.
+// pause waits for a random time that grows with the attempts, so that two writers stop conflicting
+// with each other.
 func (s *Store) pause(ctx context.Context, attempt int) error {
 	timer := time.NewTimer(s.jitter(time.Millisecond << min(attempt+2, 8)))
 	defer timer.Stop()

@@ -45,14 +45,14 @@ type Error struct {
 	Status     int // HTTP status
 	Code       Code
 	Message    string
-	RetryAfter time.Duration // from Retry-After of 429 and 503; 0: none
+	RetryAfter time.Duration // from Retry-After of 429 and 503; 0 if there is none
 }
 
 func (e *Error) Error() string {
 	return fmt.Sprintf("portal answered %d %s: %s", e.Status, e.Code, e.Message)
 }
 
-// CodeOf returns the portal's code in err's chain, or "" when the portal did not respond.
+// CodeOf returns the portal's code in err's chain, and "" if err is not a refusal by the portal.
 func CodeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {
@@ -66,8 +66,8 @@ func CodeOf(err error) Code {
 // operation, so it is neither a refusal nor a success, and the call may be repeated.
 type BadAnswerError struct {
 	Status     int           // HTTP status
-	Problem    string        // why it is not the portal's; never quotes the body
-	RetryAfter time.Duration // 0: none
+	Problem    string        // why the response is not the portal's; it never quotes the body
+	RetryAfter time.Duration // 0 if there is none
 }
 
 func (e *BadAnswerError) Error() string {
@@ -75,9 +75,10 @@ func (e *BadAnswerError) Error() string {
 		e.Status, http.StatusText(e.Status), e.Problem)
 }
 
-// Failure reports whether a call failed, in contrast to one that the portal carried out or refused:
-// there was no response, it is not the portal's, or the portal reports a failure or asks for a
-// pause. pause is how long to wait before the next call; 0 when the portal does not say.
+// Failure reports whether a call failed, in contrast to a call that the portal carried out or
+// refused. A call failed if there was no response, if the response is not the portal's, or if the
+// portal reports a failure or asks for a pause. pause is the time to wait before the next call; 0
+// if the portal does not ask for one.
 func Failure(err error) (pause time.Duration, failed bool) {
 	var refusal *Error
 	var bad *BadAnswerError

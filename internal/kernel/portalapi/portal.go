@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package portalapi is the port to the Management Portal: accounts, pools, the binding of one
-// company to one operator, the login methods, and a change feed. Controllers depend only on the
-// types and interfaces in this package. The wire contract behind it is the OpenAPI document in
-// api/portal/v1. The REST client in internal/operator/portalclient/rest implements the port, the
-// mirror in internal/operator/portalclient/mirror keeps the portal's state in memory, and the suite
-// in test/conformance/contract tests every implementation.
+// Package portalapi is the port to the Management Portal: accounts, pools, the login methods, the
+// binding of one portal to one operator and one identity provider, a change feed, and the counts of
+// removals for the deprovisioning guard. Controllers depend only on the types and interfaces in
+// this package. The wire contract behind it is the OpenAPI document in api/portal/v1. The REST
+// client in internal/operator/portalclient/rest implements the port, the mirror in
+// internal/operator/portalclient/mirror keeps the portal's state in memory, and the suite in
+// test/conformance/contract tests every implementation.
 package portalapi
 
 import (
@@ -15,15 +16,15 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
-// ManagedBy says who may change an account.
+// ManagedBy is who may change an account, or who deactivated it.
 type ManagedBy string
 
 const (
-	ManagedByLocal ManagedBy = "Local" // people change it, in the portal
+	ManagedByLocal ManagedBy = "Local" // administrators change it in the portal
 	ManagedBySCIM  ManagedBy = "SCIM"  // only the operator changes it, while SCIM is on
 )
 
-// Status says whether the user may sign in.
+// Status is whether the user may sign in.
 type Status string
 
 const (
@@ -31,13 +32,13 @@ const (
 	StatusDeactivated Status = "Deactivated"
 )
 
-// Removal is what a removal takes from a user.
+// Removal is a kind of removal: what users lose by it.
 type Removal string
 
 const (
-	RemovalDeactivation Removal = "Deactivation" // they could no longer sign in
-	RemovalDeletion     Removal = "Deletion"     // their record would be deleted
-	RemovalManager      Removal = "ManagerRole"  // they would lose ROLE_MANAGER
+	RemovalDeactivation Removal = "Deactivation" // of an account: its user could no longer sign in
+	RemovalDeletion     Removal = "Deletion"     // of an account: it would be deleted. Of a pool: its members would lose what it gives
+	RemovalManager      Removal = "ManagerRole"  // of an account or a pool: users would lose ROLE_MANAGER
 	RemovalMembers      Removal = "Members"      // of a pool: users would leave it
 )
 
@@ -51,10 +52,11 @@ const (
 	RoleAccountManager = "ROLE_ACCOUNT_MANAGER" // reserved for the vendor, never granted here
 )
 
-// Owner is the only object that may change a record: the ScimUser of an account, the AgentPool of a
-// pool.
+// Owner identifies the Kubernetes object that owns a record and is the only one that may change it:
+// the ScimUser of an account, or the AgentPool of a pool. Account.WaitingFor uses the same type for
+// a ScimUser that does not own the account.
 type Owner struct {
-	UID      string // the object's UID: the right to write; empty when the record has no owner
+	UID      string // the object's UID, which gives the right to write; empty if the record has no owner
 	Name     string // the object's name, which survives backup and restore
 	Revision int64  // the newest revision written under this UID; a write with a smaller one is stale
 	Binding  string // id of the binding of the last write; set by the portal, ignored in writes
@@ -72,14 +74,14 @@ type Account struct {
 	Status        Status
 	ManagedBy     ManagedBy
 	Owner         Owner
-	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty when none does
-	HandedOver    bool      // a person in the portal allowed this one local account to be adopted
-	DeactivatedBy ManagedBy // who deactivated it; empty while it is active
-	Mark          *Mark     // the held or dropped removal; nil: none
-	Pools         []string  // portal ids of its pools, the default pool among them; sorted
-	Roles         []string  // effective roles as the portal derived them; sorted
-	DirectRoles   []string  // roles of the account itself: none for an account with an owner; sorted, nil for none
-	Ungranted     []string  // those of Pools that no write of the owner granted; sorted, nil for none and without an owner
+	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty if none waits
+	HandedOver    bool      // an administrator in the portal allowed that this one local account is adopted
+	DeactivatedBy ManagedBy // who deactivated the account; empty while the account is active
+	Mark          *Mark     // the removal that is held or was dropped; nil if there is none
+	Pools         []string  // portal ids of the account's pools, sorted; the default pool is one of them
+	Roles         []string  // effective roles as the portal derived them, sorted
+	DirectRoles   []string  // roles of the account itself, sorted; nil if it has none. An account with an owner has none
+	Ungranted     []string  // the ids in Pools that no write of the owner granted, sorted; nil if there are none, or no owner
 	Revision      int64     // grows with every change of the record
 }
 
@@ -89,15 +91,15 @@ type Pool struct {
 	Name        string
 	Description string
 	Roles       []string // sorted
-	Ungranted   []string // those of Roles that no write of the owner granted; sorted, nil for none and without an owner
+	Ungranted   []string // the names in Roles that no write of the owner granted, sorted; nil if there are none, or no owner
 	Default     bool
-	Owner       Owner // the AgentPool that manages it; none for pools created in the portal
-	Created     bool  // its owner created it; false: it existed before, and its owner never deletes it
-	HandedOver  bool  // a person in the portal allowed the AgentPool with this name to adopt it
-	Mark        *Mark // the held or dropped change; nil: none
-	Pins        []Pin // as its owner wrote them last; nil for none
-	Members     int
-	Revision    int64
+	Owner       Owner // the AgentPool that manages the pool; empty for a pool that was created in the portal
+	Created     bool  // the owner created the pool, or adopted it from its creator (Adopt.Inherit). If false, the owner never deletes the pool
+	HandedOver  bool  // an administrator in the portal allowed the AgentPool with this name to adopt the pool
+	Mark        *Mark // the removal that is held or was dropped; nil if there is none
+	Pins        []Pin // as the owner wrote them last; nil if there are none
+	Members     int   // all users in the pool
+	Revision    int64 // grows with every change of the record
 }
 
 // Role is one entry of the portal's catalogue.
@@ -110,7 +112,7 @@ type Role struct {
 // AccountWrite is the complete desired state of an account. Repeating a write changes nothing.
 type AccountWrite struct {
 	Owner       Owner  // UID, name and the revision of this write
-	IfRevision  *int64 // revision of the account that this was decided on, 0: there was none; nil: no precondition. See Accounts
+	IfRevision  *int64 // precondition: the revision of the account that this write was decided on; 0 if there was no account. nil: no precondition
 	UserName    string
 	DisplayName string
 	GivenName   string
@@ -118,9 +120,9 @@ type AccountWrite struct {
 	Email       string
 	ExternalID  string
 	Active      bool
-	Pools       []string // portal ids; the default pool is added by the portal
-	Adopt       *Adopt   // nil: the account has this owner already, or is created
-	KeepMark    bool     // the account's mark stays: this write neither carries out nor cancels the marked removal
+	Pools       []string // portal ids; the portal adds the default pool
+	Adopt       *Adopt   // the account to take over; nil if this owner has an account, or the portal shall create one
+	KeepMark    bool     // keep the account's mark: this write neither carries out nor cancels the marked removal
 }
 
 // Adopt names an existing account or pool to take over, by compare-and-swap on its current owner.
@@ -135,27 +137,28 @@ type Adopt struct {
 type PoolWrite struct {
 	Owner       Owner  // UID, name and the revision of this write
 	IfRevision  *int64 // as in AccountWrite
-	Default     bool   // the owner manages the default pool, and no other pool; Name is ignored
+	Default     bool   // write the default pool; Name is ignored
 	Name        string
 	Description string
-	Roles       []string // all roles that the pool grants; empty: none
-	Pins        []Pin    // all pins to keep; nil for none
-	Adopt       *Adopt   // nil: the pool has this owner already, or is created
+	Roles       []string // all roles that the pool grants
+	Pins        []Pin    // all pins of the pool; the portal removes the others
+	Adopt       *Adopt   // the pool to take over; nil if this owner has a pool, or the portal shall create one
 	KeepMark    bool     // as in AccountWrite
 }
 
-// Pin records which group a line of the pool's object means. The portal keeps it for an owner that
-// lost it, such as an AgentPool that was restored without its status, and reads nothing from it.
+// Pin records which group a line of an AgentPool's spec.groups means. The portal does not interpret
+// pins. It stores them for an AgentPool that lost them, for example because it was restored without
+// its status.
 type Pin struct {
-	Line    string // as the owner writes it
-	Group   string // SCIM id
+	Line    string // the line, as the owner writes it
+	Group   string // the group's SCIM id
 	Deleted bool   // the identity provider deleted the group
-	// Revision is the highest that the owner has seen of the group and its members. The portal never
-	// lowers it while the pool has a pin of the group, whatever a write says.
+	// Revision is the highest revision of the group and its members that the owner has seen. While
+	// the pool has a pin of the group, no write can lower it.
 	Revision int64
 }
 
-// GroupRevision is the revision of a group, its members included, that the owner of a pool has seen.
+// GroupRevision is the revision of a group and its members that the owner of a pool has seen.
 type GroupRevision struct {
 	Group    string // SCIM id
 	Revision int64
@@ -165,20 +168,22 @@ type GroupRevision struct {
 type MarkState string
 
 const (
-	MarkHeld    MarkState = "Held"    // undecided: it is not carried out
-	MarkDropped MarkState = "Dropped" // a person decided that it is not carried out
+	MarkHeld    MarkState = "Held"    // no person has decided; the removal is not carried out
+	MarkDropped MarkState = "Dropped" // a person decided that the removal is not carried out
 )
 
-// Mark says that a removal is wanted but not carried out. It stays with the record, also when an
-// owner with the same name adopts the record, until the owner's next write without KeepMark.
+// Mark records that a removal is wanted but not carried out. It stays with the record, also if an
+// owner with the same name adopts the record. It ends with the owner's next write without KeepMark,
+// with the release of the record, and with MarkHeld or MarkPoolHeld of nil.
 type Mark struct {
 	What     Removal // for a pool: RemovalManager, RemovalDeletion or RemovalMembers
 	State    MarkState
 	Decision string // id of the decision about it
-	At       string // name of the object where a person decides, or decided
+	At       string // name of the object that a person annotates to decide
 }
 
-// Held returns the held removal; empty for no mark and for a dropped removal.
+// Held returns the removal that is held. It is empty if there is no mark, or the removal was
+// dropped.
 func (m *Mark) Held() Removal {
 	if m == nil || m.State != MarkHeld {
 		return ""
@@ -186,7 +191,7 @@ func (m *Mark) Held() Removal {
 	return m.What
 }
 
-// ReleaseMode says what happens to an account whose ScimUser is deleted.
+// ReleaseMode is what happens to an account that is released.
 type ReleaseMode string
 
 const (
@@ -198,13 +203,13 @@ const (
 // Binding is the identity of the provider and of the operator that a portal is bound to.
 type Binding struct {
 	ID           string // created by the portal at the first Bind, kept when the operator is replaced; ignored in writes
-	Replaces     string // write only: the id of the current binding, whose operator this one replaces
+	Replaces     string // write only: the id of the current binding, if this operator replaces its operator
 	Cluster      string // UID of the kube-system namespace, or a configured name
 	Namespace    string
 	Name         string
-	UID          string // of the IdentityConfiguration
+	UID          string // UID of the IdentityConfiguration
 	ProviderType string // one of provider.Types
-	ProviderName string // distinguishes two providers of one type, and is shown to people; empty: the type is enough
+	ProviderName string // distinguishes two providers of one type, and is shown to users; may be empty
 	SCIMBaseURL  string // shown in the portal for copying
 }
 
@@ -229,8 +234,8 @@ type LoginMethods struct {
 // Configuration is the current identity configuration of the portal.
 type Configuration struct {
 	LoginMethods
-	ManagedElsewhere string   // who manages it instead of the page; empty: the page does
-	Binding          *Binding // nil: no operator is bound
+	ManagedElsewhere string   // what manages the login methods instead of the page "Login methods"; empty if the page does
+	Binding          *Binding // nil if no operator is bound
 	Revision         int64
 }
 
@@ -240,19 +245,19 @@ type Position struct {
 	Sequence int64
 }
 
-// Change is one entry of the feed, with the record as it was when the entry was read. Gone: the
-// record no longer exists.
+// Change is one entry of the feed. Account, Pool or Configuration, as Kind says, is the record at
+// the time of reading. It is nil if Gone, and all three are nil for ChangeKey.
 type Change struct {
 	Sequence      int64
 	Kind          ChangeKind
 	ID            string
-	Gone          bool
+	Gone          bool // the record no longer exists
 	Account       *Account
 	Pool          *Pool
 	Configuration *Configuration
 }
 
-// ChangeKind is what changed.
+// ChangeKind is the kind of record that changed.
 type ChangeKind string
 
 const (
@@ -262,17 +267,17 @@ const (
 	ChangeKey           ChangeKind = "ApiKey"
 )
 
-// KeyDigest is a portal API key with the scope scim: enough to verify a token, but not to produce
-// one.
+// KeyDigest is the digest of a portal API key with the scope scim. It is enough to verify a token,
+// but not to produce one.
 type KeyDigest struct {
 	ID        string
 	Name      string
 	SHA256    string // lower-case hexadecimal
 	Provider  provider.ID
-	ExpiresAt time.Time // zero: never
+	ExpiresAt time.Time // zero if the key never expires
 }
 
-// Provider is the identity provider that the binding integrates.
+// Provider returns the identity provider that the binding integrates.
 func (b *Binding) Provider() provider.ID {
 	return provider.ID{Type: b.ProviderType, Name: b.ProviderName}
 }
@@ -283,9 +288,9 @@ const MaxMemberships = 1000
 // MembershipWrite adds one user to a pool or removes them from it.
 type MembershipWrite struct {
 	AccountID  string
-	IfRevision int64 // revision of the account that this was decided on
-	In         bool
-	Request    string // id of the SCIM request that caused it, for the audit; empty: of the call
+	IfRevision int64  // revision of the account that this item was decided on
+	In         bool   // true adds the user, false removes the user
+	Request    string // id of the SCIM request that caused this item, for the audit log; empty takes the id of the call
 }
 
 // MembershipOutcome is the result of one MembershipWrite.
@@ -293,8 +298,8 @@ type MembershipOutcome string
 
 const (
 	MembershipDone      MembershipOutcome = "Done"
-	MembershipUnchanged MembershipOutcome = "Unchanged" // nothing to change, at any revision of the account
-	MembershipStale     MembershipOutcome = "Stale"     // decided on another revision of the account: the user's pass decides again
+	MembershipUnchanged MembershipOutcome = "Unchanged" // the membership is already as wanted; IfRevision is not compared
+	MembershipStale     MembershipOutcome = "Stale"     // decided on another revision of the account: the user's reconciler decides again
 	MembershipUnknown   MembershipOutcome = "Unknown"   // there is no such account
 	MembershipNotOurs   MembershipOutcome = "NotOurs"   // the account has no owner: people edit it in the portal
 )
@@ -306,37 +311,37 @@ type MembershipResult struct {
 	Revision  int64 // the account's current revision; 0 for an unknown account
 }
 
-// Removals contains the counts for the budgets of the deprovisioning guard.
+// Removals contains the counts for the budgets of the deprovisioning guard. The window is the
+// argument of Audit.Removals.
 type Removals struct {
-	Pools   map[string]PoolRemovals // by portal id; without the default pool, which no active user leaves
-	Removed int                     // distinct accounts deactivated, released, deleted or deprived of ROLE_MANAGER by the operator in the window
+	Pools   map[string]PoolRemovals // by portal id; the default pool is missing, because no active user leaves it
+	Removed int                     // distinct accounts that the operator deactivated, released, deleted or took ROLE_MANAGER from in the window
 	Managed int                     // SCIM-managed accounts that are active now, plus Removed
 }
 
-// PoolRemovals counts memberships of one pool that owners granted.
+// PoolRemovals counts the memberships of one pool that its owner granted.
 type PoolRemovals struct {
-	Removed int // distinct active users that the operator removed from it in the window, and that kept their account
-	Members int // users that are in it now
+	Removed int // distinct active users that the operator removed from the pool in the window, and that kept their account
+	Members int // users that are in the pool now by a grant of its owner
 }
 
-// Accounts writes accounts. Every method may be repeated: the portal compares before it writes. A
-// write that was decided on another revision than the current one is refused with STALE_REVISION,
-// unless it would change nothing: so a write whose response was lost can be repeated. Errors are
-// *Error; transport failures are not.
+// Accounts writes accounts. Every method may be repeated: the portal compares before it writes. If
+// AccountWrite.IfRevision is set and is not the current revision, the portal refuses the write with
+// STALE_REVISION, unless the write would change nothing. Therefore a write whose response was lost
+// can be repeated. Refusals by the portal are *Error; transport failures are not.
 type Accounts interface {
 	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived
 	// roles.
 	PutAccount(ctx context.Context, w AccountWrite) (*Account, error)
-	// ReleaseAccount ends the ownership of ownerUID. Releasing a record without an owner is no
-	// error.
+	// ReleaseAccount ends the ownership of owner, and changes or deletes the account as mode says.
+	// It is no error if owner has no account.
 	ReleaseAccount(ctx context.Context, owner Owner, mode ReleaseMode) error
-	// MarkWaiting records that owner waits to adopt the local account; an empty UID clears the
-	// mark.
+	// MarkWaiting sets WaitingFor: owner waits to adopt the local account. An owner without a UID
+	// clears it.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
-	// MarkHeld records, and shows people, that a removal of owner's account, or of the local
-	// account that owner waits to adopt (MarkWaiting), is held or was dropped. nil clears the mark,
-	// and so does every ReleaseAccount and every PutAccount of the owner without KeepMark. Without
-	// an account it does nothing.
+	// MarkHeld sets the mark of owner's account, or of the local account that owner waits to adopt
+	// (MarkWaiting). The portal shows it. nil clears the mark; ReleaseAccount and PutAccount
+	// without KeepMark clear it too. If there is no such account, MarkHeld does nothing.
 	MarkHeld(ctx context.Context, owner Owner, m *Mark) error
 }
 
@@ -350,7 +355,8 @@ type Pools interface {
 	// next write. The audit has one event for each request that the items name. Without a pool it
 	// is refused with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
 	//
-	// seen raises the revisions in the pool's pins of those groups; groups without a pin are ignored.
+	// seen raises the revisions in the pool's pins of these groups. Groups without a pin are
+	// ignored.
 	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite, seen []GroupRevision) ([]MembershipResult, error)
 	// ReleasePool ends the ownership of ownerUID. remove also undoes what the owner did: it deletes
 	// the pool if the owner created it, and otherwise removes the roles that the owner granted.
@@ -359,7 +365,7 @@ type Pools interface {
 	MarkPoolHeld(ctx context.Context, owner Owner, m *Mark) error
 }
 
-// Reader lists the portal's records in keyset pages, and follows its changes.
+// Reader lists the portal's records and follows its changes. Only Accounts returns pages.
 type Reader interface {
 	// Accounts returns up to limit (≤ 1000) accounts with an id after the given one, in the order
 	// of ids, and the id to continue from; empty at the end.
@@ -377,24 +383,26 @@ type Reader interface {
 // Identity is the portal's identity configuration and its binding to one operator.
 type Identity interface {
 	Configuration(ctx context.Context) (*Configuration, error)
-	// PutLoginMethods replaces the login methods on behalf of a declared configuration, which
-	// managedElsewhere names. If managedElsewhere is empty, the page is editable again and nothing
-	// else changes.
+	// PutLoginMethods replaces the login methods. managedElsewhere names the declared configuration
+	// that they come from; while it is set, the page "Login methods" is read-only. If
+	// managedElsewhere is empty, m is ignored: the page becomes editable again, and the login
+	// methods stay.
 	PutLoginMethods(ctx context.Context, m LoginMethods, managedElsewhere string) (*Configuration, error)
-	// Bind binds the portal to one operator and provider, atomically. If it is bound to another,
-	// the refusal is OPERATOR_ALREADY_BOUND or IDP_ALREADY_CONFIGURED and names the first. The same
-	// cluster, namespace and name get their previous binding id. An operator whose Replaces is the
-	// id of the current binding replaces the bound operator, for the same provider, and keeps the
-	// id. Bind also makes this client's process the leader: writes of accounts and pools by former
-	// leaders, also late ones, are refused with STALE_LEADER from then on, and so is their Bind.
+	// Bind binds the portal to one operator and one provider, atomically. If the portal is bound to
+	// another operator or provider, it refuses the call with OPERATOR_ALREADY_BOUND or
+	// IDP_ALREADY_CONFIGURED, and the error names the bound one. An operator with the same cluster,
+	// namespace and name gets its previous binding id. An operator whose Replaces is the id of the
+	// current binding replaces the bound operator, for the same provider, and keeps the id. Bind
+	// also makes this client's process the leader: writes of accounts and pools by former leaders,
+	// also late ones, are refused with STALE_LEADER from then on, and so is their Bind.
 	Bind(ctx context.Context, b Binding) (id string, err error)
-	// Unbind removes the binding if uid owns it.
+	// Unbind removes the binding of the IdentityConfiguration with this UID.
 	Unbind(ctx context.Context, uid string) error
 	// SCIMKeys returns the digests of the keys that are currently valid for the SCIM webhook.
 	SCIMKeys(ctx context.Context) ([]KeyDigest, error)
 }
 
-// Audit returns the history that the guard needs.
+// Audit returns the counts that the deprovisioning guard needs.
 type Audit interface {
 	Removals(ctx context.Context, window time.Duration) (Removals, error)
 }

@@ -23,7 +23,7 @@ const (
 // MaxName is the maximum length of a provider's name, in bytes.
 const MaxName = 128
 
-// ID identifies one identity provider. The zero ID is none.
+// ID identifies one identity provider. The zero ID identifies none.
 type ID struct {
 	Type string // one of Okta, EntraID and Other
 	Name string // empty if there is only one of the type
@@ -64,8 +64,8 @@ func (p ID) Accepts(token ID) bool {
 	return p.Type == token.Type && (token.Name == "" || token.Name == p.Name)
 }
 
-// IsRefined reports whether next is p, or p with a name where it had none. next accepts everything
-// that p accepts; any other change replaces p with another provider.
+// IsRefined reports whether next is p, or p with a name if p has none. Any other change replaces p
+// with another provider.
 func (p ID) IsRefined(next ID) bool {
 	return p.Type == next.Type && (p.Name == "" || p.Name == next.Name)
 }

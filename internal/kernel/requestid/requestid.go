@@ -73,17 +73,18 @@ func With(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, key{}, id)
 }
 
-// From returns the id in ctx; empty for none.
+// From returns the id in ctx; empty if there is none.
 func From(ctx context.Context) string {
 	id, _ := ctx.Value(key{}).(string)
 	return id
 }
 
-// Stamp returns the form of the id on an object: with the revision that the request wrote.
+// Stamp returns the value of v1alpha1.AnnotationRequest: the revision that the request wrote, and
+// its id.
 func Stamp(revision int64, id string) string { return strconv.FormatInt(revision, 10) + "/" + id }
 
-// Stamped returns the id in a stamp if it was written with this revision. A later write without an
-// id must not be attributed to an earlier request.
+// Stamped returns the id in the result of Stamp, and "" if it is for another revision: a later
+// write without an id must not be attributed to an earlier request.
 func Stamped(stamp string, revision int64) string {
 	at, id, ok := strings.Cut(stamp, "/")
 	if !ok || at != strconv.FormatInt(revision, 10) || !Usable(id) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Attempts is how often a write is tried before its caller is asked to repeat.
+// Attempts is the number of times that a write is tried before it fails.
 const Attempts = 12
 
 // Pause waits before the given attempt, counted from 0: not at all before the first, then longer

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scimattrs converts between a ScimUser's spec and a SCIM User. The kinds use SCIM's own
-// attribute names, so both have the same fields in another arrangement: the enterprise attributes,
-// which are flat in the object, are under their URN in the resource (RFC 7643 §3.3).
+// Package scimattrs converts between a ScimUser's spec and a SCIM User. Both have the same fields
+// under SCIM's own attribute names. They differ in the enterprise attributes: the spec has them at
+// its top level, and the resource has them under their URN (RFC 7643 §3.3).
 package scimattrs
 
 import (
@@ -12,7 +12,7 @@ import (
 	"lightrun.com/scim-operator/internal/scim"
 )
 
-// User is a User (RFC 7643 §4.1) in the order in which a person would read it.
+// User is a User (RFC 7643 §4.1). Its fields are in the order in which they appear in JSON.
 type User struct {
 	Schemas           []string                  `json:"schemas,omitempty"`
 	ID                string                    `json:"id,omitempty"`
@@ -80,7 +80,7 @@ func UserOf(s *v1alpha1.ScimUserSpec) User {
 	return w
 }
 
-// Spec is the reverse of UserOf. Fields that the provider does not write are copied from have.
+// Spec is the reverse of UserOf. It copies from have the fields that the provider does not write.
 func (w *User) Spec(have *v1alpha1.ScimUserSpec) v1alpha1.ScimUserSpec {
 	s := v1alpha1.ScimUserSpec{
 		Suspend: have.Suspend, Deleted: have.Deleted, Revision: have.Revision,
@@ -97,8 +97,9 @@ func (w *User) Spec(have *v1alpha1.ScimUserSpec) v1alpha1.ScimUserSpec {
 	return s
 }
 
-// Attributes are a user's SCIM attributes in canonical form, as filters read them. Groups, which
-// the provider does not write on the user, are not among them. Without `active` a user is active.
+// Attributes returns a user's SCIM attributes in canonical form, as filters read them. They do not
+// contain groups, which the provider does not write to a user. If the spec has no `active`, the
+// attribute is true.
 func Attributes(s *v1alpha1.ScimUserSpec) scim.Object {
 	u := UserOf(s)
 	if u.Active == nil {

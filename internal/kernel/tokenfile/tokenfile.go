@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tokenfile reads and writes the file that lists which bearer tokens may push over SCIM.
+// Package tokenfile reads and writes the file that lists the bearer tokens that SCIM clients may
+// use.
 //
 // Tokens are stored as SHA-256 digests in files, which are mounted Secrets in a cluster; a plain
 // token is never stored. A file has one token per line, and several are valid at once, so that you
@@ -35,17 +36,18 @@ import (
 type Entry struct {
 	// Digest is the lower-case hexadecimal SHA-256 of the token.
 	Digest string
-	// Name is for people: logs, metrics, error messages. White space in it is written as a hyphen.
+	// Name identifies the token in logs, metrics and error messages. White space in it is written
+	// as a hyphen.
 	Name string
 	// Provider is the only identity provider that may use the token.
 	Provider provider.ID
-	// Expires is when the token becomes invalid; zero for never.
+	// Expires is when the token becomes invalid; zero if never.
 	Expires time.Time
 }
 
 const prefix = "sha256:"
 
-// Digest is the lower-case hexadecimal SHA-256 of a token.
+// Digest returns the lower-case hexadecimal SHA-256 of a token.
 func Digest(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
@@ -83,8 +85,8 @@ func oneWord(s string) string {
 }
 
 // Parse reads a file of tokens. It returns every valid entry, and an error that names each invalid
-// line. The error contains only the number of the line and the wrong field, because people paste
-// plain tokens by mistake.
+// line. The error contains only the number of the line and the name of the wrong field, because the
+// line may be a plain token that was pasted by mistake.
 func Parse(data []byte) ([]Entry, error) {
 	var entries []Entry
 	var problems []error

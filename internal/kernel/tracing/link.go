@@ -11,8 +11,8 @@ import (
 
 const header = "traceparent"
 
-// Parent returns the traceparent (W3C Trace Context §3.2) of ctx's span, for others to link to;
-// empty when it is not recorded.
+// Parent returns the traceparent (W3C Trace Context §3.2) of ctx's span, so that another trace can
+// link to it. It is empty if the span is not recorded.
 func Parent(ctx context.Context) string {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ""
@@ -22,7 +22,7 @@ func Parent(ctx context.Context) string {
 	return carrier[header]
 }
 
-// Link links the span of ctx to the one with the traceparent parent. An invalid parent is ignored.
+// Link links the span of ctx to the span with the traceparent parent. It ignores an invalid parent.
 func Link(ctx context.Context, parent string) {
 	if parent == "" {
 		return

@@ -12,8 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Reconciler creates a span for each pass over an object of the kind. If tracing is off, it returns
-// next.
+// Reconciler creates a span for each reconcile of an object of the kind. If tracing is off, it
+// returns next.
 func (t *Tracing) Reconciler(kind string, next reconcile.Reconciler) reconcile.Reconciler {
 	if t == nil {
 		return next

@@ -35,7 +35,7 @@ import (
 // scope is the instrumentation name of each span.
 const scope = "lightrun.com/scim-operator"
 
-// Tracing creates spans. A nil Tracing is off, and so is everything that its methods return.
+// Tracing creates spans. A nil *Tracing is off: its methods change nothing.
 type Tracing struct {
 	provider *sdktrace.TracerProvider
 }
@@ -91,7 +91,7 @@ func wanted() (bool, error) {
 	return true, nil
 }
 
-// Tracer returns the tracer; nil when traces are off.
+// Tracer returns the tracer. It is nil if traces are off.
 func (t *Tracing) Tracer() trace.Tracer {
 	if t == nil {
 		return nil

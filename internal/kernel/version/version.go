@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package version says which build of a program runs, from the information that the Go toolchain
-// stores in it.
+// Package version returns the version of the running program, from the information that the Go
+// toolchain stores in it.
 package version
 
 import (
@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// stamped is the version of an image, which is built without the repository: the linker sets it.
+// stamped is the version of a container image. The linker sets it, because an image is built
+// without the repository.
 var stamped string
 
-// String is the module's version, the commit and the Go version, such as "v0.1.0 (1a2b3c4d5e6f,
-// go1.26.1)". A commit that ends in "+dirty" was built with uncommitted changes.
+// String returns the module's version, the commit and the Go version, such as "v0.1.0
+// (1a2b3c4d5e6f, go1.26.1)". A commit that ends in "+dirty" was built with uncommitted changes.
 func String() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

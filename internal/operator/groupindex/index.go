@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package groupindex knows which users each group contains and in which groups each user is, from
-// the ScimGroups and ScimGroupSlices that the manager watches. Deciding who is in a pool asks it
-// instead of listing: it costs some forty bytes a membership, and an answer costs what the one
-// user's groups cost.
+// Package groupindex indexes which users each group contains and which groups each user is in, from
+// the ScimGroups and ScimGroupSlices that the manager watches. The decision who is in a pool reads
+// this index instead of a list of objects. The index takes about forty bytes for each membership,
+// and a query costs as much as the one user has groups.
 //
-// What the index knows of a group can be incomplete: its slices arrive after a restore, or out of
-// order after the watch was lost. It says so, and a decision based on it takes nothing away
-// meanwhile.
+// The index of a group can be incomplete: during a restore its slices are created one by one, and
+// after a lost watch their events come out of order. Then Group.Whole is false, and decisions take
+// nothing away.
 package groupindex
 
 import (
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -23,7 +22,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/requestid"
 )
 
-// Group is what the index knows of one group.
+// Group is the entry of one group in the index.
 type Group struct {
 	ID          string
 	DisplayName string
@@ -31,12 +30,12 @@ type Group struct {
 	Deleted     bool // at the provider: it has no members, and the manager finishes its deletion
 	Whole       bool // its slices cover all users
 
-	Revision   int64 // the highest of the group and its slices in force
-	Round      int64 // of the newest replacement of all members
+	Revision   int64 // the highest revision of the group and its valid slices
+	Round      int64 // round of the newest replacement of all members
 	Replaced   int64 // the lowest round of the slices: each is of this replacement or a later one
-	OlderThan  int64 // of its status
-	OlderRound int64 // of its status
-	Accepted   int64 // the portal's revision that a person lets it replace; 0: none
+	OlderThan  int64 // olderThan in the group's status
+	OlderRound int64 // olderRound in the group's status
+	Accepted   int64 // the portal's revision that a person lets the group overwrite; 0 if there is none
 }
 
 // Change is what became different. Users are those that joined or left the group: none, if only
@@ -46,9 +45,9 @@ type Change struct {
 	Group string
 	Users []string
 	All   bool
-	Was   Group // with All: the group before; zero: it was not there
-	// Request is the id of the SCIM request that caused it; empty: none did, or it was before this
-	// process began.
+	Was   Group // with All: the group before the change; zero if there was none
+	// Request is the id of the SCIM request that caused the change. It is empty if no request
+	// caused it, or if the request was before the start of this process.
 	Request string
 }
 
@@ -64,8 +63,8 @@ type Index struct {
 	synced      []toolscache.InformerSynced
 }
 
-// group is a group and its slices. One without a ScimGroup has slices only: they are written before
-// it, and removed after.
+// group is a group with its slices. Slices are written before their ScimGroup and removed after it,
+// so a group can have slices but no ScimGroup.
 type group struct {
 	Group
 	exists bool
@@ -78,21 +77,21 @@ func New() *Index {
 	return &Index{groups: map[string]*group{}, named: map[string][]string{}, externalIDs: map[string][]string{}, users: map[string][]*group{}}
 }
 
-// Subscribe has f called after each change. f must not block.
+// Subscribe registers f, which is called after each change. f must not block.
 func (x *Index) Subscribe(f func(Change)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.subscribers = append(x.subscribers, f)
 }
 
-// Put records the present state of g.
+// Put records the current state of g.
 func (x *Index) Put(g *v1alpha1.ScimGroup) {
 	x.put(g, requestid.Stamped(g.Annotations[v1alpha1.AnnotationRequest], g.Spec.Revision))
 }
 
 func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
 	now := Group{ID: g.Name, DisplayName: g.Spec.DisplayName, ExternalID: g.Spec.ExternalID, Deleted: g.Spec.Deleted, OlderThan: g.Status.OlderThan, OlderRound: g.Status.OlderRound}
-	now.Accepted, _ = strconv.ParseInt(g.Annotations[v1alpha1.AnnotationAcceptBackup], 10, 64) // 0: nothing accepted
+	now.Accepted = v1alpha1.AcceptedRevision(g.Annotations)
 	x.change(func() *Change {
 		known := x.group(g.Name)
 		known.spec = g.Spec
@@ -113,7 +112,7 @@ func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
 	})
 }
 
-// Drop records that the ScimGroup is gone.
+// Drop records that the ScimGroup no longer exists.
 func (x *Index) Drop(id string) {
 	x.change(func() *Change {
 		known := x.groups[id]
@@ -129,7 +128,7 @@ func (x *Index) Drop(id string) {
 	})
 }
 
-// PutSlice records the present state of s. It keeps s, which must not be changed.
+// PutSlice records the current state of s. It keeps s: callers must not change s afterwards.
 func (x *Index) PutSlice(s *v1alpha1.ScimGroupSlice) {
 	x.putSlice(s, requestid.Stamped(s.Annotations[v1alpha1.AnnotationRequest], s.Spec.Revision))
 }
@@ -152,7 +151,7 @@ func (x *Index) putSlice(s *v1alpha1.ScimGroupSlice, request string) {
 	})
 }
 
-// DropSlice records that the slice is gone.
+// DropSlice records that the slice no longer exists.
 func (x *Index) DropSlice(s *v1alpha1.ScimGroupSlice) {
 	x.change(func() *Change {
 		g := x.groups[s.Labels[v1alpha1.LabelGroup]]
@@ -183,7 +182,8 @@ func (x *Index) change(f func() *Change) {
 	}
 }
 
-// reslice calls f, which changes the group's slices, and updates users. The caller has locked mu.
+// reslice calls f, which changes the group's slices, and then updates x.users. The caller has
+// locked mu.
 func (x *Index) reslice(g *group, f func()) *Change {
 	before, was := g.inForce(), g.Group
 	f()
@@ -214,7 +214,7 @@ func (x *Index) reslice(g *group, f func()) *Change {
 	return c
 }
 
-// group returns the entry of that id. The caller has locked mu.
+// group returns the entry of the group, and creates it if there is none. The caller has locked mu.
 func (x *Index) group(id string) *group {
 	g := x.groups[id]
 	if g == nil {
@@ -253,7 +253,7 @@ func (x *Index) unname(g Group) {
 	}
 }
 
-// with and without copy: lists are handed out.
+// with and without return copies, because callers of the index keep the lists.
 func with(list []string, id string) []string {
 	out := append(slices.Clone(list), id)
 	slices.Sort(out)
@@ -264,8 +264,8 @@ func without(list []string, id string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(o string) bool { return o == id })
 }
 
-// Group returns the group of that id. A group that is deleted at the provider is found until the
-// manager has finished it.
+// Group returns the group with this id. It also finds a group that the provider has deleted, until
+// the manager has deleted the ScimGroup.
 func (x *Index) Group(id string) (Group, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -276,32 +276,30 @@ func (x *Index) Group(id string) (Group, bool) {
 	return g.Group, true
 }
 
-// Named returns the ids of the living groups with that displayName, which is compared without
-// regard to case; sorted.
+// Named returns the sorted ids of the living groups with this displayName, ignoring case.
 func (x *Index) Named(displayName string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.named[names.Fold(displayName)]
 }
 
-// WithExternalID returns the ids of the living groups with that externalId; sorted.
+// WithExternalID returns the sorted ids of the living groups with this externalId.
 func (x *Index) WithExternalID(externalID string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.externalIDs[externalID]
 }
 
-// Version grows whenever a ScimGroup is created, removed or changed otherwise than in its round, and
-// when slices make the group whole, incomplete or older. It does not grow with the revisions of
-// slices.
+// Version returns a number that grows if a ScimGroup is created, removed or changed in a field
+// other than its round, and if slices make the group whole, incomplete or older. It does not grow
+// with the revisions of slices.
 func (x *Index) Version() int64 {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.version
 }
 
-// Of returns the ids of the living groups that contain the user, sorted, and the version at which
-// that is so.
+// Of returns the sorted ids of the living groups that contain the user, and the current version.
 func (x *Index) Of(user string) (ids []string, version int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -314,8 +312,8 @@ func (x *Index) Of(user string) (ids []string, version int64) {
 	return ids, x.version
 }
 
-// Containing returns the ids of all groups whose slices contain the user, whatever became of the
-// group; sorted.
+// Containing returns the sorted ids of all groups whose slices contain the user, also if the
+// provider deleted the group or its ScimGroup does not exist.
 func (x *Index) Containing(user string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -327,8 +325,8 @@ func (x *Index) Containing(user string) []string {
 	return ids
 }
 
-// Members returns the ids of the users in the group's slices, in no order, whatever became of the
-// group.
+// Members returns the ids of the users in the group's slices, in no order, also if the provider
+// deleted the group or its ScimGroup does not exist.
 func (x *Index) Members(id string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -343,7 +341,8 @@ func (x *Index) Members(id string) []string {
 	return out
 }
 
-// Contains says whether one of the groups' slices contains the user, whatever became of the group.
+// Contains reports whether a slice of one of the groups contains the user, also if the provider
+// deleted the group or its ScimGroup does not exist.
 func (x *Index) Contains(groups []string, user string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -355,8 +354,8 @@ func (x *Index) Contains(groups []string, user string) bool {
 	return false
 }
 
-// Replaced says whether no replacement of all members of one of the groups is under way, as far as
-// is known: every slice in force is of the group's round.
+// Replaced reports whether every valid slice of the groups has the group's round. If not, a
+// replacement of all members is in progress.
 func (x *Index) Replaced(groups []string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -374,7 +373,8 @@ func (x *Index) Replaced(groups []string) bool {
 	return true
 }
 
-// Count returns how many of the group's members known knows. known must not block.
+// Count returns the number of the group's members for which known returns true. known must not
+// block.
 func (x *Index) Count(id string, known func(user string) bool) int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -392,7 +392,7 @@ func (x *Index) Count(id string, known func(user string) bool) int {
 	return n
 }
 
-// NewestSlice is when the newest slice of the group was created; zero for none.
+// NewestSlice returns the creation time of the group's newest slice; zero if it has none.
 func (x *Index) NewestSlice(id string) time.Time {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -407,7 +407,8 @@ func (x *Index) NewestSlice(id string) time.Time {
 	return newest
 }
 
-// All are the groups whose ScimGroup exists, those deleted at the provider among them, in no order.
+// All returns the groups whose ScimGroup exists, in no order. It includes groups that the provider
+// deleted.
 func (x *Index) All() []Group {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -420,7 +421,7 @@ func (x *Index) All() []Group {
 	return out
 }
 
-// Leftovers are the ids of groups that have slices and no ScimGroup, sorted.
+// Leftovers returns the sorted ids of the groups that have slices but no ScimGroup.
 func (x *Index) Leftovers() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

@@ -28,8 +28,8 @@ func slice(group string, prefix uint16, bits int32, users ...string) *v1alpha1.S
 	return s
 }
 
-// Whatever comes in whatever order, the index says what the slices say, and its changes name
-// exactly who joined or left.
+// For any events in any order, the index equals the slices, and its changes name exactly the users
+// that joined or left.
 func TestIndexFollowsSlices(t *testing.T) {
 	users := []string{"0000-a", "0001-b", "4000-c", "8000-d", "c000-e", "ffff-f"}
 	rapid.Check(t, func(t *rapid.T) {

@@ -19,20 +19,20 @@ type Lookup interface {
 	WithExternalID(externalID string) []string
 }
 
-// Facts are the inputs of Resolve besides the lines, their pins and the groups.
+// Facts contains the inputs of Resolve, except the lines, their pins and the groups.
 type Facts struct {
-	// Manager: the pool grants ROLE_MANAGER, or is about to. Another group than before needs a
-	// decision.
+	// Manager is true if the pool grants ROLE_MANAGER, or is about to. Then a group other than
+	// before needs a person's decision.
 	Manager bool
-	// Lost: the pool was in force in the portal before, and its status does not know by which
-	// groups. A line without a pin needs a decision, and so does one whose group is not there: it
-	// may come after the pool in a restore.
+	// Lost is true if the pool exists in the portal, but its status does not have the groups that
+	// filled it, for example after a restore. Then a line without a pin needs a decision, and so
+	// does a line whose group does not exist, because the group may be restored after the pool.
 	Lost bool
-	// Accepted are the ids of the groups that a person decided for.
+	// Accepted contains the ids of the groups that a person accepted.
 	Accepted []string
-	// Older returns the portal's revision of a group that comes from an older backup, as the function
-	// of that name; nil: there is no such group. Whether the provider deleted such a group is not
-	// known from it.
+	// Older returns the portal's revision of a group that comes from an older backup, like the
+	// function Older. nil means that there is no such group. Whether the provider deleted such a
+	// group is not known from it.
 	Older func(Group) int64
 }
 
@@ -63,9 +63,9 @@ type Line struct {
 	Backup string   // with StateOlder: the message
 }
 
-// Resolve says which groups the lines mean. A line is resolved once: while the group that it was
-// resolved to lives, it means that group, whatever the name of the group or of another one. The
-// pins returned replace the given ones.
+// Resolve returns the groups that the lines mean. A line is resolved once: as long as the group
+// that it was resolved to lives, the line means that group, also if the group or another one is
+// renamed. The caller replaces its pins by the returned ones.
 func Resolve(lines []v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Lookup, f Facts) (resolved []Line, now []v1alpha1.PinnedGroup) {
 	for _, ref := range lines {
 		line, pin := resolve(ref, pins, look, f)
@@ -102,8 +102,8 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 	}
 	line.Groups = candidates(ref, look)
 	accepted := intersection(line.Groups, f.Accepted)
-	// The pin of a group that the provider deleted says so. A group that is gone otherwise lost its
-	// object only, and may come back.
+	// If the provider deleted the group, the pin has Deleted. Otherwise only the object of the
+	// group was removed, and may be restored.
 	asks := !pinned && f.Lost || pinned && (f.Manager || !pin.Deleted)
 	switch {
 	case len(line.Groups) == 0:
@@ -131,7 +131,7 @@ func intersection(a, b []string) []string {
 	return out
 }
 
-// candidates are the living groups that are what the line says.
+// candidates returns the ids of the living groups that match the line.
 func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
 	switch {
 	case ref.DisplayName != "":
@@ -142,7 +142,7 @@ func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
 	return nil // an id always means the same group
 }
 
-// matches says whether the group is what the line says.
+// matches reports whether the group matches the line.
 func matches(ref v1alpha1.GroupReference, g Group) bool {
 	switch {
 	case ref.DisplayName != "":
@@ -153,8 +153,8 @@ func matches(ref v1alpha1.GroupReference, g Group) bool {
 	return ref.ID == g.ID
 }
 
-// Filling are the ids of the groups that fill the pool: those that its lines are pinned to, and
-// those that they name by id.
+// Filling returns the ids of the groups that fill the pool: the groups that its lines are pinned
+// to, and the groups that its lines name by id.
 func Filling(p *v1alpha1.AgentPool) []string {
 	var out []string
 	for _, ref := range p.Spec.Groups {
@@ -169,8 +169,8 @@ func Filling(p *v1alpha1.AgentPool) []string {
 	return out
 }
 
-// Settled says whether the lines of the pool's present generation are resolved. Lines that name a
-// group by id need no resolution.
+// Settled reports whether the lines of the pool's current generation are resolved. Lines that name
+// a group by id need no resolution.
 func Settled(p *v1alpha1.AgentPool) bool {
 	return p.Status.ObservedGeneration == p.Generation || !slices.ContainsFunc(p.Spec.Groups, func(r v1alpha1.GroupReference) bool { return r.ID == "" })
 }
@@ -183,8 +183,8 @@ func pinOf(p *v1alpha1.AgentPool, ref v1alpha1.GroupReference) *v1alpha1.PinnedG
 	return &p.Status.Groups[i]
 }
 
-// Declares says whether a pool that people made names the group. fills: it is resolved to the
-// group, and not only matches it.
+// Declares reports whether the pool is declared by an administrator and one of its lines means or
+// matches the group. fills is true if a line is resolved to the group.
 func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool) {
 	if !p.DeletionTimestamp.IsZero() || p.OwnPoolOf() != "" {
 		return false, false
@@ -206,7 +206,7 @@ func Declares(p *v1alpha1.AgentPool, g Group, look Lookup) (declares, fills bool
 	return declares, false
 }
 
-// Concerns says whether a change of the group can concern the pool.
+// Concerns reports whether the change of a group can affect the pool.
 func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
 	now, _ := look.Group(c.Group)
 	for _, ref := range p.Spec.Groups {
@@ -217,9 +217,9 @@ func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
 	return p.Name == c.Group
 }
 
-// Titled returns the pool with the name that it is to have in the portal as its displayName: a
-// group's own pool has the group's name there. ok is false for the own pool of a group that is not
-// there: its name is not known.
+// Titled returns the pool with its name in the portal as the displayName: for a group's own pool
+// that is the group's name. ok is false for the own pool of a group that is not in the index,
+// because its name is not known.
 func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
 	own := pool.OwnPoolOf()
 	if own == "" {
@@ -234,7 +234,7 @@ func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bo
 	return titled, true
 }
 
-// Names returns which names an object has, for claims: Titled's for a pool.
+// Names returns a function for claims.Registry.Names. For a pool it returns the name of Titled.
 func Names(look Lookup) func(client.Object) []string {
 	return func(o client.Object) []string {
 		if pool, ok := o.(*v1alpha1.AgentPool); ok {
@@ -244,8 +244,8 @@ func Names(look Lookup) func(client.Object) []string {
 	}
 }
 
-// Named are the ids of the groups that a change of the pool can concern: those that its lines are
-// pinned to, or could mean, and the one whose own pool has its name.
+// Named returns the ids of the groups that a change of the pool can affect: the groups that its
+// lines are pinned to or could mean, and the group with the pool's name, if this is its own pool.
 func Named(p *v1alpha1.AgentPool, look Lookup) []string {
 	out := []string{p.Name}
 	for _, ref := range p.Spec.Groups {

@@ -8,9 +8,9 @@ import "fmt"
 // because its objects come from a backup; 0: it is not older. recorded is the portal's revision of
 // the group; 0: it has none. An older group changes no pool: its former members do not return.
 //
-// A change of single members makes the revision new, and the other members stay those of the backup.
-// So a group that was found to be older (OlderThan) is so until all its members were replaced since,
-// its content is that of the portal's revision, or a person accepts it.
+// A change of single members gives the group a new revision, but its other members are still from
+// the backup. So a group that was found to be older (OlderThan) stays older until all its members
+// are replaced, until its content is that of the portal's revision, or until a person accepts it.
 func Older(g Group, recorded int64) (than int64) {
 	than = g.OlderThan
 	if g.Revision < recorded {
@@ -23,7 +23,7 @@ func Older(g Group, recorded int64) (than int64) {
 	return than
 }
 
-// BackupOlder says what an older group waits for, and what a person can do.
+// BackupOlder returns what an older group waits for, and what a person can do.
 func BackupOlder(g Group, than int64) string {
 	return fmt.Sprintf("The portal has revision %d of group %s, and its objects, from a backup, have %d: its pools keep the members that they have until the identity provider pushes all members of the group again. To let the backup replace what is newer: kubectl scim accept scimgroup/%s --revision %d",
 		than, g.ID, g.Revision, g.ID, than)

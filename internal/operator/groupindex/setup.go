@@ -16,7 +16,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// Follow has the index follow the groups and slices that c watches. Call it before c starts.
+// Follow makes the index follow the groups and slices that c watches. Call it before c starts.
 func (x *Index) Follow(ctx context.Context, c cache.Cache) error {
 	groups := handler(x.Put, func(g *v1alpha1.ScimGroup) { x.put(g, "") }, func(g *v1alpha1.ScimGroup) { x.Drop(g.Name) })
 	parts := handler(x.PutSlice, func(s *v1alpha1.ScimGroupSlice) { x.putSlice(s, "") }, x.DropSlice)
@@ -37,7 +37,7 @@ func (x *Index) Follow(ctx context.Context, c cache.Cache) error {
 	return nil
 }
 
-// handler passes events on; begin takes the objects of the first listing.
+// handler forwards events to put and drop, and the objects of the first listing to begin.
 func handler[T client.Object](put, begin, drop func(T)) toolscache.ResourceEventHandler {
 	return toolscache.ResourceEventHandlerDetailedFuncs{
 		AddFunc: func(o any, first bool) {
@@ -59,12 +59,13 @@ func handler[T client.Object](put, begin, drop func(T)) toolscache.ResourceEvent
 	}
 }
 
-// Source keeps a controller from starting before the index has everything of the first listing.
+// Source delays the start of a controller until the index contains the objects of the first
+// listing.
 func (x *Index) Source() source.SyncingSource { return waiting{x} }
 
 type waiting struct{ index *Index }
 
-// Start implements source.Source. What happens later is Subscribe's.
+// Start implements source.Source. It sends no events: use Subscribe.
 func (w waiting) Start(context.Context, workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	return nil
 }

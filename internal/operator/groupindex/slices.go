@@ -11,10 +11,10 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 )
 
-// places is how many places there are for users: the first 16 bits of their ids.
+// places is the number of places. A place is the first 16 bits of a user's id.
 const places = 1 << v1alpha1.SliceMaxBits
 
-// span is the places that a slice covers, from the first up to and without the last.
+// span returns the places that a slice covers: from first up to, but without, end.
 func span(s *v1alpha1.ScimGroupSlice) (first, end int) {
 	prefix, ok := groupslice.Prefix(s.Name)
 	if !ok {
@@ -25,7 +25,7 @@ func span(s *v1alpha1.ScimGroupSlice) (first, end int) {
 	return first, first + size
 }
 
-// members are the ids of the users in the slice.
+// members returns the ids of the users in the slice.
 func members(s *v1alpha1.ScimGroupSlice) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for u, in := range s.Spec.Members {
@@ -40,9 +40,9 @@ func (g *group) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(g.slices, name, func(s *v1alpha1.ScimGroupSlice, name string) int { return cmp.Compare(s.Name, name) })
 }
 
-// inForce are the slices that count. Two slices are either apart or one contains the other; then
-// the one with fewer bits counts. In order of name the one that contains others comes first, as it
-// is named by its first place.
+// inForce returns the valid slices. Two slices either have no place in common, or the one with
+// fewer bits contains the other one and is valid. In order of name the containing slice comes
+// first, because it is named by its first place.
 func (g *group) inForce() []*v1alpha1.ScimGroupSlice {
 	out := make([]*v1alpha1.ScimGroupSlice, 0, len(g.slices))
 	covered := 0
@@ -54,7 +54,7 @@ func (g *group) inForce() []*v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// whole says whether slices in force cover every place.
+// whole reports whether the valid slices cover every place.
 func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
 	n := 0
 	for _, s := range inForce {
@@ -64,7 +64,7 @@ func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
 	return n == places
 }
 
-// count sets the revision and the rounds from the ScimGroup and its slices in force.
+// count sets the revision and the rounds from the ScimGroup and its valid slices.
 func (g *Group) count(spec v1alpha1.ScimGroupSpec, inForce []*v1alpha1.ScimGroupSlice) {
 	g.Revision, g.Round, g.Replaced = spec.Revision, spec.Round, 0
 	for i, s := range inForce {
@@ -96,8 +96,8 @@ func changed(in, other []*v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// only are the users of some slices that are in none of the others. There are few slices: one
-// changed, and perhaps the one that it was split into.
+// only returns the users who are in a slice of in, but in none of others. There are few slices: one
+// that changed, and perhaps the ones that it was split into.
 func only(in, others []*v1alpha1.ScimGroupSlice) []string {
 	var out []string
 	for _, s := range in {

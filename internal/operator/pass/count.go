@@ -11,7 +11,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// OneLine joins names for a column; of many it shows the first few and how many more there are.
+// OneLine joins names for a column. If there are many, it joins the first few and adds how many
+// more there are.
 func OneLine(names []string) string {
 	const most = 4
 	if len(names) <= most {
@@ -20,22 +21,22 @@ func OneLine(names []string) string {
 	return fmt.Sprintf("%s +%d", strings.Join(names[:most], ","), len(names)-most)
 }
 
-// countEvery is the least time between two writes of a status because of its count alone.
+// countEvery is the minimum time between two status writes that change only the count.
 const countEvery = 30 * time.Second
 
 // whileLoading is the pause before a count that is not complete yet is repeated.
 const whileLoading = 200 * time.Millisecond
 
-// Counts remembers when each object's member count was last written. It is safe for concurrent use;
-// the zero value is ready.
+// Counts contains the time when each object's member count was last written. It is safe for
+// concurrent use. The zero value is ready for use.
 type Counts struct {
 	mu sync.Mutex
 	at map[string]time.Time
 }
 
-// Renew sets have, the count in the status of the object of that name, to n: together with another
-// change of the status (writing), or alone at most twice a minute. It returns the pause after which
-// to reconcile again; 0: none.
+// Renew sets have, the count in the object's status, to n. If writing is true, the status is
+// written anyway, and Renew always sets it. Otherwise it sets it at most twice a minute. It returns
+// the pause after which the caller reconciles again; 0 if it need not.
 func (c *Counts) Renew(name string, have *int64, n int, complete, writing bool, now time.Time) time.Duration {
 	switch {
 	case !complete:
@@ -55,14 +56,15 @@ func (c *Counts) Renew(name string, have *int64, n int, complete, writing bool, 
 	return 0
 }
 
-// Forget forgets an object that is gone.
+// Forget removes the entry of an object that no longer exists.
 func (c *Counts) Forget(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.at, name)
 }
 
-// RequeueWithin requeues the object after wait at the latest. 0 changes nothing.
+// RequeueWithin sets r.RequeueAfter to wait, unless r requeues the object earlier. 0 changes
+// nothing.
 func RequeueWithin(r *ctrl.Result, wait time.Duration) {
 	if wait > 0 && (r.RequeueAfter == 0 || wait < r.RequeueAfter) {
 		r.RequeueAfter = wait

@@ -4,8 +4,8 @@ package pass
 
 import "lightrun.com/scim-operator/internal/kernel/portalapi"
 
-// SameMark says whether two marks at a record of the portal say the same; nil says that nothing is
-// held or was dropped.
+// SameMark reports whether two marks of a portal record are equal. nil means that nothing is held
+// or was dropped.
 func SameMark(a, b *portalapi.Mark) bool {
 	if a == nil || b == nil {
 		return a == b

@@ -17,10 +17,10 @@ import (
 
 // Pauses before a retry that no event triggers.
 const (
-	retryFeed   = time.Second      // the mirror is behind; an event of the feed usually comes sooner
+	retryFeed   = time.Second      // the mirror is behind; usually an event of the feed comes sooner
 	retryPerson = 30 * time.Second // a person must change something in the portal
 
-	// For a refusal without a known remedy, so that none is final.
+	// firstRetry is for a refusal without a known remedy, so that no refusal is final.
 	firstRetry = time.Minute
 	lastRetry  = 10 * time.Minute
 )
@@ -28,8 +28,8 @@ const (
 // Refusal is what a failed call means for the object of the pass.
 type Refusal struct {
 	Leaf  conditions.Leaf
-	After time.Duration // when to try again; 0: an event triggers the next pass
-	Err   error         // not nil: try again with growing pauses
+	After time.Duration // pause before the next try; 0 if an event triggers it
+	Err   error         // if not nil, Reconcile returns it, and the next try comes after growing pauses
 }
 
 // meaning of a code: the condition's reason and when to try again.
@@ -60,11 +60,11 @@ func meanings() map[portalapi.Code]meaning {
 	}
 }
 
-// Refused classifies the error of a call to the portal, as a condition of the type and a time to
-// retry. Failures, and answers that are not the portal's, are retried with growing pauses; if the
-// portal asks for a pause, or the breaker is open, after that pause. A refusal with a known remedy
-// waits for that; any other is retried with pauses that grow with its age, which is read from have,
-// the object's conditions.
+// Refused converts the error of a call to the portal to a condition of the type typ and a time to
+// retry. Failures, and responses that are not the portal's, are retried with growing pauses. If the
+// portal asks for a pause, or the breaker is open, the retry comes after that pause. A refusal with
+// a known remedy waits for the remedy. Any other refusal is retried with pauses that grow with its
+// age, which is read from have, the object's conditions.
 func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refusal {
 	unreachable := func(message string, after time.Duration, err error) Refusal {
 		return Refusal{Leaf: conditions.Unknown(typ, v1alpha1.ReasonPortalUnreachable, message), After: after, Err: err}
@@ -95,8 +95,8 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refu
 	return Refusal{Leaf: conditions.False(typ, v1alpha1.ReasonRefusedByPortal, message), After: growing(typ, have, now)}
 }
 
-// noAnswer describes what came instead of the portal's answer. It is the same at each try, so that
-// the status is written once.
+// noAnswer describes why there was no response from the portal. The text is the same at each try,
+// so that the status is written once.
 func noAnswer(err error) string {
 	var bad *portalapi.BadAnswerError
 	if errors.As(err, &bad) {
@@ -105,8 +105,9 @@ func noAnswer(err error) string {
 	return "The portal did not answer"
 }
 
-// growing is the pause before a refused call is tried again: as long as the refusal has lasted. The
-// condition records since when, so that a restart starts no new count.
+// growing returns the pause before a refused call is tried again: as long as the refusal has
+// lasted. The time of the condition shows when it began, so that a restart of the manager does not
+// reset it.
 func growing(typ string, have []metav1.Condition, now time.Time) time.Duration {
 	c := conditions.Find(have, typ)
 	if c == nil || c.Reason != v1alpha1.ReasonRefusedByPortal {

@@ -16,10 +16,10 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 )
 
-// Request names what a pass does about o, for the portal's audit, events and the log: if pushed, by
-// the SCIM request that last wrote o, and otherwise by the pass itself. The id counts only while it
-// has the object's own revision: a later write that names no request, a person's deletion and the
-// healing of drift are no push's doing.
+// Request returns the id under which the portal's audit log, events and the log record what a pass
+// does about o, and a context with that id. If pushed is true, it is the id of the SCIM request
+// that last wrote o, provided that o still has the revision of that request. Otherwise it is the id
+// of the pass: no SCIM request caused a person's deletion or the repair of a change in the portal.
 func Request(ctx context.Context, o client.Object, pushed bool) (context.Context, string) {
 	id := ""
 	if revision, ok := revisionOf(o); ok && pushed && o.GetDeletionTimestamp() == nil {
@@ -33,7 +33,8 @@ func Request(ctx context.Context, o client.Object, pushed bool) (context.Context
 	return requestid.With(ctx, id), id
 }
 
-// revisionOf is the revision of the webhook's last write to o, if o is of a kind that it writes.
+// revisionOf returns the revision of the webhook's last write to o, if o is of a kind that it
+// writes.
 func revisionOf(o client.Object) (revision int64, ok bool) {
 	switch o := o.(type) {
 	case *v1alpha1.ScimUser:
@@ -44,7 +45,7 @@ func revisionOf(o client.Object) (revision int64, ok bool) {
 	return 0, false
 }
 
-// RequestID is the id that ctx carries, or else the pass's own, which its log lines have as
+// RequestID returns the id in ctx, or else the id of the pass, which its log lines have as
 // reconcileID.
 func RequestID(ctx context.Context) string {
 	if id := requestid.From(ctx); id != "" {
@@ -53,14 +54,14 @@ func RequestID(ctx context.Context) string {
 	return string(controller.ReconcileIDFromContext(ctx))
 }
 
-// Settled says whether the present generation of o was applied once: what is written later does not
-// follow from a push.
+// Settled reports whether the current generation of o was applied. Later writes to the portal then
+// have another cause than the SCIM request that wrote o.
 func Settled(o client.Object, have []metav1.Condition) bool {
 	c := conditions.Find(have, v1alpha1.ConditionProvisioned)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == o.GetGeneration()
 }
 
-// Note is an event's note that names the request.
+// Note appends the id of the request to an event's note.
 func Note(note, request string) string {
 	if request == "" {
 		return note

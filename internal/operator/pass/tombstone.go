@@ -14,12 +14,13 @@ import (
 )
 
 // Undelete removes the tombstone of o, a user or group whose deletion a person dropped, and takes
-// the claim on its name again. taken is the kind and name of the living object that has the name
-// now; then o stays unchanged. A conflict means that o was written since it was read.
+// the claim on its name again. If another living object has the name now, o stays unchanged, and
+// taken is the kind and name of that object. Undelete fails with a conflict if o has changed since
+// it was read.
 //
-// A name is free while its holder is a tombstone. So o is restored first, and then its claim is
-// written: if another program takes the name meanwhile, one of the two fails on the claim's
-// version. If it was this one, o becomes a tombstone again.
+// While an object is a tombstone, others can take its name. Therefore Undelete first restores o and
+// then writes its claim. If another program takes the name meanwhile, one of the two fails on the
+// resourceVersion of the claim. If Undelete fails, o becomes a tombstone again.
 func Undelete(ctx context.Context, r claims.Registry, o client.Object, now time.Time) (taken string, err error) {
 	typ, name, _ := claims.NameOf(o)
 	other, err := r.Owner(ctx, typ, o.GetNamespace(), name)
@@ -34,7 +35,7 @@ func Undelete(ctx context.Context, r claims.Registry, o client.Object, now time.
 	}
 	other, err = r.Take(ctx, typ, name, o)
 	if other == nil || err != nil {
-		return "", err // the next pass takes a name that could not be taken now
+		return "", err // the next pass takes the claim
 	}
 	if err := setDeleted(ctx, r.Client, o, true, now); err != nil {
 		return "", err
@@ -42,8 +43,8 @@ func Undelete(ctx context.Context, r claims.Registry, o client.Object, now time.
 	return claims.Kind(typ) + " " + other.GetName(), nil
 }
 
-// setDeleted writes whether o is a tombstone, on top of the version that was read. No request of
-// the provider caused that, so it has a revision of its own.
+// setDeleted sets spec.deleted of o, at the resourceVersion that was read. It writes a new
+// revision, because no request of the provider caused the change.
 func setDeleted(ctx context.Context, c client.Client, o client.Object, deleted bool, now time.Time) error {
 	before := o.DeepCopyObject().(client.Object)
 	switch o := o.(type) {

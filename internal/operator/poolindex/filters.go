@@ -52,8 +52,8 @@ func (f *memberFilter) Match(u access.User) bool {
 	return now.match
 }
 
-// last is the answer for the user as the cache has it. ok: there is one. A pass that began before
-// the user changed may have left an answer about the former state; it does not count.
+// last returns the answer for the user as the cache has it. ok: there is one. A pass that began
+// before the user changed may have left an answer about the former state; it does not count.
 func (f *memberFilter) last(user string) (match, ok bool) {
 	version, ok := f.seen.of(user)
 	if !ok {
@@ -117,8 +117,8 @@ func (x *Index) Vanished(user string) {
 	}
 }
 
-// Filtered says whether the filter of the AgentPool matches the user. known: that is known without
-// asking the filter, since it was asked and the user is the same.
+// Filtered reports whether the filter of the AgentPool matches the user. known is true if the
+// filter has been evaluated for the current state of the user.
 func (p *Snapshot) Filtered(pool, user string) (match, known bool) {
 	if f := p.filters[pool]; f != nil {
 		return f.last(user)

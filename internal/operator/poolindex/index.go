@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package poolindex combines the AgentPools with the portal's pools into one snapshot of all pools,
-// from which a user's access follows, and counts the members of each pool. The controllers of all
-// kinds share one Index.
+// Package poolindex combines the AgentPools with the portal's pools into one snapshot of all pools.
+// A user's access follows from it. The package also counts the members of each pool. The
+// controllers of all kinds share one Index.
 package poolindex
 
 import (
@@ -21,7 +21,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Snapshot is all pools at one moment.
+// Snapshot contains all pools at one moment.
 type Snapshot struct {
 	*access.Pools
 	ids     map[string]string        // AgentPool name → portal id
@@ -30,14 +30,14 @@ type Snapshot struct {
 	marked  map[string]bool          // AgentPools of whose members a removal is held or was dropped
 	filters map[string]*memberFilter // AgentPool → its filter
 
-	unruled map[string]Unruled // portal id → a pool that no AgentPool rules
+	unruled map[string]Unruled // portal id → a pool that no AgentPool manages
 
 	groups  *groupindex.Index
 	version int64                       // of the index
 	older   map[string]groupindex.Group // groups that come from an older backup, as they were
 }
 
-// current says whether the groups are as they were when the snapshot was made, as far as it
+// current reports whether the groups are as they were when the snapshot was made, as far as it
 // depends on them.
 func (p *Snapshot) current() bool {
 	for id, was := range p.older {
@@ -48,29 +48,30 @@ func (p *Snapshot) current() bool {
 	return p.version == p.groups.Version()
 }
 
-// Groups returns the ids of the living groups that contain the user. ok is false when what is known
-// of groups changed since the snapshot was made: ask for a new snapshot.
+// Groups returns the ids of the living groups that contain the user. ok is false if the index of
+// groups has changed since the snapshot was made; then get a new snapshot.
 func (p *Snapshot) Groups(user string) (ids []string, ok bool) {
 	ids, version := p.groups.Of(user)
 	return ids, version == p.version
 }
 
-// Managed says whether an AgentPool manages the portal's pool of that id. Until then its members
-// stay: users may have been restored before the AgentPool.
+// Managed reports whether an AgentPool manages the portal's pool with this id. If none does, the
+// members stay in the pool, because users may have been restored before the AgentPool.
 func (p *Snapshot) Managed(id string) bool {
 	_, ok := p.names[id]
 	return ok
 }
 
-// PortalID returns the portal's id of the AgentPool; "" for one that is not in the portal.
+// PortalID returns the portal's id of the AgentPool's pool, and "" if the pool is not in the
+// portal.
 func (p *Snapshot) PortalID(pool string) string { return p.ids[pool] }
 
-// Marked says whether a removal of members of the AgentPool is held or was dropped: members that
-// should leave stay.
+// Marked reports whether a removal of members of the AgentPool is held or was dropped. Then these
+// members stay.
 func (p *Snapshot) Marked(pool string) bool { return p.marked[pool] }
 
-// Names returns the names of the AgentPools that manage the portal's pools of those ids; other ids
-// are left out.
+// Names returns the names of the AgentPools that manage the portal's pools with these ids. It omits
+// ids that no AgentPool manages.
 func (p *Snapshot) Names(ids []string) []string {
 	var out []string
 	for _, id := range ids {
@@ -90,31 +91,32 @@ type Index struct {
 
 	mu          sync.Mutex
 	snapshot    *Snapshot
-	of          *mirror.Mirror // that snapshot was made with
+	of          *mirror.Mirror // the mirror that snapshot was made from
 	filters     map[string]compiled
 	memberships map[string][]string // user → pools
 	counts      map[string]int
-	loading     bool // not all users of the first listing are recorded yet
+	loading     bool // true while the users of the first listing are being recorded
 
 	subscribers []func(pools []string)
 	unsettled   []func(Unsettled)
 }
 
-// Unsettled names the pools that a user must join or leave.
+// Unsettled contains the pools that a user must join or leave.
 type Unsettled struct {
 	User    string
 	Pools   []string
-	Request string // id of the SCIM request about the user that caused it; empty: none did
+	Request string // id of the SCIM request about the user that caused it; empty if no request did
 }
 
-// OnUnsettled has f called for users whose memberships a pool's pass is to write. f must not block.
+// OnUnsettled registers f, which is called for a user whose memberships the AgentPools' reconcilers
+// must write. f must not block.
 func (x *Index) OnUnsettled(f func(Unsettled)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.unsettled = append(x.unsettled, f)
 }
 
-// Unsettled asks for passes over the pools.
+// Unsettled calls the functions of OnUnsettled, so that the pools are reconciled.
 func (x *Index) Unsettled(u Unsettled) {
 	x.mu.Lock()
 	fs := x.unsettled
@@ -124,7 +126,8 @@ func (x *Index) Unsettled(u Unsettled) {
 	}
 }
 
-// Subscribe has f called with the pools that a user joined or left. f must not block.
+// Subscribe registers f, which is called with the pools that a user joined or left. f must not
+// block.
 func (x *Index) Subscribe(f func(pools []string)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -136,8 +139,8 @@ type compiled struct {
 	err    error
 }
 
-// New returns an empty book over the AgentPools of the namespace, read from c, a cache, and the
-// groups of the index.
+// New returns an index of the AgentPools of the namespace, which it reads from the cache c, and of
+// the groups in the other index. No members are recorded in it yet.
 func New(c client.Reader, namespace string, groups *groupindex.Index) *Index {
 	return &Index{client: c, namespace: namespace, groups: groups, seen: &versions{users: map[string]uint64{}}, filters: map[string]compiled{}, memberships: map[string][]string{}, counts: map[string]int{}}
 }
@@ -150,7 +153,7 @@ func (x *Index) Invalidate() {
 	x.snapshot = nil
 }
 
-// Snapshot returns all pools as m and the cache have them.
+// Snapshot returns all pools in their current state in m and in the cache.
 func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -165,10 +168,11 @@ func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, erro
 	return x.snapshot, nil
 }
 
-// build makes the snapshot and forgets filters that no pool has any more. A pool grants what it has
-// in the portal: a change that is in progress, or that waits for a person, has no effect before it
-// is written there. A pool that is being deleted counts until it is gone from the portal, so that
-// its members lose it in one call and not before the guard allows it. The caller has locked mu.
+// build makes the snapshot, and removes the compiled filters that no pool has any more. A pool
+// grants what it grants in the portal: a change that is in progress, or that waits for a person,
+// has no effect before it is written there. A pool that is being deleted is in the snapshot until
+// it is deleted in the portal, so that its members lose it in one call, and not before the guard
+// allows it. The caller has locked mu.
 func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	p := &Snapshot{
 		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
@@ -204,9 +208,10 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 		p.marked[pool.Name] = own.Mark != nil
 		matcher, err := x.compile(pool.Spec.MemberFilter, used)
 		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
-		// No user joins a pool that is to lose ROLE_MANAGER, until it has lost it or declares it
-		// again: whether that is held, was dropped or is about to happen. The API bans a filter
-		// beside the role, so no filter fills it.
+		// No user joins a pool that is to lose ROLE_MANAGER, before it has lost the role or
+		// declares it again. It does not matter whether the change is held, was dropped or is in
+		// progress. The API does not allow a filter together with this role, so no filter fills
+		// such a pool.
 		if slices.Contains(a.Roles, portalapi.RoleManager) && (matcher != nil || !slices.Contains(pool.Spec.Roles, v1alpha1.Role(portalapi.RoleManager))) {
 			a.Closed = true
 		}
@@ -243,8 +248,8 @@ func (p *Snapshot) filling(pool *v1alpha1.AgentPool, m *mirror.Mirror) (groups [
 	return groups, decided
 }
 
-// compile returns a filter and adds it to used; nil for none. Pools with the same filter share it,
-// with its answers. The caller has locked mu.
+// compile returns a filter and adds it to used; nil if there is none. Pools with the same filter
+// share it, with its answers. The caller has locked mu.
 func (x *Index) compile(s string, used map[string]compiled) (*memberFilter, error) {
 	if s == "" {
 		return nil, nil
@@ -260,8 +265,8 @@ func (x *Index) compile(s string, used map[string]compiled) (*memberFilter, erro
 	return c.filter, c.err
 }
 
-// Load says that the users of the first listing are being recorded; Loaded, that all of them are.
-// In between no pool's count is complete.
+// Load begins the recording of the users of the first listing, and Loaded ends it. In between no
+// pool's count is complete.
 func (x *Index) Load() { x.load(true) }
 
 // Loaded ends what Load began.
@@ -273,8 +278,8 @@ func (x *Index) load(loading bool) {
 	x.loading = loading
 }
 
-// Remember records, at the start, the pools of a user as the status has them. Subscribers are not
-// notified.
+// Remember records, at the start of the manager, the pools in the user's status. It does not notify
+// subscribers.
 func (x *Index) Remember(user string, pools []string) { x.record(user, pools) }
 
 // Record records the pools that a user is in now.
@@ -288,7 +293,7 @@ func (x *Index) Record(user string, pools []string) {
 	}
 }
 
-// record returns the pools joined or left, and the subscribers to notify.
+// record returns the pools that the user joined or left, and the subscribers to notify.
 func (x *Index) record(user string, pools []string) (changed []string, _ []func([]string)) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -319,7 +324,7 @@ func (x *Index) Forget(user string) {
 	x.Vanished(user)
 }
 
-// Count returns how many users are in the pool, and whether all users are recorded.
+// Count returns the number of users in the pool. complete is false until all users are recorded.
 func (x *Index) Count(pool string) (n int, complete bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

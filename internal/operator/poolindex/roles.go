@@ -14,14 +14,14 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Behind says that the portal's pool does not grant yet what its AgentPool declares.
+// Behind describes a pool that does not yet grant in the portal what its AgentPool declares.
 type Behind struct {
-	Pool   string // name of the AgentPool; empty: none is behind
-	Waits  string // the reason at the AgentPool when it waits for a person; empty: the change is in progress
-	Reason string // the reason for the conditions of its members
+	Pool   string // name of the AgentPool; empty if there is none is behind
+	Waits  string // if the change waits for a person: the condition reason of the AgentPool; empty while it is in progress
+	Reason string // the condition reason for the members of the pool
 }
 
-// Message is the message for the conditions of a user.
+// Message returns the message for the conditions of a user.
 func (b Behind) Message() string {
 	if b.Waits == "" {
 		return fmt.Sprintf("A change of AgentPool %s is being written to the portal", b.Pool)
@@ -29,8 +29,8 @@ func (b Behind) Message() string {
 	return fmt.Sprintf("A change of AgentPool %s is not applied: %s. Until a person decides at that AgentPool, the pool grants what it granted before", b.Pool, b.Waits)
 }
 
-// Behind returns the first of the pools that is behind; one that waits for a person precedes one
-// whose change is in progress.
+// Behind returns the first of the pools that is behind. A pool that waits for a person comes before
+// a pool whose change is in progress.
 func (p *Snapshot) Behind(pools []access.Membership) Behind {
 	var first Behind
 	for _, m := range pools {
@@ -41,8 +41,8 @@ func (p *Snapshot) Behind(pools []access.Membership) Behind {
 	return first
 }
 
-// behind compares the roles that the pool grants with those that it declares. Roles that cannot be
-// granted are reported at the AgentPool only.
+// behind compares the roles that the pool grants in the portal with the roles that the AgentPool
+// declares. It ignores roles that cannot be granted, because only the AgentPool reports them.
 func behind(pool *v1alpha1.AgentPool, own *portalapi.Pool, m *mirror.Mirror) Behind {
 	want := provision.RoleNames(pool.Spec.Roles)
 	same := slices.Equal(want, provision.Granted(own)) || own.Owner.UID == "" && own.Default && len(want) == 0
@@ -59,7 +59,8 @@ func behind(pool *v1alpha1.AgentPool, own *portalapi.Pool, m *mirror.Mirror) Beh
 	return b
 }
 
-// Waits returns the reason why the pool's newest change waits for a person; empty when it does not.
+// Waits returns the condition reason why the pool's newest change waits for a person, and "" if it
+// does not wait.
 func Waits(pool *v1alpha1.AgentPool) string {
 	c := conditions.Find(pool.Status.Conditions, v1alpha1.ConditionReady)
 	if c == nil || c.ObservedGeneration != pool.Generation {
@@ -72,8 +73,8 @@ func Waits(pool *v1alpha1.AgentPool) string {
 	return ""
 }
 
-// CheckRoles says which of the roles can't be granted, as a condition reason and message; "" when
-// all can.
+// CheckRoles returns a condition reason and message that name the roles that can't be granted. Both
+// are empty if all roles can be granted.
 func CheckRoles(roles []v1alpha1.Role, m *mirror.Mirror) (reason, message string) {
 	var unknown []string
 	for _, r := range roles {

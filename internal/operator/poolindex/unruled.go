@@ -17,15 +17,16 @@ import (
 // OwnerGone is the source of a membership in a pool whose AgentPool no longer exists.
 const OwnerGone = access.Source(v1alpha1.PoolSourceOwnerGone)
 
-// Unruled is a pool in the portal that no AgentPool rules. Its members stay in it and have its
-// roles.
+// Unruled is a pool in the portal that no AgentPool manages. Its members stay in the pool and have
+// its roles.
 type Unruled struct {
-	Name  string   // of the AgentPool that owns it; without an owner, its name in the portal
-	Roles []string // that it grants
-	Gone  bool     // its AgentPool no longer exists
+	Name  string   // name of the AgentPool that owns the pool; for a pool without an owner, its name in the portal
+	Roles []string // roles that the pool grants
+	Gone  bool     // the AgentPool that owns the pool no longer exists
 }
 
-// Message tells a member of the pool what it gives them, and what a person can do about it.
+// Message describes, for a condition of a member, what the pool gives and how an administrator can
+// keep or release it.
 func (u Unruled) Message() string {
 	gives := "no role"
 	if len(u.Roles) > 0 {
@@ -34,9 +35,9 @@ func (u Unruled) Message() string {
 	return fmt.Sprintf("AgentPool %s no longer exists and its pool in the portal still grants %s. To keep the pool, apply AgentPool %s again; to release it: kubectl scim audit", u.Name, gives, u.Name)
 }
 
-// WithoutAgentPool returns the pools of the portal that are owned by an AgentPool that is not among
-// pools, in order of id. An AgentPool owns also the pool that one of its name had under the same
-// binding. The default pool always has its AgentPool.
+// WithoutAgentPool returns the portal's pools whose owner is not in pools, in order of id. An
+// AgentPool also owns the pool that an AgentPool with the same name had under the same binding. The
+// result never contains the default pool or pools without an owner.
 func WithoutAgentPool(m *mirror.Mirror, pools []v1alpha1.AgentPool) []*portalapi.Pool {
 	uids, names := make(map[string]bool, len(pools)), make(map[string]bool, len(pools))
 	for i := range pools {
@@ -45,11 +46,11 @@ func WithoutAgentPool(m *mirror.Mirror, pools []v1alpha1.AgentPool) []*portalapi
 	binding := m.Binding()
 	return slices.DeleteFunc(m.Pools(), func(p *portalapi.Pool) bool {
 		o := p.Owner
-		return o.UID == "" || p.Default || uids[o.UID] || names[o.Name] && o.Binding == binding
+		return o.UID == "" || p.Default || uids[o.UID] || (names[o.Name] && o.Binding == binding)
 	})
 }
 
-// unruled are the portal's pools, by id, that are not among ruled.
+// unruled returns the portal's pools that are not in ruled, by id.
 func unruled(m *mirror.Mirror, ruled map[string]string, pools []v1alpha1.AgentPool) map[string]Unruled {
 	out := map[string]Unruled{}
 	for _, p := range m.Pools() {
@@ -70,7 +71,7 @@ func unruled(m *mirror.Mirror, ruled map[string]string, pools []v1alpha1.AgentPo
 	return out
 }
 
-// OwnerGone returns those of the portal's pools of those ids whose AgentPool no longer exists.
+// OwnerGone returns the pools with these ids whose AgentPool no longer exists.
 func (p *Snapshot) OwnerGone(ids []string) []Unruled {
 	var out []Unruled
 	for _, id := range ids {
@@ -81,8 +82,8 @@ func (p *Snapshot) OwnerGone(ids []string) []Unruled {
 	return out
 }
 
-// Has returns what a user has who is in the portal's pools of those ids: the pools whose AgentPool
-// no longer exists, which no object puts the user into, and the roles that all of them grant.
+// Has returns what a user has by the portal's pools with these ids: the pools whose AgentPool no
+// longer exists, and the roles that all of these pools grant.
 func (p *Snapshot) Has(ids []string) (gone []access.Membership, roles []access.Grant) {
 	var in []access.Membership
 	for _, name := range p.Names(ids) {

@@ -15,18 +15,18 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// Decision is what a person decided about a removal.
+// Decision is a person's decision about a removal.
 type Decision = sets.Decision
 
 const (
-	Undecided = sets.Undecided // the budget decides, and what is held stays held
-	Release   = sets.Release   // it is intended: carry it out
-	Drop      = sets.Drop      // it is a mistake: what the user or pool has stays
+	Undecided = sets.Undecided // no decision: the budget applies, and a held removal stays held
+	Release   = sets.Release   // the removal is intended: carry it out
+	Drop      = sets.Drop      // the removal is a mistake: the user or pool keeps what it has
 )
 
-// Decide reads the decision about the removal of that id: by the object's own annotations, or by
-// the one that IdentityConfiguration/default takes for everything held by a time. A decision speaks
-// of one set of users: another set has another id.
+// Decide returns the decision about the removal with this id: from the annotations of o, or from
+// all, the decisions about everything that was held at a time. A decision applies to one set of
+// users only, because another set has another id.
 func Decide(o client.Object, id string, all session.Decisions) Decision {
 	if id == "" {
 		return Undecided
@@ -45,8 +45,8 @@ func Decide(o client.Object, id string, all session.Decisions) Decision {
 	return Undecided
 }
 
-// persist writes the decision about the removal of that id to the object, if it comes from the one
-// for all that is held: it covers exactly what was held then, and outlives it.
+// persist copies to the object a decision that comes from all. The copy applies exactly to the
+// removal with this id, and stays if the decision about everything is replaced.
 func persist(ctx context.Context, w client.Writer, o client.Object, id string, all session.Decisions) error {
 	annotation := v1alpha1.AnnotationRelease
 	switch Decide(o, id, all) {
@@ -61,21 +61,21 @@ func persist(ctx context.Context, w client.Writer, o client.Object, id string, a
 	return note(ctx, w, o, annotation, id, all.By)
 }
 
-// Decisions about everything that is held, as the annotations of IdentityConfiguration/default have
-// them.
+// Decisions reads the decisions about everything that was held at a time from the annotations of
+// IdentityConfiguration/default.
 func Decisions(annotations map[string]string, now time.Time) session.Decisions {
 	release, _ := By(annotations[v1alpha1.AnnotationReleaseHeld], now)
 	drop, _ := By(annotations[v1alpha1.AnnotationDropHeld], now)
 	return session.Decisions{ReleaseUntil: release, DropUntil: drop, By: annotations[v1alpha1.AnnotationDecidedBy]}
 }
 
-// skew is how far a person's clock may be ahead of ours.
+// skew is the maximum time by which a person's clock may be ahead of the manager's.
 const skew = time.Minute
 
-// By reads the time (RFC 3339) by which a person decided; what is no time decides nothing. A
-// decision covers what a person has seen. One that is ahead of our clock would cover later removals
-// too, so it has no effect until then: the person's clock or ours is wrong, or was set
-// meanwhile. By returns how far ahead it is.
+// By parses the time of a decision (RFC 3339), which covers everything that was held at that time.
+// It returns zero if value is not a time. A time in the future would also cover removals that the
+// person has not seen, so such a decision has no effect before that time: then By returns zero, and
+// how far ahead the time is. One of the two clocks is wrong.
 func By(value string, now time.Time) (at time.Time, ahead time.Duration) {
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil {
@@ -89,8 +89,8 @@ func By(value string, now time.Time) (at time.Time, ahead time.Duration) {
 
 func covers(until, since time.Time) bool { return !until.IsZero() && !since.After(until) }
 
-// note writes a decision to the object, with the name of the person who decided: earlier decisions
-// there are not theirs, so they are removed.
+// note writes a decision to the object, with the name of the person who decided. It removes earlier
+// decisions from the object, because that person did not take them.
 func note(ctx context.Context, w client.Writer, o client.Object, annotation, id, by string) error {
 	before := o.DeepCopyObject().(client.Object)
 	a := maps.Clone(o.GetAnnotations())
@@ -114,9 +114,9 @@ const (
 	eventDropped  = "RemovalDropped"
 )
 
-// Event is the event that names who decided about o: once for a release, which is carried out then,
-// and once for a drop, which mark, the portal's at the record before, does not know yet. The reason
-// is empty when there is nothing to report.
+// Event returns the event that names the person who decided about o. A release is reported when it
+// is carried out, and a drop when mark, the portal's mark before this reconcile, does not have it
+// yet. reason is empty if there is nothing to report.
 func Event(a Answer, o client.Object, mark *portalapi.Mark) (reason, note string) {
 	by := o.GetAnnotations()[v1alpha1.AnnotationDecidedBy]
 	if by == "" {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package removals keeps a mistake in the identity provider from locking out a company: removals
-// within the budget apply, the rest is held until a person releases or drops it, or the provider
-// reverts it. The portal counts what was removed in its audit and keeps a mark at each record
-// whose removal is held, so a restart resets neither. The pure
-// package internal/operator/decide/guard decides; this one asks the portal and reads people's
-// decisions.
+// Package removals prevents that a mistake in the identity provider locks out a company: it carries
+// out removals within the budget, and holds the others until a person releases or drops them, or
+// the provider reverts them. The portal counts removals in its audit log, and its record of an
+// object has a mark while a removal is held. Therefore a restart of the manager resets neither. The
+// pure package internal/operator/decide/guard decides; this package reads the portal's counts and
+// people's decisions.
 package removals
 
 import (
@@ -23,44 +23,44 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
-// The budget where an IdentityConfiguration sets none.
+// The defaults for the budget in an IdentityConfiguration.
 const (
 	DefaultMaxPercent = 20
 	DefaultMinUsers   = 5
 	DefaultWindow     = time.Hour
 )
 
-// Guard lets removals through one after another, so that two at once can't both take the last of
-// the budget.
+// Guard carries out removals one after another, so that two concurrent removals can't both use the
+// rest of the budget.
 type Guard struct{ mu sync.Mutex }
 
-// Removal is a set of users who would lose something by one change of one object, and what it
-// counts for.
+// Removal is a set of users who would lose something by one change of one object, with what the
+// budgets count.
 type Removal struct {
 	sets.Set
-	Mark     *portalapi.Mark // at the portal's record: what is held or was dropped there
-	Accounts int             // how many lose access or ROLE_MANAGER by it: counted for the company
-	Pool     string          // the portal's id of the pool whose members they are; its budget counts Members. Empty: none
+	Mark     *portalapi.Mark // mark of the portal's record; nil if nothing is held or was dropped
+	Accounts int             // number of users who lose access or ROLE_MANAGER; the company's budget counts them
+	Pool     string          // portal id of the pool that users leave; its budget counts Members. Empty if they leave no pool
 	Members  int
 }
 
-// On are the inputs of a decision about a removal.
+// On contains the inputs of a decision about a removal.
 type On struct {
-	Object    client.Object // where a person decides
+	Object    client.Object // the object that a person annotates to decide
 	Decisions session.Decisions
 	Spec      v1alpha1.DeprovisioningGuard
 	Now       time.Time
 }
 
-// Answer is what became of a removal.
+// Answer is the outcome of a removal.
 type Answer struct {
 	sets.Verdict
-	Decision string // the id of the set, where it is or was held
+	Decision string // the id of the set, if the removal is or was held
 	Removal  Removal
 	Window   time.Duration
 }
 
-// Held is the answer for the object's status; nil where nothing is held.
+// Held returns the outcome for the object's status, and nil if nothing is held.
 func (a Answer) Held() *v1alpha1.HeldRemoval {
 	if a.Verdict != sets.Hold {
 		return nil
@@ -68,7 +68,8 @@ func (a Answer) Held() *v1alpha1.HeldRemoval {
 	return &v1alpha1.HeldRemoval{Decision: a.Decision, Removal: string(a.Removal.Kind), Users: int64(len(a.Removal.Users))}
 }
 
-// Mark is the answer for the portal's record; nil where nothing is held or was dropped.
+// Mark returns the outcome for the portal's record, and nil if nothing is held or was dropped. at
+// is the name of the object that a person annotates to decide.
 func (a Answer) Mark(at string) *portalapi.Mark {
 	m := &portalapi.Mark{What: a.Removal.Kind, State: portalapi.MarkHeld, Decision: a.Decision, At: at}
 	switch a.Verdict {
@@ -81,7 +82,7 @@ func (a Answer) Mark(at string) *portalapi.Mark {
 	return nil
 }
 
-// Message says what is held, and how to decide.
+// Message describes the held removal, and how to decide about it.
 func (a Answer) Message() string {
 	loss := map[portalapi.Removal]string{
 		portalapi.RemovalDeactivation: "lose access", portalapi.RemovalDeletion: "lose what it gives", portalapi.RemovalManager: "lose ROLE_MANAGER", portalapi.RemovalMembers: "leave the pool",
@@ -92,7 +93,7 @@ func (a Answer) Message() string {
 		a.Decision, len(a.Removal.Users), loss, a.Window, object, a.Decision, object, a.Decision)
 }
 
-// Set is the removal of those users by a change of the object.
+// Set returns the set of users who would lose something by a change of the object.
 func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 	of := "ScimUser "
 	if _, pool := o.(*v1alpha1.AgentPool); pool {
@@ -102,11 +103,11 @@ func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 }
 
 // Remove calls do if the removal fits the budgets and was not held before, or if a person released
-// exactly it. Otherwise it says whether it is held or was dropped; the caller marks that in the
-// portal. A decision that comes from the one for all that is held is written to the object
-// first, through w, so that it outlives this pass.
+// exactly this removal. Otherwise its result is that the removal is held or was dropped, and the
+// caller marks that in the portal. If the decision is one about everything that is held, Remove
+// first writes it to the object, through w, so that it stays valid later.
 func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Audit, on On, r Removal, do func() error) (Answer, error) {
-	if r.Mark == nil { // the budget is asked: what passes by it has to be counted before the next one asks
+	if r.Mark == nil { // the budget decides: the portal must count this removal before the next one reads the budget
 		g.mu.Lock()
 		defer g.mu.Unlock()
 	}
@@ -125,7 +126,7 @@ func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Aud
 	return answer, nil
 }
 
-// Foresee predicts the answer about the removal. fits says whether the budgets have room for it.
+// Foresee predicts the outcome of the removal. fits reports whether the removal fits the budgets.
 func Foresee(on On, r Removal, fits func() (bool, error)) (Answer, error) {
 	v, id, err := sets.Decide(r.Set, sets.Facts{
 		Mark: r.Mark, Now: on.Now.UnixMilli(), Fits: fits,
@@ -145,27 +146,28 @@ func fits(ctx context.Context, audit portalapi.Audit, spec v1alpha1.Deprovisioni
 	return left.Fits(r), nil
 }
 
-// Left is what the budgets have left.
+// Left contains the number of removals that the budgets still allow.
 type Left struct {
-	Accounts int           // for the company
-	Window   time.Duration // over which removals are counted
+	Accounts int           // of accounts in the company
+	Window   time.Duration // the time in which removals are counted
 
 	budget sets.Budget
 	pools  map[string]portalapi.PoolRemovals
 }
 
-// Members is how many more members the portal's pool of that id may lose.
+// Members returns the number of members that the portal's pool with this id may still lose.
 func (l Left) Members(pool string) int {
 	past := l.pools[pool]
 	return l.budget.Left(past.Members+past.Removed, past.Removed)
 }
 
-// Fits says whether the removal fits both budgets.
+// Fits reports whether the removal fits both budgets.
 func (l Left) Fits(r Removal) bool {
 	return (r.Accounts == 0 || r.Accounts <= l.Accounts) && (r.Members == 0 || r.Members <= l.Members(r.Pool))
 }
 
-// Budgets asks the portal how many more removals fit the budgets of spec now.
+// Budgets reads the portal's counts, and returns how many more removals fit the budgets of spec
+// now.
 func Budgets(ctx context.Context, audit portalapi.Audit, spec v1alpha1.DeprovisioningGuard) (Left, error) {
 	left := Left{Window: windowOf(spec), budget: sets.Budget{MaxPercent: orDefault(spec.MaxPercent, DefaultMaxPercent), MinUsers: MinUsers(spec)}}
 	past, err := audit.Removals(ctx, left.Window)
@@ -176,7 +178,7 @@ func Budgets(ctx context.Context, audit portalapi.Audit, spec v1alpha1.Deprovisi
 	return left, nil
 }
 
-// MinUsers is how many removals the budget always allows.
+// MinUsers returns the number of removals that the budget always allows.
 func MinUsers(spec v1alpha1.DeprovisioningGuard) int {
 	return orDefault(spec.MinUsers, DefaultMinUsers)
 }

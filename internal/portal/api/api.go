@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package api is the portal's REST server: it serves the OpenAPI document of
-// api/portal/v1 on top of the service in internal/portal/store. It contains no
-// business rule. The document defines what a request may look like and which key scopes allow an
-// operation; the server does not start if an operation has no scopes in the document.
+// Package api is the portal's REST server: it serves the OpenAPI document of api/portal/v1 on top
+// of the service in internal/portal/store. It contains no business rule. The document defines the
+// form of requests and the key scopes that allow an operation. The server does not start if an
+// operation has no scopes in the document.
 package api
 
 import (
@@ -32,7 +32,7 @@ const MaxBody = 1 << 20
 type Options struct {
 	Store    *store.Store
 	Log      logr.Logger
-	Registry *prometheus.Registry // nil: a new one
+	Registry *prometheus.Registry // nil creates a new one
 }
 
 // New returns the handler of /api/v1, /healthz, /readyz and /metrics. It returns an error if the

@@ -47,7 +47,7 @@ func TestProbesAndMetrics(t *testing.T) {
 	}
 	for _, path := range []string{"/healthz", "/readyz"} {
 		if w := get(t, h, path); w.Code != http.StatusOK {
-			t.Errorf("%s answers %d", path, w.Code)
+			t.Errorf("%s responds with %d", path, w.Code)
 		}
 	}
 	get(t, h, "/api/v1/users/some-id")
@@ -84,7 +84,7 @@ func TestInternalErrorsRevealNothing(t *testing.T) {
 	}
 	w := get(t, h, "/api/v1/users", "Authorization", "Bearer demo-secret-key-0123456789", requestid.Header, "demo-9")
 	if w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "demo-9") || strings.Contains(w.Body.String(), "sql") {
-		t.Errorf("answers %d %s", w.Code, w.Body)
+		t.Errorf("the response is %d %s", w.Code, w.Body)
 	}
 	if !strings.Contains(logged.String(), "demo-9") || strings.Contains(logged.String(), "demo-secret-key") {
 		t.Errorf("logged %s", logged.String())
@@ -94,6 +94,6 @@ func TestInternalErrorsRevealNothing(t *testing.T) {
 func TestPanic(t *testing.T) {
 	h := observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New("demo")) }), logr.Discard(), newMetrics(prometheus.NewRegistry()))
 	if w := get(t, h, "/"); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "INTERNAL") {
-		t.Errorf("answers %d %s", w.Code, w.Body)
+		t.Errorf("the response is %d %s", w.Code, w.Body)
 	}
 }

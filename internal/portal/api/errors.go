@@ -24,7 +24,7 @@ func invalid(format string, args ...any) *portalapi.Error {
 	return refusal(http.StatusBadRequest, portalapi.CodeInvalid, fmt.Sprintf(format, args...))
 }
 
-// malformed answers requests that the generated code cannot read.
+// malformed responds to requests that the generated code cannot read.
 func malformed(w http.ResponseWriter, r *http.Request, err error) {
 	failed(w, r, invalid("%v", err))
 }
@@ -36,7 +36,7 @@ func failed(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &e):
 	case r.Context().Err() != nil, store.IsBusy(err):
-		e = refusal(http.StatusServiceUnavailable, portalapi.CodeInternal, "the portal did not answer in time; try again")
+		e = refusal(http.StatusServiceUnavailable, portalapi.CodeInternal, "the portal did not respond in time; try again")
 		e.RetryAfter = time.Second
 	default:
 		e = refusal(http.StatusInternalServerError, portalapi.CodeInternal, "internal error in the portal; its log has the reason under the request id "+requestID(r.Context()))

@@ -184,7 +184,7 @@ func (op *operation) readBody(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// explain says in one sentence where a request differs from the document.
+// explain describes in one sentence how a request differs from the document.
 func explain(err error) string {
 	where, why := "the request", err.Error()
 	if e := new(openapi3filter.RequestError); errors.As(err, &e) {
@@ -208,7 +208,7 @@ func explain(err error) string {
 	return where + ": " + why
 }
 
-// unknown answers requests for paths and methods that are not in the document.
+// unknown responds to requests for paths and methods that are not in the document.
 func (g *gate) unknown(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {

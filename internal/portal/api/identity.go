@@ -42,7 +42,7 @@ func (s *server) ListChanges(ctx context.Context, r portalv1.ListChangesRequestO
 	p := r.Params
 	if p.Epoch == nil {
 		if p.After != nil || p.WaitSeconds != nil {
-			return nil, invalid("after and waitSeconds need an epoch; without any of the three the answer is the current end of the feed")
+			return nil, invalid("after and waitSeconds need an epoch; without any of the three the response is the current end of the feed")
 		}
 		end, err := s.store.Position(ctx)
 		if err != nil {

@@ -180,7 +180,7 @@ func change(c store.Change) portalv1.Change {
 	return wire
 }
 
-// tag is the entity tag of a revision.
+// tag returns the entity tag of a revision.
 func tag(revision int64) string { return `"` + strconv.FormatInt(revision, 10) + `"` }
 
 // revision reads If-Match. It returns nil if the header is absent or *.

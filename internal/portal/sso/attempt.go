@@ -11,11 +11,12 @@ import (
 	"time"
 )
 
-// attemptLifetime is how long a user may take to sign in at the provider.
+// attemptLifetime is the maximum time that a user may take to sign in at the provider.
 const attemptLifetime = 15 * time.Minute
 
 // attempt is a sign-in in progress, stored in a cookie of the browser that started it. It needs no
-// signature: each value only has to equal the value that comes back through the same browser.
+// signature: each value only has to equal the value that the provider sends back through the same
+// browser.
 type attempt struct {
 	State    string `json:"s"`
 	Nonce    string `json:"n"`
@@ -34,7 +35,7 @@ func cookieName(insecure bool) string {
 func (a attempt) cookie(insecure bool) *http.Cookie {
 	text, err := json.Marshal(a)
 	if err != nil {
-		return spent(insecure) // cannot be: strings only
+		return spent(insecure) // cannot happen: strings always marshal
 	}
 	return newCookie(base64.RawURLEncoding.EncodeToString(text), int(attemptLifetime.Seconds()), insecure)
 }

@@ -76,8 +76,8 @@ func CheckIssuer(issuer string) error {
 	return secure(u)
 }
 
-// Check reads the issuer's discovery document and key set. Its error says in one sentence what is
-// wrong with them. It needs neither client id nor secret. If client is nil, it uses Client().
+// Check reads the issuer's discovery document and key set. Its error describes the problem in one
+// sentence. It needs neither client id nor secret. If client is nil, it uses Client().
 func Check(ctx context.Context, client *http.Client, issuer string) (*Discovery, error) {
 	if err := CheckIssuer(issuer); err != nil {
 		return nil, err
@@ -152,14 +152,14 @@ func explain(issuer string, err error) error {
 	case errors.As(err, &network):
 		return fmt.Errorf("%s cannot be reached from the portal: %w", issuer, network.Err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s did not answer within %d seconds", issuer, int(Timeout.Seconds()))
+		return fmt.Errorf("%s did not respond within %d seconds", issuer, int(Timeout.Seconds()))
 	case strings.Contains(err.Error(), "did not match the issuer"):
 		return fmt.Errorf("the discovery document there names a different issuer than %s; enter the issuer exactly as the provider states it, with or without a trailing slash", issuer)
 	}
 	return fmt.Errorf("%s/.well-known/openid-configuration is not a discovery document: %w", strings.TrimSuffix(issuer, "/"), shorten(err))
 }
 
-// shorten limits how much of a provider's error page appears in our message.
+// shorten limits how much of a provider's error page appears in the portal's message.
 func shorten(err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if len(text) > 160 {

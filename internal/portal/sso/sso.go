@@ -2,10 +2,10 @@
 
 // Package sso lets users sign in to the portal through their company's identity provider. It is an
 // OpenID Connect relying party: authorization code flow with PKCE, state and nonce (OpenID Connect
-// Core 1.0 §3.1, RFC 7636, RFC 9207). It does not know accounts: Finish returns the identity that
+// Core 1.0 §3.1, RFC 7636, RFC 9207). It does not use accounts: Finish returns the identity that
 // the provider asserts, and the caller finds the account for it. The state between Begin and Finish
-// is stored in a short-lived cookie of the browser, so that any replica can finish what another
-// began.
+// is stored in a short-lived cookie of the browser, so that any replica can finish an attempt that
+// another replica began.
 package sso
 
 import (
@@ -36,10 +36,10 @@ type Settings struct {
 type Identity struct {
 	Issuer        string
 	Subject       string
-	ObjectID      string // Entra ID's oid: its immutable id of the person
+	ObjectID      string // Entra ID's oid: the immutable id of the user
 	UserName      string // preferred_username, or upn
 	Email         string
-	EmailVerified bool // false when the provider says nothing
+	EmailVerified bool // false if the provider does not assert it
 	Name          string
 }
 
@@ -74,7 +74,7 @@ type known struct {
 	since    time.Time
 }
 
-// discoveryLifetime is how long a discovery document is used before it is read again.
+// discoveryLifetime is the time after which a discovery document is read again.
 const discoveryLifetime = 10 * time.Minute
 
 // Begin redirects the browser to the provider. returnTo is a path of this portal to show
@@ -214,7 +214,7 @@ func withoutBody(err error) error {
 		return err
 	}
 	if answer.ErrorCode == "" {
-		return fmt.Errorf("the token endpoint answered %s", answer.Response.Status)
+		return fmt.Errorf("the token endpoint responded with %s", answer.Response.Status)
 	}
-	return fmt.Errorf("the token endpoint answered %s: %s", answer.ErrorCode, answer.ErrorDescription)
+	return fmt.Errorf("the token endpoint responded with %s: %s", answer.ErrorCode, answer.ErrorDescription)
 }

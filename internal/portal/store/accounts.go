@@ -20,10 +20,10 @@ type Account struct {
 	PoolRefs       []PoolRef // the same pools as Account.Pools, by name
 	ReadOnly       bool      // managed by SCIM while SCIM is on
 	ReadOnlyReason string
-	Migrated       bool // was local before it was adopted
+	Migrated       bool // the account was local before it was adopted
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
-	LastSignInAt   time.Time // zero: never
+	LastSignInAt   time.Time // zero if never
 
 	passwordHash string
 	granting     bool // this write of its owner grants all memberships that the account has afterwards
@@ -36,7 +36,7 @@ type PoolRef struct {
 	Default bool
 	Roles   []string // sorted
 
-	granted    []string // those of Roles that the pool's owner granted or, without an owner, a person
+	granted    []string // the roles in Roles that the pool's owner granted (or an administrator, if the pool has no owner)
 	membership bool     // the account's owner added it
 }
 
@@ -55,7 +55,7 @@ func (a *Account) keeps(sso bool) bool {
 	return a.ManagedBy == portalapi.ManagedByLocal && a.active() && slices.Contains(a.Roles, portalapi.RoleManager) && (a.HasPassword() || sso)
 }
 
-// AccountFilter narrows a list. An empty field matches all accounts.
+// AccountFilter filters a list. An empty field matches all accounts.
 type AccountFilter struct {
 	UserName  string // exact, folded
 	Email     string // exact, folded
@@ -63,12 +63,13 @@ type AccountFilter struct {
 	Status    portalapi.Status
 	PoolID    string
 	Search    string // part of user name, display name or e-mail address, folded
-	Held      bool   // only accounts with a held removal
-	ByName    bool   // in the order of user names, not of ids; a cursor is valid for its own order only
+	Held      bool   // true matches only accounts with a held removal
+	ByName    bool   // true lists in the order of user names, false in the order of ids; a cursor is valid for its own order only
 }
 
-// Accounts returns up to limit accounts after the cursor (empty: from the start), and the cursor to
-// continue from (empty: no more accounts). The order is by id, or by user name with ByName.
+// Accounts returns up to limit accounts after the cursor, and the cursor to continue from. An empty
+// cursor means the start, and an empty result that there are no more accounts. The order is by id,
+// or by user name with ByName.
 func (s *Store) Accounts(ctx context.Context, f AccountFilter, after string, limit int) (page []Account, next string, err error) {
 	where, args := f.conditions()
 	key := "id"
@@ -216,7 +217,7 @@ func scanAccount(rows *sql.Rows) (Account, error) {
 	return a, err
 }
 
-// marked returns nil if there is no mark.
+// marked returns a pointer to m, and nil if m is no mark.
 func marked(m portalapi.Mark) *portalapi.Mark {
 	if m.What == "" {
 		return nil

@@ -13,8 +13,8 @@ type Scope string
 
 const (
 	ScopeManage       Scope = "manage"       // everything that a local manager can change: users, pools, keys, identity configuration
-	ScopeRead         Scope = "read"         // read access to the same
-	ScopeProvisioning Scope = "provisioning" // the operator's calls, and every read
+	ScopeRead         Scope = "read"         // read access to everything that manage can change
+	ScopeProvisioning Scope = "provisioning" // the operator's calls, and read access to everything
 	ScopeSCIM         Scope = "scim"         // no access to the portal's API; the key is a token for the SCIM webhook
 )
 
@@ -22,7 +22,7 @@ const (
 type ActorKind string
 
 const (
-	Person   ActorKind = "Person"   // signed in to the pages
+	Person   ActorKind = "Person"   // a user who is signed in to the pages
 	Key      ActorKind = "Key"      // an API key
 	Operator ActorKind = "Operator" // an API key with the scope provisioning
 	System   ActorKind = "System"   // the portal itself, at its start
@@ -31,10 +31,10 @@ const (
 // Actor is the client that requests a change; the audit names it.
 type Actor struct {
 	Kind      ActorKind
-	ID        string // of the account or the key
-	Name      string // user name, or the key's name
+	ID        string // id of the account or the key
+	Name      string // user name, or name of the key
 	Scopes    []Scope
-	RequestID string // links the audit to the logs; may be empty
+	RequestID string // connects the audit log to the logs; may be empty
 	Leader    string // the operator's process that acts; may be empty
 }
 
@@ -56,7 +56,7 @@ func ActorOf(account *Account, requestID string) Actor {
 	return a
 }
 
-// SystemActor is the actor of changes at the portal's start.
+// SystemActor returns the actor of changes at the portal's start.
 func SystemActor(name string) Actor { return Actor{Kind: System, Name: name} }
 
 // allowed refuses an actor without the scope.

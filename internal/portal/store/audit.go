@@ -50,11 +50,11 @@ type AuditEvent struct {
 // Refused reports whether the change was refused.
 func (e AuditEvent) Refused() bool { return e.Code != "" }
 
-// AuditFilter narrows the audit. An empty field matches all events.
+// AuditFilter filters the audit log. An empty field matches all events.
 type AuditFilter struct {
 	TargetID string
 	Actor    string // exact name
-	Refused  bool   // only refused events
+	Refused  bool   // true matches only refused events
 }
 
 // audit writes the transaction's event. A transaction has at most one.
@@ -123,8 +123,7 @@ func scanAudit(rows *sql.Rows) (AuditEvent, error) {
 	return e, json.Unmarshal([]byte(changes), &e.Changes)
 }
 
-// Removals returns, from the audit, the accounts from which the operator took access within the
-// window up to now.
+// Removals returns the counts for the guard from the audit log. The window ends now.
 func (s *Store) Removals(ctx context.Context, window time.Duration) (portalapi.Removals, error) {
 	var r portalapi.Removals
 	err := s.inSnapshot(ctx, func(c *conn) error {
@@ -143,8 +142,9 @@ func (s *Store) Removals(ctx context.Context, window time.Duration) (portalapi.R
 	return r, err
 }
 
-// poolRemovals returns, for each pool except the default pool, how many users are in it by their
-// owner, and how many their owners took out of it since the given time.
+// poolRemovals returns, for each pool except the default pool, the number of users in the pool by a
+// grant of their owner, and the number of users that their owners removed from it since the given
+// time.
 func (c *conn) poolRemovals(since int64) (map[string]portalapi.PoolRemovals, error) {
 	pools := map[string]portalapi.PoolRemovals{}
 	err := c.each(func(rows *sql.Rows) error {

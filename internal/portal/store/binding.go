@@ -73,7 +73,7 @@ func (t *tx) bindingID(first *portalapi.Binding, b portalapi.Binding) (id string
 	return id, err
 }
 
-// boundBy returns the id of the current binding. Empty: no operator is bound.
+// boundBy returns the id of the current binding. It is empty if no operator is bound.
 func (t *tx) boundBy() (string, error) {
 	config, err := t.configuration()
 	if err != nil || config.Binding == nil {
@@ -82,8 +82,9 @@ func (t *tx) boundBy() (string, error) {
 	return config.Binding.ID, nil
 }
 
-// lead makes the actor's process the operator's leader, permanently in place of former. It writes
-// no change to the feed: the leader is no part of the configuration that people see and edit.
+// lead makes the actor's process the operator's leader. former can never become the leader again.
+// It writes no change to the feed, because the leader is no part of the configuration that users
+// see and edit.
 func (t *tx) lead(former string) error {
 	leader := t.actor.Leader
 	if leader == former {

@@ -13,7 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Change is one entry of the feed, with the record as it was when the entry was read. Gone: the
+// Change is one entry of the feed, with the record at the time of reading. If Gone is true, the
 // record no longer exists.
 type Change struct {
 	Sequence      int64
@@ -90,7 +90,7 @@ func (s *Store) Changes(ctx context.Context, p portalapi.Position, limit int, wa
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		rung := s.bell.rung() // before reading, so that no change falls in between
+		rung := s.bell.rung() // before reading, so that no change between the two is missed
 		changes, next, err := s.changesNow(ctx, p, limit)
 		if err != nil || len(changes) > 0 || wait <= 0 {
 			return changes, next, err

@@ -17,7 +17,7 @@ type Configuration struct {
 	ClientSecretSet bool
 
 	secret string
-	leader string // the operator's process that leads; empty: every process may write
+	leader string // the operator's process that is the leader; empty if every process may write
 }
 
 // provider returns the name of the bound identity provider for messages.
@@ -31,7 +31,7 @@ func (c *Configuration) provider() string {
 	return c.Binding.ProviderType
 }
 
-// Provider returns the display name of the bound identity provider; empty when none is bound.
+// Provider returns the display name of the bound identity provider, and "" if none is bound.
 func (c *Configuration) Provider() string {
 	if c.Binding == nil {
 		return ""
@@ -149,8 +149,9 @@ func (s *Store) changeOrTry(ctx context.Context, actor Actor, ev *event, dryRun 
 }
 
 // PutLoginMethods replaces the login methods on behalf of a declared configuration.
-// managedElsewhere names that configuration and makes the page read-only; if it is empty, the page
-// is editable again and nothing else changes. Refusals are those of SaveLoginMethods.
+// managedElsewhere names that configuration and makes the page read-only. If managedElsewhere is
+// empty, m is ignored: the page becomes editable again, and the login methods stay. Refusals are
+// those of SaveLoginMethods.
 func (s *Store) PutLoginMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, managedElsewhere string) (*Configuration, error) {
 	ev := event{action: "identity-configuration.provision", targetKind: "IdentityConfiguration"}
 	var checked error
@@ -198,18 +199,18 @@ func (s *Store) checkSSO(ctx context.Context, m portalapi.LoginMethods) error {
 	if err := validLoginMethods(m); err != nil || !m.SSO.Enabled {
 		return err
 	}
-	now, err := s.SSO(ctx)
+	current, err := s.SSO(ctx)
 	if err != nil {
 		return err
 	}
-	asked := m.SSO
-	if asked.ClientSecret == "" {
-		asked.ClientSecret = now.ClientSecret
+	wanted := m.SSO
+	if wanted.ClientSecret == "" {
+		wanted.ClientSecret = current.ClientSecret
 	}
-	if asked == now {
+	if wanted == current {
 		return nil
 	}
-	if err := s.check(ctx, asked); err != nil {
+	if err := s.check(ctx, wanted); err != nil {
 		return refuse(portalapi.CodeSSONotReachable, "single sign-on does not work with these settings: %v", err)
 	}
 	return nil

@@ -21,11 +21,11 @@ type APIKey struct {
 	ID         string
 	Name       string
 	Scope      Scope
-	Provider   provider.ID // the provider of a key with the scope scim; the zero ID for every other scope
+	Provider   provider.ID // the provider of a key with the scope scim; zero for every other scope
 	CreatedAt  time.Time
 	CreatedBy  string
-	ExpiresAt  time.Time // zero: never
-	LastUsedAt time.Time // zero: never; accurate to a minute
+	ExpiresAt  time.Time // zero if never
+	LastUsedAt time.Time // zero if never; accurate to a minute
 
 	sha256 string
 }
@@ -34,8 +34,8 @@ type APIKey struct {
 type NewKey struct {
 	Name     string
 	Scope    Scope
-	Provider provider.ID // required with the scope scim, refused with another
-	Expires  time.Time   // zero: never
+	Provider provider.ID // required with the scope scim, refused with any other scope
+	Expires  time.Time   // zero if never
 }
 
 // minSecret is the minimum length of a secret that comes from outside the portal, in characters.
@@ -112,7 +112,7 @@ func (t *tx) insertKey(ev *event, k *APIKey) error {
 		return refuse(portalapi.CodeInvalid, "unknown scope %q; use manage, read, provisioning or scim", k.Scope)
 	}
 	if k.Name == "" {
-		return refuse(portalapi.CodeInvalid, "give the key a name that says who uses it")
+		return refuse(portalapi.CodeInvalid, "give the key a name that shows who uses it")
 	}
 	if err := validText("name", k.Name); err != nil {
 		return err
@@ -163,7 +163,7 @@ func madeFor(p provider.ID) string {
 	return " for " + p.String()
 }
 
-// DeleteKey deletes a key, which stops working immediately. It returns NOT_FOUND when there is no
+// DeleteKey deletes a key, which stops working immediately. It returns NOT_FOUND if there is no
 // such key.
 func (s *Store) DeleteKey(ctx context.Context, actor Actor, id string) error {
 	ev := event{action: "api-key.delete", targetKind: "ApiKey", targetID: id}

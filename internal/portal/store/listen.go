@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// listenAgain is how long to wait before reconnecting after the listening connection breaks.
+// listenAgain is the pause before a reconnect after the listening connection broke.
 const listenAgain = time.Second
 
 // listenInBackground listens until the store is closed. Close waits for it to end.

@@ -56,7 +56,7 @@ func (s *Store) PutMemberships(
 // caused some of them.
 func (t *tx) changeByRequest(ev event, pool *Pool, items []portalapi.MembershipWrite) ([]portalapi.MembershipResult, error) {
 	var requests []string
-	at := map[string][]int{} // request → places of its items
+	at := map[string][]int{} // request → indexes of its items
 	for i, item := range items {
 		if at[item.Request] == nil {
 			requests = append(requests, item.Request)
@@ -96,8 +96,8 @@ type member struct {
 	revision int64
 	owned    bool
 	active   bool
-	in       bool // a member of the pool, added by any writer
-	granted  bool // added to it by the user's owner
+	in       bool // the user is a member of the pool, added by any writer
+	granted  bool // the user's owner added the user to the pool
 	manager  bool // another pool grants ROLE_MANAGER
 }
 
@@ -153,7 +153,7 @@ func (m *member) outcome(item portalapi.MembershipWrite) portalapi.MembershipOut
 	case !m.owned:
 		return portalapi.MembershipNotOurs
 	case item.In && m.in && m.granted, !item.In && !m.in && !m.granted:
-		return portalapi.MembershipUnchanged // also at another revision: a caller whose response was lost repeats the call like this
+		return portalapi.MembershipUnchanged // also at another revision: a caller repeats the same call if the response was lost
 	case item.IfRevision != m.revision:
 		return portalapi.MembershipStale
 	}

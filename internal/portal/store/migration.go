@@ -14,13 +14,13 @@ const reportLimit = 1000
 // MigrationReport describes what "Provision existing users with SCIM" does, or has done. Each list
 // contains the first 1000 accounts in the order of user names; the counts are complete.
 type MigrationReport struct {
-	Waiting       []Account // local, and the provider has pushed a user with that name
-	Unmatched     []Account // local, and the provider has not: they stay local
-	LosingManager []Account // those in Waiting that have ROLE_MANAGER now
+	Waiting       []Account // local accounts with the user name of a ScimUser
+	Unmatched     []Account // local accounts without such a ScimUser: they stay local
+	LosingManager []Account // the accounts in Waiting that have ROLE_MANAGER now
 
 	WaitingCount, UnmatchedCount, LosingManagerCount int
 
-	Migrated int // were local and are managed by SCIM now
+	Migrated int // number of accounts that were local and that SCIM manages now
 }
 
 // MigrationReport returns the current report.

@@ -18,8 +18,8 @@ type tx struct {
 	now      time.Time
 	actor    Actor
 	epoch    string
-	sequence int64 // of the newest feed entry, this transaction's included
-	auditID  int64 // of this transaction's audit event, if it makes one
+	sequence int64 // number of the newest feed entry, including the entries of this transaction
+	auditID  int64 // id of this transaction's audit event, if there is one
 	changed  bool  // a record was written, so the audit event and the counters must be written too
 	audited  bool  // the audit events of the records are written
 	config   *Configuration

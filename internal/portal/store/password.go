@@ -29,7 +29,7 @@ const (
 	maxPassword = 256
 )
 
-// newPassword hashes a password that a person chose. An empty password has no hash.
+// newPassword hashes a password that a user chose. An empty password has no hash.
 func newPassword(password string) (string, error) {
 	n := utf8.RuneCountInString(password)
 	switch {

@@ -12,7 +12,7 @@ import (
 type NewAccount struct {
 	UserName, DisplayName, GivenName, FamilyName, Email string
 
-	Password    string // empty: none, the user signs in through SSO
+	Password    string // empty if the user signs in through SSO
 	Inactive    bool
 	Pools       []string // ids; the default pool is added automatically
 	DirectRoles []string
@@ -129,7 +129,7 @@ func (s *Store) DeleteAccount(ctx context.Context, actor Actor, id string, ifRev
 	})
 }
 
-// editable returns the account if a person or an API key may change it now.
+// editable returns the account if a user or an API key may change it now.
 func (t *tx) editable(ev *event, id string, ifRevision *int64) (*Account, error) {
 	before, err := t.account("user "+id, `WHERE id = ?`, id)
 	if err != nil {

@@ -153,7 +153,7 @@ func (c *conn) addPoolsReadOnly(pools []Pool) error {
 // poolRole is a role that a pool grants.
 type poolRole struct {
 	name    string
-	granted bool // by the pool's owner
+	granted bool // the pool's owner granted the role
 }
 
 // poolRoles reads the roles of the pools, sorted by name for each pool.
@@ -263,7 +263,7 @@ func (s *Store) DeletePool(ctx context.Context, actor Actor, id string, ifRevisi
 	})
 }
 
-// editablePool returns the pool if a person or an API key may change it now.
+// editablePool returns the pool if a user or an API key may change it now.
 func (t *tx) editablePool(ev *event, id string, ifRevision *int64) (*Pool, error) {
 	before, err := t.pool(id)
 	if err != nil {
@@ -310,7 +310,7 @@ func poolDifference(before, after *Pool) []FieldChange {
 	return d
 }
 
-// filledBy is what the audit says of a pool's pins.
+// filledBy returns a pool's pins as the audit log shows them.
 func filledBy(pins []portalapi.Pin) []string {
 	out := make([]string, len(pins))
 	for i, p := range pins {

@@ -308,7 +308,7 @@ func decidedOn(what string, ifRevision *int64, have int64) error {
 	return staleTag(what, have, *ifRevision)
 }
 
-// at returns the account's revision; 0: there is no account.
+// at returns the account's revision, and 0 if there is no account.
 func (a *Account) at() int64 {
 	if a == nil {
 		return 0

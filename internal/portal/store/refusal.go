@@ -24,7 +24,7 @@ var statuses = map[portalapi.Code]int{
 	portalapi.CodeInternal:         http.StatusInternalServerError,
 }
 
-// refuse returns the error of a refused request. The message says what to do.
+// refuse returns the error of a refused request. The message names the remedy.
 func refuse(code portalapi.Code, format string, args ...any) *portalapi.Error {
 	status, ok := statuses[code]
 	if !ok {

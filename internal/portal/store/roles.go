@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// effective is the one rule that derives roles: the user role, the roles of the pools, and the
-// direct roles. The result is sorted and contains each role once.
+// effective derives the roles of an account: the user role, the roles of the pools, and the direct
+// roles. The result is sorted and contains each role once. No other code derives roles.
 func effective(direct []string, pools []PoolRef) []string {
 	roles := append([]string{portalapi.RoleUser}, direct...)
 	for _, p := range pools {
@@ -83,7 +83,7 @@ func (c *conn) managerLeft(sso bool) (bool, error) {
 		WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
 }
 
-// keepManager refuses f if it removes the last local manager who can sign in. ssoAfter says whether
+// keepManager refuses f if it removes the last local manager who can sign in. ssoAfter is whether
 // SSO is on afterwards.
 func (t *tx) keepManager(ssoBefore, ssoAfter bool, f func() error) error {
 	before, err := t.managerLeft(ssoBefore)

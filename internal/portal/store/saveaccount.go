@@ -14,10 +14,10 @@ import (
 // maxText is the maximum length of the free-text fields of an account or a pool, in characters.
 const maxText = 1024
 
-// saveAccount changes the record from before (nil: no record yet) to after, with everything that
-// depends on it: pools, direct roles, revision, feed, the guard's count, the last manager.
-// after.Pools contains the wanted ids; its roles are derived here. If nothing differs, it writes
-// nothing. It adds the changes to ev.
+// saveAccount changes the record from before to after, with everything that depends on it. before
+// is nil for a new record. It writes pools, direct roles, revision, feed, the guard's count, the
+// last manager. after.Pools contains the wanted ids; its roles are derived here. If nothing
+// differs, it writes nothing. It adds the changes to ev.
 func (t *tx) saveAccount(ev *event, before, after *Account) error {
 	refs, err := t.wantedPools(after)
 	if err != nil {

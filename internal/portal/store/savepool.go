@@ -11,9 +11,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// savePool changes the record from before (nil: no record yet) to after. A change of roles applies
-// to all members in the same transaction. If nothing differs, it writes nothing. It adds the
-// changes to ev.
+// savePool changes the record from before to after. before is nil for a new record. A change of
+// roles applies to all members in the same transaction. If nothing differs, it writes nothing. It
+// adds the changes to ev.
 func (t *tx) savePool(ev *event, before, after *Pool) (err error) {
 	if err := after.validate(); err != nil {
 		return err
@@ -128,7 +128,7 @@ func raised(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.Pi
 	return out
 }
 
-// revisionsOf are the revisions in the pins of the pool, which may be nil.
+// revisionsOf returns the revisions in the pins of the pool, which may be nil.
 func revisionsOf(p *Pool) (out []portalapi.GroupRevision) {
 	if p == nil {
 		return nil
@@ -312,7 +312,7 @@ func written(before *Pool, w portalapi.PoolWrite) (*Pool, error) {
 	return after, nil
 }
 
-// at returns the pool's revision; 0: there is no pool.
+// at returns the pool's revision, and 0 if there is no pool.
 func (p *Pool) at() int64 {
 	if p == nil {
 		return 0
@@ -353,10 +353,10 @@ func (t *tx) poolFor(ev *event, w portalapi.PoolWrite) (*Pool, error) {
 	return found, nil
 }
 
-// ReleasePool ends the ownership of ownerUID, which may never write again. remove also undoes what
-// the owner did: it deletes the pool if the owner created it, and otherwise removes the roles that
-// the owner granted. Releasing a record that has no owner is no error. Refusals: STALE_LEADER;
-// LAST_MANAGER for a removal; SCIM_REQUIRED for a removal while SCIM is off.
+// ReleasePool ends the ownership of ownerUID, which may never write again. If remove is true, it
+// also deletes the pool if the owner created it, and otherwise removes the roles that the owner
+// granted. Releasing a record that has no owner is no error. Refusals: STALE_LEADER; LAST_MANAGER
+// for a removal; SCIM_REQUIRED for a removal while SCIM is off.
 func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, remove bool) error {
 	ev := event{action: "pool.release", targetKind: "Pool"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {

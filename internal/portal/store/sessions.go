@@ -65,7 +65,7 @@ func (s *Store) signInFailed(ctx context.Context, account *Account, refusal *por
 
 // AccountForSSO returns the active account for the identity that the provider asserts: the account
 // with that user name, or else the only account with that e-mail address. Pass an address only if
-// the provider verified it. UNAUTHENTICATED when there is none.
+// the provider verified it. It returns UNAUTHENTICATED if there is no such account.
 func (s *Store) AccountForSSO(ctx context.Context, userName, email string) (*Account, error) {
 	var found []Account
 	err := s.inSnapshot(ctx, func(c *conn) (err error) {

@@ -12,8 +12,8 @@ import (
 
 const demoPassword = "demo password, long enough"
 
-// signInStore is a portal with SSO and SCIM on, a clock, and one local and one SCIM-managed user
-// with the same password.
+// signInStore returns a portal with SSO and SCIM on, a clock, and one local and one SCIM-managed
+// user with the same password.
 func signInStore(t *testing.T) (s *Store, now *time.Time) {
 	t.Helper()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -45,7 +45,7 @@ const Memory = ":memory:"
 type Options struct {
 	// Database is the path of an SQLite file, a postgres:// URL, or Memory.
 	Database string
-	// Now is the clock; nil is time.Now.
+	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// CheckSSO returns an error if users could not sign in with these settings; nil accepts all
 	// settings. It may take as long as ctx allows.

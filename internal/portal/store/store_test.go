@@ -41,7 +41,7 @@ func TestStateSurvivesReopening(t *testing.T) {
 		t.Fatalf("sign in after reopening: %v, %v", account, err)
 	}
 	if _, err := s.CheckPassword(t.Context(), "root@example.test", "wrong horse battery"); portalapi.CodeOf(err) != portalapi.CodeUnauthenticated {
-		t.Fatalf("a wrong password answers %v", err)
+		t.Fatalf("the error for a wrong password is %v", err)
 	}
 	if err := s.EnsureManager(t.Context(), admin, "other@example.test", "correct horse battery"); err != nil {
 		t.Fatal(err)

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// window is how long a failed sign-in counts.
+	// window is the time for which a failed sign-in counts.
 	window = 15 * time.Minute
 	// perName is the maximum number of failures for one name from one address within the window;
 	// perAddress is the maximum from one address for all names. A name is never blocked for every
 	// address, so failed attempts cannot lock the managers out.
 	perName, perAddress = 10, 100
-	// remembered limits the memory.
+	// remembered is the maximum number of entries, which limits the memory.
 	remembered = 20_000
 	// atOnce limits the number of concurrent password checks: each takes 19 MiB.
 	atOnce = 4
@@ -43,8 +43,8 @@ func newAttempts(now func() time.Time) *attempts {
 	return &attempts{now: now, turns: make(chan struct{}, atOnce), failed: map[string]count{}}
 }
 
-// wait returns how long to wait before the next attempt for the name from the request's address;
-// zero: no wait.
+// wait returns the time to wait before the next attempt for the name from the request's address;
+// zero if there is none.
 func (a *attempts) wait(r *http.Request, name string) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()

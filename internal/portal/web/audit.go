@@ -15,7 +15,7 @@ type auditPage struct {
 	Query       auditQuery
 	Filtered    bool
 	Events      []store.AuditEvent
-	First, Next string // links; empty: there is no such page
+	First, Next string // links; empty if there is no such page
 }
 
 type auditQuery struct{ Actor, User, Outcome string }
@@ -34,7 +34,7 @@ func (s *site) audit(v *visit) error {
 	q := auditQuery{v.FormValue("actor"), v.FormValue("user"), v.FormValue("outcome")}
 	before, err := strconv.ParseInt(v.FormValue("before"), 10, 64)
 	if err != nil {
-		before = 0 // the newest
+		before = 0 // begin with the newest event
 	}
 	f := store.AuditFilter{Actor: q.Actor, TargetID: q.User, Refused: q.Outcome == "refused"}
 	events, err := s.store.AuditEvents(v.Context(), f, before, perPage+1)

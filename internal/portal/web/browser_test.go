@@ -73,7 +73,7 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	p.Type("#clientId", sso.ClientID)
 	p.Type("#clientSecret", sso.ClientSecret)
 	p.Follow("button[value=test]")
-	p.Shows("[role=status]", "The provider answers")
+	p.Shows("[role=status]", "The provider responds")
 	p.Click("#scim")
 	p.Click("#existing")
 	p.Shows(".savebar", "not saved")
@@ -83,7 +83,7 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 		t.Fatalf("something applied before Save: %+v, %v", config, err)
 	}
 	p.Follow("button[value=save]")
-	p.Shows("[role=status]", "saved and are in force")
+	p.Shows("[role=status]", "saved and take effect now")
 	config, err := s.store.Configuration(t.Context())
 	if err != nil || !config.SSO.Enabled || !config.SCIMEnabled || !config.ProvisionExistingUsers || !config.ClientSecretSet {
 		t.Errorf("saved %+v, %v", config, err)

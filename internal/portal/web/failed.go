@@ -31,7 +31,7 @@ func (s *site) failed(v *visit, err error) {
 			f.Heading = "The request was refused"
 		}
 	case v.Context().Err() != nil, store.IsBusy(err):
-		status, f.Text, f.RequestID = http.StatusServiceUnavailable, "The portal did not answer in time. Try again in a moment.", v.id
+		status, f.Text, f.RequestID = http.StatusServiceUnavailable, "The portal did not respond in time. Try again in a moment.", v.id
 		v.w.Header().Set("Retry-After", "1")
 	default:
 		f.Text, f.RequestID = "Internal error in the portal. Its log has the reason under this request id:", v.id

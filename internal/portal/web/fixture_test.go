@@ -142,7 +142,7 @@ func (s *site) visitor() *visitor {
 	return &visitor{s, &http.Client{Jar: jar}}
 }
 
-// manager is a visitor who has signed in as the first manager.
+// manager returns a visitor who has signed in as the first manager.
 func (s *site) manager() *visitor {
 	s.t.Helper()
 	v := s.visitor()
@@ -216,7 +216,7 @@ func unescape(s string) string {
 func (a *answer) mustBe(status int) *answer {
 	a.t.Helper()
 	if a.status != status {
-		a.t.Errorf("%s answers %d, want %d:\n%s", a.path, a.status, status, a.text())
+		a.t.Errorf("%s responds with %d, want %d:\n%s", a.path, a.status, status, a.text())
 	}
 	return a
 }
@@ -241,7 +241,7 @@ func (a *answer) mustNotSay(texts ...string) *answer {
 	return a
 }
 
-// marked is the mark of what the guard holds at the object.
+// marked returns the mark of what the guard holds at the object.
 func marked(what portalapi.Removal, at string) *portalapi.Mark {
 	return &portalapi.Mark{What: what, State: portalapi.MarkHeld, At: at}
 }

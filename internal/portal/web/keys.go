@@ -27,7 +27,7 @@ type keyForm struct{ Name, Scope, ProviderType, ProviderName, Expires string }
 type scopeChoice struct{ Name, Title, Hint string }
 
 var scopes = []scopeChoice{
-	{string(store.ScopeSCIM), "scim: for your identity provider", "The token with which the provider chosen below pushes users and groups. It has no rights in this portal's API."},
+	{string(store.ScopeSCIM), "scim: for your identity provider", "The token with which the provider chosen below sends users and groups. It has no rights in this portal's API."},
 	{string(store.ScopeRead), "read", "Reads users, pools, configuration and the audit."},
 	{string(store.ScopeManage), "manage", "Does everything that a manager can do on these pages."},
 	{string(store.ScopeProvisioning), "provisioning: for the operator", "Writes the users and pools that come from SCIM and Kubernetes, and reads everything."},
@@ -94,7 +94,7 @@ func (f keyForm) provider() provider.ID {
 	return provider.ID{Type: f.ProviderType, Name: f.ProviderName}
 }
 
-// expires returns the expiry of the key; zero: never.
+// expires returns the expiry of the key; zero if never.
 func (f keyForm) expires(now time.Time) (time.Time, error) {
 	if f.Expires == "never" {
 		return time.Time{}, nil

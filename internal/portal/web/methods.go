@@ -110,7 +110,7 @@ func (s *site) submitLoginMethods(v *visit) error {
 		switch v.PostFormValue("action") {
 		case "test":
 			err = testSSO(v, m.SSO)
-			draft.Tested = "The provider answers at " + m.SSO.Issuer + ". The client id and secret are checked at the first sign-in."
+			draft.Tested = "The provider responds at " + m.SSO.Issuer + ". The client id and secret are checked at the first sign-in."
 		case "save":
 			if _, _, err = s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, false); err == nil {
 				return s.done(v, "methods-saved", loginMethodsPath)

@@ -40,7 +40,7 @@ func TestLoginMethodsWithoutScript(t *testing.T) {
 		t.Error("a previewed SSO must enable the next toggle and no other")
 	}
 	boss.get(methodsPath).mustNotSay("https://demo.example.test") // nothing applied
-	boss.post(methodsPath, s.form("save", sso...)).mustBe(http.StatusOK).mustSay("saved and are in force", "Leave empty to keep the stored secret").mustNotSay("demo client secret")
+	boss.post(methodsPath, s.form("save", sso...)).mustBe(http.StatusOK).mustSay("saved and take effect now", "Leave empty to keep the stored secret").mustNotSay("demo client secret")
 	boss.post(methodsPath, s.form("save", "sso", "on", "issuer", "https://demo.example.test", "clientId", "portal", "scim", "on", "existing", "on")).mustBe(http.StatusOK)
 	kept, err := s.store.SSO(t.Context())
 	if err != nil || kept.ClientSecret != "demo client secret" {
@@ -75,7 +75,7 @@ func TestLoginMethodsRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := boss.post(methodsPath, tc.form).mustSay(tc.want)
 			if got.status < 400 {
-				t.Errorf("answers %d", got.status)
+				t.Errorf("the response is %d", got.status)
 			}
 		})
 	}

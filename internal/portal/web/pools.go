@@ -15,7 +15,7 @@ const membersShown = 20
 // poolList is the content of the page Agent Pools.
 type poolList struct {
 	Pools  []store.Pool
-	Held   int // pools with a held change
+	Held   int // number of pools with a held change
 	Decide decision
 }
 
@@ -62,7 +62,7 @@ type poolDetail struct {
 	Members []store.Account
 	Decide  decision // about the held change
 
-	CanHandOver bool // it is managed in the portal, and an AgentPool object could manage it
+	CanHandOver bool // the pool is managed in the portal, and an AgentPool could manage it
 }
 
 func (s *site) pool(v *visit) error { return s.showPool(v, http.StatusOK, "") }

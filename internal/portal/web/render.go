@@ -25,9 +25,9 @@ var files embed.FS
 // view is the data of a page: the frame's parts, and the page's own data as Body.
 type view struct {
 	Title   string
-	Section string // of the navigation
+	Section string // section of the navigation
 	Crumbs  []crumb
-	Viewer  *viewer // nil: the visitor is not signed in
+	Viewer  *viewer // nil if the visitor is not signed in
 	Notice  string  // the result of the last action
 	Problem string  // why the action was refused
 	Body    any

@@ -10,7 +10,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// sessionLifetime is how long a sign-in lasts.
+// sessionLifetime is the time after which a session ends.
 const sessionLifetime = 12 * time.Hour
 
 // cookie creates a cookie for this host only. maxAge 0 keeps it until the browser closes; a
@@ -67,7 +67,7 @@ var notices = map[string]string{
 	"pool-saved":       "The agent pool was saved.",
 	"pool-deleted":     "The agent pool was deleted.",
 	"key-deleted":      "The API key was deleted and no longer works.",
-	"methods-saved":    "The login methods were saved and are in force.",
+	"methods-saved":    "The login methods were saved and take effect now.",
 	"signed-out":       "You are signed out.",
 }
 

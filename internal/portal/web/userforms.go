@@ -125,8 +125,8 @@ func (s *site) askUser(v *visit, status int, problem string, account *store.Acco
 	return s.show(v, status, "user_form", view{Title: f.Heading, Section: "users", Crumbs: crumbs, Problem: problem, Body: f})
 }
 
-// roleChoices returns the roles that people may grant. ROLE_USER, which every user has, is offered
-// only where it is already selected.
+// roleChoices returns the roles that managers may grant. It offers ROLE_USER, which every user has,
+// only if it is selected already.
 func (s *site) roleChoices(v *visit, chosen []string) ([]roleChoice, error) {
 	all, err := s.store.Roles(v.Context())
 	if err != nil {
@@ -185,7 +185,7 @@ func (s *site) userButton(v *visit, err error, notice, path string) error {
 type confirmation struct {
 	Heading, Submit, Action, Back string
 	Text                          []string
-	Revision                      int64 // 0: none
+	Revision                      int64 // revision of the record; 0 if it has none
 }
 
 func (s *site) confirmDeleteUser(v *visit) error {

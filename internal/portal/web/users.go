@@ -29,7 +29,7 @@ type userList struct {
 	PoolName    string
 	Users       []store.Account
 	HeldCount   int    // users with a held removal, on all pages
-	First, Next string // links; empty: there is no such page
+	First, Next string // links; empty if there is no such page
 }
 
 // userQuery contains the filters of the list, as in the URL.
@@ -147,7 +147,7 @@ func (s *site) showUser(v *visit, status int, problem string) error {
 	return s.show(v, status, "user", view{Title: displayName(account), Section: "users", Crumbs: way(displayName(account), toUsers), Problem: problem, Body: body})
 }
 
-// profile is the page that every user has about their own account.
+// profile returns the page that every user has about their own account.
 func (s *site) profile(v *visit) error {
 	body, err := s.userDetail(v, v.session.Account)
 	if err != nil {

@@ -123,7 +123,7 @@ type visit struct {
 	*http.Request
 	w       http.ResponseWriter
 	id      string
-	session *store.Session // nil: the visitor is not signed in
+	session *store.Session // nil if the visitor is not signed in
 }
 
 // actor returns the signed-in user. Call it only on pages that need a session.

@@ -20,7 +20,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/portaltest"
 )
 
-// managersPages are the pages that only managers see.
+// managersPages returns the pages that only managers see.
 func (c *company) managersPages() []string {
 	return []string{"/users", "/users/new", "/users/" + c.ada.ID, "/users/" + c.bob.ID, "/users/" + c.bob.ID + "/edit", "/users/" + c.bob.ID + "/delete",
 		"/pools", "/pools/new", "/pools/" + c.payments.ID, "/pools/" + c.support.ID + "/edit", "/pools/" + c.support.ID + "/delete",

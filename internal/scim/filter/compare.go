@@ -43,7 +43,7 @@ func (t *test) bind(n *Comparison, attr *schema.Attribute) error {
 	return t.bindValue(n)
 }
 
-// fits says which operators a type knows (RFC 7644 table 3).
+// fits returns which operators a type knows (RFC 7644 table 3).
 func fits(op Op, t schema.Type) bool {
 	switch op {
 	case Contains, StartsWith, EndsWith:

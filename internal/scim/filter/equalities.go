@@ -28,7 +28,7 @@ func (m *Matcher) Equalities() []Equality {
 	return eqs
 }
 
-// Exact reports whether the filter has no conditions besides its Equalities.
+// Exact reports whether the filter has no conditions other than its Equalities.
 func (m *Matcher) Exact() bool {
 	_, whole := conjunction(m.root)
 	return whole

@@ -223,7 +223,7 @@ func TestAnyOf(t *testing.T) {
 	}
 }
 
-// BenchmarkUserNameEq is the filter that every provider sends before it creates a user.
+// BenchmarkUserNameEq measures the filter that every provider sends before it creates a user.
 func BenchmarkUserNameEq(b *testing.B) {
 	user := ada()
 	b.ReportAllocs()

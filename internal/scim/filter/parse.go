@@ -285,7 +285,7 @@ func operator(word string) (Op, bool) {
 	return "", false
 }
 
-// value is a JSON string, number, true, false or null.
+// value returns a JSON string, number, true, false or null.
 func (p *parser) value() (any, error) {
 	p.space()
 	if p.pos < len(p.in) && p.in[p.pos] == '"' {

@@ -80,7 +80,7 @@ func edited(t testing.TB, changes string) scim.Object {
 
 type change struct {
 	reason, ops string
-	want        string // changes to ada; "" for none
+	want        string // changes to ada; "" if there is none
 }
 
 func runChanges(t *testing.T, cases map[string]change) {
@@ -185,8 +185,8 @@ func TestReplace(t *testing.T) {
 	})
 }
 
-// TestCreateOnAbsent: value paths that match nothing (entra-docs; the package comment says what is
-// decided).
+// TestCreateOnAbsent: value paths that match nothing (entra-docs; the package comment describes the
+// decision).
 func TestCreateOnAbsent(t *testing.T) {
 	runChanges(t, map[string]change{
 		"Add":            {"", `{"op":"Add","path":"phoneNumbers[type eq \"mobile\"].value","value":"1"}`, `{"phoneNumbers":[{"type":"mobile","value":"1"}]}`},

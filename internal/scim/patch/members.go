@@ -13,7 +13,8 @@ import (
 	"lightrun.com/scim-operator/internal/scim/schema"
 )
 
-// MaxSearches is the maximum number of RemoveWhere operations in a request: each tests all members.
+// MaxSearches is the maximum number of RemoveWhere operations in one request: each of them tests
+// all members of the group.
 const MaxSearches = 50
 
 // MemberOp is the way in which a change alters a group's membership.
@@ -23,7 +24,7 @@ type MemberOp string
 const (
 	AddMembers     MemberOp = "add"         // IDs become members
 	RemoveMembers  MemberOp = "remove"      // IDs are no longer members
-	ReplaceMembers MemberOp = "replace"     // IDs become the only members; none empties the group
+	ReplaceMembers MemberOp = "replace"     // IDs become the only members; without IDs the group becomes empty
 	RemoveAll      MemberOp = "removeAll"   // all members are removed
 	RemoveWhere    MemberOp = "removeWhere" // the members whose element Filter matches are removed
 )
@@ -40,9 +41,11 @@ type MemberChange struct {
 // operations on its members, in order, so that a large membership is never in memory as a resource.
 // The number of ids is limited only by the request's size.
 //
-// Errors are 400 and name the operation: those of path.Parse, invalidValue for a member without an
-// id or for a nested group, mutability for a change within a member (RFC 7643 §4.2: members are
-// added and removed whole); and 413 for more than MaxSearches removals that test each member.
+// Errors are 400 and name the operation: the errors of path.Parse; invalidValue for an operation
+// without a value, for a member without an id or with one that is too long, and for a member that
+// is not a User; mutability for a change within a member (RFC 7643 §4.2: members are added and
+// removed whole). More than MaxSearches operations of kind RemoveWhere are a 413, which names no
+// operation.
 func GroupOps(ops []Operation) (attrs []Operation, members []MemberChange, err error) {
 	searches := 0
 	for _, op := range ops {
@@ -66,7 +69,8 @@ func GroupOps(ops []Operation) (attrs []Operation, members []MemberChange, err e
 	return attrs, members, nil
 }
 
-// splitOp splits one operation; either result may be nil.
+// splitOp splits one operation into its attributes and its members. A result is nil if the
+// operation has none.
 func splitOp(op Operation) (rest *Operation, change *MemberChange, err error) {
 	if op.Path == "" {
 		return splitValue(op)
@@ -152,12 +156,13 @@ func removal(p path.Path, op Operation) (*MemberChange, error) {
 }
 
 // MemberIDs returns the ids in the members of a Group's body, without duplicates, in the order
-// sent. Errors are those of GroupOps.
+// sent. Errors are those of GroupOps for members; they name no operation.
 func MemberIDs(group scim.Object) ([]string, error) {
 	return memberIDs(schema.ValueOf(group, "members"))
 }
 
-// memberIDs reads a list of members, or a single member.
+// memberIDs reads a list of members, or a single member. It skips null elements of the list,
+// because null means unassigned (RFC 7643 §2.5).
 func memberIDs(v any) ([]string, error) {
 	if scim.Unassigned(v) {
 		return nil, nil

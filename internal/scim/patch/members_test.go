@@ -195,7 +195,7 @@ func TestMembersAgainstApply(t *testing.T) {
 
 func sorted(ids []string) []string { return slices.Sorted(slices.Values(ids)) }
 
-// replay is the server's part: it applies changes to a set of ids.
+// replay applies changes to a set of ids, as a server does, and returns the resulting ids.
 func replay(ids []string, changes []patch.MemberChange) []string {
 	for _, c := range changes {
 		switch c.Op {
@@ -218,7 +218,7 @@ func replay(ids []string, changes []patch.MemberChange) []string {
 	return ids
 }
 
-// BenchmarkGroupOps10000 is a full push of a large group.
+// BenchmarkGroupOps10000 measures a full push of a large group.
 func BenchmarkGroupOps10000(b *testing.B) {
 	members := make([]any, 10_000)
 	for i := range members {

@@ -47,7 +47,7 @@ const MaxOperations = 10_000
 // Operation is one element of Operations.
 type Operation struct {
 	Op       Op
-	Path     string // empty for none
+	Path     string // empty if there is none
 	Value    any
 	HasValue bool // the operation has a value, possibly null
 	Index    int  // position in the request, for errors

@@ -35,7 +35,7 @@ func (e *editor) charge(p path.Path, old any, op Operation) error {
 	return nil
 }
 
-// weight is the cost of comparing one element: one, plus one for each byte of text that is not
+// weight returns the cost of comparing one element: one, plus one for each byte of text that is not
 // ASCII.
 func weight(element any) int {
 	n := 1

@@ -22,7 +22,7 @@ const MaxLength = filter.MaxLength
 // extension the whole resource, named by its URN.
 type Path struct {
 	schema.Ref
-	Filter *filter.Matcher // over the attribute's elements; nil for none
+	Filter *filter.Matcher // over the attribute's elements; nil if there is none
 
 	node filter.Node
 }

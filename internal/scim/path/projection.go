@@ -155,7 +155,7 @@ func (p Projection) Apply(o scim.Object) scim.Object {
 	return out
 }
 
-// value returns the returned parts of a root attribute or an extension; nil for none.
+// value returns the returned parts of a root attribute or an extension; nil if there is none.
 func (p Projection) value(key string, v any) (kept any, same bool) {
 	if a := p.rt.Attribute(key); a != nil {
 		return p.attribute(a, v)

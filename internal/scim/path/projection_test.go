@@ -138,7 +138,7 @@ func BenchmarkDefaultProjection(b *testing.B) {
 	}
 }
 
-// compact is a resource as a directory encodes it.
+// compact returns a resource as a directory encodes it.
 func compact(t testing.TB, o scim.Object) []byte {
 	t.Helper()
 	b, err := json.Marshal(o)

@@ -19,7 +19,7 @@ type misspelt struct {
 	whole       bool // nothing may follow: a longer text is another URN
 }
 
-// spellings are the wrong spellings; one that starts with another comes first.
+// spellings returns the wrong spellings; one that starts with another comes first.
 func (n *normaliser) spellings() [4]misspelt {
 	const core, enterprise = "urn:scim:schemas:core:2.0", "urn:scim:schemas:extension:enterprise:2.0"
 	return [...]misspelt{

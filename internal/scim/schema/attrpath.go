@@ -12,9 +12,9 @@ import (
 // figure 1. A URN that names a whole schema is split at its last colon like any other; Resolve
 // recognizes it.
 type AttrPath struct {
-	URI  string // without the colon before Name; empty for none
+	URI  string // without the colon before Name; empty if there is none
 	Name string
-	Sub  string // empty for none
+	Sub  string // empty if there is none
 }
 
 // String prints the name as it was read.
@@ -32,7 +32,7 @@ func (p AttrPath) String() string {
 	return s
 }
 
-// ParseAttrPath splits [URI ":"] ATTRNAME ["." subAttr]. The error says what is wrong, without a
+// ParseAttrPath splits [URI ":"] ATTRNAME ["." subAttr]. The error describes the problem, without a
 // SCIM type.
 func ParseAttrPath(s string) (AttrPath, error) {
 	p := AttrPath{Name: s}

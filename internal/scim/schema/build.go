@@ -80,8 +80,8 @@ func indexOf(attributes []*Attribute) map[string]*Attribute {
 	return index
 }
 
-// commonAttributes are those that every resource has (RFC 7643 §3, §3.1). They are not part of a
-// schema's definition.
+// commonAttributes returns those that every resource has (RFC 7643 §3, §3.1). They are not part of
+// a schema's definition.
 func commonAttributes() []*Attribute {
 	return []*Attribute{
 		attribute("schemas", Reference, "URNs of the schemas that the resource uses.", list(0), required, returned(Always)),

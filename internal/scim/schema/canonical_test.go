@@ -300,7 +300,8 @@ func FuzzAttrPath(f *testing.F) {
 	})
 }
 
-// TestRequiredExtension is RFC 7643 §6: a type may require an extension. None of ours does.
+// TestRequiredExtension is RFC 7643 §6: a type may require an extension. No type of this service
+// does.
 func TestRequiredExtension(t *testing.T) {
 	rt := *User()
 	rt.Extensions = []Extension{{Schema: rt.Extensions[0].Schema, Required: true}}

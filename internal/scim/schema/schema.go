@@ -29,7 +29,7 @@ const (
 	Complex   Type = "complex"
 )
 
-// Mutability says who may set an attribute and when (RFC 7643 §7).
+// Mutability is who may set an attribute, and when (RFC 7643 §7).
 type Mutability string
 
 // The mutabilities.
@@ -40,7 +40,7 @@ const (
 	WriteOnly Mutability = "writeOnly"
 )
 
-// Returned says when a response contains an attribute (RFC 7643 §7).
+// Returned is when a response contains an attribute (RFC 7643 §7).
 type Returned string
 
 // The return rules.
@@ -86,7 +86,7 @@ type Attribute struct {
 	// Hidden attributes are accepted but not listed under /Schemas, which clients want to be short.
 	Hidden bool
 
-	// check returns the problem of a string besides its type and length, or "".
+	// check returns the problem of a string other than its type and length, or "".
 	check func(string) string
 }
 

@@ -17,17 +17,17 @@ import (
 // atOnce is the number of concurrent requests of a provider.
 const atOnce = 8
 
-// arrived are the results of many concurrent pushes of new users.
+// arrived contains the results of creating many users concurrently.
 type arrived struct {
 	count  int
-	pushes time.Duration // until the last push was answered
+	pushes time.Duration // time until the last response
 	ready  time.Duration // until the last of them was Ready
 	cost
 }
 
 func (a arrived) ratio() float64 { return a.ready.Seconds() / a.pushes.Seconds() }
 
-// arrive pushes users as fast as the webhook accepts them.
+// arrive creates users as fast as the webhook accepts them.
 func (s *suite) arrive(ctx context.Context) (a arrived, err error) {
 	a.count = s.arrivals
 	fmt.Printf("%d people arrive, %d pushes at a time\n", a.count, atOnce)

@@ -34,8 +34,8 @@ const (
 	paymentsGroup = "Payments" // the name of the group at the provider
 )
 
-// mostMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
-const mostMembers = 10_000
+// maxMembers is the maximum number of members in one request: the webhook accepts bodies of 1 MiB.
+const maxMembers = 10_000
 
 // suite is the running company that is measured.
 type suite struct {
@@ -50,12 +50,12 @@ type suite struct {
 	http       *http.Client
 	provider   *idp.Provider
 	debug      string // the manager's /debug/pprof
-	people     int
-	seeded     int // of them copies of the template
+	people     int    // number of users
+	seeded     int    // number of users that are copies of the template
 	lastPrefix int
 }
 
-// setUp starts the whole environment with two pools, and pushes one user who is in both.
+// setUp starts the whole environment with two pools, and creates one user who is in both.
 func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	s := &suite{options: o, dir: dir, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	programs := filepath.Join(dir, "bin")
@@ -135,7 +135,7 @@ func (s *suite) found(ctx context.Context) error {
 		return err
 	}
 	if err := seen.wait(ctx, 1); err != nil {
-		return fmt.Errorf("wait until the first person is Ready in three pools: %w", err)
+		return fmt.Errorf("wait until the first user is Ready in three pools: %w", err)
 	}
 	s.people = 1
 	return nil
@@ -157,18 +157,18 @@ func (s *suite) pattern(ctx context.Context) error {
 	return err
 }
 
-// settled reports whether the last push of the user is in force, including roles.
+// settled reports whether the portal has the current generation of the user, including the roles.
 func settled(u *v1alpha1.ScimUser) bool {
 	return u.Status.ObservedGeneration == u.Generation && conditions.IsTrue(u.Status.Conditions, v1alpha1.ConditionReady)
 }
 
-// post pushes one more user and returns the SCIM id.
+// post creates one more user and returns the SCIM id.
 func (s *suite) post(ctx context.Context, name string) (string, error) {
 	made, err := s.provider.Push(ctx, http.MethodPost, "/Users", seed.Resource(name))
 	return made.ID(), err
 }
 
-// postGroup pushes a group and returns its SCIM id.
+// postGroup creates a group and returns its SCIM id.
 func (s *suite) postGroup(ctx context.Context, name string, members []string) (string, error) {
 	made, err := s.provider.Push(ctx, http.MethodPost, "/Groups?excludedAttributes=members", idp.Group(name, members...))
 	return made.ID(), err
@@ -176,7 +176,7 @@ func (s *suite) postGroup(ctx context.Context, name string, members []string) (s
 
 // join adds users to a group, as many per request as allowed.
 func (s *suite) join(ctx context.Context, group string, members []string) error {
-	for chunk := range slices.Chunk(members, mostMembers) {
+	for chunk := range slices.Chunk(members, maxMembers) {
 		if _, err := s.provider.Push(ctx, http.MethodPatch, "/Groups/"+group, idp.Patch(idp.AddMembers(chunk...))); err != nil {
 			return err
 		}
@@ -184,7 +184,7 @@ func (s *suite) join(ctx context.Context, group string, members []string) error 
 	return nil
 }
 
-// prefix is the first part of the user names of one scenario's new users.
+// prefix returns the first part of the user names of one scenario's new users.
 func (s *suite) prefix() string {
 	s.lastPrefix++
 	return fmt.Sprintf("new%d-", s.lastPrefix)

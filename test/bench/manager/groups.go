@@ -17,16 +17,17 @@ import (
 	"lightrun.com/scim-operator/test/framework/poll"
 )
 
-// group are the results of one pushed group. No pool names it, so it gets a pool of its own.
+// group contains the results for one large group. No pool names the group, so it gets a pool of its
+// own.
 type group struct {
 	members  int
-	answered time.Duration // by the webhook
+	answered time.Duration // time until the webhook's response
 	inPortal time.Duration // until its pool in the portal has all members
 	shown    time.Duration // until every member's status shows the pool
 	cost
 }
 
-// pushGroup pushes a group of existing users, in one request.
+// pushGroup creates a group of existing users, by one request.
 func (s *suite) pushGroup(ctx context.Context) (g group, err error) {
 	g.members = min(s.group, s.seeded)
 	fmt.Printf("Pushing a group of %d\n", g.members)

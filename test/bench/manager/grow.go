@@ -32,7 +32,7 @@ func (s *suite) grow(ctx context.Context, n int) error {
 	for i := range people {
 		people[i] = seed.Nth(s.seeded + i)
 	}
-	fmt.Printf("Seeding %d people, for %d in all\n", len(people), n)
+	fmt.Printf("Seeding %d users, for %d in all\n", len(people), n)
 	if err := s.openAccounts(ctx, people); err != nil {
 		return fmt.Errorf("write accounts: %w", err)
 	}
@@ -55,7 +55,7 @@ func (s *suite) grow(ctx context.Context, n int) error {
 		members[i] = p.ID
 	}
 	if err := s.join(ctx, s.paymentsID, members); err != nil {
-		return fmt.Errorf("put the people into the group %s: %w", paymentsGroup, err)
+		return fmt.Errorf("add the users to the group %s: %w", paymentsGroup, err)
 	}
 	return nil
 }
@@ -79,8 +79,8 @@ func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err err
 	if err != nil {
 		return err
 	}
-	// Leads instead of the stopped manager until the next one does; an earlier leader never leads
-	// again.
+	// Bind this process as the leader instead of the stopped manager. The next manager binds again;
+	// an earlier leader never becomes the leader again.
 	operator := store.Actor{Kind: store.Operator, Name: "seed", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: "seed " + uuid.NewString()}
 	if _, err := books.Bind(ctx, operator, *config.Binding); err != nil {
 		return err

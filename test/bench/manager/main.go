@@ -3,10 +3,10 @@
 // Command bench-manager measures the manager as a process, with a real API server, etcd, portal
 // (SQLite) and webhook:
 //
-//   - a restart with many users that are all in the desired state (restart.go);
-//   - pushes at a steady rate, each until the user's roles are in force (pushes.go);
-//   - a large group, from its push until it is in force in the portal (groups.go);
-//   - a change of the roles of a pool with many members, with pushes meanwhile (roles.go);
+//   - a restart of the manager with many users that are all in the desired state (restart.go);
+//   - new users at a steady rate, each until the portal has the user's roles (pushes.go);
+//   - a large group, from its SCIM request until the portal has its members (groups.go);
+//   - a change of the roles of a pool with many members, while new users come (roles.go);
 //   - many new users at once (arrivals.go).
 //
 // `make bench-manager` runs it and writes the tables into docs/benchmarks-manager.md, which
@@ -25,21 +25,21 @@ import (
 	"lightrun.com/scim-operator/test/bench/internal/report"
 )
 
-// command is the name of this command in the page.
+// command is the make target; docs/benchmarks-manager.md names it.
 const command = "make bench-manager"
 
-// options are the flags.
+// options contains the values of the flags, and assets.
 type options struct {
-	sizes    []int
-	members  int // of the pool whose roles change
-	group    int // members of the group that is pushed
-	arrivals int
-	rate     int // pushes a second
-	duration time.Duration
-	limit    time.Duration // of the whole run
-	assets   string
-	out      string // the page to write; "" for none
-	profiles string // folder for profiles of the manager; "" for none
+	sizes    []int         // numbers of users to restart the manager with; they never decrease
+	members  int           // members of the pool whose roles change; 0 skips this measurement
+	group    int           // members of the large group; 0 skips this measurement
+	arrivals int           // users that are created at once; 0 skips this measurement
+	rate     int           // users created a second; 0 skips this measurement
+	duration time.Duration // how long users are created at that rate
+	limit    time.Duration // of setting up and measuring
+	assets   string        // folder with the programs of the control plane; KUBEBUILDER_ASSETS sets it, not a flag
+	out      string        // the file to write the tables into; "" writes none
+	profiles string        // folder for profiles of the manager; "" writes none
 }
 
 func main() { report.Main(command, run) }
@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string) error {
 	if err := report.Prepare(o.out, command); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("--limit: the run took longer than %s", o.limit))
+	ctx, cancel := context.WithTimeoutCause(ctx, o.limit, fmt.Errorf("--limit: setting up and measuring took longer than %s", o.limit))
 	defer cancel()
 	dir, err := os.MkdirTemp("", "scim-bench-manager-")
 	if err != nil {
@@ -92,8 +92,8 @@ func parse(args []string) (options, error) {
 	if o.members < 0 || o.group < 0 || o.arrivals < 0 || o.rate < 0 || o.duration <= 0 {
 		return o, errors.New("--members, --group, --arrivals and --rate must not be negative, and --duration must be positive")
 	}
-	if o.group > mostMembers {
-		return o, fmt.Errorf("--group: one request has at most %d members", mostMembers)
+	if o.group > maxMembers {
+		return o, fmt.Errorf("--group: one request has at most %d members", maxMembers)
 	}
 	return o, nil
 }

@@ -154,7 +154,7 @@ func (c cost) since(before cost) cost {
 func administrator(kube *rest.Config) (*http.Client, error) { return rest.HTTPClientFor(kube) }
 
 // writes returns the write requests to the API server since its start, of all clients, by resource:
-// objects of ours, events and Secrets.
+// objects of this API group, events and Secrets.
 func (s *suite) writes(ctx context.Context) (counts, error) {
 	m, err := scrape(ctx, s.apiserver, s.env.Kube.Host+"/metrics")
 	if err != nil {

@@ -27,8 +27,8 @@ type observer struct {
 	seen map[string]time.Time // user name → when
 }
 
-// observe watches users from now on. want reports whether a user has reached the state; it is
-// called from one goroutine.
+// observe starts a watch of users. want reports whether a user has reached the state; it is called
+// from one goroutine.
 func (s *suite) observe(ctx context.Context, want func(*v1alpha1.ScimUser) bool) (*observer, error) {
 	var now v1alpha1.ScimUserList
 	if err := s.env.Client.List(ctx, &now, client.InNamespace(devenv.Namespace), client.Limit(1)); err != nil {

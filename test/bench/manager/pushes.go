@@ -15,12 +15,12 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// pushed are the results of pushes at a steady rate.
+// pushed contains the results of creating users at a steady rate.
 type pushed struct {
-	people    int // there were when it began
+	people    int // number of users at the start
 	count     int
-	answers   []time.Duration // of the webhook, sorted
-	effective []time.Duration // from the push to the status that shows the roles in force, sorted
+	answers   []time.Duration // times until the webhook's response, sorted
+	effective []time.Duration // from the request to the status that shows the roles, sorted
 }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
@@ -30,7 +30,7 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[int(q*float64(len(sorted)-1))]
 }
 
-// steady pushes users at the rate until the time is over.
+// steady creates users at the rate until the time is over.
 func (s *suite) steady(ctx context.Context) (pushed, error) {
 	fmt.Printf("Pushing %d people a second for %s\n", s.rate, s.duration)
 	until, cancel := context.WithTimeout(ctx, s.duration)
@@ -46,7 +46,7 @@ func (s *suite) steady(ctx context.Context) (pushed, error) {
 	return p, <-profiled
 }
 
-// push pushes new users at the rate until stop, and waits until all of them have their roles.
+// push creates users at the rate until stop, and waits until all of them have their roles.
 func (s *suite) push(ctx context.Context, stop <-chan struct{}) (p pushed, err error) {
 	p.people = s.people
 	prefix := s.prefix()

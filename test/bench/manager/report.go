@@ -20,8 +20,8 @@ type results struct {
 	arrived  *arrived
 }
 
-// measureAll grows the company size by size. Roles, pushes and new users are measured at the first
-// size with enough members.
+// measureAll grows the company from size to size. It measures roles, steady creations, a group and
+// many new users at the first size with enough members.
 func (s *suite) measureAll(ctx context.Context) error {
 	var out results
 	begun := time.Now()

@@ -11,12 +11,12 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// restarted are the results of one start of the manager, with all users in the desired state.
+// restarted contains the results of one start of the manager, with all users in the desired state.
 type restarted struct {
 	people    int
-	ready     time.Duration // until /readyz answers
+	ready     time.Duration // time until /readyz responds
 	passed    time.Duration // until there was a pass over every user and all queues are empty
-	passes    float64       // over people, by both of their controllers
+	passes    float64       // reconciles of users, by both of their controllers
 	processor time.Duration // of the manager, until then
 	writes    counts        // by resource
 	calls     counts        // to the portal, by method
@@ -104,11 +104,11 @@ type quiet struct {
 	metrics   metrics // a while later
 }
 
-// stillness is how long the manager must be idle before it counts as idle.
+// stillness is the time without work after which the manager counts as idle.
 const stillness = 3 * time.Second
 
-// idle waits until the manager has read the portal, has made at least one pass over each user, and
-// has nothing to do. Before the portal is read there are no passes over users in the desired state.
+// idle waits until the manager has read the portal, has reconciled each user at least once, and has
+// nothing to do. Before it has read the portal, it does not reconcile users in the desired state.
 func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 	tick, tell := time.NewTicker(100*time.Millisecond), time.NewTicker(15*time.Second)
 	defer tick.Stop()
@@ -117,7 +117,7 @@ func (s *suite) idle(ctx context.Context, pid int) (q quiet, err error) {
 		if q.metrics, err = s.manager(ctx); err != nil && time.Since(begun) > time.Minute { // they come a little after /readyz
 			return q, err
 		}
-		passes := q.metrics.sum("controller_runtime_reconcile_total", `controller="scimuser`) // both controllers of people
+		passes := q.metrics.sum("controller_runtime_reconcile_total", `controller="scimuser`) // both controllers of users
 		listed := q.metrics.sum("scim_portal_reachable") == 1
 		busy := q.metrics.sum("workqueue_depth") + q.metrics.sum("controller_runtime_active_workers")
 		switch {

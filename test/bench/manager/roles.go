@@ -27,8 +27,8 @@ type granted struct {
 	meanwhile pushed
 }
 
-// grantRole adds a role to the pool payments, and pushes users until the status of all members
-// shows it.
+// grantRole adds a role to the pool payments, and creates users until the statuses of all members
+// show the role.
 func (s *suite) grantRole(ctx context.Context) (g granted, err error) {
 	g.members = s.seeded + 1
 	fmt.Printf("Granting a role to a pool of %d members\n", g.members)
@@ -63,7 +63,7 @@ func (s *suite) grantRole(ctx context.Context) (g granted, err error) {
 	return g, err
 }
 
-// pushUntilShown pushes users until every member's status shows the role.
+// pushUntilShown creates users until every member's status shows the role.
 func (s *suite) pushUntilShown(ctx context.Context, g *granted, shown *observer) error {
 	all := make(chan error, 1)
 	stop := make(chan struct{})

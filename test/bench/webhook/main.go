@@ -33,14 +33,14 @@ const command = "make bench"
 type options struct {
 	sizes   []int
 	rounds  int
-	slot    time.Duration // how long one side is measured at a time
+	slot    time.Duration // time for which one side is measured at once
 	limit   time.Duration // of the whole run
 	workers int
 	large   int // members of a large group
-	largest int // members of a group that is pushed in several requests
+	largest int // members of the largest group, which is created by several requests
 	peers   bool
 	assets  string
-	out     string // the page to write; "" for none
+	out     string // the page to write; "" if there is none
 	only    string // measure only operations whose name contains this
 }
 
@@ -82,8 +82,8 @@ func parse(args []string) (options, error) {
 	f.DurationVar(&o.slot, "slot", 2*time.Second, "how long each side is measured at a time")
 	f.DurationVar(&o.limit, "limit", time.Hour, "how long the whole run may take")
 	f.IntVar(&o.workers, "workers", 8, "requests under way at a time")
-	f.IntVar(&o.large, "large", 10_000, "members of the large group that is pushed")
-	f.IntVar(&o.largest, "largest", 100_000, "members of the largest group, measured where there are as many people")
+	f.IntVar(&o.large, "large", 10_000, "members of the large group")
+	f.IntVar(&o.largest, "largest", 100_000, "members of the largest group, measured if there are as many users")
 	f.BoolVar(&o.peers, "peers", true, "measure the other SCIM servers too; SCIMMY needs node and npm")
 	f.StringVar(&o.out, "out", filepath.Join("docs", "benchmarks.md"), "page to write the tables into; empty for none")
 	f.StringVar(&o.only, "only", "", "measure only operations whose name holds this")
@@ -97,8 +97,8 @@ func parse(args []string) (options, error) {
 	if o.rounds < 1 || o.workers < 1 || o.slot <= 0 || o.large < 1 || o.largest < 1 {
 		return o, errors.New("--rounds, --workers, --large, --largest and --slot must be positive")
 	}
-	if o.large > mostMembers {
-		return o, fmt.Errorf("--large: one request has at most %d members; --largest is pushed in several", mostMembers)
+	if o.large > maxMembers {
+		return o, fmt.Errorf("--large: must be at most %d, the maximum of one request; --largest is sent in several requests", maxMembers)
 	}
 	return o, nil
 }

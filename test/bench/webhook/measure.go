@@ -14,7 +14,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// sample is one side, measured once.
+// sample contains the result of measuring one side once.
 type sample struct {
 	count    int
 	elapsed  time.Duration
@@ -41,14 +41,14 @@ func (s sample) quantile(q float64) time.Duration {
 	return s.times[int(q*float64(len(s.times)-1))]
 }
 
-// series is one side of one operation, over all rounds.
+// series contains the samples of one side for one operation, over all rounds.
 type series struct {
 	next    atomic.Int64 // number of the next request
 	samples []sample
 	slow    bool // a request takes longer than a slot: one at a time, one round
 }
 
-// patience is the longest time that a side may take for one request.
+// patience is the maximum time that a side may take for one request.
 const patience = 3 * time.Minute
 
 // measure sends requests to one side for one slot, with as many workers as the operation allows.

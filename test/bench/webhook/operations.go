@@ -23,8 +23,8 @@ type request func(ctx context.Context, n int) error
 // operation is one kind of request, as each side makes it.
 type operation struct {
 	name  string
-	alone bool // one request at a time: each is many writes already
-	once  bool // one request a round, because it takes long
+	alone bool // send one request at a time, because each causes many writes
+	once  bool // send one request in a round, because it takes long
 	sides map[string]request
 
 	// prepare creates the objects that the requests need, before the first one; nil if there are
@@ -32,7 +32,7 @@ type operation struct {
 	prepare func(ctx context.Context) error
 }
 
-// sides are the servers of one size, running.
+// sides contains the running servers of one size.
 type sides struct {
 	size     int
 	prepared *scim
@@ -152,8 +152,8 @@ func (s *suite) rawGroupPush(size int) operation {
 	}}
 }
 
-// largestPush pushes a group that needs several requests. The other SCIM servers are omitted: their
-// stores replace members where they should add them.
+// largestPush creates a group that needs several requests. The other SCIM servers are omitted:
+// their stores replace members where they should add them.
 func (s *suite) largestPush() operation {
 	members := ids(0, s.largest)
 	return operation{name: fmt.Sprintf("a group of %d pushed", s.largest), alone: true, once: true, sides: map[string]request{

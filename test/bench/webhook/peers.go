@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// installSCIMMY installs the npm packages and our server into a folder. The error says what is
+// installSCIMMY installs the npm packages and our server into a folder. The error names what is
 // missing.
 func installSCIMMY(ctx context.Context, dir string) error {
 	for _, program := range []string{"node", "npm"} {
@@ -74,7 +74,7 @@ func start(ctx context.Context, name string, args ...string) (*child, error) {
 	return &child{url: strings.TrimSpace(line), pid: cmd.Process.Pid, stop: stop}, nil
 }
 
-// startPrepared fetches the webhook's answers and starts the server that repeats them.
+// startPrepared fetches the webhook's responses, and starts the server that repeats them.
 func (s *suite) startPrepared(ctx context.Context, n int) (*child, error) {
 	dir := filepath.Join(s.dir, "prepared")
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// The prepared side is a process that sends the webhook's own bytes with net/http: the cost of an
-// answer without any lookup, check or encoding. Its answers are files, named in prepared.
+// The prepared side is a process that sends the webhook's own bytes with net/http: the cost of a
+// response without any lookup, check or encoding. Its responses are files, which prepared names.
 
-// preparedFile returns the file that answers a request.
+// preparedFile returns the file with the response to a request.
 func preparedFile(r *http.Request) string {
 	switch q := r.URL.Query(); {
 	case q.Get("attributes") != "":

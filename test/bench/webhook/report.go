@@ -36,7 +36,7 @@ func (s *series) spread() float64 {
 	return (slices.Max(rates) - slices.Min(rates)) / s.rate()
 }
 
-// cost is the processor time of the servers for one request.
+// cost returns the processor time of the servers for one request.
 func (s *series) cost() (webhook, control time.Duration) {
 	return median(of(s, func(x sample) time.Duration { return x.per(x.webhook) })), median(of(s, func(x sample) time.Duration { return x.per(x.control) }))
 }

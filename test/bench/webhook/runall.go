@@ -13,11 +13,11 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// mostForSCIMMY is the largest size at which SCIMMY is measured: it creates an instance of every
+// maxForSCIMMY is the maximum size at which SCIMMY is measured: it creates an instance of every
 // user for each list request, which takes minutes at larger sizes.
-const mostForSCIMMY = 10_000
+const maxForSCIMMY = 10_000
 
-// columns are all sides, in the order of the tables.
+// columns returns all sides, in the order of the tables.
 func columns() []string { return []string{sideOurs, sideRaw, sidePrepared, sideElimity, sideSCIMMY} }
 
 // results are all measurements of a run.
@@ -27,7 +27,7 @@ type results struct {
 	sizes []sized
 }
 
-// sized are the measurements at one number of people.
+// sized contains the measurements at one number of users.
 type sized struct {
 	people   int
 	started  time.Duration // until the webhook was ready
@@ -124,7 +124,7 @@ func (s *suite) startSides(ctx context.Context, n int) (all sides, stop func() e
 	if all.others[sideElimity], err = newSCIM(sideElimity, url, ""); err != nil {
 		return all, stop, err
 	}
-	if s.node != nil || n > mostForSCIMMY {
+	if s.node != nil || n > maxForSCIMMY {
 		return all, stop, nil
 	}
 	c, err = s.startSCIMMY(ctx, n)

@@ -13,7 +13,7 @@ import (
 	"slices"
 )
 
-// scim is a SCIM server under measurement, ours or another.
+// scim is a SCIM server under measurement: this webhook or another server.
 type scim struct {
 	*wire
 	name string
@@ -24,7 +24,7 @@ func newSCIM(name, base, token string) (*scim, error) {
 	return &scim{wire: w, name: name}, err
 }
 
-// send sends one request and passes the answer to read, which must not keep it. Any status except
+// send sends one request and passes the response to read, which must not keep it. Any status except
 // 2xx is an error.
 func (s *scim) send(ctx context.Context, method, path string, content []byte, read func([]byte) error) error {
 	return s.do(ctx, method, path, content, func(status int, text []byte) error {
@@ -35,7 +35,7 @@ func (s *scim) send(ctx context.Context, method, path string, content []byte, re
 	})
 }
 
-// anything accepts any answer.
+// anything accepts any response.
 func anything([]byte) error { return nil }
 
 func listPath(start int) string { return fmt.Sprintf("/Users?startIndex=%d&count=100", start) }
@@ -78,19 +78,19 @@ func (s *scim) patchActive(ctx context.Context, i int, active bool) error {
 	return s.send(ctx, http.MethodPatch, "/Users/"+personID(i), patchBody("replace", "active", active), anything)
 }
 
-// mostMembers is the largest number of members in one request: the webhook accepts bodies of 1 MiB.
-const mostMembers = 10_000
+// maxMembers is the maximum number of members in one request: the webhook accepts bodies of 1 MiB.
+const maxMembers = 10_000
 
 // group creates a group with these members and returns its id. Further requests add the members
 // that do not fit into the first.
 func (s *scim) group(ctx context.Context, name string, members []string) (string, error) {
 	var made struct{ ID string }
-	now := members[:min(mostMembers, len(members))]
+	now := members[:min(maxMembers, len(members))]
 	content := body(map[string]any{"schemas": []string{idp.SchemaGroup}, "displayName": name, "members": idp.Members(now)})
 	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", content, func(text []byte) error {
 		return json.Unmarshal(text, &made)
 	})
-	for chunk := range slices.Chunk(members[len(now):], mostMembers) {
+	for chunk := range slices.Chunk(members[len(now):], maxMembers) {
 		if err != nil {
 			return "", err
 		}
@@ -112,7 +112,7 @@ func (s *scim) patchGroup(ctx context.Context, id string, members []string, in b
 func (s *scim) holds(ctx context.Context, n int) error {
 	return s.send(ctx, http.MethodGet, "/Users?count=1", nil, func(text []byte) error {
 		if !bytes.Contains(text, fmt.Appendf(nil, `"totalResults":%d,`, n)) {
-			return fmt.Errorf("%s does not hold %d people: %.200s", s.name, n, text)
+			return fmt.Errorf("%s does not have %d users: %.200s", s.name, n, text)
 		}
 		return nil
 	})

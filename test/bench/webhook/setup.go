@@ -34,8 +34,8 @@ type suite struct {
 	node     error // why SCIMMY is not measured; nil if it is
 }
 
-// setUp starts the whole environment, pushes one user, waits until the user is Ready, and stops the
-// manager. From then on only the measured requests cause work.
+// setUp starts the whole environment, creates one user, waits until the user is Ready, and stops
+// the manager. From then on only the measured requests cause work.
 func setUp(ctx context.Context, o options, dir string) (*suite, error) {
 	s := &suite{options: o, dir: dir}
 	programs := filepath.Join(dir, "bin")
@@ -102,7 +102,7 @@ func (s *suite) connect() error {
 	return err
 }
 
-// first pushes a user over SCIM and waits until the user is Ready.
+// first creates a user over SCIM and waits until the user is Ready.
 func (s *suite) first(ctx context.Context) (*v1alpha1.ScimUser, error) {
 	const name = "template@example.test"
 	if err := s.ours.post(ctx, name); err != nil {
@@ -123,7 +123,7 @@ func (s *suite) first(ctx context.Context) (*v1alpha1.ScimUser, error) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("the first person did not become Ready: %w", ctx.Err())
+			return nil, fmt.Errorf("the first user did not become Ready: %w", ctx.Err())
 		}
 	}
 }
@@ -141,12 +141,12 @@ func (s *suite) tearDown() error { return s.env.Stop() }
 
 // populate seeds n users and restarts the webhook. It returns the time until the webhook was ready.
 func (s *suite) populate(ctx context.Context, n int) (time.Duration, error) {
-	fmt.Printf("Seeding %d people\n", n)
+	fmt.Printf("Seeding %d users\n", n)
 	if err := s.env.Halt(devenv.Webhook); err != nil {
 		return 0, err
 	}
 	if err := s.seed(ctx, n); err != nil {
-		return 0, fmt.Errorf("seed people: %w", err)
+		return 0, fmt.Errorf("seed users: %w", err)
 	}
 	if err := seed.Visible(ctx, s.env.Client, personID(n-1)); err != nil {
 		return 0, err

@@ -36,8 +36,8 @@ type connection struct {
 }
 
 const (
-	// mostIdle is the longest time that a connection may be idle: less than any server keeps it.
-	mostIdle = time.Second
+	// maxIdle is the maximum time for which a connection is idle: less than any server keeps it.
+	maxIdle = time.Second
 	// window is the number of bytes per read: more than a page of 100.
 	window = 256 << 10
 )
@@ -75,7 +75,7 @@ func ignoreClosed(err error) error {
 
 func (w *wire) connection(ctx context.Context) (*connection, error) {
 	if c, ok := w.idle.Get().(*connection); ok {
-		if time.Since(c.used) < mostIdle {
+		if time.Since(c.used) < maxIdle {
 			return c, nil
 		}
 		_ = c.Close()

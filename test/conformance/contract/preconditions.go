@@ -12,8 +12,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// since returns w with the precondition that the record has the revision; 0: that there is no
-// record.
+// since returns w with the precondition that the record has the revision. With 0, the precondition
+// is that there is no record.
 func since(revision int64, w portalapi.AccountWrite) portalapi.AccountWrite {
 	w.IfRevision = &revision
 	return w
@@ -24,7 +24,7 @@ func poolSince(revision int64, w portalapi.PoolWrite) portalapi.PoolWrite {
 	return w
 }
 
-// outdated fails unless err says that the precondition no longer matches.
+// outdated fails unless err is the refusal that the precondition does not match.
 func (p *portalTest) outdated(err error) {
 	p.Helper()
 	p.refused(err, portalapi.CodeStaleRevision)

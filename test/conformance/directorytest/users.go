@@ -56,7 +56,7 @@ func userNameIsFreeAgain(f *fixture) {
 		f.Fatal(err)
 	}
 	if _, err := f.Users.Get(f.ctx, ada.ID); err == nil {
-		f.Error("a deleted user must be gone at once")
+		f.Error("a deleted user must not be found from the moment of the response")
 	}
 	if found := f.find(`userName eq "ada@example.test"`); len(found) != 0 {
 		f.Errorf("a deleted user must not be found: %v", found)

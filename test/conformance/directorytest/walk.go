@@ -41,7 +41,7 @@ const (
 	ByCursor              // RFC 9865, until there is no nextCursor
 )
 
-// Styles are all of them.
+// Styles returns all of them.
 func Styles() []Style { return []Style{ByCount, BySeen, ByCursor} }
 
 func (s Style) String() string {
@@ -79,9 +79,9 @@ type Crowd struct {
 	// Create adds a resource to the list and returns its id; Delete removes one.
 	Create func() string
 	Delete func(id string)
-	// IDs are the current ids of the list.
+	// IDs contains the current ids of the list.
 	IDs map[string]bool
-	// Deletions and Arrivals are the numbers of remaining deletions and creations.
+	// Deletions and Arrivals are the numbers of deletions and creations that remain.
 	Deletions, Arrivals int
 	// Pages is the approximate number of pages over which they are spread.
 	Pages int

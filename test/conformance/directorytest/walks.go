@@ -34,8 +34,8 @@ func NewServer(d Directory) http.Handler {
 	})
 }
 
-// Getter requests pages of a list from a server: those at path with the parameters of query, by GET
-// or, for a path that ends in .search, by POST.
+// Getter requests pages of the list at path from a server, with the parameters of query: by GET or,
+// for a path that ends in .search, by POST.
 func Getter(tb testing.TB, h http.Handler, path string, query url.Values) func(url.Values) ListResponse {
 	return func(paging url.Values) ListResponse {
 		tb.Helper()

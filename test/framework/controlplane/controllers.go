@@ -11,7 +11,7 @@ import (
 )
 
 // StartControllers starts Kubernetes' own garbage collector, namespace controller and role
-// aggregation beside the API server; Stop ends them. They have no health endpoint: a test waits for
+// aggregation for the API server; Stop ends them. They have no health endpoint: a test waits for
 // their effect.
 func (c *ControlPlane) StartControllers() error {
 	path, err := kubecontrollers.Find(Root(), c.env.BinaryAssetsDirectory)

@@ -149,5 +149,6 @@ func Root() string {
 	return filepath.Join(filepath.Dir(file), "..", "..", "..")
 }
 
-// Kubeconfig returns the administrator's kubeconfig, for programs that a person would run.
+// Kubeconfig returns the administrator's kubeconfig, for kubectl and other programs of an
+// administrator.
 func (c *ControlPlane) Kubeconfig() []byte { return c.env.KubeConfig }

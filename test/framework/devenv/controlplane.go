@@ -31,11 +31,11 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv/process"
 )
 
-// tokenLife is how long the programs' service account tokens are valid: longer than any environment
-// runs.
+// tokenLife is the validity of the programs' service account tokens. No environment runs as long.
 const tokenLife = 365 * 24 * time.Hour
 
-// startControlPlane starts etcd and the API server and creates the administrator's clients.
+// startControlPlane starts etcd and the API server, creates the administrator's client and
+// kubeconfig, and starts Kubernetes' controllers if e.KubeControllers is set.
 func (e *Environment) startControlPlane(ctx context.Context) error {
 	authority, err := e.servingCertificate()
 	if err != nil {
@@ -70,8 +70,8 @@ func (e *Environment) startControlPlane(ctx context.Context) error {
 	return e.startKubeControllers()
 }
 
-// startKubeControllers does not wait: the program has no health endpoint, and nothing that follows
-// needs it.
+// startKubeControllers starts Kubernetes' controllers and does not wait until they are ready: the
+// program has no health endpoint, and no later step of the start needs it.
 func (e *Environment) startKubeControllers() error {
 	e.say("starting %s", kubecontrollers.Name)
 	path, err := kubecontrollers.Find(e.Root, e.Assets)
@@ -86,8 +86,9 @@ func (e *Environment) startKubeControllers() error {
 	return nil
 }
 
-// servingCertificate creates the API server's certificate at each start, so that it never
-// expires, and returns its authority.
+// servingCertificate creates the API server's self-signed certificate and returns it; clients use
+// it as the authority. It is created at each start and is valid for a year, longer than any
+// environment runs.
 func (e *Environment) servingCertificate() ([]byte, error) {
 	certificate, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, []string{"localhost"})
 	if err != nil {
@@ -98,7 +99,8 @@ func (e *Environment) servingCertificate() ([]byte, error) {
 		writeFile(e.path("kubernetes", "serving.key"), key))
 }
 
-// authenticationFiles are the administrator's token and the key that signs service account tokens.
+// authenticationFiles writes the file with the administrator's token, and the key that signs
+// service account tokens if it does not exist.
 func (e *Environment) authenticationFiles() error {
 	if _, _, err := keyutil.LoadOrGenerateKeyFile(e.path("kubernetes", "service-accounts.key")); err != nil {
 		return err
@@ -143,7 +145,8 @@ func (e *Environment) apiserverArgs() []string {
 	}
 }
 
-// install applies the manifests as a person does, and creates the programs' kubeconfigs.
+// install applies the manifests by kubectl with the administrator's kubeconfig, waits until the API
+// server serves the kinds, and creates the programs' kubeconfigs.
 func (e *Environment) install(ctx context.Context) error {
 	e.say("applying config/overlays/development")
 	if err := e.kubectl(ctx, "apply", "--server-side", "--force-conflicts", "--field-manager=devenv",
@@ -151,7 +154,7 @@ func (e *Environment) install(ctx context.Context) error {
 		return err
 	}
 	wait := []string{"wait", "--for=condition=Established", "--timeout=60s"}
-	for _, kind := range []string{"scimusers", "agentpools", "identityconfigurations", "nameclaims"} {
+	for _, kind := range []string{"scimusers", "scimgroups", "scimgroupslices", "agentpools", "identityconfigurations", "nameclaims"} {
 		wait = append(wait, "crd/"+kind+"."+v1alpha1.GroupVersion.Group)
 	}
 	if err := e.kubectl(ctx, wait...); err != nil {
@@ -163,18 +166,18 @@ func (e *Environment) install(ctx context.Context) error {
 	}
 	for program, account := range map[string]string{Manager: "scim-manager", Webhook: "scim-webhook"} {
 		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To(int64(tokenLife / time.Second))}}
-		answer, err := clients.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
+		response, err := clients.CoreV1().ServiceAccounts(Namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
 		if err != nil {
 			return fmt.Errorf("request a token of the service account %s: %w", account, err)
 		}
-		if err := writeKubeconfig(e.path("kubernetes", program+".kubeconfig"), e.Kube, answer.Status.Token); err != nil {
+		if err := writeKubeconfig(e.path("kubernetes", program+".kubeconfig"), e.Kube, response.Status.Token); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// kubectl runs a command as a person does.
+// kubectl runs a kubectl command with the administrator's kubeconfig.
 func (e *Environment) kubectl(ctx context.Context, args ...string) error {
 	cmd := exec.CommandContext(ctx, e.Values.Kubectl, args...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+e.Values.Kubeconfig, "KUBECACHEDIR="+e.path("kubernetes", "cache"))
@@ -184,7 +187,7 @@ func (e *Environment) kubectl(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// writeKubeconfig writes a kubeconfig whose default namespace is the installation's.
+// writeKubeconfig writes a kubeconfig with the installation's namespace as the default.
 func writeKubeconfig(file string, server *rest.Config, token string) error {
 	const name = "scim-operator-dev"
 	config := clientcmdapi.NewConfig()

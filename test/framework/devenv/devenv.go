@@ -62,7 +62,7 @@ type Options struct {
 	WebhookArgs, ManagerArgs []string
 	// ManagerEnv is added to the manager's environment, in the form key=value.
 	ManagerEnv []string
-	// Patience is how long a program may take until it serves; a minute if zero.
+	// Patience is the maximum time until a program serves; zero means a minute.
 	Patience time.Duration
 
 	// Kubeconfigs are files that programs and replicas use instead of their own, by name, from
@@ -87,9 +87,9 @@ type Environment struct {
 	// Kube is an administrator's connection to the API server, without a client-side rate limit.
 	Kube   *rest.Config
 	Client client.WithWatch
-	// API is a client of the portal's API with the key for people (scope manage).
+	// API is a client of the portal's API with the scope manage, which administrators use.
 	API *portalv1.ClientWithResponses
-	// Notes are remarks for the person: what differs from the setup of `make run`.
+	// Notes contains remarks for the developer: what differs from the setup of `make run`.
 	Notes []string
 
 	credentials credentials
@@ -223,7 +223,7 @@ func (e *Environment) Stop() error {
 	return errors.Join(errs...)
 }
 
-// Kill ends one program like a crash.
+// Kill ends one program, like a crash.
 func (e *Environment) Kill(name string) error {
 	child, err := e.child(name)
 	if err != nil {
@@ -233,7 +233,7 @@ func (e *Environment) Kill(name string) error {
 	return nil
 }
 
-// Halt ends one program in order, as a rollout does.
+// Halt stops one program with SIGTERM, as a rollout does.
 func (e *Environment) Halt(name string) error {
 	child, err := e.child(name)
 	if err != nil {
@@ -263,7 +263,7 @@ func (e *Environment) Restart(ctx context.Context, name string) error {
 	return fmt.Errorf("there is no program %q", name)
 }
 
-// PID is the process id of a program, or an error if there is none with that name.
+// PID returns the process id of a program, or an error if there is none with that name.
 func (e *Environment) PID(name string) (int, error) {
 	child, err := e.child(name)
 	if err != nil {

@@ -33,8 +33,8 @@ func lockFolder(dir string) (*os.File, error) {
 	return file, nil
 }
 
-// credentials are the secrets of one data folder, created once. Each is a file that only its owner
-// can read.
+// credentials contains the secrets of one data folder. They are created once, as files that only
+// their owner can read.
 type credentials struct {
 	folder string
 	values map[string]string
@@ -96,7 +96,7 @@ func writeFile(file string, content []byte) error {
 	return os.Rename(part, file)
 }
 
-// keepOldLogs renames the logs of the last start, so that a log has one start.
+// keepOldLogs renames the logs of the last start, so that each log is of one start.
 func keepOldLogs(folder string) error {
 	logs, err := filepath.Glob(filepath.Join(folder, "*.log"))
 	if err != nil {

@@ -27,8 +27,8 @@ import (
 // credentialsSecret holds the operator's portal API key.
 const credentialsSecret = "portal-credentials"
 
-// configure creates the two objects that connect the namespace to the portal. Existing ones belong
-// to the person; only addresses on changed ports are corrected.
+// configure creates the two objects that connect the namespace to the portal. Existing objects
+// belong to the developer: only addresses with changed ports are corrected.
 func (e *Environment) configure(ctx context.Context) error {
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: Namespace, Name: credentialsSecret},
@@ -67,8 +67,9 @@ func (e *Environment) configuration() *v1alpha1.IdentityConfiguration {
 			Portal:           v1alpha1.Portal{URL: e.Values.PortalURL, CredentialsSecretRef: v1alpha1.LocalReference{Name: credentialsSecret}},
 			SCIMBaseURL:      e.Values.SCIMURL,
 			IdentityProvider: v1alpha1.IdentityProvider{Type: v1alpha1.ProviderOkta, Name: "Okta (development)"},
-			// A few users are pushed and deleted here all day; the default budget would hold them
-			// after five.
+			// Developers create and delete a few users here all day; the default budget would hold
+			// the sixth
+			// deletion.
 			DeprovisioningGuard: v1alpha1.DeprovisioningGuard{MinUsers: ptr.To[int32](50)},
 		},
 	}
@@ -95,7 +96,7 @@ func (e *Environment) mountTokens(ctx context.Context) error {
 	return mount.Follow(following, clients, Namespace, e.path("secrets"), hasTokens, log)
 }
 
-// hasTokens says whether a Secret contains tokens for the webhook: the manager's own Secret, and
+// hasTokens reports whether a Secret contains tokens for the webhook: the manager's own Secret, and
 // those with the label.
 func hasTokens(s *corev1.Secret) bool {
 	_, labelled := s.Labels[v1alpha1.LabelTokenProvider]
@@ -112,8 +113,8 @@ func (e *Environment) startOperator(ctx context.Context) error {
 	return e.run(ctx, specs[Manager])
 }
 
-// settle waits until a push would succeed. On data that a person may have changed, an obstacle
-// becomes a note.
+// settle waits until a SCIM request would succeed. If a developer may have changed the data, an
+// obstacle becomes a note.
 func (e *Environment) settle(ctx context.Context) error {
 	e.say("waiting until pushes succeed")
 	limit := 90 * time.Second
@@ -132,7 +133,7 @@ func (e *Environment) settle(ctx context.Context) error {
 		var status int
 		status, last = e.push(ctx)
 		if status == http.StatusForbidden && !e.fresh() {
-			return true, nil // a person switched SCIM off: do not wait
+			return true, nil // a developer turned SCIM off: do not wait
 		}
 		if status != http.StatusOK {
 			return false, nil
@@ -153,8 +154,8 @@ func (e *Environment) settle(ctx context.Context) error {
 	return e.writeMarker()
 }
 
-// push sends an identity provider's connection test to the webhook, and returns the answer if it is
-// not 200.
+// push sends an identity provider's connection test to the webhook. problem is not empty if the
+// status is not 200.
 func (e *Environment) push(ctx context.Context) (status int, problem string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Values.SCIMURL+"/Users?startIndex=1&count=1", http.NoBody)
 	if err != nil {
@@ -176,7 +177,7 @@ func (e *Environment) push(ctx context.Context) (status int, problem string) {
 	return answer.StatusCode, strings.TrimSpace(answer.Status + " " + body.Detail)
 }
 
-// configurationState says why the IdentityConfiguration is not Ready, "" when it is.
+// configurationState returns why the IdentityConfiguration is not Ready, "" when it is.
 func (e *Environment) configurationState(ctx context.Context) string {
 	var found v1alpha1.IdentityConfiguration
 	if err := e.Client.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: v1alpha1.DefaultName}, &found); err != nil {

@@ -23,7 +23,7 @@ type marker struct {
 	PortalURL, SCIMURL, SSOIssuer string
 }
 
-// fresh says that this folder has not been set up yet.
+// fresh reports whether this folder has not been set up yet.
 func (e *Environment) fresh() bool {
 	_, err := os.Stat(e.path(markerFile))
 	return err != nil
@@ -68,8 +68,8 @@ func (e *Environment) startPortal(ctx context.Context) error {
 }
 
 // switchOn does what a manager does on the page Login methods: single sign-on, SCIM, Save. It runs
-// on new data only; later the page belongs to the person, and only an issuer on a changed port is
-// corrected.
+// only on new data. Later the page belongs to the developer, and only an issuer with a changed port
+// is corrected.
 func (e *Environment) switchOn(ctx context.Context) error {
 	answer, err := e.API.GetIdentityConfigurationWithResponse(ctx)
 	if err != nil {
@@ -114,9 +114,9 @@ func (e *Environment) save(ctx context.Context, revision int64, methods portalv1
 
 func refusal(what string, answer *http.Response, refused *portalv1.Refused) error {
 	if refused == nil {
-		return fmt.Errorf("%s: the portal answered %s", what, answer.Status)
+		return fmt.Errorf("%s: the portal responded with %s", what, answer.Status)
 	}
-	return fmt.Errorf("%s: the portal answered %s: %s", what, answer.Status, refused.Message)
+	return fmt.Errorf("%s: the portal responded with %s: %s", what, answer.Status, refused.Message)
 }
 
 func (e *Environment) note(format string, args ...any) {

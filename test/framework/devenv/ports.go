@@ -19,7 +19,7 @@ type Ports struct {
 	WebhookHealth, WebhookMetrics, ManagerHealth, ManagerMetrics int
 }
 
-// Port is one of them, with its name on the command line.
+// Port is one port, with its name on the command line.
 type Port struct {
 	Name    string // --port-<name>, PORT_<NAME>
 	What    string
@@ -42,10 +42,10 @@ func (p *Ports) All() []Port {
 	}
 }
 
-// Flag is the name of the port's flag.
+// Flag returns the name of the port's flag.
 func (p Port) Flag() string { return "port-" + p.Name }
 
-// Env is the name of the port's environment variable.
+// Env returns the name of the port's environment variable.
 func (p Port) Env() string { return "PORT_" + strings.ToUpper(strings.ReplaceAll(p.Name, "-", "_")) }
 
 // RandomPorts picks free ports outside the system's range for outgoing connections, so that no such

@@ -25,7 +25,7 @@ type spec struct {
 	health string
 }
 
-// specs are all programs with their arguments.
+// specs returns all programs with their arguments.
 func (e *Environment) specs() map[string]spec {
 	healthy := func(port int) string { return "http://" + loopback(port) + "/readyz" }
 	all := map[string]spec{
@@ -82,7 +82,7 @@ func (e *Environment) portalArgs() []string {
 	if e.restored {
 		args = append(args, "--new-feed-epoch")
 	}
-	if e.fresh() { // later the keys and the manager belong to the person
+	if e.fresh() { // later the keys and the manager belong to the developer
 		args = append(args,
 			"--bootstrap-admin-user="+adminUser,
 			"--bootstrap-admin-password-file="+e.credentials.file(adminPassword),
@@ -93,7 +93,7 @@ func (e *Environment) portalArgs() []string {
 	return args
 }
 
-// kubeconfig is the file that a program reads.
+// kubeconfig returns the file that a program reads.
 func (e *Environment) kubeconfig(name, program string) string {
 	return cmp.Or(e.Kubeconfigs[name], e.path("kubernetes", program+".kubeconfig"))
 }
@@ -180,12 +180,12 @@ func (e *Environment) probe(ctx context.Context, url string) string {
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return url + " answers " + answer.Status
+		return url + " responds with " + answer.Status
 	}
 	return ""
 }
 
-// poll asks until the answer is true, or an error, or ctx ends.
+// poll calls ask until it returns true or an error, or ctx ends.
 func poll(ctx context.Context, ask func(context.Context) (bool, error)) error {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// Values are what a person or a program needs to use a running environment; the file env in the
-// data folder contains them.
+// Values contains what a developer or a program needs to use a running environment; the file env in
+// the data folder contains them.
 type Values struct {
 	Kubeconfig    string // KUBECONFIG; its default namespace is the installation's
 	Kubectl       string // KUBECTL
@@ -60,8 +60,8 @@ func (e *Environment) values() Values {
 	}
 }
 
-// EnvFile is the name of the file in the data folder that exists while everything serves, and says
-// how to reach it.
+// EnvFile is the name of the file in the data folder that exists while everything serves. It
+// contains the addresses.
 const EnvFile = "env"
 
 // Format writes the values for a shell to source.

@@ -207,7 +207,7 @@ func (s *storage) SetUserinfoFromRequest(_ context.Context, info *oidc.UserInfo,
 	return s.describe(info, r.GetSubject(), scopes)
 }
 
-// SetUserinfoFromToken answers the userinfo endpoint.
+// SetUserinfoFromToken sets the response of the userinfo endpoint.
 func (s *storage) SetUserinfoFromToken(_ context.Context, info *oidc.UserInfo, tokenID, subject, _ string) error {
 	s.mu.Lock()
 	t, ok := s.tokens[tokenID]

@@ -12,7 +12,7 @@ import (
 )
 
 // The parts of op.Storage that a sign-in by authorization code never reaches: refresh tokens,
-// introspection, revocation and JWT profiles are answered as unsupported.
+// introspection, revocation and JWT profiles return an error that they are not supported.
 
 func (s *storage) CreateAccessAndRefreshTokens(context.Context, op.TokenRequest, string) (string, string, time.Time, error) {
 	return "", "", time.Time{}, errUnsupported

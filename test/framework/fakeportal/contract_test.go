@@ -45,7 +45,7 @@ func TestHooksAndRecord(t *testing.T) {
 
 	p.Before = func(context.Context, fakeportal.Call) error { return down }
 	if _, err := p.PutAccount(t.Context(), write); !errors.Is(err, down) {
-		t.Fatalf("a portal that is down answers %v", err)
+		t.Fatalf("the error of a portal that is down is %v", err)
 	}
 	p.Before = nil
 	p.After = func(context.Context, fakeportal.Call, error) error { return lost }

@@ -27,7 +27,7 @@ type Portal struct {
 	// Store is the service behind the fake, for changes that people make in the portal. Use Manager
 	// as their actor.
 	Store *store.Store
-	// Leader names the operator's process that calls; empty for none.
+	// Leader names the operator's process that calls; empty if there is none.
 	Leader string
 	// Before runs before each call. An error ends the call without effect, as if the portal were
 	// unreachable.

@@ -87,7 +87,7 @@ func cached(request any) bool {
 	return false
 }
 
-// parts are the events of each part.
+// parts contains the events of each part.
 type parts map[string][]Event
 
 // put adds an event to a part. The effect of an unanswered POST may be undone later.
@@ -130,7 +130,7 @@ func (c *checker) each(kind string, events []Event) {
 	}
 }
 
-// subject returns the tag of the object that a request names; "" for none.
+// subject returns the tag of the object that a request names; "" if there is none.
 func subject(request any) string {
 	switch r := request.(type) {
 	case Get:

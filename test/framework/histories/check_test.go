@@ -51,7 +51,7 @@ func shows(p Person) Answer { return Answer{Outcome: Done, Person: &p} }
 
 func showsGroup(g Group) Answer { return Answer{Outcome: Done, Group: &g} }
 
-// listing is the response to GetGroup.
+// listing returns the response to GetGroup.
 func listing(tags ...string) Answer {
 	return Answer{Outcome: Done, Group: &team, Members: append([]string{}, tags...)}
 }
@@ -66,7 +66,7 @@ func TestCheck(t *testing.T) {
 	tests := map[string]struct {
 		reason string
 		events script
-		want   string // the part that can't be explained; "" for none
+		want   string // the part that can't be explained; "" if there is none
 	}{
 		"Life":              {"A user is made, changed, read and deleted.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, Get{"t1"}, shows(adaB)), at(6, 7, Delete{"t1"}, done), at(8, 9, Get{"t1"}, none), at(8, 9, Find{"ada"}, none)}, ""},
 		"LostUpdate":        {"An answered change is gone.", script{made, at(2, 3, title, shows(adaB)), at(4, 5, Get{"t1"}, shows(ada))}, "user t1"},

@@ -104,7 +104,7 @@ type FindGroup struct{ Name string }
 // Change is PATCH or PUT of a group.
 type Change struct {
 	Group   string   // tag
-	Name    *string  // nil: unchanged
+	Name    *string  // nil if unchanged
 	Add     []string // tags
 	Remove  []string // tags
 	Replace bool     // Add is the complete membership
@@ -116,8 +116,8 @@ type DeleteGroup struct{ Tag string }
 // Answer is the response.
 type Answer struct {
 	Outcome Outcome
-	Person  *Person  // the user in the response; nil for none
-	Group   *Group   // the group in the response; nil for none
+	Person  *Person  // the user in the response; nil if there is none
+	Group   *Group   // the group in the response; nil if there is none
 	Members []string // tags, of GetGroup
 }
 

@@ -6,7 +6,7 @@ import "lightrun.com/scim-operator/internal/kernel/names"
 
 // nameState is the state of one name.
 type nameState struct {
-	bearer   string // the tag of the user that has it; "" for none
+	bearer   string // the tag of the user that has it; "" if there is none
 	answered bool   // a client knows that the owner exists
 	former   string // the previous owner, which was renamed: its account may have the name for a while, and blocks others
 }

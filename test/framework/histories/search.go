@@ -19,7 +19,7 @@ type input struct {
 	id      string // ";7;" for the seventh request of the part
 	request any
 	// after contains the writes that a read from a cache must show. Its time is not sufficient: the
-	// cache may have been read before another write that has a response by now.
+	// cache may have been read before another write that got its response before the read did.
 	after []string
 }
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// User is a user as Okta pushes it; the given name is the user name's first part.
+// User returns a user as Okta pushes it; the given name is the user name's first part.
 func User(userName string) Object {
 	first, _, _ := strings.Cut(userName, ".")
 	return Object{
@@ -17,7 +17,7 @@ func User(userName string) Object {
 	}
 }
 
-// Group is a group with members, by SCIM id.
+// Group returns a group with members, by SCIM id.
 func Group(name string, members ...string) Object {
 	return Object{"schemas": []string{SchemaGroup}, "displayName": name, "members": Members(members)}
 }
@@ -31,7 +31,7 @@ func Members(ids []string) []any {
 	return out
 }
 
-// Patch is the body of a PATCH.
+// Patch returns the body of a PATCH.
 func Patch(operations ...Object) Object {
 	return Object{"schemas": []string{SchemaPatch}, "Operations": operations}
 }

@@ -40,7 +40,7 @@ type Clock struct {
 	ahead time.Duration
 }
 
-// Now is the time that the clock was set to.
+// Now returns the time that the clock was set to.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -56,8 +56,8 @@ func (c *Clock) Advance(by time.Duration) {
 
 // Options configure the portal.
 type Options struct {
-	Database    string // empty: in memory
-	Clock       *Clock // nil: one of its own
+	Database    string // empty means in memory
+	Clock       *Clock // nil means a new clock
 	Unreachable string // an issuer whose SSO cannot be turned on
 }
 

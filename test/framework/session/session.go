@@ -70,7 +70,8 @@ type Options struct {
 	Tag string
 	// From and To limit the steps that run, by index; To of 0 is the end.
 	From, To int
-	// Vars are values for ${name} from an earlier run; this run adds its own. nil for none.
+	// Vars are values for ${name} from an earlier run; this run adds its own. nil if there are
+	// none.
 	Vars map[string]string
 	// Before, if set, is called before each step, so that a test can act in the middle of a
 	// session.

@@ -18,7 +18,7 @@ import (
 )
 
 // TestPoliciesKnowEveryDecision compares the annotations that the API defines with the lists of the
-// two policies: one says who may decide, the other that the webhook may not.
+// two policies: one lists who may decide, and the other refuses the webhook.
 func TestPoliciesKnowEveryDecision(t *testing.T) {
 	root := controlplane.Root()
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "api", "v1alpha1", "conditions.go"), nil, 0)

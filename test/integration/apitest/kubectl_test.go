@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/controlplane"
 )
 
-// kubectl runs a command of a person, as the administrator, and returns its output.
+// kubectl runs a command as the administrator, and returns its output.
 func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) string {
 	t.Helper()
 	assets, err := controlplane.Assets(controlplane.Root())

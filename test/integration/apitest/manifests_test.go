@@ -18,8 +18,8 @@ import (
 
 const installation = "lightrun-system"
 
-// TestLayouts applies both layouts as a person does, and checks that their Pods meet the restricted
-// Pod Security Standard.
+// TestLayouts applies both layouts as an administrator does, and checks that their Pods meet the
+// restricted Pod Security Standard.
 func TestLayouts(t *testing.T) {
 	cp := controlplane.Get(t)
 	type pod struct {

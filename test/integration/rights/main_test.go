@@ -173,7 +173,7 @@ func kustomization(t *testing.T, namespace string, folders ...string) (string, e
 	return dir, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600)
 }
 
-// kubectl runs a command of a person, as the administrator.
+// kubectl runs a command as the administrator.
 func kubectl(t *testing.T, cp *controlplane.ControlPlane, args ...string) ([]byte, error) {
 	home := t.TempDir()
 	kubeconfig := filepath.Join(home, "kubeconfig")
@@ -228,5 +228,5 @@ func object(kind, namespace, name string, spec map[string]any) *unstructured.Uns
 	return u
 }
 
-// isRefused reports whether the API server answered 403.
+// isRefused reports whether the API server responded with 403.
 func isRefused(err error) bool { return apierrors.IsForbidden(err) }

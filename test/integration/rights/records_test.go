@@ -135,7 +135,7 @@ func claimSpec() map[string]any {
 	return map[string]any{"type": "User", "holder": map[string]any{"name": plainUser, "uid": "u"}}
 }
 
-// claims are the operations on a NameClaim: a subject that takes a claim takes the name.
+// claims returns the operations on a NameClaim: a subject that takes a claim takes the name.
 func claims() []operation {
 	taken := map[string]any{"type": "User", "holder": map[string]any{"name": decidedUser, "uid": "u"}}
 	return []operation{

@@ -16,7 +16,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// always returns a handler that sends the same answer to every request.
+// always returns a handler that sends the same response to every request.
 func always(status int, contentType, body string) http.HandlerFunc {
 	return func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", contentType)
@@ -40,7 +40,7 @@ func (w *world) neverStalled(d time.Duration, all ...client.Object) {
 		for _, o := range all {
 			w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(o), o))
 			if conditions.IsTrue(conditionsOf(o), v1alpha1.ConditionStalled) {
-				w.t.Fatalf("%s is Stalled because of an answer that is not from the portal; %s", o.GetName(), describe(conditionsOf(o)))
+				w.t.Fatalf("%s is Stalled because of a response that is not from the portal; %s", o.GetName(), describe(conditionsOf(o)))
 			}
 		}
 	}
@@ -67,7 +67,7 @@ func TestProxyAnswersForThePortal(t *testing.T) {
 	c := w.identity()
 	w.says(c, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable)
 	if m := conditions.Find(c.Status.Conditions, v1alpha1.ConditionPortalReachable).Message; !strings.Contains(m, "not from the portal") || strings.Contains(m, "no such page") {
-		t.Errorf("the condition must say that the answer is not from the portal, and must not quote the page: %s", m)
+		t.Errorf("the condition must report that the response is not from the portal, and must not quote the page: %s", m)
 	}
 
 	t.Log("then {} with 200")

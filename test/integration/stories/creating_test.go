@@ -48,7 +48,7 @@ func TestCreatedWhileHolderLeaves(t *testing.T) {
 	}
 	w.provisioned(second, user)
 	if second.DeletionTimestamp != nil {
-		t.Error("the user is being deleted, although the webhook answered with success")
+		t.Error("the user is being deleted, although the webhook's response was a success")
 	}
 }
 
@@ -94,8 +94,8 @@ func TestGroupCreationCutOff(t *testing.T) {
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 }
 
-// TestOwnPoolWithoutItsGroup: the own pool that a push created after the group had gone is deleted.
-// One that a restore brings back before its group stays.
+// TestOwnPoolWithoutItsGroup: an own pool that a SCIM request creates after the deletion of the
+// group is deleted. An own pool that is restored before its group stays.
 func TestOwnPoolWithoutItsGroup(t *testing.T) {
 	w := newWorld(t)
 	own := func(writer string) *v1alpha1.AgentPool {

@@ -178,7 +178,7 @@ func TestAccountsWithoutAUser(t *testing.T) {
 	w.provisioned(bob, user)
 }
 
-// editConfig changes the IdentityConfiguration and waits until it is in force.
+// editConfig changes the IdentityConfiguration and waits until the change takes effect.
 func (w *world) editConfig(f func(*v1alpha1.IdentityConfigurationSpec)) {
 	w.t.Helper()
 	c := w.identity()

@@ -19,12 +19,13 @@ type faults struct {
 	log   []string
 	after func(r *http.Request) bool // true: the answer is lost after its effect
 
-	refuse  func(r *http.Request) bool // true: answered 503, without effect
+	refuse  func(r *http.Request) bool // true: responded with 503, without effect
 	foreign http.HandlerFunc           // not nil: answers requests whose path ends in path, like a proxy
 	path    string
 }
 
-// answer makes h answer all requests whose path has this suffix; nil: none.
+// answer makes h respond to all requests whose path has this suffix. If h is nil, they go to the
+// portal.
 func (f *faults) answer(path string, h http.HandlerFunc) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

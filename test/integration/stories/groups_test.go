@@ -28,7 +28,7 @@ func (w *world) nameFree(typ v1alpha1.ClaimType, name string) error {
 
 func (w *world) poolNameFree(name string) error { return w.nameFree(v1alpha1.ClaimPool, name) }
 
-// ownPool is a group's own pool.
+// ownPool returns a group's own pool.
 func (w *world) ownPool(g *v1alpha1.ScimGroup) *v1alpha1.AgentPool {
 	return &v1alpha1.AgentPool{ObjectMeta: metav1Name(w.namespace, g.Name)}
 }
@@ -460,8 +460,8 @@ func TestPoolWithoutStatusIsFilledByItsGroup(t *testing.T) {
 }
 
 // TestAnImpostorNeverMakesManagers: the AgentPool is deleted and applied again while there is no
-// configuration. Its first pass, which knows of no portal, must not count as one that has looked
-// at the lines.
+// configuration. Its first pass, without a portal, must not count as one that has resolved the
+// lines.
 func TestAnImpostorNeverMakesManagers(t *testing.T) {
 	w := newWorld(t, wideGuard)
 	spec := v1alpha1.AgentPoolSpec{Groups: names("SRE"), Roles: []v1alpha1.Role{manager}}

@@ -15,9 +15,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 )
 
-// BenchmarkPushToEffectiveRole measures the time from a push until the user's roles are in force in
-// the portal and in the status, at 20 pushes a second. It runs everything in one process, with the
-// API server and etcd beside it and the portal on SQLite.
+// BenchmarkPushToEffectiveRole measures the time from a SCIM request until the portal and the
+// status have the user's roles, at 20 requests a second. It runs everything in one process, with a
+// real API server and etcd, and the portal on SQLite.
 func BenchmarkPushToEffectiveRole(b *testing.B) {
 	w := benchWorld(b)
 	w.says(w.pool("fast", v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}}), v1alpha1.ConditionReady, v1alpha1.ReasonReady)

@@ -237,7 +237,7 @@ func (w *world) annotate(o client.Object, name, value string) {
 	w.must(w.client.Patch(w.t.Context(), o, client.MergeFrom(before)))
 }
 
-// now is the time in the format that people type.
+// now returns the time in the format of the annotations.
 func (w *world) now() string { return time.Now().UTC().Format(time.RFC3339) }
 
 // nextSecond waits until a new held removal is not covered by an earlier decision.

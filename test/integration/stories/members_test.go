@@ -29,7 +29,7 @@ func (w *world) staysIn(u *v1alpha1.ScimUser, pool string) {
 	})
 }
 
-// team is a pool of n users, all through one pushed group.
+// team returns a pool of n users, who are in it by one group.
 func (w *world) team(name string, n int) (*v1alpha1.AgentPool, []*v1alpha1.ScimUser) {
 	w.t.Helper()
 	pool := w.pool(name, v1alpha1.AgentPoolSpec{Roles: []v1alpha1.Role{quota}})
@@ -230,7 +230,7 @@ func (w *world) groupID(name string) string {
 	return w.groupNamed(name).Name
 }
 
-// poolMark is the mark of the portal's pool with this name.
+// poolMark returns the mark of the portal's pool with this name.
 func (w *world) poolMark(name string) *portalapi.Mark {
 	w.t.Helper()
 	all, err := w.store.Pools(w.t.Context())

@@ -61,7 +61,7 @@ func TestAPoolWhoseAgentPoolIsGoneIsReported(t *testing.T) {
 	w.provisioned(bob, user)
 	config := w.identity()
 	w.must(w.client.Get(t.Context(), keyOf(config), config))
-	w.hasNote(config, "PoolsWithoutAgentPool", fmt.Sprintf("1 pool(s) of ours have no AgentPool any more: %q (%s) of AgentPool leads.", "Engineering leads", id))
+	w.hasNote(config, "PoolsWithoutAgentPool", fmt.Sprintf("1 pool(s) that this operator manages have no AgentPool: %q (%s) of AgentPool leads.", "Engineering leads", id))
 
 	r := w.preview(false)
 	want := preview.Pool{ID: id, Name: "Engineering leads", AgentPool: "leads", Roles: []string{manager}, Users: 1}

@@ -19,7 +19,7 @@ import (
 
 // The cases of the ownership table: records that a name can't take over, and roles without a grant.
 
-// portalPool reads a pool from the portal; nil: none.
+// portalPool reads a pool from the portal; nil if there is none.
 func (w *world) portalPool(id string) *store.Pool {
 	w.t.Helper()
 	p, err := w.store.Pool(w.t.Context(), id)
@@ -37,7 +37,7 @@ func (w *world) defaultPool() *store.Pool {
 	return &all[slices.IndexFunc(all, func(p store.Pool) bool { return p.Default })]
 }
 
-// hasRoles waits until the person's record has exactly these roles.
+// hasRoles waits until the user's account has exactly these roles.
 func (w *world) hasRoles(userName string, roles ...string) {
 	w.t.Helper()
 	slices.Sort(roles)

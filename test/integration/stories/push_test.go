@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/idp"
 )
 
-// pushed are the groups that the provider has pushed, by name.
+// pushed contains the groups that the provider has created, by name.
 type pushed struct {
 	mu     sync.Mutex
 	byName map[string]*v1alpha1.ScimGroup

@@ -20,7 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// oktaKey is a key for the integrated provider of the stories.
+// oktaKey returns a key for the integrated provider of the stories.
 func oktaKey(name string, expires time.Time) store.NewKey {
 	return store.NewKey{Name: name, Scope: store.ScopeSCIM, Provider: provider.ID{Type: provider.Okta}, Expires: expires}
 }

@@ -103,7 +103,7 @@ func newWorld(t *testing.T, options ...option) *world {
 	return build(t, options...)
 }
 
-// benchWorld is a world for a benchmark.
+// benchWorld returns a world for a benchmark.
 func benchWorld(b *testing.B) *world {
 	b.Helper()
 	return build(b)
@@ -171,7 +171,8 @@ func (w *world) send(method, path string, body any, headers ...string) idp.Answe
 	return a
 }
 
-// keysConfirm is how long the manager waits in stories before it accepts an answer without keys.
+// keysConfirm is the time for which the manager waits in stories before it accepts a response
+// without keys.
 const keysConfirm = 3 * time.Second
 
 const operatorKey = "operator-key-operator-key-operator-key"
@@ -331,7 +332,7 @@ func (w *world) account(userName string) *store.Account {
 }
 
 // provisioned waits until the user's account is active and managed by SCIM, with exactly these
-// roles, and the object says so.
+// roles, and the status shows them.
 func (w *world) provisioned(u *v1alpha1.ScimUser, roles ...string) {
 	w.t.Helper()
 	slices.Sort(roles)
@@ -421,5 +422,5 @@ func metav1Name(namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name}
 }
 
-// registry is the claim protocol that webhook and controllers use.
+// registry returns the claim protocol that webhook and controllers use.
 func registry(c client.Client) claims.Registry { return claims.Registry{Client: c, Live: c} }

@@ -14,8 +14,8 @@
 //     Skew;
 //   - every required claim has the required value.
 //
-// The signature is checked before the claims, so that only the holder of a real token learns what
-// is wrong with its claims.
+// The signature is checked before the claims, so that only the holder of a real token gets an error
+// about its claims.
 package jwt
 
 import (
@@ -34,13 +34,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
-// Skew is the permitted difference between the issuer's clock and ours.
+// Skew is the permitted difference between the issuer's clock and the webhook's.
 const Skew = time.Minute
 
 // maxToken limits the length of a token, in bytes.
 const maxToken = 16 << 10
 
-// Algorithms are the accepted signature algorithms (RFC 7518 §3.1, RFC 8037).
+// Algorithms returns the accepted signature algorithms (RFC 7518 §3.1, RFC 8037).
 func Algorithms() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 }
@@ -51,7 +51,7 @@ type Issuer struct {
 	Audiences []string          // aud must contain one of them
 	Provider  provider.ID       // the identity provider of the tokens
 	Required  map[string]string // claims that must have exactly this value
-	CABundle  []byte            // PEM of the authorities that sign the issuer's certificate; empty for the system's
+	CABundle  []byte            // authorities that may sign the issuer's certificate, in PEM; empty means the system's
 }
 
 // Holder identifies the holder of a token.
@@ -69,14 +69,15 @@ var ErrUnavailable = errors.New("the keys of the token's issuer can't be read")
 // Verifier verifies tokens. It is safe for concurrent use and starts nothing before the first
 // token.
 type Verifier struct {
-	issuers func() []Issuer // currently trusted; called for each token
+	issuers func() []Issuer // returns the issuers that are trusted now; called for each token
 	now     func() time.Time
 
 	mu   sync.Mutex
 	keys map[string]*keys // by issuer and bundle
 }
 
-// New returns a verifier for tokens of the issuers that the function returns at the time.
+// New returns a verifier for tokens of the issuers that the function returns. It is called for each
+// token.
 func New(issuers func() []Issuer) *Verifier {
 	return &Verifier{issuers: issuers, now: time.Now, keys: map[string]*keys{}}
 }
@@ -87,8 +88,8 @@ func Looks(token string) bool {
 	return strings.Count(token, ".") == 2 && strings.HasPrefix(token, "ey")
 }
 
-// Verify returns the holder of a token. The error says what is wrong with it, for the administrator
-// of the client, and never contains the token. When the issuer's keys can't be read, it is
+// Verify returns the holder of a token. The error describes the problem for the administrator of
+// the client, and never contains the token. If the issuer's keys can't be read, it is
 // ErrUnavailable.
 func (v *Verifier) Verify(ctx context.Context, token string) (Holder, error) {
 	if len(token) > maxToken {
@@ -137,7 +138,7 @@ func refusedForm(err error) error {
 
 func short(s string) string { return s[:min(len(s), 20)] }
 
-// trusted finds the issuer with that name, and drops the keys of issuers that are no longer
+// trusted finds the issuer with this name, and drops the keys of issuers that are no longer
 // trusted.
 func (v *Verifier) trusted(iss string) (found Issuer, ok bool) {
 	all := v.issuers()

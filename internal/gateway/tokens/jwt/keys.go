@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// fresh is how long keys are used before they are read again. A withdrawn key is refused after
-	// this time at the latest.
+	// fresh is the time after which keys are read again. A key that the issuer withdraws is refused
+	// after this time at the latest.
 	fresh = time.Hour
 	// between is the minimum time between two reads, for any tokens: a token with an unknown key id
 	// causes no extra request.
@@ -30,25 +30,25 @@ const (
 	fetchTime = 10 * time.Second
 	// maxDocument limits the size of the issuer's documents, in bytes.
 	maxDocument = 1 << 20
-	// leastRSA is the minimum length of an accepted RSA key, in bits (RFC 7518 §3.3).
-	leastRSA = 2048
+	// minRSA is the minimum length of an accepted RSA key, in bits (RFC 7518 §3.3).
+	minRSA = 2048
 )
 
-// keys are the public keys of one issuer. They are read again in the background when they are an
-// hour old, and when a token names a key that is not among them, since issuers change keys without
-// notice. The last keys stay in use while the issuer is unreachable.
+// keys contains the public keys of one issuer. They are read again in the background if they are an
+// hour old, and if a token names an unknown key, because issuers change keys without notice. The
+// last keys stay in use while the issuer is unreachable.
 type keys struct {
 	issuer Issuer
 	now    func() time.Time
 
-	used atomic.Int64 // when a token was last accepted, in seconds since 1970
+	used atomic.Int64 // time when a token was last accepted, in seconds since 1970
 
 	mu      sync.Mutex
 	byID    map[string]jose.JSONWebKey
 	read    time.Time     // when they were read
 	tried   time.Time     // when the last read began
 	failed  error         // why the last read failed
-	reading chan struct{} // closed when the current read ends; nil for none
+	reading chan struct{} // closed when the current read ends; nil if there is none
 }
 
 func newKeys(i Issuer, now func() time.Time) *keys { return &keys{issuer: i, now: now} }
@@ -162,7 +162,7 @@ func usable(raw []json.RawMessage) (map[string]jose.JSONWebKey, error) {
 		if json.Unmarshal(one, &key) != nil || !key.Valid() || !key.IsPublic() || key.Use != "" && key.Use != "sig" {
 			continue
 		}
-		if rsaKey, ok := key.Key.(*rsa.PublicKey); ok && rsaKey.N.BitLen() < leastRSA {
+		if rsaKey, ok := key.Key.(*rsa.PublicKey); ok && rsaKey.N.BitLen() < minRSA {
 			continue
 		}
 		out[key.KeyID] = key

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package access decides which pools a user is in, which roles that gives them, and why. It is
-// pure: no clock, no I/O, no Kubernetes client. The controllers, the command line, the migration
+// Package access decides which pools a user is in, which roles the pools give the user, and why. It
+// is pure: no clock, no I/O, no Kubernetes client. The controllers, the command line, the migration
 // preview and the tests all call the same function, Pools.Effective.
 //
 // The rules:
@@ -27,7 +27,7 @@ import (
 // UserRole is the role that every user has through the default pool.
 const UserRole = "ROLE_USER"
 
-// Source says why a user is in a pool. The values are those of v1alpha1.PoolSource.
+// Source is the reason why a user is in a pool. The values are those of v1alpha1.PoolSource.
 type Source string
 
 const (
@@ -45,7 +45,7 @@ type Attributes = map[string]any
 // user.
 type Matcher interface{ Match(User) bool }
 
-// User is the facts about a user.
+// User contains the facts about a user.
 type User struct {
 	Name     string // of the ScimUser
 	Version  uint64 // the attributes of the user are the same while it is the same
@@ -57,36 +57,36 @@ type User struct {
 	Attributes func() Attributes
 }
 
-// Pool is the facts about a pool.
+// Pool contains the facts about a pool.
 type Pool struct {
 	Name    string
-	Roles   []string // roles of every user in it
-	Groups  []string // ids of the groups that fill it
-	Members []string // user names that it declares, in any case
-	Filter  Matcher  // nil: none
-	Frozen  bool     // its filter is invalid: its users stay, and the filter adds none
-	Keeps   bool     // not all of its groups are known: its users stay
-	Closed  bool     // it is being deleted: its users stay, and none is added
-	Pending bool     // it is not in the portal yet: it has no users
+	Roles   []string // roles that every user in the pool gets
+	Groups  []string // ids of the groups that fill the pool
+	Members []string // user names that the pool declares; case is ignored
+	Filter  Matcher  // nil if there is none
+	Frozen  bool     // the pool's filter is invalid: the users that it added stay, and it adds none
+	Keeps   bool     // not all groups of the pool are known: the pool's users stay
+	Closed  bool     // the pool is being deleted: its users stay, and no user is added
+	Pending bool     // the pool is not in the portal yet: it has no users
 }
 
-// Membership is one pool that a user is in, and why.
+// Membership is one pool that a user is in, with the reason.
 type Membership struct {
 	Pool   string
 	Source Source
 }
 
-// Grant is one role of a user, and the names of the pools that give it, sorted.
+// Grant is one role of a user, with the sorted names of the pools that give it.
 type Grant struct {
 	Role string
 	From []string
 }
 
-// Access is a user's pools and roles, each sorted by name, the default pool first.
+// Access contains a user's pools and roles. Both are sorted by name, but the default pool is first.
 type Access struct {
 	Pools   []Membership
 	Roles   []Grant
-	Pending []string // pools that a source adds them to, but that are not in the portal yet or are being deleted; sorted
+	Pending []string // sorted names of the pools that a source adds the user to, but that are not in the portal yet or are being deleted
 }
 
 // RoleNames returns the names of the roles, sorted.
@@ -98,15 +98,15 @@ func (a Access) RoleNames() []string {
 	return out
 }
 
-// Pools is an immutable index of all pools, so that Effective costs what one user's pools cost and
-// not what all pools cost.
+// Pools is an immutable index of all pools, so that the cost of Effective depends on the number of
+// the user's pools and not on the number of all pools.
 type Pools struct {
 	def      Pool
 	byName   map[string]*Pool
 	declared map[string][]string // folded user name → names of pools
 	filled   map[string][]*Pool  // id of a group → pools that it fills
-	keeping  []*Pool             // with Keeps
-	filters  []*Pool             // with a filter, or frozen
+	keeping  []*Pool             // pools with Keeps
+	filters  []*Pool             // pools with a filter, and frozen pools
 }
 
 // NewPools builds the index. A pool with the name of def is ignored: def is the default pool.
@@ -143,7 +143,8 @@ func (p *Pools) Pool(name string) *Pool {
 	return p.byName[name]
 }
 
-// Effective returns which pools u is in and which roles that gives, with the source of each.
+// Effective returns the pools that u is in, with their sources, and the roles that these pools
+// give.
 func (p *Pools) Effective(u User) Access {
 	var a Access
 	source := make(map[string]Source, len(u.Groups)+1)
@@ -183,7 +184,7 @@ func (p *Pools) Effective(u User) Access {
 	return a
 }
 
-// takes says whether u can be in the pool now.
+// takes reports whether u can be in the pool now.
 func (p *Pool) takes(u User) bool { return !p.Pending && (!p.Closed || slices.Contains(u.In, p.Name)) }
 
 // matching returns the pools that u is in by filter.
@@ -206,7 +207,8 @@ func (p *Pools) matching(u User) []*Pool {
 	return out
 }
 
-// Grants returns the roles of a user in those pools, each with the pools that give it; sorted.
+// Grants returns the roles of a user who is in these pools, sorted, each with the pools that give
+// it.
 func (p *Pools) Grants(in []Membership) []Grant {
 	from := map[string][]string{UserRole: {p.def.Name}}
 	for _, m := range in {
@@ -228,7 +230,7 @@ func (p *Pools) Grants(in []Membership) []Grant {
 	return out
 }
 
-// Union are the roles of both, each with all pools that grant it; sorted.
+// Union returns the roles of a and b, sorted, each with all pools that grant it.
 func Union(a, b []Grant) []Grant {
 	from := map[string][]string{}
 	for _, g := range slices.Concat(a, b) {

@@ -4,9 +4,9 @@
 // verdict, and it has no clock, client or cluster.
 //
 // A removal is a set of users who would lose something by one change of one object. It is carried
-// out completely or not at all. A removal that does not fit the budget is held, and only the mark
-// in the portal's record remembers that: a marked removal is never carried out because of a budget,
-// so neither a new window nor a larger budget nor a lost decision releases it.
+// out completely or not at all. A removal that does not fit the budget is held, and the portal's
+// record of the object gets a mark. A marked removal is never carried out because of a budget.
+// Therefore neither a new window nor a larger budget nor a lost decision releases it.
 package guard
 
 import (
@@ -20,19 +20,19 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Set is a removal: which users would lose what by a change of an object.
+// Set is a removal: users who would lose something by a change of an object.
 type Set struct {
 	Kind   portalapi.Removal
-	Object string   // kind and name of the object on which a person decides
-	Users  []string // names of the ScimUsers who would lose; in any order, each once
+	Object string   // kind and name of the object that a person annotates to decide
+	Users  []string // names of the ScimUsers who would lose something; in any order, without duplicates
 }
 
-// hashed is how many bytes of the hash an id shows.
+// hashed is the number of bytes of the hash in an id.
 const hashed = 6
 
-// ID identifies the set, first wanted at that revision (Unix ms, as in revisions of users and
-// groups). A set of other users has another id, and so has the same set when it is wanted again
-// after it was taken back.
+// ID returns the id of the set. revision is the revision at which the removal was first wanted:
+// Unix ms, as in revisions of users and groups. A set of other users has another id. If the
+// provider takes the removal back and wants it again later, it has another id too.
 func (s Set) ID(revision int64) string {
 	users := slices.Sorted(slices.Values(s.Users))
 	base := strconv.FormatInt(revision, 36)
@@ -40,13 +40,14 @@ func (s Set) ID(revision int64) string {
 	return base + "-" + hex.EncodeToString(sum[:hashed])
 }
 
-// Is says whether id identifies this set.
+// Is reports whether id identifies this set.
 func (s Set) Is(id string) bool {
 	revision, ok := revisionOf(id)
 	return ok && s.ID(revision) == id
 }
 
-// Since is when the set with the id was first wanted; zero for an invalid id.
+// Since returns the time at which the set with the id was first wanted. It is zero for an invalid
+// id.
 func Since(id string) time.Time {
 	revision, ok := revisionOf(id)
 	if !ok {
@@ -61,7 +62,7 @@ func revisionOf(id string) (int64, bool) {
 	return revision, found && err == nil
 }
 
-// Decision is what a person decided.
+// Decision is a person's decision about a removal.
 type Decision int
 
 const (
@@ -80,18 +81,18 @@ const (
 	Keep                   // a person dropped it
 )
 
-// Facts are the facts that a verdict depends on, besides the set.
+// Facts contains the facts that a verdict depends on, except the set.
 type Facts struct {
-	Mark *portalapi.Mark // of the record; nil: nothing is held or dropped
-	Now  int64           // Unix ms, for the id of a set that was not wanted before
+	Mark *portalapi.Mark // mark of the portal's record; nil if nothing is held or was dropped
+	Now  int64           // Unix ms; the revision in the id of a set that was not wanted before
 	// Decided returns a person's decision about the set with the id.
 	Decided func(id string) Decision
-	// Fits says whether the budgets have room for the set. It is called last, and only if the
-	// verdict depends on it.
+	// Fits reports whether the set fits the budgets. It is called last, and only if the verdict
+	// depends on it.
 	Fits func() (bool, error)
 }
 
-// Decide returns the verdict about the set, and its id if it is or was held.
+// Decide returns the verdict about the set, and the id of the set if it is or was held.
 func Decide(s Set, f Facts) (v Verdict, id string, err error) {
 	if len(s.Users) == 0 {
 		return Nothing, "", nil

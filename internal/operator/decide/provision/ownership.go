@@ -9,20 +9,20 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Ownership says who owns a portal record, from the point of view of one object.
+// Ownership is the relation of one object to the owner of a portal record.
 type Ownership string
 
 const (
-	Ours         Ownership = "Ours"         // owned by our UID
-	FormerlyOurs Ownership = "FormerlyOurs" // owned by an object with our name and another UID, under this binding: we were restored, or deleted and applied again
-	OwnerGone    Ownership = "OwnerGone"    // its owner no longer exists
-	OwnerLeaving Ownership = "OwnerLeaving" // its owner is being deleted
-	Others       Ownership = "Others"       // owned by another object that exists
-	Unowned      Ownership = "Unowned"      // without an owner: created in the portal, or released
+	Ours         Ownership = "Ours"         // the object's UID owns the record
+	FormerlyOurs Ownership = "FormerlyOurs" // under this binding, the object's name owns the record with another UID: the object was restored, or deleted and applied again
+	OwnerGone    Ownership = "OwnerGone"    // the owner no longer exists
+	OwnerLeaving Ownership = "OwnerLeaving" // the owner is being deleted
+	Others       Ownership = "Others"       // another object that exists owns the record
+	Unowned      Ownership = "Unowned"      // the record has no owner: it was created in the portal, or released
 )
 
-// OwnershipOf says who owns a record with this owner, from the point of view of me. there says
-// whether the owner's object still exists.
+// OwnershipOf returns the relation of the object me to the owner of a record. there is whether the
+// owner's object still exists.
 func OwnershipOf(owner, me portalapi.Owner, there Presence) Ownership {
 	switch {
 	case owner.UID == "":
@@ -39,23 +39,23 @@ func OwnershipOf(owner, me portalapi.Owner, there Presence) Ownership {
 	return Others
 }
 
-// Verdict is the ownership table's decision about a record that an object wants.
+// Verdict is the decision of the ownership table about a record that an object wants.
 type Verdict struct {
-	Adopt   bool   // it may be taken over, by compare-and-swap on its current owner
-	Reason  string // otherwise: a condition reason of v1alpha1
+	Adopt   bool   // the object may take the record over, by compare-and-swap on the current owner
+	Reason  string // if not Adopt: a condition reason of v1alpha1
 	Message string
 }
 
 func adopt() Verdict { return Verdict{Adopt: true} }
 
-// AccountVerdict is the ownership table for an account with the user name that the object has the
+// AccountVerdict applies the ownership table to an account whose user name the ScimUser has the
 // claim on.
 func AccountVerdict(a *portalapi.Account, s Ownership, policy Policy) Verdict {
 	switch {
 	case s == Ours, s == FormerlyOurs, s == OwnerGone:
 		return adopt()
 	case s == Unowned && a.ManagedBy == portalapi.ManagedByLocal && !policy.ProvisionExistingUsers && !a.HandedOver:
-		return Verdict{Reason: v1alpha1.ReasonLocalAccountExists, Message: "The portal has a local account with this user name. Switch on \"Provision existing users with SCIM\" to adopt every such account, or hand this one over in User Management"}
+		return Verdict{Reason: v1alpha1.ReasonLocalAccountExists, Message: "The portal has a local account with this user name. Turn on \"Provision existing users with SCIM\" to adopt every such account, or hand this one over in User Management"}
 	case s == Unowned, s == OwnerLeaving && policy.OnDelete == v1alpha1.UserDeactivate:
 		return adopt()
 	case s == OwnerLeaving:
@@ -64,8 +64,8 @@ func AccountVerdict(a *portalapi.Account, s Ownership, policy Policy) Verdict {
 	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still has this user name. That user was renamed, and their account is renamed first"}
 }
 
-// PoolVerdict is the ownership table for a pool that an AgentPool wants. chosen: spec.adopt names
-// the pool's id.
+// PoolVerdict applies the ownership table to a pool that an AgentPool wants. chosen is true if
+// spec.adopt is the pool's id.
 func PoolVerdict(p *portalapi.Pool, s Ownership, isDefault, chosen bool) Verdict {
 	switch {
 	case p.Default && isDefault:

@@ -12,28 +12,28 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// PoolFacts are the facts about a pool in the portal and the cluster.
+// PoolFacts contains the facts about a pool in the portal and the cluster.
 type PoolFacts struct {
-	Own     *portalapi.Pool // the pool owned by this AgentPool; nil: none
-	Named   *portalapi.Pool // the pool with the wanted name, or the default pool for AgentPool/default; nil: none
-	Adopt   string          // the id of the pool that spec.adopt names; empty: none
-	Adopted *portalapi.Pool // the pool with that id; nil: none
-	Owner   Presence        // of the AgentPool that owns Adopted, or else Named
+	Own     *portalapi.Pool // the pool owned by this AgentPool; nil if there is none
+	Named   *portalapi.Pool // the pool with the wanted name, or the default pool for AgentPool/default; nil if there is none
+	Adopt   string          // the id of the pool that spec.adopt names; empty if there is none
+	Adopted *portalapi.Pool // the pool with that id; nil if there is none
+	Owner   Presence        // presence of the AgentPool that owns Adopted; if Adopted is nil, of the one that owns Named
 }
 
 // PoolPlan is the next step for one pool.
 type PoolPlan struct {
 	Action  Action
-	Pool    *portalapi.Pool // the pool to change; nil if it is to be created
+	Pool    *portalapi.Pool // the pool to change; nil if the plan creates one
 	Write   portalapi.PoolWrite
-	Reason  string // for Wait, and for an Update without the new name: a condition reason of v1alpha1
-	Message string // with Reason
-	// LosesManager: the change takes a granted ROLE_MANAGER from all users of the pool; the
-	// deprovisioning guard counts them.
+	Reason  string // for Wait, and for an Update that does not change the name: a condition reason of v1alpha1
+	Message string // with Reason: the problem and what to do
+	// LosesManager is true if the change takes a granted ROLE_MANAGER from all users of the pool.
+	// The deprovisioning guard counts them.
 	LosesManager bool
 }
 
-// WantPool is the pool that an AgentPool declares.
+// WantPool returns the pool that an AgentPool declares.
 func WantPool(p *v1alpha1.AgentPool) portalapi.PoolWrite {
 	return portalapi.PoolWrite{
 		Owner:   portalapi.Owner{UID: string(p.UID), Name: p.Name, Revision: p.Generation},
@@ -43,7 +43,7 @@ func WantPool(p *v1alpha1.AgentPool) portalapi.PoolWrite {
 	}
 }
 
-// pins records which groups the AgentPool's references mean, as the portal stores them.
+// pins converts the AgentPool's pinned groups to the portal's form.
 func pins(all []v1alpha1.PinnedGroup) (out []portalapi.Pin) {
 	for _, p := range all {
 		out = append(out, portalapi.Pin{Line: line(p.GroupReference), Group: p.Group, Deleted: p.Deleted})
@@ -51,7 +51,7 @@ func pins(all []v1alpha1.PinnedGroup) (out []portalapi.Pin) {
 	return out
 }
 
-// Pinned returns those references for which the portal knows the group.
+// Pinned returns the references for which the portal has a pin, each with the group of that pin.
 func Pinned(lines []v1alpha1.GroupReference, have *portalapi.Pool) (out []v1alpha1.PinnedGroup) {
 	if have == nil {
 		return nil
@@ -64,7 +64,7 @@ func Pinned(lines []v1alpha1.GroupReference, have *portalapi.Pool) (out []v1alph
 	return out
 }
 
-// line is how the portal's pin writes a group reference.
+// line returns a group reference in the form of a portal's pin.
 func line(r v1alpha1.GroupReference) string {
 	switch {
 	case r.DisplayName != "":
@@ -86,8 +86,8 @@ func RoleNames(roles []v1alpha1.Role) []string {
 	return out
 }
 
-// Granted returns the roles that the pool's owner granted to the pool, or a person in the portal if
-// it has no owner.
+// Granted returns the roles that the pool's owner granted to the pool. If the pool has no owner, it
+// returns all roles of the pool, which administrators granted in the portal.
 func Granted(p *portalapi.Pool) []string {
 	out := []string{}
 	for _, r := range p.Roles {
@@ -119,7 +119,7 @@ func waitForPool(p *portalapi.Pool, reason, message string) PoolPlan {
 	return PoolPlan{Action: Wait, Pool: p, Reason: reason, Message: message}
 }
 
-// takeOverPool plans for a pool that is not ours, by the ownership table.
+// takeOverPool plans for a pool that the AgentPool does not own, by the ownership table.
 func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence, chosen bool) PoolPlan {
 	v := PoolVerdict(have, OwnershipOf(have.Owner, want.Owner, owner), want.Default, chosen)
 	if !v.Adopt && v.Reason == v1alpha1.ReasonConsentRequired {
@@ -135,15 +135,16 @@ func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence
 	return PoolPlan{Action: Adopt, Pool: have, Write: poolDecidedOn(have, want), LosesManager: losesManager(want, have)}
 }
 
-// consentCommand is the command with which a person consents. It sets displayName too: a group's
-// own pool that people changed is theirs from then on, and its default name is the object's name.
+// consentCommand returns the command by which a person consents to the adoption. It also sets
+// displayName: after the command, a group's own pool counts as declared by an administrator, and
+// the default name of such a pool is the object's name.
 func consentCommand(want portalapi.PoolWrite, have *portalapi.Pool) string {
 	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: strings only
 	return fmt.Sprintf("kubectl patch agentpool %s --type=merge -p '%s'", want.Owner.Name, strings.ReplaceAll(string(patch), "'", `\u0027`))
 }
 
-// updatePool plans for a pool that is ours. A conflict about the new name delays only the name;
-// above all, roles are removed at once.
+// updatePool plans for a pool that the AgentPool owns. A conflict about the new name delays only
+// the name: all other changes, such as the removal of roles, are made at once.
 func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	own := have.Own
 	p := PoolPlan{Action: None, Pool: own}
@@ -170,7 +171,7 @@ func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	return p
 }
 
-// nameInTheWay says why a pool can't take the name of another one.
+// nameInTheWay returns why a pool can't take the name of another one.
 func nameInTheWay(want portalapi.PoolWrite, other *portalapi.Pool) (reason, message string) {
 	switch {
 	case other.Default:
@@ -183,7 +184,8 @@ func nameInTheWay(want portalapi.PoolWrite, other *portalapi.Pool) (reason, mess
 	return v1alpha1.ReasonPoolExists, fmt.Sprintf("The portal has another pool with the name %q. Rename one of the two, or delete the other pool in the portal; all other changes are applied", want.Name)
 }
 
-// poolDecidedOn is want with the revision of the pool that it was decided on; nil: no pool.
+// poolDecidedOn returns want with the revision of have, on which it was decided, as the
+// precondition. If have is nil, the precondition is that there is no pool.
 func poolDecidedOn(have *portalapi.Pool, want portalapi.PoolWrite) portalapi.PoolWrite {
 	var revision int64
 	if have != nil {

@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Want is the account that a ScimUser declares: the provider's attributes in the portal's form, and
-// the computed pools and roles. Pools are identified by the portal's ids.
+// Want returns the account that a ScimUser wants: the provider's attributes in the portal's form,
+// and the computed pools and roles. poolIDs are ids of the portal.
 func Want(u *v1alpha1.ScimUser, poolIDs, roles []string) Account {
 	w := portalapi.AccountWrite{
 		Owner:       portalapi.Owner{UID: string(u.UID), Name: u.Name, Revision: u.Spec.Revision},
@@ -28,8 +28,8 @@ func Want(u *v1alpha1.ScimUser, poolIDs, roles []string) Account {
 	return Account{AccountWrite: w, Roles: roles}
 }
 
-// displayName is the name that the portal shows: displayName, else the formatted name, else its
-// parts, else the user name.
+// displayName returns the name that the portal shows: displayName, else the formatted name, else
+// its parts, else the user name.
 func displayName(s *v1alpha1.ScimUserSpec) string {
 	if s.DisplayName != "" {
 		return s.DisplayName
@@ -45,7 +45,7 @@ func displayName(s *v1alpha1.ScimUserSpec) string {
 	return s.UserName
 }
 
-// email is the primary address, else the first work address, else the first one.
+// email returns the primary address, else the first work address, else the first address.
 func email(all []v1alpha1.MultiValue) string {
 	best, rank := "", 0
 	for _, e := range all {

@@ -4,9 +4,9 @@
 // state. It is pure: the same facts give the same plan, and it has no clock, client or cluster. The
 // controllers carry a plan out; `kubectl scim plan`, the migration preview and ReportOnly show it.
 //
-// An account is changed only if it is ours: created by us, left by a ScimUser that is deleted or
-// being deleted, handed over by a person, or adopted because the toggle "Provision existing users
-// with SCIM" is on.
+// A plan changes an account only if the ScimUser owns it or may adopt it. It may adopt an account
+// whose ScimUser is deleted or being deleted, an account that an administrator handed over in the
+// portal, and any local account while "Provision existing users with SCIM" is on.
 package provision
 
 import (
@@ -22,63 +22,63 @@ import (
 type Action string
 
 const (
-	None   Action = "None"   // in the desired state
-	Create Action = "Create" // no such account yet
-	Update Action = "Update" // ours, and differs
-	Adopt  Action = "Adopt"  // becomes ours, keeping its id and history
-	Wait   Action = "Wait"   // not ours now; Reason and Message say why and what to do
+	None   Action = "None"   // the account is in the desired state
+	Create Action = "Create" // there is no such account yet
+	Update Action = "Update" // the ScimUser owns the account, and the account differs from the desired state
+	Adopt  Action = "Adopt"  // the ScimUser becomes the owner, and the account keeps its id and history
+	Wait   Action = "Wait"   // the ScimUser can't own the account now; Reason and Message say why and what to do
 )
 
 // Account is the desired account of a user.
 type Account struct {
-	portalapi.AccountWrite          // without Adopt and IfRevision; Pools sorted, the default pool among them
-	Roles                  []string // roles that its pools give; sorted. The portal derives them, we verify
+	portalapi.AccountWrite          // without Adopt and IfRevision; Pools is sorted and contains the default pool
+	Roles                  []string // roles that the pools give, sorted. The portal derives them, and the operator verifies them
 }
 
-// Presence says whether an account's ScimUser still exists.
+// Presence is whether the owner of a portal record still exists.
 type Presence int
 
 const (
-	Gone    Presence = iota // no such object
-	Leaving                 // being deleted
-	Present                 // exists
+	Gone    Presence = iota // the object does not exist
+	Leaving                 // the object is being deleted
+	Present                 // the object exists
 )
 
-// Facts are the facts about the account in the portal and the cluster.
+// Facts contains the facts about the account in the portal and the cluster.
 type Facts struct {
-	Own        *portalapi.Account // the account owned by this ScimUser; nil: none
-	Named      *portalapi.Account // the account with the wanted name; nil: none
-	Before     *portalapi.Account // the account that an object of our name owned, before a restore; nil: none
-	Accepted   int64              // the portal's revision that an older object may replace, as a person decided; 0: none
-	NamedOwner Presence           // of the ScimUser that owns Named
-	Granted    []string           // roles that the account has by a grant (GrantedRoles); others are removed without the guard
+	Own        *portalapi.Account // the account owned by this ScimUser; nil if there is none
+	Named      *portalapi.Account // the account with the wanted name; nil if there is none
+	Before     *portalapi.Account // the account that a ScimUser with the same name owned before a restore; nil if there is none
+	Accepted   int64              // the portal's revision that a person allowed an older object to overwrite; 0 if there is none
+	NamedOwner Presence           // presence of the ScimUser that owns Named
+	Granted    []string           // roles that the account has by a grant (GrantedRoles); other roles are removed without the guard
 }
 
-// Policy is the declared policy. It only removes steps from plans.
+// Policy is the part of the IdentityConfiguration that plans depend on.
 type Policy struct {
 	ProvisionExistingUsers bool                  // adopt local accounts
 	OnDelete               v1alpha1.UserDeletion // what happens to the account of an owner that is being deleted
 }
 
-// Difference is one field that differs from the desired state. The values are for people to read
-// and may contain personal data.
+// Difference is one field that differs from the desired state. The values are human-readable and
+// may contain personal data.
 type Difference struct{ Field, Have, Want string }
 
 // Plan is the next step for one account.
 type Plan struct {
 	Action  Action
-	Account *portalapi.Account     // the account to change; nil if it is to be created
+	Account *portalapi.Account     // the account to change; nil if the plan creates one
 	Write   portalapi.AccountWrite // for Create, Update and Adopt; it applies only to this revision of Account
-	Reason  string                 // for Wait, and for an Update without the new name: a condition reason of v1alpha1
+	Reason  string                 // for Wait, and for an Update that does not change the name: a condition reason of v1alpha1
 	Message string                 // with Reason: the problem and what to do
-	Mark    bool                   // for Wait: record in the account that this user waits for it
-	// Removal: the plan takes away a user's access or ROLE_MANAGER; the deprovisioning guard counts
-	// it.
+	Mark    bool                   // for Wait: call MarkWaiting, so that the account shows that this user waits for it
+	// Removal is true if the plan takes access or ROLE_MANAGER from a user. The deprovisioning
+	// guard counts it.
 	Removal     bool
 	Differences []Difference
 }
 
-// Writes says whether carrying out the plan changes the account.
+// Writes reports whether carrying out the plan changes the account.
 func (p Plan) Writes() bool { return p.Action == Create || p.Action == Update || p.Action == Adopt }
 
 // Compute returns the step that brings the account to want, under policy.
@@ -95,9 +95,9 @@ func Compute(want Account, have Facts, policy Policy) Plan {
 	return takeOver(want, have, policy)
 }
 
-// restored plans for a user who had an account under the same SCIM id in this binding, if that
-// account can't be found by its name, or the user must wait. decided is false if the account can be
-// taken over as usual.
+// restored plans for a user whose SCIM id owned an account under this binding before a restore. It
+// decides if that account has another user name, or if the user must wait. Otherwise decided is
+// false, and the account can be taken over like any other.
 func restored(want Account, have Facts) (p Plan, decided bool) {
 	before := have.Before
 	if before == nil || OwnershipOf(before.Owner, want.Owner, Gone) != FormerlyOurs {
@@ -122,13 +122,12 @@ func restored(want Account, have Facts) (p Plan, decided bool) {
 	return p, true
 }
 
-// older says whether want comes from a backup: the portal has a newer push of this user.
+// older reports whether want comes from a backup: the portal has a newer revision of this user.
 func older(want Account, have *portalapi.Account) bool {
 	return want.Owner.Revision < have.Owner.Revision
 }
 
-// BackupOlder is the message for an object whose revision is older than the portal's, and says what
-// a person can do.
+// BackupOlder returns the message for a ScimUser whose revision is older than the portal's.
 func BackupOlder(scimID string, object, portal int64) string {
 	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: kubectl scim accept scimuser/%s --revision %d",
 		portal, object, scimID, portal)
@@ -140,7 +139,7 @@ func deactivatedLocally(a *portalapi.Account) bool {
 
 const stayDeactivated = "An administrator deactivated the account in the portal while SCIM was off. It stays deactivated until the identity provider pushes the user again"
 
-// update plans for an account that is ours.
+// update plans for an account that the user owns.
 func update(want Account, have Facts) Plan {
 	own := have.Own
 	p := Plan{Action: None, Account: own, Differences: differences(want, own)}
@@ -152,7 +151,7 @@ func update(want Account, have Facts) Plan {
 			p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonBackupOlder, BackupOlder(want.Owner.Name, want.Owner.Revision, own.Owner.Revision)
 			return p
 		}
-		want.Owner.Revision = own.Owner.Revision // the portal refuses an older one, and the next push is newer than both
+		want.Owner.Revision = own.Owner.Revision // the portal refuses an older revision, and the provider's next change is newer than both
 	}
 	if want.Active && deactivatedLocally(own) && own.Owner.Revision >= want.Owner.Revision {
 		p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonDeactivatedLocally, stayDeactivated
@@ -166,8 +165,8 @@ func update(want Account, have Facts) Plan {
 	return p
 }
 
-// exceptName plans for an account whose new name another account has. All changes but the name are
-// made now; above all, a deactivation never waits for a name.
+// exceptName plans for an account whose new name another account has. All changes except the name
+// are made now: a deactivation, for example, never waits for a name.
 func exceptName(want Account, have Facts) Plan {
 	former := want
 	former.UserName = have.Own.UserName
@@ -183,16 +182,16 @@ func exceptName(want Account, have Facts) Plan {
 	switch {
 	case have.Named.ManagedBy == portalapi.ManagedByLocal:
 		p.Reason = v1alpha1.ReasonLocalAccountExists
-		p.Message = "The portal has a local account with the new user name. Rename or remove that account, or rename the person in the identity provider"
+		p.Message = "The portal has a local account with the new user name. Rename or remove that account, or rename the user in the identity provider"
 	case have.Named.Owner.UID == "":
-		p.Message = "The kept record of a person who left has the new user name. Rename this user in the identity provider; all other changes are applied"
+		p.Message = "The account of a user that the provider deleted has the new user name. Rename this user in the identity provider; all other changes are applied"
 	default:
 		p.Message = "Another ScimUser's account still has the new user name. The rename is applied when that account is renamed or released; all other changes are applied"
 	}
 	return p
 }
 
-// takeOver plans for an account that has our name and is not ours.
+// takeOver plans for an account that has the user's name and another owner, or none.
 func takeOver(want Account, have Facts, policy Policy) Plan {
 	named := have.Named
 	p := Plan{Action: Adopt, Account: named, Differences: differences(want, named)}
@@ -208,8 +207,8 @@ func takeOver(want Account, have Facts, policy Policy) Plan {
 	return p
 }
 
-// decidedOn is the write of want with the account's revision that it was decided on; nil: no
-// account.
+// decidedOn returns the write of want with the revision of have, on which it was decided, as the
+// precondition. If have is nil, the precondition is that there is no account.
 func decidedOn(have *portalapi.Account, want Account) portalapi.AccountWrite {
 	w, revision := want.AccountWrite, int64(0)
 	if have != nil {
@@ -219,10 +218,10 @@ func decidedOn(have *portalapi.Account, want Account) portalapi.AccountWrite {
 	return w
 }
 
-// GrantedRoles returns the account's roles that it has by a grant: its owner added it to a pool,
-// and the pool's owner, or a person if it has none, granted the role to the pool. pool returns the
-// pool with an id, or nil; an unknown pool counts as granted. All roles of a local account are
-// granted, by people.
+// GrantedRoles returns the roles that the account has by a grant: the account's owner added it to a
+// pool, and the pool's owner granted the role to the pool (or an administrator, if the pool has no
+// owner). pool returns the pool with an id, or nil; the roles of an unknown pool count as granted.
+// All roles of a local account count as granted, by administrators.
 func GrantedRoles(a *portalapi.Account, pool func(id string) *portalapi.Pool) []string {
 	if a.Owner.UID == "" {
 		return a.Roles
@@ -241,7 +240,8 @@ func GrantedRoles(a *portalapi.Account, pool func(id string) *portalapi.Pool) []
 	return out
 }
 
-// removes says whether the change from have to want takes away access, or a granted ROLE_MANAGER.
+// removes reports whether the change from have to want takes away access, or a granted
+// ROLE_MANAGER.
 func removes(want Account, have *portalapi.Account, granted []string) bool {
 	if have.Status != portalapi.StatusActive {
 		return false

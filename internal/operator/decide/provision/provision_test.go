@@ -25,7 +25,7 @@ func wantAda() Account {
 	}
 }
 
-// account is the desired record of wantAda, changed by edit.
+// account returns the desired record of wantAda, changed by edit.
 func account(want Account, edit func(*portalapi.Account)) *portalapi.Account {
 	a := &portalapi.Account{
 		ID: "a1", UserName: want.UserName, DisplayName: want.DisplayName, GivenName: want.GivenName, FamilyName: want.FamilyName,
@@ -353,7 +353,7 @@ var (
 	someBy    = rapid.SampledFrom([]portalapi.ManagedBy{portalapi.ManagedByLocal, portalapi.ManagedBySCIM})
 )
 
-// revisionOf is the account's revision; 0: no account.
+// revisionOf returns the account's revision; 0: no account.
 func revisionOf(a *portalapi.Account) int64 {
 	if a == nil {
 		return 0
@@ -369,8 +369,8 @@ func drawWant(t *rapid.T) Account {
 	return want
 }
 
-// drawFacts generates any state of the portal: nothing, an account of ours, one with the name, or
-// both.
+// drawFacts generates any state of the portal: nothing, an account that this operator manages, one
+// with the name, or both.
 func drawFacts(t *rapid.T, want Account) Facts {
 	one := func(id string, edit func(*portalapi.Account)) *portalapi.Account {
 		if !rapid.Bool().Draw(t, id+" exists") {

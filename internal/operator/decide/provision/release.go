@@ -7,15 +7,16 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// ReleasePlan is what becomes of the account of a ScimUser that goes.
+// ReleasePlan is the plan for the account of a ScimUser that is deleted.
 type ReleasePlan struct {
 	Mode    portalapi.ReleaseMode
-	Account *portalapi.Account // that it owns; nil: none, and releasing only retires the owner
-	Removal bool               // takes away a person's access; the deprovisioning guard counts it
+	Account *portalapi.Account // that it owns; nil if there is none, and releasing only retires the owner
+	Removal bool               // the release takes the user's access away; the deprovisioning guard counts it
 }
 
-// ComputeRelease says what becomes of own, the account of a ScimUser that goes; nil when it has
-// none. dropped: a person decided that what it has stays, so it becomes a local account.
+// ComputeRelease plans the release of own, the account of a ScimUser that is deleted. own is nil if
+// the ScimUser has no account. If dropped is true, a person decided that the user keeps what they
+// have: the account becomes a local one.
 func ComputeRelease(own *portalapi.Account, onDelete v1alpha1.UserDeletion, dropped bool) ReleasePlan {
 	mode := portalapi.ReleaseMode(onDelete)
 	switch {

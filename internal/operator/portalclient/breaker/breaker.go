@@ -5,7 +5,7 @@
 // single users and pools make:
 //
 //   - closed: calls are sent. Five failures in a row, or one response with Retry-After, open it
-//   - open: calls return *OpenError immediately, without a request, until its time is over
+//   - open: calls return *OpenError immediately, without a request, until the pause is over
 //   - half-open: one call is sent as a probe. Any response, also a refusal, closes the breaker; a
 //     failure opens it for a longer time
 //
@@ -57,7 +57,8 @@ func New(c portalapi.Client) *Client {
 	return b
 }
 
-// bypasses says which calls are sent in any case: reading, and the identity configuration.
+// bypasses reports whether calls of the method are always sent: calls that read, and calls for the
+// identity configuration.
 func bypasses(method string) bool {
 	switch method {
 	case "Accounts", "Pools", "Roles", "Position", "Changes", "Configuration", "PutLoginMethods", "Bind", "Unbind", "SCIMKeys":
@@ -116,7 +117,7 @@ func (c *Client) leave(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.probing = false
-	asked, failed := portalapi.Failure(err)
+	pause, failed := portalapi.Failure(err)
 	switch {
 	case errors.Is(err, context.Canceled): // the caller cancelled: this says nothing about the portal
 	case !failed:
@@ -124,8 +125,8 @@ func (c *Client) leave(err error) {
 	default:
 		c.failures++
 		c.cause = err
-		if asked > 0 {
-			c.until = later(c.until, time.Now().Add(asked))
+		if pause > 0 {
+			c.until = later(c.until, time.Now().Add(pause))
 		} else if c.failures >= tolerated {
 			c.pause = min(max(2*c.pause, firstPause), lastPause)
 			c.until = later(c.until, time.Now().Add(c.pause))

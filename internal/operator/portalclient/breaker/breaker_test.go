@@ -66,7 +66,7 @@ func TestBackoff(t *testing.T) {
 			}
 		}
 		if c.Open() {
-			t.Error("still open after an answer")
+			t.Error("the breaker is still open after a response")
 		}
 		for range 100 {
 			if reached, _ := try(t, s, c); !reached {
@@ -76,7 +76,7 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// start is the start time of every synctest bubble.
+// start returns the start time of every synctest bubble.
 func start() time.Time { return time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 func TestWhichOutcomesOpen(t *testing.T) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hook runs code around every call of a portal client: the one place that forwards the
-// port's methods for what concerns all of them, such as metrics and the breaker.
+// Package hook runs code around every call of a portal client, such as metrics and the breaker.
+// Only this package forwards all methods of the port.
 package hook
 
 import (
@@ -11,8 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// Hook runs around one call. method is the name of the port's method. It returns the error of
-// call, or its own without calling.
+// Hook runs around one call. method is the name of the port's method. A Hook calls call and returns
+// its error, or returns an error of its own without calling it.
 type Hook func(ctx context.Context, method string, call func() error) error
 
 // Client is a portalapi.Client that calls a hook around each call of another one.
@@ -23,7 +23,7 @@ type Client struct {
 
 var _ portalapi.Client = (*Client)(nil)
 
-// New returns a client that runs around around each call to c.
+// New returns a client that runs the hook around each call to c.
 func New(c portalapi.Client, around Hook) *Client { return &Client{to: c, around: around} }
 
 // PutAccount implements portalapi.Accounts.

@@ -14,8 +14,8 @@ import (
 )
 
 // NewHistogram returns the metric that New records: seconds per call, by method of the port and
-// outcome. Outcome is OK, the portal's error code, or NO_ANSWER. Long polls of the change feed are
-// counted under Changes and take long.
+// outcome. The outcome is OK, the portal's error code, or NO_ANSWER. Long polls of the change feed
+// are counted under Changes and take long.
 func NewHistogram() *prometheus.HistogramVec {
 	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "scim_portal_call_duration_seconds",

@@ -46,13 +46,13 @@ func (o Options) withDefaults() Options {
 
 const maxBackoff = 30 * time.Second
 
-// Follow keeps the mirror up to date with src until ctx ends. It retries after failures;
-// Unreachable returns the current one.
+// Follow keeps the mirror up to date with src until ctx ends. It retries after failures; meanwhile
+// Unreachable returns the failure.
 func (m *Mirror) Follow(ctx context.Context, src Source, o Options) {
 	o = o.withDefaults()
 	log := logr.FromContextOrDiscard(ctx)
 	backoff := o.Backoff
-	var at *portalapi.Position // nil: list first
+	var at *portalapi.Position // nil before the first listing, and after the feed was lost
 	var relist time.Time
 	for ctx.Err() == nil {
 		var err error
@@ -227,16 +227,17 @@ func (m *Mirror) list(ctx context.Context, src Source, o Options) (portalapi.Pos
 	return at, nil
 }
 
-// begin starts to record our writes: they may be newer than the listing that follows.
+// begin starts recording the operator's own writes, because they may be newer than the listing that
+// follows.
 func (m *Mirror) begin() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.written = &written{accounts: map[string]bool{}, pools: map[string]bool{}}
 }
 
-// replace replaces the state with a full listing, also if its revisions are smaller, as after a
-// restore of the portal from a backup. The only exception is a record that we wrote during the
-// listing: it stays if it is newer or missing in the listing.
+// replace replaces the state with a full listing, also if its revisions are lower, for example
+// because the portal was restored from a backup. The only exception is a record that the operator
+// wrote during the listing: it stays if it is newer than in the listing, or missing there.
 func (m *Mirror) replace(c *portalapi.Configuration, roles []portalapi.Role, pools []portalapi.Pool, accounts []portalapi.Account) {
 	var events []Event
 	m.mu.Lock()

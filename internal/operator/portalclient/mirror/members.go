@@ -18,8 +18,8 @@ func (m *Mirror) EachOwned(f func(*portalapi.Account)) {
 	}
 }
 
-// Managing returns the number of active accounts among ids that have ROLE_MANAGER from this pool,
-// and from no other pool that their owner added them to.
+// Managing returns the number of active accounts in ids that have ROLE_MANAGER only from this pool.
+// It ignores other pools that the owner of the account did not add it to.
 func (m *Mirror) Managing(poolID string, ids []string) int {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -42,9 +42,9 @@ func (m *Mirror) manages(a *portalapi.Account, poolID string) bool {
 	return p != nil && !slices.Contains(a.Ungranted, poolID) && slices.Contains(p.Roles, portalapi.RoleManager) && !slices.Contains(p.Ungranted, portalapi.RoleManager)
 }
 
-// PutMemberships applies the results of our own PutMemberships call. It derives the accounts as the
-// portal does, from what the mirror knows; the change feed then delivers the portal's own state. It
-// notifies, because users follow their pools.
+// PutMemberships applies the results of the operator's own PutMemberships call. It derives the
+// accounts as the portal does, from the state in the mirror; later the change feed delivers the
+// portal's own state. It notifies, because the users' reconcilers depend on their pools.
 func (m *Mirror) PutMemberships(poolID string, items []portalapi.MembershipWrite, results []portalapi.MembershipResult) {
 	var events []Event
 	m.mu.Lock()
@@ -91,7 +91,8 @@ func (m *Mirror) effective(a *portalapi.Account) []string {
 	return slices.Compact(roles)
 }
 
-// GroupRevision is the highest revision of the group that the pins of any pool have; 0: none has.
+// GroupRevision returns the highest revision of the group in the pins of all pools; 0 if no pool
+// has a pin of it.
 func (m *Mirror) GroupRevision(id string) int64 {
 	m.mu.RLock()
 	defer m.mu.RUnlock()

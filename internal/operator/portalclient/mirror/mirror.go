@@ -5,9 +5,10 @@
 //
 // Follow takes a position in the change feed, lists all pages, then follows the feed from that
 // position. If the feed was truncated or restarted, or has another epoch, it lists again. A
-// periodic full listing also finds edits that bypass the feed, such as raw database edits. Our own
-// writes are applied immediately (PutAccount, PutPool). Of two states of one record the newer
-// revision wins, so that a page or a change that was read before our write cannot undo it.
+// periodic full listing also finds edits that bypass the feed, such as edits in the database. The
+// operator's own writes are applied immediately (PutAccount, PutPool). If there are two states of
+// one record, the higher revision wins, so that a page or a change that was read before a write
+// cannot undo that write.
 //
 // Returned records are shared. Callers must not change them.
 package mirror
@@ -63,8 +64,8 @@ type Mirror struct {
 	unreachable   error
 	read          time.Time // time of the last successful read
 
-	// Our writes since the current listing began: its pages may be older. nil while no listing
-	// runs.
+	// written contains the operator's own writes since the current listing began, because the pages
+	// of the listing may be older. It is nil while no listing runs.
 	written *written
 }
 
@@ -112,14 +113,14 @@ func (m *Mirror) LastRead() time.Time {
 	return m.read
 }
 
-// Owned returns the account whose owner has that UID, or nil.
+// Owned returns the account whose owner has this UID, or nil.
 func (m *Mirror) Owned(uid string) *portalapi.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.accountByUID[uid]
 }
 
-// Of returns the account whose owner has that name, with any UID, or nil. A ScimUser's name is its
+// Of returns the account whose owner has this name, with any UID, or nil. A ScimUser's name is its
 // SCIM id.
 func (m *Mirror) Of(owner string) *portalapi.Account {
 	m.mu.RLock()
@@ -156,7 +157,7 @@ func (m *Mirror) OwnedPool(uid string) *portalapi.Pool {
 	return m.poolByUID[uid]
 }
 
-// PoolOf returns the pool whose owner has that name, whatever its UID, or nil.
+// PoolOf returns the pool whose owner has this name, with any UID, or nil.
 func (m *Mirror) PoolOf(owner string) *portalapi.Pool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -171,7 +172,7 @@ func (m *Mirror) NamedPool(name string) *portalapi.Pool {
 	return m.poolByName[folded]
 }
 
-// DefaultPool returns the portal's default pool; nil before the first listing.
+// DefaultPool returns the portal's default pool, and nil before the first listing.
 func (m *Mirror) DefaultPool() *portalapi.Pool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -186,14 +187,14 @@ func (m *Mirror) Role(name string) (portalapi.Role, bool) {
 	return r, ok
 }
 
-// Configuration returns the current identity configuration; nil before the first listing.
+// Configuration returns the current identity configuration, and nil before the first listing.
 func (m *Mirror) Configuration() *portalapi.Configuration {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.configuration
 }
 
-// Binding returns the id of the current binding; empty when it is unknown.
+// Binding returns the id of the current binding, and "" if it is unknown.
 func (m *Mirror) Binding() string {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -224,7 +225,7 @@ func (m *Mirror) Pools() []*portalapi.Pool {
 	return slices.SortedFunc(maps.Values(m.pools), func(a, b *portalapi.Pool) int { return strings.Compare(a.ID, b.ID) })
 }
 
-// HasMembers says whether any account is in the pool.
+// HasMembers reports whether any account is in the pool.
 func (m *Mirror) HasMembers(poolID string) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -249,7 +250,8 @@ func (m *Mirror) Managers(poolID string) int {
 	return n
 }
 
-// Without returns the accounts whose owner is not among known, sorted by id. known must not block.
+// Without returns the accounts that have an owner for which known returns false, sorted by id.
+// known must not block.
 func (m *Mirror) Without(known func(owner portalapi.Owner) bool) []*portalapi.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -263,7 +265,8 @@ func (m *Mirror) Without(known func(owner portalapi.Owner) bool) []*portalapi.Ac
 	return out
 }
 
-// PutAccount applies the result of our own write. It does not notify: the writer knows the change.
+// PutAccount applies the result of the operator's own write. It does not notify, because the writer
+// knows the change.
 func (m *Mirror) PutAccount(a *portalapi.Account) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -273,7 +276,7 @@ func (m *Mirror) PutAccount(a *portalapi.Account) {
 	m.setAccount(a)
 }
 
-// PutPool applies the result of our own write.
+// PutPool applies the result of the operator's own write.
 func (m *Mirror) PutPool(p *portalapi.Pool) {
 	m.mu.Lock()
 	if m.written != nil {
@@ -286,7 +289,7 @@ func (m *Mirror) PutPool(p *portalapi.Pool) {
 	}
 }
 
-// PutConfiguration applies the result of our own write.
+// PutConfiguration applies the result of the operator's own write.
 func (m *Mirror) PutConfiguration(c *portalapi.Configuration) {
 	m.mu.Lock()
 	if m.written != nil {

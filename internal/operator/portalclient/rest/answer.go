@@ -17,9 +17,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// parse decodes a response into out (nil: the contract has 204, without a body). All responses pass
-// through it: a response is the portal's only if it has the status, the media type and the required
-// fields of the contract. A refusal by the portal is a *portal.Error.
+// parse decodes a response into out. out is nil if the contract has 204, without a body. All
+// responses are parsed here: a response is the portal's only if it has the status, the media type
+// and the required fields of the contract. A refusal by the portal is a *portalapi.Error.
 func parse(response *http.Response, body []byte, out any) error {
 	bad := func(format string, args ...any) error {
 		return &portalapi.BadAnswerError{Status: response.StatusCode, Problem: fmt.Sprintf(format, args...), RetryAfter: retryAfter(response.Header)}
@@ -75,8 +75,8 @@ func read(body []byte, out any) (problem string) {
 	return ""
 }
 
-// incomplete finds a change without its record, which the contract allows only for a record that is
-// gone.
+// incomplete finds a change without its record, which the contract allows only for a record that no
+// longer exists.
 func incomplete(page *portalv1.ChangePage) (problem string) {
 	for i := range page.Items {
 		c := &page.Items[i]
@@ -92,7 +92,7 @@ func incomplete(page *portalv1.ChangePage) (problem string) {
 }
 
 // missing returns the path of the first field that the contract requires and raw lacks; "" if raw
-// is complete. The generated types say which fields are required: oapi-codegen gives all other
+// is complete. The generated types show which fields are required: oapi-codegen gives all other
 // fields omitempty, and TestRequiredFields compares them with the OpenAPI document.
 func missing(raw any, t reflect.Type) string {
 	for t.Kind() == reflect.Pointer {

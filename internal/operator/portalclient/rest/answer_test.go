@@ -21,7 +21,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// operation is one call of the port, and the schema of its response ("" for none).
+// operation is one call of the port, and the schema of its response ("" if it has none).
 type operation struct {
 	schema string
 	call   func(context.Context, *Client) error

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package rest is a portal.Client for the portal's REST API. It sends each call once: the caller
+// Package rest is a portalapi.Client for the portal's REST API. It sends each call once: the caller
 // decides when to retry, and the error contains what the caller needs for that. A refusal is a
-// *portal.Error with the portal's code and its Retry-After, if any. A response that does not parse
-// as the portal's (answer.go) is a *portal.BadAnswerError. All other errors are transport errors.
-// The last two may occur before or after the effect, which is why every call may be repeated.
+// *portalapi.Error with the portal's code and its Retry-After, if any. A response that does not
+// parse as the portal's (answer.go) is a *portalapi.BadAnswerError. All other errors are transport
+// errors. After an error of the last two kinds the portal may or may not have carried out the call,
+// which is why every call may be repeated.
 package rest
 
 import (
@@ -28,8 +29,7 @@ const (
 	// maxAnswer is the maximum length of a response in bytes; a page of 1000 users in many pools is
 	// well below it.
 	maxAnswer = 64 << 20
-	// longestPause limits the portal's Retry-After. After a longer one, the client is used again
-	// after this time.
+	// longestPause is the maximum pause, also if the portal's Retry-After is longer.
 	longestPause = 5 * time.Minute
 	// pageSize is the number of changes per request.
 	pageSize = 1000
@@ -41,11 +41,11 @@ type Options struct {
 	Key     func(context.Context) (string, error) // returns the API key; called for each request, so that the key can be rotated
 	HTTP    *http.Client                          // nil: http.DefaultTransport without a cookie jar; redirects are never followed
 	Timeout time.Duration                         // per call; 0: DefaultTimeout
-	// RequestID returns the request id to send, which links the portal's audit and log to ours. If
-	// it is nil or returns "", the portal generates one.
+	// RequestID returns the request id to send, which connects the portal's audit log and log with
+	// the operator's. If RequestID is nil or returns "", the portal generates an id.
 	RequestID func(context.Context) string
-	// Leader names this process among the processes of the operator. The portal accepts writes only
-	// from the one that bound it last; "" for none.
+	// Leader identifies this process among the processes of the operator. The portal accepts writes
+	// only from the process that called Bind last. It is "" for a client that only reads.
 	Leader string
 }
 
@@ -101,8 +101,8 @@ func (o Options) sign(ctx context.Context, r *http.Request) error {
 	return nil
 }
 
-// call sends one request within the client's timeout and decodes its response into out (nil: the
-// contract has 204, without a body).
+// call sends one request within the client's timeout, and decodes its response into out. out is nil
+// if the contract has 204, without a body.
 func (c *Client) call(ctx context.Context, what string, extra time.Duration, out any, send func(context.Context) (*http.Response, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout+extra)
 	defer cancel()
@@ -121,9 +121,9 @@ func (c *Client) call(ctx context.Context, what string, extra time.Duration, out
 	return nil
 }
 
-// retryAfter parses seconds or an HTTP date (RFC 9110 §10.2.3), limited to longestPause; 0 when
-// there is no valid value. A date is measured from the Date of the response (§6.6.1), so that the
-// clocks need not agree.
+// retryAfter parses seconds or an HTTP date (RFC 9110 §10.2.3). The result is at most longestPause,
+// and 0 if there is no valid value. A date is compared with the Date of the response (§6.6.1), so
+// that the clocks need not agree.
 func retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {

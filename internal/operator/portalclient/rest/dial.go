@@ -9,8 +9,9 @@ import (
 	"net/http"
 )
 
-// HTTPClient returns a client for Options.HTTP with at most that many idle connections. bundle is
-// the PEM of the authorities that sign the portal's certificate; empty: the system's.
+// HTTPClient returns a client for Options.HTTP with at most idle connections that are not in use.
+// bundle contains the authorities that may sign the portal's certificate, in PEM. If it is empty,
+// the system's authorities apply.
 func HTTPClient(bundle []byte, idle int) (*http.Client, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = idle

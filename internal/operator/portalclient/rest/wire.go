@@ -39,7 +39,7 @@ func account(u *portalv1.User) *portalapi.Account {
 	return a
 }
 
-// sharedSet returns the values sorted and shared; nil for none.
+// sharedSet returns the values sorted and shared; nil if there is none.
 func sharedSet(values []string) []string {
 	if len(values) == 0 {
 		return nil
@@ -144,7 +144,7 @@ func change(c *portalv1.Change) portalapi.Change {
 // list never returns nil: on the wire, an empty list is [] and not null.
 func list(values []string) []string { return append([]string{}, values...) }
 
-// ifMatch is the precondition that the record has the revision.
+// ifMatch returns the precondition that the record has this revision, and nil if there is none.
 func ifMatch(revision *int64) *portalv1.IfMatch {
 	if revision == nil || *revision == 0 {
 		return nil
@@ -153,7 +153,8 @@ func ifMatch(revision *int64) *portalv1.IfMatch {
 	return &tag
 }
 
-// ifNoneMatch is the precondition that there is no record.
+// ifNoneMatch returns the precondition that there is no record, if revision is 0, and nil
+// otherwise.
 func ifNoneMatch(revision *int64) *portalv1.IfNoneMatch {
 	if revision == nil || *revision != 0 {
 		return nil

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package session owns the operator's connection to the portal, with its policy. The controller of
-// the IdentityConfiguration opens, blocks and closes it. The other controllers take a View once per
-// pass and subscribe to changes.
+// Package session owns the operator's connection to the portal, and the policy for its use. The
+// controller of the IdentityConfiguration opens, blocks and closes it. The other controllers take a
+// View once per reconcile, and subscribe to changes.
 package session
 
 import (
@@ -19,25 +19,25 @@ import (
 // Block is the reason why the portal must not be written to now.
 type Block struct {
 	Reason, Message string
-	Foreign         bool // the portal is bound to another operator: its records are not ours
+	Foreign         bool // the portal is bound to another operator, which owns its records
 }
 
 // Decisions are a person's decisions about held removals. Each covers all removals that were held
 // at that time. The zero time is no decision.
 type Decisions struct {
 	ReleaseUntil, DropUntil time.Time
-	By                      string // who decided; empty when unknown
+	By                      string // name of the Kubernetes user who decided; empty if unknown
 }
 
 // View is a snapshot of the connection's state.
 type View struct {
 	Client    portalapi.Client                    // nil while Block or Unknown
 	Mirror    *mirror.Mirror                      // nil before the first connection
-	Spec      *v1alpha1.IdentityConfigurationSpec // of the current configuration; nil without one
-	Block     *Block                              // nil: writes are allowed
+	Spec      *v1alpha1.IdentityConfigurationSpec // spec of the current configuration; nil if there is none
+	Block     *Block                              // nil if writes are allowed
 	Decisions Decisions
-	// Unknown: the configuration was not read since the start. Nothing is known, so nothing is
-	// reported or done.
+	// Unknown is true until the configuration is read after the start of the manager. Then
+	// controllers write and report nothing.
 	Unknown bool
 }
 
@@ -86,9 +86,9 @@ func (s *Session) publish(e Event) {
 	}
 }
 
-// Open uses client under spec from now on. With the same key (address and credentials) it keeps the
-// connection and its mirror; with another key it starts a new mirror. It returns the view and does
-// not wait for the portal.
+// Open makes the session use client and spec. If key (address and credentials) is the current one,
+// the connection and its mirror stay. Otherwise Open starts a new mirror. It returns the view and
+// does not wait for the portal.
 func (s *Session) Open(ctx context.Context, key string, client portalapi.Client, spec *v1alpha1.IdentityConfigurationSpec) View {
 	return s.set(ctx, key, client, spec, nil)
 }
@@ -146,7 +146,7 @@ func (s *Session) Start(ctx context.Context) error {
 	return nil
 }
 
-// connect starts to follow the portal. The caller has locked s.mu.
+// connect starts following the portal. The caller has locked s.mu.
 func (s *Session) connect(ctx context.Context, key string, client portalapi.Client) {
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx)) // outlives the reconcile that opens it
 	broken := breaker.New(client)

@@ -86,12 +86,12 @@ func Write(file, command, results string) error {
 // pageMode allows all users of the machine to read a page.
 const pageMode = 0o644
 
-// marks are the lines before and after the results.
+// marks returns the lines before and after the results.
 func marks(command string) (begins, ends string) {
 	return "<!-- results: written by " + command + " -->\n", "<!-- end of results -->\n"
 }
 
-// around is the text of a page before and after the results.
+// around returns the text of a page before and after the results.
 func around(file string, page []byte, command string) (before, after []byte, err error) {
 	begins, ends := marks(command)
 	before, rest, found := bytes.Cut(page, []byte(begins))

@@ -24,7 +24,7 @@ func Name(i int) string { return fmt.Sprintf("person%06d@example.test", i) }
 type Person struct {
 	ID, Name      string
 	UID, ClaimUID string // of the ScimUser, and of the NameClaim of its user name
-	Account       string // the portal's id of the account; empty: the template's
+	Account       string // the portal's id of the account; empty means the template's
 }
 
 // Nth returns the i-th user, without an account.

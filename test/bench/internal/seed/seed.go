@@ -37,7 +37,7 @@ func NewEtcd(port int) Etcd {
 	return Etcd{url: fmt.Sprintf("http://127.0.0.1:%d", port), http: &http.Client{Timeout: time.Minute}}
 }
 
-// registry is the prefix of the keys of our kinds in etcd.
+// registry returns the prefix of the keys of our kinds in etcd.
 func registry(resource string) string {
 	return "/registry/" + v1alpha1.GroupVersion.Group + "/" + resource + "/" + devenv.Namespace + "/"
 }
@@ -82,7 +82,7 @@ func (e Etcd) get(ctx context.Context, key string) (string, error) {
 	return string(found.KVs[0].Value), nil
 }
 
-// Wipe removes all objects of the given kinds of ours, such as "scimusers".
+// Wipe removes all objects of these kinds of the API group, such as "scimusers".
 func (e Etcd) Wipe(ctx context.Context, resources ...string) error {
 	for _, resource := range resources {
 		from := registry(resource)
@@ -145,7 +145,7 @@ func (t Template) Copy(p Person) (*v1alpha1.ScimUser, error) {
 	return &u, err
 }
 
-// Put stores a copy of the template for each of the people.
+// Put stores a copy of the template for each of the users.
 func (e Etcd) Put(ctx context.Context, t Template, people []Person) error {
 	const perTransaction = 50
 	begun := time.Now()
@@ -167,7 +167,7 @@ func (e Etcd) Put(ctx context.Context, t Template, people []Person) error {
 // progress prints the progress of a long operation, every 20,000 users.
 func progress(begun time.Time, done, all int) {
 	if done > 0 && done%20_000 == 0 {
-		fmt.Printf("  %d of %d people seeded after %s\n", done, all, time.Since(begun).Round(time.Second))
+		fmt.Printf("  %d of %d users seeded after %s\n", done, all, time.Since(begun).Round(time.Second))
 	}
 }
 

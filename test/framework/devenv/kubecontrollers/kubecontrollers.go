@@ -30,7 +30,7 @@ func Find(root, assets string) (string, error) {
 	return "", fmt.Errorf("%s contains no %s: run make test, or make %s, which builds it", assets, Name, Name)
 }
 
-// Spec says how to run it. The kubeconfig is an administrator's; each controller uses its own
+// Spec returns how to run it. The kubeconfig is an administrator's; each controller uses its own
 // service account, as in a real cluster, and policies identify it by that.
 func Spec(path, kubeconfig, log string) process.Spec {
 	return process.Spec{

@@ -106,7 +106,7 @@ func linkKeys(folder string, data map[string][]byte) error {
 	return nil
 }
 
-// same says whether folder already contains exactly data.
+// same reports whether folder already contains exactly data.
 func same(folder string, data map[string][]byte) bool {
 	entries, err := os.ReadDir(filepath.Join(folder, dataLink))
 	if err != nil || len(entries) != len(data) {

@@ -18,12 +18,12 @@ import (
 	"time"
 )
 
-// Spec says what to run.
+// Spec describes the program to run.
 type Spec struct {
 	Name string
 	Path string
 	Args []string
-	Env  []string      // the complete environment; nil: the parent's
+	Env  []string      // the complete environment; nil means the parent's
 	Log  string        // file to which both output streams are appended
 	Stop time.Duration // how long Stop waits after SIGTERM before SIGKILL; 10 s if zero
 }
@@ -77,16 +77,16 @@ func Start(spec Spec) (*Process, error) {
 	return p, nil
 }
 
-// Name is the name in the Spec.
+// Name returns the name in the Spec.
 func (p *Process) Name() string { return p.spec.Name }
 
-// PID is the child's process id.
+// PID returns the child's process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Done is closed when the child has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
-// Err says why the child ended, with the last lines of its log; nil while it runs.
+// Err returns why the child ended, with the last lines of its log; nil while it runs.
 func (p *Process) Err() error {
 	select {
 	case <-p.done:
@@ -96,8 +96,8 @@ func (p *Process) Err() error {
 	}
 }
 
-// Stop asks the child to end, kills it if it does not, and returns when it has ended. An error
-// says that it had to be killed.
+// Stop asks the child to end, kills it if it does not, and returns when it has ended. It returns an
+// error if it had to kill the child.
 func (p *Process) Stop() error {
 	limit := p.spec.Stop
 	if limit == 0 {
