@@ -28,6 +28,15 @@ type reply struct {
 	problem  string
 }
 
+// retryError is a temporary error, with the time after which to retry.
+type retryError struct {
+	err   *scim.Error
+	after int // seconds
+}
+
+func (e *retryError) Error() string { return e.err.Error() }
+func (e *retryError) Unwrap() error { return e.err }
+
 // refuse converts an error to a reply (RFC 7644 §3.12). An error that is not a *scim.Error is not
 // the client's fault: it is logged, and answered with 503 so that the client retries.
 func (c *call) refuse(err error) reply {
@@ -151,11 +160,14 @@ func (c *call) shown(attributes, excluded string, k *kind) (show, error) {
 
 // showing reads attributes and excludedAttributes (RFC 7644 §3.9).
 func showing(attributes, excluded string, t *kind) (show, error) {
+	if attributes == "" && excluded == "" {
+		return show{links: true}, nil
+	}
 	p, err := path.ParseProjection(attributes, excluded, t.schema)
 	if err != nil {
 		return show{}, err
 	}
-	s := show{projection: p, projected: attributes != "" || excluded != "", links: !p.Excludes(t.links)}
+	s := show{projection: p, projected: true, links: !p.Excludes(t.links)}
 	if attributes == "" && strings.TrimSpace(excluded) == t.links {
 		s.projected = false // what Entra ID requests for groups: the encoded bytes without the links
 	}

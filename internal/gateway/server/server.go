@@ -2,12 +2,12 @@
 
 // Package server serves SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865) over HTTP for a directory.
 //
-// A request passes through a few steps, each in its own file: it gets an id and is logged and
-// counted (observe.go), its bearer token is checked (auth.go), its path and method are looked up in
-// one table (route.go), the configuration says whether SCIM is on (gate.go), and a handler
-// (users.go, groups.go, list.go, bulk.go, discovery.go) returns a reply, which respond.go writes.
-// Handlers do not depend on HTTP connections, so that a bulk operation runs the same code as a
-// separate request. Storage and consistency belong to the directory (directory.go).
+// A request passes through a few steps: it gets an id and is logged, counted and traced
+// (observe.go), its bearer token is checked (auth.go), its path and method are looked up in one
+// table, where the configuration says whether it is served now (route.go), and a handler (users.go,
+// groups.go, list.go, bulk.go, discovery.go) returns a reply, which respond.go writes. Handlers do
+// not depend on HTTP connections, so that a bulk operation runs the same code as a separate
+// request. Storage and consistency belong to the directory (directory.go).
 package server
 
 import (
@@ -114,7 +114,7 @@ type Server struct {
 	clients *clients
 	walks   *walks
 	routes  routes
-	memory  *semaphore.Weighted // see budget.go
+	memory  *semaphore.Weighted // see reserve
 	buffers sync.Pool           // of *[]byte, for answers that are streamed
 }
 
