@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package patch applies PATCH and PUT requests (RFC 7644 §3.5) as pure functions: the input is a
-// canonical resource and operations, the output is a new canonical resource and whether anything
-// changed. The input is never changed, and a failed operation discards the ones before it.
+// canonical resource and operations, the output is a new canonical resource. The input is never
+// changed, and a failed operation discards the ones before it.
 //
 // Where the RFC allows several interpretations, this package does the following:
 //   - For add and replace, a value path that matches nothing creates the element with the values in
