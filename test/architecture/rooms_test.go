@@ -55,7 +55,7 @@ var house = []room{
 	{"internal/kernel/claims", "the one protocol for the right to a name", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/retry"}, join(client, []string{"github.com/google/uuid", "sigs.k8s.io/controller-runtime/pkg/log"}), nil},
 	{"internal/kernel/groupslice", "the members of groups, in slices", []string{"api/v1alpha1"}, join(client, []string{"golang.org/x/sync"}), []string{"net/http"}},
 	{"internal/kernel/portalapi", "the portal port: what webhook-side programs may ask of a portal", []string{"internal/kernel/provider"}, nil, []string{"net/http"}},
-	{"internal/kernel/scimattrs", "a ScimUser as a SCIM User, and back", []string{"api/v1alpha1", "internal/scim"}, nil, nil},
+	{"internal/kernel/scimattrs", "a ScimUser as a SCIM User", []string{"api/v1alpha1", "internal/scim"}, []string{"k8s.io/apimachinery/pkg/runtime"}, nil},
 	{"internal/kernel/retry", "the bound and the pauses of a repeated write", nil, nil, nil},
 	{"internal/kernel/version", "which build of a program runs", nil, nil, nil},
 	{"internal/kernel/tokenfile", "the file that lists accepted tokens", []string{"internal/kernel/provider"}, nil, nil},

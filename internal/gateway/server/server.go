@@ -35,11 +35,11 @@ const (
 
 // Limits of a request. ServiceProviderConfig contains those for which the RFC defines a field.
 const (
-	MaxBody       = 1 << 20 // bytes of a request body; more is a 413
-	DefaultCount  = 100     // resources on a page when the client doesn't say
-	MaxCount      = 1000    // resources on a page at most
-	MaxOperations = 1000    // operations of a bulk request
-	CursorTimeout = time.Hour
+	MaxBody       = 1 << 20          // bytes of a request body; more is a 413
+	DefaultCount  = 100              // resources on a page when the client doesn't say
+	MaxCount      = 1000             // resources on a page at most
+	MaxOperations = 1000             // operations of a bulk request
+	CursorTimeout = time.Hour        // how long a cursor is valid
 	ListTime      = 10 * time.Second // for a filter or an order without an index; longer is a 400 tooMany
 )
 

@@ -27,8 +27,8 @@ const (
 type Status string
 
 const (
-	StatusActive      Status = "Active"
-	StatusDeactivated Status = "Deactivated"
+	StatusActive      Status = "Active"      // the user may sign in
+	StatusDeactivated Status = "Deactivated" // the user may not sign in; the record stays
 )
 
 // Removal is what a removal takes from a user.
@@ -44,9 +44,9 @@ const (
 // The roles of the portal's catalogue that the product's rules name. The catalogue may contain
 // others; Reader.Roles lists all.
 const (
-	RoleUser           = "ROLE_USER"
-	RoleIgnoreQuota    = "ROLE_IGNORE_QUOTA"
-	RoleManager        = "ROLE_MANAGER"
+	RoleUser           = "ROLE_USER"            // what every user has through the default pool
+	RoleIgnoreQuota    = "ROLE_IGNORE_QUOTA"    // actions are not limited by quota
+	RoleManager        = "ROLE_MANAGER"         // manages users and settings: granting it needs the verb grant
 	RoleAdmin          = "ROLE_ADMIN"           // reserved for the vendor, never granted here
 	RoleAccountManager = "ROLE_ACCOUNT_MANAGER" // reserved for the vendor, never granted here
 )
@@ -256,10 +256,10 @@ type Change struct {
 type ChangeKind string
 
 const (
-	ChangeAccount       ChangeKind = "User"
-	ChangePool          ChangeKind = "Pool"
-	ChangeConfiguration ChangeKind = "IdentityConfiguration"
-	ChangeKey           ChangeKind = "ApiKey"
+	ChangeAccount       ChangeKind = "User"                  // Change.Account has the account
+	ChangePool          ChangeKind = "Pool"                  // Change.Pool has the pool
+	ChangeConfiguration ChangeKind = "IdentityConfiguration" // Change.Configuration has login methods and binding
+	ChangeKey           ChangeKind = "ApiKey"                // an API key was made or revoked: list the digests again
 )
 
 // KeyDigest is a portal API key with the scope scim: enough to verify a token, but not to produce
@@ -292,7 +292,7 @@ type MembershipWrite struct {
 type MembershipOutcome string
 
 const (
-	MembershipDone      MembershipOutcome = "Done"
+	MembershipDone      MembershipOutcome = "Done"      // written; the account has a new revision
 	MembershipUnchanged MembershipOutcome = "Unchanged" // nothing to change, at any revision of the account
 	MembershipStale     MembershipOutcome = "Stale"     // decided on another revision of the account: the user's pass decides again
 	MembershipUnknown   MembershipOutcome = "Unknown"   // there is no such account

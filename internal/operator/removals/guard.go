@@ -25,9 +25,9 @@ import (
 
 // The budget where an IdentityConfiguration sets none.
 const (
-	DefaultMaxPercent = 20
-	DefaultMinUsers   = 5
-	DefaultWindow     = time.Hour
+	DefaultMaxPercent = 20        // percent of the accounts, or of a pool's members, in one window
+	DefaultMinUsers   = 5         // users who may always be removed in one window
+	DefaultWindow     = time.Hour // the time over which removals are counted
 )
 
 // Guard lets removals through one after another, so that two at once can't both take the last of

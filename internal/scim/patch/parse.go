@@ -36,9 +36,9 @@ type Op string
 
 // The operations.
 const (
-	Add     Op = "add"
-	Remove  Op = "remove"
-	Replace Op = "replace"
+	Add     Op = "add"     // adds values; merges into complex ones
+	Remove  Op = "remove"  // removes what the path selects
+	Replace Op = "replace" // sets values; the others of the resource stay
 )
 
 // MaxOperations is the maximum number of operations in a request.
