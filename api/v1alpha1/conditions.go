@@ -37,73 +37,73 @@ const (
 
 // Reasons.
 const (
-	// All is well: nothing to do.
-	ReasonReady        = "Ready"
-	ReasonClaimed      = "Claimed"
-	ReasonOwned        = "Owned"
-	ReasonResolved     = "Resolved"
-	ReasonValid        = "Valid"
-	ReasonProvisioned  = "Provisioned"
-	ReasonInherited    = "Inherited"
-	ReasonApplied      = "Applied"
-	ReasonMirrored     = "Mirrored" // administrators edit the login methods in the portal; status shows them
-	ReasonBound        = "Bound"
-	ReasonReachable    = "Reachable"
-	ReasonSynced       = "Synced"
+	// Good: nothing to do.
+	ReasonReady        = "Ready"        // every leaf is True
+	ReasonClaimed      = "Claimed"      // the object has the claim on its name
+	ReasonOwned        = "Owned"        // the object owns the record in the portal
+	ReasonResolved     = "Resolved"     // the pools or the lines of groups are known
+	ReasonValid        = "Valid"        // the filter compiles
+	ReasonProvisioned  = "Provisioned"  // the record is in the desired state
+	ReasonInherited    = "Inherited"    // the account has the roles of its pools
+	ReasonApplied      = "Applied"      // the portal has the declared login methods
+	ReasonMirrored     = "Mirrored"     // the portal edits the login methods; status shows them
+	ReasonBound        = "Bound"        // the portal is bound to this operator and provider
+	ReasonReachable    = "Reachable"    // the portal answers and accepts the key
+	ReasonSynced       = "Synced"       // the portal's keys work as tokens
 	ReasonGroupRenamed = "GroupRenamed" // the group of a line has another name now and still fills the pool
 
 	// Reconciling: work is in progress.
-	ReasonProgressing = "Progressing"
-	ReasonDeleting    = "Deleting"
+	ReasonProgressing = "Progressing" // the pass has not come to this part yet
+	ReasonDeleting    = "Deleting"    // the provider deleted the object; what it gave is taken back first
 
 	// Reconciling: waiting for something that needs no person.
-	ReasonPortalUnreachable   = "PortalUnreachable"
-	ReasonPortalNotListed     = "PortalNotListed" // the portal's state has not been read yet
-	ReasonNoConfiguration     = "NoConfiguration"
-	ReasonConfigurationNotOK  = "ConfigurationNotReady"
-	ReasonPoolPending         = "PoolPending"
-	ReasonDefaultPoolPending  = "DefaultPoolPending"
-	ReasonNameReleasePending  = "NameReleasePending"
-	ReasonCredentialsNotFound = "CredentialsNotFound"
-	ReasonKeysUnconfirmed     = "KeysUnconfirmed" // the portal lists no key any more; a second response must confirm that
+	ReasonPortalUnreachable   = "PortalUnreachable"     // no answer, or one that is not the portal's
+	ReasonPortalNotListed     = "PortalNotListed"       // the portal's state has not been read yet
+	ReasonNoConfiguration     = "NoConfiguration"       // there is no IdentityConfiguration named default
+	ReasonConfigurationNotOK  = "ConfigurationNotReady" // a leaf of the IdentityConfiguration is not True
+	ReasonPoolPending         = "PoolPending"           // a pool of the user is not in the portal yet
+	ReasonDefaultPoolPending  = "DefaultPoolPending"    // AgentPool/default does not exist yet
+	ReasonNameReleasePending  = "NameReleasePending"    // another record in the portal still has the name
+	ReasonCredentialsNotFound = "CredentialsNotFound"   // the Secret with the portal's API key is missing
+	ReasonKeysUnconfirmed     = "KeysUnconfirmed"       // the portal lists no key any more; a second answer must confirm that
 
 	// Waiting: a person decides.
-	ReasonLocalAccountExists = "LocalAccountExists"
-	ReasonDeactivatedLocally = "DeactivatedInPortal"
-	ReasonGroupNotFound      = "GroupNotFound"  // no living group matches a line
-	ReasonGroupAmbiguous     = "GroupAmbiguous" // several groups match a line
-	ReasonGroupChanged       = "GroupChanged"   // another group than before matches a line, or may do so
-	ReasonGuardHeld          = "GuardHeld"
-	ReasonRemovalDropped     = "RemovalDropped"
-	ReasonPoolChangeWaiting  = "PoolChangeWaiting" // the change of a pool is held, dropped or refused: the pool grants what it granted before
-	ReasonPoolOwnerGone      = "PoolOwnerGone"     // the user is in a pool whose AgentPool no longer exists
-	ReasonLastManager        = "LastManager"
-	ReasonSuspendedByUser    = "SuspendedByUser"
-	ReasonSCIMOff            = "SCIMOff"
-	ReasonReportOnly         = "ReportOnly"
-	ReasonTokenExpiresSoon   = "TokenExpiresSoon"
-	ReasonTokenExpired       = "TokenExpired"
-	ReasonBackupOlder        = "BackupOlder" // the portal has seen a newer revision than the object has
-	ReasonRestoreWindow      = "RestoreWindowOpen"
-	ReasonConsentRequired    = "ConsentRequired" // a person must consent to the adoption of the portal's pool of that name
-	ReasonAdoptRefused       = "AdoptRefused"    // spec.adopt names a pool that cannot be adopted
-	ReasonDefaultPoolName    = "DefaultPoolName" // the default pool has the name, and only AgentPool/default may change it
+	ReasonLocalAccountExists = "LocalAccountExists"  // a local account has the user name and may not be adopted
+	ReasonDeactivatedLocally = "DeactivatedInPortal" // an administrator deactivated the account while SCIM was off
+	ReasonGroupNotFound      = "GroupNotFound"       // no living group matches a line
+	ReasonGroupAmbiguous     = "GroupAmbiguous"      // several groups match a line
+	ReasonGroupChanged       = "GroupChanged"        // another group than before matches a line, or may do so
+	ReasonGuardHeld          = "GuardHeld"           // more removals than the guard allows
+	ReasonRemovalDropped     = "RemovalDropped"      // a person dropped the held removal
+	ReasonPoolChangeWaiting  = "PoolChangeWaiting"   // the change of a pool is held, dropped or refused: it grants what it granted
+	ReasonPoolOwnerGone      = "PoolOwnerGone"       // the user is in a pool whose AgentPool no longer exists
+	ReasonLastManager        = "LastManager"         // no local manager who can sign in would be left
+	ReasonSuspendedByUser    = "SuspendedByUser"     // spec.suspend is set
+	ReasonSCIMOff            = "SCIMOff"             // SCIM is off in the portal's login methods
+	ReasonReportOnly         = "ReportOnly"          // managementPolicy is ReportOnly
+	ReasonTokenExpiresSoon   = "TokenExpiresSoon"    // a token expires within the warning time
+	ReasonTokenExpired       = "TokenExpired"        // pushes with a token are answered 401
+	ReasonBackupOlder        = "BackupOlder"         // the portal has seen a newer push than the object has
+	ReasonRestoreWindow      = "RestoreWindowOpen"   // nothing is written until the restore window is closed
+	ReasonConsentRequired    = "ConsentRequired"     // a person must consent to the adoption of the portal's pool of that name
+	ReasonAdoptRefused       = "AdoptRefused"        // spec.adopt names a pool that cannot be adopted
+	ReasonDefaultPoolName    = "DefaultPoolName"     // the default pool has the name, and only AgentPool/default may change it
 
 	// Stalled: a person must change something.
-	ReasonSSORequired          = "SSORequired"
-	ReasonNameTaken            = "NameTaken"
-	ReasonInvalidName          = "InvalidName"
-	ReasonInvalidFilter        = "InvalidFilter"
-	ReasonUnknownRole          = "UnknownRole"
-	ReasonRoleNotGrantable     = "RoleNotGrantable"
-	ReasonPoolExists           = "PoolExistsInPortal"
-	ReasonBoundElsewhere       = "BoundToAnotherOperator"
-	ReasonProviderConflict     = "AnotherProviderConfigured"
-	ReasonCredentialsRejected  = "CredentialsRejected"
-	ReasonCredentialsMalformed = "CredentialsMalformed" // the key in the Secret cannot be sent in a header
-	ReasonInvalidConfiguration = "InvalidConfiguration"
-	ReasonRefusedByPortal      = "RefusedByPortal"
-	ReasonSSONotReachable      = "SSONotReachable"
+	ReasonSSORequired          = "SSORequired"               // SCIM is declared without single sign-on
+	ReasonNameTaken            = "NameTaken"                 // another object has the claim on the name
+	ReasonInvalidName          = "InvalidName"               // the name is too long or has characters that may not be in it
+	ReasonInvalidFilter        = "InvalidFilter"             // memberFilter does not compile
+	ReasonUnknownRole          = "UnknownRole"               // the portal's catalogue has no such role
+	ReasonRoleNotGrantable     = "RoleNotGrantable"          // the role is reserved for the vendor
+	ReasonPoolExists           = "PoolExistsInPortal"        // the portal has another pool with the name
+	ReasonBoundElsewhere       = "BoundToAnotherOperator"    // another operator provisions the portal
+	ReasonProviderConflict     = "AnotherProviderConfigured" // another identity provider is integrated and keeps working
+	ReasonCredentialsRejected  = "CredentialsRejected"       // the portal refuses the API key, or its scope
+	ReasonCredentialsMalformed = "CredentialsMalformed"      // the key in the Secret cannot be sent in a header
+	ReasonInvalidConfiguration = "InvalidConfiguration"      // the message says what is wrong in the spec
+	ReasonRefusedByPortal      = "RefusedByPortal"           // any other refusal; the message has its code
+	ReasonSSONotReachable      = "SSONotReachable"           // the portal could not read the issuer's discovery document
 )
 
 // Names that the parts agree on.

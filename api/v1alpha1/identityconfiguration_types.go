@@ -9,9 +9,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type ProviderType string
 
 const (
-	ProviderOkta    ProviderType = "Okta"
-	ProviderEntraID ProviderType = "EntraID"
-	ProviderOther   ProviderType = "Other"
+	ProviderOkta    ProviderType = "Okta"    // Okta
+	ProviderEntraID ProviderType = "EntraID" // Microsoft Entra ID, which was Azure AD
+	ProviderOther   ProviderType = "Other"   // any other SCIM 2.0 client
 )
 
 // ManagementPolicy is whether the operator writes to the portal.
@@ -38,8 +38,8 @@ const (
 type SSOType string
 
 const (
-	SSOTypeOIDC SSOType = "OIDC"
-	SSOTypeSAML SSOType = "SAML"
+	SSOTypeOIDC SSOType = "OIDC" // OpenID Connect
+	SSOTypeSAML SSOType = "SAML" // SAML 2.0
 )
 
 // LocalReference names an object in the same namespace.

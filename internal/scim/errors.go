@@ -13,19 +13,19 @@ type ErrorType string
 
 // The error types. Their status is 400, except Uniqueness (409) and Sensitive (403).
 const (
-	InvalidFilter ErrorType = "invalidFilter"
-	TooMany       ErrorType = "tooMany"
-	Uniqueness    ErrorType = "uniqueness"
-	Mutability    ErrorType = "mutability"
-	InvalidSyntax ErrorType = "invalidSyntax"
-	InvalidPath   ErrorType = "invalidPath"
-	NoTarget      ErrorType = "noTarget"
-	InvalidValue  ErrorType = "invalidValue"
-	InvalidVers   ErrorType = "invalidVers"
-	Sensitive     ErrorType = "sensitive"
-	InvalidCursor ErrorType = "invalidCursor"
-	ExpiredCursor ErrorType = "expiredCursor"
-	InvalidCount  ErrorType = "invalidCount"
+	InvalidFilter ErrorType = "invalidFilter" // the filter is malformed, or compares what can't be compared
+	TooMany       ErrorType = "tooMany"       // the query takes too long or has too many results
+	Uniqueness    ErrorType = "uniqueness"    // another resource has the value
+	Mutability    ErrorType = "mutability"    // the attribute is read-only or immutable
+	InvalidSyntax ErrorType = "invalidSyntax" // the body is malformed, or not a message of that kind
+	InvalidPath   ErrorType = "invalidPath"   // the path is malformed or names no attribute
+	NoTarget      ErrorType = "noTarget"      // the path of a PATCH selects nothing that can be changed
+	InvalidValue  ErrorType = "invalidValue"  // a value is missing, of a wrong type or beyond a bound
+	InvalidVers   ErrorType = "invalidVers"   // the URL names a version that is not supported
+	Sensitive     ErrorType = "sensitive"     // the URL has sensitive values, which belong into a body
+	InvalidCursor ErrorType = "invalidCursor" // the cursor is not one of this service
+	ExpiredCursor ErrorType = "expiredCursor" // the cursor is older than its time
+	InvalidCount  ErrorType = "invalidCount"  // count is too large, or differs from that of the first page
 )
 
 // Error is the error response to a client: RFC 7644 §3.12. Detail is a sentence for the

@@ -131,7 +131,7 @@ func (d *decoder) nested(read func() (any, error)) (any, error) {
 
 func (d *decoder) object() (any, error) {
 	out := Object{}
-	seen := nameSet{}
+	var names foldedNames
 	if d.skip('}') {
 		return out, nil
 	}
@@ -144,7 +144,7 @@ func (d *decoder) object() (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !seen.add(name) {
+		if !names.add(name, out) {
 			return nil, d.fail("the attribute " + strconv.Quote(clip(name)) + " occurs twice (names are case-insensitive)")
 		}
 		if !d.skip(':') {
@@ -342,36 +342,33 @@ func hex4(s string) (rune, bool) {
 	return rune(n), err == nil && s[2] != '+' && s[2] != '_'
 }
 
-// nameSet detects names that differ only in case. A few names are compared one by one, many through
-// a map.
-type nameSet struct {
-	few  []string
-	many map[string]bool
-}
+// foldedNames are the names of an object in lower case, to detect names that differ only in case.
+// It is nil for a few names, which are compared one by one.
+type foldedNames map[string]bool
 
 const fewNames = 12
 
-func (s *nameSet) add(name string) bool {
-	if s.many != nil {
-		key := strings.ToLower(name)
-		if s.many[key] {
-			return false
+// add reports whether the object lacks the name, and adds it.
+func (f *foldedNames) add(name string, object Object) bool {
+	if *f == nil {
+		for have := range object {
+			if strings.EqualFold(have, name) {
+				return false
+			}
 		}
-		s.many[key] = true
-		return true
-	}
-	for _, have := range s.few {
-		if strings.EqualFold(have, name) {
-			return false
+		if len(object) < fewNames {
+			return true
 		}
-	}
-	s.few = append(s.few, name)
-	if len(s.few) > fewNames {
-		s.many = make(map[string]bool, 4*fewNames)
-		for _, n := range s.few {
-			s.many[strings.ToLower(n)] = true
+		*f = make(foldedNames, 4*fewNames)
+		for have := range object {
+			(*f)[strings.ToLower(have)] = true
 		}
 	}
+	key := strings.ToLower(name)
+	if (*f)[key] {
+		return false
+	}
+	(*f)[key] = true
 	return true
 }
 

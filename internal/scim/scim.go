@@ -22,18 +22,68 @@ type Object = map[string]any
 
 // Schema and message URNs (RFC 7643 §8.7, RFC 7644 §8.2).
 const (
-	SchemaUser           = "urn:ietf:params:scim:schemas:core:2.0:User"
-	SchemaGroup          = "urn:ietf:params:scim:schemas:core:2.0:Group"
-	SchemaEnterpriseUser = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+	SchemaUser           = "urn:ietf:params:scim:schemas:core:2.0:User"                 // RFC 7643 §4.1
+	SchemaGroup          = "urn:ietf:params:scim:schemas:core:2.0:Group"                // RFC 7643 §4.2
+	SchemaEnterpriseUser = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User" // RFC 7643 §4.3
 
-	SchemaServiceProviderConfig = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"
-	SchemaResourceType          = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
-	SchemaSchema                = "urn:ietf:params:scim:schemas:core:2.0:Schema"
+	SchemaServiceProviderConfig = "urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig" // RFC 7643 §5
+	SchemaResourceType          = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"          // RFC 7643 §6
+	SchemaSchema                = "urn:ietf:params:scim:schemas:core:2.0:Schema"                // RFC 7643 §7
 
-	SchemaListResponse  = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
-	SchemaSearchRequest = "urn:ietf:params:scim:api:messages:2.0:SearchRequest"
-	SchemaPatchOp       = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
-	SchemaBulkRequest   = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
-	SchemaBulkResponse  = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
-	SchemaError         = "urn:ietf:params:scim:api:messages:2.0:Error"
+	SchemaListResponse  = "urn:ietf:params:scim:api:messages:2.0:ListResponse"  // RFC 7644 §3.4.2
+	SchemaSearchRequest = "urn:ietf:params:scim:api:messages:2.0:SearchRequest" // RFC 7644 §3.4.3
+	SchemaPatchOp       = "urn:ietf:params:scim:api:messages:2.0:PatchOp"       // RFC 7644 §3.5.2
+	SchemaBulkRequest   = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"   // RFC 7644 §3.7
+	SchemaBulkResponse  = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"  // RFC 7644 §3.7
+	SchemaError         = "urn:ietf:params:scim:api:messages:2.0:Error"         // RFC 7644 §3.12
 )
+
+// Equal reports whether two values of canonical objects are equal. The order of elements matters.
+func Equal(a, b any) bool {
+	switch a := a.(type) {
+	case Object:
+		b, ok := b.(Object)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for k, v := range a {
+			w, there := b[k]
+			if !there || !Equal(v, w) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		b, ok := b.([]any)
+		if !ok || len(a) != len(b) {
+			return false
+		}
+		for i, v := range a {
+			if !Equal(v, b[i]) {
+				return false
+			}
+		}
+		return true
+	}
+	switch b.(type) {
+	case Object, []any:
+		return false
+	}
+	return a == b
+}
+
+// Unassigned reports whether v means that an attribute has no value: null, "", [] and {} (RFC 7643
+// §2.5; the empty string because providers clear attributes with it).
+func Unassigned(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case []any:
+		return len(v) == 0
+	case Object:
+		return len(v) == 0
+	}
+	return false
+}

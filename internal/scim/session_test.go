@@ -240,8 +240,7 @@ func (d *directory) write(rt *schema.ResourceType, method string, have scim.Obje
 		if err != nil {
 			return nil, err
 		}
-		out, _, err := patch.Put(rt, have, in)
-		return out, err
+		return patch.Put(rt, have, in)
 	}
 	in, err := scim.DecodeJSON(body, scim.Limits{})
 	if err != nil {
@@ -252,8 +251,7 @@ func (d *directory) write(rt *schema.ResourceType, method string, have scim.Obje
 	if err != nil {
 		return nil, err
 	}
-	out, _, err := patch.Apply(rt, have, ops)
-	return out, err
+	return patch.Apply(rt, have, ops)
 }
 
 // at follows a path of the sessions: a.b, a[0], a[k=v], a.#, "quoted".x.

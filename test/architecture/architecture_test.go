@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,14 +30,7 @@ type pkg struct {
 
 func list(t *testing.T, args ...string) []pkg {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-e", "-json=ImportPath,Dir,Imports"}, args...)...)
-	cmd.Dir = filepath.Join("..", "..")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("go list: %v\n%s", err, stderr.String())
-	}
+	out := goOutput(t, append([]string{"list", "-e", "-json=ImportPath,Dir,Imports"}, args...)...)
 	var all []pkg
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p pkg
@@ -174,6 +168,54 @@ func TestLinked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTestOnly: ADR 25 lists the modules that go.mod requires for tests. No program links them, and
+// every other direct requirement is linked by a program.
+func TestTestOnly(t *testing.T) {
+	var file struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	if err := json.Unmarshal(goOutput(t, "mod", "edit", "-json"), &file); err != nil {
+		t.Fatal(err)
+	}
+	linked := strings.Fields(string(goOutput(t, "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./cmd/...")))
+	var testOnly []string
+	for _, r := range file.Require {
+		if !r.Indirect && !slices.Contains(linked, r.Path) {
+			testOnly = append(testOnly, r.Path)
+		}
+	}
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "adr", "0025-test-only-libraries.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(string(page), -1) {
+		listed = append(listed, row[1])
+	}
+	slices.Sort(listed)
+	slices.Sort(testOnly)
+	if !slices.Equal(listed, testOnly) {
+		t.Errorf("go.mod requires for tests alone\n%v\nand ADR 25 lists\n%v", testOnly, listed)
+	}
+}
+
+// goOutput runs the go command at the root of the repository.
+func goOutput(t *testing.T, args ...string) []byte {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = filepath.Join("..", "..")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", args[0], err, stderr.String())
+	}
+	return out
 }
 
 // TestEveryForbiddenImportIsRefused adds to each room a file that imports every room, program and

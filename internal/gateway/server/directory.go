@@ -209,7 +209,7 @@ func appendString(dst []byte, s string) []byte {
 // Object decodes the resource. It contains the links only if withLinks is true, since a group may
 // have very many.
 func (r *Resource) Object(base string, withLinks bool) (scim.Object, error) {
-	o, err := scim.DecodeJSON(r.appendFixed(nil, base), scim.Limits{})
+	o, err := scim.DecodeJSON(r.appendFixed(make([]byte, 0, len(r.JSON)+len(base)), base), scim.Limits{})
 	if err != nil || !withLinks || !r.linked() {
 		return o, err
 	}

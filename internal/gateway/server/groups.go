@@ -73,7 +73,7 @@ func (c *call) replaceGroup() (reply, error) {
 		return reply{}, err
 	}
 	r, err := c.updateGroup(func(have scim.Object) (scim.Object, []patch.MemberChange, error) {
-		want, _, err := patch.Put(schema.Group(), have, body)
+		want, err := patch.Put(schema.Group(), have, body)
 		return want, []patch.MemberChange{{Op: patch.ReplaceMembers, IDs: members}}, err
 	})
 	if err != nil {
@@ -102,7 +102,7 @@ func (c *call) patchGroup() (reply, error) {
 		members[i].Base = c.base
 	}
 	r, err := c.updateGroup(func(have scim.Object) (scim.Object, []patch.MemberChange, error) {
-		want, _, err := patch.Apply(k.schema, have, attributes)
+		want, err := patch.Apply(k.schema, have, attributes)
 		return want, members, err
 	})
 	switch {

@@ -28,6 +28,15 @@ type reply struct {
 	problem  string
 }
 
+// retryError is a temporary error, with the time after which to retry.
+type retryError struct {
+	err   *scim.Error
+	after int // seconds
+}
+
+func (e *retryError) Error() string { return e.err.Error() }
+func (e *retryError) Unwrap() error { return e.err }
+
 // refuse converts an error to a reply (RFC 7644 §3.12). An error that is not a *scim.Error is not
 // the client's fault: it is logged, and the status is 503, so that the client retries.
 func (c *call) refuse(err error) reply {
@@ -140,26 +149,24 @@ type show struct {
 	links      bool // the response contains groups or members
 }
 
-// shown is showing, but also reserves the memory for a projection of many members.
+// shown reads attributes and excludedAttributes (RFC 7644 §3.9). It reserves memory for a
+// projection of very many members.
 func (c *call) shown(attributes, excluded string, k *kind) (show, error) {
-	s, err := showing(attributes, excluded, k)
-	if err == nil && s.projected && s.links && k.links == "members" && c.reserved < projectedGroup {
-		err = c.reserve(projectedGroup)
+	if attributes == "" && excluded == "" {
+		return show{links: true}, nil
 	}
-	return s, err
-}
-
-// showing reads attributes and excludedAttributes (RFC 7644 §3.9).
-func showing(attributes, excluded string, t *kind) (show, error) {
-	p, err := path.ParseProjection(attributes, excluded, t.schema)
+	p, err := path.ParseProjection(attributes, excluded, k.schema)
 	if err != nil {
 		return show{}, err
 	}
-	s := show{projection: p, projected: attributes != "" || excluded != "", links: !p.Excludes(t.links)}
-	if attributes == "" && strings.TrimSpace(excluded) == t.links {
+	s := show{projection: p, projected: true, links: !p.Excludes(k.links)}
+	if attributes == "" && strings.TrimSpace(excluded) == k.links {
 		s.projected = false // what Entra ID requests for groups: the encoded bytes without the links
 	}
-	return s, nil
+	if s.projected && s.links && k.links == "members" && c.reserved < projectedGroup {
+		err = c.reserve(projectedGroup)
+	}
+	return s, err
 }
 
 // write writes one resource.
@@ -205,7 +212,7 @@ func marshal(v any) ([]byte, error) {
 // members.
 func (c *call) one(status int, r *Resource, s show) reply {
 	location := c.base + r.Type.Endpoint + "/" + r.ID
-	if !s.projected && s.links && r.Type.Name == groupKind().schema.Name {
+	if !s.projected && s.links && r.Type.Name == "Group" {
 		return reply{status: status, stream: func(w *chunks) { r.write(w, c.base) }, etag: r.Version, location: location}
 	}
 	body := s.append(make([]byte, 0, len(r.JSON)+512), r, c.base)

@@ -2,12 +2,12 @@
 
 // Package server serves SCIM 2.0 (RFC 7643, RFC 7644, RFC 9865) over HTTP for a directory.
 //
-// A request passes through a few steps, each in its own file: it gets an id and is logged and
-// counted (observe.go), its bearer token is checked (auth.go), its path and method are looked up in
-// one table (route.go), the configuration is checked for whether SCIM is on (gate.go), and a
-// handler (users.go, groups.go, list.go, bulk.go, discovery.go) returns a reply, which respond.go
-// writes. Handlers do not depend on HTTP connections, so that a bulk operation runs the same code
-// as a separate request. Storage and consistency belong to the directory (directory.go).
+// A request passes through a few steps: it gets an id and is logged, counted and traced
+// (observe.go), its bearer token is checked (auth.go), its path and method are looked up in one
+// table, where the configuration decides if it is served now (route.go), and a handler (users.go,
+// groups.go, list.go, bulk.go, discovery.go) returns a reply, which respond.go writes. Handlers do
+// not depend on HTTP connections, so that a bulk operation runs the same code as a separate
+// request. Storage and consistency belong to the directory (directory.go).
 package server
 
 import (
@@ -35,11 +35,11 @@ const (
 
 // Limits of a request. ServiceProviderConfig contains those for which the RFC defines a field.
 const (
-	MaxBody       = 1 << 20 // bytes of a request body; more is a 413
-	DefaultCount  = 100     // resources on a page, if the client sends no count
-	MaxCount      = 1000    // maximum number of resources on a page
-	MaxOperations = 1000    // operations of a bulk request
-	CursorTimeout = time.Hour
+	MaxBody       = 1 << 20          // bytes of a request body; more is a 413
+	DefaultCount  = 100              // resources on a page when the client doesn't say
+	MaxCount      = 1000             // resources on a page at most
+	MaxOperations = 1000             // operations of a bulk request
+	CursorTimeout = time.Hour        // how long a cursor is valid
 	ListTime      = 10 * time.Second // for a filter or an order without an index; longer is a 400 tooMany
 )
 
@@ -116,8 +116,8 @@ type Server struct {
 	clients *clients
 	walks   *walks
 	routes  routes
-	memory  *semaphore.Weighted // see budget.go
-	buffers sync.Pool           // of *[]byte, for responses that are streamed
+	memory  *semaphore.Weighted // see reserve
+	buffers sync.Pool           // of *[]byte, for answers that are streamed
 }
 
 // New returns a server.

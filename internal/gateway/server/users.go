@@ -122,8 +122,7 @@ func (c *call) replaceUser() (reply, error) {
 		return reply{}, err
 	}
 	return c.updateUser(s, func(have scim.Object) (scim.Object, error) {
-		want, _, err := patch.Put(k.schema, have, body)
-		return want, err
+		return patch.Put(k.schema, have, body)
 	})
 }
 
@@ -140,8 +139,7 @@ func (c *call) patchUser() (reply, error) {
 		return reply{}, err
 	}
 	return c.updateUser(s, func(have scim.Object) (scim.Object, error) {
-		want, _, err := patch.Apply(k.schema, have, ops)
-		return want, err
+		return patch.Apply(k.schema, have, ops)
 	})
 }
 

@@ -69,6 +69,11 @@ func (d *Directory) patch(ctx context.Context, o client.Object, body map[string]
 	if err != nil {
 		return fmt.Errorf("encode a patch: %w", err)
 	}
+	return d.send(ctx, o, data)
+}
+
+// send is patch for an encoded body.
+func (d *Directory) send(ctx context.Context, o client.Object, data []byte) error {
 	return d.client.Patch(ctx, o, client.RawPatch(types.MergePatchType, data), client.FieldOwner(v1alpha1.FieldManagerWebhook))
 }
 

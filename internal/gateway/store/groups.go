@@ -95,8 +95,8 @@ func (g groups) resource(have *v1alpha1.ScimGroup) (*server.Resource, error) {
 // complete. Then it writes the group, under a new id, and then the claim on its name, which decides
 // whether the group is created.
 func (g groups) Create(ctx context.Context, o scim.Object, members []string) (*server.Resource, error) {
-	spec, err := groupFrom(o, &v1alpha1.ScimGroupSpec{})
-	if err != nil {
+	var spec v1alpha1.ScimGroupSpec
+	if err := specOf(o, &spec); err != nil {
 		return nil, err
 	}
 	if err := g.knownUsers(ctx, members); err != nil {
@@ -207,7 +207,7 @@ func (g groups) updateOnce(ctx context.Context, id string, change changeGroup) (
 	if err != nil {
 		return nil, err
 	}
-	want, changes, err := g.changed(have, change)
+	e, changes, err := g.changed(have, change)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func (g groups) updateOnce(ctx context.Context, id string, change changeGroup) (
 	if err != nil {
 		return nil, err
 	}
-	if err := g.write(ctx, have, want); err != nil {
+	if err := g.write(ctx, have, e); err != nil {
 		return nil, err
 	}
 	if err := g.apply(ctx, have, m); err != nil {
@@ -227,37 +227,32 @@ func (g groups) updateOnce(ctx context.Context, id string, change changeGroup) (
 	return g.resource(have)
 }
 
-// changed returns a group's attributes after a change, and the changes to its members.
-func (g groups) changed(have *v1alpha1.ScimGroup, change changeGroup) (*v1alpha1.ScimGroupSpec, []patch.MemberChange, error) {
+// changed returns what a request changes in a group's attributes and in its members.
+func (g groups) changed(have *v1alpha1.ScimGroup, change changeGroup) (edit, []patch.MemberChange, error) {
 	r, err := g.groupRecord(have)
 	if err != nil {
-		return nil, nil, err
+		return edit{}, nil, err
 	}
 	before, err := r.value.resource.Object("", false)
 	if err != nil {
-		return nil, nil, err
+		return edit{}, nil, err
 	}
 	after, changes, err := change(before)
-	if err != nil {
-		return nil, nil, err
-	}
-	want, err := groupFrom(after, &have.Spec)
-	return &want, changes, err
+	return edited(before, after), changes, err
 }
 
-// write takes the claim on a new name, and then patches the changed attributes at the
-// resourceVersion that was read. The controller releases the old claim.
-func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, want *v1alpha1.ScimGroupSpec) error {
-	difference, err := mergePatch(&have.Spec, want)
-	if err != nil || difference == nil {
-		return err
+// write patches the changed attributes at the version that was read, after taking the claim on a
+// new name. The controller releases the old claim.
+func (g groups) write(ctx context.Context, have *v1alpha1.ScimGroup, e edit) error {
+	if e.patch == nil {
+		return nil
 	}
-	if names.Fold(want.DisplayName) != names.Fold(have.Spec.DisplayName) {
-		if err := g.claimName(ctx, have, want.DisplayName); err != nil {
+	if name, needsClaim := e.renamed("displayName"); needsClaim {
+		if err := g.claimName(ctx, have, name); err != nil {
 			return err
 		}
 	}
-	err = g.patch(ctx, have, g.stamped(ctx, have, have.Spec.Revision, difference))
+	err := g.patch(ctx, have, g.stamped(ctx, have, have.Spec.Revision, e.patch))
 	if apierrors.IsNotFound(err) || err == nil && have.Spec.Deleted {
 		return errNoGroup(have.Name)
 	}

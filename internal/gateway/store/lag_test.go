@@ -30,10 +30,10 @@ func TestLag(t *testing.T) {
 		if len(got) != 2 || got[1] != 3 || len(l.ahead) != 0 {
 			t.Errorf("%v, %v", got, l.ahead)
 		}
-		for v := range uint64(2 * maxAhead) {
+		for v := range uint64(2 * mostAhead) {
 			l.known(10+v, 9)
 		}
-		if len(l.ahead) != maxAhead {
+		if len(l.ahead) != mostAhead {
 			t.Errorf("%d are kept", len(l.ahead))
 		}
 	})

@@ -2,7 +2,12 @@
 
 package store
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 // Collector exports the number of objects in the cache, and how far the cache is behind.
 func Collector(d *Directory) prometheus.Collector { return collector{d} }
@@ -29,4 +34,51 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	} {
 		ch <- prometheus.MustNewConstMetric(objects, prometheus.GaugeValue, float64(n), kind)
 	}
+}
+
+// lag measures the time from when this replica knew of a version, by its own write or a live read,
+// until the watch delivered it. The table's lock protects it, except watched.
+type lag struct {
+	ahead   []ahead             // versions that the watch has not delivered yet, in the order in which they became known
+	seconds prometheus.Observer // nil: not observed
+	watched atomic.Int64        // when the watch last delivered an event, in Unix seconds
+}
+
+// ahead is a version that is known before the watch delivered it.
+type ahead struct {
+	version uint64
+	since   time.Time
+}
+
+// mostAhead is the most versions that are measured at a time; the others are not measured.
+const mostAhead = 1024
+
+// known records a version that the watch, which has reached seen, has not delivered yet.
+func (l *lag) known(version, seen uint64) {
+	if l.seconds != nil && version > seen && len(l.ahead) < mostAhead {
+		l.ahead = append(l.ahead, ahead{version, time.Now()})
+	}
+}
+
+// came records how far the watch has come.
+func (l *lag) came(version uint64) {
+	now := time.Now()
+	l.watched.Store(now.Unix())
+	rest := l.ahead[:0]
+	for _, a := range l.ahead {
+		if a.version > version {
+			rest = append(rest, a)
+			continue
+		}
+		l.seconds.Observe(now.Sub(a.since).Seconds())
+	}
+	l.ahead = rest
+}
+
+func newLagHistogram() *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "scim_directory_lag_seconds",
+		Help:    "Time from when this replica knew of a version, by its own write or a live read, to the version's event in its watch cache.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
+	}, []string{"kind"})
 }

@@ -5,11 +5,16 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -89,15 +94,15 @@ func (u users) resource(have *v1alpha1.ScimUser) (*server.Resource, error) {
 // Create implements server.Users. It writes the object first, under a new id, and then the claim on
 // its name, which decides whether the user is created.
 func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, error) {
-	spec, err := userFrom(o, &v1alpha1.ScimUserSpec{})
-	if err != nil {
+	var spec v1alpha1.ScimUserSpec
+	if err := specOf(o, &spec); err != nil {
+		return nil, err
+	}
+	if err := bounded(&spec); err != nil {
 		return nil, err
 	}
 	spec.Revision = u.next(0)
 	user := &v1alpha1.ScimUser{ObjectMeta: u.fresh(ctx, spec.Revision), Spec: spec}
-	if err := bounded(user); err != nil {
-		return nil, err
-	}
 	if err := u.probablyTaken(ctx, spec.UserName); err != nil {
 		return nil, err
 	}
@@ -108,7 +113,7 @@ func (u users) Create(ctx context.Context, o scim.Object) (*server.Resource, err
 		}
 		return nil, refused(err)
 	}
-	err = u.takeName(ctx, user, begun, func() error { return u.claimName(ctx, user, spec.UserName) })
+	err := u.takeName(ctx, user, begun, func() error { return u.claimName(ctx, user, spec.UserName) })
 	var refusal *scim.Error
 	if err != nil && !errors.As(err, &refusal) {
 		u.takeBack(ctx, user)
@@ -132,9 +137,9 @@ func (u users) probablyTaken(ctx context.Context, name string) error {
 	return err
 }
 
-// bounded refuses a user whose JSON is too large.
-func bounded(u *v1alpha1.ScimUser) error {
-	body, err := encodeUser(u, "")
+// bounded refuses a user whose spec, or whose fields of it, is too large as JSON.
+func bounded(spec any) error {
+	body, err := compact(spec)
 	if err != nil {
 		return err
 	}
@@ -144,8 +149,11 @@ func bounded(u *v1alpha1.ScimUser) error {
 	return nil
 }
 
+// changeUser returns a request's change of a user.
+type changeUser = func(scim.Object) (scim.Object, error)
+
 // Update implements server.Users.
-func (u users) Update(ctx context.Context, id string, ifVersion server.Precondition, change func(scim.Object) (scim.Object, error)) (*server.Resource, error) {
+func (u users) Update(ctx context.Context, id string, ifVersion server.Precondition, change changeUser) (*server.Resource, error) {
 	if r, err := u.updateKnown(ctx, id, ifVersion, change); r != nil || err != nil {
 		return r, err
 	}
@@ -161,7 +169,34 @@ func (u users) Update(ctx context.Context, id string, ifVersion server.Precondit
 	return nil, errBusy("update a user")
 }
 
-func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Precondition, change func(scim.Object) (scim.Object, error)) (*server.Resource, error) {
+// updateKnown tries a change on the cache's copy, which saves a read of the API server. The patch
+// has the cache's version, so it succeeds only if that is still the current one. In all other cases
+// (nothing changes, the change or the precondition fails, a rename, a concurrent write) it returns
+// nil without an error, and the caller decides on fresh data.
+func (u users) updateKnown(ctx context.Context, id string, ifVersion server.Precondition, change changeUser) (*server.Resource, error) {
+	known := u.users.get(id)
+	if known == nil || matches(ifVersion, known.value.resource.Version) != nil {
+		return nil, nil
+	}
+	e, err := known.value.edit(change)
+	if err != nil || e.patch == nil {
+		return nil, nil //nolint:nilerr // the cache may be behind
+	}
+	if _, needsClaim := e.renamed("userName"); needsClaim {
+		return nil, nil
+	}
+	have := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{
+		Namespace: u.namespace, Name: id, UID: types.UID(known.uid), ResourceVersion: strconv.FormatUint(known.version, 10),
+	}}
+	r, err := u.write(ctx, have, known.value, e)
+	var refusal *scim.Error
+	if apierrors.IsConflict(err) || errors.As(err, &refusal) {
+		return nil, nil //nolint:nilerr // the cache is behind, or the refusal is repeated
+	}
+	return r, err
+}
+
+func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Precondition, change changeUser) (*server.Resource, error) {
 	have, err := u.live(ctx, id)
 	if err != nil {
 		return nil, err
@@ -169,24 +204,22 @@ func (u users) updateOnce(ctx context.Context, id string, ifVersion server.Preco
 	if err := matches(ifVersion, userVersion(have)); err != nil {
 		return nil, err
 	}
-	spec, err := u.changed(have, change)
+	r, err := u.userRecord(have)
 	if err != nil {
 		return nil, err
 	}
-	difference, err := mergePatch(&have.Spec, spec)
+	e, err := r.value.edit(change)
 	if err != nil {
 		return nil, err
 	}
-	if difference == nil {
+	if e.patch == nil {
 		if !awaitsPush(have) {
-			return u.resource(have)
+			u.users.wrote(r)
+			return r.value.resource, nil
 		}
-		difference = map[string]any{} // only the revision changes
+		e.patch = map[string]any{} // only the revision changes
 	}
-	if err := u.rename(ctx, have, spec.UserName); err != nil {
-		return nil, err
-	}
-	return u.write(ctx, have, difference)
+	return u.write(ctx, have, r.value, e)
 }
 
 // awaitsPush reports whether a condition of the user waits until the provider pushes the user
@@ -204,34 +237,17 @@ func matches(ifVersion server.Precondition, version string) error {
 	return scim.Failure(http.StatusPreconditionFailed, "The resource has changed since that version; its version is now %s. Read it again and repeat.", version)
 }
 
-// changed returns a user's spec after change.
-func (u users) changed(have *v1alpha1.ScimUser, change func(scim.Object) (scim.Object, error)) (*v1alpha1.ScimUserSpec, error) {
-	r, err := u.userRecord(have)
+// edit returns what a request changes in the user.
+func (p *cachedUser) edit(change changeUser) (edit, error) {
+	before, err := p.resource.Object("", true)
 	if err != nil {
-		return nil, err
-	}
-	before, err := r.value.resource.Object("", true)
-	if err != nil {
-		return nil, err
+		return edit{}, err
 	}
 	after, err := change(before)
 	if err != nil {
-		return nil, err
+		return edit{}, err
 	}
-	spec, err := userFrom(after, &have.Spec)
-	if err != nil {
-		return nil, err
-	}
-	return &spec, bounded(&v1alpha1.ScimUser{ObjectMeta: have.ObjectMeta, Spec: spec})
-}
-
-// rename takes the claim on the new name. The controller releases the old claim, once the account
-// has the new name.
-func (u users) rename(ctx context.Context, have *v1alpha1.ScimUser, name string) error {
-	if names.Fold(name) == names.Fold(have.Spec.UserName) {
-		return nil
-	}
-	return u.claimName(ctx, have, name)
+	return edited(before, after), nil
 }
 
 // claimName takes the claim on a name for a user, or returns a conflict if another user has the
@@ -244,9 +260,24 @@ func (u users) claimName(ctx context.Context, have *v1alpha1.ScimUser, name stri
 	return err
 }
 
-// write patches what changed, at the resourceVersion that was read.
-func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, spec map[string]any) (*server.Resource, error) {
-	err := u.patch(ctx, have, u.stamped(ctx, have, have.Spec.Revision, spec))
+// write patches what changed, at the version of have, after taking the claim on a new name. The
+// controller releases the old claim, once the account has the new name. p is the user before.
+func (u users) write(ctx context.Context, have *v1alpha1.ScimUser, p *cachedUser, e edit) (*server.Resource, error) {
+	data, err := json.Marshal(u.stamped(ctx, have, p.revision, e.patch))
+	if err != nil {
+		return nil, fmt.Errorf("encode a patch: %w", err)
+	}
+	if len(p.resource.JSON)+len(data) > maxUser { // otherwise the result can't be too large
+		if err := bounded(e.after); err != nil {
+			return nil, err
+		}
+	}
+	if name, needsClaim := e.renamed("userName"); needsClaim {
+		if err := u.claimName(ctx, have, name); err != nil {
+			return nil, err
+		}
+	}
+	err = u.send(ctx, have, data)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil, errNoUser(have.Name)

@@ -55,6 +55,7 @@ type feed[O client.Object, K any] struct {
 	synced func()
 }
 
+// Add implements cache.Store: the reflector passes on a new object.
 func (f *feed[O, K]) Add(o any) error {
 	k, err := f.reduce(o.(O))
 	if err != nil {
@@ -63,9 +64,13 @@ func (f *feed[O, K]) Add(o any) error {
 	return f.put(k)
 }
 
+// Update implements cache.Store: to the cache, an update is an addition.
 func (f *feed[O, K]) Update(o any) error { return f.Add(o) }
-func (f *feed[O, K]) Resync() error      { return nil }
 
+// Resync implements cache.Store: there is nothing to repeat.
+func (f *feed[O, K]) Resync() error { return nil }
+
+// Delete implements cache.Store: the object is deleted, and o is its last known state.
 func (f *feed[O, K]) Delete(o any) error {
 	if gone, ok := o.(cache.DeletedFinalStateUnknown); ok {
 		o = gone.Obj

@@ -3,13 +3,18 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/gateway/server"
+	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/scim"
 )
@@ -72,35 +77,100 @@ func encodeGroup(g *v1alpha1.ScimGroup) ([]byte, error) {
 	})
 }
 
-// userFrom converts a canonical User to a spec.
-func userFrom(o scim.Object, have *v1alpha1.ScimUserSpec) (v1alpha1.ScimUserSpec, error) {
-	var w scimattrs.User
-	if err := through(o, &w); err != nil {
-		return v1alpha1.ScimUserSpec{}, err
-	}
-	return w.Spec(have), nil
-}
-
-// groupFrom converts a canonical Group to a spec. Fields that the provider does not write come from
-// have.
-func groupFrom(o scim.Object, have *v1alpha1.ScimGroupSpec) (v1alpha1.ScimGroupSpec, error) {
-	var w groupWire
-	if err := through(o, &w); err != nil {
-		return v1alpha1.ScimGroupSpec{}, err
-	}
-	s := *have
-	s.DisplayName, s.ExternalID = w.DisplayName, w.ExternalID
-	return s, nil
-}
-
-// through converts an object to a struct through JSON.
-func through(o scim.Object, into any) error {
-	b, err := json.Marshal(o)
+// encoded is v as JSON with server.BaseMark in place of the base URL. Only meta.location, which
+// this package writes, contains the mark. Its last occurrence is replaced, so that the same
+// character in a user's data stays.
+func encoded(v any) ([]byte, error) {
+	out, err := compact(v)
 	if err != nil {
-		return fmt.Errorf("encode a resource: %w", err)
+		return nil, err
 	}
-	if err := json.Unmarshal(b, into); err != nil {
+	i := bytes.LastIndex(out, []byte(baseMark))
+	if i < 0 {
+		return nil, fmt.Errorf("encode a resource: it has no location")
+	}
+	exact := make([]byte, 0, len(out)-len(baseMark)+1)
+	exact = append(exact, out[:i]...)
+	exact = append(exact, server.BaseMark)
+	return append(exact, out[i+len(baseMark):]...), nil
+}
+
+// compact is json.Marshal without escaping <, > and &.
+func compact(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode a resource: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// specFields are the fields of the spec that store a canonical resource. The specs use the names of
+// SCIM; only the enterprise attributes have another place: in a ScimUser they are flat (ADR 1).
+func specFields(o scim.Object) map[string]any {
+	fields := maps.Clone(o)
+	for _, derived := range [...]string{"schemas", "id", "meta", "groups", scim.SchemaEnterpriseUser} {
+		delete(fields, derived)
+	}
+	if enterprise, ok := o[scim.SchemaEnterpriseUser].(scim.Object); ok {
+		maps.Copy(fields, enterprise)
+	}
+	return fields
+}
+
+// specOf sets the spec of a new object to what a canonical resource stores.
+func specOf(o scim.Object, spec any) error {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(specFields(o), spec); err != nil {
 		return fmt.Errorf("read a canonical resource: %w", err)
 	}
 	return nil
+}
+
+// edit is what a request changes in the spec of an object.
+type edit struct {
+	before, after map[string]any // the fields of the spec
+	patch         map[string]any // the merge patch (RFC 7386) between them; nil if they are equal
+}
+
+// edited compares two canonical resources.
+func edited(before, after scim.Object) edit {
+	e := edit{before: specFields(before), after: specFields(after)}
+	e.patch = difference(e.before, e.after)
+	return e
+}
+
+// renamed returns the value of the attribute that is the object's name, and whether the object
+// needs another claim for it.
+func (e edit) renamed(attribute string) (name string, needsClaim bool) {
+	was, _ := e.before[attribute].(string)
+	name, _ = e.after[attribute].(string)
+	return name, names.Fold(was) != names.Fold(name)
+}
+
+// difference compares objects field by field; lists are replaced as a whole.
+func difference(old, now map[string]any) map[string]any {
+	out := map[string]any{}
+	for name := range old {
+		if _, keep := now[name]; !keep {
+			out[name] = nil
+		}
+	}
+	for name, v := range now {
+		before, had := old[name]
+		a, oldObject := before.(map[string]any)
+		b, newObject := v.(map[string]any)
+		switch {
+		case had && oldObject && newObject:
+			if inner := difference(a, b); inner != nil {
+				out[name] = inner
+			}
+		case !had || !scim.Equal(before, v):
+			out[name] = v
+		}
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
 }

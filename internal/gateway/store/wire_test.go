@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 
@@ -21,14 +22,12 @@ import (
 // can't store: what is read back must equal what was given.
 func TestEveryAttributeIsStored(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		body := drawResource(t, schema.User())
-		body["userName"] = "ada@example.test"
-		want, err := schema.Canonicalize(schema.User(), body, schema.Create)
+		want, err := schema.Canonicalize(schema.User(), drawUser(t), schema.Create)
 		if err != nil {
 			t.Fatal(err)
 		}
-		spec, err := userFrom(want, &v1alpha1.ScimUserSpec{})
-		if err != nil {
+		var spec, again v1alpha1.ScimUserSpec
+		if err := specOf(want, &spec); err != nil {
 			t.Fatal(err)
 		}
 		u := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: "id"}, Spec: spec}
@@ -40,16 +39,64 @@ func TestEveryAttributeIsStored(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if e := edited(have, want); e.patch != nil {
+			t.Fatalf("what was stored counts as changed: %v", e.patch)
+		}
+		if err := specOf(have, &again); err != nil || !cmp.Equal(spec, again) {
+			t.Fatalf("the spec changed: %s %v", cmp.Diff(spec, again), err)
+		}
 		delete(have, "id")
 		delete(have, "meta")
 		if diff := cmp.Diff(want, have); diff != "" {
 			t.Fatalf("what is read back differs (-given +read):\n%s", diff)
 		}
-		again, err := userFrom(have, &v1alpha1.ScimUserSpec{})
-		if err != nil || !cmp.Equal(spec, again) {
-			t.Fatalf("the spec changed: %s %v", cmp.Diff(spec, again), err)
+	})
+}
+
+// TestPatchOfSpec: the merge patch between two Users turns the stored spec of the first into that
+// of the second.
+func TestPatchOfSpec(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var specs [2][]byte
+		var users [2]scim.Object
+		for i := range users {
+			var err error
+			if users[i], err = schema.Canonicalize(schema.User(), drawUser(t), schema.Create); err != nil {
+				t.Fatal(err)
+			}
+			var spec v1alpha1.ScimUserSpec
+			if err := specOf(users[i], &spec); err != nil {
+				t.Fatal(err)
+			}
+			if specs[i], err = json.Marshal(spec); err != nil {
+				t.Fatal(err)
+			}
+		}
+		e := edited(users[0], users[1])
+		if equal := string(specs[0]) == string(specs[1]); equal != (e.patch == nil) {
+			t.Fatalf("the specs are equal: %v; the patch is %v", equal, e.patch)
+		}
+		patch, err := compact(e.patch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.patch == nil {
+			patch = []byte("{}")
+		}
+		merged, err := jsonpatch.MergePatch(specs[0], patch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !jsonpatch.Equal(merged, specs[1]) {
+			t.Fatalf("%s and the patch %s are\n%s, must be\n%s", specs[0], patch, merged, specs[1])
 		}
 	})
+}
+
+func drawUser(t *rapid.T) scim.Object {
+	body := drawResource(t, schema.User())
+	body["userName"] = "ada@example.test"
+	return body
 }
 
 // drawResource generates values for the writable attributes.
@@ -128,29 +175,32 @@ func TestEncodedMark(t *testing.T) {
 	}
 }
 
-func TestMergePatch(t *testing.T) {
-	type spec = v1alpha1.ScimUserSpec
-	yes := true
-	for name, test := range map[string]struct {
-		old, now spec
-		want     string
-	}{
-		"Equal":      {spec{UserName: "a", Emails: []v1alpha1.MultiValue{{Value: "a"}}}, spec{UserName: "a", Emails: []v1alpha1.MultiValue{{Value: "a"}}}, "null"},
-		"Changed":    {spec{UserName: "a", Title: "x"}, spec{UserName: "a", Title: "y"}, `{"title":"y"}`},
-		"Cleared":    {spec{UserName: "a", Title: "x"}, spec{UserName: "a"}, `{"title":null}`},
-		"Boolean":    {spec{UserName: "a"}, spec{UserName: "a", Active: &yes}, `{"active":true}`},
-		"WithinName": {spec{Name: &v1alpha1.Name{GivenName: "A", MiddleName: "B"}}, spec{Name: &v1alpha1.Name{GivenName: "C"}}, `{"name":{"givenName":"C","middleName":null}}`},
-		"WholeList":  {spec{Emails: []v1alpha1.MultiValue{{Value: "a"}, {Value: "b"}}}, spec{Emails: []v1alpha1.MultiValue{{Value: "b"}}}, `{"emails":[{"value":"b"}]}`},
+func TestEdited(t *testing.T) {
+	const enterprise = `"` + scim.SchemaEnterpriseUser + `":`
+	for name, test := range map[string]struct{ reason, before, after, want string }{
+		"Equal":      {"What the server derives is not compared.", `{"schemas":["x"],"id":"1","meta":{},"groups":[{"value":"g"}],"emails":[{"value":"a"}]}`, `{"emails":[{"value":"a"}]}`, "null"},
+		"Changed":    {"", `{"userName":"a","title":"x"}`, `{"userName":"a","title":"y"}`, `{"title":"y"}`},
+		"Cleared":    {"", `{"userName":"a","title":"x"}`, `{"userName":"a"}`, `{"title":null}`},
+		"Boolean":    {"", `{"userName":"a"}`, `{"userName":"a","active":true}`, `{"active":true}`},
+		"WithinName": {"", `{"name":{"givenName":"A","middleName":"B"}}`, `{"name":{"givenName":"C"}}`, `{"name":{"givenName":"C","middleName":null}}`},
+		"WholeList":  {"", `{"emails":[{"value":"a"},{"value":"b"}]}`, `{"emails":[{"value":"b"}]}`, `{"emails":[{"value":"b"}]}`},
+		"Enterprise": {"The spec has the enterprise attributes beside the others.", `{` + enterprise + `{"department":"D","division":"V"}}`, `{` + enterprise + `{"department":"E"}}`, `{"department":"E","division":null}`},
+		"NoLonger":   {"An extension without attributes is absent.", `{` + enterprise + `{"department":"D"}}`, `{}`, `{"department":null}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			difference, err := mergePatch(&test.old, &test.now)
-			if err != nil {
-				t.Fatal(err)
-			}
-			have, _ := json.Marshal(difference)
+			have, _ := json.Marshal(edited(object(t, test.before), object(t, test.after)).patch)
 			if string(have) != test.want {
-				t.Errorf("the patch is %s and must be %s", have, test.want)
+				t.Errorf("%s the patch is %s and must be %s", test.reason, have, test.want)
 			}
 		})
 	}
+}
+
+func object(t *testing.T, text string) scim.Object {
+	t.Helper()
+	o, err := scim.DecodeJSON([]byte(text), scim.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
 }

@@ -31,6 +31,7 @@ type Expired struct {
 	When time.Time
 }
 
+// Error implements error. The text is sent to the client with a 401.
 func (e *Expired) Error() string {
 	return fmt.Sprintf("the bearer token %sexpired on %s; create a new one and configure it in the identity provider", named(e.Name), e.When.UTC().Format(time.RFC3339))
 }

@@ -14,30 +14,30 @@ import (
 type Code string
 
 const (
-	CodeReadOnly         Code = "SCIM_MANAGED_READ_ONLY"
-	CodeSSORequired      Code = "SSO_REQUIRED"
-	CodeSCIMRequired     Code = "SCIM_REQUIRED"
-	CodeIDPConfigured    Code = "IDP_ALREADY_CONFIGURED"
-	CodeOperatorBound    Code = "OPERATOR_ALREADY_BOUND"
-	CodeLastManager      Code = "LAST_MANAGER"
-	CodeDefaultPool      Code = "DEFAULT_POOL_PROTECTED"
-	CodeDuplicateUser    Code = "DUPLICATE_USER"
-	CodeDuplicatePool    Code = "DUPLICATE_POOL"
-	CodeStaleRevision    Code = "STALE_REVISION"
-	CodeStaleLeader      Code = "STALE_LEADER"
-	CodeLocalAccount     Code = "LOCAL_ACCOUNT_EXISTS"
-	CodeUnknownRole      Code = "UNKNOWN_ROLE"
-	CodeRoleNotGrantable Code = "ROLE_NOT_GRANTABLE"
-	CodeUnknownPool      Code = "UNKNOWN_POOL"
-	CodeFeedTruncated    Code = "FEED_TRUNCATED"
-	CodeManagedElsewhere Code = "MANAGED_ELSEWHERE"
-	CodeSSONotReachable  Code = "SSO_NOT_REACHABLE"
-	CodeNotFound         Code = "NOT_FOUND"
-	CodeInvalid          Code = "INVALID"
-	CodeUnauthenticated  Code = "UNAUTHENTICATED"
-	CodeForbidden        Code = "FORBIDDEN"
-	CodeRateLimited      Code = "RATE_LIMITED"
-	CodeInternal         Code = "INTERNAL"
+	CodeReadOnly         Code = "SCIM_MANAGED_READ_ONLY" // the provider or an AgentPool manages the record (409)
+	CodeSSORequired      Code = "SSO_REQUIRED"           // SCIM needs single sign-on (409)
+	CodeSCIMRequired     Code = "SCIM_REQUIRED"          // the write needs SCIM to be on (409)
+	CodeIDPConfigured    Code = "IDP_ALREADY_CONFIGURED" // another identity provider is integrated (409)
+	CodeOperatorBound    Code = "OPERATOR_ALREADY_BOUND" // another operator provisions the portal (409)
+	CodeLastManager      Code = "LAST_MANAGER"           // no local manager who can sign in would be left (409)
+	CodeDefaultPool      Code = "DEFAULT_POOL_PROTECTED" // the default pool can be neither renamed nor deleted (409)
+	CodeDuplicateUser    Code = "DUPLICATE_USER"         // another account has the user name, in any case (409)
+	CodeDuplicatePool    Code = "DUPLICATE_POOL"         // another pool has the name, in any case (409)
+	CodeStaleRevision    Code = "STALE_REVISION"         // the record has another revision or owner than expected (409, 412)
+	CodeStaleLeader      Code = "STALE_LEADER"           // another process of the operator leads (409)
+	CodeLocalAccount     Code = "LOCAL_ACCOUNT_EXISTS"   // a local account has the name and may not be adopted (409)
+	CodeUnknownRole      Code = "UNKNOWN_ROLE"           // not in the catalogue (400)
+	CodeRoleNotGrantable Code = "ROLE_NOT_GRANTABLE"     // reserved for the vendor (400)
+	CodeUnknownPool      Code = "UNKNOWN_POOL"           // no pool has the id (400)
+	CodeFeedTruncated    Code = "FEED_TRUNCATED"         // the feed no longer has this position: list again (410)
+	CodeManagedElsewhere Code = "MANAGED_ELSEWHERE"      // Kubernetes declares the login methods (409)
+	CodeSSONotReachable  Code = "SSO_NOT_REACHABLE"      // the issuer's discovery document could not be read (409)
+	CodeNotFound         Code = "NOT_FOUND"              // no record has the id (404)
+	CodeInvalid          Code = "INVALID"                // the request does not match the contract (400)
+	CodeUnauthenticated  Code = "UNAUTHENTICATED"        // no valid key or session (401)
+	CodeForbidden        Code = "FORBIDDEN"              // the key or the user lacks the right (403)
+	CodeRateLimited      Code = "RATE_LIMITED"           // repeat after Retry-After (429)
+	CodeInternal         Code = "INTERNAL"               // a fault of the portal (500)
 )
 
 // Error is a refusal by the portal.
@@ -48,6 +48,7 @@ type Error struct {
 	RetryAfter time.Duration // from Retry-After of 429 and 503; 0 if there is none
 }
 
+// Error implements error.
 func (e *Error) Error() string {
 	return fmt.Sprintf("portal answered %d %s: %s", e.Status, e.Code, e.Message)
 }
@@ -70,6 +71,7 @@ type BadAnswerError struct {
 	RetryAfter time.Duration // 0 if there is none
 }
 
+// Error implements error.
 func (e *BadAnswerError) Error() string {
 	return fmt.Sprintf("a response with status %d %s is not from the portal: %s. Check spec.portal.url, and the proxies in front of the portal",
 		e.Status, http.StatusText(e.Status), e.Problem)

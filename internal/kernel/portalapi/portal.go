@@ -28,8 +28,8 @@ const (
 type Status string
 
 const (
-	StatusActive      Status = "Active"
-	StatusDeactivated Status = "Deactivated"
+	StatusActive      Status = "Active"      // the user may sign in
+	StatusDeactivated Status = "Deactivated" // the user may not sign in; the record stays
 )
 
 // Removal is a kind of removal: what users lose by it.
@@ -45,9 +45,9 @@ const (
 // The roles of the portal's catalogue that the product's rules name. The catalogue may contain
 // others; Reader.Roles lists all.
 const (
-	RoleUser           = "ROLE_USER"
-	RoleIgnoreQuota    = "ROLE_IGNORE_QUOTA"
-	RoleManager        = "ROLE_MANAGER"
+	RoleUser           = "ROLE_USER"            // what every user has through the default pool
+	RoleIgnoreQuota    = "ROLE_IGNORE_QUOTA"    // actions are not limited by quota
+	RoleManager        = "ROLE_MANAGER"         // manages users and settings: granting it needs the verb grant
 	RoleAdmin          = "ROLE_ADMIN"           // reserved for the vendor, never granted here
 	RoleAccountManager = "ROLE_ACCOUNT_MANAGER" // reserved for the vendor, never granted here
 )
@@ -261,10 +261,10 @@ type Change struct {
 type ChangeKind string
 
 const (
-	ChangeAccount       ChangeKind = "User"
-	ChangePool          ChangeKind = "Pool"
-	ChangeConfiguration ChangeKind = "IdentityConfiguration"
-	ChangeKey           ChangeKind = "ApiKey"
+	ChangeAccount       ChangeKind = "User"                  // Change.Account has the account
+	ChangePool          ChangeKind = "Pool"                  // Change.Pool has the pool
+	ChangeConfiguration ChangeKind = "IdentityConfiguration" // Change.Configuration has login methods and binding
+	ChangeKey           ChangeKind = "ApiKey"                // an API key was made or revoked: list the digests again
 )
 
 // KeyDigest is the digest of a portal API key with the scope scim. It is enough to verify a token,
@@ -297,9 +297,9 @@ type MembershipWrite struct {
 type MembershipOutcome string
 
 const (
-	MembershipDone      MembershipOutcome = "Done"
-	MembershipUnchanged MembershipOutcome = "Unchanged" // the membership is already as wanted; IfRevision is not compared
-	MembershipStale     MembershipOutcome = "Stale"     // decided on another revision of the account: the user's reconciler decides again
+	MembershipDone      MembershipOutcome = "Done"      // written; the account has a new revision
+	MembershipUnchanged MembershipOutcome = "Unchanged" // nothing to change, at any revision of the account
+	MembershipStale     MembershipOutcome = "Stale"     // decided on another revision of the account: the user's pass decides again
 	MembershipUnknown   MembershipOutcome = "Unknown"   // there is no such account
 	MembershipNotOurs   MembershipOutcome = "NotOurs"   // the account has no owner: people edit it in the portal
 )

@@ -15,9 +15,9 @@ import (
 
 // Types of identity providers.
 const (
-	Okta    = "Okta"
-	EntraID = "EntraID"
-	Other   = "Other"
+	Okta    = "Okta"    // Okta
+	EntraID = "EntraID" // Microsoft Entra ID, which was Azure AD
+	Other   = "Other"   // any other SCIM 2.0 client
 )
 
 // MaxName is the maximum length of a provider's name, in bytes.

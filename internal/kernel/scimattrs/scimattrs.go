@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scimattrs converts between a ScimUser's spec and a SCIM User. Both have the same fields
-// under SCIM's own attribute names. They differ in the enterprise attributes: the spec has them at
-// its top level, and the resource has them under their URN (RFC 7643 §3.3).
+// Package scimattrs converts a ScimUser's spec to a SCIM User. The kinds use SCIM's own attribute
+// names, so both have the same fields in another arrangement: the enterprise attributes, which are
+// flat in the object, are under their URN in the resource (RFC 7643 §3.3).
 package scimattrs
 
 import (
-	"encoding/json"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/scim"
@@ -80,38 +80,16 @@ func UserOf(s *v1alpha1.ScimUserSpec) User {
 	return w
 }
 
-// Spec is the reverse of UserOf. It copies from have the fields that the provider does not write.
-func (w *User) Spec(have *v1alpha1.ScimUserSpec) v1alpha1.ScimUserSpec {
-	s := v1alpha1.ScimUserSpec{
-		Suspend: have.Suspend, Deleted: have.Deleted, Revision: have.Revision,
-		ExternalID: w.ExternalID, UserName: w.UserName, Active: w.Active, Name: w.Name, DisplayName: w.DisplayName,
-		NickName: w.NickName, ProfileURL: w.ProfileURL, Title: w.Title, UserType: w.UserType,
-		PreferredLanguage: w.PreferredLanguage, Locale: w.Locale, Timezone: w.Timezone,
-		Emails: w.Emails, PhoneNumbers: w.PhoneNumbers, Ims: w.Ims, Photos: w.Photos, Addresses: w.Addresses,
-		Entitlements: w.Entitlements, Roles: w.Roles, X509Certificates: w.X509Certificates,
-	}
-	if e := w.Enterprise; e != nil {
-		s.EmployeeNumber, s.CostCenter, s.Organization = e.EmployeeNumber, e.CostCenter, e.Organization
-		s.Division, s.Department, s.Manager = e.Division, e.Department, e.Manager
-	}
-	return s
-}
-
-// Attributes returns a user's SCIM attributes in canonical form, as filters read them. They do not
-// contain groups, which the provider does not write to a user. If the spec has no `active`, the
-// attribute is true.
+// Attributes are a user's SCIM attributes in canonical form, as filters read them. Groups, which
+// the provider does not write on the user, are not among them. Without `active` a user is active.
 func Attributes(s *v1alpha1.ScimUserSpec) scim.Object {
 	u := UserOf(s)
 	if u.Active == nil {
 		active := true
 		u.Active = &active
 	}
-	o := scim.Object{}
-	data, err := json.Marshal(u)
-	if err == nil {
-		err = json.Unmarshal(data, &o)
-	}
-	if err != nil { // strings, booleans, lists and structs of them always marshal
+	o, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&u)
+	if err != nil { // strings, booleans, lists and structs of them always convert
 		return scim.Object{}
 	}
 	return o

@@ -109,3 +109,27 @@ func (t *Tracing) Stop(ctx context.Context) error {
 
 // propagator propagates traces across processes as W3C Trace Context.
 func propagator() propagation.TextMapPropagator { return propagation.TraceContext{} }
+
+const header = "traceparent"
+
+// Parent returns the traceparent (W3C Trace Context §3.2) of ctx's span, for others to link to;
+// empty when it is not recorded.
+func Parent(ctx context.Context) string {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return ""
+	}
+	carrier := propagation.MapCarrier{}
+	propagator().Inject(ctx, carrier)
+	return carrier[header]
+}
+
+// Link links the span of ctx to the one with the traceparent parent. An invalid parent is ignored.
+func Link(ctx context.Context, parent string) {
+	if parent == "" {
+		return
+	}
+	remote := propagator().Extract(context.Background(), propagation.MapCarrier{header: parent})
+	if there := trace.SpanContextFromContext(remote); there.IsValid() {
+		trace.SpanFromContext(ctx).AddLink(trace.Link{SpanContext: there})
+	}
+}

@@ -25,9 +25,9 @@ import (
 
 // The defaults for the budget in an IdentityConfiguration.
 const (
-	DefaultMaxPercent = 20
-	DefaultMinUsers   = 5
-	DefaultWindow     = time.Hour
+	DefaultMaxPercent = 20        // percent of the accounts, or of a pool's members, in one window
+	DefaultMinUsers   = 5         // users who may always be removed in one window
+	DefaultWindow     = time.Hour // the time over which removals are counted
 )
 
 // Guard carries out removals one after another, so that two concurrent removals can't both use the

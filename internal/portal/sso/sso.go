@@ -49,6 +49,7 @@ type Refusal struct {
 	Cause   error
 }
 
+// Error implements error.
 func (e *Refusal) Error() string {
 	if e.Cause == nil {
 		return e.Message
@@ -56,6 +57,7 @@ func (e *Refusal) Error() string {
 	return e.Message + " (" + e.Cause.Error() + ")"
 }
 
+// Unwrap returns the cause, which is logged and not shown to the user.
 func (e *Refusal) Unwrap() error { return e.Cause }
 
 // RelyingParty runs sign-ins. Its methods are safe for concurrent use.

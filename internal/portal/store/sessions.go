@@ -14,8 +14,8 @@ import (
 
 // The ways to sign in, as they appear in sessions and in the audit.
 const (
-	MethodPassword = "password"
-	MethodSSO      = "sso"
+	MethodPassword = "password" // signed in with a password
+	MethodSSO      = "sso"      // signed in through the identity provider
 )
 
 // Session is one signed-in browser.

@@ -24,16 +24,16 @@ type Op string
 
 // The operators (RFC 7644 table 3).
 const (
-	Equal          Op = "eq"
-	NotEqual       Op = "ne"
-	Contains       Op = "co"
-	StartsWith     Op = "sw"
-	EndsWith       Op = "ew"
-	Present        Op = "pr"
-	Greater        Op = "gt"
-	GreaterOrEqual Op = "ge"
-	Less           Op = "lt"
-	LessOrEqual    Op = "le"
+	Equal          Op = "eq" // identical, with regard to caseExact
+	NotEqual       Op = "ne" // not identical; an absent attribute matches
+	Contains       Op = "co" // has the value as a part
+	StartsWith     Op = "sw" // begins with the value
+	EndsWith       Op = "ew" // ends with the value
+	Present        Op = "pr" // has a value that is not empty; takes no value
+	Greater        Op = "gt" // later, or after in order
+	GreaterOrEqual Op = "ge" // greater or equal
+	Less           Op = "lt" // earlier, or before in order
+	LessOrEqual    Op = "le" // less or equal
 )
 
 // Node is a filter's syntax tree: *Comparison, *ValuePath, *And, *Or or *Not. String prints it so
@@ -69,11 +69,20 @@ type Or struct{ Operands []Node }
 // Not is true when its operand is false.
 type Not struct{ Operand Node }
 
+// String returns the comparison in the syntax of a filter.
 func (n *Comparison) String() string { return text(n) }
-func (n *ValuePath) String() string  { return text(n) }
-func (n *And) String() string        { return text(n) }
-func (n *Or) String() string         { return text(n) }
-func (n *Not) String() string        { return text(n) }
+
+// String returns the value path in the syntax of a filter.
+func (n *ValuePath) String() string { return text(n) }
+
+// String returns the conjunction in the syntax of a filter.
+func (n *And) String() string { return text(n) }
+
+// String returns the disjunction in the syntax of a filter.
+func (n *Or) String() string { return text(n) }
+
+// String returns the negation in the syntax of a filter.
+func (n *Not) String() string { return text(n) }
 
 func text(n Node) string {
 	var b strings.Builder

@@ -13,29 +13,25 @@ import (
 
 // Apply applies ops in order to resource, all or none (RFC 7644 §3.5.2). resource is canonical and
 // complete (with id and groups, so that equal read-only values can be distinguished from different
-// ones) and is not changed. result shares memory with it, and is resource itself when nothing
-// changed.
+// ones) and is not changed. The result shares memory with it, and equals it when nothing changes.
 //
 // Errors are 400 and name the operation: invalidPath, invalidFilter, noTarget (a remove without
 // path; a value path that can't be created), mutability (a read-only or required target),
 // invalidValue; and 413 for operations that in total compare too much.
-func Apply(rt *schema.ResourceType, resource scim.Object, ops []Operation) (result scim.Object, changed bool, err error) {
+func Apply(rt *schema.ResourceType, resource scim.Object, ops []Operation) (scim.Object, error) {
 	e := editor{rt: rt, out: maps.Clone(resource), lists: map[schema.Ref]bool{}}
 	if e.out == nil {
 		e.out = scim.Object{}
 	}
 	for _, op := range ops {
 		if err := e.apply(op); err != nil {
-			return nil, false, at(op.Index, err)
+			return nil, at(op.Index, err)
 		}
 	}
 	if err := e.finish(); err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	if same(resource, e.out) {
-		return resource, false, nil
-	}
-	return e.out, true, nil
+	return e.out, nil
 }
 
 // editor contains the resource after the operations so far. Values are replaced, never changed in
@@ -45,28 +41,6 @@ type editor struct {
 	out   scim.Object
 	lists map[schema.Ref]bool // multi-valued attributes that were written
 	work  int                 // cost of the comparisons so far; see charge
-}
-
-// same compares without the derived attributes.
-func same(a, b scim.Object) bool {
-	count := func(o scim.Object) int {
-		n := len(o)
-		for _, derived := range [...]string{"schemas", "meta"} {
-			if _, ok := o[derived]; ok {
-				n--
-			}
-		}
-		return n
-	}
-	if count(a) != count(b) {
-		return false
-	}
-	for k, v := range a {
-		if k != "schemas" && k != "meta" && !scim.Equal(v, b[k]) {
-			return false
-		}
-	}
-	return true
 }
 
 func (e *editor) apply(op Operation) error {

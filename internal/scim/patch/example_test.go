@@ -20,8 +20,8 @@ func ExampleApply() {
 		return
 	}
 	user := scim.Object{"schemas": []any{scim.SchemaUser}, "userName": "ada@example.com", "active": true}
-	after, changed, err := patch.Apply(schema.User(), user, operations)
-	fmt.Println(after["active"], changed, err)
+	after, err := patch.Apply(schema.User(), user, operations)
+	fmt.Println(after["active"], err)
 	// Output:
-	// false true <nil>
+	// false <nil>
 }

@@ -178,7 +178,7 @@ func TestMembersAgainstApply(t *testing.T) {
 			t.Fatal(err)
 		}
 		group := scim.Object{"displayName": "g", "members": []any{scim.Object{"value": "a"}, scim.Object{"value": "c"}}}
-		whole, _, err := patch.Apply(schema.Group(), group, parsed)
+		whole, err := patch.Apply(schema.Group(), group, parsed)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package patch applies PATCH and PUT requests (RFC 7644 §3.5) as pure functions: the input is a
-// canonical resource and operations, the output is a new canonical resource and whether anything
-// changed. The input is never changed, and a failed operation discards the ones before it.
+// canonical resource and operations, the output is a new canonical resource. The input is never
+// changed, and a failed operation discards the ones before it.
 //
 // Where the RFC allows several interpretations, this package does the following:
 //   - For add and replace, a value path that matches nothing creates the element with the values in
@@ -36,9 +36,9 @@ type Op string
 
 // The operations.
 const (
-	Add     Op = "add"
-	Remove  Op = "remove"
-	Replace Op = "replace"
+	Add     Op = "add"     // adds values; merges into complex ones
+	Remove  Op = "remove"  // removes what the path selects
+	Replace Op = "replace" // sets values; the others of the resource stay
 )
 
 // MaxOperations is the maximum number of operations in a request.

@@ -10,10 +10,10 @@ import (
 )
 
 // Put replaces resource with body, from schema.Canonicalize (RFC 7644 §3.5.1): read-only attributes
-// stay, all others become those of body. It changes neither argument; result is resource itself
-// when nothing changed. An immutable attribute that differs is a 400 mutability. For a Group whose
+// stay, all others become those of body. It changes neither argument; the result equals resource
+// when nothing changes. An immutable attribute that differs is a 400 mutability. For a Group whose
 // members are stored elsewhere, omit members in both.
-func Put(rt *schema.ResourceType, resource, body scim.Object) (result scim.Object, changed bool, err error) {
+func Put(rt *schema.ResourceType, resource, body scim.Object) (scim.Object, error) {
 	out := maps.Clone(body)
 	for name, v := range resource {
 		a := rt.Attribute(name)
@@ -21,7 +21,7 @@ func Put(rt *schema.ResourceType, resource, body scim.Object) (result scim.Objec
 			continue
 		}
 		if a.Mutability == schema.Immutable && !scim.Equal(v, body[name]) {
-			return nil, false, scim.BadRequest(scim.Mutability, "Attribute %q is set once and can't be changed.", name)
+			return nil, scim.BadRequest(scim.Mutability, "Attribute %q is set once and can't be changed.", name)
 		}
 		if a.Mutability == schema.ReadOnly {
 			out[name] = v
@@ -42,10 +42,7 @@ func Put(rt *schema.ResourceType, resource, body scim.Object) (result scim.Objec
 		out[e.Schema.ID] = merged
 	}
 	out["schemas"] = rt.SchemasOf(out)
-	if same(resource, out) {
-		return resource, false, nil
-	}
-	return out, true, nil
+	return out, nil
 }
 
 // keepDerived returns old if v differs from it only in read-only sub-attributes.

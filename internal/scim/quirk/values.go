@@ -59,7 +59,7 @@ func (n *normaliser) value(a *schema.Attribute, v any) any {
 	out := list
 	for i, e := range list {
 		changed := n.complex(a, e)
-		if same(changed, e) {
+		if scim.Equal(changed, e) {
 			continue
 		}
 		if &out[0] == &list[0] {
@@ -95,7 +95,7 @@ func edit(o scim.Object, change func(key string, v any) any) scim.Object {
 	copied := false
 	for k, v := range o {
 		changed := change(k, v)
-		if same(changed, v) {
+		if scim.Equal(changed, v) {
 			continue
 		}
 		if !copied {
@@ -105,11 +105,6 @@ func edit(o scim.Object, change func(key string, v any) any) scim.Object {
 	}
 	return out
 }
-
-// same detects cheaply whether normalising changed a value. Objects and lists are copied when
-// anything in them changes and keep their length, so comparing identities is unnecessary: a boolean
-// in place of a string shows in a deep comparison.
-func same(a, b any) bool { return scim.Equal(a, b) }
 
 // booleanString implements BooleanString.
 func (n *normaliser) booleanString(v any) any {

@@ -19,14 +19,14 @@ type Type string
 
 // The data types.
 const (
-	String    Type = "string"
-	Boolean   Type = "boolean"
-	Decimal   Type = "decimal"
-	Integer   Type = "integer"
-	DateTime  Type = "dateTime"
-	Binary    Type = "binary"
-	Reference Type = "reference"
-	Complex   Type = "complex"
+	String    Type = "string"    // string
+	Boolean   Type = "boolean"   // bool
+	Decimal   Type = "decimal"   // float64 or int64
+	Integer   Type = "integer"   // int64
+	DateTime  Type = "dateTime"  // string, as in RFC 3339
+	Binary    Type = "binary"    // string, in base64
+	Reference Type = "reference" // string, a URI
+	Complex   Type = "complex"   // scim.Object
 )
 
 // Mutability is who may set an attribute, and when (RFC 7643 §7).
@@ -34,10 +34,10 @@ type Mutability string
 
 // The mutabilities.
 const (
-	ReadWrite Mutability = "readWrite"
-	ReadOnly  Mutability = "readOnly"
-	Immutable Mutability = "immutable"
-	WriteOnly Mutability = "writeOnly"
+	ReadWrite Mutability = "readWrite" // clients may change it
+	ReadOnly  Mutability = "readOnly"  // the service sets it
+	Immutable Mutability = "immutable" // clients set it once
+	WriteOnly Mutability = "writeOnly" // clients set it and never read it
 )
 
 // Returned is when a response contains an attribute (RFC 7643 §7).
@@ -45,10 +45,10 @@ type Returned string
 
 // The return rules.
 const (
-	Always    Returned = "always"
-	Never     Returned = "never"
-	Default   Returned = "default"
-	OnRequest Returned = "request"
+	Always    Returned = "always"  // whatever the client asks for
+	Never     Returned = "never"   // not even on request
+	Default   Returned = "default" // unless the client excludes it
+	OnRequest Returned = "request" // only if the client asks for it
 )
 
 // Uniqueness is the scope in which a value is unique (RFC 7643 §7).
@@ -56,9 +56,9 @@ type Uniqueness string
 
 // The uniqueness rules.
 const (
-	UniqueNone   Uniqueness = "none"
-	UniqueServer Uniqueness = "server"
-	UniqueGlobal Uniqueness = "global"
+	UniqueNone   Uniqueness = "none"   // several resources may have the value
+	UniqueServer Uniqueness = "server" // one resource of this service
+	UniqueGlobal Uniqueness = "global" // one resource anywhere
 )
 
 // Attribute describes one attribute or sub-attribute (RFC 7643 §7). It is read-only.

@@ -31,10 +31,10 @@ const UserRole = "ROLE_USER"
 type Source string
 
 const (
-	Default  Source = "Default"
-	Group    Source = "Group"
-	Declared Source = "Declared"
-	Filter   Source = "Filter"
+	Default  Source = "Default"  // every user is in the default pool
+	Group    Source = "Group"    // a group that fills the pool contains the user
+	Declared Source = "Declared" // spec.members of the pool lists the user
+	Filter   Source = "Filter"   // spec.memberFilter of the pool matches the user
 )
 
 // Attributes are a user's SCIM attributes in canonical form (scim.Object), read only to match

@@ -66,9 +66,9 @@ func revisionOf(id string) (int64, bool) {
 type Decision int
 
 const (
-	Undecided Decision = iota
-	Release            // the removal is intended: carry it out
-	Drop               // the removal is a mistake: do not carry it out
+	Undecided Decision = iota // no person has decided about this removal
+	Release                   // the removal is intended: carry it out
+	Drop                      // the removal is a mistake: do not carry it out
 )
 
 // Verdict is the guard's decision about a set.

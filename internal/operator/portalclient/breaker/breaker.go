@@ -36,6 +36,7 @@ type OpenError struct {
 	Cause error     // the failure that opened the breaker
 }
 
+// Error implements error: it has the failure that opened the breaker.
 func (e *OpenError) Error() string { return fmt.Sprintf("portal not called after %v", e.Cause) }
 
 // Client is a portal.Client that fails fast while the portal fails. It is safe for concurrent use.
