@@ -151,8 +151,8 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 	return out
 }
 
-// listAbove is how many users are read one by one for a pool with a filter; for more, all are listed
-// once, without copies.
+// listAbove is how many users are read one by one for a pool with a filter. For more, all users are
+// listed once, without copies.
 const listAbove = 1000
 
 // finder finds n ScimUsers by name; nil for one that does not exist.
