@@ -4,6 +4,7 @@ package stories_test
 
 import (
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,8 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/scim"
-	"lightrun.com/scim-operator/internal/scim/patch"
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // export returns the group and its slices as an export has them: what a restore creates.
@@ -51,14 +51,8 @@ func (w *world) restore(g *v1alpha1.ScimGroup, export []client.Object) {
 // pushAll makes those users the only members, as a provider does that pushes whole groups.
 func (w *world) pushAll(g *v1alpha1.ScimGroup, users ...*v1alpha1.ScimUser) {
 	w.t.Helper()
-	change := patch.MemberChange{Op: patch.ReplaceMembers}
-	for _, u := range users {
-		change.IDs = append(change.IDs, u.Name)
-	}
-	_, err := w.webhook.Groups().Update(w.t.Context(), g.Name, func(o scim.Object) (scim.Object, []patch.MemberChange, error) {
-		return o, []patch.MemberChange{change}, nil
-	})
-	w.must(err)
+	w.must(w.client.Get(w.t.Context(), client.ObjectKeyFromObject(g), g))
+	w.send(http.MethodPut, "/Groups/"+g.Name, idp.Group(g.Spec.DisplayName, idsOf(users)...))
 }
 
 // TestOlderBackupOfAGroup: bob left the group after the backup. The group is restored, and then the
