@@ -64,8 +64,8 @@ type ScimGroupStatus struct {
 	// backup (BackupOlder). A change of single members does not end that, so it is kept here.
 	// +optional
 	OlderThan int64 `json:"olderThan,omitempty"`
-	// olderRound, beside olderThan, is the highest round when that was found. A later replacement of
-	// all members ends it.
+	// olderRound, beside olderThan, is the highest round when that was found. A later replacement
+	// of all members ends it.
 	// +optional
 	OlderRound int64 `json:"olderRound,omitempty"`
 	// conditions of the group. docs/reference/conditions.md lists types and reasons.

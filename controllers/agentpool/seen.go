@@ -10,9 +10,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
-// Seen are the revisions of groups that are higher than those in the pins of a pool. Once the portal
-// has them, an older backup of the group is recognized. A group that is not known as a whole, or is
-// from such a backup itself, is not among them.
+// Seen are the revisions of groups that are higher than those in the pins of a pool. Once the
+// portal has them, an older backup of the group is recognized. A group that is not known as a
+// whole, or is from such a backup itself, is not among them.
 func Seen(pins []portalapi.Pin, groups groupindex.Lookup, m *mirror.Mirror) (out []portalapi.GroupRevision) {
 	for _, pin := range pins {
 		g, found := groups.Group(pin.Group)

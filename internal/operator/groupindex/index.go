@@ -291,8 +291,8 @@ func (x *Index) WithExternalID(externalID string) []string {
 	return x.externalIDs[externalID]
 }
 
-// Version grows whenever a ScimGroup is created, removed or changed otherwise than in its round, and
-// when slices make the group whole, incomplete or older. It does not grow with the revisions of
+// Version grows whenever a ScimGroup is created, removed or changed otherwise than in its round,
+// and when slices make the group whole, incomplete or older. It does not grow with the revisions of
 // slices.
 func (x *Index) Version() int64 {
 	x.mu.RLock()

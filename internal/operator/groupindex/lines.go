@@ -30,9 +30,9 @@ type Facts struct {
 	Lost bool
 	// Accepted are the ids of the groups that a person decided for.
 	Accepted []string
-	// Older returns the portal's revision of a group that comes from an older backup, as the function
-	// of that name; nil: there is no such group. Whether the provider deleted such a group is not
-	// known from it.
+	// Older returns the portal's revision of a group that comes from an older backup, as the
+	// function of that name; nil: there is no such group. Whether the provider deleted such a group
+	// is not known from it.
 	Older func(Group) int64
 }
 

@@ -8,9 +8,9 @@ import "fmt"
 // because its objects come from a backup; 0: it is not older. recorded is the portal's revision of
 // the group; 0: it has none. An older group changes no pool: its former members do not return.
 //
-// A change of single members makes the revision new, and the other members stay those of the backup.
-// So a group that was found to be older (OlderThan) is so until all its members were replaced since,
-// its content is that of the portal's revision, or a person accepts it.
+// A change of single members makes the revision new, and the other members stay those of the
+// backup. So a group that was found to be older (OlderThan) is so until all its members were
+// replaced since, its content is that of the portal's revision, or a person accepts it.
 func Older(g Group, recorded int64) (than int64) {
 	than = g.OlderThan
 	if g.Revision < recorded {
