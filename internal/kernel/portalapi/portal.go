@@ -150,12 +150,12 @@ type Pin struct {
 	Line    string // as the owner writes it
 	Group   string // SCIM id
 	Deleted bool   // the identity provider deleted the group
-	// Revision is the highest that the owner has seen of the group and its members. The portal never
-	// lowers it while the pool has a pin of the group, whatever a write says.
+	// Revision is the highest that the owner has seen of the group and its members. The portal
+	// never lowers it while the pool has a pin of the group, whatever a write says.
 	Revision int64
 }
 
-// GroupRevision is the revision of a group, its members included, that the owner of a pool has seen.
+// GroupRevision is the revision of a group, with its members, that the owner of a pool has seen.
 type GroupRevision struct {
 	Group    string // SCIM id
 	Revision int64
@@ -350,7 +350,8 @@ type Pools interface {
 	// next write. The audit has one event for each request that the items name. Without a pool it
 	// is refused with NOT_FOUND, for the default pool with DEFAULT_POOL_PROTECTED.
 	//
-	// seen raises the revisions in the pool's pins of those groups; groups without a pin are ignored.
+	// seen raises the revisions in the pool's pins of those groups. Groups without a pin are
+	// ignored.
 	PutMemberships(ctx context.Context, ownerUID string, items []MembershipWrite, seen []GroupRevision) ([]MembershipResult, error)
 	// ReleasePool ends the ownership of ownerUID. remove also undoes what the owner did: it deletes
 	// the pool if the owner created it, and otherwise removes the roles that the owner granted.
