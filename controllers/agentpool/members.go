@@ -157,7 +157,7 @@ const listAbove = 1000
 
 // finder finds n ScimUsers by name; nil for one that does not exist.
 func (c MemberFacts) finder(ctx context.Context, pool *v1alpha1.AgentPool, n int) (func(name string) (*v1alpha1.ScimUser, error), error) {
-	if n <= listAbove {
+	if pool.Spec.MemberFilter == "" || n <= listAbove {
 		return func(name string) (*v1alpha1.ScimUser, error) {
 			var u v1alpha1.ScimUser
 			err := c.Users.Get(ctx, client.ObjectKey{Namespace: pool.Namespace, Name: name}, &u)

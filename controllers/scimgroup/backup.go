@@ -12,16 +12,23 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // backup finds out whether the group's objects come from a backup that is older than what the
-// portal has seen of the group. The cache can be behind what a former leader recorded there, so the
-// objects are read before that is written down. While the portal is not known, the answer is that
-// of the status.
+// portal has seen of the group. While the portal is not known, the answer is that of the status.
 func (p *scope) backup(ctx context.Context) (bool, error) {
+	if m := p.portal(); m != nil {
+		return p.compare(ctx, m)
+	}
+	return false, nil
+}
+
+// compare compares the group with what the portal has seen. The cache can be behind what a former
+// leader recorded there, so the objects are read before the status says that they are older.
+func (p *scope) compare(ctx context.Context, m *mirror.Mirror) (bool, error) {
 	g, known := p.known()
-	m := p.portal()
-	if !known || m == nil {
+	if !known {
 		return false, nil
 	}
 	than := groupindex.Older(g, m.GroupRevision(g.ID))

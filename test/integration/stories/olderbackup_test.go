@@ -3,8 +3,8 @@
 package stories_test
 
 import (
-	"net/http"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
