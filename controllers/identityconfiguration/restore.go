@@ -13,6 +13,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
 // windowEvery is how often the namespace is read for a restore window that was opened or closed.
@@ -20,18 +21,17 @@ const windowEvery = 5 * time.Second
 
 // restoring works as in ReportOnly while the restore window is open, and warns: objects are
 // restored one after the other, and an object that is missing meanwhile was not deleted.
-func (p *scope) restoring(ctx context.Context) (bool, error) {
+func (p *scope) restoring(ctx context.Context) pass.Outcome {
 	users, open, err := p.window(ctx, p.config.Namespace)
 	if err != nil || !open {
-		return false, err
+		return p.Retry(err)
 	}
 	p.spec.ManagementPolicy = v1alpha1.PolicyReportOnly
 	message := fmt.Sprintf("The restore window is open for %s: users and groups can be restored, and nothing is written to the portal. Close it with kubectl scim restore close", users)
-	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionRestoreOpen, v1alpha1.ReasonRestoreWindow, message))
 	if !conditions.IsTrue(p.config.Status.Conditions, v1alpha1.ConditionRestoreOpen) {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, v1alpha1.ReasonRestoreWindow, "Restore", "%s", message)
+		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonRestoreWindow, "Restore", "%s", message)
 	}
-	return false, nil
+	return pass.Warn(conditions.True(v1alpha1.ConditionRestoreOpen, v1alpha1.ReasonRestoreWindow, message))
 }
 
 // window returns the users that may restore while the restore window is open.

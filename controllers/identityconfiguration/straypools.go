@@ -37,24 +37,25 @@ const settling = 2 * time.Second
 
 // auditPools finds pools of ours whose AgentPool is gone, reports them, and releases those that a
 // person asked to release, if the guard lets their members lose what they give.
-func (p *scope) auditPools(ctx context.Context) (bool, error) {
-	if !p.view.Mirror.Configuration().SCIMEnabled {
-		return false, nil
+func (p *scope) auditPools(ctx context.Context) pass.Outcome {
+	if !p.View.Mirror.Configuration().SCIMEnabled {
+		return pass.Next()
 	}
 	all, err := agentpool.All(ctx, p.Client, p.config.Namespace)
 	if err != nil {
-		return false, err
+		return p.Retry(err)
 	}
 	now, s := p.Clock.Now(), &p.strayPools
+	o := pass.Next()
 	var found []*portalapi.Pool
 	since := map[string]time.Time{}
-	for _, pool := range poolindex.WithoutAgentPool(p.view.Mirror, all) {
+	for _, pool := range poolindex.WithoutAgentPool(p.View.Mirror, all) {
 		uid := pool.Owner.UID
 		if since[uid] = now; !s.since[uid].IsZero() {
 			since[uid] = s.since[uid]
 		}
 		if now.Sub(since[uid]) < settling {
-			p.result.RequeueAfter = settling
+			o = o.Within(settling)
 			continue
 		}
 		found = append(found, pool)
@@ -63,14 +64,14 @@ func (p *scope) auditPools(ctx context.Context) (bool, error) {
 	p.Counter.StrayPools(len(found))
 	p.reportPools(found)
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		return false, nil
+		return o
 	}
 	asked, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
 	var failed []error
 	for _, pool := range found {
 		failed = append(failed, p.releasePool(ctx, pool, !since[pool.Owner.UID].Truncate(time.Second).After(asked)))
 	}
-	return false, errors.Join(failed...)
+	return o.And(p.Retry(errors.Join(failed...)))
 }
 
 // reportPools reports each change of what was found, once.
@@ -84,7 +85,7 @@ func (p *scope) reportPools(found []*portalapi.Pool) {
 	}
 	list := strings.Join(names, ", ")
 	if list != "" && list != p.strayPools.reported {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "PoolsWithoutAgentPool", "Audit",
+		p.Event(corev1.EventTypeWarning, "PoolsWithoutAgentPool", "Audit",
 			"%d pool(s) of ours have no AgentPool any more: %s. Their members keep their roles. To keep a pool, apply its AgentPool again; to release them: kubectl scim audit --release", len(found), list)
 	}
 	p.strayPools.reported = list
@@ -96,15 +97,15 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 	if !asked && decision != removals.Release {
 		return nil
 	}
-	plan := agentpool.PlanRelease(object, p.view.Mirror)
-	do := func() error { return p.view.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
+	plan := agentpool.PlanRelease(object, p.View.Mirror)
+	do := func() error { return p.View.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
 	answer := removals.Answer{Verdict: sets.Apply}
 	var err error
 	if len(plan.Removal.Users) == 0 {
 		err = do()
 	} else {
 		on := removals.On{Object: object, Spec: p.spec.DeprovisioningGuard, Now: p.Clock.Now()}
-		answer, err = p.Guard.Remove(ctx, p.Client, p.view.Client, on, plan.Removal, do)
+		answer, err = p.Guard.Remove(ctx, p.Client, p.View.Client, on, plan.Removal, do)
 	}
 	if err == nil && answer.Verdict != sets.Apply {
 		err = p.markPool(ctx, pool, answer)
@@ -143,14 +144,11 @@ func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, answer remov
 	if pass.SameMark(pool.Mark, mark) {
 		return nil
 	}
-	if err := p.view.Client.MarkPoolHeld(ctx, pool.Owner, mark); err != nil {
-		return fmt.Errorf("mark what is held: %w", err)
+	if err := p.MarkPool(ctx, pool, pool.Owner, mark); err != nil {
+		return err
 	}
-	with := *pool
-	with.Mark = mark
-	p.view.Mirror.PutPool(&with)
 	if answer.Verdict == sets.Hold {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, v1alpha1.ReasonGuardHeld, "Hold",
+		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonGuardHeld, "Hold",
 			"The deprovisioning guard holds the release of the pool of AgentPool %s: %d user(s) would lose what it gives. If this is meant: kubectl scim audit --release --id %s", pool.Owner.Name, len(answer.Removal.Users), answer.Decision)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
@@ -36,15 +37,15 @@ type strays struct {
 
 // audit looks for strays, reports them, and releases those that a person asked to release. Nothing
 // is released unasked: the objects may be missing because a restore is not complete.
-func (p *scope) audit(ctx context.Context) (bool, error) {
+func (p *scope) audit(ctx context.Context) pass.Outcome {
 	now, s := p.Clock.Now(), &p.strays
 	asked, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
-	if !p.view.Mirror.Configuration().SCIMEnabled || (asked.IsZero() && now.Sub(s.looked) < p.every()) {
-		return false, nil
+	if !p.View.Mirror.Configuration().SCIMEnabled || (asked.IsZero() && now.Sub(s.looked) < p.every()) {
+		return pass.Next()
 	}
 	found, err := p.withoutUser(ctx)
 	if err != nil {
-		return false, err
+		return p.Retry(err)
 	}
 	s.looked = now
 	since := make(map[string]time.Time, len(found))
@@ -57,11 +58,11 @@ func (p *scope) audit(ctx context.Context) (bool, error) {
 	s.since = since
 	p.Counter.Strays(len(found))
 	if len(found) != s.reported && len(found) > 0 {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
+		p.Event(corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
 			"%d account(s) of ours have no ScimUser any more: %s. They stay as they are; to release them: kubectl scim audit --release", len(found), ids(found))
 	}
 	s.reported = len(found)
-	return false, p.releaseStrays(ctx, found, asked)
+	return p.Retry(p.releaseStrays(ctx, found, asked))
 }
 
 // every is shorter while there are strays, to see them go.
@@ -78,7 +79,7 @@ func (p *scope) withoutUser(ctx context.Context) ([]*portalapi.Account, error) {
 	if err := p.List(ctx, &users, client.InNamespace(p.config.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
 	}
-	return WithoutUser(p.view.Mirror, users.Items), nil
+	return WithoutUser(p.View.Mirror, users.Items), nil
 }
 
 // WithoutUser returns the accounts of ours that none of the users owns, in order of id. A user who
@@ -104,7 +105,7 @@ func (p *scope) releaseStrays(ctx context.Context, found []*portalapi.Account, a
 			continue
 		}
 		mode := provision.ComputeRelease(a, p.config.Spec.OnDelete, false).Mode
-		if err := p.view.Client.ReleaseAccount(ctx, a.Owner, mode); err != nil {
+		if err := p.View.Client.ReleaseAccount(ctx, a.Owner, mode); err != nil {
 			return fmt.Errorf("release account %s, whose user is gone: %w", a.ID, err)
 		}
 		ctrl.LoggerFrom(ctx).Info("Released an account whose user is gone", "account", a.ID, "mode", mode)

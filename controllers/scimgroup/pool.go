@@ -15,6 +15,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
@@ -60,34 +61,32 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 }
 
 // ownPool ensures that a group has an own pool exactly while no pool of people names the group.
-func (p *scope) ownPool(ctx context.Context) (bool, error) {
+func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 	g, known := p.known()
 	if !known {
-		p.silent, p.result.RequeueAfter = true, conflictPause
-		return true, nil
+		return pass.Quiet(pass.ConflictPause)
 	}
 	own := p.own()
 	var m *mirror.Mirror
-	if v := p.view; !v.Unknown && v.Block == nil && v.Mirror != nil && v.Mirror.Listed() {
+	if v := p.View; !v.Unknown && v.Block == nil && v.Mirror != nil && v.Mirror.Listed() {
 		m = v.Mirror
 	}
 	do, declared := decide(g, own, p.pools, p.Groups, m)
+	var err error
 	switch do {
 	case create:
-		if err := p.createPool(ctx); err != nil {
-			return true, err
-		}
+		err = p.createPool(ctx)
 	case remove:
-		if err := p.removePool(ctx, own); err != nil {
-			return true, err
-		}
+		err = p.removePool(ctx, own)
+	}
+	if err != nil {
+		return p.Retry(err)
 	}
 	message := "The group has a pool of its own, without roles"
 	if len(declared) > 0 {
 		message = "Named by AgentPool " + strings.Join(declared, ", ")
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, message))
-	return false, nil
+	return pass.Stop(conditions.True(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, message))
 }
 
 // own is the AgentPool that is named like the group; nil: there is none.
