@@ -214,8 +214,8 @@ func (p *scope) unreachable(ctx context.Context, err error) pass.Outcome {
 	return pass.Wait(cmp.Or(pause, retry), conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not answer: "+err.Error()))
 }
 
-// refused reports a failed call, and lets the next step follow. It is repeated with the next pass at
-// the latest.
+// refused reports a failed call, and lets the next step follow. It is repeated with the next pass
+// at the latest.
 func (p *scope) refused(typ string, err error) pass.Outcome {
 	o := p.RefusedAs(typ, err).Continue()
 	o.After = min(o.After, resync)

@@ -147,10 +147,10 @@ func abridged(all []string) string {
 }
 
 // doubtful is how much longer keys is not acted upon: no key where some work cuts the provider off,
-// so it takes two answers, KeysConfirm apart, with none in between that lists a key. The doubt is in
-// memory only: a restart begins it again, which may delay the end of the last key and never hastens
-// it. The last key stops working KeysConfirm after the first such answer, which the change feed
-// brings about, and at most resync and KeysConfirm after its deletion without the feed.
+// so it takes two answers, KeysConfirm apart, with none in between that lists a key. The doubt is
+// in memory only: a restart begins it again, which may delay the end of the last key and never
+// hastens it. The last key stops working KeysConfirm after the first such answer, which the change
+// feed brings about, and at most resync and KeysConfirm after its deletion without the feed.
 func (p *scope) doubtful(keys []portalapi.KeyDigest) time.Duration {
 	now := p.Clock.Now()
 	working := slices.ContainsFunc(p.accepted.portal, func(e tokenfile.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })

@@ -25,8 +25,8 @@ func deleted() *v1alpha1.ScimGroup {
 	return g
 }
 
-// people is a pool of people whose line means the group, by its status. After the pool's pass over a
-// deleted group, gone, it fills nothing.
+// people is a pool of people whose line means the group, by its status. After the pool's pass over
+// a deleted group, gone, it fills nothing.
 func people(w *onepass.World, gone bool) {
 	p := onepass.Pool("ops")
 	p.Spec.Groups = []v1alpha1.GroupReference{{DisplayName: "leads"}}
@@ -121,7 +121,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Same: true},
 		},
 		"DeletedWithNamespace": {
-			reason: "A namespace that is being deleted deprovisions nobody.",
+			reason: "A namespace that is being deleted deprovisions no user.",
 			group:  deleted(), given: func(w *onepass.World) { w.Open(nil); w.Ending() },
 			want: onepass.Want{Same: true},
 		},

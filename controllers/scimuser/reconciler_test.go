@@ -14,7 +14,7 @@ import (
 	"lightrun.com/scim-operator/test/framework/onepass"
 )
 
-// left is a user whom the provider deleted.
+// left is a user that the provider deleted.
 func left(name string) *v1alpha1.ScimUser {
 	u := onepass.User(name)
 	u.Spec.Deleted, u.Spec.Revision = true, 2
@@ -148,7 +148,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False ReportOnly", Says: "Would release the account", Also: "Drifted"},
 		},
 		"DeletionOlder": {
-			reason: "A tombstone from an old backup deprovisions nobody.",
+			reason: "A tombstone from an old backup deprovisions no user.",
 			user: func() *v1alpha1.ScimUser {
 				u := left("ada")
 				u.Spec.Revision = 0

@@ -17,9 +17,9 @@ import (
 )
 
 // AddFinalizer adds a finalizer, so that an object is not deleted before its record in the portal
-// is released. In a namespace that is being deleted it adds none, and the pass ends: the manager may
-// lose its rights before it could remove it. It writes only on top of the version that was read, as
-// a list of finalizers is written as a whole.
+// is released. In a namespace that is being deleted it adds none, and the pass ends: the manager
+// may lose its rights before it could remove it. It writes only on top of the version that was
+// read, as a list of finalizers is written as a whole.
 func (p *Pass) AddFinalizer(ctx context.Context, finalizer string) Outcome {
 	if controllerutil.ContainsFinalizer(p.Object, finalizer) {
 		return Next()
@@ -62,12 +62,12 @@ func (p *Pass) Finish(ctx context.Context, r claims.Registry, typ v1alpha1.Claim
 
 // Undelete removes the tombstone of a user or group whose deletion a person dropped, and takes the
 // claim on its name again: the object is as the provider last described it, over SCIM too. Where
-// another living object has the name now, the tombstone stays, and message says what a person can do;
-// taken is the kind and name of that object.
+// another living object has the name now, the tombstone stays, and message says what a person can
+// do; taken is the kind and name of that object.
 //
 // A name is free while its holder is a tombstone. So the object is restored first, and then its
-// claim is written: if another program takes the name meanwhile, one of the two fails on the claim's
-// version. If it was this one, the object becomes a tombstone again.
+// claim is written: if another program takes the name meanwhile, one of the two fails on the
+// claim's version. If it was this one, the object becomes a tombstone again.
 func (p *Pass) Undelete(ctx context.Context, message func(taken string) string) Outcome {
 	taken, err := undelete(ctx, p.engine.Registry(), p.Object.DeepCopyObject().(client.Object), p.engine.Clock.Now())
 	switch {

@@ -15,8 +15,8 @@
 // The other files say what the outcome of a common step is: whether the portal's state is known and
 // an object may be released (ready.go), what a failed call means (refused.go), what the
 // deprovisioning guard answers (guard.go), what the claim on a name needs (claim.go), how a
-// deletion ends or is taken back (deletion.go), which request caused a pass (request.go), and when a
-// member count is written (count.go).
+// deletion ends or is taken back (deletion.go), which request caused a pass (request.go), and when
+// a member count is written (count.go).
 package pass
 
 import (
@@ -77,7 +77,7 @@ func Quiet(after time.Duration) Outcome { return Outcome{After: after, ends: tru
 // Ends says whether no further step follows.
 func (o Outcome) Ends() bool { return o.ends || o.Err != nil }
 
-// reported says whether the status is written: not after a conflict, nor where there is nothing new.
+// reported says whether the status is written: not after a conflict, nor where nothing is new.
 func (o Outcome) reported() bool {
 	return !apierrors.IsConflict(o.Err) && (!o.quiet || o.Err != nil)
 }

@@ -127,7 +127,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestStatusIsWrittenOnce: a pass that finds the same writes nothing, and the count is asked whether
+// TestStatusIsWrittenOnce: a pass that finds the same writes nothing, and the count learns whether
 // something else is written.
 func TestStatusIsWrittenOnce(t *testing.T) {
 	g := group()

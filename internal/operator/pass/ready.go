@@ -62,8 +62,8 @@ func (p *Pass) Deprovisionable(ctx context.Context) Outcome {
 	return p.Releasable()
 }
 
-// KindsEnding says whether our kinds are being deleted from the cluster: the API server takes no new
-// objects of them then, and nothing is created. AgentPool represents all.
+// KindsEnding says whether our kinds are being deleted from the cluster: the API server takes no
+// new objects of them then, and nothing is created. AgentPool represents all.
 func KindsEnding(ctx context.Context, w client.Writer, namespace string) (bool, error) {
 	o := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultName}}
 	err := w.Create(ctx, o, client.DryRunAll)

@@ -70,10 +70,10 @@ func meanings() map[portalapi.Code]meaning {
 }
 
 // Refused is how a pass ends because of the error of a call to the portal: with a condition of the
-// type, and a time to try again. Failures, and answers that are not the portal's, are retried with growing pauses; if the
-// portal asks for a pause, or the breaker is open, after that pause. A refusal with a known remedy
-// waits for that; any other is retried with pauses that grow with its age, which is read from have,
-// the object's conditions.
+// type, and a time to try again. Failures, and answers that are not the portal's, are retried with
+// growing pauses; if the portal asks for a pause, or the breaker is open, after that pause. A
+// refusal with a known remedy waits for that; any other is retried with pauses that grow with its
+// age, which is read from have, the object's conditions.
 func Refused(typ string, err error, have []metav1.Condition, now time.Time) Outcome {
 	refused := func(l conditions.Leaf, after time.Duration, err error) Outcome {
 		o := Wait(after, l)

@@ -78,7 +78,7 @@ func New(t *testing.T, objects ...client.Object) *World {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	w := &World{T: t, Clock: clocktesting.NewFakePassiveClock(time.Now())}
+	w := &World{T: t, Clock: clocktesting.NewFakePassiveClock(time.Now().Truncate(time.Second))}
 	w.Portal = fakeportal.New(t, fakeportal.Options{Now: w.Clock.Now})
 	w.Portal.Before = func(ctx context.Context, c fakeportal.Call) error {
 		w.mu.Lock()
@@ -226,8 +226,8 @@ func (w *World) Listed() <-chan struct{} {
 // Reconcile is a controller's.
 type Reconcile func(context.Context, ctrl.Request) (ctrl.Result, error)
 
-// Check runs one pass over o, compares what it does with want, and reads o again. reason is why that
-// is right.
+// Check runs one pass over o, compares what it does with want, and reads o again. reason is why
+// that is right.
 func (w *World) Check(reason string, pass Reconcile, o client.Object, have *[]metav1.Condition, want Want) {
 	w.T.Helper()
 	w.Portal.Forget()
