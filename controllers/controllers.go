@@ -25,7 +25,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/tracing"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
@@ -51,8 +50,6 @@ type Options struct {
 	Clock       clock.PassiveClock // nil: the machine's
 	// Slices reads and writes the members of groups past the cache; nil: Setup makes a client.
 	Slices client.Client
-	// Attributes are a user's SCIM attributes in canonical form, for filters.
-	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
 	// Traces makes spans of passes; nil for none.
 	Traces *tracing.Tracing
 	// Metrics takes the collectors of people's states and of the portal's calls; nil: none.
@@ -92,15 +89,14 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 	engine := func(name string) pass.Engine {
 		return pass.Engine{Client: c, Live: live, Session: s, Guard: guard, Recorder: recorder(name), Clock: o.Clock}
 	}
-	attributes := func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) }
 	return Parts{
 		Session: s,
 		Users: &scimuser.Reconciler{
-			Engine: engine("scimuser"), Pools: pools, Counter: counter, Finished: finished, Groups: groups, Slices: slices, Attributes: attributes,
+			Engine: engine("scimuser"), Pools: pools, Counter: counter, Finished: finished, Groups: groups, Slices: slices,
 		},
-		Pools: &agentpool.Reconciler{Engine: engine("agentpool"), Pools: pools, Groups: groups, Attributes: attributes},
+		Pools: &agentpool.Reconciler{Engine: engine("agentpool"), Pools: pools, Groups: groups},
 		Groups: &scimgroup.Reconciler{
-			Engine: engine("scimgroup"), Pools: pools, Groups: groups, Slices: slices, Counter: counter, Finished: finished, Attributes: attributes,
+			Engine: engine("scimgroup"), Pools: pools, Groups: groups, Slices: slices, Counter: counter, Finished: finished,
 		},
 		Index: groups,
 		Configuration: &identityconfiguration.Reconciler{

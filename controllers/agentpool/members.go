@@ -52,11 +52,10 @@ func Users(accounts []*portalapi.Account) []string {
 
 // MemberFacts are the inputs from which the members of a pool follow.
 type MemberFacts struct {
-	Users      client.Reader // ScimUsers, from a cache
-	Groups     *groupindex.Index
-	Mirror     *mirror.Mirror
-	Snapshot   *poolindex.Snapshot
-	Attributes func(*v1alpha1.ScimUser) access.Attributes
+	Users    client.Reader // ScimUsers, from a cache
+	Groups   *groupindex.Index
+	Mirror   *mirror.Mirror
+	Snapshot *poolindex.Snapshot
 }
 
 // MemberChanges compares the desired members of the pool with those of own, its pool in the portal.
@@ -80,7 +79,7 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 		if u == nil || !decides(u, a, c.Mirror) {
 			continue
 		}
-		may, known := scimuser.Access(u, c.Snapshot, c.Mirror, c.Attributes)
+		may, known := scimuser.Access(u, c.Snapshot, c.Mirror)
 		if !known {
 			return Changes{}, false, nil
 		}
@@ -226,7 +225,7 @@ func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, ke
 		if err != nil {
 			return Changes{}, false, err
 		}
-		changes, ok, err := MemberChanges(ctx, p.pool, own, MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.View.Mirror, Snapshot: snapshot, Attributes: p.Attributes})
+		changes, ok, err := MemberChanges(ctx, p.pool, own, MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.View.Mirror, Snapshot: snapshot})
 		if ok || err != nil {
 			known := snapshot.Pool(p.pool.Name)
 			return changes, known == nil || known.Keeps || known.Frozen, err

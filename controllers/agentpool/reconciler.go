@@ -17,7 +17,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
@@ -31,9 +30,6 @@ type Reconciler struct {
 	pass.Engine
 	Pools  *poolindex.Index
 	Groups *groupindex.Index
-
-	// Attributes are a user's SCIM attributes in canonical form, for filters.
-	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	counted   pass.Counts
 	causes    causes

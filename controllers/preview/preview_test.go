@@ -15,7 +15,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/portal/store"
 	"lightrun.com/scim-operator/test/framework/fakeportal"
 	"lightrun.com/scim-operator/test/framework/kubefake"
@@ -143,7 +142,6 @@ func reportWith(t *testing.T, p *fakeportal.Portal, people []client.Object, edit
 	}, people...)
 	r, err := preview.Compute(t.Context(), preview.Options{
 		Objects: kubefake.New(t, scheme, objects...), Portal: p, Namespace: namespace,
-		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)

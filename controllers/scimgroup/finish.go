@@ -137,7 +137,7 @@ func (p *scope) waiting(ctx context.Context, snapshot *poolindex.Snapshot) (int,
 		if err != nil {
 			return 0, err
 		}
-		if a, _ := scimuser.Access(&u, snapshot, p.View.Mirror, p.Attributes); scimuser.Stays(&u, a, snapshot, p.View.Mirror, p.group.Status.Pools) {
+		if a, _ := scimuser.Access(&u, snapshot, p.View.Mirror); scimuser.Stays(&u, a, snapshot, p.View.Mirror, p.group.Status.Pools) {
 			n++
 		}
 	}
@@ -157,7 +157,7 @@ func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool
 			continue
 		}
 		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.MemberFacts{
-			Users: p.Client, Groups: p.Groups, Mirror: m, Snapshot: snapshot, Attributes: p.Attributes,
+			Users: p.Client, Groups: p.Groups, Mirror: m, Snapshot: snapshot,
 		})
 		if err != nil {
 			return false, err

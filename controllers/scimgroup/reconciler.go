@@ -20,7 +20,6 @@ import (
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
@@ -34,8 +33,6 @@ type Reconciler struct {
 	Slices   *groupslice.Store
 	Counter  *scimuser.Counter
 	Finished *scimuser.Finished
-	// Attributes are a user's SCIM attributes in canonical form, for filters.
-	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	unclaimed claims.Unclaimed
 	counted   pass.Counts

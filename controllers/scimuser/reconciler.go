@@ -32,8 +32,6 @@ type Reconciler struct {
 	Finished *Finished
 	Groups   *groupindex.Index
 	Slices   *groupslice.Store
-	// Attributes are a user's SCIM attributes in canonical form, for filters.
-	Attributes func(*v1alpha1.ScimUser) access.Attributes
 
 	unclaimed   claims.Unclaimed
 	ownWrites   ownWrites

@@ -23,7 +23,7 @@ func (p *scope) resolve(ctx context.Context) pass.Outcome {
 			return p.Retry(err)
 		}
 		p.snapshot = snapshot
-		p.access, known = Access(p.user, snapshot, p.View.Mirror, p.Attributes)
+		p.access, known = Access(p.user, snapshot, p.View.Mirror)
 	}
 	return pass.Next(p.poolsLeaf())
 }

@@ -100,7 +100,7 @@ var house = []room{
 	{"controllers/identityconfiguration", "reconciles the IdentityConfiguration", join(reconciler, []string{"controllers/agentpool", "controllers/scimuser", "internal/kernel/provider", "internal/kernel/tokenfile"}), controller, nil},
 	{"controllers/nameclaim", "sweeps NameClaims", []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/tracing", "internal/operator/groupindex"}, controller, nil},
 	{"controllers/scimgroup", "reconciles ScimGroups", join(reconciler, []string{"controllers/agentpool", "controllers/scimuser", "internal/kernel/groupslice"}), controller, nil},
-	{"controllers/scimuser", "reconciles ScimUsers", join(reconciler, []string{"internal/kernel/groupslice"}), controller, nil},
+	{"controllers/scimuser", "reconciles ScimUsers", join(reconciler, []string{"internal/kernel/groupslice", "internal/kernel/scimattrs"}), controller, nil},
 
 	{"internal/portal", "the reference portal: options and serving", []string{"internal/kernel/portalapi", "internal/kernel/provider", "internal/portal/api", "internal/portal/sso", "internal/portal/store"}, join(telemetry, []string{"golang.org/x/sync"}), []string{"net", "net/http", "os"}},
 	{"internal/portal/store", "its database", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider"}, []string{"github.com/google/uuid", "github.com/jackc/pgx", "github.com/pressly/goose", "golang.org/x/crypto", "modernc.org/sqlite"}, []string{"database/sql", "net", "net/http"}},

@@ -33,7 +33,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/test/framework/fakeportal"
 	"lightrun.com/scim-operator/test/framework/kubefake"
@@ -93,7 +92,6 @@ func New(t *testing.T, objects ...client.Object) *World {
 	c := w.hooked()
 	w.Parts = controllers.Assemble(c, c, func(string) events.EventRecorder { return (*recorder)(w) }, controllers.Options{
 		Namespace: Namespace, Cluster: "cluster", Relist: 1000 * time.Hour, Clock: w.Clock, Slices: c,
-		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 		Connect: func(v1alpha1.Portal, string) (portalapi.Client, error) {
 			if w.Connect != nil {
 				return w.Connect()
