@@ -3,16 +3,19 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
 func TestParse(t *testing.T) {
@@ -45,6 +48,10 @@ func TestParse(t *testing.T) {
 }
 
 func TestClusterID(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		reason  string
 		objects []client.Object
@@ -55,7 +62,7 @@ func TestClusterID(t *testing.T) {
 		"Unknown": {reason: "Without it the portal could take two clusters for one: the error names the option.", says: "set --cluster-id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := clusterID(t.Context(), fake.NewClientBuilder().WithObjects(tc.objects...).Build())
+			got, err := clusterID(t.Context(), kubefake.New(t, scheme, tc.objects...))
 			if got != tc.want || (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
 				t.Errorf("%q, %v: %s", got, err, tc.reason)
 			}
