@@ -25,13 +25,13 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/tracing"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/metered"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
-	guard "lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // Options describes the installation that the controllers work for.
@@ -51,9 +51,7 @@ type Options struct {
 	// Slices reads and writes the members of groups without the cache. If it is nil, Setup creates
 	// a client.
 	Slices client.Client
-	// Attributes are a user's SCIM attributes in canonical form, for filters.
-	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
-	// Traces creates a span for each reconcile; nil if tracing is off.
+	// Traces creates a span for each pass; nil turns traces off.
 	Traces *tracing.Tracing
 	// Metrics registers the metrics of users' states and of portal calls; nil if there are none.
 	Metrics prometheus.Registerer
@@ -85,32 +83,25 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		groups   = groupindex.New()
 		slices   = groupslice.NewStore(o.Slices, o.Namespace, groupslice.Options{FieldOwner: fieldManager, Clock: o.Clock.Now})
 		pools    = poolindex.New(c, o.Namespace, groups)
-		removals = &guard.Guard{}
+		guard    = &removals.Guard{}
 		counter  = scimuser.NewCounter()
 		finished = &scimuser.Finished{}
 	)
+	engine := func(name string) pass.Engine {
+		return pass.Engine{Client: c, Live: live, Session: s, Guard: guard, Recorder: recorder(name), Clock: o.Clock}
+	}
 	return Parts{
 		Session: s,
 		Users: &scimuser.Reconciler{
-			Client: c, Live: live, Session: s, Pools: pools, Guard: removals, Counter: counter, Finished: finished, Clock: o.Clock,
-			Groups: groups, Slices: slices,
-			Recorder:   recorder("scimuser"),
-			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
+			Engine: engine("scimuser"), Pools: pools, Counter: counter, Finished: finished, Groups: groups, Slices: slices,
 		},
-		Pools: &agentpool.Reconciler{
-			Client: c, Live: live, Session: s, Pools: pools, Groups: groups, Guard: removals, Clock: o.Clock,
-			Recorder:   recorder("agentpool"),
-			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
-		},
+		Pools: &agentpool.Reconciler{Engine: engine("agentpool"), Pools: pools, Groups: groups},
 		Groups: &scimgroup.Reconciler{
-			Client: c, Live: live, Session: s, Pools: pools, Groups: groups, Slices: slices, Counter: counter, Finished: finished, Clock: o.Clock,
-			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return o.Attributes(&u.Spec) },
+			Engine: engine("scimgroup"), Pools: pools, Groups: groups, Slices: slices, Counter: counter, Finished: finished,
 		},
 		Index: groups,
 		Configuration: &identityconfiguration.Reconciler{
-			Client: c, Live: live, Session: s, Counter: counter, Guard: removals, Clock: o.Clock, Cluster: o.Cluster,
-			Recorder: recorder("identityconfiguration"),
-			Connect:  o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
+			Engine: engine("identityconfiguration"), Counter: counter, Cluster: o.Cluster, Connect: o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},
 		Claims: &nameclaim.Reconciler{Client: c, Live: live, Groups: groups, Clock: o.Clock, Grace: o.Grace},
 	}

@@ -19,7 +19,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 )
 
@@ -73,7 +72,7 @@ func (o *options) report(ctx context.Context, migrate bool) (*preview.Report, er
 	if err != nil {
 		return nil, err
 	}
-	return preview.Compute(ctx, preview.Options{Objects: c, Portal: p, Namespace: namespace, Attributes: scimattrs.Attributes, Migrate: migrate})
+	return preview.Compute(ctx, preview.Options{Objects: c, Portal: p, Namespace: namespace, Migrate: migrate})
 }
 
 // portal returns a client of the configured portal, with the configured key.

@@ -3,9 +3,19 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
 func TestParse(t *testing.T) {
@@ -32,6 +42,48 @@ func TestParse(t *testing.T) {
 				t.Errorf("%v, want an error that says %q: %s", err, tc.says, tc.reason)
 			case tc.says == "" && (err != nil || !tc.check(o)):
 				t.Errorf("%+v, %v: %s", o, err, tc.reason)
+			}
+		})
+	}
+}
+
+func TestClusterID(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		reason  string
+		objects []client.Object
+		want    string
+		says    string // of the error; nil if there is none
+	}{
+		"Known":   {reason: "The UID of kube-system is the cluster's for its whole life.", objects: []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "uid"}}}, want: "uid"},
+		"Unknown": {reason: "Without it the portal could take two clusters for one: the error names the option.", says: "set --cluster-id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := clusterID(t.Context(), kubefake.New(t, scheme, tc.objects...))
+			if got != tc.want || (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%q, %v: %s", got, err, tc.reason)
+			}
+		})
+	}
+}
+
+func TestConnect(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		portal v1alpha1.Portal
+		says   string // of the error; nil if there is none
+	}{
+		"Plain":     {reason: "An address is enough.", portal: v1alpha1.Portal{URL: "https://portal.example.test"}},
+		"NoAddress": {reason: "Without an address there is no portal.", says: "URL"},
+		"BadBundle": {reason: "A bundle without a certificate would trust nothing.", portal: v1alpha1.Portal{URL: "https://portal.example.test", CABundle: []byte("none")}, says: "certificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := connect(nil, "leader")(tc.portal, "key")
+			if (err == nil) != (tc.says == "") || err != nil && !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("%v: %s", err, tc.reason)
 			}
 		})
 	}

@@ -15,32 +15,29 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
 // claim takes the claim on the pool's name.
-func (p *scope) claim(ctx context.Context) (bool, error) {
-	for _, name := range []string{p.titled.PortalName()} {
-		if err := names.Validate(name); err != nil {
-			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
-			return true, nil
-		}
-		other, err := p.registry().Keep(ctx, v1alpha1.ClaimPool, name, p.pool)
-		if err != nil {
-			return false, fmt.Errorf("claim the pool's name: %w", err)
-		}
-		if other != nil && Succeeds(p.pool, other.GetName(), p.Groups) {
-			if other, err = p.registry().TakeFrom(ctx, v1alpha1.ClaimPool, name, other, p.pool); err != nil {
-				return false, fmt.Errorf("take the name over from a group's own pool: %w", err)
-			}
-		}
-		if other != nil {
-			reason, message := p.taken(name, other)
-			p.leaf(conditions.False(v1alpha1.ConditionNameClaimed, reason, message))
-			return true, nil
+func (p *scope) claim(ctx context.Context) pass.Outcome {
+	name := p.titled.PortalName()
+	if err := names.Validate(name); err != nil {
+		return pass.Stop(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
+	}
+	other, err := p.registry().Keep(ctx, v1alpha1.ClaimPool, name, p.pool)
+	if err != nil {
+		return p.Retry(fmt.Errorf("claim the pool's name: %w", err))
+	}
+	if other != nil && Succeeds(p.pool, other.GetName(), p.Groups) {
+		if other, err = p.registry().TakeFrom(ctx, v1alpha1.ClaimPool, name, other, p.pool); err != nil {
+			return p.Retry(fmt.Errorf("take the name over from a group's own pool: %w", err))
 		}
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This pool has the claim on its name"))
-	return false, nil
+	if other != nil {
+		reason, message := p.taken(name, other)
+		return pass.Stop(conditions.False(v1alpha1.ConditionNameClaimed, reason, message))
+	}
+	return pass.Next(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This pool has the claim on its name"))
 }
 
 // taken returns why the pool waits for a name that another pool has.
@@ -65,36 +62,35 @@ func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) 
 	return declares
 }
 
-// orphaned deletes a group's own pool that a program created after the group was deleted: the
-// webhook creates the pool last, and meanwhile the group can be deleted. A pool that is in the
-// portal, or whose spec another client wrote, stays, because its group may be restored later.
-func (p *scope) orphaned(ctx context.Context) error {
-	m := p.view.Mirror
+// orphaned deletes a group's own pool that a program created after the group had gone: creating it
+// is the last step of a push, and the group's deletion can overtake it. A pool that is in the
+// portal, or whose spec another client wrote, stays: a restore may bring its group back after it.
+func (p *scope) orphaned(ctx context.Context) pass.Outcome {
+	m := p.View.Mirror
 	if p.pool.Status.Pool != "" || m == nil || !m.Listed() || m.OwnedPool(string(p.pool.UID)) != nil {
-		return nil
+		return pass.Quiet(0)
 	}
 	var live v1alpha1.AgentPool
 	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.pool), &live); err != nil {
-		return client.IgnoreNotFound(err)
+		return p.Retry(client.IgnoreNotFound(err)).And(pass.Quiet(0))
 	}
 	if live.UID != p.pool.UID || live.OwnPoolOf() == "" || live.Status.Pool != "" || !claims.SpecByPrograms(&live) {
-		return nil
+		return pass.Quiet(0)
 	}
 	if wait := p.unclaimed.Wait(live.UID, p.Clock.Now()); wait > 0 {
-		p.result.RequeueAfter = wait
-		return nil
+		return pass.Quiet(wait)
 	}
 	var group v1alpha1.ScimGroup
 	switch err := p.Live.Get(ctx, client.ObjectKey{Namespace: live.Namespace, Name: live.OwnPoolOf()}, &group); {
 	case err == nil:
-		return nil // the index is behind, or the group's own controller deletes the pool
+		return pass.Quiet(0) // the index is behind, or the group's own controller deletes the pool
 	case !apierrors.IsNotFound(err):
-		return fmt.Errorf("get the group of an own pool: %w", err)
+		return p.Retry(fmt.Errorf("get the group of an own pool: %w", err))
 	}
 	ctrl.LoggerFrom(ctx).Info("Deleting the own pool of a group that was deleted while the pool was created")
 	uid := live.UID
 	err := p.Delete(ctx, &live, client.Preconditions{UID: &uid, ResourceVersion: &live.ResourceVersion})
-	return client.IgnoreNotFound(err)
+	return p.Retry(client.IgnoreNotFound(err)).And(pass.Quiet(0))
 }
 
 func (r *Reconciler) registry() claims.Registry {

@@ -16,6 +16,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
@@ -83,23 +84,23 @@ func All(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.Age
 	return list.Items, nil
 }
 
-// title finds the pool's name in the portal. It ends the pass for an own pool that another pool
-// replaces, or whose group does not exist.
-func (p *scope) title(ctx context.Context) (bool, error) {
+// title finds the pool's name in the portal. A pool that is to be replaced, or that belongs to a
+// group that does not exist, is left unchanged.
+func (p *scope) title(ctx context.Context) pass.Outcome {
 	titled, ok := groupindex.Titled(p.pool, p.Groups)
 	p.titled = titled
 	if p.pool.OwnPoolOf() == "" {
-		return false, nil
+		return pass.Next()
 	}
-	all, err := p.all(ctx)
-	if err != nil {
-		return true, err
+	switch all, err := p.all(ctx); {
+	case err != nil:
+		return p.Retry(err)
+	case !ok:
+		return p.orphaned(ctx)
+	case superseded(p.pool, all, p.Groups):
+		return pass.Quiet(0)
 	}
-	p.silent = !ok || superseded(p.pool, all, p.Groups)
-	if !ok {
-		return true, p.orphaned(ctx)
-	}
-	return p.silent, nil
+	return pass.Next()
 }
 
 // Resolve returns the groups that the pool's lines mean. undecided is true if the groups that they
@@ -123,10 +124,10 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 	return lines, pins, undecided
 }
 
-// lines resolves spec.groups, and writes the pins to the status before any other step uses them.
-func (p *scope) lines(ctx context.Context) (bool, error) {
-	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.view.Mirror)
-	p.leaf(groupsLeaf(p.pool.Name, resolved))
+// lines resolves spec.groups and writes the pins to the status before anything follows from them.
+func (p *scope) lines(ctx context.Context) pass.Outcome {
+	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.View.Mirror)
+	said := pass.Next(groupsLeaf(p.pool.Name, resolved))
 	p.undecided, p.looked = undecided, true
 	observed := p.pool.Generation
 	if p.undecided {
@@ -134,15 +135,15 @@ func (p *scope) lines(ctx context.Context) (bool, error) {
 	}
 	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see inForce
 	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && !first {
-		return false, nil
+		return said
 	}
 	before := p.pool.DeepCopy()
 	p.pool.Status.Groups, p.pool.Status.ObservedGeneration = pins, observed
 	p.titled.Status.Groups = pins
 	if err := p.Status().Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return true, fmt.Errorf("write down which groups fill the pool: %w", err)
+		return said.And(p.Retry(fmt.Errorf("write down which groups fill the pool: %w", err)))
 	}
-	return false, nil
+	return said
 }
 
 // inForce returns the portal's pool of the AgentPool, also if an AgentPool with the same name owned

@@ -14,13 +14,13 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/scimuser"
-	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/access"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
@@ -52,11 +52,10 @@ func Users(accounts []*portalapi.Account) []string {
 
 // MemberFacts contains the inputs that the members of a pool follow from.
 type MemberFacts struct {
-	Users      client.Reader // ScimUsers, from a cache
-	Groups     *groupindex.Index
-	Mirror     *mirror.Mirror
-	Snapshot   *poolindex.Snapshot
-	Attributes func(*v1alpha1.ScimUser) access.Attributes
+	Users    client.Reader // ScimUsers, from a cache
+	Groups   *groupindex.Index
+	Mirror   *mirror.Mirror
+	Snapshot *poolindex.Snapshot
 }
 
 // MemberChanges compares the desired members of the pool with the members of own, its pool in the
@@ -81,7 +80,7 @@ func MemberChanges(ctx context.Context, pool *v1alpha1.AgentPool, own *portalapi
 		if u == nil || !decides(u, a, c.Mirror) {
 			continue
 		}
-		may, known := scimuser.Access(u, c.Snapshot, c.Mirror, c.Attributes)
+		may, known := scimuser.Access(u, c.Snapshot, c.Mirror)
 		if !known {
 			return Changes{}, false, nil
 		}
@@ -194,44 +193,46 @@ func LeaveSet(pool *v1alpha1.AgentPool, own *portalapi.Pool, leave []*portalapi.
 	return r
 }
 
-// members reconciles the members of the pool in the portal. It writes joins and memberships without
-// a grant at once, many in one call. The guard decides about all users that must leave, as one set.
-func (p *scope) members(ctx context.Context) error {
-	own := p.view.Mirror.OwnedPool(string(p.pool.UID))
+// members reconciles the members of the pool in the portal: joins and memberships without a grant
+// at once, many in one call; the users that must leave as one set that the guard decides about.
+func (p *scope) members(ctx context.Context) pass.Outcome {
+	own := p.View.Mirror.OwnedPool(string(p.pool.UID))
 	if own == nil || own.Default {
-		return nil
+		return pass.Next()
 	}
-	seen := Seen(own.Pins, p.Groups, p.view.Mirror) // before the changes that follow from it
+	seen := Seen(own.Pins, p.Groups, p.View.Mirror) // before the changes that follow from it
 	changes, keeps, err := p.changes(ctx, own)
 	if err != nil {
-		return err
+		return p.Retry(err)
 	}
-	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		p.wouldChange(changes)
-		return nil
+	if p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		if changes.None() {
+			return pass.Next()
+		}
+		return p.ReportOnly(fmt.Sprintf("Would add %d user(s) to the pool and remove %d", len(changes.Join), len(changes.Free)+len(changes.Leave)))
 	}
 	p.seen = seen
-	if err := p.change(ctx, own, changes, keeps); err != nil || len(p.seen) == 0 {
-		return err
+	o := p.change(ctx, own, changes, keeps)
+	if o.Ends() || len(p.seen) == 0 {
+		return o
 	}
-	return p.membersRefused(p.putPart(ctx, own, nil)) // no membership followed from what was seen
+	return o.And(p.Call(func() error { return p.putPart(ctx, own, nil) })) // no membership followed from what was seen
 }
 
 // change writes the changes of memberships that may be made now.
-func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes, keeps bool) error {
+func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes, keeps bool) pass.Outcome {
 	if err := p.put(ctx, own, slices.Concat(items(changes.Join, true), items(changes.Free, false))); err != nil {
-		return p.membersRefused(err)
+		return p.Refused(err)
 	}
-	if keeps { // the set of users that leave is not complete, so nothing is decided, and what is held stays held
+	switch {
+	case keeps: // the set of users that leave is not complete, so nothing is decided, and what is held stays held
 		p.keepsMark = true
-		return nil
-	}
-	if p.answer.Verdict == sets.Hold || p.answer.Verdict == sets.Keep {
-		return nil // one decision at a time: no user leaves until the change of the pool's role is carried out
-	}
-	if len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portalapi.RemovalMembers {
+		return pass.Next()
+	case p.Answer.Verdict == sets.Hold, p.Answer.Verdict == sets.Keep:
+		return pass.Next() // one decision at a time: no user leaves until the one about the pool's role is carried out
+	case len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portalapi.RemovalMembers:
 		p.keepsMark = true // the decision may be about them
-		return nil
+		return pass.Next()
 	}
 	return p.leave(ctx, own, changes.Leave)
 }
@@ -240,11 +241,11 @@ func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes
 // one of its groups or its filter is not known.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
 	for {
-		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
+		snapshot, err := p.Pools.Snapshot(ctx, p.View.Mirror)
 		if err != nil {
 			return Changes{}, false, err
 		}
-		changes, ok, err := MemberChanges(ctx, p.pool, own, MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.view.Mirror, Snapshot: snapshot, Attributes: p.Attributes})
+		changes, ok, err := MemberChanges(ctx, p.pool, own, MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.View.Mirror, Snapshot: snapshot})
 		if ok || err != nil {
 			known := snapshot.Pool(p.pool.Name)
 			return changes, known == nil || known.Keeps || known.Frozen, err
@@ -252,53 +253,36 @@ func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, ke
 	}
 }
 
-// wouldChange reports the changes that ReportOnly does not make.
-func (p *scope) wouldChange(c Changes) {
-	if c.None() {
-		return
-	}
-	message := fmt.Sprintf("Would add %d user(s) to the pool and remove %d", len(c.Join), len(c.Free)+len(c.Leave))
-	p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonReportOnly, message))
-	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionDrifted, v1alpha1.ReasonReportOnly, message))
-}
-
-// leave removes the accounts from the pool, if the guard or a person allows it. It removes all of
-// them or none.
-func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portalapi.Account) error {
-	removal := LeaveSet(p.pool, own, leave, p.view.Mirror)
+// leave removes those users from the pool, all or none, if the guard or a person allows it.
+func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portalapi.Account) pass.Outcome {
+	removal := LeaveSet(p.pool, own, leave, p.View.Mirror)
 	do := func() error { return p.put(ctx, own, items(leave, false)) }
 	if p.released.includes(p.pool.Name, removal.Users) { // the rest of what a person released
 		p.keepsMark = true
-		return p.membersRefused(do())
+		return p.Call(do)
 	}
 	if wait := p.incomplete(removal); wait > 0 {
 		p.keepsMark = true
-		p.requeueWithin(wait)
-		return nil
+		return pass.Next().Within(wait)
 	}
-	answer, err := p.Guard.Remove(ctx, p.Client, p.view.Client, p.on(), removal, do)
-	if err == nil {
-		err = p.mark(ctx, markAfter(answer, own.Mark, p.pool.Name))
-	}
-	if err != nil {
-		return p.membersRefused(err)
-	}
-	p.answer = answer
-	if answer.Verdict == sets.Apply && answer.Decision != "" {
-		p.keepsMark = true // until all of them have left
+	o := p.Guarded(ctx, pass.Guarded{
+		Removal: removal, Do: do, Held: "; until then the pool gains no role",
+		Mark: func(ctx context.Context, a removals.Answer) error {
+			return p.mark(ctx, markAfter(a, own.Mark, p.pool.Name))
+		},
+		Dropped: func(decision string) string {
+			return fmt.Sprintf("A person dropped the removal of %d user(s) (%s): they stay in the pool until the identity provider or the AgentPool changes", len(leave), decision)
+		},
+	})
+	switch {
+	case o.Refused:
+	case p.Answer.Verdict == sets.Nothing:
+		p.released.forget(p.pool.Name)
+	case p.Answer.Verdict == sets.Apply && p.Answer.Decision != "":
+		p.keepsMark = true // until all of them are out
 		p.released.note(p.pool.Name, removal.Users)
 	}
-	p.decided(answer, own.Mark)
-	switch answer.Verdict {
-	case sets.Nothing:
-		p.released.forget(p.pool.Name)
-	case sets.Hold:
-		p.holdReported(answer, "; until then the pool gains no role")
-	case sets.Keep:
-		p.leaf(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonRemovalDropped,
-			fmt.Sprintf("A person dropped the removal of %d user(s) (%s): they stay in the pool until the identity provider or the AgentPool changes", len(leave), answer.Decision)))
-	}
-	return nil
+	return o
 }
 
 // markAfter returns the mark that the record has after the outcome. If a person released the
@@ -315,7 +299,7 @@ func markAfter(a removals.Answer, before *portalapi.Mark, at string) *portalapi.
 // MinUsers: the webhook stores such a request by several writes, but the guard decides about it as
 // one set.
 func (p *scope) incomplete(r removals.Removal) time.Duration {
-	if len(r.Users) <= removals.MinUsers(p.view.Spec.DeprovisioningGuard) || r.Mark != nil && r.Is(r.Mark.Decision) {
+	if len(r.Users) <= removals.MinUsers(p.View.Spec.DeprovisioningGuard) || r.Mark != nil && r.Is(r.Mark.Decision) {
 		p.quiet.end(p.pool.Name)
 		return 0
 	}
@@ -351,15 +335,15 @@ func (p *scope) put(ctx context.Context, own *portalapi.Pool, all []portalapi.Me
 func (p *scope) putPart(ctx context.Context, own *portalapi.Pool, part []portalapi.MembershipWrite) error {
 	seen := p.seen
 	p.seen = nil
-	results, err := p.view.Client.PutMemberships(ctx, string(p.pool.UID), part, seen)
+	results, err := p.View.Client.PutMemberships(ctx, string(p.pool.UID), part, seen)
 	if err != nil {
 		return fmt.Errorf("write %d memberships: %w", len(part), err)
 	}
-	p.view.Mirror.PutMemberships(own.ID, part, results)
-	p.view.Mirror.PutSeen(own.ID, seen)
+	p.View.Mirror.PutMemberships(own.ID, part, results)
+	p.View.Mirror.PutSeen(own.ID, seen)
 	for i, r := range results {
 		if r.Outcome != portalapi.MembershipDone && r.Outcome != portalapi.MembershipUnchanged {
-			p.requeueWithin(retryMembers)
+			p.again = retryMembers
 		} else if part[i].Request != "" {
 			p.causes.done(p.pool.Name, p.effects(part[i].AccountID)...)
 		}
@@ -378,23 +362,9 @@ func (p *scope) nameCauses(all []portalapi.MembershipWrite) {
 // effects returns the effects that can change the account's membership: those of the user and of
 // the groups that contain the user.
 func (p *scope) effects(accountID string) []string {
-	a := p.view.Mirror.Account(accountID)
+	a := p.View.Mirror.Account(accountID)
 	if a == nil {
 		return nil
 	}
 	return append(p.Groups.Containing(a.Owner.Name), a.Owner.Name)
-}
-
-// membersRefused reports a failed call as a condition, and sets the time to retry.
-func (p *scope) membersRefused(err error) error {
-	if err == nil {
-		return nil
-	}
-	p.keepsMark = true
-	r := p.refusal(err)
-	p.leaf(r.Leaf)
-	if r.After > 0 {
-		p.requeueWithin(r.After)
-	}
-	return r.Err
 }

@@ -17,8 +17,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/kernel/scimattrs"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
@@ -113,7 +111,6 @@ func BenchmarkFilteredPass(b *testing.B) {
 		}
 		got, ok, err := agentpool.MemberChanges(b.Context(), &c.pool, own, agentpool.MemberFacts{
 			Users: c, Groups: groups, Mirror: m, Snapshot: snapshot,
-			Attributes: func(u *v1alpha1.ScimUser) access.Attributes { return scimattrs.Attributes(&u.Spec) },
 		})
 		if err != nil || !ok || !got.None() {
 			b.Fatal(got, ok, err)

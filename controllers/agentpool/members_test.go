@@ -14,7 +14,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
@@ -63,7 +62,7 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, ok, err := agentpool.MemberChanges(t.Context(), pool, own, agentpool.MemberFacts{
-				Users: c, Groups: groups, Mirror: m, Snapshot: snapshot, Attributes: func(*v1alpha1.ScimUser) access.Attributes { return nil },
+				Users: c, Groups: groups, Mirror: m, Snapshot: snapshot,
 			})
 			if err != nil || !ok {
 				t.Fatal(ok, err)

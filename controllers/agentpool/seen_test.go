@@ -12,7 +12,6 @@ import (
 	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
@@ -75,7 +74,7 @@ func TestOlderGroup(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, ok, err := agentpool.MemberChanges(t.Context(), &c.pool, &here, agentpool.MemberFacts{
-				Users: c, Groups: groups, Mirror: m, Snapshot: snapshot, Attributes: func(*v1alpha1.ScimUser) access.Attributes { return nil },
+				Users: c, Groups: groups, Mirror: m, Snapshot: snapshot,
 			})
 			if err != nil || !ok {
 				t.Fatal(ok, err)

@@ -23,7 +23,7 @@ func (p *scope) warnAhead(annotations ...string) {
 			p.ahead = map[string]string{}
 		}
 		p.ahead[name] = value
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "DecisionAhead", "Decide",
+		p.Event(corev1.EventTypeWarning, "DecisionAhead", "Decide",
 			"%s=%s is %s ahead of the manager's clock and has no effect until then; annotate with the current time and check the clocks", name, value, ahead.Round(time.Second))
 	}
 }

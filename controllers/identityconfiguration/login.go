@@ -17,49 +17,46 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// loginMethods writes the login methods if the configuration declares them. Otherwise it makes the
-// portal's page "Login methods" editable.
-func (p *scope) loginMethods(ctx context.Context) (bool, error) {
-	m := p.view.Mirror
-	if !m.Listed() {
-		// After a start of the manager, the status of this generation stays until the portal is
-		// read, because a restart changes nothing.
-		p.silent = m.Unreachable() == nil && p.config.Status.ObservedGeneration == p.config.Generation
-		p.leaf(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
-		return true, nil // the Listed event triggers the next pass
+// loginMethods writes the login methods if the configuration declares them, and otherwise hands
+// them back to the portal's page.
+func (p *scope) loginMethods(ctx context.Context) pass.Outcome {
+	m := p.View.Mirror
+	if !m.Listed() { // the Listed event triggers the next pass
+		if m.Unreachable() == nil && p.config.Status.ObservedGeneration == p.config.Generation {
+			// After a start the status of this generation remains until the portal is read: a
+			// restart is no change.
+			return pass.Quiet(0)
+		}
+		return pass.Stop(conditions.Unknown(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonPortalNotListed, "Reading the portal's state"))
 	}
 	declared := p.config.Spec.LoginMethods
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly || (declared == nil && m.Configuration().ManagedElsewhere == "") {
-		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "Administrators edit the login methods in the portal"))
-		return false, nil
+		return pass.Next(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonMirrored, "Administrators edit the login methods in the portal"))
 	}
 	want, elsewhere := m.Configuration().LoginMethods, ""
 	if declared != nil {
 		var err error
 		if want, err = p.declared(ctx, declared); errors.Is(err, errNoSecret) {
-			p.leaf(conditions.False(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonInvalidConfiguration, err.Error()))
-			return false, nil
+			return pass.Next(conditions.False(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonInvalidConfiguration, err.Error()))
 		} else if err != nil {
-			return false, err
+			return p.Retry(err)
 		}
 		elsewhere = fmt.Sprintf("IdentityConfiguration %s/%s in Kubernetes", p.config.Namespace, p.config.Name)
 	}
-	if m.Configuration().ManagedElsewhere == elsewhere && sameLoginMethods(want, m.Configuration().LoginMethods) && p.config.Status.ObservedGeneration == p.config.Generation {
-		p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonApplied, "The portal has the declared login methods"))
-		return false, nil
+	if m.Configuration().ManagedElsewhere != elsewhere || !sameLoginMethods(want, m.Configuration().LoginMethods) || p.config.Status.ObservedGeneration != p.config.Generation {
+		got, err := p.client.PutLoginMethods(ctx, want, elsewhere)
+		if err != nil {
+			return p.loginRefused(err)
+		}
+		m.PutConfiguration(got)
 	}
-	got, err := p.client.PutLoginMethods(ctx, want, elsewhere)
-	if err != nil {
-		return p.loginRefused(err)
-	}
-	m.PutConfiguration(got)
-	p.leaf(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonApplied, "The portal has the declared login methods"))
-	return false, nil
+	return pass.Next(conditions.True(v1alpha1.ConditionLoginMethods, v1alpha1.ReasonApplied, "The portal has the declared login methods"))
 }
 
-func (p *scope) loginRefused(err error) (bool, error) {
+func (p *scope) loginRefused(err error) pass.Outcome {
 	reasons := map[portalapi.Code]string{
 		portalapi.CodeSSORequired:     v1alpha1.ReasonSSORequired,
 		portalapi.CodeSSONotReachable: v1alpha1.ReasonSSONotReachable,
@@ -69,10 +66,9 @@ func (p *scope) loginRefused(err error) (bool, error) {
 	}
 	reason, ok := reasons[portalapi.CodeOf(err)]
 	if !ok {
-		return false, p.refused(v1alpha1.ConditionLoginMethods, fmt.Errorf("put the login methods: %w", err))
+		return p.refused(v1alpha1.ConditionLoginMethods, fmt.Errorf("put the login methods: %w", err))
 	}
-	p.leaf(conditions.False(v1alpha1.ConditionLoginMethods, reason, err.Error()))
-	return false, nil
+	return pass.Next(conditions.False(v1alpha1.ConditionLoginMethods, reason, err.Error()))
 }
 
 // declared returns the login methods of the spec, with the client secret from its Secret.
@@ -103,15 +99,15 @@ func sameLoginMethods(want, have portalapi.LoginMethods) bool {
 }
 
 // defaultPool creates the object that represents the portal's default pool.
-func (p *scope) defaultPool(ctx context.Context) (bool, error) {
+func (p *scope) defaultPool(ctx context.Context) pass.Outcome {
 	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: p.config.Namespace, Name: v1alpha1.DefaultName}}
 	if err := p.Get(ctx, client.ObjectKeyFromObject(pool), pool); err == nil || !apierrors.IsNotFound(err) {
-		return false, err
+		return p.Retry(err)
 	}
 	if err := p.Create(ctx, pool); err != nil && !apierrors.IsAlreadyExists(err) {
-		return false, fmt.Errorf("make the default pool's object: %w", err)
+		return p.Retry(fmt.Errorf("make the default pool's object: %w", err))
 	}
-	return false, nil
+	return pass.Next()
 }
 
 var errNoSecret = errors.New("there is no Secret")

@@ -53,7 +53,7 @@ func (p *scope) conflict(ctx context.Context, refused error) (refusal, failed er
 	if err := p.bindAs(ctx, want); err != nil {
 		return nil, err
 	}
-	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "ProviderReplaced", "Bind", "%s replaced %s", want.Provider(), first.Provider())
+	p.Event(corev1.EventTypeNormal, "ProviderReplaced", "Bind", "%s replaced %s", want.Provider(), first.Provider())
 	return nil, nil
 }
 

@@ -6,6 +6,7 @@
 package identityconfiguration
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -15,13 +16,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/scimuser"
@@ -44,17 +40,12 @@ type Connect func(spec v1alpha1.Portal, key string) (portalapi.Client, error)
 
 // Reconciler reconciles the one IdentityConfiguration.
 type Reconciler struct {
-	client.Client
-	Live     client.Reader
-	Session  *session.Session
-	Counter  *scimuser.Counter
-	Guard    *removals.Guard
-	Recorder events.EventRecorder
-	Clock    clock.PassiveClock
-	Connect  Connect
-	Cluster  string // identity of this cluster in the binding
-	// TokenWarning is the time before and after the expiry of a SCIM token in which a condition
-	// warns; 0 takes DefaultTokenWarning.
+	pass.Engine
+	Counter *scimuser.Counter
+	Connect Connect
+	Cluster string // identity of this cluster in the binding
+	// TokenWarning is the time before and after a token's expiry in which a condition warns
+	// of it; 0 means DefaultTokenWarning.
 	TokenWarning time.Duration
 	// KeysConfirm is the time after which a portal that no longer lists any SCIM key is asked
 	// again, before the earlier keys stop working; 0 takes DefaultKeysConfirm.
@@ -84,18 +75,13 @@ type ownBinding struct {
 
 type scope struct {
 	*Reconciler
+	pass.Pass
 	config *v1alpha1.IdentityConfiguration
 	client portalapi.Client
-	spec   *v1alpha1.IdentityConfigurationSpec // the effective spec: with ReportOnly while a restore window is open
-	view   session.View
-	bound  provider.ID // the provider that the portal is bound for by this configuration; zero if not known
+	spec   *v1alpha1.IdentityConfigurationSpec // as it applies now: in a restore window, with the policy ReportOnly
+	bound  provider.ID                         // for which the portal follows this configuration; the zero ID: not known
 
 	accepted accepted
-
-	leaves   []conditions.Leaf
-	abnormal []conditions.Leaf
-	result   ctrl.Result
-	silent   bool // do not write the status: another manager leads and reports, or there is nothing new to report
 }
 
 // Reconcile opens, blocks or closes the session, and reports the state of the portal.
@@ -110,72 +96,64 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !config.DeletionTimestamp.IsZero() { // a finalizer of another program keeps it
 		return ctrl.Result{}, r.release(ctx, req.Namespace)
 	}
-	p := &scope{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), result: ctrl.Result{RequeueAfter: resync}}
-	return p.report(ctx, pass.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit, p.auditPools))
+	p := &scope{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), Pass: r.Begin(&config, &config.Status.Conditions, v1alpha1.ConditionTokensSynced)}
+	p.Last, p.Fill, p.Count, p.Resync = p.warnOfExpiry, p.fill, p.counts, resync
+	return p.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit, p.auditPools)
 }
 
 // connect makes the client from the address and the credentials.
-func (p *scope) connect(ctx context.Context) (bool, error) {
+func (p *scope) connect(ctx context.Context) pass.Outcome {
 	name := p.config.Spec.Portal.CredentialsSecretRef.Name
 	raw, err := p.secret(ctx, name, "token")
 	if errors.Is(err, errNoSecret) {
-		return true, p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsNotFound, err.Error())
+		return p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsNotFound, err.Error())
 	}
 	if err != nil {
-		return false, err
+		return p.Retry(err)
 	}
 	key, err := portalapi.ParseKey(raw)
 	if err != nil {
-		return true, p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsMalformed, fmt.Sprintf("Secret %s, key \"token\": %v", name, err))
+		return p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonCredentialsMalformed, fmt.Sprintf("Secret %s, key \"token\": %v", name, err))
 	}
 	digest := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", p.config.Spec.Portal.URL, p.config.Spec.Portal.CABundle, key))
 	id := hex.EncodeToString(digest[:])
 	if p.connection.key != id {
 		c, err := p.Connect(p.config.Spec.Portal, key)
 		if err != nil {
-			return true, p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonInvalidConfiguration, err.Error())
+			return p.blocked(ctx, v1alpha1.ConditionPortalReachable, v1alpha1.ReasonInvalidConfiguration, err.Error())
 		}
 		p.connection.key, p.connection.client = id, c
 	}
 	p.client = p.connection.client
-	return false, nil
+	return pass.Next()
 }
 
-// bind binds the portal to this operator, this provider and this process. From then on the portal
-// refuses writes of earlier processes. Each pass repeats the call, which also shows that the portal
-// responds and accepts the key. While this configuration has integrated another provider, bind
-// binds that one, and the condition names the provider that is refused.
-func (p *scope) bind(ctx context.Context) (bool, error) {
+// bind binds the portal to this operator, provider and manager; from then on the portal refuses
+// writes of an earlier manager. It is repeated with each pass, which also proves that the portal
+// answers and accepts the key. While another provider is integrated by this configuration, that one
+// is bound, and the condition says which is refused.
+func (p *scope) bind(ctx context.Context) pass.Outcome {
 	var conflict error
 	err := p.replaceOperator(ctx, p.bindAs(ctx, p.binding()))
 	if portalapi.CodeOf(err) == portalapi.CodeIDPConfigured {
 		conflict, err = p.conflict(ctx, err)
 	}
-	if err == nil {
-		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal responds"))
-		if conflict != nil {
-			p.leaf(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, said(conflict)))
-			return false, nil
-		}
-		p.leaf(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "The portal is bound to this namespace and "+p.bound.String()))
-		return false, nil
-	}
-	if portalapi.CodeOf(err) == portalapi.CodeStaleLeader {
-		p.silent = true
+	answers := pass.Next(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal responds"))
+	switch reason, refused := bindReason(err); {
+	case err == nil && conflict != nil:
+		return answers.And(pass.Next(conditions.False(v1alpha1.ConditionBound, v1alpha1.ReasonProviderConflict, said(conflict))))
+	case err == nil:
+		return answers.And(pass.Next(conditions.True(v1alpha1.ConditionBound, v1alpha1.ReasonBound, "The portal is bound to this namespace and "+p.bound.String())))
+	case portalapi.CodeOf(err) == portalapi.CodeStaleLeader:
 		ctrl.LoggerFrom(ctx).Error(err, "Another manager leads: nothing that this one writes reaches the portal any more")
-		return true, nil
+		return pass.Quiet(0)
+	case !refused:
+		return p.unreachable(ctx, err)
+	case reason == v1alpha1.ReasonCredentialsRejected:
+		return p.blocked(ctx, v1alpha1.ConditionPortalReachable, reason, said(err))
+	default:
+		return answers.And(p.blocked(ctx, v1alpha1.ConditionBound, reason, said(err)))
 	}
-	reason, refused := bindReason(err)
-	if !refused {
-		return true, p.unreachable(ctx, err)
-	}
-	typ := v1alpha1.ConditionBound
-	if reason == v1alpha1.ReasonCredentialsRejected {
-		typ = v1alpha1.ConditionPortalReachable
-	} else {
-		p.leaf(conditions.True(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonReachable, "The portal responds"))
-	}
-	return true, p.blocked(ctx, typ, reason, said(err))
 }
 
 // said returns the message of a refusal by the portal, as a sentence. For any other error it
@@ -207,80 +185,54 @@ func bindReason(err error) (reason string, refused bool) {
 }
 
 // open opens the session for the other controllers.
-func (p *scope) open(ctx context.Context) (bool, error) {
+func (p *scope) open(ctx context.Context) pass.Outcome {
 	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
 	p.Session.Decide(removals.Decisions(p.config.Annotations, p.Clock.Now()))
-	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
-	return false, nil
+	p.View = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
+	return pass.Next()
 }
 
-// blocked stops all writes to the portal, and reports the reason.
-func (p *scope) blocked(ctx context.Context, typ, reason, message string) error {
-	p.leaf(conditions.False(typ, reason, message))
-	p.result.RequeueAfter = retry
+// blocked stops all writes to the portal, and says why.
+func (p *scope) blocked(ctx context.Context, typ, reason, message string) pass.Outcome {
 	why := session.Block{
 		Reason: v1alpha1.ReasonConfigurationNotOK, Message: "IdentityConfiguration default: " + message,
 		Foreign: reason == v1alpha1.ReasonBoundElsewhere,
 	}
 	if p.client == nil {
 		p.Session.Close(why)
-		return nil
+		p.View = p.Session.View()
+	} else {
+		p.View = p.Session.OpenReadOnly(ctx, p.connection.key, p.client, p.spec, why)
 	}
-	p.view = p.Session.OpenReadOnly(ctx, p.connection.key, p.client, p.spec, why)
-	return nil
+	return pass.Wait(retry, conditions.False(typ, reason, message))
 }
 
-// unreachable leaves an open session unchanged: users keep what they have, and the controllers
-// continue when the portal responds.
-func (p *scope) unreachable(ctx context.Context, err error) error {
-	p.leaf(conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not respond: "+err.Error()))
-	p.result.RequeueAfter = retry
-	if pause, _ := portalapi.Failure(err); pause > 0 {
-		p.result.RequeueAfter = pause
-	}
-	p.view = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
-	return nil
+// unreachable leaves an open session unchanged: users keep what they have, and work resumes when
+// the portal answers.
+func (p *scope) unreachable(ctx context.Context, err error) pass.Outcome {
+	p.View = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
+	pause, _ := portalapi.Failure(err)
+	return pass.Wait(cmp.Or(pause, retry), conditions.Unknown(v1alpha1.ConditionPortalReachable, v1alpha1.ReasonPortalUnreachable, "The portal does not respond: "+err.Error()))
 }
 
-func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+// refused reports a failed call, and lets the next step follow. It is repeated with the next pass
+// at the latest.
+func (p *scope) refused(typ string, err error) pass.Outcome {
+	o := p.RefusedAs(typ, err).Continue()
+	o.After = min(o.After, resync)
+	return o
+}
 
-// report writes the status once, if it changed.
-func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
-	if failed != nil && apierrors.IsConflict(failed) {
-		return ctrl.Result{RequeueAfter: time.Second / 20}, nil
-	}
-	if failed != nil && (len(p.leaves) == 0 || p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue) { // else a leaf reports it already
-		p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
-	}
-	if p.silent {
-		return p.result, failed
-	}
-	p.warnOfExpiry()
-	before := p.config.DeepCopy()
+// fill mirrors the portal's provider and login methods. While the portal can't be read, what was
+// known last remains.
+func (p *scope) fill() {
 	s := &p.config.Status
-	p.inForce(s)
 	s.ObservedGeneration = p.config.Generation
-	s.Conditions = conditions.Compute(s.Conditions, p.config.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)
-	p.counts(s, !equality.Semantic.DeepEqual(before.Status, *s))
-	if !equality.Semantic.DeepEqual(before.Status, *s) {
-		if err := p.Status().Patch(ctx, p.config, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
-		}
-	}
-	if failed != nil {
-		return ctrl.Result{}, failed
-	}
-	return p.result, nil
-}
-
-// inForce copies the portal's provider and login methods to the status. While the portal can't be
-// read, the status keeps the last ones.
-func (p *scope) inForce(s *v1alpha1.IdentityConfigurationStatus) {
 	if p.bound != (provider.ID{}) {
 		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}
 	}
-	m := p.view.Mirror
-	if m == nil || !m.Listed() || p.view.Block != nil {
+	m := p.View.Mirror
+	if m == nil || !m.Listed() || p.View.Block != nil {
 		return
 	}
 	c := m.Configuration()
@@ -295,27 +247,25 @@ const (
 	whileLoading = 200 * time.Millisecond
 )
 
-// counts updates the numbers of users by state. It does so together with another change of the
-// status, or alone at most twice a minute: its write triggers another pass, which makes calls to
-// the portal.
-func (p *scope) counts(s *v1alpha1.IdentityConfigurationStatus, writing bool) {
+// counts renews how many people are in which state: along with another change, or by itself at most
+// twice a minute, since a pass costs calls to the portal and its own write triggers another pass.
+func (p *scope) counts(writing bool) time.Duration {
 	if !p.Counter.Complete() {
-		p.result.RequeueAfter = min(p.result.RequeueAfter, whileLoading)
-		return
+		return whileLoading
 	}
-	n, now := p.Counter.Counts(), p.Clock.Now()
+	s, n, now := &p.config.Status, p.Counter.Counts(), p.Clock.Now()
 	local := s.LocalAccounts
-	if m := p.view.Mirror; m != nil && m.Listed() {
+	if m := p.View.Mirror; m != nil && m.Listed() {
 		_, all := m.Counts()
 		local = int64(all)
 	}
 	if s.Users == n.Users && s.ReadyUsers == n.Ready && s.WaitingUsers == n.Waiting && s.HeldUsers == n.Held && s.LocalAccounts == local {
-		return
+		return 0
 	}
 	if wait := countEvery - now.Sub(p.counted); wait > 0 && !writing {
-		p.result.RequeueAfter = min(p.result.RequeueAfter, wait)
-		return
+		return wait
 	}
 	s.Users, s.ReadyUsers, s.WaitingUsers, s.HeldUsers, s.LocalAccounts = n.Users, n.Ready, n.Waiting, n.Held, local
 	p.counted = now
+	return 0
 }

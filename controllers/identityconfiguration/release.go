@@ -6,10 +6,6 @@ import (
 	"context"
 	"fmt"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/pass"
@@ -42,12 +38,10 @@ func (r *Reconciler) release(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// ending reports whether the namespace or the kinds are being deleted. It checks only one of the
-// kinds.
+// ending reports whether the namespace or the kinds are being deleted.
 func (r *Reconciler) ending(ctx context.Context, namespace string) (bool, error) {
 	if ending, err := pass.NamespaceEnding(ctx, r.Live, namespace); ending || err != nil {
 		return ending, err
 	}
-	pool := &v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultName}}
-	return pass.KindEnding(ctx, client.Writer(r.Client), pool)
+	return pass.KindsEnding(ctx, r.Client, namespace)
 }

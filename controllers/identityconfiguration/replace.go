@@ -36,7 +36,7 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	if err != nil {
 		return err
 	}
-	p.Recorder.Eventf(p.config, nil, corev1.EventTypeNormal, "OperatorReplaced", "Bind", "This operator replaced the one that the portal was bound to, as %s decided; the binding id is still %s",
+	p.Event(corev1.EventTypeNormal, "OperatorReplaced", "Bind", "This operator replaced the one that the portal was bound to, as %s decided; the binding id is still %s",
 		p.config.Annotations[v1alpha1.AnnotationDecidedBy], id)
 	return p.replaced(ctx)
 }

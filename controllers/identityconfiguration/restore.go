@@ -14,6 +14,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
 // windowEvery is the time between two reads of the namespace, which show whether the restore window
@@ -23,18 +24,17 @@ const windowEvery = 5 * time.Second
 // restoring works as in ReportOnly while the restore window is open: objects are restored one after
 // the other, and an object that is missing meanwhile was not deleted. A warning event reports that
 // the window was opened; the condition always names the users that may restore now.
-func (p *scope) restoring(ctx context.Context) (bool, error) {
+func (p *scope) restoring(ctx context.Context) pass.Outcome {
 	users, open, err := p.window(ctx, p.config.Namespace)
 	if err != nil || !open {
-		return false, err
+		return p.Retry(err)
 	}
 	p.spec.ManagementPolicy = v1alpha1.PolicyReportOnly
 	message := windowMessage(users)
-	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionRestoreOpen, v1alpha1.ReasonRestoreWindow, message))
 	if !conditions.IsTrue(p.config.Status.Conditions, v1alpha1.ConditionRestoreOpen) {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, v1alpha1.ReasonRestoreWindow, "Restore", "%s", message)
+		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonRestoreWindow, "Restore", "%s", message)
 	}
-	return false, nil
+	return pass.Warn(conditions.True(v1alpha1.ConditionRestoreOpen, v1alpha1.ReasonRestoreWindow, message))
 }
 
 // windowMessage describes the open restore window. users is the annotation's value: names of

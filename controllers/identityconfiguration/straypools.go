@@ -38,25 +38,26 @@ const settling = 2 * time.Second
 
 // auditPools searches for pools without an AgentPool, reports them, and releases those that a
 // person asked to release, if the guard lets their members lose what the pool gives.
-func (p *scope) auditPools(ctx context.Context) (bool, error) {
-	if !p.view.Mirror.Configuration().SCIMEnabled {
-		return false, nil
+func (p *scope) auditPools(ctx context.Context) pass.Outcome {
+	if !p.View.Mirror.Configuration().SCIMEnabled {
+		return pass.Next()
 	}
 	all, err := agentpool.All(ctx, p.Client, p.config.Namespace)
 	if err != nil {
-		return false, err
+		return p.Retry(err)
 	}
 	now, s := p.Clock.Now(), &p.strayPools
+	o := pass.Next()
 	var found []*portalapi.Pool
 	firstSeen := map[string]time.Time{}
-	for _, pool := range poolindex.WithoutAgentPool(p.view.Mirror, all) {
+	for _, pool := range poolindex.WithoutAgentPool(p.View.Mirror, all) {
 		uid := pool.Owner.UID
 		firstSeen[uid] = now
 		if first, ok := s.firstSeen[uid]; ok {
 			firstSeen[uid] = first
 		}
 		if now.Sub(firstSeen[uid]) < settling {
-			p.result.RequeueAfter = settling
+			o = o.Within(settling)
 			continue
 		}
 		found = append(found, pool)
@@ -65,14 +66,14 @@ func (p *scope) auditPools(ctx context.Context) (bool, error) {
 	p.Counter.StrayPools(len(found))
 	p.reportPools(found)
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		return false, nil
+		return o
 	}
 	releaseUntil, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
 	var failed []error
 	for _, pool := range found {
 		failed = append(failed, p.releasePool(ctx, pool, !firstSeen[pool.Owner.UID].Truncate(time.Second).After(releaseUntil)))
 	}
-	return false, errors.Join(failed...)
+	return o.And(p.Retry(errors.Join(failed...)))
 }
 
 // reportPools reports the pools that a search found, if the last search did not find the same ones.
@@ -82,7 +83,7 @@ func (p *scope) reportPools(found []*portalapi.Pool) {
 		pools = append(pools, fmt.Sprintf("%q (%s) of AgentPool %s", pool.Name, pool.ID, pool.Owner.Name))
 	}
 	if len(pools) > 0 && !slices.Equal(pools, p.strayPools.reported) {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "PoolsWithoutAgentPool", "Audit",
+		p.Event(corev1.EventTypeWarning, "PoolsWithoutAgentPool", "Audit",
 			"%d pool(s) that this operator manages have no AgentPool: %s. Their members keep their roles. To keep a pool, apply its AgentPool again; to release them: kubectl scim audit --release", len(pools), named(pools))
 	}
 	p.strayPools.reported = pools
@@ -94,15 +95,15 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 	if !asked && decision != removals.Release {
 		return nil
 	}
-	plan := agentpool.PlanRelease(object, p.view.Mirror)
-	do := func() error { return p.view.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
+	plan := agentpool.PlanRelease(object, p.View.Mirror)
+	do := func() error { return p.View.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
 	answer := removals.Answer{Verdict: sets.Apply}
 	var err error
 	if len(plan.Removal.Users) == 0 {
 		err = do()
 	} else {
 		on := removals.On{Object: object, Spec: p.spec.DeprovisioningGuard, Now: p.Clock.Now()}
-		answer, err = p.Guard.Remove(ctx, p.Client, p.view.Client, on, plan.Removal, do)
+		answer, err = p.Guard.Remove(ctx, p.Client, p.View.Client, on, plan.Removal, do)
 	}
 	if err == nil && answer.Verdict != sets.Apply {
 		err = p.markPool(ctx, pool, answer)
@@ -141,14 +142,14 @@ func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, answer remov
 	if pass.SameMark(pool.Mark, mark) {
 		return nil
 	}
-	if err := p.view.Client.MarkPoolHeld(ctx, pool.Owner, mark); err != nil {
+	if err := p.View.Client.MarkPoolHeld(ctx, pool.Owner, mark); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
 	with := *pool
 	with.Mark = mark
-	p.view.Mirror.PutPool(&with)
+	p.View.Mirror.PutPool(&with)
 	if answer.Verdict == sets.Hold {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, v1alpha1.ReasonGuardHeld, "Hold",
+		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonGuardHeld, "Hold",
 			"The deprovisioning guard holds the release of the pool of AgentPool %s: %d user(s) would lose what it gives. If this is meant: kubectl scim audit --release --id %s", pool.Owner.Name, len(answer.Removal.Users), answer.Decision)
 	}
 	return nil

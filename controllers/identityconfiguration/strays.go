@@ -16,6 +16,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
@@ -39,22 +40,22 @@ type strays struct {
 // audit searches for strays, reports them, and releases those that a person asked to release.
 // Without that request it releases none: the ScimUsers may be missing because a restore is not
 // complete.
-func (p *scope) audit(ctx context.Context) (bool, error) {
+func (p *scope) audit(ctx context.Context) pass.Outcome {
 	now, s := p.Clock.Now(), &p.strays
 	releaseUntil, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
-	if !p.view.Mirror.Configuration().SCIMEnabled || (releaseUntil.IsZero() && now.Sub(s.lastSearch) < s.interval()) {
-		return false, nil
+	if !p.View.Mirror.Configuration().SCIMEnabled || (releaseUntil.IsZero() && now.Sub(s.lastSearch) < s.interval()) {
+		return pass.Next()
 	}
 	found, err := p.withoutUser(ctx)
 	if err != nil {
-		return false, err
+		return p.Retry(err)
 	}
 	p.Counter.Strays(len(found))
 	if s.found(found, now) {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
+		p.Event(corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
 			"%d account(s) that this operator manages have no ScimUser: %s. To release them: kubectl scim audit --release", len(found), named(s.reported))
 	}
-	return false, p.releaseStrays(ctx, found, releaseUntil)
+	return p.Retry(p.releaseStrays(ctx, found, releaseUntil))
 }
 
 // found records the result of a search. It returns true if there are strays and the last search did
@@ -89,7 +90,7 @@ func (p *scope) withoutUser(ctx context.Context) ([]*portalapi.Account, error) {
 	if err := p.List(ctx, &users, client.InNamespace(p.config.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
 	}
-	return WithoutUser(p.view.Mirror, users.Items), nil
+	return WithoutUser(p.View.Mirror, users.Items), nil
 }
 
 // WithoutUser returns the accounts with an owner that is none of the users, in order of id. A user
@@ -117,7 +118,7 @@ func (p *scope) releaseStrays(ctx context.Context, found []*portalapi.Account, r
 			continue
 		}
 		mode := provision.ComputeRelease(a, p.config.Spec.OnDelete, false).Mode
-		if err := p.view.Client.ReleaseAccount(ctx, a.Owner, mode); err != nil {
+		if err := p.View.Client.ReleaseAccount(ctx, a.Owner, mode); err != nil {
 			return fmt.Errorf("release account %s, whose ScimUser does not exist: %w", a.ID, err)
 		}
 		ctrl.LoggerFrom(ctx).Info("Released an account whose ScimUser does not exist", "account", a.ID, "mode", mode)

@@ -4,6 +4,7 @@ package identityconfiguration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -49,12 +50,12 @@ type accepted struct {
 // maxNamedTokens is the maximum number of tokens that a condition or an event names.
 const maxNamedTokens = 8
 
-// readTokens reads both Secrets live. The manager does not watch Secrets, so that it does not need
-// the right to list them.
-func (p *scope) readTokens(ctx context.Context) (bool, error) {
+// readTokens reads both Secrets, live: Secrets are not watched, so that the right to list them is
+// not needed.
+func (p *scope) readTokens(ctx context.Context) pass.Outcome {
 	synced, err := p.tokenSecret(ctx, v1alpha1.PortalTokensSecret)
 	if err != nil {
-		return false, err
+		return p.Retry(err)
 	}
 	if p.accepted.secret = synced; synced != nil {
 		p.accepted.portal, _ = tokenfile.Parse(synced.Data[tokensKey]) // written by the manager; its next write removes all other lines
@@ -62,7 +63,7 @@ func (p *scope) readTokens(ctx context.Context) (bool, error) {
 	declared, err := p.tokenSecret(ctx, v1alpha1.DeclaredTokensSecret)
 	p.accepted.known = err == nil
 	if err != nil || declared == nil {
-		return false, err
+		return p.Retry(err)
 	}
 	var problems []string
 	for _, file := range slices.Sorted(maps.Keys(declared.Data)) {
@@ -75,7 +76,7 @@ func (p *scope) readTokens(ctx context.Context) (bool, error) {
 	if len(problems) > 0 {
 		p.accepted.problem = fmt.Errorf("the Secret %s: %s", declared.Name, strings.Join(problems, "; "))
 	}
-	return false, nil
+	return pass.Next()
 }
 
 // tokenSecret reads a Secret of token digests. It returns nil if the Secret does not exist.
@@ -93,27 +94,26 @@ func (p *scope) tokenSecret(ctx context.Context, name string) (*corev1.Secret, e
 
 // tokens writes the digests of the portal's keys with the scope scim to the Secret that the webhook
 // has mounted.
-func (p *scope) tokens(ctx context.Context) (bool, error) {
+func (p *scope) tokens(ctx context.Context) pass.Outcome {
 	keys, err := p.client.SCIMKeys(ctx)
 	if err != nil {
-		return false, p.refused(v1alpha1.ConditionTokensSynced, fmt.Errorf("read the portal's SCIM keys: %w", err))
+		return p.refused(v1alpha1.ConditionTokensSynced, fmt.Errorf("read the portal's SCIM keys: %w", err))
 	}
-	if p.doubtful(keys) {
-		return false, nil
+	if left := p.doubtful(keys); left > 0 {
+		message := fmt.Sprintf("The portal lists no SCIM key any more. The earlier keys work until a second response confirms this, %s later", cmp.Or(p.KeysConfirm, DefaultKeysConfirm))
+		return pass.Next(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, message)).Within(min(left, resync))
 	}
 	entries, unnamed := entriesOf(keys)
 	p.accepted.portal = slices.Concat(entries, p.ended(entries))
 	if err := p.putTokens(ctx, tokenfile.Format(p.accepted.portal)); err != nil {
-		return false, err
+		return p.Retry(err)
 	}
 	if err := p.accepted.problem; err != nil {
-		p.leaf(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration, "Some declared tokens are not accepted: "+err.Error()))
-		return false, nil
+		return pass.Next(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration, "Some declared tokens are not accepted: "+err.Error()))
 	}
 	if len(unnamed) > 0 {
-		p.leaf(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration,
+		return pass.Next(conditions.False(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonInvalidConfiguration,
 			fmt.Sprintf("%d portal key(s) name no identity provider and are not accepted: %s. Make a new key for %s in the portal, and delete these", len(unnamed), abridged(unnamed), p.bound)))
-		return false, nil
 	}
 	message, others := fmt.Sprintf("%d portal key(s) work as SCIM tokens", len(entries)), 0
 	for _, e := range entries {
@@ -124,8 +124,7 @@ func (p *scope) tokens(ctx context.Context) (bool, error) {
 	if others > 0 {
 		message = fmt.Sprintf("%d portal key(s) work as SCIM tokens; %d more are for other identity providers than %s and are refused", len(entries)-others, others, p.bound)
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, message))
-	return false, nil
+	return pass.Next(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, message))
 }
 
 // entriesOf converts the portal's keys to tokens, each for the provider that it was made for.
@@ -149,45 +148,27 @@ func abridged(all []string) string {
 	return strings.Join(all, ", ")
 }
 
-// doubtful reports whether the manager must not act on keys yet. If the portal lists no key
-// although some keys work, acting on it would cut the provider off. Therefore the manager needs two
-// such responses, with KeysConfirm between them, and no response with a key in between. The state
-// is in memory only: a restart begins it again, which can delay the end of the last key but never
-// makes it earlier. The last key stops working KeysConfirm after the first such response. The
-// change feed triggers that response; without the feed it comes at most resync after the deletion
-// of the key.
-func (p *scope) doubtful(keys []portalapi.KeyDigest) bool {
+// doubtful returns the time for which the manager does not act on the list keys yet. A list without
+// keys would cut the provider off. So if earlier keys are valid, it takes two such responses,
+// KeysConfirm apart, and no response with a key between them. The doubt is in memory only: after a
+// restart it begins again, so the last key may remain valid longer, but never shorter. Without the
+// change feed, the last key is invalid at most resync and KeysConfirm after its deletion.
+func (p *scope) doubtful(keys []portalapi.KeyDigest) time.Duration {
 	now := p.Clock.Now()
 	working := slices.ContainsFunc(p.accepted.portal, func(e tokenfile.Entry) bool { return e.Expires.IsZero() || e.Expires.After(now) })
 	if len(keys) > 0 || !working {
 		p.noKeys = time.Time{}
-		return false
-	}
-	wait := p.KeysConfirm
-	if wait == 0 {
-		wait = DefaultKeysConfirm
+		return 0
 	}
 	if p.noKeys.IsZero() || p.noKeys.After(now) { // After: the clock was set back
 		p.noKeys = now
 	}
-	left := wait - now.Sub(p.noKeys)
+	left := cmp.Or(p.KeysConfirm, DefaultKeysConfirm) - now.Sub(p.noKeys)
 	if left <= 0 {
 		p.noKeys = time.Time{}
-		return false
+		return 0
 	}
-	p.result.RequeueAfter = min(p.result.RequeueAfter, left)
-	p.leaf(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, fmt.Sprintf("The portal lists no SCIM key any more. The earlier keys work until a second response confirms this, %s later", wait)))
-	return true
-}
-
-// refused reports a failed call, and sets the time to repeat it.
-func (p *scope) refused(typ string, err error) error {
-	r := pass.Refused(typ, err, p.config.Status.Conditions, p.Clock.Now())
-	p.leaf(r.Leaf)
-	if r.After > 0 {
-		p.result.RequeueAfter = min(p.result.RequeueAfter, r.After)
-	}
-	return r.Err
+	return left
 }
 
 // ended returns the tokens in the Secret whose portal key expired recently, but not tokens whose
@@ -236,24 +217,24 @@ func (p *scope) expiring(e tokenfile.Entry) bool {
 	return !e.Expires.IsZero() && e.Expires.Sub(p.Clock.Now()).Abs() <= window
 }
 
-// warnOfExpiry names the tokens that expire soon or expired recently in a condition and, if the
-// condition changes, in an event.
-func (p *scope) warnOfExpiry() {
+// warnOfExpiry names the tokens whose end is near, in a condition and, whenever that says something
+// new, in an event.
+func (p *scope) warnOfExpiry(context.Context) pass.Outcome {
 	have := conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionTokensExpiring)
 	if !p.accepted.known {
-		if have != nil { // keep the last known state
-			p.abnormal = append(p.abnormal, conditions.True(have.Type, have.Reason, have.Message))
+		if have == nil {
+			return pass.Next()
 		}
-		return
+		return pass.Warn(conditions.True(have.Type, have.Reason, have.Message)) // keep the last known state
 	}
 	reason, message := p.expiry()
 	if reason == "" {
-		return
+		return pass.Next()
 	}
 	if have == nil || have.Message != message {
-		p.Recorder.Eventf(p.config, nil, corev1.EventTypeWarning, reason, "Warn", "%s", message)
+		p.Event(corev1.EventTypeWarning, reason, "Warn", "%s", message)
 	}
-	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionTokensExpiring, reason, message))
+	return pass.Warn(conditions.True(v1alpha1.ConditionTokensExpiring, reason, message))
 }
 
 // expiry returns a condition reason and a message that names the tokens that expire soon or expired

@@ -19,7 +19,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
@@ -30,9 +29,7 @@ type Options struct {
 	Objects   client.Reader    // the API server
 	Portal    portalapi.Client // used only for reading
 	Namespace string
-	// Attributes are a user's SCIM attributes in canonical form, for filters.
-	Attributes func(*v1alpha1.ScimUserSpec) access.Attributes
-	// Migrate computes the preview as if "Provision existing users with SCIM" were on.
+	// Migrate previews with "Provision existing users with SCIM" on, whatever it is now.
 	Migrate bool
 }
 

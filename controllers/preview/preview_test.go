@@ -15,7 +15,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
+	"lightrun.com/scim-operator/internal/portal/store"
 	"lightrun.com/scim-operator/test/framework/fakeportal"
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
@@ -142,7 +142,6 @@ func reportWith(t *testing.T, p *fakeportal.Portal, people []client.Object, edit
 	}, people...)
 	r, err := preview.Compute(t.Context(), preview.Options{
 		Objects: kubefake.New(t, scheme, objects...), Portal: p, Namespace: namespace,
-		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -235,5 +234,74 @@ func TestRolesFollowFromPools(t *testing.T) {
 				t.Errorf("%s\n(-want +got):\n%s\n%+v", tc.reason, diff, r.Pools)
 			}
 		})
+	}
+}
+
+// TestPools has one AgentPool beside the default pool's, and what the portal has.
+func TestPools(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		roles  []v1alpha1.Role
+		given  func(*testing.T, *fakeportal.Portal)
+		edit   func(*v1alpha1.IdentityConfigurationSpec)
+		want   string // action, and reason of what waits
+		waits  string // a part of why nothing is written now
+	}{
+		"New":     {reason: "A pool that the portal does not have is created.", want: "Create"},
+		"Same":    {reason: "A pool in the desired state is left alone.", given: owned, want: "None"},
+		"Changed": {reason: "A role that the pool gained is written.", roles: []v1alpha1.Role{"ROLE_IGNORE_QUOTA"}, given: owned, want: "Update"},
+		"Unknown": {reason: "A role that the portal does not know waits for a person.", roles: []v1alpha1.Role{"ROLE_OTHER"}, given: owned, want: "None UnknownRole"},
+		"Consent": {
+			reason: "A pool that people made waits for their consent.", want: "Wait ConsentRequired",
+			given: func(t *testing.T, p *fakeportal.Portal) {
+				if _, err := p.Store.CreatePool(t.Context(), fakeportal.Manager(), store.NewPool{Name: "leads"}); err != nil {
+					t.Fatal(err)
+				}
+			},
+		},
+		"ReportOnly": {
+			reason: "The report says that the policy writes nothing, and what would be written otherwise.", want: "Create",
+			edit: func(s *v1alpha1.IdentityConfigurationSpec) { s.ManagementPolicy = v1alpha1.PolicyReportOnly }, waits: "ReportOnly",
+		},
+		"SCIMOff": {
+			reason: "While SCIM is off nothing is written.", want: "Create", waits: "SCIM is off",
+			given: func(t *testing.T, p *fakeportal.Portal) {
+				if _, _, err := p.Store.SaveLoginMethods(t.Context(), fakeportal.Manager(), portalapi.LoginMethods{}, nil, false); err != nil {
+					t.Fatal(err)
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := fakeportal.New(t, fakeportal.Options{})
+			if tc.given != nil {
+				tc.given(t, p)
+			}
+			if tc.edit == nil {
+				tc.edit = func(*v1alpha1.IdentityConfigurationSpec) {}
+			}
+			p.Forget()
+			r := reportWith(t, p, []client.Object{&v1alpha1.AgentPool{ObjectMeta: meta("leads"), Spec: v1alpha1.AgentPoolSpec{Roles: tc.roles}}}, tc.edit)
+			got := ""
+			for _, s := range r.Pools {
+				if s.Name == "leads" {
+					got = strings.TrimSpace(s.Action + " " + s.Reason)
+				}
+			}
+			if got != tc.want || !strings.Contains(r.Waits, tc.waits) || (r.Waits == "") != (tc.waits == "") {
+				t.Errorf("%s\n%q, waits for %q", tc.reason, got, r.Waits)
+			}
+			if w := p.Writes(); len(w) > 0 {
+				t.Errorf("%s\na preview wrote %v", tc.reason, w)
+			}
+		})
+	}
+}
+
+// owned makes the pool leads, without roles, in the portal.
+func owned(t *testing.T, p *fakeportal.Portal) {
+	t.Helper()
+	if _, err := p.PutPool(t.Context(), portalapi.PoolWrite{Owner: portalapi.Owner{UID: "uid-leads", Name: "leads", Revision: 2}, Name: "leads"}); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -18,7 +18,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
@@ -187,7 +186,7 @@ func (p *preview) members(ctx context.Context) error {
 			continue
 		}
 		changes, _, err := agentpool.MemberChanges(ctx, o, own, agentpool.MemberFacts{
-			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Snapshot: p.pooled, Attributes: p.attributes,
+			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Snapshot: p.pooled,
 		})
 		if err != nil {
 			return err
@@ -213,9 +212,7 @@ func (p *preview) members(ctx context.Context) error {
 	return nil
 }
 
-func (p *preview) attributes(u *v1alpha1.ScimUser) access.Attributes { return p.Attributes(&u.Spec) }
-
-// planned applies the plan to the copy of the portal: the pool, and the roles of its members.
+// planned takes the pool into the portal's copy as it would be, and its people's roles with it.
 func (p *preview) planned(o *v1alpha1.AgentPool, s *Step, plan provision.PoolPlan, have *portalapi.Pool) {
 	was := plan.Pool
 	if was == nil {
@@ -322,7 +319,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
 		return s.waits(reason, message), err
 	}
-	a, _ := scimuser.Access(u, p.pooled, p.portal, p.attributes)
+	a, _ := scimuser.Access(u, p.pooled, p.portal)
 	has := scimuser.Has(u, a, p.pooled, p.portal)
 	s.Pools, s.Roles = holdings(has)
 	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete}

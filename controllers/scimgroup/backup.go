@@ -12,46 +12,46 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // backup finds out whether the group's objects come from a backup that is older than what the
 // portal has seen of the group. While the portal is not known, the answer is that of the status.
-func (p *scope) backup(ctx context.Context) (bool, error) {
+func (p *scope) backup(ctx context.Context) pass.Outcome {
 	if m := p.portal(); m != nil {
 		return p.compare(ctx, m)
 	}
-	return false, nil
+	return pass.Next()
 }
 
 // compare compares the group with what the portal has seen. The cache can be behind what a former
 // leader recorded there, so the objects are read before the status says that they are older.
-func (p *scope) compare(ctx context.Context, m *mirror.Mirror) (bool, error) {
+func (p *scope) compare(ctx context.Context, m *mirror.Mirror) pass.Outcome {
 	g, known := p.known()
 	if !known {
-		return false, nil
+		return pass.Next()
 	}
 	than := groupindex.Older(g, m.GroupRevision(g.ID))
 	p.than = than
 	switch {
 	case than == 0:
 		p.older, p.round = 0, 0
-		return false, nil
+		return pass.Next()
 	case than == g.OlderThan:
-		return false, nil
+		return pass.Next()
 	case !g.Whole:
-		return false, nil // the slices may not be restored yet
+		return pass.Next() // the slices may not be restored yet
 	}
 	now, err := p.liveGroup(ctx)
 	if err != nil {
-		return true, err
+		return p.Retry(err)
 	}
 	if !now.Whole || groupindex.Older(now, m.GroupRevision(g.ID)) != than {
-		p.silent, p.result.RequeueAfter = true, conflictPause // the objects, or the cache, are not complete yet
-		return true, nil
+		return pass.Quiet(pass.ConflictPause) // the objects, or the cache, are not complete yet
 	}
 	p.older, p.round = than, now.Round
-	return false, nil
+	return pass.Next()
 }
 
 // liveGroup returns the group as the API server has it; without its ScimGroup it is incomplete.
@@ -78,11 +78,10 @@ func (p *scope) liveGroup(ctx context.Context) (groupindex.Group, error) {
 
 // waits ends the pass over a deletion that comes from an older backup: the provider may have the
 // group again.
-func (p *scope) waits(context.Context) (bool, error) {
+func (p *scope) waits(context.Context) pass.Outcome {
 	g, known := p.known()
 	if !known || p.than == 0 {
-		return false, nil
+		return pass.Next()
 	}
-	p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(g, p.than)))
-	return true, nil
+	return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(g, p.than)))
 }

@@ -15,6 +15,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
@@ -79,13 +80,13 @@ func TestBackup(t *testing.T) {
 			groups.Put(g)
 			m := mirror.New(func(mirror.Event) {})
 			m.PutPool(&portalapi.Pool{ID: "1", Pins: []portalapi.Pin{{Line: "id " + id, Group: id, Revision: 8}}})
-			p := &scope{Reconciler: &Reconciler{Live: live, Groups: groups}, group: g, than: g.Status.OlderThan, older: g.Status.OlderThan, round: g.Status.OlderRound}
-			done, err := p.compare(t.Context(), m)
-			if err != nil {
-				t.Fatal(err)
+			p := &scope{Reconciler: &Reconciler{Engine: pass.Engine{Live: live}, Groups: groups}, group: g, than: g.Status.OlderThan, older: g.Status.OlderThan, round: g.Status.OlderRound}
+			compared := p.compare(t.Context(), m)
+			if compared.Err != nil {
+				t.Fatal(compared.Err)
 			}
-			waits, _ := p.waits(t.Context())
-			if diff := cmp.Diff(tc.want, outcome{p.older, p.round, waits, done && p.silent && p.result.RequeueAfter > 0}); diff != "" {
+			waits := p.waits(t.Context()).Ends()
+			if diff := cmp.Diff(tc.want, outcome{p.older, p.round, waits, compared.Ends() && compared.After > 0}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

@@ -10,7 +10,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
@@ -27,17 +26,8 @@ import (
 const retryFinish = time.Second
 
 // waitFor reports what the deletion waits for.
-func (p *scope) waitFor(format string, args ...any) (bool, error) {
-	p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonDeleting, fmt.Sprintf(format, args...)))
-	p.result.RequeueAfter = retryFinish
-	return true, nil
-}
-
-// waitForPerson reports the decision that the deletion waits for.
-func (p *scope) waitForPerson(l conditions.Leaf) (bool, error) {
-	p.leaf(l)
-	p.result.RequeueAfter = retryFinish
-	return true, nil
+func waitFor(format string, args ...any) pass.Outcome {
+	return pass.Wait(retryFinish, conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonDeleting, fmt.Sprintf(format, args...)))
 }
 
 // Undecided returns a leaf for a group that the provider deleted, if stays, which the AgentPool's
@@ -58,80 +48,87 @@ func Undecided(agentPool, stays string, record *portalapi.Pool) *conditions.Leaf
 	return &l
 }
 
-// later ends the pass over a deleted group while nothing may be written to the portal. Its members
-// stay in its pools, and the guard decides about the deletion later.
-func (p *scope) later(ctx context.Context) (bool, error) {
-	ending, err := pass.NamespaceEnding(ctx, p.Live, p.group.Namespace)
-	if p.view.Unknown || ending || err != nil {
-		p.silent = err == nil
-		return true, err
-	}
-	if a := pass.Release(p.view); a.Stop {
-		p.silent = a.Silent
-		if a.Leaf != nil {
-			p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, a.Leaf.Reason, a.Leaf.Message))
-		}
-		return true, nil
-	}
+// writable ends the pass over a deleted group while nothing may be written to the portal: its
+// members stay in its pools, and the guard decides about the deletion afterwards.
+func (p *scope) writable(context.Context) pass.Outcome {
 	switch {
-	case pass.SCIMOff(p.view):
-		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: the members of the deleted group stay in its pools"))
-		return true, nil
-	case p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
-		p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonReportOnly, "Would remove the members of the deleted group from its pools"))
-		return true, nil
+	case p.SCIMOff():
+		return pass.Stop(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: the members of the deleted group stay in its pools"))
+	case p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly:
+		return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonReportOnly, "Would remove the members of the deleted group from its pools"))
 	}
-	return false, nil
+	return pass.Next()
 }
 
-// dropPool deletes the own pool of a group that the provider deleted. Its members lose the pool
-// together, if the guard allows it.
-func (p *scope) dropPool(ctx context.Context) (bool, error) {
-	if _, known := p.known(); !known || p.view.Unknown {
-		p.silent, p.result.RequeueAfter = true, conflictPause
-		return true, nil
+// dropPool deletes the own pool of a group that the provider deleted; its members lose it together,
+// if the guard allows it.
+func (p *scope) dropPool(ctx context.Context) pass.Outcome {
+	if _, known := p.known(); !known {
+		return pass.Quiet(pass.ConflictPause)
 	}
 	own := p.own()
 	if own == nil || own.OwnPoolOf() == "" {
-		return false, nil
+		return pass.Next()
 	}
 	if own.DeletionTimestamp.IsZero() {
 		if err := p.removePool(ctx, own); err != nil {
-			return true, err
+			return p.Retry(err)
 		}
 	}
-	if l := Undecided(own.Name, "its own pool", agentpool.Kept(own, p.view.Mirror)); l != nil {
-		return p.waitForPerson(*l)
+	if l := Undecided(own.Name, "its own pool", agentpool.Kept(own, p.View.Mirror)); l != nil {
+		return pass.Wait(retryFinish, *l)
 	}
-	return p.waitFor("The provider deleted the group; its own pool is being released in the portal")
+	return waitFor("The provider deleted the group; its own pool is being released in the portal")
 }
 
-// unpinned waits until the status of each pool that the group fills shows that the group is
-// deleted.
-func (p *scope) unpinned(context.Context) (bool, error) {
+// unpinned waits until the status of each pool that the group fills says that the group is deleted.
+func (p *scope) unpinned(context.Context) pass.Outcome {
 	for i := range p.pools {
 		pool := &p.pools[i]
 		if pool.DeletionTimestamp.IsZero() && slices.Contains(groupindex.Filling(pool), p.group.Name) {
-			return p.waitFor("The provider deleted the group; AgentPool %s still lists it in status.groups", pool.Name)
+			return waitFor("The provider deleted the group; AgentPool %s still lists it in status.groups", pool.Name)
 		}
 	}
-	return false, nil
+	return pass.Next()
 }
 
-// left waits until the members have left the pools that the group filled. While the guard holds
-// that, the group stays too, because a person may decide that it is not deleted.
-func (p *scope) left(ctx context.Context) (bool, error) {
-	snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
+// left waits until the members have left the pools that the group filled. What the guard stops
+// keeps the group as well: the decision may be that it stays.
+func (p *scope) left(ctx context.Context) pass.Outcome {
+	snapshot, err := p.Pools.Snapshot(ctx, p.View.Mirror)
 	if err != nil {
-		return true, err
+		return p.Retry(err)
 	}
 	switch dropped, err := p.dropped(ctx, snapshot); {
 	case err != nil:
-		return true, err
+		return p.Retry(err)
 	case dropped:
-		return true, p.undelete(ctx)
+		return p.Undelete(ctx, func(taken string) string {
+			return fmt.Sprintf("A person dropped the removals of this group's deletion, but %s has its name now: its members stay in its pools. Rename or delete that group in the identity provider to restore this one", taken)
+		})
 	}
-	waiting := 0
+	waiting, err := p.waiting(ctx, snapshot)
+	switch {
+	case err != nil:
+		return p.Retry(err)
+	case waiting == 0:
+		return pass.Next()
+	}
+	for i := range p.pools {
+		pool := &p.pools[i]
+		if !slices.Contains(p.group.Status.Pools, pool.Name) {
+			continue
+		}
+		if l := Undecided(pool.Name, fmt.Sprintf("%d member(s)", waiting), agentpool.Kept(pool, p.View.Mirror)); l != nil {
+			return pass.Wait(retryFinish, *l)
+		}
+	}
+	return waitFor("The provider deleted the group; %d member(s) have not left its pools in the portal yet", waiting)
+}
+
+// waiting returns the number of members that have not left the pools that the group filled.
+func (p *scope) waiting(ctx context.Context, snapshot *poolindex.Snapshot) (int, error) {
+	n := 0
 	for _, name := range p.Groups.Members(p.group.Name) {
 		var u v1alpha1.ScimUser
 		err := p.Get(ctx, types.NamespacedName{Namespace: p.group.Namespace, Name: name}, &u)
@@ -139,31 +136,19 @@ func (p *scope) left(ctx context.Context) (bool, error) {
 			continue
 		}
 		if err != nil {
-			return true, err
+			return 0, err
 		}
-		if a, _ := scimuser.Access(&u, snapshot, p.view.Mirror, p.Attributes); scimuser.Stays(&u, a, snapshot, p.view.Mirror, p.group.Status.Pools) {
-			waiting++
+		if a, _ := scimuser.Access(&u, snapshot, p.View.Mirror); scimuser.Stays(&u, a, snapshot, p.View.Mirror, p.group.Status.Pools) {
+			n++
 		}
 	}
-	if waiting > 0 {
-		for i := range p.pools {
-			pool := &p.pools[i]
-			if !slices.Contains(p.group.Status.Pools, pool.Name) {
-				continue
-			}
-			if l := Undecided(pool.Name, fmt.Sprintf("%d member(s)", waiting), agentpool.Kept(pool, p.view.Mirror)); l != nil {
-				return p.waitForPerson(*l)
-			}
-		}
-		return p.waitFor("The provider deleted the group; %d member(s) have not left its pools in the portal yet", waiting)
-	}
-	return false, nil
+	return n, nil
 }
 
 // dropped reports whether a person dropped a removal that the group's deletion causes in one of its
 // pools.
 func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool, error) {
-	m := p.view.Mirror
+	m := p.View.Mirror
 	if record := m.PoolOf(p.group.Name); record != nil && p.own() == nil && droppedDeletion(record.Mark) {
 		return true, nil // the removal of the group's own pool, which stays in the portal
 	}
@@ -174,7 +159,7 @@ func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool
 			continue
 		}
 		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.MemberFacts{
-			Users: p.Client, Groups: p.Groups, Mirror: m, Snapshot: snapshot, Attributes: p.Attributes,
+			Users: p.Client, Groups: p.Groups, Mirror: m, Snapshot: snapshot,
 		})
 		if err != nil {
 			return false, err
@@ -191,28 +176,10 @@ func droppedDeletion(m *portalapi.Mark) bool {
 	return m != nil && m.State == portalapi.MarkDropped && m.What == portalapi.RemovalDeletion
 }
 
-// undelete removes the tombstone: SCIM clients and the manager see the group again, as the provider
-// last described it.
-func (p *scope) undelete(ctx context.Context) error {
-	taken, err := pass.Undelete(ctx, p.registry(), p.group.DeepCopy(), p.Clock.Now())
-	if taken == "" || err != nil {
-		p.silent = true // the event of that write triggers the next pass
-		return err
-	}
-	p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonRemovalDropped,
-		fmt.Sprintf("A person dropped the removals of this group's deletion, but %s has its name now: its members stay in its pools. Rename or delete that group in the identity provider to restore this one", taken)))
-	return nil
-}
-
 // finish removes the slices, releases the name and deletes the object.
-func (p *scope) finish(ctx context.Context) (bool, error) {
-	p.silent = true
+func (p *scope) finish(ctx context.Context) pass.Outcome {
 	if err := p.Slices.Delete(ctx, p.group.Name); err != nil {
-		return true, fmt.Errorf("delete the group's slices: %w", err)
+		return p.Retry(fmt.Errorf("delete the group's slices: %w", err))
 	}
-	if err := p.registry().Release(ctx, v1alpha1.ClaimGroup, p.group.Spec.DisplayName, p.group); err != nil {
-		return true, fmt.Errorf("release the group's name: %w", err)
-	}
-	uid := p.group.UID
-	return true, client.IgnoreNotFound(p.Delete(ctx, p.group, client.Preconditions{UID: &uid}))
+	return p.Finish(ctx, p.Registry(), v1alpha1.ClaimGroup, "", p.group.Spec.DisplayName)
 }

@@ -15,6 +15,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
@@ -59,43 +60,40 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 	return keep, declared
 }
 
-// ownPool ensures that the group has an own pool exactly while no declared pool names the group.
-func (p *scope) ownPool(ctx context.Context) (bool, error) {
+// ownPool ensures that a group has an own pool exactly while no pool of people names the group.
+func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 	g, known := p.known()
 	if !known {
-		p.silent, p.result.RequeueAfter = true, conflictPause
-		return true, nil
+		return pass.Quiet(pass.ConflictPause)
 	}
 	own := p.own()
 	do, declared := decide(g, own, p.pools, p.Groups, p.portal())
+	var err error
 	switch do {
 	case create:
-		if err := p.createPool(ctx); err != nil {
-			return true, err
-		}
+		err = p.createPool(ctx)
 	case remove:
-		if err := p.removePool(ctx, own); err != nil {
-			return true, err
-		}
+		err = p.removePool(ctx, own)
+	}
+	if err != nil {
+		return p.Retry(err)
 	}
 	if p.older != 0 {
-		p.leaf(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(g, p.older)))
-		return false, nil
+		return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(g, p.older)))
 	}
 	message := "The group has a pool of its own, without roles"
 	if len(declared) > 0 {
 		message = "Named by AgentPool " + strings.Join(declared, ", ")
 	}
-	p.leaf(conditions.True(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, message))
-	return false, nil
+	return pass.Stop(conditions.True(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, message))
 }
 
 // portal returns what the portal has; nil: that is not known.
 func (p *scope) portal() *mirror.Mirror {
-	if v := p.view; v.Unknown || v.Block != nil || v.Mirror == nil || !v.Mirror.Listed() {
+	if v := p.View; v.Unknown || v.Block != nil || v.Mirror == nil || !v.Mirror.Listed() {
 		return nil
 	}
-	return p.view.Mirror
+	return p.View.Mirror
 }
 
 // own returns the AgentPool that is named like the group; nil: there is none.

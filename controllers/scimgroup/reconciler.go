@@ -8,15 +8,10 @@ package scimgroup
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -24,32 +19,20 @@ import (
 	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/claims"
-	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
-	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
-
-// conflictPause is the pause after a write conflict, in which the cache gets the other client's
-// write.
-const conflictPause = 50 * time.Millisecond
 
 // Reconciler reconciles ScimGroups.
 type Reconciler struct {
-	client.Client               // reads from the cache
-	Live          client.Reader // reads from the API server
-	Session       *session.Session
-	Pools         *poolindex.Index
-	Groups        *groupindex.Index
-	Slices        *groupslice.Store
-	Counter       *scimuser.Counter
-	Finished      *scimuser.Finished
-	Clock         clock.PassiveClock
-	// Attributes are a user's SCIM attributes in canonical form, for filters.
-	Attributes func(*v1alpha1.ScimUser) access.Attributes
+	pass.Engine
+	Pools    *poolindex.Index
+	Groups   *groupindex.Index
+	Slices   *groupslice.Store
+	Counter  *scimuser.Counter
+	Finished *scimuser.Finished
 
 	unclaimed claims.Unclaimed
 	counted   pass.Counts
@@ -58,17 +41,14 @@ type Reconciler struct {
 // scope contains the facts of one pass over a group.
 type scope struct {
 	*Reconciler
+	pass.Pass
 	group *v1alpha1.ScimGroup
-	view  session.View
-	pools []v1alpha1.AgentPool // all AgentPools of the namespace, in order of name; shared with the cache
+	pools []v1alpha1.AgentPool // all of the namespace, in order of name; shared with the cache
 
 	than    int64 // the portal's revision, if the group's objects look older
-	older   int64 // the same, if they are: status.olderThan
+	older   int64 // the portal's revision, if the group's objects are older: status.olderThan
 	round   int64 // status.olderRound
 	claimed bool  // its display name
-	leaves  []conditions.Leaf
-	result  ctrl.Result
-	silent  bool // do not write the status, because there is nothing new to report
 }
 
 // Reconcile reconciles one group.
@@ -84,18 +64,25 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	p := &scope{Reconciler: r, group: &g, view: r.Session.View(), pools: pools, than: g.Status.OlderThan, older: g.Status.OlderThan, round: g.Status.OlderRound}
-	ctx, _ = pass.Request(ctx, &g, g.Status.ObservedGeneration != g.Generation)
+	p := &scope{Reconciler: r, group: &g, pools: pools, Pass: r.Begin(&g, &g.Status.Conditions, v1alpha1.ConditionPoolsResolved)}
+	p.than, p.older, p.round = g.Status.OlderThan, g.Status.OlderThan, g.Status.OlderRound
+	p.Fill, p.Count = p.fill, p.count
+	ctx, p.Request = pass.Request(ctx, &g, g.Status.ObservedGeneration != g.Generation)
 	switch {
 	case g.Spec.Deleted:
-		return p.report(ctx, pass.Run(ctx, p.backup, p.waits, p.later, p.dropPool, p.unpinned, p.left, p.finish))
+		return p.Run(ctx, p.backup, p.waits, p.Deprovisionable, p.writable, p.dropPool, p.unpinned, p.left, p.finish)
 	case !g.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // the object is deleted, but the provider did not delete the group: its pools stay filled
 	}
-	return p.report(ctx, pass.Run(ctx, p.claim, p.backup, p.ownPool))
+	return p.Run(ctx, p.claim, p.backup, p.ownPool)
 }
 
-func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
+// claim takes the claim on the display name.
+func (p *scope) claim(ctx context.Context) pass.Outcome {
+	o := p.Claim(ctx, &p.unclaimed, "name")
+	p.claimed = !o.Ends()
+	return o
+}
 
 // known returns the group in the index. It returns false while the index does not have the current
 // state of the object; then the pass waits.
@@ -104,18 +91,8 @@ func (p *scope) known() (groupindex.Group, bool) {
 	return g, found && g.DisplayName == p.group.Spec.DisplayName && g.Deleted == p.group.Spec.Deleted
 }
 
-// report writes the status once, if it changed.
-func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
-	if apierrors.IsConflict(failed) {
-		return ctrl.Result{RequeueAfter: conflictPause}, nil // another client wrote: try again
-	}
-	if p.silent && failed == nil {
-		return p.result, nil
-	}
-	if failed != nil {
-		p.leaf(conditions.Unknown(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
-	}
-	before := p.group.DeepCopy()
+// fill fills the status from the facts of the pass.
+func (p *scope) fill() {
 	s := &p.group.Status
 	if p.claimed {
 		s.DisplayName = p.group.Spec.DisplayName
@@ -124,17 +101,15 @@ func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
 	s.PoolNames = pass.OneLine(s.Pools)
 	s.OlderThan, s.OlderRound = p.older, p.round
 	s.ObservedGeneration = p.group.Generation
-	s.Conditions = conditions.Compute(s.Conditions, p.group.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, nil)
-	p.count(!equality.Semantic.DeepEqual(before.Status, *s))
-	if !equality.Semantic.DeepEqual(before.Status, *s) {
-		if err := p.Status().Patch(ctx, p.group, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
-		}
+}
+
+// count renews status.memberCount.
+func (p *scope) count(writing bool) time.Duration {
+	n, complete := 0, p.Counter.Complete()
+	if complete {
+		n = p.Groups.Count(p.group.Name, p.Counter.Knows)
 	}
-	if failed != nil {
-		return ctrl.Result{}, failed // with back-off
-	}
-	return p.result, nil
+	return p.counted.Renew(p.group.Name, &p.group.Status.MemberCount, n, complete, writing, p.Clock.Now())
 }
 
 // fills returns the names of the pools that the group fills. For a group that is being deleted,

@@ -24,6 +24,7 @@ import (
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
@@ -150,7 +151,7 @@ func TestSweep(t *testing.T) {
 // sweeper has what a sweep needs. The cache has these slices.
 func sweeper(c client.Client, now clock.PassiveClock, cached ...*v1alpha1.ScimGroupSlice) *Reconciler {
 	r := &Reconciler{
-		Client: c, Live: c, Groups: groupindex.New(), Clock: now, Finished: &scimuser.Finished{},
+		Engine: pass.Engine{Client: c, Live: c, Clock: now}, Groups: groupindex.New(), Finished: &scimuser.Finished{},
 		Slices: groupslice.NewStore(c, namespace, groupslice.Options{Clock: now.Now}),
 	}
 	for _, s := range cached {

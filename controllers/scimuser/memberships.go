@@ -16,6 +16,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/requestid"
 	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
@@ -105,25 +106,23 @@ func unsettled(account *portalapi.Account, a access.Access, snapshot *poolindex.
 // has written a membership, so that the status is written once.
 const settleTimeout = 2 * time.Second
 
-// settle enqueues the pools whose membership of this user is not in the desired state, and delays
-// the status meanwhile. The change of the account triggers the next pass.
-func (p *scope) settle(ctx context.Context) (bool, error) {
-	p.missing, p.leaving = unsettled(p.have, p.access, p.snapshot)
-	p.leaving, p.kept = split(p.leaving, p.snapshot.Marked)
-	waits := slices.Concat(p.missing, p.leaving)
-	if len(waits) == 0 || p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		p.kept = slices.Concat(p.kept, p.leaving)
+// settle requests passes over the pools whose memberships of this user are not in the desired
+// state, and delays the status meanwhile: the account's change triggers the next pass.
+func (p *scope) settle(ctx context.Context) pass.Outcome {
+	missing, leaving := unsettled(p.have, p.access, p.snapshot)
+	leaving, p.kept = split(leaving, p.snapshot.Marked)
+	waits := slices.Concat(missing, leaving)
+	if len(waits) == 0 || p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		p.kept = slices.Concat(p.kept, leaving)
 		p.settleWaits.end(p.user.Name)
-		return false, nil
+		return pass.Next()
 	}
 	p.Pools.Unsettled(poolindex.Unsettled{User: p.user.Name, Pools: waits, Request: requestid.From(ctx)})
 	if left := p.settleWaits.left(p.user.Name, p.Clock.Now()); left > 0 {
-		p.silent, p.result.RequeueAfter = true, left
-		return true, nil
+		return pass.Quiet(left)
 	}
-	p.leaf(conditions.False(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonProgressing, fmt.Sprintf("Waiting for AgentPool %s to add or remove the user in the portal; see its conditions", strings.Join(waits, ", "))))
-	p.result.RequeueAfter = settleTimeout
-	return true, nil
+	return pass.Wait(settleTimeout, conditions.False(v1alpha1.ConditionRolesInherited, v1alpha1.ReasonProgressing,
+		fmt.Sprintf("Waiting for AgentPool %s to add or remove the user in the portal; see its conditions", strings.Join(waits, ", "))))
 }
 
 // split divides all into the names for which is returns false, and the names for which it returns

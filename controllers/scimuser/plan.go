@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
@@ -32,9 +33,9 @@ type Facts struct {
 	Stays func(poolID string) bool
 }
 
-// Access returns the pools of the snapshot that the user is in, and the roles that these pools
-// grant. ok is false if the snapshot is older than the index of groups; then try again.
-func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror, attributes func(*v1alpha1.ScimUser) access.Attributes) (a access.Access, ok bool) {
+// Access returns the pools of the snapshot that the user is in and the roles that those grant. ok
+// is false when the snapshot is older than the index of groups.
+func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror) (a access.Access, ok bool) {
 	groups, ok := snapshot.Groups(u.Name)
 	currentPools := poolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
@@ -47,7 +48,7 @@ func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror
 		Groups:     groups,
 		Filtered:   fromFilter(u.Status.Pools),
 		In:         currentPools,
-		Attributes: sync.OnceValue(func() access.Attributes { return attributes(u) }),
+		Attributes: sync.OnceValue(func() access.Attributes { return scimattrs.Attributes(&u.Spec) }),
 	}), ok
 }
 

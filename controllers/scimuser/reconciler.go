@@ -8,18 +8,13 @@ package scimuser
 
 import (
 	"context"
-	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/tools/events"
-	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/claims"
-	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/access"
@@ -27,25 +22,16 @@ import (
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
-	"lightrun.com/scim-operator/internal/operator/portalclient/session"
-	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // Reconciler reconciles ScimUsers.
 type Reconciler struct {
-	client.Client               // reads from the cache
-	Live          client.Reader // reads from the API server
-	Session       *session.Session
-	Pools         *poolindex.Index
-	Guard         *removals.Guard
-	Counter       *Counter
-	Finished      *Finished
-	Groups        *groupindex.Index
-	Slices        *groupslice.Store
-	Recorder      events.EventRecorder
-	Clock         clock.PassiveClock
-	// Attributes are a user's SCIM attributes in canonical form, for filters.
-	Attributes func(*v1alpha1.ScimUser) access.Attributes
+	pass.Engine
+	Pools    *poolindex.Index
+	Counter  *Counter
+	Finished *Finished
+	Groups   *groupindex.Index
+	Slices   *groupslice.Store
 
 	unclaimed   claims.Unclaimed
 	ownWrites   ownWrites
@@ -57,24 +43,16 @@ type Reconciler struct {
 // scope contains the facts of one pass over a user.
 type scope struct {
 	*Reconciler
+	pass.Pass
 	user *v1alpha1.ScimUser
-	view session.View
 
+	claimed  bool // the user name; set by claim
 	access   access.Access
 	snapshot *poolindex.Snapshot
 	have     *portalapi.Account // the user's account, as the mirror or the last write returned it
 	plan     provision.Plan
-	answer   removals.Answer // the guard's outcome of a removal; zero if the pass has no removal
-
-	missing []string // AgentPools that the user must join and has not joined in the portal yet; set by settle
-	leaving []string // AgentPools whose reconciler must decide whether the user leaves; set by settle
-	kept    []string // AgentPools that the user is still in because the removal is held or was dropped; set by settle
-
-	leaves   []conditions.Leaf
-	abnormal []conditions.Leaf
-	result   ctrl.Result
-	request  string // the pass's request id in the portal's audit
-	silent   bool   // do not write the status, because there is nothing new to report
+	kept     []string // AgentPools that the user is still in because the removal is held or was dropped; set by settle
+	userName string   // what status shows; set by settleName
 }
 
 // Reconcile reconciles one user's account.
@@ -94,57 +72,36 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if r.ownWrites.pending(&u) {
 		return ctrl.Result{}, nil // the event of the last status write triggers the next pass
 	}
-	p := &scope{Reconciler: r, user: &u, view: r.Session.View()}
-	ctx, p.request = pass.Request(ctx, &u, !pass.Settled(&u, u.Status.Conditions))
+	p := &scope{Reconciler: r, user: &u, Pass: r.Begin(&u, &u.Status.Conditions, v1alpha1.ConditionProvisioned)}
+	p.Last, p.Fill, p.Count = p.settleName, p.fill, p.count
+	ctx, p.Request = pass.Request(ctx, &u, !pass.Settled(&u, u.Status.Conditions))
+	steps := []pass.Step{p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.settle, p.verify}
 	switch {
 	case u.Spec.Deleted:
-		return p.report(ctx, pass.Run(ctx, p.release, p.finish))
+		steps = []pass.Step{p.Deprovisionable, p.suspended, p.release, p.finish}
 	case !u.DeletionTimestamp.IsZero():
 		return ctrl.Result{}, nil // the object is deleted, but the provider did not delete the user: the account stays
 	}
-	return p.report(ctx, pass.Run(ctx, p.claim, p.suspended, p.ready, p.resolve, p.observe, p.apply, p.settle, p.verify))
+	before := u.ResourceVersion
+	result, err := p.Run(ctx, steps...)
+	if u.ResourceVersion != before {
+		r.ownWrites.record(&u)
+	}
+	return result, err
 }
 
 // suspended ends the pass if spec.suspend is set or SCIM is off: nothing may be written.
-func (p *scope) suspended(context.Context) (bool, error) {
-	if p.user.Spec.Suspend {
-		p.stop(v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written to the portal about this user")
-		return true, nil
+func (p *scope) suspended(context.Context) pass.Outcome {
+	switch {
+	case p.user.Spec.Suspend:
+		return p.Suspended(v1alpha1.ReasonSuspendedByUser, "spec.suspend is set: nothing is written to the portal about this user")
+	case p.SCIMOff():
+		return p.Suspended(v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: accounts stay as they are")
 	}
-	if pass.SCIMOff(p.view) {
-		p.stop(v1alpha1.ReasonSCIMOff, "SCIM is off in the portal's login methods: accounts stay as they are")
-		return true, nil
-	}
-	return false, nil
-}
-
-func (p *scope) stop(reason, message string) {
-	p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, reason, message))
-	p.abnormal = append(p.abnormal, conditions.True(v1alpha1.ConditionSuspended, reason, message))
+	return pass.Next()
 }
 
 // ready ends the pass while the portal's state is not known.
-func (p *scope) ready(context.Context) (bool, error) {
-	return p.stopAt(pass.Ready(p.view, p.user.Status.ObservedGeneration == p.user.Generation))
+func (p *scope) ready(context.Context) pass.Outcome {
+	return p.Ready(p.user.Status.ObservedGeneration == p.user.Generation)
 }
-
-// stopAt ends the pass if the answer says so, and reports why.
-func (p *scope) stopAt(a pass.Answer) (bool, error) {
-	p.silent = a.Silent
-	if a.Leaf != nil {
-		p.leaf(*a.Leaf)
-	}
-	return a.Stop, nil
-}
-
-func (p *scope) leaf(l conditions.Leaf) { p.leaves = append(p.leaves, l) }
-
-// event reports one change.
-func (p *scope) event(kind, reason, action, note string, args ...any) {
-	p.Recorder.Eventf(p.user, nil, kind, reason, action, "%s", pass.Note(fmt.Sprintf(note, args...), p.request))
-}
-
-const (
-	normal  = corev1.EventTypeNormal
-	warning = corev1.EventTypeWarning
-)

@@ -4,79 +4,36 @@ package scimuser
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
-
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"time"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
-// report writes the status once, if it changed, and returns the time to reconcile again.
-func (p *scope) report(ctx context.Context, failed error) (ctrl.Result, error) {
-	if p.silent && failed == nil {
-		return p.result, nil
-	}
-	if failed != nil && len(p.leaves) == 0 || failed != nil && p.leaves[len(p.leaves)-1].Status == metav1.ConditionTrue {
-		if apierrors.IsConflict(failed) {
-			return ctrl.Result{RequeueAfter: conflictPause}, nil // another client wrote: try again without a report
-		}
-		p.leaf(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonProgressing, "Retrying after an error; see the manager's log"))
-	}
-	before := p.user.DeepCopy()
-	if err := p.fill(ctx); apierrors.IsConflict(err) && failed == nil {
-		return ctrl.Result{RequeueAfter: conflictPause}, nil
-	} else if err != nil {
-		return ctrl.Result{}, errors.Join(failed, err)
-	}
-	p.Counter.Record(p.user)
-	if !equality.Semantic.DeepEqual(before.Status, p.user.Status) {
-		if err := p.Status().Patch(ctx, p.user, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
-			return ctrl.Result{}, errors.Join(failed, fmt.Errorf("write the status: %w", err))
-		}
-		p.ownWrites.record(p.user)
-	}
-	if failed != nil {
-		return ctrl.Result{}, failed // with back-off
-	}
-	return p.result, nil
-}
-
 // fill computes the status from the facts of the pass.
-func (p *scope) fill(ctx context.Context) error {
+func (p *scope) fill() {
 	s := &p.user.Status
 	if p.snapshot != nil {
 		s.Pools, s.Roles = memberships(p), grants(p)
 		s.PoolNames, s.RoleNames = pass.OneLine(poolNames(s.Pools)), pass.OneLine(grantNames(s.Roles))
 	}
-	s.Held = p.answer.Held()
+	s.Held = p.Answer.Held()
 	p.Pools.Record(p.user.Name, poolNames(s.Pools))
 	if p.have != nil {
 		s.Account = p.have.ID
 	} else if p.snapshot != nil {
 		s.Account = ""
 	}
-	if c := p.leaves; p.snapshot != nil && len(c) > 0 && c[0].Status == metav1.ConditionTrue {
-		name, err := p.settleName(ctx)
-		if err != nil {
-			return err
-		}
-		s.UserName = name
-	} else if s.UserName == "" && len(c) > 0 && c[0].Type == v1alpha1.ConditionNameClaimed && c[0].Status == metav1.ConditionTrue {
-		s.UserName = p.user.Spec.UserName
-	}
+	s.UserName = p.userName
 	s.ObservedGeneration = p.user.Generation
-	s.Conditions = conditions.Compute(s.Conditions, p.user.Generation, metav1.NewTime(p.Clock.Now()), p.leaves, p.abnormal)
-	return nil
+}
+
+// count counts the user by the status.
+func (p *scope) count(bool) time.Duration {
+	p.Counter.Record(p.user)
+	return 0
 }
 
 // memberships returns the pools that the user must be in, and the pools that the user is still in

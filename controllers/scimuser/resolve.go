@@ -6,25 +6,26 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 )
 
-// resolve finds the pools that the user is in, and the roles that these pools grant.
-func (p *scope) resolve(ctx context.Context) (bool, error) {
+// resolve finds the pools that the user is in and the roles that those grant.
+func (p *scope) resolve(ctx context.Context) pass.Outcome {
 	for known := false; !known; {
-		snapshot, err := p.Pools.Snapshot(ctx, p.view.Mirror)
+		snapshot, err := p.Pools.Snapshot(ctx, p.View.Mirror)
 		if err != nil {
-			return false, err
+			return p.Retry(err)
 		}
 		p.snapshot = snapshot
-		p.access, known = Access(p.user, snapshot, p.view.Mirror, p.Attributes)
+		p.access, known = Access(p.user, snapshot, p.View.Mirror)
 	}
-	p.leaf(p.poolsLeaf())
-	return false, nil
+	return pass.Next(p.poolsLeaf())
 }
 
 func (p *scope) poolsLeaf() conditions.Leaf {
@@ -36,55 +37,51 @@ func (p *scope) poolsLeaf() conditions.Leaf {
 }
 
 // observe reads the user's account from the mirror, and plans.
-func (p *scope) observe(ctx context.Context) (bool, error) {
-	m := p.view.Mirror
+func (p *scope) observe(ctx context.Context) pass.Outcome {
+	m := p.View.Mirror
 	p.have = m.Owned(string(p.user.UID))
-	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live, OnDelete: p.view.Spec.OnDelete}
-	if p.view.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live, OnDelete: p.View.Spec.OnDelete}
+	if p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		facts.Stays = func(string) bool { return false } // the report includes the memberships
 	}
 	plan, err := Plan(ctx, p.user, p.access, facts)
 	p.plan = plan
-	return false, err
+	return p.Retry(err)
 }
 
 // verify checks that the roles in the portal are those that the pools grant.
-func (p *scope) verify(context.Context) (bool, error) {
+func (p *scope) verify(context.Context) pass.Outcome {
 	var want []string
 	if p.have != nil {
-		want = rolesOf(granted(p.have), p.view.Mirror)
+		want = rolesOf(granted(p.have), p.View.Mirror)
+	}
+	gone, left := p.ownerGone()
+	if left > 0 {
+		return pass.Quiet(left)
 	}
 	typ := v1alpha1.ConditionRolesInherited
-	gone := p.ownerGone()
-	if len(gone) > 0 && p.silent {
-		return true, nil
-	}
 	switch late := p.snapshot.Behind(p.access.Pools); {
 	case late.Pool != "":
-		p.leaf(conditions.False(typ, late.Reason, late.Message()))
+		return pass.Stop(conditions.False(typ, late.Reason, late.Message()))
 	case !sameRoles(p.have, want):
-		p.leaf(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has the roles %v, the pools grant %v; waiting for the change feed", p.have.Roles, want)))
+		return pass.Stop(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has the roles %v, the pools grant %v; waiting for the change feed", p.have.Roles, want)))
 	case len(gone) > 0:
-		p.leaf(conditions.False(typ, v1alpha1.ReasonPoolOwnerGone, gone[0].Message()))
-	default:
-		p.leaf(conditions.True(typ, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"))
+		return pass.Stop(conditions.False(typ, v1alpha1.ReasonPoolOwnerGone, gone[0].Message()))
 	}
-	return false, nil
+	return pass.Stop(conditions.True(typ, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"))
 }
 
-// ownerGone returns the pools of the user whose AgentPool no longer exists. While the manager
-// releases a pool, it looks the same for a moment, so the status is delayed once.
-func (p *scope) ownerGone() []poolindex.Unruled {
-	var gone []poolindex.Unruled
+// ownerGone are the pools of the user whose AgentPool no longer exists. A pool that is being
+// released looks like one for a moment, so the status waits once; left is for how long.
+func (p *scope) ownerGone() (gone []poolindex.Unruled, left time.Duration) {
 	if p.have != nil {
 		gone = p.snapshot.OwnerGone(granted(p.have))
 	}
 	if len(gone) == 0 {
 		p.releasing.end(p.user.Name)
-	} else if left := p.releasing.left(p.user.Name, p.Clock.Now()); left > 0 {
-		p.silent, p.result.RequeueAfter = true, left
+		return nil, 0
 	}
-	return gone
+	return gone, p.releasing.left(p.user.Name, p.Clock.Now())
 }
 
 func sameRoles(have *portalapi.Account, want []string) bool {

@@ -13,6 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
@@ -29,7 +30,7 @@ func (q *queued) Add(r reconcile.Request) { q.names = append(q.names, r.Name) }
 func newWatcher() *watcher {
 	groups := groupindex.New()
 	return &watcher{
-		Reconciler: &Reconciler{Counter: NewCounter(), Pools: poolindex.New(nil, "company", groups), Groups: groups, Session: session.New(mirror.Options{})},
+		Reconciler: &Reconciler{Counter: NewCounter(), Pools: poolindex.New(nil, "company", groups), Groups: groups, Engine: pass.Engine{Session: session.New(mirror.Options{})}},
 		namespace:  "company", users: newUserIndex(),
 	}
 }

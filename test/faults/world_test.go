@@ -30,7 +30,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/internal/portal/store"
 	"lightrun.com/scim-operator/test/framework/fakeportal"
@@ -262,9 +261,8 @@ func (w *world) start() {
 	w.portal.Leader = fmt.Sprint("manager-", w.starts)
 	w.process.parts = controllers.Assemble(w.around(false), w.around(true), func(string) events.EventRecorder { return noEvents{} }, controllers.Options{
 		Namespace: namespace, Cluster: "cluster", Relist: 1000 * time.Hour, Grace: time.Second, Clock: &w.ours,
-		Connect:    func(v1alpha1.Portal, string) (portalapi.Client, error) { return w.connected, nil },
-		Slices:     w.around(true),
-		Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
+		Connect: func(v1alpha1.Portal, string) (portalapi.Client, error) { return w.connected, nil },
+		Slices:  w.around(true),
 	})
 }
 

@@ -23,7 +23,6 @@ import (
 	"lightrun.com/scim-operator/controllers"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
 
@@ -291,7 +290,7 @@ func (c *company) push(i int) string {
 func (c *company) start() {
 	c.stop()
 	c.parts = controllers.Assemble(c.cluster, c.cluster, func(string) events.EventRecorder { return noEvents{} }, controllers.Options{
-		Namespace: namespace, Slices: c.cluster, Attributes: func(*v1alpha1.ScimUserSpec) access.Attributes { return nil },
+		Namespace: namespace, Slices: c.cluster,
 	})
 	c.parts.Index.Put(&v1alpha1.ScimGroup{ObjectMeta: meta("fast-group"), Spec: v1alpha1.ScimGroupSpec{DisplayName: "fast"}})
 	c.parts.Index.PutSlice(groupSlice(c.members))

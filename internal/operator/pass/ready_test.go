@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -52,8 +53,9 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := pass.Refused(v1alpha1.ConditionProvisioned, tc.err, nil, time.Now())
-			if got.Leaf.Reason != tc.says || got.Leaf.Status != tc.status || got.Leaf.Type != v1alpha1.ConditionProvisioned {
-				t.Errorf("%s\nleaf %+v", tc.reason, got.Leaf)
+			leaf := got.Leaves[0]
+			if leaf.Reason != tc.says || leaf.Status != tc.status || leaf.Type != v1alpha1.ConditionProvisioned {
+				t.Errorf("%s\nleaf %+v", tc.reason, leaf)
 			}
 			if (got.Err != nil) != tc.backoff {
 				t.Errorf("%s\nerror %v", tc.reason, got.Err)
@@ -81,7 +83,7 @@ func TestRefusedPauses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := pass.Refused(v1alpha1.ConditionProvisioned, &portalapi.Error{Status: 400, Code: portalapi.CodeInvalid}, tc.have, now)
-			if got.After != tc.want || got.Err != nil || !strings.Contains(got.Leaf.Message, "retried after 1 to 10 minutes") {
+			if got.After != tc.want || got.Err != nil || !strings.Contains(got.Leaves[0].Message, "retried after 1 to 10 minutes") {
 				t.Errorf("%s\ngot %+v", tc.reason, got)
 			}
 		})
@@ -103,14 +105,16 @@ func TestWhatABlockMeansForDeletion(t *testing.T) {
 		"ReportOnly":      {"Who only reports releases nothing.", session.View{Spec: &v1alpha1.IdentityConfigurationSpec{ManagementPolicy: v1alpha1.PolicyReportOnly}}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leave, err := pass.LeaveAsIs(t.Context(), nil, tc.view, "ns")
+			p := pass.Pass{View: tc.view, Object: &v1alpha1.AgentPool{}}
+			leave, err := p.LeaveAsIs(t.Context())
 			if err != nil || leave != tc.leave {
 				t.Errorf("%s\ngot %v, %v", tc.reason, leave, err)
 			}
 		})
 	}
-	if a := pass.Release(session.View{Unknown: true}); !a.Stop || !a.Silent {
-		t.Errorf("nothing is known yet, so a deletion waits silently; got %+v", a)
+	p := pass.Pass{View: session.View{Unknown: true}}
+	if got := p.Releasable(); !reflect.DeepEqual(got, pass.Quiet(0)) {
+		t.Errorf("nothing is known yet, so a deletion waits silently; got %+v", got)
 	}
 }
 
@@ -127,7 +131,7 @@ func (c creator) Create(_ context.Context, _ client.Object, opts ...client.Creat
 	return c.err
 }
 
-func TestKindEnding(t *testing.T) {
+func TestKindsEnding(t *testing.T) {
 	pools := schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "agentpools"}
 	for name, c := range map[string]struct {
 		reason string
@@ -145,7 +149,7 @@ func TestKindEnding(t *testing.T) {
 		"Unreachable": {reason: "Nothing is known, and nothing is decided.", err: errors.New("no route"), fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := pass.KindEnding(t.Context(), creator{err: c.err}, &v1alpha1.AgentPool{})
+			got, err := pass.KindsEnding(t.Context(), creator{err: c.err}, "company")
 			if got != c.want || (err != nil) != c.fails {
 				t.Errorf("%v, %v: %s", got, err, c.reason)
 			}

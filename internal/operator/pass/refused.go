@@ -25,11 +25,20 @@ const (
 	lastRetry  = 10 * time.Minute
 )
 
-// Refusal is what a failed call means for the object of the pass.
-type Refusal struct {
-	Leaf  conditions.Leaf
-	After time.Duration // pause before the next try; 0 if an event triggers it
-	Err   error         // if not nil, Reconcile returns it, and the next try comes after growing pauses
+// Refused ends the pass because a call to the portal failed; see the function Refused.
+func (p *Pass) Refused(err error) Outcome { return p.RefusedAs(p.Condition, err) }
+
+// RefusedAs is Refused for the condition of another type.
+func (p *Pass) RefusedAs(typ string, err error) Outcome {
+	return Refused(typ, err, *p.Conditions, p.engine.Clock.Now())
+}
+
+// Call calls the portal, and ends the pass if that fails.
+func (p *Pass) Call(do func() error) Outcome {
+	if err := do(); err != nil {
+		return p.Refused(err)
+	}
+	return Next()
 }
 
 // meaning of a code: the condition's reason and when to try again.
@@ -60,14 +69,19 @@ func meanings() map[portalapi.Code]meaning {
 	}
 }
 
-// Refused converts the error of a call to the portal to a condition of the type typ and a time to
-// retry. Failures, and responses that are not the portal's, are retried with growing pauses. If the
-// portal asks for a pause, or the breaker is open, the retry comes after that pause. A refusal with
-// a known remedy waits for the remedy. Any other refusal is retried with pauses that grow with its
+// Refused is how a pass ends because of the error of a call to the portal: with a condition of the
+// type, and a time to try again. Failures, and answers that are not the portal's, are retried with
+// growing pauses; if the portal asks for a pause, or the breaker is open, after that pause. A
+// refusal with a known remedy waits for that; any other is retried with pauses that grow with its
 // age, which is read from have, the object's conditions.
-func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refusal {
-	unreachable := func(message string, after time.Duration, err error) Refusal {
-		return Refusal{Leaf: conditions.Unknown(typ, v1alpha1.ReasonPortalUnreachable, message), After: after, Err: err}
+func Refused(typ string, err error, have []metav1.Condition, now time.Time) Outcome {
+	refused := func(l conditions.Leaf, after time.Duration, err error) Outcome {
+		o := Wait(after, l)
+		o.Err, o.Refused = err, true
+		return o
+	}
+	unreachable := func(message string, after time.Duration, err error) Outcome {
+		return refused(conditions.Unknown(typ, v1alpha1.ReasonPortalUnreachable, message), after, err)
 	}
 	var open *breaker.OpenError
 	if errors.As(err, &open) {
@@ -86,13 +100,13 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Refu
 		if m.reason == v1alpha1.ReasonProgressing {
 			message = "Portal state changed concurrently; waiting for the change feed: " + message
 		}
-		return Refusal{Leaf: conditions.False(typ, m.reason, message), After: m.after}
+		return refused(conditions.False(typ, m.reason, message), m.after, nil)
 	}
 	if failed {
 		return unreachable("The portal failed: "+refusal.Message, 0, err)
 	}
 	message := refusal.Error() + "; retried after 1 to 10 minutes, and at once when the object changes"
-	return Refusal{Leaf: conditions.False(typ, v1alpha1.ReasonRefusedByPortal, message), After: growing(typ, have, now)}
+	return refused(conditions.False(typ, v1alpha1.ReasonRefusedByPortal, message), growing(typ, have, now), nil)
 }
 
 // noAnswer describes why there was no response from the portal. The text is the same at each try,

@@ -60,11 +60,3 @@ func Settled(o client.Object, have []metav1.Condition) bool {
 	c := conditions.Find(have, v1alpha1.ConditionProvisioned)
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == o.GetGeneration()
 }
-
-// Note appends the id of the request to an event's note.
-func Note(note, request string) string {
-	if request == "" {
-		return note
-	}
-	return note + " (request " + request + ")"
-}

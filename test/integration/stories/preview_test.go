@@ -17,7 +17,6 @@ import (
 	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 	"lightrun.com/scim-operator/internal/portal/store"
 )
@@ -27,7 +26,7 @@ func (w *world) preview(migrate bool) *preview.Report {
 	w.t.Helper()
 	c, err := rest.New(rest.Options{URL: w.server.URL, Key: func(context.Context) (string, error) { return operatorKey, nil }, HTTP: &http.Client{}, Timeout: 30 * time.Second})
 	w.must(err)
-	r, err := preview.Compute(w.t.Context(), preview.Options{Objects: w.client, Portal: c, Namespace: w.namespace, Attributes: scimattrs.Attributes, Migrate: migrate})
+	r, err := preview.Compute(w.t.Context(), preview.Options{Objects: w.client, Portal: c, Namespace: w.namespace, Migrate: migrate})
 	w.must(err)
 	return r
 }

@@ -37,7 +37,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
 	"lightrun.com/scim-operator/internal/portal/api"
@@ -221,7 +220,6 @@ func (w *world) startManager() {
 	leader := w.leader // of this manager; later managers change the field
 	w.must(controllers.Setup(ctx, mgr, controllers.Options{
 		Namespace: w.namespace, Cluster: w.cluster, Grace: 2 * time.Second, Relist: w.relist, KeysConfirm: keysConfirm,
-		Attributes: scimattrs.Attributes,
 		Connect: func(p v1alpha1.Portal, key string) (portalapi.Client, error) {
 			return rest.New(rest.Options{URL: p.URL, Key: func(context.Context) (string, error) { return key, nil }, HTTP: &http.Client{Transport: &http.Transport{}}, Timeout: 30 * time.Second, RequestID: pass.RequestID, Leader: leader})
 		},

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scimgroup_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/test/framework/kubefake"
+	"lightrun.com/scim-operator/test/framework/onepass"
+)
+
+var leads = kubefake.SCIMID("leads")
+
+// deleted is the group after the provider deleted it.
+func deleted() *v1alpha1.ScimGroup {
+	g := onepass.Group("leads")
+	g.Spec.Deleted, g.Spec.Revision = true, 2
+	return g
+}
+
+// people is a pool of people whose line means the group, by its status. After the pool's pass over
+// a deleted group, gone, it fills nothing.
+func people(w *onepass.World, gone bool) {
+	p := onepass.Pool("ops")
+	p.Spec.Groups = []v1alpha1.GroupReference{{DisplayName: "leads"}}
+	w.Put(p)
+	p.Status.Groups = []v1alpha1.PinnedGroup{{GroupReference: p.Spec.Groups[0], Group: leads, Deleted: gone}}
+	p.Status.ObservedGeneration = 1
+	w.Must(w.Kube.Status().Update(w.T.Context(), p))
+}
+
+// filled notes in the group's status that it fills the pool ops.
+func filled(w *onepass.World) {
+	g := &v1alpha1.ScimGroup{ObjectMeta: onepass.Meta(leads)}
+	w.Must(w.Kube.Get(w.T.Context(), client.ObjectKeyFromObject(g), g))
+	g.Status.Pools = []string{"ops"}
+	w.Must(w.Kube.Status().Update(w.T.Context(), g))
+}
+
+// member puts ada into the group and into the portal's pool of ops.
+func member(w *onepass.World) {
+	id := w.Record("ops")
+	w.Put(onepass.User("ada"), onepass.Members("leads", "ada"))
+	w.Account("ada", id)
+}
+
+func TestReconcile(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason string
+		group  *v1alpha1.ScimGroup // nil: leads, as it was pushed
+		given  func(*onepass.World)
+		then   func(*onepass.World) // once the group is there; nil: nothing
+		pools  string               // names of the AgentPools afterwards
+		want   onepass.Want
+	}{
+		"New": {
+			reason: "A group that no pool names gets a pool of its own, also while nothing is known of the portal.",
+			given:  func(*onepass.World) {}, pools: leads,
+			want: onepass.Want{Ready: "True Ready"},
+		},
+		"Named": {
+			reason: "A group that a pool of people names needs none.",
+			given:  func(w *onepass.World) { people(w, false); w.Open(nil) }, pools: "ops",
+			want: onepass.Want{Ready: "True Ready"},
+		},
+		"NotNamed": {
+			reason: "A pool of people that is named like the group is left alone.",
+			given: func(w *onepass.World) {
+				p := onepass.Pool(leads, "ROLE_IGNORE_QUOTA")
+				w.Put(p)
+				w.Open(nil)
+			}, pools: leads,
+			want: onepass.Want{Ready: "True Ready"},
+		},
+		"NameTaken": {
+			reason: "Another group has the name: a person renames one of the two, and no pool is made.",
+			given: func(w *onepass.World) {
+				other := onepass.Group("other")
+				other.Spec.DisplayName = "LEADS"
+				w.Put(other)
+			},
+			want: onepass.Want{Ready: "False NameTaken", Says: "has this name; rename one of the two"},
+		},
+		"Behind": {
+			reason: "The index is behind the object: the pass waits for it, and says nothing.",
+			given:  func(*onepass.World) {},
+			then: func(w *onepass.World) {
+				older := onepass.Group("leads")
+				older.Spec.DisplayName = "before"
+				w.Parts.Index.Put(older)
+			},
+			want: onepass.Want{Same: true, Again: 50 * time.Millisecond},
+		},
+		"Failure": {
+			reason: "What failed is reported without its details, and tried again with growing pauses.",
+			given: func(w *onepass.World) {
+				w.Write = func(verb string, _ client.Object) error {
+					if verb == "create" {
+						return errors.New("no quota")
+					}
+					return nil
+				}
+			},
+			want: onepass.Want{Ready: "Unknown Progressing", Says: "see the manager's log", Fails: "create the group's own pool: no quota"},
+		},
+		"Conflict": {
+			reason: "Another client wrote: no report, no error, the next pass reads again.",
+			given:  func(w *onepass.World) { w.Conflict() },
+			want:   onepass.Want{Same: true, Again: 50 * time.Millisecond},
+		},
+		"DeletedStarting": {
+			reason: "Nothing is decided about a deletion while nothing is known.",
+			group:  deleted(), given: func(*onepass.World) {},
+			want: onepass.Want{Same: true},
+		},
+		"DeletedWithNamespace": {
+			reason: "A namespace that is being deleted deprovisions no user.",
+			group:  deleted(), given: func(w *onepass.World) { w.Open(nil); w.Ending() },
+			want: onepass.Want{Same: true},
+		},
+		"DeletedNotListed": {
+			reason: "A deletion says that it waits for the portal's state.",
+			group:  deleted(), given: func(w *onepass.World) { w.Opening() },
+			want: onepass.Want{Ready: "Unknown PortalUnreachable", Says: "is released as soon as it is"},
+		},
+		"DeletedSCIMOff": {
+			reason: "While SCIM is off the members stay in the pools.",
+			group:  deleted(), given: func(w *onepass.World) { w.SCIMOff(); w.Open(nil) },
+			want: onepass.Want{Ready: "Unknown SCIMOff"},
+		},
+		"DeletedReportOnly": {
+			reason: "The policy ReportOnly only says what would change.",
+			group:  deleted(), given: func(w *onepass.World) { w.Open(onepass.ReportOnly) },
+			want: onepass.Want{Ready: "False ReportOnly"},
+		},
+		"DeletedOwnPool": {
+			reason: "Its own pool goes first, and the group waits until the portal's is released.",
+			group:  deleted(), given: func(w *onepass.World) {
+				p := onepass.Pool(leads)
+				p.Spec.Groups, p.Finalizers = []v1alpha1.GroupReference{{ID: leads}}, []string{v1alpha1.FinalizerPool}
+				w.Put(p)
+				w.Open(nil)
+			}, pools: leads,
+			want: onepass.Want{Ready: "Unknown Deleting", Says: "its own pool is being released", Again: time.Second},
+		},
+		"DeletedPinned": {
+			reason: "A pool that still lists the group would give its members what it gives.",
+			group:  deleted(), given: func(w *onepass.World) { people(w, false); w.Open(nil) }, pools: "ops",
+			want: onepass.Want{Ready: "Unknown Deleting", Says: "AgentPool ops still lists it", Again: time.Second},
+		},
+		"DeletedMembers": {
+			reason: "The group waits until its members have left its pools in the portal.",
+			group:  deleted(), given: func(w *onepass.World) { member(w); people(w, true); w.Open(nil) }, then: filled, pools: "ops",
+			want: onepass.Want{Ready: "Unknown Deleting", Says: "1 member(s) have not left its pools", Again: time.Second},
+		},
+		"DeletedHeld": {
+			reason: "What the guard holds in a pool keeps the group: the decision may be that it stays.",
+			group:  deleted(), given: func(w *onepass.World) {
+				member(w)
+				people(w, true)
+				w.Must(w.Portal.MarkPoolHeld(w.T.Context(), portalapi.Owner{UID: "uid-ops", Name: "ops", Revision: 1}, &portalapi.Mark{What: portalapi.RemovalMembers, State: portalapi.MarkHeld, Decision: "m-1", At: "ops"}))
+				w.Open(nil)
+			}, then: filled, pools: "ops",
+			want: onepass.Want{Ready: "False GuardHeld", Says: "kubectl scim release agentpool/ops --id m-1", Again: time.Second},
+		},
+		"DeletedDone": {
+			reason: "Then its slices, its name and the object go.",
+			group:  deleted(), given: func(w *onepass.World) { w.Open(nil) },
+			then: func(w *onepass.World) { w.Put(onepass.Members("leads")) },
+			want: onepass.Want{Gone: true},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := tc.group
+			if g == nil {
+				g = onepass.Group("leads")
+			}
+			w := onepass.New(t)
+			tc.given(w)
+			w.Put(g.DeepCopy())
+			if tc.then != nil {
+				tc.then(w)
+			}
+			got := &v1alpha1.ScimGroup{ObjectMeta: onepass.Meta(g.Name)}
+			w.Check(tc.reason, w.Parts.Groups.Reconcile, got, &got.Status.Conditions, tc.want)
+			var pools v1alpha1.AgentPoolList
+			w.Must(w.Kube.List(t.Context(), &pools))
+			var names []string
+			for _, p := range pools.Items {
+				names = append(names, p.Name)
+			}
+			if strings.Join(names, " ") != tc.pools {
+				t.Errorf("%s\nAgentPools %v, want %q", tc.reason, names, tc.pools)
+			}
+			var slices v1alpha1.ScimGroupSliceList
+			w.Must(w.Kube.List(t.Context(), &slices))
+			if tc.want.Gone && len(slices.Items) > 0 {
+				t.Errorf("%s\n%d slices are left", tc.reason, len(slices.Items))
+			}
+		})
+	}
+}
