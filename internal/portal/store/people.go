@@ -74,6 +74,9 @@ func (s *Store) UpdateAccount(ctx context.Context, actor Actor, id string, ifRev
 		}
 		after = before.copy()
 		if p.Password != nil {
+			if hash != "" && before.ManagedBy == portalapi.ManagedBySCIM {
+				return refuse(portalapi.CodeInvalid, "%q is managed by SCIM and signs in through single sign-on; it cannot have a password", before.UserName)
+			}
 			after.passwordHash = hash
 		}
 		if err := t.apply(p, after); err != nil {

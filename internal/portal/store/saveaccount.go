@@ -235,7 +235,11 @@ func accountDifference(before, after *Account) []FieldChange {
 		d = append(d, FieldChange{Field: "pools", From: poolNames(before.PoolRefs), To: poolNames(after.PoolRefs)})
 	}
 	d.list("ungranted", before.Ungranted, after.Ungranted)
-	if before.passwordHash != after.passwordHash {
+	switch {
+	case before.passwordHash == after.passwordHash:
+	case after.passwordHash == "":
+		d = append(d, FieldChange{Field: "password", From: "set"})
+	default:
 		d = append(d, FieldChange{Field: "password", To: "set"})
 	}
 	return d

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,6 +63,100 @@ func TestCheckPassword(t *testing.T) {
 			t.Errorf("%s: got %v, %v", name, account, err)
 		}
 	}
+}
+
+func TestPasswordEndsWithAdoption(t *testing.T) {
+	off := portalapi.LoginMethods{}
+	handOver, password := true, "another demo password"
+	local := func(t *testing.T, s *Store) *Account {
+		account, err := s.CreateAccount(t.Context(), SystemActor("test"), NewAccount{UserName: "bob@example.test", Password: demoPassword})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return account
+	}
+	for name, c := range map[string]struct {
+		reason string
+		act    func(t *testing.T, s *Store) error
+	}{
+		"Adopted": {
+			reason: "The adoption ends the password, also when all existing users are provisioned.",
+			act: func(t *testing.T, s *Store) error {
+				_, err := s.PutAccount(t.Context(), operator, portalapi.AccountWrite{Owner: portalapi.Owner{UID: "u-bob", Revision: 1},
+					UserName: "bob@example.test", Active: true, Adopt: &portalapi.Adopt{ID: local(t, s).ID}})
+				return err
+			},
+		},
+		"HandedOver": {
+			reason: "The page says of the hand-over that the password stops working.",
+			act: func(t *testing.T, s *Store) error {
+				account := local(t, s)
+				config, err := s.Configuration(t.Context())
+				if err != nil {
+					return err
+				}
+				m := config.LoginMethods
+				m.ProvisionExistingUsers = false
+				if _, _, err := s.SaveLoginMethods(t.Context(), SystemActor("test"), m, nil, false); err != nil {
+					return err
+				}
+				if _, err := s.UpdateAccount(t.Context(), SystemActor("test"), account.ID, nil, AccountPatch{HandedOver: &handOver}); err != nil {
+					return err
+				}
+				_, err = s.PutAccount(t.Context(), operator, portalapi.AccountWrite{Owner: portalapi.Owner{UID: "u-bob", Revision: 1},
+					UserName: "bob@example.test", Active: true, Adopt: &portalapi.Adopt{ID: account.ID}})
+				return err
+			},
+		},
+		"Released": {
+			reason: "A release makes the account local again, without its former password.",
+			act: func(t *testing.T, s *Store) error {
+				account := local(t, s)
+				owner := portalapi.Owner{UID: "u-bob", Revision: 1}
+				if _, err := s.PutAccount(t.Context(), operator, portalapi.AccountWrite{Owner: owner, UserName: "bob@example.test", Active: true,
+					Adopt: &portalapi.Adopt{ID: account.ID}}); err != nil {
+					return err
+				}
+				return s.ReleaseAccount(t.Context(), operator, owner, portalapi.ReleaseOrphan)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := signInStore(t)
+			if err := c.act(t, s); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := s.SaveLoginMethods(t.Context(), SystemActor("test"), off, nil, false); err != nil {
+				t.Fatal(err)
+			}
+			bob, err := s.AccountByName(t.Context(), "bob@example.test")
+			if err != nil || bob.HasPassword() {
+				t.Errorf("%s\nthe account has a password: %v (%v)", c.reason, bob.HasPassword(), err)
+			}
+			if _, err := s.CheckPassword(t.Context(), "bob@example.test", demoPassword); portalapi.CodeOf(err) != portalapi.CodeUnauthenticated {
+				t.Errorf("%s\nthe former password signs in once SSO is off: %v", c.reason, err)
+			}
+			events, err := s.AuditEvents(t.Context(), AuditFilter{TargetID: bob.ID}, 0, 10)
+			if err != nil || !slices.ContainsFunc(events, func(e AuditEvent) bool {
+				return slices.Contains(e.Changes, FieldChange{Field: "password", From: "set"})
+			}) {
+				t.Errorf("%s\nthe audit does not say that the password ended: %+v (%v)", c.reason, events, err)
+			}
+		})
+	}
+	t.Run("NoNewOne", func(t *testing.T) {
+		s, _ := signInStore(t)
+		if _, _, err := s.SaveLoginMethods(t.Context(), SystemActor("test"), off, nil, false); err != nil {
+			t.Fatal(err)
+		}
+		ada, err := s.AccountByName(t.Context(), "ada@example.test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.UpdateAccount(t.Context(), SystemActor("test"), ada.ID, nil, AccountPatch{Password: &password}); portalapi.CodeOf(err) != portalapi.CodeInvalid {
+			t.Errorf("a SCIM-managed account gets a password: %v", err)
+		}
+	})
 }
 
 func TestAccountForSSO(t *testing.T) {
