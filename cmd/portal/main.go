@@ -46,6 +46,10 @@ func run(ctx context.Context, args []string) error {
 		o.Keys = append(o.Keys, key)
 		return err
 	})
+	flags.Func("session-idle-timeout", "sign users out after this time without a request, from 1m to 12h (default 1h); a sign-in lasts 12h at most", func(text string) (err error) {
+		o.SessionIdle, err = portal.ParseSessionIdle(text)
+		return err
+	})
 	flags.BoolVar(&o.NewFeedEpoch, "new-feed-epoch", false, "make readers of the change feed list everything again; use it once after restoring the database from a backup")
 	flags.BoolVar(&o.HTTPCookies, "insecure-http-cookies", false, "let browsers send cookies over plain http; for loopback alone")
 	flags.Func("log-level", "debug, info or error (default info)", level.Set)

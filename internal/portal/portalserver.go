@@ -42,8 +42,9 @@ type Options struct {
 	AdminUser     string // user name of the first local manager, who is created if there is none; empty creates none
 	AdminPassword string // the file with the password of AdminUser
 	Keys          []BootstrapKey
-	NewFeedEpoch  bool // set it after a restore from a backup
-	HTTPCookies   bool // cookies without the Secure attribute, for plain http on loopback
+	SessionIdle   time.Duration // how long a session lasts without a request; 0 is store.DefaultSessionIdle
+	NewFeedEpoch  bool          // after a restore from a backup
+	HTTPCookies   bool          // cookies without the Secure attribute, for plain http on loopback
 
 	Log logr.Logger
 	// Web creates the pages. If it is nil, there are no pages.
@@ -82,6 +83,15 @@ func ParseBootstrapKey(text string) (BootstrapKey, error) {
 	return key, err
 }
 
+// ParseSessionIdle parses how long a session lasts without a request.
+func ParseSessionIdle(text string) (time.Duration, error) {
+	idle, err := time.ParseDuration(text)
+	if err != nil || idle < time.Minute || idle > 12*time.Hour {
+		return 0, fmt.Errorf("%q is not a duration from 1m to 12h, such as 30m", text)
+	}
+	return idle, nil
+}
+
 // Handler serves the API and the pages under one address. If web is nil, there are no pages.
 func Handler(api, web http.Handler) http.Handler {
 	mux := http.NewServeMux()
@@ -106,7 +116,7 @@ func CheckSSO(ctx context.Context, settings portalapi.SSO) error {
 
 // Run serves the portal until ctx ends, and then stops within 10 seconds.
 func Run(ctx context.Context, o Options) error {
-	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO})
+	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle})
 	if err != nil {
 		return err
 	}

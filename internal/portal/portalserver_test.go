@@ -157,6 +157,14 @@ func TestStartErrors(t *testing.T) {
 			t.Errorf("got %v, want it to say %q", err, want)
 		}
 	}
+	for _, text := range []string{"", "30", "59s", "13h", "-1h"} {
+		if _, err := ParseSessionIdle(text); err == nil {
+			t.Errorf("%q is accepted as the idle time-out", text)
+		}
+	}
+	if idle, err := ParseSessionIdle("30m"); err != nil || idle != 30*time.Minute {
+		t.Errorf("30m is %v (%v)", idle, err)
+	}
 	for _, text := range []string{"", "manage", "=file", "manage="} {
 		if _, err := ParseBootstrapKey(text); err == nil {
 			t.Errorf("%q is accepted as scope=file", text)

@@ -114,8 +114,11 @@ func (t *tx) freeName(before, after *Account) error {
 func (t *tx) writeAccount(before, after *Account) error {
 	after.Revision++
 	after.UpdatedAt = t.now
-	if before == nil {
+	switch {
+	case before == nil:
 		after.CreatedAt = t.now
+	case endsSessions(before, after):
+		after.epoch = before.epoch + 1
 	}
 	if err := t.writeAccountRow(before == nil, after); err != nil {
 		return err
@@ -146,6 +149,13 @@ func (t *tx) writeAccount(before, after *Account) error {
 	return t.touch(portalapi.ChangeAccount, after.ID, false)
 }
 
+// endsSessions reports whether the change decides again who may sign in as this user. It ends the
+// account's sessions in the same transaction. A new role, or the loss of one, takes effect at the
+// next page and ends none; neither does a new owner of the same user, after a restore.
+func endsSessions(before, after *Account) bool {
+	return before.Status != after.Status || before.ManagedBy != after.ManagedBy || before.passwordHash != after.passwordHash
+}
+
 // removes reports whether a SCIM-managed user loses access by the change: the sign-in, the manager
 // role, or the owner without a new one. The adoption of a local account counts when it takes the
 // manager role; adoption by another object with the same name does not count.
@@ -174,7 +184,7 @@ func (t *tx) writeAccountRow(create bool, a *Account) error {
 	values := []any{a.ID, a.UserName, a.DisplayName, a.GivenName, a.FamilyName, a.Email, a.ExternalID, string(a.Status), string(a.ManagedBy),
 		owner, a.Owner.Name, a.Owner.Binding, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.Name, a.HandedOver, string(a.DeactivatedBy)}
 	values = append(values, columns(a.Mark)...)
-	values = append(values, a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt))
+	values = append(values, a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt), a.epoch)
 	fields = append(fields, "user_name_folded", "email_folded", "search_text")
 	values = append(values, names.Fold(a.UserName), names.Fold(a.Email), names.Fold(a.UserName+"\n"+a.DisplayName+"\n"+a.Email))
 	var err error

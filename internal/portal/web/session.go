@@ -69,6 +69,8 @@ var notices = map[string]string{
 	"key-deleted":      "The API key was deleted and no longer works.",
 	"methods-saved":    "The login methods were saved and take effect now.",
 	"signed-out":       "You are signed out.",
+	"signed-out-all":   "You are signed out in every browser.",
+	"user-signed-out":  "The user is signed out in every browser.",
 }
 
 // done redirects to path, which shows the notice once.

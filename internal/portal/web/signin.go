@@ -95,6 +95,27 @@ func (s *site) signOut(v *visit) error {
 	return s.done(v, "signed-out", "/sign-in")
 }
 
+// endOwnSessions signs the viewer out of every browser, this one too.
+func (s *site) endOwnSessions(v *visit) error {
+	if err := s.store.EndSessions(v.Context(), v.actor(), v.session.Account.ID); err != nil {
+		return err
+	}
+	http.SetCookie(v.w, s.cookie("session", "", -1))
+	return s.done(v, "signed-out-all", "/sign-in")
+}
+
+// endSessions signs a user out of every browser on behalf of a manager.
+func (s *site) endSessions(v *visit) error {
+	id := v.PathValue("id")
+	if id == v.session.Account.ID {
+		return s.endOwnSessions(v)
+	}
+	if err := s.store.EndSessions(v.Context(), v.actor(), id); err != nil {
+		return err
+	}
+	return s.done(v, "user-signed-out", "/users/"+id)
+}
+
 // settings returns the relying party's settings, if SSO is on.
 func (s *site) settings(v *visit) (sso.Settings, error) {
 	c, err := s.store.SSO(v.Context())

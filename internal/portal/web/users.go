@@ -122,6 +122,8 @@ type userDetail struct {
 	CanHandOver bool
 	Roles       []roleOrigin
 	Pools       []store.PoolRef
+	Sessions    []store.Session
+	Current     string // the id of the viewer's own session
 	History     []store.AuditEvent
 }
 
@@ -165,7 +167,11 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 	if err != nil {
 		return nil, err
 	}
-	return &userDetail{User: account, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
+	sessions, err := s.store.Sessions(v.Context(), account)
+	if err != nil {
+		return nil, err
+	}
+	return &userDetail{User: account, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
 		CanHandOver: account.ManagedBy == portalapi.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
 }
 

@@ -83,6 +83,7 @@ func (s *site) routes() {
 		s.mux.Handle(pattern, s.open(page))
 	}
 	s.mux.Handle("GET /profile", s.signedIn(s.profile))
+	s.mux.Handle("POST /profile/sign-out", s.signedIn(s.endOwnSessions))
 	for pattern, page := range map[string]page{
 		"GET /users":                 s.users,
 		"POST /users":                s.createUser,
@@ -92,6 +93,7 @@ func (s *site) routes() {
 		"GET /users/{id}/edit":       s.editUser,
 		"POST /users/{id}/status":    s.setUserStatus,
 		"POST /users/{id}/hand-over": s.handOver,
+		"POST /users/{id}/sign-out":  s.endSessions,
 		"GET /users/{id}/delete":     s.confirmDeleteUser,
 		"POST /users/{id}/delete":    s.deleteUser,
 		"GET /pools":                 s.pools,

@@ -144,6 +144,7 @@ var deeds = map[string]deed{
 	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
+	"session.end-all":                  {"Signed %s out in every browser", "Tried to sign %s out in every browser"},
 }
 
 // sentence returns the sentence for an event.

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+
+	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+)
+
+// CheckPassword returns the account of the user name if the password is right and the user may sign
+// in with it: SCIM-managed users may not while SSO is on. Every other outcome is UNAUTHENTICATED,
+// with the same message and after the same amount of work.
+func (s *Store) CheckPassword(ctx context.Context, userName, password string) (*Account, error) {
+	wrong := refuse(portalapi.CodeUnauthenticated, "the user name or the password is wrong, or this user may not sign in with a password")
+	account, err := s.AccountByName(ctx, userName)
+	if err != nil && asRefusal(err) == nil {
+		return nil, err
+	}
+	hash := decoy
+	if account != nil && account.HasPassword() {
+		hash = account.passwordHash
+	}
+	fits := passwordFits(hash, password)
+	config, err := s.Configuration(ctx)
+	if err != nil {
+		return nil, err
+	}
+	onlySSO := account != nil && account.ManagedBy == portalapi.ManagedBySCIM && config.SSO.Enabled
+	if !fits || account == nil || !account.HasPassword() || !account.active() || onlySSO {
+		if err := s.signInFailed(ctx, account, wrong); err != nil {
+			return nil, err
+		}
+		return nil, wrong
+	}
+	return account, nil
+}
+
+// signInFailed audits a failed attempt on an existing user name. Attempts on unknown names are not
+// audited: they would only fill the disk.
+func (s *Store) signInFailed(ctx context.Context, account *Account, refusal *portalapi.Error) error {
+	if account == nil {
+		return nil
+	}
+	return s.auditRefusal(ctx, Actor{Kind: Person, ID: account.ID, Name: account.UserName},
+		&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}, refusal)
+}
+
+// AccountForSSO returns the active account for the identity that the provider asserts: the account
+// with that user name, or else the only account with that e-mail address. Pass an address only if
+// the provider verified it. UNAUTHENTICATED when there is none.
+func (s *Store) AccountForSSO(ctx context.Context, userName, email string) (*Account, error) {
+	var found []Account
+	err := s.inSnapshot(ctx, func(c *conn) (err error) {
+		if userName != "" {
+			found, err = c.accounts(`WHERE user_name_folded = ?`, names.Fold(userName))
+		}
+		if err == nil && len(found) == 0 && email != "" {
+			found, err = c.accounts(`WHERE email_folded = ? LIMIT 2`, names.Fold(email))
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found) != 1:
+		return nil, refuse(portalapi.CodeUnauthenticated, "your identity provider knows you, but the portal has no user for you; ask your administrator to assign this application to you")
+	case !found[0].active():
+		return nil, refuse(portalapi.CodeUnauthenticated, "your user in the portal is deactivated; ask your administrator")
+	}
+	return &found[0], nil
+}
+
+// EnsureManager creates a local manager with the password, unless a local manager who can sign in
+// exists.
+func (s *Store) EnsureManager(ctx context.Context, actor Actor, userName, password string) error {
+	hash, err := newPassword(password)
+	if err != nil {
+		return err
+	}
+	if hash == "" {
+		return refuse(portalapi.CodeInvalid, "the first manager %q needs a password", userName)
+	}
+	ev := event{action: "user.create", targetKind: "User", targetName: userName}
+	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
+		exists, err := t.managerLeft(false)
+		if exists || err != nil {
+			return err
+		}
+		after := &Account{Account: portalapi.Account{ID: newID(), UserName: userName, DisplayName: userName, ManagedBy: portalapi.ManagedByLocal,
+			DirectRoles: []string{portalapi.RoleManager}}, passwordHash: hash}
+		after.setStatus(true, portalapi.ManagedByLocal)
+		return t.saveAccount(&ev, nil, after)
+	})
+}
