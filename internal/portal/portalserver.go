@@ -34,6 +34,9 @@ const (
 	graceful = 8 * time.Second
 )
 
+// bootstrapper is the actor of changes that flags ask for.
+var bootstrapper = store.SystemActor("bootstrap")
+
 // Options are the options of the process, as set by its flags.
 type Options struct {
 	Listen        string // host:port
@@ -75,6 +78,9 @@ func ParseBootstrapKey(text string) (BootstrapKey, error) {
 		return BootstrapKey{}, fmt.Errorf("%q is not scope=file, such as provisioning=/etc/portal/operator-key, or scim:provider=file, such as scim:Okta=/etc/portal/scim-key", text)
 	}
 	key := BootstrapKey{Scope: store.Scope(scope), File: file}
+	if !key.Scope.Known() {
+		return key, fmt.Errorf("unknown scope %q; use manage, read, provisioning or scim", scope)
+	}
 	if !named {
 		return key, nil
 	}
@@ -195,34 +201,44 @@ func (o Options) tidy(ctx context.Context, s *store.Store) error {
 	}
 }
 
-// bootstrap creates the deployment's records: the first manager, the API keys and, after a restore,
-// a new feed epoch.
+// bootstrap makes the deployment's records as its flags say: a new feed epoch after a restore, the
+// first manager, the API keys. What the records already are, and what a flag cannot make of them,
+// does not stop the portal: it is logged with what to do, and people can sign in.
 func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
-	actor := store.SystemActor("bootstrap")
 	if o.NewFeedEpoch {
 		if err := s.NewFeedEpoch(ctx); err != nil {
 			return fmt.Errorf("start a new epoch of the change feed: %w", err)
 		}
 	}
-	if o.AdminUser != "" {
-		password, err := secretFile(o.AdminPassword)
-		if err != nil {
-			return fmt.Errorf("read the first manager's password: %w", err)
-		}
-		if err := s.EnsureManager(ctx, actor, o.AdminUser, password); err != nil {
-			return fmt.Errorf("create the first manager: %w", err)
-		}
+	if err := o.ensureManager(ctx, s); err != nil {
+		o.Log.Error(err, "No local manager can sign in with a password, and the flags --bootstrap-admin-user and --bootstrap-admin-password-file do not change that. Correct them and start the portal again")
 	}
 	for _, key := range o.Keys {
-		secret, err := secretFile(key.File)
-		if err != nil {
-			return fmt.Errorf("read the API key for %s: %w", key.Scope, err)
-		}
-		if err := s.EnsureKey(ctx, actor, store.NewKey{Name: "bootstrap-" + string(key.Scope), Scope: key.Scope, Provider: key.Provider}, secret); err != nil {
-			return fmt.Errorf("create the API key for %s: %w", key.Scope, err)
+		if err := key.ensure(ctx, s); err != nil {
+			o.Log.Error(err, "A flag --bootstrap-key has no effect. Correct it or its file and start the portal again", "scope", key.Scope)
 		}
 	}
 	return nil
+}
+
+// ensureManager reads the password only to make a manager: a deployment may delete its file later.
+func (o Options) ensureManager(ctx context.Context, s *store.Store) error {
+	if o.AdminUser == "" {
+		return nil
+	}
+	password, unreadable := secretFile(o.AdminPassword)
+	if err := s.EnsureManager(ctx, bootstrapper, o.AdminUser, password); err != nil {
+		return errors.Join(unreadable, err)
+	}
+	return nil
+}
+
+func (k BootstrapKey) ensure(ctx context.Context, s *store.Store) error {
+	secret, err := secretFile(k.File)
+	if err != nil {
+		return err
+	}
+	return s.EnsureKey(ctx, bootstrapper, store.NewKey{Name: "bootstrap-" + string(k.Scope), Scope: k.Scope, Provider: k.Provider}, secret)
 }
 
 // secretFile returns the file's text without the white space around it.

@@ -51,9 +51,9 @@ func (a *Account) IsManager() bool {
 
 func (a *Account) active() bool { return a.Status == portalapi.StatusActive }
 
-// keeps reports whether the account is a local manager who can sign in.
-func (a *Account) keeps(sso bool) bool {
-	return a.ManagedBy == portalapi.ManagedByLocal && a.active() && slices.Contains(a.Roles, portalapi.RoleManager) && (a.HasPassword() || sso)
+// keeps reports whether the account is a local manager who can sign in with a password.
+func (a *Account) keeps() bool {
+	return a.ManagedBy == portalapi.ManagedByLocal && a.active() && slices.Contains(a.Roles, portalapi.RoleManager) && a.HasPassword()
 }
 
 // AccountFilter filters a list. An empty field matches all accounts.
@@ -213,7 +213,7 @@ func scanAccount(rows *sql.Rows) (Account, error) {
 	err := rows.Scan(&a.ID, &a.UserName, &a.DisplayName, &a.GivenName, &a.FamilyName, &a.Email, &a.ExternalID, &a.Status, &a.ManagedBy,
 		&owner, &a.Owner.Name, &a.Owner.Binding, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.Name, &a.HandedOver, &a.DeactivatedBy, &m.What, &m.State, &m.Decision, &m.At,
 		&a.passwordHash, &a.Migrated, &a.Revision, &created, &updated, &signedIn, &a.epoch)
-	a.Owner.UID, a.Mark = owner.String, marked(m)
+	a.Owner.UID, a.Mark, a.PasswordSet = owner.String, marked(m), a.HasPassword()
 	a.CreatedAt, a.UpdatedAt, a.LastSignInAt = fromMicros(created), fromMicros(updated), fromMicros(signedIn)
 	return a, err
 }

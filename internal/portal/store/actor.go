@@ -18,6 +18,11 @@ const (
 	ScopeSCIM         Scope = "scim"         // no access to the portal's API; the key is a token for the SCIM webhook
 )
 
+// Known reports whether the scope is one of those above.
+func (s Scope) Known() bool {
+	return s == ScopeManage || s == ScopeRead || s == ScopeProvisioning || s == ScopeSCIM
+}
+
 // ActorKind is the kind of an actor.
 type ActorKind string
 

@@ -237,8 +237,8 @@ func validLoginMethods(m portalapi.LoginMethods) error {
 	return nil
 }
 
-// saveConfiguration writes after if it differs from before, and refuses it if no local manager
-// could sign in afterwards.
+// saveConfiguration writes after if it differs from before, and refuses to switch SSO off
+// if no local manager could sign in afterwards.
 func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 	ev.changes = configurationDifference(before, after)
 	if len(ev.changes) == 0 {
@@ -252,18 +252,21 @@ func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 	if after.Binding != nil {
 		b = *after.Binding
 	}
-	return t.keepManager(before.SSO.Enabled, after.SSO.Enabled, func() error {
-		t.config = after
-		if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
-			sso_metadata_url = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
-			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, sso_epoch = ?, revision = ?`,
-			after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL, after.SCIMEnabled,
-			after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
-			b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.ssoEpoch, after.Revision); err != nil {
+	if before.SSO.Enabled && !after.SSO.Enabled {
+		if err := t.managerRemains(); err != nil {
 			return err
 		}
-		return t.touch(portalapi.ChangeConfiguration, "default", false)
-	})
+	}
+	t.config = after
+	if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
+			sso_metadata_url = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
+			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, sso_epoch = ?, revision = ?`,
+		after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL, after.SCIMEnabled,
+		after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
+		b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.ssoEpoch, after.Revision); err != nil {
+		return err
+	}
+	return t.touch(portalapi.ChangeConfiguration, "default", false)
 }
 
 // endsSSOSessions reports whether users who signed in through SSO before must sign in again: SSO is

@@ -35,15 +35,19 @@ func (t *tx) saveAccount(ev *event, before, after *Account) error {
 	if before != nil && len(ev.changes) == 0 {
 		return nil
 	}
-	config, err := t.configuration()
-	if err != nil {
-		return err
-	}
 	write := func() error { return t.writeAccount(before, after) }
-	if before == nil || !before.keeps(config.SSO.Enabled) || after.keeps(config.SSO.Enabled) {
+	if before == nil || !before.keeps() {
 		return write()
 	}
-	return t.keepManager(config.SSO.Enabled, config.SSO.Enabled, write)
+	if after.HandedOver && !before.HandedOver {
+		if err := t.othersRemain(before); err != nil {
+			return err
+		}
+	}
+	if after.keeps() {
+		return write()
+	}
+	return t.keepManager(write)
 }
 
 // wantedPools resolves after's pools, including the default pool unless the account was released.
@@ -113,7 +117,7 @@ func (t *tx) freeName(before, after *Account) error {
 
 func (t *tx) writeAccount(before, after *Account) error {
 	after.Revision++
-	after.UpdatedAt = t.now
+	after.UpdatedAt, after.PasswordSet = t.now, after.HasPassword()
 	switch {
 	case before == nil:
 		after.CreatedAt = t.now

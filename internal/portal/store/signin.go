@@ -72,25 +72,46 @@ func (s *Store) AccountForSSO(ctx context.Context, userName, email string) (*Acc
 	return &found[0], nil
 }
 
-// EnsureManager creates a local manager with the password, unless a local manager who can sign in
-// exists.
+// EnsureManager makes sure that a local manager who can sign in with a password exists: if there is
+// none, it creates the user with the password or, if the local user exists, activates it, sets its
+// password and grants it the role. Refusals: INVALID if the password is too short, DUPLICATE_USER
+// if SCIM manages the user with the name.
 func (s *Store) EnsureManager(ctx context.Context, actor Actor, userName, password string) error {
-	hash, err := newPassword(password)
-	if err != nil {
+	exists := false
+	if err := s.inSnapshot(ctx, func(c *conn) (err error) {
+		exists, err = c.managerLeft()
+		return err
+	}); exists || err != nil {
 		return err
 	}
-	if hash == "" {
-		return refuse(portalapi.CodeInvalid, "the first manager %q needs a password", userName)
+	hash, hashErr := newPassword(password)
+	if hashErr == nil && hash == "" {
+		hashErr = refuse(portalapi.CodeInvalid, "the first manager needs a password")
 	}
 	ev := event{action: "user.create", targetKind: "User", targetName: userName}
 	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
-		exists, err := t.managerLeft(false)
+		exists, err := t.managerLeft()
 		if exists || err != nil {
 			return err
 		}
-		after := &Account{Account: portalapi.Account{ID: newID(), UserName: userName, DisplayName: userName, ManagedBy: portalapi.ManagedByLocal,
-			DirectRoles: []string{portalapi.RoleManager}}, passwordHash: hash}
+		if hashErr != nil {
+			return hashErr
+		}
+		before, err := t.maybeAccount(`WHERE user_name_folded = ?`, names.Fold(userName))
+		if err != nil {
+			return err
+		}
+		after := &Account{Account: portalapi.Account{ID: newID(), UserName: userName, DisplayName: userName, ManagedBy: portalapi.ManagedByLocal}}
+		if before != nil {
+			if before.ManagedBy == portalapi.ManagedBySCIM {
+				return refuse(portalapi.CodeDuplicateUser, "SCIM manages the user with the name of the first manager; choose another name")
+			}
+			ev.action, ev.targetID = "user.update", before.ID
+			after = before.copy()
+		}
+		after.passwordHash, after.HandedOver = hash, false
+		after.DirectRoles = sortedSet(append(after.DirectRoles, portalapi.RoleManager))
 		after.setStatus(true, portalapi.ManagedByLocal)
-		return t.saveAccount(&ev, nil, after)
+		return t.saveAccount(&ev, before, after)
 	})
 }
