@@ -184,7 +184,7 @@ func TestStartFlagsConverge(t *testing.T) {
 	}{
 		"NoManager": {reason: "The first start creates the manager.", options: Options{AdminUser: name, AdminPassword: file(t, password)}, signsIn: true},
 		"Deactivated": {
-			reason: "The user exists and cannot sign in. This is the way back in when nobody else can.",
+			reason: "The user exists and cannot sign in. This is the way back in for a company that is shut out.",
 			prepare: func(t *testing.T, s *store.Store) error {
 				_, err := s.CreateAccount(t.Context(), system, store.NewAccount{UserName: name, Inactive: true})
 				return err

@@ -71,8 +71,8 @@ func (c *conn) grantable(roles []string) ([]string, error) {
 	return sortedSet(roles), nil
 }
 
-// ableManagers are the accounts a of local managers who can sign in with their password. SSO does not
-// count: nobody gets in through it once the provider or its client secret fails.
+// ableManagers are the local managers who can sign in with their password. SSO does not count: it
+// fails for all users once the provider or the client secret does.
 const ableManagers = `(SELECT a.id, a.handed_over FROM account_roles r JOIN accounts a ON a.id = r.account_id
 		WHERE r.role = 'ROLE_MANAGER' AND a.managed_by = 'Local' AND a.status = 'Active' AND a.password_hash <> ''
 	UNION ALL SELECT a.id, a.handed_over FROM pool_roles r JOIN memberships m ON m.pool_id = r.pool_id JOIN accounts a ON a.id = m.account_id

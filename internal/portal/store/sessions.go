@@ -41,34 +41,35 @@ func (s *Session) ended(a *Account, config *Configuration, now time.Time, idle t
 // since account was read.
 func (s *Store) StartSession(ctx context.Context, account *Account, method string, ttl time.Duration) (token string, err error) {
 	token = randomText()
-	ev := event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}
-	ev.changes = []FieldChange{{Field: "method", To: method}}
-	err = s.inTx(ctx, func(t *tx) error {
-		t.actor = Actor{Kind: Person, ID: account.ID, Name: account.UserName}
-		if _, err := t.exec(`DELETE FROM sessions WHERE expires_at <= ?`, micros(t.now)); err != nil {
-			return err
-		}
-		config, err := t.configuration()
-		if err != nil {
-			return err
-		}
-		if method == MethodSSO && !config.SSO.Enabled {
-			return refuse(portalapi.CodeUnauthenticated, "single sign-on was switched off; sign in with user name and password")
-		}
-		n, err := t.exec(`UPDATE accounts SET last_sign_in_at = ? WHERE id = ? AND status = 'Active' AND session_epoch = ?`, micros(t.now), account.ID, account.epoch)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return refuse(portalapi.CodeUnauthenticated, "this user was changed while you signed in; sign in again")
-		}
-		if _, err := t.exec(`INSERT INTO sessions (token_sha256, account_id, method, epoch, sso_epoch, created_at, last_seen_at, expires_at) VALUES (`+marks(8)+`)`,
-			digest(token), account.ID, method, account.epoch, config.ssoEpoch, micros(t.now), micros(t.now), micros(t.now.Add(ttl))); err != nil {
-			return err
-		}
-		return t.audit(&ev, nil)
-	})
+	err = s.inTx(ctx, func(t *tx) error { return t.startSession(account, method, token, ttl) })
 	return token, err
+}
+
+func (t *tx) startSession(account *Account, method, token string, ttl time.Duration) error {
+	t.actor = Actor{Kind: Person, ID: account.ID, Name: account.UserName, RequestID: t.actor.RequestID}
+	if _, err := t.exec(`DELETE FROM sessions WHERE expires_at <= ?`, micros(t.now)); err != nil {
+		return err
+	}
+	config, err := t.configuration()
+	if err != nil {
+		return err
+	}
+	if method == MethodSSO && !config.SSO.Enabled {
+		return refuse(portalapi.CodeUnauthenticated, "single sign-on was switched off; sign in with user name and password")
+	}
+	n, err := t.exec(`UPDATE accounts SET last_sign_in_at = ? WHERE id = ? AND status = 'Active' AND session_epoch = ?`, micros(t.now), account.ID, account.epoch)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return refuse(portalapi.CodeUnauthenticated, "this user was changed while you signed in; sign in again")
+	}
+	if _, err := t.exec(`INSERT INTO sessions (token_sha256, account_id, method, epoch, sso_epoch, created_at, last_seen_at, expires_at) VALUES (`+marks(8)+`)`,
+		digest(token), account.ID, method, account.epoch, config.ssoEpoch, micros(t.now), micros(t.now), micros(t.now.Add(ttl))); err != nil {
+		return err
+	}
+	return t.audit(&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName,
+		changes: []FieldChange{{Field: "method", To: method}}}, nil)
 }
 
 const sessionColumns = `token_sha256, method, epoch, sso_epoch, created_at, last_seen_at, expires_at`
@@ -146,11 +147,7 @@ func (s *Store) Sessions(ctx context.Context, account *Account) ([]Session, erro
 // every user, also one that SCIM manages. Refusals: FORBIDDEN, NOT_FOUND.
 func (s *Store) EndSessions(ctx context.Context, actor Actor, id string) error {
 	ev := event{action: "session.end-all", targetKind: "User", targetID: id}
-	var forbidden error
-	if actor.Kind != Person || actor.ID != id {
-		forbidden = actor.allowed(ScopeManage)
-	}
-	return s.mutateIf(ctx, actor, forbidden, &ev, func(t *tx) error {
+	return s.mutateIf(ctx, actor, actor.ownOr(ScopeManage, id), &ev, func(t *tx) error {
 		account, err := t.account("user "+id, `WHERE id = ?`, id)
 		if err != nil {
 			return err

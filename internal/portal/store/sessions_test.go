@@ -160,36 +160,9 @@ func TestPasswordEndsWithAdoption(t *testing.T) {
 	})
 }
 
-func TestAccountForSSO(t *testing.T) {
-	s, _ := signInStore(t)
-	for name, c := range map[string]struct {
-		user, email string
-		ok          bool
-	}{
-		"by user name":                  {"Ada@Example.test", "", true},
-		"by verified address":           {"other-name", "ADA@mail.example.test", true},
-		"unknown name and address":      {"unknown", "unknown@example.test", false},
-		"neither user name nor address": {"", "", false},
-	} {
-		account, err := s.AccountForSSO(t.Context(), c.user, c.email)
-		if c.ok && (err != nil || account.UserName != "ada@example.test") || !c.ok && portalapi.CodeOf(err) != portalapi.CodeUnauthenticated {
-			t.Errorf("%s: got %v, %v", name, account, err)
-		}
-	}
-	if err := s.ReleaseAccount(t.Context(), operator, portalapi.Owner{UID: "u-ada", Revision: 1}, portalapi.ReleaseDeactivate); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.AccountForSSO(t.Context(), "ada@example.test", ""); portalapi.CodeOf(err) != portalapi.CodeUnauthenticated {
-		t.Errorf("a deactivated person: %v", err)
-	}
-	if sso, err := s.SSO(t.Context()); err != nil || sso.ClientSecret != "swordfish" {
-		t.Errorf("the sign-in has the secret %q (%v)", sso.ClientSecret, err)
-	}
-}
-
 func TestSessions(t *testing.T) {
 	s, now := signInStore(t)
-	account, err := s.AccountForSSO(t.Context(), "ada@example.test", "")
+	account, err := s.AccountByName(t.Context(), "ada@example.test")
 	if err != nil {
 		t.Fatal(err)
 	}

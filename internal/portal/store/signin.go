@@ -47,31 +47,6 @@ func (s *Store) signInFailed(ctx context.Context, account *Account, refusal *por
 		&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}, refusal)
 }
 
-// AccountForSSO returns the active account for the identity that the provider asserts: the account
-// with that user name, or else the only account with that e-mail address. Pass an address only if
-// the provider verified it. UNAUTHENTICATED when there is none.
-func (s *Store) AccountForSSO(ctx context.Context, userName, email string) (*Account, error) {
-	var found []Account
-	err := s.inSnapshot(ctx, func(c *conn) (err error) {
-		if userName != "" {
-			found, err = c.accounts(`WHERE user_name_folded = ?`, names.Fold(userName))
-		}
-		if err == nil && len(found) == 0 && email != "" {
-			found, err = c.accounts(`WHERE email_folded = ? LIMIT 2`, names.Fold(email))
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(found) != 1:
-		return nil, refuse(portalapi.CodeUnauthenticated, "your identity provider knows you, but the portal has no user for you; ask your administrator to assign this application to you")
-	case !found[0].active():
-		return nil, refuse(portalapi.CodeUnauthenticated, "your user in the portal is deactivated; ask your administrator")
-	}
-	return &found[0], nil
-}
-
 // EnsureManager makes sure that a local manager who can sign in with a password exists: if there is
 // none, it creates the user with the password or, if the local user exists, activates it, sets its
 // password and grants it the role. Refusals: INVALID if the password is too short, DUPLICATE_USER

@@ -3,11 +3,13 @@
 package web_test
 
 import (
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/portal/store"
@@ -135,10 +137,75 @@ func TestSSO(t *testing.T) {
 	}
 }
 
+func TestLinkIdentity(t *testing.T) {
+	s := newSite(t)
+	s.methods(portalapi.LoginMethods{SSO: s.provider(portaltest.AdminUser, "boss@example.test"), SCIMEnabled: true})
+	s.visitor().throughSSO(portaltest.AdminUser).mustBe(http.StatusUnauthorized).mustSay("sign in with its password, then link your identity")
+
+	boss := s.manager()
+	boss.get("/profile").mustSay("Link my identity")
+	link := func() string {
+		page := boss.post("/profile/identity", nil).mustBe(http.StatusOK).mustSay("Continue to the identity provider")
+		_, target, _ := strings.Cut(page.html, `href="`+s.provided(t))
+		target, _, _ = strings.Cut(target, `"`)
+		return s.provided(t) + html.UnescapeString(target)
+	}
+	boss.atProvider(link(), "boss@example.test").mustBe(http.StatusOK).mustSay("is linked: you can sign in with SSO now", "Forget this identity")
+	s.visitor().throughSSO("boss@example.test").mustBe(http.StatusOK).mustSay("My profile", portaltest.AdminUser)
+	s.visitor().throughSSO(portaltest.AdminUser).mustBe(http.StatusUnauthorized)
+
+	t.Log("a link needs the session in which it began")
+	boss.post("/profile/identity/forget", nil).mustBe(http.StatusOK).mustSay("The identity is forgotten")
+	boss.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK)
+	target := link()
+	boss.post("/sign-out", nil).mustBe(http.StatusOK)
+	boss.atProvider(target, "boss@example.test").mustBe(http.StatusUnauthorized).mustSay("nothing was linked")
+	s.visitor().throughSSO("boss@example.test").mustBe(http.StatusUnauthorized)
+
+	t.Log("another site cannot begin it")
+	boss.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK)
+	boss.send(http.MethodPost, "/profile/identity", "", http.Header{"Sec-Fetch-Site": {"cross-site"}}).mustBe(http.StatusForbidden)
+	boss.get("/profile/identity").mustBe(http.StatusNotFound)
+}
+
+func TestChangedIdentity(t *testing.T) {
+	s := newSite(t)
+	sso := s.provider("ada@example.test")
+	s.methods(portalapi.LoginMethods{SSO: sso, SCIMEnabled: true})
+	ada := s.put("ada", true)
+	former := store.Asserted{Issuer: sso.Issuer, ClientID: sso.ClientID, Subject: "former", UserName: "ada@example.test"}
+	if _, err := s.store.StartSSOSession(t.Context(), former, "", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	s.visitor().throughSSO("ada@example.test").mustBe(http.StatusUnauthorized).mustSay("ask a manager to check this")
+	boss, path := s.manager(), "/users/"+ada.ID
+	boss.get(path).mustSay("Another identity tried to sign in as this user", "former", "Tried to sign in as ada@example.test")
+	boss.post(path+"/identity", nil).mustBe(http.StatusOK).mustSay("The identity is forgotten").mustNotSay("Another identity tried", "Forget this identity")
+	s.visitor().throughSSO("ada@example.test").mustBe(http.StatusOK).mustSay("Ada Demo")
+	boss.post(path+"/identity", nil).mustBe(http.StatusOK)
+	boss.post(path+"/identity", nil).mustBe(http.StatusNotFound)
+}
+
+// provided returns the issuer of the site's provider.
+func (s *site) provided(t *testing.T) string {
+	t.Helper()
+	config, err := s.store.Configuration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.SSO.Issuer
+}
+
 // throughSSO signs in at the provider and returns the resulting page.
 func (v *visitor) throughSSO(name string) *answer {
 	v.t.Helper()
-	page := v.get("/sso/begin?return=/profile").mustBe(http.StatusOK)
+	return v.atProvider("/sso/begin?return=/profile", name)
+}
+
+// atProvider signs in on the page of the provider to which the path leads.
+func (v *visitor) atProvider(path, name string) *answer {
+	v.t.Helper()
+	page := v.get(path).mustBe(http.StatusOK)
 	_, id, _ := strings.Cut(page.html, `name="id" value="`)
 	id, _, _ = strings.Cut(id, `"`)
 	config, err := v.store.Configuration(v.t.Context())

@@ -57,7 +57,9 @@ func (s *site) signIn(v *visit) error {
 		return err
 	}
 	s.attempts.succeed(v.Request, name)
-	return s.start(v, account, store.MethodPassword, v.PostFormValue("return"))
+	return s.start(v, func() (string, error) {
+		return s.store.StartSession(v.Context(), account, store.MethodPassword, sessionLifetime)
+	}, v.PostFormValue("return"))
 }
 
 // checkPassword waits for a free slot, because each check is deliberately expensive.
@@ -71,15 +73,15 @@ func (s *site) checkPassword(v *visit, name string) (*store.Account, error) {
 	}
 }
 
-// start signs the account in, in this browser, and redirects to the page that was requested. It
-// ends an earlier session of the browser.
-func (s *site) start(v *visit, account *store.Account, method, returnTo string) error {
+// start starts a session in this browser and redirects to the page that was requested. It ends an
+// earlier session of the browser.
+func (s *site) start(v *visit, session func() (token string, err error), returnTo string) error {
 	if old := s.cookieValue(v, "session"); old != "" {
 		if err := s.store.EndSession(v.Context(), old); err != nil {
 			return err
 		}
 	}
-	token, err := s.store.StartSession(v.Context(), account, method, sessionLifetime)
+	token, err := session()
 	if err != nil {
 		return err
 	}
@@ -133,9 +135,24 @@ func (s *site) redirectURL() string { return s.public + sso.CallbackPath }
 func (s *site) beginSSO(v *visit) error {
 	settings, err := s.settings(v)
 	if err == nil {
-		err = s.rp.Begin(v.w, v.Request, settings, localPath(v.FormValue("return")))
+		err = s.rp.Begin(v.w, v.Request, settings, sso.Purpose{ReturnTo: localPath(v.FormValue("return"))})
 	}
 	return s.ssoRefused(v, err)
+}
+
+// linkIdentity begins the sign-in that links an identity to the viewer's account. It is a POST, so
+// that no other site can begin it.
+func (s *site) linkIdentity(v *visit) error {
+	settings, err := s.settings(v)
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	target, err := s.rp.Prepare(v.w, v.Request, settings, sso.Purpose{ReturnTo: "/profile", Link: v.session.Account.ID})
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	return s.show(v, http.StatusOK, "error", view{Title: "Link my identity", Section: "profile", Body: failure{Heading: "Link my identity",
+		Text: "Sign in at your identity provider as yourself. Afterwards that identity signs in as " + v.session.Account.UserName + ".", Path: target, Link: "Continue to the identity provider"}})
 }
 
 func (s *site) finishSSO(v *visit) error {
@@ -143,19 +160,50 @@ func (s *site) finishSSO(v *visit) error {
 	if err != nil {
 		return s.ssoRefused(v, err)
 	}
-	who, returnTo, err := s.rp.Finish(v.w, v.Request, settings)
+	who, purpose, err := s.rp.Finish(v.w, v.Request, settings)
 	if err != nil {
 		return s.ssoRefused(v, err)
 	}
-	email := ""
-	if who.EmailVerified {
-		email = who.Email
+	asserted := store.Asserted{Issuer: who.Issuer, ClientID: settings.ClientID, Subject: who.ID(), UserName: who.UserName}
+	if purpose.Link != "" {
+		return s.finishLink(v, purpose, asserted)
 	}
-	account, err := s.store.AccountForSSO(v.Context(), who.UserName, email)
+	return s.ssoRefused(v, s.start(v, func() (string, error) {
+		return s.store.StartSSOSession(v.Context(), asserted, v.id, sessionLifetime)
+	}, purpose.ReturnTo))
+}
+
+// finishLink links the identity to the account for which the link began, if this browser is still
+// signed in to it.
+func (s *site) finishLink(v *visit, purpose sso.Purpose, who store.Asserted) error {
+	if v.session == nil || v.session.Account.ID != purpose.Link {
+		return s.ssoRefused(v, &sso.Refusal{Message: "You were signed out meanwhile, so nothing was linked. Sign in and link your identity again."})
+	}
+	err := s.store.LinkIdentity(v.Context(), v.actor(), who)
+	if e := asRefusal(err); e != nil {
+		return s.showProfile(v, e.Status, sentenceOf(e.Message))
+	}
 	if err != nil {
-		return s.ssoRefused(v, err)
+		return err
 	}
-	return s.start(v, account, store.MethodSSO, returnTo)
+	return s.done(v, "identity-linked", "/profile")
+}
+
+// forgetOwnIdentity removes the viewer's link, which ends all of the viewer's sessions.
+func (s *site) forgetOwnIdentity(v *visit) error {
+	if err := s.store.ForgetIdentity(v.Context(), v.actor(), v.session.Account.ID); err != nil {
+		return err
+	}
+	http.SetCookie(v.w, s.cookie("session", "", -1))
+	return s.done(v, "identity-forgotten", "/sign-in")
+}
+
+func (s *site) forgetIdentity(v *visit) error {
+	id := v.PathValue("id")
+	if id == v.session.Account.ID {
+		return s.forgetOwnIdentity(v)
+	}
+	return s.userButton(v, s.store.ForgetIdentity(v.Context(), v.actor(), id), "identity-forgotten", "/users/"+id)
 }
 
 // ssoRefused shows the sign-in page with the reason of a refused sign-in through the provider. It
@@ -165,7 +213,7 @@ func (s *site) ssoRefused(v *visit, err error) error {
 		s.log.Info("Sign-in through SSO refused", "request", v.id, "reason", e.Message, "cause", fmt.Sprint(e.Cause))
 		return s.askSignIn(v, http.StatusUnauthorized, e.Message)
 	}
-	if portalapi.CodeOf(err) == portalapi.CodeUnauthenticated {
+	if code := portalapi.CodeOf(err); code == portalapi.CodeUnauthenticated || code == portalapi.CodeIdentityChanged {
 		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(asRefusal(err).Message))
 	}
 	return err

@@ -122,6 +122,8 @@ type userDetail struct {
 	CanHandOver bool
 	Roles       []roleOrigin
 	Pools       []store.PoolRef
+	CanLink     bool // the viewer may link an identity at the provider
+	Identities  []store.BoundIdentity
 	Sessions    []store.Session
 	Current     string // the id of the viewer's own session
 	History     []store.AuditEvent
@@ -149,13 +151,16 @@ func (s *site) showUser(v *visit, status int, problem string) error {
 	return s.show(v, status, "user", view{Title: displayName(account), Section: "users", Crumbs: way(displayName(account), toUsers), Problem: problem, Body: body})
 }
 
-// profile returns the page that every user has about their own account.
-func (s *site) profile(v *visit) error {
+// profile is the page that every user has about their own account.
+func (s *site) profile(v *visit) error { return s.showProfile(v, http.StatusOK, "") }
+
+// showProfile shows the viewer's own page, with the reason of a refusal.
+func (s *site) showProfile(v *visit, status int, problem string) error {
 	body, err := s.userDetail(v, v.session.Account)
 	if err != nil {
 		return err
 	}
-	return s.show(v, http.StatusOK, "user", view{Title: "My profile", Section: "profile", Body: body})
+	return s.show(v, status, "user", view{Title: "My profile", Section: "profile", Problem: problem, Body: body})
 }
 
 func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error) {
@@ -171,7 +176,12 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 	if err != nil {
 		return nil, err
 	}
-	return &userDetail{User: account, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
+	identities, err := s.store.Identities(v.Context(), account.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &userDetail{User: account, Identities: identities,
+		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
 		CanHandOver: account.ManagedBy == portalapi.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
 }
 

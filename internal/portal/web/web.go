@@ -83,6 +83,8 @@ func (s *site) routes() {
 		s.mux.Handle(pattern, s.open(page))
 	}
 	s.mux.Handle("GET /profile", s.signedIn(s.profile))
+	s.mux.Handle("POST /profile/identity", s.signedIn(s.linkIdentity))
+	s.mux.Handle("POST /profile/identity/forget", s.signedIn(s.forgetOwnIdentity))
 	s.mux.Handle("POST /profile/sign-out", s.signedIn(s.endOwnSessions))
 	for pattern, page := range map[string]page{
 		"GET /users":                 s.users,
@@ -94,6 +96,7 @@ func (s *site) routes() {
 		"POST /users/{id}/status":    s.setUserStatus,
 		"POST /users/{id}/hand-over": s.handOver,
 		"POST /users/{id}/sign-out":  s.endSessions,
+		"POST /users/{id}/identity":  s.forgetIdentity,
 		"GET /users/{id}/delete":     s.confirmDeleteUser,
 		"POST /users/{id}/delete":    s.deleteUser,
 		"GET /pools":                 s.pools,
