@@ -48,7 +48,7 @@ type preview struct {
 	pooled   *poolindex.Snapshot
 	stays    map[string]bool // portal ids of the pools whose members do not leave, because the guard would hold that or a person dropped it
 	left     removals.Left
-	managers int // local managers with a password, after the steps so far
+	managers int // number of local managers with a password, after the steps so far
 	report   *Report
 }
 
@@ -129,7 +129,7 @@ func (p *preview) remember() {
 	}
 }
 
-// localManager says whether the account is a local manager who can sign in with a password.
+// localManager reports whether the account is a local manager who can sign in with a password.
 func localManager(a *portalapi.Account) bool {
 	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && a.PasswordSet && slices.Contains(a.Roles, portalapi.RoleManager)
 }

@@ -46,7 +46,7 @@ type Options struct {
 	AdminPassword string // the file with the password of AdminUser
 	Keys          []BootstrapKey
 	SessionIdle   time.Duration // how long a session lasts without a request; 0 is store.DefaultSessionIdle
-	NewFeedEpoch  bool          // after a restore from a backup
+	NewFeedEpoch  bool          // set it after a restore from a backup
 	HTTPCookies   bool          // cookies without the Secure attribute, for plain http on loopback
 
 	Log logr.Logger

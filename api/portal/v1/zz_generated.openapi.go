@@ -274,7 +274,7 @@ type AuditEvent struct {
 	Action string `json:"action"`
 	Actor  string `json:"actor"`
 
-	// ActorKind Person, Key, Operator or System
+	// ActorKind Person, Key, Operator, System or Visitor (a browser that is not signed in)
 	ActorKind string        `json:"actorKind"`
 	At        time.Time     `json:"at"`
 	Changes   []AuditChange `json:"changes"`

@@ -74,15 +74,15 @@ type Account struct {
 	Status        Status
 	ManagedBy     ManagedBy
 	Owner         Owner
-	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty when none does
-	HandedOver    bool      // a person in the portal allowed this one local account to be adopted
+	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty if none waits
+	HandedOver    bool      // an administrator in the portal allowed that this one local account is adopted
 	PasswordSet   bool      // the user can sign in with a password; false if SCIM manages the account
-	DeactivatedBy ManagedBy // who deactivated it; empty while it is active
-	Mark          *Mark     // the held or dropped removal; nil: none
-	Pools         []string  // portal ids of its pools, the default pool among them; sorted
-	Roles         []string  // effective roles as the portal derived them; sorted
-	DirectRoles   []string  // roles of the account itself: none for an account with an owner; sorted, nil for none
-	Ungranted     []string  // those of Pools that no write of the owner granted; sorted, nil for none and without an owner
+	DeactivatedBy ManagedBy // who deactivated the account; empty while the account is active
+	Mark          *Mark     // the removal that is held or was dropped; nil if there is none
+	Pools         []string  // portal ids of the account's pools, sorted; the default pool is one of them
+	Roles         []string  // effective roles as the portal derived them, sorted
+	DirectRoles   []string  // roles of the account itself, sorted; nil if it has none. An account with an owner has none
+	Ungranted     []string  // the ids in Pools that no write of the owner granted, sorted; nil if there are none, or no owner
 	Revision      int64     // grows with every change of the record
 }
 

@@ -18,7 +18,7 @@ type Configuration struct {
 
 	secret   string
 	ssoEpoch int64  // of the sessions through SSO; those with an older one have ended
-	leader   string // the operator's process that leads; empty: every process may write
+	leader   string // the operator's process that is the leader; empty if every process may write
 }
 
 // provider returns the name of the bound identity provider for messages.

@@ -120,5 +120,10 @@ func (s *Store) Refused(ctx context.Context, actor Actor, action string, refusal
 	return s.auditRefusal(ctx, actor, &event{action: action}, refusal)
 }
 
+// PageRefused records in the audit that a user asked for a page without the right to see it.
+func (s *Store) PageRefused(ctx context.Context, actor Actor, route string, refusal *portalapi.Error) error {
+	return s.auditRefusal(ctx, actor, &event{action: "page.open", targetKind: "Page", targetName: route}, refusal)
+}
+
 // errDryRun rolls back the transaction of a dry run.
 var errDryRun = errors.New("dry run")

@@ -42,6 +42,11 @@ func (s *Session) ended(a *Account, config *Configuration, now time.Time, idle t
 func (s *Store) StartSession(ctx context.Context, account *Account, method string, ttl time.Duration) (token string, err error) {
 	token = randomText()
 	err = s.inTx(ctx, func(t *tx) error { return t.startSession(account, method, token, ttl) })
+	if refusal := asRefusal(err); refusal != nil {
+		if err := s.signInFailed(ctx, account, refusal); err != nil {
+			return "", err
+		}
+	}
 	return token, err
 }
 

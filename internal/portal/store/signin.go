@@ -37,14 +37,21 @@ func (s *Store) CheckPassword(ctx context.Context, userName, password string) (*
 	return account, nil
 }
 
-// signInFailed audits a failed attempt on an existing user name. Attempts on unknown names are not
-// audited: they would only fill the disk.
+// signInFailed audits a failed attempt with a password. It never stores an unknown user name: it
+// may be a password that was typed into the wrong field.
 func (s *Store) signInFailed(ctx context.Context, account *Account, refusal *portalapi.Error) error {
 	if account == nil {
-		return nil
+		return s.SignInRefused(ctx, "", MethodPassword, refusal)
 	}
 	return s.auditRefusal(ctx, Actor{Kind: Person, ID: account.ID, Name: account.UserName},
 		&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}, refusal)
+}
+
+// SignInRefused audits a sign-in that was refused before it named an account. The caller limits how
+// often: a visitor must not fill the disk.
+func (s *Store) SignInRefused(ctx context.Context, requestID, method string, refusal *portalapi.Error) error {
+	ev := event{action: "session.start", targetKind: "User", changes: []FieldChange{{Field: "method", To: method}}}
+	return s.auditRefusal(ctx, Actor{Kind: Visitor, RequestID: requestID}, &ev, refusal)
 }
 
 // EnsureManager makes sure that a local manager who can sign in with a password exists: if there is

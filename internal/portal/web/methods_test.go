@@ -3,6 +3,7 @@
 package web_test
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -135,6 +136,79 @@ func TestSSO(t *testing.T) {
 	if err != nil || len(events) != 1 || events[0].Changes[0].To != store.MethodSSO {
 		t.Errorf("the audit has %+v, %v", events, err)
 	}
+}
+
+// TestRefusedSignIns checks that each refused sign-in has an audit event and a log line, and that
+// neither the log nor the audit has a secret.
+func TestRefusedSignIns(t *testing.T) {
+	s := newSite(t)
+	s.methods(portalapi.LoginMethods{SSO: s.provider("unknown@example.test", "grace@example.test", portaltest.AdminUser), SCIMEnabled: true})
+	s.put("grace", false)
+	if _, err := s.store.CreateAccount(t.Context(), manager, store.NewAccount{UserName: "dora@example.test", Password: "demo user password"}); err != nil {
+		t.Fatal(err)
+	}
+	dora := s.visitor()
+	dora.signIn("dora@example.test", "demo user password").mustBe(http.StatusOK)
+	form := url.Values{"userName": {portaltest.AdminUser}, "password": {"typed secret"}}
+	for _, c := range []struct {
+		name  string
+		act   func()
+		actor store.ActorKind
+		code  portalapi.Code
+	}{
+		{"WrongPassword", func() { s.visitor().signIn(portaltest.AdminUser, "typed secret") }, store.Person, portalapi.CodeUnauthenticated},
+		{"UnknownName", func() { s.visitor().signIn("typed secret", "typed secret") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"OtherSite", func() {
+			s.visitor().send(http.MethodPost, "/sign-in", form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}})
+		}, store.Visitor, portalapi.CodeForbidden},
+		{"UnknownAtThePortal", func() { s.visitor().throughSSO("unknown@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"Deactivated", func() { s.visitor().throughSSO("grace@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"LocalUser", func() { s.visitor().throughSSO(portaltest.AdminUser) }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"NotStartedHere", func() { s.visitor().get("/sso/callback?state=x&code=typed+secret") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"NotAManager", func() { dora.get("/users").mustBe(http.StatusForbidden) }, store.Person, portalapi.CodeForbidden},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.logged.Reset()
+			before, err := s.store.AuditEvents(t.Context(), store.AuditFilter{}, 0, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.act()
+			after, err := s.store.AuditEvents(t.Context(), store.AuditFilter{}, 0, 2)
+			if err != nil || after[1].ID != before[0].ID || after[0].ActorKind != c.actor || after[0].Code != c.code {
+				t.Errorf("audited %+v (%v), want one event of a %s with %s", after, err, c.actor, c.code)
+			}
+			lines := s.logged.String()
+			if !strings.Contains(lines, "refused") || !strings.Contains(lines, string(c.code)) {
+				t.Errorf("logged %q, want the refusal with %s", lines, c.code)
+			}
+			for _, secret := range []string{"typed secret", "example.test", "demo"} {
+				if strings.Contains(lines, secret) || strings.Contains(fmt.Sprint(after[0]), "typed secret") {
+					t.Errorf("the log has %q: %s", secret, lines)
+				}
+			}
+		})
+	}
+	t.Run("Limited", func(t *testing.T) {
+		v := s.visitor()
+		for range 14 {
+			v.signIn("dora@example.test", "typed secret")
+		}
+		events, err := s.store.AuditEvents(t.Context(), store.AuditFilter{Refused: true}, 0, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limited := 0
+		for _, e := range events {
+			if e.Code == portalapi.CodeRateLimited {
+				limited++
+			}
+		}
+		if limited != 1 {
+			t.Errorf("a limited guesser is audited %d times, want once", limited)
+		}
+	})
+	s.manager().get("/audit?outcome=refused").mustSay("Tried to sign in", "a visitor who is not signed in", "Tried to open the page GET /users")
 }
 
 func TestLinkIdentity(t *testing.T) {

@@ -67,7 +67,7 @@ var notices = map[string]string{
 	"pool-saved":         "The agent pool was saved.",
 	"pool-deleted":       "The agent pool was deleted.",
 	"key-deleted":        "The API key was deleted and no longer works.",
-	"methods-saved":      "The login methods were saved and are in force.",
+	"methods-saved":      "The login methods were saved and take effect now.",
 	"identity-linked":    "Your identity at the provider is linked: you can sign in with SSO now.",
 	"identity-forgotten": "The identity is forgotten and its sessions have ended.",
 	"signed-out":         "You are signed out.",

@@ -46,20 +46,30 @@ func (s *site) signIn(v *visit) error {
 	if wait := s.attempts.wait(v.Request, name); wait > 0 {
 		seconds := int(math.Ceil(wait.Seconds()))
 		v.w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		limited := refusal(http.StatusTooManyRequests, portalapi.CodeRateLimited, "too many attempts failed; wait and try again")
+		if err := s.auditSignIn(v, store.MethodPassword, "limited "+nameKey(v.Request, name), 1, limited); err != nil {
+			return err
+		}
 		return s.askSignIn(v, http.StatusTooManyRequests, fmt.Sprintf("Too many attempts failed. Try again in %d minutes.", (seconds+59)/60))
 	}
 	account, err := s.checkPassword(v, name)
 	if e := asRefusal(err); e != nil {
 		s.attempts.fail(v.Request, name)
+		s.logSignIn(v, store.MethodPassword, e.Code, e)
 		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
 	}
 	if err != nil {
 		return err
 	}
 	s.attempts.succeed(v.Request, name)
-	return s.start(v, func() (string, error) {
+	err = s.start(v, func() (string, error) {
 		return s.store.StartSession(v.Context(), account, store.MethodPassword, sessionLifetime)
 	}, v.PostFormValue("return"))
+	if e := asRefusal(err); e != nil {
+		s.logSignIn(v, store.MethodPassword, e.Code, e)
+		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
+	}
+	return err
 }
 
 // checkPassword waits for a free slot, because each check is deliberately expensive.
@@ -207,14 +217,37 @@ func (s *site) forgetIdentity(v *visit) error {
 }
 
 // ssoRefused shows the sign-in page with the reason of a refused sign-in through the provider. It
-// returns all other errors.
+// returns all other errors. The service has audited its own refusals.
 func (s *site) ssoRefused(v *visit, err error) error {
 	if e := new(sso.Refusal); errors.As(err, &e) {
-		s.log.Info("Sign-in through SSO refused", "request", v.id, "reason", e.Message, "cause", fmt.Sprint(e.Cause))
+		no := refusal(http.StatusUnauthorized, portalapi.CodeUnauthenticated, e.Message)
+		if err := s.auditSignIn(v, store.MethodSSO, "sso "+address(v.Request), perAddress, no); err != nil {
+			return err
+		}
+		s.log.V(1).Info("Single sign-on failed", "request", v.id, "cause", fmt.Sprint(e.Cause))
 		return s.askSignIn(v, http.StatusUnauthorized, e.Message)
 	}
 	if code := portalapi.CodeOf(err); code == portalapi.CodeUnauthenticated || code == portalapi.CodeIdentityChanged {
+		s.logSignIn(v, store.MethodSSO, code, err)
 		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(asRefusal(err).Message))
 	}
 	return err
+}
+
+// auditSignIn audits and logs a refused sign-in that the service has not seen, n times within the
+// window for the same key.
+func (s *site) auditSignIn(v *visit, method, key string, n int, no *portalapi.Error) error {
+	if !s.attempts.audited(key, n) {
+		s.log.V(1).Info("Sign-in refused, not audited again", "request", v.id, "method", method, "code", no.Code)
+		return nil
+	}
+	s.logSignIn(v, method, no.Code, no)
+	return s.store.SignInRefused(v.Context(), v.id, method, no)
+}
+
+// logSignIn logs a refused sign-in. The reason may contain personal data and texts of the provider,
+// so it is logged for debugging only.
+func (s *site) logSignIn(v *visit, method string, code portalapi.Code, reason error) {
+	s.log.Info("Sign-in refused", "request", v.id, "method", method, "code", code)
+	s.log.V(1).Info("Reason of the refused sign-in", "request", v.id, "reason", reason.Error())
 }

@@ -151,7 +151,7 @@ func (s *site) showUser(v *visit, status int, problem string) error {
 	return s.show(v, status, "user", view{Title: displayName(account), Section: "users", Crumbs: way(displayName(account), toUsers), Problem: problem, Body: body})
 }
 
-// profile is the page that every user has about their own account.
+// profile returns the page that every user has about their own account.
 func (s *site) profile(v *visit) error { return s.showProfile(v, http.StatusOK, "") }
 
 // showProfile shows the viewer's own page, with the reason of a refusal.

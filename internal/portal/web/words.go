@@ -144,6 +144,7 @@ var deeds = map[string]deed{
 	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
+	"page.open":                        {"Opened the page %s", "Tried to open the page %s"},
 	"identity.link":                    {"Linked an identity at the provider to %s", "Tried to link an identity at the provider to %s"},
 	"identity.forget":                  {"Forgot the identity at the provider of %s", "Tried to forget the identity at the provider of %s"},
 	"session.end-all":                  {"Signed %s out in every browser", "Tried to sign %s out in every browser"},
@@ -161,6 +162,8 @@ func sentence(e store.AuditEvent) string {
 	}
 	text := d.done
 	switch {
+	case e.Refused() && e.Action == "session.start" && name == "":
+		text = "Tried to sign in"
 	case e.Refused():
 		text = d.tried
 	case e.Action == "user.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
