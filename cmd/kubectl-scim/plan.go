@@ -139,7 +139,7 @@ func migrationTable(w io.Writer, m *preview.Migration) {
 	loses := func(a preview.Account) bool { return slices.Contains(m.LosingManager, a) }
 	add(m.LosingManager, "SCIM", "the provider pushed this user name; LOSES ROLE_MANAGER: no pool of theirs gives it")
 	add(slices.DeleteFunc(slices.Clone(m.Adopted), loses), "SCIM", "the provider pushed this user name")
-	add(m.LastManager, "local", "the last local manager who can sign in; make another one first")
+	add(m.LastManager, "local", "the last local manager with a password; make another one first")
 	for _, a := range m.Ambiguous {
 		rows = append(rows, []string{a.UserName, "local", "ambiguous: " + a.Message})
 	}

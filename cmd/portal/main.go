@@ -39,11 +39,15 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8090", "address to serve at")
 	flags.StringVar(&o.PublicURL, "public-url", "", "URL by which browsers reach the portal (default http://<listen>)")
 	flags.StringVar(&o.Database, "database", "portal.db", "SQLite file, or postgres:// URL")
-	flags.StringVar(&o.AdminUser, "bootstrap-admin-user", "", "user name of a local manager to create if there is none")
+	flags.StringVar(&o.AdminUser, "bootstrap-admin-user", "", "user name of a local manager to create or repair if no local manager has a password")
 	flags.StringVar(&o.AdminPassword, "bootstrap-admin-password-file", "", "file with that manager's password, 12 characters or more")
 	flags.Func("bootstrap-key", "scope=file, or scim:provider=file such as scim:Okta=file: make sure that an API key with the secret in the file exists with that scope; repeatable", func(text string) error {
 		key, err := portal.ParseBootstrapKey(text)
 		o.Keys = append(o.Keys, key)
+		return err
+	})
+	flags.Func("session-idle-timeout", "sign users out after this time without a request, from 1m to 12h (default 1h); a sign-in lasts 12h at most", func(text string) (err error) {
+		o.SessionIdle, err = portal.ParseSessionIdle(text)
 		return err
 	})
 	flags.BoolVar(&o.NewFeedEpoch, "new-feed-epoch", false, "make readers of the change feed list everything again; use it once after restoring the database from a backup")

@@ -45,7 +45,7 @@ type preview struct {
 	pooled   *poolindex.Snapshot
 	stays    map[string]bool // portal ids of the pools whose members do not leave, because the guard would hold that or a person dropped it
 	left     removals.Left
-	managers int // number of local managers who can sign in, after the steps so far
+	managers int // number of local managers with a password, after the steps so far
 	report   *Report
 }
 
@@ -126,10 +126,9 @@ func (p *preview) remember() {
 	}
 }
 
-// localManager reports whether the account is a local manager who can sign in. SCIM needs single
-// sign-on, and with it every active account can sign in.
+// localManager reports whether the account is a local manager who can sign in with a password.
 func localManager(a *portalapi.Account) bool {
-	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && slices.Contains(a.Roles, portalapi.RoleManager)
+	return a.ManagedBy == portalapi.ManagedByLocal && a.Status == portalapi.StatusActive && a.PasswordSet && slices.Contains(a.Roles, portalapi.RoleManager)
 }
 
 // waits returns the reason why nothing is written to the portal now, and what a change of provider

@@ -357,7 +357,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 func (p *preview) carriedOut(s Step, plan provision.Plan) Step {
 	if was := plan.Account; plan.Action == provision.Adopt && localManager(was) {
 		if p.managers == 1 {
-			return s.waits(v1alpha1.ReasonLastManager, "No local manager who can sign in would remain: it stays local. Make another local account a manager in the portal")
+			return s.waits(v1alpha1.ReasonLastManager, "No local manager with a password would remain: it stays local. Make another local account with a password a manager in the portal")
 		}
 		p.managers--
 	}

@@ -34,6 +34,9 @@ const (
 	graceful = 8 * time.Second
 )
 
+// bootstrapper is the actor of changes that flags ask for.
+var bootstrapper = store.SystemActor("bootstrap")
+
 // Options are the options of the process, as set by its flags.
 type Options struct {
 	Listen        string // host:port
@@ -42,8 +45,9 @@ type Options struct {
 	AdminUser     string // user name of the first local manager, who is created if there is none; empty creates none
 	AdminPassword string // the file with the password of AdminUser
 	Keys          []BootstrapKey
-	NewFeedEpoch  bool // set it after a restore from a backup
-	HTTPCookies   bool // cookies without the Secure attribute, for plain http on loopback
+	SessionIdle   time.Duration // how long a session lasts without a request; 0 is store.DefaultSessionIdle
+	NewFeedEpoch  bool          // set it after a restore from a backup
+	HTTPCookies   bool          // cookies without the Secure attribute, for plain http on loopback
 
 	Log logr.Logger
 	// Web creates the pages. If it is nil, there are no pages.
@@ -74,12 +78,24 @@ func ParseBootstrapKey(text string) (BootstrapKey, error) {
 		return BootstrapKey{}, fmt.Errorf("%q is not scope=file, such as provisioning=/etc/portal/operator-key, or scim:provider=file, such as scim:Okta=/etc/portal/scim-key", text)
 	}
 	key := BootstrapKey{Scope: store.Scope(scope), File: file}
+	if !key.Scope.Known() {
+		return key, fmt.Errorf("unknown scope %q; use manage, read, provisioning or scim", scope)
+	}
 	if !named {
 		return key, nil
 	}
 	var err error
 	key.Provider, err = provider.Parse(idp)
 	return key, err
+}
+
+// ParseSessionIdle parses how long a session lasts without a request.
+func ParseSessionIdle(text string) (time.Duration, error) {
+	idle, err := time.ParseDuration(text)
+	if err != nil || idle < time.Minute || idle > 12*time.Hour {
+		return 0, fmt.Errorf("%q is not a duration from 1m to 12h, such as 30m", text)
+	}
+	return idle, nil
 }
 
 // Handler serves the API and the pages under one address. If web is nil, there are no pages.
@@ -106,7 +122,7 @@ func CheckSSO(ctx context.Context, settings portalapi.SSO) error {
 
 // Run serves the portal until ctx ends, and then stops within 10 seconds.
 func Run(ctx context.Context, o Options) error {
-	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO})
+	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle})
 	if err != nil {
 		return err
 	}
@@ -185,34 +201,44 @@ func (o Options) tidy(ctx context.Context, s *store.Store) error {
 	}
 }
 
-// bootstrap creates the deployment's records: the first manager, the API keys and, after a restore,
-// a new feed epoch.
+// bootstrap makes the deployment's records as its flags say: a new feed epoch after a restore, the
+// first manager, the API keys. What the records already are, and what a flag cannot make of them,
+// does not stop the portal: it is logged with what to do, and people can sign in.
 func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
-	actor := store.SystemActor("bootstrap")
 	if o.NewFeedEpoch {
 		if err := s.NewFeedEpoch(ctx); err != nil {
 			return fmt.Errorf("start a new epoch of the change feed: %w", err)
 		}
 	}
-	if o.AdminUser != "" {
-		password, err := secretFile(o.AdminPassword)
-		if err != nil {
-			return fmt.Errorf("read the first manager's password: %w", err)
-		}
-		if err := s.EnsureManager(ctx, actor, o.AdminUser, password); err != nil {
-			return fmt.Errorf("create the first manager: %w", err)
-		}
+	if err := o.ensureManager(ctx, s); err != nil {
+		o.Log.Error(err, "No local manager can sign in with a password, and the flags --bootstrap-admin-user and --bootstrap-admin-password-file do not change that. Correct them and start the portal again")
 	}
 	for _, key := range o.Keys {
-		secret, err := secretFile(key.File)
-		if err != nil {
-			return fmt.Errorf("read the API key for %s: %w", key.Scope, err)
-		}
-		if err := s.EnsureKey(ctx, actor, store.NewKey{Name: "bootstrap-" + string(key.Scope), Scope: key.Scope, Provider: key.Provider}, secret); err != nil {
-			return fmt.Errorf("create the API key for %s: %w", key.Scope, err)
+		if err := key.ensure(ctx, s); err != nil {
+			o.Log.Error(err, "A flag --bootstrap-key has no effect. Correct it or its file and start the portal again", "scope", key.Scope)
 		}
 	}
 	return nil
+}
+
+// ensureManager reads the password only to make a manager: a deployment may delete its file later.
+func (o Options) ensureManager(ctx context.Context, s *store.Store) error {
+	if o.AdminUser == "" {
+		return nil
+	}
+	password, unreadable := secretFile(o.AdminPassword)
+	if err := s.EnsureManager(ctx, bootstrapper, o.AdminUser, password); err != nil {
+		return errors.Join(unreadable, err)
+	}
+	return nil
+}
+
+func (k BootstrapKey) ensure(ctx context.Context, s *store.Store) error {
+	secret, err := secretFile(k.File)
+	if err != nil {
+		return err
+	}
+	return s.EnsureKey(ctx, bootstrapper, store.NewKey{Name: "bootstrap-" + string(k.Scope), Scope: k.Scope, Provider: k.Provider}, secret)
 }
 
 // secretFile returns the file's text without the white space around it.

@@ -5,6 +5,7 @@ package portal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -18,6 +19,8 @@ import (
 	"github.com/go-logr/logr/funcr"
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/portal/store"
 )
 
 // start runs a portal. It returns its URL, a function that stops it, and a channel with its result.
@@ -146,10 +149,6 @@ func TestStartErrors(t *testing.T) {
 	database := filepath.Join(t.TempDir(), "portal.db")
 	for want, o := range map[string]Options{
 		"no database: set":    {},
-		"no file is named":    {Database: database, AdminUser: "admin@example.test"},
-		"12 to 256":           {Database: database, AdminUser: "admin@example.test", AdminPassword: file(t, "short")},
-		"openssl rand":        {Database: database, Keys: []BootstrapKey{{Scope: "read", File: file(t, "short")}}},
-		"unknown scope":       {Database: database, Keys: []BootstrapKey{{Scope: "root", File: file(t, "demo-root-key-0123456789")}}},
 		"listen for the port": {Database: database, Listen: "127.0.0.1:notaport"},
 	} {
 		err := Run(t.Context(), o)
@@ -157,10 +156,100 @@ func TestStartErrors(t *testing.T) {
 			t.Errorf("got %v, want it to say %q", err, want)
 		}
 	}
-	for _, text := range []string{"", "manage", "=file", "manage="} {
+	for _, text := range []string{"", "30", "59s", "13h", "-1h"} {
+		if _, err := ParseSessionIdle(text); err == nil {
+			t.Errorf("%q is accepted as the idle time-out", text)
+		}
+	}
+	if idle, err := ParseSessionIdle("30m"); err != nil || idle != 30*time.Minute {
+		t.Errorf("30m is %v (%v)", idle, err)
+	}
+	for _, text := range []string{"", "manage", "=file", "manage=", "root=file"} {
 		if _, err := ParseBootstrapKey(text); err == nil {
 			t.Errorf("%q is accepted as scope=file", text)
 		}
+	}
+}
+
+// TestStartFlagsConverge starts the portal with flags that do not fit the records or have no file.
+func TestStartFlagsConverge(t *testing.T) {
+	const name, password = "admin@example.test", "demo admin password"
+	secret := "demo-manage-key-0123456789"
+	system := store.SystemActor("test")
+	for label, c := range map[string]struct {
+		reason  string
+		prepare func(t *testing.T, s *store.Store) error
+		options Options
+		signsIn bool
+	}{
+		"NoManager": {reason: "The first start creates the manager.", options: Options{AdminUser: name, AdminPassword: file(t, password)}, signsIn: true},
+		"Deactivated": {
+			reason: "The user exists and cannot sign in. This is the way back in for a company that is shut out.",
+			prepare: func(t *testing.T, s *store.Store) error {
+				_, err := s.CreateAccount(t.Context(), system, store.NewAccount{UserName: name, Inactive: true})
+				return err
+			},
+			options: Options{AdminUser: "ADMIN@example.test", AdminPassword: file(t, password)}, signsIn: true,
+		},
+		"ManagedBySCIM": {
+			reason: "A SCIM-managed user gets no password, and the portal starts.",
+			prepare: func(t *testing.T, s *store.Store) error {
+				m := portalapi.LoginMethods{SCIMEnabled: true, SSO: portalapi.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal"}}
+				if _, _, err := s.SaveLoginMethods(t.Context(), system, m, nil, false); err != nil {
+					return err
+				}
+				actor := store.Actor{Kind: store.Operator, Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning}}
+				_, err := s.PutAccount(t.Context(), actor, portalapi.AccountWrite{Owner: portalapi.Owner{UID: "u", Revision: 1}, UserName: name, Active: true})
+				return err
+			},
+			options: Options{AdminUser: name, AdminPassword: file(t, password)},
+		},
+		"OtherManager": {
+			reason: "Another manager can sign in: the flags have nothing to do, and their file may be gone.",
+			prepare: func(t *testing.T, s *store.Store) error {
+				return s.EnsureManager(t.Context(), system, "other@example.test", password)
+			},
+			options: Options{AdminUser: name, AdminPassword: "no such file"},
+		},
+		"NoFile":         {reason: "A missing file is logged.", options: Options{AdminUser: name}},
+		"ShortPassword":  {reason: "A password that is too short is logged.", options: Options{AdminUser: name, AdminPassword: file(t, "short")}},
+		"KeyWithoutFile": {reason: "The other keys still work.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: "no such file"}}}},
+		"ShortKey":       {reason: "The other keys still work.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: file(t, "short")}}}},
+		"SecretTaken":    {reason: "One secret for two scopes is logged.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: file(t, secret)}}}},
+	} {
+		t.Run(label, func(t *testing.T) {
+			o := c.options
+			o.Database = filepath.Join(t.TempDir(), "portal.db")
+			o.Keys = append([]BootstrapKey{{Scope: "manage", File: file(t, secret)}}, o.Keys...)
+			open := func(f func(*store.Store) error) {
+				s, err := store.Open(t.Context(), store.Options{Database: o.Database})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(f(s), s.Close()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.prepare != nil {
+				open(func(s *store.Store) error { return c.prepare(t, s) })
+			}
+			for range 2 {
+				url, stop := start(t, o)
+				if got := status(t, url+"/api/v1/users", secret); got != http.StatusOK {
+					t.Errorf("%s\nthe API key answers %d", c.reason, got)
+				}
+				if err := stop(); err != nil {
+					t.Errorf("%s\nstopped: %v", c.reason, err)
+				}
+			}
+			open(func(s *store.Store) error {
+				account, err := s.CheckPassword(t.Context(), name, password)
+				if signsIn := err == nil && account.IsManager(); signsIn != c.signsIn {
+					t.Errorf("%s\nthe manager signs in: %v (%v)", c.reason, signsIn, err)
+				}
+				return nil
+			})
+		})
 	}
 }
 

@@ -274,7 +274,7 @@ type AuditEvent struct {
 	Action string `json:"action"`
 	Actor  string `json:"actor"`
 
-	// ActorKind Person, Key, Operator or System
+	// ActorKind Person, Key, Operator, System or Visitor (a browser that is not signed in)
 	ActorKind string        `json:"actorKind"`
 	At        time.Time     `json:"at"`
 	Changes   []AuditChange `json:"changes"`
@@ -696,7 +696,10 @@ type User struct {
 	ManagedBy    ManagedBy  `json:"managedBy"`
 	Mark         *Mark      `json:"mark,omitempty"`
 	Owner        *Owner     `json:"owner,omitempty"`
-	Pools        []PoolRef  `json:"pools"`
+
+	// PasswordSet the user can sign in with a password; false for a user managed by SCIM
+	PasswordSet bool      `json:"passwordSet"`
+	Pools       []PoolRef `json:"pools"`
 
 	// ReadOnly managed by SCIM while SCIM is on
 	ReadOnly bool `json:"readOnly"`
@@ -1080,7 +1083,7 @@ type ClientInterface interface {
 	// PutIdentityConfigurationWithBody Replace the login methods
 	//
 	// SCIM needs SSO (SSO_REQUIRED). Provisioning existing users needs SCIM (SCIM_REQUIRED). Enabling SSO checks that the
-	// provider can be reached (SSO_NOT_REACHABLE). A local manager who can sign in must remain (LAST_MANAGER). With dryRun
+	// provider can be reached (SSO_NOT_REACHABLE). A local manager with a password must remain (LAST_MANAGER). With dryRun
 	// the answer is the same and also has the migration report, and nothing is changed.
 	//
 	// Takes any type of body and a specified content type.
@@ -1091,7 +1094,7 @@ type ClientInterface interface {
 	// PutIdentityConfiguration Replace the login methods
 	//
 	// SCIM needs SSO (SSO_REQUIRED). Provisioning existing users needs SCIM (SCIM_REQUIRED). Enabling SSO checks that the
-	// provider can be reached (SSO_NOT_REACHABLE). A local manager who can sign in must remain (LAST_MANAGER). With dryRun
+	// provider can be reached (SSO_NOT_REACHABLE). A local manager with a password must remain (LAST_MANAGER). With dryRun
 	// the answer is the same and also has the migration report, and nothing is changed.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1528,7 +1531,7 @@ func (c *Client) GetIdentityConfiguration(ctx context.Context, reqEditors ...Req
 // PutIdentityConfigurationWithBody Replace the login methods
 //
 // SCIM needs SSO (SSO_REQUIRED). Provisioning existing users needs SCIM (SCIM_REQUIRED). Enabling SSO checks that the
-// provider can be reached (SSO_NOT_REACHABLE). A local manager who can sign in must remain (LAST_MANAGER). With dryRun
+// provider can be reached (SSO_NOT_REACHABLE). A local manager with a password must remain (LAST_MANAGER). With dryRun
 // the answer is the same and also has the migration report, and nothing is changed.
 //
 // Takes any type of body and a specified content type.
@@ -1549,7 +1552,7 @@ func (c *Client) PutIdentityConfigurationWithBody(ctx context.Context, params *P
 // PutIdentityConfiguration Replace the login methods
 //
 // SCIM needs SSO (SSO_REQUIRED). Provisioning existing users needs SCIM (SCIM_REQUIRED). Enabling SSO checks that the
-// provider can be reached (SSO_NOT_REACHABLE). A local manager who can sign in must remain (LAST_MANAGER). With dryRun
+// provider can be reached (SSO_NOT_REACHABLE). A local manager with a password must remain (LAST_MANAGER). With dryRun
 // the answer is the same and also has the migration report, and nothing is changed.
 //
 // Takes a body of the `application/json` content type.
@@ -3995,7 +3998,7 @@ type ClientWithResponsesInterface interface {
 	// PutIdentityConfigurationWithBodyWithResponse Replace the login methods
 	//
 	// SCIM needs SSO (SSO_REQUIRED). Provisioning existing users needs SCIM (SCIM_REQUIRED). Enabling SSO checks that the
-	// provider can be reached (SSO_NOT_REACHABLE). A local manager who can sign in must remain (LAST_MANAGER). With dryRun
+	// provider can be reached (SSO_NOT_REACHABLE). A local manager with a password must remain (LAST_MANAGER). With dryRun
 	// the answer is the same and also has the migration report, and nothing is changed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4006,7 +4009,7 @@ type ClientWithResponsesInterface interface {
 	// PutIdentityConfigurationWithResponse Replace the login methods
 	//
 	// SCIM needs SSO (SSO_REQUIRED). Provisioning existing users needs SCIM (SCIM_REQUIRED). Enabling SSO checks that the
-	// provider can be reached (SSO_NOT_REACHABLE). A local manager who can sign in must remain (LAST_MANAGER). With dryRun
+	// provider can be reached (SSO_NOT_REACHABLE). A local manager with a password must remain (LAST_MANAGER). With dryRun
 	// the answer is the same and also has the migration report, and nothing is changed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -5530,7 +5533,7 @@ func (c *ClientWithResponses) GetIdentityConfigurationWithResponse(ctx context.C
 // PutIdentityConfigurationWithBodyWithResponse Replace the login methods
 //
 // SCIM needs SSO (SSO_REQUIRED). Provisioning existing users needs SCIM (SCIM_REQUIRED). Enabling SSO checks that the
-// provider can be reached (SSO_NOT_REACHABLE). A local manager who can sign in must remain (LAST_MANAGER). With dryRun
+// provider can be reached (SSO_NOT_REACHABLE). A local manager with a password must remain (LAST_MANAGER). With dryRun
 // the answer is the same and also has the migration report, and nothing is changed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5547,7 +5550,7 @@ func (c *ClientWithResponses) PutIdentityConfigurationWithBodyWithResponse(ctx c
 // PutIdentityConfigurationWithResponse Replace the login methods
 //
 // SCIM needs SSO (SSO_REQUIRED). Provisioning existing users needs SCIM (SCIM_REQUIRED). Enabling SSO checks that the
-// provider can be reached (SSO_NOT_REACHABLE). A local manager who can sign in must remain (LAST_MANAGER). With dryRun
+// provider can be reached (SSO_NOT_REACHABLE). A local manager with a password must remain (LAST_MANAGER). With dryRun
 // the answer is the same and also has the migration report, and nothing is changed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

@@ -76,6 +76,7 @@ type Account struct {
 	Owner         Owner
 	WaitingFor    Owner     // the ScimUser that waits to adopt this local account; empty if none waits
 	HandedOver    bool      // an administrator in the portal allowed that this one local account is adopted
+	PasswordSet   bool      // the user can sign in with a password; false if SCIM manages the account
 	DeactivatedBy ManagedBy // who deactivated the account; empty while the account is active
 	Mark          *Mark     // the removal that is held or was dropped; nil if there is none
 	Pools         []string  // portal ids of the account's pools, sorted; the default pool is one of them

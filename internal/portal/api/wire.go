@@ -20,7 +20,7 @@ func user(a *store.Account) portalv1.User {
 		ID: a.ID, UserName: a.UserName, DisplayName: a.DisplayName, GivenName: a.GivenName, FamilyName: a.FamilyName, Email: a.Email,
 		ExternalID: a.ExternalID, Status: portalv1.Status(a.Status), ManagedBy: portalv1.ManagedBy(a.ManagedBy), ReadOnly: a.ReadOnly,
 		ReadOnlyReason: a.ReadOnlyReason, Pools: make([]portalv1.PoolRef, len(a.PoolRefs)), Roles: a.Roles, DirectRoles: list(a.DirectRoles), Ungranted: a.Ungranted,
-		HandedOver: a.HandedOver, DeactivatedBy: portalv1.ManagedBy(a.DeactivatedBy), Mark: mark(a.Mark), Revision: a.Revision,
+		HandedOver: a.HandedOver, PasswordSet: a.PasswordSet, DeactivatedBy: portalv1.ManagedBy(a.DeactivatedBy), Mark: mark(a.Mark), Revision: a.Revision,
 		CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, LastSignInAt: moment(a.LastSignInAt),
 	}
 	for i, p := range a.PoolRefs {

@@ -23,6 +23,7 @@ type attempt struct {
 	Verifier string `json:"v"`
 	Issuer   string `json:"i"`
 	ReturnTo string `json:"r"`
+	Link     string `json:"l,omitempty"`
 }
 
 func cookieName(insecure bool) string {

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +43,25 @@ type Identity struct {
 	Email         string
 	EmailVerified bool // false if the provider does not assert it
 	Name          string
+}
+
+// ID returns the immutable id of the user at the issuer: oid for Entra ID, whose sub is another one
+// for each application, and sub for all others.
+func (i Identity) ID() string {
+	issuer, err := url.Parse(i.Issuer)
+	if err == nil && i.ObjectID != "" && slices.Contains(entraHosts, issuer.Hostname()) {
+		return i.ObjectID
+	}
+	return i.Subject
+}
+
+// entraHosts are the hosts of Entra ID's issuers, by cloud and by version of the tokens.
+var entraHosts = []string{"login.microsoftonline.com", "sts.windows.net", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "sts.chinacloudapi.cn"}
+
+// Purpose is what the caller of Begin wants to do with the identity.
+type Purpose struct {
+	ReturnTo string // a path of this portal to show afterwards; the caller has validated it
+	Link     string // the account to link the identity to; empty: sign in
 }
 
 // Refusal is an error whose message may be shown to the user who tried to sign in.
@@ -79,48 +100,56 @@ type known struct {
 // discoveryLifetime is the time after which a discovery document is read again.
 const discoveryLifetime = 10 * time.Minute
 
-// Begin redirects the browser to the provider. returnTo is a path of this portal to show
-// afterwards; the caller has validated it. If Begin returns an error, it has written nothing to w.
-func (p *RelyingParty) Begin(w http.ResponseWriter, r *http.Request, s Settings, returnTo string) error {
+// Begin redirects the browser to the provider. If it returns an error, it has written nothing to w.
+func (p *RelyingParty) Begin(w http.ResponseWriter, r *http.Request, s Settings, purpose Purpose) error {
+	target, err := p.Prepare(w, r, s, purpose)
+	if err == nil {
+		http.Redirect(w, r, target, http.StatusFound)
+	}
+	return err
+}
+
+// Prepare is Begin for an answer to a form: it sets the cookie and returns the provider's address.
+// The content policy form-action blocks a redirect to another site.
+func (p *RelyingParty) Prepare(w http.ResponseWriter, r *http.Request, s Settings, purpose Purpose) (string, error) {
 	provider, err := p.discover(r.Context(), s.Issuer)
 	if err != nil {
-		return &Refusal{Message: "The identity provider is not reachable. Try again in a minute, or ask your administrator to check the login methods.", Cause: err}
+		return "", &Refusal{Message: "The identity provider is not reachable. Try again in a minute, or ask your administrator to check the login methods.", Cause: err}
 	}
 	a := attempt{
 		State:    oauth2.GenerateVerifier(),
 		Nonce:    oauth2.GenerateVerifier(),
 		Verifier: oauth2.GenerateVerifier(),
 		Issuer:   s.Issuer,
-		ReturnTo: returnTo,
+		ReturnTo: purpose.ReturnTo,
+		Link:     purpose.Link,
 	}
 	http.SetCookie(w, a.cookie(p.Insecure))
-	target := config(provider, s).AuthCodeURL(a.State, oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier))
-	http.Redirect(w, r, target, http.StatusFound)
-	return nil
+	return config(provider, s).AuthCodeURL(a.State, oidc.Nonce(a.Nonce), oauth2.S256ChallengeOption(a.Verifier)), nil
 }
 
 // Finish handles the provider's response at CallbackPath. It returns the identity that the provider
-// asserts, and the returnTo of Begin. Every error is a *Refusal. Finish uses up the attempt, also
+// asserts, and the purpose of Begin. Every error is a *Refusal. Finish uses up the attempt, also
 // when it fails.
-func (p *RelyingParty) Finish(w http.ResponseWriter, r *http.Request, s Settings) (Identity, string, error) {
+func (p *RelyingParty) Finish(w http.ResponseWriter, r *http.Request, s Settings) (Identity, Purpose, error) {
 	a, ok := readAttempt(r, p.Insecure)
 	http.SetCookie(w, spent(p.Insecure))
 	query := r.URL.Query()
 	switch {
 	case !ok || !same(query.Get("state"), a.State):
-		return Identity{}, "", &Refusal{Message: "This sign-in was not started in this browser, or has expired. Please sign in again."}
+		return Identity{}, Purpose{}, &Refusal{Message: "This sign-in was not started in this browser, or has expired. Please sign in again."}
 	case a.Issuer != s.Issuer, query.Get("iss") != "" && query.Get("iss") != s.Issuer:
-		return Identity{}, "", &Refusal{Message: "The response came from an identity provider that is not the configured one. Please sign in again."}
+		return Identity{}, Purpose{}, &Refusal{Message: "The response came from an identity provider that is not the configured one. Please sign in again."}
 	case query.Get("error") != "":
-		return Identity{}, "", refusedByProvider(query.Get("error"), query.Get("error_description"))
+		return Identity{}, Purpose{}, refusedByProvider(query.Get("error"), query.Get("error_description"))
 	case query.Get("code") == "":
-		return Identity{}, "", &Refusal{Message: "The identity provider's response contains no code. Please sign in again."}
+		return Identity{}, Purpose{}, &Refusal{Message: "The identity provider's response contains no code. Please sign in again."}
 	}
 	identity, err := p.exchange(r.Context(), s, a, query.Get("code"))
 	if err != nil {
-		return Identity{}, "", &Refusal{Message: "The identity provider's response could not be verified. Try again. If the error persists, ask your administrator to check the client id and secret.", Cause: err}
+		return Identity{}, Purpose{}, &Refusal{Message: "The identity provider's response could not be verified. Try again. If the error persists, ask your administrator to check the client id and secret.", Cause: err}
 	}
-	return identity, a.ReturnTo, nil
+	return identity, Purpose{ReturnTo: a.ReturnTo, Link: a.Link}, nil
 }
 
 // exchange exchanges the code for verified claims.

@@ -26,7 +26,7 @@ type walk struct {
 	portal   *httptest.Server
 	settings sso.Settings
 	identity sso.Identity
-	returnTo string
+	purpose  sso.Purpose
 	err      error
 }
 
@@ -40,13 +40,13 @@ func newWalk(t *testing.T) *walk {
 	party := &sso.RelyingParty{Insecure: true}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /sso", func(rw http.ResponseWriter, r *http.Request) {
-		if err := party.Begin(rw, r, w.settings, "/users"); err != nil {
+		if err := party.Begin(rw, r, w.settings, sso.Purpose{ReturnTo: "/users", Link: "a-1"}); err != nil {
 			http.Error(rw, err.Error(), http.StatusBadGateway)
 		}
 	})
 	mux.HandleFunc("GET "+sso.CallbackPath, func(_ http.ResponseWriter, r *http.Request) {
 		rw := httptest.NewRecorder()
-		w.identity, w.returnTo, w.err = party.Finish(rw, r, w.settings)
+		w.identity, w.purpose, w.err = party.Finish(rw, r, w.settings)
 	})
 	w.portal = httptest.NewServer(mux)
 	t.Cleanup(w.portal.Close)
@@ -115,8 +115,8 @@ func TestSignIn(t *testing.T) {
 	if diff := cmp.Diff(want, w.identity); w.err != nil || diff != "" {
 		t.Fatalf("Finish() = %v, -want +got:\n%s", w.err, diff)
 	}
-	if w.returnTo != "/users" {
-		t.Errorf("return to %q, want /users", w.returnTo)
+	if w.purpose != (sso.Purpose{ReturnTo: "/users", Link: "a-1"}) {
+		t.Errorf("return to %q, want /users", w.purpose)
 	}
 }
 
@@ -284,5 +284,23 @@ func TestCheck(t *testing.T) {
 	issuer := newProvider(t, "http://127.0.0.1:8090/sso/callback")
 	if found, err := sso.Check(t.Context(), nil, issuer); err != nil || found.Keys != 1 {
 		t.Fatalf("Check(%q) = %+v, %v", issuer, found, err)
+	}
+}
+
+func TestIdentityID(t *testing.T) {
+	for name, c := range map[string]struct {
+		identity     sso.Identity
+		want, reason string
+	}{
+		"Entra":        {sso.Identity{Issuer: "https://login.microsoftonline.com/tenant/v2.0", Subject: "s", ObjectID: "o"}, "o", "Entra ID's sub is another one for each application."},
+		"EntraWithout": {sso.Identity{Issuer: "https://login.microsoftonline.com/tenant/v2.0", Subject: "s"}, "s", "A token without oid still has a subject."},
+		"Other":        {sso.Identity{Issuer: "https://idp.example.test", Subject: "s", ObjectID: "o"}, "s", "Elsewhere oid may be a claim that users can change."},
+		"LikeEntra":    {sso.Identity{Issuer: "https://idp.example.test/login.microsoftonline.com", Subject: "s", ObjectID: "o"}, "s", "Only the host counts."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := c.identity.ID(); got != c.want {
+				t.Errorf("%s\nID() = %q, want %q", c.reason, got, c.want)
+			}
+		})
 	}
 }

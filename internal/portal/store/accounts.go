@@ -26,7 +26,8 @@ type Account struct {
 	LastSignInAt   time.Time // zero if never
 
 	passwordHash string
-	granting     bool // this write of its owner grants all memberships that the account has afterwards
+	epoch        int64 // of its sessions; those with an older one have ended
+	granting     bool  // this write of its owner grants all memberships that the account has afterwards
 }
 
 // PoolRef is a pool of an account, with the roles that it grants.
@@ -50,9 +51,9 @@ func (a *Account) IsManager() bool {
 
 func (a *Account) active() bool { return a.Status == portalapi.StatusActive }
 
-// keeps reports whether the account is a local manager who can sign in.
-func (a *Account) keeps(sso bool) bool {
-	return a.ManagedBy == portalapi.ManagedByLocal && a.active() && slices.Contains(a.Roles, portalapi.RoleManager) && (a.HasPassword() || sso)
+// keeps reports whether the account is a local manager who can sign in with a password.
+func (a *Account) keeps() bool {
+	return a.ManagedBy == portalapi.ManagedByLocal && a.active() && slices.Contains(a.Roles, portalapi.RoleManager) && a.HasPassword()
 }
 
 // AccountFilter filters a list. An empty field matches all accounts.
@@ -185,7 +186,7 @@ func (c *conn) accountsByID(ids []string) (map[string]*Account, error) {
 }
 
 const accountColumns = `id, user_name, display_name, given_name, family_name, email, external_id, status, managed_by, owner_uid, owner_name, owner_binding,
-	owner_revision, waiting_uid, waiting_name, handed_over, deactivated_by, held, held_state, held_decision, held_at, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at`
+	owner_revision, waiting_uid, waiting_name, handed_over, deactivated_by, held, held_state, held_decision, held_at, password_hash, migrated, revision, created_at, updated_at, last_sign_in_at, session_epoch`
 
 // accounts reads the accounts that where selects, with pools and roles, in four queries for any
 // number of accounts.
@@ -211,8 +212,8 @@ func scanAccount(rows *sql.Rows) (Account, error) {
 	)
 	err := rows.Scan(&a.ID, &a.UserName, &a.DisplayName, &a.GivenName, &a.FamilyName, &a.Email, &a.ExternalID, &a.Status, &a.ManagedBy,
 		&owner, &a.Owner.Name, &a.Owner.Binding, &a.Owner.Revision, &a.WaitingFor.UID, &a.WaitingFor.Name, &a.HandedOver, &a.DeactivatedBy, &m.What, &m.State, &m.Decision, &m.At,
-		&a.passwordHash, &a.Migrated, &a.Revision, &created, &updated, &signedIn)
-	a.Owner.UID, a.Mark = owner.String, marked(m)
+		&a.passwordHash, &a.Migrated, &a.Revision, &created, &updated, &signedIn, &a.epoch)
+	a.Owner.UID, a.Mark, a.PasswordSet = owner.String, marked(m), a.HasPassword()
 	a.CreatedAt, a.UpdatedAt, a.LastSignInAt = fromMicros(created), fromMicros(updated), fromMicros(signedIn)
 	return a, err
 }

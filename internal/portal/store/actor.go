@@ -18,6 +18,11 @@ const (
 	ScopeSCIM         Scope = "scim"         // no access to the portal's API; the key is a token for the SCIM webhook
 )
 
+// Known reports whether the scope is one of those above.
+func (s Scope) Known() bool {
+	return s == ScopeManage || s == ScopeRead || s == ScopeProvisioning || s == ScopeSCIM
+}
+
 // ActorKind is the kind of an actor.
 type ActorKind string
 
@@ -26,6 +31,7 @@ const (
 	Key      ActorKind = "Key"      // an API key
 	Operator ActorKind = "Operator" // an API key with the scope provisioning
 	System   ActorKind = "System"   // the portal itself, at its start
+	Visitor  ActorKind = "Visitor"  // a browser that is not signed in
 )
 
 // Actor is the client that requests a change; the audit names it.
@@ -58,6 +64,14 @@ func ActorOf(account *Account, requestID string) Actor {
 
 // SystemActor returns the actor of changes at the portal's start.
 func SystemActor(name string) Actor { return Actor{Kind: System, Name: name} }
+
+// ownOr refuses an actor that is neither the user with the account id nor has the scope.
+func (a Actor) ownOr(scope Scope, accountID string) error {
+	if a.Kind == Person && a.ID == accountID {
+		return nil
+	}
+	return a.allowed(scope)
+}
 
 // allowed refuses an actor without the scope.
 func (a Actor) allowed(scope Scope) error {

@@ -16,8 +16,9 @@ type Configuration struct {
 	portalapi.Configuration
 	ClientSecretSet bool
 
-	secret string
-	leader string // the operator's process that is the leader; empty if every process may write
+	secret   string
+	ssoEpoch int64  // of the sessions through SSO; those with an older one have ended
+	leader   string // the operator's process that is the leader; empty if every process may write
 }
 
 // provider returns the name of the bound identity provider for messages.
@@ -67,10 +68,10 @@ func (c *conn) configuration() (*Configuration, error) {
 	)
 	err := c.row(`SELECT sso_enabled, sso_type, sso_issuer, sso_client_id, sso_client_secret, sso_metadata_url, scim_enabled,
 		provision_existing_users, provision_groups, managed_elsewhere, bound_uid, bound_cluster, bound_namespace, bound_name,
-		provider_type, provider_name, scim_base_url, binding_id, leader, revision FROM identity_configuration`).Scan(
+		provider_type, provider_name, scim_base_url, binding_id, leader, sso_epoch, revision FROM identity_configuration`).Scan(
 		&f.SSO.Enabled, &f.SSO.Type, &f.SSO.Issuer, &f.SSO.ClientID, &f.secret, &f.SSO.MetadataURL, &f.SCIMEnabled,
 		&f.ProvisionExistingUsers, &f.ProvisionGroups, &f.ManagedElsewhere, &b.UID, &b.Cluster, &b.Namespace, &b.Name,
-		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &b.ID, &f.leader, &f.Revision)
+		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &b.ID, &f.leader, &f.ssoEpoch, &f.Revision)
 	if b.UID != "" {
 		f.Binding = &b
 	}
@@ -236,30 +237,43 @@ func validLoginMethods(m portalapi.LoginMethods) error {
 	return nil
 }
 
-// saveConfiguration writes after if it differs from before, and refuses it if no local manager
-// could sign in afterwards.
+// saveConfiguration writes after if it differs from before, and refuses to switch SSO off
+// if no local manager could sign in afterwards.
 func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 	ev.changes = configurationDifference(before, after)
 	if len(ev.changes) == 0 {
 		return nil
 	}
 	after.Revision++
+	if endsSSOSessions(before.SSO, after.SSO) {
+		after.ssoEpoch = before.ssoEpoch + 1
+	}
 	b := portalapi.Binding{}
 	if after.Binding != nil {
 		b = *after.Binding
 	}
-	return t.keepManager(before.SSO.Enabled, after.SSO.Enabled, func() error {
-		t.config = after
-		if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
-			sso_metadata_url = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
-			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, revision = ?`,
-			after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL, after.SCIMEnabled,
-			after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
-			b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.Revision); err != nil {
+	if before.SSO.Enabled && !after.SSO.Enabled {
+		if err := t.managerRemains(); err != nil {
 			return err
 		}
-		return t.touch(portalapi.ChangeConfiguration, "default", false)
-	})
+	}
+	t.config = after
+	if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
+			sso_metadata_url = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
+			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, sso_epoch = ?, revision = ?`,
+		after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL, after.SCIMEnabled,
+		after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
+		b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.ssoEpoch, after.Revision); err != nil {
+		return err
+	}
+	return t.touch(portalapi.ChangeConfiguration, "default", false)
+}
+
+// endsSSOSessions reports whether users who signed in through SSO before must sign in again: SSO is
+// off now, or another provider or another application decides who signs in.
+func endsSSOSessions(before, after portalapi.SSO) bool {
+	return before.Enabled && (!after.Enabled || before.Type != after.Type || before.Issuer != after.Issuer ||
+		before.ClientID != after.ClientID || before.MetadataURL != after.MetadataURL)
 }
 
 func configurationDifference(before, after *Configuration) []FieldChange {

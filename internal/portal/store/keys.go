@@ -106,9 +106,7 @@ func (s *Store) EnsureKey(ctx context.Context, actor Actor, n NewKey, secret str
 }
 
 func (t *tx) insertKey(ev *event, k *APIKey) error {
-	switch k.Scope {
-	case ScopeManage, ScopeRead, ScopeProvisioning, ScopeSCIM:
-	default:
+	if !k.Scope.Known() {
 		return refuse(portalapi.CodeInvalid, "unknown scope %q; use manage, read, provisioning or scim", k.Scope)
 	}
 	if k.Name == "" {

@@ -71,7 +71,12 @@ func (s *Store) inSnapshot(ctx context.Context, f func(*conn) error) error {
 // mutate runs one change on behalf of actor and audits it. ev describes the attempt; f completes
 // it.
 func (s *Store) mutate(ctx context.Context, actor Actor, scope Scope, ev *event, f func(*tx) error) error {
-	err := actor.allowed(scope)
+	return s.mutateIf(ctx, actor, actor.allowed(scope), ev, f)
+}
+
+// mutateIf is mutate for an actor that forbidden refuses, unless it is nil.
+func (s *Store) mutateIf(ctx context.Context, actor Actor, forbidden error, ev *event, f func(*tx) error) error {
+	err := forbidden
 	if err == nil {
 		err = s.inTx(ctx, func(t *tx) error {
 			t.actor = actor
@@ -113,6 +118,11 @@ func (s *Store) auditRefusal(ctx context.Context, actor Actor, ev *event, refusa
 // lacks the scope.
 func (s *Store) Refused(ctx context.Context, actor Actor, action string, refusal *portalapi.Error) error {
 	return s.auditRefusal(ctx, actor, &event{action: action}, refusal)
+}
+
+// PageRefused records in the audit that a user asked for a page without the right to see it.
+func (s *Store) PageRefused(ctx context.Context, actor Actor, route string, refusal *portalapi.Error) error {
+	return s.auditRefusal(ctx, actor, &event{action: "page.open", targetKind: "Page", targetName: route}, refusal)
 }
 
 // errDryRun rolls back the transaction of a dry run.

@@ -74,6 +74,9 @@ func (s *Store) UpdateAccount(ctx context.Context, actor Actor, id string, ifRev
 		}
 		after = before.copy()
 		if p.Password != nil {
+			if hash != "" && before.ManagedBy == portalapi.ManagedBySCIM {
+				return refuse(portalapi.CodeInvalid, "%q is managed by SCIM and signs in through single sign-on; it cannot have a password", before.UserName)
+			}
 			after.passwordHash = hash
 		}
 		if err := t.apply(p, after); err != nil {
@@ -148,10 +151,6 @@ func (t *tx) editable(ev *event, id string, ifRevision *int64) (*Account, error)
 // deleteAccount deletes the record, with its memberships, direct roles and sessions.
 func (t *tx) deleteAccount(ev *event, before *Account) error {
 	ev.targetID, ev.targetName = before.ID, before.UserName
-	config, err := t.configuration()
-	if err != nil {
-		return err
-	}
 	remove := func() error {
 		if _, err := t.exec(`DELETE FROM accounts WHERE id = ?`, before.ID); err != nil {
 			return err
@@ -163,8 +162,8 @@ func (t *tx) deleteAccount(ev *event, before *Account) error {
 		}
 		return t.touch(portalapi.ChangeAccount, before.ID, true)
 	}
-	if !before.keeps(config.SSO.Enabled) {
+	if !before.keeps() {
 		return remove()
 	}
-	return t.keepManager(config.SSO.Enabled, config.SSO.Enabled, remove)
+	return t.keepManager(remove)
 }

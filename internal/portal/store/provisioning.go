@@ -95,13 +95,15 @@ func (a *Account) updated(w portalapi.AccountWrite) (*Account, error) {
 	return after, nil
 }
 
-// take copies the fields of w to the account.
+// take copies the fields of w to the account. A password ends with it: SCIM-managed users sign in
+// through SSO only.
 func (a *Account) take(w portalapi.AccountWrite) {
 	a.UserName, a.DisplayName, a.GivenName, a.FamilyName = w.UserName, w.DisplayName, w.GivenName, w.FamilyName
 	a.Email, a.ExternalID = w.Email, w.ExternalID
 	a.Owner, a.Pools = w.Owner, w.Pools
 	a.ManagedBy = portalapi.ManagedBySCIM
 	a.DirectRoles, a.WaitingFor, a.HandedOver, a.granting = nil, portalapi.Owner{}, false, true
+	a.passwordHash = ""
 	if !w.KeepMark {
 		a.Mark = nil
 	}

@@ -17,6 +17,7 @@ var statuses = map[portalapi.Code]int{
 	portalapi.CodeUnknownPool:      http.StatusBadRequest,
 	portalapi.CodeInvalid:          http.StatusBadRequest,
 	portalapi.CodeUnauthenticated:  http.StatusUnauthorized,
+	portalapi.CodeIdentityChanged:  http.StatusUnauthorized,
 	portalapi.CodeForbidden:        http.StatusForbidden,
 	portalapi.CodeNotFound:         http.StatusNotFound,
 	portalapi.CodeFeedTruncated:    http.StatusGone,

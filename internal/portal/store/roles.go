@@ -71,31 +71,44 @@ func (c *conn) grantable(roles []string) ([]string, error) {
 	return sortedSet(roles), nil
 }
 
-// managerLeft reports whether a local manager who can sign in exists: active, with ROLE_MANAGER,
-// and with a password or with SSO on.
-func (c *conn) managerLeft(sso bool) (bool, error) {
-	const able = ` a.managed_by = 'Local' AND a.status = 'Active' AND (a.password_hash <> '' OR ?)`
-	found, err := c.yes(`SELECT 1 FROM account_roles r JOIN accounts a ON a.id = r.account_id WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
-	if found || err != nil {
-		return found, err
-	}
-	return c.yes(`SELECT 1 FROM pool_roles r JOIN memberships m ON m.pool_id = r.pool_id JOIN accounts a ON a.id = m.account_id
-		WHERE r.role = 'ROLE_MANAGER' AND`+able, sso)
-}
+// ableManagers are the local managers who can sign in with their password. SSO does not count: it
+// fails for all users once the provider or the client secret does.
+const ableManagers = `(SELECT a.id, a.handed_over FROM account_roles r JOIN accounts a ON a.id = r.account_id
+		WHERE r.role = 'ROLE_MANAGER' AND a.managed_by = 'Local' AND a.status = 'Active' AND a.password_hash <> ''
+	UNION ALL SELECT a.id, a.handed_over FROM pool_roles r JOIN memberships m ON m.pool_id = r.pool_id JOIN accounts a ON a.id = m.account_id
+		WHERE r.role = 'ROLE_MANAGER' AND a.managed_by = 'Local' AND a.status = 'Active' AND a.password_hash <> '') able`
 
-// keepManager refuses f if it removes the last local manager who can sign in. ssoAfter is whether
-// SSO is on afterwards.
-func (t *tx) keepManager(ssoBefore, ssoAfter bool, f func() error) error {
-	before, err := t.managerLeft(ssoBefore)
+// managerLeft reports whether a local manager who can sign in with a password exists.
+func (c *conn) managerLeft() (bool, error) { return c.yes(`SELECT 1 FROM ` + ableManagers) }
+
+// keepManager refuses f if it removes the last local manager who can sign in with a password. All
+// writers are serialized, so of two that each leave the other's manager, one is refused.
+func (t *tx) keepManager(f func() error) error {
+	before, err := t.managerLeft()
 	if err != nil {
 		return err
 	}
 	if err := f(); err != nil || !before {
 		return err
 	}
-	after, err := t.managerLeft(ssoAfter)
-	if err == nil && !after {
-		err = refuse(portalapi.CodeLastManager, "this removes the last local manager who can sign in; make another local user a manager first")
+	return t.managerRemains()
+}
+
+// managerRemains refuses the change in progress if no local manager with a password remains.
+func (t *tx) managerRemains() error {
+	left, err := t.managerLeft()
+	if err == nil && !left {
+		err = refuse(portalapi.CodeLastManager, "this leaves no local manager who can sign in with a password; give another local user a password and the role %s first", portalapi.RoleManager)
+	}
+	return err
+}
+
+// othersRemain refuses a hand-over if the identity provider could then take over the last local
+// manager who can sign in with a password.
+func (t *tx) othersRemain(a *Account) error {
+	left, err := t.yes(`SELECT 1 FROM `+ableManagers+` WHERE NOT able.handed_over AND able.id <> ?`, a.ID)
+	if err == nil && !left {
+		err = refuse(portalapi.CodeLastManager, "%q is the last local manager with a password who stays local; give another local user a password and the role %s first", a.UserName, portalapi.RoleManager)
 	}
 	return err
 }

@@ -35,15 +35,19 @@ func (t *tx) saveAccount(ev *event, before, after *Account) error {
 	if before != nil && len(ev.changes) == 0 {
 		return nil
 	}
-	config, err := t.configuration()
-	if err != nil {
-		return err
-	}
 	write := func() error { return t.writeAccount(before, after) }
-	if before == nil || !before.keeps(config.SSO.Enabled) || after.keeps(config.SSO.Enabled) {
+	if before == nil || !before.keeps() {
 		return write()
 	}
-	return t.keepManager(config.SSO.Enabled, config.SSO.Enabled, write)
+	if after.HandedOver && !before.HandedOver {
+		if err := t.othersRemain(before); err != nil {
+			return err
+		}
+	}
+	if after.keeps() {
+		return write()
+	}
+	return t.keepManager(write)
 }
 
 // wantedPools resolves after's pools, including the default pool unless the account was released.
@@ -113,12 +117,21 @@ func (t *tx) freeName(before, after *Account) error {
 
 func (t *tx) writeAccount(before, after *Account) error {
 	after.Revision++
-	after.UpdatedAt = t.now
-	if before == nil {
+	after.UpdatedAt, after.PasswordSet = t.now, after.HasPassword()
+	switch {
+	case before == nil:
 		after.CreatedAt = t.now
+	case endsSessions(before, after):
+		after.epoch = before.epoch + 1
 	}
 	if err := t.writeAccountRow(before == nil, after); err != nil {
 		return err
+	}
+	if before != nil && before.ManagedBy == portalapi.ManagedByLocal && after.ManagedBy == portalapi.ManagedBySCIM {
+		// The link of the local user's holder ends; the provider says who the user is from now on.
+		if _, err := t.exec(`DELETE FROM identities WHERE account_id = ?`, after.ID); err != nil {
+			return err
+		}
 	}
 	var hadPools, hadRoles []string
 	if before != nil {
@@ -144,6 +157,13 @@ func (t *tx) writeAccount(before, after *Account) error {
 		}
 	}
 	return t.touch(portalapi.ChangeAccount, after.ID, false)
+}
+
+// endsSessions reports whether the change decides again who may sign in as this user. It ends the
+// account's sessions in the same transaction. A new role, or the loss of one, takes effect at the
+// next page and ends none; neither does a new owner of the same user, after a restore.
+func endsSessions(before, after *Account) bool {
+	return before.Status != after.Status || before.ManagedBy != after.ManagedBy || before.passwordHash != after.passwordHash
 }
 
 // removes reports whether a SCIM-managed user loses access by the change: the sign-in, the manager
@@ -174,7 +194,7 @@ func (t *tx) writeAccountRow(create bool, a *Account) error {
 	values := []any{a.ID, a.UserName, a.DisplayName, a.GivenName, a.FamilyName, a.Email, a.ExternalID, string(a.Status), string(a.ManagedBy),
 		owner, a.Owner.Name, a.Owner.Binding, a.Owner.Revision, a.WaitingFor.UID, a.WaitingFor.Name, a.HandedOver, string(a.DeactivatedBy)}
 	values = append(values, columns(a.Mark)...)
-	values = append(values, a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt))
+	values = append(values, a.passwordHash, a.Migrated, a.Revision, micros(a.CreatedAt), micros(a.UpdatedAt), micros(a.LastSignInAt), a.epoch)
 	fields = append(fields, "user_name_folded", "email_folded", "search_text")
 	values = append(values, names.Fold(a.UserName), names.Fold(a.Email), names.Fold(a.UserName+"\n"+a.DisplayName+"\n"+a.Email))
 	var err error
@@ -235,7 +255,11 @@ func accountDifference(before, after *Account) []FieldChange {
 		d = append(d, FieldChange{Field: "pools", From: poolNames(before.PoolRefs), To: poolNames(after.PoolRefs)})
 	}
 	d.list("ungranted", before.Ungranted, after.Ungranted)
-	if before.passwordHash != after.passwordHash {
+	switch {
+	case before.passwordHash == after.passwordHash:
+	case after.passwordHash == "":
+		d = append(d, FieldChange{Field: "password", From: "set"})
+	default:
 		d = append(d, FieldChange{Field: "password", To: "set"})
 	}
 	return d

@@ -185,11 +185,7 @@ func (t *tx) changePoolRoles(before, after *Pool) error {
 // manager would lose the role, and adds the removals to the guard's count if the operator takes
 // away a granted role.
 func (t *tx) withoutManagers(pool *Pool, f func() error) error {
-	config, err := t.configuration()
-	if err != nil {
-		return err
-	}
-	return t.keepManager(config.SSO.Enabled, config.SSO.Enabled, func() error {
+	return t.keepManager(func() error {
 		if t.actor.Kind == Operator && pool.grants(portalapi.RoleManager) {
 			if err := t.countManagers(pool.ID); err != nil {
 				return err

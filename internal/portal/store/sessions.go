@@ -8,7 +8,6 @@ import (
 	"errors"
 	"time"
 
-	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
@@ -20,151 +19,158 @@ const (
 
 // Session is one signed-in browser.
 type Session struct {
-	Account   *Account
-	Method    string
-	ExpiresAt time.Time
+	ID         string   // a digest of its cookie's secret
+	Account    *Account // nil in lists
+	Method     string
+	CreatedAt  time.Time
+	LastSeenAt time.Time // to the minute
+	ExpiresAt  time.Time // also when it is in use
+
+	epoch, ssoEpoch int64
 }
 
-// CheckPassword returns the account of the user name if the password is right and the user may sign
-// in with it: SCIM-managed users may not while SSO is on. Every other outcome is UNAUTHENTICATED,
-// with the same message and after the same amount of work.
-func (s *Store) CheckPassword(ctx context.Context, userName, password string) (*Account, error) {
-	wrong := refuse(portalapi.CodeUnauthenticated, "the user name or the password is wrong, or this user may not sign in with a password")
-	account, err := s.AccountByName(ctx, userName)
-	if err != nil && asRefusal(err) == nil {
-		return nil, err
-	}
-	hash := decoy
-	if account != nil && account.HasPassword() {
-		hash = account.passwordHash
-	}
-	fits := passwordFits(hash, password)
-	config, err := s.Configuration(ctx)
-	if err != nil {
-		return nil, err
-	}
-	onlySSO := account != nil && account.ManagedBy == portalapi.ManagedBySCIM && config.SSO.Enabled
-	if !fits || account == nil || !account.HasPassword() || !account.active() || onlySSO {
-		if err := s.signInFailed(ctx, account, wrong); err != nil {
-			return nil, err
-		}
-		return nil, wrong
-	}
-	return account, nil
-}
-
-// signInFailed audits a failed attempt on an existing user name. Attempts on unknown names are not
-// audited: they would only fill the disk.
-func (s *Store) signInFailed(ctx context.Context, account *Account, refusal *portalapi.Error) error {
-	if account == nil {
-		return nil
-	}
-	return s.auditRefusal(ctx, Actor{Kind: Person, ID: account.ID, Name: account.UserName},
-		&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}, refusal)
-}
-
-// AccountForSSO returns the active account for the identity that the provider asserts: the account
-// with that user name, or else the only account with that e-mail address. Pass an address only if
-// the provider verified it. It returns UNAUTHENTICATED if there is no such account.
-func (s *Store) AccountForSSO(ctx context.Context, userName, email string) (*Account, error) {
-	var found []Account
-	err := s.inSnapshot(ctx, func(c *conn) (err error) {
-		if userName != "" {
-			found, err = c.accounts(`WHERE user_name_folded = ?`, names.Fold(userName))
-		}
-		if err == nil && len(found) == 0 && email != "" {
-			found, err = c.accounts(`WHERE email_folded = ? LIMIT 2`, names.Fold(email))
-		}
-		return err
-	})
-	switch {
-	case err != nil:
-		return nil, err
-	case len(found) != 1:
-		return nil, refuse(portalapi.CodeUnauthenticated, "your identity provider knows you, but the portal has no user for you; ask your administrator to assign this application to you")
-	case !found[0].active():
-		return nil, refuse(portalapi.CodeUnauthenticated, "your user in the portal is deactivated; ask your administrator")
-	}
-	return &found[0], nil
+// ended reports whether the session is over: its time is up, no request came for idle, or who may
+// sign in was decided again since it began.
+func (s *Session) ended(a *Account, config *Configuration, now time.Time, idle time.Duration) bool {
+	throughOldSSO := s.Method == MethodSSO && (!config.SSO.Enabled || s.ssoEpoch != config.ssoEpoch)
+	return !now.Before(s.ExpiresAt) || now.Sub(s.LastSeenAt) >= idle || !a.active() || s.epoch != a.epoch || throughOldSSO
 }
 
 // StartSession signs the account in for the given time and returns the secret for its cookie. The
-// portal stores only a digest.
+// portal stores only a digest. It is refused if who may sign in as this user was decided again
+// since account was read.
 func (s *Store) StartSession(ctx context.Context, account *Account, method string, ttl time.Duration) (token string, err error) {
 	token = randomText()
-	ev := event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}
-	ev.changes = []FieldChange{{Field: "method", To: method}}
-	err = s.inTx(ctx, func(t *tx) error {
-		t.actor = Actor{Kind: Person, ID: account.ID, Name: account.UserName}
-		if _, err := t.exec(`DELETE FROM sessions WHERE expires_at <= ?`, micros(t.now)); err != nil {
-			return err
+	err = s.inTx(ctx, func(t *tx) error { return t.startSession(account, method, token, ttl) })
+	if refusal := asRefusal(err); refusal != nil {
+		if err := s.signInFailed(ctx, account, refusal); err != nil {
+			return "", err
 		}
-		n, err := t.exec(`UPDATE accounts SET last_sign_in_at = ? WHERE id = ? AND status = 'Active'`, micros(t.now), account.ID)
-		if err != nil {
-			return err
-		}
-		if n == 0 {
-			return refuse(portalapi.CodeUnauthenticated, "this user can no longer sign in")
-		}
-		if _, err := t.exec(`INSERT INTO sessions (token_sha256, account_id, method, created_at, expires_at) VALUES (?, ?, ?, ?, ?)`,
-			digest(token), account.ID, method, micros(t.now), micros(t.now.Add(ttl))); err != nil {
-			return err
-		}
-		return t.audit(&ev, nil)
-	})
+	}
 	return token, err
 }
 
-// Session returns the session of the cookie's secret, or UNAUTHENTICATED: the secret is unknown or
-// expired, or the user is deactivated.
-func (s *Store) Session(ctx context.Context, token string) (*Session, error) {
+func (t *tx) startSession(account *Account, method, token string, ttl time.Duration) error {
+	t.actor = Actor{Kind: Person, ID: account.ID, Name: account.UserName, RequestID: t.actor.RequestID}
+	if _, err := t.exec(`DELETE FROM sessions WHERE expires_at <= ?`, micros(t.now)); err != nil {
+		return err
+	}
+	config, err := t.configuration()
+	if err != nil {
+		return err
+	}
+	if method == MethodSSO && !config.SSO.Enabled {
+		return refuse(portalapi.CodeUnauthenticated, "single sign-on was switched off; sign in with user name and password")
+	}
+	n, err := t.exec(`UPDATE accounts SET last_sign_in_at = ? WHERE id = ? AND status = 'Active' AND session_epoch = ?`, micros(t.now), account.ID, account.epoch)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return refuse(portalapi.CodeUnauthenticated, "this user was changed while you signed in; sign in again")
+	}
+	if _, err := t.exec(`INSERT INTO sessions (token_sha256, account_id, method, epoch, sso_epoch, created_at, last_seen_at, expires_at) VALUES (`+marks(8)+`)`,
+		digest(token), account.ID, method, account.epoch, config.ssoEpoch, micros(t.now), micros(t.now), micros(t.now.Add(ttl))); err != nil {
+		return err
+	}
+	return t.audit(&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName,
+		changes: []FieldChange{{Field: "method", To: method}}}, nil)
+}
+
+const sessionColumns = `token_sha256, method, epoch, sso_epoch, created_at, last_seen_at, expires_at`
+
+func scanSession(scan func(...any) error, more ...any) (Session, error) {
 	var session Session
+	var created, seen, expires int64
+	err := scan(append([]any{&session.ID, &session.Method, &session.epoch, &session.ssoEpoch, &created, &seen, &expires}, more...)...)
+	session.CreatedAt, session.LastSeenAt, session.ExpiresAt = fromMicros(created), fromMicros(seen), fromMicros(expires)
+	return session, err
+}
+
+// Session returns the session of the cookie's secret and records that it is in use, or returns
+// UNAUTHENTICATED: the secret is unknown, or the session has ended.
+func (s *Store) Session(ctx context.Context, token string) (*Session, error) {
+	over := refuse(portalapi.CodeUnauthenticated, "the session has ended; sign in again")
+	var session Session
+	now := s.now()
 	err := s.inSnapshot(ctx, func(c *conn) error {
 		var id string
-		var expires int64
-		err := c.row(`SELECT account_id, method, expires_at FROM sessions WHERE token_sha256 = ?`, digest(token)).Scan(&id, &session.Method, &expires)
+		var err error
+		if session, err = scanSession(c.row(`SELECT `+sessionColumns+`, account_id FROM sessions WHERE token_sha256 = ?`, digest(token)).Scan, &id); err != nil {
+			return err
+		}
+		config, err := c.configuration()
 		if err != nil {
 			return err
 		}
-		session.ExpiresAt = fromMicros(expires)
-		session.Account, err = c.account("user "+id, `WHERE id = ?`, id)
-		return err
+		if session.Account, err = c.account("user "+id, `WHERE id = ?`, id); err != nil {
+			return err
+		}
+		if session.ended(session.Account, config, now, s.idle) {
+			return over
+		}
+		return nil
 	})
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
+		return nil, over
 	case err != nil:
 		return nil, err
-	case s.now().Before(session.ExpiresAt) && session.Account.active():
-		return &session, nil
 	}
-	return nil, refuse(portalapi.CodeUnauthenticated, "the session has ended; sign in again")
+	return &session, s.seen(ctx, &session, now)
+}
+
+// seen records the use of a session, at most once a minute.
+func (s *Store) seen(ctx context.Context, session *Session, now time.Time) error {
+	if now.Sub(session.LastSeenAt) < min(time.Minute, s.idle/4) {
+		return nil
+	}
+	_, err := s.write.ExecContext(ctx, s.dialect.rebind(`UPDATE sessions SET last_seen_at = ? WHERE token_sha256 = ? AND last_seen_at < ?`), micros(now), session.ID, micros(now))
+	return err
+}
+
+// Sessions returns the account's sessions that have not ended, the newest first.
+func (s *Store) Sessions(ctx context.Context, account *Account) ([]Session, error) {
+	var all []Session
+	err := s.inSnapshot(ctx, func(c *conn) error {
+		config, err := c.configuration()
+		if err != nil {
+			return err
+		}
+		return c.each(func(rows *sql.Rows) error {
+			session, err := scanSession(rows.Scan)
+			if err == nil && !session.ended(account, config, s.now(), s.idle) {
+				all = append(all, session)
+			}
+			return err
+		}, `SELECT `+sessionColumns+` FROM sessions WHERE account_id = ? ORDER BY created_at DESC, token_sha256`, account.ID)
+	})
+	return all, err
+}
+
+// EndSessions signs the user out of every browser. Users may do it for themselves, managers for
+// every user, also one that SCIM manages. Refusals: FORBIDDEN, NOT_FOUND.
+func (s *Store) EndSessions(ctx context.Context, actor Actor, id string) error {
+	ev := event{action: "session.end-all", targetKind: "User", targetID: id}
+	return s.mutateIf(ctx, actor, actor.ownOr(ScopeManage, id), &ev, func(t *tx) error {
+		account, err := t.account("user "+id, `WHERE id = ?`, id)
+		if err != nil {
+			return err
+		}
+		ev.targetName = account.UserName
+		return t.endSessions(id)
+	})
+}
+
+// endSessions raises the account's epoch without a change of the record.
+func (t *tx) endSessions(id string) error {
+	t.changed = true
+	_, err := t.exec(`UPDATE accounts SET session_epoch = session_epoch + 1 WHERE id = ?`, id)
+	return err
 }
 
 // EndSession signs the browser out. An unknown secret is no error.
 func (s *Store) EndSession(ctx context.Context, token string) error {
 	_, err := s.write.ExecContext(ctx, s.dialect.rebind(`DELETE FROM sessions WHERE token_sha256 = ?`), digest(token))
 	return err
-}
-
-// EnsureManager creates a local manager with the password, unless a local manager who can sign in
-// exists.
-func (s *Store) EnsureManager(ctx context.Context, actor Actor, userName, password string) error {
-	hash, err := newPassword(password)
-	if err != nil {
-		return err
-	}
-	if hash == "" {
-		return refuse(portalapi.CodeInvalid, "the first manager %q needs a password", userName)
-	}
-	ev := event{action: "user.create", targetKind: "User", targetName: userName}
-	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
-		exists, err := t.managerLeft(false)
-		if exists || err != nil {
-			return err
-		}
-		after := &Account{Account: portalapi.Account{ID: newID(), UserName: userName, DisplayName: userName, ManagedBy: portalapi.ManagedByLocal,
-			DirectRoles: []string{portalapi.RoleManager}}, passwordHash: hash}
-		after.setStatus(true, portalapi.ManagedByLocal)
-		return t.saveAccount(&ev, nil, after)
-	})
 }

@@ -16,6 +16,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -50,7 +51,14 @@ type Options struct {
 	// CheckSSO returns an error if users could not sign in with these settings; nil accepts all
 	// settings. It may take as long as ctx allows.
 	CheckSSO func(ctx context.Context, sso portalapi.SSO) error
+	// SessionIdle is the time without a request after which a session ends; 0 is
+	// DefaultSessionIdle.
+	SessionIdle time.Duration
 }
+
+// DefaultSessionIdle is the time without a request after which a session ends, unless Options say
+// otherwise.
+const DefaultSessionIdle = time.Hour
 
 // Store is the service. Its methods are safe for concurrent use.
 type Store struct {
@@ -59,13 +67,14 @@ type Store struct {
 	dialect dialect
 	now     func() time.Time
 	check   func(ctx context.Context, sso portalapi.SSO) error
+	idle    time.Duration // of sessions
 	bell    bell
 	stop    func() // stops the background work
 }
 
 // Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{now: o.Now, check: o.CheckSSO, bell: newBell(), dialect: onSQLite, stop: func() {}}
+	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), bell: newBell(), dialect: onSQLite, stop: func() {}}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -83,6 +83,23 @@ func (a *attempts) succeed(r *http.Request, name string) {
 	delete(a.failed, nameKey(r, name))
 }
 
+// audited reports whether one more refusal with the key may be audited: n within the window.
+func (a *attempts) audited(key string, n int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	if len(a.failed) >= remembered {
+		a.forget(now)
+	}
+	c := a.failed[key]
+	if !c.until.After(now) {
+		c = count{until: now.Add(window)}
+	}
+	c.n++
+	a.failed[key] = c
+	return c.n <= n
+}
+
 // forget makes room: it removes expired entries, or else all entries.
 func (a *attempts) forget(now time.Time) {
 	for key, c := range a.failed {

@@ -10,9 +10,10 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
-	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	portalserver "lightrun.com/scim-operator/internal/portal"
@@ -31,17 +32,30 @@ var (
 
 // site is a portal's pages on loopback with their service.
 type site struct {
-	t     testing.TB
-	store *store.Store
-	url   string
+	t      testing.TB
+	store  *store.Store
+	url    string
+	logged *lines // at the default level
+}
+
+// lines is what a site logs.
+type lines struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (l *lines) add(prefix, args string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.WriteString(prefix + " " + args + "\n")
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, store: portaltest.Store(t, portaltest.Options{})}
+	s := &site{t: t, store: portaltest.Store(t, portaltest.Options{}), logged: &lines{}}
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
-	handler, err := web.New(portalserver.WebOptions{Store: s.store, PublicURL: s.url, HTTPCookies: true, Log: logr.Discard()})
+	handler, err := web.New(portalserver.WebOptions{Store: s.store, PublicURL: s.url, HTTPCookies: true, Log: funcr.New(s.logged.add, funcr.Options{})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,11 +3,14 @@
 package web_test
 
 import (
+	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/portal/store"
@@ -135,10 +138,148 @@ func TestSSO(t *testing.T) {
 	}
 }
 
+// TestRefusedSignIns checks that each refused sign-in has an audit event and a log line, and that
+// neither the log nor the audit has a secret.
+func TestRefusedSignIns(t *testing.T) {
+	s := newSite(t)
+	s.methods(portalapi.LoginMethods{SSO: s.provider("unknown@example.test", "grace@example.test", portaltest.AdminUser), SCIMEnabled: true})
+	s.put("grace", false)
+	if _, err := s.store.CreateAccount(t.Context(), manager, store.NewAccount{UserName: "dora@example.test", Password: "demo user password"}); err != nil {
+		t.Fatal(err)
+	}
+	dora := s.visitor()
+	dora.signIn("dora@example.test", "demo user password").mustBe(http.StatusOK)
+	form := url.Values{"userName": {portaltest.AdminUser}, "password": {"typed secret"}}
+	for _, c := range []struct {
+		name  string
+		act   func()
+		actor store.ActorKind
+		code  portalapi.Code
+	}{
+		{"WrongPassword", func() { s.visitor().signIn(portaltest.AdminUser, "typed secret") }, store.Person, portalapi.CodeUnauthenticated},
+		{"UnknownName", func() { s.visitor().signIn("typed secret", "typed secret") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"OtherSite", func() {
+			s.visitor().send(http.MethodPost, "/sign-in", form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}})
+		}, store.Visitor, portalapi.CodeForbidden},
+		{"UnknownAtThePortal", func() { s.visitor().throughSSO("unknown@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"Deactivated", func() { s.visitor().throughSSO("grace@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"LocalUser", func() { s.visitor().throughSSO(portaltest.AdminUser) }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"NotStartedHere", func() { s.visitor().get("/sso/callback?state=x&code=typed+secret") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"NotAManager", func() { dora.get("/users").mustBe(http.StatusForbidden) }, store.Person, portalapi.CodeForbidden},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s.logged.Reset()
+			before, err := s.store.AuditEvents(t.Context(), store.AuditFilter{}, 0, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.act()
+			after, err := s.store.AuditEvents(t.Context(), store.AuditFilter{}, 0, 2)
+			if err != nil || after[1].ID != before[0].ID || after[0].ActorKind != c.actor || after[0].Code != c.code {
+				t.Errorf("audited %+v (%v), want one event of a %s with %s", after, err, c.actor, c.code)
+			}
+			lines := s.logged.String()
+			if !strings.Contains(lines, "refused") || !strings.Contains(lines, string(c.code)) {
+				t.Errorf("logged %q, want the refusal with %s", lines, c.code)
+			}
+			for _, secret := range []string{"typed secret", "example.test", "demo"} {
+				if strings.Contains(lines, secret) || strings.Contains(fmt.Sprint(after[0]), "typed secret") {
+					t.Errorf("the log has %q: %s", secret, lines)
+				}
+			}
+		})
+	}
+	t.Run("Limited", func(t *testing.T) {
+		v := s.visitor()
+		for range 14 {
+			v.signIn("dora@example.test", "typed secret")
+		}
+		events, err := s.store.AuditEvents(t.Context(), store.AuditFilter{Refused: true}, 0, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		limited := 0
+		for _, e := range events {
+			if e.Code == portalapi.CodeRateLimited {
+				limited++
+			}
+		}
+		if limited != 1 {
+			t.Errorf("a limited guesser is audited %d times, want once", limited)
+		}
+	})
+	s.manager().get("/audit?outcome=refused").mustSay("Tried to sign in", "a visitor who is not signed in", "Tried to open the page GET /users")
+}
+
+func TestLinkIdentity(t *testing.T) {
+	s := newSite(t)
+	s.methods(portalapi.LoginMethods{SSO: s.provider(portaltest.AdminUser, "boss@example.test"), SCIMEnabled: true})
+	s.visitor().throughSSO(portaltest.AdminUser).mustBe(http.StatusUnauthorized).mustSay("sign in with its password, then link your identity")
+
+	boss := s.manager()
+	boss.get("/profile").mustSay("Link my identity")
+	link := func() string {
+		page := boss.post("/profile/identity", nil).mustBe(http.StatusOK).mustSay("Continue to the identity provider")
+		_, target, _ := strings.Cut(page.html, `href="`+s.provided(t))
+		target, _, _ = strings.Cut(target, `"`)
+		return s.provided(t) + html.UnescapeString(target)
+	}
+	boss.atProvider(link(), "boss@example.test").mustBe(http.StatusOK).mustSay("is linked: you can sign in with SSO now", "Forget this identity")
+	s.visitor().throughSSO("boss@example.test").mustBe(http.StatusOK).mustSay("My profile", portaltest.AdminUser)
+	s.visitor().throughSSO(portaltest.AdminUser).mustBe(http.StatusUnauthorized)
+
+	t.Log("a link needs the session in which it began")
+	boss.post("/profile/identity/forget", nil).mustBe(http.StatusOK).mustSay("The identity is forgotten")
+	boss.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK)
+	target := link()
+	boss.post("/sign-out", nil).mustBe(http.StatusOK)
+	boss.atProvider(target, "boss@example.test").mustBe(http.StatusUnauthorized).mustSay("nothing was linked")
+	s.visitor().throughSSO("boss@example.test").mustBe(http.StatusUnauthorized)
+
+	t.Log("another site cannot begin it")
+	boss.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK)
+	boss.send(http.MethodPost, "/profile/identity", "", http.Header{"Sec-Fetch-Site": {"cross-site"}}).mustBe(http.StatusForbidden)
+	boss.get("/profile/identity").mustBe(http.StatusNotFound)
+}
+
+func TestChangedIdentity(t *testing.T) {
+	s := newSite(t)
+	sso := s.provider("ada@example.test")
+	s.methods(portalapi.LoginMethods{SSO: sso, SCIMEnabled: true})
+	ada := s.put("ada", true)
+	former := store.Asserted{Issuer: sso.Issuer, ClientID: sso.ClientID, Subject: "former", UserName: "ada@example.test"}
+	if _, err := s.store.StartSSOSession(t.Context(), former, "", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	s.visitor().throughSSO("ada@example.test").mustBe(http.StatusUnauthorized).mustSay("ask a manager to check this")
+	boss, path := s.manager(), "/users/"+ada.ID
+	boss.get(path).mustSay("Another identity tried to sign in as this user", "former", "Tried to sign in as ada@example.test")
+	boss.post(path+"/identity", nil).mustBe(http.StatusOK).mustSay("The identity is forgotten").mustNotSay("Another identity tried", "Forget this identity")
+	s.visitor().throughSSO("ada@example.test").mustBe(http.StatusOK).mustSay("Ada Demo")
+	boss.post(path+"/identity", nil).mustBe(http.StatusOK)
+	boss.post(path+"/identity", nil).mustBe(http.StatusNotFound)
+}
+
+// provided returns the issuer of the site's provider.
+func (s *site) provided(t *testing.T) string {
+	t.Helper()
+	config, err := s.store.Configuration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return config.SSO.Issuer
+}
+
 // throughSSO signs in at the provider and returns the resulting page.
 func (v *visitor) throughSSO(name string) *answer {
 	v.t.Helper()
-	page := v.get("/sso/begin?return=/profile").mustBe(http.StatusOK)
+	return v.atProvider("/sso/begin?return=/profile", name)
+}
+
+// atProvider signs in on the page of the provider to which the path leads.
+func (v *visitor) atProvider(path, name string) *answer {
+	v.t.Helper()
+	page := v.get(path).mustBe(http.StatusOK)
 	_, id, _ := strings.Cut(page.html, `name="id" value="`)
 	id, _, _ = strings.Cut(id, `"`)
 	config, err := v.store.Configuration(v.t.Context())

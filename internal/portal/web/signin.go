@@ -46,18 +46,30 @@ func (s *site) signIn(v *visit) error {
 	if wait := s.attempts.wait(v.Request, name); wait > 0 {
 		seconds := int(math.Ceil(wait.Seconds()))
 		v.w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		limited := refusal(http.StatusTooManyRequests, portalapi.CodeRateLimited, "too many attempts failed; wait and try again")
+		if err := s.auditSignIn(v, store.MethodPassword, "limited "+nameKey(v.Request, name), 1, limited); err != nil {
+			return err
+		}
 		return s.askSignIn(v, http.StatusTooManyRequests, fmt.Sprintf("Too many attempts failed. Try again in %d minutes.", (seconds+59)/60))
 	}
 	account, err := s.checkPassword(v, name)
 	if e := asRefusal(err); e != nil {
 		s.attempts.fail(v.Request, name)
+		s.logSignIn(v, store.MethodPassword, e.Code, e)
 		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
 	}
 	if err != nil {
 		return err
 	}
 	s.attempts.succeed(v.Request, name)
-	return s.start(v, account, store.MethodPassword, v.PostFormValue("return"))
+	err = s.start(v, func() (string, error) {
+		return s.store.StartSession(v.Context(), account, store.MethodPassword, sessionLifetime)
+	}, v.PostFormValue("return"))
+	if e := asRefusal(err); e != nil {
+		s.logSignIn(v, store.MethodPassword, e.Code, e)
+		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
+	}
+	return err
 }
 
 // checkPassword waits for a free slot, because each check is deliberately expensive.
@@ -71,15 +83,15 @@ func (s *site) checkPassword(v *visit, name string) (*store.Account, error) {
 	}
 }
 
-// start signs the account in, in this browser, and redirects to the page that was requested. It
-// ends an earlier session of the browser.
-func (s *site) start(v *visit, account *store.Account, method, returnTo string) error {
+// start starts a session in this browser and redirects to the page that was requested. It ends an
+// earlier session of the browser.
+func (s *site) start(v *visit, session func() (token string, err error), returnTo string) error {
 	if old := s.cookieValue(v, "session"); old != "" {
 		if err := s.store.EndSession(v.Context(), old); err != nil {
 			return err
 		}
 	}
-	token, err := s.store.StartSession(v.Context(), account, method, sessionLifetime)
+	token, err := session()
 	if err != nil {
 		return err
 	}
@@ -93,6 +105,27 @@ func (s *site) signOut(v *visit) error {
 	}
 	http.SetCookie(v.w, s.cookie("session", "", -1))
 	return s.done(v, "signed-out", "/sign-in")
+}
+
+// endOwnSessions signs the viewer out of every browser, this one too.
+func (s *site) endOwnSessions(v *visit) error {
+	if err := s.store.EndSessions(v.Context(), v.actor(), v.session.Account.ID); err != nil {
+		return err
+	}
+	http.SetCookie(v.w, s.cookie("session", "", -1))
+	return s.done(v, "signed-out-all", "/sign-in")
+}
+
+// endSessions signs a user out of every browser on behalf of a manager.
+func (s *site) endSessions(v *visit) error {
+	id := v.PathValue("id")
+	if id == v.session.Account.ID {
+		return s.endOwnSessions(v)
+	}
+	if err := s.store.EndSessions(v.Context(), v.actor(), id); err != nil {
+		return err
+	}
+	return s.done(v, "user-signed-out", "/users/"+id)
 }
 
 // settings returns the relying party's settings, if SSO is on.
@@ -112,9 +145,24 @@ func (s *site) redirectURL() string { return s.public + sso.CallbackPath }
 func (s *site) beginSSO(v *visit) error {
 	settings, err := s.settings(v)
 	if err == nil {
-		err = s.rp.Begin(v.w, v.Request, settings, localPath(v.FormValue("return")))
+		err = s.rp.Begin(v.w, v.Request, settings, sso.Purpose{ReturnTo: localPath(v.FormValue("return"))})
 	}
 	return s.ssoRefused(v, err)
+}
+
+// linkIdentity begins the sign-in that links an identity to the viewer's account. It is a POST, so
+// that no other site can begin it.
+func (s *site) linkIdentity(v *visit) error {
+	settings, err := s.settings(v)
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	target, err := s.rp.Prepare(v.w, v.Request, settings, sso.Purpose{ReturnTo: "/profile", Link: v.session.Account.ID})
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	return s.show(v, http.StatusOK, "error", view{Title: "Link my identity", Section: "profile", Body: failure{Heading: "Link my identity",
+		Text: "Sign in at your identity provider as yourself. Afterwards that identity signs in as " + v.session.Account.UserName + ".", Path: target, Link: "Continue to the identity provider"}})
 }
 
 func (s *site) finishSSO(v *visit) error {
@@ -122,30 +170,84 @@ func (s *site) finishSSO(v *visit) error {
 	if err != nil {
 		return s.ssoRefused(v, err)
 	}
-	who, returnTo, err := s.rp.Finish(v.w, v.Request, settings)
+	who, purpose, err := s.rp.Finish(v.w, v.Request, settings)
 	if err != nil {
 		return s.ssoRefused(v, err)
 	}
-	email := ""
-	if who.EmailVerified {
-		email = who.Email
+	asserted := store.Asserted{Issuer: who.Issuer, ClientID: settings.ClientID, Subject: who.ID(), UserName: who.UserName}
+	if purpose.Link != "" {
+		return s.finishLink(v, purpose, asserted)
 	}
-	account, err := s.store.AccountForSSO(v.Context(), who.UserName, email)
+	return s.ssoRefused(v, s.start(v, func() (string, error) {
+		return s.store.StartSSOSession(v.Context(), asserted, v.id, sessionLifetime)
+	}, purpose.ReturnTo))
+}
+
+// finishLink links the identity to the account for which the link began, if this browser is still
+// signed in to it.
+func (s *site) finishLink(v *visit, purpose sso.Purpose, who store.Asserted) error {
+	if v.session == nil || v.session.Account.ID != purpose.Link {
+		return s.ssoRefused(v, &sso.Refusal{Message: "You were signed out meanwhile, so nothing was linked. Sign in and link your identity again."})
+	}
+	err := s.store.LinkIdentity(v.Context(), v.actor(), who)
+	if e := asRefusal(err); e != nil {
+		return s.showProfile(v, e.Status, sentenceOf(e.Message))
+	}
 	if err != nil {
-		return s.ssoRefused(v, err)
+		return err
 	}
-	return s.start(v, account, store.MethodSSO, returnTo)
+	return s.done(v, "identity-linked", "/profile")
+}
+
+// forgetOwnIdentity removes the viewer's link, which ends all of the viewer's sessions.
+func (s *site) forgetOwnIdentity(v *visit) error {
+	if err := s.store.ForgetIdentity(v.Context(), v.actor(), v.session.Account.ID); err != nil {
+		return err
+	}
+	http.SetCookie(v.w, s.cookie("session", "", -1))
+	return s.done(v, "identity-forgotten", "/sign-in")
+}
+
+func (s *site) forgetIdentity(v *visit) error {
+	id := v.PathValue("id")
+	if id == v.session.Account.ID {
+		return s.forgetOwnIdentity(v)
+	}
+	return s.userButton(v, s.store.ForgetIdentity(v.Context(), v.actor(), id), "identity-forgotten", "/users/"+id)
 }
 
 // ssoRefused shows the sign-in page with the reason of a refused sign-in through the provider. It
-// returns all other errors.
+// returns all other errors. The service has audited its own refusals.
 func (s *site) ssoRefused(v *visit, err error) error {
 	if e := new(sso.Refusal); errors.As(err, &e) {
-		s.log.Info("Sign-in through SSO refused", "request", v.id, "reason", e.Message, "cause", fmt.Sprint(e.Cause))
+		no := refusal(http.StatusUnauthorized, portalapi.CodeUnauthenticated, e.Message)
+		if err := s.auditSignIn(v, store.MethodSSO, "sso "+address(v.Request), perAddress, no); err != nil {
+			return err
+		}
+		s.log.V(1).Info("Single sign-on failed", "request", v.id, "cause", fmt.Sprint(e.Cause))
 		return s.askSignIn(v, http.StatusUnauthorized, e.Message)
 	}
-	if portalapi.CodeOf(err) == portalapi.CodeUnauthenticated {
+	if code := portalapi.CodeOf(err); code == portalapi.CodeUnauthenticated || code == portalapi.CodeIdentityChanged {
+		s.logSignIn(v, store.MethodSSO, code, err)
 		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(asRefusal(err).Message))
 	}
 	return err
+}
+
+// auditSignIn audits and logs a refused sign-in that the service has not seen, n times within the
+// window for the same key.
+func (s *site) auditSignIn(v *visit, method, key string, n int, no *portalapi.Error) error {
+	if !s.attempts.audited(key, n) {
+		s.log.V(1).Info("Sign-in refused, not audited again", "request", v.id, "method", method, "code", no.Code)
+		return nil
+	}
+	s.logSignIn(v, method, no.Code, no)
+	return s.store.SignInRefused(v.Context(), v.id, method, no)
+}
+
+// logSignIn logs a refused sign-in. The reason may contain personal data and texts of the provider,
+// so it is logged for debugging only.
+func (s *site) logSignIn(v *visit, method string, code portalapi.Code, reason error) {
+	s.log.Info("Sign-in refused", "request", v.id, "method", method, "code", code)
+	s.log.V(1).Info("Reason of the refused sign-in", "request", v.id, "reason", reason.Error())
 }

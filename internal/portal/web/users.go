@@ -122,6 +122,10 @@ type userDetail struct {
 	CanHandOver bool
 	Roles       []roleOrigin
 	Pools       []store.PoolRef
+	CanLink     bool // the viewer may link an identity at the provider
+	Identities  []store.BoundIdentity
+	Sessions    []store.Session
+	Current     string // the id of the viewer's own session
 	History     []store.AuditEvent
 }
 
@@ -148,12 +152,15 @@ func (s *site) showUser(v *visit, status int, problem string) error {
 }
 
 // profile returns the page that every user has about their own account.
-func (s *site) profile(v *visit) error {
+func (s *site) profile(v *visit) error { return s.showProfile(v, http.StatusOK, "") }
+
+// showProfile shows the viewer's own page, with the reason of a refusal.
+func (s *site) showProfile(v *visit, status int, problem string) error {
 	body, err := s.userDetail(v, v.session.Account)
 	if err != nil {
 		return err
 	}
-	return s.show(v, http.StatusOK, "user", view{Title: "My profile", Section: "profile", Body: body})
+	return s.show(v, status, "user", view{Title: "My profile", Section: "profile", Problem: problem, Body: body})
 }
 
 func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error) {
@@ -165,7 +172,16 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 	if err != nil {
 		return nil, err
 	}
-	return &userDetail{User: account, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
+	sessions, err := s.store.Sessions(v.Context(), account)
+	if err != nil {
+		return nil, err
+	}
+	identities, err := s.store.Identities(v.Context(), account.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &userDetail{User: account, Identities: identities,
+		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
 		CanHandOver: account.ManagedBy == portalapi.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
 }
 

@@ -63,9 +63,7 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 			return nil, fmt.Errorf("the public URL %q must be scheme://host or scheme://host:port: %w", s.public, err)
 		}
 	}
-	guard.SetDenyHandler(s.open(func(*visit) error {
-		return refusal(http.StatusForbidden, portalapi.CodeForbidden, "This form came from another website and was not accepted. Open the page here and send it again.")
-	}))
+	guard.SetDenyHandler(s.open(s.fromAnotherSite))
 	return s.protect(guard.Handler(s.mux)), nil
 }
 
@@ -83,6 +81,9 @@ func (s *site) routes() {
 		s.mux.Handle(pattern, s.open(page))
 	}
 	s.mux.Handle("GET /profile", s.signedIn(s.profile))
+	s.mux.Handle("POST /profile/identity", s.signedIn(s.linkIdentity))
+	s.mux.Handle("POST /profile/identity/forget", s.signedIn(s.forgetOwnIdentity))
+	s.mux.Handle("POST /profile/sign-out", s.signedIn(s.endOwnSessions))
 	for pattern, page := range map[string]page{
 		"GET /users":                 s.users,
 		"POST /users":                s.createUser,
@@ -92,6 +93,8 @@ func (s *site) routes() {
 		"GET /users/{id}/edit":       s.editUser,
 		"POST /users/{id}/status":    s.setUserStatus,
 		"POST /users/{id}/hand-over": s.handOver,
+		"POST /users/{id}/sign-out":  s.endSessions,
+		"POST /users/{id}/identity":  s.forgetIdentity,
 		"GET /users/{id}/delete":     s.confirmDeleteUser,
 		"POST /users/{id}/delete":    s.deleteUser,
 		"GET /pools":                 s.pools,
@@ -113,6 +116,17 @@ func (s *site) routes() {
 	} {
 		s.mux.Handle(pattern, s.managers(page))
 	}
+}
+
+// fromAnotherSite refuses a form of another website.
+func (s *site) fromAnotherSite(v *visit) error {
+	no := refusal(http.StatusForbidden, portalapi.CodeForbidden, "This form came from another website and was not accepted. Open the page here and send it again.")
+	if v.URL.Path == "/sign-in" {
+		if err := s.auditSignIn(v, store.MethodPassword, "cross-site "+address(v.Request), perAddress, no); err != nil {
+			return err
+		}
+	}
+	return no
 }
 
 // page serves one request, or returns the error to show.
@@ -164,7 +178,12 @@ func (s *site) signedIn(p page) http.Handler {
 func (s *site) managers(p page) http.Handler {
 	return s.signedIn(func(v *visit) error {
 		if !v.session.Account.IsManager() {
-			return refusal(http.StatusForbidden, portalapi.CodeForbidden, "This page is for managers. If you need access, ask a manager of your company.")
+			no := refusal(http.StatusForbidden, portalapi.CodeForbidden, "This page is for managers. If you need access, ask a manager of your company.")
+			s.log.Info("Page refused", "request", v.id, "route", v.Pattern, "code", no.Code)
+			if err := s.store.PageRefused(v.Context(), v.actor(), v.Pattern, no); err != nil {
+				return err
+			}
+			return no
 		}
 		return p(v)
 	})

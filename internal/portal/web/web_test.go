@@ -148,6 +148,40 @@ func TestSignIn(t *testing.T) {
 		v.get("/users").mustSay("Sign in with password")
 		v.signIn("bob@example.test", "demo user password").mustBe(http.StatusUnauthorized)
 	})
+	t.Run("ActivationBringsNoSessionBack", func(t *testing.T) {
+		boss := c.manager()
+		now := func() string {
+			bob, err := c.store.Account(t.Context(), c.bob.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return revision(bob.Revision)
+		}
+		set := func(status string) {
+			boss.post("/users/"+c.bob.ID+"/status", url.Values{"status": {status}, "revision": {now()}}).mustBe(http.StatusOK)
+		}
+		set("Active")
+		v := c.visitor()
+		v.signIn("bob@example.test", "demo user password").mustSay("User Management")
+		set("Deactivated")
+		set("Active")
+		v.get("/users").mustSay("Sign in with password")
+	})
+	t.Run("SignOutEverywhere", func(t *testing.T) {
+		here, there := c.visitor(), c.visitor()
+		for _, v := range []*visitor{here, there} {
+			v.signIn("bob@example.test", "demo user password").mustSay("User Management")
+		}
+		here.get("/profile").mustSay("Password (this browser)", "Since", "Sign out everywhere")
+		here.post("/profile/sign-out", nil).mustSay("You are signed out in every browser.")
+		there.get("/users").mustSay("Sign in with password")
+		there.signIn("bob@example.test", "demo user password").mustSay("User Management")
+		boss := c.manager()
+		boss.post("/users/"+c.bob.ID+"/sign-out", nil).mustBe(http.StatusOK).mustSay("The user is signed out in every browser.", "Not signed in anywhere.", "Signed bob@example.test out in every browser")
+		there.get("/users").mustSay("Sign in with password")
+		ada := c.visitor()
+		ada.post("/users/"+c.bob.ID+"/sign-out", nil).mustSay("Sign in with password")
+	})
 	t.Run("TooManyAttempts", func(t *testing.T) {
 		v := c.visitor()
 		for range 10 {
@@ -233,9 +267,9 @@ func TestLastManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, at := "/users/"+admin.ID, revision(admin.Revision)
-	boss.post(path+"/status", url.Values{"status": {"Deactivated"}, "revision": {at}}).mustBe(http.StatusConflict).mustSay("This removes the last local manager")
-	boss.post(path+"/delete", url.Values{"revision": {at}}).mustBe(http.StatusConflict).mustSay("This removes the last local manager")
-	boss.post(path, url.Values{"userName": {portaltest.AdminUser}, "revision": {at}}).mustBe(http.StatusConflict).mustSay("This removes the last local manager")
+	boss.post(path+"/status", url.Values{"status": {"Deactivated"}, "revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
+	boss.post(path+"/delete", url.Values{"revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
+	boss.post(path, url.Values{"userName": {portaltest.AdminUser}, "revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
 }
 
 func TestUserList(t *testing.T) {

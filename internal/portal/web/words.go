@@ -144,6 +144,10 @@ var deeds = map[string]deed{
 	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
+	"page.open":                        {"Opened the page %s", "Tried to open the page %s"},
+	"identity.link":                    {"Linked an identity at the provider to %s", "Tried to link an identity at the provider to %s"},
+	"identity.forget":                  {"Forgot the identity at the provider of %s", "Tried to forget the identity at the provider of %s"},
+	"session.end-all":                  {"Signed %s out in every browser", "Tried to sign %s out in every browser"},
 }
 
 // sentence returns the sentence for an event.
@@ -158,6 +162,8 @@ func sentence(e store.AuditEvent) string {
 	}
 	text := d.done
 	switch {
+	case e.Refused() && e.Action == "session.start" && name == "":
+		text = "Tried to sign in"
 	case e.Refused():
 		text = d.tried
 	case e.Action == "user.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
@@ -177,7 +183,7 @@ var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
 	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id",
-	"directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
+	"identity": "Identity at the provider", "directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
@@ -224,6 +230,8 @@ func who(e store.AuditEvent) string {
 		return "API key " + e.ActorName
 	case store.Operator:
 		return "Operator (" + e.ActorName + ")"
+	case store.Visitor:
+		return "a visitor who is not signed in"
 	case store.System:
 		return "The portal itself (" + e.ActorName + ")"
 	}

@@ -126,18 +126,6 @@ var identityTests = map[string]func(*portalTest){
 			p.Errorf("the secret was not kept")
 		}
 	},
-	"SSO stays on while the last local manager can sign in only through it": func(p *portalTest) {
-		m := loginMethods()
-		m.SCIM.Enabled = false
-		p.saveLoginMethods(m)
-		p.local("second", func(c *portalv1.UserCreate) { c.DirectRoles = []string{portalapi.RoleManager} }) // no password
-		boss := p.manager()
-		p.manage("PATCH", "/users/"+boss.ID, portalv1.UserPatch{Status: ptr(portalv1.StatusDeactivated)}, nil)
-		m.SSO.Enabled = false
-		p.saveRefused(m, portalapi.CodeLastManager)
-		p.manage("PATCH", "/users/"+boss.ID, portalv1.UserPatch{Status: ptr(portalv1.StatusActive)}, nil)
-		p.saveLoginMethods(m)
-	},
 	"A declared configuration makes the page read-only until it is handed back": func(p *portalTest) {
 		got, err := p.Client.PutLoginMethods(p.Context(), declared(), "IdentityConfiguration demo/default")
 		p.ok(err)

@@ -266,7 +266,9 @@ var ownerTests = map[string]func(*portalTest){
 		if got := p.user(boss.ID); got.Revision != boss.Revision || got.ManagedBy != portalv1.ManagedByLocal {
 			p.Errorf("the last manager was changed: %+v", got)
 		}
-		p.local("second", func(c *portalv1.UserCreate) { c.DirectRoles = []string{portalapi.RoleManager} }) // signs in through SSO
+		second := p.local("second", func(c *portalv1.UserCreate) { c.DirectRoles = []string{portalapi.RoleManager} }) // has no password
+		p.putRefused(w, portalapi.CodeLastManager)
+		p.manage("PATCH", "/users/"+second.ID, portalv1.UserPatch{Password: ptr("a long enough password")}, nil)
 		if got := p.put(w); got.ID != boss.ID || got.ManagedBy != portalapi.ManagedBySCIM {
 			p.Errorf("adopted: %+v", got)
 		}

@@ -71,18 +71,29 @@ var peopleTests = map[string]func(*portalTest){
 			p.Errorf("delete: %d %s", gone.Status, gone.Body)
 		}
 	},
-	"The last local manager who can sign in keeps the role": func(p *portalTest) {
+	"The last local manager with a password stays, with and without SSO": func(p *portalTest) {
 		boss := p.manager()
 		path := "/users/" + boss.ID
-		p.local("second", func(c *portalv1.UserCreate) { c.DirectRoles = []string{portalapi.RoleManager} }) // cannot sign in: no password, no SSO
-		for _, patch := range []portalv1.UserPatch{{Status: ptr(portalv1.StatusDeactivated)}, {DirectRoles: &[]string{}}} {
-			p.no(p.http(p.Keys.Manage, "PATCH", path, patch), 409, portalapi.CodeLastManager)
+		second := p.local("second", func(c *portalv1.UserCreate) { c.DirectRoles = []string{portalapi.RoleManager} }) // has no password
+		if !boss.PasswordSet || second.PasswordSet {
+			p.Errorf("who has a password: the first manager %v, the second %v", boss.PasswordSet, second.PasswordSet)
 		}
-		p.no(p.http(p.Keys.Manage, "DELETE", path, nil), 409, portalapi.CodeLastManager)
-		if got := p.user(boss.ID); got.Revision != boss.Revision {
-			p.Errorf("the manager was changed: %+v", got)
+		refused := func() {
+			p.Helper()
+			for _, patch := range []portalv1.UserPatch{{Status: ptr(portalv1.StatusDeactivated)}, {DirectRoles: &[]string{}}, {HandedOver: ptr(true)}} {
+				p.no(p.http(p.Keys.Manage, "PATCH", path, patch), 409, portalapi.CodeLastManager)
+			}
+			p.no(p.http(p.Keys.Manage, "DELETE", path, nil), 409, portalapi.CodeLastManager)
+			if got := p.user(boss.ID); got.Revision != boss.Revision {
+				p.Errorf("the manager was changed: %+v", got)
+			}
 		}
-		p.scimOn() // now the second can sign in
+		refused()
+		p.scimOn()
+		refused()
+		p.manage("PATCH", "/users/"+second.ID, portalv1.UserPatch{Password: ptr("a long enough password")}, nil)
+		p.manage("PATCH", path, portalv1.UserPatch{HandedOver: ptr(true)}, nil)
+		p.no(p.http(p.Keys.Manage, "PATCH", "/users/"+second.ID, portalv1.UserPatch{HandedOver: ptr(true)}), 409, portalapi.CodeLastManager)
 		p.manage("DELETE", path, nil, nil)
 	},
 	"Roles, pools and passwords are checked": func(p *portalTest) {

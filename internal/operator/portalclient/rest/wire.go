@@ -17,7 +17,7 @@ import (
 func account(u *portalv1.User) *portalapi.Account {
 	a := &portalapi.Account{
 		ID: u.ID, UserName: u.UserName, DisplayName: u.DisplayName, GivenName: u.GivenName, FamilyName: u.FamilyName, Email: u.Email,
-		ExternalID: u.ExternalID, Status: shared(portalapi.Status(u.Status)), ManagedBy: shared(portalapi.ManagedBy(u.ManagedBy)), HandedOver: u.HandedOver, Mark: mark(u.Mark),
+		ExternalID: u.ExternalID, Status: shared(portalapi.Status(u.Status)), ManagedBy: shared(portalapi.ManagedBy(u.ManagedBy)), HandedOver: u.HandedOver, PasswordSet: u.PasswordSet, Mark: mark(u.Mark),
 		DeactivatedBy: shared(portalapi.ManagedBy(u.DeactivatedBy)), Pools: make([]string, len(u.Pools)), Roles: make([]string, len(u.Roles)), Revision: u.Revision,
 	}
 	if a.Email == a.UserName {
