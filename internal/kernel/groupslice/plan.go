@@ -11,18 +11,27 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// limits are how many users a slice may have: above target it is split after the write; above most
-// it is split before. A write that adds many users or more at once may leave bulk of them: a large
-// group is pushed in several requests, each of which writes every slice, and the next small write
-// splits. Tests have smaller limits than v1alpha1's.
-type limits struct{ target, bulk, most, many int }
+// limits are how many users and changes a slice may have. Tests have smaller limits than v1alpha1's.
+type limits struct {
+	target int // users; above, the slice is split after the write
+	most   int // users or changes; above, it is rewritten and split before the write
+	// many changes at once rewrite the slice, and bulk users may be in it then: a large group is
+	// pushed in several requests, each of which writes every slice. The next small write splits.
+	many, bulk int
+	pending    int // changes; above, they are moved into members after the write
+}
 
-// after returns the limits for the result of a write that adds so many users.
-func (m limits) after(adds int) limits {
-	if adds >= m.many {
+// after returns the limits for the result of a write of so many changes.
+func (m limits) after(changes int) limits {
+	if changes >= m.many {
 		m.target = m.bulk
 	}
 	return m
+}
+
+// exceeded says whether so many more changes do not fit into a slice.
+func (m limits) exceeded(k known, changes map[string]bool) bool {
+	return k.size+added(changes) > m.most || k.pending+len(changes) > m.most
 }
 
 // leaf is the desired state of a slice.
@@ -81,11 +90,11 @@ func next(prefix, place uint16) uint16 {
 	return prefix | bit
 }
 
-// applied returns members after changes.
-func applied(members map[string]bool, changes map[string]bool) []string {
-	out := make([]string, 0, len(members)+len(changes))
-	for user, in := range members {
-		if _, changed := changes[user]; in && !changed {
+// applied returns the members of a slice after further changes.
+func applied(spec *v1alpha1.ScimGroupSliceSpec, changes map[string]bool) []string {
+	var out []string
+	for user := range spec.AllMembers() {
+		if _, changed := changes[user]; !changed {
 			out = append(out, user)
 		}
 	}
@@ -97,7 +106,7 @@ func applied(members map[string]bool, changes map[string]bool) []string {
 	return out
 }
 
-// set returns users as the members of a slice.
+// set returns users as a set.
 func set(users []string) map[string]bool {
 	out := make(map[string]bool, len(users))
 	for _, user := range users {

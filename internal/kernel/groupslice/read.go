@@ -21,7 +21,7 @@ func (s *Store) Contains(ctx context.Context, group, user string) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	return o.Spec.Members[user], nil
+	return o.Spec.HasMember(user), nil
 }
 
 // Members returns the SCIM ids of the group's members, sorted: one snapshot, read live by one GET

@@ -191,6 +191,8 @@ type operation struct {
 // and need not wait for them. The same epoch also proves that the other leaves are unchanged since
 // they were written.
 func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, l leaf, round int64) error {
+	var after v1alpha1.ScimGroupSliceSpec
+	after.SetMembers(l.users)
 	for range replaceTries {
 		if w.Spec.Round >= round {
 			return nil // a newer replacement overwrote this one
@@ -200,7 +202,8 @@ func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlic
 			{"test", "/metadata/uid", w.UID},
 			{"test", "/spec/epoch", w.Spec.Epoch},
 			{"test", "/spec/round", w.Spec.Round},
-			{"add", "/spec/members", set(l.users)},
+			{"add", "/spec/members", after.Members},
+			{"add", "/spec/changes", map[string]bool{}},
 			{"replace", "/spec/round", round},
 			{"replace", "/spec/revision", revision},
 		}
