@@ -55,17 +55,31 @@ func (e *tooManyError) Error() string {
 // more than target users where bits allow it. The first leaf has the prefix of the slice.
 // A tooManyError says that bits do not suffice.
 func (m limits) partition(prefix uint16, bits int32, users []string) ([]leaf, error) {
-	sorted := slices.Clone(users)
-	slices.SortFunc(sorted, func(a, b string) int {
-		return cmp.Or(cmp.Compare(Place(a), Place(b)), cmp.Compare(a, b))
-	})
-	leaves := m.halve(nil, leaf{prefix, bits, sorted})
+	leaves := m.halve(nil, leaf{prefix, bits, byPlace(users)})
 	for _, l := range leaves {
 		if len(l.users) > m.most {
 			return nil, &tooManyError{l.prefix, len(l.users), m.most}
 		}
 	}
 	return leaves, nil
+}
+
+// byPlace returns users in the order of their places.
+func byPlace(users []string) []string {
+	type placed struct {
+		place uint16
+		user  string
+	}
+	all := make([]placed, len(users))
+	for i, user := range users {
+		all[i] = placed{Place(user), user}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.user, b.user)) })
+	out := make([]string, len(all))
+	for i := range all {
+		out[i] = all[i].user
+	}
+	return out
 }
 
 // halve appends the leaves that l is divided into.

@@ -155,8 +155,7 @@ func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.Sci
 // replacements returns the slices in force with an older round, from the highest prefix down, with
 // the leaves that each becomes.
 func (m limits) replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) ([]*replacement, error) {
-	users := slices.Collect(maps.Keys(target))
-	slices.SortFunc(users, func(a, b string) int { return int(Place(a)) - int(Place(b)) })
+	users := byPlace(slices.Collect(maps.Keys(target)))
 	var out []*replacement
 	for _, w := range InForce(all) {
 		prefix, _ := Prefix(w.Name)

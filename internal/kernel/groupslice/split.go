@@ -84,13 +84,17 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, atte
 }
 
 // survey reads what a rewrite needs: the slice itself, and the existing slices by prefix. The first
-// attempt assumes that no other exists; if one does, creating it fails.
+// attempt assumes that no other exists; if one does, creating it fails. It uses the slice that this
+// process has just written, if there is one.
 func (s *Store) survey(ctx context.Context, group string, k known, attempt int) (*v1alpha1.ScimGroupSlice, map[uint16]*v1alpha1.ScimGroupSlice, error) {
 	exist := map[uint16]*v1alpha1.ScimGroupSlice{}
 	if attempt == 0 {
-		w, err := s.get(ctx, group, k.prefix)
-		if err != nil {
-			return nil, nil, err
+		w := s.recent.take(Name(group, k.prefix))
+		if w == nil || w.UID != k.uid {
+			var err error
+			if w, err = s.get(ctx, group, k.prefix); err != nil {
+				return nil, nil, err
+			}
 		}
 		exist[k.prefix] = w
 	} else {
@@ -129,8 +133,11 @@ func (s *Store) narrow(
 		if err == nil {
 			for _, o := range written[1:] {
 				s.learn(group, o)
+				s.recent.keep(o)
 			}
-			return s.learn(group, w), nil
+			after := s.learn(group, w)
+			s.recent.keep(w)
+			return after, nil
 		}
 		if status(err) != http.StatusConflict {
 			return known{}, overtaken(err)

@@ -81,6 +81,7 @@ type Store struct {
 	limits    limits
 	jitter    func(longest time.Duration) time.Duration
 	layout    layout
+	recent    recent
 
 	mu    sync.Mutex
 	lanes map[string]*lane // by slice
