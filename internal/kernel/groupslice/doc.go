@@ -22,11 +22,12 @@
 // A slice has its members as text, one id on each line, because each write of a map or list costs
 // the API server several times as much for each of its entries. An add or remove goes into the map
 // spec.changes, which takes precedence: it is a JSON merge patch without a resourceVersion, so
-// changes of different users do not conflict, and a repetition is harmless. It contains the epoch that its writer knows. The
-// epoch of a slice grows with every change of its bits, and the CRD's rule refuses a patch with an
-// older one (422): the writer reads the slice and repeats. It contains the uid too, so that it
-// never applies to a slice that was deleted and restored. After a 404 the writer reads the group. A
-// patch that may have been stored (a timeout, a broken connection) is never repeated by the Store.
+// changes of different users do not conflict, and a repetition is harmless. It contains the epoch
+// that its writer knows. The epoch of a slice grows with every change of its bits, and the CRD's
+// rule refuses a patch with an older one (422): the writer reads the slice and repeats. It
+// contains the uid too, so that it never applies to a slice that was deleted and restored. After
+// a 404 the writer reads the group. A patch that may have been stored (a timeout, a broken
+// connection) is never repeated by the Store.
 //
 // A Store combines changes: one patch of a slice is in flight, and what arrives meanwhile is the
 // next patch. If a patch is refused for its content, each caller's part is tried alone.
@@ -39,9 +40,9 @@
 // # Splits
 //
 // A slice with more than SliceTarget members is split after the write, before this process's next
-// write to it; one that would exceed SliceMax is split before, together with the changes. A write of
-// many changes splits above SliceMax only: a large group arrives in several requests that each write
-// every slice. The writer
+// write to it; one that would exceed SliceMax is split before, together with the changes. A write
+// of many changes splits above SliceMax only: a large group arrives in several requests that each
+// write every slice. The writer
 //
 //  1. reads the slices that are to come into force, then W, the slice in force;
 //  2. fences: if one of them exists, raises W's epoch;

@@ -11,7 +11,8 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// limits are how many users and changes a slice may have. Tests have smaller limits than v1alpha1's.
+// limits are how many users and changes a slice may have. Tests have smaller limits than
+// v1alpha1's.
 type limits struct {
 	target int // users; above, the slice is split after the write
 	most   int // users or changes; above, it is rewritten and split before the write

@@ -467,8 +467,8 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
-// TestRewriteAgain rewrites a slice twice. The second time it is not read, unless another writer has
-// changed it: that change must remain.
+// TestRewriteAgain rewrites a slice twice. The second time it is not read, unless another writer
+// has changed it: that change must remain.
 func TestRewriteAgain(t *testing.T) {
 	f := newFakeAPI()
 	c := &counting{Client: f}
