@@ -41,7 +41,6 @@ func compact(in any) (any, error) {
 		compactMeta(&o.TypeMeta, &o.ObjectMeta)
 		o.Annotations = only(o.Annotations, v1alpha1.AnnotationRequest)
 		o.Labels = map[string]string{shared(v1alpha1.LabelGroup): shared(o.Labels[v1alpha1.LabelGroup])}
-		compactMembers(&o.Spec)
 	case *v1alpha1.NameClaim:
 		compactMeta(&o.TypeMeta, &o.ObjectMeta)
 		o.Annotations, o.Labels = nil, nil
@@ -90,17 +89,6 @@ func exact[E any](list []E) []E {
 		return list
 	}
 	return append(make([]E, 0, len(list)), list...)
-}
-
-// compactMembers shares the id of each user among all groups that contain it.
-func compactMembers(s *v1alpha1.ScimGroupSliceSpec) {
-	members := make(map[string]bool, len(s.Members))
-	for user, in := range s.Members {
-		if in {
-			members[shared(user)] = true
-		}
-	}
-	s.Members = members
 }
 
 // compactSpec shares strings that many users have in common, and strings that a provider repeats in

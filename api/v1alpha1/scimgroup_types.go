@@ -116,9 +116,9 @@ type ScimGroupList struct {
 
 // Limits of a slice.
 const (
-	SliceTarget  = 128  // members; a slice with more members is split after the write
-	SliceMax     = 1024 // maximum number of members; a write that would exceed it splits the slice first
-	SliceMaxBits = 16   // maximum of ScimGroupSliceSpec.Bits
+	SliceTarget  = 256  // members; a slice with more is split after the write
+	SliceMax     = 1024 // members at most; a write that would exceed it splits the slice first
+	SliceMaxBits = 16   // of the id that a slice can use
 )
 
 // ScimGroupSliceSpec is a part of one group's members: the users whose id begins with the first
@@ -149,11 +149,19 @@ type ScimGroupSliceSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	// +required
 	Revision int64 `json:"revision"`
-	// members contains the SCIM ids of users as keys, each with the value true.
+	// members are the SCIM ids of users, one on each line and sorted, as of the last time that the
+	// slice was written as a whole. It is one string because the API server handles a string of
+	// 1,024 ids at a fraction of the cost of 1,024 map entries or list items.
+	// +kubebuilder:validation:MaxLength=37888
+	// +optional
+	Members string `json:"members,omitempty"`
+	// changes are the later changes of single members: true for a user who was added and false for
+	// one who was removed. They take precedence over members. A writer moves them into members when
+	// there are many.
 	// +mapType=atomic
 	// +kubebuilder:validation:MaxProperties=1024
 	// +optional
-	Members map[string]bool `json:"members,omitempty"`
+	Changes map[string]bool `json:"changes,omitempty"`
 }
 
 // ScimGroupSlice is a part of one group's members. Its name is the group's name, a hyphen and a

@@ -89,7 +89,7 @@ func (s *scene) create(o client.Object) {
 func (s *scene) people() {
 	payments := &v1alpha1.AgentPool{ObjectMeta: named("payments"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Payments", Roles: []v1alpha1.Role{portalapi.RoleIgnoreQuota}, Groups: []v1alpha1.GroupReference{{ID: group}}}}
 	s.create(payments)
-	part := &v1alpha1.ScimGroupSlice{ObjectMeta: named(groupslice.Name(group, 0)), Spec: v1alpha1.ScimGroupSliceSpec{Members: map[string]bool{scimIDs["ada"]: true}}}
+	part := &v1alpha1.ScimGroupSlice{ObjectMeta: named(groupslice.Name(group, 0)), Spec: v1alpha1.ScimGroupSliceSpec{Members: scimIDs["ada"] + "\n"}}
 	part.Labels = map[string]string{v1alpha1.LabelGroup: group}
 	s.create(part)
 	s.create(&v1alpha1.ScimGroup{ObjectMeta: named(group), Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments"}})

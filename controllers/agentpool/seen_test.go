@@ -58,7 +58,7 @@ func TestOlderGroup(t *testing.T) {
 			groups := groupindex.New()
 			groups.PutSlice(&v1alpha1.ScimGroupSlice{
 				ObjectMeta: metav1.ObjectMeta{Name: groupslice.Name(group, 0), Labels: map[string]string{v1alpha1.LabelGroup: group}},
-				Spec:       v1alpha1.ScimGroupSliceSpec{Revision: at, Round: 3, Members: map[string]bool{"user-000001": true}},
+				Spec:       v1alpha1.ScimGroupSliceSpec{Revision: at, Round: 3, Members: "user-000001\n"},
 			})
 			g := &v1alpha1.ScimGroup{ObjectMeta: metav1.ObjectMeta{Name: group}, Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments", Revision: 1, Round: 3}}
 			if tc.edit != nil {

@@ -42,11 +42,9 @@ func half(prefix uint16, now time.Time, age time.Duration, members ...string) *v
 			Namespace: namespace, Name: groupslice.Name(id, prefix), CreationTimestamp: metav1.NewTime(now.Add(-age)),
 			Labels: map[string]string{v1alpha1.LabelGroup: id},
 		},
-		Spec: v1alpha1.ScimGroupSliceSpec{Bits: 1, Epoch: 1, Revision: 1, Members: map[string]bool{}},
+		Spec: v1alpha1.ScimGroupSliceSpec{Bits: 1, Epoch: 1, Revision: 1},
 	}
-	for _, m := range members {
-		s.Spec.Members[m] = true
-	}
+	s.Spec.SetMembers(members)
 	return s
 }
 

@@ -19,7 +19,7 @@ import (
 const (
 	crowdSize = 5200
 	// mid is the size of the group with two slices; its part of the crowd is evenly spread.
-	mid = 130
+	mid = 260
 	// followed is the number of users of the crowd that the history follows. Each of them is in the
 	// group of size mid too.
 	followed = 10

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -406,7 +405,7 @@ func (w *world) describe() string {
 		out = append(out, fmt.Sprintf("group %s fills %v deleted %v", g.Name, g.Status.Pools, g.Spec.Deleted))
 	}
 	for _, s := range w.slices() {
-		out = append(out, fmt.Sprintf("slice %s %v", s.Name, slices.Sorted(maps.Keys(s.Spec.Members))))
+		out = append(out, fmt.Sprintf("slice %s %v", s.Name, slices.Sorted(s.Spec.AllMembers())))
 	}
 	for _, p := range w.pools() {
 		out = append(out, fmt.Sprintf("pool %s %s roles %v", p.Name, p.Status.DisplayName, p.Status.Roles))

@@ -83,7 +83,8 @@ func TestPushedGroupBeforeStatuses(t *testing.T) {
 }
 
 func groupSlice(members map[string]bool) *v1alpha1.ScimGroupSlice {
-	part := &v1alpha1.ScimGroupSlice{ObjectMeta: meta(groupslice.Name("fast-group", 0)), Spec: v1alpha1.ScimGroupSliceSpec{Members: members}}
+	part := &v1alpha1.ScimGroupSlice{ObjectMeta: meta(groupslice.Name("fast-group", 0))}
+	part.Spec.SetMembers(slices.Collect(maps.Keys(members)))
 	part.Labels = map[string]string{v1alpha1.LabelGroup: "fast-group"}
 	return part
 }

@@ -116,9 +116,9 @@ func (d *Directory) sliceRecord(s *v1alpha1.ScimGroupSlice) (*record[*slice], er
 	if !ok {
 		return nil, nil // the CRD's validation refuses such a name
 	}
-	value := &slice{group: group, prefix: prefix, bits: uint8(s.Spec.Bits), members: make([]uuid.UUID, 0, len(s.Spec.Members))}
-	for id, in := range s.Spec.Members {
-		if member, ok := userID(id); ok && in {
+	value := &slice{group: group, prefix: prefix, bits: uint8(s.Spec.Bits)}
+	for id := range s.Spec.AllMembers() {
+		if member, ok := userID(id); ok {
 			value.members = append(value.members, member)
 		}
 	}

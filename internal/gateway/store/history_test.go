@@ -115,13 +115,13 @@ func shownGroup(t *testing.T, r *server.Resource) *histories.Group {
 func TestHistoryOfMembers(t *testing.T) {
 	w := newWorld(t)
 	r := &recorder{t: t, history: histories.Begin(), replicas: []*store.Directory{w.replica(t), w.replica(t)}}
-	people := createUsers(t, r.replicas[0], 180)
+	people := createUsers(t, r.replicas[0], 310)
 	for _, id := range people { // other tests cover the users themselves
 		made := histories.Person{Tag: id, Name: id}
 		r.history.Add(histories.Event{Request: histories.Create{Person: made}, Answer: histories.Answer{Outcome: histories.Done, Person: &made}})
 	}
 	staff, crowd := people[:6], people[6:]
-	large := r.createGroup(0, "Large", crowd[:110])
+	large := r.createGroup(0, "Large", crowd[:240])
 	var wg sync.WaitGroup
 	for client := range 6 {
 		wg.Go(func() {
@@ -140,7 +140,7 @@ func TestHistoryOfMembers(t *testing.T) {
 				case choice < 85:
 					r.getUser(client, staff[random.IntN(len(staff))])
 				case choice < 90: // splits
-					r.change(client, large, histories.Change{Add: crowd[110+random.IntN(30):]})
+					r.change(client, large, histories.Change{Add: crowd[240+random.IntN(30):]})
 				case choice < 95:
 					r.change(client, large, histories.Change{Replace: true, Add: slices.Concat(some(), crowd[:random.IntN(len(crowd))])})
 				default:

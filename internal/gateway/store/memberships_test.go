@@ -57,11 +57,19 @@ func TestMembershipsAreThoseInForce(t *testing.T) {
 			}
 			s := v1alpha1.ScimGroupSlice{
 				ObjectMeta: metav1.ObjectMeta{Name: name, ResourceVersion: fmt.Sprint(version)},
-				Spec:       v1alpha1.ScimGroupSliceSpec{Bits: int32(width), Members: map[string]bool{}},
+				Spec:       v1alpha1.ScimGroupSliceSpec{Bits: int32(width)},
 			}
+			var members []string
 			for _, id := range ids {
 				if (groupslice.Place(id)^prefix)>>(16-width) == 0 && rapid.Bool().Draw(t, "in") {
-					s.Spec.Members[id] = true
+					members = append(members, id)
+				}
+			}
+			s.Spec.SetMembers(members)
+			s.Spec.Changes = map[string]bool{}
+			for _, id := range ids {
+				if (groupslice.Place(id)^prefix)>>(16-width) == 0 && rapid.Bool().Draw(t, "changed") {
+					s.Spec.Changes[id] = rapid.Bool().Draw(t, "added")
 				}
 			}
 			have[name] = s
@@ -85,7 +93,7 @@ func TestMembershipsAreThoseInForce(t *testing.T) {
 			}
 			want := []string{}
 			for _, id := range ids {
-				if s := groupslice.Lookup(all, id); s != nil && s.Spec.Members[id] {
+				if s := groupslice.Lookup(all, id); s != nil && s.Spec.HasMember(id) {
 					want = append(want, id)
 					groupsOf[id] = append(groupsOf[id], group)
 				}

@@ -94,11 +94,9 @@ func TestMemoryOfAMembership(t *testing.T) {
 			version++
 			s := &v1alpha1.ScimGroupSlice{
 				ObjectMeta: metav1.ObjectMeta{Name: groupslice.Name(group, groupslice.Place(ids[first])), UID: types.UID(uuid.NewString()), ResourceVersion: fmt.Sprint(version)},
-				Spec:       v1alpha1.ScimGroupSliceSpec{Bits: 6, Members: map[string]bool{}},
+				Spec:       v1alpha1.ScimGroupSliceSpec{Bits: 6},
 			}
-			for _, id := range ids[first : first+v1alpha1.SliceTarget] {
-				s.Spec.Members[id] = true
-			}
+			s.Spec.SetMembers(ids[first : first+v1alpha1.SliceTarget])
 			r, err := d.sliceRecord(s)
 			if err != nil {
 				t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -106,10 +107,14 @@ func TestFake(t *testing.T) {
 		}
 	}
 	tooMany := map[string]bool{}
-	for _, id := range ids(v1alpha1.SliceMax) {
+	for _, id := range ids(v1alpha1.SliceMax + 1) {
 		tooMany[id] = true
 	}
-	many, err := json.Marshal(map[string]any{"spec": map[string]any{"members": tooMany}})
+	long, err := json.Marshal(map[string]any{"spec": map[string]any{"members": strings.Repeat(a+"\n", v1alpha1.SliceMax+1)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	many, err := json.Marshal(map[string]any{"spec": map[string]any{"changes": tooMany}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,20 +123,21 @@ func TestFake(t *testing.T) {
 		do     func(ctx context.Context, c client.Client, o *v1alpha1.ScimGroupSlice) error
 		want   int // status
 	}{
-		"Add":               {"a member is added to the others", merge(`{"spec":{"epoch":3,"revision":11,"members":{%q:true}}}`, b), 0},
-		"Remove":            {"null removes one", merge(`{"spec":{"epoch":3,"revision":11,"members":{%q:null}}}`, a), 0},
-		"RemoveAbsent":      {"removing an absent member is no error", merge(`{"spec":{"epoch":3,"revision":11,"members":{%q:null}}}`, b), 0},
+		"Add":               {"a member is added to the others", merge(`{"spec":{"epoch":3,"revision":11,"changes":{%q:true}}}`, b), 0},
+		"Remove":            {"false removes one", merge(`{"spec":{"epoch":3,"revision":11,"changes":{%q:false}}}`, a), 0},
+		"RemoveAbsent":      {"removing an absent member is no error", merge(`{"spec":{"epoch":3,"revision":11,"changes":{%q:false}}}`, b), 0},
 		"Nothing":           {"a patch that changes nothing is no write", merge(`{"spec":{"epoch":3}}`), 0},
-		"LateEpoch":         {"the writer has an older epoch", merge(`{"spec":{"epoch":2,"revision":11,"members":{%q:true}}}`, b), 422},
+		"LateEpoch":         {"the writer has an older epoch", merge(`{"spec":{"epoch":2,"revision":11,"changes":{%q:true}}}`, b), 422},
 		"BitsSameEpoch":     {"bits change with the epoch only", merge(`{"spec":{"bits":1}}`), 422},
 		"BitsNewEpoch":      {"a split", merge(`{"spec":{"bits":1,"epoch":4}}`), 0},
 		"OlderRound":        {"a newer replacement was written first", merge(`{"spec":{"round":1}}`), 422},
-		"OlderRevision":     {"revisions never go down", merge(`{"spec":{"epoch":3,"revision":9,"members":{%q:true}}}`, b), 422},
+		"OlderRevision":     {"revisions never go down", merge(`{"spec":{"epoch":3,"revision":9,"changes":{%q:true}}}`, b), 422},
 		"OlderRevisionNew":  {"in a new epoch neither", merge(`{"spec":{"epoch":4,"revision":9}}`), 422},
 		"OtherUID":          {"a patch for a deleted slice of this name", merge(`{"metadata":{"uid":"other"},"spec":{"revision":11}}`), 422},
 		"OtherVersion":      {"a patch at another resourceVersion", merge(`{"metadata":{"resourceVersion":"99999999"},"spec":{"revision":11}}`), 409},
-		"TooMany":           {"a slice takes 1024", merge("%s", many), 422},
-		"TestPasses":        {"a JSON patch whose tests pass", jsonPatch(`[{"op":"test","path":"/spec/epoch","value":3},{"op":"add","path":"/spec/members","value":{}},{"op":"replace","path":"/spec/round","value":3}]`), 0},
+		"TooMany":           {"a slice takes 1024 changes", merge("%s", many), 422},
+		"TooLong":           {"and 1024 members", merge("%s", long), 422},
+		"TestPasses":        {"a JSON patch whose tests pass", jsonPatch(`[{"op":"test","path":"/spec/epoch","value":3},{"op":"add","path":"/spec/members","value":""},{"op":"add","path":"/spec/changes","value":{}},{"op":"replace","path":"/spec/round","value":3}]`), 0},
 		"TestFails":         {"a JSON patch whose test fails", jsonPatch(`[{"op":"test","path":"/spec/epoch","value":2},{"op":"replace","path":"/spec/round","value":3}]`), 422},
 		"TestUID":           {"the uid can be tested", jsonPatch(`[{"op":"test","path":"/metadata/uid","value":"other"}]`), 422},
 		"AddIntoAbsent":     {"no annotation can be added where there are none", jsonPatch(`[{"op":"add","path":"/metadata/annotations/x","value":"y"}]`), 422},
@@ -157,7 +163,7 @@ func TestFake(t *testing.T) {
 		t.Helper()
 		o := &v1alpha1.ScimGroupSlice{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: Name(groupID, 0), Labels: map[string]string{v1alpha1.LabelGroup: groupID}},
-			Spec:       v1alpha1.ScimGroupSliceSpec{Epoch: 3, Round: 2, Revision: 10, Members: map[string]bool{a: true}},
+			Spec:       v1alpha1.ScimGroupSliceSpec{Epoch: 3, Round: 2, Revision: 10, Members: a + "\n"},
 		}
 		if err := c.Create(ctx, o); err != nil {
 			t.Fatal(err)

@@ -227,20 +227,19 @@ func (s *Store) batch(l *lane, parts []*part) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(live[0].call.ctx), s.options.Wait)
 	defer cancel()
-	limits := s.limits.after(added(merged(live)))
-	if size := s.store(ctx, l, live); size > limits.target {
+	limits := s.limits.after(len(merged(live)))
+	if k := s.store(ctx, l, live); k.size > limits.target || k.pending > limits.pending {
 		s.split(ctx, l.group, l.prefix, limits)
 	}
 }
 
-// store stores the parts and sets the result of each. It returns the number of members that the
-// slice has afterwards.
-func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
-	fail := func(err error) int {
+// store stores the parts and answers each. It returns what is known of the slice then.
+func (s *Store) store(ctx context.Context, l *lane, parts []*part) (after known) {
+	fail := func(err error) known {
 		for _, p := range parts {
 			p.finish(err)
 		}
-		return 0
+		return known{}
 	}
 	for attempt := 0; ; attempt++ {
 		if err := ctx.Err(); err != nil {
@@ -251,14 +250,14 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
 			return fail(err)
 		}
 		if parts = s.divert(ctx, l.group, k, parts); len(parts) == 0 {
-			return 0
+			return known{}
 		}
 		changes := merged(parts)
-		size, err := s.try(ctx, l.group, k, changes, attempt)
+		after, err := s.try(ctx, l.group, k, changes, attempt)
 		switch s.judge(ctx, l.group, k, changes, err) {
 		case stored:
 			fail(nil)
-			return size
+			return after
 		case again:
 			if attempt > 0 && s.pause(ctx, attempt) != nil {
 				return fail(ctx.Err())
@@ -268,9 +267,9 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (size int) {
 				return fail(err)
 			}
 			for _, p := range parts { // so that a refused part does not fail the others
-				size = max(size, s.store(ctx, l, []*part{p}))
+				after = s.store(ctx, l, []*part{p})
 			}
-			return size
+			return after
 		case failed:
 			return fail(err)
 		}
@@ -346,24 +345,21 @@ func added(changes map[string]bool) int {
 }
 
 // try makes one write of the changes.
-func (s *Store) try(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (int, error) {
-	adds := added(changes)
-	limits := s.limits.after(adds)
-	// If a split is needed anyway, doing it first saves a write. It can conflict with other
-	// writers, unlike the patch, so it is tried once.
-	if size := k.size + adds; size > limits.most || adds >= limits.many && size > limits.target && attempt == 0 {
-		return s.rewrite(ctx, group, k, goal{limits, changes}, attempt)
+func (s *Store) try(ctx context.Context, group string, k known, changes map[string]bool, attempt int) (known, error) {
+	// To rewrite the slice is cheaper than a patch with many changes, which would be followed by a
+	// rewrite. It can conflict with other writers, unlike the patch, so it is tried once.
+	if s.limits.exceeded(k, changes) || len(changes) >= s.limits.many && attempt == 0 {
+		return s.rewrite(ctx, group, k, goal{s.limits.after(len(changes)), changes}, attempt)
 	}
 	body, err := s.mergePatch(ctx, k, changes)
 	if err != nil {
-		return 0, err
+		return known{}, err
 	}
 	o := &v1alpha1.ScimGroupSlice{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: Name(group, k.prefix)}}
 	if err := s.patch(ctx, "merge", o, client.RawPatch(types.MergePatchType, body)); err != nil {
-		return 0, err
+		return known{}, err
 	}
-	s.learn(group, o)
-	return len(o.Spec.Members), nil
+	return s.learn(group, o), nil
 }
 
 // mergePatch returns the JSON merge patch of the changes. It has no resourceVersion, so that
@@ -372,9 +368,9 @@ func (s *Store) try(ctx context.Context, group string, k known, changes map[stri
 // applies to a restored slice.
 func (s *Store) mergePatch(ctx context.Context, k known, changes map[string]bool) ([]byte, error) {
 	type spec struct {
-		Epoch    int64          `json:"epoch"`
-		Revision int64          `json:"revision"`
-		Members  map[string]any `json:"members"`
+		Epoch    int64           `json:"epoch"`
+		Revision int64           `json:"revision"`
+		Changes  map[string]bool `json:"changes"`
 	}
 	type metadata struct {
 		UID         types.UID         `json:"uid"`
@@ -384,14 +380,7 @@ func (s *Store) mergePatch(ctx context.Context, k known, changes map[string]bool
 	p := struct {
 		Metadata metadata `json:"metadata"`
 		Spec     spec     `json:"spec"`
-	}{metadata{k.uid, s.annotations(ctx, revision)}, spec{k.epoch, revision, map[string]any{}}}
-	for user, in := range changes {
-		if in {
-			p.Spec.Members[user] = true
-		} else {
-			p.Spec.Members[user] = nil
-		}
-	}
+	}{metadata{k.uid, s.annotations(ctx, revision)}, spec{k.epoch, revision, changes}}
 	return json.Marshal(p)
 }
 
@@ -433,7 +422,7 @@ func (s *Store) judge(ctx context.Context, group string, k known, changes map[st
 		return failed
 	}
 	now := s.learn(group, o)
-	tooLarge := now.size+added(changes) > s.limits.most // then the next attempt splits first
+	tooLarge := s.limits.exceeded(now, changes) // it is rewritten first, the next time
 	if code == http.StatusConflict || now.epoch != k.epoch || now.revision != k.revision || tooLarge {
 		return again
 	}

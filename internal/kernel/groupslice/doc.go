@@ -19,25 +19,31 @@
 //
 // # One member
 //
-// To add or remove a member, the writer sends a JSON merge patch without a resourceVersion: changes
-// of different users do not conflict, and a repetition is harmless. The patch contains the epoch
-// that the writer knows. The epoch of a slice grows with every change of its bits, and a rule of
-// the CRD refuses a patch with an older epoch (422). Then the writer reads the slice and repeats
-// the patch. The patch also contains the slice's uid, so that it never applies to a slice that was
-// deleted and restored. After a 404 the writer reads the group. The Store never repeats a patch
-// that may have been stored (a timeout, a broken connection).
+// A slice has its members as text, one id on each line, because each write of a map or list costs
+// the API server several times as much for each of its entries. An add or remove goes into the map
+// spec.changes, which takes precedence: it is a JSON merge patch without a resourceVersion, so
+// changes of different users do not conflict, and a repetition is harmless. It contains the epoch
+// that its writer knows. The epoch of a slice grows with every change of its bits, and the CRD's
+// rule refuses a patch with an older one (422): the writer reads the slice and repeats. It
+// contains the uid too, so that it never applies to a slice that was deleted and restored. After
+// a 404 the writer reads the group. A patch that may have been stored (a timeout, a broken
+// connection) is never repeated by the Store.
 //
 // A Store combines changes: it sends one patch of a slice at a time, and all changes that it gets
 // meanwhile become the next patch. If the API server refuses a patch because of its content, the
 // Store tries each caller's part alone.
 //
+// A slice with many changes is rewritten: its members with the changes become the new text, at the
+// resourceVersion that they were read from. A write of many changes does the same, so that they do
+// not pass through the map. A late patch finds either the old text or the new one, and means the
+// same in both.
+//
 // # Splits
 //
-// A slice with more than SliceTarget members is split after the write, and before this process's
-// next write to it. A slice that would have more than SliceMax members is split before the write,
-// together with the changes. A write that adds many members is also split before the write, but
-// only if the slice would have more than SliceMax/2 members: the provider sends a large group in
-// several requests, each of which writes every slice. The writer
+// A slice with more than SliceTarget members is split after the write, before this process's next
+// write to it; one that would exceed SliceMax is split before, together with the changes. A write
+// of many changes splits above SliceMax only: a large group arrives in several requests that each
+// write every slice. The writer
 //
 //  1. reads the slices that are to become valid, and then W, the valid slice;
 //  2. fences: if one of the former exists, raises W's epoch;

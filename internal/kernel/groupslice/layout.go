@@ -20,7 +20,8 @@ type known struct {
 	uid      types.UID
 	epoch    int64
 	revision int64
-	size     int
+	size     int // members
+	pending  int // changes that are not in spec.members yet
 	seen     time.Time
 }
 
@@ -37,7 +38,10 @@ type layout struct {
 // learn caches a slice, unless the cache has a newer version of it, and returns the cached entry.
 func (l *layout) learn(group string, s *v1alpha1.ScimGroupSlice, now time.Time) known {
 	prefix, _ := Prefix(s.Name)
-	k := known{prefix, s.Spec.Bits, s.UID, s.Spec.Epoch, s.Spec.Revision, len(s.Spec.Members), now}
+	k := known{
+		prefix: prefix, bits: s.Spec.Bits, uid: s.UID, epoch: s.Spec.Epoch, revision: s.Spec.Revision,
+		size: s.Spec.CountMembers(), pending: len(s.Spec.Changes), seen: now,
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	old, ok := l.groups[group][prefix]

@@ -32,7 +32,7 @@ var seeds = flag.Int("seeds", 1, "factor for the number of seeds of the model ch
 var errBroken = errors.New("connection broken")
 
 // tiny limits make splits frequent.
-var tiny = limits{target: 2, bulk: 3, most: 4, many: 2}
+var tiny = limits{target: 2, bulk: 3, most: 4, many: 2, pending: 1}
 
 // people are users at different places; some differ in their last bits only.
 var people = []string{"0000-a", "0001-b", "1fff-c", "4000-d", "7000-e", "8000-f", "a000-g", "b000-h", "c000-i", "e000-j", "ffff-k"}

@@ -94,19 +94,8 @@ func width(bits int32) int { return 1 << (v1alpha1.SliceMaxBits - min(bits, v1al
 func Members(all []v1alpha1.ScimGroupSlice) []string {
 	var out []string
 	for _, s := range InForce(all) {
-		out = append(out, membersOf(s)...)
+		out = slices.AppendSeq(out, s.Spec.AllMembers())
 	}
 	slices.Sort(out)
-	return out
-}
-
-// membersOf returns the members in one slice, in no order.
-func membersOf(s *v1alpha1.ScimGroupSlice) []string {
-	out := make([]string, 0, len(s.Spec.Members))
-	for user, in := range s.Spec.Members {
-		if in {
-			out = append(out, user)
-		}
-	}
 	return out
 }

@@ -11,19 +11,28 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// limits are numbers of users in a slice. A slice with more than target is split after the write. A
-// write that would leave more than most is split before. A write that adds at least many users may
-// leave up to bulk of them, and a later small write splits the slice: the provider sends a large
-// group in several requests, each of which writes every slice. Tests use smaller limits than
-// v1alpha1 has.
-type limits struct{ target, bulk, most, many int }
+// limits contains the largest numbers of users and changes that a slice may have. Tests have
+// smaller limits than v1alpha1's.
+type limits struct {
+	target int // users; above, the slice is split after the write
+	most   int // users or changes; above, it is rewritten and split before the write
+	// many changes at once rewrite the slice, and bulk users may be in it then: a large group is
+	// pushed in several requests, each of which writes every slice. The next small write splits.
+	many, bulk int
+	pending    int // changes; above, they are moved into members after the write
+}
 
-// after returns the limits for a write that adds this number of users.
-func (m limits) after(adds int) limits {
-	if adds >= m.many {
+// after returns the limits for the result of a write of so many changes.
+func (m limits) after(changes int) limits {
+	if changes >= m.many {
 		m.target = m.bulk
 	}
 	return m
+}
+
+// exceeded reports whether so many more changes do not fit into a slice.
+func (m limits) exceeded(k known, changes map[string]bool) bool {
+	return k.size+added(changes) > m.most || k.pending+len(changes) > m.most
 }
 
 // leaf is the desired state of a slice.
@@ -49,11 +58,7 @@ func (e *tooManyError) Error() string {
 // prefix of the slice. If a leaf with all bits would have too many users, it returns a
 // tooManyError.
 func (m limits) partition(prefix uint16, bits int32, users []string) ([]leaf, error) {
-	sorted := slices.Clone(users)
-	slices.SortFunc(sorted, func(a, b string) int {
-		return cmp.Or(cmp.Compare(Place(a), Place(b)), cmp.Compare(a, b))
-	})
-	leaves := m.halve(nil, leaf{prefix, bits, sorted})
+	leaves := m.halve(nil, leaf{prefix, bits, byPlace(users)})
 	for _, l := range leaves {
 		if len(l.users) > m.most {
 			return nil, &tooManyError{l.prefix, len(l.users), m.most}
@@ -62,7 +67,25 @@ func (m limits) partition(prefix uint16, bits int32, users []string) ([]leaf, er
 	return leaves, nil
 }
 
-// halve divides l into leaves and appends them to out.
+// byPlace returns users in the order of their places.
+func byPlace(users []string) []string {
+	type placed struct {
+		place uint16
+		user  string
+	}
+	all := make([]placed, len(users))
+	for i, user := range users {
+		all[i] = placed{Place(user), user}
+	}
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.user, b.user)) })
+	out := make([]string, len(all))
+	for i := range all {
+		out[i] = all[i].user
+	}
+	return out
+}
+
+// halve appends the leaves that l is divided into.
 func (m limits) halve(out []leaf, l leaf) []leaf {
 	if len(l.users) <= m.target || l.bits == v1alpha1.SliceMaxBits {
 		return append(out, l)
@@ -84,11 +107,11 @@ func next(prefix, place uint16) uint16 {
 	return prefix | bit
 }
 
-// applied returns members after changes.
-func applied(members map[string]bool, changes map[string]bool) []string {
-	out := make([]string, 0, len(members)+len(changes))
-	for user, in := range members {
-		if _, changed := changes[user]; in && !changed {
+// applied returns the members of a slice after further changes.
+func applied(spec *v1alpha1.ScimGroupSliceSpec, changes map[string]bool) []string {
+	var out []string
+	for user := range spec.AllMembers() {
+		if _, changed := changes[user]; !changed {
 			out = append(out, user)
 		}
 	}
@@ -100,7 +123,7 @@ func applied(members map[string]bool, changes map[string]bool) []string {
 	return out
 }
 
-// set returns users as the members of a slice.
+// set returns users as a set.
 func set(users []string) map[string]bool {
 	out := make(map[string]bool, len(users))
 	for _, user := range users {

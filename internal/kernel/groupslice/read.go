@@ -22,7 +22,7 @@ func (s *Store) Contains(ctx context.Context, group, user string) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	return o.Spec.Members[user], nil
+	return o.Spec.HasMember(user), nil
 }
 
 // Members returns the SCIM ids of the group's members, sorted. It reads one snapshot live: by one

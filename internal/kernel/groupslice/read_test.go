@@ -82,7 +82,8 @@ func TestRestored(t *testing.T) {
 		o := backup[i].DeepCopy()
 		o.ResourceVersion, o.UID = "", ""
 		if o.Name == Name(groupID, 0) {
-			o.Spec.Bits, o.Spec.Members = 0, set([]string{"0000-a", "8000-f"})
+			o.Spec.Bits = 0
+			o.Spec.SetMembers([]string{"0000-a", "8000-f"})
 		}
 		if err := client.Client(f).Create(ctx, o); err != nil {
 			t.Fatal(err)

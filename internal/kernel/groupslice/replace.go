@@ -167,8 +167,7 @@ func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.Sci
 // replacements returns the valid slices with an older round, from the highest prefix down, each
 // with the leaves that it is divided into.
 func (m limits) replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) ([]*replacement, error) {
-	users := slices.Collect(maps.Keys(target))
-	slices.SortFunc(users, func(a, b string) int { return int(Place(a)) - int(Place(b)) })
+	users := byPlace(slices.Collect(maps.Keys(target)))
 	var out []*replacement
 	for _, w := range InForce(all) {
 		prefix, _ := Prefix(w.Name)
@@ -202,6 +201,8 @@ type operation struct {
 // the epoch and not the resourceVersion, so that it overwrites single changes and need not wait for
 // them. The same epoch also proves that the other leaves have not changed since they were written.
 func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlice, l leaf, round int64) error {
+	var after v1alpha1.ScimGroupSliceSpec
+	after.SetMembers(l.users)
 	for range replaceTries {
 		if w.Spec.Round >= round {
 			return nil // a newer replacement overwrote this one
@@ -211,7 +212,8 @@ func (s *Store) put(ctx context.Context, group string, w *v1alpha1.ScimGroupSlic
 			{"test", "/metadata/uid", w.UID},
 			{"test", "/spec/epoch", w.Spec.Epoch},
 			{"test", "/spec/round", w.Spec.Round},
-			{"add", "/spec/members", set(l.users)},
+			{"add", "/spec/members", after.Members},
+			{"add", "/spec/changes", map[string]bool{}},
 			{"replace", "/spec/round", round},
 			{"replace", "/spec/revision", revision},
 		}

@@ -18,8 +18,8 @@ var errOvertaken = errors.New("another writer changed the slices meanwhile")
 // write to the slice tries again. A write that would not fit retries its split until it succeeds.
 const splitTries = 3
 
-// split divides a slice that is too large. Only later changes of this slice in this process wait
-// for it. Errors are ignored, because the next write tries again.
+// split divides a slice that is too large, or moves its changes into members. Only later changes of
+// this slice in this process wait for it. Its error is ignored: the next write tries again.
 func (s *Store) split(ctx context.Context, group string, prefix uint16, limits limits) {
 	for attempt := range splitTries {
 		k, ok := s.layout.at(group, prefix)
@@ -39,32 +39,31 @@ type goal struct {
 	changes map[string]bool // users to add (true) and to remove (false)
 }
 
-// rewrite makes changes in the slice k together with the splits that they need, and returns the
-// number of members that the slice has afterwards. All of it takes effect with the last write,
-// which increases the bits of the slice at its resourceVersion. Until then readers ignore the new
-// slices.
-func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, attempt int) (int, error) {
+// rewrite makes changes in the slice k together with the splits that they need, and returns what is
+// known of the slice then. All of it takes effect with its last write, which narrows the slice at
+// its resourceVersion: until then the new slices are leftovers that readers ignore.
+func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, attempt int) (known, error) {
 	w, exist, err := s.survey(ctx, group, k, attempt)
 	if err != nil {
-		return 0, err
+		return known{}, err
 	}
 	now := s.learn(group, w)
 	for user := range g.changes {
 		if !covers(now.prefix, w.Spec.Bits, Place(user)) {
-			return 0, errOvertaken
+			return known{}, errOvertaken
 		}
 	}
-	leaves, err := g.limits.partition(now.prefix, w.Spec.Bits, applied(w.Spec.Members, g.changes))
+	leaves, err := g.limits.partition(now.prefix, w.Spec.Bits, applied(&w.Spec, g.changes))
 	if err != nil {
-		return 0, err
+		return known{}, err
 	}
-	if len(leaves) == 1 && len(g.changes) == 0 {
-		return len(leaves[0].users), nil
+	if len(leaves) == 1 && len(g.changes) == 0 && now.pending <= g.limits.pending {
+		return now, nil
 	}
 	if anyExists(leaves[1:], exist) {
 		w.Spec.Epoch++
 		if err := overtaken(s.update(ctx, w)); err != nil {
-			return 0, err
+			return known{}, err
 		}
 	}
 	revision := w.Spec.Revision
@@ -79,19 +78,23 @@ func (s *Store) rewrite(ctx context.Context, group string, k known, g goal, atte
 		return overtaken(err)
 	})
 	if err != nil {
-		return 0, err
+		return known{}, err
 	}
 	return s.narrow(ctx, group, w, leaves, written, g, revision)
 }
 
 // survey reads what a rewrite needs: the slice itself, and the existing slices by prefix. The first
-// attempt assumes that no other slice exists; if one exists, its creation fails.
+// attempt assumes that no other exists; if one does, creating it fails. It uses the slice that this
+// process has just written, if there is one.
 func (s *Store) survey(ctx context.Context, group string, k known, attempt int) (*v1alpha1.ScimGroupSlice, map[uint16]*v1alpha1.ScimGroupSlice, error) {
 	exist := map[uint16]*v1alpha1.ScimGroupSlice{}
 	if attempt == 0 {
-		w, err := s.get(ctx, group, k.prefix)
-		if err != nil {
-			return nil, nil, err
+		w := s.recent.take(Name(group, k.prefix))
+		if w == nil || w.UID != k.uid {
+			var err error
+			if w, err = s.get(ctx, group, k.prefix); err != nil {
+				return nil, nil, err
+			}
 		}
 		exist[k.prefix] = w
 	} else {
@@ -116,34 +119,37 @@ func (s *Store) survey(ctx context.Context, group string, k known, attempt int) 
 func (s *Store) narrow(
 	ctx context.Context, group string, w *v1alpha1.ScimGroupSlice,
 	leaves []leaf, written []*v1alpha1.ScimGroupSlice, g goal, revision int64,
-) (int, error) {
+) (known, error) {
 	for {
 		before := w.DeepCopy()
 		if leaves[0].bits != w.Spec.Bits {
 			w.Spec.Epoch++
 		}
-		w.Spec.Bits, w.Spec.Members = leaves[0].bits, set(leaves[0].users)
+		w.Spec.Bits = leaves[0].bits
+		w.Spec.SetMembers(leaves[0].users)
 		w.Spec.Revision = max(revision, w.Spec.Revision)
 		s.annotate(ctx, w)
 		err := s.update(ctx, w)
 		if err == nil {
 			for _, o := range written[1:] {
 				s.learn(group, o)
+				s.recent.keep(o)
 			}
-			s.learn(group, w)
-			return len(leaves[0].users), nil
+			after := s.learn(group, w)
+			s.recent.keep(w)
+			return after, nil
 		}
 		if status(err) != http.StatusConflict {
-			return 0, overtaken(err)
+			return known{}, overtaken(err)
 		}
 		if w, err = s.get(ctx, group, leaves[0].prefix); err != nil {
-			return 0, err
+			return known{}, err
 		}
 		if w.UID != before.UID || w.Spec.Epoch != before.Spec.Epoch || w.Spec.Round != before.Spec.Round {
-			return 0, errOvertaken
+			return known{}, errOvertaken
 		}
 		if leaves, err = s.carryOver(ctx, w, leaves, written, g); err != nil {
-			return 0, err
+			return known{}, err
 		}
 		if len(g.changes) > 0 {
 			revision = s.options.Revision(w.Spec.Revision)
@@ -155,7 +161,7 @@ func (s *Store) narrow(
 func (s *Store) carryOver(
 	ctx context.Context, w *v1alpha1.ScimGroupSlice, leaves []leaf, written []*v1alpha1.ScimGroupSlice, g goal,
 ) ([]leaf, error) {
-	now, err := g.limits.partition(leaves[0].prefix, w.Spec.Bits, applied(w.Spec.Members, g.changes))
+	now, err := g.limits.partition(leaves[0].prefix, w.Spec.Bits, applied(&w.Spec, g.changes))
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +173,7 @@ func (s *Store) carryOver(
 		if slices.Equal(now[i].users, leaves[i].users) {
 			continue
 		}
-		written[i].Spec.Members = set(now[i].users)
+		written[i].Spec.SetMembers(now[i].users)
 		written[i].Spec.Revision = max(written[i].Spec.Revision, w.Spec.Revision)
 		if err := overtaken(s.update(ctx, written[i])); err != nil {
 			return nil, err
@@ -187,9 +193,9 @@ func (s *Store) writeLeaf(
 	}
 	o := old.DeepCopy()
 	o.Spec = v1alpha1.ScimGroupSliceSpec{
-		Bits: l.bits, Epoch: old.Spec.Epoch + 1, Round: round,
-		Revision: max(revision, old.Spec.Revision), Members: set(l.users),
+		Bits: l.bits, Epoch: old.Spec.Epoch + 1, Round: round, Revision: max(revision, old.Spec.Revision),
 	}
+	o.Spec.SetMembers(l.users)
 	s.annotate(ctx, o)
 	return o, s.update(ctx, o)
 }

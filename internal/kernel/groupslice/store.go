@@ -36,9 +36,12 @@ const (
 	parallel = 12
 	// lanesMax is the maximum number of slices that are changed at a time.
 	lanesMax = 64
-	// sliceBulk is the maximum number of members in a slice after a write that adds sliceMany or
-	// more.
-	sliceBulk, sliceMany = v1alpha1.SliceMax / 2, 16
+	// sliceMany changes of a slice or more, in one write, rewrite it as a whole; it may have
+	// v1alpha1.SliceMax members then.
+	sliceMany = 16
+	// slicePending is the largest number of changes of a slice that are not in spec.members. A map
+	// entry costs the API server about ten times as much as a member does, at every write.
+	slicePending = 32
 )
 
 // Change adds one user to a group or removes one.
@@ -78,6 +81,7 @@ type Store struct {
 	limits    limits
 	jitter    func(longest time.Duration) time.Duration
 	layout    layout
+	recent    recent
 
 	mu    sync.Mutex
 	lanes map[string]*lane // by slice
@@ -97,7 +101,10 @@ func NewStore(c client.Client, namespace string, o Options) *Store {
 	}
 	return &Store{
 		client: c, namespace: namespace, options: o,
-		limits: limits{v1alpha1.SliceTarget, sliceBulk, v1alpha1.SliceMax, sliceMany},
+		limits: limits{
+			target: v1alpha1.SliceTarget, most: v1alpha1.SliceMax,
+			many: sliceMany, bulk: v1alpha1.SliceMax, pending: slicePending,
+		},
 		jitter: rand.N[time.Duration],
 		lanes:  map[string]*lane{}, slots: make(chan struct{}, lanesMax),
 	}
@@ -131,7 +138,8 @@ func (s *Store) Delete(ctx context.Context, group string) error {
 // object returns a new slice for a leaf. The fields of its spec that a leaf does not have come from
 // like.
 func (s *Store) object(ctx context.Context, group string, l leaf, like v1alpha1.ScimGroupSliceSpec) *v1alpha1.ScimGroupSlice {
-	like.Bits, like.Members = l.bits, set(l.users)
+	like.Bits = l.bits
+	like.SetMembers(l.users)
 	return &v1alpha1.ScimGroupSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: s.namespace, Name: Name(group, l.prefix),

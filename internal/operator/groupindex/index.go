@@ -336,7 +336,7 @@ func (x *Index) Members(id string) []string {
 	}
 	var out []string
 	for _, s := range g.inForce() {
-		out = slices.AppendSeq(out, members(s))
+		out = slices.AppendSeq(out, s.Spec.AllMembers())
 	}
 	return out
 }
@@ -383,7 +383,7 @@ func (x *Index) Count(id string, known func(user string) bool) int {
 		return 0
 	}
 	for _, s := range g.inForce() {
-		for u := range members(s) {
+		for u := range s.Spec.AllMembers() {
 			if known(u) {
 				n++
 			}

@@ -53,7 +53,7 @@ func TestRevisions(t *testing.T) {
 	}
 	part := func(prefix uint16, revision int64) *v1alpha1.ScimGroupSlice {
 		s := slice("g1", prefix, 1, "u")
-		s.Spec.Members, s.Spec.Revision = nil, revision
+		s.Spec.Members, s.Spec.Revision = "", revision
 		return s
 	}
 	for _, step := range []struct {

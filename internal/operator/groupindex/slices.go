@@ -4,8 +4,8 @@ package groupindex
 
 import (
 	"cmp"
-	"iter"
 	"slices"
+	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
@@ -23,17 +23,6 @@ func span(s *v1alpha1.ScimGroupSlice) (first, end int) {
 	size := places >> s.Spec.Bits
 	first = int(prefix) / size * size
 	return first, first + size
-}
-
-// members returns the ids of the users in the slice.
-func members(s *v1alpha1.ScimGroupSlice) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for u, in := range s.Spec.Members {
-			if in && !yield(u) {
-				return
-			}
-		}
-	}
 }
 
 func (g *group) find(name string) (int, bool) {
@@ -96,14 +85,20 @@ func changed(in, other []*v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	return out
 }
 
-// only returns the users who are in a slice of in, but in none of others. There are few slices: one
-// that changed, and perhaps the ones that it was split into.
+// only are the users of some slices that are in none of the others. They are copies, because an id
+// is a part of the text that a slice has for all of its members.
 func only(in, others []*v1alpha1.ScimGroupSlice) []string {
+	known := map[string]bool{}
+	for _, s := range others {
+		for u := range s.Spec.AllMembers() {
+			known[u] = true
+		}
+	}
 	var out []string
 	for _, s := range in {
-		for u := range members(s) {
-			if !slices.ContainsFunc(others, func(o *v1alpha1.ScimGroupSlice) bool { return o.Spec.Members[u] }) {
-				out = append(out, u)
+		for u := range s.Spec.AllMembers() {
+			if !known[u] {
+				out = append(out, strings.Clone(u))
 			}
 		}
 	}

@@ -108,11 +108,13 @@ func (r *raw) group(ctx context.Context, name string, members []string) (string,
 	work.SetLimit(atOnce)
 	for _, p := range parts {
 		work.Go(func() error {
+			spec := v1alpha1.ScimGroupSliceSpec{Bits: p.bits, Revision: revision}
+			spec.SetMembers(p.members)
 			return r.create(workCtx, &v1alpha1.ScimGroupSlice{
 				ObjectMeta: metav1.ObjectMeta{
 					Namespace: devenv.Namespace, Name: groupslice.Name(g.Name, p.prefix), Labels: map[string]string{v1alpha1.LabelGroup: g.Name},
 				},
-				Spec: v1alpha1.ScimGroupSliceSpec{Bits: p.bits, Revision: revision, Members: all(p.members, true)},
+				Spec: spec,
 			})
 		})
 	}
@@ -195,14 +197,10 @@ func (r *raw) patchGroup(ctx context.Context, id string, members []string, in bo
 }
 
 func (r *raw) patchSlice(ctx context.Context, name string, members []string, in bool) error {
-	values := all[any](members, nil)
-	if in {
-		values = all[any](members, true)
-	}
 	s := &v1alpha1.ScimGroupSlice{ObjectMeta: metav1.ObjectMeta{Namespace: devenv.Namespace, Name: name}}
 	// Without a revision: of two concurrent patches the API server would refuse the smaller
 	// revision.
-	return r.patch(ctx, s, map[string]any{"spec": map[string]any{"epoch": 0, "members": values}})
+	return r.patch(ctx, s, map[string]any{"spec": map[string]any{"epoch": 0, "changes": all(members, in)}})
 }
 
 // atOnce is the number of slices that are written at the same time, the same as in the webhook.

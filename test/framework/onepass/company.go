@@ -40,11 +40,13 @@ func Members(group string, users ...string) *v1alpha1.ScimGroupSlice {
 	id := kubefake.SCIMID(group)
 	s := &v1alpha1.ScimGroupSlice{
 		ObjectMeta: metav1.ObjectMeta{Name: groupslice.Name(id, 0), Labels: map[string]string{v1alpha1.LabelGroup: id}},
-		Spec:       v1alpha1.ScimGroupSliceSpec{Epoch: 1, Revision: 1, Members: map[string]bool{}},
+		Spec:       v1alpha1.ScimGroupSliceSpec{Epoch: 1, Revision: 1},
 	}
+	var ids []string
 	for _, u := range users {
-		s.Spec.Members[kubefake.SCIMID(u)] = true
+		ids = append(ids, kubefake.SCIMID(u))
 	}
+	s.Spec.SetMembers(ids)
 	return s
 }
 

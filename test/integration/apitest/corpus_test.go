@@ -79,13 +79,18 @@ func TestBounds(t *testing.T) {
 			spec: func(n int) map[string]any {
 				return map[string]any{"groups": repeated(n, map[string]any{"displayName": "g"})}
 			}},
-		"members of a slice": {kind: "ScimGroupSlice", name: "00000000-0000-4000-8000-000000000001-0000", limit: v1alpha1.SliceMax, refused: "spec.members: Too many",
+		"members of a slice": {kind: "ScimGroupSlice", name: "00000000-0000-4000-8000-000000000001-0000", limit: v1alpha1.SliceMax, refused: "spec.members: Too long",
 			spec: func(n int) map[string]any {
-				members := map[string]any{}
+				return map[string]any{"bits": int64(0), "epoch": int64(0), "round": int64(0), "revision": int64(0),
+					"members": strings.Repeat("00000000-0000-4000-8000-000000000001\n", n)}
+			}},
+		"changes of a slice": {kind: "ScimGroupSlice", name: "00000000-0000-4000-8000-000000000001-0000", limit: v1alpha1.SliceMax, refused: "spec.changes: Too many",
+			spec: func(n int) map[string]any {
+				changes := map[string]any{}
 				for i := range n {
-					members[fmt.Sprint(i)] = true
+					changes[fmt.Sprint(i)] = true
 				}
-				return map[string]any{"bits": int64(0), "epoch": int64(0), "round": int64(0), "revision": int64(0), "members": members}
+				return map[string]any{"bits": int64(0), "epoch": int64(0), "round": int64(0), "revision": int64(0), "changes": changes}
 			}},
 		"filter": {kind: "AgentPool", name: "p", limit: 4096, refused: "spec.memberFilter: Too long",
 			spec: func(n int) map[string]any { return map[string]any{"memberFilter": strings.Repeat("a", n)} }},
