@@ -265,11 +265,7 @@ func TestPools(t *testing.T) {
 		},
 		"SCIMOff": {
 			reason: "While SCIM is off nothing is written.", want: "Create", waits: "SCIM is off",
-			given: func(t *testing.T, p *fakeportal.Portal) {
-				if _, _, err := p.Store.SaveLoginMethods(t.Context(), fakeportal.Manager(), portalapi.LoginMethods{}, nil, false); err != nil {
-					t.Fatal(err)
-				}
-			},
+			given: func(t *testing.T, p *fakeportal.Portal) { p.SCIMOff(t) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -128,3 +128,17 @@ func run(ctx context.Context, p *Portal, c Call, f func() error) error {
 	_, err := do(ctx, p, c, func() (struct{}, error) { return struct{}{}, f() })
 	return err
 }
+
+// SCIMOff turns SCIM off on the portal's page "Login methods".
+func (p *Portal) SCIMOff(tb testing.TB) {
+	tb.Helper()
+	c, err := p.Store.Configuration(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	off := c.LoginMethods
+	off.SCIMEnabled = false
+	if _, _, err := p.Store.SaveLoginMethods(tb.Context(), Manager(), off, nil, false); err != nil {
+		tb.Fatal(err)
+	}
+}

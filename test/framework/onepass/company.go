@@ -76,11 +76,7 @@ func (w *World) Record(name string, roles ...string) string {
 }
 
 // SCIMOff turns SCIM off in the portal.
-func (w *World) SCIMOff() {
-	w.T.Helper()
-	_, _, err := w.Portal.Store.SaveLoginMethods(w.T.Context(), fakeportal.Manager(), portalapi.LoginMethods{}, nil, false)
-	w.Must(err)
-}
+func (w *World) SCIMOff() { w.Portal.SCIMOff(w.T) }
 
 // Refuse fails each write to the portal.
 func (w *World) Refuse(err error) {
