@@ -25,8 +25,8 @@ func deleted() *v1alpha1.ScimGroup {
 	return g
 }
 
-// people is a pool of people whose line means the group, by its status. After the pool's pass over
-// a deleted group, gone, it fills nothing.
+// people creates the AgentPool ops as an administrator declares it. Its status pins its line to the
+// group leads. If gone is true, the status also says that the provider deleted the group.
 func people(w *onepass.World, gone bool) {
 	p := onepass.Pool("ops")
 	p.Spec.Groups = []v1alpha1.GroupReference{{DisplayName: "leads"}}
@@ -36,7 +36,7 @@ func people(w *onepass.World, gone bool) {
 	w.Must(w.Kube.Status().Update(w.T.Context(), p))
 }
 
-// filled notes in the group's status that it fills the pool ops.
+// filled sets status.pools of the group: the group fills the pool ops.
 func filled(w *onepass.World) {
 	g := &v1alpha1.ScimGroup{ObjectMeta: onepass.Meta(leads)}
 	w.Must(w.Kube.Get(w.T.Context(), client.ObjectKeyFromObject(g), g))
@@ -44,7 +44,7 @@ func filled(w *onepass.World) {
 	w.Must(w.Kube.Status().Update(w.T.Context(), g))
 }
 
-// member puts ada into the group and into the portal's pool of ops.
+// member adds ada to the group, and to the portal's pool that belongs to AgentPool ops.
 func member(w *onepass.World) {
 	id := w.Record("ops")
 	w.Put(onepass.User("ada"), onepass.Members("leads", "ada"))
@@ -61,17 +61,17 @@ func TestReconcile(t *testing.T) {
 		want   onepass.Want
 	}{
 		"New": {
-			reason: "A group that no pool names gets a pool of its own, also while nothing is known of the portal.",
+			reason: "A group that no pool names gets a pool of its own, even while the portal's state is not known.",
 			given:  func(*onepass.World) {}, pools: leads,
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"Named": {
-			reason: "A group that a pool of people names needs none.",
+			reason: "A group that a declared AgentPool names gets no pool of its own.",
 			given:  func(w *onepass.World) { people(w, false); w.Open(nil) }, pools: "ops",
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"NotNamed": {
-			reason: "A pool of people that is named like the group is left alone.",
+			reason: "A declared AgentPool whose object name is the group's id is not deleted.",
 			given: func(w *onepass.World) {
 				p := onepass.Pool(leads, "ROLE_IGNORE_QUOTA")
 				w.Put(p)
@@ -80,7 +80,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "True Ready"},
 		},
 		"NameTaken": {
-			reason: "Another group has the name: a person renames one of the two, and no pool is made.",
+			reason: "Another group has the name already: a person must rename one of the two, and no pool is created.",
 			given: func(w *onepass.World) {
 				other := onepass.Group("other")
 				other.Spec.DisplayName = "LEADS"
@@ -89,7 +89,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False NameTaken", Says: "has this name; rename one of the two"},
 		},
 		"Behind": {
-			reason: "The index is behind the object: the pass waits for it, and says nothing.",
+			reason: "The index is behind the object: the pass ends without a change of the status and is repeated soon.",
 			given:  func(*onepass.World) {},
 			then: func(w *onepass.World) {
 				older := onepass.Group("leads")
@@ -99,7 +99,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Same: true, Again: 50 * time.Millisecond},
 		},
 		"Failure": {
-			reason: "What failed is reported without its details, and tried again with growing pauses.",
+			reason: "The status reports a failure without its details, and the error makes the pass run again.",
 			given: func(w *onepass.World) {
 				w.Write = func(verb string, _ client.Object) error {
 					if verb == "create" {
@@ -116,7 +116,7 @@ func TestReconcile(t *testing.T) {
 			want:   onepass.Want{Same: true, Again: 50 * time.Millisecond},
 		},
 		"DeletedStarting": {
-			reason: "Nothing is decided about a deletion while nothing is known.",
+			reason: "Right after the start nothing is decided about a deletion, because the portal's state is not known.",
 			group:  deleted(), given: func(*onepass.World) {},
 			want: onepass.Want{Same: true},
 		},
@@ -126,7 +126,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Same: true},
 		},
 		"DeletedNotListed": {
-			reason: "A deletion says that it waits for the portal's state.",
+			reason: "The group's condition says that the deletion waits for the portal's state.",
 			group:  deleted(), given: func(w *onepass.World) { w.Opening() },
 			want: onepass.Want{Ready: "Unknown PortalUnreachable", Says: "is released as soon as it is"},
 		},
@@ -141,7 +141,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False ReportOnly"},
 		},
 		"DeletedOwnPool": {
-			reason: "Its own pool goes first, and the group waits until the portal's is released.",
+			reason: "The group's own AgentPool is deleted first; the group waits until the portal's record is released.",
 			group:  deleted(), given: func(w *onepass.World) {
 				p := onepass.Pool(leads)
 				p.Spec.Groups, p.Finalizers = []v1alpha1.GroupReference{{ID: leads}}, []string{v1alpha1.FinalizerPool}
@@ -151,7 +151,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "Unknown Deleting", Says: "its own pool is being released", Again: time.Second},
 		},
 		"DeletedPinned": {
-			reason: "A pool that still lists the group would give its members what it gives.",
+			reason: "The group waits while an AgentPool still lists it, because its members still have that pool's roles.",
 			group:  deleted(), given: func(w *onepass.World) { people(w, false); w.Open(nil) }, pools: "ops",
 			want: onepass.Want{Ready: "Unknown Deleting", Says: "AgentPool ops still lists it", Again: time.Second},
 		},
@@ -161,7 +161,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "Unknown Deleting", Says: "1 member(s) have not left its pools", Again: time.Second},
 		},
 		"DeletedHeld": {
-			reason: "What the guard holds in a pool keeps the group: the decision may be that it stays.",
+			reason: "While the guard holds a removal in one of the group's pools the group stays: a person may drop it.",
 			group:  deleted(), given: func(w *onepass.World) {
 				member(w)
 				people(w, true)
@@ -171,7 +171,7 @@ func TestReconcile(t *testing.T) {
 			want: onepass.Want{Ready: "False GuardHeld", Says: "kubectl scim release agentpool/ops --id m-1", Again: time.Second},
 		},
 		"DeletedDone": {
-			reason: "Then its slices, its name and the object go.",
+			reason: "When nothing is left to wait for, the group's slices and the object are deleted.",
 			group:  deleted(), given: func(w *onepass.World) { w.Open(nil) },
 			then: func(w *onepass.World) { w.Put(onepass.Members("leads")) },
 			want: onepass.Want{Gone: true},

@@ -23,7 +23,7 @@ type object = idp.Object
 func (d *demo) scim(ctx context.Context, method, path string, body any) (idp.Answer, error) {
 	a, err := d.provider.Send(ctx, method, path, body)
 	if err != nil {
-		return a, fmt.Errorf("the SCIM webhook does not answer (does make run still run?): %w", err)
+		return a, fmt.Errorf("the SCIM webhook does not answer (is `make run` still running?): %w", err)
 	}
 	shown, err := url.QueryUnescape(path)
 	if err != nil {
@@ -31,12 +31,13 @@ func (d *demo) scim(ctx context.Context, method, path string, body any) (idp.Ans
 	}
 	fmt.Printf("   > %-5s %s → %d\n", method, shown, a.Status)
 	if a.Status >= http.StatusMultipleChoices {
-		return a, fmt.Errorf("%s %s was answered %d: %s", method, shown, a.Status, a.Detail())
+		return a, fmt.Errorf("%s %s returned %d: %s", method, shown, a.Status, a.Detail())
 	}
 	return a, nil
 }
 
-// find searches with a filter, as providers do before they create, and returns the results.
+// find searches with a filter, as providers do before they create a user or
+// group, and returns the results.
 func (d *demo) find(ctx context.Context, kind, filter string) ([]any, error) {
 	answer, err := d.scim(ctx, "GET", idp.Search(kind, filter), nil)
 	return answer.Resources(), err
@@ -62,8 +63,8 @@ func (d *demo) oktaArrival(ctx context.Context, p *person) error {
 	})
 }
 
-// entraArrival creates a user as Entra ID does: matched by externalId, with the enterprise
-// extension and meta in the body.
+// entraArrival creates a user as Entra ID does: a search by externalId, then a POST with the
+// enterprise extension and meta in the body.
 func (d *demo) entraArrival(ctx context.Context, p *person, department string) error {
 	external := strings.ToLower(p.first) + "-" + d.tag
 	if _, err := d.find(ctx, "Users", fmt.Sprintf("externalId eq %q", external)); err != nil {
@@ -85,7 +86,7 @@ func (d *demo) oktaGroup(ctx context.Context, name string, members ...*person) (
 		return "", err
 	}
 	if len(found) != 0 {
-		return "", fmt.Errorf("%d groups are called %q before the first push", len(found), name)
+		return "", fmt.Errorf("%d groups named %q exist before the first push, want none", len(found), name)
 	}
 	answer, err := d.scim(ctx, "POST", "/Groups", object{"schemas": []string{idp.SchemaGroup}, "displayName": name, "members": []any{}})
 	if err != nil {
@@ -119,7 +120,8 @@ func (d *demo) entraGroup(ctx context.Context, name string, members ...*person) 
 	return id, nil
 }
 
-// joinGroup uses Entra ID's form of the request, leaveGroup Okta's.
+// joinGroup adds p to the group with the PATCH that Entra ID sends. leaveGroup removes p with the
+// PATCH that Okta sends.
 func (d *demo) joinGroup(ctx context.Context, group string, p *person) error {
 	_, err := d.scim(ctx, "PATCH", "/Groups/"+group, idp.Patch(object{"op": "Add", "path": "members", "value": []any{object{"$ref": nil, "value": p.id}}}))
 	return err
@@ -167,15 +169,15 @@ func (d *demo) record(ctx context.Context, name string) (string, error) {
 	return pool.Status.Pool, nil
 }
 
-// adopted waits until the own pool's object is deleted, and checks that the declared pool has its
-// record.
+// adopted waits until the AgentPool that the manager created for the group (own) is deleted, and
+// checks that the declared AgentPool has taken over that pool's record in the portal.
 func (d *demo) adopted(ctx context.Context, declared, own, record string) error {
 	if err := d.kubectl(ctx, "", "wait", "--for=delete", "--timeout=60s", "agentpool/"+own); err != nil {
 		return err
 	}
 	now, err := d.record(ctx, declared)
 	if err == nil && now != record {
-		err = fmt.Errorf("AgentPool %s has the record %s in the portal, must be the own pool's, %s", declared, now, record)
+		err = fmt.Errorf("AgentPool %s has the record %s in the portal, want %s, the record of the group's own pool", declared, now, record)
 	}
 	if err == nil {
 		fmt.Printf("   the pool's record in the portal is the same as before: %s\n", record)

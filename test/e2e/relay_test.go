@@ -27,19 +27,20 @@ import (
 
 // call is a write that a manager sent to the portal.
 type call struct {
-	name    string // method, path and the start of the body's hash, without causes
+	name    string // method, path and the start of the hash of the body without request ids
 	body    string
 	forward func() (status int, body string) // sends it to the portal
 }
 
-// relay is a proxy between the manager and the portal that passes every write to a test.
+// relay is a proxy between the manager and the portal that hands every write to a test.
 type relay struct {
 	portal string
 	mu     sync.Mutex
-	write  func(call) // nil: writes pass
+	write  func(call) // nil: all writes are forwarded
 }
 
-// on makes f decide about each write. A write that f does not forward never gets a response.
+// on makes f decide about each write. If f returns and has not forwarded a
+// write, the connection is closed without a response.
 func (r *relay) on(f func(call)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +96,7 @@ func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
 	write(call{
 		name: fmt.Sprintf("%s %s %x", asked.Method, asked.URL.Path, sha256.Sum256(causes.ReplaceAll(body, nil)))[:len(asked.Method)+len(asked.URL.Path)+10], body: string(body),
 		forward: func() (int, string) {
-			if got = r.pass(context.WithoutCancel(ctx), asked, body); got == nil { // the sender may be dead
+			if got = r.pass(context.WithoutCancel(ctx), asked, body); got == nil { // without ctx's end: the manager that sent it may be killed meanwhile
 				return 0, ""
 			}
 			return got.status, string(got.body)
@@ -107,8 +108,9 @@ func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
 	got.to(rw)
 }
 
-// causes are the SCIM requests that memberships follow from. A manager that started since does not
-// know them, and sends the same write without.
+// causes matches the id of the SCIM request that caused a change of membership, in the body of a
+// write. A manager that started after that request does not know the id, and sends the same write
+// without it.
 var causes = regexp.MustCompile(`,"requestId":"[^"]*"`)
 
 // reply is the portal's response.
@@ -158,7 +160,8 @@ func withoutManager(w *world) {
 	})
 }
 
-// newManager starts a manager in addition to the environment's. The test stops or kills it.
+// newManager starts a manager in addition to the environment's. It is
+// killed when the test ends, if it still runs.
 func newManager(w *world, args ...string) *process.Process {
 	w.t.Helper()
 	m, err := startManager(w, args...)
@@ -226,8 +229,8 @@ func (m *immortal) now() *process.Process {
 	return m.running
 }
 
-// history returns the changes of a user or pool in the portal's audit, in order,
-// abbreviated.
+// history returns the successful changes of a user or pool from the portal's audit (the newest
+// 100), oldest first: the action and the new values of the fields that the tests check.
 func (w *world) history(t *testing.T, id string) []string {
 	t.Helper()
 	limit := 100

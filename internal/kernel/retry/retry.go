@@ -13,8 +13,9 @@ import (
 // Attempts is the number of times that a write is tried before it fails.
 const Attempts = 12
 
-// Pause waits before the given attempt, counted from 0: not at all before the first, then longer
-// each time, up to 250 ms, and with jitter. It returns the error of ctx.
+// Pause waits before the given attempt, counted from 0: not at all before the first, then a random
+// time below a limit that doubles up to 250 ms. It returns nil after the pause, or the error of ctx
+// if ctx ends first.
 func Pause(ctx context.Context, attempt int) error {
 	if attempt == 0 {
 		return ctx.Err()

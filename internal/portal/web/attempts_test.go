@@ -25,7 +25,7 @@ func TestAttempts(t *testing.T) {
 			a.fail(guesser, "Ada@example.test")
 		}
 		if a.wait(guesser, "ada@example.test") != 0 {
-			t.Error("stopped too early")
+			t.Error("the guesser must wait before the limit is reached")
 		}
 		a.fail(guesser, "ada@example.test") // names are compared folded
 		if got := a.wait(guesser, "ada@example.test"); got != window {

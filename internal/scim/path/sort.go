@@ -19,8 +19,9 @@ type Sort struct {
 }
 
 // ParseSort parses sortBy and sortOrder, "ascending" by default. A complex attribute is sorted by
-// its value. An empty sortBy means no order. Errors: 400 invalidPath for an unknown attribute or
-// one without a sortable value, 400 invalidValue for another sortOrder.
+// its sub-attribute "value". An empty sortBy means no order. Errors: 400 invalidPath for an unknown
+// attribute, one that is never returned, or a complex one without "value"; 400 invalidValue for
+// another sortOrder.
 func ParseSort(by, order string, rt *schema.ResourceType) (Sort, error) {
 	if by == "" {
 		return Sort{}, nil

@@ -63,7 +63,7 @@ func (o *observer) follow(w watch.Interface, want func(*v1alpha1.ScimUser) bool)
 	}
 }
 
-// wait returns when n users have reached the state.
+// wait blocks until n users have reached the state. It returns an error if ctx ends first.
 func (o *observer) wait(ctx context.Context, n int) error {
 	progress := time.NewTicker(15 * time.Second)
 	defer progress.Stop()
@@ -89,14 +89,14 @@ func (o *observer) count() int {
 	return len(o.seen)
 }
 
-// at returns when the user first reached the state.
+// at returns the time when the user first reached the state; the zero time if the user has not.
 func (o *observer) at(name string) time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.seen[name]
 }
 
-// last returns when the last user reached it.
+// last returns the time when the most recent user reached the state.
 func (o *observer) last() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -83,8 +83,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Start starts a control plane with the CRDs in config/crd/bases below root. Tests that kill or
-// restart one start their own.
+// Start starts a control plane with the CRDs in config/crd/bases below root. A test that would
+// disturb other tests, for example because it deletes a CRD, starts its own; other tests use Get.
 func Start(root string) (*ControlPlane, error) {
 	assets, err := Assets(root)
 	if err != nil {
@@ -137,7 +137,7 @@ func Assets(root string) (string, error) {
 	}
 	for _, name := range []string{"kube-apiserver", "etcd"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return "", fmt.Errorf("%s contains no %s: run make test, or make control-plane, which builds them", dir, name)
+			return "", fmt.Errorf("%s contains no %s: run make control-plane, which finds, downloads or builds it", dir, name)
 		}
 	}
 	return dir, nil

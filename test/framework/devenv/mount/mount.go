@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package mount replaces the kubelet where programs run without Pods: it writes the content of
-// chosen Secrets as files, in the layout of a mounted Secret, so that a program under test sees
+// Package mount does the kubelet's work for programs that run without Pods: it writes the content
+// of chosen Secrets as files, in the layout of a mounted Secret, so that a program under test sees
 // tokens appear and change as in a cluster:
 //
-//	<folder>/<secret>/..2026_11_24_03_47_00.1234   the content, one file for each key
-//	<folder>/<secret>/..data                       a link to it, replaced in one step
-//	<folder>/<secret>/<key>                        a link to ..data/<key>
+//	<folder>/<secret>/..1234567890   the content, one file for each key; the name is random
+//	<folder>/<secret>/..data         a link to the content, replaced in one step
+//	<folder>/<secret>/<key>          a link to ..data/<key>
 //
-// A deleted Secret leaves an empty folder, as an optional volume does.
+// When a Secret is deleted, its folder stays without files of keys, as in a Pod with an optional
+// Secret volume.
 package mount
 
 import (
@@ -21,8 +22,9 @@ import (
 
 const dataLink = "..data"
 
-// Write replaces the content of folder by data. Readers see the old content or the new one, never
-// a mixture. The same content again changes nothing.
+// Write replaces the content of folder with data. Each file has its old or its new content, never
+// a part of each; a reader of several files can see both versions. If the content is the same
+// already, Write changes no file.
 func Write(folder string, data map[string][]byte) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
@@ -54,7 +56,7 @@ func writeContent(folder string, data map[string][]byte) (string, error) {
 	}
 	for key, value := range data {
 		if key != filepath.Base(key) || strings.HasPrefix(key, "..") {
-			return "", fmt.Errorf("key %q can't be a file name", key)
+			return "", fmt.Errorf("key %q cannot be used: it must be a file name that does not begin with \"..\"", key)
 		}
 		if err := os.WriteFile(filepath.Join(fresh, key), value, 0o600); err != nil {
 			return "", err
@@ -106,7 +108,7 @@ func linkKeys(folder string, data map[string][]byte) error {
 	return nil
 }
 
-// same reports whether folder already contains exactly data.
+// same reports whether ..data in folder contains exactly the keys and values of data.
 func same(folder string, data map[string][]byte) bool {
 	entries, err := os.ReadDir(filepath.Join(folder, dataLink))
 	if err != nil || len(entries) != len(data) {
