@@ -20,9 +20,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// wire is a proxy between a program and the API server. Once armed, it blocks the next write of a
-// kind and reports it, before the API server gets it or before the program gets the response, until
-// the program is dead.
+// wire is a proxy between a program and the API server. Once armed, it stops the next write of one
+// resource, either before the API server gets it, or after that and before the program gets the
+// response. It reports the write, and holds it until the program has been killed.
 type wire struct {
 	proxy *httputil.ReverseProxy
 	mu    sync.Mutex
@@ -63,7 +63,7 @@ func (d *drill) wired(names ...string) {
 		w := &wire{proxy: &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(server)
-				r.Out.Header.Set("Authorization", "Bearer "+token) // client-go sends no token without TLS
+				r.Out.Header.Set("Authorization", "Bearer "+token) // a kubeconfig's token is ignored without TLS
 			},
 			Transport:     transport,
 			FlushInterval: -1,                         // watches
@@ -71,7 +71,7 @@ func (d *drill) wired(names ...string) {
 			ErrorHandler:  func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 		}}
 		listener := httptest.NewServer(w)
-		d.t.Cleanup(func() { _ = listener.Config.Close() }) // at once, although the programs still watch
+		d.t.Cleanup(func() { _ = listener.Config.Close() }) // listener.Close would wait for the programs' open watches
 		for _, c := range config.Clusters {
 			c.Server, c.CertificateAuthorityData = listener.URL, nil
 		}
@@ -106,7 +106,7 @@ func (w *wire) due(r *http.Request) *step {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := w.armed
-	if s == nil || !strings.Contains(r.URL.Path, "/"+s.resource) {
+	if s == nil || !strings.Contains(r.URL.Path+"/", "/"+s.resource+"/") {
 		return nil
 	}
 	w.armed = nil

@@ -17,8 +17,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/servertest"
 )
 
-// TestTraces: each request has a span in the client's trace, with the operation and without
-// personal data.
+// TestTraces: each request has a span with the operation and without personal data. If the request
+// has a Traceparent, the span is in the client's trace.
 func TestTraces(t *testing.T) {
 	memory := tracetest.NewInMemoryExporter()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(memory))
@@ -46,8 +46,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// BenchmarkTraces shows what a span costs a request, and that without a tracer there is nothing to
-// pay.
+// BenchmarkTraces measures a request with and without a tracer.
 func BenchmarkTraces(b *testing.B) {
 	on := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.AlwaysSample())).Tracer("bench")
 	for name, tracer := range map[string]trace.Tracer{"Off": nil, "On": on} {

@@ -11,9 +11,9 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
-// known is a cached slice, as this process last read or wrote it. A slice stays the right one for
-// the places that it covers; after a split it covers fewer places, never more. Therefore a stale
-// entry leads to a refused write or to a read of the next slices, never to a wrong result.
+// known is a cached slice, as this process last read or wrote it. A split only takes
+// places away from a valid slice, which stays valid for the others. Therefore a stale entry leads
+// to a refused write, or to a read of the slices that were split off, never to a wrong result.
 type known struct {
 	prefix   uint16
 	bits     int32
@@ -62,7 +62,8 @@ func (l *layout) learn(group string, s *v1alpha1.ScimGroupSlice, now time.Time) 
 }
 
 // of returns the cached slice for a place. If several cached slices cover the place, the one with
-// the most bits is the newest. It returns false if no cached slice covers the place.
+// the most bits is valid: the others were cached before they were split. It returns false if no
+// cached slice covers the place.
 func (l *layout) of(group string, place uint16) (known, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

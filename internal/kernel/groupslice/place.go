@@ -62,9 +62,9 @@ func Lookup(all []v1alpha1.ScimGroupSlice, user string) *v1alpha1.ScimGroupSlice
 	return found
 }
 
-// InForce returns the valid slices of one group, sorted by prefix: its members are read from them.
-// Together they cover every place once. The other slices are unused: they come from splits that
-// were not completed.
+// InForce returns the valid slices of one group, from which its members are read, sorted by prefix.
+// They never overlap; if no slice is missing, they cover every place. The other slices are unused:
+// they come from splits that were not completed.
 func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	var sorted []*v1alpha1.ScimGroupSlice
 	for i := range all {
@@ -73,8 +73,9 @@ func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 		}
 	}
 	slices.SortFunc(sorted, func(a, b *v1alpha1.ScimGroupSlice) int { return cmp.Compare(a.Name, b.Name) })
-	// An unused slice has a higher prefix than the slice that covers its place with fewer bits, and
-	// the slices that are read do not overlap. Therefore one walk by prefix finds them.
+	// An unused slice lies inside the range of a valid slice and has a higher prefix than it. Valid
+	// slices do not overlap. So, in order of prefix, a slice that begins before the end of the last
+	// valid one is unused.
 	var out []*v1alpha1.ScimGroupSlice
 	next := 0
 	for _, s := range sorted {

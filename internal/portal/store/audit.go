@@ -57,7 +57,8 @@ type AuditFilter struct {
 	Refused  bool   // true matches only refused events
 }
 
-// audit writes the transaction's event. A transaction has at most one.
+// audit writes an event of the transaction. Most transactions have at most one; a write of
+// memberships has one for each SCIM request that caused it.
 func (t *tx) audit(ev *event, refusal *portalapi.Error) error {
 	changes, err := json.Marshal(slices.Clip(append([]FieldChange{}, ev.changes...)))
 	if err != nil {
@@ -84,8 +85,8 @@ func (t *tx) removal(accountID string) error {
 	return err
 }
 
-// AuditEvents returns up to limit events that are older than the event with the id before (0: from
-// the newest), newest first.
+// AuditEvents returns up to limit events, newest first: those with an id below before, or the
+// newest if before is 0.
 func (s *Store) AuditEvents(ctx context.Context, f AuditFilter, before int64, limit int) ([]AuditEvent, error) {
 	where, args := []string{"TRUE"}, []any{}
 	add := func(on bool, condition string, arg ...any) {
@@ -123,7 +124,8 @@ func scanAudit(rows *sql.Rows) (AuditEvent, error) {
 	return e, json.Unmarshal([]byte(changes), &e.Changes)
 }
 
-// Removals returns the counts for the guard from the audit log. The window ends now.
+// Removals returns the counts for the guard: the removals that the audit log has in the window
+// until now, and the managed accounts and memberships that exist now.
 func (s *Store) Removals(ctx context.Context, window time.Duration) (portalapi.Removals, error) {
 	var r portalapi.Removals
 	err := s.inSnapshot(ctx, func(c *conn) error {
@@ -142,9 +144,9 @@ func (s *Store) Removals(ctx context.Context, window time.Duration) (portalapi.R
 	return r, err
 }
 
-// poolRemovals returns, for each pool except the default pool, the number of users in the pool by a
-// grant of their owner, and the number of users that their owners removed from it since the given
-// time.
+// poolRemovals returns two numbers for each pool except the default pool: the users that the
+// operator added and that are in the pool now, and the users that the operator removed from it
+// since the given time. A pool without either is not in the result.
 func (c *conn) poolRemovals(since int64) (map[string]portalapi.PoolRemovals, error) {
 	pools := map[string]portalapi.PoolRemovals{}
 	err := c.each(func(rows *sql.Rows) error {
@@ -178,7 +180,8 @@ func (d *difference) text(field, from, to string) {
 	}
 }
 
-// mark records the difference of what is held or was dropped.
+// mark records the changed fields of the Mark: the removal that the guard holds, or that a person
+// dropped.
 func (d *difference) mark(from, to *portalapi.Mark) {
 	var f, t portalapi.Mark
 	if from != nil {

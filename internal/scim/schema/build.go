@@ -4,25 +4,25 @@ package schema
 
 import "strings"
 
-// Bounds that many attributes share. They equal those of the ScimUser and AgentPool objects, so
-// that every accepted value can be stored.
+// Bounds of attributes. None is greater than the bound in the ScimUser or ScimGroup, so that every
+// accepted value can be stored.
 const (
-	maxName    = 256
-	maxText    = 1024
-	maxURL     = 2048
-	maxCert    = 8192
-	maxList    = 20
-	maxGrants  = 50
-	maxCerts   = 5
-	maxID      = 256
-	maxTypeLen = 1024
+	maxName   = 256
+	maxText   = 1024
+	maxURL    = 2048
+	maxCert   = 8192
+	maxList   = 20
+	maxGrants = 50
+	maxCerts  = 5
+	maxID     = 256
 )
 
 // option changes a new attribute from the defaults of RFC 7643 §2.2.
 type option func(*Attribute)
 
 // attribute returns a descriptor with the defaults of RFC 7643 §2.2: single, optional, caseExact
-// false, readWrite, returned by default, not unique.
+// false, readWrite, returned by default, not unique. Reference and Binary are caseExact. Strings,
+// References and Binaries also have a maximum length.
 func attribute(name string, t Type, description string, options ...option) *Attribute {
 	a := &Attribute{
 		Name: name, Type: t, Description: description,

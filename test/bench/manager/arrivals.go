@@ -21,13 +21,13 @@ const atOnce = 8
 type arrived struct {
 	count  int
 	pushes time.Duration // time until the last response
-	ready  time.Duration // until the last of them was Ready
+	ready  time.Duration // time until the last user was Ready
 	cost
 }
 
 func (a arrived) ratio() float64 { return a.ready.Seconds() / a.pushes.Seconds() }
 
-// arrive creates users as fast as the webhook accepts them.
+// arrive creates users with atOnce requests at a time, and waits until all of them are Ready.
 func (s *suite) arrive(ctx context.Context) (a arrived, err error) {
 	a.count = s.arrivals
 	fmt.Printf("%d people arrive, %d pushes at a time\n", a.count, atOnce)

@@ -17,10 +17,11 @@ import (
 	"lightrun.com/scim-operator/test/framework/devenv"
 )
 
-// grow brings the company to n users, copies of the first, and leaves the manager stopped. The
-// portal's own store writes the accounts as the manager would, objects go directly into etcd with
-// the accounts' ids in status, and the webhook adds all users to the group that fills payments. The
-// restart that follows checks that these agree: it must find nothing to write.
+// grow adds copies of the first user until there are n users, and leaves the manager stopped. This
+// process writes the accounts with the portal's store, as the manager would write them, and the
+// ScimUsers directly into etcd, with the ids of the accounts in their status. The webhook adds the
+// new users to the group that fills the pool payments. The restart that follows fails if the
+// manager writes a ScimUser, a NameClaim or an account.
 func (s *suite) grow(ctx context.Context, n int) error {
 	if err := errors.Join(s.env.Halt(devenv.Manager), s.env.Halt(devenv.Portal)); err != nil {
 		return err
@@ -79,8 +80,8 @@ func (s *suite) openAccounts(ctx context.Context, people []seed.Person) (err err
 	if err != nil {
 		return err
 	}
-	// Bind this process as the leader instead of the stopped manager. The next manager binds again;
-	// an earlier leader never becomes the leader again.
+	// Bind this process as the leader instead of the stopped manager. The portal refuses a leader
+	// that was replaced before, so each call has a new name. The next manager binds again.
 	operator := store.Actor{Kind: store.Operator, Name: "seed", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: "seed " + uuid.NewString()}
 	if _, err := books.Bind(ctx, operator, *config.Binding); err != nil {
 		return err

@@ -3,8 +3,8 @@
 package histories
 
 // vanish is the disappearance of a user without a DELETE. An unanswered POST may have created a
-// user that the service then removes; once a client got success for a change of that user, it must
-// stay.
+// user that the service then removes. After a client got success for a change of that user, the
+// service must not remove the user without a DELETE.
 type vanish struct{ Tag string }
 
 type phase int
@@ -80,7 +80,9 @@ func (s userState) update(r Update, a Answer) (bool, userState) {
 	case Gone:
 		return !s.there(), s
 	}
-	return s.there(), s // a taken name is checked in the name's part; a group can have changed the version
+	// Taken or Stale: the user has to exist. The history of the name checks if it was taken. Stale
+	// cannot be checked, because a change of the user's groups changes the version too.
+	return s.there(), s
 }
 
 func (s userState) remove(a Answer) (bool, userState) {

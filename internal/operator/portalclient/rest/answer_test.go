@@ -122,17 +122,17 @@ func TestAnswersThatAreNotThePortals(t *testing.T) {
 		answer http.HandlerFunc
 	}{
 		"NotFoundPage":     {"A proxy's 404 does not mean that the record is gone.", answering(404, "text/html", page)},
-		"NotFoundText":     {"A 404 in plain text does not mean that either.", answering(404, "text/plain", "404 page not found")},
+		"NotFoundText":     {"A 404 in plain text does not mean that the record is gone.", answering(404, "text/plain", "404 page not found")},
 		"LoginPage":        {"A sign-in page with status 200 is no success.", answering(200, "text/html", page)},
 		"Unauthorized":     {"A proxy's 401 says nothing about the API key.", answering(401, "text/html", page)},
-		"Forbidden":        {"A firewall's 403 says nothing about it either.", answering(403, "text/html", page)},
+		"Forbidden":        {"A firewall's 403 says nothing about the API key.", answering(403, "text/html", page)},
 		"BadGateway":       {"A gateway's 502 says that the portal was not reached.", answering(502, "text/html", page)},
 		"EmptyObject":      {"An object without the required fields is no record.", answering(200, "application/json", `{}`)},
-		"EmptyObjectOther": {"With another status it is no record either.", answering(201, "application/json", `{}`)},
+		"EmptyObjectOther": {"An object without the required fields is no record, also with status 201.", answering(201, "application/json", `{}`)},
 		"Null":             {"null is no record.", answering(200, "application/json", `null`)},
 		"List":             {"A list is no object.", answering(200, "application/json", `[]`)},
 		"EmptyBody":        {"An empty body is no record.", answering(200, "application/json", ``)},
-		"NoContentType":    {"Without the media type, the body may be anything.", answering(200, "text/plain", `{"items":[]}`)},
+		"WrongContentType": {"A body that is not declared as JSON may be anything.", answering(200, "text/plain", `{"items":[]}`)},
 		"Truncated":        {"A truncated response is invalid.", answering(200, "application/json", `{"items":[`)},
 		"Trailing":         {"Data after the end of the document is invalid.", answering(200, "application/json", `{"items":[]}{"items":[]}`)},
 		"NullItems":        {"null is no empty list.", answering(200, "application/json", `{"items":null}`)},
@@ -146,7 +146,7 @@ func TestAnswersThatAreNotThePortals(t *testing.T) {
 		"Redirect": {"A redirect is not followed: the key would go with it.", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://elsewhere.example.test/", http.StatusFound)
 		}},
-		"ErrorInRedirect": {"What the portal refuses with is 4xx or 5xx.", answering(307, "application/json", `{"code":"NOT_FOUND","message":"x"}`)},
+		"ErrorInRedirect": {"The portal refuses with 4xx or 5xx, never with a redirect.", answering(307, "application/json", `{"code":"NOT_FOUND","message":"x"}`)},
 	}
 	for _, name := range slices.Sorted(maps.Keys(hostile)) {
 		h := hostile[name]
@@ -178,12 +178,13 @@ func TestAnswersThatAreNotThePortals(t *testing.T) {
 		})
 		_, err := c.Pools(t.Context())
 		if pause, failed := portalapi.Failure(err); !failed || pause != 3*time.Second {
-			t.Errorf("a proxy's Retry-After counts; got %v of %v", pause, err)
+			t.Errorf("the Retry-After of a proxy must be used: got the pause %v from the error %v", pause, err)
 		}
 	})
 }
 
-// notBad returns what is wrong with err if it is not a *portal.BadAnswerError.
+// notBad returns what is wrong with err; "" if it is a *portalapi.BadAnswerError that counts as a
+// failure, has no code and does not quote the response.
 func notBad(err error) string {
 	var bad *portalapi.BadAnswerError
 	if _, failed := portalapi.Failure(err); !failed || !errors.As(err, &bad) || portalapi.CodeOf(err) != "" {
@@ -195,8 +196,8 @@ func notBad(err error) string {
 	return ""
 }
 
-// TestRequiredFields removes each field that the OpenAPI document requires from a complete
-// response.
+// TestRequiredFields takes a complete response, and removes each field that the OpenAPI document
+// requires, or sets it to null. It does not descend into properties that are declared with allOf.
 func TestRequiredFields(t *testing.T) {
 	doc := document(t)
 	for method, op := range operations() {
@@ -255,7 +256,8 @@ func sample(s *openapi3.Schema) any {
 	return ""
 }
 
-// without removes each required field in turn, calls try with its path, and restores it.
+// without calls try for each required field, once without the field and once with null, and then
+// restores the field.
 func without(s *openapi3.Schema, value any, path string, try func(path string)) {
 	switch v := value.(type) {
 	case map[string]any:
@@ -285,10 +287,10 @@ func TestChangeWithoutRecord(t *testing.T) {
 			return err
 		}
 		if problem := notBad(read(page(false))); problem != "" {
-			t.Errorf("%s without a record would count as gone: %s", kind, problem)
+			t.Errorf("a change of kind %s that has no record and is not gone must be refused: %s", kind, problem)
 		}
 		if err := read(page(true)); err != nil {
-			t.Errorf("%s that is gone: %v", kind, err)
+			t.Errorf("a change of kind %s that says gone needs no record, but was refused: %v", kind, err)
 		}
 	}
 }
