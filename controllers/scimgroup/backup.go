@@ -33,6 +33,9 @@ func (p *scope) compare(ctx context.Context, m *mirror.Mirror) pass.Outcome {
 		return pass.Next()
 	}
 	than := groupindex.Older(g, m.GroupRevision(g.ID))
+	if g.Deleted && m.GroupDeleted(g.ID) {
+		than = 0 // the rest of a deletion: without its slices, the group has a lower revision
+	}
 	p.than = than
 	switch {
 	case than == 0:

@@ -34,6 +34,7 @@ func TestBackup(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason        string
 		cache, server state
+		deleted       bool // the portal's pin says that the provider deleted the group
 		edit          func(*v1alpha1.ScimGroup)
 		want          outcome
 	}{
@@ -42,6 +43,11 @@ func TestBackup(t *testing.T) {
 		"CacheBehind": {reason: "A former leader recorded what the cache does not have yet: no person is asked.", cache: state{5, 2}, server: state{8, 2}, want: outcome{Again: true, Waits: true}},
 		"Restoring":   {reason: "The slices may come after the group, and be newer.", cache: state{5, 1}, server: state{5, 1}, want: outcome{Waits: true}},
 		"Vanishing":   {reason: "A slice is gone in the meantime.", cache: state{5, 2}, server: state{5, 1}, want: outcome{Again: true, Waits: true}},
+		"Deleted": {reason: "The portal has the deletion, and the slices are deleted: the rest of the deletion is carried out.", cache: state{}, server: state{}, deleted: true,
+			edit: func(g *v1alpha1.ScimGroup) { g.Spec.Deleted = true }},
+		"OlderDeletion": {reason: "The portal has no deletion: a tombstone from a backup waits.", cache: state{}, server: state{},
+			edit: func(g *v1alpha1.ScimGroup) { g.Spec.Deleted = true }, want: outcome{Waits: true}},
+		"DeletedSince": {reason: "The provider deleted the group after the backup.", cache: state{5, 2}, server: state{5, 2}, deleted: true, want: outcome{OlderThan: 8, OlderRound: 3, Waits: true}},
 		"Remembered": {reason: "One member was pushed since.", cache: state{9, 2}, server: state{9, 2},
 			edit: func(g *v1alpha1.ScimGroup) { g.Status.OlderThan, g.Status.OlderRound = 8, 3 }, want: outcome{OlderThan: 8, OlderRound: 3, Waits: true}},
 		"Replaced": {reason: "All members were pushed since.", cache: state{9, 2}, server: state{9, 2},
@@ -79,7 +85,7 @@ func TestBackup(t *testing.T) {
 			}
 			groups.Put(g)
 			m := mirror.New(func(mirror.Event) {})
-			m.PutPool(&portalapi.Pool{ID: "1", Pins: []portalapi.Pin{{Line: "id " + id, Group: id, Revision: 8}}})
+			m.PutPool(&portalapi.Pool{ID: "1", Pins: []portalapi.Pin{{Line: "id " + id, Group: id, Revision: 8, Deleted: tc.deleted}}})
 			p := &scope{Reconciler: &Reconciler{Engine: pass.Engine{Live: live}, Groups: groups}, group: g, than: g.Status.OlderThan, older: g.Status.OlderThan, round: g.Status.OlderRound}
 			compared := p.compare(t.Context(), m)
 			if compared.Err != nil {

@@ -99,6 +99,14 @@ func (m *Mirror) GroupRevision(id string) int64 {
 	return m.groups[id]
 }
 
+// GroupDeleted reports whether the portal has the provider's deletion of the group, in a pin of any
+// pool.
+func (m *Mirror) GroupDeleted(id string) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.deletedGroups[id]
+}
+
 // PutSeen applies the revisions of groups that our own PutMemberships call sent. No object follows
 // them, so it does not notify.
 func (m *Mirror) PutSeen(poolID string, seen []portalapi.GroupRevision) {

@@ -56,6 +56,7 @@ type Mirror struct {
 	poolOf        map[string]*portalapi.Pool // by the owner's name, which survives a restore
 	poolByName    map[string]*portalapi.Pool // folded
 	groups        map[string]int64           // SCIM id → highest revision in a pin of any pool
+	deletedGroups map[string]bool            // SCIM id → a pin of any pool says that the provider deleted the group
 	defaultPool   *portalapi.Pool
 	roles         map[string]portalapi.Role
 	configuration *portalapi.Configuration
@@ -376,7 +377,7 @@ func (m *Mirror) indexPools(pools map[string]*portalapi.Pool) {
 	m.pools = pools
 	m.poolByUID = map[string]*portalapi.Pool{}
 	m.poolOf, m.poolByName = map[string]*portalapi.Pool{}, map[string]*portalapi.Pool{}
-	m.groups = map[string]int64{}
+	m.groups, m.deletedGroups = map[string]int64{}, map[string]bool{}
 	m.defaultPool = nil
 	for _, p := range pools {
 		if p.Owner.UID != "" {
@@ -386,6 +387,7 @@ func (m *Mirror) indexPools(pools map[string]*portalapi.Pool) {
 		m.poolByName[names.Fold(p.Name)] = p
 		for _, pin := range p.Pins {
 			m.groups[pin.Group] = max(m.groups[pin.Group], pin.Revision)
+			m.deletedGroups[pin.Group] = m.deletedGroups[pin.Group] || pin.Deleted
 		}
 		if p.Default {
 			m.defaultPool = p
