@@ -27,7 +27,7 @@ import (
 
 // call is a write that a manager sent to the portal.
 type call struct {
-	name    string // method, path and the start of the hash of the body without request ids
+	name    string // method, path and the start of the hash of the body without what is incidental
 	body    string
 	forward func() (status int, body string) // sends it to the portal
 }
@@ -94,7 +94,7 @@ func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
 	}
 	var got *reply
 	write(call{
-		name: fmt.Sprintf("%s %s %x", asked.Method, asked.URL.Path, sha256.Sum256(causes.ReplaceAll(body, nil)))[:len(asked.Method)+len(asked.URL.Path)+10], body: string(body),
+		name: fmt.Sprintf("%s %s %x", asked.Method, asked.URL.Path, sha256.Sum256(incidental.ReplaceAll(body, nil)))[:len(asked.Method)+len(asked.URL.Path)+10], body: string(body),
 		forward: func() (int, string) {
 			if got = r.pass(context.WithoutCancel(ctx), asked, body); got == nil { // without ctx's end: the manager that sent it may be killed meanwhile
 				return 0, ""
@@ -108,10 +108,10 @@ func (r *relay) ServeHTTP(rw http.ResponseWriter, asked *http.Request) {
 	got.to(rw)
 }
 
-// causes matches the id of the SCIM request that caused a change of membership, in the body of a
-// write. A manager that started after that request does not know the id, and sends the same write
-// without it.
-var causes = regexp.MustCompile(`,"requestId":"[^"]*"`)
+// incidental matches what may differ when another manager repeats a write: the id of the SCIM
+// request that caused a change of membership, because only the manager that saw the request knows
+// it; and revisions of groups, because they depend on how much of a group the manager has seen.
+var incidental = regexp.MustCompile(`,"requestId":"[^"]*"|,"seen":\[[^\]]*\]|,"revision":[0-9]+\}`)
 
 // reply is the portal's response.
 type reply struct {

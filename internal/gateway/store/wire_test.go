@@ -3,6 +3,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -73,7 +74,7 @@ func TestPatchOfSpec(t *testing.T) {
 			}
 		}
 		e := edited(users[0], users[1])
-		if equal := string(specs[0]) == string(specs[1]); equal != (e.patch == nil) {
+		if equal := bytes.Equal(specs[0], specs[1]); equal != (e.patch == nil) {
 			t.Fatalf("the specs are equal: %v; the patch is %v", equal, e.patch)
 		}
 		patch, err := compact(e.patch)

@@ -7,10 +7,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"lightrun.com/scim-operator/test/framework/idp"
 	"net/http"
 	"net/url"
 	"slices"
+
+	"lightrun.com/scim-operator/test/framework/idp"
 )
 
 // scim is a SCIM server under measurement: this webhook or another server.
