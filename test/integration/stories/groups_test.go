@@ -200,6 +200,18 @@ func TestReferenceMeansOneGroup(t *testing.T) {
 	w.isOnlyIn("eve@example.test", "Leads")
 	w.provisioned(eve, user)
 	w.provisioned(ada, user, manager)
+	t.Log("a person changes only the spelling of the line: it is the same line and means the same group")
+	w.changePool(leads, func(s *v1alpha1.AgentPoolSpec) { s.Groups = names("LEADS") })
+	w.eventually("the pin has the new spelling", func() error {
+		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(leads), leads))
+		if pins := leads.Status.Groups; len(pins) != 1 || pins[0].DisplayName != "LEADS" || pins[0].Group != first.Name {
+			return fmt.Errorf("the pins are %v", pins)
+		}
+		return nil
+	})
+	w.says(leads, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupRenamed)
+	w.provisioned(eve, user)
+	w.provisioned(ada, user, manager)
 	t.Log("the provider deletes the group, and its members leave; in a pool of managers another group of the name needs a decision")
 	w.remove(first)
 	w.gone(first)
