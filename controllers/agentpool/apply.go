@@ -14,6 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/requestid"
+	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
@@ -267,7 +268,11 @@ func (p *scope) because(ctx context.Context) (context.Context, string) {
 // the same name.
 func (p *scope) releasePool(ctx context.Context) pass.Outcome {
 	ctx, p.Request = p.because(ctx)
-	plan := PlanRelease(p.pool, p.View.Mirror)
+	all, err := p.all(ctx)
+	if err != nil {
+		return p.Retry(err)
+	}
+	plan := PlanRelease(p.pool, all, p.Groups, p.View.Mirror)
 	uid := string(p.pool.UID)
 	if plan.Pool != nil {
 		uid = plan.Pool.Owner.UID
@@ -276,8 +281,16 @@ func (p *scope) releasePool(ctx context.Context) pass.Outcome {
 	if len(plan.Removal.Users) == 0 {
 		return p.Call(do)
 	}
-	return p.Guarded(ctx, pass.Guarded{Removal: plan.Removal, Do: do, Mark: p.markKept})
+	o := p.Guarded(ctx, pass.Guarded{Removal: plan.Removal, Do: do, Mark: p.markKept})
+	if plan.Replaced && p.Answer.Verdict == sets.Hold {
+		return o.Within(retryReplaced)
+	}
+	return o
 }
+
+// retryReplaced is the pause before a held deletion of a group's own pool is decided again: its
+// members may have joined the pool that replaces it, and no event of the own pool says so.
+const retryReplaced = 10 * time.Second
 
 // finish releases the pool's names and removes the finalizer. The provider's statements about its
 // members stay on them.

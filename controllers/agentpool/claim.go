@@ -14,6 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
@@ -45,11 +46,11 @@ func (p *scope) taken(name string, other client.Object) (reason, message string)
 	if pool, ok := other.(*v1alpha1.AgentPool); ok {
 		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
 			return v1alpha1.ReasonNameReleasePending, fmt.Sprintf("AgentPool %s still has the name %q in the portal; it is renamed first. "+
-				"Two pools exchange their names in two commits: give one of them a third name first", pool.Name, name)
+				provision.ExchangeNames, pool.Name, name)
 		}
 	}
 	return v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, "+
-		"or name the group in spec.groups there to have it fill that pool", other.GetName(), name)
+		"or name the group in spec.groups there to have it fill that pool. "+provision.ExchangeNames, other.GetName(), name)
 }
 
 // Succeeds reports whether other is the name of a group's own pool, and pool names that group.

@@ -115,7 +115,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 	}
 	known := pool.Status.Groups
 	if facts.Lost {
-		known = slices.Concat(known, provision.Pinned(pool.Spec.Groups, before)) // of two pins of one line the first counts
+		known = slices.Concat(known, provision.Pinned(before)) // of two pins of one line the first counts
 	}
 	lines, pins = groupindex.Resolve(pool.Spec.Groups, known, groups, facts)
 	for _, l := range lines {

@@ -14,6 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
+	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
@@ -110,10 +111,11 @@ func presence(ctx context.Context, r client.Reader, namespace string, owner port
 
 // ReleasePlan is what happens to the pool in the portal when its AgentPool is deleted.
 type ReleasePlan struct {
-	Pool    *portalapi.Pool  // nil if the AgentPool has none
-	Remove  bool             // the portal deletes a pool that the object created, or removes the roles that the object granted
-	Deletes bool             // the portal deletes the pool; otherwise it stays, and administrators manage it there
-	Removal removals.Removal // the users that lose something; the guard decides about all of them together
+	Pool     *portalapi.Pool  // nil if the AgentPool has none
+	Replaced bool             // other pools in the portal replace it: a user who is in one of them loses nothing
+	Remove   bool             // the portal deletes a pool that the object created, or removes the roles that the object granted
+	Deletes  bool             // the portal deletes the pool; otherwise it stays, and administrators manage it there
+	Removal  removals.Removal // the users that lose something; the guard decides about all of them together
 }
 
 // Kept returns the pool in the portal that the AgentPool owns, or that an AgentPool with the same
@@ -128,8 +130,9 @@ func Kept(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	return nil
 }
 
-// PlanRelease plans what happens to the pool when its AgentPool is deleted.
-func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
+// PlanRelease plans what happens to the pool when its AgentPool is deleted. all are the AgentPools
+// of the namespace, of which one may replace a group's own pool.
+func PlanRelease(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) ReleasePlan {
 	p := ReleasePlan{Pool: Kept(pool, m), Remove: pool.Spec.OnDelete != v1alpha1.PoolOrphan}
 	if p.Pool == nil {
 		return p
@@ -137,7 +140,9 @@ func PlanRelease(pool *v1alpha1.AgentPool, m *mirror.Mirror) ReleasePlan {
 	p.Deletes = p.Remove && p.Pool.Created
 	switch {
 	case p.Deletes, p.Remove && len(provision.Granted(p.Pool)) > 0 && !p.Pool.Default:
-		p.Removal = losers(portalapi.RemovalDeletion, pool, p.Pool, m, p.Pool.Mark)
+		by := replacements(pool, p.Pool, all, groups, m)
+		p.Replaced = len(by) > 0
+		p.Removal = losers(portalapi.RemovalDeletion, pool, p.Pool, m, p.Pool.Mark, by...)
 	case p.Remove:
 		p.Removal = ManagerSet(pool, provision.PoolPlan{Pool: p.Pool, LosesManager: slices.Contains(provision.Granted(p.Pool), portalapi.RoleManager)}, m, p.Pool.Mark)
 		p.Removal.Kind = portalapi.RemovalDeletion
@@ -157,8 +162,9 @@ func ManagerSet(pool *v1alpha1.AgentPool, plan provision.PoolPlan, m *mirror.Mir
 }
 
 // losers returns the active accounts that lose something with a pool. If the pool is deleted, these
-// are all members with a grant; if it loses ROLE_MANAGER, the members that lose this role.
-func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.Pool, m *mirror.Mirror, mark *portalapi.Mark) removals.Removal {
+// are all members with a grant, except those that one of the replacements has; if it loses
+// ROLE_MANAGER, the members that lose this role.
+func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.Pool, m *mirror.Mirror, mark *portalapi.Mark, replacements ...string) removals.Removal {
 	r := removals.Removal{Set: removals.Set(kind, pool), Mark: mark, Pool: record.ID}
 	manages := slices.Contains(provision.Granted(record), portalapi.RoleManager)
 	for _, a := range m.Accounts() {
@@ -167,7 +173,7 @@ func losers(kind portalapi.Removal, pool *v1alpha1.AgentPool, record *portalapi.
 			continue
 		}
 		manager := manages && m.Managing(record.ID, []string{a.ID}) > 0
-		member := kind == portalapi.RemovalDeletion && granted && a.Owner.UID != ""
+		member := kind == portalapi.RemovalDeletion && granted && a.Owner.UID != "" && !memberOfAny(a, replacements)
 		if member {
 			r.Members++
 		}

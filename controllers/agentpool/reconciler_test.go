@@ -113,7 +113,7 @@ func TestReconcile(t *testing.T) {
 				_, err := w.Parts.Pools.Reconcile(w.T.Context(), onepass.Request(other))
 				w.Must(err)
 			},
-			want: onepass.Want{Ready: "False NameTaken", Says: "AgentPool other has the name"},
+			want: onepass.Want{Ready: "False NameTaken", Says: "fill that pool. To exchange the names of two pools, make the change in two commits"},
 		},
 		"ConsentRequired": {
 			reason: "A pool that people made in the portal is adopted only with consent.",

@@ -95,7 +95,7 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 	if !asked && decision != removals.Release {
 		return nil
 	}
-	plan := agentpool.PlanRelease(object, p.View.Mirror)
+	plan := agentpool.PlanRelease(object, nil, nil, p.View.Mirror) // the spec is lost, so it counts as declared
 	do := func() error { return p.View.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
 	answer := removals.Answer{Verdict: sets.Apply}
 	var err error

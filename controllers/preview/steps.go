@@ -134,7 +134,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 
 // leavingPool plans the release of the pool of an AgentPool that is being deleted.
 func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
-	plan := agentpool.PlanRelease(o, p.portal)
+	plan := agentpool.PlanRelease(o, p.objects.pools, p.objects.groups, p.portal)
 	s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
 	switch {
 	case plan.Deletes:

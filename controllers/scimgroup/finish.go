@@ -40,10 +40,10 @@ func Undecided(agentPool, stays string, record *portalapi.Pool) *conditions.Leaf
 	id := record.Mark.Decision
 	release, drop := fmt.Sprintf("kubectl scim release agentpool/%s --id %s", agentPool, id), fmt.Sprintf("kubectl scim drop agentpool/%s --id %s", agentPool, id)
 	l := conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonGuardHeld,
-		fmt.Sprintf("The provider deleted the group; %s stays until a person decides about %s, which the deprovisioning guard holds in AgentPool %s. If this is meant: %s; if it is a mistake: %s", stays, id, agentPool, release, drop))
+		fmt.Sprintf("The provider deleted the group, which keeps %s until a person decides about %s, which the deprovisioning guard holds in AgentPool %s. If this is meant: %s; if it is a mistake: %s", stays, id, agentPool, release, drop))
 	if record.Mark.Held() == "" {
 		l = conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonRemovalDropped,
-			fmt.Sprintf("The provider deleted the group; %s stays because a person dropped %s in AgentPool %s. To carry that removal out, and then this deletion: %s", stays, id, agentPool, release))
+			fmt.Sprintf("The provider deleted the group, which keeps %s because a person dropped %s in AgentPool %s. To carry that removal out, and then this deletion: %s", stays, id, agentPool, release))
 	}
 	return &l
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
@@ -35,15 +37,16 @@ const (
 // no declared pool will do so. Therefore agents stay, and no user loses the membership meanwhile.
 func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentPool, look groupindex.Lookup, m *mirror.Mirror) (what, []string) {
 	var declared []string
-	var filled, successor bool
+	var filled, replaced, successor bool
 	for i := range pools {
 		pool := &pools[i]
 		declares, fills := groupindex.Declares(pool, g, look)
 		if declares {
 			declared = append(declared, pool.Name)
 		}
-		filled = filled || fills
-		successor = successor || fills && (m == nil || m.OwnedPool(string(pool.UID)) == nil && pool.Spec.Adopt == "")
+		recorded := m != nil && m.OwnedPool(string(pool.UID)) != nil
+		filled, replaced = filled || fills, replaced || fills && recorded
+		successor = successor || fills && !recorded && pool.Spec.Adopt == ""
 	}
 	switch {
 	case own == nil && len(declared) == 0:
@@ -54,7 +57,7 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 		return keep, declared
 	case m.OwnedPool(string(own.UID)) == nil && (filled || own.Status.Pool != "" && m.Pool(own.Status.Pool) != nil):
 		return remove, declared // another pool has the portal's record now
-	case filled && !successor:
+	case replaced && !successor:
 		return remove, declared
 	}
 	return keep, declared
@@ -68,12 +71,13 @@ func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 	}
 	own := p.own()
 	do, declared := decide(g, own, p.pools, p.Groups, p.portal())
+	var wait time.Duration
 	var err error
 	switch do {
 	case create:
 		err = p.createPool(ctx)
 	case remove:
-		err = p.removePool(ctx, own)
+		wait, err = p.replace(ctx, g, own)
 	}
 	if err != nil {
 		return p.Retry(err)
@@ -85,7 +89,34 @@ func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 	if len(declared) > 0 {
 		message = "Named by AgentPool " + strings.Join(declared, ", ")
 	}
-	return pass.Stop(conditions.True(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, message))
+	return pass.Stop(conditions.True(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonResolved, message)).Within(wait)
+}
+
+// retryReplace is the pause before the next check whether the members of a group's own pool have
+// joined the declared pool that replaces it.
+const retryReplace = time.Second
+
+// replace deletes the group's own pool, once its members are in the declared pools that replace it.
+// Under ReportOnly, its pool in the portal would remain without an AgentPool, so both stay.
+func (p *scope) replace(ctx context.Context, g groupindex.Group, own *v1alpha1.AgentPool) (wait time.Duration, err error) {
+	record := agentpool.Kept(own, p.View.Mirror)
+	if record != nil && p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return 0, nil
+	}
+	snapshot, err := p.Pools.Snapshot(ctx, p.View.Mirror)
+	if err != nil {
+		return 0, err
+	}
+	facts := agentpool.MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.View.Mirror, Snapshot: snapshot}
+	for i := range p.pools {
+		if _, fills := groupindex.Declares(&p.pools[i], g, p.Groups); !fills {
+			continue
+		}
+		if joining, err := agentpool.Joining(ctx, record, &p.pools[i], facts); joining || err != nil {
+			return retryReplace, err
+		}
+	}
+	return 0, p.removePool(ctx, own)
 }
 
 // portal returns what the portal has; nil: that is not known.

@@ -50,6 +50,14 @@ func TestDecide(t *testing.T) {
 			reason: "The pool that names the group has one in the portal already and takes nothing over.",
 			own:    own, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-own", "uid-payments"}, want: remove,
 		},
+		"Adopting": {
+			reason: "A pool that is to adopt another pool of the portal replaces nothing before it has it.",
+			own:    own, pools: []v1alpha1.AgentPool{declared(pinned, func(p *v1alpha1.AgentPool) { p.Spec.Adopt = "z" })}, records: []types.UID{"uid-own"}, want: keep,
+		},
+		"Adopted": {
+			reason: "Once it has it, the own pool goes.",
+			own:    own, pools: []v1alpha1.AgentPool{declared(pinned, func(p *v1alpha1.AgentPool) { p.Spec.Adopt = "b" })}, records: []types.UID{"uid-own", "uid-payments"}, want: remove,
+		},
 		"Unknown":  {reason: "Nothing is removed while the portal's state is not known.", own: own, pools: []v1alpha1.AgentPool{declared(pinned)}, unknown: true, want: keep},
 		"Extended": {reason: "What people made of it is theirs.", own: extended, pools: []v1alpha1.AgentPool{declared(pinned)}, records: []types.UID{"uid-payments"}, want: keep},
 	} {

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/scimgroup"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/test/framework/kubefake"
 	"lightrun.com/scim-operator/test/framework/onepass"
@@ -49,6 +50,19 @@ func member(w *onepass.World) {
 	id := w.Record("ops")
 	w.Put(onepass.User("ada"), onepass.Members("leads", "ada"))
 	w.Account("ada", id)
+}
+
+// replaced is the group's own pool and its pool in the portal, with ada as the member, while the
+// pool ops, which the group fills too, has a pool in the portal. ada is in that one as well if joined.
+func replaced(w *onepass.World, joined bool) {
+	own, ops := w.Record(leads), w.Record("ops")
+	w.Put(onepass.User("ada"), onepass.Members("leads", "ada"), scimgroup.NewPool(onepass.Namespace, leads))
+	pools := []string{own}
+	if joined {
+		pools = append(pools, ops)
+	}
+	w.Account("ada", pools...)
+	people(w, false)
 }
 
 func TestReconcile(t *testing.T) {
@@ -149,6 +163,21 @@ func TestReconcile(t *testing.T) {
 				w.Open(nil)
 			}, pools: leads,
 			want: onepass.Want{Ready: "Unknown Deleting", Says: "its own pool is being released", Again: time.Second},
+		},
+		"Replaced": {
+			reason: "The own pool goes once its members are in the pool of people that replaces it.",
+			given:  func(w *onepass.World) { replaced(w, true); w.Open(nil) }, pools: "ops",
+			want: onepass.Want{Ready: "True Ready"},
+		},
+		"ReplacedJoining": {
+			reason: "Until then it stays: its members must not be without both pools.",
+			given:  func(w *onepass.World) { replaced(w, false); w.Open(nil) }, pools: leads + " ops",
+			want: onepass.Want{Ready: "True Ready", Again: time.Second},
+		},
+		"ReplacedReportOnly": {
+			reason: "Under ReportOnly its pool in the portal would remain without an AgentPool.",
+			given:  func(w *onepass.World) { replaced(w, true); w.Open(onepass.ReportOnly) }, pools: leads + " ops",
+			want: onepass.Want{Ready: "True Ready"},
 		},
 		"DeletedPinned": {
 			reason: "The group waits while an AgentPool still lists it, because its members still have that pool's roles.",

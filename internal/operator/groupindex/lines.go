@@ -79,10 +79,9 @@ func Resolve(lines []v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look 
 
 func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Lookup, f Facts) (Line, v1alpha1.PinnedGroup) {
 	line, pin := Line{GroupReference: ref}, v1alpha1.PinnedGroup{GroupReference: ref}
-	i := slices.IndexFunc(pins, func(p v1alpha1.PinnedGroup) bool { return p.GroupReference == ref })
-	pinned := i >= 0
-	if pinned {
-		pin = pins[i]
+	before := pinned(pins, ref)
+	if before != nil {
+		pin.Group, pin.Deleted = before.Group, before.Deleted
 	} else if _, found := look.Group(ref.ID); ref.ID != "" && found {
 		pin.Group = ref.ID
 	}
@@ -104,7 +103,7 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 	accepted := intersection(line.Groups, f.Accepted)
 	// If the provider deleted the group, the pin has Deleted. Otherwise only the object of the
 	// group was removed, and may be restored.
-	asks := !pinned && f.Lost || pinned && (f.Manager || !pin.Deleted)
+	asks := before == nil && f.Lost || before != nil && (f.Manager || !pin.Deleted)
 	switch {
 	case len(line.Groups) == 0:
 		line.State = NotFound
@@ -176,11 +175,23 @@ func Settled(p *v1alpha1.AgentPool) bool {
 }
 
 func pinOf(p *v1alpha1.AgentPool, ref v1alpha1.GroupReference) *v1alpha1.PinnedGroup {
-	i := slices.IndexFunc(p.Status.Groups, func(pin v1alpha1.PinnedGroup) bool { return pin.GroupReference == ref })
+	return pinned(p.Status.Groups, ref)
+}
+
+// pinned returns the pin of the line, and nil if there is none. A line that differs from the pin's
+// only in the spelling of displayName is the same line.
+func pinned(pins []v1alpha1.PinnedGroup, ref v1alpha1.GroupReference) *v1alpha1.PinnedGroup {
+	i := slices.IndexFunc(pins, func(p v1alpha1.PinnedGroup) bool { return p.GroupReference == ref })
+	if i < 0 && ref.DisplayName != "" {
+		name := names.Fold(ref.DisplayName)
+		i = slices.IndexFunc(pins, func(p v1alpha1.PinnedGroup) bool {
+			return p.DisplayName != "" && names.Fold(p.DisplayName) == name
+		})
+	}
 	if i < 0 {
 		return nil
 	}
-	return &p.Status.Groups[i]
+	return &pins[i]
 }
 
 // Declares reports whether the pool is declared by an administrator and one of its lines means or

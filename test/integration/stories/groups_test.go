@@ -134,6 +134,88 @@ func TestDeclaredPoolTakesOverOwnPool(t *testing.T) {
 	w.provisioned(ada, user, manager)
 }
 
+// TestOwnPoolOfAMomentGoes: a pool of its own that a group got in a moment without its declared
+// pool goes when that pool returns, although the guard allows no removal: no user loses anything.
+func TestOwnPoolOfAMomentGoes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason    string
+		off, on   func(*world)
+		suspended string // the reason that the pool says while nothing is written
+	}{
+		"SCIMOff": {
+			reason: "The pool was deleted while SCIM was off.",
+			off:    func(w *world) { w.changeLogin(func(m *portalapi.LoginMethods) { m.SCIMEnabled = false }) },
+			on:     func(w *world) { w.changeLogin(func(m *portalapi.LoginMethods) { m.SCIMEnabled = true }) }, suspended: v1alpha1.ReasonSCIMOff,
+		},
+		"NoConfiguration": {
+			reason: "The pool and the configuration were deleted, and the configuration returns first.",
+			off:    func(w *world) { w.erase(w.identity()) },
+			on:     func(w *world) { w.create(w.noBudget(w.configuration())) }, suspended: v1alpha1.ReasonNoConfiguration,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Log(tc.reason)
+			w := newWorld(t, func(w *world, c *v1alpha1.IdentityConfiguration, _ *portalapi.LoginMethods) { w.noBudget(c) })
+			ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
+			own := w.ownPool(w.group("Payments", ada, bob))
+			spec := v1alpha1.AgentPoolSpec{Groups: names("Payments"), Roles: []v1alpha1.Role{manager}}
+			before := w.pool("leads", spec)
+			w.says(before, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			w.provisioned(ada, user, manager)
+			w.gone(own)
+			id := before.Status.Pool
+			tc.off(w)
+			w.says(before, v1alpha1.ConditionReady, tc.suspended)
+			w.remove(before)
+			w.gone(before)
+			tc.on(w)
+			w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			w.isOnlyIn("ada@example.test", "Payments", "leads")
+			w.isOnlyIn("bob@example.test", "Payments", "leads")
+			again := w.pool("leads", spec)
+			w.says(again, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			w.gone(own)
+			for _, u := range []*v1alpha1.ScimUser{ada, bob} {
+				w.isOnlyIn(u.Spec.UserName, "leads")
+				w.provisioned(u, user, manager)
+				w.says(u, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+			}
+			if again.Status.Pool != id {
+				t.Error("the portal's pool must stay the same")
+			}
+		})
+	}
+}
+
+// TestAdoptedPoolReplacesOwnPool: the members of a group's own pool join the portal's pool that a
+// declared pool adopts, and then the own pool goes, although the guard allows no removal.
+func TestAdoptedPoolReplacesOwnPool(t *testing.T) {
+	w := newWorld(t, func(w *world, c *v1alpha1.IdentityConfiguration, _ *portalapi.LoginMethods) { w.noBudget(c) })
+	portals, err := w.store.CreatePool(t.Context(), admin, newPool("Ops", quota))
+	w.must(err)
+	ada, bob := w.push("ada@example.test"), w.push("bob@example.test")
+	own := w.ownPool(w.group("Payments", ada, bob))
+	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	w.isOnlyIn("ada@example.test", "Payments")
+	w.isOnlyIn("bob@example.test", "Payments")
+	seen := w.watchMemberships("ada@example.test")
+	ops := w.pool("ops", v1alpha1.AgentPoolSpec{DisplayName: "Ops", Adopt: portals.ID, Groups: names("Payments"), Roles: []v1alpha1.Role{quota}})
+	w.gone(own)
+	w.isOnlyIn("ada@example.test", "Ops")
+	w.isOnlyIn("bob@example.test", "Ops")
+	w.says(ops, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
+	if n := seen(); n < 2 {
+		t.Errorf("ada was in %d pools meanwhile", n)
+	}
+}
+
+// noBudget lets no removal pass.
+func (w *world) noBudget(c *v1alpha1.IdentityConfiguration) *v1alpha1.IdentityConfiguration {
+	zero := int32(0)
+	c.Spec.DeprovisioningGuard = v1alpha1.DeprovisioningGuard{MinUsers: &zero, MaxPercent: &zero}
+	return c
+}
+
 // watchMemberships records a user's pools until its result is called, which returns the smallest
 // number of them.
 func (w *world) watchMemberships(userName string) (end func() int) {
@@ -198,6 +280,18 @@ func TestReferenceMeansOneGroup(t *testing.T) {
 	w.eventually("the old name is free", func() error { return w.nameFree(v1alpha1.ClaimGroup, "Leads") })
 	second := w.group("Leads", eve)
 	w.isOnlyIn("eve@example.test", "Leads")
+	w.provisioned(eve, user)
+	w.provisioned(ada, user, manager)
+	t.Log("a person changes only the spelling of the line: it is the same line and means the same group")
+	w.changePool(leads, func(s *v1alpha1.AgentPoolSpec) { s.Groups = names("LEADS") })
+	w.eventually("the pin has the new spelling", func() error {
+		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(leads), leads))
+		if pins := leads.Status.Groups; len(pins) != 1 || pins[0].DisplayName != "LEADS" || pins[0].Group != first.Name {
+			return fmt.Errorf("the pins are %v", pins)
+		}
+		return nil
+	})
+	w.says(leads, v1alpha1.ConditionGroupsResolved, v1alpha1.ReasonGroupRenamed)
 	w.provisioned(eve, user)
 	w.provisioned(ada, user, manager)
 	t.Log("the provider deletes the group, and its members leave; in a pool of managers another group of the name needs a decision")

@@ -64,6 +64,9 @@ func AccountVerdict(a *portalapi.Account, s Ownership, policy Policy) Verdict {
 	return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: "The account of another ScimUser still has this user name. That user was renamed, and their account is renamed first"}
 }
 
+// ExchangeNames says how two pools exchange their names, for the messages of both.
+const ExchangeNames = "To exchange the names of two pools, make the change in two commits: first give one of them a third name"
+
 // PoolVerdict applies the ownership table to a pool that an AgentPool wants. chosen is true if
 // spec.adopt is the pool's id.
 func PoolVerdict(p *portalapi.Pool, s Ownership, isDefault, chosen bool) Verdict {
@@ -75,7 +78,7 @@ func PoolVerdict(p *portalapi.Pool, s Ownership, isDefault, chosen bool) Verdict
 	case s == Ours, s == FormerlyOurs:
 		return adopt()
 	case s == Others:
-		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: fmt.Sprintf("AgentPool %s still has this pool in the portal; it is renamed or released first. Two pools exchange their names in two commits", p.Owner.Name)}
+		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: fmt.Sprintf("AgentPool %s still has this pool in the portal; it is renamed or released first. %s", p.Owner.Name, ExchangeNames)}
 	case s == OwnerLeaving:
 		return Verdict{Reason: v1alpha1.ReasonNameReleasePending, Message: fmt.Sprintf("AgentPool %s, which is being deleted, still has this pool in the portal; it is released first", p.Owner.Name)}
 	case chosen, s == Unowned && p.HandedOver:

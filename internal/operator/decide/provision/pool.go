@@ -51,15 +51,13 @@ func pins(all []v1alpha1.PinnedGroup) (out []portalapi.Pin) {
 	return out
 }
 
-// Pinned returns the references for which the portal has a pin, each with the group of that pin.
-func Pinned(lines []v1alpha1.GroupReference, have *portalapi.Pool) (out []v1alpha1.PinnedGroup) {
+// Pinned returns the pins of the pool in the portal, which may be nil.
+func Pinned(have *portalapi.Pool) (out []v1alpha1.PinnedGroup) {
 	if have == nil {
 		return nil
 	}
-	for _, ref := range lines {
-		if i := slices.IndexFunc(have.Pins, func(p portalapi.Pin) bool { return p.Line == line(ref) }); i >= 0 {
-			out = append(out, v1alpha1.PinnedGroup{GroupReference: ref, Group: have.Pins[i].Group, Deleted: have.Pins[i].Deleted})
-		}
+	for _, p := range have.Pins {
+		out = append(out, v1alpha1.PinnedGroup{GroupReference: reference(p.Line), Group: p.Group, Deleted: p.Deleted})
 	}
 	return out
 }
@@ -73,6 +71,18 @@ func line(r v1alpha1.GroupReference) string {
 		return "externalId " + r.ExternalID
 	}
 	return "id " + r.ID
+}
+
+// reference returns the group reference of a portal's pin. It is the inverse of line.
+func reference(line string) v1alpha1.GroupReference {
+	switch by, value, _ := strings.Cut(line, " "); by {
+	case "displayName":
+		return v1alpha1.GroupReference{DisplayName: value}
+	case "externalId":
+		return v1alpha1.GroupReference{ExternalID: value}
+	default:
+		return v1alpha1.GroupReference{ID: value}
+	}
 }
 
 // RoleNames returns roles in the portal's form, sorted. An absent list and an empty one both give

@@ -3,6 +3,7 @@
 package provision
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -102,6 +103,22 @@ func TestRoleNames(t *testing.T) {
 	}
 	if got := RoleNames([]v1alpha1.Role{"ROLE_B", "ROLE_A"}); !slices.IsSorted(got) {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestPinned(t *testing.T) {
+	refs := []v1alpha1.GroupReference{{DisplayName: "Site leads"}, {ExternalID: "x 1"}, {ID: "g3"}}
+	var want []v1alpha1.PinnedGroup
+	for i, ref := range refs {
+		want = append(want, v1alpha1.PinnedGroup{GroupReference: ref, Group: fmt.Sprint("g", i+1), Deleted: i == 1})
+	}
+	declared := &v1alpha1.AgentPool{Status: v1alpha1.AgentPoolStatus{Groups: want}}
+	got := Pinned(&portalapi.Pool{Pins: WantPool(declared).Pins})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the pins that the portal keeps (-want +got):\n%s", diff)
+	}
+	if got := Pinned(nil); got != nil {
+		t.Errorf("without a record: %v", got)
 	}
 }
 
