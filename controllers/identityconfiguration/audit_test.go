@@ -55,10 +55,10 @@ func TestNamed(t *testing.T) {
 func TestWindowMessage(t *testing.T) {
 	for _, tc := range []struct{ reason, users, want string }{
 		{"The users are named.", "ada,bob", "The restore window is open: the Kubernetes users ada,bob may restore "},
-		{"An annotation without a user stops the writes, and no user may restore.", "", "The restore window is open, but names no Kubernetes user who may restore: kubectl scim restore open. "},
-		{"So does a list of no names.", " ,", "The restore window is open, but names no Kubernetes user who may restore: kubectl scim restore open. "},
+		{"An annotation without a user stops the writes, and no user may restore.", "", "The restore window is open, but names no Kubernetes user who may restore. "},
+		{"So does a list of no names.", " ,", "The restore window is open, but names no Kubernetes user who may restore. "},
 	} {
-		if got := windowMessage(tc.users); !strings.HasPrefix(got, tc.want) {
+		if got := windowMessage("lightrun", tc.users); !strings.HasPrefix(got, tc.want) || !strings.Contains(got, "kubectl scim restore close -n lightrun") {
 			t.Errorf("%s The message is %q, want the prefix %q", tc.reason, got, tc.want)
 		}
 	}
