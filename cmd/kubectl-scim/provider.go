@@ -61,7 +61,8 @@ func (o *options) replaceProvider(ctx context.Context, first string) error {
 	if status == nil {
 		return fmt.Errorf("the manager has not reported yet which provider the portal is integrated with: repeat the command when the condition %s reports it", v1alpha1.ConditionBound)
 	}
-	bound, want := kernelprovider.ID{Type: string(status.Type), Name: status.Name}, identityconfiguration.Binding(config, "").Provider()
+	declared := identityconfiguration.Binding(config, "")
+	bound, want := kernelprovider.ID{Type: string(status.Type), Name: status.Name}, declared.Provider()
 	switch {
 	case bound.IsRefined(want):
 		return fmt.Errorf("the portal is integrated with %s, and the configuration names %s: no change of the provider waits for a decision", bound, want)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -235,7 +236,7 @@ func TestUsersPushedAgainKeepTheirPools(t *testing.T) {
 	}
 	t.Log("a person consents with the condition's command")
 	message := conditions.Find(own.Status.Conditions, v1alpha1.ConditionReady).Message
-	command := regexp.MustCompile(`kubectl patch agentpool (\S+) -n \S+ --type=merge -p '(.*)'$`).FindStringSubmatch(message)
+	command := regexp.MustCompile(`kubectl patch agentpool (\S+) -n \S+ --type merge -p '(.*)'$`).FindStringSubmatch(message)
 	if len(command) < 2 || command[1] != own.Name {
 		t.Fatalf("the message must end with a command: %s", message)
 	}

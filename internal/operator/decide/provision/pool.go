@@ -141,7 +141,7 @@ func takeOverPool(namespace string, want portalapi.PoolWrite, have *portalapi.Po
 // the default name of such a pool is the object's name.
 func consentCommand(namespace string, want portalapi.PoolWrite, have *portalapi.Pool) string {
 	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: strings only
-	return shell.Command("kubectl", "patch", "agentpool", want.Owner.Name, "-n", namespace, "--type=merge", "-p", string(patch))
+	return shell.Command("kubectl", "patch", "agentpool", want.Owner.Name, "-n", namespace, "--type", "merge", "-p", string(patch))
 }
 
 // updatePool plans for a pool that the AgentPool owns. A conflict about the new name delays only

@@ -141,7 +141,7 @@ func TestConsentCommand(t *testing.T) {
 	want := portalapi.PoolWrite{Owner: portalapi.Owner{UID: "u", Name: "group-id"}, Name: `Rock'n "Roll"`}
 	record := &portalapi.Pool{ID: "7", Name: want.Name, Owner: portalapi.Owner{UID: "x", Name: "gone"}}
 	p := ComputePool(want, PoolFacts{Namespace: "lightrun", Named: record, Owner: Gone})
-	const command = `kubectl patch agentpool group-id -n lightrun --type=merge -p '{"spec":{"adopt":"7","displayName":"Rock'\''n \"Roll\""}}'`
+	const command = `kubectl patch agentpool group-id -n lightrun --type merge -p '{"spec":{"adopt":"7","displayName":"Rock'\''n \"Roll\""}}'`
 	if p.Reason != v1alpha1.ReasonConsentRequired || !strings.HasSuffix(p.Message, ": "+command) {
 		t.Errorf("%s: %s", p.Reason, p.Message)
 	}
