@@ -90,6 +90,8 @@ func TestRemove(t *testing.T) {
 			}
 			if m := answer.Message(); !strings.Contains(m, "kubectl scim release agentpool/leads --id "+answer.Decision+" -n lightrun") {
 				t.Errorf("the message does not say how to decide: %s", m)
+			} else if !strings.Contains(m, "or another removal of the same object was held or dropped before. It stays held") {
+				t.Errorf("a removal that fits the budget can be held because of an earlier one: %s", m)
 			}
 		})
 	}
