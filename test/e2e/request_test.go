@@ -50,11 +50,14 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 	w.must("PATCH", "/Users/"+id, idp.Patch(idp.SetActive(false)), http.StatusOK)
 	w.becomes(ada, "is deactivated", deactivated)
 	w.audited(account.ID, "user.provision", w.request)
-	w.manualShowsEvent(id)
 
 	w.request = "" // the webhook creates one
 	gone := w.must("DELETE", "/Users/"+id, nil, http.StatusNoContent)
 	w.audited(account.ID, "user.release", gone.Header.Get("X-Request-Id"))
+
+	w.request = "group-" + w.tag
+	group := w.must("POST", "/Groups", map[string]any{"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}, "displayName": w.name("group")}, http.StatusCreated)
+	w.manualShowsEvent(group.ID())
 }
 
 // logged waits until one line of the program's log contains all the words.
