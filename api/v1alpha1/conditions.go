@@ -54,7 +54,7 @@ const (
 
 	// Reconciling: work is in progress.
 	ReasonProgressing = "Progressing" // the pass has not come to this part yet
-	ReasonDeleting    = "Deleting"    // the provider deleted the object; what it gave is taken back first
+	ReasonDeleting    = "Deleting"    // the object is being deleted, or the provider deleted it; something has to happen first
 
 	// Reconciling: waiting for something that needs no person.
 	ReasonPortalUnreachable   = "PortalUnreachable"     // no answer, or one that is not the portal's

@@ -54,7 +54,7 @@ func (o *options) accept(ctx context.Context, object string, groups []string, re
 	if annotation == v1alpha1.AnnotationAcceptBackup && (revision <= 0 || len(groups) > 0) {
 		return fmt.Errorf("name the revision that the backup may replace: --revision N, as the condition BackupOlder gives it")
 	}
-	c, namespace, err := o.cluster()
+	c, namespace, err := o.configured(ctx)
 	if err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func held(o *options) *cobra.Command {
 		Short: "Removals that the deprovisioning guard holds",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, namespace, err := o.cluster()
+			c, namespace, err := o.configured(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -151,7 +151,7 @@ func (o *options) decideAll(ctx context.Context, annotation, value, done string)
 // id of the removal must be equal. The decision is about exactly the users of that removal: another
 // set has another id.
 func (o *options) decideSome(ctx context.Context, annotation string, wanted []string, id string) error {
-	c, namespace, err := o.cluster()
+	c, namespace, err := o.configured(ctx)
 	if err != nil {
 		return err
 	}

@@ -221,6 +221,8 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 		}
 	}
 	s.badInput()
+	s.wrongNamespace()
+	s.replacesProvider(config)
 }
 
 // readsWithAKeyThatOnlyReads runs all commands that read the portal without the operator's key.
@@ -305,7 +307,6 @@ func (s *scene) badInput() {
 	for line, says := range map[string]string{
 		"plan ada":                          "user NAME, or pool NAME",
 		"plan user unknown@example.test":    "there is no user",
-		"plan -n elsewhere":                 "choose its namespace with -n",
 		"plan -o xml":                       "use table, json or yaml",
 		"plan --portal-key-file /no/such":   "read the portal's key",
 		"release":                           "or use --all",
@@ -320,5 +321,70 @@ func (s *scene) badInput() {
 		if out, code := s.run(strings.Fields(line)...); code != exitError || !strings.Contains(out, says) {
 			s.Errorf("kubectl scim %s: exit code %d, %s", line, code, out)
 		}
+	}
+}
+
+// wrongNamespace runs every command in a namespace without the operator: the error names the
+// namespace that has one, and nothing is written.
+func (s *scene) wrongNamespace() {
+	s.Helper()
+	lines := []string{
+		"plan", "audit", "audit --release", "held", "release --all", "release bob@example.test", "drop --all", "drop bob@example.test",
+		"accept agentpool/payments --group x", "provider", "provider --replace Okta", "bind", "bind --replace", "restore open", "restore close",
+	}
+	for _, line := range lines {
+		out, code := s.run(append(strings.Fields(line), "-n", "default")...)
+		if code != exitError || !strings.Contains(out, "the namespace default has no IdentityConfiguration") || !strings.Contains(out, "-n "+namespace) {
+			s.Errorf("kubectl scim %s: exit code %d, %s", line, code, out)
+		}
+	}
+	ns := &corev1.Namespace{}
+	s.must(s.cp.Client.Get(s.Context(), client.ObjectKey{Name: "default"}, ns))
+	if _, open := ns.Annotations[v1alpha1.AnnotationRestore]; open {
+		s.Error("the restore window of a namespace without the operator is open")
+	}
+	s.Log("the configuration can be lost, and the operator is known by its service account")
+	for _, account := range managerAccounts {
+		restored := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "restored-"}}
+		s.create(restored)
+		s.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: restored.Name, Name: account}})
+		for _, line := range []string{"restore open", "restore close"} {
+			if out, code := s.run(append(strings.Fields(line), "-n", restored.Name)...); code != 0 {
+				s.Errorf("kubectl scim %s: exit code %d, %s", line, code, out)
+			}
+		}
+		if out, code := s.run("held", "-n", restored.Name); code != exitError {
+			s.Errorf("kubectl scim held: exit code %d, %s", code, out)
+		}
+	}
+}
+
+// replacesProvider approves only the replacement of the bound provider, while a change waits.
+func (s *scene) replacesProvider(config *v1alpha1.IdentityConfiguration) {
+	s.Helper()
+	refused := func(replace, says string) {
+		s.Helper()
+		if out, code := s.run("provider", "--replace", replace); code != exitError || !strings.Contains(out, says) {
+			s.Errorf("provider --replace %s: exit code %d, %s, want %q", replace, code, out, says)
+		}
+	}
+	refused("Okta", "has not reported yet")
+	s.must(s.cp.Client.Get(s.Context(), client.ObjectKeyFromObject(config), config))
+	config.Status.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderOkta}
+	s.must(s.cp.Client.Status().Update(s.Context(), config))
+	refused("Okta", "no change of the provider waits")
+	config.Status.Provider.Name = "a $HOME"
+	s.must(s.cp.Client.Status().Update(s.Context(), config))
+	refused("Okta/nobody", "the portal is integrated with Okta/a $HOME, not with Okta/nobody. To have Okta replace it: kubectl scim provider --replace 'Okta/a $HOME' -n "+namespace)
+	s.must(s.cp.Client.Get(s.Context(), client.ObjectKeyFromObject(config), config))
+	if got, written := config.Annotations[v1alpha1.AnnotationReplaceProvider]; written {
+		s.Errorf("a refused command wrote %q", got)
+	}
+	if out, code := s.run("provider", "--replace", "Okta/a $HOME"); code != 0 {
+		s.Fatal(out)
+	}
+	s.must(s.cp.Client.Get(s.Context(), client.ObjectKeyFromObject(config), config))
+	if got := config.Annotations[v1alpha1.AnnotationReplaceProvider]; got != "Okta/a $HOME" {
+		s.Errorf("the annotation is %q", got)
 	}
 }

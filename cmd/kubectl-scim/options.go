@@ -64,7 +64,7 @@ func (o *options) cluster() (client.Client, string, error) {
 
 // report computes a preview.
 func (o *options) report(ctx context.Context, migrate bool) (*preview.Report, error) {
-	c, namespace, err := o.cluster()
+	c, namespace, err := o.configured(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -94,14 +94,6 @@ func (o *options) portal(ctx context.Context, c client.Client, namespace string)
 		return nil, err
 	}
 	return rest.New(rest.Options{URL: url, Key: func(context.Context) (string, error) { return key, nil }, HTTP: http})
-}
-
-func configuration(ctx context.Context, c client.Client, namespace string) (*v1alpha1.IdentityConfiguration, error) {
-	config := &v1alpha1.IdentityConfiguration{}
-	if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}, config); err != nil {
-		return nil, fmt.Errorf("get IdentityConfiguration %s/%s (choose its namespace with -n): %w", namespace, v1alpha1.DefaultName, err)
-	}
-	return config, nil
 }
 
 func (o *options) key(ctx context.Context, c client.Client, config *v1alpha1.IdentityConfiguration) (string, error) {

@@ -3,12 +3,16 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/controllers/identityconfiguration"
+	kernelprovider "lightrun.com/scim-operator/internal/kernel/provider"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 )
 
 func provider(o *options) *cobra.Command {
@@ -21,7 +25,7 @@ func provider(o *options) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if replace != "" {
-				return o.decideAll(cmd.Context(), v1alpha1.AnnotationReplaceProvider, replace, "Noted: "+replace+" may be replaced.")
+				return o.replaceProvider(cmd.Context(), replace)
 			}
 			r, err := o.report(cmd.Context(), false)
 			if err != nil {
@@ -39,4 +43,31 @@ func provider(o *options) *cobra.Command {
 	cmd.Flags().StringVar(&replace, "replace", "", "the provider that the portal is integrated with and that may be replaced, such as Okta or Okta/name")
 	o.portalFlags(cmd)
 	return cmd
+}
+
+// replaceProvider approves that the configured provider replaces first. It refuses any other
+// provider than the bound one, and an approval that no change waits for: it would take effect at a
+// later change, which no person has seen.
+func (o *options) replaceProvider(ctx context.Context, first string) error {
+	c, namespace, err := o.configured(ctx)
+	if err != nil {
+		return err
+	}
+	config, err := configuration(ctx, c, namespace)
+	if err != nil {
+		return err
+	}
+	status := config.Status.Provider
+	if status == nil {
+		return fmt.Errorf("the manager has not reported yet which provider the portal is integrated with: repeat the command when the condition %s reports it", v1alpha1.ConditionBound)
+	}
+	declared := identityconfiguration.Binding(config, "")
+	bound, want := kernelprovider.ID{Type: string(status.Type), Name: status.Name}, declared.Provider()
+	switch {
+	case bound.IsRefined(want):
+		return fmt.Errorf("the portal is integrated with %s, and the configuration names %s: no change of the provider waits for a decision", bound, want)
+	case first != bound.String():
+		return fmt.Errorf("the portal is integrated with %s, not with %s. To have %s replace it: %s", bound, first, want, shell.Scim(namespace, "provider", "--replace", bound.String()))
+	}
+	return o.decideAll(ctx, v1alpha1.AnnotationReplaceProvider, first, "Noted: "+first+" may be replaced.")
 }

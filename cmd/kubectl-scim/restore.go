@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ func restore(o *options) *cobra.Command {
 		Short: "Close the restore window: the manager writes to the portal again",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, namespace, err := o.cluster()
+			c, namespace, err := o.installed(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -56,7 +55,7 @@ func restore(o *options) *cobra.Command {
 }
 
 func (o *options) openWindow(ctx context.Context, users []string, timeout time.Duration) error {
-	c, namespace, err := o.cluster()
+	c, namespace, err := o.installed(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,7 +103,7 @@ func setWindow(ctx context.Context, c client.Client, namespace string, users []s
 func awaitWindow(ctx context.Context, c client.Client, namespace string, timeout time.Duration) error {
 	err := wait.PollUntilContextTimeout(ctx, time.Second/2, timeout, true, func(ctx context.Context) (bool, error) {
 		config, err := configuration(ctx, c, namespace)
-		if apierrors.IsNotFound(errors.Unwrap(err)) {
+		if apierrors.IsNotFound(err) {
 			return true, nil
 		}
 		return err == nil && conditions.IsTrue(config.Status.Conditions, v1alpha1.ConditionRestoreOpen), err

@@ -5,6 +5,7 @@ package agentpool
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -232,7 +233,11 @@ func (p *scope) adoptAsIs(ctx context.Context, plan provision.PoolPlan) error {
 // leaveAsIs ends the pass over a deleted pool whose record in the portal stays unchanged, or while
 // its state is not known.
 func (p *scope) leaveAsIs(ctx context.Context) pass.Outcome {
-	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) || p.View.Unknown {
+	if !controllerutil.ContainsFinalizer(p.pool, v1alpha1.FinalizerPool) {
+		return pass.Stop(conditions.Unknown(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDeleting,
+			"The AgentPool is being deleted, and the operator has finished its part. It is gone when these finalizers are removed: "+strings.Join(p.pool.Finalizers, ", ")))
+	}
+	if p.View.Unknown {
 		return pass.Quiet(0)
 	}
 	leave, err := p.LeaveAsIs(ctx)

@@ -14,6 +14,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
@@ -108,10 +109,11 @@ func (p *scope) title(ctx context.Context) pass.Outcome {
 func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
 	before := inForce(pool, m)
 	facts := groupindex.Facts{
-		Manager:  slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager),
-		Lost:     before != nil && pool.Status.ObservedGeneration == 0,
-		Accepted: Accepted(pool),
-		Older:    func(g groupindex.Group) int64 { return groupindex.Older(g, m.GroupRevision(g.ID)) },
+		Manager:   slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager),
+		Lost:      before != nil && pool.Status.ObservedGeneration == 0,
+		Accepted:  Accepted(pool),
+		Namespace: pool.Namespace,
+		Older:     func(g groupindex.Group) int64 { return groupindex.Older(g, m.GroupRevision(g.ID)) },
 	}
 	known := pool.Status.Groups
 	if facts.Lost {
@@ -127,7 +129,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 // lines resolves spec.groups and writes the pins to the status before anything follows from them.
 func (p *scope) lines(ctx context.Context) pass.Outcome {
 	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.View.Mirror)
-	said := pass.Next(groupsLeaf(p.pool.Name, resolved))
+	said := pass.Next(groupsLeaf(p.pool, resolved))
 	p.undecided, p.looked = undecided, true
 	observed := p.pool.Generation
 	if p.undecided {
@@ -163,7 +165,7 @@ func Accepted(pool *v1alpha1.AgentPool) []string {
 }
 
 // groupsLeaf reports the state of the lines; the message names the worst of them.
-func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
+func groupsLeaf(pool *v1alpha1.AgentPool, lines []groupindex.Line) conditions.Leaf {
 	typ := v1alpha1.ConditionGroupsResolved
 	var worst *groupindex.Line
 	for i := range lines {
@@ -191,14 +193,14 @@ func groupsLeaf(pool string, lines []groupindex.Line) conditions.Leaf {
 
 // acceptCommand returns the command by which a person accepts the groups that the pool's lines
 // match now.
-func acceptCommand(pool string, lines []groupindex.Line) string {
+func acceptCommand(pool *v1alpha1.AgentPool, lines []groupindex.Line) string {
 	var ids []string
 	for _, l := range lines {
 		if l.State == groupindex.Changed {
 			ids = append(ids, l.Groups...)
 		}
 	}
-	return fmt.Sprintf("kubectl scim accept agentpool/%s --group %s", pool, strings.Join(ids, ","))
+	return shell.Scim(pool.Namespace, "accept", "agentpool/"+pool.Name, "--group", strings.Join(ids, ","))
 }
 
 // wording returns a text for the way in which a line names its group.

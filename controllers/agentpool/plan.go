@@ -26,7 +26,7 @@ import (
 func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mirror.Mirror, leaving Leaving) (plan provision.PoolPlan, have *portalapi.Pool, frozen *conditions.Leaf, err error) {
 	want := provision.WantPool(pool)
 	want.Owner.Binding = m.Binding()
-	facts := provision.PoolFacts{Own: m.OwnedPool(want.Owner.UID), Named: m.NamedPool(want.Name), Adopt: pool.Spec.Adopt}
+	facts := provision.PoolFacts{Namespace: pool.Namespace, Own: m.OwnedPool(want.Owner.UID), Named: m.NamedPool(want.Name), Adopt: pool.Spec.Adopt}
 	have = facts.Own
 	if want.Default {
 		have = m.DefaultPool()

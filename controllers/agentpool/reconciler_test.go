@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/internal/portal/store"
@@ -193,6 +195,19 @@ func TestReconcile(t *testing.T) {
 			reason: "A deletion that takes more than the budget is held, and the object stays.",
 			given:  func(w *onepass.World) { members(w, onepass.NoBudget, "ada") }, then: deleted,
 			want: onepass.Want{Calls: "MarkPoolHeld", Ready: "False GuardHeld", Says: "kubectl scim release agentpool/leads", Also: "DeprovisioningHeld", Events: "GuardHeld"},
+		},
+		"DeletedForeignFinalizer": {
+			reason: "An AgentPool whose pool is released is not ready, although the object stays for another program.",
+			pool: with(onepass.Pool("leads"), func(p *v1alpha1.AgentPool) {
+				p.Finalizers = []string{v1alpha1.FinalizerPool, "example.test/backup"}
+				p.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady, Message: "All conditions are met", LastTransitionTime: metav1.Now()}}
+			}),
+			given: func(w *onepass.World) { w.Record("leads"); w.Open(nil) },
+			then: func(w *onepass.World) {
+				deleted(w)
+				w.Settle(w.Parts.Pools.Reconcile, onepass.Pool("leads"))
+			},
+			want: onepass.Want{Ready: "Unknown Deleting", Says: "example.test/backup"},
 		},
 		"DeletedReportOnly": {
 			reason: "Under ReportOnly the object goes and the portal's pool stays: a deletion is not kept for later.",

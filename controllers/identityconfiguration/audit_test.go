@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
 func TestStraysReportEachChange(t *testing.T) {
@@ -52,13 +53,20 @@ func TestNamed(t *testing.T) {
 	}
 }
 
+func TestReplacement(t *testing.T) {
+	got := Replacement("lightrun", provider.ID{Type: provider.Okta, Name: "a `id` $HOME"}, provider.ID{Type: provider.EntraID}, 3)
+	if want := ": kubectl scim provider --replace 'Okta/a `id` $HOME' -n lightrun"; !strings.HasSuffix(got, want) {
+		t.Errorf("the message must end with a command that a shell does not expand: %s", got)
+	}
+}
+
 func TestWindowMessage(t *testing.T) {
 	for _, tc := range []struct{ reason, users, want string }{
 		{"The users are named.", "ada,bob", "The restore window is open: the Kubernetes users ada,bob may restore "},
-		{"An annotation without a user stops the writes, and no user may restore.", "", "The restore window is open, but names no Kubernetes user who may restore: kubectl scim restore open. "},
-		{"So does a list of no names.", " ,", "The restore window is open, but names no Kubernetes user who may restore: kubectl scim restore open. "},
+		{"An annotation without a user stops the writes, and no user may restore.", "", "The restore window is open, but names no Kubernetes user who may restore. "},
+		{"So does a list of no names.", " ,", "The restore window is open, but names no Kubernetes user who may restore. "},
 	} {
-		if got := windowMessage(tc.users); !strings.HasPrefix(got, tc.want) {
+		if got := windowMessage("lightrun", tc.users); !strings.HasPrefix(got, tc.want) || !strings.Contains(got, "kubectl scim restore close -n lightrun") {
 			t.Errorf("%s The message is %q, want the prefix %q", tc.reason, got, tc.want)
 		}
 	}

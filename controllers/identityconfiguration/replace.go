@@ -11,6 +11,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 )
 
 // replaceOperator handles the refusal that the portal is bound to another operator. If a person
@@ -25,13 +26,13 @@ func (p *scope) replaceOperator(ctx context.Context, refused error) error {
 	case portalapi.CodeOf(refused) != portalapi.CodeOperatorBound:
 		return refused
 	case id == "":
-		return withRemedy(refused, "If that operator is lost or must give up the portal, replace it with this one: kubectl scim bind --replace")
+		return withRemedy(refused, "If that operator is lost or must give up the portal, replace it with this one: "+shell.Scim(p.config.Namespace, "bind", "--replace"))
 	}
 	b := p.binding()
 	b.Replaces = id
 	err := p.bindAs(ctx, b)
 	if portalapi.CodeOf(err) == portalapi.CodeStaleRevision {
-		return withRemedy(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with kubectl scim bind --replace", v1alpha1.AnnotationReplaceOperator, id))
+		return withRemedy(refused, fmt.Sprintf("The annotation %s names another binding, %s: decide again with %s", v1alpha1.AnnotationReplaceOperator, id, shell.Scim(p.config.Namespace, "bind", "--replace")))
 	}
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/pass"
 )
 
@@ -30,7 +31,7 @@ func (p *scope) restoring(ctx context.Context) pass.Outcome {
 		return p.Retry(err)
 	}
 	p.spec.ManagementPolicy = v1alpha1.PolicyReportOnly
-	message := windowMessage(users)
+	message := windowMessage(p.config.Namespace, users)
 	if !conditions.IsTrue(p.config.Status.Conditions, v1alpha1.ConditionRestoreOpen) {
 		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonRestoreWindow, "Restore", "%s", message)
 	}
@@ -39,10 +40,10 @@ func (p *scope) restoring(ctx context.Context) pass.Outcome {
 
 // windowMessage describes the open restore window. users is the annotation's value: names of
 // Kubernetes users, separated by commas.
-func windowMessage(users string) string {
-	const effect = "Nothing is written to the portal until you close the window: kubectl scim restore close"
+func windowMessage(namespace, users string) string {
+	effect := "Nothing is written to the portal until you close the window: " + shell.Scim(namespace, "restore", "close")
 	if strings.Trim(users, ", ") == "" {
-		return "The restore window is open, but names no Kubernetes user who may restore: kubectl scim restore open. " + effect
+		return "The restore window is open, but names no Kubernetes user who may restore. " + effect + ". To name users: " + shell.Scim(namespace, "restore", "open")
 	}
 	return fmt.Sprintf("The restore window is open: the Kubernetes users %s may restore ScimUsers, ScimGroups and ScimGroupSlices. %s", users, effect)
 }

@@ -17,6 +17,7 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
@@ -84,7 +85,7 @@ func (p *scope) reportPools(found []*portalapi.Pool) {
 	}
 	if len(pools) > 0 && !slices.Equal(pools, p.strayPools.reported) {
 		p.Event(corev1.EventTypeWarning, "PoolsWithoutAgentPool", "Audit",
-			"%d pool(s) that this operator manages have no AgentPool: %s. Their members keep their roles. To keep a pool, apply its AgentPool again; to release them: kubectl scim audit --release", len(pools), named(pools))
+			"%d pool(s) that this operator manages have no AgentPool: %s. Their members keep their roles. To keep a pool, apply its AgentPool again; to release them: %s", len(pools), named(pools), shell.Scim(p.config.Namespace, "audit", "--release"))
 	}
 	p.strayPools.reported = pools
 }
@@ -150,7 +151,8 @@ func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, answer remov
 	p.View.Mirror.PutPool(&with)
 	if answer.Verdict == sets.Hold {
 		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonGuardHeld, "Hold",
-			"The deprovisioning guard holds the release of the pool of AgentPool %s: %d user(s) would lose what it gives. If this is meant: kubectl scim audit --release --id %s", pool.Owner.Name, len(answer.Removal.Users), answer.Decision)
+			"The deprovisioning guard holds the release of the pool of AgentPool %s: %d user(s) would lose what it gives. If this is meant: %s",
+			pool.Owner.Name, len(answer.Removal.Users), shell.Scim(p.config.Namespace, "audit", "--release", "--id", answer.Decision))
 	}
 	return nil
 }

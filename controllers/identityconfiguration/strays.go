@@ -15,6 +15,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
@@ -53,7 +54,7 @@ func (p *scope) audit(ctx context.Context) pass.Outcome {
 	p.Counter.Strays(len(found))
 	if s.found(found, now) {
 		p.Event(corev1.EventTypeWarning, "AccountsWithoutUser", "Audit",
-			"%d account(s) that this operator manages have no ScimUser: %s. To release them: kubectl scim audit --release", len(found), named(s.reported))
+			"%d account(s) that this operator manages have no ScimUser: %s. To release them: %s", len(found), named(s.reported), shell.Scim(p.config.Namespace, "audit", "--release"))
 	}
 	return p.Retry(p.releaseStrays(ctx, found, releaseUntil))
 }

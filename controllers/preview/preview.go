@@ -140,7 +140,7 @@ func (p *preview) waits() (why, replacement string) {
 	}
 	declared := identityconfiguration.Binding(p.config, "")
 	if b, want := c.Binding, declared.Provider(); b != nil && !b.Provider().IsRefined(want) {
-		replacement = identityconfiguration.Replacement(b.Provider(), want, len(p.objects.users))
+		replacement = identityconfiguration.Replacement(p.Namespace, b.Provider(), want, len(p.objects.users))
 	}
 	switch {
 	case !c.SCIMEnabled:

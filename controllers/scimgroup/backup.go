@@ -86,5 +86,5 @@ func (p *scope) waits(context.Context) pass.Outcome {
 	if !known || p.than == 0 {
 		return pass.Next()
 	}
-	return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(g, p.than)))
+	return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(p.group.Namespace, g, p.than)))
 }

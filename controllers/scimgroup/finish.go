@@ -16,6 +16,7 @@ import (
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
@@ -33,12 +34,12 @@ func waitFor(format string, args ...any) pass.Outcome {
 // Undecided returns a leaf for a group that the provider deleted, if stays, which the AgentPool's
 // pool still has, waits for a person: the guard holds a removal in that pool, or a person dropped
 // one. It returns nil otherwise.
-func Undecided(agentPool, stays string, record *portalapi.Pool) *conditions.Leaf {
+func Undecided(namespace, agentPool, stays string, record *portalapi.Pool) *conditions.Leaf {
 	if record == nil || record.Mark == nil {
 		return nil
 	}
 	id := record.Mark.Decision
-	release, drop := fmt.Sprintf("kubectl scim release agentpool/%s --id %s", agentPool, id), fmt.Sprintf("kubectl scim drop agentpool/%s --id %s", agentPool, id)
+	release, drop := shell.Scim(namespace, "release", "agentpool/"+agentPool, "--id", id), shell.Scim(namespace, "drop", "agentpool/"+agentPool, "--id", id)
 	l := conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonGuardHeld,
 		fmt.Sprintf("The provider deleted the group, which keeps %s until a person decides about %s, which the deprovisioning guard holds in AgentPool %s. If this is meant: %s; if it is a mistake: %s", stays, id, agentPool, release, drop))
 	if record.Mark.Held() == "" {
@@ -75,7 +76,7 @@ func (p *scope) dropPool(ctx context.Context) pass.Outcome {
 			return p.Retry(err)
 		}
 	}
-	if l := Undecided(own.Name, "its own pool", agentpool.Kept(own, p.View.Mirror)); l != nil {
+	if l := Undecided(own.Namespace, own.Name, "its own pool", agentpool.Kept(own, p.View.Mirror)); l != nil {
 		return pass.Wait(retryFinish, *l)
 	}
 	return waitFor("The provider deleted the group; its own pool is being released in the portal")
@@ -119,7 +120,7 @@ func (p *scope) left(ctx context.Context) pass.Outcome {
 		if !slices.Contains(p.group.Status.Pools, pool.Name) {
 			continue
 		}
-		if l := Undecided(pool.Name, fmt.Sprintf("%d member(s)", waiting), agentpool.Kept(pool, p.View.Mirror)); l != nil {
+		if l := Undecided(pool.Namespace, pool.Name, fmt.Sprintf("%d member(s)", waiting), agentpool.Kept(pool, p.View.Mirror)); l != nil {
 			return pass.Wait(retryFinish, *l)
 		}
 	}

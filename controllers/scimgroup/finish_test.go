@@ -24,11 +24,11 @@ func TestUndecided(t *testing.T) {
 	}{
 		"NoRecord": {"There is nothing to decide about.", nil, "", nil},
 		"Unmarked": {"The pool's pass lets the members leave.", &portalapi.Pool{}, "", nil},
-		"Held":     {"A person releases or drops it.", mark(portalapi.MarkHeld), v1alpha1.ReasonGuardHeld, []string{"kubectl scim release agentpool/leads --id m-1", "kubectl scim drop agentpool/leads --id m-1"}},
-		"Dropped":  {"The drop was about something else than the deletion takes: releasing it is the way on.", mark(portalapi.MarkDropped), v1alpha1.ReasonRemovalDropped, []string{"kubectl scim release agentpool/leads --id m-1"}},
+		"Held":     {"A person releases or drops it.", mark(portalapi.MarkHeld), v1alpha1.ReasonGuardHeld, []string{"kubectl scim release agentpool/leads --id m-1 -n lightrun", "kubectl scim drop agentpool/leads --id m-1 -n lightrun"}},
+		"Dropped":  {"The drop was about something else than the deletion takes: releasing it is the way on.", mark(portalapi.MarkDropped), v1alpha1.ReasonRemovalDropped, []string{"kubectl scim release agentpool/leads --id m-1 -n lightrun"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := scimgroup.Undecided("leads", "2 member(s)", tc.record)
+			got := scimgroup.Undecided("lightrun", "leads", "2 member(s)", tc.record)
 			if got == nil {
 				if tc.condition != "" {
 					t.Fatal(tc.reason)

@@ -83,7 +83,7 @@ func (p *scope) ownPool(ctx context.Context) pass.Outcome {
 		return p.Retry(err)
 	}
 	if p.older != 0 {
-		return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(g, p.older)))
+		return pass.Stop(conditions.False(v1alpha1.ConditionPoolsResolved, v1alpha1.ReasonBackupOlder, groupindex.BackupOlder(p.group.Namespace, g, p.older)))
 	}
 	message := "The group has a pool of its own, without roles"
 	if len(declared) > 0 {

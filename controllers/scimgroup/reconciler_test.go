@@ -197,7 +197,7 @@ func TestReconcile(t *testing.T) {
 				w.Must(w.Portal.MarkPoolHeld(w.T.Context(), portalapi.Owner{UID: "uid-ops", Name: "ops", Revision: 1}, &portalapi.Mark{What: portalapi.RemovalMembers, State: portalapi.MarkHeld, Decision: "m-1", At: "ops"}))
 				w.Open(nil)
 			}, then: filled, pools: "ops",
-			want: onepass.Want{Ready: "False GuardHeld", Says: "kubectl scim release agentpool/ops --id m-1", Again: time.Second},
+			want: onepass.Want{Ready: "False GuardHeld", Says: "kubectl scim release agentpool/ops --id m-1 -n company", Again: time.Second},
 		},
 		"DeletedDone": {
 			reason: "When nothing is left to wait for, the group's slices and the object are deleted.",

@@ -11,6 +11,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/pass"
@@ -26,7 +27,7 @@ func (p *scope) release(ctx context.Context) pass.Outcome {
 	plan := provision.ComputeRelease(own, p.View.Spec.OnDelete, false)
 	if own != nil {
 		if owner.Revision < own.Owner.Revision && v1alpha1.AcceptedRevision(p.user.Annotations) != own.Owner.Revision {
-			return pass.Stop(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonBackupOlder, provision.BackupOlder(owner.Name, owner.Revision, own.Owner.Revision)))
+			return pass.Stop(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonBackupOlder, provision.BackupOlder(p.user.Namespace, owner.Name, owner.Revision, own.Owner.Revision)))
 		}
 		owner.UID, owner.Revision = own.Owner.UID, max(owner.Revision, own.Owner.Revision)
 	}
@@ -45,8 +46,8 @@ func (p *scope) release(ctx context.Context) pass.Outcome {
 		return o
 	}
 	return p.Undelete(ctx, func(taken string) string {
-		return fmt.Sprintf("A person dropped this deletion (%s), but %s has the user name now: the account stays unchanged. Rename or delete that user in the identity provider to restore this one; or release the deletion, and that user gets the name in the portal: kubectl scim release scimuser/%s --id %s",
-			p.Answer.Decision, taken, p.user.Name, p.Answer.Decision)
+		return fmt.Sprintf("A person dropped this deletion (%s), but %s has the user name now: the account stays unchanged. Rename or delete that user in the identity provider to restore this one; or release the deletion, and that user gets the name in the portal: %s",
+			p.Answer.Decision, taken, shell.Scim(p.user.Namespace, "release", "scimuser/"+p.user.Name, "--id", p.Answer.Decision))
 	})
 }
 

@@ -66,7 +66,7 @@ func (p *scope) verify(context.Context) pass.Outcome {
 	case !sameRoles(p.have, want):
 		return pass.Stop(conditions.False(typ, v1alpha1.ReasonProgressing, fmt.Sprintf("The portal has the roles %v, the pools grant %v; waiting for the change feed", p.have.Roles, want)))
 	case len(gone) > 0:
-		return pass.Stop(conditions.False(typ, v1alpha1.ReasonPoolOwnerGone, gone[0].Message()))
+		return pass.Stop(conditions.False(typ, v1alpha1.ReasonPoolOwnerGone, gone[0].Message(p.user.Namespace)))
 	}
 	return pass.Stop(conditions.True(typ, v1alpha1.ReasonInherited, "Has exactly the roles of its pools"))
 }

@@ -38,7 +38,7 @@ var (
 	portalView = []string{"internal/operator/portalclient/mirror", "internal/operator/portalclient/session"}
 	reconciler = join(decide, portalView, []string{
 		"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi",
-		"internal/kernel/requestid", "internal/kernel/tracing", "internal/operator/groupindex", "internal/operator/pass", "internal/operator/poolindex", "internal/operator/removals",
+		"internal/kernel/requestid", "internal/kernel/shell", "internal/kernel/tracing", "internal/operator/groupindex", "internal/operator/pass", "internal/operator/poolindex", "internal/operator/removals",
 	})
 )
 
@@ -57,6 +57,7 @@ var house = []room{
 	{"internal/kernel/portalapi", "the portal port: what webhook-side programs may ask of a portal", []string{"internal/kernel/provider"}, nil, []string{"net/http"}},
 	{"internal/kernel/scimattrs", "a ScimUser as a SCIM User", []string{"api/v1alpha1", "internal/scim"}, []string{"k8s.io/apimachinery/pkg/runtime"}, nil},
 	{"internal/kernel/retry", "the bound and the pauses of a repeated write", nil, nil, nil},
+	{"internal/kernel/shell", "the commands in messages, quoted for a shell", nil, nil, nil},
 	{"internal/kernel/version", "which build of a program runs", nil, nil, nil},
 	{"internal/kernel/tokenfile", "the file that lists accepted tokens", []string{"internal/kernel/provider"}, nil, nil},
 
@@ -76,7 +77,7 @@ var house = []room{
 
 	{"internal/operator/decide/access", "which pools a user is in, and which roles follow", []string{"internal/kernel/names"}, nil, nil},
 	{"internal/operator/decide/guard", "which removals apply, and which are held", []string{"internal/kernel/portalapi"}, nil, nil},
-	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi"}, nil, nil},
+	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/shell"}, nil, nil},
 	{"internal/operator/portalclient/rest", "the Contract driver", []string{"api/portal/v1", "internal/kernel/portalapi", "internal/kernel/provider"}, nil, []string{"net/http"}},
 	{"internal/operator/portalclient/mirror", "the portal's state in memory", []string{"internal/kernel/names", "internal/kernel/portalapi"}, []string{"github.com/go-logr/logr"}, nil},
 	{"internal/operator/portalclient/hook", "code around every call to the portal", []string{"internal/kernel/portalapi"}, nil, nil},
@@ -84,9 +85,9 @@ var house = []room{
 	{"internal/operator/portalclient/metered", "metrics of portal calls", []string{"internal/kernel/portalapi", "internal/operator/portalclient/hook"}, []string{"github.com/prometheus/client_golang"}, nil},
 	{"internal/operator/portalclient/session", "the connection to the configured portal", []string{"api/v1alpha1", "internal/kernel/portalapi", "internal/operator/portalclient/breaker", "internal/operator/portalclient/mirror"}, nil, nil},
 	{"internal/operator/pass", "the engine: what a pass does, in which order, and how it ends", join(portalView, []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/requestid", "internal/kernel/tracing", "internal/operator/decide/guard", "internal/operator/portalclient/breaker", "internal/operator/removals"}), controller, nil},
-	{"internal/operator/removals", "the deprovisioning guard on the portal's audit", join(portalView, []string{"api/v1alpha1", "internal/kernel/portalapi", "internal/operator/decide/guard"}), client, nil},
-	{"internal/operator/groupindex", "groups and their members, from the watch cache", []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/groupslice", "internal/kernel/names", "internal/kernel/requestid"}, controller, nil},
-	{"internal/operator/poolindex", "what each pool gives, from the watch cache and the mirror", join(portalView, []string{"api/v1alpha1", "internal/kernel/conditions", "internal/kernel/portalapi", "internal/operator/decide/access", "internal/operator/decide/provision", "internal/operator/groupindex", "internal/scim/filter", "internal/scim/schema", "internal/scim"}), client, nil},
+	{"internal/operator/removals", "the deprovisioning guard on the portal's audit", join(portalView, []string{"api/v1alpha1", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/guard"}), client, nil},
+	{"internal/operator/groupindex", "groups and their members, from the watch cache", []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/groupslice", "internal/kernel/names", "internal/kernel/requestid", "internal/kernel/shell"}, controller, nil},
+	{"internal/operator/poolindex", "what each pool gives, from the watch cache and the mirror", join(portalView, []string{"api/v1alpha1", "internal/kernel/conditions", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/access", "internal/operator/decide/provision", "internal/operator/groupindex", "internal/scim/filter", "internal/scim/schema", "internal/scim"}), client, nil},
 
 	{"controllers/preview", "what the manager would do now, computed without doing it", join(decide, portalView, []string{
 		"api/v1alpha1", "controllers/agentpool", "controllers/identityconfiguration", "controllers/scimuser", "internal/kernel/claims", "internal/kernel/names",
@@ -106,5 +107,5 @@ var house = []room{
 	{"internal/portal/store", "its database", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider"}, []string{"github.com/google/uuid", "github.com/jackc/pgx", "github.com/pressly/goose", "golang.org/x/crypto", "modernc.org/sqlite"}, []string{"database/sql", "net", "net/http"}},
 	{"internal/portal/api", "its REST API", []string{"api/portal/v1", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/requestid", "internal/portal/store"}, join(telemetry, []string{"github.com/getkin/kin-openapi"}), []string{"net/http"}},
 	{"internal/portal/sso", "signing in at the company's identity provider", nil, []string{"github.com/coreos/go-oidc", "golang.org/x/oauth2"}, []string{"net", "net/http"}},
-	{"internal/portal/web", "its pages", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider", "internal/portal", "internal/portal/sso", "internal/portal/store"}, []string{"github.com/go-logr/logr", "github.com/google/uuid"}, []string{"net", "net/http"}},
+	{"internal/portal/web", "its pages", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/shell", "internal/portal", "internal/portal/sso", "internal/portal/store"}, []string{"github.com/go-logr/logr", "github.com/google/uuid"}, []string{"net", "net/http"}},
 }

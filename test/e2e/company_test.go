@@ -410,7 +410,7 @@ func (c *company) hold() {
 		c.must("PATCH", "/Groups/"+c.groups[group], idp.Patch(idp.RemoveMember(c.ids[user(i)])), http.StatusNoContent)
 	}
 	c.marked("Held", append(append([]int{heldDeletion}, heldUsers...), droppedUsers...), "Finance", "Platform", "Leads")
-	line := "kubectl scim drop agentpool/platform"
+	line := "kubectl scim drop agentpool/platform -n lightrun-system"
 	for _, i := range droppedUsers {
 		line += " " + user(i)
 	}

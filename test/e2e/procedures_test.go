@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
@@ -89,7 +90,8 @@ var plugin = sync.OnceValues(func() (string, error) {
 	return path, err
 })
 
-// shell runs a line of the manual in the company's folder.
+// shell runs a line of the manual in the company's folder. As for most people, the namespace of the
+// kubeconfig is default: a line names the namespace that it is about.
 func (c *company) shell(line string) (string, error) {
 	c.t.Helper()
 	if _, err := plugin(); err != nil {
@@ -99,7 +101,7 @@ func (c *company) shell(line string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "/bin/bash", "-ec", line)
 	cmd.Dir = c.folder
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.env.Values.Kubeconfig, "KUBECACHEDIR="+c.t.TempDir(),
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.elsewhere(), "KUBECACHEDIR="+c.t.TempDir(),
 		"PATH="+filepath.Dir(c.env.Values.Kubectl)+":"+theStage.programs+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	c.t.Logf("$ %s\n%s", line, out)
@@ -107,6 +109,23 @@ func (c *company) shell(line string) (string, error) {
 		c.plan = string(out)
 	}
 	return string(out), err
+}
+
+// elsewhere writes a copy of the kubeconfig whose namespace is default.
+func (w *world) elsewhere() string {
+	w.t.Helper()
+	config, err := clientcmd.LoadFromFile(w.env.Values.Kubeconfig)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, c := range config.Contexts {
+		c.Namespace = corev1.NamespaceDefault
+	}
+	file := filepath.Join(w.t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		w.t.Fatal(err)
+	}
+	return file
 }
 
 // page returns the text of a page of the manual.

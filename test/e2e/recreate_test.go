@@ -56,7 +56,7 @@ func (c *company) scimOff(before) {
 
 // everythingOfPeople deletes the configuration and all pools and applies both again.
 func (c *company) everythingOfPeople(before) {
-	if out, err := c.shell("kubectl get identityconfiguration default -o yaml | sed -E '/^ {2,4}(resourceVersion|uid|generation|creationTimestamp):/d' > configuration.yaml"); err != nil {
+	if out, err := c.shell("kubectl -n lightrun-system get identityconfiguration default -o yaml | sed -E '/^ {2,4}(resourceVersion|uid|generation|creationTimestamp):/d' > configuration.yaml"); err != nil {
 		c.t.Fatal(out, err)
 	}
 	kubectl(c.t, c.world, "", "delete", "identityconfiguration", "default", "--timeout=60s")
@@ -74,8 +74,8 @@ func (c *company) finalizersStripped(before) {
 		c.t.Fatal(err)
 	}
 	for _, line := range []string{
-		"kubectl delete agentpools --all --wait=false",
-		`kubectl patch $(kubectl get agentpools -o name) --type=merge -p '{"metadata":{"finalizers":null}}'`,
+		"kubectl -n lightrun-system delete agentpools --all --wait=false",
+		`kubectl -n lightrun-system patch $(kubectl -n lightrun-system get agentpools -o name) --type=merge -p '{"metadata":{"finalizers":null}}'`,
 	} {
 		if out, err := c.shell(line); err != nil {
 			c.t.Fatal(out, err)

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -52,6 +54,10 @@ func TestOneRequestFromPushToAudit(t *testing.T) {
 	w.request = "" // the webhook creates one
 	gone := w.must("DELETE", "/Users/"+id, nil, http.StatusNoContent)
 	w.audited(account.ID, "user.release", gone.Header.Get("X-Request-Id"))
+
+	w.request = "group-" + w.tag
+	group := w.must("POST", "/Groups", map[string]any{"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:Group"}, "displayName": w.name("group")}, http.StatusCreated)
+	w.manualShowsEvent(group.ID())
 }
 
 // logged waits until one line of the program's log contains all the words.
@@ -90,5 +96,25 @@ func (w *world) audited(account, action, request string) {
 			}
 		}
 		return fmt.Errorf("no event %s of request %s in %+v", action, request, got.JSON200.Items)
+	})
+}
+
+// manualShowsEvent runs the manual's command for the events of an object, until it prints the event
+// of the last request.
+func (w *world) manualShowsEvent(id string) {
+	w.t.Helper()
+	line := regexp.MustCompile(`(?m)^\$ (kubectl .*get events.*)$`).FindStringSubmatch(page(w.t, "observability.md"))
+	if line == nil {
+		w.t.Fatal("observability.md has no command for events")
+	}
+	config := w.elsewhere()
+	eventually(w.t, "the manual's command prints the event", func(ctx context.Context) error {
+		cmd := exec.CommandContext(ctx, "/bin/bash", "-ec", line[1])
+		cmd.Env = append(os.Environ(), "ID="+id, "KUBECONFIG="+config, "KUBECACHEDIR="+w.t.TempDir(), "PATH="+filepath.Dir(w.env.Values.Kubectl)+":"+os.Getenv("PATH"))
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "(request "+w.request+")") {
+			return fmt.Errorf("%s prints %s: %w", line[1], out, errors.Join(err, errors.New("no event of the request")))
+		}
+		return nil
 	})
 }

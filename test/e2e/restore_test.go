@@ -98,14 +98,14 @@ func (c *company) bothLost(b before) {
 // window opens the restore window, in which nothing is written to the portal; afterwards it is.
 func (c *company) window(b before) {
 	late := user(121)
-	if out, err := c.shell("kubectl scim restore open"); err != nil {
+	if out, err := c.shell("kubectl scim restore open -n lightrun-system"); err != nil {
 		c.t.Fatal(out, err)
 	}
 	c.configured(v1alpha1.ConditionRestoreOpen, v1alpha1.ReasonRestoreWindow)
 	c.must("PATCH", "/Users/"+c.ids[late], idp.Patch(idp.SetActive(false)), http.StatusOK)
 	c.condition(c.ids[late], v1alpha1.ConditionReady, "False", v1alpha1.ReasonReportOnly)
 	c.unchanged(b, "while the window is open")
-	if out, err := c.shell("kubectl scim restore close"); err != nil {
+	if out, err := c.shell("kubectl scim restore close -n lightrun-system"); err != nil {
 		c.t.Fatal(out, err)
 	}
 	c.becomes(late, "leaves", deactivated)

@@ -21,6 +21,8 @@ type Lookup interface {
 
 // Facts contains the inputs of Resolve, except the lines, their pins and the groups.
 type Facts struct {
+	// Namespace is the namespace of the pool and its groups. The commands in messages name it.
+	Namespace string
 	// Manager is true if the pool grants ROLE_MANAGER, or is about to. Then a group other than
 	// before needs a person's decision.
 	Manager bool
@@ -93,7 +95,7 @@ func resolve(ref v1alpha1.GroupReference, pins []v1alpha1.PinnedGroup, look Look
 	if found && !pin.Deleted {
 		line.Groups = []string{g.ID}
 		if than != 0 {
-			line.State, line.Backup = StateOlder, BackupOlder(g, than)
+			line.State, line.Backup = StateOlder, BackupOlder(f.Namespace, g, than)
 		} else if !matches(ref, g) {
 			line.State = Renamed
 		}

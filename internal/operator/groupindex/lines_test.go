@@ -76,7 +76,7 @@ func TestResolve(t *testing.T) {
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1"), pin(byName("Sales"), "g2")},
 			facts:  Facts{Older: func(g Group) int64 { return map[string]int64{"g1": 7}[g.ID] }},
 			want: []Line{
-				{payments, StateOlder, []string{"g1"}, BackupOlder(Group{ID: "g1"}, 7)},
+				{payments, StateOlder, []string{"g1"}, BackupOlder("", Group{ID: "g1"}, 7)},
 				{byName("Sales"), Resolved, []string{"g2"}, ""},
 			},
 			now: []v1alpha1.PinnedGroup{pin(payments, "g1"), pin(byName("Sales"), "g2")},

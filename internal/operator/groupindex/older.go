@@ -2,7 +2,12 @@
 
 package groupindex
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+
+	"lightrun.com/scim-operator/internal/kernel/shell"
+)
 
 // Older returns the revision of the group that the portal has and that the group has not reached,
 // because its objects come from a backup; 0: it is not older. recorded is the portal's revision of
@@ -23,8 +28,8 @@ func Older(g Group, recorded int64) (than int64) {
 	return than
 }
 
-// BackupOlder returns what an older group waits for, and what a person can do.
-func BackupOlder(g Group, than int64) string {
-	return fmt.Sprintf("The portal has revision %d of group %s, and its objects, from a backup, have %d: its pools keep the members that they have until the identity provider pushes all members of the group again. To let the backup replace what is newer: kubectl scim accept scimgroup/%s --revision %d",
-		than, g.ID, g.Revision, g.ID, than)
+// BackupOlder returns what an older group of the namespace waits for, and what a person can do.
+func BackupOlder(namespace string, g Group, than int64) string {
+	return fmt.Sprintf("The portal has revision %d of group %s, and its objects, from a backup, have %d: its pools keep the members that they have until the identity provider pushes all members of the group again. To let the backup replace what is newer: %s",
+		than, g.ID, g.Revision, shell.Scim(namespace, "accept", "scimgroup/"+g.ID, "--revision", strconv.FormatInt(than, 10)))
 }

@@ -9,6 +9,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
@@ -26,13 +27,13 @@ type Unruled struct {
 }
 
 // Message describes, for a condition of a member, what the pool gives and how an administrator can
-// keep or release it.
-func (u Unruled) Message() string {
+// keep or release it. namespace is that of the AgentPool.
+func (u Unruled) Message(namespace string) string {
 	gives := "no role"
 	if len(u.Roles) > 0 {
 		gives = strings.Join(u.Roles, ", ")
 	}
-	return fmt.Sprintf("AgentPool %s no longer exists and its pool in the portal still grants %s. To keep the pool, apply AgentPool %s again; to release it: kubectl scim audit", u.Name, gives, u.Name)
+	return fmt.Sprintf("AgentPool %s no longer exists and its pool in the portal still grants %s. To keep the pool, apply AgentPool %s again; to release it: %s", u.Name, gives, u.Name, shell.Scim(namespace, "audit", "--release"))
 }
 
 // WithoutAgentPool returns the portal's pools whose owner is not in pools, in order of id. An

@@ -19,6 +19,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
@@ -55,9 +56,10 @@ type On struct {
 // Answer is the outcome of a removal.
 type Answer struct {
 	sets.Verdict
-	Decision string // the id of the set, if the removal is or was held
-	Removal  Removal
-	Window   time.Duration
+	Decision  string // the id of the set, if the removal is or was held
+	Removal   Removal
+	Window    time.Duration
+	Namespace string // of the object that a person annotates to decide
 }
 
 // Held returns the outcome for the object's status, and nil if nothing is held.
@@ -88,9 +90,11 @@ func (a Answer) Message() string {
 		portalapi.RemovalDeactivation: "lose access", portalapi.RemovalDeletion: "lose what it gives", portalapi.RemovalManager: "lose ROLE_MANAGER", portalapi.RemovalMembers: "leave the pool",
 	}[a.Removal.Kind]
 	kind, name, _ := strings.Cut(a.Removal.Object, " ")
-	object := strings.ToLower(kind) + "/" + name
-	return fmt.Sprintf("Held by the deprovisioning guard until a person decides about %s: %d user(s) would %s, which did not fit its budget for %s. If this is meant: kubectl scim release %s --id %s; if it is a mistake: kubectl scim drop %s --id %s",
-		a.Decision, len(a.Removal.Users), loss, a.Window, object, a.Decision, object, a.Decision)
+	decide := func(verb string) string {
+		return shell.Scim(a.Namespace, verb, strings.ToLower(kind)+"/"+name, "--id", a.Decision)
+	}
+	return fmt.Sprintf("Held by the deprovisioning guard until a person decides about %s: %d user(s) would %s. On %s this did not fit the budget for %s, or another removal of the same object was held or dropped before. It stays held, also if it fits the budget now. If this is meant: %s; if it is a mistake: %s",
+		a.Decision, len(a.Removal.Users), loss, sets.Since(a.Decision).UTC().Format("2006-01-02 at 15:04 UTC"), a.Window, decide("release"), decide("drop"))
 }
 
 // Set returns the set of users who would lose something by a change of the object.
@@ -132,7 +136,7 @@ func Foresee(on On, r Removal, fits func() (bool, error)) (Answer, error) {
 		Mark: r.Mark, Now: on.Now.UnixMilli(), Fits: fits,
 		Decided: func(id string) Decision { return Decide(on.Object, id, on.Decisions) },
 	})
-	return Answer{Verdict: v, Decision: id, Removal: r, Window: windowOf(on.Spec)}, err
+	return Answer{Verdict: v, Decision: id, Removal: r, Window: windowOf(on.Spec), Namespace: on.Object.GetNamespace()}, err
 }
 
 func fits(ctx context.Context, audit portalapi.Audit, spec v1alpha1.DeprovisioningGuard, r Removal) (bool, error) {

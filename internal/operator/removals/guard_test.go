@@ -38,7 +38,7 @@ func (writer) Patch(context.Context, client.Object, client.Patch, ...client.Patc
 
 func TestRemove(t *testing.T) {
 	pool := &v1alpha1.AgentPool{}
-	pool.Name = "leads"
+	pool.Name, pool.Namespace = "leads", "lightrun"
 	now := time.UnixMilli(1_764_168_000_000)
 	removal := func(members, accounts int) Removal {
 		r := Removal{Set: Set(portalapi.RemovalMembers, pool), Accounts: accounts, Pool: "p", Members: members}
@@ -88,8 +88,10 @@ func TestRemove(t *testing.T) {
 			if tc.want != sets.Hold {
 				return
 			}
-			if m := answer.Message(); !strings.Contains(m, "kubectl scim release agentpool/leads --id "+answer.Decision) {
+			if m := answer.Message(); !strings.Contains(m, "kubectl scim release agentpool/leads --id "+answer.Decision+" -n lightrun") {
 				t.Errorf("the message does not say how to decide: %s", m)
+			} else if !strings.Contains(m, "or another removal of the same object was held or dropped before. It stays held") {
+				t.Errorf("a removal that fits the budget can be held because of an earlier one: %s", m)
 			}
 		})
 	}

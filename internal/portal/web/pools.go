@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
@@ -49,11 +50,11 @@ func (s *site) decisionAbout(v *visit, agentPool string) (decision, error) {
 	if err != nil {
 		return decision{}, err
 	}
-	where := ""
+	namespace := ""
 	if config.Binding != nil {
-		where = " -n " + config.Binding.Namespace
+		namespace = config.Binding.Namespace
 	}
-	return decision{"kubectl scim release " + agentPool + where, "kubectl scim drop " + agentPool + where}, nil
+	return decision{shell.Scim(namespace, "release", agentPool), shell.Scim(namespace, "drop", agentPool)}, nil
 }
 
 // poolDetail is the content of a pool's page.

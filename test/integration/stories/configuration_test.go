@@ -227,14 +227,14 @@ func TestSecondProvider(t *testing.T) {
 	c.Spec.IdentityProvider.Type = v1alpha1.ProviderEntraID
 	w.must(w.client.Patch(t.Context(), c, client.MergeFrom(before)))
 	w.says(c, v1alpha1.ConditionReady, v1alpha1.ReasonProviderConflict)
-	if got := describe(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "All 1 users keep their accounts") {
+	if got := describe(c.Status.Conditions); !strings.Contains(got, "Okta") || !strings.Contains(got, "all 1 users keep their accounts") {
 		t.Errorf("the message must name the first provider and the effect of a change: %s", got)
 	}
 	m := conditions.Find(c.Status.Conditions, v1alpha1.ConditionBound).Message
-	if strings.Contains(m, "portal answered") || !strings.HasPrefix(m, "The portal is integrated with Okta") || strings.Count(m, "integrated with") != 1 || !strings.Contains(m, `kubectl scim provider --replace "Okta"`) {
+	if strings.Contains(m, "portal answered") || !strings.HasPrefix(m, "The portal is integrated with Okta") || strings.Count(m, "integrated with") != 1 || !strings.HasSuffix(m, "To replace Okta: kubectl scim provider --replace Okta -n "+w.namespace) {
 		t.Errorf("it is no plain sentence with a command: %s", m)
 	}
-	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "All 1 users keep their accounts") || r.Changes() != 0 {
+	if r := w.preview(false); r.Waits != "" || r.Provider != "Okta" || !strings.Contains(r.Replacement, "all 1 users keep their accounts") || r.Changes() != 0 {
 		t.Errorf("the preview says %q, %q, %q and %d changes", r.Waits, r.Provider, r.Replacement, r.Changes())
 	}
 	t.Log("the first keeps working, whatever spec says: its pushes are carried out, also by a manager that starts now")

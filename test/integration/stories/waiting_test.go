@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -235,11 +236,11 @@ func TestUsersPushedAgainKeepTheirPools(t *testing.T) {
 	}
 	t.Log("a person consents with the condition's command")
 	message := conditions.Find(own.Status.Conditions, v1alpha1.ConditionReady).Message
-	command := regexp.MustCompile(`kubectl patch agentpool (\S+) --type=merge -p '(.*)'$`).FindStringSubmatch(message)
+	command := regexp.MustCompile(`kubectl patch agentpool (\S+) -n \S+ --type merge -p '(.*)'$`).FindStringSubmatch(message)
 	if len(command) < 2 || command[1] != own.Name {
 		t.Fatalf("the message must end with a command: %s", message)
 	}
-	w.must(w.client.Patch(t.Context(), own, client.RawPatch(types.MergePatchType, []byte(command[2]))))
+	w.must(w.client.Patch(t.Context(), own, client.RawPatch(types.MergePatchType, []byte(strings.ReplaceAll(command[2], `'\''`, "'")))))
 	w.says(own, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	w.says(ada, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	if got := w.poolNamed("o'team"); got == nil || got.ID != record.ID || got.Owner.Name != own.Name || !w.inPool("ada@example.test", "o'team") {

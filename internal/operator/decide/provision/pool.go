@@ -6,19 +6,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 )
 
 // PoolFacts contains the facts about a pool in the portal and the cluster.
 type PoolFacts struct {
-	Own     *portalapi.Pool // the pool owned by this AgentPool; nil if there is none
-	Named   *portalapi.Pool // the pool with the wanted name, or the default pool for AgentPool/default; nil if there is none
-	Adopt   string          // the id of the pool that spec.adopt names; empty if there is none
-	Adopted *portalapi.Pool // the pool with that id; nil if there is none
-	Owner   Presence        // presence of the AgentPool that owns Adopted; if Adopted is nil, of the one that owns Named
+	Namespace string          // the namespace of the AgentPool. The commands in messages name it
+	Own       *portalapi.Pool // the pool owned by this AgentPool; nil if there is none
+	Named     *portalapi.Pool // the pool with the wanted name, or the default pool for AgentPool/default; nil if there is none
+	Adopt     string          // the id of the pool that spec.adopt names; empty if there is none
+	Adopted   *portalapi.Pool // the pool with that id; nil if there is none
+	Owner     Presence        // presence of the AgentPool that owns Adopted; if Adopted is nil, of the one that owns Named
 }
 
 // PoolPlan is the next step for one pool.
@@ -118,9 +119,9 @@ func ComputePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	case have.Adopt != "" && have.Named != nil && have.Named.ID != have.Adopt:
 		return waitForPool(have.Named, v1alpha1.ReasonAdoptRefused, fmt.Sprintf("spec.adopt names the pool %q and the portal has another one with the name %q. Rename one of the two", have.Adopted.Name, want.Name))
 	case have.Adopt != "":
-		return takeOverPool(want, have.Adopted, have.Owner, true)
+		return takeOverPool(have.Namespace, want, have.Adopted, have.Owner, true)
 	case have.Named != nil:
-		return takeOverPool(want, have.Named, have.Owner, false)
+		return takeOverPool(have.Namespace, want, have.Named, have.Owner, false)
 	}
 	return PoolPlan{Action: Create, Write: poolDecidedOn(nil, want)}
 }
@@ -130,10 +131,10 @@ func waitForPool(p *portalapi.Pool, reason, message string) PoolPlan {
 }
 
 // takeOverPool plans for a pool that the AgentPool does not own, by the ownership table.
-func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence, chosen bool) PoolPlan {
+func takeOverPool(namespace string, want portalapi.PoolWrite, have *portalapi.Pool, owner Presence, chosen bool) PoolPlan {
 	v := PoolVerdict(have, OwnershipOf(have.Owner, want.Owner, owner), want.Default, chosen)
 	if !v.Adopt && v.Reason == v1alpha1.ReasonConsentRequired {
-		v.Message += ". To take it over: " + consentCommand(want, have)
+		v.Message += ". To take it over: " + consentCommand(namespace, want, have)
 	}
 	if !v.Adopt {
 		return waitForPool(have, v.Reason, v.Message)
@@ -148,9 +149,9 @@ func takeOverPool(want portalapi.PoolWrite, have *portalapi.Pool, owner Presence
 // consentCommand returns the command by which a person consents to the adoption. It also sets
 // displayName: after the command, a group's own pool counts as declared by an administrator, and
 // the default name of such a pool is the object's name.
-func consentCommand(want portalapi.PoolWrite, have *portalapi.Pool) string {
+func consentCommand(namespace string, want portalapi.PoolWrite, have *portalapi.Pool) string {
 	patch, _ := json.Marshal(map[string]any{"spec": map[string]string{"displayName": want.Name, "adopt": have.ID}}) // cannot fail: strings only
-	return fmt.Sprintf("kubectl patch agentpool %s --type=merge -p '%s'", want.Owner.Name, strings.ReplaceAll(string(patch), "'", `\u0027`))
+	return shell.Command("kubectl", "patch", "agentpool", want.Owner.Name, "-n", namespace, "--type", "merge", "-p", string(patch))
 }
 
 // updatePool plans for a pool that the AgentPool owns. A conflict about the new name delays only

@@ -157,8 +157,8 @@ func TestGrantedRoles(t *testing.T) {
 func TestConsentCommand(t *testing.T) {
 	want := portalapi.PoolWrite{Owner: portalapi.Owner{UID: "u", Name: "group-id"}, Name: `Rock'n "Roll"`}
 	record := &portalapi.Pool{ID: "7", Name: want.Name, Owner: portalapi.Owner{UID: "x", Name: "gone"}}
-	p := ComputePool(want, PoolFacts{Named: record, Owner: Gone})
-	const command = `kubectl patch agentpool group-id --type=merge -p '{"spec":{"adopt":"7","displayName":"Rock\u0027n \"Roll\""}}'`
+	p := ComputePool(want, PoolFacts{Namespace: "lightrun", Named: record, Owner: Gone})
+	const command = `kubectl patch agentpool group-id -n lightrun --type merge -p '{"spec":{"adopt":"7","displayName":"Rock'\''n \"Roll\""}}'`
 	if p.Reason != v1alpha1.ReasonConsentRequired || !strings.HasSuffix(p.Message, ": "+command) {
 		t.Errorf("%s: %s", p.Reason, p.Message)
 	}

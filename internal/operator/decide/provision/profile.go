@@ -25,7 +25,7 @@ func Want(u *v1alpha1.ScimUser, poolIDs, roles []string) Account {
 	if n := u.Spec.Name; n != nil {
 		w.GivenName, w.FamilyName = n.GivenName, n.FamilyName
 	}
-	return Account{AccountWrite: w, Roles: roles}
+	return Account{AccountWrite: w, Namespace: u.Namespace, Roles: roles}
 }
 
 // displayName returns the name that the portal shows: displayName, else the formatted name, else

@@ -12,10 +12,12 @@ package provision
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 )
 
 // Action is the one step that a plan takes.
@@ -32,6 +34,7 @@ const (
 // Account is the desired account of a user.
 type Account struct {
 	portalapi.AccountWrite          // without Adopt and IfRevision; Pools is sorted and contains the default pool
+	Namespace              string   // the namespace of the ScimUser. The commands in messages name it
 	Roles                  []string // roles that the pools give, sorted. The portal derives them, and the operator verifies them
 }
 
@@ -106,7 +109,7 @@ func restored(want Account, have Facts) (p Plan, decided bool) {
 	p = Plan{Action: Wait, Account: before, Differences: differences(want, before)}
 	switch {
 	case older(want, before) && have.Accepted != before.Owner.Revision:
-		p.Reason, p.Message = v1alpha1.ReasonBackupOlder, BackupOlder(want.Owner.Name, want.Owner.Revision, before.Owner.Revision)
+		p.Reason, p.Message = v1alpha1.ReasonBackupOlder, BackupOlder(want.Namespace, want.Owner.Name, want.Owner.Revision, before.Owner.Revision)
 	case want.Active && deactivatedLocally(before) && before.Owner.Revision >= want.Owner.Revision:
 		p.Reason, p.Message = v1alpha1.ReasonDeactivatedLocally, stayDeactivated
 	case have.Named == nil:
@@ -128,9 +131,9 @@ func older(want Account, have *portalapi.Account) bool {
 }
 
 // BackupOlder returns the message for a ScimUser whose revision is older than the portal's.
-func BackupOlder(scimID string, object, portal int64) string {
-	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: kubectl scim accept scimuser/%s --revision %d",
-		portal, object, scimID, portal)
+func BackupOlder(namespace, scimID string, object, portal int64) string {
+	return fmt.Sprintf("The portal has revision %d of this user, and the object, from a backup, has %d: the account stays as it is until the identity provider pushes this user again. To let the backup replace what is newer: %s",
+		portal, object, shell.Scim(namespace, "accept", "scimuser/"+scimID, "--revision", strconv.FormatInt(portal, 10)))
 }
 
 func deactivatedLocally(a *portalapi.Account) bool {
@@ -148,7 +151,7 @@ func update(want Account, have Facts) Plan {
 	}
 	if older(want, own) { // an older export replaced the object
 		if have.Accepted != own.Owner.Revision {
-			p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonBackupOlder, BackupOlder(want.Owner.Name, want.Owner.Revision, own.Owner.Revision)
+			p.Action, p.Reason, p.Message = Wait, v1alpha1.ReasonBackupOlder, BackupOlder(want.Namespace, want.Owner.Name, want.Owner.Revision, own.Owner.Revision)
 			return p
 		}
 		want.Owner.Revision = own.Owner.Revision // the portal refuses an older revision, and the provider's next change is newer than both
