@@ -11,7 +11,6 @@ package removals
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -87,10 +86,16 @@ func (a Answer) Message() string {
 	loss := map[portalapi.Removal]string{
 		portalapi.RemovalDeactivation: "lose access", portalapi.RemovalDeletion: "lose what it gives", portalapi.RemovalManager: "lose ROLE_MANAGER", portalapi.RemovalMembers: "leave the pool",
 	}[a.Removal.Kind]
-	kind, name, _ := strings.Cut(a.Removal.Object, " ")
-	object := strings.ToLower(kind) + "/" + name
-	return fmt.Sprintf("Held by the deprovisioning guard until a person decides about %s: %d user(s) would %s, which did not fit its budget for %s. If this is meant: kubectl scim release %s --id %s; if it is a mistake: kubectl scim drop %s --id %s",
-		a.Decision, len(a.Removal.Users), loss, a.Window, object, a.Decision, object, a.Decision)
+	release, drop := sets.Commands(a.Removal.Object, a.Decision)
+	return fmt.Sprintf("Held by the deprovisioning guard until a person decides about %s: %d user(s) would %s, which did not fit its budget for %s. If this is meant: %s; if it is a mistake: %s",
+		a.Decision, len(a.Removal.Users), loss, a.Window, release, drop)
+}
+
+// Dropped describes the removal that a person dropped, and how to carry it out after all. stays is
+// what does not change meanwhile.
+func (a Answer) Dropped(stays string) string {
+	release, _ := sets.Commands(a.Removal.Object, a.Decision)
+	return fmt.Sprintf("A person dropped this removal (%s): %s. To carry it out after all: %s", a.Decision, stays, release)
 }
 
 // Set returns the set of users who would lose something by a change of the object.

@@ -12,6 +12,7 @@ package guard
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,14 @@ type Set struct {
 	Kind   portalapi.Removal
 	Object string   // kind and name of the object that a person annotates to decide
 	Users  []string // names of the ScimUsers who would lose something; in any order, without duplicates
+}
+
+// Commands returns the commands by which a person releases or drops the removal with the id. object
+// is as in Set.
+func Commands(object, id string) (release, drop string) {
+	kind, name, _ := strings.Cut(object, " ")
+	at := fmt.Sprintf("%s/%s --id %s", strings.ToLower(kind), name, id)
+	return "kubectl scim release " + at, "kubectl scim drop " + at
 }
 
 // hashed is the number of bytes of the hash in an id.
