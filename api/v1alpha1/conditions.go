@@ -68,6 +68,7 @@ const (
 	ReasonKeysUnconfirmed     = "KeysUnconfirmed"       // the portal lists no key any more; a second answer must confirm that
 
 	// Waiting: a person decides.
+	ReasonNameHeld           = "NameHeld"            // the guard holds, or a person dropped, a removal of the record that has the name
 	ReasonLocalAccountExists = "LocalAccountExists"  // a local account has the user name and may not be adopted
 	ReasonDeactivatedLocally = "DeactivatedInPortal" // an administrator deactivated the account while SCIM was off
 	ReasonGroupNotFound      = "GroupNotFound"       // no living group matches a line

@@ -375,7 +375,7 @@ func (s *scene) replacesProvider(config *v1alpha1.IdentityConfiguration) {
 	refused("Okta", "no change of the provider waits")
 	config.Status.Provider.Name = "a $HOME"
 	s.must(s.cp.Client.Status().Update(s.Context(), config))
-	refused("Okta/nobody", "the portal is integrated with Okta/a $HOME, not with Okta/nobody. To have Okta replace it: kubectl scim provider --replace 'Okta/a $HOME' -n "+namespace)
+	refused("Okta/another", "the portal is integrated with Okta/a $HOME, not with Okta/another. To have Okta replace it: kubectl scim provider --replace 'Okta/a $HOME' -n "+namespace)
 	s.must(s.cp.Client.Get(s.Context(), client.ObjectKeyFromObject(config), config))
 	if got, written := config.Annotations[v1alpha1.AnnotationReplaceProvider]; written {
 		s.Errorf("a refused command wrote %q", got)

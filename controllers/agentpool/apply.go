@@ -178,7 +178,7 @@ func (p *scope) write(ctx context.Context, plan provision.PoolPlan) pass.Outcome
 	if o.Ends() {
 		return o
 	}
-	p.Event(corev1.EventTypeNormal, string(plan.Action)+"d", string(plan.Action), "Wrote pool %s to the portal", got.ID)
+	p.Event(corev1.EventTypeNormal, plan.Action.Done(), string(plan.Action), "Wrote pool %s to the portal", got.ID)
 	p.causes.done(p.pool.Name, p.pool.OwnPoolOf())
 	p.have = got
 	p.View.Mirror.PutPool(got)
@@ -203,9 +203,7 @@ func (p *scope) takeManager(ctx context.Context, plan provision.PoolPlan, put fu
 			}
 			return p.markKept(ctx, a)
 		},
-		Dropped: func(decision string) string {
-			return "A person dropped this removal (" + decision + "): the pool stays unchanged until its object changes"
-		},
+		Dropped: "the pool's name, description and roles stay unchanged, and other changes of them wait with the removal",
 	})
 	if !o.Ends() {
 		p.keepsMark = p.Answer.Decision != "" // until its members are decided: the decision does not cover them

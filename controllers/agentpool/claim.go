@@ -17,6 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // claim takes the claim on the pool's name.
@@ -45,12 +46,27 @@ func (p *scope) claim(ctx context.Context) pass.Outcome {
 func (p *scope) taken(name string, other client.Object) (reason, message string) {
 	if pool, ok := other.(*v1alpha1.AgentPool); ok {
 		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
+			if v, held := nameHeld(pool, p.View.Mirror); held {
+				return v.Reason, v.Message
+			}
 			return v1alpha1.ReasonNameReleasePending, fmt.Sprintf("AgentPool %s still has the name %q in the portal; it is renamed first. "+
 				provision.ExchangeNames, pool.Name, name)
 		}
 	}
 	return v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, "+
 		"or name the group in spec.groups there to have it fill that pool. "+provision.ExchangeNames, other.GetName(), name)
+}
+
+// nameHeld is why another AgentPool can't release its name in the portal now, if that needs a
+// person's decision.
+func nameHeld(other *v1alpha1.AgentPool, m *mirror.Mirror) (v provision.Verdict, held bool) {
+	if m == nil {
+		return v, false
+	}
+	if record := m.OwnedPool(string(other.UID)); record != nil {
+		v = provision.PoolVerdict(other.Namespace, record, provision.Others, false, false)
+	}
+	return v, v.Reason == v1alpha1.ReasonNameHeld
 }
 
 // Succeeds reports whether other is the name of a group's own pool, and pool names that group.

@@ -270,9 +270,7 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 		Mark: func(ctx context.Context, a removals.Answer) error {
 			return p.mark(ctx, markAfter(a, own.Mark, p.pool.Name))
 		},
-		Dropped: func(decision string) string {
-			return fmt.Sprintf("A person dropped the removal of %d user(s) (%s): they stay in the pool until the identity provider or the AgentPool changes", len(leave), decision)
-		},
+		Dropped: fmt.Sprintf("%d user(s) stay in the pool", len(leave)),
 	})
 	switch {
 	case o.Refused:

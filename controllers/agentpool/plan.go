@@ -41,7 +41,7 @@ func Plan(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, m *mir
 		found = facts.Adopted
 	}
 	if facts.Own == nil && found != nil {
-		if facts.Owner, err = presence(ctx, r, pool.Namespace, found.Owner); err != nil {
+		if facts.Owner, err = presence(ctx, r, pool.Namespace, found.Owner, m.Binding()); err != nil {
 			return plan, have, nil, err
 		}
 	}
@@ -86,8 +86,9 @@ func kept(pool *v1alpha1.AgentPool, own, found *portalapi.Pool) []string {
 	return slices.DeleteFunc(provision.Granted(own), func(r string) bool { return r == portalapi.RoleManager && pool.Spec.MemberFilter != "" })
 }
 
-// presence reads the AgentPool that owns a pool, and returns whether it still exists.
-func presence(ctx context.Context, r client.Reader, namespace string, owner portalapi.Owner) (provision.Presence, error) {
+// presence reads the AgentPool that owns a pool, and returns whether it still exists. One with
+// another UID, from a restore, that is being deleted releases the pool of this binding.
+func presence(ctx context.Context, r client.Reader, namespace string, owner portalapi.Owner, binding string) (provision.Presence, error) {
 	switch {
 	case owner.UID == "":
 		return provision.Gone, nil
@@ -101,10 +102,12 @@ func presence(ctx context.Context, r client.Reader, namespace string, owner port
 		return provision.Gone, nil
 	case err != nil:
 		return provision.Gone, fmt.Errorf("get the pool's owner: %w", err)
-	case string(other.UID) != owner.UID:
+	case string(other.UID) != owner.UID && owner.Binding != binding:
 		return provision.Gone, nil
 	case !other.DeletionTimestamp.IsZero():
 		return provision.Leaving, nil
+	case string(other.UID) != owner.UID:
+		return provision.Gone, nil
 	}
 	return provision.Present, nil
 }

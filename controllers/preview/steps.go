@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	dropped = "A person dropped this removal: the record stays unchanged until the object changes"
+	dropped = "the record stays unchanged, and other changes of it wait with the removal"
 	held    = "The deprovisioning guard holds this removal until a person releases or drops it, or the object reverts it"
 )
 
@@ -120,7 +120,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		switch answer.Verdict {
 		case sets.Keep:
 			p.names[plan.Pool.ID] = o.Name
-			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
+			return s.waits(v1alpha1.ReasonRemovalDropped, answer.Dropped(dropped)), nil
 		case sets.Hold:
 			p.names[plan.Pool.ID] = o.Name
 			return s.held(len(removal.Users)), nil
@@ -204,7 +204,7 @@ func (p *preview) members(ctx context.Context) error {
 			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) to be removed stay until a person decides", len(removal.Users)), len(removal.Users)
 		case answer.Verdict == sets.Keep:
 			p.stays[own.ID] = true
-			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, fmt.Sprintf("A person dropped the removal of %d user(s): they stay in the pool", len(removal.Users))
+			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, answer.Dropped(fmt.Sprintf("%d user(s) stay in the pool", len(removal.Users)))
 		default:
 			s.Removals += asked(answer)
 		}
@@ -322,7 +322,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	a, _ := scimuser.Access(u, p.pooled, p.portal)
 	has := scimuser.Has(u, a, p.pooled, p.portal)
 	s.Pools, s.Roles = holdings(has)
-	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects, OnDelete: p.config.Spec.OnDelete}
+	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects}
 	own, err := scimuser.Plan(ctx, u, a, facts)
 	if err != nil {
 		return s, err
@@ -343,7 +343,7 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		}
 		switch answer := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: own.Account.Mark, Accounts: 1}); answer.Verdict {
 		case sets.Keep:
-			return s.waits(v1alpha1.ReasonRemovalDropped, dropped), nil
+			return s.waits(v1alpha1.ReasonRemovalDropped, answer.Dropped(dropped)), nil
 		case sets.Hold:
 			return s.held(1), nil
 		case sets.Apply:
@@ -439,6 +439,7 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 	}
 	s.Record = plan.Account.ID
 	if !plan.Removal {
+		p.released(plan)
 		return s
 	}
 	what := scimuser.RemovalOf(plan.Mode)
@@ -449,6 +450,25 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user is restored if the user name is still free")
 	case sets.Apply:
 		s.Removals = asked(answer)
+		p.released(plan)
 	}
 	return s
+}
+
+// released applies the release of an account to the copy of the portal: the user that has the name
+// now adopts the account after it. An account that the portal deletes stays in the copy.
+func (p *preview) released(plan provision.ReleasePlan) {
+	will := *plan.Account
+	will.Owner, will.Mark = portalapi.Owner{}, nil
+	will.Revision++
+	switch plan.Mode {
+	case portalapi.ReleaseDeactivate:
+		will.Status, will.DeactivatedBy, will.Pools, will.Ungranted = portalapi.StatusDeactivated, portalapi.ManagedBySCIM, nil, nil
+		will.Roles = nil
+	case portalapi.ReleaseOrphan:
+		will.ManagedBy = portalapi.ManagedByLocal
+	default:
+		return
+	}
+	p.portal.PutAccount(&will)
 }

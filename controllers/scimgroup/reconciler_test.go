@@ -53,7 +53,8 @@ func member(w *onepass.World) {
 }
 
 // replaced is the group's own pool and its pool in the portal, with ada as the member, while the
-// pool ops, which the group fills too, has a pool in the portal. ada is in that one as well if joined.
+// pool ops, which the group fills too, has a pool in the portal. If joined, ada is in that one as
+// well.
 func replaced(w *onepass.World, joined bool) {
 	own, ops := w.Record(leads), w.Record("ops")
 	w.Put(onepass.User("ada"), onepass.Members("leads", "ada"), scimgroup.NewPool(onepass.Namespace, leads))

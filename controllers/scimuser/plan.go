@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/scimattrs"
 	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
@@ -26,7 +27,6 @@ type Facts struct {
 	Snapshot *poolindex.Snapshot
 	Mirror   *mirror.Mirror
 	Objects  client.Reader // reads ScimUsers live, to check whether the owner of an account with the user's name still exists
-	OnDelete v1alpha1.UserDeletion
 	// Stays is set for a preview only: then the plan also contains the memberships, which the
 	// AgentPools' reconcilers write. It returns true for a pool of the portal that no user leaves
 	// now.
@@ -89,7 +89,7 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	facts.Accepted = v1alpha1.AcceptedRevision(u.Annotations)
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
-		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner.Name, n.Owner.UID); err != nil {
+		if facts.NamedOwner, err = presence(ctx, f.Objects, u.Namespace, n.Owner, f.Mirror.Binding()); err != nil {
 			return provision.Plan{}, err
 		}
 	}
@@ -105,21 +105,21 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	want.Owner.Binding = f.Mirror.Binding()
 	return provision.Compute(want, facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,
-		OnDelete:               f.OnDelete,
 	}), nil
 }
 
-// presence reads the ScimUser that owns an account. It returns Gone if the ScimUser does not exist
-// or has another UID, Leaving if it is being deleted or has the tombstone, and Present otherwise.
-func presence(ctx context.Context, r client.Reader, namespace, scimID, uid string) (provision.Presence, error) {
+// presence reads the ScimUser that owns an account. It returns Gone if the ScimUser does not exist,
+// Leaving if it is being deleted or has the tombstone, and Present otherwise. A ScimUser with
+// another UID is the owner after a restore, if the account is of this binding.
+func presence(ctx context.Context, r client.Reader, namespace string, owner portalapi.Owner, binding string) (provision.Presence, error) {
 	var other v1alpha1.ScimUser
-	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: scimID}, &other)
+	err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: owner.Name}, &other)
 	switch {
 	case apierrors.IsNotFound(err):
 		return provision.Gone, nil
 	case err != nil:
-		return provision.Gone, fmt.Errorf("get ScimUser %s, which owns the account with this user name: %w", scimID, err)
-	case string(other.UID) != uid:
+		return provision.Gone, fmt.Errorf("get ScimUser %s, which owns the account with this user name: %w", owner.Name, err)
+	case string(other.UID) != owner.UID && owner.Binding != binding:
 		return provision.Gone, nil
 	case !other.DeletionTimestamp.IsZero() || other.Spec.Deleted:
 		return provision.Leaving, nil

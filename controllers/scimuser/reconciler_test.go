@@ -142,6 +142,21 @@ func TestReconcile(t *testing.T) {
 			},
 			want: onepass.Want{Calls: "MarkHeld", Ready: "False GuardHeld", Also: "DeprovisioningHeld", Events: "RemovalDropped"},
 		},
+		"NameHeld": {
+			reason: "The deletion of the user who had the name is held: the new user waits, without a mark, a call or a poll of its own.",
+			user: func() *v1alpha1.ScimUser {
+				u := onepass.User("bob")
+				u.Spec.UserName = "ada@example.test"
+				return u
+			}(), given: func(w *onepass.World) {
+				w.Account("ada", w.Record("leads", "ROLE_MANAGER"))
+				w.Put(left("ada"))
+				w.Open(onepass.NoBudget)
+				_, err := w.Parts.Users.Reconcile(w.T.Context(), onepass.Request(left("ada")))
+				w.Must(err)
+			},
+			want: onepass.Want{Ready: "False NameHeld", Says: "kubectl scim release scimuser/" + left("ada").Name + " --id "},
+		},
 		"DeletionReported": {
 			reason: "Under ReportOnly a deleted user waits, and the account stays.",
 			user:   left("ada"), given: func(w *onepass.World) { w.Account("ada"); w.Open(onepass.ReportOnly) },

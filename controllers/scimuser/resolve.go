@@ -40,7 +40,7 @@ func (p *scope) poolsLeaf() conditions.Leaf {
 func (p *scope) observe(ctx context.Context) pass.Outcome {
 	m := p.View.Mirror
 	p.have = m.Owned(string(p.user.UID))
-	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live, OnDelete: p.View.Spec.OnDelete}
+	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live}
 	if p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		facts.Stays = func(string) bool { return false } // the report includes the memberships
 	}

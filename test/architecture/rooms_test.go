@@ -76,8 +76,8 @@ var house = []room{
 	{"internal/gateway/tokens/jwt", "tokens that an issuer signs", []string{"internal/kernel/provider"}, join(telemetry, []string{"github.com/coreos/go-oidc", "github.com/go-jose/go-jose"}), []string{"net/http"}},
 
 	{"internal/operator/decide/access", "which pools a user is in, and which roles follow", []string{"internal/kernel/names"}, nil, nil},
-	{"internal/operator/decide/guard", "which removals apply, and which are held", []string{"internal/kernel/portalapi"}, nil, nil},
-	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/shell"}, nil, nil},
+	{"internal/operator/decide/guard", "which removals apply, and which are held", []string{"internal/kernel/portalapi", "internal/kernel/shell"}, nil, nil},
+	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/guard"}, nil, nil},
 	{"internal/operator/portalclient/rest", "the Contract driver", []string{"api/portal/v1", "internal/kernel/portalapi", "internal/kernel/provider"}, nil, []string{"net/http"}},
 	{"internal/operator/portalclient/mirror", "the portal's state in memory", []string{"internal/kernel/names", "internal/kernel/portalapi"}, []string{"github.com/go-logr/logr"}, nil},
 	{"internal/operator/portalclient/hook", "code around every call to the portal", []string{"internal/kernel/portalapi"}, nil, nil},

@@ -48,6 +48,7 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonKeysUnconfirmed:     Progressing,
 
 		v1alpha1.ReasonNoConfiguration:    Waiting,
+		v1alpha1.ReasonNameHeld:           Waiting,
 		v1alpha1.ReasonLocalAccountExists: Waiting,
 		v1alpha1.ReasonDeactivatedLocally: Waiting,
 		v1alpha1.ReasonGroupNotFound:      Waiting,

@@ -21,7 +21,7 @@ type Guarded struct {
 	Do      func() error                                 // carries it out
 	Mark    func(context.Context, removals.Answer) error // marks at the portal's record what became of it
 	Held    string                                       // what follows while it is held; appended to the message
-	Dropped func(decision string) string                 // what is true after a person dropped it; nil: the next step follows
+	Dropped string                                       // what does not change after a person dropped it; empty: the next step follows
 }
 
 // Guarded carries the removal out if the guard or a person allows it, and otherwise ends the pass:
@@ -48,10 +48,10 @@ func (p *Pass) Guarded(ctx context.Context, g Guarded) Outcome {
 		return Stop(conditions.False(p.Condition, v1alpha1.ReasonGuardHeld, message)).
 			And(Warn(conditions.True(v1alpha1.ConditionDeprovisioningHeld, v1alpha1.ReasonGuardHeld, message)))
 	case sets.Keep:
-		if g.Dropped == nil {
+		if g.Dropped == "" {
 			return Next()
 		}
-		return Stop(conditions.False(p.Condition, v1alpha1.ReasonRemovalDropped, g.Dropped(p.Answer.Decision)))
+		return Stop(conditions.False(p.Condition, v1alpha1.ReasonRemovalDropped, p.Answer.Dropped(g.Dropped)))
 	}
 	return Next()
 }

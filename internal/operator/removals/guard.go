@@ -11,7 +11,6 @@ package removals
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +18,6 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/kernel/shell"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
@@ -89,12 +87,16 @@ func (a Answer) Message() string {
 	loss := map[portalapi.Removal]string{
 		portalapi.RemovalDeactivation: "lose access", portalapi.RemovalDeletion: "lose what it gives", portalapi.RemovalManager: "lose ROLE_MANAGER", portalapi.RemovalMembers: "leave the pool",
 	}[a.Removal.Kind]
-	kind, name, _ := strings.Cut(a.Removal.Object, " ")
-	decide := func(verb string) string {
-		return shell.Scim(a.Namespace, verb, strings.ToLower(kind)+"/"+name, "--id", a.Decision)
-	}
+	release, drop := sets.Commands(a.Namespace, a.Removal.Object, a.Decision)
 	return fmt.Sprintf("Held by the deprovisioning guard until a person decides about %s: %d user(s) would %s. On %s this did not fit the budget for %s, or another removal of the same object was held or dropped before. It stays held, also if it fits the budget now. If this is meant: %s; if it is a mistake: %s",
-		a.Decision, len(a.Removal.Users), loss, sets.Since(a.Decision).UTC().Format("2006-01-02 at 15:04 UTC"), a.Window, decide("release"), decide("drop"))
+		a.Decision, len(a.Removal.Users), loss, sets.Since(a.Decision).UTC().Format("2006-01-02 at 15:04 UTC"), a.Window, release, drop)
+}
+
+// Dropped describes the removal that a person dropped, and how to carry it out after all. stays is
+// what does not change meanwhile.
+func (a Answer) Dropped(stays string) string {
+	release, _ := sets.Commands(a.Namespace, a.Removal.Object, a.Decision)
+	return fmt.Sprintf("A person dropped this removal (%s): %s. To carry it out after all: %s", a.Decision, stays, release)
 }
 
 // Set returns the set of users who would lose something by a change of the object.

@@ -85,10 +85,16 @@ func TestRemove(t *testing.T) {
 			if held := answer.Held(); (held != nil) != (tc.want == sets.Hold) {
 				t.Errorf("%s\nthe status says %+v", tc.reason, held)
 			}
+			release := "kubectl scim release agentpool/leads --id " + answer.Decision
+			if tc.want == sets.Keep {
+				if m := answer.Dropped("nothing changes"); !strings.Contains(m, "nothing changes. To carry it out after all: "+release) {
+					t.Errorf("the message does not say the way back: %s", m)
+				}
+			}
 			if tc.want != sets.Hold {
 				return
 			}
-			if m := answer.Message(); !strings.Contains(m, "kubectl scim release agentpool/leads --id "+answer.Decision+" -n lightrun") {
+			if m := answer.Message(); !strings.Contains(m, release) {
 				t.Errorf("the message does not say how to decide: %s", m)
 			} else if !strings.Contains(m, "or another removal of the same object was held or dropped before. It stays held") {
 				t.Errorf("a removal that fits the budget can be held because of an earlier one: %s", m)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/kernel/shell"
 )
 
 // Set is a removal: users who would lose something by a change of an object.
@@ -25,6 +26,16 @@ type Set struct {
 	Kind   portalapi.Removal
 	Object string   // kind and name of the object that a person annotates to decide
 	Users  []string // names of the ScimUsers who would lose something; in any order, without duplicates
+}
+
+// Commands returns the commands by which a person releases or drops the removal with the id. object
+// is as in Set.
+func Commands(namespace, object, id string) (release, drop string) {
+	kind, name, _ := strings.Cut(object, " ")
+	decide := func(verb string) string {
+		return shell.Scim(namespace, verb, strings.ToLower(kind)+"/"+name, "--id", id)
+	}
+	return decide("release"), decide("drop")
 }
 
 // hashed is the number of bytes of the hash in an id.

@@ -3,6 +3,7 @@
 package provision
 
 import (
+	"strings"
 	"testing"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
@@ -37,12 +38,18 @@ func TestOwnershipOf(t *testing.T) {
 func TestOwnership(t *testing.T) {
 	local, scim := &portalapi.Account{ManagedBy: portalapi.ManagedByLocal}, &portalapi.Account{ManagedBy: portalapi.ManagedBySCIM}
 	handedOver := &portalapi.Account{ManagedBy: portalapi.ManagedByLocal, HandedOver: true}
+	mark := &portalapi.Mark{What: portalapi.RemovalDeactivation, State: portalapi.MarkHeld, Decision: "m-1", At: "ada"}
+	held := &portalapi.Account{ManagedBy: portalapi.ManagedBySCIM, Owner: portalapi.Owner{UID: "x", Name: "ada"}, Mark: mark}
+	dropped := &portalapi.Account{ManagedBy: portalapi.ManagedBySCIM, Owner: held.Owner, Mark: &portalapi.Mark{What: mark.What, State: portalapi.MarkDropped, Decision: "m-1", At: "ada"}}
+	marked := func(what portalapi.Removal) *portalapi.Pool {
+		return &portalapi.Pool{ID: "p", Name: "SRE", Owner: portalapi.Owner{UID: "x", Name: "other"}, Mark: &portalapi.Mark{What: what, State: portalapi.MarkHeld, Decision: "m-1", At: "other"}}
+	}
 	account := func(a *portalapi.Account, s Ownership, policy Policy) func() Verdict {
-		return func() Verdict { return AccountVerdict(a, s, policy) }
+		return func() Verdict { return AccountVerdict("lightrun", a, s, policy) }
 	}
 	plain := &portalapi.Pool{ID: "p", Name: "SRE", Owner: portalapi.Owner{Name: "other"}}
 	pool := func(p *portalapi.Pool, s Ownership, isDefault, chosen bool) func() Verdict {
-		return func() Verdict { return PoolVerdict(p, s, isDefault, chosen) }
+		return func() Verdict { return PoolVerdict("lightrun", p, s, isDefault, chosen) }
 	}
 	def := &portalapi.Pool{ID: "d", Name: "Default", Default: true}
 	for name, tc := range map[string]struct {
@@ -54,8 +61,10 @@ func TestOwnership(t *testing.T) {
 		"AccountFormerlyOurs": {"Owned by the same name under another UID: adopted at once.", account(scim, FormerlyOurs, Policy{}), ""},
 		"AccountOwnerGone":    {"Its owner no longer exists: adopted by the existing user who has the claim.", account(scim, OwnerGone, Policy{}), ""},
 		"AccountOthers":       {"Owned by another object that exists: waits.", account(scim, Others, Policy{}), v1alpha1.ReasonNameReleasePending},
-		"AccountOwnerLeaving": {"Its owner is being deleted and the account with it: waits.", account(scim, OwnerLeaving, Policy{OnDelete: v1alpha1.UserDelete}), v1alpha1.ReasonNameReleasePending},
-		"AccountKept":         {"Its owner is being deleted and leaves the account: adopted.", account(scim, OwnerLeaving, Policy{OnDelete: v1alpha1.UserDeactivate}), ""},
+		"AccountOwnerLeaving": {"Its owner is being deleted: waits until that is done.", account(scim, OwnerLeaving, Policy{}), v1alpha1.ReasonNameReleasePending},
+		"AccountHeld":         {"Its owner's deletion is held: waits for a person's decision there.", account(held, OwnerLeaving, Policy{}), v1alpha1.ReasonNameHeld},
+		"AccountDropped":      {"A person dropped its owner's deletion: the owner keeps the account.", account(dropped, OwnerLeaving, Policy{}), v1alpha1.ReasonNameHeld},
+		"AccountRenameHeld":   {"Its owner was renamed, and the guard holds that write: waits for the decision there.", account(held, Others, Policy{}), v1alpha1.ReasonNameHeld},
 		"AccountReleased":     {"The kept record of a person who left: adopted when the person returns.", account(scim, Unowned, Policy{}), ""},
 		"AccountLocal":        {"Created in the portal: never adopted because of its name.", account(local, Unowned, Policy{}), v1alpha1.ReasonLocalAccountExists},
 		"AccountMigrated":     {"The migration toggle is consent.", account(local, Unowned, Policy{ProvisionExistingUsers: true}), ""},
@@ -67,6 +76,9 @@ func TestOwnership(t *testing.T) {
 		"PoolChosen":       {"spec.adopt is that consent.", pool(plain, OwnerGone, false, true), ""},
 		"PoolOthers":       {"Owned by another object that exists: waits, whatever spec.adopt says.", pool(plain, Others, false, true), v1alpha1.ReasonNameReleasePending},
 		"PoolOwnerLeaving": {"Its owner is being deleted: waits until it is released.", pool(plain, OwnerLeaving, false, true), v1alpha1.ReasonNameReleasePending},
+		"PoolHeld":         {"Its owner's deletion is held: waits for a person's decision there.", pool(marked(portalapi.RemovalDeletion), OwnerLeaving, false, true), v1alpha1.ReasonNameHeld},
+		"PoolRoleHeld":     {"Its owner's change is held, the rename with it.", pool(marked(portalapi.RemovalManager), Others, false, false), v1alpha1.ReasonNameHeld},
+		"PoolMembersHeld":  {"Members who stay do not stop a rename: no person has to decide.", pool(marked(portalapi.RemovalMembers), Others, false, false), v1alpha1.ReasonNameReleasePending},
 		"PoolUnowned":      {"Created in the portal: never adopted because of its name.", pool(plain, Unowned, false, false), v1alpha1.ReasonConsentRequired},
 		"PoolAdopt":        {"spec.adopt is consent.", pool(plain, Unowned, false, true), ""},
 		"PoolHanded":       {"The hand-over button is consent.", pool(&portalapi.Pool{Name: "SRE", HandedOver: true}, Unowned, false, false), ""},
@@ -80,6 +92,9 @@ func TestOwnership(t *testing.T) {
 			}
 			if !v.Adopt && v.Message == "" {
 				t.Error("a wait without a message")
+			}
+			if v.Reason == v1alpha1.ReasonNameHeld && !strings.Contains(v.Message, "kubectl scim release ") {
+				t.Errorf("the message does not say how to decide: %s", v.Message)
 			}
 		})
 	}

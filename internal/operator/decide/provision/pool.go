@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
@@ -132,7 +133,7 @@ func waitForPool(p *portalapi.Pool, reason, message string) PoolPlan {
 
 // takeOverPool plans for a pool that the AgentPool does not own, by the ownership table.
 func takeOverPool(namespace string, want portalapi.PoolWrite, have *portalapi.Pool, owner Presence, chosen bool) PoolPlan {
-	v := PoolVerdict(have, OwnershipOf(have.Owner, want.Owner, owner), want.Default, chosen)
+	v := PoolVerdict(namespace, have, OwnershipOf(have.Owner, want.Owner, owner), want.Default, chosen)
 	if !v.Adopt && v.Reason == v1alpha1.ReasonConsentRequired {
 		v.Message += ". To take it over: " + consentCommand(namespace, want, have)
 	}
@@ -163,10 +164,10 @@ func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	case want.Default:
 		want.Name = own.Name // the portal decides it
 	case own.Default:
-		v := PoolVerdict(own, Ours, false, false)
+		v := PoolVerdict(have.Namespace, own, Ours, false, false)
 		return waitForPool(own, v.Reason, v.Message)
 	case have.Named != nil && have.Named.ID != own.ID:
-		p.Reason, p.Message = nameInTheWay(want, have.Named)
+		p.Reason, p.Message = nameInTheWay(have.Namespace, want, have.Named)
 		want.Name = own.Name
 	}
 	if have.Adopt != "" && have.Adopt != own.ID {
@@ -183,13 +184,13 @@ func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 }
 
 // nameInTheWay returns why a pool can't take the name of another one.
-func nameInTheWay(want portalapi.PoolWrite, other *portalapi.Pool) (reason, message string) {
+func nameInTheWay(namespace string, want portalapi.PoolWrite, other *portalapi.Pool) (reason, message string) {
 	switch {
 	case other.Default:
-		v := PoolVerdict(other, Unowned, false, false)
+		v := PoolVerdict(namespace, other, Unowned, false, false)
 		return v.Reason, v.Message
 	case other.Owner.UID != "":
-		v := PoolVerdict(other, Others, false, false)
+		v := PoolVerdict(namespace, other, Others, false, false)
 		return v.Reason, v.Message + "; all other changes are applied"
 	}
 	return v1alpha1.ReasonPoolExists, fmt.Sprintf("The portal has another pool with the name %q. Rename one of the two, or delete the other pool in the portal; all other changes are applied", want.Name)

@@ -5,7 +5,7 @@
 // controllers carry a plan out; `kubectl scim plan`, the migration preview and ReportOnly show it.
 //
 // A plan changes an account only if the ScimUser owns it or may adopt it. It may adopt an account
-// whose ScimUser is deleted or being deleted, an account that an administrator handed over in the
+// that was released or whose ScimUser is gone, an account that an administrator handed over in the
 // portal, and any local account while "Provision existing users with SCIM" is on.
 package provision
 
@@ -30,6 +30,9 @@ const (
 	Adopt  Action = "Adopt"  // the ScimUser becomes the owner, and the account keeps its id and history
 	Wait   Action = "Wait"   // the ScimUser can't own the account now; Reason and Message say why and what to do
 )
+
+// Done returns the action in the past tense, as events name it.
+func (a Action) Done() string { return strings.TrimSuffix(string(a), "e") + "ed" }
 
 // Account is the desired account of a user.
 type Account struct {
@@ -59,8 +62,7 @@ type Facts struct {
 
 // Policy is the part of the IdentityConfiguration that plans depend on.
 type Policy struct {
-	ProvisionExistingUsers bool                  // adopt local accounts
-	OnDelete               v1alpha1.UserDeletion // what happens to the account of an owner that is being deleted
+	ProvisionExistingUsers bool // adopt local accounts
 }
 
 // Difference is one field that differs from the desired state. The values are human-readable and
@@ -119,6 +121,10 @@ func restored(want Account, have Facts) (p Plan, decided bool) {
 	case have.Named.ID != before.ID:
 		p.Reason = v1alpha1.ReasonNameReleasePending
 		p.Message = "Another account of the portal has this user name, and this user's former account has a different one. It is renamed when the name is released"
+		if have.Named.Owner.UID != "" && have.Named.Mark != nil {
+			v := nameOfAnotherUser(want.Namespace, have.Named)
+			p.Reason, p.Message = v.Reason, v.Message
+		}
 	default:
 		return Plan{}, false
 	}
@@ -189,7 +195,8 @@ func exceptName(want Account, have Facts) Plan {
 	case have.Named.Owner.UID == "":
 		p.Message = "The account of a user that the provider deleted has the new user name. Rename this user in the identity provider; all other changes are applied"
 	default:
-		p.Message = "Another ScimUser's account still has the new user name. The rename is applied when that account is renamed or released; all other changes are applied"
+		v := nameOfAnotherUser(want.Namespace, have.Named)
+		p.Reason, p.Message = v.Reason, v.Message+". All other changes are applied"
 	}
 	return p
 }
@@ -198,7 +205,7 @@ func exceptName(want Account, have Facts) Plan {
 func takeOver(want Account, have Facts, policy Policy) Plan {
 	named := have.Named
 	p := Plan{Action: Adopt, Account: named, Differences: differences(want, named)}
-	v := AccountVerdict(named, OwnershipOf(named.Owner, want.Owner, have.NamedOwner), policy)
+	v := AccountVerdict(want.Namespace, named, OwnershipOf(named.Owner, want.Owner, have.NamedOwner), policy)
 	if !v.Adopt {
 		p.Action, p.Reason, p.Message = Wait, v.Reason, v.Message
 		p.Mark = v.Reason == v1alpha1.ReasonLocalAccountExists && named.WaitingFor.UID != want.Owner.UID
