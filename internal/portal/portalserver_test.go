@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -121,7 +122,8 @@ func TestStopEndsWaitingReaders(t *testing.T) {
 	url, stop := start(t, Options{Database: filepath.Join(t.TempDir(), "portal.db"), Keys: []BootstrapKey{key}})
 	position := body(t, url+"/api/v1/changes", "demo-read-key-0123456789")
 	sent, answered := make(chan struct{}), make(chan struct{})
-	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }}
+	var once sync.Once // the transport writes a request again if the connection is lost
+	trace := &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { once.Do(func() { close(sent) }) }}
 	go func() {
 		defer close(answered)
 		ask := url + "/api/v1/changes?waitSeconds=30&epoch=" + position.Epoch + "&after=" + strconv.FormatInt(position.Position, 10)

@@ -5,6 +5,7 @@ package stories_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,8 +44,10 @@ func TestRolesOfALargePoolChange(t *testing.T) {
 	for _, u := range people {
 		w.provisioned(u, user, quota)
 	}
-	if got := w.faults.writes(); len(got) > 3 {
-		t.Errorf("%d calls, want one for the pool, one for the new user and one for the group: %v", len(got), got)
+	// The pool's pass records the group's revision in a call of its own if the new account does not
+	// exist yet.
+	if got := w.faults.writes(); len(got) > 4 {
+		t.Errorf("%d calls, want one for the pool, one for the new user and one or two for the group: %v", len(got), got)
 	}
 	t.Log("one call removes it again")
 	w.faults.reset()
@@ -52,7 +55,9 @@ func TestRolesOfALargePoolChange(t *testing.T) {
 	for _, u := range people {
 		w.provisioned(u, user)
 	}
-	if got := w.faults.writes(); len(got) != 1 {
+	// The group's revision may be recorded only now.
+	got := slices.DeleteFunc(w.faults.writes(), func(call string) bool { return strings.HasSuffix(call, "/members") })
+	if len(got) != 1 {
 		t.Errorf("%d calls: %v", len(got), got)
 	}
 }
