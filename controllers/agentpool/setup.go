@@ -75,6 +75,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		For(&v1alpha1.AgentPool{}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.ownPools)).
+		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.waiting)).
 		WatchesRawSource(r.Groups.Source()).
 		WatchesRawSource(source.Func(r.groups(namespace))).
 		WatchesRawSource(source.Func(follow)).
@@ -84,6 +85,16 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, time.Minute),
 		}).
 		Complete(traces.Reconciler("AgentPool", r))
+}
+
+// waiting returns the pools that want the name that a changed pool still has in the portal: whether
+// that pool keeps its name, or releases it, decides what their conditions say.
+func (r *Reconciler) waiting(ctx context.Context, o client.Object) []reconcile.Request {
+	pool := o.(*v1alpha1.AgentPool)
+	if pool.Status.ObservedGeneration == pool.Generation || pool.Status.DisplayName == "" {
+		return nil
+	}
+	return r.wanting(ctx, pool.Namespace, claims.ObjectName(v1alpha1.ClaimPool, pool.Status.DisplayName))
 }
 
 // wanting returns the pools that want the name of a claim.
