@@ -16,9 +16,9 @@ import (
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
-// TestAnEventRenewsTheSnapshotBeforeItsPass: a pass must not decide on pools as they were before the
-// event that caused it. The lines of a changed pool are unresolved until a pass has written so; while
-// they are, no member leaves.
+// TestAnEventRenewsTheSnapshotBeforeItsPass: a pass must not decide on the pools as they were
+// before the event that caused it. The lines of a changed pool are unresolved until a pass has
+// written that they are resolved, and until then no member leaves.
 func TestAnEventRenewsTheSnapshotBeforeItsPass(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string

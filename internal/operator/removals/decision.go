@@ -116,8 +116,8 @@ func (a Answer) named(ctx context.Context, o client.Object) context.Context {
 	return portalapi.WithDecidedBy(ctx, o.GetAnnotations()[v1alpha1.AnnotationDecidedBy])
 }
 
-// Named returns ctx for the call that marks the outcome at the portal's record: with the name of the
-// person who dropped the removal, if a person did.
+// Named returns ctx for the call that marks the outcome at the portal's record: with the name of
+// the person who dropped the removal, if a person did.
 func (a Answer) Named(ctx context.Context, o client.Object) context.Context {
 	if a.Verdict != sets.Keep {
 		return ctx

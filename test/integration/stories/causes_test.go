@@ -76,8 +76,8 @@ func (w *world) audit(id string) []store.AuditEvent {
 	return all
 }
 
-// audits waits for an audit event of the record with the request, if one is given, in which the field
-// changes to or from the value.
+// audits waits for an audit event of the record with the request, if one is given, in which the
+// field changes to or from the value.
 func (w *world) audits(id, request, field, value string) {
 	w.t.Helper()
 	w.eventually("the audit names the request "+request, func() error {

@@ -14,8 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// TestEventsNameWhoDecided: an event and the portal's audit name the person who decided, for one object and for all held
-// removals at once.
+// TestEventsNameWhoDecided: an event and the portal's audit name the person who decided, for one
+// object and for all held removals at once.
 func TestEventsNameWhoDecided(t *testing.T) {
 	zero := int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
