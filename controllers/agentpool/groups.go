@@ -113,7 +113,7 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 		Lost:      before != nil && pool.Status.ObservedGeneration == 0,
 		Accepted:  Accepted(pool),
 		Namespace: pool.Namespace,
-		Older:     func(g groupindex.Group) int64 { return groupindex.Older(g, m.GroupRevision(g.ID)) },
+		Portal:    m,
 	}
 	known := pool.Status.Groups
 	if facts.Lost {

@@ -16,7 +16,7 @@ import (
 func Seen(pins []portalapi.Pin, groups groupindex.Lookup, m *mirror.Mirror) (out []portalapi.GroupRevision) {
 	for _, pin := range pins {
 		g, found := groups.Group(pin.Group)
-		if !found || !g.Whole || g.Revision <= pin.Revision || groupindex.Older(g, m.GroupRevision(g.ID)) != 0 {
+		if !found || !g.Whole || g.Revision <= pin.Revision || groupindex.Older(g, m) != 0 {
 			continue
 		}
 		if r := (portalapi.GroupRevision{Group: g.ID, Revision: g.Revision}); !slices.Contains(out, r) {

@@ -144,3 +144,37 @@ func TestSnapshotOfAnOlderGroup(t *testing.T) {
 		}
 	}
 }
+
+// TestSnapshotOfARecordedDeletion: the deletion was interrupted after the group's slices were
+// deleted, so the object has a lower revision than the portal. It is not from a backup if the
+// portal has recorded the deletion too.
+func TestSnapshotOfARecordedDeletion(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason   string
+		recorded bool
+		keeps    bool
+	}{
+		"Recorded": {"The members leave: the deletion is carried out to its end.", true, false},
+		"Backup":   {"A deletion in an older backup empties no pool.", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, m, own := newCompany(2)
+			c.pool.Spec.MemberFilter = ""
+			c.pool.Spec.Groups = []v1alpha1.GroupReference{{DisplayName: "Payments"}}
+			c.pool.Generation, c.pool.Status.ObservedGeneration = 1, 1
+			c.pool.Status.Groups = []v1alpha1.PinnedGroup{{GroupReference: c.pool.Spec.Groups[0], Group: "g"}}
+			here := *own
+			here.Pins = []portalapi.Pin{{Line: "displayName Payments", Group: "g", Revision: 8, Deleted: tc.recorded}}
+			m.PutPool(&here)
+			groups := groupindex.New()
+			groups.Put(&v1alpha1.ScimGroup{ObjectMeta: metav1.ObjectMeta{Name: "g"}, Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments", Revision: 1, Deleted: true}})
+			snapshot, err := poolindex.New(c, "", groups).Snapshot(t.Context(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := snapshot.Pool("payments").Keeps; got != tc.keeps {
+				t.Errorf("%s The pool keeps its members: %v", tc.reason, got)
+			}
+		})
+	}
+}

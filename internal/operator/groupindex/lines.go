@@ -32,17 +32,16 @@ type Facts struct {
 	Lost bool
 	// Accepted contains the ids of the groups that a person accepted.
 	Accepted []string
-	// Older returns the portal's revision of a group that comes from an older backup, like the
-	// function Older. nil means that there is no such group. Whether the provider deleted such a
-	// group is not known from it.
-	Older func(Group) int64
+	// Portal shows which groups come from an older backup. Whether the provider deleted such a
+	// group is not known from its object. nil means that no group is older.
+	Portal Portal
 }
 
 func (f Facts) older(g Group) int64 {
-	if f.Older == nil {
+	if f.Portal == nil {
 		return 0
 	}
-	return f.Older(g)
+	return Older(g, f.Portal)
 }
 
 // State is the result of resolving a line.

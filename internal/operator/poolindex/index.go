@@ -238,7 +238,7 @@ func (p *Snapshot) filling(pool *v1alpha1.AgentPool, m *mirror.Mirror) (groups [
 	decided = own != "" || groupindex.Settled(pool)
 	for _, id := range groupindex.Filling(pool) {
 		g, known := p.groups.Group(id)
-		if known && groupindex.Older(g, m.GroupRevision(id)) != 0 {
+		if known && groupindex.Older(g, m) != 0 {
 			p.older[id], decided = g, false
 			continue
 		}
