@@ -107,7 +107,7 @@ func (p *scope) title(ctx context.Context) pass.Outcome {
 // Resolve returns the groups that the pool's lines mean. undecided is true if the groups that they
 // meant before are not known and a person must accept the current ones.
 func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
-	before := inForce(pool, m)
+	before := recordOf(pool, m)
 	facts := groupindex.Facts{
 		Manager:   slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager),
 		Lost:      before != nil && pool.Status.ObservedGeneration == 0,
@@ -135,7 +135,7 @@ func (p *scope) lines(ctx context.Context) pass.Outcome {
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
 	}
-	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see inForce
+	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see recordOf
 	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && !first {
 		return said
 	}
@@ -148,11 +148,11 @@ func (p *scope) lines(ctx context.Context) pass.Outcome {
 	return said
 }
 
-// inForce returns the portal's pool of the AgentPool, also if an AgentPool with the same name owned
+// recordOf returns the portal's pool of the AgentPool, also if an AgentPool with the same name owned
 // it before a restore, or before it was deleted and applied again. The manager writes the status
 // before the portal. Therefore, if the portal has the pool but the status is empty, the status was
 // lost. The pins in the portal's record replace it.
-func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
+func recordOf(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own
 	}

@@ -136,7 +136,7 @@ func TestSweep(t *testing.T) {
 			if err := c.List(t.Context(), &left); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, groupslice.Members(left.Items), cmpopts.EquateEmpty()); diff != "" || len(left.Items) != tc.slices {
+			if diff := cmp.Diff(tc.want, groupslice.MembersIn(left.Items), cmpopts.EquateEmpty()); diff != "" || len(left.Items) != tc.slices {
 				t.Errorf("%d slices, want %d: %s (-want +got):\n%s", len(left.Items), tc.slices, tc.reason, diff)
 			}
 			if n := len(r.Finished.All()); n != tc.finishes {

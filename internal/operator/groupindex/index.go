@@ -96,7 +96,7 @@ func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
 		known := x.group(g.Name)
 		known.spec = g.Spec
 		now.Whole = known.Whole
-		now.count(known.spec, known.inForce())
+		now.count(known.spec, known.valid())
 		if known.exists && known.Group == now {
 			return nil
 		}
@@ -185,9 +185,9 @@ func (x *Index) change(f func() *Change) {
 // reslice calls f, which changes the group's slices, and then updates x.users. The caller has
 // locked mu.
 func (x *Index) reslice(g *group, f func()) *Change {
-	before, was := g.inForce(), g.Group
+	before, was := g.valid(), g.Group
 	f()
-	after := g.inForce()
+	after := g.valid()
 	joined, left := difference(before, after)
 	for _, u := range left {
 		x.users[u] = slices.DeleteFunc(x.users[u], func(o *group) bool { return o == g })
@@ -335,7 +335,7 @@ func (x *Index) Members(id string) []string {
 		return nil
 	}
 	var out []string
-	for _, s := range g.inForce() {
+	for _, s := range g.valid() {
 		out = slices.AppendSeq(out, s.Spec.AllMembers())
 	}
 	return out
@@ -364,7 +364,7 @@ func (x *Index) Replaced(groups []string) bool {
 		if g == nil || !g.exists || g.Deleted {
 			continue
 		}
-		for _, s := range g.inForce() {
+		for _, s := range g.valid() {
 			if s.Spec.Round != g.spec.Round {
 				return false
 			}
@@ -382,7 +382,7 @@ func (x *Index) Count(id string, known func(user string) bool) int {
 	if g == nil || g.Deleted {
 		return 0
 	}
-	for _, s := range g.inForce() {
+	for _, s := range g.valid() {
 		for u := range s.Spec.AllMembers() {
 			if known(u) {
 				n++

@@ -80,7 +80,7 @@ func TestIndexFollowsSlices(t *testing.T) {
 							all = append(all, s)
 						}
 					}
-					want := slices.Compact(groupslice.Members(all))
+					want := slices.Compact(groupslice.MembersIn(all))
 					got := x.Members(group)
 					slices.Sort(got)
 					got = slices.Compact(got)
