@@ -126,7 +126,7 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 }
 
 // markKept marks what is held or was dropped.
-func (p *scope) markKept(ctx context.Context, a removals.Answer) error {
+func (p *scope) markKept(ctx context.Context, a removals.Outcome) error {
 	if m := a.Mark(p.pool.Name); m != nil {
 		return p.mark(ctx, m)
 	}
@@ -194,7 +194,7 @@ func (p *scope) takeManager(ctx context.Context, plan provision.PoolPlan, put fu
 	}
 	o := p.Guarded(ctx, pass.Guarded{
 		Removal: removal, Do: put,
-		Mark: func(ctx context.Context, a removals.Answer) error {
+		Mark: func(ctx context.Context, a removals.Outcome) error {
 			if a.Mark(p.pool.Name) == nil {
 				return nil
 			}
@@ -206,7 +206,7 @@ func (p *scope) takeManager(ctx context.Context, plan provision.PoolPlan, put fu
 		Dropped: "the pool's name, description and roles stay unchanged, and other changes of them wait with the removal",
 	})
 	if !o.Ends() {
-		p.keepsMark = p.Answer.Decision != "" // until its members are decided: the decision does not cover them
+		p.keepsMark = p.Removal.Decision != "" // until its members are decided: the decision does not cover them
 	}
 	return o
 }
@@ -285,7 +285,7 @@ func (p *scope) releasePool(ctx context.Context) pass.Outcome {
 		return p.Call(do)
 	}
 	o := p.Guarded(ctx, pass.Guarded{Removal: plan.Removal, Do: do, Mark: p.markKept})
-	if plan.Replaced && p.Answer.Verdict == sets.Hold {
+	if plan.Replaced && p.Removal.Verdict == sets.Hold {
 		return o.Within(retryReplaced)
 	}
 	return o

@@ -228,7 +228,7 @@ func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes
 	case keeps: // the set of users that leave is not complete, so nothing is decided, and what is held stays held
 		p.keepsMark = true
 		return pass.Next()
-	case p.Answer.Verdict == sets.Hold, p.Answer.Verdict == sets.Keep:
+	case p.Removal.Verdict == sets.Hold, p.Removal.Verdict == sets.Keep:
 		return pass.Next() // one decision at a time: no user leaves until the one about the pool's role is carried out
 	case len(changes.Leave) == 0 && changes.Later > 0 && own.Mark != nil && own.Mark.What == portalapi.RemovalMembers:
 		p.keepsMark = true // the decision may be about them
@@ -267,16 +267,16 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 	}
 	o := p.Guarded(ctx, pass.Guarded{
 		Removal: removal, Do: do, Held: "; until then the pool gains no role",
-		Mark: func(ctx context.Context, a removals.Answer) error {
+		Mark: func(ctx context.Context, a removals.Outcome) error {
 			return p.mark(ctx, markAfter(a, own.Mark, p.pool.Name))
 		},
 		Dropped: fmt.Sprintf("%d user(s) stay in the pool", len(leave)),
 	})
 	switch {
 	case o.Refused:
-	case p.Answer.Verdict == sets.Nothing:
+	case p.Removal.Verdict == sets.Nothing:
 		p.released.forget(p.pool.Name)
-	case p.Answer.Verdict == sets.Apply && p.Answer.Decision != "":
+	case p.Removal.Verdict == sets.Apply && p.Removal.Decision != "":
 		p.keepsMark = true // until all of them are out
 		p.released.note(p.pool.Name, removal.Users)
 	}
@@ -286,7 +286,7 @@ func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portala
 // markAfter returns the mark that the record has after the outcome. If a person released the
 // removal, the mark stays until all of the removal is carried out, so that no budget applies to the
 // rest of it.
-func markAfter(a removals.Answer, before *portalapi.Mark, at string) *portalapi.Mark {
+func markAfter(a removals.Outcome, before *portalapi.Mark, at string) *portalapi.Mark {
 	if a.Verdict == sets.Apply {
 		return before
 	}

@@ -113,7 +113,7 @@ func (p *scope) fill() {
 		granted := provision.Granted(p.have)
 		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), pass.OneLine(granted)
 	}
-	s.Held = p.Answer.Held()
+	s.Held = p.Removal.Held()
 	// A status that no pass over the lines has written says that what they meant is not known; see
 	// lost.
 	if first := s.ObservedGeneration == 0 && p.pool.Name != v1alpha1.DefaultName; !p.undecided && (p.looked || !first) {

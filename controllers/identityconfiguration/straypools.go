@@ -69,7 +69,7 @@ func (p *scope) auditPools(ctx context.Context) pass.Outcome {
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return o
 	}
-	releaseUntil, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
+	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
 	var failed []error
 	for _, pool := range found {
 		failed = append(failed, p.releasePool(ctx, pool, !firstSeen[pool.Owner.UID].Truncate(time.Second).After(releaseUntil)))
@@ -98,21 +98,21 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 	}
 	plan := agentpool.PlanRelease(object, nil, nil, p.View.Mirror) // the spec is lost, so it counts as declared
 	do := func() error { return p.View.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
-	answer := removals.Answer{Verdict: sets.Apply}
+	outcome := removals.Outcome{Verdict: sets.Apply}
 	var err error
 	if len(plan.Removal.Users) == 0 {
 		err = do()
 	} else {
-		on := removals.On{Object: object, Spec: p.spec.DeprovisioningGuard, Now: p.Clock.Now()}
-		answer, err = p.Guard.Remove(ctx, p.Client, p.View.Client, on, plan.Removal, do)
+		facts := removals.Facts{Object: object, Spec: p.spec.DeprovisioningGuard, Now: p.Clock.Now()}
+		outcome, err = p.Guard.Remove(ctx, p.Client, p.View.Client, facts, plan.Removal, do)
 	}
-	if err == nil && answer.Verdict != sets.Apply {
-		err = p.markPool(ctx, pool, answer)
+	if err == nil && outcome.Verdict != sets.Apply {
+		err = p.markPool(ctx, pool, outcome)
 	}
 	if err != nil {
 		return fmt.Errorf("release pool %s, whose AgentPool does not exist: %w", pool.ID, err)
 	}
-	if answer.Verdict == sets.Apply {
+	if outcome.Verdict == sets.Apply {
 		ctrl.LoggerFrom(ctx).Info("Released a pool whose AgentPool does not exist", "pool", pool.ID, "agentPool", pool.Owner.Name)
 	}
 	return nil
@@ -138,8 +138,8 @@ func (p *scope) decidedOn(pool *portalapi.Pool) (*v1alpha1.AgentPool, removals.D
 }
 
 // markPool marks in the portal, and reports once, that the release is held or was dropped.
-func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, answer removals.Answer) error {
-	mark := answer.Mark(pool.Owner.Name)
+func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, outcome removals.Outcome) error {
+	mark := outcome.Mark(pool.Owner.Name)
 	if pass.SameMark(pool.Mark, mark) {
 		return nil
 	}
@@ -149,10 +149,10 @@ func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, answer remov
 	with := *pool
 	with.Mark = mark
 	p.View.Mirror.PutPool(&with)
-	if answer.Verdict == sets.Hold {
+	if outcome.Verdict == sets.Hold {
 		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonGuardHeld, "Hold",
 			"The deprovisioning guard holds the release of the pool of AgentPool %s: %d user(s) would lose what it gives. If this is meant: %s",
-			pool.Owner.Name, len(answer.Removal.Users), shell.Scim(p.config.Namespace, "audit", "--release", "--id", answer.Decision))
+			pool.Owner.Name, len(outcome.Removal.Users), shell.Scim(p.config.Namespace, "audit", "--release", "--id", outcome.Decision))
 	}
 	return nil
 }

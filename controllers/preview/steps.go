@@ -116,16 +116,16 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 			mark = plan.Pool.Mark
 		}
 		removal := agentpool.ManagerSet(o, plan, p.portal, mark)
-		answer := p.foresee(o, removal)
-		switch answer.Verdict {
+		outcome := p.foresee(o, removal)
+		switch outcome.Verdict {
 		case sets.Keep:
 			p.names[plan.Pool.ID] = o.Name
-			return s.waits(v1alpha1.ReasonRemovalDropped, answer.Dropped(dropped)), nil
+			return s.waits(v1alpha1.ReasonRemovalDropped, outcome.Dropped(dropped)), nil
 		case sets.Hold:
 			p.names[plan.Pool.ID] = o.Name
 			return s.held(len(removal.Users)), nil
 		case sets.Apply:
-			s.Removals = asked(answer)
+			s.Removals = asked(outcome)
 		}
 	}
 	p.planned(o, &s, plan, have)
@@ -146,29 +146,29 @@ func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 		return s
 	}
 	s.Record, p.names[plan.Pool.ID] = plan.Pool.ID, o.Name
-	switch answer := p.foresee(o, plan.Removal); answer.Verdict {
+	switch outcome := p.foresee(o, plan.Removal); outcome.Verdict {
 	case sets.Hold:
 		return s.held(len(plan.Removal.Users))
 	case sets.Keep:
 		s.Message = "Its AgentPool is being deleted; a person decided that the pool stays in the portal as it is"
 	case sets.Apply:
-		s.Removals = asked(answer)
+		s.Removals = asked(outcome)
 	}
 	return s
 }
 
 // foresee predicts the guard's outcome for a removal, except for the company's budget, which is
 // compared with all steps together later.
-func (p *preview) foresee(o client.Object, r guard.Removal) guard.Answer {
+func (p *preview) foresee(o client.Object, r guard.Removal) guard.Outcome {
 	now := time.Now()
-	on := guard.On{Object: o, Decisions: guard.Decisions(p.config.Annotations, now), Spec: p.config.Spec.DeprovisioningGuard, Now: now}
+	facts := guard.Facts{Object: o, Decisions: guard.Decisions(p.config.Annotations, now), Spec: p.config.Spec.DeprovisioningGuard, Now: now}
 	fits := func() (bool, error) { return r.Members == 0 || r.Members <= p.left.Members(r.Pool), nil }
-	answer, _ := guard.Foresee(on, r, fits) // it returns only errors of fits
-	return answer
+	outcome, _ := guard.Foresee(facts, r, fits) // it returns only errors of fits
+	return outcome
 }
 
 // asked returns the number of removals that the company's budget decides about.
-func asked(a guard.Answer) int {
+func asked(a guard.Outcome) int {
 	if a.Decision != "" {
 		return 0 // a person released them
 	}
@@ -196,17 +196,17 @@ func (p *preview) members(ctx context.Context) error {
 			continue
 		}
 		removal := agentpool.LeaveSet(o, own, changes.Leave, p.portal)
-		switch answer := p.foresee(o, removal); {
+		switch outcome := p.foresee(o, removal); {
 		case s.Reason == v1alpha1.ReasonGuardHeld || s.Reason == v1alpha1.ReasonRemovalDropped:
 			p.stays[own.ID] = true // one decision at a time
-		case answer.Verdict == sets.Hold:
+		case outcome.Verdict == sets.Hold:
 			p.stays[own.ID] = true
 			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) to be removed stay until a person decides", len(removal.Users)), len(removal.Users)
-		case answer.Verdict == sets.Keep:
+		case outcome.Verdict == sets.Keep:
 			p.stays[own.ID] = true
-			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, answer.Dropped(fmt.Sprintf("%d user(s) stay in the pool", len(removal.Users)))
+			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, outcome.Dropped(fmt.Sprintf("%d user(s) stay in the pool", len(removal.Users)))
 		default:
-			s.Removals += asked(answer)
+			s.Removals += asked(outcome)
 		}
 	}
 	return nil
@@ -341,13 +341,13 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		if !own.Write.Active {
 			what = portalapi.RemovalDeactivation
 		}
-		switch answer := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: own.Account.Mark, Accounts: 1}); answer.Verdict {
+		switch outcome := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: own.Account.Mark, Accounts: 1}); outcome.Verdict {
 		case sets.Keep:
-			return s.waits(v1alpha1.ReasonRemovalDropped, answer.Dropped(dropped)), nil
+			return s.waits(v1alpha1.ReasonRemovalDropped, outcome.Dropped(dropped)), nil
 		case sets.Hold:
 			return s.held(1), nil
 		case sets.Apply:
-			s.Removals = asked(answer)
+			s.Removals = asked(outcome)
 		}
 	}
 	return p.carriedOut(s, plan), nil
@@ -443,13 +443,13 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 		return s
 	}
 	what := scimuser.RemovalOf(plan.Mode)
-	switch answer := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: plan.Account.Mark, Accounts: 1}); answer.Verdict {
+	switch outcome := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: plan.Account.Mark, Accounts: 1}); outcome.Verdict {
 	case sets.Hold:
 		return s.held(1)
 	case sets.Keep:
 		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user is restored if the user name is still free")
 	case sets.Apply:
-		s.Removals = asked(answer)
+		s.Removals = asked(outcome)
 		p.released(plan)
 	}
 	return s

@@ -155,7 +155,7 @@ func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() e
 	}
 	return p.Guarded(ctx, pass.Guarded{
 		Removal: removal, Do: do,
-		Mark:    func(ctx context.Context, a removals.Answer) error { return p.mark(ctx, a.Mark(p.user.Name)) },
+		Mark:    func(ctx context.Context, a removals.Outcome) error { return p.mark(ctx, a.Mark(p.user.Name)) },
 		Dropped: "the account stays unchanged, and other changes of the user wait with the removal",
 	})
 }

@@ -42,12 +42,12 @@ func (p *scope) release(ctx context.Context) pass.Outcome {
 		return p.Call(do)
 	}
 	o := p.guarded(ctx, RemovalOf(plan.Mode), do)
-	if o.Refused || p.Answer.Verdict != sets.Keep {
+	if o.Refused || p.Removal.Verdict != sets.Keep {
 		return o
 	}
 	return p.Undelete(ctx, func(taken string) string {
 		return fmt.Sprintf("A person dropped this deletion (%s), but %s has the user name now: the account stays unchanged. Rename or delete that user in the identity provider to restore this one; or release the deletion, and that user gets the name in the portal: %s",
-			p.Answer.Decision, taken, shell.Scim(p.user.Namespace, "release", "scimuser/"+p.user.Name, "--id", p.Answer.Decision))
+			p.Removal.Decision, taken, shell.Scim(p.user.Namespace, "release", "scimuser/"+p.user.Name, "--id", p.Removal.Decision))
 	})
 }
 

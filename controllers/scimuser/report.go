@@ -19,7 +19,7 @@ func (p *scope) fill() {
 		s.Pools, s.Roles = memberships(p), grants(p)
 		s.PoolNames, s.RoleNames = pass.OneLine(poolNames(s.Pools)), pass.OneLine(grantNames(s.Roles))
 	}
-	s.Held = p.Answer.Held()
+	s.Held = p.Removal.Held()
 	p.Pools.Record(p.user.Name, poolNames(s.Pools))
 	if p.have != nil {
 		s.Account = p.have.ID
