@@ -24,7 +24,7 @@ import (
 
 // apply plans and writes the pool.
 func (p *scope) apply(ctx context.Context) pass.Outcome {
-	plan, have, frozen, err := Plan(ctx, p.Live, p.titled, p.View.Mirror, func(record *portalapi.Pool) (bool, error) { return p.leaving(ctx, record) })
+	plan, have, frozen, err := Plan(ctx, p.Live, p.named, p.View.Mirror, func(record *portalapi.Pool) (bool, error) { return p.leaving(ctx, record) })
 	if err != nil {
 		return p.Retry(err)
 	}
@@ -34,7 +34,7 @@ func (p *scope) apply(ctx context.Context) pass.Outcome {
 		return p.Retry(err)
 	}
 	if before := Predecessor(p.pool, all, p.Groups, p.View.Mirror); before != nil {
-		want := provision.WantPool(p.titled)
+		want := provision.WantPool(p.named)
 		if frozen != nil {
 			want.Roles = []string{}
 		}
@@ -298,6 +298,6 @@ const retryReplaced = 10 * time.Second
 // finish releases the pool's names and removes the finalizer. The provider's statements about its
 // members stay on them.
 func (p *scope) finish(ctx context.Context) pass.Outcome {
-	titled, _ := groupindex.Titled(p.pool, p.Groups)
-	return p.Finish(ctx, p.registry(), v1alpha1.ClaimPool, v1alpha1.FinalizerPool, titled.PortalName(), p.pool.Status.DisplayName)
+	named, _ := groupindex.WithPortalName(p.pool, p.Groups)
+	return p.Finish(ctx, p.registry(), v1alpha1.ClaimPool, v1alpha1.FinalizerPool, named.PortalName(), p.pool.Status.DisplayName)
 }

@@ -22,7 +22,7 @@ import (
 
 // claim takes the claim on the pool's name.
 func (p *scope) claim(ctx context.Context) pass.Outcome {
-	name := p.titled.PortalName()
+	name := p.named.PortalName()
 	if err := names.Validate(name); err != nil {
 		return pass.Stop(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
 	}
@@ -45,7 +45,7 @@ func (p *scope) claim(ctx context.Context) pass.Outcome {
 // taken returns why the pool waits for a name that another pool has.
 func (p *scope) taken(name string, other client.Object) (reason, message string) {
 	if pool, ok := other.(*v1alpha1.AgentPool); ok {
-		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
+		if named, _ := groupindex.WithPortalName(pool, p.Groups); names.Fold(named.PortalName()) != names.Fold(name) {
 			if v, held := nameHeld(pool, p.View.Mirror); held {
 				return v.Reason, v.Message
 			}

@@ -88,8 +88,8 @@ func All(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.Age
 // title finds the pool's name in the portal. A pool that is to be replaced, or that belongs to a
 // group that does not exist, is left unchanged.
 func (p *scope) title(ctx context.Context) pass.Outcome {
-	titled, ok := groupindex.Titled(p.pool, p.Groups)
-	p.titled = titled
+	named, ok := groupindex.WithPortalName(p.pool, p.Groups)
+	p.named = named
 	if p.pool.OwnPoolOf() == "" {
 		return pass.Next()
 	}
@@ -141,17 +141,17 @@ func (p *scope) lines(ctx context.Context) pass.Outcome {
 	}
 	before := p.pool.DeepCopy()
 	p.pool.Status.Groups, p.pool.Status.ObservedGeneration = pins, observed
-	p.titled.Status.Groups = pins
+	p.named.Status.Groups = pins
 	if err := p.Status().Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return said.And(p.Retry(fmt.Errorf("write down which groups fill the pool: %w", err)))
 	}
 	return said
 }
 
-// recordOf returns the portal's pool of the AgentPool, also if an AgentPool with the same name owned
-// it before a restore, or before it was deleted and applied again. The manager writes the status
-// before the portal. Therefore, if the portal has the pool but the status is empty, the status was
-// lost. The pins in the portal's record replace it.
+// recordOf returns the portal's pool of the AgentPool, also if an AgentPool with the same name
+// owned it before a restore, or before it was deleted and applied again. The manager writes the
+// status before the portal. Therefore, if the portal has the pool but the status is empty, the
+// status was lost. The pins in the portal's record replace it.
 func recordOf(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 	if own := m.OwnedPool(string(pool.UID)); own != nil {
 		return own

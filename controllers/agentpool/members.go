@@ -301,7 +301,7 @@ func (p *scope) incomplete(r removals.Removal) time.Duration {
 		p.quiet.end(p.pool.Name)
 		return 0
 	}
-	wait := p.quiet.left(p.pool.Name, r.ID(0), p.Clock.Now(), p.Groups.Replaced(groupindex.Filling(p.pool)))
+	wait := p.quiet.left(p.pool.Name, r.ID(0), p.Clock.Now(), p.Groups.ReplacementsComplete(groupindex.Filling(p.pool)))
 	if wait == 0 {
 		p.quiet.end(p.pool.Name)
 	}

@@ -69,7 +69,7 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 			}
 			want := agentpool.Changes{Later: tc.later}
 			if tc.leaves {
-				want.Leave = []*portalapi.Account{m.Named("ada@example.test")}
+				want.Leave = []*portalapi.Account{m.NamedAccount("ada@example.test")}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)

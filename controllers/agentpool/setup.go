@@ -94,9 +94,9 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
-		titled, _ := groupindex.Titled(&list.Items[i], r.Groups)
-		if claims.ObjectName(v1alpha1.ClaimPool, titled.PortalName()) == claim {
-			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(titled)})
+		named, _ := groupindex.WithPortalName(&list.Items[i], r.Groups)
+		if claims.ObjectName(v1alpha1.ClaimPool, named.PortalName()) == claim {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(named)})
 		}
 	}
 	return out
@@ -135,7 +135,7 @@ func owners(e *mirror.PoolEvent) map[string]bool {
 // them, and they are created again if it is deleted or means another group.
 func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	var out []reconcile.Request
-	for _, group := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {
+	for _, group := range groupindex.AffectedGroups(o.(*v1alpha1.AgentPool), r.Groups) {
 		if group != o.GetName() {
 			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: group}})
 		}

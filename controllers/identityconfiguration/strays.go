@@ -103,7 +103,7 @@ func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portalapi.Accou
 		uids[string(users[i].UID)], names[users[i].Name] = true, true
 	}
 	binding := m.Binding()
-	return m.Without(func(o portalapi.Owner) bool { return uids[o.UID] || (names[o.Name] && o.Binding == binding) })
+	return m.WithoutKnownOwner(func(o portalapi.Owner) bool { return uids[o.UID] || (names[o.Name] && o.Binding == binding) })
 }
 
 // releaseStrays releases the strays that this process has seen by releaseUntil, a time that a

@@ -86,22 +86,22 @@ func (p *preview) resolve(o *v1alpha1.AgentPool) {
 }
 
 func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error) {
-	titled, _ := groupindex.Titled(o, p.objects.groups)
-	s := Step{Kind: "AgentPool", Name: o.Name, Title: titled.PortalName()}
+	named, _ := groupindex.WithPortalName(o, p.objects.groups)
+	s := Step{Kind: "AgentPool", Name: o.Name, Title: named.PortalName()}
 	if !o.DeletionTimestamp.IsZero() {
 		return p.leavingPool(o, s), nil
 	}
 	if o.Name != v1alpha1.DefaultName {
-		if reason, message, err := p.named(ctx, o, v1alpha1.ClaimPool, titled.PortalName()); reason != "" || err != nil {
+		if reason, message, err := p.named(ctx, o, v1alpha1.ClaimPool, named.PortalName()); reason != "" || err != nil {
 			return s.waits(reason, message), err
 		}
 	}
-	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, titled, p.portal, nil)
+	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, named, p.portal, nil)
 	if err != nil {
 		return s, err
 	}
 	if before := agentpool.Predecessor(o, p.objects.pools, p.objects.groups, p.portal); before != nil {
-		plan = agentpool.Succeed(plan, provision.WantPool(titled), p.portal.OwnedPool(string(before.UID)))
+		plan = agentpool.Succeed(plan, provision.WantPool(named), p.portal.OwnedPool(string(before.UID)))
 	}
 	s.Action, s.Reason, s.Message = string(plan.Action), plan.Reason, poolWhy(plan)
 	if frozen != nil {
@@ -320,14 +320,14 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		return s.waits(reason, message), err
 	}
 	a, _ := scimuser.Access(u, p.pooled, p.portal)
-	has := scimuser.Has(u, a, p.pooled, p.portal)
+	has := scimuser.AddUnmanaged(u, a, p.pooled, p.portal)
 	s.Pools, s.Roles = holdings(has)
 	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects}
 	own, err := scimuser.Plan(ctx, u, a, facts)
 	if err != nil {
 		return s, err
 	}
-	facts.Stays = func(pool string) bool { return p.stays[pool] }
+	facts.KeepsMembers = func(pool string) bool { return p.stays[pool] }
 	plan, err := scimuser.Plan(ctx, u, a, facts) // includes what the pools' reconcilers do
 	if err != nil {
 		return s, err

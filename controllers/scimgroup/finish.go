@@ -139,7 +139,7 @@ func (p *scope) waiting(ctx context.Context, snapshot *poolindex.Snapshot) (int,
 		if err != nil {
 			return 0, err
 		}
-		if a, _ := scimuser.Access(&u, snapshot, p.View.Mirror); scimuser.Stays(&u, a, snapshot, p.View.Mirror, p.group.Status.Pools) {
+		if a, _ := scimuser.Access(&u, snapshot, p.View.Mirror); scimuser.HasPendingRemoval(&u, a, snapshot, p.View.Mirror, p.group.Status.Pools) {
 			n++
 		}
 	}

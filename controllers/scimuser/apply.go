@@ -55,7 +55,7 @@ func (p *scope) marked() *portalapi.Account {
 	if p.user.Spec.Deleted {
 		return Kept(p.user, p.View.Mirror)
 	}
-	if own := p.View.Mirror.Owned(string(p.user.UID)); own != nil {
+	if own := p.View.Mirror.OwnedAccount(string(p.user.UID)); own != nil {
 		return own
 	}
 	if a := p.plan.Account; a != nil && (p.plan.Action == provision.Adopt || a.WaitingFor.UID == string(p.user.UID)) {

@@ -29,10 +29,10 @@ func granted(a *portalapi.Account) []string {
 // provisioned returns the account that the user owns, or owned before a restore; nil if there is
 // none.
 func provisioned(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
-	if own := m.Owned(string(u.UID)); own != nil {
+	if own := m.OwnedAccount(string(u.UID)); own != nil {
 		return own
 	}
-	return m.Of(u.Name)
+	return m.AccountOf(u.Name)
 }
 
 // accountPools returns the portal ids of the pools that a pass over a user with the access a writes
@@ -46,9 +46,9 @@ func accountPools(u *v1alpha1.ScimUser, a access.Access, f Facts, former *portal
 	for _, pool := range a.Pools {
 		wanted = append(wanted, f.Snapshot.PortalID(pool.Pool))
 	}
-	if own := f.Mirror.Owned(string(u.UID)); own != nil && f.Stays != nil {
+	if own := f.Mirror.OwnedAccount(string(u.UID)); own != nil && f.KeepsMembers != nil {
 		for _, id := range granted(own) {
-			if !f.Snapshot.Managed(id) || f.Stays(id) {
+			if !f.Snapshot.Managed(id) || f.KeepsMembers(id) {
 				wanted = append(wanted, id)
 			}
 		}

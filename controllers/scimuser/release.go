@@ -54,10 +54,10 @@ func (p *scope) release(ctx context.Context) pass.Outcome {
 // Kept returns the account that the user owns, or that the same SCIM id owned before a restore; nil
 // if there is none.
 func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
-	if own := m.Owned(string(u.UID)); own != nil {
+	if own := m.OwnedAccount(string(u.UID)); own != nil {
 		return own
 	}
-	if former := m.Of(u.Name); former != nil && former.Owner.Binding == m.Binding() {
+	if former := m.AccountOf(u.Name); former != nil && former.Owner.Binding == m.Binding() {
 		return former
 	}
 	return nil

@@ -47,7 +47,7 @@ func memberships(p *scope) []v1alpha1.PoolMembership {
 		out = append(out, v1alpha1.PoolMembership{Name: name, Source: v1alpha1.PoolSourceHeld, Held: true})
 	}
 	if p.have != nil {
-		gone, _ := p.snapshot.Has(granted(p.have))
+		gone, _ := p.snapshot.AccessThrough(granted(p.have))
 		for _, m := range gone {
 			if !slices.ContainsFunc(out, func(o v1alpha1.PoolMembership) bool { return o.Name == m.Pool }) {
 				out = append(out, v1alpha1.PoolMembership{Name: m.Pool, Source: v1alpha1.PoolSource(m.Source)})
@@ -72,7 +72,7 @@ func grants(p *scope) []v1alpha1.RoleGrant {
 	if p.have == nil {
 		return nil
 	}
-	_, all := p.snapshot.Has(granted(p.have))
+	_, all := p.snapshot.AccessThrough(granted(p.have))
 	out := make([]v1alpha1.RoleGrant, len(all))
 	for i, g := range all {
 		out[i] = v1alpha1.RoleGrant{Name: g.Role, From: slices.Clone(g.From)}

@@ -39,10 +39,10 @@ func (p *scope) poolsLeaf() conditions.Leaf {
 // observe reads the user's account from the mirror, and plans.
 func (p *scope) observe(ctx context.Context) pass.Outcome {
 	m := p.View.Mirror
-	p.have = m.Owned(string(p.user.UID))
+	p.have = m.OwnedAccount(string(p.user.UID))
 	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live}
 	if p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		facts.Stays = func(string) bool { return false } // the report includes the memberships
+		facts.KeepsMembers = func(string) bool { return false } // the report includes the memberships
 	}
 	plan, err := Plan(ctx, p.user, p.access, facts)
 	p.plan = plan
@@ -73,7 +73,7 @@ func (p *scope) verify(context.Context) pass.Outcome {
 
 // ownerGone are the pools of the user whose AgentPool no longer exists. A pool that is being
 // released looks like one for a moment, so the status waits once; left is for how long.
-func (p *scope) ownerGone() (gone []poolindex.Unruled, left time.Duration) {
+func (p *scope) ownerGone() (gone []poolindex.Unmanaged, left time.Duration) {
 	if p.have != nil {
 		gone = p.snapshot.OwnerGone(granted(p.have))
 	}

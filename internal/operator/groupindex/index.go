@@ -276,8 +276,8 @@ func (x *Index) Group(id string) (Group, bool) {
 	return g.Group, true
 }
 
-// Named returns the sorted ids of the living groups with this displayName, ignoring case.
-func (x *Index) Named(displayName string) []string {
+// WithDisplayName returns the sorted ids of the living groups with this displayName, ignoring case.
+func (x *Index) WithDisplayName(displayName string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.named[names.Fold(displayName)]
@@ -299,8 +299,9 @@ func (x *Index) Version() int64 {
 	return x.version
 }
 
-// Of returns the sorted ids of the living groups that contain the user, and the current version.
-func (x *Index) Of(user string) (ids []string, version int64) {
+// GroupsOf returns the sorted ids of the living groups that contain the user, and the current
+// version.
+func (x *Index) GroupsOf(user string) (ids []string, version int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for _, g := range x.users[user] {
@@ -354,9 +355,9 @@ func (x *Index) Contains(groups []string, user string) bool {
 	return false
 }
 
-// Replaced reports whether every valid slice of the groups has the group's round. If not, a
-// replacement of all members is in progress.
-func (x *Index) Replaced(groups []string) bool {
+// ReplacementsComplete reports whether every valid slice of the groups has the group's round. If
+// not, a replacement of all members is in progress.
+func (x *Index) ReplacementsComplete(groups []string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for _, id := range groups {
@@ -421,8 +422,8 @@ func (x *Index) All() []Group {
 	return out
 }
 
-// Leftovers returns the sorted ids of the groups that have slices but no ScimGroup.
-func (x *Index) Leftovers() []string {
+// WithoutScimGroup returns the sorted ids of the groups that have slices but no ScimGroup.
+func (x *Index) WithoutScimGroup() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var out []string

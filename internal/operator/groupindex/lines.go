@@ -15,7 +15,7 @@ import (
 // Lookup finds groups. *Index is one.
 type Lookup interface {
 	Group(id string) (Group, bool)
-	Named(displayName string) []string
+	WithDisplayName(displayName string) []string
 	WithExternalID(externalID string) []string
 }
 
@@ -135,7 +135,7 @@ func intersection(a, b []string) []string {
 func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
 	switch {
 	case ref.DisplayName != "":
-		return look.Named(ref.DisplayName)
+		return look.WithDisplayName(ref.DisplayName)
 	case ref.ExternalID != "":
 		return look.WithExternalID(ref.ExternalID)
 	}
@@ -229,10 +229,10 @@ func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
 	return p.Name == c.Group
 }
 
-// Titled returns the pool with its name in the portal as the displayName: for a group's own pool
-// that is the group's name. ok is false for the own pool of a group that is not in the index,
+// WithPortalName returns the pool with its name in the portal as the displayName: for a group's own
+// pool that is the group's name. ok is false for the own pool of a group that is not in the index,
 // because its name is not known.
-func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
+func WithPortalName(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
 	own := pool.OwnPoolOf()
 	if own == "" {
 		return pool, true
@@ -241,24 +241,26 @@ func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bo
 	if !found || g.Deleted {
 		return pool, false
 	}
-	titled := pool.DeepCopy()
-	titled.Spec.DisplayName = g.DisplayName
-	return titled, true
+	named := pool.DeepCopy()
+	named.Spec.DisplayName = g.DisplayName
+	return named, true
 }
 
-// Names returns a function for claims.Registry.Names. For a pool it returns the name of Titled.
+// Names returns a function for claims.Registry.Names. For a pool it returns the name of
+// WithPortalName.
 func Names(look Lookup) func(client.Object) []string {
 	return func(o client.Object) []string {
 		if pool, ok := o.(*v1alpha1.AgentPool); ok {
-			o, _ = Titled(pool, look)
+			o, _ = WithPortalName(pool, look)
 		}
 		return claims.Names(o)
 	}
 }
 
-// Named returns the ids of the groups that a change of the pool can affect: the groups that its
-// lines are pinned to or could mean, and the group with the pool's name, if this is its own pool.
-func Named(p *v1alpha1.AgentPool, look Lookup) []string {
+// AffectedGroups returns the ids of the groups that a change of the pool can affect: the groups
+// that its lines are pinned to or could mean, and the group with the pool's name, if this is its
+// own pool.
+func AffectedGroups(p *v1alpha1.AgentPool, look Lookup) []string {
 	out := []string{p.Name}
 	for _, ref := range p.Spec.Groups {
 		if ref.ID != "" {

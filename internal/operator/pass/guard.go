@@ -18,10 +18,10 @@ import (
 // Guarded is a removal that the deprovisioning guard decides about, and what the kind has to say.
 type Guarded struct {
 	removals.Removal
-	Do      func() error                                 // carries it out
+	Do      func() error                                  // carries it out
 	Mark    func(context.Context, removals.Outcome) error // marks at the portal's record what became of it
-	Held    string                                       // what follows while it is held; appended to the message
-	Dropped string                                       // what does not change after a person dropped it; empty: the next step follows
+	Held    string                                        // what follows while it is held; appended to the message
+	Dropped string                                        // what does not change after a person dropped it; empty: the next step follows
 }
 
 // Guarded carries the removal out if the guard or a person allows it, and otherwise ends the pass:
