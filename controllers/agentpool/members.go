@@ -311,7 +311,7 @@ func (p *scope) incomplete(r removals.Removal) time.Duration {
 func items(accounts []*portalapi.Account, in bool) []portalapi.MembershipWrite {
 	out := make([]portalapi.MembershipWrite, len(accounts))
 	for i, a := range accounts {
-		out[i] = portalapi.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, In: in}
+		out[i] = portalapi.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, Add: in}
 	}
 	return out
 }

@@ -93,7 +93,7 @@ func TestHeldReplacedPool(t *testing.T) {
 	pool := &v1alpha1.AgentPool{ObjectMeta: onepass.Meta(group)}
 	w.Must(w.Kube.Delete(t.Context(), pool.DeepCopy()))
 	w.Check("A member who is in no pool that replaces it would lose it.", w.Parts.Pools.Reconcile, pool, &pool.Status.Conditions,
-		onepass.Want{Calls: "MarkPoolHeld", Ready: "False GuardHeld", Says: "1 user(s) would lose", Also: "DeprovisioningHeld", Events: "GuardHeld", Again: 10 * time.Second})
+		onepass.Want{Calls: "MarkPool", Ready: "False GuardHeld", Says: "1 user(s) would lose", Also: "DeprovisioningHeld", Events: "GuardHeld", Again: 10 * time.Second})
 	w.Settle(w.Parts.Pools.Reconcile, declared) // ada joins
 	w.Check("Once the member is in that pool, nothing is lost.", w.Parts.Pools.Reconcile, pool, &pool.Status.Conditions, onepass.Want{Calls: "ReleasePool", Gone: true})
 }

@@ -186,7 +186,7 @@ func bindReason(err error) (reason string, refused bool) {
 
 // open opens the session for the other controllers.
 func (p *scope) open(ctx context.Context) pass.Outcome {
-	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
+	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseOwnerGone)
 	p.Session.Decide(removals.Decisions(p.config.Annotations, p.Clock.Now()))
 	p.View = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return pass.Next()

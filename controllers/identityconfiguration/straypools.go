@@ -69,7 +69,7 @@ func (p *scope) auditPools(ctx context.Context) pass.Outcome {
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return o
 	}
-	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
+	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseOwnerGone], now)
 	var failed []error
 	for _, pool := range found {
 		failed = append(failed, p.releasePool(ctx, pool, !firstSeen[pool.Owner.UID].Truncate(time.Second).After(releaseUntil)))
@@ -143,7 +143,7 @@ func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, outcome remo
 	if pass.SameMark(pool.Mark, mark) {
 		return nil
 	}
-	if err := p.View.Client.MarkPoolHeld(ctx, pool.Owner, mark); err != nil {
+	if err := p.View.Client.MarkPool(ctx, pool.Owner, mark); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
 	with := *pool

@@ -43,7 +43,7 @@ type strays struct {
 // complete.
 func (p *scope) audit(ctx context.Context) pass.Outcome {
 	now, s := p.Clock.Now(), &p.strays
-	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
+	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseOwnerGone], now)
 	if !p.View.Mirror.Configuration().SCIMEnabled || (releaseUntil.IsZero() && now.Sub(s.lastSearch) < s.interval()) {
 		return pass.Next()
 	}

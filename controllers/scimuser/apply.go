@@ -81,7 +81,7 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 			return fmt.Errorf("mark the local account as waited for: %w", err)
 		}
 	}
-	if err := p.View.Client.MarkHeld(ctx, owner, m); err != nil {
+	if err := p.View.Client.MarkAccount(ctx, owner, m); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
 	with := *a

@@ -42,13 +42,13 @@ func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror
 		currentPools = snapshot.Names(granted(account))
 	}
 	return snapshot.Effective(access.User{
-		Name:       u.Name,
-		Version:    poolindex.VersionOf(u),
-		UserName:   u.Spec.UserName,
-		Groups:     groups,
-		Filtered:   fromFilter(u.Status.Pools),
-		In:         currentPools,
-		Attributes: sync.OnceValue(func() access.Attributes { return scimattrs.Attributes(&u.Spec) }),
+		Name:            u.Name,
+		Version:         poolindex.VersionOf(u),
+		UserName:        u.Spec.UserName,
+		Groups:          groups,
+		CurrentByFilter: fromFilter(u.Status.Pools),
+		CurrentPools:    currentPools,
+		Attributes:      sync.OnceValue(func() access.Attributes { return scimattrs.Attributes(&u.Spec) }),
 	}), ok
 }
 

@@ -88,7 +88,7 @@ func (p *Pass) MarkPool(ctx context.Context, record *portalapi.Pool, owner porta
 	if record == nil || SameMark(record.Mark, m) {
 		return nil
 	}
-	if err := p.View.Client.MarkPoolHeld(ctx, owner, m); err != nil {
+	if err := p.View.Client.MarkPool(ctx, owner, m); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
 	with := *record

@@ -60,7 +60,7 @@ func (m *Mirror) PutMemberships(poolID string, items []portalapi.MembershipWrite
 		if len(after.Ungranted) == 0 {
 			after.Ungranted = nil
 		}
-		if items[i].In {
+		if items[i].Add {
 			after.Pools = append(after.Pools, poolID)
 			slices.Sort(after.Pools)
 		}

@@ -377,7 +377,7 @@ func TestPutMembershipsIsVisibleImmediately(t *testing.T) {
 	for _, id := range []string{"ada", "bob", "eve"} {
 		m.PutAccount(&portalapi.Account{ID: id, UserName: id, Owner: portalapi.Owner{UID: "u-" + id}, Status: portalapi.StatusActive, Roles: []string{portalapi.RoleUser}, Revision: 5})
 	}
-	items := []portalapi.MembershipWrite{{AccountID: "ada", IfRevision: 5, In: true}, {AccountID: "bob", IfRevision: 4, In: true}, {AccountID: "eve", IfRevision: 5, In: true}}
+	items := []portalapi.MembershipWrite{{AccountID: "ada", IfRevision: 5, Add: true}, {AccountID: "bob", IfRevision: 4, Add: true}, {AccountID: "eve", IfRevision: 5, Add: true}}
 	m.PutMemberships("leads", items, []portalapi.MembershipResult{
 		{AccountID: "ada", Outcome: portalapi.MembershipDone, Revision: 6}, {AccountID: "bob", Outcome: portalapi.MembershipDone, Revision: 5}, {AccountID: "eve", Outcome: portalapi.MembershipStale, Revision: 7},
 	})
