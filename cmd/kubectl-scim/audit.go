@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/preview"
+	"lightrun.com/scim-operator/internal/operator/preview"
 )
 
 // withoutObject contains the accounts and pools in the portal that the operator manages and that

@@ -17,6 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
@@ -30,7 +31,7 @@ func (p *scope) claim(ctx context.Context) pass.Outcome {
 	if err != nil {
 		return p.Retry(fmt.Errorf("claim the pool's name: %w", err))
 	}
-	if other != nil && Succeeds(p.pool, other.GetName(), p.Groups) {
+	if other != nil && poolplan.Succeeds(p.pool, other.GetName(), p.Groups) {
 		if other, err = p.registry().TakeFrom(ctx, v1alpha1.ClaimPool, name, other, p.pool); err != nil {
 			return p.Retry(fmt.Errorf("take the name over from a group's own pool: %w", err))
 		}
@@ -67,16 +68,6 @@ func nameHeld(other *v1alpha1.AgentPool, m *mirror.Mirror) (v provision.Verdict,
 		v = provision.PoolVerdict(other.Namespace, record, provision.Others, false, false)
 	}
 	return v, v.Reason == v1alpha1.ReasonNameHeld
-}
-
-// Succeeds reports whether other is the name of a group's own pool, and pool names that group.
-func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) bool {
-	g, found := groups.Group(other)
-	if !found {
-		return false
-	}
-	declares, _ := groupindex.Declares(pool, g, groups)
-	return declares
 }
 
 // orphaned deletes a group's own pool that a program created after the group had gone: creating it

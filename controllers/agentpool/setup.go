@@ -23,6 +23,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
@@ -105,7 +106,7 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 // concerned returns the pools that a change of a pool in the portal can affect: its owners before
 // and after the change, and all pools that are not Ready, because they may wait for this change.
 func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.PoolEvent) []reconcile.Request {
-	all, err := All(ctx, r.Client, namespace)
+	all, err := poolplan.ListPools(ctx, r.Client, namespace)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
 		return nil
@@ -151,7 +152,7 @@ func (r *Reconciler) groups(namespace string) func(context.Context, queue) error
 				r.Pools.Invalidate()
 			}
 			r.causedBy(c, c.Group) // the group's own pool, which may be created after the group
-			all, err := All(ctx, r.Client, namespace)
+			all, err := poolplan.ListPools(ctx, r.Client, namespace)
 			if err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
 			}

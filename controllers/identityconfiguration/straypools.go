@@ -15,12 +15,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/shell"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
@@ -43,7 +43,7 @@ func (p *scope) auditPools(ctx context.Context) pass.Outcome {
 	if !p.View.Mirror.Configuration().SCIMEnabled {
 		return pass.Next()
 	}
-	all, err := agentpool.All(ctx, p.Client, p.config.Namespace)
+	all, err := poolplan.ListPools(ctx, p.Client, p.config.Namespace)
 	if err != nil {
 		return p.Retry(err)
 	}
@@ -96,7 +96,7 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 	if !asked && decision != removals.Release {
 		return nil
 	}
-	plan := agentpool.PlanRelease(object, nil, nil, p.View.Mirror) // the spec is lost, so it counts as declared
+	plan := poolplan.PlanRelease(object, nil, nil, p.View.Mirror) // the spec is lost, so it counts as declared
 	do := func() error { return p.View.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
 	outcome := removals.Outcome{Verdict: sets.Apply}
 	var err error

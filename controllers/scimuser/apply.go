@@ -14,6 +14,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // apply carries the plan out, if policy and the guard let it. A mark without a reason in this pass
@@ -53,7 +54,7 @@ func owned() conditions.Leaf {
 // none.
 func (p *scope) marked() *portalapi.Account {
 	if p.user.Spec.Deleted {
-		return Kept(p.user, p.View.Mirror)
+		return userplan.Kept(p.user, p.View.Mirror)
 	}
 	if own := p.View.Mirror.OwnedAccount(string(p.user.UID)); own != nil {
 		return own

@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/preview"
 )
 
 // ownerGone deletes an AgentPool while nothing may be written, so that its pool stays in the

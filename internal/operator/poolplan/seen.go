@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agentpool
+package poolplan
 
 import (
 	"slices"
@@ -26,8 +26,8 @@ func Seen(pins []portalapi.Pin, groups groupindex.Lookup, m *mirror.Mirror) (out
 	return out
 }
 
-// withSeen returns the pins with those revisions.
-func withSeen(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.Pin {
+// WithSeen returns the pins with those revisions.
+func WithSeen(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.Pin {
 	out := slices.Clone(pins)
 	for i := range out {
 		for _, g := range seen {

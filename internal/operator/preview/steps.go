@@ -13,15 +13,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	guard "lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 const (
@@ -55,7 +55,7 @@ func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.Claim
 		if other == nil || other.GetUID() == o.GetUID() {
 			continue
 		}
-		if pool, ok := o.(*v1alpha1.AgentPool); ok && agentpool.Succeeds(pool, other.GetName(), p.objects.groups) {
+		if pool, ok := o.(*v1alpha1.AgentPool); ok && poolplan.Succeeds(pool, other.GetName(), p.objects.groups) {
 			continue
 		}
 		return v1alpha1.ReasonNameTaken, fmt.Sprintf("%s %s has the name %q; rename one of the two", strings.TrimPrefix(strings.TrimSpace(kind(other)), "*v1alpha1."), other.GetName(), name), nil
@@ -79,7 +79,7 @@ func (p *preview) pools(ctx context.Context) error {
 
 // resolve sets the groups that fill the pool in its status, as its reconciler would write them.
 func (p *preview) resolve(o *v1alpha1.AgentPool) {
-	_, pins, undecided := agentpool.Resolve(o, p.objects.groups, p.portal)
+	_, pins, undecided := poolplan.Resolve(o, p.objects.groups, p.portal)
 	if o.Status.Groups = pins; !undecided {
 		o.Status.ObservedGeneration = o.Generation
 	}
@@ -96,12 +96,12 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 			return s.waits(reason, message), err
 		}
 	}
-	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, named, p.portal, nil)
+	plan, have, frozen, err := poolplan.Plan(ctx, p.objects, named, p.portal, nil)
 	if err != nil {
 		return s, err
 	}
-	if before := agentpool.Predecessor(o, p.objects.pools, p.objects.groups, p.portal); before != nil {
-		plan = agentpool.Succeed(plan, provision.WantPool(named), p.portal.OwnedPool(string(before.UID)))
+	if before := poolplan.Predecessor(o, p.objects.pools, p.objects.groups, p.portal); before != nil {
+		plan = poolplan.Succeed(plan, provision.WantPool(named), p.portal.OwnedPool(string(before.UID)))
 	}
 	s.Action, s.Reason, s.Message = string(plan.Action), plan.Reason, poolWhy(plan)
 	if frozen != nil {
@@ -115,7 +115,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		if plan.Pool != nil {
 			mark = plan.Pool.Mark
 		}
-		removal := agentpool.ManagerSet(o, plan, p.portal, mark)
+		removal := poolplan.ManagerSet(o, plan, p.portal, mark)
 		outcome := p.foresee(o, removal)
 		switch outcome.Verdict {
 		case sets.Keep:
@@ -134,7 +134,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 
 // leavingPool plans the release of the pool of an AgentPool that is being deleted.
 func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
-	plan := agentpool.PlanRelease(o, p.objects.pools, p.objects.groups, p.portal)
+	plan := poolplan.PlanRelease(o, p.objects.pools, p.objects.groups, p.portal)
 	s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
 	switch {
 	case plan.Deletes:
@@ -185,7 +185,7 @@ func (p *preview) members(ctx context.Context) error {
 		if own == nil || own.Default || !o.DeletionTimestamp.IsZero() {
 			continue
 		}
-		changes, _, err := agentpool.MemberChanges(ctx, o, own, agentpool.MemberFacts{
+		changes, _, err := poolplan.MemberChanges(ctx, o, own, poolplan.MemberFacts{
 			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Snapshot: p.pooled,
 		})
 		if err != nil {
@@ -195,7 +195,7 @@ func (p *preview) members(ctx context.Context) error {
 		if len(changes.Leave) == 0 {
 			continue
 		}
-		removal := agentpool.LeaveSet(o, own, changes.Leave, p.portal)
+		removal := poolplan.LeaveSet(o, own, changes.Leave, p.portal)
 		switch outcome := p.foresee(o, removal); {
 		case s.Reason == v1alpha1.ReasonGuardHeld || s.Reason == v1alpha1.ReasonRemovalDropped:
 			p.stays[own.ID] = true // one decision at a time
@@ -319,16 +319,16 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
 		return s.waits(reason, message), err
 	}
-	a, _ := scimuser.Access(u, p.pooled, p.portal)
-	has := scimuser.AddUnmanaged(u, a, p.pooled, p.portal)
+	a, _ := userplan.Access(u, p.pooled, p.portal)
+	has := userplan.AddUnmanaged(u, a, p.pooled, p.portal)
 	s.Pools, s.Roles = holdings(has)
-	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects}
-	own, err := scimuser.Plan(ctx, u, a, facts)
+	facts := userplan.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects}
+	own, err := userplan.Plan(ctx, u, a, facts)
 	if err != nil {
 		return s, err
 	}
 	facts.KeepsMembers = func(pool string) bool { return p.stays[pool] }
-	plan, err := scimuser.Plan(ctx, u, a, facts) // includes what the pools' reconcilers do
+	plan, err := userplan.Plan(ctx, u, a, facts) // includes what the pools' reconcilers do
 	if err != nil {
 		return s, err
 	}
@@ -432,7 +432,7 @@ func (p *preview) poolNames(ids []string) string {
 
 // leaving plans the release of the account of a user that the provider deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
-	plan := provision.ComputeRelease(scimuser.Kept(u, p.portal), p.config.Spec.OnDelete, false)
+	plan := provision.ComputeRelease(userplan.Kept(u, p.portal), p.config.Spec.OnDelete, false)
 	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)
 	if plan.Account == nil {
 		return s
@@ -442,7 +442,7 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 		p.released(plan)
 		return s
 	}
-	what := scimuser.RemovalOf(plan.Mode)
+	what := userplan.RemovalOf(plan.Mode)
 	switch outcome := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: plan.Account.Mark, Accounts: 1}); outcome.Verdict {
 	case sets.Hold:
 		return s.held(1)

@@ -15,13 +15,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/binding"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // Options are the inputs of a preview.
@@ -83,7 +84,7 @@ func (p *preview) run(ctx context.Context) error {
 		p.portal.PutConfiguration(&c)
 	}
 	r.ProvisionExistingUsers = p.portal.Configuration().ProvisionExistingUsers
-	for _, a := range identityconfiguration.WithoutUser(p.portal, p.objects.users) {
+	for _, a := range userplan.WithoutUser(p.portal, p.objects.users) {
 		r.WithoutUser = append(r.WithoutUser, account(a))
 	}
 	for _, pool := range poolindex.WithoutAgentPool(p.portal, p.objects.pools) {
@@ -138,9 +139,9 @@ func (p *preview) waits() (why, replacement string) {
 	if b := c.Binding; b != nil && b.UID != string(p.config.UID) && (b.Namespace != p.config.Namespace || b.Name != p.config.Name) {
 		return fmt.Sprintf("The portal follows IdentityConfiguration %s/%s of cluster %s", b.Namespace, b.Name, b.Cluster), ""
 	}
-	declared := identityconfiguration.Binding(p.config, "")
+	declared := binding.Of(p.config, "")
 	if b, want := c.Binding, declared.Provider(); b != nil && !b.Provider().IsRefined(want) {
-		replacement = identityconfiguration.Replacement(p.Namespace, b.Provider(), want, len(p.objects.users))
+		replacement = binding.DescribeReplacement(p.Namespace, b.Provider(), want, len(p.objects.users))
 	}
 	switch {
 	case !c.SCIMEnabled:

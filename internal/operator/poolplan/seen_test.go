@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agentpool_test
+package poolplan_test
 
 import (
 	"testing"
@@ -9,11 +9,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 )
 
 // TestOlderGroup: user-000000 is in the pool in the portal, user-000001 is not. The objects of the
@@ -73,13 +73,13 @@ func TestOlderGroup(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, ok, err := agentpool.MemberChanges(t.Context(), &c.pool, &here, agentpool.MemberFacts{
+			got, ok, err := poolplan.MemberChanges(t.Context(), &c.pool, &here, poolplan.MemberFacts{
 				Users: c, Groups: groups, Mirror: m, Snapshot: snapshot,
 			})
 			if err != nil || !ok {
 				t.Fatal(ok, err)
 			}
-			var want agentpool.Changes
+			var want poolplan.Changes
 			if tc.changes {
 				want.Join, want.Leave = []*portalapi.Account{m.Account("user-000001")}, []*portalapi.Account{m.Account("user-000000")}
 			}
@@ -93,10 +93,10 @@ func TestOlderGroup(t *testing.T) {
 			if tc.seen {
 				sent = []portalapi.GroupRevision{{Group: group, Revision: at}}
 			}
-			if diff := cmp.Diff(sent, agentpool.Seen(here.Pins, groups, m)); diff != "" {
+			if diff := cmp.Diff(sent, poolplan.Seen(here.Pins, groups, m)); diff != "" {
 				t.Errorf("%s Sent to the portal (-want +got):\n%s", tc.reason, diff)
 			}
-			lines, pins, undecided := agentpool.Resolve(&c.pool, groups, m)
+			lines, pins, undecided := poolplan.Resolve(&c.pool, groups, m)
 			state := groupindex.Resolved
 			if tc.line == v1alpha1.ReasonBackupOlder {
 				state = groupindex.StateOlder

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package scimuser
+package userplan
 
 import (
 	"cmp"
@@ -37,9 +37,9 @@ type Facts struct {
 // is false when the snapshot is older than the index of groups.
 func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror) (a access.Access, ok bool) {
 	groups, ok := snapshot.Groups(u.Name)
-	currentPools := poolNames(u.Status.Pools)
+	currentPools := PoolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
-		currentPools = snapshot.Names(granted(account))
+		currentPools = snapshot.Names(Granted(account))
 	}
 	return snapshot.Effective(access.User{
 		Name:            u.Name,
@@ -59,7 +59,7 @@ func AddUnmanaged(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Sna
 	if account == nil {
 		return a
 	}
-	unmanaged := slices.DeleteFunc(slices.Clone(granted(account)), snapshot.Managed)
+	unmanaged := slices.DeleteFunc(slices.Clone(Granted(account)), snapshot.Managed)
 	orphaned, roles := snapshot.AccessThrough(unmanaged)
 	a.Pools = slices.Concat(a.Pools, orphaned)
 	a.Roles = access.Union(a.Roles, roles)
@@ -73,7 +73,7 @@ func HasPendingRemoval(u *v1alpha1.ScimUser, a access.Access, snapshot *poolinde
 	if account == nil {
 		return false
 	}
-	for _, name := range snapshot.Names(granted(account)) {
+	for _, name := range snapshot.Names(Granted(account)) {
 		given := slices.ContainsFunc(a.Pools, func(p access.Membership) bool { return p.Pool == name })
 		if !given && slices.Contains(pools, name) {
 			return true
@@ -101,7 +101,7 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	if have := cmp.Or(facts.Own, facts.Before, facts.Named); have != nil {
 		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
-	want := provision.Want(u, ids, rolesOf(ids, f.Mirror))
+	want := provision.Want(u, ids, RolesOf(ids, f.Mirror))
 	want.Owner.Binding = f.Mirror.Binding()
 	return provision.Compute(want, facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,
