@@ -54,7 +54,7 @@ var house = []room{
 	{"internal/kernel/tracing", "traces, from the push to the portal", nil, join(telemetry, []string{"sigs.k8s.io/controller-runtime/pkg/reconcile", "sigs.k8s.io/controller-runtime"}), []string{"net/http", "os"}},
 	{"internal/kernel/conditions", "conditions by type, and what they say together", []string{"api/v1alpha1"}, kinds, nil},
 	{"internal/kernel/claims", "the one protocol for the right to a name", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/retry"}, join(client, []string{"github.com/google/uuid", "sigs.k8s.io/controller-runtime/pkg/log"}), nil},
-	{"internal/kernel/groupslice", "the members of groups, in slices", []string{"api/v1alpha1"}, join(client, []string{"golang.org/x/sync"}), []string{"net/http"}},
+	{"internal/kernel/groupslice", "the members of groups, in slices", []string{"api/v1alpha1", "internal/kernel/retry"}, join(client, []string{"golang.org/x/sync"}), []string{"net/http"}},
 	{"internal/kernel/portalapi", "the portal port: what the operator reads from a portal and writes to it", []string{"internal/kernel/provider"}, nil, []string{"net/http"}},
 	{"internal/kernel/scimattrs", "a ScimUser as a SCIM User", []string{"api/v1alpha1", "internal/scim"}, []string{"k8s.io/apimachinery/pkg/runtime"}, nil},
 	{"internal/kernel/retry", "the bound and the pauses of a repeated write", nil, nil, nil},
