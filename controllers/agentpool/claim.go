@@ -14,11 +14,9 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
-	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolplan"
-	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
 // claim takes the claim on the pool's name.
@@ -37,37 +35,10 @@ func (p *scope) claim(ctx context.Context) pass.Outcome {
 		}
 	}
 	if other != nil {
-		reason, message := p.taken(name, other)
+		reason, message := poolplan.NameTaken(name, other, p.Groups, p.View.Mirror)
 		return pass.Stop(conditions.False(v1alpha1.ConditionNameClaimed, reason, message))
 	}
 	return pass.Next(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This pool has the claim on its name"))
-}
-
-// taken returns why the pool waits for a name that another pool has.
-func (p *scope) taken(name string, other client.Object) (reason, message string) {
-	if pool, ok := other.(*v1alpha1.AgentPool); ok {
-		if named, _ := groupindex.WithPortalName(pool, p.Groups); names.Fold(named.PortalName()) != names.Fold(name) {
-			if v, held := nameHeld(pool, p.View.Mirror); held {
-				return v.Reason, v.Message
-			}
-			return v1alpha1.ReasonNameReleasePending, fmt.Sprintf("AgentPool %s still has the name %q in the portal; it is renamed first. "+
-				provision.ExchangeNames, pool.Name, name)
-		}
-	}
-	return v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, "+
-		"or name the group in spec.groups there to have it fill that pool. "+provision.ExchangeNames, other.GetName(), name)
-}
-
-// nameHeld is why another AgentPool can't release its name in the portal now, if that needs a
-// person's decision.
-func nameHeld(other *v1alpha1.AgentPool, m *mirror.Mirror) (v provision.Verdict, held bool) {
-	if m == nil {
-		return v, false
-	}
-	if record := m.OwnedPool(string(other.UID)); record != nil {
-		v = provision.PoolVerdict(other.Namespace, record, provision.Others, false, false)
-	}
-	return v, v.Reason == v1alpha1.ReasonNameHeld
 }
 
 // orphaned deletes a group's own pool that a program created after the group had gone: creating it

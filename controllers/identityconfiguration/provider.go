@@ -11,11 +11,11 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/provider"
-	"lightrun.com/scim-operator/internal/operator/binding"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
 )
 
 // binding returns the binding of this operator and the declared provider.
-func (p *scope) binding() portalapi.Binding { return binding.Of(p.config, p.Cluster) }
+func (p *scope) binding() portalapi.Binding { return provision.WantBinding(p.config, p.Cluster) }
 
 // conflict handles the refusal that the portal is integrated with another provider, the first one.
 // If the portal is bound to this configuration, and a person named the first provider in the
@@ -64,6 +64,6 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 func (p *scope) preview(refused error, first, want provider.ID) error {
 	return &portalapi.Error{
 		Status: 409, Code: portalapi.CodeIDPConfigured,
-		Message: fmt.Sprintf("%s. %s", said(refused), binding.DescribeReplacement(p.config.Namespace, first, want, int(p.Counter.Counts().Users))),
+		Message: fmt.Sprintf("%s. %s", said(refused), provision.DescribeReplacement(p.config.Namespace, first, want, int(p.Counter.Counts().Users))),
 	}
 }

@@ -78,7 +78,7 @@ var house = []room{
 
 	{"internal/operator/decide/access", "which pools a user is in, and which roles follow", []string{"internal/kernel/names"}, nil, nil},
 	{"internal/operator/decide/guard", "which removals apply, and which are held", []string{"internal/kernel/portalapi", "internal/kernel/shell"}, nil, nil},
-	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/guard"}, nil, nil},
+	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/shell", "internal/operator/decide/guard"}, nil, nil},
 	{"internal/operator/portalclient/rest", "the Contract driver", []string{"api/portal/v1", "internal/kernel/portalapi", "internal/kernel/provider"}, nil, []string{"net/http"}},
 	{"internal/operator/portalclient/mirror", "the portal's state in memory", []string{"internal/kernel/names", "internal/kernel/portalapi"}, []string{"github.com/go-logr/logr"}, nil},
 	{"internal/operator/portalclient/hook", "code around every call to the portal", []string{"internal/kernel/portalapi"}, nil, nil},
@@ -97,9 +97,8 @@ var house = []room{
 		"internal/operator/portalclient/mirror", "internal/operator/removals", "internal/operator/userplan",
 	}), client, nil},
 	{"internal/operator/usercounts", "how many users are in each state, and whose deletion is finished", []string{"api/v1alpha1", "internal/kernel/conditions"}, nil, nil},
-	{"internal/operator/binding", "the binding of the portal to one operator and one provider", []string{"api/v1alpha1", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/shell"}, nil, nil},
 	{"internal/operator/preview", "what the manager would do now, computed without doing it", join(decide, portalView, []string{
-		"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi", "internal/operator/binding",
+		"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi",
 		"internal/operator/groupindex", "internal/operator/poolindex", "internal/operator/poolplan", "internal/operator/removals", "internal/operator/userplan",
 	}), client, nil},
 
@@ -108,7 +107,7 @@ var house = []room{
 		"internal/kernel/groupslice", "internal/operator/portalclient/breaker", "internal/operator/portalclient/metered",
 	}), join(controller, telemetry), []string{"net/http"}},
 	{"controllers/agentpool", "reconciles AgentPools", join(reconciler, []string{"internal/scim/filter", "internal/scim/schema"}), controller, nil},
-	{"controllers/identityconfiguration", "reconciles the IdentityConfiguration", join(reconciler, []string{"internal/kernel/provider", "internal/kernel/tokenfile", "internal/operator/binding"}), controller, nil},
+	{"controllers/identityconfiguration", "reconciles the IdentityConfiguration", join(reconciler, []string{"internal/kernel/provider", "internal/kernel/tokenfile"}), controller, nil},
 	{"controllers/nameclaim", "sweeps NameClaims", []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/tracing", "internal/operator/groupindex"}, controller, nil},
 	{"controllers/scimgroup", "reconciles ScimGroups", join(reconciler, []string{"internal/kernel/groupslice"}), controller, nil},
 	{"controllers/scimuser", "reconciles ScimUsers", join(reconciler, []string{"internal/kernel/groupslice", "internal/kernel/scimattrs"}), controller, nil},

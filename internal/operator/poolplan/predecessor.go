@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
@@ -72,4 +73,31 @@ func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) 
 	}
 	declares, _ := groupindex.Declares(pool, g, groups)
 	return declares
+}
+
+// NameTaken returns why a pool waits for a name that another pool has.
+func NameTaken(name string, other client.Object, groups groupindex.Lookup, m *mirror.Mirror) (reason, message string) {
+	if pool, ok := other.(*v1alpha1.AgentPool); ok {
+		if named, _ := groupindex.WithPortalName(pool, groups); names.Fold(named.PortalName()) != names.Fold(name) {
+			if v, held := nameHeld(pool, m); held {
+				return v.Reason, v.Message
+			}
+			return v1alpha1.ReasonNameReleasePending, fmt.Sprintf("AgentPool %s still has the name %q in the portal; it is renamed first. "+
+				provision.ExchangeNames, pool.Name, name)
+		}
+	}
+	return v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, "+
+		"or name the group in spec.groups there to have it fill that pool. "+provision.ExchangeNames, other.GetName(), name)
+}
+
+// nameHeld is why another AgentPool can't release its name in the portal now, if that needs a
+// person's decision.
+func nameHeld(other *v1alpha1.AgentPool, m *mirror.Mirror) (v provision.Verdict, held bool) {
+	if m == nil {
+		return v, false
+	}
+	if record := m.OwnedPool(string(other.UID)); record != nil {
+		v = provision.PoolVerdict(other.Namespace, record, provision.Others, false, false)
+	}
+	return v, v.Reason == v1alpha1.ReasonNameHeld
 }

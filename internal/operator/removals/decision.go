@@ -72,10 +72,10 @@ func Decisions(annotations map[string]string, now time.Time) session.Decisions {
 // skew is the maximum time by which a person's clock may be ahead of the manager's.
 const skew = time.Minute
 
-// ParseDecisionTime parses the time of a decision (RFC 3339), which covers everything that was held at that time.
-// It returns zero if value is not a time. A time in the future would also cover removals that the
-// person has not seen, so such a decision has no effect before that time: then it returns zero, and
-// how far ahead the time is. One of the two clocks is wrong.
+// ParseDecisionTime parses the time of a decision (RFC 3339), which covers everything that was held
+// at that time. It returns zero if value is not a time. A time in the future would also cover
+// removals that the person has not seen, so such a decision has no effect before that time: then it
+// returns zero, and how far ahead the time is. One of the two clocks is wrong.
 func ParseDecisionTime(value string, now time.Time) (at time.Time, ahead time.Duration) {
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil {
@@ -106,6 +106,23 @@ func note(ctx context.Context, w client.Writer, o client.Object, annotation, id,
 	}
 	o.SetAnnotations(a)
 	return w.Patch(ctx, o, client.MergeFrom(before))
+}
+
+// decisionContext returns ctx with the name of the person who decided about o, if a person did.
+func (a Outcome) decisionContext(ctx context.Context, o client.Object) context.Context {
+	if a.Decision == "" || a.Verdict == sets.Hold {
+		return ctx
+	}
+	return portalapi.WithDecidedBy(ctx, o.GetAnnotations()[v1alpha1.AnnotationDecidedBy])
+}
+
+// MarkContext returns ctx for the call that marks the outcome at the portal's record: with the name
+// of the person who dropped the removal, if a person did.
+func (a Outcome) MarkContext(ctx context.Context, o client.Object) context.Context {
+	if a.Verdict != sets.Keep {
+		return ctx
+	}
+	return a.decisionContext(ctx, o)
 }
 
 // Reasons of the events that name who decided.

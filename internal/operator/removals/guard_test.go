@@ -78,7 +78,7 @@ func TestRemove(t *testing.T) {
 			done := false
 			spec := v1alpha1.DeprovisioningGuard{MinUsers: &tc.budget, MaxPercent: new(int32)}
 			facts := Facts{Object: pool.DeepCopy(), Decisions: tc.decisions, Spec: spec, Now: now}
-			outcome, err := g.Remove(t.Context(), writer{}, tc.audit, facts, tc.removal, func() error { done = true; return nil })
+			outcome, err := g.Remove(t.Context(), writer{}, tc.audit, facts, tc.removal, func(context.Context) error { done = true; return nil })
 			if err != nil || outcome.Verdict != tc.want || done != (tc.want == sets.Apply) {
 				t.Fatalf("%s\ngot %v, %v; carried out: %v", tc.reason, outcome.Verdict, err, done)
 			}

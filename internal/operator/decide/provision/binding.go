@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package binding describes the binding of the portal to one operator and one identity provider.
-package binding
+package provision
 
 import (
 	"fmt"
@@ -12,8 +11,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/shell"
 )
 
-// Of returns the binding of the operator in this cluster and the provider that c declares.
-func Of(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Binding {
+// WantBinding returns the binding of the operator in this cluster and the provider that c declares.
+func WantBinding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Binding {
 	return portalapi.Binding{
 		Cluster: cluster, Namespace: c.Namespace, Name: c.Name, UID: string(c.UID),
 		ProviderType: string(c.Spec.IdentityProvider.Type), ProviderName: c.Spec.IdentityProvider.Name,
