@@ -33,8 +33,8 @@ const (
 	groupB = "bbbbbbbb-0000-4000-8000-000000000000"
 )
 
-// TestMembershipsAreThoseOfValidSlices: for any slices, in any order and with unused slices of splits,
-// the cache shows the members in the valid slices by groupslice's rule, in both directions.
+// TestMembershipsAreThoseOfValidSlices: for any slices, in any order and with unused slices of
+// splits, the cache shows the members in the valid slices by groupslice's rule, in both directions.
 func TestMembershipsAreThoseOfValidSlices(t *testing.T) {
 	ids := make([]string, 12)
 	for i := range ids { // few places, so that slices overlap

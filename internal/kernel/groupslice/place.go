@@ -62,9 +62,9 @@ func Lookup(all []v1alpha1.ScimGroupSlice, user string) *v1alpha1.ScimGroupSlice
 	return found
 }
 
-// ValidSlices returns the valid slices of one group, from which its members are read, sorted by prefix.
-// They never overlap; if no slice is missing, they cover every place. The other slices are unused:
-// they come from splits that were not completed.
+// ValidSlices returns the valid slices of one group, from which its members are read, sorted by
+// prefix. They never overlap; if no slice is missing, they cover every place. The other slices are
+// unused: they come from splits that were not completed.
 func ValidSlices(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	var sorted []*v1alpha1.ScimGroupSlice
 	for i := range all {
