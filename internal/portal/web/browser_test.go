@@ -103,7 +103,7 @@ func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 
 func heldRemovals(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
+	if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
@@ -120,7 +120,7 @@ func heldRemovals(t *testing.T, p *browser.Page) {
 func heldPool(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	hold := marked(portalapi.RemovalManager, "payments")
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
@@ -130,7 +130,7 @@ func heldPool(t *testing.T, p *browser.Page) {
 	p.Shows(".note.warn", "kubectl scim release payments -n lightrun")
 	p.Shows(".note.warn", "kubectl scim drop payments -n lightrun")
 	hold = nil
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 		t.Fatal(err)
 	}
 	p.Go(c.url + "/pools/" + c.payments.ID)
@@ -231,10 +231,10 @@ func everyPage(t *testing.T, p *browser.Page) {
 	} {
 		look(page, at)
 	}
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, marked(portalapi.RemovalManager, "payments")); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, marked(portalapi.RemovalManager, "payments")); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
+	if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
 	for page, at := range map[string]string{

@@ -313,7 +313,7 @@ func TestHeldRemovals(t *testing.T) {
 	boss := c.manager()
 	boss.get("/users").mustNotSay("held")
 	for name, what := range map[string]portalapi.Removal{"ada": portalapi.RemovalDeactivation, "grace": portalapi.RemovalManager} {
-		if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: name + "-uid", Name: name + "-scim", Revision: 1}, marked(what, "")); err != nil {
+		if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: name + "-uid", Name: name + "-scim", Revision: 1}, marked(what, "")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -333,7 +333,7 @@ func TestHeldPools(t *testing.T) {
 	hold := marked(portalapi.RemovalManager, "payments")
 	mark := func() {
 		t.Helper()
-		if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
+		if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -348,7 +348,7 @@ func TestHeldPools(t *testing.T) {
 	if _, err := c.store.PutPool(t.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: "pool-2", Revision: 1}, Name: "Leads"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-2", Revision: 1}, marked(portalapi.RemovalManager, "leads")); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-2", Revision: 1}, marked(portalapi.RemovalManager, "leads")); err != nil {
 		t.Fatal(err)
 	}
 	boss.get("/pools").mustSay("The changes of 2 pools are held", "kubectl scim release NAME -n lightrun", "NAME is the AgentPool in the pool's row", "AgentPool leads")

@@ -85,7 +85,7 @@ func TestWhatAUserHasWithoutAnAgentPool(t *testing.T) {
 		"MadeInThePortal": {"People decide in the portal what it gives.", []string{"default", "portals"}, nil, []access.Grant{{Role: "ROLE_D", From: []string{"Made in the portal"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			gone, roles := snapshot.Has(tc.in)
+			gone, roles := snapshot.AccessThrough(tc.in)
 			var names []string
 			for _, g := range gone {
 				names = append(names, g.Pool)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agentpool
+package poolplan
 
 import (
 	"slices"
@@ -16,7 +16,7 @@ import (
 func Seen(pins []portalapi.Pin, groups groupindex.Lookup, m *mirror.Mirror) (out []portalapi.GroupRevision) {
 	for _, pin := range pins {
 		g, found := groups.Group(pin.Group)
-		if !found || !g.Whole || g.Revision <= pin.Revision || groupindex.Older(g, m.GroupRevision(g.ID)) != 0 {
+		if !found || !g.Whole || g.Revision <= pin.Revision || groupindex.Older(g, m) != 0 {
 			continue
 		}
 		if r := (portalapi.GroupRevision{Group: g.ID, Revision: g.Revision}); !slices.Contains(out, r) {
@@ -26,8 +26,8 @@ func Seen(pins []portalapi.Pin, groups groupindex.Lookup, m *mirror.Mirror) (out
 	return out
 }
 
-// withSeen returns the pins with those revisions.
-func withSeen(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.Pin {
+// WithSeen returns the pins with those revisions.
+func WithSeen(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.Pin {
 	out := slices.Clone(pins)
 	for i := range out {
 		for _, g := range seen {

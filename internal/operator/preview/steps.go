@@ -13,15 +13,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	guard "lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 const (
@@ -56,10 +56,10 @@ func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.Claim
 			continue
 		}
 		if pool, ok := o.(*v1alpha1.AgentPool); ok {
-			if agentpool.Succeeds(pool, other.GetName(), p.objects.groups) {
+			if poolplan.Succeeds(pool, other.GetName(), p.objects.groups) {
 				continue
 			}
-			reason, message = agentpool.Taken(name, other, p.objects.groups, p.portal)
+			reason, message = poolplan.NameTaken(name, other, p.objects.groups, p.portal)
 			return reason, message, nil
 		}
 		return v1alpha1.ReasonNameTaken, fmt.Sprintf("%s %s has the name %q; rename one of the two", strings.TrimPrefix(strings.TrimSpace(kind(other)), "*v1alpha1."), other.GetName(), name), nil
@@ -83,29 +83,29 @@ func (p *preview) pools(ctx context.Context) error {
 
 // resolve sets the groups that fill the pool in its status, as its reconciler would write them.
 func (p *preview) resolve(o *v1alpha1.AgentPool) {
-	_, pins, undecided := agentpool.Resolve(o, p.objects.groups, p.portal)
+	_, pins, undecided := poolplan.Resolve(o, p.objects.groups, p.portal)
 	if o.Status.Groups = pins; !undecided {
 		o.Status.ObservedGeneration = o.Generation
 	}
 }
 
 func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error) {
-	titled, _ := groupindex.Titled(o, p.objects.groups)
-	s := Step{Kind: "AgentPool", Name: o.Name, Title: titled.PortalName()}
+	named, _ := groupindex.WithPortalName(o, p.objects.groups)
+	s := Step{Kind: "AgentPool", Name: o.Name, Title: named.PortalName()}
 	if !o.DeletionTimestamp.IsZero() {
 		return p.leavingPool(o, s), nil
 	}
 	if o.Name != v1alpha1.DefaultName {
-		if reason, message, err := p.named(ctx, o, v1alpha1.ClaimPool, titled.PortalName()); reason != "" || err != nil {
+		if reason, message, err := p.named(ctx, o, v1alpha1.ClaimPool, named.PortalName()); reason != "" || err != nil {
 			return s.waits(reason, message), err
 		}
 	}
-	plan, have, frozen, err := agentpool.Plan(ctx, p.objects, titled, p.portal, nil)
+	plan, have, frozen, err := poolplan.Plan(ctx, p.objects, named, p.portal, nil)
 	if err != nil {
 		return s, err
 	}
-	if before := agentpool.Predecessor(o, p.objects.pools, p.objects.groups, p.portal); before != nil {
-		plan = agentpool.Succeed(plan, provision.WantPool(titled), p.portal.OwnedPool(string(before.UID)))
+	if before := poolplan.Predecessor(o, p.objects.pools, p.objects.groups, p.portal); before != nil {
+		plan = poolplan.Succeed(plan, provision.WantPool(named), p.portal.OwnedPool(string(before.UID)))
 	}
 	s.Action, s.Reason, s.Message = string(plan.Action), plan.Reason, poolWhy(plan)
 	if frozen != nil {
@@ -119,17 +119,17 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 		if plan.Pool != nil {
 			mark = plan.Pool.Mark
 		}
-		removal := agentpool.ManagerSet(o, plan, p.portal, mark)
-		answer := p.foresee(o, removal)
-		switch answer.Verdict {
+		removal := poolplan.ManagerSet(o, plan, p.portal, mark)
+		outcome := p.foresee(o, removal)
+		switch outcome.Verdict {
 		case sets.Keep:
 			p.names[plan.Pool.ID] = o.Name
-			return s.waits(v1alpha1.ReasonRemovalDropped, answer.Dropped(dropped)), nil
+			return s.waits(v1alpha1.ReasonRemovalDropped, outcome.Dropped(dropped)), nil
 		case sets.Hold:
 			p.names[plan.Pool.ID] = o.Name
 			return s.held(len(removal.Users)), nil
 		case sets.Apply:
-			s.Removals = asked(answer)
+			s.Removals = asked(outcome)
 		}
 	}
 	p.planned(o, &s, plan, have)
@@ -138,7 +138,7 @@ func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error)
 
 // leavingPool plans the release of the pool of an AgentPool that is being deleted.
 func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
-	plan := agentpool.PlanRelease(o, p.objects.pools, p.objects.groups, p.portal)
+	plan := poolplan.PlanRelease(o, p.objects.pools, p.objects.groups, p.portal)
 	s.Action, s.Message = Release, "Its AgentPool is being deleted; the pool stays in the portal"
 	switch {
 	case plan.Deletes:
@@ -150,29 +150,29 @@ func (p *preview) leavingPool(o *v1alpha1.AgentPool, s Step) Step {
 		return s
 	}
 	s.Record, p.names[plan.Pool.ID] = plan.Pool.ID, o.Name
-	switch answer := p.foresee(o, plan.Removal); answer.Verdict {
+	switch outcome := p.foresee(o, plan.Removal); outcome.Verdict {
 	case sets.Hold:
 		return s.held(len(plan.Removal.Users))
 	case sets.Keep:
 		s.Message = "Its AgentPool is being deleted; a person decided that the pool stays in the portal as it is"
 	case sets.Apply:
-		s.Removals = asked(answer)
+		s.Removals = asked(outcome)
 	}
 	return s
 }
 
 // foresee predicts the guard's outcome for a removal, except for the company's budget, which is
 // compared with all steps together later.
-func (p *preview) foresee(o client.Object, r guard.Removal) guard.Answer {
+func (p *preview) foresee(o client.Object, r guard.Removal) guard.Outcome {
 	now := time.Now()
-	on := guard.On{Object: o, Decisions: guard.Decisions(p.config.Annotations, now), Spec: p.config.Spec.DeprovisioningGuard, Now: now}
+	facts := guard.Facts{Object: o, Decisions: guard.Decisions(p.config.Annotations, now), Spec: p.config.Spec.DeprovisioningGuard, Now: now}
 	fits := func() (bool, error) { return r.Members == 0 || r.Members <= p.left.Members(r.Pool), nil }
-	answer, _ := guard.Foresee(on, r, fits) // it returns only errors of fits
-	return answer
+	outcome, _ := guard.Foresee(facts, r, fits) // it returns only errors of fits
+	return outcome
 }
 
 // asked returns the number of removals that the company's budget decides about.
-func asked(a guard.Answer) int {
+func asked(a guard.Outcome) int {
 	if a.Decision != "" {
 		return 0 // a person released them
 	}
@@ -189,7 +189,7 @@ func (p *preview) members(ctx context.Context) error {
 		if own == nil || own.Default || !o.DeletionTimestamp.IsZero() {
 			continue
 		}
-		changes, _, err := agentpool.MemberChanges(ctx, o, own, agentpool.MemberFacts{
+		changes, _, err := poolplan.MemberChanges(ctx, o, own, poolplan.MemberFacts{
 			Users: p.objects, Groups: p.objects.groups, Mirror: p.portal, Snapshot: p.pooled,
 		})
 		if err != nil {
@@ -199,18 +199,18 @@ func (p *preview) members(ctx context.Context) error {
 		if len(changes.Leave) == 0 {
 			continue
 		}
-		removal := agentpool.LeaveSet(o, own, changes.Leave, p.portal)
-		switch answer := p.foresee(o, removal); {
+		removal := poolplan.LeaveSet(o, own, changes.Leave, p.portal)
+		switch outcome := p.foresee(o, removal); {
 		case s.Reason == v1alpha1.ReasonGuardHeld || s.Reason == v1alpha1.ReasonRemovalDropped:
 			p.stays[own.ID] = true // one decision at a time
-		case answer.Verdict == sets.Hold:
+		case outcome.Verdict == sets.Hold:
 			p.stays[own.ID] = true
 			s.Reason, s.Message, s.Removals = v1alpha1.ReasonGuardHeld, fmt.Sprintf("%d user(s) to be removed stay until a person decides", len(removal.Users)), len(removal.Users)
-		case answer.Verdict == sets.Keep:
+		case outcome.Verdict == sets.Keep:
 			p.stays[own.ID] = true
-			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, answer.Dropped(fmt.Sprintf("%d user(s) stay in the pool", len(removal.Users)))
+			s.Reason, s.Message = v1alpha1.ReasonRemovalDropped, outcome.Dropped(fmt.Sprintf("%d user(s) stay in the pool", len(removal.Users)))
 		default:
-			s.Removals += asked(answer)
+			s.Removals += asked(outcome)
 		}
 	}
 	return nil
@@ -323,16 +323,16 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 	if reason, message, err := p.named(ctx, u, v1alpha1.ClaimUser, u.Spec.UserName); reason != "" || err != nil {
 		return s.waits(reason, message), err
 	}
-	a, _ := scimuser.Access(u, p.pooled, p.portal)
-	has := scimuser.Has(u, a, p.pooled, p.portal)
+	a, _ := userplan.Access(u, p.pooled, p.portal)
+	has := userplan.AddUnmanaged(u, a, p.pooled, p.portal)
 	s.Pools, s.Roles = holdings(has)
-	facts := scimuser.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects}
-	own, err := scimuser.Plan(ctx, u, a, facts)
+	facts := userplan.Facts{Snapshot: p.pooled, Mirror: p.portal, Objects: p.objects}
+	own, err := userplan.Plan(ctx, u, a, facts)
 	if err != nil {
 		return s, err
 	}
-	facts.Stays = func(pool string) bool { return p.stays[pool] }
-	plan, err := scimuser.Plan(ctx, u, a, facts) // includes what the pools' reconcilers do
+	facts.KeepsMembers = func(pool string) bool { return p.stays[pool] }
+	plan, err := userplan.Plan(ctx, u, a, facts) // includes what the pools' reconcilers do
 	if err != nil {
 		return s, err
 	}
@@ -345,13 +345,13 @@ func (p *preview) person(ctx context.Context, u *v1alpha1.ScimUser) (Step, error
 		if !own.Write.Active {
 			what = portalapi.RemovalDeactivation
 		}
-		switch answer := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: own.Account.Mark, Accounts: 1}); answer.Verdict {
+		switch outcome := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: own.Account.Mark, Accounts: 1}); outcome.Verdict {
 		case sets.Keep:
-			return s.waits(v1alpha1.ReasonRemovalDropped, answer.Dropped(dropped)), nil
+			return s.waits(v1alpha1.ReasonRemovalDropped, outcome.Dropped(dropped)), nil
 		case sets.Hold:
 			return s.held(1), nil
 		case sets.Apply:
-			s.Removals = asked(answer)
+			s.Removals = asked(outcome)
 		}
 	}
 	return p.carriedOut(s, plan), nil
@@ -436,7 +436,7 @@ func (p *preview) poolNames(ids []string) string {
 
 // leaving plans the release of the account of a user that the provider deleted.
 func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
-	plan := provision.ComputeRelease(scimuser.Kept(u, p.portal), p.config.Spec.OnDelete, false)
+	plan := provision.ComputeRelease(userplan.Kept(u, p.portal), p.config.Spec.OnDelete, false)
 	s.Action, s.Message = Release, fmt.Sprintf("The provider deleted the user: %s", plan.Mode)
 	if plan.Account == nil {
 		return s
@@ -446,14 +446,14 @@ func (p *preview) leaving(u *v1alpha1.ScimUser, s Step) Step {
 		p.released(plan)
 		return s
 	}
-	what := scimuser.RemovalOf(plan.Mode)
-	switch answer := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: plan.Account.Mark, Accounts: 1}); answer.Verdict {
+	what := userplan.RemovalOf(plan.Mode)
+	switch outcome := p.foresee(u, guard.Removal{Set: guard.Set(what, u, u.Name), Mark: plan.Account.Mark, Accounts: 1}); outcome.Verdict {
 	case sets.Hold:
 		return s.held(1)
 	case sets.Keep:
 		return s.waits(v1alpha1.ReasonRemovalDropped, "A person dropped this deletion: the user is restored if the user name is still free")
 	case sets.Apply:
-		s.Removals = asked(answer)
+		s.Removals = asked(outcome)
 		p.released(plan)
 	}
 	return s

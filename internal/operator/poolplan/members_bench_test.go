@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agentpool_test
+package poolplan_test
 
 import (
 	"context"
@@ -15,10 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
@@ -109,7 +109,7 @@ func BenchmarkFilteredPass(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		got, ok, err := agentpool.MemberChanges(b.Context(), &c.pool, own, agentpool.MemberFacts{
+		got, ok, err := poolplan.MemberChanges(b.Context(), &c.pool, own, poolplan.MemberFacts{
 			Users: c, Groups: groups, Mirror: m, Snapshot: snapshot,
 		})
 		if err != nil || !ok || !got.None() {

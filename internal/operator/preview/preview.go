@@ -15,7 +15,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
@@ -23,6 +22,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // Options are the inputs of a preview.
@@ -84,7 +84,7 @@ func (p *preview) run(ctx context.Context) error {
 		p.portal.PutConfiguration(&c)
 	}
 	r.ProvisionExistingUsers = p.portal.Configuration().ProvisionExistingUsers
-	for _, a := range identityconfiguration.WithoutUser(p.portal, p.objects.users) {
+	for _, a := range userplan.WithoutUser(p.portal, p.objects.users) {
 		r.WithoutUser = append(r.WithoutUser, account(a))
 	}
 	for _, pool := range poolindex.WithoutAgentPool(p.portal, p.objects.pools) {
@@ -141,7 +141,7 @@ func (p *preview) waits() (why, replacement string) {
 	}
 	declared := provision.WantBinding(p.config, "")
 	if b, want := c.Binding, declared.Provider(); b != nil && !b.Provider().IsRefined(want) {
-		replacement = identityconfiguration.Replacement(p.Namespace, b.Provider(), want, len(p.objects.users))
+		replacement = provision.DescribeReplacement(p.Namespace, b.Provider(), want, len(p.objects.users))
 	}
 	switch {
 	case !c.SCIMEnabled:

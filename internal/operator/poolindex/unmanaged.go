@@ -18,9 +18,9 @@ import (
 // OwnerGone is the source of a membership in a pool whose AgentPool no longer exists.
 const OwnerGone = access.Source(v1alpha1.PoolSourceOwnerGone)
 
-// Unruled is a pool in the portal that no AgentPool manages. Its members stay in the pool and have
-// its roles.
-type Unruled struct {
+// Unmanaged is a pool in the portal that no AgentPool manages. Its members stay in the pool and
+// have its roles.
+type Unmanaged struct {
 	Name  string   // name of the AgentPool that owns the pool; for a pool without an owner, its name in the portal
 	Roles []string // roles that the pool grants
 	Gone  bool     // the AgentPool that owns the pool no longer exists
@@ -28,7 +28,7 @@ type Unruled struct {
 
 // Message describes, for a condition of a member, what the pool gives and how an administrator can
 // keep or release it. namespace is that of the AgentPool.
-func (u Unruled) Message(namespace string) string {
+func (u Unmanaged) Message(namespace string) string {
 	gives := "no role"
 	if len(u.Roles) > 0 {
 		gives = strings.Join(u.Roles, ", ")
@@ -51,14 +51,14 @@ func WithoutAgentPool(m *mirror.Mirror, pools []v1alpha1.AgentPool) []*portalapi
 	})
 }
 
-// unruled returns the portal's pools that are not in ruled, by id.
-func unruled(m *mirror.Mirror, ruled map[string]string, pools []v1alpha1.AgentPool) map[string]Unruled {
-	out := map[string]Unruled{}
+// unmanaged returns the portal's pools that are not in managed, by id.
+func unmanaged(m *mirror.Mirror, managed map[string]string, pools []v1alpha1.AgentPool) map[string]Unmanaged {
+	out := map[string]Unmanaged{}
 	for _, p := range m.Pools() {
-		if _, ok := ruled[p.ID]; ok {
+		if _, ok := managed[p.ID]; ok {
 			continue
 		}
-		u := Unruled{Name: p.Name, Roles: provision.Granted(p)}
+		u := Unmanaged{Name: p.Name, Roles: provision.Granted(p)}
 		if p.Owner.Name != "" {
 			u.Name = p.Owner.Name
 		}
@@ -73,26 +73,26 @@ func unruled(m *mirror.Mirror, ruled map[string]string, pools []v1alpha1.AgentPo
 }
 
 // OwnerGone returns the pools with these ids whose AgentPool no longer exists.
-func (p *Snapshot) OwnerGone(ids []string) []Unruled {
-	var out []Unruled
+func (p *Snapshot) OwnerGone(ids []string) []Unmanaged {
+	var out []Unmanaged
 	for _, id := range ids {
-		if u := p.unruled[id]; u.Gone {
+		if u := p.unmanaged[id]; u.Gone {
 			out = append(out, u)
 		}
 	}
 	return out
 }
 
-// Has returns what a user has by the portal's pools with these ids: the pools whose AgentPool no
-// longer exists, and the roles that all of these pools grant.
-func (p *Snapshot) Has(ids []string) (gone []access.Membership, roles []access.Grant) {
+// AccessThrough returns what a user has by the portal's pools with these ids: the pools whose
+// AgentPool no longer exists, and the roles that all of these pools grant.
+func (p *Snapshot) AccessThrough(ids []string) (gone []access.Membership, roles []access.Grant) {
 	var in []access.Membership
 	for _, name := range p.Names(ids) {
 		in = append(in, access.Membership{Pool: name})
 	}
 	roles = p.Grants(in)
 	for _, id := range ids {
-		u, ok := p.unruled[id]
+		u, ok := p.unmanaged[id]
 		if !ok {
 			continue
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agentpool_test
+package poolplan_test
 
 import (
 	"testing"
@@ -12,10 +12,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
@@ -61,15 +61,15 @@ func TestMemberChangesAfterARestore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, ok, err := agentpool.MemberChanges(t.Context(), pool, own, agentpool.MemberFacts{
+			got, ok, err := poolplan.MemberChanges(t.Context(), pool, own, poolplan.MemberFacts{
 				Users: c, Groups: groups, Mirror: m, Snapshot: snapshot,
 			})
 			if err != nil || !ok {
 				t.Fatal(ok, err)
 			}
-			want := agentpool.Changes{Later: tc.later}
+			want := poolplan.Changes{Later: tc.later}
 			if tc.leaves {
-				want.Leave = []*portalapi.Account{m.Named("ada@example.test")}
+				want.Leave = []*portalapi.Account{m.NamedAccount("ada@example.test")}
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)

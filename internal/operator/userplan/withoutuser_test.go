@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package identityconfiguration_test
+package userplan_test
 
 import (
 	"testing"
@@ -10,9 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 func TestWithoutUser(t *testing.T) {
@@ -33,7 +33,7 @@ func TestWithoutUser(t *testing.T) {
 	users := []v1alpha1.ScimUser{user("ada"), user("bob"), user("carl")}
 
 	var got []string
-	for _, a := range identityconfiguration.WithoutUser(m, users) {
+	for _, a := range userplan.WithoutUser(m, users) {
 		got = append(got, a.ID)
 	}
 	if diff := cmp.Diff([]string{"3", "4"}, got); diff != "" {

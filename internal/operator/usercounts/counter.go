@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package scimuser
+// Package usercounts keeps in memory what the controllers share about users: the number of users in
+// each state, and the users whose deletion is finished.
+package usercounts
 
 import (
 	"sync"
@@ -34,8 +36,11 @@ func (c *Counter) Complete() bool {
 	return !c.incomplete
 }
 
-func (c *Counter) load()   { c.set(true) }
-func (c *Counter) loaded() { c.set(false) }
+// Load records that the first listing of users begins.
+func (c *Counter) Load() { c.set(true) }
+
+// Loaded records that all users of the first listing are counted.
+func (c *Counter) Loaded() { c.set(false) }
 
 func (c *Counter) set(incomplete bool) {
 	c.mu.Lock()
@@ -69,8 +74,8 @@ func (c *Counter) Knows(name string) bool {
 	return ok
 }
 
-// isReady reports whether the user was Ready when last recorded.
-func (c *Counter) isReady(name string) bool {
+// IsReady reports whether the user was Ready when last recorded.
+func (c *Counter) IsReady(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.users[name].ready

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package agentpool_test
+package poolplan_test
 
 import (
 	"testing"
@@ -9,11 +9,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 )
 
 // TestOlderGroup: user-000000 is in the pool in the portal, user-000001 is not. The objects of the
@@ -73,13 +73,13 @@ func TestOlderGroup(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, ok, err := agentpool.MemberChanges(t.Context(), &c.pool, &here, agentpool.MemberFacts{
+			got, ok, err := poolplan.MemberChanges(t.Context(), &c.pool, &here, poolplan.MemberFacts{
 				Users: c, Groups: groups, Mirror: m, Snapshot: snapshot,
 			})
 			if err != nil || !ok {
 				t.Fatal(ok, err)
 			}
-			var want agentpool.Changes
+			var want poolplan.Changes
 			if tc.changes {
 				want.Join, want.Leave = []*portalapi.Account{m.Account("user-000001")}, []*portalapi.Account{m.Account("user-000000")}
 			}
@@ -93,10 +93,10 @@ func TestOlderGroup(t *testing.T) {
 			if tc.seen {
 				sent = []portalapi.GroupRevision{{Group: group, Revision: at}}
 			}
-			if diff := cmp.Diff(sent, agentpool.Seen(here.Pins, groups, m)); diff != "" {
+			if diff := cmp.Diff(sent, poolplan.Seen(here.Pins, groups, m)); diff != "" {
 				t.Errorf("%s Sent to the portal (-want +got):\n%s", tc.reason, diff)
 			}
-			lines, pins, undecided := agentpool.Resolve(&c.pool, groups, m)
+			lines, pins, undecided := poolplan.Resolve(&c.pool, groups, m)
 			state := groupindex.Resolved
 			if tc.line == v1alpha1.ReasonBackupOlder {
 				state = groupindex.StateOlder
@@ -142,5 +142,39 @@ func TestSnapshotOfAnOlderGroup(t *testing.T) {
 		if got := snapshot.Pool("g").Keeps; got != step.keeps {
 			t.Errorf("%s The pool keeps its members: %v", step.reason, got)
 		}
+	}
+}
+
+// TestSnapshotOfARecordedDeletion: the deletion was interrupted after the group's slices were
+// deleted, so the object has a lower revision than the portal. It is not from a backup if the
+// portal has recorded the deletion too.
+func TestSnapshotOfARecordedDeletion(t *testing.T) {
+	for name, tc := range map[string]struct {
+		reason   string
+		recorded bool
+		keeps    bool
+	}{
+		"Recorded": {"The members leave: the deletion is carried out to its end.", true, false},
+		"Backup":   {"A deletion in an older backup empties no pool.", false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, m, own := newCompany(2)
+			c.pool.Spec.MemberFilter = ""
+			c.pool.Spec.Groups = []v1alpha1.GroupReference{{DisplayName: "Payments"}}
+			c.pool.Generation, c.pool.Status.ObservedGeneration = 1, 1
+			c.pool.Status.Groups = []v1alpha1.PinnedGroup{{GroupReference: c.pool.Spec.Groups[0], Group: "g"}}
+			here := *own
+			here.Pins = []portalapi.Pin{{Line: "displayName Payments", Group: "g", Revision: 8, Deleted: tc.recorded}}
+			m.PutPool(&here)
+			groups := groupindex.New()
+			groups.Put(&v1alpha1.ScimGroup{ObjectMeta: metav1.ObjectMeta{Name: "g"}, Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments", Revision: 1, Deleted: true}})
+			snapshot, err := poolindex.New(c, "", groups).Snapshot(t.Context(), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := snapshot.Pool("payments").Keeps; got != tc.keeps {
+				t.Errorf("%s The pool keeps its members: %v", tc.reason, got)
+			}
+		})
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package scimuser
+package userplan
 
 import (
 	"cmp"
@@ -27,53 +27,53 @@ type Facts struct {
 	Snapshot *poolindex.Snapshot
 	Mirror   *mirror.Mirror
 	Objects  client.Reader // reads ScimUsers live, to check whether the owner of an account with the user's name still exists
-	// Stays is set for a preview only: then the plan also contains the memberships, which the
-	// AgentPools' reconcilers write. It returns true for a pool of the portal that no user leaves
-	// now.
-	Stays func(poolID string) bool
+	// KeepsMembers is set for a preview only: then the plan also contains the memberships, which
+	// the AgentPools' reconcilers write. It returns true for a pool of the portal that no user
+	// leaves now.
+	KeepsMembers func(poolID string) bool
 }
 
 // Access returns the pools of the snapshot that the user is in and the roles that those grant. ok
 // is false when the snapshot is older than the index of groups.
 func Access(u *v1alpha1.ScimUser, snapshot *poolindex.Snapshot, m *mirror.Mirror) (a access.Access, ok bool) {
 	groups, ok := snapshot.Groups(u.Name)
-	currentPools := poolNames(u.Status.Pools)
+	currentPools := PoolNames(u.Status.Pools)
 	if account := provisioned(u, m); account != nil {
-		currentPools = snapshot.Names(granted(account))
+		currentPools = snapshot.Names(Granted(account))
 	}
 	return snapshot.Effective(access.User{
-		Name:       u.Name,
-		Version:    poolindex.VersionOf(u),
-		UserName:   u.Spec.UserName,
-		Groups:     groups,
-		Filtered:   fromFilter(u.Status.Pools),
-		In:         currentPools,
-		Attributes: sync.OnceValue(func() access.Attributes { return scimattrs.Attributes(&u.Spec) }),
+		Name:            u.Name,
+		Version:         poolindex.VersionOf(u),
+		UserName:        u.Spec.UserName,
+		Groups:          groups,
+		CurrentByFilter: fromFilter(u.Status.Pools),
+		CurrentPools:    currentPools,
+		Attributes:      sync.OnceValue(func() access.Attributes { return scimattrs.Attributes(&u.Spec) }),
 	}), ok
 }
 
-// Has adds to a what the user has in the portal without an AgentPool that gives it: the pools whose
-// AgentPool no longer exists, and the roles of all pools that no AgentPool manages.
-func Has(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror) access.Access {
+// AddUnmanaged adds to a what the user has in the portal without an AgentPool that gives it: the
+// pools whose AgentPool no longer exists, and the roles of all pools that no AgentPool manages.
+func AddUnmanaged(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror) access.Access {
 	account := provisioned(u, m)
 	if account == nil {
 		return a
 	}
-	unmanaged := slices.DeleteFunc(slices.Clone(granted(account)), snapshot.Managed)
-	orphaned, roles := snapshot.Has(unmanaged)
+	unmanaged := slices.DeleteFunc(slices.Clone(Granted(account)), snapshot.Managed)
+	orphaned, roles := snapshot.AccessThrough(unmanaged)
 	a.Pools = slices.Concat(a.Pools, orphaned)
 	a.Roles = access.Union(a.Roles, roles)
 	return a
 }
 
-// Stays reports whether the user is in one of these pools in the portal although a does not contain
-// that pool. Then the removal is pending or held.
-func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror, pools []string) bool {
-	account := m.Owned(string(u.UID))
+// HasPendingRemoval reports whether the user is in one of these pools in the portal although a does
+// not contain that pool. Then the removal is pending or held.
+func HasPendingRemoval(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, m *mirror.Mirror, pools []string) bool {
+	account := m.OwnedAccount(string(u.UID))
 	if account == nil {
 		return false
 	}
-	for _, name := range snapshot.Names(granted(account)) {
+	for _, name := range snapshot.Names(Granted(account)) {
 		given := slices.ContainsFunc(a.Pools, func(p access.Membership) bool { return p.Pool == name })
 		if !given && slices.Contains(pools, name) {
 			return true
@@ -85,7 +85,7 @@ func Stays(u *v1alpha1.ScimUser, a access.Access, snapshot *poolindex.Snapshot, 
 // Plan returns the change in the portal that gives the user the access a. It calls the API server
 // only if another account has the user's name, to read the ScimUser that owns that account.
 func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (provision.Plan, error) {
-	facts := provision.Facts{Own: f.Mirror.Owned(string(u.UID)), Named: f.Mirror.Named(u.Spec.UserName), Before: f.Mirror.Of(u.Name)}
+	facts := provision.Facts{Own: f.Mirror.OwnedAccount(string(u.UID)), Named: f.Mirror.NamedAccount(u.Spec.UserName), Before: f.Mirror.AccountOf(u.Name)}
 	facts.Accepted = v1alpha1.AcceptedRevision(u.Annotations)
 	if n := facts.Named; facts.Own == nil && n != nil && n.Owner.UID != "" && n.Owner.Name != u.Name {
 		var err error
@@ -101,7 +101,7 @@ func Plan(ctx context.Context, u *v1alpha1.ScimUser, a access.Access, f Facts) (
 	if have := cmp.Or(facts.Own, facts.Before, facts.Named); have != nil {
 		facts.Granted = provision.GrantedRoles(have, f.Mirror.Pool)
 	}
-	want := provision.Want(u, ids, rolesOf(ids, f.Mirror))
+	want := provision.Want(u, ids, RolesOf(ids, f.Mirror))
 	want.Owner.Binding = f.Mirror.Binding()
 	return provision.Compute(want, facts, provision.Policy{
 		ProvisionExistingUsers: f.Mirror.Configuration().ProvisionExistingUsers,

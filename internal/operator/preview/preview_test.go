@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/preview"
 	"lightrun.com/scim-operator/internal/portal/store"
 	"lightrun.com/scim-operator/test/framework/fakeportal"
 	"lightrun.com/scim-operator/test/framework/kubefake"
