@@ -50,6 +50,11 @@ func run(ctx context.Context, args []string) error {
 		o.SessionIdle, err = portal.ParseSessionIdle(text)
 		return err
 	})
+	flags.Func("trusted-proxy", "address or range of the proxies in front of the portal, such as 10.0.0.0/8: X-Forwarded-For is believed only from there; repeatable", func(text string) error {
+		prefix, err := portal.ParseTrustedProxy(text)
+		o.TrustedProxies = append(o.TrustedProxies, prefix)
+		return err
+	})
 	flags.BoolVar(&o.NewFeedEpoch, "new-feed-epoch", false, "make readers of the change feed list everything again; use it once after restoring the database from a backup")
 	flags.BoolVar(&o.HTTPCookies, "insecure-http-cookies", false, "let browsers send cookies over plain http; for loopback alone")
 	flags.Func("log-level", "debug, info or error (default info)", level.Set)

@@ -36,7 +36,7 @@ func (s *Store) CreateAccount(ctx context.Context, actor Actor, n NewAccount) (*
 		FamilyName: n.FamilyName, Email: n.Email, ManagedBy: portalapi.ManagedByLocal, Pools: n.Pools}}
 	after.setStatus(!n.Inactive, portalapi.ManagedByLocal)
 	ev := event{action: "user.create", targetKind: "User", targetName: n.UserName}
-	hash, hashErr := newPassword(n.Password)
+	hash, hashErr := s.newPassword(ctx, n.Password)
 	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) (err error) {
 		if hashErr != nil {
 			return hashErr
@@ -61,7 +61,7 @@ func (s *Store) UpdateAccount(ctx context.Context, actor Actor, id string, ifRev
 	var hash string
 	var hashErr error
 	if p.Password != nil {
-		hash, hashErr = newPassword(*p.Password)
+		hash, hashErr = s.newPassword(ctx, *p.Password)
 	}
 	var after *Account
 	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {

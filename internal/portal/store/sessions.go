@@ -43,7 +43,7 @@ func (s *Store) StartSession(ctx context.Context, account *Account, method strin
 	token = randomText()
 	err = s.inTx(ctx, func(t *tx) error { return t.startSession(account, method, token, ttl) })
 	if refusal := asRefusal(err); refusal != nil {
-		if err := s.signInFailed(ctx, account, refusal); err != nil {
+		if err := s.signInFailed(ctx, "", account, refusal); err != nil {
 			return "", err
 		}
 	}

@@ -68,13 +68,14 @@ type Store struct {
 	now     func() time.Time
 	check   func(ctx context.Context, sso portalapi.SSO) error
 	idle    time.Duration // of sessions
+	hashing hashing
 	bell    bell
 	stop    func() // stops the background work
 }
 
 // Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), bell: newBell(), dialect: onSQLite, stop: func() {}}
+	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), hashing: newHashing(), bell: newBell(), dialect: onSQLite, stop: func() {}}
 	if s.now == nil {
 		s.now = time.Now
 	}

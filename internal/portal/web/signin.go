@@ -5,10 +5,8 @@ package web
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/portal/sso"
@@ -42,60 +40,42 @@ func (s *site) askSignIn(v *visit, status int, problem string) error {
 }
 
 func (s *site) signIn(v *visit) error {
-	name := v.PostFormValue("userName")
-	if wait := s.attempts.wait(v.Request, name); wait > 0 {
-		seconds := int(math.Ceil(wait.Seconds()))
-		v.w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		limited := refusal(http.StatusTooManyRequests, portalapi.CodeRateLimited, "too many attempts failed; wait and try again")
-		if err := s.auditSignIn(v, store.MethodPassword, "limited "+nameKey(v.Request, name), 1, limited); err != nil {
-			return err
-		}
-		return s.askSignIn(v, http.StatusTooManyRequests, fmt.Sprintf("Too many attempts failed. Try again in %d minutes.", (seconds+59)/60))
-	}
-	account, err := s.checkPassword(v, name)
+	attempt := store.PasswordSignIn{UserName: v.PostFormValue("userName"), Password: v.PostFormValue("password"),
+		Network: s.network(v.Request), Browser: s.cookieValue(v, "browser"), RequestID: v.id}
+	in, err := s.store.SignIn(v.Context(), attempt, sessionLifetime)
 	if e := asRefusal(err); e != nil {
-		s.attempts.fail(v.Request, name)
-		s.logSignIn(v, store.MethodPassword, e.Code, e)
-		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
+		return s.passwordRefused(v, e)
 	}
 	if err != nil {
 		return err
 	}
-	s.attempts.succeed(v.Request, name)
-	err = s.start(v, func() (string, error) {
-		return s.store.StartSession(v.Context(), account, store.MethodPassword, sessionLifetime)
-	}, v.PostFormValue("return"))
-	if e := asRefusal(err); e != nil {
+	http.SetCookie(v.w, s.cookie("browser", in.Browser, int(store.KnownBrowserFor.Seconds())))
+	return s.enter(v, in.Session, v.PostFormValue("return"))
+}
+
+// passwordRefused shows the sign-in page with the reason. The service has audited what it checked;
+// what it refused to check is audited here.
+func (s *site) passwordRefused(v *visit, e *portalapi.Error) error {
+	if e.Code == portalapi.CodeRateLimited || e.Code == portalapi.CodeOverloaded {
+		if err := s.auditSignIn(v, store.MethodPassword, "limited "+s.network(v.Request), limitedAudited, e); err != nil {
+			return err
+		}
+	} else {
 		s.logSignIn(v, store.MethodPassword, e.Code, e)
-		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
 	}
-	return err
+	retryAfter(v.w, e)
+	return s.askSignIn(v, e.Status, sentenceOf(e.Message))
 }
 
-// checkPassword waits for a free slot, because each check is deliberately expensive.
-func (s *site) checkPassword(v *visit, name string) (*store.Account, error) {
-	select {
-	case s.attempts.turns <- struct{}{}:
-		defer func() { <-s.attempts.turns }()
-		return s.store.CheckPassword(v.Context(), name, v.PostFormValue("password"))
-	case <-v.Context().Done():
-		return nil, v.Context().Err()
-	}
-}
-
-// start starts a session in this browser and redirects to the page that was requested. It ends an
-// earlier session of the browser.
-func (s *site) start(v *visit, session func() (token string, err error), returnTo string) error {
+// enter gives this browser the cookie of its new session and redirects to the page that was
+// requested. It ends an earlier session of the browser.
+func (s *site) enter(v *visit, session, returnTo string) error {
 	if old := s.cookieValue(v, "session"); old != "" {
 		if err := s.store.EndSession(v.Context(), old); err != nil {
 			return err
 		}
 	}
-	token, err := session()
-	if err != nil {
-		return err
-	}
-	http.SetCookie(v.w, s.cookie("session", token, int(sessionLifetime.Seconds())))
+	http.SetCookie(v.w, s.cookie("session", session, int(sessionLifetime.Seconds())))
 	return v.redirect(localPath(returnTo))
 }
 
@@ -178,9 +158,11 @@ func (s *site) finishSSO(v *visit) error {
 	if purpose.Link != "" {
 		return s.finishLink(v, purpose, asserted)
 	}
-	return s.ssoRefused(v, s.start(v, func() (string, error) {
-		return s.store.StartSSOSession(v.Context(), asserted, v.id, sessionLifetime)
-	}, purpose.ReturnTo))
+	session, err := s.store.StartSSOSession(v.Context(), asserted, v.id, sessionLifetime)
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	return s.enter(v, session, purpose.ReturnTo)
 }
 
 // finishLink links the identity to the account for which the link began, if this browser is still
@@ -221,7 +203,7 @@ func (s *site) forgetIdentity(v *visit) error {
 func (s *site) ssoRefused(v *visit, err error) error {
 	if e := new(sso.Refusal); errors.As(err, &e) {
 		no := refusal(http.StatusUnauthorized, portalapi.CodeUnauthenticated, e.Message)
-		if err := s.auditSignIn(v, store.MethodSSO, "sso "+address(v.Request), perAddress, no); err != nil {
+		if err := s.auditSignIn(v, store.MethodSSO, "sso "+s.network(v.Request), refusalsAudited, no); err != nil {
 			return err
 		}
 		s.log.V(1).Info("Single sign-on failed", "request", v.id, "cause", fmt.Sprint(e.Cause))
@@ -237,12 +219,12 @@ func (s *site) ssoRefused(v *visit, err error) error {
 // auditSignIn audits and logs a refused sign-in that the service has not seen, n times within the
 // window for the same key.
 func (s *site) auditSignIn(v *visit, method, key string, n int, no *portalapi.Error) error {
-	if !s.attempts.audited(key, n) {
+	if !s.refusals.count(key, n) {
 		s.log.V(1).Info("Sign-in refused, not audited again", "request", v.id, "method", method, "code", no.Code)
 		return nil
 	}
 	s.logSignIn(v, method, no.Code, no)
-	return s.store.SignInRefused(v.Context(), v.id, method, no)
+	return s.store.SignInRefused(v.Context(), v.id, method, v.PostFormValue("userName"), no)
 }
 
 // logSignIn logs a refused sign-in. The reason may contain personal data and texts of the provider,

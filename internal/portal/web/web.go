@@ -14,9 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -42,7 +44,9 @@ type site struct {
 	log      logr.Logger
 	pages    *pages
 	rp       *sso.RelyingParty
-	attempts *attempts
+	refusals *refusals
+	proxies  []netip.Prefix
+	warn     sync.Once // about a proxy that is not trusted
 	mux      *http.ServeMux
 }
 
@@ -54,7 +58,7 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 	}
 	s := &site{
 		store: o.Store, public: strings.TrimSuffix(o.PublicURL, "/"), insecure: o.HTTPCookies, log: o.Log, pages: pages,
-		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, attempts: newAttempts(time.Now), mux: http.NewServeMux(),
+		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, refusals: newRefusals(time.Now), proxies: o.TrustedProxies, mux: http.NewServeMux(),
 	}
 	s.routes()
 	guard := http.NewCrossOriginProtection()
@@ -122,7 +126,7 @@ func (s *site) routes() {
 func (s *site) fromAnotherSite(v *visit) error {
 	no := refusal(http.StatusForbidden, portalapi.CodeForbidden, "This form came from another website and was not accepted. Open the page here and send it again.")
 	if v.URL.Path == "/sign-in" {
-		if err := s.auditSignIn(v, store.MethodPassword, "cross-site "+address(v.Request), perAddress, no); err != nil {
+		if err := s.auditSignIn(v, store.MethodPassword, "cross-site "+s.network(v.Request), refusalsAudited, no); err != nil {
 			return err
 		}
 	}
