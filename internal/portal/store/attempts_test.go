@@ -38,7 +38,7 @@ func onBoth(t *testing.T, test func(t *testing.T, replica func() *Store, now *cl
 	}
 }
 
-// clock stands until a test moves it.
+// clock shows the time to which a test moved it.
 type clock struct {
 	mu sync.Mutex
 	at time.Time

@@ -69,12 +69,21 @@ func (t *tx) startSession(account *Account, method, token string, ttl time.Durat
 	if n == 0 {
 		return refuse(portalapi.CodeUnauthenticated, "this user was changed while you signed in; sign in again")
 	}
-	if _, err := t.exec(`INSERT INTO sessions (token_sha256, account_id, method, epoch, sso_epoch, created_at, last_seen_at, expires_at) VALUES (`+marks(8)+`)`,
-		digest(token), account.ID, method, account.epoch, config.ssoEpoch, micros(t.now), micros(t.now), micros(t.now.Add(ttl))); err != nil {
+	if err := t.insertSession(account, method, token, ttl); err != nil {
 		return err
 	}
 	return t.audit(&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName,
 		changes: []FieldChange{{Field: "method", To: method}}}, nil)
+}
+
+func (t *tx) insertSession(account *Account, method, token string, ttl time.Duration) error {
+	config, err := t.configuration()
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO sessions (token_sha256, account_id, method, epoch, sso_epoch, created_at, last_seen_at, expires_at) VALUES (`+marks(8)+`)`,
+		digest(token), account.ID, method, account.epoch, config.ssoEpoch, micros(t.now), micros(t.now), micros(t.now.Add(ttl)))
+	return err
 }
 
 const sessionColumns = `token_sha256, method, epoch, sso_epoch, created_at, last_seen_at, expires_at`

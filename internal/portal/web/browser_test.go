@@ -228,6 +228,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
 		"login-methods": methodsPath, "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
+		"password": "/profile/password", "deactivate-self": "/users/" + c.admin(t) + "/deactivate",
 	} {
 		look(page, at)
 	}
@@ -242,6 +243,16 @@ func everyPage(t *testing.T, p *browser.Page) {
 	} {
 		look(page, at)
 	}
+}
+
+// admin returns the id of the first manager.
+func (s *site) admin(t *testing.T) string {
+	t.Helper()
+	account, err := s.store.AccountByName(t.Context(), portaltest.AdminUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account.ID
 }
 
 // faults is a script that lists layout and accessibility errors of a page.

@@ -72,6 +72,8 @@ var notices = map[string]string{
 	"identity-forgotten": "The identity is forgotten and its sessions have ended.",
 	"signed-out":         "You are signed out.",
 	"signed-out-all":     "You are signed out in every browser.",
+	"password-changed":   "Your password was changed, and your other sessions have ended.",
+	"self-deactivated":   "Your account was deactivated and is signed out everywhere.",
 	"user-signed-out":    "The user is signed out in every browser.",
 }
 

@@ -118,6 +118,7 @@ func providerName(c *store.Configuration) string {
 type userDetail struct {
 	User        *store.Account
 	Manage      bool // the viewer is on the managers' page
+	Own         bool // the account is the viewer's
 	Provider    string
 	CanHandOver bool
 	Roles       []roleOrigin
@@ -180,7 +181,7 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 	if err != nil {
 		return nil, err
 	}
-	return &userDetail{User: account, Identities: identities,
+	return &userDetail{User: account, Own: account.ID == v.session.Account.ID, Identities: identities,
 		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
 		CanHandOver: account.ManagedBy == portalapi.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
 }

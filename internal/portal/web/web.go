@@ -88,6 +88,8 @@ func (s *site) routes() {
 	s.mux.Handle("POST /profile/identity", s.signedIn(s.linkIdentity))
 	s.mux.Handle("POST /profile/identity/forget", s.signedIn(s.forgetOwnIdentity))
 	s.mux.Handle("POST /profile/sign-out", s.signedIn(s.endOwnSessions))
+	s.mux.Handle("GET /profile/password", s.signedIn(s.ownPassword))
+	s.mux.Handle("POST /profile/password", s.signedIn(s.changeOwnPassword))
 	for pattern, page := range map[string]page{
 		"GET /users":                 s.users,
 		"POST /users":                s.createUser,
@@ -96,6 +98,7 @@ func (s *site) routes() {
 		"POST /users/{id}":           s.updateUser,
 		"GET /users/{id}/edit":       s.editUser,
 		"POST /users/{id}/status":    s.setUserStatus,
+		"GET /users/{id}/deactivate": s.confirmDeactivateSelf,
 		"POST /users/{id}/hand-over": s.handOver,
 		"POST /users/{id}/sign-out":  s.endSessions,
 		"POST /users/{id}/identity":  s.forgetIdentity,

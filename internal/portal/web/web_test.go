@@ -345,7 +345,7 @@ func TestLastManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, at := "/users/"+admin.ID, revision(admin.Revision)
-	boss.post(path+"/status", url.Values{"status": {"Deactivated"}, "revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
+	boss.post(path+"/status", url.Values{"status": {"Deactivated"}, "revision": {at}, "confirmed": {"yes"}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
 	boss.post(path+"/delete", url.Values{"revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
 	boss.post(path, url.Values{"userName": {portaltest.AdminUser}, "revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
 }

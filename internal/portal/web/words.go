@@ -147,6 +147,7 @@ var deeds = map[string]deed{
 	"page.open":                        {"Opened the page %s", "Tried to open the page %s"},
 	"identity.link":                    {"Linked an identity at the provider to %s", "Tried to link an identity at the provider to %s"},
 	"identity.forget":                  {"Forgot the identity at the provider of %s", "Tried to forget the identity at the provider of %s"},
+	"password.change":                  {"Changed the password of %s", "Tried to change the password of %s"},
 	"session.end-all":                  {"Signed %s out in every browser", "Tried to sign %s out in every browser"},
 }
 
