@@ -29,6 +29,7 @@ func TestInBrowser(t *testing.T) {
 		"SignInThroughSSO":  signInThroughSSO,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
+		"ResetLink":         resetLinkIsUsed,
 		"EveryPage":         everyPage,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,6 +193,28 @@ func editLocalUser(t *testing.T, p *browser.Page) {
 	p.Shows("[role=status]", "The user was deleted")
 }
 
+func resetLinkIsUsed(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	signInInBrowser(p, c.url+"/users/"+c.bob.ID, portaltest.AdminUser, portaltest.AdminPassword)
+	p.Follow(`form[action$="/reset"] button`)
+	p.Shows(".secret", "It works once")
+	p.Shows("[data-copy=link]", "Copy")
+	link := browser.Ask[string](p, `document.querySelector("#link").value`)
+	p.Go(browser.Ask[string](p, `location.href`)) // a reload shows the user
+	p.Shows("h1", "Bob Demo")
+	p.Follow(".who button")
+	p.Go(link)
+	p.Shows("h1", "Set a new password")
+	p.Type("#password", "new demo password")
+	p.Type("#repeated", "new demo password")
+	p.Follow("main form button[type=submit]")
+	p.Shows("[role=status]", "The new password is set")
+	p.Type("#userName", "bob@example.test")
+	p.Type("#password", "new demo password")
+	p.Follow("main form button[type=submit]")
+	p.Shows("h1", "User Management")
+}
+
 // looks are the window sizes and color schemes that every page must fit.
 var looks = []struct {
 	name          string
@@ -206,8 +229,7 @@ var looks = []struct {
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
-	look := func(page, at string) {
-		p.Go(c.url + at)
+	see := func(page string) {
 		for _, l := range looks {
 			p.Wide(l.width, l.height, l.dark)
 			for _, wrong := range browser.Ask[[]string](p, faults) {
@@ -220,7 +242,16 @@ func everyPage(t *testing.T, p *browser.Page) {
 			}
 		}
 	}
+	look := func(page, at string) {
+		p.Go(c.url + at)
+		see(page)
+	}
 	look("sign-in", "/sign-in")
+	reset, _, err := c.store.CreateReset(t.Context(), manager, c.bob.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look("reset", "/reset/"+reset)
 	signInInBrowser(p, c.url+"/sign-in", portaltest.AdminUser, portaltest.AdminPassword)
 	p.Allow(conflict)
 	for page, at := range map[string]string{
@@ -232,6 +263,9 @@ func everyPage(t *testing.T, p *browser.Page) {
 	} {
 		look(page, at)
 	}
+	p.Go(c.url + "/users/" + c.bob.ID)
+	p.Follow(`form[action$="/reset"] button`)
+	see("reset-link")
 	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, marked(portalapi.RemovalManager, "payments")); err != nil {
 		t.Fatal(err)
 	}

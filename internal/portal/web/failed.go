@@ -59,6 +59,8 @@ func retryAfter(w http.ResponseWriter, e *portalapi.Error) {
 var headings = map[int]string{
 	http.StatusNotFound:  "Not found",
 	http.StatusForbidden: "Not allowed",
+
+	http.StatusUnauthorized: "This does not work any more",
 }
 
 // asRefusal returns the service's refusal in err's chain, or nil.

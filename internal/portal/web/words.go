@@ -148,6 +148,8 @@ var deeds = map[string]deed{
 	"identity.link":                    {"Linked an identity at the provider to %s", "Tried to link an identity at the provider to %s"},
 	"identity.forget":                  {"Forgot the identity at the provider of %s", "Tried to forget the identity at the provider of %s"},
 	"password.change":                  {"Changed the password of %s", "Tried to change the password of %s"},
+	"password.reset-link":              {"Made a reset link for the password of %s", "Tried to make a reset link for the password of %s"},
+	"password.reset":                   {"Set a new password of %s with a reset link", "Tried to set a new password of %s with a reset link"},
 	"session.end-all":                  {"Signed %s out in every browser", "Tried to sign %s out in every browser"},
 }
 
