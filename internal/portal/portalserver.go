@@ -52,6 +52,9 @@ type Options struct {
 
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 
+	RequireSecondFactor bool   // managers with a password need a second factor
+	RemoveSecondFactor  string // user name of a local user whose second factor is removed at the start
+
 	Log logr.Logger
 	// Web creates the pages. If it is nil, there are no pages.
 	Web func(WebOptions) (http.Handler, error)
@@ -144,7 +147,7 @@ func CheckSSO(ctx context.Context, settings portalapi.SSO) error {
 
 // Run serves the portal until ctx ends, and then stops within 10 seconds.
 func Run(ctx context.Context, o Options) error {
-	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle})
+	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle, RequireSecondFactor: o.RequireSecondFactor})
 	if err != nil {
 		return err
 	}
@@ -234,6 +237,11 @@ func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
 	}
 	if err := o.ensureManager(ctx, s); err != nil {
 		o.Log.Error(err, "No local manager can sign in with a password, and the flags --bootstrap-admin-user and --bootstrap-admin-password-file do not change that. Correct them and start the portal again")
+	}
+	if o.RemoveSecondFactor != "" {
+		if err := s.RemoveSecondFactorByName(ctx, bootstrapper, o.RemoveSecondFactor); err != nil {
+			o.Log.Error(err, "The flag --remove-second-factor has no effect. Remove it, or correct the user name and start the portal again")
+		}
 	}
 	for _, key := range o.Keys {
 		if err := key.ensure(ctx, s); err != nil {

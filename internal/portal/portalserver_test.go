@@ -227,6 +227,7 @@ func TestStartFlagsConverge(t *testing.T) {
 		"ShortPassword":  {reason: "A password that is too short is logged.", options: Options{AdminUser: name, AdminPassword: file(t, "short")}},
 		"KeyWithoutFile": {reason: "The other keys still work.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: "no such file"}}}},
 		"ShortKey":       {reason: "The other keys still work.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: file(t, "short")}}}},
+		"NoSecondFactor": {reason: "A second factor that does not exist is logged.", options: Options{RemoveSecondFactor: name}},
 		"SecretTaken":    {reason: "One secret for two scopes is logged.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: file(t, secret)}}}},
 	} {
 		t.Run(label, func(t *testing.T) {

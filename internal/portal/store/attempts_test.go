@@ -227,7 +227,7 @@ func TestKnownBrowsers(t *testing.T) {
 			}
 		}
 		known := func(name, browser string) bool {
-			got, err := s.knownBrowser(t.Context(), PasswordSignIn{UserName: name, Browser: browser})
+			got, err := s.knownBrowser(t.Context(), name, browser)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -5,6 +5,8 @@ package store
 import (
 	"context"
 	"time"
+
+	"lightrun.com/scim-operator/internal/kernel/names"
 )
 
 const (
@@ -14,29 +16,23 @@ const (
 	knownBrowsers = 20
 )
 
-// knownBrowser returns the secret of the attempt's browser if the user has signed in there before,
-// and "" otherwise.
-func (s *Store) knownBrowser(ctx context.Context, a PasswordSignIn) (string, error) {
-	if a.Browser == "" {
+// knownBrowser returns the secret of the browser if the user has signed in there before, and ""
+// otherwise.
+func (s *Store) knownBrowser(ctx context.Context, userName, browser string) (string, error) {
+	if browser == "" {
 		return "", nil
 	}
-	account, err := s.AccountByName(ctx, a.UserName)
-	if account == nil {
-		if asRefusal(err) != nil {
-			err = nil
-		}
-		return "", err
-	}
 	known := false
-	err = s.inSnapshot(ctx, func(c *conn) (err error) {
-		known, err = c.yes(`SELECT 1 FROM known_browsers WHERE token_sha256 = ? AND account_id = ? AND seen_at > ?`,
-			digest(a.Browser), account.ID, micros(s.now().Add(-KnownBrowserFor)))
+	err := s.inSnapshot(ctx, func(c *conn) (err error) {
+		known, err = c.yes(`SELECT 1 FROM known_browsers WHERE token_sha256 = ? AND seen_at > ?
+			AND account_id = (SELECT id FROM accounts WHERE user_name_folded = ?)`,
+			digest(browser), micros(s.now().Add(-KnownBrowserFor)), names.Fold(userName))
 		return err
 	})
 	if !known {
 		return "", err
 	}
-	return a.Browser, err
+	return browser, err
 }
 
 // rememberBrowser makes the browser known for the account.

@@ -34,6 +34,15 @@ func passwordBudgets(browser, network, userName string) []budget {
 	}
 }
 
+// codeBudgets are the budgets of one attempt to finish a sign-in with the second factor. It needs
+// the right password, so guesses in browsers that are not known share one budget.
+func codeBudgets(browser, accountID string) []budget {
+	if browser != "" {
+		return []budget{{"code browser " + digest(browser), 5, 3 * time.Minute}}
+	}
+	return []budget{{"code " + accountID, 5, 3 * time.Minute}}
+}
+
 // take takes one attempt at now from a budget that is full again at full. It returns when it is
 // full after this attempt, or the time to wait for one.
 func (b budget) take(full, now time.Time) (after time.Time, wait time.Duration) {

@@ -41,41 +41,73 @@ func (s *Store) ownPassword(ctx context.Context, actor Actor, password string) (
 	return account, s.giveBack(ctx, budgets)
 }
 
-// ChangePassword changes the password of the session's user, who gives the current one. All
-// sessions of the user end; the session continues as a new one with the returned secret. Refusals:
-// those of ownPassword, INVALID, STALE_REVISION.
-func (s *Store) ChangePassword(ctx context.Context, actor Actor, session *Session, current, password string, ttl time.Duration) (token string, err error) {
-	ev := event{action: "password.change", targetKind: "User", targetID: actor.ID, targetName: actor.Name}
-	checked, refused := s.ownPassword(ctx, actor, current)
+// OwnChange is a change of how the user of a session signs in. It needs the current password: a
+// session alone is not enough.
+type OwnChange struct {
+	Actor    Actor
+	Session  *Session
+	Password string // the current one
+	TTL      time.Duration
+}
+
+// changeOwn checks the current password of the session's user, prepares, and audits change as the
+// action. All sessions of the user end; this one continues as a new one by the method, with the
+// returned secret.
+func (s *Store) changeOwn(ctx context.Context, o OwnChange, action, method string, prepare func() error, change func(*tx, *event, *Account) error) (token string, err error) {
+	ev := event{action: action, targetKind: "User", targetID: o.Actor.ID, targetName: o.Actor.Name}
+	checked, refused := s.ownPassword(ctx, o.Actor, o.Password)
+	if refused == nil && prepare != nil {
+		refused = prepare()
+	}
 	if refused != nil && asRefusal(refused) == nil {
 		return "", refused
 	}
-	var hash string
-	if refused == nil {
-		if hash, refused = s.requiredPassword(ctx, password); refused == nil && password == current {
-			refused = refuse(portalapi.CodeInvalid, "the new password is the current one; choose another")
-		}
-	}
 	token = randomText()
-	err = s.mutateIf(ctx, actor, refused, &ev, func(t *tx) error {
-		before, err := t.account("user "+actor.ID, `WHERE id = ?`, actor.ID)
+	err = s.mutateIf(ctx, o.Actor, refused, &ev, func(t *tx) error {
+		before, err := t.account("user "+o.Actor.ID, `WHERE id = ?`, o.Actor.ID)
 		if err != nil {
 			return err
 		}
-		if before.passwordHash != checked.passwordHash || !before.active() {
+		if before.epoch != checked.epoch {
 			return refuse(portalapi.CodeStaleRevision, "your user was changed meanwhile; reload the page and try again")
 		}
-		after := before.copy()
-		after.passwordHash = hash
-		if err := t.saveAccount(&ev, before, after); err != nil {
+		if err := change(t, &ev, before); err != nil {
 			return err
 		}
-		return t.insertSession(after, session.Method, token, ttl)
+		after, err := t.account("user "+o.Actor.ID, `WHERE id = ?`, o.Actor.ID)
+		if err != nil {
+			return err
+		}
+		if after.epoch == before.epoch {
+			if err := t.endSessions(after.ID); err != nil {
+				return err
+			}
+			after.epoch++
+		}
+		return t.insertSession(after, method, token, o.TTL)
 	})
 	if err != nil {
 		return "", err
 	}
 	return token, nil
+}
+
+// ChangePassword changes the password of the session's user. All sessions of the user end; this one
+// continues as a new one with the returned secret. Refusals: FORBIDDEN, RATE_LIMITED, OVERLOADED,
+// INVALID, STALE_REVISION.
+func (s *Store) ChangePassword(ctx context.Context, o OwnChange, password string) (token string, err error) {
+	var hash string
+	prepare := func() (err error) {
+		if hash, err = s.requiredPassword(ctx, password); err == nil && password == o.Password {
+			err = refuse(portalapi.CodeInvalid, "the new password is the current one; choose another")
+		}
+		return err
+	}
+	return s.changeOwn(ctx, o, "password.change", o.Session.Method, prepare, func(t *tx, ev *event, before *Account) error {
+		after := before.copy()
+		after.passwordHash = hash
+		return t.saveAccount(ev, before, after)
+	})
 }
 
 // requiredPassword is newPassword for a user who must not leave it empty.

@@ -67,7 +67,7 @@ func TestChangePassword(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			token, err := s.ChangePassword(t.Context(), ActorOf(bob, "demo-1"), session, c.current, c.replace, time.Hour)
+			token, err := s.ChangePassword(t.Context(), OwnChange{ActorOf(bob, "demo-1"), session, c.current, time.Hour}, c.replace)
 			if portalapi.CodeOf(err) != c.code || err != nil && c.code == "" {
 				t.Fatalf("%s\ngot %v, want %q", c.reason, err, c.code)
 			}

@@ -83,7 +83,7 @@ func TestResetLink(t *testing.T) {
 				t.Errorf("the former password still signs in: %v", err)
 			}
 			signedIn(t, s, bob.UserName, c.use)
-			if known, err := s.knownBrowser(t.Context(), PasswordSignIn{UserName: bob.UserName, Browser: browser}); known == "" || err != nil {
+			if known, err := s.knownBrowser(t.Context(), bob.UserName, browser); known == "" || err != nil {
 				t.Errorf("the browser is not known (%v)", err)
 			}
 			if _, err := s.ResetPassword(t.Context(), "", token, password); portalapi.CodeOf(err) != portalapi.CodeUnauthenticated {

@@ -133,6 +133,14 @@ func (t *tx) writeAccount(before, after *Account) error {
 			return err
 		}
 	}
+	if before != nil && before.HasPassword() && !after.HasPassword() {
+		// The second factor is one of the password, and ends with it.
+		for _, table := range []string{"second_factors", "recovery_codes"} {
+			if _, err := t.exec(`DELETE FROM `+table+` WHERE account_id = ?`, after.ID); err != nil {
+				return err
+			}
+		}
+	}
 	var hadPools, hadRoles []string
 	if before != nil {
 		hadPools, hadRoles = before.Pools, before.DirectRoles

@@ -15,6 +15,8 @@ import (
 const (
 	MethodPassword = "password" // signed in with a password
 	MethodSSO      = "sso"      // signed in through the identity provider
+
+	MethodPasswordAndCode = "password and code" // signed in with a password and a code of the second factor
 )
 
 // Session is one signed-in browser.
@@ -25,6 +27,8 @@ type Session struct {
 	CreatedAt  time.Time
 	LastSeenAt time.Time // to the minute
 	ExpiresAt  time.Time // also when it is in use
+	// Unfinished means that the user must set up a second factor before anything else.
+	Unfinished bool
 
 	epoch, ssoEpoch int64
 }
@@ -43,7 +47,7 @@ func (s *Store) StartSession(ctx context.Context, account *Account, method strin
 	token = randomText()
 	err = s.inTx(ctx, func(t *tx) error { return t.startSession(account, method, token, ttl) })
 	if refusal := asRefusal(err); refusal != nil {
-		if err := s.signInFailed(ctx, "", account, refusal); err != nil {
+		if err := s.signInFailed(ctx, "", method, account, refusal); err != nil {
 			return "", err
 		}
 	}
@@ -126,6 +130,7 @@ func (s *Store) Session(ctx context.Context, token string) (*Session, error) {
 	case err != nil:
 		return nil, err
 	}
+	session.Unfinished = s.secondFactor && session.Method == MethodPassword && session.Account.IsManager()
 	return &session, s.seen(ctx, &session, now)
 }
 

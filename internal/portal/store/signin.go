@@ -19,8 +19,10 @@ type PasswordSignIn struct {
 	RequestID string
 }
 
-// SignedIn is the result of a sign-in: the secrets of the browser's cookies.
+// SignedIn is the result of a sign-in: the secrets of the browser's cookies. Either Pending is set,
+// or the others are.
 type SignedIn struct {
+	Pending string // the password was right, and FinishSignIn needs the second factor
 	Session string
 	Browser string // marks the browser as one in which this user has signed in
 }
@@ -29,7 +31,7 @@ type SignedIn struct {
 // password is checked, and given back if it is right. Refusals: UNAUTHENTICATED, which is audited,
 // and RATE_LIMITED and OVERLOADED, which are not, because the caller limits how often they are.
 func (s *Store) SignIn(ctx context.Context, a PasswordSignIn, ttl time.Duration) (*SignedIn, error) {
-	browser, err := s.knownBrowser(ctx, a)
+	browser, err := s.knownBrowser(ctx, a.UserName, a.Browser)
 	if err != nil {
 		return nil, err
 	}
@@ -48,23 +50,26 @@ func (s *Store) SignIn(ctx context.Context, a PasswordSignIn, ttl time.Duration)
 	if err != nil {
 		return nil, err
 	}
-	in := &SignedIn{Session: randomText(), Browser: browser}
-	if in.Browser == "" {
-		in.Browser = randomText()
-	}
+	var in *SignedIn
 	err = s.inTx(ctx, func(t *tx) error {
 		t.actor.RequestID = a.RequestID
-		if err := t.startSession(account, MethodPassword, in.Session, ttl); err != nil {
+		if err := t.giveBack(budgets); err != nil {
 			return err
 		}
-		if err := t.rememberBrowser(account.ID, in.Browser); err != nil {
+		factor, err := t.secondFactor(account.ID)
+		if err != nil {
 			return err
 		}
-		return t.giveBack(budgets)
+		if factor != nil {
+			in, err = t.suspend(account)
+			return err
+		}
+		in, err = t.complete(account, MethodPassword, browser, ttl)
+		return err
 	})
 	if refusal := asRefusal(err); refusal != nil {
 		err = refusal
-		if err := s.signInFailed(ctx, a.RequestID, account, refusal); err != nil {
+		if err := s.signInFailed(ctx, a.RequestID, MethodPassword, account, refusal); err != nil {
 			return nil, err
 		}
 	}
@@ -72,6 +77,18 @@ func (s *Store) SignIn(ctx context.Context, a PasswordSignIn, ttl time.Duration)
 		return nil, err
 	}
 	return in, nil
+}
+
+// complete starts the session of a sign-in and makes its browser known.
+func (t *tx) complete(account *Account, method, browser string, ttl time.Duration) (*SignedIn, error) {
+	in := &SignedIn{Session: randomText(), Browser: browser}
+	if in.Browser == "" {
+		in.Browser = randomText()
+	}
+	if err := t.startSession(account, method, in.Session, ttl); err != nil {
+		return nil, err
+	}
+	return in, t.rememberBrowser(account.ID, in.Browser)
 }
 
 // CheckPassword returns the account of the user name if the password is right and the user may sign
@@ -106,7 +123,7 @@ func (s *Store) checkPassword(ctx context.Context, a PasswordSignIn) (*Account, 
 	}
 	onlySSO := account != nil && account.ManagedBy == portalapi.ManagedBySCIM && config.SSO.Enabled
 	if !fits || account == nil || !account.HasPassword() || !account.active() || onlySSO {
-		if err := s.signInFailed(ctx, a.RequestID, account, wrong); err != nil {
+		if err := s.signInFailed(ctx, a.RequestID, MethodPassword, account, wrong); err != nil {
 			return nil, err
 		}
 		return nil, wrong
@@ -114,14 +131,15 @@ func (s *Store) checkPassword(ctx context.Context, a PasswordSignIn) (*Account, 
 	return account, nil
 }
 
-// signInFailed audits a failed attempt with a password. It never stores an unknown user name: it
+// signInFailed audits a failed attempt by the method. It never stores an unknown user name: it
 // may be a password that was typed into the wrong field.
-func (s *Store) signInFailed(ctx context.Context, requestID string, account *Account, refusal *portalapi.Error) error {
+func (s *Store) signInFailed(ctx context.Context, requestID, method string, account *Account, refusal *portalapi.Error) error {
 	if account == nil {
-		return s.SignInRefused(ctx, requestID, MethodPassword, "", refusal)
+		return s.SignInRefused(ctx, requestID, method, "", refusal)
 	}
 	return s.auditRefusal(ctx, Actor{Kind: Person, ID: account.ID, Name: account.UserName, RequestID: requestID},
-		&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName}, refusal)
+		&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName,
+			changes: []FieldChange{{Field: "method", To: method}}}, refusal)
 }
 
 // SignInRefused audits a sign-in that was refused before anything was checked, with the account of

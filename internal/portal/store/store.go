@@ -54,6 +54,9 @@ type Options struct {
 	// SessionIdle is the time without a request after which a session ends; 0 is
 	// DefaultSessionIdle.
 	SessionIdle time.Duration
+	// RequireSecondFactor lets managers who signed in with a password alone do nothing but set up a
+	// second factor.
+	RequireSecondFactor bool
 }
 
 // DefaultSessionIdle is the time without a request after which a session ends, unless Options say
@@ -69,13 +72,15 @@ type Store struct {
 	check   func(ctx context.Context, sso portalapi.SSO) error
 	idle    time.Duration // of sessions
 	hashing hashing
-	bell    bell
-	stop    func() // stops the background work
+	// secondFactor is Options.RequireSecondFactor.
+	secondFactor bool
+	bell         bell
+	stop         func() // stops the background work
 }
 
 // Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), hashing: newHashing(), bell: newBell(), dialect: onSQLite, stop: func() {}}
+	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
 	if s.now == nil {
 		s.now = time.Now
 	}

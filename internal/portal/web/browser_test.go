@@ -3,6 +3,7 @@
 package web_test
 
 import (
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	portalserver "lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/test/framework/browser"
 	"lightrun.com/scim-operator/test/framework/portaltest"
 )
@@ -30,6 +32,7 @@ func TestInBrowser(t *testing.T) {
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
 		"ResetLink":         resetLinkIsUsed,
+		"SecondFactor":      secondFactorInBrowser,
 		"EveryPage":         everyPage,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -193,6 +196,39 @@ func editLocalUser(t *testing.T, p *browser.Page) {
 	p.Shows("[role=status]", "The user was deleted")
 }
 
+// turnOnSecondFactor sets up a second factor on the page that asks for it.
+func turnOnSecondFactor(t *testing.T, p *browser.Page, password string) device {
+	t.Helper()
+	p.Go(browser.Ask[string](p, `location.origin`) + "/profile/second-factor")
+	d := device{t: t, secret: browser.Ask[string](p, `document.querySelector("code.spaced").innerText`)}
+	p.Type("#code", d.code(0))
+	p.Type("#current", password)
+	p.Follow("main form button[type=submit]")
+	p.Shows(".secret", "Save these codes now")
+	return d
+}
+
+func secondFactorInBrowser(t *testing.T, p *browser.Page) {
+	s := newSiteWith(t, portalserver.WebOptions{}, portaltest.Options{RequireSecondFactor: true})
+	signInInBrowser(p, s.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows(".note.warn", "Managers need a second factor here.")
+	d := turnOnSecondFactor(t, p, portaltest.AdminPassword)
+	recovery := browser.Ask[string](p, `document.querySelector(".codes code").innerText`)
+	p.Go(browser.Ask[string](p, `location.href`)) // a reload does not show the codes again
+	p.Shows("h2", "On since")
+	for _, code := range []struct{ field, code string }{{"#code", d.code(1)}, {"#recovery", recovery}} {
+		p.Follow(".who button")
+		signInInBrowser(p, s.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
+		p.Shows("main", "Signing in as "+portaltest.AdminUser)
+		if code.field == "#recovery" {
+			p.Click("summary")
+		}
+		p.Type(code.field, code.code)
+		p.Follow("form button[type=submit]")
+		p.Shows("h1", "Agent Pools") // the page that was asked for
+	}
+}
+
 func resetLinkIsUsed(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	signInInBrowser(p, c.url+"/users/"+c.bob.ID, portaltest.AdminUser, portaltest.AdminPassword)
@@ -252,6 +288,14 @@ func everyPage(t *testing.T, p *browser.Page) {
 		t.Fatal(err)
 	}
 	look("reset", "/reset/"+reset)
+	p.Allow(conflict)
+	second := c.visitor()
+	second.signIn("bob@example.test", "demo user password").mustBe(http.StatusOK)
+	second.enrol("demo user password")
+	signInInBrowser(p, c.url+"/sign-in", "bob@example.test", "demo user password")
+	see("code")
+	p.Click("summary")
+	see("code-recovery")
 	signInInBrowser(p, c.url+"/sign-in", portaltest.AdminUser, portaltest.AdminPassword)
 	p.Allow(conflict)
 	for page, at := range map[string]string{
@@ -259,13 +303,18 @@ func everyPage(t *testing.T, p *browser.Page) {
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
 		"login-methods": methodsPath, "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
-		"password": "/profile/password", "deactivate-self": "/users/" + c.admin(t) + "/deactivate",
+		"password": "/profile/password", "second-factor": "/profile/second-factor", "second-factor-remove": "/users/" + c.bob.ID + "/second-factor", "deactivate-self": "/users/" + c.admin(t) + "/deactivate",
 	} {
 		look(page, at)
 	}
 	p.Go(c.url + "/users/" + c.bob.ID)
+	see("user-second-factor")
 	p.Follow(`form[action$="/reset"] button`)
 	see("reset-link")
+	turnOnSecondFactor(t, p, portaltest.AdminPassword)
+	see("recovery-codes")
+	look("second-factor-on", "/profile/second-factor")
+	look("profile-second-factor", "/profile")
 	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, marked(portalapi.RemovalManager, "payments")); err != nil {
 		t.Fatal(err)
 	}

@@ -52,13 +52,13 @@ func (l *lines) add(prefix, args string) {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	return newSiteWith(t, portalserver.WebOptions{})
+	return newSiteWith(t, portalserver.WebOptions{}, portaltest.Options{})
 }
 
-// newSiteWith returns a site whose pages have the options o.
-func newSiteWith(t testing.TB, o portalserver.WebOptions) *site {
+// newSiteWith returns a site whose pages have the options o, and whose service has the options of.
+func newSiteWith(t testing.TB, o portalserver.WebOptions, of portaltest.Options) *site {
 	t.Helper()
-	s := &site{t: t, store: portaltest.Store(t, portaltest.Options{}), logged: &lines{}}
+	s := &site{t: t, store: portaltest.Store(t, of), logged: &lines{}}
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
 	o.Store, o.PublicURL, o.HTTPCookies, o.Log = s.store, s.url, true, funcr.New(s.logged.add, funcr.Options{})

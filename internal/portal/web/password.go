@@ -32,7 +32,7 @@ func (s *site) changeOwnPassword(v *visit) error {
 	password, err := v.newPassword()
 	var session string
 	if err == nil {
-		session, err = s.store.ChangePassword(v.Context(), v.actor(), v.session, v.PostFormValue("current"), password, sessionLifetime)
+		session, err = s.store.ChangePassword(v.Context(), v.ownChange(), password)
 	}
 	if e := asRefusal(err); e != nil {
 		retryAfter(v.w, e)
@@ -43,6 +43,11 @@ func (s *site) changeOwnPassword(v *visit) error {
 	}
 	http.SetCookie(v.w, s.cookie("session", session, int(sessionLifetime.Seconds())))
 	return s.done(v, "password-changed", "/profile")
+}
+
+// ownChange is a change of how the viewer signs in, with the password that the form asks for.
+func (v *visit) ownChange() store.OwnChange {
+	return store.OwnChange{Actor: v.actor(), Session: v.session, Password: v.PostFormValue("current"), TTL: sessionLifetime}
 }
 
 // newPassword returns the password that a form has twice, as users cannot see what they type.

@@ -76,7 +76,7 @@ func TestResetLink(t *testing.T) {
 	boss, bob := c.manager(), c.visitor()
 	bob.signIn("bob@example.test", "demo user password").mustSay("User Management")
 	path := "/users/" + c.bob.ID
-	boss.get(path).mustSay("Make a reset link", "Has a password.")
+	boss.get(path).mustSay("Make a reset link", "Signs in with a password")
 	boss.get("/users/" + c.ada.ID).mustNotSay("reset link")
 	boss.get("/users/" + c.admin(t)).mustNotSay("reset link")
 	boss.post("/users/"+c.ada.ID+"/reset", nil).mustBe(http.StatusBadRequest).mustSay("it cannot have a password")

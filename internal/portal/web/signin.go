@@ -49,8 +49,69 @@ func (s *site) signIn(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if in.Pending != "" {
+		http.SetCookie(v.w, s.cookie("pending", in.Pending, int(store.PendingFor.Seconds())))
+		return v.redirect(link("/sign-in/code", url.Values{"return": {localPath(v.PostFormValue("return"))}}))
+	}
+	return s.signedInWith(v, in)
+}
+
+// signedInWith gives this browser the cookies of its sign-in with a password.
+func (s *site) signedInWith(v *visit, in *store.SignedIn) error {
 	http.SetCookie(v.w, s.cookie("browser", in.Browser, int(store.KnownBrowserFor.Seconds())))
 	return s.enter(v, in.Session, v.PostFormValue("return"))
+}
+
+// codeForm is the content of the page that asks for the second factor.
+type codeForm struct{ UserName, Return string }
+
+func (s *site) codePage(v *visit) error { return s.askCode(v, http.StatusOK, "") }
+
+func (s *site) askCode(v *visit, status int, problem string) error {
+	if s.cookieValue(v, "pending") == "" {
+		return v.redirect("/sign-in")
+	}
+	account, err := s.store.Pending(v.Context(), s.cookieValue(v, "pending"))
+	if e := asRefusal(err); e != nil {
+		return s.pendingOver(v, e)
+	}
+	if err != nil {
+		return err
+	}
+	v.session = nil // the page belongs to the sign-in, not to the user who is signed in here
+	return s.show(v, status, "code", view{Title: "Sign in", Problem: problem, Body: codeForm{account.UserName, localPath(v.FormValue("return"))}})
+}
+
+func (s *site) finishSignIn(v *visit) error {
+	in, err := s.store.FinishSignIn(v.Context(), store.CodeSignIn{Pending: s.cookieValue(v, "pending"), Code: v.PostFormValue("code"),
+		Recovery: v.PostFormValue("recovery"), Browser: s.cookieValue(v, "browser"), RequestID: v.id}, sessionLifetime)
+	e := asRefusal(err)
+	switch {
+	case e == nil && err != nil:
+		return err
+	case e != nil && e.Code == portalapi.CodeUnauthenticated:
+		return s.pendingOver(v, e)
+	case e != nil && e.Code == portalapi.CodeRateLimited:
+		if err := s.auditSignIn(v, store.MethodPasswordAndCode, "limited "+s.network(v.Request), limitedAudited, e); err != nil {
+			return err
+		}
+		retryAfter(v.w, e)
+		return s.askCode(v, e.Status, sentenceOf(e.Message))
+	case e != nil:
+		s.logSignIn(v, store.MethodPasswordAndCode, e.Code, e)
+		return s.askCode(v, http.StatusUnauthorized, sentenceOf(e.Message))
+	}
+	http.SetCookie(v.w, s.cookie("pending", "", -1))
+	return s.signedInWith(v, in)
+}
+
+// pendingOver shows the sign-in page, because the password must be typed again.
+func (s *site) pendingOver(v *visit, e *portalapi.Error) error {
+	if err := s.auditSignIn(v, store.MethodPasswordAndCode, "pending "+s.network(v.Request), refusalsAudited, e); err != nil {
+		return err
+	}
+	http.SetCookie(v.w, s.cookie("pending", "", -1))
+	return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
 }
 
 // passwordRefused shows the sign-in page with the reason. The service has audited what it checked;

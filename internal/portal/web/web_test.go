@@ -230,7 +230,7 @@ func TestGuessing(t *testing.T) {
 		}
 	})
 	t.Run("BehindAProxy", func(t *testing.T) {
-		s := newSiteWith(t, portalserver.WebOptions{TrustedProxies: proxies})
+		s := newSiteWith(t, portalserver.WebOptions{TrustedProxies: proxies}, portaltest.Options{})
 		attacker, owner := s.visitor(), s.visitor()
 		attacker.from, owner.from = "192.0.2.1", "198.51.100.7"
 		for range 12 {
@@ -240,7 +240,7 @@ func TestGuessing(t *testing.T) {
 		owner.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK).mustSay("User Management")
 	})
 	t.Run("SpoofedThroughTheProxy", func(t *testing.T) {
-		s := newSiteWith(t, portalserver.WebOptions{TrustedProxies: proxies})
+		s := newSiteWith(t, portalserver.WebOptions{TrustedProxies: proxies}, portaltest.Options{})
 		attacker := s.visitor()
 		for i := range 12 {
 			attacker.from = fmt.Sprintf("203.0.113.%d, 192.0.2.1", i)
