@@ -161,6 +161,16 @@ func TestRefusedSignIns(t *testing.T) {
 		{"OtherSite", func() {
 			s.visitor().send(http.MethodPost, "/sign-in", form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}})
 		}, store.Visitor, portalapi.CodeForbidden},
+		{"OtherSiteWithACode", func() {
+			s.visitor().send(http.MethodPost, "/sign-in/code", "code=typed+secret", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}})
+		}, store.Visitor, portalapi.CodeForbidden},
+		{"OtherSiteWithALink", func() {
+			s.visitor().send(http.MethodPost, "/reset/typed+secret", form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}})
+		}, store.Visitor, portalapi.CodeForbidden},
+		{"UnknownLink", func() { s.visitor().get("/reset/typed+secret") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"CodeWithoutPassword", func() {
+			s.visitor().post("/sign-in/code", url.Values{"code": {"typed secret"}})
+		}, store.Visitor, portalapi.CodeUnauthenticated},
 		{"UnknownAtThePortal", func() { s.visitor().throughSSO("unknown@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
 		{"Deactivated", func() { s.visitor().throughSSO("grace@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
 		{"LocalUser", func() { s.visitor().throughSSO(portaltest.AdminUser) }, store.Visitor, portalapi.CodeUnauthenticated},

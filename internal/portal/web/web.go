@@ -140,10 +140,13 @@ func (s *site) routes() {
 // fromAnotherSite refuses a form of another website.
 func (s *site) fromAnotherSite(v *visit) error {
 	no := refusal(http.StatusForbidden, portalapi.CodeForbidden, "This form came from another website and was not accepted. Open the page here and send it again.")
-	if v.URL.Path == "/sign-in" {
+	if v.URL.Path == "/sign-in" || v.URL.Path == "/sign-in/code" {
 		if err := s.auditSignIn(v, store.MethodPassword, "cross-site "+s.network(v.Request), refusalsAudited, no); err != nil {
 			return err
 		}
+	}
+	if strings.HasPrefix(v.URL.Path, "/reset/") {
+		return s.resetRefused(v, no)
 	}
 	return no
 }
