@@ -41,6 +41,19 @@ func (s *Store) ownPassword(ctx context.Context, actor Actor, password string) (
 	return account, s.giveBack(ctx, budgets)
 }
 
+// ConfirmPassword checks the current password of the actor before the action begins, and audits a
+// refusal. Refusals: those of ownPassword.
+func (s *Store) ConfirmPassword(ctx context.Context, actor Actor, action, password string) error {
+	_, err := s.ownPassword(ctx, actor, password)
+	if refusal := asRefusal(err); refusal != nil {
+		ev := event{action: action, targetKind: "User", targetID: actor.ID, targetName: actor.Name}
+		if err := s.auditRefusal(ctx, actor, &ev, refusal); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
 // OwnChange is a change of how the user of a session signs in. It needs the current password: a
 // session alone is not enough.
 type OwnChange struct {

@@ -229,11 +229,15 @@ func TestLinkIdentity(t *testing.T) {
 	boss := s.manager()
 	boss.get("/profile").mustSay("Link my identity")
 	link := func() string {
-		page := boss.post("/profile/identity", nil).mustBe(http.StatusOK).mustSay("Continue to the identity provider")
+		page := boss.post("/profile/identity", url.Values{"current": {portaltest.AdminPassword}}).mustBe(http.StatusOK).mustSay("Continue to the identity provider")
 		_, target, _ := strings.Cut(page.html, `href="`+s.provided(t))
 		target, _, _ = strings.Cut(target, `"`)
 		return s.provided(t) + html.UnescapeString(target)
 	}
+	for _, guess := range []string{"", "guess"} { // a session is not enough
+		boss.post("/profile/identity", url.Values{"current": {guess}}).mustBe(http.StatusForbidden).mustSay("The current password is wrong", "Link my identity")
+	}
+	boss.get("/audit?outcome=refused").mustSay("Tried to link an identity at the provider to " + portaltest.AdminUser)
 	boss.atProvider(link(), "boss@example.test").mustBe(http.StatusOK).mustSay("is linked: you can sign in with SSO now", "Forget this identity")
 	s.visitor().throughSSO("boss@example.test").mustBe(http.StatusOK).mustSay("My profile", portaltest.AdminUser)
 	s.visitor().throughSSO(portaltest.AdminUser).mustBe(http.StatusUnauthorized)

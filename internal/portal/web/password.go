@@ -50,6 +50,22 @@ func (v *visit) ownChange() store.OwnChange {
 	return store.OwnChange{Actor: v.actor(), Session: v.session, Password: v.PostFormValue("current"), TTL: sessionLifetime}
 }
 
+// withPassword serves a page that begins a change of how the viewer signs in, if the form has the
+// current password.
+func (s *site) withPassword(action string, p page) page {
+	return func(v *visit) error {
+		err := s.store.ConfirmPassword(v.Context(), v.actor(), action, v.PostFormValue("current"))
+		if e := asRefusal(err); e != nil {
+			retryAfter(v.w, e)
+			return s.showProfile(v, e.Status, sentenceOf(e.Message))
+		}
+		if err != nil {
+			return err
+		}
+		return p(v)
+	}
+}
+
 // newPassword returns the password that a form has twice, as users cannot see what they type.
 func (v *visit) newPassword() (string, error) {
 	password := v.PostFormValue("password")

@@ -187,7 +187,7 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 		return nil, err
 	}
 	return &userDetail{User: account, Factor: factor, Own: account.ID == v.session.Account.ID, Identities: identities,
-		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
+		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0 && account.HasPassword(), Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
 		CanHandOver: account.ManagedBy == portalapi.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
 }
 

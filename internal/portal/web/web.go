@@ -89,7 +89,7 @@ func (s *site) routes() {
 		s.mux.Handle(pattern, s.open(page))
 	}
 	s.mux.Handle("GET /profile", s.signedIn(s.profile))
-	s.mux.Handle("POST /profile/identity", s.signedIn(s.linkIdentity))
+	s.mux.Handle("POST /profile/identity", s.signedIn(s.withPassword("identity.link", s.linkIdentity)))
 	s.mux.Handle("POST /profile/identity/forget", s.signedIn(s.forgetOwnIdentity))
 	s.mux.Handle("POST /profile/sign-out", s.signedIn(s.endOwnSessions))
 	s.mux.Handle("GET /profile/password", s.signedIn(s.ownPassword))
