@@ -39,6 +39,7 @@ const (
 	CodeUnauthenticated  Code = "UNAUTHENTICATED"        // no valid key or session (401)
 	CodeForbidden        Code = "FORBIDDEN"              // the key or the user lacks the right (403)
 	CodeRateLimited      Code = "RATE_LIMITED"           // repeat after Retry-After (429)
+	CodeOverloaded       Code = "OVERLOADED"             // too many passwords wait to be hashed: repeat after Retry-After (503)
 	CodeInternal         Code = "INTERNAL"               // a fault of the portal (500)
 )
 
