@@ -36,6 +36,7 @@ func TestInBrowser(t *testing.T) {
 			journey(t, b.Open(t))
 		})
 	}
+	t.Run("SetUpAsDocumented", func(t *testing.T) { setUpAsDocumented(t, b) })
 }
 
 func signInInBrowser(p *browser.Page, at, name, password string) int {
@@ -64,7 +65,7 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	sso := s.provider("ada@example.test")
 	signInInBrowser(p, s.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
 	p.Shows(".crumbs", "Identity Configuration")
-	p.Shows("#scim-why", "Turn on single sign-on first")
+	p.Shows("#scim-why", "Turn on SSO first")
 	if !browser.Ask[bool](p, `document.querySelector("#scim").disabled && document.querySelector("#existing").disabled`) {
 		t.Error("SCIM can be turned on without SSO")
 	}
@@ -227,7 +228,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 		"users": "/users", "users-none": "/users?" + url.Values{"q": {"unknown"}}.Encode(), "user-scim": "/users/" + c.ada.ID, "user-local": "/users/" + c.carol.ID,
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
-		"login-methods": methodsPath, "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
+		"login-methods": methodsPath, "settings": "/settings", "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
 	} {
 		look(page, at)
 	}

@@ -11,8 +11,6 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-const loginMethodsPath = "/settings/identity-and-access-management/identity-configuration/login-methods"
-
 // methodsPage is the content of the page Login methods. It shows the current settings, or an
 // unsaved draft.
 type methodsPage struct {

@@ -36,7 +36,7 @@ func (s *site) form(action string, values ...string) url.Values {
 func TestLoginMethodsWithoutScript(t *testing.T) {
 	s := newSite(t)
 	boss := s.manager()
-	boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Turn on single sign-on first", "Settings", "Identity and Access Management", "Identity Configuration", s.url+"/sso/callback")
+	boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Turn on SSO first", "Settings", "Identity and Access Management", "Identity Configuration", s.url+"/sso/callback")
 	sso := []string{"sso", "on", "issuer", "https://demo.example.test", "clientId", "portal", "clientSecret", "demo client secret"}
 	draft := boss.post(methodsPath, s.form("preview", sso...)).mustBe(http.StatusOK).mustSay("You have changes that are not saved", "demo client secret")
 	if strings.Contains(input(draft.html, "scim"), "disabled") || !strings.Contains(input(draft.html, "existing"), "disabled") {

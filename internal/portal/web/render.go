@@ -56,8 +56,8 @@ func way(here string, steps ...string) []crumb {
 
 // The crumbs that several pages share.
 const (
-	toSettings = "Settings"
-	toIAM      = "Identity and Access Management"
+	toSettings = "Settings|" + settingsPath
+	toIAM      = "Identity and Access Management|" + iamPath
 	toUsers    = "User Management|/users"
 	toPools    = "Agent Pools|/pools"
 	toKeys     = "API Keys|/api-keys"

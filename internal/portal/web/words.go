@@ -18,6 +18,7 @@ var words = template.FuncMap{
 	"asset":            func(string) string { return "" }, // replaced where the assets are known
 	"icon":             icon,
 	"loginMethodsPath": func() string { return loginMethodsPath },
+	"settingsPath":     func() string { return settingsPath },
 	"options":          options,
 	"when":             when,
 	"expiry":           func(t time.Time) template.HTML { return expiry(t, time.Now()) },
@@ -67,6 +68,7 @@ var icons = map[string]string{
 	"pool":   `<path d="m12 3 9 4.5-9 4.5-9-4.5zM3 12l9 4.5 9-4.5M3 16.5 12 21l9-4.5"/>`,
 	"key":    `<circle cx="8" cy="15.5" r="4.5"/><path d="m11.3 12.2 8.7-8.7M16 7.5l3 3M13.5 10l2 2"/>`,
 	"shield": `<path d="M12 2.8 4.5 5.6v5.7c0 4.7 3.1 8.1 7.5 9.9 4.4-1.8 7.5-5.2 7.5-9.9V5.6z"/><path d="m8.8 11.8 2.3 2.3 4.2-4.4"/>`,
+	"gear":   `<circle cx="12" cy="12" r="3.2"/><path d="M12 2.5v3M12 18.5v3M2.5 12h3M18.5 12h3M5.3 5.3l2.1 2.1M16.6 16.6l2.1 2.1M5.3 18.7l2.1-2.1M16.6 7.4l2.1-2.1"/>`,
 	"list":   `<path d="M8.5 6H21M8.5 12H21M8.5 18H21M3.5 6h.01M3.5 12h.01M3.5 18h.01"/>`,
 	"alert":  `<path d="M12 3.5 2.5 20h19zM12 10v4.5M12 17.2v.01"/>`,
 	"check":  `<circle cx="12" cy="12" r="9"/><path d="m8 12.3 2.8 2.8 5.3-5.7"/>`,
