@@ -27,6 +27,7 @@ func TestInBrowser(t *testing.T) {
 		"HeldRemovals":      heldRemovals,
 		"HeldPool":          heldPool,
 		"SignInThroughSSO":  signInThroughSSO,
+		"UnsavedChanges":    unsavedChanges,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
 		"EveryPage":         everyPage,
@@ -89,6 +90,30 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	if err != nil || !config.SSO.Enabled || !config.SCIMEnabled || !config.ProvisionExistingUsers || !config.ClientSecretSet {
 		t.Errorf("saved %+v, %v", config, err)
 	}
+}
+
+func unsavedChanges(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	signInInBrowser(p, c.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#groups")
+	p.Shows(".savebar [role=status]", "not saved")
+	p.Leave(".settings", false)
+	p.Shows("h1", "Login methods")
+	p.Click("#groups") // back to what is saved
+	p.Follow(".settings")
+	p.Go(c.url + methodsPath)
+	p.Click("#groups")
+	p.Follow("button[value=preview]") // a form that is sent is not left
+	p.Leave(".settings", true)
+	p.Shows("h1", "Settings")
+	p.Go(c.url + methodsPath)
+	p.Click("#groups")
+	p.Follow(".savebar a") // Discard
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#groups")
+	p.Follow("button[value=save]")
+	p.Follow(".settings")
 }
 
 func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
@@ -199,11 +224,11 @@ var looks = []struct {
 	width, height int64
 	dark          bool
 }{
-	{"1280-light", 1280, 800, false}, {"1280-dark", 1280, 800, true}, {"400-light", 400, 800, false}, {"400-dark", 400, 800, true},
+	{"1440-light", 1440, 900, false}, {"1440-dark", 1440, 900, true}, {"800-light", 800, 900, false}, {"400-light", 400, 800, false}, {"400-dark", 400, 800, true},
 }
 
-// everyPage checks each page in each window size: nothing overflows, every control has a name, the
-// contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save screenshots.
+// everyPage checks each page in each window size: nothing overflows or covers the focus, every
+// control has a name, the contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save screenshots.
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
@@ -211,7 +236,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 		p.Go(c.url + at)
 		for _, l := range looks {
 			p.Wide(l.width, l.height, l.dark)
-			for _, wrong := range browser.Ask[[]string](p, faults) {
+			for _, wrong := range append(browser.Ask[[]string](p, faults), browser.Ask[[]string](p, covered)...) {
 				t.Errorf("%s at %s: %s", page, l.name, wrong)
 			}
 			if screenshots != "" {
@@ -244,6 +269,28 @@ func everyPage(t *testing.T, p *browser.Page) {
 		look(page, at)
 	}
 }
+
+// covered is a script that moves the focus through a page and lists the controls that are not in the
+// window then, or that another element covers (WCAG 2.2, 2.4.11).
+const covered = `(() => {
+	const found = [];
+	for (const e of document.querySelectorAll("a[href], button, input, select, textarea, summary")) {
+		if (!e.checkVisibility() || e.matches(":disabled, [type=hidden]")) continue;
+		e.focus();
+		if (document.activeElement !== e) { found.push("cannot be focused: " + e.outerHTML.slice(0, 80)); continue; }
+		for (const r of e.getClientRects()) {
+			for (const [x, y] of [[.5, .5], [.1, .1], [.9, .1], [.1, .9], [.9, .9]]) {
+				const at = document.elementFromPoint(r.left + r.width * x, r.top + r.height * y);
+				if (at && (e.contains(at) || at.contains(e) || at.control === e)) continue;
+				found.push((at ? "covered by " + at.outerHTML.slice(0, 40) : "not in the window") + " when it has the focus: " + e.outerHTML.slice(0, 80));
+				break;
+			}
+		}
+	}
+	document.activeElement.blur();
+	scrollTo(0, 0);
+	return found;
+})()`
 
 // faults is a script that lists layout and accessibility errors of a page.
 const faults = `(() => {

@@ -31,6 +31,7 @@ if (methods && !methods.dataset.readonly) {
   const bar = methods.querySelector(".savebar");
   const text = bar.querySelector("p");
   const clean = text.textContent;
+  let sending = false;
   const follow = () => {
     for (const field of methods.querySelectorAll("[data-needs]")) {
       const needed = document.getElementById(field.dataset.needs);
@@ -48,5 +49,11 @@ if (methods && !methods.dataset.readonly) {
     if (!drafted) text.textContent = dirty ? "You have changes that are not saved. Nothing applies before Save." : clean;
   };
   methods.addEventListener("input", follow);
+  methods.addEventListener("submit", () => { sending = true; });
+  bar.querySelector("a").addEventListener("click", () => { sending = true; }); // Discard
+  addEventListener("pageshow", () => { sending = false; });
+  addEventListener("beforeunload", leaving => {
+    if (!sending && bar.classList.contains("dirty")) leaving.preventDefault();
+  });
   follow();
 }
