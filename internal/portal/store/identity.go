@@ -97,13 +97,30 @@ func (t *tx) configuration() (*Configuration, error) {
 // MANAGED_ELSEWHERE, SSO_REQUIRED, SCIM_REQUIRED, SSO_NOT_REACHABLE, LAST_MANAGER, STALE_REVISION
 // (412), INVALID.
 func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, ifRevision *int64, dryRun bool) (*Configuration, *MigrationReport, error) {
+	var report *MigrationReport
+	after, err := s.saveMethods(ctx, actor, m, ifRevision, dryRun, nil, func(t *tx) (err error) {
+		if !dryRun {
+			return nil
+		}
+		if report, err = t.migrationReport(); err != nil {
+			return err
+		}
+		return errDryRun
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return after, report, nil
+}
+
+// saveMethods replaces the login methods. first may look at the change before it is written, and
+// last at the records after it; an error of either undoes the change.
+func (s *Store) saveMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, ifRevision *int64, dryRun bool,
+	first func(t *tx, before, after *Configuration) error, last func(*tx) error,
+) (after *Configuration, err error) {
 	ev := event{action: "identity-configuration.update", targetKind: "IdentityConfiguration"}
 	checked := s.checkSSO(ctx, m)
-	var (
-		after  *Configuration
-		report *MigrationReport
-	)
-	change := func(t *tx) error {
+	err = s.changeOrTry(ctx, actor, &ev, dryRun, func(t *tx) error {
 		before, err := t.configuration()
 		switch {
 		case err != nil:
@@ -116,19 +133,17 @@ func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portalapi.L
 			return checked
 		}
 		after = before.with(m)
-		if err := t.saveConfiguration(&ev, before, after); err != nil || !dryRun {
+		if first != nil {
+			if err := first(t, before, after); err != nil {
+				return err
+			}
+		}
+		if err := t.saveConfiguration(&ev, before, after); err != nil {
 			return err
 		}
-		if report, err = t.migrationReport(); err != nil {
-			return err
-		}
-		return errDryRun
-	}
-	err := s.changeOrTry(ctx, actor, &ev, dryRun, change)
-	if err != nil {
-		return nil, nil, err
-	}
-	return after, report, nil
+		return last(t)
+	})
+	return after, err
 }
 
 // changeOrTry runs a manager's change. A dry run leaves neither a change nor an audit event.

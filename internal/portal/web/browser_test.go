@@ -28,6 +28,7 @@ func TestInBrowser(t *testing.T) {
 		"HeldPool":          heldPool,
 		"SignInThroughSSO":  signInThroughSSO,
 		"UnsavedChanges":    unsavedChanges,
+		"ToggleSSOTwice":    toggleSSOTwice,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
 		"EveryPage":         everyPage,
@@ -90,6 +91,52 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	if err != nil || !config.SSO.Enabled || !config.SCIMEnabled || !config.ProvisionExistingUsers || !config.ClientSecretSet {
 		t.Errorf("saved %+v, %v", config, err)
 	}
+}
+
+// toggleSSOTwice checks that the toggles that need SSO keep their values while it is off.
+func toggleSSOTwice(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	config, err := c.store.Configuration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := config.LoginMethods
+	m.ProvisionExistingUsers, m.ProvisionGroups = true, true
+	c.methods(m)
+	signInInBrowser(p, c.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
+	are := func(when string, checked, disabled bool) {
+		t.Helper()
+		for _, id := range []string{"scim", "groups", "existing"} {
+			if got := browser.Ask[[]bool](p, `(e => [e.checked, e.disabled])(document.getElementById("`+id+`"))`); got[0] != checked || got[1] != disabled {
+				t.Errorf("%s: %s has checked and disabled %v", when, id, got)
+			}
+		}
+	}
+	are("at first", true, false)
+	p.Click("#sso")
+	are("SSO off", true, true)
+	p.Click("#sso")
+	are("SSO on again", true, false)
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#sso")
+	p.Follow("button[value=preview]")
+	are("previewed", true, true)
+	p.Click("#sso")
+	are("on again after the preview", true, false)
+	p.Follow("button[value=save]") // takes nothing away
+	p.Shows("[role=status]", "saved and take effect now")
+	if after, err := c.store.Configuration(t.Context()); err != nil || after.LoginMethods != m {
+		t.Errorf("saved %+v, %v", after.LoginMethods, err)
+	}
+	p.Click("#sso")
+	p.Follow("button[value=save]")
+	p.Shows("h1", "Check what changes")
+	p.Shows(".effects", "SCIM-managed user can no longer sign in")
+	p.Follow("button[value=edit]")
+	are("back from the summary", true, true)
+	p.Follow("button[value=save]")
+	p.Follow("button[value=save]")
+	p.Shows("[role=status]", "saved and take effect now")
 }
 
 func unsavedChanges(t *testing.T, p *browser.Page) {
@@ -228,12 +275,12 @@ var looks = []struct {
 }
 
 // everyPage checks each page in each window size: nothing overflows or covers the focus, every
-// control has a name, the contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save screenshots.
+// control has a name, the contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save
+// screenshots.
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
-	look := func(page, at string) {
-		p.Go(c.url + at)
+	lookHere := func(page string) {
 		for _, l := range looks {
 			p.Wide(l.width, l.height, l.dark)
 			for _, wrong := range append(browser.Ask[[]string](p, faults), browser.Ask[[]string](p, covered)...) {
@@ -245,6 +292,10 @@ func everyPage(t *testing.T, p *browser.Page) {
 				}
 			}
 		}
+	}
+	look := func(page, at string) {
+		p.Go(c.url + at)
+		lookHere(page)
 	}
 	look("sign-in", "/sign-in")
 	signInInBrowser(p, c.url+"/sign-in", portaltest.AdminUser, portaltest.AdminPassword)
@@ -263,6 +314,10 @@ func everyPage(t *testing.T, p *browser.Page) {
 	if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
+	p.Go(c.url + methodsPath)
+	p.Click("#sso")
+	p.Follow("button[value=save]")
+	lookHere("login-methods-summary")
 	for page, at := range map[string]string{
 		"pools-held": "/pools", "pool-held": "/pools/" + c.payments.ID, "users-held": "/users", "user-held": "/users/" + c.ada.ID,
 	} {
@@ -270,8 +325,8 @@ func everyPage(t *testing.T, p *browser.Page) {
 	}
 }
 
-// covered is a script that moves the focus through a page and lists the controls that are not in the
-// window then, or that another element covers (WCAG 2.2, 2.4.11).
+// covered is a script that moves the focus through a page and lists the controls that are then
+// outside the window, or that another element covers (WCAG 2.2, 2.4.11).
 const covered = `(() => {
 	const found = [];
 	for (const e of document.querySelectorAll("a[href], button, input, select, textarea, summary")) {
@@ -321,7 +376,7 @@ const faults = `(() => {
 		return layers.reverse().reduce((under, c) => over(c, under), [255, 255, 255]);
 	};
 	for (const e of document.querySelectorAll("body *")) {
-		if (!e.checkVisibility() || e.closest(":disabled, .visually-hidden, .skip") || e.closest(".switch")?.querySelector(":disabled")) continue;
+		if (!e.checkVisibility() || e.closest(":disabled, .visually-hidden, .skip") || e.closest(".switch")?.querySelector("[role=switch]:disabled")) continue;
 		if (![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue;
 		const back = ground(e), text = over(getComputedStyle(e).color, back);
 		const [a, b] = [light(back), light(text)].sort((x, y) => y - x);

@@ -3,7 +3,9 @@
 package web
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
@@ -24,17 +26,31 @@ type methodsPage struct {
 	SCIMBaseURL      string
 	Binding          *portalapi.Binding
 	Revision         int64
-	Tested           string // the result of a connection test
-	Report           *store.MigrationReport
+	Tested           string                 // the result of a connection test
+	Report           *store.MigrationReport // only in a preview
 	MoreWaiting      bool
 	MoreUnmatched    bool
+	Migration        store.MigrationCounts
 }
 
-// methodsForm contains the values of the form's fields.
+// Migrates reports whether local accounts become SCIM-managed now.
+func (p methodsPage) Migrates() bool {
+	return p.Form.Existing && !p.Draft && p.Migration.Waiting+p.Migration.Migrated > 0
+}
+
+// methodsForm contains the values of the form's fields. A toggle keeps its value while the toggle
+// that it needs is off.
 type methodsForm struct {
 	SSO, SCIM, Existing, Groups          bool
 	Type, Issuer, ClientID, ClientSecret string
+	kept                                 []string // names of the toggles that are disabled, and on
 }
+
+// SCIMDisabled reports whether the toggle SCIM cannot be used.
+func (f methodsForm) SCIMDisabled() bool { return !f.SSO }
+
+// BelowDisabled reports whether the toggles that need SCIM cannot be used.
+func (f methodsForm) BelowDisabled() bool { return !f.SSO || !f.SCIM }
 
 // formOf returns the form for login methods. It never contains the client secret.
 func formOf(m portalapi.LoginMethods) methodsForm {
@@ -47,15 +63,23 @@ func formOf(m portalapi.LoginMethods) methodsForm {
 }
 
 func (v *visit) methodsForm() methodsForm {
-	on := func(name string) bool { return v.PostFormValue(name) == "on" }
-	return methodsForm{SSO: on("sso"), SCIM: on("scim"), Existing: on("existing"), Groups: on("groups"),
+	kept := v.PostForm["kept"]
+	on := func(name string) bool { return v.PostFormValue(name) == "on" || slices.Contains(kept, name) }
+	return methodsForm{SSO: on("sso"), SCIM: on("scim"), Existing: on("existing"), Groups: on("groups"), kept: kept,
 		Type: v.text("type"), Issuer: v.text("issuer"), ClientID: v.text("clientId"), ClientSecret: v.PostFormValue("clientSecret")}
 }
 
-// methods returns the login methods of the form. Settings without a field keep their value.
+// methods returns the login methods of the form. Settings without a field keep their value. A
+// toggle that is on while the toggle that it needs goes off goes off with it; the service refuses
+// it if the form turns it on that way.
 func (f methodsForm) methods(now portalapi.LoginMethods) portalapi.LoginMethods {
+	effective := func(name string, on, needed, was bool) bool {
+		return on && (needed || !was && !slices.Contains(f.kept, name))
+	}
+	scim := effective("scim", f.SCIM, f.SSO, now.SCIMEnabled)
+	existing := effective("existing", f.Existing, scim, now.ProvisionExistingUsers)
 	now.SSO.Enabled, now.SSO.Type, now.SSO.Issuer, now.SSO.ClientID, now.SSO.ClientSecret = f.SSO, f.Type, f.Issuer, f.ClientID, f.ClientSecret
-	now.SCIMEnabled, now.ProvisionExistingUsers, now.ProvisionGroups = f.SCIM, f.Existing, f.Groups
+	now.SCIMEnabled, now.ProvisionExistingUsers, now.ProvisionGroups = scim, existing, f.Groups
 	return now
 }
 
@@ -64,19 +88,7 @@ func (s *site) loginMethods(v *visit) error {
 	if err != nil {
 		return err
 	}
-	report, err := s.reportFor(v, config)
-	if err != nil {
-		return err
-	}
-	return s.showMethods(v, http.StatusOK, "", config, methodsPage{Form: formOf(config.LoginMethods), Report: report})
-}
-
-// reportFor returns the migration report if it is relevant: SCIM is on.
-func (s *site) reportFor(v *visit, config *store.Configuration) (*store.MigrationReport, error) {
-	if !config.SCIMEnabled {
-		return nil, nil
-	}
-	return s.store.MigrationReport(v.Context())
+	return s.showMethods(v, http.StatusOK, "", config, methodsPage{Form: formOf(config.LoginMethods)})
 }
 
 func (s *site) showMethods(v *visit, status int, problem string, config *store.Configuration, p methodsPage) error {
@@ -85,6 +97,12 @@ func (s *site) showMethods(v *visit, status int, problem string, config *store.C
 	p.RedirectURL = s.redirectURL()
 	if config.Binding != nil {
 		p.SCIMBaseURL = config.Binding.SCIMBaseURL
+	}
+	if config.SCIMEnabled {
+		var err error
+		if p.Migration, err = s.store.MigrationCounts(v.Context()); err != nil {
+			return err
+		}
 	}
 	if p.Report != nil {
 		p.MoreWaiting = p.Report.WaitingCount > len(p.Report.Waiting)
@@ -95,7 +113,7 @@ func (s *site) showMethods(v *visit, status int, problem string, config *store.C
 }
 
 // submitLoginMethods saves, previews or tests the form. A preview or a test shows the form again as
-// a draft.
+// a draft. A Save that takes something away shows first what, and needs a confirmation.
 func (s *site) submitLoginMethods(v *visit) error {
 	config, err := s.store.Configuration(v.Context())
 	if err != nil {
@@ -110,11 +128,20 @@ func (s *site) submitLoginMethods(v *visit) error {
 			err = testSSO(v, m.SSO)
 			draft.Tested = "The provider responds at " + m.SSO.Issuer + ". The client id and secret are checked at the first sign-in."
 		case "save":
-			if _, _, err = s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, false); err == nil {
+			var effects *store.Effects
+			effects, err = s.store.SaveSeenLoginMethods(v.Context(), v.actor(), m, revision, v.PostFormValue("seen"))
+			if effects != nil {
+				return s.confirmMethods(v, config, effects)
+			}
+			if err == nil {
 				return s.done(v, "methods-saved", loginMethodsPath)
 			}
+		case "edit":
 		default:
 			_, draft.Report, err = s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, true)
+			if !m.SCIMEnabled {
+				draft.Report = nil
+			}
 		}
 	}
 	e := asRefusal(err)
@@ -125,6 +152,31 @@ func (s *site) submitLoginMethods(v *visit) error {
 		return err
 	}
 	return s.methodsRefused(v, e, draft)
+}
+
+// methodsSummary is the content of the page that shows what a Save takes away.
+type methodsSummary struct {
+	Effects  *store.Effects
+	Provider string
+	Fields   []field // the form, to send again
+	Again    bool    // other effects were shown before
+}
+
+type field struct{ Name, Value string }
+
+// confirmMethods shows what the posted form takes away, and asks for a confirmation.
+func (s *site) confirmMethods(v *visit, config *store.Configuration, effects *store.Effects) error {
+	p := methodsSummary{Effects: effects, Provider: providerName(config), Again: v.PostFormValue("seen") != ""}
+	for _, name := range slices.Sorted(maps.Keys(v.PostForm)) {
+		if name == "action" || name == "seen" {
+			continue
+		}
+		for _, value := range v.PostForm[name] {
+			p.Fields = append(p.Fields, field{name, value})
+		}
+	}
+	return s.show(v, http.StatusOK, "login_methods_summary", view{Title: "Check what changes", Section: "identity", Body: p,
+		Crumbs: way("Check what changes", toSettings, toIAM, "Identity Configuration", "Login methods|"+loginMethodsPath)})
 }
 
 // methodsRefused shows the refusal with the draft, or with the current settings if the draft can no

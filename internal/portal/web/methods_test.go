@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,47 @@ func TestMigrationPreview(t *testing.T) {
 	if config, err := c.store.Configuration(t.Context()); err != nil || config.ProvisionExistingUsers {
 		t.Errorf("the preview applied: %+v, %v", config, err)
 	}
+}
+
+// TestSummaryBeforeSave turns SSO off without JavaScript: the page says what that takes away and from
+// how many users, and saves only what was confirmed.
+func TestSummaryBeforeSave(t *testing.T) {
+	c := newCompany(t)
+	boss := c.manager()
+	is := func(sso, scim bool) {
+		t.Helper()
+		if config, err := c.store.Configuration(t.Context()); err != nil || config.SSO.Enabled != sso || config.SCIMEnabled != scim {
+			t.Errorf("the login methods are %+v, %v", config.LoginMethods, err)
+		}
+	}
+	off := c.form("save", "issuer", "https://demo.example.test", "clientId", "portal", "scim", "on")
+	summary := boss.post(methodsPath, off).mustBe(http.StatusOK).mustSay("Check what changes", "Nothing is saved yet", "SSO: on → off", "SCIM: on → off",
+		"1 SCIM-managed user can no longer sign in", "1 SCIM-managed user no longer follows Okta")
+	is(true, true)
+	draft := boss.post(methodsPath, hidden(summary.html, "edit")).mustBe(http.StatusOK).mustSay("You have changes that are not saved")
+	for id, want := range map[string]bool{"sso": false, "scim": true} {
+		if strings.Contains(input(draft.html, id), "checked") != want {
+			t.Errorf("back in the form, %s is not %t", id, want)
+		}
+	}
+	if !strings.Contains(input(draft.html, "scim"), "disabled") || strings.Contains(input(draft.html, "scim-kept"), "disabled") {
+		t.Error("back in the form, SCIM does not keep its value")
+	}
+	c.put("ivan", true)
+	summary = boss.post(methodsPath, hidden(summary.html, "save")).mustBe(http.StatusOK).mustSay("This has changed since you looked at it", "2 SCIM-managed users can no longer sign in")
+	is(true, true)
+	boss.post(methodsPath, hidden(summary.html, "save")).mustBe(http.StatusOK).mustSay("saved and take effect now")
+	is(false, false)
+}
+
+// hidden returns the hidden fields of the main form of a page, with an action.
+func hidden(page, action string) url.Values {
+	form := url.Values{"action": {action}}
+	_, page, _ = strings.Cut(page, "<main")
+	for _, field := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(page, -1) {
+		form.Add(html.UnescapeString(field[1]), html.UnescapeString(field[2]))
+	}
+	return form
 }
 
 func TestSSO(t *testing.T) {

@@ -31,6 +31,42 @@ var words = template.FuncMap{
 	"join":             func(all []string) string { return strings.Join(all, ", ") },
 	"displayName":      displayNameOf,
 	"held":             held,
+	"add":              func(a, b int) int { return a + b },
+	"count":            counted,
+	"effect":           effect,
+}
+
+// counted returns the number with the words for one or for several.
+func counted(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
+}
+
+// effects are the sentences about one and about several accounts, without the number; %s is the
+// identity provider.
+var effects = map[store.EffectKind][2]string{
+	store.EffectNoSignIn:     {"SCIM-managed user can no longer sign in: without SSO there is no other way", "SCIM-managed users can no longer sign in: without SSO they have no other way"},
+	store.EffectPasswordOnly: {"local user who linked an identity signs in with a password only", "local users who linked an identity sign in with a password only"},
+	store.EffectSignedOut:    {"user who signed in through SSO is signed out", "users who signed in through SSO are signed out"},
+	store.EffectBoundAgain: {"user has an identity at the former issuer, which does not sign in any more. A SCIM-managed user is bound again at the next sign-in; a local user must link the identity again",
+		"users have an identity at the former issuer, which does not sign in any more. SCIM-managed users are bound again at the next sign-in; local users must link their identity again"},
+	store.EffectNotFollowed: {"SCIM-managed user no longer follows %s: the user stays active here after leaving there, until a manager deactivates the account",
+		"SCIM-managed users no longer follow %s: they stay active here after they leave there, until a manager deactivates them"},
+	store.EffectNoGroups: {"agent pool no longer follows the groups of %s: its members stay as they are", "agent pools no longer follow the groups of %s: their members stay as they are"},
+	store.EffectMigrated: {"local user becomes SCIM-managed and read-only: the password ends, the user is signed out, and roles follow from agent pools only",
+		"local users become SCIM-managed and read-only: their passwords end, they are signed out, and their roles follow from agent pools only"},
+	store.EffectManagerLost: {"of them has the manager role now, and keeps it only if an agent pool grants it", "of them have the manager role now, and keep it only if an agent pool grants it"},
+}
+
+// effect returns the sentence about what a change of the login methods takes away.
+func effect(e store.Effect, provider string) string {
+	text := effects[e.Kind][1]
+	if e.Count == 1 {
+		text = effects[e.Kind][0]
+	}
+	return strings.Replace(text, "%s", provider, 1) + "."
 }
 
 // displayNameOf accepts both forms that templates have: accounts by value in lists, by pointer
@@ -186,7 +222,7 @@ var fields = map[string]string{
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
 	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id",
 	"identity": "Identity at the provider", "directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
-	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
+	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "SSO", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
 	"managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",

@@ -23,7 +23,7 @@ if (document.querySelector("[data-once]")) {
   history.replaceState(null, "", location.pathname);
 }
 
-// Login methods: a toggle is enabled only while the toggle that it needs is on; the save bar reports unsaved changes.
+// Login methods: a toggle is enabled only while the toggle that it needs is on, and keeps its value meanwhile; the save bar reports unsaved changes.
 const methods = document.getElementById("login-methods");
 if (methods && !methods.dataset.readonly) {
   const before = new URLSearchParams(new FormData(methods)).toString();
@@ -37,7 +37,7 @@ if (methods && !methods.dataset.readonly) {
       const needed = document.getElementById(field.dataset.needs);
       const off = !needed.checked || needed.disabled;
       field.disabled = off;
-      if (off) field.checked = false;
+      document.getElementById(field.id + "-kept").disabled = !(off && field.checked);
       const why = document.getElementById(field.id + "-why");
       if (why) why.hidden = !off;
     }
