@@ -20,6 +20,7 @@ import (
 	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	"lightrun.com/scim-operator/controllers/nameclaim"
+	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/controllers/scimgroup"
 	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
@@ -70,6 +71,7 @@ type Parts struct {
 	Index         *groupindex.Index // index of groups and their members
 	Configuration *identityconfiguration.Reconciler
 	Claims        *nameclaim.Reconciler
+	Plans         *preview.Publisher
 }
 
 // Assemble creates the controllers. c reads from a cache, and live from the API server. recorder
@@ -104,6 +106,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 			Engine: engine("identityconfiguration"), Counter: counter, Cluster: o.Cluster, Connect: o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},
 		Claims: &nameclaim.Reconciler{Client: c, Live: live, Groups: groups, Clock: o.Clock, Grace: o.Grace},
+		Plans:  &preview.Publisher{Objects: live, Namespace: o.Namespace, Session: s},
 	}
 }
 
@@ -128,7 +131,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		o.Slices = direct
 	}
 	p := Assemble(mgr.GetClient(), mgr.GetAPIReader(), recorder, o)
-	if err := mgr.Add(p.Session); err != nil {
+	p.Plans.Log = mgr.GetLogger().WithName("migration-plan")
+	if err := errors.Join(mgr.Add(p.Session), mgr.Add(p.Plans)); err != nil {
 		return err
 	}
 	if o.Metrics != nil {

@@ -92,8 +92,9 @@ var house = []room{
 	{"controllers/preview", "what the manager would do now, computed without doing it", join(decide, portalView, []string{
 		"api/v1alpha1", "controllers/agentpool", "controllers/identityconfiguration", "controllers/scimuser", "internal/kernel/claims", "internal/kernel/names",
 		"internal/kernel/conditions", "internal/kernel/portalapi", "internal/operator/groupindex", "internal/operator/poolindex", "internal/operator/removals",
-	}), client, nil},
+	}), join(client, []string{"github.com/go-logr/logr"}), nil},
 	{"controllers", "the manager: all controllers on one cache", join(reconciler, []string{
+		"controllers/preview",
 		"controllers/agentpool", "controllers/identityconfiguration", "controllers/nameclaim", "controllers/scimgroup", "controllers/scimuser",
 		"internal/kernel/groupslice", "internal/operator/portalclient/breaker", "internal/operator/portalclient/metered",
 	}), join(controller, telemetry), []string{"net/http"}},

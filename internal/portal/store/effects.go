@@ -24,6 +24,11 @@ const (
 	EffectNoGroups     EffectKind = "NoGroups"     // groups are not provisioned any more: the count is of pools
 	EffectMigrated     EffectKind = "Migrated"     // local users who become SCIM-managed: their password ends
 	EffectManagerLost  EffectKind = "ManagerLost"  // those of them who have the manager role and may lose it
+
+	// These follow from the operator's plan, where there is one.
+	EffectLosesManager EffectKind = "LosesManager" // those of them who lose the manager role
+	EffectDeactivated  EffectKind = "Deactivated"  // those of them that the provider deactivated
+	EffectLosesAccess  EffectKind = "LosesAccess"  // those of them who lose a role or a pool
 )
 
 // Effect is one thing that a change takes away, and the number of accounts. An effect on no account
@@ -41,14 +46,23 @@ type Effects struct {
 	All     []Effect
 }
 
+// Seen is what a manager saw before a Save.
+type Seen struct {
+	Effects string // their ID; empty if none were shown
+	Plan    bool   // the newest plan of the operator is one of the effects, and limits the migration after the Save
+}
+
 // SaveSeenLoginMethods is SaveLoginMethods for a page that shows the effects before it saves. If
 // the change takes something away, and seen is not the ID of the effects as they are now, it
 // changes nothing and returns the effects. It returns nil if it has saved.
-func (s *Store) SaveSeenLoginMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, ifRevision *int64, seen string) (*Effects, error) {
+func (s *Store) SaveSeenLoginMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, ifRevision *int64, seen Seen) (*Effects, error) {
 	var unseen *Effects
 	_, err := s.saveMethods(ctx, actor, m, ifRevision, false, func(t *tx, before, after *Configuration) error {
+		if seen.Plan && after.ProvisionExistingUsers {
+			after.approved = after.Plan.ID
+		}
 		effects, err := t.effects(before, after)
-		if err != nil || len(effects.All) == 0 || effects.ID == seen {
+		if err != nil || len(effects.All) == 0 || effects.ID == seen.Effects {
 			return err
 		}
 		unseen = effects
@@ -73,7 +87,8 @@ func (t *tx) effects(before, after *Configuration) (*Effects, error) {
 		identity = `id IN (SELECT account_id FROM identities WHERE issuer = ?)`
 	)
 	ssoEnds := before.SSO.Enabled && !after.SSO.Enabled
-	migrates := !before.ProvisionExistingUsers && after.ProvisionExistingUsers
+	planned := after.approved != before.approved && after.approved != ""
+	migrates := !before.ProvisionExistingUsers && after.ProvisionExistingUsers && !planned
 	for _, one := range []struct {
 		kind  EffectKind
 		on    bool
@@ -99,6 +114,17 @@ func (t *tx) effects(before, after *Configuration) (*Effects, error) {
 		}
 		if n > 0 {
 			e.All = append(e.All, Effect{one.kind, n})
+		}
+	}
+	if planned {
+		loss, _, err := t.planCounts(after.approved)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range []Effect{{EffectMigrated, loss.Adopted}, {EffectDeactivated, loss.Deactivated}, {EffectLosesManager, loss.Manager}, {EffectLosesAccess, loss.Access}} {
+			if one.Count > 0 {
+				e.All = append(e.All, one)
+			}
 		}
 	}
 	sum := sha256.Sum256(fmt.Append(nil, e.Changes, e.All))

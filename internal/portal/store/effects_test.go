@@ -59,7 +59,7 @@ func testEffects(t *testing.T, database func(*testing.T) string) {
 			fillForEffects(t, s, on)
 			save := func(seen string) *Effects {
 				t.Helper()
-				effects, err := s.SaveSeenLoginMethods(t.Context(), SystemActor("test"), c.to, nil, seen)
+				effects, err := s.SaveSeenLoginMethods(t.Context(), SystemActor("test"), c.to, nil, Seen{Effects: seen})
 				if err != nil {
 					t.Fatal(err)
 				}

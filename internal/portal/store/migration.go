@@ -32,8 +32,8 @@ func (s *Store) MigrationReport(ctx context.Context) (report *MigrationReport, e
 	return report, err
 }
 
-// The conditions of the local accounts that "Provision existing users with SCIM" is about. The first
-// one has an index.
+// The conditions of the local accounts that "Provision existing users with SCIM" is about. The
+// first one has an index.
 const (
 	waitingAccounts   = `managed_by = 'Local' AND waiting_uid <> ''`
 	unmatchedAccounts = `managed_by = 'Local' AND waiting_uid = ''`
@@ -42,14 +42,14 @@ const (
 	migratedAccounts = `migrated AND managed_by = 'SCIM'`
 )
 
-// MigrationCounts is how far the migration of local accounts is.
+// MigrationCounts is the progress of the migration of local accounts.
 type MigrationCounts struct {
 	Waiting  int // local accounts with the user name of a ScimUser
 	Migrated int // accounts that were local and that SCIM manages now
 }
 
-// MigrationCounts returns how far the migration is. It reads two indexes, however many accounts
-// there are.
+// MigrationCounts returns the progress of the migration. It reads two indexes, however many
+// accounts there are.
 func (s *Store) MigrationCounts(ctx context.Context) (n MigrationCounts, err error) {
 	err = s.inSnapshot(ctx, func(c *conn) error {
 		return c.row(`SELECT (SELECT COUNT(*) FROM accounts WHERE `+waitingAccounts+`), (SELECT COUNT(*) FROM accounts WHERE `+migratedAccounts+`)`).Scan(&n.Waiting, &n.Migrated)

@@ -103,6 +103,7 @@ func toggleSSOTwice(t *testing.T, p *browser.Page) {
 	m := config.LoginMethods
 	m.ProvisionExistingUsers, m.ProvisionGroups = true, true
 	c.methods(m)
+	c.plan()
 	signInInBrowser(p, c.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
 	are := func(when string, checked, disabled bool) {
 		t.Helper()
@@ -318,6 +319,18 @@ func everyPage(t *testing.T, p *browser.Page) {
 	p.Click("#sso")
 	p.Follow("button[value=save]")
 	lookHere("login-methods-summary")
+	lines := []portalapi.MigrationLine{adopted(c.carol), {AccountID: c.bob.ID, UserName: c.bob.UserName, Outcome: portalapi.MigrationSameAddress,
+		Message: "ScimUser 4a6c2e9b (robert@example.test) has the same address under another user name: nothing is changed"}}
+	lines[0].Becomes, lines[0].PoolsLost, lines[0].PoolsGained = portalapi.StatusDeactivated, []string{"Support"}, []string{"Payments"}
+	c.plan(lines...)
+	p.Go(c.url + methodsPath)
+	p.Click("#existing")
+	p.Follow("button[value=preview]")
+	lookHere("login-methods-preview")
+	p.Follow("button[value=save]")
+	lookHere("login-methods-plan")
+	p.Follow("button[value=save]")
+	lookHere("migration")
 	for page, at := range map[string]string{
 		"pools-held": "/pools", "pool-held": "/pools/" + c.payments.ID, "users-held": "/users", "user-held": "/users/" + c.ada.ID,
 	} {

@@ -6,7 +6,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	portalserver "lightrun.com/scim-operator/internal/portal"
@@ -27,9 +29,11 @@ type methodsPage struct {
 	Binding          *portalapi.Binding
 	Revision         int64
 	Tested           string                 // the result of a connection test
-	Report           *store.MigrationReport // only in a preview
+	Report           *store.MigrationReport // only in a preview without an operator that plans
 	MoreWaiting      bool
 	MoreUnmatched    bool
+	Plan             *store.MigrationPlan // only in a preview
+	Request          int64                // the request for a plan that is not answered yet; 0 if there is none
 	Migration        store.MigrationCounts
 }
 
@@ -128,20 +132,13 @@ func (s *site) submitLoginMethods(v *visit) error {
 			err = testSSO(v, m.SSO)
 			draft.Tested = "The provider responds at " + m.SSO.Issuer + ". The client id and secret are checked at the first sign-in."
 		case "save":
-			var effects *store.Effects
-			effects, err = s.store.SaveSeenLoginMethods(v.Context(), v.actor(), m, revision, v.PostFormValue("seen"))
-			if effects != nil {
-				return s.confirmMethods(v, config, effects)
-			}
+			err = s.saveMethods(v, config, m, revision)
 			if err == nil {
-				return s.done(v, "methods-saved", loginMethodsPath)
+				return nil
 			}
 		case "edit":
 		default:
-			_, draft.Report, err = s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, true)
-			if !m.SCIMEnabled {
-				draft.Report = nil
-			}
+			err = s.previewMethods(v, &draft, config, m, revision)
 		}
 	}
 	e := asRefusal(err)
@@ -154,9 +151,129 @@ func (s *site) submitLoginMethods(v *visit) error {
 	return s.methodsRefused(v, e, draft)
 }
 
+// previewMethods completes a draft with what it would migrate.
+func (s *site) previewMethods(v *visit, draft *methodsPage, config *store.Configuration, m portalapi.LoginMethods, revision *int64) error {
+	_, report, err := s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, true)
+	switch {
+	case err != nil || !m.SCIMEnabled:
+		return err
+	case config.Binding == nil:
+		draft.Report = report
+		return nil
+	}
+	if draft.Request, err = s.newPlan(v); err == nil && draft.Request == 0 {
+		draft.Plan, err = s.store.MigrationPlan(v.Context(), planLines)
+	}
+	return err
+}
+
+// saveMethods saves the form and responds, or returns the refusal. The operator computes its plan
+// again for each Save, so that a plan that has changed is shown before it is saved.
+func (s *site) saveMethods(v *visit, config *store.Configuration, m portalapi.LoginMethods, revision *int64) error {
+	seen := store.Seen{Effects: v.PostFormValue("seen")}
+	if m.ProvisionExistingUsers && config.Binding != nil {
+		n, err := s.store.MigrationCounts(v.Context())
+		if err != nil {
+			return err
+		}
+		seen.Plan = !config.ProvisionExistingUsers || n.Waiting > 0
+	}
+	p := methodsSummary{Provider: providerName(config), Again: seen.Effects != ""}
+	if seen.Plan {
+		_, _, err := s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, true) // its refusals come first
+		if err == nil {
+			p.Request, err = s.newPlan(v)
+		}
+		if err != nil {
+			return err
+		}
+		if p.Request != 0 {
+			return s.confirmMethods(v, p)
+		}
+	}
+	var err error
+	if p.Effects, err = s.store.SaveSeenLoginMethods(v.Context(), v.actor(), m, revision, seen); err != nil {
+		return err
+	}
+	if p.Effects == nil {
+		if seen.Plan && seen.Effects != "" {
+			return s.done(v, "methods-saved", migrationPath)
+		}
+		return s.done(v, "methods-saved", loginMethodsPath)
+	}
+	if seen.Plan {
+		if p.Plan, err = s.store.MigrationPlan(v.Context(), planLines); err != nil {
+			return err
+		}
+	}
+	return s.confirmMethods(v, p)
+}
+
+// planLines is the maximum number of accounts of a plan that a page lists.
+const planLines = 200
+
+// planPatience is the time that a page waits for the operator's plan before it offers to look
+// again.
+const planPatience = 2 * time.Second
+
+// newPlan asks the operator for a new plan, or goes on waiting for the one that the form waits for.
+// It returns 0 when the plan has arrived, and the number of the request if it has not.
+func (s *site) newPlan(v *visit) (waiting int64, err error) {
+	request, _ := strconv.ParseInt(v.PostFormValue("request"), 10, 64)
+	if request == 0 {
+		if request, err = s.store.RequestPlan(v.Context(), v.actor()); err != nil {
+			return 0, err
+		}
+	}
+	patience := time.NewTimer(planPatience)
+	defer patience.Stop()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		config, err := s.store.Configuration(v.Context())
+		if err != nil || config.Plan.Answers >= request {
+			return 0, err
+		}
+		select {
+		case <-look.C:
+		case <-patience.C:
+			return request, nil
+		case <-v.Context().Done():
+			return 0, v.Context().Err()
+		}
+	}
+}
+
+// migrationPage is the content of the page that follows a migration.
+type migrationPage struct {
+	store.MigrationCounts
+	Provider string
+	On       bool
+}
+
+// followMigration shows the progress of the migration. The browser loads it again while accounts
+// wait.
+func (s *site) followMigration(v *visit) error {
+	config, err := s.store.Configuration(v.Context())
+	if err != nil {
+		return err
+	}
+	n, err := s.store.MigrationCounts(v.Context())
+	if err != nil {
+		return err
+	}
+	if config.ProvisionExistingUsers && n.Waiting > 0 {
+		v.w.Header().Set("Refresh", "3")
+	}
+	return s.show(v, http.StatusOK, "migration", view{Title: "Migration", Section: "identity", Body: migrationPage{n, providerName(config), config.ProvisionExistingUsers},
+		Crumbs: way("Migration", toSettings, toIAM, "Identity Configuration", "Login methods|"+loginMethodsPath)})
+}
+
 // methodsSummary is the content of the page that shows what a Save takes away.
 type methodsSummary struct {
-	Effects  *store.Effects
+	Effects  *store.Effects // nil while the plan is computed
+	Plan     *store.MigrationPlan
+	Request  int64 // as in methodsPage
 	Provider string
 	Fields   []field // the form, to send again
 	Again    bool    // other effects were shown before
@@ -165,10 +282,9 @@ type methodsSummary struct {
 type field struct{ Name, Value string }
 
 // confirmMethods shows what the posted form takes away, and asks for a confirmation.
-func (s *site) confirmMethods(v *visit, config *store.Configuration, effects *store.Effects) error {
-	p := methodsSummary{Effects: effects, Provider: providerName(config), Again: v.PostFormValue("seen") != ""}
+func (s *site) confirmMethods(v *visit, p methodsSummary) error {
 	for _, name := range slices.Sorted(maps.Keys(v.PostForm)) {
-		if name == "action" || name == "seen" {
+		if name == "action" || name == "request" || name == "seen" && p.Request == 0 {
 			continue
 		}
 		for _, value := range v.PostForm[name] {

@@ -11,6 +11,7 @@ const (
 	iamPath           = settingsPath + "/identity-and-access-management"
 	configurationPath = iamPath + "/identity-configuration"
 	loginMethodsPath  = configurationPath + "/login-methods"
+	migrationPath     = loginMethodsPath + "/migration"
 )
 
 // settingsPage is the content of a page under Settings: the pages below it.

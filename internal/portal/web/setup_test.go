@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/portal/store"
 	"lightrun.com/scim-operator/test/framework/browser"
 	"lightrun.com/scim-operator/test/framework/portaltest"
 )
@@ -89,11 +90,17 @@ func setUpAsDocumented(t *testing.T, b *browser.Browser) {
 				t.Fatalf("the first two steps saved %+v, %v", config, err)
 			}
 
+			local, err := s.store.CreateAccount(t.Context(), manager, store.NewAccount{UserName: "bob@example.test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.plan(adopted(local))
 			for _, name := range g.way[:last] {
 				r.act(name)
 			}
 			r.follow(g.existing)
 			p.Shows("[role=status]", "saved and take effect now")
+			p.Shows("h1", "Migration")
 			if config, err = s.store.Configuration(t.Context()); err != nil || !config.ProvisionExistingUsers {
 				t.Errorf("the last step saved %+v, %v", config, err)
 			}

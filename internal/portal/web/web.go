@@ -115,6 +115,7 @@ func (s *site) routes() {
 		"GET " + configurationPath:   s.identityConfiguration,
 		"GET " + loginMethodsPath:    s.loginMethods,
 		"POST " + loginMethodsPath:   s.submitLoginMethods,
+		"GET " + migrationPath:       s.followMigration,
 		"GET /audit":                 s.audit,
 	} {
 		s.mux.Handle(pattern, s.managers(page))

@@ -18,6 +18,7 @@ var words = template.FuncMap{
 	"asset":            func(string) string { return "" }, // replaced where the assets are known
 	"icon":             icon,
 	"loginMethodsPath": func() string { return loginMethodsPath },
+	"migrationPath":    func() string { return migrationPath },
 	"settingsPath":     func() string { return settingsPath },
 	"options":          options,
 	"when":             when,
@@ -32,8 +33,11 @@ var words = template.FuncMap{
 	"displayName":      displayNameOf,
 	"held":             held,
 	"add":              func(a, b int) int { return a + b },
-	"count":            counted,
+	"counted":          counted,
 	"effect":           effect,
+	"outcome":          outcome,
+	"losses":           losses,
+	"gains":            gains,
 }
 
 // counted returns the number with the words for one or for several.
@@ -42,6 +46,35 @@ func counted(n int, one, several string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, several)
+}
+
+// outcome describes what the migration does about a local account.
+func outcome(l portalapi.MigrationLine) string {
+	switch {
+	case l.Outcome != portalapi.MigrationAdopted:
+		return "Stays local"
+	case l.Becomes == portalapi.StatusDeactivated:
+		return "Becomes SCIM-managed and deactivated"
+	case l.Becomes == portalapi.StatusActive:
+		return "Becomes SCIM-managed and active again"
+	}
+	return "Becomes SCIM-managed"
+}
+
+func losses(l portalapi.MigrationLine) []string {
+	lost := slices.Concat(l.RolesLost, l.PoolsLost)
+	if l.Becomes == portalapi.StatusDeactivated {
+		lost = append([]string{"Sign-in"}, lost...)
+	}
+	return lost
+}
+
+func gains(l portalapi.MigrationLine) []string {
+	gained := slices.Concat(l.RolesGained, l.PoolsGained)
+	if l.Becomes == portalapi.StatusActive {
+		gained = append([]string{"Sign-in"}, gained...)
+	}
+	return gained
 }
 
 // effects are the sentences about one and about several accounts, without the number; %s is the
@@ -57,7 +90,10 @@ var effects = map[store.EffectKind][2]string{
 	store.EffectNoGroups: {"agent pool no longer follows the groups of %s: its members stay as they are", "agent pools no longer follow the groups of %s: their members stay as they are"},
 	store.EffectMigrated: {"local user becomes SCIM-managed and read-only: the password ends, the user is signed out, and roles follow from agent pools only",
 		"local users become SCIM-managed and read-only: their passwords end, they are signed out, and their roles follow from agent pools only"},
-	store.EffectManagerLost: {"of them has the manager role now, and keeps it only if an agent pool grants it", "of them have the manager role now, and keep it only if an agent pool grants it"},
+	store.EffectLosesManager: {"of them loses the manager role", "of them lose the manager role"},
+	store.EffectDeactivated:  {"of them can no longer sign in: %s has deactivated the user", "of them can no longer sign in: %s has deactivated them"},
+	store.EffectLosesAccess:  {"of them loses a role or an agent pool", "of them lose a role or an agent pool"},
+	store.EffectManagerLost:  {"of them has the manager role now, and keeps it only if an agent pool grants it", "of them have the manager role now, and keep it only if an agent pool grants it"},
 }
 
 // effect returns the sentence about what a change of the login methods takes away.
@@ -181,6 +217,7 @@ var deeds = map[string]deed{
 	"binding.bind":                     {"Connected an operator to this portal", "Tried to connect an operator to this portal"},
 	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
+	"migration.plan":                   {"Published the migration plan", "Tried to publish the migration plan"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
 	"page.open":                        {"Opened the page %s", "Tried to open the page %s"},
 	"identity.link":                    {"Linked an identity at the provider to %s", "Tried to link an identity at the provider to %s"},
@@ -225,14 +262,14 @@ var fields = map[string]string{
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "SSO", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
-	"managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
+	"scim.migrationPlan": "Approved migration plan", "managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
 	"binding.name": "Configuration", "binding.providerType": "Provider type", "binding.providerName": "Provider", "binding.scimBaseUrl": "SCIM base URL",
 }
 
 // shown omits the fields that only link records to each other; the audit has them.
 func shown(changes []store.FieldChange) []store.FieldChange {
 	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
-		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
+		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy", "scim.migrationPlan"}, c.Field)
 	})
 }
 

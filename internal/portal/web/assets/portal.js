@@ -23,6 +23,10 @@ if (document.querySelector("[data-once]")) {
   history.replaceState(null, "", location.pathname);
 }
 
+// A page that waits for the operator asks again.
+const again = document.querySelector("[data-again] .primary");
+if (again) setTimeout(() => { again.click(); }, 1000);
+
 // Login methods: a toggle is enabled only while the toggle that it needs is on, and keeps its value meanwhile; the save bar reports unsaved changes.
 const methods = document.getElementById("login-methods");
 if (methods && !methods.dataset.readonly) {
