@@ -78,6 +78,7 @@ const (
 	ReasonRemovalDropped     = "RemovalDropped"      // a person dropped the held removal
 	ReasonPoolChangeWaiting  = "PoolChangeWaiting"   // the change of a pool is held, dropped or refused: it grants what it granted
 	ReasonPoolOwnerGone      = "PoolOwnerGone"       // the user is in a pool whose AgentPool no longer exists
+	ReasonPlanChanged        = "PlanChanged"         // the migration would take more than the plan that a manager approved
 	ReasonLastManager        = "LastManager"         // no local manager who can sign in would be left
 	ReasonSuspendedByUser    = "SuspendedByUser"     // spec.suspend is set
 	ReasonSCIMOff            = "SCIMOff"             // SCIM is off in the portal's login methods

@@ -119,7 +119,7 @@ var programs = map[string][]string{
 	"cmd/portal":       {"internal/portal", "internal/kernel/version"},
 	"cmd/manager":      {"api", "controllers", "internal/kernel", "internal/operator"},
 	"cmd/scim-webhook": {"api", "internal/kernel", "internal/gateway"},
-	"cmd/kubectl-scim": {"api", "controllers/preview", "internal/kernel", "internal/operator"},
+	"cmd/kubectl-scim": {"api", "internal/operator/preview", "internal/kernel", "internal/operator"},
 }
 
 func allowedToProgram(from, to string, inside bool) bool {

@@ -100,7 +100,7 @@ var house = []room{
 	{"internal/operator/preview", "what the manager would do now, computed without doing it", join(decide, portalView, []string{
 		"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi",
 		"internal/operator/groupindex", "internal/operator/poolindex", "internal/operator/poolplan", "internal/operator/removals", "internal/operator/userplan",
-	}), client, nil},
+	}), join(client, []string{"github.com/go-logr/logr"}), nil},
 
 	{"controllers", "the manager: all controllers on one cache", join(reconciler, []string{
 		"controllers/agentpool", "controllers/identityconfiguration", "controllers/nameclaim", "controllers/scimgroup", "controllers/scimuser",

@@ -237,8 +237,41 @@ type Configuration struct {
 	LoginMethods
 	ManagedElsewhere string   // what manages the login methods instead of the page "Login methods"; empty if the page does
 	Binding          *Binding // nil if no operator is bound
+	PlanRequest      int64    // grows when a manager asks for the plan of the migration (Migration)
 	Revision         int64
 }
+
+// MigrationOutcome is what happens to a local account if "Provision existing users with SCIM" is
+// on.
+type MigrationOutcome string
+
+const (
+	MigrationAdopted     MigrationOutcome = "Adopted"     // the account becomes SCIM-managed
+	MigrationWaits       MigrationOutcome = "Waits"       // a ScimUser has the user name, but the account stays local for now
+	MigrationSameAddress MigrationOutcome = "SameAddress" // stays local; a ScimUser with another user name has the same address
+	MigrationUnmatched   MigrationOutcome = "Unmatched"   // stays local: no ScimUser has the user name
+)
+
+// MigrationLine is what the migration does about one local account.
+type MigrationLine struct {
+	AccountID, UserName    string
+	Outcome                MigrationOutcome
+	Becomes                Status // the new status; empty if it stays
+	Message                string // why
+	RolesLost, RolesGained []string
+	PoolsLost, PoolsGained []string // names
+}
+
+// MigrationPlan is what the operator would do about each local account if the migration were on, in
+// the order of user names.
+type MigrationPlan struct {
+	ID      string // digest of Lines
+	Request int64  // the Configuration.PlanRequest that the plan answers
+	Lines   []MigrationLine
+}
+
+// MaxPlanPart is the maximum number of lines in one request of PutMigrationPlan on the wire.
+const MaxPlanPart = 1000
 
 // Position is a place in the change feed. The zero Position means "from now".
 type Position struct {
@@ -403,6 +436,12 @@ type Identity interface {
 	SCIMKeys(ctx context.Context) ([]KeyDigest, error)
 }
 
+// Migration publishes the plan of the migration of local accounts.
+type Migration interface {
+	// PutMigrationPlan replaces the plan. It may be repeated.
+	PutMigrationPlan(ctx context.Context, plan MigrationPlan) error
+}
+
 // Audit returns the counts that the deprovisioning guard needs.
 type Audit interface {
 	Removals(ctx context.Context, window time.Duration) (Removals, error)
@@ -414,5 +453,6 @@ type Client interface {
 	PoolWriter
 	Reader
 	Identity
+	Migration
 	Audit
 }

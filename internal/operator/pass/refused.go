@@ -62,6 +62,7 @@ func meanings() map[portalapi.Code]meaning {
 		portalapi.CodeUnknownRole:      {v1alpha1.ReasonUnknownRole, retryPerson},
 		portalapi.CodeRoleNotGrantable: {v1alpha1.ReasonRoleNotGrantable, retryPerson},
 		portalapi.CodeLastManager:      {v1alpha1.ReasonLastManager, retryPerson},
+		portalapi.CodePlanChanged:      {v1alpha1.ReasonPlanChanged, retryPerson},
 		portalapi.CodeSCIMRequired:     {v1alpha1.ReasonSCIMOff, retryPerson},
 		portalapi.CodeSSORequired:      {v1alpha1.ReasonSCIMOff, retryPerson},
 		portalapi.CodeUnauthenticated:  {v1alpha1.ReasonCredentialsRejected, retryPerson},

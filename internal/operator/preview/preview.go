@@ -43,6 +43,7 @@ type preview struct {
 	before   map[string]*portalapi.Account // the portal's current accounts, by id
 	roles    map[string][]string           // roles after the steps so far, by the account's id
 	names    map[string]string             // names of pools, by portal id
+	titles   map[string]string             // names of the portal's current pools, by id
 	pooled   *poolindex.Snapshot
 	stays    map[string]bool // portal ids of the pools whose members do not leave, because the guard would hold that or a person dropped it
 	left     removals.Left
@@ -118,7 +119,10 @@ func (p *preview) run(ctx context.Context) error {
 
 // remember copies the portal's current state, with which the steps are compared.
 func (p *preview) remember() {
-	p.before, p.roles = map[string]*portalapi.Account{}, map[string][]string{}
+	p.before, p.roles, p.titles = map[string]*portalapi.Account{}, map[string][]string{}, map[string]string{}
+	for _, pool := range p.portal.Pools() {
+		p.titles[pool.ID] = pool.Name
+	}
 	for _, a := range p.portal.Accounts() {
 		p.before[a.ID], p.roles[a.ID] = a, a.Roles
 		if localManager(a) {
@@ -173,7 +177,7 @@ func (p *preview) guard() {
 // migration sorts the current local accounts by what would happen to them.
 func (p *preview) migration() *Migration {
 	m := &Migration{Adopted: []Account{}, LosingManager: []Account{}, LastManager: []Account{}, Unmatched: []Account{}, Ambiguous: []Ambiguous{}}
-	waits := map[string]bool{} // ids of the accounts that a ScimUser would adopt
+	steps := map[string]Step{} // the last step about each account that a ScimUser would adopt, by id
 	for _, s := range p.report.Users {
 		a := p.before[s.Record]
 		if a == nil || a.ManagedBy != portalapi.ManagedByLocal {
@@ -189,34 +193,99 @@ func (p *preview) migration() *Migration {
 				m.LosingManager = append(m.LosingManager, one)
 			}
 		}
-		waits[a.ID] = true
+		steps[a.ID] = s
 	}
+	addresses := p.addresses()
 	for _, a := range p.before {
-		if a.ManagedBy != portalapi.ManagedByLocal || waits[a.ID] {
+		if a.ManagedBy != portalapi.ManagedByLocal {
 			continue
 		}
-		if who := p.perhaps(a); who != "" {
+		l := portalapi.MigrationLine{AccountID: a.ID, UserName: a.UserName, Outcome: portalapi.MigrationUnmatched, Message: "No user at the identity provider has this user name"}
+		if s, ok := steps[a.ID]; ok {
+			l.Outcome, l.Message = portalapi.MigrationWaits, s.Message
+			if s.Writes() {
+				p.adopts(&l, a)
+			}
+		} else if who := p.perhaps(a, addresses); who != "" {
+			l.Outcome, l.Message = portalapi.MigrationSameAddress, who
 			m.Ambiguous = append(m.Ambiguous, Ambiguous{Account{ID: a.ID, UserName: a.UserName}, who})
-			continue
+		} else {
+			m.Unmatched = append(m.Unmatched, Account{ID: a.ID, UserName: a.UserName})
 		}
-		m.Unmatched = append(m.Unmatched, Account{ID: a.ID, UserName: a.UserName})
+		m.Lines = append(m.Lines, l)
 	}
 	byName := func(a, b Account) int { return cmp.Compare(names.Fold(a.UserName), names.Fold(b.UserName)) }
 	slices.SortFunc(m.Unmatched, byName)
 	slices.SortFunc(m.Ambiguous, func(a, b Ambiguous) int { return byName(a.Account, b.Account) })
+	slices.SortFunc(m.Lines, func(a, b portalapi.MigrationLine) int {
+		return cmp.Compare(names.Fold(a.UserName), names.Fold(b.UserName))
+	})
 	return m
+}
+
+// adopts completes the line of an account that is adopted, from the copy of the portal after all
+// steps.
+func (p *preview) adopts(l *portalapi.MigrationLine, was *portalapi.Account) {
+	l.Outcome = portalapi.MigrationAdopted
+	will := p.portal.Account(was.ID)
+	if will == nil {
+		return
+	}
+	if will.Status != was.Status {
+		l.Becomes = will.Status
+	}
+	pools := func(ids []string) []string {
+		out := make([]string, len(ids))
+		for i, id := range ids {
+			if out[i] = p.titles[id]; out[i] == "" {
+				if pool := p.portal.Pool(id); pool != nil {
+					out[i] = pool.Name
+				}
+			}
+		}
+		return out
+	}
+	l.RolesLost, l.RolesGained = differ(was.Roles, will.Roles)
+	l.PoolsLost, l.PoolsGained = differ(pools(was.Pools), pools(will.Pools))
+}
+
+// differ returns the sorted values that only one of the two has.
+func differ(had, has []string) (lost, gained []string) {
+	only := func(in, out []string) []string {
+		rest := slices.DeleteFunc(slices.Clone(in), func(v string) bool { return slices.Contains(out, v) })
+		slices.Sort(rest)
+		return rest
+	}
+	return only(had, has), only(has, had)
+}
+
+// addresses returns the ScimUser of each folded user name and e-mail address.
+func (p *preview) addresses() map[string]*v1alpha1.ScimUser {
+	all := map[string]*v1alpha1.ScimUser{}
+	for i := range p.objects.users {
+		u := &p.objects.users[i]
+		for _, e := range append([]v1alpha1.MultiValue{{Value: u.Spec.UserName}}, u.Spec.Emails...) {
+			if address := names.Fold(e.Value); address != "" && all[address] == nil {
+				all[address] = u
+			}
+		}
+	}
+	return all
 }
 
 // perhaps returns a hint if an unmatched local account may belong to a ScimUser with another user
 // name. Users are matched only by user name: an equal e-mail address is a hint, but not a match.
-func (p *preview) perhaps(a *portalapi.Account) string {
-	for i := range p.objects.users {
-		u := &p.objects.users[i]
-		for _, e := range append([]v1alpha1.MultiValue{{Value: u.Spec.UserName}}, u.Spec.Emails...) {
-			if e.Value != "" && (names.Fold(e.Value) == names.Fold(a.Email) || names.Fold(e.Value) == names.Fold(a.UserName)) {
-				return fmt.Sprintf("ScimUser %s (%s) has the same address under another user name: nothing is changed. If they are one person, rename one of the two", u.Name, u.Spec.UserName)
-			}
-		}
+func (p *preview) perhaps(a *portalapi.Account, addresses map[string]*v1alpha1.ScimUser) string {
+	u := addresses[names.Fold(a.UserName)]
+	if u == nil {
+		u = addresses[names.Fold(a.Email)]
 	}
-	return ""
+	if u == nil {
+		return ""
+	}
+	hint := fmt.Sprintf("ScimUser %s (%s) has the same address under another user name: nothing is changed. If they are one person, ", u.Name, u.Spec.UserName)
+	if own := p.portal.OwnedAccount(string(u.UID)); own != nil && p.before[own.ID] != nil {
+		return hint + "deactivate or delete this local account: the person has the account " + p.before[own.ID].UserName
+	}
+	return hint + "change the user name at the provider to " + a.UserName + ", then preview again"
 }

@@ -128,6 +128,16 @@ func report(t *testing.T, p *fakeportal.Portal, people []client.Object) *preview
 // reportWith is report with another configuration.
 func reportWith(t *testing.T, p *fakeportal.Portal, people []client.Object, edit func(*v1alpha1.IdentityConfigurationSpec)) *preview.Report {
 	t.Helper()
+	r, err := preview.Compute(t.Context(), preview.Options{Objects: cluster(t, people, edit), Portal: p, Namespace: namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// cluster has the configuration, the default pool and the objects.
+func cluster(t *testing.T, people []client.Object, edit func(*v1alpha1.IdentityConfigurationSpec)) client.Client {
+	t.Helper()
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -140,13 +150,7 @@ func reportWith(t *testing.T, p *fakeportal.Portal, people []client.Object, edit
 	objects := append([]client.Object{
 		configuration, &v1alpha1.AgentPool{ObjectMeta: meta(v1alpha1.DefaultName)},
 	}, people...)
-	r, err := preview.Compute(t.Context(), preview.Options{
-		Objects: kubefake.New(t, scheme, objects...), Portal: p, Namespace: namespace,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return kubefake.New(t, scheme, objects...)
 }
 
 func TestAdoptionsSayWhoseTheAccountWas(t *testing.T) {

@@ -100,11 +100,13 @@ type Guard struct {
 
 // Migration contains what "Provision existing users with SCIM" does.
 type Migration struct {
-	Adopted       []Account   `json:"adopted"`       // local accounts that SCIM would manage; they keep their ids and histories
-	LosingManager []Account   `json:"losingManager"` // the adopted accounts that would lose ROLE_MANAGER
-	LastManager   []Account   `json:"lastManager"`   // accounts that stay local, because otherwise no local manager would remain
-	Unmatched     []Account   `json:"unmatched"`     // accounts that stay local, because no ScimUser has their user name
-	Ambiguous     []Ambiguous `json:"ambiguous"`     // accounts that may belong to a ScimUser with another user name: they do not change
+	Adopted       []Account `json:"adopted"`       // local accounts that SCIM would manage; they keep their ids and histories
+	LosingManager []Account `json:"losingManager"` // the adopted accounts that would lose ROLE_MANAGER
+	LastManager   []Account `json:"lastManager"`   // accounts that stay local, because otherwise no local manager would remain
+	Unmatched     []Account `json:"unmatched"`     // accounts that stay local, because no ScimUser has their user name
+	// Lines contains what happens to each local account, in the order of user names.
+	Lines     []portalapi.MigrationLine `json:"-"`
+	Ambiguous []Ambiguous               `json:"ambiguous"` // accounts that may belong to a ScimUser with another user name: they do not change
 }
 
 // Account is one account by id and name.

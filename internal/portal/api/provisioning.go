@@ -122,6 +122,15 @@ func (s *server) ProvisionLoginMethods(ctx context.Context, r portalv1.Provision
 	return portalv1.ProvisionLoginMethods200JSONResponse{IdentityConfigurationJSONResponse: configurationResponse(config, nil)}, nil
 }
 
+func (s *server) ProvisionMigrationPlan(ctx context.Context, r portalv1.ProvisionMigrationPlanRequestObject) (portalv1.ProvisionMigrationPlanResponseObject, error) {
+	plan := portalapi.MigrationPlan{ID: r.Body.ID, Request: r.Body.PlanRequest, Lines: make([]portalapi.MigrationLine, len(r.Body.Lines))}
+	for i, l := range r.Body.Lines {
+		plan.Lines[i] = portalapi.MigrationLine{AccountID: l.UserID, UserName: l.UserName, Outcome: portalapi.MigrationOutcome(l.Outcome), Becomes: portalapi.Status(l.Becomes),
+			Message: l.Message, RolesLost: l.RolesLost, RolesGained: l.RolesGained, PoolsLost: l.PoolsLost, PoolsGained: l.PoolsGained}
+	}
+	return portalv1.ProvisionMigrationPlan204Response{}, s.store.PutMigrationPlan(ctx, actor(ctx), plan, r.Body.First, r.Body.Last)
+}
+
 func (s *server) ListSCIMKeys(ctx context.Context, _ portalv1.ListSCIMKeysRequestObject) (portalv1.ListSCIMKeysResponseObject, error) {
 	keys, err := s.store.SCIMKeys(ctx)
 	if err != nil {

@@ -110,7 +110,7 @@ func configuration(c *store.Configuration) portalv1.IdentityConfiguration {
 				ClientSecretSet: c.ClientSecretSet, MetadataURL: c.SSO.MetadataURL},
 			SCIM: portalv1.SCIM{Enabled: c.SCIMEnabled, ProvisionExistingUsers: c.ProvisionExistingUsers, ProvisionGroups: c.ProvisionGroups},
 		},
-		ManagedElsewhere: c.ManagedElsewhere, Revision: c.Revision,
+		ManagedElsewhere: c.ManagedElsewhere, PlanRequest: c.PlanRequest, Revision: c.Revision,
 	}
 	if b := c.Binding; b != nil {
 		wire.SCIMBaseURL = b.SCIMBaseURL

@@ -14,8 +14,8 @@ import (
 // PutAccount creates, adopts or updates the account of w.Owner, and returns it as it is afterwards.
 // Repeating a write changes nothing. Refusals: STALE_REVISION (a newer write was applied, the owner
 // is retired, the account to adopt has another owner or, as 412, its revision is not IfRevision),
-// STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, SCIM_REQUIRED,
-// INVALID.
+// STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, PLAN_CHANGED,
+// SCIM_REQUIRED, INVALID.
 func (s *Store) PutAccount(ctx context.Context, actor Actor, w portalapi.AccountWrite) (*Account, error) {
 	var result *Account
 	ev := event{action: "user.provision", targetKind: "User", targetName: w.UserName}
@@ -49,6 +49,9 @@ func (s *Store) PutAccount(ctx context.Context, actor Actor, w portalapi.Account
 		}
 		result = after
 		if err := t.saveAccount(&ev, before, after); err != nil {
+			return err
+		}
+		if err := t.asApproved(before, after); err != nil {
 			return err
 		}
 		if t.changed {

@@ -29,6 +29,8 @@ func TestInBrowser(t *testing.T) {
 		"HeldRemovals":      heldRemovals,
 		"HeldPool":          heldPool,
 		"SignInThroughSSO":  signInThroughSSO,
+		"UnsavedChanges":    unsavedChanges,
+		"ToggleSSOTwice":    toggleSSOTwice,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
 		"ResetLink":         resetLinkIsUsed,
@@ -40,6 +42,7 @@ func TestInBrowser(t *testing.T) {
 			journey(t, b.Open(t))
 		})
 	}
+	t.Run("SetUpAsDocumented", func(t *testing.T) { setUpAsDocumented(t, b) })
 }
 
 func signInInBrowser(p *browser.Page, at, name, password string) int {
@@ -68,7 +71,7 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	sso := s.provider("ada@example.test")
 	signInInBrowser(p, s.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
 	p.Shows(".crumbs", "Identity Configuration")
-	p.Shows("#scim-why", "Turn on single sign-on first")
+	p.Shows("#scim-why", "Turn on SSO first")
 	if !browser.Ask[bool](p, `document.querySelector("#scim").disabled && document.querySelector("#existing").disabled`) {
 		t.Error("SCIM can be turned on without SSO")
 	}
@@ -92,6 +95,77 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	if err != nil || !config.SSO.Enabled || !config.SCIMEnabled || !config.ProvisionExistingUsers || !config.ClientSecretSet {
 		t.Errorf("saved %+v, %v", config, err)
 	}
+}
+
+// toggleSSOTwice checks that the toggles that need SSO keep their values while it is off.
+func toggleSSOTwice(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	config, err := c.store.Configuration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := config.LoginMethods
+	m.ProvisionExistingUsers, m.ProvisionGroups = true, true
+	c.methods(m)
+	c.plan()
+	signInInBrowser(p, c.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
+	are := func(when string, checked, disabled bool) {
+		t.Helper()
+		for _, id := range []string{"scim", "groups", "existing"} {
+			if got := browser.Ask[[]bool](p, `(e => [e.checked, e.disabled])(document.getElementById("`+id+`"))`); got[0] != checked || got[1] != disabled {
+				t.Errorf("%s: %s has checked and disabled %v", when, id, got)
+			}
+		}
+	}
+	are("at first", true, false)
+	p.Click("#sso")
+	are("SSO off", true, true)
+	p.Click("#sso")
+	are("SSO on again", true, false)
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#sso")
+	p.Follow("button[value=preview]")
+	are("previewed", true, true)
+	p.Click("#sso")
+	are("on again after the preview", true, false)
+	p.Follow("button[value=save]") // takes nothing away
+	p.Shows("[role=status]", "saved and take effect now")
+	if after, err := c.store.Configuration(t.Context()); err != nil || after.LoginMethods != m {
+		t.Errorf("saved %+v, %v", after.LoginMethods, err)
+	}
+	p.Click("#sso")
+	p.Follow("button[value=save]")
+	p.Shows("h1", "Check what changes")
+	p.Shows(".effects", "SCIM-managed user can no longer sign in")
+	p.Follow("button[value=edit]")
+	are("back from the summary", true, true)
+	p.Follow("button[value=save]")
+	p.Follow("button[value=save]")
+	p.Shows("[role=status]", "saved and take effect now")
+}
+
+func unsavedChanges(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	signInInBrowser(p, c.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#groups")
+	p.Shows(".savebar [role=status]", "not saved")
+	p.Leave(".settings", false)
+	p.Shows("h1", "Login methods")
+	p.Click("#groups") // back to what is saved
+	p.Follow(".settings")
+	p.Go(c.url + methodsPath)
+	p.Click("#groups")
+	p.Follow("button[value=preview]") // a form that is sent is not left
+	p.Leave(".settings", true)
+	p.Shows("h1", "Settings")
+	p.Go(c.url + methodsPath)
+	p.Click("#groups")
+	p.Follow(".savebar a") // Discard
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#groups")
+	p.Follow("button[value=save]")
+	p.Follow(".settings")
 }
 
 func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
@@ -257,18 +331,19 @@ var looks = []struct {
 	width, height int64
 	dark          bool
 }{
-	{"1280-light", 1280, 800, false}, {"1280-dark", 1280, 800, true}, {"400-light", 400, 800, false}, {"400-dark", 400, 800, true},
+	{"1440-light", 1440, 900, false}, {"1440-dark", 1440, 900, true}, {"800-light", 800, 900, false}, {"400-light", 400, 800, false}, {"400-dark", 400, 800, true},
 }
 
-// everyPage checks each page in each window size: nothing overflows, every control has a name, the
-// contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save screenshots.
+// everyPage checks each page in each window size: nothing overflows or covers the focus, every
+// control has a name, the contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save
+// screenshots.
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
 	see := func(page string) {
 		for _, l := range looks {
 			p.Wide(l.width, l.height, l.dark)
-			for _, wrong := range browser.Ask[[]string](p, faults) {
+			for _, wrong := range append(browser.Ask[[]string](p, faults), browser.Ask[[]string](p, covered)...) {
 				t.Errorf("%s at %s: %s", page, l.name, wrong)
 			}
 			if screenshots != "" {
@@ -302,7 +377,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 		"users": "/users", "users-none": "/users?" + url.Values{"q": {"unknown"}}.Encode(), "user-scim": "/users/" + c.ada.ID, "user-local": "/users/" + c.carol.ID,
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
-		"login-methods": methodsPath, "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
+		"login-methods": methodsPath, "settings": "/settings", "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
 		"password": "/profile/password", "second-factor": "/profile/second-factor", "second-factor-remove": "/users/" + c.bob.ID + "/second-factor", "deactivate-self": "/users/" + c.admin(t) + "/deactivate",
 	} {
 		look(page, at)
@@ -321,6 +396,22 @@ func everyPage(t *testing.T, p *browser.Page) {
 	if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
+	p.Go(c.url + methodsPath)
+	p.Click("#sso")
+	p.Follow("button[value=save]")
+	see("login-methods-summary")
+	lines := []portalapi.MigrationLine{adopted(c.carol), {AccountID: c.bob.ID, UserName: c.bob.UserName, Outcome: portalapi.MigrationSameAddress,
+		Message: "ScimUser 4a6c2e9b (robert@example.test) has the same address under another user name: nothing is changed"}}
+	lines[0].Becomes, lines[0].PoolsLost, lines[0].PoolsGained = portalapi.StatusDeactivated, []string{"Support"}, []string{"Payments"}
+	c.plan(lines...)
+	p.Go(c.url + methodsPath)
+	p.Click("#existing")
+	p.Follow("button[value=preview]")
+	see("login-methods-preview")
+	p.Follow("button[value=save]")
+	see("login-methods-plan")
+	p.Follow("button[value=save]")
+	see("migration")
 	for page, at := range map[string]string{
 		"pools-held": "/pools", "pool-held": "/pools/" + c.payments.ID, "users-held": "/users", "user-held": "/users/" + c.ada.ID,
 	} {
@@ -337,6 +428,28 @@ func (s *site) admin(t *testing.T) string {
 	}
 	return account.ID
 }
+
+// covered is a script that moves the focus through a page and lists the controls that are then
+// outside the window, or that another element covers (WCAG 2.2, 2.4.11).
+const covered = `(() => {
+	const found = [];
+	for (const e of document.querySelectorAll("a[href], button, input, select, textarea, summary")) {
+		if (!e.checkVisibility() || e.matches(":disabled, [type=hidden]")) continue;
+		e.focus();
+		if (document.activeElement !== e) { found.push("cannot be focused: " + e.outerHTML.slice(0, 80)); continue; }
+		for (const r of e.getClientRects()) {
+			for (const [x, y] of [[.5, .5], [.1, .1], [.9, .1], [.1, .9], [.9, .9]]) {
+				const at = document.elementFromPoint(r.left + r.width * x, r.top + r.height * y);
+				if (at && (e.contains(at) || at.contains(e) || at.control === e)) continue;
+				found.push((at ? "covered by " + at.outerHTML.slice(0, 40) : "not in the window") + " when it has the focus: " + e.outerHTML.slice(0, 80));
+				break;
+			}
+		}
+	}
+	document.activeElement.blur();
+	scrollTo(0, 0);
+	return found;
+})()`
 
 // faults is a script that lists layout and accessibility errors of a page.
 const faults = `(() => {
@@ -367,7 +480,7 @@ const faults = `(() => {
 		return layers.reverse().reduce((under, c) => over(c, under), [255, 255, 255]);
 	};
 	for (const e of document.querySelectorAll("body *")) {
-		if (!e.checkVisibility() || e.closest(":disabled, .visually-hidden, .skip") || e.closest(".switch")?.querySelector(":disabled")) continue;
+		if (!e.checkVisibility() || e.closest(":disabled, .visually-hidden, .skip") || e.closest(".switch")?.querySelector("[role=switch]:disabled")) continue;
 		if (![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue;
 		const back = ground(e), text = over(getComputedStyle(e).color, back);
 		const [a, b] = [light(back), light(text)].sort((x, y) => y - x);

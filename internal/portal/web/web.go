@@ -132,6 +132,10 @@ func (s *site) routes() {
 		"GET " + loginMethodsPath:        s.loginMethods,
 		"POST " + loginMethodsPath:       s.submitLoginMethods,
 		"GET /audit":                     s.audit,
+		"GET " + settingsPath:            s.settingsOverview,
+		"GET " + iamPath:                 s.accessManagement,
+		"GET " + configurationPath:       s.identityConfiguration,
+		"GET " + migrationPath:           s.followMigration,
 	} {
 		s.mux.Handle(pattern, s.managers(page))
 	}

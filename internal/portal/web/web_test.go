@@ -504,7 +504,7 @@ func TestKeys(t *testing.T) {
 func TestAudit(t *testing.T) {
 	c := newCompany(t)
 	boss := c.manager()
-	boss.get("/audit").mustSay("Created the user bob@example.test", "Saved the login methods", "Single sign-on: off → on", "waits for migration")
+	boss.get("/audit").mustSay("Created the user bob@example.test", "Saved the login methods", "SSO: off → on", "waits for migration")
 	boss.get("/audit?user=" + c.bob.ID).mustSay("Created the user bob@example.test").mustNotSay("Created the user ada@example.test")
 	boss.get("/audit?actor=operator").mustSay("Created the user ada@example.test").mustNotSay("Created the user bob@example.test")
 	boss.get("/audit?actor=unknown").mustSay("No event matches")

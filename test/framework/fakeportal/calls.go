@@ -167,6 +167,14 @@ func (p *Portal) PutLoginMethods(ctx context.Context, m portalapi.LoginMethods, 
 	})
 }
 
+// PutMigrationPlan implements portal.Migration.
+func (p *Portal) PutMigrationPlan(ctx context.Context, plan portalapi.MigrationPlan) error {
+	_, err := do(ctx, p, Call{Method: "PutMigrationPlan", Write: true}, func() (struct{}, error) {
+		return struct{}{}, p.Store.PutMigrationPlan(ctx, p.operator(ctx), plan, true, true)
+	})
+	return err
+}
+
 // Bind implements portal.Identity.
 func (p *Portal) Bind(ctx context.Context, b portalapi.Binding) (string, error) {
 	return do(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() (string, error) { return p.Store.Bind(ctx, p.operator(ctx), b) })

@@ -128,6 +128,11 @@ func (c *Client) SCIMKeys(ctx context.Context) (keys []portalapi.KeyDigest, err 
 	return keys, err
 }
 
+// PutMigrationPlan implements portalapi.Migration.
+func (c *Client) PutMigrationPlan(ctx context.Context, plan portalapi.MigrationPlan) error {
+	return c.around(ctx, "PutMigrationPlan", func() error { return c.to.PutMigrationPlan(ctx, plan) })
+}
+
 // Removals implements portalapi.Audit.
 func (c *Client) Removals(ctx context.Context, window time.Duration) (r portalapi.Removals, err error) {
 	err = c.around(ctx, "Removals", func() error { r, err = c.to.Removals(ctx, window); return err })

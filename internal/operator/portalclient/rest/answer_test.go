@@ -78,6 +78,9 @@ func operations() map[string]operation {
 			_, err := c.Bind(ctx, portalapi.Binding{})
 			return err
 		}},
+		"PutMigrationPlan": {call: func(ctx context.Context, c *Client) error {
+			return c.PutMigrationPlan(ctx, portalapi.MigrationPlan{ID: "plan"})
+		}},
 		"Unbind":   {call: func(ctx context.Context, c *Client) error { return c.Unbind(ctx, "uid") }},
 		"SCIMKeys": {"KeyDigestList", func(ctx context.Context, c *Client) error { _, err := c.SCIMKeys(ctx); return err }},
 		"Removals": {"Removals", func(ctx context.Context, c *Client) error { _, err := c.Removals(ctx, time.Hour); return err }},

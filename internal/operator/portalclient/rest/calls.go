@@ -250,6 +250,25 @@ func (c *Client) SCIMKeys(ctx context.Context) ([]portalapi.KeyDigest, error) {
 	return all, nil
 }
 
+// PutMigrationPlan implements portal.Migration. It sends the plan in parts.
+func (c *Client) PutMigrationPlan(ctx context.Context, plan portalapi.MigrationPlan) error {
+	for from := 0; ; from += portalapi.MaxPlanPart {
+		to := min(from+portalapi.MaxPlanPart, len(plan.Lines))
+		part := portalv1.MigrationPlanPart{ID: plan.ID, PlanRequest: plan.Request, First: from == 0, Last: to == len(plan.Lines),
+			Lines: make([]portalv1.MigrationLine, to-from)}
+		for i, l := range plan.Lines[from:to] {
+			part.Lines[i] = portalv1.MigrationLine{UserID: l.AccountID, UserName: l.UserName, Outcome: portalv1.MigrationOutcome(l.Outcome), Becomes: string(l.Becomes),
+				Message: l.Message, RolesLost: list(l.RolesLost), RolesGained: list(l.RolesGained), PoolsLost: list(l.PoolsLost), PoolsGained: list(l.PoolsGained)}
+		}
+		err := c.call(ctx, "put the migration plan", 0, nil, func(ctx context.Context) (*http.Response, error) {
+			return c.api.ProvisionMigrationPlan(ctx, part)
+		})
+		if err != nil || part.Last {
+			return err
+		}
+	}
+}
+
 // Removals implements portal.Audit. The window is rounded up to whole seconds.
 func (c *Client) Removals(ctx context.Context, window time.Duration) (portalapi.Removals, error) {
 	seconds := int64((window + time.Second - 1) / time.Second)

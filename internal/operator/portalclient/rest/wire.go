@@ -110,7 +110,7 @@ func configuration(c *portalv1.IdentityConfiguration) *portalapi.Configuration {
 			SSO:         portalapi.SSO{Enabled: m.SSO.Enabled, Type: string(m.SSO.Type), Issuer: m.SSO.Issuer, ClientID: m.SSO.ClientID, MetadataURL: m.SSO.MetadataURL},
 			SCIMEnabled: m.SCIM.Enabled, ProvisionExistingUsers: m.SCIM.ProvisionExistingUsers, ProvisionGroups: m.SCIM.ProvisionGroups,
 		},
-		ManagedElsewhere: c.ManagedElsewhere, Revision: c.Revision,
+		ManagedElsewhere: c.ManagedElsewhere, PlanRequest: c.PlanRequest, Revision: c.Revision,
 	}
 	if b := c.Binding; b != nil {
 		f.Binding = &portalapi.Binding{ID: b.ID, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,
