@@ -55,7 +55,7 @@ func (p *scope) leaving(ctx context.Context, record *portalapi.Pool) (bool, erro
 		if err != nil {
 			return false, err
 		}
-		leaving = len(changes.Leave)+len(changes.Free) > 0
+		leaving = p.behind || len(changes.Leave)+len(changes.Free) > 0
 	}
 	if leaving {
 		p.again = retryMembers

@@ -17,6 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/memberlines"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
@@ -109,7 +110,7 @@ func (p *scope) title(ctx context.Context) pass.Outcome {
 func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
 	before := inForce(pool, m)
 	facts := groupindex.Facts{
-		Manager:   slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager),
+		Manager:   memberlines.Pinned(pool, before),
 		Lost:      before != nil && pool.Status.ObservedGeneration == 0,
 		Accepted:  Accepted(pool),
 		Namespace: pool.Namespace,
@@ -126,24 +127,34 @@ func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirro
 	return lines, pins, undecided
 }
 
-// lines resolves spec.groups and writes the pins to the status before anything follows from them.
-func (p *scope) lines(ctx context.Context) pass.Outcome {
+// resolveLines resolves spec.groups and spec.members and writes the pins to the status before
+// anything follows from them.
+func (p *scope) resolveLines(ctx context.Context) pass.Outcome {
 	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.View.Mirror)
+	p.lines.put(p.pool.Name, lineKeys(p.pool, p.View.Mirror)) // before users are read: a later change enqueues the pool
+	members, err := ResolveMembers(ctx, p.Client, p.pool, p.View.Mirror)
+	if err != nil {
+		return p.Retry(err)
+	}
 	said := pass.Next(groupsLeaf(p.pool, resolved))
-	p.undecided, p.looked = undecided, true
+	if members.Pinned {
+		said = said.And(pass.Next(membersLeaf(p.pool, members)))
+	}
+	restoring := p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly // as it is in a restore window
+	p.undecided, p.looked = undecided || members.Undecided || members.Open && restoring, true
 	observed := p.pool.Generation
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
 	}
-	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see inForce
-	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && !first {
+	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins)+len(members.Pins) > 0 // see inForce
+	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && equality.Semantic.DeepEqual(members.Pins, p.pool.Status.Members) && !first {
 		return said
 	}
 	before := p.pool.DeepCopy()
-	p.pool.Status.Groups, p.pool.Status.ObservedGeneration = pins, observed
-	p.titled.Status.Groups = pins
+	p.pool.Status.Groups, p.pool.Status.Members, p.pool.Status.ObservedGeneration = pins, members.Pins, observed
+	p.titled.Status.Groups, p.titled.Status.Members = pins, members.Pins
 	if err := p.Status().Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return said.And(p.Retry(fmt.Errorf("write down which groups fill the pool: %w", err)))
+		return said.And(p.Retry(fmt.Errorf("write down which groups and users are in the pool: %w", err)))
 	}
 	return said
 }
@@ -161,7 +172,7 @@ func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 
 // Accepted returns the groups that a person accepted for lines that need a decision.
 func Accepted(pool *v1alpha1.AgentPool) []string {
-	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
+	return idList(pool.Annotations[v1alpha1.AnnotationAcceptGroups])
 }
 
 // groupsLeaf reports the state of the lines; the message names the worst of them.

@@ -20,6 +20,7 @@ import (
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/memberlines"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
@@ -129,14 +130,16 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 			groups = append(groups, id)
 		}
 	}
-	declared := map[string]bool{}
-	for _, name := range pool.UserNames() {
-		declared[names.Fold(name)] = true
+	by := memberlines.DeclaredBy(pool, own)
+	declared, open, ids := folded(by.Names), folded(by.Open), map[string]bool{}
+	for _, id := range by.IDs {
+		ids[id] = true
 	}
 	var out []*portalapi.Account
 	c.Mirror.EachOwned(func(a *portalapi.Account) {
 		in, granted := memberOf(a, own.ID)
-		wanted := len(groups) > 0 && c.Groups.Contains(groups, a.Owner.Name) || len(declared) > 0 && declared[names.Fold(a.UserName)]
+		wanted := len(groups) > 0 && c.Groups.Contains(groups, a.Owner.Name) || ids[a.Owner.Name] || len(declared) > 0 && declared[names.Fold(a.UserName)] ||
+			in && len(open) > 0 && open[names.Fold(a.UserName)]
 		unknown := false
 		if !wanted && pool.Spec.MemberFilter != "" {
 			match, known := c.Snapshot.Filtered(pool.Name, a.Owner.Name)
@@ -147,6 +150,15 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 		}
 	})
 	slices.SortFunc(out, func(a, b *portalapi.Account) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// folded returns a set of the folded user names.
+func folded(userNames []string) map[string]bool {
+	out := make(map[string]bool, len(userNames))
+	for _, name := range userNames {
+		out[names.Fold(name)] = true
+	}
 	return out
 }
 
@@ -238,12 +250,20 @@ func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes Changes
 }
 
 // changes returns the pool's Changes. keeps is true if no member leaves for now, because its lines,
-// one of its groups or its filter is not known.
+// one of its groups or its filter is not known. While the cache is behind the pins that this pass
+// wrote, there is no change and p.behind is set: an event of that write triggers the next pass.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, keeps bool, _ error) {
-	for {
+	for invalidated := false; ; {
 		snapshot, err := p.Pools.Snapshot(ctx, p.View.Mirror)
 		if err != nil {
 			return Changes{}, false, err
+		}
+		if p.behind = !snapshot.Observed(p.pool); p.behind && !invalidated {
+			p.Pools.Invalidate() // it may be older than the cache
+			invalidated = true
+			continue
+		} else if p.behind {
+			return Changes{}, true, nil
 		}
 		changes, ok, err := MemberChanges(ctx, p.pool, own, MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.View.Mirror, Snapshot: snapshot})
 		if ok || err != nil {

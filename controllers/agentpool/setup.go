@@ -47,7 +47,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		return out
 	}
 	claimed := func(ctx context.Context, o client.Object) []reconcile.Request {
-		if o.(*v1alpha1.NameClaim).Spec.Type != v1alpha1.ClaimPool {
+		switch o.(*v1alpha1.NameClaim).Spec.Type {
+		case v1alpha1.ClaimUser:
+			return requests(namespace, r.lines.find(o.GetName()))
+		case v1alpha1.ClaimGroup:
 			return nil
 		}
 		return r.wanting(ctx, namespace, o.GetName())
@@ -75,6 +78,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		For(&v1alpha1.AgentPool{}).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.ownPools)).
+		Watches(&v1alpha1.ScimUser{}, r.users(namespace)).
 		WatchesRawSource(r.Groups.Source()).
 		WatchesRawSource(source.Func(r.groups(namespace))).
 		WatchesRawSource(source.Func(follow)).
@@ -84,6 +88,14 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, time.Minute),
 		}).
 		Complete(traces.Reconciler("AgentPool", r))
+}
+
+func requests(namespace string, pools []string) []reconcile.Request {
+	out := make([]reconcile.Request, len(pools))
+	for i, name := range pools {
+		out[i] = reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
+	}
+	return out
 }
 
 // wanting returns the pools that want the name of a claim.

@@ -24,6 +24,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/memberlines"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
@@ -179,7 +180,7 @@ func (w *watcher) pools() handler.EventHandler {
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := pool(e.ObjectOld), pool(e.ObjectNew)
 			if before.Generation != after.Generation || poolindex.Waits(before) != poolindex.Waits(after) || !slices.Equal(before.Status.Groups, after.Status.Groups) ||
-				groupindex.Settled(before) != groupindex.Settled(after) {
+				groupindex.Settled(before) != groupindex.Settled(after) || membersMeanOther(before, after) {
 				touched(q, before, after)
 			}
 		},
@@ -187,11 +188,21 @@ func (w *watcher) pools() handler.EventHandler {
 	}
 }
 
+// membersMeanOther reports whether a status change can change the users that spec.members puts into
+// the pool.
+func membersMeanOther(before, after *v1alpha1.AgentPool) bool {
+	return !slices.Equal(before.Status.Members, after.Status.Members) || memberlines.Settled(before, nil) != memberlines.Settled(after, nil) ||
+		memberlines.Pinned(before, nil) != memberlines.Pinned(after, nil)
+}
+
 // peopleOf returns the users that are in the pool, should be in it, or were in it.
 func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	people := w.Pools.Members(p.Name)
 	for _, group := range groupindex.Filling(p) {
 		people = append(people, w.Groups.Members(group)...)
+	}
+	for _, pin := range p.Status.Members {
+		people = append(people, pin.ID)
 	}
 	for _, m := range p.UserNames() {
 		people = append(people, w.users.claimants(claims.ObjectName(v1alpha1.ClaimUser, m))...)
