@@ -144,7 +144,20 @@ type PinnedMember struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	ID string `json:"id"`
+	// gone is why the user is not in the pool: Deleted if the provider deleted the user, Missing if
+	// the ScimUser does not exist for another reason. It is absent while the user exists.
+	// +optional
+	Gone MemberGone `json:"gone,omitempty"`
 }
+
+// MemberGone is the reason why a user that a line of spec.members means is gone.
+// +kubebuilder:validation:Enum=Deleted;Missing
+type MemberGone string
+
+const (
+	MemberDeleted MemberGone = "Deleted" // the provider deleted the user
+	MemberMissing MemberGone = "Missing" // the ScimUser does not exist, and it is not known that the provider deleted the user
+)
 
 // AgentPoolStatus is the state of the pool in the portal.
 type AgentPoolStatus struct {

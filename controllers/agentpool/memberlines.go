@@ -20,6 +20,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/requestid"
 	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
@@ -44,22 +45,22 @@ func ResolveMembers(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPo
 		return Members{}, nil
 	}
 	known := pool.Status.Members
-	facts := memberlines.Facts{Lost: before != nil && pool.Status.ObservedGeneration == 0, Accepted: idList(pool.Annotations[v1alpha1.AnnotationAcceptMembers])}
+	// A pool that did not have the role when its status was lost had no pins: it gains the role now.
+	inPortal := provision.PinnedMembers(before)
+	had := before != nil && (len(inPortal) > 0 || slices.Contains(provision.Granted(before), portalapi.RoleManager))
+	facts := memberlines.Facts{Lost: had && pool.Status.ObservedGeneration == 0, Accepted: idList(pool.Annotations[v1alpha1.AnnotationAcceptMembers])}
 	if facts.Lost {
-		known = slices.Concat(known, provision.PinnedMembers(before)) // of two pins of one line the first counts
-		facts.In = func(id string) bool {
-			a := m.Of(id)
-			if a == nil {
-				return false
-			}
-			_, granted := memberOf(a, before.ID)
-			return granted
-		}
+		known = slices.Concat(known, inPortal) // of two pins of one line the first counts
 	}
 	users, err := living(ctx, r, pool, known)
 	if err != nil {
 		return Members{}, err
 	}
+	in, err := inPool(ctx, r, pool.Namespace, before, users, m)
+	if err != nil {
+		return Members{}, err
+	}
+	facts.In = func(id string) bool { return in[id] }
 	out := Members{Pinned: true}
 	out.Lines, out.Pins = memberlines.Resolve(pool.Spec.Members, known, users, facts)
 	for _, l := range out.Lines {
@@ -71,7 +72,7 @@ func ResolveMembers(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPo
 
 // living reads the users that the lines of the pool can mean.
 func living(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, pins []v1alpha1.PinnedMember) (memberlines.Users, error) {
-	users := memberlines.Users{UserNames: make(map[string]string, len(pins)), IDs: map[string]string{}}
+	users := memberlines.Users{UserNames: make(map[string]string, len(pins)), Deleted: map[string]bool{}, IDs: map[string]string{}}
 	lives := make(map[string]bool, len(pins)) // by folded name of the line
 	for _, pin := range pins {
 		var u v1alpha1.ScimUser
@@ -79,6 +80,8 @@ func living(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, pins
 		case apierrors.IsNotFound(err):
 		case err != nil:
 			return users, fmt.Errorf("get the user of a line of spec.members: %w", err)
+		case u.Spec.Deleted:
+			users.Deleted[pin.ID] = true
 		case !claims.Gone(&u):
 			users.UserNames[pin.ID], lives[names.Fold(pin.UserName)] = u.Spec.UserName, true
 		}
@@ -99,6 +102,33 @@ func living(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPool, pins
 		}
 	}
 	return users, nil
+}
+
+// inPool returns which of the users who have the name of a line are in the record, the pool in the
+// portal, with a grant: by their account, or by the account of their name that they are about to
+// adopt, because the ScimUser that owns it does not exist.
+func inPool(ctx context.Context, r client.Reader, namespace string, record *portalapi.Pool, users memberlines.Users, m *mirror.Mirror) (map[string]bool, error) {
+	in := map[string]bool{}
+	if record == nil {
+		return in, nil
+	}
+	for name, id := range users.IDs {
+		a := m.Of(id)
+		if a == nil {
+			if a = m.Named(name); a == nil || a.Owner.UID == "" {
+				continue
+			}
+			err := r.Get(ctx, client.ObjectKey{Namespace: namespace, Name: a.Owner.Name}, &v1alpha1.ScimUser{})
+			if err == nil {
+				continue
+			}
+			if !apierrors.IsNotFound(err) {
+				return nil, fmt.Errorf("get the owner of an account: %w", err)
+			}
+		}
+		_, in[id] = memberOf(a, record.ID)
+	}
+	return in, nil
 }
 
 // Asks returns what a person must decide about lines of the pool, and "" if there is nothing.

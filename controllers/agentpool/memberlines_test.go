@@ -105,16 +105,44 @@ func TestMembersOfManagers(t *testing.T) {
 			pins: []string{bob}, in: []string{bob},
 		},
 		"Tombstone": {
-			reason: "The deletion of the user is not finished, and the user who has the name now waits for a person.",
+			reason: "The deletion of the user is not finished, and the user who has the name now waits for a person. The portal learns of the deletion.",
 			pool:   managers(bob), given: given([]string{bob}, nil, deleted, named("other", "bob")),
-			want: onepass.Want{Ready: "False MemberChanged", Says: "kubectl scim accept agentpool/leads --member " + other},
+			want: onepass.Want{Calls: "PutPool", Events: "Updated", Ready: "False MemberChanged", Says: "kubectl scim accept agentpool/leads --member " + other},
 			pins: []string{bob},
 		},
 		"Gone": {
-			reason: "The same after the deletion.",
+			reason: "The same if the ScimUser is gone.",
 			pool:   managers(bob), given: given([]string{bob}, nil, named("other", "bob")),
 			want: onepass.Want{Ready: "False MemberChanged", Says: "the line meant ScimUser " + bob + ", which is gone"},
 			pins: []string{bob},
+		},
+		"PushedAgain": {
+			reason: "The ScimUser was lost, and the user who has its name has adopted its account.",
+			pool:   managers(bob), given: given([]string{bob}, []string{other}, named("other", "bob")),
+			want: onepass.Want{Calls: "PutPool", Ready: "True Ready", Events: "Updated"},
+			pins: []string{other}, in: []string{other},
+		},
+		"PushedAgainBeforeTheAdoption": {
+			reason: "The account that the user is about to adopt is in the pool.",
+			pool:   managers(bob), given: func(w *onepass.World) {
+				lost := onepass.User("bob")
+				given([]string{bob}, []string{bob}, lost)(w)
+				w.Must(w.Kube.Delete(w.T.Context(), lost))
+				w.Put(named("other", "bob"))
+			},
+			want: onepass.Want{Calls: "PutPool", Ready: "True Ready", Events: "Updated"},
+			pins: []string{other}, in: []string{bob},
+		},
+		"LostByAPlainPool": {
+			reason: "The pool did not have the role before its status was lost: it gains the role now, for the user who has the name.",
+			pool:   lost(managers("")), given: func(w *onepass.World) {
+				w.Record("leads")
+				w.Put(onepass.User("bob"))
+				w.Account("bob")
+				w.Open(nil)
+			},
+			want: onepass.Want{Calls: "PutPool PutMemberships", Ready: "True Ready", Events: "Updated"},
+			pins: []string{bob}, in: []string{bob},
 		},
 		"Accepted": {
 			reason: "A person accepted that user.",

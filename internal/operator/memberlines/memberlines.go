@@ -16,11 +16,12 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 )
 
-// Users contains the living users that lines can mean: their ScimUsers exist, and the provider has
-// not deleted them.
+// Users contains the users that lines can mean. A living user has a ScimUser, and the provider has
+// not deleted the user.
 type Users struct {
-	UserNames map[string]string // user name by SCIM id
-	IDs       map[string]string // SCIM id by folded user name, of the users who have the claim on it
+	UserNames map[string]string // user names of living users, by SCIM id
+	Deleted   map[string]bool   // SCIM ids of the users that the provider deleted and whose ScimUsers still exist
+	IDs       map[string]string // SCIM ids of the living users who have the claim on a name, by folded name
 }
 
 // Named returns the SCIM id of the living user who has the name, and "" if there is none.
@@ -28,12 +29,11 @@ func (u Users) Named(userName string) string { return u.IDs[names.Fold(userName)
 
 // Facts contains the inputs of Resolve, except the lines, their pins and the users.
 type Facts struct {
-	// Lost is true if the pool exists in the portal, but its status does not have the users that
-	// its lines meant, for example after a restore. Then a line without a pin means a user who is
-	// in the pool in the portal. Any other user needs a decision.
+	// Lost is true if the pool has the role in the portal, but its status does not have the users
+	// that its lines meant, for example after a restore. Then a line without a pin means a user who
+	// is in the pool in the portal. Any other user needs a decision.
 	Lost bool
-	// In reports whether the user with this SCIM id is in the pool in the portal, with a grant. It
-	// is called only if Lost is true.
+	// In reports whether the user with this SCIM id is in the pool in the portal, with a grant.
 	In func(id string) bool
 	// Accepted contains the SCIM ids of the users that a person accepted.
 	Accepted []string
@@ -45,7 +45,7 @@ type State int
 const (
 	Resolved State = iota // it means a living user
 	Renamed               // it means a living user who was renamed since
-	Absent                // no living user has the name, and the user that it meant, if any, is gone
+	Absent                // no living user has the name, and the user that it meant is gone, if it meant one
 	Changed               // a user has the name who may not be the one that it meant: a person must accept that user
 )
 
@@ -59,49 +59,64 @@ type Line struct {
 
 // Resolve returns the users that the lines mean. A line is resolved once, to the user who has the
 // name then: while that user lives, the line means that user, also if a rename gave the name to
-// another one. The pin stays when that user is gone, so a user who returns has the line again. The
-// caller replaces its pins by the returned ones.
+// another one. The pin stays when that user is gone, so a user who returns has the line again. If
+// it is not known that the provider deleted that user, the line means the user who has the name, if
+// that one is in the pool in the portal: a lost ScimUser that is pushed again has another id, and
+// adopts its account. Otherwise a person decides about the user who has the name. The caller
+// replaces its pins by the returned ones.
 func Resolve(lines []v1alpha1.PoolMember, pins []v1alpha1.PinnedMember, users Users, f Facts) (resolved []Line, now []v1alpha1.PinnedMember) {
 	byName := index(pins)
 	for _, l := range lines {
-		line, id := resolve(l.UserName, byName[names.Fold(l.UserName)], users, f)
+		pin := byName[names.Fold(l.UserName)]
+		pin.UserName = l.UserName
+		line := resolve(&pin, users, f)
 		resolved = append(resolved, line)
-		if id != "" {
-			now = append(now, v1alpha1.PinnedMember{UserName: l.UserName, ID: id})
+		if pin.ID != "" {
+			now = append(now, pin)
 		}
 	}
 	return resolved, now
 }
 
-// resolve also returns the id that the line is pinned to; empty: it has no pin.
-func resolve(userName, before string, users Users, f Facts) (line Line, pin string) {
-	line.UserName = userName
-	if name, lives := users.UserNames[before]; before != "" && lives {
-		if line.ID = before; names.Fold(name) != names.Fold(userName) {
+// resolve resolves the line of the pin, and changes the pin. If the pin has no id, the line is not
+// resolved yet.
+func resolve(pin *v1alpha1.PinnedMember, users Users, f Facts) Line {
+	line := Line{UserName: pin.UserName}
+	if name, lives := users.UserNames[pin.ID]; pin.ID != "" && lives {
+		if line.ID, pin.Gone = pin.ID, ""; names.Fold(name) != names.Fold(pin.UserName) {
 			line.State = Renamed
 		}
-		return line, before
+		return line
 	}
-	named := users.Named(userName)
-	asks := before != "" || f.Lost && named != "" && !f.In(named)
 	switch {
-	case named == "":
-		line.State = Absent
-		return line, before
-	case asks && !slices.Contains(f.Accepted, named):
-		line.State, line.ID, line.Former = Changed, named, before
-		return line, before
+	case pin.ID == "":
+	case users.Deleted[pin.ID]:
+		pin.Gone = v1alpha1.MemberDeleted
+	case pin.Gone != v1alpha1.MemberDeleted:
+		pin.Gone = v1alpha1.MemberMissing
 	}
-	line.ID = named
-	return line, named
+	named := users.Named(pin.UserName)
+	if named == "" {
+		line.State = Absent
+		return line
+	}
+	// Objects that were lost can come back under other SCIM ids, and adopt their accounts.
+	unknown := pin.Gone == v1alpha1.MemberMissing || pin.ID == "" && f.Lost
+	asks := pin.ID != "" || f.Lost
+	if asks && !(unknown && f.In(named)) && !slices.Contains(f.Accepted, named) {
+		line.State, line.ID, line.Former = Changed, named, pin.ID
+		return line
+	}
+	line.ID, pin.ID, pin.Gone = named, named, ""
+	return line
 }
 
-// index returns the ids of the pins by folded user name. Of two pins of one line the first counts.
-func index(pins []v1alpha1.PinnedMember) map[string]string {
-	out := make(map[string]string, len(pins))
+// index returns the pins by folded user name. Of two pins of one line the first counts.
+func index(pins []v1alpha1.PinnedMember) map[string]v1alpha1.PinnedMember {
+	out := make(map[string]v1alpha1.PinnedMember, len(pins))
 	for _, p := range pins {
-		if folded := names.Fold(p.UserName); out[folded] == "" {
-			out[folded] = p.ID
+		if folded := names.Fold(p.UserName); out[folded].ID == "" {
+			out[folded] = p
 		}
 	}
 	return out
@@ -123,8 +138,8 @@ func Settled(pool *v1alpha1.AgentPool, record *portalapi.Pool) bool {
 type Declared struct {
 	Names []string // user names, in a pool without ROLE_MANAGER
 	IDs   []string // SCIM ids of the users that lines mean
-	// Open contains the user names of lines that are not resolved yet. Such a line adds no user. A
-	// user who has the name and is in the pool already stays.
+	// Open contains the user names of lines that are not resolved yet, or whose user is missing.
+	// Such a line adds no user who has the name. One who is in the pool already stays.
 	Open []string
 }
 
@@ -137,9 +152,11 @@ func DeclaredBy(pool *v1alpha1.AgentPool, record *portalapi.Pool) (d Declared) {
 	}
 	pins := index(pool.Status.Members)
 	for _, l := range pool.Spec.Members {
-		if id := pins[names.Fold(l.UserName)]; id != "" {
-			d.IDs = append(d.IDs, id)
-		} else {
+		pin := pins[names.Fold(l.UserName)]
+		if pin.ID != "" {
+			d.IDs = append(d.IDs, pin.ID)
+		}
+		if pin.ID == "" || pin.Gone == v1alpha1.MemberMissing {
 			d.Open = append(d.Open, l.UserName)
 		}
 	}

@@ -36,6 +36,10 @@ func pin(userName, id string) v1alpha1.PinnedMember {
 	return v1alpha1.PinnedMember{UserName: userName, ID: id}
 }
 
+func gone(userName, id string, why v1alpha1.MemberGone) []v1alpha1.PinnedMember {
+	return []v1alpha1.PinnedMember{{UserName: userName, ID: id, Gone: why}}
+}
+
 func TestResolve(t *testing.T) {
 	in := func(ids ...string) func(string) bool {
 		return func(id string) bool {
@@ -52,6 +56,7 @@ func TestResolve(t *testing.T) {
 		lines  []v1alpha1.PoolMember
 		pins   []v1alpha1.PinnedMember
 		users  map[string]string
+		tombs  []string // ids of users that the provider deleted and whose ScimUsers still exist
 		facts  Facts
 		want   []Line
 		now    []v1alpha1.PinnedMember
@@ -87,29 +92,49 @@ func TestResolve(t *testing.T) {
 			lines:  lines("robert"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"1": "robert", "2": "bob"},
 			want: []Line{{UserName: "robert", ID: "1"}}, now: []v1alpha1.PinnedMember{pin("robert", "1")},
 		},
-		"Gone": {
+		"Deleted": {
 			reason: "Nothing needs a decision while no user has the name, and the pin stays.",
-			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")},
-			want: []Line{{UserName: "bob", State: Absent}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
+			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, tombs: []string{"1"},
+			want: []Line{{UserName: "bob", State: Absent}}, now: gone("bob", "1", v1alpha1.MemberDeleted),
 		},
-		"GoneAndNewUserOfTheName": {
-			reason: "Another user who gets the name of a user who is gone waits for a person.",
-			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"2": "bob"},
-			want: []Line{{UserName: "bob", State: Changed, ID: "2", Former: "1"}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
+		"DeletionFinished": {
+			reason: "The pin remembers the deletion when the ScimUser is gone.",
+			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberDeleted),
+			want: []Line{{UserName: "bob", State: Absent}}, now: gone("bob", "1", v1alpha1.MemberDeleted),
+		},
+		"DeletedAndNewUserOfTheName": {
+			reason: "Another user who gets the name of a deleted user waits for a person, also a user who is in the pool by a group.",
+			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberDeleted), users: map[string]string{"2": "bob"}, facts: Facts{In: in("2")},
+			want: []Line{{UserName: "bob", State: Changed, ID: "2", Former: "1"}}, now: gone("bob", "1", v1alpha1.MemberDeleted),
+		},
+		"Missing": {
+			reason: "The ScimUser disappeared, and the provider did not delete the user: a restore may bring it back.",
+			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")},
+			want: []Line{{UserName: "bob", State: Absent}}, now: gone("bob", "1", v1alpha1.MemberMissing),
+		},
+		"MissingAndPushedAgain": {
+			reason: "The user who has the name has adopted the account, which is in the pool.",
+			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberMissing), users: map[string]string{"2": "bob"}, facts: Facts{In: in("2")},
+			want: []Line{{UserName: "bob", ID: "2"}}, now: []v1alpha1.PinnedMember{pin("bob", "2")},
+		},
+		"MissingAndNewUserOfTheName": {
+			reason: "A user who has the name, and is not in the pool, waits for a person.",
+			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberMissing), users: map[string]string{"2": "bob"},
+			want: []Line{{UserName: "bob", State: Changed, ID: "2", Former: "1"}}, now: gone("bob", "1", v1alpha1.MemberMissing),
 		},
 		"Accepted": {
 			reason: "A person accepted that user.",
-			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"2": "bob"}, facts: Facts{Accepted: []string{"2"}},
+			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberDeleted), users: map[string]string{"2": "bob"}, facts: Facts{Accepted: []string{"2"}},
 			want: []Line{{UserName: "bob", ID: "2"}}, now: []v1alpha1.PinnedMember{pin("bob", "2")},
 		},
 		"AcceptedAnother": {
 			reason: "The decision was about another user than the one who has the name now.",
 			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"3": "bob"}, facts: Facts{Accepted: []string{"2"}},
-			want: []Line{{UserName: "bob", State: Changed, ID: "3", Former: "1"}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
+			want: []Line{{UserName: "bob", State: Changed, ID: "3", Former: "1"}}, now: gone("bob", "1", v1alpha1.MemberMissing),
 		},
 		"Returns": {
 			reason: "The deletion was dropped: the user has the line again, although another user has the name now.",
-			lines:  lines("bob"), pins: []v1alpha1.PinnedMember{pin("bob", "1")}, users: map[string]string{"1": "robert", "2": "bob"}, facts: Facts{Accepted: []string{"2"}},
+			lines:  lines("bob"), pins: gone("bob", "1", v1alpha1.MemberDeleted), users: map[string]string{"1": "robert", "2": "bob"}, facts: Facts{Accepted: []string{"2"}},
 			want: []Line{{UserName: "bob", State: Renamed, ID: "1"}}, now: []v1alpha1.PinnedMember{pin("bob", "1")},
 		},
 		"Spelling": {
@@ -148,14 +173,21 @@ func TestResolve(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, now := Resolve(tc.lines, tc.pins, users(tc.users), tc.facts)
+			if tc.facts.In == nil {
+				tc.facts.In = in()
+			}
+			known := users(tc.users)
+			for _, id := range tc.tombs {
+				known.Deleted = map[string]bool{id: true}
+			}
+			got, now := Resolve(tc.lines, tc.pins, known, tc.facts)
 			if diff := cmp.Diff(tc.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 			if diff := cmp.Diff(tc.now, now, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s Pins (-want +got):\n%s", tc.reason, diff)
 			}
-			if _, again := Resolve(tc.lines, now, users(tc.users), Facts{Lost: tc.facts.Lost, In: tc.facts.In}); !cmp.Equal(now, again, cmpopts.EquateEmpty()) {
+			if _, again := Resolve(tc.lines, now, known, Facts{Lost: tc.facts.Lost, In: tc.facts.In}); !cmp.Equal(now, again, cmpopts.EquateEmpty()) {
 				t.Errorf("resolved again, the pins are %v, were %v", again, now)
 			}
 		})
@@ -181,12 +213,16 @@ func TestDeclaredBy(t *testing.T) {
 		"Has":        {"The pool declares the role and grants it.", []v1alpha1.Role{manager}, []v1alpha1.Role{manager}, record(), byID},
 		"Loses":      {"The loss of the role is held, or in progress.", nil, []v1alpha1.Role{manager}, record(), byID},
 		"StatusLost": {"The portal grants the role, and the status does not say so.", nil, nil, record(), byID},
+		"Missing":    {"A user who has the name of a missing one and is in the pool stays.", []v1alpha1.Role{manager}, nil, nil, Declared{IDs: []string{"1"}, Open: []string{"Bob", "eve"}}},
 		"Drift":      {"A role that our writes did not grant is taken away, and makes no manager of the pool's members.", nil, nil, record(portalapi.RoleManager), byName},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := &v1alpha1.AgentPool{
 				Spec:   v1alpha1.AgentPoolSpec{Roles: tc.roles, Members: lines("Bob", "eve")},
 				Status: v1alpha1.AgentPoolStatus{Roles: tc.has, Members: []v1alpha1.PinnedMember{pin("bob", "1")}},
+			}
+			if name == "Missing" {
+				pool.Status.Members = gone("bob", "1", v1alpha1.MemberMissing)
 			}
 			if diff := cmp.Diff(tc.want, DeclaredBy(pool, tc.record)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)

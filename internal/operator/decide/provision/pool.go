@@ -55,7 +55,7 @@ func pins(s *v1alpha1.AgentPoolStatus) (out []portalapi.Pin) {
 		out = append(out, portalapi.Pin{Line: line(p.GroupReference), ID: p.Group, Deleted: p.Deleted})
 	}
 	for _, p := range s.Members {
-		out = append(out, portalapi.Pin{Line: memberLine + p.UserName, ID: p.ID})
+		out = append(out, portalapi.Pin{Line: memberLine + p.UserName, ID: p.ID, Deleted: p.Gone == v1alpha1.MemberDeleted})
 	}
 	return out
 }
@@ -67,7 +67,11 @@ func PinnedMembers(have *portalapi.Pool) (out []v1alpha1.PinnedMember) {
 	}
 	for _, p := range have.Pins {
 		if name, ok := strings.CutPrefix(p.Line, memberLine); ok {
-			out = append(out, v1alpha1.PinnedMember{UserName: name, ID: p.ID})
+			pin := v1alpha1.PinnedMember{UserName: name, ID: p.ID}
+			if p.Deleted {
+				pin.Gone = v1alpha1.MemberDeleted
+			}
+			out = append(out, pin)
 		}
 	}
 	return out
