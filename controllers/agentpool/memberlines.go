@@ -34,7 +34,7 @@ type Members struct {
 	Lines     []memberlines.Line
 	Pins      []v1alpha1.PinnedMember
 	Undecided bool // the users that the lines meant before are not known, and a person must accept the current ones
-	Open      bool // the same, but no user has the name of a line: a restore may bring that user back
+	Open      bool // what the lines meant is not known, and no user has the name of one: a restore may bring that user back
 }
 
 // ResolveMembers returns the users that the lines of spec.members mean. r reads ScimUsers and
@@ -45,7 +45,7 @@ func ResolveMembers(ctx context.Context, r client.Reader, pool *v1alpha1.AgentPo
 		return Members{}, nil
 	}
 	known := pool.Status.Members
-	// A pool that did not have the role when its status was lost had no pins: it gains the role now.
+	// A pool that did not have the role when its status was lost had no pins: it gains the role.
 	inPortal := provision.PinnedMembers(before)
 	had := before != nil && (len(inPortal) > 0 || slices.Contains(provision.Granted(before), portalapi.RoleManager))
 	facts := memberlines.Facts{Lost: had && pool.Status.ObservedGeneration == 0, Accepted: idList(pool.Annotations[v1alpha1.AnnotationAcceptMembers])}
