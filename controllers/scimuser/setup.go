@@ -24,7 +24,6 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
-	"lightrun.com/scim-operator/internal/operator/memberlines"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
@@ -179,20 +178,12 @@ func (w *watcher) pools() handler.EventHandler {
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := pool(e.ObjectOld), pool(e.ObjectNew)
-			if before.Generation != after.Generation || poolindex.Waits(before) != poolindex.Waits(after) || !slices.Equal(before.Status.Groups, after.Status.Groups) ||
-				groupindex.Settled(before) != groupindex.Settled(after) || membersMeanOther(before, after) {
+			if poolindex.Affects(before, after) {
 				touched(q, before, after)
 			}
 		},
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) { touched(q, pool(e.Object)) },
 	}
-}
-
-// membersMeanOther reports whether a status change can change the users that spec.members puts into
-// the pool.
-func membersMeanOther(before, after *v1alpha1.AgentPool) bool {
-	return !slices.Equal(before.Status.Members, after.Status.Members) || memberlines.Settled(before, nil) != memberlines.Settled(after, nil) ||
-		memberlines.Pinned(before, nil) != memberlines.Pinned(after, nil)
 }
 
 // peopleOf returns the users that are in the pool, should be in it, or were in it.
