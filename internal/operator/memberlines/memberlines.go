@@ -103,7 +103,7 @@ func resolve(pin *v1alpha1.PinnedMember, users Users, f Facts) Line {
 	// Objects that were lost can come back under other SCIM ids, and adopt their accounts.
 	unknown := pin.Gone == v1alpha1.MemberMissing || pin.ID == "" && f.Lost
 	asks := pin.ID != "" || f.Lost
-	if asks && !(unknown && f.In(named)) && !slices.Contains(f.Accepted, named) {
+	if asks && (!unknown || !f.In(named)) && !slices.Contains(f.Accepted, named) {
 		line.State, line.ID, line.Former = Changed, named, pin.ID
 		return line
 	}
