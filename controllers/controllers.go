@@ -32,6 +32,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/usercounts"
 )
 
 // Options describes the installation that the controllers work for.
@@ -84,8 +85,8 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		slices   = groupslice.NewStore(o.Slices, o.Namespace, groupslice.Options{FieldOwner: fieldManager, Clock: o.Clock.Now})
 		pools    = poolindex.New(c, o.Namespace, groups)
 		guard    = &removals.Guard{}
-		counter  = scimuser.NewCounter()
-		finished = &scimuser.Finished{}
+		counter  = usercounts.NewCounter()
+		finished = &usercounts.Finished{}
 	)
 	engine := func(name string) pass.Engine {
 		return pass.Engine{Client: c, Live: live, Session: s, Guard: guard, Recorder: recorder(name), Clock: o.Clock}

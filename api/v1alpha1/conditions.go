@@ -148,11 +148,11 @@ const (
 	// takes effect once: the manager removes it.
 	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
-	// AnnotationReleaseStrays on the IdentityConfiguration releases accounts and pools of the
+	// AnnotationReleaseOwnerGone on the IdentityConfiguration releases accounts and pools of the
 	// operator without a ScimUser or AgentPool: accounts as spec.onDelete says, and pools if the
 	// guard lets their members lose what the pools give. It covers what the running manager had
 	// found by the time in its value (RFC 3339).
-	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
+	AnnotationReleaseOwnerGone = "iam.lightrun.com/release-accounts-without-user-until"
 
 	// AnnotationDecidedBy is the Kubernetes user name of the person who set the decisions on the
 	// same object. A policy requires that it equals the user of the request. Since an object has
@@ -195,7 +195,7 @@ const (
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
-		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseStrays, AnnotationAcceptGroups, AnnotationAcceptMembers,
+		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseOwnerGone, AnnotationAcceptGroups, AnnotationAcceptMembers,
 		AnnotationAcceptBackup,
 	}
 }

@@ -152,6 +152,16 @@ func TestImports(t *testing.T) {
 	}
 }
 
+// TestControllersAreSeparate: what several controllers use is in a room of internal/operator.
+func TestControllersAreSeparate(t *testing.T) {
+	isController := func(path string) bool { return strings.HasPrefix(path, "controllers/") }
+	for _, r := range house {
+		if i := slices.IndexFunc(r.rooms, isController); isController(r.path) && i >= 0 {
+			t.Errorf("the table lets %s import %s: move what they share to internal/operator", r.path, r.rooms[i])
+		}
+	}
+}
+
 // TestLinked checks what the programs link, however far away the import is.
 func TestLinked(t *testing.T) {
 	for program, forbidden := range map[string][]string{

@@ -83,7 +83,7 @@ func (e MarkState) Valid() bool {
 // Defines values for MembershipOutcome.
 const (
 	MembershipOutcomeDone      MembershipOutcome = "Done"
-	MembershipOutcomeNotOurs   MembershipOutcome = "NotOurs"
+	MembershipOutcomeNotOwned  MembershipOutcome = "NotOwned"
 	MembershipOutcomeStale     MembershipOutcome = "Stale"
 	MembershipOutcomeUnchanged MembershipOutcome = "Unchanged"
 	MembershipOutcomeUnknown   MembershipOutcome = "Unknown"
@@ -94,7 +94,7 @@ func (e MembershipOutcome) Valid() bool {
 	switch e {
 	case MembershipOutcomeDone:
 		return true
-	case MembershipOutcomeNotOurs:
+	case MembershipOutcomeNotOwned:
 		return true
 	case MembershipOutcomeStale:
 		return true
@@ -1239,7 +1239,7 @@ type ClientInterface interface {
 	//
 	// The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 	// changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-	// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+	// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 	// the default pool and for an owner without a pool.
 	//
 	// Takes any type of body and a specified content type.
@@ -1251,7 +1251,7 @@ type ClientInterface interface {
 	//
 	// The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 	// changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-	// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+	// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 	// the default pool and for an owner without a pool.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1877,7 +1877,7 @@ func (c *Client) MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkP
 //
 // The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 // changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 // the default pool and for an owner without a pool.
 //
 // Takes any type of body and a specified content type.
@@ -1899,7 +1899,7 @@ func (c *Client) ProvisionMembershipsWithBody(ctx context.Context, ownerUID Owne
 //
 // The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 // changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 // the default pool and for an owner without a pool.
 //
 // Takes a body of the `application/json` content type.
@@ -4164,7 +4164,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 	// changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-	// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+	// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 	// the default pool and for an owner without a pool.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4176,7 +4176,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 	// changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-	// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+	// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 	// the default pool and for an owner without a pool.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -5813,7 +5813,7 @@ func (c *ClientWithResponses) MarkPoolHeldWithResponse(ctx context.Context, owne
 //
 // The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 // changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 // the default pool and for an owner without a pool.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5831,7 +5831,7 @@ func (c *ClientWithResponses) ProvisionMembershipsWithBodyWithResponse(ctx conte
 //
 // The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 // changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 // the default pool and for an owner without a pool.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).

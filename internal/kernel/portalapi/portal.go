@@ -175,7 +175,7 @@ const (
 
 // Mark records that a removal is wanted but not carried out. It stays with the record, also if an
 // owner with the same name adopts the record. It ends with the owner's next write without KeepMark,
-// with the release of the record, and with MarkHeld or MarkPoolHeld of nil.
+// with the release of the record, and with MarkAccount or MarkPool of nil.
 type Mark struct {
 	What     Removal // for a pool: RemovalManager, RemovalDeletion or RemovalMembers
 	State    MarkState
@@ -290,7 +290,7 @@ const MaxMemberships = 1000
 type MembershipWrite struct {
 	AccountID  string
 	IfRevision int64  // revision of the account that this item was decided on
-	In         bool   // true adds the user, false removes the user
+	Add        bool   // true adds the user, false removes the user
 	Request    string // id of the SCIM request that caused this item, for the audit log; empty takes the id of the call
 }
 
@@ -302,7 +302,7 @@ const (
 	MembershipUnchanged MembershipOutcome = "Unchanged" // nothing to change, at any revision of the account
 	MembershipStale     MembershipOutcome = "Stale"     // decided on another revision of the account: the user's pass decides again
 	MembershipUnknown   MembershipOutcome = "Unknown"   // there is no such account
-	MembershipNotOurs   MembershipOutcome = "NotOurs"   // the account has no owner: people edit it in the portal
+	MembershipNotOwned  MembershipOutcome = "NotOwned"  // the account has no owner: people edit it in the portal
 )
 
 // MembershipResult is the result for one user.
@@ -326,11 +326,11 @@ type PoolRemovals struct {
 	Members int // users that are in the pool now by a grant of its owner
 }
 
-// Accounts writes accounts. Every method may be repeated: the portal compares before it writes. If
-// AccountWrite.IfRevision is set and is not the current revision, the portal refuses the write with
-// STALE_REVISION, unless the write would change nothing. Therefore a write whose response was lost
-// can be repeated. Refusals by the portal are *Error; transport failures are not.
-type Accounts interface {
+// AccountWriter writes accounts. Every method may be repeated: the portal compares before it
+// writes. If AccountWrite.IfRevision is set and is not the current revision, the portal refuses the
+// write with STALE_REVISION, unless the write would change nothing. Therefore a write whose
+// response was lost can be repeated. Refusals by the portal are *Error; transport failures are not.
+type AccountWriter interface {
 	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived
 	// roles.
 	PutAccount(ctx context.Context, w AccountWrite) (*Account, error)
@@ -340,14 +340,14 @@ type Accounts interface {
 	// MarkWaiting sets WaitingFor: owner waits to adopt the local account. An owner without a UID
 	// clears it.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
-	// MarkHeld sets the mark of owner's account, or of the local account that owner waits to adopt
-	// (MarkWaiting). The portal shows it. nil clears the mark; ReleaseAccount and PutAccount
-	// without KeepMark clear it too. If there is no such account, MarkHeld does nothing.
-	MarkHeld(ctx context.Context, owner Owner, m *Mark) error
+	// MarkAccount sets the mark of owner's account, or of the local account that owner waits to
+	// adopt (MarkWaiting). The portal shows it. nil clears the mark; ReleaseAccount and PutAccount
+	// without KeepMark clear it too. If there is no such account, MarkAccount does nothing.
+	MarkAccount(ctx context.Context, owner Owner, m *Mark) error
 }
 
-// Pools writes pools. Every method may be repeated.
-type Pools interface {
+// PoolWriter writes pools. Every method may be repeated.
+type PoolWriter interface {
 	PutPool(ctx context.Context, w PoolWrite) (*Pool, error)
 	// PutMemberships adds users to the pool of ownerUID and removes users from it: up to
 	// MaxMemberships items, in one transaction, with a result for each, in their order. Roles
@@ -362,8 +362,8 @@ type Pools interface {
 	// ReleasePool ends the ownership of ownerUID. remove also undoes what the owner did: it deletes
 	// the pool if the owner created it, and otherwise removes the roles that the owner granted.
 	ReleasePool(ctx context.Context, ownerUID string, remove bool) error
-	// MarkPoolHeld is MarkHeld for the owner's pool.
-	MarkPoolHeld(ctx context.Context, owner Owner, m *Mark) error
+	// MarkPool is MarkAccount for the owner's pool.
+	MarkPool(ctx context.Context, owner Owner, m *Mark) error
 }
 
 // Reader lists the portal's records and follows its changes. Only Accounts returns pages.
@@ -410,8 +410,8 @@ type Audit interface {
 
 // Client is the complete port.
 type Client interface {
-	Accounts
-	Pools
+	AccountWriter
+	PoolWriter
 	Reader
 	Identity
 	Audit

@@ -112,7 +112,7 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Outc
 // noAnswer describes why there was no response from the portal. The text is the same at each try,
 // so that the status is written once.
 func noAnswer(err error) string {
-	var bad *portalapi.BadAnswerError
+	var bad *portalapi.InvalidResponseError
 	if errors.As(err, &bad) {
 		return "Retried automatically: " + bad.Error()
 	}

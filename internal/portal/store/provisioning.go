@@ -242,10 +242,10 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 	})
 }
 
-// MarkHeld records that the removal of owner's account, or of the local account that owner waits to
-// adopt, is held or was dropped. nil clears the mark. Without an account it does nothing. Refusals:
-// STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
-func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portalapi.Owner, m *portalapi.Mark) error {
+// MarkAccount records that the removal of owner's account, or of the local account that owner waits
+// to adopt, is held or was dropped. nil clears the mark. Without an account it does nothing.
+// Refusals: STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
+func (s *Store) MarkAccount(ctx context.Context, actor Actor, owner portalapi.Owner, m *portalapi.Mark) error {
 	ev := event{action: "user.hold", targetKind: "User"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		if err := t.markable(m, portalapi.RemovalDeactivation, portalapi.RemovalDeletion, portalapi.RemovalManager); err != nil {

@@ -3,6 +3,7 @@
 package web_test
 
 import (
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	portalserver "lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/test/framework/browser"
 	"lightrun.com/scim-operator/test/framework/portaltest"
 )
@@ -29,6 +31,8 @@ func TestInBrowser(t *testing.T) {
 		"SignInThroughSSO":  signInThroughSSO,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
+		"ResetLink":         resetLinkIsUsed,
+		"SecondFactor":      secondFactorInBrowser,
 		"EveryPage":         everyPage,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +107,7 @@ func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 
 func heldRemovals(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
+	if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
@@ -120,7 +124,7 @@ func heldRemovals(t *testing.T, p *browser.Page) {
 func heldPool(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	hold := marked(portalapi.RemovalManager, "payments")
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
@@ -130,7 +134,7 @@ func heldPool(t *testing.T, p *browser.Page) {
 	p.Shows(".note.warn", "kubectl scim release payments -n lightrun")
 	p.Shows(".note.warn", "kubectl scim drop payments -n lightrun")
 	hold = nil
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 		t.Fatal(err)
 	}
 	p.Go(c.url + "/pools/" + c.payments.ID)
@@ -192,6 +196,61 @@ func editLocalUser(t *testing.T, p *browser.Page) {
 	p.Shows("[role=status]", "The user was deleted")
 }
 
+// turnOnSecondFactor sets up a second factor on the page that asks for it.
+func turnOnSecondFactor(t *testing.T, p *browser.Page, password string) device {
+	t.Helper()
+	p.Go(browser.Ask[string](p, `location.origin`) + "/profile/second-factor")
+	d := device{t: t, secret: browser.Ask[string](p, `document.querySelector("code.spaced").innerText`)}
+	p.Type("#code", d.code(0))
+	p.Type("#current", password)
+	p.Follow("main form button[type=submit]")
+	p.Shows(".secret", "Save these codes now")
+	return d
+}
+
+func secondFactorInBrowser(t *testing.T, p *browser.Page) {
+	s := newSiteWith(t, portalserver.WebOptions{}, portaltest.Options{RequireSecondFactor: true})
+	signInInBrowser(p, s.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows(".note.warn", "Managers need a second factor here.")
+	d := turnOnSecondFactor(t, p, portaltest.AdminPassword)
+	recovery := browser.Ask[string](p, `document.querySelector(".codes code").innerText`)
+	p.Go(browser.Ask[string](p, `location.href`)) // a reload does not show the codes again
+	p.Shows("h2", "On since")
+	for _, code := range []struct{ field, code string }{{"#code", d.code(1)}, {"#recovery", recovery}} {
+		p.Follow(".who button")
+		signInInBrowser(p, s.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
+		p.Shows("main", "Signing in as "+portaltest.AdminUser)
+		if code.field == "#recovery" {
+			p.Click("summary")
+		}
+		p.Type(code.field, code.code)
+		p.Follow("form button[type=submit]")
+		p.Shows("h1", "Agent Pools") // the page that was asked for
+	}
+}
+
+func resetLinkIsUsed(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	signInInBrowser(p, c.url+"/users/"+c.bob.ID, portaltest.AdminUser, portaltest.AdminPassword)
+	p.Follow(`form[action$="/reset"] button`)
+	p.Shows(".secret", "It works once")
+	p.Shows("[data-copy=link]", "Copy")
+	link := browser.Ask[string](p, `document.querySelector("#link").value`)
+	p.Go(browser.Ask[string](p, `location.href`)) // a reload shows the user
+	p.Shows("h1", "Bob Demo")
+	p.Follow(".who button")
+	p.Go(link)
+	p.Shows("h1", "Set a new password")
+	p.Type("#password", "new demo password")
+	p.Type("#repeated", "new demo password")
+	p.Follow("main form button[type=submit]")
+	p.Shows("[role=status]", "The new password is set")
+	p.Type("#userName", "bob@example.test")
+	p.Type("#password", "new demo password")
+	p.Follow("main form button[type=submit]")
+	p.Shows("h1", "User Management")
+}
+
 // looks are the window sizes and color schemes that every page must fit.
 var looks = []struct {
 	name          string
@@ -206,8 +265,7 @@ var looks = []struct {
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
-	look := func(page, at string) {
-		p.Go(c.url + at)
+	see := func(page string) {
 		for _, l := range looks {
 			p.Wide(l.width, l.height, l.dark)
 			for _, wrong := range browser.Ask[[]string](p, faults) {
@@ -220,7 +278,24 @@ func everyPage(t *testing.T, p *browser.Page) {
 			}
 		}
 	}
+	look := func(page, at string) {
+		p.Go(c.url + at)
+		see(page)
+	}
 	look("sign-in", "/sign-in")
+	reset, _, err := c.store.CreateReset(t.Context(), manager, c.bob.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look("reset", "/reset/"+reset)
+	p.Allow(conflict)
+	second := c.visitor()
+	second.signIn("bob@example.test", "demo user password").mustBe(http.StatusOK)
+	second.enrol("demo user password")
+	signInInBrowser(p, c.url+"/sign-in", "bob@example.test", "demo user password")
+	see("code")
+	p.Click("summary")
+	see("code-recovery")
 	signInInBrowser(p, c.url+"/sign-in", portaltest.AdminUser, portaltest.AdminPassword)
 	p.Allow(conflict)
 	for page, at := range map[string]string{
@@ -228,13 +303,22 @@ func everyPage(t *testing.T, p *browser.Page) {
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
 		"login-methods": methodsPath, "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
+		"password": "/profile/password", "second-factor": "/profile/second-factor", "second-factor-remove": "/users/" + c.bob.ID + "/second-factor", "deactivate-self": "/users/" + c.admin(t) + "/deactivate",
 	} {
 		look(page, at)
 	}
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, marked(portalapi.RemovalManager, "payments")); err != nil {
+	p.Go(c.url + "/users/" + c.bob.ID)
+	see("user-second-factor")
+	p.Follow(`form[action$="/reset"] button`)
+	see("reset-link")
+	turnOnSecondFactor(t, p, portaltest.AdminPassword)
+	see("recovery-codes")
+	look("second-factor-on", "/profile/second-factor")
+	look("profile-second-factor", "/profile")
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, marked(portalapi.RemovalManager, "payments")); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
+	if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
 	for page, at := range map[string]string{
@@ -242,6 +326,16 @@ func everyPage(t *testing.T, p *browser.Page) {
 	} {
 		look(page, at)
 	}
+}
+
+// admin returns the id of the first manager.
+func (s *site) admin(t *testing.T) string {
+	t.Helper()
+	account, err := s.store.AccountByName(t.Context(), portaltest.AdminUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account.ID
 }
 
 // faults is a script that lists layout and accessibility errors of a page.

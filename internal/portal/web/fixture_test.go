@@ -52,10 +52,17 @@ func (l *lines) add(prefix, args string) {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, store: portaltest.Store(t, portaltest.Options{}), logged: &lines{}}
+	return newSiteWith(t, portalserver.WebOptions{}, portaltest.Options{})
+}
+
+// newSiteWith returns a site whose pages have the options o, and whose service has the options of.
+func newSiteWith(t testing.TB, o portalserver.WebOptions, of portaltest.Options) *site {
+	t.Helper()
+	s := &site{t: t, store: portaltest.Store(t, of), logged: &lines{}}
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
-	handler, err := web.New(portalserver.WebOptions{Store: s.store, PublicURL: s.url, HTTPCookies: true, Log: funcr.New(s.logged.add, funcr.Options{})})
+	o.Store, o.PublicURL, o.HTTPCookies, o.Log = s.store, s.url, true, funcr.New(s.logged.add, funcr.Options{})
+	handler, err := web.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +153,7 @@ func (s *site) provider(people ...string) portalapi.SSO {
 type visitor struct {
 	*site
 	client *http.Client
+	from   string // X-Forwarded-For of its requests; empty sends none
 }
 
 func (s *site) visitor() *visitor {
@@ -153,7 +161,7 @@ func (s *site) visitor() *visitor {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return &visitor{s, &http.Client{Jar: jar}}
+	return &visitor{site: s, client: &http.Client{Jar: jar}}
 }
 
 // manager returns a visitor who has signed in as the first manager.
@@ -191,6 +199,10 @@ func (v *visitor) send(method, path, body string, header http.Header) *answer {
 	}
 	if header != nil {
 		r.Header = header
+	}
+	if v.from != "" {
+		r.Header = r.Header.Clone()
+		r.Header.Set("X-Forwarded-For", v.from)
 	}
 	got, err := v.client.Do(r)
 	if err != nil {

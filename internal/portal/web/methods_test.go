@@ -161,6 +161,16 @@ func TestRefusedSignIns(t *testing.T) {
 		{"OtherSite", func() {
 			s.visitor().send(http.MethodPost, "/sign-in", form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}})
 		}, store.Visitor, portalapi.CodeForbidden},
+		{"OtherSiteWithACode", func() {
+			s.visitor().send(http.MethodPost, "/sign-in/code", "code=typed+secret", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}})
+		}, store.Visitor, portalapi.CodeForbidden},
+		{"OtherSiteWithALink", func() {
+			s.visitor().send(http.MethodPost, "/reset/typed+secret", form.Encode(), http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Sec-Fetch-Site": {"cross-site"}})
+		}, store.Visitor, portalapi.CodeForbidden},
+		{"UnknownLink", func() { s.visitor().get("/reset/typed+secret") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"CodeWithoutPassword", func() {
+			s.visitor().post("/sign-in/code", url.Values{"code": {"typed secret"}})
+		}, store.Visitor, portalapi.CodeUnauthenticated},
 		{"UnknownAtThePortal", func() { s.visitor().throughSSO("unknown@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
 		{"Deactivated", func() { s.visitor().throughSSO("grace@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
 		{"LocalUser", func() { s.visitor().throughSSO(portaltest.AdminUser) }, store.Visitor, portalapi.CodeUnauthenticated},
@@ -191,10 +201,10 @@ func TestRefusedSignIns(t *testing.T) {
 	}
 	t.Run("Limited", func(t *testing.T) {
 		v := s.visitor()
-		for range 14 {
+		for range 25 {
 			v.signIn("dora@example.test", "typed secret")
 		}
-		events, err := s.store.AuditEvents(t.Context(), store.AuditFilter{Refused: true}, 0, 20)
+		events, err := s.store.AuditEvents(t.Context(), store.AuditFilter{Refused: true}, 0, 50)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,8 +214,8 @@ func TestRefusedSignIns(t *testing.T) {
 				limited++
 			}
 		}
-		if limited != 1 {
-			t.Errorf("a limited guesser is audited %d times, want once", limited)
+		if limited != 10 {
+			t.Errorf("a limited guesser is audited %d times, want the first 10", limited)
 		}
 	})
 	s.manager().get("/audit?outcome=refused").mustSay("Tried to sign in", "a visitor who is not signed in", "Tried to open the page GET /users")
@@ -219,11 +229,15 @@ func TestLinkIdentity(t *testing.T) {
 	boss := s.manager()
 	boss.get("/profile").mustSay("Link my identity")
 	link := func() string {
-		page := boss.post("/profile/identity", nil).mustBe(http.StatusOK).mustSay("Continue to the identity provider")
+		page := boss.post("/profile/identity", url.Values{"current": {portaltest.AdminPassword}}).mustBe(http.StatusOK).mustSay("Continue to the identity provider")
 		_, target, _ := strings.Cut(page.html, `href="`+s.provided(t))
 		target, _, _ = strings.Cut(target, `"`)
 		return s.provided(t) + html.UnescapeString(target)
 	}
+	for _, guess := range []string{"", "guess"} { // a session is not enough
+		boss.post("/profile/identity", url.Values{"current": {guess}}).mustBe(http.StatusForbidden).mustSay("The current password is wrong", "Link my identity")
+	}
+	boss.get("/audit?outcome=refused").mustSay("Tried to link an identity at the provider to " + portaltest.AdminUser)
 	boss.atProvider(link(), "boss@example.test").mustBe(http.StatusOK).mustSay("is linked: you can sign in with SSO now", "Forget this identity")
 	s.visitor().throughSSO("boss@example.test").mustBe(http.StatusOK).mustSay("My profile", portaltest.AdminUser)
 	s.visitor().throughSSO(portaltest.AdminUser).mustBe(http.StatusUnauthorized)

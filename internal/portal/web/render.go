@@ -58,6 +58,7 @@ func way(here string, steps ...string) []crumb {
 const (
 	toSettings = "Settings"
 	toIAM      = "Identity and Access Management"
+	toProfile  = "My profile|/profile"
 	toUsers    = "User Management|/users"
 	toPools    = "Agent Pools|/pools"
 	toKeys     = "API Keys|/api-keys"

@@ -30,6 +30,7 @@ var words = template.FuncMap{
 	"join":             func(all []string) string { return strings.Join(all, ", ") },
 	"displayName":      displayNameOf,
 	"held":             held,
+	"spaced":           spaced,
 }
 
 // displayNameOf accepts both forms that templates have: accounts by value in lists, by pointer
@@ -42,6 +43,15 @@ func displayNameOf(account any) (string, error) {
 		return displayName(a), nil
 	}
 	return "", fmt.Errorf("a %T has no display name", account)
+}
+
+// spaced writes a secret in groups of four, as users read it.
+func spaced(secret string) string {
+	var groups []string
+	for part := range slices.Chunk([]byte(secret), 4) {
+		groups = append(groups, string(part))
+	}
+	return strings.Join(groups, " ")
 }
 
 // held describes what a held removal would take away.
@@ -147,6 +157,12 @@ var deeds = map[string]deed{
 	"page.open":                        {"Opened the page %s", "Tried to open the page %s"},
 	"identity.link":                    {"Linked an identity at the provider to %s", "Tried to link an identity at the provider to %s"},
 	"identity.forget":                  {"Forgot the identity at the provider of %s", "Tried to forget the identity at the provider of %s"},
+	"password.change":                  {"Changed the password of %s", "Tried to change the password of %s"},
+	"password.reset-link":              {"Made a reset link for the password of %s", "Tried to make a reset link for the password of %s"},
+	"password.reset":                   {"Set a new password of %s with a reset link", "Tried to set a new password of %s with a reset link"},
+	"second-factor.add":                {"Set up a second factor of %s", "Tried to set up a second factor of %s"},
+	"second-factor.codes":              {"Made new recovery codes of %s", "Tried to make new recovery codes of %s"},
+	"second-factor.remove":             {"Removed the second factor of %s", "Tried to remove the second factor of %s"},
 	"session.end-all":                  {"Signed %s out in every browser", "Tried to sign %s out in every browser"},
 }
 
