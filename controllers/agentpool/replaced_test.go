@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/test/framework/kubefake"
 	"lightrun.com/scim-operator/test/framework/onepass"
 )
@@ -34,8 +33,4 @@ func TestHeldReplacedPool(t *testing.T) {
 		onepass.Want{Calls: "MarkPool", Ready: "False GuardHeld", Says: "1 user(s) would lose", Also: "DeprovisioningHeld", Events: "GuardHeld", Again: 10 * time.Second})
 	w.Settle(w.Parts.Pools.Reconcile, declared) // ada joins
 	w.Check("Once the member is in that pool, nothing is lost.", w.Parts.Pools.Reconcile, pool, &pool.Status.Conditions, onepass.Want{Calls: "ReleasePool", Gone: true})
-}
-
-func account(name string, pools ...string) *portalapi.Account {
-	return &portalapi.Account{ID: name, UserName: name, Status: portalapi.StatusActive, Owner: portalapi.Owner{UID: "uid-" + name, Name: name}, Pools: pools, Revision: 1}
 }
