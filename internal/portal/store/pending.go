@@ -38,9 +38,16 @@ func (t *tx) suspend(account *Account) (*SignedIn, error) {
 // pending returns the account of a sign-in that waits for the second factor, or UNAUTHENTICATED.
 func (c *conn) pending(token string, now time.Time) (*Account, error) {
 	over := refuse(portalapi.CodeUnauthenticated, "the sign-in took too long, or the user was changed meanwhile; sign in again")
+	return c.accountByToken("pending_sign_ins", token, now, over)
+}
+
+// accountByToken returns the active account of a row of the table, which has the token's digest. It
+// returns over if there is no such row, if the row has expired, or if who may sign in as this user
+// was decided again since the row was written.
+func (c *conn) accountByToken(table, token string, now time.Time, over error) (*Account, error) {
 	var id string
 	var epoch, expires int64
-	err := c.row(`SELECT account_id, epoch, expires_at FROM pending_sign_ins WHERE token_sha256 = ?`, digest(token)).Scan(&id, &epoch, &expires)
+	err := c.row(`SELECT account_id, epoch, expires_at FROM `+table+` WHERE token_sha256 = ?`, digest(token)).Scan(&id, &epoch, &expires)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, over
@@ -48,11 +55,11 @@ func (c *conn) pending(token string, now time.Time) (*Account, error) {
 		return nil, err
 	}
 	account, err := c.account("user "+id, `WHERE id = ?`, id)
-	if err == nil && (!now.Before(fromMicros(expires)) || epoch != account.epoch || !account.active()) {
-		err = over
-	}
 	if err != nil {
 		return nil, err
+	}
+	if !now.Before(fromMicros(expires)) || epoch != account.epoch || !account.active() {
+		return nil, over
 	}
 	return account, nil
 }

@@ -4,8 +4,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
@@ -61,23 +59,11 @@ func (s *Store) Reset(ctx context.Context, token string) (account *Account, err 
 
 func (c *conn) reset(token string, now time.Time) (*Account, error) {
 	over := refuse(portalapi.CodeUnauthenticated, "this link was used, has expired, or was replaced; ask a manager for another one")
-	var id string
-	var epoch, expires int64
-	err := c.row(`SELECT account_id, epoch, expires_at FROM password_resets WHERE token_sha256 = ?`, digest(token)).Scan(&id, &epoch, &expires)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, over
-	case err != nil:
-		return nil, err
-	}
-	account, err := c.account("user "+id, `WHERE id = ?`, id)
-	if err != nil {
-		return nil, err
-	}
-	if !now.Before(fromMicros(expires)) || epoch != account.epoch || !account.active() || account.ManagedBy != portalapi.ManagedByLocal {
+	account, err := c.accountByToken("password_resets", token, now, over)
+	if err == nil && account.ManagedBy != portalapi.ManagedByLocal {
 		return nil, over
 	}
-	return account, nil
+	return account, err
 }
 
 // ResetPassword sets the password of the link's user, ends the link and all sessions of the user,
