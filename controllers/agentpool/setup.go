@@ -136,13 +136,14 @@ func (r *Reconciler) waiting(ctx context.Context, o client.Object) []reconcile.R
 
 // wanting returns the pools that want the name of a claim.
 func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []reconcile.Request {
-	var list v1alpha1.AgentPoolList
-	if err := r.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+	all, err := poolplan.ListPools(ctx, r.Client, namespace)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
 		return nil
 	}
 	var out []reconcile.Request
-	for i := range list.Items {
-		named, _ := groupindex.WithPortalName(&list.Items[i], r.Groups)
+	for i := range all {
+		named, _ := groupindex.WithPortalName(&all[i], r.Groups)
 		if claims.ObjectName(v1alpha1.ClaimPool, named.PortalName()) == claim {
 			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(named)})
 		}

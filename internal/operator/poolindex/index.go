@@ -62,9 +62,15 @@ func (p *Snapshot) Groups(user string) (ids []string, ok bool) {
 // follow from it. It does not if the cache is behind a status that the caller has written.
 func (p *Snapshot) Observed(pool *v1alpha1.AgentPool) bool {
 	b := p.built[pool.Name]
-	return b != nil && b.UID == pool.UID && b.Generation == pool.Generation &&
-		groupindex.Settled(b) == groupindex.Settled(pool) && memberlines.Settled(b, nil) == memberlines.Settled(pool, nil) &&
-		slices.Equal(b.Status.Groups, pool.Status.Groups) && slices.Equal(b.Status.Members, pool.Status.Members)
+	return b != nil && b.UID == pool.UID && sameLines(b, pool)
+}
+
+// sameLines reports whether two states of an AgentPool have the same spec, resolved to the same
+// groups and users.
+func sameLines(a, b *v1alpha1.AgentPool) bool {
+	return a.Generation == b.Generation &&
+		groupindex.Settled(a) == groupindex.Settled(b) && memberlines.Settled(a, nil) == memberlines.Settled(b, nil) &&
+		slices.Equal(a.Status.Groups, b.Status.Groups) && slices.Equal(a.Status.Members, b.Status.Members)
 }
 
 // Managed reports whether an AgentPool manages the portal's pool with this id. If none does, the
@@ -167,10 +173,7 @@ func (x *Index) Invalidate() {
 
 // Affects reports whether a change of an AgentPool, from before to after, makes another snapshot.
 func Affects(before, after *v1alpha1.AgentPool) bool {
-	return before.Generation != after.Generation || Waits(before) != Waits(after) ||
-		!slices.Equal(before.Status.Groups, after.Status.Groups) || groupindex.Settled(before) != groupindex.Settled(after) ||
-		!slices.Equal(before.Status.Members, after.Status.Members) || memberlines.Settled(before, nil) != memberlines.Settled(after, nil) ||
-		memberlines.Pinned(before, nil) != memberlines.Pinned(after, nil)
+	return !sameLines(before, after) || Waits(before) != Waits(after) || memberlines.Pinned(before, nil) != memberlines.Pinned(after, nil)
 }
 
 // Snapshot returns all pools in their current state in m and in the cache.
