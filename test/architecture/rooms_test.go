@@ -106,6 +106,6 @@ var house = []room{
 	{"internal/portal", "the reference portal: options and serving", []string{"internal/kernel/portalapi", "internal/kernel/provider", "internal/portal/api", "internal/portal/sso", "internal/portal/store"}, join(telemetry, []string{"golang.org/x/sync"}), []string{"net", "net/http", "os"}},
 	{"internal/portal/store", "its database", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider"}, []string{"github.com/google/uuid", "github.com/jackc/pgx", "github.com/pressly/goose", "golang.org/x/crypto", "modernc.org/sqlite"}, []string{"database/sql", "net", "net/http"}},
 	{"internal/portal/api", "its REST API", []string{"api/portal/v1", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/requestid", "internal/portal/store"}, join(telemetry, []string{"github.com/getkin/kin-openapi"}), []string{"net/http"}},
-	{"internal/portal/sso", "signing in at the company's identity provider", nil, []string{"github.com/coreos/go-oidc", "golang.org/x/oauth2"}, []string{"net", "net/http"}},
+	{"internal/portal/sso", "signing in at the company's identity provider", nil, []string{"github.com/coreos/go-oidc", "github.com/crewjam/saml", "golang.org/x/oauth2"}, []string{"net", "net/http"}},
 	{"internal/portal/web", "its pages", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/shell", "internal/portal", "internal/portal/sso", "internal/portal/store"}, []string{"github.com/go-logr/logr", "github.com/google/uuid"}, []string{"net", "net/http"}},
 }

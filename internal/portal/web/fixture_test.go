@@ -21,6 +21,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/web"
 	"lightrun.com/scim-operator/test/framework/devoidc"
 	"lightrun.com/scim-operator/test/framework/portaltest"
+	"lightrun.com/scim-operator/test/framework/samlidp"
 )
 
 const methodsPath = "/settings/identity-and-access-management/identity-configuration/login-methods"
@@ -36,6 +37,10 @@ type site struct {
 	store  *store.Store
 	url    string
 	logged *lines // at the default level
+
+	protocol string            // of single sign-on: OIDC or SAML
+	provided string            // the address of the identity provider
+	idp      *samlidp.Provider // nil for OIDC
 }
 
 // lines is what a site logs.
@@ -52,7 +57,7 @@ func (l *lines) add(prefix, args string) {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{t: t, store: portaltest.Store(t, portaltest.Options{}), logged: &lines{}}
+	s := &site{t: t, store: portaltest.Store(t, portaltest.Options{}), logged: &lines{}, protocol: "OIDC"}
 	server := httptest.NewUnstartedServer(nil)
 	s.url = "http://" + server.Listener.Addr().String()
 	handler, err := web.New(portalserver.WebOptions{Store: s.store, PublicURL: s.url, HTTPCookies: true, Log: funcr.New(s.logged.add, funcr.Options{})})
@@ -122,10 +127,12 @@ func (s *site) methods(m portalapi.LoginMethods) {
 	}
 }
 
-// provider starts a development identity provider that knows the users and has the site as its
-// application.
+// provider starts an identity provider that knows the users and has the site as its application.
 func (s *site) provider(people ...string) portalapi.SSO {
 	s.t.Helper()
+	if s.protocol == "SAML" {
+		return s.samlProvider(people...)
+	}
 	server := httptest.NewUnstartedServer(nil)
 	config := devoidc.Config{Issuer: "http://" + server.Listener.Addr().String(), ClientID: "portal", ClientSecret: "demo secret",
 		RedirectURIs: []string{s.url + "/sso/callback"}}
@@ -139,6 +146,7 @@ func (s *site) provider(people ...string) portalapi.SSO {
 	server.Config.Handler = p
 	server.Start()
 	s.t.Cleanup(server.Close)
+	s.provided = config.Issuer
 	return portalapi.SSO{Enabled: true, Type: "OIDC", Issuer: config.Issuer, ClientID: config.ClientID, ClientSecret: config.ClientSecret}
 }
 

@@ -42,6 +42,7 @@ type site struct {
 	log      logr.Logger
 	pages    *pages
 	rp       *sso.RelyingParty
+	sp       *sso.ServiceProvider
 	attempts *attempts
 	mux      *http.ServeMux
 }
@@ -54,7 +55,7 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 	}
 	s := &site{
 		store: o.Store, public: strings.TrimSuffix(o.PublicURL, "/"), insecure: o.HTTPCookies, log: o.Log, pages: pages,
-		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, attempts: newAttempts(time.Now), mux: http.NewServeMux(),
+		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, sp: &sso.ServiceProvider{Insecure: o.HTTPCookies, Use: o.Store.UseAssertion}, attempts: newAttempts(time.Now), mux: http.NewServeMux(),
 	}
 	s.routes()
 	guard := http.NewCrossOriginProtection()
@@ -63,6 +64,7 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 			return nil, fmt.Errorf("the public URL %q must be scheme://host or scheme://host:port: %w", s.public, err)
 		}
 	}
+	guard.AddInsecureBypassPattern("POST " + sso.SAMLConsumerPath) // the provider's form: InResponseTo and RelayState protect it
 	guard.SetDenyHandler(s.open(s.fromAnotherSite))
 	return s.protect(guard.Handler(s.mux)), nil
 }
@@ -70,13 +72,15 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 func (s *site) routes() {
 	s.mux.Handle("GET /assets/{name}", s.pages.assets)
 	for pattern, page := range map[string]page{
-		"GET /{$}":                s.home,
-		"GET /sign-in":            s.signInPage,
-		"POST /sign-in":           s.signIn,
-		"POST /sign-out":          s.signOut,
-		"GET /sso/begin":          s.beginSSO,
-		"GET " + sso.CallbackPath: s.finishSSO,
-		"/":                       s.nothingHere,
+		"GET /{$}":                     s.home,
+		"GET /sign-in":                 s.signInPage,
+		"POST /sign-in":                s.signIn,
+		"POST /sign-out":               s.signOut,
+		"GET /sso/begin":               s.beginSSO,
+		"GET " + sso.CallbackPath:      s.finishOIDC,
+		"GET " + sso.SAMLMetadataPath:  s.samlMetadata,
+		"POST " + sso.SAMLConsumerPath: s.finishSAML,
+		"/":                            s.nothingHere,
 	} {
 		s.mux.Handle(pattern, s.open(page))
 	}

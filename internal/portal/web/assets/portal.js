@@ -23,6 +23,9 @@ if (document.querySelector("[data-once]")) {
   history.replaceState(null, "", location.pathname);
 }
 
+// A page that only sends a form on: the button is for browsers without script.
+document.querySelector("form[data-submit]")?.requestSubmit();
+
 // Login methods: a toggle is enabled only while the toggle that it needs is on; the save bar reports unsaved changes.
 const methods = document.getElementById("login-methods");
 if (methods && !methods.dataset.readonly) {
@@ -42,6 +45,9 @@ if (methods && !methods.dataset.readonly) {
     }
     for (const part of methods.querySelectorAll("[data-shown-with]")) {
       part.hidden = !document.getElementById(part.dataset.shownWith).checked;
+    }
+    for (const part of methods.querySelectorAll("[data-shown-for]")) {
+      part.hidden = document.getElementById("type").value !== part.dataset.shownFor;
     }
     const dirty = drafted || new URLSearchParams(new FormData(methods)).toString() !== before;
     bar.classList.toggle("dirty", dirty);
