@@ -21,8 +21,8 @@ import (
 )
 
 const (
-	// SAMLMetadataPath serves the portal's metadata. The portal's entity id is the public URL followed
-	// by this path.
+	// SAMLMetadataPath serves the portal's metadata. The portal's entity id is the public URL
+	// followed by this path.
 	SAMLMetadataPath = "/sso/saml/metadata"
 	// SAMLConsumerPath is the path to which the provider posts its response (assertion consumer
 	// service).
@@ -45,10 +45,10 @@ type SAMLSettings struct {
 	UserNameAttribute string // the attribute with the user name; empty: the NameID
 }
 
-// ServiceProvider runs sign-ins by SAML 2.0 (web browser SSO profile): the request by HTTP-Redirect,
-// the response by HTTP-POST. It accepts only responses to its own requests, with one assertion,
-// where the assertion or the response is signed with a certificate of the provider's metadata. Its
-// methods are safe for concurrent use.
+// ServiceProvider runs sign-ins by SAML 2.0 (web browser SSO profile): the request by
+// HTTP-Redirect, the response by HTTP-POST. It accepts only responses to its own requests, with one
+// assertion, where the assertion or the response is signed with a certificate of the provider's
+// metadata. Its methods are safe for concurrent use.
 //
 // The browser sends no SameSite=Lax cookie with the provider's form. Where Begun is false, the
 // caller lets the browser send the same form again from a page of this portal.
@@ -114,8 +114,8 @@ func Begun(r *http.Request, insecure bool) bool {
 }
 
 // Finish handles the provider's response at SAMLConsumerPath. It returns the identity that the
-// provider asserts, and the purpose of Prepare. A *Refusal may be shown; other errors are failures of
-// the portal. Finish uses up the attempt, also when it fails, and the assertion when it is valid.
+// provider asserts, and the purpose of Prepare. A *Refusal may be shown; other errors are failures
+// of the portal. Finish uses up the attempt, also when it fails, and the assertion when it is valid.
 func (p *ServiceProvider) Finish(w http.ResponseWriter, r *http.Request, s SAMLSettings) (Identity, Purpose, error) {
 	a, ok := readAttempt(r, p.Insecure)
 	http.SetCookie(w, spent(p.Insecure))

@@ -22,10 +22,10 @@ import (
 const (
 	// metadataLifetime is the time after which a provider's metadata is read again.
 	metadataLifetime = time.Hour
-	// metadataRetry is the time between two attempts to read it: after a failure, and when a signature
-	// does not fit.
+	// metadataRetry is the time between two attempts to read it: after a failure, and when a
+	// signature does not fit.
 	metadataRetry = 30 * time.Second
-	// metadataPatience is how long metadata is used if it cannot be read again.
+	// metadataPatience is the time for which metadata is used if it cannot be read again.
 	metadataPatience = 24 * time.Hour
 )
 
@@ -43,8 +43,8 @@ type SAMLProvider struct {
 	Certificates []*x509.Certificate // that may sign, at least one
 }
 
-// MetadataClient returns an HTTP client with Timeout, which follows redirects only within the host of
-// the first request, and truncates responses.
+// MetadataClient returns an HTTP client with Timeout, which follows redirects only within the host
+// of the first request, and truncates responses.
 func MetadataClient() *http.Client {
 	return &http.Client{Timeout: Timeout, Transport: limited{http.DefaultTransport}, CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		first := via[0].URL

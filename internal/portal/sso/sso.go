@@ -5,8 +5,8 @@
 // OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 9207) and a SAML 2.0 service provider
 // (ServiceProvider: web browser SSO profile). It does not use accounts: Finish returns the identity
 // that the provider asserts, and the caller finds the account for it. The state between Begin and
-// Finish is stored in a short-lived cookie of the browser, so that any replica can finish an attempt
-// that another replica began.
+// Finish is stored in a short-lived cookie of the browser, so that any replica can finish an
+// attempt that another replica began.
 package sso
 
 import (

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// assertionMargin is how much longer than its validity an assertion is remembered: the clocks of
-// two replicas differ.
+// assertionMargin is the time for which an assertion is remembered after its end: the clocks of two
+// replicas differ.
 const assertionMargin = 10 * time.Minute
 
 // UseAssertion records that the issuer's assertion is used, and reports whether it was unused.

@@ -286,7 +286,7 @@ func endsSSOSessions(before, after portalapi.SSO) bool {
 // same provider makes them, for the same application, and the same part of them is the user.
 func sameApplication(a, b portalapi.SSO) bool { return application(a) == application(b) }
 
-// application returns the settings that decide who signs in as whom.
+// application returns the settings that decide who signs in as which user.
 func application(s portalapi.SSO) portalapi.SSO {
 	if s.Type == "SAML" {
 		return portalapi.SSO{Type: s.Type, MetadataURL: s.MetadataURL, Metadata: s.Metadata, IDAttribute: s.IDAttribute, UserNameAttribute: s.UserNameAttribute}

@@ -27,6 +27,8 @@ func TestInBrowser(t *testing.T) {
 		"HeldRemovals":      heldRemovals,
 		"HeldPool":          heldPool,
 		"SignInThroughSSO":  signInThroughSSO,
+		"SignInThroughSAML": signInThroughSAML,
+		"SetUpSAML":         setUpSAML,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
 		"EveryPage":         everyPage,

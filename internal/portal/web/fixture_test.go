@@ -4,6 +4,7 @@ package web_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -57,9 +58,20 @@ func (l *lines) add(prefix, args string) {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
+	return newSiteAt(t, "127.0.0.1")
+}
+
+// newSiteAt starts a site with the host name in its URL. For browsers, localhost is another site
+// than 127.0.0.1, where the identity providers are.
+func newSiteAt(t testing.TB, host string) *site {
+	t.Helper()
 	s := &site{t: t, store: portaltest.Store(t, portaltest.Options{}), logged: &lines{}, protocol: "OIDC"}
 	server := httptest.NewUnstartedServer(nil)
-	s.url = "http://" + server.Listener.Addr().String()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + net.JoinHostPort(host, port)
 	handler, err := web.New(portalserver.WebOptions{Store: s.store, PublicURL: s.url, HTTPCookies: true, Log: funcr.New(s.logged.add, funcr.Options{})})
 	if err != nil {
 		t.Fatal(err)

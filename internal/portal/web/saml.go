@@ -9,7 +9,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal/sso"
 )
 
-// samlForm contains the fields of SAML on the page Login methods, and what the page shows for copying.
+// samlForm contains the fields of SAML on the page Login methods, and what the page shows for
+// copying.
 type samlForm struct {
 	MetadataURL, Metadata, IDAttribute, UserNameAttribute string
 	EntityID, ConsumerURL                                 string
@@ -40,7 +41,8 @@ func (s *site) saml(c portalapi.SSO) sso.SAMLSettings {
 		MetadataURL: c.MetadataURL, Metadata: c.Metadata, IDAttribute: c.IDAttribute, UserNameAttribute: c.UserNameAttribute}
 }
 
-// samlMetadata serves the portal's own metadata, also before SAML is on: the provider is set up first.
+// samlMetadata serves the portal's own metadata, also before SAML is on: the provider is set up
+// first.
 func (s *site) samlMetadata(v *visit) error {
 	text, err := sso.PortalMetadata(s.saml(portalapi.SSO{}))
 	if err != nil {
@@ -57,8 +59,8 @@ type samlAgain struct {
 }
 
 // finishSAML handles the form that the provider lets the browser post. With that form, which comes
-// from another site, the browser sends no cookies. So the page in response sends the same form again,
-// from this site.
+// from another site, the browser sends no cookies. So the page in response sends the same form
+// again, from this site.
 func (s *site) finishSAML(v *visit) error {
 	c, err := s.ssoSettings(v)
 	if err == nil && c.Type != "SAML" {

@@ -49,7 +49,7 @@ func issuerOf(c portalapi.SSO) string {
 	return c.Issuer
 }
 
-// notStarted sends a response of the provider that nobody asked for.
+// notStarted sends a response of the provider for which no sign-in began.
 func (v *visitor) notStarted() *answer {
 	v.t.Helper()
 	if v.protocol == "SAML" {

@@ -2,8 +2,8 @@
 
 // A SAML identity provider for tests, on samlify. It reads its configuration as JSON from standard
 // input, one object a line; each line replaces the former one. It prints its port, and a line for
-// each line that it has read. It does what it is told: what a response says, and who signs it, is
-// part of the configuration, so that tests can make it say wrong things.
+// each line that it has read. What a response says, and who signs it, is part of the
+// configuration, so that tests can make it say wrong things.
 //
 //   entityID, portal (the URL of the portal's metadata), users (a map of names to attributes),
 //   password, keys (a map of names to {key, cert} in PEM), published (names of keys in the metadata),
@@ -14,6 +14,7 @@
 const http = require("http");
 const samlify = require("samlify");
 
+console.warn = () => {}; // samlify's remarks on what this provider leaves out
 samlify.setSchemaValidator({ validate: async () => "skipped" });
 const { RSA_SHA256 } = samlify.Constants.algorithms.signature;
 const redirect = samlify.Constants.namespace.binding.redirect;
@@ -98,6 +99,8 @@ async function respond(request, name) {
 async function serve(req, body) {
   const url = new URL(req.url, base);
   switch (`${req.method} ${url.pathname}`) {
+    case "GET /favicon.ico": // browsers ask for it
+      return "";
     case "GET /metadata":
       return provider().getMetadata();
     case "GET /sso": {

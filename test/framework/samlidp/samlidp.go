@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package samlidp starts a SAML identity provider for tests. It shares no SAML code with the
-// portal: it is a program for Node on the package samlify. `make test-programs` installs Node and the
-// package; the tests never skip. What the provider's responses say, and which key signs them, is
-// part of its configuration, so that tests can make it say wrong things.
+// portal: it is a program for Node on the package samlify. `make test-programs` installs Node and
+// the package; the tests never skip. What the provider's responses say, and which key signs them,
+// is part of its configuration, so that tests can make it say wrong things.
 package samlidp
 
 import (
@@ -12,6 +12,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -26,11 +27,13 @@ import (
 	"time"
 )
 
-// The names of the provider's keys. Foreign is the key of another provider.
+// The names of the provider's keys. Foreign is the key of another provider; the certificate of
+// Expired has ended.
 const (
 	Current = "current"
 	Next    = "next"
 	Foreign = "foreign"
+	Expired = "expired"
 )
 
 // Password is the password of all users at the provider.
@@ -100,6 +103,12 @@ func Start(t testing.TB, c Config) *Provider {
 	return p
 }
 
+// Certificate returns the certificate of a key, in base64.
+func Certificate(name string) string {
+	block, _ := pem.Decode([]byte(keys()[name].Cert))
+	return base64.StdEncoding.EncodeToString(block.Bytes)
+}
+
 // Configure replaces the provider's configuration.
 func (p *Provider) Configure(c Config) {
 	p.t.Helper()
@@ -133,13 +142,16 @@ func (p *Provider) line() string {
 // keys makes the keys once for all tests of a process.
 var keys = sync.OnceValue(func() map[string]key {
 	all := map[string]key{}
-	for i, name := range []string{Current, Next, Foreign} {
+	for i, name := range []string{Current, Next, Foreign, Expired} {
 		private, err := rsa.GenerateKey(rand.Reader, 2048)
 		if err != nil {
 			panic(err)
 		}
 		template := &x509.Certificate{SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: name + ".example.test"},
 			NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+		if name == Expired {
+			template.NotAfter = time.Now().Add(-time.Minute)
+		}
 		certificate, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
 		if err != nil {
 			panic(err)
