@@ -28,10 +28,10 @@ const (
 	// service).
 	SAMLConsumerPath = "/sso/saml/acs"
 
-	// SAMLResponseField and RelayStateField are the fields of the form that the provider posts
-	// (SAML bindings §3.5.4).
+	// SAMLResponseField is the field of the provider's form with the response (SAML bindings §3.5.4).
 	SAMLResponseField = "SAMLResponse"
-	RelayStateField   = "RelayState"
+	// RelayStateField is the field with the state that the portal sent.
+	RelayStateField = "RelayState"
 )
 
 // SAMLSettings identify this portal as a SAML 2.0 service provider, and its identity provider.
@@ -115,7 +115,7 @@ func Begun(r *http.Request, insecure bool) bool {
 
 // Finish handles the provider's response at SAMLConsumerPath. It returns the identity that the
 // provider asserts, and the purpose of Prepare. A *Refusal may be shown; other errors are failures
-// of the portal. Finish uses up the attempt, also when it fails, and the assertion when it is valid.
+// of the portal. Finish uses up the attempt, also when it fails, and a valid assertion.
 func (p *ServiceProvider) Finish(w http.ResponseWriter, r *http.Request, s SAMLSettings) (Identity, Purpose, error) {
 	a, ok := readAttempt(r, p.Insecure)
 	http.SetCookie(w, spent(p.Insecure))
