@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/identityconfiguration"
 	kernelprovider "lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/internal/kernel/shell"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
 )
 
 func provider(o *options) *cobra.Command {
@@ -61,7 +61,7 @@ func (o *options) replaceProvider(ctx context.Context, first string) error {
 	if status == nil {
 		return fmt.Errorf("the manager has not reported yet which provider the portal is integrated with: repeat the command when the condition %s reports it", v1alpha1.ConditionBound)
 	}
-	declared := identityconfiguration.Binding(config, "")
+	declared := provision.WantBinding(config, "")
 	bound, want := kernelprovider.ID{Type: string(status.Type), Name: status.Name}, declared.Provider()
 	switch {
 	case bound.IsRefined(want):

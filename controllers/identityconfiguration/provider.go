@@ -12,19 +12,11 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/internal/kernel/shell"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
 )
 
 // binding returns the binding of this operator and the declared provider.
-func (p *scope) binding() portalapi.Binding { return Binding(p.config, p.Cluster) }
-
-// Binding returns the binding of the operator in this cluster and the provider that c declares.
-func Binding(c *v1alpha1.IdentityConfiguration, cluster string) portalapi.Binding {
-	return portalapi.Binding{
-		Cluster: cluster, Namespace: c.Namespace, Name: c.Name, UID: string(c.UID),
-		ProviderType: string(c.Spec.IdentityProvider.Type), ProviderName: c.Spec.IdentityProvider.Name,
-		SCIMBaseURL: c.Spec.SCIMBaseURL,
-	}
-}
+func (p *scope) binding() portalapi.Binding { return provision.WantBinding(p.config, p.Cluster) }
 
 // conflict handles the refusal that the portal is integrated with another provider, the first one.
 // If the portal is bound to this configuration, and a person named the first provider in the

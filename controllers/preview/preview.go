@@ -19,6 +19,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
@@ -138,7 +139,7 @@ func (p *preview) waits() (why, replacement string) {
 	if b := c.Binding; b != nil && b.UID != string(p.config.UID) && (b.Namespace != p.config.Namespace || b.Name != p.config.Name) {
 		return fmt.Sprintf("The portal follows IdentityConfiguration %s/%s of cluster %s", b.Namespace, b.Name, b.Cluster), ""
 	}
-	declared := identityconfiguration.Binding(p.config, "")
+	declared := provision.WantBinding(p.config, "")
 	if b, want := c.Binding, declared.Provider(); b != nil && !b.Provider().IsRefined(want) {
 		replacement = identityconfiguration.Replacement(p.Namespace, b.Provider(), want, len(p.objects.users))
 	}
