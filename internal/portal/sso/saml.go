@@ -3,13 +3,11 @@
 package sso
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -237,11 +235,12 @@ const maxIdentity = 1024
 func (s SAMLSettings) identify(entityID string, a *saml.Assertion) (Identity, error) {
 	i := Identity{Issuer: SAMLIssuer(entityID, s.IDAttribute), Subject: a.Subject.NameID.Value, UserName: a.Subject.NameID.Value}
 	var err error
-	if s.IDAttribute != "" {
+	switch {
+	case s.IDAttribute != "":
 		i.Subject, err = attribute(a, s.IDAttribute)
-	} else if saml.NameIDFormat(a.Subject.NameID.Format) == saml.TransientNameIDFormat {
+	case saml.NameIDFormat(a.Subject.NameID.Format) == saml.TransientNameIDFormat:
 		err = &Refusal{Message: "The identity provider sends a name that is another one at each sign-in (a transient NameID). Ask your administrator to choose another NameID format there."}
-	} else if fromEntra(i.Issuer) {
+	case fromEntra(i.Issuer):
 		i.ObjectID, _ = attribute(a, entraObjectID)
 	}
 	if err == nil && s.UserNameAttribute != "" {
@@ -307,85 +306,4 @@ func refusedResponse(err error) *Refusal {
 		}
 	}
 	return &Refusal{Message: "The identity provider's response could not be verified. Please sign in again.", Cause: cause}
-}
-
-const (
-	assertionSpace = "urn:oasis:names:tc:SAML:2.0:assertion"
-	protocolSpace  = "urn:oasis:names:tc:SAML:2.0:protocol"
-	signatureSpace = "http://www.w3.org/2000/09/xmldsig#"
-)
-
-// checkShape accepts only the one form that providers send: a Response with one Assertion as its
-// child, unencrypted, each with at most one signature as its child, and no id twice. Comments,
-// processing instructions and document types are refused. Most ways to wrap or split a signed
-// assertion need another form, so they fail here, before the signature is looked at.
-func checkShape(document []byte) error {
-	var (
-		path     []xml.Name
-		response = xml.Name{Space: protocolSpace, Local: "Response"}
-		asserted = xml.Name{Space: assertionSpace, Local: "Assertion"}
-		ids      = map[string]bool{}
-		signed   = map[string]bool{} // by the parent's local name
-		found    bool
-		rooted   bool
-	)
-	decoder := xml.NewDecoder(bytes.NewReader(document))
-	for begun := false; ; begun = true {
-		token, err := decoder.Token()
-		if token == nil {
-			switch {
-			case len(path) > 0 || !errors.Is(err, io.EOF):
-				return errors.New("it is not well-formed XML")
-			case !found:
-				return errors.New("it has no assertion")
-			case len(signed) == 0:
-				return errors.New("neither the response nor the assertion is signed")
-			}
-			return nil
-		}
-		switch t := token.(type) {
-		case xml.Directive:
-			return errors.New("it has a document type declaration")
-		case xml.Comment:
-			return errors.New("it has a comment")
-		case xml.ProcInst:
-			if begun || t.Target != "xml" {
-				return errors.New("it has a processing instruction")
-			}
-		case xml.EndElement:
-			path = path[:len(path)-1]
-		case xml.StartElement:
-			for _, attr := range t.Attr {
-				if !strings.EqualFold(attr.Name.Local, "id") || attr.Name.Space == "xmlns" {
-					continue
-				}
-				if ids[attr.Value] {
-					return errors.New("it has an id twice")
-				}
-				ids[attr.Value] = true
-			}
-			switch depth := len(path); {
-			case depth == 0 && (t.Name != response || rooted):
-				return errors.New("it is not one SAML response")
-			case depth > 0 && t.Name == response:
-				return errors.New("it has a response inside")
-			case t.Name == asserted && (depth != 1 || found):
-				return errors.New("it has more than one assertion, or one in another place")
-			case t.Name == asserted:
-				found = true
-			case strings.HasPrefix(t.Name.Local, "Encrypted"):
-				return errors.New("it is encrypted; switch the encryption off at the provider")
-			case t.Name.Space == signatureSpace && t.Name.Local == "Signature":
-				parent := xml.Name{}
-				if depth > 0 {
-					parent = path[depth-1]
-				}
-				if parent != response && parent != asserted || signed[parent.Local] {
-					return errors.New("it has a signature in another place, or two in one")
-				}
-				signed[parent.Local] = true
-			}
-			path, rooted = append(path, t.Name), true
-		}
-	}
 }

@@ -75,17 +75,44 @@ func CheckSAML(ctx context.Context, client *http.Client, s SAMLSettings) (*SAMLP
 
 // checkMetadata returns an error if users could not sign in with the metadata.
 func checkMetadata(m *saml.EntityDescriptor, now time.Time) (*SAMLProvider, error) {
-	found := &SAMLProvider{EntityID: m.EntityID}
-	location := ""
+	certificates, err := signingCertificates(m)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.EntityID == "" || len(m.EntityID) > maxIdentity:
+		return nil, errors.New("the metadata has no entity id")
+	case len(m.IDPSSODescriptors) == 0:
+		return nil, errors.New("the metadata is not that of an identity provider; it has no IDPSSODescriptor")
+	case !m.ValidUntil.IsZero() && !now.Before(m.ValidUntil):
+		return nil, fmt.Errorf("the metadata was valid until %s; download it again", m.ValidUntil.UTC().Format(time.DateOnly))
+	case len(certificates) == 0:
+		return nil, errors.New("the metadata has no certificate for signatures")
+	}
 	for _, role := range m.IDPSSODescriptors {
 		if role.WantAuthnRequestsSigned != nil && *role.WantAuthnRequestsSigned {
 			return nil, fmt.Errorf("the provider %s wants signed requests, which the portal does not send; switch that off at the provider", m.EntityID)
 		}
-		for _, service := range role.SingleSignOnServices {
-			if service.Binding == saml.HTTPRedirectBinding && location == "" {
-				location = service.Location
-			}
+	}
+	party := saml.ServiceProvider{IDPMetadata: m}
+	address, err := url.Parse(party.GetSSOBindingLocation(saml.HTTPRedirectBinding))
+	if err != nil || address.Host == "" {
+		return nil, errors.New("the metadata has no single sign-on service with the binding HTTP-Redirect")
+	}
+	if err := secure(address); err != nil {
+		return nil, fmt.Errorf("the single sign-on service: %w", err)
+	}
+	for _, c := range certificates {
+		if !now.Before(c.NotBefore) && now.Before(c.NotAfter) {
+			return &SAMLProvider{EntityID: m.EntityID, Certificates: certificates}, nil
 		}
+	}
+	return nil, errors.New("no certificate in the metadata is valid now; renew it at the provider")
+}
+
+// signingCertificates returns the certificates that may sign responses.
+func signingCertificates(m *saml.EntityDescriptor) ([]*x509.Certificate, error) {
+	var all []*x509.Certificate
+	for _, role := range m.IDPSSODescriptors {
 		for _, key := range role.KeyDescriptors {
 			if key.Use != "" && key.Use != "signing" {
 				continue
@@ -99,32 +126,11 @@ func checkMetadata(m *saml.EntityDescriptor, now time.Time) (*SAMLProvider, erro
 				if err != nil {
 					return nil, fmt.Errorf("a certificate in the metadata cannot be read: %w", err)
 				}
-				found.Certificates = append(found.Certificates, certificate)
+				all = append(all, certificate)
 			}
 		}
 	}
-	address, err := url.Parse(location)
-	switch {
-	case m.EntityID == "" || len(m.EntityID) > maxIdentity:
-		return nil, errors.New("the metadata has no entity id")
-	case len(m.IDPSSODescriptors) == 0:
-		return nil, errors.New("the metadata is not that of an identity provider; it has no IDPSSODescriptor")
-	case !m.ValidUntil.IsZero() && !now.Before(m.ValidUntil):
-		return nil, fmt.Errorf("the metadata was valid until %s; download it again", m.ValidUntil.UTC().Format(time.DateOnly))
-	case location == "" || err != nil || address.Host == "":
-		return nil, errors.New("the metadata has no single sign-on service with the binding HTTP-Redirect")
-	case len(found.Certificates) == 0:
-		return nil, errors.New("the metadata has no certificate for signatures")
-	}
-	if err := secure(address); err != nil {
-		return nil, fmt.Errorf("the single sign-on service: %w", err)
-	}
-	for _, certificate := range found.Certificates {
-		if !now.Before(certificate.NotBefore) && now.Before(certificate.NotAfter) {
-			return found, nil
-		}
-	}
-	return nil, errors.New("no certificate in the metadata is valid now; renew it at the provider")
+	return all, nil
 }
 
 // provider returns the provider's metadata. From a URL, it is read again after metadataLifetime, or

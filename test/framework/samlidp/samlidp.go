@@ -8,6 +8,7 @@ package samlidp
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -79,7 +80,7 @@ func Start(t testing.TB, c Config) *Provider {
 	if _, err := os.Stat(filepath.Join(modules, "samlify")); err != nil {
 		t.Fatalf("the SAML provider is not installed; run make test-programs (%v)", err)
 	}
-	command := exec.Command("node", filepath.Join(here, "idp.js"))
+	command := exec.CommandContext(context.Background(), "node", filepath.Join(here, "idp.js")) // the cleanup ends it
 	command.Env = append(os.Environ(), "NODE_PATH="+modules)
 	command.Stderr = os.Stderr
 	stdin, err := command.StdinPipe()
