@@ -170,7 +170,7 @@ func (p *scope) write(ctx context.Context, plan provision.PoolPlan) pass.Outcome
 	plan.Write.KeepMark = true // ClearMark removes it when nothing is held any more
 	plan.Write.Pins = withSeen(plan.Write.Pins, Seen(plan.Write.Pins, p.Groups, p.View.Mirror))
 	var got *portalapi.Pool
-	put := func() (err error) {
+	put := func(ctx context.Context) (err error) {
 		got, err = p.View.Client.PutPool(ctx, plan.Write)
 		return err
 	}
@@ -187,10 +187,10 @@ func (p *scope) write(ctx context.Context, plan provision.PoolPlan) pass.Outcome
 
 // takeManager calls put. If members lose ROLE_MANAGER by it, the deprovisioning guard or a person
 // has to allow it.
-func (p *scope) takeManager(ctx context.Context, plan provision.PoolPlan, put func() error) pass.Outcome {
+func (p *scope) takeManager(ctx context.Context, plan provision.PoolPlan, put func(context.Context) error) pass.Outcome {
 	removal := ManagerSet(p.pool, plan, p.View.Mirror, p.marked(plan))
 	if len(removal.Users) == 0 {
-		return p.Call(put)
+		return p.Call(func() error { return put(ctx) })
 	}
 	o := p.Guarded(ctx, pass.Guarded{
 		Removal: removal, Do: put,
@@ -280,9 +280,9 @@ func (p *scope) releasePool(ctx context.Context) pass.Outcome {
 	if plan.Pool != nil {
 		uid = plan.Pool.Owner.UID
 	}
-	do := func() error { return p.View.Client.ReleasePool(ctx, uid, plan.Remove) }
+	do := func(ctx context.Context) error { return p.View.Client.ReleasePool(ctx, uid, plan.Remove) }
 	if len(plan.Removal.Users) == 0 {
-		return p.Call(do)
+		return p.Call(func() error { return do(ctx) })
 	}
 	o := p.Guarded(ctx, pass.Guarded{Removal: plan.Removal, Do: do, Mark: p.markKept})
 	if plan.Replaced && p.Answer.Verdict == sets.Hold {

@@ -36,17 +36,17 @@ func (p *scope) claim(ctx context.Context) pass.Outcome {
 		}
 	}
 	if other != nil {
-		reason, message := p.taken(name, other)
+		reason, message := Taken(name, other, p.Groups, p.View.Mirror)
 		return pass.Stop(conditions.False(v1alpha1.ConditionNameClaimed, reason, message))
 	}
 	return pass.Next(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This pool has the claim on its name"))
 }
 
-// taken returns why the pool waits for a name that another pool has.
-func (p *scope) taken(name string, other client.Object) (reason, message string) {
+// Taken returns why a pool waits for a name that another pool has.
+func Taken(name string, other client.Object, groups groupindex.Lookup, m *mirror.Mirror) (reason, message string) {
 	if pool, ok := other.(*v1alpha1.AgentPool); ok {
-		if titled, _ := groupindex.Titled(pool, p.Groups); names.Fold(titled.PortalName()) != names.Fold(name) {
-			if v, held := nameHeld(pool, p.View.Mirror); held {
+		if titled, _ := groupindex.Titled(pool, groups); names.Fold(titled.PortalName()) != names.Fold(name) {
+			if v, held := nameHeld(pool, m); held {
 				return v.Reason, v.Message
 			}
 			return v1alpha1.ReasonNameReleasePending, fmt.Sprintf("AgentPool %s still has the name %q in the portal; it is renamed first. "+

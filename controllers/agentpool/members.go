@@ -256,10 +256,11 @@ func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ Changes, ke
 // leave removes those users from the pool, all or none, if the guard or a person allows it.
 func (p *scope) leave(ctx context.Context, own *portalapi.Pool, leave []*portalapi.Account) pass.Outcome {
 	removal := LeaveSet(p.pool, own, leave, p.View.Mirror)
-	do := func() error { return p.put(ctx, own, items(leave, false)) }
+	do := func(ctx context.Context) error { return p.put(ctx, own, items(leave, false)) }
 	if p.released.includes(p.pool.Name, removal.Users) { // the rest of what a person released
 		p.keepsMark = true
-		return p.Call(do)
+		ctx = portalapi.WithDecidedBy(ctx, p.pool.Annotations[v1alpha1.AnnotationDecidedBy])
+		return p.Call(func() error { return do(ctx) })
 	}
 	if wait := p.incomplete(removal); wait > 0 {
 		p.keepsMark = true

@@ -10,9 +10,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -72,9 +75,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 	return ctrl.NewControllerManagedBy(mgr).Named("agentpool").
 		// A status change enqueues the pool too: if a pass compared with a cache that did not have
 		// the manager's own last write, the next one corrects that.
-		For(&v1alpha1.AgentPool{}).
+		For(&v1alpha1.AgentPool{}, builder.WithPredicates(r.renews())).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.ownPools)).
+		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.waiting)).
 		WatchesRawSource(r.Groups.Source()).
 		WatchesRawSource(source.Func(r.groups(namespace))).
 		WatchesRawSource(source.Func(follow)).
@@ -84,6 +88,36 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, time.Minute),
 		}).
 		Complete(traces.Reconciler("AgentPool", r))
+}
+
+// renews returns a predicate that accepts every event, and makes the snapshot of all pools be built
+// again before the event enqueues its pool. Another controller does the same for its own queue, but
+// the two receive events in any order: a pass that used the snapshot of before would keep members
+// that have to leave, and no later event would correct it.
+func (r *Reconciler) renews() predicate.Predicate {
+	renew := func(when bool) bool {
+		if when {
+			r.Pools.Invalidate()
+		}
+		return true
+	}
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return renew(true) },
+		DeleteFunc: func(event.DeleteEvent) bool { return renew(true) },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return renew(poolindex.Affects(e.ObjectOld.(*v1alpha1.AgentPool), e.ObjectNew.(*v1alpha1.AgentPool)))
+		},
+	}
+}
+
+// waiting returns the pools that want the name that a changed pool still has in the portal: whether
+// that pool keeps its name, or releases it, decides what their conditions say.
+func (r *Reconciler) waiting(ctx context.Context, o client.Object) []reconcile.Request {
+	pool := o.(*v1alpha1.AgentPool)
+	if pool.Status.ObservedGeneration == pool.Generation || pool.Status.DisplayName == "" {
+		return nil
+	}
+	return r.wanting(ctx, pool.Namespace, claims.ObjectName(v1alpha1.ClaimPool, pool.Status.DisplayName))
 }
 
 // wanting returns the pools that want the name of a claim.

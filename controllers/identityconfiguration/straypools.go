@@ -97,17 +97,17 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 		return nil
 	}
 	plan := agentpool.PlanRelease(object, nil, nil, p.View.Mirror) // the spec is lost, so it counts as declared
-	do := func() error { return p.View.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
+	do := func(ctx context.Context) error { return p.View.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
 	answer := removals.Answer{Verdict: sets.Apply}
 	var err error
 	if len(plan.Removal.Users) == 0 {
-		err = do()
+		err = do(ctx)
 	} else {
 		on := removals.On{Object: object, Spec: p.spec.DeprovisioningGuard, Now: p.Clock.Now()}
 		answer, err = p.Guard.Remove(ctx, p.Client, p.View.Client, on, plan.Removal, do)
 	}
 	if err == nil && answer.Verdict != sets.Apply {
-		err = p.markPool(ctx, pool, answer)
+		err = p.markPool(answer.Named(ctx, object), pool, answer)
 	}
 	if err != nil {
 		return fmt.Errorf("release pool %s, whose AgentPool does not exist: %w", pool.ID, err)
@@ -128,11 +128,12 @@ func (p *scope) decidedOn(pool *portalapi.Pool) (*v1alpha1.AgentPool, removals.D
 		return object, removals.Undecided
 	}
 	d := removals.Decide(p.config, pool.Mark.Decision, session.Decisions{})
+	by := p.config.Annotations[v1alpha1.AnnotationDecidedBy]
 	switch d {
 	case removals.Release:
-		object.Annotations = map[string]string{v1alpha1.AnnotationRelease: pool.Mark.Decision}
+		object.Annotations = map[string]string{v1alpha1.AnnotationRelease: pool.Mark.Decision, v1alpha1.AnnotationDecidedBy: by}
 	case removals.Drop:
-		object.Annotations = map[string]string{v1alpha1.AnnotationDrop: pool.Mark.Decision}
+		object.Annotations = map[string]string{v1alpha1.AnnotationDrop: pool.Mark.Decision, v1alpha1.AnnotationDecidedBy: by}
 	}
 	return object, d
 }

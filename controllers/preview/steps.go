@@ -55,8 +55,12 @@ func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.Claim
 		if other == nil || other.GetUID() == o.GetUID() {
 			continue
 		}
-		if pool, ok := o.(*v1alpha1.AgentPool); ok && agentpool.Succeeds(pool, other.GetName(), p.objects.groups) {
-			continue
+		if pool, ok := o.(*v1alpha1.AgentPool); ok {
+			if agentpool.Succeeds(pool, other.GetName(), p.objects.groups) {
+				continue
+			}
+			reason, message = agentpool.Taken(name, other, p.objects.groups, p.portal)
+			return reason, message, nil
 		}
 		return v1alpha1.ReasonNameTaken, fmt.Sprintf("%s %s has the name %q; rename one of the two", strings.TrimPrefix(strings.TrimSpace(kind(other)), "*v1alpha1."), other.GetName(), name), nil
 	}

@@ -126,14 +126,14 @@ func (p *scope) reportOnly() pass.Outcome {
 // write puts the account; the guard decides if that takes access away.
 func (p *scope) write(ctx context.Context) pass.Outcome {
 	var got *portalapi.Account
-	put := func() (err error) {
+	put := func(ctx context.Context) (err error) {
 		got, err = p.View.Client.PutAccount(ctx, p.plan.Write)
 		return err
 	}
 	var o pass.Outcome
 	switch {
 	case !p.plan.Removal:
-		o = p.Call(put)
+		o = p.Call(func() error { return put(ctx) })
 	case p.plan.Write.Active:
 		o = p.guarded(ctx, portalapi.RemovalManager, put)
 	default:
@@ -148,7 +148,7 @@ func (p *scope) write(ctx context.Context) pass.Outcome {
 
 // guarded calls do, which takes from the user what the removal says, if the deprovisioning guard or
 // a person allows it.
-func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func() error) pass.Outcome {
+func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func(context.Context) error) pass.Outcome {
 	removal := removals.Removal{Set: removals.Set(what, p.user, p.user.Name), Accounts: 1}
 	if a := p.marked(); a != nil {
 		removal.Mark = a.Mark

@@ -37,9 +37,9 @@ func (p *scope) release(ctx context.Context) pass.Outcome {
 		}
 		return p.ReportOnly(fmt.Sprintf("Would release the account: %s", plan.Mode))
 	}
-	do := func() error { return p.View.Client.ReleaseAccount(ctx, owner, plan.Mode) }
+	do := func(ctx context.Context) error { return p.View.Client.ReleaseAccount(ctx, owner, plan.Mode) }
 	if !plan.Removal {
-		return p.Call(do)
+		return p.Call(func() error { return do(ctx) })
 	}
 	o := p.guarded(ctx, RemovalOf(plan.Mode), do)
 	if o.Refused || p.Answer.Verdict != sets.Keep {

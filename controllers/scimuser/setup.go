@@ -178,8 +178,7 @@ func (w *watcher) pools() handler.EventHandler {
 		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) {
 			before, after := pool(e.ObjectOld), pool(e.ObjectNew)
-			if before.Generation != after.Generation || poolindex.Waits(before) != poolindex.Waits(after) || !slices.Equal(before.Status.Groups, after.Status.Groups) ||
-				groupindex.Settled(before) != groupindex.Settled(after) {
+			if poolindex.Affects(before, after) {
 				touched(q, before, after)
 			}
 		},

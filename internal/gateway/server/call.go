@@ -120,18 +120,20 @@ func (c *call) param(name string) string { return c.query.Get(name) }
 // many HTTP libraries encode lists, all of its values count.
 func (c *call) names(name string) string { return strings.Join(c.query[name], ",") }
 
-// body reads the request's body, at most MaxBody bytes.
+// body reads the request's body.
 func (c *call) body() ([]byte, error) {
 	if c.payload != nil {
 		return c.payload, nil
 	}
-	if c.r.ContentLength > MaxBody {
-		return nil, errTooLarge()
+	limit := c.maxBody()
+	if c.r.ContentLength > limit {
+		return nil, errTooLarge(limit)
 	}
-	if err := c.reserve(c.bodySize()); err != nil {
+	reserved := c.bodySize()
+	if err := c.reserve(reserved); err != nil {
 		return nil, err
 	}
-	var in io.Reader = http.MaxBytesReader(c.w, c.r.Body, MaxBody)
+	var in io.Reader = http.MaxBytesReader(c.w, c.r.Body, limit)
 	switch encoding := strings.ToLower(c.r.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
 	case "gzip":
@@ -139,22 +141,38 @@ func (c *call) body() ([]byte, error) {
 		if err != nil {
 			return nil, scim.BadRequest(scim.InvalidSyntax, "The body is not gzip, but Content-Encoding is gzip.")
 		}
-		in = io.LimitReader(zipped, MaxBody+1)
+		in = io.LimitReader(zipped, limit+1)
 	default:
 		return nil, scim.Failure(http.StatusUnsupportedMediaType, "Content-Encoding %q is not supported; send the body uncompressed or with gzip.", encoding)
 	}
-	data, err := io.ReadAll(in)
+	data, err := io.ReadAll(io.LimitReader(in, reserved+1))
+	if err == nil && int64(len(data)) > reserved && reserved < limit {
+		if err := c.reserve(limit - reserved); err != nil {
+			return nil, err
+		}
+		var rest []byte
+		rest, err = io.ReadAll(in)
+		data = append(data, rest...)
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge) || len(data) > MaxBody:
-		return nil, errTooLarge()
+	case errors.As(err, &tooLarge) || int64(len(data)) > limit:
+		return nil, errTooLarge(limit)
 	case err != nil:
 		return nil, scim.BadRequest(scim.InvalidSyntax, "The body could not be read completely.")
 	}
 	return data, nil
 }
 
-// bodySize returns the maximum size of the body.
+// maxBody returns the maximum size of the body.
+func (c *call) maxBody() int64 {
+	if c.resource != nil && c.resource.groups {
+		return MaxGroupBody
+	}
+	return MaxBody
+}
+
+// bodySize returns the size of the body, and MaxBody if it is not known.
 func (c *call) bodySize() int64 {
 	if c.r.ContentLength < 0 || c.r.Header.Get("Content-Encoding") != "" {
 		return MaxBody
@@ -162,8 +180,8 @@ func (c *call) bodySize() int64 {
 	return c.r.ContentLength
 }
 
-func errTooLarge() error {
-	return scim.Failure(http.StatusRequestEntityTooLarge, "The body is larger than %d bytes; split the request.", MaxBody)
+func errTooLarge(limit int64) error {
+	return scim.Failure(http.StatusRequestEntityTooLarge, "The body is larger than %d bytes; split the request.", limit)
 }
 
 // object reads the body as a JSON object.
@@ -172,7 +190,11 @@ func (c *call) object() (scim.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scim.DecodeJSON(data, scim.Limits{})
+	var limits scim.Limits
+	if c.maxBody() == MaxGroupBody {
+		limits.Values = maxGroupValues
+	}
+	return scim.DecodeJSON(data, limits)
 }
 
 // fired counts quirks, and records which kind of client they indicate. An error means that the call
@@ -268,9 +290,9 @@ func validHost(h string) bool {
 }
 
 // The memory of concurrent requests is limited by one budget: a request reserves the maximum size
-// of its body and returns it after the response. A decoded hostile body takes about 30 times its
-// size, so the budget corresponds to a GiB in the worst case and to a small part of that in
-// practice.
+// of its body and returns it after the response. A decoded hostile body of MaxBody takes about 30
+// times its size, so the budget corresponds to a GiB in the worst case and to a small part of that
+// in practice. A larger body, of a group, takes less for its size, as its values are limited too.
 const (
 	maxHeld = 32 * MaxBody
 	// projectedGroup is the reservation for a group with a projection of its members: they are

@@ -3,6 +3,8 @@
 package server_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -321,4 +323,53 @@ func TestManyLargeBodies(t *testing.T) {
 			t.Errorf("with memory again: %d", w.Code)
 		}
 	})
+}
+
+// TestLargeGroups: a body at /Groups may be sixteen times as large as another one, whether its
+// length is known, unknown or hidden by gzip, and returns what it reserved.
+func TestLargeGroups(t *testing.T) {
+	s := newService(t)
+	var members []string
+	for i := range 2000 {
+		id := s.user(fmt.Sprintf("user%d", i))
+		members = append(members, fmt.Sprintf(`{"value":%q,"display":%q}`, id, strings.Repeat("x", 2000)))
+	}
+	list := strings.Join(members, ",")
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	if _, err := z.Write([]byte(`{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"gzip","members":[` + list + `]}`)); err != nil || z.Close() != nil {
+		t.Fatal("gzip failed")
+	}
+	for _, c := range []struct {
+		reason, path, body, encoding string
+		unknown                      bool // the length is not announced
+		want                         int
+	}{
+		{reason: "four MiB of known length", path: "/Groups", body: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"known","members":[` + list + `]}`, want: 201},
+		{reason: "four MiB of unknown length", path: "/Groups", body: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"unknown","members":[` + list + `]}`, unknown: true, want: 201},
+		{reason: "four MiB when decompressed", path: "/Groups", body: zipped.String(), encoding: "gzip", want: 201},
+		{reason: "17 MiB of known length", path: "/Groups", body: strings.Repeat(" ", 17<<20), want: 413},
+		{reason: "17 MiB of unknown length", path: "/Groups", body: strings.Repeat(" ", 17<<20), unknown: true, want: 413},
+		{reason: "too many values", path: "/Groups", body: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":"x","x":[` + strings.Repeat("1,", 700_000) + `1]}`, want: 400},
+		{reason: "two MiB elsewhere", path: "/Users", body: strings.Repeat(" ", 2<<20), unknown: true, want: 413},
+	} {
+		want := c.want
+		for range 3 { // in all, more than the memory for bodies
+			var body io.Reader = strings.NewReader(c.body)
+			if c.unknown {
+				body = io.MultiReader(body)
+			}
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/scim/v2"+c.path, body)
+			r.Header.Set("Authorization", "Bearer good")
+			r.Header.Set("Content-Encoding", c.encoding)
+			w := httptest.NewRecorder()
+			s.handler.ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("%s: %d %.200s, want %d", c.reason, w.Code, w.Body, want)
+			}
+			if want == 201 {
+				want = 409 // the group exists now
+			}
+		}
+	}
 }

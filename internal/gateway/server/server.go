@@ -36,11 +36,14 @@ const (
 // Limits of a request. ServiceProviderConfig contains those for which the RFC defines a field.
 const (
 	MaxBody       = 1 << 20          // bytes of a request body; more is a 413
+	MaxGroupBody  = 16 << 20         // bytes of a request body at /Groups: 100,000 members with display and $ref
 	DefaultCount  = 100              // resources on a page when the client doesn't say
 	MaxCount      = 1000             // resources on a page at most
 	MaxOperations = 1000             // operations of a bulk request
 	CursorTimeout = time.Hour        // how long a cursor is valid
 	ListTime      = 10 * time.Second // for a filter or an order without an index; longer is a 400 tooMany
+
+	maxGroupValues = 600_000 // JSON values of a request body at /Groups: up to five for each of 100,000 members
 )
 
 // Configuration is the state of the installation that the server needs to serve a request.

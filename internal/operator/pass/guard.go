@@ -18,7 +18,7 @@ import (
 // Guarded is a removal that the deprovisioning guard decides about, and what the kind has to say.
 type Guarded struct {
 	removals.Removal
-	Do      func() error                                 // carries it out
+	Do      func(context.Context) error                  // carries it out
 	Mark    func(context.Context, removals.Answer) error // marks at the portal's record what became of it
 	Held    string                                       // what follows while it is held; appended to the message
 	Dropped string                                       // what does not change after a person dropped it; empty: the next step follows
@@ -31,7 +31,7 @@ func (p *Pass) Guarded(ctx context.Context, g Guarded) Outcome {
 	on := removals.On{Object: p.Object, Decisions: p.View.Decisions, Spec: p.View.Spec.DeprovisioningGuard, Now: p.engine.Clock.Now()}
 	var err error
 	if p.Answer, err = p.engine.Guard.Remove(ctx, p.engine.Client, p.View.Client, on, g.Removal, g.Do); err == nil {
-		err = g.Mark(ctx, p.Answer)
+		err = g.Mark(p.Answer.Named(ctx, p.Object), p.Answer)
 	}
 	if err != nil {
 		return p.Refused(err)

@@ -153,6 +153,12 @@ func (x *Index) Invalidate() {
 	x.snapshot = nil
 }
 
+// Affects reports whether a change of an AgentPool, from before to after, makes another snapshot.
+func Affects(before, after *v1alpha1.AgentPool) bool {
+	return before.Generation != after.Generation || Waits(before) != Waits(after) ||
+		!slices.Equal(before.Status.Groups, after.Status.Groups) || groupindex.Settled(before) != groupindex.Settled(after)
+}
+
 // Snapshot returns all pools in their current state in m and in the cache.
 func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, error) {
 	x.mu.Lock()

@@ -108,6 +108,23 @@ func note(ctx context.Context, w client.Writer, o client.Object, annotation, id,
 	return w.Patch(ctx, o, client.MergeFrom(before))
 }
 
+// named returns ctx with the name of the person who decided about o, if a person did.
+func (a Answer) named(ctx context.Context, o client.Object) context.Context {
+	if a.Decision == "" || a.Verdict == sets.Hold {
+		return ctx
+	}
+	return portalapi.WithDecidedBy(ctx, o.GetAnnotations()[v1alpha1.AnnotationDecidedBy])
+}
+
+// Named returns ctx for the call that marks the outcome at the portal's record: with the name of
+// the person who dropped the removal, if a person did.
+func (a Answer) Named(ctx context.Context, o client.Object) context.Context {
+	if a.Verdict != sets.Keep {
+		return ctx
+	}
+	return a.named(ctx, o)
+}
+
 // Reasons of the events that name who decided.
 const (
 	eventReleased = "RemovalReleased"

@@ -111,8 +111,9 @@ func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 // Remove calls do if the removal fits the budgets and was not held before, or if a person released
 // exactly this removal. Otherwise its result is that the removal is held or was dropped, and the
 // caller marks that in the portal. If the decision is one about everything that is held, Remove
-// first writes it to the object, through w, so that it stays valid later.
-func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Audit, on On, r Removal, do func() error) (Answer, error) {
+// first writes it to the object, through w, so that it stays valid later. The context of do has the
+// name of the person who released the removal, for the portal's audit.
+func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Audit, on On, r Removal, do func(context.Context) error) (Answer, error) {
 	if r.Mark == nil { // the budget decides: the portal must count this removal before the next one reads the budget
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -127,7 +128,7 @@ func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Aud
 		}
 	}
 	if answer.Verdict == sets.Apply {
-		return answer, do()
+		return answer, do(answer.named(ctx, on.Object))
 	}
 	return answer, nil
 }

@@ -78,7 +78,7 @@ func TestRemove(t *testing.T) {
 			done := false
 			spec := v1alpha1.DeprovisioningGuard{MinUsers: &tc.budget, MaxPercent: new(int32)}
 			on := On{Object: pool.DeepCopy(), Decisions: tc.decisions, Spec: spec, Now: now}
-			answer, err := g.Remove(t.Context(), writer{}, tc.audit, on, tc.removal, func() error { done = true; return nil })
+			answer, err := g.Remove(t.Context(), writer{}, tc.audit, on, tc.removal, func(context.Context) error { done = true; return nil })
 			if err != nil || answer.Verdict != tc.want || done != (tc.want == sets.Apply) {
 				t.Fatalf("%s\ngot %v, %v; carried out: %v", tc.reason, answer.Verdict, err, done)
 			}

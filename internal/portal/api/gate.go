@@ -94,6 +94,9 @@ func (g *gate) operation(pattern string) (*operation, error) {
 	return op, nil
 }
 
+// maxDecidedBy is the maximum length of the name in Decided-By, in bytes.
+const maxDecidedBy = 1024
+
 // admit authenticates the request and checks that the scope of its key allows the operation. A
 // change without the scope is audited.
 func (g *gate) admit(r *http.Request, op *operation) (store.Actor, error) {
@@ -109,6 +112,9 @@ func (g *gate) admit(r *http.Request, op *operation) (store.Actor, error) {
 	a.RequestID = requestID(r.Context())
 	if a.Leader = r.Header.Get("Operator-Leader"); a.Leader != "" && !requestid.Usable(a.Leader) {
 		return a, invalid("Operator-Leader must be 1 to 128 letters, digits, dots, underscores, colons and hyphens")
+	}
+	if a.DecidedBy, err = url.PathUnescape(r.Header.Get("Decided-By")); err != nil || len(a.DecidedBy) > maxDecidedBy {
+		return a, invalid("Decided-By must be a percent-encoded name of at most %d bytes", maxDecidedBy)
 	}
 	if slices.ContainsFunc(op.scopes, a.May) {
 		return a, nil

@@ -42,6 +42,7 @@ type Actor struct {
 	Scopes    []Scope
 	RequestID string // connects the audit log to the logs; may be empty
 	Leader    string // the operator's process that acts; may be empty
+	DecidedBy string // the person in the cluster who decided that the operator does this; may be empty
 }
 
 // May reports whether the actor has the scope.

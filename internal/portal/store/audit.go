@@ -6,7 +6,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,7 +59,11 @@ type AuditFilter struct {
 // audit writes an event of the transaction. Most transactions have at most one; a write of
 // memberships has one for each SCIM request that caused it.
 func (t *tx) audit(ev *event, refusal *portalapi.Error) error {
-	changes, err := json.Marshal(slices.Clip(append([]FieldChange{}, ev.changes...)))
+	fields := append([]FieldChange{}, ev.changes...)
+	if t.actor.DecidedBy != "" {
+		fields = append(fields, FieldChange{Field: "decidedBy", To: t.actor.DecidedBy})
+	}
+	changes, err := json.Marshal(fields)
 	if err != nil {
 		return err
 	}

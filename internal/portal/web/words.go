@@ -182,7 +182,7 @@ func sentence(e store.AuditEvent) string {
 var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
-	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id",
+	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id", "decidedBy": "Decided by",
 	"identity": "Identity at the provider", "directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
 	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",

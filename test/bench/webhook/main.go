@@ -97,8 +97,8 @@ func parse(args []string) (options, error) {
 	if o.rounds < 1 || o.workers < 1 || o.slot <= 0 || o.large < 1 || o.largest < 1 {
 		return o, errors.New("--rounds, --workers, --large, --largest and --slot must be positive")
 	}
-	if o.large > maxMembers {
-		return o, fmt.Errorf("--large: must be at most %d, the maximum of one request; --largest is sent in several requests", maxMembers)
+	if max(o.large, o.largest) > maxMembers {
+		return o, fmt.Errorf("--large and --largest must be at most %d, the maximum of one request", maxMembers)
 	}
 	return o, nil
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"lightrun.com/scim-operator/test/framework/idp"
 )
@@ -79,24 +78,16 @@ func (s *scim) patchActive(ctx context.Context, i int, active bool) error {
 	return s.send(ctx, http.MethodPatch, "/Users/"+personID(i), patchBody("replace", "active", active), anything)
 }
 
-// maxMembers is the maximum number of members in one request: the webhook accepts bodies of 1 MiB.
-const maxMembers = 10_000
+// maxMembers is the maximum number of members in one request, because of server.MaxGroupBody.
+const maxMembers = 200_000
 
-// group creates a group with these members and returns its id. Further requests add the members
-// that do not fit into the first.
+// group creates a group with these members and returns its id.
 func (s *scim) group(ctx context.Context, name string, members []string) (string, error) {
 	var made struct{ ID string }
-	now := members[:min(maxMembers, len(members))]
-	content := body(map[string]any{"schemas": []string{idp.SchemaGroup}, "displayName": name, "members": idp.Members(now)})
+	content := body(map[string]any{"schemas": []string{idp.SchemaGroup}, "displayName": name, "members": idp.Members(members)})
 	err := s.send(ctx, http.MethodPost, "/Groups?excludedAttributes=members", content, func(text []byte) error {
 		return json.Unmarshal(text, &made)
 	})
-	for chunk := range slices.Chunk(members[len(now):], maxMembers) {
-		if err != nil {
-			return "", err
-		}
-		err = s.patchGroup(ctx, made.ID, chunk, true)
-	}
 	return made.ID, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	portalv1 "lightrun.com/scim-operator/api/portal/v1"
@@ -152,6 +153,19 @@ var preconditionTests = map[string]func(*portalTest){
 			p.Errorf("updated: %d %s", got.Status, got.Body)
 		}
 		p.no(put("Operator-Leader", "not usable!"), 400, portalapi.CodeInvalid)
+		p.no(put("Decided-By", "not%encoded"), 400, portalapi.CodeInvalid)
+		p.no(put("Decided-By", strings.Repeat("x", 2000)), 400, portalapi.CodeInvalid)
+	},
+	"The audit names the person who decided about a write": func(p *portalTest) {
+		p.scimOn()
+		account, err := p.Client.PutAccount(portalapi.WithDecidedBy(p.Context(), "zoë@example.test"), person("ada"))
+		p.ok(err)
+		var page portalv1.AuditEventPage
+		p.manage("GET", "/audit-events?limit=1&userId="+account.ID, nil, &page)
+		changes := page.Items[0].Changes
+		if last := changes[len(changes)-1]; last.Field != "decidedBy" || last.To != "zoë@example.test" {
+			p.Errorf("the audit event says %+v", changes)
+		}
 	},
 	"The process that bound last leads, and writes of former leaders are refused": func(p *portalTest) {
 		p.scimOn()

@@ -16,7 +16,7 @@ const maxChanges = 1000
 // PutAccount implements portal.Accounts.
 func (p *Portal) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*portalapi.Account, error) {
 	return do(ctx, p, Call{Method: "PutAccount", ID: w.Owner.UID, Write: true}, func() (*portalapi.Account, error) {
-		a, err := p.Store.PutAccount(ctx, p.operator(), w)
+		a, err := p.Store.PutAccount(ctx, p.operator(ctx), w)
 		if err != nil {
 			return nil, err
 		}
@@ -27,28 +27,28 @@ func (p *Portal) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*por
 // ReleaseAccount implements portal.Accounts.
 func (p *Portal) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
 	return run(ctx, p, Call{Method: "ReleaseAccount", ID: owner.UID, Write: true}, func() error {
-		return p.Store.ReleaseAccount(ctx, p.operator(), owner, mode)
+		return p.Store.ReleaseAccount(ctx, p.operator(ctx), owner, mode)
 	})
 }
 
 // MarkWaiting implements portal.Accounts.
 func (p *Portal) MarkWaiting(ctx context.Context, accountID string, owner portalapi.Owner) error {
 	return run(ctx, p, Call{Method: "MarkWaiting", ID: accountID, Write: true}, func() error {
-		return p.Store.MarkWaiting(ctx, p.operator(), accountID, owner)
+		return p.Store.MarkWaiting(ctx, p.operator(ctx), accountID, owner)
 	})
 }
 
 // MarkHeld implements portal.Accounts.
 func (p *Portal) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
 	return run(ctx, p, Call{Method: "MarkHeld", ID: owner.UID, Write: true}, func() error {
-		return p.Store.MarkHeld(ctx, p.operator(), owner, m)
+		return p.Store.MarkHeld(ctx, p.operator(ctx), owner, m)
 	})
 }
 
 // PutPool implements portal.Pools.
 func (p *Portal) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi.Pool, error) {
 	return do(ctx, p, Call{Method: "PutPool", ID: w.Owner.UID, Write: true}, func() (*portalapi.Pool, error) {
-		pool, err := p.Store.PutPool(ctx, p.operator(), w)
+		pool, err := p.Store.PutPool(ctx, p.operator(ctx), w)
 		if err != nil {
 			return nil, err
 		}
@@ -59,21 +59,21 @@ func (p *Portal) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi
 // PutMemberships implements portal.Pools.
 func (p *Portal) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision) ([]portalapi.MembershipResult, error) {
 	return do(ctx, p, Call{Method: "PutMemberships", ID: ownerUID, Write: true}, func() ([]portalapi.MembershipResult, error) {
-		return p.Store.PutMemberships(ctx, p.operator(), ownerUID, items, seen)
+		return p.Store.PutMemberships(ctx, p.operator(ctx), ownerUID, items, seen)
 	})
 }
 
 // ReleasePool implements portal.Pools.
 func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return run(ctx, p, Call{Method: "ReleasePool", ID: ownerUID, Write: true}, func() error {
-		return p.Store.ReleasePool(ctx, p.operator(), ownerUID, remove)
+		return p.Store.ReleasePool(ctx, p.operator(ctx), ownerUID, remove)
 	})
 }
 
 // MarkPoolHeld implements portal.Pools.
 func (p *Portal) MarkPoolHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
 	return run(ctx, p, Call{Method: "MarkPoolHeld", ID: owner.UID, Write: true}, func() error {
-		return p.Store.MarkPoolHeld(ctx, p.operator(), owner, m)
+		return p.Store.MarkPoolHeld(ctx, p.operator(ctx), owner, m)
 	})
 }
 
@@ -159,7 +159,7 @@ func (p *Portal) Configuration(ctx context.Context) (*portalapi.Configuration, e
 // PutLoginMethods implements portal.Identity.
 func (p *Portal) PutLoginMethods(ctx context.Context, m portalapi.LoginMethods, managedElsewhere string) (*portalapi.Configuration, error) {
 	return do(ctx, p, Call{Method: "PutLoginMethods", Write: true}, func() (*portalapi.Configuration, error) {
-		c, err := p.Store.PutLoginMethods(ctx, p.operator(), m, managedElsewhere)
+		c, err := p.Store.PutLoginMethods(ctx, p.operator(ctx), m, managedElsewhere)
 		if err != nil {
 			return nil, err
 		}
@@ -169,12 +169,12 @@ func (p *Portal) PutLoginMethods(ctx context.Context, m portalapi.LoginMethods, 
 
 // Bind implements portal.Identity.
 func (p *Portal) Bind(ctx context.Context, b portalapi.Binding) (string, error) {
-	return do(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() (string, error) { return p.Store.Bind(ctx, p.operator(), b) })
+	return do(ctx, p, Call{Method: "Bind", ID: b.UID, Write: true}, func() (string, error) { return p.Store.Bind(ctx, p.operator(ctx), b) })
 }
 
 // Unbind implements portal.Identity.
 func (p *Portal) Unbind(ctx context.Context, uid string) error {
-	return run(ctx, p, Call{Method: "Unbind", ID: uid, Write: true}, func() error { return p.Store.Unbind(ctx, p.operator(), uid) })
+	return run(ctx, p, Call{Method: "Unbind", ID: uid, Write: true}, func() error { return p.Store.Unbind(ctx, p.operator(ctx), uid) })
 }
 
 // SCIMKeys implements portal.Identity.

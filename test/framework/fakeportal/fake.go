@@ -54,8 +54,11 @@ func Manager() store.Actor {
 	return store.Actor{Kind: store.Person, ID: "manager", Name: "manager@example.test", Scopes: []store.Scope{store.ScopeManage}}
 }
 
-func (p *Portal) operator() store.Actor {
-	return store.Actor{Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning}, Leader: p.Leader}
+func (p *Portal) operator(ctx context.Context) store.Actor {
+	return store.Actor{
+		Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning},
+		Leader: p.Leader, DecidedBy: portalapi.DecidedBy(ctx),
+	}
 }
 
 // New returns a portal that is closed at the end of the test.

@@ -76,14 +76,14 @@ func (w *world) audit(id string) []store.AuditEvent {
 	return all
 }
 
-// audits waits for an audit event of the record with the request, in which the field changes to or
-// from the value.
+// audits waits for an audit event of the record with the request, if one is given, in which the
+// field changes to or from the value.
 func (w *world) audits(id, request, field, value string) {
 	w.t.Helper()
 	w.eventually("the audit names the request "+request, func() error {
 		for _, e := range w.audit(id) {
 			for _, c := range e.Changes {
-				if e.RequestID == request && c.Field == field && (c.To == value || c.From == value) {
+				if (request == "" || e.RequestID == request) && c.Field == field && (c.To == value || c.From == value) {
 					return nil
 				}
 			}

@@ -14,8 +14,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
-// TestEventsNameWhoDecided: an event names the person who decided, for one object and for all held
-// removals at once.
+// TestEventsNameWhoDecided: an event and the portal's audit name the person who decided, for one
+// object and for all held removals at once.
 func TestEventsNameWhoDecided(t *testing.T) {
 	zero := int32(0)
 	w := newWorld(t, withConfig(func(s *v1alpha1.IdentityConfigurationSpec) {
@@ -35,12 +35,15 @@ func TestEventsNameWhoDecided(t *testing.T) {
 	w.decide(bob, v1alpha1.AnnotationRelease, w.decision(bob), "carol@example.test")
 	w.is("bob@example.test", portalapi.StatusDeactivated)
 	w.hasNote(bob, "RemovalReleased", "Released by carol@example.test")
+	w.audits(w.account("bob@example.test").ID, "", "decidedBy", "carol@example.test")
 	w.decide(leads, v1alpha1.AnnotationDrop, w.decision(leads), "dan@example.test")
 	w.hasNote(leads, "RemovalDropped", "Dropped by dan@example.test")
+	w.audits(w.poolNamed("leads").ID, "", "decidedBy", "dan@example.test")
 	t.Log("a decision about all held removals writes the name to each object")
 	w.decide(w.identity(), v1alpha1.AnnotationDropHeld, w.now(), "frank@example.test")
 	w.says(eve, v1alpha1.ConditionReady, v1alpha1.ReasonRemovalDropped)
 	w.hasNote(eve, "RemovalDropped", "Dropped by frank@example.test")
+	w.audits(w.account("eve@example.test").ID, "", "decidedBy", "frank@example.test")
 	w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(eve), eve))
 	if got := eve.Annotations[v1alpha1.AnnotationDecidedBy]; got != "frank@example.test" {
 		t.Errorf("decided by %q", got)

@@ -141,6 +141,7 @@ func TestTwoPoolsSwapTheirNames(t *testing.T) {
 	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonReady)
 	t.Log("in one commit, each waits for the other, and says what to do")
 	w.changePool(a, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Billing" })
+	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonNameTaken) // the first may be reconciled before the second is changed
 	w.changePool(b, func(s *v1alpha1.AgentPoolSpec) { s.DisplayName = "Payments" })
 	w.says(a, v1alpha1.ConditionReady, v1alpha1.ReasonNameReleasePending)
 	w.says(b, v1alpha1.ConditionReady, v1alpha1.ReasonNameReleasePending)

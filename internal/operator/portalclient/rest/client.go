@@ -93,6 +93,9 @@ func (o Options) sign(ctx context.Context, r *http.Request) error {
 	if o.Leader != "" {
 		r.Header.Set("Operator-Leader", o.Leader)
 	}
+	if by := portalapi.DecidedBy(ctx); by != "" {
+		r.Header.Set("Decided-By", url.PathEscape(by))
+	}
 	if o.RequestID != nil {
 		if id := o.RequestID(ctx); id != "" {
 			r.Header.Set("X-Request-Id", id)
