@@ -26,7 +26,7 @@ const (
 	// service).
 	SAMLConsumerPath = "/sso/saml/acs"
 
-	// SAMLResponseField is the field of the provider's form with the response (SAML bindings §3.5.4).
+	// SAMLResponseField is the field of the response in the provider's form (SAML bindings §3.5.4).
 	SAMLResponseField = "SAMLResponse"
 	// RelayStateField is the field with the state that the portal sent.
 	RelayStateField = "RelayState"

@@ -25,14 +25,13 @@ func checkShape(document []byte) error {
 	decoder := xml.NewDecoder(bytes.NewReader(document))
 	for first := true; ; first = false {
 		token, err := decoder.Token()
-		if err == nil {
-			err = s.add(token, first)
-		} else if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return s.whole()
-		} else {
-			err = errors.New("it is not well-formed XML")
+		case err != nil:
+			return errors.New("it is not well-formed XML")
 		}
-		if err != nil {
+		if err := s.add(token, first); err != nil {
 			return err
 		}
 	}
