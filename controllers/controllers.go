@@ -31,7 +31,9 @@ import (
 	"lightrun.com/scim-operator/internal/operator/portalclient/metered"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+	"lightrun.com/scim-operator/internal/operator/preview"
 	"lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/usercounts"
 )
 
 // Options describes the installation that the controllers work for.
@@ -70,6 +72,7 @@ type Parts struct {
 	Index         *groupindex.Index // index of groups and their members
 	Configuration *identityconfiguration.Reconciler
 	Claims        *nameclaim.Reconciler
+	Plans         *preview.Publisher
 }
 
 // Assemble creates the controllers. c reads from a cache, and live from the API server. recorder
@@ -84,8 +87,8 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 		slices   = groupslice.NewStore(o.Slices, o.Namespace, groupslice.Options{FieldOwner: fieldManager, Clock: o.Clock.Now})
 		pools    = poolindex.New(c, o.Namespace, groups)
 		guard    = &removals.Guard{}
-		counter  = scimuser.NewCounter()
-		finished = &scimuser.Finished{}
+		counter  = usercounts.NewCounter()
+		finished = &usercounts.Finished{}
 	)
 	engine := func(name string) pass.Engine {
 		return pass.Engine{Client: c, Live: live, Session: s, Guard: guard, Recorder: recorder(name), Clock: o.Clock}
@@ -104,6 +107,7 @@ func Assemble(c client.Client, live client.Reader, recorder func(name string) ev
 			Engine: engine("identityconfiguration"), Counter: counter, Cluster: o.Cluster, Connect: o.Connect, TokenWarning: o.TokenWarning, KeysConfirm: o.KeysConfirm,
 		},
 		Claims: &nameclaim.Reconciler{Client: c, Live: live, Groups: groups, Clock: o.Clock, Grace: o.Grace},
+		Plans:  &preview.Publisher{Objects: live, Namespace: o.Namespace, Session: s},
 	}
 }
 
@@ -128,7 +132,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		o.Slices = direct
 	}
 	p := Assemble(mgr.GetClient(), mgr.GetAPIReader(), recorder, o)
-	if err := mgr.Add(p.Session); err != nil {
+	p.Plans.Log = mgr.GetLogger().WithName("migration-plan")
+	if err := errors.Join(mgr.Add(p.Session), mgr.Add(p.Plans)); err != nil {
 		return err
 	}
 	if o.Metrics != nil {

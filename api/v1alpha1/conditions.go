@@ -78,6 +78,7 @@ const (
 	ReasonRemovalDropped     = "RemovalDropped"      // a person dropped the held removal
 	ReasonPoolChangeWaiting  = "PoolChangeWaiting"   // the change of a pool is held, dropped or refused: it grants what it granted
 	ReasonPoolOwnerGone      = "PoolOwnerGone"       // the user is in a pool whose AgentPool no longer exists
+	ReasonPlanChanged        = "PlanChanged"         // the migration would take more than the plan that a manager approved
 	ReasonLastManager        = "LastManager"         // no local manager who can sign in would be left
 	ReasonSuspendedByUser    = "SuspendedByUser"     // spec.suspend is set
 	ReasonSCIMOff            = "SCIMOff"             // SCIM is off in the portal's login methods
@@ -142,11 +143,11 @@ const (
 	// takes effect once: the manager removes it.
 	AnnotationReplaceOperator = "iam.lightrun.com/replace-operator"
 
-	// AnnotationReleaseStrays on the IdentityConfiguration releases accounts and pools of the
+	// AnnotationReleaseOwnerGone on the IdentityConfiguration releases accounts and pools of the
 	// operator without a ScimUser or AgentPool: accounts as spec.onDelete says, and pools if the
 	// guard lets their members lose what the pools give. It covers what the running manager had
 	// found by the time in its value (RFC 3339).
-	AnnotationReleaseStrays = "iam.lightrun.com/release-accounts-without-user-until"
+	AnnotationReleaseOwnerGone = "iam.lightrun.com/release-accounts-without-user-until"
 
 	// AnnotationDecidedBy is the Kubernetes user name of the person who set the decisions on the
 	// same object. A policy requires that it equals the user of the request. Since an object has
@@ -189,7 +190,7 @@ const (
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
-		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseStrays, AnnotationAcceptGroups, AnnotationAcceptBackup,
+		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseOwnerGone, AnnotationAcceptGroups, AnnotationAcceptBackup,
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/preview"
+	"lightrun.com/scim-operator/internal/operator/preview"
 )
 
 // withoutObject contains the accounts and pools in the portal that the operator manages and that
@@ -48,7 +48,7 @@ func audit(o *options) *cobra.Command {
 			case id != "":
 				return o.releaseHeldPool(cmd.Context(), found.Pools, id)
 			case releaseThem:
-				return o.decideAll(cmd.Context(), v1alpha1.AnnotationReleaseStrays, now(),
+				return o.decideAll(cmd.Context(), v1alpha1.AnnotationReleaseOwnerGone, now(),
 					"These accounts are released as spec.onDelete says, and these pools if the deprovisioning guard lets their users lose what they give.")
 			}
 			return errFound

@@ -206,7 +206,7 @@ func TestTheManualShowsWhatIsPrinted(t *testing.T) {
 	}
 	config := &v1alpha1.IdentityConfiguration{}
 	s.must(s.cp.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: v1alpha1.DefaultName}, config))
-	for _, a := range []string{v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays} {
+	for _, a := range []string{v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseOwnerGone} {
 		if _, err := time.Parse(time.RFC3339, config.Annotations[a]); err != nil {
 			t.Errorf("%s: %v", a, err)
 		}

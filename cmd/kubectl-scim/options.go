@@ -17,9 +17,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/portalclient/rest"
+	"lightrun.com/scim-operator/internal/operator/preview"
 )
 
 // fieldManager is the field manager of decisions.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/names"
+	"lightrun.com/scim-operator/internal/operator/preview"
 )
 
 func plan(o *options) *cobra.Command {

@@ -50,6 +50,13 @@ func run(ctx context.Context, args []string) error {
 		o.SessionIdle, err = portal.ParseSessionIdle(text)
 		return err
 	})
+	flags.Func("trusted-proxy", "address or range of the proxies in front of the portal, such as 10.0.0.0/8: X-Forwarded-For is believed only from there; repeatable", func(text string) error {
+		prefix, err := portal.ParseTrustedProxy(text)
+		o.TrustedProxies = append(o.TrustedProxies, prefix)
+		return err
+	})
+	flags.BoolVar(&o.RequireSecondFactor, "require-second-factor", false, "managers who sign in with a password need a second factor; without one, they can only set it up")
+	flags.StringVar(&o.RemoveSecondFactor, "remove-second-factor", "", "user name of a local user whose second factor is removed at the start; use it once, for a manager who lost the device and the recovery codes")
 	flags.BoolVar(&o.NewFeedEpoch, "new-feed-epoch", false, "make readers of the change feed list everything again; use it once after restoring the database from a backup")
 	flags.BoolVar(&o.HTTPCookies, "insecure-http-cookies", false, "let browsers send cookies over plain http; for loopback alone")
 	flags.Func("log-level", "debug, info or error (default info)", level.Set)

@@ -19,12 +19,13 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
 
 // apply plans and writes the pool.
 func (p *scope) apply(ctx context.Context) pass.Outcome {
-	plan, have, frozen, err := Plan(ctx, p.Live, p.titled, p.View.Mirror, func(record *portalapi.Pool) (bool, error) { return p.leaving(ctx, record) })
+	plan, have, frozen, err := poolplan.Plan(ctx, p.Live, p.named, p.View.Mirror, func(record *portalapi.Pool) (bool, error) { return p.leaving(ctx, record) })
 	if err != nil {
 		return p.Retry(err)
 	}
@@ -33,12 +34,12 @@ func (p *scope) apply(ctx context.Context) pass.Outcome {
 	if err != nil {
 		return p.Retry(err)
 	}
-	if before := Predecessor(p.pool, all, p.Groups, p.View.Mirror); before != nil {
-		want := provision.WantPool(p.titled)
+	if before := poolplan.Predecessor(p.pool, all, p.Groups, p.View.Mirror); before != nil {
+		want := provision.WantPool(p.named)
 		if frozen != nil {
 			want.Roles = []string{}
 		}
-		plan = Succeed(plan, want, p.View.Mirror.OwnedPool(string(before.UID)))
+		plan = poolplan.Succeed(plan, want, p.View.Mirror.OwnedPool(string(before.UID)))
 	}
 	return p.applyPlan(ctx, plan)
 }
@@ -69,7 +70,7 @@ func (p *scope) applyDefault(ctx context.Context) pass.Outcome {
 	if p.View.Mirror.DefaultPool() == nil {
 		return pass.Stop(conditions.False(v1alpha1.ConditionProvisioned, v1alpha1.ReasonDefaultPoolPending, "The portal shows no default pool"))
 	}
-	plan, have, frozen, err := Plan(ctx, p.Live, p.pool, p.View.Mirror, nil)
+	plan, have, frozen, err := poolplan.Plan(ctx, p.Live, p.pool, p.View.Mirror, nil)
 	if err != nil {
 		return p.Retry(err)
 	}
@@ -90,8 +91,8 @@ func (p *scope) applyPlan(ctx context.Context, plan provision.PoolPlan) pass.Out
 	if o.Err == nil {
 		o = o.And(p.members(ctx))
 	}
-	if o.Err == nil && !o.Refused && !p.keepsMark {
-		o = o.And(p.ClearMark(func(m *portalapi.Mark) error { return p.mark(ctx, m) }))
+	if !p.keepsMark {
+		o = p.ClearMark(o, func(m *portalapi.Mark) error { return p.mark(ctx, m) })
 	}
 	return o.Within(p.again)
 }
@@ -100,7 +101,7 @@ func (p *scope) applyPlan(ctx context.Context, plan provision.PoolPlan) pass.Out
 // is none.
 func (p *scope) record() *portalapi.Pool {
 	if !p.pool.DeletionTimestamp.IsZero() {
-		return Kept(p.pool, p.View.Mirror)
+		return poolplan.Kept(p.pool, p.View.Mirror)
 	}
 	return p.View.Mirror.OwnedPool(string(p.pool.UID))
 }
@@ -126,7 +127,7 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 }
 
 // markKept marks what is held or was dropped.
-func (p *scope) markKept(ctx context.Context, a removals.Answer) error {
+func (p *scope) markKept(ctx context.Context, a removals.Outcome) error {
 	if m := a.Mark(p.pool.Name); m != nil {
 		return p.mark(ctx, m)
 	}
@@ -168,7 +169,7 @@ func waits(plan provision.PoolPlan) pass.Outcome {
 func (p *scope) write(ctx context.Context, plan provision.PoolPlan) pass.Outcome {
 	ctx, p.Request = p.because(ctx)
 	plan.Write.KeepMark = true // ClearMark removes it when nothing is held any more
-	plan.Write.Pins = withSeen(plan.Write.Pins, Seen(plan.Write.Pins, p.Groups, p.View.Mirror))
+	plan.Write.Pins = poolplan.WithSeen(plan.Write.Pins, poolplan.Seen(plan.Write.Pins, p.Groups, p.View.Mirror))
 	var got *portalapi.Pool
 	put := func(ctx context.Context) (err error) {
 		got, err = p.View.Client.PutPool(ctx, plan.Write)
@@ -188,13 +189,13 @@ func (p *scope) write(ctx context.Context, plan provision.PoolPlan) pass.Outcome
 // takeManager calls put. If members lose ROLE_MANAGER by it, the deprovisioning guard or a person
 // has to allow it.
 func (p *scope) takeManager(ctx context.Context, plan provision.PoolPlan, put func(context.Context) error) pass.Outcome {
-	removal := ManagerSet(p.pool, plan, p.View.Mirror, p.marked(plan))
+	removal := poolplan.ManagerSet(p.pool, plan, p.View.Mirror, p.marked(plan))
 	if len(removal.Users) == 0 {
 		return p.Call(func() error { return put(ctx) })
 	}
 	o := p.Guarded(ctx, pass.Guarded{
 		Removal: removal, Do: put,
-		Mark: func(ctx context.Context, a removals.Answer) error {
+		Mark: func(ctx context.Context, a removals.Outcome) error {
 			if a.Mark(p.pool.Name) == nil {
 				return nil
 			}
@@ -206,7 +207,7 @@ func (p *scope) takeManager(ctx context.Context, plan provision.PoolPlan, put fu
 		Dropped: "the pool's name, description and roles stay unchanged, and other changes of them wait with the removal",
 	})
 	if !o.Ends() {
-		p.keepsMark = p.Answer.Decision != "" // until its members are decided: the decision does not cover them
+		p.keepsMark = p.Removal.Decision != "" // until its members are decided: the decision does not cover them
 	}
 	return o
 }
@@ -275,7 +276,7 @@ func (p *scope) releasePool(ctx context.Context) pass.Outcome {
 	if err != nil {
 		return p.Retry(err)
 	}
-	plan := PlanRelease(p.pool, all, p.Groups, p.View.Mirror)
+	plan := poolplan.PlanRelease(p.pool, all, p.Groups, p.View.Mirror)
 	uid := string(p.pool.UID)
 	if plan.Pool != nil {
 		uid = plan.Pool.Owner.UID
@@ -285,7 +286,7 @@ func (p *scope) releasePool(ctx context.Context) pass.Outcome {
 		return p.Call(func() error { return do(ctx) })
 	}
 	o := p.Guarded(ctx, pass.Guarded{Removal: plan.Removal, Do: do, Mark: p.markKept})
-	if plan.Replaced && p.Answer.Verdict == sets.Hold {
+	if plan.Replaced && p.Removal.Verdict == sets.Hold {
 		return o.Within(retryReplaced)
 	}
 	return o
@@ -298,6 +299,6 @@ const retryReplaced = 10 * time.Second
 // finish releases the pool's names and removes the finalizer. The provider's statements about its
 // members stay on them.
 func (p *scope) finish(ctx context.Context) pass.Outcome {
-	titled, _ := groupindex.Titled(p.pool, p.Groups)
-	return p.Finish(ctx, p.registry(), v1alpha1.ClaimPool, v1alpha1.FinalizerPool, titled.PortalName(), p.pool.Status.DisplayName)
+	named, _ := groupindex.WithPortalName(p.pool, p.Groups)
+	return p.Finish(ctx, p.registry(), v1alpha1.ClaimPool, v1alpha1.FinalizerPool, named.PortalName(), p.pool.Status.DisplayName)
 }

@@ -14,15 +14,14 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/names"
-	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
-	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 )
 
 // claim takes the claim on the pool's name.
 func (p *scope) claim(ctx context.Context) pass.Outcome {
-	name := p.titled.PortalName()
+	name := p.named.PortalName()
 	if err := names.Validate(name); err != nil {
 		return pass.Stop(conditions.False(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonInvalidName, fmt.Sprintf("%q: %v", name, err)))
 	}
@@ -30,53 +29,16 @@ func (p *scope) claim(ctx context.Context) pass.Outcome {
 	if err != nil {
 		return p.Retry(fmt.Errorf("claim the pool's name: %w", err))
 	}
-	if other != nil && Succeeds(p.pool, other.GetName(), p.Groups) {
+	if other != nil && poolplan.Succeeds(p.pool, other.GetName(), p.Groups) {
 		if other, err = p.registry().TakeFrom(ctx, v1alpha1.ClaimPool, name, other, p.pool); err != nil {
 			return p.Retry(fmt.Errorf("take the name over from a group's own pool: %w", err))
 		}
 	}
 	if other != nil {
-		reason, message := Taken(name, other, p.Groups, p.View.Mirror)
+		reason, message := poolplan.NameTaken(name, other, p.Groups, p.View.Mirror)
 		return pass.Stop(conditions.False(v1alpha1.ConditionNameClaimed, reason, message))
 	}
 	return pass.Next(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This pool has the claim on its name"))
-}
-
-// Taken returns why a pool waits for a name that another pool has.
-func Taken(name string, other client.Object, groups groupindex.Lookup, m *mirror.Mirror) (reason, message string) {
-	if pool, ok := other.(*v1alpha1.AgentPool); ok {
-		if titled, _ := groupindex.Titled(pool, groups); names.Fold(titled.PortalName()) != names.Fold(name) {
-			if v, held := nameHeld(pool, m); held {
-				return v.Reason, v.Message
-			}
-			return v1alpha1.ReasonNameReleasePending, fmt.Sprintf("AgentPool %s still has the name %q in the portal; it is renamed first. "+
-				provision.ExchangeNames, pool.Name, name)
-		}
-	}
-	return v1alpha1.ReasonNameTaken, fmt.Sprintf("AgentPool %s has the name %q; rename one of the two, "+
-		"or name the group in spec.groups there to have it fill that pool. "+provision.ExchangeNames, other.GetName(), name)
-}
-
-// nameHeld is why another AgentPool can't release its name in the portal now, if that needs a
-// person's decision.
-func nameHeld(other *v1alpha1.AgentPool, m *mirror.Mirror) (v provision.Verdict, held bool) {
-	if m == nil {
-		return v, false
-	}
-	if record := m.OwnedPool(string(other.UID)); record != nil {
-		v = provision.PoolVerdict(other.Namespace, record, provision.Others, false, false)
-	}
-	return v, v.Reason == v1alpha1.ReasonNameHeld
-}
-
-// Succeeds reports whether other is the name of a group's own pool, and pool names that group.
-func Succeeds(pool *v1alpha1.AgentPool, other string, groups groupindex.Lookup) bool {
-	g, found := groups.Group(other)
-	if !found {
-		return false
-	}
-	declares, _ := groupindex.Declares(pool, g, groups)
-	return declares
 }
 
 // orphaned deletes a group's own pool that a program created after the group had gone: creating it

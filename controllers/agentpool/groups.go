@@ -13,12 +13,10 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
-	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/shell"
-	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
-	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 )
 
 // superseded reports whether the pool is the own pool of a group that another pool names. That
@@ -34,62 +32,16 @@ func superseded(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups group
 	})
 }
 
-// Predecessor returns the own pool of a group whose record in the portal the pool takes over: the
-// group fills the pool, the pool has no record in the portal, and no other such pool comes before
-// it by name. It returns nil if there is none.
-func Predecessor(pool *v1alpha1.AgentPool, all []v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) *v1alpha1.AgentPool {
-	if pool.OwnPoolOf() != "" || pool.Spec.Adopt != "" || m.OwnedPool(string(pool.UID)) != nil {
-		return nil
-	}
-	for _, id := range groupindex.Filling(pool) {
-		g, found := groups.Group(id)
-		i := slices.IndexFunc(all, func(o v1alpha1.AgentPool) bool { return o.OwnPoolOf() == id })
-		if !found || g.Deleted || i < 0 || m.OwnedPool(string(all[i].UID)) == nil {
-			continue
-		}
-		earlier := slices.ContainsFunc(all, func(o v1alpha1.AgentPool) bool {
-			_, fills := groupindex.Declares(&o, g, groups)
-			return fills && o.Name < pool.Name && o.Spec.Adopt == "" && m.OwnedPool(string(o.UID)) == nil
-		})
-		if !earlier {
-			return &all[i]
-		}
-	}
-	return nil
-}
-
-// Succeed changes the plan of a pool without a record in the portal: the pool takes over record,
-// which belongs to a group's own pool, with its agents and members. No user leaves or joins. If
-// another pool has the wanted name, the plan stays as it is.
-func Succeed(plan provision.PoolPlan, want portalapi.PoolWrite, record *portalapi.Pool) provision.PoolPlan {
-	if plan.Pool != nil && plan.Pool.ID != record.ID {
-		return plan
-	}
-	revision := record.Revision
-	want.IfRevision, want.Adopt = &revision, &portalapi.Adopt{ID: record.ID, OwnerUID: record.Owner.UID, Inherit: true}
-	return provision.PoolPlan{Action: provision.Adopt, Pool: record, Write: want}
-}
-
 // all returns the AgentPools of the namespace, in order of name. They are shared with the cache.
 func (p *scope) all(ctx context.Context) ([]v1alpha1.AgentPool, error) {
-	return All(ctx, p.Client, p.pool.Namespace)
-}
-
-// All lists the AgentPools of a namespace from a cache, in order of name. They must not be changed.
-func All(ctx context.Context, c client.Reader, namespace string) ([]v1alpha1.AgentPool, error) {
-	var list v1alpha1.AgentPoolList
-	if err := c.List(ctx, &list, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return nil, fmt.Errorf("list agent pools: %w", err)
-	}
-	slices.SortFunc(list.Items, func(a, b v1alpha1.AgentPool) int { return strings.Compare(a.Name, b.Name) })
-	return list.Items, nil
+	return poolplan.ListPools(ctx, p.Client, p.pool.Namespace)
 }
 
 // title finds the pool's name in the portal. A pool that is to be replaced, or that belongs to a
 // group that does not exist, is left unchanged.
 func (p *scope) title(ctx context.Context) pass.Outcome {
-	titled, ok := groupindex.Titled(p.pool, p.Groups)
-	p.titled = titled
+	named, ok := groupindex.WithPortalName(p.pool, p.Groups)
+	p.named = named
 	if p.pool.OwnPoolOf() == "" {
 		return pass.Next()
 	}
@@ -104,64 +56,26 @@ func (p *scope) title(ctx context.Context) pass.Outcome {
 	return pass.Next()
 }
 
-// Resolve returns the groups that the pool's lines mean. undecided is true if the groups that they
-// meant before are not known and a person must accept the current ones.
-func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
-	before := inForce(pool, m)
-	facts := groupindex.Facts{
-		Manager:   slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager),
-		Lost:      before != nil && pool.Status.ObservedGeneration == 0,
-		Accepted:  Accepted(pool),
-		Namespace: pool.Namespace,
-		Older:     func(g groupindex.Group) int64 { return groupindex.Older(g, m.GroupRevision(g.ID)) },
-	}
-	known := pool.Status.Groups
-	if facts.Lost {
-		known = slices.Concat(known, provision.Pinned(before)) // of two pins of one line the first counts
-	}
-	lines, pins = groupindex.Resolve(pool.Spec.Groups, known, groups, facts)
-	for _, l := range lines {
-		undecided = undecided || facts.Lost && l.State > groupindex.StateOlder
-	}
-	return lines, pins, undecided
-}
-
 // lines resolves spec.groups and writes the pins to the status before anything follows from them.
 func (p *scope) lines(ctx context.Context) pass.Outcome {
-	resolved, pins, undecided := Resolve(p.pool, p.Groups, p.View.Mirror)
+	resolved, pins, undecided := poolplan.Resolve(p.pool, p.Groups, p.View.Mirror)
 	said := pass.Next(groupsLeaf(p.pool, resolved))
 	p.undecided, p.looked = undecided, true
 	observed := p.pool.Generation
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
 	}
-	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see inForce
+	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see recordOf
 	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && !first {
 		return said
 	}
 	before := p.pool.DeepCopy()
 	p.pool.Status.Groups, p.pool.Status.ObservedGeneration = pins, observed
-	p.titled.Status.Groups = pins
+	p.named.Status.Groups = pins
 	if err := p.Status().Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
 		return said.And(p.Retry(fmt.Errorf("write down which groups fill the pool: %w", err)))
 	}
 	return said
-}
-
-// inForce returns the portal's pool of the AgentPool, also if an AgentPool with the same name owned
-// it before a restore, or before it was deleted and applied again. The manager writes the status
-// before the portal. Therefore, if the portal has the pool but the status is empty, the status was
-// lost. The pins in the portal's record replace it.
-func inForce(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
-	if own := m.OwnedPool(string(pool.UID)); own != nil {
-		return own
-	}
-	return m.PoolOf(pool.Name)
-}
-
-// Accepted returns the groups that a person accepted for lines that need a decision.
-func Accepted(pool *v1alpha1.AgentPool) []string {
-	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // groupsLeaf reports the state of the lines; the message names the worst of them.

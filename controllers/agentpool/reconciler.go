@@ -42,8 +42,8 @@ type Reconciler struct {
 type scope struct {
 	*Reconciler
 	pass.Pass
-	pool   *v1alpha1.AgentPool
-	titled *v1alpha1.AgentPool // with its name in the portal
+	pool  *v1alpha1.AgentPool
+	named *v1alpha1.AgentPool // with its name in the portal
 
 	undecided bool // the groups that fill the pool are not known, and a person must decide
 	looked    bool // the pass has resolved the lines of the pool
@@ -66,7 +66,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	p := &scope{Reconciler: r, pool: &pool, titled: &pool, Pass: r.Begin(&pool, &pool.Status.Conditions, v1alpha1.ConditionProvisioned)}
+	p := &scope{Reconciler: r, pool: &pool, named: &pool, Pass: r.Begin(&pool, &pool.Status.Conditions, v1alpha1.ConditionProvisioned)}
 	p.Fill, p.Count, p.Request = p.fill, p.count, pass.RequestID(ctx)
 	switch {
 	case !pool.DeletionTimestamp.IsZero():
@@ -113,7 +113,7 @@ func (p *scope) fill() {
 		granted := provision.Granted(p.have)
 		s.Pool, s.DisplayName, s.Roles, s.RoleNames = p.have.ID, p.have.Name, roles(granted), pass.OneLine(granted)
 	}
-	s.Held = p.Answer.Held()
+	s.Held = p.Removal.Held()
 	// A status that no pass over the lines has written says that what they meant is not known; see
 	// lost.
 	if first := s.ObservedGeneration == 0 && p.pool.Name != v1alpha1.DefaultName; !p.undecided && (p.looked || !first) {

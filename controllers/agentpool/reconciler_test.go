@@ -178,7 +178,7 @@ func TestReconcile(t *testing.T) {
 			reason: "Members who do not fit the budget stay, all of them: the portal has the mark before the status calls them held.",
 			given:  func(w *onepass.World) { members(w, onepass.NoBudget, "ada") },
 			then:   func(w *onepass.World) { w.Settle(w.Parts.Pools.Reconcile, onepass.Pool("leads")) },
-			want:   onepass.Want{Calls: "MarkPoolHeld", Ready: "False GuardHeld", Says: "until then the pool gains no role", Also: "DeprovisioningHeld", Events: "GuardHeld"},
+			want:   onepass.Want{Calls: "MarkPool", Ready: "False GuardHeld", Says: "until then the pool gains no role", Also: "DeprovisioningHeld", Events: "GuardHeld"},
 		},
 		"RoleWaits": {
 			reason: "A pool gains a role once the members who are to leave have left: they would gain it meanwhile.",
@@ -194,7 +194,7 @@ func TestReconcile(t *testing.T) {
 		"DeletedHeld": {
 			reason: "A deletion that takes more than the budget is held, and the object stays.",
 			given:  func(w *onepass.World) { members(w, onepass.NoBudget, "ada") }, then: deleted,
-			want: onepass.Want{Calls: "MarkPoolHeld", Ready: "False GuardHeld", Says: "kubectl scim release agentpool/leads", Also: "DeprovisioningHeld", Events: "GuardHeld"},
+			want: onepass.Want{Calls: "MarkPool", Ready: "False GuardHeld", Says: "kubectl scim release agentpool/leads", Also: "DeprovisioningHeld", Events: "GuardHeld"},
 		},
 		"DeletedForeignFinalizer": {
 			reason: "An AgentPool whose pool is released is not ready, although the object stays for another program.",

@@ -26,6 +26,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 )
@@ -128,9 +129,9 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 	}
 	var out []reconcile.Request
 	for i := range list.Items {
-		titled, _ := groupindex.Titled(&list.Items[i], r.Groups)
-		if claims.ObjectName(v1alpha1.ClaimPool, titled.PortalName()) == claim {
-			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(titled)})
+		named, _ := groupindex.WithPortalName(&list.Items[i], r.Groups)
+		if claims.ObjectName(v1alpha1.ClaimPool, named.PortalName()) == claim {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(named)})
 		}
 	}
 	return out
@@ -139,7 +140,7 @@ func (r *Reconciler) wanting(ctx context.Context, namespace, claim string) []rec
 // concerned returns the pools that a change of a pool in the portal can affect: its owners before
 // and after the change, and all pools that are not Ready, because they may wait for this change.
 func (r *Reconciler) concerned(ctx context.Context, namespace string, e *mirror.PoolEvent) []reconcile.Request {
-	all, err := All(ctx, r.Client, namespace)
+	all, err := poolplan.ListPools(ctx, r.Client, namespace)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
 		return nil
@@ -169,7 +170,7 @@ func owners(e *mirror.PoolEvent) map[string]bool {
 // them, and they are created again if it is deleted or means another group.
 func (r *Reconciler) ownPools(_ context.Context, o client.Object) []reconcile.Request {
 	var out []reconcile.Request
-	for _, group := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {
+	for _, group := range groupindex.AffectedGroups(o.(*v1alpha1.AgentPool), r.Groups) {
 		if group != o.GetName() {
 			out = append(out, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: group}})
 		}
@@ -185,7 +186,7 @@ func (r *Reconciler) groups(namespace string) func(context.Context, queue) error
 				r.Pools.Invalidate()
 			}
 			r.causedBy(c, c.Group) // the group's own pool, which may be created after the group
-			all, err := All(ctx, r.Client, namespace)
+			all, err := poolplan.ListPools(ctx, r.Client, namespace)
 			if err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "Listing pools from the cache")
 			}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
-	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
 func TestStraysReportEachChange(t *testing.T) {
@@ -50,13 +49,6 @@ func TestNamed(t *testing.T) {
 	}
 	if got, want := named(many[:2]), "a, b"; got != want {
 		t.Errorf("named is %q, want %q", got, want)
-	}
-}
-
-func TestReplacement(t *testing.T) {
-	got := Replacement("lightrun", provider.ID{Type: provider.Okta, Name: "a `id` $HOME"}, provider.ID{Type: provider.EntraID}, 3)
-	if want := ": kubectl scim provider --replace 'Okta/a `id` $HOME' -n lightrun"; !strings.HasSuffix(got, want) {
-		t.Errorf("the message must end with a command that a shell does not expand: %s", got)
 	}
 }
 

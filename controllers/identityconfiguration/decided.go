@@ -15,7 +15,7 @@ import (
 func (p *scope) warnAhead(annotations ...string) {
 	for _, name := range annotations {
 		value := p.config.Annotations[name]
-		_, ahead := removals.By(value, p.Clock.Now())
+		_, ahead := removals.ParseDecisionTime(value, p.Clock.Now())
 		if ahead == 0 || p.ahead[name] == value {
 			continue
 		}

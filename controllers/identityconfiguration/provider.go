@@ -11,7 +11,6 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/provider"
-	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 )
 
@@ -65,13 +64,6 @@ func (p *scope) bindAs(ctx context.Context, b portalapi.Binding) error {
 func (p *scope) preview(refused error, first, want provider.ID) error {
 	return &portalapi.Error{
 		Status: 409, Code: portalapi.CodeIDPConfigured,
-		Message: fmt.Sprintf("%s. %s", said(refused), Replacement(p.config.Namespace, first, want, int(p.Counter.Counts().Users))),
+		Message: fmt.Sprintf("%s. %s", said(refused), provision.DescribeReplacement(p.config.Namespace, first, want, int(p.Counter.Counts().Users))),
 	}
-}
-
-// Replacement describes how to replace the provider first by want, in the namespace of its
-// configuration, and what that does to the users. people is the number of users.
-func Replacement(namespace string, first, want provider.ID, people int) string {
-	return fmt.Sprintf("If %s replaces %s, all %d users keep their accounts, pools and roles. %s takes over each user whose user name it pushes; the others stay until a person removes them. Create a SCIM key for %s. To replace %s: %s",
-		want, first, people, want, want, first, shell.Scim(namespace, "provider", "--replace", first.String()))
 }

@@ -20,13 +20,13 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/provider"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/usercounts"
 )
 
 // resync is the time between two checks of credentials, binding and counts without an event.
@@ -41,7 +41,7 @@ type Connect func(spec v1alpha1.Portal, key string) (portalapi.Client, error)
 // Reconciler reconciles the one IdentityConfiguration.
 type Reconciler struct {
 	pass.Engine
-	Counter *scimuser.Counter
+	Counter *usercounts.Counter
 	Connect Connect
 	Cluster string // identity of this cluster in the binding
 	// TokenWarning is the time before and after a token's expiry in which a condition warns
@@ -186,7 +186,7 @@ func bindReason(err error) (reason string, refused bool) {
 
 // open opens the session for the other controllers.
 func (p *scope) open(ctx context.Context) pass.Outcome {
-	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseStrays)
+	p.warnAhead(v1alpha1.AnnotationReleaseHeld, v1alpha1.AnnotationDropHeld, v1alpha1.AnnotationReleaseOwnerGone)
 	p.Session.Decide(removals.Decisions(p.config.Annotations, p.Clock.Now()))
 	p.View = p.Session.Open(ctx, p.connection.key, p.client, p.spec)
 	return pass.Next()

@@ -15,12 +15,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/shell"
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
 	"lightrun.com/scim-operator/internal/operator/removals"
 )
@@ -43,7 +43,7 @@ func (p *scope) auditPools(ctx context.Context) pass.Outcome {
 	if !p.View.Mirror.Configuration().SCIMEnabled {
 		return pass.Next()
 	}
-	all, err := agentpool.All(ctx, p.Client, p.config.Namespace)
+	all, err := poolplan.ListPools(ctx, p.Client, p.config.Namespace)
 	if err != nil {
 		return p.Retry(err)
 	}
@@ -69,7 +69,7 @@ func (p *scope) auditPools(ctx context.Context) pass.Outcome {
 	if p.spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return o
 	}
-	releaseUntil, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
+	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseOwnerGone], now)
 	var failed []error
 	for _, pool := range found {
 		failed = append(failed, p.releasePool(ctx, pool, !firstSeen[pool.Owner.UID].Truncate(time.Second).After(releaseUntil)))
@@ -96,23 +96,23 @@ func (p *scope) releasePool(ctx context.Context, pool *portalapi.Pool, asked boo
 	if !asked && decision != removals.Release {
 		return nil
 	}
-	plan := agentpool.PlanRelease(object, nil, nil, p.View.Mirror) // the spec is lost, so it counts as declared
+	plan := poolplan.PlanRelease(object, nil, nil, p.View.Mirror) // the spec is lost, so it counts as declared
 	do := func(ctx context.Context) error { return p.View.Client.ReleasePool(ctx, pool.Owner.UID, plan.Remove) }
-	answer := removals.Answer{Verdict: sets.Apply}
+	outcome := removals.Outcome{Verdict: sets.Apply}
 	var err error
 	if len(plan.Removal.Users) == 0 {
 		err = do(ctx)
 	} else {
-		on := removals.On{Object: object, Spec: p.spec.DeprovisioningGuard, Now: p.Clock.Now()}
-		answer, err = p.Guard.Remove(ctx, p.Client, p.View.Client, on, plan.Removal, do)
+		facts := removals.Facts{Object: object, Spec: p.spec.DeprovisioningGuard, Now: p.Clock.Now()}
+		outcome, err = p.Guard.Remove(ctx, p.Client, p.View.Client, facts, plan.Removal, do)
 	}
-	if err == nil && answer.Verdict != sets.Apply {
-		err = p.markPool(answer.Named(ctx, object), pool, answer)
+	if err == nil && outcome.Verdict != sets.Apply {
+		err = p.markPool(outcome.MarkContext(ctx, object), pool, outcome)
 	}
 	if err != nil {
 		return fmt.Errorf("release pool %s, whose AgentPool does not exist: %w", pool.ID, err)
 	}
-	if answer.Verdict == sets.Apply {
+	if outcome.Verdict == sets.Apply {
 		ctrl.LoggerFrom(ctx).Info("Released a pool whose AgentPool does not exist", "pool", pool.ID, "agentPool", pool.Owner.Name)
 	}
 	return nil
@@ -139,21 +139,21 @@ func (p *scope) decidedOn(pool *portalapi.Pool) (*v1alpha1.AgentPool, removals.D
 }
 
 // markPool marks in the portal, and reports once, that the release is held or was dropped.
-func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, answer removals.Answer) error {
-	mark := answer.Mark(pool.Owner.Name)
+func (p *scope) markPool(ctx context.Context, pool *portalapi.Pool, outcome removals.Outcome) error {
+	mark := outcome.Mark(pool.Owner.Name)
 	if pass.SameMark(pool.Mark, mark) {
 		return nil
 	}
-	if err := p.View.Client.MarkPoolHeld(ctx, pool.Owner, mark); err != nil {
+	if err := p.View.Client.MarkPool(ctx, pool.Owner, mark); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
 	with := *pool
 	with.Mark = mark
 	p.View.Mirror.PutPool(&with)
-	if answer.Verdict == sets.Hold {
+	if outcome.Verdict == sets.Hold {
 		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonGuardHeld, "Hold",
 			"The deprovisioning guard holds the release of the pool of AgentPool %s: %d user(s) would lose what it gives. If this is meant: %s",
-			pool.Owner.Name, len(answer.Removal.Users), shell.Scim(p.config.Namespace, "audit", "--release", "--id", answer.Decision))
+			pool.Owner.Name, len(outcome.Removal.Users), shell.Scim(p.config.Namespace, "audit", "--release", "--id", outcome.Decision))
 	}
 	return nil
 }

@@ -18,8 +18,8 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/pass"
-	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // auditEvery is the time between two searches for strays while none are known. A search compares
@@ -43,7 +43,7 @@ type strays struct {
 // complete.
 func (p *scope) audit(ctx context.Context) pass.Outcome {
 	now, s := p.Clock.Now(), &p.strays
-	releaseUntil, _ := removals.By(p.config.Annotations[v1alpha1.AnnotationReleaseStrays], now)
+	releaseUntil, _ := removals.ParseDecisionTime(p.config.Annotations[v1alpha1.AnnotationReleaseOwnerGone], now)
 	if !p.View.Mirror.Configuration().SCIMEnabled || (releaseUntil.IsZero() && now.Sub(s.lastSearch) < s.interval()) {
 		return pass.Next()
 	}
@@ -91,19 +91,7 @@ func (p *scope) withoutUser(ctx context.Context) ([]*portalapi.Account, error) {
 	if err := p.List(ctx, &users, client.InNamespace(p.config.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("list users: %w", err)
 	}
-	return WithoutUser(p.View.Mirror, users.Items), nil
-}
-
-// WithoutUser returns the accounts with an owner that is none of the users, in order of id. A user
-// who was restored from a backup owns the account that the same SCIM id had under this binding,
-// also while the operator may not write to that account.
-func WithoutUser(m *mirror.Mirror, users []v1alpha1.ScimUser) []*portalapi.Account {
-	uids, names := make(map[string]bool, len(users)), make(map[string]bool, len(users))
-	for i := range users {
-		uids[string(users[i].UID)], names[users[i].Name] = true, true
-	}
-	binding := m.Binding()
-	return m.Without(func(o portalapi.Owner) bool { return uids[o.UID] || (names[o.Name] && o.Binding == binding) })
+	return userplan.WithoutUser(p.View.Mirror, users.Items), nil
 }
 
 // releaseStrays releases the strays that this process has seen by releaseUntil, a time that a

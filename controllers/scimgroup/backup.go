@@ -32,10 +32,7 @@ func (p *scope) compare(ctx context.Context, m *mirror.Mirror) pass.Outcome {
 	if !known {
 		return pass.Next()
 	}
-	than := groupindex.Older(g, m.GroupRevision(g.ID))
-	if g.Deleted && m.GroupDeleted(g.ID) {
-		than = 0 // the rest of a deletion: without its slices, the group has a lower revision
-	}
+	than := groupindex.Older(g, m)
 	p.than = than
 	switch {
 	case than == 0:
@@ -50,7 +47,7 @@ func (p *scope) compare(ctx context.Context, m *mirror.Mirror) pass.Outcome {
 	if err != nil {
 		return p.Retry(err)
 	}
-	if !now.Whole || groupindex.Older(now, m.GroupRevision(g.ID)) != than {
+	if !now.Whole || groupindex.Older(now, m) != than {
 		return pass.Quiet(pass.ConflictPause) // the objects, or the cache, are not complete yet
 	}
 	p.older, p.round = than, now.Round

@@ -12,14 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/shell"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // retryFinish is the pause before the next check whether a deleted group's members have left its
@@ -76,7 +76,7 @@ func (p *scope) dropPool(ctx context.Context) pass.Outcome {
 			return p.Retry(err)
 		}
 	}
-	if l := Undecided(own.Namespace, own.Name, "its own pool", agentpool.Kept(own, p.View.Mirror)); l != nil {
+	if l := Undecided(own.Namespace, own.Name, "its own pool", poolplan.Kept(own, p.View.Mirror)); l != nil {
 		return pass.Wait(retryFinish, *l)
 	}
 	return waitFor("The provider deleted the group; its own pool is being released in the portal")
@@ -120,7 +120,7 @@ func (p *scope) left(ctx context.Context) pass.Outcome {
 		if !slices.Contains(p.group.Status.Pools, pool.Name) {
 			continue
 		}
-		if l := Undecided(pool.Namespace, pool.Name, fmt.Sprintf("%d member(s)", waiting), agentpool.Kept(pool, p.View.Mirror)); l != nil {
+		if l := Undecided(pool.Namespace, pool.Name, fmt.Sprintf("%d member(s)", waiting), poolplan.Kept(pool, p.View.Mirror)); l != nil {
 			return pass.Wait(retryFinish, *l)
 		}
 	}
@@ -139,7 +139,7 @@ func (p *scope) waiting(ctx context.Context, snapshot *poolindex.Snapshot) (int,
 		if err != nil {
 			return 0, err
 		}
-		if a, _ := scimuser.Access(&u, snapshot, p.View.Mirror); scimuser.Stays(&u, a, snapshot, p.View.Mirror, p.group.Status.Pools) {
+		if a, _ := userplan.Access(&u, snapshot, p.View.Mirror); userplan.HasPendingRemoval(&u, a, snapshot, p.View.Mirror, p.group.Status.Pools) {
 			n++
 		}
 	}
@@ -159,14 +159,14 @@ func (p *scope) dropped(ctx context.Context, snapshot *poolindex.Snapshot) (bool
 		if record == nil || record.Mark == nil || record.Mark.State != portalapi.MarkDropped || !slices.Contains(p.group.Status.Pools, pool.Name) {
 			continue
 		}
-		changes, _, err := agentpool.MemberChanges(ctx, pool, record, agentpool.MemberFacts{
+		changes, _, err := poolplan.MemberChanges(ctx, pool, record, poolplan.MemberFacts{
 			Users: p.Client, Groups: p.Groups, Mirror: m, Snapshot: snapshot,
 		})
 		if err != nil {
 			return false, err
 		}
 		ours := slices.ContainsFunc(changes.Leave, func(a *portalapi.Account) bool { return p.Groups.Contains([]string{p.group.Name}, a.Owner.Name) })
-		if ours && agentpool.LeaveSet(pool, record, changes.Leave, m).Is(record.Mark.Decision) {
+		if ours && poolplan.LeaveSet(pool, record, changes.Leave, m).Is(record.Mark.Decision) {
 			return true, nil // the decision is about exactly the users that leave because of the deletion
 		}
 	}

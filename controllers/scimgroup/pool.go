@@ -14,10 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
@@ -99,7 +99,7 @@ const retryReplace = time.Second
 // replace deletes the group's own pool, once its members are in the declared pools that replace it.
 // Under ReportOnly, its pool in the portal would remain without an AgentPool, so both stay.
 func (p *scope) replace(ctx context.Context, g groupindex.Group, own *v1alpha1.AgentPool) (wait time.Duration, err error) {
-	record := agentpool.Kept(own, p.View.Mirror)
+	record := poolplan.Kept(own, p.View.Mirror)
 	if record != nil && p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return 0, nil
 	}
@@ -107,12 +107,12 @@ func (p *scope) replace(ctx context.Context, g groupindex.Group, own *v1alpha1.A
 	if err != nil {
 		return 0, err
 	}
-	facts := agentpool.MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.View.Mirror, Snapshot: snapshot}
+	facts := poolplan.MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.View.Mirror, Snapshot: snapshot}
 	for i := range p.pools {
 		if _, fills := groupindex.Declares(&p.pools[i], g, p.Groups); !fills {
 			continue
 		}
-		if joining, err := agentpool.Joining(ctx, record, &p.pools[i], facts); joining || err != nil {
+		if joining, err := poolplan.Joining(ctx, record, &p.pools[i], facts); joining || err != nil {
 			return retryReplace, err
 		}
 	}

@@ -16,13 +16,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/agentpool"
-	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/poolplan"
+	"lightrun.com/scim-operator/internal/operator/usercounts"
 )
 
 // Reconciler reconciles ScimGroups.
@@ -31,8 +31,8 @@ type Reconciler struct {
 	Pools    *poolindex.Index
 	Groups   *groupindex.Index
 	Slices   *groupslice.Store
-	Counter  *scimuser.Counter
-	Finished *scimuser.Finished
+	Counter  *usercounts.Counter
+	Finished *usercounts.Finished
 
 	unclaimed claims.Unclaimed
 	counted   pass.Counts
@@ -60,7 +60,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	pools, err := agentpool.All(ctx, r.Client, g.Namespace)
+	pools, err := poolplan.ListPools(ctx, r.Client, g.Namespace)
 	if err != nil {
 		return ctrl.Result{}, err
 	}

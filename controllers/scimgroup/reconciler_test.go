@@ -195,7 +195,7 @@ func TestReconcile(t *testing.T) {
 			group:  deleted(), given: func(w *onepass.World) {
 				member(w)
 				people(w, true)
-				w.Must(w.Portal.MarkPoolHeld(w.T.Context(), portalapi.Owner{UID: "uid-ops", Name: "ops", Revision: 1}, &portalapi.Mark{What: portalapi.RemovalMembers, State: portalapi.MarkHeld, Decision: "m-1", At: "ops"}))
+				w.Must(w.Portal.MarkPool(w.T.Context(), portalapi.Owner{UID: "uid-ops", Name: "ops", Revision: 1}, &portalapi.Mark{What: portalapi.RemovalMembers, State: portalapi.MarkHeld, Decision: "m-1", At: "ops"}))
 				w.Open(nil)
 			}, then: filled, pools: "ops",
 			want: onepass.Want{Ready: "False GuardHeld", Says: "kubectl scim release agentpool/ops --id m-1 -n company", Again: time.Second},

@@ -53,7 +53,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 	}
 	named := func(_ context.Context, o client.Object) []reconcile.Request {
 		var out []reconcile.Request
-		for _, id := range groupindex.Named(o.(*v1alpha1.AgentPool), r.Groups) {
+		for _, id := range groupindex.AffectedGroups(o.(*v1alpha1.AgentPool), r.Groups) {
 			out = append(out, request(id))
 		}
 		return out

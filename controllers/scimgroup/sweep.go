@@ -46,7 +46,7 @@ func (r *Reconciler) sweeping(ctx context.Context, namespace string) error {
 // the deletion was finished. In a restore window it changes nothing, because groups and users may
 // be restored after the slices.
 func (r *Reconciler) Sweep(ctx context.Context, namespace string) error {
-	leftovers, finished := r.Groups.Leftovers(), r.Finished.All()
+	leftovers, finished := r.Groups.WithoutScimGroup(), r.Finished.All()
 	if len(leftovers)+len(finished) == 0 {
 		return nil
 	}

@@ -21,10 +21,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/scimuser"
 	"lightrun.com/scim-operator/internal/kernel/groupslice"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/usercounts"
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
@@ -136,7 +136,7 @@ func TestSweep(t *testing.T) {
 			if err := c.List(t.Context(), &left); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tc.want, groupslice.Members(left.Items), cmpopts.EquateEmpty()); diff != "" || len(left.Items) != tc.slices {
+			if diff := cmp.Diff(tc.want, groupslice.MembersIn(left.Items), cmpopts.EquateEmpty()); diff != "" || len(left.Items) != tc.slices {
 				t.Errorf("%d slices, want %d: %s (-want +got):\n%s", len(left.Items), tc.slices, tc.reason, diff)
 			}
 			if n := len(r.Finished.All()); n != tc.finishes {
@@ -149,7 +149,7 @@ func TestSweep(t *testing.T) {
 // sweeper has what a sweep needs. The cache has these slices.
 func sweeper(c client.Client, now clock.PassiveClock, cached ...*v1alpha1.ScimGroupSlice) *Reconciler {
 	r := &Reconciler{
-		Engine: pass.Engine{Client: c, Live: c, Clock: now}, Groups: groupindex.New(), Finished: &scimuser.Finished{},
+		Engine: pass.Engine{Client: c, Live: c, Clock: now}, Groups: groupindex.New(), Finished: &usercounts.Finished{},
 		Slices: groupslice.NewStore(c, namespace, groupslice.Options{Clock: now.Now}),
 	}
 	for _, s := range cached {

@@ -14,16 +14,13 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/removals"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // apply carries the plan out, if policy and the guard let it. A mark without a reason in this pass
 // is removed.
 func (p *scope) apply(ctx context.Context) pass.Outcome {
-	o := p.carryOut(ctx)
-	if o.Err != nil {
-		return o
-	}
-	return o.And(p.ClearMark(func(m *portalapi.Mark) error { return p.mark(ctx, m) }))
+	return p.ClearMark(p.carryOut(ctx), func(m *portalapi.Mark) error { return p.mark(ctx, m) })
 }
 
 func (p *scope) carryOut(ctx context.Context) pass.Outcome {
@@ -53,9 +50,9 @@ func owned() conditions.Leaf {
 // none.
 func (p *scope) marked() *portalapi.Account {
 	if p.user.Spec.Deleted {
-		return Kept(p.user, p.View.Mirror)
+		return userplan.Kept(p.user, p.View.Mirror)
 	}
-	if own := p.View.Mirror.Owned(string(p.user.UID)); own != nil {
+	if own := p.View.Mirror.OwnedAccount(string(p.user.UID)); own != nil {
 		return own
 	}
 	if a := p.plan.Account; a != nil && (p.plan.Action == provision.Adopt || a.WaitingFor.UID == string(p.user.UID)) {
@@ -81,7 +78,7 @@ func (p *scope) mark(ctx context.Context, m *portalapi.Mark) error {
 			return fmt.Errorf("mark the local account as waited for: %w", err)
 		}
 	}
-	if err := p.View.Client.MarkHeld(ctx, owner, m); err != nil {
+	if err := p.View.Client.MarkAccount(ctx, owner, m); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
 	with := *a
@@ -155,7 +152,7 @@ func (p *scope) guarded(ctx context.Context, what portalapi.Removal, do func(con
 	}
 	return p.Guarded(ctx, pass.Guarded{
 		Removal: removal, Do: do,
-		Mark:    func(ctx context.Context, a removals.Answer) error { return p.mark(ctx, a.Mark(p.user.Name)) },
+		Mark:    func(ctx context.Context, a removals.Outcome) error { return p.mark(ctx, a.Mark(p.user.Name)) },
 		Dropped: "the account stays unchanged, and other changes of the user wait with the removal",
 	})
 }

@@ -22,14 +22,15 @@ import (
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/usercounts"
 )
 
 // Reconciler reconciles ScimUsers.
 type Reconciler struct {
 	pass.Engine
 	Pools    *poolindex.Index
-	Counter  *Counter
-	Finished *Finished
+	Counter  *usercounts.Counter
+	Finished *usercounts.Finished
 	Groups   *groupindex.Index
 	Slices   *groupslice.Store
 

@@ -124,7 +124,7 @@ func TestReconcile(t *testing.T) {
 		"DeletionHeld": {
 			reason: "What does not fit the guard's budget is marked in the portal and held: the user stays, and people read how to decide.",
 			user:   left("ada"), given: func(w *onepass.World) { w.Account("ada"); w.Open(onepass.NoBudget) },
-			want: onepass.Want{Calls: "MarkHeld", Ready: "False GuardHeld", Says: "kubectl scim release scimuser/", Also: "DeprovisioningHeld", Events: "GuardHeld"},
+			want: onepass.Want{Calls: "MarkAccount", Ready: "False GuardHeld", Says: "kubectl scim release scimuser/", Also: "DeprovisioningHeld", Events: "GuardHeld"},
 		},
 		"DeletionDropped": {
 			reason: "A person dropped the deletion: the user is no tombstone any more. That write triggers the next pass.",
@@ -140,7 +140,7 @@ func TestReconcile(t *testing.T) {
 				u.Annotations = map[string]string{v1alpha1.AnnotationDrop: u.Status.Held.Decision}
 				w.Must(w.Kube.Update(w.T.Context(), &u))
 			},
-			want: onepass.Want{Calls: "MarkHeld", Ready: "False GuardHeld", Also: "DeprovisioningHeld", Events: "RemovalDropped"},
+			want: onepass.Want{Calls: "MarkAccount", Ready: "False GuardHeld", Also: "DeprovisioningHeld", Events: "RemovalDropped"},
 		},
 		"NameHeld": {
 			reason: "The deletion of the user who had the name is held: the new user waits, without a mark, a call or a poll of its own.",

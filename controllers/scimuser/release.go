@@ -15,7 +15,7 @@ import (
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/pass"
-	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // release releases the account of a user that the provider deleted, as onDelete says, unless a
@@ -23,7 +23,7 @@ import (
 // portal that does not answer.
 func (p *scope) release(ctx context.Context) pass.Outcome {
 	owner := portalapi.Owner{UID: string(p.user.UID), Name: p.user.Name, Revision: p.user.Spec.Revision}
-	own := Kept(p.user, p.View.Mirror)
+	own := userplan.Kept(p.user, p.View.Mirror)
 	plan := provision.ComputeRelease(own, p.View.Spec.OnDelete, false)
 	if own != nil {
 		if owner.Revision < own.Owner.Revision && v1alpha1.AcceptedRevision(p.user.Annotations) != own.Owner.Revision {
@@ -41,34 +41,14 @@ func (p *scope) release(ctx context.Context) pass.Outcome {
 	if !plan.Removal {
 		return p.Call(func() error { return do(ctx) })
 	}
-	o := p.guarded(ctx, RemovalOf(plan.Mode), do)
-	if o.Refused || p.Answer.Verdict != sets.Keep {
+	o := p.guarded(ctx, userplan.RemovalOf(plan.Mode), do)
+	if o.Refused || p.Removal.Verdict != sets.Keep {
 		return o
 	}
 	return p.Undelete(ctx, func(taken string) string {
 		return fmt.Sprintf("A person dropped this deletion (%s), but %s has the user name now: the account stays unchanged. Rename or delete that user in the identity provider to restore this one; or release the deletion, and that user gets the name in the portal: %s",
-			p.Answer.Decision, taken, shell.Scim(p.user.Namespace, "release", "scimuser/"+p.user.Name, "--id", p.Answer.Decision))
+			p.Removal.Decision, taken, shell.Scim(p.user.Namespace, "release", "scimuser/"+p.user.Name, "--id", p.Removal.Decision))
 	})
-}
-
-// Kept returns the account that the user owns, or that the same SCIM id owned before a restore; nil
-// if there is none.
-func Kept(u *v1alpha1.ScimUser, m *mirror.Mirror) *portalapi.Account {
-	if own := m.Owned(string(u.UID)); own != nil {
-		return own
-	}
-	if former := m.Of(u.Name); former != nil && former.Owner.Binding == m.Binding() {
-		return former
-	}
-	return nil
-}
-
-// RemovalOf returns what a user loses by the release of the account.
-func RemovalOf(mode portalapi.ReleaseMode) portalapi.Removal {
-	if mode == portalapi.ReleaseDelete {
-		return portalapi.RemovalDeletion
-	}
-	return portalapi.RemovalDeactivation
 }
 
 // finish takes the id out of the groups, releases the names and deletes the object.

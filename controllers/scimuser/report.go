@@ -10,6 +10,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/operator/pass"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // fill computes the status from the facts of the pass.
@@ -17,10 +18,10 @@ func (p *scope) fill() {
 	s := &p.user.Status
 	if p.snapshot != nil {
 		s.Pools, s.Roles = memberships(p), grants(p)
-		s.PoolNames, s.RoleNames = pass.OneLine(poolNames(s.Pools)), pass.OneLine(grantNames(s.Roles))
+		s.PoolNames, s.RoleNames = pass.OneLine(userplan.PoolNames(s.Pools)), pass.OneLine(grantNames(s.Roles))
 	}
-	s.Held = p.Answer.Held()
-	p.Pools.Record(p.user.Name, poolNames(s.Pools))
+	s.Held = p.Removal.Held()
+	p.Pools.Record(p.user.Name, userplan.PoolNames(s.Pools))
 	if p.have != nil {
 		s.Account = p.have.ID
 	} else if p.snapshot != nil {
@@ -47,7 +48,7 @@ func memberships(p *scope) []v1alpha1.PoolMembership {
 		out = append(out, v1alpha1.PoolMembership{Name: name, Source: v1alpha1.PoolSourceHeld, Held: true})
 	}
 	if p.have != nil {
-		gone, _ := p.snapshot.Has(granted(p.have))
+		gone, _ := p.snapshot.AccessThrough(userplan.Granted(p.have))
 		for _, m := range gone {
 			if !slices.ContainsFunc(out, func(o v1alpha1.PoolMembership) bool { return o.Name == m.Pool }) {
 				out = append(out, v1alpha1.PoolMembership{Name: m.Pool, Source: v1alpha1.PoolSource(m.Source)})
@@ -72,7 +73,7 @@ func grants(p *scope) []v1alpha1.RoleGrant {
 	if p.have == nil {
 		return nil
 	}
-	_, all := p.snapshot.Has(granted(p.have))
+	_, all := p.snapshot.AccessThrough(userplan.Granted(p.have))
 	out := make([]v1alpha1.RoleGrant, len(all))
 	for i, g := range all {
 		out[i] = v1alpha1.RoleGrant{Name: g.Role, From: slices.Clone(g.From)}
@@ -84,14 +85,6 @@ func grantNames(in []v1alpha1.RoleGrant) []string {
 	out := make([]string, len(in))
 	for i, g := range in {
 		out[i] = g.Name
-	}
-	return out
-}
-
-func poolNames(in []v1alpha1.PoolMembership) []string {
-	out := make([]string, len(in))
-	for i, m := range in {
-		out[i] = m.Name
 	}
 	return out
 }

@@ -13,6 +13,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // resolve finds the pools that the user is in and the roles that those grant.
@@ -23,7 +24,7 @@ func (p *scope) resolve(ctx context.Context) pass.Outcome {
 			return p.Retry(err)
 		}
 		p.snapshot = snapshot
-		p.access, known = Access(p.user, snapshot, p.View.Mirror)
+		p.access, known = userplan.Access(p.user, snapshot, p.View.Mirror)
 	}
 	return pass.Next(p.poolsLeaf())
 }
@@ -39,12 +40,12 @@ func (p *scope) poolsLeaf() conditions.Leaf {
 // observe reads the user's account from the mirror, and plans.
 func (p *scope) observe(ctx context.Context) pass.Outcome {
 	m := p.View.Mirror
-	p.have = m.Owned(string(p.user.UID))
-	facts := Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live}
+	p.have = m.OwnedAccount(string(p.user.UID))
+	facts := userplan.Facts{Snapshot: p.snapshot, Mirror: m, Objects: p.Live}
 	if p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		facts.Stays = func(string) bool { return false } // the report includes the memberships
+		facts.KeepsMembers = func(string) bool { return false } // the report includes the memberships
 	}
-	plan, err := Plan(ctx, p.user, p.access, facts)
+	plan, err := userplan.Plan(ctx, p.user, p.access, facts)
 	p.plan = plan
 	return p.Retry(err)
 }
@@ -53,7 +54,7 @@ func (p *scope) observe(ctx context.Context) pass.Outcome {
 func (p *scope) verify(context.Context) pass.Outcome {
 	var want []string
 	if p.have != nil {
-		want = rolesOf(granted(p.have), p.View.Mirror)
+		want = userplan.RolesOf(userplan.Granted(p.have), p.View.Mirror)
 	}
 	gone, left := p.ownerGone()
 	if left > 0 {
@@ -73,9 +74,9 @@ func (p *scope) verify(context.Context) pass.Outcome {
 
 // ownerGone are the pools of the user whose AgentPool no longer exists. A pool that is being
 // released looks like one for a moment, so the status waits once; left is for how long.
-func (p *scope) ownerGone() (gone []poolindex.Unruled, left time.Duration) {
+func (p *scope) ownerGone() (gone []poolindex.Unmanaged, left time.Duration) {
 	if p.have != nil {
-		gone = p.snapshot.OwnerGone(granted(p.have))
+		gone = p.snapshot.OwnerGone(userplan.Granted(p.have))
 	}
 	if len(gone) == 0 {
 		p.releasing.end(p.user.Name)

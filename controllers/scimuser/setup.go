@@ -28,6 +28,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+	"lightrun.com/scim-operator/internal/operator/userplan"
 )
 
 // Workers is the number of users that are reconciled concurrently.
@@ -60,14 +61,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, nam
 		return err
 	}
 	w := &watcher{Reconciler: r, namespace: namespace, users: newUserIndex()}
-	r.Counter.load()
+	r.Counter.Load()
 	r.Pools.Load()
 	if err := w.followers.setup(mgr, r, traces); err != nil {
 		return err
 	}
 	people := source.Kind[client.Object](mgr.GetCache(), &v1alpha1.ScimUser{}, w.people())
 	return ctrl.NewControllerManagedBy(mgr).Named("scimuser").
-		WatchesRawSource(&loading{SyncingSource: people, loaded: func() { r.Counter.loaded(); r.Pools.Loaded() }}).
+		WatchesRawSource(&loading{SyncingSource: people, loaded: func() { r.Counter.Loaded(); r.Pools.Loaded() }}).
 		Watches(&v1alpha1.NameClaim{}, w.claims()).
 		Watches(&v1alpha1.AgentPool{}, w.pools()).
 		WatchesRawSource(w.Groups.Source()).
@@ -107,7 +108,7 @@ func (w *watcher) people() handler.EventHandler {
 			w.Pools.Observe(u)
 			if e.IsInInitialList {
 				w.Counter.Record(u)
-				w.Pools.Remember(u.Name, poolNames(u.Status.Pools))
+				w.Pools.Remember(u.Name, userplan.PoolNames(u.Status.Pools))
 			}
 			if e.IsInInitialList && !u.Spec.Deleted && pass.Settled(u, u.Status.Conditions) {
 				w.enqueueAffected(q, u.Name)
@@ -313,7 +314,7 @@ func (w *watcher) enqueue(q queue, following bool, people ...string) {
 func (w *watcher) enqueueAffected(q queue, people ...string) {
 	unknown := w.portalUnknown()
 	for _, name := range people {
-		if ready := w.Counter.isReady(name); !ready || !unknown {
+		if ready := w.Counter.IsReady(name); !ready || !unknown {
 			w.enqueue(q, ready, name)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/portalclient/session"
+	"lightrun.com/scim-operator/internal/operator/usercounts"
 )
 
 // queued notes who was queued.
@@ -30,7 +31,7 @@ func (q *queued) Add(r reconcile.Request) { q.names = append(q.names, r.Name) }
 func newWatcher() *watcher {
 	groups := groupindex.New()
 	return &watcher{
-		Reconciler: &Reconciler{Counter: NewCounter(), Pools: poolindex.New(nil, "company", groups), Groups: groups, Engine: pass.Engine{Session: session.New(mirror.Options{})}},
+		Reconciler: &Reconciler{Counter: usercounts.NewCounter(), Pools: poolindex.New(nil, "company", groups), Groups: groups, Engine: pass.Engine{Session: session.New(mirror.Options{})}},
 		namespace:  "company", users: newUserIndex(),
 	}
 }
@@ -146,7 +147,7 @@ func TestWhatIsUrgent(t *testing.T) {
 
 func TestAllUsersCountFromTheStart(t *testing.T) {
 	w := newWatcher()
-	w.Counter.load()
+	w.Counter.Load()
 	w.Pools.Load()
 	u := person("1", "ada@example.test")
 	u.Status.Pools = []v1alpha1.PoolMembership{{Name: "default", Source: v1alpha1.PoolSourceDefault}}
@@ -155,9 +156,9 @@ func TestAllUsersCountFromTheStart(t *testing.T) {
 	if n, complete := w.Pools.Count("default"); n != 1 || complete || w.Counter.Complete() {
 		t.Errorf("%d people, complete: %v, %v", n, complete, w.Counter.Complete())
 	}
-	w.Counter.loaded()
+	w.Counter.Loaded()
 	w.Pools.Loaded()
-	if _, complete := w.Pools.Count("default"); !complete || !w.Counter.Complete() || w.Counter.Counts() != (Counts{Users: 1, Ready: 1}) {
+	if _, complete := w.Pools.Count("default"); !complete || !w.Counter.Complete() || w.Counter.Counts() != (usercounts.Counts{Users: 1, Ready: 1}) {
 		t.Errorf("complete: %v, %v; %+v", complete, w.Counter.Complete(), w.Counter.Counts())
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -49,6 +50,11 @@ type Options struct {
 	NewFeedEpoch  bool          // set it after a restore from a backup
 	HTTPCookies   bool          // cookies without the Secure attribute, for plain http on loopback
 
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+
+	RequireSecondFactor bool   // managers with a password need a second factor
+	RemoveSecondFactor  string // user name of a local user whose second factor is removed at the start
+
 	Log logr.Logger
 	// Web creates the pages. If it is nil, there are no pages.
 	Web func(WebOptions) (http.Handler, error)
@@ -59,7 +65,10 @@ type WebOptions struct {
 	Store       *store.Store
 	PublicURL   string // without a slash at its end
 	HTTPCookies bool
-	Log         logr.Logger
+
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+
+	Log logr.Logger
 }
 
 // BootstrapKey is an API key that must exist: its scope, the identity provider if the scope is
@@ -98,6 +107,22 @@ func ParseSessionIdle(text string) (time.Duration, error) {
 	return idle, nil
 }
 
+// ParseTrustedProxy parses an address, or a range of addresses, of proxies in front of the portal.
+func ParseTrustedProxy(text string) (netip.Prefix, error) {
+	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
+		address = address.Unmap()
+		return netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil || prefix.Addr().Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("%q is no address and no range of addresses, such as 10.0.0.0/8 or fd00::/8", text)
+	}
+	if prefix.Bits() == 0 {
+		return netip.Prefix{}, fmt.Errorf("%q trusts every address, so every visitor could choose an address; name the range of your proxies", text)
+	}
+	return prefix.Masked(), nil
+}
+
 // Handler serves the API and the pages under one address. If web is nil, there are no pages.
 func Handler(api, web http.Handler) http.Handler {
 	mux := http.NewServeMux()
@@ -123,7 +148,7 @@ func CheckSSO(ctx context.Context, settings portalapi.SSO) error {
 
 // Run serves the portal until ctx ends, and then stops within 10 seconds.
 func Run(ctx context.Context, o Options) error {
-	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle})
+	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle, RequireSecondFactor: o.RequireSecondFactor})
 	if err != nil {
 		return err
 	}
@@ -151,7 +176,7 @@ func (o Options) handler(s *store.Store, at net.Addr) (http.Handler, error) {
 	if public == "" {
 		public = "http://" + at.String()
 	}
-	web, err := o.Web(WebOptions{Store: s, PublicURL: public, HTTPCookies: o.HTTPCookies, Log: o.Log.WithName("web")})
+	web, err := o.Web(WebOptions{Store: s, PublicURL: public, HTTPCookies: o.HTTPCookies, TrustedProxies: o.TrustedProxies, Log: o.Log.WithName("web")})
 	if err != nil {
 		return nil, fmt.Errorf("create the pages: %w", err)
 	}
@@ -213,6 +238,11 @@ func (o Options) bootstrap(ctx context.Context, s *store.Store) error {
 	}
 	if err := o.ensureManager(ctx, s); err != nil {
 		o.Log.Error(err, "No local manager can sign in with a password, and the flags --bootstrap-admin-user and --bootstrap-admin-password-file do not change that. Correct them and start the portal again")
+	}
+	if o.RemoveSecondFactor != "" {
+		if err := s.RemoveSecondFactorByName(ctx, bootstrapper, o.RemoveSecondFactor); err != nil {
+			o.Log.Error(err, "The flag --remove-second-factor has no effect. Remove it, or correct the user name and start the portal again")
+		}
 	}
 	for _, key := range o.Keys {
 		if err := key.ensure(ctx, s); err != nil {

@@ -166,6 +166,16 @@ func TestStartErrors(t *testing.T) {
 	if idle, err := ParseSessionIdle("30m"); err != nil || idle != 30*time.Minute {
 		t.Errorf("30m is %v (%v)", idle, err)
 	}
+	for _, text := range []string{"", "proxy", "10.0.0.0/33", "0.0.0.0/0", "::/0", "fe80::1%eth0"} {
+		if _, err := ParseTrustedProxy(text); err == nil {
+			t.Errorf("%q is accepted as a range of proxies", text)
+		}
+	}
+	for text, want := range map[string]string{"10.1.2.3": "10.1.2.3/32", "10.1.2.3/8": "10.0.0.0/8", "::ffff:10.1.2.3": "10.1.2.3/32", "fd00::1": "fd00::1/128"} {
+		if got, err := ParseTrustedProxy(text); err != nil || got.String() != want {
+			t.Errorf("%s is %v (%v), want %s", text, got, err, want)
+		}
+	}
 	for _, text := range []string{"", "manage", "=file", "manage=", "root=file"} {
 		if _, err := ParseBootstrapKey(text); err == nil {
 			t.Errorf("%q is accepted as scope=file", text)
@@ -217,6 +227,7 @@ func TestStartFlagsConverge(t *testing.T) {
 		"ShortPassword":  {reason: "A password that is too short is logged.", options: Options{AdminUser: name, AdminPassword: file(t, "short")}},
 		"KeyWithoutFile": {reason: "The other keys still work.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: "no such file"}}}},
 		"ShortKey":       {reason: "The other keys still work.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: file(t, "short")}}}},
+		"NoSecondFactor": {reason: "A second factor that does not exist is logged.", options: Options{RemoveSecondFactor: name}},
 		"SecretTaken":    {reason: "One secret for two scopes is logged.", options: Options{Keys: []BootstrapKey{{Scope: "read", File: file(t, secret)}}}},
 	} {
 		t.Run(label, func(t *testing.T) {

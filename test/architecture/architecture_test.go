@@ -119,7 +119,7 @@ var programs = map[string][]string{
 	"cmd/portal":       {"internal/portal", "internal/kernel/version"},
 	"cmd/manager":      {"api", "controllers", "internal/kernel", "internal/operator"},
 	"cmd/scim-webhook": {"api", "internal/kernel", "internal/gateway"},
-	"cmd/kubectl-scim": {"api", "controllers/preview", "internal/kernel", "internal/operator"},
+	"cmd/kubectl-scim": {"api", "internal/operator/preview", "internal/kernel", "internal/operator"},
 }
 
 func allowedToProgram(from, to string, inside bool) bool {
@@ -148,6 +148,16 @@ func TestImports(t *testing.T) {
 			if !slices.ContainsFunc(house, func(o room) bool { return o.path == other }) {
 				t.Errorf("%s may import %s, which is not a room", r.path, other)
 			}
+		}
+	}
+}
+
+// TestControllersAreSeparate: what several controllers use is in a room of internal/operator.
+func TestControllersAreSeparate(t *testing.T) {
+	isController := func(path string) bool { return strings.HasPrefix(path, "controllers/") }
+	for _, r := range house {
+		if i := slices.IndexFunc(r.rooms, isController); isController(r.path) && i >= 0 {
+			t.Errorf("the table lets %s import %s: move what they share to internal/operator", r.path, r.rooms[i])
 		}
 	}
 }

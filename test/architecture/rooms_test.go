@@ -38,7 +38,8 @@ var (
 	portalView = []string{"internal/operator/portalclient/mirror", "internal/operator/portalclient/session"}
 	reconciler = join(decide, portalView, []string{
 		"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi",
-		"internal/kernel/requestid", "internal/kernel/shell", "internal/kernel/tracing", "internal/operator/groupindex", "internal/operator/pass", "internal/operator/poolindex", "internal/operator/removals",
+		"internal/kernel/requestid", "internal/kernel/shell", "internal/kernel/tracing", "internal/operator/groupindex", "internal/operator/pass", "internal/operator/poolindex", "internal/operator/poolplan", "internal/operator/removals",
+		"internal/operator/usercounts", "internal/operator/userplan",
 	})
 )
 
@@ -53,8 +54,8 @@ var house = []room{
 	{"internal/kernel/tracing", "traces, from the push to the portal", nil, join(telemetry, []string{"sigs.k8s.io/controller-runtime/pkg/reconcile", "sigs.k8s.io/controller-runtime"}), []string{"net/http", "os"}},
 	{"internal/kernel/conditions", "conditions by type, and what they say together", []string{"api/v1alpha1"}, kinds, nil},
 	{"internal/kernel/claims", "the one protocol for the right to a name", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/retry"}, join(client, []string{"github.com/google/uuid", "sigs.k8s.io/controller-runtime/pkg/log"}), nil},
-	{"internal/kernel/groupslice", "the members of groups, in slices", []string{"api/v1alpha1"}, join(client, []string{"golang.org/x/sync"}), []string{"net/http"}},
-	{"internal/kernel/portalapi", "the portal port: what webhook-side programs may ask of a portal", []string{"internal/kernel/provider"}, nil, []string{"net/http"}},
+	{"internal/kernel/groupslice", "the members of groups, in slices", []string{"api/v1alpha1", "internal/kernel/retry"}, join(client, []string{"golang.org/x/sync"}), []string{"net/http"}},
+	{"internal/kernel/portalapi", "the portal port: what the operator reads from a portal and writes to it", []string{"internal/kernel/provider"}, nil, []string{"net/http"}},
 	{"internal/kernel/scimattrs", "a ScimUser as a SCIM User", []string{"api/v1alpha1", "internal/scim"}, []string{"k8s.io/apimachinery/pkg/runtime"}, nil},
 	{"internal/kernel/retry", "the bound and the pauses of a repeated write", nil, nil, nil},
 	{"internal/kernel/shell", "the commands in messages, quoted for a shell", nil, nil, nil},
@@ -77,7 +78,7 @@ var house = []room{
 
 	{"internal/operator/decide/access", "which pools a user is in, and which roles follow", []string{"internal/kernel/names"}, nil, nil},
 	{"internal/operator/decide/guard", "which removals apply, and which are held", []string{"internal/kernel/portalapi", "internal/kernel/shell"}, nil, nil},
-	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/guard"}, nil, nil},
+	{"internal/operator/decide/provision", "what must change in the portal", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/shell", "internal/operator/decide/guard"}, nil, nil},
 	{"internal/operator/portalclient/rest", "the Contract driver", []string{"api/portal/v1", "internal/kernel/portalapi", "internal/kernel/provider"}, nil, []string{"net/http"}},
 	{"internal/operator/portalclient/mirror", "the portal's state in memory", []string{"internal/kernel/names", "internal/kernel/portalapi"}, []string{"github.com/go-logr/logr"}, nil},
 	{"internal/operator/portalclient/hook", "code around every call to the portal", []string{"internal/kernel/portalapi"}, nil, nil},
@@ -88,24 +89,32 @@ var house = []room{
 	{"internal/operator/removals", "the deprovisioning guard on the portal's audit", join(portalView, []string{"api/v1alpha1", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/guard"}), client, nil},
 	{"internal/operator/groupindex", "groups and their members, from the watch cache", []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/groupslice", "internal/kernel/names", "internal/kernel/requestid", "internal/kernel/shell"}, controller, nil},
 	{"internal/operator/poolindex", "what each pool gives, from the watch cache and the mirror", join(portalView, []string{"api/v1alpha1", "internal/kernel/conditions", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/access", "internal/operator/decide/provision", "internal/operator/groupindex", "internal/scim/filter", "internal/scim/schema", "internal/scim"}), client, nil},
-
-	{"controllers/preview", "what the manager would do now, computed without doing it", join(decide, portalView, []string{
-		"api/v1alpha1", "controllers/agentpool", "controllers/identityconfiguration", "controllers/scimuser", "internal/kernel/claims", "internal/kernel/names",
-		"internal/kernel/conditions", "internal/kernel/portalapi", "internal/operator/groupindex", "internal/operator/poolindex", "internal/operator/removals",
+	{"internal/operator/userplan", "what a user's account in the portal must become", join(decide, []string{
+		"api/v1alpha1", "internal/kernel/portalapi", "internal/kernel/scimattrs", "internal/operator/poolindex", "internal/operator/portalclient/mirror",
 	}), client, nil},
+	{"internal/operator/poolplan", "what a pool in the portal must become, with its members", join(decide, []string{
+		"api/v1alpha1", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi", "internal/operator/groupindex", "internal/operator/poolindex",
+		"internal/operator/portalclient/mirror", "internal/operator/removals", "internal/operator/userplan",
+	}), client, nil},
+	{"internal/operator/usercounts", "how many users are in each state, and whose deletion is finished", []string{"api/v1alpha1", "internal/kernel/conditions"}, nil, nil},
+	{"internal/operator/preview", "what the manager would do now, computed without doing it", join(decide, portalView, []string{
+		"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi",
+		"internal/operator/groupindex", "internal/operator/poolindex", "internal/operator/poolplan", "internal/operator/removals", "internal/operator/userplan",
+	}), join(client, []string{"github.com/go-logr/logr"}), nil},
+
 	{"controllers", "the manager: all controllers on one cache", join(reconciler, []string{
 		"controllers/agentpool", "controllers/identityconfiguration", "controllers/nameclaim", "controllers/scimgroup", "controllers/scimuser",
 		"internal/kernel/groupslice", "internal/operator/portalclient/breaker", "internal/operator/portalclient/metered",
 	}), join(controller, telemetry), []string{"net/http"}},
-	{"controllers/agentpool", "reconciles AgentPools", join(reconciler, []string{"controllers/scimuser", "internal/scim/filter", "internal/scim/schema"}), controller, nil},
-	{"controllers/identityconfiguration", "reconciles the IdentityConfiguration", join(reconciler, []string{"controllers/agentpool", "controllers/scimuser", "internal/kernel/provider", "internal/kernel/tokenfile"}), controller, nil},
+	{"controllers/agentpool", "reconciles AgentPools", join(reconciler, []string{"internal/scim/filter", "internal/scim/schema"}), controller, nil},
+	{"controllers/identityconfiguration", "reconciles the IdentityConfiguration", join(reconciler, []string{"internal/kernel/provider", "internal/kernel/tokenfile"}), controller, nil},
 	{"controllers/nameclaim", "sweeps NameClaims", []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/tracing", "internal/operator/groupindex"}, controller, nil},
-	{"controllers/scimgroup", "reconciles ScimGroups", join(reconciler, []string{"controllers/agentpool", "controllers/scimuser", "internal/kernel/groupslice"}), controller, nil},
+	{"controllers/scimgroup", "reconciles ScimGroups", join(reconciler, []string{"internal/kernel/groupslice"}), controller, nil},
 	{"controllers/scimuser", "reconciles ScimUsers", join(reconciler, []string{"internal/kernel/groupslice", "internal/kernel/scimattrs"}), controller, nil},
 
 	{"internal/portal", "the reference portal: options and serving", []string{"internal/kernel/portalapi", "internal/kernel/provider", "internal/portal/api", "internal/portal/sso", "internal/portal/store"}, join(telemetry, []string{"golang.org/x/sync"}), []string{"net", "net/http", "os"}},
 	{"internal/portal/store", "its database", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider"}, []string{"github.com/google/uuid", "github.com/jackc/pgx", "github.com/pressly/goose", "golang.org/x/crypto", "modernc.org/sqlite"}, []string{"database/sql", "net", "net/http"}},
 	{"internal/portal/api", "its REST API", []string{"api/portal/v1", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/requestid", "internal/portal/store"}, join(telemetry, []string{"github.com/getkin/kin-openapi"}), []string{"net/http"}},
 	{"internal/portal/sso", "signing in at the company's identity provider", nil, []string{"github.com/coreos/go-oidc", "github.com/crewjam/saml", "golang.org/x/oauth2"}, []string{"net", "net/http"}},
-	{"internal/portal/web", "its pages", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/shell", "internal/portal", "internal/portal/sso", "internal/portal/store"}, []string{"github.com/go-logr/logr", "github.com/google/uuid"}, []string{"net", "net/http"}},
+	{"internal/portal/web", "its pages", []string{"internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/provider", "internal/kernel/shell", "internal/portal", "internal/portal/sso", "internal/portal/store"}, []string{"github.com/boombuler/barcode", "github.com/go-logr/logr", "github.com/google/uuid"}, []string{"net", "net/http"}},
 }

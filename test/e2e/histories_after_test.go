@@ -82,7 +82,7 @@ func (s *state) members(group string) []string {
 			parts = append(parts, part)
 		}
 	}
-	return groupslice.Members(parts)
+	return groupslice.MembersIn(parts)
 }
 
 // settled checks one user. Of two users with one name, only one can have the claim.

@@ -19,12 +19,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/controllers"
@@ -213,39 +211,17 @@ func (w *world) leave(err error) error {
 
 // around returns a client whose writes, and live reads, can fail.
 func (w *world) around(live bool) client.Client {
-	do := func(verb string, o client.Object, f func() error) error {
-		kind := verb + " " + strings.TrimPrefix(fmt.Sprintf("%T", o), "*v1alpha1.")
-		if err := w.enter(kind); err != nil {
+	return kubefake.Around(w.kube, func(verb string, o client.Object, do func() error) error {
+		if verb == "get" && !live {
+			return do()
+		}
+		if verb == "create" {
+			o.SetCreationTimestamp(metav1.Now())
+		}
+		if err := w.enter(verb + " " + strings.TrimPrefix(fmt.Sprintf("%T", o), "*v1alpha1.")); err != nil {
 			return err
 		}
-		return w.leave(f())
-	}
-	return interceptor.NewClient(w.kube, interceptor.Funcs{
-		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-			if live {
-				return do("get", o, func() error { return c.Get(ctx, key, o, opts...) })
-			}
-			return c.Get(ctx, key, o, opts...)
-		},
-		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-			if o.GetUID() == "" {
-				o.SetUID(types.UID("uid-" + o.GetName()))
-			}
-			o.SetCreationTimestamp(metav1.Now())
-			return do("create", o, func() error { return c.Create(ctx, o, opts...) })
-		},
-		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
-			return do("update", o, func() error { return c.Update(ctx, o, opts...) })
-		},
-		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-			return do("delete", o, func() error { return c.Delete(ctx, o, opts...) })
-		},
-		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			return do("patch", o, func() error { return c.Patch(ctx, o, p, opts...) })
-		},
-		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-			return do("patch status", o, func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
-		},
+		return w.leave(do())
 	})
 }
 

@@ -27,7 +27,7 @@ func (b *mapPortal) PutMemberships(_ context.Context, ownerUID string, items []p
 	for _, item := range items {
 		a := index[item.AccountID]
 		a.Pools = slices.DeleteFunc(slices.Clone(a.Pools), func(id string) bool { return id == "pool-"+ownerUID })
-		if item.In {
+		if item.Add {
 			a.Pools = append(a.Pools, "pool-"+ownerUID)
 			slices.Sort(a.Pools)
 		}

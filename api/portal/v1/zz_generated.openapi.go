@@ -83,7 +83,7 @@ func (e MarkState) Valid() bool {
 // Defines values for MembershipOutcome.
 const (
 	MembershipOutcomeDone      MembershipOutcome = "Done"
-	MembershipOutcomeNotOurs   MembershipOutcome = "NotOurs"
+	MembershipOutcomeNotOwned  MembershipOutcome = "NotOwned"
 	MembershipOutcomeStale     MembershipOutcome = "Stale"
 	MembershipOutcomeUnchanged MembershipOutcome = "Unchanged"
 	MembershipOutcomeUnknown   MembershipOutcome = "Unknown"
@@ -94,13 +94,37 @@ func (e MembershipOutcome) Valid() bool {
 	switch e {
 	case MembershipOutcomeDone:
 		return true
-	case MembershipOutcomeNotOurs:
+	case MembershipOutcomeNotOwned:
 		return true
 	case MembershipOutcomeStale:
 		return true
 	case MembershipOutcomeUnchanged:
 		return true
 	case MembershipOutcomeUnknown:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for MigrationOutcome.
+const (
+	MigrationOutcomeAdopted     MigrationOutcome = "Adopted"
+	MigrationOutcomeSameAddress MigrationOutcome = "SameAddress"
+	MigrationOutcomeUnmatched   MigrationOutcome = "Unmatched"
+	MigrationOutcomeWaits       MigrationOutcome = "Waits"
+)
+
+// Valid indicates whether the value is a known member of the MigrationOutcome enum.
+func (e MigrationOutcome) Valid() bool {
+	switch e {
+	case MigrationOutcomeAdopted:
+		return true
+	case MigrationOutcomeSameAddress:
+		return true
+	case MigrationOutcomeUnmatched:
+		return true
+	case MigrationOutcomeWaits:
 		return true
 	default:
 		return false
@@ -373,6 +397,9 @@ type IdentityConfiguration struct {
 	// ManagedElsewhere the configuration that declares the login methods; empty: people edit them on the page
 	ManagedElsewhere string `json:"managedElsewhere"`
 
+	// PlanRequest grows when a manager asks for the plan of the migration
+	PlanRequest int64 `json:"planRequest,omitempty"`
+
 	// Report only with dryRun
 	Report      *MigrationReport `json:"report,omitempty"`
 	Revision    int64            `json:"revision"`
@@ -472,6 +499,50 @@ type MembershipsProvision struct {
 
 	// Seen raises the revisions in the pins of these groups; groups that no pin of the pool names are ignored
 	Seen []GroupRevision `json:"seen,omitempty"`
+}
+
+// MigrationLine defines model for MigrationLine.
+type MigrationLine struct {
+	// Becomes Active or Deactivated, if the status changes
+	Becomes string `json:"becomes,omitempty"`
+
+	// Message why
+	Message string `json:"message"`
+
+	// Outcome Adopted: the user becomes SCIM-managed. Waits: the provider has pushed the user, who stays local for the reason in
+	// message. SameAddress: stays local, and may be the person of another user name at the provider. Unmatched: stays local,
+	// because the provider has not pushed the user name.
+	Outcome MigrationOutcome `json:"outcome"`
+
+	// PoolsGained names
+	PoolsGained []string `json:"poolsGained"`
+
+	// PoolsLost names
+	PoolsLost   []string `json:"poolsLost"`
+	RolesGained []string `json:"rolesGained"`
+	RolesLost   []string `json:"rolesLost"`
+
+	// UserID id of the local user
+	UserID   string `json:"userId"`
+	UserName string `json:"userName"`
+}
+
+// MigrationOutcome Adopted: the user becomes SCIM-managed. Waits: the provider has pushed the user, who stays local for the reason in
+// message. SameAddress: stays local, and may be the person of another user name at the provider. Unmatched: stays local,
+// because the provider has not pushed the user name.
+type MigrationOutcome string
+
+// MigrationPlanPart defines model for MigrationPlanPart.
+type MigrationPlanPart struct {
+	First bool `json:"first"`
+
+	// ID a digest of all lines
+	ID    string          `json:"id"`
+	Last  bool            `json:"last"`
+	Lines []MigrationLine `json:"lines"`
+
+	// PlanRequest the request that this plan answers
+	PlanRequest int64 `json:"planRequest"`
 }
 
 // MigrationReport Each list contains the first 1000 users in order of user name; the counts are complete.
@@ -939,6 +1010,9 @@ type BindJSONRequestBody = Binding
 // ProvisionLoginMethodsJSONRequestBody defines body for ProvisionLoginMethods for application/json ContentType.
 type ProvisionLoginMethodsJSONRequestBody = LoginMethodsProvision
 
+// ProvisionMigrationPlanJSONRequestBody defines body for ProvisionMigrationPlan for application/json ContentType.
+type ProvisionMigrationPlanJSONRequestBody = MigrationPlanPart
+
 // ProvisionPoolJSONRequestBody defines body for ProvisionPool for application/json ContentType.
 type ProvisionPoolJSONRequestBody = PoolProvision
 
@@ -1208,6 +1282,30 @@ type ClientInterface interface {
 	// Corresponds with PUT /provisioning/login-methods (the `ProvisionLoginMethods` operationId).
 	ProvisionLoginMethods(ctx context.Context, body ProvisionLoginMethodsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ProvisionMigrationPlanWithBody Publish what "Provision existing users with SCIM" would do, user by user
+	//
+	// The operator computes the plan when planRequest of the identity configuration grows, also while the migration is off. A
+	// long plan is sent in parts of up to 1000 lines: the first one has first, the last one has last. The plan is in force when
+	// the last part arrives. The same lines have the same id. A manager who turns the migration on approves one plan. The
+	// portal then refuses (PLAN_CHANGED) each adoption of a local account that takes more than the plan says.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /provisioning/migration-plan (the `ProvisionMigrationPlan` operationId).
+	ProvisionMigrationPlanWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ProvisionMigrationPlan Publish what "Provision existing users with SCIM" would do, user by user
+	//
+	// The operator computes the plan when planRequest of the identity configuration grows, also while the migration is off. A
+	// long plan is sent in parts of up to 1000 lines: the first one has first, the last one has last. The plan is in force when
+	// the last part arrives. The same lines have the same id. A manager who turns the migration on approves one plan. The
+	// portal then refuses (PLAN_CHANGED) each adoption of a local account that takes more than the plan says.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /provisioning/migration-plan (the `ProvisionMigrationPlan` operationId).
+	ProvisionMigrationPlan(ctx context.Context, body ProvisionMigrationPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ProvisionPoolWithBody Create, adopt or update the pool of an owner
 	//
 	// The preconditions work as for a user.
@@ -1250,7 +1348,7 @@ type ClientInterface interface {
 	//
 	// The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 	// changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-	// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+	// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 	// the default pool and for an owner without a pool.
 	//
 	// Takes any type of body and a specified content type.
@@ -1262,7 +1360,7 @@ type ClientInterface interface {
 	//
 	// The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 	// changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-	// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+	// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 	// the default pool and for an owner without a pool.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1806,6 +1904,50 @@ func (c *Client) ProvisionLoginMethods(ctx context.Context, body ProvisionLoginM
 	return c.Client.Do(req)
 }
 
+// ProvisionMigrationPlanWithBody Publish what "Provision existing users with SCIM" would do, user by user
+//
+// The operator computes the plan when planRequest of the identity configuration grows, also while the migration is off. A
+// long plan is sent in parts of up to 1000 lines: the first one has first, the last one has last. The plan is in force when
+// the last part arrives. The same lines have the same id. A manager who turns the migration on approves one plan. The
+// portal then refuses (PLAN_CHANGED) each adoption of a local account that takes more than the plan says.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /provisioning/migration-plan (the `ProvisionMigrationPlan` operationId).
+func (c *Client) ProvisionMigrationPlanWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionMigrationPlanRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ProvisionMigrationPlan Publish what "Provision existing users with SCIM" would do, user by user
+//
+// The operator computes the plan when planRequest of the identity configuration grows, also while the migration is off. A
+// long plan is sent in parts of up to 1000 lines: the first one has first, the last one has last. The plan is in force when
+// the last part arrives. The same lines have the same id. A manager who turns the migration on approves one plan. The
+// portal then refuses (PLAN_CHANGED) each adoption of a local account that takes more than the plan says.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /provisioning/migration-plan (the `ProvisionMigrationPlan` operationId).
+func (c *Client) ProvisionMigrationPlan(ctx context.Context, body ProvisionMigrationPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewProvisionMigrationPlanRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ProvisionPoolWithBody Create, adopt or update the pool of an owner
 //
 // The preconditions work as for a user.
@@ -1888,7 +2030,7 @@ func (c *Client) MarkPoolHeld(ctx context.Context, ownerUID OwnerUID, body MarkP
 //
 // The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 // changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 // the default pool and for an owner without a pool.
 //
 // Takes any type of body and a specified content type.
@@ -1910,7 +2052,7 @@ func (c *Client) ProvisionMembershipsWithBody(ctx context.Context, ownerUID Owne
 //
 // The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 // changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 // the default pool and for an owner without a pool.
 //
 // Takes a body of the `application/json` content type.
@@ -3037,6 +3179,46 @@ func NewProvisionLoginMethodsRequestWithBody(server string, contentType string, 
 	return req, nil
 }
 
+// NewProvisionMigrationPlanRequest calls the generic ProvisionMigrationPlan builder with application/json body
+func NewProvisionMigrationPlanRequest(server string, body ProvisionMigrationPlanJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewProvisionMigrationPlanRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewProvisionMigrationPlanRequestWithBody constructs an http.Request for the ProvisionMigrationPlan method, with any body, and a specified content type
+func NewProvisionMigrationPlanRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/provisioning/migration-plan")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewProvisionPoolRequest calls the generic ProvisionPool builder with application/json body
 func NewProvisionPoolRequest(server string, ownerUID OwnerUID, params *ProvisionPoolParams, body ProvisionPoolJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -4133,6 +4315,30 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /provisioning/login-methods (the `ProvisionLoginMethods` operationId).
 	ProvisionLoginMethodsWithResponse(ctx context.Context, body ProvisionLoginMethodsJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionLoginMethodsResponse, error)
 
+	// ProvisionMigrationPlanWithBodyWithResponse Publish what "Provision existing users with SCIM" would do, user by user
+	//
+	// The operator computes the plan when planRequest of the identity configuration grows, also while the migration is off. A
+	// long plan is sent in parts of up to 1000 lines: the first one has first, the last one has last. The plan is in force when
+	// the last part arrives. The same lines have the same id. A manager who turns the migration on approves one plan. The
+	// portal then refuses (PLAN_CHANGED) each adoption of a local account that takes more than the plan says.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/migration-plan (the `ProvisionMigrationPlan` operationId).
+	ProvisionMigrationPlanWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionMigrationPlanResponse, error)
+
+	// ProvisionMigrationPlanWithResponse Publish what "Provision existing users with SCIM" would do, user by user
+	//
+	// The operator computes the plan when planRequest of the identity configuration grows, also while the migration is off. A
+	// long plan is sent in parts of up to 1000 lines: the first one has first, the last one has last. The plan is in force when
+	// the last part arrives. The same lines have the same id. A manager who turns the migration on approves one plan. The
+	// portal then refuses (PLAN_CHANGED) each adoption of a local account that takes more than the plan says.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /provisioning/migration-plan (the `ProvisionMigrationPlan` operationId).
+	ProvisionMigrationPlanWithResponse(ctx context.Context, body ProvisionMigrationPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionMigrationPlanResponse, error)
+
 	// ProvisionPoolWithBodyWithResponse Create, adopt or update the pool of an owner
 	//
 	// The preconditions work as for a user.
@@ -4175,7 +4381,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 	// changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-	// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+	// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 	// the default pool and for an owner without a pool.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4187,7 +4393,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 	// changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-	// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+	// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 	// the default pool and for an owner without a pool.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -4900,6 +5106,36 @@ func (r ProvisionLoginMethodsResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r ProvisionLoginMethodsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ProvisionMigrationPlanResponseDefaultHeaders the declared response headers of an HTTP default response for ProvisionMigrationPlan
+type ProvisionMigrationPlanResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type ProvisionMigrationPlanResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *ProvisionMigrationPlanResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r ProvisionMigrationPlanResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ProvisionMigrationPlanResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -5758,6 +5994,42 @@ func (c *ClientWithResponses) ProvisionLoginMethodsWithResponse(ctx context.Cont
 	return ParseProvisionLoginMethodsResponse(rsp)
 }
 
+// ProvisionMigrationPlanWithBodyWithResponse Publish what "Provision existing users with SCIM" would do, user by user
+//
+// The operator computes the plan when planRequest of the identity configuration grows, also while the migration is off. A
+// long plan is sent in parts of up to 1000 lines: the first one has first, the last one has last. The plan is in force when
+// the last part arrives. The same lines have the same id. A manager who turns the migration on approves one plan. The
+// portal then refuses (PLAN_CHANGED) each adoption of a local account that takes more than the plan says.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/migration-plan (the `ProvisionMigrationPlan` operationId).
+func (c *ClientWithResponses) ProvisionMigrationPlanWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ProvisionMigrationPlanResponse, error) {
+	rsp, err := c.ProvisionMigrationPlanWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProvisionMigrationPlanResponse(rsp)
+}
+
+// ProvisionMigrationPlanWithResponse Publish what "Provision existing users with SCIM" would do, user by user
+//
+// The operator computes the plan when planRequest of the identity configuration grows, also while the migration is off. A
+// long plan is sent in parts of up to 1000 lines: the first one has first, the last one has last. The plan is in force when
+// the last part arrives. The same lines have the same id. A manager who turns the migration on approves one plan. The
+// portal then refuses (PLAN_CHANGED) each adoption of a local account that takes more than the plan says.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /provisioning/migration-plan (the `ProvisionMigrationPlan` operationId).
+func (c *ClientWithResponses) ProvisionMigrationPlanWithResponse(ctx context.Context, body ProvisionMigrationPlanJSONRequestBody, reqEditors ...RequestEditorFn) (*ProvisionMigrationPlanResponse, error) {
+	rsp, err := c.ProvisionMigrationPlan(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProvisionMigrationPlanResponse(rsp)
+}
+
 // ProvisionPoolWithBodyWithResponse Create, adopt or update the pool of an owner
 //
 // The preconditions work as for a user.
@@ -5824,7 +6096,7 @@ func (c *ClientWithResponses) MarkPoolHeldWithResponse(ctx context.Context, owne
 //
 // The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 // changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 // the default pool and for an owner without a pool.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5842,7 +6114,7 @@ func (c *ClientWithResponses) ProvisionMembershipsWithBodyWithResponse(ctx conte
 //
 // The items are written in one transaction, and each has its own outcome, in the same order. `Done`: the membership was
 // changed. `Unchanged`: it was in this state already. `Stale`: the item was decided on another revision of the user, and
-// nothing was changed. `Unknown`: there is no such user. `NotOurs`: the user has no owner. The whole request is refused for
+// nothing was changed. `Unknown`: there is no such user. `NotOwned`: the user has no owner. The whole request is refused for
 // the default pool and for an owner without a pool.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -6922,6 +7194,48 @@ func ParseProvisionLoginMethodsResponse(rsp *http.Response) (*ProvisionLoginMeth
 	return response, nil
 }
 
+// ParseProvisionMigrationPlanResponse parses an HTTP response from a ProvisionMigrationPlanWithResponse call
+func ParseProvisionMigrationPlanResponse(rsp *http.Response) (*ProvisionMigrationPlanResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ProvisionMigrationPlanResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers ProvisionMigrationPlanResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ParseProvisionPoolResponse parses an HTTP response from a ProvisionPoolWithResponse call
 func ParseProvisionPoolResponse(rsp *http.Response) (*ProvisionPoolResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -7734,6 +8048,9 @@ type ServerInterface interface {
 	// ProvisionLoginMethods Replace the login methods on behalf of a declared configuration
 	// (PUT /provisioning/login-methods)
 	ProvisionLoginMethods(w http.ResponseWriter, r *http.Request)
+	// ProvisionMigrationPlan Publish what "Provision existing users with SCIM" would do, user by user
+	// (PUT /provisioning/migration-plan)
+	ProvisionMigrationPlan(w http.ResponseWriter, r *http.Request)
 	// ProvisionPool Create, adopt or update the pool of an owner
 	// (PUT /provisioning/pools/{ownerUid})
 	ProvisionPool(w http.ResponseWriter, r *http.Request, ownerUID OwnerUID, params ProvisionPoolParams)
@@ -8279,6 +8596,20 @@ func (siw *ServerInterfaceWrapper) ProvisionLoginMethods(w http.ResponseWriter, 
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.ProvisionLoginMethods(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ProvisionMigrationPlan operation middleware
+func (siw *ServerInterfaceWrapper) ProvisionMigrationPlan(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ProvisionMigrationPlan(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -9070,6 +9401,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/provisioning/binding", wrapper.Unbind)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/binding", wrapper.Bind)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/login-methods", wrapper.ProvisionLoginMethods)
+	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/migration-plan", wrapper.ProvisionMigrationPlan)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/provisioning/scim-keys", wrapper.ListSCIMKeys)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/provisioning/removals", wrapper.GetRemovals)
 
@@ -9750,6 +10082,41 @@ type ProvisionLoginMethodsdefaultJSONResponse struct {
 }
 
 func (response ProvisionLoginMethodsdefaultJSONResponse) VisitProvisionLoginMethodsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ProvisionMigrationPlanRequestObject struct {
+	Body *ProvisionMigrationPlanJSONRequestBody
+}
+
+type ProvisionMigrationPlanResponseObject interface {
+	VisitProvisionMigrationPlanResponse(w http.ResponseWriter) error
+}
+
+type ProvisionMigrationPlan204Response struct {
+}
+
+func (response ProvisionMigrationPlan204Response) VisitProvisionMigrationPlanResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ProvisionMigrationPlandefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response ProvisionMigrationPlandefaultJSONResponse) VisitProvisionMigrationPlanResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10448,6 +10815,9 @@ type StrictServerInterface interface {
 	// ProvisionLoginMethods Replace the login methods on behalf of a declared configuration
 	// (PUT /provisioning/login-methods)
 	ProvisionLoginMethods(ctx context.Context, request ProvisionLoginMethodsRequestObject) (ProvisionLoginMethodsResponseObject, error)
+	// ProvisionMigrationPlan Publish what "Provision existing users with SCIM" would do, user by user
+	// (PUT /provisioning/migration-plan)
+	ProvisionMigrationPlan(ctx context.Context, request ProvisionMigrationPlanRequestObject) (ProvisionMigrationPlanResponseObject, error)
 	// ProvisionPool Create, adopt or update the pool of an owner
 	// (PUT /provisioning/pools/{ownerUid})
 	ProvisionPool(ctx context.Context, request ProvisionPoolRequestObject) (ProvisionPoolResponseObject, error)
@@ -10974,6 +11344,37 @@ func (sh *strictHandler) ProvisionLoginMethods(w http.ResponseWriter, r *http.Re
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(ProvisionLoginMethodsResponseObject); ok {
 		if err := validResponse.VisitProvisionLoginMethodsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ProvisionMigrationPlan operation middleware
+func (sh *strictHandler) ProvisionMigrationPlan(w http.ResponseWriter, r *http.Request) {
+	var request ProvisionMigrationPlanRequestObject
+
+	var body ProvisionMigrationPlanJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ProvisionMigrationPlan(ctx, request.(ProvisionMigrationPlanRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ProvisionMigrationPlan")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ProvisionMigrationPlanResponseObject); ok {
+		if err := validResponse.VisitProvisionMigrationPlanResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -55,7 +55,7 @@ func (d *Directory) takeName(ctx context.Context, o client.Object, begun time.Ti
 // object as abandoned and deleted it. After this write, a deletion at an older resourceVersion
 // fails.
 func (d *Directory) confirm(ctx context.Context, o client.Object, begun time.Time) error {
-	if d.now().Sub(begun) < claims.AnswerTime {
+	if d.now().Sub(begun) < claims.ResponseDeadline {
 		return nil
 	}
 	err := d.patch(ctx, o, map[string]any{"metadata": map[string]any{

@@ -17,7 +17,7 @@ import (
 // membership takes four bytes with its slice and four with its user. All members of a slice are
 // stored, also if the slice is not the valid one for them (package groupslice): while a slice is
 // split, two slices contain the same members. The reader finds the valid slice. The rule is that of
-// groupslice.InForce, and a test compares the two.
+// groupslice.ValidSlices, and a test compares the two.
 type memberships struct {
 	mu     sync.RWMutex
 	users  numbered[uuid.UUID, user]    // users who are in a slice
@@ -173,9 +173,9 @@ func covering(parts []part, place uint16) iter.Seq[*part] {
 	}
 }
 
-// inForce returns the valid part for an id at this place: of the parts that cover the place, the
+// validPart returns the valid part for an id at this place: of the parts that cover the place, the
 // one with the fewest bits. It returns nil if there is none.
-func inForce(parts []part, place uint16) *part {
+func validPart(parts []part, place uint16) *part {
 	var best *part
 	for p := range covering(parts, place) {
 		if best == nil || p.bits < best.bits {
@@ -206,7 +206,7 @@ func (m *memberships) contains(group string, id uuid.UUID) bool {
 }
 
 func (m *memberships) in(g, n uint32) bool {
-	p := inForce(m.groups.at(g).parts, placeOf(m.users.at(n).id))
+	p := validPart(m.groups.at(g).parts, placeOf(m.users.at(n).id))
 	if p == nil {
 		return false
 	}
@@ -243,7 +243,7 @@ func (m *memberships) membersOf(group string) []uuid.UUID {
 	var out []uuid.UUID
 	parts := m.groups.at(g).parts
 	for i := range parts {
-		if inForce(parts, parts[i].prefix) != &parts[i] {
+		if validPart(parts, parts[i].prefix) != &parts[i] {
 			continue
 		}
 		for _, n := range parts[i].members {

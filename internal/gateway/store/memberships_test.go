@@ -33,9 +33,9 @@ const (
 	groupB = "bbbbbbbb-0000-4000-8000-000000000000"
 )
 
-// TestMembershipsAreThoseInForce: for any slices, in any order and with unused slices of splits,
-// the cache shows the members in the valid slices by groupslice's rule, in both directions.
-func TestMembershipsAreThoseInForce(t *testing.T) {
+// TestMembershipsAreThoseOfValidSlices: for any slices, in any order and with unused slices of
+// splits, the cache shows the members in the valid slices by groupslice's rule, in both directions.
+func TestMembershipsAreThoseOfValidSlices(t *testing.T) {
 	ids := make([]string, 12)
 	for i := range ids { // few places, so that slices overlap
 		ids[i] = fmt.Sprintf("%x%03x0000-0000-4000-8000-%012x", i, i%3, i)

@@ -153,7 +153,7 @@ func TestGroupChangesFromTwoReplicas(t *testing.T) {
 // stored lists a group's members from the API server.
 func (w world) stored(t *testing.T, group string) []string {
 	t.Helper()
-	return groupslice.Members(w.slicesOf(t, group))
+	return groupslice.MembersIn(w.slicesOf(t, group))
 }
 
 func (w world) slicesOf(t *testing.T, group string) []v1alpha1.ScimGroupSlice {

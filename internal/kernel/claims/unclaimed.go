@@ -22,14 +22,14 @@ import (
 // object remains without a claim. These two times separate such an object from one that is being
 // created, without comparing the clocks of two machines.
 const (
-	// AnswerTime is the time, from the start of a creation, in which a webhook that has taken the
-	// claim may send its response. After that time it first writes to the object at its
+	// ResponseDeadline is the time, from the start of a creation, in which a webhook that has taken
+	// the claim may send its response. After that time it first writes to the object at its
 	// resourceVersion, because a controller may have deleted the object or may be about to delete
 	// it.
-	AnswerTime = 2 * time.Second
-	// Abandoned is the time for which a controller does not change an object without a claim, from
-	// the moment when it first saw the object.
-	Abandoned = 3 * AnswerTime
+	ResponseDeadline = 2 * time.Second
+	// AbandonedAfter is the time for which a controller does not change an object without a claim,
+	// from the moment when it first saw the object.
+	AbandonedAfter = 3 * ResponseDeadline
 )
 
 // MadeByWebhook reports whether a webhook wrote o, which was read live with its managed fields. If
@@ -71,7 +71,7 @@ func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 	since, ok := u.seen[uid]
 	if !ok {
 		for other, seen := range u.seen { // remove old entries here: no event reports that an object got its claim
-			if now.Sub(seen) > 10*Abandoned {
+			if now.Sub(seen) > 10*AbandonedAfter {
 				delete(u.seen, other)
 			}
 		}
@@ -80,7 +80,7 @@ func (u *Unclaimed) Wait(uid types.UID, now time.Time) time.Duration {
 		}
 		since, u.seen[uid] = now, now
 	}
-	return Abandoned - now.Sub(since)
+	return AbandonedAfter - now.Sub(since)
 }
 
 // NameOf returns the name of a user or group at the provider: name is in the spec, and claimed is
@@ -118,13 +118,13 @@ func LeaveToWebhook(ctx context.Context, cached client.Reader, o client.Object, 
 // takenMeanwhile is the pause before the next reconcile of an object that got its name.
 const takenMeanwhile = 50 * time.Millisecond
 
-// NeverAnswered handles a user or group o whose name another object has. Perhaps a webhook created
-// o, could not take the claim, and crashed before it deleted o. Then the SCIM client never got a
-// response, and NeverAnswered deletes o. But the webhook may still be running, and may get the name
-// when the other object releases it. Therefore NeverAnswered first waits for Abandoned, and reads
-// the claim after o. If done is true, the caller ends the reconcile of o, and begins another one
-// after pause if pause is not zero.
-func (u *Unclaimed) NeverAnswered(ctx context.Context, r Registry, o client.Object, now time.Time) (done bool, again time.Duration, err error) {
+// DeleteAbandoned handles a user or group o whose name another object has. Perhaps a webhook
+// created o, could not take the claim, and crashed before it deleted o. Then the SCIM client never
+// got a response, and DeleteAbandoned deletes o. But the webhook may still be running, and may get
+// the name when the other object releases it. Therefore DeleteAbandoned first waits for
+// AbandonedAfter, and reads the claim after o. If done is true, the caller ends the reconcile of o,
+// and begins another one after pause if pause is not zero.
+func (u *Unclaimed) DeleteAbandoned(ctx context.Context, r Registry, o client.Object, now time.Time) (done bool, again time.Duration, err error) {
 	typ, _, claimed := NameOf(o)
 	if claimed != "" {
 		return false, 0, nil

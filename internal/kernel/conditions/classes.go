@@ -62,6 +62,7 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonAdoptRefused:       Waiting,
 		v1alpha1.ReasonDefaultPoolName:    Waiting,
 		v1alpha1.ReasonLastManager:        Waiting,
+		v1alpha1.ReasonPlanChanged:        Waiting,
 		v1alpha1.ReasonSuspendedByUser:    Waiting,
 		v1alpha1.ReasonSCIMOff:            Waiting,
 		v1alpha1.ReasonReportOnly:         Waiting,

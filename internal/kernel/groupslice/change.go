@@ -259,7 +259,7 @@ func (s *Store) store(ctx context.Context, l *lane, parts []*part) (after known)
 			fail(nil)
 			return after
 		case again:
-			if attempt > 0 && s.pause(ctx, attempt) != nil {
+			if attempt > 0 && s.pause(ctx, attempt-1) != nil {
 				return fail(ctx.Err())
 			}
 		case refused:

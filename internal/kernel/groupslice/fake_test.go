@@ -299,7 +299,7 @@ func (f *fakeAPI) invariant() error {
 		}
 	}
 	at := 0
-	for _, s := range InForce(all) {
+	for _, s := range ValidSlices(all) {
 		prefix, _ := Prefix(s.Name)
 		if int(prefix) != at {
 			return fmt.Errorf("%04x is covered by no slice, or by two: %s", at, describe(all))

@@ -277,7 +277,7 @@ func (r *run) check(ctx context.Context) error {
 			return r.recorder.failed
 		}
 		round := r.api.objects["scimgroups/"+groupID].(*v1alpha1.ScimGroup).Spec.Round
-		for _, s := range InForce(r.api.slices()) {
+		for _, s := range ValidSlices(r.api.slices()) {
 			if s.Spec.Round != round {
 				return fmt.Errorf("the newest replacement has the round %d: %s", round, describe(r.api.slices()))
 			}

@@ -62,10 +62,10 @@ func Lookup(all []v1alpha1.ScimGroupSlice, user string) *v1alpha1.ScimGroupSlice
 	return found
 }
 
-// InForce returns the valid slices of one group, from which its members are read, sorted by prefix.
-// They never overlap; if no slice is missing, they cover every place. The other slices are unused:
-// they come from splits that were not completed.
-func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
+// ValidSlices returns the valid slices of one group, from which its members are read, sorted by
+// prefix. They never overlap; if no slice is missing, they cover every place. The other slices are
+// unused: they come from splits that were not completed.
+func ValidSlices(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 	var sorted []*v1alpha1.ScimGroupSlice
 	for i := range all {
 		if _, ok := Prefix(all[i].Name); ok {
@@ -91,10 +91,10 @@ func InForce(all []v1alpha1.ScimGroupSlice) []*v1alpha1.ScimGroupSlice {
 // width returns the number of places that a slice with this number of bits covers.
 func width(bits int32) int { return 1 << (v1alpha1.SliceMaxBits - min(bits, v1alpha1.SliceMaxBits)) }
 
-// Members returns the sorted SCIM ids of a group's members in one snapshot of its slices.
-func Members(all []v1alpha1.ScimGroupSlice) []string {
+// MembersIn returns the sorted SCIM ids of a group's members in one snapshot of its slices.
+func MembersIn(all []v1alpha1.ScimGroupSlice) []string {
 	var out []string
-	for _, s := range InForce(all) {
+	for _, s := range ValidSlices(all) {
 		out = slices.AppendSeq(out, s.Spec.AllMembers())
 	}
 	slices.Sort(out)

@@ -33,7 +33,7 @@ func (s *Store) Members(ctx context.Context, group string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Members(all), nil
+	return MembersIn(all), nil
 }
 
 // find reads the slice that covers a place. It starts with the slice that this process cached for
@@ -101,7 +101,7 @@ func (s *Store) list(ctx context.Context, group string) ([]v1alpha1.ScimGroupSli
 	if err != nil {
 		return nil, fmt.Errorf("list the slices of group %s: %w", group, err)
 	}
-	covering := InForce(l.Items)
+	covering := ValidSlices(l.Items)
 	covered := 0 // all places below it have a slice
 	for _, o := range covering {
 		prefix, _ := Prefix(o.Name)

@@ -42,7 +42,7 @@ func (s *Store) replace(ctx context.Context, group string, members []string, alw
 	if err != nil {
 		return err
 	}
-	if !always && maps.Equal(set(Members(all)), target) {
+	if !always && maps.Equal(set(MembersIn(all)), target) {
 		return nil
 	}
 	round, err := s.raiseRound(ctx, group, all)
@@ -169,7 +169,7 @@ func (s *Store) replaceAll(ctx context.Context, group string, all []v1alpha1.Sci
 func (m limits) replacements(all []v1alpha1.ScimGroupSlice, target map[string]bool, round int64) ([]*replacement, error) {
 	users := byPlace(slices.Collect(maps.Keys(target)))
 	var out []*replacement
-	for _, w := range InForce(all) {
+	for _, w := range ValidSlices(all) {
 		prefix, _ := Prefix(w.Name)
 		n := 0 // the slices are in order of prefix, and users in order of place: each slice takes the next n users
 		for n < len(users) && covers(prefix, w.Spec.Bits, Place(users[n])) {

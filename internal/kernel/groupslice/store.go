@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/retry"
 )
 
 var (
@@ -222,15 +223,8 @@ func (s *Store) revision(old int64, seen time.Time) int64 {
 	return s.options.Revision(old + max(0, s.options.Clock().Sub(seen).Milliseconds()))
 }
 
-// pause waits for a random time that grows with the attempts, so that two writers stop conflicting
-// with each other.
+// pause waits after the given attempt, counted from 0, so that two writers stop conflicting with
+// each other.
 func (s *Store) pause(ctx context.Context, attempt int) error {
-	timer := time.NewTimer(s.jitter(time.Millisecond << min(attempt+2, 8)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return retry.PauseRandomly(ctx, attempt+1, s.jitter)
 }

@@ -34,11 +34,13 @@ const (
 	CodeSSONotReachable  Code = "SSO_NOT_REACHABLE"      // the issuer's discovery document could not be read (409)
 	CodeIdentityChanged  Code = "IDENTITY_CHANGED"       // another identity at the provider is bound to the user (401)
 	CodeIdentityTaken    Code = "IDENTITY_TAKEN"         // the identity at the provider belongs to another user (409)
+	CodePlanChanged      Code = "PLAN_CHANGED"           // the migration would take more than the approved plan says (409)
 	CodeNotFound         Code = "NOT_FOUND"              // no record has the id (404)
 	CodeInvalid          Code = "INVALID"                // the request does not match the contract (400)
 	CodeUnauthenticated  Code = "UNAUTHENTICATED"        // no valid key or session (401)
 	CodeForbidden        Code = "FORBIDDEN"              // the key or the user lacks the right (403)
 	CodeRateLimited      Code = "RATE_LIMITED"           // repeat after Retry-After (429)
+	CodeOverloaded       Code = "OVERLOADED"             // too many passwords wait to be hashed: repeat after Retry-After (503)
 	CodeInternal         Code = "INTERNAL"               // a fault of the portal (500)
 )
 
@@ -64,17 +66,17 @@ func CodeOf(err error) Code {
 	return ""
 }
 
-// BadAnswerError is a response that does not parse as the portal's: a proxy's page, an object
+// InvalidResponseError is a response that does not parse as the portal's: a proxy's page, an object
 // without a field that the contract requires, a redirect. It says nothing about the requested
 // operation, so it is neither a refusal nor a success, and the call may be repeated.
-type BadAnswerError struct {
+type InvalidResponseError struct {
 	Status     int           // HTTP status
 	Problem    string        // why the response is not the portal's; it never quotes the body
 	RetryAfter time.Duration // 0 if there is none
 }
 
 // Error implements error.
-func (e *BadAnswerError) Error() string {
+func (e *InvalidResponseError) Error() string {
 	return fmt.Sprintf("a response with status %d %s is not from the portal: %s. Check spec.portal.url, and the proxies in front of the portal",
 		e.Status, http.StatusText(e.Status), e.Problem)
 }
@@ -85,7 +87,7 @@ func (e *BadAnswerError) Error() string {
 // if the portal does not ask for one.
 func Failure(err error) (pause time.Duration, failed bool) {
 	var refusal *Error
-	var bad *BadAnswerError
+	var bad *InvalidResponseError
 	switch {
 	case err == nil:
 		return 0, false

@@ -175,7 +175,7 @@ const (
 
 // Mark records that a removal is wanted but not carried out. It stays with the record, also if an
 // owner with the same name adopts the record. It ends with the owner's next write without KeepMark,
-// with the release of the record, and with MarkHeld or MarkPoolHeld of nil.
+// with the release of the record, and with MarkAccount or MarkPool of nil.
 type Mark struct {
 	What     Removal // for a pool: RemovalManager, RemovalDeletion or RemovalMembers
 	State    MarkState
@@ -241,8 +241,41 @@ type Configuration struct {
 	LoginMethods
 	ManagedElsewhere string   // what manages the login methods instead of the page "Login methods"; empty if the page does
 	Binding          *Binding // nil if no operator is bound
+	PlanRequest      int64    // grows when a manager asks for the plan of the migration (Migration)
 	Revision         int64
 }
+
+// MigrationOutcome is what happens to a local account if "Provision existing users with SCIM" is
+// on.
+type MigrationOutcome string
+
+const (
+	MigrationAdopted     MigrationOutcome = "Adopted"     // the account becomes SCIM-managed
+	MigrationWaits       MigrationOutcome = "Waits"       // a ScimUser has the user name, but the account stays local for now
+	MigrationSameAddress MigrationOutcome = "SameAddress" // stays local; a ScimUser with another user name has the same address
+	MigrationUnmatched   MigrationOutcome = "Unmatched"   // stays local: no ScimUser has the user name
+)
+
+// MigrationLine is what the migration does about one local account.
+type MigrationLine struct {
+	AccountID, UserName    string
+	Outcome                MigrationOutcome
+	Becomes                Status // the new status; empty if it stays
+	Message                string // why
+	RolesLost, RolesGained []string
+	PoolsLost, PoolsGained []string // names
+}
+
+// MigrationPlan is what the operator would do about each local account if the migration were on, in
+// the order of user names.
+type MigrationPlan struct {
+	ID      string // digest of Lines
+	Request int64  // the Configuration.PlanRequest that the plan answers
+	Lines   []MigrationLine
+}
+
+// MaxPlanPart is the maximum number of lines in one request of PutMigrationPlan on the wire.
+const MaxPlanPart = 1000
 
 // Position is a place in the change feed. The zero Position means "from now".
 type Position struct {
@@ -294,7 +327,7 @@ const MaxMemberships = 1000
 type MembershipWrite struct {
 	AccountID  string
 	IfRevision int64  // revision of the account that this item was decided on
-	In         bool   // true adds the user, false removes the user
+	Add        bool   // true adds the user, false removes the user
 	Request    string // id of the SCIM request that caused this item, for the audit log; empty takes the id of the call
 }
 
@@ -306,7 +339,7 @@ const (
 	MembershipUnchanged MembershipOutcome = "Unchanged" // nothing to change, at any revision of the account
 	MembershipStale     MembershipOutcome = "Stale"     // decided on another revision of the account: the user's pass decides again
 	MembershipUnknown   MembershipOutcome = "Unknown"   // there is no such account
-	MembershipNotOurs   MembershipOutcome = "NotOurs"   // the account has no owner: people edit it in the portal
+	MembershipNotOwned  MembershipOutcome = "NotOwned"  // the account has no owner: people edit it in the portal
 )
 
 // MembershipResult is the result for one user.
@@ -330,11 +363,11 @@ type PoolRemovals struct {
 	Members int // users that are in the pool now by a grant of its owner
 }
 
-// Accounts writes accounts. Every method may be repeated: the portal compares before it writes. If
-// AccountWrite.IfRevision is set and is not the current revision, the portal refuses the write with
-// STALE_REVISION, unless the write would change nothing. Therefore a write whose response was lost
-// can be repeated. Refusals by the portal are *Error; transport failures are not.
-type Accounts interface {
+// AccountWriter writes accounts. Every method may be repeated: the portal compares before it
+// writes. If AccountWrite.IfRevision is set and is not the current revision, the portal refuses the
+// write with STALE_REVISION, unless the write would change nothing. Therefore a write whose
+// response was lost can be repeated. Refusals by the portal are *Error; transport failures are not.
+type AccountWriter interface {
 	// PutAccount creates, adopts or updates the account of w.Owner and returns it with its derived
 	// roles.
 	PutAccount(ctx context.Context, w AccountWrite) (*Account, error)
@@ -344,14 +377,14 @@ type Accounts interface {
 	// MarkWaiting sets WaitingFor: owner waits to adopt the local account. An owner without a UID
 	// clears it.
 	MarkWaiting(ctx context.Context, accountID string, owner Owner) error
-	// MarkHeld sets the mark of owner's account, or of the local account that owner waits to adopt
-	// (MarkWaiting). The portal shows it. nil clears the mark; ReleaseAccount and PutAccount
-	// without KeepMark clear it too. If there is no such account, MarkHeld does nothing.
-	MarkHeld(ctx context.Context, owner Owner, m *Mark) error
+	// MarkAccount sets the mark of owner's account, or of the local account that owner waits to
+	// adopt (MarkWaiting). The portal shows it. nil clears the mark; ReleaseAccount and PutAccount
+	// without KeepMark clear it too. If there is no such account, MarkAccount does nothing.
+	MarkAccount(ctx context.Context, owner Owner, m *Mark) error
 }
 
-// Pools writes pools. Every method may be repeated.
-type Pools interface {
+// PoolWriter writes pools. Every method may be repeated.
+type PoolWriter interface {
 	PutPool(ctx context.Context, w PoolWrite) (*Pool, error)
 	// PutMemberships adds users to the pool of ownerUID and removes users from it: up to
 	// MaxMemberships items, in one transaction, with a result for each, in their order. Roles
@@ -366,8 +399,8 @@ type Pools interface {
 	// ReleasePool ends the ownership of ownerUID. remove also undoes what the owner did: it deletes
 	// the pool if the owner created it, and otherwise removes the roles that the owner granted.
 	ReleasePool(ctx context.Context, ownerUID string, remove bool) error
-	// MarkPoolHeld is MarkHeld for the owner's pool.
-	MarkPoolHeld(ctx context.Context, owner Owner, m *Mark) error
+	// MarkPool is MarkAccount for the owner's pool.
+	MarkPool(ctx context.Context, owner Owner, m *Mark) error
 }
 
 // Reader lists the portal's records and follows its changes. Only Accounts returns pages.
@@ -407,6 +440,12 @@ type Identity interface {
 	SCIMKeys(ctx context.Context) ([]KeyDigest, error)
 }
 
+// Migration publishes the plan of the migration of local accounts.
+type Migration interface {
+	// PutMigrationPlan replaces the plan. It may be repeated.
+	PutMigrationPlan(ctx context.Context, plan MigrationPlan) error
+}
+
 // Audit returns the counts that the deprovisioning guard needs.
 type Audit interface {
 	Removals(ctx context.Context, window time.Duration) (Removals, error)
@@ -414,9 +453,10 @@ type Audit interface {
 
 // Client is the complete port.
 type Client interface {
-	Accounts
-	Pools
+	AccountWriter
+	PoolWriter
 	Reader
 	Identity
+	Migration
 	Audit
 }

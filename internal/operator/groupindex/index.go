@@ -96,7 +96,7 @@ func (x *Index) put(g *v1alpha1.ScimGroup, request string) {
 		known := x.group(g.Name)
 		known.spec = g.Spec
 		now.Whole = known.Whole
-		now.count(known.spec, known.inForce())
+		now.count(known.spec, known.valid())
 		if known.exists && known.Group == now {
 			return nil
 		}
@@ -185,9 +185,9 @@ func (x *Index) change(f func() *Change) {
 // reslice calls f, which changes the group's slices, and then updates x.users. The caller has
 // locked mu.
 func (x *Index) reslice(g *group, f func()) *Change {
-	before, was := g.inForce(), g.Group
+	before, was := g.valid(), g.Group
 	f()
-	after := g.inForce()
+	after := g.valid()
 	joined, left := difference(before, after)
 	for _, u := range left {
 		x.users[u] = slices.DeleteFunc(x.users[u], func(o *group) bool { return o == g })
@@ -276,8 +276,8 @@ func (x *Index) Group(id string) (Group, bool) {
 	return g.Group, true
 }
 
-// Named returns the sorted ids of the living groups with this displayName, ignoring case.
-func (x *Index) Named(displayName string) []string {
+// WithDisplayName returns the sorted ids of the living groups with this displayName, ignoring case.
+func (x *Index) WithDisplayName(displayName string) []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return x.named[names.Fold(displayName)]
@@ -299,8 +299,9 @@ func (x *Index) Version() int64 {
 	return x.version
 }
 
-// Of returns the sorted ids of the living groups that contain the user, and the current version.
-func (x *Index) Of(user string) (ids []string, version int64) {
+// GroupsOf returns the sorted ids of the living groups that contain the user, and the current
+// version.
+func (x *Index) GroupsOf(user string) (ids []string, version int64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for _, g := range x.users[user] {
@@ -335,7 +336,7 @@ func (x *Index) Members(id string) []string {
 		return nil
 	}
 	var out []string
-	for _, s := range g.inForce() {
+	for _, s := range g.valid() {
 		out = slices.AppendSeq(out, s.Spec.AllMembers())
 	}
 	return out
@@ -354,9 +355,9 @@ func (x *Index) Contains(groups []string, user string) bool {
 	return false
 }
 
-// Replaced reports whether every valid slice of the groups has the group's round. If not, a
-// replacement of all members is in progress.
-func (x *Index) Replaced(groups []string) bool {
+// ReplacementsComplete reports whether every valid slice of the groups has the group's round. If
+// not, a replacement of all members is in progress.
+func (x *Index) ReplacementsComplete(groups []string) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	for _, id := range groups {
@@ -364,7 +365,7 @@ func (x *Index) Replaced(groups []string) bool {
 		if g == nil || !g.exists || g.Deleted {
 			continue
 		}
-		for _, s := range g.inForce() {
+		for _, s := range g.valid() {
 			if s.Spec.Round != g.spec.Round {
 				return false
 			}
@@ -382,7 +383,7 @@ func (x *Index) Count(id string, known func(user string) bool) int {
 	if g == nil || g.Deleted {
 		return 0
 	}
-	for _, s := range g.inForce() {
+	for _, s := range g.valid() {
 		for u := range s.Spec.AllMembers() {
 			if known(u) {
 				n++
@@ -421,8 +422,8 @@ func (x *Index) All() []Group {
 	return out
 }
 
-// Leftovers returns the sorted ids of the groups that have slices but no ScimGroup.
-func (x *Index) Leftovers() []string {
+// WithoutScimGroup returns the sorted ids of the groups that have slices but no ScimGroup.
+func (x *Index) WithoutScimGroup() []string {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var out []string

@@ -80,7 +80,7 @@ func TestIndexFollowsSlices(t *testing.T) {
 							all = append(all, s)
 						}
 					}
-					want := slices.Compact(groupslice.Members(all))
+					want := slices.Compact(groupslice.MembersIn(all))
 					got := x.Members(group)
 					slices.Sort(got)
 					got = slices.Compact(got)
@@ -115,7 +115,7 @@ func TestGroupsOfAUser(t *testing.T) {
 	}
 	in := func(reason, user string, want ...string) {
 		t.Helper()
-		if got, _ := x.Of(user); !slices.Equal(got, want) {
+		if got, _ := x.GroupsOf(user); !slices.Equal(got, want) {
 			t.Errorf("%s: %s is in %v, want %v", reason, user, got, want)
 		}
 	}
@@ -142,14 +142,14 @@ func TestGroupsOfAUser(t *testing.T) {
 
 	x.Put(scimGroup("g1", "Payments", deleted))
 	in("A group that the provider deleted has no members.", "ada")
-	if got := x.Named("payments"); len(got) != 0 {
+	if got := x.WithDisplayName("payments"); len(got) != 0 {
 		t.Errorf("and has no name any more, got %v", got)
 	}
 	if got := x.Members("g1"); len(got) != 1 {
 		t.Errorf("the manager finishes its members, got %v", got)
 	}
 	x.Drop("g1")
-	if got := x.Leftovers(); !slices.Equal(got, []string{"g1"}) {
+	if got := x.WithoutScimGroup(); !slices.Equal(got, []string{"g1"}) {
 		t.Errorf("leftovers %v", got)
 	}
 	x.DropSlice(slice("g1", 0, 0))
@@ -189,7 +189,7 @@ func BenchmarkMemory(b *testing.B) {
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		if got, _ := x.Of(ids[1]); len(got) != per {
+		if got, _ := x.GroupsOf(ids[1]); len(got) != per {
 			b.Fatalf("%d groups", len(got))
 		}
 		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(users*per), "B/membership")
@@ -222,7 +222,7 @@ func TestAReplacementIsUnderWayUntilAllSlicesAreOfItsRound(t *testing.T) {
 		{func() { part("0000", 1) }, true},
 	} {
 		step.do()
-		if got := x.Replaced([]string{"g", "no-such-group"}); got != step.want {
+		if got := x.ReplacementsComplete([]string{"g", "no-such-group"}); got != step.want {
 			t.Errorf("step %d: %v", i, got)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // Lookup finds groups. *Index is one.
 type Lookup interface {
 	Group(id string) (Group, bool)
-	Named(displayName string) []string
+	WithDisplayName(displayName string) []string
 	WithExternalID(externalID string) []string
 }
 
@@ -32,17 +32,16 @@ type Facts struct {
 	Lost bool
 	// Accepted contains the ids of the groups that a person accepted.
 	Accepted []string
-	// Older returns the portal's revision of a group that comes from an older backup, like the
-	// function Older. nil means that there is no such group. Whether the provider deleted such a
-	// group is not known from it.
-	Older func(Group) int64
+	// Portal shows which groups come from an older backup. Whether the provider deleted such a
+	// group is not known from its object. nil means that no group is older.
+	Portal Portal
 }
 
 func (f Facts) older(g Group) int64 {
-	if f.Older == nil {
+	if f.Portal == nil {
 		return 0
 	}
-	return f.Older(g)
+	return Older(g, f.Portal)
 }
 
 // State is the result of resolving a line.
@@ -136,7 +135,7 @@ func intersection(a, b []string) []string {
 func candidates(ref v1alpha1.GroupReference, look Lookup) []string {
 	switch {
 	case ref.DisplayName != "":
-		return look.Named(ref.DisplayName)
+		return look.WithDisplayName(ref.DisplayName)
 	case ref.ExternalID != "":
 		return look.WithExternalID(ref.ExternalID)
 	}
@@ -230,10 +229,10 @@ func (c Change) Concerns(p *v1alpha1.AgentPool, look Lookup) bool {
 	return p.Name == c.Group
 }
 
-// Titled returns the pool with its name in the portal as the displayName: for a group's own pool
-// that is the group's name. ok is false for the own pool of a group that is not in the index,
+// WithPortalName returns the pool with its name in the portal as the displayName: for a group's own
+// pool that is the group's name. ok is false for the own pool of a group that is not in the index,
 // because its name is not known.
-func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
+func WithPortalName(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bool) {
 	own := pool.OwnPoolOf()
 	if own == "" {
 		return pool, true
@@ -242,24 +241,26 @@ func Titled(pool *v1alpha1.AgentPool, look Lookup) (_ *v1alpha1.AgentPool, ok bo
 	if !found || g.Deleted {
 		return pool, false
 	}
-	titled := pool.DeepCopy()
-	titled.Spec.DisplayName = g.DisplayName
-	return titled, true
+	named := pool.DeepCopy()
+	named.Spec.DisplayName = g.DisplayName
+	return named, true
 }
 
-// Names returns a function for claims.Registry.Names. For a pool it returns the name of Titled.
+// Names returns a function for claims.Registry.Names. For a pool it returns the name of
+// WithPortalName.
 func Names(look Lookup) func(client.Object) []string {
 	return func(o client.Object) []string {
 		if pool, ok := o.(*v1alpha1.AgentPool); ok {
-			o, _ = Titled(pool, look)
+			o, _ = WithPortalName(pool, look)
 		}
 		return claims.Names(o)
 	}
 }
 
-// Named returns the ids of the groups that a change of the pool can affect: the groups that its
-// lines are pinned to or could mean, and the group with the pool's name, if this is its own pool.
-func Named(p *v1alpha1.AgentPool, look Lookup) []string {
+// AffectedGroups returns the ids of the groups that a change of the pool can affect: the groups
+// that its lines are pinned to or could mean, and the group with the pool's name, if this is its
+// own pool.
+func AffectedGroups(p *v1alpha1.AgentPool, look Lookup) []string {
 	out := []string{p.Name}
 	for _, ref := range p.Spec.Groups {
 		if ref.ID != "" {

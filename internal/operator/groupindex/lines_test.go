@@ -74,7 +74,7 @@ func TestResolve(t *testing.T) {
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments", deleted), scimGroup("g2", "Sales")},
 			lines:  []v1alpha1.GroupReference{payments, byName("Sales")},
 			pins:   []v1alpha1.PinnedGroup{pin(payments, "g1"), pin(byName("Sales"), "g2")},
-			facts:  Facts{Older: func(g Group) int64 { return map[string]int64{"g1": 7}[g.ID] }},
+			facts:  Facts{Portal: recorded{revisions: map[string]int64{"g1": 7}}},
 			want: []Line{
 				{payments, StateOlder, []string{"g1"}, BackupOlder("", Group{ID: "g1"}, 7)},
 				{byName("Sales"), Resolved, []string{"g2"}, ""},
@@ -86,7 +86,7 @@ func TestResolve(t *testing.T) {
 			groups: []*v1alpha1.ScimGroup{scimGroup("g1", "Payments")},
 			lines:  []v1alpha1.GroupReference{byExternalID("x")},
 			pins:   []v1alpha1.PinnedGroup{{GroupReference: byExternalID("x"), Group: "g1", Deleted: true}},
-			facts:  Facts{Older: func(Group) int64 { return 7 }},
+			facts:  Facts{Portal: recorded{revisions: map[string]int64{"g1": 7}}},
 			want:   []Line{{byExternalID("x"), NotFound, nil, ""}},
 			now:    []v1alpha1.PinnedGroup{{GroupReference: byExternalID("x"), Group: "g1", Deleted: true}},
 		},
@@ -284,7 +284,7 @@ func TestResolve(t *testing.T) {
 			if diff := cmp.Diff(tc.now, now, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("%s pins (-want +got):\n%s", tc.reason, diff)
 			}
-			again, same := Resolve(tc.lines, now, x, Facts{Manager: tc.facts.Manager, Older: tc.facts.Older})
+			again, same := Resolve(tc.lines, now, x, Facts{Manager: tc.facts.Manager, Portal: tc.facts.Portal})
 			if tc.facts.Lost {
 				return // until a person decides
 			}

@@ -9,14 +9,28 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/shell"
 )
 
-// Older returns the revision of the group that the portal has and that the group has not reached,
-// because its objects come from a backup; 0: it is not older. recorded is the portal's revision of
-// the group; 0: it has none. An older group changes no pool: its former members do not return.
+// Portal returns what the portal has recorded of groups. *mirror.Mirror implements it.
+type Portal interface {
+	// GroupRevision returns the highest revision of the group that the portal has recorded; 0 if
+	// there is none. deleted is true if the portal has recorded that the provider deleted it.
+	GroupRevision(id string) (revision int64, deleted bool)
+}
+
+// Older returns the portal's revision of the group if the group has not reached it, because its
+// objects come from a backup. It returns 0 if the group is not older. An older group changes no
+// pool: its former members do not return.
+//
+// A deletion that the portal has recorded is not older. It is carried out to its end, and without
+// its slices the group has a lower revision.
 //
 // A change of single members gives the group a new revision, but its other members are still from
 // the backup. So a group that was found to be older (OlderThan) stays older until all its members
 // are replaced, until its content is that of the portal's revision, or until a person accepts it.
-func Older(g Group, recorded int64) (than int64) {
+func Older(g Group, p Portal) (than int64) {
+	recorded, deleted := p.GroupRevision(g.ID)
+	if g.Deleted && deleted {
+		return 0
+	}
 	than = g.OlderThan
 	if g.Revision < recorded {
 		than = max(than, recorded)

@@ -10,30 +10,44 @@ import (
 	"lightrun.com/scim-operator/api/v1alpha1"
 )
 
+// recorded is a Portal.
+type recorded struct {
+	revisions map[string]int64
+	deleted   bool
+}
+
+func (r recorded) GroupRevision(id string) (revision int64, deleted bool) {
+	return r.revisions[id], r.deleted
+}
+
 func TestOlder(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason   string
 		group    Group
 		recorded int64
+		deleted  bool
 		want     int64
 	}{
-		"NoRecord":     {"A portal that was lost knows of nothing newer, and so does one that never saw the group.", Group{Whole: true, Revision: 5}, 0, 0},
-		"Same":         {"The group is as the portal saw it.", Group{Whole: true, Revision: 5}, 5, 0},
-		"Pushed":       {"A push is newer, whatever it changed.", Group{Whole: true, Revision: 9}, 5, 0},
-		"Backup":       {"The objects are from before what the portal saw.", Group{Whole: true, Revision: 4}, 5, 5},
-		"NotWhole":     {"Slices that were not restored yet may be newer; until then the group changes nothing.", Group{Revision: 4}, 5, 5},
-		"OneMember":    {"A change of one member after that leaves the others as in the backup.", Group{Whole: true, Revision: 9, Replaced: 2, Round: 2, OlderThan: 5, OlderRound: 2}, 5, 5},
-		"AllMembers":   {"All members were replaced since.", Group{Whole: true, Revision: 9, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 5, 0},
-		"Recorded":     {"The portal has seen that, and the status does not say so yet.", Group{Whole: true, Revision: 9, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 9, 0},
-		"PartOfAll":    {"A replacement of all members has not reached every slice.", Group{Whole: true, Revision: 9, Replaced: 2, Round: 3, OlderThan: 5, OlderRound: 2}, 5, 5},
-		"NewerExport":  {"A newer export was restored over the older one.", Group{Whole: true, Revision: 5, OlderThan: 5}, 5, 0},
-		"Again":        {"An even older backup was restored after the push of all members.", Group{Whole: true, Revision: 3, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 9, 9},
-		"Accepted":     {"A person decided that the backup counts.", Group{Whole: true, Revision: 4, OlderThan: 5, Accepted: 5}, 5, 0},
-		"AcceptedOnce": {"The decision was about another revision.", Group{Whole: true, Revision: 4, Accepted: 5}, 7, 7},
-		"PortalLost":   {"What was found to be older stays so when the portal is lost as well.", Group{Whole: true, Revision: 4, OlderThan: 5}, 0, 5},
+		"NoRecord":     {"A portal that was lost knows of nothing newer, and so does one that never saw the group.", Group{Whole: true, Revision: 5}, 0, false, 0},
+		"Same":         {"The group is as the portal saw it.", Group{Whole: true, Revision: 5}, 5, false, 0},
+		"Pushed":       {"A push is newer, whatever it changed.", Group{Whole: true, Revision: 9}, 5, false, 0},
+		"Backup":       {"The objects are from before what the portal saw.", Group{Whole: true, Revision: 4}, 5, false, 5},
+		"NotWhole":     {"Slices that were not restored yet may be newer; until then the group changes nothing.", Group{Revision: 4}, 5, false, 5},
+		"OneMember":    {"A change of one member after that leaves the others as in the backup.", Group{Whole: true, Revision: 9, Replaced: 2, Round: 2, OlderThan: 5, OlderRound: 2}, 5, false, 5},
+		"AllMembers":   {"All members were replaced since.", Group{Whole: true, Revision: 9, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 5, false, 0},
+		"Recorded":     {"The portal has seen that, and the status does not say so yet.", Group{Whole: true, Revision: 9, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 9, false, 0},
+		"PartOfAll":    {"A replacement of all members has not reached every slice.", Group{Whole: true, Revision: 9, Replaced: 2, Round: 3, OlderThan: 5, OlderRound: 2}, 5, false, 5},
+		"NewerExport":  {"A newer export was restored over the older one.", Group{Whole: true, Revision: 5, OlderThan: 5}, 5, false, 0},
+		"Again":        {"An even older backup was restored after the push of all members.", Group{Whole: true, Revision: 3, Replaced: 3, Round: 3, OlderThan: 5, OlderRound: 2}, 9, false, 9},
+		"Accepted":     {"A person decided that the backup counts.", Group{Whole: true, Revision: 4, OlderThan: 5, Accepted: 5}, 5, false, 0},
+		"AcceptedOnce": {"The decision was about another revision.", Group{Whole: true, Revision: 4, Accepted: 5}, 7, false, 7},
+		"PortalLost":   {"What was found to be older stays so when the portal is lost as well.", Group{Whole: true, Revision: 4, OlderThan: 5}, 0, false, 5},
+		"Deletion":     {"The deletion was interrupted after its slices were deleted; it is carried out to its end.", Group{Deleted: true, Revision: 1}, 8, true, 0},
+		"NotRecorded":  {"The portal has recorded no deletion, so a backup has it.", Group{Deleted: true, Revision: 1}, 8, false, 8},
+		"DeletedSince": {"The provider deleted the group after the backup: it does not return with it.", Group{Whole: true, Revision: 4}, 5, true, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := Older(tc.group, tc.recorded); got != tc.want {
+			if got := Older(tc.group, recorded{revisions: map[string]int64{"": tc.recorded}, deleted: tc.deleted}); got != tc.want {
 				t.Errorf("%d, want %d: %s", got, tc.want, tc.reason)
 			}
 		})

@@ -29,10 +29,10 @@ func (g *group) find(name string) (int, bool) {
 	return slices.BinarySearchFunc(g.slices, name, func(s *v1alpha1.ScimGroupSlice, name string) int { return cmp.Compare(s.Name, name) })
 }
 
-// inForce returns the valid slices. Two slices either have no place in common, or the one with
+// valid returns the valid slices. Two slices either have no place in common, or the one with
 // fewer bits contains the other one and is valid. In order of name the containing slice comes
 // first, because it is named by its first place.
-func (g *group) inForce() []*v1alpha1.ScimGroupSlice {
+func (g *group) valid() []*v1alpha1.ScimGroupSlice {
 	out := make([]*v1alpha1.ScimGroupSlice, 0, len(g.slices))
 	covered := 0
 	for _, s := range g.slices {
@@ -44,9 +44,9 @@ func (g *group) inForce() []*v1alpha1.ScimGroupSlice {
 }
 
 // whole reports whether the valid slices cover every place.
-func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
+func whole(valid []*v1alpha1.ScimGroupSlice) bool {
 	n := 0
-	for _, s := range inForce {
+	for _, s := range valid {
 		first, end := span(s)
 		n += end - first
 	}
@@ -54,9 +54,9 @@ func whole(inForce []*v1alpha1.ScimGroupSlice) bool {
 }
 
 // count sets the revision and the rounds from the ScimGroup and its valid slices.
-func (g *Group) count(spec v1alpha1.ScimGroupSpec, inForce []*v1alpha1.ScimGroupSlice) {
+func (g *Group) count(spec v1alpha1.ScimGroupSpec, valid []*v1alpha1.ScimGroupSlice) {
 	g.Revision, g.Round, g.Replaced = spec.Revision, spec.Round, 0
-	for i, s := range inForce {
+	for i, s := range valid {
 		g.Revision, g.Round = max(g.Revision, s.Spec.Revision), max(g.Round, s.Spec.Round)
 		if i == 0 || s.Spec.Round < g.Replaced {
 			g.Replaced = s.Spec.Round

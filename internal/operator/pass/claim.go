@@ -29,7 +29,7 @@ func (p *Pass) Claim(ctx context.Context, u *claims.Unclaimed, what string) Outc
 	if other == nil {
 		return Next(conditions.True(v1alpha1.ConditionNameClaimed, v1alpha1.ReasonClaimed, "This object has the claim on its "+what))
 	}
-	switch done, again, err := u.NeverAnswered(ctx, p.engine.Registry(), p.Object, p.engine.Clock.Now()); {
+	switch done, again, err := u.DeleteAbandoned(ctx, p.engine.Registry(), p.Object, p.engine.Clock.Now()); {
 	case err != nil:
 		return p.Retry(err)
 	case done:

@@ -18,30 +18,30 @@ import (
 // Guarded is a removal that the deprovisioning guard decides about, and what the kind has to say.
 type Guarded struct {
 	removals.Removal
-	Do      func(context.Context) error                  // carries it out
-	Mark    func(context.Context, removals.Answer) error // marks at the portal's record what became of it
-	Held    string                                       // what follows while it is held; appended to the message
-	Dropped string                                       // what does not change after a person dropped it; empty: the next step follows
+	Do      func(context.Context) error                   // carries it out
+	Mark    func(context.Context, removals.Outcome) error // marks at the portal's record what became of it
+	Held    string                                        // what follows while it is held; appended to the message
+	Dropped string                                        // what does not change after a person dropped it; empty: the next step follows
 }
 
 // Guarded carries the removal out if the guard or a person allows it, and otherwise ends the pass:
-// it is held, was dropped, or the portal refused it. The guard's answer is in p.Answer. The portal
+// it is held, was dropped, or the portal refused it. The outcome is in p.Removal. The portal
 // has the mark before the removal is called held: without it the next window would let it pass.
 func (p *Pass) Guarded(ctx context.Context, g Guarded) Outcome {
-	on := removals.On{Object: p.Object, Decisions: p.View.Decisions, Spec: p.View.Spec.DeprovisioningGuard, Now: p.engine.Clock.Now()}
+	facts := removals.Facts{Object: p.Object, Decisions: p.View.Decisions, Spec: p.View.Spec.DeprovisioningGuard, Now: p.engine.Clock.Now()}
 	var err error
-	if p.Answer, err = p.engine.Guard.Remove(ctx, p.engine.Client, p.View.Client, on, g.Removal, g.Do); err == nil {
-		err = g.Mark(p.Answer.Named(ctx, p.Object), p.Answer)
+	if p.Removal, err = p.engine.Guard.Remove(ctx, p.engine.Client, p.View.Client, facts, g.Removal, g.Do); err == nil {
+		err = g.Mark(p.Removal.MarkContext(ctx, p.Object), p.Removal)
 	}
 	if err != nil {
 		return p.Refused(err)
 	}
-	if reason, note := removals.Event(p.Answer, p.Object, g.Removal.Mark); reason != "" {
+	if reason, note := removals.Event(p.Removal, p.Object, g.Removal.Mark); reason != "" {
 		p.Event(corev1.EventTypeNormal, reason, "Decide", "%s", note)
 	}
-	switch p.Answer.Verdict {
+	switch p.Removal.Verdict {
 	case sets.Hold:
-		message := p.Answer.Message() + g.Held
+		message := p.Removal.Message() + g.Held
 		if !conditions.IsTrue(*p.Conditions, v1alpha1.ConditionDeprovisioningHeld) {
 			p.Event(corev1.EventTypeWarning, v1alpha1.ReasonGuardHeld, "Hold", "%s", message)
 		}
@@ -51,26 +51,29 @@ func (p *Pass) Guarded(ctx context.Context, g Guarded) Outcome {
 		if g.Dropped == "" {
 			return Next()
 		}
-		return Stop(conditions.False(p.Condition, v1alpha1.ReasonRemovalDropped, p.Answer.Dropped(g.Dropped)))
+		return Stop(conditions.False(p.Condition, v1alpha1.ReasonRemovalDropped, p.Removal.Dropped(g.Dropped)))
 	}
 	return Next()
 }
 
-// ClearMark removes the mark at the portal's record with set, once nothing is held or dropped.
-// Under ReportOnly a mark stays. A refusal changes nothing about the object, so it is not reported.
-func (p *Pass) ClearMark(set func(*portalapi.Mark) error) Outcome {
-	if p.Answer.Mark(p.Object.GetName()) != nil || p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		return Next()
+// ClearMark removes the mark at the portal's record with set, once nothing is held or dropped. o is
+// the outcome of the pass so far. If the portal refused what the pass wrote, or did not answer, the
+// mark stays: it may be about a removal that a person released and that is not carried out yet.
+// Under ReportOnly a mark stays too. A refusal to remove the mark changes nothing about the object,
+// so it is not reported.
+func (p *Pass) ClearMark(o Outcome, set func(*portalapi.Mark) error) Outcome {
+	if o.Err != nil || o.Refused || p.Removal.Mark(p.Object.GetName()) != nil || p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return o
 	}
 	err := set(nil)
 	if err == nil {
-		return Next()
+		return o
 	}
 	refused := p.Refused(err)
 	if refused.Err != nil {
-		return p.Retry(refused.Err)
+		return o.And(p.Retry(refused.Err))
 	}
-	return Next().Within(refused.After)
+	return o.And(Next().Within(refused.After))
 }
 
 // SameMark reports whether two marks at a record of the portal are equal. nil means that nothing is
@@ -88,7 +91,7 @@ func (p *Pass) MarkPool(ctx context.Context, record *portalapi.Pool, owner porta
 	if record == nil || SameMark(record.Mark, m) {
 		return nil
 	}
-	if err := p.View.Client.MarkPoolHeld(ctx, owner, m); err != nil {
+	if err := p.View.Client.MarkPool(ctx, owner, m); err != nil {
 		return fmt.Errorf("mark what is held: %w", err)
 	}
 	with := *record

@@ -121,8 +121,8 @@ type Pass struct {
 	Conditions *[]metav1.Condition // in the object's status
 	Condition  string              // the type that reports what keeps the pass from its work
 	View       session.View
-	Request    string          // id of the request in the portal's audit and in events
-	Answer     removals.Answer // the guard's about a removal; the zero Answer: none was asked for
+	Request    string           // id of the request in the portal's audit and in events
+	Removal    removals.Outcome // the outcome of the removal that the pass asked the guard about; zero if it asked about none
 
 	Last   Step                             // runs after the steps, unless nothing is reported; nil if there is none
 	Fill   func()                           // fills the object's status, but for its conditions

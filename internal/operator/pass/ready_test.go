@@ -48,8 +48,8 @@ func TestRefused(t *testing.T) {
 		"Key":         {"A revoked key is named as such.", refusal(401, portalapi.CodeUnauthenticated), v1alpha1.ReasonCredentialsRejected, metav1.ConditionFalse, false, 30 * time.Second},
 		"Invalid":     {"What the portal calls invalid may be fixed in the portal: it is tried again, seldom.", refusal(400, portalapi.CodeInvalid), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, time.Minute},
 		"NewCode":     {"So is what it refuses with a code that we do not know.", refusal(409, "TENANT_FROZEN"), v1alpha1.ReasonRefusedByPortal, metav1.ConditionFalse, false, time.Minute},
-		"Proxy":       {"What is not the portal's answer refuses nothing.", &portalapi.BadAnswerError{Status: 404, Problem: "it is not application/json"}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
-		"ProxyPause":  {"A proxy that says when is asked no earlier.", &portalapi.BadAnswerError{Status: 503, RetryAfter: 7 * time.Second}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 7 * time.Second},
+		"Proxy":       {"What is not the portal's answer refuses nothing.", &portalapi.InvalidResponseError{Status: 404, Problem: "it is not application/json"}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, true, 0},
+		"ProxyPause":  {"A proxy that says when is asked no earlier.", &portalapi.InvalidResponseError{Status: 503, RetryAfter: 7 * time.Second}, v1alpha1.ReasonPortalUnreachable, metav1.ConditionUnknown, false, 7 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := pass.Refused(v1alpha1.ConditionProvisioned, tc.err, nil, time.Now())

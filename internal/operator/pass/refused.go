@@ -62,6 +62,7 @@ func meanings() map[portalapi.Code]meaning {
 		portalapi.CodeUnknownRole:      {v1alpha1.ReasonUnknownRole, retryPerson},
 		portalapi.CodeRoleNotGrantable: {v1alpha1.ReasonRoleNotGrantable, retryPerson},
 		portalapi.CodeLastManager:      {v1alpha1.ReasonLastManager, retryPerson},
+		portalapi.CodePlanChanged:      {v1alpha1.ReasonPlanChanged, retryPerson},
 		portalapi.CodeSCIMRequired:     {v1alpha1.ReasonSCIMOff, retryPerson},
 		portalapi.CodeSSORequired:      {v1alpha1.ReasonSCIMOff, retryPerson},
 		portalapi.CodeUnauthenticated:  {v1alpha1.ReasonCredentialsRejected, retryPerson},
@@ -112,7 +113,7 @@ func Refused(typ string, err error, have []metav1.Condition, now time.Time) Outc
 // noAnswer describes why there was no response from the portal. The text is the same at each try,
 // so that the status is written once.
 func noAnswer(err error) string {
-	var bad *portalapi.BadAnswerError
+	var bad *portalapi.InvalidResponseError
 	if errors.As(err, &bad) {
 		return "Retried automatically: " + bad.Error()
 	}

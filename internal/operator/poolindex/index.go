@@ -30,7 +30,7 @@ type Snapshot struct {
 	marked  map[string]bool          // AgentPools of whose members a removal is held or was dropped
 	filters map[string]*memberFilter // AgentPool → its filter
 
-	unruled map[string]Unruled // portal id → a pool that no AgentPool manages
+	unmanaged map[string]Unmanaged // portal id → a pool that no AgentPool manages
 
 	groups  *groupindex.Index
 	version int64                       // of the index
@@ -51,7 +51,7 @@ func (p *Snapshot) current() bool {
 // Groups returns the ids of the living groups that contain the user. ok is false if the index of
 // groups has changed since the snapshot was made; then get a new snapshot.
 func (p *Snapshot) Groups(user string) (ids []string, ok bool) {
-	ids, version := p.groups.Of(user)
+	ids, version := p.groups.GroupsOf(user)
 	return ids, version == p.version
 }
 
@@ -229,7 +229,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 		}
 		known = append(known, a)
 	}
-	p.unruled = unruled(m, p.names, pools)
+	p.unmanaged = unmanaged(m, p.names, pools)
 	x.filters = used
 	p.Pools = access.NewPools(known, def)
 	return p
@@ -244,7 +244,7 @@ func (p *Snapshot) filling(pool *v1alpha1.AgentPool, m *mirror.Mirror) (groups [
 	decided = own != "" || groupindex.Settled(pool)
 	for _, id := range groupindex.Filling(pool) {
 		g, known := p.groups.Group(id)
-		if known && groupindex.Older(g, m.GroupRevision(id)) != 0 {
+		if known && groupindex.Older(g, m) != 0 {
 			p.older[id], decided = g, false
 			continue
 		}

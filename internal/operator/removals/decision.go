@@ -64,19 +64,19 @@ func persist(ctx context.Context, w client.Writer, o client.Object, id string, a
 // Decisions reads the decisions about everything that was held at a time from the annotations of
 // IdentityConfiguration/default.
 func Decisions(annotations map[string]string, now time.Time) session.Decisions {
-	release, _ := By(annotations[v1alpha1.AnnotationReleaseHeld], now)
-	drop, _ := By(annotations[v1alpha1.AnnotationDropHeld], now)
+	release, _ := ParseDecisionTime(annotations[v1alpha1.AnnotationReleaseHeld], now)
+	drop, _ := ParseDecisionTime(annotations[v1alpha1.AnnotationDropHeld], now)
 	return session.Decisions{ReleaseUntil: release, DropUntil: drop, By: annotations[v1alpha1.AnnotationDecidedBy]}
 }
 
 // skew is the maximum time by which a person's clock may be ahead of the manager's.
 const skew = time.Minute
 
-// By parses the time of a decision (RFC 3339), which covers everything that was held at that time.
-// It returns zero if value is not a time. A time in the future would also cover removals that the
-// person has not seen, so such a decision has no effect before that time: then By returns zero, and
-// how far ahead the time is. One of the two clocks is wrong.
-func By(value string, now time.Time) (at time.Time, ahead time.Duration) {
+// ParseDecisionTime parses the time of a decision (RFC 3339), which covers everything that was held
+// at that time. It returns zero if value is not a time. A time in the future would also cover
+// removals that the person has not seen, so such a decision has no effect before that time: then it
+// returns zero, and how far ahead the time is. One of the two clocks is wrong.
+func ParseDecisionTime(value string, now time.Time) (at time.Time, ahead time.Duration) {
 	t, err := time.Parse(time.RFC3339, value)
 	if err != nil {
 		return time.Time{}, 0
@@ -108,21 +108,21 @@ func note(ctx context.Context, w client.Writer, o client.Object, annotation, id,
 	return w.Patch(ctx, o, client.MergeFrom(before))
 }
 
-// named returns ctx with the name of the person who decided about o, if a person did.
-func (a Answer) named(ctx context.Context, o client.Object) context.Context {
+// decisionContext returns ctx with the name of the person who decided about o, if a person did.
+func (a Outcome) decisionContext(ctx context.Context, o client.Object) context.Context {
 	if a.Decision == "" || a.Verdict == sets.Hold {
 		return ctx
 	}
 	return portalapi.WithDecidedBy(ctx, o.GetAnnotations()[v1alpha1.AnnotationDecidedBy])
 }
 
-// Named returns ctx for the call that marks the outcome at the portal's record: with the name of
-// the person who dropped the removal, if a person did.
-func (a Answer) Named(ctx context.Context, o client.Object) context.Context {
+// MarkContext returns ctx for the call that marks the outcome at the portal's record: with the name
+// of the person who dropped the removal, if a person did.
+func (a Outcome) MarkContext(ctx context.Context, o client.Object) context.Context {
 	if a.Verdict != sets.Keep {
 		return ctx
 	}
-	return a.named(ctx, o)
+	return a.decisionContext(ctx, o)
 }
 
 // Reasons of the events that name who decided.
@@ -134,7 +134,7 @@ const (
 // Event returns the event that names the person who decided about o. A release is reported when it
 // is carried out, and a drop when mark, the portal's mark before this reconcile, does not have it
 // yet. reason is empty if there is nothing to report.
-func Event(a Answer, o client.Object, mark *portalapi.Mark) (reason, note string) {
+func Event(a Outcome, o client.Object, mark *portalapi.Mark) (reason, note string) {
 	by := o.GetAnnotations()[v1alpha1.AnnotationDecidedBy]
 	if by == "" {
 		by = "a person whose name no policy recorded"

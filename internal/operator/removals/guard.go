@@ -43,16 +43,16 @@ type Removal struct {
 	Members  int
 }
 
-// On contains the inputs of a decision about a removal.
-type On struct {
+// Facts contains the inputs of a decision about a removal.
+type Facts struct {
 	Object    client.Object // the object that a person annotates to decide
 	Decisions session.Decisions
 	Spec      v1alpha1.DeprovisioningGuard
 	Now       time.Time
 }
 
-// Answer is the outcome of a removal.
-type Answer struct {
+// Outcome is the outcome of a removal.
+type Outcome struct {
 	sets.Verdict
 	Decision  string // the id of the set, if the removal is or was held
 	Removal   Removal
@@ -61,7 +61,7 @@ type Answer struct {
 }
 
 // Held returns the outcome for the object's status, and nil if nothing is held.
-func (a Answer) Held() *v1alpha1.HeldRemoval {
+func (a Outcome) Held() *v1alpha1.HeldRemoval {
 	if a.Verdict != sets.Hold {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (a Answer) Held() *v1alpha1.HeldRemoval {
 
 // Mark returns the outcome for the portal's record, and nil if nothing is held or was dropped. at
 // is the name of the object that a person annotates to decide.
-func (a Answer) Mark(at string) *portalapi.Mark {
+func (a Outcome) Mark(at string) *portalapi.Mark {
 	m := &portalapi.Mark{What: a.Removal.Kind, State: portalapi.MarkHeld, Decision: a.Decision, At: at}
 	switch a.Verdict {
 	case sets.Hold:
@@ -83,7 +83,7 @@ func (a Answer) Mark(at string) *portalapi.Mark {
 }
 
 // Message describes the held removal, and how to decide about it.
-func (a Answer) Message() string {
+func (a Outcome) Message() string {
 	loss := map[portalapi.Removal]string{
 		portalapi.RemovalDeactivation: "lose access", portalapi.RemovalDeletion: "lose what it gives", portalapi.RemovalManager: "lose ROLE_MANAGER", portalapi.RemovalMembers: "leave the pool",
 	}[a.Removal.Kind]
@@ -94,7 +94,7 @@ func (a Answer) Message() string {
 
 // Dropped describes the removal that a person dropped, and how to carry it out after all. stays is
 // what does not change meanwhile.
-func (a Answer) Dropped(stays string) string {
+func (a Outcome) Dropped(stays string) string {
 	release, _ := sets.Commands(a.Namespace, a.Removal.Object, a.Decision)
 	return fmt.Sprintf("A person dropped this removal (%s): %s. To carry it out after all: %s", a.Decision, stays, release)
 }
@@ -113,33 +113,33 @@ func Set(kind portalapi.Removal, o client.Object, users ...string) sets.Set {
 // caller marks that in the portal. If the decision is one about everything that is held, Remove
 // first writes it to the object, through w, so that it stays valid later. The context of do has the
 // name of the person who released the removal, for the portal's audit.
-func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Audit, on On, r Removal, do func(context.Context) error) (Answer, error) {
+func (g *Guard) Remove(ctx context.Context, w client.Writer, audit portalapi.Audit, facts Facts, r Removal, do func(context.Context) error) (Outcome, error) {
 	if r.Mark == nil { // the budget decides: the portal must count this removal before the next one reads the budget
 		g.mu.Lock()
 		defer g.mu.Unlock()
 	}
-	answer, err := Foresee(on, r, func() (bool, error) { return fits(ctx, audit, on.Spec, r) })
+	outcome, err := Foresee(facts, r, func() (bool, error) { return fits(ctx, audit, facts.Spec, r) })
 	if err != nil {
-		return answer, err
+		return outcome, err
 	}
-	if answer.Decision != "" {
-		if err := persist(ctx, w, on.Object, answer.Decision, on.Decisions); err != nil {
-			return answer, fmt.Errorf("write the decision to the object: %w", err)
+	if outcome.Decision != "" {
+		if err := persist(ctx, w, facts.Object, outcome.Decision, facts.Decisions); err != nil {
+			return outcome, fmt.Errorf("write the decision to the object: %w", err)
 		}
 	}
-	if answer.Verdict == sets.Apply {
-		return answer, do(answer.named(ctx, on.Object))
+	if outcome.Verdict == sets.Apply {
+		return outcome, do(outcome.decisionContext(ctx, facts.Object))
 	}
-	return answer, nil
+	return outcome, nil
 }
 
 // Foresee predicts the outcome of the removal. fits reports whether the removal fits the budgets.
-func Foresee(on On, r Removal, fits func() (bool, error)) (Answer, error) {
+func Foresee(facts Facts, r Removal, fits func() (bool, error)) (Outcome, error) {
 	v, id, err := sets.Decide(r.Set, sets.Facts{
-		Mark: r.Mark, Now: on.Now.UnixMilli(), Fits: fits,
-		Decided: func(id string) Decision { return Decide(on.Object, id, on.Decisions) },
+		Mark: r.Mark, Now: facts.Now.UnixMilli(), Fits: fits,
+		Decided: func(id string) Decision { return Decide(facts.Object, id, facts.Decisions) },
 	})
-	return Answer{Verdict: v, Decision: id, Removal: r, Window: windowOf(on.Spec), Namespace: on.Object.GetNamespace()}, err
+	return Outcome{Verdict: v, Decision: id, Removal: r, Window: windowOf(facts.Spec), Namespace: facts.Object.GetNamespace()}, err
 }
 
 func fits(ctx context.Context, audit portalapi.Audit, spec v1alpha1.DeprovisioningGuard, r Removal) (bool, error) {

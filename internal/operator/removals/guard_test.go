@@ -77,24 +77,24 @@ func TestRemove(t *testing.T) {
 			var g Guard
 			done := false
 			spec := v1alpha1.DeprovisioningGuard{MinUsers: &tc.budget, MaxPercent: new(int32)}
-			on := On{Object: pool.DeepCopy(), Decisions: tc.decisions, Spec: spec, Now: now}
-			answer, err := g.Remove(t.Context(), writer{}, tc.audit, on, tc.removal, func(context.Context) error { done = true; return nil })
-			if err != nil || answer.Verdict != tc.want || done != (tc.want == sets.Apply) {
-				t.Fatalf("%s\ngot %v, %v; carried out: %v", tc.reason, answer.Verdict, err, done)
+			facts := Facts{Object: pool.DeepCopy(), Decisions: tc.decisions, Spec: spec, Now: now}
+			outcome, err := g.Remove(t.Context(), writer{}, tc.audit, facts, tc.removal, func(context.Context) error { done = true; return nil })
+			if err != nil || outcome.Verdict != tc.want || done != (tc.want == sets.Apply) {
+				t.Fatalf("%s\ngot %v, %v; carried out: %v", tc.reason, outcome.Verdict, err, done)
 			}
-			if held := answer.Held(); (held != nil) != (tc.want == sets.Hold) {
+			if held := outcome.Held(); (held != nil) != (tc.want == sets.Hold) {
 				t.Errorf("%s\nthe status says %+v", tc.reason, held)
 			}
-			release := "kubectl scim release agentpool/leads --id " + answer.Decision
+			release := "kubectl scim release agentpool/leads --id " + outcome.Decision
 			if tc.want == sets.Keep {
-				if m := answer.Dropped("nothing changes"); !strings.Contains(m, "nothing changes. To carry it out after all: "+release) {
+				if m := outcome.Dropped("nothing changes"); !strings.Contains(m, "nothing changes. To carry it out after all: "+release) {
 					t.Errorf("the message does not say the way back: %s", m)
 				}
 			}
 			if tc.want != sets.Hold {
 				return
 			}
-			if m := answer.Message(); !strings.Contains(m, release) {
+			if m := outcome.Message(); !strings.Contains(m, release) {
 				t.Errorf("the message does not say how to decide: %s", m)
 			} else if !strings.Contains(m, "or another removal of the same object was held or dropped before. It stays held") {
 				t.Errorf("a removal that fits the budget can be held because of an earlier one: %s", m)

@@ -45,7 +45,7 @@ func (s *server) MarkWaiting(ctx context.Context, r portalv1.MarkWaitingRequestO
 
 func (s *server) MarkHeld(ctx context.Context, r portalv1.MarkHeldRequestObject) (portalv1.MarkHeldResponseObject, error) {
 	owner := portalapi.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
-	return portalv1.MarkHeld204Response{}, s.store.MarkHeld(ctx, actor(ctx), owner, markOf(r.Body.Mark))
+	return portalv1.MarkHeld204Response{}, s.store.MarkAccount(ctx, actor(ctx), owner, markOf(r.Body.Mark))
 }
 
 func (s *server) ProvisionPool(ctx context.Context, r portalv1.ProvisionPoolRequestObject) (portalv1.ProvisionPoolResponseObject, error) {
@@ -71,7 +71,7 @@ func (s *server) ProvisionPool(ctx context.Context, r portalv1.ProvisionPoolRequ
 func (s *server) ProvisionMemberships(ctx context.Context, r portalv1.ProvisionMembershipsRequestObject) (portalv1.ProvisionMembershipsResponseObject, error) {
 	items := make([]portalapi.MembershipWrite, len(r.Body.Items))
 	for i, item := range r.Body.Items {
-		items[i] = portalapi.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, In: item.In, Request: item.RequestID}
+		items[i] = portalapi.MembershipWrite{AccountID: item.UserID, IfRevision: item.IfRevision, Add: item.In, Request: item.RequestID}
 	}
 	results, err := s.store.PutMemberships(ctx, actor(ctx), r.OwnerUID, items, seenOf(r.Body.Seen))
 	if err != nil {
@@ -90,7 +90,7 @@ func (s *server) ReleasePool(ctx context.Context, r portalv1.ReleasePoolRequestO
 
 func (s *server) MarkPoolHeld(ctx context.Context, r portalv1.MarkPoolHeldRequestObject) (portalv1.MarkPoolHeldResponseObject, error) {
 	owner := portalapi.Owner{UID: r.OwnerUID, Revision: r.Body.Revision}
-	return portalv1.MarkPoolHeld204Response{}, s.store.MarkPoolHeld(ctx, actor(ctx), owner, markOf(r.Body.Mark))
+	return portalv1.MarkPoolHeld204Response{}, s.store.MarkPool(ctx, actor(ctx), owner, markOf(r.Body.Mark))
 }
 
 func (s *server) Bind(ctx context.Context, r portalv1.BindRequestObject) (portalv1.BindResponseObject, error) {
@@ -120,6 +120,15 @@ func (s *server) ProvisionLoginMethods(ctx context.Context, r portalv1.Provision
 		return nil, err
 	}
 	return portalv1.ProvisionLoginMethods200JSONResponse{IdentityConfigurationJSONResponse: configurationResponse(config, nil)}, nil
+}
+
+func (s *server) ProvisionMigrationPlan(ctx context.Context, r portalv1.ProvisionMigrationPlanRequestObject) (portalv1.ProvisionMigrationPlanResponseObject, error) {
+	plan := portalapi.MigrationPlan{ID: r.Body.ID, Request: r.Body.PlanRequest, Lines: make([]portalapi.MigrationLine, len(r.Body.Lines))}
+	for i, l := range r.Body.Lines {
+		plan.Lines[i] = portalapi.MigrationLine{AccountID: l.UserID, UserName: l.UserName, Outcome: portalapi.MigrationOutcome(l.Outcome), Becomes: portalapi.Status(l.Becomes),
+			Message: l.Message, RolesLost: l.RolesLost, RolesGained: l.RolesGained, PoolsLost: l.PoolsLost, PoolsGained: l.PoolsGained}
+	}
+	return portalv1.ProvisionMigrationPlan204Response{}, s.store.PutMigrationPlan(ctx, actor(ctx), plan, r.Body.First, r.Body.Last)
 }
 
 func (s *server) ListSCIMKeys(ctx context.Context, _ portalv1.ListSCIMKeysRequestObject) (portalv1.ListSCIMKeysResponseObject, error) {

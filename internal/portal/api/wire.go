@@ -111,7 +111,7 @@ func configuration(c *store.Configuration) portalv1.IdentityConfiguration {
 				IDAttribute: c.SSO.IDAttribute, UserNameAttribute: c.SSO.UserNameAttribute},
 			SCIM: portalv1.SCIM{Enabled: c.SCIMEnabled, ProvisionExistingUsers: c.ProvisionExistingUsers, ProvisionGroups: c.ProvisionGroups},
 		},
-		ManagedElsewhere: c.ManagedElsewhere, Revision: c.Revision,
+		ManagedElsewhere: c.ManagedElsewhere, PlanRequest: c.PlanRequest, Revision: c.Revision,
 	}
 	if b := c.Binding; b != nil {
 		wire.SCIMBaseURL = b.SCIMBaseURL

@@ -17,7 +17,9 @@ import (
 type Configuration struct {
 	portalapi.Configuration
 	ClientSecretSet bool
+	Plan            PlanState
 
+	approved string // id of the migration plan that limits adoptions; empty if none does
 	secret   string
 	ssoEpoch int64  // of the sessions through SSO; those with an older one have ended
 	leader   string // the operator's process that is the leader; empty if every process may write
@@ -65,19 +67,22 @@ func (s *Store) SSO(ctx context.Context) (portalapi.SSO, error) {
 
 func (c *conn) configuration() (*Configuration, error) {
 	var (
-		f Configuration
-		b portalapi.Binding
+		f       Configuration
+		b       portalapi.Binding
+		planned int64
 	)
 	err := c.row(`SELECT sso_enabled, sso_type, sso_issuer, sso_client_id, sso_client_secret, sso_metadata_url,
 		sso_metadata, sso_id_attribute, sso_user_name_attribute, scim_enabled, provision_existing_users, provision_groups, managed_elsewhere, bound_uid, bound_cluster, bound_namespace, bound_name,
-		provider_type, provider_name, scim_base_url, binding_id, leader, sso_epoch, revision FROM identity_configuration`).Scan(
+		provider_type, provider_name, scim_base_url, binding_id, leader, sso_epoch, revision,
+		plan_request, plan_id, plan_answers, plan_at, approved_plan FROM identity_configuration`).Scan(
 		&f.SSO.Enabled, &f.SSO.Type, &f.SSO.Issuer, &f.SSO.ClientID, &f.secret, &f.SSO.MetadataURL,
 		&f.SSO.Metadata, &f.SSO.IDAttribute, &f.SSO.UserNameAttribute, &f.SCIMEnabled, &f.ProvisionExistingUsers, &f.ProvisionGroups, &f.ManagedElsewhere, &b.UID, &b.Cluster, &b.Namespace, &b.Name,
-		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &b.ID, &f.leader, &f.ssoEpoch, &f.Revision)
+		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &b.ID, &f.leader, &f.ssoEpoch, &f.Revision,
+		&f.PlanRequest, &f.Plan.ID, &f.Plan.Answers, &planned, &f.approved)
 	if b.UID != "" {
 		f.Binding = &b
 	}
-	f.ClientSecretSet = f.secret != ""
+	f.ClientSecretSet, f.Plan.At = f.secret != "", fromMicros(planned)
 	return &f, err
 }
 
@@ -99,13 +104,30 @@ func (t *tx) configuration() (*Configuration, error) {
 // MANAGED_ELSEWHERE, SSO_REQUIRED, SCIM_REQUIRED, SSO_NOT_REACHABLE, LAST_MANAGER, STALE_REVISION
 // (412), INVALID.
 func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, ifRevision *int64, dryRun bool) (*Configuration, *MigrationReport, error) {
+	var report *MigrationReport
+	after, err := s.saveMethods(ctx, actor, m, ifRevision, dryRun, nil, func(t *tx) (err error) {
+		if !dryRun {
+			return nil
+		}
+		if report, err = t.migrationReport(); err != nil {
+			return err
+		}
+		return errDryRun
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return after, report, nil
+}
+
+// saveMethods replaces the login methods. first may look at the change before it is written, and
+// last at the records after it; an error of either undoes the change.
+func (s *Store) saveMethods(ctx context.Context, actor Actor, m portalapi.LoginMethods, ifRevision *int64, dryRun bool,
+	first func(t *tx, before, after *Configuration) error, last func(*tx) error,
+) (after *Configuration, err error) {
 	ev := event{action: "identity-configuration.update", targetKind: "IdentityConfiguration"}
 	checked := s.checkSSO(ctx, m)
-	var (
-		after  *Configuration
-		report *MigrationReport
-	)
-	change := func(t *tx) error {
+	err = s.changeOrTry(ctx, actor, &ev, dryRun, func(t *tx) error {
 		before, err := t.configuration()
 		switch {
 		case err != nil:
@@ -118,19 +140,17 @@ func (s *Store) SaveLoginMethods(ctx context.Context, actor Actor, m portalapi.L
 			return checked
 		}
 		after = before.with(m)
-		if err := t.saveConfiguration(&ev, before, after); err != nil || !dryRun {
+		if first != nil {
+			if err := first(t, before, after); err != nil {
+				return err
+			}
+		}
+		if err := t.saveConfiguration(&ev, before, after); err != nil {
 			return err
 		}
-		if report, err = t.migrationReport(); err != nil {
-			return err
-		}
-		return errDryRun
-	}
-	err := s.changeOrTry(ctx, actor, &ev, dryRun, change)
-	if err != nil {
-		return nil, nil, err
-	}
-	return after, report, nil
+		return last(t)
+	})
+	return after, err
 }
 
 // changeOrTry runs a manager's change. A dry run leaves neither a change nor an audit event.
@@ -175,6 +195,9 @@ func (s *Store) PutLoginMethods(ctx context.Context, actor Actor, m portalapi.Lo
 			after = before.with(m)
 		}
 		after.ManagedElsewhere = managedElsewhere
+		if managedElsewhere != "" {
+			after.approved = "" // the declaration is the consent
+		}
 		return t.saveConfiguration(&ev, before, after)
 	})
 	if err != nil {
@@ -247,6 +270,9 @@ func validLoginMethods(m portalapi.LoginMethods) error {
 // saveConfiguration writes after if it differs from before, and refuses to switch SSO off
 // if no local manager could sign in afterwards.
 func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
+	if !after.ProvisionExistingUsers {
+		after.approved = ""
+	}
 	ev.changes = configurationDifference(before, after)
 	if len(ev.changes) == 0 {
 		return nil
@@ -267,10 +293,12 @@ func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 	t.config = after
 	if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
 			sso_metadata_url = ?, sso_metadata = ?, sso_id_attribute = ?, sso_user_name_attribute = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
-			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, sso_epoch = ?, revision = ?`,
+			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, sso_epoch = ?, revision = ?,
+			approved_plan = ?`,
 		after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL,
 		after.SSO.Metadata, after.SSO.IDAttribute, after.SSO.UserNameAttribute, after.SCIMEnabled, after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
-		b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.ssoEpoch, after.Revision); err != nil {
+		b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.ssoEpoch, after.Revision,
+		after.approved); err != nil {
 		return err
 	}
 	return t.touch(portalapi.ChangeConfiguration, "default", false)
@@ -312,6 +340,7 @@ func configurationDifference(before, after *Configuration) []FieldChange {
 	d.flag("scim.enabled", before.SCIMEnabled, after.SCIMEnabled)
 	d.flag("scim.provisionExistingUsers", before.ProvisionExistingUsers, after.ProvisionExistingUsers)
 	d.flag("scim.provisionGroups", before.ProvisionGroups, after.ProvisionGroups)
+	d.text("scim.migrationPlan", before.approved, after.approved)
 	d.text("managedElsewhere", before.ManagedElsewhere, after.ManagedElsewhere)
 	var b, a portalapi.Binding
 	if before.Binding != nil {

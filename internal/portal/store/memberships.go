@@ -122,7 +122,7 @@ func (t *tx) changeMembers(ev *event, pool *Pool, items []portalapi.MembershipWr
 		if results[i].Outcome != portalapi.MembershipDone {
 			continue
 		}
-		if item.In {
+		if item.Add {
 			in = append(in, item.AccountID)
 		} else {
 			out = append(out, item.AccountID)
@@ -134,7 +134,7 @@ func (t *tx) changeMembers(ev *event, pool *Pool, items []portalapi.MembershipWr
 			}
 		}
 		touched = append(touched, item.AccountID)
-		m.in, m.granted = item.In, item.In
+		m.in, m.granted = item.Add, item.Add
 		m.revision++
 		results[i].Revision = m.revision
 	}
@@ -151,8 +151,8 @@ func (m *member) outcome(item portalapi.MembershipWrite) portalapi.MembershipOut
 	case m == nil:
 		return portalapi.MembershipUnknown
 	case !m.owned:
-		return portalapi.MembershipNotOurs
-	case item.In && m.in && m.granted, !item.In && !m.in && !m.granted:
+		return portalapi.MembershipNotOwned
+	case item.Add && m.in && m.granted, !item.Add && !m.in && !m.granted:
 		return portalapi.MembershipUnchanged // also at another revision: a caller repeats the same call if the response was lost
 	case item.IfRevision != m.revision:
 		return portalapi.MembershipStale

@@ -32,19 +32,38 @@ func (s *Store) MigrationReport(ctx context.Context) (report *MigrationReport, e
 	return report, err
 }
 
+// The conditions of the local accounts that "Provision existing users with SCIM" is about. The
+// first one has an index.
+const (
+	waitingAccounts   = `managed_by = 'Local' AND waiting_uid <> ''`
+	unmatchedAccounts = `managed_by = 'Local' AND waiting_uid = ''`
+	waitingManagers   = waitingAccounts + ` AND (id IN (SELECT account_id FROM account_roles WHERE role = '` + portalapi.RoleManager + `')
+		OR id IN (SELECT m.account_id FROM memberships m JOIN pool_roles r ON r.pool_id = m.pool_id WHERE r.role = '` + portalapi.RoleManager + `'))`
+	migratedAccounts = `migrated AND managed_by = 'SCIM'`
+)
+
+// MigrationCounts is the progress of the migration of local accounts.
+type MigrationCounts struct {
+	Waiting  int // local accounts with the user name of a ScimUser
+	Migrated int // accounts that were local and that SCIM manages now
+}
+
+// MigrationCounts returns the progress of the migration. It reads two indexes, however many
+// accounts there are.
+func (s *Store) MigrationCounts(ctx context.Context) (n MigrationCounts, err error) {
+	err = s.inSnapshot(ctx, func(c *conn) error {
+		return c.row(`SELECT (SELECT COUNT(*) FROM accounts WHERE `+waitingAccounts+`), (SELECT COUNT(*) FROM accounts WHERE `+migratedAccounts+`)`).Scan(&n.Waiting, &n.Migrated)
+	})
+	return n, err
+}
+
 func (c *conn) migrationReport() (*MigrationReport, error) {
-	const (
-		waiting   = `managed_by = 'Local' AND waiting_uid <> ''`
-		unmatched = `managed_by = 'Local' AND waiting_uid = ''`
-		losing    = waiting + ` AND (id IN (SELECT account_id FROM account_roles WHERE role = '` + portalapi.RoleManager + `')
-			OR id IN (SELECT m.account_id FROM memberships m JOIN pool_roles r ON r.pool_id = m.pool_id WHERE r.role = '` + portalapi.RoleManager + `'))`
-	)
 	r := &MigrationReport{}
 	for _, part := range []struct {
 		where string
 		list  *[]Account
 		count *int
-	}{{waiting, &r.Waiting, &r.WaitingCount}, {unmatched, &r.Unmatched, &r.UnmatchedCount}, {losing, &r.LosingManager, &r.LosingManagerCount}} {
+	}{{waitingAccounts, &r.Waiting, &r.WaitingCount}, {unmatchedAccounts, &r.Unmatched, &r.UnmatchedCount}, {waitingManagers, &r.LosingManager, &r.LosingManagerCount}} {
 		found, err := c.accounts(`WHERE `+part.where+` ORDER BY user_name_folded LIMIT ?`, reportLimit)
 		if err != nil {
 			return nil, err
@@ -54,5 +73,5 @@ func (c *conn) migrationReport() (*MigrationReport, error) {
 			return nil, err
 		}
 	}
-	return r, c.row(`SELECT COUNT(*) FROM accounts WHERE migrated AND managed_by = 'SCIM'`).Scan(&r.Migrated)
+	return r, c.row(`SELECT COUNT(*) FROM accounts WHERE ` + migratedAccounts).Scan(&r.Migrated)
 }

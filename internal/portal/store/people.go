@@ -36,7 +36,7 @@ func (s *Store) CreateAccount(ctx context.Context, actor Actor, n NewAccount) (*
 		FamilyName: n.FamilyName, Email: n.Email, ManagedBy: portalapi.ManagedByLocal, Pools: n.Pools}}
 	after.setStatus(!n.Inactive, portalapi.ManagedByLocal)
 	ev := event{action: "user.create", targetKind: "User", targetName: n.UserName}
-	hash, hashErr := newPassword(n.Password)
+	hash, hashErr := s.newPassword(ctx, n.Password)
 	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) (err error) {
 		if hashErr != nil {
 			return hashErr
@@ -54,20 +54,24 @@ func (s *Store) CreateAccount(ctx context.Context, actor Actor, n NewAccount) (*
 }
 
 // UpdateAccount changes an account on behalf of a person or an API key. If ifRevision is not nil
-// and differs from the account's revision, the edit is refused (STALE_REVISION, 412). Refusals:
-// SCIM_MANAGED_READ_ONLY, LAST_MANAGER, NOT_FOUND and those of CreateAccount.
+// and differs from the account's revision, the edit is refused (STALE_REVISION, 412). People set
+// their own password with ChangePassword. Refusals: SCIM_MANAGED_READ_ONLY, LAST_MANAGER,
+// NOT_FOUND, FORBIDDEN and those of CreateAccount.
 func (s *Store) UpdateAccount(ctx context.Context, actor Actor, id string, ifRevision *int64, p AccountPatch) (*Account, error) {
 	ev := event{action: "user.update", targetKind: "User", targetID: id}
 	var hash string
 	var hashErr error
 	if p.Password != nil {
-		hash, hashErr = newPassword(*p.Password)
+		hash, hashErr = s.newPassword(ctx, *p.Password)
 	}
 	var after *Account
 	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
 		before, err := t.editable(&ev, id, ifRevision)
 		if err != nil {
 			return err
+		}
+		if p.Password != nil && actor.Kind == Person && actor.ID == id {
+			return refuse(portalapi.CodeForbidden, "change your own password on My profile, where the current one is asked for")
 		}
 		if hashErr != nil {
 			return hashErr

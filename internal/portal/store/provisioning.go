@@ -14,8 +14,8 @@ import (
 // PutAccount creates, adopts or updates the account of w.Owner, and returns it as it is afterwards.
 // Repeating a write changes nothing. Refusals: STALE_REVISION (a newer write was applied, the owner
 // is retired, the account to adopt has another owner or, as 412, its revision is not IfRevision),
-// STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, SCIM_REQUIRED,
-// INVALID.
+// STALE_LEADER, LOCAL_ACCOUNT_EXISTS, DUPLICATE_USER, UNKNOWN_POOL, LAST_MANAGER, PLAN_CHANGED,
+// SCIM_REQUIRED, INVALID.
 func (s *Store) PutAccount(ctx context.Context, actor Actor, w portalapi.AccountWrite) (*Account, error) {
 	var result *Account
 	ev := event{action: "user.provision", targetKind: "User", targetName: w.UserName}
@@ -49,6 +49,9 @@ func (s *Store) PutAccount(ctx context.Context, actor Actor, w portalapi.Account
 		}
 		result = after
 		if err := t.saveAccount(&ev, before, after); err != nil {
+			return err
+		}
+		if err := t.asApproved(before, after); err != nil {
 			return err
 		}
 		if t.changed {
@@ -242,10 +245,10 @@ func (s *Store) MarkWaiting(ctx context.Context, actor Actor, accountID string, 
 	})
 }
 
-// MarkHeld records that the removal of owner's account, or of the local account that owner waits to
-// adopt, is held or was dropped. nil clears the mark. Without an account it does nothing. Refusals:
-// STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
-func (s *Store) MarkHeld(ctx context.Context, actor Actor, owner portalapi.Owner, m *portalapi.Mark) error {
+// MarkAccount records that the removal of owner's account, or of the local account that owner waits
+// to adopt, is held or was dropped. nil clears the mark. Without an account it does nothing.
+// Refusals: STALE_REVISION, STALE_LEADER, INVALID, SCIM_REQUIRED for a new mark.
+func (s *Store) MarkAccount(ctx context.Context, actor Actor, owner portalapi.Owner, m *portalapi.Mark) error {
 	ev := event{action: "user.hold", targetKind: "User"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		if err := t.markable(m, portalapi.RemovalDeactivation, portalapi.RemovalDeletion, portalapi.RemovalManager); err != nil {

@@ -5,7 +5,9 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
@@ -22,6 +24,7 @@ var statuses = map[portalapi.Code]int{
 	portalapi.CodeNotFound:         http.StatusNotFound,
 	portalapi.CodeFeedTruncated:    http.StatusGone,
 	portalapi.CodeRateLimited:      http.StatusTooManyRequests,
+	portalapi.CodeOverloaded:       http.StatusServiceUnavailable,
 	portalapi.CodeInternal:         http.StatusInternalServerError,
 }
 
@@ -32,6 +35,18 @@ func refuse(code portalapi.Code, format string, args ...any) *portalapi.Error {
 		status = http.StatusConflict
 	}
 	return &portalapi.Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// spoken returns the duration for the end of a sentence, rounded up.
+func spoken(d time.Duration) string {
+	n, unit := int(math.Ceil(d.Seconds())), "second"
+	if n > 90 {
+		n, unit = (n+59)/60, "minute"
+	}
+	if n != 1 {
+		unit += "s"
+	}
+	return fmt.Sprintf("%d %s", n, unit)
 }
 
 // staleTag refuses an edit that is based on an old revision.

@@ -127,9 +127,8 @@ func (t *tx) writeAccount(before, after *Account) error {
 	if err := t.writeAccountRow(before == nil, after); err != nil {
 		return err
 	}
-	if before != nil && before.ManagedBy == portalapi.ManagedByLocal && after.ManagedBy == portalapi.ManagedBySCIM {
-		// The link of the local user's holder ends; the provider says who the user is from now on.
-		if _, err := t.exec(`DELETE FROM identities WHERE account_id = ?`, after.ID); err != nil {
+	if before != nil {
+		if err := t.endOwnSignIns(before, after); err != nil {
 			return err
 		}
 	}
@@ -157,6 +156,23 @@ func (t *tx) writeAccount(before, after *Account) error {
 		}
 	}
 	return t.touch(portalapi.ChangeAccount, after.ID, false)
+}
+
+// endOwnSignIns deletes what a local user has set up and what ends with the change.
+func (t *tx) endOwnSignIns(before, after *Account) error {
+	var tables []string
+	if before.ManagedBy == portalapi.ManagedByLocal && after.ManagedBy == portalapi.ManagedBySCIM {
+		tables = append(tables, "identities") // the provider says who the user is from now on
+	}
+	if before.HasPassword() && !after.HasPassword() {
+		tables = append(tables, "second_factors", "recovery_codes") // they belong to the password
+	}
+	for _, table := range tables {
+		if _, err := t.exec(`DELETE FROM `+table+` WHERE account_id = ?`, after.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endsSessions reports whether the change decides again who may sign in as this user. It ends the

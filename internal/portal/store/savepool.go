@@ -385,9 +385,9 @@ func (s *Store) ReleasePool(ctx context.Context, actor Actor, ownerUID string, r
 	})
 }
 
-// MarkPoolHeld is MarkHeld for the owner's pool. Refusals: STALE_REVISION, STALE_LEADER, INVALID,
+// MarkPool is MarkAccount for the owner's pool. Refusals: STALE_REVISION, STALE_LEADER, INVALID,
 // SCIM_REQUIRED for a new mark.
-func (s *Store) MarkPoolHeld(ctx context.Context, actor Actor, owner portalapi.Owner, m *portalapi.Mark) error {
+func (s *Store) MarkPool(ctx context.Context, actor Actor, owner portalapi.Owner, m *portalapi.Mark) error {
 	ev := event{action: "pool.hold", targetKind: "Pool"}
 	return s.provision(ctx, actor, &ev, func(t *tx) error {
 		if err := t.markable(m, portalapi.RemovalManager, portalapi.RemovalDeletion, portalapi.RemovalMembers); err != nil {

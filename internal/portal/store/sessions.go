@@ -15,6 +15,8 @@ import (
 const (
 	MethodPassword = "password" // signed in with a password
 	MethodSSO      = "sso"      // signed in through the identity provider
+
+	MethodPasswordAndCode = "password and code" // signed in with a password and a code of the second factor
 )
 
 // Session is one signed-in browser.
@@ -25,6 +27,8 @@ type Session struct {
 	CreatedAt  time.Time
 	LastSeenAt time.Time // to the minute
 	ExpiresAt  time.Time // also when it is in use
+	// Unfinished means that the user must set up a second factor before anything else.
+	Unfinished bool
 
 	epoch, ssoEpoch int64
 }
@@ -43,7 +47,7 @@ func (s *Store) StartSession(ctx context.Context, account *Account, method strin
 	token = randomText()
 	err = s.inTx(ctx, func(t *tx) error { return t.startSession(account, method, token, ttl) })
 	if refusal := asRefusal(err); refusal != nil {
-		if err := s.signInFailed(ctx, account, refusal); err != nil {
+		if err := s.signInFailed(ctx, "", method, account, refusal); err != nil {
 			return "", err
 		}
 	}
@@ -69,12 +73,21 @@ func (t *tx) startSession(account *Account, method, token string, ttl time.Durat
 	if n == 0 {
 		return refuse(portalapi.CodeUnauthenticated, "this user was changed while you signed in; sign in again")
 	}
-	if _, err := t.exec(`INSERT INTO sessions (token_sha256, account_id, method, epoch, sso_epoch, created_at, last_seen_at, expires_at) VALUES (`+marks(8)+`)`,
-		digest(token), account.ID, method, account.epoch, config.ssoEpoch, micros(t.now), micros(t.now), micros(t.now.Add(ttl))); err != nil {
+	if err := t.insertSession(account, method, token, ttl); err != nil {
 		return err
 	}
 	return t.audit(&event{action: "session.start", targetKind: "User", targetID: account.ID, targetName: account.UserName,
 		changes: []FieldChange{{Field: "method", To: method}}}, nil)
+}
+
+func (t *tx) insertSession(account *Account, method, token string, ttl time.Duration) error {
+	config, err := t.configuration()
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO sessions (token_sha256, account_id, method, epoch, sso_epoch, created_at, last_seen_at, expires_at) VALUES (`+marks(8)+`)`,
+		digest(token), account.ID, method, account.epoch, config.ssoEpoch, micros(t.now), micros(t.now), micros(t.now.Add(ttl)))
+	return err
 }
 
 const sessionColumns = `token_sha256, method, epoch, sso_epoch, created_at, last_seen_at, expires_at`
@@ -117,6 +130,7 @@ func (s *Store) Session(ctx context.Context, token string) (*Session, error) {
 	case err != nil:
 		return nil, err
 	}
+	session.Unfinished = s.secondFactor && session.Method == MethodPassword && session.Account.IsManager()
 	return &session, s.seen(ctx, &session, now)
 }
 

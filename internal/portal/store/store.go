@@ -54,6 +54,9 @@ type Options struct {
 	// SessionIdle is the time without a request after which a session ends; 0 is
 	// DefaultSessionIdle.
 	SessionIdle time.Duration
+	// RequireSecondFactor lets managers who signed in with a password alone do nothing but set up a
+	// second factor.
+	RequireSecondFactor bool
 }
 
 // DefaultSessionIdle is the time without a request after which a session ends, unless Options say
@@ -68,13 +71,16 @@ type Store struct {
 	now     func() time.Time
 	check   func(ctx context.Context, sso portalapi.SSO) error
 	idle    time.Duration // of sessions
-	bell    bell
-	stop    func() // stops the background work
+	hashing hashing
+	// secondFactor is Options.RequireSecondFactor.
+	secondFactor bool
+	bell         bell
+	stop         func() // stops the background work
 }
 
 // Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), bell: newBell(), dialect: onSQLite, stop: func() {}}
+	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
 	if s.now == nil {
 		s.now = time.Now
 	}

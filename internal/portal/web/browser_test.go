@@ -3,6 +3,7 @@
 package web_test
 
 import (
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	portalserver "lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/test/framework/browser"
 	"lightrun.com/scim-operator/test/framework/portaltest"
 )
@@ -29,8 +31,12 @@ func TestInBrowser(t *testing.T) {
 		"SignInThroughSSO":  signInThroughSSO,
 		"SignInThroughSAML": signInThroughSAML,
 		"SetUpSAML":         setUpSAML,
+		"UnsavedChanges":    unsavedChanges,
+		"ToggleSSOTwice":    toggleSSOTwice,
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
+		"ResetLink":         resetLinkIsUsed,
+		"SecondFactor":      secondFactorInBrowser,
 		"EveryPage":         everyPage,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -38,6 +44,7 @@ func TestInBrowser(t *testing.T) {
 			journey(t, b.Open(t))
 		})
 	}
+	t.Run("SetUpAsDocumented", func(t *testing.T) { setUpAsDocumented(t, b) })
 }
 
 func signInInBrowser(p *browser.Page, at, name, password string) int {
@@ -66,7 +73,7 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	sso := s.provider("ada@example.test")
 	signInInBrowser(p, s.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
 	p.Shows(".crumbs", "Identity Configuration")
-	p.Shows("#scim-why", "Turn on single sign-on first")
+	p.Shows("#scim-why", "Turn on SSO first")
 	if !browser.Ask[bool](p, `document.querySelector("#scim").disabled && document.querySelector("#existing").disabled`) {
 		t.Error("SCIM can be turned on without SSO")
 	}
@@ -92,6 +99,77 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	}
 }
 
+// toggleSSOTwice checks that the toggles that need SSO keep their values while it is off.
+func toggleSSOTwice(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	config, err := c.store.Configuration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := config.LoginMethods
+	m.ProvisionExistingUsers, m.ProvisionGroups = true, true
+	c.methods(m)
+	c.plan()
+	signInInBrowser(p, c.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
+	are := func(when string, checked, disabled bool) {
+		t.Helper()
+		for _, id := range []string{"scim", "groups", "existing"} {
+			if got := browser.Ask[[]bool](p, `(e => [e.checked, e.disabled])(document.getElementById("`+id+`"))`); got[0] != checked || got[1] != disabled {
+				t.Errorf("%s: %s has checked and disabled %v", when, id, got)
+			}
+		}
+	}
+	are("at first", true, false)
+	p.Click("#sso")
+	are("SSO off", true, true)
+	p.Click("#sso")
+	are("SSO on again", true, false)
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#sso")
+	p.Follow("button[value=preview]")
+	are("previewed", true, true)
+	p.Click("#sso")
+	are("on again after the preview", true, false)
+	p.Follow("button[value=save]") // takes nothing away
+	p.Shows("[role=status]", "saved and take effect now")
+	if after, err := c.store.Configuration(t.Context()); err != nil || after.LoginMethods != m {
+		t.Errorf("saved %+v, %v", after.LoginMethods, err)
+	}
+	p.Click("#sso")
+	p.Follow("button[value=save]")
+	p.Shows("h1", "Check what changes")
+	p.Shows(".effects", "SCIM-managed user can no longer sign in")
+	p.Follow("button[value=edit]")
+	are("back from the summary", true, true)
+	p.Follow("button[value=save]")
+	p.Follow("button[value=save]")
+	p.Shows("[role=status]", "saved and take effect now")
+}
+
+func unsavedChanges(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	signInInBrowser(p, c.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#groups")
+	p.Shows(".savebar [role=status]", "not saved")
+	p.Leave(".settings", false)
+	p.Shows("h1", "Login methods")
+	p.Click("#groups") // back to what is saved
+	p.Follow(".settings")
+	p.Go(c.url + methodsPath)
+	p.Click("#groups")
+	p.Follow("button[value=preview]") // a form that is sent is not left
+	p.Leave(".settings", true)
+	p.Shows("h1", "Settings")
+	p.Go(c.url + methodsPath)
+	p.Click("#groups")
+	p.Follow(".savebar a") // Discard
+	p.Shows(".savebar", "All changes are saved")
+	p.Click("#groups")
+	p.Follow("button[value=save]")
+	p.Follow(".settings")
+}
+
 func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
@@ -105,7 +183,7 @@ func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 
 func heldRemovals(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
+	if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
@@ -122,7 +200,7 @@ func heldRemovals(t *testing.T, p *browser.Page) {
 func heldPool(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	hold := marked(portalapi.RemovalManager, "payments")
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 		t.Fatal(err)
 	}
 	signInInBrowser(p, c.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
@@ -132,7 +210,7 @@ func heldPool(t *testing.T, p *browser.Page) {
 	p.Shows(".note.warn", "kubectl scim release payments -n lightrun")
 	p.Shows(".note.warn", "kubectl scim drop payments -n lightrun")
 	hold = nil
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 		t.Fatal(err)
 	}
 	p.Go(c.url + "/pools/" + c.payments.ID)
@@ -194,25 +272,80 @@ func editLocalUser(t *testing.T, p *browser.Page) {
 	p.Shows("[role=status]", "The user was deleted")
 }
 
+// turnOnSecondFactor sets up a second factor on the page that asks for it.
+func turnOnSecondFactor(t *testing.T, p *browser.Page, password string) device {
+	t.Helper()
+	p.Go(browser.Ask[string](p, `location.origin`) + "/profile/second-factor")
+	d := device{t: t, secret: browser.Ask[string](p, `document.querySelector("code.spaced").innerText`)}
+	p.Type("#code", d.code(0))
+	p.Type("#current", password)
+	p.Follow("main form button[type=submit]")
+	p.Shows(".secret", "Save these codes now")
+	return d
+}
+
+func secondFactorInBrowser(t *testing.T, p *browser.Page) {
+	s := newSiteWith(t, portalserver.WebOptions{}, portaltest.Options{RequireSecondFactor: true})
+	signInInBrowser(p, s.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows(".note.warn", "Managers need a second factor here.")
+	d := turnOnSecondFactor(t, p, portaltest.AdminPassword)
+	recovery := browser.Ask[string](p, `document.querySelector(".codes code").innerText`)
+	p.Go(browser.Ask[string](p, `location.href`)) // a reload does not show the codes again
+	p.Shows("h2", "On since")
+	for _, code := range []struct{ field, code string }{{"#code", d.code(1)}, {"#recovery", recovery}} {
+		p.Follow(".who button")
+		signInInBrowser(p, s.url+"/pools", portaltest.AdminUser, portaltest.AdminPassword)
+		p.Shows("main", "Signing in as "+portaltest.AdminUser)
+		if code.field == "#recovery" {
+			p.Click("summary")
+		}
+		p.Type(code.field, code.code)
+		p.Follow("form button[type=submit]")
+		p.Shows("h1", "Agent Pools") // the page that was asked for
+	}
+}
+
+func resetLinkIsUsed(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	signInInBrowser(p, c.url+"/users/"+c.bob.ID, portaltest.AdminUser, portaltest.AdminPassword)
+	p.Follow(`form[action$="/reset"] button`)
+	p.Shows(".secret", "It works once")
+	p.Shows("[data-copy=link]", "Copy")
+	link := browser.Ask[string](p, `document.querySelector("#link").value`)
+	p.Go(browser.Ask[string](p, `location.href`)) // a reload shows the user
+	p.Shows("h1", "Bob Demo")
+	p.Follow(".who button")
+	p.Go(link)
+	p.Shows("h1", "Set a new password")
+	p.Type("#password", "new demo password")
+	p.Type("#repeated", "new demo password")
+	p.Follow("main form button[type=submit]")
+	p.Shows("[role=status]", "The new password is set")
+	p.Type("#userName", "bob@example.test")
+	p.Type("#password", "new demo password")
+	p.Follow("main form button[type=submit]")
+	p.Shows("h1", "User Management")
+}
+
 // looks are the window sizes and color schemes that every page must fit.
 var looks = []struct {
 	name          string
 	width, height int64
 	dark          bool
 }{
-	{"1280-light", 1280, 800, false}, {"1280-dark", 1280, 800, true}, {"400-light", 400, 800, false}, {"400-dark", 400, 800, true},
+	{"1440-light", 1440, 900, false}, {"1440-dark", 1440, 900, true}, {"800-light", 800, 900, false}, {"400-light", 400, 800, false}, {"400-dark", 400, 800, true},
 }
 
-// everyPage checks each page in each window size: nothing overflows, every control has a name, the
-// contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save screenshots.
+// everyPage checks each page in each window size: nothing overflows or covers the focus, every
+// control has a name, the contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save
+// screenshots.
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
-	look := func(page, at string) {
-		p.Go(c.url + at)
+	see := func(page string) {
 		for _, l := range looks {
 			p.Wide(l.width, l.height, l.dark)
-			for _, wrong := range browser.Ask[[]string](p, faults) {
+			for _, wrong := range append(browser.Ask[[]string](p, faults), browser.Ask[[]string](p, covered)...) {
 				t.Errorf("%s at %s: %s", page, l.name, wrong)
 			}
 			if screenshots != "" {
@@ -222,29 +355,103 @@ func everyPage(t *testing.T, p *browser.Page) {
 			}
 		}
 	}
+	look := func(page, at string) {
+		p.Go(c.url + at)
+		see(page)
+	}
 	look("sign-in", "/sign-in")
+	reset, _, err := c.store.CreateReset(t.Context(), manager, c.bob.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	look("reset", "/reset/"+reset)
+	p.Allow(conflict)
+	second := c.visitor()
+	second.signIn("bob@example.test", "demo user password").mustBe(http.StatusOK)
+	second.enrol("demo user password")
+	signInInBrowser(p, c.url+"/sign-in", "bob@example.test", "demo user password")
+	see("code")
+	p.Click("summary")
+	see("code-recovery")
 	signInInBrowser(p, c.url+"/sign-in", portaltest.AdminUser, portaltest.AdminPassword)
 	p.Allow(conflict)
 	for page, at := range map[string]string{
 		"users": "/users", "users-none": "/users?" + url.Values{"q": {"unknown"}}.Encode(), "user-scim": "/users/" + c.ada.ID, "user-local": "/users/" + c.carol.ID,
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
-		"login-methods": methodsPath, "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
+		"login-methods": methodsPath, "settings": "/settings", "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
+		"password": "/profile/password", "second-factor": "/profile/second-factor", "second-factor-remove": "/users/" + c.bob.ID + "/second-factor", "deactivate-self": "/users/" + c.admin(t) + "/deactivate",
 	} {
 		look(page, at)
 	}
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, marked(portalapi.RemovalManager, "payments")); err != nil {
+	p.Go(c.url + "/users/" + c.bob.ID)
+	see("user-second-factor")
+	p.Follow(`form[action$="/reset"] button`)
+	see("reset-link")
+	turnOnSecondFactor(t, p, portaltest.AdminPassword)
+	see("recovery-codes")
+	look("second-factor-on", "/profile/second-factor")
+	look("profile-second-factor", "/profile")
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, marked(portalapi.RemovalManager, "payments")); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
+	if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: "ada-uid", Name: "ada-scim", Revision: 1}, marked(portalapi.RemovalDeactivation, "")); err != nil {
 		t.Fatal(err)
 	}
+	p.Go(c.url + methodsPath)
+	p.Click("#sso")
+	p.Follow("button[value=save]")
+	see("login-methods-summary")
+	lines := []portalapi.MigrationLine{adopted(c.carol), {AccountID: c.bob.ID, UserName: c.bob.UserName, Outcome: portalapi.MigrationSameAddress,
+		Message: "ScimUser 4a6c2e9b (robert@example.test) has the same address under another user name: nothing is changed"}}
+	lines[0].Becomes, lines[0].PoolsLost, lines[0].PoolsGained = portalapi.StatusDeactivated, []string{"Support"}, []string{"Payments"}
+	c.plan(lines...)
+	p.Go(c.url + methodsPath)
+	p.Click("#existing")
+	p.Follow("button[value=preview]")
+	see("login-methods-preview")
+	p.Follow("button[value=save]")
+	see("login-methods-plan")
+	p.Follow("button[value=save]")
+	see("migration")
 	for page, at := range map[string]string{
 		"pools-held": "/pools", "pool-held": "/pools/" + c.payments.ID, "users-held": "/users", "user-held": "/users/" + c.ada.ID,
 	} {
 		look(page, at)
 	}
 }
+
+// admin returns the id of the first manager.
+func (s *site) admin(t *testing.T) string {
+	t.Helper()
+	account, err := s.store.AccountByName(t.Context(), portaltest.AdminUser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return account.ID
+}
+
+// covered is a script that moves the focus through a page and lists the controls that are then
+// outside the window, or that another element covers (WCAG 2.2, 2.4.11).
+const covered = `(() => {
+	const found = [];
+	for (const e of document.querySelectorAll("a[href], button, input, select, textarea, summary")) {
+		if (!e.checkVisibility() || e.matches(":disabled, [type=hidden]")) continue;
+		e.focus();
+		if (document.activeElement !== e) { found.push("cannot be focused: " + e.outerHTML.slice(0, 80)); continue; }
+		for (const r of e.getClientRects()) {
+			for (const [x, y] of [[.5, .5], [.1, .1], [.9, .1], [.1, .9], [.9, .9]]) {
+				const at = document.elementFromPoint(r.left + r.width * x, r.top + r.height * y);
+				if (at && (e.contains(at) || at.contains(e) || at.control === e)) continue;
+				found.push((at ? "covered by " + at.outerHTML.slice(0, 40) : "not in the window") + " when it has the focus: " + e.outerHTML.slice(0, 80));
+				break;
+			}
+		}
+	}
+	document.activeElement.blur();
+	scrollTo(0, 0);
+	return found;
+})()`
 
 // faults is a script that lists layout and accessibility errors of a page.
 const faults = `(() => {
@@ -275,7 +482,7 @@ const faults = `(() => {
 		return layers.reverse().reduce((under, c) => over(c, under), [255, 255, 255]);
 	};
 	for (const e of document.querySelectorAll("body *")) {
-		if (!e.checkVisibility() || e.closest(":disabled, .visually-hidden, .skip") || e.closest(".switch")?.querySelector(":disabled")) continue;
+		if (!e.checkVisibility() || e.closest(":disabled, .visually-hidden, .skip") || e.closest(".switch")?.querySelector("[role=switch]:disabled")) continue;
 		if (![...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim())) continue;
 		const back = ground(e), text = over(getComputedStyle(e).color, back);
 		const [a, b] = [light(back), light(text)].sort((x, y) => y - x);

@@ -4,7 +4,9 @@ package web
 
 import (
 	"errors"
+	"math"
 	"net/http"
+	"strconv"
 	"unicode"
 	"unicode/utf8"
 
@@ -26,6 +28,7 @@ func (s *site) failed(v *visit, err error) {
 	switch {
 	case e != nil:
 		status, f.Text = e.Status, sentenceOf(e.Message)
+		retryAfter(v.w, e)
 		f.Heading = headings[status]
 		if f.Heading == "" {
 			f.Heading = "The request was refused"
@@ -46,9 +49,18 @@ func (s *site) failed(v *visit, err error) {
 	}
 }
 
+// retryAfter says in the response when a refused request may be repeated.
+func retryAfter(w http.ResponseWriter, e *portalapi.Error) {
+	if e.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+}
+
 var headings = map[int]string{
 	http.StatusNotFound:  "Not found",
 	http.StatusForbidden: "Not allowed",
+
+	http.StatusUnauthorized: "This does not work any more",
 }
 
 // asRefusal returns the service's refusal in err's chain, or nil.

@@ -58,21 +58,28 @@ func (l *lines) add(prefix, args string) {
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	return newSiteAt(t, "127.0.0.1")
+	return newSiteWith(t, portalserver.WebOptions{}, portaltest.Options{})
 }
 
-// newSiteAt starts a site with the host name in its URL. For browsers, localhost is another site
-// than 127.0.0.1, where the identity providers are.
-func newSiteAt(t testing.TB, host string) *site {
+// newSiteWith returns a site whose pages have the options o, and whose service has the options of.
+func newSiteWith(t testing.TB, o portalserver.WebOptions, of portaltest.Options) *site {
 	t.Helper()
-	s := &site{t: t, store: portaltest.Store(t, portaltest.Options{}), logged: &lines{}, protocol: "OIDC"}
+	return newSiteAt(t, "127.0.0.1", o, of)
+}
+
+// newSiteAt is newSiteWith with the host name in the site's URL. For browsers, localhost is another
+// site than 127.0.0.1, where the identity providers are.
+func newSiteAt(t testing.TB, host string, o portalserver.WebOptions, of portaltest.Options) *site {
+	t.Helper()
+	s := &site{t: t, store: portaltest.Store(t, of), logged: &lines{}, protocol: "OIDC"}
 	server := httptest.NewUnstartedServer(nil)
 	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.url = "http://" + net.JoinHostPort(host, port)
-	handler, err := web.New(portalserver.WebOptions{Store: s.store, PublicURL: s.url, HTTPCookies: true, Log: funcr.New(s.logged.add, funcr.Options{})})
+	o.Store, o.PublicURL, o.HTTPCookies, o.Log = s.store, s.url, true, funcr.New(s.logged.add, funcr.Options{})
+	handler, err := web.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,6 +173,7 @@ func (s *site) provider(people ...string) portalapi.SSO {
 type visitor struct {
 	*site
 	client *http.Client
+	from   string // X-Forwarded-For of its requests; empty sends none
 }
 
 func (s *site) visitor() *visitor {
@@ -173,7 +181,7 @@ func (s *site) visitor() *visitor {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return &visitor{s, &http.Client{Jar: jar}}
+	return &visitor{site: s, client: &http.Client{Jar: jar}}
 }
 
 // manager returns a visitor who has signed in as the first manager.
@@ -211,6 +219,10 @@ func (v *visitor) send(method, path, body string, header http.Header) *answer {
 	}
 	if header != nil {
 		r.Header = header
+	}
+	if v.from != "" {
+		r.Header = r.Header.Clone()
+		r.Header.Set("X-Forwarded-For", v.from)
 	}
 	got, err := v.client.Do(r)
 	if err != nil {

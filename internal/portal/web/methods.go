@@ -3,15 +3,17 @@
 package web
 
 import (
+	"maps"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	portalserver "lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/internal/portal/store"
 )
-
-const loginMethodsPath = "/settings/identity-and-access-management/identity-configuration/login-methods"
 
 // methodsPage is the content of the page Login methods. It shows the current settings, or an
 // unsaved draft.
@@ -26,18 +28,34 @@ type methodsPage struct {
 	SCIMBaseURL      string
 	Binding          *portalapi.Binding
 	Revision         int64
-	Tested           string // the result of a connection test
-	Report           *store.MigrationReport
+	Tested           string                 // the result of a connection test
+	Report           *store.MigrationReport // only in a preview without an operator that plans
 	MoreWaiting      bool
 	MoreUnmatched    bool
+	Plan             *store.MigrationPlan // only in a preview
+	Request          int64                // the request for a plan that is not answered yet; 0 if there is none
+	Migration        store.MigrationCounts
 }
 
-// methodsForm contains the values of the form's fields.
+// Migrates reports whether local accounts become SCIM-managed now.
+func (p methodsPage) Migrates() bool {
+	return p.Form.Existing && !p.Draft && p.Migration.Waiting+p.Migration.Migrated > 0
+}
+
+// methodsForm contains the values of the form's fields. A toggle keeps its value while the toggle
+// that it needs is off.
 type methodsForm struct {
 	SSO, SCIM, Existing, Groups          bool
 	Type, Issuer, ClientID, ClientSecret string
 	SAML                                 samlForm
+	kept                                 []string // names of the toggles that are disabled, and on
 }
+
+// SCIMDisabled reports whether the toggle SCIM cannot be used.
+func (f methodsForm) SCIMDisabled() bool { return !f.SSO }
+
+// BelowDisabled reports whether the toggles that need SCIM cannot be used.
+func (f methodsForm) BelowDisabled() bool { return !f.SSO || !f.SCIM }
 
 // formOf returns the form for login methods. It never contains the client secret.
 func formOf(m portalapi.LoginMethods) methodsForm {
@@ -50,16 +68,24 @@ func formOf(m portalapi.LoginMethods) methodsForm {
 }
 
 func (v *visit) methodsForm() methodsForm {
-	on := func(name string) bool { return v.PostFormValue(name) == "on" }
-	return methodsForm{SSO: on("sso"), SCIM: on("scim"), Existing: on("existing"), Groups: on("groups"),
+	kept := v.PostForm["kept"]
+	on := func(name string) bool { return v.PostFormValue(name) == "on" || slices.Contains(kept, name) }
+	return methodsForm{SSO: on("sso"), SCIM: on("scim"), Existing: on("existing"), Groups: on("groups"), kept: kept,
 		Type: v.text("type"), Issuer: v.text("issuer"), ClientID: v.text("clientId"), ClientSecret: v.PostFormValue("clientSecret"), SAML: v.samlForm()}
 }
 
-// methods returns the login methods of the form. Settings without a field keep their value.
+// methods returns the login methods of the form. Settings without a field keep their value. A
+// toggle that is on while the toggle that it needs goes off goes off with it; the service refuses
+// it if the form turns it on that way.
 func (f methodsForm) methods(now portalapi.LoginMethods) portalapi.LoginMethods {
+	effective := func(name string, on, needed, was bool) bool {
+		return on && (needed || !was && !slices.Contains(f.kept, name))
+	}
+	scim := effective("scim", f.SCIM, f.SSO, now.SCIMEnabled)
+	existing := effective("existing", f.Existing, scim, now.ProvisionExistingUsers)
 	now.SSO.Enabled, now.SSO.Type, now.SSO.Issuer, now.SSO.ClientID, now.SSO.ClientSecret = f.SSO, f.Type, f.Issuer, f.ClientID, f.ClientSecret
 	f.SAML.apply(&now.SSO)
-	now.SCIMEnabled, now.ProvisionExistingUsers, now.ProvisionGroups = f.SCIM, f.Existing, f.Groups
+	now.SCIMEnabled, now.ProvisionExistingUsers, now.ProvisionGroups = scim, existing, f.Groups
 	return now
 }
 
@@ -68,19 +94,7 @@ func (s *site) loginMethods(v *visit) error {
 	if err != nil {
 		return err
 	}
-	report, err := s.reportFor(v, config)
-	if err != nil {
-		return err
-	}
-	return s.showMethods(v, http.StatusOK, "", config, methodsPage{Form: formOf(config.LoginMethods), Report: report})
-}
-
-// reportFor returns the migration report if it is relevant: SCIM is on.
-func (s *site) reportFor(v *visit, config *store.Configuration) (*store.MigrationReport, error) {
-	if !config.SCIMEnabled {
-		return nil, nil
-	}
-	return s.store.MigrationReport(v.Context())
+	return s.showMethods(v, http.StatusOK, "", config, methodsPage{Form: formOf(config.LoginMethods)})
 }
 
 func (s *site) showMethods(v *visit, status int, problem string, config *store.Configuration, p methodsPage) error {
@@ -89,6 +103,12 @@ func (s *site) showMethods(v *visit, status int, problem string, config *store.C
 	p.RedirectURL, p.Form.SAML = s.redirectURL(), p.Form.SAML.shown(s)
 	if config.Binding != nil {
 		p.SCIMBaseURL = config.Binding.SCIMBaseURL
+	}
+	if config.SCIMEnabled {
+		var err error
+		if p.Migration, err = s.store.MigrationCounts(v.Context()); err != nil {
+			return err
+		}
 	}
 	if p.Report != nil {
 		p.MoreWaiting = p.Report.WaitingCount > len(p.Report.Waiting)
@@ -99,7 +119,7 @@ func (s *site) showMethods(v *visit, status int, problem string, config *store.C
 }
 
 // submitLoginMethods saves, previews or tests the form. A preview or a test shows the form again as
-// a draft.
+// a draft. A Save that takes something away shows first what, and needs a confirmation.
 func (s *site) submitLoginMethods(v *visit) error {
 	config, err := s.store.Configuration(v.Context())
 	if err != nil {
@@ -114,11 +134,13 @@ func (s *site) submitLoginMethods(v *visit) error {
 			err = testSSO(v, m.SSO)
 			draft.Tested = tested(m.SSO)
 		case "save":
-			if _, _, err = s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, false); err == nil {
-				return s.done(v, "methods-saved", loginMethodsPath)
+			err = s.saveMethods(v, config, m, revision)
+			if err == nil {
+				return nil
 			}
+		case "edit":
 		default:
-			_, draft.Report, err = s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, true)
+			err = s.previewMethods(v, &draft, config, m, revision)
 		}
 	}
 	e := asRefusal(err)
@@ -129,6 +151,150 @@ func (s *site) submitLoginMethods(v *visit) error {
 		return err
 	}
 	return s.methodsRefused(v, e, draft)
+}
+
+// previewMethods completes a draft with what it would migrate.
+func (s *site) previewMethods(v *visit, draft *methodsPage, config *store.Configuration, m portalapi.LoginMethods, revision *int64) error {
+	_, report, err := s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, true)
+	switch {
+	case err != nil || !m.SCIMEnabled:
+		return err
+	case config.Binding == nil:
+		draft.Report = report
+		return nil
+	}
+	if draft.Request, err = s.newPlan(v); err == nil && draft.Request == 0 {
+		draft.Plan, err = s.store.MigrationPlan(v.Context(), planLines)
+	}
+	return err
+}
+
+// saveMethods saves the form and responds, or returns the refusal. The operator computes its plan
+// again for each Save, so that a plan that has changed is shown before it is saved.
+func (s *site) saveMethods(v *visit, config *store.Configuration, m portalapi.LoginMethods, revision *int64) error {
+	seen := store.Seen{Effects: v.PostFormValue("seen")}
+	if m.ProvisionExistingUsers && config.Binding != nil {
+		n, err := s.store.MigrationCounts(v.Context())
+		if err != nil {
+			return err
+		}
+		seen.Plan = !config.ProvisionExistingUsers || n.Waiting > 0
+	}
+	p := methodsSummary{Provider: providerName(config), Again: seen.Effects != ""}
+	if seen.Plan {
+		_, _, err := s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, true) // its refusals come first
+		if err == nil {
+			p.Request, err = s.newPlan(v)
+		}
+		if err != nil {
+			return err
+		}
+		if p.Request != 0 {
+			return s.confirmMethods(v, p)
+		}
+	}
+	var err error
+	if p.Effects, err = s.store.SaveSeenLoginMethods(v.Context(), v.actor(), m, revision, seen); err != nil {
+		return err
+	}
+	if p.Effects == nil {
+		if seen.Plan && seen.Effects != "" {
+			return s.done(v, "methods-saved", migrationPath)
+		}
+		return s.done(v, "methods-saved", loginMethodsPath)
+	}
+	if seen.Plan {
+		if p.Plan, err = s.store.MigrationPlan(v.Context(), planLines); err != nil {
+			return err
+		}
+	}
+	return s.confirmMethods(v, p)
+}
+
+// planLines is the maximum number of accounts of a plan that a page lists.
+const planLines = 200
+
+// planPatience is the time that a page waits for the operator's plan before it offers to look
+// again.
+const planPatience = 2 * time.Second
+
+// newPlan asks the operator for a new plan, or goes on waiting for the one that the form waits for.
+// It returns 0 when the plan has arrived, and the number of the request if it has not.
+func (s *site) newPlan(v *visit) (waiting int64, err error) {
+	request, _ := strconv.ParseInt(v.PostFormValue("request"), 10, 64)
+	if request == 0 {
+		if request, err = s.store.RequestPlan(v.Context(), v.actor()); err != nil {
+			return 0, err
+		}
+	}
+	patience := time.NewTimer(planPatience)
+	defer patience.Stop()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		config, err := s.store.Configuration(v.Context())
+		if err != nil || config.Plan.Answers >= request {
+			return 0, err
+		}
+		select {
+		case <-look.C:
+		case <-patience.C:
+			return request, nil
+		case <-v.Context().Done():
+			return 0, v.Context().Err()
+		}
+	}
+}
+
+// migrationPage is the content of the page that follows a migration.
+type migrationPage struct {
+	store.MigrationCounts
+	Provider string
+	On       bool
+}
+
+// followMigration shows the progress of the migration. The browser loads it again while accounts
+// wait.
+func (s *site) followMigration(v *visit) error {
+	config, err := s.store.Configuration(v.Context())
+	if err != nil {
+		return err
+	}
+	n, err := s.store.MigrationCounts(v.Context())
+	if err != nil {
+		return err
+	}
+	if config.ProvisionExistingUsers && n.Waiting > 0 {
+		v.w.Header().Set("Refresh", "3")
+	}
+	return s.show(v, http.StatusOK, "migration", view{Title: "Migration", Section: "identity", Body: migrationPage{n, providerName(config), config.ProvisionExistingUsers},
+		Crumbs: way("Migration", toSettings, toIAM, "Identity Configuration", "Login methods|"+loginMethodsPath)})
+}
+
+// methodsSummary is the content of the page that shows what a Save takes away.
+type methodsSummary struct {
+	Effects  *store.Effects // nil while the plan is computed
+	Plan     *store.MigrationPlan
+	Request  int64 // as in methodsPage
+	Provider string
+	Fields   []field // the form, to send again
+	Again    bool    // other effects were shown before
+}
+
+type field struct{ Name, Value string }
+
+// confirmMethods shows what the posted form takes away, and asks for a confirmation.
+func (s *site) confirmMethods(v *visit, p methodsSummary) error {
+	for _, name := range slices.Sorted(maps.Keys(v.PostForm)) {
+		if name == "action" || name == "request" || name == "seen" && p.Request == 0 {
+			continue
+		}
+		for _, value := range v.PostForm[name] {
+			p.Fields = append(p.Fields, field{name, value})
+		}
+	}
+	return s.show(v, http.StatusOK, "login_methods_summary", view{Title: "Check what changes", Section: "identity", Body: p,
+		Crumbs: way("Check what changes", toSettings, toIAM, "Identity Configuration", "Login methods|"+loginMethodsPath)})
 }
 
 // methodsRefused shows the refusal with the draft, or with the current settings if the draft can no

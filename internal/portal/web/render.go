@@ -56,8 +56,9 @@ func way(here string, steps ...string) []crumb {
 
 // The crumbs that several pages share.
 const (
-	toSettings = "Settings"
-	toIAM      = "Identity and Access Management"
+	toSettings = "Settings|" + settingsPath
+	toIAM      = "Identity and Access Management|" + iamPath
+	toProfile  = "My profile|/profile"
 	toUsers    = "User Management|/users"
 	toPools    = "Agent Pools|/pools"
 	toKeys     = "API Keys|/api-keys"

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	portalserver "lightrun.com/scim-operator/internal/portal"
 	"lightrun.com/scim-operator/test/framework/browser"
 	"lightrun.com/scim-operator/test/framework/portaltest"
 	"lightrun.com/scim-operator/test/framework/samlidp"
@@ -16,7 +17,7 @@ import (
 // signInThroughSAML: the provider's form comes from another site, so the browser holds back the
 // cookies of the portal. Signing in and linking work all the same.
 func signInThroughSAML(t *testing.T, p *browser.Page) {
-	s := newSiteAt(t, "localhost")
+	s := newSiteAt(t, "localhost", portalserver.WebOptions{}, portaltest.Options{})
 	s.protocol = "SAML"
 	s.methods(portalapi.LoginMethods{SSO: s.provider("ada@example.test", "boss@example.test"), SCIMEnabled: true})
 	s.put("ada", true)
@@ -34,6 +35,7 @@ func signInThroughSAML(t *testing.T, p *browser.Page) {
 	}
 	p.Follow(".who button")
 	signInInBrowser(p, s.url+"/profile", portaltest.AdminUser, portaltest.AdminPassword)
+	p.Type("form[action='/profile/identity'] input[name=current]", portaltest.AdminPassword)
 	p.Follow("form[action='/profile/identity'] button")
 	p.Follow("main a.button")
 	atProvider("boss@example.test")

@@ -27,8 +27,8 @@ type attack struct {
 }
 
 const (
-	victim = "victim@example.test"
-	sha1   = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
+	victim  = "victim@example.test"
+	rsaSHA1 = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
 )
 
 func claims(name string, value any) func(*samlidp.Config) {
@@ -107,7 +107,7 @@ func attacks() map[string]attack {
 		"Changed":      {reason: "The signature covers the name.", forge: replace("mallory@example.test</saml:NameID>", victim+"</saml:NameID>"), want: "its signature is not valid"},
 		"ChangedResponse": {reason: "The signature covers the response.", config: signed("response"),
 			forge: replace("mallory@example.test</saml:NameID>", victim+"</saml:NameID>"), want: "its signature is not valid"},
-		"SHA1":             {reason: "Signatures with SHA-1 can be forged.", config: func(c *samlidp.Config) { c.Algorithm = sha1 }, want: "its signature is not valid"},
+		"SHA1":             {reason: "Signatures with SHA-1 can be forged.", config: func(c *samlidp.Config) { c.Algorithm = rsaSHA1 }, want: "its signature is not valid"},
 		"UnknownAlgorithm": {reason: "An algorithm without a key.", forge: replace("http://www.w3.org/2001/04/xmldsig-more#rsa-sha256", "http://www.w3.org/2001/04/xmldsig-more#hmac-sha256"), want: "its signature is not valid"},
 		"UnknownTransform": {reason: "XSLT and XPath choose what is signed.", forge: replace("http://www.w3.org/2001/10/xml-exc-c14n#\"/></ds:Transforms>", "http://www.w3.org/TR/1999/REC-xslt-19991116\"/></ds:Transforms>"), want: "its signature is not valid"},
 		"OtherAudience":    {reason: "An assertion for another application of the company.", config: claims("Audience", "https://other.example.test"), want: "it is for another application"},

@@ -72,6 +72,10 @@ var notices = map[string]string{
 	"identity-forgotten": "The identity is forgotten and its sessions have ended.",
 	"signed-out":         "You are signed out.",
 	"signed-out-all":     "You are signed out in every browser.",
+	"password-changed":   "Your password was changed, and your other sessions have ended.",
+	"factor-removed":     "The second factor was removed, and the other sessions have ended.",
+	"password-set":       "The new password is set. Sign in with it.",
+	"self-deactivated":   "Your account was deactivated and is signed out everywhere.",
 	"user-signed-out":    "The user is signed out in every browser.",
 }
 

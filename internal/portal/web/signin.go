@@ -5,10 +5,8 @@ package web
 import (
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/url"
-	"strconv"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/portal/sso"
@@ -42,60 +40,103 @@ func (s *site) askSignIn(v *visit, status int, problem string) error {
 }
 
 func (s *site) signIn(v *visit) error {
-	name := v.PostFormValue("userName")
-	if wait := s.attempts.wait(v.Request, name); wait > 0 {
-		seconds := int(math.Ceil(wait.Seconds()))
-		v.w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		limited := refusal(http.StatusTooManyRequests, portalapi.CodeRateLimited, "too many attempts failed; wait and try again")
-		if err := s.auditSignIn(v, store.MethodPassword, "limited "+nameKey(v.Request, name), 1, limited); err != nil {
-			return err
-		}
-		return s.askSignIn(v, http.StatusTooManyRequests, fmt.Sprintf("Too many attempts failed. Try again in %d minutes.", (seconds+59)/60))
-	}
-	account, err := s.checkPassword(v, name)
+	attempt := store.PasswordSignIn{UserName: v.PostFormValue("userName"), Password: v.PostFormValue("password"),
+		Network: s.network(v.Request), Browser: s.cookieValue(v, "browser"), RequestID: v.id}
+	in, err := s.store.SignIn(v.Context(), attempt, sessionLifetime)
 	if e := asRefusal(err); e != nil {
-		s.attempts.fail(v.Request, name)
-		s.logSignIn(v, store.MethodPassword, e.Code, e)
-		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
+		return s.passwordRefused(v, e)
 	}
 	if err != nil {
 		return err
 	}
-	s.attempts.succeed(v.Request, name)
-	err = s.start(v, func() (string, error) {
-		return s.store.StartSession(v.Context(), account, store.MethodPassword, sessionLifetime)
-	}, v.PostFormValue("return"))
+	if in.Pending != "" {
+		http.SetCookie(v.w, s.cookie("pending", in.Pending, int(store.PendingFor.Seconds())))
+		return v.redirect(link("/sign-in/code", url.Values{"return": {localPath(v.PostFormValue("return"))}}))
+	}
+	return s.signedInWith(v, in)
+}
+
+// signedInWith gives this browser the cookies of its sign-in with a password.
+func (s *site) signedInWith(v *visit, in *store.SignedIn) error {
+	http.SetCookie(v.w, s.cookie("browser", in.Browser, int(store.KnownBrowserFor.Seconds())))
+	return s.enter(v, in.Session, v.PostFormValue("return"))
+}
+
+// codeForm is the content of the page that asks for the second factor.
+type codeForm struct{ UserName, Return string }
+
+func (s *site) codePage(v *visit) error { return s.askCode(v, http.StatusOK, "") }
+
+func (s *site) askCode(v *visit, status int, problem string) error {
+	if s.cookieValue(v, "pending") == "" {
+		return v.redirect("/sign-in")
+	}
+	account, err := s.store.Pending(v.Context(), s.cookieValue(v, "pending"))
 	if e := asRefusal(err); e != nil {
+		return s.pendingOver(v, e)
+	}
+	if err != nil {
+		return err
+	}
+	v.session = nil // the page belongs to the sign-in, not to the user who is signed in here
+	return s.show(v, status, "code", view{Title: "Sign in", Problem: problem, Body: codeForm{account.UserName, localPath(v.FormValue("return"))}})
+}
+
+func (s *site) finishSignIn(v *visit) error {
+	in, err := s.store.FinishSignIn(v.Context(), store.CodeSignIn{Pending: s.cookieValue(v, "pending"), Code: v.PostFormValue("code"),
+		Recovery: v.PostFormValue("recovery"), Browser: s.cookieValue(v, "browser"), RequestID: v.id}, sessionLifetime)
+	e := asRefusal(err)
+	switch {
+	case e == nil && err != nil:
+		return err
+	case e != nil && e.Code == portalapi.CodeUnauthenticated:
+		return s.pendingOver(v, e)
+	case e != nil && e.Code == portalapi.CodeRateLimited:
+		if err := s.auditSignIn(v, store.MethodPasswordAndCode, "limited "+s.network(v.Request), limitedAudited, e); err != nil {
+			return err
+		}
+		retryAfter(v.w, e)
+		return s.askCode(v, e.Status, sentenceOf(e.Message))
+	case e != nil:
+		s.logSignIn(v, store.MethodPasswordAndCode, e.Code, e)
+		return s.askCode(v, http.StatusUnauthorized, sentenceOf(e.Message))
+	}
+	http.SetCookie(v.w, s.cookie("pending", "", -1))
+	return s.signedInWith(v, in)
+}
+
+// pendingOver shows the sign-in page, because the password must be typed again.
+func (s *site) pendingOver(v *visit, e *portalapi.Error) error {
+	if err := s.auditSignIn(v, store.MethodPasswordAndCode, "pending "+s.network(v.Request), refusalsAudited, e); err != nil {
+		return err
+	}
+	http.SetCookie(v.w, s.cookie("pending", "", -1))
+	return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
+}
+
+// passwordRefused shows the sign-in page with the reason. The service has audited what it checked;
+// what it refused to check is audited here.
+func (s *site) passwordRefused(v *visit, e *portalapi.Error) error {
+	if e.Code == portalapi.CodeRateLimited || e.Code == portalapi.CodeOverloaded {
+		if err := s.auditSignIn(v, store.MethodPassword, "limited "+s.network(v.Request), limitedAudited, e); err != nil {
+			return err
+		}
+	} else {
 		s.logSignIn(v, store.MethodPassword, e.Code, e)
-		return s.askSignIn(v, http.StatusUnauthorized, sentenceOf(e.Message))
 	}
-	return err
+	retryAfter(v.w, e)
+	return s.askSignIn(v, e.Status, sentenceOf(e.Message))
 }
 
-// checkPassword waits for a free slot, because each check is deliberately expensive.
-func (s *site) checkPassword(v *visit, name string) (*store.Account, error) {
-	select {
-	case s.attempts.turns <- struct{}{}:
-		defer func() { <-s.attempts.turns }()
-		return s.store.CheckPassword(v.Context(), name, v.PostFormValue("password"))
-	case <-v.Context().Done():
-		return nil, v.Context().Err()
-	}
-}
-
-// start starts a session in this browser and redirects to the page that was requested. It ends an
-// earlier session of the browser.
-func (s *site) start(v *visit, session func() (token string, err error), returnTo string) error {
+// enter gives this browser the cookie of its new session and redirects to the page that was
+// requested. It ends an earlier session of the browser.
+func (s *site) enter(v *visit, session, returnTo string) error {
 	if old := s.cookieValue(v, "session"); old != "" {
 		if err := s.store.EndSession(v.Context(), old); err != nil {
 			return err
 		}
 	}
-	token, err := session()
-	if err != nil {
-		return err
-	}
-	http.SetCookie(v.w, s.cookie("session", token, int(sessionLifetime.Seconds())))
+	http.SetCookie(v.w, s.cookie("session", session, int(sessionLifetime.Seconds())))
 	return v.redirect(localPath(returnTo))
 }
 
@@ -197,9 +238,11 @@ func (s *site) finishSSO(v *visit, under portalapi.SSO, who sso.Identity, purpos
 	if purpose.Link != "" {
 		return s.finishLink(v, purpose, asserted)
 	}
-	return s.ssoRefused(v, s.start(v, func() (string, error) {
-		return s.store.StartSSOSession(v.Context(), asserted, v.id, sessionLifetime)
-	}, purpose.ReturnTo))
+	session, err := s.store.StartSSOSession(v.Context(), asserted, v.id, sessionLifetime)
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	return s.enter(v, session, purpose.ReturnTo)
 }
 
 // finishLink links the identity to the account for which the link began, if this browser is still
@@ -240,7 +283,7 @@ func (s *site) forgetIdentity(v *visit) error {
 func (s *site) ssoRefused(v *visit, err error) error {
 	if e := new(sso.Refusal); errors.As(err, &e) {
 		no := refusal(http.StatusUnauthorized, portalapi.CodeUnauthenticated, e.Message)
-		if err := s.auditSignIn(v, store.MethodSSO, "sso "+address(v.Request), perAddress, no); err != nil {
+		if err := s.auditSignIn(v, store.MethodSSO, "sso "+s.network(v.Request), refusalsAudited, no); err != nil {
 			return err
 		}
 		s.log.V(1).Info("Single sign-on failed", "request", v.id, "cause", fmt.Sprint(e.Cause))
@@ -256,12 +299,12 @@ func (s *site) ssoRefused(v *visit, err error) error {
 // auditSignIn audits and logs a refused sign-in that the service has not seen, n times within the
 // window for the same key.
 func (s *site) auditSignIn(v *visit, method, key string, n int, no *portalapi.Error) error {
-	if !s.attempts.audited(key, n) {
+	if !s.refusals.count(key, n) {
 		s.log.V(1).Info("Sign-in refused, not audited again", "request", v.id, "method", method, "code", no.Code)
 		return nil
 	}
 	s.logSignIn(v, method, no.Code, no)
-	return s.store.SignInRefused(v.Context(), v.id, method, no)
+	return s.store.SignInRefused(v.Context(), v.id, method, v.PostFormValue("userName"), no)
 }
 
 // logSignIn logs a refused sign-in. The reason may contain personal data and texts of the provider,

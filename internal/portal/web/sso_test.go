@@ -92,12 +92,12 @@ func (v *visitor) consume(form url.Values) *answer {
 	return v.post(sso.SAMLConsumerPath, again)
 }
 
-var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
 
 // fields returns the hidden fields of the page.
 func (a *answer) fields() url.Values {
 	form := url.Values{}
-	for _, field := range hidden.FindAllStringSubmatch(a.html, -1) {
+	for _, field := range hiddenField.FindAllStringSubmatch(a.html, -1) {
 		form.Set(field[1], html.UnescapeString(field[2]))
 	}
 	return form

@@ -16,6 +16,7 @@ import (
 type userForm struct {
 	Heading, Submit, Action, Back string
 	User                          *store.Account // the values of the fields
+	Own                           bool           // the viewer edits the own account
 	Pools                         []poolChoice
 	Roles                         []roleChoice
 }
@@ -105,7 +106,7 @@ const changedMeanwhile = "This was changed by another user, so nothing was saved
 
 // askUser shows the form with account's values and these pools selected.
 func (s *site) askUser(v *visit, status int, problem string, account *store.Account, pools []string) error {
-	f := userForm{Heading: "Add a local user", Submit: "Create user", Action: "/users", Back: "/users", User: account}
+	f := userForm{Heading: "Add a local user", Submit: "Create user", Action: "/users", Back: "/users", User: account, Own: account.ID == v.session.Account.ID}
 	crumbs := way("Add", toUsers)
 	if account.ID != "" {
 		f.Heading, f.Submit = "Edit "+displayName(account), "Save"
@@ -144,11 +145,33 @@ func (s *site) roleChoices(v *visit, chosen []string) ([]roleChoice, error) {
 
 func (s *site) setUserStatus(v *visit) error {
 	active := v.PostFormValue("status") == string(portalapi.StatusActive)
-	notice := "user-deactivated"
-	if active {
-		notice = "user-activated"
+	self := v.PathValue("id") == v.session.Account.ID
+	switch {
+	case active:
+		return s.patchUser(v, store.AccountPatch{Active: &active}, "user-activated", s.userPath(v))
+	case !self:
+		return s.patchUser(v, store.AccountPatch{Active: &active}, "user-deactivated", s.userPath(v))
+	case v.PostFormValue("confirmed") == "":
+		return s.confirmDeactivateSelf(v)
 	}
-	return s.patchUser(v, store.AccountPatch{Active: &active}, notice)
+	return s.patchUser(v, store.AccountPatch{Active: &active}, "self-deactivated", "/sign-in")
+}
+
+func (s *site) userPath(v *visit) string { return "/users/" + v.PathValue("id") }
+
+// confirmDeactivateSelf asks managers before they deactivate themselves.
+func (s *site) confirmDeactivateSelf(v *visit) error {
+	me := v.session.Account
+	if v.PathValue("id") != me.ID || me.ReadOnly {
+		return v.redirect(s.userPath(v))
+	}
+	path, name := "/users/"+me.ID, displayName(me)
+	return s.show(v, http.StatusOK, "confirm", view{Title: "Deactivate yourself", Section: "users", Crumbs: way("Deactivate", toUsers, name+"|"+path), Body: confirmation{
+		Heading: "Deactivate your own account?", Submit: "Deactivate my account", Action: path + "/status", Back: path, Revision: me.Revision,
+		Hidden: map[string]string{"status": string(portalapi.StatusDeactivated), "confirmed": "yes"},
+		Text: []string{"You are signed out everywhere immediately, and " + me.UserName + " cannot sign in any more. Only another manager can activate the account again.",
+			"API keys that you created keep working. If no other local manager with a password remains, this is refused."},
+	}})
 }
 
 func (s *site) handOver(v *visit) error {
@@ -157,16 +180,16 @@ func (s *site) handOver(v *visit) error {
 	if over {
 		notice = "handed-over"
 	}
-	return s.patchUser(v, store.AccountPatch{HandedOver: &over}, notice)
+	return s.patchUser(v, store.AccountPatch{HandedOver: &over}, notice, s.userPath(v))
 }
 
 // patchUser applies a change from a button on the user's page.
-func (s *site) patchUser(v *visit, patch store.AccountPatch, notice string) error {
+func (s *site) patchUser(v *visit, patch store.AccountPatch, notice, path string) error {
 	revision, err := v.revision()
 	if err == nil {
 		_, err = s.store.UpdateAccount(v.Context(), v.actor(), v.PathValue("id"), revision, patch)
 	}
-	return s.userButton(v, err, notice, "/users/"+v.PathValue("id"))
+	return s.userButton(v, err, notice, path)
 }
 
 // userButton responds to a button: with the notice, or with the refusal on the user's page.
@@ -181,11 +204,12 @@ func (s *site) userButton(v *visit, err error, notice, path string) error {
 	return s.showUser(v, e.Status, sentenceOf(e.Message))
 }
 
-// confirmation is the page that asks before a deletion.
+// confirmation is the page that asks before a change that is hard to take back.
 type confirmation struct {
 	Heading, Submit, Action, Back string
 	Text                          []string
-	Revision                      int64 // revision of the record; 0 if it has none
+	Revision                      int64             // revision of the record; 0 if it has none
+	Hidden                        map[string]string // further fields of the form
 }
 
 func (s *site) confirmDeleteUser(v *visit) error {
@@ -197,10 +221,13 @@ func (s *site) confirmDeleteUser(v *visit) error {
 		return s.showUser(v, http.StatusConflict, sentenceOf(account.ReadOnlyReason))
 	}
 	path, name := "/users/"+account.ID, displayName(account)
+	text := []string{"The account " + account.UserName + " is removed and its sessions end immediately. This cannot be undone.",
+		"The audit keeps its history. To keep the account and only end its access, deactivate it instead."}
+	if account.ID == v.session.Account.ID {
+		text = append([]string{"This is your own account: you are signed out immediately."}, text...)
+	}
 	return s.show(v, http.StatusOK, "confirm", view{Title: "Delete " + name, Section: "users", Crumbs: way("Delete", toUsers, name+"|"+path), Body: confirmation{
-		Heading: "Delete " + name + "?", Submit: "Delete user", Action: path + "/delete", Back: path, Revision: account.Revision,
-		Text: []string{"The account " + account.UserName + " is removed and its sessions end immediately. This cannot be undone.",
-			"The audit keeps its history. To keep the account and only end its access, deactivate it instead."},
+		Heading: "Delete " + name + "?", Submit: "Delete user", Action: path + "/delete", Back: path, Revision: account.Revision, Text: text,
 	}})
 }
 

@@ -118,6 +118,7 @@ func providerName(c *store.Configuration) string {
 type userDetail struct {
 	User        *store.Account
 	Manage      bool // the viewer is on the managers' page
+	Own         bool // the account is the viewer's
 	Provider    string
 	CanHandOver bool
 	Roles       []roleOrigin
@@ -125,6 +126,7 @@ type userDetail struct {
 	CanLink     bool // the viewer may link an identity at the provider
 	Identities  []store.BoundIdentity
 	Sessions    []store.Session
+	Factor      *store.SecondFactor
 	Current     string // the id of the viewer's own session
 	History     []store.AuditEvent
 }
@@ -180,8 +182,12 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 	if err != nil {
 		return nil, err
 	}
-	return &userDetail{User: account, Identities: identities,
-		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
+	factor, err := s.store.SecondFactor(v.Context(), account.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &userDetail{User: account, Factor: factor, Own: account.ID == v.session.Account.ID, Identities: identities,
+		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0 && account.HasPassword(), Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
 		CanHandOver: account.ManagedBy == portalapi.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
 }
 

@@ -14,9 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -43,7 +45,9 @@ type site struct {
 	pages    *pages
 	rp       *sso.RelyingParty
 	sp       *sso.ServiceProvider
-	attempts *attempts
+	refusals *refusals
+	proxies  []netip.Prefix
+	warn     sync.Once // about a proxy that is not trusted
 	mux      *http.ServeMux
 }
 
@@ -55,7 +59,8 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 	}
 	s := &site{
 		store: o.Store, public: strings.TrimSuffix(o.PublicURL, "/"), insecure: o.HTTPCookies, log: o.Log, pages: pages,
-		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, sp: &sso.ServiceProvider{Insecure: o.HTTPCookies, Use: o.Store.UseAssertion}, attempts: newAttempts(time.Now), mux: http.NewServeMux(),
+		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, sp: &sso.ServiceProvider{Insecure: o.HTTPCookies, Use: o.Store.UseAssertion},
+		refusals: newRefusals(time.Now), proxies: o.TrustedProxies, mux: http.NewServeMux(),
 	}
 	s.routes()
 	guard := http.NewCrossOriginProtection()
@@ -75,7 +80,11 @@ func (s *site) routes() {
 		"GET /{$}":                     s.home,
 		"GET /sign-in":                 s.signInPage,
 		"POST /sign-in":                s.signIn,
+		"GET /sign-in/code":            s.codePage,
+		"POST /sign-in/code":           s.finishSignIn,
 		"POST /sign-out":               s.signOut,
+		"GET /reset/{token}":           s.resetPage,
+		"POST /reset/{token}":          s.resetPassword,
 		"GET /sso/begin":               s.beginSSO,
 		"GET " + sso.CallbackPath:      s.finishOIDC,
 		"GET " + sso.SAMLMetadataPath:  s.samlMetadata,
@@ -85,38 +94,53 @@ func (s *site) routes() {
 		s.mux.Handle(pattern, s.open(page))
 	}
 	s.mux.Handle("GET /profile", s.signedIn(s.profile))
-	s.mux.Handle("POST /profile/identity", s.signedIn(s.linkIdentity))
+	s.mux.Handle("POST /profile/identity", s.signedIn(s.withPassword("identity.link", s.linkIdentity)))
 	s.mux.Handle("POST /profile/identity/forget", s.signedIn(s.forgetOwnIdentity))
 	s.mux.Handle("POST /profile/sign-out", s.signedIn(s.endOwnSessions))
+	s.mux.Handle("GET /profile/password", s.signedIn(s.ownPassword))
+	s.mux.Handle("POST /profile/password", s.signedIn(s.changeOwnPassword))
+	s.mux.Handle("GET "+secondFactorPath, s.signedIn(s.ownSecondFactor))
+	s.mux.Handle("POST "+secondFactorPath, s.signedIn(s.addSecondFactor))
+	s.mux.Handle("POST "+secondFactorPath+"/codes", s.signedIn(s.replaceRecoveryCodes))
+	s.mux.Handle("POST "+secondFactorPath+"/remove", s.signedIn(s.removeOwnSecondFactor))
 	for pattern, page := range map[string]page{
-		"GET /users":                 s.users,
-		"POST /users":                s.createUser,
-		"GET /users/new":             s.newUser,
-		"GET /users/{id}":            s.user,
-		"POST /users/{id}":           s.updateUser,
-		"GET /users/{id}/edit":       s.editUser,
-		"POST /users/{id}/status":    s.setUserStatus,
-		"POST /users/{id}/hand-over": s.handOver,
-		"POST /users/{id}/sign-out":  s.endSessions,
-		"POST /users/{id}/identity":  s.forgetIdentity,
-		"GET /users/{id}/delete":     s.confirmDeleteUser,
-		"POST /users/{id}/delete":    s.deleteUser,
-		"GET /pools":                 s.pools,
-		"POST /pools":                s.createPool,
-		"GET /pools/new":             s.newPool,
-		"GET /pools/{id}":            s.pool,
-		"POST /pools/{id}":           s.updatePool,
-		"GET /pools/{id}/edit":       s.editPool,
-		"POST /pools/{id}/hand-over": s.handOverPool,
-		"GET /pools/{id}/delete":     s.confirmDeletePool,
-		"POST /pools/{id}/delete":    s.deletePool,
-		"GET /api-keys":              s.keys,
-		"POST /api-keys":             s.createKey,
-		"GET /api-keys/{id}/delete":  s.confirmDeleteKey,
-		"POST /api-keys/{id}/delete": s.deleteKey,
-		"GET " + loginMethodsPath:    s.loginMethods,
-		"POST " + loginMethodsPath:   s.submitLoginMethods,
-		"GET /audit":                 s.audit,
+		"GET /users":                     s.users,
+		"POST /users":                    s.createUser,
+		"GET /users/new":                 s.newUser,
+		"GET /users/{id}":                s.user,
+		"POST /users/{id}":               s.updateUser,
+		"GET /users/{id}/edit":           s.editUser,
+		"POST /users/{id}/status":        s.setUserStatus,
+		"GET /users/{id}/deactivate":     s.confirmDeactivateSelf,
+		"POST /users/{id}/hand-over":     s.handOver,
+		"POST /users/{id}/sign-out":      s.endSessions,
+		"POST /users/{id}/identity":      s.forgetIdentity,
+		"GET /users/{id}/reset":          s.toUser,
+		"POST /users/{id}/reset":         s.createReset,
+		"GET /users/{id}/second-factor":  s.confirmRemoveSecondFactor,
+		"POST /users/{id}/second-factor": s.removeSecondFactor,
+		"GET /users/{id}/delete":         s.confirmDeleteUser,
+		"POST /users/{id}/delete":        s.deleteUser,
+		"GET /pools":                     s.pools,
+		"POST /pools":                    s.createPool,
+		"GET /pools/new":                 s.newPool,
+		"GET /pools/{id}":                s.pool,
+		"POST /pools/{id}":               s.updatePool,
+		"GET /pools/{id}/edit":           s.editPool,
+		"POST /pools/{id}/hand-over":     s.handOverPool,
+		"GET /pools/{id}/delete":         s.confirmDeletePool,
+		"POST /pools/{id}/delete":        s.deletePool,
+		"GET /api-keys":                  s.keys,
+		"POST /api-keys":                 s.createKey,
+		"GET /api-keys/{id}/delete":      s.confirmDeleteKey,
+		"POST /api-keys/{id}/delete":     s.deleteKey,
+		"GET " + loginMethodsPath:        s.loginMethods,
+		"POST " + loginMethodsPath:       s.submitLoginMethods,
+		"GET /audit":                     s.audit,
+		"GET " + settingsPath:            s.settingsOverview,
+		"GET " + iamPath:                 s.accessManagement,
+		"GET " + configurationPath:       s.identityConfiguration,
+		"GET " + migrationPath:           s.followMigration,
 	} {
 		s.mux.Handle(pattern, s.managers(page))
 	}
@@ -125,10 +149,13 @@ func (s *site) routes() {
 // fromAnotherSite refuses a form of another website.
 func (s *site) fromAnotherSite(v *visit) error {
 	no := refusal(http.StatusForbidden, portalapi.CodeForbidden, "This form came from another website and was not accepted. Open the page here and send it again.")
-	if v.URL.Path == "/sign-in" {
-		if err := s.auditSignIn(v, store.MethodPassword, "cross-site "+address(v.Request), perAddress, no); err != nil {
+	if v.URL.Path == "/sign-in" || v.URL.Path == "/sign-in/code" {
+		if err := s.auditSignIn(v, store.MethodPassword, "cross-site "+s.network(v.Request), refusalsAudited, no); err != nil {
 			return err
 		}
+	}
+	if strings.HasPrefix(v.URL.Path, "/reset/") {
+		return s.resetRefused(v, no)
 	}
 	return no
 }
@@ -164,7 +191,8 @@ func (s *site) open(p page) http.Handler {
 	})
 }
 
-// signedIn serves a page to signed-in users and redirects other visitors to the sign-in page.
+// signedIn serves a page to signed-in users and redirects other visitors to the sign-in page. Users
+// who must set up a second factor see that page only.
 func (s *site) signedIn(p page) http.Handler {
 	return s.open(func(v *visit) error {
 		if v.session == nil {
@@ -173,6 +201,9 @@ func (s *site) signedIn(p page) http.Handler {
 				target += "?" + url.Values{"return": {v.URL.RequestURI()}}.Encode()
 			}
 			return v.redirect(target)
+		}
+		if v.session.Unfinished && v.URL.Path != secondFactorPath {
+			return v.redirect(secondFactorPath)
 		}
 		return p(v)
 	})

@@ -5,10 +5,12 @@ package web_test
 import (
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -89,10 +91,17 @@ func TestCookies(t *testing.T) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.Header.Set("Origin", "https://portal.example.test")
 	handler.ServeHTTP(w, r)
-	cookie := w.Header().Get("Set-Cookie")
-	for _, want := range []string{"__Host-portal_session=", "HttpOnly", "Secure", "SameSite=Lax", "Path=/"} {
-		if !strings.Contains(cookie, want) {
-			t.Errorf("the session's cookie is %q, without %s", cookie, want)
+	cookies := w.Header().Values("Set-Cookie")
+	for _, name := range []string{"__Host-portal_session=", "__Host-portal_browser="} {
+		at := slices.IndexFunc(cookies, func(c string) bool { return strings.HasPrefix(c, name) })
+		if at < 0 {
+			t.Errorf("the cookies are %q, without %s", cookies, name)
+			continue
+		}
+		for _, want := range []string{"HttpOnly", "Secure", "SameSite=Lax", "Path=/"} {
+			if !strings.Contains(cookies[at], want) {
+				t.Errorf("the cookie is %q, without %s", cookies[at], want)
+			}
 		}
 	}
 	if w.Header().Get("Strict-Transport-Security") == "" {
@@ -187,11 +196,80 @@ func TestSignIn(t *testing.T) {
 		for range 10 {
 			v.signIn("carol@example.test", "guess").mustBe(http.StatusUnauthorized)
 		}
-		got := v.signIn("carol@example.test", "demo user password").mustBe(http.StatusTooManyRequests).mustSay("Too many attempts failed")
-		if got.header.Get("Retry-After") == "" {
-			t.Error("no Retry-After")
+		got := v.signIn("carol@example.test", "demo user password").mustBe(http.StatusTooManyRequests).mustSay("Too many attempts failed; try again in")
+		if after, err := strconv.Atoi(got.header.Get("Retry-After")); err != nil || after < 1 || after > 90 {
+			t.Errorf("Retry-After is %q, want at most 90 seconds", got.header.Get("Retry-After"))
 		}
 		c.manager() // other people still sign in
+		c.manager().get("/users/"+c.carol.ID).mustSay("Tried to sign in as carol@example.test", "Too many attempts failed")
+	})
+}
+
+// TestGuessing lets an attacker guess passwords while other people sign in.
+func TestGuessing(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	guess := func(v *visitor, n int) (codes map[int]int) {
+		codes = map[int]int{}
+		var together sync.WaitGroup
+		var mu sync.Mutex
+		for range n {
+			together.Go(func() {
+				got := v.signIn(portaltest.AdminUser, "guess")
+				mu.Lock()
+				defer mu.Unlock()
+				codes[got.status]++
+			})
+		}
+		together.Wait()
+		return codes
+	}
+	t.Run("AtTheSameTime", func(t *testing.T) {
+		s := newSite(t)
+		if codes := guess(s.visitor(), 60); codes[http.StatusUnauthorized] != 10 || codes[http.StatusTooManyRequests]+codes[http.StatusServiceUnavailable] != 50 {
+			t.Errorf("60 guesses at the same time: %v, want 10 that were checked", codes)
+		}
+	})
+	t.Run("BehindAProxy", func(t *testing.T) {
+		s := newSiteWith(t, portalserver.WebOptions{TrustedProxies: proxies}, portaltest.Options{})
+		attacker, owner := s.visitor(), s.visitor()
+		attacker.from, owner.from = "192.0.2.1", "198.51.100.7"
+		for range 12 {
+			attacker.signIn(portaltest.AdminUser, "guess")
+		}
+		attacker.signIn(portaltest.AdminUser, "guess").mustBe(http.StatusTooManyRequests)
+		owner.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK).mustSay("User Management")
+	})
+	t.Run("SpoofedThroughTheProxy", func(t *testing.T) {
+		s := newSiteWith(t, portalserver.WebOptions{TrustedProxies: proxies}, portaltest.Options{})
+		attacker := s.visitor()
+		for i := range 12 {
+			attacker.from = fmt.Sprintf("203.0.113.%d, 192.0.2.1", i)
+			attacker.signIn(portaltest.AdminUser, "guess")
+		}
+		attacker.signIn(portaltest.AdminUser, "guess").mustBe(http.StatusTooManyRequests)
+	})
+	t.Run("SpoofedWithoutAProxy", func(t *testing.T) {
+		s := newSite(t)
+		attacker := s.visitor()
+		for i := range 12 {
+			attacker.from = fmt.Sprintf("203.0.113.%d", i)
+			attacker.signIn(portaltest.AdminUser, "guess")
+		}
+		attacker.signIn(portaltest.AdminUser, "guess").mustBe(http.StatusTooManyRequests)
+		if n := strings.Count(s.logged.String(), "set --trusted-proxy"); n != 1 {
+			t.Errorf("the log names the flag %d times, want once", n)
+		}
+	})
+	t.Run("KnownBrowser", func(t *testing.T) {
+		s := newSite(t)
+		owner := s.manager()
+		owner.post("/sign-out", nil).mustSay("You are signed out.")
+		attacker := s.visitor()
+		for range 12 {
+			attacker.signIn(portaltest.AdminUser, "guess")
+		}
+		s.visitor().signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusTooManyRequests)
+		owner.signIn(portaltest.AdminUser, portaltest.AdminPassword).mustBe(http.StatusOK).mustSay("User Management")
 	})
 }
 
@@ -267,7 +345,7 @@ func TestLastManager(t *testing.T) {
 		t.Fatal(err)
 	}
 	path, at := "/users/"+admin.ID, revision(admin.Revision)
-	boss.post(path+"/status", url.Values{"status": {"Deactivated"}, "revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
+	boss.post(path+"/status", url.Values{"status": {"Deactivated"}, "revision": {at}, "confirmed": {"yes"}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
 	boss.post(path+"/delete", url.Values{"revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
 	boss.post(path, url.Values{"userName": {portaltest.AdminUser}, "revision": {at}}).mustBe(http.StatusConflict).mustSay("This leaves no local manager who can sign in with a password")
 }
@@ -313,7 +391,7 @@ func TestHeldRemovals(t *testing.T) {
 	boss := c.manager()
 	boss.get("/users").mustNotSay("held")
 	for name, what := range map[string]portalapi.Removal{"ada": portalapi.RemovalDeactivation, "grace": portalapi.RemovalManager} {
-		if err := c.store.MarkHeld(t.Context(), operator, portalapi.Owner{UID: name + "-uid", Name: name + "-scim", Revision: 1}, marked(what, "")); err != nil {
+		if err := c.store.MarkAccount(t.Context(), operator, portalapi.Owner{UID: name + "-uid", Name: name + "-scim", Revision: 1}, marked(what, "")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -333,7 +411,7 @@ func TestHeldPools(t *testing.T) {
 	hold := marked(portalapi.RemovalManager, "payments")
 	mark := func() {
 		t.Helper()
-		if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
+		if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-1", Revision: 1}, hold); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -348,7 +426,7 @@ func TestHeldPools(t *testing.T) {
 	if _, err := c.store.PutPool(t.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: "pool-2", Revision: 1}, Name: "Leads"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.store.MarkPoolHeld(t.Context(), operator, portalapi.Owner{UID: "pool-2", Revision: 1}, marked(portalapi.RemovalManager, "leads")); err != nil {
+	if err := c.store.MarkPool(t.Context(), operator, portalapi.Owner{UID: "pool-2", Revision: 1}, marked(portalapi.RemovalManager, "leads")); err != nil {
 		t.Fatal(err)
 	}
 	boss.get("/pools").mustSay("The changes of 2 pools are held", "kubectl scim release NAME -n lightrun", "NAME is the AgentPool in the pool's row", "AgentPool leads")
@@ -426,7 +504,7 @@ func TestKeys(t *testing.T) {
 func TestAudit(t *testing.T) {
 	c := newCompany(t)
 	boss := c.manager()
-	boss.get("/audit").mustSay("Created the user bob@example.test", "Saved the login methods", "Single sign-on: off → on", "waits for migration")
+	boss.get("/audit").mustSay("Created the user bob@example.test", "Saved the login methods", "SSO: off → on", "waits for migration")
 	boss.get("/audit?user=" + c.bob.ID).mustSay("Created the user bob@example.test").mustNotSay("Created the user ada@example.test")
 	boss.get("/audit?actor=operator").mustSay("Created the user ada@example.test").mustNotSay("Created the user bob@example.test")
 	boss.get("/audit?actor=unknown").mustSay("No event matches")

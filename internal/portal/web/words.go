@@ -18,6 +18,8 @@ var words = template.FuncMap{
 	"asset":            func(string) string { return "" }, // replaced where the assets are known
 	"icon":             icon,
 	"loginMethodsPath": func() string { return loginMethodsPath },
+	"migrationPath":    func() string { return migrationPath },
+	"settingsPath":     func() string { return settingsPath },
 	"options":          options,
 	"when":             when,
 	"expiry":           func(t time.Time) template.HTML { return expiry(t, time.Now()) },
@@ -30,6 +32,78 @@ var words = template.FuncMap{
 	"join":             func(all []string) string { return strings.Join(all, ", ") },
 	"displayName":      displayNameOf,
 	"held":             held,
+	"spaced":           spaced,
+	"add":              func(a, b int) int { return a + b },
+	"counted":          counted,
+	"effect":           effect,
+	"outcome":          outcome,
+	"losses":           losses,
+	"gains":            gains,
+}
+
+// counted returns the number with the words for one or for several.
+func counted(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
+}
+
+// outcome describes what the migration does about a local account.
+func outcome(l portalapi.MigrationLine) string {
+	switch {
+	case l.Outcome != portalapi.MigrationAdopted:
+		return "Stays local"
+	case l.Becomes == portalapi.StatusDeactivated:
+		return "Becomes SCIM-managed and deactivated"
+	case l.Becomes == portalapi.StatusActive:
+		return "Becomes SCIM-managed and active again"
+	}
+	return "Becomes SCIM-managed"
+}
+
+func losses(l portalapi.MigrationLine) []string {
+	lost := slices.Concat(l.RolesLost, l.PoolsLost)
+	if l.Becomes == portalapi.StatusDeactivated {
+		lost = append([]string{"Sign-in"}, lost...)
+	}
+	return lost
+}
+
+func gains(l portalapi.MigrationLine) []string {
+	gained := slices.Concat(l.RolesGained, l.PoolsGained)
+	if l.Becomes == portalapi.StatusActive {
+		gained = append([]string{"Sign-in"}, gained...)
+	}
+	return gained
+}
+
+// effects are the sentences about one and about several accounts, without the number; %s is the
+// identity provider.
+var effects = map[store.EffectKind][2]string{
+	store.EffectNoSignIn:     {"SCIM-managed user can no longer sign in: without SSO there is no other way", "SCIM-managed users can no longer sign in: without SSO they have no other way"},
+	store.EffectPasswordOnly: {"local user who linked an identity signs in with a password only", "local users who linked an identity sign in with a password only"},
+	store.EffectSignedOut:    {"user who signed in through SSO is signed out", "users who signed in through SSO are signed out"},
+	store.EffectBoundAgain: {"user has an identity at the former issuer, which does not sign in any more. A SCIM-managed user is bound again at the next sign-in; a local user must link the identity again",
+		"users have an identity at the former issuer, which does not sign in any more. SCIM-managed users are bound again at the next sign-in; local users must link their identity again"},
+	store.EffectNotFollowed: {"SCIM-managed user no longer follows %s: the user stays active here after leaving there, until a manager deactivates the account",
+		"SCIM-managed users no longer follow %s: they stay active here after they leave there, until a manager deactivates them"},
+	store.EffectNoGroups: {"agent pool no longer follows the groups of %s: its members stay as they are", "agent pools no longer follow the groups of %s: their members stay as they are"},
+	store.EffectMigrated: {"local user becomes SCIM-managed and read-only: the password ends, the user is signed out, and roles follow from agent pools only",
+		"local users become SCIM-managed and read-only: their passwords end, they are signed out, and their roles follow from agent pools only"},
+	store.EffectLosesManager: {"of them loses the manager role", "of them lose the manager role"},
+	store.EffectDeactivated:  {"of them can no longer sign in: %s has deactivated the user", "of them can no longer sign in: %s has deactivated them"},
+	store.EffectLosesAccess:  {"of them loses a role or an agent pool", "of them lose a role or an agent pool"},
+	store.EffectManagerLost:  {"of them has the manager role now, and keeps it only if an agent pool grants it", "of them have the manager role now, and keep it only if an agent pool grants it"},
+}
+
+// effect returns the sentence about what a change of the login methods takes away.
+func effect(e store.Effect, provider string) string {
+	text := effects[e.Kind][1]
+	if e.Count == 1 {
+		text = effects[e.Kind][0]
+	}
+	return strings.Replace(text, "%s", provider, 1) + "."
 }
 
 // displayNameOf accepts both forms that templates have: accounts by value in lists, by pointer
@@ -42,6 +116,15 @@ func displayNameOf(account any) (string, error) {
 		return displayName(a), nil
 	}
 	return "", fmt.Errorf("a %T has no display name", account)
+}
+
+// spaced writes a secret in groups of four, as users read it.
+func spaced(secret string) string {
+	var groups []string
+	for part := range slices.Chunk([]byte(secret), 4) {
+		groups = append(groups, string(part))
+	}
+	return strings.Join(groups, " ")
 }
 
 // held describes what a held removal would take away.
@@ -67,6 +150,7 @@ var icons = map[string]string{
 	"pool":   `<path d="m12 3 9 4.5-9 4.5-9-4.5zM3 12l9 4.5 9-4.5M3 16.5 12 21l9-4.5"/>`,
 	"key":    `<circle cx="8" cy="15.5" r="4.5"/><path d="m11.3 12.2 8.7-8.7M16 7.5l3 3M13.5 10l2 2"/>`,
 	"shield": `<path d="M12 2.8 4.5 5.6v5.7c0 4.7 3.1 8.1 7.5 9.9 4.4-1.8 7.5-5.2 7.5-9.9V5.6z"/><path d="m8.8 11.8 2.3 2.3 4.2-4.4"/>`,
+	"gear":   `<circle cx="12" cy="12" r="3.2"/><path d="M12 2.5v3M12 18.5v3M2.5 12h3M18.5 12h3M5.3 5.3l2.1 2.1M16.6 16.6l2.1 2.1M5.3 18.7l2.1-2.1M16.6 7.4l2.1-2.1"/>`,
 	"list":   `<path d="M8.5 6H21M8.5 12H21M8.5 18H21M3.5 6h.01M3.5 12h.01M3.5 18h.01"/>`,
 	"alert":  `<path d="M12 3.5 2.5 20h19zM12 10v4.5M12 17.2v.01"/>`,
 	"check":  `<circle cx="12" cy="12" r="9"/><path d="m8 12.3 2.8 2.8 5.3-5.7"/>`,
@@ -143,10 +227,17 @@ var deeds = map[string]deed{
 	"binding.bind":                     {"Connected an operator to this portal", "Tried to connect an operator to this portal"},
 	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
+	"migration.plan":                   {"Published the migration plan", "Tried to publish the migration plan"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
 	"page.open":                        {"Opened the page %s", "Tried to open the page %s"},
 	"identity.link":                    {"Linked an identity at the provider to %s", "Tried to link an identity at the provider to %s"},
 	"identity.forget":                  {"Forgot the identity at the provider of %s", "Tried to forget the identity at the provider of %s"},
+	"password.change":                  {"Changed the password of %s", "Tried to change the password of %s"},
+	"password.reset-link":              {"Made a reset link for the password of %s", "Tried to make a reset link for the password of %s"},
+	"password.reset":                   {"Set a new password of %s with a reset link", "Tried to set a new password of %s with a reset link"},
+	"second-factor.add":                {"Set up a second factor of %s", "Tried to set up a second factor of %s"},
+	"second-factor.codes":              {"Made new recovery codes of %s", "Tried to make new recovery codes of %s"},
+	"second-factor.remove":             {"Removed the second factor of %s", "Tried to remove the second factor of %s"},
 	"session.end-all":                  {"Signed %s out in every browser", "Tried to sign %s out in every browser"},
 }
 
@@ -184,18 +275,18 @@ var fields = map[string]string{
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
 	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id", "decidedBy": "Decided by",
 	"identity": "Identity at the provider", "directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
-	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "Single sign-on", "sso.type": "Protocol",
+	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "SSO", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"sso.metadata": "Metadata", "sso.idAttribute": "Attribute with the id", "sso.userNameAttribute": "Attribute with the user name",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
-	"managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
+	"scim.migrationPlan": "Approved migration plan", "managedElsewhere": "Managed elsewhere by", "binding.id": "Binding", "binding.uid": "Configuration UID", "binding.cluster": "Cluster", "binding.namespace": "Namespace",
 	"binding.name": "Configuration", "binding.providerType": "Provider type", "binding.providerName": "Provider", "binding.scimBaseUrl": "SCIM base URL",
 }
 
 // shown omits the fields that only link records to each other; the audit has them.
 func shown(changes []store.FieldChange) []store.FieldChange {
 	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
-		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy"}, c.Field)
+		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy", "scim.migrationPlan"}, c.Field)
 	})
 }
 

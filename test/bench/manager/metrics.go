@@ -121,7 +121,7 @@ func (s *suite) calls(ctx context.Context) (counts, error) {
 // writesOf returns the calls that write.
 func writesOf(calls counts) counts {
 	out := counts{}
-	for _, method := range []string{"PutAccount", "PutPool", "PutMemberships", "ReleaseAccount", "ReleasePool", "MarkHeld", "MarkWaiting", "PutLoginMethods"} {
+	for _, method := range []string{"PutAccount", "PutPool", "PutMemberships", "ReleaseAccount", "ReleasePool", "MarkAccount", "MarkWaiting", "PutLoginMethods"} {
 		if n := calls[method]; n != 0 {
 			out[method] = n
 		}

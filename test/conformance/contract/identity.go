@@ -127,6 +127,18 @@ var identityTests = map[string]func(*portalTest){
 		p.no(p.http(p.Keys.Manage, "PUT", "/identity-configuration", body, "If-Match", read.Header.Get("ETag")), 412, portalapi.CodeStaleRevision)
 		p.audited("an unchanged save", 0, func() { p.saveLoginMethods(loginMethods()) })
 	},
+	"A plan of the migration is stored in parts": func(p *portalTest) {
+		p.scimOn()
+		plan := portalapi.MigrationPlan{ID: "plan", Lines: make([]portalapi.MigrationLine, portalapi.MaxPlanPart+1)}
+		for i := range plan.Lines {
+			plan.Lines[i] = portalapi.MigrationLine{AccountID: strconv.Itoa(i), UserName: strconv.Itoa(i), Outcome: portalapi.MigrationUnmatched}
+		}
+		for range 2 { // it may be repeated
+			if err := p.Client.PutMigrationPlan(p.Context(), plan); err != nil {
+				p.Fatal(err)
+			}
+		}
+	},
 	"The client secret is kept and never shown": func(p *portalTest) {
 		m := loginMethods()
 		m.SSO.ClientSecret = "swordfish"

@@ -13,7 +13,7 @@ import (
 
 // into returns an item that adds the account, at its current revision, to a pool.
 func into(a *portalapi.Account) portalapi.MembershipWrite {
-	return portalapi.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, In: true}
+	return portalapi.MembershipWrite{AccountID: a.ID, IfRevision: a.Revision, Add: true}
 }
 
 // members changes the pool of the owner, and fails unless each item has the outcome.
@@ -106,9 +106,9 @@ var membershipTests = map[string]func(*portalTest){
 		changed := p.put(w)
 		local := p.local("carl")
 		results := p.members("o-Payments", []portalapi.MembershipWrite{
-			into(ada), {AccountID: bob.ID, IfRevision: bob.Revision}, into(late), {AccountID: "no-such-account", In: true},
-			{AccountID: local.ID, IfRevision: local.Revision, In: true}, {AccountID: ada.ID, IfRevision: ada.Revision},
-		}, portalapi.MembershipDone, portalapi.MembershipDone, portalapi.MembershipStale, portalapi.MembershipUnknown, portalapi.MembershipNotOurs, portalapi.MembershipStale)
+			into(ada), {AccountID: bob.ID, IfRevision: bob.Revision}, into(late), {AccountID: "no-such-account", Add: true},
+			{AccountID: local.ID, IfRevision: local.Revision, Add: true}, {AccountID: ada.ID, IfRevision: ada.Revision},
+		}, portalapi.MembershipDone, portalapi.MembershipDone, portalapi.MembershipStale, portalapi.MembershipUnknown, portalapi.MembershipNotOwned, portalapi.MembershipStale)
 		if results[2].Revision != changed.Revision || results[3].Revision != 0 {
 			p.Errorf("the results do not say what to read: %+v", results)
 		}

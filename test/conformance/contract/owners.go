@@ -183,7 +183,7 @@ var ownerTests = map[string]func(*portalTest){
 		owner := portalapi.Owner{UID: "u-ada", Name: "s-ada", Revision: 1}
 		mark := func(m *portalapi.Mark) {
 			p.Helper()
-			p.ok(p.Client.MarkHeld(p.Context(), owner, m))
+			p.ok(p.Client.MarkAccount(p.Context(), owner, m))
 			p.equal("the mark", p.accountNow(ada.ID).Mark, m)
 		}
 		held := func(what portalapi.Removal) *portalapi.Mark {
@@ -211,14 +211,14 @@ var ownerTests = map[string]func(*portalTest){
 		p.equal("after a write that keeps it", p.put(w).Mark, dropped)
 		w.KeepMark = false
 		p.equal("after a write that does not", p.put(w).Mark, (*portalapi.Mark)(nil))
-		p.refused(p.Client.MarkHeld(p.Context(), owner, held(portalapi.RemovalDeletion)), portalapi.CodeStaleRevision)
+		p.refused(p.Client.MarkAccount(p.Context(), owner, held(portalapi.RemovalDeletion)), portalapi.CodeStaleRevision)
 		owner.Revision = 2
-		p.refused(p.Client.MarkHeld(p.Context(), owner, &portalapi.Mark{What: portalapi.RemovalDeletion, State: "Undecided"}), portalapi.CodeInvalid)
-		p.refused(p.Client.MarkHeld(p.Context(), owner, held(portalapi.RemovalMembers)), portalapi.CodeInvalid)
+		p.refused(p.Client.MarkAccount(p.Context(), owner, &portalapi.Mark{What: portalapi.RemovalDeletion, State: "Undecided"}), portalapi.CodeInvalid)
+		p.refused(p.Client.MarkAccount(p.Context(), owner, held(portalapi.RemovalMembers)), portalapi.CodeInvalid)
 		mark(held(portalapi.RemovalDeletion))
 		p.ok(p.Client.ReleaseAccount(p.Context(), owner, portalapi.ReleaseOrphan))
 		p.equal("after a release", p.accountNow(ada.ID).Mark, (*portalapi.Mark)(nil))
-		p.ok(p.Client.MarkHeld(p.Context(), owner, held(portalapi.RemovalDeletion))) // no longer owned
+		p.ok(p.Client.MarkAccount(p.Context(), owner, held(portalapi.RemovalDeletion))) // no longer owned
 		p.equal("marked without an owner", p.accountNow(ada.ID).Mark, (*portalapi.Mark)(nil))
 	},
 	"A dropped removal survives the loss of the cluster": func(p *portalTest) {
@@ -226,8 +226,8 @@ var ownerTests = map[string]func(*portalTest){
 		ada, pool := p.put(person("ada")), p.putPool(team("Payments"))
 		account := &portalapi.Mark{What: portalapi.RemovalDeactivation, State: portalapi.MarkDropped, Decision: "d-1", At: "s-ada"}
 		change := &portalapi.Mark{What: portalapi.RemovalDeletion, State: portalapi.MarkDropped, Decision: "d-2", At: "team-payments"}
-		p.ok(p.Client.MarkHeld(p.Context(), ada.Owner, account))
-		p.ok(p.Client.MarkPoolHeld(p.Context(), pool.Owner, change))
+		p.ok(p.Client.MarkAccount(p.Context(), ada.Owner, account))
+		p.ok(p.Client.MarkPool(p.Context(), pool.Owner, change))
 		w := person("ada")
 		w.Owner.UID, w.Adopt = "u-restored", &portalapi.Adopt{ID: ada.ID, OwnerUID: "u-ada"}
 		p.equal("the account of the same name", p.put(w).Mark, account)
@@ -243,12 +243,12 @@ var ownerTests = map[string]func(*portalTest){
 		ada := p.local("ada")
 		owner := portalapi.Owner{UID: "u-ada", Name: "s-ada", Revision: 1}
 		mark := &portalapi.Mark{What: portalapi.RemovalManager, State: portalapi.MarkHeld, At: "s-ada"}
-		p.ok(p.Client.MarkHeld(p.Context(), owner, mark)) // no owner waits for it
+		p.ok(p.Client.MarkAccount(p.Context(), owner, mark)) // no owner waits for it
 		if got := p.user(ada.ID); got.Mark != nil {
 			p.Errorf("marked without an owner: %+v", got)
 		}
 		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, owner))
-		p.audited("a mark", 1, func() { p.ok(p.Client.MarkHeld(p.Context(), owner, mark)) })
+		p.audited("a mark", 1, func() { p.ok(p.Client.MarkAccount(p.Context(), owner, mark)) })
 		if got := p.user(ada.ID); got.Mark == nil || got.Mark.What != portalv1.RemovalManagerRole {
 			p.Errorf("marked, it shows %+v", got.Mark)
 		}

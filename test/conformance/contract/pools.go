@@ -401,7 +401,7 @@ var poolTests = map[string]func(*portalTest){
 		owner := pool.Owner
 		mark := func(m *portalapi.Mark) {
 			p.Helper()
-			p.ok(p.Client.MarkPoolHeld(p.Context(), owner, m))
+			p.ok(p.Client.MarkPool(p.Context(), owner, m))
 			p.equal("the mark", p.poolNow(pool.ID).Mark, m)
 		}
 		held := func(what portalapi.Removal) *portalapi.Mark {
@@ -423,13 +423,13 @@ var poolTests = map[string]func(*portalTest){
 		p.equal("after a write that keeps it", p.putPool(w).Mark, held(portalapi.RemovalMembers))
 		w.KeepMark = false
 		p.equal("after a write that does not", p.putPool(w).Mark, (*portalapi.Mark)(nil))
-		p.refused(p.Client.MarkPoolHeld(p.Context(), owner, held(portalapi.RemovalDeletion)), portalapi.CodeStaleRevision)
+		p.refused(p.Client.MarkPool(p.Context(), owner, held(portalapi.RemovalDeletion)), portalapi.CodeStaleRevision)
 		owner.Revision = 2
 		mark(held(portalapi.RemovalDeletion))
 		p.ok(p.Client.ReleasePool(p.Context(), "o-Managers", false))
-		p.ok(p.Client.MarkPoolHeld(p.Context(), owner, held(portalapi.RemovalDeletion))) // no longer owned
+		p.ok(p.Client.MarkPool(p.Context(), owner, held(portalapi.RemovalDeletion))) // no longer owned
 		p.equal("after a release", p.poolNow(pool.ID).Mark, (*portalapi.Mark)(nil))
-		p.refused(p.Client.MarkPoolHeld(p.Context(), owner, held(portalapi.RemovalDeactivation)), portalapi.CodeInvalid)
+		p.refused(p.Client.MarkPool(p.Context(), owner, held(portalapi.RemovalDeactivation)), portalapi.CodeInvalid)
 	},
 	"A pool that grants the last local manager the role keeps it": func(p *portalTest) {
 		pool := p.pool("Managers", portalapi.RoleManager)

@@ -193,9 +193,9 @@ var preconditionTests = map[string]func(*portalTest){
 		for what, err := range map[string]error{
 			"account":           put(first, late),
 			"account release":   first.ReleaseAccount(p.Context(), owner, portalapi.ReleaseDelete),
-			"mark of a removal": first.MarkHeld(p.Context(), owner, &portalapi.Mark{What: portalapi.RemovalDeactivation, State: portalapi.MarkHeld}),
+			"mark of a removal": first.MarkAccount(p.Context(), owner, &portalapi.Mark{What: portalapi.RemovalDeactivation, State: portalapi.MarkHeld}),
 			"mark of waiting":   first.MarkWaiting(p.Context(), p.local("carl").ID, owner),
-			"mark of a pool":    first.MarkPoolHeld(p.Context(), portalapi.Owner{UID: "o-any"}, &portalapi.Mark{What: portalapi.RemovalManager, State: portalapi.MarkHeld}),
+			"mark of a pool":    first.MarkPool(p.Context(), portalapi.Owner{UID: "o-any"}, &portalapi.Mark{What: portalapi.RemovalManager, State: portalapi.MarkHeld}),
 			"memberships": func() error {
 				_, err := first.PutMemberships(p.Context(), "o-any", nil, nil)
 				return err

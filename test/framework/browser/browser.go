@@ -19,6 +19,7 @@ import (
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -199,6 +200,30 @@ func (p *Page) Click(selector string) {
 	p.t.Helper()
 	p.do("click "+selector, func(ctx context.Context) error {
 		return chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+	})
+}
+
+// Leave clicks the link of the CSS selector, waits until the browser asks whether to leave the page
+// with unsaved changes, and answers.
+func (p *Page) Leave(selector string, leave bool) {
+	p.t.Helper()
+	p.do("leave by "+selector, func(ctx context.Context) error {
+		opened := chromedp.Events(ctx, page.JavascriptDialogOpening)
+		clicked := make(chan error, 1)
+		go func() {
+			clicked <- chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+		}()
+		for dialog, err := range opened {
+			if err != nil {
+				return err
+			}
+			if dialog.Type != page.DialogTypeBeforeunload {
+				return fmt.Errorf("the page shows a dialog of type %s", dialog.Type)
+			}
+			_, err := chromedp.Call(ctx, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: leave})
+			return errors.Join(err, <-clicked)
+		}
+		return ctx.Err()
 	})
 }
 

@@ -13,7 +13,7 @@ import (
 // maxChanges is the maximum number of changes that one call returns, as over REST.
 const maxChanges = 1000
 
-// PutAccount implements portal.Accounts.
+// PutAccount implements portalapi.AccountWriter.
 func (p *Portal) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*portalapi.Account, error) {
 	return do(ctx, p, Call{Method: "PutAccount", ID: w.Owner.UID, Write: true}, func() (*portalapi.Account, error) {
 		a, err := p.Store.PutAccount(ctx, p.operator(ctx), w)
@@ -24,28 +24,28 @@ func (p *Portal) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*por
 	})
 }
 
-// ReleaseAccount implements portal.Accounts.
+// ReleaseAccount implements portalapi.AccountWriter.
 func (p *Portal) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
 	return run(ctx, p, Call{Method: "ReleaseAccount", ID: owner.UID, Write: true}, func() error {
 		return p.Store.ReleaseAccount(ctx, p.operator(ctx), owner, mode)
 	})
 }
 
-// MarkWaiting implements portal.Accounts.
+// MarkWaiting implements portalapi.AccountWriter.
 func (p *Portal) MarkWaiting(ctx context.Context, accountID string, owner portalapi.Owner) error {
 	return run(ctx, p, Call{Method: "MarkWaiting", ID: accountID, Write: true}, func() error {
 		return p.Store.MarkWaiting(ctx, p.operator(ctx), accountID, owner)
 	})
 }
 
-// MarkHeld implements portal.Accounts.
-func (p *Portal) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
-	return run(ctx, p, Call{Method: "MarkHeld", ID: owner.UID, Write: true}, func() error {
-		return p.Store.MarkHeld(ctx, p.operator(ctx), owner, m)
+// MarkAccount implements portalapi.AccountWriter.
+func (p *Portal) MarkAccount(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+	return run(ctx, p, Call{Method: "MarkAccount", ID: owner.UID, Write: true}, func() error {
+		return p.Store.MarkAccount(ctx, p.operator(ctx), owner, m)
 	})
 }
 
-// PutPool implements portal.Pools.
+// PutPool implements portalapi.PoolWriter.
 func (p *Portal) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi.Pool, error) {
 	return do(ctx, p, Call{Method: "PutPool", ID: w.Owner.UID, Write: true}, func() (*portalapi.Pool, error) {
 		pool, err := p.Store.PutPool(ctx, p.operator(ctx), w)
@@ -56,24 +56,24 @@ func (p *Portal) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi
 	})
 }
 
-// PutMemberships implements portal.Pools.
+// PutMemberships implements portalapi.PoolWriter.
 func (p *Portal) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision) ([]portalapi.MembershipResult, error) {
 	return do(ctx, p, Call{Method: "PutMemberships", ID: ownerUID, Write: true}, func() ([]portalapi.MembershipResult, error) {
 		return p.Store.PutMemberships(ctx, p.operator(ctx), ownerUID, items, seen)
 	})
 }
 
-// ReleasePool implements portal.Pools.
+// ReleasePool implements portalapi.PoolWriter.
 func (p *Portal) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return run(ctx, p, Call{Method: "ReleasePool", ID: ownerUID, Write: true}, func() error {
 		return p.Store.ReleasePool(ctx, p.operator(ctx), ownerUID, remove)
 	})
 }
 
-// MarkPoolHeld implements portal.Pools.
-func (p *Portal) MarkPoolHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
-	return run(ctx, p, Call{Method: "MarkPoolHeld", ID: owner.UID, Write: true}, func() error {
-		return p.Store.MarkPoolHeld(ctx, p.operator(ctx), owner, m)
+// MarkPool implements portalapi.PoolWriter.
+func (p *Portal) MarkPool(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+	return run(ctx, p, Call{Method: "MarkPool", ID: owner.UID, Write: true}, func() error {
+		return p.Store.MarkPool(ctx, p.operator(ctx), owner, m)
 	})
 }
 
@@ -165,6 +165,14 @@ func (p *Portal) PutLoginMethods(ctx context.Context, m portalapi.LoginMethods, 
 		}
 		return &c.Configuration, nil
 	})
+}
+
+// PutMigrationPlan implements portal.Migration.
+func (p *Portal) PutMigrationPlan(ctx context.Context, plan portalapi.MigrationPlan) error {
+	_, err := do(ctx, p, Call{Method: "PutMigrationPlan", Write: true}, func() (struct{}, error) {
+		return struct{}{}, p.Store.PutMigrationPlan(ctx, p.operator(ctx), plan, true, true)
+	})
+	return err
 }
 
 // Bind implements portal.Identity.

@@ -59,6 +59,8 @@ type Options struct {
 	Database    string // empty means in memory
 	Clock       *Clock // nil means a new clock
 	Unreachable string // an issuer whose SSO cannot be turned on
+
+	RequireSecondFactor bool // of managers with a password
 }
 
 // Store opens a portal's service with the keys and the manager, and closes it at the end of the
@@ -72,7 +74,7 @@ func Store(t testing.TB, o Options) *store.Store {
 		o.Clock = &Clock{}
 	}
 	ctx := context.Background() // the cleanup closes what the test's context would
-	s, err := store.Open(ctx, store.Options{Database: o.Database, Now: o.Clock.Now, CheckSSO: func(_ context.Context, sso portalapi.SSO) error {
+	s, err := store.Open(ctx, store.Options{Database: o.Database, Now: o.Clock.Now, RequireSecondFactor: o.RequireSecondFactor, CheckSSO: func(_ context.Context, sso portalapi.SSO) error {
 		if o.Unreachable != "" && sso.Issuer == o.Unreachable {
 			return errors.New("the issuer cannot be reached")
 		}

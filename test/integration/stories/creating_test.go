@@ -37,7 +37,7 @@ func TestCreatedWhileHolderLeaves(t *testing.T) {
 	second := w.creating("ada@example.test")
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for seen := time.Now(); time.Since(seen) < claims.AnswerTime/2; <-tick.C { // time for a pass of the controller
+	for seen := time.Now(); time.Since(seen) < claims.ResponseDeadline/2; <-tick.C { // time for a pass of the controller
 		w.must(w.client.Get(t.Context(), client.ObjectKeyFromObject(second), second))
 	}
 	w.remove(first)

@@ -173,7 +173,7 @@ func TestAccountsWithoutAUser(t *testing.T) {
 		return fmt.Errorf("%d other events", len(list.Items))
 	})
 	w.is("ada@example.test", portalapi.StatusActive)
-	w.annotate(w.identity(), v1alpha1.AnnotationReleaseStrays, w.now())
+	w.annotate(w.identity(), v1alpha1.AnnotationReleaseOwnerGone, w.now())
 	w.is("ada@example.test", portalapi.StatusDeactivated)
 	w.provisioned(bob, user)
 }

@@ -9,9 +9,9 @@ import (
 	"testing"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
-	"lightrun.com/scim-operator/controllers/preview"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
+	"lightrun.com/scim-operator/internal/operator/preview"
 )
 
 // ownerGone deletes an AgentPool while nothing may be written, so that its pool stays in the
@@ -96,7 +96,7 @@ func TestAPoolWhoseAgentPoolIsGoneIsReleasedThroughTheGuard(t *testing.T) {
 
 	t.Log("the release does not fit the budget: it is held")
 	w.nextSecond()
-	w.annotate(w.identity(), v1alpha1.AnnotationReleaseStrays, w.now())
+	w.annotate(w.identity(), v1alpha1.AnnotationReleaseOwnerGone, w.now())
 	w.poolShows("leads", portalapi.RemovalDeletion)
 	w.hasRoles("ada@example.test", user, manager)
 	mark := w.poolMark("leads")
@@ -130,7 +130,7 @@ func TestAHeldDeletionOutlivesItsAgentPool(t *testing.T) {
 		s.DeprovisioningGuard.MinUsers = &many
 	})
 	w.nextSecond()
-	w.annotate(w.identity(), v1alpha1.AnnotationReleaseStrays, w.now())
+	w.annotate(w.identity(), v1alpha1.AnnotationReleaseOwnerGone, w.now())
 	w.editConfig(func(s *v1alpha1.IdentityConfigurationSpec) { s.OnDelete = v1alpha1.UserDelete })
 	w.hasRoles("ada@example.test", user, manager)
 	if mark := w.poolMark("leads"); mark.Held() != portalapi.RemovalDeletion || mark.Decision != held {
@@ -149,7 +149,7 @@ func TestAPoolWhoseAgentPoolIsGoneIsReleasedWithinTheBudget(t *testing.T) {
 	w.ownerGone(fast)
 	w.says(ada, v1alpha1.ConditionRolesInherited, v1alpha1.ReasonPoolOwnerGone)
 	w.nextSecond()
-	w.annotate(w.identity(), v1alpha1.AnnotationReleaseStrays, w.now())
+	w.annotate(w.identity(), v1alpha1.AnnotationReleaseOwnerGone, w.now())
 	w.isReleased(fast.Status.Pool)
 	w.provisioned(ada, user)
 }

@@ -47,12 +47,12 @@ type Matcher interface{ Match(User) bool }
 
 // User contains the facts about a user.
 type User struct {
-	Name     string // of the ScimUser
-	Version  uint64 // the attributes of the user are the same while it is the same
-	UserName string
-	Groups   []string // ids of the existing groups that contain them
-	Filtered []string // names of the pools that a filter added them to, as of the last pass; read for frozen pools only
-	In       []string // names of the pools that they were in as of the last pass; read for pools with Keeps or Closed
+	Name            string // of the ScimUser
+	Version         uint64 // the attributes of the user are the same while it is the same
+	UserName        string
+	Groups          []string // ids of the existing groups that contain them
+	CurrentByFilter []string // names of the pools that a filter added them to, as of the last pass; read for frozen pools only
+	CurrentPools    []string // names of the pools that they were in as of the last pass; read for pools with Keeps or Closed
 	// Attributes returns the user's SCIM attributes. Only matchers call it.
 	Attributes func() Attributes
 }
@@ -170,7 +170,7 @@ func (p *Pools) Effective(u User) Access {
 		}
 	}
 	for _, pool := range p.keeping {
-		if slices.Contains(u.In, pool.Name) && !pool.Pending {
+		if slices.Contains(u.CurrentPools, pool.Name) && !pool.Pending {
 			setDefault(source, pool.Name, Group)
 		}
 	}
@@ -185,7 +185,9 @@ func (p *Pools) Effective(u User) Access {
 }
 
 // takes reports whether u can be in the pool now.
-func (p *Pool) takes(u User) bool { return !p.Pending && (!p.Closed || slices.Contains(u.In, p.Name)) }
+func (p *Pool) takes(u User) bool {
+	return !p.Pending && (!p.Closed || slices.Contains(u.CurrentPools, p.Name))
+}
 
 // matching returns the pools that u is in by filter.
 func (p *Pools) matching(u User) []*Pool {
@@ -195,7 +197,7 @@ func (p *Pools) matching(u User) []*Pool {
 	var out []*Pool
 	for _, pool := range p.filters {
 		if pool.Frozen {
-			if slices.Contains(u.Filtered, pool.Name) {
+			if slices.Contains(u.CurrentByFilter, pool.Name) {
 				out = append(out, pool)
 			}
 			continue

@@ -68,7 +68,7 @@ func TestEffective(t *testing.T) {
 		},
 		"FrozenKeeps": {
 			reason: "An invalid filter freezes the membership as it was.",
-			user:   User{UserName: "bob", Filtered: []string{"frozen"}, Attributes: in("x")},
+			user:   User{UserName: "bob", CurrentByFilter: []string{"frozen"}, Attributes: in("x")},
 			pools:  []Pool{frozen},
 			want: Access{
 				Pools: []Membership{{"default", Default}, {"frozen", Filter}},
@@ -83,7 +83,7 @@ func TestEffective(t *testing.T) {
 		},
 		"ClosedKeeps": {
 			reason: "A pool that is being deleted keeps its users until it is gone.",
-			user:   User{UserName: "bob", Groups: []string{"g-fast"}, In: []string{"fast"}},
+			user:   User{UserName: "bob", Groups: []string{"g-fast"}, CurrentPools: []string{"fast"}},
 			pools:  []Pool{{Name: "fast", Groups: quota.Groups, Roles: quota.Roles, Closed: true}},
 			want: Access{
 				Pools: []Membership{{"default", Default}, {"fast", Group}},
@@ -101,7 +101,7 @@ func TestEffective(t *testing.T) {
 		},
 		"LeftFilter": {
 			reason: "A filter that no longer matches removes the user, also one from an earlier pass.",
-			user:   User{UserName: "bob", Filtered: []string{"payments"}, Attributes: in("Sales")},
+			user:   User{UserName: "bob", CurrentByFilter: []string{"payments"}, Attributes: in("Sales")},
 			pools:  []Pool{payments},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
@@ -137,7 +137,7 @@ func TestEffective(t *testing.T) {
 		},
 		"Keeps": {
 			reason: "While not all of its groups are known, a pool keeps its users, and adds new ones.",
-			user:   User{UserName: "bob", Groups: []string{"g-slow"}, In: []string{"fast"}},
+			user:   User{UserName: "bob", Groups: []string{"g-slow"}, CurrentPools: []string{"fast"}},
 			pools:  []Pool{{Name: "fast", Groups: []string{"g-fast"}, Roles: quota.Roles, Keeps: true}, {Name: "slow", Groups: []string{"g-slow"}, Keeps: true}},
 			want: Access{
 				Pools: []Membership{{"default", Default}, {"fast", Group}, {"slow", Group}},
@@ -146,7 +146,7 @@ func TestEffective(t *testing.T) {
 		},
 		"LeftGroup": {
 			reason: "A user who left the group is not in its pool, also after an earlier pass.",
-			user:   User{UserName: "bob", In: []string{"fast"}},
+			user:   User{UserName: "bob", CurrentPools: []string{"fast"}},
 			pools:  []Pool{quota},
 			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}},
 		},
@@ -196,11 +196,11 @@ var (
 	someUser = rapid.Custom(func(t *rapid.T) User {
 		names := rapid.SliceOf(rapid.SampledFrom([]string{"a", "b", "c", "default", "gone"}))
 		return User{
-			UserName:   rapid.SampledFrom([]string{"ada", "Bob", "eve"}).Draw(t, "user"),
-			Groups:     someGroups.Draw(t, "groups"),
-			Filtered:   names.Draw(t, "filtered"),
-			In:         names.Draw(t, "in"),
-			Attributes: in(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "department")),
+			UserName:        rapid.SampledFrom([]string{"ada", "Bob", "eve"}).Draw(t, "user"),
+			Groups:          someGroups.Draw(t, "groups"),
+			CurrentByFilter: names.Draw(t, "filtered"),
+			CurrentPools:    names.Draw(t, "in"),
+			Attributes:      in(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "department")),
 		}
 	})
 )
@@ -257,11 +257,11 @@ func TestStable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		all, user := NewPools(somePools.Draw(t, "pools"), everyone), someUser.Draw(t, "user")
 		first := all.Effective(user)
-		user.In, user.Filtered = nil, nil
+		user.CurrentPools, user.CurrentByFilter = nil, nil
 		for _, m := range first.Pools {
-			user.In = append(user.In, m.Pool)
+			user.CurrentPools = append(user.CurrentPools, m.Pool)
 			if m.Source == Filter {
-				user.Filtered = append(user.Filtered, m.Pool)
+				user.CurrentByFilter = append(user.CurrentByFilter, m.Pool)
 			}
 		}
 		if diff := cmp.Diff(first, all.Effective(user)); diff != "" {

@@ -14,8 +14,8 @@ import (
 type Ownership string
 
 const (
-	Ours         Ownership = "Ours"         // the object's UID owns the record
-	FormerlyOurs Ownership = "FormerlyOurs" // under this binding, the object's name owns the record with another UID: the object was restored, or deleted and applied again
+	SameUID      Ownership = "SameUID"      // the object's UID owns the record
+	SameName     Ownership = "SameName"     // under this binding, the object's name owns the record with another UID: the object was restored, or deleted and applied again
 	OwnerGone    Ownership = "OwnerGone"    // the owner no longer exists
 	OwnerLeaving Ownership = "OwnerLeaving" // the owner is being deleted
 	Others       Ownership = "Others"       // another object that exists owns the record
@@ -29,9 +29,9 @@ func OwnershipOf(owner, me portalapi.Owner, there Presence) Ownership {
 	case owner.UID == "":
 		return Unowned
 	case owner.UID == me.UID:
-		return Ours
+		return SameUID
 	case owner.Name == me.Name && owner.Binding == me.Binding:
-		return FormerlyOurs
+		return SameName
 	case there == Gone:
 		return OwnerGone
 	case there == Leaving:
@@ -53,7 +53,7 @@ func adopt() Verdict { return Verdict{Adopt: true} }
 // claim on.
 func AccountVerdict(namespace string, a *portalapi.Account, s Ownership, policy Policy) Verdict {
 	switch {
-	case s == Ours, s == FormerlyOurs, s == OwnerGone:
+	case s == SameUID, s == SameName, s == OwnerGone:
 		return adopt()
 	case s == Unowned && a.ManagedBy == portalapi.ManagedByLocal && !policy.ProvisionExistingUsers && !a.HandedOver:
 		return Verdict{Reason: v1alpha1.ReasonLocalAccountExists, Message: "The portal has a local account with this user name. Turn on \"Provision existing users with SCIM\" to adopt every such account, or hand this one over in User Management"}
@@ -103,7 +103,7 @@ func PoolVerdict(namespace string, p *portalapi.Pool, s Ownership, isDefault, ch
 		return adopt()
 	case p.Default:
 		return Verdict{Reason: v1alpha1.ReasonDefaultPoolName, Message: fmt.Sprintf("%q is the portal's default pool, which only AgentPool/default manages. Give this pool another displayName", p.Name)}
-	case s == Ours, s == FormerlyOurs:
+	case s == SameUID, s == SameName:
 		return adopt()
 	case (s == Others || s == OwnerLeaving) && keepsName(p.Mark):
 		return nameHeld(namespace, "AgentPool "+p.Owner.Name, "pool in the portal", p.Mark, "give this pool another displayName")

@@ -18,8 +18,8 @@ func TestOwnershipOf(t *testing.T) {
 		there  Presence
 		want   Ownership
 	}{
-		"Ours":         {"Our UID owns it.", portalapi.Owner{UID: "new", Name: "ada", Binding: "b"}, Present, Ours},
-		"FormerlyOurs": {"An object with our name and another UID owned it: restored, or deleted and applied again.", portalapi.Owner{UID: "old", Name: "ada", Binding: "b"}, Gone, FormerlyOurs},
+		"SameUID":      {"Our UID owns it.", portalapi.Owner{UID: "new", Name: "ada", Binding: "b"}, Present, SameUID},
+		"SameName":     {"An object with our name and another UID owned it: restored, or deleted and applied again.", portalapi.Owner{UID: "old", Name: "ada", Binding: "b"}, Gone, SameName},
 		"Elsewhere":    {"The same name under another company's binding does not count.", portalapi.Owner{UID: "old", Name: "ada", Binding: "a"}, Gone, OwnerGone},
 		"OwnerGone":    {"The owner no longer exists.", portalapi.Owner{UID: "x", Name: "bob"}, Gone, OwnerGone},
 		"OwnerLeaving": {"The owner is being deleted.", portalapi.Owner{UID: "x", Name: "bob"}, Leaving, OwnerLeaving},
@@ -57,8 +57,8 @@ func TestOwnership(t *testing.T) {
 		verdict func() Verdict
 		waits   string // the condition's reason; empty: adopted
 	}{
-		"AccountOurs":         {"Owned by our UID: ours.", account(scim, Ours, Policy{}), ""},
-		"AccountFormerlyOurs": {"Owned by the same name under another UID: adopted at once.", account(scim, FormerlyOurs, Policy{}), ""},
+		"AccountSameUID":      {"Owned by our UID: ours.", account(scim, SameUID, Policy{}), ""},
+		"AccountSameName":     {"Owned by the same name under another UID: adopted at once.", account(scim, SameName, Policy{}), ""},
 		"AccountOwnerGone":    {"Its owner no longer exists: adopted by the existing user who has the claim.", account(scim, OwnerGone, Policy{}), ""},
 		"AccountOthers":       {"Owned by another object that exists: waits.", account(scim, Others, Policy{}), v1alpha1.ReasonNameReleasePending},
 		"AccountOwnerLeaving": {"Its owner is being deleted: waits until that is done.", account(scim, OwnerLeaving, Policy{}), v1alpha1.ReasonNameReleasePending},
@@ -70,8 +70,8 @@ func TestOwnership(t *testing.T) {
 		"AccountMigrated":     {"The migration toggle is consent.", account(local, Unowned, Policy{ProvisionExistingUsers: true}), ""},
 		"AccountHanded":       {"The hand-over button is consent.", account(handedOver, Unowned, Policy{}), ""},
 
-		"PoolOurs":         {"Owned by our UID: ours.", pool(plain, Ours, false, false), ""},
-		"PoolFormerlyOurs": {"Owned by the same name under another UID: adopted at once.", pool(plain, FormerlyOurs, false, false), ""},
+		"PoolSameUID":      {"Owned by our UID: ours.", pool(plain, SameUID, false, false), ""},
+		"PoolSameName":     {"Owned by the same name under another UID: adopted at once.", pool(plain, SameName, false, false), ""},
 		"PoolOwnerGone":    {"Its owner no longer exists: another name adopts it only with consent.", pool(plain, OwnerGone, false, false), v1alpha1.ReasonConsentRequired},
 		"PoolChosen":       {"spec.adopt is that consent.", pool(plain, OwnerGone, false, true), ""},
 		"PoolOthers":       {"Owned by another object that exists: waits, whatever spec.adopt says.", pool(plain, Others, false, true), v1alpha1.ReasonNameReleasePending},

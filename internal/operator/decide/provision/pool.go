@@ -164,7 +164,7 @@ func updatePool(want portalapi.PoolWrite, have PoolFacts) PoolPlan {
 	case want.Default:
 		want.Name = own.Name // the portal decides it
 	case own.Default:
-		v := PoolVerdict(have.Namespace, own, Ours, false, false)
+		v := PoolVerdict(have.Namespace, own, SameUID, false, false)
 		return waitForPool(own, v.Reason, v.Message)
 	case have.Named != nil && have.Named.ID != own.ID:
 		p.Reason, p.Message = nameInTheWay(have.Namespace, want, have.Named)

@@ -105,7 +105,7 @@ func Compute(want Account, have Facts, policy Policy) Plan {
 // false, and the account can be taken over like any other.
 func restored(want Account, have Facts) (p Plan, decided bool) {
 	before := have.Before
-	if before == nil || OwnershipOf(before.Owner, want.Owner, Gone) != FormerlyOurs {
+	if before == nil || OwnershipOf(before.Owner, want.Owner, Gone) != SameName {
 		return Plan{}, false
 	}
 	p = Plan{Action: Wait, Account: before, Differences: differences(want, before)}

@@ -90,7 +90,7 @@ func TestWhichOutcomesOpen(t *testing.T) {
 		"Transport":  {"Five failures in a row open the breaker.", errDown, 5},
 		"Timeouts":   {"A timeout is a failure.", context.DeadlineExceeded, 5},
 		"Failing":    {"Status 500 is a failure.", &portalapi.Error{Status: 500, Code: portalapi.CodeInternal}, 5},
-		"Proxy":      {"A proxy's response is a failure, with any status.", &portalapi.BadAnswerError{Status: 404, Problem: "it is not JSON"}, 5},
+		"Proxy":      {"A proxy's response is a failure, with any status.", &portalapi.InvalidResponseError{Status: 404, Problem: "it is not JSON"}, 5},
 		"RetryAfter": {"Retry-After opens the breaker immediately, for all callers.", &portalapi.Error{Status: 429, Code: portalapi.CodeRateLimited, RetryAfter: time.Minute}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {

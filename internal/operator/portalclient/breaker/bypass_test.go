@@ -13,8 +13,8 @@ import (
 // user or pool makes it.
 func TestBypasses(t *testing.T) {
 	want := map[string]bool{
-		"PutAccount": false, "ReleaseAccount": false, "MarkWaiting": false, "MarkHeld": false,
-		"PutPool": false, "PutMemberships": false, "ReleasePool": false, "MarkPoolHeld": false, "Removals": false,
+		"PutAccount": false, "ReleaseAccount": false, "MarkWaiting": false, "MarkAccount": false,
+		"PutPool": false, "PutMemberships": false, "ReleasePool": false, "MarkPool": false, "Removals": false,
 		"Accounts": true, "Pools": true, "Roles": true, "Position": true, "Changes": true,
 		"Configuration": true, "PutLoginMethods": true, "Bind": true, "Unbind": true, "SCIMKeys": true,
 	}

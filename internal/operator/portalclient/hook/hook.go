@@ -26,47 +26,47 @@ var _ portalapi.Client = (*Client)(nil)
 // New returns a client that runs the hook around each call to c.
 func New(c portalapi.Client, around Hook) *Client { return &Client{to: c, around: around} }
 
-// PutAccount implements portalapi.Accounts.
+// PutAccount implements portalapi.AccountWriter.
 func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (a *portalapi.Account, err error) {
 	err = c.around(ctx, "PutAccount", func() error { a, err = c.to.PutAccount(ctx, w); return err })
 	return a, err
 }
 
-// ReleaseAccount implements portalapi.Accounts.
+// ReleaseAccount implements portalapi.AccountWriter.
 func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
 	return c.around(ctx, "ReleaseAccount", func() error { return c.to.ReleaseAccount(ctx, owner, mode) })
 }
 
-// MarkWaiting implements portalapi.Accounts.
+// MarkWaiting implements portalapi.AccountWriter.
 func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portalapi.Owner) error {
 	return c.around(ctx, "MarkWaiting", func() error { return c.to.MarkWaiting(ctx, accountID, owner) })
 }
 
-// MarkHeld implements portalapi.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
-	return c.around(ctx, "MarkHeld", func() error { return c.to.MarkHeld(ctx, owner, m) })
+// MarkAccount implements portalapi.AccountWriter.
+func (c *Client) MarkAccount(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+	return c.around(ctx, "MarkAccount", func() error { return c.to.MarkAccount(ctx, owner, m) })
 }
 
-// PutPool implements portalapi.Pools.
+// PutPool implements portalapi.PoolWriter.
 func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (p *portalapi.Pool, err error) {
 	err = c.around(ctx, "PutPool", func() error { p, err = c.to.PutPool(ctx, w); return err })
 	return p, err
 }
 
-// PutMemberships implements portalapi.Pools.
+// PutMemberships implements portalapi.PoolWriter.
 func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision) (r []portalapi.MembershipResult, err error) {
 	err = c.around(ctx, "PutMemberships", func() error { r, err = c.to.PutMemberships(ctx, ownerUID, items, seen); return err })
 	return r, err
 }
 
-// ReleasePool implements portalapi.Pools.
+// ReleasePool implements portalapi.PoolWriter.
 func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return c.around(ctx, "ReleasePool", func() error { return c.to.ReleasePool(ctx, ownerUID, remove) })
 }
 
-// MarkPoolHeld implements portalapi.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
-	return c.around(ctx, "MarkPoolHeld", func() error { return c.to.MarkPoolHeld(ctx, owner, m) })
+// MarkPool implements portalapi.PoolWriter.
+func (c *Client) MarkPool(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+	return c.around(ctx, "MarkPool", func() error { return c.to.MarkPool(ctx, owner, m) })
 }
 
 // Accounts implements portalapi.Reader.
@@ -126,6 +126,11 @@ func (c *Client) Unbind(ctx context.Context, uid string) error {
 func (c *Client) SCIMKeys(ctx context.Context) (keys []portalapi.KeyDigest, err error) {
 	err = c.around(ctx, "SCIMKeys", func() error { keys, err = c.to.SCIMKeys(ctx); return err })
 	return keys, err
+}
+
+// PutMigrationPlan implements portalapi.Migration.
+func (c *Client) PutMigrationPlan(ctx context.Context, plan portalapi.MigrationPlan) error {
+	return c.around(ctx, "PutMigrationPlan", func() error { return c.to.PutMigrationPlan(ctx, plan) })
 }
 
 // Removals implements portalapi.Audit.

@@ -60,7 +60,7 @@ func (m *Mirror) PutMemberships(poolID string, items []portalapi.MembershipWrite
 		if len(after.Ungranted) == 0 {
 			after.Ungranted = nil
 		}
-		if items[i].In {
+		if items[i].Add {
 			after.Pools = append(after.Pools, poolID)
 			slices.Sort(after.Pools)
 		}
@@ -92,19 +92,11 @@ func (m *Mirror) effective(a *portalapi.Account) []string {
 }
 
 // GroupRevision returns the highest revision of the group in the pins of all pools; 0 if no pool
-// has a pin of it.
-func (m *Mirror) GroupRevision(id string) int64 {
+// has a pin of it. deleted is true if a pin of any pool says that the provider deleted the group.
+func (m *Mirror) GroupRevision(id string) (revision int64, deleted bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.groups[id]
-}
-
-// GroupDeleted reports whether the portal has the provider's deletion of the group, in a pin of any
-// pool.
-func (m *Mirror) GroupDeleted(id string) bool {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.deletedGroups[id]
+	return m.groups[id], m.deletedGroups[id]
 }
 
 // PutSeen applies the revisions of groups that our own PutMemberships call sent. No object follows

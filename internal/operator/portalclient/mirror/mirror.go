@@ -114,23 +114,23 @@ func (m *Mirror) LastRead() time.Time {
 	return m.read
 }
 
-// Owned returns the account whose owner has this UID, or nil.
-func (m *Mirror) Owned(uid string) *portalapi.Account {
+// OwnedAccount returns the account whose owner has this UID, or nil.
+func (m *Mirror) OwnedAccount(uid string) *portalapi.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.accountByUID[uid]
 }
 
-// Of returns the account whose owner has this name, with any UID, or nil. A ScimUser's name is its
-// SCIM id.
-func (m *Mirror) Of(owner string) *portalapi.Account {
+// AccountOf returns the account whose owner has this name, with any UID, or nil. A ScimUser's name
+// is its SCIM id.
+func (m *Mirror) AccountOf(owner string) *portalapi.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.accountOf[owner]
 }
 
-// Named returns the account with the user name, or nil.
-func (m *Mirror) Named(userName string) *portalapi.Account {
+// NamedAccount returns the account with the user name, or nil.
+func (m *Mirror) NamedAccount(userName string) *portalapi.Account {
 	folded := names.Fold(userName)
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -251,9 +251,9 @@ func (m *Mirror) Managers(poolID string) int {
 	return n
 }
 
-// Without returns the accounts that have an owner for which known returns false, sorted by id.
-// known must not block.
-func (m *Mirror) Without(known func(owner portalapi.Owner) bool) []*portalapi.Account {
+// WithoutKnownOwner returns the accounts that have an owner for which known returns false, sorted
+// by id. known must not block.
+func (m *Mirror) WithoutKnownOwner(known func(owner portalapi.Owner) bool) []*portalapi.Account {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var out []*portalapi.Account

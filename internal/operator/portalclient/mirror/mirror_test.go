@@ -192,7 +192,7 @@ func follow(t *testing.T, src *source, o mirror.Options, f func(t *testing.T, m 
 
 func TestFirstListingIsOneEvent(t *testing.T) {
 	follow(t, newSource(account("a", "ada", 1), account("b", "bob", 1), account("c", "eve", 1)), mirror.Options{PageSize: 2}, func(t *testing.T, m *mirror.Mirror, e *events) {
-		if !m.Listed() || m.Owned("uid-c") == nil || m.Named("EVE") == nil || m.DefaultPool() == nil {
+		if !m.Listed() || m.OwnedAccount("uid-c") == nil || m.NamedAccount("EVE") == nil || m.DefaultPool() == nil {
 			t.Error("not everything was read")
 		}
 		if got := e.take(); len(got) != 3 || !got[0].Listed {
@@ -207,7 +207,7 @@ func TestFollow(t *testing.T) {
 		e.take()
 		src.push(account("a", "ada.l", 2))
 		synctest.Wait()
-		if m.Named("ada") != nil || m.Named("ada.l") == nil {
+		if m.NamedAccount("ada") != nil || m.NamedAccount("ada.l") == nil {
 			t.Error("the rename was not followed")
 		}
 		got := e.take()
@@ -219,7 +219,7 @@ func TestFollow(t *testing.T) {
 			src.feed = append(src.feed, portalapi.Change{Kind: portalapi.ChangeAccount, ID: "a", Gone: true})
 		})
 		synctest.Wait()
-		if m.Owned("uid-a") != nil || len(e.take()) != 1 {
+		if m.OwnedAccount("uid-a") != nil || len(e.take()) != 1 {
 			t.Error("the deletion was not followed")
 		}
 		if src.listed() != 1 {
@@ -240,7 +240,7 @@ func TestTruncatedFeedIsListedAgain(t *testing.T) {
 				src.set(func() { lose(src); src.put(account("b", "bob", 1)) })
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if m.Named("bob") == nil || src.listed() != 2 {
+				if m.NamedAccount("bob") == nil || src.listed() != 2 {
 					t.Errorf("listed %d times", src.listed())
 				}
 				if got := e.take(); len(got) != 1 || got[0].Account == nil {
@@ -273,7 +273,7 @@ func TestListingFindsEditsOutsideTheFeed(t *testing.T) {
 		src.set(func() { src.put(edited) })
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if m.Named("ada").Status != portalapi.StatusDeactivated {
+		if m.NamedAccount("ada").Status != portalapi.StatusDeactivated {
 			t.Error("the edit was not seen")
 		}
 		if got := e.take(); len(got) != 1 || got[0].Account == nil {
@@ -283,7 +283,7 @@ func TestListingFindsEditsOutsideTheFeed(t *testing.T) {
 		src.set(func() { src.put(account("a", "ada.old", 2)); src.config.Revision = 0; src.config.SCIMEnabled = false })
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if m.Named("ada.old") == nil || m.Configuration().SCIMEnabled {
+		if m.NamedAccount("ada.old") == nil || m.Configuration().SCIMEnabled {
 			t.Error("the mirror ignored the restored state")
 		}
 	})
@@ -308,7 +308,7 @@ func TestOlderPageDoesNotUndoWrite(t *testing.T) {
 		})
 		time.Sleep(90 * time.Second) // a listing waits for the running feed request
 		synctest.Wait()
-		if m.Named("ada.l") == nil || m.Named("ada") != nil || m.Named("bob") == nil || m.OwnedPool("uid-p") == nil || !m.Configuration().ProvisionExistingUsers {
+		if m.NamedAccount("ada.l") == nil || m.NamedAccount("ada") != nil || m.NamedAccount("bob") == nil || m.OwnedPool("uid-p") == nil || !m.Configuration().ProvisionExistingUsers {
 			t.Error("an older page undid a write")
 		}
 		t.Log("an older change in the feed does not undo it either")
@@ -317,7 +317,7 @@ func TestOlderPageDoesNotUndoWrite(t *testing.T) {
 			src.feed = append(src.feed, portalapi.Change{Kind: portalapi.ChangeAccount, ID: "a", Account: &old})
 		})
 		synctest.Wait()
-		if m.Named("ada.l") == nil {
+		if m.NamedAccount("ada.l") == nil {
 			t.Error("an older change undid a write")
 		}
 	})
@@ -333,7 +333,7 @@ func TestBackoffAndRecovery(t *testing.T) {
 		if !errors.Is(m.Unreachable(), down) {
 			t.Fatalf("unreachable: %v", m.Unreachable())
 		}
-		if m.Named("ada") == nil {
+		if m.NamedAccount("ada") == nil {
 			t.Error("the mirror lost its state")
 		}
 		time.Sleep(10 * time.Minute)
@@ -377,15 +377,15 @@ func TestPutMembershipsIsVisibleImmediately(t *testing.T) {
 	for _, id := range []string{"ada", "bob", "eve"} {
 		m.PutAccount(&portalapi.Account{ID: id, UserName: id, Owner: portalapi.Owner{UID: "u-" + id}, Status: portalapi.StatusActive, Roles: []string{portalapi.RoleUser}, Revision: 5})
 	}
-	items := []portalapi.MembershipWrite{{AccountID: "ada", IfRevision: 5, In: true}, {AccountID: "bob", IfRevision: 4, In: true}, {AccountID: "eve", IfRevision: 5, In: true}}
+	items := []portalapi.MembershipWrite{{AccountID: "ada", IfRevision: 5, Add: true}, {AccountID: "bob", IfRevision: 4, Add: true}, {AccountID: "eve", IfRevision: 5, Add: true}}
 	m.PutMemberships("leads", items, []portalapi.MembershipResult{
 		{AccountID: "ada", Outcome: portalapi.MembershipDone, Revision: 6}, {AccountID: "bob", Outcome: portalapi.MembershipDone, Revision: 5}, {AccountID: "eve", Outcome: portalapi.MembershipStale, Revision: 7},
 	})
-	if a := m.Owned("u-ada"); !slices.Equal(a.Pools, []string{"leads"}) || !slices.Contains(a.Roles, portalapi.RoleManager) || a.Revision != 6 {
+	if a := m.OwnedAccount("u-ada"); !slices.Equal(a.Pools, []string{"leads"}) || !slices.Contains(a.Roles, portalapi.RoleManager) || a.Revision != 6 {
 		t.Errorf("ada: %+v", a)
 	}
 	for _, uid := range []string{"u-bob", "u-eve"} {
-		if a := m.Owned(uid); len(a.Pools) != 0 || a.Revision != 5 {
+		if a := m.OwnedAccount(uid); len(a.Pools) != 0 || a.Revision != 5 {
 			t.Errorf("a stale item changed the account: %+v", a)
 		}
 	}
@@ -393,7 +393,7 @@ func TestPutMembershipsIsVisibleImmediately(t *testing.T) {
 		t.Errorf("%d events, %d managers", events, m.Managing("leads", []string{"ada", "bob"}))
 	}
 	m.PutMemberships("leads", []portalapi.MembershipWrite{{AccountID: "ada", IfRevision: 6}}, []portalapi.MembershipResult{{AccountID: "ada", Outcome: portalapi.MembershipDone, Revision: 7}})
-	if a := m.Owned("u-ada"); len(a.Pools) != 0 || !slices.Equal(a.Roles, []string{portalapi.RoleUser}) {
+	if a := m.OwnedAccount("u-ada"); len(a.Pools) != 0 || !slices.Equal(a.Roles, []string{portalapi.RoleUser}) {
 		t.Errorf("ada left: %+v", a)
 	}
 }

@@ -22,7 +22,7 @@ import (
 // and the required fields of the contract. A refusal by the portal is a *portalapi.Error.
 func parse(response *http.Response, body []byte, out any) error {
 	bad := func(format string, args ...any) error {
-		return &portalapi.BadAnswerError{Status: response.StatusCode, Problem: fmt.Sprintf(format, args...), RetryAfter: retryAfter(response.Header)}
+		return &portalapi.InvalidResponseError{Status: response.StatusCode, Problem: fmt.Sprintf(format, args...), RetryAfter: retryAfter(response.Header)}
 	}
 	want := http.StatusOK
 	if out == nil {

@@ -39,14 +39,14 @@ func operations() map[string]operation {
 			return c.ReleaseAccount(ctx, owner, portalapi.ReleaseDelete)
 		}},
 		"MarkWaiting": {call: func(ctx context.Context, c *Client) error { return c.MarkWaiting(ctx, "id", owner) }},
-		"MarkHeld":    {call: func(ctx context.Context, c *Client) error { return c.MarkHeld(ctx, owner, nil) }},
+		"MarkAccount": {call: func(ctx context.Context, c *Client) error { return c.MarkAccount(ctx, owner, nil) }},
 		"PutPool": {"Pool", func(ctx context.Context, c *Client) error {
 			_, err := c.PutPool(ctx, portalapi.PoolWrite{Owner: owner})
 			return err
 		}},
 		"ReleasePool": {call: func(ctx context.Context, c *Client) error { return c.ReleasePool(ctx, "uid", true) }},
-		"MarkPoolHeld": {call: func(ctx context.Context, c *Client) error {
-			return c.MarkPoolHeld(ctx, owner, nil)
+		"MarkPool": {call: func(ctx context.Context, c *Client) error {
+			return c.MarkPool(ctx, owner, nil)
 		}},
 		"Accounts": {"UserPage", func(ctx context.Context, c *Client) error {
 			_, _, err := c.Accounts(ctx, "", 100)
@@ -71,12 +71,15 @@ func operations() map[string]operation {
 			return err
 		}},
 		"PutMemberships": {"MembershipResults", func(ctx context.Context, c *Client) error {
-			_, err := c.PutMemberships(ctx, "uid", []portalapi.MembershipWrite{{AccountID: "id", In: true}}, nil)
+			_, err := c.PutMemberships(ctx, "uid", []portalapi.MembershipWrite{{AccountID: "id", Add: true}}, nil)
 			return err
 		}},
 		"Bind": {"BindingID", func(ctx context.Context, c *Client) error {
 			_, err := c.Bind(ctx, portalapi.Binding{})
 			return err
+		}},
+		"PutMigrationPlan": {call: func(ctx context.Context, c *Client) error {
+			return c.PutMigrationPlan(ctx, portalapi.MigrationPlan{ID: "plan"})
 		}},
 		"Unbind":   {call: func(ctx context.Context, c *Client) error { return c.Unbind(ctx, "uid") }},
 		"SCIMKeys": {"KeyDigestList", func(ctx context.Context, c *Client) error { _, err := c.SCIMKeys(ctx); return err }},
@@ -183,10 +186,10 @@ func TestAnswersThatAreNotThePortals(t *testing.T) {
 	})
 }
 
-// notBad returns what is wrong with err; "" if it is a *portalapi.BadAnswerError that counts as a
-// failure, has no code and does not quote the response.
+// notBad returns what is wrong with err; "" if it is a *portalapi.InvalidResponseError that counts
+// as a failure, has no code and does not quote the response.
 func notBad(err error) string {
-	var bad *portalapi.BadAnswerError
+	var bad *portalapi.InvalidResponseError
 	if _, failed := portalapi.Failure(err); !failed || !errors.As(err, &bad) || portalapi.CodeOf(err) != "" {
 		return fmt.Sprintf("got %v", err)
 	}

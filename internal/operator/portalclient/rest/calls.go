@@ -12,7 +12,7 @@ import (
 	"lightrun.com/scim-operator/internal/kernel/provider"
 )
 
-// PutAccount implements portal.Accounts.
+// PutAccount implements portalapi.AccountWriter.
 func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*portalapi.Account, error) {
 	body := portalv1.UserProvision{
 		OwnerName: w.Owner.Name, Revision: w.Owner.Revision, UserName: w.UserName, DisplayName: w.DisplayName, GivenName: w.GivenName,
@@ -31,7 +31,7 @@ func (c *Client) PutAccount(ctx context.Context, w portalapi.AccountWrite) (*por
 	return account(&wire), nil
 }
 
-// ReleaseAccount implements portal.Accounts.
+// ReleaseAccount implements portalapi.AccountWriter.
 func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode portalapi.ReleaseMode) error {
 	body := portalv1.UserRelease{Mode: portalv1.ReleaseMode(mode), Revision: owner.Revision}
 	return c.call(ctx, "release account", 0, nil, func(ctx context.Context) (*http.Response, error) {
@@ -39,21 +39,21 @@ func (c *Client) ReleaseAccount(ctx context.Context, owner portalapi.Owner, mode
 	})
 }
 
-// MarkWaiting implements portal.Accounts.
+// MarkWaiting implements portalapi.AccountWriter.
 func (c *Client) MarkWaiting(ctx context.Context, accountID string, owner portalapi.Owner) error {
 	return c.call(ctx, "mark account as waited for", 0, nil, func(ctx context.Context) (*http.Response, error) {
 		return c.api.MarkWaiting(ctx, accountID, portalv1.WaitingMark{UID: owner.UID, Name: owner.Name})
 	})
 }
 
-// MarkHeld implements portal.Accounts.
-func (c *Client) MarkHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+// MarkAccount implements portalapi.AccountWriter.
+func (c *Client) MarkAccount(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
 	return c.call(ctx, "mark account as held", 0, nil, func(ctx context.Context) (*http.Response, error) {
 		return c.api.MarkHeld(ctx, owner.UID, portalv1.HeldMark{Revision: owner.Revision, Mark: markOf(m)})
 	})
 }
 
-// PutPool implements portal.Pools.
+// PutPool implements portalapi.PoolWriter.
 func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi.Pool, error) {
 	body := portalv1.PoolProvision{OwnerName: w.Owner.Name, Revision: w.Owner.Revision, Default: w.Default, Name: w.Name, Description: w.Description, Roles: list(w.Roles), Pins: pinsOf(w.Pins), KeepMark: w.KeepMark}
 	if w.Adopt != nil {
@@ -69,11 +69,11 @@ func (c *Client) PutPool(ctx context.Context, w portalapi.PoolWrite) (*portalapi
 	return pool(&wire), nil
 }
 
-// PutMemberships implements portal.Pools.
+// PutMemberships implements portalapi.PoolWriter.
 func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []portalapi.MembershipWrite, seen []portalapi.GroupRevision) ([]portalapi.MembershipResult, error) {
 	body := portalv1.MembershipsProvision{Items: make([]portalv1.MembershipItem, len(items))}
 	for i, item := range items {
-		body.Items[i] = portalv1.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.In, RequestID: item.Request}
+		body.Items[i] = portalv1.MembershipItem{UserID: item.AccountID, IfRevision: item.IfRevision, In: item.Add, RequestID: item.Request}
 	}
 	for _, g := range seen {
 		body.Seen = append(body.Seen, portalv1.GroupRevision{Group: g.Group, Revision: g.Revision})
@@ -92,15 +92,15 @@ func (c *Client) PutMemberships(ctx context.Context, ownerUID string, items []po
 	return results, nil
 }
 
-// ReleasePool implements portal.Pools.
+// ReleasePool implements portalapi.PoolWriter.
 func (c *Client) ReleasePool(ctx context.Context, ownerUID string, remove bool) error {
 	return c.call(ctx, "release pool", 0, nil, func(ctx context.Context) (*http.Response, error) {
 		return c.api.ReleasePool(ctx, ownerUID, portalv1.PoolRelease{Remove: remove})
 	})
 }
 
-// MarkPoolHeld implements portal.Pools.
-func (c *Client) MarkPoolHeld(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
+// MarkPool implements portalapi.PoolWriter.
+func (c *Client) MarkPool(ctx context.Context, owner portalapi.Owner, m *portalapi.Mark) error {
 	return c.call(ctx, "mark pool as held", 0, nil, func(ctx context.Context) (*http.Response, error) {
 		return c.api.MarkPoolHeld(ctx, owner.UID, portalv1.HeldMark{Revision: owner.Revision, Mark: markOf(m)})
 	})
@@ -248,6 +248,25 @@ func (c *Client) SCIMKeys(ctx context.Context) ([]portalapi.KeyDigest, error) {
 		}
 	}
 	return all, nil
+}
+
+// PutMigrationPlan implements portal.Migration. It sends the plan in parts.
+func (c *Client) PutMigrationPlan(ctx context.Context, plan portalapi.MigrationPlan) error {
+	for from := 0; ; from += portalapi.MaxPlanPart {
+		to := min(from+portalapi.MaxPlanPart, len(plan.Lines))
+		part := portalv1.MigrationPlanPart{ID: plan.ID, PlanRequest: plan.Request, First: from == 0, Last: to == len(plan.Lines),
+			Lines: make([]portalv1.MigrationLine, to-from)}
+		for i, l := range plan.Lines[from:to] {
+			part.Lines[i] = portalv1.MigrationLine{UserID: l.AccountID, UserName: l.UserName, Outcome: portalv1.MigrationOutcome(l.Outcome), Becomes: string(l.Becomes),
+				Message: l.Message, RolesLost: list(l.RolesLost), RolesGained: list(l.RolesGained), PoolsLost: list(l.PoolsLost), PoolsGained: list(l.PoolsGained)}
+		}
+		err := c.call(ctx, "put the migration plan", 0, nil, func(ctx context.Context) (*http.Response, error) {
+			return c.api.ProvisionMigrationPlan(ctx, part)
+		})
+		if err != nil || part.Last {
+			return err
+		}
+	}
 }
 
 // Removals implements portal.Audit. The window is rounded up to whole seconds.

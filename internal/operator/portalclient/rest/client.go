@@ -3,9 +3,9 @@
 // Package rest is a portalapi.Client for the portal's REST API. It sends each call once: the caller
 // decides when to retry, and the error contains what the caller needs for that. A refusal is a
 // *portalapi.Error with the portal's code and its Retry-After, if any. A response that does not
-// parse as the portal's (answer.go) is a *portalapi.BadAnswerError. All other errors are transport
-// errors. After an error of the last two kinds the portal may or may not have carried out the call,
-// which is why every call may be repeated.
+// parse as the portal's (answer.go) is a *portalapi.InvalidResponseError. All other errors are
+// transport errors. After an error of the last two kinds the portal may or may not have carried out
+// the call, which is why every call may be repeated.
 package rest
 
 import (

@@ -111,7 +111,7 @@ func configuration(c *portalv1.IdentityConfiguration) *portalapi.Configuration {
 				MetadataURL: m.SSO.MetadataURL, Metadata: m.SSO.Metadata, IDAttribute: m.SSO.IDAttribute, UserNameAttribute: m.SSO.UserNameAttribute},
 			SCIMEnabled: m.SCIM.Enabled, ProvisionExistingUsers: m.SCIM.ProvisionExistingUsers, ProvisionGroups: m.SCIM.ProvisionGroups,
 		},
-		ManagedElsewhere: c.ManagedElsewhere, Revision: c.Revision,
+		ManagedElsewhere: c.ManagedElsewhere, PlanRequest: c.PlanRequest, Revision: c.Revision,
 	}
 	if b := c.Binding; b != nil {
 		f.Binding = &portalapi.Binding{ID: b.ID, Cluster: b.Cluster, Namespace: b.Namespace, Name: b.Name, UID: b.UID,

@@ -26,7 +26,11 @@ if (document.querySelector("[data-once]")) {
 // A page that only sends a form on: the button is for browsers without script.
 document.querySelector("form[data-submit]")?.requestSubmit();
 
-// Login methods: a toggle is enabled only while the toggle that it needs is on; the save bar reports unsaved changes.
+// A page that waits for the operator asks again.
+const again = document.querySelector("[data-again] .primary");
+if (again) setTimeout(() => { again.click(); }, 1000);
+
+// Login methods: a toggle is enabled only while the toggle that it needs is on, and keeps its value meanwhile; the save bar reports unsaved changes.
 const methods = document.getElementById("login-methods");
 if (methods && !methods.dataset.readonly) {
   const before = new URLSearchParams(new FormData(methods)).toString();
@@ -34,12 +38,13 @@ if (methods && !methods.dataset.readonly) {
   const bar = methods.querySelector(".savebar");
   const text = bar.querySelector("p");
   const clean = text.textContent;
+  let sending = false;
   const follow = () => {
     for (const field of methods.querySelectorAll("[data-needs]")) {
       const needed = document.getElementById(field.dataset.needs);
       const off = !needed.checked || needed.disabled;
       field.disabled = off;
-      if (off) field.checked = false;
+      document.getElementById(field.id + "-kept").disabled = !(off && field.checked);
       const why = document.getElementById(field.id + "-why");
       if (why) why.hidden = !off;
     }
@@ -54,5 +59,11 @@ if (methods && !methods.dataset.readonly) {
     if (!drafted) text.textContent = dirty ? "You have changes that are not saved. Nothing applies before Save." : clean;
   };
   methods.addEventListener("input", follow);
+  methods.addEventListener("submit", () => { sending = true; });
+  bar.querySelector("a").addEventListener("click", () => { sending = true; }); // Discard
+  addEventListener("pageshow", () => { sending = false; });
+  addEventListener("beforeunload", leaving => {
+    if (!sending && bar.classList.contains("dirty")) leaving.preventDefault();
+  });
   follow();
 }
