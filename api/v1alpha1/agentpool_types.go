@@ -56,7 +56,9 @@ type AgentPoolSpec struct {
 	Groups []GroupReference `json:"groups,omitempty"`
 
 	// members lists users who are in the pool in addition to the users from groups and
-	// memberFilter.
+	// memberFilter. In a pool with ROLE_MANAGER the manager resolves a line once, and
+	// status.members keeps the result: if the provider renames the user, the user stays in the
+	// pool, and another user who gets the name is not in it. In all other pools the name decides.
 	// +listType=map
 	// +listMapKey=userName
 	// +kubebuilder:validation:MaxItems=1000
@@ -131,6 +133,32 @@ type PinnedGroup struct {
 	Deleted bool `json:"deleted,omitempty"`
 }
 
+// PinnedMember is a line of spec.members with the user that the line was resolved to.
+type PinnedMember struct {
+	// userName is the user name in the line.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	UserName string `json:"userName"`
+	// id is the SCIM id of the user. If the user is gone, another user who has the name can take
+	// the place of this one only after a person accepted it (MemberChanged).
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ID string `json:"id"`
+	// gone is why the user is not in the pool: Deleted if the provider deleted the user, Missing if
+	// the ScimUser does not exist for another reason. It is absent while the user exists.
+	// +optional
+	Gone MemberGone `json:"gone,omitempty"`
+}
+
+// MemberGone is the reason why a user that a line of spec.members means is gone.
+// +kubebuilder:validation:Enum=Deleted;Missing
+type MemberGone string
+
+const (
+	MemberDeleted MemberGone = "Deleted" // the provider deleted the user
+	MemberMissing MemberGone = "Missing" // the ScimUser does not exist, and it is not known that the provider deleted the user
+)
+
 // AgentPoolStatus is the state of the pool in the portal.
 type AgentPoolStatus struct {
 	// held is the removal that the deprovisioning guard holds until a person decides.
@@ -159,6 +187,12 @@ type AgentPoolStatus struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +optional
 	Groups []PinnedGroup `json:"groups,omitempty"`
+	// members lists the lines of spec.members that are resolved, each with its user. It is empty
+	// while the pool does not have ROLE_MANAGER.
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=1000
+	// +optional
+	Members []PinnedMember `json:"members,omitempty"`
 	// memberCount is the number of members of the pool. It is updated at most twice a minute.
 	// +optional
 	MemberCount int64 `json:"memberCount"`

@@ -9,13 +9,14 @@ import "strconv"
 // to Ready, Reconciling and Stalled and gives its remedy.
 const (
 	// Leaves of a ScimUser and, where they apply, of a ScimGroup and an AgentPool.
-	ConditionNameClaimed    = "NameClaimed"    // this object has the claim on its name
-	ConditionOwned          = "Owned"          // this object owns the record in the portal
-	ConditionPoolsResolved  = "PoolsResolved"  // the pools of a user or group are known
-	ConditionFilterValid    = "FilterValid"    // memberFilter of an AgentPool is valid, or there is none
-	ConditionGroupsResolved = "GroupsResolved" // every line of spec.groups is resolved to a group
-	ConditionProvisioned    = "Provisioned"    // the record in the portal is in the desired state
-	ConditionRolesInherited = "RolesInherited" // the account has exactly the roles that its pools grant
+	ConditionNameClaimed     = "NameClaimed"     // this object has the claim on its name
+	ConditionOwned           = "Owned"           // this object owns the record in the portal
+	ConditionPoolsResolved   = "PoolsResolved"   // the pools of a user or group are known
+	ConditionFilterValid     = "FilterValid"     // memberFilter of an AgentPool is valid, or there is none
+	ConditionGroupsResolved  = "GroupsResolved"  // every line of spec.groups is resolved to a group
+	ConditionMembersResolved = "MembersResolved" // in a pool with ROLE_MANAGER, no line of spec.members needs a decision
+	ConditionProvisioned     = "Provisioned"     // the record in the portal is in the desired state
+	ConditionRolesInherited  = "RolesInherited"  // the account has exactly the roles that its pools grant
 
 	// Leaves of an IdentityConfiguration.
 	ConditionPortalReachable = "PortalReachable"     // the portal responds and accepts the credentials
@@ -38,19 +39,20 @@ const (
 // Reasons.
 const (
 	// Good: nothing to do.
-	ReasonReady        = "Ready"        // every leaf is True
-	ReasonClaimed      = "Claimed"      // the object has the claim on its name
-	ReasonOwned        = "Owned"        // the object owns the record in the portal
-	ReasonResolved     = "Resolved"     // the pools or the lines of groups are known
-	ReasonValid        = "Valid"        // the filter compiles
-	ReasonProvisioned  = "Provisioned"  // the record is in the desired state
-	ReasonInherited    = "Inherited"    // the account has the roles of its pools
-	ReasonApplied      = "Applied"      // the portal has the declared login methods
-	ReasonMirrored     = "Mirrored"     // the portal edits the login methods; status shows them
-	ReasonBound        = "Bound"        // the portal is bound to this operator and provider
-	ReasonReachable    = "Reachable"    // the portal answers and accepts the key
-	ReasonSynced       = "Synced"       // the portal's keys work as tokens
-	ReasonGroupRenamed = "GroupRenamed" // the group of a line has another name now and still fills the pool
+	ReasonReady         = "Ready"         // every leaf is True
+	ReasonClaimed       = "Claimed"       // the object has the claim on its name
+	ReasonOwned         = "Owned"         // the object owns the record in the portal
+	ReasonResolved      = "Resolved"      // the pools, or the lines of groups or members, are known
+	ReasonValid         = "Valid"         // the filter compiles
+	ReasonProvisioned   = "Provisioned"   // the record is in the desired state
+	ReasonInherited     = "Inherited"     // the account has the roles of its pools
+	ReasonApplied       = "Applied"       // the portal has the declared login methods
+	ReasonMirrored      = "Mirrored"      // the portal edits the login methods; status shows them
+	ReasonBound         = "Bound"         // the portal is bound to this operator and provider
+	ReasonReachable     = "Reachable"     // the portal answers and accepts the key
+	ReasonSynced        = "Synced"        // the portal's keys work as tokens
+	ReasonGroupRenamed  = "GroupRenamed"  // the group of a line has another name now and still fills the pool
+	ReasonMemberRenamed = "MemberRenamed" // the user of a line has another name now and stays in the pool
 
 	// Reconciling: work is in progress.
 	ReasonProgressing = "Progressing" // the pass has not come to this part yet
@@ -74,6 +76,7 @@ const (
 	ReasonGroupNotFound      = "GroupNotFound"       // no living group matches a line
 	ReasonGroupAmbiguous     = "GroupAmbiguous"      // several groups match a line
 	ReasonGroupChanged       = "GroupChanged"        // another group than before matches a line, or may do so
+	ReasonMemberChanged      = "MemberChanged"       // another user than before has the name in a line, or may be another one
 	ReasonGuardHeld          = "GuardHeld"           // more removals than the guard allows
 	ReasonRemovalDropped     = "RemovalDropped"      // a person dropped the held removal
 	ReasonPoolChangeWaiting  = "PoolChangeWaiting"   // the change of a pool is held, dropped or refused: it grants what it granted
@@ -127,6 +130,9 @@ const (
 	// AnnotationAcceptGroups on an AgentPool accepts groups whose lines need a decision
 	// (GroupChanged). Its value is their SCIM ids, separated by commas.
 	AnnotationAcceptGroups = "iam.lightrun.com/accept-groups"
+	// AnnotationAcceptMembers on an AgentPool accepts users whose lines of spec.members need a
+	// decision (MemberChanged). Its value is their SCIM ids, separated by commas.
+	AnnotationAcceptMembers = "iam.lightrun.com/accept-members"
 	// AnnotationReleaseHeld on the IdentityConfiguration releases every removal that the guard held
 	// at the time in its value (RFC 3339).
 	AnnotationReleaseHeld = "iam.lightrun.com/release-held-until"
@@ -190,7 +196,8 @@ const (
 func DecisionAnnotations() []string {
 	return []string{
 		AnnotationRelease, AnnotationDrop, AnnotationReleaseHeld, AnnotationDropHeld,
-		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseOwnerGone, AnnotationAcceptGroups, AnnotationAcceptBackup,
+		AnnotationReplaceProvider, AnnotationReplaceOperator, AnnotationReleaseOwnerGone, AnnotationAcceptGroups, AnnotationAcceptMembers,
+		AnnotationAcceptBackup,
 	}
 }
 

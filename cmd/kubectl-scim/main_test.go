@@ -94,7 +94,7 @@ func (s *scene) people() {
 	s.create(part)
 	s.create(&v1alpha1.ScimGroup{ObjectMeta: named(group), Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments"}})
 	s.create(&v1alpha1.AgentPool{ObjectMeta: named("leads"), Spec: v1alpha1.AgentPoolSpec{DisplayName: "Leads", Roles: []v1alpha1.Role{portalapi.RoleManager}, Members: []v1alpha1.PoolMember{{UserName: "ada@example.test"}}}})
-	pool, err := s.store.PutPool(s.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portalapi.RoleIgnoreQuota}, Pins: []portalapi.Pin{{Line: "id " + group, Group: group}}})
+	pool, err := s.store.PutPool(s.Context(), operator, portalapi.PoolWrite{Owner: portalapi.Owner{UID: string(payments.UID), Name: payments.Name, Revision: 1}, Name: "Payments", Roles: []string{portalapi.RoleIgnoreQuota}, Pins: []portalapi.Pin{{Line: "id " + group, ID: group}}})
 	s.must(err)
 	s.provisioned(s.user("ada", nil), pool.ID)
 	bob := s.user("bob", func(u *v1alpha1.ScimUserSpec) { u.DisplayName = "Bob" })
@@ -267,8 +267,9 @@ func (s *scene) accepts() {
 		annotation string
 		value      string
 	}{
-		"accept agentpool/payments --group 7c1f6c1e-5b8e-4f1e-9d3a-0c1e2f3a4b5c": {&v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Name: "payments"}}, v1alpha1.AnnotationAcceptGroups, "7c1f6c1e-5b8e-4f1e-9d3a-0c1e2f3a4b5c"},
-		"accept scimuser/" + scimIDs["ada"] + " --revision 7":                    {&v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: scimIDs["ada"]}}, v1alpha1.AnnotationAcceptBackup, "7"},
+		"accept agentpool/payments --group 7c1f6c1e-5b8e-4f1e-9d3a-0c1e2f3a4b5c":   {&v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Name: "payments"}}, v1alpha1.AnnotationAcceptGroups, "7c1f6c1e-5b8e-4f1e-9d3a-0c1e2f3a4b5c"},
+		"accept agentpool/leads --member " + scimIDs["ada"] + "," + scimIDs["bob"]: {&v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Name: "leads"}}, v1alpha1.AnnotationAcceptMembers, scimIDs["ada"] + "," + scimIDs["bob"]},
+		"accept scimuser/" + scimIDs["ada"] + " --revision 7":                      {&v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: scimIDs["ada"]}}, v1alpha1.AnnotationAcceptBackup, "7"},
 	} {
 		if out, code := s.run(strings.Fields(line)...); code != 0 {
 			s.Fatal(out)
@@ -305,18 +306,20 @@ const heldByBob = "my1d1ww0-9c1d2e3f4a5b"
 
 func (s *scene) badInput() {
 	for line, says := range map[string]string{
-		"plan ada":                          "user NAME, or pool NAME",
-		"plan user unknown@example.test":    "there is no user",
-		"plan -o xml":                       "use table, json or yaml",
-		"plan --portal-key-file /no/such":   "read the portal's key",
-		"release":                           "or use --all",
-		"drop unknown@example.test":         "kubectl scim held lists what is",
-		"drop a b --id x":                   "name that object",
-		"plan --portal-url ftp://portal.ex": "must be absolute",
-		"accept payments":                   "is not agentpool/NAME",
-		"accept agentpool/payments":         "--group ID",
-		"accept scimuser/x":                 "--revision N",
-		"accept scimuser/x --revision 1":    "get scimuser/x",
+		"plan ada":                                "user NAME, or pool NAME",
+		"plan user unknown@example.test":          "there is no user",
+		"plan -o xml":                             "use table, json or yaml",
+		"plan --portal-key-file /no/such":         "read the portal's key",
+		"release":                                 "or use --all",
+		"drop unknown@example.test":               "kubectl scim held lists what is",
+		"drop a b --id x":                         "name that object",
+		"plan --portal-url ftp://portal.ex":       "must be absolute",
+		"accept payments":                         "is not agentpool/NAME",
+		"accept agentpool/payments":               "--group ID",
+		"accept agentpool/x --group a --member b": "--member ID",
+		"accept scimuser/x --member a":            "--revision N",
+		"accept scimuser/x":                       "--revision N",
+		"accept scimuser/x --revision 1":          "get scimuser/x",
 	} {
 		if out, code := s.run(strings.Fields(line)...); code != exitError || !strings.Contains(out, says) {
 			s.Errorf("kubectl scim %s: exit code %d, %s", line, code, out)

@@ -18,6 +18,7 @@ import (
 	sets "lightrun.com/scim-operator/internal/operator/decide/guard"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/memberlines"
 	"lightrun.com/scim-operator/internal/operator/pass"
 	"lightrun.com/scim-operator/internal/operator/poolplan"
 	"lightrun.com/scim-operator/internal/operator/removals"
@@ -45,7 +46,8 @@ func (p *scope) apply(ctx context.Context) pass.Outcome {
 }
 
 // leaving reports whether members of the portal's pool must leave it. Before the pool is adopted,
-// it is not known which members are wanted, so all members count. The next pass checks again.
+// and until the lines of its current generation are resolved, it is not known which members are
+// wanted, so all members count. The next pass checks again.
 func (p *scope) leaving(ctx context.Context, record *portalapi.Pool) (bool, error) {
 	if p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
 		return false, nil
@@ -56,9 +58,10 @@ func (p *scope) leaving(ctx context.Context, record *portalapi.Pool) (bool, erro
 		if err != nil {
 			return false, err
 		}
-		leaving = len(changes.Leave)+len(changes.Free) > 0
+		resolved := !p.behind && groupindex.Settled(p.pool) && memberlines.Settled(p.pool, record)
+		leaving = len(changes.Leave)+len(changes.Free) > 0 || !resolved && p.View.Mirror.HasMembers(record.ID)
 	}
-	if leaving {
+	if leaving && !p.undecided {
 		p.again = retryMembers
 	}
 	return leaving, nil

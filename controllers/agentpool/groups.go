@@ -56,24 +56,34 @@ func (p *scope) title(ctx context.Context) pass.Outcome {
 	return pass.Next()
 }
 
-// lines resolves spec.groups and writes the pins to the status before anything follows from them.
-func (p *scope) lines(ctx context.Context) pass.Outcome {
+// resolveLines resolves spec.groups and spec.members and writes the pins to the status before
+// anything follows from them.
+func (p *scope) resolveLines(ctx context.Context) pass.Outcome {
 	resolved, pins, undecided := poolplan.Resolve(p.pool, p.Groups, p.View.Mirror)
+	p.lines.put(p.pool.Name, lineKeys(p.pool, p.View.Mirror)) // before users are read: a later change enqueues the pool
+	members, err := poolplan.ResolveMembers(ctx, p.Client, p.pool, p.View.Mirror)
+	if err != nil {
+		return p.Retry(err)
+	}
 	said := pass.Next(groupsLeaf(p.pool, resolved))
-	p.undecided, p.looked = undecided, true
+	if members.Pinned {
+		said = said.And(pass.Next(membersLeaf(p.pool, members)))
+	}
+	restoring := p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly // as it is in a restore window
+	p.undecided, p.looked = undecided || members.Undecided || members.Open && restoring, true
 	observed := p.pool.Generation
 	if p.undecided {
 		observed = p.pool.Status.ObservedGeneration
 	}
-	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins) > 0 // see recordOf
-	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && !first {
+	first := p.pool.Status.ObservedGeneration == 0 && observed != 0 && len(pins)+len(members.Pins) > 0 // see recordOf
+	if equality.Semantic.DeepEqual(pins, p.pool.Status.Groups) && equality.Semantic.DeepEqual(members.Pins, p.pool.Status.Members) && !first {
 		return said
 	}
 	before := p.pool.DeepCopy()
-	p.pool.Status.Groups, p.pool.Status.ObservedGeneration = pins, observed
-	p.named.Status.Groups = pins
+	p.pool.Status.Groups, p.pool.Status.Members, p.pool.Status.ObservedGeneration = pins, members.Pins, observed
+	p.named.Status.Groups, p.named.Status.Members = pins, members.Pins
 	if err := p.Status().Patch(ctx, p.pool, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return said.And(p.Retry(fmt.Errorf("write down which groups fill the pool: %w", err)))
+		return said.And(p.Retry(fmt.Errorf("write down which groups and users are in the pool: %w", err)))
 	}
 	return said
 }

@@ -66,12 +66,20 @@ func (p *scope) change(ctx context.Context, own *portalapi.Pool, changes poolpla
 }
 
 // changes returns the pool's Changes. keeps is true if no member leaves for now, because its lines,
-// one of its groups or its filter is not known.
+// one of its groups or its filter is not known. While the cache is behind the pins that this pass
+// wrote, there is no change and p.behind is set: an event of that write triggers the next pass.
 func (p *scope) changes(ctx context.Context, own *portalapi.Pool) (_ poolplan.Changes, keeps bool, _ error) {
-	for {
+	for invalidated := false; ; {
 		snapshot, err := p.Pools.Snapshot(ctx, p.View.Mirror)
 		if err != nil {
 			return poolplan.Changes{}, false, err
+		}
+		if p.behind = !snapshot.Observed(p.pool); p.behind && !invalidated {
+			p.Pools.Invalidate() // it may be older than the cache
+			invalidated = true
+			continue
+		} else if p.behind {
+			return poolplan.Changes{}, true, nil
 		}
 		changes, ok, err := poolplan.MemberChanges(ctx, p.pool, own, poolplan.MemberFacts{Users: p.Client, Groups: p.Groups, Mirror: p.View.Mirror, Snapshot: snapshot})
 		if ok || err != nil {

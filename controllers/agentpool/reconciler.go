@@ -36,6 +36,7 @@ type Reconciler struct {
 	unclaimed claims.Unclaimed
 	quiet     quiet
 	released  released
+	lines     lineIndex
 }
 
 // scope contains the facts of one pass over a pool.
@@ -45,9 +46,10 @@ type scope struct {
 	pool  *v1alpha1.AgentPool
 	named *v1alpha1.AgentPool // with its name in the portal
 
-	undecided bool // the groups that fill the pool are not known, and a person must decide
+	undecided bool // the groups or users that lines meant are not known, and a person must decide
 	looked    bool // the pass has resolved the lines of the pool
 
+	behind    bool // the cache is behind what this pass wrote, so the members are not decided
 	have      *portalapi.Pool
 	seen      []portalapi.GroupRevision // not recorded in the portal yet
 	keepsMark bool                      // what the mark at the record is about is not decided by this pass
@@ -63,6 +65,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 			r.counted.Forget(req.Name)
 			r.quiet.end(req.Name)
 			r.released.forget(req.Name)
+			r.lines.put(req.Name, nil)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -74,7 +77,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case pool.Name == v1alpha1.DefaultName:
 		return p.Run(ctx, p.addFinalizer, p.suspended, p.ready, p.resolve, p.applyDefault)
 	}
-	return p.Run(ctx, p.addFinalizer, p.title, p.claim, p.suspended, p.ready, p.resolve, p.lines, p.apply)
+	return p.Run(ctx, p.addFinalizer, p.title, p.claim, p.suspended, p.ready, p.resolve, p.resolveLines, p.apply)
 }
 
 func (p *scope) addFinalizer(ctx context.Context) pass.Outcome {

@@ -51,7 +51,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		return out
 	}
 	claimed := func(ctx context.Context, o client.Object) []reconcile.Request {
-		if o.(*v1alpha1.NameClaim).Spec.Type != v1alpha1.ClaimPool {
+		switch o.(*v1alpha1.NameClaim).Spec.Type {
+		case v1alpha1.ClaimUser:
+			return requests(namespace, r.lines.find(o.GetName()))
+		case v1alpha1.ClaimGroup:
 			return nil
 		}
 		return r.wanting(ctx, namespace, o.GetName())
@@ -79,6 +82,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 		For(&v1alpha1.AgentPool{}, builder.WithPredicates(r.renews())).
 		Watches(&v1alpha1.NameClaim{}, handler.EnqueueRequestsFromMapFunc(claimed)).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.ownPools)).
+		Watches(&v1alpha1.ScimUser{}, r.users(namespace)).
 		Watches(&v1alpha1.AgentPool{}, handler.EnqueueRequestsFromMapFunc(r.waiting)).
 		WatchesRawSource(r.Groups.Source()).
 		WatchesRawSource(source.Func(r.groups(namespace))).
@@ -89,6 +93,15 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, namespace string, traces
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](200*time.Millisecond, time.Minute),
 		}).
 		Complete(traces.Reconciler("AgentPool", r))
+}
+
+// requests returns a request for each of the pools.
+func requests(namespace string, pools []string) []reconcile.Request {
+	out := make([]reconcile.Request, len(pools))
+	for i, name := range pools {
+		out[i] = reconcile.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
+	}
+	return out
 }
 
 // renews returns a predicate that accepts every event, and makes the snapshot of all pools be built

@@ -85,7 +85,7 @@ func TestBackup(t *testing.T) {
 			}
 			groups.Put(g)
 			m := mirror.New(func(mirror.Event) {})
-			m.PutPool(&portalapi.Pool{ID: "1", Pins: []portalapi.Pin{{Line: "id " + id, Group: id, Revision: 8, Deleted: tc.deleted}}})
+			m.PutPool(&portalapi.Pool{ID: "1", Pins: []portalapi.Pin{{Line: "id " + id, ID: id, Revision: 8, Deleted: tc.deleted}}})
 			p := &scope{Reconciler: &Reconciler{Engine: pass.Engine{Live: live}, Groups: groups}, group: g, than: g.Status.OlderThan, older: g.Status.OlderThan, round: g.Status.OlderRound}
 			compared := p.compare(t.Context(), m)
 			if compared.Err != nil {

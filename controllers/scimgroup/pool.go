@@ -51,9 +51,7 @@ func decide(g groupindex.Group, own *v1alpha1.AgentPool, pools []v1alpha1.AgentP
 	switch {
 	case own == nil && len(declared) == 0:
 		return create, nil
-	case own == nil || own.OwnPoolOf() == "" || !own.DeletionTimestamp.IsZero():
-		return keep, declared
-	case m == nil:
+	case own == nil, own.OwnPoolOf() == "", !own.DeletionTimestamp.IsZero(), m == nil:
 		return keep, declared
 	case m.OwnedPool(string(own.UID)) == nil && (filled || own.Status.Pool != "" && m.Pool(own.Status.Pool) != nil):
 		return remove, declared // another pool has the portal's record now

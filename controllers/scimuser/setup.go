@@ -193,6 +193,9 @@ func (w *watcher) peopleOf(p *v1alpha1.AgentPool) []string {
 	for _, group := range groupindex.Filling(p) {
 		people = append(people, w.Groups.Members(group)...)
 	}
+	for _, pin := range p.Status.Members {
+		people = append(people, pin.ID)
+	}
 	for _, m := range p.UserNames() {
 		people = append(people, w.users.claimants(claims.ObjectName(v1alpha1.ClaimUser, m))...)
 	}

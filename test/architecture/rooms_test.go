@@ -38,7 +38,7 @@ var (
 	portalView = []string{"internal/operator/portalclient/mirror", "internal/operator/portalclient/session"}
 	reconciler = join(decide, portalView, []string{
 		"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi",
-		"internal/kernel/requestid", "internal/kernel/shell", "internal/kernel/tracing", "internal/operator/groupindex", "internal/operator/pass", "internal/operator/poolindex", "internal/operator/poolplan", "internal/operator/removals",
+		"internal/kernel/requestid", "internal/kernel/shell", "internal/kernel/tracing", "internal/operator/groupindex", "internal/operator/memberlines", "internal/operator/pass", "internal/operator/poolindex", "internal/operator/poolplan", "internal/operator/removals",
 		"internal/operator/usercounts", "internal/operator/userplan",
 	})
 )
@@ -88,13 +88,14 @@ var house = []room{
 	{"internal/operator/pass", "the engine: what a pass does, in which order, and how it ends", join(portalView, []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/requestid", "internal/kernel/tracing", "internal/operator/decide/guard", "internal/operator/portalclient/breaker", "internal/operator/removals"}), controller, nil},
 	{"internal/operator/removals", "the deprovisioning guard on the portal's audit", join(portalView, []string{"api/v1alpha1", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/guard"}), client, nil},
 	{"internal/operator/groupindex", "groups and their members, from the watch cache", []string{"api/v1alpha1", "internal/kernel/claims", "internal/kernel/groupslice", "internal/kernel/names", "internal/kernel/requestid", "internal/kernel/shell"}, controller, nil},
-	{"internal/operator/poolindex", "what each pool gives, from the watch cache and the mirror", join(portalView, []string{"api/v1alpha1", "internal/kernel/conditions", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/access", "internal/operator/decide/provision", "internal/operator/groupindex", "internal/scim/filter", "internal/scim/schema", "internal/scim"}), client, nil},
+	{"internal/operator/memberlines", "which users the lines of spec.members mean", []string{"api/v1alpha1", "internal/kernel/names", "internal/kernel/portalapi", "internal/operator/decide/provision"}, nil, nil},
+	{"internal/operator/poolindex", "what each pool gives, from the watch cache and the mirror", join(portalView, []string{"api/v1alpha1", "internal/kernel/conditions", "internal/kernel/portalapi", "internal/kernel/shell", "internal/operator/decide/access", "internal/operator/decide/provision", "internal/operator/groupindex", "internal/operator/memberlines", "internal/scim/filter", "internal/scim/schema", "internal/scim"}), client, nil},
 	{"internal/operator/userplan", "what a user's account in the portal must become", join(decide, []string{
 		"api/v1alpha1", "internal/kernel/portalapi", "internal/kernel/scimattrs", "internal/operator/poolindex", "internal/operator/portalclient/mirror",
 	}), client, nil},
 	{"internal/operator/poolplan", "what a pool in the portal must become, with its members", join(decide, []string{
-		"api/v1alpha1", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi", "internal/operator/groupindex", "internal/operator/poolindex",
-		"internal/operator/portalclient/mirror", "internal/operator/removals", "internal/operator/userplan",
+		"api/v1alpha1", "internal/kernel/claims", "internal/kernel/conditions", "internal/kernel/names", "internal/kernel/portalapi", "internal/kernel/shell",
+		"internal/operator/groupindex", "internal/operator/memberlines", "internal/operator/poolindex", "internal/operator/portalclient/mirror", "internal/operator/removals", "internal/operator/userplan",
 	}), client, nil},
 	{"internal/operator/usercounts", "how many users are in each state, and whose deletion is finished", []string{"api/v1alpha1", "internal/kernel/conditions"}, nil, nil},
 	{"internal/operator/preview", "what the manager would do now, computed without doing it", join(decide, portalView, []string{

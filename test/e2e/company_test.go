@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ type company struct {
 	ids    map[string]string // user name → SCIM id
 	groups map[string]string // display name, when it was pushed → SCIM id
 	line   string            // of the pool "renamed"
+	head   string            // user name in a line of the pool "heads", once a person has changed it
 	plan   string            // the last output
 }
 
@@ -44,10 +46,10 @@ var (
 	locallyOff     = span(200, 202) // deactivated in the portal by an administrator
 	inactive       = span(203, 204) // deactivated by the provider; carried out
 	deletedUser    = 205            // deleted by the provider; carried out
-	renamedUser    = 206
-	heldMember     = 207 // removed from a group by the provider; the guard holds it
-	droppedMember  = 208 // removed from a group by the provider; a person dropped it
-	heldManager    = 209 // removed by the provider from the group of a pool with ROLE_MANAGER; the guard holds it
+	renamedUser    = 206            // renamed after a pool with ROLE_MANAGER listed the first name, which another user has now
+	heldMember     = 207            // removed from a group by the provider; the guard holds it
+	droppedMember  = 208            // removed from a group by the provider; a person dropped it
+	heldManager    = 209            // removed by the provider from the group of a pool with ROLE_MANAGER; the guard holds it
 )
 
 // members are the provider's groups at the first push. No pool names "Own".
@@ -64,6 +66,9 @@ var members = map[string][]int{
 
 // takesOldName are the members of another group, which is later pushed as "old".
 var takesOldName = span(185, 189)
+
+// takesOldUserName is the first user name of the renamed user, which another user has now.
+const takesOldUserName = "user206@example.test"
 
 // byName is the first group reference of the pool "renamed".
 const byName = "displayName: old"
@@ -113,6 +118,11 @@ spec: {displayName: Listed, members: [{userName: user160@example.test}, {userNam
 ---
 apiVersion: iam.lightrun.com/v1alpha1
 kind: AgentPool
+metadata: {name: heads}
+spec: {displayName: Heads, roles: [ROLE_MANAGER], members: [{userName: user163@example.test}, {userName: ` + cmp.Or(c.head, "USER206@example.test") + `}, {userName: unknown@example.test}]}
+---
+apiVersion: iam.lightrun.com/v1alpha1
+kind: AgentPool
 metadata: {name: filtered}
 spec: {displayName: Filtered, roles: [ROLE_IGNORE_QUOTA], memberFilter: 'userName sw "user17"'}
 ---
@@ -124,7 +134,7 @@ spec: {displayName: Renamed, groups: [{` + c.line + `}]}
 }
 
 // poolNames contains the pools that administrators declare.
-var poolNames = []string{"default", "engineering", "on-call", "finance", "support", "platform", "leads", "listed", "filtered", "renamed"}
+var poolNames = []string{"default", "engineering", "on-call", "finance", "support", "platform", "leads", "listed", "heads", "filtered", "renamed"}
 
 func span(from, to int) []int {
 	var out []int
@@ -161,6 +171,8 @@ func poolsOf(i int) (in []string, active bool) {
 		in = append(in, "old")
 	case 160 <= i && i <= 162:
 		in = append(in, "Listed")
+	case i == 163, i == renamedUser:
+		in = append(in, "Heads")
 	case 170 <= i && i <= 179:
 		in = append(in, "Filtered")
 	}
@@ -335,6 +347,8 @@ func (c *company) decide() {
 		c.becomes(user(i), "is deactivated", deactivated)
 	}
 	c.becomes(user(renamedUser), "is renamed", active)
+	c.ids[takesOldUserName] = c.must("POST", "/Users", idp.User(takesOldUserName), http.StatusCreated).ID()
+	c.becomes(takesOldUserName, "is there, and is no manager", holding("ROLE_USER", "ROLE_IGNORE_QUOTA"))
 	c.locally()
 	c.suspend()
 	c.hold()

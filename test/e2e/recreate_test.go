@@ -97,7 +97,7 @@ func (c *company) settles() {
 	c.done()
 }
 
-// accepts answers the pools' questions about groups. It reports whether there was one.
+// accepts answers the pools' questions about groups and users. It reports whether there was one.
 func (c *company) accepts() (asked bool) {
 	c.t.Helper()
 	questions := map[string]string{}
@@ -110,6 +110,10 @@ func (c *company) accepts() (asked bool) {
 		var errs []error
 		for i := range list.Items {
 			p := &list.Items[i]
+			if users := conditions.Find(p.Status.Conditions, v1alpha1.ConditionMembersResolved); users != nil && users.Reason == v1alpha1.ReasonMemberChanged {
+				questions[p.Name] = users.Message
+				continue
+			}
 			found := conditions.Find(p.Status.Conditions, v1alpha1.ConditionGroupsResolved)
 			switch {
 			case p.Name == v1alpha1.DefaultName || !slices.Contains(poolNames, p.Name):
@@ -127,6 +131,11 @@ func (c *company) accepts() (asked bool) {
 		line := remedy(message)
 		if name == "renamed" { // another group has the name now
 			c.line = "id: " + c.groups["old"]
+			c.apply()
+			continue
+		}
+		if name == "heads" { // another user has the name now
+			c.head = user(renamedUser)
 			c.apply()
 			continue
 		}
@@ -164,6 +173,7 @@ func (c *company) done() {
 		}
 	}
 	delete(expected, c.ids[user(deletedUser)])
+	expected[c.ids[takesOldUserName]] = v1alpha1.ReasonReady
 	for _, name := range poolNames {
 		expected[name] = v1alpha1.ReasonReady
 	}

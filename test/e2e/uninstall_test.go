@@ -200,6 +200,7 @@ func (c *company) pushAgain() {
 		c.ids[user(i)] = a.ID()
 		return answered(a, err, http.StatusCreated)
 	})
+	c.ids[takesOldUserName] = c.must("POST", "/Users", idp.User(takesOldUserName), http.StatusCreated).ID()
 	now := map[string][]int{"new": members["old"], "old": takesOldName}
 	out := map[string]int{"finance": heldMember, "sre": droppedMember, "leads": heldManager}
 	for name, list := range members {

@@ -576,13 +576,13 @@ type Owner struct {
 	UID      string `json:"uid"`
 }
 
-// Pin which group a line of the owner's object means. The portal keeps it for an owner that lost it and reads nothing from it
+// Pin which group or user a line of the owner's object means. The portal keeps it for an owner that lost it and reads nothing from it
 type Pin struct {
 	// Deleted the identity provider deleted that group
 	Deleted bool `json:"deleted,omitempty"`
 
-	// Group SCIM id of the group
-	Group string `json:"group"`
+	// ID SCIM id of the group or user
+	ID string `json:"id"`
 
 	// Line the line as the owner writes it
 	Line string `json:"line"`
@@ -607,7 +607,7 @@ type Pool struct {
 	Name        string `json:"name"`
 	Owner       *Owner `json:"owner,omitempty"`
 
-	// Pins which groups fill it, as its owner's last write says
+	// Pins which groups and users the lines of its owner mean, as its last write says
 	Pins []Pin `json:"pins,omitempty"`
 
 	// ReadOnly owned by an AgentPool while SCIM is on

@@ -147,12 +147,12 @@ type PoolWrite struct {
 	KeepMark    bool     // as in AccountWrite
 }
 
-// Pin records which group a line of an AgentPool's spec.groups means. The portal does not interpret
-// pins. It stores them for an AgentPool that lost them, for example because it was restored without
-// its status.
+// Pin records which group a line of an AgentPool's spec.groups means, or which user a line of its
+// spec.members. The portal does not interpret pins. It stores them for an AgentPool that lost them,
+// for example because it was restored without its status.
 type Pin struct {
 	Line    string // the line, as the owner writes it
-	Group   string // the group's SCIM id
+	ID      string // SCIM id of the group or user
 	Deleted bool   // the identity provider deleted the group
 	// Revision is the highest revision of the group and its members that the owner has seen. While
 	// the pool has a pin of the group, no write can lower it.

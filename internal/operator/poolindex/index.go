@@ -18,6 +18,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/memberlines"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
@@ -29,6 +30,8 @@ type Snapshot struct {
 	behind  map[string]Behind        // AgentPools whose change is not in the portal yet
 	marked  map[string]bool          // AgentPools of whose members a removal is held or was dropped
 	filters map[string]*memberFilter // AgentPool → its filter
+
+	built map[string]*v1alpha1.AgentPool // AgentPools, by name, that it was made from
 
 	unmanaged map[string]Unmanaged // portal id → a pool that no AgentPool manages
 
@@ -53,6 +56,15 @@ func (p *Snapshot) current() bool {
 func (p *Snapshot) Groups(user string) (ids []string, ok bool) {
 	ids, version := p.groups.GroupsOf(user)
 	return ids, version == p.version
+}
+
+// Observed reports whether the snapshot has this state of the AgentPool, as far as its members
+// follow from it. It does not if the cache is behind a status that the caller has written.
+func (p *Snapshot) Observed(pool *v1alpha1.AgentPool) bool {
+	b := p.built[pool.Name]
+	return b != nil && b.UID == pool.UID && b.Generation == pool.Generation &&
+		groupindex.Settled(b) == groupindex.Settled(pool) && memberlines.Settled(b, nil) == memberlines.Settled(pool, nil) &&
+		slices.Equal(b.Status.Groups, pool.Status.Groups) && slices.Equal(b.Status.Members, pool.Status.Members)
 }
 
 // Managed reports whether an AgentPool manages the portal's pool with this id. If none does, the
@@ -156,7 +168,9 @@ func (x *Index) Invalidate() {
 // Affects reports whether a change of an AgentPool, from before to after, makes another snapshot.
 func Affects(before, after *v1alpha1.AgentPool) bool {
 	return before.Generation != after.Generation || Waits(before) != Waits(after) ||
-		!slices.Equal(before.Status.Groups, after.Status.Groups) || groupindex.Settled(before) != groupindex.Settled(after)
+		!slices.Equal(before.Status.Groups, after.Status.Groups) || groupindex.Settled(before) != groupindex.Settled(after) ||
+		!slices.Equal(before.Status.Members, after.Status.Members) || memberlines.Settled(before, nil) != memberlines.Settled(after, nil) ||
+		memberlines.Pinned(before, nil) != memberlines.Pinned(after, nil)
 }
 
 // Snapshot returns all pools in their current state in m and in the cache.
@@ -182,7 +196,7 @@ func (x *Index) Snapshot(ctx context.Context, m *mirror.Mirror) (*Snapshot, erro
 func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	p := &Snapshot{
 		ids: map[string]string{}, names: map[string]string{}, behind: map[string]Behind{}, marked: map[string]bool{},
-		filters: map[string]*memberFilter{}, groups: x.groups, version: x.groups.Version(), older: map[string]groupindex.Group{},
+		built: make(map[string]*v1alpha1.AgentPool, len(pools)), filters: map[string]*memberFilter{}, groups: x.groups, version: x.groups.Version(), older: map[string]groupindex.Group{},
 	}
 	def := access.Pool{Name: v1alpha1.DefaultName}
 	if d := m.DefaultPool(); d != nil {
@@ -193,6 +207,7 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 	used := make(map[string]compiled, len(x.filters))
 	for i := range pools {
 		pool := &pools[i]
+		p.built[pool.Name] = pool
 		own := m.OwnedPool(string(pool.UID))
 		if pool.Name == v1alpha1.DefaultName {
 			own = m.DefaultPool()
@@ -213,7 +228,9 @@ func (x *Index) build(pools []v1alpha1.AgentPool, m *mirror.Mirror) *Snapshot {
 		p.ids[pool.Name], p.names[own.ID] = own.ID, pool.Name
 		p.marked[pool.Name] = own.Mark != nil
 		matcher, err := x.compile(pool.Spec.MemberFilter, used)
-		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: pool.UserNames(), Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided}
+		declared := memberlines.DeclaredBy(pool, own)
+		a := access.Pool{Name: pool.Name, Roles: provision.Granted(own), Members: declared.Names, IDs: declared.IDs, Open: declared.Open,
+			Frozen: err != nil, Closed: !pool.DeletionTimestamp.IsZero(), Groups: groups, Keeps: !decided || !memberlines.Settled(pool, own)}
 		// No user joins a pool that is to lose ROLE_MANAGER, before it has lost the role or
 		// declares it again. It does not matter whether the change is held, was dropped or is in
 		// progress. The API does not allow a filter together with this role, so no filter fills

@@ -4,12 +4,12 @@ package poolplan
 
 import (
 	"slices"
-	"strings"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/memberlines"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 )
 
@@ -18,7 +18,7 @@ import (
 func Resolve(pool *v1alpha1.AgentPool, groups groupindex.Lookup, m *mirror.Mirror) (lines []groupindex.Line, pins []v1alpha1.PinnedGroup, undecided bool) {
 	before := recordOf(pool, m)
 	facts := groupindex.Facts{
-		Manager:   slices.Contains(pool.Spec.Roles, portalapi.RoleManager) || slices.Contains(pool.Status.Roles, portalapi.RoleManager),
+		Manager:   memberlines.Pinned(pool, before),
 		Lost:      before != nil && pool.Status.ObservedGeneration == 0,
 		Accepted:  Accepted(pool),
 		Namespace: pool.Namespace,
@@ -48,5 +48,5 @@ func recordOf(pool *v1alpha1.AgentPool, m *mirror.Mirror) *portalapi.Pool {
 
 // Accepted returns the groups that a person accepted for lines that need a decision.
 func Accepted(pool *v1alpha1.AgentPool) []string {
-	return strings.FieldsFunc(pool.Annotations[v1alpha1.AnnotationAcceptGroups], func(r rune) bool { return r == ',' || r == ' ' })
+	return idList(pool.Annotations[v1alpha1.AnnotationAcceptGroups])
 }

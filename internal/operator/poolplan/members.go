@@ -17,6 +17,7 @@ import (
 	"lightrun.com/scim-operator/internal/operator/decide/access"
 	"lightrun.com/scim-operator/internal/operator/decide/provision"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
+	"lightrun.com/scim-operator/internal/operator/memberlines"
 	"lightrun.com/scim-operator/internal/operator/poolindex"
 	"lightrun.com/scim-operator/internal/operator/portalclient/mirror"
 	"lightrun.com/scim-operator/internal/operator/removals"
@@ -122,14 +123,16 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 			groups = append(groups, id)
 		}
 	}
-	declared := map[string]bool{}
-	for _, name := range pool.UserNames() {
-		declared[names.Fold(name)] = true
+	by := memberlines.DeclaredBy(pool, own)
+	declared, open, ids := folded(by.Names), folded(by.Open), map[string]bool{}
+	for _, id := range by.IDs {
+		ids[id] = true
 	}
 	var out []*portalapi.Account
 	c.Mirror.EachOwned(func(a *portalapi.Account) {
 		in, granted := memberOf(a, own.ID)
-		wanted := len(groups) > 0 && c.Groups.Contains(groups, a.Owner.Name) || len(declared) > 0 && declared[names.Fold(a.UserName)]
+		wanted := len(groups) > 0 && c.Groups.Contains(groups, a.Owner.Name) || ids[a.Owner.Name] || len(declared) > 0 && declared[names.Fold(a.UserName)] ||
+			in && len(open) > 0 && open[names.Fold(a.UserName)]
 		unknown := false
 		if !wanted && pool.Spec.MemberFilter != "" {
 			match, known := c.Snapshot.Filtered(pool.Name, a.Owner.Name)
@@ -140,6 +143,15 @@ func (c MemberFacts) candidates(pool *v1alpha1.AgentPool, own *portalapi.Pool) [
 		}
 	})
 	slices.SortFunc(out, func(a, b *portalapi.Account) int { return strings.Compare(a.ID, b.ID) })
+	return out
+}
+
+// folded returns a set of the folded user names.
+func folded(userNames []string) map[string]bool {
+	out := make(map[string]bool, len(userNames))
+	for _, name := range userNames {
+		out[names.Fold(name)] = true
+	}
 	return out
 }
 

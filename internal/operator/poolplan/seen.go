@@ -15,7 +15,7 @@ import (
 // not known as a whole, and a group from such a backup.
 func Seen(pins []portalapi.Pin, groups groupindex.Lookup, m *mirror.Mirror) (out []portalapi.GroupRevision) {
 	for _, pin := range pins {
-		g, found := groups.Group(pin.Group)
+		g, found := groups.Group(pin.ID)
 		if !found || !g.Whole || g.Revision <= pin.Revision || groupindex.Older(g, m) != 0 {
 			continue
 		}
@@ -31,7 +31,7 @@ func WithSeen(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.
 	out := slices.Clone(pins)
 	for i := range out {
 		for _, g := range seen {
-			if g.Group == out[i].Group {
+			if g.Group == out[i].ID {
 				out[i].Revision = g.Revision
 			}
 		}

@@ -52,9 +52,9 @@ func TestOlderGroup(t *testing.T) {
 			c.pool.Generation, c.pool.Status.ObservedGeneration = 1, 1
 			c.pool.Status.Groups = []v1alpha1.PinnedGroup{{GroupReference: c.pool.Spec.Groups[0], Group: group}}
 			here := *own
-			here.Pins = []portalapi.Pin{{Line: "displayName Payments", Group: group, Revision: tc.here}}
+			here.Pins = []portalapi.Pin{{Line: "displayName Payments", ID: group, Revision: tc.here}}
 			m.PutPool(&here)
-			m.PutPool(&portalapi.Pool{ID: "2", Name: "other", Owner: portalapi.Owner{UID: "other", Name: "other"}, Pins: []portalapi.Pin{{Line: "id g", Group: group, Revision: tc.there}}})
+			m.PutPool(&portalapi.Pool{ID: "2", Name: "other", Owner: portalapi.Owner{UID: "other", Name: "other"}, Pins: []portalapi.Pin{{Line: "id g", ID: group, Revision: tc.there}}})
 			groups := groupindex.New()
 			groups.PutSlice(&v1alpha1.ScimGroupSlice{
 				ObjectMeta: metav1.ObjectMeta{Name: groupslice.Name(group, 0), Labels: map[string]string{v1alpha1.LabelGroup: group}},
@@ -117,7 +117,7 @@ func TestSnapshotOfAnOlderGroup(t *testing.T) {
 	c, m, own := newCompany(0)
 	c.pool = v1alpha1.AgentPool{ObjectMeta: metav1.ObjectMeta{Name: "g", UID: "pool"}, Spec: v1alpha1.AgentPoolSpec{Groups: []v1alpha1.GroupReference{{ID: "g"}}}}
 	here := *own
-	here.Pins = []portalapi.Pin{{Line: "id g", Group: "g", Revision: 8}}
+	here.Pins = []portalapi.Pin{{Line: "id g", ID: "g", Revision: 8}}
 	m.PutPool(&here)
 	part := func(revision int64) *v1alpha1.ScimGroupSlice {
 		return &v1alpha1.ScimGroupSlice{
@@ -164,7 +164,7 @@ func TestSnapshotOfARecordedDeletion(t *testing.T) {
 			c.pool.Generation, c.pool.Status.ObservedGeneration = 1, 1
 			c.pool.Status.Groups = []v1alpha1.PinnedGroup{{GroupReference: c.pool.Spec.Groups[0], Group: "g"}}
 			here := *own
-			here.Pins = []portalapi.Pin{{Line: "displayName Payments", Group: "g", Revision: 8, Deleted: tc.recorded}}
+			here.Pins = []portalapi.Pin{{Line: "displayName Payments", ID: "g", Revision: 8, Deleted: tc.recorded}}
 			m.PutPool(&here)
 			groups := groupindex.New()
 			groups.Put(&v1alpha1.ScimGroup{ObjectMeta: metav1.ObjectMeta{Name: "g"}, Spec: v1alpha1.ScimGroupSpec{DisplayName: "Payments", Revision: 1, Deleted: true}})

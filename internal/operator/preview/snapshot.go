@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"lightrun.com/scim-operator/api/v1alpha1"
+	"lightrun.com/scim-operator/internal/kernel/claims"
 	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/operator/groupindex"
 )
@@ -40,9 +41,9 @@ func take(ctx context.Context, r client.Reader, namespace string) (*snapshot, er
 	if err := pages(ctx, r, namespace, &pools, func() { s.pools = append(s.pools, pools.Items...) }); err != nil {
 		return nil, fmt.Errorf("list AgentPools: %w", err)
 	}
-	var claims v1alpha1.NameClaimList
-	if err := pages(ctx, r, namespace, &claims, func() {
-		for _, c := range claims.Items {
+	var taken v1alpha1.NameClaimList
+	if err := pages(ctx, r, namespace, &taken, func() {
+		for _, c := range taken.Items {
 			s.byName[kind(&c)+c.Name] = &c
 		}
 	}); err != nil {
@@ -73,11 +74,21 @@ func take(ctx context.Context, r client.Reader, namespace string) (*snapshot, er
 	slices.SortFunc(s.pools, func(a, b v1alpha1.AgentPool) int { return cmp.Compare(a.Name, b.Name) })
 	for i := range s.users {
 		s.byName[kind(&s.users[i])+s.users[i].Name] = &s.users[i]
+		s.claim(&s.users[i])
 	}
 	for i := range s.pools {
 		s.byName[kind(&s.pools[i])+s.pools[i].Name] = &s.pools[i]
 	}
 	return s, nil
+}
+
+// claim takes the claim on the user's name, as the manager will, if the name has no claim yet.
+func (s *snapshot) claim(u *v1alpha1.ScimUser) {
+	c := &v1alpha1.NameClaim{Spec: v1alpha1.NameClaimSpec{Type: v1alpha1.ClaimUser, Holder: v1alpha1.ClaimHolder{Name: u.Name, UID: string(u.UID)}}}
+	c.Namespace, c.Name = u.Namespace, claims.ObjectName(v1alpha1.ClaimUser, u.Spec.UserName)
+	if key := kind(c) + c.Name; s.byName[key] == nil && !claims.Gone(u) {
+		s.byName[key] = c
+	}
 }
 
 // pages reads list page by page and calls each after every page.

@@ -71,22 +71,34 @@ func (p *preview) named(ctx context.Context, o client.Object, typ v1alpha1.Claim
 func (p *preview) pools(ctx context.Context) error {
 	p.names = map[string]string{}
 	for i := range p.objects.pools {
-		p.resolve(&p.objects.pools[i])
+		lines, err := p.resolve(ctx, &p.objects.pools[i])
+		if err != nil {
+			return err
+		}
 		s, err := p.pool(ctx, &p.objects.pools[i])
 		if err != nil {
 			return err
+		}
+		if asks := lines.Asks(&p.objects.pools[i]); asks != "" && s.Reason == "" {
+			s.Reason, s.Message = v1alpha1.ReasonMemberChanged, asks
 		}
 		p.report.Pools = append(p.report.Pools, s)
 	}
 	return nil
 }
 
-// resolve sets the groups that fill the pool in its status, as its reconciler would write them.
-func (p *preview) resolve(o *v1alpha1.AgentPool) {
+// resolve sets the groups and users that the pool's lines mean in its status, as its reconciler
+// would write them.
+func (p *preview) resolve(ctx context.Context, o *v1alpha1.AgentPool) (poolplan.Members, error) {
 	_, pins, undecided := poolplan.Resolve(o, p.objects.groups, p.portal)
-	if o.Status.Groups = pins; !undecided {
+	members, err := poolplan.ResolveMembers(ctx, p.objects, o, p.portal)
+	if err != nil {
+		return members, err
+	}
+	if o.Status.Groups, o.Status.Members = pins, members.Pins; !undecided && !members.Undecided {
 		o.Status.ObservedGeneration = o.Generation
 	}
+	return members, nil
 }
 
 func (p *preview) pool(ctx context.Context, o *v1alpha1.AgentPool) (Step, error) {

@@ -54,7 +54,7 @@ func pool(p *store.Pool) portalv1.Pool {
 
 func pins(all []portalapi.Pin) (out []portalv1.Pin) {
 	for _, p := range all {
-		out = append(out, portalv1.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted, Revision: p.Revision})
+		out = append(out, portalv1.Pin{Line: p.Line, ID: p.ID, Deleted: p.Deleted, Revision: p.Revision})
 	}
 	return out
 }
@@ -68,7 +68,7 @@ func seenOf(all []portalv1.GroupRevision) (out []portalapi.GroupRevision) {
 
 func pinsOf(all []portalv1.Pin) (out []portalapi.Pin) {
 	for _, p := range all {
-		out = append(out, portalapi.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted, Revision: p.Revision})
+		out = append(out, portalapi.Pin{Line: p.Line, ID: p.ID, Deleted: p.Deleted, Revision: p.Revision})
 	}
 	return out
 }

@@ -306,15 +306,15 @@ func poolDifference(before, after *Pool) []FieldChange {
 	d.text("ownerBinding", before.Owner.Binding, after.Owner.Binding)
 	d.flag("handedOver", before.HandedOver, after.HandedOver)
 	d.mark(before.Mark, after.Mark)
-	d.list("groups", filledBy(before.Pins), filledBy(after.Pins))
+	d.list("lines", pinned(before.Pins), pinned(after.Pins))
 	return d
 }
 
-// filledBy returns a pool's pins as the audit log shows them.
-func filledBy(pins []portalapi.Pin) []string {
+// pinned returns a pool's pins as the audit log shows them.
+func pinned(pins []portalapi.Pin) []string {
 	out := make([]string, len(pins))
 	for i, p := range pins {
-		out[i] = p.Line + " is " + p.Group
+		out[i] = p.Line + " is " + p.ID
 		if p.Deleted {
 			out[i] += ", deleted"
 		}

@@ -120,7 +120,7 @@ func raised(pins []portalapi.Pin, seen []portalapi.GroupRevision) []portalapi.Pi
 	out := slices.Clone(pins)
 	for i := range out {
 		for _, g := range seen {
-			if g.Group == out[i].Group {
+			if g.Group == out[i].ID {
 				out[i].Revision = max(out[i].Revision, g.Revision)
 			}
 		}
@@ -134,7 +134,7 @@ func revisionsOf(p *Pool) (out []portalapi.GroupRevision) {
 		return nil
 	}
 	for _, pin := range p.Pins {
-		out = append(out, portalapi.GroupRevision{Group: pin.Group, Revision: pin.Revision})
+		out = append(out, portalapi.GroupRevision{Group: pin.ID, Revision: pin.Revision})
 	}
 	return out
 }

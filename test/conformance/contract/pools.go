@@ -71,7 +71,7 @@ var poolTests = map[string]func(*portalTest){
 	"Which groups fill a pool is kept for its owner, also for the next one of the name": func(p *portalTest) {
 		p.scimOn()
 		w := team("Payments")
-		w.Pins = []portalapi.Pin{{Line: "displayName Payments", Group: "g1"}, {Line: "externalId x", Group: "g2", Deleted: true}}
+		w.Pins = []portalapi.Pin{{Line: "displayName Payments", ID: "g1"}, {Line: "externalId x", ID: "g2", Deleted: true}}
 		got := p.putPool(w)
 		p.equal("pins", got.Pins, w.Pins)
 		p.audited("an unchanged write", 0, func() { p.equal("again", p.putPool(w), got) })
@@ -188,7 +188,7 @@ var poolTests = map[string]func(*portalTest){
 	"The portal keeps the highest revision that the owner has seen of each group": func(p *portalTest) {
 		p.scimOn()
 		w := team("Payments")
-		w.Pins = []portalapi.Pin{{Line: "displayName A", Group: "a", Revision: 5}, {Line: "displayName B", Group: "b"}}
+		w.Pins = []portalapi.Pin{{Line: "displayName A", ID: "a", Revision: 5}, {Line: "displayName B", ID: "b"}}
 		own := p.putPool(w)
 		see := func(a, b int64) {
 			seen := []portalapi.GroupRevision{{Group: "a", Revision: a}, {Group: "b", Revision: b}, {Group: "unpinned", Revision: 9}}
@@ -197,7 +197,7 @@ var poolTests = map[string]func(*portalTest){
 			}
 		}
 		pins := func(a, b int64) []portalapi.Pin {
-			return []portalapi.Pin{{Line: "displayName A", Group: "a", Revision: a}, {Line: "displayName B", Group: "b", Revision: b}}
+			return []portalapi.Pin{{Line: "displayName A", ID: "a", Revision: a}, {Line: "displayName B", ID: "b", Revision: b}}
 		}
 		p.audited("seeing a group", 0, func() { see(7, 6) })
 		p.equal("seen", p.poolNow(own.ID).Pins, pins(7, 6))
@@ -208,8 +208,8 @@ var poolTests = map[string]func(*portalTest){
 		w.Pins = pins(10, 1)
 		p.audited("a write with one higher alone", 0, func() { p.equal("its answer", p.putPool(w).Pins, pins(10, 8)) })
 		p.equal("read again", p.poolNow(own.ID).Pins, pins(10, 8))
-		w.Owner.UID, w.Adopt, w.Pins = "o-restored", &portalapi.Adopt{ID: own.ID, OwnerUID: w.Owner.UID}, []portalapi.Pin{{Line: "id a", Group: "a"}}
-		p.equal("an adoption with another line", p.putPool(w).Pins, []portalapi.Pin{{Line: "id a", Group: "a", Revision: 10}})
+		w.Owner.UID, w.Adopt, w.Pins = "o-restored", &portalapi.Adopt{ID: own.ID, OwnerUID: w.Owner.UID}, []portalapi.Pin{{Line: "id a", ID: "a"}}
+		p.equal("an adoption with another line", p.putPool(w).Pins, []portalapi.Pin{{Line: "id a", ID: "a", Revision: 10}})
 	},
 	"An adopted pool keeps its members": func(p *portalTest) {
 		p.scimOn()

@@ -133,7 +133,7 @@ func TestOlderExportIsRefused(t *testing.T) {
 	}
 	w.eventually("the portal has seen the newer revision", func() error {
 		p := w.poolNamed("Operations")
-		if p == nil || len(p.Pins) != 1 || p.Pins[0].Group != g.Name || p.Pins[0].Revision < g.Spec.Revision {
+		if p == nil || len(p.Pins) != 1 || p.Pins[0].ID != g.Name || p.Pins[0].Revision < g.Spec.Revision {
 			return fmt.Errorf("the portal has %+v", p)
 		}
 		return nil

@@ -10,6 +10,8 @@
 //   - A user is in every pool that one of their groups fills, that declares them as a member, or
 //     whose filter matches them. A pool with several of these sources is listed once, with the
 //     first one in that order.
+//   - A pool that makes managers declares its members by SCIM id. Until a line of spec.members is
+//     resolved to a user, it adds no user, and a user who has the name and is in the pool stays.
 //   - A user has the user role and the union of the roles of their pools, and nothing else.
 //   - A pool whose filter is invalid keeps the users that the filter had added and adds none.
 //   - A pool with groups that are not all known keeps its users.
@@ -47,12 +49,12 @@ type Matcher interface{ Match(User) bool }
 
 // User contains the facts about a user.
 type User struct {
-	Name            string // of the ScimUser
+	Name            string // of the ScimUser, which is the user's SCIM id
 	Version         uint64 // the attributes of the user are the same while it is the same
 	UserName        string
 	Groups          []string // ids of the existing groups that contain them
 	CurrentByFilter []string // names of the pools that a filter added them to, as of the last pass; read for frozen pools only
-	CurrentPools    []string // names of the pools that they were in as of the last pass; read for pools with Keeps or Closed
+	CurrentPools    []string // names of the pools that they were in as of the last pass; read for pools with Keeps, Closed or Open
 	// Attributes returns the user's SCIM attributes. Only matchers call it.
 	Attributes func() Attributes
 }
@@ -63,6 +65,8 @@ type Pool struct {
 	Roles   []string // roles that every user in the pool gets
 	Groups  []string // ids of the groups that fill the pool
 	Members []string // user names that the pool declares; case is ignored
+	IDs     []string // SCIM ids of the users that the pool declares
+	Open    []string // user names that the pool declares and that are not resolved to a user yet: users in the pool stay, and none is added
 	Filter  Matcher  // nil if there is none
 	Frozen  bool     // the pool's filter is invalid: the users that it added stay, and it adds none
 	Keeps   bool     // not all groups of the pool are known: the pool's users stay
@@ -86,7 +90,7 @@ type Grant struct {
 type Access struct {
 	Pools   []Membership
 	Roles   []Grant
-	Pending []string // sorted names of the pools that a source adds the user to, but that are not in the portal yet or are being deleted
+	Pending []string // sorted names of the pools that a source adds the user to, but that are not in the portal yet, are being deleted, or have not resolved the line
 }
 
 // RoleNames returns the names of the roles, sorted.
@@ -103,15 +107,17 @@ func (a Access) RoleNames() []string {
 type Pools struct {
 	def      Pool
 	byName   map[string]*Pool
-	declared map[string][]string // folded user name → names of pools
-	filled   map[string][]*Pool  // id of a group → pools that it fills
-	keeping  []*Pool             // pools with Keeps
-	filters  []*Pool             // pools with a filter, and frozen pools
+	declared map[string][]*Pool // folded user name → pools
+	ids      map[string][]*Pool // SCIM id → pools that declare the user
+	open     map[string][]*Pool // folded user name → pools with such a line that is not resolved
+	filled   map[string][]*Pool // id of a group → pools that it fills
+	keeping  []*Pool            // pools with Keeps
+	filters  []*Pool            // pools with a filter, and frozen pools
 }
 
 // NewPools builds the index. A pool with the name of def is ignored: def is the default pool.
 func NewPools(pools []Pool, def Pool) *Pools {
-	p := &Pools{def: def, byName: make(map[string]*Pool, len(pools)), declared: map[string][]string{}, filled: map[string][]*Pool{}}
+	p := &Pools{def: def, byName: make(map[string]*Pool, len(pools)), declared: map[string][]*Pool{}, ids: map[string][]*Pool{}, open: map[string][]*Pool{}, filled: map[string][]*Pool{}}
 	for i := range pools {
 		pool := &pools[i]
 		if pool.Name == def.Name {
@@ -120,7 +126,14 @@ func NewPools(pools []Pool, def Pool) *Pools {
 		p.byName[pool.Name] = pool
 		for _, m := range pool.Members {
 			folded := names.Fold(m)
-			p.declared[folded] = append(p.declared[folded], pool.Name)
+			p.declared[folded] = append(p.declared[folded], pool)
+		}
+		for _, id := range pool.IDs {
+			p.ids[id] = append(p.ids[id], pool)
+		}
+		for _, m := range pool.Open {
+			folded := names.Fold(m)
+			p.open[folded] = append(p.open[folded], pool)
 		}
 		for _, g := range pool.Groups {
 			p.filled[g] = append(p.filled[g], pool)
@@ -157,16 +170,26 @@ func (p *Pools) Effective(u User) Access {
 			}
 		}
 	}
-	for _, name := range p.declared[names.Fold(u.UserName)] {
-		if p.byName[name].takes(u) {
-			setDefault(source, name, Declared)
-		} else {
-			a.Pending = append(a.Pending, name)
+	folded := names.Fold(u.UserName)
+	for _, declaring := range [][]*Pool{p.declared[folded], p.ids[u.Name]} {
+		for _, pool := range declaring {
+			if pool.takes(u) {
+				setDefault(source, pool.Name, Declared)
+			} else {
+				a.Pending = append(a.Pending, pool.Name)
+			}
 		}
 	}
 	for _, pool := range p.matching(u) {
 		if pool.takes(u) {
 			setDefault(source, pool.Name, Filter)
+		}
+	}
+	for _, pool := range p.open[folded] {
+		if slices.Contains(u.CurrentPools, pool.Name) && !pool.Pending {
+			setDefault(source, pool.Name, Declared)
+		} else if source[pool.Name] == "" {
+			a.Pending = append(a.Pending, pool.Name)
 		}
 	}
 	for _, pool := range p.keeping {

@@ -99,6 +99,30 @@ func TestEffective(t *testing.T) {
 			},
 			want: Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"declared", "fast"}},
 		},
+		"DeclaredByID": {
+			reason: "A line that means a user puts that user into the pool, whatever their name is now.",
+			user:   User{Name: "1", UserName: "robert"},
+			pools:  []Pool{{Name: "leads", Roles: []string{"ROLE_MANAGER"}, IDs: []string{"1"}}, {Name: "others", Roles: []string{"ROLE_MANAGER"}, IDs: []string{"2"}}},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"leads", Declared}},
+				Roles: []Grant{{"ROLE_MANAGER", []string{"leads"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
+		"OpenLineAddsNoUser": {
+			reason: "A line that is not resolved yet adds no user: the pool is pending.",
+			user:   User{Name: "2", UserName: "BOB"},
+			pools:  []Pool{{Name: "leads", Roles: []string{"ROLE_MANAGER"}, Open: []string{"bob"}}},
+			want:   Access{Pools: []Membership{{"default", Default}}, Roles: []Grant{{"ROLE_USER", []string{"default"}}}, Pending: []string{"leads"}},
+		},
+		"OpenLineKeeps": {
+			reason: "A user who has the name and is in the pool stays until the line is resolved: the pool gains ROLE_MANAGER, or its status was lost.",
+			user:   User{Name: "1", UserName: "BOB", CurrentPools: []string{"leads"}},
+			pools:  []Pool{{Name: "leads", Roles: []string{"ROLE_MANAGER"}, Open: []string{"bob"}}},
+			want: Access{
+				Pools: []Membership{{"default", Default}, {"leads", Declared}},
+				Roles: []Grant{{"ROLE_MANAGER", []string{"leads"}}, {"ROLE_USER", []string{"default"}}},
+			},
+		},
 		"LeftFilter": {
 			reason: "A filter that no longer matches removes the user, also one from an earlier pass.",
 			user:   User{UserName: "bob", CurrentByFilter: []string{"payments"}, Attributes: in("Sales")},
@@ -182,7 +206,13 @@ var (
 			p.Pending = rapid.IntRange(0, 4).Draw(t, "pending") == 0
 			p.Keeps = rapid.IntRange(0, 4).Draw(t, "keeps") == 0
 			p.Groups = someGroups.Draw(t, "groups")
-			p.Members = rapid.SliceOfN(rapid.SampledFrom([]string{"ada", "ADA", "bob"}), 0, 2).Draw(t, "members")
+			switch rapid.IntRange(0, 2).Draw(t, "declared") {
+			case 0:
+				p.Members = rapid.SliceOfN(rapid.SampledFrom([]string{"ada", "ADA", "bob"}), 0, 2).Draw(t, "members")
+			case 1:
+				p.IDs = rapid.SliceOfN(rapid.SampledFrom([]string{"1", "2", "3"}), 0, 2).Draw(t, "ids")
+				p.Open = rapid.SliceOfN(rapid.SampledFrom([]string{"ada", "ADA", "bob"}), 0, 2).Draw(t, "open")
+			}
 			switch rapid.IntRange(0, 3).Draw(t, "filter") {
 			case 0:
 				p.Filter = department("x")
@@ -196,6 +226,7 @@ var (
 	someUser = rapid.Custom(func(t *rapid.T) User {
 		names := rapid.SliceOf(rapid.SampledFrom([]string{"a", "b", "c", "default", "gone"}))
 		return User{
+			Name:            rapid.SampledFrom([]string{"1", "2", "4"}).Draw(t, "id"),
 			UserName:        rapid.SampledFrom([]string{"ada", "Bob", "eve"}).Draw(t, "user"),
 			Groups:          someGroups.Draw(t, "groups"),
 			CurrentByFilter: names.Draw(t, "filtered"),
@@ -266,6 +297,22 @@ func TestStable(t *testing.T) {
 		}
 		if diff := cmp.Diff(first, all.Effective(user)); diff != "" {
 			t.Fatalf("the second answer is another one:\n%s", diff)
+		}
+	})
+}
+
+// TestManagersAreChosenByID: the name of a user who is in no pool of managers makes no manager.
+func TestManagersAreChosenByID(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pools, user := somePools.Draw(t, "pools"), someUser.Draw(t, "user")
+		for i := range pools {
+			pools[i].Members = nil // the names of pools without ROLE_MANAGER
+		}
+		user.CurrentPools = nil
+		want := NewPools(pools, everyone).Effective(user)
+		user.UserName = rapid.SampledFrom([]string{"ada", "Bob", "eve"}).Draw(t, "other name")
+		if diff := cmp.Diff(want.Roles, NewPools(pools, everyone).Effective(user).Roles); diff != "" {
+			t.Fatalf("another name gives other roles (-want +got):\n%s", diff)
 		}
 	})
 }

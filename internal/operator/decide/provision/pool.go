@@ -41,25 +41,51 @@ func WantPool(p *v1alpha1.AgentPool) portalapi.PoolWrite {
 		Owner:   portalapi.Owner{UID: string(p.UID), Name: p.Name, Revision: p.Generation},
 		Default: p.Name == v1alpha1.DefaultName,
 		Name:    p.PortalName(), Description: p.Spec.Description, Roles: RoleNames(p.Spec.Roles),
-		Pins: pins(p.Status.Groups),
+		Pins: pins(&p.Status),
 	}
 }
 
-// pins converts the AgentPool's pinned groups to the portal's form.
-func pins(all []v1alpha1.PinnedGroup) (out []portalapi.Pin) {
-	for _, p := range all {
-		out = append(out, portalapi.Pin{Line: line(p.GroupReference), Group: p.Group, Deleted: p.Deleted})
+// memberLine is the beginning of the line of a portal's pin that is about spec.members. All other
+// pins are about spec.groups.
+const memberLine = "userName "
+
+// pins converts the AgentPool's pinned groups and members to the portal's form.
+func pins(s *v1alpha1.AgentPoolStatus) (out []portalapi.Pin) {
+	for _, p := range s.Groups {
+		out = append(out, portalapi.Pin{Line: line(p.GroupReference), ID: p.Group, Deleted: p.Deleted})
+	}
+	for _, p := range s.Members {
+		out = append(out, portalapi.Pin{Line: memberLine + p.UserName, ID: p.ID, Deleted: p.Gone == v1alpha1.MemberDeleted})
 	}
 	return out
 }
 
-// Pinned returns the pins of the pool in the portal, which may be nil.
+// PinnedMembers returns the pins of spec.members of the pool in the portal, which may be nil.
+func PinnedMembers(have *portalapi.Pool) (out []v1alpha1.PinnedMember) {
+	if have == nil {
+		return nil
+	}
+	for _, p := range have.Pins {
+		if name, ok := strings.CutPrefix(p.Line, memberLine); ok {
+			pin := v1alpha1.PinnedMember{UserName: name, ID: p.ID}
+			if p.Deleted {
+				pin.Gone = v1alpha1.MemberDeleted
+			}
+			out = append(out, pin)
+		}
+	}
+	return out
+}
+
+// Pinned returns the pins of spec.groups of the pool in the portal, which may be nil.
 func Pinned(have *portalapi.Pool) (out []v1alpha1.PinnedGroup) {
 	if have == nil {
 		return nil
 	}
 	for _, p := range have.Pins {
-		out = append(out, v1alpha1.PinnedGroup{GroupReference: reference(p.Line), Group: p.Group, Deleted: p.Deleted})
+		if !strings.HasPrefix(p.Line, memberLine) {
+			out = append(out, v1alpha1.PinnedGroup{GroupReference: reference(p.Line), Group: p.ID, Deleted: p.Deleted})
+		}
 	}
 	return out
 }

@@ -112,8 +112,16 @@ func TestPinned(t *testing.T) {
 	for i, ref := range refs {
 		want = append(want, v1alpha1.PinnedGroup{GroupReference: ref, Group: fmt.Sprint("g", i+1), Deleted: i == 1})
 	}
-	declared := &v1alpha1.AgentPool{Status: v1alpha1.AgentPoolStatus{Groups: want}}
-	got := Pinned(&portalapi.Pool{Pins: WantPool(declared).Pins})
+	members := []v1alpha1.PinnedMember{{UserName: "ada lovelace", ID: "u1"}, {UserName: "id", ID: "u2", Gone: v1alpha1.MemberDeleted}}
+	declared := &v1alpha1.AgentPool{Status: v1alpha1.AgentPoolStatus{Groups: want, Members: members}}
+	record := &portalapi.Pool{Pins: WantPool(declared).Pins}
+	if diff := cmp.Diff(members, PinnedMembers(record)); diff != "" {
+		t.Errorf("the pins of members that the portal keeps (-want +got):\n%s", diff)
+	}
+	if got := PinnedMembers(nil); got != nil {
+		t.Errorf("members without a record: %v", got)
+	}
+	got := Pinned(record)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the pins that the portal keeps (-want +got):\n%s", diff)
 	}

@@ -112,7 +112,7 @@ func (m *Mirror) PutSeen(poolID string, seen []portalapi.GroupRevision) {
 	after.Pins = slices.Clone(before.Pins)
 	for i := range after.Pins {
 		for _, g := range seen {
-			if g.Group == after.Pins[i].Group {
+			if g.Group == after.Pins[i].ID {
 				after.Pins[i].Revision = max(after.Pins[i].Revision, g.Revision)
 			}
 		}

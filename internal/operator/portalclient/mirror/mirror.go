@@ -386,8 +386,8 @@ func (m *Mirror) indexPools(pools map[string]*portalapi.Pool) {
 		}
 		m.poolByName[names.Fold(p.Name)] = p
 		for _, pin := range p.Pins {
-			m.groups[pin.Group] = max(m.groups[pin.Group], pin.Revision)
-			m.deletedGroups[pin.Group] = m.deletedGroups[pin.Group] || pin.Deleted
+			m.groups[pin.ID] = max(m.groups[pin.ID], pin.Revision)
+			m.deletedGroups[pin.ID] = m.deletedGroups[pin.ID] || pin.Deleted
 		}
 		if p.Default {
 			m.defaultPool = p

@@ -68,14 +68,14 @@ func markOf(m *portalapi.Mark) *portalv1.Mark {
 
 func pins(all []portalv1.Pin) (out []portalapi.Pin) {
 	for _, p := range all {
-		out = append(out, portalapi.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted, Revision: p.Revision})
+		out = append(out, portalapi.Pin{Line: p.Line, ID: p.ID, Deleted: p.Deleted, Revision: p.Revision})
 	}
 	return out
 }
 
 func pinsOf(all []portalapi.Pin) (out []portalv1.Pin) {
 	for _, p := range all {
-		out = append(out, portalv1.Pin{Line: p.Line, Group: p.Group, Deleted: p.Deleted, Revision: p.Revision})
+		out = append(out, portalv1.Pin{Line: p.Line, ID: p.ID, Deleted: p.Deleted, Revision: p.Revision})
 	}
 	return out
 }
