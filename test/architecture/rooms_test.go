@@ -105,7 +105,7 @@ var house = []room{
 
 	{"controllers", "the manager: all controllers on one cache", join(reconciler, []string{
 		"controllers/agentpool", "controllers/identityconfiguration", "controllers/nameclaim", "controllers/scimgroup", "controllers/scimuser",
-		"internal/kernel/groupslice", "internal/operator/portalclient/breaker", "internal/operator/portalclient/metered",
+		"internal/kernel/groupslice", "internal/operator/portalclient/breaker", "internal/operator/portalclient/metered", "internal/operator/preview",
 	}), join(controller, telemetry), []string{"net/http"}},
 	{"controllers/agentpool", "reconciles AgentPools", join(reconciler, []string{"internal/scim/filter", "internal/scim/schema"}), controller, nil},
 	{"controllers/identityconfiguration", "reconciles the IdentityConfiguration", join(reconciler, []string{"internal/kernel/provider", "internal/kernel/tokenfile"}), controller, nil},

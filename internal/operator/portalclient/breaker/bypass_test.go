@@ -14,7 +14,7 @@ import (
 func TestBypasses(t *testing.T) {
 	want := map[string]bool{
 		"PutAccount": false, "ReleaseAccount": false, "MarkWaiting": false, "MarkAccount": false,
-		"PutPool": false, "PutMemberships": false, "ReleasePool": false, "MarkPool": false, "Removals": false,
+		"PutPool": false, "PutMemberships": false, "ReleasePool": false, "MarkPool": false, "Removals": false, "PutMigrationPlan": false,
 		"Accounts": true, "Pools": true, "Roles": true, "Position": true, "Changes": true,
 		"Configuration": true, "PutLoginMethods": true, "Bind": true, "Unbind": true, "SCIMKeys": true,
 	}
