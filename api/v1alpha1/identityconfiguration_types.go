@@ -158,7 +158,7 @@ type LoginMethods struct {
 // SSO configures single sign-on.
 //
 // +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'OIDC' || (has(self.issuer) && has(self.clientID))",message="OIDC needs issuer and clientID"
-// +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'SAML' || has(self.metadataURL)",message="SAML needs metadataURL"
+// +kubebuilder:validation:XValidation:rule="!self.enabled || self.type != 'SAML' || has(self.metadataURL) != has(self.metadata)",message="SAML needs metadataURL or metadata, and not both"
 type SSO struct {
 	// enabled turns single sign-on on.
 	Enabled bool `json:"enabled"`
@@ -174,11 +174,26 @@ type SSO struct {
 	// +kubebuilder:validation:MaxLength=256
 	// +optional
 	ClientID string `json:"clientID,omitempty"`
-	// metadataURL is the URL of the SAML identity provider's metadata. Required for SAML.
+	// metadataURL is the URL of the SAML identity provider's metadata. SAML needs it or metadata.
+	// The portal reads it again, so the provider can change its certificate.
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://.+`
 	// +optional
 	MetadataURL string `json:"metadataURL,omitempty"`
+	// metadata is the SAML identity provider's metadata as XML, for a provider without a URL.
+	// +kubebuilder:validation:MaxLength=131072
+	// +optional
+	Metadata string `json:"metadata,omitempty"`
+	// idAttribute names the SAML attribute with the user's immutable id at the provider. Absent
+	// means the NameID, and for Entra ID the object id.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	IDAttribute string `json:"idAttribute,omitempty"`
+	// userNameAttribute names the SAML attribute with the user name, which finds the account at the
+	// first sign-in. Absent means the NameID.
+	// +kubebuilder:validation:MaxLength=256
+	// +optional
+	UserNameAttribute string `json:"userNameAttribute,omitempty"`
 	// secretRef names a Secret. Its key "clientSecret" contains the OIDC client's secret.
 	// +optional
 	SecretRef *LocalReference `json:"secretRef,omitempty"`

@@ -75,7 +75,8 @@ func (p *scope) loginRefused(err error) pass.Outcome {
 func (p *scope) declared(ctx context.Context, d *v1alpha1.LoginMethods) (portalapi.LoginMethods, error) {
 	var m portalapi.LoginMethods
 	if s := d.SSO; s != nil {
-		m.SSO = portalapi.SSO{Enabled: s.Enabled, Type: string(s.Type), Issuer: s.Issuer, ClientID: s.ClientID, MetadataURL: s.MetadataURL}
+		m.SSO = portalapi.SSO{Enabled: s.Enabled, Type: string(s.Type), Issuer: s.Issuer, ClientID: s.ClientID,
+			MetadataURL: s.MetadataURL, Metadata: s.Metadata, IDAttribute: s.IDAttribute, UserNameAttribute: s.UserNameAttribute}
 		if s.SecretRef != nil {
 			secret, err := p.secret(ctx, s.SecretRef.Name, "clientSecret")
 			if err != nil {

@@ -135,11 +135,12 @@ func Handler(api, web http.Handler) http.Handler {
 	return mux
 }
 
-// CheckSSO reads the provider's discovery document and keys, and returns an error if users could
-// not sign in with these settings.
+// CheckSSO reads the provider's discovery document and keys, or its SAML metadata, and returns an
+// error if users could not sign in with these settings.
 func CheckSSO(ctx context.Context, settings portalapi.SSO) error {
-	if settings.Type != "OIDC" {
-		return fmt.Errorf("this portal supports single sign-on by OIDC only, not by %s; register an OIDC application at your identity provider", settings.Type)
+	if settings.Type == "SAML" {
+		_, err := sso.CheckSAML(ctx, nil, sso.SAMLSettings{MetadataURL: settings.MetadataURL, Metadata: settings.Metadata})
+		return err
 	}
 	_, err := sso.Check(ctx, nil, settings.Issuer)
 	return err

@@ -731,11 +731,22 @@ type SSO struct {
 	ClientSecret string `json:"clientSecret,omitempty"`
 
 	// ClientSecretSet read-only; ignored in requests
-	ClientSecretSet bool    `json:"clientSecretSet,omitempty"`
-	Enabled         bool    `json:"enabled"`
-	Issuer          string  `json:"issuer,omitempty"`
-	MetadataURL     string  `json:"metadataUrl,omitempty"`
-	Type            SSOType `json:"type,omitempty"`
+	ClientSecretSet bool `json:"clientSecretSet,omitempty"`
+	Enabled         bool `json:"enabled"`
+
+	// IDAttribute the SAML attribute with the user's immutable id; absent or empty means the NameID
+	IDAttribute string `json:"idAttribute,omitempty"`
+	Issuer      string `json:"issuer,omitempty"`
+
+	// Metadata the SAML provider's metadata as XML, in place of metadataUrl
+	Metadata string `json:"metadata,omitempty"`
+
+	// MetadataURL where the SAML provider publishes its metadata
+	MetadataURL string  `json:"metadataUrl,omitempty"`
+	Type        SSOType `json:"type,omitempty"`
+
+	// UserNameAttribute the SAML attribute with the user name; absent or empty means the NameID
+	UserNameAttribute string `json:"userNameAttribute,omitempty"`
 }
 
 // SSOType defines model for SSO.Type.

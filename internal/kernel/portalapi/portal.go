@@ -222,6 +222,10 @@ type SSO struct {
 	ClientID     string
 	ClientSecret string // write only; never returned
 	MetadataURL  string // SAML identity provider metadata
+	Metadata     string // the metadata itself, in place of MetadataURL
+	// IDAttribute is the SAML attribute with the user's immutable id, and UserNameAttribute the one
+	// with the user name. Empty means the NameID.
+	IDAttribute, UserNameAttribute string
 }
 
 // LoginMethods are the settings of the page "Login methods".

@@ -107,7 +107,8 @@ func configuration(c *store.Configuration) portalv1.IdentityConfiguration {
 	wire := portalv1.IdentityConfiguration{
 		LoginMethods: portalv1.LoginMethods{
 			SSO: portalv1.SSO{Enabled: c.SSO.Enabled, Type: portalv1.SSOType(c.SSO.Type), Issuer: c.SSO.Issuer, ClientID: c.SSO.ClientID,
-				ClientSecretSet: c.ClientSecretSet, MetadataURL: c.SSO.MetadataURL},
+				ClientSecretSet: c.ClientSecretSet, MetadataURL: c.SSO.MetadataURL, Metadata: c.SSO.Metadata,
+				IDAttribute: c.SSO.IDAttribute, UserNameAttribute: c.SSO.UserNameAttribute},
 			SCIM: portalv1.SCIM{Enabled: c.SCIMEnabled, ProvisionExistingUsers: c.ProvisionExistingUsers, ProvisionGroups: c.ProvisionGroups},
 		},
 		ManagedElsewhere: c.ManagedElsewhere, PlanRequest: c.PlanRequest, Revision: c.Revision,
@@ -139,7 +140,8 @@ func migrationReport(r *store.MigrationReport) portalv1.MigrationReport {
 func loginMethods(m portalv1.LoginMethods) portalapi.LoginMethods {
 	return portalapi.LoginMethods{
 		SSO: portalapi.SSO{Enabled: m.SSO.Enabled, Type: string(m.SSO.Type), Issuer: m.SSO.Issuer, ClientID: m.SSO.ClientID,
-			ClientSecret: m.SSO.ClientSecret, MetadataURL: m.SSO.MetadataURL},
+			ClientSecret: m.SSO.ClientSecret, MetadataURL: m.SSO.MetadataURL, Metadata: m.SSO.Metadata,
+			IDAttribute: m.SSO.IDAttribute, UserNameAttribute: m.SSO.UserNameAttribute},
 		SCIMEnabled: m.SCIM.Enabled, ProvisionExistingUsers: m.SCIM.ProvisionExistingUsers, ProvisionGroups: m.SCIM.ProvisionGroups,
 	}
 }

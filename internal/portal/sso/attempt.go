@@ -18,9 +18,9 @@ const attemptLifetime = 15 * time.Minute
 // signature: each value only has to equal the value that the provider sends back through the same
 // browser.
 type attempt struct {
-	State    string `json:"s"`
-	Nonce    string `json:"n"`
-	Verifier string `json:"v"`
+	State    string `json:"s"`           // OIDC's state, SAML's RelayState
+	Nonce    string `json:"n"`           // OIDC's nonce, the id of SAML's request
+	Verifier string `json:"v,omitempty"` // PKCE, OIDC only
 	Issuer   string `json:"i"`
 	ReturnTo string `json:"r"`
 	Link     string `json:"l,omitempty"`
@@ -61,7 +61,7 @@ func readAttempt(r *http.Request, insecure bool) (attempt, bool) {
 		return attempt{}, false
 	}
 	var a attempt
-	if err := json.Unmarshal(text, &a); err != nil || a.State == "" || a.Nonce == "" || a.Verifier == "" {
+	if err := json.Unmarshal(text, &a); err != nil || a.State == "" || a.Nonce == "" {
 		return attempt{}, false
 	}
 	return a, true

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package sso lets users sign in to the portal through their company's identity provider. It is an
-// OpenID Connect relying party: authorization code flow with PKCE, state and nonce (OpenID Connect
-// Core 1.0 §3.1, RFC 7636, RFC 9207). It does not use accounts: Finish returns the identity that
-// the provider asserts, and the caller finds the account for it. The state between Begin and Finish
-// is stored in a short-lived cookie of the browser, so that any replica can finish an attempt that
-// another replica began.
+// OpenID Connect relying party (RelyingParty: authorization code flow with PKCE, state and nonce;
+// OpenID Connect Core 1.0 §3.1, RFC 7636, RFC 9207) and a SAML 2.0 service provider
+// (ServiceProvider: web browser SSO profile). It does not use accounts: Finish returns the identity
+// that the provider asserts, and the caller finds the account for it. The state between Begin and
+// Finish is stored in a short-lived cookie of the browser, so that any replica can finish an
+// attempt that another replica began.
 package sso
 
 import (
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,7 +38,7 @@ type Settings struct {
 
 // Identity is the identity that the provider asserts. Only Issuer and Subject are always set.
 type Identity struct {
-	Issuer        string
+	Issuer        string // of SAML: SAMLIssuer
 	Subject       string
 	ObjectID      string // Entra ID's oid: the immutable id of the user
 	UserName      string // preferred_username, or upn
@@ -48,11 +50,16 @@ type Identity struct {
 // ID returns the immutable id of the user at the issuer: oid for Entra ID, whose sub is another one
 // for each application, and sub for all others.
 func (i Identity) ID() string {
-	issuer, err := url.Parse(i.Issuer)
-	if err == nil && i.ObjectID != "" && slices.Contains(entraHosts, issuer.Hostname()) {
+	if i.ObjectID != "" && fromEntra(i.Issuer) {
 		return i.ObjectID
 	}
 	return i.Subject
+}
+
+// fromEntra reports whether the issuer is Entra ID.
+func fromEntra(issuer string) bool {
+	u, err := url.Parse(strings.TrimPrefix(issuer, samlScheme))
+	return err == nil && slices.Contains(entraHosts, u.Hostname())
 }
 
 // entraHosts are the hosts of Entra ID's issuers, by cloud and by version of the tokens.
@@ -114,7 +121,7 @@ func (p *RelyingParty) Begin(w http.ResponseWriter, r *http.Request, s Settings,
 func (p *RelyingParty) Prepare(w http.ResponseWriter, r *http.Request, s Settings, purpose Purpose) (string, error) {
 	provider, err := p.discover(r.Context(), s.Issuer)
 	if err != nil {
-		return "", &Refusal{Message: "The identity provider is not reachable. Try again in a minute, or ask your administrator to check the login methods.", Cause: err}
+		return "", &Refusal{Message: unreachable, Cause: err}
 	}
 	a := attempt{
 		State:    oauth2.GenerateVerifier(),
@@ -136,7 +143,7 @@ func (p *RelyingParty) Finish(w http.ResponseWriter, r *http.Request, s Settings
 	http.SetCookie(w, spent(p.Insecure))
 	query := r.URL.Query()
 	switch {
-	case !ok || !same(query.Get("state"), a.State):
+	case !ok || a.Verifier == "" || !same(query.Get("state"), a.State):
 		return Identity{}, Purpose{}, &Refusal{Message: "This sign-in was not started in this browser, or has expired. Please sign in again."}
 	case a.Issuer != s.Issuer, query.Get("iss") != "" && query.Get("iss") != s.Issuer:
 		return Identity{}, Purpose{}, &Refusal{Message: "The response came from an identity provider that is not the configured one. Please sign in again."}

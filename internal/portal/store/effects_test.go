@@ -123,7 +123,7 @@ func fillForEffects(t *testing.T, s *Store, on portalapi.LoginMethods) {
 		_, err := s.PutAccount(t.Context(), operator, w)
 		check(err)
 	}
-	_, err = s.StartSSOSession(t.Context(), Asserted{Issuer: on.SSO.Issuer, ClientID: on.SSO.ClientID, Subject: "0", UserName: benchWrite(0).UserName}, "", time.Hour)
+	_, err = s.StartSSOSession(t.Context(), Asserted{Issuer: on.SSO.Issuer, Under: on.SSO, Subject: "0", UserName: benchWrite(0).UserName}, "", time.Hour)
 	check(err)
 	for _, name := range []string{"linked", "waiting", "waiting-manager"} {
 		n := NewAccount{UserName: name + "@example.test", Password: demoPassword}
@@ -133,7 +133,7 @@ func fillForEffects(t *testing.T, s *Store, on portalapi.LoginMethods) {
 		a, err := s.CreateAccount(t.Context(), system, n)
 		check(err)
 		if name == "linked" {
-			check(s.LinkIdentity(t.Context(), ActorOf(a, ""), Asserted{Issuer: on.SSO.Issuer, ClientID: on.SSO.ClientID, Subject: "linked"}))
+			check(s.LinkIdentity(t.Context(), ActorOf(a, ""), Asserted{Issuer: on.SSO.Issuer, Under: on.SSO, Subject: "linked"}))
 			continue
 		}
 		check(s.MarkWaiting(t.Context(), operator, a.ID, portalapi.Owner{UID: "u-" + name, Name: name}))

@@ -16,10 +16,10 @@ import (
 
 // Asserted is the verified identity of a user at the identity provider.
 type Asserted struct {
-	Issuer   string
-	ClientID string // of the application for which it was asserted
-	Subject  string // the immutable id at the issuer: oid of Entra ID, sub of others
-	UserName string // the claim that finds the account at the first sign-in; the user may be able to change it
+	Issuer   string        // names what Subject is unique in: OIDC's issuer, or the SAML provider and attribute
+	Under    portalapi.SSO // the settings under which it was asserted
+	Subject  string        // the immutable id at the issuer: oid of Entra ID, sub of others, SAML's NameID
+	UserName string        // the claim that finds the account at the first sign-in; the user may be able to change it
 }
 
 // BoundIdentity is an identity that signs in as an account.
@@ -65,7 +65,7 @@ func (s *Store) StartSSOSession(ctx context.Context, who Asserted, requestID str
 // current refuses an identity that was asserted under settings that are no longer valid.
 func (t *tx) current(who Asserted) error {
 	config, err := t.configuration()
-	if err == nil && (!config.SSO.Enabled || config.SSO.Issuer != who.Issuer || config.SSO.ClientID != who.ClientID || who.Subject == "") {
+	if err == nil && (!config.SSO.Enabled || !sameApplication(config.SSO, who.Under) || who.Issuer == "" || who.Subject == "") {
 		err = refuse(portalapi.CodeUnauthenticated, "the login methods were changed while you signed in; sign in again")
 	}
 	return err

@@ -12,7 +12,11 @@ import (
 
 // asserted is an identity at the provider of signInStore.
 func asserted(subject, userName string) Asserted {
-	return Asserted{Issuer: "https://idp.example.test", ClientID: "portal", Subject: subject, UserName: userName}
+	return assertedBy("https://idp.example.test", "portal", subject, userName)
+}
+
+func assertedBy(issuer, clientID, subject, userName string) Asserted {
+	return Asserted{Issuer: issuer, Under: portalapi.SSO{Type: "OIDC", Issuer: issuer, ClientID: clientID}, Subject: subject, UserName: userName}
 }
 
 // push provisions a user of the store with the externalId.
@@ -55,8 +59,8 @@ func TestIdentityBinding(t *testing.T) {
 		"Unknown":     {"The portal has no such user.", []attempt{{asserted("00u-9", "unknown@example.test"), portalapi.CodeUnauthenticated, ""}}},
 		"NoName":      {"A name is needed at the first sign-in only.", []attempt{{asserted("00u-9", ""), portalapi.CodeUnauthenticated, ""}}},
 		"NoSubject":   {"An identity without an id is no identity.", []attempt{{asserted("", "ada@example.test"), portalapi.CodeUnauthenticated, ""}}},
-		"OtherIssuer": {"The settings changed while the user signed in.", []attempt{{Asserted{"https://other.example.test", "portal", "00u-1", "ada@example.test"}, portalapi.CodeUnauthenticated, ""}}},
-		"OtherClient": {"The settings changed while the user signed in.", []attempt{{Asserted{"https://idp.example.test", "other", "00u-1", "ada@example.test"}, portalapi.CodeUnauthenticated, ""}}},
+		"OtherIssuer": {"The settings changed while the user signed in.", []attempt{{assertedBy("https://other.example.test", "portal", "00u-1", "ada@example.test"), portalapi.CodeUnauthenticated, ""}}},
+		"OtherClient": {"The settings changed while the user signed in.", []attempt{{assertedBy("https://idp.example.test", "other", "00u-1", "ada@example.test"), portalapi.CodeUnauthenticated, ""}}},
 		"Deactivated": {"A deactivated user is refused and not bound.", []attempt{{asserted("00u-3", "eve@example.test"), portalapi.CodeUnauthenticated, ""}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +158,7 @@ func TestLinkIdentity(t *testing.T) {
 		{"An identity of another user is taken.", local, asserted("00u-ada", "x"), portalapi.CodeIdentityTaken},
 		{"So is one that the provider pushed for another user who has not signed in yet.", local, asserted("00u-grace", "x"), portalapi.CodeIdentityTaken},
 		{"A SCIM-managed user is bound by the provider.", ada, asserted("00u-9", "x"), portalapi.CodeInvalid},
-		{"The settings changed meanwhile.", local, Asserted{"https://other.example.test", "portal", "00u-local", "x"}, portalapi.CodeUnauthenticated},
+		{"The settings changed meanwhile.", local, assertedBy("https://other.example.test", "portal", "00u-local", "x"), portalapi.CodeUnauthenticated},
 		{"The holder links the own identity, whatever its name is.", local, asserted("00u-local", "x"), ""},
 		{"Again.", local, asserted("00u-local", "x"), ""},
 		{"A second one is refused.", local, asserted("00u-second", "x"), portalapi.CodeIdentityChanged},

@@ -4,6 +4,8 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"strings"
 
@@ -69,12 +71,12 @@ func (c *conn) configuration() (*Configuration, error) {
 		b       portalapi.Binding
 		planned int64
 	)
-	err := c.row(`SELECT sso_enabled, sso_type, sso_issuer, sso_client_id, sso_client_secret, sso_metadata_url, scim_enabled,
-		provision_existing_users, provision_groups, managed_elsewhere, bound_uid, bound_cluster, bound_namespace, bound_name,
+	err := c.row(`SELECT sso_enabled, sso_type, sso_issuer, sso_client_id, sso_client_secret, sso_metadata_url,
+		sso_metadata, sso_id_attribute, sso_user_name_attribute, scim_enabled, provision_existing_users, provision_groups, managed_elsewhere, bound_uid, bound_cluster, bound_namespace, bound_name,
 		provider_type, provider_name, scim_base_url, binding_id, leader, sso_epoch, revision,
 		plan_request, plan_id, plan_answers, plan_at, approved_plan FROM identity_configuration`).Scan(
-		&f.SSO.Enabled, &f.SSO.Type, &f.SSO.Issuer, &f.SSO.ClientID, &f.secret, &f.SSO.MetadataURL, &f.SCIMEnabled,
-		&f.ProvisionExistingUsers, &f.ProvisionGroups, &f.ManagedElsewhere, &b.UID, &b.Cluster, &b.Namespace, &b.Name,
+		&f.SSO.Enabled, &f.SSO.Type, &f.SSO.Issuer, &f.SSO.ClientID, &f.secret, &f.SSO.MetadataURL,
+		&f.SSO.Metadata, &f.SSO.IDAttribute, &f.SSO.UserNameAttribute, &f.SCIMEnabled, &f.ProvisionExistingUsers, &f.ProvisionGroups, &f.ManagedElsewhere, &b.UID, &b.Cluster, &b.Namespace, &b.Name,
 		&b.ProviderType, &b.ProviderName, &b.SCIMBaseURL, &b.ID, &f.leader, &f.ssoEpoch, &f.Revision,
 		&f.PlanRequest, &f.Plan.ID, &f.Plan.Answers, &planned, &f.approved)
 	if b.UID != "" {
@@ -240,6 +242,9 @@ func (s *Store) checkSSO(ctx context.Context, m portalapi.LoginMethods) error {
 	return nil
 }
 
+// maxMetadata limits the metadata of a SAML provider that the database stores, in bytes.
+const maxMetadata = 128 << 10
+
 // validLoginMethods checks the rules that need no records.
 func validLoginMethods(m portalapi.LoginMethods) error {
 	sso := m.SSO
@@ -254,8 +259,10 @@ func validLoginMethods(m portalapi.LoginMethods) error {
 		return refuse(portalapi.CodeInvalid, "the type of single sign-on is %q; use OIDC or SAML", sso.Type)
 	case sso.Type == "OIDC" && (strings.TrimSpace(sso.Issuer) == "" || strings.TrimSpace(sso.ClientID) == ""):
 		return refuse(portalapi.CodeInvalid, "single sign-on by OIDC needs the issuer URL and the client id")
-	case sso.Type == "SAML" && strings.TrimSpace(sso.MetadataURL) == "":
-		return refuse(portalapi.CodeInvalid, "single sign-on by SAML needs the metadata URL of the identity provider")
+	case sso.Type == "SAML" && (strings.TrimSpace(sso.MetadataURL) == "") == (strings.TrimSpace(sso.Metadata) == ""):
+		return refuse(portalapi.CodeInvalid, "single sign-on by SAML needs either the metadata URL of the identity provider or its metadata, and not both")
+	case len(sso.Metadata) > maxMetadata:
+		return refuse(portalapi.CodeInvalid, "the metadata of the identity provider is longer than %d KiB; leave out the entities of other applications", maxMetadata>>10)
 	}
 	return nil
 }
@@ -285,11 +292,11 @@ func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 	}
 	t.config = after
 	if _, err := t.exec(`UPDATE identity_configuration SET sso_enabled = ?, sso_type = ?, sso_issuer = ?, sso_client_id = ?, sso_client_secret = ?,
-			sso_metadata_url = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
+			sso_metadata_url = ?, sso_metadata = ?, sso_id_attribute = ?, sso_user_name_attribute = ?, scim_enabled = ?, provision_existing_users = ?, provision_groups = ?, managed_elsewhere = ?, bound_uid = ?, bound_cluster = ?,
 			bound_namespace = ?, bound_name = ?, provider_type = ?, provider_name = ?, scim_base_url = ?, binding_id = ?, sso_epoch = ?, revision = ?,
 			approved_plan = ?`,
-		after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL, after.SCIMEnabled,
-		after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
+		after.SSO.Enabled, after.SSO.Type, after.SSO.Issuer, after.SSO.ClientID, after.secret, after.SSO.MetadataURL,
+		after.SSO.Metadata, after.SSO.IDAttribute, after.SSO.UserNameAttribute, after.SCIMEnabled, after.ProvisionExistingUsers, after.ProvisionGroups, after.ManagedElsewhere, b.UID, b.Cluster, b.Namespace, b.Name,
 		b.ProviderType, b.ProviderName, b.SCIMBaseURL, b.ID, after.ssoEpoch, after.Revision,
 		after.approved); err != nil {
 		return err
@@ -300,8 +307,19 @@ func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 // endsSSOSessions reports whether users who signed in through SSO before must sign in again: SSO is
 // off now, or another provider or another application decides who signs in.
 func endsSSOSessions(before, after portalapi.SSO) bool {
-	return before.Enabled && (!after.Enabled || before.Type != after.Type || before.Issuer != after.Issuer ||
-		before.ClientID != after.ClientID || before.MetadataURL != after.MetadataURL)
+	return before.Enabled && (!after.Enabled || !sameApplication(before, after))
+}
+
+// sameApplication reports whether the provider's assertions mean the same under both settings: the
+// same provider makes them, for the same application, and the same part of them is the user.
+func sameApplication(a, b portalapi.SSO) bool { return application(a) == application(b) }
+
+// application returns the settings that decide who signs in as which user.
+func application(s portalapi.SSO) portalapi.SSO {
+	if s.Type == "SAML" {
+		return portalapi.SSO{Type: s.Type, MetadataURL: s.MetadataURL, Metadata: s.Metadata, IDAttribute: s.IDAttribute, UserNameAttribute: s.UserNameAttribute}
+	}
+	return portalapi.SSO{Type: s.Type, Issuer: s.Issuer, ClientID: s.ClientID}
 }
 
 func configurationDifference(before, after *Configuration) []FieldChange {
@@ -314,6 +332,11 @@ func configurationDifference(before, after *Configuration) []FieldChange {
 		d = append(d, FieldChange{Field: "sso.clientSecret", To: "set"})
 	}
 	d.text("sso.metadataUrl", before.SSO.MetadataURL, after.SSO.MetadataURL)
+	if before.SSO.Metadata != after.SSO.Metadata { // too long for the audit
+		d = append(d, FieldChange{Field: "sso.metadata", From: given(before.SSO.Metadata), To: given(after.SSO.Metadata)})
+	}
+	d.text("sso.idAttribute", before.SSO.IDAttribute, after.SSO.IDAttribute)
+	d.text("sso.userNameAttribute", before.SSO.UserNameAttribute, after.SSO.UserNameAttribute)
 	d.flag("scim.enabled", before.SCIMEnabled, after.SCIMEnabled)
 	d.flag("scim.provisionExistingUsers", before.ProvisionExistingUsers, after.ProvisionExistingUsers)
 	d.flag("scim.provisionGroups", before.ProvisionGroups, after.ProvisionGroups)
@@ -335,4 +358,13 @@ func configurationDifference(before, after *Configuration) []FieldChange {
 	d.text("binding.providerName", b.ProviderName, a.ProviderName)
 	d.text("binding.scimBaseUrl", b.SCIMBaseURL, a.SCIMBaseURL)
 	return d
+}
+
+// given describes a text that the audit does not show.
+func given(text string) string {
+	if text == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(text))
+	return "set (" + hex.EncodeToString(sum[:4]) + ")"
 }

@@ -29,6 +29,8 @@ func TestInBrowser(t *testing.T) {
 		"HeldRemovals":      heldRemovals,
 		"HeldPool":          heldPool,
 		"SignInThroughSSO":  signInThroughSSO,
+		"SignInThroughSAML": signInThroughSAML,
+		"SetUpSAML":         setUpSAML,
 		"UnsavedChanges":    unsavedChanges,
 		"ToggleSSOTwice":    toggleSSOTwice,
 		"KeyIsShownOnce":    keyIsShownOnce,

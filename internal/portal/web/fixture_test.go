@@ -4,6 +4,7 @@ package web_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -21,6 +22,7 @@ import (
 	"lightrun.com/scim-operator/internal/portal/web"
 	"lightrun.com/scim-operator/test/framework/devoidc"
 	"lightrun.com/scim-operator/test/framework/portaltest"
+	"lightrun.com/scim-operator/test/framework/samlidp"
 )
 
 const methodsPath = "/settings/identity-and-access-management/identity-configuration/login-methods"
@@ -36,6 +38,10 @@ type site struct {
 	store  *store.Store
 	url    string
 	logged *lines // at the default level
+
+	protocol string            // of single sign-on: OIDC or SAML
+	provided string            // the address of the identity provider
+	idp      *samlidp.Provider // nil for OIDC
 }
 
 // lines is what a site logs.
@@ -58,9 +64,20 @@ func newSite(t testing.TB) *site {
 // newSiteWith returns a site whose pages have the options o, and whose service has the options of.
 func newSiteWith(t testing.TB, o portalserver.WebOptions, of portaltest.Options) *site {
 	t.Helper()
-	s := &site{t: t, store: portaltest.Store(t, of), logged: &lines{}}
+	return newSiteAt(t, "127.0.0.1", o, of)
+}
+
+// newSiteAt is newSiteWith with the host name in the site's URL. For browsers, localhost is another
+// site than 127.0.0.1, where the identity providers are.
+func newSiteAt(t testing.TB, host string, o portalserver.WebOptions, of portaltest.Options) *site {
+	t.Helper()
+	s := &site{t: t, store: portaltest.Store(t, of), logged: &lines{}, protocol: "OIDC"}
 	server := httptest.NewUnstartedServer(nil)
-	s.url = "http://" + server.Listener.Addr().String()
+	_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.url = "http://" + net.JoinHostPort(host, port)
 	o.Store, o.PublicURL, o.HTTPCookies, o.Log = s.store, s.url, true, funcr.New(s.logged.add, funcr.Options{})
 	handler, err := web.New(o)
 	if err != nil {
@@ -129,10 +146,12 @@ func (s *site) methods(m portalapi.LoginMethods) {
 	}
 }
 
-// provider starts a development identity provider that knows the users and has the site as its
-// application.
+// provider starts an identity provider that knows the users and has the site as its application.
 func (s *site) provider(people ...string) portalapi.SSO {
 	s.t.Helper()
+	if s.protocol == "SAML" {
+		return s.samlProvider(people...)
+	}
 	server := httptest.NewUnstartedServer(nil)
 	config := devoidc.Config{Issuer: "http://" + server.Listener.Addr().String(), ClientID: "portal", ClientSecret: "demo secret",
 		RedirectURIs: []string{s.url + "/sso/callback"}}
@@ -146,6 +165,7 @@ func (s *site) provider(people ...string) portalapi.SSO {
 	server.Config.Handler = p
 	server.Start()
 	s.t.Cleanup(server.Close)
+	s.provided = config.Issuer
 	return portalapi.SSO{Enabled: true, Type: "OIDC", Issuer: config.Issuer, ClientID: config.ClientID, ClientSecret: config.ClientSecret}
 }
 

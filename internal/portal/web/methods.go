@@ -47,6 +47,7 @@ func (p methodsPage) Migrates() bool {
 type methodsForm struct {
 	SSO, SCIM, Existing, Groups          bool
 	Type, Issuer, ClientID, ClientSecret string
+	SAML                                 samlForm
 	kept                                 []string // names of the toggles that are disabled, and on
 }
 
@@ -59,7 +60,7 @@ func (f methodsForm) BelowDisabled() bool { return !f.SSO || !f.SCIM }
 // formOf returns the form for login methods. It never contains the client secret.
 func formOf(m portalapi.LoginMethods) methodsForm {
 	f := methodsForm{SSO: m.SSO.Enabled, SCIM: m.SCIMEnabled, Existing: m.ProvisionExistingUsers, Groups: m.ProvisionGroups,
-		Type: m.SSO.Type, Issuer: m.SSO.Issuer, ClientID: m.SSO.ClientID}
+		Type: m.SSO.Type, Issuer: m.SSO.Issuer, ClientID: m.SSO.ClientID, SAML: samlFormOf(m.SSO)}
 	if f.Type == "" {
 		f.Type = "OIDC"
 	}
@@ -70,7 +71,7 @@ func (v *visit) methodsForm() methodsForm {
 	kept := v.PostForm["kept"]
 	on := func(name string) bool { return v.PostFormValue(name) == "on" || slices.Contains(kept, name) }
 	return methodsForm{SSO: on("sso"), SCIM: on("scim"), Existing: on("existing"), Groups: on("groups"), kept: kept,
-		Type: v.text("type"), Issuer: v.text("issuer"), ClientID: v.text("clientId"), ClientSecret: v.PostFormValue("clientSecret")}
+		Type: v.text("type"), Issuer: v.text("issuer"), ClientID: v.text("clientId"), ClientSecret: v.PostFormValue("clientSecret"), SAML: v.samlForm()}
 }
 
 // methods returns the login methods of the form. Settings without a field keep their value. A
@@ -83,6 +84,7 @@ func (f methodsForm) methods(now portalapi.LoginMethods) portalapi.LoginMethods 
 	scim := effective("scim", f.SCIM, f.SSO, now.SCIMEnabled)
 	existing := effective("existing", f.Existing, scim, now.ProvisionExistingUsers)
 	now.SSO.Enabled, now.SSO.Type, now.SSO.Issuer, now.SSO.ClientID, now.SSO.ClientSecret = f.SSO, f.Type, f.Issuer, f.ClientID, f.ClientSecret
+	f.SAML.apply(&now.SSO)
 	now.SCIMEnabled, now.ProvisionExistingUsers, now.ProvisionGroups = scim, existing, f.Groups
 	return now
 }
@@ -98,7 +100,7 @@ func (s *site) loginMethods(v *visit) error {
 func (s *site) showMethods(v *visit, status int, problem string, config *store.Configuration, p methodsPage) error {
 	p.ManagedElsewhere, p.ReadOnly = config.ManagedElsewhere, config.ManagedElsewhere != ""
 	p.Provider, p.SecretSet, p.Binding, p.Revision = providerName(config), config.ClientSecretSet, config.Binding, config.Revision
-	p.RedirectURL = s.redirectURL()
+	p.RedirectURL, p.Form.SAML = s.redirectURL(), p.Form.SAML.shown(s)
 	if config.Binding != nil {
 		p.SCIMBaseURL = config.Binding.SCIMBaseURL
 	}
@@ -130,7 +132,7 @@ func (s *site) submitLoginMethods(v *visit) error {
 		switch v.PostFormValue("action") {
 		case "test":
 			err = testSSO(v, m.SSO)
-			draft.Tested = "The provider responds at " + m.SSO.Issuer + ". The client id and secret are checked at the first sign-in."
+			draft.Tested = tested(m.SSO)
 		case "save":
 			err = s.saveMethods(v, config, m, revision)
 			if err == nil {
@@ -313,9 +315,23 @@ func (s *site) methodsRefused(v *visit, e *portalapi.Error, draft methodsPage) e
 	return s.showMethods(v, e.Status, problem, config, draft)
 }
 
+// tested describes what a successful test has checked.
+func tested(settings portalapi.SSO) string {
+	switch {
+	case settings.Type == "SAML" && settings.MetadataURL != "":
+		return "The provider's metadata at " + settings.MetadataURL + " has what the portal needs. The rest is checked at the first sign-in."
+	case settings.Type == "SAML":
+		return "The provider's metadata has what the portal needs. The rest is checked at the first sign-in."
+	}
+	return "The provider responds at " + settings.Issuer + ". The client id and secret are checked at the first sign-in."
+}
+
 // testSSO checks whether users could sign in at the provider.
 func testSSO(v *visit, settings portalapi.SSO) error {
-	if strings.TrimSpace(settings.Issuer) == "" {
+	if settings.Type == "SAML" && settings.MetadataURL == "" && settings.Metadata == "" {
+		return refusal(http.StatusBadRequest, portalapi.CodeInvalid, "Fill in the metadata URL or the metadata first.")
+	}
+	if settings.Type != "SAML" && strings.TrimSpace(settings.Issuer) == "" {
 		return refusal(http.StatusBadRequest, portalapi.CodeInvalid, "Fill in the issuer URL first.")
 	}
 	if err := portalserver.CheckSSO(v.Context(), settings); err != nil {

@@ -221,8 +221,9 @@ func hidden(page, action string) url.Values {
 	return form
 }
 
-func TestSSO(t *testing.T) {
-	s := newSite(t)
+func TestSSO(t *testing.T) { eachProtocol(t, testSSO) }
+
+func testSSO(t *testing.T, s *site) {
 	s.visitor().get("/sso/begin").mustBe(http.StatusUnauthorized).mustSay("Single sign-on is off")
 	s.methods(portalapi.LoginMethods{SSO: s.provider("ada@example.test", "unknown@example.test", "grace@example.test"), SCIMEnabled: true})
 	s.put("ada", true)
@@ -233,7 +234,7 @@ func TestSSO(t *testing.T) {
 	v.get("/users").mustBe(http.StatusForbidden)
 	s.visitor().throughSSO("unknown@example.test").mustBe(http.StatusUnauthorized).mustSay("the portal has no user for you")
 	s.visitor().throughSSO("grace@example.test").mustBe(http.StatusUnauthorized).mustSay("is deactivated")
-	s.visitor().get("/sso/callback?state=x&code=y").mustBe(http.StatusUnauthorized).mustSay("was not started in this browser")
+	s.visitor().notStarted().mustBe(http.StatusUnauthorized).mustSay("was not started in this browser")
 	s.manager() // the sign-in that always works
 
 	account, err := s.store.AccountByName(t.Context(), "ada@example.test")
@@ -248,8 +249,9 @@ func TestSSO(t *testing.T) {
 
 // TestRefusedSignIns checks that each refused sign-in has an audit event and a log line, and that
 // neither the log nor the audit has a secret.
-func TestRefusedSignIns(t *testing.T) {
-	s := newSite(t)
+func TestRefusedSignIns(t *testing.T) { eachProtocol(t, testRefusedSignIns) }
+
+func testRefusedSignIns(t *testing.T, s *site) {
 	s.methods(portalapi.LoginMethods{SSO: s.provider("unknown@example.test", "grace@example.test", portaltest.AdminUser), SCIMEnabled: true})
 	s.put("grace", false)
 	if _, err := s.store.CreateAccount(t.Context(), manager, store.NewAccount{UserName: "dora@example.test", Password: "demo user password"}); err != nil {
@@ -282,7 +284,7 @@ func TestRefusedSignIns(t *testing.T) {
 		{"UnknownAtThePortal", func() { s.visitor().throughSSO("unknown@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
 		{"Deactivated", func() { s.visitor().throughSSO("grace@example.test") }, store.Visitor, portalapi.CodeUnauthenticated},
 		{"LocalUser", func() { s.visitor().throughSSO(portaltest.AdminUser) }, store.Visitor, portalapi.CodeUnauthenticated},
-		{"NotStartedHere", func() { s.visitor().get("/sso/callback?state=x&code=typed+secret") }, store.Visitor, portalapi.CodeUnauthenticated},
+		{"NotStartedHere", func() { s.visitor().notStarted() }, store.Visitor, portalapi.CodeUnauthenticated},
 		{"NotAManager", func() { dora.get("/users").mustBe(http.StatusForbidden) }, store.Person, portalapi.CodeForbidden},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -329,8 +331,9 @@ func TestRefusedSignIns(t *testing.T) {
 	s.manager().get("/audit?outcome=refused").mustSay("Tried to sign in", "a visitor who is not signed in", "Tried to open the page GET /users")
 }
 
-func TestLinkIdentity(t *testing.T) {
-	s := newSite(t)
+func TestLinkIdentity(t *testing.T) { eachProtocol(t, testLinkIdentity) }
+
+func testLinkIdentity(t *testing.T, s *site) {
 	s.methods(portalapi.LoginMethods{SSO: s.provider(portaltest.AdminUser, "boss@example.test"), SCIMEnabled: true})
 	s.visitor().throughSSO(portaltest.AdminUser).mustBe(http.StatusUnauthorized).mustSay("sign in with its password, then link your identity")
 
@@ -338,9 +341,9 @@ func TestLinkIdentity(t *testing.T) {
 	boss.get("/profile").mustSay("Link my identity")
 	link := func() string {
 		page := boss.post("/profile/identity", url.Values{"current": {portaltest.AdminPassword}}).mustBe(http.StatusOK).mustSay("Continue to the identity provider")
-		_, target, _ := strings.Cut(page.html, `href="`+s.provided(t))
+		_, target, _ := strings.Cut(page.html, `href="`+s.provided)
 		target, _, _ = strings.Cut(target, `"`)
-		return s.provided(t) + html.UnescapeString(target)
+		return s.provided + html.UnescapeString(target)
 	}
 	for _, guess := range []string{"", "guess"} { // a session is not enough
 		boss.post("/profile/identity", url.Values{"current": {guess}}).mustBe(http.StatusForbidden).mustSay("The current password is wrong", "Link my identity")
@@ -364,12 +367,13 @@ func TestLinkIdentity(t *testing.T) {
 	boss.get("/profile/identity").mustBe(http.StatusNotFound)
 }
 
-func TestChangedIdentity(t *testing.T) {
-	s := newSite(t)
+func TestChangedIdentity(t *testing.T) { eachProtocol(t, testChangedIdentity) }
+
+func testChangedIdentity(t *testing.T, s *site) {
 	sso := s.provider("ada@example.test")
 	s.methods(portalapi.LoginMethods{SSO: sso, SCIMEnabled: true})
 	ada := s.put("ada", true)
-	former := store.Asserted{Issuer: sso.Issuer, ClientID: sso.ClientID, Subject: "former", UserName: "ada@example.test"}
+	former := store.Asserted{Issuer: issuerOf(sso), Under: sso, Subject: "former", UserName: "ada@example.test"}
 	if _, err := s.store.StartSSOSession(t.Context(), former, "", time.Hour); err != nil {
 		t.Fatal(err)
 	}
@@ -382,33 +386,10 @@ func TestChangedIdentity(t *testing.T) {
 	boss.post(path+"/identity", nil).mustBe(http.StatusNotFound)
 }
 
-// provided returns the issuer of the site's provider.
-func (s *site) provided(t *testing.T) string {
-	t.Helper()
-	config, err := s.store.Configuration(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return config.SSO.Issuer
-}
-
 // throughSSO signs in at the provider and returns the resulting page.
 func (v *visitor) throughSSO(name string) *answer {
 	v.t.Helper()
 	return v.atProvider("/sso/begin?return=/profile", name)
-}
-
-// atProvider signs in on the page of the provider to which the path leads.
-func (v *visitor) atProvider(path, name string) *answer {
-	v.t.Helper()
-	page := v.get(path).mustBe(http.StatusOK)
-	_, id, _ := strings.Cut(page.html, `name="id" value="`)
-	id, _, _ = strings.Cut(id, `"`)
-	config, err := v.store.Configuration(v.t.Context())
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	return v.post(config.SSO.Issuer+"/login", url.Values{"id": {id}, "username": {name}, "password": {"demo provider password"}})
 }
 
 func TestSCIMUsersSignInWithSSO(t *testing.T) {

@@ -75,7 +75,7 @@ func parsePages() (*pages, error) {
 	if err := p.assets.read(); err != nil {
 		return nil, err
 	}
-	base, err := template.New("").Funcs(words).Funcs(template.FuncMap{"asset": p.assets.url}).ParseFS(files, "templates/layout.html", "templates/parts.html")
+	base, err := template.New("").Funcs(words).Funcs(template.FuncMap{"asset": p.assets.url}).ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/saml_fields.html")
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func parsePages() (*pages, error) {
 	}
 	for _, file := range names {
 		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name == "layout" || name == "parts" {
+		if name == "layout" || name == "parts" || name == "saml_fields" {
 			continue
 		}
 		page, err := base.Clone()

@@ -169,36 +169,46 @@ func (s *site) endSessions(v *visit) error {
 	return s.done(v, "user-signed-out", "/users/"+id)
 }
 
-// settings returns the relying party's settings, if SSO is on.
-func (s *site) settings(v *visit) (sso.Settings, error) {
+// ssoSettings returns the settings of single sign-on with the client secret, if it is on.
+func (s *site) ssoSettings(v *visit) (portalapi.SSO, error) {
 	c, err := s.store.SSO(v.Context())
-	if err != nil {
-		return sso.Settings{}, err
+	if err == nil && !c.Enabled {
+		err = &sso.Refusal{Message: "Single sign-on is off. Sign in with user name and password."}
 	}
-	if !c.Enabled {
-		return sso.Settings{}, &sso.Refusal{Message: "Single sign-on is off. Sign in with user name and password."}
-	}
-	return sso.Settings{Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURL: s.redirectURL()}, nil
+	return c, err
+}
+
+func (s *site) oidc(c portalapi.SSO) sso.Settings {
+	return sso.Settings{Issuer: c.Issuer, ClientID: c.ClientID, ClientSecret: c.ClientSecret, RedirectURL: s.redirectURL()}
 }
 
 func (s *site) redirectURL() string { return s.public + sso.CallbackPath }
 
-func (s *site) beginSSO(v *visit) error {
-	settings, err := s.settings(v)
-	if err == nil {
-		err = s.rp.Begin(v.w, v.Request, settings, sso.Purpose{ReturnTo: localPath(v.FormValue("return"))})
+// prepareSSO begins a sign-in by the protocol of the settings, and returns the provider's address.
+func (s *site) prepareSSO(v *visit, purpose sso.Purpose) (string, error) {
+	c, err := s.ssoSettings(v)
+	switch {
+	case err != nil:
+		return "", err
+	case c.Type == "SAML":
+		return s.sp.Prepare(v.w, v.Request, s.saml(c), purpose)
 	}
-	return s.ssoRefused(v, err)
+	return s.rp.Prepare(v.w, v.Request, s.oidc(c), purpose)
+}
+
+func (s *site) beginSSO(v *visit) error {
+	target, err := s.prepareSSO(v, sso.Purpose{ReturnTo: localPath(v.FormValue("return"))})
+	if err != nil {
+		return s.ssoRefused(v, err)
+	}
+	http.Redirect(v.w, v.Request, target, http.StatusFound)
+	return nil
 }
 
 // linkIdentity begins the sign-in that links an identity to the viewer's account. It is a POST, so
 // that no other site can begin it.
 func (s *site) linkIdentity(v *visit) error {
-	settings, err := s.settings(v)
-	if err != nil {
-		return s.ssoRefused(v, err)
-	}
-	target, err := s.rp.Prepare(v.w, v.Request, settings, sso.Purpose{ReturnTo: "/profile", Link: v.session.Account.ID})
+	target, err := s.prepareSSO(v, sso.Purpose{ReturnTo: "/profile", Link: v.session.Account.ID})
 	if err != nil {
 		return s.ssoRefused(v, err)
 	}
@@ -206,16 +216,25 @@ func (s *site) linkIdentity(v *visit) error {
 		Text: "Sign in at your identity provider as yourself. Afterwards that identity signs in as " + v.session.Account.UserName + ".", Path: target, Link: "Continue to the identity provider"}})
 }
 
-func (s *site) finishSSO(v *visit) error {
-	settings, err := s.settings(v)
+// finishOIDC handles the response of an OpenID Connect provider.
+func (s *site) finishOIDC(v *visit) error {
+	c, err := s.ssoSettings(v)
+	if err == nil && c.Type == "SAML" {
+		err = &sso.Refusal{Message: "The login methods were changed while you signed in. Please sign in again."}
+	}
 	if err != nil {
 		return s.ssoRefused(v, err)
 	}
-	who, purpose, err := s.rp.Finish(v.w, v.Request, settings)
+	who, purpose, err := s.rp.Finish(v.w, v.Request, s.oidc(c))
+	return s.finishSSO(v, c, who, purpose, err)
+}
+
+// finishSSO signs in or links the identity that the provider asserted under the settings.
+func (s *site) finishSSO(v *visit, under portalapi.SSO, who sso.Identity, purpose sso.Purpose, err error) error {
 	if err != nil {
 		return s.ssoRefused(v, err)
 	}
-	asserted := store.Asserted{Issuer: who.Issuer, ClientID: settings.ClientID, Subject: who.ID(), UserName: who.UserName}
+	asserted := store.Asserted{Issuer: who.Issuer, Under: under, Subject: who.ID(), UserName: who.UserName}
 	if purpose.Link != "" {
 		return s.finishLink(v, purpose, asserted)
 	}

@@ -44,6 +44,7 @@ type site struct {
 	log      logr.Logger
 	pages    *pages
 	rp       *sso.RelyingParty
+	sp       *sso.ServiceProvider
 	refusals *refusals
 	proxies  []netip.Prefix
 	warn     sync.Once // about a proxy that is not trusted
@@ -58,7 +59,8 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 	}
 	s := &site{
 		store: o.Store, public: strings.TrimSuffix(o.PublicURL, "/"), insecure: o.HTTPCookies, log: o.Log, pages: pages,
-		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, refusals: newRefusals(time.Now), proxies: o.TrustedProxies, mux: http.NewServeMux(),
+		rp: &sso.RelyingParty{Insecure: o.HTTPCookies}, sp: &sso.ServiceProvider{Insecure: o.HTTPCookies, Use: o.Store.UseAssertion},
+		refusals: newRefusals(time.Now), proxies: o.TrustedProxies, mux: http.NewServeMux(),
 	}
 	s.routes()
 	guard := http.NewCrossOriginProtection()
@@ -67,6 +69,7 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 			return nil, fmt.Errorf("the public URL %q must be scheme://host or scheme://host:port: %w", s.public, err)
 		}
 	}
+	guard.AddInsecureBypassPattern("POST " + sso.SAMLConsumerPath) // the provider's form: InResponseTo and RelayState protect it
 	guard.SetDenyHandler(s.open(s.fromAnotherSite))
 	return s.protect(guard.Handler(s.mux)), nil
 }
@@ -74,17 +77,19 @@ func New(o portalserver.WebOptions) (http.Handler, error) {
 func (s *site) routes() {
 	s.mux.Handle("GET /assets/{name}", s.pages.assets)
 	for pattern, page := range map[string]page{
-		"GET /{$}":                s.home,
-		"GET /sign-in":            s.signInPage,
-		"POST /sign-in":           s.signIn,
-		"GET /sign-in/code":       s.codePage,
-		"POST /sign-in/code":      s.finishSignIn,
-		"POST /sign-out":          s.signOut,
-		"GET /reset/{token}":      s.resetPage,
-		"POST /reset/{token}":     s.resetPassword,
-		"GET /sso/begin":          s.beginSSO,
-		"GET " + sso.CallbackPath: s.finishSSO,
-		"/":                       s.nothingHere,
+		"GET /{$}":                     s.home,
+		"GET /sign-in":                 s.signInPage,
+		"POST /sign-in":                s.signIn,
+		"GET /sign-in/code":            s.codePage,
+		"POST /sign-in/code":           s.finishSignIn,
+		"POST /sign-out":               s.signOut,
+		"GET /reset/{token}":           s.resetPage,
+		"POST /reset/{token}":          s.resetPassword,
+		"GET /sso/begin":               s.beginSSO,
+		"GET " + sso.CallbackPath:      s.finishOIDC,
+		"GET " + sso.SAMLMetadataPath:  s.samlMetadata,
+		"POST " + sso.SAMLConsumerPath: s.finishSAML,
+		"/":                            s.nothingHere,
 	} {
 		s.mux.Handle(pattern, s.open(page))
 	}

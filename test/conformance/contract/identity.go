@@ -71,6 +71,23 @@ var identityTests = map[string]func(*portalTest){
 		_, err := p.Client.PutLoginMethods(p.Context(), d, "Git")
 		p.refused(err, portalapi.CodeSSONotReachable)
 	},
+	"SAML has the provider's metadata, by URL or as a document, and attributes": func(p *portalTest) {
+		d := portalapi.LoginMethods{SSO: portalapi.SSO{Enabled: true, Type: "SAML", MetadataURL: "https://idp.example.test/metadata", IDAttribute: "id", UserNameAttribute: "mail"}}
+		for range 2 {
+			_, err := p.Client.PutLoginMethods(p.Context(), d, "Git")
+			p.ok(err)
+			config, err := p.Client.Configuration(p.Context())
+			p.ok(err)
+			p.equal("login methods", config.LoginMethods, d)
+			d.SSO.MetadataURL, d.SSO.Metadata = "", "<EntityDescriptor/>"
+		}
+		d.SSO.MetadataURL = "https://idp.example.test/metadata"
+		_, err := p.Client.PutLoginMethods(p.Context(), d, "Git")
+		p.refused(err, portalapi.CodeInvalid)
+		d.SSO.MetadataURL, d.SSO.Metadata = "", ""
+		_, err = p.Client.PutLoginMethods(p.Context(), d, "Git")
+		p.refused(err, portalapi.CodeInvalid)
+	},
 	"A dry run returns the report and changes nothing": func(p *portalTest) {
 		p.scimOn()
 		boss := p.manager()

@@ -107,7 +107,8 @@ func configuration(c *portalv1.IdentityConfiguration) *portalapi.Configuration {
 	m := c.LoginMethods
 	f := &portalapi.Configuration{
 		LoginMethods: portalapi.LoginMethods{
-			SSO:         portalapi.SSO{Enabled: m.SSO.Enabled, Type: string(m.SSO.Type), Issuer: m.SSO.Issuer, ClientID: m.SSO.ClientID, MetadataURL: m.SSO.MetadataURL},
+			SSO: portalapi.SSO{Enabled: m.SSO.Enabled, Type: string(m.SSO.Type), Issuer: m.SSO.Issuer, ClientID: m.SSO.ClientID,
+				MetadataURL: m.SSO.MetadataURL, Metadata: m.SSO.Metadata, IDAttribute: m.SSO.IDAttribute, UserNameAttribute: m.SSO.UserNameAttribute},
 			SCIMEnabled: m.SCIM.Enabled, ProvisionExistingUsers: m.SCIM.ProvisionExistingUsers, ProvisionGroups: m.SCIM.ProvisionGroups,
 		},
 		ManagedElsewhere: c.ManagedElsewhere, PlanRequest: c.PlanRequest, Revision: c.Revision,
@@ -122,7 +123,8 @@ func configuration(c *portalv1.IdentityConfiguration) *portalapi.Configuration {
 func loginMethods(m portalapi.LoginMethods) portalv1.LoginMethods {
 	return portalv1.LoginMethods{
 		SSO: portalv1.SSO{Enabled: m.SSO.Enabled, Type: portalv1.SSOType(m.SSO.Type), Issuer: m.SSO.Issuer, ClientID: m.SSO.ClientID,
-			ClientSecret: m.SSO.ClientSecret, MetadataURL: m.SSO.MetadataURL},
+			ClientSecret: m.SSO.ClientSecret, MetadataURL: m.SSO.MetadataURL, Metadata: m.SSO.Metadata,
+			IDAttribute: m.SSO.IDAttribute, UserNameAttribute: m.SSO.UserNameAttribute},
 		SCIM: portalv1.SCIM{Enabled: m.SCIMEnabled, ProvisionExistingUsers: m.ProvisionExistingUsers, ProvisionGroups: m.ProvisionGroups},
 	}
 }

@@ -23,6 +23,9 @@ if (document.querySelector("[data-once]")) {
   history.replaceState(null, "", location.pathname);
 }
 
+// A page that only sends a form on: the button is for browsers without script.
+document.querySelector("form[data-submit]")?.requestSubmit();
+
 // A page that waits for the operator asks again.
 const again = document.querySelector("[data-again] .primary");
 if (again) setTimeout(() => { again.click(); }, 1000);
@@ -47,6 +50,9 @@ if (methods && !methods.dataset.readonly) {
     }
     for (const part of methods.querySelectorAll("[data-shown-with]")) {
       part.hidden = !document.getElementById(part.dataset.shownWith).checked;
+    }
+    for (const part of methods.querySelectorAll("[data-shown-for]")) {
+      part.hidden = document.getElementById("type").value !== part.dataset.shownFor;
     }
     const dirty = drafted || new URLSearchParams(new FormData(methods)).toString() !== before;
     bar.classList.toggle("dirty", dirty);
