@@ -3,6 +3,7 @@
 package web_test
 
 import (
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -30,11 +31,25 @@ func TestInBrowser(t *testing.T) {
 		"KeyIsShownOnce":    keyIsShownOnce,
 		"EditLocalUser":     editLocalUser,
 		"EveryPage":         everyPage,
+		"WorstNames":        worstNames,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			journey(t, b.Open(t))
 		})
+	}
+}
+
+// saveScreenshot saves the page in the folder PORTAL_SCREENSHOTS, if it is set.
+func saveScreenshot(t *testing.T, p *browser.Page, name ...any) {
+	t.Helper()
+	folder := os.Getenv("PORTAL_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	file := strings.ReplaceAll(strings.TrimSpace(fmt.Sprintln(name...)), " ", "-") + ".png"
+	if err := os.WriteFile(filepath.Join(folder, file), p.Screenshot(), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -205,7 +220,6 @@ var looks = []struct {
 // contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save screenshots.
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
 	look := func(page, at string) {
 		p.Go(c.url + at)
 		for _, l := range looks {
@@ -213,11 +227,7 @@ func everyPage(t *testing.T, p *browser.Page) {
 			for _, wrong := range browser.Ask[[]string](p, faults) {
 				t.Errorf("%s at %s: %s", page, l.name, wrong)
 			}
-			if screenshots != "" {
-				if err := os.WriteFile(filepath.Join(screenshots, page+"-"+l.name+".png"), p.Screenshot(), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
+			saveScreenshot(t, p, page, l.name)
 		}
 	}
 	look("sign-in", "/sign-in")

@@ -113,7 +113,7 @@ func (s *site) show(v *visit, status int, name string, w view) error {
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.WriteHeader(status)
-	_, _ = out.WriteTo(v.w) // the browser has disconnected
+	_, _ = v.w.Write(revealed(out.Bytes())) // the browser has disconnected
 	return nil
 }
 

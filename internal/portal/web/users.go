@@ -118,8 +118,9 @@ func providerName(c *store.Configuration) string {
 type userDetail struct {
 	User        *store.Account
 	Manage      bool // the viewer is on the managers' page
+	SCIM        bool // SCIM is on
 	Provider    string
-	CanHandOver bool
+	CanHandOver bool // the viewer may hand the account over, or take it back
 	Roles       []roleOrigin
 	Pools       []store.PoolRef
 	CanLink     bool // the viewer may link an identity at the provider
@@ -145,6 +146,7 @@ func (s *site) showUser(v *visit, status int, problem string) error {
 		return err
 	}
 	body.Manage = true
+	body.CanHandOver = account.ManagedBy == portalapi.ManagedByLocal && (body.SCIM || account.HandedOver)
 	if body.History, err = s.store.AuditEvents(v.Context(), store.AuditFilter{TargetID: account.ID}, 0, historyLines); err != nil {
 		return err
 	}
@@ -181,8 +183,7 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 		return nil, err
 	}
 	return &userDetail{User: account, Identities: identities,
-		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
-		CanHandOver: account.ManagedBy == portalapi.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
+		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0, Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs, SCIM: config.SCIMEnabled}, nil
 }
 
 // origins returns the origin of each effective role of the account.
