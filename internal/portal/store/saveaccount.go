@@ -127,6 +127,9 @@ func (t *tx) writeAccount(before, after *Account) error {
 	if err := t.writeAccountRow(before == nil, after); err != nil {
 		return err
 	}
+	if err := t.saveWords(before, after); err != nil {
+		return err
+	}
 	if before != nil && before.ManagedBy == portalapi.ManagedByLocal && after.ManagedBy == portalapi.ManagedBySCIM {
 		// The link of the local user's holder ends; the provider says who the user is from now on.
 		if _, err := t.exec(`DELETE FROM identities WHERE account_id = ?`, after.ID); err != nil {
