@@ -108,6 +108,8 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows("tr.locked summary", "Okta")
+	p.Click("tr.locked summary") // the reason on demand
 	p.Shows("tr.locked", "Read-only: managed by Okta")
 	p.Follow(`a[href="/users/` + c.ada.ID + `"]`)
 	p.Shows(".note.scim", "Read-only. Managed by SCIM: change this user in Okta")

@@ -30,6 +30,7 @@ var words = template.FuncMap{
 	"join":             func(all []string) string { return strings.Join(all, ", ") },
 	"displayName":      displayNameOf,
 	"name":             name,
+	"more":             func(pools []store.PoolRef) int { return max(0, len(pools)-poolsShown) },
 	"held":             held,
 }
 
