@@ -90,8 +90,8 @@ func (p *scope) applyPlan(ctx context.Context, plan provision.PoolPlan) pass.Out
 	if o.Err == nil {
 		o = o.And(p.members(ctx))
 	}
-	if o.Err == nil && !o.Refused && !p.keepsMark {
-		o = o.And(p.ClearMark(func(m *portalapi.Mark) error { return p.mark(ctx, m) }))
+	if !p.keepsMark {
+		o = p.ClearMark(o, func(m *portalapi.Mark) error { return p.mark(ctx, m) })
 	}
 	return o.Within(p.again)
 }

@@ -19,11 +19,7 @@ import (
 // apply carries the plan out, if policy and the guard let it. A mark without a reason in this pass
 // is removed.
 func (p *scope) apply(ctx context.Context) pass.Outcome {
-	o := p.carryOut(ctx)
-	if o.Err != nil {
-		return o
-	}
-	return o.And(p.ClearMark(func(m *portalapi.Mark) error { return p.mark(ctx, m) }))
+	return p.ClearMark(p.carryOut(ctx), func(m *portalapi.Mark) error { return p.mark(ctx, m) })
 }
 
 func (p *scope) carryOut(ctx context.Context) pass.Outcome {

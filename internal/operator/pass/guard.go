@@ -56,21 +56,24 @@ func (p *Pass) Guarded(ctx context.Context, g Guarded) Outcome {
 	return Next()
 }
 
-// ClearMark removes the mark at the portal's record with set, once nothing is held or dropped.
-// Under ReportOnly a mark stays. A refusal changes nothing about the object, so it is not reported.
-func (p *Pass) ClearMark(set func(*portalapi.Mark) error) Outcome {
-	if p.Answer.Mark(p.Object.GetName()) != nil || p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
-		return Next()
+// ClearMark removes the mark at the portal's record with set, once nothing is held or dropped. o is
+// the outcome of the pass so far. If the portal refused what the pass wrote, or did not answer, the
+// mark stays: it may be about a removal that a person released and that is not carried out yet.
+// Under ReportOnly a mark stays too. A refusal to remove the mark changes nothing about the object,
+// so it is not reported.
+func (p *Pass) ClearMark(o Outcome, set func(*portalapi.Mark) error) Outcome {
+	if o.Err != nil || o.Refused || p.Answer.Mark(p.Object.GetName()) != nil || p.View.Spec.ManagementPolicy == v1alpha1.PolicyReportOnly {
+		return o
 	}
 	err := set(nil)
 	if err == nil {
-		return Next()
+		return o
 	}
 	refused := p.Refused(err)
 	if refused.Err != nil {
-		return p.Retry(refused.Err)
+		return o.And(p.Retry(refused.Err))
 	}
-	return Next().Within(refused.After)
+	return o.And(Next().Within(refused.After))
 }
 
 // SameMark reports whether two marks at a record of the portal are equal. nil means that nothing is

@@ -202,9 +202,20 @@ func TestPreviewOfLastManagerAndGuard(t *testing.T) {
 	w.changeLogin(func(m *portalapi.LoginMethods) { m.ProvisionExistingUsers = true })
 	t.Log("the guard comes first, as for any loss of the manager role; after the release, the portal still refuses")
 	w.says(last, v1alpha1.ConditionReady, v1alpha1.ReasonGuardHeld)
-	w.annotate(last, v1alpha1.AnnotationRelease, w.decision(last))
+	id := w.decision(last)
+	w.annotate(last, v1alpha1.AnnotationRelease, id)
 	w.says(last, v1alpha1.ConditionReady, v1alpha1.ReasonLastManager)
 	if c := conditions.Find(last.Status.Conditions, v1alpha1.ConditionReady); c.Message == "" {
 		t.Error("the message must say what to do")
+	}
+	t.Log("the release stays valid, and is carried out once another manager exists")
+	w.local("boss@example.test", store.NewAccount{Password: "correct horse battery staple", DirectRoles: []string{manager}})
+	w.annotate(last, "example.test/touched", "now") // otherwise the next try comes within a minute
+	w.provisioned(last, user)
+	if m := w.account("admin@example.test").Mark; m != nil {
+		t.Errorf("the mark %+v remains", m)
+	}
+	if got := last.Annotations[v1alpha1.AnnotationRelease]; got != id {
+		t.Errorf("the decision is about %q, want %q", got, id)
 	}
 }
