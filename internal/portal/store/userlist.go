@@ -135,8 +135,8 @@ func (c *conn) walk(q UserQuery, order userOrder, where string, args []any, star
 	return &UserPage{}, nil
 }
 
-// chunkEnd returns the condition that ends the next chunk, and the id of its last user: empty if the
-// chunk contains all users that remain.
+// chunkEnd returns the condition that ends the next chunk, and the id of its last user: empty if
+// the chunk contains all users that remain.
 func (c *conn) chunkEnd(order userOrder, start string, startArgs []any) (where string, args []any, last string, err error) {
 	err = c.row(`SELECT id FROM accounts WHERE TRUE`+start+order.by()+` LIMIT 1 OFFSET ?`, append(append([]any{}, startArgs...), chunk-1)...).Scan(&last)
 	if err == sql.ErrNoRows { //nolint:errorlint // database/sql returns it as it is

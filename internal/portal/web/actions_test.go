@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestEveryActionIsASentence reads the actions from the source of the store: each is shown in words,
-// done and refused.
+// TestEveryActionIsASentence reads the actions from the source of the store: each is shown in
+// words, done and refused.
 func TestEveryActionIsASentence(t *testing.T) {
 	written := storeActions(t)
 	if !written["user.adopt"] || !written["user.create"] || len(written) < 25 {
@@ -32,8 +32,8 @@ func TestEveryActionIsASentence(t *testing.T) {
 	}
 }
 
-// storeActions returns the actions in the store's source: the field action of an event, as a literal
-// or assigned later.
+// storeActions returns the actions in the store's source: the field action of an event, as a
+// literal or assigned later.
 func storeActions(t *testing.T) map[string]bool {
 	t.Helper()
 	files, err := filepath.Glob("../store/*.go")

@@ -20,9 +20,9 @@ const maxPadding = 256
 // write writes the content, compressed if the browser accepts that.
 //
 // Compression reveals by its length whether text that an attacker chose occurs in a page (BREACH).
-// Pages contain no CSRF token: forms are protected by Sec-Fetch-Site and Origin. A page that answers
-// a form can contain a secret, such as a new API key or a typed client secret, and a view with
-// Secret does: neither is compressed. All other pages have a random length.
+// Pages contain no CSRF token: forms are protected by Sec-Fetch-Site and Origin. A page that
+// answers a form can contain a secret, such as a new API key or a typed client secret, and a view
+// with Secret does: neither is compressed. All other pages have a random length.
 func write(w http.ResponseWriter, r *http.Request, status int, content []byte, secret bool) {
 	h := w.Header()
 	h.Add("Vary", "Accept-Encoding")

@@ -14,8 +14,8 @@ import (
 // (bidirectional controls), contain characters that cannot be seen, or look like another name
 // without a hint.
 
-// name returns a name for a page: isolated from the direction of the text around it, and with a hint
-// if its letters imitate those of another script.
+// name returns a name for a page: isolated from the direction of the text around it, and with a
+// hint if its letters imitate those of another script.
 func name(s string) template.HTML {
 	shown := template.HTML(`<bdi>` + template.HTMLEscapeString(s) + `</bdi>`)
 	if hint := imitation(s); hint != "" {
@@ -71,8 +71,8 @@ func joins(last, r rune) bool {
 		unicode.Kannada, unicode.Malayalam, unicode.Oriya, unicode.Sinhala, unicode.Tamil, unicode.Telugu) || unicode.Is(unicode.So, last) || last == '\ufe0f')
 }
 
-// imitating are the scripts whose letters can look like those of another, with the letters that look
-// like Latin ones.
+// imitating are the scripts whose letters can look like those of another, with the letters that
+// look like Latin ones.
 var imitating = []struct {
 	name      string
 	letters   *unicode.RangeTable
@@ -85,8 +85,8 @@ var imitating = []struct {
 	{"Cherokee", unicode.Cherokee, "ᎠᎡᎢᎥᎩᎪᎫᎬᎳᎷᎻᏀᏂᏃᏎᏒᏔᏚᏞᏟᏢᏦᏧ"},
 }
 
-// imitation returns why the text can be taken for another, and "" if it cannot: one word has letters
-// of several scripts, or all letters that are not Latin look like Latin ones.
+// imitation returns why the text can be taken for another, and "" if it cannot: one word has
+// letters of several scripts, or all letters that are not Latin look like Latin ones.
 func imitation(text string) string {
 	var likeLatin, others int
 	found := map[string]bool{}

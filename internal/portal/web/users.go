@@ -30,7 +30,7 @@ const poolNames = 500
 type userList struct {
 	SCIM        bool
 	Provider    string
-	Badge       string // of users whom SCIM manages: the provider's name
+	Badge       string // of SCIM-managed users: the provider's name
 	Query       userQuery
 	Filtered    bool
 	UnknownPool bool // the filter names no pool
@@ -88,7 +88,7 @@ func (s *site) users(v *visit) error {
 		return err
 	}
 	list.Query, list.UnknownPool = q, q.In != "" && poolID == ""
-	list.Columns = []column{q.sorted("User", ""), q.sorted("Last sign-in", string(store.ByLastSignIn)), q.sorted("Created", string(store.ByCreation))}
+	list.Columns = []column{q.sorted("User", ""), q.sorted("Last sign-in", string(store.ByLastSignIn))}
 	if !list.UnknownPool {
 		field, descending := strings.CutPrefix(q.Sort, "-")
 		page, err := s.store.Users(v.Context(), store.UserQuery{Text: q.Text, ManagedBy: portalapi.ManagedBy(q.ManagedBy), Status: portalapi.Status(q.Status),
