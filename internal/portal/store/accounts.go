@@ -41,6 +41,9 @@ type PoolRef struct {
 	membership bool     // the account's owner added it
 }
 
+// ByOwner reports whether the account's owner, which is the operator, added it to the pool.
+func (p PoolRef) ByOwner() bool { return p.membership }
+
 // HasPassword reports whether the user can sign in without SSO.
 func (a *Account) HasPassword() bool { return a.passwordHash != "" }
 

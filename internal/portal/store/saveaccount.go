@@ -127,6 +127,9 @@ func (t *tx) writeAccount(before, after *Account) error {
 	if err := t.writeAccountRow(before == nil, after); err != nil {
 		return err
 	}
+	if err := t.saveWords(before, after); err != nil {
+		return err
+	}
 	if before != nil {
 		if err := t.endOwnSignIns(before, after); err != nil {
 			return err

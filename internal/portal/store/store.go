@@ -154,9 +154,12 @@ func (s *Store) prepare(ctx context.Context) error {
 	return s.seed(ctx)
 }
 
-// seed gives a new database its feed epoch and its default pool.
+// seed gives a new database its feed epoch and its default pool, and fills what a migration cannot.
 func (s *Store) seed(ctx context.Context) error {
 	return s.inTx(ctx, func(t *tx) error {
+		if err := t.fillWords(); err != nil {
+			return err
+		}
 		if t.epoch == "" {
 			if _, err := t.exec(`UPDATE meta SET epoch = ?`, uuid.NewString()); err != nil {
 				return err

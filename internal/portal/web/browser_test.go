@@ -3,6 +3,7 @@
 package web_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -38,6 +39,7 @@ func TestInBrowser(t *testing.T) {
 		"ResetLink":         resetLinkIsUsed,
 		"SecondFactor":      secondFactorInBrowser,
 		"EveryPage":         everyPage,
+		"WorstNames":        worstNames,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +47,19 @@ func TestInBrowser(t *testing.T) {
 		})
 	}
 	t.Run("SetUpAsDocumented", func(t *testing.T) { setUpAsDocumented(t, b) })
+}
+
+// saveScreenshot saves the page in the folder PORTAL_SCREENSHOTS, if it is set.
+func saveScreenshot(t *testing.T, p *browser.Page, name ...any) {
+	t.Helper()
+	folder := os.Getenv("PORTAL_SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	file := strings.ReplaceAll(strings.TrimSpace(fmt.Sprintln(name...)), " ", "-") + ".png"
+	if err := os.WriteFile(filepath.Join(folder, file), p.Screenshot(), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func signInInBrowser(p *browser.Page, at, name, password string) int {
@@ -173,6 +188,8 @@ func unsavedChanges(t *testing.T, p *browser.Page) {
 func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
 	signInInBrowser(p, c.url+"/users", portaltest.AdminUser, portaltest.AdminPassword)
+	p.Shows("tr.locked summary", "Okta")
+	p.Click("tr.locked summary") // the reason on demand
 	p.Shows("tr.locked", "Read-only: managed by Okta")
 	p.Follow(`a[href="/users/` + c.ada.ID + `"]`)
 	p.Shows(".note.scim", "Read-only. Managed by SCIM: change this user in Okta")
@@ -341,18 +358,13 @@ var looks = []struct {
 // screenshots.
 func everyPage(t *testing.T, p *browser.Page) {
 	c := newCompany(t)
-	screenshots := os.Getenv("PORTAL_SCREENSHOTS")
 	see := func(page string) {
 		for _, l := range looks {
 			p.Wide(l.width, l.height, l.dark)
 			for _, wrong := range append(browser.Ask[[]string](p, faults), browser.Ask[[]string](p, covered)...) {
 				t.Errorf("%s at %s: %s", page, l.name, wrong)
 			}
-			if screenshots != "" {
-				if err := os.WriteFile(filepath.Join(screenshots, page+"-"+l.name+".png"), p.Screenshot(), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
+			saveScreenshot(t, p, page, l.name)
 		}
 	}
 	look := func(page, at string) {

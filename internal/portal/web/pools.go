@@ -4,6 +4,8 @@ package web
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/shell"
@@ -15,25 +17,39 @@ const membersShown = 20
 
 // poolList is the content of the page Agent Pools.
 type poolList struct {
-	Pools  []store.Pool
-	Held   int // number of pools with a held change
-	Decide decision
+	Text        string // filter
+	Pools       []store.Pool
+	Held        int // number of pools with a held change, on all pages
+	Decide      decision
+	First, Next string // links; empty if there is no such page
 }
 
 func (s *site) pools(v *visit) error {
-	all, err := s.store.Pools(v.Context())
+	list, after := poolList{Text: strings.TrimSpace(v.FormValue("q"))}, v.FormValue("after")
+	page, next, err := s.store.PoolPage(v.Context(), list.Text, after, perPage)
 	if err != nil {
 		return err
 	}
-	list, name := poolList{Pools: all}, ""
-	for i := range all {
-		if m := all[i].Mark; m.Held() != "" {
-			list.Held++
-			name = m.At
-		}
+	list.Pools = page
+	values := url.Values{}
+	if list.Text != "" {
+		values.Set("q", list.Text)
 	}
-	if list.Held > 1 {
-		name = "NAME"
+	if after != "" {
+		list.First = link("/pools", values)
+	}
+	if next != "" {
+		values.Set("after", next)
+		list.Next = link("/pools", values)
+	}
+	held, err := s.store.HeldPools(v.Context())
+	if err != nil {
+		return err
+	}
+	list.Held = len(held)
+	name := "NAME"
+	if len(held) == 1 {
+		name = held[0].Mark.At
 	}
 	if list.Decide, err = s.decisionAbout(v, name); err != nil {
 		return err
@@ -73,7 +89,7 @@ func (s *site) showPool(v *visit, status int, problem string) error {
 	if err != nil {
 		return err
 	}
-	members, _, err := s.store.Accounts(v.Context(), store.AccountFilter{PoolID: pool.ID, ByName: true}, "", membersShown)
+	members, err := s.store.Users(v.Context(), store.UserQuery{PoolID: pool.ID, Limit: membersShown})
 	if err != nil {
 		return err
 	}
@@ -90,7 +106,7 @@ func (s *site) showPool(v *visit, status int, problem string) error {
 		return err
 	}
 	return s.show(v, status, "pool", view{Title: pool.Name, Section: "pools", Crumbs: way(pool.Name, toPools), Problem: problem, Body: poolDetail{
-		Pool: pool, Members: members, Decide: decide,
+		Pool: pool, Members: members.Users, Decide: decide,
 		CanHandOver: !pool.Default && pool.Owner.UID == "" && (config.SCIMEnabled || pool.HandedOver),
 	}})
 }

@@ -4,6 +4,7 @@ package web
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -30,6 +31,7 @@ type view struct {
 	Viewer  *viewer // nil if the visitor is not signed in
 	Notice  string  // the result of the last action
 	Problem string  // why the action was refused
+	Secret  bool    // the page contains a secret: it is never compressed
 	Body    any
 }
 
@@ -113,8 +115,7 @@ func (s *site) show(v *visit, status int, name string, w view) error {
 		return fmt.Errorf("show the page %s: %w", name, err)
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	v.w.WriteHeader(status)
-	_, _ = out.WriteTo(v.w) // the browser has disconnected
+	write(v.w, v.Request, status, revealed(out.Bytes()), w.Secret)
 	return nil
 }
 
@@ -123,6 +124,7 @@ type assets map[string]asset
 
 type asset struct {
 	content []byte
+	gzipped []byte
 	version string
 	media   string
 }
@@ -138,7 +140,7 @@ func (a assets) read() error {
 			return err
 		}
 		sum := sha256.Sum256(content)
-		a[e.Name()] = asset{content, hex.EncodeToString(sum[:6]), mime.TypeByExtension(path.Ext(e.Name()))}
+		a[e.Name()] = asset{content, compressed(content, gzip.BestCompression, ""), hex.EncodeToString(sum[:6]), mime.TypeByExtension(path.Ext(e.Name()))}
 	}
 	return nil
 }
@@ -161,6 +163,12 @@ func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
 	w.Header().Set("Content-Type", file.media)
+	w.Header().Add("Vary", "Accept-Encoding")
+	if len(file.gzipped) < len(file.content) && acceptsGzip(r) {
+		w.Header().Set("Content-Encoding", "gzip")
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.gzipped))
+		return
+	}
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file.content))
 }
 

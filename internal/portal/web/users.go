@@ -3,12 +3,12 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/portal/store"
 )
@@ -20,24 +20,38 @@ const (
 	historyLines = 15
 )
 
+// poolsShown is the number of a user's pools in the list.
+const poolsShown = 3
+
+// poolNames is the number of pool names that the filter of the list proposes.
+const poolNames = 500
+
 // userList is the content of the page User Management.
 type userList struct {
 	SCIM        bool
 	Provider    string
+	Badge       string // of SCIM-managed users: the provider's name
 	Query       userQuery
 	Filtered    bool
-	PoolName    string
+	UnknownPool bool // the filter names no pool
 	Users       []store.Account
+	Pools       []string // names for the filter
+	Roles       []portalapi.Role
+	Columns     []column
 	HeldCount   int    // users with a held removal, on all pages
 	First, Next string // links; empty if there is no such page
+	Partial     bool   // the page stopped before it was full; Next continues the search
 }
 
-// userQuery contains the filters of the list, as in the URL.
-type userQuery struct{ Text, ManagedBy, Status, Pool, Held string }
+// column is a column by which the list can be sorted.
+type column struct{ Title, Link, Sorted string }
+
+// userQuery contains the filters of the list, as in the URL. Pool is an id, In a name.
+type userQuery struct{ Text, ManagedBy, Status, Pool, In, Role, Held, Sort string }
 
 func (q userQuery) values() url.Values {
 	v := url.Values{}
-	for name, value := range map[string]string{"q": q.Text, "managedBy": q.ManagedBy, "status": q.Status, "pool": q.Pool, "held": q.Held} {
+	for name, value := range map[string]string{"q": q.Text, "managedBy": q.ManagedBy, "status": q.Status, "pool": q.Pool, "in": q.In, "role": q.Role, "held": q.Held, "sort": q.Sort} {
 		if value != "" {
 			v.Set(name, value)
 		}
@@ -45,58 +59,85 @@ func (q userQuery) values() url.Values {
 	return v
 }
 
+// sorted returns the link of the column with the field, and how the list is sorted by it: the
+// values of aria-sort. A second click on a column turns the order.
+func (q userQuery) sorted(title, field string) column {
+	c, next := column{Title: title}, q
+	switch q.Sort {
+	case field:
+		c.Sorted, next.Sort = "ascending", "-"+field
+	case "-" + field:
+		c.Sorted, next.Sort = "descending", field
+	default:
+		next.Sort = field
+	}
+	c.Link = link("/users", next.values())
+	return c
+}
+
 func (s *site) users(v *visit) error {
-	q := userQuery{strings.TrimSpace(v.FormValue("q")), v.FormValue("managedBy"), v.FormValue("status"), v.FormValue("pool"), v.FormValue("held")}
+	q := userQuery{Text: strings.TrimSpace(v.FormValue("q")), ManagedBy: v.FormValue("managedBy"), Status: v.FormValue("status"), Pool: v.FormValue("pool"),
+		In: strings.TrimSpace(v.FormValue("in")), Role: v.FormValue("role"), Held: v.FormValue("held"), Sort: v.FormValue("sort")}
 	config, err := s.store.Configuration(v.Context())
 	if err != nil {
 		return err
 	}
-	list := userList{SCIM: config.SCIMEnabled, Provider: providerName(config), Query: q, Filtered: len(q.values()) > 0}
-	if q.Pool != "" {
-		pool, err := s.store.Pool(v.Context(), q.Pool)
+	list := userList{SCIM: config.SCIMEnabled, Provider: providerName(config), Badge: cmp.Or(config.Provider(), "SCIM"), Filtered: len(q.values()) > 0}
+	poolID, err := s.filterPool(v, &q)
+	if err != nil {
+		return err
+	}
+	list.Query, list.UnknownPool = q, q.In != "" && poolID == ""
+	list.Columns = []column{q.sorted("User", ""), q.sorted("Last sign-in", string(store.ByLastSignIn))}
+	if !list.UnknownPool {
+		field, descending := strings.CutPrefix(q.Sort, "-")
+		page, err := s.store.Users(v.Context(), store.UserQuery{Text: q.Text, ManagedBy: portalapi.ManagedBy(q.ManagedBy), Status: portalapi.Status(q.Status),
+			PoolID: poolID, Role: q.Role, Held: q.Held != "", Sort: store.UserSort(field), Descending: descending, After: v.FormValue("after"), Limit: perPage})
 		if err != nil {
 			return err
 		}
-		list.PoolName = pool.Name
+		list.Users, list.Partial = page.Users, page.Next != "" && len(page.Users) < perPage
+		if page.Next != "" {
+			values := q.values()
+			values.Set("after", page.Next)
+			list.Next = link("/users", values)
+		}
 	}
-	after, err := s.nameOf(v, v.FormValue("after"))
-	if err != nil {
-		return err
+	if v.FormValue("after") != "" {
+		list.First = link("/users", q.values())
 	}
-	f := store.AccountFilter{ManagedBy: portalapi.ManagedBy(q.ManagedBy), Status: portalapi.Status(q.Status), PoolID: q.Pool, Search: q.Text, Held: q.Held != "", ByName: true}
-	page, next, err := s.store.Accounts(v.Context(), f, after, perPage)
-	if err != nil {
-		return err
-	}
-	list.Users = page
 	if list.HeldCount, err = s.store.CountAccounts(v.Context(), store.AccountFilter{Held: true}); err != nil {
 		return err
 	}
-	if after != "" {
-		list.First = link("/users", q.values())
+	if list.Pools, err = s.store.PoolNames(v.Context(), poolNames); err != nil {
+		return err
 	}
-	if next != "" {
-		values := q.values()
-		values.Set("after", page[len(page)-1].ID)
-		list.Next = link("/users", values)
+	if list.Roles, err = s.store.Roles(v.Context()); err != nil {
+		return err
 	}
 	return s.show(v, http.StatusOK, "users", view{Title: "User Management", Section: "users", Body: list})
 }
 
-// nameOf converts the id of a page's last user to the list's cursor. URLs contain ids, not names.
-// If that user was deleted in the meantime, the first page is shown.
-func (s *site) nameOf(v *visit, id string) (string, error) {
-	if id == "" {
-		return "", nil
+// filterPool returns the id of the pool by which the list is filtered: empty if it names none. A
+// pool in a link, by its id, becomes the name in the filter.
+func (s *site) filterPool(v *visit, q *userQuery) (string, error) {
+	switch {
+	case q.In != "":
+		q.Pool = ""
+		pool, err := s.store.PoolByName(v.Context(), q.In)
+		if err != nil || pool == nil {
+			return "", err
+		}
+		return pool.ID, nil
+	case q.Pool != "":
+		pool, err := s.store.Pool(v.Context(), q.Pool)
+		if err != nil {
+			return "", err
+		}
+		q.Pool, q.In = "", pool.Name
+		return pool.ID, nil
 	}
-	account, err := s.store.Account(v.Context(), id)
-	if portalapi.CodeOf(err) == portalapi.CodeNotFound {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return names.Fold(account.UserName), nil
+	return "", nil
 }
 
 func link(path string, values url.Values) string {
@@ -119,10 +160,11 @@ type userDetail struct {
 	User        *store.Account
 	Manage      bool // the viewer is on the managers' page
 	Own         bool // the account is the viewer's
+	SCIM        bool // SCIM is on
 	Provider    string
-	CanHandOver bool
+	CanHandOver bool // the viewer may hand the account over, or take it back
 	Roles       []roleOrigin
-	Pools       []store.PoolRef
+	Pools       []poolOrigin
 	CanLink     bool // the viewer may link an identity at the provider
 	Identities  []store.BoundIdentity
 	Sessions    []store.Session
@@ -147,6 +189,7 @@ func (s *site) showUser(v *visit, status int, problem string) error {
 		return err
 	}
 	body.Manage = true
+	body.CanHandOver = account.ManagedBy == portalapi.ManagedByLocal && (body.SCIM || account.HandedOver)
 	if body.History, err = s.store.AuditEvents(v.Context(), store.AuditFilter{TargetID: account.ID}, 0, historyLines); err != nil {
 		return err
 	}
@@ -186,9 +229,35 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 	if err != nil {
 		return nil, err
 	}
-	return &userDetail{User: account, Factor: factor, Own: account.ID == v.session.Account.ID, Identities: identities,
-		CanLink: config.SSO.Enabled && account.ID == v.session.Account.ID && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0 && account.HasPassword(), Sessions: sessions, Current: v.session.ID, Provider: providerName(config), Roles: origins(account, catalogue), Pools: account.PoolRefs,
-		CanHandOver: account.ManagedBy == portalapi.ManagedByLocal && (config.SCIMEnabled || account.HandedOver)}, nil
+	own := account.ID == v.session.Account.ID
+	return &userDetail{User: account, Own: own, SCIM: config.SCIMEnabled, Provider: providerName(config),
+		Roles: origins(account, catalogue), Pools: ways(account), Factor: factor,
+		Identities: identities, CanLink: own && config.SSO.Enabled && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0 && account.HasPassword(),
+		Sessions: sessions, Current: v.session.ID}, nil
+}
+
+// poolOrigin is a pool of a user, with how the user got in.
+type poolOrigin struct {
+	store.PoolRef
+	How string
+}
+
+// ways returns how the account got into each of its pools.
+func ways(account *store.Account) []poolOrigin {
+	all := make([]poolOrigin, len(account.PoolRefs))
+	for i, p := range account.PoolRefs {
+		how := "Added by a manager in this portal"
+		switch {
+		case p.Default:
+			how = "Every active user is a member"
+		case p.ByOwner():
+			how = "Through the AgentPool object, which names the user or a group of the identity provider"
+		case account.Owner.UID != "":
+			how = "Not from Kubernetes: the operator removes this membership"
+		}
+		all[i] = poolOrigin{p, how}
+	}
+	return all
 }
 
 // origins returns the origin of each effective role of the account.

@@ -49,7 +49,9 @@ func TestWhoSeesWhat(t *testing.T) {
 	if _, err := c.store.AccountByName(t.Context(), "eve@example.test"); portalapi.CodeOf(err) != portalapi.CodeNotFound {
 		t.Errorf("a user without the manager role created a user: %v", err)
 	}
-	boss.get("/profile").mustBe(http.StatusOK).mustSay(portaltest.AdminUser).mustNotSay("Deactivate")
+	boss.get("/profile").mustBe(http.StatusOK).mustSay(portaltest.AdminUser).mustNotSay("Deactivate", "Hand over to SCIM")
+	dora.get("/profile").mustBe(http.StatusOK).mustNotSay("Hand over to SCIM") // only managers may
+	boss.get("/users/" + c.bob.ID).mustSay("Hand over to SCIM")
 	boss.get("/users/unknown").mustBe(http.StatusNotFound)
 	boss.get("/nothing").mustBe(http.StatusNotFound).mustSay("This page does not exist")
 }
@@ -364,7 +366,7 @@ func TestUserList(t *testing.T) {
 		if strings.Contains(at, "example.test") {
 			t.Errorf("the URL %s contains user names", at)
 		}
-		for _, part := range strings.Split(page.html, `<span class="sub">`)[1:] {
+		for _, part := range strings.Split(page.html, `<span class="sub"><bdi>`)[1:] {
 			name, _, _ := strings.Cut(part, "<")
 			seen = append(seen, name)
 		}
@@ -477,7 +479,7 @@ func TestKeys(t *testing.T) {
 	if err != nil || !key.May(store.ScopeSCIM) {
 		t.Fatalf("the shown secret %q is %+v, %v", secret, key, err)
 	}
-	boss.get("/api-keys").mustSay("Okta SCIM", "for Okta/acme").mustNotSay(secret)
+	boss.get("/api-keys").mustSay("Okta SCIM", "for Okta/acme", "does not report its use").mustNotSay(secret)
 	boss.post("/api-keys", url.Values{"name": {"reader"}, "scope": {"read"}, "expires": {"90"}, "providerType": {"Okta"}}).mustBe(http.StatusCreated)
 	t.Log("the form offers the provider that is integrated")
 	if _, err := s.store.Bind(t.Context(), operator, portalapi.Binding{Cluster: "c", Namespace: "n", Name: "default", UID: "u", ProviderType: "EntraID", ProviderName: "globex"}); err != nil {
@@ -494,7 +496,7 @@ func TestKeys(t *testing.T) {
 	}
 	path := "/api-keys/" + key.ID + "/delete"
 	boss.get(path).mustBe(http.StatusOK).mustSay("Delete the API key “Okta SCIM”?")
-	boss.post(path, nil).mustBe(http.StatusOK).mustSay("The API key was deleted").mustNotSay(`<span class="name">Okta SCIM`)
+	boss.post(path, nil).mustBe(http.StatusOK).mustSay("The API key was deleted").mustNotSay(`<span class="name"><bdi>Okta SCIM`)
 	boss.get(path).mustBe(http.StatusNotFound)
 	if _, err := s.store.Authenticate(t.Context(), secret); err == nil {
 		t.Error("a deleted key still works")

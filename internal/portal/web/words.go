@@ -31,6 +31,8 @@ var words = template.FuncMap{
 	"userAudit":        func(e store.AuditEvent) string { return link("/audit", auditQuery{User: e.TargetID}.values()) },
 	"join":             func(all []string) string { return strings.Join(all, ", ") },
 	"displayName":      displayNameOf,
+	"name":             name,
+	"more":             func(pools []store.PoolRef) int { return max(0, len(pools)-poolsShown) },
 	"held":             held,
 	"spaced":           spaced,
 	"add":              func(a, b int) int { return a + b },
@@ -209,6 +211,7 @@ var deeds = map[string]deed{
 	"user.update":                      {"Changed the user %s", "Tried to change the user %s"},
 	"user.delete":                      {"Deleted the user %s", "Tried to delete the user %s"},
 	"user.provision":                   {"Provisioned the user %s", "Tried to provision the user %s"},
+	"user.adopt":                       {"Adopted the user %s, who was local", "Tried to adopt the local user %s"},
 	"user.release":                     {"Released the user %s", "Tried to release the user %s"},
 	"user.wait":                        {"The user %s waits for migration", "Tried to make the user %s wait for migration"},
 	"user.hold":                        {"The removal of the user %s is held", "Tried to hold the removal of the user %s"},
@@ -217,6 +220,7 @@ var deeds = map[string]deed{
 	"pool.update":                      {"Changed the agent pool %s", "Tried to change the agent pool %s"},
 	"pool.delete":                      {"Deleted the agent pool %s", "Tried to delete the agent pool %s"},
 	"pool.provision":                   {"Provisioned the agent pool %s", "Tried to provision the agent pool %s"},
+	"pool.adopt":                       {"Adopted the agent pool %s", "Tried to adopt the agent pool %s"},
 	"pool.hold":                        {"A change of the agent pool %s is held", "Tried to hold a change of the agent pool %s"},
 	"pool.release":                     {"Released the agent pool %s", "Tried to release the agent pool %s"},
 	"api-key.create":                   {"Created the API key %s", "Tried to create the API key %s"},
@@ -242,31 +246,40 @@ var deeds = map[string]deed{
 }
 
 // sentence returns the sentence for an event.
-func sentence(e store.AuditEvent) string {
-	name := e.TargetName
-	if name == "" {
-		name = e.TargetID
+func sentence(e store.AuditEvent) template.HTML {
+	text := deedOf(e)
+	target := e.TargetName
+	if target == "" {
+		target = e.TargetID
 	}
+	return template.HTML(strings.TrimSpace(strings.Replace(template.HTMLEscapeString(text), "%s", string(name(target)), 1)))
+}
+
+// deedOf returns the sentence for an event, with %s for the target's name.
+func deedOf(e store.AuditEvent) string {
 	d, ok := deeds[e.Action]
-	if !ok {
-		return strings.TrimSpace(e.Action + " " + name)
+	becomes := func(field, to string) bool {
+		return slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == field && c.To == to })
 	}
-	text := d.done
 	switch {
-	case e.Refused() && e.Action == "session.start" && name == "":
-		text = "Tried to sign in"
+	case !ok && e.Refused():
+		return "Tried to call " + e.Action + " of the API"
+	case !ok:
+		return "Called " + e.Action + " of the API"
+	case e.Refused() && e.Action == "session.start" && e.TargetName+e.TargetID == "":
+		return "Tried to sign in"
 	case e.Refused():
-		text = d.tried
-	case e.Action == "user.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
-		text = "The removal of the user %s is no longer held"
-	case e.Action == "pool.hold" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "held" && c.To == "" }):
-		text = "The change of the agent pool %s is no longer held"
-	case strings.HasSuffix(e.Action, ".hold") && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "heldState" && c.To == string(portalapi.MarkDropped) }):
-		text = "A held removal of %s was dropped"
-	case e.Action == "user.wait" && slices.ContainsFunc(e.Changes, func(c store.FieldChange) bool { return c.Field == "waitingFor" && c.To == "" }):
-		text = "The user %s no longer waits for migration"
+		return d.tried
+	case e.Action == "user.hold" && becomes("held", ""):
+		return "The removal of the user %s is no longer held"
+	case e.Action == "pool.hold" && becomes("held", ""):
+		return "The change of the agent pool %s is no longer held"
+	case strings.HasSuffix(e.Action, ".hold") && becomes("heldState", string(portalapi.MarkDropped)):
+		return "A held removal of %s was dropped"
+	case e.Action == "user.wait" && becomes("waitingFor", ""):
+		return "The user %s no longer waits for migration"
 	}
-	return strings.TrimSpace(strings.Replace(text, "%s", name, 1))
+	return d.done
 }
 
 // fields are the display names of changed fields.
@@ -291,18 +304,20 @@ func shown(changes []store.FieldChange) []store.FieldChange {
 }
 
 // changeLine describes one field's change.
-func changeLine(c store.FieldChange) string {
-	name := fields[c.Field]
-	if name == "" {
-		name = c.Field
+func changeLine(c store.FieldChange) template.HTML {
+	field := fields[c.Field]
+	if field == "" {
+		field = c.Field
 	}
+	from, to := name(plain(c.From)), name(plain(c.To))
+	line := template.HTML(template.HTMLEscapeString(field) + ": ")
 	switch {
 	case c.From == "":
-		return name + ": " + plain(c.To)
+		return line + to
 	case c.To == "":
-		return name + ": " + plain(c.From) + " removed"
+		return line + from + " removed"
 	}
-	return name + ": " + plain(c.From) + " → " + plain(c.To)
+	return line + from + " → " + to
 }
 
 func plain(value string) string {
@@ -316,16 +331,17 @@ func plain(value string) string {
 }
 
 // who names the actor.
-func who(e store.AuditEvent) string {
+func who(e store.AuditEvent) template.HTML {
+	actor := name(e.ActorName)
 	switch e.ActorKind {
 	case store.Key:
-		return "API key " + e.ActorName
+		return "API key " + actor
 	case store.Operator:
-		return "Operator (" + e.ActorName + ")"
+		return "Operator (" + actor + ")"
 	case store.Visitor:
 		return "a visitor who is not signed in"
 	case store.System:
-		return "The portal itself (" + e.ActorName + ")"
+		return "The portal itself (" + actor + ")"
 	}
-	return e.ActorName
+	return actor
 }
