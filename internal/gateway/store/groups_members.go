@@ -97,7 +97,7 @@ func (d *Directory) lookUp(ctx context.Context, ids []string, found func(id stri
 				if r, err = d.userRecord(u); err != nil {
 					return err
 				}
-				d.users.wrote(r)
+				d.users.store(r)
 			}
 			tell(id, r)
 			return nil

@@ -32,13 +32,13 @@ func TestTable(t *testing.T) {
 		do     func(*table[string])
 		want   string
 	}{
-		"WriteThenItsEvent":   {"", func(t *table[string]) { t.wrote(rec("a", 5)); t.watched(rec("a", 5)) }, "a@5"},
-		"LateOldEvent":        {"An event from before the write must not undo it.", func(t *table[string]) { t.wrote(rec("a", 5)); t.watched(rec("a", 3)) }, "a@5"},
-		"LateAnswer":          {"The answer to a write may come after the event of a later one.", func(t *table[string]) { t.watched(rec("a", 7)); t.wrote(rec("a", 5)) }, "a@7"},
-		"AnswerAfterDeletion": {"The watch has passed the deletion.", func(t *table[string]) { t.watchedGone("a", 9, true); t.wrote(rec("a", 5)) }, ""},
+		"WriteThenItsEvent":   {"", func(t *table[string]) { t.store(rec("a", 5)); t.watched(rec("a", 5)) }, "a@5"},
+		"LateOldEvent":        {"An event from before the write must not undo it.", func(t *table[string]) { t.store(rec("a", 5)); t.watched(rec("a", 3)) }, "a@5"},
+		"LateAnswer":          {"The answer to a write may come after the event of a later one.", func(t *table[string]) { t.watched(rec("a", 7)); t.store(rec("a", 5)) }, "a@7"},
+		"AnswerAfterDeletion": {"The watch has passed the deletion.", func(t *table[string]) { t.watchedGone("a", 9, true); t.store(rec("a", 5)) }, ""},
 		"OwnDeletion":         {"Earlier events that arrive late must not bring it back.", func(t *table[string]) { t.watched(rec("a", 3)); t.removed("a", untilDeleted); t.watched(rec("a", 4)) }, ""},
 		"OwnDeletionDone": {"Once the watch says so the tombstone goes, and a restored object is seen.", func(t *table[string]) {
-			t.wrote(rec("a", 3))
+			t.store(rec("a", 3))
 			t.removed("a", untilDeleted)
 			t.watchedGone("a", 5, true)
 			t.watched(rec("a", 8))
@@ -50,8 +50,8 @@ func TestTable(t *testing.T) {
 			t.watchedGone("a", 6, true)
 		}, ""},
 		"RelistForgets":    {"", func(t *table[string]) { t.watched(rec("a", 3)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "b@4"},
-		"RelistIsBehind":   {"A write after the list was made stays.", func(t *table[string]) { t.wrote(rec("a", 12)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "a@12 b@4"},
-		"RelistAfterWrite": {"", func(t *table[string]) { t.wrote(rec("a", 12)); t.relisted([]*record[string]{rec("a", 4)}, 9) }, "a@12"},
+		"RelistIsBehind":   {"A write after the list was made stays.", func(t *table[string]) { t.store(rec("a", 12)); t.relisted([]*record[string]{rec("b", 4)}, 9) }, "a@12 b@4"},
+		"RelistAfterWrite": {"", func(t *table[string]) { t.store(rec("a", 12)); t.relisted([]*record[string]{rec("a", 4)}, 9) }, "a@12"},
 		"RelistClearsTombstones": {"", func(t *table[string]) {
 			t.watched(rec("a", 3))
 			t.removed("a", untilDeleted)
@@ -63,7 +63,7 @@ func TestTable(t *testing.T) {
 			t.removed("a", untilDeleted)
 			t.relisted([]*record[string]{rec("a", 3)}, 9)
 		}, ""},
-		"Order": {"", func(t *table[string]) { t.wrote(rec("ccc", 3)); t.wrote(rec("a", 1)); t.wrote(rec("bb", 2)) }, "a@1 bb@2 ccc@3"},
+		"Order": {"", func(t *table[string]) { t.store(rec("ccc", 3)); t.store(rec("a", 1)); t.store(rec("bb", 2)) }, "a@1 bb@2 ccc@3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := newTable[string]()
@@ -77,9 +77,9 @@ func TestTable(t *testing.T) {
 
 func TestTableKeys(t *testing.T) {
 	table := newTable[string]()
-	table.wrote(rec("a", 1, "p:x", "u:ada"))
-	table.wrote(rec("bb", 2, "p:x", "u:bob"))
-	table.wrote(rec("a", 3, "p:y", "u:ada"))
+	table.store(rec("a", 1, "p:x", "u:ada"))
+	table.store(rec("bb", 2, "p:x", "u:bob"))
+	table.store(rec("a", 3, "p:y", "u:ada"))
 	for key, want := range map[string]string{"p:x": "bb@2", "p:y": "a@3", "u:ada": "a@3", "u:unknown": ""} {
 		if have := values(table.under(key)); have != want || table.count(key) != len(strings.Fields(want)) {
 			t.Errorf("under %s: %q, want %q", key, have, want)
