@@ -106,6 +106,14 @@ func TestSecondFactor(t *testing.T) {
 	again.finish("code", next).mustBe(http.StatusUnauthorized).mustSay("was used")
 	again.finish("recovery", codes[0]).mustBe(http.StatusOK).mustSay("Agent Pools")
 	again.get("/profile").mustSay("9 recovery codes are left")
+	for _, code := range codes[1:9] {
+		v := c.visitor()
+		v.signIn(name, password).mustSay("Signing in as")
+		v.finish("recovery", code).mustBe(http.StatusOK)
+	}
+	for _, path := range []string{"/profile", "/profile/second-factor"} {
+		again.get(path).mustSay("1 recovery code is left").mustNotSay("1 recovery codes")
+	}
 	c.visitor().finish("code", next).mustBe(http.StatusUnauthorized).mustSay("sign in again")
 	if got := c.visitor().get("/sign-in/code").mustBe(http.StatusOK); got.path != "/sign-in" {
 		t.Errorf("a visitor without a password sees %s", got.path)
