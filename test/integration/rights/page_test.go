@@ -66,7 +66,7 @@ func TestPageNamesTheDecisions(t *testing.T) {
 
 // TestPagesCommands runs the page's commands in order, as a cluster administrator.
 func TestPagesCommands(t *testing.T) {
-	s := get(t)
+	s := sharedFixture(t)
 	const namespace = "page"
 	if err := s.cp.Client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestPagesCommands(t *testing.T) {
 }
 
 // run runs a block of commands in a shell that stops at the first failure.
-func run(t *testing.T, s *scene, commands string) {
+func run(t *testing.T, s *fixture, commands string) {
 	t.Helper()
 	home := t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, "kubeconfig"), s.cp.Kubeconfig(), 0o600); err != nil {
