@@ -68,7 +68,7 @@ func TestBackup(t *testing.T) {
 			}
 			parts := func(s state) (out []*v1alpha1.ScimGroupSlice) {
 				for _, prefix := range []uint16{0, 0x8000}[:s.slices] {
-					part := half(prefix, time.Now(), time.Hour)
+					part := sliceOfAge(prefix, time.Now(), time.Hour)
 					part.Spec.Revision, part.Spec.Round = s.revision, 3
 					out = append(out, part)
 				}
