@@ -103,10 +103,10 @@ func TestOwnPool(t *testing.T) {
 		line   v1alpha1.GroupReference
 		want   bool
 	}{
-		"Unnamed":         {"No pool names the group.", v1alpha1.GroupReference{DisplayName: "Fraud"}, true},
-		"ByName":          {"A pool names it, in other case.", v1alpha1.GroupReference{DisplayName: "PAYMENTS"}, false},
-		"ByExternalID":    {"A pool names it by externalId.", v1alpha1.GroupReference{ExternalID: "x-Payments"}, false},
-		"OtherExternalID": {"An externalId is case-exact.", v1alpha1.GroupReference{ExternalID: "X-PAYMENTS"}, true},
+		"Unnamed":         {"A group that no pool names gets its own pool.", v1alpha1.GroupReference{DisplayName: "Fraud"}, true},
+		"ByName":          {"A group whose displayName a pool has in other case gets no own pool.", v1alpha1.GroupReference{DisplayName: "PAYMENTS"}, false},
+		"ByExternalID":    {"A group whose externalId a pool has gets no own pool.", v1alpha1.GroupReference{ExternalID: "x-Payments"}, false},
+		"OtherExternalID": {"A group whose externalId a pool has in other case gets its own pool.", v1alpha1.GroupReference{ExternalID: "X-PAYMENTS"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
