@@ -248,7 +248,7 @@ func TestUsersPushedAgainKeepTheirPools(t *testing.T) {
 	}
 }
 
-// poolNamed returns the portal's pool with this name; nil if there is none.
+// poolNamed returns the portal's pool with this name, or nil if there is none.
 func (w *world) poolNamed(name string) *store.Pool {
 	w.t.Helper()
 	all, err := w.store.Pools(w.t.Context())
