@@ -102,18 +102,18 @@ func TestCompactKeepsWhatIsRead(t *testing.T) {
 // user's claim, without the keys of its store.
 const maxCachedBytes = 3_000
 
-func TestMemoryOfACachedPerson(t *testing.T) {
-	const people = 4_000
+func TestMemoryOfACachedUser(t *testing.T) {
+	const users = 4_000
 	var kept []client.Object
 	before := heap()
-	for i := range people {
+	for i := range users {
 		u, c := typical(i)
 		for _, o := range []client.Object{u, c} {
 			kept = append(kept, decoded(t, o))
 		}
 	}
-	each := int(heap()-before) / people
-	t.Logf("%d bytes a person", each)
+	each := int(heap()-before) / users
+	t.Logf("a user takes %d bytes", each)
 	if each > maxCachedBytes {
 		t.Errorf("a user takes %d bytes, want at most %d", each, maxCachedBytes)
 	}

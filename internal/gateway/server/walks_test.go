@@ -35,8 +35,8 @@ func (h *hiker) again() {
 	}
 }
 
-// TestWalks are the courses of events in which it is not plain which walk a request belongs to.
-// There are the people a to h.
+// TestWalks checks sequences of requests in which a request could belong to several walks. The users
+// are a to h.
 func TestWalks(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason string
@@ -163,8 +163,7 @@ func (h *hiker) rest() {
 	}
 }
 
-// TestManyWalks: what is remembered is bounded, and a walk that goes on is not driven out by lists
-// that are not continued.
+// TestManyWalks: 4,000 other lists do not evict a walk that continues.
 func TestManyWalks(t *testing.T) {
 	w := newWalkers(t)
 	w.first.page()
@@ -179,8 +178,8 @@ func TestManyWalks(t *testing.T) {
 	}
 }
 
-// TestCursorsAreSealed: a cursor appears in URLs, and so in the logs of proxies, and must not
-// contain a name.
+// TestCursorsAreSealed: a cursor does not contain a user name, because it appears in URLs and so in
+// the logs of proxies.
 func TestCursorsAreSealed(t *testing.T) {
 	s := newService(t)
 	for i := range 3 {

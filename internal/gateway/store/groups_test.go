@@ -352,8 +352,8 @@ func TestMembersAreReadOnlyIfAskedFor(t *testing.T) {
 	}
 }
 
-// TestPeoplesFields: the provider never changes suspend, which people set.
-func TestPeoplesFields(t *testing.T) {
+// TestSuspendStays: a PUT of the provider does not change suspend, which administrators set.
+func TestSuspendStays(t *testing.T) {
 	w := newWorld(t)
 	d := w.replica(t)
 	id := createUser(t, d, "ada@example.test")
@@ -368,7 +368,7 @@ func TestPeoplesFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	if u := get(t, w, id, &v1alpha1.ScimUser{}); !u.Spec.Suspend || u.Spec.Title != "x" {
-		t.Errorf("a PUT must leave suspend: %+v", u.Spec)
+		t.Errorf("after a PUT the spec is %+v, want suspend and the title x", u.Spec)
 	}
 }
 

@@ -94,7 +94,7 @@ func refusedFor(reason string, now time.Time, age time.Duration) []metav1.Condit
 	return []metav1.Condition{{Type: v1alpha1.ConditionProvisioned, Status: metav1.ConditionFalse, Reason: reason, LastTransitionTime: metav1.NewTime(now.Add(-age))}}
 }
 
-func TestWhatABlockMeansForDeletion(t *testing.T) {
+func TestLeaveAsIs(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason string
 		view   session.View

@@ -64,7 +64,7 @@ func TestWithoutAgentPool(t *testing.T) {
 	}
 }
 
-func TestWhatAUserHasWithoutAnAgentPool(t *testing.T) {
+func TestAccessThrough(t *testing.T) {
 	m := portal()
 	snapshot, err := poolindex.New(agentPools{agentPool("ruled"), agentPool("restored")}, "company", groupindex.New()).Snapshot(t.Context(), m)
 	if err != nil {
