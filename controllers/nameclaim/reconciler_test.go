@@ -32,7 +32,8 @@ func (c cached) Get(_ context.Context, key client.ObjectKey, o client.Object, _ 
 	return nil
 }
 
-// TestUnneeded: at the start, only the claims that may be unneeded are enqueued; later, all new claims.
+// TestUnneeded: at the start, only the claims that may be unneeded are enqueued; later, all new
+// claims.
 func TestUnneeded(t *testing.T) {
 	ada := &v1alpha1.ScimUser{ObjectMeta: metav1.ObjectMeta{Name: "1", UID: "uid-1"}, Spec: v1alpha1.ScimUserSpec{UserName: "ada@example.test"}, Status: v1alpha1.ScimUserStatus{UserName: "former@example.test"}}
 	r := &Reconciler{Client: cached{people: map[string]*v1alpha1.ScimUser{"1": ada}}}

@@ -244,8 +244,8 @@ func TestLargeAnswer(t *testing.T) {
 	}
 }
 
-// TestBulkIsCharged: the rate limit counts each operation of a bulk request. Otherwise a client could
-// exceed it a thousandfold.
+// TestBulkIsCharged: the rate limit counts each operation of a bulk request. Otherwise a client
+// could exceed it a thousandfold.
 func TestBulkIsCharged(t *testing.T) {
 	now := time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)
 	s := newService(t, func(s *service) {

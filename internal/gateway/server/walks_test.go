@@ -35,8 +35,8 @@ func (h *hiker) again() {
 	}
 }
 
-// TestWalks checks sequences of requests in which a request could belong to several walks. The users
-// are a to h.
+// TestWalks checks sequences of requests in which a request could belong to several walks. The
+// users are a to h.
 func TestWalks(t *testing.T) {
 	for name, test := range map[string]struct {
 		reason string

@@ -78,8 +78,8 @@ func TestTwoReplicasOneName(t *testing.T) {
 	w.oneNameEach(t)
 }
 
-// TestConcurrentNames creates, renames and deletes users with few names on two replicas: no two users
-// have one name, and a user whose request succeeded has the name.
+// TestConcurrentNames creates, renames and deletes users with few names on two replicas: no two
+// users have one name, and a user whose request succeeded has the name.
 func TestConcurrentNames(t *testing.T) {
 	w := newWorld(t)
 	replicas := []*store.Directory{w.replica(t), w.replica(t)}

@@ -197,7 +197,8 @@ func BenchmarkMemory(b *testing.B) {
 	}
 }
 
-// TestReplacementsComplete: a replacement of all members is complete when all slices have its round.
+// TestReplacementsComplete: a replacement of all members is complete when all slices have its
+// round.
 func TestReplacementsComplete(t *testing.T) {
 	x := New()
 	group := func(round int64) {
