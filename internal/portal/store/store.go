@@ -54,6 +54,11 @@ type Options struct {
 	// SessionIdle is the time without a request after which a session ends; 0 is
 	// DefaultSessionIdle.
 	SessionIdle time.Duration
+	// AuditKeys are the keys of the audit's chain of MACs; nil: the audit has none.
+	AuditKeys *Keyring
+	// MaxKeyLifetime is the maximum time after which a new API key expires; 0 is
+	// DefaultMaxKeyLifetime.
+	MaxKeyLifetime time.Duration
 	// RequireSecondFactor lets managers who signed in with a password alone do nothing but set up a
 	// second factor.
 	RequireSecondFactor bool
@@ -65,13 +70,16 @@ const DefaultSessionIdle = time.Hour
 
 // Store is the service. Its methods are safe for concurrent use.
 type Store struct {
-	write   *sql.DB // for the writers, which are serialized
-	read    *sql.DB // the same database; with Memory the same pool
-	dialect dialect
-	now     func() time.Time
-	check   func(ctx context.Context, sso portalapi.SSO) error
-	idle    time.Duration // of sessions
-	hashing hashing
+	write     *sql.DB // for the writers, which are serialized
+	read      *sql.DB // the same database; with Memory the same pool
+	dialect   dialect
+	now       func() time.Time
+	check     func(ctx context.Context, sso portalapi.SSO) error
+	idle      time.Duration // of sessions
+	hashing   hashing
+	auditKeys *Keyring
+	// keyLifetime is Options.MaxKeyLifetime.
+	keyLifetime time.Duration
 	// secondFactor is Options.RequireSecondFactor.
 	secondFactor bool
 	bell         bell
@@ -80,7 +88,7 @@ type Store struct {
 
 // Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
+	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), keyLifetime: cmp.Or(o.MaxKeyLifetime, DefaultMaxKeyLifetime), auditKeys: o.AuditKeys, hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
 	if s.now == nil {
 		s.now = time.Now
 	}

@@ -51,13 +51,13 @@ type Options struct {
 
 // Manager returns a person with all permissions of a local manager.
 func Manager() store.Actor {
-	return store.Actor{Kind: store.Person, ID: "manager", Name: "manager@example.test", Scopes: []store.Scope{store.ScopeManage}}
+	return store.Actor{Kind: store.Person, Name: "manager@example.test", Scopes: []store.Scope{store.ScopeManage}}
 }
 
 func (p *Portal) operator(ctx context.Context) store.Actor {
 	return store.Actor{
 		Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning},
-		Leader: p.Leader, DecidedBy: portalapi.DecidedBy(ctx),
+		Leader: p.Leader, DecidedBy: portalapi.DecidedBy(ctx), Cause: store.Cause(portalapi.CauseOf(ctx)),
 	}
 }
 
