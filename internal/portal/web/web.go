@@ -121,6 +121,8 @@ func (s *site) routes() {
 		"POST /users/{id}/second-factor": s.removeSecondFactor,
 		"GET /users/{id}/delete":         s.confirmDeleteUser,
 		"POST /users/{id}/delete":        s.deleteUser,
+		"GET /users/{id}/erase":          s.confirmEraseUser,
+		"POST /users/{id}/erase":         s.eraseUser,
 		"GET /pools":                     s.pools,
 		"POST /pools":                    s.createPool,
 		"GET /pools/new":                 s.newPool,
@@ -134,9 +136,12 @@ func (s *site) routes() {
 		"POST /api-keys":                 s.createKey,
 		"GET /api-keys/{id}/delete":      s.confirmDeleteKey,
 		"POST /api-keys/{id}/delete":     s.deleteKey,
+		"GET /api-keys/{id}/rotate":      s.askRotateKey,
+		"POST /api-keys/{id}/rotate":     s.rotateKey,
 		"GET " + loginMethodsPath:        s.loginMethods,
 		"POST " + loginMethodsPath:       s.submitLoginMethods,
 		"GET /audit":                     s.audit,
+		"GET /audit.csv":                 s.exportAudit,
 		"GET " + settingsPath:            s.settingsOverview,
 		"GET " + iamPath:                 s.accessManagement,
 		"GET " + configurationPath:       s.identityConfiguration,
@@ -263,7 +268,11 @@ func (s *site) protect(next http.Handler) http.Handler {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		defer func() {
-			if p := recover(); p != nil {
+			p := recover()
+			if p == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares
+				panic(p)
+			}
+			if p != nil {
 				s.log.Error(fmt.Errorf("panic: %v", p), "Page panicked", "request", id, "route", r.Pattern, "stack", string(debug.Stack()))
 				http.Error(w, "The portal could not show this page; its log has the reason under the request id "+id+".", http.StatusInternalServerError)
 			}
