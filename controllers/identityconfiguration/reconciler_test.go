@@ -64,6 +64,15 @@ func known(w *onepass.World) {
 	w.Before(nil)
 }
 
+// keyOfLeaver makes a SCIM key of a manager of the portal who is then deleted.
+func keyOfLeaver(w *onepass.World) {
+	leaver, err := w.Portal.Store.CreateAccount(w.T.Context(), fakeportal.Manager(), store.NewAccount{UserName: "leaver@example.test", DirectRoles: []string{portalapi.RoleManager}})
+	w.Must(err)
+	_, _, err = w.Portal.Store.CreateKey(w.T.Context(), store.ActorOf(leaver, ""), store.NewKey{Name: "okta", Scope: store.ScopeSCIM, Provider: provider.ID{Type: "Okta"}})
+	w.Must(err)
+	w.Must(w.Portal.Store.DeleteAccount(w.T.Context(), fakeportal.Manager(), leaver.ID, nil))
+}
+
 // refuse fails one method of the portal.
 func refuse(w *onepass.World, method string, err error) {
 	w.Before(func(_ context.Context, c fakeportal.Call) error {
@@ -213,6 +222,11 @@ func TestReconcile(t *testing.T) {
 				w.Put(secret(v1alpha1.DeclaredTokensSecret, "okta", token(w.Clock.Now().Add(time.Hour))))
 			}, block: v1alpha1.ReasonConfigurationNotOK,
 			want: onepass.Want{Ready: "False CredentialsNotFound", Also: "TokensExpiring", Events: "TokenExpiresSoon", Again: retry},
+		},
+		"MakerLeft": {
+			reason: "A token works although its maker left, and people are asked to rotate it.",
+			given:  func(w *onepass.World) { key(w); keyOfLeaver(w) }, then: known,
+			want: onepass.Want{Calls: "Bind", Ready: "True Ready", Also: "TokensToRotate", Events: "TokenMakerLeft", Again: resync},
 		},
 		"DeclaredBroken": {
 			reason: "A line that declares nothing is named, and the rest works.",
