@@ -50,6 +50,7 @@ func run(ctx context.Context, args []string) error {
 		o.SessionIdle, err = portal.ParseSessionIdle(text)
 		return err
 	})
+	flags.StringVar(&o.SecretKeyFile, "secret-key-file", "", "file with the keys that encrypt second factors and the client secret in the database, one a line in base64, the one in use first; without it, they are stored in clear")
 	flags.StringVar(&o.AuditKeyFile, "audit-key-file", "", "file with the keys of the audit's chain, one a line in base64, the one in use first; without it, changes of the audit in the database are not noticed")
 	verify := flags.Bool("verify-audit", false, "check every event of the audit, print the result and exit")
 	head := flags.String("audit-head", "", "with --verify-audit: the sequence and MAC of status.auditHead of the IdentityConfiguration, as sequence/mac")

@@ -45,7 +45,7 @@ func (p *scope) auditHead(ctx context.Context) pass.Outcome {
 	}
 	p.headRead = p.Clock.Now()
 	if head.MAC != "" {
-		p.config.Status.AuditHead = &v1alpha1.AuditHead{Sequence: head.Sequence, MAC: head.MAC}
+		p.head = &v1alpha1.AuditHead{Sequence: head.Sequence, MAC: head.MAC}
 	}
 	return pass.Next()
 }

@@ -83,7 +83,8 @@ type scope struct {
 	bound  provider.ID                         // for which the portal follows this configuration; the zero ID: not known
 
 	accepted accepted
-	headStep bool // the pass came to the check of the portal's audit
+	headStep bool                // the pass came to the check of the portal's audit
+	head     *v1alpha1.AuditHead // to record; nil: the recorded one stays
 }
 
 // Reconcile opens, blocks or closes the session, and reports the state of the portal.
@@ -231,6 +232,9 @@ func (p *scope) refused(typ string, err error) pass.Outcome {
 func (p *scope) fill() {
 	s := &p.config.Status
 	s.ObservedGeneration = p.config.Generation
+	if p.head != nil {
+		s.AuditHead = p.head
+	}
 	if p.bound != (provider.ID{}) {
 		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}
 	}

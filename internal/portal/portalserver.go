@@ -49,6 +49,7 @@ type Options struct {
 	AdminPassword string // the file with the password of AdminUser
 	Keys          []BootstrapKey
 	SessionIdle   time.Duration // how long a session lasts without a request; 0 is store.DefaultSessionIdle
+	SecretKeyFile string        // keys under which the database has its secrets; empty: in clear
 	AuditKeyFile  string        // keys of the audit's chain; empty: the audit has none
 	MaxKeyDays    int           // maximum lifetime of a new API key, in days; 0 is store.DefaultMaxKeyLifetime
 	NewFeedEpoch  bool          // set it after a restore from a backup
@@ -169,6 +170,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.AuditKeyFile == "" {
 		o.Log.Info("The audit has no chain: a person who can write the database can change it unnoticed. Make a key with openssl rand -base64 32 and name its file with --audit-key-file")
 	}
+	if o.SecretKeyFile == "" {
+		o.Log.Info("The database has the secrets of second factors and the client secret in clear. Make a key with openssl rand -base64 32 and name its file with --secret-key-file")
+	}
 	if err := s.CheckAuditHead(ctx); err != nil {
 		o.Log.Error(err, "The audit is not as the portal left it. Check all of it with --verify-audit")
 	}
@@ -192,8 +196,12 @@ func (o Options) open(ctx context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	secrets, err := keyring(o.SecretKeyFile)
+	if err != nil {
+		return nil, err
+	}
 	return store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle, RequireSecondFactor: o.RequireSecondFactor,
-		MaxKeyLifetime: time.Duration(o.MaxKeyDays) * 24 * time.Hour, AuditKeys: audit})
+		MaxKeyLifetime: time.Duration(o.MaxKeyDays) * 24 * time.Hour, AuditKeys: audit, SecretKeys: secrets})
 }
 
 // keyring reads a key file. It returns nil for an empty path.

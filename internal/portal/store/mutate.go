@@ -36,7 +36,7 @@ func (s *Store) inTx(ctx context.Context, f func(*tx) error) error {
 		return err
 	}
 	defer began.Rollback() //nolint:errcheck // after a commit it does nothing
-	t := &tx{conn: conn{ctx: ctx, tx: began, dialect: s.dialect}, now: s.now().UTC().Truncate(time.Microsecond), idle: s.idle, auditKeys: s.auditKeys}
+	t := &tx{conn: conn{ctx: ctx, tx: began, dialect: s.dialect, vault: s.vault}, now: s.now().UTC().Truncate(time.Microsecond), idle: s.idle, auditKeys: s.auditKeys}
 	if err := t.row(`SELECT epoch, sequence, audit_sequence + 1, audit_mac FROM meta`+s.dialect.forTurn).Scan(&t.epoch, &t.sequence, &t.auditID, &t.auditMAC); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (s *Store) inSnapshot(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	defer began.Rollback() //nolint:errcheck // nothing was written
-	return f(&conn{ctx: ctx, tx: began, dialect: s.dialect})
+	return f(&conn{ctx: ctx, tx: began, dialect: s.dialect, vault: s.vault})
 }
 
 // mutate runs one change on behalf of actor and audits it. ev describes the attempt; f completes

@@ -56,6 +56,8 @@ type Options struct {
 	SessionIdle time.Duration
 	// AuditKeys are the keys of the audit's chain of MACs; nil: the audit has none.
 	AuditKeys *Keyring
+	// SecretKeys encrypt the secrets of the database; nil: they are stored in clear.
+	SecretKeys *Keyring
 	// MaxKeyLifetime is the maximum time after which a new API key expires; 0 is
 	// DefaultMaxKeyLifetime.
 	MaxKeyLifetime time.Duration
@@ -78,6 +80,8 @@ type Store struct {
 	idle      time.Duration // of sessions
 	hashing   hashing
 	auditKeys *Keyring
+	vault     vault // of the database
+	forms     vault // of pages
 	// keyLifetime is Options.MaxKeyLifetime.
 	keyLifetime time.Duration
 	// secondFactor is Options.RequireSecondFactor.
@@ -88,7 +92,7 @@ type Store struct {
 
 // Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), keyLifetime: cmp.Or(o.MaxKeyLifetime, DefaultMaxKeyLifetime), auditKeys: o.AuditKeys, hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
+	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), keyLifetime: cmp.Or(o.MaxKeyLifetime, DefaultMaxKeyLifetime), auditKeys: o.AuditKeys, vault: vault{o.SecretKeys}, forms: formKeys(o.SecretKeys), hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -159,7 +163,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	if _, err := migrator.Up(ctx); err != nil {
 		return err
 	}
-	return s.seed(ctx)
+	if err := s.seed(ctx); err != nil {
+		return err
+	}
+	return s.sealAll(ctx)
 }
 
 // seed gives a new database its feed epoch and its default pool, and fills what a migration cannot.
