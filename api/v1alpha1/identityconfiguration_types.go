@@ -300,9 +300,9 @@ type IdentityConfigurationStatus struct {
 	// does not know them yet, and the webhook responds with 503.
 	// +optional
 	LoginMethods *EffectiveLoginMethods `json:"loginMethods,omitempty"`
-	// auditHead identifies the newest event of the portal's audit that the manager has read; it reads
-	// it hourly. It proves later that no event up to this one was changed or removed. If it is
-	// absent, the portal's audit has no chain.
+	// auditHead identifies the newest event of the portal's audit that the manager has read, which
+	// it does hourly. It proves later that no event up to this one was changed or removed. If it
+	// is absent, the portal's audit has no chain.
 	// +optional
 	AuditHead *AuditHead `json:"auditHead,omitempty"`
 	// users is the number of ScimUsers.

@@ -323,8 +323,8 @@ func blocked(v session.View) string {
 	return v.Block.Reason
 }
 
-// TestAuditHeadIsRecorded: the status has the head of a chained audit, hourly, as long as the portal
-// has the event that was recorded last.
+// TestAuditHeadIsRecorded: the status has the head of a chained audit, hourly, as long as the
+// portal has the event that was recorded last.
 func TestAuditHeadIsRecorded(t *testing.T) {
 	w := onepass.New(t)
 	key(w)

@@ -74,14 +74,16 @@ func (s *Store) AuditHead(ctx context.Context, sequence int64) (h portalapi.Audi
 	h.Sequence = sequence
 	err = s.inSnapshot(ctx, func(c *conn) error {
 		if sequence == 0 {
-			return c.row(`SELECT audit_sequence, audit_mac FROM meta`).Scan(&h.Sequence, &h.MAC)
+			return c.row(`SELECT id, mac FROM audit_events ORDER BY id DESC LIMIT 1`).Scan(&h.Sequence, &h.MAC)
 		}
-		err := c.row(`SELECT mac FROM audit_events WHERE id = ?`, sequence).Scan(&h.MAC)
-		if errors.Is(err, sql.ErrNoRows) {
-			return refuse(portalapi.CodeNotFound, "the audit has no event %d", sequence)
-		}
-		return err
+		return c.row(`SELECT mac FROM audit_events WHERE id = ?`, sequence).Scan(&h.MAC)
 	})
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+		if sequence != 0 {
+			err = refuse(portalapi.CodeNotFound, "the audit has no event %d", sequence)
+		}
+	}
 	return h, err
 }
 

@@ -106,7 +106,7 @@ func TestAuditChain(t *testing.T) {
 	for name, c := range map[string]struct {
 		reason string
 		do     func(c *chained)
-		want   string // part of the problem; empty: none
+		want   string // part of the problem; empty if there is none
 	}{
 		"Untouched": {reason: "The portal's own events are right.", do: func(*chained) {}},
 		"Edited":    {reason: "An event was edited.", do: func(c *chained) { c.exec(`UPDATE audit_events SET action = 'user.create' WHERE id = 3`) }, want: "event 3, or the one before it, was changed"},

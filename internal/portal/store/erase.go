@@ -13,7 +13,7 @@ import (
 )
 
 // Erasable returns why the account cannot be erased now, or nil. Only a leaver can be: a user who
-// cannot sign in, whom no object owns, and about whom the deprovisioning guard holds nothing.
+// cannot sign in, and whose account has no owner and no held removal.
 func (a *Account) Erasable() error {
 	switch {
 	case a.active():

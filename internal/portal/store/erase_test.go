@@ -55,7 +55,7 @@ func everything(t *testing.T, s *Store) string {
 	return b.String()
 }
 
-// eraseStore is a portal with a chained audit and the leaver Eve, whom the provider deleted.
+// eraseStore is a portal with a chained audit and the leaver Eve: the provider deleted her.
 func eraseStore(t *testing.T) (s *Store, eve *Account) {
 	t.Helper()
 	s, _ = signInStoreWith(t, Options{AuditKeys: ring(t, "a")})
@@ -172,7 +172,7 @@ func TestEraseOnlyLeavers(t *testing.T) {
 		code   portalapi.Code
 	}{
 		{"An active user is not erased.", boss, func() string { return put(true) }, portalapi.CodeInvalid},
-		{"A user whom the provider still has would come back.", boss, func() string { return put(false) }, portalapi.CodeReadOnly},
+		{"A user that the provider still has would come back.", boss, func() string { return put(false) }, portalapi.CodeReadOnly},
 		{"What the guard holds is decided first.", boss, func() string {
 			id := put(false)
 			if err := s.MarkAccount(ctx, operator, owned, &portalapi.Mark{What: portalapi.RemovalDeletion, State: portalapi.MarkHeld}); err != nil {

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -120,6 +121,11 @@ func (s *Store) connect(database string) (err error) {
 		s.dialect = onPostgreSQL
 		driver, name, writers = "pgx", database, 4 // one writes, the others wait or finish
 	}
+	if driver == "sqlite" && database != Memory {
+		if err := createPrivate(database); err != nil {
+			return err
+		}
+	}
 	if s.write, err = sql.Open(driver, name); err != nil {
 		return err
 	}
@@ -136,6 +142,16 @@ func (s *Store) connect(database string) (err error) {
 	s.read.SetMaxOpenConns(readers)
 	s.read.SetMaxIdleConns(readers)
 	return nil
+}
+
+// createPrivate creates the file, unless it exists, readable for its owner only. SQLite gives the
+// files beside it the same mode.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // sqliteName returns the data source name: WAL, so that readers and the writer do not block each

@@ -84,25 +84,37 @@ func TestRotateKeyPage(t *testing.T) {
 	boss.post("/api-keys/none/rotate", url.Values{"overlap": {"0"}}).mustBe(http.StatusNotFound)
 }
 
+// leaver makes a manager who had two keys and left. It returns the ids of the account and of the
+// SCIM key, which must be rotated.
+func (c *company) leaver() (account, key string) {
+	c.t.Helper()
+	ctx := c.t.Context()
+	lea, err := c.store.PutAccount(ctx, operator, portalapi.AccountWrite{Owner: portalapi.Owner{UID: "lea-uid", Name: "lea-scim", Revision: 1},
+		UserName: "lea@example.test", DisplayName: "Lea Demo", Active: true, Pools: []string{c.support.ID}})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, n := range []store.NewKey{{Name: "Lea reads", Scope: store.ScopeRead}, {Name: "Okta SCIM", Scope: store.ScopeSCIM, Provider: provider.ID{Type: "Okta"}}} {
+		made, _, err := c.store.CreateKey(ctx, store.ActorOf(lea, ""), n)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		key = made.ID
+	}
+	leaves := operator
+	leaves.RequestID, leaves.Cause = "push-of-the-leaver", store.CauseProvider
+	if err := c.store.ReleaseAccount(ctx, leaves, lea.Owner, portalapi.ReleaseDeactivate); err != nil {
+		c.t.Fatal(err)
+	}
+	return lea.ID, key
+}
+
 func TestKeysOfLeaversPage(t *testing.T) {
 	c := newCompany(t)
 	boss := c.manager()
-	lea, err := c.store.PutAccount(t.Context(), operator, portalapi.AccountWrite{Owner: portalapi.Owner{UID: "lea-uid", Name: "lea-scim", Revision: 1}, UserName: "lea@example.test", Active: true, Pools: []string{c.support.ID}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range []store.NewKey{{Name: "Lea reads", Scope: store.ScopeRead}, {Name: "Okta SCIM", Scope: store.ScopeSCIM, Provider: provider.ID{Type: "Okta"}}} {
-		if _, _, err := c.store.CreateKey(t.Context(), store.ActorOf(lea, ""), n); err != nil {
-			t.Fatal(err)
-		}
-	}
 	boss.get("/api-keys").mustNotSay("Ended", "Rotate 1 key")
-	leaves := operator
-	leaves.RequestID = "push-of-the-leaver"
-	if err := c.store.ReleaseAccount(t.Context(), leaves, lea.Owner, portalapi.ReleaseDeactivate); err != nil {
-		t.Fatal(err)
-	}
-	boss.get("/api-keys").mustSay("Rotate 1 key.", "they keep working until you rotate them", "Ended", "The user who made it was deactivated")
-	boss.get("/audit?user="+lea.ID).mustSay("API keys ended: Lea reads", "API keys to rotate: Okta SCIM", "push-of-the-leaver")
-	boss.get("/users/" + lea.ID).mustSay("API keys ended: Lea reads")
+	lea, key := c.leaver()
+	boss.get("/api-keys").mustSay("Rotate 1 key.", "they keep working until you rotate them", "Ended", "The user who made it was deactivated", "/api-keys/"+key+"/rotate")
+	boss.get("/audit?user="+lea).mustSay("API keys ended: Lea reads", "API keys to rotate: Okta SCIM", "push-of-the-leaver", "because of the identity provider")
+	boss.get("/users/" + lea).mustSay("API keys ended: Lea reads")
 }
