@@ -200,8 +200,23 @@ func (o Options) open(ctx context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Database != "" && o.Database != store.Memory && !store.IsServer(o.Database) {
+		if err := createPrivate(o.Database); err != nil {
+			return nil, fmt.Errorf("create the portal's database: %w", err)
+		}
+	}
 	return store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle, RequireSecondFactor: o.RequireSecondFactor,
 		MaxKeyLifetime: time.Duration(o.MaxKeyDays) * 24 * time.Hour, AuditKeys: audit, SecretKeys: secrets})
+}
+
+// createPrivate creates the file, unless it exists, readable for its owner only. SQLite gives the
+// files beside it the same mode.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // keyring reads a key file. It returns nil for an empty path.

@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
-	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -112,19 +111,19 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// IsServer reports whether Options.Database is the URL of a server, and not a file.
+func IsServer(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
 func (s *Store) connect(database string) (err error) {
 	driver, name, writers := "sqlite", sqliteName(database), 1
 	switch {
 	case database == "":
 		return errors.New("no database: set an SQLite file or a postgres:// URL")
-	case strings.HasPrefix(database, "postgres://"), strings.HasPrefix(database, "postgresql://"):
+	case IsServer(database):
 		s.dialect = onPostgreSQL
 		driver, name, writers = "pgx", database, 4 // one writes, the others wait or finish
-	}
-	if driver == "sqlite" && database != Memory {
-		if err := createPrivate(database); err != nil {
-			return err
-		}
 	}
 	if s.write, err = sql.Open(driver, name); err != nil {
 		return err
@@ -142,16 +141,6 @@ func (s *Store) connect(database string) (err error) {
 	s.read.SetMaxOpenConns(readers)
 	s.read.SetMaxIdleConns(readers)
 	return nil
-}
-
-// createPrivate creates the file, unless it exists, readable for its owner only. SQLite gives the
-// files beside it the same mode.
-func createPrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // sqliteName returns the data source name: WAL, so that readers and the writer do not block each

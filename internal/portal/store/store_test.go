@@ -3,7 +3,6 @@
 package store
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -49,24 +48,5 @@ func TestStateSurvivesReopening(t *testing.T) {
 	}
 	if n, err := s.CountAccounts(t.Context(), AccountFilter{}); n != 1 || err != nil {
 		t.Fatalf("%d accounts, want the first manager alone (%v)", n, err)
-	}
-}
-
-func TestFilesArePrivate(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "portal.db")
-	s, err := Open(t.Context(), Options{Database: path})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	files, err := filepath.Glob(path + "*")
-	if err != nil || len(files) < 2 { // the write-ahead log is beside it
-		t.Fatal(files, err)
-	}
-	for _, file := range files {
-		info, err := os.Stat(file)
-		if err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has the mode %v, want 0600 (%v)", filepath.Base(file), info.Mode(), err)
-		}
 	}
 }
