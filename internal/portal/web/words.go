@@ -30,6 +30,7 @@ var words = template.FuncMap{
 	"changeLine":       changeLine,
 	"who":              who,
 	"because":          because,
+	"receipt":          receipt,
 	"shown":            shown,
 	"full":             sentenceOf,
 	"userAudit":        func(e store.AuditEvent) string { return link("/audit", auditQuery{User: e.TargetID}.values()) },
@@ -307,7 +308,7 @@ var fields = map[string]string{
 	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id", "decidedBy": "Decided by",
 	"sessionsEnded": "Sessions ended", "keysEnded": "API keys ended", "keysToRotate": "API keys to rotate",
 	"identity": "Identity at the provider", "directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
-	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "replacedBy": "Replaced by", "oldKeyEnds": "The old key works until", "method": "By", "sso.enabled": "SSO", "sso.type": "Protocol",
+	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "replacedBy": "Replaced by", "provider": "Identity provider", "filter": "Filter", "oldKeyEnds": "The old key works until", "method": "By", "sso.enabled": "SSO", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"sso.metadata": "Metadata", "sso.idAttribute": "Attribute with the id", "sso.userNameAttribute": "Attribute with the user name",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
@@ -319,6 +320,13 @@ var fields = map[string]string{
 func shown(changes []store.FieldChange) []store.FieldChange {
 	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
 		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy", "scim.migrationPlan"}, c.Field)
+	})
+}
+
+// receipt returns what ended when a user left, and what to do about it.
+func receipt(changes []store.FieldChange) []store.FieldChange {
+	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
+		return !slices.Contains([]string{"sessionsEnded", "keysEnded", "keysToRotate"}, c.Field)
 	})
 }
 
