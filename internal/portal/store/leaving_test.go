@@ -219,7 +219,7 @@ func BenchmarkLeaving(b *testing.B) {
 	next := 0
 	for b.Loop() {
 		b.StopTimer()
-		w := benchWrite(next)
+		w := testWrite(next)
 		next++
 		account, err := s.AccountByName(b.Context(), w.UserName)
 		if err != nil {

@@ -62,7 +62,7 @@ var auditTests = map[string]func(*portalTest){
 		w := person("ada")
 		w.DisplayName = "Other"
 		p.put(w)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "X-Request-Id", "try-1"), 409, portalapi.CodeReadOnly)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/users/"+ada.ID, nil, "X-Request-Id", "try-1"), 409, portalapi.CodeReadOnly)
 		var page portalv1.AuditEventPage
 		p.manage("GET", "/audit-events?userId="+ada.ID, nil, &page)
 		if len(page.Items) != 3 {
@@ -130,10 +130,10 @@ var auditTests = map[string]func(*portalTest){
 		p.scimOn()
 		ada := p.put(person("ada"))
 		erase := "/users/" + ada.ID + "/erase"
-		p.no(p.http(p.Keys.Manage, "POST", erase, nil), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", erase, nil), 400, portalapi.CodeInvalid)
 		p.ok(p.Client.ReleaseAccount(p.Context(), ada.Owner, portalapi.ReleaseDeactivate))
 		p.manage("POST", erase, nil, nil)
-		p.no(p.http(p.Keys.Manage, "GET", "/users/"+ada.ID, nil), 404, portalapi.CodeNotFound)
+		p.refusedWith(p.http(p.Keys.Manage, "GET", "/users/"+ada.ID, nil), 404, portalapi.CodeNotFound)
 		a := p.http(p.Keys.Manage, "GET", "/audit-events?userId="+ada.ID, nil)
 		var page portalv1.AuditEventPage
 		p.ok(json.Unmarshal(a.Body, &page))

@@ -35,8 +35,8 @@ var keyTests = map[string]func(*portalTest){
 			p.Errorf("keys: %+v", list.Items)
 		}
 		p.manage("DELETE", "/api-keys/"+made.Key.ID, nil, nil)
-		p.no(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
-		p.no(p.http(p.Keys.Manage, "DELETE", "/api-keys/"+made.Key.ID, nil), 404, portalapi.CodeNotFound)
+		p.refusedWith(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
+		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/api-keys/"+made.Key.ID, nil), 404, portalapi.CodeNotFound)
 	},
 	"A key expires": func(p *portalTest) {
 		var made portalv1.APIKeyWithSecret
@@ -47,8 +47,8 @@ var keyTests = map[string]func(*portalTest){
 		if _, still := p.digests()[made.Key.ID]; still {
 			p.Errorf("the webhook still gets the expired key")
 		}
-		p.no(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
-		p.no(p.http(p.Keys.Manage, "POST", "/api-keys", create), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys", create), 400, portalapi.CodeInvalid)
 	},
 	"A rotated key works for the overlap beside the key that replaces it": func(p *portalTest) {
 		var old, made portalv1.APIKeyWithSecret
@@ -60,20 +60,20 @@ var keyTests = map[string]func(*portalTest){
 		}
 		p.equal("digests", p.digests()[old.Key.ID], digestOf(old.Secret))
 		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
-		p.no(p.http(p.Keys.Manage, "POST", rotate, portalv1.APIKeyRotate{OverlapSeconds: 3600}), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", rotate, portalv1.APIKeyRotate{OverlapSeconds: 3600}), 400, portalapi.CodeInvalid)
 		p.Advance(2 * time.Hour)
 		if _, still := p.digests()[old.Key.ID]; still {
 			p.Errorf("the webhook still gets the old key")
 		}
 		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
-		p.no(p.http(p.Keys.Manage, "POST", "/api-keys/none/rotate", portalv1.APIKeyRotate{}), 404, portalapi.CodeNotFound)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys/none/rotate", portalv1.APIKeyRotate{}), 404, portalapi.CodeNotFound)
 	},
 	"A key makes no mightier and no longer-lived key": func(p *portalTest) {
 		var made, second portalv1.APIKeyWithSecret
-		p.no(p.http(p.Keys.Manage, "POST", "/api-keys", portalv1.APIKeyCreate{Name: "operator", Scope: portalv1.ScopeProvisioning}), 403, portalapi.CodeForbidden)
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys", portalv1.APIKeyCreate{Name: "operator", Scope: portalv1.ScopeProvisioning}), 403, portalapi.CodeForbidden)
 		p.manage("POST", "/api-keys", portalv1.APIKeyCreate{Name: "terraform", Scope: portalv1.ScopeManage, ExpiresAt: ptr(time.Now().Add(24 * time.Hour))}, &made)
 		longer := portalv1.APIKeyCreate{Name: "longer", Scope: portalv1.ScopeRead, ExpiresAt: ptr(time.Now().Add(48 * time.Hour))}
-		p.no(p.http(made.Secret, "POST", "/api-keys", longer), 400, portalapi.CodeInvalid)
+		p.refusedWith(p.http(made.Secret, "POST", "/api-keys", longer), 400, portalapi.CodeInvalid)
 		a := p.http(made.Secret, "POST", "/api-keys", portalv1.APIKeyCreate{Name: "default", Scope: portalv1.ScopeRead})
 		if a.Status != 201 {
 			p.Fatalf("a shorter-lived key: %d %s", a.Status, a.Body)
@@ -97,7 +97,7 @@ var keyTests = map[string]func(*portalTest){
 			k := scim
 			edit(&k)
 			a := p.http(p.Keys.Manage, "POST", "/api-keys", k)
-			p.no(a, 400, portalapi.CodeInvalid)
+			p.refusedWith(a, 400, portalapi.CodeInvalid)
 			if !bytes.Contains(a.Body, []byte("Okta, EntraID or Other")) && k.Scope == portalv1.ScopeSCIM {
 				p.Errorf("%s: the error does not name the values: %s", why, a.Body)
 			}
@@ -139,7 +139,7 @@ var keyTests = map[string]func(*portalTest){
 						p.Errorf("%s %s with the scope %s answers %d %s", method, path, scope, a.Status, a.Body)
 					}
 				}
-				p.no(p.http("", method, fill(path), "{"), 401, portalapi.CodeUnauthenticated)
+				p.refusedWith(p.http("", method, fill(path), "{"), 401, portalapi.CodeUnauthenticated)
 			}
 		}
 		if tried < 100 {
@@ -148,9 +148,9 @@ var keyTests = map[string]func(*portalTest){
 	},
 	"A change without the scope is audited": func(p *portalTest) {
 		p.audited("a forbidden change", 1, func() {
-			p.no(p.http(p.Keys.Read, "POST", "/users", portalv1.UserCreate{UserName: "ada@example.test"}), 403, portalapi.CodeForbidden)
+			p.refusedWith(p.http(p.Keys.Read, "POST", "/users", portalv1.UserCreate{UserName: "ada@example.test"}), 403, portalapi.CodeForbidden)
 		})
-		p.audited("a forbidden read", 0, func() { p.no(p.http(p.Keys.SCIM, "GET", "/users", nil), 403, portalapi.CodeForbidden) })
+		p.audited("a forbidden read", 0, func() { p.refusedWith(p.http(p.Keys.SCIM, "GET", "/users", nil), 403, portalapi.CodeForbidden) })
 	},
 }
 
