@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/portal/store"
@@ -150,7 +151,7 @@ func csvRow(e store.AuditEvent) []string {
 // injection): users choose their names.
 func safeRow(cells []string) []string {
 	for i, c := range cells {
-		if c != "" && strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", []rune(c)[0]) {
+		if first, _ := utf8.DecodeRuneInString(c); strings.ContainsRune("=+-@\t\r\n|%＝＋－＠", first) && c != "" {
 			cells[i] = "'" + c
 		}
 	}

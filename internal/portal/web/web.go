@@ -268,18 +268,23 @@ func (s *site) protect(next http.Handler) http.Handler {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		defer func() {
-			p := recover()
-			if p == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares
-				panic(p)
-			}
-			if p != nil {
-				s.log.Error(fmt.Errorf("panic: %v", p), "Page panicked", "request", id, "route", r.Pattern, "stack", string(debug.Stack()))
-				http.Error(w, "The portal could not show this page; its log has the reason under the request id "+id+".", http.StatusInternalServerError)
+			if p := recover(); p != nil {
+				s.panicked(w, r, id, p)
 			}
 			s.log.V(1).Info("Page served", "request", id, "route", r.Pattern, "took", time.Since(began).String())
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// panicked responds for a page that panicked. An export that ended early breaks the connection, so
+// that the browser reports an incomplete file.
+func (s *site) panicked(w http.ResponseWriter, r *http.Request, id string, p any) {
+	if p == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares
+		panic(p)
+	}
+	s.log.Error(fmt.Errorf("panic: %v", p), "Page panicked", "request", id, "route", r.Pattern, "stack", string(debug.Stack()))
+	http.Error(w, "The portal could not show this page; its log has the reason under the request id "+id+".", http.StatusInternalServerError)
 }
 
 // home shows managers the user list, and other users their profile.
