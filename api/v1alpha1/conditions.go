@@ -34,6 +34,8 @@ const (
 	ConditionDrifted            = "Drifted"            // under ReportOnly: the portal differs
 	ConditionRestoreOpen        = "RestoreOpen"        // on an IdentityConfiguration: the restore window is open
 	ConditionTokensExpiring     = "TokensExpiring"     // on an IdentityConfiguration: a SCIM token expires soon or has expired
+	ConditionAuditChanged       = "AuditChanged"       // on an IdentityConfiguration: the portal's audit is not the recorded one
+	ConditionTokensToRotate     = "TokensToRotate"     // on an IdentityConfiguration: a person who left may know a SCIM token
 )
 
 // Reasons.
@@ -88,6 +90,8 @@ const (
 	ReasonReportOnly         = "ReportOnly"          // managementPolicy is ReportOnly
 	ReasonTokenExpiresSoon   = "TokenExpiresSoon"    // a token expires within the warning time
 	ReasonTokenExpired       = "TokenExpired"        // pushes with a token are answered 401
+	ReasonAuditChanged       = "AuditChanged"        // a recorded event of the portal's audit is missing or another one
+	ReasonTokenMakerLeft     = "TokenMakerLeft"      // the person who made a token was deactivated
 	ReasonBackupOlder        = "BackupOlder"         // the portal has seen a newer push than the object has
 	ReasonRestoreWindow      = "RestoreWindowOpen"   // nothing is written until the restore window is closed
 	ReasonConsentRequired    = "ConsentRequired"     // a person must consent to the adoption of the portal's pool of that name

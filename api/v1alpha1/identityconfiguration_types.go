@@ -300,6 +300,11 @@ type IdentityConfigurationStatus struct {
 	// does not know them yet, and the webhook responds with 503.
 	// +optional
 	LoginMethods *EffectiveLoginMethods `json:"loginMethods,omitempty"`
+	// auditHead identifies the newest event of the portal's audit that the manager has read, which
+	// it does hourly. It proves later that no event up to this one was changed or removed. If it
+	// is absent, the portal's audit has no chain.
+	// +optional
+	AuditHead *AuditHead `json:"auditHead,omitempty"`
 	// users is the number of ScimUsers.
 	// +optional
 	Users int64 `json:"users"`
@@ -325,6 +330,20 @@ type IdentityConfigurationStatus struct {
 	// observedGeneration is the generation that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// AuditHead identifies an event of the portal's audit, and all events before it.
+type AuditHead struct {
+	// sequence is the number of the event.
+	// +kubebuilder:validation:Minimum=1
+	// +required
+	Sequence int64 `json:"sequence"`
+	// mac is the MAC over the event and the MAC of the event before. The key is known to the portal
+	// only.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +required
+	MAC string `json:"mac"`
 }
 
 // IdentityConfiguration binds a namespace to one portal and one identity provider. Its name is

@@ -50,6 +50,14 @@ func run(ctx context.Context, args []string) error {
 		o.SessionIdle, err = portal.ParseSessionIdle(text)
 		return err
 	})
+	flags.StringVar(&o.SecretKeyFile, "secret-key-file", "", "file with the keys that encrypt second factors and the client secret in the database, one a line in base64, the one in use first; without it, they are stored in clear")
+	flags.StringVar(&o.AuditKeyFile, "audit-key-file", "", "file with the keys of the audit's chain, one a line in base64, the one in use first; without it, changes of the audit in the database are not noticed")
+	verify := flags.Bool("verify-audit", false, "check every event of the audit, print the result and exit")
+	head := flags.String("audit-head", "", "with --verify-audit: the sequence and MAC of status.auditHead of the IdentityConfiguration, as sequence/mac")
+	flags.Func("max-key-days", "maximum lifetime of a new API key, from 1 to 3650 days (default 365); without a choice a key lives 90 days", func(text string) (err error) {
+		o.MaxKeyDays, err = portal.ParseKeyDays(text)
+		return err
+	})
 	flags.Func("trusted-proxy", "address or range of the proxies in front of the portal, such as 10.0.0.0/8: X-Forwarded-For is believed only from there; repeatable", func(text string) error {
 		prefix, err := portal.ParseTrustedProxy(text)
 		o.TrustedProxies = append(o.TrustedProxies, prefix)
@@ -74,6 +82,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if o.Log, err = logger(level); err != nil {
 		return err
+	}
+	if *verify {
+		return o.VerifyAudit(ctx, *head, os.Stdout)
 	}
 	o.Web = web.New
 	return portal.Run(ctx, o)

@@ -267,7 +267,7 @@ func (p *scope) because(ctx context.Context) (context.Context, string) {
 	if id == "" {
 		return ctx, p.Request
 	}
-	return requestid.With(ctx, id), id
+	return portalapi.WithCause(requestid.With(ctx, id), portalapi.CauseProvider), id
 }
 
 // releasePool releases the pool in the portal, if the guard allows the removal of its members. A

@@ -71,6 +71,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	p := &scope{Reconciler: r, pool: &pool, named: &pool, Pass: r.Begin(&pool, &pool.Status.Conditions, v1alpha1.ConditionProvisioned)}
 	p.Fill, p.Count, p.Request = p.fill, p.count, pass.RequestID(ctx)
+	if pool.OwnPoolOf() == "" && !pass.Settled(&pool, pool.Status.Conditions) {
+		ctx = portalapi.WithCause(ctx, portalapi.CauseGit)
+	}
 	switch {
 	case !pool.DeletionTimestamp.IsZero():
 		return p.Run(ctx, p.leaveAsIs, p.releasePool, p.finish)

@@ -57,6 +57,7 @@ type Reconciler struct {
 	strayPools strayPools
 	noKeys     time.Time         // when the portal first listed no SCIM key although some keys work; zero if it lists some
 	counted    time.Time         // time of the last write of the counts
+	headRead   time.Time         // time of the last reading of the head of the portal's audit
 	ahead      map[string]string // annotation → value that was reported as a time in the future
 }
 
@@ -82,6 +83,8 @@ type scope struct {
 	bound  provider.ID                         // for which the portal follows this configuration; the zero ID: not known
 
 	accepted accepted
+	headStep bool                // the pass came to the check of the portal's audit
+	head     *v1alpha1.AuditHead // to record; nil: the recorded one stays
 }
 
 // Reconcile opens, blocks or closes the session, and reports the state of the portal.
@@ -97,8 +100,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, r.release(ctx, req.Namespace)
 	}
 	p := &scope{Reconciler: r, config: &config, spec: config.Spec.DeepCopy(), Pass: r.Begin(&config, &config.Status.Conditions, v1alpha1.ConditionTokensSynced)}
-	p.Last, p.Fill, p.Count, p.Resync = p.warnOfExpiry, p.fill, p.counts, resync
-	return p.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.audit, p.auditPools)
+	p.Last, p.Fill, p.Count, p.Resync = p.warn, p.fill, p.counts, resync
+	ctx = portalapi.WithCause(ctx, portalapi.CauseGit)
+	return p.Run(ctx, p.restoring, p.readTokens, p.connect, p.bind, p.open, p.loginMethods, p.defaultPool, p.tokens, p.auditHead, p.audit, p.auditPools)
 }
 
 // connect makes the client from the address and the credentials.
@@ -228,6 +232,9 @@ func (p *scope) refused(typ string, err error) pass.Outcome {
 func (p *scope) fill() {
 	s := &p.config.Status
 	s.ObservedGeneration = p.config.Generation
+	if p.head != nil {
+		s.AuditHead = p.head
+	}
 	if p.bound != (provider.ID{}) {
 		s.Provider = &v1alpha1.BoundProvider{Type: v1alpha1.ProviderType(p.bound.Type), Name: p.bound.Name}
 	}

@@ -64,6 +64,15 @@ func known(w *onepass.World) {
 	w.Before(nil)
 }
 
+// keyOfLeaver makes a SCIM key of a manager of the portal who is then deleted.
+func keyOfLeaver(w *onepass.World) {
+	leaver, err := w.Portal.Store.CreateAccount(w.T.Context(), fakeportal.Manager(), store.NewAccount{UserName: "leaver@example.test", DirectRoles: []string{portalapi.RoleManager}})
+	w.Must(err)
+	_, _, err = w.Portal.Store.CreateKey(w.T.Context(), store.ActorOf(leaver, ""), store.NewKey{Name: "okta", Scope: store.ScopeSCIM, Provider: provider.ID{Type: "Okta"}})
+	w.Must(err)
+	w.Must(w.Portal.Store.DeleteAccount(w.T.Context(), fakeportal.Manager(), leaver.ID, nil))
+}
+
 // refuse fails one method of the portal.
 func refuse(w *onepass.World, method string, err error) {
 	w.Before(func(_ context.Context, c fakeportal.Call) error {
@@ -214,6 +223,24 @@ func TestReconcile(t *testing.T) {
 			}, block: v1alpha1.ReasonConfigurationNotOK,
 			want: onepass.Want{Ready: "False CredentialsNotFound", Also: "TokensExpiring", Events: "TokenExpiresSoon", Again: retry},
 		},
+		"MakerLeft": {
+			reason: "A token works although its maker left, and people are asked to rotate it.",
+			given:  func(w *onepass.World) { key(w); keyOfLeaver(w) }, then: known,
+			want: onepass.Want{Calls: "Bind", Ready: "True Ready", Also: "TokensToRotate", Events: "TokenMakerLeft", Again: resync},
+		},
+		"AuditChanged": {
+			reason: "The portal's audit is another one than the status recorded: the recorded head stays, and people are warned.",
+			given:  key,
+			then: func(w *onepass.World) {
+				known(w)
+				c := configuration(nil)
+				w.Must(w.Kube.Get(w.T.Context(), client.ObjectKeyFromObject(c), c))
+				c.Status.AuditHead = &v1alpha1.AuditHead{Sequence: 1, MAC: "another"}
+				w.Must(w.Kube.Status().Update(w.T.Context(), c))
+				w.Clock.SetTime(w.Clock.Now().Add(time.Hour))
+			},
+			want: onepass.Want{Calls: "Bind", Ready: "True Ready", Also: "AuditChanged", Events: "AuditChanged", Again: resync},
+		},
 		"DeclaredBroken": {
 			reason: "A declared token that is not accepted is reported, and the rest of the configuration works.",
 			given:  func(w *onepass.World) { key(w); w.Put(secret(v1alpha1.DeclaredTokensSecret, "okta", "sha256:short")) }, then: known,
@@ -294,6 +321,41 @@ func blocked(v session.View) string {
 		return ""
 	}
 	return v.Block.Reason
+}
+
+// TestAuditHeadIsRecorded: the status has the head of a chained audit, hourly, as long as the
+// portal has the event that was recorded last.
+func TestAuditHeadIsRecorded(t *testing.T) {
+	w := onepass.New(t)
+	key(w)
+	w.Put(configuration(nil))
+	known(w)
+	recorded := func() *v1alpha1.AuditHead {
+		t.Helper()
+		_, err := w.Parts.Configuration.Reconcile(t.Context(), onepass.Request(configuration(nil)))
+		w.Must(err)
+		got := configuration(nil)
+		w.Must(w.Kube.Get(t.Context(), client.ObjectKeyFromObject(got), got))
+		return got.Status.AuditHead
+	}
+	head := func() portalapi.AuditHead {
+		t.Helper()
+		h, err := w.Portal.AuditHead(t.Context(), 0)
+		w.Must(err)
+		return h
+	}
+	first := recorded()
+	if first == nil || *first != (v1alpha1.AuditHead{Sequence: first.Sequence, MAC: first.MAC}) || first.MAC == "" || first.Sequence > head().Sequence {
+		t.Fatalf("recorded %+v of %+v", first, head())
+	}
+	keyOfLeaver(w) // writes events
+	if got := recorded(); *got != *first {
+		t.Errorf("within the hour the status records %+v after %+v", got, first)
+	}
+	w.Clock.SetTime(w.Clock.Now().Add(time.Hour))
+	if got := recorded(); got.Sequence <= first.Sequence || got.MAC == first.MAC {
+		t.Errorf("an hour later the status records %+v after %+v", got, first)
+	}
 }
 
 // TestTokensAreWritten: the webhook's Secret has the digests of the portal's keys, and the default

@@ -45,6 +45,9 @@ type accepted struct {
 	declared []tokenfile.Entry
 	problem  error // lines that can't be parsed
 	known    bool  // both Secrets were read
+
+	listed bool     // the portal has listed its keys
+	rotate []string // the portal's keys whose makers left
 }
 
 // maxNamedTokens is the maximum number of tokens that a condition or an event names.
@@ -103,6 +106,7 @@ func (p *scope) tokens(ctx context.Context) pass.Outcome {
 		message := fmt.Sprintf("The portal lists no SCIM key any more. The earlier keys work until a second response confirms this, %s later", cmp.Or(p.KeysConfirm, DefaultKeysConfirm))
 		return pass.Next(conditions.Unknown(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonKeysUnconfirmed, message)).Within(min(left, resync))
 	}
+	p.accepted.listed, p.accepted.rotate = true, toRotate(keys)
 	entries, unnamed := entriesOf(keys)
 	p.accepted.portal = slices.Concat(entries, p.ended(entries))
 	if err := p.putTokens(ctx, tokenfile.Format(p.accepted.portal)); err != nil {
@@ -125,6 +129,17 @@ func (p *scope) tokens(ctx context.Context) pass.Outcome {
 		message = fmt.Sprintf("%d portal key(s) work as SCIM tokens; %d more are for other identity providers than %s and are refused", len(entries)-others, others, p.bound)
 	}
 	return pass.Next(conditions.True(v1alpha1.ConditionTokensSynced, v1alpha1.ReasonSynced, message))
+}
+
+// toRotate returns the names of the keys whose makers left.
+func toRotate(keys []portalapi.KeyDigest) (named []string) {
+	for _, k := range keys {
+		if !k.RotateSince.IsZero() {
+			named = append(named, fmt.Sprintf("portal-key-%s since %s", k.ID, k.RotateSince.UTC().Format(time.RFC3339)))
+		}
+	}
+	slices.Sort(named)
+	return named
 }
 
 // entriesOf converts the portal's keys to tokens, each for the provider that it was made for.
@@ -215,6 +230,34 @@ func (p *scope) expiring(e tokenfile.Entry) bool {
 		window = DefaultTokenWarning
 	}
 	return !e.Expires.IsZero() && e.Expires.Sub(p.Clock.Now()).Abs() <= window
+}
+
+// warn names the tokens that people must replace, and keeps the warning about the audit if the pass
+// ended before it was checked.
+func (p *scope) warn(ctx context.Context) pass.Outcome {
+	o := p.warnOfExpiry(ctx).And(p.warnToRotate())
+	if !p.headStep {
+		o = o.And(keep(conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionAuditChanged)))
+	}
+	return o
+}
+
+// warnToRotate names the tokens that a person who left may know, in a condition and, whenever that
+// says something new, in an event.
+func (p *scope) warnToRotate() pass.Outcome {
+	have := conditions.Find(p.config.Status.Conditions, v1alpha1.ConditionTokensToRotate)
+	switch {
+	case !p.accepted.listed:
+		return keep(have) // the last known state
+	case len(p.accepted.rotate) == 0:
+		return pass.Next()
+	}
+	message := "The users who made these tokens were deactivated in the portal and may know them: " + abridged(p.accepted.rotate) +
+		". Rotate each on the page API Keys of the portal, and put the new token into " + p.config.ProviderName()
+	if have == nil || have.Message != message {
+		p.Event(corev1.EventTypeWarning, v1alpha1.ReasonTokenMakerLeft, "Warn", "%s", message)
+	}
+	return pass.Warn(conditions.True(v1alpha1.ConditionTokensToRotate, v1alpha1.ReasonTokenMakerLeft, message))
 }
 
 // warnOfExpiry names the tokens whose end is near, in a condition and, whenever that says something

@@ -9,10 +9,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,6 +49,9 @@ type Options struct {
 	AdminPassword string // the file with the password of AdminUser
 	Keys          []BootstrapKey
 	SessionIdle   time.Duration // how long a session lasts without a request; 0 is store.DefaultSessionIdle
+	SecretKeyFile string        // keys under which the database has its secrets; empty: in clear
+	AuditKeyFile  string        // keys of the audit's chain; empty: the audit has none
+	MaxKeyDays    int           // maximum lifetime of a new API key, in days; 0 is store.DefaultMaxKeyLifetime
 	NewFeedEpoch  bool          // set it after a restore from a backup
 	HTTPCookies   bool          // cookies without the Secure attribute, for plain http on loopback
 
@@ -107,6 +112,15 @@ func ParseSessionIdle(text string) (time.Duration, error) {
 	return idle, nil
 }
 
+// ParseKeyDays parses the maximum lifetime of a new API key, in days.
+func ParseKeyDays(text string) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > 3650 {
+		return 0, fmt.Errorf("%q is not a number of days from 1 to 3650, such as 90", text)
+	}
+	return n, nil
+}
+
 // ParseTrustedProxy parses an address, or a range of addresses, of proxies in front of the portal.
 func ParseTrustedProxy(text string) (netip.Prefix, error) {
 	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
@@ -148,11 +162,20 @@ func CheckSSO(ctx context.Context, settings portalapi.SSO) error {
 
 // Run serves the portal until ctx ends, and then stops within 10 seconds.
 func Run(ctx context.Context, o Options) error {
-	s, err := store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle, RequireSecondFactor: o.RequireSecondFactor})
+	s, err := o.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close() // every change was committed before its response was sent
+	if o.AuditKeyFile == "" {
+		o.Log.Info("The audit has no chain: a person who can write the database can change it unnoticed. Make a key with openssl rand -base64 32 and name its file with --audit-key-file")
+	}
+	if o.SecretKeyFile == "" {
+		o.Log.Info("The database has the secrets of second factors and the client secret in clear. Make a key with openssl rand -base64 32 and name its file with --secret-key-file")
+	}
+	if err := s.CheckAuditHead(ctx); err != nil {
+		o.Log.Error(err, "The audit is not as the portal left it. Check all of it with --verify-audit")
+	}
 	if err := o.bootstrap(ctx, s); err != nil {
 		return err
 	}
@@ -165,6 +188,97 @@ func Run(ctx context.Context, o Options) error {
 		return errors.Join(err, listener.Close())
 	}
 	return o.serve(ctx, s, listener, handler)
+}
+
+// open opens the database with the keys of the options.
+func (o Options) open(ctx context.Context) (*store.Store, error) {
+	audit, err := keyring(o.AuditKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	secrets, err := keyring(o.SecretKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if o.Database != "" && o.Database != store.Memory && !store.IsServer(o.Database) {
+		if err := createPrivate(o.Database); err != nil {
+			return nil, fmt.Errorf("create the portal's database: %w", err)
+		}
+	}
+	return store.Open(ctx, store.Options{Database: o.Database, CheckSSO: CheckSSO, SessionIdle: o.SessionIdle, RequireSecondFactor: o.RequireSecondFactor,
+		MaxKeyLifetime: time.Duration(o.MaxKeyDays) * 24 * time.Hour, AuditKeys: audit, SecretKeys: secrets})
+}
+
+// createPrivate creates the file, unless it exists, readable for its owner only. SQLite gives the
+// files beside it the same mode.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// keyring reads a key file. It returns nil for an empty path.
+func keyring(path string) (*store.Keyring, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // no key file is no error
+	}
+	text, err := secretFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read the key file: %w", err)
+	}
+	keys, err := store.ParseKeyring(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the key file %s: %w", path, err)
+	}
+	return keys, nil
+}
+
+// VerifyAudit checks the whole audit and writes the result to out. published is the head from
+// status.auditHead of the IdentityConfiguration, as sequence/mac; empty if there is none. It
+// returns an error if the audit is not as the portal wrote it.
+func (o Options) VerifyAudit(ctx context.Context, published string, out io.Writer) error {
+	var head portalapi.AuditHead
+	if published != "" {
+		sequence, mac, found := strings.Cut(published, "/")
+		n, err := strconv.ParseInt(sequence, 10, 64)
+		if err != nil || !found || n < 1 {
+			return fmt.Errorf("%q is not the sequence and the MAC of an event, such as 1234/1f2e3d4c:5b6a", published)
+		}
+		head = portalapi.AuditHead{Sequence: n, MAC: mac}
+	}
+	if o.AuditKeyFile == "" {
+		return errors.New("name the key file with --audit-key-file")
+	}
+	s, err := o.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	report, err := s.CheckAudit(ctx, head)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%d events, the newest is %d/%s\n", report.Events, report.Head.Sequence, report.Head.MAC)
+	if report.Unchained > 0 {
+		fmt.Fprintf(out, "%d events are older than the chain and cannot be checked\n", report.Unchained)
+	}
+	if report.Erased > 0 {
+		fmt.Fprintf(out, "the names of erased users are gone from %d places\n", report.Erased)
+	}
+	for _, p := range report.Problems {
+		fmt.Fprintln(out, "problem:", p)
+	}
+	if len(report.Problems) > 0 {
+		return errors.New("the audit is not as the portal wrote it")
+	}
+	if published == "" {
+		fmt.Fprintln(out, "every event is as the portal wrote it; only --audit-head of the IdentityConfiguration's status can show whether the newest events are missing")
+	} else {
+		fmt.Fprintln(out, "every event is as the portal wrote it, up to the published one at least")
+	}
+	return nil
 }
 
 func (o Options) handler(s *store.Store, at net.Addr) (http.Handler, error) {

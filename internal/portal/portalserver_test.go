@@ -279,3 +279,70 @@ func TestHandlerDivides(t *testing.T) {
 		}
 	}
 }
+
+func TestFilesArePrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "portal.db")
+	_, stop := start(t, Options{Database: path})
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) < 2 { // the write-ahead log is beside it
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has the mode %v, want 0600 (%v)", filepath.Base(file), info.Mode(), err)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKeyFiles(t *testing.T) {
+	const one, other = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n", "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBA=\n"
+	path := filepath.Join(t.TempDir(), "portal.db")
+	o := Options{Database: path, AdminUser: "admin@example.test", AdminPassword: file(t, "demo admin password\n"), AuditKeyFile: file(t, one), SecretKeyFile: file(t, one)}
+	_, stop := start(t, o)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	verify := func(keys, head string) (string, error) {
+		var out strings.Builder
+		o.AuditKeyFile = keys
+		err := o.VerifyAudit(t.Context(), head, &out)
+		return out.String(), err
+	}
+	good := o.AuditKeyFile
+	text, err := verify(good, "")
+	if err != nil || !strings.Contains(text, "every event is as the portal wrote it") {
+		t.Fatalf("%s%v", text, err)
+	}
+	_, newest, _ := strings.Cut(text, "the newest is ")
+	newest, _, _ = strings.Cut(newest, "\n")
+	if text, err := verify(good, newest); err != nil || !strings.Contains(text, "up to the published one") {
+		t.Errorf("with the right head: %s%v", text, err)
+	}
+	for name, c := range map[string]struct{ reason, keys, head, want string }{
+		"OtherHead": {"A head that another portal published does not fit.", good, "1/abc:def", "the audit is not as the portal wrote it"},
+		"LaterHead": {"The published event is missing.", good, "999/abc:def", "the audit is not as the portal wrote it"},
+		"NoHead":    {"A head has a sequence and a MAC.", good, "latest", "is not the sequence and the MAC"},
+		"OtherKey":  {"Another key checks nothing.", file(t, other), "", "the audit is not as the portal wrote it"},
+		"NoKey":     {"A check needs the key.", "", "", "--audit-key-file"},
+		"BadKey":    {"A file without a key is named.", file(t, "password"), "", "openssl rand -base64 32"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if text, err := verify(c.keys, c.head); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s\n%s%v, want %q", c.reason, text, err, c.want)
+			}
+		})
+	}
+}
+
+func TestParseKeyDays(t *testing.T) {
+	for text, want := range map[string]int{"90": 90, "1": 1, "3650": 3650, "0": 0, "-1": 0, "3651": 0, "90d": 0, "": 0} {
+		got, err := ParseKeyDays(text)
+		if got != want || (err == nil) != (want > 0) {
+			t.Errorf("ParseKeyDays(%q) = %d, %v; want %d", text, got, err, want)
+		}
+	}
+}

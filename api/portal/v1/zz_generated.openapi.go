@@ -236,10 +236,61 @@ func (e Status) Valid() bool {
 	}
 }
 
+// Defines values for ListAuditEventsParamsCause.
+const (
+	ListAuditEventsParamsCauseGit      ListAuditEventsParamsCause = "Git"
+	ListAuditEventsParamsCauseKey      ListAuditEventsParamsCause = "Key"
+	ListAuditEventsParamsCauseOperator ListAuditEventsParamsCause = "Operator"
+	ListAuditEventsParamsCausePerson   ListAuditEventsParamsCause = "Person"
+	ListAuditEventsParamsCausePortal   ListAuditEventsParamsCause = "Portal"
+	ListAuditEventsParamsCauseProvider ListAuditEventsParamsCause = "Provider"
+)
+
+// Valid indicates whether the value is a known member of the ListAuditEventsParamsCause enum.
+func (e ListAuditEventsParamsCause) Valid() bool {
+	switch e {
+	case ListAuditEventsParamsCauseGit:
+		return true
+	case ListAuditEventsParamsCauseKey:
+		return true
+	case ListAuditEventsParamsCauseOperator:
+		return true
+	case ListAuditEventsParamsCausePerson:
+		return true
+	case ListAuditEventsParamsCausePortal:
+		return true
+	case ListAuditEventsParamsCauseProvider:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListAuditEventsParamsOutcome.
+const (
+	ListAuditEventsParamsOutcomeRefused ListAuditEventsParamsOutcome = "Refused"
+)
+
+// Valid indicates whether the value is a known member of the ListAuditEventsParamsOutcome enum.
+func (e ListAuditEventsParamsOutcome) Valid() bool {
+	switch e {
+	case ListAuditEventsParamsOutcomeRefused:
+		return true
+	default:
+		return false
+	}
+}
+
 // APIKey defines model for APIKey.
 type APIKey struct {
-	CreatedAt    time.Time  `json:"createdAt"`
-	CreatedBy    string     `json:"createdBy"`
+	CreatedAt time.Time `json:"createdAt"`
+	CreatedBy string    `json:"createdBy"`
+
+	// CreatedByID the user who made the key, also through another key; absent for a key of the deployment
+	CreatedByID string `json:"createdById,omitempty"`
+
+	// EndedAt the user who made the key was deactivated or deleted then: the key, with the scope read or manage, has been refused since
+	EndedAt      *time.Time `json:"endedAt,omitempty"`
 	ExpiresAt    *time.Time `json:"expiresAt,omitempty"`
 	ID           string     `json:"id"`
 	LastUsedAt   *time.Time `json:"lastUsedAt,omitempty"`
@@ -248,11 +299,18 @@ type APIKey struct {
 
 	// ProviderType for a key with the scope scim: the identity provider that it is for
 	ProviderType string `json:"providerType,omitempty"`
-	Scope        Scope  `json:"scope"`
+
+	// ReplacedBy the id of the key that a rotation made for this one
+	ReplacedBy string `json:"replacedBy,omitempty"`
+
+	// RotateSince the user who made the key was deactivated or deleted then; the key works and must be rotated
+	RotateSince *time.Time `json:"rotateSince,omitempty"`
+	Scope       Scope      `json:"scope"`
 }
 
 // APIKeyCreate defines model for APIKeyCreate.
 type APIKeyCreate struct {
+	// ExpiresAt absent: after 90 days. It may not be after the portal's limit, nor after the expiry of the key that makes the request
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 	Name      string     `json:"name"`
 
@@ -267,6 +325,12 @@ type APIKeyCreate struct {
 // APIKeyList defines model for APIKeyList.
 type APIKeyList struct {
 	Items []APIKey `json:"items"`
+}
+
+// APIKeyRotate defines model for APIKeyRotate.
+type APIKeyRotate struct {
+	// OverlapSeconds how long the old key works after the rotation
+	OverlapSeconds int64 `json:"overlapSeconds"`
 }
 
 // APIKeyWithSecret defines model for APIKeyWithSecret.
@@ -299,9 +363,12 @@ type AuditEvent struct {
 	Actor  string `json:"actor"`
 
 	// ActorKind Person, Key, Operator, System or Visitor (a browser that is not signed in)
-	ActorKind string        `json:"actorKind"`
-	At        time.Time     `json:"at"`
-	Changes   []AuditChange `json:"changes"`
+	ActorKind string    `json:"actorKind"`
+	At        time.Time `json:"at"`
+
+	// Cause Provider, Person, Git, Operator, Key or Portal
+	Cause   string        `json:"cause,omitempty"`
+	Changes []AuditChange `json:"changes"`
 
 	// Code the error code of a refusal
 	Code    string `json:"code,omitempty"`
@@ -320,6 +387,15 @@ type AuditEvent struct {
 type AuditEventPage struct {
 	Items []AuditEvent `json:"items"`
 	Next  string       `json:"next,omitempty"`
+}
+
+// AuditHead defines model for AuditHead.
+type AuditHead struct {
+	// Mac empty: the audit has no chain
+	Mac string `json:"mac"`
+
+	// Sequence number of the event; events are numbered without gaps
+	Sequence int64 `json:"sequence"`
 }
 
 // Binding defines model for Binding.
@@ -420,6 +496,9 @@ type KeyDigest struct {
 
 	// ProviderType Okta, EntraID or Other: the one identity provider that the key is for
 	ProviderType string `json:"providerType"`
+
+	// RotateSince the user who made the key left then and may know the secret
+	RotateSince *time.Time `json:"rotateSince,omitempty"`
 
 	// Sha256 lower-case hexadecimal
 	Sha256 string `json:"sha256"`
@@ -898,11 +977,29 @@ type ListAuditEventsParams struct {
 	// UserID events about this user
 	UserID *string `form:"userId,omitempty" json:"userId,omitempty"`
 
-	// Actor events by the actor with exactly this name
+	// Actor events by the key or operator with exactly this name, or by the user with this user name or id
 	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
-	Limit *Limit  `form:"limit,omitempty" json:"limit,omitempty"`
-	After *After  `form:"after,omitempty" json:"after,omitempty"`
+
+	// Cause events with this cause
+	Cause *ListAuditEventsParamsCause `form:"cause,omitempty" json:"cause,omitempty"`
+
+	// Outcome Refused: only refused events
+	Outcome *ListAuditEventsParamsOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// From events at this time or later
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To events before this time
+	To    *time.Time `form:"to,omitempty" json:"to,omitempty"`
+	Limit *Limit     `form:"limit,omitempty" json:"limit,omitempty"`
+	After *After     `form:"after,omitempty" json:"after,omitempty"`
 }
+
+// ListAuditEventsParamsCause defines parameters for ListAuditEvents.
+type ListAuditEventsParamsCause string
+
+// ListAuditEventsParamsOutcome defines parameters for ListAuditEvents.
+type ListAuditEventsParamsOutcome string
 
 // ListChangesParams defines parameters for ListChanges.
 type ListChangesParams struct {
@@ -930,6 +1027,12 @@ type DeletePoolParams struct {
 type UpdatePoolParams struct {
 	// IfMatch the entity tag of the record that was read, such as "3"
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
+// GetAuditHeadParams defines parameters for GetAuditHead.
+type GetAuditHeadParams struct {
+	// Sequence number of the event; absent: the newest one
+	Sequence *int64 `form:"sequence,omitempty" json:"sequence,omitempty"`
 }
 
 // UnbindParams defines parameters for Unbind.
@@ -992,8 +1095,17 @@ type UpdateUserParams struct {
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
 }
 
+// EraseUserParams defines parameters for EraseUser.
+type EraseUserParams struct {
+	// IfMatch the entity tag of the record that was read, such as "3"
+	IfMatch *IfMatch `json:"If-Match,omitempty"`
+}
+
 // CreateAPIKeyJSONRequestBody defines body for CreateAPIKey for application/json ContentType.
 type CreateAPIKeyJSONRequestBody = APIKeyCreate
+
+// RotateAPIKeyJSONRequestBody defines body for RotateAPIKey for application/json ContentType.
+type RotateAPIKeyJSONRequestBody = APIKeyRotate
 
 // PutIdentityConfigurationJSONRequestBody defines body for PutIdentityConfiguration for application/json ContentType.
 type PutIdentityConfigurationJSONRequestBody = IdentityConfigurationPut
@@ -1145,6 +1257,24 @@ type ClientInterface interface {
 	// Corresponds with DELETE /api-keys/{id} (the `DeleteAPIKey` operationId).
 	DeleteAPIKey(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// RotateAPIKeyWithBody Create the key that replaces an API key
+	//
+	// The new key has the same name, scope, provider and lifetime. The old key works for `overlapSeconds` longer, but not longer than before. Only this answer contains the secret.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+	RotateAPIKeyWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RotateAPIKey Create the key that replaces an API key
+	//
+	// The new key has the same name, scope, provider and lifetime. The old key works for `overlapSeconds` longer, but not longer than before. Only this answer contains the secret.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+	RotateAPIKey(ctx context.Context, id ID, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListAuditEvents List audit events, newest first
 	//
 	// Corresponds with GET /audit-events (the `ListAuditEvents` operationId).
@@ -1238,6 +1368,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /pools/{id} (the `UpdatePool` operationId).
 	UpdatePool(ctx context.Context, id ID, params *UpdatePoolParams, body UpdatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetAuditHead Read the number and the MAC of an event of the audit
+	//
+	// The MAC is over the event and the MAC of the event before, under a key that is not in the portal's database. An operator stores it elsewhere, and later compares the event with this number.
+	//
+	// Corresponds with GET /provisioning/audit-head (the `GetAuditHead` operationId).
+	GetAuditHead(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Unbind Release the portal if it is bound to uid
 	//
@@ -1517,6 +1654,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /users/{id} (the `UpdateUser` operationId).
 	UpdateUser(ctx context.Context, id ID, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// EraseUser Delete the account of a user who left, and everything that names the person
+	//
+	// The user must be deactivated and without an owner, and the deprovisioning guard must hold nothing about the user. The audit keeps its events with the id of the account.
+	//
+	// Corresponds with POST /users/{id}/erase (the `EraseUser` operationId).
+	EraseUser(ctx context.Context, id ID, params *EraseUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListAPIKeys List API keys, without their secrets
@@ -1577,6 +1721,44 @@ func (c *Client) CreateAPIKey(ctx context.Context, body CreateAPIKeyJSONRequestB
 // Corresponds with DELETE /api-keys/{id} (the `DeleteAPIKey` operationId).
 func (c *Client) DeleteAPIKey(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteAPIKeyRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateAPIKeyWithBody Create the key that replaces an API key
+//
+// The new key has the same name, scope, provider and lifetime. The old key works for `overlapSeconds` longer, but not longer than before. Only this answer contains the secret.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+func (c *Client) RotateAPIKeyWithBody(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateAPIKeyRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RotateAPIKey Create the key that replaces an API key
+//
+// The new key has the same name, scope, provider and lifetime. The old key works for `overlapSeconds` longer, but not longer than before. Only this answer contains the secret.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+func (c *Client) RotateAPIKey(ctx context.Context, id ID, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRotateAPIKeyRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1801,6 +1983,23 @@ func (c *Client) UpdatePoolWithBody(ctx context.Context, id ID, params *UpdatePo
 // Corresponds with PATCH /pools/{id} (the `UpdatePool` operationId).
 func (c *Client) UpdatePool(ctx context.Context, id ID, params *UpdatePoolParams, body UpdatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdatePoolRequest(c.Server, id, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetAuditHead Read the number and the MAC of an event of the audit
+//
+// The MAC is over the event and the MAC of the event before, under a key that is not in the portal's database. An operator stores it elsewhere, and later compares the event with this number.
+//
+// Corresponds with GET /provisioning/audit-head (the `GetAuditHead` operationId).
+func (c *Client) GetAuditHead(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAuditHeadRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2420,6 +2619,23 @@ func (c *Client) UpdateUser(ctx context.Context, id ID, params *UpdateUserParams
 	return c.Client.Do(req)
 }
 
+// EraseUser Delete the account of a user who left, and everything that names the person
+//
+// The user must be deactivated and without an owner, and the deprovisioning guard must hold nothing about the user. The audit keeps its events with the id of the account.
+//
+// Corresponds with POST /users/{id}/erase (the `EraseUser` operationId).
+func (c *Client) EraseUser(ctx context.Context, id ID, params *EraseUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewEraseUserRequest(c.Server, id, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // NewListAPIKeysRequest constructs an http.Request for the ListAPIKeys method
 func NewListAPIKeysRequest(server string) (*http.Request, error) {
 	var err error
@@ -2521,6 +2737,53 @@ func NewDeleteAPIKeyRequest(server string, id ID) (*http.Request, error) {
 	return req, nil
 }
 
+// NewRotateAPIKeyRequest calls the generic RotateAPIKey builder with application/json body
+func NewRotateAPIKeyRequest(server string, id ID, body RotateAPIKeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRotateAPIKeyRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRotateAPIKeyRequestWithBody constructs an http.Request for the RotateAPIKey method, with any body, and a specified content type
+func NewRotateAPIKeyRequestWithBody(server string, id ID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api-keys/%s/rotate", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewListAuditEventsRequest constructs an http.Request for the ListAuditEvents method
 func NewListAuditEventsRequest(server string, params *ListAuditEventsParams) (*http.Request, error) {
 	var err error
@@ -2564,6 +2827,54 @@ func NewListAuditEventsRequest(server string, params *ListAuditEventsParams) (*h
 		if params.Actor != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "actor", *params.Actor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cause != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "cause", *params.Cause, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Outcome != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "outcome", *params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3044,6 +3355,60 @@ func NewUpdatePoolRequestWithBody(server string, id ID, params *UpdatePoolParams
 			req.Header.Set("If-Match", headerParam0)
 		}
 
+	}
+
+	return req, nil
+}
+
+// NewGetAuditHeadRequest constructs an http.Request for the GetAuditHead method
+func NewGetAuditHeadRequest(server string, params *GetAuditHeadParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/provisioning/audit-head")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Sequence != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "sequence", *params.Sequence, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
 	}
 
 	return req, nil
@@ -4086,6 +4451,55 @@ func NewUpdateUserRequestWithBody(server string, id ID, params *UpdateUserParams
 	return req, nil
 }
 
+// NewEraseUserRequest constructs an http.Request for the EraseUser method
+func NewEraseUserRequest(server string, id ID, params *EraseUserParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/erase", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.IfMatch != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-Match", *params.IfMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-Match", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -4161,6 +4575,24 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /api-keys/{id} (the `DeleteAPIKey` operationId).
 	DeleteAPIKeyWithResponse(ctx context.Context, id ID, reqEditors ...RequestEditorFn) (*DeleteAPIKeyResponse, error)
+
+	// RotateAPIKeyWithBodyWithResponse Create the key that replaces an API key
+	//
+	// The new key has the same name, scope, provider and lifetime. The old key works for `overlapSeconds` longer, but not longer than before. Only this answer contains the secret.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+	RotateAPIKeyWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateAPIKeyResponse, error)
+
+	// RotateAPIKeyWithResponse Create the key that replaces an API key
+	//
+	// The new key has the same name, scope, provider and lifetime. The old key works for `overlapSeconds` longer, but not longer than before. Only this answer contains the secret.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+	RotateAPIKeyWithResponse(ctx context.Context, id ID, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateAPIKeyResponse, error)
 
 	// ListAuditEventsWithResponse List audit events, newest first
 	//
@@ -4269,6 +4701,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /pools/{id} (the `UpdatePool` operationId).
 	UpdatePoolWithResponse(ctx context.Context, id ID, params *UpdatePoolParams, body UpdatePoolJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdatePoolResponse, error)
+
+	// GetAuditHeadWithResponse Read the number and the MAC of an event of the audit
+	//
+	// The MAC is over the event and the MAC of the event before, under a key that is not in the portal's database. An operator stores it elsewhere, and later compares the event with this number.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /provisioning/audit-head (the `GetAuditHead` operationId).
+	GetAuditHeadWithResponse(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*GetAuditHeadResponse, error)
 
 	// UnbindWithResponse Release the portal if it is bound to uid
 	//
@@ -4562,6 +5003,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /users/{id} (the `UpdateUser` operationId).
 	UpdateUserWithResponse(ctx context.Context, id ID, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUserResponse, error)
+
+	// EraseUserWithResponse Delete the account of a user who left, and everything that names the person
+	//
+	// The user must be deactivated and without an owner, and the deprovisioning guard must hold nothing about the user. The audit keeps its events with the id of the account.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{id}/erase (the `EraseUser` operationId).
+	EraseUserWithResponse(ctx context.Context, id ID, params *EraseUserParams, reqEditors ...RequestEditorFn) (*EraseUserResponse, error)
 }
 
 // ListAPIKeysResponseDefaultHeaders the declared response headers of an HTTP default response for ListAPIKeys
@@ -4652,6 +5102,38 @@ func (r DeleteAPIKeyResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r DeleteAPIKeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// RotateAPIKeyResponseDefaultHeaders the declared response headers of an HTTP default response for RotateAPIKey
+type RotateAPIKeyResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type RotateAPIKeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *APIKeyWithSecret
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *RotateAPIKeyResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r RotateAPIKeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RotateAPIKeyResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -5005,6 +5487,38 @@ func (r UpdatePoolResponse) Status() string {
 
 // StatusCode returns HTTPResponse.StatusCode
 func (r UpdatePoolResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// GetAuditHeadResponseDefaultHeaders the declared response headers of an HTTP default response for GetAuditHead
+type GetAuditHeadResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetAuditHeadResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditHead
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAuditHeadResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAuditHeadResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAuditHeadResponse) StatusCode() int {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.StatusCode
 	}
@@ -5677,6 +6191,36 @@ func (r UpdateUserResponse) StatusCode() int {
 	return 0
 }
 
+// EraseUserResponseDefaultHeaders the declared response headers of an HTTP default response for EraseUser
+type EraseUserResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type EraseUserResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *EraseUserResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r EraseUserResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r EraseUserResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
 // ListAPIKeysWithResponse List API keys, without their secrets
 //
 // Returns a wrapper object for the known response body format(s).
@@ -5731,6 +6275,36 @@ func (c *ClientWithResponses) DeleteAPIKeyWithResponse(ctx context.Context, id I
 		return nil, err
 	}
 	return ParseDeleteAPIKeyResponse(rsp)
+}
+
+// RotateAPIKeyWithBodyWithResponse Create the key that replaces an API key
+//
+// The new key has the same name, scope, provider and lifetime. The old key works for `overlapSeconds` longer, but not longer than before. Only this answer contains the secret.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+func (c *ClientWithResponses) RotateAPIKeyWithBodyWithResponse(ctx context.Context, id ID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateAPIKeyResponse, error) {
+	rsp, err := c.RotateAPIKeyWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateAPIKeyResponse(rsp)
+}
+
+// RotateAPIKeyWithResponse Create the key that replaces an API key
+//
+// The new key has the same name, scope, provider and lifetime. The old key works for `overlapSeconds` longer, but not longer than before. Only this answer contains the secret.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api-keys/{id}/rotate (the `RotateAPIKey` operationId).
+func (c *ClientWithResponses) RotateAPIKeyWithResponse(ctx context.Context, id ID, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateAPIKeyResponse, error) {
+	rsp, err := c.RotateAPIKey(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRotateAPIKeyResponse(rsp)
 }
 
 // ListAuditEventsWithResponse List audit events, newest first
@@ -5917,6 +6491,21 @@ func (c *ClientWithResponses) UpdatePoolWithResponse(ctx context.Context, id ID,
 		return nil, err
 	}
 	return ParseUpdatePoolResponse(rsp)
+}
+
+// GetAuditHeadWithResponse Read the number and the MAC of an event of the audit
+//
+// The MAC is over the event and the MAC of the event before, under a key that is not in the portal's database. An operator stores it elsewhere, and later compares the event with this number.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /provisioning/audit-head (the `GetAuditHead` operationId).
+func (c *ClientWithResponses) GetAuditHeadWithResponse(ctx context.Context, params *GetAuditHeadParams, reqEditors ...RequestEditorFn) (*GetAuditHeadResponse, error) {
+	rsp, err := c.GetAuditHead(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAuditHeadResponse(rsp)
 }
 
 // UnbindWithResponse Release the portal if it is bound to uid
@@ -6410,6 +6999,21 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, id ID,
 	return ParseUpdateUserResponse(rsp)
 }
 
+// EraseUserWithResponse Delete the account of a user who left, and everything that names the person
+//
+// The user must be deactivated and without an owner, and the deprovisioning guard must hold nothing about the user. The audit keeps its events with the id of the account.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{id}/erase (the `EraseUser` operationId).
+func (c *ClientWithResponses) EraseUserWithResponse(ctx context.Context, id ID, params *EraseUserParams, reqEditors ...RequestEditorFn) (*EraseUserResponse, error) {
+	rsp, err := c.EraseUser(ctx, id, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseEraseUserResponse(rsp)
+}
+
 // ParseListAPIKeysResponse parses an HTTP response from a ListAPIKeysWithResponse call
 func ParseListAPIKeysResponse(rsp *http.Response) (*ListAPIKeysResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -6531,6 +7135,52 @@ func ParseDeleteAPIKeyResponse(rsp *http.Response) (*DeleteAPIKeyResponse, error
 	switch {
 	case true:
 		var headers DeleteAPIKeyResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRotateAPIKeyResponse parses an HTTP response from a RotateAPIKeyWithResponse call
+func ParseRotateAPIKeyResponse(rsp *http.Response) (*RotateAPIKeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RotateAPIKeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest APIKeyWithSecret
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers RotateAPIKeyResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -7037,6 +7687,52 @@ func ParseUpdatePoolResponse(rsp *http.Response) (*UpdatePoolResponse, error) {
 		response.Headers200 = &headers
 	case true:
 		var headers UpdatePoolResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetAuditHeadResponse parses an HTTP response from a GetAuditHeadWithResponse call
+func ParseGetAuditHeadResponse(rsp *http.Response) (*GetAuditHeadResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAuditHeadResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditHead
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAuditHeadResponseDefaultHeaders
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
@@ -7998,6 +8694,48 @@ func ParseUpdateUserResponse(rsp *http.Response) (*UpdateUserResponse, error) {
 	return response, nil
 }
 
+// ParseEraseUserResponse parses an HTTP response from a EraseUserWithResponse call
+func ParseEraseUserResponse(rsp *http.Response) (*EraseUserResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &EraseUserResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers EraseUserResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
+}
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
 	// ListAPIKeys List API keys, without their secrets
@@ -8009,6 +8747,9 @@ type ServerInterface interface {
 	// DeleteAPIKey Delete an API key, which stops working immediately
 	// (DELETE /api-keys/{id})
 	DeleteAPIKey(w http.ResponseWriter, r *http.Request, id ID)
+	// RotateAPIKey Create the key that replaces an API key
+	// (POST /api-keys/{id}/rotate)
+	RotateAPIKey(w http.ResponseWriter, r *http.Request, id ID)
 	// ListAuditEvents List audit events, newest first
 	// (GET /audit-events)
 	ListAuditEvents(w http.ResponseWriter, r *http.Request, params ListAuditEventsParams)
@@ -8039,6 +8780,9 @@ type ServerInterface interface {
 	// UpdatePool Change an agent pool
 	// (PATCH /pools/{id})
 	UpdatePool(w http.ResponseWriter, r *http.Request, id ID, params UpdatePoolParams)
+	// GetAuditHead Read the number and the MAC of an event of the audit
+	// (GET /provisioning/audit-head)
+	GetAuditHead(w http.ResponseWriter, r *http.Request, params GetAuditHeadParams)
 	// Unbind Release the portal if it is bound to uid
 	// (DELETE /provisioning/binding)
 	Unbind(w http.ResponseWriter, r *http.Request, params UnbindParams)
@@ -8099,6 +8843,9 @@ type ServerInterface interface {
 	// UpdateUser Change a user
 	// (PATCH /users/{id})
 	UpdateUser(w http.ResponseWriter, r *http.Request, id ID, params UpdateUserParams)
+	// EraseUser Delete the account of a user who left, and everything that names the person
+	// (POST /users/{id}/erase)
+	EraseUser(w http.ResponseWriter, r *http.Request, id ID, params EraseUserParams)
 }
 
 // ServerInterfaceWrapper converts contexts to parameters.
@@ -8164,6 +8911,32 @@ func (siw *ServerInterfaceWrapper) DeleteAPIKey(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// RotateAPIKey operation middleware
+func (siw *ServerInterfaceWrapper) RotateAPIKey(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RotateAPIKey(w, r, id)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // ListAuditEvents operation middleware
 func (siw *ServerInterfaceWrapper) ListAuditEvents(w http.ResponseWriter, r *http.Request) {
 
@@ -8195,6 +8968,58 @@ func (siw *ServerInterfaceWrapper) ListAuditEvents(w http.ResponseWriter, r *htt
 			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "actor"})
 		} else {
 			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "actor", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "cause" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cause", r.URL.Query(), &params.Cause, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "cause"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "cause", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "outcome" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "outcome", r.URL.Query(), &params.Outcome, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "outcome"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "outcome", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "from" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "from", r.URL.Query(), &params.From, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "from"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "from", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "to" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "to", r.URL.Query(), &params.To, runtime.BindQueryParameterOptions{Type: "string", Format: "date-time"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "to"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "to", Err: err})
 		}
 		return
 	}
@@ -8535,6 +9360,39 @@ func (siw *ServerInterfaceWrapper) UpdatePool(w http.ResponseWriter, r *http.Req
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.UpdatePool(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// GetAuditHead operation middleware
+func (siw *ServerInterfaceWrapper) GetAuditHead(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params GetAuditHeadParams
+
+	// ------------- Optional query parameter "sequence" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "sequence", r.URL.Query(), &params.Sequence, runtime.BindQueryParameterOptions{Type: "integer", Format: "int64"})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "sequence"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "sequence", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAuditHead(w, r, params)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -9251,6 +10109,56 @@ func (siw *ServerInterfaceWrapper) UpdateUser(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// EraseUser operation middleware
+func (siw *ServerInterfaceWrapper) EraseUser(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id ID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", r.PathValue("id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: true})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params EraseUserParams
+
+	headers := r.Header
+
+	// ------------- Optional header parameter "If-Match" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("If-Match")]; found {
+		var IfMatch IfMatch
+		n := len(valueList)
+		if n != 1 {
+			siw.ErrorHandlerFunc(w, r, &TooManyValuesForParamError{ParamName: "If-Match", Count: n})
+			return
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "If-Match", valueList[0], &IfMatch, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "If-Match", Err: err})
+			return
+		}
+
+		params.IfMatch = &IfMatch
+
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.EraseUser(w, r, id, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 type UnescapedCookieParamError struct {
 	ParamName string
 	Err       error
@@ -9376,6 +10284,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/users/{id}", wrapper.DeleteUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/users/{id}", wrapper.GetUser)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/users/{id}", wrapper.UpdateUser)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/users/{id}/erase", wrapper.EraseUser)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/pools", wrapper.ListPools)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/pools", wrapper.CreatePool)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/pools/{id}", wrapper.DeletePool)
@@ -9386,6 +10295,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api-keys", wrapper.ListAPIKeys)
 	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api-keys", wrapper.CreateAPIKey)
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/api-keys/{id}", wrapper.DeleteAPIKey)
+	m.HandleFunc(http.MethodPost+" "+options.BaseURL+"/api-keys/{id}/rotate", wrapper.RotateAPIKey)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/identity-configuration", wrapper.GetIdentityConfiguration)
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/identity-configuration", wrapper.PutIdentityConfiguration)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/identity-configuration/migration-report", wrapper.GetMigrationReport)
@@ -9404,6 +10314,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodPut+" "+options.BaseURL+"/provisioning/migration-plan", wrapper.ProvisionMigrationPlan)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/provisioning/scim-keys", wrapper.ListSCIMKeys)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/provisioning/removals", wrapper.GetRemovals)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/provisioning/audit-head", wrapper.GetAuditHead)
 
 	return m
 }
@@ -9548,6 +10459,48 @@ type DeleteAPIKeydefaultJSONResponse struct {
 }
 
 func (response DeleteAPIKeydefaultJSONResponse) VisitDeleteAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateAPIKeyRequestObject struct {
+	ID   ID `json:"id"`
+	Body *RotateAPIKeyJSONRequestBody
+}
+
+type RotateAPIKeyResponseObject interface {
+	VisitRotateAPIKeyResponse(w http.ResponseWriter) error
+}
+
+type RotateAPIKey201JSONResponse APIKeyWithSecret
+
+func (response RotateAPIKey201JSONResponse) VisitRotateAPIKeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RotateAPIKeydefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response RotateAPIKeydefaultJSONResponse) VisitRotateAPIKeyResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9962,6 +10915,47 @@ type UpdatePooldefaultJSONResponse struct {
 }
 
 func (response UpdatePooldefaultJSONResponse) VisitUpdatePoolResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditHeadRequestObject struct {
+	Params GetAuditHeadParams
+}
+
+type GetAuditHeadResponseObject interface {
+	VisitGetAuditHeadResponse(w http.ResponseWriter) error
+}
+
+type GetAuditHead200JSONResponse AuditHead
+
+func (response GetAuditHead200JSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAuditHeaddefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response GetAuditHeaddefaultJSONResponse) VisitGetAuditHeadResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -10765,6 +11759,42 @@ func (response UpdateUserdefaultJSONResponse) VisitUpdateUserResponse(w http.Res
 	return err
 }
 
+type EraseUserRequestObject struct {
+	ID     ID `json:"id"`
+	Params EraseUserParams
+}
+
+type EraseUserResponseObject interface {
+	VisitEraseUserResponse(w http.ResponseWriter) error
+}
+
+type EraseUser204Response struct {
+}
+
+func (response EraseUser204Response) VisitEraseUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type EraseUserdefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response EraseUserdefaultJSONResponse) VisitEraseUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// ListAPIKeys List API keys, without their secrets
@@ -10776,6 +11806,9 @@ type StrictServerInterface interface {
 	// DeleteAPIKey Delete an API key, which stops working immediately
 	// (DELETE /api-keys/{id})
 	DeleteAPIKey(ctx context.Context, request DeleteAPIKeyRequestObject) (DeleteAPIKeyResponseObject, error)
+	// RotateAPIKey Create the key that replaces an API key
+	// (POST /api-keys/{id}/rotate)
+	RotateAPIKey(ctx context.Context, request RotateAPIKeyRequestObject) (RotateAPIKeyResponseObject, error)
 	// ListAuditEvents List audit events, newest first
 	// (GET /audit-events)
 	ListAuditEvents(ctx context.Context, request ListAuditEventsRequestObject) (ListAuditEventsResponseObject, error)
@@ -10806,6 +11839,9 @@ type StrictServerInterface interface {
 	// UpdatePool Change an agent pool
 	// (PATCH /pools/{id})
 	UpdatePool(ctx context.Context, request UpdatePoolRequestObject) (UpdatePoolResponseObject, error)
+	// GetAuditHead Read the number and the MAC of an event of the audit
+	// (GET /provisioning/audit-head)
+	GetAuditHead(ctx context.Context, request GetAuditHeadRequestObject) (GetAuditHeadResponseObject, error)
 	// Unbind Release the portal if it is bound to uid
 	// (DELETE /provisioning/binding)
 	Unbind(ctx context.Context, request UnbindRequestObject) (UnbindResponseObject, error)
@@ -10866,6 +11902,9 @@ type StrictServerInterface interface {
 	// UpdateUser Change a user
 	// (PATCH /users/{id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// EraseUser Delete the account of a user who left, and everything that names the person
+	// (POST /users/{id}/erase)
+	EraseUser(ctx context.Context, request EraseUserRequestObject) (EraseUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx context.Context, w http.ResponseWriter, r *http.Request, request any) (any, error)
@@ -10981,6 +12020,39 @@ func (sh *strictHandler) DeleteAPIKey(w http.ResponseWriter, r *http.Request, id
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(DeleteAPIKeyResponseObject); ok {
 		if err := validResponse.VisitDeleteAPIKeyResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RotateAPIKey operation middleware
+func (sh *strictHandler) RotateAPIKey(w http.ResponseWriter, r *http.Request, id ID) {
+	var request RotateAPIKeyRequestObject
+
+	request.ID = id
+
+	var body RotateAPIKeyJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RotateAPIKey(ctx, request.(RotateAPIKeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RotateAPIKey")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RotateAPIKeyResponseObject); ok {
+		if err := validResponse.VisitRotateAPIKeyResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -11256,6 +12328,32 @@ func (sh *strictHandler) UpdatePool(w http.ResponseWriter, r *http.Request, id I
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdatePoolResponseObject); ok {
 		if err := validResponse.VisitUpdatePoolResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// GetAuditHead operation middleware
+func (sh *strictHandler) GetAuditHead(w http.ResponseWriter, r *http.Request, params GetAuditHeadParams) {
+	var request GetAuditHeadRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAuditHead(ctx, request.(GetAuditHeadRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAuditHead")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAuditHeadResponseObject); ok {
+		if err := validResponse.VisitGetAuditHeadResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -11859,6 +12957,33 @@ func (sh *strictHandler) UpdateUser(w http.ResponseWriter, r *http.Request, id I
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(UpdateUserResponseObject); ok {
 		if err := validResponse.VisitUpdateUserResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// EraseUser operation middleware
+func (sh *strictHandler) EraseUser(w http.ResponseWriter, r *http.Request, id ID, params EraseUserParams) {
+	var request EraseUserRequestObject
+
+	request.ID = id
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.EraseUser(ctx, request.(EraseUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "EraseUser")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(EraseUserResponseObject); ok {
+		if err := validResponse.VisitEraseUserResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {

@@ -72,6 +72,8 @@ func Classes() map[string]Class {
 		v1alpha1.ReasonRestoreWindow:      Waiting,
 		v1alpha1.ReasonTokenExpiresSoon:   Waiting,
 		v1alpha1.ReasonTokenExpired:       Waiting,
+		v1alpha1.ReasonTokenMakerLeft:     Waiting,
+		v1alpha1.ReasonAuditChanged:       Waiting,
 
 		v1alpha1.ReasonSSORequired:          Invalid,
 		v1alpha1.ReasonNameTaken:            Invalid,

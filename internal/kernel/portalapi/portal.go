@@ -313,6 +313,8 @@ type KeyDigest struct {
 	SHA256    string // lower-case hexadecimal
 	Provider  provider.ID
 	ExpiresAt time.Time // zero if the key never expires
+	// RotateSince is when the person who made the key left: that person may know it. Zero if not.
+	RotateSince time.Time
 }
 
 // Provider returns the identity provider that the binding integrates.
@@ -446,9 +448,40 @@ type Migration interface {
 	PutMigrationPlan(ctx context.Context, plan MigrationPlan) error
 }
 
-// Audit returns the counts that the deprovisioning guard needs.
+// Audit returns the counts that the deprovisioning guard needs, and the head of the audit's chain.
 type Audit interface {
 	Removals(ctx context.Context, window time.Duration) (Removals, error)
+	// AuditHead returns the newest event of the audit or, if sequence is not 0, the event with this
+	// number. If there is no such event, it is an *Error with the code NOT_FOUND.
+	AuditHead(ctx context.Context, sequence int64) (AuditHead, error)
+}
+
+// AuditHead identifies an event of the audit and all events before it: it proves later that none of
+// them was changed or removed.
+type AuditHead struct {
+	Sequence int64  // number of the event; events are numbered without gaps
+	MAC      string // over the event and the MAC of the event before; empty if the audit has no chain
+}
+
+// Cause is what causes a write of the operator.
+type Cause string
+
+const (
+	CauseProvider Cause = "Provider" // a push of the identity provider
+	CauseGit      Cause = "Git"      // an object that people or Git wrote
+)
+
+type causeKey struct{}
+
+// WithCause returns ctx for a write with this cause. The portal's audit has it.
+func WithCause(ctx context.Context, c Cause) context.Context {
+	return context.WithValue(ctx, causeKey{}, c)
+}
+
+// CauseOf returns the cause of a write, and "" if none is known.
+func CauseOf(ctx context.Context) Cause {
+	c, _ := ctx.Value(causeKey{}).(Cause)
+	return c
 }
 
 // Client is the complete port.

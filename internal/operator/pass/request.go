@@ -12,6 +12,7 @@ import (
 
 	"lightrun.com/scim-operator/api/v1alpha1"
 	"lightrun.com/scim-operator/internal/kernel/conditions"
+	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	"lightrun.com/scim-operator/internal/kernel/requestid"
 	"lightrun.com/scim-operator/internal/kernel/tracing"
 )
@@ -30,7 +31,7 @@ func Request(ctx context.Context, o client.Object, pushed bool) (context.Context
 	}
 	tracing.Link(ctx, o.GetAnnotations()[v1alpha1.AnnotationTrace])
 	ctx = ctrl.LoggerInto(ctx, ctrl.LoggerFrom(ctx).WithValues("requestId", id))
-	return requestid.With(ctx, id), id
+	return portalapi.WithCause(requestid.With(ctx, id), portalapi.CauseProvider), id
 }
 
 // revisionOf returns the revision of the webhook's last write to o, if o is of a kind that it

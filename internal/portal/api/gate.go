@@ -116,6 +116,9 @@ func (g *gate) admit(r *http.Request, op *operation) (store.Actor, error) {
 	if a.DecidedBy, err = url.PathUnescape(r.Header.Get("Decided-By")); err != nil || len(a.DecidedBy) > maxDecidedBy {
 		return a, invalid("Decided-By must be a percent-encoded name of at most %d bytes", maxDecidedBy)
 	}
+	if a.Cause = store.Cause(r.Header.Get("Cause")); a.Cause != "" && a.Cause != store.CauseProvider && a.Cause != store.CauseGit {
+		return a, invalid("Cause must be Provider or Git")
+	}
 	if slices.ContainsFunc(op.scopes, a.May) {
 		return a, nil
 	}

@@ -77,6 +77,14 @@ func (s *server) DeleteUser(ctx context.Context, r portalv1.DeleteUserRequestObj
 	return portalv1.DeleteUser204Response{}, s.store.DeleteAccount(ctx, actor(ctx), r.ID, match)
 }
 
+func (s *server) EraseUser(ctx context.Context, r portalv1.EraseUserRequestObject) (portalv1.EraseUserResponseObject, error) {
+	match, err := revision(r.Params.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return portalv1.EraseUser204Response{}, s.store.EraseAccount(ctx, actor(ctx), r.ID, match)
+}
+
 func (s *server) ListAuditEvents(ctx context.Context, r portalv1.ListAuditEventsRequestObject) (portalv1.ListAuditEventsResponseObject, error) {
 	var before int64
 	if after := or(r.Params.After, ""); after != "" {
@@ -87,7 +95,8 @@ func (s *server) ListAuditEvents(ctx context.Context, r portalv1.ListAuditEvents
 		before = n
 	}
 	limit := or(r.Params.Limit, defaultLimit)
-	events, err := s.store.AuditEvents(ctx, store.AuditFilter{TargetID: or(r.Params.UserID, ""), Actor: or(r.Params.Actor, "")}, before, limit+1)
+	events, err := s.store.AuditEvents(ctx, store.AuditFilter{TargetID: or(r.Params.UserID, ""), Actor: or(r.Params.Actor, ""), Refused: r.Params.Outcome != nil,
+		Cause: store.Cause(or(r.Params.Cause, "")), From: or(r.Params.From, time.Time{}), To: or(r.Params.To, time.Time{})}, before, limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -127,4 +136,12 @@ func (s *server) CreateAPIKey(ctx context.Context, r portalv1.CreateAPIKeyReques
 
 func (s *server) DeleteAPIKey(ctx context.Context, r portalv1.DeleteAPIKeyRequestObject) (portalv1.DeleteAPIKeyResponseObject, error) {
 	return portalv1.DeleteAPIKey204Response{}, s.store.DeleteKey(ctx, actor(ctx), r.ID)
+}
+
+func (s *server) RotateAPIKey(ctx context.Context, r portalv1.RotateAPIKeyRequestObject) (portalv1.RotateAPIKeyResponseObject, error) {
+	key, secret, err := s.store.RotateKey(ctx, actor(ctx), r.ID, time.Duration(r.Body.OverlapSeconds)*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	return portalv1.RotateAPIKey201JSONResponse{Key: apiKey(key), Secret: secret}, nil
 }

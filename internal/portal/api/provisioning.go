@@ -138,7 +138,7 @@ func (s *server) ListSCIMKeys(ctx context.Context, _ portalv1.ListSCIMKeysReques
 	}
 	all := portalv1.ListSCIMKeys200JSONResponse{Items: make([]portalv1.KeyDigest, len(keys))}
 	for i, k := range keys {
-		all.Items[i] = portalv1.KeyDigest{ID: k.ID, Name: k.Name, Sha256: k.SHA256, ProviderType: k.Provider.Type, ProviderName: k.Provider.Name, ExpiresAt: moment(k.ExpiresAt)}
+		all.Items[i] = portalv1.KeyDigest{ID: k.ID, Name: k.Name, Sha256: k.SHA256, ProviderType: k.Provider.Type, ProviderName: k.Provider.Name, ExpiresAt: moment(k.ExpiresAt), RotateSince: moment(k.RotateSince)}
 	}
 	return all, nil
 }
@@ -154,4 +154,12 @@ func (s *server) GetRemovals(ctx context.Context, r portalv1.GetRemovalsRequestO
 		wire.Pools = append(wire.Pools, portalv1.PoolRemovals{ID: id, Removed: p.Removed, Members: p.Members})
 	}
 	return wire, nil
+}
+
+func (s *server) GetAuditHead(ctx context.Context, r portalv1.GetAuditHeadRequestObject) (portalv1.GetAuditHeadResponseObject, error) {
+	head, err := s.store.AuditHead(ctx, or(r.Params.Sequence, 0))
+	if err != nil {
+		return nil, err
+	}
+	return portalv1.GetAuditHead200JSONResponse{Sequence: head.Sequence, Mac: head.MAC}, nil
 }

@@ -149,13 +149,13 @@ func loginMethods(m portalv1.LoginMethods) portalapi.LoginMethods {
 
 func apiKey(k *store.APIKey) portalv1.APIKey {
 	return portalv1.APIKey{ID: k.ID, Name: k.Name, Scope: portalv1.Scope(k.Scope), ProviderType: k.Provider.Type, ProviderName: k.Provider.Name, CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy,
-		ExpiresAt: moment(k.ExpiresAt), LastUsedAt: moment(k.LastUsedAt)}
+		CreatedByID: k.CreatedByID, ExpiresAt: moment(k.ExpiresAt), LastUsedAt: moment(k.LastUsedAt), EndedAt: moment(k.EndedAt), RotateSince: moment(k.RotateSince), ReplacedBy: k.ReplacedBy}
 }
 
 func auditEvent(e store.AuditEvent) portalv1.AuditEvent {
 	wire := portalv1.AuditEvent{
 		ID: e.ID, At: e.At, ActorKind: string(e.ActorKind), Actor: e.ActorName, Action: e.Action, TargetKind: e.TargetKind, TargetID: e.TargetID,
-		TargetName: e.TargetName, Outcome: "Done", Code: string(e.Code), Message: e.Message, Changes: []portalv1.AuditChange{}, RequestID: e.RequestID,
+		TargetName: e.TargetName, Outcome: "Done", Code: string(e.Code), Message: e.Message, Changes: []portalv1.AuditChange{}, RequestID: e.RequestID, Cause: string(e.Cause),
 	}
 	if e.Refused() {
 		wire.Outcome = "Refused"

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -156,10 +157,22 @@ func explain(issuer string, err error) error {
 	case strings.Contains(err.Error(), "did not match the issuer"):
 		return fmt.Errorf("the discovery document there names a different issuer than %s; enter the issuer exactly as the provider states it, with or without a trailing slash", issuer)
 	}
-	return fmt.Errorf("%s/.well-known/openid-configuration is not a discovery document: %w", strings.TrimSuffix(issuer, "/"), shorten(err))
+	return fmt.Errorf("%s/.well-known/openid-configuration is not a discovery document%s; check the issuer URL", strings.TrimSuffix(issuer, "/"), statusOf(err))
 }
 
-// shorten limits how much of a provider's error page appears in the portal's message.
+// statusOf returns the status in the library's error, for the middle of a sentence. The rest of the
+// error quotes the response, which can be that of an internal service: it is not shown.
+func statusOf(err error) string {
+	if status := httpStatus.FindString(err.Error()); status != "" {
+		return " (the response is " + strings.TrimSpace(status) + ")"
+	}
+	return ""
+}
+
+// httpStatus is a status at the beginning of an error of the library.
+var httpStatus = regexp.MustCompile(`^[1-5][0-9]{2}( [A-Z][A-Za-z-]*)*`)
+
+// shorten limits how much of a provider's text appears in the portal's message.
 func shorten(err error) error {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	if len(text) > 160 {

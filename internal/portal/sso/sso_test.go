@@ -256,6 +256,9 @@ func TestCheck(t *testing.T) {
 		return issuer
 	}
 	documents.HandleFunc("/nokeys", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"keys":[]}`) })
+	documents.HandleFunc("/internal/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "db password: hunter2", http.StatusInternalServerError)
+	})
 	const endpoints = `"authorization_endpoint":"SERVER/a","token_endpoint":"SERVER/t"`
 
 	cases := map[string]struct{ issuer, want string }{
@@ -266,7 +269,8 @@ func TestCheck(t *testing.T) {
 		"Query":         {"https://idp.example.test?x=1", "has a query"},
 		"NoServer":      {"http://127.0.0.1:1", "cannot be reached"},
 		"NotFound":      {server.URL + "/nothing", "is not a discovery document"},
-		"HTML":          {at("html", "<html>"), "is not a discovery document"},
+		"HTML":          {at("html", "<html>"), "is not a discovery document; check the issuer URL"},
+		"Internal":      {server.URL + "/internal", "is not a discovery document (the response is 500 Internal Server Error); check the issuer URL"},
 		"OtherIssuer":   {at("other", `{"issuer":"https://other.example.test",`+endpoints+`}`), "names a different issuer"},
 		"NoEndpoints":   {at("bare", `{"issuer":"ISSUER"}`), "has no usable"},
 		"PlainEndpoint": {at("plain", `{"issuer":"ISSUER",`+endpoints+`,"jwks_uri":"http://idp.example.test/keys"}`), "does not use https"},

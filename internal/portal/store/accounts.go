@@ -307,8 +307,13 @@ func (c *conn) addReadOnly(accounts []Account) error {
 	}
 	reason := "Managed by SCIM: change this user in " + config.provider() + "; the portal follows"
 	for i := range accounts {
-		if accounts[i].ManagedBy == portalapi.ManagedBySCIM {
-			accounts[i].ReadOnly, accounts[i].ReadOnlyReason = true, reason
+		a := &accounts[i]
+		if a.ManagedBy != portalapi.ManagedBySCIM {
+			continue
+		}
+		a.ReadOnly, a.ReadOnlyReason = true, reason
+		if !a.active() && a.Owner.UID == "" {
+			a.ReadOnlyReason = "This user left: " + config.provider() + " no longer has the user, and the account is kept deactivated. A manager can erase it"
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ package store
 
 import (
 	"slices"
+	"time"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
@@ -43,6 +44,19 @@ type Actor struct {
 	RequestID string // connects the audit log to the logs; may be empty
 	Leader    string // the operator's process that acts; may be empty
 	DecidedBy string // the person in the cluster who decided that the operator does this; may be empty
+	Cause     Cause  // what causes a write of the operator; empty if it does not say
+	Maker     string // id of the account of the person who made the key; empty if none did
+
+	Expires time.Time // when the key expires; zero if never, and for other actors
+}
+
+// person returns the id of the account of the person behind the actor: the user, or who made the
+// key. It is empty for a key of the deployment and for the portal itself.
+func (a Actor) person() string {
+	if a.Kind == Person {
+		return a.ID
+	}
+	return a.Maker
 }
 
 // May reports whether the actor has the scope.

@@ -3,13 +3,16 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"lightrun.com/scim-operator/internal/kernel/names"
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 )
 
@@ -29,6 +32,36 @@ type FieldChange struct {
 	To    string `json:"to"`
 }
 
+// Cause is what caused an event.
+type Cause string
+
+const (
+	CauseProvider Cause = "Provider" // a push of the identity provider
+	CausePerson   Cause = "Person"   // a person: on the pages or, through the operator, in the cluster
+	CauseGit      Cause = "Git"      // an object that people or Git wrote in the cluster
+	CauseOperator Cause = "Operator" // the operator itself, such as the repair of a difference
+	CauseKey      Cause = "Key"      // a program with an API key
+	CausePortal   Cause = "Portal"   // the portal itself, at its start
+)
+
+// Known reports whether the cause is one of those above.
+func (c Cause) Known() bool {
+	return slices.Contains([]Cause{CauseProvider, CausePerson, CauseGit, CauseOperator, CauseKey, CausePortal}, c)
+}
+
+// cause returns what causes an event of the actor.
+func (a Actor) cause() Cause {
+	switch {
+	case a.DecidedBy != "", a.Kind == Person, a.Kind == Visitor:
+		return CausePerson
+	case a.Kind == Key:
+		return CauseKey
+	case a.Kind == System:
+		return CausePortal
+	}
+	return cmp.Or(a.Cause, CauseOperator)
+}
+
 // AuditEvent is one change, or one refused attempt.
 type AuditEvent struct {
 	ID         int64
@@ -44,6 +77,7 @@ type AuditEvent struct {
 	Message    string // the reason of the refusal
 	Changes    []FieldChange
 	RequestID  string
+	Cause      Cause
 }
 
 // Refused reports whether the change was refused.
@@ -52,8 +86,10 @@ func (e AuditEvent) Refused() bool { return e.Code != "" }
 // AuditFilter filters the audit log. An empty field matches all events.
 type AuditFilter struct {
 	TargetID string
-	Actor    string // exact name
-	Refused  bool   // true matches only refused events
+	Actor    string    // name of a key or operator, user name of an account, or its id
+	Refused  bool      // true matches only refused events
+	Cause    Cause     // what caused the event
+	From, To time.Time // from From, before To
 }
 
 // audit writes an event of the transaction. Most transactions have at most one; a write of
@@ -63,22 +99,44 @@ func (t *tx) audit(ev *event, refusal *portalapi.Error) error {
 	if t.actor.DecidedBy != "" {
 		fields = append(fields, FieldChange{Field: "decidedBy", To: t.actor.DecidedBy})
 	}
-	changes, err := json.Marshal(fields)
+	e := AuditEvent{ID: t.auditID, At: t.now, ActorKind: t.actor.Kind, ActorID: t.actor.ID, ActorName: t.actor.Name, Action: ev.action,
+		TargetKind: ev.targetKind, TargetID: ev.targetID, TargetName: ev.targetName, Changes: fields, RequestID: t.actor.RequestID, Cause: t.actor.cause()}
+	if refusal != nil {
+		e.Code, e.Message = refusal.Code, refusal.Message
+	}
+	taken := e.takeNames()
+	changes, err := json.Marshal(e.Changes)
 	if err != nil {
 		return err
 	}
-	var code, message string
-	if refusal != nil {
-		code, message = string(refusal.Code), refusal.Message
-	}
-	if _, err := t.exec(`INSERT INTO audit_events
-		(id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, target_name, code, message, changes, request_id)
-		VALUES (`+marks(13)+`)`, t.auditID, micros(t.now), string(t.actor.Kind), t.actor.ID, t.actor.Name,
-		ev.action, ev.targetKind, ev.targetID, ev.targetName, code, message, string(changes), t.actor.RequestID); err != nil {
+	row := auditRow{AuditEvent: e, changes: string(changes)}
+	if row.names, err = t.saveNames(e.ID, taken); err != nil {
 		return err
 	}
-	_, err = t.exec(`UPDATE meta SET audit_sequence = ?`, t.auditID)
+	if t.auditKeys != nil {
+		if row.mac, err = row.macOf(t.auditKeys.current(), t.auditMAC); err != nil {
+			return err
+		}
+		t.auditMAC = row.mac
+	}
+	values := append(row.values(), row.mac)
+	if _, err := t.exec(`INSERT INTO audit_events (`+auditColumns+`) VALUES (`+marks(len(values))+`)`, values...); err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE meta SET audit_sequence = ?, audit_mac = ?`, t.auditID, t.auditMAC)
 	return err
+}
+
+// AuditExported records in the audit that a user exported the events of the filter. Refusals:
+// FORBIDDEN.
+func (s *Store) AuditExported(ctx context.Context, actor Actor, filter string) error {
+	ev := event{action: "audit.export", targetKind: "Audit"}
+	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
+		var d difference
+		d.text("filter", "", clip(filter))
+		ev.changes, t.changed = d, true
+		return nil
+	})
 }
 
 // removal records that the operator took access from the account. The deprovisioning guard counts
@@ -99,32 +157,27 @@ func (s *Store) AuditEvents(ctx context.Context, f AuditFilter, before int64, li
 	}
 	add(before > 0, "id < ?", before)
 	add(f.TargetID != "", "target_id = ?", f.TargetID)
-	add(f.Actor != "", "actor_name = ?", f.Actor)
+	add(f.Actor != "", "(actor_name = ? OR actor_id = ? OR actor_id IN (SELECT id FROM accounts WHERE user_name_folded = ?))", f.Actor, f.Actor, names.Fold(f.Actor))
 	add(f.Refused, "code <> ''")
+	add(f.Cause != "", "cause = ?", string(f.Cause))
+	add(!f.From.IsZero(), "at >= ?", micros(f.From))
+	add(!f.To.IsZero(), "at < ?", micros(f.To))
 	var all []AuditEvent
 	err := s.inSnapshot(ctx, func(c *conn) error {
-		return c.each(func(rows *sql.Rows) error {
-			e, err := scanAudit(rows)
-			all = append(all, e)
+		err := c.each(func(rows *sql.Rows) error {
+			r, err := scanAuditRow(rows)
+			if err == nil {
+				err = json.Unmarshal([]byte(r.changes), &r.Changes)
+			}
+			all = append(all, r.AuditEvent)
 			return err
-		}, `SELECT id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, target_name, code, message, changes, request_id
-			FROM audit_events WHERE `+strings.Join(where, " AND ")+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+		}, `SELECT `+auditColumns+` FROM audit_events WHERE `+strings.Join(where, " AND ")+` ORDER BY id DESC LIMIT ?`, append(args, limit)...)
+		if err != nil {
+			return err
+		}
+		return c.fillNames(all)
 	})
 	return all, err
-}
-
-func scanAudit(rows *sql.Rows) (AuditEvent, error) {
-	var (
-		e       AuditEvent
-		at      int64
-		changes string
-	)
-	if err := rows.Scan(&e.ID, &at, &e.ActorKind, &e.ActorID, &e.ActorName, &e.Action, &e.TargetKind, &e.TargetID, &e.TargetName,
-		&e.Code, &e.Message, &changes, &e.RequestID); err != nil {
-		return e, err
-	}
-	e.At = fromMicros(at)
-	return e, json.Unmarshal([]byte(changes), &e.Changes)
 }
 
 // Removals returns the counts for the guard: the removals that the audit log has in the window

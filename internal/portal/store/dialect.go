@@ -62,6 +62,7 @@ type conn struct {
 	ctx     context.Context
 	tx      *sql.Tx
 	dialect dialect
+	vault   vault
 }
 
 func (c *conn) exec(query string, args ...any) (int64, error) {

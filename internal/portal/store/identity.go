@@ -20,7 +20,8 @@ type Configuration struct {
 	Plan            PlanState
 
 	approved string // id of the migration plan that limits adoptions; empty if none does
-	secret   string
+	secret   string // the client secret, as the database has it
+	typed    string // another client secret to store; empty if it stays
 	ssoEpoch int64  // of the sessions through SSO; those with an older one have ended
 	leader   string // the operator's process that is the leader; empty if every process may write
 }
@@ -61,8 +62,8 @@ func (s *Store) SSO(ctx context.Context) (portalapi.SSO, error) {
 		return portalapi.SSO{}, err
 	}
 	sso := config.SSO
-	sso.ClientSecret = config.secret
-	return sso, nil
+	sso.ClientSecret, err = s.vault.open(clientSecretPurpose, config.secret)
+	return sso, err
 }
 
 func (c *conn) configuration() (*Configuration, error) {
@@ -140,6 +141,9 @@ func (s *Store) saveMethods(ctx context.Context, actor Actor, m portalapi.LoginM
 			return checked
 		}
 		after = before.with(m)
+		if err := t.sealSecret(after); err != nil {
+			return err
+		}
 		if first != nil {
 			if err := first(t, before, after); err != nil {
 				return err
@@ -209,13 +213,26 @@ func (s *Store) PutLoginMethods(ctx context.Context, actor Actor, m portalapi.Lo
 // with returns a copy of the configuration with the login methods m.
 func (c *Configuration) with(m portalapi.LoginMethods) *Configuration {
 	after := *c
-	if m.SSO.ClientSecret != "" {
-		after.secret = m.SSO.ClientSecret
-	}
+	after.typed = m.SSO.ClientSecret
 	m.SSO.ClientSecret = ""
 	after.LoginMethods = m
-	after.ClientSecretSet = after.secret != ""
+	after.ClientSecretSet = after.secret+after.typed != ""
 	return &after
+}
+
+// sealSecret completes a change of the configuration with the typed client secret, unless it is the
+// stored one.
+func (t *tx) sealSecret(c *Configuration) (err error) {
+	if c.typed == "" {
+		return nil
+	}
+	if stored, err := t.vault.open(clientSecretPurpose, c.secret); err == nil && stored == c.typed && c.secret != "" {
+		c.typed = ""
+		return nil
+	}
+	c.secret, err = t.vault.seal(clientSecretPurpose, c.typed)
+	c.typed = ""
+	return err
 }
 
 // checkSSO checks whether users could sign in with m's settings, if the settings are new. It runs
@@ -272,6 +289,9 @@ func validLoginMethods(m portalapi.LoginMethods) error {
 func (t *tx) saveConfiguration(ev *event, before, after *Configuration) error {
 	if !after.ProvisionExistingUsers {
 		after.approved = ""
+	}
+	if err := t.sealSecret(after); err != nil {
+		return err
 	}
 	ev.changes = configurationDifference(before, after)
 	if len(ev.changes) == 0 {

@@ -27,7 +27,22 @@ type APIKey struct {
 	ExpiresAt  time.Time // zero if never
 	LastUsedAt time.Time // zero if never; accurate to a minute
 
+	// CreatedByID is the account of the person who made the key, also through another key. It is
+	// empty for a key of the deployment.
+	CreatedByID string
+	// EndedAt is when that person left: the key has been refused since. Zero if it works.
+	EndedAt time.Time
+	// RotateSince is when that person left and the key, which belongs to the company, kept working.
+	RotateSince time.Time
+	// ReplacedBy is the id of the key that a rotation made for this one; empty if none did.
+	ReplacedBy string
+
 	sha256 string
+}
+
+// Works reports whether the key is accepted now.
+func (k *APIKey) Works(now time.Time) bool {
+	return k.EndedAt.IsZero() && (k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
 }
 
 // NewKey is a key to create.
@@ -35,7 +50,7 @@ type NewKey struct {
 	Name     string
 	Scope    Scope
 	Provider provider.ID // required with the scope scim, refused with any other scope
-	Expires  time.Time   // zero if never
+	Expires  time.Time   // zero takes the default. EnsureKey ignores it: the deployment ends its keys
 }
 
 // minSecret is the minimum length of a secret that comes from outside the portal, in characters.
@@ -54,23 +69,30 @@ func (c *conn) keys(where string, args ...any) ([]APIKey, error) {
 	var all []APIKey
 	err := c.each(func(rows *sql.Rows) error {
 		var k APIKey
-		var created, expires, used int64
-		err := rows.Scan(&k.ID, &k.Name, &k.Scope, &k.Provider.Type, &k.Provider.Name, &k.sha256, &created, &k.CreatedBy, &expires, &used)
+		var created, expires, used, ended, rotate int64
+		err := rows.Scan(&k.ID, &k.Name, &k.Scope, &k.Provider.Type, &k.Provider.Name, &k.sha256, &created, &k.CreatedBy, &expires, &used,
+			&k.CreatedByID, &ended, &rotate, &k.ReplacedBy)
 		k.CreatedAt, k.ExpiresAt, k.LastUsedAt = fromMicros(created), fromMicros(expires), fromMicros(used)
+		k.EndedAt, k.RotateSince = fromMicros(ended), fromMicros(rotate)
 		all = append(all, k)
 		return err
-	}, `SELECT id, name, scope, provider_type, provider_name, sha256, created_at, created_by, expires_at, last_used_at FROM api_keys `+where, args...)
+	}, `SELECT id, name, scope, provider_type, provider_name, sha256, created_at, created_by, expires_at, last_used_at,
+		created_by_id, ended_at, rotate_since, replaced_by FROM api_keys `+where, args...)
 	return all, err
 }
 
-// CreateKey creates a key and returns its secret. The portal does not store the secret.
+// CreateKey creates a key and returns its secret. The portal does not store the secret. A key makes
+// no mightier and no longer-lived one. Refusals: FORBIDDEN, INVALID.
 func (s *Store) CreateKey(ctx context.Context, actor Actor, n NewKey) (*APIKey, string, error) {
 	secret := "lrp_" + randomText()
 	key := n.key(actor, secret)
 	ev := event{action: "api-key.create", targetKind: "ApiKey", targetID: key.ID, targetName: n.Name}
-	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
-		if !n.Expires.IsZero() && !n.Expires.After(t.now) {
-			return refuse(portalapi.CodeInvalid, "the expiry is in the past; choose a later time, or none")
+	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) (err error) {
+		if err := actor.mayMake(n.Scope); err != nil {
+			return err
+		}
+		if key.ExpiresAt, err = keyExpiry(n.Expires, t.now, keyLimit(actor, t.now, s.keyLifetime)); err != nil {
+			return err
 		}
 		return t.insertKey(&ev, key)
 	})
@@ -81,7 +103,7 @@ func (s *Store) CreateKey(ctx context.Context, actor Actor, n NewKey) (*APIKey, 
 }
 
 func (n NewKey) key(actor Actor, secret string) *APIKey {
-	return &APIKey{ID: newID(), Name: n.Name, Scope: n.Scope, Provider: n.Provider, ExpiresAt: n.Expires, CreatedBy: actor.Name, sha256: digest(secret)}
+	return &APIKey{ID: newID(), Name: n.Name, Scope: n.Scope, Provider: n.Provider, ExpiresAt: n.Expires, CreatedBy: actor.Name, CreatedByID: actor.person(), sha256: digest(secret)}
 }
 
 // EnsureKey creates a key with this secret, scope and provider unless it exists. Deployments use it
@@ -96,12 +118,16 @@ func (s *Store) EnsureKey(ctx context.Context, actor Actor, n NewKey, secret str
 		switch {
 		case err != nil:
 			return err
+		case len(found) > 0 && !found[0].Works(t.now):
+			return refuse(portalapi.CodeInvalid, "the key %q with this secret has ended; put a new secret into its file", found[0].Name)
 		case len(found) > 0 && found[0].Scope == n.Scope && found[0].Provider == n.Provider:
 			return nil
 		case len(found) > 0:
 			return refuse(portalapi.CodeInvalid, "the secret of the key %q is already used by a key with the scope %s%s; give each key its own secret", n.Name, found[0].Scope, madeFor(found[0].Provider))
 		}
-		return t.insertKey(&ev, n.key(actor, secret))
+		key := n.key(actor, secret)
+		key.ExpiresAt = time.Time{}
+		return t.insertKey(&ev, key)
 	})
 }
 
@@ -118,6 +144,9 @@ func (t *tx) insertKey(ev *event, k *APIKey) error {
 	if err := k.validProvider(); err != nil {
 		return err
 	}
+	if err := t.stillHere(k.CreatedByID); err != nil {
+		return err
+	}
 	k.CreatedAt = t.now
 	ev.targetID = k.ID
 	var d difference
@@ -127,8 +156,8 @@ func (t *tx) insertKey(ev *event, k *APIKey) error {
 		d.text("expiresAt", "", k.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	ev.changes = d
-	if _, err := t.exec(`INSERT INTO api_keys (id, name, scope, provider_type, provider_name, sha256, created_at, created_by, expires_at, last_used_at) VALUES (`+marks(10)+`)`,
-		k.ID, k.Name, string(k.Scope), k.Provider.Type, k.Provider.Name, k.sha256, micros(k.CreatedAt), k.CreatedBy, micros(k.ExpiresAt), 0); err != nil {
+	if _, err := t.exec(`INSERT INTO api_keys (id, name, scope, provider_type, provider_name, sha256, created_at, created_by, created_by_id, expires_at, last_used_at) VALUES (`+marks(11)+`)`,
+		k.ID, k.Name, string(k.Scope), k.Provider.Type, k.Provider.Name, k.sha256, micros(k.CreatedAt), k.CreatedBy, k.CreatedByID, micros(k.ExpiresAt), 0); err != nil {
 		return err
 	}
 	return t.touch(portalapi.ChangeKey, k.ID, false)
@@ -197,6 +226,9 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Actor, error) 
 	}
 	key := found[0]
 	now := s.now()
+	if !key.EndedAt.IsZero() {
+		return Actor{}, refuse(portalapi.CodeUnauthenticated, "the API key %q ended at %s, because the user who made it was deactivated; create a new one", key.Name, key.EndedAt.Format(time.RFC3339))
+	}
 	if !key.ExpiresAt.IsZero() && !now.Before(key.ExpiresAt) {
 		return Actor{}, refuse(portalapi.CodeUnauthenticated, "the API key %q expired at %s; create a new one", key.Name, key.ExpiresAt.Format(time.RFC3339))
 	}
@@ -205,7 +237,7 @@ func (s *Store) Authenticate(ctx context.Context, secret string) (Actor, error) 
 			return Actor{}, err
 		}
 	}
-	actor := Actor{Kind: Key, ID: key.ID, Name: key.Name, Scopes: []Scope{key.Scope}}
+	actor := Actor{Kind: Key, ID: key.ID, Name: key.Name, Scopes: []Scope{key.Scope}, Maker: key.CreatedByID, Expires: key.ExpiresAt}
 	if key.Scope == ScopeProvisioning {
 		actor.Kind = Operator
 	}
@@ -224,7 +256,7 @@ func (s *Store) SCIMKeys(ctx context.Context) ([]portalapi.KeyDigest, error) {
 	err := s.inSnapshot(ctx, func(c *conn) error {
 		found, err := c.keys(`WHERE scope = 'scim' AND (expires_at = 0 OR expires_at > ?) ORDER BY id`, micros(s.now()))
 		for _, k := range found {
-			all = append(all, portalapi.KeyDigest{ID: k.ID, Name: k.Name, SHA256: k.sha256, Provider: k.Provider, ExpiresAt: k.ExpiresAt})
+			all = append(all, portalapi.KeyDigest{ID: k.ID, Name: k.Name, SHA256: k.sha256, Provider: k.Provider, ExpiresAt: k.ExpiresAt, RotateSince: k.RotateSince})
 		}
 		return err
 	})

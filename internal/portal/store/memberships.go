@@ -63,7 +63,7 @@ func (t *tx) changeByRequest(ev event, pool *Pool, items []portalapi.MembershipW
 		}
 		at[item.Request] = append(at[item.Request], i)
 	}
-	own, results := t.actor.RequestID, make([]portalapi.MembershipResult, len(items))
+	own, cause, results := t.actor.RequestID, t.actor.Cause, make([]portalapi.MembershipResult, len(items))
 	for _, request := range requests {
 		part := make([]portalapi.MembershipWrite, len(at[request]))
 		for i, place := range at[request] {
@@ -80,7 +80,10 @@ func (t *tx) changeByRequest(ev event, pool *Pool, items []portalapi.MembershipW
 		if len(one.changes) == 0 {
 			continue
 		}
-		t.actor.RequestID = cmp.Or(request, own)
+		t.actor.RequestID, t.actor.Cause = cmp.Or(request, own), cause
+		if request != "" {
+			t.actor.Cause = CauseProvider
+		}
 		if err := t.audit(&one, nil); err != nil {
 			return nil, err
 		}
@@ -92,7 +95,6 @@ func (t *tx) changeByRequest(ev event, pool *Pool, items []portalapi.MembershipW
 
 // member contains the facts about a user that a change of a membership needs.
 type member struct {
-	name     string
 	revision int64
 	owned    bool
 	active   bool
@@ -141,7 +143,7 @@ func (t *tx) changeMembers(ev *event, pool *Pool, items []portalapi.MembershipWr
 	if len(touched) == 0 {
 		return results, nil
 	}
-	ev.changes = append(ev.changes, memberChanges(people, in, out)...)
+	ev.changes = append(ev.changes, memberChanges(in, out)...)
 	return results, t.writeMembers(pool, in, out, removed, managers, touched)
 }
 
@@ -167,10 +169,10 @@ func (t *tx) members(poolID string, ids []string) (map[string]*member, error) {
 		err := t.each(func(rows *sql.Rows) error {
 			var id string
 			var m member
-			err := rows.Scan(&id, &m.name, &m.revision, &m.owned, &m.active, &m.in, &m.granted, &m.manager)
+			err := rows.Scan(&id, &m.revision, &m.owned, &m.active, &m.in, &m.granted, &m.manager)
 			found[id] = &m
 			return err
-		}, `SELECT a.id, a.user_name, a.revision, a.owner_uid IS NOT NULL, a.status = 'Active', m.pool_id IS NOT NULL, COALESCE(m.granted, FALSE),
+		}, `SELECT a.id, a.revision, a.owner_uid IS NOT NULL, a.status = 'Active', m.pool_id IS NOT NULL, COALESCE(m.granted, FALSE),
 			EXISTS (SELECT 1 FROM memberships o JOIN pool_roles r ON r.pool_id = o.pool_id JOIN pools p ON p.id = o.pool_id
 				WHERE o.account_id = a.id AND o.pool_id <> ? AND o.granted AND r.role = 'ROLE_MANAGER' AND (r.granted OR p.owner_uid IS NULL))
 			FROM accounts a LEFT JOIN memberships m ON m.account_id = a.id AND m.pool_id = ? WHERE a.id IN (`+marks(len(part))+`)`,
@@ -182,19 +184,12 @@ func (t *tx) members(poolID string, ids []string) (map[string]*member, error) {
 	return found, nil
 }
 
-// memberChanges returns the audit's field changes for the added and the removed users.
-func memberChanges(people map[string]*member, in, out []string) []FieldChange {
-	names := func(ids []string) string {
-		all := make([]string, len(ids))
-		for i, id := range ids {
-			all[i] = people[id].name
-		}
-		slices.Sort(all)
-		return strings.Join(all, ", ")
-	}
+// memberChanges returns the audit's field changes for the added and the removed users, by id: the
+// audit shows their names when it is read.
+func memberChanges(in, out []string) []FieldChange {
 	var d difference
-	d.text("membersAdded", "", names(in))
-	d.text("membersRemoved", names(out), "")
+	d.list("membersAdded", nil, sortedSet(in))
+	d.list("membersRemoved", sortedSet(out), nil)
 	return d
 }
 

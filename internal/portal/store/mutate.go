@@ -16,13 +16,17 @@ import (
 type tx struct {
 	conn
 	now      time.Time
+	idle     time.Duration // of sessions
 	actor    Actor
 	epoch    string
 	sequence int64 // number of the newest feed entry, including the entries of this transaction
 	auditID  int64 // id of this transaction's audit event, if there is one
-	changed  bool  // a record was written, so the audit event and the counters must be written too
-	audited  bool  // the audit events of the records are written
-	config   *Configuration
+
+	auditKeys *Keyring // of the audit's chain; nil: there is none
+	auditMAC  string   // of the newest event that has one
+	changed   bool     // a record was written, so the audit event and the counters must be written too
+	audited   bool     // the audit events of the records are written
+	config    *Configuration
 }
 
 // inTx runs f in an exclusive write transaction and commits it.
@@ -32,8 +36,8 @@ func (s *Store) inTx(ctx context.Context, f func(*tx) error) error {
 		return err
 	}
 	defer began.Rollback() //nolint:errcheck // after a commit it does nothing
-	t := &tx{conn: conn{ctx: ctx, tx: began, dialect: s.dialect}, now: s.now().UTC().Truncate(time.Microsecond)}
-	if err := t.row(`SELECT epoch, sequence, audit_sequence + 1 FROM meta`+s.dialect.forTurn).Scan(&t.epoch, &t.sequence, &t.auditID); err != nil {
+	t := &tx{conn: conn{ctx: ctx, tx: began, dialect: s.dialect, vault: s.vault}, now: s.now().UTC().Truncate(time.Microsecond), idle: s.idle, auditKeys: s.auditKeys}
+	if err := t.row(`SELECT epoch, sequence, audit_sequence + 1, audit_mac FROM meta`+s.dialect.forTurn).Scan(&t.epoch, &t.sequence, &t.auditID, &t.auditMAC); err != nil {
 		return err
 	}
 	if err := f(t); err != nil {
@@ -65,7 +69,7 @@ func (s *Store) inSnapshot(ctx context.Context, f func(*conn) error) error {
 		return err
 	}
 	defer began.Rollback() //nolint:errcheck // nothing was written
-	return f(&conn{ctx: ctx, tx: began, dialect: s.dialect})
+	return f(&conn{ctx: ctx, tx: began, dialect: s.dialect, vault: s.vault})
 }
 
 // mutate runs one change on behalf of actor and audits it. ev describes the attempt; f completes

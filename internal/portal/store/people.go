@@ -166,8 +166,9 @@ func (t *tx) deleteAccount(ev *event, before *Account) error {
 		}
 		return t.touch(portalapi.ChangeAccount, before.ID, true)
 	}
+	leave := func() error { return t.leave(ev, before, nil, remove) }
 	if !before.keeps() {
-		return remove()
+		return leave()
 	}
-	return t.keepManager(remove)
+	return t.keepManager(leave)
 }

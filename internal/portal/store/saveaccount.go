@@ -35,7 +35,7 @@ func (t *tx) saveAccount(ev *event, before, after *Account) error {
 	if before != nil && len(ev.changes) == 0 {
 		return nil
 	}
-	write := func() error { return t.writeAccount(before, after) }
+	write := func() error { return t.leave(ev, before, after, func() error { return t.writeAccount(before, after) }) }
 	if before == nil || !before.keeps() {
 		return write()
 	}

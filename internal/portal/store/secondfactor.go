@@ -47,7 +47,11 @@ func (c *conn) secondFactor(accountID string) (*SecondFactor, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil //nolint:nilnil // most accounts have none
 	}
+	if err != nil {
+		return nil, err
+	}
 	f.Since = fromMicros(since)
+	f.secret, err = c.vault.open(factorPurpose(accountID), f.secret)
 	return &f, err
 }
 
@@ -71,7 +75,11 @@ func (s *Store) AddSecondFactor(ctx context.Context, o OwnChange, secret, code s
 		if !ok {
 			return refuse(portalapi.CodeInvalid, "the code does not fit the secret; check that the clock of your device is right and type the code that it shows now")
 		}
-		if _, err := t.exec(`INSERT INTO second_factors (account_id, secret, last_step, confirmed_at) VALUES (?, ?, ?, ?)`, account.ID, secret, step, micros(t.now)); err != nil {
+		sealed, err := t.vault.seal(factorPurpose(account.ID), secret)
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec(`INSERT INTO second_factors (account_id, secret, last_step, confirmed_at) VALUES (?, ?, ?, ?)`, account.ID, sealed, step, micros(t.now)); err != nil {
 			return err
 		}
 		codes, err = t.newRecoveryCodes(account.ID)

@@ -18,9 +18,16 @@ const demoPassword = "demo password, long enough"
 // user with the same password.
 func signInStore(t *testing.T) (s *Store, now *time.Time) {
 	t.Helper()
+	return signInStoreWith(t, Options{})
+}
+
+// signInStoreWith is signInStore with further options.
+func signInStoreWith(t *testing.T, o Options) (s *Store, now *time.Time) {
+	t.Helper()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	now = &at
-	s, err := Open(t.Context(), Options{Database: Memory, Now: func() time.Time { return *now }})
+	o.Database, o.Now = Memory, func() time.Time { return *now }
+	s, err := Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

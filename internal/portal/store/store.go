@@ -54,6 +54,13 @@ type Options struct {
 	// SessionIdle is the time without a request after which a session ends; 0 is
 	// DefaultSessionIdle.
 	SessionIdle time.Duration
+	// AuditKeys are the keys of the audit's chain of MACs; nil: the audit has none.
+	AuditKeys *Keyring
+	// SecretKeys encrypt the secrets of the database; nil: they are stored in clear.
+	SecretKeys *Keyring
+	// MaxKeyLifetime is the maximum time after which a new API key expires; 0 is
+	// DefaultMaxKeyLifetime.
+	MaxKeyLifetime time.Duration
 	// RequireSecondFactor lets managers who signed in with a password alone do nothing but set up a
 	// second factor.
 	RequireSecondFactor bool
@@ -65,13 +72,18 @@ const DefaultSessionIdle = time.Hour
 
 // Store is the service. Its methods are safe for concurrent use.
 type Store struct {
-	write   *sql.DB // for the writers, which are serialized
-	read    *sql.DB // the same database; with Memory the same pool
-	dialect dialect
-	now     func() time.Time
-	check   func(ctx context.Context, sso portalapi.SSO) error
-	idle    time.Duration // of sessions
-	hashing hashing
+	write     *sql.DB // for the writers, which are serialized
+	read      *sql.DB // the same database; with Memory the same pool
+	dialect   dialect
+	now       func() time.Time
+	check     func(ctx context.Context, sso portalapi.SSO) error
+	idle      time.Duration // of sessions
+	hashing   hashing
+	auditKeys *Keyring
+	vault     vault // of the database
+	forms     vault // of pages
+	// keyLifetime is Options.MaxKeyLifetime.
+	keyLifetime time.Duration
 	// secondFactor is Options.RequireSecondFactor.
 	secondFactor bool
 	bell         bell
@@ -80,7 +92,7 @@ type Store struct {
 
 // Open connects to the database, migrates its tables and creates the default pool if there is none.
 func Open(ctx context.Context, o Options) (*Store, error) {
-	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
+	s := &Store{now: o.Now, check: o.CheckSSO, idle: cmp.Or(o.SessionIdle, DefaultSessionIdle), keyLifetime: cmp.Or(o.MaxKeyLifetime, DefaultMaxKeyLifetime), auditKeys: o.AuditKeys, vault: vault{o.SecretKeys}, forms: formKeys(o.SecretKeys), hashing: newHashing(), secondFactor: o.RequireSecondFactor, bell: newBell(), dialect: onSQLite, stop: func() {}}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -99,12 +111,17 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// IsServer reports whether Options.Database is the URL of a server, and not a file.
+func IsServer(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
 func (s *Store) connect(database string) (err error) {
 	driver, name, writers := "sqlite", sqliteName(database), 1
 	switch {
 	case database == "":
 		return errors.New("no database: set an SQLite file or a postgres:// URL")
-	case strings.HasPrefix(database, "postgres://"), strings.HasPrefix(database, "postgresql://"):
+	case IsServer(database):
 		s.dialect = onPostgreSQL
 		driver, name, writers = "pgx", database, 4 // one writes, the others wait or finish
 	}
@@ -151,7 +168,10 @@ func (s *Store) prepare(ctx context.Context) error {
 	if _, err := migrator.Up(ctx); err != nil {
 		return err
 	}
-	return s.seed(ctx)
+	if err := s.seed(ctx); err != nil {
+		return err
+	}
+	return s.sealAll(ctx)
 }
 
 // seed gives a new database its feed epoch and its default pool, and fills what a migration cannot.

@@ -387,7 +387,9 @@ func everyPage(t *testing.T, p *browser.Page) {
 	see("code-recovery")
 	signInInBrowser(p, c.url+"/sign-in", portaltest.AdminUser, portaltest.AdminPassword)
 	p.Allow(conflict)
+	lea, key := c.leaver()
 	for page, at := range map[string]string{
+		"user-left": "/users/" + lea, "user-erase": "/users/" + lea + "/erase", "key-rotate": "/api-keys/" + key + "/rotate", "audit-filtered": "/audit?cause=Provider&from=2026-01-31&to=2036-01-31",
 		"users": "/users", "users-none": "/users?" + url.Values{"q": {"unknown"}}.Encode(), "user-scim": "/users/" + c.ada.ID, "user-local": "/users/" + c.carol.ID,
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
 		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",

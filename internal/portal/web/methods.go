@@ -47,6 +47,7 @@ func (p methodsPage) Migrates() bool {
 type methodsForm struct {
 	SSO, SCIM, Existing, Groups          bool
 	Type, Issuer, ClientID, ClientSecret string
+	SealedSecret                         string // ClientSecret as a hidden field: no page shows it again
 	SAML                                 samlForm
 	kept                                 []string // names of the toggles that are disabled, and on
 }
@@ -67,7 +68,26 @@ func formOf(m portalapi.LoginMethods) methodsForm {
 	return f
 }
 
-func (v *visit) methodsForm() methodsForm {
+// sealedSecret is the hidden field with the client secret that was typed before.
+const sealedSecret = "sealedSecret"
+
+// methodsForm reads the form. Its refusal is for a client secret that was typed before and can no
+// longer be read.
+func (s *site) methodsForm(v *visit) (methodsForm, error) {
+	f := v.plainMethodsForm()
+	var err error
+	if sealed := v.PostFormValue(sealedSecret); sealed != "" && f.ClientSecret == "" {
+		if f.ClientSecret, err = s.store.OpenForm(v.session, sealed); err != nil {
+			return f, refusal(http.StatusBadRequest, portalapi.CodeInvalid, "The client secret that you typed before can no longer be read. Type it again.")
+		}
+	}
+	if f.ClientSecret != "" {
+		f.SealedSecret, err = s.store.SealForm(v.session, f.ClientSecret)
+	}
+	return f, err
+}
+
+func (v *visit) plainMethodsForm() methodsForm {
 	kept := v.PostForm["kept"]
 	on := func(name string) bool { return v.PostFormValue(name) == "on" || slices.Contains(kept, name) }
 	return methodsForm{SSO: on("sso"), SCIM: on("scim"), Existing: on("existing"), Groups: on("groups"), kept: kept,
@@ -125,16 +145,20 @@ func (s *site) submitLoginMethods(v *visit) error {
 	if err != nil {
 		return err
 	}
-	draft := methodsPage{Form: v.methodsForm(), Draft: true}
+	form, err := s.methodsForm(v)
+	draft := methodsPage{Form: form, Draft: true}
 	m := draft.Form.methods(config.LoginMethods)
-	revision, err := v.revision()
+	var revision *int64
+	if err == nil {
+		revision, err = v.revision()
+	}
 	if err == nil {
 		switch v.PostFormValue("action") {
 		case "test":
 			err = testSSO(v, m.SSO)
 			draft.Tested = tested(m.SSO)
 		case "save":
-			err = s.saveMethods(v, config, m, revision)
+			err = s.saveMethods(v, config, draft.Form, m, revision)
 			if err == nil {
 				return nil
 			}
@@ -171,7 +195,7 @@ func (s *site) previewMethods(v *visit, draft *methodsPage, config *store.Config
 
 // saveMethods saves the form and responds, or returns the refusal. The operator computes its plan
 // again for each Save, so that a plan that has changed is shown before it is saved.
-func (s *site) saveMethods(v *visit, config *store.Configuration, m portalapi.LoginMethods, revision *int64) error {
+func (s *site) saveMethods(v *visit, config *store.Configuration, form methodsForm, m portalapi.LoginMethods, revision *int64) error {
 	seen := store.Seen{Effects: v.PostFormValue("seen")}
 	if m.ProvisionExistingUsers && config.Binding != nil {
 		n, err := s.store.MigrationCounts(v.Context())
@@ -180,7 +204,7 @@ func (s *site) saveMethods(v *visit, config *store.Configuration, m portalapi.Lo
 		}
 		seen.Plan = !config.ProvisionExistingUsers || n.Waiting > 0
 	}
-	p := methodsSummary{Provider: providerName(config), Again: seen.Effects != ""}
+	p := methodsSummary{Provider: providerName(config), Again: seen.Effects != "", sealed: form.SealedSecret}
 	if seen.Plan {
 		_, _, err := s.store.SaveLoginMethods(v.Context(), v.actor(), m, revision, true) // its refusals come first
 		if err == nil {
@@ -279,6 +303,7 @@ type methodsSummary struct {
 	Provider string
 	Fields   []field // the form, to send again
 	Again    bool    // other effects were shown before
+	sealed   string  // the typed client secret
 }
 
 type field struct{ Name, Value string }
@@ -286,12 +311,15 @@ type field struct{ Name, Value string }
 // confirmMethods shows what the posted form takes away, and asks for a confirmation.
 func (s *site) confirmMethods(v *visit, p methodsSummary) error {
 	for _, name := range slices.Sorted(maps.Keys(v.PostForm)) {
-		if name == "action" || name == "request" || name == "seen" && p.Request == 0 {
+		if name == "action" || name == "request" || name == "clientSecret" || name == sealedSecret || name == "seen" && p.Request == 0 {
 			continue
 		}
 		for _, value := range v.PostForm[name] {
 			p.Fields = append(p.Fields, field{name, value})
 		}
+	}
+	if p.sealed != "" {
+		p.Fields = append(p.Fields, field{sealedSecret, p.sealed})
 	}
 	return s.show(v, http.StatusOK, "login_methods_summary", view{Title: "Check what changes", Section: "identity", Body: p,
 		Crumbs: way("Check what changes", toSettings, toIAM, "Identity Configuration", "Login methods|"+loginMethodsPath)})

@@ -57,6 +57,7 @@ var notices = map[string]string{
 	"user-created":       "The user was created.",
 	"user-saved":         "The user was saved.",
 	"user-deleted":       "The user was deleted. The audit keeps its history.",
+	"user-erased":        "The user was erased. The audit keeps its events with the id of the account.",
 	"user-activated":     "The user is active again.",
 	"user-deactivated":   "The user was deactivated and is signed out everywhere.",
 	"handed-over":        "The user is handed over to SCIM: the identity provider can take it over now.",

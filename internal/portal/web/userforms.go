@@ -170,7 +170,7 @@ func (s *site) confirmDeactivateSelf(v *visit) error {
 		Heading: "Deactivate your own account?", Submit: "Deactivate my account", Action: path + "/status", Back: path, Revision: me.Revision,
 		Hidden: map[string]string{"status": string(portalapi.StatusDeactivated), "confirmed": "yes"},
 		Text: []string{"You are signed out everywhere immediately, and " + me.UserName + " cannot sign in any more. Only another manager can activate the account again.",
-			"API keys that you created keep working. If no other local manager with a password remains, this is refused."},
+			"API keys with the scope read or manage that you created stop working; a manager must rotate the others. If no other local manager with a password remains, this is refused."},
 	}})
 }
 
@@ -221,7 +221,7 @@ func (s *site) confirmDeleteUser(v *visit) error {
 		return s.showUser(v, http.StatusConflict, sentenceOf(account.ReadOnlyReason))
 	}
 	path, name := "/users/"+account.ID, displayName(account)
-	text := []string{"The account " + account.UserName + " is removed and its sessions end immediately. This cannot be undone.",
+	text := []string{"The account " + account.UserName + " is removed, and its sessions and the API keys with the scope read or manage that it created end immediately. This cannot be undone.",
 		"The audit keeps its history. To keep the account and only end its access, deactivate it instead."}
 	if account.ID == v.session.Account.ID {
 		text = append([]string{"This is your own account: you are signed out immediately."}, text...)
@@ -229,6 +229,32 @@ func (s *site) confirmDeleteUser(v *visit) error {
 	return s.show(v, http.StatusOK, "confirm", view{Title: "Delete " + name, Section: "users", Crumbs: way("Delete", toUsers, name+"|"+path), Body: confirmation{
 		Heading: "Delete " + name + "?", Submit: "Delete user", Action: path + "/delete", Back: path, Revision: account.Revision, Text: text,
 	}})
+}
+
+// confirmEraseUser asks before a leaver is erased.
+func (s *site) confirmEraseUser(v *visit) error {
+	account, err := s.store.Account(v.Context(), v.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	if no := asRefusal(account.Erasable()); no != nil {
+		return s.showUser(v, no.Status, sentenceOf(no.Message))
+	}
+	path, name := "/users/"+account.ID, displayName(account)
+	return s.show(v, http.StatusOK, "confirm", view{Title: "Erase " + name, Section: "users", Crumbs: way("Erase", toUsers, name+"|"+path), Body: confirmation{
+		Heading: "Erase " + name + "?", Submit: "Erase user", Action: path + "/erase", Back: path, Revision: account.Revision,
+		Text: []string{"The account " + account.UserName + " is deleted, with everything that names or describes the person, also in the audit. This cannot be undone.",
+			"The audit keeps its events with the portal id " + account.ID + ", so that it stays complete. Note this id if you must show later who that was.",
+			"If the identity provider pushes this person again, a new account is made."},
+	}})
+}
+
+func (s *site) eraseUser(v *visit) error {
+	revision, err := v.revision()
+	if err == nil {
+		err = s.store.EraseAccount(v.Context(), v.actor(), v.PathValue("id"), revision)
+	}
+	return s.userButton(v, err, "user-erased", "/users")
 }
 
 func (s *site) deleteUser(v *visit) error {

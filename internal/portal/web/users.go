@@ -163,6 +163,7 @@ type userDetail struct {
 	SCIM        bool // SCIM is on
 	Provider    string
 	CanHandOver bool // the viewer may hand the account over, or take it back
+	CanErase    bool // the user left, so a manager may erase the account
 	Roles       []roleOrigin
 	Pools       []poolOrigin
 	CanLink     bool // the viewer may link an identity at the provider
@@ -189,6 +190,7 @@ func (s *site) showUser(v *visit, status int, problem string) error {
 		return err
 	}
 	body.Manage = true
+	body.CanErase = account.Erasable() == nil
 	body.CanHandOver = account.ManagedBy == portalapi.ManagedByLocal && (body.SCIM || account.HandedOver)
 	if body.History, err = s.store.AuditEvents(v.Context(), store.AuditFilter{TargetID: account.ID}, 0, historyLines); err != nil {
 		return err

@@ -121,6 +121,8 @@ func (s *site) routes() {
 		"POST /users/{id}/second-factor": s.removeSecondFactor,
 		"GET /users/{id}/delete":         s.confirmDeleteUser,
 		"POST /users/{id}/delete":        s.deleteUser,
+		"GET /users/{id}/erase":          s.confirmEraseUser,
+		"POST /users/{id}/erase":         s.eraseUser,
 		"GET /pools":                     s.pools,
 		"POST /pools":                    s.createPool,
 		"GET /pools/new":                 s.newPool,
@@ -134,9 +136,12 @@ func (s *site) routes() {
 		"POST /api-keys":                 s.createKey,
 		"GET /api-keys/{id}/delete":      s.confirmDeleteKey,
 		"POST /api-keys/{id}/delete":     s.deleteKey,
+		"GET /api-keys/{id}/rotate":      s.askRotateKey,
+		"POST /api-keys/{id}/rotate":     s.rotateKey,
 		"GET " + loginMethodsPath:        s.loginMethods,
 		"POST " + loginMethodsPath:       s.submitLoginMethods,
 		"GET /audit":                     s.audit,
+		"GET /audit.csv":                 s.exportAudit,
 		"GET " + settingsPath:            s.settingsOverview,
 		"GET " + iamPath:                 s.accessManagement,
 		"GET " + configurationPath:       s.identityConfiguration,
@@ -264,13 +269,22 @@ func (s *site) protect(next http.Handler) http.Handler {
 		}
 		defer func() {
 			if p := recover(); p != nil {
-				s.log.Error(fmt.Errorf("panic: %v", p), "Page panicked", "request", id, "route", r.Pattern, "stack", string(debug.Stack()))
-				http.Error(w, "The portal could not show this page; its log has the reason under the request id "+id+".", http.StatusInternalServerError)
+				s.panicked(w, r, id, p)
 			}
 			s.log.V(1).Info("Page served", "request", id, "route", r.Pattern, "took", time.Since(began).String())
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// panicked responds for a page that panicked. An export that ended early breaks the connection, so
+// that the browser reports an incomplete file.
+func (s *site) panicked(w http.ResponseWriter, r *http.Request, id string, p any) {
+	if p == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares
+		panic(p)
+	}
+	s.log.Error(fmt.Errorf("panic: %v", p), "Page panicked", "request", id, "route", r.Pattern, "stack", string(debug.Stack()))
+	http.Error(w, "The portal could not show this page; its log has the reason under the request id "+id+".", http.StatusInternalServerError)
 }
 
 // home shows managers the user list, and other users their profile.

@@ -466,43 +466,6 @@ func TestPools(t *testing.T) {
 	boss.get("/pools/"+c.support.ID).mustSay("1 in User Management", "Bob Demo")
 }
 
-func TestKeys(t *testing.T) {
-	s := newSite(t)
-	boss := s.manager()
-	form := url.Values{"name": {"Okta SCIM"}, "scope": {"scim"}, "expires": {"90"}}
-	boss.post("/api-keys", form).mustBe(http.StatusBadRequest).mustSay("is for one identity provider")
-	form["providerType"], form["providerName"] = []string{"Okta"}, []string{"acme"}
-	got := boss.post("/api-keys", form).mustBe(http.StatusCreated).mustSay("Copy the secret of “Okta SCIM” now", "for Okta/acme only")
-	_, secret, _ := strings.Cut(got.html, `id="secret" readonly value="`)
-	secret, _, _ = strings.Cut(secret, `"`)
-	key, err := s.store.Authenticate(t.Context(), secret)
-	if err != nil || !key.May(store.ScopeSCIM) {
-		t.Fatalf("the shown secret %q is %+v, %v", secret, key, err)
-	}
-	boss.get("/api-keys").mustSay("Okta SCIM", "for Okta/acme", "does not report its use").mustNotSay(secret)
-	boss.post("/api-keys", url.Values{"name": {"reader"}, "scope": {"read"}, "expires": {"90"}, "providerType": {"Okta"}}).mustBe(http.StatusCreated)
-	t.Log("the form offers the provider that is integrated")
-	if _, err := s.store.Bind(t.Context(), operator, portalapi.Binding{Cluster: "c", Namespace: "n", Name: "default", UID: "u", ProviderType: "EntraID", ProviderName: "globex"}); err != nil {
-		t.Fatal(err)
-	}
-	boss.get("/api-keys?scope=scim").mustSay(`<option value="EntraID" selected`, `name="providerName" value="globex"`)
-	boss.get("/audit").mustSay("Created the API key Okta SCIM").mustNotSay(secret)
-	for name, bad := range map[string]url.Values{
-		"no scope": {"name": {"x"}, "expires": {"90"}}, "no name": {"scope": {"scim"}, "expires": {"90"}, "providerType": {"Okta"}},
-		"no expiry": {"name": {"x"}, "scope": {"scim"}, "providerType": {"Okta"}}, "past": {"name": {"x"}, "scope": {"scim"}, "providerType": {"Okta"}, "expires": {"-1"}},
-		"unknown provider": {"name": {"x"}, "scope": {"scim"}, "providerType": {"Acme"}, "expires": {"90"}},
-	} {
-		t.Run(name, func(*testing.T) { boss.post("/api-keys", bad).mustBe(http.StatusBadRequest) })
-	}
-	path := "/api-keys/" + key.ID + "/delete"
-	boss.get(path).mustBe(http.StatusOK).mustSay("Delete the API key “Okta SCIM”?")
-	boss.post(path, nil).mustBe(http.StatusOK).mustSay("The API key was deleted").mustNotSay(`<span class="name"><bdi>Okta SCIM`)
-	boss.get(path).mustBe(http.StatusNotFound)
-	if _, err := s.store.Authenticate(t.Context(), secret); err == nil {
-		t.Error("a deleted key still works")
-	}
-}
-
 func TestAudit(t *testing.T) {
 	c := newCompany(t)
 	boss := c.manager()

@@ -21,11 +21,16 @@ var words = template.FuncMap{
 	"migrationPath":    func() string { return migrationPath },
 	"settingsPath":     func() string { return settingsPath },
 	"options":          options,
+	"pairs":            func(chosen any, pairs []string) template.HTML { return options(chosen, pairs...) },
 	"when":             when,
+	"keyEnd":           keyEnd,
 	"expiry":           func(t time.Time) template.HTML { return expiry(t, time.Now()) },
+	"rotatable":        func(k store.APIKey) bool { return k.Works(time.Now()) && k.ReplacedBy == "" },
 	"sentence":         sentence,
 	"changeLine":       changeLine,
 	"who":              who,
+	"because":          because,
+	"receipt":          receipt,
 	"shown":            shown,
 	"full":             sentenceOf,
 	"userAudit":        func(e store.AuditEvent) string { return link("/audit", auditQuery{User: e.TargetID}.values()) },
@@ -196,6 +201,17 @@ func when(t time.Time) template.HTML {
 	return template.HTML(`<time datetime="` + t.Format(time.RFC3339) + `">` + t.Format("2 Jan 2006, 15:04") + ` UTC</time>`)
 }
 
+// keyEnd describes when a key stops working, or that it has.
+func keyEnd(k store.APIKey) template.HTML {
+	switch {
+	case !k.EndedAt.IsZero():
+		return `<span class="seal warn">Ended</span> ` + when(k.EndedAt) + `<span class="sub">The user who made it was deactivated.</span>`
+	case k.ReplacedBy != "" && k.Works(time.Now()):
+		return `<span class="seal">Replaced</span> works until ` + when(k.ExpiresAt)
+	}
+	return expiry(k.ExpiresAt, time.Now())
+}
+
 func expiry(t, now time.Time) template.HTML {
 	if !t.IsZero() && t.Unix() != 0 && !now.Before(t) {
 		return `<span class="seal warn">Expired</span> ` + when(t)
@@ -210,6 +226,7 @@ var deeds = map[string]deed{
 	"user.create":                      {"Created the user %s", "Tried to create the user %s"},
 	"user.update":                      {"Changed the user %s", "Tried to change the user %s"},
 	"user.delete":                      {"Deleted the user %s", "Tried to delete the user %s"},
+	"user.erase":                       {"Erased the user %s", "Tried to erase the user %s"},
 	"user.provision":                   {"Provisioned the user %s", "Tried to provision the user %s"},
 	"user.adopt":                       {"Adopted the user %s, who was local", "Tried to adopt the local user %s"},
 	"user.release":                     {"Released the user %s", "Tried to release the user %s"},
@@ -224,6 +241,7 @@ var deeds = map[string]deed{
 	"pool.hold":                        {"A change of the agent pool %s is held", "Tried to hold a change of the agent pool %s"},
 	"pool.release":                     {"Released the agent pool %s", "Tried to release the agent pool %s"},
 	"api-key.create":                   {"Created the API key %s", "Tried to create the API key %s"},
+	"api-key.rotate":                   {"Rotated the API key %s", "Tried to rotate the API key %s"},
 	"api-key.delete":                   {"Deleted the API key %s", "Tried to delete the API key %s"},
 	"api-key.ensure":                   {"Took over the API key %s from the deployment", "Tried to take over the API key %s from the deployment"},
 	"identity-configuration.update":    {"Saved the login methods", "Tried to save the login methods"},
@@ -232,6 +250,7 @@ var deeds = map[string]deed{
 	"binding.replace":                  {"Replaced the operator of this portal", "Tried to replace the operator of this portal"},
 	"binding.unbind":                   {"Disconnected the operator from this portal", "Tried to disconnect the operator from this portal"},
 	"migration.plan":                   {"Published the migration plan", "Tried to publish the migration plan"},
+	"audit.export":                     {"Exported the audit", "Tried to export the audit"},
 	"session.start":                    {"Signed in as %s", "Tried to sign in as %s"},
 	"page.open":                        {"Opened the page %s", "Tried to open the page %s"},
 	"identity.link":                    {"Linked an identity at the provider to %s", "Tried to link an identity at the provider to %s"},
@@ -287,8 +306,9 @@ var fields = map[string]string{
 	"userName": "User name", "displayName": "Display name", "givenName": "First name", "familyName": "Last name", "email": "E-mail",
 	"externalId": "Id at the provider", "status": "Status", "deactivatedBy": "Deactivated by", "managedBy": "Managed by", "owner": "Owner",
 	"ownerName": "Follows", "waitingFor": "Waits for", "waitingForName": "Waits for SCIM id", "handedOver": "Handed over", "ungranted": "Not granted by its owner", "membersAdded": "Added", "membersRemoved": "Removed from it", "held": "Held removal", "heldState": "Decision", "heldAt": "Object for the decision", "decision": "Decision id", "decidedBy": "Decided by",
+	"sessionsEnded": "Sessions ended", "keysEnded": "API keys ended", "keysToRotate": "API keys to rotate",
 	"identity": "Identity at the provider", "directRoles": "Direct roles", "pools": "Agent pools", "password": "Password", "name": "Name", "description": "Description",
-	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "method": "By", "sso.enabled": "SSO", "sso.type": "Protocol",
+	"roles": "Roles", "scope": "Scope", "expiresAt": "Expires", "replacedBy": "Replaced by", "provider": "Identity provider", "filter": "Filter", "oldKeyEnds": "The old key works until", "method": "By", "sso.enabled": "SSO", "sso.type": "Protocol",
 	"sso.issuer": "Issuer URL", "sso.clientId": "Client ID", "sso.clientSecret": "Client secret", "sso.metadataUrl": "Metadata URL",
 	"sso.metadata": "Metadata", "sso.idAttribute": "Attribute with the id", "sso.userNameAttribute": "Attribute with the user name",
 	"scim.enabled": "SCIM", "scim.provisionExistingUsers": "Provision existing users", "scim.provisionGroups": "Provision groups",
@@ -300,6 +320,13 @@ var fields = map[string]string{
 func shown(changes []store.FieldChange) []store.FieldChange {
 	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
 		return slices.Contains([]string{"owner", "ownerName", "ownerBinding", "waitingFor", "waitingForName", "deactivatedBy", "scim.migrationPlan"}, c.Field)
+	})
+}
+
+// receipt returns what ended when a user left, and what to do about it.
+func receipt(changes []store.FieldChange) []store.FieldChange {
+	return slices.DeleteFunc(slices.Clone(changes), func(c store.FieldChange) bool {
+		return !slices.Contains([]string{"sessionsEnded", "keysEnded", "keysToRotate"}, c.Field)
 	})
 }
 
@@ -328,6 +355,22 @@ func plain(value string) string {
 		return "off"
 	}
 	return value
+}
+
+// because says why the operator acted; the actor itself is the cause of all other events.
+func because(e store.AuditEvent) string {
+	if e.ActorKind != store.Operator {
+		return ""
+	}
+	switch e.Cause {
+	case store.CauseProvider:
+		return "because of the identity provider"
+	case store.CauseGit:
+		return "because of an object in Kubernetes"
+	case store.CausePerson:
+		return "because a person decided it"
+	}
+	return ""
 }
 
 // who names the actor.

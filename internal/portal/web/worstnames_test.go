@@ -38,10 +38,11 @@ func (c *company) worst() (pages []string) {
 		}
 		pages = append(pages, "/users/"+account.ID, "/users/"+account.ID+"/edit", "/users/"+account.ID+"/delete")
 	}
-	if _, _, err := c.store.CreateKey(ctx, manager, store.NewKey{Name: long, Scope: store.ScopeRead}); err != nil {
+	key, _, err := c.store.CreateKey(ctx, manager, store.NewKey{Name: long, Scope: store.ScopeRead})
+	if err != nil {
 		c.t.Fatal(err)
 	}
-	return pages
+	return append(pages, "/api-keys/"+key.ID+"/rotate")
 }
 
 func TestImitatedNames(t *testing.T) {

@@ -3,6 +3,8 @@
 package contract
 
 import (
+	"bytes"
+	"encoding/json"
 	"strconv"
 	"time"
 
@@ -81,6 +83,62 @@ var auditTests = map[string]func(*portalTest){
 		p.manage("GET", "/audit-events?actor="+refused.Actor+"&after="+page.Next, nil, &page)
 		if len(page.Items) == 0 || page.Items[0].ID >= refused.ID {
 			p.Errorf("the page after: %+v", page)
+		}
+	},
+	"Events have a cause, and are found by it": func(p *portalTest) {
+		p.scimOn()
+		pushed := portalapi.WithCause(p.Context(), portalapi.CauseProvider)
+		ada, err := p.Client.PutAccount(pushed, person("ada"))
+		p.ok(err)
+		w := person("ada")
+		w.DisplayName = "Repaired"
+		p.put(w)
+		p.manage("PATCH", "/users/"+p.local("carl").ID, portalv1.UserPatch{DisplayName: ptr("Carl")}, nil)
+		for cause, want := range map[string]string{"Provider": "user.create", "Operator": "user.provision"} {
+			var page portalv1.AuditEventPage
+			p.manage("GET", "/audit-events?userId="+ada.ID+"&cause="+cause, nil, &page)
+			if len(page.Items) != 1 || page.Items[0].Action != want || page.Items[0].Cause != cause {
+				p.Errorf("events with the cause %s: %+v", cause, page.Items)
+			}
+		}
+		var page portalv1.AuditEventPage
+		p.manage("GET", "/audit-events?cause=Key&limit=1", nil, &page)
+		if len(page.Items) != 1 || page.Items[0].Action != "user.update" {
+			p.Errorf("the newest event of a key: %+v", page.Items)
+		}
+		p.manage("GET", "/audit-events?to=2001-01-01T00:00:00Z", nil, &page)
+		p.equal("events before the portal was made", len(page.Items), 0)
+	},
+	"The audit's head grows with each event, and an older head stays": func(p *portalTest) {
+		head := func(sequence int64) portalapi.AuditHead {
+			p.Helper()
+			h, err := p.Client.AuditHead(p.Context(), sequence)
+			p.ok(err)
+			return h
+		}
+		first := head(0)
+		p.scimOn()
+		p.put(person("ada"))
+		if second := head(0); second.Sequence <= first.Sequence || second.MAC == first.MAC && second.MAC != "" {
+			p.Errorf("the head is %+v after %+v", second, first)
+		}
+		p.equal("the older head", head(first.Sequence), first)
+		_, err := p.Client.AuditHead(p.Context(), 1<<40)
+		p.refused(err, portalapi.CodeNotFound)
+	},
+	"A user who left is erased, and the events stay by id": func(p *portalTest) {
+		p.scimOn()
+		ada := p.put(person("ada"))
+		erase := "/users/" + ada.ID + "/erase"
+		p.refusedWith(p.http(p.Keys.Manage, "POST", erase, nil), 400, portalapi.CodeInvalid)
+		p.ok(p.Client.ReleaseAccount(p.Context(), ada.Owner, portalapi.ReleaseDeactivate))
+		p.manage("POST", erase, nil, nil)
+		p.refusedWith(p.http(p.Keys.Manage, "GET", "/users/"+ada.ID, nil), 404, portalapi.CodeNotFound)
+		a := p.http(p.Keys.Manage, "GET", "/audit-events?userId="+ada.ID, nil)
+		var page portalv1.AuditEventPage
+		p.ok(json.Unmarshal(a.Body, &page))
+		if len(page.Items) < 3 || page.Items[0].Action != "user.erase" || bytes.Contains(a.Body, []byte(ada.UserName)) || bytes.Contains(a.Body, []byte(ada.DisplayName)) {
+			p.Errorf("the audit of an erased user: %s", a.Body)
 		}
 	},
 	"Removals counts distinct users within the window": func(p *portalTest) {

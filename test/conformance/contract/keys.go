@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -48,6 +49,39 @@ var keyTests = map[string]func(*portalTest){
 		}
 		p.refusedWith(p.http(made.Secret, "GET", "/users", nil), 401, portalapi.CodeUnauthenticated)
 		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys", create), 400, portalapi.CodeInvalid)
+	},
+	"A rotated key works for the overlap beside the key that replaces it": func(p *portalTest) {
+		var old, made portalv1.APIKeyWithSecret
+		p.manage("POST", "/api-keys", portalv1.APIKeyCreate{Name: "okta", Scope: portalv1.ScopeSCIM, ProviderType: provider.Okta}, &old)
+		rotate := "/api-keys/" + old.Key.ID + "/rotate"
+		p.manage("POST", rotate, portalv1.APIKeyRotate{OverlapSeconds: 3600}, &made)
+		if made.Key.Name != "okta" || made.Key.ProviderType != provider.Okta || made.Secret == old.Secret {
+			p.Errorf("the new key: %+v", made.Key)
+		}
+		p.equal("digests", p.digests()[old.Key.ID], digestOf(old.Secret))
+		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
+		p.refusedWith(p.http(p.Keys.Manage, "POST", rotate, portalv1.APIKeyRotate{OverlapSeconds: 3600}), 400, portalapi.CodeInvalid)
+		p.Advance(2 * time.Hour)
+		if _, still := p.digests()[old.Key.ID]; still {
+			p.Errorf("the webhook still gets the old key")
+		}
+		p.equal("digests", p.digests()[made.Key.ID], digestOf(made.Secret))
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys/none/rotate", portalv1.APIKeyRotate{}), 404, portalapi.CodeNotFound)
+	},
+	"A key makes no mightier and no longer-lived key": func(p *portalTest) {
+		var made, second portalv1.APIKeyWithSecret
+		p.refusedWith(p.http(p.Keys.Manage, "POST", "/api-keys", portalv1.APIKeyCreate{Name: "operator", Scope: portalv1.ScopeProvisioning}), 403, portalapi.CodeForbidden)
+		p.manage("POST", "/api-keys", portalv1.APIKeyCreate{Name: "terraform", Scope: portalv1.ScopeManage, ExpiresAt: ptr(time.Now().Add(24 * time.Hour))}, &made)
+		longer := portalv1.APIKeyCreate{Name: "longer", Scope: portalv1.ScopeRead, ExpiresAt: ptr(time.Now().Add(48 * time.Hour))}
+		p.refusedWith(p.http(made.Secret, "POST", "/api-keys", longer), 400, portalapi.CodeInvalid)
+		a := p.http(made.Secret, "POST", "/api-keys", portalv1.APIKeyCreate{Name: "default", Scope: portalv1.ScopeRead})
+		if a.Status != 201 {
+			p.Fatalf("a shorter-lived key: %d %s", a.Status, a.Body)
+		}
+		p.ok(json.Unmarshal(a.Body, &second))
+		if second.Key.ExpiresAt == nil || made.Key.ExpiresAt == nil || second.Key.ExpiresAt.After(*made.Key.ExpiresAt) {
+			p.Errorf("it expires %v, after the key that made it: %v", second.Key.ExpiresAt, made.Key.ExpiresAt)
+		}
 	},
 	"The webhook gets only the digests of keys with the scope scim": func(p *portalTest) {
 		got := map[string]bool{}

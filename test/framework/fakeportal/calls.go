@@ -194,3 +194,8 @@ func (p *Portal) SCIMKeys(ctx context.Context) ([]portalapi.KeyDigest, error) {
 func (p *Portal) Removals(ctx context.Context, window time.Duration) (portalapi.Removals, error) {
 	return do(ctx, p, Call{Method: "Removals"}, func() (portalapi.Removals, error) { return p.Store.Removals(ctx, window) })
 }
+
+// AuditHead implements portal.Audit.
+func (p *Portal) AuditHead(ctx context.Context, sequence int64) (portalapi.AuditHead, error) {
+	return do(ctx, p, Call{Method: "AuditHead"}, func() (portalapi.AuditHead, error) { return p.Store.AuditHead(ctx, sequence) })
+}

@@ -6,6 +6,7 @@ package fakeportal
 
 import (
 	"context"
+	"encoding/base64"
 	"slices"
 	"sync"
 	"testing"
@@ -51,20 +52,30 @@ type Options struct {
 
 // Manager returns a person with all permissions of a local manager.
 func Manager() store.Actor {
-	return store.Actor{Kind: store.Person, ID: "manager", Name: "manager@example.test", Scopes: []store.Scope{store.ScopeManage}}
+	return store.Actor{Kind: store.Person, Name: "manager@example.test", Scopes: []store.Scope{store.ScopeManage}}
+}
+
+// auditKeys returns a key of the audit's chain.
+func auditKeys(t testing.TB) *store.Keyring {
+	t.Helper()
+	keys, err := store.ParseKeyring(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	if err != nil {
+		t.Fatalf("make the key of the fake portal's audit: %v", err)
+	}
+	return keys
 }
 
 func (p *Portal) operator(ctx context.Context) store.Actor {
 	return store.Actor{
 		Kind: store.Operator, ID: "operator", Name: "operator", Scopes: []store.Scope{store.ScopeProvisioning},
-		Leader: p.Leader, DecidedBy: portalapi.DecidedBy(ctx),
+		Leader: p.Leader, DecidedBy: portalapi.DecidedBy(ctx), Cause: store.Cause(portalapi.CauseOf(ctx)),
 	}
 }
 
 // New returns a portal that is closed at the end of the test.
 func New(t testing.TB, o Options) *Portal {
 	t.Helper()
-	s, err := store.Open(context.Background(), store.Options{Database: store.Memory, Now: o.Now})
+	s, err := store.Open(context.Background(), store.Options{Database: store.Memory, Now: o.Now, AuditKeys: auditKeys(t)})
 	if err != nil {
 		t.Fatalf("open the fake portal: %v", err)
 	}

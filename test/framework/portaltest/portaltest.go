@@ -6,6 +6,7 @@ package portaltest
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http/httptest"
 	"sync"
@@ -74,7 +75,11 @@ func Store(t testing.TB, o Options) *store.Store {
 		o.Clock = &Clock{}
 	}
 	ctx := context.Background() // the cleanup closes what the test's context would
-	s, err := store.Open(ctx, store.Options{Database: o.Database, Now: o.Clock.Now, RequireSecondFactor: o.RequireSecondFactor, CheckSSO: func(_ context.Context, sso portalapi.SSO) error {
+	keys, err := store.ParseKeyring(base64.StdEncoding.EncodeToString(make([]byte, 32)))
+	if err != nil {
+		t.Fatalf("make the key of the portal's audit: %v", err)
+	}
+	s, err := store.Open(ctx, store.Options{Database: o.Database, Now: o.Clock.Now, AuditKeys: keys, RequireSecondFactor: o.RequireSecondFactor, CheckSSO: func(_ context.Context, sso portalapi.SSO) error {
 		if o.Unreachable != "" && sso.Issuer == o.Unreachable {
 			return errors.New("the issuer cannot be reached")
 		}

@@ -138,3 +138,9 @@ func (c *Client) Removals(ctx context.Context, window time.Duration) (r portalap
 	err = c.around(ctx, "Removals", func() error { r, err = c.to.Removals(ctx, window); return err })
 	return r, err
 }
+
+// AuditHead implements portalapi.Audit.
+func (c *Client) AuditHead(ctx context.Context, sequence int64) (h portalapi.AuditHead, err error) {
+	err = c.around(ctx, "AuditHead", func() error { h, err = c.to.AuditHead(ctx, sequence); return err })
+	return h, err
+}

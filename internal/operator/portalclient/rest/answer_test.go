@@ -83,6 +83,10 @@ func operations() map[string]operation {
 		}},
 		"Unbind":   {call: func(ctx context.Context, c *Client) error { return c.Unbind(ctx, "uid") }},
 		"SCIMKeys": {"KeyDigestList", func(ctx context.Context, c *Client) error { _, err := c.SCIMKeys(ctx); return err }},
+		"AuditHead": {"AuditHead", func(ctx context.Context, c *Client) error {
+			_, err := c.AuditHead(ctx, 7)
+			return err
+		}},
 		"Removals": {"Removals", func(ctx context.Context, c *Client) error { _, err := c.Removals(ctx, time.Hour); return err }},
 	}
 }

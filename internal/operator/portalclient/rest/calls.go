@@ -246,6 +246,9 @@ func (c *Client) SCIMKeys(ctx context.Context) ([]portalapi.KeyDigest, error) {
 		if k.ExpiresAt != nil {
 			all[i].ExpiresAt = *k.ExpiresAt
 		}
+		if k.RotateSince != nil {
+			all[i].RotateSince = *k.RotateSince
+		}
 	}
 	return all, nil
 }
@@ -284,4 +287,15 @@ func (c *Client) Removals(ctx context.Context, window time.Duration) (portalapi.
 		r.Pools[p.ID] = portalapi.PoolRemovals{Removed: p.Removed, Members: p.Members}
 	}
 	return r, nil
+}
+
+// AuditHead implements portal.Audit.
+func (c *Client) AuditHead(ctx context.Context, sequence int64) (portalapi.AuditHead, error) {
+	params := &portalv1.GetAuditHeadParams{}
+	if sequence != 0 {
+		params.Sequence = &sequence
+	}
+	var wire portalv1.AuditHead
+	err := c.call(ctx, "read the audit's head", 0, &wire, func(ctx context.Context) (*http.Response, error) { return c.api.GetAuditHead(ctx, params) })
+	return portalapi.AuditHead{Sequence: wire.Sequence, MAC: wire.Mac}, err
 }

@@ -96,6 +96,9 @@ func (o Options) sign(ctx context.Context, r *http.Request) error {
 	if by := portalapi.DecidedBy(ctx); by != "" {
 		r.Header.Set("Decided-By", url.PathEscape(by))
 	}
+	if cause := portalapi.CauseOf(ctx); cause != "" {
+		r.Header.Set("Cause", string(cause))
+	}
 	if o.RequestID != nil {
 		if id := o.RequestID(ctx); id != "" {
 			r.Header.Set("X-Request-Id", id)
