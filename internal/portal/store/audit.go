@@ -53,6 +53,8 @@ func (e AuditEvent) Refused() bool { return e.Code != "" }
 type AuditFilter struct {
 	TargetID string
 	Actor    string // exact name
+	Operator bool   // true matches only events of the operator
+	Done     bool   // true matches only changes that were carried out
 	Refused  bool   // true matches only refused events
 }
 
@@ -100,6 +102,8 @@ func (s *Store) AuditEvents(ctx context.Context, f AuditFilter, before int64, li
 	add(before > 0, "id < ?", before)
 	add(f.TargetID != "", "target_id = ?", f.TargetID)
 	add(f.Actor != "", "actor_name = ?", f.Actor)
+	add(f.Operator, "actor_kind = 'Operator'")
+	add(f.Done, "code = ''")
 	add(f.Refused, "code <> ''")
 	var all []AuditEvent
 	err := s.inSnapshot(ctx, func(c *conn) error {
