@@ -19,7 +19,7 @@ type Arrivals struct {
 	Pools               int          // pools that an AgentPool manages
 	Newest              []AuditEvent // changes by the operator, newest first
 	Errors              []AuditEvent // the last refusal of each record whose latest write was refused, newest first
-	Waiting             []Account    // local users whom the provider has pushed
+	Waiting             []Account    // local users that the provider has pushed too
 	WaitingCount        int
 	HeldUsers           []Account
 	HeldUserCount       int

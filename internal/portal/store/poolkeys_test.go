@@ -11,8 +11,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/postgres"
 )
 
-// TestPoolKeys follows the keys of a pool: the first, a rotation, its reversal, revocations, and the
-// end of a deprecated key.
+// TestPoolKeys follows the keys of a pool: the first, a rotation, its reversal, revocations, and
+// the end of a deprecated key.
 func TestPoolKeys(t *testing.T) {
 	for name, database := range map[string]string{"SQLite": Memory, "PostgreSQL": postgres.Start(t).Database(t)} {
 		t.Run(name, func(t *testing.T) {

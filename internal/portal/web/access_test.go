@@ -195,8 +195,8 @@ func withoutScript(t *testing.T, p *browser.Page) {
 // firstPaint is the maximum of what a browser loads before it shows a page, in bytes.
 const firstPaint = 60 << 10
 
-// TestFirstPaint checks what comes over the wire for each page with full lists in a browser that has
-// nothing of the portal: the page and the files that it names, compressed, with their headers.
+// TestFirstPaint checks what comes over the wire for each page with full lists, to a browser that
+// has nothing of the portal: the page and the files that it names, compressed, with their headers.
 func TestFirstPaint(t *testing.T) {
 	c := newCompany(t)
 	for i := range 60 {

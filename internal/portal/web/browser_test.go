@@ -110,7 +110,7 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	p.Click("#existing")
 	p.Shows(".savebar", "not saved")
 	p.Follow("button[value=preview]")
-	p.Shows("h3", "What Save would migrate")
+	p.Shows("h2", "What Save would migrate")
 	if config, err := s.store.Configuration(t.Context()); err != nil || config.SSO.Enabled {
 		t.Fatalf("something applied before Save: %+v, %v", config, err)
 	}
@@ -539,7 +539,7 @@ func unseen(t *testing.T, paths []string) (missing []string) {
 		if slices.Contains([]string{"/{$}", "/assets/{name}", "/sso/begin", "/users/{id}/reset"}, route[1]) {
 			continue // no pages: a redirect, or a file
 		}
-		pattern := regexp.MustCompile("^" + regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(regexp.QuoteMeta(route[1]), "[^/]+") + "$")
+		pattern := regexp.MustCompile("^" + regexp.MustCompile(`\\{[a-z]+\\}`).ReplaceAllString(regexp.QuoteMeta(route[1]), "[^/]+") + "$")
 		if !slices.ContainsFunc(paths, pattern.MatchString) {
 			missing = append(missing, route[1])
 		}

@@ -10,8 +10,8 @@ import (
 	"lightrun.com/scim-operator/internal/portal/store"
 )
 
-// TestProvisioning checks what the page shows: what arrived, errors by record with their remedy, what
-// waits and what is held; and that an error goes away with the next write that succeeds.
+// TestProvisioning checks what the page shows: what arrived, errors by record with their remedy,
+// what waits and what is held; and that an error goes away with the next write that succeeds.
 func TestProvisioning(t *testing.T) {
 	ctx := t.Context()
 	empty := newSite(t)
