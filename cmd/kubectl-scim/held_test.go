@@ -14,8 +14,8 @@ import (
 	"lightrun.com/scim-operator/test/framework/kubefake"
 )
 
-// TestDecisionAfterAnotherWrite: another client writes the object between the command's read and its
-// patch.
+// TestDecisionAfterAnotherWrite: another client writes the object between the command's read and
+// the patch.
 func TestDecisionAfterAnotherWrite(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason    string
