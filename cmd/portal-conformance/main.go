@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command portal-conformance tests whether the operator can work with a portal: it runs the contract
-// suite of this repository on the portal at a URL. The portal must be one for tests, because
-// everything in it is deleted.
+// Command portal-conformance tests whether the operator can work with a portal: it runs the
+// contract suite of this repository on the portal at a URL. The portal must be one for tests,
+// because everything in it is deleted.
 package main
 
 import (

@@ -57,8 +57,8 @@ func TestShippedPortal(t *testing.T) {
 	}
 }
 
-// TestWrongUse checks that the program says what is wrong with its arguments, and with a server that
-// is no portal.
+// TestWrongUse checks that the program says what is wrong with its arguments, and with a server
+// that is no portal.
 func TestWrongUse(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string

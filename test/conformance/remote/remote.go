@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package remote runs the contract suite on a portal that is reached by its URL alone. All tests use
-// the one portal, one after another: before each test, the package deletes everything that the test
-// before has left. Owners of records may never write again after they were released, so in each
-// test they, clusters and leaders get other ids on the way to the portal and back.
+// Package remote runs the contract suite on a portal that is reached by its URL alone. All
+// tests use the one portal, one after another: before each test, the package deletes everything
+// that the test before has left. Owners of records may never write again after they were
+// released, so in each test they, clusters and leaders get other ids on the way to the portal
+// and back.
 package remote
 
 import (
@@ -242,8 +243,8 @@ func (p *Portal) deleteAll(ctx context.Context) error {
 	return nil
 }
 
-// restore turns SSO and SCIM off, and makes the manager and the default pool as they were. A manager
-// must remain before others are deleted.
+// restore turns SSO and SCIM off, and makes the manager and the default pool as they were. A
+// manager must remain before others are deleted.
 func (p *Portal) restore(ctx context.Context) error {
 	if err := p.login(ctx, false); err != nil {
 		return err
