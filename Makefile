@@ -38,7 +38,7 @@ kube-controller-manager: ## Find or build kube-controller-manager, which some te
 	@go run ./hack/assets --controllers
 
 .PHONY: test-programs
-test-programs: ## Install Chromium, PostgreSQL and a SAML provider, which some tests need
+test-programs: ## Install Chromium, PostgreSQL, a SAML provider and accessibility checks, which some tests need
 	@hack/install-test-programs
 
 ##@ Develop

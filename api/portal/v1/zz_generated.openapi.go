@@ -350,6 +350,14 @@ type Adopt struct {
 	OwnerUID string `json:"ownerUid"`
 }
 
+// AgentPool defines model for AgentPool.
+type AgentPool struct {
+	// EndsAt when the key ends; only with a deprecated key
+	EndsAt *time.Time `json:"endsAt,omitempty"`
+	ID     string     `json:"id"`
+	Name   string     `json:"name"`
+}
+
 // AuditChange defines model for AuditChange.
 type AuditChange struct {
 	Field string `json:"field"`
@@ -1229,6 +1237,13 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
+	// GetAgentPool Read which agent pool the caller joins with its pool key
+	//
+	// An agent calls this at its start. A deprecated key has the time at which it ends; give the agent the pool's active key before.
+	//
+	// Corresponds with GET /agent/pool (the `GetAgentPool` operationId).
+	GetAgentPool(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ListAPIKeys List API keys, without their secrets
 	//
 	// Corresponds with GET /api-keys (the `ListAPIKeys` operationId).
@@ -1661,6 +1676,23 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /users/{id}/erase (the `EraseUser` operationId).
 	EraseUser(ctx context.Context, id ID, params *EraseUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+}
+
+// GetAgentPool Read which agent pool the caller joins with its pool key
+//
+// An agent calls this at its start. A deprecated key has the time at which it ends; give the agent the pool's active key before.
+//
+// Corresponds with GET /agent/pool (the `GetAgentPool` operationId).
+func (c *Client) GetAgentPool(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetAgentPoolRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
 }
 
 // ListAPIKeys List API keys, without their secrets
@@ -2634,6 +2666,33 @@ func (c *Client) EraseUser(ctx context.Context, id ID, params *EraseUserParams, 
 		return nil, err
 	}
 	return c.Client.Do(req)
+}
+
+// NewGetAgentPoolRequest constructs an http.Request for the GetAgentPool method
+func NewGetAgentPoolRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/agent/pool")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
 }
 
 // NewListAPIKeysRequest constructs an http.Request for the ListAPIKeys method
@@ -4544,6 +4603,15 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
+	// GetAgentPoolWithResponse Read which agent pool the caller joins with its pool key
+	//
+	// An agent calls this at its start. A deprecated key has the time at which it ends; give the agent the pool's active key before.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /agent/pool (the `GetAgentPool` operationId).
+	GetAgentPoolWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAgentPoolResponse, error)
+
 	// ListAPIKeysWithResponse List API keys, without their secrets
 	//
 	// Returns a wrapper object for the known response body format(s).
@@ -5012,6 +5080,38 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /users/{id}/erase (the `EraseUser` operationId).
 	EraseUserWithResponse(ctx context.Context, id ID, params *EraseUserParams, reqEditors ...RequestEditorFn) (*EraseUserResponse, error)
+}
+
+// GetAgentPoolResponseDefaultHeaders the declared response headers of an HTTP default response for GetAgentPool
+type GetAgentPoolResponseDefaultHeaders struct {
+	RetryAfter int
+}
+
+type GetAgentPoolResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AgentPool
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Refused
+	// HeadersDefault the parsed response headers for an HTTP default response
+	HeadersDefault *GetAgentPoolResponseDefaultHeaders
+}
+
+// Status returns HTTPResponse.Status
+func (r GetAgentPoolResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetAgentPoolResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
 }
 
 // ListAPIKeysResponseDefaultHeaders the declared response headers of an HTTP default response for ListAPIKeys
@@ -6221,6 +6321,21 @@ func (r EraseUserResponse) StatusCode() int {
 	return 0
 }
 
+// GetAgentPoolWithResponse Read which agent pool the caller joins with its pool key
+//
+// An agent calls this at its start. A deprecated key has the time at which it ends; give the agent the pool's active key before.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /agent/pool (the `GetAgentPool` operationId).
+func (c *ClientWithResponses) GetAgentPoolWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAgentPoolResponse, error) {
+	rsp, err := c.GetAgentPool(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetAgentPoolResponse(rsp)
+}
+
 // ListAPIKeysWithResponse List API keys, without their secrets
 //
 // Returns a wrapper object for the known response body format(s).
@@ -7012,6 +7127,52 @@ func (c *ClientWithResponses) EraseUserWithResponse(ctx context.Context, id ID, 
 		return nil, err
 	}
 	return ParseEraseUserResponse(rsp)
+}
+
+// ParseGetAgentPoolResponse parses an HTTP response from a GetAgentPoolWithResponse call
+func ParseGetAgentPoolResponse(rsp *http.Response) (*GetAgentPoolResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetAgentPoolResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AgentPool
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Refused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	switch {
+	case true:
+		var headers GetAgentPoolResponseDefaultHeaders
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.HeadersDefault = &headers
+	}
+
+	return response, nil
 }
 
 // ParseListAPIKeysResponse parses an HTTP response from a ListAPIKeysWithResponse call
@@ -8738,6 +8899,9 @@ func ParseEraseUserResponse(rsp *http.Response) (*EraseUserResponse, error) {
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// GetAgentPool Read which agent pool the caller joins with its pool key
+	// (GET /agent/pool)
+	GetAgentPool(w http.ResponseWriter, r *http.Request)
 	// ListAPIKeys List API keys, without their secrets
 	// (GET /api-keys)
 	ListAPIKeys(w http.ResponseWriter, r *http.Request)
@@ -8856,6 +9020,20 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// GetAgentPool operation middleware
+func (siw *ServerInterfaceWrapper) GetAgentPool(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetAgentPool(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // ListAPIKeys operation middleware
 func (siw *ServerInterfaceWrapper) ListAPIKeys(w http.ResponseWriter, r *http.Request) {
@@ -10290,6 +10468,7 @@ func HandlerWithOptions(si ServerInterface, options StdHTTPServerOptions) http.H
 	m.HandleFunc(http.MethodDelete+" "+options.BaseURL+"/pools/{id}", wrapper.DeletePool)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/pools/{id}", wrapper.GetPool)
 	m.HandleFunc(http.MethodPatch+" "+options.BaseURL+"/pools/{id}", wrapper.UpdatePool)
+	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/agent/pool", wrapper.GetAgentPool)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/roles", wrapper.ListRoles)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/audit-events", wrapper.ListAuditEvents)
 	m.HandleFunc(http.MethodGet+" "+options.BaseURL+"/api-keys", wrapper.ListAPIKeys)
@@ -10353,6 +10532,46 @@ type UserJSONResponse struct {
 	Body User
 
 	Headers UserResponseHeaders
+}
+
+type GetAgentPoolRequestObject struct {
+}
+
+type GetAgentPoolResponseObject interface {
+	VisitGetAgentPoolResponse(w http.ResponseWriter) error
+}
+
+type GetAgentPool200JSONResponse AgentPool
+
+func (response GetAgentPool200JSONResponse) VisitGetAgentPoolResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetAgentPooldefaultJSONResponse struct {
+	Body       Error
+	Headers    RefusedResponseHeaders
+	StatusCode int
+}
+
+func (response GetAgentPooldefaultJSONResponse) VisitGetAgentPoolResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
 }
 
 type ListAPIKeysRequestObject struct {
@@ -11797,6 +12016,9 @@ func (response EraseUserdefaultJSONResponse) VisitEraseUserResponse(w http.Respo
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// GetAgentPool Read which agent pool the caller joins with its pool key
+	// (GET /agent/pool)
+	GetAgentPool(ctx context.Context, request GetAgentPoolRequestObject) (GetAgentPoolResponseObject, error)
 	// ListAPIKeys List API keys, without their secrets
 	// (GET /api-keys)
 	ListAPIKeys(ctx context.Context, request ListAPIKeysRequestObject) (ListAPIKeysResponseObject, error)
@@ -11944,6 +12166,30 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// GetAgentPool operation middleware
+func (sh *strictHandler) GetAgentPool(w http.ResponseWriter, r *http.Request) {
+	var request GetAgentPoolRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetAgentPool(ctx, request.(GetAgentPoolRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetAgentPool")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetAgentPoolResponseObject); ok {
+		if err := validResponse.VisitGetAgentPoolResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // ListAPIKeys operation middleware

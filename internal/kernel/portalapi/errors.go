@@ -21,6 +21,7 @@ const (
 	CodeOperatorBound    Code = "OPERATOR_ALREADY_BOUND" // another operator provisions the portal (409)
 	CodeLastManager      Code = "LAST_MANAGER"           // no local manager with a password would be left (409)
 	CodeDefaultPool      Code = "DEFAULT_POOL_PROTECTED" // the default pool can be neither renamed nor deleted (409)
+	CodePoolKeyRotating  Code = "POOL_KEY_ROTATING"      // the pool's deprecated key still works (409)
 	CodeDuplicateUser    Code = "DUPLICATE_USER"         // another account has the user name, in any case (409)
 	CodeDuplicatePool    Code = "DUPLICATE_POOL"         // another pool has the name, in any case (409)
 	CodeStaleRevision    Code = "STALE_REVISION"         // the record has another revision or owner than expected (409, 412)

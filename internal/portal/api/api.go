@@ -88,6 +88,7 @@ type contextKey int
 
 const (
 	actorKey contextKey = iota
+	agentKey
 	observationKey
 )
 

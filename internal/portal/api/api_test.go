@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
@@ -95,5 +96,52 @@ func TestPanic(t *testing.T) {
 	h := observe(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New("demo")) }), logr.Discard(), newMetrics(prometheus.NewRegistry()))
 	if w := get(t, h, "/"); w.Code != http.StatusInternalServerError || !strings.Contains(w.Body.String(), "INTERNAL") {
 		t.Errorf("the response is %d %s", w.Code, w.Body)
+	}
+}
+
+// TestAgentPool checks what an agent gets with the key of its pool, and that neither kind of key
+// does the work of the other.
+func TestAgentPool(t *testing.T) {
+	s, ctx, boss := open(t), t.Context(), store.SystemActor("test")
+	h, err := New(Options{Store: s, Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const manage = "demo-manage-key-0123456789"
+	if err := s.EnsureKey(ctx, boss, store.NewKey{Name: "manage", Scope: store.ScopeManage}, manage); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := s.CreatePool(ctx, boss, store.NewPool{Name: "Team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, old, err := s.RotatePoolKey(ctx, boss, pool.ID, "", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, current, err := s.RotatePoolKey(ctx, boss, pool.ID, first.ID, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		reason, path, key string
+		status            int
+		want, not         string
+	}{
+		"active":              {"The active key has no end.", "/api/v1/agent/pool", current, http.StatusOK, `"name":"Team"`, "endsAt"},
+		"deprecated":          {"An agent learns when its key ends.", "/api/v1/agent/pool", old, http.StatusOK, `"endsAt":"20`, "\x00"},
+		"unknown":             {"The message names the remedy.", "/api/v1/agent/pool", "lra_unknown", http.StatusUnauthorized, "unknown pool key", "\x00"},
+		"API key":             {"An API key joins no pool, whatever its scope.", "/api/v1/agent/pool", manage, http.StatusForbidden, "FORBIDDEN", "Team"},
+		"pool key elsewhere":  {"A pool key reads nothing else.", "/api/v1/users", current, http.StatusUnauthorized, "unknown API key", "\x00"},
+		"no key":              {"A key is needed.", "/api/v1/agent/pool", "", http.StatusUnauthorized, "UNAUTHENTICATED", "\x00"},
+		"pool key for pools":  {"Nor other pools.", "/api/v1/pools", old, http.StatusUnauthorized, "unknown API key", "Team"},
+		"pool key in changes": {"Nor changes.", "/api/v1/changes", current, http.StatusUnauthorized, "unknown API key", "\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := get(t, h, c.path, "Authorization", "Bearer "+c.key)
+			if w.Code != c.status || !strings.Contains(w.Body.String(), c.want) || strings.Contains(w.Body.String(), c.not) {
+				t.Errorf("%s\nthe response is %d %s, want %d with %s", c.reason, w.Code, w.Body, c.status, c.want)
+			}
+		})
 	}
 }

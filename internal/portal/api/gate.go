@@ -44,7 +44,7 @@ func (g *gate) HandleFunc(pattern string, handler func(http.ResponseWriter, *htt
 		return
 	}
 	g.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		actor, err := g.admit(r, op)
+		ctx, err := g.admit(r, op)
 		if err == nil {
 			err = op.validate(w, r)
 		}
@@ -52,7 +52,7 @@ func (g *gate) HandleFunc(pattern string, handler func(http.ResponseWriter, *htt
 			failed(w, r, err)
 			return
 		}
-		handler(w, r.WithContext(context.WithValue(r.Context(), actorKey, actor)))
+		handler(w, r.WithContext(ctx))
 	})
 }
 
@@ -97,15 +97,39 @@ func (g *gate) operation(pattern string) (*operation, error) {
 // maxDecidedBy is the maximum length of the name in Decided-By, in bytes.
 const maxDecidedBy = 1024
 
-// admit authenticates the request and checks that the scope of its key allows the operation. A
-// change without the scope is audited.
-func (g *gate) admit(r *http.Request, op *operation) (store.Actor, error) {
-	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	key = strings.TrimSpace(key)
-	if !strings.EqualFold(scheme, "Bearer") || key == "" {
-		return store.Actor{}, refusal(http.StatusUnauthorized, portalapi.CodeUnauthenticated, "send an API key as Authorization: Bearer <key>")
+// agentScope is the scope of a pool's key. No API key has it.
+const agentScope store.Scope = "agent"
+
+// agent is an agent that calls with the key of its pool.
+type agent struct {
+	pool *store.Pool
+	key  *store.PoolKey
+}
+
+// admit authenticates the request and returns its context with the caller: an actor, or an agent.
+func (g *gate) admit(r *http.Request, op *operation) (context.Context, error) {
+	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	secret = strings.TrimSpace(secret)
+	if !strings.EqualFold(scheme, "Bearer") || secret == "" {
+		return nil, refusal(http.StatusUnauthorized, portalapi.CodeUnauthenticated, "send an API key as Authorization: Bearer <key>")
 	}
-	a, err := g.store.Authenticate(r.Context(), key)
+	if slices.Contains(op.scopes, agentScope) {
+		pool, key, err := g.store.AgentPool(r.Context(), secret)
+		if portalapi.CodeOf(err) != portalapi.CodeUnauthenticated {
+			return context.WithValue(r.Context(), agentKey, agent{pool, key}), err
+		}
+		if _, unknown := g.store.Authenticate(r.Context(), secret); unknown != nil {
+			return nil, err // neither kind of key
+		}
+	}
+	a, err := g.actor(r, op, secret)
+	return context.WithValue(r.Context(), actorKey, a), err
+}
+
+// actor returns the actor of an API key, and checks that the scope of the key allows the operation.
+// A change without the scope is audited.
+func (g *gate) actor(r *http.Request, op *operation, secret string) (store.Actor, error) {
+	a, err := g.store.Authenticate(r.Context(), secret)
 	if err != nil {
 		return a, err
 	}

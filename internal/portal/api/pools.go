@@ -57,6 +57,16 @@ func (s *server) DeletePool(ctx context.Context, r portalv1.DeletePoolRequestObj
 	return portalv1.DeletePool204Response{}, s.store.DeletePool(ctx, actor(ctx), r.ID, match)
 }
 
+// GetAgentPool returns the pool of the agent's key.
+func (s *server) GetAgentPool(ctx context.Context, _ portalv1.GetAgentPoolRequestObject) (portalv1.GetAgentPoolResponseObject, error) {
+	a, _ := ctx.Value(agentKey).(agent)
+	found := portalv1.GetAgentPool200JSONResponse{ID: a.pool.ID, Name: a.pool.Name}
+	if !a.key.Active() {
+		found.EndsAt = &a.key.EndsAt
+	}
+	return found, nil
+}
+
 func (s *server) ListRoles(ctx context.Context, _ portalv1.ListRolesRequestObject) (portalv1.ListRolesResponseObject, error) {
 	roles, err := s.store.Roles(ctx)
 	if err != nil {

@@ -87,6 +87,8 @@ func (e AuditEvent) Refused() bool { return e.Code != "" }
 type AuditFilter struct {
 	TargetID string
 	Actor    string    // name of a key or operator, user name of an account, or its id
+	Operator bool      // true matches only events of the operator
+	Done     bool      // true matches only changes that were carried out
 	Refused  bool      // true matches only refused events
 	Cause    Cause     // what caused the event
 	From, To time.Time // from From, before To
@@ -158,6 +160,8 @@ func (s *Store) AuditEvents(ctx context.Context, f AuditFilter, before int64, li
 	add(before > 0, "id < ?", before)
 	add(f.TargetID != "", "target_id = ?", f.TargetID)
 	add(f.Actor != "", "(actor_name = ? OR actor_id = ? OR actor_id IN (SELECT id FROM accounts WHERE user_name_folded = ?))", f.Actor, f.Actor, names.Fold(f.Actor))
+	add(f.Operator, "actor_kind = 'Operator'")
+	add(f.Done, "code = ''")
 	add(f.Refused, "code <> ''")
 	add(f.Cause != "", "cause = ?", string(f.Cause))
 	add(!f.From.IsZero(), "at >= ?", micros(f.From))

@@ -219,6 +219,11 @@ func (s *Store) CreatePool(ctx context.Context, actor Actor, n NewPool) (*Pool, 
 // DEFAULT_POOL_PROTECTED (its name), LAST_MANAGER, STALE_REVISION, NOT_FOUND and those of
 // CreatePool.
 func (s *Store) UpdatePool(ctx context.Context, actor Actor, id string, ifRevision *int64, p PoolPatch) (*Pool, error) {
+	return s.updatePool(ctx, actor, id, ifRevision, p, func(*tx, *Pool, *Pool) error { return nil }, func() error { return nil })
+}
+
+// updatePool calls check before it writes, and last after it: an error of either undoes the change.
+func (s *Store) updatePool(ctx context.Context, actor Actor, id string, ifRevision *int64, p PoolPatch, check func(t *tx, before, after *Pool) error, last func() error) (*Pool, error) {
 	ev := event{action: "pool.update", targetKind: "Pool", targetID: id}
 	var after *Pool
 	err := s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
@@ -226,23 +231,16 @@ func (s *Store) UpdatePool(ctx context.Context, actor Actor, id string, ifRevisi
 		if err != nil {
 			return err
 		}
-		after = before.copy()
-		if p.Name != nil {
-			after.Name = *p.Name
+		if after, err = before.patched(p); err != nil {
+			return err
 		}
-		if p.Description != nil {
-			after.Description = *p.Description
+		if err := check(t, before, after); err != nil {
+			return err
 		}
-		if p.Roles != nil {
-			after.Roles = *p.Roles
+		if err := t.savePool(&ev, before, after); err != nil {
+			return err
 		}
-		if p.HandedOver != nil {
-			if *p.HandedOver && (before.Default || before.Owner.UID != "") {
-				return refuse(portalapi.CodeInvalid, "only a pool created in the portal can be handed over; the default pool is for AgentPool/default")
-			}
-			after.HandedOver = *p.HandedOver
-		}
-		return t.savePool(&ev, before, after)
+		return last()
 	})
 	if err != nil {
 		return nil, err
@@ -250,13 +248,45 @@ func (s *Store) UpdatePool(ctx context.Context, actor Actor, id string, ifRevisi
 	return after, nil
 }
 
+// patched returns the pool with the changes.
+func (p *Pool) patched(change PoolPatch) (*Pool, error) {
+	after := p.copy()
+	if change.Name != nil {
+		after.Name = *change.Name
+	}
+	if change.Description != nil {
+		after.Description = *change.Description
+	}
+	if change.Roles != nil {
+		after.Roles = *change.Roles
+	}
+	if change.HandedOver != nil {
+		if *change.HandedOver && (p.Default || p.Owner.UID != "") {
+			return nil, refuse(portalapi.CodeInvalid, "only a pool created in the portal can be handed over; the default pool is for AgentPool/default")
+		}
+		after.HandedOver = *change.HandedOver
+	}
+	return after, nil
+}
+
 // DeletePool deletes a pool that no AgentPool manages; its members lose the roles that they had
 // only through it. Refusals are those of UpdatePool.
 func (s *Store) DeletePool(ctx context.Context, actor Actor, id string, ifRevision *int64) error {
+	return s.removePool(ctx, actor, id, ifRevision, func(*tx, *Pool) error { return nil })
+}
+
+// removePool deletes the pool unless check returns an error.
+func (s *Store) removePool(ctx context.Context, actor Actor, id string, ifRevision *int64, check func(t *tx, before *Pool) error) error {
 	ev := event{action: "pool.delete", targetKind: "Pool", targetID: id}
 	return s.mutate(ctx, actor, ScopeManage, &ev, func(t *tx) error {
 		before, err := t.editablePool(&ev, id, ifRevision)
 		if err != nil {
+			return err
+		}
+		if before.Default {
+			return defaultStays()
+		}
+		if err := check(t, before); err != nil {
 			return err
 		}
 		return t.deletePool(&ev, before)
@@ -320,6 +350,11 @@ func pinned(pins []portalapi.Pin) []string {
 		}
 	}
 	return out
+}
+
+// defaultStays refuses to delete the default pool.
+func defaultStays() error {
+	return refuse(portalapi.CodeDefaultPool, "the default pool cannot be deleted: every active user is a member")
 }
 
 func quoted(s string) string { return `"` + strings.TrimSpace(s) + `"` }

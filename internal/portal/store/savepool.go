@@ -211,7 +211,7 @@ func (t *tx) countManagers(poolID string) error {
 func (t *tx) deletePool(ev *event, before *Pool) error {
 	ev.targetID, ev.targetName = before.ID, before.Name
 	if before.Default {
-		return refuse(portalapi.CodeDefaultPool, "the default pool cannot be deleted: every active user is a member")
+		return defaultStays()
 	}
 	remove := func() error {
 		if t.actor.Kind == Operator {

@@ -8,11 +8,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"lightrun.com/scim-operator/internal/kernel/portalapi"
 	portalserver "lightrun.com/scim-operator/internal/portal"
+	"lightrun.com/scim-operator/test/framework/axe"
 	"lightrun.com/scim-operator/test/framework/browser"
 	"lightrun.com/scim-operator/test/framework/portaltest"
 )
@@ -35,10 +38,15 @@ func TestInBrowser(t *testing.T) {
 		"UnsavedChanges":    unsavedChanges,
 		"ToggleSSOTwice":    toggleSSOTwice,
 		"KeyIsShownOnce":    keyIsShownOnce,
+		"CopyWhileGitRules": copyWhileGitRules,
+		"PoolKeys":          poolKeysInBrowser,
 		"EditLocalUser":     editLocalUser,
 		"ResetLink":         resetLinkIsUsed,
 		"SecondFactor":      secondFactorInBrowser,
 		"EveryPage":         everyPage,
+		"KeyboardWalk":      keyboardWalk,
+		"KeyboardJourney":   keyboardJourney,
+		"WithoutScript":     withoutScript,
 		"WorstNames":        worstNames,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +110,7 @@ func setUpLoginMethods(t *testing.T, p *browser.Page) {
 	p.Click("#existing")
 	p.Shows(".savebar", "not saved")
 	p.Follow("button[value=preview]")
-	p.Shows("h3", "What Save would migrate")
+	p.Shows("h2", "What Save would migrate")
 	if config, err := s.store.Configuration(t.Context()); err != nil || config.SSO.Enabled {
 		t.Fatalf("something applied before Save: %+v, %v", config, err)
 	}
@@ -183,6 +191,64 @@ func unsavedChanges(t *testing.T, p *browser.Page) {
 	p.Click("#groups")
 	p.Follow("button[value=save]")
 	p.Follow(".settings")
+}
+
+// copyWhileGitRules checks that the values for the identity provider can be copied while Git rules
+// the login methods, and nothing else on the page works.
+func copyWhileGitRules(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	config, err := c.store.Configuration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods := config.LoginMethods
+	for _, protocol := range []string{"OIDC", "SAML"} {
+		if methods.SSO.Type = protocol; protocol == "SAML" {
+			methods.SSO = portalapi.SSO{Enabled: true, Type: "SAML", Metadata: "<EntityDescriptor/>"}
+		}
+		if _, err := c.store.PutLoginMethods(t.Context(), operator, methods, "IdentityConfiguration lightrun/default"); err != nil {
+			t.Fatal(err)
+		}
+		if protocol == "OIDC" {
+			signInInBrowser(p, c.url+methodsPath, portaltest.AdminUser, portaltest.AdminPassword)
+		}
+		p.Go(c.url + methodsPath)
+		p.Shows(".note.scim", "Managed elsewhere.")
+		copied := browser.Ask[[]string](p, `[...document.querySelectorAll("[data-copy]")].filter(e => e.checkVisibility()).map(e => e.dataset.copy)`)
+		if want := map[string]string{"OIDC": "redirect baseurl", "SAML": "entityId consumerUrl baseurl"}[protocol]; strings.Join(copied, " ") != want {
+			t.Errorf("%s: the buttons copy %v, want %s", protocol, copied, want)
+		}
+		for _, id := range copied {
+			p.Click("[data-copy=" + id + "]")
+			p.Shows("[data-copy="+id+"]", "Copied")
+		}
+		if n := browser.Ask[int](p, `document.querySelectorAll("#login-methods :is(input, select, textarea, button):enabled:not([type=hidden], [readonly], [data-copy])").length`); n != 0 {
+			t.Errorf("%s: %d controls work though Git rules the page", protocol, n)
+		}
+	}
+}
+
+// poolKeysInBrowser rotates the key of a pool and copies it.
+func poolKeysInBrowser(t *testing.T, p *browser.Page) {
+	c := newCompany(t)
+	signInInBrowser(p, c.url+"/pools/"+c.support.ID, portaltest.AdminUser, portaltest.AdminPassword)
+	p.Follow(`a[href$="/keys"]`)
+	p.Follow("form.card button[type=submit]")
+	p.Shows(".secret", "It is shown only once")
+	p.Click("[data-copy=secret]")
+	p.Shows("[data-copy=secret]", "Copied")
+	first := browser.Ask[string](p, `document.querySelector("#secret").value`)
+	p.Go(browser.Ask[string](p, `location.href`)) // a reload makes no other key
+	p.Shows("td .status", "Active")
+	p.Follow("form.card button[type=submit]")
+	second := browser.Ask[string](p, `document.querySelector("#secret").value`)
+	p.Follow(".secret a.button")
+	p.Shows(".status.off", "Deprecated")
+	for _, secret := range []string{first, second} {
+		if _, _, err := c.store.AgentPool(t.Context(), secret); err != nil || first == second {
+			t.Errorf("an agent with a key from the page: %v", err)
+		}
+	}
 }
 
 func scimRowIsReadOnly(t *testing.T, p *browser.Page) {
@@ -344,24 +410,34 @@ func resetLinkIsUsed(t *testing.T, p *browser.Page) {
 	p.Shows("h1", "User Management")
 }
 
-// looks are the window sizes and color schemes that every page must fit.
+// looks are the window sizes and color schemes that every page must fit. axe-core checks those that
+// differ in color or in structure: on a phone, tables become cards.
 var looks = []struct {
 	name          string
 	width, height int64
-	dark          bool
+	dark, axe     bool
 }{
-	{"1440-light", 1440, 900, false}, {"1440-dark", 1440, 900, true}, {"800-light", 800, 900, false}, {"400-light", 400, 800, false}, {"400-dark", 400, 800, true},
+	{"1440-light", 1440, 900, false, true}, {"1440-dark", 1440, 900, true, true}, {"800-light", 800, 900, false, false}, {"400-light", 400, 800, false, true}, {"400-dark", 400, 800, true, false},
 }
 
 // everyPage checks each page in each window size: nothing overflows or covers the focus, every
 // control has a name, the contrast is sufficient. Set PORTAL_SCREENSHOTS to a folder to save
 // screenshots.
 func everyPage(t *testing.T, p *browser.Page) {
-	c := newCompany(t)
+	c, checks := newCompany(t), axe.Load(t)
+	var seen []string
 	see := func(page string) {
+		seen = append(seen, browser.Ask[string](p, `stop(), location.pathname`)) // a page that loads again by itself stays
 		for _, l := range looks {
 			p.Wide(l.width, l.height, l.dark)
-			for _, wrong := range append(browser.Ask[[]string](p, faults), browser.Ask[[]string](p, covered)...) {
+			var findings []string
+			if l.axe {
+				var passed int
+				if findings, passed = checks.Findings(p); passed < 10 {
+					t.Errorf("%s at %s: only %d rules of axe-core were checked", page, l.name, passed)
+				}
+			}
+			for _, wrong := range slices.Concat(findings, browser.Ask[[]string](p, faults), browser.Ask[[]string](p, covered)) {
 				t.Errorf("%s at %s: %s", page, l.name, wrong)
 			}
 			saveScreenshot(t, p, page, l.name)
@@ -392,12 +468,24 @@ func everyPage(t *testing.T, p *browser.Page) {
 		"user-left": "/users/" + lea, "user-erase": "/users/" + lea + "/erase", "key-rotate": "/api-keys/" + key + "/rotate", "audit-filtered": "/audit?cause=Provider&from=2026-01-31&to=2036-01-31",
 		"users": "/users", "users-none": "/users?" + url.Values{"q": {"unknown"}}.Encode(), "user-scim": "/users/" + c.ada.ID, "user-local": "/users/" + c.carol.ID,
 		"user-edit": "/users/" + c.bob.ID + "/edit", "user-delete": "/users/" + c.bob.ID + "/delete", "pools": "/pools", "pool-ruled": "/pools/" + c.payments.ID,
-		"pool-local": "/pools/" + c.support.ID, "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
-		"login-methods": methodsPath, "settings": "/settings", "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
+		"pool-local": "/pools/" + c.support.ID, "pool-delete": "/pools/" + c.support.ID + "/delete", "pool-keys": "/pools/" + c.support.ID + "/keys", "pool-edit": "/pools/" + c.support.ID + "/edit", "keys": "/api-keys?scope=scim",
+		"user-new": "/users/new", "pool-new": "/pools/new", "key-delete": "/api-keys/" + c.key(t) + "/delete", "iam": "/settings/identity-and-access-management",
+		"identity-configuration": "/settings/identity-and-access-management/identity-configuration", "login-methods": methodsPath, "settings": "/settings", "provisioning": "/provisioning", "audit": "/audit", "profile": "/profile", "not-found": "/nothing",
 		"password": "/profile/password", "second-factor": "/profile/second-factor", "second-factor-remove": "/users/" + c.bob.ID + "/second-factor", "deactivate-self": "/users/" + c.admin(t) + "/deactivate",
 	} {
 		look(page, at)
 	}
+	p.Go(c.url + "/pools/" + c.support.ID + "/edit")
+	p.Click("[value=ROLE_MANAGER]")
+	p.Follow("main form button[type=submit]")
+	see("pool-summary")
+	for _, look := range []string{"pool-key-first", "pool-key-rotated"} {
+		p.Go(c.url + "/pools/" + c.support.ID + "/keys")
+		p.Follow("form.card button[type=submit]")
+		see(look)
+	}
+	p.Follow(`a[href$="/revoke"]`)
+	see("pool-key-revoke")
 	p.Go(c.url + "/users/" + c.bob.ID)
 	see("user-second-factor")
 	p.Follow(`form[action$="/reset"] button`)
@@ -429,10 +517,46 @@ func everyPage(t *testing.T, p *browser.Page) {
 	p.Follow("button[value=save]")
 	see("migration")
 	for page, at := range map[string]string{
-		"pools-held": "/pools", "pool-held": "/pools/" + c.payments.ID, "users-held": "/users", "user-held": "/users/" + c.ada.ID,
+		"pools-held": "/pools", "provisioning-held": "/provisioning", "pool-held": "/pools/" + c.payments.ID, "users-held": "/users", "user-held": "/users/" + c.ada.ID,
 	} {
 		look(page, at)
 	}
+	for _, route := range unseen(t, seen) {
+		t.Errorf("no look at %s", route)
+	}
+}
+
+// unseen returns the pages of the site that none of these paths is, from the routes in the source.
+func unseen(t *testing.T, paths []string) (missing []string) {
+	t.Helper()
+	source, err := os.ReadFile("web.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := regexp.MustCompile(`"GET (/[^"]*)"`).FindAllStringSubmatch(string(source), -1)
+	if len(routes) < 20 {
+		t.Fatalf("the source has only the routes %v", routes)
+	}
+	for _, route := range routes {
+		if slices.Contains([]string{"/{$}", "/assets/{name}", "/sso/begin", "/users/{id}/reset"}, route[1]) {
+			continue // no pages: a redirect, or a file
+		}
+		pattern := regexp.MustCompile("^" + regexp.MustCompile(`\\{[a-z]+\\}`).ReplaceAllString(regexp.QuoteMeta(route[1]), "[^/]+") + "$")
+		if !slices.ContainsFunc(paths, pattern.MatchString) {
+			missing = append(missing, route[1])
+		}
+	}
+	return missing
+}
+
+// key returns the id of an API key.
+func (s *site) key(t *testing.T) string {
+	t.Helper()
+	all, err := s.store.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all[0].ID
 }
 
 // admin returns the id of the first manager.

@@ -277,6 +277,11 @@ func (a *answer) mustSay(texts ...string) *answer {
 	return a
 }
 
+// all returns the matches of the pattern in the page's source.
+func (a *answer) all(pattern string) []string {
+	return regexp.MustCompile(pattern).FindAllString(a.html, -1)
+}
+
 func (a *answer) mustNotSay(texts ...string) *answer {
 	a.t.Helper()
 	for _, text := range texts {

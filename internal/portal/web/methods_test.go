@@ -99,7 +99,7 @@ func TestLoginMethodsManagedElsewhere(t *testing.T) {
 	if _, err := c.store.PutLoginMethods(t.Context(), operator, config.LoginMethods, "IdentityConfiguration lightrun/default"); err != nil {
 		t.Fatal(err)
 	}
-	page := boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Managed elsewhere.", "IdentityConfiguration lightrun/default manages the login methods", "<fieldset disabled>")
+	page := boss.get(methodsPath).mustBe(http.StatusOK).mustSay("Managed elsewhere.", "IdentityConfiguration lightrun/default manages the login methods", `<fieldset class="switch" disabled>`)
 	page.mustNotSay(`value="save"`, `value="test"`)
 	boss.post(methodsPath, c.form("save")).mustBe(http.StatusConflict).mustSay("managed by IdentityConfiguration lightrun/default")
 }

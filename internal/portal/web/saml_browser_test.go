@@ -68,7 +68,7 @@ func setUpSAML(t *testing.T, p *browser.Page) {
 	p.Type("#metadataUrl", settings.MetadataURL)
 	p.Follow("button[value=test]")
 	p.Shows("[role=status]", "has what the portal needs")
-	browser.Ask[bool](p, `document.querySelector("details[data-shown-for]").open = true`)
+	browser.Ask[bool](p, `document.querySelector("[data-shown-for] details").open = true`)
 	for _, l := range looks {
 		p.Wide(l.width, l.height, l.dark)
 		for _, wrong := range browser.Ask[[]string](p, faults) {

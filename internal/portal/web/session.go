@@ -67,6 +67,8 @@ var notices = map[string]string{
 	"pool-created":       "The agent pool was created.",
 	"pool-saved":         "The agent pool was saved.",
 	"pool-deleted":       "The agent pool was deleted.",
+	"pool-key-reverted":  "The former key is active again.",
+	"pool-key-revoked":   "The key was revoked and no longer works.",
 	"key-deleted":        "The API key was deleted and no longer works.",
 	"methods-saved":      "The login methods were saved and take effect now.",
 	"identity-linked":    "Your identity at the provider is linked: you can sign in with SSO now.",

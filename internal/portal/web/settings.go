@@ -29,6 +29,7 @@ var accessPlaces = []place{
 	{"Agent Pools", "/pools", "The pools of agents, and the roles that their members inherit"},
 	{"API Keys", "/api-keys", "Keys for programs, and the token for your identity provider"},
 	{"Identity Configuration", configurationPath, "The login methods: SSO and SCIM"},
+	{"Provisioning", "/provisioning", "What arrives from the identity provider, and what waits, is held or is refused"},
 	{"Audit", "/audit", "Who changed what, and what was refused"},
 }
 

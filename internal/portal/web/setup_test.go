@@ -142,7 +142,7 @@ const named = `((name, step) => {
 		all("label").filter(is).map(e => e.control),
 		all("input[type=radio]").filter(e => e.value === name),
 		all("option").filter(e => e.text === name).map(e => e.parentElement),
-		all("main a, header a").filter(is),
+		all("main a, .top a").filter(is),
 		all("a").filter(is),
 	].find(found => found.length) || [];
 	if (first.length !== 1) return {kind: first.length + " things"};

@@ -170,7 +170,8 @@ type userDetail struct {
 	Identities  []store.BoundIdentity
 	Sessions    []store.Session
 	Factor      *store.SecondFactor
-	Current     string // the id of the viewer's own session
+	Current     string   // the id of the viewer's own session
+	Decide      decision // about the held removal
 	History     []store.AuditEvent
 }
 
@@ -235,7 +236,7 @@ func (s *site) userDetail(v *visit, account *store.Account) (*userDetail, error)
 	return &userDetail{User: account, Own: own, SCIM: config.SCIMEnabled, Provider: providerName(config),
 		Roles: origins(account, catalogue), Pools: ways(account), Factor: factor,
 		Identities: identities, CanLink: own && config.SSO.Enabled && account.ManagedBy == portalapi.ManagedByLocal && len(identities) == 0 && account.HasPassword(),
-		Sessions: sessions, Current: v.session.ID}, nil
+		Sessions: sessions, Current: v.session.ID, Decide: commands(operatorNamespace(config), "scimuser", account.Mark)}, nil
 }
 
 // poolOrigin is a pool of a user, with how the user got in.

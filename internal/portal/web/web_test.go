@@ -26,7 +26,7 @@ import (
 func (c *company) managersPages() []string {
 	return []string{"/users", "/users/new", "/users/" + c.ada.ID, "/users/" + c.bob.ID, "/users/" + c.bob.ID + "/edit", "/users/" + c.bob.ID + "/delete",
 		"/pools", "/pools/new", "/pools/" + c.payments.ID, "/pools/" + c.support.ID + "/edit", "/pools/" + c.support.ID + "/delete",
-		"/api-keys", methodsPath, "/audit"}
+		"/pools/" + c.support.ID + "/keys", "/api-keys", methodsPath, "/provisioning", "/audit"}
 }
 
 func TestWhoSeesWhat(t *testing.T) {
@@ -456,7 +456,8 @@ func TestPools(t *testing.T) {
 	boss.post("/pools", url.Values{"name": {"X"}, "roles": {portalapi.RoleAdmin}}).mustBe(http.StatusBadRequest).mustSay("cannot be granted here")
 	boss.post(path, url.Values{"name": {"Analysts"}, "revision": {"1"}}).mustBe(http.StatusOK).mustSay("The agent pool was saved.", "Analysts")
 	boss.post(path, url.Values{"name": {"Late"}, "revision": {"1"}}).mustBe(http.StatusPreconditionFailed).mustSay("This was changed by another user", `value="Analysts"`)
-	boss.post(path+"/delete", url.Values{"revision": {"2"}}).mustBe(http.StatusOK).mustSay("The agent pool was deleted.").mustNotSay("Analysts")
+	seen := boss.get(path + "/delete").mustSay("takes nothing away").field("seen")
+	boss.post(path+"/delete", url.Values{"revision": {"2"}, "seen": {seen}}).mustBe(http.StatusOK).mustSay("The agent pool was deleted.").mustNotSay("Analysts")
 	all, err := c.store.Pools(t.Context())
 	if err != nil {
 		t.Fatal(err)

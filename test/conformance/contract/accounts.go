@@ -128,7 +128,7 @@ var accountTests = map[string]func(*portalTest){
 	"While SCIM is off provisioning is refused and accounts can be edited": func(p *portalTest) {
 		p.scimOn()
 		ada := p.put(person("ada"))
-		off := loginMethods()
+		off := p.loginMethods()
 		off.SCIM.Enabled = false
 		p.saveLoginMethods(off)
 		p.putRefused(person("ada"), portalapi.CodeSCIMRequired)

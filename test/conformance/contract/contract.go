@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"testing"
 	"time"
 
@@ -30,12 +31,28 @@ type Fixture struct {
 	Process func(leader string) portalapi.Client
 	URL     string // of the portal
 	Keys    Keys
+	// Issuer is an OpenID Connect issuer that the portal accepts. MetadataURL and Metadata are
+	// those of a SAML provider; if they are empty, tests of SAML are not applicable.
+	Issuer, MetadataURL, Metadata string
+	// HTTP sends the requests to the portal's REST API; nil is http.DefaultClient.
+	HTTP *http.Client
+	// Past contains the removals that the portal's audit has from before this test.
+	Past portalapi.Removals
+
+	// A test that needs one of these is not applicable if it is nil.
+
 	// Advance advances the portal's clock.
 	Advance func(time.Duration)
 	// Truncate deletes all but the newest keep tombstones of the change feed.
 	Truncate func(keep int)
 	// NewEpoch starts a new epoch of the change feed.
 	NewEpoch func()
+}
+
+// OnStubs completes the fixture of a portal that does not call identity providers.
+func (f Fixture) OnStubs() Fixture {
+	f.Issuer, f.MetadataURL, f.Metadata = "https://idp.example.test", "https://idp.example.test/metadata", "<EntityDescriptor/>"
+	return f
 }
 
 // Unreachable is an issuer that the portal cannot reach.
@@ -79,15 +96,29 @@ type portalTest struct {
 	Fixture
 }
 
+// needs ends a test that is not applicable to this portal: the fixture does not have what.
+func (p *portalTest) needs(what string, have bool) {
+	p.Helper()
+	if !have {
+		p.Skip("not applicable: it needs " + what)
+	}
+}
+
+// clock ends a test that needs a portal whose clock the fixture moves.
+func (p *portalTest) clock() {
+	p.Helper()
+	p.needs("the portal's clock", p.Advance != nil)
+}
+
 // scimOn turns SSO and SCIM on, as a manager does on the page.
 func (p *portalTest) scimOn() {
 	p.Helper()
-	p.saveLoginMethods(loginMethods())
+	p.saveLoginMethods(p.loginMethods())
 }
 
-func loginMethods() portalv1.LoginMethods {
+func (p *portalTest) loginMethods() portalv1.LoginMethods {
 	return portalv1.LoginMethods{
-		SSO:  portalv1.SSO{Enabled: true, Type: portalv1.SSOTypeOIDC, Issuer: "https://idp.example.test", ClientID: "portal"},
+		SSO:  portalv1.SSO{Enabled: true, Type: portalv1.SSOTypeOIDC, Issuer: p.Issuer, ClientID: "portal"},
 		SCIM: portalv1.SCIM{Enabled: true},
 	}
 }
@@ -191,11 +222,17 @@ func (p *portalTest) manager() portalv1.User {
 }
 
 // audit returns the number of audit events.
-func (p *portalTest) audit() int {
+func (p *portalTest) audit() (n int) {
 	p.Helper()
-	var page portalv1.AuditEventPage
-	p.manage("GET", "/audit-events?limit=1000", nil, &page)
-	return len(page.Items)
+	for after := ""; ; {
+		var page portalv1.AuditEventPage
+		p.manage("GET", "/audit-events?limit=1000"+after, nil, &page)
+		n += len(page.Items)
+		if page.Next == "" {
+			return n
+		}
+		after = "&after=" + url.QueryEscape(page.Next)
+	}
 }
 
 // audited fails unless f writes exactly n audit events.
@@ -251,7 +288,11 @@ func (p *portalTest) http(key, method, path string, body any, headers ...string)
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
 	}
-	response, err := http.DefaultClient.Do(r)
+	client := p.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	response, err := client.Do(r)
 	p.ok(err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)

@@ -26,8 +26,8 @@ func bindBy(p *portalTest, c portalapi.Client, b portalapi.Binding) error {
 }
 
 // declared returns login methods as a declared configuration sets them.
-func declared() portalapi.LoginMethods {
-	return portalapi.LoginMethods{SSO: portalapi.SSO{Enabled: true, Type: "OIDC", Issuer: "https://idp.example.test", ClientID: "portal", ClientSecret: "swordfish"},
+func (p *portalTest) declared() portalapi.LoginMethods {
+	return portalapi.LoginMethods{SSO: portalapi.SSO{Enabled: true, Type: "OIDC", Issuer: p.Issuer, ClientID: "portal", ClientSecret: "swordfish"},
 		SCIMEnabled: true, ProvisionGroups: true}
 }
 
@@ -44,10 +44,10 @@ func (p *portalTest) saveRefused(m portalv1.LoginMethods, code portalapi.Code) {
 var identityTests = map[string]func(*portalTest){
 	"SCIM needs SSO, and provisioning existing users needs SCIM": func(p *portalTest) {
 		p.saveRefused(portalv1.LoginMethods{SCIM: portalv1.SCIM{Enabled: true}}, portalapi.CodeSSORequired)
-		m := loginMethods()
+		m := p.loginMethods()
 		m.SCIM = portalv1.SCIM{ProvisionExistingUsers: true}
 		p.saveRefused(m, portalapi.CodeSCIMRequired)
-		m = loginMethods()
+		m = p.loginMethods()
 		m.SSO.ClientID = ""
 		p.saveRefused(m, portalapi.CodeInvalid)
 		_, err := p.Client.PutLoginMethods(p.Context(), portalapi.LoginMethods{SCIMEnabled: true}, "Git")
@@ -58,30 +58,31 @@ var identityTests = map[string]func(*portalTest){
 		if !config.SSO.Enabled || !config.SCIMEnabled || config.ProvisionExistingUsers || config.ManagedElsewhere != "" || config.Binding != nil {
 			p.Errorf("in force: %+v", config)
 		}
-		m = loginMethods()
+		m = p.loginMethods()
 		m.SSO.Enabled = false
 		p.saveRefused(m, portalapi.CodeSSORequired)
 	},
 	"SSO with an unreachable issuer is not turned on": func(p *portalTest) {
-		m := loginMethods()
+		m := p.loginMethods()
 		m.SSO.Issuer = Unreachable
 		p.saveRefused(m, portalapi.CodeSSONotReachable)
-		d := declared()
+		d := p.declared()
 		d.SSO.Issuer = Unreachable
 		_, err := p.Client.PutLoginMethods(p.Context(), d, "Git")
 		p.refused(err, portalapi.CodeSSONotReachable)
 	},
 	"SAML has the provider's metadata, by URL or as a document, and attributes": func(p *portalTest) {
-		d := portalapi.LoginMethods{SSO: portalapi.SSO{Enabled: true, Type: "SAML", MetadataURL: "https://idp.example.test/metadata", IDAttribute: "id", UserNameAttribute: "mail"}}
+		p.needs("a SAML provider", p.MetadataURL != "")
+		d := portalapi.LoginMethods{SSO: portalapi.SSO{Enabled: true, Type: "SAML", MetadataURL: p.MetadataURL, IDAttribute: "id", UserNameAttribute: "mail"}}
 		for range 2 {
 			_, err := p.Client.PutLoginMethods(p.Context(), d, "Git")
 			p.ok(err)
 			config, err := p.Client.Configuration(p.Context())
 			p.ok(err)
 			p.equal("login methods", config.LoginMethods, d)
-			d.SSO.MetadataURL, d.SSO.Metadata = "", "<EntityDescriptor/>"
+			d.SSO.MetadataURL, d.SSO.Metadata = "", p.Metadata
 		}
-		d.SSO.MetadataURL = "https://idp.example.test/metadata"
+		d.SSO.MetadataURL = p.MetadataURL
 		_, err := p.Client.PutLoginMethods(p.Context(), d, "Git")
 		p.refused(err, portalapi.CodeInvalid)
 		d.SSO.MetadataURL, d.SSO.Metadata = "", ""
@@ -96,7 +97,7 @@ var identityTests = map[string]func(*portalTest){
 		p.ok(p.Client.MarkWaiting(p.Context(), ada.ID, portalapi.Owner{UID: "u-ada", Name: "s-ada"}))
 		before, err := p.Client.Configuration(p.Context())
 		p.ok(err)
-		m := loginMethods()
+		m := p.loginMethods()
 		m.SCIM.ProvisionExistingUsers = true
 		var tried portalv1.IdentityConfiguration
 		p.audited("a dry run", 0, func() {
@@ -118,14 +119,14 @@ var identityTests = map[string]func(*portalTest){
 	},
 	"A save names its revision; a save on an old revision is refused": func(p *portalTest) {
 		read := p.http(p.Keys.Manage, "GET", "/identity-configuration", nil)
-		body := portalv1.IdentityConfigurationPut{LoginMethods: loginMethods()}
+		body := portalv1.IdentityConfigurationPut{LoginMethods: p.loginMethods()}
 		saved := p.http(p.Keys.Manage, "PUT", "/identity-configuration", body, "If-Match", read.Header.Get("ETag"))
 		if saved.Status != 200 || saved.Header.Get("ETag") == read.Header.Get("ETag") {
 			p.Fatalf("saved: %d %s %s", saved.Status, saved.Header.Get("ETag"), saved.Body)
 		}
 		body.LoginMethods.SCIM.ProvisionGroups = true
 		p.refusedWith(p.http(p.Keys.Manage, "PUT", "/identity-configuration", body, "If-Match", read.Header.Get("ETag")), 412, portalapi.CodeStaleRevision)
-		p.audited("an unchanged save", 0, func() { p.saveLoginMethods(loginMethods()) })
+		p.audited("an unchanged save", 0, func() { p.saveLoginMethods(p.loginMethods()) })
 	},
 	"A plan of the migration is stored in parts": func(p *portalTest) {
 		p.scimOn()
@@ -140,7 +141,7 @@ var identityTests = map[string]func(*portalTest){
 		}
 	},
 	"The client secret is kept and never shown": func(p *portalTest) {
-		m := loginMethods()
+		m := p.loginMethods()
 		m.SSO.ClientSecret = "swordfish"
 		p.saveLoginMethods(m)
 		p.scimOn() // without a secret
@@ -156,23 +157,23 @@ var identityTests = map[string]func(*portalTest){
 		}
 	},
 	"A declared configuration makes the page read-only until it is handed back": func(p *portalTest) {
-		got, err := p.Client.PutLoginMethods(p.Context(), declared(), "IdentityConfiguration demo/default")
+		got, err := p.Client.PutLoginMethods(p.Context(), p.declared(), "IdentityConfiguration demo/default")
 		p.ok(err)
-		want := declared()
+		want := p.declared()
 		want.SSO.ClientSecret = ""
 		p.equal("login methods", got.LoginMethods, want)
 		p.equal("ruler", got.ManagedElsewhere, "IdentityConfiguration demo/default")
 		p.audited("the same again", 0, func() {
-			again, err := p.Client.PutLoginMethods(p.Context(), declared(), "IdentityConfiguration demo/default")
+			again, err := p.Client.PutLoginMethods(p.Context(), p.declared(), "IdentityConfiguration demo/default")
 			p.ok(err)
 			p.equal("again", again, got)
 		})
-		p.saveRefused(loginMethods(), portalapi.CodeManagedElsewhere)
+		p.saveRefused(p.loginMethods(), portalapi.CodeManagedElsewhere)
 		back, err := p.Client.PutLoginMethods(p.Context(), portalapi.LoginMethods{}, "")
 		p.ok(err)
 		p.equal("handed back", back.LoginMethods, got.LoginMethods)
 		p.equal("ruler", back.ManagedElsewhere, "")
-		p.saveLoginMethods(loginMethods())
+		p.saveLoginMethods(p.loginMethods())
 	},
 	"One operator binds the portal; the refusal of a second names the first": func(p *portalTest) {
 		first := binding("one")

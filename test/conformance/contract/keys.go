@@ -39,6 +39,7 @@ var keyTests = map[string]func(*portalTest){
 		p.refusedWith(p.http(p.Keys.Manage, "DELETE", "/api-keys/"+made.Key.ID, nil), 404, portalapi.CodeNotFound)
 	},
 	"A key expires": func(p *portalTest) {
+		p.clock()
 		var made portalv1.APIKeyWithSecret
 		create := portalv1.APIKeyCreate{Name: "short", Scope: portalv1.ScopeSCIM, ProviderType: provider.Okta, ExpiresAt: ptr(time.Now().Add(time.Hour))}
 		p.manage("POST", "/api-keys", create, &made)

@@ -132,7 +132,7 @@ var membershipTests = map[string]func(*portalTest){
 		}
 		p.refused(put("o-Everyone"), portalapi.CodeDefaultPool)
 		p.refused(put("o-no-such-owner"), portalapi.CodeNotFound)
-		off := loginMethods()
+		off := p.loginMethods()
 		off.SCIM.Enabled = false
 		p.saveLoginMethods(off)
 		p.refused(put("o-Payments"), portalapi.CodeSCIMRequired)
@@ -158,6 +158,7 @@ var membershipTests = map[string]func(*portalTest){
 		p.equal("outcomes", outcomes, []portalapi.MembershipOutcome{portalapi.MembershipDone, portalapi.MembershipStale})
 	},
 	"Removals count for the pool, and for the portal where ROLE_MANAGER is lost": func(p *portalTest) {
+		p.clock()
 		p.scimOn()
 		leads, others := p.putPool(team("Leads", portalapi.RoleManager)), p.putPool(team("Others", portalapi.RoleManager))
 		ada, bob := p.put(person("ada", leads.ID)), p.put(person("bob", leads.ID, others.ID))
@@ -179,7 +180,7 @@ var membershipTests = map[string]func(*portalTest){
 		p.scimOn()
 		leads := p.putPool(team("Leads", portalapi.RoleManager))
 		ada := p.put(person("ada"))
-		off := loginMethods()
+		off := p.loginMethods()
 		off.SCIM.Enabled = false
 		p.saveLoginMethods(off)
 		p.manage("PATCH", "/users/"+ada.ID, portalv1.UserPatch{Pools: &[]string{leads.ID}}, nil)

@@ -17,7 +17,7 @@ func adopting(name, accountID, ownerUID string, pools ...string) portalapi.Accou
 // existingOn also turns on "Provision existing users with SCIM".
 func (p *portalTest) existingOn() {
 	p.Helper()
-	m := loginMethods()
+	m := p.loginMethods()
 	m.SCIM.ProvisionExistingUsers = true
 	p.saveLoginMethods(m)
 }
@@ -136,7 +136,7 @@ var ownerTests = map[string]func(*portalTest){
 		p.scimOn()
 		pool := p.pool("Quota", portalapi.RoleIgnoreQuota)
 		first := p.put(person("ada", pool.ID))
-		off := loginMethods()
+		off := p.loginMethods()
 		off.SCIM.Enabled = false
 		p.saveLoginMethods(off)
 		p.ok(p.Client.ReleaseAccount(p.Context(), portalapi.Owner{UID: "u-ada", Revision: 1}, portalapi.ReleaseOrphan))

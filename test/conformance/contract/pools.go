@@ -270,7 +270,7 @@ var poolTests = map[string]func(*portalTest){
 		if pool.Ungranted != nil || ada.Ungranted != nil || ada.DirectRoles != nil {
 			p.Errorf("granted by the owners: %+v, %+v", pool, ada)
 		}
-		off := loginMethods()
+		off := p.loginMethods()
 		off.SCIM.Enabled = false
 		p.saveLoginMethods(off)
 		p.manage("PATCH", "/pools/"+pool.ID, portalv1.PoolPatch{Roles: &[]string{portalapi.RoleIgnoreQuota, portalapi.RoleManager}}, nil)
@@ -298,7 +298,7 @@ var poolTests = map[string]func(*portalTest){
 		p.scimOn()
 		pool := p.putPool(team("Payments"))
 		ada := p.put(person("ada"))
-		off := loginMethods()
+		off := p.loginMethods()
 		off.SCIM.Enabled = false
 		p.saveLoginMethods(off)
 		p.manage("PATCH", "/pools/"+pool.ID, portalv1.PoolPatch{Roles: &[]string{portalapi.RoleManager}}, nil)

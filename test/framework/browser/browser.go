@@ -22,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // Patience is the maximum duration of one step on a page.
@@ -293,4 +294,36 @@ func Ask[T any](p *Page, script string) (value T) {
 		return err
 	})
 	return value
+}
+
+// Await evaluates a JavaScript expression that is a promise, and returns its result.
+func Await[T any](p *Page, script string) (value T) {
+	p.t.Helper()
+	p.do("await "+script, func(ctx context.Context) (err error) {
+		value, err = chromedp.Run(ctx, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+		return err
+	})
+	return value
+}
+
+// Press presses the keys one after another, as on a keyboard: characters, or those of the package
+// kb of chromedp.
+func (p *Page) Press(keys string) {
+	p.t.Helper()
+	p.do("press keys", func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.KeyEvent(keys)) })
+}
+
+// Enter presses Enter, waits for the next page and returns its HTTP status.
+func (p *Page) Enter() (status int) {
+	p.t.Helper()
+	return p.load("press Enter", chromedp.KeyEvent(kb.Enter))
+}
+
+// WithoutScript turns the scripts of pages off, as users and companies do. Tests can still Ask.
+func (p *Page) WithoutScript() {
+	p.t.Helper()
+	p.do("turn scripts off", func(ctx context.Context) error {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+		return err
+	})
 }

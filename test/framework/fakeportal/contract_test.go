@@ -19,7 +19,7 @@ func TestContract(t *testing.T) {
 	contract.Run(t, func(t *testing.T) contract.Fixture {
 		clock := &portaltest.Clock{}
 		s := portaltest.Store(t, portaltest.Options{Clock: clock, Unreachable: contract.Unreachable})
-		return contract.Fixture{
+		return (contract.Fixture{
 			Client: &fakeportal.Portal{Store: s}, URL: portaltest.Serve(t, s),
 			Process: func(leader string) portalapi.Client { return &fakeportal.Portal{Store: s, Leader: leader} },
 			Keys:    contract.Keys{Manage: portaltest.ManageKey, Read: portaltest.ReadKey, Provisioning: portaltest.ProvisioningKey, SCIM: portaltest.SCIMKey},
@@ -34,7 +34,7 @@ func TestContract(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-		}
+		}).OnStubs()
 	})
 }
 

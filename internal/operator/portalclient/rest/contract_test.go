@@ -30,7 +30,7 @@ func fixture(t *testing.T, database string) contract.Fixture {
 		}
 		return client
 	}
-	return contract.Fixture{
+	return (contract.Fixture{
 		Client: process(""), Process: process, URL: url,
 		Keys:    contract.Keys{Manage: portaltest.ManageKey, Read: portaltest.ReadKey, Provisioning: portaltest.ProvisioningKey, SCIM: portaltest.SCIMKey},
 		Advance: clock.Advance,
@@ -44,5 +44,5 @@ func fixture(t *testing.T, database string) contract.Fixture {
 				t.Fatal(err)
 			}
 		},
-	}
+	}).OnStubs()
 }

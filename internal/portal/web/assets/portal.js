@@ -30,8 +30,17 @@ document.querySelector("form[data-submit]")?.requestSubmit();
 const again = document.querySelector("[data-again] .primary");
 if (again) setTimeout(() => { again.click(); }, 1000);
 
-// Login methods: a toggle is enabled only while the toggle that it needs is on, and keeps its value meanwhile; the save bar reports unsaved changes.
+// Login methods: the fields of a toggle and of the chosen protocol are shown; a toggle is enabled only while the toggle that it needs is on, and keeps its value meanwhile; the save bar reports unsaved changes.
 const methods = document.getElementById("login-methods");
+const showParts = () => {
+  for (const part of methods.querySelectorAll("[data-shown-with]")) {
+    part.hidden = !document.getElementById(part.dataset.shownWith).checked;
+  }
+  for (const part of methods.querySelectorAll("[data-shown-for]")) {
+    part.hidden = document.getElementById("type").value !== part.dataset.shownFor;
+  }
+};
+if (methods) showParts();
 if (methods && !methods.dataset.readonly) {
   const before = new URLSearchParams(new FormData(methods)).toString();
   const drafted = methods.dataset.draft === "true";
@@ -48,12 +57,7 @@ if (methods && !methods.dataset.readonly) {
       const why = document.getElementById(field.id + "-why");
       if (why) why.hidden = !off;
     }
-    for (const part of methods.querySelectorAll("[data-shown-with]")) {
-      part.hidden = !document.getElementById(part.dataset.shownWith).checked;
-    }
-    for (const part of methods.querySelectorAll("[data-shown-for]")) {
-      part.hidden = document.getElementById("type").value !== part.dataset.shownFor;
-    }
+    showParts();
     const dirty = drafted || new URLSearchParams(new FormData(methods)).toString() !== before;
     bar.classList.toggle("dirty", dirty);
     if (!drafted) text.textContent = dirty ? "You have changes that are not saved. Nothing applies before Save." : clean;
